@@ -1,0 +1,257 @@
+"""The status machine: statuses, allowed transitions, and the one decision of how a claim ends.
+
+Worker, rescue and API apply the transitions that `decide` returns; a trigger in the database refuses any
+other. This module does not read a clock, draw randomness or touch storage: all of that is passed in.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import assert_never
+
+from taskmill.domain.retry import RetryPolicy
+
+
+class Status(StrEnum):
+    """Where a task is. Three of them are terminal."""
+
+    NEW = "new"
+    IN_PROGRESS = "in_progress"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+TERMINAL = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELLED})
+
+# The second way into `new` (from a terminal status) is an operator's retry: it must add 1 to `run`.
+ALLOWED: dict[Status, frozenset[Status]] = {
+    Status.NEW: frozenset({Status.IN_PROGRESS, Status.CANCELLED, Status.FAILED}),
+    Status.IN_PROGRESS: frozenset({Status.NEW, *TERMINAL}),
+    Status.SUCCEEDED: frozenset({Status.NEW}),
+    Status.FAILED: frozenset({Status.NEW}),
+    Status.CANCELLED: frozenset({Status.NEW}),
+}
+
+
+def is_allowed(before: Status, after: Status) -> bool:
+    """Tell whether a task may go from `before` to `after`."""
+    return after in ALLOWED[before]
+
+
+class Happening(StrEnum):
+    """What a history entry records; the entry's `status` says where the task went."""
+
+    CREATED = "created"
+    CLAIMED = "claimed"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    RETRY_SCHEDULED = "retry_scheduled"
+    HANDED_BACK = "handed_back"
+    LOST = "lost"
+    EXPIRED = "expired"
+    CANCEL_REQUESTED = "cancel_requested"
+    CANCELLED = "cancelled"
+    RUN_AGAIN = "run_again"
+
+
+class Reason(StrEnum):
+    """Why a task changed, where the happening alone does not say it."""
+
+    ERROR = "error"
+    TIMEOUT = "timeout"
+    PERMANENT = "permanent"
+    RETRY_ASKED = "retry_asked"
+    WORKER_LOST = "worker_lost"
+    WORKER_STOPPED = "worker_stopped"
+    NO_HANDLER = "no_handler"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    OPERATOR = "operator"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorInfo:
+    """What went wrong in an attempt, as shown in the task's `error`."""
+
+    type: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Succeeded:
+    """The handler returned; `result` is JSON text or None."""
+
+    result: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """The handler raised, or ran longer than its `timeout_s`; it may be tried again."""
+
+    error: ErrorInfo
+    reason: Reason = Reason.ERROR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """The handler asks for another attempt, `after` a time of its own choice or by the policy."""
+
+    error: ErrorInfo
+    after: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Permanent:
+    """The handler says that no further attempt can help."""
+
+    error: ErrorInfo
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """The worker's lease ended while the task ran: what its handler did is unknown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interrupted:
+    """The worker gave the attempt back without finishing it (it stops, or has no handler)."""
+
+    reason: Reason = Reason.WORKER_STOPPED
+    after: timedelta = timedelta(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancelled:
+    """The handler stopped because a cancel was asked."""
+
+
+Outcome = Succeeded | Failed | Retry | Permanent | Lost | Interrupted | Cancelled
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """The facts of a running attempt that the decision needs."""
+
+    attempt: int
+    max_attempts: int
+    losses: int
+    max_losses: int
+    retry: RetryPolicy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transition:
+    """How a claim ends: the next status and what changes with it.
+
+    `delay` is the time from now to the next attempt (only for `new`); `spends_attempt` is False when the
+    attempt is given back; `counts_loss` adds one to `losses`.
+    """
+
+    status: Status
+    happening: Happening
+    reason: Reason | None = None
+    delay: timedelta = timedelta(0)
+    spends_attempt: bool = True
+    counts_loss: bool = False
+    result: str | None = None
+    error: ErrorInfo | None = None
+
+
+LOST_ERROR = ErrorInfo(
+    type="WorkerLost",
+    message="The worker's lease ended while the task ran, and no loss was left to spend.",
+)
+
+
+def decide(outcome: Outcome, claim: Claim, *, cancel_requested: bool, jitter: float) -> Transition:
+    """Return how the claim ends.
+
+    `jitter` is a random number in [0, 1) for the back-off. A success always wins; with `cancel_requested`
+    every way back to `new` ends in `cancelled` instead.
+    """
+    transition = _decide(outcome, claim, jitter)
+    if cancel_requested and transition.status is Status.NEW:
+        return _cancelled_instead(transition)
+    return transition
+
+
+def _decide(outcome: Outcome, claim: Claim, jitter: float) -> Transition:
+    match outcome:
+        case Succeeded(result=result):
+            return Transition(
+                status=Status.SUCCEEDED, happening=Happening.SUCCEEDED, result=result
+            )
+        case Permanent(error=error):
+            return _failed(error, Reason.PERMANENT)
+        case Failed(error=error, reason=reason):
+            return _again_or_failed(claim, error, reason, None, jitter)
+        case Retry(error=error, after=after):
+            return _again_or_failed(claim, error, Reason.RETRY_ASKED, after, jitter)
+        case Lost():
+            return _lost(claim)
+        case Interrupted(reason=reason, after=after):
+            return Transition(
+                status=Status.NEW,
+                happening=Happening.HANDED_BACK,
+                reason=reason,
+                delay=after,
+                spends_attempt=False,
+            )
+        case Cancelled():
+            return Transition(
+                status=Status.CANCELLED, happening=Happening.CANCELLED, reason=Reason.CANCELLED
+            )
+        case _:
+            assert_never(outcome)
+
+
+def _failed(error: ErrorInfo, reason: Reason) -> Transition:
+    return Transition(
+        status=Status.FAILED, happening=Happening.FAILED, reason=reason, error=error
+    )
+
+
+def _again_or_failed(
+    claim: Claim, error: ErrorInfo, reason: Reason, after: timedelta | None, jitter: float
+) -> Transition:
+    if claim.attempt >= claim.max_attempts:
+        return _failed(error, reason)
+    delay = claim.retry.delay(claim.attempt, jitter) if after is None else after
+    return Transition(
+        status=Status.NEW,
+        happening=Happening.RETRY_SCHEDULED,
+        reason=reason,
+        delay=delay,
+        error=error,
+    )
+
+
+def _lost(claim: Claim) -> Transition:
+    if claim.losses >= claim.max_losses:
+        return Transition(
+            status=Status.FAILED,
+            happening=Happening.LOST,
+            reason=Reason.WORKER_LOST,
+            error=LOST_ERROR,
+            spends_attempt=False,
+        )
+    return Transition(
+        status=Status.NEW,
+        happening=Happening.LOST,
+        reason=Reason.WORKER_LOST,
+        spends_attempt=False,
+        counts_loss=True,
+    )
+
+
+def _cancelled_instead(transition: Transition) -> Transition:
+    """Keep what the attempt cost and how it failed; only the way forward changes."""
+    return Transition(
+        status=Status.CANCELLED,
+        happening=Happening.CANCELLED,
+        reason=Reason.CANCELLED,
+        error=transition.error,
+        spends_attempt=transition.spends_attempt,
+        counts_loss=transition.counts_loss,
+    )

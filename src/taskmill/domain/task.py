@@ -1,0 +1,109 @@
+"""A task as the program passes it around: what is asked for, and what is stored.
+
+JSON parts (payload, labels, result, error) travel as text: they are parsed once at the door and never
+again on the way to and from PostgreSQL.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from taskmill.domain.lifecycle import Status
+from taskmill.domain.retry import RetryPolicy
+
+DEFAULT_QUEUE = "default"
+DEFAULT_TYPE = "emulate"
+DEFAULT_PRIORITY = 4
+DEFAULT_MAX_ATTEMPTS = 1
+DEFAULT_MAX_LOSSES = 3
+HIGHEST_PRIORITY = 9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdempotencyKey:
+    """A producer's promise that requests with this key are one. `request_hash` is of the body as sent."""
+
+    key: str
+    request_hash: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskDraft:
+    """A valid request to create a task.
+
+    `run_at` and `delay` are never both set; with neither, the task is due at once. `retry` None means
+    the service's policy. `source` names the door it came through.
+    """
+
+    name: str
+    description: str | None = None
+    type: str = DEFAULT_TYPE
+    payload: str | None = None
+    queue: str = DEFAULT_QUEUE
+    priority: int = DEFAULT_PRIORITY
+    run_at: datetime | None = None
+    delay: timedelta | None = None
+    max_attempts: int = DEFAULT_MAX_ATTEMPTS
+    max_losses: int = DEFAULT_MAX_LOSSES
+    retry: RetryPolicy | None = None
+    timeout: timedelta | None = None
+    expires_at: datetime | None = None
+    labels: str = "{}"
+    source: str = "rest"
+    idempotency: IdempotencyKey | None = None
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """A stored task: everything that the wire shows, and the fence."""
+
+    id: UUID
+    number: int
+    name: str
+    description: str | None
+    type: str
+    payload: str | None
+    queue: str
+    priority: int
+    status: Status
+    run: int
+    attempt: int
+    max_attempts: int
+    losses: int
+    max_losses: int
+    cancel_requested: bool
+    run_at: datetime
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    updated_at: datetime
+    result: str | None
+    error: str | None
+    labels: str
+    source: str
+    version: int
+    claim_no: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimedTask:
+    """A task that this worker now runs, with its fence (`claim_no`) and the policy of its attempt."""
+
+    id: UUID
+    claim_no: int
+    name: str
+    type: str
+    queue: str
+    payload: str | None
+    priority: int
+    run: int
+    attempt: int
+    max_attempts: int
+    losses: int
+    max_losses: int
+    timeout: timedelta | None
+    retry: RetryPolicy | None
+    created_at: datetime
+    labels: str = field(default="{}")
+    traceparent: str | None = None
