@@ -1,0 +1,150 @@
+"""What Taskmill refuses, and why: one tree of errors.
+
+    TaskmillError
+    ├── InvalidInput            the request was read, but says something that is not allowed
+    │   └── BadCursor           a page's cursor that this service did not make
+    ├── MalformedJson           the body is not strict JSON
+    ├── TooLarge                the body is over its limit
+    ├── TaskNotFound            no such task
+    ├── QueueNotFound           no such queue
+    ├── TransitionRefused       the task's status does not allow the action
+    ├── IdempotencyConflict     the key was used for another request
+    ├── KeyInFlight             the key's first request is not yet answered
+    ├── QueueLimitReached       no more queues may be made
+    ├── Unavailable             a part that the answer needs is away for now
+    └── ConfigurationError      the program's settings can't be used
+
+An exception's docstring is its message's meaning. The fields are for programs, `str(error)` is for
+people. How each looks over HTTP is `wire.problems`' duty, not this module's.
+"""
+# ruff: noqa: N818  (the names say what happened: "task not found", "too large"; the root ends in Error)
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from taskmill.domain.lifecycle import Status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Violation:
+    """One thing that is wrong with a request.
+
+    `pointer` is a JSON pointer into the body (`/labels/team`, empty for the whole body), or
+    `query:status`, `header:Idempotency-Key`, `path:id`. `got` is short and never a secret.
+    """
+
+    pointer: str
+    expected: str
+    got: str
+
+    def __str__(self) -> str:
+        where = self.pointer or "the body"
+        return f"{where}: expected {self.expected}, got {self.got}"
+
+
+class TaskmillError(Exception):
+    """The root of everything that Taskmill raises on purpose."""
+
+
+class InvalidInput(TaskmillError):
+    """The request was read, but says something that is not allowed; `violations` names it all."""
+
+    def __init__(self, violations: tuple[Violation, ...]) -> None:
+        super().__init__("; ".join(str(violation) for violation in violations))
+        self.violations = violations
+
+    @classmethod
+    def at(cls, pointer: str, expected: str, got: str) -> "InvalidInput":
+        """Make the error of a single violation."""
+        return cls((Violation(pointer=pointer, expected=expected, got=got),))
+
+
+class BadCursor(InvalidInput):
+    """The cursor was not made by this service, or belongs to a listing with other filters."""
+
+    def __init__(self, why: str = "something else") -> None:
+        expected = "a cursor from an earlier page of the same listing"
+        super().__init__((Violation(pointer="query:cursor", expected=expected, got=why),))
+
+
+class MalformedJson(TaskmillError):
+    """The body is not strict JSON: not one document, bad UTF-8, a repeated key, a wild number."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class TooLarge(TaskmillError):
+    """The body is longer than the service takes."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(f"the body is larger than {limit_bytes} bytes")
+        self.limit_bytes = limit_bytes
+
+
+class TaskNotFound(TaskmillError):
+    """No task has this id; it may be past its retention."""
+
+    def __init__(self, task_id: UUID) -> None:
+        super().__init__(f"there is no task {task_id}")
+        self.task_id = task_id
+
+
+class QueueNotFound(TaskmillError):
+    """No queue has this name; a queue exists from its first task on."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no queue {name!r}")
+        self.name = name
+
+
+class TransitionRefused(TaskmillError):
+    """The task is in a status that does not allow the action."""
+
+    def __init__(self, task_id: UUID, status: Status, action: str) -> None:
+        super().__init__(f"can't {action} task {task_id}: it is {status}")
+        self.task_id = task_id
+        self.status = status
+        self.action = action
+
+
+class IdempotencyConflict(TaskmillError):
+    """The idempotency key was used before, for a request with another body."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"the idempotency key {key!r} was used for a request with another body")
+        self.key = key
+
+
+class KeyInFlight(TaskmillError):
+    """Another request with this idempotency key is still being answered; ask again shortly."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"a request with the idempotency key {key!r} is still being answered")
+        self.key = key
+
+
+class QueueLimitReached(TaskmillError):
+    """The task names a new queue, and as many queues as allowed exist already."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"there are {limit} queues already, and no more may be made")
+        self.limit = limit
+
+
+class Unavailable(TaskmillError):
+    """A part that the answer needs is away for now; asking again later may help."""
+
+    def __init__(self, retry_after_s: float, what: str) -> None:
+        super().__init__(f"{what} is not available; try again in {retry_after_s:g} s")
+        self.retry_after_s = retry_after_s
+        self.what = what
+
+
+class ConfigurationError(TaskmillError):
+    """The settings can't be used; the message names the setting and what was expected."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
