@@ -231,7 +231,7 @@ def _lost(claim: Claim) -> Transition:
     if claim.losses >= claim.max_losses:
         return Transition(
             status=Status.FAILED,
-            happening=Happening.LOST,
+            happening=Happening.FAILED,
             reason=Reason.WORKER_LOST,
             error=LOST_ERROR,
             spends_attempt=False,

@@ -1,0 +1,134 @@
+"""Lets work that arrives at the same time share one round trip and one commit.
+
+There is no timer: an item that arrives while nothing is in flight leaves at once, alone; while flushes are
+in flight the next batch gathers. What a flush does, and which of its errors are an item's own fault, is
+told by the caller.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from types import TracebackType
+from typing import Generic, Self, TypeVar
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+
+class Overloaded(Exception):
+    """More items wait than the batcher may hold; nothing was done with this one."""
+
+
+class Batcher(Generic[Item, Answer]):
+    """Gathers items and flushes them in batches, up to `max_in_flight` at a time.
+
+    `flush` gets the items in order of arrival and returns one answer for each, in the same order. When it
+    raises an error that `is_item_fault` accepts, the batch is split in halves until the bad item fails
+    alone; any other error fails the whole batch.
+
+    Use it as an async context manager: leaving it waits until everything accepted was flushed.
+    """
+
+    def __init__(
+        self,
+        flush: Callable[[list[Item]], Awaitable[Sequence[Answer]]],
+        *,
+        max_size: int = 1000,
+        max_weight: int = 16 * 1024 * 1024,
+        max_in_flight: int = 4,
+        max_waiting: int = 20_000,
+        weigh: Callable[[Item], int] = lambda _: 0,
+        is_item_fault: Callable[[Exception], bool] = lambda _: False,
+    ) -> None:
+        self._flush_items = flush
+        self._max_size = max_size
+        self._max_weight = max_weight
+        self._max_in_flight = max_in_flight
+        self._max_waiting = max_waiting
+        self._weigh = weigh
+        self._is_item_fault = is_item_fault
+        self._waiting: deque[tuple[Item, asyncio.Future[Answer]]] = deque()
+        self._in_flight = 0
+        self._departure_due = False
+        self._flushes = asyncio.TaskGroup()
+
+    async def __aenter__(self) -> Self:
+        await self._flushes.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._depart()
+        await self._flushes.__aexit__(kind, error, trace)
+
+    async def __call__(self, item: Item) -> Answer:
+        """Return the item's answer, after the flush that carried it has committed.
+
+        A caller that is cancelled does not take its item back: it may still be flushed.
+
+        Raises:
+            Overloaded: when too many items wait already.
+            Exception: whatever the flush raised.
+        """
+        return await self.submit(item)
+
+    def submit(self, item: Item) -> asyncio.Future[Answer]:
+        """Hand in an item and return the future of its answer; errors are as for a call."""
+        if len(self._waiting) >= self._max_waiting:
+            raise Overloaded
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Answer] = loop.create_future()
+        self._waiting.append((item, answer))
+        if not self._departure_due and self._in_flight < self._max_in_flight:
+            # At the end of this turn of the loop, so that all that arrives in one turn leaves together.
+            self._departure_due = True
+            loop.call_soon(self._depart)
+        return answer
+
+    def _depart(self) -> None:
+        self._departure_due = False
+        while self._waiting and self._in_flight < self._max_in_flight:
+            self._in_flight += 1
+            self._flushes.create_task(self._carry(self._next_batch()))
+
+    def _next_batch(self) -> list[tuple[Item, asyncio.Future[Answer]]]:
+        batch = [self._waiting.popleft()]
+        weight = self._weigh(batch[0][0])
+        while self._waiting and len(batch) < self._max_size:
+            weight += self._weigh(self._waiting[0][0])
+            if weight > self._max_weight:
+                break
+            batch.append(self._waiting.popleft())
+        return batch
+
+    async def _carry(self, batch: list[tuple[Item, asyncio.Future[Answer]]]) -> None:
+        try:
+            await self._flush(batch)
+        except BaseException:
+            for _, answer in batch:
+                answer.cancel()
+            raise
+        finally:
+            self._in_flight -= 1
+            self._depart()
+
+    async def _flush(self, batch: list[tuple[Item, asyncio.Future[Answer]]]) -> None:
+        try:
+            answers = await self._flush_items([item for item, _ in batch])
+        except Exception as error:  # noqa: BLE001 - handed to each caller, who knows what to do
+            if len(batch) > 1 and self._is_item_fault(error):
+                middle = len(batch) // 2
+                await self._flush(batch[:middle])
+                await self._flush(batch[middle:])
+                return
+            for _, answer in batch:
+                if not answer.done():
+                    answer.set_exception(error)
+            return
+        for (_, answer), value in zip(batch, answers, strict=True):
+            if not answer.done():
+                answer.set_result(value)

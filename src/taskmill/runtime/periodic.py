@@ -1,0 +1,47 @@
+"""A service that does one duty again and again, and outlives its failures."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+log = structlog.get_logger(__name__)
+
+_LONGEST_PAUSE_S = 30.0
+
+
+class Periodic:
+    """Runs `duty` every `interval_s`; after a failure it waits longer each time, up to 30 s.
+
+    `duty` returns True when there is more to do at once.
+    """
+
+    def __init__(
+        self, name: str, duty: Callable[[], Awaitable[bool | None]], *, interval_s: float
+    ) -> None:
+        self.name = name
+        self._duty = duty
+        self._interval_s = interval_s
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Repeat the duty until told to stop; a round under way is finished."""
+        failures = 0
+        while not stop.is_set():
+            more = False
+            try:
+                more = bool(await self._duty())
+                failures = 0
+            except Exception as error:  # noqa: BLE001 - the loop's boundary: logged, tried again
+                failures += 1
+                log.warning("duty.failed", duty=self.name, failures=failures, error=repr(error))
+            if not more:
+                await pause(stop, min(self._interval_s * 2**min(failures, 10), _LONGEST_PAUSE_S))
+
+
+async def pause(stop: asyncio.Event, seconds: float) -> None:
+    """Wait for `seconds`, or less when `stop` is set."""
+    try:
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    except TimeoutError:
+        return

@@ -1,0 +1,52 @@
+"""Brings a database to the schema that this code needs, and tells which schema it has.
+
+The migrations themselves are in `migrations/versions`, plain SQL in order of their numbers.
+"""
+
+from pathlib import Path
+
+import asyncpg
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+URL_OPTION = "taskmill.database_url"
+
+
+def head() -> str:
+    """Return the number of the newest migration, as in its file's name."""
+    return max(file.name[:4] for file in (MIGRATIONS / "versions").glob("[0-9]*_*.py"))
+
+
+async def applied(connection: "asyncpg.Connection[asyncpg.Record]") -> str | None:
+    """Return the number of the newest migration that the database has, None for none."""
+    if await connection.fetchval("SELECT to_regclass('taskmill.alembic_version')") is None:
+        return None
+    number: str | None = await connection.fetchval(
+        "SELECT version_num FROM taskmill.alembic_version"
+    )
+    return number
+
+
+def upgrade(database_url: str, revision: str = "head") -> None:
+    """Apply every missing migration; safe to call from many processes at once.
+
+    It runs an event loop of its own: call it outside of one. Importing Alembic takes 0.2 s, so ask
+    `applied` first where that matters.
+    """
+    from alembic import command  # noqa: PLC0415 - see above
+    from alembic.config import Config  # noqa: PLC0415 - see above
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.attributes[URL_OPTION] = database_url
+    command.upgrade(config, revision)
+
+
+def migration_engine(database_url: str) -> AsyncEngine:
+    """Return an engine without a pool; the driver itself reads the address."""
+
+    async def connect() -> "asyncpg.Connection[asyncpg.Record]":
+        return await asyncpg.connect(database_url)
+
+    return create_async_engine("postgresql+asyncpg://", async_creator=connect, poolclass=NullPool)
