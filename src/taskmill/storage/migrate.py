@@ -43,6 +43,14 @@ def upgrade(database_url: str, revision: str = "head") -> None:
     command.upgrade(config, revision)
 
 
+def commands(script: str) -> list[str]:
+    """Split a migration's SQL into its commands: each ends in a semicolon and an empty line.
+
+    The driver takes one command at a time; bodies of functions must not have such a line.
+    """
+    return [command for part in script.split(";\n\n") if (command := part.strip().rstrip(";"))]
+
+
 def migration_engine(database_url: str) -> AsyncEngine:
     """Return an engine without a pool; the driver itself reads the address."""
 

@@ -5,6 +5,8 @@ Partitions of `task` and `task_event` are made by the program (`storage/partitio
 
 from alembic import op
 
+from taskmill.storage.migrate import commands
+
 revision = "0001"
 down_revision = None
 branch_labels = None
@@ -57,6 +59,7 @@ CREATE TABLE taskmill.task (
 
 -- Lists by status, and by queue and status, newest first; rescue reads the running tasks from the first.
 CREATE INDEX task_status_id ON taskmill.task (status, id);
+
 CREATE INDEX task_queue_status_id ON taskmill.task (queue, status, id);
 
 CREATE TABLE taskmill.task_default PARTITION OF taskmill.task DEFAULT;
@@ -119,6 +122,7 @@ CREATE TABLE taskmill.dispatch (
 
 -- A lane is (queue, type, priority); within a lane tasks are claimed in order of (run_at, task_id).
 CREATE INDEX dispatch_lane ON taskmill.dispatch (queue, type, priority, run_at, task_id);
+
 CREATE INDEX dispatch_expiry ON taskmill.dispatch (expires_at) WHERE expires_at IS NOT NULL;
 
 CREATE TABLE taskmill.lease (
@@ -166,7 +170,9 @@ CREATE TABLE taskmill.change_batch (
     versions integer[] NOT NULL,
     position bigint
 );
+
 CREATE UNIQUE INDEX change_batch_position ON taskmill.change_batch (position);
+
 CREATE INDEX change_batch_unnumbered ON taskmill.change_batch (id) WHERE position IS NULL;
 """
 
@@ -179,6 +185,7 @@ CREATE TABLE taskmill.idempotency (
     expires_at timestamptz NOT NULL,
     PRIMARY KEY (scope, key)
 );
+
 CREATE INDEX idempotency_expiry ON taskmill.idempotency (expires_at);
 
 CREATE TABLE taskmill.queue (
@@ -195,16 +202,22 @@ CREATE TABLE taskmill.task_count (
 ) WITH (autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 1000);
 """
 
+UNDO = """
+DROP TABLE taskmill.task_count, taskmill.queue, taskmill.idempotency, taskmill.change_batch,
+    taskmill.task_event, taskmill.lease, taskmill.dispatch, taskmill.task;
+
+DROP FUNCTION taskmill.refuse_transition, taskmill.refuse_birth;
+
+DROP SEQUENCE taskmill.task_number;
+"""
+
 
 def upgrade() -> None:
     for part in (TASK, GUARD, DISPATCH, HISTORY, REST):
-        op.execute(part)
+        for command in commands(part):
+            op.execute(command)
 
 
 def downgrade() -> None:
-    op.execute("""
-        DROP TABLE taskmill.task_count, taskmill.queue, taskmill.idempotency, taskmill.change_batch,
-            taskmill.task_event, taskmill.lease, taskmill.dispatch, taskmill.task;
-        DROP FUNCTION taskmill.refuse_transition, taskmill.refuse_birth;
-        DROP SEQUENCE taskmill.task_number;
-    """)
+    for command in commands(UNDO):
+        op.execute(command)

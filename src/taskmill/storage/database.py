@@ -1,0 +1,164 @@
+"""Connections to PostgreSQL: one pool for hot statements, one for lists, and single ones on request.
+
+It knows no table. Errors that mean "away for now" leave here as `Unavailable`; all others as they came.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from taskmill.domain.errors import Unavailable
+from taskmill.runtime.clock import SystemClock
+from taskmill.settings import DatabaseSettings
+from taskmill.storage import faults
+from taskmill.storage.statements import statement
+
+log = structlog.get_logger(__name__)
+
+Connection = asyncpg.Connection[asyncpg.Record]
+
+RETRY_AFTER_S = 1.0
+_COLLISION_TRIES = 5
+_TRANSACTION_TIMEOUT_SINCE = 17
+
+_COMMON = {"jit": "off", "timezone": "UTC", "idle_in_transaction_session_timeout": "10s"}
+# The statistics of the hot tables are always wrong, and a plan made from them can cost O(backlog). The
+# statements are written so that nested loops over indexes are right at any size; these settings leave the
+# planner nothing else (measured plans: docs/explanation/hot-statements.md).
+_HOT = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+}
+# A generic plan for a rare queue and status took 770 ms; a custom one takes 1.
+_LISTING = {"plan_cache_mode": "force_custom_plan"}
+
+
+class Database:
+    """The pools of one process."""
+
+    def __init__(self, url: str, settings: DatabaseSettings) -> None:
+        self._url = url
+        self._settings = settings
+        self._hot = self._engine(_HOT, settings.pool_size)
+        self._listing = self._engine(_LISTING, settings.listing_pool_size)
+
+    async def connect(self, **server_settings: str) -> Connection:
+        """Open a connection outside the pools; the caller closes it."""
+        timeout = f"{self._settings.statement_timeout_s}s"
+        connection = await asyncpg.connect(
+            self._url,
+            timeout=self._settings.connect_timeout_s,
+            server_settings={
+                "application_name": "taskmill",
+                "statement_timeout": timeout,
+                **_COMMON,
+                **server_settings,
+            },
+        )
+        if connection.get_server_version().major >= _TRANSACTION_TIMEOUT_SINCE:
+            await connection.execute(f"SET transaction_timeout = '{timeout}'")
+        return connection
+
+    @asynccontextmanager
+    async def hot(self) -> AsyncIterator[Connection]:
+        """Lend a connection whose plans are pinned to indexes and nested loops.
+
+        Raises:
+            Unavailable: when the database is away, now or while the connection is used.
+        """
+        with _outages_translated():
+            lent = await self._hot.raw_connection()
+            driver = lent.driver_connection
+            assert driver is not None  # noqa: S101 - a lent connection has one
+            try:
+                yield driver
+            except BaseException:
+                # Whatever state it is in, the next user gets a fresh one.
+                lent.invalidate()
+                raise
+            lent.close()
+
+    async def fetch(self, name: str, *arguments: object) -> list[asyncpg.Record]:
+        """Run the statement `name` alone in its transaction on a hot connection.
+
+        Deadlocks and serialization failures are tried again.
+
+        Raises:
+            Unavailable: when the database is away; whether the statement took effect is unknown.
+        """
+        for attempt in range(1, _COLLISION_TRIES + 1):
+            try:
+                async with self.hot() as connection:
+                    return await connection.fetch(
+                        statement(name),
+                        *arguments,
+                        timeout=self._settings.statement_timeout_s + 1,
+                    )
+            except asyncpg.PostgresError as error:
+                if not faults.is_collision(error) or attempt == _COLLISION_TRIES:
+                    raise
+                log.info("statement.collided", statement=name, attempt=attempt, error=str(error))
+        raise AssertionError("the last try returns or raises")
+
+    async def fetch_value(self, name: str, *arguments: object) -> Any:  # noqa: ANN401 - any column's type
+        """Run the statement `name` as `fetch` does and return the first column of its first row, or None."""
+        rows = await self.fetch(name, *arguments)
+        return rows[0][0] if rows else None
+
+    @asynccontextmanager
+    async def listing(self) -> AsyncIterator[AsyncConnection]:
+        """Lend a read-only connection for composed statements, planned for their actual values.
+
+        Raises:
+            Unavailable: as for `hot`.
+        """
+        with _outages_translated():
+            async with self._listing.connect() as connection:
+                yield connection
+
+    async def anchor(self, clock: SystemClock) -> datetime:
+        """Set `clock` by PostgreSQL's and return what it told."""
+        asked_at = clock.monotonic()
+        told: datetime = await self.fetch_value("clock_now")
+        clock.anchor(told, asked_at=asked_at, answered_at=clock.monotonic())
+        return told
+
+    async def close(self) -> None:
+        """Close both pools; connections in use are closed when they come back."""
+        await self._hot.dispose()
+        await self._listing.dispose()
+
+    def _engine(self, server_settings: dict[str, str], size: int) -> AsyncEngine:
+        async def creator() -> Connection:
+            return await self.connect(**server_settings)
+
+        return create_async_engine(
+            "postgresql+asyncpg://",
+            async_creator=creator,
+            pool_size=size,
+            max_overflow=0,
+            pool_timeout=self._settings.connect_timeout_s,
+            pool_reset_on_return=None if server_settings is _HOT else "rollback",
+        )
+
+
+class _outages_translated:  # noqa: N801 - reads as a statement: `with _outages_translated():`
+    """Turns errors that mean an outage into `Unavailable`."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None or isinstance(error, (asyncio.CancelledError, Unavailable)):
+            return
+        if faults.is_outage(error):
+            raise Unavailable(RETRY_AFTER_S, "the database") from error

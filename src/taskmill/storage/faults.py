@@ -1,0 +1,45 @@
+"""What an error from PostgreSQL means: a bad item, a collision to try again, or an outage.
+
+Only the SQLSTATE decides (https://www.postgresql.org/docs/current/errcodes-appendix.html), never a
+message's text. Errors without one come from the connection, and are outages.
+"""
+
+import asyncpg
+from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeout
+
+# 22 data exception, 23 constraint violation: the statement's input is wrong, whoever sends it.
+_ITEM_CLASSES = ("22", "23")
+# 40 transaction rollback: serialization failure, deadlock.
+_COLLISION_CLASS = "40"
+# 08 connection, 53 resources, 57 operator intervention (shutdown, cancel, starting up), 55P03 lock not
+# available, 25P03/25P04 idle and transaction timeouts, 25006 read-only (a standby), 58 system error.
+_OUTAGE_CLASSES = ("08", "53", "57", "58", "55P03", "25P03", "25P04", "25006")
+_CONNECTION_ERRORS = (OSError, TimeoutError, PoolTimeout, asyncpg.InterfaceError)
+
+
+def sqlstate(error: BaseException) -> str | None:
+    """Return the five characters that PostgreSQL gave, None when it gave none."""
+    if isinstance(error, DBAPIError) and error.orig is not None:
+        return sqlstate(error.orig)
+    state: str | None = getattr(error, "sqlstate", None)
+    return state
+
+
+def is_item_fault(error: BaseException) -> bool:
+    """Tell whether one item of the batch is to blame, so that the others may pass without it."""
+    return (sqlstate(error) or "").startswith(_ITEM_CLASSES)
+
+
+def is_collision(error: BaseException) -> bool:
+    """Tell whether the same statement should simply be run again."""
+    return (sqlstate(error) or "").startswith(_COLLISION_CLASS)
+
+
+def is_outage(error: BaseException) -> bool:
+    """Tell whether the database is away, starting, full or overloaded: nothing is wrong with the request."""
+    state = sqlstate(error)
+    if state is not None:
+        return state.startswith(_OUTAGE_CLASSES)
+    if isinstance(error, DBAPIError):
+        return error.connection_invalidated or isinstance(error.orig, _CONNECTION_ERRORS)
+    return isinstance(error, _CONNECTION_ERRORS)

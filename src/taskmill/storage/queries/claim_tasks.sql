@@ -1,0 +1,78 @@
+-- Purpose: a worker takes up to $3 due tasks from its lanes, in the order of the lanes given.
+-- $1 uuid lease, $2 text worker, $3 integer limit; lanes: $4 text[] queues, $5 text[] types,
+-- $6 smallint[] priorities, and where to start in each: $7 timestamptz[] run_at, $8 uuid[] task ids.
+-- Locks in order: lease (shared), dispatch (skips what others hold), task, event, count.
+-- Relies on: dispatch_lane, task's primary key, nested loops in the order of the lanes: rows are locked one by
+-- one as they are pulled, so no more than $3 are. The lease's lock makes a claim wait for the lease's closing,
+-- and the other way round: a closed lease claims nothing.
+WITH held AS MATERIALIZED (
+    SELECT id FROM taskmill.lease
+    WHERE id = $1 AND closed_at IS NULL AND expires_at > clock_timestamp()
+    FOR KEY SHARE
+),
+picked AS MATERIALIZED (
+    SELECT waiting.place
+    FROM held
+    CROSS JOIN unnest(
+        $4::text[], $5::text[], $6::smallint[], $7::timestamptz[], $8::uuid[]
+    ) AS lane (queue, type, priority, from_run_at, from_task_id)
+    CROSS JOIN LATERAL (
+        SELECT d.ctid AS place
+        FROM taskmill.dispatch AS d
+        WHERE d.queue = lane.queue
+            AND d.type = lane.type
+            AND d.priority = lane.priority
+            AND (d.run_at, d.task_id) >= (lane.from_run_at, lane.from_task_id)
+            AND d.run_at <= now()
+            AND (d.expires_at IS NULL OR d.expires_at > now())
+        ORDER BY d.run_at, d.task_id
+        LIMIT $3
+        FOR UPDATE SKIP LOCKED
+    ) AS waiting
+    WHERE NOT EXISTS (
+        SELECT FROM taskmill.queue WHERE name = lane.queue AND paused_at IS NOT NULL
+    )
+    LIMIT $3
+),
+taken AS (
+    DELETE FROM taskmill.dispatch
+    WHERE ctid = ANY(ARRAY(SELECT place FROM picked))
+    RETURNING task_id
+),
+claimed AS (
+    UPDATE taskmill.task
+    SET status = 'in_progress',
+        attempt = attempt + 1,
+        claim_no = claim_no + 1,
+        lease_id = $1,
+        started_at = now(),
+        updated_at = now(),
+        version = version + 1
+    WHERE id = ANY(ARRAY(SELECT task_id FROM taken)) AND status = 'new'
+    RETURNING
+        id, claim_no, name, type, queue, payload, priority, run, attempt, max_attempts, losses,
+        max_losses, timeout_s, retry, created_at, labels, traceparent, version, run_at, updated_at
+),
+logged AS (
+    INSERT INTO taskmill.task_event (
+        task_id, version, happening, status, run, attempt, losses, claim_no, run_at, lease_id, worker
+    )
+    SELECT
+        id, version, 'claimed', 'in_progress', run, attempt, losses, claim_no, run_at, $1, $2
+    FROM claimed
+),
+changed AS (
+    INSERT INTO taskmill.change_batch (task_ids, versions)
+    SELECT array_agg(id), array_agg(version) FROM claimed HAVING count(*) > 0
+),
+counted AS (
+    INSERT INTO taskmill.task_count (queue, status, tasks)
+    SELECT moved.queue, change.status, change.sign * moved.tasks
+    FROM (SELECT queue, count(*) AS tasks FROM claimed GROUP BY queue) AS moved
+    CROSS JOIN (VALUES ('new', -1), ('in_progress', 1)) AS change (status, sign)
+)
+SELECT
+    id, claim_no, name, type, queue, payload, priority, run, attempt, max_attempts, losses,
+    max_losses, timeout_s, retry, created_at, labels, traceparent, run_at,
+    extract(epoch FROM updated_at - run_at)::double precision AS waited_s
+FROM claimed

@@ -1,0 +1,5 @@
+-- Purpose: how many tasks there are by queue and status, exactly, at any table size. Reads only.
+SELECT queue, status, sum(tasks)::bigint AS tasks
+FROM taskmill.task_count
+GROUP BY queue, status
+HAVING sum(tasks) <> 0

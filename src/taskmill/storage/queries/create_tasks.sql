@@ -1,0 +1,63 @@
+-- Purpose: create a batch of tasks with their keys, history, place in `dispatch` and counters, atomically.
+-- $1..$22: arrays of equal length, one element a task (see storage/tasks.py); rows with a key come sorted by it.
+-- Locks in order: idempotency (sorted keys), dispatch, task, event, count.
+-- Relies on: the primary keys of idempotency and task. Running it again with the same ids changes nothing.
+-- Returns: id and number of each task that this run created. A row that is missing has a key that is taken,
+-- or was created by an earlier run whose answer was lost.
+WITH input AS MATERIALIZED (
+    SELECT *
+    FROM unnest(
+        $1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::smallint[],
+        $8::timestamptz[], $9::timestamptz[], $10::integer[], $11::integer[], $12::text[],
+        $13::double precision[], $14::timestamptz[], $15::text[], $16::text[], $17::text[],
+        $18::text[], $19::text[], $20::bytea[], $21::timestamptz[]
+    ) AS input (
+        id, name, description, type, payload, queue, priority,
+        run_at, created_at, max_attempts, max_losses, retry,
+        timeout_s, expires_at, labels, source, traceparent,
+        scope, key, request_hash, key_expires_at
+    )
+),
+keyed AS (
+    INSERT INTO taskmill.idempotency AS held (scope, key, task_id, request_hash, expires_at)
+    SELECT scope, key, id, request_hash, key_expires_at FROM input WHERE key IS NOT NULL
+    ON CONFLICT (scope, key) DO UPDATE
+        SET task_id = excluded.task_id,
+            request_hash = excluded.request_hash,
+            expires_at = excluded.expires_at
+        WHERE held.expires_at <= now() OR held.task_id = excluded.task_id
+    RETURNING task_id
+),
+created AS (
+    INSERT INTO taskmill.task (
+        id, name, description, type, payload, queue, priority, status, run_at, created_at,
+        max_attempts, max_losses, retry, timeout_s, expires_at, labels, source, traceparent
+    )
+    SELECT
+        id, name, description, type, payload::jsonb, queue, priority, 'new', run_at, created_at,
+        max_attempts, max_losses, retry::jsonb, timeout_s, expires_at, labels::jsonb, source,
+        traceparent
+    FROM input
+    WHERE key IS NULL OR id IN (SELECT task_id FROM keyed)
+    ON CONFLICT (id) DO NOTHING
+    RETURNING id, number, queue, type, priority, run_at, expires_at, updated_at
+),
+waiting AS (
+    INSERT INTO taskmill.dispatch (task_id, queue, type, priority, run_at, expires_at)
+    SELECT id, queue, type, priority, run_at, expires_at FROM created
+),
+logged AS (
+    INSERT INTO taskmill.task_event (
+        task_id, version, happening, status, run, attempt, losses, claim_no, run_at
+    )
+    SELECT id, 1, 'created', 'new', 1, 0, 0, 0, run_at FROM created
+),
+changed AS (
+    INSERT INTO taskmill.change_batch (task_ids, versions)
+    SELECT array_agg(id), array_agg(1) FROM created HAVING count(*) > 0
+),
+counted AS (
+    INSERT INTO taskmill.task_count (queue, status, tasks)
+    SELECT queue, 'new', count(*) FROM created GROUP BY queue
+)
+SELECT id, number, updated_at FROM created

@@ -1,0 +1,43 @@
+-- Purpose: fail tasks that were not started by their `expires_at`. $1 integer limit.
+-- Locks in order: dispatch (skips what others hold), task, event, count. Relies on dispatch_expiry.
+WITH picked AS MATERIALIZED (
+    SELECT ctid AS place FROM taskmill.dispatch
+    WHERE expires_at <= now()
+    ORDER BY expires_at
+    LIMIT $1
+    FOR UPDATE SKIP LOCKED
+),
+taken AS (
+    DELETE FROM taskmill.dispatch
+    WHERE ctid = ANY(ARRAY(SELECT place FROM picked))
+    RETURNING task_id
+),
+expired AS (
+    UPDATE taskmill.task
+    SET status = 'failed',
+        error = jsonb_build_object(
+            'type', 'Expired', 'message', 'The task was not started before its expires_at.'),
+        finished_at = now(),
+        updated_at = now(),
+        version = version + 1
+    WHERE id = ANY(ARRAY(SELECT task_id FROM taken)) AND status = 'new'
+    RETURNING id, version, run, attempt, losses, claim_no, run_at, queue, error
+),
+logged AS (
+    INSERT INTO taskmill.task_event (
+        task_id, version, happening, status, run, attempt, losses, claim_no, run_at, reason, error
+    )
+    SELECT id, version, 'expired', 'failed', run, attempt, losses, claim_no, run_at, 'expired', error
+    FROM expired
+),
+changed AS (
+    INSERT INTO taskmill.change_batch (task_ids, versions)
+    SELECT array_agg(id), array_agg(version) FROM expired HAVING count(*) > 0
+),
+counted AS (
+    INSERT INTO taskmill.task_count (queue, status, tasks)
+    SELECT moved.queue, change.status, change.sign * moved.tasks
+    FROM (SELECT queue, count(*) AS tasks FROM expired GROUP BY queue) AS moved
+    CROSS JOIN (VALUES ('new', -1), ('failed', 1)) AS change (status, sign)
+)
+SELECT id, queue FROM expired

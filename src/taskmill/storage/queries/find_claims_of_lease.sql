@@ -1,0 +1,5 @@
+-- Purpose: what PostgreSQL believes a worker runs. $1 uuid lease. Reads only; relies on task_status_id.
+SELECT
+    id, lease_id, claim_no, queue, attempt, max_attempts, losses, max_losses, retry, cancel_requested
+FROM taskmill.task
+WHERE status = 'in_progress' AND lease_id = $1

@@ -1,0 +1,47 @@
+-- Purpose: an operator starts a new run of a finished task: attempts and losses from zero, the fence goes on.
+-- An old `expires_at` is dropped: it would end the new run at once. $1 uuid.
+-- Locks in order: task, dispatch (own new row), event, count. Returns a row when a run was started.
+WITH finished AS MATERIALIZED (
+    SELECT id, status FROM taskmill.task
+    WHERE id = $1 AND status IN ('succeeded', 'failed', 'cancelled')
+    FOR NO KEY UPDATE
+),
+again AS (
+    UPDATE taskmill.task
+    SET status = 'new',
+        run = run + 1,
+        attempt = 0,
+        losses = 0,
+        cancel_requested = false,
+        run_at = now(),
+        expires_at = NULL,
+        started_at = NULL,
+        finished_at = NULL,
+        result = NULL,
+        error = NULL,
+        updated_at = now(),
+        version = version + 1
+    WHERE id = ANY(ARRAY(SELECT id FROM finished))
+    RETURNING id, version, run, claim_no, run_at, queue, type, priority
+),
+waiting AS (
+    INSERT INTO taskmill.dispatch (task_id, queue, type, priority, run_at)
+    SELECT id, queue, type, priority, run_at FROM again
+),
+logged AS (
+    INSERT INTO taskmill.task_event (
+        task_id, version, happening, status, run, attempt, losses, claim_no, run_at, reason
+    )
+    SELECT id, version, 'run_again', 'new', run, 0, 0, claim_no, run_at, 'operator' FROM again
+),
+changed AS (
+    INSERT INTO taskmill.change_batch (task_ids, versions)
+    SELECT array_agg(id), array_agg(version) FROM again HAVING count(*) > 0
+),
+counted AS (
+    INSERT INTO taskmill.task_count (queue, status, tasks)
+    SELECT again.queue, finished.status, -1 FROM again JOIN finished USING (id)
+    UNION ALL
+    SELECT queue, 'new', 1 FROM again
+)
+SELECT id FROM again
