@@ -1,0 +1,147 @@
+"""What the system tells about itself: history, pages of tasks, queues, workers and counts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from taskmill.domain.lifecycle import Happening, Status
+from taskmill.domain.task import Task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskEvent:
+    """One entry of a task's history. `error` is JSON text."""
+
+    task_id: UUID
+    version: int
+    at: datetime
+    happening: Happening
+    status: Status
+    run: int
+    attempt: int
+    losses: int
+    claim_no: int
+    run_at: datetime
+    worker: str | None
+    reason: str | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskFilter:
+    """Which tasks to list; an empty filter means all. `name` is a substring, in any case.
+
+    `created_after` is inclusive, `created_before` exclusive. `labels` must all be there.
+    """
+
+    statuses: frozenset[Status] = frozenset()
+    queue: str | None = None
+    type: str | None = None
+    labels: tuple[tuple[str, str], ...] = ()
+    name: str | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageRequest:
+    """Which part of a listing: `limit` tasks beyond the id `after`, or beyond the first `offset`."""
+
+    limit: int = 50
+    after: UUID | None = None
+    offset: int = 0
+    oldest_first: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskPage:
+    """A part of a listing.
+
+    `total` is exact, or None when counting took too long; then `total_at_least` is a lower bound.
+    `next_after` is where the next page begins, None at the end. A page may be short and still have a
+    next one: then the time for looking was up.
+    """
+
+    items: list[Task]
+    total: int | None
+    total_at_least: int | None
+    next_after: UUID | None
+
+
+Counts = Mapping[Status, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueState:
+    """A queue, its pause, how many tasks it has by status, and since when its oldest due task waits."""
+
+    name: str
+    paused_at: datetime | None
+    created_at: datetime
+    oldest_due_at: datetime | None
+    counts: Counts
+
+
+class Liveness(StrEnum):
+    """What a worker's lease says of it."""
+
+    ALIVE = "alive"
+    EXPIRED = "expired"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerState:
+    """A worker process as its lease shows it. Empty `queues` means all; `types` has `*` for all."""
+
+    id: UUID
+    name: str
+    queues: list[str]
+    types: list[str]
+    slots: int
+    running: int
+    started_at: datetime
+    renewed_at: datetime
+    expires_at: datetime
+    closed_at: datetime | None
+    close_reason: str | None
+    state: Liveness
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stats:
+    """How many tasks there are, by queue and status, and what is there to run them."""
+
+    queues: Mapping[str, Counts]
+    workers_alive: int
+    slots: int
+    running: int
+
+
+class CancelAnswer(StrEnum):
+    """What a cancel did: it is done, or the running handler was asked to stop."""
+
+    CANCELLED = "cancelled"
+    ASKED = "asked"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreatedTask:
+    """A stored task and whether an earlier request with the same key had made it."""
+
+    task: Task
+    replayed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readiness:
+    """Whether this process can serve: each part by name, None when it is well, else what is wrong."""
+
+    parts: Mapping[str, str | None]
+
+    @property
+    def is_ready(self) -> bool:
+        """Tell whether every part is well."""
+        return not any(self.parts.values())

@@ -1,0 +1,34 @@
+"""Cancelling: at once while the task waits, by asking while it runs."""
+
+from uuid import UUID
+
+from taskmill.domain.errors import TaskNotFound, TransitionRefused, Unavailable
+from taskmill.domain.lifecycle import TERMINAL, Reason
+from taskmill.domain.system import CancelAnswer
+from taskmill.domain.task import Task
+from taskmill.storage import tasks
+from taskmill.storage.database import RETRY_AFTER_S, Database
+
+# A task can move between waiting and running while we look; each look takes milliseconds.
+_LOOKS = 20
+
+
+async def cancel_task(database: Database, task_id: UUID) -> tuple[CancelAnswer, Task]:
+    """Cancel the task, or ask the worker that runs it to stop.
+
+    Raises:
+        TaskNotFound: there is no such task.
+        TransitionRefused: it has finished.
+        Unavailable: it kept moving between waiting and running.
+    """
+    for _ in range(_LOOKS):
+        if await database.fetch("cancel_waiting_task", task_id, Reason.CANCELLED):
+            return CancelAnswer.CANCELLED, await tasks.get_one(database, task_id)
+        if await database.fetch("ask_cancel", task_id):
+            return CancelAnswer.ASKED, await tasks.get_one(database, task_id)
+        found = (await tasks.get(database, {task_id})).get(task_id)
+        if found is None:
+            raise TaskNotFound(task_id)
+        if found.status in TERMINAL:
+            raise TransitionRefused(task_id, found.status, "cancel")
+    raise Unavailable(RETRY_AFTER_S, "a quiet moment of the task")

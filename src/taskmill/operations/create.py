@@ -1,0 +1,252 @@
+"""Creating tasks: keyed, batched, and safe to repeat when an answer is lost.
+
+A task's id is drawn before its first insert. When the connection breaks before the answer comes, the same
+insert runs again with the same ids: it waits for the old transaction, then finds its rows or makes them.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from types import TracebackType
+from typing import Self, TypeVar
+from uuid import UUID
+
+import asyncpg
+import structlog
+
+from taskmill.domain import identity
+from taskmill.domain.errors import IdempotencyConflict, Unavailable
+from taskmill.domain.lifecycle import Status
+from taskmill.domain.system import CreatedTask
+from taskmill.domain.task import Task, TaskDraft
+from taskmill.operations.queues import KnownQueues
+from taskmill.runtime.batching import Batcher, Overloaded
+from taskmill.runtime.clock import Clock
+from taskmill.runtime.ids import IdFactory
+from taskmill.storage import faults, tasks
+from taskmill.storage.database import RETRY_AFTER_S, Connection, Database
+from taskmill.storage.doorbell import Doorbell
+from taskmill.storage.tasks import HeldKey, NewTask, StoredFacts
+
+log = structlog.get_logger(__name__)
+
+# How long a broken connection is worth another try before the caller is told to come back.
+_PATIENCE_S = 3.0
+_PAUSE_S = 0.1
+
+Stored = TypeVar("Stored")
+
+
+class TaskCreation:
+    """Stores tasks; requests that come together share a commit. Use it as an async context manager."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        clock: Clock,
+        ids: IdFactory,
+        queues: KnownQueues,
+        doorbell: Doorbell,
+        key_validity: timedelta,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._ids = ids
+        self._queues = queues
+        self._doorbell = doorbell
+        self._key_validity = key_validity
+        self._batch: Batcher[NewTask, CreatedTask | IdempotencyConflict] = Batcher(
+            self._store_batch, weigh=_weight, is_item_fault=faults.is_item_fault
+        )
+
+    async def __aenter__(self) -> Self:
+        await self._batch.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._batch.__aexit__(kind, error, trace)
+
+    async def create(self, draft: TaskDraft) -> CreatedTask:
+        """Store one task together with whatever else is being created now."""
+        await self._queues.ensure((draft.queue,))
+        try:
+            answer = await self._batch(self._completed(draft))
+        except Overloaded as error:
+            raise Unavailable(RETRY_AFTER_S, "room for more tasks") from error
+        if isinstance(answer, IdempotencyConflict):
+            raise answer
+        return answer
+
+    async def create_all(self, drafts: Sequence[TaskDraft]) -> list[CreatedTask]:
+        """Store all in one transaction, or none when a key of one was used for another request."""
+        if not drafts:
+            return []
+        await self._queues.ensure({draft.queue for draft in drafts})
+        return await self._patiently(partial(self._store_all, list(map(self._completed, drafts))))
+
+    def _completed(self, draft: TaskDraft) -> NewTask:
+        task_id = self._ids()
+        created_at = identity.created_at(task_id)
+        return NewTask(
+            id=task_id,
+            created_at=created_at,
+            run_at=_run_at(draft, created_at),
+            draft=draft,
+            key_scope=draft.source,
+            key_expires_at=created_at + self._key_validity,
+        )
+
+    async def _store_batch(self, new: list[NewTask]) -> list[CreatedTask | IdempotencyConflict]:
+        return await self._patiently(partial(self._store, new))
+
+    async def _store(self, new: list[NewTask]) -> list[CreatedTask | IdempotencyConflict]:
+        async with self._database.hot() as connection:
+            created = await tasks.insert(connection, _first_of_each_key(new))
+            answers = await _answers(connection, new, created)
+        self._told(answers)
+        return answers
+
+    async def _store_all(self, new: list[NewTask]) -> list[CreatedTask]:
+        async with self._database.hot() as connection, connection.transaction():
+            created = await tasks.insert(connection, _first_of_each_key(new))
+            answers = _without_conflicts(await _answers(connection, new, created))
+        self._told(answers)
+        return answers
+
+    def _told(self, answers: Iterable[CreatedTask | IdempotencyConflict]) -> None:
+        self._doorbell.ring()
+        for answer in answers:
+            if isinstance(answer, CreatedTask) and not answer.replayed:
+                task = answer.task
+                log.info(
+                    "task.created",
+                    task_id=str(task.id),
+                    queue=task.queue,
+                    type=task.type,
+                    source=task.source,
+                )
+
+    async def _patiently(self, store: Callable[[], Awaitable[Stored]]) -> Stored:
+        """Run the same insert again while the database is only briefly away."""
+        give_up_at = self._clock.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                return await store()
+            except Unavailable as error:
+                if self._clock.monotonic() + _PAUSE_S >= give_up_at:
+                    raise
+                log.info("creation.repeated", error=repr(error.__cause__))
+            except asyncpg.PostgresError as error:
+                if not faults.is_collision(error) or self._clock.monotonic() >= give_up_at:
+                    raise
+                log.info("creation.collided", error=repr(error))
+            await asyncio.sleep(_PAUSE_S)
+
+
+def _weight(new: NewTask) -> int:
+    draft = new.draft
+    return len(draft.payload or "") + len(draft.description or "") + len(draft.labels)
+
+
+def _run_at(draft: TaskDraft, created_at: datetime) -> datetime:
+    if draft.delay is not None:
+        return created_at + draft.delay
+    return draft.run_at or created_at
+
+
+def _first_of_each_key(new: Iterable[NewTask]) -> list[NewTask]:
+    """Leave out what repeats a key within the batch: one statement may touch a key only once."""
+    seen: set[tuple[str, str]] = set()
+    first = []
+    for task in new:
+        key = _scoped_key(task)
+        if key is None or key not in seen:
+            first.append(task)
+        if key is not None:
+            seen.add(key)
+    return first
+
+
+def _scoped_key(new: NewTask) -> tuple[str, str] | None:
+    key = new.draft.idempotency
+    return (new.key_scope, key.key) if key else None
+
+
+async def _answers(
+    connection: Connection, new: Sequence[NewTask], created: Mapping[UUID, StoredFacts]
+) -> list[CreatedTask | IdempotencyConflict]:
+    """Answer for each: the task just created, the one that its key stands for, or the conflict."""
+    rest = [task for task in new if task.id not in created]
+    held = await tasks.find_keys(connection, {key for task in rest if (key := _scoped_key(task))})
+    holders = {task.id: held[key].task_id for task in rest if (key := _scoped_key(task)) in held}
+    wanted = {holders.get(task.id, task.id) for task in rest}
+    stored = await tasks.get_with(connection, wanted) if wanted else {}
+    return [
+        CreatedTask(task=_task(task, created[task.id]), replayed=False)
+        if task.id in created
+        else _answer_of_holder(task, held, stored)
+        for task in new
+    ]
+
+
+def _answer_of_holder(
+    new: NewTask, held: Mapping[tuple[str, str], HeldKey], stored: Mapping[UUID, Task]
+) -> CreatedTask | IdempotencyConflict:
+    key = new.draft.idempotency
+    holder = held.get((new.key_scope, key.key)) if key else None
+    if key and holder and holder.request_hash != key.request_hash:
+        return IdempotencyConflict(key.key)
+    task = stored.get(holder.task_id if holder else new.id)
+    if task is None:
+        # The key ran out, or its task passed retention, between two statements: the next try sees it.
+        raise Unavailable(RETRY_AFTER_S, "the idempotency key")
+    return CreatedTask(task=task, replayed=task.id != new.id)
+
+
+def _without_conflicts(answers: Iterable[CreatedTask | IdempotencyConflict]) -> list[CreatedTask]:
+    kept = []
+    for answer in answers:
+        if isinstance(answer, IdempotencyConflict):
+            raise answer
+        kept.append(answer)
+    return kept
+
+
+def _task(new: NewTask, stored: StoredFacts) -> Task:
+    """Put together what is now stored, without reading it back."""
+    draft = new.draft
+    return Task(
+        id=new.id,
+        number=stored.number,
+        name=draft.name,
+        description=draft.description,
+        type=draft.type,
+        payload=draft.payload,
+        queue=draft.queue,
+        priority=draft.priority,
+        status=Status.NEW,
+        run=1,
+        attempt=0,
+        max_attempts=draft.max_attempts,
+        losses=0,
+        max_losses=draft.max_losses,
+        cancel_requested=False,
+        run_at=new.run_at,
+        created_at=new.created_at,
+        started_at=None,
+        finished_at=None,
+        updated_at=stored.updated_at,
+        result=None,
+        error=None,
+        labels=draft.labels,
+        source=draft.source,
+        version=1,
+        claim_no=0,
+    )

@@ -1,0 +1,55 @@
+"""Queues: made on first use, listed, paused and resumed."""
+
+import asyncio
+from collections.abc import Iterable
+
+from taskmill.domain.errors import QueueLimitReached, QueueNotFound
+from taskmill.domain.system import QueueState
+from taskmill.storage import counts
+from taskmill.storage.database import Database
+
+
+class KnownQueues:
+    """Makes queues that a task names for the first time.
+
+    Queues are never removed, so what was seen once needs no second look.
+    """
+
+    def __init__(self, database: Database, *, limit: int) -> None:
+        self._database = database
+        self._limit = limit
+        self._known: set[str] = set()
+        self._turn = asyncio.Lock()
+
+    async def ensure(self, names: Iterable[str]) -> None:
+        """Make the queues that do not exist yet. Raises `QueueLimitReached`."""
+        if self._known.issuperset(names):
+            return
+        async with self._turn:
+            missing = sorted(set(names) - self._known)
+            rows = await self._database.fetch("add_queues", missing, self._limit)
+            self._known.update(row["name"] for row in rows)
+            if not self._known.issuperset(missing):
+                raise QueueLimitReached(self._limit)
+
+
+async def list_queues(database: Database) -> list[QueueState]:
+    """Return all queues by name."""
+    counted = await counts.by_queue(database)
+    return [
+        QueueState(
+            name=row["name"],
+            paused_at=row["paused_at"],
+            created_at=row["created_at"],
+            oldest_due_at=row["oldest_due_at"],
+            counts=counted.get(row["name"], {}),
+        )
+        for row in await database.fetch("list_queues")
+    ]
+
+
+async def set_paused(database: Database, name: str, *, paused: bool) -> QueueState:
+    """Pause or resume a queue; claims that begin after this returned obey it."""
+    if not await database.fetch("set_queue_pause", name, paused):
+        raise QueueNotFound(name)
+    return next(queue for queue in await list_queues(database) if queue.name == name)

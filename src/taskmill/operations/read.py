@@ -1,0 +1,53 @@
+"""Reading single tasks: requests that come together share one statement."""
+
+from types import TracebackType
+from typing import Self
+from uuid import UUID
+
+from taskmill.domain.errors import TaskNotFound
+from taskmill.domain.system import TaskEvent
+from taskmill.domain.task import Task
+from taskmill.runtime.batching import Batcher
+from taskmill.storage import events as event_rows, tasks
+from taskmill.storage.database import Database
+
+_MOST_IDS = 500
+
+
+class TaskReading:
+    """Reads tasks by id. Use it as an async context manager."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._batch: Batcher[UUID, Task | None] = Batcher(self._read, max_size=_MOST_IDS)
+
+    async def __aenter__(self) -> Self:
+        await self._batch.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._batch.__aexit__(kind, error, trace)
+
+    async def get(self, task_id: UUID) -> Task:
+        """Return the task as it was committed at some moment after this call began."""
+        task = await self._batch(task_id)
+        if task is None:
+            raise TaskNotFound(task_id)
+        return task
+
+    async def _read(self, ids: list[UUID]) -> list[Task | None]:
+        found = await tasks.get(self._database, set(ids))
+        return [found.get(task_id) for task_id in ids]
+
+
+async def events(database: Database, task_id: UUID) -> list[TaskEvent]:
+    """Return the task's history, oldest first; every task has one."""
+    history = await event_rows.of_task(database, task_id)
+    if not history:
+        raise TaskNotFound(task_id)
+    return history

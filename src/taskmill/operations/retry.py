@@ -1,0 +1,24 @@
+"""Retry by hand: a new run of a finished task."""
+
+from uuid import UUID
+
+from taskmill.domain.errors import TaskNotFound, TransitionRefused
+from taskmill.domain.task import Task
+from taskmill.storage import tasks
+from taskmill.storage.database import Database
+
+
+async def retry_task(database: Database, task_id: UUID) -> Task:
+    """Send a finished task back to `new` with one more `run`.
+
+    Raises:
+        TaskNotFound: there is no such task.
+        TransitionRefused: it has not finished.
+    """
+    started = await database.fetch("run_task_again", task_id)
+    found = (await tasks.get(database, {task_id})).get(task_id)
+    if found is None:
+        raise TaskNotFound(task_id)
+    if not started:
+        raise TransitionRefused(task_id, found.status, "retry")
+    return found

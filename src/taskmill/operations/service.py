@@ -1,0 +1,119 @@
+"""The one face of the operations, which every door uses."""
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+from uuid import UUID
+
+from taskmill.domain.system import (
+    CancelAnswer,
+    CreatedTask,
+    PageRequest,
+    QueueState,
+    Readiness,
+    Stats,
+    TaskEvent,
+    TaskFilter,
+    TaskPage,
+    WorkerState,
+)
+from taskmill.domain.task import Task, TaskDraft
+from taskmill.operations import cancel, queues, read, retry, system
+from taskmill.operations.create import TaskCreation
+from taskmill.operations.read import TaskReading
+from taskmill.storage import listing
+from taskmill.storage.database import Database
+
+
+class TaskService:
+    """Creates, reads and steers tasks. Use it as an async context manager.
+
+    Every method raises `Unavailable` when the database is away.
+    """
+
+    def __init__(self, database: Database, creation: TaskCreation, reading: TaskReading) -> None:
+        self._database = database
+        self._creation = creation
+        self._reading = reading
+
+    async def __aenter__(self) -> Self:
+        await self._creation.__aenter__()
+        await self._reading.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._reading.__aexit__(kind, error, trace)
+        await self._creation.__aexit__(kind, error, trace)
+
+    async def create(self, draft: TaskDraft) -> CreatedTask:
+        """Store a task; the answer comes after its commit.
+
+        Raises:
+            IdempotencyConflict: the key was used for a request with another body.
+            QueueLimitReached: the queue is new, and there are too many.
+        """
+        return await self._creation.create(draft)
+
+    async def create_all(self, drafts: Sequence[TaskDraft]) -> list[CreatedTask]:
+        """Store all tasks in one transaction or none of them; the answers are in the same order.
+
+        Raises:
+            IdempotencyConflict: as for `create`; then none of the new ones is stored.
+            QueueLimitReached: as for `create`.
+        """
+        return await self._creation.create_all(drafts)
+
+    async def get(self, task_id: UUID) -> Task:
+        """Return the task. Raises `TaskNotFound`."""
+        return await self._reading.get(task_id)
+
+    async def events(self, task_id: UUID) -> list[TaskEvent]:
+        """Return the task's history, oldest first. Raises `TaskNotFound`."""
+        return await read.events(self._database, task_id)
+
+    async def page(self, wanted: TaskFilter, request: PageRequest) -> TaskPage:
+        """Return a page of the tasks that the filter admits, newest first unless asked otherwise."""
+        return await listing.page(self._database, wanted, request)
+
+    async def cancel(self, task_id: UUID) -> tuple[CancelAnswer, Task]:
+        """Cancel a waiting task at once, or ask a running one to stop; returns the task as it is then.
+
+        Raises:
+            TaskNotFound: there is no such task.
+            TransitionRefused: it has finished.
+        """
+        return await cancel.cancel_task(self._database, task_id)
+
+    async def retry(self, task_id: UUID) -> Task:
+        """Start a new run of a finished task; returns it as it waits.
+
+        Raises:
+            TaskNotFound: there is no such task.
+            TransitionRefused: it has not finished.
+        """
+        return await retry.retry_task(self._database, task_id)
+
+    async def queues(self) -> list[QueueState]:
+        """Return all queues by name."""
+        return await queues.list_queues(self._database)
+
+    async def set_queue_paused(self, name: str, *, paused: bool) -> QueueState:
+        """Pause or resume a queue and return it. Raises `QueueNotFound`."""
+        return await queues.set_paused(self._database, name, paused=paused)
+
+    async def workers(self) -> list[WorkerState]:
+        """Return the workers that live, and those that ended lately, newest first."""
+        return await system.list_workers(self._database)
+
+    async def stats(self) -> Stats:
+        """Return the counts of tasks and the capacity of the workers."""
+        return await system.stats(self._database)
+
+    async def readiness(self) -> Readiness:
+        """Tell whether the database answers and has the schema that this code needs. Never raises."""
+        return await system.readiness(self._database)

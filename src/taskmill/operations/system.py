@@ -1,0 +1,63 @@
+"""The state of the whole: workers, counts, readiness."""
+
+from taskmill.domain.errors import TaskmillError
+from taskmill.domain.system import Liveness, Readiness, Stats, WorkerState
+from taskmill.storage import counts, migrate
+from taskmill.storage.database import Database
+
+_MOST_WORKERS = 1000
+
+
+async def list_workers(database: Database) -> list[WorkerState]:
+    """Return the workers that live, and those that ended in the last hour, newest first."""
+    return [
+        WorkerState(
+            id=row["id"],
+            name=row["worker"],
+            queues=row["queues"],
+            types=row["types"],
+            slots=row["slots"],
+            running=row["running"],
+            started_at=row["started_at"],
+            renewed_at=row["renewed_at"],
+            expires_at=row["expires_at"],
+            closed_at=row["closed_at"],
+            close_reason=row["close_reason"],
+            state=_liveness(closed=row["closed_at"] is not None, expired=row["expired"]),
+        )
+        for row in await database.fetch("list_leases", _MOST_WORKERS)
+    ]
+
+
+def _liveness(*, closed: bool, expired: bool) -> Liveness:
+    if closed:
+        return Liveness.CLOSED
+    return Liveness.EXPIRED if expired else Liveness.ALIVE
+
+
+async def stats(database: Database) -> Stats:
+    """Return the counts of tasks by queue and status, and the capacity of the live workers."""
+    alive = [w for w in await list_workers(database) if w.state is Liveness.ALIVE]
+    return Stats(
+        queues=await counts.by_queue(database),
+        workers_alive=len(alive),
+        slots=sum(worker.slots for worker in alive),
+        running=sum(worker.running for worker in alive),
+    )
+
+
+async def readiness(database: Database) -> Readiness:
+    """Ask the database for its schema; any trouble is told, not raised."""
+    try:
+        async with database.hot() as connection:
+            applied = await migrate.applied(connection)
+    except TaskmillError as error:
+        return Readiness(parts={"database": str(error), "schema": None})
+    return Readiness(parts={"database": None, "schema": _schema_trouble(applied)})
+
+
+def _schema_trouble(applied: str | None) -> str | None:
+    needed = migrate.head()
+    if applied is not None and applied >= needed:
+        return None
+    return f"the schema is {applied or 'missing'}, this program needs {needed}: run `taskmill migrate`"

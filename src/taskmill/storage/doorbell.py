@@ -1,0 +1,91 @@
+"""Wakes idle workers when tasks come in, so that they need not poll in a hurry.
+
+NOTIFY holds a cluster-wide lock over its commit: inside hot transactions it halved their rate. So it runs
+by itself, at most once in a few milliseconds, and a lost ring only costs a worker's polling interval.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import asyncpg
+import structlog
+
+from taskmill.domain.errors import Unavailable
+from taskmill.runtime.periodic import pause
+from taskmill.storage.database import Connection, Database
+
+log = structlog.get_logger(__name__)
+
+CHANNEL = "taskmill_dispatch"
+_DEBOUNCE_S = 0.005
+_LONGEST_PAUSE_S = 5.0
+
+
+class Doorbell:
+    """The side that rings: a service, and `ring` for whoever has brought work."""
+
+    name = "doorbell"
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._rung = asyncio.Event()
+
+    def ring(self) -> None:
+        """Tell all workers soon that something waits; costs nothing here."""
+        self._rung.set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Pass the rings on until told to stop."""
+        while not stop.is_set():
+            await _either(self._rung, stop)
+            self._rung.clear()
+            try:
+                await self._database.fetch("ring_doorbell")
+            except Unavailable as error:
+                log.debug("doorbell.unheard", error=str(error))
+            await pause(stop, _DEBOUNCE_S)
+
+
+class DoorbellListener:
+    """The side that hears: a service that calls `heard` for every ring, and after each reconnect."""
+
+    name = "doorbell-listener"
+
+    def __init__(self, database: Database, heard: Callable[[], None]) -> None:
+        self._database = database
+        self._heard = heard
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Listen until told to stop; a broken connection is made anew."""
+        failures = 0
+        while not stop.is_set():
+            try:
+                await self._listen(stop)
+                failures = 0
+            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                failures += 1
+                log.debug("doorbell.deaf", error=repr(error), failures=failures)
+                await pause(stop, min(0.1 * 2**failures, _LONGEST_PAUSE_S))
+
+    async def _listen(self, stop: asyncio.Event) -> None:
+        connection = await self._database.connect()
+        lost = asyncio.Event()
+        connection.add_termination_listener(lambda _: lost.set())
+        try:
+            await connection.add_listener(CHANNEL, self._on_notification)
+            self._heard()
+            await _either(lost, stop)
+        finally:
+            connection.terminate()
+
+    def _on_notification(self, *_: Connection | int | str) -> None:
+        self._heard()
+
+
+async def _either(first: asyncio.Event, second: asyncio.Event) -> None:
+    """Wait until one of two events is set."""
+    async with asyncio.TaskGroup() as group:
+        waits = {group.create_task(first.wait()), group.create_task(second.wait())}
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()

@@ -1,0 +1,32 @@
+"""Reads the history of tasks; every change writes its own entry in its own statement."""
+
+from uuid import UUID
+
+import asyncpg
+
+from taskmill.domain.lifecycle import Happening, Status
+from taskmill.domain.system import TaskEvent
+from taskmill.storage.database import Database
+
+
+async def of_task(database: Database, task_id: UUID) -> list[TaskEvent]:
+    """Return the entries of one task in order of their versions; empty when there is no such task."""
+    return [_event(row) for row in await database.fetch("list_events", task_id)]
+
+
+def _event(row: asyncpg.Record) -> TaskEvent:
+    return TaskEvent(
+        task_id=row["task_id"],
+        version=row["version"],
+        at=row["at"],
+        happening=Happening(row["happening"]),
+        status=Status(row["status"]),
+        run=row["run"],
+        attempt=row["attempt"],
+        losses=row["losses"],
+        claim_no=row["claim_no"],
+        run_at=row["run_at"],
+        worker=row["worker"],
+        reason=row["reason"],
+        error=row["error"],
+    )

@@ -1,0 +1,177 @@
+"""Writes new tasks and reads stored ones, many at a time."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+import orjson
+
+from taskmill.domain.errors import TaskNotFound
+from taskmill.domain.lifecycle import Status
+from taskmill.domain.retry import RetryPolicy
+from taskmill.domain.task import Task, TaskDraft
+from taskmill.storage.database import Connection, Database
+from taskmill.storage.statements import statement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewTask:
+    """A draft with all that the service adds to it. `key_scope` and `key_expires_at` go with a key."""
+
+    id: UUID
+    created_at: datetime
+    run_at: datetime
+    draft: TaskDraft
+    key_scope: str
+    key_expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldKey:
+    """The task that an idempotency key stands for, and the request that made it."""
+
+    task_id: UUID
+    request_hash: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredFacts:
+    """What PostgreSQL added to a new task."""
+
+    number: int
+    updated_at: datetime
+
+
+async def insert(connection: Connection, new: Collection[NewTask]) -> dict[UUID, StoredFacts]:
+    """Store the tasks in one statement; returns what it added to those it created.
+
+    One that is missing from the answer was created by an earlier call with the same id, or its key is
+    taken. No key may come twice. Keys are locked in sorted order, so that two batches can't wait for each
+    other.
+    """
+    ordered = sorted(new, key=_key_order)
+    rows = await connection.fetch(statement("create_tasks"), *_columns(ordered))
+    return {
+        row["id"]: StoredFacts(number=row["number"], updated_at=row["updated_at"]) for row in rows
+    }
+
+
+def _key_order(task: NewTask) -> tuple[str, str]:
+    key = task.draft.idempotency
+    return (task.key_scope, key.key) if key else ("", "")
+
+
+def _columns(tasks: Iterable[NewTask]) -> list[list[object]]:
+    """Turn rows into the arrays that `create_tasks` takes, in its order."""
+    return [list(column) for column in zip(*map(_row, tasks), strict=True)]
+
+
+def _row(task: NewTask) -> tuple[object, ...]:
+    draft = task.draft
+    key = draft.idempotency
+    return (
+        task.id,
+        draft.name,
+        draft.description,
+        draft.type,
+        draft.payload,
+        draft.queue,
+        draft.priority,
+        task.run_at,
+        task.created_at,
+        draft.max_attempts,
+        draft.max_losses,
+        None if draft.retry is None else retry_text(draft.retry),
+        None if draft.timeout is None else draft.timeout.total_seconds(),
+        draft.expires_at,
+        draft.labels,
+        draft.source,
+        draft.traceparent,
+        task.key_scope if key else None,
+        key.key if key else None,
+        key.request_hash if key else None,
+        task.key_expires_at if key else None,
+    )
+
+
+async def find_keys(
+    connection: Connection, keys: Collection[tuple[str, str]]
+) -> dict[tuple[str, str], HeldKey]:
+    """Return who holds each of these (scope, key) pairs; free ones are left out."""
+    if not keys:
+        return {}
+    ordered = sorted(keys)
+    rows = await connection.fetch(
+        statement("find_keys"), [scope for scope, _ in ordered], [key for _, key in ordered]
+    )
+    return {
+        (row["scope"], row["key"]): HeldKey(
+            task_id=row["task_id"], request_hash=row["request_hash"]
+        )
+        for row in rows
+    }
+
+
+async def get(database: Database, ids: Collection[UUID]) -> dict[UUID, Task]:
+    """Return the tasks that exist among `ids`, all from one snapshot."""
+    return {row["id"]: from_row(row) for row in await database.fetch("get_tasks", list(ids))}
+
+
+async def get_with(connection: Connection, ids: Collection[UUID]) -> dict[UUID, Task]:
+    """Do what `get` does on a connection that the caller holds."""
+    rows = await connection.fetch(statement("get_tasks"), list(ids))
+    return {row["id"]: from_row(row) for row in rows}
+
+
+async def get_one(database: Database, task_id: UUID) -> Task:
+    """Return the task. Raises `TaskNotFound`."""
+    found = (await get(database, (task_id,))).get(task_id)
+    if found is None:
+        raise TaskNotFound(task_id)
+    return found
+
+
+def from_row(row: asyncpg.Record) -> Task:
+    """Turn a row of `get_tasks` into a task."""
+    return Task(
+        id=row["id"],
+        number=row["number"],
+        name=row["name"],
+        description=row["description"],
+        type=row["type"],
+        payload=row["payload"],
+        queue=row["queue"],
+        priority=row["priority"],
+        status=Status(row["status"]),
+        run=row["run"],
+        attempt=row["attempt"],
+        max_attempts=row["max_attempts"],
+        losses=row["losses"],
+        max_losses=row["max_losses"],
+        cancel_requested=row["cancel_requested"],
+        run_at=row["run_at"],
+        created_at=row["created_at"],
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+        updated_at=row["updated_at"],
+        result=row["result"],
+        error=row["error"],
+        labels=row["labels"],
+        source=row["source"],
+        version=row["version"],
+        claim_no=row["claim_no"],
+    )
+
+
+def retry_text(policy: RetryPolicy) -> str:
+    """Return a retry policy as it is stored: JSON with seconds."""
+    return orjson.dumps(
+        {
+            "base_s": policy.base.total_seconds(),
+            "factor": policy.factor,
+            "max_s": policy.maximum.total_seconds(),
+            "jitter": policy.jitter,
+        }
+    ).decode()
