@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 import asyncpg
 import structlog
@@ -21,7 +21,8 @@ from taskmill.storage.statements import statement
 
 log = structlog.get_logger(__name__)
 
-Connection = asyncpg.Connection[asyncpg.Record]
+# The type stubs make it generic, the library does not.
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 RETRY_AFTER_S = 1.0
 _COLLISION_TRIES = 5

@@ -12,7 +12,7 @@ import structlog
 
 from taskmill.domain.errors import Unavailable
 from taskmill.runtime.periodic import pause
-from taskmill.storage.database import Connection, Database
+from taskmill.storage.database import Database
 
 log = structlog.get_logger(__name__)
 
@@ -78,7 +78,7 @@ class DoorbellListener:
         finally:
             connection.terminate()
 
-    def _on_notification(self, *_: Connection | int | str) -> None:
+    def _on_notification(self, *_: object) -> None:
         self._heard()
 
 

@@ -9,6 +9,8 @@ from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeout
 
 # 22 data exception, 23 constraint violation: the statement's input is wrong, whoever sends it.
 _ITEM_CLASSES = ("22", "23")
+# By statement_timeout, or by an operator.
+QUERY_CANCELED = "57014"
 # 40 transaction rollback: serialization failure, deadlock.
 _COLLISION_CLASS = "40"
 # 08 connection, 53 resources, 57 operator intervention (shutdown, cancel, starting up), 55P03 lock not

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import asyncpg
 import orjson
+from sqlalchemy import RowMapping
 
 from taskmill.domain.errors import TaskNotFound
 from taskmill.domain.lifecycle import Status
@@ -133,7 +134,7 @@ async def get_one(database: Database, task_id: UUID) -> Task:
     return found
 
 
-def from_row(row: asyncpg.Record) -> Task:
+def from_row(row: asyncpg.Record | RowMapping) -> Task:
     """Turn a row of `get_tasks` into a task."""
     return Task(
         id=row["id"],

@@ -34,7 +34,7 @@ created AS (
         max_attempts, max_losses, retry, timeout_s, expires_at, labels, source, traceparent
     )
     SELECT
-        id, name, description, type, payload::jsonb, queue, priority, 'new', run_at, created_at,
+        id, name, description, type, payload::json, queue, priority, 'new', run_at, created_at,
         max_attempts, max_losses, retry::jsonb, timeout_s, expires_at, labels::jsonb, source,
         traceparent
     FROM input

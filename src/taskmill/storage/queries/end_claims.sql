@@ -29,7 +29,7 @@ ended AS (
         finished_at = CASE
             WHEN i.status <> 'new' OR t.cancel_requested THEN now()
         END,
-        result = i.result::jsonb,
+        result = i.result::json,
         error = CASE WHEN i.status = 'succeeded' THEN NULL ELSE coalesce(i.error::jsonb, t.error) END,
         lease_id = NULL,
         updated_at = now(),

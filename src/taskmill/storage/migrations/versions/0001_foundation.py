@@ -15,13 +15,14 @@ depends_on = None
 TASK = """
 CREATE SEQUENCE taskmill.task_number;
 
+-- `payload` and `result` are json, not jsonb: they are given back exactly as they came.
 CREATE TABLE taskmill.task (
     id uuid NOT NULL,
     number bigint NOT NULL DEFAULT nextval('taskmill.task_number'),
     name text NOT NULL,
     description text,
     type text NOT NULL,
-    payload jsonb,
+    payload json,
     queue text NOT NULL,
     priority smallint NOT NULL,
     status text NOT NULL,
@@ -39,7 +40,7 @@ CREATE TABLE taskmill.task (
     expires_at timestamptz,
     timeout_s double precision,
     retry jsonb,
-    result jsonb,
+    result json,
     error jsonb,
     labels jsonb NOT NULL,
     source text NOT NULL,

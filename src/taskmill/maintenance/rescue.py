@@ -1,0 +1,83 @@
+"""Takes back the tasks of workers that fell silent.
+
+Two steps, never one statement: leases that ran out are closed and that is committed; then every running
+task whose lease is closed or missing is taken back under its fence. A claim in flight holds its lease's
+lock, so it either commits before the closing and is seen by the second step, or claims nothing.
+"""
+
+import structlog
+
+from taskmill.domain.errors import Unavailable
+from taskmill.domain.lifecycle import Lost, Transition, decide
+from taskmill.runtime.clock import Clock
+from taskmill.storage import claims, leases
+from taskmill.storage.claims import ClaimEnd, EndedClaim, RunningClaim
+from taskmill.storage.database import Database
+
+log = structlog.get_logger(__name__)
+
+_MOST_AT_ONCE = 1000
+
+
+class Rescue:
+    """One round after the other; it has to see the database answer for a whole time to live first.
+
+    While the database was away no worker could renew: closing leases at once would run everything again.
+    """
+
+    def __init__(self, database: Database, *, ttl_s: float, name: str, clock: Clock) -> None:
+        self._database = database
+        self._ttl_s = ttl_s
+        self._name = name
+        self._clock = clock
+        self._answers_since: float | None = None
+
+    async def __call__(self) -> bool:
+        """Do one round; True when there is more to take back at once."""
+        asked_at = self._clock.monotonic()
+        try:
+            stranded = await self._find_stranded(asked_at)
+        except Unavailable:
+            self._answers_since = None
+            raise
+        if self._answers_since is None:
+            self._answers_since = asked_at
+        if stranded:
+            await self._take_back(stranded)
+        return len(stranded) == _MOST_AT_ONCE
+
+    async def _find_stranded(self, asked_at: float) -> list[RunningClaim]:
+        if self._answers_since is not None and asked_at - self._answers_since >= self._ttl_s:
+            await leases.close_expired(self._database)
+        return await claims.find_stranded(self._database, _MOST_AT_ONCE)
+
+    async def _take_back(self, stranded: list[RunningClaim]) -> None:
+        ends = [
+            ClaimEnd(
+                fence=running.fence,
+                transition=_transition(running, cancel_requested=False),
+                if_cancel_requested=_transition(running, cancel_requested=True),
+            )
+            for running in stranded
+        ]
+        ended = await claims.end(self._database, ends, worker=self._name)
+        for running in stranded:
+            if end := ended.get(running.fence.task_id):
+                _tell(running, end)
+
+
+def _transition(running: RunningClaim, *, cancel_requested: bool) -> Transition:
+    return decide(Lost(), running.claim, cancel_requested=cancel_requested, jitter=0)
+
+
+def _tell(running: RunningClaim, end: EndedClaim) -> None:
+    log.warning(
+        f"task.{end.happening}",
+        task_id=str(running.fence.task_id),
+        claim_no=running.fence.claim_no,
+        attempt=running.claim.attempt,
+        lease_id=str(running.fence.lease_id),
+        queue=running.queue,
+        status=end.status,
+        reason=end.reason,
+    )

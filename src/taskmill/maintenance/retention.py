@@ -1,0 +1,55 @@
+"""Keeps the database in shape: partitions ahead, repairs, and forgetting what is past its time."""
+
+from datetime import timedelta
+
+import structlog
+
+from taskmill.runtime.clock import SystemClock
+from taskmill.storage import partitions
+from taskmill.storage.database import Database
+
+log = structlog.get_logger(__name__)
+
+_MOST_AT_ONCE = 5000
+
+
+class Housekeeping:
+    """The slow duties: partitions and retention. Each round sets the clock by PostgreSQL's, too."""
+
+    def __init__(
+        self, database: Database, *, clock: SystemClock, keep_tasks: timedelta, keep_changes: timedelta
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._keep_tasks = keep_tasks
+        self._keep_changes = keep_changes
+
+    async def __call__(self) -> bool:
+        """Do one round; True when there is more to forget at once."""
+        moment = await self._database.anchor(self._clock)
+        await partitions.ensure(self._database, moment)
+        await partitions.repair(self._database)
+        await partitions.drop_finished(self._database, moment, self._keep_tasks)
+        await self._watch_partitions()
+        return await self._prune()
+
+    async def _watch_partitions(self) -> None:
+        attached = await partitions.attached(self._database)
+        if len(attached) > partitions.MOST_ATTACHED:
+            log.warning(
+                "partition.too_many", attached=len(attached), oldest=attached[0].suffix
+            )
+
+    async def _prune(self) -> bool:
+        days = self._keep_changes / timedelta(days=1)
+        pruned = [
+            len(await self._database.fetch("prune_changes", days, _MOST_AT_ONCE)),
+            len(await self._database.fetch("prune_keys", _MOST_AT_ONCE)),
+            len(await self._database.fetch("prune_leases", _MOST_AT_ONCE)),
+        ]
+        return _MOST_AT_ONCE in pruned
+
+
+async def number_changes(database: Database) -> bool:
+    """Give new change batches their positions; True when there may be more."""
+    return len(await database.fetch("number_changes", _MOST_AT_ONCE)) == _MOST_AT_ONCE

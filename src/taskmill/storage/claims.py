@@ -1,0 +1,228 @@
+"""Claims: taking waiting tasks for a worker, and ending what was taken, many at a time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import asyncpg
+import orjson
+
+from taskmill.domain.lifecycle import Claim, ErrorInfo, Happening, Status, Transition
+from taskmill.domain.retry import RetryPolicy
+from taskmill.domain.task import ClaimedTask
+from taskmill.storage.database import Database
+from taskmill.storage.statements import statement
+
+_LOWEST_ID = UUID(int=0)
+_EARLIEST = datetime(1, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lane:
+    """Tasks of one queue, type and priority wait in one line."""
+
+    queue: str
+    type: str
+    priority: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneStart:
+    """Where to look for a lane's first task; the default is its very beginning."""
+
+    run_at: datetime = _EARLIEST
+    task_id: UUID = _LOWEST_ID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakenTask:
+    """A claimed task, its due time and how long it waited beyond it, in seconds."""
+
+    task: ClaimedTask
+    run_at: datetime
+    waited_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fence:
+    """What proves that a claim is still the current one."""
+
+    task_id: UUID
+    lease_id: UUID
+    claim_no: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimEnd:
+    """How a claim is to end: as decided, or as decided for the case that a cancel was asked."""
+
+    fence: Fence
+    transition: Transition
+    if_cancel_requested: Transition
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndedClaim:
+    """How a claim did end. `run_at` is when a task that waits again is due."""
+
+    status: Status
+    happening: Happening
+    reason: str | None
+    run_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningClaim:
+    """A claim as PostgreSQL knows it."""
+
+    fence: Fence
+    queue: str
+    claim: Claim
+    cancel_requested: bool
+
+
+async def find_lanes(database: Database) -> dict[Lane, float]:
+    """Return the lanes of unpaused queues in which tasks wait, and in how many seconds each is due."""
+    return {
+        Lane(queue=row["queue"], type=row["type"], priority=row["priority"]): row["due_in_s"]
+        for row in await database.fetch("find_lanes")
+    }
+
+
+async def take(
+    database: Database,
+    *,
+    lease_id: UUID,
+    worker: str,
+    lanes: Sequence[tuple[Lane, LaneStart]],
+    limit: int,
+) -> list[TakenTask]:
+    """Claim up to `limit` due tasks, from the first lanes first; none when the lease is not alive."""
+    rows = await database.fetch(
+        "claim_tasks",
+        lease_id,
+        worker,
+        limit,
+        [lane.queue for lane, _ in lanes],
+        [lane.type for lane, _ in lanes],
+        [lane.priority for lane, _ in lanes],
+        [start.run_at for _, start in lanes],
+        [start.task_id for _, start in lanes],
+    )
+    return [_taken(row) for row in rows]
+
+
+async def end(database: Database, ends: Sequence[ClaimEnd], *, worker: str) -> dict[UUID, EndedClaim]:
+    """End claims whose fence still holds; one that is missing from the answer was no longer ours."""
+    ordered = sorted(ends, key=lambda end: end.fence.task_id)
+    columns = [list(column) for column in zip(*map(_row, ordered), strict=True)]
+    return _ended(await database.fetch("end_claims", *columns, worker))
+
+
+async def find_ended(database: Database, fences: Sequence[Fence]) -> dict[UUID, EndedClaim]:
+    """Return how these claims ended, if they did: for the case that the answer to `end` was lost."""
+    ids, numbers = [f.task_id for f in fences], [f.claim_no for f in fences]
+    return _ended(await database.fetch("find_ended_claims", ids, numbers))
+
+
+async def find_stranded(database: Database, limit: int) -> list[RunningClaim]:
+    """Return running tasks whose lease is closed or missing, oldest first."""
+    return [_running(row) for row in await database.fetch("find_stranded_tasks", limit)]
+
+
+async def find_of_lease(database: Database, lease_id: UUID) -> list[RunningClaim]:
+    """Return what runs under a lease, after every claim that is still under way has ended."""
+    async with database.hot() as connection:
+        async with connection.transaction():
+            await connection.execute(statement("lock_lease"), lease_id)
+        rows = await connection.fetch(statement("find_claims_of_lease"), lease_id)
+    return [_running(row) for row in rows]
+
+
+def _row(end: ClaimEnd) -> tuple[object, ...]:
+    transition, otherwise = end.transition, end.if_cancel_requested
+    return (
+        end.fence.task_id,
+        end.fence.lease_id,
+        end.fence.claim_no,
+        transition.status,
+        transition.happening,
+        otherwise.status,
+        otherwise.happening,
+        transition.reason,
+        transition.delay.total_seconds(),
+        transition.spends_attempt,
+        transition.counts_loss,
+        transition.result,
+        None if transition.error is None else error_text(transition.error),
+    )
+
+
+def _ended(rows: Sequence[asyncpg.Record]) -> dict[UUID, EndedClaim]:
+    return {
+        row["id"]: EndedClaim(
+            status=Status(row["status"]),
+            happening=Happening(row["happening"]),
+            reason=row["reason"],
+            run_at=row["run_at"],
+        )
+        for row in rows
+    }
+
+
+def _taken(row: asyncpg.Record) -> TakenTask:
+    timeout_s = row["timeout_s"]
+    task = ClaimedTask(
+        id=row["id"],
+        claim_no=row["claim_no"],
+        name=row["name"],
+        type=row["type"],
+        queue=row["queue"],
+        payload=row["payload"],
+        priority=row["priority"],
+        run=row["run"],
+        attempt=row["attempt"],
+        max_attempts=row["max_attempts"],
+        losses=row["losses"],
+        max_losses=row["max_losses"],
+        timeout=None if timeout_s is None else timedelta(seconds=timeout_s),
+        retry=retry_policy(row["retry"]),
+        created_at=row["created_at"],
+        labels=row["labels"],
+        traceparent=row["traceparent"],
+    )
+    return TakenTask(task=task, run_at=row["run_at"], waited_s=row["waited_s"])
+
+
+def _running(row: asyncpg.Record) -> RunningClaim:
+    return RunningClaim(
+        fence=Fence(task_id=row["id"], lease_id=row["lease_id"], claim_no=row["claim_no"]),
+        queue=row["queue"],
+        claim=Claim(
+            attempt=row["attempt"],
+            max_attempts=row["max_attempts"],
+            losses=row["losses"],
+            max_losses=row["max_losses"],
+            retry=retry_policy(row["retry"]) or RetryPolicy(),
+        ),
+        cancel_requested=row["cancel_requested"],
+    )
+
+
+def error_text(error: ErrorInfo) -> str:
+    """Return an error as it is stored: JSON with type and message."""
+    return orjson.dumps({"type": error.type, "message": error.message}).decode()
+
+
+def retry_policy(stored: str | None) -> RetryPolicy | None:
+    """Read back what `tasks.retry_text` wrote."""
+    if stored is None:
+        return None
+    parts = orjson.loads(stored)
+    return RetryPolicy(
+        base=timedelta(seconds=parts["base_s"]),
+        factor=parts["factor"],
+        maximum=timedelta(seconds=parts["max_s"]),
+        jitter=parts["jitter"],
+    )

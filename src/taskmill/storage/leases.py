@@ -1,0 +1,65 @@
+"""Leases: a worker's right to run what it claimed, for as long as it says that it lives."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import structlog
+
+from taskmill.storage.database import Connection, Database
+from taskmill.storage.statements import statement
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerCard:
+    """What a worker tells of itself. Empty `queues` means all; `types` may hold `*`."""
+
+    name: str
+    queues: Collection[str]
+    types: Collection[str]
+    slots: int
+
+
+async def open_lease(
+    connection: Connection, lease_id: UUID, card: WorkerCard, *, ttl_s: float
+) -> None:
+    """Begin a lease of `ttl_s` seconds."""
+    await connection.execute(
+        statement("open_lease"),
+        lease_id,
+        card.name,
+        sorted(card.queues),
+        sorted(card.types),
+        card.slots,
+        ttl_s,
+    )
+
+
+async def renew_lease(
+    connection: Connection, lease_id: UUID, *, ttl_s: float, running: int
+) -> bool:
+    """Let the lease run `ttl_s` seconds from now; False when it was closed, and so is lost."""
+    renewed = await connection.fetchval(statement("renew_lease"), lease_id, ttl_s, running)
+    return renewed is not None
+
+
+async def close_lease(database: Database, lease_id: UUID, reason: str) -> None:
+    """End a lease for good; closing it twice does nothing."""
+    await database.fetch("close_lease", lease_id, reason)
+
+
+async def close_expired(database: Database) -> list[UUID]:
+    """End every lease that ran out, and return their ids once that is committed."""
+    rows = await database.fetch("close_expired_leases")
+    for row in rows:
+        expired_at: datetime = row["expires_at"]
+        log.warning(
+            "lease.expired",
+            lease_id=str(row["id"]),
+            worker=row["worker"],
+            expired_at=expired_at.isoformat(),
+        )
+    return [row["id"] for row in rows]

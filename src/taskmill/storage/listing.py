@@ -1,0 +1,214 @@
+"""Lists tasks by any filter: the only place that composes SQL.
+
+With a filter on status, queue and time only, the ids of a page come straight from an index. Any other filter
+(type, label, name) is looked for in that order chunk by chunk, within a time budget; the page then tells
+where to go on.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import orjson
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from taskmill.domain import identity
+from taskmill.domain.lifecycle import Status
+from taskmill.domain.system import PageRequest, TaskFilter, TaskPage
+from taskmill.domain.task import Task
+from taskmill.storage import counts, faults
+from taskmill.storage.database import Database
+from taskmill.storage.schema import task
+from taskmill.storage.tasks import from_row
+
+BUDGET_S = 0.25
+_FIRST_CHUNK = 2_000
+_LARGEST_CHUNK = 64_000
+
+Condition = sa.ColumnElement[bool]
+
+_JSON_COLUMNS = ("payload", "result", "error", "labels")
+_UNSHOWN = ("expires_at", "timeout_s", "retry", "traceparent", "lease_id")
+# JSON stays text: it is parsed once at the door and never again.
+_COLUMNS = [
+    sa.cast(column, sa.Text).label(column.name) if column.name in _JSON_COLUMNS else column
+    for column in task.c
+    if column.name not in _UNSHOWN
+]
+
+
+async def page(database: Database, wanted: TaskFilter, request: PageRequest) -> TaskPage:
+    """Return one page of the tasks that `wanted` admits."""
+    scan = _Scan(wanted=wanted, request=request)
+    async with database.listing() as connection:
+        ids, next_after = await _find_ids(connection, scan)
+        items = await _read(connection, scan, ids)
+        total = await _count(connection, scan) if scan.must_count else None
+    if not scan.must_count:
+        total = await _counted(database, wanted)
+    at_least = None if total is not None else request.offset + len(items) + bool(next_after)
+    return TaskPage(items=items, total=total, total_at_least=at_least, next_after=next_after)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scan:
+    """A listing as conditions on `task`."""
+
+    wanted: TaskFilter
+    request: PageRequest
+
+    @property
+    def must_count(self) -> bool:
+        """Tell whether the counters can't answer for the total."""
+        times = self.wanted.created_after or self.wanted.created_before
+        return bool(times or self.needs_looking)
+
+    @property
+    def needs_looking(self) -> bool:
+        """Tell whether some condition has no index."""
+        return bool(self.wanted.type or self.wanted.labels or self.wanted.name)
+
+    def indexed(self) -> list[Condition]:
+        """Return the conditions that bound the walk along an index, without status."""
+        wanted = self.wanted
+        conditions: list[Condition] = []
+        if wanted.queue is not None:
+            conditions.append(task.c.queue == wanted.queue)
+        if wanted.created_after is not None:
+            conditions.append(task.c.id >= identity.lower_bound(wanted.created_after))
+        if wanted.created_before is not None:
+            conditions.append(task.c.id < identity.lower_bound(wanted.created_before))
+        return conditions
+
+    def looked_at(self) -> list[Condition]:
+        """Return the conditions that every row must be asked for."""
+        wanted = self.wanted
+        conditions: list[Condition] = []
+        if wanted.type is not None:
+            conditions.append(task.c.type == wanted.type)
+        if wanted.name is not None:
+            conditions.append(task.c.name.icontains(wanted.name, autoescape=True))
+        if wanted.labels:
+            labels = orjson.dumps(dict(wanted.labels)).decode()
+            conditions.append(task.c.labels.contains(sa.cast(sa.literal(labels, sa.Text), JSONB)))
+        return conditions
+
+    def statuses(self) -> Sequence[Status]:
+        """Return the statuses to walk one by one; none when the primary key alone gives the order."""
+        if self.wanted.statuses:
+            return sorted(self.wanted.statuses)
+        return list(Status) if self.wanted.queue is not None else []
+
+    def beyond(self, after: UUID | None) -> list[Condition]:
+        """Return the condition that leaves out what earlier pages had."""
+        if after is None:
+            return []
+        return [task.c.id > after if self.request.oldest_first else task.c.id < after]
+
+    def up_to(self, last: UUID) -> Condition:
+        """Return the condition that ends a chunk at `last`, inclusive."""
+        return task.c.id <= last if self.request.oldest_first else task.c.id >= last
+
+    def ordered(self, column: sa.ColumnElement[UUID]) -> sa.UnaryExpression[UUID]:
+        """Return the order of the listing."""
+        return column.asc() if self.request.oldest_first else column.desc()
+
+    def ids(self, conditions: list[Condition], *, skip: int, limit: int) -> sa.Select[tuple[UUID]]:
+        """Select ids in order; with several statuses each is walked along its own index range."""
+        statuses = self.statuses()
+        if len(statuses) <= 1:
+            own = [task.c.status == status for status in statuses]
+            query = sa.select(task.c.id).where(*conditions, *own)
+            return query.order_by(self.ordered(task.c.id)).offset(skip).limit(limit)
+        walks = [
+            sa.select(task.c.id)
+            .where(*conditions, task.c.status == status)
+            .order_by(self.ordered(task.c.id))
+            .limit(skip + limit)
+            .subquery()
+            for status in statuses
+        ]
+        merged = sa.union_all(*(sa.select(walk.c.id) for walk in walks)).subquery()
+        query = sa.select(merged.c.id).order_by(self.ordered(merged.c.id))
+        return query.offset(skip).limit(limit)
+
+
+async def _find_ids(connection: AsyncConnection, scan: _Scan) -> tuple[list[UUID], UUID | None]:
+    """Return the page's ids in order, and where the next page begins."""
+    if scan.needs_looking:
+        return await _look_for_ids(connection, scan)
+    request = scan.request
+    conditions = scan.indexed() + scan.beyond(request.after)
+    query = scan.ids(conditions, skip=request.offset, limit=request.limit + 1)
+    ids = list((await connection.execute(query)).scalars())
+    if len(ids) <= request.limit:
+        return ids, None
+    return ids[: request.limit], ids[request.limit - 1]
+
+
+async def _look_for_ids(connection: AsyncConnection, scan: _Scan) -> tuple[list[UUID], UUID | None]:
+    """Look through ever larger chunks until the page is full, the tasks or the time are at an end."""
+    request, loop = scan.request, asyncio.get_running_loop()
+    enough = request.offset + request.limit + 1
+    give_up_at = loop.time() + BUDGET_S
+    found: list[UUID] = []
+    after, chunk = request.after, _FIRST_CHUNK
+    while True:
+        bounds = scan.indexed() + scan.beyond(after)
+        last = await connection.scalar(scan.ids(bounds, skip=chunk - 1, limit=1))
+        within = [*bounds, *scan.looked_at()] + ([scan.up_to(last)] if last else [])
+        query = scan.ids(within, skip=0, limit=enough - len(found))
+        found.extend((await connection.execute(query)).scalars())
+        if len(found) >= enough:
+            return found[request.offset : enough - 1], found[enough - 2]
+        if last is None:
+            return found[request.offset :], None
+        if loop.time() >= give_up_at:
+            return found[request.offset :], last
+        after, chunk = last, min(chunk * 2, _LARGEST_CHUNK)
+
+
+async def _read(connection: AsyncConnection, scan: _Scan, ids: list[UUID]) -> list[Task]:
+    """Read the tasks, leaving out those that ceased to fit since their ids were found."""
+    if not ids:
+        return []
+    conditions = [task.c.id.in_(ids), *scan.looked_at()]
+    if scan.wanted.statuses:
+        conditions.append(task.c.status.in_(sorted(scan.wanted.statuses)))
+    rows = await connection.execute(sa.select(*_COLUMNS).where(*conditions))
+    by_id = {row["id"]: from_row(row) for row in rows.mappings()}
+    return [by_id[task_id] for task_id in ids if task_id in by_id]
+
+
+async def _counted(database: Database, wanted: TaskFilter) -> int:
+    """Add up the counters of the queues and statuses that are wanted."""
+    by_queue = await counts.by_queue(database)
+    return sum(
+        tasks
+        for queue, counted in by_queue.items()
+        if wanted.queue in (None, queue)
+        for status, tasks in counted.items()
+        if not wanted.statuses or status in wanted.statuses
+    )
+
+
+async def _count(connection: AsyncConnection, scan: _Scan) -> int | None:
+    """Count row by row within the time budget; None when it does not suffice."""
+    conditions = scan.indexed() + scan.looked_at()
+    if scan.wanted.statuses:
+        conditions.append(task.c.status.in_(sorted(scan.wanted.statuses)))
+    await connection.execute(sa.text(f"SET LOCAL statement_timeout = {int(BUDGET_S * 1000)}"))
+    try:
+        total: int | None = await connection.scalar(
+            sa.select(sa.func.count()).select_from(task).where(*conditions)
+        )
+    except DBAPIError as error:
+        if faults.sqlstate(error) != faults.QUERY_CANCELED:
+            raise
+        await connection.rollback()
+        return None
+    return total

@@ -1,0 +1,168 @@
+"""Partitions of `task` and `task_event`: a week each, made ahead, repaired, and dropped whole.
+
+Weeks begin on Monday, 00:00 UTC; a week's bounds are the ids of its first and last moment. A row that finds
+no partition lands in the DEFAULT one, and is moved when its week is made. This is the one place outside the
+migrations that changes the schema.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import structlog
+
+from taskmill.domain import identity
+from taskmill.storage.database import Connection, Database
+from taskmill.storage.statements import statement
+
+log = structlog.get_logger(__name__)
+
+WEEKS_AHEAD = 4
+MOST_ATTACHED = 60
+_WEEK = timedelta(weeks=1)
+# The tables that are cut alike, and the column that is their clock.
+_CUT_TABLES = (("task", "id"), ("task_event", "task_id"))
+# One constant for all processes: whoever changes partitions holds this lock to the end of its transaction.
+_TURN = "SELECT pg_advisory_xact_lock(hashtext('taskmill.partitions'))"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Week:
+    """A Monday, 00:00 UTC, and the ids of the seven days from it."""
+
+    start: datetime
+
+    @classmethod
+    def of(cls, moment: datetime) -> "Week":
+        """Return the week that `moment` lies in."""
+        day = moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        return cls(start=day - timedelta(days=day.weekday()))
+
+    def later(self, weeks: int) -> "Week":
+        """Return the week that begins so many weeks later."""
+        return Week(start=self.start + weeks * _WEEK)
+
+    @property
+    def end(self) -> datetime:
+        """The first moment that is no longer in it."""
+        return self.start + _WEEK
+
+    @property
+    def bounds(self) -> tuple[UUID, UUID]:
+        """The first id in the week, and the first one after it."""
+        return identity.lower_bound(self.start), identity.lower_bound(self.end)
+
+    @property
+    def suffix(self) -> str:
+        """Its ISO year and week, as in `task_2026w48`."""
+        year, week, _ = self.start.isocalendar()
+        return f"{year}w{week:02}"
+
+
+async def ensure(database: Database, moment: datetime) -> list[Week]:
+    """Make the partitions from last week to four weeks ahead that are missing; return the new ones.
+
+    Many processes may call it at once. Last week is made too: the clock may have just turned.
+    """
+    this_week = Week.of(moment)
+    weeks = [this_week.later(offset) for offset in range(-1, WEEKS_AHEAD + 1)]
+    async with database.hot() as connection:
+        return [week for week in weeks if await _make(connection, week)]
+
+
+async def _make(connection: Connection, week: Week) -> bool:
+    if await _exists(connection, week):
+        return False
+    async with connection.transaction():
+        await connection.execute(_TURN)
+        if await _exists(connection, week):
+            return False
+        await connection.execute("SET LOCAL lock_timeout = '2s'")
+        for table, column in _CUT_TABLES:
+            await _make_one(connection, table, column, week)
+    log.info("partition.made", week=week.suffix)
+    return True
+
+
+async def _exists(connection: Connection, week: Week) -> bool:
+    found = await connection.fetchval("SELECT to_regclass($1)", f"taskmill.task_{week.suffix}")
+    return found is not None
+
+
+async def _make_one(connection: Connection, table: str, column: str, week: Week) -> None:
+    """Make one partition, taking along what the DEFAULT one holds of its week (detach, move, attach)."""
+    lower, upper = week.bounds
+    child, net = f"taskmill.{table}_{week.suffix}", f"taskmill.{table}_default"
+    span = f"{column} >= '{lower}' AND {column} < '{upper}'"
+    stray = await connection.fetchval(f"SELECT EXISTS (SELECT FROM {net} WHERE {span})")  # noqa: S608 - our own names
+    if not stray:
+        await connection.execute(
+            f"CREATE TABLE {child} PARTITION OF taskmill.{table} "
+            f"FOR VALUES FROM ('{lower}') TO ('{upper}')"
+        )
+        return
+    await connection.execute(f"ALTER TABLE taskmill.{table} DETACH PARTITION {net}")
+    await connection.execute(
+        f"CREATE TABLE {child} PARTITION OF taskmill.{table} "
+        f"FOR VALUES FROM ('{lower}') TO ('{upper}')"
+    )
+    # The birth guard is for new tasks: these are moved as they are.
+    await connection.execute(f"ALTER TABLE {child} DISABLE TRIGGER USER")
+    await connection.execute(f"INSERT INTO {child} SELECT * FROM {net} WHERE {span}")  # noqa: S608 - our own names
+    await connection.execute(f"ALTER TABLE {child} ENABLE TRIGGER USER")
+    await connection.execute(f"DELETE FROM {net} WHERE {span}")  # noqa: S608 - our own names
+    await connection.execute(f"ALTER TABLE taskmill.{table} ATTACH PARTITION {net} DEFAULT")
+    log.warning("partition.repaired", table=table, week=week.suffix)
+
+
+async def repair(database: Database) -> list[Week]:
+    """Make partitions for what the DEFAULT one holds; return their weeks, oldest first."""
+    made = []
+    async with database.hot() as connection:
+        while (stray := await connection.fetchval(statement("first_stray_id"))) is not None:
+            week = Week.of(identity.created_at(stray))
+            if not await _make(connection, week):
+                log.error("partition.unrepaired", week=week.suffix)
+                break
+            made.append(week)
+    return made
+
+
+async def attached(database: Database) -> list[Week]:
+    """Return the weeks that have partitions, oldest first."""
+    rows = await database.fetch("list_partitions")
+    weeks = (datetime.strptime(f"{row['suffix']}1", "%Gw%V%u").replace(tzinfo=UTC) for row in rows)
+    return [Week(start=start) for start in sorted(weeks)]
+
+
+async def drop_finished(database: Database, moment: datetime, keep: timedelta) -> list[Week]:
+    """Drop the weeks that ended longer than `keep` ago and hold terminal tasks only.
+
+    A week's keys and counts go with it, in the same transaction.
+    """
+    weeks: Sequence[Week] = await attached(database)
+    return [
+        week for week in weeks if week.end + keep <= moment and await _drop_if_finished(database, week)
+    ]
+
+
+async def _drop_if_finished(database: Database, week: Week) -> bool:
+    task, event = (f"taskmill.{table}_{week.suffix}" for table, _ in _CUT_TABLES)
+    async with database.hot() as connection, connection.transaction():
+        await connection.execute(_TURN)
+        await connection.execute("SET LOCAL lock_timeout = '2s'")
+        await connection.execute(f"LOCK TABLE {task} IN ACCESS EXCLUSIVE MODE")
+        if await connection.fetchval(
+            f"SELECT EXISTS (SELECT FROM {task} WHERE status IN ('new', 'in_progress'))"  # noqa: S608 - our own names
+        ):
+            log.warning("partition.kept", week=week.suffix, reason="it holds unfinished tasks")
+            return False
+        await connection.execute(
+            f"INSERT INTO taskmill.task_count (queue, status, tasks) "  # noqa: S608 - our own names
+            f"SELECT queue, status, -count(*) FROM {task} GROUP BY queue, status"
+        )
+        await connection.execute(statement("drop_keys_of_week"), *week.bounds)
+        await connection.execute(f"DROP TABLE {task}, {event}")
+    log.info("partition.dropped", week=week.suffix)
+    return True

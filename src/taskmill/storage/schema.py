@@ -1,0 +1,165 @@
+"""The tables as SQLAlchemy sees them: the picture of the schema, and what listing composes from.
+
+The migrations make the tables; a test compares the two. Partitions, triggers and storage settings are the
+migrations' alone.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Double,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Sequence,
+    SmallInteger,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB, UUID
+
+metadata = MetaData(schema="taskmill")
+
+_Time = DateTime(timezone=True)
+_NOW = text("now()")
+_CLOCK = text("clock_timestamp()")
+
+
+def _required(name: str, kind: object, default: object = None) -> Column[object]:
+    return Column(name, kind, nullable=False, server_default=default)  # type: ignore[arg-type]
+
+
+task_number = Sequence("task_number", metadata=metadata)
+
+task = Table(
+    "task",
+    metadata,
+    Column("id", UUID(as_uuid=True), primary_key=True),
+    _required("number", BigInteger, task_number.next_value()),
+    _required("name", Text),
+    Column("description", Text),
+    _required("type", Text),
+    Column("payload", JSON),
+    _required("queue", Text),
+    _required("priority", SmallInteger),
+    _required("status", Text),
+    _required("run", Integer, text("1")),
+    _required("attempt", Integer, text("0")),
+    _required("max_attempts", Integer),
+    _required("losses", Integer, text("0")),
+    _required("max_losses", Integer),
+    _required("cancel_requested", Boolean, text("false")),
+    _required("run_at", _Time),
+    _required("created_at", _Time),
+    Column("started_at", _Time),
+    Column("finished_at", _Time),
+    _required("updated_at", _Time, _NOW),
+    Column("expires_at", _Time),
+    Column("timeout_s", Double),
+    Column("retry", JSONB),
+    Column("result", JSON),
+    Column("error", JSONB),
+    _required("labels", JSONB),
+    _required("source", Text),
+    Column("traceparent", Text),
+    _required("version", Integer, text("1")),
+    _required("claim_no", Integer, text("0")),
+    Column("lease_id", UUID(as_uuid=True)),
+    Index("task_status_id", "status", "id"),
+    Index("task_queue_status_id", "queue", "status", "id"),
+    postgresql_partition_by="RANGE (id)",
+)
+
+dispatch = Table(
+    "dispatch",
+    metadata,
+    Column("task_id", UUID(as_uuid=True), primary_key=True),
+    _required("queue", Text),
+    _required("type", Text),
+    _required("priority", SmallInteger),
+    _required("run_at", _Time),
+    Column("expires_at", _Time),
+    Column("released_at", _Time),
+    Index("dispatch_lane", "queue", "type", "priority", "run_at", "task_id"),
+    Index("dispatch_expiry", "expires_at", postgresql_where=text("expires_at IS NOT NULL")),
+)
+
+lease = Table(
+    "lease",
+    metadata,
+    Column("id", UUID(as_uuid=True), primary_key=True),
+    _required("worker", Text),
+    _required("queues", ARRAY(Text)),
+    _required("types", ARRAY(Text)),
+    _required("slots", Integer),
+    _required("running", Integer, text("0")),
+    _required("started_at", _Time, _CLOCK),
+    _required("renewed_at", _Time, _CLOCK),
+    _required("expires_at", _Time),
+    Column("closed_at", _Time),
+    Column("close_reason", Text),
+)
+
+task_event = Table(
+    "task_event",
+    metadata,
+    Column("task_id", UUID(as_uuid=True), primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    _required("at", _Time, _NOW),
+    _required("happening", Text),
+    _required("status", Text),
+    _required("run", Integer),
+    _required("attempt", Integer),
+    _required("losses", Integer),
+    _required("claim_no", Integer),
+    _required("run_at", _Time),
+    Column("lease_id", UUID(as_uuid=True)),
+    Column("worker", Text),
+    Column("reason", Text),
+    Column("error", JSONB),
+    postgresql_partition_by="RANGE (task_id)",
+)
+
+change_batch = Table(
+    "change_batch",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    _required("at", _Time, _NOW),
+    _required("task_ids", ARRAY(UUID(as_uuid=True))),
+    _required("versions", ARRAY(Integer)),
+    Column("position", BigInteger),
+    Index("change_batch_position", "position", unique=True),
+    Index("change_batch_unnumbered", "id", postgresql_where=text("position IS NULL")),
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("scope", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    _required("task_id", UUID(as_uuid=True)),
+    _required("request_hash", LargeBinary),
+    _required("expires_at", _Time),
+    Index("idempotency_expiry", "expires_at"),
+)
+
+queue = Table(
+    "queue",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("paused_at", _Time),
+    _required("created_at", _Time, _NOW),
+)
+
+task_count = Table(
+    "task_count",
+    metadata,
+    _required("queue", Text),
+    _required("status", Text),
+    _required("tasks", BigInteger),
+)

@@ -1,0 +1,1 @@
+"""How waiting tasks reach a worker. Only `composition` picks one."""

@@ -1,0 +1,114 @@
+"""The transport without a broker: a worker claims what is due straight from `dispatch`.
+
+It remembers the lanes (queue, type, priority) in which tasks wait, and in each the place up to which it has
+already claimed: rows deleted there still stand in the index while somebody's old snapshot is open, and
+walking over them again and again would cost more with every claim.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from uuid import UUID
+
+from taskmill.runtime.clock import Clock
+from taskmill.storage import claims
+from taskmill.storage.claims import Lane, LaneStart, TakenTask
+from taskmill.storage.database import Database
+
+# New lanes and pauses are noticed at least this often while claims come back full.
+_LANES_HOLD_S = 1.0
+# Once in a while a lane is walked from its very beginning, for what was committed late or handed back.
+_STARTS_HOLD_S = 10.0
+# Rows due up to this long before the last one claimed are always looked at again.
+_LATENESS = timedelta(seconds=1)
+
+
+class PostgresTransport:
+    """Claims from the lanes that a worker serves, most urgent first, fairly among equals."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        worker: str,
+        queues: Iterable[str],
+        accepts: Callable[[str], bool],
+        poll_s: float,
+        clock: Clock,
+        randomness: random.Random,
+    ) -> None:
+        self._database = database
+        self._worker = worker
+        self._queues = frozenset(queues)
+        self._accepts = accepts
+        self._poll_s = poll_s
+        self._clock = clock
+        self._randomness = randomness
+        self._lanes: dict[Lane, float] = {}
+        self._lanes_read_at = float("-inf")
+        self._starts: dict[Lane, LaneStart] = {}
+        self._starts_reset_at = float("-inf")
+        self._woken = asyncio.Event()
+
+    async def take(self, lease_id: UUID, limit: int) -> list[TakenTask]:
+        """Claim up to `limit` due tasks."""
+        self._woken.clear()
+        lanes = await self._due_lanes()
+        if not lanes:
+            self._forget()
+            return []
+        taken = await claims.take(
+            self._database,
+            lease_id=lease_id,
+            worker=self._worker,
+            lanes=[(lane, self._starts.get(lane, LaneStart())) for lane in lanes],
+            limit=limit,
+        )
+        if len(taken) < limit:
+            self._forget()
+        else:
+            self._remember(taken)
+        return taken
+
+    async def wait(self) -> None:
+        """Wait for the doorbell, the next due time or the polling interval."""
+        upcoming = min(self._lanes.values(), default=float("inf")) - self._clock.monotonic()
+        try:
+            async with asyncio.timeout(min(self._poll_s, max(upcoming, 0.001))):
+                await self._woken.wait()
+        except TimeoutError:
+            return
+
+    def wake(self) -> None:
+        """End the wait: the doorbell rang."""
+        self._lanes_read_at = float("-inf")
+        self._woken.set()
+
+    async def _due_lanes(self) -> list[Lane]:
+        now = self._clock.monotonic()
+        if now - self._lanes_read_at > _LANES_HOLD_S:
+            due_in = await claims.find_lanes(self._database)
+            self._lanes = {lane: now + s for lane, s in due_in.items() if self._serves(lane)}
+            self._lanes_read_at = now
+        if now - self._starts_reset_at > _STARTS_HOLD_S:
+            self._starts.clear()
+            self._starts_reset_at = now
+        due = [lane for lane, due_at in self._lanes.items() if due_at <= self._clock.monotonic()]
+        self._randomness.shuffle(due)
+        return sorted(due, key=lambda lane: -lane.priority)
+
+    def _serves(self, lane: Lane) -> bool:
+        return (not self._queues or lane.queue in self._queues) and self._accepts(lane.type)
+
+    def _forget(self) -> None:
+        """The lanes are drained or locked by others: look anew, from their beginnings."""
+        self._lanes_read_at = float("-inf")
+        self._starts.clear()
+
+    def _remember(self, taken: list[TakenTask]) -> None:
+        for one in taken:
+            lane = Lane(queue=one.task.queue, type=one.task.type, priority=one.task.priority)
+            start = LaneStart(run_at=one.run_at - _LATENESS)
+            if start.run_at > self._starts.get(lane, LaneStart()).run_at:
+                self._starts[lane] = start

@@ -1,0 +1,1 @@
+"""The worker role: holds a lease, claims tasks, runs their handlers and records how they ended."""

@@ -1,0 +1,81 @@
+"""Emulated work: a task that takes its time and sometimes fails, as its payload or the settings say."""
+
+import asyncio
+import math
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from taskmill.worker.handlers import Context
+
+
+class EmulatedFailure(Exception):
+    """The emulated work failed, as it was told to do now and then."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """How long emulated work takes (seconds, evenly spread) and the share of it that fails (0 to 1)."""
+
+    delay_min_s: float
+    delay_max_s: float
+    failure_probability: float
+
+    def adjusted(self, payload: Mapping[str, Any]) -> "Profile":
+        """Return the profile with what the payload says; parts that make no sense are left as they are.
+
+        The door checks the payload of `emulate` tasks. Other types that are emulated have payloads that
+        were made for their real handlers, and may use the same names for something else.
+        """
+        fixed = _number(payload, "delay_s")
+        shortest = _first(fixed, _number(payload, "delay_min_s"), self.delay_min_s)
+        longest = _first(fixed, _number(payload, "delay_max_s"), self.delay_max_s)
+        return Profile(
+            delay_min_s=min(shortest, longest),
+            delay_max_s=max(shortest, longest),
+            failure_probability=min(
+                _first(_number(payload, "failure_probability"), self.failure_probability), 1.0
+            ),
+        )
+
+
+def _number(payload: Mapping[str, Any], name: str) -> float | None:
+    value = payload.get(name)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(value) if math.isfinite(value) and value >= 0 else None
+
+
+def _first(*values: float | None) -> float:
+    return next(value for value in values if value is not None)
+
+
+class Emulation:
+    """The handler of type `emulate`, and of every type that is to be emulated."""
+
+    def __init__(self, profile: Profile, randomness: random.Random) -> None:
+        self._profile = profile
+        self._randomness = randomness
+
+    async def __call__(self, payload: Mapping[str, Any], context: Context) -> object:
+        """Sleep, then return the payload's `result`, or what was done.
+
+        With a `seed` in the payload, delay and outcome are the same for every run of the same attempt.
+
+        Raises:
+            EmulatedFailure: with the profile's probability.
+        """
+        profile = self._profile.adjusted(payload) if payload else self._profile
+        randomness = self._randomness
+        if "seed" in payload:
+            randomness = random.Random(f"{payload['seed']}:{context.attempt}")  # noqa: S311 - no secret
+        delay_s = randomness.uniform(profile.delay_min_s, profile.delay_max_s)
+        fails = randomness.random() < profile.failure_probability
+        if delay_s > 0:
+            await asyncio.sleep(delay_s)
+        if fails:
+            raise EmulatedFailure(
+                f"the emulated work failed, as a share of {profile.failure_probability:g} does"
+            )
+        return payload.get("result", {"emulated": True, "delay_s": round(delay_s, 3)})

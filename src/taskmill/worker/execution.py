@@ -1,0 +1,87 @@
+"""Runs one attempt and turns whatever its handler does into an outcome."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from taskmill.domain.lifecycle import (
+    ErrorInfo,
+    Failed,
+    Outcome,
+    Permanent,
+    Reason,
+    Retry,
+    Succeeded,
+)
+from taskmill.worker.handlers import Context, Handler, PermanentFailure, RetryLater
+
+_LONGEST_MESSAGE = 10_000
+_LONGEST_TYPE = 200
+
+
+async def execute(handler: Handler, context: Context, *, result_bytes: int) -> Outcome:
+    """Run the handler within the task's timeout and return how it ended.
+
+    Cancellation passes through: whoever cancels knows whether the attempt is lost or given back.
+    """
+    try:
+        return _succeeded(await _within_timeout(handler, context), result_bytes)
+    except _TimedOut:
+        seconds = context.task.timeout.total_seconds() if context.task.timeout else 0
+        error = ErrorInfo(type="Timeout", message=f"the attempt ran longer than {seconds:g} s")
+        return Failed(error=error, reason=Reason.TIMEOUT)
+    except RetryLater as asked:
+        return Retry(error=describe(asked), after=asked.after)
+    except PermanentFailure as failure:
+        return Permanent(error=describe(failure))
+    except Exception as error:  # noqa: BLE001 - a handler may raise anything; it is the task's error
+        return Failed(error=describe(error))
+
+
+class _TimedOut(Exception):
+    """The task's own timeout struck, not one inside its handler."""
+
+
+async def _within_timeout(handler: Handler, context: Context) -> object:
+    payload: Mapping[str, Any] = orjson.loads(context.task.payload) if context.task.payload else {}
+    if context.task.timeout is None:
+        return await handler(payload, context)
+    deadline = asyncio.timeout(context.task.timeout.total_seconds())
+    try:
+        async with deadline:
+            return await handler(payload, context)
+    except TimeoutError as error:
+        if deadline.expired():
+            raise _TimedOut from error
+        raise
+
+
+def _succeeded(value: object, result_bytes: int) -> Outcome:
+    if value is None:
+        return Succeeded()
+    try:
+        text = orjson.dumps(value)
+    except TypeError as error:
+        return Permanent(
+            error=ErrorInfo(type="ResultNotJson", message=_storable(str(error), _LONGEST_MESSAGE))
+        )
+    if len(text) > result_bytes:
+        message = f"the result has {len(text)} bytes, more than the {result_bytes} allowed"
+        return Permanent(error=ErrorInfo(type="ResultTooLarge", message=message))
+    return Succeeded(result=text.decode())
+
+
+def describe(error: BaseException) -> ErrorInfo:
+    """Return an exception as it is stored: its class and its message, in text that PostgreSQL takes."""
+    return ErrorInfo(
+        type=_storable(type(error).__name__, _LONGEST_TYPE),
+        message=_storable(str(error), _LONGEST_MESSAGE),
+    )
+
+
+def _storable(text: str, longest: int) -> str:
+    """Cut the text, and write out what UTF-8 or PostgreSQL can't hold (lone surrogates, NUL)."""
+    cut = text if len(text) <= longest else text[: longest - 1] + "…"
+    return cut.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")

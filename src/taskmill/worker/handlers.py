@@ -1,0 +1,80 @@
+"""What runs a task: handlers by type, the context that they get, and what they may raise."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from typing import Any, TypeAlias
+from uuid import UUID
+
+import structlog
+
+from taskmill.domain.task import ClaimedTask
+from taskmill.storage.claims import Fence
+
+EVERY_TYPE = "*"
+
+
+class RetryLater(Exception):
+    """The attempt failed; try again `after` that long (by the task's policy when None)."""
+
+    def __init__(self, message: str = "", *, after: timedelta | None = None) -> None:
+        super().__init__(message)
+        self.after = after
+
+
+class PermanentFailure(Exception):
+    """The task failed, and no further attempt can help."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """What a handler knows of the attempt that it runs.
+
+    `fence` names the claim: an outside system that remembers the highest `claim_no` of a task can refuse
+    a worker that has lost it.
+    """
+
+    task: ClaimedTask
+    lease_id: UUID
+
+    @property
+    def attempt(self) -> int:
+        """The number of this attempt, from 1."""
+        return self.task.attempt
+
+    @property
+    def fence(self) -> Fence:
+        """The proof that this claim is the current one."""
+        return Fence(task_id=self.task.id, lease_id=self.lease_id, claim_no=self.task.claim_no)
+
+    @cached_property
+    def logger(self) -> structlog.typing.FilteringBoundLogger:
+        """A logger whose lines name the task, the claim and the attempt."""
+        logger: structlog.typing.FilteringBoundLogger = structlog.get_logger("taskmill.handler")
+        return logger.bind(
+            task_id=str(self.task.id), claim_no=self.task.claim_no, attempt=self.attempt
+        )
+
+
+Handler: TypeAlias = Callable[[Mapping[str, Any], Context], Awaitable[object]]
+
+
+class Handlers:
+    """Handlers by task type; the one for `*` takes every type that has none of its own."""
+
+    def __init__(self, handlers: Mapping[str, Handler]) -> None:
+        self._handlers = dict(handlers)
+
+    def get(self, task_type: str) -> Handler | None:
+        """Return the handler of a type, None when this worker has none."""
+        return self._handlers.get(task_type) or self._handlers.get(EVERY_TYPE)
+
+    def accepts(self, task_type: str) -> bool:
+        """Tell whether this worker can run tasks of that type."""
+        return self.get(task_type) is not None
+
+    @property
+    def types(self) -> Iterable[str]:
+        """The types that there are handlers for; `*` among them means all."""
+        return self._handlers.keys()

@@ -1,0 +1,136 @@
+"""Keeps the worker's lease alive, on its own thread and connection, whatever the handlers do.
+
+The thread opens a lease, renews it every third of its time to live, and opens a new one when it finds that
+the old one was closed. A lease that can't be renewed is kept: its tasks go on, and only new claims wait.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from uuid import UUID
+
+import asyncpg
+import structlog
+
+from taskmill.domain.errors import Unavailable
+from taskmill.runtime.clock import Clock
+from taskmill.runtime.ids import IdFactory
+from taskmill.runtime.periodic import pause
+from taskmill.storage import leases
+from taskmill.storage.database import Connection, Database
+from taskmill.storage.leases import WorkerCard
+
+log = structlog.get_logger(__name__)
+
+# The part of the time to live between two renewals.
+_RENEWALS_PER_TTL = 3
+_FAILURES = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, Unavailable)
+
+
+class LeaseKeeper:
+    """Holds one lease at a time, and tells when it was lost, regained or replaced."""
+
+    def __init__(
+        self,
+        database: Database,
+        card: WorkerCard,
+        *,
+        ttl_s: float,
+        ids: IdFactory,
+        clock: Clock,
+    ) -> None:
+        self._database = database
+        self._card = card
+        self._ttl_s = ttl_s
+        self._ids = ids
+        self._clock = clock
+        self._running: Callable[[], int] = lambda: 0
+        self._lease_id: UUID | None = None
+        self._holds_until = float("-inf")
+        self._thread: threading.Thread | None = None
+        self._thread_loop: asyncio.AbstractEventLoop | None = None
+        self._thread_stop: asyncio.Event | None = None
+        self._started = threading.Event()
+
+    @property
+    def lease_id(self) -> UUID | None:
+        """The lease to claim with, None while there is none that surely holds."""
+        return self._lease_id if self._clock.monotonic() < self._holds_until else None
+
+    @property
+    def last_lease_id(self) -> UUID | None:
+        """The newest lease, whether or not it surely holds."""
+        return self._lease_id
+
+    def start(self, *, changed: Callable[[], None], running: Callable[[], int]) -> None:
+        """Start the thread; `changed` runs on the loop that calls this, `running` on the thread."""
+        self._running = running
+        loop = asyncio.get_running_loop()
+
+        def tell() -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(changed)
+
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._keep(tell)), name="lease", daemon=True
+        )
+        self._thread.start()
+
+    async def stop(self) -> None:
+        """End the thread and close the lease; what still runs under it is for others to take."""
+        if self._thread is None:
+            return
+        await asyncio.to_thread(self._end_thread, self._thread)
+        if self._lease_id is not None:
+            try:
+                await leases.close_lease(self._database, self._lease_id, "stopped")
+            except Unavailable as error:
+                log.warning("lease.left_open", lease_id=str(self._lease_id), error=str(error))
+
+    def _end_thread(self, thread: threading.Thread) -> None:
+        self._started.wait(timeout=self._ttl_s)
+        if self._thread_loop is not None and self._thread_stop is not None:
+            self._thread_loop.call_soon_threadsafe(self._thread_stop.set)
+        thread.join(timeout=self._ttl_s)
+
+    async def _keep(self, changed: Callable[[], None]) -> None:
+        stop = asyncio.Event()
+        self._thread_loop, self._thread_stop = asyncio.get_running_loop(), stop
+        self._started.set()
+        failures = 0
+        while not stop.is_set():
+            try:
+                await self._keep_connected(stop, changed)
+                failures = 0
+            except _FAILURES as error:
+                failures += 1
+                log.warning("lease.unrenewed", worker=self._card.name, error=repr(error))
+                await pause(stop, min(0.1 * 2**failures, self._ttl_s / _RENEWALS_PER_TTL))
+
+    async def _keep_connected(self, stop: asyncio.Event, changed: Callable[[], None]) -> None:
+        async with asyncio.timeout(self._ttl_s):
+            connection = await self._database.connect()
+        try:
+            while not stop.is_set():
+                async with asyncio.timeout(self._ttl_s):
+                    await self._renew_or_open(connection, changed)
+                await pause(stop, self._ttl_s / _RENEWALS_PER_TTL)
+        finally:
+            connection.terminate()
+
+    async def _renew_or_open(self, connection: Connection, changed: Callable[[], None]) -> None:
+        # Counted from before the statement: PostgreSQL can only have set a later end.
+        asked_at = self._clock.monotonic()
+        lease_id = self._lease_id
+        if lease_id is not None and await leases.renew_lease(
+            connection, lease_id, ttl_s=self._ttl_s, running=self._running()
+        ):
+            held_before, self._holds_until = self._holds_until, asked_at + self._ttl_s
+            if held_before < asked_at:
+                changed()
+            return
+        new_id = self._ids()
+        await leases.open_lease(connection, new_id, self._card, ttl_s=self._ttl_s)
+        self._lease_id, self._holds_until = new_id, asked_at + self._ttl_s
+        log.info("lease.opened", lease_id=str(new_id), worker=self._card.name)
+        changed()
