@@ -52,7 +52,7 @@ class _Run:
 
 
 class Worker:
-    """A service that runs tasks, up to `slots` at a time."""
+    """A service that runs tasks, up to `slots` at a time; `until_idle` ends it when nothing is due."""
 
     name = "worker"
 
@@ -70,7 +70,9 @@ class Worker:
         claim_size: int,
         grace_s: float,
         result_bytes: int,
+        until_idle: bool = False,
     ) -> None:
+        self._until_idle = until_idle
         self._database = database
         self._worker = worker
         self._transport = transport
@@ -92,23 +94,13 @@ class Worker:
         log.info("worker.started", worker=self._worker, slots=self._slots)
         try:
             async with self._finishing, asyncio.TaskGroup() as runs:
-                runs.create_task(self._notice(stop))
+                notice = runs.create_task(self._notice(stop))
                 await self._claim_until(stop, runs)
                 await self._drain()
+                notice.cancel()
         finally:
             await self._keeper.stop()
         log.info("worker.stopped", worker=self._worker)
-
-    async def run_until_idle(self) -> None:
-        """Work until nothing is due and nothing runs any more, then stop."""
-        stop = asyncio.Event()
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self.run(stop))
-            while self._keeper.last_lease_id is None or not self._is_idle:
-                await asyncio.sleep(_OUTAGE_PAUSE_S)
-            stop.set()
-
-    _is_idle = False
 
     async def _notice(self, stop: asyncio.Event) -> None:
         await stop.wait()
@@ -142,9 +134,11 @@ class Worker:
                 continue
             for one in taken:
                 self._start(one, lease_id, runs)
-            self._is_idle = not taken and not self._running
-            if not taken:
-                await self._transport.wait()
+            if taken:
+                continue
+            if self._until_idle and not self._running:
+                return
+            await self._transport.wait()
 
     async def _reconcile(self) -> None:
         """Give back what a claim took whose answer was lost: PostgreSQL has it as ours, and nobody runs it."""
