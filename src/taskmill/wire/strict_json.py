@@ -166,7 +166,7 @@ def _check_texts(value: object) -> None:
     found: list[Violation] = []
     _collect_unstorable(value, (), found)
     if found:
-        raise InvalidInput(tuple(found[:_MAX_VIOLATIONS]))
+        raise InvalidInput(tuple(found))
 
 
 def _collect_unstorable(
@@ -188,7 +188,7 @@ def _collect_unstorable(
 
 def _check_text(text: str, place: tuple[str | int, ...], found: list[Violation]) -> None:
     match = _UNSTORABLE.search(text)
-    if match is not None:
+    if match is not None and len(found) < _MAX_VIOLATIONS:
         got = "a NUL character" if match[0] == "\x00" else "a lone surrogate"
         expected = "text without NUL and lone surrogates"
         found.append(Violation(pointer=json_pointer(place), expected=expected, got=got))
