@@ -1,0 +1,1 @@
+"""What travels over HTTP and messages: strict JSON, request and answer shapes, problems."""

@@ -1,0 +1,169 @@
+"""Many tasks in one request: a JSON array (all or nothing) or NDJSON (each line for itself).
+
+It splits, parses and drafts; what is stored in which transaction is the operation's.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Final
+from uuid import UUID
+
+from pydantic import BaseModel
+
+from taskmill.domain.errors import InvalidInput, TaskmillError, TooLarge, Violation
+from taskmill.domain.task import TaskDraft
+from taskmill.wire.answers import Fragment, answer_json, answer_line
+from taskmill.wire.problems import problem_json
+from taskmill.wire.rules import DEFAULT_LIMITS, InputLimits
+from taskmill.wire.strict_json import MAX_DEPTH, parse
+from taskmill.wire.tasks import to_draft
+from taskmill.wire.violations import MOST_VIOLATIONS
+
+LINES_MEDIA_TYPES: Final = frozenset(
+    {"application/x-ndjson", "application/ndjson", "application/jsonl", "application/jsonlines"}
+)
+LINES_MEDIA_TYPE: Final = "application/x-ndjson"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One line of NDJSON: its number in the body (from 1), its value, or what is wrong with it."""
+
+    number: int
+    value: object = None
+    error: TaskmillError | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DraftedLine:
+    """One line of NDJSON as a request, or what is wrong with it."""
+
+    number: int
+    result: TaskDraft | TaskmillError
+
+
+class BatchCreated(BaseModel):
+    """The tasks of an array, in its order."""
+
+    ids: list[UUID]
+
+
+def is_lines(content_type: str | None) -> bool:
+    """Tell whether a Content-Type means NDJSON; anything else is taken as one JSON array."""
+    media_type, _, _ = (content_type or "").partition(";")
+    return media_type.strip().lower() in LINES_MEDIA_TYPES
+
+
+def parse_batch(
+    content_type: str | None, body: bytes, *, max_items: int = 10_000, line_bytes: int = 2**20
+) -> list[object] | Iterator[Line]:
+    """Return the items of an array, or NDJSON's lines, parsed one by one as they are asked for.
+
+    Raises:
+        MalformedJson: An array's body is not strict JSON.
+        InvalidInput: It is no array, is empty, has over `max_items` items, or a text has a NUL or a
+            lone surrogate.
+    """
+    if is_lines(content_type):
+        return _lines(body, line_bytes)
+    items = parse(body, max_depth=MAX_DEPTH + 1)
+    if not isinstance(items, list):
+        raise InvalidInput.at("", "an array of tasks", "another kind of JSON")
+    if not 0 < len(items) <= max_items:
+        raise InvalidInput.at("", f"1 to {max_items} tasks", f"{len(items)} tasks")
+    return items
+
+
+def array_drafts(
+    items: list[object],
+    *,
+    source: str,
+    limits: InputLimits = DEFAULT_LIMITS,
+    item_bytes: int = 2**20,
+) -> list[TaskDraft]:
+    """Return an array's items as requests.
+
+    Raises:
+        InvalidInput: Any of them is not allowed (pointers start with its index, from 0), or has a
+            payload over `item_bytes`.
+    """
+    drafts: list[TaskDraft] = []
+    found: list[Violation] = []
+    for index, item in enumerate(items):
+        try:
+            drafts.append(_draft_of_size(item, source, limits, item_bytes))
+        except InvalidInput as error:
+            found.extend(replace(v, pointer=f"/{index}{v.pointer}") for v in error.violations)
+            if len(found) >= MOST_VIOLATIONS:
+                break
+    if found:
+        raise InvalidInput(tuple(found[:MOST_VIOLATIONS]))
+    return drafts
+
+
+def line_drafts(
+    lines: Iterator[Line],
+    *,
+    source: str,
+    limits: InputLimits = DEFAULT_LIMITS,
+    chunk: int = 1000,
+) -> Iterator[list[DraftedLine]]:
+    """Yield NDJSON's lines as requests, or as what is wrong with them, `chunk` at a time."""
+    while taken := list(islice(lines, chunk)):
+        yield [_drafted(line, source, limits) for line in taken]
+
+
+def batch_created_json(ids: Sequence[UUID]) -> bytes:
+    """Return the answer to an array as a `BatchCreated` in JSON."""
+    return answer_json({"ids": ids})
+
+
+def line_created_json(number: int, status: int, task_id: UUID) -> bytes:
+    """Return the answer's line for a task that exists now (201), or did already (200)."""
+    return answer_line({"line": number, "status": status, "id": task_id})
+
+
+def line_refused_json(number: int, error: Exception) -> bytes:
+    """Return the answer's line for a line that was refused, with its problem."""
+    status, _, problem = problem_json(error)
+    return answer_line({"line": number, "status": status, "problem": Fragment(problem)})
+
+
+def _lines(body: bytes, line_bytes: int) -> Iterator[Line]:
+    """Yield all lines but blank ones, without a copy of the whole body in pieces."""
+    start, number = 0, 0
+    while start < len(body):
+        end = body.find(b"\n", start)
+        end = len(body) if end < 0 else end
+        number += 1
+        raw = body[start:end].strip()
+        start = end + 1
+        if raw:
+            yield _line(number, raw, line_bytes)
+
+
+def _line(number: int, raw: bytes, line_bytes: int) -> Line:
+    if len(raw) > line_bytes:
+        return Line(number=number, error=TooLarge(line_bytes))
+    try:
+        return Line(number=number, value=parse(raw))
+    except TaskmillError as error:
+        return Line(number=number, error=error)
+
+
+def _drafted(line: Line, source: str, limits: InputLimits) -> DraftedLine:
+    if line.error is not None:
+        return DraftedLine(number=line.number, result=line.error)
+    try:
+        draft = to_draft(line.value, source=source, limits=limits)
+    except InvalidInput as error:
+        return DraftedLine(number=line.number, result=error)
+    return DraftedLine(number=line.number, result=draft)
+
+
+def _draft_of_size(item: object, source: str, limits: InputLimits, item_bytes: int) -> TaskDraft:
+    draft = to_draft(item, source=source, limits=limits)
+    if draft.payload is not None and len(draft.payload) > item_bytes:
+        raise InvalidInput.at("/payload", f"at most {item_bytes} bytes", "more")
+    return draft

@@ -1,0 +1,127 @@
+"""The kinds of fields that requests are made of, each with the words that say what it takes.
+
+The words stand next to the rule, so that a refusal can say what was expected without a second list.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
+
+from pydantic import BeforeValidator, Field, PlainSerializer
+
+NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9._-]{0,62}$"
+DAY_S: Final = 86_400
+WEEK_S: Final = 7 * DAY_S
+YEAR_S: Final = 365 * DAY_S
+
+_FIRST_YEAR = 2000
+_LAST_YEAR = 2100
+_RFC_3339 = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?"
+    r"(?:[Zz]|[+-][0-9]{2}:[0-9]{2})",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a field takes, in words; `reveal` lets a refusal show a short text that came instead."""
+
+    words: str
+    reveal: bool = False
+
+
+def parse_timestamp(text: object) -> datetime:
+    """Return the moment in UTC.
+
+    Raises:
+        ValueError: It is not an RFC 3339 date and time with a time zone, of the years 2000 to 2100
+            in UTC.
+    """
+    if not isinstance(text, str) or _RFC_3339.fullmatch(text) is None:
+        raise ValueError("not an RFC 3339 time with a time zone")
+    moment = datetime.fromisoformat(text.upper())
+    # Before the conversion, which overflows at the ends of the calendar.
+    if _FIRST_YEAR - 1 <= moment.year <= _LAST_YEAR + 1:
+        moment = moment.astimezone(UTC)
+        if _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+            return moment
+    raise ValueError("outside the years 2000 to 2100")
+
+
+def format_timestamp(moment: datetime) -> str:
+    """Return RFC 3339 in UTC, always with six digits after the second: texts sort as times."""
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat(timespec="microseconds")[:-6] + "Z"
+
+
+Timestamp = Annotated[
+    datetime, PlainSerializer(format_timestamp, return_type=str, when_used="json")
+]
+"""A moment in an answer."""
+
+RequestedTime = Annotated[
+    datetime,
+    BeforeValidator(parse_timestamp),
+    Expected(
+        "an RFC 3339 time with a time zone (such as 2030-01-31T09:00:00Z or …+03:00), "
+        "of the years 2000 to 2100",
+        reveal=True,
+    ),
+]
+Slug = Annotated[
+    str,
+    Field(pattern=NAME_PATTERN),
+    Expected(
+        "1 to 63 characters a-z, 0-9, '.', '_' or '-', the first a letter or a digit", reveal=True
+    ),
+]
+Title = Annotated[
+    str, Field(min_length=1, max_length=200), Expected("a string of 1 to 200 characters")
+]
+Description = Annotated[
+    str, Field(max_length=10_000), Expected("a string of at most 10,000 characters, or null")
+]
+Payload = Annotated[dict[str, Any], Expected("an object, or null")]
+Priority = Annotated[
+    int, Field(ge=0, le=9), Expected("a whole number from 0 to 9 (the most urgent)", reveal=True)
+]
+LabelKey = Annotated[str, Field(min_length=1, max_length=63)]
+LabelValue = Annotated[str, Field(max_length=255)]
+Labels = Annotated[
+    dict[LabelKey, LabelValue],
+    Expected("an object of texts: keys of 1 to 63 characters, values of at most 255"),
+]
+Delay = Annotated[
+    float,
+    Field(ge=0, le=YEAR_S),
+    Expected("a number of seconds from 0 to 31,536,000 (a year)", reveal=True),
+]
+Timeout = Annotated[
+    float,
+    Field(gt=0, le=WEEK_S),
+    Expected("a number of seconds over 0, at most 604,800 (a week)", reveal=True),
+]
+MaxAttempts = Annotated[
+    int, Field(ge=1, le=1000), Expected("a whole number from 1 to 1,000", reveal=True)
+]
+MaxLosses = Annotated[
+    int, Field(ge=0, le=100), Expected("a whole number from 0 to 100", reveal=True)
+]
+Key = Annotated[
+    str, Field(min_length=1, max_length=255), Expected("a string of 1 to 255 characters, or null")
+]
+Flag = Annotated[bool, Expected("true or false", reveal=True)]
+RetryBase = Annotated[
+    float,
+    Field(ge=0, le=DAY_S),
+    Expected("a number of seconds from 0 to 86,400 (a day)", reveal=True),
+]
+RetryFactor = Annotated[float, Field(ge=1, le=100), Expected("a number from 1 to 100", reveal=True)]
+RetryCeiling = Annotated[
+    float,
+    Field(ge=0, le=WEEK_S),
+    Expected("a number of seconds from 0 to 604,800 (a week)", reveal=True),
+]
+RetryJitter = Annotated[float, Field(ge=0, le=1), Expected("a number from 0 to 1", reveal=True)]

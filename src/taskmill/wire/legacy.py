@@ -1,0 +1,127 @@
+"""The earlier service's shapes: its task, its page, its Russian statuses and its errors.
+
+Pure translation; where these are served is the API's.
+"""
+# ruff: noqa: RUF001  (the earlier service's statuses are Russian words)
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Final, Literal
+from uuid import UUID
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field
+
+from taskmill.domain.errors import InvalidInput
+from taskmill.domain.lifecycle import Status
+from taskmill.domain.task import Task, TaskDraft
+from taskmill.wire import fields
+from taskmill.wire.answers import answer_json
+from taskmill.wire.fields import Timestamp, format_timestamp
+from taskmill.wire.problems import problem_json
+from taskmill.wire.tasks import to_draft
+
+LegacyStatus = Literal["Создана", "В процессе", "Завершена успешно", "Ошибка"]
+
+LEGACY_STATUS: Final[dict[Status, LegacyStatus]] = {
+    Status.NEW: "Создана",
+    Status.IN_PROGRESS: "В процессе",
+    Status.SUCCEEDED: "Завершена успешно",
+    Status.FAILED: "Ошибка",
+    Status.CANCELLED: "Ошибка",
+}
+"""How the earlier service names a status; it had no word for a cancelled task."""
+
+_FIELDS: Final = ("name", "description")
+
+
+class LegacyCreate(BaseModel):
+    """A request to create a task; other fields are ignored, as they were."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "first"}]})
+
+    name: fields.Title
+    description: fields.Description | None = None
+
+
+class LegacyTask(BaseModel):
+    """A task as the earlier service showed it."""
+
+    id: int = Field(description="the task's number")
+    uid: UUID = Field(description="the task's id")
+    name: str
+    description: str | None
+    created_at: Timestamp
+    status: LegacyStatus
+
+
+class LegacyPage(BaseModel):
+    """A page of a listing, oldest first."""
+
+    limit: int
+    offset: int
+    total: int
+    objects: list[LegacyTask]
+
+
+class LegacyError(BaseModel):
+    """Why a request was refused."""
+
+    detail: str
+
+
+def statuses_of(legacy: str) -> frozenset[Status]:
+    """Return the statuses that an earlier name stands for.
+
+    Raises:
+        InvalidInput: The earlier service had no such status.
+    """
+    found = frozenset(status for status, name in LEGACY_STATUS.items() if name == legacy)
+    if not found:
+        names = ", ".join(dict.fromkeys(LEGACY_STATUS.values()))
+        raise InvalidInput.at("query:status", f"one of {names}", "another text")
+    return found
+
+
+def legacy_draft(body: object) -> TaskDraft:
+    """Return the request that an earlier body makes.
+
+    Raises:
+        InvalidInput: It is no object, or its name or description is not allowed.
+    """
+    if isinstance(body, dict):
+        body = {name: body[name] for name in _FIELDS if name in body}
+    return to_draft(body, source="rest")
+
+
+def legacy_task_json(task: Task) -> bytes:
+    """Return a task as a `LegacyTask` in JSON."""
+    return answer_json(_shown(task))
+
+
+def legacy_page_json(tasks: Sequence[Task], *, limit: int, offset: int, total: int) -> bytes:
+    """Return a page as a `LegacyPage` in JSON."""
+    objects = [_shown(task) for task in tasks]
+    return answer_json({"limit": limit, "offset": offset, "total": total, "objects": objects})
+
+
+def legacy_error_json(error: Exception) -> tuple[int, dict[str, str], bytes]:
+    """Return status, headers and body of the answer to an error, in the earlier form."""
+    status, headers, body = problem_json(error)
+    return status, {**headers, "content-type": "application/json"}, _detail(status, body)
+
+
+def _detail(status: int, problem: bytes) -> bytes:
+    detail = "Not found" if status == HTTPStatus.NOT_FOUND else orjson.loads(problem)["detail"]
+    return answer_json({"detail": detail})
+
+
+def _shown(task: Task) -> dict[str, object]:
+    return {
+        "id": task.number,
+        "uid": task.id,
+        "name": task.name,
+        "description": task.description,
+        "created_at": format_timestamp(task.created_at),
+        "status": LEGACY_STATUS[task.status],
+    }

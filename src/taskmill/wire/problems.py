@@ -1,0 +1,239 @@
+"""How each refusal looks over HTTP: one table from the domain's errors to problems (RFC 9457).
+
+The `type` of a problem is stable; titles and details are for people and may change. It does not
+decide what is refused, and shows nothing of a request but what is short, printable and no secret.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import ceil
+from typing import Any, Final
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field
+
+from taskmill.domain.errors import (
+    BadCursor,
+    IdempotencyConflict,
+    InvalidInput,
+    KeyInFlight,
+    MalformedJson,
+    QueueLimitReached,
+    QueueNotFound,
+    TaskmillError,
+    TaskNotFound,
+    TooLarge,
+    TransitionRefused,
+    Unavailable,
+    Violation,
+)
+from taskmill.wire.wording import safe_text
+
+MEDIA_TYPE: Final = "application/problem+json"
+_LONGEST_DETAIL = 500
+_LONGEST_INSTANCE = 200
+
+
+class ProblemItem(BaseModel):
+    """One thing that is wrong with a request."""
+
+    pointer: str = Field(
+        description="JSON pointer into the body (empty: all of it), or query:…, header:…, path:…"
+    )
+    expected: str
+    got: str
+
+
+class Problem(BaseModel):
+    """Why a request was refused (RFC 9457)."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": "/problems/invalid-input",
+                    "title": "The request says something that is not allowed",
+                    "status": 422,
+                    "detail": "/priority: expected a whole number from 0 to 9 (the most urgent), "
+                    "got the number 10",
+                    "instance": "/tasks",
+                    "errors": [
+                        {
+                            "pointer": "/priority",
+                            "expected": "a whole number from 0 to 9 (the most urgent)",
+                            "got": "the number 10",
+                        }
+                    ],
+                },
+                {
+                    "type": "/problems/unavailable",
+                    "title": "A part that the answer needs is away",
+                    "status": 503,
+                    "detail": "the database is not available; try again in 1 s",
+                    "instance": "/tasks",
+                    "retry_after_s": 1,
+                },
+            ]
+        }
+    )
+
+    type: str = Field(description="stable; the same for every problem of this kind")
+    title: str
+    status: int
+    detail: str
+    instance: str | None = Field(default=None, description="the path that was asked for")
+    errors: list[ProblemItem] | None = Field(default=None, description="all that is wrong")
+    limit: int | None = Field(default=None, description="what was exceeded")
+    retry_after_s: float | None = Field(default=None, description="when to ask again")
+    task_id: str | None = None
+    task_status: str | None = Field(default=None, description="the status that does not allow it")
+    action: str | None = Field(default=None, description="what was asked for")
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemKind:
+    """One row of the table: what all problems of a kind share, and how its error fills the rest."""
+
+    slug: str
+    status: int
+    title: str
+    members: Callable[[Any], dict[str, object]] = lambda _: {}
+
+    @property
+    def type(self) -> str:
+        """The problem's `type`, a relative URI."""
+        return f"/problems/{self.slug}"
+
+
+def _violations(error: InvalidInput) -> dict[str, object]:
+    return {"errors": [_item(violation) for violation in error.violations]}
+
+
+def _item(violation: Violation) -> dict[str, str]:
+    return {
+        "pointer": safe_text(violation.pointer, _LONGEST_INSTANCE),
+        "expected": violation.expected,
+        "got": safe_text(violation.got, _LONGEST_INSTANCE),
+    }
+
+
+PROBLEMS: Final[Mapping[type[TaskmillError], ProblemKind]] = {
+    BadCursor: ProblemKind("bad-cursor", 400, "The cursor is not one of this listing", _violations),
+    InvalidInput: ProblemKind(
+        "invalid-input", 422, "The request says something that is not allowed", _violations
+    ),
+    MalformedJson: ProblemKind("malformed-json", 400, "The body is not strict JSON"),
+    TooLarge: ProblemKind(
+        "too-large", 413, "The body is too large", lambda error: {"limit": error.limit_bytes}
+    ),
+    TaskNotFound: ProblemKind(
+        "task-not-found", 404, "There is no such task", lambda e: {"task_id": str(e.task_id)}
+    ),
+    QueueNotFound: ProblemKind("queue-not-found", 404, "There is no such queue"),
+    TransitionRefused: ProblemKind(
+        "transition-refused",
+        409,
+        "The task's status does not allow it",
+        lambda error: {
+            "task_id": str(error.task_id),
+            "task_status": str(error.status),
+            "action": error.action,
+        },
+    ),
+    IdempotencyConflict: ProblemKind(
+        "idempotency-conflict", 422, "The idempotency key was used for another request"
+    ),
+    KeyInFlight: ProblemKind(
+        "key-in-flight",
+        409,
+        "The first request with this idempotency key is still being answered",
+        lambda _: {"retry_after_s": 1.0},
+    ),
+    QueueLimitReached: ProblemKind(
+        "queue-limit-reached",
+        422,
+        "No more queues may be made",
+        lambda error: {"limit": error.limit},
+    ),
+    Unavailable: ProblemKind(
+        "unavailable",
+        503,
+        "A part that the answer needs is away",
+        lambda error: {"retry_after_s": error.retry_after_s},
+    ),
+}
+"""What every error that a request can meet looks like; any other is a fault of the service."""
+
+_FAULT: Final = ProblemKind("internal-error", 500, "The service failed; its log tells why")
+
+_BY_STATUS: Final[Mapping[int, tuple[ProblemKind, str]]] = {
+    400: (ProblemKind("bad-request", 400, "The request can't be read"), "it is not proper HTTP"),
+    404: (ProblemKind("not-found", 404, "Nothing is here"), "this path leads nowhere"),
+    405: (
+        ProblemKind("method-not-allowed", 405, "This path does not take this method"),
+        "the Allow header names the methods that it takes",
+    ),
+    406: (
+        ProblemKind("not-acceptable", 406, "The answer has no form that was asked for"),
+        "answers are JSON",
+    ),
+    408: (ProblemKind("request-timeout", 408, "The request took too long"), "it never ended"),
+    413: (PROBLEMS[TooLarge], "the body is larger than the service takes"),
+    414: (ProblemKind("uri-too-long", 414, "The address is too long"), "shorten the query"),
+    415: (
+        ProblemKind("unsupported-media-type", 415, "The body has a form that is not taken"),
+        "bodies are JSON",
+    ),
+    422: (PROBLEMS[InvalidInput], "it does not fit"),
+    431: (ProblemKind("headers-too-large", 431, "The headers are too large"), "send fewer"),
+    500: (_FAULT, "something unforeseen happened; nothing is known of what was done"),
+}
+
+
+def problem_json(
+    error: Exception, instance: str | None = None
+) -> tuple[int, dict[str, str], bytes]:
+    """Return status, headers and body of the answer to an error; `instance` is the request's path.
+
+    An error that the table lacks is a 500 that says nothing of what happened.
+    """
+    kind = next((PROBLEMS[c] for c in type(error).__mro__ if c in PROBLEMS), None)
+    if kind is None:
+        return problem_for_status(_FAULT.status, instance)
+    return _answer(kind, _detail(error), instance, kind.members(error))
+
+
+def problem_for_status(
+    status: int, instance: str | None = None, detail: str | None = None
+) -> tuple[int, dict[str, str], bytes]:
+    """Return the answer to what the framework refuses by itself (404, 405, 415, …)."""
+    other = ProblemKind(f"http-{status}", status, "The request was refused"), "see the status"
+    kind, usual = _BY_STATUS.get(status, other)
+    return _answer(kind, usual if detail is None else detail, instance, {})
+
+
+def _detail(error: Exception) -> str:
+    """Say what the error says; of violations the first, since `errors` has them all."""
+    if isinstance(error, InvalidInput) and error.violations:
+        more = len(error.violations) - 1
+        return f"{error.violations[0]}" + (f" (and {more} more)" if more else "")
+    return str(error)
+
+
+def _answer(
+    kind: ProblemKind, detail: str, instance: str | None, members: dict[str, object]
+) -> tuple[int, dict[str, str], bytes]:
+    problem: dict[str, object] = {
+        "type": kind.type,
+        "title": kind.title,
+        "status": kind.status,
+        "detail": safe_text(detail, _LONGEST_DETAIL),
+    }
+    if instance is not None:
+        problem["instance"] = safe_text(instance, _LONGEST_INSTANCE)
+    problem.update(members)
+    headers = {"content-type": MEDIA_TYPE}
+    retry_after_s = members.get("retry_after_s")
+    if isinstance(retry_after_s, float | int):
+        headers["retry-after"] = str(max(1, ceil(retry_after_s)))
+    return kind.status, headers, orjson.dumps(problem)

@@ -1,0 +1,105 @@
+"""The rules of a request to create a task that concern several fields, or a setting.
+
+They look at the body as it was sent, so that they can be told together with what single fields do
+wrong.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from taskmill.domain.errors import Violation
+from taskmill.domain.task import DEFAULT_TYPE
+from taskmill.wire.emulation import emulation_violations
+from taskmill.wire.fields import parse_timestamp
+from taskmill.wire.wording import describe
+
+_HEADER: Final = "header:Idempotency-Key"
+_FIELD: Final = "/idempotency_key"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputLimits:
+    """The limits of a request to create a task that are settings."""
+
+    labels: int = 64
+    idempotency_key_chars: int = 255
+
+
+DEFAULT_LIMITS: Final = InputLimits()
+
+
+def broken_rules(
+    body: Mapping[str, Any], header_key: str | None, limits: InputLimits
+) -> list[Violation]:
+    """Return what the fields of a body do wrong together; `header_key` came beside it."""
+    found: list[Violation] = []
+    for field, rule in _RULES.items():
+        if body.get(field) is not None:
+            found.extend(rule(body, limits))
+    if header_key is not None:
+        found.extend(_header_key(body, header_key, limits))
+    return found
+
+
+def _labels(body: Mapping[str, Any], limits: InputLimits) -> Iterator[Violation]:
+    labels = body["labels"]
+    if isinstance(labels, dict) and len(labels) > limits.labels:
+        expected = f"at most {limits.labels} labels"
+        yield Violation(pointer="/labels", expected=expected, got=f"{len(labels)} labels")
+
+
+def _delay(body: Mapping[str, Any], _: InputLimits) -> Iterator[Violation]:
+    if body.get("run_at") is not None:
+        yield Violation(pointer="/delay_s", expected="either run_at or delay_s", got="both")
+
+
+def _expiry(body: Mapping[str, Any], _: InputLimits) -> Iterator[Violation]:
+    start, end = _time(body.get("run_at")), _time(body["expires_at"])
+    if start is not None and end is not None and end <= start:
+        got = describe(body["expires_at"], reveal=True)
+        yield Violation(pointer="/expires_at", expected="a time after run_at", got=got)
+
+
+def _time(value: object) -> datetime | None:
+    try:
+        return parse_timestamp(value)
+    except ValueError:
+        return None
+
+
+def _payload(body: Mapping[str, Any], _: InputLimits) -> Iterable[Violation]:
+    if isinstance(body["payload"], dict) and body.get("type", DEFAULT_TYPE) == DEFAULT_TYPE:
+        return emulation_violations(body["payload"])
+    return ()
+
+
+def _body_key(body: Mapping[str, Any], limits: InputLimits) -> Iterator[Violation]:
+    if isinstance(body["idempotency_key"], str):
+        yield from _key(_FIELD, body["idempotency_key"], limits)
+
+
+def _header_key(
+    body: Mapping[str, Any], header_key: str, limits: InputLimits
+) -> Iterator[Violation]:
+    yield from _key(_HEADER, header_key, limits)
+    if body.get("idempotency_key") not in {None, header_key}:
+        expected = "the same key as in the header Idempotency-Key, or only one of them"
+        yield Violation(pointer=_FIELD, expected=expected, got="another key")
+
+
+def _key(pointer: str, key: str, limits: InputLimits) -> Iterator[Violation]:
+    if not 0 < len(key) <= limits.idempotency_key_chars or not key.isprintable():
+        expected = f"1 to {limits.idempotency_key_chars} printable characters"
+        got = describe(key) if key.isprintable() else "unprintable characters"
+        yield Violation(pointer=pointer, expected=expected, got=got)
+
+
+_RULES: Final[dict[str, Callable[[Mapping[str, Any], InputLimits], Iterable[Violation]]]] = {
+    "delay_s": _delay,
+    "expires_at": _expiry,
+    "labels": _labels,
+    "payload": _payload,
+    "idempotency_key": _body_key,
+}

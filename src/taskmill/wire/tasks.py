@@ -1,0 +1,299 @@
+"""A task as it is asked for (`CreateTask`, `to_draft`) and shown (`TaskView`, `task_json`).
+
+The models are the contract: requests are validated with them, the OpenAPI document and the client
+are made from them. Answers are written by hand, several times faster, and tested with the models.
+"""
+
+import re
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Annotated, Any, Final, cast
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from taskmill.domain.errors import InvalidInput
+from taskmill.domain.lifecycle import Status
+from taskmill.domain.retry import RetryPolicy
+from taskmill.domain.task import (
+    DEFAULT_MAX_ATTEMPTS,
+    DEFAULT_MAX_LOSSES,
+    DEFAULT_PRIORITY,
+    DEFAULT_QUEUE,
+    DEFAULT_TYPE,
+    IdempotencyKey,
+    Task,
+    TaskDraft,
+)
+from taskmill.wire import fields
+from taskmill.wire.answers import Fragment, answer_json
+from taskmill.wire.fields import Expected, Timestamp, format_timestamp
+from taskmill.wire.rules import DEFAULT_LIMITS, InputLimits, broken_rules
+from taskmill.wire.strict_json import canonical_hash, compact
+from taskmill.wire.violations import violations_of
+
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_DEFAULT_RETRY: Final = RetryPolicy()
+
+
+class RetrySpec(BaseModel):
+    """When a failed attempt is tried again: `base_s * factor ** (attempt - 1)`, at most `max_s`."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    base_s: fields.RetryBase = _DEFAULT_RETRY.base.total_seconds()
+    factor: fields.RetryFactor = _DEFAULT_RETRY.factor
+    max_s: fields.RetryCeiling = _DEFAULT_RETRY.maximum.total_seconds()
+    jitter: fields.RetryJitter = Field(
+        default=_DEFAULT_RETRY.jitter, description="the wait is spread by ± this part of itself"
+    )
+
+
+class CreateTask(BaseModel):
+    """A request to create a task."""
+
+    model_config = ConfigDict(
+        strict=True,
+        extra="forbid",
+        frozen=True,
+        json_schema_extra={
+            "examples": [
+                {"name": "first"},
+                {
+                    "name": "monthly report",
+                    "queue": "reports",
+                    "priority": 7,
+                    "payload": {"customer": 4711, "delay_s": 0.5},
+                    "max_attempts": 3,
+                    "labels": {"team": "finance"},
+                    "idempotency_key": "report-2030-01",
+                },
+            ]
+        },
+    )
+
+    name: fields.Title = Field(description="what people call it")
+    description: fields.Description | None = None
+    type: fields.Slug = Field(default=DEFAULT_TYPE, description="which handler runs it")
+    payload: fields.Payload | None = Field(default=None, description="what its handler gets")
+    queue: fields.Slug = Field(default=DEFAULT_QUEUE, description="made on first use")
+    priority: fields.Priority = Field(default=DEFAULT_PRIORITY, description="9 is most urgent")
+    run_at: fields.RequestedTime | None = Field(
+        default=None, description="not before this time; not with delay_s"
+    )
+    delay_s: fields.Delay | None = Field(
+        default=None, description="not before so many seconds from now; not with run_at"
+    )
+    max_attempts: fields.MaxAttempts = Field(
+        default=DEFAULT_MAX_ATTEMPTS, description="how often it may fail, the last one included"
+    )
+    max_losses: fields.MaxLosses = Field(
+        default=DEFAULT_MAX_LOSSES,
+        description="how often it is run again after its worker was lost; 0 is at most once",
+    )
+    retry: Annotated[
+        RetrySpec | None,
+        Field(strict=False),
+        Expected("an object with base_s, factor, max_s and jitter, or null"),
+    ] = Field(default=None, description="null takes the service's policy")
+    timeout_s: fields.Timeout | None = Field(
+        default=None, description="an attempt that runs longer has failed"
+    )
+    expires_at: fields.RequestedTime | None = Field(
+        default=None, description="a task that has not started by then fails"
+    )
+    labels: fields.Labels = Field(
+        default_factory=dict, json_schema_extra={"maxProperties": 64, "default": {}}
+    )
+    idempotency_key: fields.Key | None = Field(
+        default=None, description="requests with the same key are one; or header Idempotency-Key"
+    )
+
+
+def to_draft(
+    body: object,
+    *,
+    header_key: str | None = None,
+    source: str,
+    traceparent: str | None = None,
+    limits: InputLimits = DEFAULT_LIMITS,
+) -> TaskDraft:
+    """Return the request that a parsed body makes.
+
+    `header_key` is the idempotency key that came beside the body; `source` names the door. A
+    `traceparent` that is not one is left out.
+
+    Raises:
+        InvalidInput: Something is not allowed; all of it is named at once.
+    """
+    try:
+        request = _validate(body)
+    except ValidationError as error:
+        raise _refusal(error, body, header_key, limits) from None
+    sent = cast("dict[str, Any]", body)
+    if broken := broken_rules(sent, header_key, limits):
+        raise InvalidInput(tuple(broken))
+    return _draft(request, sent, header_key, source, traceparent)
+
+
+def _refusal(
+    error: ValidationError, body: object, header_key: str | None, limits: InputLimits
+) -> InvalidInput:
+    rules = broken_rules(body, header_key, limits) if isinstance(body, dict) else ()
+    return InvalidInput((*violations_of(error, CreateTask), *rules))
+
+
+_validate = CreateTask.__pydantic_validator__.validate_python
+
+
+def _draft(
+    request: CreateTask,
+    body: dict[str, Any],
+    header_key: str | None,
+    source: str,
+    traceparent: str | None,
+) -> TaskDraft:
+    key = request.idempotency_key or header_key
+    return TaskDraft(
+        name=request.name,
+        description=request.description,
+        type=request.type,
+        payload=None if request.payload is None else compact(request.payload),
+        queue=request.queue,
+        priority=request.priority,
+        run_at=request.run_at,
+        delay=_seconds(request.delay_s),
+        max_attempts=request.max_attempts,
+        max_losses=request.max_losses,
+        retry=None if request.retry is None else _policy(request.retry),
+        timeout=_seconds(request.timeout_s),
+        expires_at=request.expires_at,
+        labels=compact(request.labels) if request.labels else "{}",
+        source=source,
+        idempotency=None if key is None else _idempotency(key, body),
+        traceparent=traceparent if traceparent and _TRACEPARENT.fullmatch(traceparent) else None,
+    )
+
+
+def _seconds(seconds: float | None) -> timedelta | None:
+    return None if seconds is None else timedelta(seconds=seconds)
+
+
+def _policy(spec: RetrySpec) -> RetryPolicy:
+    return RetryPolicy(
+        base=timedelta(seconds=spec.base_s),
+        factor=spec.factor,
+        maximum=timedelta(seconds=spec.max_s),
+        jitter=spec.jitter,
+    )
+
+
+def _idempotency(key: str, body: dict[str, Any]) -> IdempotencyKey:
+    """Hash the body without the key: it may come in the body once, and beside it another time."""
+    rest = {name: value for name, value in body.items() if name != "idempotency_key"}
+    return IdempotencyKey(key=key, request_hash=canonical_hash(rest))
+
+
+class TaskError(BaseModel):
+    """Why a task's latest failed attempt failed."""
+
+    type: str
+    message: str
+
+
+class TaskView(BaseModel):
+    """A task as it is shown."""
+
+    id: UUID = Field(description="UUIDv7: its time is created_at")
+    number: int = Field(description="a number for people")
+    name: str
+    description: str | None
+    type: str
+    payload: dict[str, Any] | None
+    queue: str
+    priority: int
+    status: Status
+    run: int = Field(description="1, and 1 more for each retry by an operator")
+    attempt: int = Field(description="attempts of this run, the current one included")
+    max_attempts: int
+    losses: int = Field(description="how often its worker was lost in this run")
+    max_losses: int
+    cancel_requested: bool
+    run_at: Timestamp
+    created_at: Timestamp
+    started_at: Timestamp | None
+    finished_at: Timestamp | None
+    updated_at: Timestamp
+    progress: dict[str, Any] | None
+    result: Any
+    error: TaskError | None
+    labels: dict[str, str]
+    source: str
+    version: int = Field(description="1, and 1 more for each change")
+
+
+class TaskPage(BaseModel):
+    """Tasks of one page of a listing."""
+
+    items: list[TaskView]
+    total: int | None = Field(description="null when counting would take too long")
+    total_at_least: int | None = Field(
+        default=None, description="how many were counted, when total is null"
+    )
+    next_cursor: str | None = Field(description="null on the last page")
+
+
+def task_json(task: Task) -> bytes:
+    """Return a task as a `TaskView` in JSON."""
+    return answer_json(_shown(task))
+
+
+def tasks_page_json(
+    tasks: Sequence[Task],
+    *,
+    total: int | None,
+    next_cursor: str | None,
+    total_at_least: int | None = None,
+) -> bytes:
+    """Return a page as a `TaskPage` in JSON; `total_at_least` is shown when there is no total."""
+    page: dict[str, object] = {"items": [_shown(task) for task in tasks], "total": total}
+    if total is None:
+        page["total_at_least"] = total_at_least
+    page["next_cursor"] = next_cursor
+    return answer_json(page)
+
+
+def etag(version: int, progress: int = 0) -> str:
+    """Return the entity tag of a task, quotes included."""
+    return f'"{version}.{progress}"'
+
+
+def _shown(task: Task) -> dict[str, object]:
+    return {
+        "id": task.id,
+        "number": task.number,
+        "name": task.name,
+        "description": task.description,
+        "type": task.type,
+        "payload": None if task.payload is None else Fragment(task.payload),
+        "queue": task.queue,
+        "priority": task.priority,
+        "status": task.status,
+        "run": task.run,
+        "attempt": task.attempt,
+        "max_attempts": task.max_attempts,
+        "losses": task.losses,
+        "max_losses": task.max_losses,
+        "cancel_requested": task.cancel_requested,
+        "run_at": format_timestamp(task.run_at),
+        "created_at": format_timestamp(task.created_at),
+        "started_at": None if task.started_at is None else format_timestamp(task.started_at),
+        "finished_at": None if task.finished_at is None else format_timestamp(task.finished_at),
+        "updated_at": format_timestamp(task.updated_at),
+        "progress": None,
+        "result": None if task.result is None else Fragment(task.result),
+        "error": None if task.error is None else Fragment(task.error),
+        "labels": Fragment(task.labels),
+        "source": task.source,
+        "version": task.version,
+    }

@@ -1,0 +1,100 @@
+"""From pydantic's errors to violations in plain words: where, what was expected, what came.
+
+The words come from the `Expected` next to each field; this module adds only those for unknown
+fields. It runs for refused requests only, so it may be slow.
+"""
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+from itertools import islice
+from typing import Final, TypeVar, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from taskmill.domain.errors import InvalidInput, Violation
+from taskmill.wire.fields import Expected
+from taskmill.wire.wording import describe, json_pointer, safe_text
+
+MOST_VIOLATIONS: Final = 100
+"""A refusal names at most so many; more would only help who sends rubbish."""
+
+_OBJECT = Expected("an object")
+_KEY_MARK = "[key]"
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def validated(model: type[Model], body: object) -> Model:
+    """Return the body as the model.
+
+    Raises:
+        InvalidInput: It does not fit; all that is wrong is named.
+    """
+    try:
+        return model.model_validate(body)
+    except ValidationError as error:
+        raise InvalidInput(tuple(violations_of(error, model))) from None
+
+
+def violations_of(error: ValidationError, model: type[BaseModel]) -> Iterator[Violation]:
+    """Yield what pydantic found wrong with a body for `model`, at most `MOST_VIOLATIONS`."""
+    details = error.errors(include_url=False, include_context=False)
+    return (_violation(detail, model) for detail in islice(details, MOST_VIOLATIONS))
+
+
+def _violation(detail: ErrorDetails, model: type[BaseModel]) -> Violation:
+    place = [part for part in detail["loc"] if part != _KEY_MARK]
+    pointer = json_pointer(place)
+    if detail["type"] == "extra_forbidden":
+        return _unknown_field(pointer, place, model)
+    expected = _expected(model, place)
+    if detail["type"] == "missing":
+        return Violation(pointer=pointer, expected=expected.words, got="nothing")
+    got = describe(detail["input"], reveal=expected.reveal)
+    return Violation(pointer=pointer, expected=expected.words, got=got)
+
+
+def _unknown_field(pointer: str, place: list[int | str], model: type[BaseModel]) -> Violation:
+    known = _model_at(model, place[:-1]).model_fields
+    near = get_close_matches(safe_text(str(place[-1])), known, n=1)
+    hint = f' (did you mean "{near[0]}"?)' if near else ""
+    expected = f"only the fields {', '.join(known)}"
+    return Violation(pointer=pointer, expected=expected, got=f"an unknown field{hint}")
+
+
+def _model_at(model: type[BaseModel], place: list[int | str]) -> type[BaseModel]:
+    for part in place:
+        inner = _inner_model(model.model_fields[str(part)])
+        if inner is None:
+            break
+        model = inner
+    return model
+
+
+def _inner_model(field: FieldInfo) -> type[BaseModel] | None:
+    candidates = (field.annotation, *get_args(field.annotation))
+    found = (c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
+    return next(found, None)
+
+
+def _expected(model: type[BaseModel], place: list[int | str]) -> Expected:
+    expected = _OBJECT
+    for part in place:
+        field = model.model_fields[str(part)]
+        expected = _words(field)
+        inner = _inner_model(field)
+        if inner is None:
+            break
+        model = inner
+    return expected
+
+
+def _words(field: FieldInfo) -> Expected:
+    inside = (getattr(arg, "__metadata__", ()) for arg in get_args(field.annotation))
+    for metadata in (field.metadata, *inside):
+        for item in metadata:
+            if isinstance(item, Expected):
+                return item
+    return _OBJECT

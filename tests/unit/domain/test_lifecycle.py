@@ -1,0 +1,251 @@
+"""The status machine: every pair of statuses, every outcome, and what holds for all of them."""
+
+from datetime import timedelta
+from itertools import product
+
+import pytest
+from hypothesis import given, strategies as st
+
+from taskmill.domain.lifecycle import (
+    ALLOWED,
+    LOST_ERROR,
+    TERMINAL,
+    Cancelled,
+    Claim,
+    ErrorInfo,
+    Failed,
+    Happening,
+    Interrupted,
+    Lost,
+    Outcome,
+    Permanent,
+    Reason,
+    Retry,
+    Status,
+    Succeeded,
+    Transition,
+    decide,
+    is_allowed,
+)
+from taskmill.domain.retry import RetryPolicy
+
+ERROR = ErrorInfo(type="ValueError", message="no such customer")
+EXPECTED_TRANSITIONS = {
+    ("new", "in_progress"),
+    ("new", "cancelled"),
+    ("new", "failed"),
+    ("in_progress", "new"),
+    ("in_progress", "succeeded"),
+    ("in_progress", "failed"),
+    ("in_progress", "cancelled"),
+    ("succeeded", "new"),
+    ("failed", "new"),
+    ("cancelled", "new"),
+}
+
+
+def a_claim(
+    *, attempt: int = 1, max_attempts: int = 3, losses: int = 0, max_losses: int = 3
+) -> Claim:
+    return Claim(
+        attempt=attempt,
+        max_attempts=max_attempts,
+        losses=losses,
+        max_losses=max_losses,
+        retry=RetryPolicy(base=timedelta(seconds=2), jitter=0.0),
+    )
+
+
+def ends(outcome: Outcome, claim: Claim | None = None, *, cancel: bool = False) -> Transition:
+    return decide(outcome, claim or a_claim(), cancel_requested=cancel, jitter=0.5)
+
+
+@pytest.mark.parametrize(("before", "after"), list(product(Status, Status)))
+def test_exactly_the_listed_pairs_of_statuses_are_allowed(before: Status, after: Status) -> None:
+    assert is_allowed(before, after) is ((before.value, after.value) in EXPECTED_TRANSITIONS)
+
+
+def test_every_status_has_its_row_of_transitions() -> None:
+    assert set(ALLOWED) == set(Status)
+
+
+def test_a_terminal_status_leads_nowhere_but_to_a_new_run() -> None:
+    assert {"succeeded", "failed", "cancelled"} == TERMINAL
+    assert all(ALLOWED[status] == {Status.NEW} for status in TERMINAL)
+
+
+def test_a_success_keeps_its_result() -> None:
+    transition = ends(Succeeded(result='{"rows":3}'))
+    assert transition == Transition(
+        status=Status.SUCCEEDED, happening=Happening.SUCCEEDED, result='{"rows":3}'
+    )
+
+
+def test_a_success_wins_over_a_cancel() -> None:
+    assert ends(Succeeded(), cancel=True).status is Status.SUCCEEDED
+
+
+def test_a_failure_is_tried_again_after_the_back_off_of_its_attempt() -> None:
+    transition = ends(Failed(error=ERROR), a_claim(attempt=2))
+    assert transition == Transition(
+        status=Status.NEW,
+        happening=Happening.RETRY_SCHEDULED,
+        reason=Reason.ERROR,
+        delay=timedelta(seconds=4),
+        error=ERROR,
+    )
+
+
+def test_the_last_attempt_fails_for_good_and_keeps_its_reason() -> None:
+    transition = ends(Failed(error=ERROR, reason=Reason.TIMEOUT), a_claim(attempt=3))
+    assert transition == Transition(
+        status=Status.FAILED, happening=Happening.FAILED, reason=Reason.TIMEOUT, error=ERROR
+    )
+
+
+def test_a_permanent_failure_spends_no_further_attempt() -> None:
+    transition = ends(Permanent(error=ERROR), a_claim(max_attempts=1000))
+    assert transition.status is Status.FAILED
+    assert transition.reason is Reason.PERMANENT
+    assert transition.error is ERROR
+
+
+@pytest.mark.parametrize(
+    ("after", "delay"),
+    [
+        (None, timedelta(seconds=2)),
+        (timedelta(minutes=5), timedelta(minutes=5)),
+        (timedelta(0), timedelta(0)),
+    ],
+)
+def test_a_handler_may_choose_when_it_is_tried_again(
+    after: timedelta | None, delay: timedelta
+) -> None:
+    transition = ends(Retry(error=ERROR, after=after))
+    assert transition.status is Status.NEW
+    assert transition.reason is Reason.RETRY_ASKED
+    assert transition.delay == delay
+
+
+def test_asking_for_a_retry_gives_no_attempt_beyond_the_last() -> None:
+    transition = ends(Retry(error=ERROR, after=timedelta(0)), a_claim(attempt=3))
+    assert transition.status is Status.FAILED
+
+
+def test_a_lost_attempt_costs_a_loss_and_no_attempt() -> None:
+    transition = ends(Lost(), a_claim(losses=2))
+    assert transition.status is Status.NEW
+    assert transition.happening is Happening.LOST
+    assert transition.counts_loss
+    assert not transition.spends_attempt
+    assert transition.delay == timedelta(0)
+
+
+@pytest.mark.parametrize(("losses", "max_losses"), [(3, 3), (0, 0)])
+def test_a_loss_with_none_left_fails_and_is_not_counted(losses: int, max_losses: int) -> None:
+    transition = ends(Lost(), a_claim(losses=losses, max_losses=max_losses))
+    assert transition.status is Status.FAILED
+    assert transition.reason is Reason.WORKER_LOST
+    assert transition.error is LOST_ERROR
+    assert not transition.counts_loss
+
+
+def test_handing_back_costs_nothing() -> None:
+    transition = ends(Interrupted(reason=Reason.NO_HANDLER, after=timedelta(seconds=30)))
+    assert transition == Transition(
+        status=Status.NEW,
+        happening=Happening.HANDED_BACK,
+        reason=Reason.NO_HANDLER,
+        delay=timedelta(seconds=30),
+        spends_attempt=False,
+    )
+
+
+def test_a_handler_that_stopped_for_a_cancel_ends_cancelled() -> None:
+    assert ends(Cancelled(), cancel=True).status is Status.CANCELLED
+
+
+@pytest.mark.parametrize(
+    ("outcome", "spends_attempt", "counts_loss", "error"),
+    [
+        (Failed(error=ERROR), True, False, ERROR),
+        (Retry(error=ERROR), True, False, ERROR),
+        (Lost(), False, True, None),
+        (Interrupted(), False, False, None),
+    ],
+)
+def test_a_cancel_turns_every_way_back_into_cancelled_at_the_same_cost(
+    outcome: Outcome, *, spends_attempt: bool, counts_loss: bool, error: ErrorInfo | None
+) -> None:
+    transition = ends(outcome, cancel=True)
+    assert transition.status is Status.CANCELLED
+    assert transition.happening is Happening.CANCELLED
+    assert transition.reason is Reason.CANCELLED
+    assert transition.delay == timedelta(0)
+    assert transition.spends_attempt is spends_attempt
+    assert transition.counts_loss is counts_loss
+    assert transition.error is error
+
+
+DELAYS = st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=30))
+OUTCOMES: st.SearchStrategy[Outcome] = st.one_of(
+    st.builds(Succeeded, result=st.none() | st.just("1")),
+    st.builds(Failed, error=st.just(ERROR), reason=st.sampled_from([Reason.ERROR, Reason.TIMEOUT])),
+    st.builds(Retry, error=st.just(ERROR), after=st.none() | DELAYS),
+    st.builds(Permanent, error=st.just(ERROR)),
+    st.just(Lost()),
+    st.builds(Interrupted, after=DELAYS),
+    st.just(Cancelled()),
+)
+
+
+@st.composite
+def claims(draw: st.DrawFn) -> Claim:
+    max_attempts = draw(st.integers(1, 1000))
+    max_losses = draw(st.integers(0, 100))
+    return Claim(
+        attempt=draw(st.integers(1, max_attempts)),
+        max_attempts=max_attempts,
+        losses=draw(st.integers(0, max_losses)),
+        max_losses=max_losses,
+        retry=RetryPolicy(),
+    )
+
+
+JITTER = st.floats(0, 1, exclude_max=True)
+
+
+@given(outcome=OUTCOMES, claim=claims(), cancel=st.booleans(), jitter=JITTER)
+def test_every_decision_keeps_the_rules(
+    outcome: Outcome, claim: Claim, *, cancel: bool, jitter: float
+) -> None:
+    transition = decide(outcome, claim, cancel_requested=cancel, jitter=jitter)
+    assert is_allowed(Status.IN_PROGRESS, transition.status)
+    assert transition.delay >= timedelta(0)
+    assert transition.delay == timedelta(0) or transition.status is Status.NEW
+    assert claim.losses + transition.counts_loss <= claim.max_losses
+    assert (transition.status is Status.SUCCEEDED) is isinstance(outcome, Succeeded)
+    assert (transition.status is Status.FAILED) <= (transition.error is not None)
+    assert not (cancel and transition.status is Status.NEW)
+
+
+@given(
+    outcomes=st.lists(OUTCOMES, min_size=1, max_size=60),
+    max_attempts=st.integers(1, 5),
+    max_losses=st.integers(0, 4),
+)
+def test_a_run_never_spends_more_attempts_or_losses_than_it_has(
+    outcomes: list[Outcome], max_attempts: int, max_losses: int
+) -> None:
+    spent = losses = 0
+    for outcome in outcomes:
+        claim = a_claim(
+            attempt=spent + 1, max_attempts=max_attempts, losses=losses, max_losses=max_losses
+        )
+        transition = ends(outcome, claim)
+        spent += transition.spends_attempt
+        losses += transition.counts_loss
+        if transition.status is not Status.NEW:
+            break
+    assert spent <= max_attempts
+    assert losses <= max_losses
