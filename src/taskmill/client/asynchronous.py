@@ -1,0 +1,150 @@
+"""The client for asynchronous Python; what it asks and reads is in `calls`."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping
+from types import TracebackType
+from typing import Any, Self, TypeVar, Unpack
+from uuid import UUID
+
+import httpx
+
+from taskmill.client import calls
+from taskmill.client.calls import Call, Filters, TaskFields, TaskId, Waiting
+from taskmill.client.tries import Tries
+from taskmill.wire.tasks import TaskPage, TaskView
+
+__all__ = ["AsyncTaskmillClient"]
+
+T = TypeVar("T")
+
+
+class AsyncTaskmillClient:
+    """A connection pool to one Taskmill service; close it, or use it in an `async with`.
+
+    Safe to share between the tasks of one event loop. A call that fails on the way is tried again
+    where that can't do harm: `retries` times more, with pauses of 0.1 s, 0.3 s and so on.
+    Cancelling a call gives up its answer; what it asked for may happen all the same.
+
+    Every method raises a `ClientError`: `Unreachable`, `NotAccepted` (it says what was wrong, and
+    where), `ServiceUnavailable`, or `Unexpected`.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        timeout_s: float = 10.0,
+        retries: int = 3,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self.base_url = calls.address(base_url)
+        self._retries = retries
+        self._http = httpx.AsyncClient(timeout=timeout_s, transport=transport)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._http.aclose()
+
+    async def create(self, name: str, **fields: Unpack[TaskFields]) -> TaskView:
+        """Create a task; the same `idempotency_key` gives the same task again."""
+        return await self._send(calls.create(name, fields))
+
+    async def create_many(self, tasks: Iterable[Mapping[str, Any]]) -> tuple[UUID, ...]:
+        """Create up to 10,000 tasks, all or none; returns their ids in order."""
+        return await self._send(calls.create_many(tasks))
+
+    async def get(self, task_id: TaskId) -> TaskView:
+        """Read a task."""
+        return await self._send(calls.get(task_id))
+
+    async def page(self, *, cursor: str | None = None, **filters: Unpack[Filters]) -> TaskPage:
+        """Read one page of at most `limit` (50, up to 500) tasks."""
+        return await self._send(calls.page(filters, cursor))
+
+    async def list(self, **filters: Unpack[Filters]) -> AsyncIterator[TaskView]:
+        """Yield all tasks, newest first, page by page; `limit` is the size of a page."""
+        cursor: str | None = None
+        while True:
+            page = await self.page(cursor=cursor, **filters)
+            for task in page.items:
+                yield task
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    async def cancel(self, task_id: TaskId) -> TaskView:
+        """Cancel a waiting task at once; ask a running one (`cancel_requested`)."""
+        return await self._send(calls.cancel(task_id))
+
+    async def retry(self, task_id: TaskId) -> TaskView:
+        """Start a new run of a finished task."""
+        return await self._send(calls.retry(task_id))
+
+    async def events(self, task_id: TaskId) -> "list[dict[str, Any]]":
+        """Read a task's history, oldest first."""
+        return await self._send(calls.events(task_id))
+
+    async def stats(self) -> dict[str, Any]:
+        """Read the system's numbers."""
+        return await self._send(calls.stats())
+
+    async def queues(self) -> "list[dict[str, Any]]":
+        """Read all queues."""
+        return await self._send(calls.queues())
+
+    async def pause_queue(self, name: str) -> dict[str, Any]:
+        """Stop handing out a queue's tasks; running ones go on."""
+        return await self._send(calls.pause_queue(name, paused=True))
+
+    async def resume_queue(self, name: str) -> dict[str, Any]:
+        """Hand out a queue's tasks again."""
+        return await self._send(calls.pause_queue(name, paused=False))
+
+    async def workers(self) -> "list[dict[str, Any]]":
+        """Read the live workers."""
+        return await self._send(calls.workers())
+
+    async def wait(self, task_id: TaskId, timeout_s: float | None = None) -> TaskView:
+        """Return the task once it is terminal; without `timeout_s`, wait for ever.
+
+        Raises:
+            StillRunning: The time is over.
+        """
+        waiting = Waiting(timeout_s)
+        while True:
+            task = await self.get(task_id)
+            pause = waiting.pause_after(task)
+            if pause is None:
+                return task
+            await asyncio.sleep(pause)
+
+    async def _send(self, call: Call[T]) -> T:
+        url = self.base_url + call.path
+        tries = Tries(self.base_url, repeatable=call.repeatable, retries=self._retries)
+        while True:
+            try:
+                response = await self._http.request(
+                    call.method,
+                    url,
+                    params=call.parameters or None,
+                    content=call.content,
+                    headers=call.headers,
+                )
+            except httpx.TransportError as error:
+                pause: float | None = tries.pause_after_loss(error)
+            else:
+                pause = tries.pause_after(response)
+                if pause is None:
+                    return call.result(response)
+            await asyncio.sleep(pause)

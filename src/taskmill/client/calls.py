@@ -1,0 +1,324 @@
+"""Builds requests and reads answers, once for both clients; it sends nothing itself."""
+
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, Generic, TypeAlias, TypedDict, TypeVar, cast
+from uuid import UUID, uuid4
+
+import httpx
+from pydantic import TypeAdapter, ValidationError
+
+from taskmill.client.errors import (
+    Fault,
+    NotAccepted,
+    ServiceUnavailable,
+    StillRunning,
+    Unexpected,
+    Unreachable,
+)
+from taskmill.client.tries import retry_after_s
+from taskmill.domain.lifecycle import TERMINAL, Status
+from taskmill.wire.tasks import TaskPage, TaskView
+
+__all__ = ["Call", "Filters", "TaskFields", "TaskId", "Waiting"]
+
+T = TypeVar("T")
+TaskId: TypeAlias = UUID | str
+Parameters: TypeAlias = tuple[tuple[str, str], ...]
+
+_ERROR: Final = 400
+_UNAVAILABLE: Final = 503
+_MEDIA_TYPES: Final = ("application/json", "application/problem+json")
+
+
+class TaskFields(TypedDict, total=False):
+    """What a task may say beside its name, as in the body of `POST /tasks`; times need a zone."""
+
+    description: str | None
+    type: str
+    payload: Mapping[str, Any] | None
+    queue: str
+    priority: int
+    run_at: datetime | str | None
+    delay_s: float | None
+    max_attempts: int
+    max_losses: int
+    retry: Mapping[str, float] | None
+    timeout_s: float | None
+    expires_at: datetime | str | None
+    callback_url: str | None
+    labels: Mapping[str, str]
+    idempotency_key: str | None
+
+
+class Filters(TypedDict, total=False):
+    """Which tasks a listing shows; several values of one filter are alternatives.
+
+    `label` is `key=value`; `name` is a part of the name; `order` is `desc` (newest first) or `asc`.
+    """
+
+    status: str | Iterable[str]
+    queue: str | Iterable[str]
+    type: str | Iterable[str]
+    label: str | Iterable[str]
+    name: str
+    created_after: datetime | str
+    created_before: datetime | str
+    order: str
+    limit: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call(Generic[T]):
+    """One request, and how its answer is read. `repeatable`: doing it twice is doing it once."""
+
+    method: str
+    path: str
+    read: Callable[[httpx.Response], T]
+    repeatable: bool = True
+    parameters: Parameters = ()
+    content: bytes | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def result(self, response: httpx.Response) -> T:
+        """Read the answer.
+
+        Raises:
+            NotAccepted: The service said no.
+            Unexpected: It is no answer of a Taskmill service.
+        """
+        media_type = response.headers.get("Content-Type", "").partition(";")[0]
+        if media_type not in _MEDIA_TYPES:
+            raise _unexpected(response, f"{media_type or 'no content type'} instead of JSON")
+        try:
+            if response.status_code >= _ERROR:
+                raise _refusal(response)
+            return self.read(response)
+        except ValueError as error:  # ValidationError and JSONDecodeError are ValueErrors
+            raise _unexpected(response, _shortly(error)) from error
+
+
+def create(name: str, fields: TaskFields) -> Call[TaskView]:
+    """Create a task; with a key of its own when it brings none, so that a second try is safe."""
+    key = None if fields.get("idempotency_key") else str(uuid4())
+    return Call(
+        method="POST",
+        path="/tasks",
+        content=_json({"name": name, **fields}),
+        headers=_json_headers({"Idempotency-Key": key} if key else {}),
+        read=_reader(TaskView),
+    )
+
+
+def create_many(tasks: Iterable[Mapping[str, Any]]) -> Call[tuple[UUID, ...]]:
+    """Create all tasks or none; each with a key of its own when it brings none."""
+    bodies = [{"idempotency_key": str(uuid4()), **task} for task in tasks]
+    return Call(
+        method="POST",
+        path="/tasks/batch",
+        content=_json(bodies),
+        headers=_json_headers({}),
+        read=_batch_ids,
+    )
+
+
+def get(task_id: TaskId) -> Call[TaskView]:
+    """Read a task."""
+    return Call(method="GET", path=_task_path(task_id), read=_reader(TaskView))
+
+
+def page(filters: Filters, cursor: str | None) -> Call[TaskPage]:
+    """Read one page of a listing."""
+    given: dict[str, object] = {**filters, "cursor": cursor}
+    return Call(method="GET", path="/tasks", parameters=_parameters(given), read=_reader(TaskPage))
+
+
+def events(task_id: TaskId) -> Call[list[dict[str, Any]]]:
+    """Read a task's history, oldest first."""
+    return Call(method="GET", path=_task_path(task_id, "/events"), read=_items)
+
+
+def cancel(task_id: TaskId) -> Call[TaskView]:
+    """Cancel a task that waits, or ask a running one to end."""
+    return _action(task_id, "cancel")
+
+
+def retry(task_id: TaskId) -> Call[TaskView]:
+    """Run a finished task again."""
+    return _action(task_id, "retry")
+
+
+def stats() -> Call[dict[str, Any]]:
+    """Read the system's numbers."""
+    return Call(method="GET", path="/stats", read=_object)
+
+
+def queues() -> Call[list[dict[str, Any]]]:
+    """Read all queues."""
+    return Call(method="GET", path="/queues", read=_items)
+
+
+def workers() -> Call[list[dict[str, Any]]]:
+    """Read the live workers."""
+    return Call(method="GET", path="/workers", read=_items)
+
+
+def pause_queue(name: str, *, paused: bool) -> Call[dict[str, Any]]:
+    """Stop or resume the dispatch of a queue's tasks."""
+    return Call(
+        method="PATCH",
+        path=f"/queues/{_segment(name)}",
+        content=_json({"paused": paused}),
+        headers=_json_headers({}),
+        read=_object,
+    )
+
+
+def address(base_url: str) -> str:
+    """Return the service's address without a slash at its end.
+
+    Raises:
+        Unreachable: It is no address.
+    """
+    try:
+        url = httpx.URL(base_url)
+    except httpx.InvalidURL as error:
+        raise Unreachable(base_url, f"this is no address ({error})") from None
+    if url.scheme not in {"http", "https"} or not url.host:
+        raise Unreachable(base_url, "an address looks like http://127.0.0.1:8000")
+    return base_url.rstrip("/")
+
+
+class Waiting:
+    """Paces the looks at a task until it is terminal: often at first, then every two seconds."""
+
+    def __init__(self, timeout_s: float | None) -> None:
+        self._timeout_s = timeout_s
+        self._started = _monotonic_s()
+        self._pause_s = 0.05
+
+    def pause_after(self, task: TaskView) -> float | None:
+        """Return the seconds to the next look, None when the task has ended.
+
+        Raises:
+            StillRunning: The time is over.
+        """
+        if task.status in TERMINAL:
+            return None
+        pause, self._pause_s = self._pause_s, min(self._pause_s * 1.5, 2.0)
+        if self._timeout_s is None:
+            return pause
+        left = self._timeout_s - (_monotonic_s() - self._started)
+        if left <= 0:
+            raise StillRunning(task.id, Status(task.status), self._timeout_s)
+        return min(pause, left)
+
+
+def _monotonic_s() -> float:
+    return time.monotonic()  # noqa: TID251 - Clock is the server's; a client has only this
+
+
+def _action(task_id: TaskId, action: str) -> Call[TaskView]:
+    # Not repeatable: the second try of one that was done is refused, and a retry could run twice.
+    path = _task_path(task_id, f"/{action}")
+    return Call(method="POST", path=path, read=_reader(TaskView), repeatable=False)
+
+
+def _task_path(task_id: TaskId, rest: str = "") -> str:
+    return f"/tasks/{_segment(str(task_id))}{rest}"
+
+
+def _segment(text: str) -> str:
+    """Quote a path segment, its slashes and a lone dot included."""
+    quoted = "".join(
+        c if (c.isalnum() and c.isascii()) or c in "-_~" else _percent(c) for c in text
+    )
+    return quoted or "%20"
+
+
+def _percent(character: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in character.encode(errors="replace"))
+
+
+def _json(value: object) -> bytes:
+    # The standard library: it takes every whole number as it is, and says no to NaN.
+    return json.dumps(value, default=_plain, allow_nan=False, separators=(",", ":")).encode()
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Mapping):
+        return dict(value)
+    return str(value)
+
+
+def _json_headers(more: Mapping[str, str]) -> dict[str, str]:
+    return {"Content-Type": "application/json", **more}
+
+
+def _parameters(given: Mapping[str, object]) -> Parameters:
+    return tuple(
+        (name, _text(value))
+        for name, values in given.items()
+        for value in (values if isinstance(values, list | tuple | set | frozenset) else (values,))
+        if value is not None
+    )
+
+
+def _text(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def _reader(model: type[T]) -> Callable[[httpx.Response], T]:
+    adapter = TypeAdapter(model)
+    return lambda response: adapter.validate_json(response.content)
+
+
+def _object(response: httpx.Response) -> dict[str, Any]:
+    value = response.json()
+    if not isinstance(value, dict):
+        raise TypeError("no JSON object")
+    return cast(dict[str, Any], value)
+
+
+def _items(response: httpx.Response) -> list[dict[str, Any]]:
+    return cast(list[dict[str, Any]], _object(response)["items"])
+
+
+def _batch_ids(response: httpx.Response) -> tuple[UUID, ...]:
+    return tuple(UUID(text) for text in _object(response)["ids"])
+
+
+def _refusal(response: httpx.Response) -> NotAccepted:
+    problem = _object(response)
+    kind = ServiceUnavailable if response.status_code == _UNAVAILABLE else NotAccepted
+    error = kind(
+        status=response.status_code,
+        type=str(problem.get("type", "about:blank")),
+        title=str(problem.get("title") or f"HTTP {response.status_code}"),
+        detail=str(problem.get("detail") or ""),
+        errors=tuple(_fault(item) for item in problem.get("errors") or ()),
+    )
+    if isinstance(error, ServiceUnavailable):
+        error.retry_after_s = retry_after_s(response)
+    return error
+
+
+def _fault(item: Mapping[str, Any]) -> Fault:
+    detail = item.get("detail") or f"expected {item.get('expected')}, got {item.get('got')}"
+    return Fault(pointer=str(item.get("pointer", "")), detail=str(detail))
+
+
+def _unexpected(response: httpx.Response, what: str) -> Unexpected:
+    return Unexpected(str(response.request.url), response.status_code, what)
+
+
+def _shortly(error: ValueError) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return str(error)

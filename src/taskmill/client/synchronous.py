@@ -1,0 +1,148 @@
+"""The client for ordinary Python; what it asks and reads is in `calls`."""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from types import TracebackType
+from typing import Any, Self, TypeVar, Unpack
+from uuid import UUID
+
+import httpx
+
+from taskmill.client import calls
+from taskmill.client.calls import Call, Filters, TaskFields, TaskId, Waiting
+from taskmill.client.tries import Tries
+from taskmill.wire.tasks import TaskPage, TaskView
+
+__all__ = ["TaskmillClient"]
+
+T = TypeVar("T")
+
+
+class TaskmillClient:
+    """A connection pool to one Taskmill service; close it, or use it in a `with`.
+
+    Safe to share between threads. A call that fails on the way is tried again where that can't do
+    harm: `retries` times more, with pauses of 0.1 s, 0.3 s and so on.
+
+    Every method raises a `ClientError`: `Unreachable`, `NotAccepted` (it says what was wrong, and
+    where), `ServiceUnavailable`, or `Unexpected`.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        timeout_s: float = 10.0,
+        retries: int = 3,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self.base_url = calls.address(base_url)
+        self._retries = retries
+        self._http = httpx.Client(timeout=timeout_s, transport=transport)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._http.close()
+
+    def create(self, name: str, **fields: Unpack[TaskFields]) -> TaskView:
+        """Create a task; the same `idempotency_key` gives the same task again."""
+        return self._send(calls.create(name, fields))
+
+    def create_many(self, tasks: Iterable[Mapping[str, Any]]) -> tuple[UUID, ...]:
+        """Create up to 10,000 tasks, all or none; returns their ids in order."""
+        return self._send(calls.create_many(tasks))
+
+    def get(self, task_id: TaskId) -> TaskView:
+        """Read a task."""
+        return self._send(calls.get(task_id))
+
+    def page(self, *, cursor: str | None = None, **filters: Unpack[Filters]) -> TaskPage:
+        """Read one page of at most `limit` (50, up to 500) tasks."""
+        return self._send(calls.page(filters, cursor))
+
+    def list(self, **filters: Unpack[Filters]) -> Iterator[TaskView]:
+        """Yield all tasks, newest first, page by page; `limit` is the size of a page."""
+        cursor: str | None = None
+        while True:
+            page = self.page(cursor=cursor, **filters)
+            yield from page.items
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    def cancel(self, task_id: TaskId) -> TaskView:
+        """Cancel a waiting task at once; ask a running one (`cancel_requested`)."""
+        return self._send(calls.cancel(task_id))
+
+    def retry(self, task_id: TaskId) -> TaskView:
+        """Start a new run of a finished task."""
+        return self._send(calls.retry(task_id))
+
+    def events(self, task_id: TaskId) -> "list[dict[str, Any]]":
+        """Read a task's history, oldest first."""
+        return self._send(calls.events(task_id))
+
+    def stats(self) -> dict[str, Any]:
+        """Read the system's numbers."""
+        return self._send(calls.stats())
+
+    def queues(self) -> "list[dict[str, Any]]":
+        """Read all queues."""
+        return self._send(calls.queues())
+
+    def pause_queue(self, name: str) -> dict[str, Any]:
+        """Stop handing out a queue's tasks; running ones go on."""
+        return self._send(calls.pause_queue(name, paused=True))
+
+    def resume_queue(self, name: str) -> dict[str, Any]:
+        """Hand out a queue's tasks again."""
+        return self._send(calls.pause_queue(name, paused=False))
+
+    def workers(self) -> "list[dict[str, Any]]":
+        """Read the live workers."""
+        return self._send(calls.workers())
+
+    def wait(self, task_id: TaskId, timeout_s: float | None = None) -> TaskView:
+        """Return the task once it is terminal; without `timeout_s`, wait for ever.
+
+        Raises:
+            StillRunning: The time is over.
+        """
+        waiting = Waiting(timeout_s)
+        while True:
+            task = self.get(task_id)
+            pause = waiting.pause_after(task)
+            if pause is None:
+                return task
+            time.sleep(pause)
+
+    def _send(self, call: Call[T]) -> T:
+        url = self.base_url + call.path
+        tries = Tries(self.base_url, repeatable=call.repeatable, retries=self._retries)
+        while True:
+            try:
+                response = self._http.request(
+                    call.method,
+                    url,
+                    params=call.parameters or None,
+                    content=call.content,
+                    headers=call.headers,
+                )
+            except httpx.TransportError as error:
+                pause: float | None = tries.pause_after_loss(error)
+            else:
+                pause = tries.pause_after(response)
+                if pause is None:
+                    return call.result(response)
+            time.sleep(pause)

@@ -1,0 +1,66 @@
+"""Decides whether a call is sent again, and when; the clients do the waiting."""
+
+from collections.abc import Iterator
+from typing import Final
+
+import httpx
+
+from taskmill.client.errors import Unreachable
+
+__all__ = ["Tries", "retry_after_s"]
+
+_FIRST_PAUSE_S: Final = 0.1
+_GROWTH: Final = 3
+_LONGEST_PAUSE_S: Final = 5.0
+_UNAVAILABLE: Final = 503
+
+
+class Tries:
+    """The tries of one call: each pause is three times the one before.
+
+    A call that was never delivered (the connection was refused) or that the service put off (503)
+    may always be sent again; one whose answer was lost only when it is `repeatable`: doing it twice
+    is doing it once.
+    """
+
+    def __init__(self, url: str, *, repeatable: bool, retries: int) -> None:
+        self._url = url
+        self._repeatable = repeatable
+        self._pauses: Iterator[float] = (_FIRST_PAUSE_S * _GROWTH**n for n in range(retries))
+
+    def pause_after_loss(self, error: httpx.TransportError) -> float:
+        """Return the seconds to wait before the next try.
+
+        Raises:
+            Unreachable: There is no next try.
+        """
+        was_delivered = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+        pause = None if was_delivered and not self._repeatable else next(self._pauses, None)
+        if pause is None:
+            raise Unreachable(self._url, _reason(error)) from error
+        return pause
+
+    def pause_after(self, response: httpx.Response) -> float | None:
+        """Return the seconds to wait before the next try, None when this answer stands."""
+        if response.status_code != _UNAVAILABLE:
+            return None
+        pause = next(self._pauses, None)
+        return None if pause is None else max(pause, min(retry_after_s(response), _LONGEST_PAUSE_S))
+
+
+def retry_after_s(response: httpx.Response) -> float:
+    """Return the seconds of `Retry-After`; 1 when it is missing, or a date."""
+    text = response.headers.get("Retry-After", "")
+    return float(text) if text.isdecimal() else 1.0
+
+
+def _reason(error: httpx.TransportError) -> str:
+    match error:
+        case httpx.ConnectTimeout():
+            return "it could not be reached in time"
+        case httpx.ConnectError():
+            return str(error) or "the connection was refused"
+        case httpx.TimeoutException():
+            return "it took too long"
+        case _:
+            return f"the connection was lost ({error or type(error).__name__})"

@@ -1,0 +1,201 @@
+"""Sets up logging: for people on a terminal, JSON lines elsewhere; one output for all libraries.
+
+One line is ``ts`` (RFC 3339, UTC), ``level``, ``event``, then what the caller and the context
+(``structlog.contextvars``) say. It decides how lines look and where they go, not what deserves one.
+"""
+
+import atexit
+import json
+import logging
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any, Literal, TextIO, cast
+
+import orjson
+import structlog
+from structlog.typing import EventDict, FilteringBoundLogger
+
+from taskmill.observability.sink import Sink
+
+__all__ = ["configure", "flush", "get_logger"]
+
+Format = Literal["auto", "console", "json"]
+Level = Literal["debug", "info", "warning", "error"]
+_Render = Callable[[str, EventDict], bytes]
+
+_QUIET = ("alembic", "asyncio", "httpcore", "httpx", "sqlalchemy", "uvicorn", "uvicorn.error")
+_COLOURS = {"debug": "2", "info": "32", "warning": "33", "error": "31", "critical": "1;31"}
+
+
+def configure(
+    *,
+    format: Format = "auto",  # noqa: A002 - the word that the setting uses
+    level: Level = "info",
+    stream: TextIO | None = None,
+) -> None:
+    """Send all logs of this process to `stream` (standard error when None).
+
+    May be called again: loggers made before follow to the new stream and format, but one that has
+    logged already keeps its level.
+    """
+    out = stream or sys.stderr
+    is_terminal = out.isatty()
+    on_console = format == "console" or (format == "auto" and is_terminal)
+    render = _Console(colours=is_terminal and _colours_wanted()) if on_console else _json_line
+    _target.point_at(Sink(out), render)
+    structlog.configure(
+        processors=[structlog.contextvars.merge_contextvars, _rendered],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=lambda *_: _target,
+        cache_logger_on_first_use=True,
+    )
+    _take_over_stdlib()
+
+
+def get_logger(name: str) -> FilteringBoundLogger:
+    """Make a logger whose lines say where they come from; cheap, usable before `configure`."""
+    return cast(FilteringBoundLogger, structlog.get_logger(module=name))
+
+
+def flush(timeout_s: float = 1.0) -> bool:
+    """Wait until all lines so far are written; False when the stream took longer."""
+    return _target.flush(timeout_s)
+
+
+class _Target:
+    """Where structlog's lines go: the loggers of all modules hold this one object for good."""
+
+    def __init__(self) -> None:
+        self._sink: Sink | None = None
+        self.render: _Render = _json_line
+        self.debug = self.info = self.warning = self.error = self.critical = _discard
+
+    def point_at(self, sink: Sink, render: _Render) -> None:
+        previous, self._sink, self.render = self._sink, sink, render
+        self.debug = self.info = sink.write
+        self.warning = self.error = self.critical = sink.write_now
+        if previous:
+            previous.close()
+
+    def flush(self, timeout_s: float) -> bool:
+        return self._sink.flush(timeout_s) if self._sink else True
+
+    def close(self) -> None:
+        if self._sink:
+            self._sink.close()
+
+
+def _discard(line: bytes) -> None:
+    """Take a line from before the first `configure`."""
+
+
+def _rendered(target: _Target, level: str, event: EventDict) -> bytes:
+    """Be the last processor: the target knows the format."""
+    exc_info = event.pop("exc_info", None)
+    if exc_info:
+        event["exception"] = _traceback(exc_info)
+    return target.render(level, event)
+
+
+def _traceback(exc_info: object) -> str:
+    error = exc_info[1] if isinstance(exc_info, tuple) else exc_info
+    if not isinstance(error, BaseException):
+        error = sys.exc_info()[1]
+    return "".join(traceback.format_exception(error)).rstrip() if error else ""
+
+
+def _json_line(level: str, event: EventDict) -> bytes:
+    line = {"ts": _timestamp(), "level": level, "event": event.pop("event", ""), **event}
+    try:
+        return orjson.dumps(line, default=str, option=orjson.OPT_APPEND_NEWLINE)
+    except TypeError:  # a lone surrogate, a key that is no string, an integer above 64 bits
+        return json.dumps(line, default=str, skipkeys=True).encode() + b"\n"
+
+
+class _LastSecond:
+    """The second formatted last, which most lines share; one tuple, so that threads can't mix."""
+
+    formatted = (-1, "")
+
+
+def _timestamp() -> str:
+    now = time.time()  # noqa: TID251 - a line tells this machine's time, also when no Clock exists
+    second, text = _LastSecond.formatted
+    if second != int(now):
+        second = int(now)
+        text = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
+        _LastSecond.formatted = (second, text)
+    return f"{text}{int((now - second) * 1000):03d}Z"
+
+
+class _Console:
+    """Renders a line for people: local time, level, event, then ``name=value``."""
+
+    def __init__(self, *, colours: bool) -> None:
+        self._colours = colours
+
+    def __call__(self, level: str, event: EventDict) -> bytes:
+        now = time.time()  # noqa: TID251 - as in _timestamp
+        clock = f"{time.strftime('%H:%M:%S', time.localtime(now))}.{int(now % 1 * 1000):03d}"
+        exception = event.pop("exception", None)
+        event.pop("module", None)
+        what = _printable(str(event.pop("event", "")))
+        parts = [
+            self._painted(clock, "2"),
+            self._painted(f"{level:<7}", _COLOURS.get(level, "0")),
+            self._painted(f"{what:<16}" if event else what, "1"),
+            *(f"{self._painted(f'{name}=', '36')}{_value(value)}" for name, value in event.items()),
+        ]
+        text = " ".join(parts) + (f"\n{exception}" if exception else "") + "\n"
+        return text.encode(errors="backslashreplace")
+
+    def _painted(self, text: str, code: str) -> str:
+        return f"\x1b[{code}m{text}\x1b[0m" if self._colours else text
+
+
+def _value(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    text = str(value)
+    return text if text and text.isprintable() and " " not in text else repr(text)
+
+
+def _printable(text: str) -> str:
+    """Keep a message on its line, and its control characters away from the terminal."""
+    return text if text.isprintable() else repr(text)[1:-1]
+
+
+def _colours_wanted() -> bool:
+    environment = os.environ  # noqa: TID251 - a convention of all programs (no-color.org), no setting
+    return not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
+
+
+class _ToStructlog(logging.Handler):
+    """Hands what libraries log to the same output."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            fields: dict[str, Any] = {"exc_info": record.exc_info} if record.exc_info else {}
+            get_logger(record.name).log(record.levelno, record.getMessage(), **fields)
+        except Exception:  # noqa: BLE001 - a log line that can't be made must not end its caller
+            self.handleError(record)
+
+
+def _take_over_stdlib() -> None:
+    """Route libraries' warnings and errors here; nothing below, and no handlers of their own."""
+    logging.basicConfig(level=logging.WARNING, handlers=[_ToStructlog()], force=True)
+    for name in _QUIET:
+        library = logging.getLogger(name)
+        library.handlers.clear()
+        library.propagate = True
+        library.setLevel(logging.WARNING)
+    access = logging.getLogger("uvicorn.access")
+    access.handlers.clear()
+    access.propagate = False
+
+
+_target = _Target()
+atexit.register(_target.close)
