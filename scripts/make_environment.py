@@ -1,8 +1,9 @@
 """Makes a virtual environment that holds exactly what a hashed lock file names.
 
-`make_environment.py FOLDER LOCK [WANTED]`, called by environment.sh with the Python to build on. Uses uv
-when there is one, else pip, which it finds in many places, as fresh systems come without it. Several calls
-at once wait for each other. It uses the standard library only and changes nothing outside FOLDER.
+`make_environment.py FOLDER LOCK WANTED`, called by environment.sh with the Python to build on. Uses
+uv when there is one, else pip, which it looks for in many places, as fresh systems come without it.
+Several calls at once wait for each other. It needs the standard library only, and changes nothing
+outside FOLDER.
 """
 # ruff: noqa: INP001, T201, S603, TID251 - a program of its own that prints and runs our own commands
 
@@ -36,9 +37,8 @@ def main(folder: Path, lock: Path, wanted: str) -> None:
     """Make `folder` from `lock` unless another call has just done so."""
     with (folder.parent / f"{folder.name}.lock").open("w") as guard:
         wait_for(guard.fileno())
-        stamp = stamp_for(folder, lock, wanted)
         complete = folder / ".complete"
-        if complete.exists() and complete.read_text() == stamp:
+        if is_fresh(folder, complete, stamp_for(folder, lock, wanted)):
             return
         started = time.monotonic()
         version = ".".join(map(str, sys.version_info[:3]))
@@ -71,6 +71,12 @@ def stamp_for(folder: Path, lock: Path, wanted: str) -> str:
     return f"{checksum.decode().strip()}\n{interpreter}\nwanted: {wanted}\n"
 
 
+def is_fresh(folder: Path, complete: Path, stamp: str) -> bool:
+    """Whether another call has made what this one wants."""
+    can_run = os.access(folder / "bin" / "python", os.X_OK)
+    return can_run and complete.exists() and complete.read_text() == stamp
+
+
 def make(folder: Path, lock: Path) -> None:
     """Make the environment by the first way that works."""
     failures = []
@@ -87,8 +93,8 @@ def make(folder: Path, lock: Path) -> None:
     if failures:
         raise CannotMakeError("\n".join(failures))
     raise CannotMakeError(
-        f"{BASE_PYTHON} has no pip, and none was found elsewhere. Install it (Debian: apt-get install "
-        "python3-venv; others: python3-pip, or uv), then start again."
+        f"{BASE_PYTHON} has no pip, and none was found elsewhere. Install it (Debian: apt-get "
+        "install python3-venv; others: python3-pip, or uv), then start again."
     )
 
 
@@ -99,7 +105,7 @@ def remove(folder: Path) -> None:
             shutil.rmtree(folder)
     except OSError as error:
         raise CannotMakeError(
-            f"{folder} cannot be replaced ({error.strerror}). Remove it, or use a clone of your own."
+            f"{folder} cannot be replaced ({error.strerror}). Remove it, or use your own clone."
         ) from error
 
 
@@ -114,7 +120,7 @@ def ways(folder: Path, lock: Path) -> Iterator[tuple[str, list[list[str]]]]:
     if uv and works([uv, "--version"]):
         venv = [uv, "venv", "--no-project", "--python", BASE_PYTHON, str(folder)]
         yield "uv", [venv, [uv, "pip", *install, "--python", python]]
-    if works([BASE_PYTHON, "-c", "import ensurepip"]):
+    if works([BASE_PYTHON, "-c", "import ensurepip; ensurepip.version()"]):
         venv = [BASE_PYTHON, "-m", "venv", str(folder)]
         yield "venv and pip", [venv, [python, "-m", "pip", *from_pip]]
     for other in [BASE_PYTHON, *OTHER_PYTHONS]:
@@ -138,7 +144,7 @@ def pip_wheels(unpacked: Path) -> Iterator[Path]:
 
 
 def fetch_debian_package(name: str, unpacked: Path) -> None:
-    """Download and unpack a package with apt's own state in `unpacked`, leaving the system alone."""
+    """Download and unpack a package with apt's state in `unpacked`; the system stays as it is."""
     (unpacked / "lists" / "partial").mkdir(parents=True)
     (unpacked / "cache" / "archives" / "partial").mkdir(parents=True)
     options = {
