@@ -77,10 +77,11 @@ class DataFolder:
             self._lock = None
 
     def make_socket_folder(self) -> Path:
-        """Make the socket's private folder; a short one elsewhere when its path is too long."""
+        """Make the socket's private folder; a short one elsewhere when its path does not do."""
         self._remove_socket_folder()
         folder = self.path / "socket"
-        if len(os.fsencode(folder)) <= _LONGEST_SOCKET_FOLDER:
+        # Drivers take a comma in an address for the start of a second host.
+        if len(os.fsencode(folder)) <= _LONGEST_SOCKET_FOLDER and "," not in str(folder):
             folder.mkdir(mode=0o700)
             return folder
         base = tempfile.gettempdir()
