@@ -1,0 +1,21 @@
+# Short names for the commands; everything works without make, too.
+.PHONY: up test test-all check bench lock
+
+up:
+	./taskmill up
+
+test:
+	./scripts/test
+
+test-all:
+	./scripts/test --all
+
+check:
+	./scripts/test --lint
+
+bench:
+	. ./scripts/environment.sh && prepare_environment "$(CURDIR)" .venv-dev dev && \
+	    .venv-dev/bin/python -m benchmarks
+
+lock:
+	./scripts/lock

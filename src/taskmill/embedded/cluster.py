@@ -1,0 +1,78 @@
+"""Makes the data of an embedded server: initdb, password, database. It starts no server."""
+
+import os
+import secrets
+import shutil
+from pathlib import Path
+
+from taskmill.embedded.data_folder import DataFolder
+from taskmill.embedded.programs import Programs
+
+USER = "taskmill"
+DATABASE = "taskmill"
+
+
+def prepare_cluster(folder: DataFolder, programs: Programs, *, fsync: bool) -> str:
+    """Make the data unless it is there already, and return the superuser's password.
+
+    Only the owner of the folder may call it, and only while no server runs on it.
+
+    Raises:
+        ServerFailedError: a PostgreSQL program failed.
+    """
+    is_new_password = not folder.password.exists()
+    if is_new_password:
+        _write_private(folder.password, secrets.token_hex(24))
+        programs.identity.own(folder.password)
+    password = folder.password.read_text()
+    if not folder.cluster.exists():
+        _make_cluster(folder, programs, fsync=fsync)
+    elif is_new_password:  # the file was lost
+        _execute(programs, folder.cluster, f"ALTER ROLE {USER} PASSWORD '{password}'", fsync=fsync)
+    return password
+
+
+def _make_cluster(folder: DataFolder, programs: Programs, *, fsync: bool) -> None:
+    """Make it in a side folder and rename that, so that a cluster is either whole or not there."""
+    side = folder.path / "cluster.new"
+    shutil.rmtree(side, ignore_errors=True)
+    programs.run(
+        "initdb",
+        f"--pgdata={side}",
+        f"--username={USER}",
+        f"--pwfile={folder.password}",
+        "--auth=scram-sha-256",
+        "--locale=C",
+        "--encoding=UTF8",
+        "--data-checksums",
+        *([] if fsync else ["--no-sync"]),
+    )
+    _execute(programs, side, f"CREATE DATABASE {DATABASE}", fsync=fsync)
+    side.rename(folder.cluster)
+    _sync_folder(folder.path)
+
+
+def _execute(programs: Programs, cluster: Path, statement: str, *, fsync: bool) -> None:
+    """Run one statement in PostgreSQL's single-user mode: no server, no password."""
+    setting = f"fsync={'on' if fsync else 'off'}"
+    arguments = ("--single", "-D", str(cluster), "-c", setting, "postgres")
+    programs.run("postgres", *arguments, script=f"{statement}\n")
+
+
+def _write_private(path: Path, text: str) -> None:
+    side = path.with_suffix(".new")
+    side.unlink(missing_ok=True)
+    descriptor = os.open(side, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(descriptor)
+    side.rename(path)
+
+
+def _sync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,199 @@
+"""A private PostgreSQL server that lives and dies with this process.
+
+It is reached by a socket only, in a folder that only its owner can enter. This module knows nothing
+about schemas or tasks: the caller migrates the database.
+"""
+
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType, TracebackType
+from typing import Self
+from urllib.parse import quote
+
+from taskmill.embedded.binaries import find_binaries
+from taskmill.embedded.cluster import DATABASE, USER, prepare_cluster
+from taskmill.embedded.data_folder import DataFolder
+from taskmill.embedded.errors import NotRunningError, ServerFailedError
+from taskmill.embedded.identity import choose_identity
+from taskmill.embedded.postmaster import clear_leftover, is_ready
+from taskmill.embedded.programs import Programs
+
+_PORT = 5432  # only a part of the socket's name
+_START_TIMEOUT_S = 60.0
+_POLL_S = 0.005
+_STOP_STEPS = ((signal.SIGINT, 15.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0))
+
+_NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
+
+SETTINGS: Mapping[str, str] = MappingProxyType(
+    {
+        # Durable: an answer is given after the commit is on the disk.
+        "fsync": "on",
+        "synchronous_commit": "on",
+        "full_page_writes": "on",
+        # One machine, shared with the API and the workers.
+        "max_connections": "100",
+        "shared_buffers": "256MB",
+        "jit": "off",
+        "random_page_cost": "1.1",
+        # A statement may touch every partition and each of its indexes.
+        "max_locks_per_transaction": "256",
+        # Rare checkpoints: each one makes the next write of every page expensive.
+        "checkpoint_timeout": "15min",
+        "max_wal_size": "2GB",
+        # What waits is a small table with very many changes.
+        "autovacuum_naptime": "10s",
+        "idle_in_transaction_session_timeout": "60s",
+        "timezone": "UTC",
+        "log_timezone": "UTC",
+    }
+)
+
+
+class EmbeddedPostgres:
+    """One server on one data folder, with the database and superuser `taskmill`.
+
+    `settings` go before `SETTINGS`. On Linux the kernel stops the server when the **thread** that
+    started it ends, so `start` insists on the main thread; elsewhere the next `start` stops a
+    server that lost its parent.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        bin_dir: Path | None = None,
+        settings: Mapping[str, str] = _NO_SETTINGS,
+    ) -> None:
+        self._folder = DataFolder(data_dir.absolute())
+        self._bin_dir = bin_dir
+        self._settings = {**SETTINGS, **settings}
+        self._version: str | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._url: str | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @property
+    def url(self) -> str:
+        """The database's URL, with the password; known from `start` to `stop`."""
+        if self._url is None:
+            raise NotRunningError
+        return self._url
+
+    @property
+    def version(self) -> str:
+        """The server's version, such as "18.6"; known once it was started."""
+        if self._version is None:
+            raise NotRunningError
+        return self._version
+
+    @property
+    def pid(self) -> int | None:
+        """The server's process id while it runs."""
+        process = self._process
+        return process.pid if process is not None and process.poll() is None else None
+
+    def start(self) -> str:
+        """Start the server, making its data first when there is none; return the database's URL.
+
+        Blocks for 0.02 to 0.3 s, the first time for about 1 s. Does nothing when it runs already.
+
+        Raises:
+            EmbeddedPostgresError: it cannot start; its message says why and what to do.
+            RuntimeError: called outside the main thread.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            raise RuntimeError("EmbeddedPostgres.start needs the main thread; its class says why.")
+        if self.pid is not None:
+            return self.url
+        self.stop()
+        try:
+            self._folder.take()
+            self._url = self._start_owned()
+        except BaseException:
+            self.stop()
+            raise
+        return self._url
+
+    def stop(self) -> None:
+        """Stop the server (fast shutdown, then harder) and let go of the data folder; idempotent.
+
+        The data stays. Open connections are cut and their transactions rolled back.
+        """
+        if self._process is not None:
+            _end(self._process)
+            self._process = None
+        self._folder.release()
+        self._url = None
+
+    def _start_owned(self) -> str:
+        programs = self._choose_programs()
+        if self._folder.cluster.exists():
+            clear_leftover(self._folder.cluster, timeout_s=_START_TIMEOUT_S)
+        is_durable = self._settings["fsync"] != "off"
+        password = prepare_cluster(self._folder, programs, fsync=is_durable)
+        socket = self._folder.make_socket_folder()
+        programs.identity.own(socket)
+        self._launch(programs, socket)
+        return f"postgresql://{USER}:{password}@/{DATABASE}?host={quote(str(socket))}"
+
+    def _choose_programs(self) -> Programs:
+        path = self._folder.path
+        identity = choose_identity(path)
+        identity.own(path)
+        binaries = find_binaries(self._bin_dir, data_dir=path, data_major=self._folder.data_major)
+        self._version = binaries.version
+        return Programs(binaries=binaries, identity=identity, folder=path)
+
+    def _launch(self, programs: Programs, socket: Path) -> None:
+        arguments = [word for item in self._options(socket) for word in ("-c", item)]
+        cluster = str(self._folder.cluster)
+        with self._folder.open_log() as log:
+            said_before = log.tell()
+            self._process = programs.spawn("postgres", "-D", cluster, *arguments, log=log)
+        self._wait_until_ready(self._process, said_before)
+
+    def _options(self, socket: Path) -> list[str]:
+        quoted = str(socket).replace('"', '""')
+        settings = {
+            **self._settings,
+            "listen_addresses": "",
+            "port": str(_PORT),
+            "unix_socket_directories": f'"{quoted}"',
+            "unix_socket_permissions": "0700",
+        }
+        return [f"{name}={value}" for name, value in settings.items()]
+
+    def _wait_until_ready(self, process: subprocess.Popen[bytes], said_before: int) -> None:
+        deadline = time.monotonic() + _START_TIMEOUT_S
+        while not is_ready(self._folder.cluster, process.pid):
+            if process.poll() is not None or time.monotonic() > deadline:
+                said = self._folder.log.read_bytes()[said_before:].decode(errors="replace")
+                advice = f"The whole log is {self._folder.log}."
+                raise ServerFailedError("PostgreSQL did not start", said, advice)
+            time.sleep(_POLL_S)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    for step, patience_s in _STOP_STEPS:
+        process.send_signal(step)
+        try:
+            process.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            continue
+        return

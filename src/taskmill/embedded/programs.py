@@ -1,0 +1,95 @@
+"""Runs PostgreSQL's programs: as the right user, in a clean environment.
+
+Where the kernel can do it (Linux), none of them outlives the thread that started it.
+"""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from taskmill.embedded.binaries import Binaries
+from taskmill.embedded.errors import ServerFailedError
+from taskmill.embedded.identity import Identity
+
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Programs:
+    """The programs of one installation, run as one identity inside one folder."""
+
+    binaries: Binaries
+    identity: Identity
+    folder: Path
+
+    def run(self, name: str, *arguments: str, script: str = "") -> None:
+        """Run a program to its end, with `script` as its input.
+
+        Raises:
+            ServerFailedError: it ended with an error or reported one.
+        """
+        done = subprocess.run(  # noqa: S603 - our own programs and words
+            self._command(name, arguments),
+            input=script.encode(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+            env=_environment(),
+            cwd=self.folder,
+            start_new_session=True,
+            preexec_fn=_death_signal(),
+        )
+        output = done.stdout.decode(errors="replace")
+        # Single-user mode tells of a failed statement in its output only.
+        if done.returncode != 0 or "ERROR:" in output or "FATAL:" in output:
+            raise ServerFailedError(
+                f"{name} failed in {self.folder}",
+                output,
+                "Check that the disk has room and that the folder belongs to you.",
+            )
+
+    def spawn(self, name: str, *arguments: str, log: BinaryIO) -> subprocess.Popen[bytes]:
+        """Start a program that stays, in a session of its own so that Ctrl-C does not reach it."""
+        return subprocess.Popen(  # noqa: S603 - our own programs and words
+            self._command(name, arguments),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=_environment(),
+            cwd=self.folder,
+            start_new_session=True,
+            preexec_fn=_death_signal(),  # noqa: PLW1509 - plain system calls only
+        )
+
+    def _command(self, name: str, arguments: tuple[str, ...]) -> list[str]:
+        return [*self.identity.prefix, str(self.binaries.folder / name), *arguments]
+
+
+def _environment() -> dict[str, str]:
+    """Our environment without what would steer PostgreSQL (PGPORT, PGDATA, a missing locale, …)."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_"))}
+    return {**kept, "LC_ALL": "C", "TZ": "UTC"}
+
+
+def _death_signal() -> Callable[[], None] | None:
+    """What the child does before it becomes the program: ask for SIGINT when our thread ends.
+
+    The library is loaded here, in the parent: after a fork only plain system calls are safe.
+    """
+    if sys.platform != "linux":
+        return None
+    prctl = ctypes.CDLL(None).prctl
+    parent = os.getpid()
+
+    def ask() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGINT, 0, 0, 0)
+        if os.getppid() != parent:  # it died before we asked
+            os._exit(1)
+
+    return ask

@@ -1,0 +1,138 @@
+"""`./taskmill` on machines that lack something, for root and for an ordinary user.
+
+A machine without pip is made by a private mount namespace in which Debian's pip and ensurepip are hidden.
+"""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.bootstrap.conftest import ROOT, Checkout
+
+pytestmark = pytest.mark.slow
+
+SYSTEM = {"PATH": "/usr/bin:/bin", "TASKMILL_PYTHON": "/usr/bin/python3"}
+NOBODY = 65534
+ORDINARY = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+
+# hide FOLDER NAME...: in this namespace the folder has no such entries
+HIDE = """
+set -e
+scratch=$1; shift
+mount -t tmpfs none "$scratch"
+hide() {
+    [ -d "$1" ] || return 0
+    layer=$scratch/$(echo "$1" | tr / _); folder=$1; shift
+    mkdir "$layer" "$layer/upper" "$layer/work"
+    mount -t overlay overlay -o "lowerdir=$folder,upperdir=$layer/upper,workdir=$layer/work" "$folder"
+    for name; do rm -rf "$folder"/$name; done
+}
+for python in /usr/lib/python3.*; do hide "$python" ensurepip; done
+for packages in /usr/lib/python3/dist-packages /usr/local/lib/python3.*/dist-packages; do
+    hide "$packages" 'pip*'
+done
+"""
+NO_WHEEL = "hide /usr/share/python-wheels 'pip*'\n"
+NO_APT = "hide /usr/bin apt-get\n"
+
+
+@pytest.fixture
+def checkout() -> Iterator[Checkout]:
+    """A copy without a past in a folder that everyone can enter, owned by the caller of the test."""
+    with tempfile.TemporaryDirectory(prefix="taskmill bare ") as name:
+        Path(name).chmod(0o755)
+        path = Path(name) / "task mill"
+        path.mkdir()
+        files = subprocess.run(  # the files of a clone, without its .git
+            ["git", "-C", ROOT, "archive", "HEAD"],  # noqa: S607 - as in the clone
+            check=True,
+            capture_output=True,
+        ).stdout
+        subprocess.run(["tar", "-x", "-C", path], input=files, check=True)  # noqa: S607 - a plain tool
+        yield Checkout(path=path, env={**SYSTEM, "HOME": name})
+
+
+def give_away(checkout: Checkout) -> None:
+    for path in (checkout.path.parent, checkout.path, *checkout.path.rglob("*")):
+        os.chown(path, NOBODY, NOBODY)
+
+
+def in_bare_machine(checkout: Checkout, script: str, *, user: str) -> tuple[int, str]:
+    """Start the program where something is hidden; return the status and what it said."""
+    scratch = checkout.path.parent / "scratch"
+    scratch.mkdir()
+    become = ORDINARY if user == "ordinary" else []
+    if user == "ordinary":
+        give_away(checkout)
+    script = HIDE + script + 'exec "$@"\n'
+    start = [*become, str(checkout.path / "taskmill"), "--version"]
+    done = checkout.call(
+        "unshare", "--mount", "sh", "-c", script, "-", scratch, *start, check=False
+    )
+    return done.returncode, done.stderr
+
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may hide parts of the system")
+needs_debian = pytest.mark.skipif(
+    shutil.which("apt-get") is None, reason="it is about Debian's packages"
+)
+both_users = pytest.mark.parametrize("user", ["root", "ordinary"])
+
+
+def test_without_uv_the_systems_pip_is_used(checkout: Checkout) -> None:
+    done = checkout.taskmill("--version")
+    assert "installing with uv" not in done.stderr
+    assert "is ready after" in done.stderr
+    assert checkout.taskmill("--version").stderr == ""
+
+
+@needs_root
+def test_an_ordinary_user_can_start_it(checkout: Checkout) -> None:
+    give_away(checkout)
+    done = checkout.call(*ORDINARY, checkout.path / "taskmill", "--version")
+    assert "is ready after" in done.stderr
+    assert (checkout.path / ".venv").stat().st_uid == NOBODY
+
+
+@needs_root
+@needs_debian
+@both_users
+def test_without_pip_a_wheel_on_the_system_is_used(checkout: Checkout, user: str) -> None:
+    if not list(Path("/usr/share/python-wheels").glob("pip-*.whl")):
+        pytest.skip("this system has no wheel of pip (Debian: apt-get install python3-pip-whl)")
+    status, said = in_bare_machine(checkout, "", user=user)
+    assert status == 0, said
+    assert "installing with pip-" in said
+    assert "fetching" not in said
+
+
+@needs_root
+@needs_debian
+@both_users
+def test_without_any_pip_debians_wheel_is_fetched(checkout: Checkout, user: str) -> None:
+    status, said = in_bare_machine(checkout, NO_WHEEL, user=user)
+    assert status == 0, said
+    assert "fetching Debian's python3-pip-whl" in said
+    assert "is ready after" in said
+
+
+@needs_root
+@needs_debian
+@both_users
+def test_with_nothing_at_all_one_line_says_what_to_install(checkout: Checkout, user: str) -> None:
+    status, said = in_bare_machine(checkout, NO_WHEEL + NO_APT, user=user)
+    assert status != 0
+    assert "apt-get install python3-venv" in said.splitlines()[-1]
+    assert "Traceback" not in said
+
+
+@needs_root
+def test_a_checkout_of_another_user_is_refused_with_advice(checkout: Checkout) -> None:
+    done = checkout.call(*ORDINARY, checkout.path / "taskmill", check=False)
+    assert done.returncode != 0
+    assert "Use a clone that belongs to you" in done.stderr

@@ -1,0 +1,126 @@
+"""`./taskmill`: the environment it makes, when it makes it again, and when it does not."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.bootstrap.conftest import Checkout, plain_environment
+
+STARTED = f"['one', 'two words'] ({sys.version_info[0]}, "
+
+
+def started(small: Checkout, **env: str) -> str:
+    """Start the program, and return what the bootstrap said about its work."""
+    done = small.taskmill("one", "two words", **env)
+    assert done.stdout.startswith(STARTED)
+    return done.stderr
+
+
+def test_a_clean_clone_starts_the_program(cloned: Checkout) -> None:
+    first = cloned.taskmill("--version")
+    assert "making .venv from requirements/run.txt" in first.stderr
+    assert "taskmill" in first.stdout.lower()
+    assert "0.1" in first.stdout
+
+
+def test_only_the_first_start_installs_and_speaks(small: Checkout) -> None:
+    assert "making .venv" in started(small)
+    assert started(small) == ""
+
+
+def test_it_starts_through_links_and_from_anywhere(small: Checkout, tmp_path: Path) -> None:
+    started(small)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "first").symlink_to("../task mill/taskmill")
+    (tmp_path / "second").symlink_to(tmp_path / "bin" / "first")
+    done = small.call(tmp_path / "second", "one", "two words", CDPATH="/")
+    assert done.stdout.startswith(STARTED)
+    assert done.stderr == ""
+
+
+def test_the_folder_can_be_moved(small: Checkout, tmp_path: Path) -> None:
+    started(small)
+    moved = Checkout(path=small.path.rename(tmp_path / "moved"))
+    assert started(moved) == ""
+    moved.path.rename(small.path)
+
+
+def test_a_changed_lock_makes_the_environment_again(small: Checkout) -> None:
+    started(small)
+    (small.path / "requirements" / "run.txt").write_text("# still nothing\n")
+    assert "making .venv" in started(small)
+    assert started(small) == ""
+
+
+def test_a_half_made_environment_is_made_again(small: Checkout) -> None:
+    started(small)
+    (small.path / ".venv" / ".complete").unlink()
+    (small.path / ".venv" / "leftover").touch()
+    assert "making .venv" in started(small)
+    assert not (small.path / ".venv" / "leftover").exists()
+
+
+def test_an_environment_whose_python_is_gone_is_made_again(small: Checkout) -> None:
+    started(small)
+    (small.path / ".venv" / "bin" / "python").unlink()
+    (small.path / ".venv" / "bin" / "python").symlink_to("/nonexistent/python")
+    assert "making .venv" in started(small)
+
+
+def test_starts_at_the_same_time_make_it_once(small: Checkout) -> None:
+    starts = [
+        subprocess.Popen(  # noqa: S603 - our own script
+            [small.path / "taskmill", "one", "two words"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=plain_environment(),
+        )
+        for _ in range(4)
+    ]
+    outputs = [start.communicate() for start in starts]
+    assert all(out.startswith(STARTED) for out, _ in outputs), outputs
+    assert "".join(err for _, err in outputs).count("making .venv") == 1
+
+
+def test_a_lock_that_cannot_be_installed_is_an_error_that_names_the_command(
+    small: Checkout,
+) -> None:
+    (small.path / "requirements" / "run.txt").write_text("nothing==1.0\n")  # it has no hash
+    done = small.call(small.path / "taskmill", check=False)
+    assert done.returncode != 0
+    assert "install --require-hashes" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (small.path / ".venv" / ".complete").exists()
+
+
+def test_a_wanted_python_is_used_and_not_handed_on(small: Checkout) -> None:
+    program = small.path / "src" / "taskmill" / "__main__.py"
+    program.write_text("import os, sys\nprint(sys.executable, os.environ.get('TASKMILL_PYTHON'))\n")
+    done = small.taskmill(TASKMILL_PYTHON=sys.executable)
+    assert done.stdout == f"{small.path}/.venv/bin/python None\n"
+    made_by = (small.path / ".venv" / ".complete").read_text().splitlines()[1]
+    assert made_by == str(Path(sys.executable).resolve())
+
+
+@pytest.mark.parametrize("wanted", ["true", "/nonexistent/python"])
+def test_a_wanted_python_that_is_none_is_refused(small: Checkout, wanted: str) -> None:
+    done = small.call(small.path / "taskmill", check=False, TASKMILL_PYTHON=wanted)
+    assert done.returncode != 0
+    assert f"'{wanted}', which is not a Python 3.11 or newer" in done.stderr
+
+
+def test_a_test_run_fails_when_its_tools_are_missing(small: Checkout) -> None:
+    done = small.call(small.path / "scripts" / "test", "--lint", check=False)
+    assert done.returncode == 1
+    for step in ("ruff check", "ruff format --check", "mypy", "lint-imports", "deptry"):
+        assert f"s  {step}\n" in done.stdout
+    assert done.stdout.count("FAILED") == 5
+    assert "5 of the steps failed" in done.stdout
+
+
+@pytest.mark.parametrize("script", ["taskmill", "scripts/environment.sh", "scripts/test"])
+def test_scripts_parse_as_posix_sh(cloned: Checkout, script: str) -> None:
+    cloned.call("sh", "-n", cloned.path / script)

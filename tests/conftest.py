@@ -1,0 +1,51 @@
+"""Fixtures for all tests: a real PostgreSQL, and a database of its own for each test."""
+
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.support.postgres import TEMPLATE, DatabaseServer, chosen_bin_dir
+
+# Before anything reads the settings: this takes the tests' own name out of the environment.
+chosen_bin_dir()
+
+
+@pytest.fixture(scope="session")
+def database_server() -> Iterator[DatabaseServer]:
+    """One server for each test process."""
+    with (
+        tempfile.TemporaryDirectory(prefix="taskmill-tests-") as folder,
+        DatabaseServer(Path(folder)) as server,
+    ):
+        yield server
+
+
+@pytest.fixture(scope="session")
+def database_template(database_server: DatabaseServer) -> str:
+    """The name of a migrated database that nobody connects to."""
+    from taskmill.storage.migrate import upgrade  # noqa: PLC0415 - tests without storage run alone
+
+    url = database_server.create()
+    with ThreadPoolExecutor(1) as thread:  # it runs a loop of its own
+        thread.submit(upgrade, url).result()
+    database_server.rename(url, TEMPLATE)
+    return TEMPLATE
+
+
+@pytest.fixture
+def database_url(database_server: DatabaseServer, database_template: str) -> Iterator[str]:
+    """The address of a migrated, empty database for this test alone."""
+    url = database_server.create(template=database_template)
+    yield url
+    database_server.drop(url)
+
+
+@pytest.fixture
+def empty_database_url(database_server: DatabaseServer) -> Iterator[str]:
+    """The address of a database without any schema for this test alone."""
+    url = database_server.create()
+    yield url
+    database_server.drop(url)

@@ -1,0 +1,14 @@
+"""Waiting in tests: until something is true, never for a fixed time."""
+
+import threading
+import time
+from collections.abc import Callable
+
+
+def wait_until(condition: Callable[[], bool], what: str, *, timeout_s: float = 15.0) -> None:
+    """Return as soon as `condition` is true; fail with `what` after `timeout_s` seconds."""
+    deadline = time.monotonic() + timeout_s  # noqa: TID251 - a test's patience is real time
+    while not condition():
+        if time.monotonic() > deadline:  # noqa: TID251 - see above
+            raise AssertionError(f"not within {timeout_s} s: {what}")
+        threading.Event().wait(0.01)

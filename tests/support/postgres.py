@@ -1,0 +1,96 @@
+"""A PostgreSQL server for a test session, and databases on it that cost some ten milliseconds each.
+
+`TASKMILL_TEST_POSTGRES_BIN` names the `bin` folder of the PostgreSQL to test with.
+"""
+
+import asyncio
+import itertools
+import os
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import MappingProxyType
+from typing import Self
+from urllib.parse import urlsplit
+
+import asyncpg
+
+from taskmill.embedded.postgres import EmbeddedPostgres
+
+# The program refuses TASKMILL_ names that it does not know: the tests keep theirs out of its sight.
+_ASKED = "TASKMILL_TEST_POSTGRES_BIN"
+_KEPT = "POSTGRES_BIN_OF_TESTS"
+
+TEMPLATE = "taskmill_template"
+
+# What a crash of the machine would lose is worth nothing here.
+FAST_SETTINGS: Mapping[str, str] = MappingProxyType(
+    {
+        "fsync": "off",
+        "full_page_writes": "off",
+        "shared_buffers": "64MB",
+        "max_connections": "200",
+    }
+)
+
+
+def chosen_bin_dir() -> Path | None:
+    """The PostgreSQL that this run tests with; None is the program's own choice."""
+    asked = os.environ.pop(_ASKED, None)  # noqa: TID251 - how a test run is told
+    if asked:
+        os.environ[_KEPT] = asked  # noqa: TID251 - worker processes of the run inherit it
+    kept = os.environ.get(_KEPT)  # noqa: TID251 - see above
+    return Path(kept) if kept else None
+
+
+class DatabaseServer:
+    """Databases on one embedded server; callable from sync and async code alike."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._server = EmbeddedPostgres(data_dir, bin_dir=chosen_bin_dir(), settings=FAST_SETTINGS)
+        self._numbers = itertools.count(1)
+        # A thread and loop of its own: the tests' loops come and go.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="database-server")
+        self._runner = asyncio.Runner()
+        self._admin: asyncpg.Connection[asyncpg.Record] | None = None
+
+    def __enter__(self) -> Self:
+        self._server.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.submit(self._close).result()
+        self._thread.shutdown()
+        self._server.stop()
+
+    def url(self, database: str) -> str:
+        """The address of a database on this server."""
+        return urlsplit(self._server.url)._replace(path=f"/{database}").geturl()
+
+    def create(self, *, template: str = "template1") -> str:
+        """Make a database and return its address."""
+        name = f"test_{next(self._numbers)}"
+        # Copying files beats writing the copy to the log as long as nothing has to reach the disk.
+        self._execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+        return self.url(name)
+
+    def drop(self, url: str) -> None:
+        """Remove a database, whoever is still connected to it."""
+        self._execute(f"DROP DATABASE {urlsplit(url).path[1:]} WITH (FORCE)")
+
+    def rename(self, url: str, name: str) -> None:
+        """Give a database another name."""
+        self._execute(f"ALTER DATABASE {urlsplit(url).path[1:]} RENAME TO {name}")
+
+    def _execute(self, statement: str) -> None:
+        self._thread.submit(lambda: self._runner.run(self._execute_on_loop(statement))).result()
+
+    async def _execute_on_loop(self, statement: str) -> None:
+        if self._admin is None:
+            self._admin = await asyncpg.connect(self._server.url)
+        await self._admin.execute(statement)
+
+    def _close(self) -> None:
+        if self._admin is not None:
+            self._runner.run(self._admin.close())
+        self._runner.close()
