@@ -90,8 +90,6 @@ class ApiSettings(_Group):
 
     host: str = Field("127.0.0.1", description="address the API listens on")
     port: Port = Field(8000, description="port of the API; 0 picks a free one")
-    admin_host: str = Field("127.0.0.1", description="address of /healthz, /readyz in other roles")
-    admin_port: Port = Field(0, description="port of those; 0 turns them off")
 
 
 class LimitSettings(_Group):
@@ -199,6 +197,16 @@ class Settings(BaseSettings):
     maintenance: MaintenanceSettings = MaintenanceSettings()
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    def require_database_url(self) -> str:
+        """Return the address of the database. Raises `ConfigurationError` when none is set."""
+        if self.database_url is None:
+            raise ConfigurationError(
+                "no database is set: give --database-url or TASKMILL_DATABASE_URL "
+                "(postgresql://user:password@host:port/database), "
+                "or use `taskmill up`, which brings its own"
+            )
+        return self.database_url.get_secret_value()
 
     @classmethod
     def settings_customise_sources(

@@ -179,9 +179,7 @@ def decide(outcome: Outcome, claim: Claim, *, cancel_requested: bool, jitter: fl
 def _decide(outcome: Outcome, claim: Claim, jitter: float) -> Transition:
     match outcome:
         case Succeeded(result=result):
-            return Transition(
-                status=Status.SUCCEEDED, happening=Happening.SUCCEEDED, result=result
-            )
+            return Transition(status=Status.SUCCEEDED, happening=Happening.SUCCEEDED, result=result)
         case Permanent(error=error):
             return _failed(error, Reason.PERMANENT)
         case Failed(error=error, reason=reason):
@@ -207,9 +205,7 @@ def _decide(outcome: Outcome, claim: Claim, jitter: float) -> Transition:
 
 
 def _failed(error: ErrorInfo, reason: Reason) -> Transition:
-    return Transition(
-        status=Status.FAILED, happening=Happening.FAILED, reason=reason, error=error
-    )
+    return Transition(status=Status.FAILED, happening=Happening.FAILED, reason=reason, error=error)
 
 
 def _again_or_failed(

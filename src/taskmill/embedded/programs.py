@@ -43,7 +43,7 @@ class Programs:
             env=_environment(),
             cwd=self.folder,
             start_new_session=True,
-            preexec_fn=_death_signal(),
+            preexec_fn=end_with_parent(signal.SIGINT),
         )
         output = done.stdout.decode(errors="replace")
         # Single-user mode tells of a failed statement in its output only.
@@ -64,7 +64,7 @@ class Programs:
             env=_environment(),
             cwd=self.folder,
             start_new_session=True,
-            preexec_fn=_death_signal(),  # noqa: PLW1509 - plain system calls only
+            preexec_fn=end_with_parent(signal.SIGINT),  # noqa: PLW1509 - plain system calls only
         )
 
     def _command(self, name: str, arguments: tuple[str, ...]) -> list[str]:
@@ -77,8 +77,10 @@ def _environment() -> dict[str, str]:
     return {**kept, "LC_ALL": "C", "TZ": "UTC"}
 
 
-def _death_signal() -> Callable[[], None] | None:
-    """What the child does before it becomes the program: ask for SIGINT when our thread ends.
+def end_with_parent(death_signal: signal.Signals) -> Callable[[], None] | None:
+    """Return what a child does before it becomes its program: ask for a signal when our thread ends.
+
+    None where the kernel can't do that.
 
     The library is loaded here, in the parent: after a fork only plain system calls are safe.
     """
@@ -88,7 +90,7 @@ def _death_signal() -> Callable[[], None] | None:
     parent = os.getpid()
 
     def ask() -> None:
-        prctl(_PR_SET_PDEATHSIG, signal.SIGINT, 0, 0, 0)
+        prctl(_PR_SET_PDEATHSIG, death_signal, 0, 0, 0)
         if os.getppid() != parent:  # it died before we asked
             os._exit(1)
 

@@ -1,10 +1,9 @@
 """Fails tasks that were not started by their `expires_at`."""
 
-import structlog
-
 from taskmill.storage.database import Database
+from taskmill.observability.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _MOST_AT_ONCE = 1000
 

@@ -5,16 +5,15 @@ task whose lease is closed or missing is taken back under its fence. A claim in 
 lock, so it either commits before the closing and is seen by the second step, or claims nothing.
 """
 
-import structlog
-
 from taskmill.domain.errors import Unavailable
 from taskmill.domain.lifecycle import Lost, Transition, decide
 from taskmill.runtime.clock import Clock
 from taskmill.storage import claims, leases
 from taskmill.storage.claims import ClaimEnd, EndedClaim, RunningClaim
 from taskmill.storage.database import Database
+from taskmill.observability.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _MOST_AT_ONCE = 1000
 

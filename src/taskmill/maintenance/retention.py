@@ -2,13 +2,13 @@
 
 from datetime import timedelta
 
-import structlog
 
 from taskmill.runtime.clock import SystemClock
 from taskmill.storage import partitions
 from taskmill.storage.database import Database
+from taskmill.observability.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _MOST_AT_ONCE = 5000
 
@@ -17,7 +17,12 @@ class Housekeeping:
     """The slow duties: partitions and retention. Each round sets the clock by PostgreSQL's, too."""
 
     def __init__(
-        self, database: Database, *, clock: SystemClock, keep_tasks: timedelta, keep_changes: timedelta
+        self,
+        database: Database,
+        *,
+        clock: SystemClock,
+        keep_tasks: timedelta,
+        keep_changes: timedelta,
     ) -> None:
         self._database = database
         self._clock = clock
@@ -36,9 +41,7 @@ class Housekeeping:
     async def _watch_partitions(self) -> None:
         attached = await partitions.attached(self._database)
         if len(attached) > partitions.MOST_ATTACHED:
-            log.warning(
-                "partition.too_many", attached=len(attached), oldest=attached[0].suffix
-            )
+            log.warning("partition.too_many", attached=len(attached), oldest=attached[0].suffix)
 
     async def _prune(self) -> bool:
         days = self._keep_changes / timedelta(days=1)

@@ -13,7 +13,6 @@ from typing import Self, TypeVar
 from uuid import UUID
 
 import asyncpg
-import structlog
 
 from taskmill.domain import identity
 from taskmill.domain.errors import IdempotencyConflict, Unavailable
@@ -28,8 +27,9 @@ from taskmill.storage import faults, tasks
 from taskmill.storage.database import RETRY_AFTER_S, Connection, Database
 from taskmill.storage.doorbell import Doorbell
 from taskmill.storage.tasks import HeldKey, NewTask, StoredFacts
+from taskmill.observability.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 # How long a broken connection is worth another try before the caller is told to come back.
 _PATIENCE_S = 3.0

@@ -60,4 +60,6 @@ def _schema_trouble(applied: str | None) -> str | None:
     needed = migrate.head()
     if applied is not None and applied >= needed:
         return None
-    return f"the schema is {applied or 'missing'}, this program needs {needed}: run `taskmill migrate`"
+    return (
+        f"the schema is {applied or 'missing'}, this program needs {needed}: run `taskmill migrate`"
+    )

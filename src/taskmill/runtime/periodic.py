@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-import structlog
+from taskmill.observability.logs import get_logger
 
-log = structlog.get_logger(__name__)
+
+log = get_logger(__name__)
 
 _LONGEST_PAUSE_S = 30.0
 
@@ -35,7 +36,7 @@ class Periodic:
                 failures += 1
                 log.warning("duty.failed", duty=self.name, failures=failures, error=repr(error))
             if not more:
-                await pause(stop, min(self._interval_s * 2**min(failures, 10), _LONGEST_PAUSE_S))
+                await pause(stop, min(self._interval_s * 2 ** min(failures, 10), _LONGEST_PAUSE_S))
 
 
 async def pause(stop: asyncio.Event, seconds: float) -> None:

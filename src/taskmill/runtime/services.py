@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
-import structlog
+from taskmill.observability.logs import get_logger
 
-log = structlog.get_logger(__name__)
+
+log = get_logger(__name__)
 
 
 class Service(Protocol):
@@ -26,9 +27,7 @@ class ServiceEnded(Exception):
     """A service returned although nobody had told it to stop."""
 
 
-async def run_services(
-    services: Sequence[Service], stop: asyncio.Event, *, grace_s: float
-) -> None:
+async def run_services(services: Sequence[Service], stop: asyncio.Event, *, grace_s: float) -> None:
     """Run all services until `stop` is set or one of them fails.
 
     They are stopped in reverse order, one after the other; each has `grace_s` to end by itself before it

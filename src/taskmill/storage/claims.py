@@ -113,7 +113,9 @@ async def take(
     return [_taken(row) for row in rows]
 
 
-async def end(database: Database, ends: Sequence[ClaimEnd], *, worker: str) -> dict[UUID, EndedClaim]:
+async def end(
+    database: Database, ends: Sequence[ClaimEnd], *, worker: str
+) -> dict[UUID, EndedClaim]:
     """End claims whose fence still holds; one that is missing from the answer was no longer ours."""
     ordered = sorted(ends, key=lambda end: end.fence.task_id)
     columns = [list(column) for column in zip(*map(_row, ordered), strict=True)]

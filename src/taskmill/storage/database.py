@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import Any, TypeAlias
 
 import asyncpg
-import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from taskmill.domain.errors import Unavailable
@@ -18,8 +17,9 @@ from taskmill.runtime.clock import SystemClock
 from taskmill.settings import DatabaseSettings
 from taskmill.storage import faults
 from taskmill.storage.statements import statement
+from taskmill.observability.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 # The type stubs make it generic, the library does not.
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"

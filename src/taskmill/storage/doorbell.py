@@ -8,13 +8,13 @@ import asyncio
 from collections.abc import Callable
 
 import asyncpg
-import structlog
 
 from taskmill.domain.errors import Unavailable
 from taskmill.runtime.periodic import pause
 from taskmill.storage.database import Database
+from taskmill.observability.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 CHANNEL = "taskmill_dispatch"
 _DEBOUNCE_S = 0.005

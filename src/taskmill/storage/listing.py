@@ -117,7 +117,7 @@ class _Scan:
         """Return the order of the listing."""
         return column.asc() if self.request.oldest_first else column.desc()
 
-    def ids(self, conditions: list[Condition], *, skip: int, limit: int) -> sa.Select[tuple[UUID]]:
+    def ids(self, conditions: list[Condition], *, skip: int, limit: int) -> sa.Select[UUID]:
         """Select ids in order; with several statuses each is walked along its own index range."""
         statuses = self.statuses()
         if len(statuses) <= 1:

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-import structlog
 
 from taskmill.domain import identity
 from taskmill.storage.database import Connection, Database
 from taskmill.storage.statements import statement
+from taskmill.observability.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 WEEKS_AHEAD = 4
 MOST_ATTACHED = 60
@@ -143,7 +143,9 @@ async def drop_finished(database: Database, moment: datetime, keep: timedelta) -
     """
     weeks: Sequence[Week] = await attached(database)
     return [
-        week for week in weeks if week.end + keep <= moment and await _drop_if_finished(database, week)
+        week
+        for week in weeks
+        if week.end + keep <= moment and await _drop_if_finished(database, week)
     ]
 
 

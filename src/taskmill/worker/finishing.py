@@ -12,7 +12,6 @@ from types import TracebackType
 from typing import Self
 from uuid import UUID
 
-import structlog
 
 from taskmill.domain.errors import Unavailable
 from taskmill.domain.lifecycle import Claim, Happening, Outcome, Permanent, decide
@@ -24,8 +23,9 @@ from taskmill.storage import claims, faults
 from taskmill.storage.claims import ClaimEnd, EndedClaim, Fence
 from taskmill.storage.database import Database
 from taskmill.worker.execution import describe
+from taskmill.observability.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _LONGEST_PAUSE_S = 2.0
 
@@ -107,7 +107,9 @@ class Finishing:
                     fences = [end.fence for end in ends]
                     ended = await claims.find_ended(self._database, fences)
                 rest = [end for end in ends if end.fence.task_id not in ended]
-                now_ended = await claims.end(self._database, rest, worker=self._worker) if rest else {}
+                now_ended = (
+                    await claims.end(self._database, rest, worker=self._worker) if rest else {}
+                )
                 return [
                     (ended if end.fence.task_id in ended else now_ended).get(end.fence.task_id)
                     for end in ends

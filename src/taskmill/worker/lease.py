@@ -10,7 +10,6 @@ from collections.abc import Callable
 from uuid import UUID
 
 import asyncpg
-import structlog
 
 from taskmill.domain.errors import Unavailable
 from taskmill.runtime.clock import Clock
@@ -19,8 +18,9 @@ from taskmill.runtime.periodic import pause
 from taskmill.storage import leases
 from taskmill.storage.database import Connection, Database
 from taskmill.storage.leases import WorkerCard
+from taskmill.observability.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 # The part of the time to live between two renewals.
 _RENEWALS_PER_TTL = 3

@@ -10,7 +10,6 @@ from datetime import timedelta
 from typing import TypeAlias
 from uuid import UUID
 
-import structlog
 
 from taskmill.domain.errors import Unavailable
 from taskmill.domain.lifecycle import Interrupted, Lost, Outcome, Reason
@@ -24,8 +23,9 @@ from taskmill.worker.execution import execute
 from taskmill.worker.finishing import Attempt, Finishing, decided
 from taskmill.worker.handlers import Context, Handlers
 from taskmill.worker.lease import LeaseKeeper
+from taskmill.observability.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _NO_HANDLER_PAUSE = timedelta(seconds=30)
 _OUTAGE_PAUSE_S = 0.5
