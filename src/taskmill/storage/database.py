@@ -148,6 +148,8 @@ class Database:
             pool_size=size,
             max_overflow=0,
             pool_timeout=self._settings.connect_timeout_s,
+            # JSON stays text: it is parsed once at the door and never again.
+            json_deserializer=str,
             pool_reset_on_return=None if server_settings is _HOT else "rollback",
         )
 

@@ -31,14 +31,8 @@ _LARGEST_CHUNK = 64_000
 
 Condition = sa.ColumnElement[bool]
 
-_JSON_COLUMNS = ("payload", "result", "error", "labels")
 _UNSHOWN = ("expires_at", "timeout_s", "retry", "traceparent", "lease_id")
-# JSON stays text: it is parsed once at the door and never again.
-_COLUMNS = [
-    sa.cast(column, sa.Text).label(column.name) if column.name in _JSON_COLUMNS else column
-    for column in task.c
-    if column.name not in _UNSHOWN
-]
+_COLUMNS = [column for column in task.c if column.name not in _UNSHOWN]
 
 
 async def page(database: Database, wanted: TaskFilter, request: PageRequest) -> TaskPage:
