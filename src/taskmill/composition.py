@@ -252,7 +252,7 @@ class Process:
             failure_probability=emulation.failure_probability,
         )
         handler = Emulation(profile, self.randomness)
-        return Handlers({name: handler for name in ("emulate", *emulation.types)})
+        return Handlers(dict.fromkeys(("emulate", *emulation.types), handler))
 
     def _retry_policy(self) -> RetryPolicy:
         retry = self.settings.retry

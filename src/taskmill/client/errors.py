@@ -10,7 +10,6 @@
 
 The text of an error is for people; its fields are for programs.
 """
-# ruff: noqa: N818  (the names say what happened, as in domain/errors.py)
 
 from dataclasses import dataclass
 from uuid import UUID

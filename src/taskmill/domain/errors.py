@@ -17,7 +17,6 @@
 An exception's docstring is its message's meaning. The fields are for programs, `str(error)` is for
 people. How each looks over HTTP is `wire.problems`' duty, not this module's.
 """
-# ruff: noqa: N818  (the names say what happened: "task not found", "too large"; the root ends in Error)
 
 from dataclasses import dataclass
 from uuid import UUID

@@ -1,7 +1,7 @@
 """Fails tasks that were not started by their `expires_at`."""
 
-from taskmill.storage.database import Database
 from taskmill.observability.logs import get_logger
+from taskmill.storage.database import Database
 
 log = get_logger(__name__)
 

@@ -7,11 +7,11 @@ lock, so it either commits before the closing and is seen by the second step, or
 
 from taskmill.domain.errors import Unavailable
 from taskmill.domain.lifecycle import Lost, Transition, decide
+from taskmill.observability.logs import get_logger
 from taskmill.runtime.clock import Clock
 from taskmill.storage import claims, leases
 from taskmill.storage.claims import ClaimEnd, EndedClaim, RunningClaim
 from taskmill.storage.database import Database
-from taskmill.observability.logs import get_logger
 
 log = get_logger(__name__)
 
@@ -70,8 +70,9 @@ def _transition(running: RunningClaim, *, cancel_requested: bool) -> Transition:
 
 
 def _tell(running: RunningClaim, end: EndedClaim) -> None:
+    event = f"task.{end.happening}"
     log.warning(
-        f"task.{end.happening}",
+        event,
         task_id=str(running.fence.task_id),
         claim_no=running.fence.claim_no,
         attempt=running.claim.attempt,

@@ -2,11 +2,10 @@
 
 from datetime import timedelta
 
-
+from taskmill.observability.logs import get_logger
 from taskmill.runtime.clock import SystemClock
 from taskmill.storage import partitions
 from taskmill.storage.database import Database
-from taskmill.observability.logs import get_logger
 
 log = get_logger(__name__)
 

@@ -19,6 +19,7 @@ from taskmill.domain.errors import IdempotencyConflict, Unavailable
 from taskmill.domain.lifecycle import Status
 from taskmill.domain.system import CreatedTask
 from taskmill.domain.task import Task, TaskDraft
+from taskmill.observability.logs import get_logger
 from taskmill.operations.queues import KnownQueues
 from taskmill.runtime.batching import Batcher, Overloaded
 from taskmill.runtime.clock import Clock
@@ -27,7 +28,6 @@ from taskmill.storage import faults, tasks
 from taskmill.storage.database import RETRY_AFTER_S, Connection, Database
 from taskmill.storage.doorbell import Doorbell
 from taskmill.storage.tasks import HeldKey, NewTask, StoredFacts
-from taskmill.observability.logs import get_logger
 
 log = get_logger(__name__)
 

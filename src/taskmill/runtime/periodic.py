@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable
 
 from taskmill.observability.logs import get_logger
 
-
 log = get_logger(__name__)
 
 _LONGEST_PAUSE_S = 30.0

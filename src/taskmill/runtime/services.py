@@ -6,7 +6,6 @@ from typing import Protocol
 
 from taskmill.observability.logs import get_logger
 
-
 log = get_logger(__name__)
 
 

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 
 from taskmill.observability.logs import get_logger
 
-
 log = get_logger(__name__)
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)

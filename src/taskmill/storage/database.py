@@ -13,11 +13,11 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from taskmill.domain.errors import Unavailable
+from taskmill.observability.logs import get_logger
 from taskmill.runtime.clock import SystemClock
 from taskmill.settings import DatabaseSettings
 from taskmill.storage import faults
 from taskmill.storage.statements import statement
-from taskmill.observability.logs import get_logger
 
 log = get_logger(__name__)
 

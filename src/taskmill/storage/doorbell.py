@@ -10,9 +10,9 @@ from collections.abc import Callable
 import asyncpg
 
 from taskmill.domain.errors import Unavailable
+from taskmill.observability.logs import get_logger
 from taskmill.runtime.periodic import pause
 from taskmill.storage.database import Database
-from taskmill.observability.logs import get_logger
 
 log = get_logger(__name__)
 

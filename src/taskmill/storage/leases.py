@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-
+from taskmill.observability.logs import get_logger
 from taskmill.storage.database import Connection, Database
 from taskmill.storage.statements import statement
-from taskmill.observability.logs import get_logger
 
 log = get_logger(__name__)
 

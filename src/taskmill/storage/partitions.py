@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-
 from taskmill.domain import identity
+from taskmill.observability.logs import get_logger
 from taskmill.storage.database import Connection, Database
 from taskmill.storage.statements import statement
-from taskmill.observability.logs import get_logger
 
 log = get_logger(__name__)
 

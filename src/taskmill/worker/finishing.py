@@ -12,18 +12,17 @@ from types import TracebackType
 from typing import Self
 from uuid import UUID
 
-
 from taskmill.domain.errors import Unavailable
 from taskmill.domain.lifecycle import Claim, Happening, Outcome, Permanent, decide
 from taskmill.domain.retry import RetryPolicy
 from taskmill.domain.task import ClaimedTask
+from taskmill.observability.logs import get_logger
 from taskmill.runtime.batching import Batcher
 from taskmill.runtime.clock import Clock
 from taskmill.storage import claims, faults
 from taskmill.storage.claims import ClaimEnd, EndedClaim, Fence
 from taskmill.storage.database import Database
 from taskmill.worker.execution import describe
-from taskmill.observability.logs import get_logger
 
 log = get_logger(__name__)
 

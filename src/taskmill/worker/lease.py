@@ -12,13 +12,13 @@ from uuid import UUID
 import asyncpg
 
 from taskmill.domain.errors import Unavailable
+from taskmill.observability.logs import get_logger
 from taskmill.runtime.clock import Clock
 from taskmill.runtime.ids import IdFactory
 from taskmill.runtime.periodic import pause
 from taskmill.storage import leases
 from taskmill.storage.database import Connection, Database
 from taskmill.storage.leases import WorkerCard
-from taskmill.observability.logs import get_logger
 
 log = get_logger(__name__)
 

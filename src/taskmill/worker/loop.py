@@ -10,9 +10,9 @@ from datetime import timedelta
 from typing import TypeAlias
 from uuid import UUID
 
-
 from taskmill.domain.errors import Unavailable
 from taskmill.domain.lifecycle import Interrupted, Lost, Outcome, Reason
+from taskmill.observability.logs import get_logger
 from taskmill.runtime.clock import Clock
 from taskmill.runtime.periodic import pause
 from taskmill.storage import claims
@@ -23,7 +23,6 @@ from taskmill.worker.execution import execute
 from taskmill.worker.finishing import Attempt, Finishing, decided
 from taskmill.worker.handlers import Context, Handlers
 from taskmill.worker.lease import LeaseKeeper
-from taskmill.observability.logs import get_logger
 
 log = get_logger(__name__)
 
