@@ -176,7 +176,9 @@ def decide(outcome: Outcome, claim: Claim, *, cancel_requested: bool, jitter: fl
     return transition
 
 
-def _decide(outcome: Outcome, claim: Claim, jitter: float) -> Transition:
+def _decide(  # noqa: PLR0911 - one return for each outcome
+    outcome: Outcome, claim: Claim, jitter: float
+) -> Transition:
     match outcome:
         case Succeeded(result=result):
             return Transition(status=Status.SUCCEEDED, happening=Happening.SUCCEEDED, result=result)
