@@ -1,7 +1,7 @@
 """The client for asynchronous Python; what it asks and reads is in `calls`."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 from uuid import UUID
@@ -9,8 +9,9 @@ from uuid import UUID
 import httpx
 
 from taskmill.client import calls
-from taskmill.client.calls import Call, Filters, TaskFields, TaskId, Waiting
+from taskmill.client.calls import Call, Filters, Items, TaskFields, TaskId, Waiting
 from taskmill.client.tries import Tries
+from taskmill.wire.system import EventView, StatsView, WorkerView
 from taskmill.wire.tasks import TaskPage, TaskView
 
 __all__ = ["AsyncTaskmillClient"]
@@ -91,15 +92,15 @@ class AsyncTaskmillClient:
         """Start a new run of a finished task."""
         return await self._send(calls.retry(task_id))
 
-    async def events(self, task_id: TaskId) -> "list[dict[str, Any]]":
+    async def events(self, task_id: TaskId) -> Sequence[EventView]:
         """Read a task's history, oldest first."""
         return await self._send(calls.events(task_id))
 
-    async def stats(self) -> dict[str, Any]:
+    async def stats(self) -> StatsView:
         """Read the system's numbers."""
         return await self._send(calls.stats())
 
-    async def queues(self) -> "list[dict[str, Any]]":
+    async def queues(self) -> Items:
         """Read all queues."""
         return await self._send(calls.queues())
 
@@ -111,8 +112,8 @@ class AsyncTaskmillClient:
         """Hand out a queue's tasks again."""
         return await self._send(calls.pause_queue(name, paused=False))
 
-    async def workers(self) -> "list[dict[str, Any]]":
-        """Read the live workers."""
+    async def workers(self) -> Sequence[WorkerView]:
+        """Read the workers, the latest started first."""
         return await self._send(calls.workers())
 
     async def wait(self, task_id: TaskId, timeout_s: float | None = None) -> TaskView:
@@ -142,9 +143,9 @@ class AsyncTaskmillClient:
                     headers=call.headers,
                 )
             except httpx.TransportError as error:
-                pause: float | None = tries.pause_after_loss(error)
+                pause = tries.pause_after_loss(error)
             else:
-                pause = tries.pause_after(response)
-                if pause is None:
+                if (again_s := tries.pause_after(response)) is None:
                     return call.result(response)
+                pause = again_s
             await asyncio.sleep(pause)

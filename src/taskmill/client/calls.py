@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Generic, TypeAlias, TypedDict, TypeVar, cast
@@ -21,12 +21,14 @@ from taskmill.client.errors import (
 )
 from taskmill.client.tries import retry_after_s
 from taskmill.domain.lifecycle import TERMINAL, Status
+from taskmill.wire.system import EventList, EventView, StatsView, WorkerList, WorkerView
 from taskmill.wire.tasks import TaskPage, TaskView
 
 __all__ = ["Call", "Filters", "TaskFields", "TaskId", "Waiting"]
 
 T = TypeVar("T")
 TaskId: TypeAlias = UUID | str
+Items: TypeAlias = list[dict[str, Any]]
 Parameters: TypeAlias = tuple[tuple[str, str], ...]
 
 _ERROR: Final = 400
@@ -49,7 +51,6 @@ class TaskFields(TypedDict, total=False):
     retry: Mapping[str, float] | None
     timeout_s: float | None
     expires_at: datetime | str | None
-    callback_url: str | None
     labels: Mapping[str, str]
     idempotency_key: str | None
 
@@ -136,9 +137,11 @@ def page(filters: Filters, cursor: str | None) -> Call[TaskPage]:
     return Call(method="GET", path="/tasks", parameters=_parameters(given), read=_reader(TaskPage))
 
 
-def events(task_id: TaskId) -> Call[list[dict[str, Any]]]:
+def events(task_id: TaskId) -> Call[Sequence[EventView]]:
     """Read a task's history, oldest first."""
-    return Call(method="GET", path=_task_path(task_id, "/events"), read=_items)
+    read = _reader(EventList)
+    path = _task_path(task_id, "/events")
+    return Call(method="GET", path=path, read=lambda response: read(response).items)
 
 
 def cancel(task_id: TaskId) -> Call[TaskView]:
@@ -151,19 +154,20 @@ def retry(task_id: TaskId) -> Call[TaskView]:
     return _action(task_id, "retry")
 
 
-def stats() -> Call[dict[str, Any]]:
+def stats() -> Call[StatsView]:
     """Read the system's numbers."""
-    return Call(method="GET", path="/stats", read=_object)
+    return Call(method="GET", path="/stats", read=_reader(StatsView))
 
 
-def queues() -> Call[list[dict[str, Any]]]:
+def queues() -> Call[Items]:
     """Read all queues."""
     return Call(method="GET", path="/queues", read=_items)
 
 
-def workers() -> Call[list[dict[str, Any]]]:
-    """Read the live workers."""
-    return Call(method="GET", path="/workers", read=_items)
+def workers() -> Call[Sequence[WorkerView]]:
+    """Read the workers, the latest started first."""
+    read = _reader(WorkerList)
+    return Call(method="GET", path="/workers", read=lambda response: read(response).items)
 
 
 def pause_queue(name: str, *, paused: bool) -> Call[dict[str, Any]]:
@@ -285,8 +289,8 @@ def _object(response: httpx.Response) -> dict[str, Any]:
     return cast(dict[str, Any], value)
 
 
-def _items(response: httpx.Response) -> list[dict[str, Any]]:
-    return cast(list[dict[str, Any]], _object(response)["items"])
+def _items(response: httpx.Response) -> Items:
+    return cast(Items, _object(response)["items"])
 
 
 def _batch_ids(response: httpx.Response) -> tuple[UUID, ...]:

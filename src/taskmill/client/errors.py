@@ -76,9 +76,9 @@ class NotAccepted(ClientError):
         detail: str,
         errors: tuple[Fault, ...],
     ) -> None:
+        # The detail of a request with faults repeats the first of them.
         faults = "".join(f"\n  {fault}" for fault in errors)
-        # The detail of a refused body is mostly the list of its faults, so one of them is enough.
-        super().__init__(f"{title}{'' if errors or not detail else f': {detail}'}{faults}")
+        super().__init__(f"{title}:{faults}" if errors else detail or title)
         self.status = status
         self.type = type
         self.title = title

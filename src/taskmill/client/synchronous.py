@@ -1,7 +1,7 @@
 """The client for ordinary Python; what it asks and reads is in `calls`."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 from uuid import UUID
@@ -9,8 +9,9 @@ from uuid import UUID
 import httpx
 
 from taskmill.client import calls
-from taskmill.client.calls import Call, Filters, TaskFields, TaskId, Waiting
+from taskmill.client.calls import Call, Filters, Items, TaskFields, TaskId, Waiting
 from taskmill.client.tries import Tries
+from taskmill.wire.system import EventView, StatsView, WorkerView
 from taskmill.wire.tasks import TaskPage, TaskView
 
 __all__ = ["TaskmillClient"]
@@ -89,15 +90,15 @@ class TaskmillClient:
         """Start a new run of a finished task."""
         return self._send(calls.retry(task_id))
 
-    def events(self, task_id: TaskId) -> "list[dict[str, Any]]":
+    def events(self, task_id: TaskId) -> Sequence[EventView]:
         """Read a task's history, oldest first."""
         return self._send(calls.events(task_id))
 
-    def stats(self) -> dict[str, Any]:
+    def stats(self) -> StatsView:
         """Read the system's numbers."""
         return self._send(calls.stats())
 
-    def queues(self) -> "list[dict[str, Any]]":
+    def queues(self) -> Items:
         """Read all queues."""
         return self._send(calls.queues())
 
@@ -109,8 +110,8 @@ class TaskmillClient:
         """Hand out a queue's tasks again."""
         return self._send(calls.pause_queue(name, paused=False))
 
-    def workers(self) -> "list[dict[str, Any]]":
-        """Read the live workers."""
+    def workers(self) -> Sequence[WorkerView]:
+        """Read the workers, the latest started first."""
         return self._send(calls.workers())
 
     def wait(self, task_id: TaskId, timeout_s: float | None = None) -> TaskView:
@@ -140,9 +141,9 @@ class TaskmillClient:
                     headers=call.headers,
                 )
             except httpx.TransportError as error:
-                pause: float | None = tries.pause_after_loss(error)
+                pause = tries.pause_after_loss(error)
             else:
-                pause = tries.pause_after(response)
-                if pause is None:
+                if (again_s := tries.pause_after(response)) is None:
                     return call.result(response)
+                pause = again_s
             time.sleep(pause)
