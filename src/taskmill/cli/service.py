@@ -12,12 +12,6 @@ from taskmill.domain.errors import ConfigurationError
 
 __all__ = ["migrate", "run", "settings", "up"]
 
-_NO_DATABASE = (
-    "there is no database: set TASKMILL_DATABASE_URL (or give --database-url), for example\n"
-    "  TASKMILL_DATABASE_URL=postgresql://user:password@127.0.0.1:5432/taskmill\n"
-    "or use `./taskmill up`, which brings its own."
-)
-
 _UP_EPILOG = """\b
 Examples:
   taskmill up
@@ -149,8 +143,6 @@ def run(
         api={"host": host, "port": port},
         worker={"concurrency": concurrency, "queues": queues},
     )
-    if loaded.database_url is None:
-        raise ConfigurationError(_NO_DATABASE)
     return run_roles(loaded, list(dict.fromkeys(roles)), ready_file=ready_file)
 
 
@@ -161,13 +153,16 @@ def migrate(database_url: str | None) -> None:
 
     Safe to repeat, and to start from several machines at once. `taskmill up` does it by itself.
     """
+    import asyncpg  # noqa: PLC0415 - only when it runs
+
     from taskmill import settings as configuration  # noqa: PLC0415 - only when it runs
     from taskmill.storage import migrate as migration  # noqa: PLC0415 - only when it runs
 
-    url = configuration.load(database_url=database_url).database_url
-    if url is None:
-        raise ConfigurationError(_NO_DATABASE)
-    migration.upgrade(url.get_secret_value())
+    url = configuration.load(database_url=database_url).require_database_url()
+    try:
+        migration.upgrade(url)
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise ConfigurationError(f"the database can't be used: {error}") from error
     click.echo("The database has the schema of this version.")
 
 

@@ -124,6 +124,16 @@ def strong(text: str) -> Text:
     return Text(printable(text), style="bold")
 
 
+def good(text: str) -> Text:
+    """Colour what is well."""
+    return Text(printable(text), style="green")
+
+
+def warning(text: str) -> Text:
+    """Colour what deserves a look."""
+    return Text(printable(text), style="yellow")
+
+
 def failure(text: str) -> Text:
     """Colour what went wrong."""
     return Text(printable(text), style="red")

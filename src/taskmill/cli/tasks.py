@@ -197,7 +197,8 @@ def show_(*, task_id: str, url: str, as_json: bool) -> None:
         found = client.get(task_id)
         events = client.events(task_id)
     if as_json:
-        show.json_lines([{**found.model_dump(mode="json"), "events": [event.model_dump(mode="json") for event in events]}])
+        history = [event.model_dump(mode="json") for event in events]
+        show.json_lines([{**found.model_dump(mode="json"), "events": history}])
         return
     for cells in (*task_lines(found), *history_lines(events)):
         show.line(*cells)

@@ -9,8 +9,9 @@ from uuid import UUID
 import httpx
 
 from taskmill.client import calls
-from taskmill.client.calls import Call, Filters, Items, TaskFields, TaskId, Waiting
+from taskmill.client.calls import Call, Filters, Readiness, TaskFields, TaskId, Waiting
 from taskmill.client.tries import Tries
+from taskmill.wire.queues import QueueView
 from taskmill.wire.system import EventView, StatsView, WorkerView
 from taskmill.wire.tasks import TaskPage, TaskView
 
@@ -61,7 +62,7 @@ class AsyncTaskmillClient:
         """Create a task; the same `idempotency_key` gives the same task again."""
         return await self._send(calls.create(name, fields))
 
-    async def create_many(self, tasks: Iterable[Mapping[str, Any]]) -> tuple[UUID, ...]:
+    async def create_many(self, tasks: Iterable[Mapping[str, Any]]) -> Sequence[UUID]:
         """Create up to 10,000 tasks, all or none; returns their ids in order."""
         return await self._send(calls.create_many(tasks))
 
@@ -100,15 +101,19 @@ class AsyncTaskmillClient:
         """Read the system's numbers."""
         return await self._send(calls.stats())
 
-    async def queues(self) -> Items:
-        """Read all queues."""
+    async def queues(self) -> Sequence[QueueView]:
+        """Read all queues, by name."""
         return await self._send(calls.queues())
 
-    async def pause_queue(self, name: str) -> dict[str, Any]:
+    async def ready(self) -> Readiness:
+        """Ask once whether the service can serve."""
+        return await self._send(calls.ready())
+
+    async def pause_queue(self, name: str) -> QueueView:
         """Stop handing out a queue's tasks; running ones go on."""
         return await self._send(calls.pause_queue(name, paused=True))
 
-    async def resume_queue(self, name: str) -> dict[str, Any]:
+    async def resume_queue(self, name: str) -> QueueView:
         """Hand out a queue's tasks again."""
         return await self._send(calls.pause_queue(name, paused=False))
 
@@ -132,7 +137,8 @@ class AsyncTaskmillClient:
 
     async def _send(self, call: Call[T]) -> T:
         url = self.base_url + call.path
-        tries = Tries(self.base_url, repeatable=call.repeatable, retries=self._retries)
+        retries = 0 if call.is_probe else self._retries
+        tries = Tries(self.base_url, repeatable=call.repeatable, retries=retries)
         while True:
             try:
                 response = await self._http.request(
@@ -143,9 +149,9 @@ class AsyncTaskmillClient:
                     headers=call.headers,
                 )
             except httpx.TransportError as error:
-                pause = tries.pause_after_loss(error)
+                pause_s = tries.pause_after_loss(error)
             else:
                 if (again_s := tries.pause_after(response)) is None:
                     return call.result(response)
-                pause = again_s
-            await asyncio.sleep(pause)
+                pause_s = again_s
+            await asyncio.sleep(pause_s)

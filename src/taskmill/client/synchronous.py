@@ -9,8 +9,9 @@ from uuid import UUID
 import httpx
 
 from taskmill.client import calls
-from taskmill.client.calls import Call, Filters, Items, TaskFields, TaskId, Waiting
+from taskmill.client.calls import Call, Filters, Readiness, TaskFields, TaskId, Waiting
 from taskmill.client.tries import Tries
+from taskmill.wire.queues import QueueView
 from taskmill.wire.system import EventView, StatsView, WorkerView
 from taskmill.wire.tasks import TaskPage, TaskView
 
@@ -60,7 +61,7 @@ class TaskmillClient:
         """Create a task; the same `idempotency_key` gives the same task again."""
         return self._send(calls.create(name, fields))
 
-    def create_many(self, tasks: Iterable[Mapping[str, Any]]) -> tuple[UUID, ...]:
+    def create_many(self, tasks: Iterable[Mapping[str, Any]]) -> Sequence[UUID]:
         """Create up to 10,000 tasks, all or none; returns their ids in order."""
         return self._send(calls.create_many(tasks))
 
@@ -98,15 +99,19 @@ class TaskmillClient:
         """Read the system's numbers."""
         return self._send(calls.stats())
 
-    def queues(self) -> Items:
-        """Read all queues."""
+    def queues(self) -> Sequence[QueueView]:
+        """Read all queues, by name."""
         return self._send(calls.queues())
 
-    def pause_queue(self, name: str) -> dict[str, Any]:
+    def ready(self) -> Readiness:
+        """Ask once whether the service can serve."""
+        return self._send(calls.ready())
+
+    def pause_queue(self, name: str) -> QueueView:
         """Stop handing out a queue's tasks; running ones go on."""
         return self._send(calls.pause_queue(name, paused=True))
 
-    def resume_queue(self, name: str) -> dict[str, Any]:
+    def resume_queue(self, name: str) -> QueueView:
         """Hand out a queue's tasks again."""
         return self._send(calls.pause_queue(name, paused=False))
 
@@ -130,7 +135,8 @@ class TaskmillClient:
 
     def _send(self, call: Call[T]) -> T:
         url = self.base_url + call.path
-        tries = Tries(self.base_url, repeatable=call.repeatable, retries=self._retries)
+        retries = 0 if call.is_probe else self._retries
+        tries = Tries(self.base_url, repeatable=call.repeatable, retries=retries)
         while True:
             try:
                 response = self._http.request(
@@ -141,9 +147,9 @@ class TaskmillClient:
                     headers=call.headers,
                 )
             except httpx.TransportError as error:
-                pause = tries.pause_after_loss(error)
+                pause_s = tries.pause_after_loss(error)
             else:
                 if (again_s := tries.pause_after(response)) is None:
                     return call.result(response)
-                pause = again_s
-            time.sleep(pause)
+                pause_s = again_s
+            time.sleep(pause_s)
