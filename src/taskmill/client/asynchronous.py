@@ -1,7 +1,7 @@
 """The client for asynchronous Python; what it asks and reads is in `calls`."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 from uuid import UUID
@@ -9,8 +9,10 @@ from uuid import UUID
 import httpx
 
 from taskmill.client import calls
-from taskmill.client.calls import Call, Filters, TaskFields, TaskId, Waiting
+from taskmill.client.calls import Call, Filters, Readiness, TaskFields, TaskId, Waiting
 from taskmill.client.tries import Tries
+from taskmill.wire.queues import QueueView
+from taskmill.wire.system import EventView, StatsView, WorkerView
 from taskmill.wire.tasks import TaskPage, TaskView
 
 __all__ = ["AsyncTaskmillClient"]
@@ -60,7 +62,7 @@ class AsyncTaskmillClient:
         """Create a task; the same `idempotency_key` gives the same task again."""
         return await self._send(calls.create(name, fields))
 
-    async def create_many(self, tasks: Iterable[Mapping[str, Any]]) -> tuple[UUID, ...]:
+    async def create_many(self, tasks: Iterable[Mapping[str, Any]]) -> Sequence[UUID]:
         """Create up to 10,000 tasks, all or none; returns their ids in order."""
         return await self._send(calls.create_many(tasks))
 
@@ -91,28 +93,32 @@ class AsyncTaskmillClient:
         """Start a new run of a finished task."""
         return await self._send(calls.retry(task_id))
 
-    async def events(self, task_id: TaskId) -> "list[dict[str, Any]]":
+    async def events(self, task_id: TaskId) -> Sequence[EventView]:
         """Read a task's history, oldest first."""
         return await self._send(calls.events(task_id))
 
-    async def stats(self) -> dict[str, Any]:
+    async def stats(self) -> StatsView:
         """Read the system's numbers."""
         return await self._send(calls.stats())
 
-    async def queues(self) -> "list[dict[str, Any]]":
-        """Read all queues."""
+    async def queues(self) -> Sequence[QueueView]:
+        """Read all queues, by name."""
         return await self._send(calls.queues())
 
-    async def pause_queue(self, name: str) -> dict[str, Any]:
+    async def ready(self) -> Readiness:
+        """Ask once whether the service can serve."""
+        return await self._send(calls.ready())
+
+    async def pause_queue(self, name: str) -> QueueView:
         """Stop handing out a queue's tasks; running ones go on."""
         return await self._send(calls.pause_queue(name, paused=True))
 
-    async def resume_queue(self, name: str) -> dict[str, Any]:
+    async def resume_queue(self, name: str) -> QueueView:
         """Hand out a queue's tasks again."""
         return await self._send(calls.pause_queue(name, paused=False))
 
-    async def workers(self) -> "list[dict[str, Any]]":
-        """Read the live workers."""
+    async def workers(self) -> Sequence[WorkerView]:
+        """Read the workers, the latest started first."""
         return await self._send(calls.workers())
 
     async def wait(self, task_id: TaskId, timeout_s: float | None = None) -> TaskView:
@@ -131,7 +137,8 @@ class AsyncTaskmillClient:
 
     async def _send(self, call: Call[T]) -> T:
         url = self.base_url + call.path
-        tries = Tries(self.base_url, repeatable=call.repeatable, retries=self._retries)
+        retries = 0 if call.is_probe else self._retries
+        tries = Tries(self.base_url, repeatable=call.repeatable, retries=retries)
         while True:
             try:
                 response = await self._http.request(
@@ -142,9 +149,9 @@ class AsyncTaskmillClient:
                     headers=call.headers,
                 )
             except httpx.TransportError as error:
-                pause: float | None = tries.pause_after_loss(error)
+                pause_s = tries.pause_after_loss(error)
             else:
-                pause = tries.pause_after(response)
-                if pause is None:
+                if (again_s := tries.pause_after(response)) is None:
                     return call.result(response)
-            await asyncio.sleep(pause)
+                pause_s = again_s
+            await asyncio.sleep(pause_s)

@@ -2,17 +2,16 @@
 
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, Generic, TypeAlias, TypedDict, TypeVar, cast
+from typing import Any, Final, Generic, TypeAlias, TypedDict, TypeVar
 from uuid import UUID, uuid4
 
 import httpx
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from taskmill.client.errors import (
-    Fault,
     NotAccepted,
     ServiceUnavailable,
     StillRunning,
@@ -20,10 +19,15 @@ from taskmill.client.errors import (
     Unreachable,
 )
 from taskmill.client.tries import retry_after_s
+from taskmill.domain.errors import Violation
 from taskmill.domain.lifecycle import TERMINAL, Status
+from taskmill.wire.batches import BatchCreated
+from taskmill.wire.problems import MEDIA_TYPE, Problem
+from taskmill.wire.queues import QueueList, QueueView
+from taskmill.wire.system import EventList, EventView, StatsView, WorkerList, WorkerView
 from taskmill.wire.tasks import TaskPage, TaskView
 
-__all__ = ["Call", "Filters", "TaskFields", "TaskId", "Waiting"]
+__all__ = ["Call", "Filters", "Readiness", "TaskFields", "TaskId", "Waiting"]
 
 T = TypeVar("T")
 TaskId: TypeAlias = UUID | str
@@ -31,7 +35,7 @@ Parameters: TypeAlias = tuple[tuple[str, str], ...]
 
 _ERROR: Final = 400
 _UNAVAILABLE: Final = 503
-_MEDIA_TYPES: Final = ("application/json", "application/problem+json")
+_MEDIA_TYPES: Final = ("application/json", MEDIA_TYPE)
 
 
 class TaskFields(TypedDict, total=False):
@@ -49,7 +53,6 @@ class TaskFields(TypedDict, total=False):
     retry: Mapping[str, float] | None
     timeout_s: float | None
     expires_at: datetime | str | None
-    callback_url: str | None
     labels: Mapping[str, str]
     idempotency_key: str | None
 
@@ -72,13 +75,26 @@ class Filters(TypedDict, total=False):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Readiness:
+    """Whether the service can serve; `parts` says of each part what is wrong, None when it is well."""
+
+    is_ready: bool
+    parts: Mapping[str, str | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Call(Generic[T]):
-    """One request, and how its answer is read. `repeatable`: doing it twice is doing it once."""
+    """One request, and how its answer is read.
+
+    `repeatable`: doing it twice is doing it once. `is_probe`: it is sent once, and any status is an
+    answer.
+    """
 
     method: str
     path: str
     read: Callable[[httpx.Response], T]
     repeatable: bool = True
+    is_probe: bool = False
     parameters: Parameters = ()
     content: bytes | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -94,7 +110,7 @@ class Call(Generic[T]):
         if media_type not in _MEDIA_TYPES:
             raise _unexpected(response, f"{media_type or 'no content type'} instead of JSON")
         try:
-            if response.status_code >= _ERROR:
+            if response.status_code >= _ERROR and not self.is_probe:
                 raise _refusal(response)
             return self.read(response)
         except ValueError as error:  # ValidationError and JSONDecodeError are ValueErrors
@@ -113,15 +129,16 @@ def create(name: str, fields: TaskFields) -> Call[TaskView]:
     )
 
 
-def create_many(tasks: Iterable[Mapping[str, Any]]) -> Call[tuple[UUID, ...]]:
+def create_many(tasks: Iterable[Mapping[str, Any]]) -> Call[Sequence[UUID]]:
     """Create all tasks or none; each with a key of its own when it brings none."""
+    read = _reader(BatchCreated)
     bodies = [{"idempotency_key": str(uuid4()), **task} for task in tasks]
     return Call(
         method="POST",
         path="/tasks/batch",
         content=_json(bodies),
         headers=_json_headers({}),
-        read=_batch_ids,
+        read=lambda response: read(response).ids,
     )
 
 
@@ -136,9 +153,11 @@ def page(filters: Filters, cursor: str | None) -> Call[TaskPage]:
     return Call(method="GET", path="/tasks", parameters=_parameters(given), read=_reader(TaskPage))
 
 
-def events(task_id: TaskId) -> Call[list[dict[str, Any]]]:
+def events(task_id: TaskId) -> Call[Sequence[EventView]]:
     """Read a task's history, oldest first."""
-    return Call(method="GET", path=_task_path(task_id, "/events"), read=_items)
+    read = _reader(EventList)
+    path = _task_path(task_id, "/events")
+    return Call(method="GET", path=path, read=lambda response: read(response).items)
 
 
 def cancel(task_id: TaskId) -> Call[TaskView]:
@@ -151,29 +170,36 @@ def retry(task_id: TaskId) -> Call[TaskView]:
     return _action(task_id, "retry")
 
 
-def stats() -> Call[dict[str, Any]]:
+def stats() -> Call[StatsView]:
     """Read the system's numbers."""
-    return Call(method="GET", path="/stats", read=_object)
+    return Call(method="GET", path="/stats", read=_reader(StatsView))
 
 
-def queues() -> Call[list[dict[str, Any]]]:
-    """Read all queues."""
-    return Call(method="GET", path="/queues", read=_items)
+def queues() -> Call[Sequence[QueueView]]:
+    """Read all queues, by name."""
+    read = _reader(QueueList)
+    return Call(method="GET", path="/queues", read=lambda response: read(response).items)
 
 
-def workers() -> Call[list[dict[str, Any]]]:
-    """Read the live workers."""
-    return Call(method="GET", path="/workers", read=_items)
+def workers() -> Call[Sequence[WorkerView]]:
+    """Read the workers, the latest started first."""
+    read = _reader(WorkerList)
+    return Call(method="GET", path="/workers", read=lambda response: read(response).items)
 
 
-def pause_queue(name: str, *, paused: bool) -> Call[dict[str, Any]]:
+def ready() -> Call[Readiness]:
+    """Ask whether the service can serve."""
+    return Call(method="GET", path="/readyz", read=_readiness, is_probe=True)
+
+
+def pause_queue(name: str, *, paused: bool) -> Call[QueueView]:
     """Stop or resume the dispatch of a queue's tasks."""
     return Call(
         method="PATCH",
         path=f"/queues/{_segment(name)}",
         content=_json({"paused": paused}),
         headers=_json_headers({}),
-        read=_object,
+        read=_reader(QueueView),
     )
 
 
@@ -278,39 +304,33 @@ def _reader(model: type[T]) -> Callable[[httpx.Response], T]:
     return lambda response: adapter.validate_json(response.content)
 
 
-def _object(response: httpx.Response) -> dict[str, Any]:
-    value = response.json()
-    if not isinstance(value, dict):
-        raise TypeError("no JSON object")
-    return cast(dict[str, Any], value)
-
-
-def _items(response: httpx.Response) -> list[dict[str, Any]]:
-    return cast(list[dict[str, Any]], _object(response)["items"])
-
-
-def _batch_ids(response: httpx.Response) -> tuple[UUID, ...]:
-    return tuple(UUID(text) for text in _object(response)["ids"])
-
-
 def _refusal(response: httpx.Response) -> NotAccepted:
-    problem = _object(response)
+    problem = Problem.model_validate_json(response.content)
     kind = ServiceUnavailable if response.status_code == _UNAVAILABLE else NotAccepted
     error = kind(
         status=response.status_code,
-        type=str(problem.get("type", "about:blank")),
-        title=str(problem.get("title") or f"HTTP {response.status_code}"),
-        detail=str(problem.get("detail") or ""),
-        errors=tuple(_fault(item) for item in problem.get("errors") or ()),
+        type=problem.type,
+        title=problem.title,
+        detail=problem.detail,
+        errors=tuple(
+            Violation(pointer=item.pointer, expected=item.expected, got=item.got)
+            for item in problem.errors or ()
+        ),
     )
     if isinstance(error, ServiceUnavailable):
         error.retry_after_s = retry_after_s(response)
     return error
 
 
-def _fault(item: Mapping[str, Any]) -> Fault:
-    detail = item.get("detail") or f"expected {item.get('expected')}, got {item.get('got')}"
-    return Fault(pointer=str(item.get("pointer", "")), detail=str(detail))
+def _readiness(response: httpx.Response) -> Readiness:
+    parts = _Parts.model_validate_json(response.content).parts
+    return Readiness(is_ready=response.status_code < _ERROR, parts=parts)
+
+
+class _Parts(BaseModel):
+    """The body of ``/readyz``."""
+
+    parts: dict[str, str | None] = {}
 
 
 def _unexpected(response: httpx.Response, what: str) -> Unexpected:

@@ -11,15 +11,13 @@
 The text of an error is for people; its fields are for programs.
 """
 
-from dataclasses import dataclass
 from uuid import UUID
 
-from taskmill.domain.errors import TaskmillError
+from taskmill.domain.errors import TaskmillError, Violation
 from taskmill.domain.lifecycle import Status
 
 __all__ = [
     "ClientError",
-    "Fault",
     "NotAccepted",
     "ServiceUnavailable",
     "StillRunning",
@@ -53,19 +51,8 @@ class Unexpected(ClientError):
         self.status = status
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
-    """One thing wrong with a request; `pointer` says where (`/priority`, `query:status`)."""
-
-    pointer: str
-    detail: str
-
-    def __str__(self) -> str:
-        return f"{self.pointer or 'the body'}: {self.detail}"
-
-
 class NotAccepted(ClientError):
-    """The service said no. `type` is stable and made for programs to compare."""
+    """The service said no. `type` is stable, for programs; `errors` names all that is wrong."""
 
     def __init__(
         self,
@@ -74,11 +61,11 @@ class NotAccepted(ClientError):
         type: str,  # noqa: A002 - the field's name in a problem
         title: str,
         detail: str,
-        errors: tuple[Fault, ...],
+        errors: tuple[Violation, ...],
     ) -> None:
-        faults = "".join(f"\n  {fault}" for fault in errors)
-        # The detail of a refused body is mostly the list of its faults, so one of them is enough.
-        super().__init__(f"{title}{'' if errors or not detail else f': {detail}'}{faults}")
+        # The detail of a request with violations repeats the first of them.
+        faults = "".join(f"\n  {violation}" for violation in errors)
+        super().__init__(f"{title}:{faults}" if errors else detail or title)
         self.status = status
         self.type = type
         self.title = title

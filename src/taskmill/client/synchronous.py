@@ -1,7 +1,7 @@
 """The client for ordinary Python; what it asks and reads is in `calls`."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 from uuid import UUID
@@ -9,8 +9,10 @@ from uuid import UUID
 import httpx
 
 from taskmill.client import calls
-from taskmill.client.calls import Call, Filters, TaskFields, TaskId, Waiting
+from taskmill.client.calls import Call, Filters, Readiness, TaskFields, TaskId, Waiting
 from taskmill.client.tries import Tries
+from taskmill.wire.queues import QueueView
+from taskmill.wire.system import EventView, StatsView, WorkerView
 from taskmill.wire.tasks import TaskPage, TaskView
 
 __all__ = ["TaskmillClient"]
@@ -59,7 +61,7 @@ class TaskmillClient:
         """Create a task; the same `idempotency_key` gives the same task again."""
         return self._send(calls.create(name, fields))
 
-    def create_many(self, tasks: Iterable[Mapping[str, Any]]) -> tuple[UUID, ...]:
+    def create_many(self, tasks: Iterable[Mapping[str, Any]]) -> Sequence[UUID]:
         """Create up to 10,000 tasks, all or none; returns their ids in order."""
         return self._send(calls.create_many(tasks))
 
@@ -89,28 +91,32 @@ class TaskmillClient:
         """Start a new run of a finished task."""
         return self._send(calls.retry(task_id))
 
-    def events(self, task_id: TaskId) -> "list[dict[str, Any]]":
+    def events(self, task_id: TaskId) -> Sequence[EventView]:
         """Read a task's history, oldest first."""
         return self._send(calls.events(task_id))
 
-    def stats(self) -> dict[str, Any]:
+    def stats(self) -> StatsView:
         """Read the system's numbers."""
         return self._send(calls.stats())
 
-    def queues(self) -> "list[dict[str, Any]]":
-        """Read all queues."""
+    def queues(self) -> Sequence[QueueView]:
+        """Read all queues, by name."""
         return self._send(calls.queues())
 
-    def pause_queue(self, name: str) -> dict[str, Any]:
+    def ready(self) -> Readiness:
+        """Ask once whether the service can serve."""
+        return self._send(calls.ready())
+
+    def pause_queue(self, name: str) -> QueueView:
         """Stop handing out a queue's tasks; running ones go on."""
         return self._send(calls.pause_queue(name, paused=True))
 
-    def resume_queue(self, name: str) -> dict[str, Any]:
+    def resume_queue(self, name: str) -> QueueView:
         """Hand out a queue's tasks again."""
         return self._send(calls.pause_queue(name, paused=False))
 
-    def workers(self) -> "list[dict[str, Any]]":
-        """Read the live workers."""
+    def workers(self) -> Sequence[WorkerView]:
+        """Read the workers, the latest started first."""
         return self._send(calls.workers())
 
     def wait(self, task_id: TaskId, timeout_s: float | None = None) -> TaskView:
@@ -129,7 +135,8 @@ class TaskmillClient:
 
     def _send(self, call: Call[T]) -> T:
         url = self.base_url + call.path
-        tries = Tries(self.base_url, repeatable=call.repeatable, retries=self._retries)
+        retries = 0 if call.is_probe else self._retries
+        tries = Tries(self.base_url, repeatable=call.repeatable, retries=retries)
         while True:
             try:
                 response = self._http.request(
@@ -140,9 +147,9 @@ class TaskmillClient:
                     headers=call.headers,
                 )
             except httpx.TransportError as error:
-                pause: float | None = tries.pause_after_loss(error)
+                pause_s = tries.pause_after_loss(error)
             else:
-                pause = tries.pause_after(response)
-                if pause is None:
+                if (again_s := tries.pause_after(response)) is None:
                     return call.result(response)
-            time.sleep(pause)
+                pause_s = again_s
+            time.sleep(pause_s)

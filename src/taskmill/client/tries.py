@@ -63,4 +63,4 @@ def _reason(error: httpx.TransportError) -> str:
         case httpx.TimeoutException():
             return "it took too long"
         case _:
-            return f"the connection was lost ({error or type(error).__name__})"
+            return f"the connection was lost ({str(error) or type(error).__name__})"

@@ -1,0 +1,104 @@
+"""How one task and its history are told to people."""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+from taskmill.cli import show
+from taskmill.cli.show import Cell
+from taskmill.domain.lifecycle import Happening
+from taskmill.wire.system import EventView
+from taskmill.wire.tasks import TaskView
+
+__all__ = ["event_line", "history_lines", "task_lines"]
+
+_LABEL_WIDTH = 12
+
+
+def task_lines(task: TaskView) -> Iterator[tuple[Cell, ...]]:
+    """Tell a task: what it is, where it is, what came of it."""
+    yield (show.strong(task.name), show.dim(f"#{task.number}"), str(task.id))
+    yield _labelled("status", show.status(task.status), *_standing(task))
+    if task.description:
+        yield _labelled("description", task.description)
+    yield _labelled("type", task.type, show.dim(f"queue {task.queue}, priority {task.priority}"))
+    yield _labelled("created", *_moment(task.created_at), show.dim(f"by {task.source}"))
+    for label, moment in (("due", _due(task)), ("started", task.started_at)):
+        if moment:
+            yield _labelled(label, *_moment(moment))
+    if task.finished_at:
+        yield _labelled("finished", *_moment(task.finished_at), *_ran(task))
+    yield from _contents(task)
+
+
+def history_lines(events: Iterable[EventView]) -> Iterator[tuple[Cell, ...]]:
+    """Tell a task's history, oldest first, with the time since the change before."""
+    yield ()
+    yield (show.strong("History"),)
+    before: datetime | None = None
+    for event in events:
+        yield event_line(event, before)
+        before = event.at
+
+
+def event_line(event: EventView, before: datetime | None) -> tuple[Cell, ...]:
+    """Tell one change: when, how long after the one before, what, and the facts that matter."""
+    since = f"+{show.duration(max((event.at - before).total_seconds(), 0))}" if before else ""
+    return (
+        show.dim(show.clock_time(event.at)),
+        show.dim(f"{since:>8}"),
+        show.status(event.status, f"{event.event:<16}"),
+        show.fields(_facts(event)),
+    )
+
+
+def _facts(event: EventView) -> dict[str, object]:
+    facts: dict[str, object] = {"reason": event.reason, "worker": event.worker}
+    if event.event is Happening.CLAIMED:
+        facts |= {"attempt": event.attempt, "claim": event.claim_no}
+    if event.event is Happening.RETRY_SCHEDULED and event.run_at:
+        facts["next_try"] = show.clock_time(event.run_at)
+    if event.error:
+        facts["error"] = f"{event.error.type}: {event.error.message}"
+    return facts
+
+
+def _labelled(label: str, *cells: Cell) -> tuple[Cell, ...]:
+    return (show.dim(f"  {label:<{_LABEL_WIDTH}}"), *cells)
+
+
+def _moment(moment: datetime) -> tuple[Cell, ...]:
+    return (show.clock_time(moment), show.dim(f"({show.age(moment)})"))
+
+
+def _standing(task: TaskView) -> tuple[Cell, ...]:
+    parts = [f"attempt {task.attempt} of {task.max_attempts}"]
+    if task.run > 1:
+        parts.append(f"run {task.run}")
+    if task.losses:
+        parts.append(f"lost {task.losses} of {task.max_losses} times")
+    if task.cancel_requested:
+        parts.append("cancel requested")
+    return (show.dim(", ".join(parts)),)
+
+
+def _due(task: TaskView) -> datetime | None:
+    """Tell when it may run, where that differs from when it was created."""
+    return task.run_at if (task.run_at - task.created_at).total_seconds() > 1 else None
+
+
+def _ran(task: TaskView) -> tuple[Cell, ...]:
+    if task.started_at is None or task.finished_at is None:
+        return ()
+    seconds = max((task.finished_at - task.started_at).total_seconds(), 0)
+    return (show.dim(f"ran {show.duration(seconds)}"),)
+
+
+def _contents(task: TaskView) -> Iterator[tuple[Cell, ...]]:
+    if task.labels:
+        yield _labelled("labels", show.fields(task.labels))
+    for label in ("payload", "progress", "result"):
+        value = getattr(task, label)
+        if value is not None:
+            yield _labelled(label, show.json_text(value))
+    if task.error:
+        yield _labelled("error", show.failure(f"{task.error.type}: {task.error.message}"))

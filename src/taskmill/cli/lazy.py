@@ -1,0 +1,49 @@
+"""Groups of commands that import a command's module only when it runs.
+
+`taskmill --help` and `taskmill up` need not pay for HTTP clients and tables. It knows no command.
+"""
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, NamedTuple, cast
+
+import click
+
+__all__ = ["Lazy", "LazyGroup", "Sections"]
+
+
+class Lazy(NamedTuple):
+    """Where a command is, and its line in the list of commands: listing imports nothing."""
+
+    module: str
+    attribute: str
+    help: str
+
+
+Sections = Mapping[str, Mapping[str, Lazy]]
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are listed in titled sections."""
+
+    def __init__(self, *args: Any, sections: Sections, **kwargs: Any) -> None:  # noqa: ANN401 - click's own arguments, passed on
+        super().__init__(*args, **kwargs)
+        self.sections = sections
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Name all commands in the order of the help text."""
+        return [name for section in self.sections.values() for name in section]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        """Import a command, None for an unknown name."""
+        for section in self.sections.values():
+            if cmd_name in section:
+                lazy = section[cmd_name]
+                return cast(click.Command, getattr(import_module(lazy.module), lazy.attribute))
+        return None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        """Write each section of commands."""
+        for title, section in self.sections.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, lazy.help) for name, lazy in section.items()])

@@ -1,0 +1,91 @@
+"""The program's entry: the tree of commands, and how a run of one ends.
+
+Every expected error is one message on standard error and an exit status: 2 for a wrong command
+line, 1 for the rest. Commands raise; only this module turns errors into exit statuses.
+"""
+
+import os
+import sys
+
+import click
+
+from taskmill import __version__
+from taskmill.cli.lazy import Lazy, LazyGroup, Sections
+from taskmill.domain.errors import TaskmillError
+
+__all__ = ["main", "program", "run"]
+
+_INTERRUPTED = 130
+
+_SECTIONS: Sections = {
+    "Run the service": {
+        "up": Lazy(
+            "taskmill.cli.service", "up", "Start everything on this machine, database included."
+        ),
+        "run": Lazy("taskmill.cli.service", "run", "Run some roles on a database of your own."),
+        "migrate": Lazy("taskmill.cli.service", "migrate", "Bring a database to this version."),
+        "settings": Lazy("taskmill.cli.service", "settings", "Show what is set, and where."),
+    },
+    "Use it (over HTTP)": {
+        "task": Lazy(
+            "taskmill.cli.tasks", "task", "Create, list, show, watch, cancel and retry tasks."
+        ),
+        "queue": Lazy("taskmill.cli.system", "queue", "List, pause and resume queues."),
+        "worker": Lazy("taskmill.cli.system", "worker", "List workers."),
+        "stats": Lazy("taskmill.cli.system", "stats", "Count tasks by queue and status."),
+        "health": Lazy("taskmill.cli.system", "health", "Ask whether the service is ready."),
+    },
+}
+
+_EPILOG = """\b
+Examples:
+  taskmill up                              everything, on http://127.0.0.1:8000
+  taskmill task create first --wait        create a task and follow it to its end
+  taskmill task list --status failed       what went wrong
+  taskmill task show ID                    one task and its history
+  taskmill run worker --concurrency 5000   one more worker on your database
+"""
+
+
+@click.group(
+    cls=LazyGroup,
+    sections=_SECTIONS,
+    epilog=_EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, message="%(prog)s %(version)s")
+def program() -> None:
+    """Taskmill: hand it work over HTTP, watch it run, never lose it.
+
+    Every command explains itself: taskmill COMMAND --help. Settings are environment variables
+    (TASKMILL_…), .env, or taskmill.toml; taskmill settings shows them all.
+    """
+
+
+def main() -> None:
+    """Run the command line of this process and exit."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run a command line; returns the exit status."""
+    try:
+        status = program.main(arguments, prog_name="taskmill", standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return _INTERRUPTED
+    except BrokenPipeError:
+        return _reader_left()
+    except TaskmillError as error:
+        click.echo(f"Error: {error}", err=True)
+        return 1
+    return status if isinstance(status, int) else 0
+
+
+def _reader_left() -> int:
+    """End quietly (`| head`), also when Python flushes what is left at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0

@@ -1,0 +1,36 @@
+"""The options that all commands over HTTP share, and the connection that they make from them."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from taskmill.client.synchronous import TaskmillClient
+
+__all__ = ["DEFAULT_URL", "json_option", "open_client", "url_option"]
+
+DEFAULT_URL = "http://127.0.0.1:8000"
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def url_option(command: F) -> F:
+    """Add ``--url``."""
+    return click.option(
+        "--url",
+        envvar="TASKMILL_URL",
+        show_envvar=True,
+        default=DEFAULT_URL,
+        show_default=True,
+        help="Where the service is.",
+    )(command)
+
+
+def json_option(command: F) -> F:
+    """Add ``--json``."""
+    return click.option("--json", "as_json", is_flag=True, help="JSON for programs.")(command)
+
+
+def open_client(url: str) -> TaskmillClient:
+    """Make a client for a person, who would rather have an answer than patience."""
+    return TaskmillClient(url, retries=1)

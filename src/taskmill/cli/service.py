@@ -1,0 +1,185 @@
+"""The commands that start parts of the service, or look at how it is set up.
+
+They turn options into settings and hand over; what runs is in `embedded` and `composition`. Imports
+are inside the commands, so that each pays for its own only.
+"""
+
+from pathlib import Path
+
+import click
+
+from taskmill.domain.errors import ConfigurationError
+
+__all__ = ["migrate", "run", "settings", "up"]
+
+_UP_EPILOG = """\b
+Examples:
+  taskmill up
+  taskmill up --port 0 --data /var/lib/taskmill --ready-file /run/taskmill.json
+  taskmill up --workers 2 --concurrency 5000
+"""
+_RUN_EPILOG = """\b
+ROLE is one or more of:
+  api          takes tasks and answers questions over HTTP
+  worker       runs tasks; start as many as you like, on any machine
+  maintenance  rescues tasks of dead workers, folds counters, drops old data
+
+\b
+Examples:
+  taskmill migrate && taskmill run api maintenance
+  taskmill run worker --concurrency 5000 --queues reports,mail
+"""
+
+_port = click.IntRange(0, 65535)
+_at_least_one = click.IntRange(min=1)
+_file = click.Path(dir_okay=False, path_type=Path)
+_database_url = click.option(
+    "--database-url",
+    metavar="URL",
+    help="PostgreSQL to use, postgresql://user:password@host:port/database.",
+)
+_ready_file = click.option(
+    "--ready-file",
+    type=_file,
+    metavar="PATH",
+    help="Written as JSON when it serves: url, database_url, pid.",
+)
+
+
+@click.command(epilog=_UP_EPILOG)
+@click.option("--host", metavar="ADDRESS", help="Address of the API.  [default: 127.0.0.1]")
+@click.option(
+    "--port", type=_port, metavar="N", help="Port of the API; 0 picks a free one.  [default: 8000]"
+)
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Where the data stays.  [default: .taskmill]",
+)
+@_database_url
+@click.option(
+    "--workers",
+    type=_at_least_one,
+    default=1,
+    metavar="N",
+    show_default=True,
+    help="Worker processes.",
+)
+@click.option(
+    "--concurrency",
+    type=_at_least_one,
+    metavar="N",
+    help="Tasks that one worker runs at once.  [default: 1000]",
+)
+@_ready_file
+def up(
+    *,
+    host: str | None,
+    port: int | None,
+    data: Path | None,
+    database_url: str | None,
+    workers: int,
+    concurrency: int | None,
+    ready_file: Path | None,
+) -> int:
+    """Start everything on this machine: database, API, workers, maintenance.
+
+    Nothing needs to be installed: without --database-url it runs a PostgreSQL of its own. Ctrl-C
+    stops everything in order; the data stays, and the next start goes on where this one ended.
+    """
+    from taskmill import settings as configuration  # noqa: PLC0415 - only when it runs
+    from taskmill.embedded import stack  # noqa: PLC0415 - only when it runs
+
+    loaded = configuration.load(
+        data_dir=data,
+        database_url=database_url,
+        api={"host": host, "port": port},
+        worker={"concurrency": concurrency},
+    )
+    return stack.up(loaded, workers=workers, ready_file=ready_file)
+
+
+@click.command(epilog=_RUN_EPILOG)
+@click.argument(
+    "roles",
+    nargs=-1,
+    required=True,
+    type=click.Choice(["api", "worker", "maintenance"]),
+    metavar="ROLE...",
+)
+@_database_url
+@click.option("--host", metavar="ADDRESS", help="Address of the API.  [default: 127.0.0.1]")
+@click.option(
+    "--port", type=_port, metavar="N", help="Port of the API; 0 picks a free one.  [default: 8000]"
+)
+@click.option(
+    "--concurrency",
+    type=_at_least_one,
+    metavar="N",
+    help="Tasks that the worker runs at once.  [default: 1000]",
+)
+@click.option("--queues", metavar="A,B", help="Queues that the worker serves.  [default: all]")
+@_ready_file
+def run(
+    *,
+    roles: tuple[str, ...],
+    database_url: str | None,
+    host: str | None,
+    port: int | None,
+    concurrency: int | None,
+    queues: str | None,
+    ready_file: Path | None,
+) -> int:
+    """Run roles in this process, on a database of your own.
+
+    SIGTERM and Ctrl-C stop it in order: a worker ends what it can in time and hands back the rest.
+    """
+    from taskmill import settings as configuration  # noqa: PLC0415 - only when it runs
+    from taskmill.composition import run_roles  # noqa: PLC0415 - only when it runs
+
+    loaded = configuration.load(
+        database_url=database_url,
+        api={"host": host, "port": port},
+        worker={"concurrency": concurrency, "queues": queues},
+    )
+    return run_roles(loaded, list(dict.fromkeys(roles)), ready_file=ready_file)
+
+
+@click.command()
+@_database_url
+def migrate(database_url: str | None) -> None:
+    """Bring a database to the schema of this version.
+
+    Safe to repeat, and to start from several machines at once. `taskmill up` does it by itself.
+    """
+    import asyncpg  # noqa: PLC0415 - only when it runs
+
+    from taskmill import settings as configuration  # noqa: PLC0415 - only when it runs
+    from taskmill.storage import migrate as migration  # noqa: PLC0415 - only when it runs
+
+    url = configuration.load(database_url=database_url).require_database_url()
+    try:
+        migration.upgrade(url)
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise ConfigurationError(f"the database can't be used: {error}") from error
+    click.echo("The database has the schema of this version.")
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def settings(*, as_json: bool) -> None:
+    """Show every setting: its name, its value with secrets masked, and where that comes from.
+
+    Sources, strongest first: options, environment, .env, the TOML file (taskmill.toml, or the one
+    that TASKMILL_CONFIG_FILE names), defaults.
+    """
+    from taskmill import settings as configuration  # noqa: PLC0415 - only when it runs
+    from taskmill.cli import show  # noqa: PLC0415 - only when it runs
+
+    rows = configuration.effective(configuration.load())
+    if as_json:
+        show.json_lines(row._asdict() for row in rows)
+    else:
+        styled = [(row.name, row.value, show.source(row.source)) for row in rows]
+        show.table(("NAME", "VALUE", "SOURCE"), styled)

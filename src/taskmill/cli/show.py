@@ -1,0 +1,205 @@
+"""How answers look: tables and colours for people, JSON for programs.
+
+On a terminal, tables fit its width; into a pipe, nothing is cut or coloured. Text that came from
+outside is never allowed to steer the terminal.
+"""
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from shutil import get_terminal_size
+from types import TracebackType
+from typing import Self, TypeAlias
+
+import orjson
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+Cell: TypeAlias = str | Text
+
+_STATUS_STYLES = {
+    "new": "blue",
+    "in_progress": "yellow",
+    "succeeded": "green",
+    "failed": "red",
+    "cancelled": "magenta",
+}
+# Wide enough that nothing is ever cut in a pipe.
+_PIPE_WIDTH = 100_000
+_UNITS = (("d", 86_400), ("h", 3_600), ("m", 60))
+
+
+def _console(*, to_stderr: bool = False) -> Console:
+    stream = sys.stderr if to_stderr else sys.stdout
+    width = None if stream.isatty() else _PIPE_WIDTH
+    return Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
+
+
+def table(
+    headings: Sequence[str],
+    rows: Iterable[Sequence[Cell]],
+    *,
+    whole: Sequence[str] = (),
+    with_headings: bool = True,
+) -> None:
+    """Print rows in columns; on a narrow terminal, the columns in `whole` are not cut."""
+    columns = list(zip(*([_text(cell) for cell in row] for row in rows), strict=True))
+    grid = Table(box=None, padding=(0, 2, 0, 0), show_header=with_headings, header_style="bold")
+    for heading, cells in zip(headings, columns or [()] * len(headings), strict=True):
+        longest = max((cell.cell_len for cell in cells), default=0)
+        grid.add_column(
+            Text(heading, no_wrap=True, overflow="ellipsis"),
+            min_width=max(longest, len(heading)) if heading in whole else None,
+        )
+    for row in zip(*columns, strict=True):
+        grid.add_row(*row)
+    console = _console()
+    with console.capture() as captured:
+        console.print(grid)
+    sys.stdout.writelines(line.rstrip() + "\n" for line in captured.get().splitlines())
+
+
+def _text(cell: Cell) -> Text:
+    """Make a cell that is cut, never wrapped."""
+    text = cell if isinstance(cell, Text) else Text(printable(cell))
+    text.no_wrap, text.overflow = True, "ellipsis"
+    return text
+
+
+def line(*cells: Cell) -> None:
+    """Print one line on standard output."""
+    text = Text(" ").join(c if isinstance(c, Text) else Text(printable(c)) for c in cells)
+    _console().print(text, soft_wrap=True)
+
+
+def note(text: str) -> None:
+    """Tell people something on standard error, out of the way of pipes."""
+    _console(to_stderr=True).print(Text(printable(text), style="dim"), soft_wrap=True)
+
+
+def json_lines(values: Iterable[object]) -> None:
+    """Print values as JSON, one a line; bytes are JSON already."""
+    for value in values:
+        text = value if isinstance(value, bytes) else orjson.dumps(value, default=str)
+        sys.stdout.write(text.decode() + "\n")
+
+
+class Standing:
+    """A line on a terminal that is replaced, for what goes on just now; nothing elsewhere."""
+
+    def __init__(self) -> None:
+        self._is_seen = sys.stderr.isatty() and sys.stdout.isatty()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.clear()
+
+    def show(self, text: str) -> None:
+        """Replace the line."""
+        if self._is_seen:
+            cut = printable(text)[: max(get_terminal_size().columns - 1, 1)]
+            sys.stderr.write(f"\r\x1b[2K{cut}")
+            sys.stderr.flush()
+
+    def clear(self) -> None:
+        """Make room for lasting lines."""
+        self.show("")
+
+
+def status(name: str, text: str | None = None) -> Text:
+    """Colour a status, or what belongs to it."""
+    return Text(printable(text or name), style=_STATUS_STYLES.get(name, ""))
+
+
+def strong(text: str) -> Text:
+    """Make a heading."""
+    return Text(printable(text), style="bold")
+
+
+def good(text: str) -> Text:
+    """Colour what is well."""
+    return Text(printable(text), style="green")
+
+
+def warning(text: str) -> Text:
+    """Colour what deserves a look."""
+    return Text(printable(text), style="yellow")
+
+
+def failure(text: str) -> Text:
+    """Colour what went wrong."""
+    return Text(printable(text), style="red")
+
+
+def json_text(value: object) -> str:
+    """Show a value as compact JSON."""
+    return orjson.dumps(value, default=str).decode()
+
+
+def source(name: str) -> Text:
+    """Dim what is only a default."""
+    return Text(name, style="dim" if name == "default" else "cyan")
+
+
+def dim(text: str) -> Text:
+    """Make text step back."""
+    return Text(printable(text), style="dim")
+
+
+def printable(text: str) -> str:
+    """Escape what could steer a terminal or break a line."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def fields(values: Mapping[str, object]) -> str:
+    """Show what has a value as ``name=value``."""
+    return "  ".join(
+        f"{name}={value if isinstance(value, str) else json_text(value)}"
+        for name, value in values.items()
+        if value not in (None, "", [], {})
+    )
+
+
+def clock_time(moment: datetime) -> str:
+    """Show a moment of today or another day in the local time zone."""
+    local = moment.astimezone()
+    text = f"{local:%H:%M:%S}.{local.microsecond // 1000:03d}"
+    return text if local.date() == _now().astimezone().date() else f"{local:%Y-%m-%d} {text}"
+
+
+def age(moment: datetime) -> str:
+    """Say how long ago a moment was, or in how long it will be."""
+    seconds = (_now() - moment).total_seconds()
+    return f"{duration(seconds)} ago" if seconds >= 0 else f"in {duration(-seconds)}"
+
+
+def elapsed(since: datetime) -> str:
+    """Say how long ago a moment was, as a duration."""
+    return duration(max((_now() - since).total_seconds(), 0))
+
+
+def duration(seconds: float) -> str:
+    """Show seconds in at most two units: ``0.02 s``, ``6.2 s``, ``3m 20s``, ``2d 4h``."""
+    if seconds < 60:  # noqa: PLR2004 - a minute
+        return f"{seconds:.2f} s" if seconds < 1 else f"{seconds:.1f} s"
+    rest = round(seconds)
+    parts: list[str] = []
+    for unit, size in (*_UNITS, ("s", 1)):
+        count, rest = divmod(rest, size)
+        if count or parts:
+            parts.append(f"{count}{unit}")
+    return " ".join(part for part in parts[:2] if not part.startswith("0"))
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)  # noqa: TID251 - a person compares with this machine's clock

@@ -1,0 +1,159 @@
+"""The commands for the system as a whole: queue, worker, stats, health."""
+
+from collections.abc import Mapping, Sequence
+
+import click
+from pydantic import BaseModel
+
+from taskmill.cli import show
+from taskmill.cli.server import json_option, open_client, url_option
+from taskmill.domain.lifecycle import Status
+from taskmill.wire.queues import QueueView
+from taskmill.wire.system import StatsView, WorkerView
+
+__all__ = ["health", "queue", "stats", "worker"]
+
+_STATUSES = tuple(Status)
+_STATUS_HEADINGS = tuple(status.value.upper() for status in _STATUSES)
+
+
+@click.group()
+def queue() -> None:
+    """List, pause and resume queues."""
+
+
+@queue.command("list")
+@url_option
+@json_option
+def queue_list(*, url: str, as_json: bool) -> None:
+    """List queues with their tasks by status."""
+    with open_client(url) as client:
+        queues = client.queues()
+    if as_json:
+        _print_json(queues)
+    elif queues:
+        headings = ("QUEUE", "STATE", *_STATUS_HEADINGS, "LONGEST WAIT")
+        show.table(headings, [_queue_row(item) for item in queues], whole=("QUEUE",))
+    else:
+        show.note("no queues yet: a queue is made by its first task")
+
+
+@queue.command()
+@click.argument("name")
+@url_option
+@json_option
+def pause(*, name: str, url: str, as_json: bool) -> None:
+    """Stop handing out a queue's tasks; running ones go on."""
+    with open_client(url) as client:
+        _print_queue(client.pause_queue(name), as_json=as_json)
+
+
+@queue.command()
+@click.argument("name")
+@url_option
+@json_option
+def resume(*, name: str, url: str, as_json: bool) -> None:
+    """Hand out a queue's tasks again."""
+    with open_client(url) as client:
+        _print_queue(client.resume_queue(name), as_json=as_json)
+
+
+@click.group()
+def worker() -> None:
+    """List workers."""
+
+
+@worker.command("list")
+@url_option
+@json_option
+def worker_list(*, url: str, as_json: bool) -> None:
+    """List workers: what they serve, and how much they run."""
+    with open_client(url) as client:
+        workers = client.workers()
+    if as_json:
+        _print_json(workers)
+    elif workers:
+        headings = ("WORKER", "STATE", "RUNNING", "SLOTS", "QUEUES", "TYPES", "STARTED", "SEEN")
+        show.table(headings, [_worker_row(item) for item in workers], whole=("WORKER", "STATE"))
+    else:
+        show.note("no workers: start one with `taskmill run worker`")
+
+
+@click.command()
+@url_option
+@json_option
+def stats(*, url: str, as_json: bool) -> None:
+    """Count tasks by queue and status, and what runs them."""
+    with open_client(url) as client:
+        found = client.stats()
+    if as_json:
+        _print_json([found])
+        return
+    rows = [(name, *_counts(counts)) for name, counts in sorted(found.by_queue.items())]
+    total = [show.strong("all"), *_counts(found.by_status)]
+    show.table(("QUEUE", *_STATUS_HEADINGS), [*rows, total], whole=("QUEUE",))
+    show.line()
+    show.line(_capacity(found))
+
+
+@click.command()
+@url_option
+@json_option
+def health(*, url: str, as_json: bool) -> int:
+    """Ask the service whether it is ready; exit status 0 if it is, else 1."""
+    with open_client(url) as client:
+        readiness = client.ready()
+    if as_json:
+        show.json_lines([{"ready": readiness.is_ready, "parts": readiness.parts}])
+    else:
+        show.line(show.good("ready") if readiness.is_ready else show.failure("not ready"))
+        for name, trouble in readiness.parts.items():
+            if trouble is not None:
+                show.line(f"  {name}: {trouble}")
+    return 0 if readiness.is_ready else 1
+
+
+def _print_json(views: Sequence[BaseModel]) -> None:
+    show.json_lines(view.model_dump_json().encode() for view in views)
+
+
+def _print_queue(changed: QueueView, *, as_json: bool) -> None:
+    if as_json:
+        _print_json([changed])
+    else:
+        show.line(changed.name, _queue_state(changed))
+
+
+def _queue_state(item: QueueView) -> show.Cell:
+    return show.warning("paused") if item.paused else show.good("open")
+
+
+def _queue_row(item: QueueView) -> tuple[show.Cell, ...]:
+    waiting = show.elapsed(item.oldest_due_at) if item.oldest_due_at else "-"
+    return (item.name, _queue_state(item), *_counts(item.counts), waiting)
+
+
+def _worker_row(item: WorkerView) -> tuple[show.Cell, ...]:
+    state = show.good(item.state) if item.state == "alive" else show.dim(item.state)
+    return (
+        item.name,
+        state,
+        str(item.running),
+        str(item.slots),
+        ",".join(item.queues) or "all",
+        ",".join(item.types),
+        show.age(item.started_at),
+        show.age(item.renewed_at),
+    )
+
+
+def _counts(counts: Mapping[Status, int]) -> list[show.Cell]:
+    return [
+        show.status(status, f"{counts[status]:,}") if counts.get(status) else show.dim("0")
+        for status in _STATUSES
+    ]
+
+
+def _capacity(found: StatsView) -> str:
+    workers = f"{found.workers_alive} worker{'' if found.workers_alive == 1 else 's'}"
+    return f"{found.total:,} tasks; {workers}, {found.running:,} of {found.slots:,} slots in use"

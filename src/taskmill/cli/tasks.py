@@ -1,0 +1,292 @@
+"""The commands for tasks: create, list, show, watch, cancel, retry."""
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import click
+
+from taskmill.cli import show
+from taskmill.cli.history import history_lines, task_lines
+from taskmill.cli.server import json_option, open_client, url_option
+from taskmill.cli.watching import follow, follow_as_json
+from taskmill.client.calls import Filters, TaskFields
+from taskmill.client.errors import NotAccepted
+from taskmill.domain.lifecycle import Status
+from taskmill.wire.tasks import TaskView
+
+__all__ = ["task"]
+
+_LARGEST_PAGE = 500
+
+_CREATE_EPILOG = """\b
+Examples:
+  taskmill task create first
+  taskmill task create report --payload '{"delay_s": 2}' --label team=finance --wait
+  taskmill task create nightly --queue reports --run-at 2030-01-31T02:00 --max-attempts 3
+"""
+_LIST_EPILOG = """\b
+Examples:
+  taskmill task list --status failed --status cancelled --queue reports
+  taskmill task list --label team=finance --created-after 2030-01-31
+  taskmill task list --all --json | jq -r .id
+"""
+
+
+class _Payload(click.ParamType[dict[str, Any]]):
+    """A JSON object, or the file that has it."""
+
+    name = "JSON|@FILE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - click's signature
+        try:
+            text = _file_text(value[1:]) if value.startswith("@") else value
+            payload = json.loads(text)
+        except OSError as error:
+            self.fail(f"{value[1:]} can't be read: {error.strerror}", param, ctx)
+        except ValueError as error:
+            self.fail(f"this is not JSON: {error}", param, ctx)
+        if not isinstance(payload, dict):
+            self.fail('expected a JSON object, such as {"delay_s": 1}', param, ctx)
+        return payload
+
+
+class _Moment(click.ParamType[datetime]):
+    """A date and time; without a zone, of the local one."""
+
+    name = "TIME"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - click's signature
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail("expected a time such as 2030-01-31T09:00 or 2030-01-31T09:00Z", param, ctx)
+        return moment if moment.tzinfo else moment.astimezone()
+
+
+class _Label(click.ParamType[tuple[str, str]]):
+    """A ``key=value``."""
+
+    name = "KEY=VALUE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - click's signature
+        key, separator, text = value.partition("=")
+        if not separator or not key:
+            self.fail("expected key=value", param, ctx)
+        return (key, text)
+
+
+@click.group()
+def task() -> None:
+    """Create tasks, and see what became of them.
+
+    A task is new, then in_progress, then succeeded or failed; or it is cancelled.
+    """
+
+
+@task.command(epilog=_CREATE_EPILOG)
+@click.argument("name")
+@click.option("--type", "type_", metavar="TYPE", help="Which handler runs it.  [default: emulate]")
+@click.option("--payload", type=_Payload(), help="What the handler gets; @- reads standard input.")
+@click.option("--queue", metavar="QUEUE", help="Made on first use.  [default: default]")
+@click.option(
+    "--priority", type=click.IntRange(0, 9), metavar="0-9", help="9 is most urgent.  [default: 4]"
+)
+@click.option("--description", metavar="TEXT", help="More for people to read.")
+@click.option("--delay-s", type=float, metavar="S", help="Seconds to wait before it may run.")
+@click.option("--run-at", type=_Moment(), help="Not before this time.")
+@click.option("--max-attempts", type=int, metavar="N", help="Tries in all.  [default: 1]")
+@click.option("--timeout-s", type=float, metavar="S", help="A try that runs longer has failed.")
+@click.option("--label", "labels", type=_Label(), multiple=True, help="May be given several times.")
+@click.option(
+    "--idempotency-key", metavar="KEY", help="The same key again gives the same task again."
+)
+@click.option("--wait", is_flag=True, help="Follow it to its end; exit status as of watch.")
+@url_option
+@json_option
+def create(
+    *,
+    name: str,
+    type_: str | None,
+    labels: tuple[tuple[str, str], ...],
+    wait: bool,
+    url: str,
+    as_json: bool,
+    **given: Any,  # noqa: ANN401 - the other fields of a task, checked by the service
+) -> int:
+    """Create a task called NAME and print its id."""
+    fields: TaskFields = _given(type=type_, labels=dict(labels) or None, **given)  # type: ignore[assignment]  # names are the options above
+    with open_client(url) as client:
+        created = client.create(name, **fields)
+        if wait:
+            if as_json:
+                return follow_as_json(client, created.id, only_end=True)
+            show.line(str(created.id))
+            return follow(client, created.id)
+    if as_json:
+        show.json_lines([created.model_dump_json().encode()])
+    else:
+        show.line(str(created.id))
+        show.note(f"{created.status}; follow it with: taskmill task watch {created.id}")
+    return 0
+
+
+@task.command("list", epilog=_LIST_EPILOG)
+@click.option(
+    "--status",
+    type=click.Choice([status.value for status in Status]),
+    multiple=True,
+    help="May be given several times.",
+)
+@click.option("--queue", metavar="QUEUE", help="Of this queue.")
+@click.option("--type", "type_", metavar="TYPE", help="Of this type.")
+@click.option("--label", "labels", type=_Label(), multiple=True, help="With this label.")
+@click.option("--name", metavar="TEXT", help="Whose name has this text in it.")
+@click.option("--created-after", type=_Moment(), help="Created at this time or later.")
+@click.option("--created-before", type=_Moment(), help="Created before this time.")
+@click.option(
+    "--order", type=click.Choice(["desc", "asc"]), help="asc is oldest first.  [default: desc]"
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=50,
+    show_default=True,
+    metavar="N",
+    help="How many at most.",
+)
+@click.option("--all", "show_all", is_flag=True, help="All of them; ends the limit.")
+@url_option
+@json_option
+def list_(
+    *,
+    type_: str | None,
+    labels: tuple[tuple[str, str], ...],
+    limit: int,
+    show_all: bool,
+    url: str,
+    as_json: bool,
+    **given: Any,  # noqa: ANN401 - the other filters, checked by the service
+) -> None:
+    """List tasks, newest first. With --json, one task a line."""
+    texts = [f"{key}={value}" for key, value in labels]
+    filters: Filters = _given(type=type_, label=texts or None, **given)  # type: ignore[assignment]  # names are the options above
+    filters["limit"] = _LARGEST_PAGE if show_all else min(limit, _LARGEST_PAGE)
+    with open_client(url) as client:
+        tasks = islice(client.list(**filters), None if show_all else limit)
+        if as_json:
+            show.json_lines(item.model_dump_json().encode() for item in tasks)
+        else:
+            _print_tables(tasks)
+
+
+@task.command("show")
+@click.argument("task_id", metavar="ID")
+@url_option
+@json_option
+def show_(*, task_id: str, url: str, as_json: bool) -> None:
+    """Show a task and its history.
+
+    With --json, the task as one object with its history in "events".
+    """
+    with open_client(url) as client:
+        found = client.get(task_id)
+        events = client.events(task_id)
+    if as_json:
+        history = [event.model_dump(mode="json") for event in events]
+        show.json_lines([{**found.model_dump(mode="json"), "events": history}])
+        return
+    for cells in (*task_lines(found), *history_lines(events)):
+        show.line(*cells)
+
+
+@task.command()
+@click.argument("task_id", metavar="ID")
+@url_option
+@json_option
+def watch(*, task_id: str, url: str, as_json: bool) -> int:
+    """Follow a task until it has ended. With --json, the task at each change, one a line.
+
+    Exit status: 0 succeeded, 1 failed, 3 cancelled, 130 interrupted (the task goes on).
+    """
+    with open_client(url) as client:
+        if as_json:
+            return follow_as_json(client, task_id, only_end=False)
+        return follow(client, task_id)
+
+
+@task.command()
+@click.argument("task_ids", metavar="ID...", nargs=-1, required=True)
+@url_option
+@json_option
+def cancel(*, task_ids: tuple[str, ...], url: str, as_json: bool) -> int:
+    """Cancel tasks: waiting ones at once, running ones when they end."""
+    with open_client(url) as client:
+        return _for_each(task_ids, client.cancel, as_json=as_json)
+
+
+@task.command()
+@click.argument("task_ids", metavar="ID...", nargs=-1, required=True)
+@url_option
+@json_option
+def retry(*, task_ids: tuple[str, ...], url: str, as_json: bool) -> int:
+    """Run ended tasks again, with all their attempts."""
+    with open_client(url) as client:
+        return _for_each(task_ids, client.retry, as_json=as_json)
+
+
+def _for_each(task_ids: Iterable[str], action: Callable[[str], TaskView], *, as_json: bool) -> int:
+    """Do it to each; a refusal is told and does not stop the others."""
+    exit_status = 0
+    for task_id in task_ids:
+        try:
+            changed = action(task_id)
+        except NotAccepted as error:
+            click.echo(f"Error: {task_id}: {error}", err=True)
+            exit_status = 1
+            continue
+        if as_json:
+            show.json_lines([changed.model_dump_json().encode()])
+        else:
+            asked = changed.cancel_requested and changed.status is Status.IN_PROGRESS
+            word = (
+                show.dim("it runs, and was asked to stop") if asked else show.status(changed.status)
+            )
+            show.line(str(changed.id), word)
+    return exit_status
+
+
+def _given(**options: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever options give
+    """Leave out what was not given, so that the service's defaults hold."""
+    return {name: value for name, value in options.items() if value not in (None, (), [])}
+
+
+def _file_text(path: str) -> str:
+    return sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
+
+
+def _print_tables(tasks: Iterator[TaskView]) -> None:
+    """Print page by page, so that a long list starts at once and is never held whole."""
+    headings = ("ID", "STATUS", "NAME", "QUEUE", "TYPE", "ATTEMPT", "CREATED")
+    is_first = True
+    while rows := [_row(item) for item in islice(tasks, _LARGEST_PAGE)]:
+        show.table(headings, rows, whole=("ID", "STATUS", "CREATED"), with_headings=is_first)
+        is_first = False
+    if is_first:
+        show.note("no tasks")
+
+
+def _row(item: TaskView) -> tuple[show.Cell, ...]:
+    return (
+        str(item.id),
+        show.status(item.status),
+        item.name,
+        item.queue,
+        item.type,
+        f"{item.attempt}/{item.max_attempts}",
+        show.age(item.created_at),
+    )
