@@ -1,9 +1,14 @@
 """The shapes of a queue and of a change to it."""
 
+from collections.abc import Iterable
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from taskmill.domain.lifecycle import Status
-from taskmill.wire.fields import Flag, Timestamp
+from taskmill.domain.system import QueueState
+from taskmill.wire.answers import answer_json
+from taskmill.wire.fields import Flag, Timestamp, format_timestamp
+from taskmill.wire.system import every_status
 from taskmill.wire.violations import validated
 
 
@@ -46,3 +51,25 @@ def to_queue_change(body: object) -> QueueChange:
         InvalidInput: It is not one.
     """
     return validated(QueueChange, body)
+
+
+def queue_json(queue: QueueState) -> bytes:
+    """Return a queue as a `QueueView` in JSON."""
+    return answer_json(_shown(queue))
+
+
+def queues_json(queues: Iterable[QueueState]) -> bytes:
+    """Return queues as a `QueueList` in JSON."""
+    return answer_json({"items": [_shown(queue) for queue in queues]})
+
+
+def _shown(queue: QueueState) -> dict[str, object]:
+    paused_at, due_at = queue.paused_at, queue.oldest_due_at
+    return {
+        "name": queue.name,
+        "paused": paused_at is not None,
+        "paused_at": None if paused_at is None else format_timestamp(paused_at),
+        "created_at": format_timestamp(queue.created_at),
+        "counts": every_status(queue.counts),
+        "oldest_due_at": None if due_at is None else format_timestamp(due_at),
+    }

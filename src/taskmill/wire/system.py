@@ -1,12 +1,18 @@
-"""The shapes of what the system tells of itself: a task's history, workers and counts."""
+"""The shapes of what the system tells of itself: a task's history, workers and counts.
 
-from enum import StrEnum
+The models are for the OpenAPI document and the client; the bytes are written by hand, and tested
+with the models.
+"""
+
+from collections.abc import Iterable
 from uuid import UUID
 
 from pydantic import BaseModel, Field
 
 from taskmill.domain.lifecycle import Happening, Reason, Status
-from taskmill.wire.fields import Timestamp
+from taskmill.domain.system import Counts, Liveness, Stats, TaskEvent, WorkerState
+from taskmill.wire.answers import Fragment, answer_json
+from taskmill.wire.fields import Timestamp, format_timestamp
 from taskmill.wire.tasks import TaskError
 
 
@@ -25,7 +31,7 @@ class EventView(BaseModel):
     worker: str | None
     reason: Reason | None
     error: TaskError | None
-    run_at: Timestamp | None = Field(description="when the task is due next, if it waits")
+    run_at: Timestamp = Field(description="when the task was, or is next, due")
 
 
 class EventList(BaseModel):
@@ -34,27 +40,21 @@ class EventList(BaseModel):
     items: list[EventView]
 
 
-class WorkerState(StrEnum):
-    """Whether a worker's lease holds."""
-
-    ALIVE = "alive"
-    EXPIRED = "expired"
-    CLOSED = "closed"
-
-
 class WorkerView(BaseModel):
     """A worker process and its lease."""
 
     id: UUID = Field(description="the id of its lease")
     name: str
     queues: list[str] = Field(description="the queues that it serves; empty is every queue")
-    types: list[str] = Field(description="the types that it has handlers for")
+    types: list[str] = Field(description="the types that it runs; * is every type")
     slots: int
     running: int
     started_at: Timestamp
     renewed_at: Timestamp
     expires_at: Timestamp
-    state: WorkerState
+    closed_at: Timestamp | None
+    close_reason: str | None
+    state: Liveness = Field(description="whether its lease holds")
 
 
 class WorkerList(BaseModel):
@@ -72,3 +72,71 @@ class StatsView(BaseModel):
     workers_alive: int
     slots: int = Field(description="tasks that the live workers can run at once")
     running: int = Field(description="tasks that they run now")
+
+
+def events_json(events: Iterable[TaskEvent]) -> bytes:
+    """Return a history as an `EventList` in JSON."""
+    return answer_json({"items": [_event(event) for event in events]})
+
+
+def workers_json(workers: Iterable[WorkerState]) -> bytes:
+    """Return workers as a `WorkerList` in JSON."""
+    return answer_json({"items": [_worker(worker) for worker in workers]})
+
+
+def stats_json(stats: Stats) -> bytes:
+    """Return the numbers as a `StatsView` in JSON."""
+    by_queue = {name: every_status(counts) for name, counts in stats.queues.items()}
+    by_status = {
+        status: sum(counts[status] for counts in by_queue.values()) for status in map(str, Status)
+    }
+    return answer_json(
+        {
+            "total": sum(by_status.values()),
+            "by_status": by_status,
+            "by_queue": by_queue,
+            "workers_alive": stats.workers_alive,
+            "slots": stats.slots,
+            "running": stats.running,
+        }
+    )
+
+
+def every_status(counts: Counts) -> dict[str, int]:
+    """Return the counts with a number for each status, in the order of a task's life."""
+    return {str(status): counts.get(status, 0) for status in Status}
+
+
+def _event(event: TaskEvent) -> dict[str, object]:
+    return {
+        "task_id": event.task_id,
+        "version": event.version,
+        "at": format_timestamp(event.at),
+        "event": event.happening,
+        "status": event.status,
+        "run": event.run,
+        "attempt": event.attempt,
+        "losses": event.losses,
+        "claim_no": event.claim_no,
+        "worker": event.worker,
+        "reason": event.reason,
+        "error": None if event.error is None else Fragment(event.error),
+        "run_at": format_timestamp(event.run_at),
+    }
+
+
+def _worker(worker: WorkerState) -> dict[str, object]:
+    return {
+        "id": worker.id,
+        "name": worker.name,
+        "queues": worker.queues,
+        "types": worker.types,
+        "slots": worker.slots,
+        "running": worker.running,
+        "started_at": format_timestamp(worker.started_at),
+        "renewed_at": format_timestamp(worker.renewed_at),
+        "expires_at": format_timestamp(worker.expires_at),
+        "closed_at": None if worker.closed_at is None else format_timestamp(worker.closed_at),
+        "close_reason": worker.close_reason,
+        "state": worker.state,
+    }

@@ -232,7 +232,7 @@ class TaskView(BaseModel):
     version: int = Field(description="1, and 1 more for each change")
 
 
-class TaskPage(BaseModel):
+class TaskList(BaseModel):
     """Tasks of one page of a listing."""
 
     items: list[TaskView]
@@ -255,7 +255,7 @@ def tasks_page_json(
     next_cursor: str | None,
     total_at_least: int | None = None,
 ) -> bytes:
-    """Return a page as a `TaskPage` in JSON; `total_at_least` is shown when there is no total."""
+    """Return a page as a `TaskList` in JSON; `total_at_least` is shown when there is no total."""
     page: dict[str, object] = {"items": [_shown(task) for task in tasks], "total": total}
     if total is None:
         page["total_at_least"] = total_at_least
