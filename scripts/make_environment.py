@@ -206,5 +206,7 @@ if __name__ == "__main__":
         main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])
     except CannotMakeError as problem:
         sys.exit(f"taskmill: {problem}")
+    except KeyboardInterrupt:
+        sys.exit("taskmill: stopped; the next start begins anew")
     except PermissionError as problem:
         sys.exit(f"taskmill: cannot write {problem.filename}. Use a clone that belongs to you.")
