@@ -29,10 +29,6 @@ class CannotMakeError(Exception):
     """The environment cannot be made; the message says what to do."""
 
 
-class StepFailedError(Exception):
-    """A command of one way to do it failed; its output is in the message."""
-
-
 def main(folder: Path, lock: Path, wanted: str) -> None:
     """Make `folder` from `lock` unless another call has just done so."""
     with (folder.parent / f"{folder.name}.lock").open("w") as guard:
@@ -80,20 +76,20 @@ def is_fresh(folder: Path, complete: Path, stamp: str) -> bool:
 def make(folder: Path, lock: Path) -> None:
     """Make the environment by the first way that works."""
     failures = []
-    for name, commands in ways(folder, lock):
+    for name, make_venv, install in ways(folder, lock):
         remove(folder)
         say(f"installing with {name}")
-        try:
-            for command in commands:
-                run(command)
-        except StepFailedError as error:
-            failures.append(f"with {name}: {error}")
-        else:
+        failure = run(make_venv)
+        can_install = failure is None
+        failure = failure or run(install)
+        if failure is None:
             return
-    if failures:
-        raise CannotMakeError("\n".join(failures))
+        failures.append(f"with {name}: {failure}")
+        if can_install and name != "uv":
+            break  # pip works and could not install it: another pip would not do better
     raise CannotMakeError(
-        f"{BASE_PYTHON} has no pip, and none was found elsewhere. Install it (Debian: apt-get "
+        "\n".join(failures)
+        or f"{BASE_PYTHON} has no pip, and none was found elsewhere. Install it (Debian: apt-get "
         "install python3-venv; others: python3-pip, or uv), then start again."
     )
 
@@ -109,8 +105,8 @@ def remove(folder: Path) -> None:
         ) from error
 
 
-def ways(folder: Path, lock: Path) -> Iterator[tuple[str, list[list[str]]]]:
-    """The ways that this system offers, best first: a name and the commands."""
+def ways(folder: Path, lock: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+    """The ways that this system offers, best first: a name, and the two commands."""
     python = str(folder / "bin" / "python")
     install = ["install", "--require-hashes", "--requirement", str(lock)]
     from_pip = [*install, "--disable-pip-version-check", "--no-input", "--progress-bar=off"]
@@ -119,16 +115,16 @@ def ways(folder: Path, lock: Path) -> Iterator[tuple[str, list[list[str]]]]:
     uv = shutil.which("uv")
     if uv and works([uv, "--version"]):
         venv = [uv, "venv", "--no-project", "--python", BASE_PYTHON, str(folder)]
-        yield "uv", [venv, [uv, "pip", *install, "--python", python]]
+        yield "uv", venv, [uv, "pip", *install, "--python", python]
     if works([BASE_PYTHON, "-c", "import ensurepip; ensurepip.version()"]):
         venv = [BASE_PYTHON, "-m", "venv", str(folder)]
-        yield "venv and pip", [venv, [python, "-m", "pip", *from_pip]]
+        yield "venv and pip", venv, [python, "-m", "pip", *from_pip]
     for other in [BASE_PYTHON, *OTHER_PYTHONS]:
         if works([other, "-m", "pip", "--python", BASE_PYTHON, "--version"]):
-            yield f"the pip of {other}", [bare, [other, "-m", "pip", "--python", python, *from_pip]]
+            yield f"the pip of {other}", bare, [other, "-m", "pip", "--python", python, *from_pip]
     with tempfile.TemporaryDirectory(prefix="taskmill-pip-") as unpacked:
         for wheel in pip_wheels(Path(unpacked)):
-            yield f"{wheel.name}", [bare, [python, f"{wheel}/pip", *from_pip]]
+            yield wheel.name, bare, [python, f"{wheel}/pip", *from_pip]
 
 
 def pip_wheels(unpacked: Path) -> Iterator[Path]:
@@ -136,15 +132,17 @@ def pip_wheels(unpacked: Path) -> Iterator[Path]:
     yield from Path("/").glob(PIP_WHEELS)
     if shutil.which("apt-get") and shutil.which("dpkg"):
         say("no pip here; fetching Debian's python3-pip-whl into a temporary folder")
-        try:
-            fetch_debian_package("python3-pip-whl", unpacked)
-        except StepFailedError as error:
-            say(f"that failed: {error}")
+        failure = fetch_debian_package("python3-pip-whl", unpacked)
+        if failure:
+            say(f"that failed: {failure}")
         yield from unpacked.glob(PIP_WHEELS)
 
 
-def fetch_debian_package(name: str, unpacked: Path) -> None:
-    """Download and unpack a package with apt's state in `unpacked`; the system stays as it is."""
+def fetch_debian_package(name: str, unpacked: Path) -> str | None:
+    """Download and unpack a package with apt's state in `unpacked`; return what failed.
+
+    The system stays as it is, and nobody has to be root.
+    """
     (unpacked / "lists" / "partial").mkdir(parents=True)
     (unpacked / "cache" / "archives" / "partial").mkdir(parents=True)
     options = {
@@ -154,10 +152,12 @@ def fetch_debian_package(name: str, unpacked: Path) -> None:
         "APT::Sandbox::User": pwd.getpwuid(os.geteuid()).pw_name,
     }
     apt = ["apt-get", "-qq", *(f"-o{key}={value}" for key, value in options.items())]
-    run([*apt, "update"])
-    run([*apt, "download", name], cwd=unpacked)
-    for package in unpacked.glob("*.deb"):
-        run(["dpkg", "-x", str(package), str(unpacked)])
+    unpack = ["sh", "-c", 'dpkg -x "$1"*.deb .', "-", name]
+    return (
+        run([*apt, "update"], cwd=unpacked)
+        or run([*apt, "download", name], cwd=unpacked)
+        or run(unpack, cwd=unpacked)
+    )
 
 
 def works(command: list[str]) -> bool:
@@ -170,8 +170,8 @@ def works(command: list[str]) -> bool:
         return False
 
 
-def run(command: list[str], *, cwd: Path = ROOT) -> None:
-    """Run a command; its output is shown only when it fails."""
+def run(command: list[str], *, cwd: Path = ROOT) -> str | None:
+    """Run a command; return None, or when it fails the command and the end of what it said."""
     done = subprocess.run(
         command,
         stdin=subprocess.DEVNULL,
@@ -182,9 +182,10 @@ def run(command: list[str], *, cwd: Path = ROOT) -> None:
         cwd=cwd,
         check=False,
     )
-    if done.returncode != 0:
-        said = "\n".join(done.stdout.strip().splitlines()[-15:])
-        raise StepFailedError(f"{shlex.join(command)}\n{said}")
+    if done.returncode == 0:
+        return None
+    said = "\n".join(done.stdout.strip().splitlines()[-15:])
+    return f"{shlex.join(command)}\n{said}"
 
 
 def clean() -> dict[str, str]:
@@ -205,5 +206,7 @@ if __name__ == "__main__":
         main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])
     except CannotMakeError as problem:
         sys.exit(f"taskmill: {problem}")
+    except KeyboardInterrupt:
+        sys.exit("taskmill: stopped; the next start begins anew")
     except PermissionError as problem:
         sys.exit(f"taskmill: cannot write {problem.filename}. Use a clone that belongs to you.")

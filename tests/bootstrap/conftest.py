@@ -6,10 +6,12 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+NOTHING: Mapping[str, str] = MappingProxyType({})
 STAND_IN = "import sys\nprint(sys.argv[1:], sys.version_info[:2])\n"
 
 
@@ -21,7 +23,7 @@ class Checkout:
     env: Mapping[str, str] = field(default_factory=dict)
 
     def call(
-        self, *command: str | Path, check: bool = True, **env: str
+        self, *command: str | Path, check: bool = True, env: Mapping[str, str] = NOTHING
     ) -> subprocess.CompletedProcess[str]:
         """Run a command in the parent folder and return what it printed."""
         done = subprocess.run(  # noqa: S603 - our own scripts
@@ -39,7 +41,7 @@ class Checkout:
 
     def taskmill(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
         """Run the bootstrap, which has to succeed."""
-        return self.call(self.path / "taskmill", *arguments, **env)
+        return self.call(self.path / "taskmill", *arguments, env=env)
 
 
 def plain_environment() -> dict[str, str]:
@@ -64,7 +66,7 @@ def cloned(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
 
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Checkout]:
-    """The scripts of the repository with nothing to install and a program that tells its arguments."""
+    """The repository's scripts, with nothing to install and a program that tells its arguments."""
     path = tmp_path / "task mill"
     shutil.copytree(ROOT / "scripts", path / "scripts")
     shutil.copy(ROOT / "taskmill", path)

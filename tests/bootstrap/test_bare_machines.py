@@ -1,9 +1,10 @@
 """`./taskmill` on machines that lack something, for root and for an ordinary user.
 
-A machine without pip is made by a private mount namespace in which Debian's pip and ensurepip are hidden.
+A machine without pip is made by a private mount namespace that hides Debian's pip and ensurepip.
 """
 
 import os
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -29,7 +30,8 @@ hide() {
     [ -d "$1" ] || return 0
     layer=$scratch/$(echo "$1" | tr / _); folder=$1; shift
     mkdir "$layer" "$layer/upper" "$layer/work"
-    mount -t overlay overlay -o "lowerdir=$folder,upperdir=$layer/upper,workdir=$layer/work" "$folder"
+    layers=lowerdir=$folder,upperdir=$layer/upper,workdir=$layer/work
+    mount -t overlay overlay -o "$layers" "$folder"
     for name; do rm -rf "$folder"/$name; done
 }
 for python in /usr/lib/python3.*; do hide "$python" ensurepip; done
@@ -43,17 +45,14 @@ NO_APT = "hide /usr/bin apt-get\n"
 
 @pytest.fixture
 def checkout() -> Iterator[Checkout]:
-    """A copy without a past in a folder that everyone can enter, owned by the caller of the test."""
+    """A copy without a past, in a folder that everyone can enter."""
     with tempfile.TemporaryDirectory(prefix="taskmill bare ") as name:
         Path(name).chmod(0o755)
         path = Path(name) / "task mill"
         path.mkdir()
-        files = subprocess.run(  # the files of a clone, without its .git
-            ["git", "-C", ROOT, "archive", "HEAD"],  # noqa: S607 - as in the clone
-            check=True,
-            capture_output=True,
-        ).stdout
-        subprocess.run(["tar", "-x", "-C", path], input=files, check=True)  # noqa: S607 - a plain tool
+        pack = shlex.join(["git", "-C", str(ROOT), "archive", "HEAD"])
+        unpack = shlex.join(["tar", "-x", "-C", str(path)])
+        subprocess.run(["sh", "-c", f"{pack} | {unpack}"], check=True)  # noqa: S603, S607 - our words
         yield Checkout(path=path, env={**SYSTEM, "HOME": name})
 
 

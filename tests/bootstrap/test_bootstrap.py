@@ -11,9 +11,9 @@ from tests.bootstrap.conftest import Checkout, plain_environment
 STARTED = f"['one', 'two words'] ({sys.version_info[0]}, "
 
 
-def started(small: Checkout, **env: str) -> str:
+def started(small: Checkout) -> str:
     """Start the program, and return what the bootstrap said about its work."""
-    done = small.taskmill("one", "two words", **env)
+    done = small.taskmill("one", "two words")
     assert done.stdout.startswith(STARTED)
     return done.stderr
 
@@ -35,7 +35,7 @@ def test_it_starts_through_links_and_from_anywhere(small: Checkout, tmp_path: Pa
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "first").symlink_to("../task mill/taskmill")
     (tmp_path / "second").symlink_to(tmp_path / "bin" / "first")
-    done = small.call(tmp_path / "second", "one", "two words", CDPATH="/")
+    done = small.call(tmp_path / "second", "one", "two words", env={"CDPATH": "/"})
     assert done.stdout.startswith(STARTED)
     assert done.stderr == ""
 
@@ -107,7 +107,7 @@ def test_a_wanted_python_is_used_and_not_handed_on(small: Checkout) -> None:
 
 @pytest.mark.parametrize("wanted", ["true", "/nonexistent/python"])
 def test_a_wanted_python_that_is_none_is_refused(small: Checkout, wanted: str) -> None:
-    done = small.call(small.path / "taskmill", check=False, TASKMILL_PYTHON=wanted)
+    done = small.call(small.path / "taskmill", check=False, env={"TASKMILL_PYTHON": wanted})
     assert done.returncode != 0
     assert f"'{wanted}', which is not a Python 3.11 or newer" in done.stderr
 
