@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import asyncpg
+from pydantic import SecretStr
 
 from taskmill import composition
 from taskmill.domain.errors import ConfigurationError
@@ -34,7 +35,7 @@ def up(settings: Settings, *, workers: int, ready_file: Path | None) -> int:
     with ExitStack() as stack:
         url, place = _database(settings, stack)
         _bring_up_to_date(url)
-        own = settings.model_copy(update={"database_url": type(settings.database_url)(url)})
+        own = settings.model_copy(update={"database_url": SecretStr(url)})
         return composition.run_roles(
             own,
             ["maintenance", "api"],
