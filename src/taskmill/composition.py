@@ -31,7 +31,7 @@ from taskmill.operations.service import TaskService
 from taskmill.operations.system import readiness
 from taskmill.runtime.clock import SystemClock
 from taskmill.runtime.ids import IdFactory
-from taskmill.runtime.periodic import Periodic
+from taskmill.runtime.periodic import Periodic, pause
 from taskmill.runtime.services import Service, run_services
 from taskmill.runtime.signals import stop_on_signal
 from taskmill.settings import Settings
@@ -107,7 +107,7 @@ async def _run(
 ) -> None:
     with stop_on_signal() as stop:
         async with AsyncExitStack() as stack:
-            process = await Process.start(settings, stack)
+            process = await Process.start(settings, stack, stop)
             # Stopped from the last to the first: the doors close, then workers drain.
             services: list[Service] = []
             if "maintenance" in roles:
@@ -141,21 +141,23 @@ class Process:
         self.server: ApiServer | None = None
 
     @classmethod
-    async def start(cls, settings: Settings, stack: AsyncExitStack) -> "Process":
+    async def start(
+        cls, settings: Settings, stack: AsyncExitStack, stop: asyncio.Event
+    ) -> "Process":
         """Wait for the database, check its schema, set the clock by it and make partitions.
 
         Raises:
             ConfigurationError: the schema is not the one that this program needs.
-            Unavailable: the database did not answer in time.
+            Unavailable: the database did not answer in time, or before `stop`.
         """
         process = cls(settings)
         stack.push_async_callback(process.database.close)
-        await process._await_schema()
+        await process._await_schema(stop)
         moment = await process.database.anchor(process.clock)
         await partitions.ensure(process.database, moment)
         return process
 
-    async def _await_schema(self) -> None:
+    async def _await_schema(self, stop: asyncio.Event) -> None:
         give_up_at = self.clock.monotonic() + _WAIT_FOR_DATABASE_S
         while True:
             state = await readiness(self.database)
@@ -163,12 +165,12 @@ class Process:
                 return
             if trouble := state.parts["schema"]:
                 raise ConfigurationError(trouble)
-            if self.clock.monotonic() > give_up_at:
+            if stop.is_set() or self.clock.monotonic() > give_up_at:
                 raise Unavailable(
                     _WAIT_FOR_DATABASE_S, f"after {_WAIT_FOR_DATABASE_S:g} s the database"
                 )
             log.warning("database.awaited", trouble=state.parts["database"])
-            await asyncio.sleep(1)
+            await pause(stop, 1)
 
     async def api(self, stack: AsyncExitStack) -> list[Service]:
         """Return the services of the API role."""

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from taskmill.domain.errors import Unavailable
+from taskmill.domain.errors import TaskmillError, Unavailable
 from taskmill.observability.logs import get_logger
 from taskmill.runtime.clock import SystemClock
 from taskmill.settings import DatabaseSettings
@@ -82,9 +82,11 @@ class Database:
             assert driver is not None  # noqa: S101 - a lent connection has one
             try:
                 yield driver
-            except BaseException:
-                # Whatever state it is in, the next user gets a fresh one.
-                lent.invalidate()
+            except BaseException as error:
+                if _is_clean(driver, error):
+                    lent.close()
+                else:
+                    lent.invalidate()
                 raise
             lent.close()
 
@@ -152,6 +154,12 @@ class Database:
             json_deserializer=str,
             pool_reset_on_return=None if server_settings is _HOT else "rollback",
         )
+
+
+def _is_clean(connection: Connection, error: BaseException) -> bool:
+    """Tell whether the next user may have this connection: PostgreSQL, or we, said no in good order."""
+    said_no = isinstance(error, (asyncpg.PostgresError, TaskmillError))
+    return said_no and not connection.is_closed() and not connection.is_in_transaction()
 
 
 class _outages_translated:  # noqa: N801 - reads as a statement: `with _outages_translated():`

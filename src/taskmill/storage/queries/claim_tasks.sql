@@ -12,8 +12,7 @@ WITH held AS MATERIALIZED (
 ),
 picked AS MATERIALIZED (
     SELECT waiting.place
-    FROM held
-    CROSS JOIN unnest(
+    FROM unnest(
         $4::text[], $5::text[], $6::smallint[], $7::timestamptz[], $8::uuid[]
     ) AS lane (queue, type, priority, from_run_at, from_task_id)
     CROSS JOIN LATERAL (
@@ -29,9 +28,10 @@ picked AS MATERIALIZED (
         LIMIT $3
         FOR UPDATE SKIP LOCKED
     ) AS waiting
-    WHERE NOT EXISTS (
-        SELECT FROM taskmill.queue WHERE name = lane.queue AND paused_at IS NOT NULL
-    )
+    WHERE EXISTS (SELECT FROM held)
+        AND NOT EXISTS (
+            SELECT FROM taskmill.queue WHERE name = lane.queue AND paused_at IS NOT NULL
+        )
     LIMIT $3
 ),
 taken AS (
