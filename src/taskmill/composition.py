@@ -36,7 +36,7 @@ from taskmill.runtime.services import Service, run_services
 from taskmill.runtime.signals import stop_on_signal
 from taskmill.settings import Settings
 from taskmill.storage import counts, partitions
-from taskmill.storage.database import Database
+from taskmill.storage.database import RETRY_AFTER_S, Database
 from taskmill.storage.doorbell import Doorbell, DoorbellListener
 from taskmill.storage.leases import WorkerCard
 from taskmill.transports.postgres import PostgresTransport
@@ -166,9 +166,7 @@ class Process:
             if trouble := state.parts["schema"]:
                 raise ConfigurationError(trouble)
             if stop.is_set() or self.clock.monotonic() > give_up_at:
-                raise Unavailable(
-                    _WAIT_FOR_DATABASE_S, f"after {_WAIT_FOR_DATABASE_S:g} s the database"
-                )
+                raise Unavailable(RETRY_AFTER_S, "the database")
             log.warning("database.awaited", trouble=state.parts["database"])
             await pause(stop, 1)
 

@@ -3,7 +3,8 @@
 -- then the transition that `domain.lifecycle.decide` chose, once as it is and, in $6 and $7, as it is when a
 -- cancel was asked meanwhile. $14 text: the worker that ends them.
 -- Locks in order: task (sorted ids given), dispatch (own new rows), event, count.
--- Relies on: task's primary key. Returns the claims that were ended; a missing one belongs to somebody else.
+-- Relies on: task's primary key, once per row of the input; `IS TRUE` hides the status from the planner, which
+-- would rather read every running task by task_status_id for each of them. Returns the claims that were ended; a missing one belongs to somebody else.
 WITH input AS MATERIALIZED (
     SELECT *
     FROM unnest(
@@ -36,7 +37,7 @@ ended AS (
         version = t.version + 1
     FROM input AS i
     WHERE t.id = i.id
-        AND t.status = 'in_progress'
+        AND (t.status = 'in_progress') IS TRUE
         AND t.lease_id = i.lease_id
         AND t.claim_no = i.claim_no
     RETURNING
