@@ -12,12 +12,11 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import orjson
 import uvloop
 
-from taskmill.api.app import create_app
-from taskmill.api.server import ApiServer
 from taskmill.domain.errors import ConfigurationError, TaskmillError, Unavailable
 from taskmill.domain.retry import RetryPolicy
 from taskmill.maintenance.expiry import expire_waiting
@@ -45,6 +44,9 @@ from taskmill.worker.finishing import Finishing
 from taskmill.worker.handlers import Handlers
 from taskmill.worker.lease import LeaseKeeper
 from taskmill.worker.loop import Worker
+
+if TYPE_CHECKING:
+    from taskmill.api.server import ApiServer
 
 ROLES = ("api", "worker", "maintenance")
 
@@ -138,7 +140,7 @@ class Process:
         self.randomness = random.Random()  # noqa: S311 - ids and jitter, no secrets
         self.ids = IdFactory(self.clock, self.randomness)
         self.database = Database(settings.require_database_url(), settings.database)
-        self.server: ApiServer | None = None
+        self.server: "ApiServer | None" = None
 
     @classmethod
     async def start(
@@ -172,6 +174,10 @@ class Process:
 
     async def api(self, stack: AsyncExitStack) -> list[Service]:
         """Return the services of the API role."""
+        # Here, because the web framework takes 0.3 s to import, and workers do without it.
+        from taskmill.api.app import create_app  # noqa: PLC0415
+        from taskmill.api.server import ApiServer  # noqa: PLC0415
+
         settings = self.settings
         doorbell = Doorbell(self.database)
         creation = TaskCreation(

@@ -1,0 +1,108 @@
+"""`taskmill up`: from an empty folder to a finished task, Ctrl-C, and on from there."""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.polling import wait_until
+from tests.support.processes import Program, descendants
+
+QUICK = {"TASKMILL_EMULATION__DELAY_MIN_S": "0.3", "TASKMILL_EMULATION__DELAY_MAX_S": "0.6"}
+TERMINAL = {"succeeded", "failed"}
+
+
+def start(folder: Path) -> Program:
+    return Program("up", "--port", "0", "--data", folder / "d", folder=folder, env=QUICK)
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    with start(tmp_path_factory.mktemp("up")) as program:
+        yield program
+
+
+def statuses_until_terminal(client: httpx.Client, task_id: str) -> list[str]:
+    seen: list[str] = []
+
+    def is_terminal() -> bool:
+        seen.append(client.get(f"/tasks/{task_id}").json()["status"])
+        return seen[-1] in TERMINAL
+
+    wait_until(is_terminal, "the task is terminal")
+    return [status for status, _ in itertools.groupby(seen)]
+
+
+def test_a_task_goes_its_whole_way_and_the_log_tells_each_step(up: Program) -> None:
+    with up.client() as client:
+        # As `curl -d` sends it.
+        form = {"Content-Type": "application/x-www-form-urlencoded"}
+        answer = client.post("/tasks", content=b'{"name":"first"}', headers=form)
+        assert answer.status_code == 201
+        task = answer.json()
+        assert task["status"] == "new"
+        seen = statuses_until_terminal(client, task["id"])
+        assert [*seen[:-1]][-1] == "in_progress"
+        assert set(seen) - TERMINAL <= {"new", "in_progress"}
+        listed = client.get("/tasks", params={"status": seen[-1]}).json()
+        assert task["id"] in {item["id"] for item in listed["items"]}
+    steps = [
+        event
+        for event in ("task.created", "task.claimed", f"task.{seen[-1]}")
+        for line in up.logged(event)
+        if line["task_id"] == task["id"]
+    ]
+    assert steps == ["task.created", "task.claimed", f"task.{seen[-1]}"]
+
+
+def test_five_hundred_tasks_at_once_all_end(up: Program) -> None:
+    with up.client() as client:
+        tasks = [{"name": f"n{number}", "labels": {"lot": "500"}} for number in range(500)]
+        ids = client.post("/tasks/batch", json=tasks).json()["ids"]
+        assert len(set(ids)) == 500
+
+        def all_ended() -> bool:
+            counts = client.get("/stats").json()["by_status"]
+            return counts["new"] == counts["in_progress"] == 0
+
+        wait_until(all_ended, "all 500 are terminal")
+
+
+def test_the_pages_for_people_are_served_from_here(up: Program) -> None:
+    with up.client() as client:
+        for path in ("/docs", "/redoc", "/task_service/docs"):
+            page = client.get(path)
+            assert page.status_code == 200
+            assert "http" not in page.text.replace("http-equiv", "")
+
+
+def test_ctrl_c_ends_every_process_and_the_next_start_has_the_data(tmp_path: Path) -> None:
+    with start(tmp_path) as first, first.client() as client:
+        task = client.post("/tasks", json={"name": "kept", "delay_s": 3600}).json()
+        children = descendants(first.process.pid)
+        assert len(children) >= 2, "PostgreSQL and a worker"
+        assert first.interrupt() == 0
+    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children), "all ended")
+    assert not first.ready_file.exists()
+    with start(tmp_path) as second, second.client() as client:
+        assert client.get(f"/tasks/{task['id']}").json() == task
+
+
+def test_a_second_up_on_the_same_data_says_who_has_it(up: Program) -> None:
+    folder = up.log_file.parent
+    other = Program("up", "--port", "0", "--data", folder / "d", folder=folder / "other", env={})
+    assert other.process.wait(30) == 1
+    said = other.log_file.read_text()
+    assert str(up.process.pid) in said
+    assert "Traceback" not in said
+
+
+def test_a_taken_port_is_said_in_one_line(up: Program, tmp_path: Path) -> None:
+    port = up.facts["url"].rpartition(":")[2]
+    other = Program("up", "--port", port, "--data", tmp_path / "d", folder=tmp_path, env={})
+    assert other.process.wait(30) == 1
+    said = other.log_file.read_text()
+    assert port in said
+    assert "Traceback" not in said
