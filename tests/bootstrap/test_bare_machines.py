@@ -17,7 +17,7 @@ from tests.bootstrap.conftest import ROOT, Checkout
 
 pytestmark = pytest.mark.slow
 
-SYSTEM = {"PATH": "/usr/bin:/bin", "TASKMILL_PYTHON": "/usr/bin/python3"}
+SYSTEM = {"PATH": "/usr/bin:/bin"}  # no uv there
 NOBODY = 65534
 ORDINARY = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
 
