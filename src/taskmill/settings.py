@@ -44,7 +44,9 @@ _PREFIX = "TASKMILL_"
 _DOTENV = ".env"
 _TOML = "taskmill.toml"
 # Taskmill's names that are no setting: they choose the file, and the server that the CLI talks to.
-_OTHER_NAMES = frozenset({"TASKMILL_CONFIG_FILE", "TASKMILL_URL"})
+_OTHER_NAMES = frozenset(
+    {"TASKMILL_CONFIG_FILE", "TASKMILL_PYTHON", "TASKMILL_TEST_POSTGRES_BIN", "TASKMILL_URL"}
+)
 _SHOWN_CHARS = 80
 
 
