@@ -136,13 +136,15 @@ def run(
     SIGTERM and Ctrl-C stop it in order: a worker ends what it can in time and hands back the rest.
     """
     from taskmill import settings as configuration  # noqa: PLC0415 - only when it runs
-    from taskmill.composition import run_roles  # noqa: PLC0415 - only when it runs
 
     loaded = configuration.load(
         database_url=database_url,
         api={"host": host, "port": port},
         worker={"concurrency": concurrency, "queues": queues},
     )
+    loaded.require_database_url()
+    from taskmill.composition import run_roles  # noqa: PLC0415 - not for a wrong command
+
     return run_roles(loaded, list(dict.fromkeys(roles)), ready_file=ready_file)
 
 

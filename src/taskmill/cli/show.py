@@ -70,6 +70,7 @@ def _text(cell: Cell) -> Text:
 def line(*cells: Cell) -> None:
     """Print one line on standard output."""
     text = Text(" ").join(c if isinstance(c, Text) else Text(printable(c)) for c in cells)
+    text.rstrip()
     _console().print(text, soft_wrap=True)
 
 

@@ -1,0 +1,306 @@
+"""A stand-in for a Taskmill service, for tests of what talks to one.
+
+It keeps the contract's shapes and statuses in memory. A test moves tasks along by hand (`claim`, `end`),
+and makes the service fail on purpose (`refuse_next`).
+"""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import orjson
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from taskmill.wire.problems import MEDIA_TYPE
+
+START = datetime(2030, 1, 31, 9, tzinfo=UTC)
+NAMES = ("new", "in_progress", "succeeded", "failed", "cancelled")
+
+
+class FakeService:
+    """Tasks in memory behind the contract's addresses."""
+
+    def __init__(self) -> None:
+        self.clear()
+        self.app = Starlette(
+            routes=[
+                Route("/tasks", self._create, methods=["POST"]),
+                Route("/tasks", self._list),
+                Route("/tasks/batch", self._batch, methods=["POST"]),
+                Route("/tasks/{id}", self._get),
+                Route("/tasks/{id}/events", self._events),
+                Route("/tasks/{id}/{action:str}", self._act, methods=["POST"]),
+                Route("/queues", self._queues),
+                Route("/queues/{name}", self._change_queue, methods=["PATCH"]),
+                Route("/workers", self._workers),
+                Route("/stats", self._stats),
+                Route("/readyz", self._ready),
+                Route("/page", lambda _: Response("<html>", media_type="text/html")),
+            ]
+        )
+
+    def clear(self) -> None:
+        """Forget everything, for the next test."""
+        self.tasks: dict[str, dict[str, Any]] = {}
+        self.events: dict[str, list[dict[str, Any]]] = {}
+        self.keys: dict[str | None, str] = {}
+        self.paused: set[str] = set()
+        self.requests: list[tuple[str, str, dict[str, str], bytes]] = []
+        self.refusals: list[Response] = []
+        self.trouble: str | None = None
+        self.on_read: list[Any] = []
+
+    def refuse_next(self, status: int, **members: object) -> None:
+        """Answer the next request with a problem."""
+        headers = {"Retry-After": "0"} if status == 503 else {}
+        self.refusals.append(problem(status, headers=headers, **members))
+
+    def add(self, **fields: object) -> dict[str, Any]:
+        """Put a new task in."""
+        created = START + timedelta(seconds=len(self.tasks))
+        text = created.isoformat().replace("+00:00", "Z")
+        task: dict[str, Any] = {
+            "id": str(uuid4()),
+            "number": len(self.tasks) + 1,
+            "name": "a task",
+            "description": None,
+            "type": "emulate",
+            "payload": None,
+            "queue": "default",
+            "priority": 4,
+            "status": "new",
+            "run": 1,
+            "attempt": 0,
+            "max_attempts": 1,
+            "losses": 0,
+            "max_losses": 3,
+            "cancel_requested": False,
+            "run_at": text,
+            "created_at": text,
+            "started_at": None,
+            "finished_at": None,
+            "updated_at": text,
+            "progress": None,
+            "result": None,
+            "error": None,
+            "labels": {},
+            "source": "rest",
+            "version": 0,
+            **fields,
+        }
+        self.tasks[task["id"]] = task
+        self.events[task["id"]] = []
+        self._record(task, "created", task["status"])
+        return task
+
+    def claim(self, task: dict[str, Any]) -> None:
+        """Give the task to a worker."""
+        task["attempt"] += 1
+        self._record(task, "claimed", "in_progress", worker="host-1", claim_no=1)
+        task["started_at"] = task["updated_at"]
+
+    def end(self, task: dict[str, Any], status: str = "succeeded", **fields: object) -> None:
+        """Let the task end."""
+        task.update(fields)
+        self._record(task, status, status, worker="host-1", claim_no=1, error=task["error"])
+        task["finished_at"] = task["updated_at"]
+
+    def _record(self, task: dict[str, Any], event: str, status: str, **facts: object) -> None:
+        task["version"] += 1
+        task["status"] = status
+        at = START + timedelta(seconds=len(self.tasks) + 1.5 * task["version"])
+        task["updated_at"] = at.isoformat().replace("+00:00", "Z")
+        self.events[task["id"]].append(
+            {
+                "task_id": task["id"],
+                "version": task["version"],
+                "at": task["updated_at"],
+                "event": event,
+                "status": status,
+                "run": task["run"],
+                "attempt": task["attempt"],
+                "losses": 0,
+                "claim_no": 0,
+                "worker": None,
+                "reason": None,
+                "error": None,
+                "run_at": None,
+                **facts,
+            }
+        )
+
+    async def _noted(self, request: Request) -> Response | None:
+        body = await request.body()
+        self.requests.append((request.method, str(request.url), dict(request.headers), body))
+        return self.refusals.pop(0) if self.refusals else None
+
+    async def _create(self, request: Request) -> Response:
+        refused = await self._noted(request)
+        fields = orjson.loads(self.requests[-1][3])
+        key = fields.pop("idempotency_key", None) or request.headers.get("Idempotency-Key")
+        if key in self.keys:
+            return refused or answer(self.tasks[self.keys[key]])
+        known = {name: value for name, value in fields.items() if name != "delay_s"}
+        task = self.add(**known)
+        self.keys[key] = task["id"]
+        return refused or answer(task, 201)
+
+    async def _batch(self, request: Request) -> Response:
+        refused = await self._noted(request)
+        ids = []
+        for fields in orjson.loads(self.requests[-1][3]):
+            key = fields.pop("idempotency_key")
+            if key not in self.keys:
+                self.keys[key] = self.add(**fields)["id"]
+            ids.append(self.keys[key])
+        return refused or answer({"ids": ids}, 201)
+
+    async def _list(self, request: Request) -> Response:
+        refused = await self._noted(request)
+        wanted = request.query_params
+        statuses = wanted.getlist("status")
+        found = [t for t in self.tasks.values() if not statuses or t["status"] in statuses]
+        newest_first = found if wanted.get("order") == "asc" else found[::-1]
+        start, size = int(wanted.get("cursor", 0)), int(wanted.get("limit", 50))
+        more = start + size < len(found)
+        items = newest_first[start : start + size]
+        page = {
+            "items": items,
+            "total": len(found),
+            "next_cursor": str(start + size) if more else None,
+        }
+        return refused or answer(page)
+
+    async def _get(self, request: Request) -> Response:
+        refused = await self._noted(request)
+        task = self.tasks.get(request.path_params["id"])
+        if task is None:
+            return refused or problem(404, title="There is no such task", detail="there is no task")
+        if self.on_read:
+            self.on_read.pop(0)(task)
+        return refused or answer(task)
+
+    async def _events(self, request: Request) -> Response:
+        refused = await self._noted(request)
+        return refused or answer({"items": self.events[request.path_params["id"]]})
+
+    async def _act(self, request: Request) -> Response:
+        refused = await self._noted(request)
+        task = self.tasks[request.path_params["id"]]
+        is_retry = request.path_params["action"] == "retry"
+        if (task["status"] in NAMES[2:]) is not is_retry:
+            return problem(
+                409, title="The status does not allow it", detail=f"it is {task['status']}"
+            )
+        if is_retry:
+            self._record(task, "run_again", "new")
+        elif task["status"] == "in_progress":
+            task["cancel_requested"] = True
+            return answer(task, 202)
+        else:
+            self._record(task, "cancelled", "cancelled")
+        return refused or answer(task)
+
+    def _counts(self, queue: str | None = None) -> dict[str, int]:
+        tasks = [t for t in self.tasks.values() if queue in (None, t["queue"])]
+        return {name: sum(t["status"] == name for t in tasks) for name in NAMES}
+
+    def _queue(self, name: str) -> dict[str, Any]:
+        created_at = START.isoformat()
+        return {
+            "name": name,
+            "paused": name in self.paused,
+            "paused_at": created_at if name in self.paused else None,
+            "created_at": created_at,
+            "counts": self._counts(name),
+            "oldest_due_at": None,
+        }
+
+    async def _queues(self, request: Request) -> Response:
+        refused = await self._noted(request)
+        names = sorted({task["queue"] for task in self.tasks.values()})
+        return refused or answer({"items": [self._queue(name) for name in names]})
+
+    async def _change_queue(self, request: Request) -> Response:
+        refused = await self._noted(request)
+        name = request.path_params["name"]
+        change = (
+            self.paused.add if orjson.loads(self.requests[-1][3])["paused"] else self.paused.discard
+        )
+        change(name)
+        return refused or answer(self._queue(name))
+
+    async def _workers(self, request: Request) -> Response:
+        refused = await self._noted(request)
+        moment = START.isoformat()
+        worker = {
+            "id": str(UUID(int=1)),
+            "name": "host-1",
+            "queues": [],
+            "types": ["emulate"],
+            "slots": 1000,
+            "running": 7,
+            "started_at": moment,
+            "renewed_at": moment,
+            "expires_at": moment,
+            "state": "alive",
+        }
+        return refused or answer({"items": [worker]})
+
+    async def _stats(self, request: Request) -> Response:
+        refused = await self._noted(request)
+        queues = sorted({task["queue"] for task in self.tasks.values()})
+        stats = {
+            "total": len(self.tasks),
+            "by_status": self._counts(),
+            "by_queue": {name: self._counts(name) for name in queues},
+            "workers_alive": 1,
+            "slots": 1000,
+            "running": 7,
+        }
+        return refused or answer(stats)
+
+    async def _ready(self, request: Request) -> Response:
+        await self._noted(request)
+        parts = {"database": self.trouble, "schema": None}
+        return answer({"parts": parts}, 503 if self.trouble else 200)
+
+
+def answer(body: object, status: int = 200) -> Response:
+    """Make a JSON answer."""
+    return Response(orjson.dumps(body), status, media_type="application/json")
+
+
+def problem(status: int, *, headers: dict[str, str] | None = None, **members: object) -> Response:
+    """Make a problem."""
+    body = {"type": "/problems/test", "title": "No", "status": status, "detail": "", **members}
+    return Response(orjson.dumps(body), status, headers, media_type=MEDIA_TYPE)
+
+
+@contextmanager
+def serving(service: FakeService) -> Iterator[str]:
+    """Serve on a free port, in a thread; yields the address."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        config = uvicorn.Config(service.app, log_config=None, lifespan="off", ws="none")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def unused_url() -> str:
+    """Return an address where nothing listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return f"http://127.0.0.1:{listener.getsockname()[1]}"

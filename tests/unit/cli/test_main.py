@@ -1,0 +1,148 @@
+"""The program's entry: help, errors, exit statuses, and how it starts."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from taskmill import __version__
+from taskmill.cli.main import program
+from tests.support.fake_service import FakeService
+from tests.support.polling import wait_until
+
+Taskmill = Callable[..., tuple[int, str, str]]
+PROGRAM = [sys.executable, "-m", "taskmill"]
+
+
+@pytest.fixture
+def environment() -> dict[str, str]:
+    kept = {name: text for name, text in os.environ.items() if not name.startswith("TASKMILL_")}  # noqa: TID251 - for a child process
+    return {**kept, "PYTHONPATH": str(Path(__file__).parents[3] / "src")}
+
+
+def _commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None, name
+        yield (*path, name)
+        if isinstance(command, click.Group):
+            yield from _commands(command, (*path, name))
+
+
+@pytest.mark.parametrize("path", [(), *_commands(program)], ids=" ".join)
+def test_every_command_explains_itself(taskmill: Taskmill, path: tuple[str, ...]) -> None:
+    status, out, _ = taskmill(*path, "--help")
+
+    assert status == 0
+    assert out.startswith("Usage: taskmill")
+
+
+def test_the_help_lists_every_command_in_one_line(taskmill: Taskmill) -> None:
+    _, out, _ = taskmill("--help")
+
+    for name in program.list_commands(click.Context(program)):
+        assert f"\n  {name} " in out
+    assert "..." not in out.partition("Options:")[2]
+
+
+def test_the_version_is_told(taskmill: Taskmill) -> None:
+    assert taskmill("--version") == (0, f"taskmill {__version__}\n", "")
+
+
+@pytest.mark.parametrize("wrong", [["upp"], ["up", "--prt", "1"], ["run"], ["run", "cook"]])
+def test_a_wrong_command_line_is_exit_status_2(taskmill: Taskmill, wrong: list[str]) -> None:
+    status, out, err = taskmill(*wrong)
+
+    assert (status, out) == (2, "")
+    assert "Error: " in err
+
+
+@pytest.mark.parametrize("command", [["migrate"], ["run", "worker"]])
+def test_a_missing_database_is_told_with_what_to_do(
+    taskmill: Taskmill, command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    status, _, err = taskmill(*command)
+
+    assert status == 1
+    assert "TASKMILL_DATABASE_URL" in err
+    assert "taskmill up" in err
+
+
+def test_a_bad_setting_is_one_message(
+    taskmill: Taskmill, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TASKMILL_API__PORT", "http")
+
+    status, out, err = taskmill("settings")
+
+    assert (status, out) == (1, "")
+    assert err.startswith("Error: TASKMILL_API__PORT='http' (environment): expected")
+
+
+def test_settings_are_shown_with_secrets_masked_and_sources(
+    taskmill: Taskmill, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TASKMILL_DATABASE_URL", "postgresql://me:secret@host/db")
+
+    _, out, _ = taskmill("settings")
+    _, as_json, _ = taskmill("settings", "--json")
+
+    lines = [line.split() for line in out.splitlines()]
+    assert ["TASKMILL_DATABASE_URL", "postgresql://me:***@host/db", "environment"] in lines
+    assert ["TASKMILL_API__PORT", "8000", "default"] in lines
+    assert "secret" not in out + as_json
+
+
+def test_the_help_and_the_version_import_no_heavy_library(environment: dict[str, str]) -> None:
+    heavy = ["httpx", "pydantic", "rich", "sqlalchemy", "fastapi", "asyncio"]
+    script = (
+        "import sys; from taskmill.cli.main import run; run(['--help']); run(['--version'])\n"
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+
+    done = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_reader_that_leaves_early_hears_no_complaint(
+    service: FakeService, url: str, environment: dict[str, str]
+) -> None:
+    for _ in range(2000):
+        service.add(name="n" * 200)
+    command = [*PROGRAM, "task", "list", "--all", "--json", "--url", url]
+    with subprocess.Popen(  # noqa: S603 - our own program
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as child:
+        assert child.stdout is not None
+        assert child.stderr is not None
+        child.stdout.readline()
+        child.stdout.close()
+        assert child.stderr.read() == b""
+
+
+def test_an_interrupted_watch_ends_with_130_and_without_a_traceback(
+    service: FakeService, url: str, environment: dict[str, str]
+) -> None:
+    task = service.add()
+    command = [*PROGRAM, "task", "watch", task["id"], "--url", url]
+    with subprocess.Popen(  # noqa: S603 - our own program
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as child:
+        wait_until(lambda: len(service.requests) > 2, "the watch looks at the task")
+        child.send_signal(signal.SIGINT)
+        _, err = child.communicate(timeout=15)
+    assert child.returncode == 130
+    assert b"Traceback" not in err

@@ -1,0 +1,78 @@
+"""The commands for queues, workers, stats and health."""
+
+from collections.abc import Callable
+
+import orjson
+import pytest
+
+from tests.support.fake_service import FakeService, unused_url
+
+Taskmill = Callable[..., tuple[int, str, str]]
+pytestmark = pytest.mark.usefixtures("url")
+
+
+def test_queues_are_listed_with_their_state_and_counts(
+    taskmill: Taskmill, service: FakeService
+) -> None:
+    service.add(queue="mail")
+    service.end(service.add(queue="mail"))
+    service.paused.add("mail")
+
+    _, out, _ = taskmill("queue", "list")
+
+    assert out.splitlines()[1].split() == ["mail", "paused", "1", "0", "1", "0", "0", "-"]
+
+
+def test_a_queue_is_paused_and_resumed(taskmill: Taskmill, service: FakeService) -> None:
+    assert taskmill("queue", "pause", "mail")[:2] == (0, "mail paused\n")
+    assert service.paused == {"mail"}
+    assert taskmill("queue", "resume", "mail")[:2] == (0, "mail open\n")
+    assert service.paused == set()
+
+
+def test_workers_are_listed(taskmill: Taskmill) -> None:
+    _, out, _ = taskmill("worker", "list")
+
+    assert out.splitlines()[1].split()[:6] == ["host-1", "alive", "7", "1000", "all", "emulate"]
+
+
+def test_stats_sum_up_all_queues(taskmill: Taskmill, service: FakeService) -> None:
+    service.add(queue="a")
+    service.end(service.add(queue="b"), "failed")
+
+    _, out, _ = taskmill("stats")
+
+    assert [line.split() for line in out.splitlines()[1:4]] == [
+        ["a", "1", "0", "0", "0", "0"],
+        ["b", "0", "0", "0", "1", "0"],
+        ["all", "1", "0", "0", "1", "0"],
+    ]
+    assert "2 tasks; 1 worker, 7 of 1,000 slots in use" in out
+
+
+@pytest.mark.parametrize(
+    "command", [("queue", "list"), ("worker", "list"), ("stats",), ("queue", "pause", "a")]
+)
+def test_every_answer_has_a_form_for_programs(
+    taskmill: Taskmill, service: FakeService, command: tuple[str, ...]
+) -> None:
+    service.add()
+
+    status, out, _ = taskmill(*command, "--json")
+
+    assert status == 0
+    assert isinstance(orjson.loads(out), dict)
+
+
+def test_health_is_0_when_the_service_is_ready(taskmill: Taskmill) -> None:
+    assert taskmill("health") == (0, "ready\n", "")
+
+
+def test_health_is_1_and_names_what_is_away(taskmill: Taskmill, service: FakeService) -> None:
+    service.trouble = "the database is away"
+
+    assert taskmill("health")[:2] == (1, "not ready\n  database: the database is away\n")
+
+
+def test_health_is_1_when_nobody_answers(taskmill: Taskmill) -> None:
+    assert taskmill("health", "--url", unused_url())[0] == 1

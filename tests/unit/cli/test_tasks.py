@@ -1,0 +1,250 @@
+"""The task commands as their users meet them: output, messages, exit statuses."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import orjson
+import pytest
+
+from tests.support.fake_service import FakeService, unused_url
+
+Taskmill = Callable[..., tuple[int, str, str]]
+pytestmark = pytest.mark.usefixtures("url")
+
+
+def test_create_prints_the_id_alone_on_standard_output(
+    taskmill: Taskmill, service: FakeService
+) -> None:
+    status, out, err = taskmill("task", "create", "first")
+
+    assert (status, out.strip()) == (0, next(iter(service.tasks)))
+    assert "task watch" in err
+
+
+def test_create_sends_what_was_given_and_nothing_else(
+    taskmill: Taskmill, service: FakeService
+) -> None:
+    taskmill(
+        *("task", "create", "report", "--payload", '{"n": 1}', "--queue", "reports"),
+        *("--priority", "0", "--delay-s", "0", "--label", "team=a=b", "--max-attempts", "3"),
+    )
+
+    assert orjson.loads(service.requests[-1][3]) == {
+        "name": "report",
+        "payload": {"n": 1},
+        "queue": "reports",
+        "priority": 0,
+        "delay_s": 0.0,
+        "labels": {"team": "a=b"},
+        "max_attempts": 3,
+    }
+
+
+def test_a_payload_is_read_from_a_file(
+    taskmill: Taskmill, service: FakeService, tmp_path: Path
+) -> None:
+    (tmp_path / "payload.json").write_text('{"from": "file"}')
+
+    taskmill("task", "create", "x", "--payload", f"@{tmp_path}/payload.json")
+
+    assert orjson.loads(service.requests[-1][3])["payload"] == {"from": "file"}
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--payload", "{", "not JSON"),
+        ("--payload", "[1]", "expected a JSON object"),
+        ("--payload", "@/does/not/exist", "can't be read"),
+        ("--label", "team", "expected key=value"),
+        ("--run-at", "tomorrow", "expected a time such as"),
+        ("--priority", "10", "10 is not in the range"),
+    ],
+)
+def test_a_bad_option_is_a_usage_error_that_names_it(
+    taskmill: Taskmill, service: FakeService, option: str, value: str, message: str
+) -> None:
+    status, _, err = taskmill("task", "create", "x", option, value)
+
+    assert status == 2
+    assert option in err
+    assert message in err
+    assert service.requests == []
+
+
+def test_a_refusal_names_each_fault(taskmill: Taskmill, service: FakeService) -> None:
+    item = {"pointer": "/queue", "expected": "a name", "got": "an empty string"}
+    service.refuse_next(422, title="Not allowed", errors=[item])
+
+    status, out, err = taskmill("task", "create", "x")
+
+    assert (status, out) == (1, "")
+    assert err == "Error: Not allowed:\n  /queue: expected a name, got an empty string\n"
+
+
+def test_create_and_wait_follows_the_task_to_its_end(
+    taskmill: Taskmill, service: FakeService
+) -> None:
+    error = {"type": "EmulatedFailure", "message": "as asked"}
+    service.on_read += [service.claim, lambda task: service.end(task, "failed", error=error)]
+
+    status, out, _ = taskmill("task", "create", "x", "--wait")
+
+    assert status == 1
+    assert out.splitlines()[0] in service.tasks
+    assert "claimed" in out
+    assert "worker=host-1" in out
+    assert "error=EmulatedFailure: as asked" in out
+
+
+@pytest.mark.parametrize(
+    ("end", "exit_status"), [("succeeded", 0), ("failed", 1), ("cancelled", 3)]
+)
+def test_the_exit_status_of_watch_is_the_end_of_the_task(
+    taskmill: Taskmill, service: FakeService, end: str, exit_status: int
+) -> None:
+    task = service.add()
+    service.on_read += [lambda _: None, lambda kept: service.end(kept, end)]
+
+    status, out, _ = taskmill("task", "watch", task["id"])
+
+    assert status == exit_status
+    first, last = out.splitlines()
+    assert first.endswith("created")
+    assert "+1.5 s" in last
+    assert end in last
+
+
+def test_watch_as_json_tells_the_task_at_each_change(
+    taskmill: Taskmill, service: FakeService
+) -> None:
+    task = service.add()
+    service.on_read += [lambda _: None, service.claim, lambda _: None, service.end]
+
+    _, out, _ = taskmill("task", "watch", task["id"], "--json")
+
+    statuses = [orjson.loads(line)["status"] for line in out.splitlines()]
+    assert statuses == ["new", "in_progress", "succeeded"]
+
+
+def test_a_list_into_a_pipe_cuts_nothing(taskmill: Taskmill, service: FakeService) -> None:
+    name = "a long name " * 15
+    task = service.add(name=name.strip(), labels={"a": "b"})
+
+    _, out, _ = taskmill("task", "list")
+
+    heading, row = out.splitlines()
+    assert heading.split() == ["ID", "STATUS", "NAME", "QUEUE", "TYPE", "ATTEMPT", "CREATED"]
+    assert row.startswith(task["id"])
+    assert name.strip() in row
+    assert "\x1b" not in out
+
+
+def test_a_name_cannot_steer_the_terminal(taskmill: Taskmill, service: FakeService) -> None:
+    task = service.add(name="a\x1b[2Jb\nc [red]d")
+
+    _, listed, _ = taskmill("task", "list")
+    _, shown, _ = taskmill("task", "show", task["id"])
+
+    assert r"a\x1b[2Jb\nc [red]d" in listed
+    assert r"a\x1b[2Jb\nc [red]d" in shown
+
+
+def test_a_list_as_json_has_one_task_a_line_and_keeps_its_limit(
+    taskmill: Taskmill, service: FakeService
+) -> None:
+    for number in range(5):
+        service.add(name=str(number))
+
+    _, out, _ = taskmill("task", "list", "--json", "--limit", "3")
+
+    assert [orjson.loads(line)["name"] for line in out.splitlines()] == ["4", "3", "2"]
+
+
+def test_all_tasks_of_several_pages_are_listed(taskmill: Taskmill, service: FakeService) -> None:
+    for _ in range(501):
+        service.add()
+
+    _, out, _ = taskmill("task", "list", "--all")
+
+    assert len(out.splitlines()) == 502
+    assert len(service.requests) == 2
+
+
+def test_filters_are_sent(taskmill: Taskmill, service: FakeService) -> None:
+    taskmill(
+        *("task", "list", "--status", "failed", "--status", "new", "--label", "a=b"),
+        *("--created-after", "2030-01-31T09:00Z", "--order", "asc"),
+    )
+
+    query = service.requests[-1][1].partition("?")[2]
+    assert "status=failed&status=new" in query
+    assert "label=a%3Db" in query
+    assert "created_after=2030-01-31T09%3A00%3A00%2B00%3A00" in query
+    assert "order=asc" in query
+
+
+def test_an_empty_list_says_so_beside_standard_output(taskmill: Taskmill) -> None:
+    assert taskmill("task", "list") == (0, "", "no tasks\n")
+
+
+def test_show_tells_the_task_and_its_history(taskmill: Taskmill, service: FakeService) -> None:
+    error = {"type": "Boom", "message": "no luck"}
+    task = service.add(name="report", payload={"n": 1}, labels={"team": "a"})
+    service.claim(task)
+    service.end(task, "failed", error=error)
+
+    status, out, _ = taskmill("task", "show", task["id"])
+
+    assert status == 0
+    for text in ("report", "#1", "failed", 'payload      {"n":1}', "team=a", "Boom: no luck"):
+        assert text in out
+    history = out.partition("History")[2].splitlines()[1:]
+    assert len(history) == 3
+    assert "attempt=1  claim=1" in history[1]
+    assert "+1.5 s failed" in history[2]
+
+
+def test_show_as_json_has_the_history_in_it(taskmill: Taskmill, service: FakeService) -> None:
+    task = service.add()
+
+    _, out, _ = taskmill("task", "show", task["id"], "--json")
+
+    assert orjson.loads(out)["events"][0]["event"] == "created"
+
+
+def test_an_unknown_task_is_one_line_and_exit_status_1(taskmill: Taskmill) -> None:
+    assert taskmill("task", "show", "x") == (1, "", "Error: there is no task\n")
+
+
+def test_cancel_tells_what_happened_to_each(taskmill: Taskmill, service: FakeService) -> None:
+    waiting, running, ended = service.add(), service.add(), service.add()
+    service.claim(running)
+    service.end(ended)
+
+    status, out, err = taskmill("task", "cancel", ended["id"], waiting["id"], running["id"])
+
+    assert status == 1
+    assert out.splitlines() == [
+        f"{waiting['id']} cancelled",
+        f"{running['id']} it runs, and was asked to stop",
+    ]
+    assert err == f"Error: {ended['id']}: it is succeeded\n"
+
+
+def test_retry_makes_an_ended_task_new(taskmill: Taskmill, service: FakeService) -> None:
+    task = service.add()
+    service.end(task, "failed")
+
+    assert taskmill("task", "retry", task["id"])[:2] == (0, f"{task['id']} new\n")
+
+
+def test_no_service_is_told_with_its_address_and_what_to_do(taskmill: Taskmill) -> None:
+    address = unused_url()
+
+    status, out, err = taskmill("task", "list", "--url", address)
+
+    assert (status, out) == (1, "")
+    assert address in err
+    assert "./taskmill up" in err
+    assert "Traceback" not in err

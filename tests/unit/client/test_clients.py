@@ -1,0 +1,325 @@
+"""Both clients against a service with the contract's shapes; the ordinary one over a real socket."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import orjson
+import pytest
+
+from taskmill.client import (
+    AsyncTaskmillClient,
+    NotAccepted,
+    ServiceUnavailable,
+    StillRunning,
+    TaskmillClient,
+    Unexpected,
+    Unreachable,
+)
+from taskmill.domain.lifecycle import Status
+from tests.support.fake_service import FakeService, serving, unused_url
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[tuple[FakeService, str]]:
+    service = FakeService()
+    with serving(service) as address:
+        yield service, address
+
+
+@pytest.fixture
+def service(served: tuple[FakeService, str]) -> FakeService:
+    served[0].clear()
+    return served[0]
+
+
+@pytest.fixture
+def url(served: tuple[FakeService, str]) -> str:
+    return served[1]
+
+
+@pytest.fixture
+def client(url: str) -> Iterator[TaskmillClient]:
+    with TaskmillClient(url) as opened:
+        yield opened
+
+
+def _asynchronous(service: FakeService) -> AsyncTaskmillClient:
+    transport = httpx.ASGITransport(service.app)
+    return AsyncTaskmillClient("http://taskmill", transport=transport)
+
+
+def test_a_created_task_comes_back_as_a_typed_view(client: TaskmillClient) -> None:
+    task = client.create("report", queue="reports", payload={"n": 1}, labels={"team": "finance"})
+
+    assert (task.name, task.queue, task.status) == ("report", "reports", Status.NEW)
+    assert client.get(task.id) == task
+
+
+def test_times_are_sent_with_their_zone(client: TaskmillClient, service: FakeService) -> None:
+    client.create("later", expires_at=datetime(2031, 1, 1, tzinfo=UTC))
+
+    assert orjson.loads(service.requests[-1][3])["expires_at"] == "2031-01-01T00:00:00+00:00"
+
+
+def test_a_create_that_is_tried_again_makes_one_task(
+    client: TaskmillClient, service: FakeService
+) -> None:
+    service.refuse_next(503)
+
+    task = client.create("once")
+
+    assert [kept["id"] for kept in service.tasks.values()] == [str(task.id)]
+    first, second = (headers["idempotency-key"] for _, _, headers, _ in service.requests)
+    assert first == second
+
+
+def test_two_creates_have_two_keys(client: TaskmillClient) -> None:
+    assert client.create("same").id != client.create("same").id
+
+
+def test_a_key_of_the_callers_own_is_sent_in_the_body_alone(
+    client: TaskmillClient, service: FakeService
+) -> None:
+    first = client.create("mine", idempotency_key="k")
+
+    assert client.create("mine", idempotency_key="k").id == first.id
+    assert "idempotency-key" not in service.requests[-1][2]
+
+
+def test_a_batch_that_is_tried_again_makes_its_tasks_once(
+    client: TaskmillClient, service: FakeService
+) -> None:
+    service.refuse_next(503)
+
+    ids = client.create_many([{"name": "a"}, {"name": "b"}])
+
+    assert [str(task_id) for task_id in ids] == list(service.tasks)
+    assert [task["name"] for task in service.tasks.values()] == ["a", "b"]
+
+
+def test_a_listing_goes_through_all_pages(client: TaskmillClient, service: FakeService) -> None:
+    for number in range(5):
+        service.add(name=f"task {number}")
+
+    names = [task.name for task in client.list(limit=2)]
+
+    assert names == ["task 4", "task 3", "task 2", "task 1", "task 0"]
+    assert len(service.requests) == 3
+
+
+def test_a_filter_with_several_values_is_repeated(
+    client: TaskmillClient, service: FakeService
+) -> None:
+    service.end(service.add(name="done"))
+    service.add(name="waiting")
+
+    page = client.page(status=["succeeded", "failed"], label="team=finance")
+
+    assert [task.name for task in page.items] == ["done"]
+    assert "status=succeeded&status=failed&label=team%3Dfinance" in service.requests[-1][1]
+
+
+def test_cancel_and_retry_return_the_changed_task(
+    client: TaskmillClient, service: FakeService
+) -> None:
+    task = service.add()
+
+    assert client.cancel(task["id"]).status is Status.CANCELLED
+    assert client.retry(task["id"]).status is Status.NEW
+
+
+def test_a_refusal_says_what_is_wrong_and_where(
+    client: TaskmillClient, service: FakeService
+) -> None:
+    item = {"pointer": "/priority", "expected": "a whole number", "got": "the number 10"}
+    service.refuse_next(422, title="Not allowed", detail="x", errors=[item])
+
+    with pytest.raises(NotAccepted) as caught:
+        client.create("x", priority=10)
+
+    assert caught.value.status == 422
+    assert caught.value.errors[0].pointer == "/priority"
+    assert str(caught.value) == (
+        "Not allowed:\n  /priority: expected a whole number, got the number 10"
+    )
+
+
+def test_a_missing_task_is_told_in_the_services_words(client: TaskmillClient) -> None:
+    with pytest.raises(NotAccepted, match="there is no task") as caught:
+        client.get(uuid4())
+
+    assert caught.value.status == 404
+
+
+def test_an_outage_ends_as_unavailable_when_the_tries_are_used_up(
+    url: str, service: FakeService
+) -> None:
+    service.refuse_next(503, detail="the database is not available")
+    service.refuse_next(503, detail="the database is not available")
+
+    with TaskmillClient(url, retries=1) as client, pytest.raises(ServiceUnavailable) as caught:
+        client.stats()
+
+    assert len(service.requests) == 2
+    assert caught.value.retry_after_s == 0
+
+
+def test_nobody_listening_is_told_with_the_address_and_what_to_do() -> None:
+    address = unused_url()
+    with (
+        TaskmillClient(address, retries=1) as client,
+        pytest.raises(Unreachable, match="taskmill up") as caught,
+    ):
+        client.stats()
+
+    assert address in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["127.0.0.1:8000", "ftp://host", "http://", "http://a:b"])
+def test_what_is_no_address_is_refused_at_once(text: str) -> None:
+    with pytest.raises(Unreachable):
+        TaskmillClient(text)
+
+
+def test_a_page_of_another_program_is_not_taken_for_an_answer(url: str) -> None:
+    with TaskmillClient(f"{url}/page?") as client, pytest.raises(Unexpected, match="text/html"):
+        client.stats()
+
+
+def test_json_of_another_shape_is_not_taken_for_an_answer() -> None:
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, json={"total": "many"}))
+    with (
+        TaskmillClient("http://other", transport=transport) as client,
+        pytest.raises(Unexpected, match="total"),
+    ):
+        client.stats()
+
+
+def _lost_after(seen: list[httpx.Request]) -> httpx.MockTransport:
+    def lose(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        raise httpx.ReadError("reset")
+
+    return httpx.MockTransport(lose)
+
+
+def test_a_read_whose_answer_was_lost_is_tried_again() -> None:
+    seen: list[httpx.Request] = []
+    with (
+        TaskmillClient("http://x", transport=_lost_after(seen), retries=2) as client,
+        pytest.raises(Unreachable, match="lost"),
+    ):
+        client.get(uuid4())
+
+    assert len(seen) == 3
+
+
+@pytest.mark.parametrize("action", ["cancel", "retry"])
+def test_an_action_whose_answer_was_lost_is_not_repeated(action: str) -> None:
+    seen: list[httpx.Request] = []
+    with (
+        TaskmillClient("http://x", transport=_lost_after(seen)) as client,
+        pytest.raises(Unreachable),
+    ):
+        getattr(client, action)(uuid4())
+
+    assert len(seen) == 1
+
+
+def test_waiting_returns_the_task_once_it_has_ended(
+    client: TaskmillClient, service: FakeService
+) -> None:
+    task = service.add()
+    service.on_read += [lambda _: None, service.claim, service.end]
+
+    assert client.wait(task["id"], timeout_s=10).status is Status.SUCCEEDED
+
+
+def test_waiting_too_long_is_an_error_that_leaves_the_task_alone(
+    client: TaskmillClient, service: FakeService
+) -> None:
+    task = service.add()
+
+    with pytest.raises(StillRunning, match="still new"):
+        client.wait(task["id"], timeout_s=0.1)
+
+
+def test_history_queues_workers_and_stats_are_typed(
+    client: TaskmillClient, service: FakeService
+) -> None:
+    task = service.add(queue="a.b")
+    service.claim(task)
+
+    assert [event.event for event in client.events(task["id"])] == ["created", "claimed"]
+    assert client.pause_queue("a.b").paused
+    assert [queue.paused for queue in client.queues()] == [True]
+    assert not client.resume_queue("a.b").paused
+    assert client.workers()[0].slots == 1000
+    assert client.stats().by_queue["a.b"][Status.IN_PROGRESS] == 1
+
+
+def test_readiness_is_asked_once_and_trouble_is_an_answer(
+    client: TaskmillClient, service: FakeService
+) -> None:
+    service.trouble = "the database is away"
+
+    readiness = client.ready()
+
+    assert not readiness.is_ready
+    assert readiness.parts == {"database": "the database is away", "schema": None}
+    assert len(service.requests) == 1
+
+
+def test_an_id_cannot_reach_another_address() -> None:
+    seen: list[httpx.Request] = []
+    with (
+        TaskmillClient("http://x", transport=_lost_after(seen), retries=0) as client,
+        pytest.raises(Unreachable),
+    ):
+        client.get("../stats?a")
+
+    assert seen[0].url.raw_path == b"/tasks/%2E%2E%2Fstats%3Fa"
+
+
+async def test_the_asynchronous_client_asks_the_same() -> None:
+    service = FakeService()
+    async with _asynchronous(service) as client:
+        task = await client.create("report", queue="reports")
+        ids = await client.create_many([{"name": "b"}])
+        assert (await client.get(task.id)).name == "report"
+        assert [found.id async for found in client.list(limit=1)] == [ids[0], task.id]
+        assert (await client.cancel(task.id)).status is Status.CANCELLED
+        assert (await client.retry(task.id)).status is Status.NEW
+        assert (await client.pause_queue("reports")).paused
+        assert not (await client.resume_queue("reports")).paused
+        assert len(await client.queues()) == 2
+        assert (await client.workers())[0].name == "host-1"
+        assert (await client.stats()).total == 2
+        assert (await client.ready()).is_ready
+        assert len(await client.events(task.id)) == 3
+        assert (await client.page()).total == 2
+
+
+async def test_the_asynchronous_client_tries_again_and_waits() -> None:
+    service = FakeService()
+    task = service.add()
+    service.refuse_next(503)
+    service.on_read += [lambda _: None, service.claim, lambda kept: service.end(kept, "failed")]
+    async with _asynchronous(service) as client:
+        assert (await client.wait(task["id"], timeout_s=10)).status is Status.FAILED
+
+
+async def test_the_asynchronous_client_tells_that_nobody_listens() -> None:
+    async with AsyncTaskmillClient(unused_url(), retries=0) as client:
+        with pytest.raises(Unreachable):
+            await client.get(uuid4())
+
+
+def test_both_clients_offer_the_same_methods() -> None:
+    def methods(kind: type[Any]) -> set[str]:
+        return {name for name in vars(kind) if not name.startswith("_")} - {"close", "aclose"}
+
+    assert methods(TaskmillClient) == methods(AsyncTaskmillClient)
