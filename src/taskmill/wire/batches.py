@@ -19,6 +19,7 @@ from taskmill.wire.rules import DEFAULT_LIMITS, InputLimits
 from taskmill.wire.strict_json import MAX_DEPTH, parse
 from taskmill.wire.tasks import to_draft
 from taskmill.wire.violations import MOST_VIOLATIONS
+from taskmill.wire.wording import describe
 
 LINES_MEDIA_TYPES: Final = frozenset(
     {"application/x-ndjson", "application/ndjson", "application/jsonl", "application/jsonlines"}
@@ -69,7 +70,7 @@ def parse_batch(
         return _lines(body, line_bytes)
     items = parse(body, max_depth=MAX_DEPTH + 1)
     if not isinstance(items, list):
-        raise InvalidInput.at("", "an array of tasks", "another kind of JSON")
+        raise InvalidInput.at("", "an array of tasks", describe(items))
     if not 0 < len(items) <= max_items:
         raise InvalidInput.at("", f"1 to {max_items} tasks", f"{len(items)} tasks")
     return items

@@ -84,7 +84,8 @@ def _header_key(
     body: Mapping[str, Any], header_key: str, limits: InputLimits
 ) -> Iterator[Violation]:
     yield from _key(_HEADER, header_key, limits)
-    if body.get("idempotency_key") not in {None, header_key}:
+    body_key = body.get("idempotency_key")
+    if body_key is not None and body_key != header_key:
         expected = "the same key as in the header Idempotency-Key, or only one of them"
         yield Violation(pointer=_FIELD, expected=expected, got="another key")
 

@@ -66,10 +66,7 @@ def _unknown_field(pointer: str, place: list[int | str], model: type[BaseModel])
 
 def _model_at(model: type[BaseModel], place: list[int | str]) -> type[BaseModel]:
     for part in place:
-        inner = _inner_model(model.model_fields[str(part)])
-        if inner is None:
-            break
-        model = inner
+        model = _inner_model(model.model_fields[str(part)]) or model
     return model
 
 

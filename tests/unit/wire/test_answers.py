@@ -1,0 +1,227 @@
+"""Answers written by hand say what their models say."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from uuid import UUID
+
+import asyncpg.pgproto.pgproto as driver
+import pytest
+from hypothesis import given, strategies as st
+
+from taskmill.domain.errors import InvalidInput
+from taskmill.domain.lifecycle import Happening, Status
+from taskmill.domain.system import Liveness, QueueState, Stats, TaskEvent, WorkerState
+from taskmill.wire.answers import answer_json
+from taskmill.wire.queues import (
+    QueueList,
+    QueueView,
+    queue_json,
+    queues_json,
+    to_queue_change,
+)
+from taskmill.wire.system import (
+    EventList,
+    StatsView,
+    WorkerList,
+    events_json,
+    stats_json,
+    workers_json,
+)
+from taskmill.wire.tasks import TaskList, TaskView, etag, task_json, tasks_page_json
+from tests.unit.wire.builders import NOON, TASK_ID, a_task
+
+ON_THE_WIRE = (
+    "id, number, name, description, type, payload, queue, priority, status, run, attempt, "
+    "max_attempts, losses, max_losses, cancel_requested, run_at, created_at, started_at, "
+    "finished_at, updated_at, progress, result, error, labels, source, version"
+)
+FINISHED = a_task(
+    status=Status.FAILED,
+    payload='{"customer":4711,"tags":["a"]}',
+    result="[1,2]",
+    error='{"type":"ValueError","message":"no such customer"}',
+    labels='{"team":"finance"}',
+    started_at=NOON + timedelta(microseconds=1),
+    finished_at=NOON + timedelta(seconds=5),
+    version=3,
+)
+
+
+@pytest.mark.parametrize("task", [a_task(), FINISHED])
+def test_a_shown_task_has_the_fields_of_the_contract_in_order(task: object) -> None:
+    shown = json.loads(task_json(task))  # type: ignore[arg-type]
+    assert ", ".join(shown) == ON_THE_WIRE
+    assert ", ".join(TaskView.model_fields) == ON_THE_WIRE
+
+
+@pytest.mark.parametrize("task", [a_task(), FINISHED])
+def test_a_shown_task_is_its_view_to_the_byte(task: object) -> None:
+    shown = task_json(task)  # type: ignore[arg-type]
+    assert TaskView.model_validate_json(shown).model_dump_json().encode() == shown
+
+
+def test_json_parts_go_into_the_answer_as_they_are_stored() -> None:
+    shown = json.loads(task_json(FINISHED))
+    assert shown["payload"] == {"customer": 4711, "tags": ["a"]}
+    assert shown["result"] == [1, 2]
+    assert shown["error"] == {"type": "ValueError", "message": "no such customer"}
+    assert shown["labels"] == {"team": "finance"}
+    assert shown["status"] == "failed"
+    assert shown["started_at"] == "2030-01-31T12:00:00.000001Z"
+
+
+def test_a_drivers_own_kind_of_id_is_shown_as_any_id() -> None:
+    assert task_json(a_task(id=driver.UUID(str(TASK_ID)))) == task_json(a_task())
+
+
+def test_an_answer_of_anything_else_is_a_fault() -> None:
+    with pytest.raises(TypeError):
+        answer_json({"what": object()})
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])), st.sampled_from(Status))
+def test_any_text_is_shown_as_it_is(text: str, status: Status) -> None:
+    shown = TaskView.model_validate_json(task_json(a_task(name=text, status=status)))
+    assert shown.name == text
+    assert shown.status is status
+
+
+def test_a_page_with_a_total_shows_just_that() -> None:
+    page = tasks_page_json([a_task(), FINISHED], total=2, total_at_least=2, next_cursor=None)
+    assert list(json.loads(page)) == ["items", "total", "next_cursor"]
+    view = TaskList.model_validate_json(page)
+    assert [task.version for task in view.items] == [1, 3]
+    assert (view.total, view.total_at_least, view.next_cursor) == (2, None, None)
+
+
+def test_a_page_without_a_total_tells_what_was_counted() -> None:
+    page = tasks_page_json([], total=None, total_at_least=500, next_cursor="abc")
+    view = TaskList.model_validate_json(page)
+    assert (view.total, view.total_at_least, view.next_cursor) == (None, 500, "abc")
+
+
+def test_an_entity_tag_has_the_version_and_the_progress() -> None:
+    assert etag(7) == '"7.0"'
+    assert etag(7, 3) == '"7.3"'
+
+
+def an_event() -> TaskEvent:
+    return TaskEvent(
+        task_id=TASK_ID,
+        version=1,
+        at=NOON,
+        happening=Happening.CREATED,
+        status=Status.NEW,
+        run=1,
+        attempt=0,
+        losses=0,
+        claim_no=0,
+        run_at=NOON,
+        worker=None,
+        reason=None,
+        error=None,
+    )
+
+
+def test_a_history_is_its_view_to_the_byte() -> None:
+    failed = replace(
+        an_event(),
+        version=2,
+        happening=Happening.FAILED,
+        status=Status.FAILED,
+        worker="host-1",
+        reason="error",
+        error='{"type":"ValueError","message":"no"}',
+    )
+    shown = events_json([an_event(), failed])
+    assert EventList.model_validate_json(shown).model_dump_json().encode() == shown
+
+
+def test_workers_are_their_view_to_the_byte() -> None:
+    alive = WorkerState(
+        id=UUID(int=1),
+        name="host-1",
+        queues=[],
+        types=["*"],
+        slots=1000,
+        running=3,
+        started_at=NOON,
+        renewed_at=NOON,
+        expires_at=NOON + timedelta(seconds=15),
+        closed_at=None,
+        close_reason=None,
+        state=Liveness.ALIVE,
+    )
+    gone = replace(alive, closed_at=NOON, close_reason="expired", state=Liveness.CLOSED)
+    shown = workers_json([alive, gone])
+    assert WorkerList.model_validate_json(shown).model_dump_json().encode() == shown
+
+
+def a_queue(*, counts: Mapping[Status, int] | None = None) -> QueueState:
+    return QueueState(
+        name="default", paused_at=None, created_at=NOON, oldest_due_at=None, counts=counts or {}
+    )
+
+
+def test_queues_are_their_view_to_the_byte() -> None:
+    paused = replace(a_queue(counts={Status.NEW: 2}), paused_at=NOON, oldest_due_at=NOON)
+    shown = queues_json([a_queue(), paused])
+    assert QueueList.model_validate_json(shown).model_dump_json().encode() == shown
+    assert QueueView.model_validate_json(queue_json(paused)).paused
+    assert not QueueView.model_validate_json(queue_json(a_queue())).paused
+
+
+def test_counts_name_every_status() -> None:
+    shown = json.loads(queue_json(a_queue(counts={Status.FAILED: 1})))
+    assert shown["counts"] == {
+        "new": 0,
+        "in_progress": 0,
+        "succeeded": 0,
+        "failed": 1,
+        "cancelled": 0,
+    }
+
+
+def test_stats_add_up_over_queues() -> None:
+    stats = Stats(
+        queues={"a": {Status.NEW: 1, Status.FAILED: 2}, "b": {Status.NEW: 4}},
+        workers_alive=1,
+        slots=10,
+        running=3,
+    )
+    shown = stats_json(stats)
+    view = StatsView.model_validate_json(shown)
+    assert view.model_dump_json().encode() == shown
+    assert view.total == 7
+    assert view.by_status[Status.NEW] == 5
+    assert view.by_queue["b"][Status.FAILED] == 0
+
+
+def test_stats_of_an_empty_service_are_zeros() -> None:
+    shown = json.loads(stats_json(Stats(queues={}, workers_alive=0, slots=0, running=0)))
+    assert shown["total"] == 0
+    assert set(shown["by_status"].values()) == {0}
+
+
+def test_a_queue_is_paused_and_resumed_by_a_boolean() -> None:
+    assert to_queue_change({"paused": True}).paused
+    assert not to_queue_change({"paused": False}).paused
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer", "expected"),
+    [
+        ({}, "/paused", "true or false"),
+        ({"paused": 1}, "/paused", "true or false"),
+        ({"paused": "true"}, "/paused", "true or false"),
+        ({"paused": True, "name": "x"}, "/name", "only the fields paused"),
+        ([], "", "an object"),
+    ],
+)
+def test_any_other_change_of_a_queue_is_refused(body: object, pointer: str, expected: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        to_queue_change(body)
+    (violation,) = caught.value.violations
+    assert (violation.pointer, violation.expected) == (pointer, expected)

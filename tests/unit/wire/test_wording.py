@@ -1,0 +1,49 @@
+"""How refusals speak of what came."""
+
+import pytest
+from hypothesis import given, strategies as st
+
+from taskmill.wire.wording import describe, json_pointer, safe_text
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (None, "null"),
+        (True, "true"),
+        (False, "false"),
+        (5, "the number 5"),
+        (2.5, "the number 2.5"),
+        ("", "an empty string"),
+        ("a", "a string of 1 character"),
+        ("a" * 201, "a string of 201 characters"),
+        ([1, 2], "an array"),
+        ({}, "an object of 0 fields"),
+        ({"a": 1}, "an object of 1 field"),
+    ],
+)
+def test_a_value_is_described_in_a_few_words(value: object, words: str) -> None:
+    assert describe(value) == words
+
+
+def test_a_text_is_shown_only_when_it_may_be_and_is_short() -> None:
+    assert describe("Bad Queue", reveal=True) == 'the string "Bad Queue"'
+    assert describe("hunter2") == "a string of 7 characters"
+    assert describe("x" * 61, reveal=True) == "a string of 61 characters"
+
+
+def test_unprintable_characters_are_escaped() -> None:
+    assert safe_text("a\nb\x1b[31m\ud800é") == "a\\u000ab\\u001b[31m\\ud800é"
+
+
+@given(st.text(st.characters(), max_size=300))
+def test_shown_text_is_always_printable_and_short(text: str) -> None:
+    shown = safe_text(text, 20)
+    assert shown.isprintable()
+    assert len(shown) <= 20 * len("\\u10ffff")
+    assert shown.encode().decode() == shown
+
+
+def test_a_pointer_escapes_what_json_pointers_escape() -> None:
+    assert json_pointer(["a/b", 3, "~", ""]) == "/a~1b/3/~0/"
+    assert json_pointer([]) == ""
