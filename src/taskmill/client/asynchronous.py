@@ -13,7 +13,7 @@ from taskmill.client.calls import Call, Filters, Readiness, TaskFields, TaskId, 
 from taskmill.client.tries import Tries
 from taskmill.wire.queues import QueueView
 from taskmill.wire.system import EventView, StatsView, WorkerView
-from taskmill.wire.tasks import TaskPage, TaskView
+from taskmill.wire.tasks import TaskList, TaskView
 
 __all__ = ["AsyncTaskmillClient"]
 
@@ -70,7 +70,7 @@ class AsyncTaskmillClient:
         """Read a task."""
         return await self._send(calls.get(task_id))
 
-    async def page(self, *, cursor: str | None = None, **filters: Unpack[Filters]) -> TaskPage:
+    async def page(self, *, cursor: str | None = None, **filters: Unpack[Filters]) -> TaskList:
         """Read one page of at most `limit` (50, up to 500) tasks."""
         return await self._send(calls.page(filters, cursor))
 

@@ -25,7 +25,7 @@ from taskmill.wire.batches import BatchCreated
 from taskmill.wire.problems import MEDIA_TYPE, Problem
 from taskmill.wire.queues import QueueList, QueueView
 from taskmill.wire.system import EventList, EventView, StatsView, WorkerList, WorkerView
-from taskmill.wire.tasks import TaskPage, TaskView
+from taskmill.wire.tasks import TaskList, TaskView
 
 __all__ = ["Call", "Filters", "Readiness", "TaskFields", "TaskId", "Waiting"]
 
@@ -147,10 +147,10 @@ def get(task_id: TaskId) -> Call[TaskView]:
     return Call(method="GET", path=_task_path(task_id), read=_reader(TaskView))
 
 
-def page(filters: Filters, cursor: str | None) -> Call[TaskPage]:
+def page(filters: Filters, cursor: str | None) -> Call[TaskList]:
     """Read one page of a listing."""
     given: dict[str, object] = {**filters, "cursor": cursor}
-    return Call(method="GET", path="/tasks", parameters=_parameters(given), read=_reader(TaskPage))
+    return Call(method="GET", path="/tasks", parameters=_parameters(given), read=_reader(TaskList))
 
 
 def events(task_id: TaskId) -> Call[Sequence[EventView]]:
