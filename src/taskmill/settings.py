@@ -181,7 +181,7 @@ class Settings(BaseSettings):
     """All settings of one process, frozen; made by `load`, which tells errors for people."""
 
     model_config = SettingsConfigDict(
-        env_prefix=_PREFIX, env_file=_DOTENV, frozen=True, extra="forbid", hide_input_in_errors=True
+        env_prefix=_PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True
     )
 
     database_url: DatabaseUrl | None = Field(None, description="postgresql://user:password@…/db")
@@ -291,7 +291,7 @@ def _layers() -> tuple[_Layer, ...]:
 
 def _dotenv_layer() -> _Layer:
     try:
-        return _named_layer(_DOTENV, DotEnvSettingsSource(Settings).env_vars)
+        return _named_layer(_DOTENV, DotEnvSettingsSource(Settings, env_file=_DOTENV).env_vars)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{_DOTENV} can't be read: {error}") from None
 

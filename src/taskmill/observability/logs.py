@@ -112,7 +112,8 @@ def _json_line(level: str, event: EventDict) -> bytes:
     try:
         return orjson.dumps(line, default=str, option=orjson.OPT_APPEND_NEWLINE)
     except TypeError:  # a lone surrogate, a key that is no string, an integer above 64 bits
-        return json.dumps(line, default=str, skipkeys=True).encode() + b"\n"
+        text = json.dumps(line, default=str, skipkeys=True, ensure_ascii=False)
+        return text.encode(errors="replace") + b"\n"
 
 
 class _LastSecond:

@@ -1,0 +1,246 @@
+"""Settings: where values come from, and what is said of wrong ones."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from taskmill.domain.errors import ConfigurationError
+from taskmill.settings import Settings, effective, load
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder, and none of the machine's own settings."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("DATABASE_URL", "DATA_DIR", "LOG_FORMAT", "LOG_LEVEL", "URL", "CONFIG_FILE"):
+        monkeypatch.delenv(f"TASKMILL_{name}", raising=False)
+    return tmp_path
+
+
+def _source_of(settings: Settings, name: str) -> str:
+    return {row.name: row.source for row in effective(settings)}[name]
+
+
+def _value_of(settings: Settings, name: str) -> str:
+    return {row.name: row.value for row in effective(settings)}[name]
+
+
+def test_without_any_source_the_defaults_hold() -> None:
+    settings = load()
+
+    assert settings.database_url is None
+    assert settings.api.port == 8000
+    assert settings.lease.ttl_s == 15
+    assert {row.source for row in effective(settings)} == {"default"}
+
+
+def test_each_source_gives_way_to_the_stronger_ones(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "taskmill.toml").write_text(
+        "[worker]\nclaim_size = 1\npoll_s = 1\ngrace_s = 1\nconcurrency = 1\n"
+    )
+    (folder / ".env").write_text(
+        "TASKMILL_WORKER__POLL_S=2\nTASKMILL_WORKER__GRACE_S=2\nTASKMILL_WORKER__CONCURRENCY=2\n"
+    )
+    monkeypatch.setenv("TASKMILL_WORKER__GRACE_S", "3")
+    monkeypatch.setenv("TASKMILL_WORKER__CONCURRENCY", "3")
+
+    worker = (settings := load(worker={"concurrency": 4})).worker
+
+    assert (worker.claim_size, worker.poll_s, worker.grace_s, worker.concurrency) == (1, 2, 3, 4)
+    names = ("CLAIM_SIZE", "POLL_S", "GRACE_S", "CONCURRENCY", "QUEUES")
+    assert [_source_of(settings, f"TASKMILL_WORKER__{name}") for name in names] == [
+        "taskmill.toml",
+        ".env",
+        "environment",
+        "option",
+        "default",
+    ]
+
+
+def test_an_option_that_was_not_given_leaves_the_other_sources_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TASKMILL_API__PORT", "9000")
+
+    settings = load(database_url=None, api={"host": "0.0.0.0", "port": None})  # noqa: S104 - not bound
+
+    assert (settings.api.host, settings.api.port) == ("0.0.0.0", 9000)  # noqa: S104 - not bound
+
+
+def test_the_config_file_may_be_elsewhere_and_must_then_exist(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = folder / "other.toml"
+    monkeypatch.setenv("TASKMILL_CONFIG_FILE", str(chosen))
+    with pytest.raises(ConfigurationError, match=r"other\.toml can't be read"):
+        load()
+
+    chosen.write_text("log_level = 'debug'")
+
+    assert load().log_level == "debug"
+
+
+@pytest.mark.parametrize("text", ["a, b,", '["a","b"]'])
+def test_a_list_is_comma_separated_or_json(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TASKMILL_WORKER__QUEUES", text)
+
+    assert load().worker.queues == ("a", "b")
+
+
+def test_an_empty_name_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TASKMILL_DATABASE_URL", "")
+
+    assert load().database_url is None
+
+
+def test_names_of_others_are_nobodys_business(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TASKMILLER", "x")
+    (folder / ".env").write_text("POSTGRES_PASSWORD=x\nAPI__PORT=1\n")
+
+    assert load().api.port == 8000
+
+
+def test_the_address_for_the_command_line_is_a_known_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TASKMILL_URL", "http://127.0.0.1:1")
+
+    load()
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("TASKMILL_API__PROT", "TASKMILL_API__PORT"),
+        ("TASKMILL_DATABSE_URL", "TASKMILL_DATABASE_URL"),
+        ("TASKMILL_WORKER_CONCURRENCY", "TASKMILL_WORKER__CONCURRENCY"),
+        ("TASKMILL_URI", "TASKMILL_URL"),
+    ],
+)
+def test_an_unknown_name_fails_with_the_nearest_known_one(
+    name: str, nearest: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / ".env").write_text(f"{name}=1")
+    with pytest.raises(ConfigurationError) as from_file:
+        load()
+    monkeypatch.setenv(name, "1")
+    with pytest.raises(ConfigurationError) as from_environment:
+        load()
+
+    assert str(from_file.value) == f"{name} (.env) is not a setting; did you mean {nearest}?"
+    assert str(from_environment.value).startswith(f"{name} (environment)")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[api]\nprot = 1", r"api.prot \(taskmill.toml\) .* did you mean api.port\?"),
+        ("zzzzzz = 1", "zzzzzz .* see `taskmill settings`"),
+        ("api = {", "taskmill.toml can't be read"),
+    ],
+)
+def test_a_wrong_config_file_is_told(text: str, message: str, folder: Path) -> None:
+    (folder / "taskmill.toml").write_text(text)
+
+    with pytest.raises(ConfigurationError, match=message):
+        load()
+
+
+def test_an_env_file_that_is_no_text_is_told(folder: Path) -> None:
+    (folder / ".env").write_bytes(b"\xff\xfe")
+
+    with pytest.raises(ConfigurationError, match=r"\.env can't be read"):
+        load()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("API__PORT", "http", "expected a valid integer"),
+        ("API__PORT", "65536", "less than or equal to 65535"),
+        ("LOG_FORMAT", "xml", "expected 'auto', 'console' or 'json'"),
+        ("WORKER__CONCURRENCY", "50001", "less than or equal to 50000"),
+        ("WORKER__QUEUES", "[1", "expected a valid list"),
+        ("LEASE__TTL_S", "0.5", "greater than or equal to 1"),
+        ("RETRY__MAX_S", "inf", "finite"),
+    ],
+)
+def test_a_bad_value_names_the_variable_the_value_and_what_was_expected(
+    name: str, value: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"TASKMILL_{name}", value)
+
+    with pytest.raises(ConfigurationError) as caught:
+        load()
+
+    message = str(caught.value)
+    assert message.startswith(f"TASKMILL_{name}={value!r} (environment): ")
+    assert expected in message
+
+
+def test_all_bad_values_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TASKMILL_API__PORT", "x")
+    monkeypatch.setenv("TASKMILL_LEASE__TTL_S", "x")
+
+    with pytest.raises(ConfigurationError) as caught:
+        load()
+
+    assert len(str(caught.value).splitlines()) == 2
+
+
+def test_delays_of_emulation_in_the_wrong_order_are_told() -> None:
+    with pytest.raises(ConfigurationError, match="delay_min_s to be at most delay_max_s"):
+        load(emulation={"delay_min_s": 11})
+
+
+def test_a_bad_database_url_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TASKMILL_DATABASE_URL", "mysql://me:secret@host/db")
+
+    with pytest.raises(ConfigurationError) as caught:
+        load()
+
+    assert "expected postgresql://" in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+asyncpg"])
+def test_other_tools_spellings_of_the_scheme_are_taken(scheme: str) -> None:
+    settings = load(database_url=f"{scheme}://me@host/db")
+
+    assert settings.require_database_url() == "postgresql://me@host/db"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://me:secret@host:5432/db", "postgresql://me:***@host:5432/db"),
+        ("postgresql://me@host/db", "postgresql://me@host/db"),
+        ("postgresql://host/db", "postgresql://host/db"),
+        ("postgresql:///db?host=/run/pg&user=me", "postgresql:///db?host=/run/pg&user=me"),
+        ("postgresql://h/db?password=secret&a=b", "postgresql://h/db?password=***&a=b"),
+        ("postgresql://me:sec@ret@host/db", "postgresql://me:***@host/db"),
+        ("postgresql://me:secret?@host/db", "***"),
+    ],
+)
+def test_a_password_is_masked_wherever_it_stands(url: str, shown: str) -> None:
+    settings = load(database_url=url)
+
+    assert _value_of(settings, "TASKMILL_DATABASE_URL") == shown
+    assert "secret" not in repr(settings)
+
+
+def test_a_missing_database_is_told_with_both_ways_out() -> None:
+    with pytest.raises(ConfigurationError, match=r"TASKMILL_DATABASE_URL.*taskmill up"):
+        load().require_database_url()
+
+
+def test_settings_cannot_be_changed_once_built() -> None:
+    settings = load()
+
+    with pytest.raises(ValidationError):
+        settings.api.port = 1  # type: ignore[misc]  # what is tried here
+    with pytest.raises(ValidationError):
+        settings.log_level = "debug"  # type: ignore[misc]  # what is tried here
