@@ -4,9 +4,10 @@ What passes is safe for everything behind it: PostgreSQL takes its text (no NUL,
 numbers are finite and integers fit in 64 bits, no key is doubled, and nothing is nested deeper than
 `MAX_DEPTH`. This module does not know what a task is.
 
-Two parsers share the work. orjson is several times faster, but silent about doubled keys, and it
-makes floats of huge integers; so its answer counts only where cheap searches rule both out. All
-else, refusals included, goes through the standard library's scanner, which can be made strict.
+Two parsers share the work. orjson is three times faster on large bodies (95 against 300 us for 9 KB;
+alike for 190 bytes, 1.7 us, searches included), but silent about doubled keys, and it makes floats
+of huge integers; so its answer counts only where cheap searches rule both out. All else, refusals
+included, goes through the standard library's scanner, which can be made strict.
 """
 
 import re
