@@ -6,7 +6,7 @@
 import asyncio
 import itertools
 import os
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import MappingProxyType
@@ -82,8 +82,12 @@ class DatabaseServer:
         """Give a database another name."""
         self._execute(f"ALTER DATABASE {urlsplit(url).path[1:]} RENAME TO {name}")
 
+    def run(self, work: Coroutine[object, object, None]) -> None:
+        """Run a coroutine on the server's own loop."""
+        self._thread.submit(lambda: self._runner.run(work)).result()
+
     def _execute(self, statement: str) -> None:
-        self._thread.submit(lambda: self._runner.run(self._execute_on_loop(statement))).result()
+        self.run(self._execute_on_loop(statement))
 
     async def _execute_on_loop(self, statement: str) -> None:
         if self._admin is None:

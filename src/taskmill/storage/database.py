@@ -26,6 +26,7 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 RETRY_AFTER_S = 1.0
 _COLLISION_TRIES = 5
+_ANCHOR_TRIES = 3
 _TRANSACTION_TIMEOUT_SINCE = 17
 
 _COMMON = {"jit": "off", "timezone": "UTC", "idle_in_transaction_session_timeout": "10s"}
@@ -129,10 +130,19 @@ class Database:
                 yield connection
 
     async def anchor(self, clock: SystemClock) -> datetime:
-        """Set `clock` by PostgreSQL's and return what it told."""
-        asked_at = clock.monotonic()
-        told: datetime = await self.fetch_value("clock_now")
-        clock.anchor(told, asked_at=asked_at, answered_at=clock.monotonic())
+        """Set `clock` by PostgreSQL's and return what it told.
+
+        The quickest of a few answers counts: one that had to connect first told its time late, and a
+        clock that runs ahead makes tasks that are due at once wait.
+        """
+        quickest, told = float("inf"), clock.now()
+        for _ in range(_ANCHOR_TRIES):
+            asked_at = clock.monotonic()
+            told = await self.fetch_value("clock_now")
+            answered_at = clock.monotonic()
+            if answered_at - asked_at < quickest:
+                quickest = answered_at - asked_at
+                clock.anchor(told, asked_at=asked_at, answered_at=answered_at)
         return told
 
     async def close(self) -> None:

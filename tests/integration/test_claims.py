@@ -1,0 +1,294 @@
+"""Claiming and ending claims, against the real statements."""
+
+from datetime import timedelta
+
+from taskmill.domain.lifecycle import (
+    Cancelled,
+    Failed,
+    Interrupted,
+    Lost,
+    Permanent,
+    Reason,
+    Retry,
+    Status,
+    Succeeded,
+)
+from taskmill.storage import claims, leases
+from taskmill.storage.claims import Lane, LaneStart
+from tests.support.builders import AT_ONCE, ERROR, a_draft, a_fence, an_end
+from tests.support.safety import assert_safe
+from tests.support.stage import Stage
+
+
+async def test_a_claimed_task_carries_all_that_its_handler_needs(stage: Stage) -> None:
+    lease = await stage.open_lease()
+    made = await stage.created(
+        name="invoice",
+        type="pdf",
+        queue="billing",
+        priority=7,
+        payload={"order": 5},
+        labels='{"team":"a"}',
+        max_attempts=4,
+        max_losses=2,
+        retry=AT_ONCE,
+        timeout=timedelta(seconds=9.5),
+        traceparent="00-abc-def-01",
+    )
+    [taken] = await stage.take(lease)
+    task = taken.task
+    assert (task.id, task.name, task.type, task.queue, task.priority) == (
+        made.id,
+        "invoice",
+        "pdf",
+        "billing",
+        7,
+    )
+    assert (task.claim_no, task.run, task.attempt, task.losses) == (1, 1, 1, 0)
+    assert (task.max_attempts, task.max_losses, task.retry) == (4, 2, AT_ONCE)
+    assert (task.timeout, task.traceparent) == (timedelta(seconds=9.5), "00-abc-def-01")
+    assert (task.payload, task.created_at) == ('{"order":5}', made.created_at)
+    assert 0 <= taken.waited_s < 60
+    row = await stage.task(made.id)
+    assert (row.status, row.version, row.attempt) == (Status.IN_PROGRESS, 2, 1)
+    await assert_safe(stage.sql)
+
+
+async def test_a_claim_takes_no_more_than_its_limit_and_the_most_urgent_first(stage: Stage) -> None:
+    lease = await stage.open_lease()
+    for priority in (0, 9, 4, 9):
+        await stage.created(priority=priority)
+    assert [one.task.priority for one in await stage.take(lease, limit=2)] == [9, 9]
+    assert [one.task.priority for one in await stage.take(lease, limit=1)] == [4]
+    assert [one.task.priority for one in await stage.take(lease)] == [0]
+    assert await stage.take(lease) == []
+
+
+async def test_tasks_of_a_lane_are_claimed_in_the_order_of_their_due_times(stage: Stage) -> None:
+    lease = await stage.open_lease()
+    made = [await stage.created() for _ in range(5)]
+    in_order = []
+    for _ in made:
+        [one] = await stage.take(lease, limit=1)
+        in_order.append(one.task.id)
+    assert in_order == [task.id for task in made]
+
+
+async def test_a_scheduled_task_is_not_claimed_before_its_time(stage: Stage) -> None:
+    lease = await stage.open_lease()
+    await stage.created(delay=timedelta(hours=1))
+    assert await stage.take(lease) == []
+
+
+async def test_only_the_lanes_asked_for_are_claimed(stage: Stage) -> None:
+    lease = await stage.open_lease()
+    for queue, kind, priority in (("a", "x", 4), ("a", "y", 4), ("b", "x", 4), ("a", "x", 5)):
+        await stage.created(queue=queue, type=kind, priority=priority)
+    lane = Lane(queue="a", type="x", priority=4)
+    taken = await claims.take(
+        stage.database, lease_id=lease, worker="w", lanes=[(lane, LaneStart())], limit=9
+    )
+    assert [(t.task.queue, t.task.type, t.task.priority) for t in taken] == [("a", "x", 4)]
+
+
+async def test_a_lane_is_walked_from_where_it_is_told(stage: Stage) -> None:
+    lease = await stage.open_lease()
+    first, second = await stage.created(), await stage.created()
+    lane = Lane(queue="default", type="emulate", priority=4)
+    start = LaneStart(run_at=second.run_at, task_id=second.id)
+    taken = await claims.take(
+        stage.database, lease_id=lease, worker="w", lanes=[(lane, start)], limit=9
+    )
+    assert [one.task.id for one in taken] == [second.id]
+    assert [one.task.id for one in await stage.take(lease)] == [first.id]
+
+
+async def test_nothing_is_claimed_under_a_lease_that_is_closed_expired_or_unknown(
+    stage: Stage,
+) -> None:
+    closed, expired = await stage.open_lease(), await stage.open_lease(ttl_s=-1)
+    await leases.close_lease(stage.database, closed, "stopped")
+    await stage.created()
+    for lease in (closed, expired, stage.ids()):
+        assert await stage.take(lease) == []
+    assert len(await stage.take(await stage.open_lease())) == 1
+
+
+async def test_nothing_is_claimed_from_a_paused_queue(stage: Stage) -> None:
+    lease = await stage.open_lease()
+    await stage.created(queue="paused")
+    await stage.created(queue="open")
+    lanes = [
+        (Lane(queue=queue, type="emulate", priority=4), LaneStart()) for queue in ("paused", "open")
+    ]
+    await stage.service.set_queue_paused("paused", paused=True)
+    assert list(await claims.find_lanes(stage.database)) == [lanes[1][0]]
+    taken = await claims.take(stage.database, lease_id=lease, worker="w", lanes=lanes, limit=9)
+    assert [one.task.queue for one in taken] == ["open"]
+    await stage.service.set_queue_paused("paused", paused=False)
+    assert [one.task.queue for one in await stage.take(lease)] == ["paused"]
+
+
+async def test_a_task_past_its_expiry_is_not_claimed(stage: Stage) -> None:
+    lease = await stage.open_lease()
+    await stage.created(expires_at=stage.clock.now() - timedelta(seconds=1))
+    assert await stage.take(lease) == []
+
+
+async def test_a_success_keeps_the_result_exactly_as_it_came(stage: Stage) -> None:
+    lease = await stage.open_lease()
+    taken = await stage.running(lease)
+    result = '{"b": 1,  "a":[1.50, "\\u0000"]}'
+    ended = await stage.end(taken, lease, Succeeded(result=result))
+    assert ended is not None
+    task = await stage.task(taken.task.id)
+    assert (task.status, task.result, task.error) == (Status.SUCCEEDED, result, None)
+    assert task.finished_at is not None
+    await assert_safe(stage.sql)
+
+
+async def test_a_failed_attempt_is_tried_again_until_none_is_left(stage: Stage) -> None:
+    lease = await stage.open_lease()
+    taken = await stage.running(lease, max_attempts=2)
+    await stage.end(taken, lease, Failed(error=ERROR))
+    waiting = await stage.task(taken.task.id)
+    assert (waiting.status, waiting.attempt) == (Status.NEW, 1)
+    [again] = await stage.take(lease)
+    assert (again.task.attempt, again.task.claim_no) == (2, 2)
+    await stage.end(again, lease, Failed(error=ERROR, reason=Reason.TIMEOUT))
+    failed = await stage.task(taken.task.id)
+    assert (failed.status, failed.attempt) == (Status.FAILED, 2)
+    assert failed.error == '{"type": "ValueError", "message": "no such customer"}'
+    events = await stage.service.events(taken.task.id)
+    assert [(str(e.happening), e.reason) for e in events] == [
+        ("created", None),
+        ("claimed", None),
+        ("retry_scheduled", "error"),
+        ("claimed", None),
+        ("failed", "timeout"),
+    ]
+    await assert_safe(stage.sql)
+
+
+async def test_a_retry_waits_as_long_as_the_handler_asked(stage: Stage) -> None:
+    lease = await stage.open_lease()
+    taken = await stage.running(lease, max_attempts=2)
+    ended = await stage.end(taken, lease, Retry(error=ERROR, after=timedelta(minutes=5)))
+    assert ended is not None
+    task = await stage.task(taken.task.id)
+    assert ended.run_at == task.run_at
+    assert abs(task.run_at - task.updated_at - timedelta(minutes=5)) < timedelta(seconds=1)
+    assert await stage.take(lease) == []
+
+
+async def test_an_attempt_that_is_handed_back_costs_nothing(stage: Stage) -> None:
+    lease = await stage.open_lease()
+    taken = await stage.running(lease)
+    await stage.end(taken, lease, Interrupted())
+    task = await stage.task(taken.task.id)
+    assert (task.status, task.attempt, task.losses) == (Status.NEW, 0, 0)
+    [again] = await stage.take(lease)
+    assert (again.task.attempt, again.task.claim_no) == (1, 2)
+    await assert_safe(stage.sql)
+
+
+async def test_losses_are_counted_until_none_is_left(stage: Stage) -> None:
+    lease = await stage.open_lease()
+    taken = await stage.running(lease, max_losses=1)
+    await stage.end(taken, lease, Lost())
+    assert (await stage.task(taken.task.id)).losses == 1
+    [again] = await stage.take(lease)
+    assert again.task.attempt == 1
+    await stage.end(again, lease, Lost())
+    task = await stage.task(taken.task.id)
+    assert (task.status, task.losses, task.attempt) == (Status.FAILED, 1, 0)
+    assert "WorkerLost" in (task.error or "")
+    await assert_safe(stage.sql)
+
+
+async def test_a_cancel_that_was_asked_decides_every_way_back(stage: Stage) -> None:
+    lease = await stage.open_lease()
+    for outcome in (Failed(error=ERROR), Interrupted(), Lost(), Cancelled()):
+        taken = await stage.running(lease, max_attempts=3)
+        await stage.service.cancel(taken.task.id)
+        ended = await stage.end(taken, lease, outcome)
+        assert ended is not None
+        assert (ended.status, ended.reason) == (Status.CANCELLED, "cancelled")
+    await assert_safe(stage.sql)
+
+
+async def test_success_and_final_failure_win_over_a_cancel_that_was_asked(stage: Stage) -> None:
+    lease = await stage.open_lease()
+    for outcome, status in (
+        (Succeeded(), Status.SUCCEEDED),
+        (Permanent(error=ERROR), Status.FAILED),
+        (Failed(error=ERROR), Status.FAILED),
+    ):
+        taken = await stage.running(lease)
+        await stage.service.cancel(taken.task.id)
+        ended = await stage.end(taken, lease, outcome)
+        assert ended is not None
+        assert ended.status is status
+    await assert_safe(stage.sql)
+
+
+async def test_a_stale_fence_changes_nothing(stage: Stage) -> None:
+    lease, other = await stage.open_lease(), await stage.open_lease()
+    taken = await stage.running(lease, max_attempts=3)
+    await stage.end(taken, lease, Interrupted())
+    [current] = await stage.take(other)
+    before = await stage.sql.fetchrow("SELECT * FROM taskmill.task")
+    assert await stage.end(taken, lease, Succeeded(result="1")) is None
+    assert await stage.end(taken, other, Succeeded(result="1")) is None
+    assert await stage.end(current, lease, Succeeded(result="1")) is None
+    assert await stage.sql.fetchrow("SELECT * FROM taskmill.task") == before
+    assert await stage.end(current, other, Succeeded(result="2")) is not None
+    assert (await stage.task(taken.task.id)).result == "2"
+    await assert_safe(stage.sql)
+
+
+async def test_an_end_that_is_repeated_is_not_recorded_twice_but_found(stage: Stage) -> None:
+    lease = await stage.open_lease()
+    taken = await stage.running(lease)
+    first = await stage.end(taken, lease, Succeeded(result="1"))
+    assert await stage.end(taken, lease, Succeeded(result="1")) is None
+    found = await claims.find_ended(stage.database, [a_fence(taken, lease)])
+    assert found == {taken.task.id: first}
+    await assert_safe(stage.sql)
+
+
+async def test_a_running_claim_has_not_ended(stage: Stage) -> None:
+    lease = await stage.open_lease()
+    taken = await stage.running(lease)
+    await stage.service.cancel(taken.task.id)
+    assert await claims.find_ended(stage.database, [a_fence(taken, lease)]) == {}
+
+
+async def test_ends_of_one_batch_stand_or_fall_by_their_own_fences(stage: Stage) -> None:
+    lease = await stage.open_lease()
+    await stage.service.create_all([a_draft() for _ in range(6)])
+    taken = await stage.take(lease)
+    await claims.end(stage.database, [an_end(taken[0], lease, Interrupted())], worker="w")
+    ends = [an_end(one, lease, Succeeded(result="1")) for one in taken]
+    ended = await claims.end(stage.database, ends, worker="w")
+    assert ended.keys() == {one.task.id for one in taken[1:]}
+    await assert_safe(stage.sql)
+
+
+async def test_what_runs_under_a_lease_is_known(stage: Stage) -> None:
+    lease, other = await stage.open_lease(), await stage.open_lease()
+    taken = await stage.running(lease, retry=AT_ONCE)
+    await stage.running(other)
+    [found] = await claims.find_of_lease(stage.database, lease)
+    assert found.fence == a_fence(taken, lease)
+    assert (found.queue, found.claim.attempt, found.claim.retry) == ("default", 1, AT_ONCE)
+
+
+async def test_only_tasks_without_an_open_lease_are_stranded(stage: Stage) -> None:
+    closed, expired = await stage.open_lease(), await stage.open_lease(ttl_s=0.5)
+    lost = await stage.running(closed)
+    await stage.running(expired)
+    assert await claims.find_stranded(stage.database, 10) == []
+    await leases.close_lease(stage.database, closed, "stopped")
+    [found] = await claims.find_stranded(stage.database, 10)
+    assert found.fence == a_fence(lost, closed)

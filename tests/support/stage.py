@@ -1,0 +1,154 @@
+"""A database with everything in place, and the parts of a process that tests drive by hand."""
+
+import random
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from taskmill.domain.lifecycle import Outcome
+from taskmill.domain.task import Task
+from taskmill.operations.create import TaskCreation
+from taskmill.operations.queues import KnownQueues
+from taskmill.operations.read import TaskReading
+from taskmill.operations.service import TaskService
+from taskmill.runtime.clock import SystemClock
+from taskmill.runtime.ids import IdFactory
+from taskmill.settings import DatabaseSettings
+from taskmill.storage import claims, leases, partitions, tasks
+from taskmill.storage.claims import EndedClaim, LaneStart, TakenTask
+from taskmill.storage.database import Database
+from taskmill.storage.doorbell import Doorbell
+from taskmill.storage.leases import WorkerCard
+from tests.support.builders import a_draft, an_end
+from tests.support.postgres import DatabaseServer
+
+SETTINGS = DatabaseSettings(pool_size=8, listing_pool_size=2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One process's parts on a database of its own; `sql` is a plain connection to look with."""
+
+    url: str
+    database: Database
+    clock: SystemClock
+    ids: IdFactory
+    creation: TaskCreation
+    service: TaskService
+    sql: "asyncpg.Connection[asyncpg.Record]"
+
+    async def created(self, **parts: Any) -> Task:  # noqa: ANN401 - the fields of a draft
+        """Create a task."""
+        return (await self.service.create(a_draft(**parts))).task
+
+    async def open_lease(self, *, ttl_s: float = 60, worker: str = "tester") -> UUID:
+        """Open a lease."""
+        lease_id = self.ids()
+        card = WorkerCard(name=worker, queues=(), types=("*",), slots=100)
+        async with self.database.hot() as connection:
+            await leases.open_lease(connection, lease_id, card, ttl_s=ttl_s)
+        return lease_id
+
+    async def take(self, lease_id: UUID, limit: int = 100) -> list[TakenTask]:
+        """Claim what is due, the most urgent first, as a worker does."""
+        lanes = sorted(await claims.find_lanes(self.database), key=lambda lane: -lane.priority)
+        return await claims.take(
+            self.database,
+            lease_id=lease_id,
+            worker="tester",
+            lanes=[(lane, LaneStart()) for lane in lanes],
+            limit=limit,
+        )
+
+    async def running(self, lease_id: UUID, **parts: Any) -> TakenTask:  # noqa: ANN401 - see above
+        """Create a task and claim it."""
+        task = await self.created(**parts)
+        return next(one for one in await self.take(lease_id) if one.task.id == task.id)
+
+    async def end(self, taken: TakenTask, lease_id: UUID, outcome: Outcome) -> EndedClaim | None:
+        """End a claim."""
+        end = an_end(taken, lease_id, outcome)
+        return (await claims.end(self.database, [end], worker="tester")).get(taken.task.id)
+
+    async def task(self, task_id: UUID) -> Task:
+        """Read a task."""
+        return await tasks.get_one(self.database, task_id)
+
+    async def happenings(self, task_id: UUID) -> list[str]:
+        """Read what happened to a task."""
+        return [str(event.happening) for event in await self.service.events(task_id)]
+
+
+def a_creation(
+    database: Database, clock: SystemClock, ids: IdFactory, *, queue_limit: int = 1000
+) -> TaskCreation:
+    """What stores tasks, with a door of its own."""
+    return TaskCreation(
+        database,
+        clock=clock,
+        ids=ids,
+        queues=KnownQueues(database, limit=queue_limit),
+        doorbell=Doorbell(database),
+        key_validity=timedelta(days=7),
+    )
+
+
+@asynccontextmanager
+async def a_stage(url: str, settings: DatabaseSettings = SETTINGS) -> AsyncIterator[Stage]:
+    """Set everything up, and take it down."""
+    database, clock = Database(url, settings), SystemClock()
+    sql = await asyncpg.connect(url)
+    try:
+        await database.anchor(clock)
+        ids = IdFactory(clock, random.Random())  # noqa: S311 - no secret
+        creation = a_creation(database, clock, ids)
+        async with TaskService(database, creation, TaskReading(database)) as service:
+            yield Stage(
+                url=url,
+                database=database,
+                clock=clock,
+                ids=ids,
+                creation=creation,
+                service=service,
+                sql=sql,
+            )
+    finally:
+        await sql.close()
+        await database.close()
+
+
+async def make_partitions(url: str) -> None:
+    """Make the partitions that a process makes before it serves."""
+    database, clock = Database(url, SETTINGS), SystemClock()
+    await partitions.ensure(database, await database.anchor(clock))
+    await database.close()
+
+
+@pytest.fixture(scope="session")
+def stage_template(database_server: DatabaseServer, database_template: str) -> str:
+    """The name of a migrated database with the partitions of these weeks, which nobody connects to."""
+    url = database_server.create(template=database_template)
+    database_server.run(make_partitions(url))
+    return urlsplit(url).path[1:]
+
+
+@pytest.fixture
+def stage_url(database_server: DatabaseServer, stage_template: str) -> Iterator[str]:
+    """The address of a database that is ready to serve, for this test alone."""
+    url = database_server.create(template=stage_template)
+    yield url
+    database_server.drop(url)
+
+
+@pytest.fixture
+async def stage(stage_url: str) -> AsyncIterator[Stage]:
+    """A process's parts on a database of their own."""
+    async with a_stage(stage_url) as ready:
+        yield ready
