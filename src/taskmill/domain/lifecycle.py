@@ -168,10 +168,10 @@ def decide(outcome: Outcome, claim: Claim, *, cancel_requested: bool, jitter: fl
     """Return how the claim ends.
 
     `jitter` is a random number in [0, 1) for the back-off. A success always wins; with `cancel_requested`
-    every way back to `new` ends in `cancelled` instead.
+    every way back to `new`, and every loss, ends in `cancelled` instead.
     """
     transition = _decide(outcome, claim, jitter)
-    if cancel_requested and transition.status is Status.NEW:
+    if cancel_requested and (transition.status is Status.NEW or isinstance(outcome, Lost)):
         return _cancelled_instead(transition)
     return transition
 
@@ -215,7 +215,7 @@ def _again_or_failed(
 ) -> Transition:
     if claim.attempt >= claim.max_attempts:
         return _failed(error, reason)
-    delay = claim.retry.delay(claim.attempt, jitter) if after is None else after
+    delay = claim.retry.delay(claim.attempt, jitter) if after is None else max(after, timedelta(0))
     return Transition(
         status=Status.NEW,
         happening=Happening.RETRY_SCHEDULED,
