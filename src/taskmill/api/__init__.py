@@ -1,0 +1,1 @@
+"""The HTTP door: reads requests, calls the one service, writes answers. It knows no storage."""

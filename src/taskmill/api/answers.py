@@ -1,0 +1,55 @@
+"""An answer as endpoints return it, and how it is sent; what it says is made elsewhere."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from starlette.responses import Response
+from starlette.types import Send
+
+from taskmill.domain.task import Task
+from taskmill.wire.tasks import etag, task_json
+
+Header = tuple[bytes, bytes]
+
+JSON: Final[Header] = (b"content-type", b"application/json")
+
+
+@dataclass(slots=True)
+class Answer:
+    """Status, body and headers; `content-length` is added on the way out.
+
+    `task_id` goes into the request's log line, so that its log leads to the task's.
+    """
+
+    status: int
+    body: bytes
+    headers: tuple[Header, ...] = field(default=(JSON,))
+    task_id: str | None = None
+
+    async def send(self, send: Send) -> None:
+        """Send it as an ASGI response."""
+        headers = list(self.headers)
+        if self.status != 304:  # noqa: PLR2004 - Not Modified has the length of what it stands for
+            headers.append((b"content-length", b"%d" % len(self.body)))
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        await send({"type": "http.response.body", "body": self.body})
+
+    def response(self) -> Response:
+        """Return it as the framework's response."""
+        response = Response(self.body, self.status)
+        length = response.raw_headers if self.status != 304 else []  # noqa: PLR2004 - as in `send`
+        response.raw_headers = [*self.headers, *length]
+        return response
+
+
+def task_answer(task: Task, status: int = 200) -> Answer:
+    """Show a task, with its entity tag."""
+    return Answer(status, task_json(task), (JSON, (b"etag", etag(task.version).encode())))
+
+
+def from_problem(problem: tuple[int, Mapping[str, str], bytes]) -> Answer:
+    """Turn what `wire.problems` made into an answer."""
+    status, headers, body = problem
+    encoded = tuple((name.encode(), value.encode()) for name, value in headers.items())
+    return Answer(status, body, encoded)

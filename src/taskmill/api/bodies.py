@@ -1,0 +1,154 @@
+"""Reads the bodies of requests: the right form, within the limit, in time. Parsing is `wire`'s."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final
+
+from starlette.types import Receive, Scope
+
+from taskmill.api.refusals import ClientGone, Refused, unsupported_form
+from taskmill.domain.errors import InvalidInput, TooLarge
+from taskmill.wire.batches import LINES_MEDIA_TYPES
+
+DEADLINE: Final = "taskmill.deadline"
+"""Where a request's scope has its deadline; it stands still while the client sends."""
+
+UPLOAD_S: Final = 30.0
+
+# curl's -d says "form" of whatever it sends; nothing here takes forms, so it is read as JSON.
+JSON_TYPES: Final = frozenset({"application/json", "application/x-www-form-urlencoded"})
+BATCH_TYPES: Final = JSON_TYPES | LINES_MEDIA_TYPES
+
+_FORM_HEADERS: Final = frozenset({b"content-type", b"content-length", b"content-encoding"})
+_USUAL_TYPES: Final = frozenset({None, b"application/json"})
+
+
+@dataclass(slots=True)
+class Form:
+    """What a request's headers say of its body."""
+
+    content_type: bytes | None = None
+    content_length: bytes | None = None
+    content_encoding: bytes | None = None
+
+    @property
+    def media_type(self) -> str | None:
+        """The content type without parameters."""
+        if self.content_type is None:
+            return None
+        return self.content_type.partition(b";")[0].strip().lower().decode("latin-1")
+
+    def check(self, accepted: frozenset[str]) -> None:
+        """Raise `Refused` unless the body comes in one of the accepted types; none given is fine."""
+        if self.content_encoding not in {None, b"identity"}:
+            raise unsupported_form(sorted(accepted))
+        if self.content_type in _USUAL_TYPES:
+            return
+        media_type = self.media_type
+        is_json = (media_type or "").startswith("application/") and (media_type or "").endswith(
+            "+json"
+        )
+        if media_type not in accepted and not is_json:
+            raise unsupported_form(sorted(accepted))
+
+
+def form_of(scope: Scope) -> Form:
+    """Read what the headers say of the body."""
+    found = {name: value for name, value in scope["headers"] if name in _FORM_HEADERS}
+    return Form(
+        found.get(b"content-type"), found.get(b"content-length"), found.get(b"content-encoding")
+    )
+
+
+async def read_json_body(scope: Scope, receive: Receive, limit_bytes: int) -> bytes:
+    """Return a JSON body.
+
+    Raises:
+        Refused: its type is another, or it took too long to come.
+        TooLarge: it is over the limit; the rest was not read.
+    """
+    form = form_of(scope)
+    form.check(JSON_TYPES)
+    return await read_body(scope, receive, form.content_length, limit_bytes)
+
+
+async def read_body(
+    scope: Scope, receive: Receive, content_length: bytes | None, limit_bytes: int
+) -> bytes:
+    """Return the body, which most often has come with the request's head already.
+
+    Raises:
+        Refused: it took too long to come.
+        TooLarge: it is over the limit, or says that it will be; the rest was not read.
+        ClientGone: it will never come.
+    """
+    if content_length is not None and _says_more_than(content_length, limit_bytes):
+        raise TooLarge(limit_bytes)
+    if content_length is None:
+        message = await receive()
+    elif content_length == b"0":
+        return b""
+    else:
+        message = await receive()
+    body: bytes = message.get("body", b"")
+    if message["type"] == "http.disconnect":
+        raise ClientGone
+    if len(body) > limit_bytes:
+        raise TooLarge(limit_bytes)
+    if not message.get("more_body", False):
+        return body
+    async with _clock_stopped(scope):
+        return await _read_rest(receive, body, limit_bytes)
+
+
+def _says_more_than(content_length: bytes, limit_bytes: int) -> bool:
+    # The server has checked that it is a number before anybody else reads it; other servers may not.
+    return content_length.isdigit() and (
+        len(content_length) > 18 or int(content_length) > limit_bytes  # noqa: PLR2004 - fits in 64 bits
+    )
+
+
+async def _read_rest(receive: Receive, begun: bytes, limit_bytes: int) -> bytes:
+    parts, size = [begun], len(begun)
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        part = message.get("body", b"")
+        parts.append(part)
+        size += len(part)
+        if size > limit_bytes:
+            raise TooLarge(limit_bytes)
+        if not message.get("more_body", False):
+            return b"".join(parts)
+
+
+@asynccontextmanager
+async def _clock_stopped(scope: Scope) -> AsyncIterator[None]:
+    """Stop the request's deadline and run the client's; then start the request's anew."""
+    now = asyncio.get_running_loop().time
+    deadline: asyncio.Timeout | None = scope.get(DEADLINE)
+    if deadline is None or (ends_at := deadline.when()) is None:
+        yield
+        return
+    left_s = ends_at - now()
+    deadline.reschedule(None)
+    try:
+        async with asyncio.timeout(UPLOAD_S):
+            yield
+    except TimeoutError:
+        detail = f"the body did not come within {UPLOAD_S:g} s"
+        raise Refused(HTTPStatus.REQUEST_TIMEOUT, detail) from None
+    finally:
+        deadline.reschedule(now() + left_s)
+
+
+def header_text(name: str, value: bytes) -> str:
+    """Return a header's value as text. Raises `InvalidInput` when it is not UTF-8."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        raise InvalidInput.at(f"header:{name}", "text in UTF-8", "other bytes") from None

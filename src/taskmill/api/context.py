@@ -1,0 +1,23 @@
+"""What every endpoint works with, made once for each app."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from taskmill.operations.service import TaskService
+from taskmill.settings import LimitSettings
+from taskmill.wire.rules import InputLimits
+
+
+@dataclass(slots=True, kw_only=True)
+class Context:
+    """The service, the limits of requests, and what the process can be asked for.
+
+    `drain` starts a worker for what waits; None where the process can't. `is_stopping` turns readiness
+    off while the last requests are answered.
+    """
+
+    service: TaskService
+    limits: LimitSettings
+    input_limits: InputLimits
+    drain: Callable[[], None] | None
+    is_stopping: bool = False

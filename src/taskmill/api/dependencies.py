@@ -1,0 +1,77 @@
+"""What the framework hands to endpoints: the context, ids, parsed bodies and queries."""
+
+import re
+from typing import Annotated, cast
+from uuid import UUID
+
+from fastapi import Depends, Path, Request
+
+from taskmill.api import queries
+from taskmill.api.bodies import read_json_body
+from taskmill.api.context import Context
+from taskmill.api.listings import REPEATABLE, ListingQuery
+from taskmill.domain.errors import InvalidInput
+from taskmill.wire.fields import NAME_PATTERN
+from taskmill.wire.strict_json import parse
+from taskmill.wire.wording import describe
+
+_NAME = re.compile(NAME_PATTERN)
+
+
+def context_of(request: Request) -> Context:
+    """Return the context that the app was made with."""
+    return cast("Context", request.app.state.context)
+
+
+def refuse_query(request: Request) -> None:
+    """Refuse parameters where none are known."""
+    queries.refuse_query(request.scope)
+
+
+def task_id_of(
+    id: Annotated[  # noqa: A002 - the parameter's name in the document
+        str,
+        Path(
+            description="the task's id",
+            json_schema_extra={"format": "uuid"},
+            examples=["0197a3b2-6c4e-7d21-8f10-2a9b3c4d5e6f"],
+        ),
+    ],
+) -> UUID:
+    """Parse the id in the path."""
+    return queries.task_id(id)
+
+
+def queue_name_of(
+    name: Annotated[
+        str,
+        Path(
+            description="the queue's name",
+            json_schema_extra={"pattern": NAME_PATTERN},
+            examples=["default"],
+        ),
+    ],
+) -> str:
+    """Check the name in the path."""
+    if _NAME.fullmatch(name) is None:
+        expected = "1 to 63 characters a-z, 0-9, '.', '_' or '-', the first a letter or a digit"
+        raise InvalidInput.at("path:name", expected, describe(name, reveal=True))
+    return name
+
+
+async def json_body_of(request: Request) -> object:
+    """Read and parse the body."""
+    limit_bytes = context_of(request).limits.body_bytes
+    return parse(await read_json_body(request.scope, request.receive, limit_bytes))
+
+
+def listing_query_of(request: Request) -> ListingQuery:
+    """Parse the query of a listing."""
+    return queries.read_query(request.scope, ListingQuery, repeatable=REPEATABLE)
+
+
+InContext = Annotated[Context, Depends(context_of)]
+TaskId = Annotated[UUID, Depends(task_id_of)]
+QueueName = Annotated[str, Depends(queue_name_of)]
+JsonBody = Annotated[object, Depends(json_body_of)]
+Listing = Annotated[ListingQuery, Depends(listing_query_of)]

@@ -1,0 +1,122 @@
+"""The outermost layer: request ids, one log line for each request, the deadline, and the last resort.
+
+It decides nothing about tasks; what it answers by itself is "too late" and "something broke".
+"""
+
+import asyncio
+import itertools
+import re
+import secrets
+from time import perf_counter
+from typing import Final
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from taskmill.api.bodies import DEADLINE
+from taskmill.api.queries import check_address
+from taskmill.api.refusals import ClientGone, answer_to, is_foreseen
+from taskmill.domain.errors import Unavailable
+from taskmill.wire.wording import safe_text
+
+log = structlog.get_logger(__name__)
+
+REQUEST_ID: Final = "X-Request-Id"
+
+_QUIET_PATHS = frozenset({"/healthz", "/readyz"})
+_SANE_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
+_LONGEST_PATH = 200
+_RETRY_AFTER_S = 1.0
+
+
+class Edge:
+    """Wraps the whole app; other protocols than HTTP are refused by not answering."""
+
+    def __init__(self, app: ASGIApp, *, timeout_s: float) -> None:
+        self._app = app
+        self._timeout_s = timeout_s
+        # Unique among processes; the counter within one. Cheaper than randomness for every request.
+        self._own_ids = map(f"{secrets.token_hex(5)}{{:06x}}".format, itertools.count(1))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        request = _Request(self._request_id(scope), send, is_head=scope["method"] == "HEAD")
+        if request.is_head:
+            scope = {**scope, "method": "GET"}
+        structlog.contextvars.bind_contextvars(request_id=request.id)
+        started = perf_counter()
+        try:
+            await self._answer(scope, receive, request)
+        except ClientGone:
+            log.info("request.abandoned", method=scope["method"], path=_path(scope))
+            return
+        _log(scope, request, started)
+
+    async def _answer(self, scope: Scope, receive: Receive, request: "_Request") -> None:
+        try:
+            async with asyncio.timeout(self._timeout_s) as deadline:
+                scope[DEADLINE] = deadline
+                check_address(scope)
+                await self._app(scope, receive, request.send)
+        except TimeoutError as error:
+            if request.status:
+                raise  # the server closes the connection in the middle of the answer
+            late = Unavailable(_RETRY_AFTER_S, f"an answer within {self._timeout_s:g} s")
+            log.warning(
+                "request.late", method=scope["method"], path=_path(scope), error=repr(error)
+            )
+            await answer_to(late, scope["path"]).send(request.send)
+        except ClientGone:
+            raise
+        except Exception as error:
+            if not is_foreseen(error):
+                log.exception("request.failed", method=scope["method"], path=_path(scope))
+            if not request.status:
+                await answer_to(error, scope["path"]).send(request.send)
+
+    def _request_id(self, scope: Scope) -> str:
+        for name, value in scope["headers"]:
+            if name == b"x-request-id" and _SANE_ID.fullmatch(value):
+                return value.decode()
+        return next(self._own_ids)
+
+
+class _Request:
+    """What the log line needs to know, picked up from the answer as it passes."""
+
+    __slots__ = ("_header", "_send", "id", "is_head", "status")
+
+    def __init__(self, request_id: str, send: Send, *, is_head: bool) -> None:
+        self.id = request_id
+        self.status = 0
+        self.is_head = is_head
+        self._header = (b"x-request-id", request_id.encode())
+        self._send = send
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = [*message["headers"], self._header]
+        elif self.is_head:
+            message = {**message, "body": b""}
+        await self._send(message)
+
+
+def _path(scope: Scope) -> str:
+    return safe_text(scope["path"], _LONGEST_PATH)
+
+
+def _log(scope: Scope, request: _Request, started: float) -> None:
+    path = scope["path"]
+    write = log.debug if path in _QUIET_PATHS else log.info
+    facts = {
+        "method": "HEAD" if request.is_head else scope["method"],
+        "path": _path(scope),
+        "status": request.status,
+        "duration_ms": round((perf_counter() - started) * 1000, 2),
+    }
+    created = scope.get("taskmill.task_id")
+    if created is not None:
+        facts["task_id"] = created
+    write("request.served", **facts)

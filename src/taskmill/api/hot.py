@@ -1,0 +1,155 @@
+"""Creating and reading one task: the two requests that come by the thousand.
+
+These functions are the whole of both endpoints. The framework's routes call them and document them;
+`HotPaths` calls them before the framework is asked, which costs as much again as all that they do.
+"""
+
+import asyncio
+from http import HTTPStatus
+from typing import Final
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from taskmill.api.answers import JSON, Answer, task_answer
+from taskmill.api.bodies import JSON_TYPES, Form, header_text, read_body
+from taskmill.api.context import Context
+from taskmill.api.queries import refuse_query, task_id
+from taskmill.api.refusals import answer_to, is_foreseen
+from taskmill.domain.errors import InvalidInput, KeyInFlight, Unavailable
+from taskmill.domain.system import CreatedTask
+from taskmill.domain.task import TaskDraft
+from taskmill.wire.strict_json import parse
+from taskmill.wire.tasks import etag, task_json, to_draft
+
+IDEMPOTENCY_KEY: Final = "Idempotency-Key"
+
+_COLLECTION = "/tasks"
+_PREFIX = "/tasks/"
+_TASK_PATH_LENGTH = len(_PREFIX) + 36
+# Of the request's time: how long a held key is waited for, so that some is left to see why it is held.
+_KEY_SHARE = 0.8
+_LOOK_SHARE = 0.1
+
+
+class HotPaths:
+    """The layer in front of the framework: it answers two paths and passes on everything else."""
+
+    def __init__(self, app: ASGIApp, context: Context) -> None:
+        self._app = app
+        self._context = context
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path: str = scope["path"]
+        method = scope["method"]
+        if path == _COLLECTION and method == "POST":
+            endpoint = create_task
+        elif method == "GET" and len(path) == _TASK_PATH_LENGTH and path.startswith(_PREFIX):
+            endpoint = get_task
+        else:
+            await self._app(scope, receive, send)
+            return
+        try:
+            answer = await endpoint(self._context, scope, receive)
+        except Exception as error:
+            if not is_foreseen(error):
+                raise
+            answer = answer_to(error, path)
+        if answer.task_id is not None:
+            scope["taskmill.task_id"] = answer.task_id
+        await answer.send(send)
+
+
+async def create_task(context: Context, scope: Scope, receive: Receive) -> Answer:
+    """Answer `POST /tasks`."""
+    if scope["query_string"]:
+        refuse_query(scope)
+    form, key, traceparent = _headers(scope)
+    form.check(JSON_TYPES)
+    body = await read_body(scope, receive, form.content_length, context.limits.body_bytes)
+    draft = to_draft(
+        parse(body),
+        header_key=key,
+        source="rest",
+        traceparent=traceparent,
+        limits=context.input_limits,
+    )
+    if draft.idempotency is None:
+        created = await context.service.create(draft)
+    else:
+        created = await _create_keyed(context, draft, draft.idempotency.key)
+    return _created(created)
+
+
+def _created(created: CreatedTask) -> Answer:
+    task = created.task
+    shown_id = str(task.id)
+    return Answer(
+        HTTPStatus.OK if created.replayed else HTTPStatus.CREATED,
+        task_json(task),
+        (
+            JSON,
+            (b"location", f"/tasks/{shown_id}".encode()),
+            (b"etag", etag(task.version).encode()),
+        ),
+        shown_id,
+    )
+
+
+def _headers(scope: Scope) -> tuple[Form, str | None, str | None]:
+    """Pick the headers that creating looks at, in one walk."""
+    form = Form()
+    key: str | None = None
+    traceparent: str | None = None
+    for name, value in scope["headers"]:
+        if name == b"content-type":
+            form.content_type = value
+        elif name == b"content-length":
+            form.content_length = value
+        elif name == b"content-encoding":
+            form.content_encoding = value
+        elif name == b"idempotency-key":
+            if key is not None:
+                raise InvalidInput.at(f"header:{IDEMPOTENCY_KEY}", "one key", "several")
+            key = header_text(IDEMPOTENCY_KEY, value)
+        elif name == b"traceparent":
+            traceparent = value.decode("latin-1")
+    return form, key, traceparent
+
+
+async def _create_keyed(context: Context, draft: TaskDraft, key: str) -> CreatedTask:
+    """Create with a key, which another request may hold: then wait for it, but not for ever."""
+    limit_s = context.limits.request_timeout_s
+    try:
+        async with asyncio.timeout(limit_s * _KEY_SHARE):
+            return await context.service.create(draft)
+    except TimeoutError:
+        if await _database_answers(context, limit_s * _LOOK_SHARE):
+            raise KeyInFlight(key) from None
+        raise Unavailable(1.0, "the database") from None
+
+
+async def _database_answers(context: Context, patience_s: float) -> bool:
+    try:
+        async with asyncio.timeout(patience_s):
+            return (await context.service.readiness()).is_ready
+    except TimeoutError:
+        return False
+
+
+async def get_task(context: Context, scope: Scope, receive: Receive) -> Answer:  # noqa: ARG001 - both endpoints look alike
+    """Answer `GET /tasks/{id}`."""
+    if scope["query_string"]:
+        refuse_query(scope)
+    wanted = task_id(scope["path"][len(_PREFIX) :])
+    task = await context.service.get(wanted)
+    tag = etag(task.version).encode()
+    for name, value in scope["headers"]:
+        if name == b"if-none-match" and matches(value, tag):
+            return Answer(HTTPStatus.NOT_MODIFIED, b"", ((b"etag", tag),))
+    return task_answer(task)
+
+
+def matches(asked: bytes, tag: bytes) -> bool:
+    """Tell whether an If-None-Match header names the tag; weak or strong is the same here."""
+    candidates = [candidate.strip() for candidate in asked.split(b",")]
+    return b"*" in candidates or tag in [c.removeprefix(b"W/") for c in candidates]

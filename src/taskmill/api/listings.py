@@ -1,0 +1,188 @@
+"""Listings over HTTP: their query, their cursors and their pages. Finding the tasks is not its duty."""
+
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from hashlib import blake2s
+from typing import Annotated, Final, Literal
+from urllib.parse import urlencode
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from taskmill.api.answers import JSON, Answer
+from taskmill.domain.errors import BadCursor, InvalidInput
+from taskmill.domain.lifecycle import Status
+from taskmill.domain.system import PageRequest, TaskFilter, TaskPage
+from taskmill.wire import fields
+from taskmill.wire.fields import Expected, format_timestamp
+from taskmill.wire.tasks import tasks_page_json
+
+REPEATABLE: Final = frozenset({"status", "label"})
+LARGEST_PAGE: Final = 500
+LARGEST_OFFSET: Final = 10_000
+
+_DIGITS = re.compile(r"[0-9]{1,9}", re.ASCII)
+_LABEL = re.compile(r"[^=]{1,63}=.{0,255}", re.DOTALL)
+_ID_BYTES = 16
+_DIGEST_BYTES = 8
+
+
+def whole_number(text: object) -> object:
+    """Read digits only; what is a number already (a default) stays."""
+    if isinstance(text, str) and _DIGITS.fullmatch(text) is None:
+        raise ValueError("not a whole number")
+    return text
+
+
+def _label(text: str) -> str:
+    if _LABEL.fullmatch(text) is None:
+        raise ValueError("not key=value")
+    return text
+
+
+def _unspoiled(text: object) -> object:
+    """Put back the plus of a zone (`+03:00`), which a query that was not encoded turns into a space."""
+    return text.replace(" ", "+") if isinstance(text, str) else text
+
+
+QueryTime = Annotated[fields.RequestedTime, BeforeValidator(_unspoiled)]
+
+
+class ListingQuery(BaseModel):
+    """Which tasks to list, in which order, and which part of them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    status: Annotated[list[Status], Expected(f"one of {', '.join(Status)}", reveal=True)] = Field(
+        default=[], description="only these statuses; may be repeated"
+    )
+    queue: fields.Slug | None = Field(default=None, description="only this queue")
+    type: fields.Slug | None = Field(default=None, description="only this type")
+    label: Annotated[
+        list[Annotated[str, AfterValidator(_label)]],
+        Expected("key=value, the key of 1 to 63 characters, the value of at most 255", reveal=True),
+    ] = Field(default=[], description="only with this label, `key=value`; all that are repeated")
+    name: (
+        Annotated[
+            str, Field(min_length=1, max_length=200), Expected("a text of 1 to 200 characters")
+        ]
+        | None
+    ) = Field(default=None, description="only with this in the name, in any case")
+    created_after: QueryTime | None = Field(default=None, description="from this time on")
+    created_before: QueryTime | None = Field(default=None, description="up to, without, this time")
+    limit: Annotated[
+        int,
+        BeforeValidator(whole_number),
+        Field(ge=1, le=LARGEST_PAGE),
+        Expected(f"a whole number from 1 to {LARGEST_PAGE}", reveal=True),
+    ] = Field(default=50, description="tasks on a page")
+    cursor: Annotated[str, Expected("a cursor")] | None = Field(
+        default=None, description="`next_cursor` of the page before; not with offset"
+    )
+    offset: Annotated[
+        int,
+        BeforeValidator(whole_number),
+        Field(ge=0, le=LARGEST_OFFSET),
+        Expected(
+            f"a whole number from 0 to {LARGEST_OFFSET}; further on take the cursor", reveal=True
+        ),
+    ] = Field(default=0, description="tasks to leave out, for people; programs take the cursor")
+    order: Annotated[Literal["desc", "asc"], Expected("asc or desc", reveal=True)] = Field(
+        default="desc", description="by creation: newest first, or oldest first"
+    )
+
+    def filter(self) -> TaskFilter:
+        """Return which tasks are wanted. Raises `InvalidInput` when labels contradict each other."""
+        labels = sorted({_split(label) for label in self.label})
+        if len({key for key, _ in labels}) < len(labels):
+            raise InvalidInput.at("query:label", "one value for each key", "two for one key")
+        return TaskFilter(
+            statuses=frozenset(self.status),
+            queue=self.queue,
+            type=self.type,
+            labels=tuple(labels),
+            name=self.name,
+            created_after=self.created_after,
+            created_before=self.created_before,
+        )
+
+    def page_request(self, wanted: TaskFilter) -> PageRequest:
+        """Return which part of them is wanted.
+
+        Raises:
+            BadCursor: the cursor is none, or belongs to another listing.
+            InvalidInput: there are both a cursor and an offset.
+        """
+        oldest_first = self.order == "asc"
+        after = None
+        if self.cursor is not None:
+            if self.offset:
+                raise InvalidInput.at("query:offset", "either cursor or offset", "both")
+            after = position(self.cursor, wanted, oldest_first=oldest_first)
+        return PageRequest(
+            limit=self.limit, after=after, offset=self.offset, oldest_first=oldest_first
+        )
+
+
+def _split(label: str) -> tuple[str, str]:
+    key, _, value = label.partition("=")
+    return key, value
+
+
+def cursor(after: UUID, wanted: TaskFilter, *, oldest_first: bool) -> str:
+    """Return the text that leads to what follows `after` in this listing, and in no other."""
+    token = after.bytes + _digest(wanted, oldest_first=oldest_first)
+    return urlsafe_b64encode(token).decode()
+
+
+def position(text: str, wanted: TaskFilter, *, oldest_first: bool) -> UUID:
+    """Return where a cursor leads to. Raises `BadCursor`."""
+    try:
+        token = urlsafe_b64decode(text.encode("ascii"))
+    except ValueError:
+        raise BadCursor from None
+    after = UUID(bytes=token[:_ID_BYTES]) if len(token) == _ID_BYTES + _DIGEST_BYTES else None
+    if after is None:
+        raise BadCursor
+    if cursor(after, wanted, oldest_first=oldest_first) != text:
+        raise BadCursor("one of a listing with other filters or another order")
+    return after
+
+
+def _digest(wanted: TaskFilter, *, oldest_first: bool) -> bytes:
+    times = (wanted.created_after, wanted.created_before)
+    facts = (
+        sorted(wanted.statuses),
+        wanted.queue,
+        wanted.type,
+        wanted.labels,
+        wanted.name,
+        [time and format_timestamp(time) for time in times],
+        oldest_first,
+    )
+    return blake2s(repr(facts).encode(), digest_size=_DIGEST_BYTES).digest()
+
+
+def page_answer(query: ListingQuery, wanted: TaskFilter, page: TaskPage) -> Answer:
+    """Show a page; its `Link` leads to the next one."""
+    following = None
+    if page.next_after is not None:
+        following = cursor(page.next_after, wanted, oldest_first=query.order == "asc")
+    body = tasks_page_json(
+        page.items,
+        total=page.total,
+        next_cursor=following,
+        total_at_least=page.total_at_least,
+    )
+    if following is None:
+        return Answer(200, body)
+    return Answer(200, body, (JSON, (b"link", _link(query, following))))
+
+
+def _link(query: ListingQuery, following: str) -> bytes:
+    asked = query.model_dump(mode="json", exclude_unset=True, exclude={"cursor", "offset"})
+    for name in ("created_after", "created_before"):
+        if name in asked:
+            asked[name] = format_timestamp(getattr(query, name))
+    target = urlencode({**asked, "cursor": following}, doseq=True)
+    return f'</tasks?{target}>; rel="next"'.encode()

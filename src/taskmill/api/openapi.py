@@ -1,0 +1,154 @@
+"""The OpenAPI document: what every address takes and answers, each status code included.
+
+The models of bodies and answers are the wire's; here are the words around them. Nothing here is asked
+while a request is answered.
+"""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from taskmill.api.edge import REQUEST_ID
+from taskmill.api.listings import ListingQuery
+from taskmill.wire.problems import MEDIA_TYPE, Problem
+from taskmill.wire.queues import QueueChange
+from taskmill.wire.tasks import CreateTask
+
+Json = dict[str, Any]
+
+_REF = "#/components/schemas/{model}"
+
+_REFUSALS: Final[dict[int, str]] = {
+    400: "It can't be read: not strict JSON, not UTF-8, or a cursor of another listing",
+    404: "There is no such thing",
+    408: "The body did not come in time",
+    409: "Its state does not allow it",
+    413: "The body is over the limit",
+    415: "The body has a type that is not taken",
+    422: "It says something that is not allowed; `errors` names all of it",
+    500: "The service failed; its log tells why, under the request's id",
+    503: "A part that the answer needs is away for now; ask again after `Retry-After`",
+}
+_WITH_BODY: Final = (400, 408, 413, 415)
+_ALWAYS: Final = (400, 422, 500, 503)
+
+HEADERS: Final[dict[str, Json]] = {
+    "Location": {"description": "the task's address", "schema": {"type": "string"}},
+    "ETag": {
+        "description": "the task's version; for If-None-Match",
+        "schema": {"type": "string", "examples": ['"3.0"']},
+    },
+    "Link": {
+        "description": 'the next page, `rel="next"`; missing on the last one',
+        "schema": {"type": "string"},
+    },
+    "Retry-After": {"description": "seconds", "schema": {"type": "integer", "minimum": 1}},
+    REQUEST_ID: {
+        "description": "the request's id in the logs; the one that was sent, if it was sane",
+        "schema": {"type": "string"},
+    },
+}
+
+
+def refusals(*own: int, has_body: bool = False) -> dict[int | str, Json]:
+    """Describe the problems that an operation answers with: its own and those of all."""
+    statuses = sorted({*own, *_ALWAYS, *(_WITH_BODY if has_body else ())})
+    return {status: refusal(status) for status in statuses}
+
+
+def refusal(status: int, model: type[BaseModel] = Problem, media_type: str = MEDIA_TYPE) -> Json:
+    """Describe one problem."""
+    described: Json = {
+        "description": _REFUSALS[status],
+        "content": {media_type: {"schema": {"$ref": _REF.format(model=model.__name__)}}},
+    }
+    if status in {409, 503}:
+        described["headers"] = headers("Retry-After")
+    return described
+
+
+def headers(*names: str) -> Json:
+    """Describe headers of an answer."""
+    return {name: HEADERS[name] for name in names}
+
+
+def request_header(name: str, description: str) -> Json:
+    """Describe a header of a request."""
+    return {
+        "name": name,
+        "in": "header",
+        "required": False,
+        "description": description,
+        "schema": {"type": "string"},
+    }
+
+
+def json_body(model: type[BaseModel]) -> Json:
+    """Describe a JSON body whose parsing is not the framework's."""
+    content = {"application/json": {"schema": {"$ref": _REF.format(model=model.__name__)}}}
+    return {"required": True, "content": content}
+
+
+def query_parameters(model: type[BaseModel]) -> list[Json]:
+    """Describe a query that the framework does not parse."""
+    properties = model.model_json_schema()["properties"]
+    return [_parameter(name, schema) for name, schema in properties.items()]
+
+
+def _parameter(name: str, schema: Json) -> Json:
+    described = {key: value for key, value in schema.items() if key not in {"title", "description"}}
+    options = [option for option in described.pop("anyOf", ()) if option != {"type": "null"}]
+    if options:
+        described = {**options[0], "default": None}
+    if described.get("default", ...) in (None, []):
+        del described["default"]
+    if "$ref" in str(described):
+        described = {"type": "array", "items": {"$ref": _REF.format(model="Status")}}
+    return {
+        "name": name,
+        "in": "query",
+        "required": False,
+        "description": schema.get("description", ""),
+        "schema": described,
+    }
+
+
+LISTING_PARAMETERS: Final = query_parameters(ListingQuery)
+
+
+def install(
+    app: FastAPI, extra_models: Iterable[type[BaseModel]] = (CreateTask, QueueChange, Problem)
+) -> None:
+    """Have the app make its document here, once."""
+    models = tuple(extra_models)
+
+    def document() -> Json:
+        if app.openapi_schema is None:
+            app.openapi_schema = _document(app, models)
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign]  # the framework's documented way
+
+
+def _document(app: FastAPI, models: Iterable[type[BaseModel]]) -> Json:
+    document = get_openapi(
+        title=app.title,
+        version=app.version,
+        openapi_version=app.openapi_version,
+        description=app.description,
+        routes=app.routes,
+        tags=app.openapi_tags,
+    )
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    _, extra = models_json_schema([(m, "validation") for m in models], ref_template=_REF)
+    for name, schema in extra["$defs"].items():
+        schemas.setdefault(name, schema)
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            for answer in operation["responses"].values():
+                answer.setdefault("headers", {}).update(headers(REQUEST_ID))
+    return document

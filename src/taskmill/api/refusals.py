@@ -1,0 +1,46 @@
+"""Refusals that only HTTP knows, and the answer to every error that a request can meet."""
+
+from collections.abc import Collection
+from http import HTTPStatus
+
+from starlette.exceptions import HTTPException
+
+from taskmill.api.answers import Answer, from_problem
+from taskmill.domain.errors import TaskmillError
+from taskmill.wire.problems import problem_for_status, problem_json
+
+
+class Refused(Exception):
+    """The request is refused by HTTP's own rules, before anything is known of tasks."""
+
+    def __init__(self, status: HTTPStatus, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+
+
+class ClientGone(Exception):
+    """The client closed the connection before its request was complete: nobody waits for an answer."""
+
+
+def unsupported_form(accepted: Collection[str]) -> Refused:
+    """Say which content types would have been taken."""
+    detail = f"this path takes {', '.join(accepted)}, without a content encoding"
+    return Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, detail)
+
+
+def answer_to(error: Exception, path: str) -> Answer:
+    """Return the answer to an error; one that nobody foresaw is a 500 that tells nothing."""
+    if isinstance(error, Refused):
+        return from_problem(problem_for_status(error.status, path, error.detail))
+    if isinstance(error, HTTPException):
+        answer = from_problem(problem_for_status(error.status_code, path))
+        own = ((name.encode(), value.encode()) for name, value in (error.headers or {}).items())
+        answer.headers = (*answer.headers, *own)
+        return answer
+    return from_problem(problem_json(error, path))
+
+
+def is_foreseen(error: Exception) -> bool:
+    """Tell whether the error is an answer, rather than a fault of the service."""
+    return isinstance(error, TaskmillError | Refused | HTTPException)

@@ -1,0 +1,116 @@
+"""The OpenAPI document and the two pages that show it; all of it comes from this package.
+
+Pages and document name each other by relative addresses, so they work below any prefix of a proxy.
+"""
+
+from collections.abc import Awaitable, Callable
+from hashlib import sha256
+from pathlib import Path
+from string import Template
+from typing import Final
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from taskmill.api.answers import JSON, Answer
+from taskmill.api.hot import matches
+from taskmill.wire.answers import answer_json
+
+_STATIC: Final = Path(__file__).parent.parent / "static"
+_SWAGGER: Final = "swagger-ui-5.35.0"
+_REDOC: Final = "redoc-2.5.4"
+_OWN: Final = "pages/"
+
+_KEPT = "public, max-age=31536000, immutable"
+_ASKED_AGAIN = b"no-cache"
+
+# Whatever the scripts would like to do, the browser asks this host and no other.
+_POLICY: Final = "; ".join(
+    (
+        "default-src 'self'",
+        "img-src 'self' data:",
+        "style-src 'self' 'unsafe-inline'",
+        "worker-src 'self' blob:",
+        "frame-ancestors 'none'",
+        "base-uri 'none'",
+    )
+)
+
+_PAGE: Final = Template("""\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>$title</title>
+<link rel="icon" href="data:,">
+<link rel="stylesheet" href="$root/pages/pages.css">
+$style</head>
+<body>
+<div id="page" data-document="openapi.json"></div>
+<script src="$root/$library"></script>
+<script src="$root/pages/$start"></script>
+</body>
+</html>
+""")
+
+
+class PackageFiles(StaticFiles):
+    """The files of the pages; folders with a version in their name may be kept for ever."""
+
+    def __init__(self) -> None:
+        super().__init__(directory=_STATIC)
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """Answer with a file, and how long it may be kept."""
+        response = await super().get_response(path, scope)
+        kept = _ASKED_AGAIN.decode() if path.startswith(_OWN) else _KEPT
+        response.headers["cache-control"] = kept
+        return response
+
+
+def add_documents(app: FastAPI, *, static: str, with_redoc: bool) -> None:
+    """Add `/openapi.json`, `/docs` and, if asked for, `/redoc` to the app.
+
+    `static` leads from these addresses to the package's files.
+    """
+    swagger_style = f'<link rel="stylesheet" href="{static}/{_SWAGGER}/swagger-ui.css">\n'
+    pages = {"/docs": (f"{_SWAGGER}/swagger-ui-bundle.js", "swagger.js", swagger_style)}
+    if with_redoc:
+        pages["/redoc"] = (f"{_REDOC}/redoc.standalone.js", "redoc.js", "")
+    for path, (library, start, style) in pages.items():
+        page = _PAGE.substitute(
+            title=app.title, root=static, library=library, start=start, style=style
+        )
+        app.add_route(path, _page_endpoint(page.encode()), include_in_schema=False)
+    app.add_route("/openapi.json", _document_endpoint(app), include_in_schema=False)
+
+
+def _page_endpoint(page: bytes) -> Callable[[Request], Awaitable[Response]]:
+    html = (
+        (b"content-type", b"text/html; charset=utf-8"),
+        (b"content-security-policy", _POLICY.encode()),
+        (b"cache-control", _ASKED_AGAIN),
+    )
+
+    async def show(_: Request) -> Response:
+        return Answer(200, page, html).response()
+
+    return show
+
+
+def _document_endpoint(app: FastAPI) -> Callable[[Request], Awaitable[Response]]:
+    document = answer_json(app.openapi())
+    tag = f'"{sha256(document).hexdigest()[:16]}"'.encode()
+    kept = ((b"etag", tag), (b"cache-control", _ASKED_AGAIN))
+
+    async def show(request: Request) -> Response:
+        asked = request.headers.get("if-none-match", "").encode("latin-1")
+        if matches(asked, tag):
+            return Answer(304, b"", kept).response()
+        return Answer(200, document, (JSON, *kept)).response()
+
+    return show

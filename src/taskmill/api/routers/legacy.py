@@ -1,0 +1,169 @@
+"""The earlier service's addresses, as thin aliases: its shapes over the same tasks.
+
+An app of its own, mounted under `/task_service`, with its own document and its own form of errors.
+"""
+
+from http import HTTPStatus
+from typing import Annotated, Final
+from uuid import UUID
+
+import orjson
+from fastapi import APIRouter, Depends, FastAPI, Path, Request, Response
+from pydantic import BaseModel, BeforeValidator, Field
+from starlette.exceptions import HTTPException
+
+from taskmill.api import queries
+from taskmill.api.answers import JSON, Answer, from_problem
+from taskmill.api.context import Context
+from taskmill.api.dependencies import InContext, JsonBody
+from taskmill.api.listings import LARGEST_PAGE, whole_number
+from taskmill.api.openapi import Json, install, json_body, query_parameters, refusal
+from taskmill.api.refusals import Refused, answer_to
+from taskmill.api.routers.documents import add_documents
+from taskmill.domain.errors import TaskmillError
+from taskmill.domain.system import PageRequest, TaskFilter
+from taskmill.wire.answers import answer_json
+from taskmill.wire.fields import Expected
+from taskmill.wire.legacy import (
+    LegacyCreate,
+    LegacyError,
+    LegacyPage,
+    LegacyStatus,
+    LegacyTask,
+    legacy_draft,
+    legacy_error_json,
+    legacy_page_json,
+    legacy_task_json,
+    statuses_of,
+)
+
+PREFIX: Final = "/task_service"
+
+_LARGEST_SKIP = 100_000
+
+router = APIRouter(prefix="/api/v1", tags=["earlier service"])
+
+
+def _refusals(*own: int) -> dict[int | str, Json]:
+    statuses = sorted({*own, 400, 422, 500, 503})
+    return {status: refusal(status, LegacyError, "application/json") for status in statuses}
+
+
+class LegacyQuery(BaseModel):
+    """Which tasks to list; other parameters are passed over, as they were."""
+
+    status: LegacyStatus | None = Field(default=None, description="`Ошибка` shows cancelled too")
+    skip: Annotated[
+        int,
+        BeforeValidator(whole_number),
+        Field(ge=0, le=_LARGEST_SKIP),
+        Expected(f"a whole number from 0 to {_LARGEST_SKIP}", reveal=True),
+    ] = 0
+    limit: Annotated[
+        int,
+        BeforeValidator(whole_number),
+        Field(ge=1, le=LARGEST_PAGE),
+        Expected(f"a whole number from 1 to {LARGEST_PAGE}", reveal=True),
+    ] = 20
+
+
+def _query_of(request: Request) -> LegacyQuery:
+    given = queries.parsed_query(request.scope, LegacyQuery.model_fields)
+    if "status" in given:
+        statuses_of(str(given["status"]))  # refuses with the earlier names
+    return queries.fit_query(given, LegacyQuery)
+
+
+def _uid_of(uid: Annotated[str, Path(json_schema_extra={"format": "uuid"})]) -> UUID:
+    return queries.task_id(uid)
+
+
+@router.post(
+    "/task/",
+    status_code=201,
+    summary="Create a task",
+    response_model=LegacyTask,
+    openapi_extra={"requestBody": json_body(LegacyCreate)},
+    responses=_refusals(408, 413, 415),
+)
+@router.post("/task", status_code=201, include_in_schema=False)
+async def create_task(context: InContext, body: JsonBody) -> Response:
+    """Create a task; `POST /tasks` can say more."""
+    created = await context.service.create(legacy_draft(body))
+    return Answer(201, legacy_task_json(created.task)).response()
+
+
+@router.get(
+    "/task/",
+    summary="List tasks",
+    response_model=LegacyPage,
+    openapi_extra={"parameters": query_parameters(LegacyQuery)},
+    responses=_refusals(),
+)
+@router.get("/task", include_in_schema=False)
+async def list_tasks(
+    context: InContext, query: Annotated[LegacyQuery, Depends(_query_of)]
+) -> Response:
+    """List tasks, oldest first; `GET /tasks` has cursors and more filters."""
+    statuses = statuses_of(query.status) if query.status else frozenset()
+    page = await context.service.page(
+        TaskFilter(statuses=statuses),
+        PageRequest(limit=query.limit, offset=query.skip, oldest_first=True),
+    )
+    body = legacy_page_json(page.items, limit=query.limit, offset=query.skip, total=page.total or 0)
+    return Answer(200, body).response()
+
+
+@router.get(
+    "/task/{uid}/", summary="Read a task", response_model=LegacyTask, responses=_refusals(404)
+)
+@router.get("/task/{uid}", include_in_schema=False)
+async def get_task(context: InContext, uid: Annotated[UUID, Depends(_uid_of)]) -> Response:
+    """Read a task by its `uid`, which is its id in `GET /tasks/{id}`."""
+    return Answer(200, legacy_task_json(await context.service.get(uid))).response()
+
+
+class WorkerStarted(BaseModel):
+    """A worker was asked for."""
+
+    detail: str = "a worker runs what waits"
+
+
+@router.get("/worker/", summary="Run what waits", responses={500: _refusals()[500]})
+@router.get("/worker", include_in_schema=False)
+async def start_worker(context: InContext) -> WorkerStarted:
+    """Start a worker in the background that runs what waits, and ends; harmless when others run."""
+    if context.drain is not None:
+        context.drain()
+    return WorkerStarted()
+
+
+def create_legacy_app(context: Context, *, version: str) -> FastAPI:
+    """Make the app of the earlier addresses."""
+    app = FastAPI(
+        title="Taskmill: the earlier service's addresses",
+        version=version,
+        description="Thin aliases over the same tasks. New programs use the addresses under `/tasks`.",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+    )
+    app.state.context = context
+    app.include_router(router)
+    install(app, (LegacyCreate, LegacyError))
+    add_documents(app, static="../static", with_redoc=False)
+    for error in (TaskmillError, Refused, HTTPException, Exception):
+        app.add_exception_handler(error, _answer_to)
+    return app
+
+
+async def _answer_to(request: Request, error: Exception) -> Response:
+    if isinstance(error, TaskmillError):
+        return from_problem(legacy_error_json(error)).response()
+    answer = answer_to(error, request.url.path)
+    is_missing = answer.status == HTTPStatus.NOT_FOUND
+    detail = "Not found" if is_missing else orjson.loads(answer.body)["detail"]
+    answer.body = answer_json({"detail": detail})
+    answer.headers = (JSON, *(h for h in answer.headers if h[0] != JSON[0]))
+    return answer.response()

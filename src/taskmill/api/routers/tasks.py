@@ -1,0 +1,141 @@
+"""Tasks: create, read, list, their history, cancel and retry."""
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from taskmill.api import hot
+from taskmill.api.answers import task_answer
+from taskmill.api.dependencies import InContext, Listing, TaskId, refuse_query
+from taskmill.api.listings import page_answer
+from taskmill.api.openapi import (
+    LISTING_PARAMETERS,
+    headers,
+    json_body,
+    refusals,
+    request_header,
+)
+from taskmill.api.shapes import event_view
+from taskmill.domain.system import CancelAnswer
+from taskmill.wire.system import EventList
+from taskmill.wire.tasks import CreateTask, TaskPage, TaskView
+
+router = APIRouter(tags=["tasks"])
+
+_NO_QUERY = [Depends(refuse_query)]
+
+
+@router.post(
+    "/tasks",
+    status_code=201,
+    summary="Create a task",
+    response_model=TaskView,
+    response_description="It is stored, and will be run",
+    openapi_extra={
+        "requestBody": json_body(CreateTask),
+        "parameters": [
+            request_header(
+                hot.IDEMPOTENCY_KEY,
+                "requests with the same key are one; or `idempotency_key` in the body",
+            ),
+            request_header("traceparent", "the caller's trace (W3C)"),
+        ],
+    },
+    responses={
+        **refusals(409, has_body=True),
+        200: {
+            "description": "The key's first request had created it",
+            "model": TaskView,
+            "headers": headers("Location", "ETag"),
+        },
+        201: {"headers": headers("Location", "ETag")},
+    },
+)
+async def create_task(request: Request, context: InContext) -> Response:
+    """Store a task; the answer comes when it is committed, and from then on nothing loses it.
+
+    With an idempotency key the same request may be sent again: it answers 200 with the same task. The
+    same key with another body is refused.
+    """
+    return (await hot.create_task(context, request.scope, request.receive)).response()
+
+
+@router.get(
+    "/tasks",
+    summary="List tasks",
+    response_model=TaskPage,
+    openapi_extra={"parameters": LISTING_PARAMETERS},
+    responses={**refusals(), 200: {"headers": headers("Link")}},
+)
+async def list_tasks(context: InContext, query: Listing) -> Response:
+    """List tasks, newest first, page by page.
+
+    `total` is exact; when counting would take too long it is null, and `total_at_least` says how many
+    there are at least. A filter by type, label or name looks for a limited time: a page may be short
+    and still have a next one.
+    """
+    wanted = query.filter()
+    page = await context.service.page(wanted, query.page_request(wanted))
+    return page_answer(query, wanted, page).response()
+
+
+@router.get(
+    "/tasks/{id}",
+    summary="Read a task",
+    response_model=TaskView,
+    openapi_extra={
+        "parameters": [request_header("If-None-Match", "an ETag: answers 304 while it still holds")]
+    },
+    responses={
+        **refusals(404),
+        200: {"headers": headers("ETag")},
+        304: {"description": "It has not changed", "headers": headers("ETag")},
+    },
+)
+async def get_task(request: Request, context: InContext, id: TaskId) -> Response:  # noqa: A002, ARG001 - named as in the path, for the document
+    """Read a task as it was committed after the request came."""
+    return (await hot.get_task(context, request.scope, request.receive)).response()
+
+
+@router.get(
+    "/tasks/{id}/events",
+    summary="Read a task's history",
+    responses=refusals(404),
+    dependencies=_NO_QUERY,
+)
+async def list_events(context: InContext, id: TaskId) -> EventList:  # noqa: A002 - as in the path
+    """Read all that happened to a task, oldest first."""
+    return EventList(items=[event_view(event) for event in await context.service.events(id)])
+
+
+@router.post(
+    "/tasks/{id}/cancel",
+    summary="Cancel a task",
+    response_model=TaskView,
+    response_description="It is cancelled",
+    responses={
+        **refusals(404, 409),
+        200: {"headers": headers("ETag")},
+        202: {
+            "description": "It runs; its handler is asked to stop",
+            "model": TaskView,
+            "headers": headers("ETag"),
+        },
+    },
+    dependencies=_NO_QUERY,
+)
+async def cancel_task(context: InContext, id: TaskId) -> Response:  # noqa: A002 - as in the path
+    """Cancel a waiting task at once, or ask the worker that runs it to stop."""
+    done, task = await context.service.cancel(id)
+    return task_answer(task, 200 if done is CancelAnswer.CANCELLED else 202).response()
+
+
+@router.post(
+    "/tasks/{id}/retry",
+    summary="Run a finished task again",
+    response_model=TaskView,
+    response_description="It waits for a new run",
+    responses={**refusals(404, 409), 200: {"headers": headers("ETag")}},
+    dependencies=_NO_QUERY,
+)
+async def retry_task(context: InContext, id: TaskId) -> Response:  # noqa: A002 - as in the path
+    """Start a new run of a task that has succeeded, failed or was cancelled."""
+    return task_answer(await context.service.retry(id)).response()
