@@ -54,6 +54,7 @@ class Api:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
         await self._app(scope, receive, send)
 
     def stop_being_ready(self) -> None:
@@ -133,7 +134,7 @@ class _HttpErrors:
         allowed = {method.strip() for method in told.split(",") if method.strip()}
         for pattern, methods in self._methods:
             if pattern.fullmatch(path):
-                allowed |= methods
+                return methods | ({"HEAD"} if "GET" in methods else set())
         return allowed | ({"HEAD"} if "GET" in allowed else set())
 
 

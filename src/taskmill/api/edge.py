@@ -39,6 +39,7 @@ class Edge:
         self._own_ids = map(f"{secrets.token_hex(5)}{{:06x}}".format, itertools.count(1))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
         if scope["type"] != "http":
             return
         request = _Request(self._request_id(scope), send, is_head=scope["method"] == "HEAD")
@@ -78,7 +79,8 @@ class Edge:
     def _request_id(self, scope: Scope) -> str:
         for name, value in scope["headers"]:
             if name == b"x-request-id" and _SANE_ID.fullmatch(value):
-                return value.decode()
+                sent: bytes = value
+                return sent.decode()
         return next(self._own_ids)
 
 

@@ -39,6 +39,7 @@ class HotPaths:
         self._context = context
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one of the two, or have the framework answer."""
         path: str = scope["path"]
         method = scope["method"]
         if path == _COLLECTION and method == "POST":

@@ -1,11 +1,13 @@
-"""What uvicorn's HTTP protocol leaves open: limits on heads, idle uploads, and problems for bad HTTP.
+"""What uvicorn's HTTP protocol leaves open: limits on heads, stalled requests, ignored upgrades, bad HTTP.
 
 Requests that reach the app are not touched here.
 """
 
+import sys
 from http import HTTPStatus
 from typing import Any, Final
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from taskmill.wire.problems import problem_for_status
@@ -14,15 +16,18 @@ LARGEST_HEAD_BYTES: Final = 64 * 1024
 # A refused upload is read on for so long, because a client that still sends can't hear the refusal.
 LARGEST_DISCARD_BYTES: Final = 8 * 1024 * 1024
 
+_ABOUT_UPGRADES = frozenset({b"upgrade", b"connection", b"http2-settings"})
+
 
 class HttpProtocol(HttpToolsProtocol):
-    """One connection. The parser takes heads of any length and bodies that nobody reads; this does not."""
+    """One connection. The library takes heads of any length and bodies that nobody reads; this does not."""
 
-    _refusal = HTTPStatus.BAD_REQUEST
+    _data = b""
     _is_in_head = True
     _head_came = False
     _head_bytes = 0
     _discarded_bytes = 0
+    _wants_upgrade = False
 
     def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - as the base has it
         """Start the clock for the first request."""
@@ -31,43 +36,70 @@ class HttpProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse, and bound what is still incomplete afterwards."""
+        self._data = data
         self._head_came = False
+        was_in_head = self._is_in_head
         super().data_received(data)
+        self._data = b""
         if self.transport.is_closing():
             return
-        if self._is_in_head and not self._head_came:
+        if was_in_head and not self._head_came:
             self._head_bytes += len(data)
             if self._head_bytes > LARGEST_HEAD_BYTES:
                 self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
                 return
-        if self.cycle is None or self.cycle.response_complete:
+        if not self._is_answering():
             self._await_more()
 
     def on_headers_complete(self) -> None:
-        """Let the request in."""
+        """Let the request in, unless it is parsed once more without its wish for another protocol."""
         self._is_in_head = False
         self._head_came = True
         self._head_bytes = 0
-        super().on_headers_complete()
+        self._wants_upgrade = self.parser.should_upgrade()
+        if not self._wants_upgrade:
+            super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """Hand over a part of the body; what comes after the answer is thrown away."""
-        if self.cycle.response_complete:
-            self._discarded_bytes += len(body)
-            if self._discarded_bytes > LARGEST_DISCARD_BYTES:
-                self.transport.close()
+        if self._is_answering():
+            super().on_body(body)
             return
-        super().on_body(body)
+        self._discarded_bytes += len(body)
+        if self._discarded_bytes > LARGEST_DISCARD_BYTES:
+            self.transport.close()
 
     def on_message_complete(self) -> None:
         """Wait for the next head."""
         self._is_in_head = True
         self._discarded_bytes = 0
-        super().on_message_complete()
+        if not self._wants_upgrade:
+            super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the parser's words help nobody
         """Answer what is not proper HTTP, and close."""
-        self._refuse(self._refusal)
+        self._refuse(HTTPStatus.BAD_REQUEST)
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Go on as if no upgrade had been asked for, as RFC 9110 allows.
+
+        Java's client asks for HTTP/2 with every request. The parser takes all that follows such a head,
+        the body too, for another protocol; so it gets the head again without the wish, then the rest.
+        """
+        upgrade = sys.exception()
+        rest = self._data[upgrade.args[0] :] if upgrade is not None and upgrade.args else b""
+        method = self.parser.get_method()
+        if method == b"CONNECT":
+            self._refuse(HTTPStatus.METHOD_NOT_ALLOWED)
+            return
+        lines = [b"%s %s HTTP/%s" % (method, self.url, self.parser.get_http_version().encode())]
+        lines += [b"%s: %s" % (n, v) for n, v in self.headers if n not in _ABOUT_UPGRADES]
+        self.parser = httptools.HttpRequestParser(self)
+        super().data_received(b"\r\n".join((*lines, b"", rest)))
+
+    def _is_answering(self) -> bool:
+        cycle: Any = self.cycle  # the library's annotation hides that there is none at first
+        return cycle is not None and not cycle.response_complete
 
     def _await_more(self) -> None:
         """Close the connection when nothing more comes; any data stops this clock."""
@@ -77,8 +109,7 @@ class HttpProtocol(HttpToolsProtocol):
         )
 
     def _refuse(self, status: HTTPStatus) -> None:
-        is_answering = self.cycle is not None and not self.cycle.response_complete
-        if not (is_answering and self.cycle.response_started):
+        if not (self._is_answering() and self.cycle.response_started):
             _, headers, body = problem_for_status(status)
             lines = [f"{name}: {value}\r\n".encode() for name, value in headers.items()]
             length = b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body)

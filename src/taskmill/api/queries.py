@@ -117,7 +117,7 @@ def _unknown(name: str, known: Collection[str]) -> str:
     return "an unknown parameter" + (f" (did you mean {near[0]}?)" if near else "")
 
 
-def task_id(text: str) -> UUID:
+def task_id(text: str, name: str = "id") -> UUID:
     """Return the id that a path has. Raises `InvalidInput`."""
     # UUID() takes braces, URNs and hyphens anywhere, which are other spellings of one address.
     if len(text) == _ID_LENGTH:
@@ -129,4 +129,4 @@ def task_id(text: str) -> UUID:
             if str(found) == text.lower():
                 return found
     got = describe(text, reveal=True)
-    raise InvalidInput.at("path:id", "a task's id: a UUID of 36 characters", got)
+    raise InvalidInput.at(f"path:{name}", "a task's id: a UUID of 36 characters", got)

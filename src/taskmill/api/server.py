@@ -120,7 +120,7 @@ def _bound(host: str, port: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
         listener.listen(_BACKLOG)
-        listener.setblocking(False)
+        listener.setblocking(False)  # noqa: FBT003 - the library's signature
     except OSError as error:
         listener.close()
         raise ConfigurationError(_refused(host, port, error)) from None

@@ -6,6 +6,7 @@ told by the caller.
 """
 
 import asyncio
+import contextvars
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
@@ -51,6 +52,8 @@ class Batcher(Generic[Item, Answer]):
         self._in_flight = 0
         self._departure_due = False
         self._flushes = asyncio.TaskGroup()
+        # A batch belongs to no single caller: its log lines must not carry the first one's request id.
+        self._context = contextvars.Context()
 
     async def __aenter__(self) -> Self:
         await self._flushes.__aenter__()
@@ -86,7 +89,7 @@ class Batcher(Generic[Item, Answer]):
         if not self._departure_due and self._in_flight < self._max_in_flight:
             # At the end of this turn of the loop, so that all that arrives in one turn leaves together.
             self._departure_due = True
-            loop.call_soon(self._depart)
+            loop.call_soon(self._depart, context=self._context)
         return answer
 
     def _depart(self) -> None:

@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from http import HTTPStatus
 from itertools import chain
 
 from fastapi import APIRouter, Depends, Request, Response
+from starlette.exceptions import HTTPException
 from starlette.responses import StreamingResponse
 
 from taskmill.api.answers import Answer
@@ -110,7 +112,8 @@ def _parsed(context: Context, body: bytes) -> list[TaskDraft]:
 
 def _answer_lines(context: Context, request: Request, body: bytes) -> Response:
     lines = parse_batch(LINES_MEDIA_TYPE, body, line_bytes=context.limits.body_bytes)
-    chunks = line_drafts(iter(lines), source="rest", limits=context.input_limits, chunk=_CHUNK)
+    assert not isinstance(lines, list)  # noqa: S101 - that is what an array gives
+    chunks = line_drafts(lines, source="rest", limits=context.input_limits, chunk=_CHUNK)
     first = next(chunks, None)
     if first is None:
         raise InvalidInput.at("", "at least one line", "none")
@@ -141,3 +144,9 @@ async def _store_line(context: Context, line: DraftedLine) -> bytes:
     except TaskmillError as error:
         return line_refused_json(line.number, error)
     return line_created_json(line.number, 200 if created.replayed else 201, created.task.id)
+
+
+@router.api_route("/tasks/batch", methods=["GET"], include_in_schema=False)
+async def refuse_to_read() -> Response:
+    """Refuse what would else be taken for reading a task with the id `batch`."""
+    raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": "POST"})

@@ -75,7 +75,7 @@ def _query_of(request: Request) -> LegacyQuery:
 
 
 def _uid_of(uid: Annotated[str, Path(json_schema_extra={"format": "uuid"})]) -> UUID:
-    return queries.task_id(uid)
+    return queries.task_id(uid, "uid")
 
 
 @router.post(

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Depends, Request, Response
 
 from taskmill.api import hot
-from taskmill.api.answers import task_answer
+from taskmill.api.answers import Answer, task_answer
 from taskmill.api.dependencies import InContext, Listing, TaskId, refuse_query
 from taskmill.api.listings import page_answer
 from taskmill.api.openapi import (
@@ -13,10 +13,9 @@ from taskmill.api.openapi import (
     refusals,
     request_header,
 )
-from taskmill.api.shapes import event_view
 from taskmill.domain.system import CancelAnswer
-from taskmill.wire.system import EventList
-from taskmill.wire.tasks import CreateTask, TaskPage, TaskView
+from taskmill.wire.system import EventList, events_json
+from taskmill.wire.tasks import CreateTask, TaskList, TaskView
 
 router = APIRouter(tags=["tasks"])
 
@@ -61,7 +60,7 @@ async def create_task(request: Request, context: InContext) -> Response:
 @router.get(
     "/tasks",
     summary="List tasks",
-    response_model=TaskPage,
+    response_model=TaskList,
     openapi_extra={"parameters": LISTING_PARAMETERS},
     responses={**refusals(), 200: {"headers": headers("Link")}},
 )
@@ -98,12 +97,13 @@ async def get_task(request: Request, context: InContext, id: TaskId) -> Response
 @router.get(
     "/tasks/{id}/events",
     summary="Read a task's history",
+    response_model=EventList,
     responses=refusals(404),
     dependencies=_NO_QUERY,
 )
-async def list_events(context: InContext, id: TaskId) -> EventList:  # noqa: A002 - as in the path
+async def list_events(context: InContext, id: TaskId) -> Response:  # noqa: A002 - as in the path
     """Read all that happened to a task, oldest first."""
-    return EventList(items=[event_view(event) for event in await context.service.events(id)])
+    return Answer(200, events_json(await context.service.events(id))).response()
 
 
 @router.post(
