@@ -27,7 +27,9 @@ def api(env: dict[str, str], tmp_path: Path) -> Iterator[httpx.Client]:
 
 
 def worker(name: str, folder: Path, env: dict[str, str]) -> Program:
-    return Program("run", "worker", folder=folder / name, env={**env, "TASKMILL_WORKER__NAME": name})
+    return Program(
+        "run", "worker", folder=folder / name, env={**env, "TASKMILL_WORKER__NAME": name}
+    )
 
 
 def start_task(api: httpx.Client, *, delay_s: float) -> str:
@@ -74,7 +76,9 @@ def test_a_frozen_worker_changes_nothing_when_it_wakes(
             wait_until(lambda: get(api, task_id)["status"] == "succeeded", "the second finished it")
             before, told = get(api, task_id), history(api, task_id)
             frozen.process.send_signal(signal.SIGCONT)
-            wait_until(lambda: bool(frozen.logged("lease.lost")), "the woken worker drops its result")
+            wait_until(
+                lambda: bool(frozen.logged("lease.lost")), "the woken worker drops its result"
+            )
             assert get(api, task_id) == before
             assert history(api, task_id) == told
         # It has a new lease by then, and works on.

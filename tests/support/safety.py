@@ -1,15 +1,15 @@
 """What must be true of any database at any moment, read from its rows and events (docs: guarantees)."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeAlias
 
 import asyncpg
 
 from taskmill.domain.lifecycle import TERMINAL, Status, is_allowed
 
-Row = Mapping[str, Any]
+Row: TypeAlias = asyncpg.Record
 
 _REPLAYED = ("version", "status", "run", "attempt", "losses", "claim_no", "run_at")
 _ENDS_A_CLAIM = {"succeeded", "failed", "retry_scheduled", "handed_back", "lost", "cancelled"}
@@ -35,7 +35,12 @@ async def unsafe(sql: "asyncpg.Connection[asyncpg.Record]") -> list[str]:
     ]
     if strangers := history.keys() - {row["id"] for row in rows}:
         problems.append(f"events without their tasks: {strangers}")
-    return problems + _of_waiting(rows, waiting) + _of_counts(rows, counted) + _of_feed(events, batches)
+    return (
+        problems
+        + _of_waiting(rows, waiting)
+        + _of_counts(rows, counted)
+        + _of_feed(events, batches)
+    )
 
 
 async def assert_safe(sql: "asyncpg.Connection[asyncpg.Record]") -> None:
@@ -73,25 +78,31 @@ def _of_transitions(events: Sequence[Row]) -> list[str]:
 
 def _of_claims(row: Row, events: Sequence[Row]) -> list[str]:
     """Claims are 1…k, each with one end under the same lease before the next; the last may still run."""
-    problems, open_claim, last_no = [], None, 0
+    problems: list[str] = []
+    running: Row | None = None
+    last_no = 0
     for event in events:
         if event["happening"] == "claimed":
-            if open_claim is not None:
-                problems.append(f"claim {event['claim_no']} while {last_no} runs")
-            if event["claim_no"] != last_no + 1:
-                problems.append(f"claim {event['claim_no']} after {last_no}")
-            if event["at"] < event["run_at"]:
-                problems.append(f"claimed at {event['at']}, due at {event['run_at']}")
-            open_claim, last_no = event, event["claim_no"]
-        elif open_claim is not None and event["happening"] in _ENDS_A_CLAIM:
-            if (event["lease_id"], event["claim_no"]) != (open_claim["lease_id"], last_no):
+            problems += _of_claim(event, running, last_no)
+            running, last_no = event, event["claim_no"]
+        elif running is not None and event["happening"] in _ENDS_A_CLAIM:
+            if (event["lease_id"], event["claim_no"]) != (running["lease_id"], last_no):
                 problems.append(f"{event['happening']} under another fence")
-            open_claim = None
-        if not (event["attempt"] <= row["max_attempts"] and event["losses"] <= row["max_losses"]):
-            problems.append(f"{event['attempt']} attempts, {event['losses']} losses")
-    held = open_claim["lease_id"] if open_claim is not None else None
+            running = None
+    held = running["lease_id"] if running is not None else None
     if held != row["lease_id"]:
         problems.append(f"lease {row['lease_id']}, history says {held}")
+    return problems
+
+
+def _of_claim(claimed: Row, running: Row | None, last_no: int) -> list[str]:
+    problems = []
+    if running is not None:
+        problems.append(f"claim {claimed['claim_no']} while {last_no} runs")
+    if claimed["claim_no"] != last_no + 1:
+        problems.append(f"claim {claimed['claim_no']} after {last_no}")
+    if claimed["at"] < claimed["run_at"]:
+        problems.append(f"claimed at {claimed['at']}, due at {claimed['run_at']}")
     return problems
 
 
@@ -102,6 +113,8 @@ def _of_runs(row: Row, events: Sequence[Row]) -> list[str]:
         ends[event["run"]] += event["status"] in _ENDS_A_RUN
         if event["status"] == "succeeded" and event["run"] not in claimed_runs:
             return [f"run {event['run']} succeeded without a claim"]
+    if any(e["attempt"] > row["max_attempts"] or e["losses"] > row["max_losses"] for e in events):
+        return ["more attempts or losses than allowed"]
     is_terminal = row["status"] in _ENDS_A_RUN
     expected = {run: int(run < row["run"] or is_terminal) for run in range(1, row["run"] + 1)}
     problems = [] if dict(ends) == expected else [f"ends by run: {dict(ends)}, expected {expected}"]
@@ -125,7 +138,9 @@ def _of_waiting(rows: Sequence[Row], waiting: Sequence[Row]) -> list[str]:
     does = {row["task_id"]: tuple(row[f] for f in facts) for row in waiting}
     if should == does:
         return []
-    return [f"dispatch lacks {should.keys() - does.keys()}, has {does.keys() - should.keys()}, or differs"]
+    return [
+        f"dispatch lacks {should.keys() - does.keys()}, has {does.keys() - should.keys()}, or differs"
+    ]
 
 
 def _of_counts(rows: Sequence[Row], counted: Sequence[Row]) -> list[str]:
@@ -138,8 +153,6 @@ def _of_counts(rows: Sequence[Row], counted: Sequence[Row]) -> list[str]:
 
 def _of_feed(events: Sequence[Row], batches: Sequence[Row]) -> list[str]:
     """Every change is in exactly one batch of the feed."""
-    fed = sorted(
-        pair for b in batches for pair in zip(b["task_ids"], b["versions"], strict=True)
-    )
+    fed = sorted(pair for b in batches for pair in zip(b["task_ids"], b["versions"], strict=True))
     happened = sorted((event["task_id"], event["version"]) for event in events)
     return [] if fed == happened else [f"the feed has {len(fed)} changes, history {len(happened)}"]

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from taskmill.observability.logs import get_logger
 from taskmill.runtime.clock import SystemClock
-from taskmill.storage import partitions
+from taskmill.storage import changes, partitions
 from taskmill.storage.database import Database
 
 log = get_logger(__name__)
@@ -54,4 +54,4 @@ class Housekeeping:
 
 async def number_changes(database: Database) -> bool:
     """Give new change batches their positions; True when there may be more."""
-    return len(await database.fetch("number_changes", _MOST_AT_ONCE)) == _MOST_AT_ONCE
+    return await changes.number(database, _MOST_AT_ONCE) == _MOST_AT_ONCE

@@ -5,7 +5,7 @@ insert runs again with the same ids: it waits for the old transaction, then find
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from types import TracebackType
@@ -75,7 +75,7 @@ class TaskCreation:
 
     async def create(self, draft: TaskDraft) -> CreatedTask:
         """Store one task together with whatever else is being created now."""
-        await self._queues.ensure((draft.queue,))
+        await self._ensure_queues((draft.queue,))
         try:
             answer = await self._batch(self._completed(draft))
         except Overloaded as error:
@@ -88,8 +88,12 @@ class TaskCreation:
         """Store all in one transaction, or none when a key of one was used for another request."""
         if not drafts:
             return []
-        await self._queues.ensure({draft.queue for draft in drafts})
+        await self._ensure_queues({draft.queue for draft in drafts})
         return await self._patiently(partial(self._store_all, list(map(self._completed, drafts))))
+
+    async def _ensure_queues(self, names: Collection[str]) -> None:
+        if not self._queues.has(names):
+            await self._patiently(partial(self._queues.ensure, names))
 
     def _completed(self, draft: TaskDraft) -> NewTask:
         task_id = self._ids()

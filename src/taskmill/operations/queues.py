@@ -1,11 +1,11 @@
 """Queues: made on first use, listed, paused and resumed."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from taskmill.domain.errors import QueueLimitReached, QueueNotFound
 from taskmill.domain.system import QueueState
-from taskmill.storage import counts
+from taskmill.storage import counts, queues as queue_rows
 from taskmill.storage.database import Database
 
 
@@ -21,16 +21,18 @@ class KnownQueues:
         self._known: set[str] = set()
         self._turn = asyncio.Lock()
 
-    async def ensure(self, names: Iterable[str]) -> None:
+    def has(self, names: Collection[str]) -> bool:
+        """Tell whether all of these are known to exist."""
+        return self._known.issuperset(names)
+
+    async def ensure(self, names: Collection[str]) -> None:
         """Make the queues that do not exist yet. Raises `QueueLimitReached`."""
-        if self._known.issuperset(names):
-            return
         async with self._turn:
-            missing = sorted(set(names) - self._known)
-            rows = await self._database.fetch("add_queues", missing, self._limit)
-            self._known.update(row["name"] for row in rows)
-            if not self._known.issuperset(missing):
-                raise QueueLimitReached(self._limit)
+            # Whoever had the turn before may have made them.
+            if missing := set(names) - self._known:
+                self._known |= await queue_rows.add(self._database, missing, limit=self._limit)
+                if not self._known.issuperset(missing):
+                    raise QueueLimitReached(self._limit)
 
 
 async def list_queues(database: Database) -> list[QueueState]:

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, TypeAlias
 
 import asyncpg
+from sqlalchemy import PoolProxiedConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from taskmill.domain.errors import TaskmillError, Unavailable
@@ -78,9 +79,7 @@ class Database:
             Unavailable: when the database is away, now or while the connection is used.
         """
         with _outages_translated():
-            lent = await self._hot.raw_connection()
-            driver = lent.driver_connection
-            assert driver is not None  # noqa: S101 - a lent connection has one
+            lent, driver = await self._lend()
             try:
                 yield driver
             except BaseException as error:
@@ -89,6 +88,21 @@ class Database:
                 else:
                     lent.invalidate()
                 raise
+            lent.close()
+
+    async def _lend(self) -> tuple[PoolProxiedConnection, Connection]:
+        """Take a connection from the pool, passing over those that the server has ended meanwhile."""
+        while True:
+            try:
+                lent = await self._hot.raw_connection()
+            except (
+                Exception
+            ) as error:  # whatever keeps us from connecting, no statement was at fault
+                raise Unavailable(RETRY_AFTER_S, "the database") from error
+            driver: Connection | None = lent.driver_connection
+            if driver is not None and not driver.is_closed():
+                return lent, driver
+            lent.invalidate()
             lent.close()
 
     async def fetch(self, name: str, *arguments: object) -> list[asyncpg.Record]:

@@ -16,7 +16,14 @@ _COLLISION_CLASS = "40"
 # 08 connection, 53 resources, 57 operator intervention (shutdown, cancel, starting up), 55P03 lock not
 # available, 25P03/25P04 idle and transaction timeouts, 25006 read-only (a standby), 58 system error.
 _OUTAGE_CLASSES = ("08", "53", "57", "58", "55P03", "25P03", "25P04", "25006")
-_CONNECTION_ERRORS = (OSError, TimeoutError, PoolTimeout, asyncpg.InterfaceError)
+# The driver's internal error is what the first use of a connection gets that the server has ended while idle.
+_CONNECTION_ERRORS = (
+    OSError,
+    TimeoutError,
+    PoolTimeout,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
 
 
 def sqlstate(error: BaseException) -> str | None:

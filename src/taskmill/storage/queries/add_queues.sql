@@ -1,19 +1,13 @@
 -- Purpose: make queues on their first use. $1 text[] sorted names, $2 integer: most queues there may be.
--- Locks: an advisory lock, so that the limit holds between processes. Returns the names that now exist.
-WITH turn AS MATERIALIZED (
-    SELECT pg_advisory_xact_lock(hashtext('taskmill.queue'))
-),
-room AS MATERIALIZED (
-    SELECT $2 - count(*) AS free FROM turn CROSS JOIN taskmill.queue
-),
-added AS (
+-- Runs after take_queue_turn in the same transaction: a statement that waited for the turn itself would count
+-- in a snapshot from before the wait. Returns the names that now exist.
+WITH added AS (
     INSERT INTO taskmill.queue (name)
     SELECT wanted.name
     FROM unnest($1::text[]) AS wanted (name)
     WHERE NOT EXISTS (SELECT FROM taskmill.queue AS q WHERE q.name = wanted.name)
     ORDER BY wanted.name
-    LIMIT greatest((SELECT free FROM room), 0)
-    ON CONFLICT (name) DO NOTHING
+    LIMIT greatest($2 - (SELECT count(*) FROM taskmill.queue), 0)
     RETURNING name
 )
 SELECT name FROM added
