@@ -17,9 +17,10 @@ class Payload(click.ParamType[dict[str, Any]]):
     name = "JSON|@FILE"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - click's signature
+        """Read the text, or the file that it names."""
         try:
             text = _file_text(value[1:]) if value.startswith("@") else value
-            payload = json.loads(text)
+            payload = json.loads(text, parse_constant=_no_constant)
         except OSError as error:
             self.fail(f"{value[1:]} can't be read: {error.strerror}", param, ctx)
         except ValueError as error:
@@ -35,6 +36,7 @@ class Moment(click.ParamType[datetime]):
     name = "TIME"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - click's signature
+        """Read an ISO time."""
         try:
             moment = datetime.fromisoformat(value)
         except ValueError:
@@ -48,6 +50,7 @@ class Label(click.ParamType[tuple[str, str]]):
     name = "KEY=VALUE"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - click's signature
+        """Split at the first ``=``."""
         key, separator, text = value.partition("=")
         if not separator or not key:
             self.fail("expected key=value", param, ctx)
@@ -56,3 +59,7 @@ class Label(click.ParamType[tuple[str, str]]):
 
 def _file_text(path: str) -> str:
     return sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
+
+
+def _no_constant(name: str) -> object:
+    raise ValueError(f"{name} is no JSON number")

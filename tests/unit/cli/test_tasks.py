@@ -54,6 +54,7 @@ def test_a_payload_is_read_from_a_file(
     ("option", "value", "message"),
     [
         ("--payload", "{", "not JSON"),
+        ("--payload", '{"n": NaN}', "NaN is no JSON number"),
         ("--payload", "[1]", "expected a JSON object"),
         ("--payload", "@/does/not/exist", "can't be read"),
         ("--label", "team", "expected key=value"),
