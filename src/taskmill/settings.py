@@ -10,9 +10,9 @@ import difflib
 import os
 import re
 import socket
-import textwrap
 import tomllib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import cache, reduce
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
@@ -23,7 +23,6 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    PrivateAttr,
     SecretStr,
     ValidationError,
     model_validator,
@@ -47,19 +46,17 @@ _TOML = "taskmill.toml"
 _OTHER_NAMES = frozenset(
     {"TASKMILL_CONFIG_FILE", "TASKMILL_PYTHON", "TASKMILL_TEST_POSTGRES_BIN", "TASKMILL_URL"}
 )
-_SHOWN_CHARS = 80
+_NO_DATABASE = """no database is set: give --database-url or TASKMILL_DATABASE_URL
+(postgresql://user:password@host:port/database), or use `taskmill up`, which brings its own"""
 
 
 def _parsed_list(value: object) -> object:
     """Read ``a, b`` or ``["a", "b"]``; anything else is left to the type's own check."""
-    if not isinstance(value, str):
-        return value
-    if value.lstrip().startswith("["):
-        try:
-            return orjson.loads(value)
-        except orjson.JSONDecodeError:
-            return value
-    return [item for part in value.split(",") if (item := part.strip())]
+    if isinstance(value, str) and not value.lstrip().startswith("["):
+        return [item for part in value.split(",") if (item := part.strip())]
+    with suppress(orjson.JSONDecodeError):
+        return orjson.loads(value) if isinstance(value, str) else value
+    return value
 
 
 def _parsed_database_url(value: object) -> object:
@@ -198,16 +195,12 @@ class Settings(BaseSettings):
     retention: RetentionSettings = RetentionSettings()
     maintenance: MaintenanceSettings = MaintenanceSettings()
 
-    _origins: dict[str, str] = PrivateAttr(default_factory=dict)
+    _origins: dict[str, str] = {}  # pydantic copies it for each instance
 
     def require_database_url(self) -> str:
         """Return the address of the database. Raises `ConfigurationError` when none is set."""
         if self.database_url is None:
-            raise ConfigurationError(
-                "no database is set: give --database-url or TASKMILL_DATABASE_URL "
-                "(postgresql://user:password@host:port/database), "
-                "or use `taskmill up`, which brings its own"
-            )
+            raise ConfigurationError(_NO_DATABASE)
         return self.database_url.get_secret_value()
 
     @classmethod
@@ -256,9 +249,9 @@ def effective(settings: Settings) -> list[Effective]:
     """List every setting in order of declaration; sources are known for settings made by `load`."""
     origins = settings._origins  # noqa: SLF001 - its own module
     return [
-        Effective(_env_name(name), _shown(reduce(getattr, name.split("."), settings)), source)
+        Effective(_env_name(name), _shown(value), origins.get(name, "default"))
         for name in _known()
-        for source in [origins.get(name, "default")]
+        for value in [reduce(getattr, name.split("."), settings)]
     ]
 
 
@@ -381,11 +374,11 @@ def _explained(error: ValidationError, layers: tuple[_Layer, ...]) -> str:
 
 
 def _came(name: str, layers: tuple[_Layer, ...]) -> str:
-    layer = next((layer for layer in layers if name in layer.values), None)
-    if layer is None or name == "database_url":
-        return _env_name(name) + (f" ({layer.origin})" if layer else "")
-    value = textwrap.shorten(str(layer.values[name]), _SHOWN_CHARS, placeholder="…")
-    return f"{_env_name(name)}={value!r} ({layer.origin})"
+    for layer in layers:
+        if name in layer.values:
+            shown = "" if name == "database_url" else f"={str(layer.values[name])[:80]!r}"
+            return f"{_env_name(name)}{shown} ({layer.origin})"
+    return _env_name(name)
 
 
 def _shown(value: object) -> str:

@@ -132,7 +132,7 @@ class FakeService:
                 "worker": None,
                 "reason": None,
                 "error": None,
-                "run_at": None,
+                "run_at": task["run_at"],
                 **facts,
             }
         )
@@ -251,6 +251,8 @@ class FakeService:
             "started_at": moment,
             "renewed_at": moment,
             "expires_at": moment,
+            "closed_at": None,
+            "close_reason": None,
             "state": "alive",
         }
         return refused or answer({"items": [worker]})
@@ -270,8 +272,9 @@ class FakeService:
 
     async def _ready(self, request: Request) -> Response:
         await self._noted(request)
-        parts = {"database": self.trouble, "schema": None}
-        return answer({"parts": parts}, 503 if self.trouble else 200)
+        if self.trouble:
+            return problem(503, detail=self.trouble)
+        return answer({"status": "ready", "parts": {"database": "ok", "schema": "ok"}})
 
 
 def answer(body: object, status: int = 200) -> Response:

@@ -233,7 +233,7 @@ def test_a_password_is_masked_wherever_it_stands(url: str, shown: str) -> None:
 
 
 def test_a_missing_database_is_told_with_both_ways_out() -> None:
-    with pytest.raises(ConfigurationError, match=r"TASKMILL_DATABASE_URL.*taskmill up"):
+    with pytest.raises(ConfigurationError, match=r"(?s)TASKMILL_DATABASE_URL.*taskmill up"):
         load().require_database_url()
 
 

@@ -11,7 +11,7 @@ from taskmill.wire.tasks import TaskView
 
 __all__ = ["event_line", "history_lines", "task_lines"]
 
-_LABEL_WIDTH = 12
+_LABEL_WIDTH = 11
 
 
 def task_lines(task: TaskView) -> Iterator[tuple[Cell, ...]]:
@@ -55,7 +55,7 @@ def _facts(event: EventView) -> dict[str, object]:
     facts: dict[str, object] = {"reason": event.reason, "worker": event.worker}
     if event.event is Happening.CLAIMED:
         facts |= {"attempt": event.attempt, "claim": event.claim_no}
-    if event.event is Happening.RETRY_SCHEDULED and event.run_at:
+    if event.event is Happening.RETRY_SCHEDULED:
         facts["next_try"] = show.clock_time(event.run_at)
     if event.error:
         facts["error"] = f"{event.error.type}: {event.error.message}"

@@ -184,4 +184,4 @@ def settings(*, as_json: bool) -> None:
         show.json_lines(row._asdict() for row in rows)
     else:
         styled = [(row.name, row.value, show.source(row.source)) for row in rows]
-        show.table(("NAME", "VALUE", "SOURCE"), styled)
+        show.table(("NAME", "VALUE", "SOURCE"), styled, cut="VALUE")

@@ -27,6 +27,8 @@ _STATUS_STYLES = {
 }
 # Wide enough that nothing is ever cut in a pipe.
 _PIPE_WIDTH = 100_000
+_GAP = 2
+_SHORTEST_CUT = 12
 _UNITS = (("d", 86_400), ("h", 3_600), ("m", 60))
 
 
@@ -40,24 +42,45 @@ def table(
     headings: Sequence[str],
     rows: Iterable[Sequence[Cell]],
     *,
-    whole: Sequence[str] = (),
+    cut: str = "",
+    dispensable: Sequence[str] = (),
+    numbers: Sequence[str] = (),
     with_headings: bool = True,
 ) -> None:
-    """Print rows in columns; on a narrow terminal, the columns in `whole` are not cut."""
-    columns = list(zip(*([_text(cell) for cell in row] for row in rows), strict=True))
-    grid = Table(box=None, padding=(0, 2, 0, 0), show_header=with_headings, header_style="bold")
-    for heading, cells in zip(headings, columns or [()] * len(headings), strict=True):
-        longest = max((cell.cell_len for cell in cells), default=0)
-        grid.add_column(
-            Text(heading, no_wrap=True, overflow="ellipsis"),
-            min_width=max(longest, len(heading)) if heading in whole else None,
-        )
-    for row in zip(*columns, strict=True):
-        grid.add_row(*row)
+    """Print rows in columns.
+
+    On a narrow terminal, the `dispensable` columns are left out, the first ones first, and then the
+    column `cut` is shortened. `numbers` are flush right.
+    """
+    cells = [[_text(cell) for cell in row] for row in rows]
+    widths = {
+        heading: max(len(heading), *(row[at].cell_len for row in cells), 0)
+        for at, heading in enumerate(headings)
+    }
     console = _console()
+    _fit(widths, console.width, cut, dispensable)
+    grid = Table(box=None, padding=(0, 2, 0, 0), show_header=with_headings, header_style="bold")
+    for heading, width in widths.items():
+        grid.add_column(heading, width=width, justify="right" if heading in numbers else "left")
+    shown = [at for at, heading in enumerate(headings) if heading in widths]
+    for row in cells:
+        grid.add_row(*(row[at] for at in shown))
     with console.capture() as captured:
-        console.print(grid)
+        console.print(grid, crop=False)
     sys.stdout.writelines(line.rstrip() + "\n" for line in captured.get().splitlines())
+
+
+def _fit(widths: dict[str, int], room: int, cut: str, dispensable: Sequence[str]) -> None:
+    """Drop and shorten columns until they fit, as far as that goes."""
+
+    def missing() -> int:
+        return sum(widths.values()) + _GAP * len(widths) - room
+
+    for heading in dispensable:
+        if missing() > max(widths.get(cut, 0) - _SHORTEST_CUT, 0):
+            del widths[heading]
+    if cut in widths:
+        widths[cut] = max(widths[cut] - max(missing(), 0), _SHORTEST_CUT, len(cut))
 
 
 def _text(cell: Cell) -> Text:
@@ -69,7 +92,7 @@ def _text(cell: Cell) -> Text:
 
 def line(*cells: Cell) -> None:
     """Print one line on standard output."""
-    text = Text(" ").join(c if isinstance(c, Text) else Text(printable(c)) for c in cells)
+    text = Text("  ").join(c if isinstance(c, Text) else Text(printable(c)) for c in cells)
     text.rstrip()
     _console().print(text, soft_wrap=True)
 

@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from taskmill.cli import show
 from taskmill.cli.server import json_option, open_client, url_option
+from taskmill.client.errors import ServiceUnavailable
 from taskmill.domain.lifecycle import Status
 from taskmill.wire.queues import QueueView
 from taskmill.wire.system import StatsView, WorkerView
@@ -33,7 +34,8 @@ def queue_list(*, url: str, as_json: bool) -> None:
         _print_json(queues)
     elif queues:
         headings = ("QUEUE", "STATE", *_STATUS_HEADINGS, "LONGEST WAIT")
-        show.table(headings, [_queue_row(item) for item in queues], whole=("QUEUE",))
+        rows = [_queue_row(item) for item in queues]
+        show.table(headings, rows, cut="QUEUE", numbers=_STATUS_HEADINGS)
     else:
         show.note("no queues yet: a queue is made by its first task")
 
@@ -74,7 +76,13 @@ def worker_list(*, url: str, as_json: bool) -> None:
         _print_json(workers)
     elif workers:
         headings = ("WORKER", "STATE", "RUNNING", "SLOTS", "QUEUES", "TYPES", "STARTED", "SEEN")
-        show.table(headings, [_worker_row(item) for item in workers], whole=("WORKER", "STATE"))
+        show.table(
+            headings,
+            [_worker_row(item) for item in workers],
+            cut="TYPES",
+            dispensable=("SEEN", "QUEUES"),
+            numbers=("RUNNING", "SLOTS"),
+        )
     else:
         show.note("no workers: start one with `taskmill run worker`")
 
@@ -91,7 +99,8 @@ def stats(*, url: str, as_json: bool) -> None:
         return
     rows = [(name, *_counts(counts)) for name, counts in sorted(found.by_queue.items())]
     total = [show.strong("all"), *_counts(found.by_status)]
-    show.table(("QUEUE", *_STATUS_HEADINGS), [*rows, total], whole=("QUEUE",))
+    headings = ("QUEUE", *_STATUS_HEADINGS)
+    show.table(headings, [*rows, total], cut="QUEUE", numbers=_STATUS_HEADINGS)
     show.line()
     show.line(_capacity(found))
 
@@ -101,16 +110,18 @@ def stats(*, url: str, as_json: bool) -> None:
 @json_option
 def health(*, url: str, as_json: bool) -> int:
     """Ask the service whether it is ready; exit status 0 if it is, else 1."""
-    with open_client(url) as client:
-        readiness = client.ready()
+    try:
+        with open_client(url) as client:
+            told: dict[str, object] = {"ready": True, "parts": dict(client.ready())}
+    except ServiceUnavailable as error:
+        told = {"ready": False, "detail": error.detail}
     if as_json:
-        show.json_lines([{"ready": readiness.is_ready, "parts": readiness.parts}])
+        show.json_lines([told])
+    elif told["ready"]:
+        show.line(show.good("ready"))
     else:
-        show.line(show.good("ready") if readiness.is_ready else show.failure("not ready"))
-        for name, trouble in readiness.parts.items():
-            if trouble is not None:
-                show.line(f"  {name}: {trouble}")
-    return 0 if readiness.is_ready else 1
+        show.line(show.failure("not ready"), str(told["detail"]))
+    return 0 if told["ready"] else 1
 
 
 def _print_json(views: Sequence[BaseModel]) -> None:

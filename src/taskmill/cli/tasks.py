@@ -1,17 +1,14 @@
 """The commands for tasks: create, list, show, watch, cancel, retry."""
 
-import json
-import sys
 from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import click
 
 from taskmill.cli import show
 from taskmill.cli.history import history_lines, task_lines
+from taskmill.cli.parameters import Label, Moment, Payload
 from taskmill.cli.server import json_option, open_client, url_option
 from taskmill.cli.watching import follow, follow_as_json
 from taskmill.client.calls import Filters, TaskFields
@@ -37,49 +34,6 @@ Examples:
 """
 
 
-class _Payload(click.ParamType[dict[str, Any]]):
-    """A JSON object, or the file that has it."""
-
-    name = "JSON|@FILE"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - click's signature
-        try:
-            text = _file_text(value[1:]) if value.startswith("@") else value
-            payload = json.loads(text)
-        except OSError as error:
-            self.fail(f"{value[1:]} can't be read: {error.strerror}", param, ctx)
-        except ValueError as error:
-            self.fail(f"this is not JSON: {error}", param, ctx)
-        if not isinstance(payload, dict):
-            self.fail('expected a JSON object, such as {"delay_s": 1}', param, ctx)
-        return payload
-
-
-class _Moment(click.ParamType[datetime]):
-    """A date and time; without a zone, of the local one."""
-
-    name = "TIME"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - click's signature
-        try:
-            moment = datetime.fromisoformat(value)
-        except ValueError:
-            self.fail("expected a time such as 2030-01-31T09:00 or 2030-01-31T09:00Z", param, ctx)
-        return moment if moment.tzinfo else moment.astimezone()
-
-
-class _Label(click.ParamType[tuple[str, str]]):
-    """A ``key=value``."""
-
-    name = "KEY=VALUE"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - click's signature
-        key, separator, text = value.partition("=")
-        if not separator or not key:
-            self.fail("expected key=value", param, ctx)
-        return (key, text)
-
-
 @click.group()
 def task() -> None:
     """Create tasks, and see what became of them.
@@ -91,17 +45,17 @@ def task() -> None:
 @task.command(epilog=_CREATE_EPILOG)
 @click.argument("name")
 @click.option("--type", "type_", metavar="TYPE", help="Which handler runs it.  [default: emulate]")
-@click.option("--payload", type=_Payload(), help="What the handler gets; @- reads standard input.")
+@click.option("--payload", type=Payload(), help="What the handler gets; @- reads standard input.")
 @click.option("--queue", metavar="QUEUE", help="Made on first use.  [default: default]")
 @click.option(
     "--priority", type=click.IntRange(0, 9), metavar="0-9", help="9 is most urgent.  [default: 4]"
 )
 @click.option("--description", metavar="TEXT", help="More for people to read.")
 @click.option("--delay-s", type=float, metavar="S", help="Seconds to wait before it may run.")
-@click.option("--run-at", type=_Moment(), help="Not before this time.")
+@click.option("--run-at", type=Moment(), help="Not before this time.")
 @click.option("--max-attempts", type=int, metavar="N", help="Tries in all.  [default: 1]")
 @click.option("--timeout-s", type=float, metavar="S", help="A try that runs longer has failed.")
-@click.option("--label", "labels", type=_Label(), multiple=True, help="May be given several times.")
+@click.option("--label", "labels", type=Label(), multiple=True, help="May be given several times.")
 @click.option(
     "--idempotency-key", metavar="KEY", help="The same key again gives the same task again."
 )
@@ -144,10 +98,10 @@ def create(
 )
 @click.option("--queue", metavar="QUEUE", help="Of this queue.")
 @click.option("--type", "type_", metavar="TYPE", help="Of this type.")
-@click.option("--label", "labels", type=_Label(), multiple=True, help="With this label.")
+@click.option("--label", "labels", type=Label(), multiple=True, help="With this label.")
 @click.option("--name", metavar="TEXT", help="Whose name has this text in it.")
-@click.option("--created-after", type=_Moment(), help="Created at this time or later.")
-@click.option("--created-before", type=_Moment(), help="Created before this time.")
+@click.option("--created-after", type=Moment(), help="Created at this time or later.")
+@click.option("--created-before", type=Moment(), help="Created before this time.")
 @click.option(
     "--order", type=click.Choice(["desc", "asc"]), help="asc is oldest first.  [default: desc]"
 )
@@ -265,16 +219,18 @@ def _given(**options: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever options
     return {name: value for name, value in options.items() if value not in (None, (), [])}
 
 
-def _file_text(path: str) -> str:
-    return sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
-
-
 def _print_tables(tasks: Iterator[TaskView]) -> None:
     """Print page by page, so that a long list starts at once and is never held whole."""
     headings = ("ID", "STATUS", "NAME", "QUEUE", "TYPE", "ATTEMPT", "CREATED")
     is_first = True
     while rows := [_row(item) for item in islice(tasks, _LARGEST_PAGE)]:
-        show.table(headings, rows, whole=("ID", "STATUS", "CREATED"), with_headings=is_first)
+        show.table(
+            headings,
+            rows,
+            cut="NAME",
+            dispensable=("TYPE", "ATTEMPT", "QUEUE"),
+            with_headings=is_first,
+        )
         is_first = False
     if is_first:
         show.note("no tasks")

@@ -9,8 +9,9 @@ from uuid import UUID
 import httpx
 
 from taskmill.client import calls
-from taskmill.client.calls import Call, Filters, Readiness, TaskFields, TaskId, Waiting
+from taskmill.client.calls import Call, Filters, TaskFields, TaskId
 from taskmill.client.tries import Tries
+from taskmill.client.waiting import Waiting
 from taskmill.wire.queues import QueueView
 from taskmill.wire.system import EventView, StatsView, WorkerView
 from taskmill.wire.tasks import TaskList, TaskView
@@ -105,8 +106,8 @@ class AsyncTaskmillClient:
         """Read all queues, by name."""
         return await self._send(calls.queues())
 
-    async def ready(self) -> Readiness:
-        """Ask once whether the service can serve."""
+    async def ready(self) -> Mapping[str, str]:
+        """Ask once whether the service can serve, and how its parts are; else `ServiceUnavailable`."""
         return await self._send(calls.ready())
 
     async def pause_queue(self, name: str) -> QueueView:

@@ -1,7 +1,6 @@
 """Builds requests and reads answers, once for both clients; it sends nothing itself."""
 
 import json
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,20 +13,18 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from taskmill.client.errors import (
     NotAccepted,
     ServiceUnavailable,
-    StillRunning,
     Unexpected,
     Unreachable,
 )
 from taskmill.client.tries import retry_after_s
 from taskmill.domain.errors import Violation
-from taskmill.domain.lifecycle import TERMINAL, Status
 from taskmill.wire.batches import BatchCreated
 from taskmill.wire.problems import MEDIA_TYPE, Problem
 from taskmill.wire.queues import QueueList, QueueView
 from taskmill.wire.system import EventList, EventView, StatsView, WorkerList, WorkerView
 from taskmill.wire.tasks import TaskList, TaskView
 
-__all__ = ["Call", "Filters", "Readiness", "TaskFields", "TaskId", "Waiting"]
+__all__ = ["Call", "Filters", "TaskFields", "TaskId"]
 
 T = TypeVar("T")
 TaskId: TypeAlias = UUID | str
@@ -75,19 +72,11 @@ class Filters(TypedDict, total=False):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Readiness:
-    """Whether the service can serve; `parts` says of each part what is wrong, None when it is well."""
-
-    is_ready: bool
-    parts: Mapping[str, str | None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Call(Generic[T]):
     """One request, and how its answer is read.
 
-    `repeatable`: doing it twice is doing it once. `is_probe`: it is sent once, and any status is an
-    answer.
+    `repeatable`: doing it twice is doing it once. `is_probe`: the question is for now, so it is sent
+    once.
     """
 
     method: str
@@ -110,7 +99,7 @@ class Call(Generic[T]):
         if media_type not in _MEDIA_TYPES:
             raise _unexpected(response, f"{media_type or 'no content type'} instead of JSON")
         try:
-            if response.status_code >= _ERROR and not self.is_probe:
+            if response.status_code >= _ERROR:
                 raise _refusal(response)
             return self.read(response)
         except ValueError as error:  # ValidationError and JSONDecodeError are ValueErrors
@@ -187,9 +176,15 @@ def workers() -> Call[Sequence[WorkerView]]:
     return Call(method="GET", path="/workers", read=lambda response: read(response).items)
 
 
-def ready() -> Call[Readiness]:
+def ready() -> Call[Mapping[str, str]]:
     """Ask whether the service can serve."""
-    return Call(method="GET", path="/readyz", read=_readiness, is_probe=True)
+    read = _reader(_Ready)
+    return Call(
+        method="GET",
+        path="/readyz",
+        read=lambda response: read(response).parts,
+        is_probe=True,
+    )
 
 
 def pause_queue(name: str, *, paused: bool) -> Call[QueueView]:
@@ -216,35 +211,6 @@ def address(base_url: str) -> str:
     if url.scheme not in {"http", "https"} or not url.host:
         raise Unreachable(base_url, "an address looks like http://127.0.0.1:8000")
     return base_url.rstrip("/")
-
-
-class Waiting:
-    """Paces the looks at a task until it is terminal: often at first, then every two seconds."""
-
-    def __init__(self, timeout_s: float | None) -> None:
-        self._timeout_s = timeout_s
-        self._started = _monotonic_s()
-        self._pause_s = 0.05
-
-    def pause_after(self, task: TaskView) -> float | None:
-        """Return the seconds to the next look, None when the task has ended.
-
-        Raises:
-            StillRunning: The time is over.
-        """
-        if task.status in TERMINAL:
-            return None
-        pause, self._pause_s = self._pause_s, min(self._pause_s * 1.5, 2.0)
-        if self._timeout_s is None:
-            return pause
-        left = self._timeout_s - (_monotonic_s() - self._started)
-        if left <= 0:
-            raise StillRunning(task.id, Status(task.status), self._timeout_s)
-        return min(pause, left)
-
-
-def _monotonic_s() -> float:
-    return time.monotonic()  # noqa: TID251 - Clock is the server's; a client has only this
 
 
 def _action(task_id: TaskId, action: str) -> Call[TaskView]:
@@ -322,15 +288,10 @@ def _refusal(response: httpx.Response) -> NotAccepted:
     return error
 
 
-def _readiness(response: httpx.Response) -> Readiness:
-    parts = _Parts.model_validate_json(response.content).parts
-    return Readiness(is_ready=response.status_code < _ERROR, parts=parts)
-
-
-class _Parts(BaseModel):
+class _Ready(BaseModel):
     """The body of ``/readyz``."""
 
-    parts: dict[str, str | None] = {}
+    parts: dict[str, str]
 
 
 def _unexpected(response: httpx.Response, what: str) -> Unexpected:

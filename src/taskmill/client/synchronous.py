@@ -9,8 +9,9 @@ from uuid import UUID
 import httpx
 
 from taskmill.client import calls
-from taskmill.client.calls import Call, Filters, Readiness, TaskFields, TaskId, Waiting
+from taskmill.client.calls import Call, Filters, TaskFields, TaskId
 from taskmill.client.tries import Tries
+from taskmill.client.waiting import Waiting
 from taskmill.wire.queues import QueueView
 from taskmill.wire.system import EventView, StatsView, WorkerView
 from taskmill.wire.tasks import TaskList, TaskView
@@ -103,8 +104,8 @@ class TaskmillClient:
         """Read all queues, by name."""
         return self._send(calls.queues())
 
-    def ready(self) -> Readiness:
-        """Ask once whether the service can serve."""
+    def ready(self) -> Mapping[str, str]:
+        """Ask once whether the service can serve, and how its parts are; else `ServiceUnavailable`."""
         return self._send(calls.ready())
 
     def pause_queue(self, name: str) -> QueueView:

@@ -12,7 +12,7 @@ import pytest
 
 from taskmill import __version__
 from taskmill.cli.main import program
-from tests.support.fake_service import FakeService
+from tests.support.fake_service import FakeService, unused_url
 from tests.support.polling import wait_until
 
 Taskmill = Callable[..., tuple[int, str, str]]
@@ -74,6 +74,15 @@ def test_a_missing_database_is_told_with_what_to_do(
     assert status == 1
     assert "TASKMILL_DATABASE_URL" in err
     assert "taskmill up" in err
+
+
+def test_a_database_that_is_away_is_one_message(taskmill: Taskmill) -> None:
+    address = unused_url().replace("http", "postgresql") + "/taskmill"
+
+    status, out, err = taskmill("migrate", "--database-url", address)
+
+    assert (status, out) == (1, "")
+    assert err.startswith("Error: the database can't be used: ")
 
 
 def test_a_bad_setting_is_one_message(

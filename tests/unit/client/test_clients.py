@@ -261,16 +261,13 @@ def test_history_queues_workers_and_stats_are_typed(
     assert client.stats().by_queue["a.b"][Status.IN_PROGRESS] == 1
 
 
-def test_readiness_is_asked_once_and_trouble_is_an_answer(
-    client: TaskmillClient, service: FakeService
-) -> None:
-    service.trouble = "the database is away"
+def test_readiness_is_asked_once(client: TaskmillClient, service: FakeService) -> None:
+    assert client.ready() == {"database": "ok", "schema": "ok"}
 
-    readiness = client.ready()
-
-    assert not readiness.is_ready
-    assert readiness.parts == {"database": "the database is away", "schema": None}
-    assert len(service.requests) == 1
+    service.trouble = "database: away"
+    with pytest.raises(ServiceUnavailable, match="database: away"):
+        client.ready()
+    assert len(service.requests) == 2
 
 
 def test_an_id_cannot_reach_another_address() -> None:
@@ -298,7 +295,7 @@ async def test_the_asynchronous_client_asks_the_same() -> None:
         assert len(await client.queues()) == 2
         assert (await client.workers())[0].name == "host-1"
         assert (await client.stats()).total == 2
-        assert (await client.ready()).is_ready
+        assert (await client.ready())["database"] == "ok"
         assert len(await client.events(task.id)) == 3
         assert (await client.page()).total == 2
 

@@ -1,0 +1,65 @@
+"""The kinds of option values that click does not have: payloads, times, labels."""
+
+import json
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+__all__ = ["Label", "Moment", "Payload"]
+
+
+class Payload(click.ParamType[dict[str, Any]]):
+    """A JSON object, or the file that has it."""
+
+    name = "JSON|@FILE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - click's signature
+        """Read the text, or the file that it names."""
+        try:
+            text = _file_text(value[1:]) if value.startswith("@") else value
+            payload = json.loads(text, parse_constant=_no_constant)
+        except OSError as error:
+            self.fail(f"{value[1:]} can't be read: {error.strerror}", param, ctx)
+        except ValueError as error:
+            self.fail(f"this is not JSON: {error}", param, ctx)
+        if not isinstance(payload, dict):
+            self.fail('expected a JSON object, such as {"delay_s": 1}', param, ctx)
+        return payload
+
+
+class Moment(click.ParamType[datetime]):
+    """A date and time; without a zone, of the local one."""
+
+    name = "TIME"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - click's signature
+        """Read an ISO time."""
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail("expected a time such as 2030-01-31T09:00 or 2030-01-31T09:00Z", param, ctx)
+        return moment if moment.tzinfo else moment.astimezone()
+
+
+class Label(click.ParamType[tuple[str, str]]):
+    """A ``key=value``."""
+
+    name = "KEY=VALUE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - click's signature
+        """Split at the first ``=``."""
+        key, separator, text = value.partition("=")
+        if not separator or not key:
+            self.fail("expected key=value", param, ctx)
+        return (key, text)
+
+
+def _file_text(path: str) -> str:
+    return sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
+
+
+def _no_constant(name: str) -> object:
+    raise ValueError(f"{name} is no JSON number")
