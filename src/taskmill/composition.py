@@ -140,7 +140,7 @@ class Process:
         self.randomness = random.Random()  # noqa: S311 - ids and jitter, no secrets
         self.ids = IdFactory(self.clock, self.randomness)
         self.database = Database(settings.require_database_url(), settings.database)
-        self.server: "ApiServer | None" = None
+        self.server: ApiServer | None = None
 
     @classmethod
     async def start(
