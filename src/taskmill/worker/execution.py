@@ -77,8 +77,15 @@ def describe(error: BaseException) -> ErrorInfo:
     """Return an exception as it is stored: its class and its message, in text that PostgreSQL takes."""
     return ErrorInfo(
         type=_storable(type(error).__name__, _LONGEST_TYPE),
-        message=_storable(str(error), _LONGEST_MESSAGE),
+        message=_storable(_message(error), _LONGEST_MESSAGE),
     )
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as unsaid:  # noqa: BLE001 - a handler's exception may not even have a message
+        return f"the message can't be told: {type(unsaid).__name__}"
 
 
 def _storable(text: str, longest: int) -> str:

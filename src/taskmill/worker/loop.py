@@ -5,13 +5,14 @@ transport's affair.
 """
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeAlias
 from uuid import UUID
 
 from taskmill.domain.errors import Unavailable
-from taskmill.domain.lifecycle import Interrupted, Lost, Outcome, Reason
+from taskmill.domain.lifecycle import Failed, Interrupted, Lost, Outcome, Reason
 from taskmill.observability.logs import get_logger
 from taskmill.runtime.clock import Clock
 from taskmill.runtime.periodic import pause
@@ -19,7 +20,7 @@ from taskmill.storage import claims
 from taskmill.storage.claims import Fence, TakenTask
 from taskmill.storage.database import Database
 from taskmill.transports.base import Transport
-from taskmill.worker.execution import execute
+from taskmill.worker.execution import describe, execute
 from taskmill.worker.finishing import Attempt, Finishing, decided
 from taskmill.worker.handlers import Context, Handlers
 from taskmill.worker.lease import LeaseKeeper
@@ -28,6 +29,8 @@ log = get_logger(__name__)
 
 _NO_HANDLER_PAUSE = timedelta(seconds=30)
 _OUTAGE_PAUSE_S = 0.5
+# Once in a while PostgreSQL is asked what it believes we run, for whatever no other rule foresaw.
+_AUDIT_S = 60.0
 _STOPPED = Interrupted(reason=Reason.WORKER_STOPPED)
 
 RunKey: TypeAlias = tuple[UUID, int]
@@ -38,6 +41,7 @@ class _Run:
     """An attempt under way. `stop_as` is set by whoever cancels it; a finishing one is not cancelled."""
 
     attempt: Attempt
+    has_begun: bool = False
     is_finishing: bool = False
     stop_as: Outcome | None = None
     task: asyncio.Task[None] | None = None
@@ -47,7 +51,9 @@ class _Run:
         if self.is_finishing or self.stop_as is not None or self.task is None:
             return
         self.stop_as = outcome
-        self.task.cancel()
+        # A task that is cancelled before its first step never gets to clean up after itself.
+        if self.has_begun:
+            self.task.cancel()
 
 
 class Worker:
@@ -86,6 +92,7 @@ class Worker:
         self._running: dict[RunKey, _Run] = {}
         self._news = asyncio.Event()
         self._in_doubt: UUID | None = None
+        self._audit_due_at = clock.monotonic() + _AUDIT_S
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until told to stop; then finish what runs, or hand it back when the grace time is over."""
@@ -95,6 +102,8 @@ class Worker:
             async with self._finishing, asyncio.TaskGroup() as runs:
                 notice = runs.create_task(self._notice(stop))
                 await self._claim_until(stop, runs)
+                with suppress(Unavailable):
+                    await self._reconcile()
                 await self._drain()
                 notice.cancel()
         finally:
@@ -123,7 +132,7 @@ class Worker:
                 await self._news.wait()
                 continue
             try:
-                await self._reconcile()
+                await self._audit(lease_id)
                 self._in_doubt = lease_id
                 taken = await self._transport.take(lease_id, min(free, self._claim_size))
                 self._in_doubt = None
@@ -139,8 +148,13 @@ class Worker:
                 return
             await self._transport.wait()
 
+    async def _audit(self, lease_id: UUID) -> None:
+        if self._in_doubt is None and self._clock.monotonic() > self._audit_due_at:
+            self._in_doubt = lease_id
+        await self._reconcile()
+
     async def _reconcile(self) -> None:
-        """Give back what a claim took whose answer was lost: PostgreSQL has it as ours, and nobody runs it."""
+        """Give back what PostgreSQL has as ours and nobody runs, as after a claim whose answer was lost."""
         if self._in_doubt is None:
             return
         held = await claims.find_of_lease(self._database, self._in_doubt)
@@ -150,6 +164,7 @@ class Worker:
             await claims.end(self._database, ends, worker=self._worker)
             log.warning("claim.reconciled", worker=self._worker, tasks=len(orphans))
         self._in_doubt = None
+        self._audit_due_at = self._clock.monotonic() + _AUDIT_S
 
     def _start(self, taken: TakenTask, lease_id: UUID, runs: asyncio.TaskGroup) -> None:
         task = taken.task
@@ -167,11 +182,15 @@ class Worker:
         run = _Run(attempt=Attempt(task=task, fence=fence, began_at=self._clock.monotonic()))
         self._running[(task.id, task.claim_no)] = run
         run.task = runs.create_task(self._carry_out(run))
+        if lease_id != self._keeper.last_lease_id:
+            # It was closed while the claim's answer was on its way.
+            run.stop(Lost())
 
     async def _carry_out(self, run: _Run) -> None:
         task = run.attempt.task
+        run.has_begun = True
         try:
-            outcome = await self._outcome(run)
+            outcome = run.stop_as or await self._outcome(run)
             run.is_finishing = True
             if isinstance(outcome, Lost):
                 log.warning(
@@ -191,9 +210,12 @@ class Worker:
         context = Context(task=attempt.task, lease_id=attempt.fence.lease_id)
         try:
             return await execute(handler, context, result_bytes=self._result_bytes)
-        except asyncio.CancelledError:
-            if run.stop_as is None or run.task is None:
+        except asyncio.CancelledError as error:
+            if run.task is None or (run.stop_as is None and run.task.cancelling()):
                 raise
+            if run.stop_as is None:
+                # Nobody cancelled the attempt: the handler awaited something that was cancelled.
+                return Failed(error=describe(error))
             run.task.uncancel()
             return run.stop_as
 
