@@ -276,7 +276,7 @@ class Process:
         rescue = Rescue(
             database,
             ttl_s=settings.lease.ttl_s,
-            name=settings.worker.name,
+            name=f"rescue@{settings.worker.name}",
             clock=self.clock,
         )
         housekeeping = Housekeeping(

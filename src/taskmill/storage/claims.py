@@ -122,10 +122,12 @@ async def end(
     return _ended(await database.fetch("end_claims", *columns, worker))
 
 
-async def find_ended(database: Database, fences: Sequence[Fence]) -> dict[UUID, EndedClaim]:
-    """Return how these claims ended, if they did: for the case that the answer to `end` was lost."""
+async def find_ended(
+    database: Database, fences: Sequence[Fence], *, worker: str
+) -> dict[UUID, EndedClaim]:
+    """Return how `worker` ended these claims, if it did: for the case that the answer to `end` was lost."""
     ids, numbers = [f.task_id for f in fences], [f.claim_no for f in fences]
-    return _ended(await database.fetch("find_ended_claims", ids, numbers))
+    return _ended(await database.fetch("find_ended_claims", ids, numbers, worker))
 
 
 async def find_stranded(database: Database, limit: int) -> list[RunningClaim]:

@@ -1,16 +1,16 @@
 """Records how claims ended: in batches, under their fences, and again after a lost answer.
 
-A failed connection is no reason to drop a result: it is written when the database is back, as long as the
-worker runs. Whether it is still wanted then, the fence decides.
+A failed connection is no reason to drop a result, nor is any other trouble that is not the result's own: it is
+written when the database takes it, as long as the worker runs. Whether it is still wanted then, the fence
+decides.
 """
 
 import asyncio
 import random
-from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
-from uuid import UUID
+import asyncpg
 
 from taskmill.domain.errors import Unavailable
 from taskmill.domain.lifecycle import Claim, Happening, Outcome, Permanent, decide
@@ -98,25 +98,22 @@ class Finishing:
         return decided(attempt.fence, outcome, claim, jitter=self._randomness.random())
 
     async def _end(self, ends: list[ClaimEnd]) -> list[EndedClaim | None]:
-        ended: Mapping[UUID, EndedClaim] = {}
         failures = 0
         while True:
             try:
-                if failures:
-                    fences = [end.fence for end in ends]
-                    ended = await claims.find_ended(self._database, fences)
-                rest = [end for end in ends if end.fence.task_id not in ended]
-                now_ended = (
-                    await claims.end(self._database, rest, worker=self._worker) if rest else {}
-                )
-                return [
-                    (ended if end.fence.task_id in ended else now_ended).get(end.fence.task_id)
-                    for end in ends
-                ]
-            except Unavailable as error:
+                ended = await claims.end(self._database, ends, worker=self._worker)
+                if failures and len(ended) < len(ends):
+                    # An earlier try may have ended them, though its answer was lost. The try after it has
+                    # waited for it: only now is its history there to be read.
+                    missing = [e.fence for e in ends if e.fence.task_id not in ended]
+                    ended |= await claims.find_ended(self._database, missing, worker=self._worker)
+                return [ended.get(end.fence.task_id) for end in ends]
+            except (Unavailable, asyncpg.PostgresError) as error:
+                if faults.is_item_fault(error):
+                    raise
                 failures += 1
                 log.warning("finish.delayed", tasks=len(ends), failures=failures, error=str(error))
-                await asyncio.sleep(min(0.1 * 2**failures, _LONGEST_PAUSE_S))
+                await asyncio.sleep(min(0.1 * 2 ** min(failures, 10), _LONGEST_PAUSE_S))
 
     def _tell(self, attempt: Attempt, outcome: Outcome, ended: EndedClaim | None) -> None:
         task = attempt.task
