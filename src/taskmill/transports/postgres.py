@@ -47,6 +47,7 @@ class PostgresTransport:
         self._randomness = randomness
         self._lanes: dict[Lane, float] = {}
         self._lanes_read_at = float("-inf")
+        self._looked_at = float("-inf")
         self._starts: dict[Lane, LaneStart] = {}
         self._starts_reset_at = float("-inf")
         self._woken = asyncio.Event()
@@ -73,9 +74,11 @@ class PostgresTransport:
 
     async def wait(self) -> None:
         """Wait for the doorbell, the next due time or the polling interval."""
-        upcoming = min(self._lanes.values(), default=float("inf")) - self._clock.monotonic()
+        # What was due already has just been tried in vain: others hold it, or it waits for its expiry.
+        upcoming = (due_at for due_at in self._lanes.values() if due_at > self._looked_at)
+        pause_s = min(upcoming, default=float("inf")) - self._clock.monotonic()
         try:
-            async with asyncio.timeout(min(self._poll_s, max(upcoming, 0.001))):
+            async with asyncio.timeout(min(self._poll_s, max(pause_s, 0.001))):
                 await self._woken.wait()
         except TimeoutError:
             return
@@ -89,12 +92,17 @@ class PostgresTransport:
         now = self._clock.monotonic()
         if now - self._lanes_read_at > _LANES_HOLD_S:
             due_in = await claims.find_lanes(self._database)
-            self._lanes = {lane: now + s for lane, s in due_in.items() if self._serves(lane)}
+            # Counted from the answer: a claim that comes a moment too early finds nothing.
+            answered_at = self._clock.monotonic()
+            self._lanes = {
+                lane: answered_at + s for lane, s in due_in.items() if self._serves(lane)
+            }
             self._lanes_read_at = now
         if now - self._starts_reset_at > _STARTS_HOLD_S:
             self._starts.clear()
             self._starts_reset_at = now
-        due = [lane for lane, due_at in self._lanes.items() if due_at <= self._clock.monotonic()]
+        self._looked_at = self._clock.monotonic()
+        due = [lane for lane, due_at in self._lanes.items() if due_at <= self._looked_at]
         self._randomness.shuffle(due)
         return sorted(due, key=lambda lane: -lane.priority)
 
