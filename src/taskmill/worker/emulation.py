@@ -28,16 +28,25 @@ class Profile:
         The door checks the payload of `emulate` tasks. Other types that are emulated have payloads that
         were made for their real handlers, and may use the same names for something else.
         """
-        fixed = _number(payload, "delay_s")
-        shortest = _first(fixed, _number(payload, "delay_min_s"), self.delay_min_s)
-        longest = _first(fixed, _number(payload, "delay_max_s"), self.delay_max_s)
+        shortest, longest = self._delays(payload)
         return Profile(
-            delay_min_s=min(shortest, longest),
-            delay_max_s=max(shortest, longest),
+            delay_min_s=shortest,
+            delay_max_s=longest,
             failure_probability=min(
                 _first(_number(payload, "failure_probability"), self.failure_probability), 1.0
             ),
         )
+
+    def _delays(self, payload: Mapping[str, Any]) -> tuple[float, float]:
+        """Return the range of delays; a bound that is given moves the one that is not, never the reverse."""
+        fixed = _number(payload, "delay_s")
+        if fixed is not None:
+            return fixed, fixed
+        shortest, longest = _number(payload, "delay_min_s"), _number(payload, "delay_max_s")
+        if shortest is None and longest is not None:
+            return min(self.delay_min_s, longest), longest
+        shortest = _first(shortest, self.delay_min_s)
+        return shortest, max(_first(longest, self.delay_max_s), shortest)
 
 
 def _number(payload: Mapping[str, Any], name: str) -> float | None:
