@@ -252,7 +252,7 @@ async def test_an_end_that_is_repeated_is_not_recorded_twice_but_found(stage: St
     taken = await stage.running(lease)
     first = await stage.end(taken, lease, Succeeded(result="1"))
     assert await stage.end(taken, lease, Succeeded(result="1")) is None
-    found = await claims.find_ended(stage.database, [a_fence(taken, lease)])
+    found = await claims.find_ended(stage.database, [a_fence(taken, lease)], worker="tester")
     assert found == {taken.task.id: first}
     await assert_safe(stage.sql)
 
@@ -261,7 +261,7 @@ async def test_a_running_claim_has_not_ended(stage: Stage) -> None:
     lease = await stage.open_lease()
     taken = await stage.running(lease)
     await stage.service.cancel(taken.task.id)
-    assert await claims.find_ended(stage.database, [a_fence(taken, lease)]) == {}
+    assert await claims.find_ended(stage.database, [a_fence(taken, lease)], worker="tester") == {}
 
 
 async def test_ends_of_one_batch_stand_or_fall_by_their_own_fences(stage: Stage) -> None:

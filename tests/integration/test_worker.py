@@ -1,0 +1,495 @@
+"""The worker as a whole: what handlers do becomes what tasks are."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, NoReturn
+from uuid import UUID
+
+import orjson
+import pytest
+
+from taskmill.domain.lifecycle import TERMINAL, Status
+from taskmill.domain.task import Task
+from taskmill.storage import leases
+from taskmill.worker.handlers import Context, PermanentFailure, RetryLater
+from tests.support.builders import a_draft
+from tests.support.polling import eventually
+from tests.support.safety import assert_safe
+from tests.support.stage import Stage
+from tests.support.workers import WorkerOptions, a_worker
+
+Payload = Mapping[str, Any]
+
+
+async def finished(stage: Stage, task_id: UUID) -> Task:
+    """The task once it is terminal."""
+
+    async def look() -> Task | None:
+        task = await stage.task(task_id)
+        return task if task.status in TERMINAL else None
+
+    task = await eventually(look, "a finished task")
+    assert task is not None
+    return task
+
+
+async def in_status(stage: Stage, task_id: UUID, status: Status) -> Task:
+    """The task once it has that status."""
+
+    async def look() -> Task | None:
+        task = await stage.task(task_id)
+        return task if task.status is status else None
+
+    task = await eventually(look, f"a task that is {status}")
+    assert task is not None
+    return task
+
+
+def error_of(task: Task) -> dict[str, str]:
+    error: dict[str, str] = orjson.loads(task.error or "{}")
+    return error
+
+
+async def test_a_handler_gets_its_payload_and_its_result_is_kept(stage: Stage) -> None:
+    seen: list[Context] = []
+
+    async def double(payload: Payload, context: Context) -> object:
+        seen.append(context)
+        return {"doubled": payload["n"] * 2}
+
+    async with a_worker(stage, {"double": double}) as running:
+        made = await stage.created(type="double", payload={"n": 21})
+        task = await finished(stage, made.id)
+        lease_id = running.keeper.lease_id
+    assert (task.status, task.result) == (Status.SUCCEEDED, '{"doubled":42}')
+    [context] = seen
+    assert (context.attempt, context.fence.claim_no) == (1, 1)
+    assert (context.fence.task_id, context.fence.lease_id) == (made.id, lease_id)
+    context.logger.info("handler.said")
+    assert await stage.happenings(made.id) == ["created", "claimed", "succeeded"]
+    await assert_safe(stage.sql)
+
+
+async def test_a_handler_that_returns_nothing_succeeds_without_a_result(stage: Stage) -> None:
+    async def nothing(_: Payload, __: Context) -> object:
+        return None
+
+    async with a_worker(stage, {"emulate": nothing}):
+        task = await finished(stage, (await stage.created()).id)
+    assert (task.status, task.result) == (Status.SUCCEEDED, None)
+
+
+async def test_a_failure_is_tried_again_until_it_succeeds(stage: Stage) -> None:
+    async def third_time(_: Payload, context: Context) -> object:
+        if context.attempt < 3:
+            raise ValueError(f"not in attempt {context.attempt}")
+        return "done"
+
+    async with a_worker(stage, {"*": third_time}):
+        task = await finished(stage, (await stage.created(max_attempts=5)).id)
+    assert (task.status, task.attempt, task.error) == (Status.SUCCEEDED, 3, None)
+    await assert_safe(stage.sql)
+
+
+async def test_the_last_failure_is_the_tasks_error(stage: Stage) -> None:
+    async def fails(_: Payload, context: Context) -> NoReturn:
+        raise KeyError(f"attempt {context.attempt}")
+
+    async with a_worker(stage, {"*": fails}):
+        task = await finished(stage, (await stage.created(max_attempts=2)).id)
+    assert (task.status, task.attempt) == (Status.FAILED, 2)
+    assert error_of(task) == {"type": "KeyError", "message": "'attempt 2'"}
+    await assert_safe(stage.sql)
+
+
+async def test_a_permanent_failure_is_not_tried_again(stage: Stage) -> None:
+    async def fails(_: Payload, __: Context) -> NoReturn:
+        raise PermanentFailure("the customer is gone")
+
+    async with a_worker(stage, {"*": fails}):
+        task = await finished(stage, (await stage.created(max_attempts=5)).id)
+    assert (task.status, task.attempt) == (Status.FAILED, 1)
+    assert error_of(task) == {"type": "PermanentFailure", "message": "the customer is gone"}
+
+
+async def test_a_handler_says_when_to_try_again(stage: Stage) -> None:
+    async def later(_: Payload, __: Context) -> NoReturn:
+        raise RetryLater("busy", after=timedelta(hours=2))
+
+    async with a_worker(stage, {"*": later}):
+        made = await stage.created(max_attempts=2)
+
+        async def look() -> Task | None:
+            task = await stage.task(made.id)
+            return task if task.version == 3 else None
+
+        task = await eventually(look, "the end of the attempt")
+    assert task is not None
+    assert (task.status, error_of(task)["message"]) == (Status.NEW, "busy")
+    assert timedelta(hours=1.9) < task.run_at - made.run_at < timedelta(hours=2.1)
+
+
+async def test_an_attempt_ends_when_its_time_is_over(stage: Stage) -> None:
+    was_cancelled = asyncio.Event()
+
+    async def endless(_: Payload, __: Context) -> object:
+        try:
+            return await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            was_cancelled.set()
+            raise
+
+    async with a_worker(stage, {"*": endless}):
+        made = await stage.created(timeout=timedelta(milliseconds=50))
+        task = await finished(stage, made.id)
+    assert was_cancelled.is_set()
+    assert error_of(task) == {"type": "Timeout", "message": "the attempt ran longer than 0.05 s"}
+    assert (await stage.service.events(made.id))[-1].reason == "timeout"
+
+
+async def test_a_timeout_inside_a_handler_is_an_error_like_any_other(stage: Stage) -> None:
+    async def impatient(_: Payload, __: Context) -> NoReturn:
+        raise TimeoutError("the printer did not answer")
+
+    async with a_worker(stage, {"*": impatient}):
+        made = await stage.created(timeout=timedelta(hours=1))
+        task = await finished(stage, made.id)
+    assert error_of(task) == {"type": "TimeoutError", "message": "the printer did not answer"}
+    assert (await stage.service.events(made.id))[-1].reason == "error"
+
+
+class Unspeakable(Exception):
+    """An exception that can't even be told."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+@pytest.mark.parametrize(
+    ("raised", "expected"),
+    [
+        (ValueError("a\x00b"), {"type": "ValueError", "message": "a\\x00b"}),
+        (ValueError("\ud800!"), {"type": "ValueError", "message": "\\ud800!"}),
+        (ValueError(""), {"type": "ValueError", "message": ""}),
+        (
+            Unspeakable(),
+            {"type": "Unspeakable", "message": "the message can't be told: RuntimeError"},
+        ),
+        (asyncio.CancelledError("inner"), {"type": "CancelledError", "message": "inner"}),
+    ],
+)
+async def test_whatever_a_handler_raises_becomes_the_tasks_error(
+    stage: Stage, raised: BaseException, expected: dict[str, str]
+) -> None:
+    async def raises(_: Payload, __: Context) -> NoReturn:
+        raise raised
+
+    async with a_worker(stage, {"*": raises}):
+        task = await finished(stage, (await stage.created()).id)
+    assert task.status is Status.FAILED
+    assert error_of(task) == expected
+    await assert_safe(stage.sql)
+
+
+async def test_an_endless_message_is_cut(stage: Stage) -> None:
+    async def raises(_: Payload, __: Context) -> NoReturn:
+        raise ValueError("x" * 1_000_000)
+
+    async with a_worker(stage, {"*": raises}):
+        task = await finished(stage, (await stage.created()).id)
+    assert error_of(task)["message"] == "x" * 9_999 + "…"
+
+
+@pytest.mark.parametrize(
+    ("result", "error_type"),
+    [
+        (object(), "ResultNotJson"),
+        ({1: 2}, "ResultNotJson"),
+        ("\ud800", "ResultNotJson"),
+        (2**70, "ResultNotJson"),
+        ("x" * 999, "ResultTooLarge"),
+    ],
+)
+async def test_a_result_that_can_not_be_kept_fails_the_task_for_good(
+    stage: Stage, result: object, error_type: str
+) -> None:
+    async def returns(_: Payload, __: Context) -> object:
+        return result
+
+    async with a_worker(stage, {"*": returns}):
+        task = await finished(stage, (await stage.created(max_attempts=3)).id)
+    assert (task.status, task.attempt) == (Status.FAILED, 1)
+    assert error_of(task)["type"] == error_type
+    await assert_safe(stage.sql)
+
+
+@pytest.mark.parametrize(
+    ("result", "text"),
+    [
+        ("a\x00b", '"a\\u0000b"'),
+        (float("nan"), "null"),
+        ("x" * 998, '"' + "x" * 998 + '"'),
+        ([], "[]"),
+        (False, "false"),
+        (0, "0"),
+    ],
+)
+async def test_odd_results_are_kept(stage: Stage, result: object, text: str) -> None:
+    async def returns(_: Payload, __: Context) -> object:
+        return result
+
+    async with a_worker(stage, {"*": returns}):
+        task = await finished(stage, (await stage.created()).id)
+    assert (task.status, task.result) == (Status.SUCCEEDED, text)
+
+
+async def test_an_end_that_postgresql_refuses_becomes_a_failure_and_spares_the_others(
+    stage: Stage,
+) -> None:
+    async def asks_too_much(payload: Payload, __: Context) -> object:
+        if payload["odd"]:
+            raise RetryLater("in a million years", after=timedelta(days=365_000_000))
+        return "fine"
+
+    async with a_worker(stage, {"*": asks_too_much}):
+        made = await stage.service.create_all(
+            [a_draft(payload={"odd": n == 3}, max_attempts=2) for n in range(8)]
+        )
+        tasks = [await finished(stage, answer.task.id) for answer in made]
+    statuses = [task.status for task in tasks]
+    assert statuses == [Status.FAILED if n == 3 else Status.SUCCEEDED for n in range(8)]
+    await assert_safe(stage.sql)
+
+
+async def test_no_more_handlers_run_at_once_than_there_are_slots(stage: Stage) -> None:
+    at_once, most = 0, 0
+
+    async def counts(_: Payload, __: Context) -> None:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        await asyncio.sleep(0.01)
+        at_once -= 1
+
+    async with a_worker(stage, {"*": counts}, WorkerOptions(slots=3)):
+        made = await stage.service.create_all([a_draft() for _ in range(12)])
+        for answer in made:
+            await finished(stage, answer.task.id)
+    assert most == 3
+
+
+async def test_several_workers_run_each_task_once(stage: Stage) -> None:
+    runs: list[UUID] = []
+
+    async def notes(_: Payload, context: Context) -> None:
+        runs.append(context.task.id)
+
+    made = await stage.service.create_all([a_draft() for _ in range(200)])
+    async with (
+        a_worker(stage, {"*": notes}, WorkerOptions(name="one", claim_size=7)),
+        a_worker(stage, {"*": notes}, WorkerOptions(name="two", claim_size=7)),
+        a_worker(stage, {"*": notes}, WorkerOptions(name="three", claim_size=7)),
+    ):
+        for answer in made:
+            await finished(stage, answer.task.id)
+    assert sorted(runs) == sorted(answer.task.id for answer in made)
+    await assert_safe(stage.sql)
+
+
+async def test_a_type_without_a_handler_waits(stage: Stage) -> None:
+    async def known(_: Payload, __: Context) -> None:
+        return None
+
+    async with a_worker(stage, {"known": known}):
+        unknown = await stage.created(type="unknown", priority=9)
+        await finished(stage, (await stage.created(type="known")).id)
+        assert await stage.happenings(unknown.id) == ["created"]
+
+
+async def test_a_claimed_task_without_a_handler_is_handed_back_for_a_while(stage: Stage) -> None:
+    async with a_worker(stage, {}, WorkerOptions(accepts=lambda _: True)):
+        made = await stage.created()
+
+        async def look() -> bool:
+            return len(await stage.service.events(made.id)) == 3
+
+        await eventually(look, "the hand-back")
+    task, [*_, last] = await stage.task(made.id), await stage.service.events(made.id)
+    assert (task.status, task.attempt, last.reason) == (Status.NEW, 0, "no_handler")
+    assert abs(task.run_at - task.updated_at - timedelta(seconds=30)) < timedelta(seconds=1)
+
+
+async def test_a_stopping_worker_lets_its_handlers_finish(stage: Stage) -> None:
+    began, may_end = asyncio.Event(), asyncio.Event()
+
+    async def patient(_: Payload, __: Context) -> str:
+        began.set()
+        await may_end.wait()
+        return "done"
+
+    async with a_worker(stage, {"*": patient}, WorkerOptions(slots=1)) as running:
+        made = await stage.created()
+        await began.wait()
+        running.stop.set()
+        later = await stage.created()
+        may_end.set()
+        await running.ended
+    assert (await stage.task(made.id)).result == '"done"'
+    assert (await stage.task(later.id)).status is Status.NEW
+    [worker] = await stage.service.workers()
+    assert (worker.state, worker.close_reason) == ("closed", "stopped")
+    await assert_safe(stage.sql)
+
+
+@pytest.mark.parametrize("grace_s", [0, 0.05])
+async def test_a_stopping_worker_hands_back_what_takes_too_long_at_no_cost(
+    stage: Stage, grace_s: float
+) -> None:
+    began = asyncio.Event()
+
+    async def endless(_: Payload, __: Context) -> None:
+        began.set()
+        await asyncio.Event().wait()
+
+    async with a_worker(stage, {"*": endless}, WorkerOptions(grace_s=grace_s)) as running:
+        made = [await stage.created() for _ in range(3)]
+        await began.wait()
+        running.stop.set()
+        await running.ended
+    for one in made:
+        task = await stage.task(one.id)
+        assert (task.status, task.attempt, task.losses) == (Status.NEW, 0, 0)
+        if task.claim_no:
+            assert (await stage.happenings(one.id))[-1] == "handed_back"
+    assert (await stage.task(made[0].id)).claim_no == 1
+    await assert_safe(stage.sql)
+
+
+async def test_a_handler_that_ends_well_when_told_to_stop_has_succeeded(stage: Stage) -> None:
+    began = asyncio.Event()
+
+    async def tidy(_: Payload, __: Context) -> str:
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return "tidied up"
+        return "never"
+
+    async with a_worker(stage, {"*": tidy}, WorkerOptions(grace_s=0)) as running:
+        made = await stage.created()
+        await began.wait()
+        running.stop.set()
+        await running.ended
+    assert (await stage.task(made.id)).result == '"tidied up"'
+
+
+async def test_a_lost_lease_cancels_handlers_and_what_they_did_changes_nothing(
+    stage: Stage,
+) -> None:
+    began, cancelled = asyncio.Event(), asyncio.Event()
+
+    async def endless(_: Payload, context: Context) -> str:
+        if context.task.claim_no > 1:
+            return "second"
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.set()
+        return "first"
+
+    async with a_worker(stage, {"*": endless}, WorkerOptions(ttl_s=0.6)) as running:
+        made = await stage.created()
+        await began.wait()
+        lease_id = running.keeper.lease_id
+        assert lease_id is not None
+        await leases.close_lease(stage.database, lease_id, "expired")
+        await _rescued(stage)
+        await cancelled.wait()
+        assert running.keeper.last_lease_id not in (None, lease_id)
+        task = await finished(stage, made.id)
+    assert (task.result, task.claim_no, task.losses) == ('"second"', 2, 1)
+    await assert_safe(stage.sql)
+
+
+async def _rescued(stage: Stage) -> None:
+    """Take back what runs under closed leases, as the maintenance does."""
+    from taskmill.maintenance.rescue import Rescue  # noqa: PLC0415
+
+    rescue = Rescue(stage.database, ttl_s=60, name="rescue", clock=stage.clock)
+    await rescue()
+
+
+async def test_a_lease_that_was_lost_while_the_claim_was_answered_starts_nothing_for_good(
+    stage: Stage,
+) -> None:
+    """The keeper's news and a claim's answer can arrive in the same turn of the loop, in either order."""
+    ran: list[int] = []
+
+    async def notes(_: Payload, context: Context) -> None:
+        ran.append(context.task.claim_no)
+        await asyncio.sleep(0)
+
+    async with a_worker(stage, {"*": notes}, WorkerOptions(ttl_s=0.6)) as running:
+        await running.has_lease()
+        worker, lease_id = running.worker, running.keeper.lease_id
+        assert lease_id is not None
+        start, lost = worker._start, asyncio.Event()
+
+        def start_and_lose(one: Any, lease: UUID, runs: asyncio.TaskGroup) -> None:  # noqa: ANN401
+            start(one, lease, runs)
+            if not lost.is_set():
+                lost.set()
+                running.keeper._lease_id = stage.ids()
+                worker._on_lease_change()
+                running.keeper._lease_id = lease_id
+
+        worker._start = start_and_lose  # type: ignore[method-assign]
+        made = await stage.created()
+        await lost.wait()
+
+        async def has_let_go() -> bool:
+            return not worker._running
+
+        await eventually(has_let_go, "a worker that forgets the attempt")
+        assert ran == []
+        await leases.close_lease(stage.database, lease_id, "expired")
+        await _rescued(stage)
+        task = await finished(stage, made.id)
+    assert (task.status, ran) == (Status.SUCCEEDED, [2])
+
+
+async def test_a_worker_until_idle_ends_when_nothing_is_due(stage: Stage) -> None:
+    async def quick(_: Payload, __: Context) -> None:
+        await asyncio.sleep(0.02)
+
+    made = [await stage.created() for _ in range(5)]
+    later = await stage.created(delay=timedelta(hours=1))
+    async with a_worker(stage, {"*": quick}, WorkerOptions(slots=2, until_idle=True)) as running:
+        async with asyncio.timeout(10):
+            await running.ended
+    assert [(await stage.task(one.id)).status for one in made] == [Status.SUCCEEDED] * 5
+    assert (await stage.task(later.id)).status is Status.NEW
+
+
+async def test_the_audit_hands_back_what_nobody_runs(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("taskmill.worker.loop._AUDIT_S", 0.05)
+
+    async def cancels_itself(_: Payload, context: Context) -> str:
+        if context.task.claim_no == 1:
+            task = asyncio.current_task()
+            assert task is not None
+            task.cancel()
+            await asyncio.sleep(1)
+        return "done"
+
+    async with a_worker(stage, {"*": cancels_itself}):
+        made = await stage.created()
+        task = await finished(stage, made.id)
+    assert (task.result, task.claim_no, task.attempt) == ('"done"', 2, 1)
+    assert "handed_back" in await stage.happenings(made.id)
+    await assert_safe(stage.sql)

@@ -1,0 +1,131 @@
+"""Workers with handlers of the tests' own, run beside the test."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from taskmill.domain.retry import RetryPolicy
+from taskmill.runtime.ids import IdFactory
+from taskmill.storage.database import Database
+from taskmill.storage.doorbell import DoorbellListener
+from taskmill.storage.leases import WorkerCard
+from taskmill.transports.postgres import PostgresTransport
+from taskmill.worker.finishing import Finishing
+from taskmill.worker.handlers import Handler, Handlers
+from taskmill.worker.lease import LeaseKeeper
+from taskmill.worker.loop import Worker
+from tests.support.builders import AT_ONCE
+from tests.support.polling import eventually
+from tests.support.stage import Stage
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerOptions:
+    """How a test's worker works; the lease is renewed every third of `ttl_s`."""
+
+    name: str = "worker"
+    slots: int = 20
+    claim_size: int = 20
+    grace_s: float = 5.0
+    ttl_s: float = 3.0
+    poll_s: float = 0.05
+    result_bytes: int = 1000
+    policy: RetryPolicy = AT_ONCE
+    accepts: Callable[[str], bool] | None = None
+    until_idle: bool = False
+    database: Database | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunningWorker:
+    """A worker and what it is made of; `ended` is done when it has stopped."""
+
+    transport: PostgresTransport
+    keeper: LeaseKeeper
+    worker: Worker
+    stop: asyncio.Event
+    ended: asyncio.Task[None]
+
+    async def has_lease(self) -> None:
+        """Wait until it may claim."""
+
+        async def looks() -> bool:
+            return self.keeper.lease_id is not None
+
+        await eventually(looks, "a lease")
+
+
+@asynccontextmanager
+async def a_worker(
+    stage: Stage, handlers: Mapping[str, Handler], options: WorkerOptions | None = None
+) -> AsyncIterator[RunningWorker]:
+    """Run a worker until the block is left, then stop it in order."""
+    made = _made(stage, Handlers(handlers), options or WorkerOptions())
+    transport, keeper, worker, database = made
+    stop, deaf = asyncio.Event(), asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(DoorbellListener(database, transport.wake).run(deaf))
+        ended = group.create_task(worker.run(stop))
+        try:
+            yield RunningWorker(
+                transport=transport, keeper=keeper, worker=worker, stop=stop, ended=ended
+            )
+        finally:
+            stop.set()
+            await asyncio.wait([ended])
+            deaf.set()
+
+
+def _made(
+    stage: Stage, handlers: Handlers, options: WorkerOptions
+) -> tuple[PostgresTransport, LeaseKeeper, Worker, Database]:
+    database = options.database or stage.database
+    transport = a_transport(stage, handlers, options)
+    card = WorkerCard(name=options.name, queues=(), types=list(handlers.types), slots=options.slots)
+    keeper = LeaseKeeper(
+        database,
+        card,
+        ttl_s=options.ttl_s,
+        ids=IdFactory(stage.clock, random.Random()),  # noqa: S311 - no secret
+        clock=stage.clock,
+    )
+    finishing = Finishing(
+        database,
+        worker=options.name,
+        policy=options.policy,
+        clock=stage.clock,
+        randomness=random.Random(1),  # noqa: S311 - no secret
+        batch_size=options.claim_size,
+    )
+    worker = Worker(
+        database,
+        worker=options.name,
+        transport=transport,
+        keeper=keeper,
+        finishing=finishing,
+        handlers=handlers,
+        clock=stage.clock,
+        slots=options.slots,
+        claim_size=options.claim_size,
+        grace_s=options.grace_s,
+        result_bytes=options.result_bytes,
+        until_idle=options.until_idle,
+    )
+    return transport, keeper, worker, database
+
+
+def a_transport(
+    stage: Stage, handlers: Handlers, options: WorkerOptions, *, queues: tuple[str, ...] = ()
+) -> PostgresTransport:
+    """A transport that a test may also drive without a worker."""
+    return PostgresTransport(
+        options.database or stage.database,
+        worker=options.name,
+        queues=queues,
+        accepts=options.accepts or handlers.accepts,
+        poll_s=options.poll_s,
+        clock=stage.clock,
+        randomness=random.Random(1),  # noqa: S311 - no secret
+    )
