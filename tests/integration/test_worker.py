@@ -446,7 +446,7 @@ async def test_a_lease_that_was_lost_while_the_claim_was_answered_starts_nothing
                 worker._on_lease_change()
                 running.keeper._lease_id = lease_id
 
-        worker._start = start_and_lose  # type: ignore[method-assign]
+        worker._start = start_and_lose  # type: ignore[method-assign, assignment]
         made = await stage.created()
         await lost.wait()
 

@@ -10,6 +10,7 @@ import random
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
+
 import asyncpg
 
 from taskmill.domain.errors import Unavailable
