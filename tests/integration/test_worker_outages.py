@@ -1,0 +1,243 @@
+"""Workers whose database goes away, answers into the void, or comes back: nothing is lost or stranded."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from taskmill.domain.lifecycle import TERMINAL, Status
+from taskmill.storage.database import Database
+from taskmill.worker.handlers import Context
+from tests.support.builders import a_draft, a_key
+from tests.support.polling import eventually
+from tests.support.proxy import Network, a_network
+from tests.support.safety import assert_safe
+from tests.support.stage import SETTINGS, Stage, a_creation
+from tests.support.workers import WorkerOptions, a_worker
+
+Payload = Mapping[str, Any]
+
+
+@asynccontextmanager
+async def far_away(stage: Stage) -> AsyncIterator[tuple[Network, Database]]:
+    """A database that is reached through a network of its own."""
+    async with a_network(stage.url) as (network, url):
+        database = Database(url, SETTINGS)
+        try:
+            yield network, database
+        finally:
+            await database.close()
+
+
+async def all_finished(stage: Stage, ids: list[UUID], *, timeout_s: float = 20) -> None:
+    async def look() -> bool:
+        unfinished = "SELECT count(*) FROM taskmill.task WHERE id = ANY($1) AND status <> ALL($2)"
+        left: int = await stage.sql.fetchval(unfinished, ids, list(TERMINAL))
+        return left == 0
+
+    await eventually(look, "all tasks to be finished", timeout_s=timeout_s)
+
+
+async def no_work(_: Payload, __: Context) -> str:
+    return "done"
+
+
+async def test_a_claim_whose_answer_was_lost_is_handed_back_and_runs(stage: Stage) -> None:
+    async with (
+        far_away(stage) as (network, database),
+        a_worker(stage, {"*": no_work}, WorkerOptions(database=database)) as running,
+    ):
+        await running.has_lease()
+        network.lose_the_answer_to("a worker takes up to")
+        made = await stage.created()
+        await network.cut.wait()
+        await all_finished(stage, [made.id])
+    assert await stage.happenings(made.id) == [
+        "created",
+        "claimed",
+        "handed_back",
+        "claimed",
+        "succeeded",
+    ]
+    task = await stage.task(made.id)
+    assert (task.attempt, task.losses, task.claim_no) == (1, 0, 2)
+    await assert_safe(stage.sql)
+
+
+async def test_a_claim_whose_answer_was_lost_is_handed_back_by_a_worker_that_stops(
+    stage: Stage,
+) -> None:
+    async with (
+        far_away(stage) as (network, database),
+        a_worker(stage, {"*": no_work}, WorkerOptions(database=database)) as running,
+    ):
+        await running.has_lease()
+        network.lose_the_answer_to("a worker takes up to")
+        made = await stage.created()
+        await network.cut.wait()
+        running.stop.set()
+        await running.ended
+    assert (await stage.happenings(made.id))[-1] == "handed_back"
+    assert (await stage.task(made.id)).status is Status.NEW
+
+
+async def test_a_result_whose_answer_was_lost_is_recorded_once_and_not_called_lost(
+    stage: Stage,
+) -> None:
+    async with (
+        far_away(stage) as (network, database),
+        a_worker(stage, {"*": no_work}, WorkerOptions(database=database)) as running,
+    ):
+        told: list[object] = []
+        finishing = running.worker._finishing
+        tell = finishing._tell
+
+        def tell_and_note(attempt: Any, outcome: Any, ended: Any) -> None:  # noqa: ANN401
+            told.append(ended)
+            tell(attempt, outcome, ended)
+
+        finishing._tell = tell_and_note  # type: ignore[method-assign]
+        network.lose_the_answer_to("end a batch of claims")
+        made = await stage.created()
+        await network.cut.wait()
+
+        async def knows() -> bool:
+            return bool(told)
+
+        await eventually(knows, "the worker to know how it ended")
+    assert await stage.happenings(made.id) == ["created", "claimed", "succeeded"]
+    assert [getattr(ended, "status", None) for ended in told] == ["succeeded"]
+    await assert_safe(stage.sql)
+
+
+@pytest.mark.parametrize("key", [None, "key"])
+async def test_a_creation_whose_answer_was_lost_makes_one_task(
+    stage: Stage, key: str | None
+) -> None:
+    async with (
+        far_away(stage) as (network, database),
+        a_creation(database, stage.clock, stage.ids) as creation,
+    ):
+        network.lose_the_answer_to("create a batch of tasks")
+        answer = await creation.create(a_draft(idempotency=a_key(key) if key else None))
+        assert network.cut.is_set()
+    assert not answer.replayed
+    stored = await stage.sql.fetch("SELECT id FROM taskmill.task")
+    assert [row["id"] for row in stored] == [answer.task.id]
+    await assert_safe(stage.sql)
+
+
+async def test_a_batch_whose_commit_was_answered_into_the_void_is_stored_once(
+    stage: Stage,
+) -> None:
+    async with (
+        far_away(stage) as (network, database),
+        a_creation(database, stage.clock, stage.ids) as creation,
+    ):
+        await creation.create(a_draft())
+        network.lose_the_answer_to("COMMIT;")
+        drafts = [a_draft(idempotency=a_key(f"k{n}")) for n in range(5)]
+        answers = await creation.create_all(drafts)
+        assert network.cut.is_set()
+    assert [answer.replayed for answer in answers] == [False] * 5
+    assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.task") == 6
+    await assert_safe(stage.sql)
+
+
+async def test_results_of_an_outage_are_recorded_when_the_database_is_back(stage: Stage) -> None:
+    may_end = asyncio.Event()
+
+    async def waits(_: Payload, __: Context) -> str:
+        await may_end.wait()
+        return "done"
+
+    async with (
+        far_away(stage) as (network, database),
+        a_worker(stage, {"*": waits}, WorkerOptions(database=database, ttl_s=30)) as running,
+    ):
+        made = await stage.service.create_all([a_draft() for _ in range(10)])
+
+        async def all_run() -> bool:
+            return len(running.worker._running) == 10
+
+        await eventually(all_run, "all handlers to run")
+        network.refuse(refuses=True)
+        network.break_all()
+        may_end.set()
+
+        async def results_wait() -> bool:
+            return all(run.is_finishing for run in running.worker._running.values())
+
+        await eventually(results_wait, "results that can not be written")
+        assert (await stage.service.stats()).queues["default"] == {Status.IN_PROGRESS: 10}
+        network.refuse(refuses=False)
+        await all_finished(stage, [answer.task.id for answer in made])
+    for answer in made:
+        task = await stage.task(answer.task.id)
+        assert (task.status, task.claim_no) == (Status.SUCCEEDED, 1)
+    await assert_safe(stage.sql)
+
+
+async def test_connections_that_break_again_and_again_strand_nothing(stage: Stage) -> None:
+    async def brief(_: Payload, context: Context) -> str:
+        await asyncio.sleep(0.001 * (context.task.id.int % 20))
+        return "done"
+
+    made = await stage.service.create_all([a_draft() for _ in range(300)])
+    ids = [answer.task.id for answer in made]
+    async with (
+        far_away(stage) as (network, database),
+        a_worker(
+            stage, {"*": brief}, WorkerOptions(database=database, ttl_s=30, claim_size=13)
+        ) as running,
+    ):
+        await running.has_lease()
+        for _ in range(6):
+            before = (await stage.service.stats()).queues["default"].get(Status.SUCCEEDED, 0)
+
+            async def moved(before: int = before) -> bool:
+                counts = (await stage.service.stats()).queues["default"]
+                return counts.get(Status.SUCCEEDED, 0) > before or Status.NEW not in counts
+
+            await eventually(moved, "some progress")
+            network.break_all()
+        await all_finished(stage, ids)
+    for task_id in ids:
+        task = await stage.task(task_id)
+        assert (task.status, task.losses, task.attempt) == (Status.SUCCEEDED, 0, 1)
+    await assert_safe(stage.sql)
+
+
+async def test_a_worker_that_can_not_renew_claims_nothing_and_works_on(stage: Stage) -> None:
+    may_end, began = asyncio.Event(), asyncio.Event()
+
+    async def waits(_: Payload, __: Context) -> str:
+        began.set()
+        await may_end.wait()
+        return "done"
+
+    async with (
+        far_away(stage) as (network, database),
+        a_worker(stage, {"*": waits}, WorkerOptions(database=database, ttl_s=0.6)) as running,
+    ):
+        made = await stage.created()
+        await began.wait()
+        lease_id = running.keeper.lease_id
+        network.refuse(refuses=True)
+        network.break_all()
+
+        async def uncertain() -> bool:
+            return running.keeper.lease_id is None
+
+        await eventually(uncertain, "a lease that may have ended")
+        assert running.keeper.last_lease_id == lease_id
+        network.refuse(refuses=False)
+        await running.has_lease()
+        assert running.keeper.lease_id == lease_id, "the lease was still open: it is revived"
+        may_end.set()
+        await all_finished(stage, [made.id])
+    assert await stage.happenings(made.id) == ["created", "claimed", "succeeded"]
+    await assert_safe(stage.sql)
