@@ -276,6 +276,7 @@ class Process:
         rescue = Rescue(
             database,
             ttl_s=settings.lease.ttl_s,
+            interval_s=interval_s,
             name=f"rescue@{settings.worker.name}",
             clock=self.clock,
         )

@@ -21,19 +21,27 @@ _MOST_AT_ONCE = 1000
 class Rescue:
     """One round after the other; it has to see the database answer for a whole time to live first.
 
-    While the database was away no worker could renew: closing leases at once would run everything again.
+    While the database was away no worker could renew: closing leases at once would run everything again. The
+    same holds when this process slept, as its machine may have; rounds are meant to be `interval_s` apart.
     """
 
-    def __init__(self, database: Database, *, ttl_s: float, name: str, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, *, ttl_s: float, interval_s: float, name: str, clock: Clock
+    ) -> None:
         self._database = database
         self._ttl_s = ttl_s
+        self._longest_silence_s = max(ttl_s, 3 * interval_s)
         self._name = name
         self._clock = clock
         self._answers_since: float | None = None
+        self._asked_at = clock.monotonic()
 
     async def __call__(self) -> bool:
         """Do one round; True when there is more to take back at once."""
-        asked_at = self._clock.monotonic()
+        asked_before, asked_at = self._asked_at, self._clock.monotonic()
+        self._asked_at = asked_at
+        if asked_at - asked_before > self._longest_silence_s:
+            self._answers_since = None
         try:
             stranded = await self._find_stranded(asked_at)
         except Unavailable:
