@@ -11,6 +11,7 @@ import pytest
 
 from taskmill.domain.lifecycle import TERMINAL, Status
 from taskmill.domain.task import Task
+from taskmill.maintenance.rescue import Rescue
 from taskmill.storage import leases
 from taskmill.worker.handlers import Context, PermanentFailure, RetryLater
 from tests.support.builders import a_draft
@@ -416,10 +417,7 @@ async def test_a_lost_lease_cancels_handlers_and_what_they_did_changes_nothing(
 
 async def _rescued(stage: Stage) -> None:
     """Take back what runs under closed leases, as the maintenance does."""
-    from taskmill.maintenance.rescue import Rescue  # noqa: PLC0415
-
-    rescue = Rescue(stage.database, ttl_s=60, name="rescue", clock=stage.clock)
-    await rescue()
+    await Rescue(stage.database, ttl_s=60, interval_s=1, name="rescue", clock=stage.clock)()
 
 
 async def test_a_lease_that_was_lost_while_the_claim_was_answered_starts_nothing_for_good(

@@ -1,0 +1,203 @@
+"""The lease that a worker holds: opened, renewed, revived, replaced and closed."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Sized
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from uuid import UUID
+
+import asyncpg
+
+from taskmill.domain.system import Liveness
+from taskmill.maintenance.rescue import Rescue
+from taskmill.runtime.clock import ManualClock
+from taskmill.runtime.ids import IdFactory
+from taskmill.storage import leases
+from taskmill.storage.leases import WorkerCard
+from taskmill.worker.lease import LeaseKeeper
+from tests.support.polling import eventually
+from tests.support.safety import assert_safe
+from tests.support.stage import Stage
+
+CARD = WorkerCard(name="keeper", queues=("b", "a"), types=("y", "x"), slots=7)
+
+
+@asynccontextmanager
+async def a_keeper(
+    stage: Stage, *, ttl_s: float, running: int = 3
+) -> AsyncIterator[tuple[LeaseKeeper, list[UUID | None]]]:
+    """A keeper that has its lease, and the leases that it told of."""
+    told: list[UUID | None] = []
+    ids = IdFactory(stage.clock, random.Random())  # noqa: S311 - no secret
+    keeper = LeaseKeeper(stage.database, CARD, ttl_s=ttl_s, ids=ids, clock=stage.clock)
+    keeper.start(changed=lambda: told.append(keeper.last_lease_id), running=lambda: running)
+    try:
+        await eventually(_told(told, 1), "a lease")
+        yield keeper, told
+    finally:
+        await keeper.stop()
+
+
+def _told(told: Sized, count: int) -> Callable[[], Awaitable[bool]]:
+    async def look() -> bool:
+        return len(told) >= count
+
+    return look
+
+
+async def _row(stage: Stage, lease_id: UUID | None) -> asyncpg.Record:
+    row = await stage.sql.fetchrow("SELECT * FROM taskmill.lease WHERE id = $1", lease_id)
+    assert row is not None
+    return row
+
+
+async def test_a_worker_shows_what_it_is(stage: Stage) -> None:
+    async with a_keeper(stage, ttl_s=3):
+        [worker] = await stage.service.workers()
+        assert (worker.name, worker.queues, worker.types) == ("keeper", ["a", "b"], ["x", "y"])
+        assert (worker.slots, worker.state) == (7, Liveness.ALIVE)
+        stats = await stage.service.stats()
+        assert (stats.workers_alive, stats.slots) == (1, 7)
+    [worker] = await stage.service.workers()
+    assert (worker.state, worker.close_reason, worker.running) == ("closed", "stopped", 0)
+    assert (await stage.service.stats()).workers_alive == 0
+
+
+async def test_a_lease_is_renewed_before_it_ends(stage: Stage) -> None:
+    async with a_keeper(stage, ttl_s=1) as (keeper, _):
+        opened = await _row(stage, keeper.lease_id)
+
+        async def renewed_twice() -> bool:
+            assert keeper.lease_id == opened["id"]
+            row = await _row(stage, keeper.lease_id)
+            return bool((row["expires_at"] - opened["expires_at"]).total_seconds() > 1)
+
+        await eventually(renewed_twice, "renewals beyond the first end")
+        assert (await _row(stage, keeper.lease_id))["running"] == 3
+
+
+async def test_a_closed_lease_is_replaced_and_told_of(stage: Stage) -> None:
+    async with a_keeper(stage, ttl_s=0.6) as (keeper, told):
+        first = keeper.lease_id
+        assert first is not None
+        await leases.close_lease(stage.database, first, "expired")
+        await eventually(_told(told, 2), "another lease")
+        assert keeper.lease_id == told[1] != first
+        assert (await _row(stage, first))["close_reason"] == "expired"
+
+
+async def test_an_expired_lease_that_is_still_open_is_revived(stage: Stage) -> None:
+    lease_id = await stage.open_lease(ttl_s=-1)
+    async with stage.database.hot() as connection:
+        assert await leases.renew_lease(connection, lease_id, ttl_s=60, running=1)
+    await stage.created()
+    assert len(await stage.take(lease_id)) == 1
+
+
+async def test_a_closed_lease_is_not_revived(stage: Stage) -> None:
+    lease_id = await stage.open_lease()
+    await leases.close_lease(stage.database, lease_id, "expired")
+    async with stage.database.hot() as connection:
+        assert not await leases.renew_lease(connection, lease_id, ttl_s=60, running=1)
+    row = await _row(stage, lease_id)
+    await leases.close_lease(stage.database, lease_id, "again")
+    assert await _row(stage, lease_id) == row
+
+
+async def test_a_worker_without_a_database_waits_for_its_lease(stage: Stage) -> None:
+    name = await stage.sql.fetchval("SELECT current_database()")
+    admin = await asyncpg.connect(stage.url.replace(f"/{name}", "/postgres"))
+    await admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+    ids = IdFactory(stage.clock, random.Random())  # noqa: S311 - no secret
+    keeper = LeaseKeeper(stage.database, CARD, ttl_s=0.6, ids=ids, clock=stage.clock)
+    told: list[int] = []
+    keeper.start(changed=lambda: told.append(1), running=lambda: 0)
+    try:
+        assert keeper.lease_id is None
+        await admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+        await admin.close()
+        await eventually(_told(told, 1), "a lease")
+        assert keeper.lease_id is not None
+    finally:
+        await keeper.stop()
+
+
+async def test_only_leases_that_ran_out_are_closed(stage: Stage) -> None:
+    alive, expired = await stage.open_lease(), await stage.open_lease(ttl_s=-1)
+    assert await leases.close_expired(stage.database) == [expired]
+    assert await leases.close_expired(stage.database) == []
+    assert (await _row(stage, alive))["closed_at"] is None
+    assert (await _row(stage, expired))["close_reason"] == "expired"
+
+
+def a_rescue(stage: Stage, clock: ManualClock, *, ttl_s: float = 15) -> Rescue:
+    return Rescue(stage.database, ttl_s=ttl_s, interval_s=1, name="rescue", clock=clock)
+
+
+async def test_leases_are_closed_only_after_the_database_answered_for_a_whole_time_to_live(
+    stage: Stage,
+) -> None:
+    clock = ManualClock(stage.clock.now())
+    rescue, lease = a_rescue(stage, clock), await stage.open_lease()
+    await stage.running(lease)
+    await stage.sql.execute("UPDATE taskmill.lease SET expires_at = now() - interval '1 s'")
+    for _ in range(5):
+        await rescue()
+        assert (await _row(stage, lease))["closed_at"] is None
+        clock.advance(timedelta(seconds=3))
+    await rescue()
+    assert (await _row(stage, lease))["close_reason"] == "expired"
+
+
+async def test_a_rescuer_that_slept_first_watches_again(stage: Stage) -> None:
+    clock = ManualClock(stage.clock.now())
+    rescue, lease = a_rescue(stage, clock), await stage.open_lease()
+    await stage.running(lease)
+    await rescue()
+    await stage.sql.execute("UPDATE taskmill.lease SET expires_at = now() - interval '1 s'")
+    clock.advance(timedelta(hours=1))
+    await rescue()
+    assert (await _row(stage, lease))["closed_at"] is None, "its worker may have slept, too"
+    for _ in range(6):
+        clock.advance(timedelta(seconds=3))
+        await rescue()
+    assert (await _row(stage, lease))["close_reason"] == "expired"
+
+
+async def test_tasks_of_closed_leases_are_taken_back_at_once(stage: Stage) -> None:
+    clock = ManualClock(stage.clock.now())
+    rescue, lease, alive = (
+        a_rescue(stage, clock),
+        await stage.open_lease(),
+        await stage.open_lease(),
+    )
+    lost = [await stage.running(lease, max_losses=losses) for losses in (3, 0)]
+    kept = await stage.running(alive)
+    asked = await stage.running(lease)
+    await stage.service.cancel(asked.task.id)
+    await leases.close_lease(stage.database, lease, "expired")
+    assert await rescue() is False
+    tasks = [await stage.task(one.task.id) for one in (*lost, kept, asked)]
+    assert [(task.status, task.attempt, task.losses) for task in tasks] == [
+        ("new", 0, 1),
+        ("failed", 0, 0),
+        ("in_progress", 1, 0),
+        ("cancelled", 0, 1),
+    ]
+    assert "WorkerLost" in (tasks[1].error or "")
+    events = await stage.service.events(lost[0].task.id)
+    assert [(str(e.happening), e.worker) for e in events] == [
+        ("created", None),
+        ("claimed", "tester"),
+        ("lost", "rescue"),
+    ]
+    await assert_safe(stage.sql)
+
+
+async def test_a_keeper_that_never_started_stops(stage: Stage) -> None:
+    ids = IdFactory(stage.clock, random.Random())  # noqa: S311 - no secret
+    keeper = LeaseKeeper(stage.database, CARD, ttl_s=1, ids=ids, clock=stage.clock)
+    async with asyncio.timeout(1):
+        await keeper.stop()
+    assert keeper.lease_id is None

@@ -1,0 +1,189 @@
+"""How a worker's claims are chosen and timed without a broker."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+from taskmill.storage.doorbell import Doorbell, DoorbellListener
+from taskmill.transports.postgres import PostgresTransport
+from taskmill.worker.handlers import Context, Handlers
+from tests.support.builders import a_draft
+from tests.support.polling import eventually
+from tests.support.stage import Stage
+from tests.support.workers import WorkerOptions, a_transport
+
+
+async def _handler(_: object, __: Context) -> None:
+    return None
+
+
+ALL = Handlers({"*": _handler})
+
+
+def transport_of(
+    stage: Stage, *, poll_s: float = 0.05, queues: tuple[str, ...] = ()
+) -> PostgresTransport:
+    return a_transport(stage, ALL, WorkerOptions(poll_s=poll_s), queues=queues)
+
+
+async def test_the_most_urgent_tasks_come_first_over_all_queues(stage: Stage) -> None:
+    lease, transport = await stage.open_lease(), transport_of(stage)
+    for queue, priority in (("a", 1), ("b", 9), ("c", 5), ("a", 9), ("b", 1)):
+        await stage.created(queue=queue, priority=priority)
+    order = []
+    while taken := await transport.take(lease, 1):
+        order += [one.task.priority for one in taken]
+    assert order == [9, 9, 5, 1, 1]
+
+
+async def test_equal_lanes_get_their_turns(stage: Stage) -> None:
+    lease, transport = await stage.open_lease(), transport_of(stage)
+    await stage.service.create_all([a_draft(queue=queue) for queue in "ab" for _ in range(100)])
+    taken: Counter[str] = Counter()
+    for _ in range(60):
+        taken.update(one.task.queue for one in await transport.take(lease, 1))
+    assert min(taken["a"], taken["b"]) >= 10, "one in six, with 30 expected"
+
+
+async def test_a_worker_of_some_queues_takes_nothing_from_others(stage: Stage) -> None:
+    lease, transport = await stage.open_lease(), transport_of(stage, queues=("mine",))
+    await stage.created(queue="other")
+    await stage.created(queue="mine")
+    assert [one.task.queue for one in await transport.take(lease, 10)] == ["mine"]
+    assert await transport.take(lease, 10) == []
+
+
+async def test_a_worker_of_some_types_takes_no_others(stage: Stage) -> None:
+    lease = await stage.open_lease()
+    transport = a_transport(stage, Handlers({"mine": _handler}), WorkerOptions())
+    await stage.created(type="other")
+    await stage.created(type="mine")
+    assert [one.task.type for one in await transport.take(lease, 10)] == ["mine"]
+
+
+async def test_full_claims_walk_on_and_still_find_what_came_late(stage: Stage) -> None:
+    """Rows that are due before the place already reached are found at the latest when the lane is drained."""
+    lease, transport = await stage.open_lease(), transport_of(stage)
+    hour = timedelta(hours=1)
+    now = stage.clock.now()
+    for n in range(10):
+        await stage.created(name=f"early {n}", run_at=now - hour + timedelta(seconds=10 * n))
+    assert [t.task.name for t in await transport.take(lease, 6)] == [f"early {n}" for n in range(6)]
+    await stage.created(name="late", run_at=now - 2 * hour)
+    rest = [t.task.name for _ in range(4) for t in await transport.take(lease, 2)]
+    assert sorted(rest) == sorted([f"early {n}" for n in range(6, 10)] + ["late"])
+
+
+async def test_the_places_reached_are_forgotten_once_in_a_while(stage: Stage) -> None:
+    lease, transport = await stage.open_lease(), transport_of(stage)
+    now = stage.clock.now()
+    for n in range(20):
+        await stage.created(name=f"early {n}", run_at=now - timedelta(minutes=20 - n))
+    await transport.take(lease, 5)
+    await stage.created(name="late", run_at=now - timedelta(hours=2))
+    assert [t.task.name for t in await transport.take(lease, 1)] == ["early 5"]
+    transport._starts_reset_at = float("-inf")
+    assert [t.task.name for t in await transport.take(lease, 1)] == ["late"]
+
+
+async def test_a_paused_queue_is_left_alone_and_taken_up_again(stage: Stage) -> None:
+    lease, transport = await stage.open_lease(), transport_of(stage)
+    await stage.service.create_all([a_draft(queue="a") for _ in range(4)])
+    assert len(await transport.take(lease, 1)) == 1
+    await stage.service.set_queue_paused("a", paused=True)
+    assert await transport.take(lease, 1) == []
+    await stage.service.set_queue_paused("a", paused=False)
+    assert len(await transport.take(lease, 10)) == 3
+
+
+async def test_a_scheduled_task_ends_the_wait_when_it_is_due(stage: Stage) -> None:
+    lease, transport = await stage.open_lease(), transport_of(stage, poll_s=30)
+    made = await stage.created(delay=timedelta(milliseconds=300))
+    assert await transport.take(lease, 10) == []
+    async with asyncio.timeout(5):
+        while not (taken := await transport.take(lease, 10)):
+            await transport.wait()
+    assert taken[0].waited_s < 0.2
+    assert taken[0].run_at == made.run_at
+
+
+async def test_waking_ends_a_wait_and_also_the_next_one(stage: Stage) -> None:
+    transport = transport_of(stage, poll_s=30)
+    lease = await stage.open_lease()
+    await transport.take(lease, 1)
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        waiting = group.create_task(transport.wait())
+        await asyncio.sleep(0)
+        transport.wake()
+        await waiting
+    await transport.take(lease, 1)
+    transport.wake()
+    async with asyncio.timeout(5):
+        await transport.wait()
+
+
+async def test_lanes_that_were_tried_in_vain_are_not_tried_in_a_hurry(stage: Stage) -> None:
+    lease, transport = await stage.open_lease(), transport_of(stage, poll_s=0.2)
+    await stage.created(expires_at=stage.clock.now() - timedelta(seconds=1))
+    held = await stage.created()
+    other = await stage.database.connect()
+    await other.execute("BEGIN")
+    await other.execute("SELECT FROM taskmill.dispatch WHERE task_id = $1 FOR UPDATE", held.id)
+    began, rounds = stage.clock.monotonic(), 0
+    while stage.clock.monotonic() - began < 0.5:
+        assert await transport.take(lease, 10) == []
+        await transport.wait()
+        rounds += 1
+    assert rounds <= 4
+    await other.execute("ROLLBACK")
+    await other.close()
+    assert [one.task.id for one in await transport.take(lease, 10)] == [held.id]
+
+
+async def test_the_doorbell_wakes_everybody_who_listens(stage: Stage) -> None:
+    heard = [0, 0]
+    bell, stop = Doorbell(stage.database), asyncio.Event()
+
+    def hears(number: int) -> None:
+        heard[number] += 1
+
+    listeners = [
+        DoorbellListener(stage.database, lambda number=number: hears(number)) for number in (0, 1)
+    ]
+    async with asyncio.TaskGroup() as group:
+        for service in (bell, *listeners):
+            group.create_task(service.run(stop))
+        await eventually(_all_above(heard, 0), "everybody to listen")
+        before = min(heard)
+        for _ in range(100):
+            bell.ring()
+        await eventually(_all_above(heard, before), "everybody to hear")
+        assert max(heard) < 20, "rings in one moment are one ring"
+        stop.set()
+
+
+def _all_above(heard: list[int], least: int) -> Callable[[], Awaitable[bool]]:
+    async def look() -> bool:
+        return min(heard) > least
+
+    return look
+
+
+async def test_a_listener_listens_again_after_its_connection_broke(stage: Stage) -> None:
+    heard, stop = [0], asyncio.Event()
+
+    def hears() -> None:
+        heard[0] += 1
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(DoorbellListener(stage.database, hears).run(stop))
+        await eventually(_all_above(heard, 0), "the listener to listen")
+        await stage.sql.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE query LIKE 'LISTEN %' AND datname = current_database()"
+        )
+        await eventually(_all_above(heard, 1), "the listener to listen again")
+        await stage.sql.execute("SELECT pg_notify('taskmill_dispatch', '')")
+        await eventually(_all_above(heard, 2), "the listener to hear")
+        stop.set()
