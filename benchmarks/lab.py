@@ -62,10 +62,12 @@ class Lab:
         """Write what earlier work left in memory, so that the next measurement does not pay for it."""
         await self._execute("CHECKPOINT")
 
-    def taskmill(self, role: str, url: str, *options: str) -> AbstractAsyncContextManager[Program]:
+    def taskmill(
+        self, role: str, url: str, *options: str, name: str | None = None
+    ) -> AbstractAsyncContextManager[Program]:
         """Run one role as a user does; JSON logs go to a file."""
         return running(
-            role,
+            name or role,
             ["-m", "taskmill", "run", role, *options],
             folder=self.folder,
             environment={"TASKMILL_DATABASE_URL": url},

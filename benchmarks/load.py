@@ -27,18 +27,21 @@ class Load:
     p50_ms: float
     p99_ms: float
 
+    def __str__(self) -> str:
+        return f"{self.rate:,.0f}/s, p50 {self.p50_ms:.2f} ms, p99 {self.p99_ms:.2f} ms"
 
-async def post(url: str, *, connections: int, seconds: float) -> Load:
+
+async def post(url: str, *, connections: int, seconds: int) -> Load:
     """POST tasks to `url`, different ones one after the other."""
     return await _load(url, connections, seconds, "post")
 
 
-async def get(url: str, *, paths: Path, connections: int, seconds: float) -> Load:
+async def get(url: str, *, paths: Path, connections: int, seconds: int) -> Load:
     """GET the paths in the file, over and over."""
     return await _load(url, connections, seconds, "get", str(paths))
 
 
-async def _load(url: str, connections: int, seconds: float, *arguments: str) -> Load:
+async def _load(url: str, connections: int, seconds: int, *arguments: str) -> Load:
     wrk = shutil.which("wrk")
     if wrk is None:
         raise LoadFailed("it needs wrk (Debian: apt-get install wrk; macOS: brew install wrk)")
@@ -46,7 +49,7 @@ async def _load(url: str, connections: int, seconds: float, *arguments: str) -> 
         wrk,
         "--threads=1",
         f"--connections={connections}",
-        f"--duration={seconds:g}s",
+        f"--duration={seconds}s",
         f"--script={_SCRIPT}",
         url,
         "--",
