@@ -14,8 +14,8 @@ check:
 	./scripts/test --lint
 
 bench:
-	. ./scripts/environment.sh && prepare_environment "$(CURDIR)" .venv-dev dev && \
-	    .venv-dev/bin/python -m benchmarks
+	. ./scripts/environment.sh && prepare_environment "$(CURDIR)" .venv-bench dev && \
+	    .venv-bench/bin/python -m benchmarks $(ARGS)
 
 lock:
 	./scripts/lock

@@ -1,0 +1,104 @@
+"""What a scenario hands back: figures of several rounds, what they are held against, and whether they pass.
+
+A figure is the median of its rounds. A ratio is the median of the rounds' own ratios: both sides of a round
+ran right after each other, so a machine that changes its pace changes both.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from statistics import median
+from typing import assert_never
+
+
+class Verdict(StrEnum):
+    """How a figure did; `INFORMATION` has no target."""
+
+    MET = "met"
+    MISSED = "MISSED"
+    INFORMATION = "-"
+
+
+class Bound(StrEnum):
+    """Which side of its target a figure has to stay on."""
+
+    AT_LEAST = "≥"
+    AT_MOST = "≤"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What a figure must reach: its ratio when it is held against something, else its value."""
+
+    bound: Bound
+    value: float
+
+    def is_met_by(self, measured: float) -> bool:
+        match self.bound:
+            case Bound.AT_LEAST:
+                return measured >= self.value
+            case Bound.AT_MOST:
+                return measured <= self.value
+            case _:
+                assert_never(self.bound)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """One measured quantity. `theirs`, when there, has the rounds of `against`, in the same order."""
+
+    name: str
+    unit: str
+    ours: Sequence[float]
+    against: str = ""
+    theirs: Sequence[float] = ()
+    target: Target | None = None
+
+    @property
+    def value(self) -> float:
+        return median(self.ours)
+
+    @property
+    def their_value(self) -> float | None:
+        return median(self.theirs) if self.theirs else None
+
+    @property
+    def ratio(self) -> float | None:
+        if not self.theirs:
+            return None
+        return median(our / their for our, their in zip(self.ours, self.theirs, strict=True))
+
+    @property
+    def verdict(self) -> Verdict:
+        if self.target is None:
+            return Verdict.INFORMATION
+        measured = self.value if self.ratio is None else self.ratio
+        return Verdict.MET if self.target.is_met_by(measured) else Verdict.MISSED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """The figures of one scenario, or why there are none."""
+
+    scenario: str
+    title: str
+    figures: Sequence[Figure] = ()
+    trouble: str | None = None
+
+    @property
+    def is_good(self) -> bool:
+        return self.trouble is None and all(f.verdict is not Verdict.MISSED for f in self.figures)
+
+
+def at_least(value: float) -> Target:
+    return Target(bound=Bound.AT_LEAST, value=value)
+
+
+def at_most(value: float) -> Target:
+    return Target(bound=Bound.AT_MOST, value=value)
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """Return the value below which `share` (0 to 1) of the values lie."""
+    ordered = sorted(values)
+    return ordered[min(int(share * len(ordered)), len(ordered) - 1)]

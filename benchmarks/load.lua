@@ -1,0 +1,44 @@
+-- What wrk sends and what it tells at the end. Arguments: `post`, or `get FILE` with one path a line.
+-- Every request is made before the load begins: Lua must not be what is measured.
+
+local requests = {}
+local place = 0
+
+local function post_requests()
+   local headers = { ["Content-Type"] = "application/json" }
+   for number = 1, 2000 do
+      local body = string.format(
+         '{"name": "report %d", "description": "figures of region %d, with charts, for the board", '
+            .. '"payload": {"delay_s": %d, "failure_probability": 0, "result": {"pages": %d}}}',
+         number, number % 97, number % 7, number)
+      requests[number] = wrk.format("POST", "/tasks", headers, body)
+   end
+end
+
+local function get_requests(file)
+   for path in io.lines(file) do
+      requests[#requests + 1] = wrk.format("GET", path)
+   end
+end
+
+function init(args)
+   if args[1] == "post" then
+      post_requests()
+   else
+      get_requests(args[2])
+   end
+end
+
+function request()
+   place = place % #requests + 1
+   return requests[place]
+end
+
+function done(summary, latency)
+   local errors = summary.errors
+   io.write(string.format(
+      'RESULT {"requests": %d, "duration_us": %d, "failed": %d, "p50_us": %d, "p99_us": %d}\n',
+      summary.requests, summary.duration,
+      errors.connect + errors.read + errors.write + errors.status + errors.timeout,
+      latency:percentile(50), latency:percentile(99)))
+end

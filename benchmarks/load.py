@@ -1,0 +1,76 @@
+"""Puts HTTP load on a server with wrk, and reads what it measured.
+
+A load generator in Python would be slower than what it measures; wrk takes a small share of one core.
+"""
+
+import asyncio
+import json
+import shutil
+from asyncio.subprocess import PIPE, STDOUT
+from dataclasses import dataclass
+from pathlib import Path
+
+_SCRIPT = Path(__file__).with_name("load.lua")
+_MARK = "RESULT "
+
+
+class LoadFailed(Exception):
+    """wrk is missing, or a request failed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """What wrk saw, in requests a second and milliseconds."""
+
+    requests: int
+    rate: float
+    p50_ms: float
+    p99_ms: float
+
+    def __str__(self) -> str:
+        return f"{self.rate:,.0f}/s, p50 {self.p50_ms:.2f} ms, p99 {self.p99_ms:.2f} ms"
+
+
+async def post(url: str, *, connections: int, seconds: int) -> Load:
+    """POST tasks to `url`, different ones one after the other."""
+    return await _load(url, connections, seconds, "post")
+
+
+async def get(url: str, *, paths: Path, connections: int, seconds: int) -> Load:
+    """GET the paths in the file, over and over."""
+    return await _load(url, connections, seconds, "get", str(paths))
+
+
+async def _load(url: str, connections: int, seconds: int, *arguments: str) -> Load:
+    wrk = shutil.which("wrk")
+    if wrk is None:
+        raise LoadFailed("it needs wrk (Debian: apt-get install wrk; macOS: brew install wrk)")
+    process = await asyncio.create_subprocess_exec(
+        wrk,
+        "--threads=1",
+        f"--connections={connections}",
+        f"--duration={seconds}s",
+        f"--script={_SCRIPT}",
+        url,
+        "--",
+        *arguments,
+        stdout=PIPE,
+        stderr=STDOUT,
+    )
+    output, _ = await process.communicate()
+    return _read(output.decode())
+
+
+def _read(output: str) -> Load:
+    line = next((line for line in output.splitlines() if line.startswith(_MARK)), None)
+    if line is None:
+        raise LoadFailed(f"wrk said: {output.strip()}")
+    facts = json.loads(line.removeprefix(_MARK))
+    if facts["failed"] or not facts["requests"]:
+        raise LoadFailed(f"{facts['failed']} of {facts['requests']} requests failed")
+    return Load(
+        requests=facts["requests"],
+        rate=facts["requests"] / facts["duration_us"] * 1e6,
+        p50_ms=facts["p50_us"] / 1000,
+        p99_ms=facts["p99_us"] / 1000,
+    )
