@@ -176,10 +176,3 @@ def test_every_decision_is_listed_once() -> None:
     there = sorted(page.name for page in folder.glob("[0-9]*.md"))
     assert listed == there
     assert [name[:4] for name in there] == [f"{n:04}" for n in range(1, len(there) + 1)]
-
-
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_lines_are_not_endless(page: Path) -> None:
-    text = re.sub(r"^\|.*$", "", prose(page), flags=re.MULTILINE)
-    too_long = [line for line in text.splitlines() if len(line) > 180]
-    assert not too_long
