@@ -1,0 +1,178 @@
+"""What the documentation says of the program: links, settings, commands, log events and tests that it names."""
+
+import ast
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from taskmill import settings as configuration
+from taskmill.cli.main import program
+from taskmill.domain.lifecycle import Happening
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+READMES = [ROOT / "README.md", ROOT / "README.ru.md"]
+
+FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+HEADING = re.compile(r"^#{1,6} (.+)$", re.MULTILINE)
+EVENT = re.compile(r"[a-z]+\.[a-z_]+")
+LOG_METHODS = {"debug", "info", "warning", "error", "exception"}
+# These are recorded in the history; no line of the log is made from them.
+UNLOGGED = {Happening.CANCEL_REQUESTED, Happening.RUN_AGAIN}
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def prose(page: Path) -> str:
+    return FENCE.sub("", page.read_text(encoding="utf-8"))
+
+
+def anchor(heading: str) -> str:
+    """Return what a heading is called in an address, as GitHub makes it."""
+    text = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading).lower()
+    return re.sub(r"[^\w\- ]", "", text).replace(" ", "-")
+
+
+def anchors(page: Path) -> set[str]:
+    return {anchor(heading) for heading in HEADING.findall(prose(page))}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for link in LINK.findall(prose(page)):
+        if link.startswith("https://"):
+            continue
+        path, _, fragment = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), f"{link} leads nowhere"
+        assert target.is_relative_to(ROOT), f"{link} leads out of the repository"
+        assert not fragment or fragment in anchors(target), f"{link} names no heading"
+
+
+def test_every_page_is_reached_from_a_readme() -> None:
+    reached: set[Path] = set()
+    waiting = [ROOT / "README.md"]
+    while waiting:
+        page = waiting.pop()
+        if page in reached or page.suffix != ".md":
+            continue
+        reached.add(page)
+        links = (link.partition("#")[0] for link in LINK.findall(prose(page)))
+        waiting += [(page.parent / link).resolve() for link in links if "://" not in link and link]
+    assert not set(PAGES) - reached
+
+
+def test_every_setting_is_described_with_its_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT / "docs")
+    described = dict(settings_rows())
+    for setting in configuration.effective(configuration.Settings.model_construct()):
+        assert setting.name in described, f"{setting.name} is not described"
+        default = described.pop(setting.name)
+        assert default in {f"`{setting.value}`", ""} or setting.name == "TASKMILL_WORKER__NAME"
+        assert bool(default) == bool(setting.value), f"{setting.name} is {setting.value!r}"
+    assert not described, "these are no settings"
+
+
+def settings_rows() -> Iterator[tuple[str, str]]:
+    text = (ROOT / "docs/reference/settings.md").read_text(encoding="utf-8")
+    for name, default in re.findall(r"^\| `(TASKMILL_\w+)` \| *(.*?) *\| ", text, re.MULTILINE):
+        yield name, default
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_setting_that_a_page_names_exists(page: Path) -> None:
+    known = {setting.name for setting in configuration.effective(configuration.Settings())}
+    known |= {"TASKMILL_CONFIG_FILE", "TASKMILL_URL", "TASKMILL_PYTHON", "TASKMILL_TEST_POSTGRES_BIN"}
+    wrong_on_purpose = {"TASKMILL_API__PRT", "TASKMILL_WORKER__CONCURENCY"}
+    named = set(re.findall(r"TASKMILL_[A-Z_]*[A-Z]", page.read_text(encoding="utf-8")))
+    assert not named - known - wrong_on_purpose
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_command_that_a_page_shows_exists(page: Path) -> None:
+    for words in commands(page):
+        assert_exists(words)
+
+
+def test_the_readmes_show_the_same_commands() -> None:
+    english, russian = (sorted(map(" ".join, commands(page))) for page in READMES)
+    assert english
+    assert english == russian
+
+
+def commands(page: Path) -> Iterator[list[str]]:
+    """Yield the words after `taskmill` in blocks of code and in the text."""
+    text = page.read_text(encoding="utf-8")
+    for line in text.replace("\\\n", " ").splitlines():
+        found = re.match(r"(?:\$ )?(?:\w+='?[^\s]*'? )*\./taskmill (.*)", line.strip())
+        if found:
+            yield shlex.split(found[1].partition(" && ")[0], comments=True)
+    for shown in re.findall(r"`(?:\./)?taskmill ([^`]+)`", text):
+        yield shlex.split(shown)
+
+
+def assert_exists(words: list[str]) -> None:
+    command: click.Command = program
+    context = click.Context(program)
+    rest = list(words)
+    while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
+        name = rest.pop(0)
+        found = command.get_command(context, name)
+        assert found is not None, f"there is no command {name!r}: {' '.join(words)}"
+        command, context = found, click.Context(found, parent=context)
+    options = {name for parameter in command.get_params(context) for name in parameter.opts}
+    for word in rest:
+        if word.startswith("--"):
+            assert word.partition("=")[0] in options, f"no option {word}: {' '.join(words)}"
+
+
+def test_every_log_event_is_described() -> None:
+    text = (ROOT / "docs/operations/log-events.md").read_text(encoding="utf-8")
+    described = {
+        event
+        for row in re.findall(r"^\| (`.*?) \|", text, re.MULTILINE)
+        for event in re.findall(r"`([^`]+)`", row)
+    }
+    logged = {event for file in sources() for event in events(file)}
+    logged |= {f"task.{happening}" for happening in Happening if happening not in UNLOGGED}
+    assert logged >= {"task.claimed", "request.served", "log.dropped"}
+    assert logged - described == set(), "these are not described"
+    assert described - logged == set(), "these are never logged"
+
+
+def sources() -> Iterator[Path]:
+    yield from (ROOT / "src").rglob("*.py")
+
+
+def events(file: Path) -> Iterator[str]:
+    """Yield what a module hands to a logger, by its method or by a name that stands for one."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            text = node.args[0].value
+            is_log = getattr(node.func, "attr", "") in LOG_METHODS or isinstance(node.func, ast.Name)
+            if is_log and isinstance(text, str) and EVENT.fullmatch(text):
+                yield text
+        if isinstance(node, ast.Constant) and isinstance(node.value, bytes):
+            yield from re.findall(r'"event":"([a-z_.]+)"', node.value.decode(errors="replace"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_test_that_a_page_names_exists(page: Path) -> None:
+    code = [file.read_text(encoding="utf-8") for file in (ROOT / "tests").rglob("test_*.py")]
+    there = {name for text in code for name in re.findall(r"def (test_\w+)", text)}
+    assert set(re.findall(r"`(test_\w+)`", prose(page))) <= there
+
+
+def test_every_decision_is_listed_once() -> None:
+    folder = ROOT / "docs/decisions"
+    listed = LINK.findall((folder / "README.md").read_text(encoding="utf-8"))
+    there = sorted(page.name for page in folder.glob("[0-9]*.md"))
+    assert listed == there
+    assert [name[:4] for name in there] == [f"{n:04}" for n in range(1, len(there) + 1)]
