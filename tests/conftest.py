@@ -6,8 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.postgres import TEMPLATE, DatabaseServer, chosen_bin_dir
+
+# Machines are shared, and how fast they are is not what these tests are about.
+settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared")
 
 # Before anything reads the settings: this takes the tests' own name out of the environment.
 chosen_bin_dir()

@@ -82,7 +82,7 @@ def test_a_frozen_worker_changes_nothing_when_it_wakes(
             assert get(api, task_id) == before
             assert history(api, task_id) == told
         # It has a new lease by then, and works on.
-        again = start_task(api, delay_s=0)
+        again = start_task(api, delay_s=0.5)
         wait_until(lambda: get(api, again)["status"] == "succeeded", "the woken worker works again")
         assert history(api, again)[-1] == ("succeeded", "frozen")
 

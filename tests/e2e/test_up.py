@@ -65,7 +65,7 @@ def test_five_hundred_tasks_at_once_all_end(up: Program) -> None:
 
         def all_ended() -> bool:
             counts = client.get("/stats").json()["by_status"]
-            return counts["new"] == counts["in_progress"] == 0
+            return bool(counts["new"] == counts["in_progress"] == 0)
 
         wait_until(all_ended, "all 500 are terminal")
 

@@ -48,7 +48,14 @@ def bin_dir_for_nobody() -> Path:
     """A PostgreSQL that uid 65534 may run: an environment in a private folder is not."""
     chosen = find_binaries(chosen_bin_dir(), data_dir=Path(), data_major=None).folder
     for folder in (chosen, *sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)):
-        command = ["setpriv", f"--reuid={NOBODY}", "--clear-groups", f"{folder}/postgres", "-V"]
+        command = [
+            "setpriv",
+            f"--reuid={NOBODY}",
+            "--clear-groups",
+            "test",
+            "-x",
+            folder / "initdb",
+        ]
         if subprocess.run(command, capture_output=True, check=False).returncode == 0:  # noqa: S603 - fixed words
             return folder
     pytest.skip("no PostgreSQL here that uid 65534 may run")
@@ -71,6 +78,17 @@ def test_root_without_namespaces_becomes_nobody(open_folder: Path) -> None:
             assert server.pid
             assert Path(f"/proc/{server.pid}").stat().st_uid == NOBODY
             assert (data / "cluster").stat().st_uid == NOBODY
+
+
+@pytest.mark.usefixtures("without_unshare")
+def test_programs_that_nobody_can_run_are_refused_with_advice(open_folder: Path) -> None:
+    private = open_folder / "private"
+    private.mkdir(mode=0o700)
+    programs = private / "bin"
+    programs.symlink_to(bin_dir_for_nobody())
+    server = EmbeddedPostgres(open_folder / "data", bin_dir=programs, settings=FAST_SETTINGS)
+    with pytest.raises(RootNotPossibleError, match="cannot run the programs in"), server:
+        pass
 
 
 @pytest.mark.usefixtures("without_unshare")

@@ -36,6 +36,12 @@ class Identity:
         if self.uid is not None:
             os.chown(path, self.uid, self.uid)
 
+    def check_programs(self, folder: Path) -> None:
+        """Raise `RootNotPossibleError` when the identity can't run the programs in `folder`."""
+        # Asked by another program: setpriv would still find this one with root's rights.
+        if self.uid is not None and not _works(self.prefix, "test", "-x", str(folder / "initdb")):
+            raise RootNotPossibleError(f"uid {self.uid} cannot run the programs in {folder}")
+
 
 def choose_identity(data_dir: Path) -> Identity:
     """Find the identity for a server whose data is in `data_dir`.

@@ -157,6 +157,7 @@ class EmbeddedPostgres:
         identity = choose_identity(path)
         identity.own(path)
         binaries = find_binaries(self._bin_dir, data_dir=path, data_major=self._folder.data_major)
+        identity.check_programs(binaries.folder)
         self._version = binaries.version
         return Programs(binaries=binaries, identity=identity, folder=path)
 
