@@ -24,7 +24,10 @@ from taskmill.api.routers import batches, documents, health, legacy, system, tas
 from taskmill.domain.errors import TaskmillError
 from taskmill.operations.service import TaskService
 from taskmill.settings import Settings
+from taskmill.wire.problems import Problem
+from taskmill.wire.queues import QueueChange
 from taskmill.wire.rules import InputLimits
+from taskmill.wire.tasks import CreateTask
 
 _DESCRIPTION: Final = """\
 A task service: hand it work, watch it run, never lose it.
@@ -33,7 +36,9 @@ Every error is `application/problem+json` (RFC 9457) with a stable `type`; it sa
 came, and where. Every answer carries `X-Request-Id`, under which the logs tell more. Times are RFC 3339 in
 UTC; names of queues and types match `[a-z0-9][a-z0-9._-]{0,62}`.
 
-The earlier service's addresses live on below `/task_service`, with their own page: `/task_service/docs`.
+The earlier service's addresses live on below `/task_service`, with [their own page](task_service/docs).
+
+The same, to read: [ReDoc](redoc). To try it out: [Swagger UI](docs).
 """
 _TAGS: Final = [
     {"name": "tasks", "description": "Create, read, list, cancel and retry tasks."},
@@ -96,10 +101,9 @@ def create_framework(context: Context) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.context = context
-    # Batches first: their path would pass for a task's.
-    for router in (batches.router, tasks.router, system.router, health.router):
+    for router in (tasks.router, batches.router, system.router, health.router):
         app.include_router(router)
-    install(app)
+    install(app, (CreateTask, QueueChange, Problem))
     documents.add_documents(app, static="static", with_redoc=True)
     app.mount("/static", documents.PackageFiles())
     app.mount(legacy.PREFIX, legacy.create_legacy_app(context, version=__version__))
@@ -119,7 +123,7 @@ class _HttpErrors:
     def __init__(self, app: FastAPI) -> None:
         self._methods = [
             (_pattern(path), {method.upper() for method in operations})
-            for path, operations in app.openapi()["paths"].items()
+            for path, operations in sorted(app.openapi()["paths"].items(), key=_has_parameters)
         ]
 
     async def __call__(self, request: Request, error: Exception) -> Response:
@@ -140,3 +144,8 @@ class _HttpErrors:
 
 def _pattern(path: str) -> re.Pattern[str]:
     return re.compile(re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(path)))
+
+
+def _has_parameters(item: tuple[str, object]) -> bool:
+    """Put exact paths first: `/tasks/batch` would pass for a task's."""
+    return "{" in item[0]

@@ -5,7 +5,6 @@ These functions are the whole of both endpoints. The framework's routes call the
 """
 
 import asyncio
-from http import HTTPStatus
 from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -85,7 +84,7 @@ def _created(created: CreatedTask) -> Answer:
     task = created.task
     shown_id = str(task.id)
     return Answer(
-        HTTPStatus.OK if created.replayed else HTTPStatus.CREATED,
+        200 if created.replayed else 201,
         task_json(task),
         (
             JSON,
@@ -146,7 +145,7 @@ async def get_task(context: Context, scope: Scope, receive: Receive) -> Answer: 
     tag = etag(task.version).encode()
     for name, value in scope["headers"]:
         if name == b"if-none-match" and matches(value, tag):
-            return Answer(HTTPStatus.NOT_MODIFIED, b"", ((b"etag", tag),))
+            return Answer(304, b"", ((b"etag", tag),))
     return task_answer(task)
 
 

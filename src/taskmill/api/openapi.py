@@ -12,11 +12,10 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from taskmill.api import examples
 from taskmill.api.edge import REQUEST_ID
 from taskmill.api.listings import ListingQuery
 from taskmill.wire.problems import MEDIA_TYPE, Problem
-from taskmill.wire.queues import QueueChange
-from taskmill.wire.tasks import CreateTask
 
 Json = dict[str, Any]
 
@@ -62,10 +61,10 @@ def refusals(*own: int, has_body: bool = False) -> dict[int | str, Json]:
 
 def refusal(status: int, model: type[BaseModel] = Problem, media_type: str = MEDIA_TYPE) -> Json:
     """Describe one problem."""
-    described: Json = {
-        "description": _REFUSALS[status],
-        "content": {media_type: {"schema": {"$ref": _REF.format(model=model.__name__)}}},
-    }
+    content: Json = {"schema": {"$ref": _REF.format(model=model.__name__)}}
+    if model is Problem:
+        content["example"] = examples.problem(status)
+    described: Json = {"description": _REFUSALS[status], "content": {media_type: content}}
     if status in {409, 503}:
         described["headers"] = headers("Retry-After")
     return described
@@ -120,21 +119,22 @@ def _parameter(name: str, schema: Json) -> Json:
 LISTING_PARAMETERS: Final = query_parameters(ListingQuery)
 
 
-def install(
-    app: FastAPI, extra_models: Iterable[type[BaseModel]] = (CreateTask, QueueChange, Problem)
-) -> None:
-    """Have the app make its document here, once."""
-    models = tuple(extra_models)
+def install(app: FastAPI, models: Iterable[type[BaseModel]], *, prefix: str = "") -> None:
+    """Have the app make its document here, once.
+
+    `models` are those that only bodies name, whose parsing is not the framework's; `prefix` is where the
+    app is mounted.
+    """
 
     def document() -> Json:
         if app.openapi_schema is None:
-            app.openapi_schema = _document(app, models)
+            app.openapi_schema = _document(app, models, prefix)
         return app.openapi_schema
 
     app.openapi = document  # type: ignore[method-assign]  # the framework's documented way
 
 
-def _document(app: FastAPI, models: Iterable[type[BaseModel]]) -> Json:
+def _document(app: FastAPI, models: Iterable[type[BaseModel]], prefix: str) -> Json:
     document = get_openapi(
         title=app.title,
         version=app.version,
@@ -142,13 +142,22 @@ def _document(app: FastAPI, models: Iterable[type[BaseModel]]) -> Json:
         description=app.description,
         routes=app.routes,
         tags=app.openapi_tags,
+        license_info=app.license_info,
     )
-    schemas = document.setdefault("components", {}).setdefault("schemas", {})
-    _, extra = models_json_schema([(m, "validation") for m in models], ref_template=_REF)
-    for name, schema in extra["$defs"].items():
-        schemas.setdefault(name, schema)
+    document["paths"] = {prefix + path: item for path, item in document["paths"].items()}
+    _add_schemas(document, models)
     for operations in document["paths"].values():
         for operation in operations.values():
             for answer in operation["responses"].values():
                 answer.setdefault("headers", {}).update(headers(REQUEST_ID))
     return document
+
+
+def _add_schemas(document: Json, models: Iterable[type[BaseModel]]) -> None:
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    _, extra = models_json_schema([(m, "validation") for m in models], ref_template=_REF)
+    for name, schema in extra["$defs"].items():
+        schemas.setdefault(name, schema)
+    for name, example in examples.ANSWERS.items():
+        if name in schemas:
+            schemas[name]["examples"] = [example]

@@ -2,11 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from http import HTTPStatus
 from itertools import chain
 
 from fastapi import APIRouter, Depends, Request, Response
-from starlette.exceptions import HTTPException
 from starlette.responses import StreamingResponse
 
 from taskmill.api.answers import Answer
@@ -144,9 +142,3 @@ async def _store_line(context: Context, line: DraftedLine) -> bytes:
     except TaskmillError as error:
         return line_refused_json(line.number, error)
     return line_created_json(line.number, 200 if created.replayed else 201, created.task.id)
-
-
-@router.api_route("/tasks/batch", methods=["GET"], include_in_schema=False)
-async def refuse_to_read() -> Response:
-    """Refuse what would else be taken for reading a task with the id `batch`."""
-    raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": "POST"})

@@ -55,14 +55,14 @@ class LegacyQuery(BaseModel):
     status: LegacyStatus | None = Field(default=None, description="`Ошибка` shows cancelled too")
     skip: Annotated[
         int,
-        BeforeValidator(whole_number),
         Field(ge=0, le=_LARGEST_SKIP),
+        BeforeValidator(whole_number),
         Expected(f"a whole number from 0 to {_LARGEST_SKIP}", reveal=True),
     ] = 0
     limit: Annotated[
         int,
-        BeforeValidator(whole_number),
         Field(ge=1, le=LARGEST_PAGE),
+        BeforeValidator(whole_number),
         Expected(f"a whole number from 1 to {LARGEST_PAGE}", reveal=True),
     ] = 20
 
@@ -151,7 +151,7 @@ def create_legacy_app(context: Context, *, version: str) -> FastAPI:
     )
     app.state.context = context
     app.include_router(router)
-    install(app, (LegacyCreate, LegacyError))
+    install(app, (LegacyCreate, LegacyError), prefix=PREFIX)
     add_documents(app, static="../static", with_redoc=False)
     for error in (TaskmillError, Refused, HTTPException, Exception):
         app.add_exception_handler(error, _answer_to)

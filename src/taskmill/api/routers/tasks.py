@@ -1,6 +1,9 @@
 """Tasks: create, read, list, their history, cancel and retry."""
 
+from http import HTTPStatus
+
 from fastapi import APIRouter, Depends, Request, Response
+from starlette.exceptions import HTTPException
 
 from taskmill.api import hot
 from taskmill.api.answers import Answer, task_answer
@@ -74,6 +77,12 @@ async def list_tasks(context: InContext, query: Listing) -> Response:
     wanted = query.filter()
     page = await context.service.page(wanted, query.page_request(wanted))
     return page_answer(query, wanted, page).response()
+
+
+@router.get("/tasks/batch", include_in_schema=False)
+async def refuse_to_read_a_batch() -> Response:
+    """Refuse what would else be taken for reading a task with the id `batch`."""
+    raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": "POST"})
 
 
 @router.get(

@@ -1,0 +1,139 @@
+"""Examples for the OpenAPI document: answers as they look, and a problem for each status."""
+
+from typing import Any, Final
+from uuid import UUID
+
+import orjson
+
+from taskmill.domain.errors import (
+    InvalidInput,
+    MalformedJson,
+    TaskNotFound,
+    TooLarge,
+    TransitionRefused,
+    Unavailable,
+)
+from taskmill.domain.lifecycle import Status
+from taskmill.wire.problems import problem_for_status, problem_json
+
+Json = dict[str, Any]
+
+TASK_ID: Final = "01a2104d-0554-7000-aa31-7e1796e3ff04"
+_LEASE_ID: Final = "01a2104c-91d0-7000-8b1e-50f0c6ad9e55"
+_CREATED: Final = "2026-11-25T01:23:32.820000Z"
+_STARTED: Final = "2026-11-25T01:23:32.911000Z"
+_FINISHED: Final = "2026-11-25T01:23:39.418000Z"
+_COUNTS: Final = {"new": 3, "in_progress": 12, "succeeded": 840, "failed": 7, "cancelled": 1}
+
+_TASK: Final[Json] = {
+    "id": TASK_ID,
+    "number": 862,
+    "name": "monthly report",
+    "description": None,
+    "type": "emulate",
+    "payload": {"customer": 4711},
+    "queue": "reports",
+    "priority": 7,
+    "status": "succeeded",
+    "run": 1,
+    "attempt": 1,
+    "max_attempts": 3,
+    "losses": 0,
+    "max_losses": 3,
+    "cancel_requested": False,
+    "run_at": _CREATED,
+    "created_at": _CREATED,
+    "started_at": _STARTED,
+    "finished_at": _FINISHED,
+    "updated_at": _FINISHED,
+    "progress": None,
+    "result": {"pages": 12},
+    "error": None,
+    "labels": {"team": "finance"},
+    "source": "rest",
+    "version": 3,
+}
+_EVENT: Final[Json] = {
+    "task_id": TASK_ID,
+    "version": 2,
+    "at": _STARTED,
+    "event": "claimed",
+    "status": "in_progress",
+    "run": 1,
+    "attempt": 1,
+    "losses": 0,
+    "claim_no": 1,
+    "worker": "node-1-4242",
+    "reason": None,
+    "error": None,
+    "run_at": None,
+}
+_QUEUE: Final[Json] = {
+    "name": "reports",
+    "paused": False,
+    "paused_at": None,
+    "created_at": _CREATED,
+    "counts": _COUNTS,
+    "oldest_due_at": _STARTED,
+}
+_WORKER: Final[Json] = {
+    "id": _LEASE_ID,
+    "name": "node-1-4242",
+    "queues": [],
+    "types": ["emulate"],
+    "slots": 1000,
+    "running": 12,
+    "started_at": _CREATED,
+    "renewed_at": _STARTED,
+    "expires_at": "2026-11-25T01:23:47.911000Z",
+    "state": "alive",
+}
+
+ANSWERS: Final[dict[str, Json]] = {
+    "TaskView": _TASK,
+    "TaskList": {"items": [_TASK], "total": 1, "next_cursor": None},
+    "EventView": _EVENT,
+    "EventList": {"items": [_EVENT]},
+    "QueueView": _QUEUE,
+    "QueueList": {"items": [_QUEUE]},
+    "WorkerView": _WORKER,
+    "WorkerList": {"items": [_WORKER]},
+    "StatsView": {
+        "total": sum(_COUNTS.values()),
+        "by_status": _COUNTS,
+        "by_queue": {"reports": _COUNTS},
+        "workers_alive": 1,
+        "slots": 1000,
+        "running": 12,
+    },
+    "BatchCreated": {"ids": [TASK_ID]},
+    "LegacyTask": {
+        "id": 862,
+        "uid": TASK_ID,
+        "name": "monthly report",
+        "description": None,
+        "created_at": _CREATED,
+        "status": "Завершена успешно",
+    },
+    "LegacyError": {"detail": "Not found"},
+}
+"""An example for each shape, by the name of its model."""
+
+_REFUSED: Final = {
+    400: MalformedJson("not JSON at character 9: Expecting value"),
+    404: TaskNotFound(UUID(TASK_ID)),
+    409: TransitionRefused(UUID(TASK_ID), Status.SUCCEEDED, "cancel"),
+    413: TooLarge(1024**2),
+    422: InvalidInput.at(
+        "/priority", "a whole number from 0 to 9 (the most urgent)", "the number 10"
+    ),
+    503: Unavailable(1.0, "the database"),
+}
+
+
+def problem(status: int) -> Json:
+    """Return an example of the problem that comes with a status."""
+    error = _REFUSED.get(status)
+    _, _, body = problem_for_status(status) if error is None else problem_json(error)
+    example: Json = orjson.loads(body)
+    return example
