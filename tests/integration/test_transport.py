@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 
 from taskmill.storage.doorbell import Doorbell, DoorbellListener
 from taskmill.transports.postgres import PostgresTransport
@@ -148,12 +149,11 @@ async def test_the_doorbell_wakes_everybody_who_listens(stage: Stage) -> None:
     def hears(number: int) -> None:
         heard[number] += 1
 
-    listeners = [
-        DoorbellListener(stage.database, lambda number=number: hears(number)) for number in (0, 1)
-    ]
+    listeners = [DoorbellListener(stage.database, partial(hears, number)) for number in (0, 1)]
     async with asyncio.TaskGroup() as group:
-        for service in (bell, *listeners):
-            group.create_task(service.run(stop))
+        group.create_task(bell.run(stop))
+        for listener in listeners:
+            group.create_task(listener.run(stop))
         await eventually(_all_above(heard, 0), "everybody to listen")
         before = min(heard)
         for _ in range(100):

@@ -117,6 +117,8 @@ async def end(
     database: Database, ends: Sequence[ClaimEnd], *, worker: str
 ) -> dict[UUID, EndedClaim]:
     """End claims whose fence still holds; one that is missing from the answer was no longer ours."""
+    if not ends:
+        return {}
     ordered = sorted(ends, key=lambda end: end.fence.task_id)
     columns = [list(column) for column in zip(*map(_row, ordered), strict=True)]
     return _ended(await database.fetch("end_claims", *columns, worker))

@@ -54,7 +54,7 @@ CREATE TABLE taskmill.task (
     CONSTRAINT task_lease_while_running CHECK ((lease_id IS NOT NULL) = (status = 'in_progress')),
     CONSTRAINT task_finished_when_terminal CHECK (
         (finished_at IS NOT NULL) = (status IN ('succeeded', 'failed', 'cancelled'))),
-    CONSTRAINT task_attempts CHECK (attempt BETWEEN 0 AND max_attempts),
+    CONSTRAINT task_attempts CHECK (max_attempts > 0 AND attempt BETWEEN 0 AND max_attempts),
     CONSTRAINT task_losses CHECK (losses BETWEEN 0 AND max_losses)
 ) PARTITION BY RANGE (id);
 
