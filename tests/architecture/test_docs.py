@@ -89,7 +89,12 @@ def settings_rows() -> Iterator[tuple[str, str]]:
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_setting_that_a_page_names_exists(page: Path) -> None:
     known = {setting.name for setting in configuration.effective(configuration.Settings())}
-    known |= {"TASKMILL_CONFIG_FILE", "TASKMILL_URL", "TASKMILL_PYTHON", "TASKMILL_TEST_POSTGRES_BIN"}
+    known |= {
+        "TASKMILL_CONFIG_FILE",
+        "TASKMILL_URL",
+        "TASKMILL_PYTHON",
+        "TASKMILL_TEST_POSTGRES_BIN",
+    }
     wrong_on_purpose = {"TASKMILL_API__PRT", "TASKMILL_WORKER__CONCURENCY"}
     named = set(re.findall(r"TASKMILL_[A-Z_]*[A-Z]", page.read_text(encoding="utf-8")))
     assert not named - known - wrong_on_purpose
@@ -156,7 +161,9 @@ def events(file: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
             text = node.args[0].value
-            is_log = getattr(node.func, "attr", "") in LOG_METHODS or isinstance(node.func, ast.Name)
+            is_log = getattr(node.func, "attr", "") in LOG_METHODS or isinstance(
+                node.func, ast.Name
+            )
             if is_log and isinstance(text, str) and EVENT.fullmatch(text):
                 yield text
         if isinstance(node, ast.Constant) and isinstance(node.value, bytes):
