@@ -82,8 +82,7 @@ def test_every_setting_is_described_with_its_default(monkeypatch: pytest.MonkeyP
 
 def settings_rows() -> Iterator[tuple[str, str]]:
     text = (ROOT / "docs/reference/settings.md").read_text(encoding="utf-8")
-    for name, default in re.findall(r"^\| `(TASKMILL_\w+)` \| *(.*?) *\| ", text, re.MULTILINE):
-        yield name, default
+    yield from re.findall(r"^\| `(TASKMILL_\w+)` \| *(.*?) *\| ", text, re.MULTILINE)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
