@@ -69,15 +69,18 @@ def test_every_page_is_reached_from_a_readme() -> None:
     assert not set(PAGES) - reached
 
 
-def test_every_setting_is_described_with_its_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT / "docs")
+def test_every_setting_is_described_with_its_default() -> None:
     described = dict(settings_rows())
-    for setting in configuration.effective(configuration.Settings.model_construct()):
+    for setting in defaults():
         assert setting.name in described, f"{setting.name} is not described"
         default = described.pop(setting.name)
         assert default in {f"`{setting.value}`", ""} or setting.name == "TASKMILL_WORKER__NAME"
         assert bool(default) == bool(setting.value), f"{setting.name} is {setting.value!r}"
     assert not described, "these are no settings"
+
+
+def defaults() -> list[configuration.Effective]:
+    return configuration.effective(configuration.Settings.model_construct())
 
 
 def settings_rows() -> Iterator[tuple[str, str]]:
@@ -87,7 +90,7 @@ def settings_rows() -> Iterator[tuple[str, str]]:
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_setting_that_a_page_names_exists(page: Path) -> None:
-    known = {setting.name for setting in configuration.effective(configuration.Settings())}
+    known = {setting.name for setting in defaults()}
     known |= {
         "TASKMILL_CONFIG_FILE",
         "TASKMILL_URL",
