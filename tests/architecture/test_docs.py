@@ -69,10 +69,9 @@ def test_every_page_is_reached_from_a_readme() -> None:
     assert not set(PAGES) - reached
 
 
-def test_every_setting_is_described_with_its_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT / "docs")
+def test_every_setting_is_described_with_its_default() -> None:
     described = dict(settings_rows())
-    for setting in configuration.effective(configuration.Settings.model_construct()):
+    for setting in defaults():
         assert setting.name in described, f"{setting.name} is not described"
         default = described.pop(setting.name)
         assert default in {f"`{setting.value}`", ""} or setting.name == "TASKMILL_WORKER__NAME"
@@ -80,15 +79,18 @@ def test_every_setting_is_described_with_its_default(monkeypatch: pytest.MonkeyP
     assert not described, "these are no settings"
 
 
+def defaults() -> list[configuration.Effective]:
+    return configuration.effective(configuration.Settings.model_construct())
+
+
 def settings_rows() -> Iterator[tuple[str, str]]:
     text = (ROOT / "docs/reference/settings.md").read_text(encoding="utf-8")
-    for name, default in re.findall(r"^\| `(TASKMILL_\w+)` \| *(.*?) *\| ", text, re.MULTILINE):
-        yield name, default
+    yield from re.findall(r"^\| `(TASKMILL_\w+)` \| *(.*?) *\| ", text, re.MULTILINE)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_setting_that_a_page_names_exists(page: Path) -> None:
-    known = {setting.name for setting in configuration.effective(configuration.Settings())}
+    known = {setting.name for setting in defaults()}
     known |= {
         "TASKMILL_CONFIG_FILE",
         "TASKMILL_URL",
