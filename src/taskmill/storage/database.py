@@ -53,6 +53,10 @@ class Database:
         self._settings = settings
         self._hot = self._engine(_HOT, settings.pool_size)
         self._listing = self._engine(_LISTING, settings.listing_pool_size)
+        # Connections lent by the pool and kept at hand: to give one back and take it again costs 0.2 ms, half
+        # of what a small batch costs in all (measured 2026-11-25). There are as many seats as connections.
+        self._seats = asyncio.Semaphore(settings.pool_size)
+        self._spare: list[tuple[PoolProxiedConnection, Connection]] = []
 
     async def connect(self, **server_settings: str) -> Connection:
         """Open a connection outside the pools; the caller closes it."""
@@ -79,31 +83,36 @@ class Database:
             Unavailable: when the database is away, now or while the connection is used.
         """
         with _outages_translated():
-            lent, driver = await self._lend()
+            async with asyncio.timeout(self._settings.connect_timeout_s):
+                await self._seats.acquire()
             try:
-                yield driver
-            except BaseException as error:
-                if _is_clean(driver, error):
-                    lent.close()
-                else:
-                    lent.invalidate()
-                raise
-            lent.close()
+                lent, driver = await self._lend()
+                try:
+                    yield driver
+                except BaseException as error:
+                    if _is_clean(driver, error):
+                        self._spare.append((lent, driver))
+                    else:
+                        lent.invalidate()
+                    raise
+                self._spare.append((lent, driver))
+            finally:
+                self._seats.release()
 
     async def _lend(self) -> tuple[PoolProxiedConnection, Connection]:
-        """Take a connection from the pool, passing over those that the server has ended meanwhile."""
-        while True:
-            try:
-                lent = await self._hot.raw_connection()
-            except (
-                Exception
-            ) as error:  # whatever keeps us from connecting, no statement was at fault
-                raise Unavailable(RETRY_AFTER_S, "the database") from error
-            driver: Connection | None = lent.driver_connection
-            if driver is not None and not driver.is_closed():
+        """Take a spare connection or a new one, passing over those that the server has ended meanwhile."""
+        while self._spare:
+            lent, driver = self._spare.pop()
+            if not driver.is_closed():
                 return lent, driver
             lent.invalidate()
-            lent.close()
+        try:
+            lent = await self._hot.raw_connection()
+        except Exception as error:  # whatever keeps us from connecting, no statement was at fault
+            raise Unavailable(RETRY_AFTER_S, "the database") from error
+        connection: Connection | None = lent.driver_connection
+        assert connection is not None  # noqa: S101 - it was not given back yet
+        return lent, connection
 
     async def fetch(self, name: str, *arguments: object) -> list[asyncpg.Record]:
         """Run the statement `name` alone in its transaction on a hot connection.
@@ -161,6 +170,8 @@ class Database:
 
     async def close(self) -> None:
         """Close both pools; connections in use are closed when they come back."""
+        while self._spare:
+            self._spare.pop()[0].close()
         await self._hot.dispose()
         await self._listing.dispose()
 
