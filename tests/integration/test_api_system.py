@@ -1,0 +1,95 @@
+"""The state of the system over HTTP, and pausing queues."""
+
+from taskmill.operations.read import TaskReading
+from taskmill.operations.service import TaskService
+from tests.support.api import Served, serving
+from tests.support.stage import Stage, a_creation
+
+
+async def test_counts_queues_and_workers_are_told(api: Served, stage: Stage) -> None:
+    await api.create(queue="mail")
+    lease_id = await stage.open_lease(worker="node-1")
+    await stage.take(lease_id)
+    await api.create(queue="mail")
+    stats = (await api.get("/stats")).json()
+    assert (
+        stats["total"],
+        stats["by_status"]["new"],
+        stats["by_queue"]["mail"]["in_progress"],
+    ) == (
+        2,
+        1,
+        1,
+    )
+    assert (stats["workers_alive"], stats["slots"]) == (1, 100)
+    [queue] = (await api.get("/queues")).json()["items"]
+    assert (queue["name"], queue["paused"], queue["counts"]["new"]) == ("mail", False, 1)
+    [worker] = (await api.get("/workers")).json()["items"]
+    assert (worker["name"], worker["state"], worker["types"]) == ("node-1", "alive", ["*"])
+
+
+async def test_a_paused_queue_hands_out_nothing_until_it_is_resumed(
+    api: Served, stage: Stage
+) -> None:
+    await api.create(queue="mail")
+    lease_id = await stage.open_lease()
+    paused = await api.http.patch("/queues/mail", json={"paused": True})
+    assert (paused.status_code, paused.json()["paused"]) == (200, True)
+    assert await stage.take(lease_id) == []
+    resumed = await api.http.patch("/queues/mail", json={"paused": False})
+    assert (resumed.json()["paused"], resumed.json()["paused_at"]) == (False, None)
+    assert len(await stage.take(lease_id)) == 1
+
+
+async def test_a_change_that_is_none_is_refused(api: Served) -> None:
+    await api.create(queue="mail")
+    for path, body, status in (
+        ("/queues/other", b'{"paused":true}', 404),
+        ("/queues/UPPER", b'{"paused":true}', 422),
+        ("/queues/a%2Fb", b'{"paused":true}', 404),
+        ("/queues/%00", b'{"paused":true}', 422),
+        ("/queues/mail", b"{}", 422),
+        ("/queues/mail", b'{"paused":"yes"}', 422),
+        ("/queues/mail", b'{"paused":true,"x":1}', 422),
+        ("/queues/mail", b"paused", 400),
+    ):
+        answer = await api.http.patch(path, content=body)
+        assert answer.status_code == status, path
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_as_many_queues_as_allowed_are_made(stage: Stage) -> None:
+    creation = a_creation(stage.database, stage.clock, stage.ids, queue_limit=2)
+    async with (
+        TaskService(stage.database, creation, TaskReading(stage.database)) as service,
+        serving(service) as served,
+    ):
+        await served.create(queue="q1")
+        await served.create(queue="q2")
+        refused = await served.post("/tasks", {"name": "a", "queue": "q3"})
+        assert (refused.status_code, refused.json()["type"]) == (
+            422,
+            "/problems/queue-limit-reached",
+        )
+        await served.create(queue="q1")
+
+
+async def test_it_is_ready_until_the_schema_is_older_than_the_program(
+    api: Served, stage: Stage
+) -> None:
+    assert (await api.get("/healthz")).json() == {"status": "ok"}
+    ready = await api.get("/readyz")
+    assert ready.json() == {"status": "ready", "parts": {"database": "ok", "schema": "ok"}}
+    await stage.sql.execute("UPDATE taskmill.alembic_version SET version_num = '0000'")
+    refused = await api.get("/readyz")
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+    assert "taskmill migrate" in refused.json()["detail"]
+    assert (await api.get("/healthz")).status_code == 200
+
+
+async def test_it_is_not_ready_while_it_stops(stage: Stage) -> None:
+    async with serving(stage.service) as served:
+        served.app.stop_being_ready()
+        answer = await served.get("/readyz")
+        assert (answer.status_code, answer.json()["detail"]) == (503, "process: it is stopping")
+        assert (await served.get("/stats")).status_code == 200

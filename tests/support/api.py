@@ -1,0 +1,110 @@
+"""The API as clients see it: a real server on a free port, over a database of its own."""
+
+import asyncio
+import io
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+
+from taskmill.api.app import Api, create_app
+from taskmill.api.server import ApiServer
+from taskmill.observability import logs
+from taskmill.operations.service import TaskService
+from taskmill.settings import LimitSettings, Settings
+from tests.support.stage import Stage
+
+LIMITS = LimitSettings(body_bytes=4096, batch_bytes=64 * 1024, batch_items=50, queues=20)
+SETTINGS = Settings(limits=LIMITS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Served:
+    """A running server, a client of it, and what is behind it."""
+
+    http: httpx.AsyncClient
+    url: str
+    app: Api
+
+    async def get(self, path: str, **options: Any) -> httpx.Response:  # noqa: ANN401 - httpx's own
+        """Ask for a path."""
+        return await self.http.get(path, **options)
+
+    async def post(self, path: str, body: object = None, **options: Any) -> httpx.Response:  # noqa: ANN401 - httpx's own
+        """Post a value as JSON, bytes as they are, or nothing."""
+        content = body if isinstance(body, bytes) or body is None else orjson.dumps(body)
+        return await self.http.post(path, content=content, **options)
+
+    async def create(self, **fields: Any) -> dict[str, Any]:  # noqa: ANN401 - the fields of a task
+        """Create a task and return it."""
+        answer = await self.post("/tasks", {"name": "a task", **fields})
+        assert answer.status_code == 201, answer.text
+        task: dict[str, Any] = answer.json()
+        return task
+
+
+@asynccontextmanager
+async def serving(
+    service: TaskService,
+    settings: Settings = SETTINGS,
+    drain: Callable[[], None] | None = None,
+) -> AsyncIterator[Served]:
+    """Serve over a service that is entered already."""
+    app = create_app(service, settings=settings, drain=drain)
+    server, stop = ApiServer(app, host="127.0.0.1", port=0), asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(server.run(stop))
+        await server.started.wait()
+        assert server.url is not None
+        try:
+            async with httpx.AsyncClient(base_url=server.url, timeout=20) as http:
+                yield Served(http=http, url=server.url, app=app)
+        finally:
+            stop.set()
+
+
+@pytest.fixture
+async def api(stage: Stage) -> AsyncIterator[Served]:
+    """A server over the stage's database, with small limits."""
+    async with serving(stage.service) as served:
+        yield served
+
+
+class LogLines:
+    """What is logged while a test runs."""
+
+    def __init__(self, stream: io.StringIO) -> None:
+        self._stream = stream
+
+    def named(self, event: str) -> list[dict[str, Any]]:
+        """Return all lines of one kind so far."""
+        assert logs.flush(5)
+        lines = [orjson.loads(line) for line in self._stream.getvalue().splitlines()]
+        return [line for line in lines if line["event"] == event]
+
+
+@pytest.fixture
+def log_lines() -> Iterator[LogLines]:
+    """Catch all log lines from debug on."""
+    stream = io.StringIO()
+    logs.configure(format="json", level="debug", stream=stream)
+    yield LogLines(stream)
+    logs.configure(format="json", level="error", stream=io.StringIO())
+
+
+async def raw_request(url: str, *parts: bytes, patience_s: float = 5.0) -> bytes:
+    """Send bytes that no client library would, and return what comes until the server closes."""
+    host, port = url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    try:
+        async with asyncio.timeout(patience_s):
+            for part in parts:
+                writer.write(part)
+                await writer.drain()
+            return await reader.read()
+    finally:
+        writer.close()
