@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from itertools import product
-from uuid import UUID
 
 import orjson
 import pytest
@@ -14,7 +13,7 @@ from taskmill.domain.task import Task
 from tests.support.builders import ERROR, a_draft
 from tests.support.stage import Stage
 
-LABELS = ({}, {"team": "a"}, {"team": "a", "tier": "1"}, {"team": "b"})
+LABELS: tuple[dict[str, str], ...] = ({}, {"team": "a"}, {"team": "a", "tier": "1"}, {"team": "b"})
 
 
 @pytest.fixture
@@ -73,14 +72,19 @@ async def pages(stage: Stage, wanted: TaskFilter, request: PageRequest) -> Async
         )
 
 
+STATUSES: tuple[frozenset[Status], ...] = (
+    frozenset(),
+    frozenset({Status.SUCCEEDED}),
+    frozenset({Status.NEW, Status.FAILED, Status.IN_PROGRESS}),
+)
+
+
 def some_filters(tasks: list[Task]) -> list[TaskFilter]:
     middle = tasks[len(tasks) // 2].created_at
     return [
-        TaskFilter(
-            statuses=statuses, queue=queue, type=kind, labels=labels, name=name, **times
-        )
+        TaskFilter(statuses=statuses, queue=queue, type=kind, labels=labels, name=name, **times)
         for statuses, queue, kind, labels, name, times in product(
-            (frozenset(), {Status.SUCCEEDED}, {Status.NEW, Status.FAILED, Status.IN_PROGRESS}),
+            STATUSES,
             (None, "q1"),
             (None, "t2"),
             ((), (("team", "a"),)),
@@ -206,5 +210,3 @@ async def test_larger_chunks_are_looked_through_while_there_is_time(
     fitting = [task for task in population if fits(task, wanted)][::-1]
     assert page.items == fitting[:4]
     assert page.next_after == fitting[3].id
-
-
