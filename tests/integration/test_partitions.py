@@ -18,6 +18,7 @@ from taskmill.storage import counts, partitions
 from taskmill.storage.database import Database
 from taskmill.storage.partitions import Week
 from tests.support.builders import ERROR, a_draft, a_key
+from tests.support.polling import eventually
 from tests.support.safety import assert_safe
 from tests.support.stage import SETTINGS, Stage, a_creation, a_stage
 
@@ -138,7 +139,7 @@ async def test_rows_without_a_week_land_in_the_net_work_as_any_and_are_moved(
         await stage.end(taken[one.id], lease, Succeeded())
     with pytest.raises(asyncpg.CheckViolationError):
         await stage.sql.execute(
-            f"UPDATE taskmill.task_{Week.of(moment).suffix} SET version = version + 5"
+            f"UPDATE taskmill.task_{Week.of(moment).suffix} SET version = version + 5"  # noqa: S608 - see above
         )
     await assert_safe(stage.sql)
 
@@ -225,34 +226,49 @@ async def test_dropping_under_load_locks_nobody_out(
     weeks = [Week.of(stage.clock.now()).later(-n) for n in range(9, 15)]
     for week in weeks:
         await partitions.ensure(stage.database, week.start)
-    rounds = 0
-
-    async def load(key: str) -> None:
-        nonlocal rounds
-        lease = await stage.open_lease()
-        while not dropping.done():
-            # Keys that repeat: the batch reads tasks in the transaction that has written others.
-            keys = (f"{key}-{rounds}", f"{key}-{rounds - 1}")
-            await stage.service.create_all([a_draft(idempotency=a_key(key)) for key in keys])
-            for taken in await stage.take(lease):
-                await stage.end(taken, lease, Succeeded())
-            rounds += 1
+    load = _Load(stage)
 
     async def drop() -> None:
         for week in weeks:
-            seen = rounds
-            while rounds < seen + 4:
-                await asyncio.sleep(0.001)
+            await load.goes_on()
             await partitions.drop_finished(
                 stage.database, week.end + timedelta(weeks=3), timedelta(weeks=3)
             )
+        load.stop.set()
 
     async with asyncio.TaskGroup() as group:
-        dropping = group.create_task(drop())
+        group.create_task(drop())
         for number in range(4):
-            group.create_task(load(f"{number}"))
+            group.create_task(load.run(f"{number}"))
     assert not set(weeks) & set(await partitions.attached(stage.database))
     await assert_safe(stage.sql)
+
+
+class _Load:
+    """Creates, claims and ends; its batches repeat keys, so they read tasks while they write others."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._rounds = 0
+        self.stop = asyncio.Event()
+
+    async def run(self, name: str) -> None:
+        lease = await self._stage.open_lease()
+        while not self.stop.is_set():
+            keys = (f"{name}-{self._rounds}", f"{name}-{self._rounds - 1}")
+            await self._stage.service.create_all([a_draft(idempotency=a_key(key)) for key in keys])
+            for taken in await self._stage.take(lease):
+                await self._stage.end(taken, lease, Succeeded())
+            self._rounds += 1
+
+    async def goes_on(self) -> None:
+        """Wait for some more rounds."""
+        seen = self._rounds
+
+        async def moved() -> bool:
+            return self._rounds >= seen + 4
+
+        await eventually(moved, "some more load")
 
 
 async def test_housekeeping_makes_repairs_and_drops(stage: Stage) -> None:
