@@ -85,7 +85,11 @@ async def _make(connection: Connection, week: Week) -> bool:
 
 
 async def _exists(connection: Connection, week: Week) -> bool:
-    found = await connection.fetchval("SELECT to_regclass($1)", f"taskmill.task_{week.suffix}")
+    # Not to_regclass(): what it remembers of a name that is missing outlives the wait for our turn.
+    found = await connection.fetchval(
+        "SELECT 1 FROM pg_class WHERE relname = $1 AND relnamespace = 'taskmill'::regnamespace",
+        f"task_{week.suffix}",
+    )
     return found is not None
 
 
@@ -153,7 +157,11 @@ async def _drop_if_finished(database: Database, week: Week) -> bool:
     async with database.hot() as connection, connection.transaction():
         await connection.execute(_TURN)
         await connection.execute("SET LOCAL lock_timeout = '2s'")
-        await connection.execute(f"LOCK TABLE {task} IN ACCESS EXCLUSIVE MODE")
+        # Dropping a partition locks its parent, too. Parents first, as everybody else does, or whoever has
+        # one and wants the other waits for us, and we for it.
+        await connection.execute(
+            "LOCK TABLE ONLY taskmill.task, ONLY taskmill.task_event IN ACCESS EXCLUSIVE MODE"
+        )
         if await connection.fetchval(
             f"SELECT EXISTS (SELECT FROM {task} WHERE status IN ('new', 'in_progress'))"  # noqa: S608 - our own names
         ):

@@ -1,0 +1,212 @@
+"""Lists of tasks: every filter, every combination, pages without gaps, totals, and the time budget."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from itertools import product
+
+import orjson
+import pytest
+
+from taskmill.domain.lifecycle import Failed, Status, Succeeded
+from taskmill.domain.system import PageRequest, TaskFilter, TaskPage
+from taskmill.domain.task import Task
+from tests.support.builders import ERROR, a_draft
+from tests.support.stage import Stage
+
+LABELS: tuple[dict[str, str], ...] = ({}, {"team": "a"}, {"team": "a", "tier": "1"}, {"team": "b"})
+
+
+@pytest.fixture
+async def population(stage: Stage) -> list[Task]:
+    """Sixty tasks of all kinds in all statuses, oldest first."""
+    lease = await stage.open_lease()
+    made = await stage.service.create_all(
+        [
+            a_draft(
+                name=f"Task {n} {'special_50%' if n % 6 == 0 else 'plain'}",
+                queue=f"q{n % 2}",
+                type=f"t{n % 3}",
+                labels=orjson.dumps(LABELS[n % 4]).decode(),
+            )
+            for n in range(60)
+        ]
+    )
+    for taken in (await stage.take(lease, limit=100))[::2]:
+        outcome = Succeeded() if taken.task.id.int % 2 else Failed(error=ERROR)
+        await stage.end(taken, lease, outcome)
+    for answer in made[::7]:
+        await stage.service.cancel(answer.task.id) if await _runs(stage, answer.task) else None
+    for n, answer in enumerate(made):
+        if n % 5 == 0 and not await _runs(stage, answer.task):
+            await stage.service.retry(answer.task.id)
+    return sorted([await stage.task(a.task.id) for a in made], key=lambda task: task.id)
+
+
+async def _runs(stage: Stage, task: Task) -> bool:
+    return (await stage.task(task.id)).status is Status.IN_PROGRESS
+
+
+def fits(task: Task, wanted: TaskFilter) -> bool:
+    """What a filter means, in plain words."""
+    labels = orjson.loads(task.labels)
+    return (
+        (not wanted.statuses or task.status in wanted.statuses)
+        and wanted.queue in (None, task.queue)
+        and wanted.type in (None, task.type)
+        and all(labels.get(key) == value for key, value in wanted.labels)
+        and (wanted.name is None or wanted.name.lower() in task.name.lower())
+        and (wanted.created_after is None or task.created_at >= wanted.created_after)
+        and (wanted.created_before is None or task.created_at < wanted.created_before)
+    )
+
+
+async def pages(stage: Stage, wanted: TaskFilter, request: PageRequest) -> AsyncIterator[TaskPage]:
+    """Walk a listing from page to page."""
+    while True:
+        page = await stage.service.page(wanted, request)
+        yield page
+        if page.next_after is None:
+            return
+        request = PageRequest(
+            limit=request.limit, after=page.next_after, oldest_first=request.oldest_first
+        )
+
+
+STATUSES: tuple[frozenset[Status], ...] = (
+    frozenset(),
+    frozenset({Status.SUCCEEDED}),
+    frozenset({Status.NEW, Status.FAILED, Status.IN_PROGRESS}),
+)
+
+
+def some_filters(tasks: list[Task]) -> list[TaskFilter]:
+    middle = tasks[len(tasks) // 2].created_at
+    return [
+        TaskFilter(statuses=statuses, queue=queue, type=kind, labels=labels, name=name, **times)
+        for statuses, queue, kind, labels, name, times in product(
+            STATUSES,
+            (None, "q1"),
+            (None, "t2"),
+            ((), (("team", "a"),)),
+            (None, "SPECIAL_50%"),
+            ({}, {"created_after": middle}, {"created_before": middle}),
+        )
+    ]
+
+
+async def test_every_combination_of_filters_gives_what_fits_in_both_orders(
+    stage: Stage, population: list[Task]
+) -> None:
+    for number, wanted in enumerate(some_filters(population)):
+        oldest_first = bool(number % 2)
+        fitting = [task for task in population if fits(task, wanted)]
+        expected = fitting if oldest_first else fitting[::-1]
+        page = await stage.service.page(wanted, PageRequest(limit=500, oldest_first=oldest_first))
+        assert page.items == expected, wanted
+        assert (page.total, page.total_at_least) == (len(expected), None), wanted
+        assert page.next_after is None
+
+
+async def test_pages_have_no_gaps_and_no_repeats(stage: Stage, population: list[Task]) -> None:
+    for number, wanted in enumerate(some_filters(population)[::5]):
+        for limit, oldest_first in ((1 + number % 7, True), (1 + number % 5, False)):
+            request = PageRequest(limit=limit, oldest_first=oldest_first)
+            found = [page async for page in pages(stage, wanted, request)]
+            items = [task for page in found for task in page.items]
+            fitting = [task for task in population if fits(task, wanted)]
+            assert items == (fitting if oldest_first else fitting[::-1]), (wanted, limit)
+            assert all(len(page.items) == limit for page in found[:-1])
+            assert {page.total for page in found} == {len(fitting)}
+
+
+async def test_an_offset_skips_and_cursors_go_on_from_there(
+    stage: Stage, population: list[Task]
+) -> None:
+    for wanted in (TaskFilter(), TaskFilter(queue="q0"), TaskFilter(type="t1")):
+        fitting = [task for task in population if fits(task, wanted)][::-1]
+        request = PageRequest(limit=4, offset=5)
+        items = [task async for page in pages(stage, wanted, request) for task in page.items]
+        assert items == fitting[5:]
+        beyond = await stage.service.page(wanted, PageRequest(offset=1000))
+        assert (beyond.items, beyond.next_after, beyond.total) == ([], None, len(fitting))
+
+
+async def test_the_wildcards_of_a_name_are_letters(stage: Stage) -> None:
+    names = ["100% sure", "100 sure", "a_b", "aXb", "back\\slash", "ПРИВЕТ"]
+    await stage.service.create_all([a_draft(name=name) for name in names])
+    for wanted, expected in (
+        ("100%", ["100% sure"]),
+        ("a_b", ["a_b"]),
+        ("\\", ["back\\slash"]),
+        ("/", []),
+        ("SURE", ["100 sure", "100% sure"]),
+    ):
+        page = await stage.service.page(TaskFilter(name=wanted), PageRequest())
+        assert [task.name for task in page.items] == expected
+
+
+async def test_labels_are_compared_as_they_are(stage: Stage) -> None:
+    odd = 'quote " and \\ and 😀'
+    labels = orjson.dumps({odd: odd, "n": "1"}).decode()
+    made = await stage.created(labels=labels)
+    await stage.created(labels='{"n": "2"}')
+    for wanted in (((odd, odd),), (("n", "1"), (odd, odd))):
+        page = await stage.service.page(TaskFilter(labels=wanted), PageRequest())
+        assert [task.id for task in page.items] == [made.id]
+    assert (await stage.service.page(TaskFilter(labels=((odd, "1"),)), PageRequest())).items == []
+
+
+async def test_time_bounds_are_exact_to_the_millisecond(stage: Stage) -> None:
+    made = await stage.created()
+    microsecond, millisecond = timedelta(microseconds=1), timedelta(milliseconds=1)
+    moment = made.created_at
+    for wanted, count in (
+        (TaskFilter(created_after=moment), 1),
+        (TaskFilter(created_after=moment + microsecond), 0),
+        (TaskFilter(created_before=moment), 0),
+        (TaskFilter(created_before=moment + microsecond), 1),
+        (TaskFilter(created_after=moment, created_before=moment + millisecond), 1),
+    ):
+        page = await stage.service.page(wanted, PageRequest())
+        assert (len(page.items), page.total) == (count, count), wanted
+
+
+async def test_a_listing_of_nothing_is_empty(stage: Stage) -> None:
+    for wanted in (TaskFilter(), TaskFilter(queue="none"), TaskFilter(type="none")):
+        page = await stage.service.page(wanted, PageRequest())
+        assert page == TaskPage(items=[], total=0, total_at_least=None, next_after=None)
+
+
+@pytest.mark.parametrize("oldest_first", [True, False])
+async def test_a_search_whose_time_is_up_tells_where_to_go_on(
+    stage: Stage, population: list[Task], monkeypatch: pytest.MonkeyPatch, *, oldest_first: bool
+) -> None:
+    monkeypatch.setattr("taskmill.storage.listing._FIRST_CHUNK", 5)
+    monkeypatch.setattr("taskmill.storage.listing._LARGEST_CHUNK", 5)
+    monkeypatch.setattr("taskmill.storage.listing.BUDGET_S", 0.0)
+    for wanted in (
+        TaskFilter(name="special"),
+        TaskFilter(type="t1", statuses=frozenset({Status.NEW, Status.FAILED, Status.SUCCEEDED})),
+        TaskFilter(labels=(("team", "b"),), queue="q1"),
+    ):
+        request = PageRequest(limit=3, oldest_first=oldest_first)
+        found = [page async for page in pages(stage, wanted, request)]
+        fitting = [task for task in population if fits(task, wanted)]
+        assert [task for page in found for task in page.items] == (
+            fitting if oldest_first else fitting[::-1]
+        )
+        short = [page for page in found[:-1] if len(page.items) < 3]
+        assert short, "no chunk of five has three that fit"
+
+
+async def test_larger_chunks_are_looked_through_while_there_is_time(
+    stage: Stage, population: list[Task], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("taskmill.storage.listing._FIRST_CHUNK", 2)
+    monkeypatch.setattr("taskmill.storage.listing._LARGEST_CHUNK", 8)
+    monkeypatch.setattr("taskmill.storage.listing.BUDGET_S", 30)
+    wanted = TaskFilter(name="special")
+    page = await stage.service.page(wanted, PageRequest(limit=4))
+    fitting = [task for task in population if fits(task, wanted)][::-1]
+    assert page.items == fitting[:4]
+    assert page.next_after == fitting[3].id

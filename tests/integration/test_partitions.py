@@ -1,0 +1,289 @@
+"""Weekly partitions: made ahead by many at once, repaired from the DEFAULT one, dropped when finished."""
+
+import asyncio
+import random
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from taskmill.domain import identity
+from taskmill.domain.lifecycle import Failed, Status, Succeeded
+from taskmill.maintenance.retention import Housekeeping
+from taskmill.operations.create import TaskCreation
+from taskmill.runtime.clock import ManualClock
+from taskmill.runtime.ids import IdFactory
+from taskmill.storage import counts, partitions
+from taskmill.storage.database import Database
+from taskmill.storage.partitions import Week
+from tests.support.builders import ERROR, a_draft, a_key
+from tests.support.polling import eventually
+from tests.support.safety import assert_safe
+from tests.support.stage import SETTINGS, Stage, a_creation, a_stage
+
+
+def creating_at(stage: Stage, moment: datetime) -> TaskCreation:
+    """What creates tasks as if it were that moment."""
+    ids = IdFactory(ManualClock(moment), random.Random(1))  # noqa: S311 - no secret
+    return a_creation(stage.database, stage.clock, ids)
+
+
+async def rows_in(sql: "asyncpg.Connection[asyncpg.Record]", table: str) -> int:
+    rows: int = await sql.fetchval(f"SELECT count(*) FROM taskmill.{table}")  # noqa: S608 - our own names
+    return rows
+
+
+def test_weeks_begin_on_monday_in_utc_and_are_called_by_their_iso_number() -> None:
+    week = Week.of(datetime(2026, 1, 1, 5, tzinfo=UTC))
+    assert (week.start, week.end) == (
+        datetime(2025, 12, 29, tzinfo=UTC),
+        datetime(2026, 1, 5, tzinfo=UTC),
+    )
+    assert week.suffix == "2026w01"
+    assert week.later(-1).suffix == "2025w52"
+    assert Week.of(week.end) == week.later(1)
+    lower, upper = week.bounds
+    assert identity.created_at(lower) == week.start
+    assert identity.created_at(upper) == week.end
+    assert Week.of(datetime.fromisoformat("2026-01-05T01:00:00+02:00")) == week
+
+
+async def test_the_weeks_around_now_are_made_once(database_url: str) -> None:
+    async with a_stage(database_url) as stage:
+        now = stage.clock.now()
+        made = await partitions.ensure(stage.database, now)
+        this = Week.of(now)
+        assert made == [this.later(n) for n in range(-1, 5)]
+        assert await partitions.ensure(stage.database, now) == []
+        assert await partitions.attached(stage.database) == made
+        later = await partitions.ensure(stage.database, now + timedelta(weeks=2))
+        assert later == [this.later(5), this.later(6)]
+
+
+async def test_many_processes_make_them_at_once(database_url: str) -> None:
+    now = datetime.now(UTC)  # noqa: TID251 - before there is a stage
+    processes = [Database(database_url, SETTINGS) for _ in range(6)]
+    async with asyncio.TaskGroup() as group:
+        asked = [
+            group.create_task(partitions.ensure(database, now))
+            for database in processes
+            for _ in range(2)
+        ]
+    made = [week.suffix for task in asked for week in task.result()]
+    assert len(made) == len(set(made)) == 6
+    for database in processes:
+        await database.close()
+
+
+async def test_they_are_made_under_load(stage: Stage) -> None:
+    stop = asyncio.Event()
+
+    async def load() -> None:
+        lease = await stage.open_lease()
+        while not stop.is_set():
+            await stage.created()
+            for taken in await stage.take(lease):
+                await stage.end(taken, lease, Succeeded())
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(3):
+            group.create_task(load())
+        made = await partitions.ensure(stage.database, stage.clock.now() + timedelta(weeks=50))
+        stop.set()
+    assert len(made) == 6
+    await assert_safe(stage.sql)
+
+
+async def test_rows_without_a_week_land_in_the_net_work_as_any_and_are_moved(
+    stage: Stage,
+) -> None:
+    moment = Week.of(stage.clock.now()).later(-20).start + timedelta(days=3)
+    lease = await stage.open_lease()
+    async with creating_at(stage, moment) as creation:
+        made = [
+            (
+                await creation.create(
+                    a_draft(name=f"{n}", max_attempts=2, idempotency=a_key(f"{n}"))
+                )
+            ).task
+            for n in range(7)
+        ]
+    taken = {one.task.id: one for one in await stage.take(lease)}
+    await stage.end(taken[made[0].id], lease, Succeeded(result='{"a": 1}'))
+    await stage.end(taken[made[1].id], lease, Failed(error=ERROR))
+    await stage.service.cancel(made[2].id)
+    await stage.end(taken[made[3].id], lease, Succeeded())
+    await stage.service.retry(made[3].id)
+    await stage.service.cancel(made[1].id)
+    assert await rows_in(stage.sql, "task_default") == 7
+    before = [await stage.task(task.id) for task in made]
+    assert {task.status for task in before} == {
+        Status.NEW,
+        Status.IN_PROGRESS,
+        Status.SUCCEEDED,
+        Status.CANCELLED,
+    }
+    await assert_safe(stage.sql)
+
+    assert await partitions.repair(stage.database) == [Week.of(moment)]
+    assert await partitions.repair(stage.database) == []
+
+    assert await rows_in(stage.sql, "task_default") == 0
+    assert await rows_in(stage.sql, "task_event_default") == 0
+    assert await rows_in(stage.sql, f"task_{Week.of(moment).suffix}") == 7
+    assert [await stage.task(task.id) for task in made] == before
+    await assert_safe(stage.sql)
+    # They go on as if nothing had happened, and the guard still stands.
+    for one in (made[2], made[4], made[5]):
+        await stage.end(taken[one.id], lease, Succeeded())
+    with pytest.raises(asyncpg.CheckViolationError):
+        await stage.sql.execute(
+            f"UPDATE taskmill.task_{Week.of(moment).suffix} SET version = version + 5"  # noqa: S608 - see above
+        )
+    await assert_safe(stage.sql)
+
+
+async def test_the_net_is_repaired_for_several_weeks(stage: Stage) -> None:
+    first = Week.of(stage.clock.now()).later(-30)
+    weeks = [first, first.later(2), first.later(3)]
+    for week in weeks:
+        async with creating_at(stage, week.start + timedelta(hours=1)) as creation:
+            await creation.create(a_draft())
+    assert await partitions.repair(stage.database) == weeks
+    await assert_safe(stage.sql)
+
+
+async def test_a_week_is_made_although_the_net_holds_rows_of_it(stage: Stage) -> None:
+    moment = stage.clock.now() + timedelta(weeks=8)
+    async with creating_at(stage, moment) as creation:
+        made = (await creation.create(a_draft())).task
+    await partitions.ensure(stage.database, moment)
+    assert await rows_in(stage.sql, "task_default") == 0
+    assert await stage.task(made.id) == made
+    await assert_safe(stage.sql)
+
+
+async def old_week(stage: Stage, *, finished: bool) -> tuple[Week, UUID]:
+    """A week long past with ten tasks in it, all finished or all but one."""
+    week = Week.of(stage.clock.now()).later(-10)
+    await partitions.ensure(stage.database, week.start)
+    lease = await stage.open_lease()
+    async with creating_at(stage, week.start + timedelta(days=1)) as creation:
+        made = [
+            (await creation.create(a_draft(queue=f"q{n % 2}", idempotency=a_key(f"{n}")))).task
+            for n in range(10)
+        ]
+    for taken in await stage.take(lease, limit=10 if finished else 9):
+        await stage.end(taken, lease, Succeeded())
+    return week, made[0].id
+
+
+async def test_a_finished_week_is_dropped_with_its_keys_and_counts(stage: Stage) -> None:
+    week, task_id = await old_week(stage, finished=True)
+    kept = await stage.created(idempotency=a_key("kept"), queue="q1")
+    await counts.fold(stage.database)
+    dropped = await partitions.drop_finished(stage.database, stage.clock.now(), timedelta(weeks=3))
+    assert week in dropped
+    assert week not in await partitions.attached(stage.database)
+    assert await counts.by_queue(stage.database) == {"q1": {Status.NEW: 1}}
+    rows = await stage.sql.fetch("SELECT task_id FROM taskmill.idempotency")
+    assert [row["task_id"] for row in rows] == [kept.id]
+    assert (
+        await stage.sql.fetchval(
+            "SELECT count(*) FROM taskmill.task_event WHERE task_id <> $1", kept.id
+        )
+        == 0
+    )
+    fresh = await stage.service.create(a_draft(idempotency=a_key("0")))
+    assert not fresh.replayed
+    assert fresh.task.id != task_id
+
+
+async def test_a_week_is_kept_for_as_long_as_promised(stage: Stage) -> None:
+    week, _ = await old_week(stage, finished=True)
+    now = week.end + timedelta(weeks=3)
+    early = await partitions.drop_finished(
+        stage.database, now - timedelta(seconds=1), timedelta(weeks=3)
+    )
+    assert week not in early
+    assert week in await partitions.drop_finished(stage.database, now, timedelta(weeks=3))
+
+
+async def test_a_week_with_an_unfinished_task_is_kept_whole(stage: Stage) -> None:
+    week, _ = await old_week(stage, finished=False)
+    assert week not in await partitions.drop_finished(
+        stage.database, stage.clock.now(), timedelta(weeks=3)
+    )
+    assert await rows_in(stage.sql, f"task_{week.suffix}") == 10
+    await assert_safe(stage.sql)
+
+
+async def test_dropping_under_load_locks_nobody_out(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("taskmill.storage.faults._COLLISION_CLASS", "no deadlock is tried again")
+    weeks = [Week.of(stage.clock.now()).later(-n) for n in range(9, 15)]
+    for week in weeks:
+        await partitions.ensure(stage.database, week.start)
+    load = _Load(stage)
+
+    async def drop() -> None:
+        for week in weeks:
+            await load.goes_on()
+            await partitions.drop_finished(
+                stage.database, week.end + timedelta(weeks=3), timedelta(weeks=3)
+            )
+        load.stop.set()
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(drop())
+        for number in range(4):
+            group.create_task(load.run(f"{number}"))
+    assert not set(weeks) & set(await partitions.attached(stage.database))
+    await assert_safe(stage.sql)
+
+
+class _Load:
+    """Creates, claims and ends; its batches repeat keys, so they read tasks while they write others."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._rounds = 0
+        self.stop = asyncio.Event()
+
+    async def run(self, name: str) -> None:
+        lease = await self._stage.open_lease()
+        while not self.stop.is_set():
+            keys = (f"{name}-{self._rounds}", f"{name}-{self._rounds - 1}")
+            await self._stage.service.create_all([a_draft(idempotency=a_key(key)) for key in keys])
+            for taken in await self._stage.take(lease):
+                await self._stage.end(taken, lease, Succeeded())
+            self._rounds += 1
+
+    async def goes_on(self) -> None:
+        """Wait for some more rounds."""
+        seen = self._rounds
+
+        async def moved() -> bool:
+            return self._rounds >= seen + 4
+
+        await eventually(moved, "some more load")
+
+
+async def test_housekeeping_makes_repairs_and_drops(stage: Stage) -> None:
+    week, _ = await old_week(stage, finished=True)
+    stray = Week.of(stage.clock.now()).later(-2)
+    async with creating_at(stage, stray.start + timedelta(days=1)) as creation:
+        await creation.create(a_draft())
+    keep = Housekeeping(
+        stage.database,
+        clock=stage.clock,
+        keep_tasks=timedelta(weeks=5),
+        keep_changes=timedelta(days=7),
+    )
+    await keep()
+    attached = await partitions.attached(stage.database)
+    assert week not in attached
+    assert stray in attached
+    await assert_safe(stage.sql)
