@@ -1,5 +1,7 @@
 """Input that no program should send: each refusal says where and what, and none is a fault."""
 
+from collections.abc import AsyncIterator
+
 import pytest
 
 from tests.support.api import LIMITS, Served, raw_request
@@ -82,7 +84,7 @@ async def test_what_is_unusual_but_right_is_taken_as_it_came(api: Served) -> Non
 
 @pytest.mark.parametrize("path", ["/tasks", "/task_service/api/v1/task/"])
 async def test_a_body_over_the_limit_is_refused_however_it_comes(api: Served, path: str) -> None:
-    async def in_parts() -> object:
+    async def in_parts() -> AsyncIterator[bytes]:
         for _ in range(LIMITS.body_bytes // 1000 + 2):
             yield b" " * 1000
 
@@ -120,7 +122,7 @@ async def test_a_body_over_the_limit_is_refused_however_it_comes(api: Served, pa
 async def test_odd_headers_are_refused_or_passed_over(
     api: Served, headers: dict[str, str], status: int
 ) -> None:
-    encoded = {name: value.encode("latin-1") for name, value in headers.items()}
+    encoded = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
     answer = await api.http.post("/tasks", content=b'{"name":"a"}', headers=encoded)
     assert answer.status_code == status, answer.text
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
@@ -74,16 +75,11 @@ async def test_tasks_that_were_created_together_carry_nobodys_request_id(
         ("HEAD", "/tasks/x/cancel", "POST"),
         ("DELETE", "/queues/x", "PATCH"),
         ("POST", "/docs", "GET, HEAD"),
-        ("BREW", "/healthz", "GET, HEAD"),
     ],
 )
 async def test_another_method_is_answered_with_those_that_are_taken(
     api: Served, method: str, path: str, allowed: str
 ) -> None:
-    if method == "BREW":
-        answer = await raw_request(api.url, b"BREW /healthz" + HEAD + b"connection: close\r\n\r\n")
-        assert answer.startswith(b"HTTP/1.1 400 ")
-        return
     answer = await api.http.request(method, path)
     assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
     if method != "HEAD":
@@ -108,7 +104,7 @@ async def test_a_request_that_takes_too_long_is_given_up(stage: Stage) -> None:
         ):
             assert late.status_code == 503
             assert late.headers["retry-after"] == "1"
-            assert late.json()["type"] == "/problems/unavailable"
+            assert "try again" in late.json()["detail"]
         lines = await served.post(
             "/tasks/batch", b'{"name":"a"}', headers={"content-type": "application/x-ndjson"}
         )
@@ -119,7 +115,7 @@ async def test_a_request_that_takes_too_long_is_given_up(stage: Stage) -> None:
 async def test_a_slow_sender_has_longer_than_the_service(stage: Stage) -> None:
     async with serving(stage.service, IN_A_HURRY) as served:
 
-        async def slowly() -> object:
+        async def slowly() -> AsyncIterator[bytes]:
             for part in (b'{"na', b'me":', b'"a"}'):
                 await asyncio.sleep(0.15)  # the wait itself is what is tested
                 yield part
@@ -196,6 +192,7 @@ async def test_a_client_that_goes_away_is_noted_and_harms_nobody(
     ("request_bytes", "status"),
     [
         (b"GARBAGE\r\n\r\n", 400),
+        (b"BREW /healthz" + HEAD + b"\r\n", 400),
         (b"GET /\xff" + HEAD + b"\r\n", 400),
         (b"POST /tasks" + HEAD + b"content-length: -1\r\n\r\n", 400),
         (b"POST /tasks" + HEAD + b"content-length: 9" + b"9" * 30 + b"\r\n\r\n", 400),

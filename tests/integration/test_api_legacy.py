@@ -82,6 +82,9 @@ async def test_unknown_fields_are_passed_over_as_they_were(api: Served) -> None:
         ("GET", "/?limit=501", b"", 422),
         ("GET", "/?limit=x", b"", 422),
         ("GET", "/x/y/z", b"", 404),
+        ("GET", "/%0Ax/", b"", 422),
+        ("GET", "/%0Ax/%0A/", b"", 404),
+        ("GET", "/%FF/", b"", 400),
         ("POST", "/", b"", 400),
         ("POST", "/", b"[]", 422),
         ("POST", "/", b"{}", 422),
@@ -99,6 +102,8 @@ async def test_errors_are_a_detail_and_nothing_else(
     assert answer.headers["content-type"] == "application/json"
     assert list(answer.json()) == ["detail"]
     assert isinstance(answer.json()["detail"], str)
+    if status == 405:
+        assert answer.headers["allow"] in {"GET, HEAD, POST", "GET, HEAD"}
     if status == 404:
         assert answer.json() == {"detail": "Not found"}
 

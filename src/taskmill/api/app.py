@@ -7,21 +7,19 @@ FastAPI     everything else, and the OpenAPI document of it all
 
 import re
 from collections.abc import Callable
-from http import HTTPStatus
 from typing import Final
 
-from fastapi import FastAPI, Request, Response
-from starlette.exceptions import HTTPException
+from fastapi import FastAPI
+from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
 from taskmill import __version__
 from taskmill.api.context import Context
 from taskmill.api.edge import Edge
+from taskmill.api.errors import add_error_handlers
 from taskmill.api.hot import HotPaths
 from taskmill.api.openapi import install
-from taskmill.api.refusals import Refused, answer_to
 from taskmill.api.routers import batches, documents, health, legacy, system, tasks
-from taskmill.domain.errors import TaskmillError
 from taskmill.operations.service import TaskService
 from taskmill.settings import Settings
 from taskmill.wire.problems import Problem
@@ -106,46 +104,13 @@ def create_framework(context: Context) -> FastAPI:
     install(app, (CreateTask, QueueChange, Problem))
     documents.add_documents(app, static="static", with_redoc=True)
     app.mount("/static", documents.PackageFiles())
-    app.mount(legacy.PREFIX, legacy.create_legacy_app(context, version=__version__))
-    for error in (TaskmillError, Refused, Exception):
-        app.add_exception_handler(error, _answer_to)
-    app.add_exception_handler(HTTPException, _HttpErrors(app))
+    app.router.routes.append(_mount_of_earlier(context))
+    add_error_handlers(app)
     return app
 
 
-async def _answer_to(request: Request, error: Exception) -> Response:
-    return answer_to(error, request.url.path).response()
-
-
-class _HttpErrors:
-    """Answers what the framework refuses; it names one route's methods, but a path may have several."""
-
-    def __init__(self, app: FastAPI) -> None:
-        self._methods = [
-            (_pattern(path), {method.upper() for method in operations})
-            for path, operations in sorted(app.openapi()["paths"].items(), key=_has_parameters)
-        ]
-
-    async def __call__(self, request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for nothing else
-        path = request.url.path
-        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-            error.headers = {"allow": ", ".join(sorted(self._allowed(path, error)))}
-        return answer_to(error, path).response()
-
-    def _allowed(self, path: str, error: HTTPException) -> set[str]:
-        told = (error.headers or {}).get("Allow", "")
-        allowed = {method.strip() for method in told.split(",") if method.strip()}
-        for pattern, methods in self._methods:
-            if pattern.fullmatch(path):
-                return methods | ({"HEAD"} if "GET" in methods else set())
-        return allowed | ({"HEAD"} if "GET" in allowed else set())
-
-
-def _pattern(path: str) -> re.Pattern[str]:
-    return re.compile(re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(path)))
-
-
-def _has_parameters(item: tuple[str, object]) -> bool:
-    """Put exact paths first: `/tasks/batch` would pass for a task's."""
-    return "{" in item[0]
+def _mount_of_earlier(context: Context) -> Mount:
+    mount = Mount(legacy.PREFIX, legacy.create_legacy_app(context, version=__version__))
+    # The library's "." leaves out a line break, whose 404 would then have the other form.
+    mount.path_regex = re.compile(mount.path_regex.pattern, re.DOTALL)
+    return mount

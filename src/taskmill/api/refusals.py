@@ -2,12 +2,19 @@
 
 from collections.abc import Collection
 from http import HTTPStatus
+from typing import Final
 
+import orjson
 from starlette.exceptions import HTTPException
 
-from taskmill.api.answers import Answer, from_problem
+from taskmill.api.answers import JSON, Answer, from_problem
 from taskmill.domain.errors import TaskmillError
+from taskmill.wire.answers import answer_json
+from taskmill.wire.legacy import legacy_error_json
 from taskmill.wire.problems import problem_for_status, problem_json
+
+EARLIER: Final = "/task_service/"
+"""Where the earlier service's addresses are."""
 
 
 class Refused(Exception):
@@ -30,7 +37,23 @@ def unsupported_form(accepted: Collection[str]) -> Refused:
 
 
 def answer_to(error: Exception, path: str) -> Answer:
-    """Return the answer to an error; one that nobody foresaw is a 500 that tells nothing."""
+    """Return the answer to an error; one that nobody foresaw is a 500 that tells nothing.
+
+    Below the earlier service's addresses it has the earlier form.
+    """
+    if not path.startswith(EARLIER):
+        return _problem(error, path)
+    if isinstance(error, TaskmillError):
+        return from_problem(legacy_error_json(error))
+    answer = _problem(error, path)
+    is_missing = answer.status == HTTPStatus.NOT_FOUND
+    detail = "Not found" if is_missing else orjson.loads(answer.body)["detail"]
+    answer.body = answer_json({"detail": detail})
+    answer.headers = (JSON, *(header for header in answer.headers if header[0] != JSON[0]))
+    return answer
+
+
+def _problem(error: Exception, path: str) -> Answer:
     if isinstance(error, Refused):
         return from_problem(problem_for_status(error.status, path, error.detail))
     if isinstance(error, HTTPException):

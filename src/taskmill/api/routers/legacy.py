@@ -3,26 +3,21 @@
 An app of its own, mounted under `/task_service`, with its own document and its own form of errors.
 """
 
-from http import HTTPStatus
 from typing import Annotated, Final
 from uuid import UUID
 
-import orjson
 from fastapi import APIRouter, Depends, FastAPI, Path, Request, Response
 from pydantic import BaseModel, BeforeValidator, Field
-from starlette.exceptions import HTTPException
 
 from taskmill.api import queries
-from taskmill.api.answers import JSON, Answer, from_problem
+from taskmill.api.answers import Answer
 from taskmill.api.context import Context
 from taskmill.api.dependencies import InContext, JsonBody
+from taskmill.api.errors import add_error_handlers
 from taskmill.api.listings import LARGEST_PAGE, whole_number
 from taskmill.api.openapi import Json, install, json_body, query_parameters, refusal
-from taskmill.api.refusals import Refused, answer_to
 from taskmill.api.routers.documents import add_documents
-from taskmill.domain.errors import TaskmillError
 from taskmill.domain.system import PageRequest, TaskFilter
-from taskmill.wire.answers import answer_json
 from taskmill.wire.fields import Expected
 from taskmill.wire.legacy import (
     LegacyCreate,
@@ -31,7 +26,6 @@ from taskmill.wire.legacy import (
     LegacyStatus,
     LegacyTask,
     legacy_draft,
-    legacy_error_json,
     legacy_page_json,
     legacy_task_json,
     statuses_of,
@@ -153,17 +147,5 @@ def create_legacy_app(context: Context, *, version: str) -> FastAPI:
     app.include_router(router)
     install(app, (LegacyCreate, LegacyError), prefix=PREFIX)
     add_documents(app, static="../static", with_redoc=False)
-    for error in (TaskmillError, Refused, HTTPException, Exception):
-        app.add_exception_handler(error, _answer_to)
+    add_error_handlers(app)
     return app
-
-
-async def _answer_to(request: Request, error: Exception) -> Response:
-    if isinstance(error, TaskmillError):
-        return from_problem(legacy_error_json(error)).response()
-    answer = answer_to(error, request.url.path)
-    is_missing = answer.status == HTTPStatus.NOT_FOUND
-    detail = "Not found" if is_missing else orjson.loads(answer.body)["detail"]
-    answer.body = answer_json({"detail": detail})
-    answer.headers = (JSON, *(h for h in answer.headers if h[0] != JSON[0]))
-    return answer.response()

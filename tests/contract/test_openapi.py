@@ -1,0 +1,76 @@
+"""Schemathesis against the running service: what the document does not say must not happen."""
+
+from collections.abc import Iterator
+from typing import Any, TypeAlias
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings, strategies as st
+from schemathesis import Case, GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.core.result import Ok
+from schemathesis.schemas import APIOperation
+from schemathesis.specs.openapi import checks
+
+from tests.contract.conftest import RunningService
+
+CHECKS = [
+    not_a_server_error,
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_headers_conformance,
+    checks.response_schema_conformance,
+    checks.negative_data_rejection,
+]
+DOCUMENTS = ("/openapi.json", "/task_service/openapi.json")
+
+
+AnyOperation: TypeAlias = APIOperation[Any, Any, Any, Any]
+
+
+def operations(url: str) -> Iterator[AnyOperation]:
+    for document in DOCUMENTS:
+        schema = schemathesis.openapi.from_url(url + document)
+        for found in schema.get_all_operations():
+            assert isinstance(found, Ok), found
+            yield found.ok()
+
+
+def ask(service: RunningService, operation: AnyOperation, examples: int) -> int:
+    """Send valid and invalid requests; return how many."""
+    asked = 0
+    valid = operation.as_strategy(generation_mode=GenerationMode.POSITIVE)
+    strategies = [valid]
+    if operation.body or operation.query or operation.path_parameters or operation.headers:
+        strategies.append(operation.as_strategy(generation_mode=GenerationMode.NEGATIVE))
+
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=st.one_of(strategies), known=st.sampled_from((None, None, *service.task_ids)))
+    def run(case: Case[Any], known: str | None) -> None:
+        nonlocal asked
+        for name in ("id", "uid"):
+            if known is not None and name in (case.path_parameters or {}):
+                case.path_parameters[name] = known
+        asked += 1
+        case.validate_response(case.call(base_url=service.url), checks=CHECKS)
+
+    run()
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("examples", "at_least"),
+    [(60, 600), pytest.param(700, 5000, marks=pytest.mark.slow)],
+)
+def test_every_answer_is_documented_and_none_is_a_fault(
+    service: RunningService, examples: int, at_least: int
+) -> None:
+    asked = sum(ask(service, operation, examples) for operation in operations(service.url))
+    assert asked >= at_least
