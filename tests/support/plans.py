@@ -1,0 +1,120 @@
+"""The plans that PostgreSQL really used for the hot statements, and what they cost."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+import orjson
+
+from taskmill.storage.database import _HOT, Database
+from taskmill.storage.statements import statement
+from tests.support.polling import eventually
+
+# Leases are as few as workers; every other table grows with the tasks.
+BIG = ("task", "task_event", "dispatch", "idempotency", "change_batch")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A plan as it was run."""
+
+    root: dict[str, Any]
+
+    def nodes(self) -> Iterator[dict[str, Any]]:
+        """All nodes."""
+        left = [self.root]
+        while left:
+            node = left.pop()
+            yield node
+            left += node.get("Plans", [])
+
+    @property
+    def rows_read(self) -> float:
+        """Rows that scans of tables have looked at, whether or not they were wanted."""
+        return sum(
+            node["Actual Loops"]
+            * (
+                node["Actual Rows"]
+                + node.get("Rows Removed by Filter", 0)
+                + node.get("Rows Removed by Index Recheck", 0)
+            )
+            for node in self.nodes()
+            if "Relation Name" in node and "Scan" in node["Node Type"]
+        )
+
+    @property
+    def pages(self) -> int:
+        """Pages touched, triggers aside."""
+        return int(self.root["Shared Hit Blocks"] + self.root["Shared Read Blocks"])
+
+    @property
+    def faults(self) -> list[str]:
+        """Node types that have no place in a hot statement."""
+        return [
+            f"{node['Node Type']} on {node.get('Relation Name')}"
+            for node in self.nodes()
+            if _is_fault(node)
+        ]
+
+
+def _is_fault(node: dict[str, Any]) -> bool:
+    kind, table = node["Node Type"], node.get("Relation Name", "")
+    is_big = table.startswith(BIG) and not table.endswith("count")
+    return kind in {"Hash Join", "Merge Join", "Bitmap Heap Scan"} or (
+        kind == "Seq Scan" and is_big
+    )
+
+
+class Explaining:
+    """A session as the hot pool has them; every statement leaves its plan."""
+
+    def __init__(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+        self.connection = connection
+        self._told: list[str] = []
+        connection.add_log_listener(lambda _, message: self._told.append(message.message))
+
+    async def fetch(self, name: str, *arguments: object) -> tuple[list[asyncpg.Record], Plan]:
+        """Run a statement; return its rows and its plan."""
+        self._told.clear()
+        rows = await self.connection.fetch(statement(name), *arguments)
+        # A plan is told when its portal is closed, which is when the next statement comes.
+        await self.connection.fetchval("SELECT 1")
+        plans: list[Plan] = []
+
+        async def told() -> bool:
+            parsed = (orjson.loads(t.split("plan:", 1)[1]) for t in self._told if "plan:" in t)
+            plans[:] = [Plan(p["Plan"]) for p in parsed if p["Query Text"] == statement(name)]
+            return bool(plans)
+
+        await eventually(told, f"the plan of {name}")  # the driver hands messages on a little later
+        return rows, plans[0]
+
+
+@asynccontextmanager
+async def explaining(database: Database) -> AsyncIterator[Explaining]:
+    """Open such a session; what it writes is undone at the end."""
+    connection = await database.connect(**_HOT)
+    await connection.execute("LOAD 'auto_explain'")
+    for name, value in (
+        ("log_min_duration", "0"),
+        ("log_analyze", "on"),
+        ("log_buffers", "on"),
+        ("log_timing", "off"),
+        ("log_format", "json"),
+    ):
+        await connection.execute(f"SET auto_explain.{name} = '{value}'")
+    await connection.execute("SET client_min_messages = log")
+    try:
+        async with connection.transaction():
+            yield Explaining(connection)
+            raise _Undo
+    except _Undo:
+        pass
+    finally:
+        await connection.close()
+
+
+class _Undo(Exception):
+    """Ends the transaction."""
