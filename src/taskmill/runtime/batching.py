@@ -1,8 +1,9 @@
 """Lets work that arrives at the same time share one round trip and one commit.
 
-There is no timer: an item that arrives while nothing is in flight leaves at once, alone; while flushes are
-in flight the next batch gathers. What a flush does, and which of its errors are an item's own fault, is
-told by the caller.
+No item waits for company: one that arrives while nothing is in flight leaves at once, alone. While flushes
+are in flight the next batch gathers until it is half as large as what is under way: many small batches would
+cost more than they hurry. A flush that takes long holds nobody back. What a flush does, and which of its
+errors are an item's own fault, is told by the caller.
 """
 
 import asyncio
@@ -14,6 +15,9 @@ from typing import Generic, Self, TypeVar
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
+
+# A flush is young for so long; it is many times what a healthy one takes.
+_YOUNG_S = 0.02
 
 
 class Overloaded(Exception):
@@ -50,6 +54,7 @@ class Batcher(Generic[Item, Answer]):
         self._is_item_fault = is_item_fault
         self._waiting: deque[tuple[Item, asyncio.Future[Answer]]] = deque()
         self._in_flight = 0
+        self._young: dict[object, int] = {}
         self._departure_due = False
         self._flushes = asyncio.TaskGroup()
         # A batch belongs to no single caller: its log lines must not carry the first one's request id.
@@ -86,17 +91,30 @@ class Batcher(Generic[Item, Answer]):
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Answer] = loop.create_future()
         self._waiting.append((item, answer))
-        if not self._departure_due and self._in_flight < self._max_in_flight:
+        if not self._departure_due and self._may_depart():
             # At the end of this turn of the loop, so that all that arrives in one turn leaves together.
             self._departure_due = True
             loop.call_soon(self._depart, context=self._context)
         return answer
 
+    def _may_depart(self) -> bool:
+        if not self._waiting or self._in_flight >= self._max_in_flight:
+            return False
+        return not self._young or 2 * len(self._waiting) >= sum(self._young.values())
+
     def _depart(self) -> None:
         self._departure_due = False
-        while self._waiting and self._in_flight < self._max_in_flight:
+        while self._may_depart():
             self._in_flight += 1
-            self._flushes.create_task(self._carry(self._next_batch()))
+            batch = self._next_batch()
+            flight = object()
+            self._young[flight] = len(batch)
+            self._flushes.create_task(self._carry(flight, batch))
+
+    def _land(self, flight: object) -> None:
+        """Count a flush no more: it is over, or no longer young."""
+        self._young.pop(flight, None)
+        self._depart()
 
     def _next_batch(self) -> list[tuple[Item, asyncio.Future[Answer]]]:
         batch = [self._waiting.popleft()]
@@ -108,7 +126,10 @@ class Batcher(Generic[Item, Answer]):
             batch.append(self._waiting.popleft())
         return batch
 
-    async def _carry(self, batch: list[tuple[Item, asyncio.Future[Answer]]]) -> None:
+    async def _carry(
+        self, flight: object, batch: list[tuple[Item, asyncio.Future[Answer]]]
+    ) -> None:
+        youth = asyncio.get_running_loop().call_later(_YOUNG_S, self._land, flight)
         try:
             await self._flush(batch)
         except BaseException:
@@ -116,8 +137,9 @@ class Batcher(Generic[Item, Answer]):
                 answer.cancel()
             raise
         finally:
+            youth.cancel()
             self._in_flight -= 1
-            self._depart()
+            self._land(flight)
 
     async def _flush(self, batch: list[tuple[Item, asyncio.Future[Answer]]]) -> None:
         try:

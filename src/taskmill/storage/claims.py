@@ -12,7 +12,7 @@ from taskmill.domain.lifecycle import Claim, ErrorInfo, Happening, Status, Trans
 from taskmill.domain.retry import RetryPolicy
 from taskmill.domain.task import ClaimedTask
 from taskmill.storage.database import Database
-from taskmill.storage.statements import statement
+from taskmill.storage.statements import columns, statement
 
 _LOWEST_ID = UUID(int=0)
 _EARLIEST = datetime(1, 1, 1, tzinfo=UTC)
@@ -120,8 +120,7 @@ async def end(
     if not ends:
         return {}
     ordered = sorted(ends, key=lambda end: end.fence.task_id)
-    columns = [list(column) for column in zip(*map(_row, ordered), strict=True)]
-    return _ended(await database.fetch("end_claims", *columns, worker))
+    return _ended(await database.fetch("end_claims", *columns(map(_row, ordered)), worker))
 
 
 async def find_ended(

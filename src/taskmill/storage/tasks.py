@@ -1,6 +1,6 @@
 """Writes new tasks and reads stored ones, many at a time."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -14,7 +14,7 @@ from taskmill.domain.lifecycle import Status
 from taskmill.domain.retry import RetryPolicy
 from taskmill.domain.task import Task, TaskDraft
 from taskmill.storage.database import Connection, Database
-from taskmill.storage.statements import statement
+from taskmill.storage.statements import columns, statement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +53,7 @@ async def insert(connection: Connection, new: Collection[NewTask]) -> dict[UUID,
     other.
     """
     ordered = sorted(new, key=_key_order)
-    rows = await connection.fetch(statement("create_tasks"), *_columns(ordered))
+    rows = await connection.fetch(statement("create_tasks"), *columns(map(_row, ordered)))
     return {
         row["id"]: StoredFacts(number=row["number"], updated_at=row["updated_at"]) for row in rows
     }
@@ -64,12 +64,8 @@ def _key_order(task: NewTask) -> tuple[str, str]:
     return (task.key_scope, key.key) if key else ("", "")
 
 
-def _columns(tasks: Iterable[NewTask]) -> list[list[object]]:
-    """Turn rows into the arrays that `create_tasks` takes, in its order."""
-    return [list(column) for column in zip(*map(_row, tasks), strict=True)]
-
-
 def _row(task: NewTask) -> tuple[object, ...]:
+    """Return what `create_tasks` takes of a task, in its order."""
     draft = task.draft
     key = draft.idempotency
     return (

@@ -1,5 +1,5 @@
 -- Purpose: create a batch of tasks with their keys, history, place in `dispatch` and counters, atomically.
--- $1..$21: arrays of equal length, one element a task (see storage/tasks.py); rows with a key come sorted by it.
+-- $1..$21: arrays, one element a task (see storage/tasks.py), or empty for nulls only; rows with a key come sorted by it.
 -- Locks in order: idempotency (sorted keys), dispatch, task, event, count.
 -- Relies on: the primary keys of idempotency and task. Running it again with the same ids changes nothing.
 -- Returns: id and number of each task that this run created. A row that is missing has a key that is taken,

@@ -1,5 +1,5 @@
 -- Purpose: end a batch of claims (finish, retry, hand back, loss), each only if its fence still holds.
--- $1..$13: arrays of equal length, one element a claim (see storage/claims.py): the fence (id, lease, claim_no),
+-- $1..$13: arrays, one element a claim (see storage/claims.py), or empty for nulls only: the fence (id, lease, claim_no),
 -- then the transition that `domain.lifecycle.decide` chose, once as it is and, in $6 and $7, as it is when a
 -- cancel was asked meanwhile. $14 text: the worker that ends them.
 -- Locks in order: task (sorted ids given), dispatch (own new rows), event, count.
