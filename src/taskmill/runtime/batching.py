@@ -40,7 +40,7 @@ class Batcher(Generic[Item, Answer]):
         *,
         max_size: int = 1000,
         max_weight: int = 16 * 1024 * 1024,
-        max_in_flight: int = 2,
+        max_in_flight: int = 4,
         max_waiting: int = 20_000,
         weigh: Callable[[Item], int] = lambda _: 0,
         is_item_fault: Callable[[Exception], bool] = lambda _: False,
