@@ -85,6 +85,6 @@ class Emulation:
             await asyncio.sleep(delay_s)
         if fails:
             raise EmulatedFailure(
-                f"the emulated work failed, as a share of {profile.failure_probability:g} does"
+                f"the emulated work failed, with a failure probability of {profile.failure_probability:g}"
             )
         return payload.get("result", {"emulated": True, "delay_s": round(delay_s, 3)})
