@@ -33,7 +33,7 @@ class Plan:
     @property
     def rows_read(self) -> float:
         """Rows that scans of tables have looked at, whether or not they were wanted."""
-        return sum(
+        rows: float = sum(
             node["Actual Loops"]
             * (
                 node["Actual Rows"]
@@ -43,6 +43,7 @@ class Plan:
             for node in self.nodes()
             if "Relation Name" in node and "Scan" in node["Node Type"]
         )
+        return rows
 
     @property
     def pages(self) -> int:
@@ -106,15 +107,8 @@ async def explaining(database: Database) -> AsyncIterator[Explaining]:
     ):
         await connection.execute(f"SET auto_explain.{name} = '{value}'")
     await connection.execute("SET client_min_messages = log")
+    await connection.execute("BEGIN")
     try:
-        async with connection.transaction():
-            yield Explaining(connection)
-            raise _Undo
-    except _Undo:
-        pass
+        yield Explaining(connection)
     finally:
         await connection.close()
-
-
-class _Undo(Exception):
-    """Ends the transaction."""

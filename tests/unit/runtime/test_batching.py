@@ -1,176 +1,244 @@
-"""Sharing flushes: who leaves when, who waits for whom, and what an error costs whom."""
+"""The batcher: what travels together, in which order, and who gets which error."""
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
-from taskmill.runtime import batching
 from taskmill.runtime.batching import Batcher, Overloaded
 
 
-class _Flushes:
-    """Flushes that end when the test says so; the answer to an item is its double."""
+class Bad(Exception):
+    """An item's own fault."""
 
-    def __init__(self) -> None:
-        self.begun: list[list[int]] = []
-        self.second: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._gates: list[asyncio.Event] = []
 
-    async def __call__(self, items: list[int]) -> Sequence[int]:
-        gate = asyncio.Event()
-        self.begun.append(items)
-        if len(self.begun) == 2:
-            self.second.set_result(None)
-        self._gates.append(gate)
-        await gate.wait()
+class Line:
+    """A flush that the test holds up: it notes the batches and answers each item with its double."""
+
+    def __init__(self, *, held: bool = False) -> None:
+        self.batches: list[list[int]] = []
+        self.at_once = 0
+        self.most_at_once = 0
+        self.may_go = asyncio.Event()
+        self.fails_with: Exception | None = None
+        if not held:
+            self.may_go.set()
+
+    async def __call__(self, items: list[int]) -> list[int]:
+        self.batches.append(items)
+        self.at_once += 1
+        self.most_at_once = max(self.at_once, self.most_at_once)
+        try:
+            await self.may_go.wait()
+        finally:
+            self.at_once -= 1
+        if self.fails_with is not None:
+            raise self.fails_with
+        if any(item < 0 for item in items):
+            raise Bad
         return [2 * item for item in items]
 
-    def end(self, number: int) -> None:
-        self._gates[number].set()
 
-    def end_all(self) -> None:
-        for gate in self._gates:
-            gate.set()
+def is_bad(error: Exception) -> bool:
+    return isinstance(error, Bad)
 
 
-async def _turns(count: int = 5) -> None:
+async def turns(count: int = 5) -> None:
+    """Let the loop go round a few times."""
     for _ in range(count):
         await asyncio.sleep(0)
 
 
 async def test_an_item_leaves_at_once_when_nothing_is_in_flight() -> None:
-    flushes = _Flushes()
-    async with Batcher(flushes) as batcher:
-        answer = batcher.submit(1)
-        await _turns()
-        assert flushes.begun == [[1]]
-        flushes.end_all()
-        assert await answer == 2
+    line = Line()
+    async with Batcher(line) as batch:
+        assert await batch(4) == 8
+        assert await batch(5) == 10
+    assert line.batches == [[4], [5]]
 
 
-async def test_what_comes_in_one_turn_leaves_together() -> None:
-    flushes = _Flushes()
-    async with Batcher(flushes) as batcher:
-        answers = [batcher.submit(item) for item in (1, 2, 3)]
-        await _turns()
-        assert flushes.begun == [[1, 2, 3]]
-        flushes.end_all()
-        assert [await answer for answer in answers] == [2, 4, 6]
+async def test_items_of_one_turn_leave_together_in_order() -> None:
+    line = Line()
+    async with Batcher(line) as batch, asyncio.TaskGroup() as group:
+        asked = [group.create_task(batch(item)) for item in (3, 1, 2)]
+    assert [task.result() for task in asked] == [6, 2, 4]
+    assert line.batches == [[3, 1, 2]]
 
 
-async def test_the_next_batch_gathers_until_it_is_half_as_large_as_what_is_in_flight(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(batching, "_YOUNG_S", 60)
-    flushes = _Flushes()
-    async with Batcher(flushes) as batcher:
-        for item in range(4):
-            batcher.submit(item)
-        await _turns()
-        batcher.submit(4)
-        await _turns()
-        assert len(flushes.begun) == 1
-        batcher.submit(5)
-        await _turns()
-        assert flushes.begun[1:] == [[4, 5]]
-        flushes.end_all()
+async def test_items_gather_while_flushes_are_in_flight_and_leave_when_one_lands() -> None:
+    line = Line(held=True)
+    async with Batcher(line, max_in_flight=2) as batch:
+        answers = []
+        for item in range(6):
+            answers.append(batch.submit(item))
+            await turns()
+        assert line.batches == [[0], [1]]
+        line.may_go.set()
+        assert [await answer for answer in answers] == [0, 2, 4, 6, 8, 10]
+    assert line.batches == [[0], [1], [2, 3, 4, 5]]
+    assert line.most_at_once == 2
 
 
-async def test_the_end_of_a_flush_sends_what_waits() -> None:
-    flushes = _Flushes()
-    async with Batcher(flushes) as batcher:
-        for item in range(4):
-            batcher.submit(item)
-        await _turns()
-        batcher.submit(4)
-        flushes.end(0)
-        await _turns()
-        assert flushes.begun[1:] == [[4]]
-        flushes.end_all()
+async def test_batches_are_no_larger_than_allowed() -> None:
+    line = Line()
+    async with Batcher(line, max_size=3, max_in_flight=9) as batch:
+        answers = [batch.submit(item) for item in range(8)]
+        assert [await answer for answer in answers] == [2 * item for item in range(8)]
+    assert line.batches == [[0, 1, 2], [3, 4, 5], [6, 7]]
 
 
-async def test_a_flush_that_takes_long_holds_nobody_back() -> None:
-    flushes = _Flushes()
-    async with Batcher(flushes) as batcher:
-        for item in range(100):
-            batcher.submit(item)
-        await _turns()
-        batcher.submit(100)
-        async with asyncio.timeout(2):
-            await flushes.second
-        assert flushes.begun[1:] == [[100]]
-        flushes.end_all()
-
-
-async def test_no_more_flushes_are_in_flight_than_allowed() -> None:
-    flushes = _Flushes()
-    async with Batcher(flushes, max_in_flight=2) as batcher:
-        for item in range(3):
-            batcher.submit(item)
-            await _turns()
-        assert flushes.begun == [[0], [1]]
-        flushes.end(0)
-        await _turns()
-        assert flushes.begun == [[0], [1], [2]]
-        flushes.end_all()
-
-
-async def test_a_batch_is_bounded_by_number_and_weight() -> None:
-    batches: list[list[int]] = []
-
-    async def flush(items: list[int]) -> Sequence[int]:
-        batches.append(items)
-        return items
-
-    async with Batcher(
-        flush, max_size=3, max_weight=10, max_in_flight=1, weigh=lambda item: item
-    ) as batcher:
-        for item in (1, 1, 1, 6, 6, 20, 1):
-            batcher.submit(item)
-    assert batches == [[1, 1, 1], [6], [6], [20], [1]]
-
-
-async def test_leaving_waits_until_everything_was_flushed() -> None:
-    flushes = _Flushes()
-    async with Batcher(flushes, max_size=1, max_in_flight=1) as batcher:
-        answers = [batcher.submit(item) for item in (1, 2, 3)]
-        await _turns()
-        loop = asyncio.get_running_loop()
-        for number in range(3):
-            loop.call_later(0.001 * number, flushes.end_all)
-    assert [answer.result() for answer in answers] == [2, 4, 6]
-
-
-async def _refuse_odd(items: list[int]) -> Sequence[int]:
-    if any(item % 2 for item in items):
-        raise ValueError(f"odd among {items}")
-    return items
-
-
-async def test_a_bad_item_fails_alone() -> None:
-    async with Batcher(_refuse_odd, is_item_fault=lambda _: True) as batcher:
-        answers = [batcher.submit(item) for item in (2, 3, 4, 6)]
-        results: list[Any] = await asyncio.gather(*answers, return_exceptions=True)  # noqa: TID251 - futures, no tasks
-    assert [results[place] for place in (0, 2, 3)] == [2, 4, 6]
-    assert str(results[1]) == "odd among [3]"
-
-
-async def test_an_error_that_is_no_items_fault_fails_the_batch() -> None:
-    async with Batcher(_refuse_odd) as batcher:
-        answers = [batcher.submit(item) for item in (2, 3)]
+async def test_batches_are_no_heavier_than_allowed_but_one_item_may_be() -> None:
+    line = Line()
+    async with Batcher(line, max_weight=10, weigh=lambda item: item) as batch:
+        answers = [batch.submit(item) for item in (4, 6, 1, 50, 3)]
         for answer in answers:
-            with pytest.raises(ValueError, match="odd among"):
-                await answer
+            await answer
+    assert line.batches == [[4, 6], [1], [50], [3]]
 
 
-async def test_too_many_waiting_items_are_refused() -> None:
-    flushes = _Flushes()
-    async with Batcher(flushes, max_waiting=2) as batcher:
-        batcher.submit(1)
-        batcher.submit(2)
+@pytest.mark.parametrize("bad_places", [(0,), (4,), (8,), (2, 3), (0, 8), tuple(range(9))])
+async def test_a_bad_item_fails_alone(bad_places: tuple[int, ...]) -> None:
+    line = Line()
+    async with Batcher(line, is_item_fault=is_bad) as batch:
+        answers = [batch.submit(-1 if n in bad_places else n) for n in range(9)]
+        await asyncio.wait(answers)
+    for n, answer in enumerate(answers):
+        if n in bad_places:
+            assert isinstance(answer.exception(), Bad)
+        else:
+            assert answer.result() == 2 * n
+
+
+async def test_halves_are_flushed_in_order() -> None:
+    line = Line()
+    async with Batcher(line, is_item_fault=is_bad) as batch:
+        answers = [batch.submit(item) for item in (1, 2, -3, 4)]
+        await asyncio.wait(answers)
+    assert line.batches == [[1, 2, -3, 4], [1, 2], [-3, 4], [-3], [4]]
+    assert isinstance(answers[2].exception(), Bad)
+
+
+async def test_any_other_error_fails_the_whole_batch_unsplit() -> None:
+    line = Line()
+    line.fails_with = ConnectionError("gone")
+    async with Batcher(line, is_item_fault=is_bad) as batch:
+        answers = [batch.submit(item) for item in range(4)]
+        await asyncio.wait(answers)
+        assert [str(answer.exception()) for answer in answers] == ["gone"] * 4
+        assert line.batches == [[0, 1, 2, 3]]
+        line.fails_with = None
+        assert await batch(7) == 14
+
+
+async def test_a_caller_that_gave_up_disturbs_nobody() -> None:
+    line = Line(held=True)
+    async with Batcher(line) as batch, asyncio.TaskGroup() as group:
+        asked = [group.create_task(batch(item)) for item in (1, 2, 3)]
+        await turns()
+        asked[1].cancel()
+        await turns()
+        line.may_go.set()
+    assert [task.result() for task in (asked[0], asked[2])] == [2, 6]
+    assert line.batches == [[1, 2, 3]], "what was handed in may still be flushed"
+
+
+async def test_a_caller_that_gave_up_before_a_failure_disturbs_nobody() -> None:
+    line = Line(held=True)
+    line.fails_with = ConnectionError("gone")
+    async with Batcher(line) as batch:
+        given_up, kept = batch.submit(1), batch.submit(2)
+        await turns()
+        given_up.cancel()
+        line.may_go.set()
+        await asyncio.wait([kept])
+    assert isinstance(kept.exception(), ConnectionError)
+
+
+async def test_no_more_items_wait_than_allowed() -> None:
+    line = Line(held=True)
+    async with Batcher(line, max_in_flight=1, max_waiting=2) as batch:
+        answers = [batch.submit(0)]
+        await turns()
+        answers += [batch.submit(1), batch.submit(2)]
         with pytest.raises(Overloaded):
-            batcher.submit(3)
-        await _turns()
-        flushes.end_all()
+            batch.submit(3)
+        with pytest.raises(Overloaded):
+            await batch(3)
+        line.may_go.set()
+        assert [await answer for answer in answers] == [0, 2, 4]
+        assert await batch(3) == 6
+
+
+async def test_leaving_waits_until_everything_accepted_was_flushed() -> None:
+    line = Line(held=True)
+    answers: list[asyncio.Future[int]] = []
+
+    async def use() -> None:
+        async with Batcher(line, max_size=2, max_in_flight=1) as batch:
+            answers.extend(batch.submit(item) for item in range(7))
+
+    async with asyncio.TaskGroup() as group:
+        using = group.create_task(use())
+        await turns()
+        assert not using.done()
+        line.may_go.set()
+    assert [answer.result() for answer in answers] == [2 * item for item in range(7)]
+    assert line.batches == [[0, 1], [2, 3], [4, 5], [6]]
+
+
+async def test_leaving_by_an_error_leaves_nobody_waiting() -> None:
+    line = Line(held=True)
+    answers: list[asyncio.Future[int]] = []
+    with pytest.raises(KeyError, match="the error"):
+        async with Batcher(line, max_size=1, max_in_flight=2) as batch:
+            answers.extend(batch.submit(item) for item in range(6))
+            await turns()
+            raise KeyError("the error")
+    assert all(answer.cancelled() for answer in answers)
+    assert line.at_once == 0
+
+
+async def test_being_cancelled_while_leaving_leaves_nobody_waiting() -> None:
+    line = Line(held=True)
+    answers: list[asyncio.Future[int]] = []
+
+    async def use() -> None:
+        async with Batcher(line, max_size=1, max_in_flight=2) as batch:
+            answers.extend(batch.submit(item) for item in range(6))
+
+    async with asyncio.TaskGroup() as group:
+        using = group.create_task(use())
+        await turns()
+        using.cancel()
+    assert using.cancelled()
+    assert all(answer.cancelled() for answer in answers)
+    assert len(line.batches) == 2
+
+
+async def test_nothing_is_accepted_after_leaving() -> None:
+    line = Line()
+    async with Batcher(line) as batch:
+        assert await batch(1) == 2
+    with pytest.raises(RuntimeError):
+        batch.submit(2)
+
+
+async def test_a_flush_that_forgets_an_answer_is_an_error_that_is_seen() -> None:
+    async def forgetful(items: list[int]) -> Sequence[int]:
+        return items[1:]
+
+    answers: list[asyncio.Future[int]] = []
+    with pytest.raises(ExceptionGroup):
+        async with Batcher(forgetful) as batch:
+            answers += [batch.submit(1), batch.submit(2)]
+            await asyncio.wait(answers)
+    assert answers[-1].cancelled()
+
+
+async def test_flushing_again_from_within_an_answer_is_no_deadlock() -> None:
+    line = Line()
+    batch: Batcher[int, int]
+    async with Batcher(line, max_in_flight=1) as batch:
+        follow: Callable[[int], Awaitable[int]] = batch
+        first = await follow(1)
+        assert await follow(first) == 4

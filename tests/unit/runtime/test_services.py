@@ -1,0 +1,185 @@
+"""Starting and stopping services, duties that repeat, and signals."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from taskmill.runtime.periodic import Periodic, pause
+from taskmill.runtime.services import ServiceEnded, run_services
+from taskmill.runtime.signals import stop_on_signal
+
+SOURCE = Path(__file__).resolve().parents[3] / "src"
+
+
+class Recorder:
+    """A service that tells what happens to it; `stubborn` ones do not end by themselves."""
+
+    def __init__(self, name: str, told: list[str], *, stubborn: bool = False) -> None:
+        self.name = name
+        self._told = told
+        self._stubborn = stubborn
+        self.fails_with: Exception | None = None
+        self.ends_early = False
+
+    async def run(self, stop: asyncio.Event) -> None:
+        self._told.append(f"{self.name} runs")
+        if self.fails_with is not None:
+            raise self.fails_with
+        if self.ends_early:
+            return
+        try:
+            await stop.wait()
+            self._told.append(f"{self.name} stops")
+            if self._stubborn:
+                await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self._told.append(f"{self.name} is cancelled")
+            raise
+
+
+def an_event_that_is_set() -> asyncio.Event:
+    event = asyncio.Event()
+    event.set()
+    return event
+
+
+async def test_services_start_in_order_and_stop_in_the_opposite_one() -> None:
+    told: list[str] = []
+    services = [Recorder(name, told) for name in "abc"]
+    await run_services(services, an_event_that_is_set(), grace_s=5)
+    assert told == ["a runs", "b runs", "c runs", "c stops", "b stops", "a stops"]
+
+
+async def test_a_service_that_does_not_end_is_cancelled_after_its_grace_time() -> None:
+    told: list[str] = []
+    services = [Recorder("a", told), Recorder("b", told, stubborn=True)]
+    await run_services(services, an_event_that_is_set(), grace_s=0.02)
+    assert told[2:] == ["b stops", "b is cancelled", "a stops"]
+
+
+async def test_a_service_that_fails_ends_the_others_and_is_told() -> None:
+    told: list[str] = []
+    good, bad = Recorder("good", told), Recorder("bad", told)
+    bad.fails_with = ValueError("no disk")
+    with pytest.raises(ExceptionGroup) as failed:
+        await run_services([good, bad], asyncio.Event(), grace_s=5)
+    assert [str(error) for error in failed.value.exceptions] == ["no disk"]
+    assert told[-1] == "good is cancelled"
+
+
+async def test_a_service_that_ends_unasked_is_a_failure() -> None:
+    told: list[str] = []
+    good, short = Recorder("good", told), Recorder("short", told)
+    short.ends_early = True
+    with pytest.raises(ExceptionGroup) as failed:
+        await run_services([good, short], asyncio.Event(), grace_s=5)
+    assert [type(error) for error in failed.value.exceptions] == [ServiceEnded]
+
+
+class Duty:
+    """A duty that does as its script says, then stops the service."""
+
+    def __init__(self, *script: bool | Exception | None) -> None:
+        self._script = list(script)
+        self.stop = asyncio.Event()
+        self.done_at: list[float] = []
+
+    async def __call__(self) -> bool | None:
+        self.done_at.append(asyncio.get_running_loop().time())
+        step = self._script.pop(0)
+        if not self._script:
+            self.stop.set()
+        if isinstance(step, Exception):
+            raise step
+        return step
+
+    @property
+    def pauses(self) -> list[float]:
+        """The times between rounds, in seconds."""
+        return [b - a for a, b in zip(self.done_at, self.done_at[1:], strict=False)]
+
+
+async def test_a_duty_with_more_to_do_goes_on_at_once() -> None:
+    duty = Duty(True, True, False, None)
+    await Periodic("duty", duty, interval_s=0.05).run(duty.stop)
+    assert max(duty.pauses[:2]) < 0.04
+    assert duty.pauses[2] >= 0.045
+
+
+async def test_a_duty_that_fails_is_tried_again_ever_later_and_then_as_usual() -> None:
+    trouble = OSError("away")
+    duty = Duty(trouble, trouble, trouble, None, None)
+    await Periodic("duty", duty, interval_s=0.02).run(duty.stop)
+    assert [
+        pause >= least for pause, least in zip(duty.pauses, (0.038, 0.078, 0.158), strict=False)
+    ]
+    assert duty.pauses[0] < duty.pauses[1] < duty.pauses[2]
+    assert duty.pauses[3] < duty.pauses[2]
+
+
+async def test_a_failing_duty_is_never_given_up_for_longer_than_half_a_minute(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    paused: list[float] = []
+
+    async def note(_: asyncio.Event, seconds: float) -> None:
+        paused.append(seconds)
+
+    monkeypatch.setattr("taskmill.runtime.periodic.pause", note)
+    duty = Duty(*[OSError("away")] * 2000)
+    await Periodic("duty", duty, interval_s=1).run(duty.stop)
+    assert paused[:5] == [2, 4, 8, 16, 30]
+    assert max(paused) == 30
+
+
+async def test_a_stop_ends_a_pause() -> None:
+    async with asyncio.timeout(5):
+        await pause(an_event_that_is_set(), 60)
+        stop = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(pause(stop, 60))
+            await asyncio.sleep(0)
+            stop.set()
+
+
+async def test_a_pause_lasts_as_long_as_asked() -> None:
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    await pause(asyncio.Event(), 0.05)
+    assert 0.045 <= loop.time() - began < 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_the_first_signal_sets_the_event(number: signal.Signals) -> None:
+    with stop_on_signal() as stop:
+        assert not stop.is_set()
+        os.kill(os.getpid(), number)
+        async with asyncio.timeout(5):
+            await stop.wait()
+
+
+def test_the_second_signal_ends_the_process_at_once() -> None:
+    code = """
+import asyncio, os, signal
+from taskmill.runtime.signals import stop_on_signal
+async def main():
+    with stop_on_signal() as stop:
+        os.kill(os.getpid(), signal.SIGTERM)
+        await stop.wait()
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.sleep(30)
+asyncio.run(main())
+"""
+    done = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(SOURCE)},  # noqa: TID251 - the child's, plus ours
+        capture_output=True,
+        check=False,
+        timeout=20,
+    )
+    assert done.returncode == 128 + signal.SIGTERM
