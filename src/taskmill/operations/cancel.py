@@ -6,8 +6,11 @@ from taskmill.domain.errors import TaskNotFound, TransitionRefused, Unavailable
 from taskmill.domain.lifecycle import TERMINAL, Reason
 from taskmill.domain.system import CancelAnswer
 from taskmill.domain.task import Task
+from taskmill.observability.logs import get_logger
 from taskmill.storage import tasks
 from taskmill.storage.database import RETRY_AFTER_S, Database
+
+log = get_logger(__name__)
 
 # A task can move between waiting and running while we look; each look takes milliseconds.
 _LOOKS = 20
@@ -23,8 +26,10 @@ async def cancel_task(database: Database, task_id: UUID) -> tuple[CancelAnswer, 
     """
     for _ in range(_LOOKS):
         if await database.fetch("cancel_waiting_task", task_id, Reason.CANCELLED):
+            log.info("task.cancelled", task_id=str(task_id))
             return CancelAnswer.CANCELLED, await tasks.get_one(database, task_id)
         if await database.fetch("ask_cancel", task_id):
+            log.info("task.cancel_requested", task_id=str(task_id))
             return CancelAnswer.ASKED, await tasks.get_one(database, task_id)
         found = (await tasks.get(database, {task_id})).get(task_id)
         if found is None:

@@ -4,8 +4,11 @@ from uuid import UUID
 
 from taskmill.domain.errors import TaskNotFound, TransitionRefused
 from taskmill.domain.task import Task
+from taskmill.observability.logs import get_logger
 from taskmill.storage import tasks
 from taskmill.storage.database import Database
+
+log = get_logger(__name__)
 
 
 async def retry_task(database: Database, task_id: UUID) -> Task:
@@ -21,4 +24,5 @@ async def retry_task(database: Database, task_id: UUID) -> Task:
         raise TaskNotFound(task_id)
     if not started:
         raise TransitionRefused(task_id, found.status, "retry")
+    log.info("task.run_again", task_id=str(task_id), queue=found.queue, run=found.run)
     return found
