@@ -108,6 +108,11 @@ async def test_a_body_over_the_limit_is_refused_however_it_comes(api: Served, pa
         ({"content-type": "\xff"}, 415),
         ({"content-type": ""}, 415),
         ({"content-encoding": "gzip"}, 415),
+        (
+            {"content-type": "application/x-www-form-urlencoded", "origin": "http://other.example"},
+            415,
+        ),
+        ({"origin": "http://other.example"}, 415),
         ({"content-encoding": "identity"}, 201),
         ({"idempotency-key": "\xff"}, 422),
         ({"idempotency-key": ""}, 422),

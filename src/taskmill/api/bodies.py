@@ -18,11 +18,15 @@ DEADLINE: Final = "taskmill.deadline"
 
 UPLOAD_S: Final = 30.0
 
-# curl's -d says "form" of whatever it sends; nothing here takes forms, so it is read as JSON.
-JSON_TYPES: Final = frozenset({"application/json", "application/x-www-form-urlencoded"})
+# curl's -d says "form" of whatever it sends; nothing here takes forms, so it is read as JSON. But not from a
+# browser, which tells the page's origin: pages of any site may send forms, and bodies of no type, anywhere.
+_FORM: Final = "application/x-www-form-urlencoded"
+JSON_TYPES: Final = frozenset({"application/json", _FORM})
 BATCH_TYPES: Final = JSON_TYPES | LINES_MEDIA_TYPES
 
-_FORM_HEADERS: Final = frozenset({b"content-type", b"content-length", b"content-encoding"})
+_FORM_HEADERS: Final = frozenset(
+    {b"content-type", b"content-length", b"content-encoding", b"origin"}
+)
 _USUAL_TYPES: Final = frozenset({None, b"application/json"})
 
 
@@ -33,6 +37,7 @@ class Form:
     content_type: bytes | None = None
     content_length: bytes | None = None
     content_encoding: bytes | None = None
+    origin: bytes | None = None
 
     @property
     def media_type(self) -> str | None:
@@ -42,15 +47,20 @@ class Form:
         return self.content_type.partition(b";")[0].strip().lower().decode("latin-1")
 
     def check(self, accepted: frozenset[str]) -> None:
-        """Raise `Refused` unless the body comes in one of the accepted types; none given is fine."""
+        """Raise `Refused` unless the body comes in one of the accepted types; none given is fine.
+
+        A browser has to say that it is JSON: then it asks first whether the page may send it.
+        """
         if self.content_encoding not in {None, b"identity"}:
             raise unsupported_form(sorted(accepted))
-        if self.content_type in _USUAL_TYPES:
+        if self.content_type in _USUAL_TYPES and self.origin is None:
             return
         media_type = self.media_type
         is_json = (media_type or "").startswith("application/") and (media_type or "").endswith(
             "+json"
         )
+        if self.origin is not None:
+            accepted -= {_FORM}
         if media_type not in accepted and not is_json:
             raise unsupported_form(sorted(accepted))
 
@@ -59,7 +69,10 @@ def form_of(scope: Scope) -> Form:
     """Read what the headers say of the body."""
     found = {name: value for name, value in scope["headers"] if name in _FORM_HEADERS}
     return Form(
-        found.get(b"content-type"), found.get(b"content-length"), found.get(b"content-encoding")
+        content_type=found.get(b"content-type"),
+        content_length=found.get(b"content-length"),
+        content_encoding=found.get(b"content-encoding"),
+        origin=found.get(b"origin"),
     )
 
 

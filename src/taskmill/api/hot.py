@@ -107,6 +107,8 @@ def _headers(scope: Scope) -> tuple[Form, str | None, str | None]:
             form.content_length = value
         elif name == b"content-encoding":
             form.content_encoding = value
+        elif name == b"origin":
+            form.origin = value
         elif name == b"idempotency-key":
             if key is not None:
                 raise InvalidInput.at(f"header:{IDEMPOTENCY_KEY}", "one key", "several")

@@ -208,7 +208,9 @@ def _for_each(task_ids: Iterable[str], action: Callable[[str], TaskView], *, as_
         else:
             asked = changed.cancel_requested and changed.status is Status.IN_PROGRESS
             word = (
-                show.dim("it runs, and was asked to stop") if asked else show.status(changed.status)
+                show.dim("it runs, and is cancelled when its attempt ends")
+                if asked
+                else show.status(changed.status)
             )
             show.line(str(changed.id), word)
     return exit_status

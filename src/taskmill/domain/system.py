@@ -121,7 +121,7 @@ class Stats:
 
 
 class CancelAnswer(StrEnum):
-    """What a cancel did: it is done, or the running handler was asked to stop."""
+    """What a cancel did: it is done, or recorded for the end of the running attempt."""
 
     CANCELLED = "cancelled"
     ASKED = "asked"

@@ -124,7 +124,7 @@ async def list_events(context: InContext, id: TaskId) -> Response:  # noqa: A002
         **refusals(404, 409),
         200: {"headers": headers("ETag")},
         202: {
-            "description": "It runs; its handler is asked to stop",
+            "description": "It runs; the cancel is recorded and honoured when the attempt ends",
             "model": TaskView,
             "headers": headers("ETag"),
         },
@@ -132,7 +132,7 @@ async def list_events(context: InContext, id: TaskId) -> Response:  # noqa: A002
     dependencies=_NO_QUERY,
 )
 async def cancel_task(context: InContext, id: TaskId) -> Response:  # noqa: A002 - as in the path
-    """Cancel a waiting task at once, or ask the worker that runs it to stop."""
+    """Cancel a waiting task at once; of a running one it is recorded, and honoured when its attempt ends."""
     done, task = await context.service.cancel(id)
     return task_answer(task, 200 if done is CancelAnswer.CANCELLED else 202).response()
 
