@@ -31,7 +31,8 @@ class Batcher(Generic[Item, Answer]):
     raises an error that `is_item_fault` accepts, the batch is split in halves until the bad item fails
     alone; any other error fails the whole batch.
 
-    Use it as an async context manager: leaving it waits until everything accepted was flushed.
+    Use it as an async context manager: leaving it waits until everything accepted was flushed. When it is
+    left by an error or cancelled, what was not yet answered is cancelled, too.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Batcher(Generic[Item, Answer]):
         self._in_flight = 0
         self._young: dict[object, int] = {}
         self._departure_due = False
+        self._is_left = False
         self._flushes = asyncio.TaskGroup()
         # A batch belongs to no single caller: its log lines must not carry the first one's request id.
         self._context = contextvars.Context()
@@ -70,7 +72,11 @@ class Batcher(Generic[Item, Answer]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._depart()
+        self._is_left = True
+        if error is None:
+            self._depart()
+        else:
+            self._abandon()
         await self._flushes.__aexit__(kind, error, trace)
 
     async def __call__(self, item: Item) -> Answer:
@@ -86,6 +92,8 @@ class Batcher(Generic[Item, Answer]):
 
     def submit(self, item: Item) -> asyncio.Future[Answer]:
         """Hand in an item and return the future of its answer; errors are as for a call."""
+        if self._is_left:
+            raise RuntimeError("the batcher takes nothing any more")
         if len(self._waiting) >= self._max_waiting:
             raise Overloaded
         loop = asyncio.get_running_loop()
@@ -133,13 +141,18 @@ class Batcher(Generic[Item, Answer]):
         try:
             await self._flush(batch)
         except BaseException:
-            for _, answer in batch:
-                answer.cancel()
+            # All of this is coming to its end: nobody will flush what waits, either.
+            self._waiting.extendleft(reversed(batch))
+            self._abandon()
             raise
         finally:
             youth.cancel()
             self._in_flight -= 1
             self._land(flight)
+
+    def _abandon(self) -> None:
+        while self._waiting:
+            self._waiting.popleft()[1].cancel()
 
     async def _flush(self, batch: list[tuple[Item, asyncio.Future[Answer]]]) -> None:
         try:
