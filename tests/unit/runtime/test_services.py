@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -82,30 +83,30 @@ async def test_a_service_that_ends_unasked_is_a_failure() -> None:
 
 
 class Duty:
-    """A duty that does as its script says, then stops the service."""
+    """A duty that does as its script says, then stops the service; "more" is more to do."""
 
-    def __init__(self, *script: bool | Exception | None) -> None:
+    def __init__(self, *script: str | Exception) -> None:
         self._script = list(script)
         self.stop = asyncio.Event()
         self.done_at: list[float] = []
 
-    async def __call__(self) -> bool | None:
+    async def __call__(self) -> bool:
         self.done_at.append(asyncio.get_running_loop().time())
         step = self._script.pop(0)
         if not self._script:
             self.stop.set()
         if isinstance(step, Exception):
             raise step
-        return step
+        return step == "more"
 
     @property
     def pauses(self) -> list[float]:
         """The times between rounds, in seconds."""
-        return [b - a for a, b in zip(self.done_at, self.done_at[1:], strict=False)]
+        return [b - a for a, b in pairwise(self.done_at)]
 
 
 async def test_a_duty_with_more_to_do_goes_on_at_once() -> None:
-    duty = Duty(True, True, False, None)
+    duty = Duty("more", "more", "done", "done")
     await Periodic("duty", duty, interval_s=0.05).run(duty.stop)
     assert max(duty.pauses[:2]) < 0.04
     assert duty.pauses[2] >= 0.045
@@ -113,7 +114,7 @@ async def test_a_duty_with_more_to_do_goes_on_at_once() -> None:
 
 async def test_a_duty_that_fails_is_tried_again_ever_later_and_then_as_usual() -> None:
     trouble = OSError("away")
-    duty = Duty(trouble, trouble, trouble, None, None)
+    duty = Duty(trouble, trouble, trouble, "done", "done")
     await Periodic("duty", duty, interval_s=0.02).run(duty.stop)
     assert [
         pause >= least for pause, least in zip(duty.pauses, (0.038, 0.078, 0.158), strict=False)
