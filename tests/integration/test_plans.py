@@ -11,6 +11,7 @@ from taskmill.domain.lifecycle import Status, Succeeded
 from taskmill.domain.system import PageRequest, TaskFilter
 from taskmill.storage import claims, partitions, tasks
 from taskmill.storage.claims import Lane, LaneStart, TakenTask
+from taskmill.storage.statements import columns
 from tests.support.builders import a_draft, a_key, an_end
 from tests.support.plans import Explaining, Plan, explaining
 from tests.support.postgres import DatabaseServer
@@ -116,8 +117,7 @@ _LANES = """
 
 async def ended(session: Explaining, rows: list[asyncpg.Record], lease: UUID) -> Plan:
     ends = [an_end(claims._taken(row), lease, Succeeded(result="1")) for row in rows]
-    columns = [list(column) for column in zip(*map(claims._row, ends), strict=True)]
-    done, plan = await session.fetch("end_claims", *columns, "w")
+    done, plan = await session.fetch("end_claims", *columns(map(claims._row, ends)), "w")
     assert len(done) == len(rows)
     return plan
 
@@ -140,9 +140,9 @@ async def test_creating_costs_what_is_created(seeded: Stage) -> None:
         a_draft(queue="q1", idempotency=a_key(f"{n}") if n % 2 else None) for n in range(BATCH)
     ]
     new = [seeded.creation._completed(draft) for draft in drafts]
-    columns = tasks._columns(sorted(new, key=tasks._key_order))
+    rows_in = columns(map(tasks._row, sorted(new, key=tasks._key_order)))
     async with explaining(seeded.database) as session:
-        rows, plan = await session.fetch("create_tasks", *columns)
+        rows, plan = await session.fetch("create_tasks", *rows_in)
         assert len(rows) == BATCH
         check(plan, rows=BATCH, pages=PAGES_PER_TASK * BATCH)
 

@@ -17,7 +17,7 @@ from taskmill.maintenance.expiry import expire_waiting
 from taskmill.maintenance.rescue import Rescue
 from taskmill.storage import claims, leases
 from taskmill.storage.database import Connection
-from taskmill.storage.statements import statement
+from taskmill.storage.statements import columns, statement
 from tests.support.builders import ERROR, a_draft, a_key, an_end
 from tests.support.polling import eventually
 from tests.support.safety import assert_safe
@@ -182,8 +182,8 @@ async def test_a_cancel_that_meets_the_end_of_the_attempt_finds_it_finished(stag
     lease = await stage.open_lease()
     taken = await stage.running(lease)
     async with a_session(stage) as ending, asyncio.TaskGroup() as group:
-        columns = zip(*[claims._row(an_end(taken, lease, Succeeded(result="1")))], strict=True)
-        await ending.fetch(statement("end_claims"), *map(list, columns), "racer")
+        row = claims._row(an_end(taken, lease, Succeeded(result="1")))
+        await ending.fetch(statement("end_claims"), *columns([row]), "racer")
         cancel = group.create_task(_cancelled(stage, taken.task.id))
         await waits_for_a_lock(stage)
         await ending.execute("COMMIT")
@@ -232,8 +232,8 @@ async def test_of_a_finish_and_a_rescue_the_first_wins_and_the_other_changes_not
         second = Lost() if isinstance(first, Succeeded) else Succeeded(result="2")
         taken = await stage.running(lease)
         async with a_session(stage) as ending, asyncio.TaskGroup() as group:
-            columns = zip(*[claims._row(an_end(taken, lease, first))], strict=True)
-            await ending.fetch(statement("end_claims"), *map(list, columns), "racer")
+            row = claims._row(an_end(taken, lease, first))
+            await ending.fetch(statement("end_claims"), *columns([row]), "racer")
             later = group.create_task(stage.end(taken, lease, second))
             await waits_for_a_lock(stage)
             await ending.execute("COMMIT")
