@@ -235,6 +235,26 @@ async def test_requests_in_a_row_on_one_connection_are_answered_in_order(api: Se
     assert re.findall(rb"x-request-id: r(\d+)", answer) == [b"%d" % n for n in range(50)]
 
 
+async def test_an_answer_comes_in_one_piece(api: Served) -> None:
+    host, port = api.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"GET /healthz" + HEAD + b"\r\n")
+    assert (await reader.read(65536)).endswith(b'{"status":"ok"}')
+    writer.write(b"HEAD /healthz" + HEAD + b"\r\n")
+    assert (await reader.read(65536)).endswith(b"\r\n\r\n")
+    writer.close()
+
+
+async def test_a_client_that_waits_to_be_asked_for_its_body_is_asked(api: Served) -> None:
+    host, port = api.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"POST /tasks" + HEAD + b"content-length: 12\r\nexpect: 100-continue\r\n\r\n")
+    assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+    writer.write(b'{"name":"a"}')
+    assert (await reader.readuntil(b"\r\n")) == b"HTTP/1.1 201 Created\r\n"
+    writer.close()
+
+
 async def test_a_refused_upload_is_not_listened_to_for_ever(api: Served) -> None:
     size = LARGEST_DISCARD_BYTES * 4
     head = b"POST /tasks" + HEAD + b"content-length: %d\r\n\r\n" % size

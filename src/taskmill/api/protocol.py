@@ -3,6 +3,7 @@
 Requests that reach the app are not touched here.
 """
 
+import asyncio
 import sys
 from http import HTTPStatus
 from typing import Any, Final
@@ -32,6 +33,7 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - as the base has it
         """Start the clock for the first request."""
         super().connection_made(transport)
+        self.transport = _Joined(transport, self.loop)  # type: ignore[assignment]  # all that is used of one
         self._await_more()
 
     def data_received(self, data: bytes) -> None:
@@ -115,3 +117,36 @@ class HttpProtocol(HttpToolsProtocol):
             length = b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body)
             self.transport.write(b"".join((STATUS_LINE[status], *lines, length, body)))
         self.transport.close()
+
+
+class _Joined:
+    """Writes an answer's head together with what follows in the same turn of the loop.
+
+    The library writes them one after the other, and each write is a call of the kernel that wakes the client:
+    a tenth of all that a small answer costs (measured 2026-11-25).
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._call_soon = loop.call_soon
+        self._head: bytes | None = None
+        self.is_closing = transport.is_closing
+        self.abort = transport.abort
+
+    def write(self, data: bytes) -> None:
+        if self._head is not None:
+            data, self._head = self._head + data, None
+        elif data.startswith(b"HTTP/"):
+            self._head = data
+            self._call_soon(self._flush)
+            return
+        self._transport.write(data)
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        if self._head is not None:
+            head, self._head = self._head, None
+            self._transport.write(head)
