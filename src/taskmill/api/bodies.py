@@ -24,9 +24,14 @@ _FORM: Final = "application/x-www-form-urlencoded"
 JSON_TYPES: Final = frozenset({"application/json", _FORM})
 BATCH_TYPES: Final = JSON_TYPES | LINES_MEDIA_TYPES
 
-_FORM_HEADERS: Final = frozenset(
-    {b"content-type", b"content-length", b"content-encoding", b"origin"}
-)
+FORM_HEADERS: Final = {
+    b"content-type": "content_type",
+    b"content-length": "content_length",
+    b"content-encoding": "content_encoding",
+    b"origin": "origin",
+}
+"""The headers that say what a body is, and the parts of a `Form` that they fill."""
+
 _USUAL_TYPES: Final = frozenset({None, b"application/json"})
 
 
@@ -67,13 +72,11 @@ class Form:
 
 def form_of(scope: Scope) -> Form:
     """Read what the headers say of the body."""
-    found = {name: value for name, value in scope["headers"] if name in _FORM_HEADERS}
-    return Form(
-        content_type=found.get(b"content-type"),
-        content_length=found.get(b"content-length"),
-        content_encoding=found.get(b"content-encoding"),
-        origin=found.get(b"origin"),
-    )
+    form = Form()
+    for name, value in scope["headers"]:
+        if name in FORM_HEADERS:
+            setattr(form, FORM_HEADERS[name], value)
+    return form
 
 
 async def read_json_body(scope: Scope, receive: Receive, limit_bytes: int) -> bytes:

@@ -10,7 +10,7 @@ from typing import Final
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from taskmill.api.answers import JSON, Answer, task_answer
-from taskmill.api.bodies import JSON_TYPES, Form, header_text, read_body
+from taskmill.api.bodies import FORM_HEADERS, JSON_TYPES, Form, header_text, read_body
 from taskmill.api.context import Context
 from taskmill.api.queries import refuse_query, task_id
 from taskmill.api.refusals import answer_to, is_foreseen
@@ -101,14 +101,8 @@ def _headers(scope: Scope) -> tuple[Form, str | None, str | None]:
     key: str | None = None
     traceparent: str | None = None
     for name, value in scope["headers"]:
-        if name == b"content-type":
-            form.content_type = value
-        elif name == b"content-length":
-            form.content_length = value
-        elif name == b"content-encoding":
-            form.content_encoding = value
-        elif name == b"origin":
-            form.origin = value
+        if name in FORM_HEADERS:
+            setattr(form, FORM_HEADERS[name], value)
         elif name == b"idempotency-key":
             if key is not None:
                 raise InvalidInput.at(f"header:{IDEMPOTENCY_KEY}", "one key", "several")
