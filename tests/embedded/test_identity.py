@@ -54,7 +54,7 @@ def bin_dir_for_nobody() -> Path:
             "--clear-groups",
             "test",
             "-x",
-            folder / "initdb",
+            f"{folder}/initdb",
         ]
         if subprocess.run(command, capture_output=True, check=False).returncode == 0:  # noqa: S603 - fixed words
             return folder
