@@ -1,0 +1,163 @@
+"""Emulated work: how long it takes, how often it fails, and what payloads may say of that."""
+
+import asyncio
+import random
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given, strategies as st
+
+from taskmill.domain.task import ClaimedTask
+from taskmill.worker.emulation import EmulatedFailure, Emulation, Profile
+from taskmill.worker.handlers import Context
+
+USUAL = Profile(delay_min_s=5, delay_max_s=10, failure_probability=0.2)
+AT_ONCE = Profile(delay_min_s=0, delay_max_s=0, failure_probability=0.0)
+
+
+def a_context(attempt: int = 1) -> Context:
+    task = ClaimedTask(
+        id=UUID(int=1),
+        claim_no=1,
+        name="a task",
+        type="emulate",
+        queue="default",
+        payload=None,
+        priority=4,
+        run=1,
+        attempt=attempt,
+        max_attempts=9,
+        losses=0,
+        max_losses=3,
+        timeout=None,
+        retry=None,
+        created_at=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+    return Context(task=task, lease_id=UUID(int=2))
+
+
+@pytest.mark.parametrize(
+    ("payload", "expected"),
+    [
+        ({}, (5, 10, 0.2)),
+        ({"delay_s": 3}, (3, 3, 0.2)),
+        ({"delay_s": 0, "failure_probability": 1}, (0, 0, 1)),
+        ({"delay_min_s": 1, "delay_max_s": 2}, (1, 2, 0.2)),
+        ({"delay_min_s": 7}, (7, 10, 0.2)),
+        ({"delay_min_s": 20}, (20, 20, 0.2)),
+        ({"delay_max_s": 7}, (5, 7, 0.2)),
+        ({"delay_max_s": 2}, (2, 2, 0.2)),
+        ({"delay_min_s": 9, "delay_max_s": 1}, (9, 9, 0.2)),
+        ({"failure_probability": 7}, (5, 10, 1)),
+        ({"delay_s": "soon", "failure_probability": None}, (5, 10, 0.2)),
+        ({"delay_s": True}, (5, 10, 0.2)),
+        ({"delay_s": -1}, (5, 10, 0.2)),
+        ({"delay_s": float("nan")}, (5, 10, 0.2)),
+        ({"delay_s": [1]}, (5, 10, 0.2)),
+    ],
+)
+def test_a_payload_says_what_differs_from_the_profile(
+    payload: dict[str, Any], expected: tuple[float, float, float]
+) -> None:
+    profile = USUAL.adjusted(payload)
+    assert (profile.delay_min_s, profile.delay_max_s, profile.failure_probability) == expected
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["delay_s", "delay_min_s", "delay_max_s", "failure_probability"]),
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.none()),
+    )
+)
+def test_no_payload_makes_a_profile_that_is_none(payload: dict[str, Any]) -> None:
+    profile = USUAL.adjusted(payload)
+    assert 0 <= profile.delay_min_s <= profile.delay_max_s < float("inf")
+    assert 0 <= profile.failure_probability <= 1
+
+
+class Slept(Exception):
+    """How long the emulation would have slept."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+
+@pytest.fixture
+def no_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sleeping raises its duration."""
+
+    async def sleep(seconds: float) -> None:
+        raise Slept(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+
+
+async def delay(emulation: Emulation, payload: Mapping[str, Any], attempt: int = 1) -> float:
+    with pytest.raises(Slept) as slept:
+        await emulation(payload, a_context(attempt))
+    return slept.value.seconds
+
+
+@pytest.mark.usefixtures("no_sleep")
+async def test_delays_are_spread_within_their_bounds() -> None:
+    emulation = Emulation(USUAL, random.Random(1))  # noqa: S311 - no secret
+    delays = [await delay(emulation, {}) for _ in range(500)]
+    assert 5 <= min(delays) < 5.2
+    assert 9.8 < max(delays) <= 10
+
+
+@pytest.mark.usefixtures("no_sleep")
+async def test_a_seed_makes_delays_repeat_for_the_same_attempt_only() -> None:
+    emulations = [Emulation(USUAL, random.Random(n)) for n in (1, 2)]  # noqa: S311 - no secret
+    first = [await delay(one, {"seed": 7}, attempt=1) for one in emulations]
+    second = [await delay(one, {"seed": 7}, attempt=2) for one in emulations]
+    other = await delay(emulations[0], {"seed": 8}, attempt=1)
+    assert first[0] == first[1]
+    assert second[0] == second[1]
+    assert len({first[0], second[0], other}) == 3
+
+
+async def outcome(emulation: Emulation, payload: Mapping[str, Any], attempt: int = 1) -> bool:
+    try:
+        await emulation(payload, a_context(attempt))
+    except EmulatedFailure:
+        return False
+    return True
+
+
+async def test_as_many_fail_as_the_profile_says() -> None:
+    profile = Profile(delay_min_s=0, delay_max_s=0, failure_probability=0.2)
+    emulation = Emulation(profile, random.Random(3))  # noqa: S311 - no secret
+    succeeded = sum([await outcome(emulation, {}) for _ in range(2000)])
+    assert 1500 < succeeded < 1700
+    assert not any([await outcome(emulation, {"failure_probability": 1}) for _ in range(100)])
+    assert all([await outcome(emulation, {"failure_probability": 0}) for _ in range(100)])
+
+
+async def test_a_seed_makes_outcomes_repeat() -> None:
+    profile = Profile(delay_min_s=0, delay_max_s=0, failure_probability=0.5)
+    runs = [
+        [
+            await outcome(Emulation(profile, random.Random(n)), {"seed": 7}, attempt)  # noqa: S311 - no secret
+            for attempt in range(1, 20)
+        ]
+        for n in (1, 2)
+    ]
+    assert runs[0] == runs[1]
+    assert {True, False} == set(runs[0])
+
+
+async def test_the_result_is_the_payloads_or_tells_what_was_done() -> None:
+    emulation = Emulation(AT_ONCE, random.Random(1))  # noqa: S311 - no secret
+    assert await emulation({}, a_context()) == {"emulated": True, "delay_s": 0}
+    assert await emulation({"result": [1, None]}, a_context()) == [1, None]
+    assert await emulation({"result": None}, a_context()) is None
+
+
+async def test_a_failure_says_that_it_was_emulated() -> None:
+    emulation = Emulation(AT_ONCE, random.Random(1))  # noqa: S311 - no secret
+    with pytest.raises(EmulatedFailure, match="emulated"):
+        await emulation({"failure_probability": 1}, a_context())
