@@ -2,6 +2,7 @@
 
 import asyncio
 
+import httpx
 import orjson
 import pytest
 
@@ -112,6 +113,12 @@ async def test_head_answers_like_get_without_the_body(api: Served) -> None:
         assert head.headers["content-type"] == get.headers["content-type"]
 
 
+async def test_head_has_no_body_whatever_server_asks_for_it(api: Served) -> None:
+    transport = httpx.ASGITransport(api.app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://app") as http:
+        assert (await http.head("/healthz")).content == b""
+
+
 async def test_a_waiting_task_is_cancelled_at_once_and_a_finished_one_can_be_run_again(
     api: Served, stage: Stage
 ) -> None:
@@ -182,8 +189,6 @@ async def test_an_id_is_read_in_any_case_and_in_no_other_spelling(api: Served) -
 async def test_the_frameworks_route_answers_as_the_hot_path_does(
     api: Served, body: bytes, headers: dict[str, str]
 ) -> None:
-    import httpx  # noqa: PLC0415 - only this test sends to the app without a server
-
     transport = httpx.ASGITransport(api.app.framework)
     async with httpx.AsyncClient(transport=transport, base_url="http://app") as framework:
         routed = await framework.post("/tasks", content=body, headers=headers)

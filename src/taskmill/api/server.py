@@ -22,18 +22,28 @@ _BACKLOG = 2048
 class ApiServer:
     """A service that listens on `host` and `port` (0 picks a free one).
 
-    `url` is known, and requests are answered, once `started` is set.
+    `url` is known, and requests are answered, once `started` is set. A connection on which nothing comes for
+    `keep_alive_s` is closed, unless a request is being answered.
     """
 
     name = "api"
 
-    def __init__(self, app: Api, *, host: str, port: int, grace_s: float = 10.0) -> None:
+    def __init__(
+        self,
+        app: Api,
+        *,
+        host: str,
+        port: int,
+        grace_s: float = 10.0,
+        keep_alive_s: float = _KEEP_ALIVE_S,
+    ) -> None:
         self.started = asyncio.Event()
         self.url: str | None = None
         self._app = app
         self._host = host
         self._port = port
         self._grace_s = grace_s
+        self._keep_alive_s = keep_alive_s
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until told to stop; then requests in flight have `grace_s` to be answered.
@@ -75,8 +85,8 @@ class ApiServer:
             server_header=False,
             proxy_headers=False,
             backlog=_BACKLOG,
-            timeout_keep_alive=_KEEP_ALIVE_S,
-            # The library says int; it is handed to asyncio as it is.
+            # The library says int for both; it hands them to asyncio as they are.
+            timeout_keep_alive=self._keep_alive_s,  # type: ignore[arg-type]
             timeout_graceful_shutdown=self._grace_s,  # type: ignore[arg-type]
         )
 
