@@ -19,7 +19,7 @@ from tests.support.api import SETTINGS, LogLines, Served, raw_request, serving
 from tests.support.polling import eventually
 from tests.support.stage import Stage, a_creation
 
-IN_A_HURRY = Settings(limits=LimitSettings(request_timeout_s=0.3))
+IN_A_HURRY = Settings(limits=LimitSettings(request_timeout_s=0.5))
 HEAD = b" HTTP/1.1\r\nhost: x\r\n"
 
 
@@ -94,8 +94,8 @@ async def test_an_unknown_path_is_a_problem(api: Served) -> None:
 
 
 async def test_a_request_that_takes_too_long_is_given_up(stage: Stage) -> None:
+    await stage.created()
     async with serving(stage.service, IN_A_HURRY) as served, stage.sql.transaction():
-        await served.create()
         await stage.sql.execute("LOCK TABLE taskmill.task IN ACCESS EXCLUSIVE MODE")
         for late in (
             await served.post("/tasks", {"name": "a"}),
@@ -113,11 +113,12 @@ async def test_a_request_that_takes_too_long_is_given_up(stage: Stage) -> None:
 
 
 async def test_a_slow_sender_has_longer_than_the_service(stage: Stage) -> None:
+    await stage.created()
     async with serving(stage.service, IN_A_HURRY) as served:
 
         async def slowly() -> AsyncIterator[bytes]:
             for part in (b'{"na', b'me":', b'"a"}'):
-                await asyncio.sleep(0.15)  # the wait itself is what is tested
+                await asyncio.sleep(0.25)  # the wait itself is what is tested
                 yield part
 
         assert (await served.http.post("/tasks", content=slowly())).status_code == 201

@@ -113,12 +113,6 @@ async def test_head_answers_like_get_without_the_body(api: Served) -> None:
         assert head.headers["content-type"] == get.headers["content-type"]
 
 
-async def test_head_has_no_body_whatever_server_asks_for_it(api: Served) -> None:
-    transport = httpx.ASGITransport(api.app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://app") as http:
-        assert (await http.head("/healthz")).content == b""
-
-
 async def test_a_waiting_task_is_cancelled_at_once_and_a_finished_one_can_be_run_again(
     api: Served, stage: Stage
 ) -> None:

@@ -42,8 +42,9 @@ class Edge:
         """Answer a request."""
         if scope["type"] != "http":
             return
-        request = _Request(self._request_id(scope), send, is_head=scope["method"] == "HEAD")
-        if request.is_head:
+        request = _Request(self._request_id(scope), scope["method"], send)
+        if request.method == "HEAD":
+            # Answered as GET; the server, which has the scope as it was, leaves the body out.
             scope = {**scope, "method": "GET"}
         structlog.contextvars.bind_contextvars(request_id=request.id)
         started = perf_counter()
@@ -87,12 +88,12 @@ class Edge:
 class _Request:
     """What the log line needs to know, picked up from the answer as it passes."""
 
-    __slots__ = ("_header", "_send", "id", "is_head", "status")
+    __slots__ = ("_header", "_send", "id", "method", "status")
 
-    def __init__(self, request_id: str, send: Send, *, is_head: bool) -> None:
+    def __init__(self, request_id: str, method: str, send: Send) -> None:
         self.id = request_id
+        self.method = method
         self.status = 0
-        self.is_head = is_head
         self._header = (b"x-request-id", request_id.encode())
         self._send = send
 
@@ -100,8 +101,6 @@ class _Request:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             message["headers"] = [*message["headers"], self._header]
-        elif self.is_head:
-            message = {**message, "body": b""}
         await self._send(message)
 
 
@@ -113,7 +112,7 @@ def _log(scope: Scope, request: _Request, started: float) -> None:
     path = scope["path"]
     write = log.debug if path in _QUIET_PATHS else log.info
     facts = {
-        "method": "HEAD" if request.is_head else scope["method"],
+        "method": request.method,
         "path": _path(scope),
         "status": request.status,
         "duration_ms": round((perf_counter() - started) * 1000, 2),
