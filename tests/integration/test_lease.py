@@ -77,6 +77,24 @@ async def test_a_lease_is_renewed_before_it_ends(stage: Stage) -> None:
         assert (await _row(stage, keeper.lease_id))["running"] == 3
 
 
+async def test_a_lease_outlives_the_sessions_that_renew_it(stage: Stage) -> None:
+    async with a_keeper(stage, ttl_s=0.9) as (keeper, told):
+        lease_id = keeper.lease_id
+        for _ in range(4):
+            before = await _row(stage, lease_id)
+            await stage.sql.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+
+            async def renewed(before: asyncpg.Record = before) -> bool:
+                return bool((await _row(stage, lease_id))["renewed_at"] > before["renewed_at"])
+
+            await eventually(renewed, "a renewal")
+        assert keeper.last_lease_id == lease_id
+        assert set(told) == {lease_id}
+
+
 async def test_a_closed_lease_is_replaced_and_told_of(stage: Stage) -> None:
     async with a_keeper(stage, ttl_s=0.6) as (keeper, told):
         first = keeper.lease_id

@@ -69,6 +69,16 @@ def seeded_url(database_server: DatabaseServer, database_template: str) -> Itera
     database_server.drop(url)
 
 
+async def test_forgetting_changes_looks_at_no_more_than_it_may_forget(stage: Stage) -> None:
+    await stage.sql.execute("""
+        INSERT INTO taskmill.change_batch (task_ids, versions, position)
+        SELECT '{}', '{}', n FROM generate_series(1, 20000) AS n
+    """)
+    async with explaining(stage.database) as session:
+        _, plan = await session.fetch("prune_changes", 7.0, 50)
+        check(plan, rows=110, pages=100)
+
+
 @pytest.fixture(params=["unanalysed", "full", "empty"])
 async def seeded(seeded_url: str, request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
     """The seeded database with statistics of all kinds: none, of the backlog, of a drained `dispatch`."""

@@ -41,7 +41,7 @@ class Doorbell:
             self._rung.clear()
             try:
                 await self._database.fetch("ring_doorbell")
-            except Unavailable as error:
+            except (Unavailable, asyncpg.PostgresError) as error:
                 log.debug("doorbell.unheard", error=str(error))
             await pause(stop, _DEBOUNCE_S)
 
@@ -62,7 +62,7 @@ class DoorbellListener:
             try:
                 await self._listen(stop)
                 failures = 0
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, polling goes on without us
                 failures += 1
                 log.debug("doorbell.deaf", error=repr(error), failures=failures)
                 await pause(stop, min(0.1 * 2**failures, _LONGEST_PAUSE_S))
