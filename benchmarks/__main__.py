@@ -50,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
     if options.quick:
         print("a quick run: its figures are not kept")
     else:
-        print("kept in", *(path.relative_to(ROOT) for path in report.write(options.out)))
+        print("kept in", *report.write(options.out))
     verdict = "every target was met" if report.is_good else "NOT every target was met"
     print(f"{verdict}; took {time.monotonic() - started_at:.0f} s")
     return 0 if report.is_good else 1
@@ -77,7 +77,12 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--rounds", type=int, default=3, help="rounds of each scenario (3)")
     parser.add_argument("--quick", action="store_true", help="short and rough, to try things out")
-    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=ROOT / "benchmarks" / "results",
+        help="where the results are kept",
+    )
     options = parser.parse_args(arguments)
     options.scenarios = options.scenarios or SCENARIOS
     if unknown := set(options.scenarios) - set(SCENARIOS):
