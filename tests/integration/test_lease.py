@@ -105,6 +105,20 @@ async def test_a_closed_lease_is_replaced_and_told_of(stage: Stage) -> None:
         assert (await _row(stage, first))["close_reason"] == "expired"
 
 
+async def test_a_lease_that_ran_out_while_its_renewal_was_under_way_is_told_of(stage: Stage) -> None:
+    async with a_keeper(stage, ttl_s=1.5) as (keeper, told):
+        first = keeper.lease_id
+
+        async def ran_out() -> bool:
+            return keeper.lease_id is None
+
+        async with stage.sql.transaction():
+            await stage.sql.execute("SELECT FROM taskmill.lease WHERE id = $1 FOR UPDATE", first)
+            await eventually(ran_out, "the end of the lease")
+        await eventually(_told(told, 2), "word that it holds again")
+        assert keeper.lease_id == first
+
+
 async def test_an_expired_lease_that_is_still_open_is_revived(stage: Stage) -> None:
     lease_id = await stage.open_lease(ttl_s=-1)
     async with stage.database.hot() as connection:

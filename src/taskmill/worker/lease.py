@@ -123,7 +123,8 @@ class LeaseKeeper:
             connection, lease_id, ttl_s=self._ttl_s, running=self._running()
         ):
             held_before, self._holds_until = self._holds_until, asked_at + self._ttl_s
-            if held_before < asked_at:
+            # The lease may have run out while the answer was on its way, and the worker seen that.
+            if held_before < self._clock.monotonic():
                 changed()
             return
         new_id = self._ids()
