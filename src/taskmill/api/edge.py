@@ -17,9 +17,10 @@ from taskmill.api.bodies import DEADLINE
 from taskmill.api.queries import check_address
 from taskmill.api.refusals import ClientGone, answer_to, is_foreseen
 from taskmill.domain.errors import Unavailable
+from taskmill.observability.logs import get_logger
 from taskmill.wire.wording import safe_text
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 REQUEST_ID: Final = "X-Request-Id"
 

@@ -5,14 +5,14 @@ import contextlib
 import socket
 from collections.abc import Callable, Iterator
 
-import structlog
 import uvicorn
 
 from taskmill.api.app import Api
 from taskmill.api.protocol import HttpProtocol
 from taskmill.domain.errors import ConfigurationError
+from taskmill.observability.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 # Longer than the pauses of clients that poll, shorter than most load balancers keep a connection.
 _KEEP_ALIVE_S = 30
