@@ -17,7 +17,7 @@ from taskmill.storage.database import Database
 log = get_logger(__name__)
 
 CHANNEL = "taskmill_dispatch"
-_DEBOUNCE_S = 0.005
+_DEBOUNCE_S = 0.01
 _LONGEST_PAUSE_S = 5.0
 
 
@@ -36,14 +36,24 @@ class Doorbell:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Pass the rings on until told to stop."""
-        while not stop.is_set():
-            await _either(self._rung, stop)
-            self._rung.clear()
-            try:
-                await self._database.fetch("ring_doorbell")
-            except (Unavailable, asyncpg.PostgresError) as error:
-                log.debug("doorbell.unheard", error=str(error))
-            await pause(stop, _DEBOUNCE_S)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._end(stop))
+            await self._rung.wait()
+            while not stop.is_set():
+                self._rung.clear()
+                await self._pass_on()
+                await pause(stop, _DEBOUNCE_S)
+                await self._rung.wait()
+
+    async def _end(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        self._rung.set()
+
+    async def _pass_on(self) -> None:
+        try:
+            await self._database.fetch("ring_doorbell")
+        except (Unavailable, asyncpg.PostgresError) as error:
+            log.debug("doorbell.unheard", error=str(error))
 
 
 class DoorbellListener:
