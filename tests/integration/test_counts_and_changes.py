@@ -1,11 +1,13 @@
 """Counters, the feed of changes, and what housekeeping forgets."""
 
 import asyncio
+from contextlib import suppress
 from datetime import timedelta
 
 import asyncpg
 import pytest
 
+from taskmill.domain.errors import TransitionRefused
 from taskmill.domain.lifecycle import Failed, Interrupted, Status, Succeeded
 from taskmill.maintenance.retention import Housekeeping, number_changes
 from taskmill.storage import changes, counts, leases
@@ -22,11 +24,12 @@ async def work(stage: Stage, name: str, rounds: int = 12) -> None:
         made = await stage.service.create_all(
             [a_draft(queue=queue, max_attempts=2) for _ in range(4)]
         )
-        await stage.service.cancel(made[0].task.id)
+        with suppress(TransitionRefused):  # others may have been quicker
+            await stage.service.cancel(made[0].task.id)
         for number, taken in enumerate(await stage.take(lease, 3)):
             outcome = (Succeeded(), Failed(error=ERROR), Interrupted())[number % 3]
             await stage.end(taken, lease, outcome)
-        if round_ % 4 == 3:
+        with suppress(TransitionRefused):
             await stage.service.retry(made[0].task.id)
 
 

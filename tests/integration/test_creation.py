@@ -140,6 +140,7 @@ async def test_one_batch_answers_repeats_and_conflicts_of_a_key_by_its_first_req
     stage: Stage,
 ) -> None:
     bodies = ["one", "one", "two"]
+    await stage.created()  # the queue is there: nobody waits for it
     async with asyncio.TaskGroup() as group:
         asked = [group.create_task(_keyed(stage, body)) for body in bodies]
     first, repeat, conflict = (task.result() for task in asked)

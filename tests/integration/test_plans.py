@@ -100,6 +100,12 @@ async def seeded(seeded_url: str, request: pytest.FixtureRequest) -> AsyncIterat
         yield stage
 
 
+def pages_for_ids(stage: Stage, count: int) -> int:
+    """Pages that `id = ANY(…)` may touch: before 17, PostgreSQL looks in every week for every id."""
+    descents = 1 if stage.sql.get_server_version().major >= 17 else WEEKS
+    return 3 * descents * count
+
+
 def check(plan: Plan, *, rows: float, pages: int) -> None:
     """Fail when the plan has a part that can cost O(backlog), or did cost more than it may."""
     assert plan.faults == []
@@ -140,7 +146,8 @@ async def test_a_claim_and_its_end_cost_what_they_take(seeded: Stage) -> None:
     async with explaining(seeded.database) as session:
         rows, plan, lease = await claimed(session, seeded)
         assert len(rows) == BATCH
-        check(plan, rows=4 * BATCH, pages=PAGES_PER_TASK * BATCH + 5 * WEEKS)
+        pages = PAGES_PER_TASK * BATCH + 5 * WEEKS + pages_for_ids(seeded, BATCH)
+        check(plan, rows=4 * BATCH, pages=pages)
         plan = await ended(session, rows, lease)
         check(plan, rows=4 * BATCH, pages=PAGES_PER_TASK * BATCH + 5 * WEEKS)
 
@@ -163,7 +170,7 @@ async def test_reading_costs_what_is_read(seeded: Stage) -> None:
     async with explaining(seeded.database) as session:
         rows, plan = await session.fetch("get_tasks", ids)
         assert len(rows) == len(ids)
-        check(plan, rows=len(ids), pages=4 * len(ids))
+        check(plan, rows=len(ids), pages=WEEKS + pages_for_ids(seeded, len(ids)))
         rows, plan = await session.fetch("list_events", ids[0])
         check(plan, rows=10, pages=20)
         numbers = [1] * len(ids)
