@@ -57,6 +57,7 @@ log = logs.get_logger(__name__)
 _GC_THRESHOLDS = (50_000, 20, 100)
 _HOUSEKEEPING_S = 60.0
 _EXPIRY_S = 0.5
+_CLOCK_S = 60.0
 # What a service gets beyond its own grace time before it is cancelled.
 _STOP_MARGIN_S = 5.0
 _WAIT_FOR_DATABASE_S = 30.0
@@ -111,7 +112,7 @@ async def _run(
         async with AsyncExitStack() as stack:
             process = await Process.start(settings, stack, stop)
             # Stopped from the last to the first: the doors close, then workers drain.
-            services: list[Service] = []
+            services: list[Service] = [process.clock_setter()]
             if "maintenance" in roles:
                 services += process.maintenance()
             services += beside
@@ -156,7 +157,11 @@ class Process:
         stack.push_async_callback(process.database.close)
         await process._await_schema(stop)
         moment = await process.database.anchor(process.clock)
-        await partitions.ensure(process.database, moment)
+        try:
+            await partitions.ensure(process.database, moment)
+        except Unavailable as error:
+            # Somebody holds a lock, as a backup does: until it is over the DEFAULT partition takes the tasks.
+            log.warning("partition.delayed", error=repr(error.__cause__))
         return process
 
     async def _await_schema(self, stop: asyncio.Event) -> None:
@@ -171,6 +176,14 @@ class Process:
                 raise Unavailable(RETRY_AFTER_S, "the database")
             log.warning("database.awaited", trouble=state.parts["database"])
             await pause(stop, 1)
+
+    def clock_setter(self) -> Service:
+        """Return the service that keeps this process's clock by PostgreSQL's."""
+
+        async def anchor() -> None:
+            await self.database.anchor(self.clock)
+
+        return Periodic("clock", anchor, interval_s=_CLOCK_S)
 
     async def api(self, stack: AsyncExitStack) -> list[Service]:
         """Return the services of the API role."""

@@ -5,8 +5,11 @@ import random
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from uuid import UUID
 
+from taskmill.domain.lifecycle import TERMINAL, Status
 from taskmill.domain.retry import RetryPolicy
+from taskmill.domain.task import Task
 from taskmill.runtime.ids import IdFactory
 from taskmill.storage.database import Database
 from taskmill.storage.doorbell import DoorbellListener
@@ -129,3 +132,27 @@ def a_transport(
         clock=stage.clock,
         randomness=random.Random(1),  # noqa: S311 - no secret
     )
+
+
+async def finished(stage: Stage, task_id: UUID) -> Task:
+    """The task once it is terminal."""
+
+    async def look() -> Task | None:
+        task = await stage.task(task_id)
+        return task if task.status in TERMINAL else None
+
+    task = await eventually(look, "a finished task")
+    assert task is not None
+    return task
+
+
+async def in_status(stage: Stage, task_id: UUID, status: Status) -> Task:
+    """The task once it has that status."""
+
+    async def look() -> Task | None:
+        task = await stage.task(task_id)
+        return task if task.status is status else None
+
+    task = await eventually(look, f"a task that is {status}")
+    assert task is not None
+    return task
