@@ -87,7 +87,9 @@ async def test_a_closed_lease_is_replaced_and_told_of(stage: Stage) -> None:
         assert (await _row(stage, first))["close_reason"] == "expired"
 
 
-async def test_a_lease_that_ran_out_while_its_renewal_was_under_way_is_told_of(stage: Stage) -> None:
+async def test_a_lease_that_ran_out_while_its_renewal_was_under_way_is_told_of(
+    stage: Stage,
+) -> None:
     async with a_keeper(stage, ttl_s=1.5) as (keeper, told):
         first = keeper.lease_id
 

@@ -7,8 +7,6 @@ by itself, at most once in a few milliseconds, and a lost ring only costs a work
 import asyncio
 from collections.abc import Callable
 
-import asyncpg
-
 from taskmill.domain.errors import Unavailable
 from taskmill.observability.logs import get_logger
 from taskmill.runtime.periodic import pause
@@ -62,7 +60,7 @@ class DoorbellListener:
             try:
                 await self._listen(stop)
                 failures = 0
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except Exception as error:  # noqa: BLE001 - the loop's boundary: deaf for a while, then anew
                 failures += 1
                 log.debug("doorbell.deaf", error=repr(error), failures=failures)
                 await pause(stop, min(0.1 * 2**failures, _LONGEST_PAUSE_S))
