@@ -56,6 +56,7 @@ log = logs.get_logger(__name__)
 # thresholds the p99 of POST /tasks was five times as long.
 _GC_THRESHOLDS = (50_000, 20, 100)
 _HOUSEKEEPING_S = 60.0
+_CLOCK_S = 60.0
 _EXPIRY_S = 0.5
 _CLOCK_S = 60.0
 # What a service gets beyond its own grace time before it is cancelled.
@@ -150,8 +151,8 @@ class Process:
         """Wait for the database, check its schema, set the clock by it and make partitions.
 
         Raises:
-            ConfigurationError: the schema is not the one that this program needs.
-            Unavailable: the database did not answer in time, or before `stop`.
+            ConfigurationError: the database did not answer in time, or has not the schema that this program needs.
+            Unavailable: the database did not answer before `stop`.
         """
         process = cls(settings)
         stack.push_async_callback(process.database.close)
@@ -172,9 +173,11 @@ class Process:
                 return
             if trouble := state.parts["schema"]:
                 raise ConfigurationError(trouble)
-            if stop.is_set() or self.clock.monotonic() > give_up_at:
+            if stop.is_set():
                 raise Unavailable(RETRY_AFTER_S, "the database")
-            log.warning("database.awaited", trouble=state.parts["database"])
+            if self.clock.monotonic() > give_up_at:
+                raise ConfigurationError(f"the database can't be reached: {state.cause}")
+            log.warning("database.awaited", trouble=state.cause)
             await pause(stop, 1)
 
     def clock_setter(self) -> Service:
@@ -206,7 +209,16 @@ class Process:
         helper = _Drainer(self)
         app = create_app(service, settings=settings, drain=helper.drain)
         self.server = ApiServer(app, host=settings.api.host, port=settings.api.port)
-        return [doorbell, helper, self.server]
+        return [
+            doorbell,
+            helper,
+            Periodic("clock", self._set_clock, interval_s=_CLOCK_S),
+            self.server,
+        ]
+
+    async def _set_clock(self) -> None:
+        """Ids and due times are made here: a machine that slept, or whose clock drifts, must not date them."""
+        await self.database.anchor(self.clock)
 
     def worker(self) -> list[Service]:
         """Return the services of the worker role."""

@@ -8,7 +8,9 @@ from uuid import UUID
 
 import pytest
 
+from taskmill.domain.errors import Unavailable
 from taskmill.domain.lifecycle import TERMINAL, Status
+from taskmill.settings import DatabaseSettings
 from taskmill.storage.database import Database
 from taskmill.worker.handlers import Context
 from tests.support.builders import a_draft, a_key
@@ -22,10 +24,12 @@ Payload = Mapping[str, Any]
 
 
 @asynccontextmanager
-async def far_away(stage: Stage) -> AsyncIterator[tuple[Network, Database]]:
+async def far_away(
+    stage: Stage, settings: DatabaseSettings = SETTINGS
+) -> AsyncIterator[tuple[Network, Database]]:
     """A database that is reached through a network of its own."""
     async with a_network(stage.url) as (network, url):
-        database = Database(url, SETTINGS)
+        database = Database(url, settings)
         try:
             yield network, database
         finally:
@@ -241,3 +245,18 @@ async def test_a_worker_that_can_not_renew_claims_nothing_and_works_on(stage: St
         await all_finished(stage, [made.id])
     assert await stage.happenings(made.id) == ["created", "claimed", "succeeded"]
     await assert_safe(stage.sql)
+
+
+async def test_a_network_that_swallows_answers_holds_a_creation_for_a_limited_time(
+    stage: Stage,
+) -> None:
+    impatient = DatabaseSettings(pool_size=1, statement_timeout_s=1, connect_timeout_s=1)
+    async with (
+        far_away(stage, impatient) as (network, database),
+        a_creation(database, stage.clock, stage.ids) as creation,
+    ):
+        await creation.create(a_draft())
+        network.fall_silent()
+        async with asyncio.timeout(10):
+            with pytest.raises(Unavailable):
+                await creation.create(a_draft())

@@ -19,6 +19,7 @@ class Network:
         self._open: set[asyncio.StreamWriter] = set()
         self._cut_at: bytes | None = None
         self._refuses = False
+        self._is_silent = False
         self.cut = asyncio.Event()
 
     @property
@@ -40,6 +41,10 @@ class Network:
         """End all connections, both ways."""
         for writer in self._open:
             writer.transport.abort()
+
+    def fall_silent(self) -> None:
+        """Swallow every answer from now on, and break nothing."""
+        self._is_silent = True
 
     def refuse(self, *, refuses: bool) -> None:
         """Take no new connections, or take them again."""
@@ -84,7 +89,8 @@ class Network:
             if lost.is_set():
                 self.cut.set()
                 break
-            writer.write(data)
+            if not self._is_silent:
+                writer.write(data)
         writer.transport.abort()
 
 

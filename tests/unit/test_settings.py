@@ -206,6 +206,21 @@ def test_a_bad_database_url_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> N
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize("hosts", ["host:port", "host:99999", "me:secret@host:5x", "a:1,b:two"])
+def test_a_database_url_whose_port_is_none_is_refused(hosts: str) -> None:
+    with pytest.raises(ConfigurationError, match="expected postgresql://"):
+        load(database_url=f"postgresql://{hosts}/db")
+
+
+@pytest.mark.parametrize(
+    "hosts", ["host", "host:5432", "me:a:b@host:", "a:1,b:2", "[::1]:1", "/db"]
+)
+def test_database_urls_with_ports_or_without_are_taken(hosts: str) -> None:
+    url = f"postgresql://{hosts}/db?host=/a:b/socket"
+
+    assert load(database_url=url).require_database_url() == url
+
+
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+asyncpg"])
 def test_other_tools_spellings_of_the_scheme_are_taken(scheme: str) -> None:
     settings = load(database_url=f"{scheme}://me@host/db")

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import click
 
-from taskmill.domain.errors import ConfigurationError
-
 __all__ = ["migrate", "run", "settings", "up"]
 
 _UP_EPILOG = """\b
@@ -155,16 +153,11 @@ def migrate(database_url: str | None) -> None:
 
     Safe to repeat, and to start from several machines at once. `taskmill up` does it by itself.
     """
-    import asyncpg  # noqa: PLC0415 - only when it runs
-
     from taskmill import settings as configuration  # noqa: PLC0415 - only when it runs
     from taskmill.storage import migrate as migration  # noqa: PLC0415 - only when it runs
 
     url = configuration.load(database_url=database_url).require_database_url()
-    try:
-        migration.upgrade(url)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise ConfigurationError(f"the database can't be used: {error}") from error
+    migration.upgrade(url)
     click.echo("The database has the schema of this version.")
 
 

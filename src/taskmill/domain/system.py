@@ -137,9 +137,13 @@ class CreatedTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readiness:
-    """Whether this process can serve: each part by name, None when it is well, else what is wrong."""
+    """Whether this process can serve: each part by name, None when it is well, else what is wrong.
+
+    `cause` is for operators only: it may name hosts and users.
+    """
 
     parts: Mapping[str, str | None]
+    cause: str | None = None
 
     @property
     def is_ready(self) -> bool:

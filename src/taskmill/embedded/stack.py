@@ -32,6 +32,9 @@ def up(settings: Settings, *, workers: int, ready_file: Path | None) -> int:
         ConfigurationError: PostgreSQL can't be started or reached, or the port is taken.
     """
     logs.configure(format=settings.log_format, level=settings.log_level)
+    if ready_file is not None:
+        # One that a killed run has left would tell of an address where nobody serves.
+        ready_file.unlink(missing_ok=True)
     with ExitStack() as stack:
         url, place = _database(settings, stack)
         _bring_up_to_date(url)

@@ -52,7 +52,9 @@ async def readiness(database: Database) -> Readiness:
         async with database.hot() as connection:
             applied = await migrate.applied(connection)
     except TaskmillError as error:
-        return Readiness(parts={"database": str(error), "schema": None})
+        return Readiness(
+            parts={"database": str(error), "schema": None}, cause=str(error.__cause__ or error)
+        )
     return Readiness(parts={"database": None, "schema": _schema_trouble(applied)})
 
 

@@ -64,6 +64,9 @@ class Database:
         connection = await asyncpg.connect(
             self._url,
             timeout=self._settings.connect_timeout_s,
+            # The server ends a statement in time, if it can still be heard: a network that swallows
+            # everything breaks no connection.
+            command_timeout=self._settings.statement_timeout_s + 1,
             server_settings={
                 "application_name": "taskmill",
                 "statement_timeout": timeout,
@@ -125,11 +128,7 @@ class Database:
         for attempt in range(1, _COLLISION_TRIES + 1):
             try:
                 async with self.hot() as connection:
-                    return await connection.fetch(
-                        statement(name),
-                        *arguments,
-                        timeout=self._settings.statement_timeout_s + 1,
-                    )
+                    return await connection.fetch(statement(name), *arguments)
             except asyncpg.PostgresError as error:
                 if not faults.is_collision(error) or attempt == _COLLISION_TRIES:
                     raise

@@ -6,8 +6,11 @@ The migrations themselves are in `migrations/versions`, plain SQL in order of th
 from pathlib import Path
 
 import asyncpg
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
+
+from taskmill.domain.errors import ConfigurationError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 URL_OPTION = "taskmill.database_url"
@@ -33,6 +36,9 @@ def upgrade(database_url: str, revision: str = "head") -> None:
 
     It runs an event loop of its own: call it outside of one. Importing Alembic takes 0.2 s, so ask
     `applied` first where that matters.
+
+    Raises:
+        ConfigurationError: the database can't be reached, or refuses a migration.
     """
     from alembic import command  # noqa: PLC0415 - see above
     from alembic.config import Config  # noqa: PLC0415 - see above
@@ -40,7 +46,12 @@ def upgrade(database_url: str, revision: str = "head") -> None:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes[URL_OPTION] = database_url
-    command.upgrade(config, revision)
+    try:
+        command.upgrade(config, revision)
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError) as error:
+        # The library's own text has the whole statement in it, and an address of its manual.
+        told = error.orig if isinstance(error, DBAPIError) else error
+        raise ConfigurationError(f"the database can't be used: {told}") from error
 
 
 def commands(script: str) -> list[str]:
