@@ -56,7 +56,6 @@ log = logs.get_logger(__name__)
 # thresholds the p99 of POST /tasks was five times as long.
 _GC_THRESHOLDS = (50_000, 20, 100)
 _HOUSEKEEPING_S = 60.0
-_CLOCK_S = 60.0
 _EXPIRY_S = 0.5
 _CLOCK_S = 60.0
 # What a service gets beyond its own grace time before it is cancelled.
@@ -181,7 +180,7 @@ class Process:
             await pause(stop, 1)
 
     def clock_setter(self) -> Service:
-        """Return the service that keeps this process's clock by PostgreSQL's."""
+        """Return the service that keeps this process's clock by PostgreSQL's, however long the machine slept."""
 
         async def anchor() -> None:
             await self.database.anchor(self.clock)
@@ -209,16 +208,7 @@ class Process:
         helper = _Drainer(self)
         app = create_app(service, settings=settings, drain=helper.drain)
         self.server = ApiServer(app, host=settings.api.host, port=settings.api.port)
-        return [
-            doorbell,
-            helper,
-            Periodic("clock", self._set_clock, interval_s=_CLOCK_S),
-            self.server,
-        ]
-
-    async def _set_clock(self) -> None:
-        """Ids and due times are made here: a machine that slept, or whose clock drifts, must not date them."""
-        await self.database.anchor(self.clock)
+        return [doorbell, helper, self.server]
 
     def worker(self) -> list[Service]:
         """Return the services of the worker role."""
