@@ -7,6 +7,8 @@ by itself, at most once in a few milliseconds, and a lost ring only costs a work
 import asyncio
 from collections.abc import Callable
 
+import asyncpg
+
 from taskmill.domain.errors import Unavailable
 from taskmill.observability.logs import get_logger
 from taskmill.runtime.periodic import pause
