@@ -46,7 +46,8 @@ _TOML = "taskmill.toml"
 _OTHER_NAMES = frozenset(
     {"TASKMILL_CONFIG_FILE", "TASKMILL_PYTHON", "TASKMILL_TEST_POSTGRES_BIN", "TASKMILL_URL"}
 )
-_LAST_PORT = 65_535
+_HOST = r"(?:\[[^]/]*\]|[^]\[:,/?#]*)(?::(?:[0-5]?[0-9]{0,4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-3][0-9]))?"
+_HOSTS = re.compile(rf"(?:[^/]*@)?{_HOST}(?:,{_HOST})*(?:[/?#].*)?", re.ASCII | re.DOTALL)
 _NO_DATABASE = """no database is set: give --database-url or TASKMILL_DATABASE_URL
 (postgresql://user:password@host:port/database), or use `taskmill up`, which brings its own"""
 
@@ -64,21 +65,10 @@ def _parsed_database_url(value: object) -> object:
     """Accept the spellings that other tools use, and hand on one: ``postgresql://``."""
     text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
     scheme, separator, rest = text.strip().partition("://")
-    is_postgres = scheme.partition("+")[0] in {"postgresql", "postgres"}
-    if not separator or not is_postgres or not _names_ports(rest):
+    is_postgres = separator and scheme.partition("+")[0] in {"postgresql", "postgres"}
+    if not is_postgres or _HOSTS.fullmatch(rest) is None:
         raise ValueError("expected postgresql://user:password@host:port/database")
     return SecretStr(f"postgresql://{rest}")
-
-
-def _names_ports(address: str) -> bool:
-    """Tell whether every port in ``user:password@host:port,host:port/database?…`` is one, or left out."""
-    netloc = address.partition("/")[0].rpartition("@")[2]
-    hosts = re.split(r"[?#]", netloc, maxsplit=1)[0].split(",")
-    ports = [host.rpartition("]")[2].partition(":")[2] for host in hosts]
-    return all(
-        not port or (re.fullmatch(r"[0-9]{1,5}", port, re.ASCII) and int(port) <= _LAST_PORT)
-        for port in ports
-    )
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_parsed_list)]
