@@ -72,6 +72,25 @@ def test_a_wrong_password_is_refused(server: EmbeddedPostgres) -> None:
             fetch(server.url.replace(password, "guess"), "SELECT 1")
 
 
+def test_a_server_that_was_killed_is_revived_at_its_address(server: EmbeddedPostgres) -> None:
+    with server:
+        fetch(server.url, "CREATE TABLE kept AS SELECT 42 AS answer")
+        assert server.revive() is False
+        assert server.pid is not None
+        os.kill(server.pid, signal.SIGKILL)
+
+        def answers() -> bool:
+            # The first tries fail while processes of the killed server still hold its memory.
+            server.revive()
+            try:
+                return fetch(server.url, "SELECT answer FROM kept") == 42
+            except (OSError, asyncpg.PostgresError):
+                return False
+
+        wait_until(answers, "the revived server")
+    assert server.revive() is False
+
+
 def test_data_and_password_outlive_a_stop(server: EmbeddedPostgres) -> None:
     with server:
         password = urlsplit(server.url).password

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Self
@@ -75,6 +75,7 @@ class EmbeddedPostgres:
         self._version: str | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._url: str | None = None
+        self._spawn: Callable[[], subprocess.Popen[bytes]] | None = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -138,8 +139,19 @@ class EmbeddedPostgres:
         if self._process is not None:
             _end(self._process)
             self._process = None
+        self._spawn = None
         self._folder.release()
         self._url = None
+
+    def revive(self) -> bool:
+        """Start the server again when it has ended by itself, at the same address; True when it had.
+
+        Does not wait until it serves: recovery may take a while. Needs the thread that `start` needs.
+        """
+        if self._spawn is None or self._process is None or self._process.poll() is None:
+            return False
+        self._process = self._spawn()
+        return True
 
     def _start_owned(self) -> str:
         programs = self._choose_programs()
@@ -164,9 +176,15 @@ class EmbeddedPostgres:
     def _launch(self, programs: Programs, socket: Path) -> None:
         arguments = [word for item in self._options(socket) for word in ("-c", item)]
         cluster = str(self._folder.cluster)
+
+        def spawn() -> subprocess.Popen[bytes]:
+            with self._folder.open_log() as log:
+                return programs.spawn("postgres", "-D", cluster, *arguments, log=log)
+
         with self._folder.open_log() as log:
             said_before = log.tell()
-            self._process = programs.spawn("postgres", "-D", cluster, *arguments, log=log)
+        self._spawn = spawn
+        self._process = spawn()
         self._wait_until_ready(self._process, said_before)
 
     def _options(self, socket: Path) -> list[str]:

@@ -19,10 +19,14 @@ from taskmill.embedded.errors import EmbeddedPostgresError
 from taskmill.embedded.postgres import EmbeddedPostgres
 from taskmill.embedded.workers import WorkerProcesses
 from taskmill.observability import logs
+from taskmill.runtime.periodic import Periodic
+from taskmill.runtime.services import Service
 from taskmill.settings import Settings
 from taskmill.storage import migrate
 
 log = logs.get_logger(__name__)
+
+_WATCH_S = 1.0
 
 
 def up(settings: Settings, *, workers: int, ready_file: Path | None) -> int:
@@ -36,29 +40,35 @@ def up(settings: Settings, *, workers: int, ready_file: Path | None) -> int:
         # One that a killed run has left would tell of an address where nobody serves.
         ready_file.unlink(missing_ok=True)
     with ExitStack() as stack:
-        url, place = _database(settings, stack)
+        url, place, beside = _database(settings, stack)
         _bring_up_to_date(url)
         own = settings.model_copy(update={"database_url": SecretStr(url)})
         return composition.run_roles(
             own,
             ["maintenance", "api"],
             ready_file=ready_file,
-            beside=[WorkerProcesses(own, workers)],
+            beside=[*beside, WorkerProcesses(own, workers)],
             announce=lambda api_url: _greet(api_url, place),
         )
 
 
-def _database(settings: Settings, stack: ExitStack) -> tuple[str, str]:
-    """Return the database's address, and in words where the data is."""
+def _database(settings: Settings, stack: ExitStack) -> tuple[str, str, list[Service]]:
+    """Return the database's address, in words where the data is, and what looks after it."""
     if settings.database_url is not None:
-        return settings.require_database_url(), "the database that was given"
+        return settings.require_database_url(), "the database that was given", []
     folder = settings.data_dir / "postgres"
     try:
         server = stack.enter_context(EmbeddedPostgres(folder))
     except EmbeddedPostgresError as error:
         raise ConfigurationError(str(error)) from error
     log.info("postgres.started", version=server.version, folder=str(folder), pid=server.pid)
-    return server.url, str(settings.data_dir.absolute())
+
+    async def revive() -> None:
+        if server.revive():
+            log.error("postgres.revived", pid=server.pid)
+
+    watch = Periodic("postgres", revive, interval_s=_WATCH_S)
+    return server.url, str(settings.data_dir.absolute()), [watch]
 
 
 def _bring_up_to_date(url: str) -> None:
