@@ -21,11 +21,12 @@ async def test_counts_queues_and_workers_are_told(api: Served, stage: Stage) -> 
         1,
         1,
     )
-    assert (stats["workers_alive"], stats["slots"]) == (1, 100)
+    assert (stats["workers_alive"], stats["slots"], stats["running"]) == (1, 100, 1)
     [queue] = (await api.get("/queues")).json()["items"]
     assert (queue["name"], queue["paused"], queue["counts"]["new"]) == ("mail", False, 1)
     [worker] = (await api.get("/workers")).json()["items"]
     assert (worker["name"], worker["state"], worker["types"]) == ("node-1", "alive", ["*"])
+    assert worker["running"] == 1
 
 
 async def test_a_paused_queue_hands_out_nothing_until_it_is_resumed(

@@ -1,8 +1,17 @@
--- Purpose: workers that live, and those that ended in the last hour, newest first. $1 integer limit.
+-- Purpose: workers that live, and those that ended in the last hour, newest first, with what they run now.
+-- $1 integer limit. Reads only; relies on task_status_id: its cost grows with the running tasks, as a round of
+-- rescue does. What a lease's row says of them is as old as its last renewal.
+WITH busy AS MATERIALIZED (
+    SELECT lease_id, count(*)::integer AS running
+    FROM taskmill.task
+    WHERE status = 'in_progress'
+    GROUP BY lease_id
+)
 SELECT
-    id, worker, queues, types, slots, running, started_at, renewed_at, expires_at, closed_at,
-    close_reason, expires_at < clock_timestamp() AS expired
-FROM taskmill.lease
-WHERE closed_at IS NULL OR closed_at > now() - interval '1 hour'
-ORDER BY id DESC
+    l.id, l.worker, l.queues, l.types, l.slots, coalesce(busy.running, 0) AS running, l.started_at,
+    l.renewed_at, l.expires_at, l.closed_at, l.close_reason, l.expires_at < clock_timestamp() AS expired
+FROM taskmill.lease AS l
+LEFT JOIN busy ON busy.lease_id = l.id
+WHERE l.closed_at IS NULL OR l.closed_at > now() - interval '1 hour'
+ORDER BY l.id DESC
 LIMIT $1
