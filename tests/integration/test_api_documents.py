@@ -138,3 +138,9 @@ async def test_the_documents_describe_the_addresses_that_there_are(api: Served) 
     }
     parameters = {parameter["name"] for parameter in new["/tasks"]["get"]["parameters"]}
     assert parameters >= {"status", "label", "cursor", "limit", "order", "created_after"}
+
+
+async def test_the_address_that_the_start_prints_leads_to_the_documents(api: Served) -> None:
+    answer = await api.http.get("/")
+    assert answer.status_code == 307
+    assert answer.headers["location"] == "docs"

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from typing import Final
 
 from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
@@ -104,9 +106,14 @@ def create_framework(context: Context) -> FastAPI:
     install(app, (CreateTask, QueueChange, Problem))
     documents.add_documents(app, static="static", with_redoc=True)
     app.mount("/static", documents.PackageFiles())
+    app.add_route("/", _lead_to_documents, include_in_schema=False)
     app.router.routes.append(_mount_of_earlier(context))
     add_error_handlers(app)
     return app
+
+
+async def _lead_to_documents(_: Request) -> Response:
+    return RedirectResponse("docs")
 
 
 def _mount_of_earlier(context: Context) -> Mount:

@@ -1,5 +1,7 @@
 """The state of the whole: workers, counts, readiness."""
 
+import asyncpg
+
 from taskmill.domain.errors import TaskmillError
 from taskmill.domain.system import Liveness, Readiness, Stats, WorkerState
 from taskmill.storage import counts, migrate
@@ -51,7 +53,7 @@ async def readiness(database: Database) -> Readiness:
     try:
         async with database.hot() as connection:
             applied = await migrate.applied(connection)
-    except TaskmillError as error:
+    except (TaskmillError, asyncpg.PostgresError) as error:
         return Readiness(
             parts={"database": str(error), "schema": None}, cause=str(error.__cause__ or error)
         )

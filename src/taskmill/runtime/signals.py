@@ -1,4 +1,4 @@
-"""Turns SIGINT and SIGTERM into a stop event; a second signal ends the process at once."""
+"""Turns SIGINT, SIGTERM and SIGHUP into a stop event; a second signal ends the process at once."""
 
 import asyncio
 import os
@@ -10,15 +10,15 @@ from taskmill.observability.logs import get_logger
 
 log = get_logger(__name__)
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
 def stop_on_signal() -> Iterator[asyncio.Event]:
-    """Give an event that the first SIGINT or SIGTERM sets.
+    """Give an event that the first SIGINT, SIGTERM or SIGHUP (a closed terminal) sets.
 
-    The second one ends the process without cleaning up: what it leaves behind is what a crash leaves,
-    which the leases cover.
+    SIGHUP stays ignored where it is, as under nohup. The second signal ends the process without cleaning
+    up: what it leaves behind is what a crash leaves, which the leases cover.
     """
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
@@ -29,10 +29,11 @@ def stop_on_signal() -> Iterator[asyncio.Event]:
         log.info("process.stopping", signal=number.name)
         stop.set()
 
-    for number in _SIGNALS:
+    heard = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    for number in heard:
         loop.add_signal_handler(number, on_signal, number)
     try:
         yield stop
     finally:
-        for number in _SIGNALS:
+        for number in heard:
             loop.remove_signal_handler(number)

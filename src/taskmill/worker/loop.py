@@ -11,6 +11,8 @@ from datetime import timedelta
 from typing import TypeAlias
 from uuid import UUID
 
+import asyncpg
+
 from taskmill.domain.errors import Unavailable
 from taskmill.domain.lifecycle import Failed, Interrupted, Lost, Outcome, Reason
 from taskmill.observability.logs import get_logger
@@ -136,7 +138,7 @@ class Worker:
                 self._in_doubt = lease_id
                 taken = await self._transport.take(lease_id, min(free, self._claim_size))
                 self._in_doubt = None
-            except Unavailable as error:
+            except (Unavailable, asyncpg.PostgresError) as error:
                 log.warning("claim.failed", worker=self._worker, error=str(error))
                 await pause(stop, _OUTAGE_PAUSE_S)
                 continue

@@ -155,7 +155,7 @@ async def test_a_pause_lasts_as_long_as_asked() -> None:
     assert 0.045 <= loop.time() - began < 2
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_the_first_signal_sets_the_event(number: signal.Signals) -> None:
     with stop_on_signal() as stop:
         assert not stop.is_set()
