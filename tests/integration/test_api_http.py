@@ -87,7 +87,7 @@ async def test_another_method_is_answered_with_those_that_are_taken(
 
 
 async def test_an_unknown_path_is_a_problem(api: Served) -> None:
-    for path in ("/", "/nowhere", "/tasks/x/y/z", "/favicon.ico"):
+    for path in ("/nowhere", "/tasks/x/y/z", "/favicon.ico"):
         answer = await api.get(path)
         assert (answer.status_code, answer.json()["type"]) == (404, "/problems/not-found")
         assert answer.json()["instance"] == path
