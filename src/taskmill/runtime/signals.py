@@ -29,7 +29,9 @@ def stop_on_signal() -> Iterator[asyncio.Event]:
         log.info("process.stopping", signal=number.name)
         stop.set()
 
-    heard = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    # A shell's background jobs begin with SIGINT ignored, too; but whoever sends that one means it.
+    hangs_up = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
+    heard = [number for number in _SIGNALS if number is not signal.SIGHUP or hangs_up]
     for number in heard:
         loop.add_signal_handler(number, on_signal, number)
     try:

@@ -164,6 +164,17 @@ async def test_the_first_signal_sets_the_event(number: signal.Signals) -> None:
             await stop.wait()
 
 
+async def test_an_interrupt_counts_even_where_it_was_ignored() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with stop_on_signal() as stop:
+            os.kill(os.getpid(), signal.SIGINT)
+            async with asyncio.timeout(5):
+                await stop.wait()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_the_second_signal_ends_the_process_at_once() -> None:
     code = """
 import asyncio, os, signal
