@@ -17,8 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "src/taskmill"
 FILES = sorted(SOURCE.rglob("*.py"))
 MOST_LINES_OF_A_FUNCTION = 60
-MOST_LINES_OF_A_FILE = 405  # settings.py has a paragraph too many to be cut in two
-HOMES_OF_SETTINGS = {"composition.py", "settings.py", "cli", "storage/migrations/env.py"}
+MOST_LINES_OF_A_FILE = 400
+HOMES_OF_SETTINGS = {"composition.py", "settings/__init__.py", "cli", "storage/migrations/env.py"}
 FORBIDDEN_NAMES = re.compile(r"(^|_)(utils?|helpers?|common|manager|misc)(_|\.|$)")
 
 

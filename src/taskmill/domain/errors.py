@@ -12,6 +12,8 @@
     ├── KeyInFlight             the key's first request is not yet answered
     ├── QueueLimitReached       no more queues may be made
     ├── Unavailable             a part that the answer needs is away for now
+    │   └── BrokerAway          RabbitMQ is
+    ├── Unroutable              no queue at the broker takes the message
     └── ConfigurationError      the program's settings can't be used
 
 An exception's docstring is its message's meaning. The fields are for programs, `str(error)` is for
@@ -22,6 +24,8 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from taskmill.domain.lifecycle import Status
+
+_BROKER_RETRY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +143,25 @@ class Unavailable(TaskmillError):
         super().__init__(f"{what} is not available; try again in {retry_after_s:g} s")
         self.retry_after_s = retry_after_s
         self.what = what
+
+
+class BrokerAway(Unavailable):
+    """RabbitMQ can't be reached, or did not answer in time; what was sent may have arrived."""
+
+    def __init__(self, trouble: str) -> None:
+        super().__init__(_BROKER_RETRY_S, f"RabbitMQ ({trouble})")
+        self.trouble = trouble
+
+
+class Unroutable(TaskmillError):
+    """No queue at the broker takes the message, and the broker gave it back."""
+
+    def __init__(self, exchange: str, routing_key: str) -> None:
+        super().__init__(
+            f"no queue takes messages of exchange {exchange!r} with key {routing_key!r}"
+        )
+        self.exchange = exchange
+        self.routing_key = routing_key
 
 
 class ConfigurationError(TaskmillError):

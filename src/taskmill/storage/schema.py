@@ -163,3 +163,28 @@ task_count = Table(
     _required("status", Text),
     _required("tasks", BigInteger),
 )
+
+rejection = Table(
+    "rejection",
+    metadata,
+    Column("id", UUID(as_uuid=True), primary_key=True),
+    _required("created_at", _Time, _NOW),
+    _required("door", Text),
+    Column("message_id", Text),
+    _required("body", LargeBinary),
+    _required("body_hash", LargeBinary),
+    _required("headers", JSONB),
+    _required("status", Integer),
+    _required("problem", JSONB),
+    _required("redeliveries", Integer, text("0")),
+    Column("resent_at", _Time),
+    Column("task_id", UUID(as_uuid=True)),
+    Index(
+        "rejection_message",
+        "door",
+        "message_id",
+        "body_hash",
+        unique=True,
+        postgresql_where=text("message_id IS NOT NULL"),
+    ),
+)

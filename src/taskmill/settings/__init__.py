@@ -9,24 +9,13 @@ It reads and checks values; it opens nothing that they point to.
 import difflib
 import os
 import re
-import socket
 import tomllib
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from functools import cache, reduce
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
-import orjson
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -36,8 +25,29 @@ from pydantic_settings import (
 )
 
 from taskmill.domain.errors import ConfigurationError
+from taskmill.settings.groups import (
+    ApiSettings,
+    DatabaseSettings,
+    EmulationSettings,
+    Group,
+    LeaseSettings,
+    LimitSettings,
+    MaintenanceSettings,
+    RetentionSettings,
+    RetrySettings,
+    WorkerSettings,
+)
+from taskmill.settings.values import (
+    BrokerPolicy,
+    BrokerUrl,
+    DatabaseUrl,
+    LogFormat,
+    LogLevel,
+    Port,
+    shown,
+)
 
-__all__ = ["Effective", "Settings", "effective", "load"]
+__all__ = ["DatabaseSettings", "Effective", "LimitSettings", "Settings", "effective", "load"]
 
 _PREFIX = "TASKMILL_"
 _DOTENV = ".env"
@@ -46,135 +56,12 @@ _TOML = "taskmill.toml"
 _OTHER_NAMES = frozenset(
     {"TASKMILL_CONFIG_FILE", "TASKMILL_PYTHON", "TASKMILL_TEST_POSTGRES_BIN", "TASKMILL_URL"}
 )
-_HOST = r"(?:\[[^]/]*\]|[^]\[:,/?#]*)(?::(?:[0-5]?[0-9]{0,4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-3][0-9]))?"
-_HOSTS = re.compile(rf"(?:[^/]*@)?{_HOST}(?:,{_HOST})*(?:[/?#].*)?", re.ASCII | re.DOTALL)
+_SECRETS = frozenset({"database_url", "broker_url"})
 _NO_DATABASE = """no database is set: give --database-url or TASKMILL_DATABASE_URL
 (postgresql://user:password@host:port/database), or use `taskmill up`, which brings its own"""
 
-
-def _parsed_list(value: object) -> object:
-    """Read ``a, b`` or ``["a", "b"]``; anything else is left to the type's own check."""
-    if isinstance(value, str) and not value.lstrip().startswith("["):
-        return [item for part in value.split(",") if (item := part.strip())]
-    with suppress(orjson.JSONDecodeError):
-        return orjson.loads(value) if isinstance(value, str) else value
-    return value
-
-
-def _parsed_database_url(value: object) -> object:
-    """Accept the spellings that other tools use, and hand on one: ``postgresql://``."""
-    text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
-    scheme, separator, rest = text.strip().partition("://")
-    is_postgres = separator and scheme.partition("+")[0] in {"postgresql", "postgres"}
-    if not is_postgres or _HOSTS.fullmatch(rest) is None:
-        raise ValueError("expected postgresql://user:password@host:port/database")
-    return SecretStr(f"postgresql://{rest}")
-
-
-Names = Annotated[tuple[str, ...], BeforeValidator(_parsed_list)]
-DatabaseUrl = Annotated[SecretStr, BeforeValidator(_parsed_database_url)]
-LogFormat = Literal["auto", "console", "json"]
-LogLevel = Literal["debug", "info", "warning", "error"]
-Port = Annotated[int, Field(ge=0, le=65535)]
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-SecondsOrZero = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
-
-
-class _Group(BaseModel):
-    """A frozen group of settings that knows all its names."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ApiSettings(_Group):
-    """Where the API listens."""
-
-    host: str = Field("127.0.0.1", description="address the API listens on")
-    port: Port = Field(8000, description="port of the API; 0 picks a free one")
-
-
-class LimitSettings(_Group):
-    """What a request may ask for."""
-
-    body_bytes: Count = Field(1024**2, description="largest body of one request")
-    batch_bytes: Count = Field(32 * 1024**2, description="largest body of POST /tasks/batch")
-    batch_items: Count = Field(10_000, description="most tasks in one batch")
-    labels: Count = Field(64, description="most labels of a task")
-    result_bytes: Count = Field(1024**2, description="largest result of a task")
-    idempotency_key_chars: Count = Field(255, description="longest idempotency key")
-    queues: Count = Field(1000, description="most queues")
-    request_timeout_s: Seconds = Field(5.0, description="when a request is given up with 503")
-
-
-class DatabaseSettings(_Group):
-    """How PostgreSQL is used."""
-
-    pool_size: Count = Field(8, description="connections for the hot statements, per process")
-    listing_pool_size: Count = Field(4, description="connections for lists, per process")
-    statement_timeout_s: Seconds = Field(10.0, description="longest statement")
-    connect_timeout_s: Seconds = Field(5.0, description="longest wait for a connection")
-
-
-class EmulationSettings(_Group):
-    """How tasks are emulated when their payload does not say."""
-
-    delay_min_s: SecondsOrZero = Field(5.0, description="shortest emulated run")
-    delay_max_s: SecondsOrZero = Field(10.0, description="longest emulated run")
-    failure_probability: float = Field(0.2, ge=0, le=1, description="share of runs that fail")
-    types: Names = Field((), description="types without a handler to emulate; * for all")
-
-    @model_validator(mode="after")
-    def _delays_are_ordered(self) -> "EmulationSettings":
-        if self.delay_min_s > self.delay_max_s:
-            raise ValueError("expected delay_min_s to be at most delay_max_s")
-        return self
-
-
-class LeaseSettings(_Group):
-    """How long a silent worker keeps its tasks."""
-
-    ttl_s: float = Field(15.0, ge=1, allow_inf_nan=False, description="time to live of a lease")
-
-
-def _worker_name() -> str:
-    return f"{socket.gethostname()}-{os.getpid()}"
-
-
-class WorkerSettings(_Group):
-    """What a worker process takes."""
-
-    name: str = Field(
-        default_factory=_worker_name, min_length=1, max_length=200, description="name"
-    )
-    concurrency: int = Field(1000, ge=1, le=50_000, description="tasks that run at once")
-    queues: Names = Field((), description="queues to serve; empty for all")
-    grace_s: SecondsOrZero = Field(10.0, description="time to finish before tasks are handed back")
-    poll_s: Seconds = Field(0.25, description="pause between looks at an empty queue")
-    claim_size: Count = Field(500, description="most tasks in one claim")
-
-
-class RetrySettings(_Group):
-    """The retry policy of a task that brings none."""
-
-    base_s: SecondsOrZero = Field(1.0, description="delay before the second attempt")
-    factor: float = Field(2.0, ge=1, allow_inf_nan=False, description="growth of the delay")
-    max_s: SecondsOrZero = Field(3600.0, description="longest delay")
-    jitter: float = Field(0.1, ge=0, le=1, description="random share of the delay")
-
-
-class RetentionSettings(_Group):
-    """How long things are kept."""
-
-    tasks_days: int = Field(365, ge=1, le=380, description="days to keep finished tasks")
-    change_days: int = Field(7, ge=1, le=380, description="days to keep the change feed")
-    idempotency_days: int = Field(7, ge=1, le=380, description="days an idempotency key holds")
-
-
-class MaintenanceSettings(_Group):
-    """How often maintenance looks."""
-
-    interval_s: Seconds = Field(1.0, description="pause between rounds")
+_NO_BROKER = """no broker is set: give --broker-url or TASKMILL_BROKER_URL
+(amqp://user:password@host:port/vhost), or use `taskmill up`, which brings its own"""
 
 
 class Settings(BaseSettings):
@@ -185,9 +72,13 @@ class Settings(BaseSettings):
     )
 
     database_url: DatabaseUrl | None = Field(None, description="postgresql://user:password@…/db")
+    broker: BrokerPolicy = Field("auto", description="how workers learn of tasks")
+    broker_url: BrokerUrl | None = Field(None, description="amqp://user:password@host:port/vhost")
     data_dir: Path = Field(Path(".taskmill"), description="folder of the embedded services")
     log_format: LogFormat = Field("auto", description="auto: console on a terminal, else json")
     log_level: LogLevel = Field("info", description="least level that is written")
+    admin_host: str = Field("127.0.0.1", description="address of the admin port")
+    admin_port: Port | None = Field(None, description="/healthz, /readyz, /metrics of a role")
     api: ApiSettings = ApiSettings()
     limits: LimitSettings = LimitSettings()
     database: DatabaseSettings = DatabaseSettings()
@@ -205,6 +96,23 @@ class Settings(BaseSettings):
         if self.database_url is None:
             raise ConfigurationError(_NO_DATABASE)
         return self.database_url.get_secret_value()
+
+    def require_broker_url(self) -> str:
+        """Return the address of the broker. Raises `ConfigurationError` when none is set."""
+        if self.broker_url is None:
+            raise ConfigurationError(_NO_BROKER)
+        return self.broker_url.get_secret_value()
+
+    @property
+    def uses_broker(self) -> bool:
+        """Whether workers learn of tasks from RabbitMQ: an address is known, and the policy wants it."""
+        return self.broker != "postgres" and self.broker_url is not None
+
+    @model_validator(mode="after")
+    def _broker_is_known(self) -> "Settings":
+        if self.broker == "rabbitmq" and self.broker_url is None:
+            raise ValueError("expected broker_url to be set when broker is rabbitmq")
+        return self
 
     @classmethod
     def settings_customise_sources(
@@ -252,7 +160,7 @@ def effective(settings: Settings) -> list[Effective]:
     """List every setting in order of declaration; sources are known for settings made by `load`."""
     origins = settings._origins  # noqa: SLF001 - its own module
     return [
-        Effective(_env_name(name), _shown(value), origins.get(name, "default"))
+        Effective(_env_name(name), shown(value), origins.get(name, "default"))
         for name in _known()
         for value in [reduce(getattr, name.split("."), settings)]
     ]
@@ -331,7 +239,7 @@ def _known() -> dict[str, FieldInfo]:
 
 def _fields(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, FieldInfo]]:
     for name, field in model.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, _Group):
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Group):
             yield from _fields(field.annotation, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", field
@@ -379,25 +287,6 @@ def _explained(error: ValidationError, layers: tuple[_Layer, ...]) -> str:
 def _came(name: str, layers: tuple[_Layer, ...]) -> str:
     for layer in layers:
         if name in layer.values:
-            shown = "" if name == "database_url" else f"={str(layer.values[name])[:80]!r}"
+            shown = "" if name in _SECRETS else f"={str(layer.values[name])[:80]!r}"
             return f"{_env_name(name)}{shown} ({layer.origin})"
     return _env_name(name)
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, SecretStr):
-        return _masked_url(value.get_secret_value())
-    if isinstance(value, tuple):
-        return ",".join(map(str, value))
-    return "" if value is None else str(value)
-
-
-def _masked_url(url: str) -> str:
-    """Hide the password of a database URL; hide all of it when it can't be told apart."""
-    address, _, query = url.partition("?")
-    credentials, _, place = address.removeprefix("postgresql://").rpartition("@")
-    if "@" in query and not credentials:
-        return "***"
-    user, colon, _ = credentials.partition(":")
-    shown = f"postgresql://{user}{':***' if colon else ''}{'@' if credentials else ''}{place}"
-    return shown + ("?" + re.sub(r"(password=)[^&]*", r"\1***", query) if query else "")

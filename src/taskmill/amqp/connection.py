@@ -1,0 +1,174 @@
+"""One connection to the broker that comes back by itself, with one channel on it.
+
+It decides nothing about what is declared, consumed or published: its owner does that whenever a new
+channel opens. aio-pika's own "robust" connections restore consumers behind the owner's back; here the
+owner sees every channel, so an acknowledgement can't go to another one than its message came from.
+"""
+
+import asyncio
+import random
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Final
+
+import aio_pika
+from aio_pika.abc import AbstractChannel, AbstractConnection
+from aiormq.abc import AbstractChannel as DriverChannel
+from aiormq.exceptions import AMQPError
+
+from taskmill.observability.logs import get_logger
+from taskmill.runtime.periodic import pause
+
+log = get_logger(__name__)
+
+# What the drivers raise when the broker is away, refuses, or goes away while it is used.
+BROKER_ERRORS: Final = (AMQPError, OSError, RuntimeError, TimeoutError)
+
+_CONNECT_S = 5.0
+_OPEN_S = 15.0
+_CLOSE_S = 2.0
+_FIRST_PAUSE_S = 0.2
+_LONGEST_PAUSE_S = 5.0
+# A peer that is silent for about four of these is given up. RabbitMQ's own default would take minutes.
+_HEARTBEAT_S = 4
+
+_SECRETS = re.compile(r"//[^/@\s]*@")
+
+Opened = Callable[[AbstractChannel], Awaitable[None]]
+
+
+async def _nothing_to_open(channel: AbstractChannel) -> None:
+    """Open nothing: for links that only watch or publish."""
+
+
+class BrokerLink:
+    """A service that keeps one connection and one channel (with confirms) open until told to stop.
+
+    `opened` gets every new channel, and declares and consumes there; when it raises, the connection is
+    made anew. `lost` is called when a channel that was opened is gone.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        name: str,
+        opened: Opened = _nothing_to_open,
+        lost: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.name = name
+        self.trouble: str | None = "not connected yet"
+        self.channel: AbstractChannel | None = None
+        self.driver: DriverChannel | None = None
+        self.server_version: tuple[int, ...] = ()
+        self._addresses = addresses(url)
+        self._opened = opened
+        self._lost = lost
+        self._broken = asyncio.Event()
+
+    @property
+    def is_up(self) -> bool:
+        """Whether there is a channel that `opened` has prepared."""
+        return self.trouble is None
+
+    def reopen(self) -> None:
+        """Give up the connection there is and make another: for an owner who finds it deaf."""
+        self._broken.set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Connect, and connect again after every loss, until told to stop."""
+        failures = 0
+        # Nodes of a cluster are tried in turn, every process beginning with another.
+        turn = random.randrange(len(self._addresses))  # noqa: S311 - spreads load, guards nothing
+        while not stop.is_set():
+            try:
+                async with self._connected(self._addresses[turn % len(self._addresses)]):
+                    failures = 0
+                    await _first_of(self._broken, stop)
+                    if not stop.is_set():
+                        self._tell_loss("the connection was lost")
+            except BROKER_ERRORS as error:
+                self._tell_loss(_in_words(error))
+            turn += 1
+            if not stop.is_set():
+                failures += 1
+                if failures % len(self._addresses) == 0:
+                    rounds = failures // len(self._addresses)
+                    await pause(stop, min(_FIRST_PAUSE_S * 2 ** (rounds - 1), _LONGEST_PAUSE_S))
+
+    @asynccontextmanager
+    async def _connected(self, address: str) -> AsyncIterator[None]:
+        self._broken.clear()
+        async with asyncio.timeout(_CONNECT_S):
+            connection = await aio_pika.connect(
+                address, client_properties={"connection_name": f"taskmill {self.name}"}
+            )
+        try:
+            await self._open(connection)
+            yield
+        finally:
+            was_up, self.channel, self.driver = self.is_up, None, None
+            self.trouble = self.trouble or "the connection was lost"
+            if was_up:
+                self._lost()
+            with suppress(*BROKER_ERRORS):
+                async with asyncio.timeout(_CLOSE_S):
+                    await connection.close()
+
+    async def _open(self, connection: AbstractConnection) -> None:
+        connection.close_callbacks.add(self._on_closed)
+        self.server_version = _version(connection)
+        async with asyncio.timeout(_OPEN_S):
+            channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+            channel.close_callbacks.add(self._on_closed)
+            self.driver = await channel.get_underlay_channel()
+            await self._opened(channel)
+        self.channel = channel
+        self.trouble = None
+        log.info("broker.connected", link=self.name)
+
+    def _on_closed(self, *_: object) -> None:
+        self._broken.set()
+
+    def _tell_loss(self, trouble: str) -> None:
+        """Say once that the broker is away, not at every try."""
+        if trouble != self.trouble:
+            log.warning("broker.lost", link=self.name, trouble=trouble)
+        self.trouble = trouble
+
+
+def addresses(url: str) -> list[str]:
+    """Return the URL of each node of ``amqp://user:password@host:port,host:port/vhost``."""
+    scheme, _, rest = url.partition("://")
+    authority, slash, path = rest.partition("/")
+    credentials, at, hosts = authority.rpartition("@")
+    path, question, query = path.partition("?")
+    if "heartbeat=" not in query:
+        query = f"{query}&heartbeat={_HEARTBEAT_S}" if question else f"heartbeat={_HEARTBEAT_S}"
+    return [
+        f"{scheme}://{credentials}{at}{host}{slash or '/'}{path}?{query}"
+        for host in hosts.split(",")
+    ]
+
+
+def _version(connection: AbstractConnection) -> tuple[int, ...]:
+    """Return the server's version, empty when it tells none."""
+    transport = connection.transport
+    told = transport.connection.server_properties.get("version") if transport else None
+    text = told.decode() if isinstance(told, bytes) else str(told or "")
+    return tuple(int(part) for part in re.findall(r"\d+", text)[:3])
+
+
+def _in_words(error: BaseException) -> str:
+    """Say what went wrong, without the credentials that some messages carry."""
+    text = str(error) or type(error).__name__
+    return _SECRETS.sub("//***@", text)[:300]
+
+
+async def _first_of(first: asyncio.Event, second: asyncio.Event) -> None:
+    async with asyncio.TaskGroup() as group:
+        waits = {group.create_task(first.wait()), group.create_task(second.wait())}
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()

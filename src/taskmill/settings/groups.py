@@ -1,0 +1,105 @@
+"""The groups of settings: names, defaults and bounds of everything that can be tuned."""
+
+import os
+import socket
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from taskmill.settings.values import Count, Names, Port, Seconds, SecondsOrZero
+
+
+class Group(BaseModel):
+    """A frozen group of settings that knows all its names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ApiSettings(Group):
+    """Where the API listens."""
+
+    host: str = Field("127.0.0.1", description="address the API listens on")
+    port: Port = Field(8000, description="port of the API; 0 picks a free one")
+
+
+class LimitSettings(Group):
+    """What a request may ask for."""
+
+    body_bytes: Count = Field(1024**2, description="largest body of one request")
+    batch_bytes: Count = Field(32 * 1024**2, description="largest body of POST /tasks/batch")
+    batch_items: Count = Field(10_000, description="most tasks in one batch")
+    labels: Count = Field(64, description="most labels of a task")
+    result_bytes: Count = Field(1024**2, description="largest result of a task")
+    idempotency_key_chars: Count = Field(255, description="longest idempotency key")
+    queues: Count = Field(1000, description="most queues")
+    request_timeout_s: Seconds = Field(5.0, description="when a request is given up with 503")
+
+
+class DatabaseSettings(Group):
+    """How PostgreSQL is used."""
+
+    pool_size: Count = Field(8, description="connections for the hot statements, per process")
+    listing_pool_size: Count = Field(4, description="connections for lists, per process")
+    statement_timeout_s: Seconds = Field(10.0, description="longest statement")
+    connect_timeout_s: Seconds = Field(5.0, description="longest wait for a connection")
+
+
+class EmulationSettings(Group):
+    """How tasks are emulated when their payload does not say."""
+
+    delay_min_s: SecondsOrZero = Field(5.0, description="shortest emulated run")
+    delay_max_s: SecondsOrZero = Field(10.0, description="longest emulated run")
+    failure_probability: float = Field(0.2, ge=0, le=1, description="share of runs that fail")
+    types: Names = Field((), description="types without a handler to emulate; * for all")
+
+    @model_validator(mode="after")
+    def _delays_are_ordered(self) -> "EmulationSettings":
+        if self.delay_min_s > self.delay_max_s:
+            raise ValueError("expected delay_min_s to be at most delay_max_s")
+        return self
+
+
+class LeaseSettings(Group):
+    """How long a silent worker keeps its tasks."""
+
+    ttl_s: float = Field(15.0, ge=1, allow_inf_nan=False, description="time to live of a lease")
+
+
+def _worker_name() -> str:
+    return f"{socket.gethostname()}-{os.getpid()}"
+
+
+class WorkerSettings(Group):
+    """What a worker process takes."""
+
+    name: str = Field(
+        default_factory=_worker_name, min_length=1, max_length=200, description="name"
+    )
+    concurrency: int = Field(1000, ge=1, le=50_000, description="tasks that run at once")
+    queues: Names = Field((), description="queues to serve; empty for all")
+    grace_s: SecondsOrZero = Field(10.0, description="time to finish before tasks are handed back")
+    poll_s: Seconds = Field(0.25, description="pause between looks at an empty queue")
+    claim_size: Count = Field(500, description="most tasks in one claim")
+
+
+class RetrySettings(Group):
+    """The retry policy of a task that brings none."""
+
+    base_s: SecondsOrZero = Field(1.0, description="delay before the second attempt")
+    factor: float = Field(2.0, ge=1, allow_inf_nan=False, description="growth of the delay")
+    max_s: SecondsOrZero = Field(3600.0, description="longest delay")
+    jitter: float = Field(0.1, ge=0, le=1, description="random share of the delay")
+
+
+class RetentionSettings(Group):
+    """How long things are kept."""
+
+    tasks_days: int = Field(365, ge=1, le=380, description="days to keep finished tasks")
+    change_days: int = Field(7, ge=1, le=380, description="days to keep the change feed")
+    rejection_days: int = Field(30, ge=1, le=380, description="days to keep refused messages")
+    idempotency_days: int = Field(7, ge=1, le=380, description="days an idempotency key holds")
+
+
+class MaintenanceSettings(Group):
+    """How often maintenance looks."""
+
+    interval_s: Seconds = Field(1.0, description="pause between rounds")

@@ -1,0 +1,74 @@
+"""The kinds of values that settings have: how they are read, and how shown without their secrets."""
+
+import re
+from contextlib import suppress
+from typing import Annotated, Literal
+
+import orjson
+from pydantic import BeforeValidator, Field, SecretStr
+
+_HOST = r"(?:\[[^]/]*\]|[^]\[:,/?#]*)(?::(?:[0-5]?[0-9]{0,4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-3][0-9]))?"
+_HOSTS = re.compile(rf"(?:[^/]*@)?{_HOST}(?:,{_HOST})*(?:[/?#].*)?", re.ASCII | re.DOTALL)
+_AMQP = re.compile(rf"(?:[^/]*@)?{_HOST}(?:,{_HOST})*(?:/[^/]*)?", re.ASCII | re.DOTALL)
+
+
+def _parsed_list(value: object) -> object:
+    """Read ``a, b`` or ``["a", "b"]``; anything else is left to the type's own check."""
+    if isinstance(value, str) and not value.lstrip().startswith("["):
+        return [item for part in value.split(",") if (item := part.strip())]
+    with suppress(orjson.JSONDecodeError):
+        return orjson.loads(value) if isinstance(value, str) else value
+    return value
+
+
+def _parsed_database_url(value: object) -> object:
+    """Accept the spellings that other tools use, and hand on one: ``postgresql://``."""
+    text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+    scheme, separator, rest = text.strip().partition("://")
+    is_postgres = separator and scheme.partition("+")[0] in {"postgresql", "postgres"}
+    if not is_postgres or _HOSTS.fullmatch(rest) is None:
+        raise ValueError("expected postgresql://user:password@host:port/database")
+    return SecretStr(f"postgresql://{rest}")
+
+
+def _parsed_broker_url(value: object) -> object:
+    """Accept one address, or one with the hosts of all nodes of a cluster, separated by commas."""
+    text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+    scheme, separator, rest = text.strip().partition("://")
+    place, _, _ = rest.partition("?")
+    if not separator or scheme not in {"amqp", "amqps"} or _AMQP.fullmatch(place) is None:
+        raise ValueError("expected amqp://user:password@host:port/vhost")
+    return SecretStr(f"{scheme}://{rest}")
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_parsed_list)]
+DatabaseUrl = Annotated[SecretStr, BeforeValidator(_parsed_database_url)]
+BrokerUrl = Annotated[SecretStr, BeforeValidator(_parsed_broker_url)]
+BrokerPolicy = Literal["auto", "rabbitmq", "postgres"]
+LogFormat = Literal["auto", "console", "json"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+SecondsOrZero = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+
+
+def shown(value: object) -> str:
+    """Return a setting's value as text, secrets masked."""
+    if isinstance(value, SecretStr):
+        return _masked_url(value.get_secret_value())
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return "" if value is None else str(value)
+
+
+def _masked_url(url: str) -> str:
+    """Hide the password of an address; hide all of it when it can't be told apart."""
+    scheme, _, rest = url.partition("://")
+    address, _, query = rest.partition("?")
+    credentials, _, place = address.rpartition("@")
+    if "@" in query and not credentials:
+        return "***"
+    user, colon, _ = credentials.partition(":")
+    visible = f"{scheme}://{user}{':***' if colon else ''}{'@' if credentials else ''}{place}"
+    return visible + ("?" + re.sub(r"(password=)[^&]*", r"\1***", query) if query else "")
