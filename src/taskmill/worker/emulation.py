@@ -1,8 +1,8 @@
 """Emulated work: a task that takes its time and sometimes fails, as its payload or the settings say."""
 
-import asyncio
 import math
 import random
+from asyncio import sleep
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -82,7 +82,7 @@ class Emulation:
         delay_s = randomness.uniform(profile.delay_min_s, profile.delay_max_s)
         fails = randomness.random() < profile.failure_probability
         if delay_s > 0:
-            await asyncio.sleep(delay_s)
+            await sleep(delay_s)
         if fails:
             raise EmulatedFailure(
                 f"the emulated work failed, with a failure probability of {profile.failure_probability:g}"

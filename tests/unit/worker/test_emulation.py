@@ -1,6 +1,5 @@
 """Emulated work: how long it takes, how often it fails, and what payloads may say of that."""
 
-import asyncio
 import random
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -92,7 +91,7 @@ def no_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
     async def sleep(seconds: float) -> None:
         raise Slept(seconds)
 
-    monkeypatch.setattr(asyncio, "sleep", sleep)
+    monkeypatch.setattr("taskmill.worker.emulation.sleep", sleep)
 
 
 async def delay(emulation: Emulation, payload: Mapping[str, Any], attempt: int = 1) -> float:
