@@ -12,7 +12,7 @@
     ├── KeyInFlight             the key's first request is not yet answered
     ├── QueueLimitReached       no more queues may be made
     ├── Unavailable             a part that the answer needs is away for now
-    │   └── BrokerAway          RabbitMQ is
+    ├── BrokerAway              RabbitMQ is away: no request ever waits for it
     ├── Unroutable              no queue at the broker takes the message
     └── ConfigurationError      the program's settings can't be used
 
@@ -24,8 +24,6 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from taskmill.domain.lifecycle import Status
-
-_BROKER_RETRY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,11 +143,11 @@ class Unavailable(TaskmillError):
         self.what = what
 
 
-class BrokerAway(Unavailable):
+class BrokerAway(TaskmillError):
     """RabbitMQ can't be reached, or did not answer in time; what was sent may have arrived."""
 
     def __init__(self, trouble: str) -> None:
-        super().__init__(_BROKER_RETRY_S, f"RabbitMQ ({trouble})")
+        super().__init__(f"RabbitMQ is away: {trouble}")
         self.trouble = trouble
 
 

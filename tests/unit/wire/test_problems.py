@@ -10,6 +10,7 @@ from hypothesis import given, strategies as st
 from taskmill.domain import errors
 from taskmill.domain.errors import (
     BadCursor,
+    BrokerAway,
     ConfigurationError,
     IdempotencyConflict,
     InvalidInput,
@@ -22,6 +23,7 @@ from taskmill.domain.errors import (
     TooLarge,
     TransitionRefused,
     Unavailable,
+    Unroutable,
     Violation,
 )
 from taskmill.domain.lifecycle import Status
@@ -90,7 +92,7 @@ def test_every_error_that_a_request_can_meet_is_in_the_table() -> None:
         for _, member in inspect.getmembers(errors, inspect.isclass)
         if issubclass(member, TaskmillError)
     }
-    assert tree - set(PROBLEMS) == {TaskmillError, ConfigurationError}
+    assert tree - set(PROBLEMS) == {TaskmillError, ConfigurationError, BrokerAway, Unroutable}
 
 
 def test_problem_types_are_told_apart() -> None:
