@@ -1,5 +1,6 @@
 """Fixtures for all tests: a real PostgreSQL, and a database of its own for each test."""
 
+import signal
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,11 @@ from tests.support.postgres import TEMPLATE, DatabaseServer, chosen_bin_dir
 # Machines are shared, and how fast they are is not what these tests are about.
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared")
+
+# Under nohup, or in a shell's background job, these begin as ignored, and so they would in every program that
+# the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # Before anything reads the settings: this takes the tests' own name out of the environment.
 chosen_bin_dir()
