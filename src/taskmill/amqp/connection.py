@@ -15,8 +15,9 @@ from typing import Final
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aiormq.abc import AbstractChannel as DriverChannel
-from aiormq.exceptions import AMQPError
+from aiormq.exceptions import AMQPError, ChannelClosed
 
+from taskmill.domain.errors import BrokerAway
 from taskmill.observability.logs import get_logger
 from taskmill.runtime.periodic import pause
 
@@ -62,6 +63,7 @@ class BrokerLink:
         self.channel: AbstractChannel | None = None
         self.driver: DriverChannel | None = None
         self.server_version: tuple[int, ...] = ()
+        self._connection: AbstractConnection | None = None
         self._addresses = addresses(url)
         self._opened = opened
         self._lost = lost
@@ -75,6 +77,25 @@ class BrokerLink:
     def reopen(self) -> None:
         """Give up the connection there is and make another: for an owner who finds it deaf."""
         self._broken.set()
+
+    @asynccontextmanager
+    async def side_channel(self) -> AsyncIterator[AbstractChannel]:
+        """Lend a channel for something that the broker may refuse: a refusal closes the channel.
+
+        Raises:
+            BrokerAway: there is no connection, or it was lost meanwhile.
+            ChannelClosed: what the broker refuses, as aio-pika has it.
+        """
+        connection = self._connection
+        if connection is None:
+            raise BrokerAway(self.trouble or "the connection was lost")
+        try:
+            async with asyncio.timeout(_OPEN_S), connection.channel() as channel:
+                yield channel
+        except ChannelClosed:
+            raise
+        except BROKER_ERRORS as error:
+            raise BrokerAway(_in_words(error)) from error
 
     async def run(self, stop: asyncio.Event) -> None:
         """Connect, and connect again after every loss, until told to stop."""
@@ -108,7 +129,8 @@ class BrokerLink:
             await self._open(connection)
             yield
         finally:
-            was_up, self.channel, self.driver = self.is_up, None, None
+            was_up = self.is_up
+            self._connection = self.channel = self.driver = None
             self.trouble = self.trouble or "the connection was lost"
             if was_up:
                 self._lost()
@@ -118,6 +140,7 @@ class BrokerLink:
 
     async def _open(self, connection: AbstractConnection) -> None:
         connection.close_callbacks.add(self._on_closed)
+        self._connection = connection
         self.server_version = _version(connection)
         async with asyncio.timeout(_OPEN_S):
             channel = await connection.channel(publisher_confirms=True, on_return_raises=True)

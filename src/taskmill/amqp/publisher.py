@@ -31,7 +31,8 @@ class Publisher:
     ) -> None:
         """Publish a message and return when the broker has it.
 
-        The properties go out as given: aio-pika's own messages would set priority 0 unasked.
+        The properties go out as given (aio-pika's own messages would set priority 0 unasked), and belong to
+        this message alone: the driver gives it an id when it has none, by which it knows it when returned.
 
         Raises:
             Unroutable: no queue would take it (`mandatory` only); the broker has dropped it.

@@ -1,11 +1,17 @@
 """What Taskmill has at the broker: names, arguments, declarations. It consumes and publishes nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
+from uuid import UUID
 
+import orjson
 from aio_pika import ExchangeType
 from aio_pika.abc import AbstractChannel
+from aio_pika.exceptions import ChannelClosed, ChannelPreconditionFailed
 from pamqp.common import FieldValue
+
+from taskmill.amqp.connection import BrokerLink
+from taskmill.domain.errors import BrokerAway
 
 EXCHANGE: Final = "taskmill"
 CREATE_QUEUE: Final = "taskmill.tasks.create"
@@ -26,16 +32,49 @@ _Arguments = Mapping[str, FieldValue]
 
 
 def hint_queue(queue: str, task_type: str) -> str:
-    """Return the name of the queue that tells workers of waiting tasks of one queue and type."""
-    return f"{HINTS}.{queue}.{task_type}"
+    """Return the name of the queue that tells workers of waiting tasks of one queue and type.
+
+    Names of queues and types may have dots, but no colons.
+    """
+    return f"{HINTS}.{queue}:{task_type}"
 
 
-async def declare_hints(channel: AbstractChannel, name: str) -> None:
+async def declare_hints(link: BrokerLink, name: str) -> None:
     """Make a queue of hints unless it is there; relay and workers declare it alike.
 
-    Replicated, so that the loss of a node loses no queue; unused for half an hour it goes away.
+    Replicated, so that the loss of a node loses no queue; unused for half an hour it goes away. One that
+    somebody has made otherwise is made anew: hints are worth nothing by themselves.
+
+    Raises:
+        BrokerAway: there is no connection, it was lost, or the broker refuses the queue.
     """
-    await channel.declare_queue(name, durable=True, arguments=dict(_HINT_ARGUMENTS))
+    try:
+        try:
+            await _declare_hints(link, name)
+        except ChannelPreconditionFailed:
+            async with link.side_channel() as channel:
+                await channel.queue_delete(name)
+            await _declare_hints(link, name)
+    except ChannelClosed as error:
+        raise BrokerAway(f"it refuses the queue {name}: {error}") from error
+
+
+async def _declare_hints(link: BrokerLink, name: str) -> None:
+    async with link.side_channel() as channel:
+        await channel.declare_queue(name, durable=True, arguments=dict(_HINT_ARGUMENTS))
+
+
+def encode_hint(task_ids: Iterable[UUID]) -> bytes:
+    """Return the body of a hint: a JSON array of task ids, as people read it on the management page."""
+    return orjson.dumps(list(task_ids))
+
+
+def decode_hint(body: bytes) -> list[UUID]:
+    """Read a hint's body. Raises `ValueError` when it is none."""
+    told = orjson.loads(body)
+    if not isinstance(told, list) or not all(isinstance(item, str) for item in told):
+        raise ValueError("a hint is a JSON array of task ids")
+    return [UUID(item) for item in told]
 
 
 _HINT_ARGUMENTS: Final[_Arguments] = {

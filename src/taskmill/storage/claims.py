@@ -1,6 +1,6 @@
 """Claims: taking waiting tasks for a worker, and ending what was taken, many at a time."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -109,6 +109,27 @@ async def take(
         [lane.priority for lane, _ in lanes],
         [start.run_at for _, start in lanes],
         [start.task_id for _, start in lanes],
+    )
+    return [_taken(row) for row in rows]
+
+
+async def take_hinted(
+    database: Database,
+    *,
+    lease_id: UUID,
+    worker: str,
+    task_ids: Collection[UUID],
+    types: Collection[str] | None,
+    queues: Collection[str] | None,
+) -> list[TakenTask]:
+    """Claim those of the tasks that still wait and are due, of these types and queues (None: all)."""
+    rows = await database.fetch(
+        "claim_hinted_tasks",
+        lease_id,
+        worker,
+        sorted(set(task_ids)),
+        None if types is None else sorted(types),
+        None if queues is None else sorted(queues),
     )
     return [_taken(row) for row in rows]
 

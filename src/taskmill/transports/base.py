@@ -24,3 +24,7 @@ class Transport(Protocol):
     def wake(self) -> None:
         """Make a `wait` under way, or the next one, return at once."""
         ...
+
+    def rest(self) -> None:
+        """Nothing will be taken until the next `take`: keep nothing from other workers."""
+        ...

@@ -88,6 +88,9 @@ class PostgresTransport:
         self._lanes_read_at = float("-inf")
         self._woken.set()
 
+    def rest(self) -> None:
+        """Do nothing: what is not claimed is anybody's."""
+
     async def _due_lanes(self) -> list[Lane]:
         now = self._clock.monotonic()
         if now - self._lanes_read_at > _LANES_HOLD_S:

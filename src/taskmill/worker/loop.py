@@ -131,6 +131,7 @@ class Worker:
             lease_id = self._keeper.lease_id
             free = self._slots - len(self._running)
             if lease_id is None or free <= 0:
+                self._transport.rest()
                 await self._news.wait()
                 continue
             try:

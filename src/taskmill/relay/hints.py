@@ -1,0 +1,71 @@
+"""Hints: how waiting tasks are told of. It knows their form and their queues, not which tasks are due."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from uuid import UUID
+
+from taskmill.amqp.connection import BrokerLink
+from taskmill.amqp.publisher import Properties, Publisher
+from taskmill.amqp.topology import declare_hints, encode_hint, hint_queue
+from taskmill.domain.errors import BrokerAway, Unroutable
+from taskmill.storage.releases import Stream
+
+# A worker should get its share in a few hints, so that others get theirs, and fill no more than a quarter of
+# its slots with one.
+_HINTS_PER_WORKER = 4
+_MOST_IDS = 100
+
+
+def _properties() -> Properties:
+    """Return the properties of one hint; the driver writes its own id into them."""
+    return Properties(delivery_mode=2, content_type="application/json")
+
+
+def split(task_ids: Sequence[UUID], *, workers: int, slots: int) -> Iterator[Sequence[UUID]]:
+    """Cut ids into hints: of one when few wait, of up to 100 when many do."""
+    share = -(-len(task_ids) // (_HINTS_PER_WORKER * max(workers, 1)))
+    room = slots // (_HINTS_PER_WORKER * max(workers, 1))
+    size = max(1, min(share, room, _MOST_IDS))
+    for start in range(0, len(task_ids), size):
+        yield task_ids[start : start + size]
+
+
+class HintPublisher:
+    """Publishes hints, and makes their queues when they are not there (any more)."""
+
+    def __init__(self, link: BrokerLink) -> None:
+        self._link = link
+        self._publisher = Publisher(link)
+        self._known: set[str] = set()
+        self._declaring = asyncio.Lock()
+
+    def forget_queues(self) -> None:
+        """Believe in no queue until it has been declared again."""
+        self._known.clear()
+
+    async def publish(self, stream: Stream, task_ids: Sequence[UUID]) -> None:
+        """Tell the workers of a stream about tasks; returns when the broker has it.
+
+        Raises:
+            BrokerAway: it is unknown whether the hint went out, or it surely did not.
+        """
+        name = hint_queue(stream.queue, stream.type)
+        body = encode_hint(task_ids)
+        await self._declare(name)
+        try:
+            await self._publisher.publish(body, routing_key=name, properties=_properties())
+        except Unroutable:
+            self._known.discard(name)
+            await self._declare(name)
+            try:
+                await self._publisher.publish(body, routing_key=name, properties=_properties())
+            except Unroutable as error:
+                raise BrokerAway(str(error)) from error
+
+    async def _declare(self, name: str) -> None:
+        if name in self._known:
+            return
+        async with self._declaring:
+            if name not in self._known:
+                await declare_hints(self._link, name)
+                self._known.add(name)

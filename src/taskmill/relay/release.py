@@ -1,0 +1,202 @@
+"""Releases due tasks to the broker as hints: marks them, commits, then publishes.
+
+In that order, because a hint that is faster than its mark's commit would find nothing to claim. A hint
+that is lost on the way costs its life of ten seconds: then the task counts as unreleased and is released
+again. The relay claims nothing, and it trusts the broker with nothing.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import asyncpg
+
+from taskmill.amqp.connection import BrokerLink
+from taskmill.amqp.topology import HINT_TTL_S
+from taskmill.domain.errors import BrokerAway, Unavailable
+from taskmill.observability.logs import get_logger
+from taskmill.relay.hints import HintPublisher, split
+from taskmill.runtime.clock import Clock
+from taskmill.runtime.periodic import pause
+from taskmill.storage import claims, releases
+from taskmill.storage.claims import Lane
+from taskmill.storage.database import Database
+from taskmill.storage.releases import Capacity, Release, Stream, Workers
+
+log = get_logger(__name__)
+
+_LEAST_WINDOW = 200
+_WINDOWS_PER_SLOT = 4
+_MOST_AT_ONCE = 1000
+# While windows are full: how soon to look whether workers have made room.
+_SHORTEST_PAUSE_S = 0.01
+# How often to look whatever else happens; scheduled tasks are released within this time.
+_LONGEST_PAUSE_S = 0.2
+_OUTAGE_PAUSE_S = 0.5
+_WORKERS_HOLD_S = 1.0
+# While there is more to release in known lanes, new lanes are looked for this often.
+_LANES_HOLD_S = 0.1
+_STARTS_HOLD_S = 10.0
+# Rows due up to this long before a lane's first are always looked at.
+_LATENESS = timedelta(seconds=1)
+# Streams served at a time, and hints that may await their confirms.
+_STREAMS_AT_ONCE = 4
+_MOST_UNCONFIRMED = 64
+
+
+class Relay:
+    """A service that keeps the windows of all streams full. Several may run at once."""
+
+    name = "relay"
+
+    def __init__(self, database: Database, *, broker_url: str, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._woken = asyncio.Event()
+        self.link = BrokerLink(broker_url, name="relay", opened=self._opened, lost=self.wake)
+        self._publisher = HintPublisher(self.link)
+        self._unconfirmed = asyncio.Semaphore(_MOST_UNCONFIRMED)
+        self._must_rebuild = True
+        self._lanes: dict[Lane, float] = {}
+        self._lanes_read_at = self._workers_read_at = self._starts_reset_at = float("-inf")
+        self._workers = Workers(())
+        self._starts: dict[Lane, datetime] = {}
+
+    def wake(self) -> None:
+        """Look at once: something may be due."""
+        self._lanes_read_at = float("-inf")
+        self._woken.set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Release until told to stop; hints under way are confirmed first."""
+        async with asyncio.TaskGroup() as group:
+            closing = asyncio.Event()
+            group.create_task(self.link.run(closing))
+            group.create_task(self._wake_at(stop))
+            async with asyncio.TaskGroup() as publishing:
+                await self._release_until(stop, publishing)
+            closing.set()
+
+    async def _wake_at(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        self._woken.set()
+
+    async def _opened(self, _: object) -> None:
+        self._publisher.forget_queues()
+        # Whatever the broker had been told before may be gone.
+        self._must_rebuild = True
+        self.wake()
+
+    async def _release_until(self, stop: asyncio.Event, publishing: asyncio.TaskGroup) -> None:
+        pause_s = _SHORTEST_PAUSE_S
+        while not stop.is_set():
+            self._woken.clear()
+            if not self.link.is_up:
+                await self._sleep(_LONGEST_PAUSE_S)
+                continue
+            try:
+                released, is_more = await self._round(publishing)
+            except (Unavailable, asyncpg.PostgresError) as error:
+                log.warning("release.failed", error=str(error))
+                await pause(stop, _OUTAGE_PAUSE_S)
+                continue
+            pause_s = _SHORTEST_PAUSE_S if released else min(pause_s * 2, _LONGEST_PAUSE_S)
+            await self._sleep(pause_s if is_more else self._until_next_due())
+
+    async def _sleep(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
+        except TimeoutError:
+            return
+
+    def _until_next_due(self) -> float:
+        now = self._clock.monotonic()
+        upcoming = min((due_at for due_at in self._lanes.values() if due_at > now), default=now + 1)
+        return min(max(upcoming - now, 0.001), _LONGEST_PAUSE_S)
+
+    async def _round(self, publishing: asyncio.TaskGroup) -> tuple[int, bool]:
+        """Release in every stream; return how many tasks, and whether some are left due."""
+        if self._must_rebuild:
+            self._must_rebuild = False
+            if unmarked := await releases.unmark_all(self._database):
+                log.info("release.rebuilt", tasks=unmarked)
+        streams = await self._due_streams()
+        seats = asyncio.Semaphore(_STREAMS_AT_ONCE)
+        async with asyncio.TaskGroup() as group:
+            turns = [
+                group.create_task(self._fill(stream, lanes, seats, publishing))
+                for stream, lanes in streams.items()
+            ]
+        done = [turn.result() for turn in turns]
+        return sum(len(one.task_ids) for one in done), any(one.left for one in done)
+
+    async def _due_streams(self) -> dict[Stream, list[Lane]]:
+        """Return the streams with due tasks and workers for them, and their lanes, most urgent first."""
+        now = self._clock.monotonic()
+        if now - self._workers_read_at > _WORKERS_HOLD_S:
+            self._workers = await Workers.read(self._database)
+            self._workers_read_at = now
+        if now - self._lanes_read_at > _LANES_HOLD_S:
+            due_in = await claims.find_lanes(self._database)
+            answered_at = self._clock.monotonic()
+            self._lanes = {lane: answered_at + s for lane, s in due_in.items()}
+            self._lanes_read_at = now
+        if now - self._starts_reset_at > _STARTS_HOLD_S:
+            self._starts.clear()
+            self._starts_reset_at = now
+        streams: dict[Stream, list[Lane]] = {}
+        now = self._clock.monotonic()
+        for lane in sorted(self._lanes, key=lambda lane: -lane.priority):
+            stream = Stream(queue=lane.queue, type=lane.type)
+            if self._lanes[lane] <= now and self._workers.of(stream).workers:
+                streams.setdefault(stream, []).append(lane)
+        return streams
+
+    async def _fill(
+        self,
+        stream: Stream,
+        lanes: Iterable[Lane],
+        seats: asyncio.Semaphore,
+        publishing: asyncio.TaskGroup,
+    ) -> Release:
+        capacity = self._workers.of(stream)
+        async with seats:
+            done = await releases.release(
+                self._database,
+                stream,
+                window=max(_LEAST_WINDOW, _WINDOWS_PER_SLOT * capacity.slots),
+                most=_MOST_AT_ONCE,
+                life_s=HINT_TTL_S,
+                lanes=[(lane, self._starts.get(lane)) for lane in lanes],
+            )
+            self._starts.update((lane, first - _LATENESS) for lane, first in done.firsts.items())
+            await self._tell(stream, done.task_ids, capacity, publishing)
+        return done
+
+    async def _tell(
+        self,
+        stream: Stream,
+        task_ids: Sequence[UUID],
+        capacity: Capacity,
+        publishing: asyncio.TaskGroup,
+    ) -> None:
+        for hint in split(task_ids, workers=capacity.workers, slots=capacity.slots):
+            await self._unconfirmed.acquire()
+            publishing.create_task(self._publish(stream, hint))
+
+    async def _publish(self, stream: Stream, task_ids: Sequence[UUID]) -> None:
+        try:
+            await self._publisher.publish(stream, task_ids)
+        except BrokerAway as error:
+            log.warning(
+                "hint.unpublished", queue=stream.queue, type=stream.type, trouble=str(error)
+            )
+            try:
+                await releases.unmark(self._database, task_ids)
+            except (Unavailable, asyncpg.PostgresError) as again:
+                # The mark runs out by itself.
+                log.warning("release.failed", error=str(again))
+        finally:
+            self._unconfirmed.release()

@@ -1,0 +1,50 @@
+-- Purpose: mark the most urgent due tasks of a queue and type as released, as many as its window has room for.
+-- $1 text queue, $2 text type, $3 integer window, $4 integer most at once, $5 double precision life of a hint in
+-- seconds; lanes, most urgent first: $6 smallint[] priorities and $7 timestamptz[] where to start in each.
+-- Locks: dispatch (skips what others hold). Run it in the turn that take_release_turn gives.
+-- Relies on dispatch_lane, read in the order of the lanes as far as twice the window. Marks touch no index.
+WITH looked AS MATERIALIZED (
+    SELECT waiting.place, lane.priority, waiting.run_at, waiting.released_at, waiting.is_out
+    FROM unnest($6::smallint[], $7::timestamptz[]) AS lane (priority, from_run_at)
+    CROSS JOIN LATERAL (
+        SELECT
+            d.ctid AS place, d.run_at, d.released_at,
+            coalesce(d.released_at > now() - make_interval(secs => $5), false) AS is_out
+        FROM taskmill.dispatch AS d
+        WHERE d.queue = $1
+            AND d.type = $2
+            AND d.priority = lane.priority
+            AND d.run_at >= lane.from_run_at
+            AND d.run_at <= now()
+            AND (d.expires_at IS NULL OR d.expires_at > now())
+        ORDER BY d.run_at, d.task_id
+        LIMIT 2 * $3
+    ) AS waiting
+    WHERE NOT EXISTS (SELECT FROM taskmill.queue WHERE name = $1 AND paused_at IS NOT NULL)
+    LIMIT 2 * $3
+),
+picked AS MATERIALIZED (
+    SELECT place FROM looked
+    WHERE NOT is_out
+    LIMIT least($4, greatest(0, $3 - (SELECT count(*) FROM looked WHERE is_out)))
+),
+locked AS MATERIALIZED (
+    SELECT ctid AS place, released_at FROM taskmill.dispatch
+    WHERE ctid = ANY(ARRAY(SELECT place FROM picked))
+    FOR NO KEY UPDATE SKIP LOCKED
+),
+marked AS (
+    UPDATE taskmill.dispatch
+    SET released_at = now()
+    WHERE ctid = ANY(ARRAY(SELECT place FROM locked))
+    RETURNING task_id, priority, run_at
+)
+SELECT
+    (SELECT array_agg(task_id ORDER BY priority DESC, run_at, task_id) FROM marked) AS task_ids,
+    (SELECT count(*) FROM locked WHERE released_at IS NOT NULL)::integer AS again,
+    (SELECT count(*) FROM looked WHERE is_out)::integer AS out_before,
+    (SELECT count(*) FROM looked WHERE NOT is_out)::integer AS waiting,
+    (SELECT array_agg(priority ORDER BY priority) FROM (SELECT DISTINCT priority FROM looked) AS seen)
+        AS priorities,
+    (SELECT array_agg(first ORDER BY priority)
+        FROM (SELECT priority, min(run_at) AS first FROM looked GROUP BY priority) AS firsts) AS firsts

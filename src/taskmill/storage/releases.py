@@ -1,0 +1,122 @@
+"""Releases: which waiting tasks the broker has been told of. Hints themselves are not known here."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+from zlib import crc32
+
+from taskmill.storage.claims import Lane
+from taskmill.storage.database import Database
+from taskmill.storage.statements import statement
+
+_EARLIEST = datetime(1, 1, 1, tzinfo=UTC)
+_ALL = "*"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """Tasks of one queue and type: they have a window and a queue of hints of their own."""
+
+    queue: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capacity:
+    """How many live workers serve a stream, and their slots."""
+
+    workers: int = 0
+    slots: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """What one turn released: `task_ids` in order of urgency, `again` of them not for the first time.
+
+    `out` are released and not yet claimed, the new ones included; `left` are due and not released.
+    `firsts` says for each priority when its first waiting task was due.
+    """
+
+    task_ids: Sequence[UUID]
+    again: int
+    out: int
+    left: int
+    firsts: Mapping[Lane, datetime]
+
+
+class Workers:
+    """What the live workers serve, as their leases say."""
+
+    def __init__(self, rows: Collection[tuple[Collection[str], Collection[str], int]]) -> None:
+        self._rows = rows
+
+    @classmethod
+    async def read(cls, database: Database) -> "Workers":
+        """Read the leases."""
+        rows = await database.fetch("list_capacity")
+        return cls([(frozenset(r["queues"]), frozenset(r["types"]), r["slots"]) for r in rows])
+
+    def of(self, stream: Stream) -> Capacity:
+        """Count those that would take tasks of the stream."""
+        slots = [
+            slots
+            for queues, types, slots in self._rows
+            if (not queues or stream.queue in queues) and (_ALL in types or stream.type in types)
+        ]
+        return Capacity(workers=len(slots), slots=sum(slots))
+
+
+async def release(
+    database: Database,
+    stream: Stream,
+    *,
+    window: int,
+    most: int,
+    life_s: float,
+    lanes: Sequence[tuple[Lane, datetime | None]],
+) -> Release:
+    """Mark due tasks of a stream as released, up to `most`, until `window` are; committed on return.
+
+    `lanes` are the stream's, most urgent first, each with the time from which to look (None: the
+    beginning). A mark older than `life_s` seconds counts as none.
+    """
+    priorities = [lane.priority for lane, _ in lanes]
+    starts = [start or _EARLIEST for _, start in lanes]
+    turn = crc32(f"{stream.queue}:{stream.type}".encode()) - 2**31
+    async with database.hot() as connection, connection.transaction():
+        await connection.execute(statement("take_release_turn"), turn)
+        row = await connection.fetchrow(
+            statement("release_tasks"),
+            stream.queue,
+            stream.type,
+            window,
+            most,
+            life_s,
+            priorities,
+            starts,
+        )
+    assert row is not None  # noqa: S101 - it has no FROM
+    ids = row["task_ids"] or []
+    firsts = zip(row["priorities"] or (), row["firsts"] or (), strict=True)
+    return Release(
+        task_ids=ids,
+        again=row["again"],
+        out=row["out_before"] + len(ids),
+        left=row["waiting"] - len(ids),
+        firsts={
+            Lane(queue=stream.queue, type=stream.type, priority=priority): first
+            for priority, first in firsts
+        },
+    )
+
+
+async def unmark(database: Database, task_ids: Collection[UUID]) -> int:
+    """Take the marks off these tasks; return how many had one."""
+    return len(await database.fetch("unmark_tasks", sorted(task_ids))) if task_ids else 0
+
+
+async def unmark_all(database: Database) -> int:
+    """Take all marks off, so that everything is released anew; return how many there were."""
+    count: int = await database.fetch_value("unmark_all_tasks")
+    return count

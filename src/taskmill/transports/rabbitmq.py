@@ -1,0 +1,226 @@
+"""The transport over RabbitMQ: hints say what to claim, and PostgreSQL decides.
+
+A hint is acknowledged when its claim has committed, long before handlers end: nothing at the broker
+depends on how long a task runs. While the broker is away, or hints fail to come though tasks are due, a
+`fallback` claims straight from PostgreSQL; without one the worker waits.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from contextlib import suppress
+from uuid import UUID
+
+import asyncpg
+
+from taskmill.amqp.connection import BROKER_ERRORS, BrokerLink
+from taskmill.amqp.topology import hint_queue
+from taskmill.domain.errors import BrokerAway, Unavailable
+from taskmill.observability.logs import get_logger
+from taskmill.runtime.clock import Clock
+from taskmill.storage import claims, releases
+from taskmill.storage.claims import TakenTask
+from taskmill.storage.database import Database
+from taskmill.transports.base import Transport
+from taskmill.transports.subscriptions import Subscriptions
+
+log = get_logger(__name__)
+
+# How often to look for lanes without a subscription and for consumers that were lost, and how often at most.
+_WATCH_S = 1.0
+_LANES_HOLD_S = 0.1
+# Overdue tasks, free slots and no hint for so long: the relay is away, or somebody sleeps on the hints.
+_PATIENCE_S = 3.0
+# A worker that has had no free slot for so long gives back what the broker sent it ahead.
+_FULL_S = 0.5
+
+
+class RabbitTransport:
+    """Claims what hints name. It is a service, too: `run` keeps the connection and the subscriptions."""
+
+    name = "hints"
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        broker_url: str,
+        worker: str,
+        queues: Iterable[str],
+        types: Iterable[str] | None,
+        fallback: Transport | None,
+        clock: Clock,
+    ) -> None:
+        """Serve these queues (none named: all) and types (None: all)."""
+        self._database = database
+        self._worker = worker
+        self._queues = frozenset(queues) or None
+        self._types = None if types is None else frozenset(types)
+        self._fallback = fallback
+        self._clock = clock
+        self._subscriptions = Subscriptions(self._on_change)
+        self.link = BrokerLink(
+            broker_url, name="worker", opened=self._subscriptions.open_on, lost=self._on_loss
+        )
+        # Ids of hints that were acknowledged when a part of them had been claimed.
+        self._held: list[UUID] = []
+        self._woken = asyncio.Event()
+        self._news = asyncio.Event()
+        self._full_since: float | None = None
+        self._idle_since: float | None = None
+        self._hears_nothing = False
+        self._lanes_wanted = True
+        self._lanes_read_at = float("-inf")
+
+    async def take(self, lease_id: UUID, limit: int) -> list[TakenTask]:
+        """Claim up to `limit` of the tasks that hints have named; an empty list is no promise of anything."""
+        self._woken.clear()
+        self._full_since = None
+        ids = self._next_ids(limit)
+        if ids:
+            return await self._claim(lease_id, ids)
+        if not self._subscriptions.are_complete:
+            self._news.set()
+        if self._fallback is None or (self.link.is_up and not self._hears_nothing):
+            return []
+        return await self._fallback.take(lease_id, limit)
+
+    async def wait(self) -> None:
+        """Wait for a hint, or as the fallback does while it is needed."""
+        if self._held or self._subscriptions.has_arrived:
+            return
+        if self._idle_since is None:
+            self._idle_since = self._clock.monotonic()
+        if self._fallback is not None and (self._hears_nothing or not self.link.is_up):
+            await self._fallback.wait()
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_WATCH_S):
+                await self._woken.wait()
+
+    def wake(self) -> None:
+        """End the wait, and look for new lanes: the doorbell rang."""
+        self._woken.set()
+        self._lanes_wanted = True
+        self._news.set()
+        if self._fallback is not None:
+            self._fallback.wake()
+
+    def rest(self) -> None:
+        """Give back soon what was not taken, unless `take` comes before."""
+        self._idle_since = None
+        if self._full_since is None:
+            self._full_since = self._clock.monotonic()
+            self._news.set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Keep connected and subscribed until told to stop; then let go of what is held."""
+        async with asyncio.TaskGroup() as group:
+            closing = asyncio.Event()
+            group.create_task(self.link.run(closing))
+            await self._watch_until(stop)
+            with suppress(Unavailable, asyncpg.PostgresError):
+                await releases.unmark(self._database, self._held)
+            closing.set()
+
+    def _next_ids(self, limit: int) -> list[UUID]:
+        """Return what is held, then what came; the rest of the last hint is held for the next time."""
+        ids, self._held = self._held[:limit], self._held[limit:]
+        while len(ids) < limit and (more := self._subscriptions.take()) is not None:
+            ids += more
+        if len(ids) > limit:
+            ids, self._held = ids[:limit], ids[limit:]
+        return ids
+
+    async def _claim(self, lease_id: UUID, ids: list[UUID]) -> list[TakenTask]:
+        self._idle_since = None
+        try:
+            taken = await claims.take_hinted(
+                self._database,
+                lease_id=lease_id,
+                worker=self._worker,
+                task_ids=ids,
+                types=self._types,
+                queues=self._queues,
+            )
+        except BaseException:
+            self._held = ids + self._held
+            raise
+        try:
+            await self._subscriptions.acknowledge()
+        except BROKER_ERRORS as error:
+            # They come again, and name what is no longer there to be claimed.
+            log.info("hint.unacknowledged", error=str(error))
+        return taken
+
+    def _on_change(self) -> None:
+        if self._subscriptions.has_arrived:
+            if self._hears_nothing:
+                self._hears_nothing = False
+                log.info("hints.heard", worker=self._worker)
+            self._woken.set()
+            if self._fallback is not None:
+                self._fallback.wake()
+        else:
+            self._news.set()
+
+    def _on_loss(self) -> None:
+        self._subscriptions.lose()
+        self._hears_nothing = False
+        self.wake()
+
+    async def _watch_until(self, stop: asyncio.Event) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._end(stop))
+            while not stop.is_set():
+                self._news.clear()
+                try:
+                    await self._look()
+                except (Unavailable, asyncpg.PostgresError) as error:
+                    log.debug("lanes.unknown", error=str(error))
+                except (BrokerAway, *BROKER_ERRORS) as error:
+                    log.info("subscription.failed", worker=self._worker, error=str(error))
+                    self.link.reopen()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._until_next_look()):
+                        await self._news.wait()
+
+    async def _end(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        self._news.set()
+
+    def _until_next_look(self) -> float:
+        if self._full_since is not None and not self._subscriptions.is_empty:
+            return max(self._full_since + _FULL_S - self._clock.monotonic(), 0.001)
+        return _LANES_HOLD_S if self._lanes_wanted else _WATCH_S
+
+    async def _look(self) -> None:
+        """Subscribe to what waits and can be run here; or rest while there is no free slot."""
+        if not self.link.is_up:
+            return
+        now = self._clock.monotonic()
+        if self._full_since is not None:
+            if now - self._full_since >= _FULL_S:
+                await self._subscriptions.rest()
+            return
+        if now - self._lanes_read_at >= _LANES_HOLD_S:
+            self._lanes_wanted = False
+            self._lanes_read_at = now
+            await self._read_lanes(now)
+        await self._subscriptions.refresh(self.link)
+
+    async def _read_lanes(self, now: float) -> None:
+        lanes = {
+            lane: due_in_s
+            for lane, due_in_s in (await claims.find_lanes(self._database)).items()
+            if (self._queues is None or lane.queue in self._queues)
+            and (self._types is None or lane.type in self._types)
+        }
+        self._subscriptions.want(hint_queue(lane.queue, lane.type) for lane in lanes)
+        self._lose_patience(now, overdue=any(s < -_PATIENCE_S for s in lanes.values()))
+
+    def _lose_patience(self, now: float, *, overdue: bool) -> None:
+        is_deaf = overdue and self._idle_since is not None and now - self._idle_since > _PATIENCE_S
+        if is_deaf and self._fallback is not None and not self._hears_nothing:
+            self._hears_nothing = True
+            log.warning("hints.missing", worker=self._worker)
+            self.wake()

@@ -1,0 +1,147 @@
+"""What a worker consumes on its present channel, and the hints that came and were not yet taken.
+
+It keeps deliveries and acknowledgements on the same channel. It claims nothing, and decides neither
+which queues are worth a subscription nor when to rest.
+"""
+
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass
+from typing import cast
+from uuid import UUID
+
+from aio_pika.abc import AbstractChannel
+from aiormq.abc import DeliveredMessage
+from aiormq.channel import Channel as DriverChannel
+
+from taskmill.amqp.connection import BrokerLink
+from taskmill.amqp.topology import declare_hints, decode_hint
+from taskmill.observability.logs import get_logger
+
+log = get_logger(__name__)
+
+# Hints that the broker sends ahead for each queue: enough that the next claim never waits for the network.
+_PREFETCH = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Hint:
+    tag: int
+    task_ids: list[UUID]
+
+
+class Subscriptions:
+    """Consumers of hint queues; `changed` is called when hints came or a consumer was lost."""
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        self._changed = changed
+        self._driver: DriverChannel | None = None
+        self._wanted: set[str] = set()
+        self._consumers: dict[str, str] = {}
+        self._declared: set[str] = set()
+        self._arrived: deque[_Hint] = deque()
+        self._taken_up_to = 0
+
+    @property
+    def has_arrived(self) -> bool:
+        """Whether hints wait to be taken."""
+        return bool(self._arrived)
+
+    @property
+    def are_complete(self) -> bool:
+        """Whether all that is wanted is subscribed to."""
+        return self._wanted <= self._consumers.keys()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is subscribed to and nothing waits to be taken."""
+        return not self._consumers and not self._arrived
+
+    def want(self, names: Iterable[str]) -> None:
+        """Let these queues be subscribed to at the next `refresh`; a wanted one stays so."""
+        self._wanted.update(names)
+
+    async def open_on(self, channel: AbstractChannel) -> None:
+        """Begin anew on a new channel."""
+        self.lose()
+        driver = cast("DriverChannel", await channel.get_underlay_channel())
+        await driver.basic_qos(prefetch_count=_PREFETCH)
+        driver.on_consumer_cancel_callbacks.add(lambda _: self._changed())
+        self._driver = driver
+        self._changed()
+
+    def lose(self) -> None:
+        """Forget the channel and all that came by it: the broker delivers it again."""
+        self._driver = None
+        self._consumers.clear()
+        self._declared.clear()
+        self._arrived.clear()
+        self._taken_up_to = 0
+
+    async def refresh(self, link: BrokerLink) -> None:
+        """Subscribe to what is wanted and is not, or no longer, subscribed to.
+
+        Raises:
+            BrokerAway: the connection was lost, or the broker refuses a queue.
+            AMQPError: the broker refuses to let us consume.
+        """
+        driver = self._driver
+        if driver is None:
+            return
+        for name in [n for n, tag in self._consumers.items() if tag not in driver.consumers]:
+            # The broker has cancelled it, most likely because its queue is gone.
+            del self._consumers[name]
+            self._declared.discard(name)
+        for name in sorted(self._wanted - self._consumers.keys()):
+            if name not in self._declared:
+                await declare_hints(link, name)
+                self._declared.add(name)
+            answer = await driver.basic_consume(name, self._consumer_on(driver))
+            if answer.consumer_tag is not None and driver is self._driver:
+                self._consumers[name] = answer.consumer_tag
+
+    async def rest(self) -> None:
+        """Consume nothing for now, and give back what was not taken, so that others get it."""
+        driver = self._driver
+        if driver is None:
+            return
+        while self._consumers:
+            _, tag = self._consumers.popitem()
+            await driver.basic_cancel(tag)
+        if self._arrived and driver is self._driver:
+            last = self._arrived[-1].tag
+            self._arrived.clear()
+            await driver.basic_nack(last, multiple=True, requeue=True, wait=False)
+
+    def take(self) -> list[UUID] | None:
+        """Return the ids of the next hint, None when there is none."""
+        if not self._arrived:
+            return None
+        hint = self._arrived.popleft()
+        self._taken_up_to = hint.tag
+        return hint.task_ids
+
+    async def acknowledge(self) -> None:
+        """Tell the broker that all hints taken so far are done with."""
+        tag, self._taken_up_to = self._taken_up_to, 0
+        if tag and self._driver is not None:
+            await self._driver.basic_ack(tag, multiple=True, wait=False)
+
+    def _consumer_on(self, driver: DriverChannel) -> Callable[[DeliveredMessage], Coroutine[None, None, None]]:
+        async def on_message(message: DeliveredMessage) -> None:
+            if driver is self._driver:
+                self._arrive(message)
+
+        return on_message
+
+    def _arrive(self, message: DeliveredMessage) -> None:
+        tag = message.delivery_tag
+        assert tag is not None  # noqa: S101 - the broker numbers every delivery
+        try:
+            task_ids = decode_hint(message.body)
+        except ValueError as error:
+            # Acknowledged with its neighbours; whatever it meant is released again.
+            log.warning("hint.unreadable", queue=message.routing_key, error=str(error)[:200])
+            task_ids = []
+        self._arrived.append(_Hint(tag=tag, task_ids=task_ids))
+        self._changed()
