@@ -9,6 +9,7 @@ import fcntl
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,7 @@ from taskmill.embedded.rabbitmq_programs import RabbitMQPrograms, find_installed
 ANNOUNCEMENT = "fetching RabbitMQ (about 66 MB, once) ..."
 
 _TREE = "tree"
+_SIDE = "fetching-"
 _NO_INSTALL = ("recommends", "suggests", "conflicts", "breaks", "replaces", "enhances")
 _WANTED = re.compile(r"^(rabbitmq-server|erlang-[a-z0-9-]+)$", re.MULTILINE)
 # Debian's script names the place where its package would be; this finds the place where it is.
@@ -38,8 +40,20 @@ def find_or_fetch(announce: Callable[[str], None]) -> RabbitMQPrograms:
     Raises:
         FetchFailedError: there is none and it can't be fetched; the message says why.
     """
-    cache = cache_folder()
-    return find_installed() or find_fetched(cache) or _fetch(cache, announce)
+    return find_present() or _fetch(cache_folder(), announce)
+
+
+def find_present() -> RabbitMQPrograms | None:
+    """Return the RabbitMQ that is on this machine, installed or fetched earlier."""
+    return find_installed() or find_fetched(cache_folder())
+
+
+def why_not_fetchable() -> str | None:
+    """Why nothing can be fetched on this machine, whatever the network; None when it can be tried."""
+    for program in ("apt-get", "dpkg-deb"):
+        if shutil.which(program) is None:
+            return f"it is taken from Debian's or Ubuntu's archive, and here is no {program}"
+    return None
 
 
 def cache_folder() -> Path:
@@ -59,15 +73,16 @@ def find_fetched(cache: Path) -> RabbitMQPrograms | None:
 
 
 def _fetch(cache: Path, announce: Callable[[str], None]) -> RabbitMQPrograms:
-    for program in ("apt-get", "dpkg-deb"):
-        if shutil.which(program) is None:
-            raise FetchFailedError(f"it is taken from Debian's archive, and here is no {program}")
+    if trouble := why_not_fetchable():
+        raise FetchFailedError(trouble)
     with _alone(cache):
         # Another process may have fetched it while this one waited.
         if found := find_fetched(cache):
             return found
         announce(ANNOUNCEMENT)
-        with tempfile.TemporaryDirectory(prefix="fetching-", dir=cache) as side:
+        for left in cache.glob(f"{_SIDE}*"):  # by one that was killed
+            shutil.rmtree(left, ignore_errors=True)
+        with tempfile.TemporaryDirectory(prefix=_SIDE, dir=cache) as side:
             _unpack(Path(side), _download(Path(side)))
             _put_in_place(Path(side) / _TREE, cache / _TREE)
     if found := find_fetched(cache):
@@ -157,7 +172,6 @@ def _run(command: list[str], folder: Path) -> str:
         text=True,
         cwd=folder,
         env={**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"},
-        start_new_session=True,
     )
     if done.returncode != 0:
         raise FetchFailedError(f"{command[0]} failed", done.stderr)
@@ -166,6 +180,8 @@ def _run(command: list[str], folder: Path) -> str:
 
 def main() -> int:
     """Say where RabbitMQ is, fetching it when there is none; return the exit status."""
+    # Leave in order, so that what is half fetched is removed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:
         found = find_or_fetch(_say)
     except FetchFailedError as error:

@@ -93,6 +93,16 @@ class EmbeddedRabbitMQ:
         """The node's folder."""
         return self._folder.path
 
+    @property
+    def secrets_file(self) -> Path:
+        """The file with the password, which only its owner may read."""
+        return self._folder.kept
+
+    @property
+    def console(self) -> Path:
+        """The file with what the node's programs say; why it did not start is there."""
+        return self._folder.console
+
     def reserve(self) -> str:
         """Become the owner of the folder and choose the ports; return the `amqp_url`.
 

@@ -49,6 +49,11 @@ class RabbitMQFolder:
         self._ownership = Ownership(self.path)
 
     @property
+    def kept(self) -> Path:
+        """Secrets and ports."""
+        return self.path / "node.json"
+
+    @property
     def home(self) -> Path:
         """The home folder of the node's programs, where the cookie is."""
         return self.path / "home"
@@ -100,7 +105,7 @@ class RabbitMQFolder:
     def keep(self, opened: Secrets, ports: Ports) -> None:
         """Remember secrets and ports."""
         text = json.dumps({**asdict(opened), **asdict(ports)}, indent=2)
-        write_private(self.path / "node.json", f"{text}\n")
+        write_private(self.kept, f"{text}\n")
 
     def release(self) -> None:
         """Let go of the folder; idempotent."""
@@ -108,7 +113,7 @@ class RabbitMQFolder:
 
     def _kept(self) -> dict[str, object]:
         try:
-            kept: dict[str, object] = json.loads((self.path / "node.json").read_text())
+            kept: dict[str, object] = json.loads(self.kept.read_text())
         except FileNotFoundError:
             return {}
         return kept
