@@ -165,9 +165,12 @@ def run(
         worker={"concurrency": concurrency, "queues": queues},
     )
     loaded.require_database_url()
+    if loaded.broker == "rabbitmq":
+        loaded.require_broker_url()
     from taskmill.composition import run_roles  # noqa: PLC0415 - not for a wrong command
 
-    return run_roles(loaded, list(dict.fromkeys(roles)), ready_file=ready_file)
+    files = [ready_file] if ready_file else []
+    return run_roles(loaded, list(dict.fromkeys(roles)), ready_files=files)
 
 
 @click.command()
