@@ -181,6 +181,18 @@ class BrokerServer:
         del self._management[vhost_of(url)]
 
 
+def processes_of(folder: Path) -> list[int]:
+    """Every process whose environment names the folder: the node, its epmd, and their children."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"HOME={folder}/home".encode() in (entry / "environ").read_bytes().split(b"\0"):
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return found
+
+
 def vhost_of(url: str) -> str:
     """The virtual host that an AMQP address names."""
     return urlsplit(url).path[1:] or "/"
