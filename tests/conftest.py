@@ -1,4 +1,4 @@
-"""Fixtures for all tests: a real PostgreSQL, and a database of its own for each test."""
+"""Fixtures for all tests: a real PostgreSQL and a real RabbitMQ, and a part of its own for each test."""
 
 import signal
 import tempfile
@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.support.postgres import TEMPLATE, DatabaseServer, chosen_bin_dir
+from tests.support.rabbitmq import BrokerServer, Management
 
 # Machines are shared, and how fast they are is not what these tests are about.
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -60,3 +61,37 @@ def empty_database_url(database_server: DatabaseServer) -> Iterator[str]:
     url = database_server.create()
     yield url
     database_server.drop(url)
+
+
+@pytest.fixture(scope="session")
+def broker_server() -> Iterator[BrokerServer]:
+    """One RabbitMQ node for each test process."""
+    with (
+        tempfile.TemporaryDirectory(prefix="taskmill-broker-") as folder,
+        BrokerServer(Path(folder)) as server,
+    ):
+        yield server
+
+
+@pytest.fixture
+def broker_url(broker_server: BrokerServer) -> Iterator[str]:
+    """The address of an empty virtual host for this test alone."""
+    url = broker_server.create()
+    yield url
+    broker_server.drop(url)
+
+
+@pytest.fixture
+def broker_management(broker_server: BrokerServer, broker_url: str) -> Management:
+    """The management calls about this test's virtual host."""
+    return broker_server.management(broker_url)
+
+
+@pytest.fixture
+def private_broker() -> Iterator[BrokerServer]:
+    """A node for this test alone, which may kill, freeze and wipe it; it costs some seconds."""
+    with (
+        tempfile.TemporaryDirectory(prefix="taskmill-broker-") as folder,
+        BrokerServer(Path(folder)) as server,
+    ):
+        yield server

@@ -9,7 +9,7 @@ import gc
 import os
 import random
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,7 +67,7 @@ def run_roles(
     settings: Settings,
     roles: Sequence[str],
     *,
-    ready_file: Path | None = None,
+    ready_files: Sequence[Path] = (),
     beside: Sequence[Service] = (),
     announce: Callable[[str | None], None] = lambda _: None,
 ) -> int:
@@ -83,11 +83,10 @@ def run_roles(
         raise ConfigurationError(f"unknown role {min(unknown)!r}: the roles are {', '.join(ROLES)}")
     settings.require_database_url()
     logs.configure(format=settings.log_format, level=settings.log_level)
-    with suppress(FileNotFoundError):
-        if ready_file:
-            ready_file.unlink()
+    for file in ready_files:
+        file.unlink(missing_ok=True)
     try:
-        uvloop.run(_run(settings, roles, beside, _Announcement(ready_file, announce)))
+        uvloop.run(_run(settings, roles, beside, _Announcement(ready_files, announce)))
     except* TaskmillError as group:
         raise _first(group) from group
     finally:
@@ -341,35 +340,35 @@ class _Drainer:
 
 
 class _Announcement:
-    """Tells, once everything serves, where the API is: in the log, the ready file and to whoever asked."""
+    """Tells, once everything serves, where the API is: in the log, the ready files and to whoever asked."""
 
     name = "announcement"
     process: Process
 
-    def __init__(self, ready_file: Path | None, announce: Callable[[str | None], None]) -> None:
-        self._ready_file = ready_file
+    def __init__(self, ready_files: Sequence[Path], announce: Callable[[str | None], None]) -> None:
+        self._ready_files = ready_files
         self._announce = announce
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Announce, then wait; the ready file is taken away at the end."""
+        """Announce, then wait; the ready files are taken away at the end."""
         server = self.process.server
         if server is not None:
             await server.started.wait()
         url = server.url if server else None
         log.info("process.ready", url=url, pid=os.getpid())
-        if self._ready_file is not None:
-            _write_ready_file(self._ready_file, self.process.settings, url)
+        for file in self._ready_files:
+            _write_ready_file(file, self.process.settings, url)
         self._announce(url)
         await stop.wait()
-        if self._ready_file is not None:
-            self._ready_file.unlink(missing_ok=True)
+        for file in self._ready_files:
+            file.unlink(missing_ok=True)
 
 
 def _write_ready_file(path: Path, settings: Settings, url: str | None) -> None:
     """Write it whole or not at all: whoever waits for it reads it as soon as it is there."""
     facts = {
         "url": url,
-        "amqp_url": None,
+        "amqp_url": settings.broker_url.get_secret_value() if settings.broker_url else None,
         "database_url": settings.require_database_url(),
         "pid": os.getpid(),
     }

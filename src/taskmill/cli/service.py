@@ -36,11 +36,21 @@ _database_url = click.option(
     metavar="URL",
     help="PostgreSQL to use, postgresql://user:password@host:port/database.",
 )
+_broker_url = click.option(
+    "--broker-url",
+    metavar="URL",
+    help="RabbitMQ to use, amqp://user:password@host:port/vhost.",
+)
+_broker = click.option(
+    "--broker",
+    type=click.Choice(["auto", "rabbitmq", "postgres"]),
+    help="How workers learn of tasks; auto is RabbitMQ while it is there.  [default: auto]",
+)
 _ready_file = click.option(
     "--ready-file",
     type=_file,
     metavar="PATH",
-    help="Written as JSON when it serves: url, database_url, pid.",
+    help="Written as JSON when it serves: url, amqp_url, database_url, pid.",
 )
 
 
@@ -56,6 +66,8 @@ _ready_file = click.option(
     help="Where the data stays.  [default: .taskmill]",
 )
 @_database_url
+@_broker_url
+@_broker
 @click.option(
     "--workers",
     type=_at_least_one,
@@ -77,14 +89,18 @@ def up(
     port: int | None,
     data: Path | None,
     database_url: str | None,
+    broker_url: str | None,
+    broker: str | None,
     workers: int,
     concurrency: int | None,
     ready_file: Path | None,
 ) -> int:
-    """Start everything on this machine: database, API, workers, maintenance.
+    """Start everything on this machine: database, broker, API, workers and the rest.
 
-    Nothing needs to be installed: without --database-url it runs a PostgreSQL of its own. Ctrl-C
-    stops everything in order; the data stays, and the next start goes on where this one ended.
+    Nothing needs to be installed: without --database-url it runs a PostgreSQL of its own, and
+    without --broker-url a RabbitMQ, which it fetches (Debian, Ubuntu) when none is installed; with
+    --broker postgres it does without. Ctrl-C stops everything in order; the data stays, and the
+    next start goes on where this one ended.
     """
     from taskmill import settings as configuration  # noqa: PLC0415 - only when it runs
     from taskmill.embedded import stack  # noqa: PLC0415 - only when it runs
@@ -92,6 +108,8 @@ def up(
     loaded = configuration.load(
         data_dir=data,
         database_url=database_url,
+        broker_url=broker_url,
+        broker=broker,
         api={"host": host, "port": port},
         worker={"concurrency": concurrency},
     )
@@ -107,6 +125,8 @@ def up(
     metavar="ROLE...",
 )
 @_database_url
+@_broker_url
+@_broker
 @click.option("--host", metavar="ADDRESS", help="Address of the API.  [default: 127.0.0.1]")
 @click.option(
     "--port", type=_port, metavar="N", help="Port of the API; 0 picks a free one.  [default: 8000]"
@@ -123,6 +143,8 @@ def run(
     *,
     roles: tuple[str, ...],
     database_url: str | None,
+    broker_url: str | None,
+    broker: str | None,
     host: str | None,
     port: int | None,
     concurrency: int | None,
@@ -137,13 +159,18 @@ def run(
 
     loaded = configuration.load(
         database_url=database_url,
+        broker_url=broker_url,
+        broker=broker,
         api={"host": host, "port": port},
         worker={"concurrency": concurrency, "queues": queues},
     )
     loaded.require_database_url()
+    if loaded.broker == "rabbitmq":
+        loaded.require_broker_url()
     from taskmill.composition import run_roles  # noqa: PLC0415 - not for a wrong command
 
-    return run_roles(loaded, list(dict.fromkeys(roles)), ready_file=ready_file)
+    files = [ready_file] if ready_file else []
+    return run_roles(loaded, list(dict.fromkeys(roles)), ready_files=files)
 
 
 @click.command()

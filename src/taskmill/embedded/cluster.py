@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from taskmill.embedded.data_folder import DataFolder
+from taskmill.embedded.private_files import write_private
 from taskmill.embedded.programs import Programs
 
 USER = "taskmill"
@@ -22,7 +23,7 @@ def prepare_cluster(folder: DataFolder, programs: Programs, *, fsync: bool) -> s
     """
     is_new_password = not folder.password.exists()
     if is_new_password:
-        _write_private(folder.password, secrets.token_hex(24))
+        write_private(folder.password, secrets.token_hex(24))
         programs.identity.own(folder.password)
     password = folder.password.read_text()
     if not folder.cluster.exists():
@@ -57,17 +58,6 @@ def _execute(programs: Programs, cluster: Path, statement: str, *, fsync: bool) 
     setting = f"fsync={'on' if fsync else 'off'}"
     arguments = ("--single", "-D", str(cluster), "-c", setting, "postgres")
     programs.run("postgres", *arguments, script=f"{statement}\n")
-
-
-def _write_private(path: Path, text: str) -> None:
-    side = path.with_suffix(".new")
-    side.unlink(missing_ok=True)
-    descriptor = os.open(side, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(descriptor)
-    side.rename(path)
 
 
 def _sync_folder(path: Path) -> None:

@@ -4,7 +4,6 @@ It holds `cluster` (PostgreSQL's data), `password`, `postgres.log`, `owner` (loc
 owns the folder) and, while the server runs, `socket`. It does not look into the cluster.
 """
 
-import fcntl
 import os
 import shutil
 import tempfile
@@ -12,11 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from taskmill.embedded.errors import DataFolderInUseError, DataFolderUnusableError
+from taskmill.embedded.ownership import Ownership
+from taskmill.embedded.private_files import open_log
 
 # sun_path has 104 bytes on macOS and 108 on Linux; PostgreSQL appends "/.s.PGSQL.5432.lock".
 _LONGEST_SOCKET_FOLDER = 84
-_LARGEST_LOG = 8 * 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -24,7 +23,10 @@ class DataFolder:
     """Paths, ownership and the short-lived parts of a data folder."""
 
     path: Path
-    _lock: int | None = field(default=None, init=False)
+    _ownership: Ownership = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._ownership = Ownership(self.path)
 
     @property
     def cluster(self) -> Path:
@@ -54,27 +56,13 @@ class DataFolder:
             DataFolderInUseError: another process owns it.
             DataFolderUnusableError: it cannot be made or written.
         """
-        try:
-            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            lock = os.open(self.path / "owner", os.O_RDWR | os.O_CREAT, 0o600)
-        except OSError as error:
-            raise DataFolderUnusableError(self.path, error) from error
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            owner = os.read(lock, 20).strip()
-            os.close(lock)
-            raise DataFolderInUseError(self.path, int(owner) if owner else None) from None
-        self._lock = lock
-        os.truncate(lock, 0)
-        os.write(lock, f"{os.getpid()}\n".encode())
+        self._ownership.take()
 
     def release(self) -> None:
         """Remove what is needed at run time only, and let go of the folder; idempotent."""
-        if self._lock is not None:
+        if self._ownership.is_held:
             self._remove_socket_folder()
-            os.close(self._lock)
-            self._lock = None
+            self._ownership.release()
 
     def make_socket_folder(self) -> Path:
         """Make the socket's private folder; a short one elsewhere when its path does not do."""
@@ -94,10 +82,7 @@ class DataFolder:
 
     def open_log(self) -> BinaryIO:
         """Open the log to append; a large one is put aside first."""
-        if self.log.exists() and self.log.stat().st_size > _LARGEST_LOG:
-            self.log.replace(self.log.with_suffix(".log.1"))
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-        return os.fdopen(os.open(self.log, flags, 0o600), "ab")
+        return open_log(self.log)
 
     def _remove_socket_folder(self) -> None:
         folder = self.path / "socket"

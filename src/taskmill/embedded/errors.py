@@ -1,13 +1,17 @@
-"""What can go wrong with the embedded PostgreSQL; each message says what to do next.
+"""What can go wrong with the embedded servers; each message says what to do next.
 
-EmbeddedPostgresError
-├── BinariesNotFoundError     no usable PostgreSQL on this machine
-├── DataFolderInUseError      another process owns the data folder
-├── DataFolderUnusableError   the data folder cannot be made or written
-├── DataFolderVersionError    the data belongs to another major version
-├── NotRunningError           asked for what only a started server has
-├── RootNotPossibleError      running as root, and no way to be another user
-└── ServerFailedError         initdb or the server ended with an error
+EmbeddedError
+├── DataFolderInUseError          another process owns the data folder
+├── DataFolderUnusableError       the data folder cannot be made or written
+├── NotRunningError               asked for what only a started server has
+├── EmbeddedPostgresError
+│   ├── BinariesNotFoundError     no usable PostgreSQL on this machine
+│   ├── DataFolderVersionError    the data belongs to another major version
+│   ├── RootNotPossibleError      running as root, and no way to be another user
+│   └── ServerFailedError         initdb or the server ended with an error
+└── EmbeddedRabbitMQError
+    ├── FetchFailedError          no RabbitMQ on this machine, and none could be fetched
+    └── NodeFailedError           the node ended with an error, or did not get ready in time
 """
 
 from pathlib import Path
@@ -15,8 +19,16 @@ from pathlib import Path
 _OR_ANOTHER_DATABASE = "or set TASKMILL_DATABASE_URL to a database that runs already"
 
 
-class EmbeddedPostgresError(Exception):
-    """The embedded PostgreSQL cannot be used; the message is written for the operator."""
+class EmbeddedError(Exception):
+    """An embedded server cannot be used; the message is written for the operator."""
+
+
+class EmbeddedPostgresError(EmbeddedError):
+    """The embedded PostgreSQL cannot be used."""
+
+
+class EmbeddedRabbitMQError(EmbeddedError):
+    """The embedded RabbitMQ cannot be used."""
 
 
 class BinariesNotFoundError(EmbeddedPostgresError):
@@ -29,7 +41,7 @@ class BinariesNotFoundError(EmbeddedPostgresError):
         )
 
 
-class DataFolderInUseError(EmbeddedPostgresError):
+class DataFolderInUseError(EmbeddedError):
     """Another live process owns the data folder."""
 
     def __init__(self, folder: Path, owner: int | None) -> None:
@@ -41,7 +53,7 @@ class DataFolderInUseError(EmbeddedPostgresError):
         )
 
 
-class DataFolderUnusableError(EmbeddedPostgresError):
+class DataFolderUnusableError(EmbeddedError):
     """The data folder cannot be made or written."""
 
     def __init__(self, folder: Path, cause: OSError) -> None:
@@ -62,11 +74,11 @@ class DataFolderVersionError(EmbeddedPostgresError):
         )
 
 
-class NotRunningError(EmbeddedPostgresError):
+class NotRunningError(EmbeddedError):
     """The server was not started."""
 
     def __init__(self) -> None:
-        super().__init__("The embedded PostgreSQL is not running. Start it first.")
+        super().__init__("The embedded server is not running. Start it first.")
 
 
 class RootNotPossibleError(EmbeddedPostgresError):
@@ -83,5 +95,23 @@ class ServerFailedError(EmbeddedPostgresError):
     """A PostgreSQL program ended with an error, or did not get ready in time."""
 
     def __init__(self, what: str, output: str, advice: str) -> None:
-        lines = "\n".join(f"  | {line}" for line in output.strip().splitlines()[-12:])
-        super().__init__(f"{what}. {advice}" + (f" It said:\n{lines}" if lines else ""))
+        super().__init__(f"{what}. {advice}{_quoted(output)}")
+
+
+class FetchFailedError(EmbeddedRabbitMQError):
+    """There is no RabbitMQ on this machine, and it could not be fetched."""
+
+    def __init__(self, cause: str, output: str = "") -> None:
+        super().__init__(f"No RabbitMQ here, and it cannot be fetched: {cause}.{_quoted(output)}")
+
+
+class NodeFailedError(EmbeddedRabbitMQError):
+    """The node ended with an error, or did not get ready in time."""
+
+    def __init__(self, what: str, output: str, log: Path) -> None:
+        super().__init__(f"{what}. The whole log is {log}.{_quoted(output)}")
+
+
+def _quoted(output: str) -> str:
+    lines = "\n".join(f"  | {line}" for line in output.strip().splitlines()[-12:])
+    return f" It said:\n{lines}" if lines else ""

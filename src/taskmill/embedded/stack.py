@@ -1,13 +1,15 @@
-"""`taskmill up`: an embedded PostgreSQL, the migrations, the API and maintenance here, workers beside it.
+"""`taskmill up`: PostgreSQL, RabbitMQ, migrations, API and maintenance; workers, relay and intake beside it.
 
 Each worker is a process of its own, so that handlers never slow the API, and the end of one leaves the
-others alone. It starts and stops things; what they do is composed in `composition`.
+others alone; relay and intake share one. It starts and stops things; what they do is composed in `composition`.
 """
 
 import asyncio
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
@@ -15,9 +17,13 @@ from pydantic import SecretStr
 
 from taskmill import composition
 from taskmill.domain.errors import ConfigurationError
-from taskmill.embedded.errors import EmbeddedPostgresError
+from taskmill.embedded.broker import HOW_TO_GET, PrivateBroker
+from taskmill.embedded.errors import EmbeddedError, FetchFailedError
+from taskmill.embedded.fetching import find_or_fetch, find_present, why_not_fetchable
 from taskmill.embedded.postgres import EmbeddedPostgres
-from taskmill.embedded.workers import WorkerProcesses
+from taskmill.embedded.rabbitmq import EmbeddedRabbitMQ
+from taskmill.embedded.rabbitmq_programs import RabbitMQPrograms
+from taskmill.embedded.role_processes import RoleProcesses
 from taskmill.observability import logs
 from taskmill.runtime.periodic import Periodic
 from taskmill.runtime.services import Service
@@ -26,6 +32,8 @@ from taskmill.storage import migrate
 
 log = logs.get_logger(__name__)
 
+# In the data folder: the facts of the ready file, for commands that look for a running `up`.
+SERVICE_FILE = "service.json"
 _WATCH_S = 1.0
 
 
@@ -33,7 +41,8 @@ def up(settings: Settings, *, workers: int, ready_file: Path | None) -> int:
     """Run everything until SIGINT or SIGTERM; return the exit status. The data stays.
 
     Raises:
-        ConfigurationError: PostgreSQL can't be started or reached, or the port is taken.
+        ConfigurationError: PostgreSQL can't be started or reached, the port is taken, or there is to be a
+            RabbitMQ and none can be had.
     """
     logs.configure(format=settings.log_format, level=settings.log_level)
     if ready_file is not None:
@@ -43,13 +52,62 @@ def up(settings: Settings, *, workers: int, ready_file: Path | None) -> int:
         url, place, beside = _database(settings, stack)
         _bring_up_to_date(url)
         own = settings.model_copy(update={"database_url": SecretStr(url)})
+        broker = _broker(own, stack)
+        if broker.url is not None:
+            own = own.model_copy(update={"broker_url": SecretStr(broker.url)})
+        beside = [*beside, *broker.services, RoleProcesses(own, ["worker"], count=workers)]
+        if own.uses_broker:
+            # Stopped before the workers: it is a door, and its hints are of no use to them then.
+            beside.append(RoleProcesses(own, ["relay", "intake"]))
         return composition.run_roles(
             own,
             ["maintenance", "api"],
-            ready_file=ready_file,
-            beside=[*beside, WorkerProcesses(own, workers)],
-            announce=lambda api_url: _greet(api_url, place),
+            ready_files=[settings.data_dir / SERVICE_FILE, *([ready_file] if ready_file else [])],
+            beside=beside,
+            announce=lambda api_url: _greet(api_url, broker, place),
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Broker:
+    """Where the broker is, what looks after it, and what people are told about it."""
+
+    url: str | None = None
+    services: Sequence[Service] = ()
+    lines: Sequence[str] = ()
+
+
+def _broker(settings: Settings, stack: ExitStack) -> _Broker:
+    """Choose the broker: the one that was given, else one of our own, else none."""
+    if settings.broker == "postgres":
+        return _Broker(lines=["  RabbitMQ   not wanted: workers claim from PostgreSQL"])
+    if settings.broker_url is not None:
+        return _Broker(lines=["  RabbitMQ   the broker that was given"])
+    programs = find_present()
+    if programs is None and (trouble := why_not_fetchable()):
+        if settings.broker == "rabbitmq":
+            raise ConfigurationError(str(FetchFailedError(trouble)))
+        log.warning("rabbitmq.absent", trouble=trouble, advice=HOW_TO_GET)
+        return _Broker(lines=[f"  RabbitMQ   none here: {HOW_TO_GET}"])
+    node = EmbeddedRabbitMQ(settings.data_dir / "rabbitmq")
+    stack.callback(node.stop)
+    try:
+        if settings.broker == "rabbitmq":
+            programs = find_or_fetch(lambda line: log.info("rabbitmq.fetching", note=line))
+        url = node.reserve()
+    except EmbeddedError as error:
+        raise ConfigurationError(str(error)) from error
+    return _Broker(url=url, services=[PrivateBroker(node, programs)], lines=_told(node, programs))
+
+
+def _told(node: EmbeddedRabbitMQ, programs: RabbitMQPrograms | None) -> list[str]:
+    """What people are told about our own node; its password only on a terminal."""
+    shown = node.amqp_url if sys.stdout.isatty() else node.amqp_url.replace(node.password, "***")
+    coming = "" if programs else "  (being fetched: about 66 MB, once)"
+    return [
+        f"  RabbitMQ   {shown}{coming}",
+        f"             {node.management_url} (user and password as in {node.secrets_file})",
+    ]
 
 
 def _database(settings: Settings, stack: ExitStack) -> tuple[str, str, list[Service]]:
@@ -59,7 +117,7 @@ def _database(settings: Settings, stack: ExitStack) -> tuple[str, str, list[Serv
     folder = settings.data_dir / "postgres"
     try:
         server = stack.enter_context(EmbeddedPostgres(folder))
-    except EmbeddedPostgresError as error:
+    except EmbeddedError as error:
         raise ConfigurationError(str(error)) from error
     log.info("postgres.started", version=server.version, folder=str(folder), pid=server.pid)
 
@@ -89,12 +147,13 @@ async def _applied(url: str) -> str | None:
         await connection.close()
 
 
-def _greet(url: str | None, place: str) -> None:
+def _greet(url: str | None, broker: _Broker, place: str) -> None:
     logs.flush()
     lines = (
         f"Taskmill serves at {url}",
         f'  try it     curl -X POST {url}/tasks -d \'{{"name": "first"}}\'',
         f"  Swagger    {url}/docs",
+        *broker.lines,
         f"  data       {place}",
         "Ctrl-C stops it; the data stays.",
     )

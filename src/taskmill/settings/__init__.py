@@ -15,7 +15,7 @@ from functools import cache, reduce
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -107,12 +107,6 @@ class Settings(BaseSettings):
     def uses_broker(self) -> bool:
         """Whether workers learn of tasks from RabbitMQ: an address is known, and the policy wants it."""
         return self.broker != "postgres" and self.broker_url is not None
-
-    @model_validator(mode="after")
-    def _broker_is_known(self) -> "Settings":
-        if self.broker == "rabbitmq" and self.broker_url is None:
-            raise ValueError("expected broker_url to be set when broker is rabbitmq")
-        return self
 
     @classmethod
     def settings_customise_sources(

@@ -1,4 +1,4 @@
-"""Worker processes beside `taskmill up`: started, started again when they die, stopped in order.
+"""Processes of roles beside `taskmill up`: started, started again when they die, stopped in order.
 
 They end with their parent (on Linux the kernel sees to that), and they do not get the terminal's Ctrl-C:
 they are told to stop when it is their turn.
@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from asyncio.subprocess import Process
+from collections.abc import Sequence
 
 from taskmill.embedded.programs import end_with_parent
 from taskmill.observability.logs import get_logger
@@ -24,17 +25,17 @@ _WELL_AFTER_S = 30.0
 _STOP_MARGIN_S = 3.0
 
 
-class WorkerProcesses:
-    """A service of `count` processes, each `taskmill run worker` with the settings of this one."""
+class RoleProcesses:
+    """A service of `count` processes, each `taskmill run ROLE...` with the settings of this one."""
 
-    name = "worker-processes"
-
-    def __init__(self, settings: Settings, count: int) -> None:
+    def __init__(self, settings: Settings, roles: Sequence[str], *, count: int = 1) -> None:
+        self.name = f"{'-'.join(roles)}-processes"
         self._settings = settings
+        self._roles = roles
         self._count = count
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Keep the processes running until told to stop, then wait until they have handed back."""
+        """Keep the processes running until told to stop, then wait until they have ended in order."""
         async with asyncio.TaskGroup() as group:
             for number in range(1, self._count + 1):
                 group.create_task(self._keep(number, stop))
@@ -49,7 +50,13 @@ class WorkerProcesses:
             if stop.is_set():
                 return
             failures = 0 if loop.time() - started_at > _WELL_AFTER_S else failures + 1
-            log.error("worker.died", number=number, pid=process.pid, status=process.returncode)
+            log.error(
+                "process.died",
+                roles=",".join(self._roles),
+                number=number,
+                pid=process.pid,
+                status=process.returncode,
+            )
             await pause(stop, min(_FIRST_PAUSE_S * 2**failures, _LONGEST_PAUSE_S))
 
     async def _start(self) -> Process:
@@ -58,14 +65,27 @@ class WorkerProcesses:
             "-m",
             "taskmill",
             "run",
-            "worker",
-            "--concurrency",
-            str(self._settings.worker.concurrency),
+            *self._roles,
             stdin=asyncio.subprocess.DEVNULL,
             start_new_session=True,
             preexec_fn=end_with_parent(signal.SIGTERM),
-            env={**os.environ, "TASKMILL_DATABASE_URL": self._settings.require_database_url()},
+            env={**os.environ, **self._overrides()},
         )
+
+    def _overrides(self) -> dict[str, str]:
+        """What the processes are told by their environment, which goes before every file."""
+        settings = self._settings
+        told = {
+            "TASKMILL_DATABASE_URL": settings.require_database_url(),
+            "TASKMILL_WORKER__CONCURRENCY": str(settings.worker.concurrency),
+            "TASKMILL_BROKER": settings.broker,
+        }
+        if settings.broker_url is not None:
+            told["TASKMILL_BROKER_URL"] = settings.broker_url.get_secret_value()
+        if settings.admin_port is not None:
+            # That one is this process's; each of them picks a free one, and its log says which.
+            told["TASKMILL_ADMIN_PORT"] = "0"
+        return told
 
     async def _until_ended(self, process: Process, stop: asyncio.Event) -> None:
         """Wait for the process to end; when told to stop, ask it to, and insist after its grace time."""

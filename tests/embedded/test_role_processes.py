@@ -1,4 +1,4 @@
-"""Worker processes beside `taskmill up`: started, started again, stopped in order."""
+"""Processes of roles beside `taskmill up`: started, started again, stopped in order."""
 
 import asyncio
 import os
@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from taskmill.embedded.workers import WorkerProcesses
+from taskmill.embedded.role_processes import RoleProcesses
 from taskmill.settings import load
 from tests.support.polling import eventually
 from tests.support.stage import Stage, a_stage
@@ -25,12 +25,12 @@ async def alive(stage: Stage) -> dict[UUID, int]:
 async def test_workers_are_started_started_again_and_stopped_in_order(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("taskmill.embedded.workers._FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr("taskmill.embedded.role_processes._FIRST_PAUSE_S", 0.01)
     monkeypatch.delenv("TASKMILL_WORKER__NAME", raising=False)
     settings = load(database_url=database_url, worker={"concurrency": 7})
     stop = asyncio.Event()
     async with a_stage(database_url) as stage, asyncio.TaskGroup() as group:
-        service = group.create_task(WorkerProcesses(settings, 2).run(stop))
+        service = group.create_task(RoleProcesses(settings, ["worker"], count=2).run(stop))
 
         async def two() -> dict[UUID, int] | None:
             workers = await alive(stage)

@@ -1,0 +1,220 @@
+"""A private RabbitMQ node that lives and dies with this process.
+
+Everything listens on 127.0.0.1 only, with a password of its own. This module knows nothing about queues;
+it fetches nothing either, unless `start` is called without programs.
+"""
+
+import subprocess
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType, TracebackType
+from typing import Self
+
+from taskmill.embedded.errors import NodeFailedError, NotRunningError
+from taskmill.embedded.fetching import find_or_fetch
+from taskmill.embedded.rabbitmq_folder import Ports, RabbitMQFolder, Secrets, other_ports
+from taskmill.embedded.rabbitmq_node import USER, Node, end, speaks_amqp, tail
+from taskmill.embedded.rabbitmq_programs import RabbitMQPrograms
+
+_START_TIMEOUT_S = 120.0
+_POLL_S = 0.02
+
+_NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
+
+
+class EmbeddedRabbitMQ:
+    """One node on one data folder, with the user `taskmill`, the vhost `/` and the management plugin.
+
+    `settings` are lines of rabbitmq.conf that go before ours. On Linux the kernel kills the node when the
+    **thread** that started it ends, so `start` insists on the main thread.
+    """
+
+    def __init__(self, data_dir: Path, *, settings: Mapping[str, str] = _NO_SETTINGS) -> None:
+        self._folder = RabbitMQFolder(data_dir.absolute())
+        self._settings = settings
+        self._programs: RabbitMQPrograms | None = None
+        self._secrets: Secrets | None = None
+        self._ports: Ports | None = None
+        self._epmd: subprocess.Popen[bytes] | None = None
+        self._server: subprocess.Popen[bytes] | None = None
+        self._has_served = False
+        self._said_before = 0
+
+    def __enter__(self) -> Self:
+        self.start()
+        try:
+            self.wait_until_ready()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @property
+    def amqp_url(self) -> str:
+        """Where clients connect, with the password; known from `reserve` to `stop`."""
+        opened, ports = self._reserved()
+        return f"amqp://{USER}:{opened.password}@127.0.0.1:{ports.amqp}/"
+
+    @property
+    def management_url(self) -> str:
+        """Where the management pages and their HTTP API are, without user and password."""
+        return f"http://127.0.0.1:{self._reserved()[1].management}"
+
+    @property
+    def password(self) -> str:
+        """The password of the user `taskmill`, for both."""
+        return self._reserved()[0].password
+
+    @property
+    def version(self) -> str:
+        """The broker's version, such as "4.0.5"; known once it was started."""
+        if self._programs is None:
+            raise NotRunningError
+        return self._programs.version
+
+    @property
+    def pid(self) -> int | None:
+        """The server's process id while it runs."""
+        server = self._server
+        return server.pid if server is not None and server.poll() is None else None
+
+    @property
+    def data_dir(self) -> Path:
+        """The node's folder."""
+        return self._folder.path
+
+    @property
+    def secrets_file(self) -> Path:
+        """The file with the password, which only its owner may read."""
+        return self._folder.kept
+
+    @property
+    def console(self) -> Path:
+        """The file with what the node's programs say; why it did not start is there."""
+        return self._folder.console
+
+    def reserve(self) -> str:
+        """Become the owner of the folder and choose the ports; return the `amqp_url`.
+
+        With that, clients can be told the address before there are programs to start.
+
+        Raises:
+            DataFolderInUseError: another process owns the folder.
+            DataFolderUnusableError: it cannot be made or written.
+        """
+        if self._secrets is None:
+            self._secrets, self._ports = self._folder.take()
+        return self.amqp_url
+
+    def start(self, programs: RabbitMQPrograms | None = None) -> str:
+        """Start the node and return its `amqp_url`, some seconds before it serves.
+
+        Without `programs` it finds or fetches them, which may block for a while; else it returns at once.
+        Does nothing when the node runs already.
+
+        Raises:
+            EmbeddedError: it cannot start; the message says why and what to do.
+            RuntimeError: called outside the main thread.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            raise RuntimeError("EmbeddedRabbitMQ.start needs the main thread; its class says why.")
+        if self.pid is not None:
+            return self.amqp_url
+        try:
+            self._programs = programs or self._programs or find_or_fetch(lambda _: None)
+            self.reserve()
+            self._spawn()
+        except BaseException:
+            self.stop()
+            raise
+        return self.amqp_url
+
+    def is_ready(self) -> bool:
+        """Whether the node runs and answers clients; blocks for 1 s at most."""
+        if self.pid is None or not speaks_amqp(self._reserved()[1].amqp):
+            return False
+        self._has_served = True
+        return True
+
+    def wait_until_ready(self, timeout_s: float = _START_TIMEOUT_S) -> None:
+        """Return when the node serves; one that dies before it ever did is started once more.
+
+        Raises:
+            NodeFailedError: it died again, or is not ready after `timeout_s` seconds.
+        """
+        give_up_at = time.monotonic() + timeout_s
+        may_die = True
+        while not self.is_ready():
+            if time.monotonic() > give_up_at or (self.pid is None and not may_die):
+                said = tail(self._folder.console, self._said_before)
+                raise NodeFailedError("RabbitMQ did not start", said, self._folder.console)
+            if self.revive():
+                may_die = False
+            time.sleep(_POLL_S)
+
+    def revive(self) -> bool:
+        """Start the node again when it has ended by itself, at the same address; True when it had.
+
+        Does not wait until it serves. Needs the thread that `start` needs.
+        """
+        if self._server is None or self._server.poll() is None:
+            return False
+        opened, ports = self._reserved()
+        if not self._has_served:
+            # Seen in private starts: "nodistribution"; ports that somebody has taken meanwhile do it.
+            self._ports = other_ports(ports)
+            self._folder.keep(opened, self._ports)
+            self._end_epmd()
+        self._spawn()
+        return True
+
+    def stop(self) -> None:
+        """Stop the node, in order or else harder, and let go of the folder; idempotent.
+
+        What it holds stays. Blocks for some seconds.
+        """
+        if self._server is not None:
+            end(self._server)
+            self._server = None
+        self._end_epmd()
+        self._has_served = False
+        self._folder.release()
+        self._secrets = self._ports = None
+
+    def _spawn(self) -> None:
+        opened, ports = self._reserved()
+        if self._programs is None:
+            raise NotRunningError
+        node = Node(
+            programs=self._programs,
+            folder=self._folder,
+            secrets=opened,
+            ports=ports,
+            settings=self._settings,
+        )
+        node.write_configuration()
+        console = self._folder.console
+        self._said_before = console.stat().st_size if console.exists() else 0
+        if self._epmd is None or self._epmd.poll() is not None:
+            self._epmd = node.spawn_epmd()
+        self._server = node.spawn_server()
+
+    def _end_epmd(self) -> None:
+        if self._epmd is not None:
+            end(self._epmd)
+            self._epmd = None
+
+    def _reserved(self) -> tuple[Secrets, Ports]:
+        if self._secrets is None or self._ports is None:
+            raise NotRunningError
+        return self._secrets, self._ports

@@ -1,0 +1,173 @@
+"""Starts the processes of one embedded RabbitMQ node, epmd and the server, and ends them.
+
+Both end with their parent where the kernel can see to it (Linux), by SIGKILL: a node that is killed
+keeps what it has confirmed, and one that is asked to stop may hang. It decides no ports and no secrets.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from taskmill.embedded.private_files import open_log, write_private
+from taskmill.embedded.programs import end_with_parent
+from taskmill.embedded.rabbitmq_folder import Ports, RabbitMQFolder, Secrets
+from taskmill.embedded.rabbitmq_programs import RabbitMQPrograms
+
+USER = "taskmill"
+NODE = "taskmill@localhost"
+
+_LOOPBACK = "127.0.0.1"
+_POLL_S = 0.005
+_EPMD_PATIENCE_S = 5.0
+_STOP_STEPS = ((signal.SIGTERM, 15.0), (signal.SIGKILL, 5.0))
+_PLUGINS = "[rabbitmq_management].\n"
+# What a client says first, and what the first frame of the answer begins with (a method, channel 0).
+_AMQP_HEADER = b"AMQP\x00\x00\x09\x01"
+_AMQP_ANSWER = b"\x01\x00\x00"
+
+SETTINGS: Mapping[str, str] = {
+    "default_vhost": "/",
+    # One machine, shared with the database, the API and the workers. The broker's own threshold for the
+    # disk would stop publishers on a small one; it holds little here.
+    "disk_free_limit.absolute": "50MB",
+    "vm_memory_high_watermark.relative": "0.25",
+    "raft.wal_max_size_bytes": "67108864",
+    "log.file.level": "info",
+    "log.file.rotation.size": "8388608",
+    "log.file.rotation.count": "2",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """What one node is started with."""
+
+    programs: RabbitMQPrograms
+    folder: RabbitMQFolder
+    secrets: Secrets
+    ports: Ports
+    settings: Mapping[str, str]
+    name: str = NODE
+
+    def write_configuration(self) -> None:
+        """Write the files that the node reads when it starts."""
+        folder = self.folder
+        for path in (folder.home, folder.data, folder.logs):
+            path.mkdir(mode=0o700, exist_ok=True)
+        write_private(folder.home / ".erlang.cookie", self.secrets.cookie, mode=0o400)
+        write_private(folder.plugins, _PLUGINS)
+        lines = {
+            "listeners.tcp.1": f"{_LOOPBACK}:{self.ports.amqp}",
+            "management.tcp.ip": _LOOPBACK,
+            "management.tcp.port": str(self.ports.management),
+            "default_user": USER,
+            "default_pass": self.secrets.password,
+            **SETTINGS,
+            **self.settings,
+        }
+        text = "".join(f"{key} = {value}\n" for key, value in lines.items())
+        write_private(folder.configuration, text)
+
+    def spawn_epmd(self) -> subprocess.Popen[bytes]:
+        """Start the node's own epmd, and return when it listens or has ended.
+
+        The node would start one itself, as a daemon that outlives everything.
+        """
+        epmd = str(self.programs.epmd)
+        words = ["-address", _LOOPBACK, "-port", str(self.ports.epmd), "-relaxed_command_check"]
+        process = self._spawn([epmd, *words])
+        give_up_at = time.monotonic() + _EPMD_PATIENCE_S
+        while process.poll() is None and not listens(self.ports.epmd):
+            if time.monotonic() > give_up_at:
+                break
+            time.sleep(_POLL_S)
+        return process
+
+    def spawn_server(self) -> subprocess.Popen[bytes]:
+        """Start the server; it serves some seconds later."""
+        return self._spawn([str(self.programs.server)])
+
+    def _spawn(self, command: list[str]) -> subprocess.Popen[bytes]:
+        with open_log(self.folder.console) as log:
+            return subprocess.Popen(  # noqa: S603 - our own programs and words
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self._environment(),
+                cwd=self.folder.path,
+                start_new_session=True,
+                preexec_fn=end_with_parent(signal.SIGKILL),  # noqa: PLW1509 - plain system calls only
+            )
+
+    def _environment(self) -> dict[str, str]:
+        """Our environment, without what would steer another RabbitMQ or Erlang."""
+        steering = ("RABBITMQ_", "ERL_", "LC_", "LANG", "TASKMILL_")
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(steering)}
+        folder = self.folder
+        erlang_words = (
+            "-kernel inet_dist_use_interface {127,0,0,1} -start_epmd false -noinput +S 2:2 +SDio 2"
+        )
+        return {
+            **kept,
+            "HOME": str(folder.home),
+            "LC_ALL": "C.UTF-8",
+            "PATH": f"{self.programs.erlang}{os.pathsep}{kept.get('PATH', os.defpath)}",
+            "RABBITMQ_NODENAME": self.name,
+            "RABBITMQ_NODE_IP_ADDRESS": _LOOPBACK,
+            "RABBITMQ_NODE_PORT": str(self.ports.amqp),
+            "RABBITMQ_DIST_PORT": str(self.ports.distribution),
+            "RABBITMQ_MNESIA_BASE": str(folder.data),
+            "RABBITMQ_LOG_BASE": str(folder.logs),
+            "RABBITMQ_PID_FILE": str(folder.path / "pid"),
+            "RABBITMQ_CONFIG_FILE": str(folder.configuration),
+            "RABBITMQ_ADVANCED_CONFIG_FILE": str(folder.path / "advanced.config"),
+            "RABBITMQ_CONF_ENV_FILE": os.devnull,
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder.plugins),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": erlang_words,
+            # The script then becomes the server instead of waiting for it as its parent.
+            "RABBITMQ_ALLOW_INPUT": "1",
+            "ERL_EPMD_PORT": str(self.ports.epmd),
+            "ERL_EPMD_ADDRESS": _LOOPBACK,
+            "ERL_CRASH_DUMP": os.devnull,
+        }
+
+
+def listens(port: int) -> bool:
+    """Whether something listens on a port of the loopback interface."""
+    with socket.socket() as client:
+        client.settimeout(1)
+        return client.connect_ex((_LOOPBACK, port)) == 0
+
+
+def speaks_amqp(port: int) -> bool:
+    """Whether a broker answers on a port of the loopback interface."""
+    try:
+        with socket.create_connection((_LOOPBACK, port), timeout=1) as client:
+            client.sendall(_AMQP_HEADER)
+            return client.recv(len(_AMQP_ANSWER)) == _AMQP_ANSWER
+    except OSError:
+        return False
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Ask a process to end, and insist after a while."""
+    for step, patience_s in _STOP_STEPS:
+        process.send_signal(step)
+        try:
+            process.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            continue
+        return
+
+
+def tail(path: Path, start: int) -> str:
+    """What was written to a file since it had `start` bytes."""
+    with path.open("rb") as file:
+        file.seek(start if path.stat().st_size >= start else 0)
+        return file.read().decode(errors="replace")

@@ -1,0 +1,202 @@
+"""A RabbitMQ node for a test session, virtual hosts on it, and nodes that a test may break.
+
+The node is installed or fetched as for `taskmill up`; where neither works the tests fail.
+"""
+
+import itertools
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Self
+from urllib.parse import quote, urlsplit
+
+import httpx
+
+from taskmill.embedded.fetching import find_or_fetch
+from taskmill.embedded.rabbitmq import EmbeddedRabbitMQ
+from tests.support.polling import wait_until
+
+# Counts in the management's listings are as old as this, in milliseconds.
+FAST_SETTINGS: Mapping[str, str] = MappingProxyType({"collect_statistics_interval": "1000"})
+
+
+class Management:
+    """The calls of a node's management API that tests need, about one virtual host."""
+
+    def __init__(self, url: str, password: str, vhost: str = "/") -> None:
+        self._vhost = quote(vhost, safe="")
+        self._client = httpx.Client(
+            base_url=f"{url}/api", auth=("taskmill", password), timeout=10, trust_env=False
+        )
+
+    def close(self) -> None:
+        self._client.close()
+
+    def add_vhost(self, *, default_queue_type: str | None = None) -> None:
+        """Make the virtual host, with every right for the user."""
+        settings = {"default_queue_type": default_queue_type} if default_queue_type else {}
+        self.call("PUT", f"/vhosts/{self._vhost}", settings)
+        rights = {"configure": ".*", "write": ".*", "read": ".*"}
+        self.call("PUT", f"/permissions/{self._vhost}/taskmill", rights)
+
+    def drop_vhost(self) -> None:
+        """Remove the virtual host with all that is in it; its connections are closed."""
+        self.call("DELETE", f"/vhosts/{self._vhost}")
+
+    def queues(self) -> dict[str, dict[str, Any]]:
+        """Return all queues by name; their counts lag by some seconds (a passive declare's do not)."""
+        found: list[dict[str, Any]] = self.call("GET", f"/queues/{self._vhost}?disable_stats=false")
+        return {queue["name"]: queue for queue in found}
+
+    def delete_queue(self, name: str) -> None:
+        """Delete a queue, whatever is in it; its consumers are cancelled."""
+        self.call("DELETE", f"/queues/{self._vhost}/{quote(name, safe='')}")
+
+    def consumers(self) -> list[dict[str, Any]]:
+        """Return the consumers of the virtual host."""
+        found: list[dict[str, Any]] = self.call("GET", f"/consumers/{self._vhost}")
+        return found
+
+    def connections(self) -> list[dict[str, Any]]:
+        """Return the connections to the virtual host."""
+        found: list[dict[str, Any]] = self.call("GET", f"/vhosts/{self._vhost}/connections")
+        return found
+
+    def close_connections(self) -> int:
+        """Close every connection to the virtual host, as an operator does; return how many."""
+        names = [connection["name"] for connection in self.connections()]
+        for name in names:
+            answer = self._client.delete(f"/connections/{quote(name, safe='')}")
+            assert answer.status_code in {204, 404}, answer.text
+        return len(names)
+
+    def call(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 - JSON
+        """Call any path below /api; fail unless that succeeds."""
+        answer = self._client.request(method, path, json=body)
+        assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text}"
+        return answer.json() if answer.content else None
+
+    def serves(self) -> bool:
+        """Whether the management API answers."""
+        try:
+            return self._client.get("/overview").is_success
+        except httpx.TransportError:
+            return False
+
+
+class BrokerServer:
+    """A node of one's own, with what a test may do to it; start it in the main thread."""
+
+    def __init__(self, data_dir: Path, *, settings: Mapping[str, str] = FAST_SETTINGS) -> None:
+        self._numbers = itertools.count(1)
+        self._node = EmbeddedRabbitMQ(data_dir, settings=settings)
+        self._management: dict[str, Management] = {}
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for management in self._management.values():
+            management.close()
+        self._node.stop()
+
+    @property
+    def url(self) -> str:
+        """The address of the virtual host `/`; the same after `kill`, `start` and `wipe`."""
+        return self._node.amqp_url
+
+    @property
+    def pid(self) -> int | None:
+        """The server's process id while it runs."""
+        return self._node.pid
+
+    @property
+    def node(self) -> EmbeddedRabbitMQ:
+        """The node itself."""
+        return self._node
+
+    def start(self) -> None:
+        """Start it (again), and return when it serves clients and the management API."""
+        self.spawn()
+        self._node.wait_until_ready()
+        self.wait()
+
+    def spawn(self) -> None:
+        """Start it (again), and return at once; a loop that runs parts under test goes on so."""
+        if not self._node.revive():
+            self._node.start(find_or_fetch(_say))
+
+    def wait(self) -> None:
+        """Return when it serves clients and the management API; any thread may wait."""
+        wait_until(self._node.is_ready, "the broker serves", timeout_s=60)
+        wait_until(self.management().serves, "the management API", timeout_s=30)
+
+    def kill(self) -> None:
+        """Kill the server as `kill -9` does; the folder and the address stay its own."""
+        pid = self._node.pid
+        assert pid, "the broker runs"
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: self._node.pid is None, "the broker has died")
+
+    def freeze(self) -> None:
+        """Stop the server's process where it stands: it accepts connections and answers nothing."""
+        assert self._node.pid, "the broker runs"
+        os.kill(self._node.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        assert self._node.pid, "the broker runs"
+        os.kill(self._node.pid, signal.SIGCONT)
+
+    def wipe(self) -> None:
+        """Kill it and remove all that it holds; `start` brings an empty broker to the same address."""
+        if self._node.pid is not None:
+            self.kill()
+        shutil.rmtree(self._node.data_dir / "data")
+
+    def management(self, url: str | None = None) -> Management:
+        """Return the management calls about the virtual host of an AMQP address (default `/`)."""
+        vhost = vhost_of(url) if url else "/"
+        if vhost not in self._management:
+            place = self._node.management_url
+            self._management[vhost] = Management(place, self._node.password, vhost)
+        return self._management[vhost]
+
+    def create(self) -> str:
+        """Make a virtual host and return its address."""
+        url = f"{self.url}test_{next(self._numbers)}"
+        self.management(url).add_vhost()
+        return url
+
+    def drop(self, url: str) -> None:
+        """Remove a virtual host, whoever is still connected to it."""
+        management = self.management(url)
+        management.drop_vhost()
+        management.close()
+        del self._management[vhost_of(url)]
+
+
+def processes_of(folder: Path) -> list[int]:
+    """Every process whose environment names the folder: the node, its epmd, and their children."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"HOME={folder}/home".encode() in (entry / "environ").read_bytes().split(b"\0"):
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return found
+
+
+def vhost_of(url: str) -> str:
+    """The virtual host that an AMQP address names."""
+    return urlsplit(url).path[1:] or "/"
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
