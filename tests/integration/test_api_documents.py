@@ -123,6 +123,7 @@ async def test_the_documents_describe_the_addresses_that_there_are(api: Served) 
         "/workers",
         "/healthz",
         "/readyz",
+        "/metrics",
     }
     assert set(new["/tasks"]["post"]["responses"]) == {
         "200",

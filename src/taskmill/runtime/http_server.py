@@ -6,7 +6,6 @@ import socket
 from collections.abc import Callable, Iterator
 
 import uvicorn
-
 from starlette.types import ASGIApp
 
 from taskmill.domain.errors import ConfigurationError
