@@ -17,6 +17,7 @@ from aio_pika.abc import AbstractChannel, AbstractConnection
 from aiormq.abc import AbstractChannel as DriverChannel
 from aiormq.exceptions import AMQPError
 
+from taskmill.observability import metrics
 from taskmill.observability.logs import get_logger
 from taskmill.runtime.periodic import pause
 
@@ -66,6 +67,7 @@ class BrokerLink:
         self._opened = opened
         self._lost = lost
         self._broken = asyncio.Event()
+        metrics.BROKER_UP.labels(name).set_function(lambda: float(self.is_up))
 
     @property
     def is_up(self) -> bool:
