@@ -18,8 +18,6 @@ from typing import TYPE_CHECKING
 import orjson
 import uvloop
 
-from taskmill.admin.app import AdminApp
-from taskmill.admin.server import AdminServer
 from taskmill.domain.errors import ConfigurationError, TaskmillError, Unavailable
 from taskmill.domain.retry import RetryPolicy
 from taskmill.maintenance.expiry import expire_waiting
@@ -222,6 +220,10 @@ class Process:
         settings = self.settings
         if settings.admin_port is None:
             return []
+        # Here, because the web server takes 0.1 s to import, and most workers do without it.
+        from taskmill.admin.app import AdminApp  # noqa: PLC0415
+        from taskmill.admin.server import AdminServer  # noqa: PLC0415
+
         app = AdminApp(
             lambda: readiness(self.database, self.broker_watch()), is_stopping=stop.is_set
         )
