@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import orjson
 import uvloop
 
+from taskmill.amqp.names import HINT_TTL_S
 from taskmill.domain.errors import ConfigurationError, TaskmillError, Unavailable
 from taskmill.domain.retry import RetryPolicy
 from taskmill.maintenance.expiry import expire_waiting
@@ -246,8 +247,6 @@ class Process:
         link, policy = self.broker_link, self.settings.broker
         if link is None:
             return replace(NO_BROKER, policy=policy)
-        from taskmill.amqp.topology import HINT_TTL_S  # noqa: PLC0415 - as for `watch`
-
         return BrokerWatch(
             policy=policy, hint_life=timedelta(seconds=HINT_TTL_S), trouble=lambda: link.trouble
         )

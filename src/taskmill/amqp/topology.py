@@ -1,4 +1,4 @@
-"""What Taskmill has at the broker: names, arguments, declarations. It consumes and publishes nothing."""
+"""What Taskmill has at the broker: arguments and declarations. It consumes and publishes nothing."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -7,14 +7,29 @@ from aio_pika import ExchangeType
 from aio_pika.abc import AbstractChannel
 from pamqp.common import FieldValue
 
-EXCHANGE: Final = "taskmill"
-CREATE_QUEUE: Final = "taskmill.tasks.create"
-CREATE_KEY: Final = "tasks.create"
-REJECTED_QUEUE: Final = "taskmill.tasks.rejected"
-HINTS: Final = "taskmill.hints"
+from taskmill.amqp.names import (
+    CREATE_KEY,
+    CREATE_QUEUE,
+    EXCHANGE,
+    HINT_TTL_S,
+    HINTS,
+    REJECTED_QUEUE,
+    hint_queue,
+)
 
-HINT_TTL_S: Final = 10.0
-"""A hint lives so long, at the broker and in the relay's eyes: then its task is released again."""
+__all__ = [
+    "CREATE_KEY",
+    "CREATE_QUEUE",
+    "EXCHANGE",
+    "HINTS",
+    "HINT_TTL_S",
+    "REJECTED_QUEUE",
+    "create_arguments",
+    "declare_exchange",
+    "declare_hints",
+    "declare_rejected",
+    "hint_queue",
+]
 
 _HINT_QUEUE_IDLE_S: Final = 1800.0
 _MOST_REJECTED: Final = 100_000
@@ -23,11 +38,6 @@ _MOST_REJECTED: Final = 100_000
 _LIMITS_DELIVERIES_SINCE: Final = (4,)
 
 _Arguments = Mapping[str, FieldValue]
-
-
-def hint_queue(queue: str, task_type: str) -> str:
-    """Return the name of the queue that tells workers of waiting tasks of one queue and type."""
-    return f"{HINTS}.{queue}.{task_type}"
 
 
 async def declare_hints(channel: AbstractChannel, name: str) -> None:
