@@ -10,6 +10,7 @@ import os
 import random
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,12 +18,15 @@ from typing import TYPE_CHECKING
 import orjson
 import uvloop
 
+from taskmill.amqp.names import HINT_TTL_S
 from taskmill.domain.errors import ConfigurationError, TaskmillError, Unavailable
 from taskmill.domain.retry import RetryPolicy
 from taskmill.maintenance.expiry import expire_waiting
 from taskmill.maintenance.rescue import Rescue
 from taskmill.maintenance.retention import Housekeeping, number_changes
 from taskmill.observability import logs
+from taskmill.operations import broker
+from taskmill.operations.broker import NO_BROKER, BrokerWatch
 from taskmill.operations.create import TaskCreation
 from taskmill.operations.queues import KnownQueues
 from taskmill.operations.read import TaskReading
@@ -46,6 +50,7 @@ from taskmill.worker.lease import LeaseKeeper
 from taskmill.worker.loop import Worker
 
 if TYPE_CHECKING:
+    from taskmill.amqp.connection import BrokerLink
     from taskmill.api.server import ApiServer
 
 ROLES = ("api", "worker", "maintenance")
@@ -101,6 +106,25 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return error
 
 
+def rebuild_broker(settings: Settings) -> int:
+    """Have every waiting task released to the broker anew; return how many had been released.
+
+    Raises:
+        ConfigurationError: no database is set.
+        Unavailable: the database is away; some may be done.
+    """
+    url = settings.require_database_url()
+
+    async def rebuild() -> int:
+        database = Database(url, settings.database)
+        try:
+            return await broker.forget_releases(database)
+        finally:
+            await database.close()
+
+    return asyncio.run(rebuild())
+
+
 async def _run(
     settings: Settings,
     roles: Sequence[str],
@@ -111,7 +135,11 @@ async def _run(
         async with AsyncExitStack() as stack:
             process = await Process.start(settings, stack, stop)
             # Stopped from the last to the first: the doors close, then workers drain.
-            services: list[Service] = [process.clock_setter()]
+            services: list[Service] = [
+                *process.watch(roles),
+                *process.admin(stop),
+                process.clock_setter(),
+            ]
             if "maintenance" in roles:
                 services += process.maintenance()
             services += beside
@@ -141,6 +169,7 @@ class Process:
         self.ids = IdFactory(self.clock, self.randomness)
         self.database = Database(settings.require_database_url(), settings.database)
         self.server: ApiServer | None = None
+        self.broker_link: BrokerLink | None = None
 
     @classmethod
     async def start(
@@ -186,6 +215,41 @@ class Process:
 
         return Periodic("clock", anchor, interval_s=_CLOCK_S)
 
+    def admin(self, stop: asyncio.Event) -> list[Service]:
+        """Return the service of the admin port, if one is set; while the process stops it says so."""
+        settings = self.settings
+        if settings.admin_port is None:
+            return []
+        # Here, because the web server takes 0.1 s to import, and most workers do without it.
+        from taskmill.admin.app import AdminApp  # noqa: PLC0415
+        from taskmill.admin.server import AdminServer  # noqa: PLC0415
+
+        app = AdminApp(
+            lambda: readiness(self.database, self.broker_watch()), is_stopping=stop.is_set
+        )
+        return [AdminServer(app, host=settings.admin_host, port=settings.admin_port)]
+
+    def watch(self, roles: Sequence[str]) -> list[Service]:
+        """Return a connection to the broker for those who tell of it: the API, and an admin port."""
+        settings = self.settings
+        is_told = "api" in roles or settings.admin_port is not None
+        if not (settings.uses_broker and is_told):
+            return []
+        # Here, because the driver takes 0.1 s to import, and who has no broker does without it.
+        from taskmill.amqp.connection import BrokerLink  # noqa: PLC0415
+
+        self.broker_link = BrokerLink(settings.require_broker_url(), name="watch")
+        return [self.broker_link]
+
+    def broker_watch(self) -> BrokerWatch:
+        """Return how this process sees the broker."""
+        link, policy = self.broker_link, self.settings.broker
+        if link is None:
+            return replace(NO_BROKER, policy=policy)
+        return BrokerWatch(
+            policy=policy, hint_life=timedelta(seconds=HINT_TTL_S), trouble=lambda: link.trouble
+        )
+
     async def api(self, stack: AsyncExitStack) -> list[Service]:
         """Return the services of the API role."""
         # Here, because the web framework takes 0.3 s to import, and workers do without it.
@@ -202,7 +266,12 @@ class Process:
             doorbell=doorbell,
             key_validity=timedelta(days=settings.retention.idempotency_days),
         )
-        service = TaskService(self.database, creation, TaskReading(self.database))
+        service = TaskService(
+            self.database,
+            creation,
+            TaskReading(self.database),
+            broker=self.broker_watch(),
+        )
         await stack.enter_async_context(service)
         helper = _Drainer(self)
         app = create_app(service, settings=settings, drain=helper.drain)

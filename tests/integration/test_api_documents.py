@@ -54,7 +54,7 @@ async def test_what_never_changes_is_kept_and_the_rest_is_asked_for_again(api: S
     kept = await api.get(library)
     assert "immutable" in kept.headers["cache-control"]
     assert kept.headers["content-type"].startswith("text/javascript")
-    for path in ("/static/pages/redoc.js", "/openapi.json"):
+    for path in ("/static/pages/redoc.js", "/openapi.json", "/asyncapi.json"):
         first = await api.get(path)
         assert first.headers["cache-control"] == "no-cache"
         again = await api.get(path, headers={"if-none-match": first.headers["etag"]})
@@ -123,6 +123,8 @@ async def test_the_documents_describe_the_addresses_that_there_are(api: Served) 
         "/workers",
         "/healthz",
         "/readyz",
+        "/metrics",
+        "/asyncapi.json",
     }
     assert set(new["/tasks"]["post"]["responses"]) == {
         "200",
@@ -138,6 +140,15 @@ async def test_the_documents_describe_the_addresses_that_there_are(api: Served) 
     }
     parameters = {parameter["name"] for parameter in new["/tasks"]["get"]["parameters"]}
     assert parameters >= {"status", "label", "cursor", "limit", "order", "created_after"}
+
+
+async def test_the_queues_side_is_described_by_the_same_models(api: Served) -> None:
+    openapi = (await api.get("/openapi.json")).json()
+    asyncapi = (await api.get("/asyncapi.json")).json()
+    assert asyncapi["asyncapi"] == "3.0.0"
+    assert "asyncapi.json" in openapi["info"]["description"]
+    mine, theirs = (document["components"]["schemas"] for document in (asyncapi, openapi))
+    assert mine["CreateTask"] == theirs["CreateTask"]
 
 
 async def test_the_address_that_the_start_prints_leads_to_the_documents(api: Served) -> None:

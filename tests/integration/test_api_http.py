@@ -8,11 +8,11 @@ import httpx
 import pytest
 
 from taskmill.api.app import create_app
-from taskmill.api.protocol import LARGEST_DISCARD_BYTES
 from taskmill.api.server import ApiServer
 from taskmill.domain.errors import ConfigurationError
 from taskmill.operations.read import TaskReading
 from taskmill.operations.service import TaskService
+from taskmill.runtime.http_protocol import LARGEST_DISCARD_BYTES
 from taskmill.settings import DatabaseSettings, LimitSettings, Settings
 from taskmill.storage.database import Database
 from tests.support.api import SETTINGS, LogLines, Served, raw_request, serving

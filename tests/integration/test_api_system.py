@@ -80,7 +80,14 @@ async def test_it_is_ready_until_the_schema_is_older_than_the_program(
 ) -> None:
     assert (await api.get("/healthz")).json() == {"status": "ok"}
     ready = await api.get("/readyz")
-    assert ready.json() == {"status": "ready", "parts": {"database": "ok", "schema": "ok"}}
+    assert ready.json() == {
+        "status": "ready",
+        "parts": {
+            "database": "ok",
+            "schema": "ok",
+            "broker": "none (claims come from PostgreSQL)",
+        },
+    }
     await stage.sql.execute("UPDATE taskmill.alembic_version SET version_num = '0000'")
     refused = await api.get("/readyz")
     assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")

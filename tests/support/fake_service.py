@@ -56,6 +56,8 @@ class FakeService:
         self.requests: list[tuple[str, str, dict[str, str], bytes]] = []
         self.refusals: list[Response] = []
         self.trouble: str | None = None
+        self.parts = {"database": "ok", "schema": "ok", "broker": "ok"}
+        self.broker = {"state": "ok", "trouble": None, "policy": "auto"}
         self.on_read: list[Any] = []
 
     def refuse_next(self, status: int, **members: object) -> None:
@@ -222,6 +224,7 @@ class FakeService:
             "created_at": created_at,
             "counts": self._counts(name),
             "oldest_due_at": None,
+            "window": 5,
         }
 
     async def _queues(self, request: Request) -> Response:
@@ -267,6 +270,8 @@ class FakeService:
             "workers_alive": 1,
             "slots": 1000,
             "running": 7,
+            "window": dict.fromkeys(queues, 5),
+            "broker": self.broker,
         }
         return refused or answer(stats)
 
@@ -274,7 +279,7 @@ class FakeService:
         await self._noted(request)
         if self.trouble:
             return problem(503, detail=self.trouble)
-        return answer({"status": "ready", "parts": {"database": "ok", "schema": "ok"}})
+        return answer({"status": "ready", "parts": self.parts})
 
 
 def answer(body: object, status: int = 200) -> Response:

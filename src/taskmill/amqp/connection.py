@@ -18,6 +18,7 @@ from aiormq.abc import AbstractChannel as DriverChannel
 from aiormq.exceptions import AMQPError, ChannelClosed
 
 from taskmill.domain.errors import BrokerAway
+from taskmill.observability import metrics
 from taskmill.observability.logs import get_logger
 from taskmill.runtime.periodic import pause
 
@@ -68,6 +69,7 @@ class BrokerLink:
         self._opened = opened
         self._lost = lost
         self._broken = asyncio.Event()
+        metrics.BROKER_UP.labels(name).set_function(lambda: float(self.is_up))
 
     @property
     def is_up(self) -> bool:

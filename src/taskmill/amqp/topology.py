@@ -1,4 +1,4 @@
-"""What Taskmill has at the broker: names, arguments, declarations. It consumes and publishes nothing."""
+"""What Taskmill has at the broker: arguments and declarations. It consumes and publishes nothing."""
 
 from collections.abc import Iterable, Mapping
 from typing import Final
@@ -11,16 +11,30 @@ from aio_pika.exceptions import ChannelClosed, ChannelPreconditionFailed
 from pamqp.common import FieldValue
 
 from taskmill.amqp.connection import BrokerLink
+from taskmill.amqp.names import (
+    CREATE_KEY,
+    CREATE_QUEUE,
+    EXCHANGE,
+    HINT_TTL_S,
+    HINTS,
+    REJECTED_QUEUE,
+    hint_queue,
+)
 from taskmill.domain.errors import BrokerAway
 
-EXCHANGE: Final = "taskmill"
-CREATE_QUEUE: Final = "taskmill.tasks.create"
-CREATE_KEY: Final = "tasks.create"
-REJECTED_QUEUE: Final = "taskmill.tasks.rejected"
-HINTS: Final = "taskmill.hints"
-
-HINT_TTL_S: Final = 10.0
-"""A hint lives so long, at the broker and in the relay's eyes: then its task is released again."""
+__all__ = [
+    "CREATE_KEY",
+    "CREATE_QUEUE",
+    "EXCHANGE",
+    "HINTS",
+    "HINT_TTL_S",
+    "REJECTED_QUEUE",
+    "create_arguments",
+    "declare_exchange",
+    "declare_hints",
+    "declare_rejected",
+    "hint_queue",
+]
 
 _HINT_QUEUE_IDLE_S: Final = 1800.0
 _MOST_REJECTED: Final = 100_000
@@ -29,14 +43,6 @@ _MOST_REJECTED: Final = 100_000
 _LIMITS_DELIVERIES_SINCE: Final = (4,)
 
 _Arguments = Mapping[str, FieldValue]
-
-
-def hint_queue(queue: str, task_type: str) -> str:
-    """Return the name of the queue that tells workers of waiting tasks of one queue and type.
-
-    Names of queues and types may have dots, but no colons.
-    """
-    return f"{HINTS}.{queue}:{task_type}"
 
 
 async def declare_hints(link: BrokerLink, name: str) -> None:

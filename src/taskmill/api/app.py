@@ -38,13 +38,14 @@ UTC; names of queues and types match `[a-z0-9][a-z0-9._-]{0,62}`.
 
 The earlier service's addresses live on below `/task_service`, with [their own page](task_service/docs).
 
-The same, to read: [ReDoc](redoc). To try it out: [Swagger UI](docs).
+The same, to read: [ReDoc](redoc). To try it out: [Swagger UI](docs). Creating tasks by messages:
+[AsyncAPI](asyncapi.json).
 """
 _TAGS: Final = [
     {"name": "tasks", "description": "Create, read, list, cancel and retry tasks."},
     {"name": "queues", "description": "What waits where; pause and resume."},
-    {"name": "system", "description": "Counts and workers."},
-    {"name": "health", "description": "For load balancers and orchestrators."},
+    {"name": "system", "description": "Counts, workers, the queue's side."},
+    {"name": "health", "description": "For load balancers, orchestrators and monitoring."},
 ]
 
 
@@ -101,7 +102,13 @@ def create_framework(context: Context) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.context = context
-    for router in (tasks.router, batches.router, system.router, health.router):
+    for router in (
+        tasks.router,
+        batches.router,
+        system.router,
+        health.router,
+        documents.router,
+    ):
         app.include_router(router)
     install(app, (CreateTask, QueueChange, Problem))
     documents.add_documents(app, static="static", with_redoc=True)

@@ -24,7 +24,7 @@ log = get_logger(__name__)
 
 REQUEST_ID: Final = "X-Request-Id"
 
-_QUIET_PATHS = frozenset({"/healthz", "/readyz"})
+_QUIET_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 _LONGEST_PATH = 200
 _RETRY_AFTER_S = 1.0

@@ -75,6 +75,7 @@ _QUEUE: Final[Json] = {
     "created_at": _CREATED,
     "counts": _COUNTS,
     "oldest_due_at": _STARTED,
+    "window": 3,
 }
 _WORKER: Final[Json] = {
     "id": _LEASE_ID,
@@ -102,10 +103,13 @@ ANSWERS: Final[dict[str, Json]] = {
         "total": sum(_COUNTS.values()),
         "by_status": _COUNTS,
         "by_queue": {"reports": _COUNTS},
+        "window": {"reports": 3},
         "workers_alive": 1,
         "slots": 1000,
         "running": 12,
+        "broker": {"state": "ok", "trouble": None, "policy": "auto"},
     },
+    "Ready": {"status": "ready", "parts": {"database": "ok", "schema": "ok", "broker": "ok"}},
     "BatchCreated": {"ids": [TASK_ID]},
     "LegacyTask": {
         "id": 862,

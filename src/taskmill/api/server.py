@@ -1,30 +1,16 @@
-"""Serves the API: a socket, uvicorn in this process, and an orderly end. Signals are not its business."""
-
-import asyncio
-import contextlib
-import socket
-from collections.abc import Callable, Iterator
-
-import uvicorn
+"""The API's own server: where it listens, and what it tells while it starts and stops."""
 
 from taskmill.api.app import Api
-from taskmill.api.protocol import HttpProtocol
-from taskmill.domain.errors import ConfigurationError
 from taskmill.observability.logs import get_logger
+from taskmill.runtime.http_server import HttpServer
 
 log = get_logger(__name__)
 
-# Longer than the pauses of clients that poll, shorter than most load balancers keep a connection.
-_KEEP_ALIVE_S = 30
-_BACKLOG = 2048
+_ADVICE = "--host and --port (TASKMILL_API__HOST, TASKMILL_API__PORT)"
 
 
-class ApiServer:
-    """A service that listens on `host` and `port` (0 picks a free one).
-
-    `url` is known, and requests are answered, once `started` is set. A connection on which nothing comes for
-    `keep_alive_s` is closed, unless a request is being answered.
-    """
+class ApiServer(HttpServer):
+    """Serves the API until told to stop; while it stops, `/readyz` says so."""
 
     name = "api"
 
@@ -35,119 +21,21 @@ class ApiServer:
         host: str,
         port: int,
         grace_s: float = 10.0,
-        keep_alive_s: float = _KEEP_ALIVE_S,
+        keep_alive_s: float = 30.0,
     ) -> None:
-        self.started = asyncio.Event()
-        self.url: str | None = None
-        self._app = app
-        self._host = host
-        self._port = port
-        self._grace_s = grace_s
-        self._keep_alive_s = keep_alive_s
-
-    async def run(self, stop: asyncio.Event) -> None:
-        """Serve until told to stop; then requests in flight have `grace_s` to be answered.
-
-        Raises:
-            ConfigurationError: the address can't be listened on.
-        """
-        listener = _bound(self._host, self._port)
-        self.url = _url(listener)
-        server = _Server(self._config(), on_started=self._on_started)
-        try:
-            async with asyncio.TaskGroup() as group:
-                watch = group.create_task(self._end(server, stop))
-                await server.serve(sockets=[listener])
-                watch.cancel()
-        finally:
-            server.abandon()
-            listener.close()
-        log.info("api.stopped")
-
-    def _on_started(self) -> None:
-        log.info("api.started", url=self.url)
-        self.started.set()
-
-    async def _end(self, server: "_Server", stop: asyncio.Event) -> None:
-        await stop.wait()
-        self._app.stop_being_ready()
-        server.should_exit = True
-
-    def _config(self) -> uvicorn.Config:
-        return uvicorn.Config(
-            self._app,
-            http=HttpProtocol,
-            ws="none",
-            lifespan="off",
-            interface="asgi3",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            backlog=_BACKLOG,
-            # The library says int for both; it hands them to asyncio as they are.
-            timeout_keep_alive=self._keep_alive_s,  # type: ignore[arg-type]
-            timeout_graceful_shutdown=self._grace_s,  # type: ignore[arg-type]
+        super().__init__(
+            app, host=host, port=port, advice=_ADVICE, grace_s=grace_s, keep_alive_s=keep_alive_s
         )
+        self._api = app
 
+    def on_started(self) -> None:
+        """Tell where it is."""
+        log.info("api.started", url=self.url)
 
-class _Server(uvicorn.Server):
-    """uvicorn without its hands on the process."""
+    def on_stopping(self) -> None:
+        """Keep new requests away."""
+        self._api.stop_being_ready()
 
-    def __init__(self, config: uvicorn.Config, *, on_started: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._on_started = on_started
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave signals to whoever runs the process."""
-        yield
-
-    async def startup(self, sockets: "list[socket.socket] | None" = None) -> None:
-        """Start, and tell."""
-        await super().startup(sockets)
-        self._on_started()
-
-    def abandon(self) -> None:
-        """End what is left when the grace time is over, or the serving was cancelled."""
-        for server in getattr(self, "servers", ()):
-            server.close()
-        for task in self.server_state.tasks:
-            task.cancel()
-        for connection in list(self.server_state.connections):
-            connection.transport.abort()
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise ConfigurationError(_refused(host, port, error)) from None
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(_BACKLOG)
-        listener.setblocking(False)  # noqa: FBT003 - the library's signature
-    except OSError as error:
-        listener.close()
-        raise ConfigurationError(_refused(host, port, error)) from None
-    return listener
-
-
-def _refused(host: str, port: int, error: OSError) -> str:
-    why = error.strerror or str(error)
-    return (
-        f"can't listen on {host} port {port}: {why}. "
-        "Choose another with --host and --port (TASKMILL_API__HOST, TASKMILL_API__PORT); "
-        "port 0 picks a free one"
-    )
-
-
-def _url(listener: socket.socket) -> str:
-    """Return an address that a client on this machine can use."""
-    host, port = listener.getsockname()[:2]
-    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104 - shown, not bound
-    return f"http://{shown}:{port}"
+    def on_stopped(self) -> None:
+        """Tell that the doors are closed."""
+        log.info("api.stopped")

@@ -1,6 +1,7 @@
 """The commands for the system as a whole: queue, worker, stats, health."""
 
 from collections.abc import Mapping, Sequence
+from typing import assert_never, cast
 
 import click
 from pydantic import BaseModel
@@ -9,8 +10,9 @@ from taskmill.cli import show
 from taskmill.cli.server import json_option, open_client, url_option
 from taskmill.client.errors import ServiceUnavailable
 from taskmill.domain.lifecycle import Status
+from taskmill.domain.system import BrokerPresence
 from taskmill.wire.queues import QueueView
-from taskmill.wire.system import StatsView, WorkerView
+from taskmill.wire.system import BrokerView, StatsView, WorkerView
 
 __all__ = ["health", "queue", "stats", "worker"]
 
@@ -27,15 +29,19 @@ def queue() -> None:
 @url_option
 @json_option
 def queue_list(*, url: str, as_json: bool) -> None:
-    """List queues with their tasks by status."""
+    """List queues with their tasks by status.
+
+    WINDOW is how many are released to the broker and not yet claimed.
+    """
     with open_client(url) as client:
         queues = client.queues()
     if as_json:
         _print_json(queues)
     elif queues:
-        headings = ("QUEUE", "STATE", *_STATUS_HEADINGS, "LONGEST WAIT")
+        headings = ("QUEUE", "STATE", *_STATUS_HEADINGS, "WINDOW", "LONGEST WAIT")
         rows = [_queue_row(item) for item in queues]
-        show.table(headings, rows, cut="QUEUE", numbers=_STATUS_HEADINGS)
+        numbers = (*_STATUS_HEADINGS, "WINDOW")
+        show.table(headings, rows, cut="QUEUE", dispensable=("WINDOW",), numbers=numbers)
     else:
         show.note("no queues yet: a queue is made by its first task")
 
@@ -91,18 +97,25 @@ def worker_list(*, url: str, as_json: bool) -> None:
 @url_option
 @json_option
 def stats(*, url: str, as_json: bool) -> None:
-    """Count tasks by queue and status, and what runs them."""
+    """Count tasks by queue and status, and what runs them.
+
+    WINDOW is how many are released to the broker and not yet claimed.
+    """
     with open_client(url) as client:
         found = client.stats()
     if as_json:
         _print_json([found])
         return
-    rows = [(name, *_counts(counts)) for name, counts in sorted(found.by_queue.items())]
-    total = [show.strong("all"), *_counts(found.by_status)]
-    headings = ("QUEUE", *_STATUS_HEADINGS)
-    show.table(headings, [*rows, total], cut="QUEUE", numbers=_STATUS_HEADINGS)
+    rows = [
+        (name, *_counts(counts), _number(found.window.get(name, 0)))
+        for name, counts in sorted(found.by_queue.items())
+    ]
+    total = [show.strong("all"), *_counts(found.by_status), _number(sum(found.window.values()))]
+    headings = ("QUEUE", *_STATUS_HEADINGS, "WINDOW")
+    show.table(headings, [*rows, total], cut="QUEUE", numbers=headings[1:])
     show.line()
     show.line(_capacity(found))
+    show.line(*_broker(found.broker))
 
 
 @click.command()
@@ -112,16 +125,23 @@ def health(*, url: str, as_json: bool) -> int:
     """Ask the service whether it is ready; exit status 0 if it is, else 1."""
     try:
         with open_client(url) as client:
-            told: dict[str, object] = {"ready": True, "parts": dict(client.ready())}
+            parts = client.ready()
     except ServiceUnavailable as error:
-        told = {"ready": False, "detail": error.detail}
+        _tell_health({"ready": False, "detail": error.detail}, as_json=as_json)
+        return 1
+    _tell_health({"ready": True, "parts": dict(parts)}, as_json=as_json)
+    return 0
+
+
+def _tell_health(told: Mapping[str, object], *, as_json: bool) -> None:
     if as_json:
         show.json_lines([told])
     elif told["ready"]:
-        show.line(show.good("ready"))
+        parts = cast("Mapping[str, str]", told["parts"])
+        unwell = [f"{part} {state}" for part, state in parts.items() if state != "ok"]
+        show.line(show.good("ready"), *map(show.warning, unwell))
     else:
         show.line(show.failure("not ready"), str(told["detail"]))
-    return 0 if told["ready"] else 1
 
 
 def _print_json(views: Sequence[BaseModel]) -> None:
@@ -141,7 +161,8 @@ def _queue_state(item: QueueView) -> show.Cell:
 
 def _queue_row(item: QueueView) -> tuple[show.Cell, ...]:
     waiting = show.elapsed(item.oldest_due_at) if item.oldest_due_at else "-"
-    return (item.name, _queue_state(item), *_counts(item.counts), waiting)
+    counts = (*_counts(item.counts), _number(item.window))
+    return (item.name, _queue_state(item), *counts, waiting)
 
 
 def _worker_row(item: WorkerView) -> tuple[show.Cell, ...]:
@@ -163,6 +184,23 @@ def _counts(counts: Mapping[Status, int]) -> list[show.Cell]:
         show.status(status, f"{counts[status]:,}") if counts.get(status) else show.dim("0")
         for status in _STATUSES
     ]
+
+
+def _number(value: int) -> show.Cell:
+    return f"{value:,}" if value else show.dim("0")
+
+
+def _broker(broker: BrokerView) -> tuple[show.Cell, ...]:
+    """Tell how the broker is; with none, what workers do instead."""
+    match broker.state:
+        case BrokerPresence.OK:
+            return ("broker", show.good("ok"))
+        case BrokerPresence.AWAY:
+            return ("broker", show.failure("away"), broker.trouble or "")
+        case BrokerPresence.NONE:
+            return ("broker", show.dim("none: workers claim from PostgreSQL"))
+        case _:
+            assert_never(broker.state)
 
 
 def _capacity(found: StatsView) -> str:

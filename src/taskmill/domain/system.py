@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import assert_never
 from uuid import UUID
 
 from taskmill.domain.lifecycle import Happening, Status
@@ -75,13 +76,17 @@ Counts = Mapping[Status, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueState:
-    """A queue, its pause, how many tasks it has by status, and since when its oldest due task waits."""
+    """A queue, its pause, how many tasks it has by status, and since when its oldest due task waits.
+
+    `window` is how many of its tasks were released to the broker and are neither claimed nor released anew.
+    """
 
     name: str
     paused_at: datetime | None
     created_at: datetime
     oldest_due_at: datetime | None
     counts: Counts
+    window: int
 
 
 class Liveness(StrEnum):
@@ -110,14 +115,51 @@ class WorkerState:
     state: Liveness
 
 
+class BrokerPresence(StrEnum):
+    """Whether a process reaches its broker, or has none."""
+
+    OK = "ok"
+    AWAY = "away"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerState:
+    """The broker as one process sees it; `trouble` says in words why it is away, without secrets.
+
+    `policy` is how workers learn of tasks: auto, rabbitmq or postgres.
+    """
+
+    presence: BrokerPresence
+    policy: str
+    trouble: str | None = None
+
+    def __str__(self) -> str:
+        match self.presence:
+            case BrokerPresence.OK:
+                return "ok"
+            case BrokerPresence.AWAY:
+                return f"away: {self.trouble}"
+            case BrokerPresence.NONE:
+                return "none (claims come from PostgreSQL)"
+            case _:
+                assert_never(self.presence)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stats:
-    """How many tasks there are, by queue and status, and what is there to run them."""
+    """How many tasks there are, by queue and status, and what is there to run them.
+
+    `window` is how many tasks of a queue were released to the broker and are neither claimed nor released
+    anew; queues without such tasks are left out.
+    """
 
     queues: Mapping[str, Counts]
+    window: Mapping[str, int]
     workers_alive: int
     slots: int
     running: int
+    broker: BrokerState
 
 
 class CancelAnswer(StrEnum):
@@ -139,10 +181,12 @@ class CreatedTask:
 class Readiness:
     """Whether this process can serve: each part by name, None when it is well, else what is wrong.
 
-    `cause` is for operators only: it may name hosts and users.
+    The broker is told, but no reason not to be ready: without it nothing that was accepted is lost, and
+    everything is still answered. `cause` is for operators only: it may name hosts and users.
     """
 
     parts: Mapping[str, str | None]
+    broker: BrokerState
     cause: str | None = None
 
     @property

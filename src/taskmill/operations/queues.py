@@ -5,6 +5,7 @@ from collections.abc import Collection
 
 from taskmill.domain.errors import QueueLimitReached, QueueNotFound
 from taskmill.domain.system import QueueState
+from taskmill.operations.broker import BrokerWatch
 from taskmill.storage import counts, queues as queue_rows
 from taskmill.storage.database import Database
 
@@ -35,9 +36,10 @@ class KnownQueues:
                     raise QueueLimitReached(self._limit)
 
 
-async def list_queues(database: Database) -> list[QueueState]:
+async def list_queues(database: Database, broker: BrokerWatch) -> list[QueueState]:
     """Return all queues by name."""
     counted = await counts.by_queue(database)
+    window = await broker.window(database)
     return [
         QueueState(
             name=row["name"],
@@ -45,13 +47,16 @@ async def list_queues(database: Database) -> list[QueueState]:
             created_at=row["created_at"],
             oldest_due_at=row["oldest_due_at"],
             counts=counted.get(row["name"], {}),
+            window=window.get(row["name"], 0),
         )
         for row in await database.fetch("list_queues")
     ]
 
 
-async def set_paused(database: Database, name: str, *, paused: bool) -> QueueState:
+async def set_paused(
+    database: Database, name: str, *, paused: bool, broker: BrokerWatch
+) -> QueueState:
     """Pause or resume a queue; claims that begin after this returned obey it."""
     if not await database.fetch("set_queue_pause", name, paused):
         raise QueueNotFound(name)
-    return next(queue for queue in await list_queues(database) if queue.name == name)
+    return next(queue for queue in await list_queues(database, broker) if queue.name == name)

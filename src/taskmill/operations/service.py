@@ -19,6 +19,7 @@ from taskmill.domain.system import (
 )
 from taskmill.domain.task import Task, TaskDraft
 from taskmill.operations import cancel, queues, read, retry, system
+from taskmill.operations.broker import NO_BROKER, BrokerWatch
 from taskmill.operations.create import TaskCreation
 from taskmill.operations.read import TaskReading
 from taskmill.storage import listing
@@ -31,10 +32,18 @@ class TaskService:
     Every method raises `Unavailable` when the database is away.
     """
 
-    def __init__(self, database: Database, creation: TaskCreation, reading: TaskReading) -> None:
+    def __init__(
+        self,
+        database: Database,
+        creation: TaskCreation,
+        reading: TaskReading,
+        *,
+        broker: BrokerWatch = NO_BROKER,
+    ) -> None:
         self._database = database
         self._creation = creation
         self._reading = reading
+        self._broker = broker
 
     async def __aenter__(self) -> Self:
         await self._creation.__aenter__()
@@ -100,20 +109,20 @@ class TaskService:
 
     async def queues(self) -> list[QueueState]:
         """Return all queues by name."""
-        return await queues.list_queues(self._database)
+        return await queues.list_queues(self._database, self._broker)
 
     async def set_queue_paused(self, name: str, *, paused: bool) -> QueueState:
         """Pause or resume a queue and return it. Raises `QueueNotFound`."""
-        return await queues.set_paused(self._database, name, paused=paused)
+        return await queues.set_paused(self._database, name, paused=paused, broker=self._broker)
 
     async def workers(self) -> list[WorkerState]:
         """Return the workers that live, and those that ended lately, newest first."""
         return await system.list_workers(self._database)
 
     async def stats(self) -> Stats:
-        """Return the counts of tasks and the capacity of the workers."""
-        return await system.stats(self._database)
+        """Return the counts of tasks, the capacity of the workers, and the broker's state."""
+        return await system.stats(self._database, self._broker)
 
     async def readiness(self) -> Readiness:
         """Tell whether the database answers and has the schema that this code needs. Never raises."""
-        return await system.readiness(self._database)
+        return await system.readiness(self._database, self._broker)

@@ -4,6 +4,7 @@ import asyncpg
 
 from taskmill.domain.errors import TaskmillError
 from taskmill.domain.system import Liveness, Readiness, Stats, WorkerState
+from taskmill.operations.broker import NO_BROKER, BrokerWatch
 from taskmill.storage import counts, migrate
 from taskmill.storage.database import Database
 
@@ -37,27 +38,33 @@ def _liveness(*, closed: bool, expired: bool) -> Liveness:
     return Liveness.EXPIRED if expired else Liveness.ALIVE
 
 
-async def stats(database: Database) -> Stats:
-    """Return the counts of tasks by queue and status, and the capacity of the live workers."""
+async def stats(database: Database, broker: BrokerWatch) -> Stats:
+    """Return the counts of tasks by queue and status, the capacity of the live workers, and the broker's state."""
     alive = [w for w in await list_workers(database) if w.state is Liveness.ALIVE]
     return Stats(
         queues=await counts.by_queue(database),
+        window=await broker.window(database),
         workers_alive=len(alive),
         slots=sum(worker.slots for worker in alive),
         running=sum(worker.running for worker in alive),
+        broker=broker.state(),
     )
 
 
-async def readiness(database: Database) -> Readiness:
-    """Ask the database for its schema; any trouble is told, not raised."""
+async def readiness(database: Database, broker: BrokerWatch = NO_BROKER) -> Readiness:
+    """Ask the database for its schema, and how the broker is; any trouble is told, not raised."""
     try:
         async with database.hot() as connection:
             applied = await migrate.applied(connection)
     except (TaskmillError, asyncpg.PostgresError) as error:
         return Readiness(
-            parts={"database": str(error), "schema": None}, cause=str(error.__cause__ or error)
+            parts={"database": str(error), "schema": None},
+            broker=broker.state(),
+            cause=str(error.__cause__ or error),
         )
-    return Readiness(parts={"database": None, "schema": _schema_trouble(applied)})
+    return Readiness(
+        parts={"database": None, "schema": _schema_trouble(applied)}, broker=broker.state()
+    )
 
 
 def _schema_trouble(applied: str | None) -> str | None:

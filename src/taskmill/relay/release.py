@@ -120,8 +120,8 @@ class Relay:
         """Release in every stream; return how many tasks, and whether some are left due."""
         if self._must_rebuild:
             self._must_rebuild = False
-            if unmarked := await releases.unmark_all(self._database):
-                log.info("release.rebuilt", tasks=unmarked)
+            if forgotten := await releases.forget_all(self._database):
+                log.info("release.rebuilt", tasks=forgotten)
         streams = await self._due_streams()
         seats = asyncio.Semaphore(_STREAMS_AT_ONCE)
         async with asyncio.TaskGroup() as group:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 from zlib import crc32
 
@@ -12,6 +12,9 @@ from taskmill.storage.statements import statement
 
 _EARLIEST = datetime(1, 1, 1, tzinfo=UTC)
 _ALL = "*"
+_MOST_COUNTED_IN_A_LANE = 5_000
+_FORGOTTEN_AT_ONCE = 5_000
+_BEFORE_ALL_IDS = UUID(int=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +119,24 @@ async def unmark(database: Database, task_ids: Collection[UUID]) -> int:
     return len(await database.fetch("unmark_tasks", sorted(task_ids))) if task_ids else 0
 
 
-async def unmark_all(database: Database) -> int:
-    """Take all marks off, so that everything is released anew; return how many there were."""
-    count: int = await database.fetch_value("unmark_all_tasks")
-    return count
+async def count(database: Database, *, hint_life: timedelta) -> dict[str, int]:
+    """Return how many tasks of each queue are released and wait to be claimed.
+
+    Looks at the first 5,000 due tasks of each lane: tasks are released in the order of their lanes.
+    """
+    rows = await database.fetch(
+        "count_released", hint_life.total_seconds(), _MOST_COUNTED_IN_A_LANE
+    )
+    return {row["queue"]: row["tasks"] for row in rows}
+
+
+async def forget_all(database: Database) -> int:
+    """Take the mark from every task that waits, some thousand at a time; return from how many."""
+    forgotten: int = 0
+    after = _BEFORE_ALL_IDS
+    while True:
+        [row] = await database.fetch("forget_releases", after, _FORGOTTEN_AT_ONCE)
+        forgotten += row["forgotten"]
+        if row["last_id"] is None:
+            return forgotten
+        after = row["last_id"]

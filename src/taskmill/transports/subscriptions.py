@@ -127,7 +127,9 @@ class Subscriptions:
         if tag and self._driver is not None:
             await self._driver.basic_ack(tag, multiple=True, wait=False)
 
-    def _consumer_on(self, driver: DriverChannel) -> Callable[[DeliveredMessage], Coroutine[None, None, None]]:
+    def _consumer_on(
+        self, driver: DriverChannel
+    ) -> Callable[[DeliveredMessage], Coroutine[None, None, None]]:
         async def on_message(message: DeliveredMessage) -> None:
             if driver is self._driver:
                 self._arrive(message)

@@ -23,6 +23,7 @@ class QueueView(BaseModel):
     oldest_due_at: Timestamp | None = Field(
         description="since when the longest waiting due task could have run; null if none waits"
     )
+    window: int = Field(description="tasks released to the broker and not yet claimed")
 
 
 class QueueList(BaseModel):
@@ -72,4 +73,5 @@ def _shown(queue: QueueState) -> dict[str, object]:
         "created_at": format_timestamp(queue.created_at),
         "counts": every_status(queue.counts),
         "oldest_due_at": None if due_at is None else format_timestamp(due_at),
+        "window": queue.window,
     }

@@ -10,7 +10,14 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from taskmill.domain.lifecycle import Happening, Reason, Status
-from taskmill.domain.system import Counts, Liveness, Stats, TaskEvent, WorkerState
+from taskmill.domain.system import (
+    BrokerPresence,
+    Counts,
+    Liveness,
+    Stats,
+    TaskEvent,
+    WorkerState,
+)
 from taskmill.wire.answers import Fragment, answer_json
 from taskmill.wire.fields import Timestamp, format_timestamp
 from taskmill.wire.tasks import TaskError
@@ -63,15 +70,30 @@ class WorkerList(BaseModel):
     items: list[WorkerView]
 
 
+class BrokerView(BaseModel):
+    """The broker as the process that answers sees it."""
+
+    state: BrokerPresence = Field(
+        description="ok; away: workers claim from PostgreSQL meanwhile, or wait, as the policy says; "
+        "none: no broker is set, or the policy is postgres"
+    )
+    trouble: str | None = Field(description="why it is away")
+    policy: str = Field(description="how workers learn of tasks: auto, rabbitmq or postgres")
+
+
 class StatsView(BaseModel):
     """The system in numbers."""
 
     total: int = Field(description="all tasks")
     by_status: dict[Status, int] = Field(description="every status is there")
     by_queue: dict[str, dict[Status, int]]
+    window: dict[str, int] = Field(
+        description="tasks released to the broker and not yet claimed, by queue; without empty ones"
+    )
     workers_alive: int
     slots: int = Field(description="tasks that the live workers can run at once")
     running: int = Field(description="tasks that they run now")
+    broker: BrokerView
 
 
 def events_json(events: Iterable[TaskEvent]) -> bytes:
@@ -95,9 +117,15 @@ def stats_json(stats: Stats) -> bytes:
             "total": sum(by_status.values()),
             "by_status": by_status,
             "by_queue": by_queue,
+            "window": dict(stats.window),
             "workers_alive": stats.workers_alive,
             "slots": stats.slots,
             "running": stats.running,
+            "broker": {
+                "state": stats.broker.presence,
+                "trouble": stats.broker.trouble,
+                "policy": stats.broker.policy,
+            },
         }
     )
 

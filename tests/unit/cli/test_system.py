@@ -20,7 +20,7 @@ def test_queues_are_listed_with_their_state_and_counts(
 
     _, out, _ = taskmill("queue", "list")
 
-    assert out.splitlines()[1].split() == ["mail", "paused", "1", "0", "1", "0", "0", "-"]
+    assert out.splitlines()[1].split() == ["mail", "paused", "1", "0", "1", "0", "0", "5", "-"]
 
 
 def test_a_queue_is_paused_and_resumed(taskmill: Taskmill, service: FakeService) -> None:
@@ -43,11 +43,26 @@ def test_stats_sum_up_all_queues(taskmill: Taskmill, service: FakeService) -> No
     _, out, _ = taskmill("stats")
 
     assert [line.split() for line in out.splitlines()[1:4]] == [
-        ["a", "1", "0", "0", "0", "0"],
-        ["b", "0", "0", "0", "1", "0"],
-        ["all", "1", "0", "0", "1", "0"],
+        ["a", "1", "0", "0", "0", "0", "5"],
+        ["b", "0", "0", "0", "1", "0", "5"],
+        ["all", "1", "0", "0", "1", "0", "10"],
     ]
-    assert "2 tasks; 1 worker, 7 of 1,000 slots in use" in out
+    assert "2 tasks; 1 worker, 7 of 1,000 slots in use\nbroker  ok\n" in out
+
+
+@pytest.mark.parametrize(
+    ("state", "trouble", "told"),
+    [
+        ("away", "nobody answers", "broker  away  nobody answers"),
+        ("none", None, "broker  none: workers claim from PostgreSQL"),
+    ],
+)
+def test_stats_tell_of_a_broker_that_is_not_there(
+    taskmill: Taskmill, service: FakeService, state: str, trouble: str | None, told: str
+) -> None:
+    service.broker = {"state": state, "trouble": trouble, "policy": "auto"}
+
+    assert taskmill("stats")[1].splitlines()[-1] == told
 
 
 @pytest.mark.parametrize(
@@ -66,6 +81,14 @@ def test_every_answer_has_a_form_for_programs(
 
 def test_health_is_0_when_the_service_is_ready(taskmill: Taskmill) -> None:
     assert taskmill("health") == (0, "ready\n", "")
+
+
+def test_health_names_a_broker_that_is_away_and_is_0(
+    taskmill: Taskmill, service: FakeService
+) -> None:
+    service.parts["broker"] = "away: nobody answers"
+
+    assert taskmill("health") == (0, "ready  broker away: nobody answers\n", "")
 
 
 def test_health_is_1_and_names_what_is_away(taskmill: Taskmill, service: FakeService) -> None:

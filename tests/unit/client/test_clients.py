@@ -262,7 +262,7 @@ def test_history_queues_workers_and_stats_are_typed(
 
 
 def test_readiness_is_asked_once(client: TaskmillClient, service: FakeService) -> None:
-    assert client.ready() == {"database": "ok", "schema": "ok"}
+    assert client.ready() == {"database": "ok", "schema": "ok", "broker": "ok"}
 
     service.trouble = "database: away"
     with pytest.raises(ServiceUnavailable, match="database: away"):

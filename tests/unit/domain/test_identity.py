@@ -6,7 +6,7 @@ from uuid import UUID
 from hypothesis import given, strategies as st
 
 from taskmill.domain.identity import created_at, lower_bound
-from taskmill.domain.system import Readiness
+from taskmill.domain.system import BrokerPresence, BrokerState, Readiness
 
 MOMENTS = st.datetimes(
     min_value=datetime(1970, 1, 1),  # noqa: DTZ001  (Hypothesis adds the zone)
@@ -32,5 +32,16 @@ def test_a_moment_before_the_first_id_is_bounded_by_zero() -> None:
 
 
 def test_the_process_is_ready_when_every_part_is_well() -> None:
-    assert Readiness(parts={"database": None, "schema": None}).is_ready
-    assert not Readiness(parts={"database": None, "schema": "0001 is missing"}).is_ready
+    away = BrokerState(presence=BrokerPresence.AWAY, policy="auto", trouble="nobody answers")
+    assert Readiness(parts={"database": None, "schema": None}, broker=away).is_ready
+    missing: dict[str, str | None] = {"database": None, "schema": "0001 is missing"}
+    assert not Readiness(parts=missing, broker=away).is_ready
+
+
+def test_the_broker_is_told_in_words() -> None:
+    def told(presence: BrokerPresence, trouble: str | None = None) -> str:
+        return str(BrokerState(presence=presence, policy="auto", trouble=trouble))
+
+    assert told(BrokerPresence.OK) == "ok"
+    assert told(BrokerPresence.AWAY, "nobody answers") == "away: nobody answers"
+    assert told(BrokerPresence.NONE) == "none (claims come from PostgreSQL)"

@@ -12,7 +12,15 @@ from hypothesis import given, strategies as st
 
 from taskmill.domain.errors import InvalidInput
 from taskmill.domain.lifecycle import Happening, Status
-from taskmill.domain.system import Liveness, QueueState, Stats, TaskEvent, WorkerState
+from taskmill.domain.system import (
+    BrokerPresence,
+    BrokerState,
+    Liveness,
+    QueueState,
+    Stats,
+    TaskEvent,
+    WorkerState,
+)
 from taskmill.wire.answers import answer_json
 from taskmill.wire.queues import (
     QueueList,
@@ -161,7 +169,12 @@ def test_workers_are_their_view_to_the_byte() -> None:
 
 def a_queue(*, counts: Mapping[Status, int] | None = None) -> QueueState:
     return QueueState(
-        name="default", paused_at=None, created_at=NOON, oldest_due_at=None, counts=counts or {}
+        name="default",
+        paused_at=None,
+        created_at=NOON,
+        oldest_due_at=None,
+        counts=counts or {},
+        window=0,
     )
 
 
@@ -187,9 +200,11 @@ def test_counts_name_every_status() -> None:
 def test_stats_add_up_over_queues() -> None:
     stats = Stats(
         queues={"a": {Status.NEW: 1, Status.FAILED: 2}, "b": {Status.NEW: 4}},
+        window={"b": 3},
         workers_alive=1,
         slots=10,
         running=3,
+        broker=BrokerState(presence=BrokerPresence.AWAY, policy="auto", trouble="nobody answers"),
     )
     shown = stats_json(stats)
     view = StatsView.model_validate_json(shown)
@@ -197,10 +212,14 @@ def test_stats_add_up_over_queues() -> None:
     assert view.total == 7
     assert view.by_status[Status.NEW] == 5
     assert view.by_queue["b"][Status.FAILED] == 0
+    assert view.window == {"b": 3}
+    assert (view.broker.state, view.broker.trouble) == ("away", "nobody answers")
 
 
 def test_stats_of_an_empty_service_are_zeros() -> None:
-    shown = json.loads(stats_json(Stats(queues={}, workers_alive=0, slots=0, running=0)))
+    none = BrokerState(presence=BrokerPresence.NONE, policy="postgres")
+    empty = Stats(queues={}, window={}, workers_alive=0, slots=0, running=0, broker=none)
+    shown = json.loads(stats_json(empty))
     assert shown["total"] == 0
     assert set(shown["by_status"].values()) == {0}
 

@@ -1,4 +1,4 @@
-"""The OpenAPI document and the two pages that show it; all of it comes from this package.
+"""The OpenAPI and AsyncAPI documents and the two pages that show the former; all of it comes from this package.
 
 Pages and document name each other by relative addresses, so they work below any prefix of a proxy.
 """
@@ -9,14 +9,17 @@ from pathlib import Path
 from string import Template
 from typing import Final
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from taskmill import __version__
+from taskmill.api import asyncapi
 from taskmill.api.answers import JSON, Answer
 from taskmill.api.hot import matches
+from taskmill.api.openapi import headers, refusal
 from taskmill.wire.answers import answer_json
 
 _STATIC: Final = Path(__file__).parent.parent / "static"
@@ -52,6 +55,9 @@ $style</head>
 """)
 
 
+router = APIRouter(tags=["system"])
+
+
 class PackageFiles(StaticFiles):
     """The files of the pages; folders with a version in their name may be kept for ever."""
 
@@ -80,7 +86,7 @@ def add_documents(app: FastAPI, *, static: str, with_redoc: bool) -> None:
             title=app.title, root=static, library=library, start=start, style=style
         )
         app.add_route(path, _page_endpoint(page.encode()), include_in_schema=False)
-    app.add_route("/openapi.json", _document_endpoint(app), include_in_schema=False)
+    app.add_route("/openapi.json", _document_endpoint(app.openapi()), include_in_schema=False)
 
 
 def _page_endpoint(page: bytes) -> Callable[[Request], Awaitable[Response]]:
@@ -96,8 +102,8 @@ def _page_endpoint(page: bytes) -> Callable[[Request], Awaitable[Response]]:
     return show
 
 
-def _document_endpoint(app: FastAPI) -> Callable[[Request], Awaitable[Response]]:
-    document = answer_json(app.openapi())
+def _document_endpoint(content: object) -> Callable[[Request], Awaitable[Response]]:
+    document = answer_json(content)
     tag = f'"{sha256(document).hexdigest()[:16]}"'.encode()
     kept = ((b"etag", tag), (b"cache-control", _ASKED_AGAIN))
 
@@ -108,3 +114,25 @@ def _document_endpoint(app: FastAPI) -> Callable[[Request], Awaitable[Response]]
         return Answer(200, document, (JSON, *kept)).response()
 
     return show
+
+
+_tell_asyncapi = _document_endpoint(asyncapi.document(__version__))
+
+
+@router.get(
+    "/asyncapi.json",
+    summary="The queue's side",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "An AsyncAPI 3.0 document",
+            "content": {"application/json": {"schema": {"type": "object"}}},
+            "headers": headers("ETag"),
+        },
+        304: {"description": "It is still the one that `If-None-Match` names"},
+        500: refusal(500),
+    },
+)
+async def get_asyncapi(request: Request) -> Response:
+    """Describe how tasks are created by messages: exchange, queues, bodies, replies."""
+    return await _tell_asyncapi(request)

@@ -1,29 +1,14 @@
-"""Liveness and readiness, for load balancers and orchestrators."""
-
-from typing import Literal
+"""Liveness, readiness and metrics, for load balancers, orchestrators and monitoring."""
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel
 
-from taskmill.api.answers import from_problem
+from taskmill.api.answers import Answer, from_problem
 from taskmill.api.dependencies import InContext
 from taskmill.api.openapi import refusal
-from taskmill.wire.problems import problem_for_status
+from taskmill.observability import metrics
+from taskmill.wire.health import Health, Ready, ready_answer
 
 router = APIRouter(tags=["health"])
-
-
-class Health(BaseModel):
-    """The process is alive."""
-
-    status: Literal["ok"] = "ok"
-
-
-class Ready(BaseModel):
-    """The process can serve, and its parts are well."""
-
-    status: Literal["ready"] = "ready"
-    parts: dict[str, Literal["ok"]]
 
 
 @router.get("/healthz", summary="Is it alive?", responses={500: refusal(500)})
@@ -38,15 +23,28 @@ async def healthz() -> Health:
     response_model=Ready,
     responses={500: refusal(500), 503: refusal(503)},
 )
-async def readyz(context: InContext) -> Ready | Response:
-    """Tell whether requests should be sent here: the database answers and has the right schema."""
-    state = await context.service.readiness()
-    troubles = {part: trouble for part, trouble in state.parts.items() if trouble is not None}
-    if context.is_stopping:
-        troubles["process"] = "it is stopping"
-    if troubles:
-        detail = "; ".join(f"{part}: {trouble}" for part, trouble in troubles.items())
-        answer = from_problem(problem_for_status(503, "/readyz", detail))
-        answer.headers = (*answer.headers, (b"retry-after", b"1"))
-        return answer.response()
-    return Ready(parts=dict.fromkeys(state.parts, "ok"))
+async def readyz(context: InContext) -> Response:
+    """Tell whether requests should be sent here: the database answers and has the right schema.
+
+    The broker's state is told and changes nothing: requests are answered without it.
+    """
+    readiness = await context.service.readiness()
+    return from_problem(ready_answer(readiness, is_stopping=context.is_stopping)).response()
+
+
+@router.get(
+    "/metrics",
+    summary="What it has counted",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "Prometheus' text format, version 0.0.4",
+            "content": {"text/plain": {"schema": {"type": "string"}}},
+        },
+        500: refusal(500),
+    },
+)
+async def tell_metrics() -> Response:
+    """Tell what this process has counted since it started; other roles tell theirs on their admin port."""
+    headers = ((b"content-type", metrics.CONTENT_TYPE.encode()),)
+    return Answer(200, metrics.exposition(), headers).response()

@@ -1,0 +1,75 @@
+"""Three addresses, without a framework: workers do not pay for one."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+from starlette.types import Receive, Scope, Send
+
+from taskmill.domain.errors import Unavailable
+from taskmill.domain.system import Readiness
+from taskmill.observability import metrics
+from taskmill.observability.logs import get_logger
+from taskmill.wire.health import HEALTH_JSON, ready_answer
+from taskmill.wire.problems import problem_for_status, problem_json
+
+log = get_logger(__name__)
+
+Answer = tuple[int, Mapping[str, str], bytes]
+
+_METHODS: Final = frozenset({"GET", "HEAD"})
+_ALLOW: Final = {"allow": "GET, HEAD"}
+_TIMEOUT_S: Final = 10.0
+_RETRY_AFTER_S: Final = 1.0
+
+
+class AdminApp:
+    """Answers `/healthz`, `/readyz` and `/metrics` for one process."""
+
+    def __init__(
+        self,
+        readiness: Callable[[], Awaitable[Readiness]],
+        is_stopping: Callable[[], bool],
+        *,
+        timeout_s: float = _TIMEOUT_S,
+    ) -> None:
+        self._readiness = readiness
+        self._is_stopping = is_stopping
+        self._timeout_s = timeout_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
+        """Answer a request; a server that serves HEAD leaves the body out."""
+        if scope["type"] != "http":
+            return
+        status, headers, body = await self._answer(scope["method"], scope["path"])
+        encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
+        encoded.append((b"content-length", b"%d" % len(body)))
+        await send({"type": "http.response.start", "status": status, "headers": encoded})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _answer(self, method: str, path: str) -> Answer:
+        known = {"/healthz": self._healthz, "/readyz": self._readyz, "/metrics": self._metrics}
+        answer = known.get(path)
+        if answer is None:
+            return problem_for_status(404, path)
+        if method not in _METHODS:
+            status, headers, body = problem_for_status(405, path)
+            return status, {**headers, **_ALLOW}, body
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await answer()
+        except TimeoutError:
+            late = Unavailable(_RETRY_AFTER_S, f"an answer within {self._timeout_s:g} s")
+            return problem_json(late, path)
+        except Exception:
+            log.exception("admin.failed", path=path)
+            return problem_for_status(500, path)
+
+    async def _healthz(self) -> Answer:
+        return 200, {"content-type": "application/json"}, HEALTH_JSON
+
+    async def _readyz(self) -> Answer:
+        return ready_answer(await self._readiness(), is_stopping=self._is_stopping())
+
+    async def _metrics(self) -> Answer:
+        return 200, {"content-type": metrics.CONTENT_TYPE}, metrics.exposition()

@@ -1,0 +1,27 @@
+"""Serves the admin port of a process. It starts before the roles do and stops after them."""
+
+from taskmill.admin.app import AdminApp
+from taskmill.observability.logs import get_logger
+from taskmill.runtime.http_server import HttpServer
+
+log = get_logger(__name__)
+
+_ADVICE = "TASKMILL_ADMIN_HOST and TASKMILL_ADMIN_PORT"
+_GRACE_S = 2.0
+
+
+class AdminServer(HttpServer):
+    """Listens on `host` and `port` (0 picks a free one, which the log tells)."""
+
+    name = "admin"
+
+    def __init__(self, app: AdminApp, *, host: str, port: int) -> None:
+        super().__init__(app, host=host, port=port, advice=_ADVICE, grace_s=_GRACE_S)
+
+    def on_started(self) -> None:
+        """Tell where it is."""
+        log.info("admin.started", url=self.url)
+
+    def on_stopped(self) -> None:
+        """Tell that it is gone."""
+        log.info("admin.stopped")

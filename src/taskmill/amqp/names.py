@@ -1,0 +1,20 @@
+"""What Taskmill's exchange and queues are called, and how long a hint lives. Knowing them needs no driver."""
+
+from typing import Final
+
+EXCHANGE: Final = "taskmill"
+CREATE_QUEUE: Final = "taskmill.tasks.create"
+CREATE_KEY: Final = "tasks.create"
+REJECTED_QUEUE: Final = "taskmill.tasks.rejected"
+HINTS: Final = "taskmill.hints"
+
+HINT_TTL_S: Final = 10.0
+"""A hint lives so long, at the broker and in the relay's eyes: then its task is released again."""
+
+
+def hint_queue(queue: str, task_type: str) -> str:
+    """Return the name of the queue that tells workers of waiting tasks of one queue and type.
+
+    Names of queues and types may have dots, but no colons.
+    """
+    return f"{HINTS}.{queue}:{task_type}"

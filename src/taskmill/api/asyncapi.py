@@ -1,0 +1,212 @@
+"""The AsyncAPI document: what the queue's side takes and answers.
+
+Its schemas are made from the models that the OpenAPI document has; here are the words around them.
+"""
+
+from typing import Any, Final
+
+from pydantic.json_schema import models_json_schema
+
+from taskmill.amqp.names import CREATE_KEY, CREATE_QUEUE, EXCHANGE, REJECTED_QUEUE
+from taskmill.api import examples
+from taskmill.wire.problems import Problem
+from taskmill.wire.tasks import CreateTask, TaskView
+
+Json = dict[str, Any]
+
+_BINDING: Final = {"bindingVersion": "0.3.0"}
+_JSON_TYPE: Final = "application/json"
+_DESCRIPTION: Final = f"""\
+Tasks are created by messages, too: publish to exchange `{EXCHANGE}` with key `{CREATE_KEY}`. The body is
+exactly that of `POST /tasks`, and so are its rules. A message is acknowledged only after its task, or the
+record of its refusal, is committed. Producers declare nothing; publish with confirms and `mandatory`.
+
+The other side, HTTP, is described by [OpenAPI](openapi.json).
+"""
+
+
+def _ref(kind: str, name: str) -> Json:
+    return {"$ref": f"#/components/{kind}/{name}"}
+
+
+def document(version: str) -> Json:
+    """Return the document of this version of the program."""
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "Taskmill: the queue's side",
+            "version": version,
+            "description": _DESCRIPTION,
+            "license": {"name": "Apache-2.0"},
+        },
+        "defaultContentType": _JSON_TYPE,
+        "servers": {"rabbitmq": _server()},
+        "channels": _channels(),
+        "operations": _operations(),
+        "components": {
+            "messages": _messages(),
+            "schemas": _schemas(),
+            "correlationIds": {
+                "reply": {
+                    "description": "the property `correlation_id`, given back as it came",
+                    "location": "$message.header#/correlation_id",
+                }
+            },
+        },
+    }
+
+
+def _server() -> Json:
+    return {
+        "host": "{host}:{port}",
+        "protocol": "amqp",
+        "protocolVersion": "0.9.1",
+        "description": "RabbitMQ, as `TASKMILL_BROKER_URL` or the start of `taskmill up` names it",
+        "variables": {"host": {"default": "127.0.0.1"}, "port": {"default": "5672"}},
+    }
+
+
+def _channels() -> Json:
+    exchange = {"name": EXCHANGE, "type": "topic", "durable": True, "autoDelete": False}
+    return {
+        "create": {
+            "address": CREATE_KEY,
+            "description": f"creation messages; Taskmill reads them from queue `{CREATE_QUEUE}`",
+            "messages": {"createTask": _ref("messages", "createTask")},
+            "bindings": {"amqp": {"is": "routingKey", "exchange": exchange, **_BINDING}},
+        },
+        "rejected": {
+            "address": REJECTED_QUEUE,
+            "description": "copies of refused messages, the latest 100,000; `GET /rejections` has them all",
+            "messages": {"rejectedMessage": _ref("messages", "rejectedMessage")},
+            "bindings": {"amqp": {"is": "queue", "queue": _queue(REJECTED_QUEUE), **_BINDING}},
+        },
+        "replies": {
+            "address": None,
+            "description": "the queue that a creation message names in `reply_to`, by the default exchange",
+            "messages": {"reply": _ref("messages", "reply")},
+        },
+    }
+
+
+def _queue(name: str) -> Json:
+    return {"name": name, "durable": True, "exclusive": False, "autoDelete": False}
+
+
+def _operations() -> Json:
+    return {
+        "createTask": {
+            "action": "receive",
+            "summary": "Create a task",
+            "channel": {"$ref": "#/channels/create"},
+            "messages": [{"$ref": "#/channels/create/messages/createTask"}],
+            "reply": {
+                "address": {
+                    "description": "no reply without it",
+                    "location": "$message.header#/reply_to",
+                },
+                "channel": {"$ref": "#/channels/replies"},
+                "messages": [{"$ref": "#/channels/replies/messages/reply"}],
+            },
+            "bindings": {"amqp": {"deliveryMode": 2, "mandatory": True, "ack": True, **_BINDING}},
+        },
+        "copyRejected": {
+            "action": "send",
+            "summary": "Keep a copy of a message that was refused",
+            "channel": {"$ref": "#/channels/rejected"},
+            "messages": [{"$ref": "#/channels/rejected/messages/rejectedMessage"}],
+            "bindings": {"amqp": {"deliveryMode": 2, **_BINDING}},
+        },
+    }
+
+
+def _messages() -> Json:
+    bodies = CreateTask.model_config["json_schema_extra"]
+    assert isinstance(bodies, dict)  # noqa: S101 - the library allows a function as well
+    return {
+        "createTask": {
+            "title": "A request to create a task",
+            "contentType": _JSON_TYPE,
+            "headers": _object(_CREATE_PROPERTIES),
+            "payload": _ref("schemas", "CreateTask"),
+            "correlationId": _ref("correlationIds", "reply"),
+            "bindings": {"amqp": {"messageType": "task.create", **_BINDING}},
+            "examples": [{"payload": body} for body in _listed(bodies["examples"])],
+        },
+        "rejectedMessage": {
+            "title": "A message that was refused, its body untouched",
+            "headers": _object(_REJECTED_HEADERS, required=["taskmill-status", "taskmill-problem"]),
+            "payload": {"description": "the bytes as they came, whatever they are"},
+            "correlationId": _ref("correlationIds", "reply"),
+        },
+        "reply": {
+            "title": "What came of a creation message",
+            "contentType": _JSON_TYPE,
+            "headers": _object({"correlation_id": _CREATE_PROPERTIES["correlation_id"]}),
+            "payload": _ref("schemas", "Reply"),
+            "correlationId": _ref("correlationIds", "reply"),
+            "examples": [
+                {"payload": {"status": 201, "task": examples.ANSWERS["TaskView"]}},
+                {"payload": {"status": 422, "problem": examples.problem(422)}},
+            ],
+        },
+    }
+
+
+def _listed(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
+
+
+def _object(properties: Json, *, required: list[str] | None = None) -> Json:
+    return {"type": "object", "properties": properties, "required": required or []}
+
+
+_CREATE_PROPERTIES: Final[Json] = {
+    "message_id": {
+        "type": "string",
+        "maxLength": 255,
+        "description": "AMQP property: the idempotency key, unless the body has one. A message without either "
+        "that is delivered twice may make two tasks",
+    },
+    "reply_to": {"type": "string", "description": "AMQP property: the queue for the reply"},
+    "correlation_id": {"type": "string", "description": "AMQP property: comes back with the reply"},
+    "priority": {
+        "type": "integer",
+        "minimum": 0,
+        "maximum": 9,
+        "description": "AMQP property: the task's priority, when the body has none; 0 counts as unset",
+    },
+    "content_encoding": {
+        "type": "string",
+        "enum": ["identity", "utf-8", "utf8", ""],
+        "description": "AMQP property: bodies come plain; any other value is refused",
+    },
+    "traceparent": {"type": "string", "description": "header: W3C trace context, kept"},
+}
+_REJECTED_HEADERS: Final[Json] = {
+    "taskmill-status": {
+        "type": "integer",
+        "description": "header: the status that HTTP would give",
+    },
+    "taskmill-problem": {"type": "string", "description": "header: the problem, a JSON text"},
+    "taskmill-rejection-id": {
+        "type": "string",
+        "format": "uuid",
+        "description": "header: the id in `GET /rejections/{id}`",
+    },
+}
+
+
+def _schemas() -> Json:
+    models = [(CreateTask, "validation"), (TaskView, "serialization"), (Problem, "serialization")]
+    _, made = models_json_schema(models, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
+    replies = [
+        _object(
+            {"status": {"enum": statuses}, name: _ref("schemas", model)}, required=["status", name]
+        )
+        for statuses, name, model in (
+            ([200, 201], "task", "TaskView"),
+            ([400, 409, 413, 422], "problem", "Problem"),
+        )
+    ]
+    return {**made["$defs"], "Reply": {"oneOf": replies}}

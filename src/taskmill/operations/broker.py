@@ -1,0 +1,45 @@
+"""What a process knows of its broker. It connects to nothing: whoever has a connection tells."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from taskmill.domain.system import BrokerPresence, BrokerState
+from taskmill.storage import releases
+from taskmill.storage.database import Database
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerWatch:
+    """How this process sees its broker.
+
+    `trouble` returns None while the broker is reached, else why not, in words without secrets; it is None
+    itself when no broker is used. A hint holds for `hint_life`.
+    """
+
+    policy: str
+    hint_life: timedelta
+    trouble: Callable[[], str | None] | None
+
+    def state(self) -> BrokerState:
+        """Return how it is now."""
+        if self.trouble is None:
+            return BrokerState(presence=BrokerPresence.NONE, policy=self.policy)
+        trouble = self.trouble()
+        presence = BrokerPresence.OK if trouble is None else BrokerPresence.AWAY
+        return BrokerState(presence=presence, policy=self.policy, trouble=trouble)
+
+    async def window(self, database: Database) -> dict[str, int]:
+        """Count what is released and not yet claimed, by queue; nothing is without a broker."""
+        if self.trouble is None:
+            return {}
+        return await releases.count(database, hint_life=self.hint_life)
+
+
+NO_BROKER: Final = BrokerWatch(policy="postgres", hint_life=timedelta(0), trouble=None)
+
+
+async def forget_releases(database: Database) -> int:
+    """Have every task that waits released anew, as after the loss of all that the broker had; return how many."""
+    return await releases.forget_all(database)

@@ -1,0 +1,45 @@
+"""What a process tells of its own health: `/healthz` and `/readyz`, alike on every port."""
+
+from collections.abc import Mapping
+from typing import Final, Literal
+
+from pydantic import BaseModel, Field
+
+from taskmill.domain.system import Readiness
+from taskmill.wire.answers import answer_json
+from taskmill.wire.problems import problem_for_status
+
+_JSON: Final = {"content-type": "application/json"}
+_RETRY_AFTER: Final = {"retry-after": "1"}
+
+HEALTH_JSON: Final = answer_json({"status": "ok"})
+
+
+class Health(BaseModel):
+    """The process is alive."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Ready(BaseModel):
+    """The process can serve, and how its parts are."""
+
+    status: Literal["ready"] = "ready"
+    parts: dict[str, str] = Field(
+        description="ok for each; the broker may also be away, or none, which stops nothing"
+    )
+
+
+def ready_answer(
+    readiness: Readiness, *, is_stopping: bool
+) -> tuple[int, Mapping[str, str], bytes]:
+    """Return status, headers and body: a `Ready`, or a problem that names what keeps it from serving."""
+    troubles = {part: trouble for part, trouble in readiness.parts.items() if trouble is not None}
+    if is_stopping:
+        troubles["process"] = "it is stopping"
+    if troubles:
+        detail = "; ".join(f"{part}: {trouble}" for part, trouble in troubles.items())
+        status, headers, body = problem_for_status(503, "/readyz", detail)
+        return status, {**headers, **_RETRY_AFTER}, body
+    parts = {**dict.fromkeys(readiness.parts, "ok"), "broker": str(readiness.broker)}
+    return 200, _JSON, answer_json({"status": "ready", "parts": parts})

@@ -1,0 +1,76 @@
+"""The AsyncAPI document against the specification's own schema, and its examples against its schemas."""
+
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import orjson
+import pytest
+
+from taskmill import __version__
+from taskmill.amqp.names import CREATE_KEY, EXCHANGE, REJECTED_QUEUE
+from taskmill.api.asyncapi import document
+
+Json = dict[str, Any]
+
+SPECIFICATION = Path(__file__).parent / "asyncapi-3.0.0" / "schema.json"
+
+
+@pytest.fixture(scope="module")
+def told() -> Json:
+    """The document as it is sent."""
+    sent: Json = orjson.loads(orjson.dumps(document(__version__)))
+    return sent
+
+
+@pytest.fixture(scope="module")
+def specification() -> jsonschema_rs.Draft7Validator:
+    return jsonschema_rs.Draft7Validator(orjson.loads(SPECIFICATION.read_bytes()))
+
+
+def test_the_document_is_asyncapi(told: Json, specification: jsonschema_rs.Draft7Validator) -> None:
+    assert [error.message for error in specification.iter_errors(told)] == []
+
+
+@pytest.mark.parametrize("part", ["info", "channels", "operations", "components"])
+def test_a_part_that_is_wrong_would_be_noticed(
+    told: Json, specification: jsonschema_rs.Draft7Validator, part: str
+) -> None:
+    assert not specification.is_valid({**told, part: {"unknown": {"unknown": []}}})
+
+
+def test_every_reference_leads_somewhere(told: Json) -> None:
+    references = set(found_references(told))
+    assert len(references) > 10
+    for reference in references:
+        place: Any = told
+        for step in reference.removeprefix("#/").split("/"):
+            assert step in place, reference
+            place = place[step]
+
+
+def found_references(value: object) -> list[str]:
+    if isinstance(value, dict):
+        own = [value["$ref"]] if isinstance(value.get("$ref"), str) else []
+        return own + [found for item in value.values() for found in found_references(item)]
+    if isinstance(value, list):
+        return [found for item in value for found in found_references(item)]
+    return []
+
+
+@pytest.mark.parametrize("message", ["createTask", "reply"])
+def test_the_examples_fit_the_schemas(told: Json, message: str) -> None:
+    described = told["components"]["messages"][message]
+    schema = {**described["payload"], "components": told["components"]}
+    validator = jsonschema_rs.Draft202012Validator(schema)
+    assert len(described["examples"]) == 2
+    for example in described["examples"]:
+        assert [error.message for error in validator.iter_errors(example["payload"])] == []
+    assert not validator.is_valid({"surprise": 1})
+
+
+def test_it_names_what_is_at_the_broker(told: Json) -> None:
+    create, rejected = told["channels"]["create"], told["channels"]["rejected"]
+    assert create["address"] == CREATE_KEY
+    assert create["bindings"]["amqp"]["exchange"]["name"] == EXCHANGE
+    assert rejected["bindings"]["amqp"]["queue"]["name"] == REJECTED_QUEUE
