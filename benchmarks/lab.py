@@ -21,7 +21,7 @@ import asyncpg
 
 from benchmarks.programs import Program, running
 from taskmill import settings as configuration
-from taskmill.composition import Process
+from taskmill.composition.process import Process
 from taskmill.domain.task import TaskDraft
 from taskmill.embedded.postgres import EmbeddedPostgres
 from taskmill.observability import logs

@@ -1,0 +1,125 @@
+"""Puts a process together: settings in, running roles out. The only place that knows all parts.
+
+It decides nothing about tasks; it chooses implementations, hands them to each other, and starts and stops
+them in order.
+"""
+
+import asyncio
+import gc
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import uvloop
+
+from taskmill.composition.announcement import Announcement
+from taskmill.composition.process import Process
+from taskmill.composition.workers import worker_services
+from taskmill.domain.errors import ConfigurationError, TaskmillError
+from taskmill.observability import logs
+from taskmill.operations import broker
+from taskmill.runtime.services import Service, run_services
+from taskmill.runtime.signals import stop_on_signal
+from taskmill.settings import Settings
+from taskmill.storage.database import Database
+
+ROLES = ("api", "worker", "relay", "intake", "maintenance")
+
+# After the start everything that lives is frozen, and young garbage is looked at rarely: with the default
+# thresholds the p99 of POST /tasks was five times as long.
+_GC_THRESHOLDS = (50_000, 20, 100)
+# What a service gets beyond its own grace time before it is cancelled.
+_STOP_MARGIN_S = 5.0
+
+
+def run_roles(
+    settings: Settings,
+    roles: Sequence[str],
+    *,
+    ready_files: Sequence[Path] = (),
+    beside: Sequence[Service] = (),
+    announce: Callable[[str | None], None] = lambda _: None,
+) -> int:
+    """Run roles in this process until SIGINT or SIGTERM; return the exit status.
+
+    Services `beside` them start before the doors open and stop after these have closed. `announce` gets
+    the API's address (None without an API) when everything serves.
+
+    Raises:
+        ConfigurationError: an unknown role, no database, an old schema, a taken port.
+    """
+    if unknown := set(roles) - set(ROLES):
+        raise ConfigurationError(f"unknown role {min(unknown)!r}: the roles are {', '.join(ROLES)}")
+    settings.require_database_url()
+    logs.configure(format=settings.log_format, level=settings.log_level)
+    for file in ready_files:
+        file.unlink(missing_ok=True)
+    try:
+        uvloop.run(_run(settings, roles, beside, Announcement(ready_files, announce)))
+    except* TaskmillError as group:
+        raise _first(group) from group
+    finally:
+        logs.flush()
+    return 0
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def rebuild_broker(settings: Settings) -> int:
+    """Have every waiting task released to the broker anew; return how many had been released.
+
+    Raises:
+        ConfigurationError: no database is set.
+        Unavailable: the database is away; some may be done.
+    """
+    url = settings.require_database_url()
+
+    async def rebuild() -> int:
+        database = Database(url, settings.database)
+        try:
+            return await broker.forget_releases(database)
+        finally:
+            await database.close()
+
+    return asyncio.run(rebuild())
+
+
+async def _run(
+    settings: Settings,
+    roles: Sequence[str],
+    beside: Sequence[Service],
+    announcement: Announcement,
+) -> None:
+    with stop_on_signal() as stop:
+        async with AsyncExitStack() as stack:
+            process = await Process.start(settings, stack, stop)
+            # Stopped from the last to the first: the doors close, then workers drain.
+            services: list[Service] = [
+                *process.watch(roles),
+                *process.admin(stop),
+                process.clock_setter(),
+            ]
+            if "maintenance" in roles:
+                services += process.maintenance()
+            services += beside
+            if "worker" in roles:
+                services += worker_services(process)
+            if "relay" in roles:
+                services += process.relay()
+            if "api" in roles:
+                services += await process.api(stack)
+            _tune_garbage_collection()
+            announcement.process = process
+            services.append(announcement)
+            await run_services(services, stop, grace_s=settings.worker.grace_s + _STOP_MARGIN_S)
+
+
+def _tune_garbage_collection() -> None:
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_GC_THRESHOLDS)

@@ -1,0 +1,19 @@
+"""What all roles of a process share."""
+
+import random
+
+from taskmill.runtime.clock import SystemClock
+from taskmill.runtime.ids import IdFactory
+from taskmill.settings import Settings
+from taskmill.storage.database import Database
+
+
+class Parts:
+    """Settings, clock, randomness, ids and the database of one process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.clock = SystemClock()
+        self.randomness = random.Random()  # noqa: S311 - ids and jitter, no secrets
+        self.ids = IdFactory(self.clock, self.randomness)
+        self.database = Database(settings.require_database_url(), settings.database)

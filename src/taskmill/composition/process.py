@@ -1,0 +1,190 @@
+"""The services that each role of a process is made of."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from taskmill.amqp.names import HINT_TTL_S
+from taskmill.composition.parts import Parts
+from taskmill.composition.workers import Drainer
+from taskmill.domain.errors import ConfigurationError, Unavailable
+from taskmill.maintenance.expiry import expire_waiting
+from taskmill.maintenance.rescue import Rescue
+from taskmill.maintenance.retention import Housekeeping, number_changes
+from taskmill.observability import logs
+from taskmill.operations.broker import NO_BROKER, BrokerWatch
+from taskmill.operations.create import TaskCreation
+from taskmill.operations.queues import KnownQueues
+from taskmill.operations.read import TaskReading
+from taskmill.operations.service import TaskService
+from taskmill.operations.system import readiness
+from taskmill.runtime.periodic import Periodic, pause
+from taskmill.runtime.services import Service
+from taskmill.settings import Settings
+from taskmill.storage import counts, partitions
+from taskmill.storage.database import RETRY_AFTER_S
+from taskmill.storage.doorbell import Doorbell, DoorbellListener
+
+if TYPE_CHECKING:
+    from taskmill.amqp.connection import BrokerLink
+    from taskmill.api.server import ApiServer
+
+log = logs.get_logger(__name__)
+
+_HOUSEKEEPING_S = 60.0
+_EXPIRY_S = 0.5
+_CLOCK_S = 60.0
+_WAIT_FOR_DATABASE_S = 30.0
+
+
+class Process(Parts):
+    """One process: what its roles share, and the services of each."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.server: ApiServer | None = None
+        self.broker_link: BrokerLink | None = None
+
+    @classmethod
+    async def start(
+        cls, settings: Settings, stack: AsyncExitStack, stop: asyncio.Event
+    ) -> "Process":
+        """Wait for the database, check its schema, set the clock by it and make partitions.
+
+        Raises:
+            ConfigurationError: the database did not answer in time, or has not the schema that this program needs.
+            Unavailable: the database did not answer before `stop`.
+        """
+        process = cls(settings)
+        stack.push_async_callback(process.database.close)
+        await process._await_schema(stop)
+        moment = await process.database.anchor(process.clock)
+        try:
+            await partitions.ensure(process.database, moment)
+        except Unavailable as error:
+            # Somebody holds a lock, as a backup does: until it is over the DEFAULT partition takes the tasks.
+            log.warning("partition.delayed", error=repr(error.__cause__))
+        return process
+
+    async def _await_schema(self, stop: asyncio.Event) -> None:
+        give_up_at = self.clock.monotonic() + _WAIT_FOR_DATABASE_S
+        while True:
+            state = await readiness(self.database)
+            if state.is_ready:
+                return
+            if trouble := state.parts["schema"]:
+                raise ConfigurationError(trouble)
+            if stop.is_set():
+                raise Unavailable(RETRY_AFTER_S, "the database")
+            if self.clock.monotonic() > give_up_at:
+                raise ConfigurationError(f"the database can't be reached: {state.cause}")
+            log.warning("database.awaited", trouble=state.cause)
+            await pause(stop, 1)
+
+    def clock_setter(self) -> Service:
+        """Return the service that keeps this process's clock by PostgreSQL's, however long the machine slept."""
+
+        async def anchor() -> None:
+            await self.database.anchor(self.clock)
+
+        return Periodic("clock", anchor, interval_s=_CLOCK_S)
+
+    def admin(self, stop: asyncio.Event) -> list[Service]:
+        """Return the service of the admin port, if one is set; while the process stops it says so."""
+        settings = self.settings
+        if settings.admin_port is None:
+            return []
+        # Here, because the web server takes 0.1 s to import, and most workers do without it.
+        from taskmill.admin.app import AdminApp  # noqa: PLC0415
+        from taskmill.admin.server import AdminServer  # noqa: PLC0415
+
+        app = AdminApp(
+            lambda: readiness(self.database, self.broker_watch()), is_stopping=stop.is_set
+        )
+        return [AdminServer(app, host=settings.admin_host, port=settings.admin_port)]
+
+    def watch(self, roles: Sequence[str]) -> list[Service]:
+        """Return a connection to the broker for those who tell of it: the API, and an admin port."""
+        settings = self.settings
+        is_told = "api" in roles or settings.admin_port is not None
+        if not (settings.uses_broker and is_told):
+            return []
+        # Here, because the driver takes 0.1 s to import, and who has no broker does without it.
+        from taskmill.amqp.connection import BrokerLink  # noqa: PLC0415
+
+        self.broker_link = BrokerLink(settings.require_broker_url(), name="watch")
+        return [self.broker_link]
+
+    def broker_watch(self) -> BrokerWatch:
+        """Return how this process sees the broker."""
+        link, policy = self.broker_link, self.settings.broker
+        if link is None:
+            return replace(NO_BROKER, policy=policy)
+        return BrokerWatch(
+            policy=policy, hint_life=timedelta(seconds=HINT_TTL_S), trouble=lambda: link.trouble
+        )
+
+    async def api(self, stack: AsyncExitStack) -> list[Service]:
+        """Return the services of the API role."""
+        # Here, because the web framework takes 0.3 s to import, and workers do without it.
+        from taskmill.api.app import create_app  # noqa: PLC0415
+        from taskmill.api.server import ApiServer  # noqa: PLC0415
+
+        settings = self.settings
+        doorbell = Doorbell(self.database)
+        creation = TaskCreation(
+            self.database,
+            clock=self.clock,
+            ids=self.ids,
+            queues=KnownQueues(self.database, limit=settings.limits.queues),
+            doorbell=doorbell,
+            key_validity=timedelta(days=settings.retention.idempotency_days),
+        )
+        service = TaskService(
+            self.database,
+            creation,
+            TaskReading(self.database),
+            broker=self.broker_watch(),
+        )
+        await stack.enter_async_context(service)
+        helper = Drainer(self)
+        app = create_app(service, settings=settings, drain=helper.drain)
+        self.server = ApiServer(app, host=settings.api.host, port=settings.api.port)
+        return [doorbell, helper, self.server]
+
+    def relay(self) -> list[Service]:
+        """Return the services of the relay role."""
+        # Here, because the driver takes 0.1 s to import, and who has no broker does without it.
+        from taskmill.relay.release import Relay  # noqa: PLC0415
+
+        url = self.settings.require_broker_url()
+        relay = Relay(self.database, broker_url=url, clock=self.clock)
+        return [DoorbellListener(self.database, relay.wake), relay]
+
+    def maintenance(self) -> list[Service]:
+        """Return the services of the maintenance role."""
+        settings, database = self.settings, self.database
+        interval_s = settings.maintenance.interval_s
+        rescue = Rescue(
+            database,
+            ttl_s=settings.lease.ttl_s,
+            interval_s=interval_s,
+            name=f"rescue@{settings.worker.name}",
+            clock=self.clock,
+        )
+        housekeeping = Housekeeping(
+            database,
+            clock=self.clock,
+            keep_tasks=timedelta(days=settings.retention.tasks_days),
+            keep_changes=timedelta(days=settings.retention.change_days),
+        )
+        return [
+            Periodic("rescue", rescue, interval_s=interval_s),
+            Periodic("expiry", lambda: expire_waiting(database), interval_s=_EXPIRY_S),
+            Periodic("fold-counts", lambda: counts.fold(database), interval_s=interval_s),
+            Periodic("number-changes", lambda: number_changes(database), interval_s=interval_s),
+            Periodic("housekeeping", housekeeping, interval_s=_HOUSEKEEPING_S),
+        ]
