@@ -20,12 +20,15 @@ _RUN_EPILOG = """\b
 ROLE is one or more of:
   api          takes tasks and answers questions over HTTP
   worker       runs tasks; start as many as you like, on any machine
+  relay        tells workers over RabbitMQ which tasks wait
+  intake       makes tasks of messages that come over RabbitMQ
   maintenance  rescues tasks of dead workers, folds counters, drops old data
 
 \b
 Examples:
   taskmill migrate && taskmill run api maintenance
   taskmill run worker --concurrency 5000 --queues reports,mail
+  taskmill run relay intake --broker-url amqp://user:password@broker/
 """
 
 _port = click.IntRange(0, 65535)
@@ -121,7 +124,7 @@ def up(
     "roles",
     nargs=-1,
     required=True,
-    type=click.Choice(["api", "worker", "maintenance"]),
+    type=click.Choice(["api", "worker", "relay", "intake", "maintenance"]),
     metavar="ROLE...",
 )
 @_database_url

@@ -27,8 +27,9 @@ _SIDE = "fetching-"
 _NO_INSTALL = ("recommends", "suggests", "conflicts", "breaks", "replaces", "enhances")
 _WANTED = re.compile(r"^(rabbitmq-server|erlang-[a-z0-9-]+)$", re.MULTILINE)
 # Debian's script names the place where its package would be; this finds the place where it is.
-_FIXED_ROOT = re.compile(r"^ROOTDIR=.*$", re.MULTILINE)
-_OWN_ROOT = 'ROOTDIR=$(dirname "$(dirname "$(readlink -f "$0")")")'
+_FIXED_ROOT = re.compile(r"^(\s*)ROOTDIR=/usr/lib/erlang$", re.MULTILINE)
+_OWN_FOLDER = 'ROOTDIR=$(dirname "$(readlink -f "$0")")'
+_UP = '; ROOTDIR=${ROOTDIR%/*}'
 
 
 def find_or_fetch(announce: Callable[[str], None]) -> RabbitMQPrograms:
@@ -139,21 +140,23 @@ def _unpack(side: Path, packages: list[Path]) -> None:
     for package in packages:
         _run(["dpkg-deb", "-x", str(package), str(tree)], side)
     erlang = tree / "usr" / "lib" / "erlang"
-    for script in (*erlang.glob("bin/*"), *erlang.glob("erts-*/bin/*")):
-        _find_itself(script)
+    for depth, pattern in ((1, "bin/*"), (2, "erts-*/bin/*")):
+        for script in erlang.glob(pattern):
+            _find_itself(script, depth)
     if not runs(erlang / "bin"):
         raise FetchFailedError("the fetched Erlang does not run on this machine")
 
 
-def _find_itself(script: Path) -> None:
-    """Let a script of Erlang's find its folder, wherever that is moved."""
+def _find_itself(script: Path, depth: int) -> None:
+    """Let a script of Erlang's find Erlang's folder, `depth` levels above its own, wherever that is moved."""
     if script.is_symlink() or not script.is_file():
         return
     with script.open("rb") as file:
         if file.read(2) != b"#!":
             return
     text = script.read_text()
-    script.write_text(_FIXED_ROOT.sub(lambda _: _OWN_ROOT, text))
+    own_root = _OWN_FOLDER + _UP * depth
+    script.write_text(_FIXED_ROOT.sub(lambda found: found[1] + own_root, text))
 
 
 def _put_in_place(made: Path, target: Path) -> None:

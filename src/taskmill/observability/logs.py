@@ -30,6 +30,8 @@ _Facts = dict[str, Any]
 _Render = Callable[[str, str, _Facts], bytes]
 
 _QUIET = ("alembic", "asyncio", "httpcore", "httpx", "sqlalchemy", "uvicorn", "uvicorn.error")
+# They tell as errors what is told here in order: that the broker is away.
+_MUTE = ("aio_pika", "aiormq")
 _COLOURS = {"debug": "2", "info": "32", "warning": "33", "error": "31", "critical": "1;31"}
 
 
@@ -209,6 +211,8 @@ def _take_over_stdlib() -> None:
         library.handlers.clear()
         library.propagate = True
         library.setLevel(logging.WARNING)
+    for name in _MUTE:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     access = logging.getLogger("uvicorn.access")
     access.handlers.clear()
     access.propagate = False
