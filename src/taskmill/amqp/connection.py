@@ -110,9 +110,11 @@ class BrokerLink:
                     failures = 0
                     await _first_of(self._broken, stop)
                     if not stop.is_set():
-                        self._tell_loss("the connection was lost")
+                        self._tell_loss("the connection was lost", log.warning)
             except BROKER_ERRORS as error:
-                self._tell_loss(_in_words(error))
+                # At the start of everything the broker may be the last that listens.
+                is_early = isinstance(error, OSError) and not self.server_version
+                self._tell_loss(_in_words(error), log.info if is_early else log.warning)
             turn += 1
             if not stop.is_set():
                 failures += 1
@@ -156,10 +158,10 @@ class BrokerLink:
     def _on_closed(self, *_: object) -> None:
         self._broken.set()
 
-    def _tell_loss(self, trouble: str) -> None:
+    def _tell_loss(self, trouble: str, tell: Callable[..., None]) -> None:
         """Say once that the broker is away, not at every try."""
         if trouble != self.trouble:
-            log.warning("broker.lost", link=self.name, trouble=trouble)
+            tell("broker.away", link=self.name, trouble=trouble)
         self.trouble = trouble
 
 

@@ -72,7 +72,7 @@ async def _declare_hints(link: BrokerLink, name: str) -> None:
 
 def encode_hint(task_ids: Iterable[UUID]) -> bytes:
     """Return the body of a hint: a JSON array of task ids, as people read it on the management page."""
-    return orjson.dumps(list(task_ids))
+    return orjson.dumps([str(task_id) for task_id in task_ids])
 
 
 def decode_hint(body: bytes) -> list[UUID]:
