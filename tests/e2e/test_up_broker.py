@@ -21,7 +21,7 @@ needs_bare_machine = pytest.mark.skipif(
 
 
 def start(folder: Path, *arguments: str, **env: str) -> Program:
-    words = ("--port", "0", "--data", folder / "d", *arguments)
+    words: list[str | Path] = ["--port", "0", "--data", folder / "d", *arguments]
     return Program("up", *words, folder=folder, env=env)
 
 
