@@ -20,11 +20,14 @@ _RUN_EPILOG = """\b
 ROLE is one or more of:
   api          takes tasks and answers questions over HTTP
   worker       runs tasks; start as many as you like, on any machine
+  relay        tells workers of due tasks, by RabbitMQ
+  intake       takes tasks from RabbitMQ's queue taskmill.tasks.create
   maintenance  rescues tasks of dead workers, folds counters, drops old data
 
 \b
 Examples:
   taskmill migrate && taskmill run api maintenance
+  taskmill run relay intake --broker-url amqp://user:password@host/
   taskmill run worker --concurrency 5000 --queues reports,mail
 """
 
@@ -121,7 +124,7 @@ def up(
     "roles",
     nargs=-1,
     required=True,
-    type=click.Choice(["api", "worker", "maintenance"]),
+    type=click.Choice(["api", "worker", "relay", "intake", "maintenance"]),
     metavar="ROLE...",
 )
 @_database_url
@@ -151,7 +154,7 @@ def run(
     queues: str | None,
     ready_file: Path | None,
 ) -> int:
-    """Run roles in this process, on a database of your own.
+    """Run roles in this process, on a database and a broker of your own.
 
     SIGTERM and Ctrl-C stop it in order: a worker ends what it can in time and hands back the rest.
     """
