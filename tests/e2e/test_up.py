@@ -1,4 +1,4 @@
-"""`taskmill up`: from an empty folder to a finished task, Ctrl-C, and on from there."""
+"""`taskmill up` without a broker: from an empty folder to a finished task, Ctrl-C, and on from there."""
 
 import itertools
 from collections.abc import Iterator
@@ -15,7 +15,8 @@ TERMINAL = {"succeeded", "failed"}
 
 
 def start(folder: Path) -> Program:
-    return Program("up", "--port", "0", "--data", folder / "d", folder=folder, env=QUICK)
+    arguments = ("--port", "0", "--data", folder / "d", "--broker", "postgres")
+    return Program("up", *arguments, folder=folder, env=QUICK)
 
 
 @pytest.fixture(scope="module")

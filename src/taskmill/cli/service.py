@@ -27,8 +27,8 @@ ROLE is one or more of:
 \b
 Examples:
   taskmill migrate && taskmill run api maintenance
+  taskmill run relay intake --broker-url amqp://user:password@host/
   taskmill run worker --concurrency 5000 --queues reports,mail
-  taskmill run relay intake --broker-url amqp://user:password@broker/
 """
 
 _port = click.IntRange(0, 65535)
@@ -154,7 +154,7 @@ def run(
     queues: str | None,
     ready_file: Path | None,
 ) -> int:
-    """Run roles in this process, on a database of your own.
+    """Run roles in this process, on a database and a broker of your own.
 
     SIGTERM and Ctrl-C stop it in order: a worker ends what it can in time and hands back the rest.
     """

@@ -74,11 +74,8 @@ class PrivateBroker:
                 if failures > 1:
                     await pause(stop, min(_FIRST_PAUSE_S * 2**failures, _LONGEST_PAUSE_S))
                 was_ready = False
-                self._revive(stop)
-
-    def _revive(self, stop: asyncio.Event) -> None:
-        if not stop.is_set() and self._node.revive():
-            log.warning("rabbitmq.revived", pid=self._node.pid)
+                if not stop.is_set():
+                    self._node.revive()
 
 
 async def _fetched(stop: asyncio.Event) -> RabbitMQPrograms | None:

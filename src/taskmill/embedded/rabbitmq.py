@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Self
@@ -15,13 +16,25 @@ from typing import Self
 from taskmill.embedded.errors import NodeFailedError, NotRunningError
 from taskmill.embedded.fetching import find_or_fetch
 from taskmill.embedded.rabbitmq_folder import Ports, RabbitMQFolder, Secrets, other_ports
-from taskmill.embedded.rabbitmq_node import USER, Node, end, speaks_amqp, tail
+from taskmill.embedded.rabbitmq_node import NODE, USER, Node, end, speaks_amqp, tail
 from taskmill.embedded.rabbitmq_programs import RabbitMQPrograms
 
 _START_TIMEOUT_S = 120.0
 _POLL_S = 0.02
 
 _NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Membership:
+    """What makes a node one of several on this machine: they share secrets, and an epmd that outlives each.
+
+    `name` is the Erlang name, such as "one@localhost"; how they find each other is in the settings.
+    """
+
+    name: str
+    secrets: Secrets
+    epmd_port: int
 
 
 class EmbeddedRabbitMQ:
@@ -31,9 +44,16 @@ class EmbeddedRabbitMQ:
     **thread** that started it ends, so `start` insists on the main thread.
     """
 
-    def __init__(self, data_dir: Path, *, settings: Mapping[str, str] = _NO_SETTINGS) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        settings: Mapping[str, str] = _NO_SETTINGS,
+        member: Membership | None = None,
+    ) -> None:
         self._folder = RabbitMQFolder(data_dir.absolute())
         self._settings = settings
+        self._member = member
         self._programs: RabbitMQPrograms | None = None
         self._secrets: Secrets | None = None
         self._ports: Ports | None = None
@@ -113,7 +133,11 @@ class EmbeddedRabbitMQ:
             DataFolderUnusableError: it cannot be made or written.
         """
         if self._secrets is None:
-            self._secrets, self._ports = self._folder.take()
+            opened, ports = self._folder.take()
+            if self._member is not None:
+                opened = self._member.secrets
+                ports = replace(ports, epmd=self._member.epmd_port)
+            self._secrets, self._ports = opened, ports
         return self.amqp_url
 
     def start(self, programs: RabbitMQPrograms | None = None) -> str:
@@ -170,7 +194,7 @@ class EmbeddedRabbitMQ:
         if self._server is None or self._server.poll() is None:
             return False
         opened, ports = self._reserved()
-        if not self._has_served:
+        if not self._has_served and self._member is None:
             # Seen in private starts: "nodistribution"; ports that somebody has taken meanwhile do it.
             self._ports = other_ports(ports)
             self._folder.keep(opened, self._ports)
@@ -201,11 +225,12 @@ class EmbeddedRabbitMQ:
             secrets=opened,
             ports=ports,
             settings=self._settings,
+            name=self._member.name if self._member else NODE,
         )
         node.write_configuration()
         console = self._folder.console
         self._said_before = console.stat().st_size if console.exists() else 0
-        if self._epmd is None or self._epmd.poll() is not None:
+        if self._member is None and (self._epmd is None or self._epmd.poll() is not None):
             self._epmd = node.spawn_epmd()
         self._server = node.spawn_server()
 

@@ -52,7 +52,7 @@ class Node:
     secrets: Secrets
     ports: Ports
     settings: Mapping[str, str]
-    name: str = NODE
+    name: str
 
     def write_configuration(self) -> None:
         """Write the files that the node reads when it starts."""

@@ -1,0 +1,169 @@
+"""`taskmill up` with the RabbitMQ that it brings: where it is, how it lives and ends, and when there is none."""
+
+import json
+import os
+import signal
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import aio_pika
+import pytest
+
+from taskmill.embedded.rabbitmq_programs import find_installed
+from tests.support.polling import wait_until
+from tests.support.processes import Program
+from tests.support.rabbitmq import processes_of
+
+needs_bare_machine = pytest.mark.skipif(
+    find_installed() is not None, reason="it is about machines where RabbitMQ is not installed"
+)
+
+
+def start(folder: Path, *arguments: str, **env: str) -> Program:
+    words: list[str | Path] = ["--port", "0", "--data", folder / "d", *arguments]
+    return Program("up", *words, folder=folder, env=env)
+
+
+def await_broker(program: Program, *, times: int = 1) -> None:
+    def is_ready() -> bool:
+        return len(program.logged("rabbitmq.ready")) >= times
+
+    wait_until(is_ready, "RabbitMQ serves", timeout_s=60)
+
+
+def service_file(folder: Path) -> Path:
+    return folder / "d" / "service.json"
+
+
+def broker_folder(folder: Path) -> Path:
+    return folder / "d" / "rabbitmq"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("up with a broker")
+
+
+@pytest.fixture(scope="module")
+def up(folder: Path) -> Iterator[Program]:
+    with start(folder) as program:
+        await_broker(program)
+        yield program
+
+
+async def test_its_address_is_in_the_ready_file_and_in_the_data_folder(
+    up: Program, folder: Path
+) -> None:
+    assert json.loads(service_file(folder).read_text()) == up.facts
+    assert stat.S_IMODE(service_file(folder).stat().st_mode) == 0o600
+    async with await aio_pika.connect(up.facts["amqp_url"]) as connection:
+        channel = await connection.channel()
+        await channel.declare_queue("any", durable=True)
+
+
+def test_a_log_file_does_not_get_the_password(up: Program, folder: Path) -> None:
+    password = json.loads((broker_folder(folder) / "node.json").read_text())["password"]
+    assert password in up.facts["amqp_url"]
+    said = up.log_file.read_text()
+    assert password not in said
+    assert up.facts["amqp_url"].replace(password, "***") in said
+
+
+async def test_a_killed_broker_is_started_again_at_its_address(up: Program) -> None:
+    before = len(up.logged("rabbitmq.ready"))
+    os.kill(up.logged("rabbitmq.ready")[-1]["pid"], signal.SIGKILL)
+    await_broker(up, times=before + 1)
+    assert up.logged("rabbitmq.died")
+    async with await aio_pika.connect(up.facts["amqp_url"]):
+        pass
+    with up.client() as client:
+        assert client.get("/readyz").status_code == 200
+
+
+def test_ctrl_c_ends_the_broker_too_also_while_it_starts(tmp_path: Path) -> None:
+    with start(tmp_path) as program:
+        wait_until(lambda: bool(program.logged("rabbitmq.started")), "RabbitMQ was started")
+        assert len(processes_of(broker_folder(tmp_path))) >= 2, "the server and epmd"
+        assert program.interrupt() == 0
+    assert not processes_of(broker_folder(tmp_path))
+    assert not service_file(tmp_path).exists()
+
+
+def test_kill_9_leaves_no_process_of_the_broker(tmp_path: Path) -> None:
+    with start(tmp_path) as program:
+        wait_until(lambda: bool(program.logged("rabbitmq.started")), "RabbitMQ was started")
+        program.process.kill()
+        program.process.wait()
+    wait_until(lambda: not processes_of(broker_folder(tmp_path)), "the broker has ended")
+
+
+def test_without_a_broker_there_is_none(tmp_path: Path) -> None:
+    with start(tmp_path, "--broker", "postgres") as program:
+        assert program.facts["amqp_url"] is None
+        assert not broker_folder(tmp_path).exists()
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> dict[str, str]:
+    """The environment of a machine that has no RabbitMQ and has not fetched one."""
+    (tmp_path / "bin").mkdir()
+    return {"PATH": str(tmp_path / "bin"), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+
+
+@needs_bare_machine
+def test_where_none_can_be_had_up_goes_on_without_and_says_how_to_get_it(
+    tmp_path: Path, bare: dict[str, str]
+) -> None:
+    for name in ("unshare", "setpriv", "true", "test"):
+        link_to_system(tmp_path / "bin", name)
+    with start(tmp_path, **bare) as program, program.client() as client:
+        assert program.facts["amqp_url"] is None
+        assert program.logged("rabbitmq.absent")
+        assert "queue intake is off" in program.log_file.read_text()
+        assert client.post("/tasks", json={"name": "first"}).status_code == 201
+    refused = start(tmp_path, "--broker", "rabbitmq", **bare)
+    assert refused.process.wait(30) == 1
+    said = refused.log_file.read_text()
+    assert "no apt-get" in said
+    assert "Traceback" not in said
+
+
+@needs_bare_machine
+def test_the_api_serves_while_the_broker_is_fetched_and_ctrl_c_ends_that(
+    tmp_path: Path, bare: dict[str, str]
+) -> None:
+    """With an archive that never answers."""
+    for name in ("unshare", "setpriv", "true", "test", "sh", "sleep", "dpkg-deb"):
+        link_to_system(tmp_path / "bin", name)
+    (tmp_path / "bin" / "apt-get").write_text("#!/bin/sh\nexec sleep 600\n")
+    (tmp_path / "bin" / "apt-get").chmod(0o755)
+    cache = tmp_path / "cache" / "taskmill" / "rabbitmq"
+    with start(tmp_path, **bare) as program, program.client() as client:
+        wait_until(lambda: any(cache.glob("fetching-*")), "the fetch has begun")
+        assert client.post("/tasks", json={"name": "first"}).status_code == 201
+        assert program.interrupt() == 0
+    assert [path.name for path in cache.iterdir()] == ["lock"]
+
+
+@needs_bare_machine
+def test_a_fetch_that_fails_is_said_once_and_up_goes_on(
+    tmp_path: Path, bare: dict[str, str]
+) -> None:
+    for name in ("unshare", "setpriv", "true", "test", "sh", "dpkg-deb"):
+        link_to_system(tmp_path / "bin", name)
+    (tmp_path / "bin" / "apt-get").write_text("#!/bin/sh\necho 'E: no network' >&2\nexit 100\n")
+    (tmp_path / "bin" / "apt-get").chmod(0o755)
+    with start(tmp_path, **bare) as program, program.client() as client:
+        wait_until(lambda: bool(program.logged("rabbitmq.unfetched")), "the failure is told")
+        (told,) = program.logged("rabbitmq.unfetched")
+        assert "no network" in told["error"]
+        assert "queue intake is off" in told["advice"]
+        assert client.post("/tasks", json={"name": "first"}).status_code == 201
+
+
+def link_to_system(folder: Path, name: str) -> None:
+    for place in ("/usr/bin", "/bin"):
+        if (Path(place) / name).exists():
+            (folder / name).symlink_to(Path(place) / name)
+            return
