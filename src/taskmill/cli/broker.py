@@ -37,7 +37,7 @@ def rebuild(*, database_url: str | None, data: Path | None) -> None:
     It only makes a wiped broker whole at once.
     """
     from taskmill.cli import show  # noqa: PLC0415 - only when it runs
-    from taskmill.composition import rebuild_broker  # noqa: PLC0415 - only when it runs
+    from taskmill.composition.questions import rebuild_broker  # noqa: PLC0415 - only when it runs
 
     settings = settings_of(data, database_url=database_url)
     released = rebuild_broker(settings)
@@ -80,6 +80,6 @@ def status(
 def _hint_queues(settings: Settings) -> list[str]:
     if settings.database_url is None:
         return []
-    from taskmill.composition import list_hint_queues  # noqa: PLC0415 - only when it runs
+    from taskmill.composition.questions import list_hint_queues  # noqa: PLC0415 - only when it runs
 
     return list_hint_queues(settings)
