@@ -102,7 +102,8 @@ class Courier:
         trouble = "the broker is away"
         for _ in range(_TRIES):
             if not await self._is_back():
-                return trouble
+                return self._link.trouble or trouble
+            channel = self._link.driver
             try:
                 await self._publisher.publish(
                     parcel.body,
@@ -112,6 +113,10 @@ class Courier:
                 )
             except BrokerAway as error:
                 trouble = error.trouble
+                if self._link.driver is channel:
+                    # Nobody has noticed yet that this channel is of no use: not to be tried again.
+                    self._is_up.clear()
+                    self._link.reopen()
             except Unroutable as error:
                 return str(error)
             else:

@@ -32,8 +32,11 @@ def test_the_process_and_the_collector_of_garbage_are_told_too() -> None:
         assert b"\n" + name in told
 
 
-def test_only_what_counts_is_told() -> None:
-    assert b"_created" not in metrics.exposition()
+def test_when_a_counter_was_made_is_nobodys_business() -> None:
+    metrics.MESSAGES_REJECTED.labels("422")
+    names = {line.split(b"{")[0].split()[0] for line in metrics.exposition().splitlines()}
+    assert b"taskmill_messages_rejected_total" in names
+    assert not any(name.endswith(b"_created") for name in names)
 
 
 def test_no_label_takes_values_from_outside() -> None:
