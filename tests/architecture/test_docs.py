@@ -12,6 +12,7 @@ import pytest
 from taskmill import settings as configuration
 from taskmill.cli.main import program
 from taskmill.domain.lifecycle import Happening
+from taskmill.observability import metrics
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -151,6 +152,19 @@ def test_every_log_event_is_described() -> None:
     assert logged >= {"task.claimed", "request.served", "log.dropped"}
     assert logged - described == set(), "these are not described"
     assert described - logged == set(), "these are never logged"
+
+
+def test_every_metric_is_described() -> None:
+    text = (ROOT / "docs/reference/metrics.md").read_text(encoding="utf-8")
+    described = dict(
+        re.findall(r"^\| `(taskmill_\w+)(?:\{\w+\})?` \| (\w+) \|", text, re.MULTILINE)
+    )
+    told = {
+        family.name + ("_total" if family.type == "counter" else ""): family.type
+        for family in metrics.REGISTRY.collect()
+        if family.name.startswith("taskmill_")
+    }
+    assert described == told
 
 
 def sources() -> Iterator[Path]:

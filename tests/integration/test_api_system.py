@@ -95,6 +95,12 @@ async def test_it_is_ready_until_the_schema_is_older_than_the_program(
     assert (await api.get("/healthz")).status_code == 200
 
 
+async def test_metrics_come_as_prometheus_asks_for_them(api: Served) -> None:
+    answer = await api.get("/metrics")
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert "\n# TYPE taskmill_messages_created_total counter\n" in answer.text
+
+
 async def test_it_is_not_ready_while_it_stops(stage: Stage) -> None:
     async with serving(stage.service) as served:
         served.app.stop_being_ready()

@@ -188,6 +188,24 @@ async def test_finding_lanes_costs_what_lanes_there_are(seeded: Stage) -> None:
         check(plan, rows=10, pages=300)
 
 
+async def test_counting_the_window_costs_what_lanes_there_are(seeded: Stage) -> None:
+    async with explaining(seeded.database) as session:
+        await session.connection.execute("UPDATE taskmill.dispatch SET released_at = now()")
+        rows, plan = await session.fetch("count_released", 10.0, BATCH)
+        assert {row["tasks"] for row in rows} == {BATCH}
+        check(plan, rows=4 * BATCH, pages=20 * BATCH)
+        _, plan = await session.fetch("find_kinds", 1000)
+        check(plan, rows=30, pages=100)
+
+
+async def test_a_rebuild_costs_what_it_looks_at(seeded: Stage) -> None:
+    async with explaining(seeded.database) as session:
+        await session.connection.execute("UPDATE taskmill.dispatch SET released_at = now()")
+        [row], plan = await session.fetch("forget_releases", UUID(int=0), BATCH)
+        assert (row["forgotten"], row["last_id"] is None) == (BATCH, False)
+        check(plan, rows=4 * BATCH, pages=PAGES_PER_TASK * BATCH)
+
+
 async def test_steering_one_task_costs_little(seeded: Stage) -> None:
     task_id = await seeded.sql.fetchval("SELECT id FROM taskmill.task WHERE status = 'new' LIMIT 1")
     async with explaining(seeded.database) as session:

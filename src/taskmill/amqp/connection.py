@@ -97,7 +97,7 @@ class BrokerLink:
         except ChannelClosed:
             raise
         except BROKER_ERRORS as error:
-            raise BrokerAway(_in_words(error)) from error
+            raise BrokerAway(in_words(error)) from error
 
     async def run(self, stop: asyncio.Event) -> None:
         """Connect, and connect again after every loss, until told to stop."""
@@ -114,7 +114,7 @@ class BrokerLink:
             except BROKER_ERRORS as error:
                 # At the start of everything the broker may be the last that listens.
                 is_early = isinstance(error, OSError) and not self.server_version
-                self._tell_loss(_in_words(error), log.info if is_early else log.warning)
+                self._tell_loss(in_words(error), log.info if is_early else log.warning)
             turn += 1
             if not stop.is_set():
                 failures += 1
@@ -187,7 +187,7 @@ def _version(connection: AbstractConnection) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", text)[:3])
 
 
-def _in_words(error: BaseException) -> str:
+def in_words(error: BaseException) -> str:
     """Say what went wrong, without the credentials that some messages carry."""
     text = str(error) or type(error).__name__
     return _SECRETS.sub("//***@", text)[:300]

@@ -24,13 +24,18 @@ _SECTIONS: Sections = {
         ),
         "run": Lazy("taskmill.cli.service", "run", "Run some roles on a database of your own."),
         "migrate": Lazy("taskmill.cli.service", "migrate", "Bring a database to this version."),
+        "broker": Lazy(
+            "taskmill.cli.broker", "broker", "Look at the broker; have all hints sent anew."
+        ),
         "settings": Lazy("taskmill.cli.service", "settings", "Show what is set, and where."),
     },
     "Use it (over HTTP)": {
         "task": Lazy(
             "taskmill.cli.tasks", "task", "Create, list, show, watch, cancel and retry tasks."
         ),
-        "queue": Lazy("taskmill.cli.system", "queue", "List, pause and resume queues."),
+        "queue": Lazy(
+            "taskmill.cli.system", "queue", "List, pause and resume queues; publish tasks to them."
+        ),
         "worker": Lazy("taskmill.cli.system", "worker", "List workers."),
         "stats": Lazy("taskmill.cli.system", "stats", "Count tasks by queue and status."),
         "health": Lazy("taskmill.cli.system", "health", "Ask whether the service is ready."),

@@ -7,6 +7,7 @@ import click
 from pydantic import BaseModel
 
 from taskmill.cli import show
+from taskmill.cli.publishing import publish
 from taskmill.cli.server import json_option, open_client, url_option
 from taskmill.client.errors import ServiceUnavailable
 from taskmill.domain.lifecycle import Status
@@ -22,7 +23,10 @@ _STATUS_HEADINGS = tuple(status.value.upper() for status in _STATUSES)
 
 @click.group()
 def queue() -> None:
-    """List, pause and resume queues."""
+    """List, pause and resume queues; publish tasks to them."""
+
+
+queue.add_command(publish)
 
 
 @queue.command("list")

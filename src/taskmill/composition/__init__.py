@@ -4,7 +4,6 @@ It decides nothing about tasks; it chooses implementations, hands them to each o
 them in order.
 """
 
-import asyncio
 import gc
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
@@ -17,11 +16,9 @@ from taskmill.composition.process import Process
 from taskmill.composition.workers import worker_services
 from taskmill.domain.errors import ConfigurationError, TaskmillError
 from taskmill.observability import logs
-from taskmill.operations import broker
 from taskmill.runtime.services import Service, run_services
 from taskmill.runtime.signals import stop_on_signal
 from taskmill.settings import Settings
-from taskmill.storage.database import Database
 
 ROLES = ("api", "worker", "relay", "intake", "maintenance")
 
@@ -68,25 +65,6 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
-
-
-def rebuild_broker(settings: Settings) -> int:
-    """Have every waiting task released to the broker anew; return how many had been released.
-
-    Raises:
-        ConfigurationError: no database is set.
-        Unavailable: the database is away; some may be done.
-    """
-    url = settings.require_database_url()
-
-    async def rebuild() -> int:
-        database = Database(url, settings.database)
-        try:
-            return await broker.forget_releases(database)
-        finally:
-            await database.close()
-
-    return asyncio.run(rebuild())
 
 
 async def _run(

@@ -9,6 +9,8 @@ from taskmill.domain.system import BrokerPresence, BrokerState
 from taskmill.storage import releases
 from taskmill.storage.database import Database
 
+_MOST_KINDS = 1_000
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerWatch:
@@ -38,6 +40,12 @@ class BrokerWatch:
 
 
 NO_BROKER: Final = BrokerWatch(policy="postgres", hint_life=timedelta(0), trouble=None)
+
+
+async def find_kinds(database: Database) -> list[tuple[str, str]]:
+    """Return at most 1,000 queues and types that hints may be of: tasks wait there, or workers serve them."""
+    rows = await database.fetch("find_kinds", _MOST_KINDS)
+    return [(row["queue"], row["type"]) for row in rows]
 
 
 async def forget_releases(database: Database) -> int:

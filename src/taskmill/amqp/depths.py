@@ -1,0 +1,64 @@
+"""Looks at queues of the broker: how many messages and consumers they have. It makes and changes none."""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import aio_pika
+from aio_pika.abc import AbstractConnection
+from aiormq.exceptions import ChannelNotFoundEntity
+
+from taskmill.amqp.connection import BROKER_ERRORS, addresses, in_words
+from taskmill.domain.errors import BrokerAway
+
+_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Depth:
+    """A queue, its messages that wait for a consumer, and its consumers."""
+
+    name: str
+    messages: int
+    consumers: int
+
+
+async def look(url: str, names: Iterable[str]) -> list[Depth]:
+    """Return those of the queues that exist, in the order of their names given.
+
+    Raises:
+        BrokerAway: it can't be reached, or went away meanwhile.
+    """
+    connection = await _connected(url)
+    try:
+        async with asyncio.timeout(_TIMEOUT_S):
+            found = [await _depth(connection, name) for name in names]
+    except BROKER_ERRORS as error:
+        raise BrokerAway(in_words(error)) from error
+    finally:
+        await connection.close()
+    return [depth for depth in found if depth is not None]
+
+
+async def _connected(url: str) -> AbstractConnection:
+    """Connect to the first node that answers."""
+    trouble = "no address"
+    for address in addresses(url):
+        try:
+            async with asyncio.timeout(_TIMEOUT_S):
+                return await aio_pika.connect(address)
+        except BROKER_ERRORS as error:
+            trouble = in_words(error)
+    raise BrokerAway(trouble)
+
+
+async def _depth(connection: AbstractConnection, name: str) -> Depth | None:
+    """Ask for one queue on a channel of its own: the answer that there is none closes the channel."""
+    channel = await connection.channel(publisher_confirms=False)
+    try:
+        queue = await channel.declare_queue(name, passive=True)
+    except ChannelNotFoundEntity:
+        return None
+    told = queue.declaration_result
+    await channel.close()
+    return Depth(name=name, messages=told.message_count or 0, consumers=told.consumer_count or 0)

@@ -1,0 +1,85 @@
+"""`taskmill broker`: look at the broker, and start anew with it."""
+
+import asyncio
+from pathlib import Path
+
+import click
+
+from taskmill.cli.places import (
+    broker_url_option,
+    data_option,
+    database_url_option,
+    settings_of,
+)
+from taskmill.settings import Settings
+
+__all__ = ["broker"]
+
+_STATUS_EPILOG = """\b
+Examples:
+  taskmill broker status
+  taskmill broker status --broker-url amqp://guest:guest@127.0.0.1/ --json
+"""
+
+
+@click.group()
+def broker() -> None:
+    """Look at the broker; have all hints sent anew."""
+
+
+@broker.command()
+@database_url_option
+@data_option
+def rebuild(*, database_url: str | None, data: Path | None) -> None:
+    """Have every waiting task released to the broker anew.
+
+    Harmless at any time: doubled hints cost nothing, and hints expire by themselves within seconds.
+    It only makes a wiped broker whole at once.
+    """
+    from taskmill.cli import show  # noqa: PLC0415 - only when it runs
+    from taskmill.composition.questions import rebuild_broker  # noqa: PLC0415 - only when it runs
+
+    settings = settings_of(data, database_url=database_url)
+    released = rebuild_broker(settings)
+    show.line(f"{released:,} task{'' if released == 1 else 's'} to be released anew")
+
+
+@broker.command(epilog=_STATUS_EPILOG)
+@broker_url_option
+@database_url_option
+@data_option
+@click.option("--json", "as_json", is_flag=True, help="JSON for programs.")
+def status(
+    *, broker_url: str | None, database_url: str | None, data: Path | None, as_json: bool
+) -> None:
+    """Show the broker's queues: messages that wait, and consumers.
+
+    Queues of hints are found by the database; without one only those of the intake are shown.
+    """
+    from taskmill.amqp import depths, names  # noqa: PLC0415 - only when it runs
+    from taskmill.cli import show  # noqa: PLC0415 - only when it runs
+    from taskmill.observability import logs  # noqa: PLC0415 - only when it runs
+
+    logs.configure(level="error")
+    settings = settings_of(data, broker_url=broker_url, database_url=database_url)
+    wanted = [names.CREATE_QUEUE, names.REJECTED_QUEUE, *_hint_queues(settings)]
+    found = asyncio.run(depths.look(settings.require_broker_url(), wanted))
+    if as_json:
+        show.json_lines(
+            {"queue": d.name, "messages": d.messages, "consumers": d.consumers} for d in found
+        )
+        return
+    rows = [(d.name, f"{d.messages:,}", f"{d.consumers:,}") for d in found]
+    show.table(
+        ("QUEUE", "MESSAGES", "CONSUMERS"), rows, cut="QUEUE", numbers=("MESSAGES", "CONSUMERS")
+    )
+    if not any(d.name == names.CREATE_QUEUE for d in found):
+        show.note(f"there is no {names.CREATE_QUEUE} yet: the intake makes it")
+
+
+def _hint_queues(settings: Settings) -> list[str]:
+    if settings.database_url is None:
+        return []
+    from taskmill.composition.questions import list_hint_queues  # noqa: PLC0415 - only when it runs
+
+    return list_hint_queues(settings)

@@ -1,0 +1,80 @@
+"""Where the broker and the database are: as options, settings, or a running `taskmill up` say.
+
+`up` writes their addresses into its data folder while it runs. Nothing is opened here but that file.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from taskmill.domain.errors import ConfigurationError
+from taskmill.settings import Settings, load
+
+__all__ = ["broker_url_option", "data_option", "database_url_option", "settings_of"]
+
+SERVICE_FILE = "service.json"
+_TOLD_AS = {"broker_url": "amqp_url", "database_url": "database_url"}
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def broker_url_option(command: F) -> F:
+    """Add ``--broker-url``."""
+    return click.option(
+        "--broker-url",
+        metavar="URL",
+        help="RabbitMQ, amqp://user:password@host:port/vhost.  "
+        "[default: TASKMILL_BROKER_URL, or that of the `taskmill up` that runs here]",
+    )(command)
+
+
+def database_url_option(command: F) -> F:
+    """Add ``--database-url``."""
+    return click.option(
+        "--database-url",
+        metavar="URL",
+        help="PostgreSQL, postgresql://user:password@host:port/database.  "
+        "[default: TASKMILL_DATABASE_URL, or that of the `taskmill up` that runs here]",
+    )(command)
+
+
+def data_option(command: F) -> F:
+    """Add ``--data``."""
+    return click.option(
+        "--data",
+        type=click.Path(file_okay=False, path_type=Path),
+        metavar="DIR",
+        help="Data folder of the `taskmill up` that runs here.  [default: .taskmill]",
+    )(command)
+
+
+def settings_of(data: Path | None, **addresses: str | None) -> Settings:
+    """Load the settings, with what a running `up` tells for the addresses that are not set.
+
+    Args:
+        data: its data folder; None takes the one that is set.
+        addresses: ``broker_url`` and ``database_url``, as far as they were given as options.
+
+    Raises:
+        ConfigurationError: A setting can't be used, or the file of `up` can't be read.
+    """
+    settings = load(data_dir=data, **addresses)
+    missing = [name for name in _TOLD_AS if getattr(settings, name) is None]
+    if not missing:
+        return settings
+    told = _told(settings.data_dir / SERVICE_FILE)
+    found = {name: told.get(_TOLD_AS[name]) for name in missing}
+    return load(data_dir=data, **{**addresses, **found})
+
+
+def _told(path: Path) -> dict[str, Any]:
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"{path} can't be read: {error}") from None
+    return told if isinstance(told, dict) else {}

@@ -1,0 +1,92 @@
+"""`taskmill queue publish`: creation messages from the shell to the broker."""
+
+import asyncio
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import click
+
+from taskmill.cli.places import broker_url_option, data_option, settings_of
+
+if TYPE_CHECKING:
+    from taskmill.amqp.courier import Parcel, Undelivered
+
+__all__ = ["publish"]
+
+_MOST_TOLD = 10
+
+_EPILOG = """\b
+Examples:
+  taskmill queue publish tasks.ndjson
+  echo '{"name": "first"}' | taskmill queue publish -
+  taskmill queue publish --broker-url amqp://guest:guest@127.0.0.1/ tasks.json
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("file", type=click.File("rb"))
+@broker_url_option
+@data_option
+@click.option(
+    "--in-flight",
+    type=click.IntRange(1, 10_000),
+    default=200,
+    show_default=True,
+    metavar="N",
+    help="Messages that wait for the broker's confirm at once.",
+)
+def publish(*, file: BinaryIO, broker_url: str | None, data: Path | None, in_flight: int) -> int:
+    """Publish requests to create tasks: one JSON object, an array, or NDJSON; - is standard input.
+
+    The input is read to its end and checked for JSON first. Each message is confirmed by the broker;
+    whether its task can be created is up to the service (see `taskmill queue rejected`). A body's
+    idempotency_key is the message's id, so the same file can be sent again. Exit status 1 when a
+    message was not confirmed.
+    """
+    from taskmill.amqp.courier import Courier  # noqa: PLC0415 - only when it runs
+    from taskmill.amqp.names import CREATE_KEY, EXCHANGE  # noqa: PLC0415 - only when it runs
+    from taskmill.cli.parcels import read_parcels  # noqa: PLC0415 - only when it runs
+    from taskmill.observability import logs  # noqa: PLC0415 - only when it runs
+
+    logs.configure(level="error")
+    url = settings_of(data, broker_url=broker_url).require_broker_url()
+    parcels = read_parcels(file.read())
+
+    async def deliver(delivered: Callable[[], None]) -> "list[Undelivered]":
+        courier = Courier(url, exchange=EXCHANGE, routing_key=CREATE_KEY, in_flight=in_flight)
+        return await courier.deliver(parcels, delivered=delivered)
+
+    with _progress(len(parcels)) as delivered:
+        failures = asyncio.run(deliver(delivered))
+    return _tell(parcels, failures)
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[], None]]:
+    """Show a bar on a terminal, nothing elsewhere."""
+    from rich.console import Console  # noqa: PLC0415 - only when it runs
+    from rich.progress import MofNCompleteColumn, Progress  # noqa: PLC0415 - only when it runs
+
+    console = Console(file=sys.stderr)
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as progress:
+        bar = progress.add_task("publishing", total=total)
+        yield lambda: progress.advance(bar)
+
+
+def _tell(parcels: "Sequence[Parcel]", failures: "Sequence[Undelivered]") -> int:
+    from taskmill.cli import show  # noqa: PLC0415 - only when it runs
+
+    for failure in failures[:_MOST_TOLD]:
+        show.note(f"line {failure.number}: not confirmed: {failure.why}")
+    if len(failures) > _MOST_TOLD:
+        show.note(f"… and {len(failures) - _MOST_TOLD:,} more")
+    confirmed = len(parcels) - len(failures)
+    summary = f"{confirmed:,} of {len(parcels):,} messages confirmed"
+    show.line(show.failure(summary) if failures else show.good(summary))
+    return 1 if failures else 0

@@ -1,0 +1,30 @@
+-- Purpose: the queues and types of which the broker may have hints: tasks wait there, or live workers serve them.
+-- $1 integer: most rows.
+-- Reads only. A loose index scan over dispatch_lane; leases and queues are few.
+WITH RECURSIVE kind AS (
+    (
+        SELECT queue, type
+        FROM taskmill.dispatch
+        ORDER BY queue, type
+        LIMIT 1
+    )
+    UNION ALL
+    SELECT next.queue, next.type
+    FROM kind
+    CROSS JOIN LATERAL (
+        SELECT d.queue, d.type
+        FROM taskmill.dispatch AS d
+        WHERE (d.queue, d.type) > (kind.queue, kind.type)
+        ORDER BY d.queue, d.type
+        LIMIT 1
+    ) AS next
+)
+SELECT queue, type FROM kind
+UNION
+SELECT q.name AS queue, served.type
+FROM taskmill.lease AS l
+CROSS JOIN unnest(l.types) AS served (type)
+JOIN taskmill.queue AS q ON cardinality(l.queues) = 0 OR q.name = ANY(l.queues)
+WHERE l.closed_at IS NULL AND l.expires_at > clock_timestamp() AND served.type <> '*'
+ORDER BY queue, type
+LIMIT $1

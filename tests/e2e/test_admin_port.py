@@ -1,0 +1,42 @@
+"""The admin port of a role, as an operator sets it."""
+
+from pathlib import Path
+
+import httpx
+
+from tests.support.polling import wait_until
+from tests.support.processes import Program
+
+
+def test_a_role_without_an_api_tells_its_health_and_its_metrics(
+    database_url: str, tmp_path: Path
+) -> None:
+    settings = {"TASKMILL_DATABASE_URL": database_url, "TASKMILL_ADMIN_PORT": "0"}
+    with Program("run", "maintenance", folder=tmp_path, env=settings) as program:
+        wait_until(lambda: bool(program.logged("admin.started")), "the admin port answers")
+        [line] = program.logged("admin.started")
+        with httpx.Client(base_url=line["url"], timeout=10) as admin:
+            assert admin.get("/healthz").status_code == 200
+            assert admin.get("/readyz").json()["parts"] == {
+                "database": "ok",
+                "schema": "ok",
+                "broker": "none (claims come from PostgreSQL)",
+            }
+            assert "taskmill_tasks_released_total" in admin.get("/metrics").text
+
+
+def test_a_role_names_a_broker_that_is_away_and_serves(database_url: str, tmp_path: Path) -> None:
+    settings = {
+        "TASKMILL_DATABASE_URL": database_url,
+        "TASKMILL_BROKER_URL": "amqp://user:secret@127.0.0.1:1/",
+    }
+    with Program("run", "api", "--port", "0", folder=tmp_path, env=settings) as program:
+        with program.client() as client:
+            ready = client.get("/readyz")
+            assert (ready.status_code, ready.json()["parts"]["database"]) == (200, "ok")
+            assert ready.json()["parts"]["broker"].startswith("away: ")
+            assert client.get("/stats").json()["broker"]["state"] == "away"
+            assert 'taskmill_broker_up{link="watch"} 0.0' in client.get("/metrics").text
+            assert client.post("/tasks", json={"name": "a"}).status_code == 201
+            assert "secret" not in ready.text
+        assert "secret" not in program.log_file.read_text()

@@ -1,0 +1,206 @@
+"""`taskmill queue publish` and `taskmill broker` on a real broker."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import aio_pika
+import orjson
+import pytest
+from aio_pika.abc import AbstractIncomingMessage
+
+from taskmill.amqp import depths, topology
+from taskmill.amqp.courier import Courier, Parcel
+from taskmill.amqp.names import CREATE_KEY, CREATE_QUEUE, EXCHANGE, REJECTED_QUEUE, hint_queue
+from taskmill.cli.main import run
+from taskmill.domain.errors import BrokerAway
+from tests.support.fake_service import unused_url
+from tests.support.rabbitmq import Management
+from tests.support.stage import a_stage
+
+Taskmill = Callable[..., tuple[int, str, str]]
+NOBODY = unused_url().replace("http://", "amqp://user:secret@")
+
+
+@pytest.fixture
+def taskmill(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Taskmill:
+    """Run a command line in an empty folder: exit status, standard output, standard error."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        status = run(list(arguments))
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return call
+
+
+@pytest.fixture
+def intake_url(broker_url: str) -> str:
+    """A broker on which an intake has run."""
+    asyncio.run(declare(broker_url))
+    return broker_url
+
+
+async def declare(url: str) -> None:
+    async with await aio_pika.connect(url) as connection, connection.channel() as channel:
+        await topology.declare_exchange(channel)
+        await topology.declare_rejected(channel)
+        queue = await channel.declare_queue(
+            CREATE_QUEUE, durable=True, arguments={"x-queue-type": "quorum"}
+        )
+        await queue.bind(EXCHANGE, CREATE_KEY)
+
+
+async def taken(url: str) -> list[AbstractIncomingMessage]:
+    """Take all creation messages."""
+    messages = []
+    async with await aio_pika.connect(url) as connection, connection.channel() as channel:
+        queue = await channel.get_queue(CREATE_QUEUE)
+        while message := await queue.get(fail=False):
+            await message.ack()
+            messages.append(message)
+    return messages
+
+
+def test_each_line_is_published_once_as_it_is_written(
+    taskmill: Taskmill, intake_url: str, tmp_path: Path
+) -> None:
+    lines = [b'{"name": "n%d", "idempotency_key": "k%d"}' % (n, n) for n in range(300)]
+    (tmp_path / "tasks.ndjson").write_bytes(b"\n".join([*lines, b'{"name":  "last"}', b""]))
+    status, out, err = taskmill("queue", "publish", "--broker-url", intake_url, "tasks.ndjson")
+    assert (status, out, err) == (0, "301 of 301 messages confirmed\n", "")
+    messages = asyncio.run(taken(intake_url))
+    assert {message.body for message in messages} == {*lines, b'{"name":  "last"}'}
+    assert len({message.message_id for message in messages}) == 301
+    for message in messages:
+        key = orjson.loads(message.body).get("idempotency_key")
+        assert key in {None, message.message_id}
+        assert (message.content_type, message.delivery_mode) == ("application/json", 2)
+        assert message.priority is None
+
+
+def test_a_line_that_is_not_json_keeps_all_from_being_sent(
+    taskmill: Taskmill, intake_url: str, tmp_path: Path
+) -> None:
+    (tmp_path / "bad").write_bytes(b'{"name": "a"}\n{"name"\n')
+    status, out, err = taskmill("queue", "publish", "--broker-url", intake_url, "bad")
+    assert (status, out) == (1, "")
+    assert "nothing was published:\nline 2: not JSON" in err
+    assert asyncio.run(taken(intake_url)) == []
+
+
+def test_messages_that_no_queue_takes_are_named_by_their_lines(
+    taskmill: Taskmill, broker_url: str, tmp_path: Path
+) -> None:
+    async def declare_only_the_exchange() -> None:
+        async with await aio_pika.connect(broker_url) as connection:
+            await topology.declare_exchange(await connection.channel())
+
+    asyncio.run(declare_only_the_exchange())
+    (tmp_path / "tasks").write_bytes(b'\n{"name": "a"}\n' * 15)
+    status, out, err = taskmill("queue", "publish", "--broker-url", broker_url, "tasks")
+    assert (status, out) == (1, "0 of 15 messages confirmed\n")
+    told = err.splitlines()
+    assert told[0].startswith("line 2: not confirmed: no queue takes messages")
+    assert (len(told), told[-1]) == (11, "… and 5 more")
+
+
+def test_where_no_intake_has_ever_run_the_missing_exchange_is_told(
+    taskmill: Taskmill, broker_url: str, tmp_path: Path
+) -> None:
+    (tmp_path / "tasks").write_bytes(b'{"name": "a"}\n')
+    status, out, err = taskmill("queue", "publish", "--broker-url", broker_url, "tasks")
+    assert (status, out) == (1, "0 of 1 messages confirmed\n")
+    assert f"no exchange '{EXCHANGE}'" in err
+
+
+async def test_messages_survive_the_loss_of_the_connection(
+    intake_url: str, broker_management: Management
+) -> None:
+    parcels = [Parcel(number=n, body=b"{}", message_id=f"m{n}") for n in range(1, 3001)]
+    done = 0
+
+    def delivered() -> None:
+        nonlocal done
+        done += 1
+
+    async def cut() -> None:
+        while not await asyncio.to_thread(broker_management.close_connections):
+            assert done < len(parcels)
+
+    courier = Courier(intake_url, exchange=EXCHANGE, routing_key=CREATE_KEY, in_flight=20)
+    async with asyncio.TaskGroup() as group:
+        delivery = group.create_task(courier.deliver(parcels, delivered=delivered))
+        group.create_task(cut())
+    assert (delivery.result(), done) == ([], 3000)
+    ids = {message.message_id for message in await taken(intake_url)}
+    assert ids == {parcel.message_id for parcel in parcels}
+
+
+async def test_a_broker_that_is_not_there_is_waited_for_in_vain_only_once() -> None:
+    courier = Courier(NOBODY, exchange=EXCHANGE, routing_key=CREATE_KEY, patience_s=0.3)
+    with pytest.raises(BrokerAway) as caught:
+        await courier.deliver([Parcel(number=1, body=b"{}", message_id="m")])
+    assert "secret" not in str(caught.value)
+
+
+def test_the_brokers_queues_are_shown_with_what_waits(
+    taskmill: Taskmill, intake_url: str, tmp_path: Path, stage_url: str
+) -> None:
+    (tmp_path / "tasks").write_bytes(b'{"name": "a"}\n' * 3)
+    assert taskmill("queue", "publish", "--broker-url", intake_url, "tasks")[0] == 0
+    asyncio.run(wait_with_hints(stage_url, intake_url))
+    places = ("--broker-url", intake_url, "--database-url", stage_url)
+    status, out, _ = taskmill("broker", "status", *places)
+    assert status == 0
+    assert [line.split() for line in out.splitlines()[1:]] == [
+        [CREATE_QUEUE, "3", "0"],
+        [REJECTED_QUEUE, "0", "0"],
+        [hint_queue("mail", "emulate"), "0", "0"],
+    ]
+    _, out, _ = taskmill("broker", "status", *places, "--json")
+    first = orjson.loads(out.splitlines()[0])
+    assert first == {"queue": CREATE_QUEUE, "messages": 3, "consumers": 0}
+
+
+async def wait_with_hints(database_url: str, broker_url: str) -> None:
+    """Have a task wait, with its queue of hints at the broker."""
+    async with a_stage(database_url) as stage:
+        await stage.created(queue="mail")
+        await stage.created(queue="never-released")
+        await stage.sql.execute("UPDATE taskmill.dispatch SET released_at = now()")
+    async with await aio_pika.connect(broker_url) as connection:
+        await topology.declare_hints(await connection.channel(), hint_queue("mail", "emulate"))
+
+
+def test_a_broker_on_which_nothing_has_run_yet_has_no_queues(
+    taskmill: Taskmill, broker_url: str
+) -> None:
+    status, out, err = taskmill("broker", "status", "--broker-url", broker_url)
+    assert (status, len(out.splitlines())) == (0, 1)
+    assert "the intake makes it" in err
+
+
+def test_a_broker_that_is_away_is_one_line_without_its_password(taskmill: Taskmill) -> None:
+    status, out, err = taskmill("broker", "status", "--broker-url", NOBODY)
+    assert (status, out, len(err.splitlines())) == (1, "", 1)
+    assert "secret" not in err
+
+
+def test_a_rebuild_tells_how_many_tasks_it_released_anew(
+    taskmill: Taskmill, stage_url: str, intake_url: str
+) -> None:
+    asyncio.run(wait_with_hints(stage_url, intake_url))
+    rebuild = ("broker", "rebuild", "--database-url", stage_url)
+    assert taskmill(*rebuild) == (0, "2 tasks to be released anew\n", "")
+    assert taskmill(*rebuild) == (0, "0 tasks to be released anew\n", "")
+
+
+async def test_a_queue_that_is_not_there_hides_none_after_it(intake_url: str) -> None:
+    names = ["missing", CREATE_QUEUE, "missing too", REJECTED_QUEUE]
+    found = await depths.look(intake_url, names)
+    assert [depth.name for depth in found] == [CREATE_QUEUE, REJECTED_QUEUE]

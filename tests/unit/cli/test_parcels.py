@@ -1,0 +1,59 @@
+"""Reading creation messages: what is one message, and what is refused before anything is sent."""
+
+import pytest
+
+from taskmill.cli.parcels import NotJson, read_parcels
+
+
+def bodies(content: bytes) -> list[bytes]:
+    return [parcel.body for parcel in read_parcels(content)]
+
+
+def test_an_object_is_one_message_however_it_is_laid_out() -> None:
+    assert bodies(b' {\n  "name": "a"\n}\n') == [b'{\n  "name": "a"\n}']
+
+
+def test_each_line_is_a_message_under_the_number_of_its_line() -> None:
+    parcels = read_parcels(b'{"name": "a"}\r\n\n{"name":"b"}')
+    assert [(p.number, p.body) for p in parcels] == [(1, b'{"name": "a"}'), (3, b'{"name":"b"}')]
+
+
+def test_items_of_an_array_go_out_as_they_were_written() -> None:
+    content = b'[ {"n": 1.0, "n": 12345678901234567890123} ,\n{"name": "\\u0441"},[ 1 ],"]"]'
+    assert bodies(content) == [
+        b'{"n": 1.0, "n": 12345678901234567890123}',
+        b'{"name": "\\u0441"}',
+        b"[ 1 ]",
+        b'"]"',
+    ]
+
+
+@pytest.mark.parametrize("content", [b"", b" \n ", b"[]", b" [ ] "])
+def test_nothing_is_no_message(content: bytes) -> None:
+    assert bodies(content) == []
+
+
+def test_the_key_of_a_body_is_the_id_of_its_message_and_others_get_new_ones() -> None:
+    lines = b'{"idempotency_key": "k"}\n{"idempotency_key": 7}\n{"idempotency_key": ""}\n{}'
+    first, *others = [parcel.message_id for parcel in read_parcels(lines)]
+    assert first == "k"
+    assert len({*others, "k", "7", ""}) == 6
+
+
+def test_all_lines_that_are_not_json_are_named() -> None:
+    with pytest.raises(NotJson) as caught:
+        read_parcels(b'{"name": "a"}\n{"name"\n{"name": "b"}\nplain\n')
+    said = str(caught.value).splitlines()
+    assert said[0] == "nothing was published:"
+    assert [line.partition(":")[0] for line in said[1:]] == ["line 2", "line 4"]
+
+
+def test_many_such_lines_are_told_by_their_number() -> None:
+    with pytest.raises(NotJson, match="… and 15 more"):
+        read_parcels(b"no\n" * 25)
+
+
+@pytest.mark.parametrize("content", [b"[1,", b"[1 2]", b'["\xff"]', b"[1] 2"])
+def test_an_array_that_is_none_is_refused(content: bytes) -> None:
+    with pytest.raises(NotJson, match="nothing was published"):
+        read_parcels(content)

@@ -1,0 +1,61 @@
+"""Where commands find the broker and the database."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from taskmill.cli.places import settings_of
+from taskmill.domain.errors import ConfigurationError
+
+TOLD = {"amqp_url": "amqp://up:pw@127.0.0.1:5000/", "database_url": "postgresql:///up", "pid": 1}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder in which a running `up` has told its addresses."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("DATABASE_URL", "BROKER_URL", "BROKER", "DATA_DIR", "CONFIG_FILE"):
+        monkeypatch.delenv(f"TASKMILL_{name}", raising=False)
+    data = tmp_path / ".taskmill"
+    data.mkdir()
+    (data / "service.json").write_text(json.dumps(TOLD))
+    return tmp_path
+
+
+def test_the_service_that_runs_here_is_found() -> None:
+    settings = settings_of(None, broker_url=None)
+    assert settings.require_broker_url() == "amqp://up:pw@127.0.0.1:5000/"
+    assert settings.require_database_url() == "postgresql:///up"
+
+
+def test_an_option_beats_a_setting_and_a_setting_beats_the_service(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TASKMILL_BROKER_URL", "amqp://set/")
+    assert settings_of(None).require_broker_url() == "amqp://set/"
+    assert settings_of(None, broker_url="amqp://option/").require_broker_url() == "amqp://option/"
+    assert settings_of(None).require_database_url() == "postgresql:///up"
+
+
+def test_a_data_folder_that_is_named_is_the_one_that_counts(folder: Path) -> None:
+    other = folder / "other"
+    other.mkdir()
+    with pytest.raises(ConfigurationError, match="--broker-url"):
+        settings_of(other).require_broker_url()
+    (other / "service.json").write_text(json.dumps({"amqp_url": "amqp://other/"}))
+    assert settings_of(other).require_broker_url() == "amqp://other/"
+
+
+def test_a_service_without_a_broker_says_how_to_name_one(folder: Path) -> None:
+    told = {**TOLD, "amqp_url": None}
+    (folder / ".taskmill" / "service.json").write_text(json.dumps(told))
+    with pytest.raises(ConfigurationError, match="TASKMILL_BROKER_URL"):
+        settings_of(None).require_broker_url()
+
+
+@pytest.mark.parametrize("content", ["{", "\0"])
+def test_a_file_that_can_not_be_read_is_named(folder: Path, content: str) -> None:
+    (folder / ".taskmill" / "service.json").write_text(content)
+    with pytest.raises(ConfigurationError, match=r"service\.json"):
+        settings_of(None)
