@@ -15,6 +15,7 @@ from taskmill.amqp.names import CREATE_KEY, CREATE_QUEUE, EXCHANGE, REJECTED_QUE
 from taskmill.cli.main import run
 from taskmill.domain.errors import BrokerAway
 from tests.support.fake_service import unused_url
+from tests.support.links import an_open_link
 from tests.support.rabbitmq import Management
 from tests.support.stage import a_stage
 
@@ -173,8 +174,8 @@ async def wait_with_hints(database_url: str, broker_url: str) -> None:
         await stage.created(queue="mail")
         await stage.created(queue="never-released")
         await stage.sql.execute("UPDATE taskmill.dispatch SET released_at = now()")
-    async with await aio_pika.connect(broker_url) as connection:
-        await topology.declare_hints(await connection.channel(), hint_queue("mail", "emulate"))
+    async with an_open_link(broker_url) as link:
+        await topology.declare_hints(link, hint_queue("mail", "emulate"))
 
 
 def test_a_broker_on_which_nothing_has_run_yet_has_no_queues(

@@ -8,6 +8,7 @@ from taskmill.amqp.connection import BrokerLink
 from taskmill.amqp.publisher import Properties, Publisher
 from taskmill.amqp.topology import declare_hints, encode_hint, hint_queue
 from taskmill.domain.errors import BrokerAway, Unroutable
+from taskmill.observability import metrics
 from taskmill.storage.releases import Stream
 
 # A worker should get its share in a few hints, so that others get theirs, and fill no more than a quarter of
@@ -51,16 +52,30 @@ class HintPublisher:
         """
         name = hint_queue(stream.queue, stream.type)
         body = encode_hint(task_ids)
-        await self._declare(name)
         try:
-            await self._publisher.publish(body, routing_key=name, properties=_properties())
-        except Unroutable:
-            self._known.discard(name)
             await self._declare(name)
-            try:
-                await self._publisher.publish(body, routing_key=name, properties=_properties())
-            except Unroutable as error:
-                raise BrokerAway(str(error)) from error
+            await self._send(body, name)
+        except Unroutable:
+            metrics.HINTS_RETURNED.inc()
+            self._known.discard(name)
+            await self._send_again(body, name)
+        except BrokerAway:
+            metrics.HINTS_FAILED.inc()
+            raise
+
+    async def _send(self, body: bytes, name: str) -> None:
+        metrics.HINTS_PUBLISHED.inc()
+        await self._publisher.publish(body, routing_key=name, properties=_properties())
+        metrics.HINTS_CONFIRMED.inc()
+
+    async def _send_again(self, body: bytes, name: str) -> None:
+        """Send a hint that came back once more, to a queue that is made anew."""
+        try:
+            await self._declare(name)
+            await self._send(body, name)
+        except (BrokerAway, Unroutable) as error:
+            metrics.HINTS_FAILED.inc()
+            raise BrokerAway(str(error)) from error
 
     async def _declare(self, name: str) -> None:
         if name in self._known:

@@ -15,6 +15,7 @@ import asyncpg
 from taskmill.amqp.connection import BrokerLink
 from taskmill.amqp.topology import HINT_TTL_S
 from taskmill.domain.errors import BrokerAway, Unavailable
+from taskmill.observability import metrics
 from taskmill.observability.logs import get_logger
 from taskmill.relay.hints import HintPublisher, split
 from taskmill.runtime.clock import Clock
@@ -130,6 +131,9 @@ class Relay:
                 for stream, lanes in streams.items()
             ]
         done = [turn.result() for turn in turns]
+        metrics.TASKS_RELEASED.inc(sum(len(one.task_ids) for one in done))
+        metrics.TASKS_RELEASED_AGAIN.inc(sum(one.again for one in done))
+        metrics.WINDOW_TASKS.set(sum(one.out for one in done))
         return sum(len(one.task_ids) for one in done), any(one.left for one in done)
 
     async def _due_streams(self) -> dict[Stream, list[Lane]]:

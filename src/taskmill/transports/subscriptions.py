@@ -16,6 +16,7 @@ from aiormq.channel import Channel as DriverChannel
 
 from taskmill.amqp.connection import BrokerLink
 from taskmill.amqp.topology import declare_hints, decode_hint
+from taskmill.observability import metrics
 from taskmill.observability.logs import get_logger
 
 log = get_logger(__name__)
@@ -145,5 +146,8 @@ class Subscriptions:
             # Acknowledged with its neighbours; whatever it meant is released again.
             log.warning("hint.unreadable", queue=message.routing_key, error=str(error)[:200])
             task_ids = []
+        metrics.HINTS_RECEIVED.inc()
+        if message.redelivered:
+            metrics.HINTS_REDELIVERED.inc()
         self._arrived.append(_Hint(tag=tag, task_ids=task_ids))
         self._changed()
