@@ -27,7 +27,7 @@ _SIDE = "fetching-"
 _NO_INSTALL = ("recommends", "suggests", "conflicts", "breaks", "replaces", "enhances")
 _WANTED = re.compile(r"^(rabbitmq-server|erlang-[a-z0-9-]+)$", re.MULTILINE)
 # Debian's script names the place where its package would be; this finds the place where it is.
-_FIXED_ROOT = re.compile(r"^(\s*)ROOTDIR=/usr/lib/erlang$", re.MULTILINE)
+_FIXED_ROOT = re.compile(r'^(\s*)ROOTDIR="?/usr/lib/erlang"?\s*$', re.MULTILINE)
 _OWN_FOLDER = 'ROOTDIR=$(dirname "$(readlink -f "$0")")'
 _UP = "; ROOTDIR=${ROOTDIR%/*}"
 
