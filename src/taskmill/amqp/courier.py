@@ -69,14 +69,14 @@ class Courier:
         waiting, stop = iter(parcels), asyncio.Event()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._link.run(stop))
-            try:
-                if not await self._is_back():
-                    raise BrokerAway(self._link.trouble or "it did not answer")
+            is_there, trouble = await self._is_back(), self._link.trouble
+            if is_there:
                 async with asyncio.TaskGroup() as porters:
                     for _ in range(self._in_flight):
                         porters.create_task(self._carry(waiting, failures, delivered))
-            finally:
-                stop.set()
+            stop.set()
+        if not is_there:
+            raise BrokerAway(trouble or "it did not answer")
         return sorted(failures, key=lambda failure: failure.number)
 
     async def _carry(
