@@ -98,11 +98,13 @@ def test_a_line_that_is_not_json_keeps_all_from_being_sent(
 def test_messages_that_no_queue_takes_are_named_by_their_lines(
     taskmill: Taskmill, broker_url: str, tmp_path: Path
 ) -> None:
-    async def declare_only_the_exchange() -> None:
+    async def declare_without_binding() -> None:
         async with await aio_pika.connect(broker_url) as connection:
-            await topology.declare_exchange(await connection.channel())
+            channel = await connection.channel()
+            await topology.declare_exchange(channel)
+            await channel.declare_queue(CREATE_QUEUE, durable=True)
 
-    asyncio.run(declare_only_the_exchange())
+    asyncio.run(declare_without_binding())
     (tmp_path / "tasks").write_bytes(b'\n{"name": "a"}\n' * 15)
     status, out, err = taskmill("queue", "publish", "--broker-url", broker_url, "tasks")
     assert (status, out) == (1, "0 of 15 messages confirmed\n")
@@ -111,13 +113,14 @@ def test_messages_that_no_queue_takes_are_named_by_their_lines(
     assert (len(told), told[-1]) == (11, "… and 5 more")
 
 
-def test_where_no_intake_has_ever_run_the_missing_exchange_is_told(
+def test_where_no_intake_has_ever_run_nothing_is_published(
     taskmill: Taskmill, broker_url: str, tmp_path: Path
 ) -> None:
     (tmp_path / "tasks").write_bytes(b'{"name": "a"}\n')
     status, out, err = taskmill("queue", "publish", "--broker-url", broker_url, "tasks")
-    assert (status, out) == (1, "0 of 1 messages confirmed\n")
-    assert f"no exchange '{EXCHANGE}'" in err
+    assert (status, out) == (1, "")
+    assert "nothing was published" in err
+    assert "taskmill run intake" in err
 
 
 async def test_messages_survive_the_loss_of_the_connection(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 from taskmill.cli.places import broker_url_option, data_option, settings_of
+from taskmill.domain.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from taskmill.amqp.courier import Parcel, Undelivered
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["publish"]
 
 _MOST_TOLD = 10
+_NO_INTAKE = """nothing was published: the broker has no queue {queue} yet;
+it is made by the first `taskmill run intake` there"""
 
 _EPILOG = """\b
 Examples:
@@ -46,8 +49,8 @@ def publish(*, file: BinaryIO, broker_url: str | None, data: Path | None, in_fli
     idempotency_key is the message's id, so the same file can be sent again. Exit status 1 when a
     message was not confirmed.
     """
+    from taskmill.amqp import depths, names  # noqa: PLC0415 - only when it runs
     from taskmill.amqp.courier import Courier  # noqa: PLC0415 - only when it runs
-    from taskmill.amqp.names import CREATE_KEY, EXCHANGE  # noqa: PLC0415 - only when it runs
     from taskmill.cli.parcels import read_parcels  # noqa: PLC0415 - only when it runs
     from taskmill.observability import logs  # noqa: PLC0415 - only when it runs
 
@@ -56,7 +59,11 @@ def publish(*, file: BinaryIO, broker_url: str | None, data: Path | None, in_fli
     parcels = read_parcels(file.read())
 
     async def deliver(delivered: Callable[[], None]) -> "list[Undelivered]":
-        courier = Courier(url, exchange=EXCHANGE, routing_key=CREATE_KEY, in_flight=in_flight)
+        if not await depths.look(url, [names.CREATE_QUEUE]):
+            raise ConfigurationError(_NO_INTAKE.format(queue=names.CREATE_QUEUE))
+        courier = Courier(
+            url, exchange=names.EXCHANGE, routing_key=names.CREATE_KEY, in_flight=in_flight
+        )
         return await courier.deliver(parcels, delivered=delivered)
 
     with _progress(len(parcels)) as delivered:
