@@ -38,7 +38,9 @@ def rebuild(*, database_url: str | None, data: Path | None) -> None:
     """
     from taskmill.cli import show  # noqa: PLC0415 - only when it runs
     from taskmill.composition.questions import rebuild_broker  # noqa: PLC0415 - only when it runs
+    from taskmill.observability import logs  # noqa: PLC0415 - only when it runs
 
+    logs.silence()
     settings = settings_of(data, database_url=database_url)
     released = rebuild_broker(settings)
     show.line(f"{released:,} task{'' if released == 1 else 's'} to be released anew")
@@ -60,7 +62,7 @@ def status(
     from taskmill.cli import show  # noqa: PLC0415 - only when it runs
     from taskmill.observability import logs  # noqa: PLC0415 - only when it runs
 
-    logs.configure(level="error")
+    logs.silence()
     settings = settings_of(data, broker_url=broker_url, database_url=database_url)
     wanted = [names.CREATE_QUEUE, names.REJECTED_QUEUE, *_hint_queues(settings)]
     found = asyncio.run(depths.look(settings.require_broker_url(), wanted))

@@ -54,7 +54,7 @@ def publish(*, file: BinaryIO, broker_url: str | None, data: Path | None, in_fli
     from taskmill.cli.parcels import read_parcels  # noqa: PLC0415 - only when it runs
     from taskmill.observability import logs  # noqa: PLC0415 - only when it runs
 
-    logs.configure(level="error")
+    logs.silence()
     url = settings_of(data, broker_url=broker_url).require_broker_url()
     parcels = read_parcels(file.read())
 

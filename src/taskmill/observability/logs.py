@@ -22,7 +22,7 @@ from structlog.typing import FilteringBoundLogger
 
 from taskmill.observability.sink import Sink
 
-__all__ = ["configure", "flush", "get_logger"]
+__all__ = ["configure", "flush", "get_logger", "silence"]
 
 Format = Literal["auto", "console", "json"]
 Level = Literal["debug", "info", "warning", "error"]
@@ -51,6 +51,15 @@ def configure(
     on_console = format == "console" or (format == "auto" and is_terminal)
     render = _Console(colours=is_terminal and _colours_wanted()) if on_console else _json_line
     _target.point_at(Sink(out), render)
+    _take_over(level)
+
+
+def silence() -> None:
+    """Drop all lines, unless `configure` was called: for commands that say all in their own words."""
+    _take_over("debug")
+
+
+def _take_over(level: Level) -> None:
     structlog.configure(
         processors=[],
         wrapper_class=_logger_class(level),

@@ -350,3 +350,27 @@ def test_what_waits_is_written_at_the_end_of_the_program() -> None:
     )
 
     assert orjson.loads(done.stderr)["event"] == "last.words"
+
+
+def test_a_command_that_silences_all_lines_hears_none_of_libraries_either() -> None:
+    import subprocess  # noqa: PLC0415 - this test's alone
+    import sys  # noqa: PLC0415 - this test's alone
+
+    code = """
+import logging
+from taskmill.observability import logs
+logs.silence()
+logs.get_logger("x").error("broker.lost")
+logging.getLogger("aiormq").error("closed")
+print("told")
+"""
+    source = str(next(path for path in sys.path if path.endswith("src")))
+    done = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": source},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    )
+    assert (done.stdout, done.stderr) == ("told\n", "")
