@@ -86,7 +86,7 @@ def test_ctrl_c_ends_the_broker_too_also_while_it_starts(tmp_path: Path) -> None
         wait_until(lambda: bool(program.logged("rabbitmq.started")), "RabbitMQ was started")
         assert len(processes_of(broker_folder(tmp_path))) >= 2, "the server and epmd"
         assert program.interrupt() == 0
-    assert not processes_of(broker_folder(tmp_path))
+    wait_until(lambda: not processes_of(broker_folder(tmp_path)), "all ended", timeout_s=3)
     assert not service_file(tmp_path).exists()
 
 

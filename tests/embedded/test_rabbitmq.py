@@ -1,5 +1,6 @@
 """The life of the embedded RabbitMQ, on real nodes."""
 
+import asyncio
 import os
 import shutil
 import signal
@@ -24,7 +25,7 @@ from taskmill.embedded.fetching import find_or_fetch
 from taskmill.embedded.rabbitmq import EmbeddedRabbitMQ
 from taskmill.embedded.rabbitmq_programs import RabbitMQPrograms
 from tests.support.polling import wait_until
-from tests.support.rabbitmq import FAST_SETTINGS, processes_of
+from tests.support.rabbitmq import FAST_SETTINGS, await_queues_on_disk, processes_of
 
 
 @pytest.fixture(scope="module")
@@ -66,16 +67,18 @@ async def publish(url: str, *bodies: bytes, queue: str = "kept") -> None:
             await channel.default_exchange.publish(message, routing_key=queue)
 
 
-async def received(url: str, *, queue: str = "kept") -> list[bytes]:
-    """Take everything out of a queue."""
-    bodies = []
-    async with await aio_pika.connect(url) as connection:
+async def received(url: str, count: int, *, queue: str = "kept") -> list[bytes]:
+    """Take so many messages out of a queue."""
+    bodies: list[bytes] = []
+    async with await aio_pika.connect(url) as connection, asyncio.timeout(15):
         channel = await connection.channel()
         source = await channel.declare_queue(queue, passive=True)
-        for _ in range(source.declaration_result.message_count or 0):
-            message = await source.get(timeout=10)
-            bodies.append(message.body)
-            await message.ack()
+        async with source.iterator() as messages:
+            async for message in messages:
+                await message.ack()
+                bodies.append(message.body)
+                if len(bodies) == count:
+                    break
     return bodies
 
 
@@ -83,7 +86,7 @@ async def test_it_takes_and_gives_messages_wherever_its_folder_is(
     running: EmbeddedRabbitMQ,
 ) -> None:
     await publish(running.amqp_url, b"one", b"two")
-    assert await received(running.amqp_url) == [b"one", b"two"]
+    assert await received(running.amqp_url, 2) == [b"one", b"two"]
 
 
 def test_everything_listens_on_loopback_only(running: EmbeddedRabbitMQ) -> None:
@@ -96,8 +99,8 @@ def test_everything_listens_on_loopback_only(running: EmbeddedRabbitMQ) -> None:
         for line in done.stdout.splitlines()
         if any(f"pid={pid}," in line for pid in ours)
     ]
-    assert len(listeners) == 4, "AMQP, management, and Erlang's two"
-    assert {address.rpartition(":")[0] for address in listeners} == {"127.0.0.1"}
+    assert len(listeners) >= 4, "AMQP, management, and Erlang's two"
+    assert {address.rpartition(":")[0] for address in listeners} <= {"127.0.0.1", "[::1]"}
 
 
 def test_only_its_owner_can_read_the_secrets(running: EmbeddedRabbitMQ) -> None:
@@ -133,10 +136,11 @@ async def test_a_stop_leaves_no_process_and_the_next_start_has_address_and_messa
         await publish(url, *(b"%d" % number for number in range(100)))
         started = processes_of(node.data_dir)
         assert len(started) >= 2, "the server and epmd"
-    assert not [pid for pid in started if exists(pid)]
+    # The last helpers of Erlang's end by themselves when the server has.
+    wait_until(lambda: not any(map(exists, started)), "all ended", timeout_s=3)
     with node:
         assert node.amqp_url == url
-        assert len(await received(url)) == 100
+        assert len(await received(url, 100)) == 100
 
 
 async def test_a_killed_node_is_revived_at_its_address_with_what_it_confirmed(
@@ -145,12 +149,13 @@ async def test_a_killed_node_is_revived_at_its_address_with_what_it_confirmed(
     with node:
         assert node.revive() is False
         await publish(node.amqp_url, *(b"%d" % number for number in range(100)))
+        await_queues_on_disk(node, "kept")
         assert node.pid
         os.kill(node.pid, signal.SIGKILL)
         wait_until(lambda: node.pid is None, "the death is noticed")
         assert node.revive() is True
         node.wait_until_ready()
-        assert len(await received(node.amqp_url)) == 100
+        assert len(await received(node.amqp_url, 100)) == 100
     assert node.revive() is False
 
 
@@ -190,7 +195,7 @@ def test_a_node_that_can_not_start_says_why(tmp_path: Path) -> None:
     node = EmbeddedRabbitMQ(tmp_path / "data", settings={"no.such.setting": "1"})
     with pytest.raises(NodeFailedError, match=r"no\.such\.setting"), node:
         pass
-    assert not processes_of(tmp_path / "data")
+    wait_until(lambda: not processes_of(tmp_path / "data"), "all ended", timeout_s=3)
     EmbeddedRabbitMQ(tmp_path / "data").reserve()  # the failed one has let go of the folder
 
 

@@ -136,10 +136,18 @@ class BrokerServer:
         wait_until(self._node.is_ready, "the broker serves", timeout_s=60)
         wait_until(self.management().serves, "the management API", timeout_s=30)
 
-    def kill(self) -> None:
-        """Kill the server as `kill -9` does; the folder and the address stay its own."""
+    def kill(self, *, settled: bool = True) -> None:
+        """Kill the server as `kill -9` does; the folder and the address stay its own.
+
+        RabbitMQ itself breaks a quorum queue for good when it is killed within about 1.5 s after the queue
+        was made (consumers hang; only deleting it helps). With `settled` that is waited for.
+        """
         pid = self._node.pid
         assert pid, "the broker runs"
+        if settled:
+            queues = self.management().call("GET", "/queues")
+            names = [queue["name"] for queue in queues if queue["type"] == "quorum"]
+            await_queues_on_disk(self._node, *names)
         os.kill(pid, signal.SIGKILL)
         wait_until(lambda: self._node.pid is None, "the broker has died")
 
@@ -156,7 +164,7 @@ class BrokerServer:
     def wipe(self) -> None:
         """Kill it and remove all that it holds; `start` brings an empty broker to the same address."""
         if self._node.pid is not None:
-            self.kill()
+            self.kill(settled=False)
         shutil.rmtree(self._node.data_dir / "data")
 
     def management(self, url: str | None = None) -> Management:
@@ -179,6 +187,17 @@ class BrokerServer:
         management.drop_vhost()
         management.close()
         del self._management[vhost_of(url)]
+
+
+def await_queues_on_disk(node: EmbeddedRabbitMQ, *queues: str) -> None:
+    """Return when a node has written down that it has these quorum queues, which it does once in a while."""
+    (register,) = node.data_dir.glob("data/*/quorum/*/names.dets")
+
+    def has_all() -> bool:
+        written = register.read_bytes()
+        return all(f"_{queue}".encode() in written for queue in queues)
+
+    wait_until(has_all, f"{queues} are on the disk")
 
 
 def processes_of(folder: Path) -> list[int]:

@@ -16,7 +16,7 @@ from typing import Self
 from taskmill.embedded.errors import NodeFailedError, NotRunningError
 from taskmill.embedded.fetching import find_or_fetch
 from taskmill.embedded.rabbitmq_folder import Ports, RabbitMQFolder, Secrets, other_ports
-from taskmill.embedded.rabbitmq_node import NODE, USER, Node, end, speaks_amqp, tail
+from taskmill.embedded.rabbitmq_node import NODE, USER, Node, complaint, end, speaks_amqp
 from taskmill.embedded.rabbitmq_programs import RabbitMQPrograms
 
 _START_TIMEOUT_S = 120.0
@@ -180,7 +180,7 @@ class EmbeddedRabbitMQ:
         may_die = True
         while not self.is_ready():
             if time.monotonic() > give_up_at or (self.pid is None and not may_die):
-                said = tail(self._folder.console, self._said_before)
+                said = complaint(self._folder.console, self._said_before)
                 raise NodeFailedError("RabbitMQ did not start", said, self._folder.console)
             if self.revive():
                 may_die = False

@@ -5,6 +5,7 @@ keeps what it has confirmed, and one that is asked to stop may hang. It decides 
 """
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -23,9 +24,15 @@ NODE = "taskmill@localhost"
 
 _LOOPBACK = "127.0.0.1"
 _POLL_S = 0.005
+_LONGEST_LINE = 200
+_FAILED = "BOOT FAILED"
+_LINES_AFTER = 4
+_PREFIX = re.compile(r"^\d{4}-\S+ \S+ \[\w+\] <[\d.]+>")
 _EPMD_PATIENCE_S = 5.0
 _STOP_STEPS = ((signal.SIGTERM, 15.0), (signal.SIGKILL, 5.0))
 _PLUGINS = "[rabbitmq_management].\n"
+# A request for the names of all nodes: its length, then "n". The answer begins with epmd's own port.
+_EPMD_NAMES = b"\x00\x01n"
 # What a client says first, and what the first frame of the answer begins with (a method, channel 0).
 _AMQP_HEADER = b"AMQP\x00\x00\x09\x01"
 _AMQP_ANSWER = b"\x01\x00\x00"
@@ -82,7 +89,7 @@ class Node:
         words = ["-address", _LOOPBACK, "-port", str(self.ports.epmd), "-relaxed_command_check"]
         process = self._spawn([epmd, *words])
         give_up_at = time.monotonic() + _EPMD_PATIENCE_S
-        while process.poll() is None and not listens(self.ports.epmd):
+        while process.poll() is None and not _epmd_answers(self.ports.epmd):
             if time.monotonic() > give_up_at:
                 break
             time.sleep(_POLL_S)
@@ -138,11 +145,13 @@ class Node:
         }
 
 
-def listens(port: int) -> bool:
-    """Whether something listens on a port of the loopback interface."""
-    with socket.socket() as client:
-        client.settimeout(1)
-        return client.connect_ex((_LOOPBACK, port)) == 0
+def _epmd_answers(port: int) -> bool:
+    try:
+        with socket.create_connection((_LOOPBACK, port), timeout=1) as client:
+            client.sendall(_EPMD_NAMES)
+            return client.recv(4) == port.to_bytes(4, "big")
+    except OSError:
+        return False
 
 
 def speaks_amqp(port: int) -> bool:
@@ -166,8 +175,17 @@ def end(process: subprocess.Popen[bytes]) -> None:
         return
 
 
-def tail(path: Path, start: int) -> str:
-    """What was written to a file since it had `start` bytes."""
-    with path.open("rb") as file:
-        file.seek(start if path.stat().st_size >= start else 0)
-        return file.read().decode(errors="replace")
+def complaint(console: Path, start: int) -> str:
+    """What was written to the console since it had `start` bytes, without what Erlang says of itself.
+
+    The reason is before or just after the words "BOOT FAILED"; pages of internals follow.
+    """
+    with console.open("rb") as file:
+        file.seek(start if console.stat().st_size >= start else 0)
+        said = file.read().decode(errors="replace")
+    lines = [_PREFIX.sub("", line).strip() for line in said.splitlines()]
+    # The log and the program write the same things, in any order.
+    told = [line[:_LONGEST_LINE] for line in dict.fromkeys(lines) if line.strip("=")]
+    if _FAILED in told:
+        told = told[: told.index(_FAILED) + _LINES_AFTER]
+    return "\n".join(told)
