@@ -17,7 +17,7 @@ from taskmill.settings import DatabaseSettings, LimitSettings, Settings
 from taskmill.storage.database import Database
 from tests.support.api import SETTINGS, LogLines, Served, raw_request, serving
 from tests.support.polling import eventually
-from tests.support.stage import Stage, a_creation
+from tests.support.stage import Stage, a_creation, a_rejections
 
 IN_A_HURRY = Settings(limits=LimitSettings(request_timeout_s=0.5))
 HEAD = b" HTTP/1.1\r\nhost: x\r\n"
@@ -128,7 +128,12 @@ async def test_without_a_database_every_answer_is_503_and_the_process_lives(stag
     nowhere = Database("postgresql://nobody@127.0.0.1:1/nowhere", DatabaseSettings())
     creation = a_creation(nowhere, stage.clock, stage.ids)
     async with (
-        TaskService(nowhere, creation, TaskReading(nowhere)) as service,
+        TaskService(
+            nowhere,
+            creation,
+            TaskReading(nowhere),
+            a_rejections(nowhere, creation, stage.ids),
+        ) as service,
         serving(service, IN_A_HURRY) as served,
     ):
         task = "/tasks/01970000-0000-7000-8000-000000000000"

@@ -3,7 +3,7 @@
 from taskmill.operations.read import TaskReading
 from taskmill.operations.service import TaskService
 from tests.support.api import Served, serving
-from tests.support.stage import Stage, a_creation
+from tests.support.stage import Stage, a_creation, a_rejections
 
 
 async def test_counts_queues_and_workers_are_told(api: Served, stage: Stage) -> None:
@@ -62,7 +62,12 @@ async def test_a_change_that_is_none_is_refused(api: Served) -> None:
 async def test_as_many_queues_as_allowed_are_made(stage: Stage) -> None:
     creation = a_creation(stage.database, stage.clock, stage.ids, queue_limit=2)
     async with (
-        TaskService(stage.database, creation, TaskReading(stage.database)) as service,
+        TaskService(
+            stage.database,
+            creation,
+            TaskReading(stage.database),
+            a_rejections(stage.database, creation, stage.ids),
+        ) as service,
         serving(service) as served,
     ):
         await served.create(queue="q1")

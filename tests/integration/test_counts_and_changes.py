@@ -167,6 +167,7 @@ def housekeeping(stage: Stage) -> Housekeeping:
         clock=stage.clock,
         keep_tasks=timedelta(days=365),
         keep_changes=timedelta(days=7),
+        keep_rejections=timedelta(days=30),
     )
 
 

@@ -281,6 +281,7 @@ async def test_housekeeping_makes_repairs_and_drops(stage: Stage) -> None:
         clock=stage.clock,
         keep_tasks=timedelta(weeks=5),
         keep_changes=timedelta(days=7),
+        keep_rejections=timedelta(days=30),
     )
     await keep()
     attached = await partitions.attached(stage.database)

@@ -40,6 +40,9 @@ class FakeService:
                 Route("/tasks/{id}/{action:str}", self._act, methods=["POST"]),
                 Route("/queues", self._queues),
                 Route("/queues/{name}", self._change_queue, methods=["PATCH"]),
+                Route("/rejections", self._rejections),
+                Route("/rejections/{id}", self._rejection),
+                Route("/rejections/{id}/resend", self._resend, methods=["POST"]),
                 Route("/workers", self._workers),
                 Route("/stats", self._stats),
                 Route("/readyz", self._ready),
@@ -50,6 +53,7 @@ class FakeService:
     def clear(self) -> None:
         """Forget everything, for the next test."""
         self.tasks: dict[str, dict[str, Any]] = {}
+        self.refused: dict[str, dict[str, Any]] = {}
         self.events: dict[str, list[dict[str, Any]]] = {}
         self.keys: dict[str | None, str] = {}
         self.paused: set[str] = set()
@@ -102,6 +106,27 @@ class FakeService:
         self.events[task["id"]] = []
         self._record(task, "created", task["status"])
         return task
+
+    def add_refused(self, body: str = "rubbish", **fields: object) -> dict[str, Any]:
+        """Put a refused message in."""
+        kept: dict[str, Any] = {
+            "id": str(uuid4()),
+            "created_at": START.isoformat(),
+            "door": "amqp",
+            "message_id": None,
+            "status": 400,
+            "problem": {"type": "/problems/x", "title": "No", "status": 400, "detail": "no JSON"},
+            "properties": {},
+            "body_bytes": len(body),
+            "redeliveries": 0,
+            "resent_at": None,
+            "task_id": None,
+            "body_encoding": "utf-8",
+            "body": body,
+            **fields,
+        }
+        self.refused[kept["id"]] = kept
+        return kept
 
     def claim(self, task: dict[str, Any]) -> None:
         """Give the task to a worker."""
@@ -240,6 +265,35 @@ class FakeService:
         )
         change(name)
         return refused or answer(self._queue(name))
+
+    async def _rejections(self, request: Request) -> Response:
+        refused = await self._noted(request)
+        kept = list(self.refused.values())[::-1]
+        wanted = request.query_params
+        start, size = int(wanted.get("cursor", 0)), int(wanted.get("limit", 50))
+        more = start + size < len(kept)
+        items = [
+            {name: value for name, value in one.items() if name not in {"body", "body_encoding"}}
+            for one in kept[start : start + size]
+        ]
+        page = {"items": items, "next_cursor": str(start + size) if more else None}
+        return refused or answer(page)
+
+    async def _rejection(self, request: Request) -> Response:
+        refused = await self._noted(request)
+        kept = self.refused.get(request.path_params["id"])
+        if kept is None:
+            return refused or problem(404, detail="there is no rejection")
+        return refused or answer(kept)
+
+    async def _resend(self, request: Request) -> Response:
+        refused = await self._noted(request)
+        kept = self.refused[request.path_params["id"]]
+        if kept["body"] == "rubbish":
+            return problem(400, detail="not JSON")
+        if kept["task_id"] is None:
+            kept["task_id"] = self.add(name=kept["body"])["id"]
+        return refused or answer(self.tasks[kept["task_id"]])
 
     async def _workers(self, request: Request) -> Response:
         refused = await self._noted(request)

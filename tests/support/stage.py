@@ -17,6 +17,7 @@ from taskmill.domain.task import Task
 from taskmill.operations.create import TaskCreation
 from taskmill.operations.queues import KnownQueues
 from taskmill.operations.read import TaskReading
+from taskmill.operations.rejections import Rejections
 from taskmill.operations.service import TaskService
 from taskmill.runtime.clock import SystemClock
 from taskmill.runtime.ids import IdFactory
@@ -26,10 +27,12 @@ from taskmill.storage.claims import EndedClaim, LaneStart, TakenTask
 from taskmill.storage.database import Database
 from taskmill.storage.doorbell import Doorbell
 from taskmill.storage.leases import WorkerCard
+from taskmill.wire.messages import MessageLimits
 from tests.support.builders import a_draft, an_end
 from tests.support.postgres import DatabaseServer
 
 SETTINGS = DatabaseSettings(pool_size=8, listing_pool_size=2)
+LIMITS = MessageLimits()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +103,13 @@ def a_creation(
     )
 
 
+def a_rejections(
+    database: Database, creation: TaskCreation, ids: IdFactory, limits: MessageLimits = LIMITS
+) -> Rejections:
+    """What keeps refused messages, and makes tasks of them after all."""
+    return Rejections(database, creation, ids=ids, limits=limits)
+
+
 @asynccontextmanager
 async def a_stage(url: str, settings: DatabaseSettings = SETTINGS) -> AsyncIterator[Stage]:
     """Set everything up, and take it down."""
@@ -109,7 +119,8 @@ async def a_stage(url: str, settings: DatabaseSettings = SETTINGS) -> AsyncItera
         await database.anchor(clock)
         ids = IdFactory(clock, random.Random())  # noqa: S311 - no secret
         creation = a_creation(database, clock, ids)
-        async with TaskService(database, creation, TaskReading(database)) as service:
+        refused = a_rejections(database, creation, ids)
+        async with TaskService(database, creation, TaskReading(database), refused) as service:
             yield Stage(
                 url=url,
                 database=database,

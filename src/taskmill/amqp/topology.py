@@ -105,8 +105,9 @@ async def declare_exchange(channel: AbstractChannel) -> None:
 
 async def declare_rejected(channel: AbstractChannel) -> None:
     """Make the queue of refused messages, unless it is there; the oldest copies give way to new ones."""
-    await channel.declare_queue(
-        REJECTED_QUEUE,
-        durable=True,
-        arguments={"x-queue-type": "quorum", "x-max-length": _MOST_REJECTED},
-    )
+    await channel.declare_queue(REJECTED_QUEUE, durable=True, arguments=rejected_arguments())
+
+
+def rejected_arguments() -> dict[str, FieldValue]:
+    """Return the arguments of the queue of refused messages."""
+    return {"x-queue-type": "quorum", "x-max-length": _MOST_REJECTED}

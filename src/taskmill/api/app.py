@@ -21,7 +21,7 @@ from taskmill.api.edge import Edge
 from taskmill.api.errors import add_error_handlers
 from taskmill.api.hot import HotPaths
 from taskmill.api.openapi import install
-from taskmill.api.routers import batches, documents, health, legacy, system, tasks
+from taskmill.api.routers import batches, documents, health, legacy, rejections, system, tasks
 from taskmill.operations.service import TaskService
 from taskmill.settings import Settings
 from taskmill.wire.problems import Problem
@@ -44,6 +44,7 @@ The same, to read: [ReDoc](redoc). To try it out: [Swagger UI](docs). Creating t
 _TAGS: Final = [
     {"name": "tasks", "description": "Create, read, list, cancel and retry tasks."},
     {"name": "queues", "description": "What waits where; pause and resume."},
+    {"name": "rejections", "description": "Messages that were refused; send them again."},
     {"name": "system", "description": "Counts, workers, the queue's side."},
     {"name": "health", "description": "For load balancers, orchestrators and monitoring."},
 ]
@@ -106,6 +107,7 @@ def create_framework(context: Context) -> FastAPI:
         tasks.router,
         batches.router,
         system.router,
+        rejections.router,
         health.router,
         documents.router,
     ):

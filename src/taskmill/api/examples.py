@@ -90,6 +90,32 @@ _WORKER: Final[Json] = {
     "state": "alive",
 }
 
+_REJECTION: Final[Json] = {
+    "id": "01a2104d-0554-7000-8f02-9a41d3c2b7e6",
+    "created_at": _CREATED,
+    "door": "amqp",
+    "message_id": "order-4711",
+    "status": 422,
+    "problem": {
+        "type": "/problems/invalid-input",
+        "title": "The request says something that is not allowed",
+        "status": 422,
+        "detail": "/name: expected a string of 1 to 200 characters, got nothing",
+        "errors": [
+            {
+                "pointer": "/name",
+                "expected": "a string of 1 to 200 characters",
+                "got": "nothing",
+            }
+        ],
+    },
+    "properties": {"content_type": "application/json", "headers": {"tenant": "north"}},
+    "body_bytes": 19,
+    "redeliveries": 0,
+    "resent_at": None,
+    "task_id": None,
+}
+
 ANSWERS: Final[dict[str, Json]] = {
     "TaskView": _TASK,
     "TaskList": {"items": [_TASK], "total": 1, "next_cursor": None},
@@ -111,6 +137,9 @@ ANSWERS: Final[dict[str, Json]] = {
     },
     "Ready": {"status": "ready", "parts": {"database": "ok", "schema": "ok", "broker": "ok"}},
     "BatchCreated": {"ids": [TASK_ID]},
+    "RejectionSummaryView": _REJECTION,
+    "RejectionView": {**_REJECTION, "body_encoding": "utf-8", "body": '{"queue":"reports"}'},
+    "RejectionList": {"items": [_REJECTION], "next_cursor": None},
     "LegacyTask": {
         "id": 862,
         "uid": TASK_ID,

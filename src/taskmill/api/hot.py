@@ -77,10 +77,11 @@ async def create_task(context: Context, scope: Scope, receive: Receive) -> Answe
         created = await context.service.create(draft)
     else:
         created = await _create_keyed(context, draft, draft.idempotency.key)
-    return _created(created)
+    return created_answer(created)
 
 
-def _created(created: CreatedTask) -> Answer:
+def created_answer(created: CreatedTask) -> Answer:
+    """Show a task that was just created (201), or had been before (200)."""
     task = created.task
     shown_id = str(task.id)
     return Answer(

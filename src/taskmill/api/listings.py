@@ -1,7 +1,6 @@
 """Listings over HTTP: their query, their cursors and their pages. Finding the tasks is not its duty."""
 
 import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from hashlib import blake2s
 from typing import Annotated, Final, Literal
 from urllib.parse import urlencode
@@ -9,8 +8,9 @@ from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from taskmill.api import cursors
 from taskmill.api.answers import JSON, Answer
-from taskmill.domain.errors import BadCursor, InvalidInput
+from taskmill.domain.errors import InvalidInput
 from taskmill.domain.lifecycle import Status
 from taskmill.domain.system import PageRequest, TaskFilter, TaskPage
 from taskmill.wire import fields
@@ -22,8 +22,6 @@ LARGEST_PAGE: Final = 500
 LARGEST_OFFSET: Final = 10_000
 
 _DIGITS = re.compile(r"[0-9]{1,9}", re.ASCII)
-_ID_BYTES = 16
-_DIGEST_BYTES = 8
 
 
 def whole_number(text: object) -> object:
@@ -124,22 +122,12 @@ def _split(label: str) -> tuple[str, str]:
 
 def cursor(after: UUID, wanted: TaskFilter, *, oldest_first: bool) -> str:
     """Return the text that leads to what follows `after` in this listing, and in no other."""
-    token = after.bytes + _digest(wanted, oldest_first=oldest_first)
-    return urlsafe_b64encode(token).decode()
+    return cursors.encode(after, _digest(wanted, oldest_first=oldest_first))
 
 
 def position(text: str, wanted: TaskFilter, *, oldest_first: bool) -> UUID:
     """Return where a cursor leads to. Raises `BadCursor`."""
-    try:
-        token = urlsafe_b64decode(text.encode("ascii"))
-    except ValueError:
-        raise BadCursor from None
-    after = UUID(bytes=token[:_ID_BYTES]) if len(token) == _ID_BYTES + _DIGEST_BYTES else None
-    if after is None:
-        raise BadCursor
-    if cursor(after, wanted, oldest_first=oldest_first) != text:
-        raise BadCursor("one of a listing with other filters or another order")
-    return after
+    return cursors.decode(text, _digest(wanted, oldest_first=oldest_first))
 
 
 def _digest(wanted: TaskFilter, *, oldest_first: bool) -> bytes:
@@ -153,7 +141,7 @@ def _digest(wanted: TaskFilter, *, oldest_first: bool) -> bytes:
         [time and format_timestamp(time) for time in times],
         oldest_first,
     )
-    return blake2s(repr(facts).encode(), digest_size=_DIGEST_BYTES).digest()
+    return blake2s(repr(facts).encode(), digest_size=cursors.DIGEST_BYTES).digest()
 
 
 def page_answer(query: ListingQuery, wanted: TaskFilter, page: TaskPage) -> Answer:

@@ -118,7 +118,12 @@ def _unknown(name: str, known: Collection[str]) -> str:
 
 
 def task_id(text: str, name: str = "id") -> UUID:
-    """Return the id that a path has. Raises `InvalidInput`."""
+    """Return the task's id that a path has. Raises `InvalidInput`."""
+    return path_id(text, "a task's id", name)
+
+
+def path_id(text: str, what: str, name: str = "id") -> UUID:
+    """Return the id that a path has; `what` says what it names. Raises `InvalidInput`."""
     # UUID() takes braces, URNs and hyphens anywhere, which are other spellings of one address.
     if len(text) == _ID_LENGTH:
         try:
@@ -129,4 +134,4 @@ def task_id(text: str, name: str = "id") -> UUID:
             if str(found) == text.lower():
                 return found
     got = describe(text, reveal=True)
-    raise InvalidInput.at(f"path:{name}", "a task's id: a UUID of 36 characters", got)
+    raise InvalidInput.at(f"path:{name}", f"{what}: a UUID of 36 characters", got)

@@ -34,7 +34,9 @@ _SECTIONS: Sections = {
             "taskmill.cli.tasks", "task", "Create, list, show, watch, cancel and retry tasks."
         ),
         "queue": Lazy(
-            "taskmill.cli.system", "queue", "List, pause and resume queues; publish tasks to them."
+            "taskmill.cli.system",
+            "queue",
+            "List, pause, resume queues; publish to them; what they refused.",
         ),
         "worker": Lazy("taskmill.cli.system", "worker", "List workers."),
         "stats": Lazy("taskmill.cli.system", "stats", "Count tasks by queue and status."),

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from taskmill.cli import show
 from taskmill.cli.publishing import publish
+from taskmill.cli.rejected import rejected
 from taskmill.cli.server import json_option, open_client, url_option
 from taskmill.client.errors import ServiceUnavailable
 from taskmill.domain.lifecycle import Status
@@ -23,10 +24,11 @@ _STATUS_HEADINGS = tuple(status.value.upper() for status in _STATUSES)
 
 @click.group()
 def queue() -> None:
-    """List, pause and resume queues; publish tasks to them."""
+    """List, pause and resume queues; publish tasks to them, and see which were refused."""
 
 
 queue.add_command(publish)
+queue.add_command(rejected)
 
 
 @queue.command("list")

@@ -9,10 +9,11 @@ from uuid import UUID
 import httpx
 
 from taskmill.client import calls
-from taskmill.client.calls import Call, Filters, TaskFields, TaskId
+from taskmill.client.calls import Call, Filters, RejectionId, TaskFields, TaskId
 from taskmill.client.tries import Tries
 from taskmill.client.waiting import Waiting
 from taskmill.wire.queues import QueueView
+from taskmill.wire.rejections import RejectionSummaryView, RejectionView
 from taskmill.wire.system import EventView, StatsView, WorkerView
 from taskmill.wire.tasks import TaskList, TaskView
 
@@ -121,6 +122,25 @@ class AsyncTaskmillClient:
     async def workers(self) -> Sequence[WorkerView]:
         """Read the workers, the latest started first."""
         return await self._send(calls.workers())
+
+    async def rejections(self, *, page_size: int = 50) -> AsyncIterator[RejectionSummaryView]:
+        """Yield all messages that were refused, newest first, page by page."""
+        cursor: str | None = None
+        while True:
+            page = await self._send(calls.rejections(cursor, page_size))
+            for item in page.items:
+                yield item
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    async def rejection(self, rejection_id: RejectionId) -> RejectionView:
+        """Read a refused message with its body, and why it was refused."""
+        return await self._send(calls.rejection(rejection_id))
+
+    async def resend(self, rejection_id: RejectionId) -> TaskView:
+        """Send a refused message again; the task is the same however often it is sent."""
+        return await self._send(calls.resend(rejection_id))
 
     async def wait(self, task_id: TaskId, timeout_s: float | None = None) -> TaskView:
         """Return the task once it is terminal; without `timeout_s`, wait for ever.

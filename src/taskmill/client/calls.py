@@ -21,13 +21,15 @@ from taskmill.domain.errors import Violation
 from taskmill.wire.batches import BatchCreated
 from taskmill.wire.problems import MEDIA_TYPE, Problem
 from taskmill.wire.queues import QueueList, QueueView
+from taskmill.wire.rejections import RejectionList, RejectionView
 from taskmill.wire.system import EventList, EventView, StatsView, WorkerList, WorkerView
 from taskmill.wire.tasks import TaskList, TaskView
 
-__all__ = ["Call", "Filters", "TaskFields", "TaskId"]
+__all__ = ["Call", "Filters", "RejectionId", "TaskFields", "TaskId"]
 
 T = TypeVar("T")
 TaskId: TypeAlias = UUID | str
+RejectionId: TypeAlias = UUID | str
 Parameters: TypeAlias = tuple[tuple[str, str], ...]
 
 _ERROR: Final = 400
@@ -174,6 +176,28 @@ def workers() -> Call[Sequence[WorkerView]]:
     """Read the workers, the latest started first."""
     read = _reader(WorkerList)
     return Call(method="GET", path="/workers", read=lambda response: read(response).items)
+
+
+def rejections(cursor: str | None, limit: int | None) -> Call[RejectionList]:
+    """Read one page of the refused messages."""
+    return Call(
+        method="GET",
+        path="/rejections",
+        parameters=_parameters({"limit": limit, "cursor": cursor}),
+        read=_reader(RejectionList),
+    )
+
+
+def rejection(rejection_id: RejectionId) -> Call[RejectionView]:
+    """Read a refused message with its body."""
+    path = f"/rejections/{_segment(str(rejection_id))}"
+    return Call(method="GET", path=path, read=_reader(RejectionView))
+
+
+def resend(rejection_id: RejectionId) -> Call[TaskView]:
+    """Send a refused message again: it makes one task, however often."""
+    path = f"/rejections/{_segment(str(rejection_id))}/resend"
+    return Call(method="POST", path=path, read=_reader(TaskView))
 
 
 def ready() -> Call[Mapping[str, str]]:

@@ -9,10 +9,11 @@ from uuid import UUID
 import httpx
 
 from taskmill.client import calls
-from taskmill.client.calls import Call, Filters, TaskFields, TaskId
+from taskmill.client.calls import Call, Filters, RejectionId, TaskFields, TaskId
 from taskmill.client.tries import Tries
 from taskmill.client.waiting import Waiting
 from taskmill.wire.queues import QueueView
+from taskmill.wire.rejections import RejectionSummaryView, RejectionView
 from taskmill.wire.system import EventView, StatsView, WorkerView
 from taskmill.wire.tasks import TaskList, TaskView
 
@@ -119,6 +120,24 @@ class TaskmillClient:
     def workers(self) -> Sequence[WorkerView]:
         """Read the workers, the latest started first."""
         return self._send(calls.workers())
+
+    def rejections(self, *, page_size: int = 50) -> Iterator[RejectionSummaryView]:
+        """Yield all messages that were refused, newest first, page by page."""
+        cursor: str | None = None
+        while True:
+            page = self._send(calls.rejections(cursor, page_size))
+            yield from page.items
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    def rejection(self, rejection_id: RejectionId) -> RejectionView:
+        """Read a refused message with its body, and why it was refused."""
+        return self._send(calls.rejection(rejection_id))
+
+    def resend(self, rejection_id: RejectionId) -> TaskView:
+        """Send a refused message again; the task is the same however often it is sent."""
+        return self._send(calls.resend(rejection_id))
 
     def wait(self, task_id: TaskId, timeout_s: float | None = None) -> TaskView:
         """Return the task once it is terminal; without `timeout_s`, wait for ever.

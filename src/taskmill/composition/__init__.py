@@ -12,6 +12,7 @@ from pathlib import Path
 import uvloop
 
 from taskmill.composition.announcement import Announcement
+from taskmill.composition.creation import intake_services
 from taskmill.composition.process import Process
 from taskmill.composition.workers import worker_services
 from taskmill.domain.errors import ConfigurationError, TaskmillError
@@ -89,6 +90,8 @@ async def _run(
                 services += worker_services(process)
             if "relay" in roles:
                 services += process.relay()
+            if "intake" in roles:
+                services += intake_services(process)
             if "api" in roles:
                 services += await process.api(stack)
             _tune_garbage_collection()

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from taskmill.amqp.names import HINT_TTL_S
+from taskmill.composition.creation import kept_rejections, task_creation
 from taskmill.composition.parts import Parts
 from taskmill.composition.workers import Drainer
 from taskmill.domain.errors import ConfigurationError, Unavailable
@@ -16,8 +17,6 @@ from taskmill.maintenance.rescue import Rescue
 from taskmill.maintenance.retention import Housekeeping, number_changes
 from taskmill.observability import logs
 from taskmill.operations.broker import NO_BROKER, BrokerWatch
-from taskmill.operations.create import TaskCreation
-from taskmill.operations.queues import KnownQueues
 from taskmill.operations.read import TaskReading
 from taskmill.operations.service import TaskService
 from taskmill.operations.system import readiness
@@ -135,18 +134,12 @@ class Process(Parts):
 
         settings = self.settings
         doorbell = Doorbell(self.database)
-        creation = TaskCreation(
-            self.database,
-            clock=self.clock,
-            ids=self.ids,
-            queues=KnownQueues(self.database, limit=settings.limits.queues),
-            doorbell=doorbell,
-            key_validity=timedelta(days=settings.retention.idempotency_days),
-        )
+        creation = task_creation(self, doorbell)
         service = TaskService(
             self.database,
             creation,
             TaskReading(self.database),
+            kept_rejections(self, creation),
             broker=self.broker_watch(),
         )
         await stack.enter_async_context(service)
@@ -180,6 +173,7 @@ class Process(Parts):
             clock=self.clock,
             keep_tasks=timedelta(days=settings.retention.tasks_days),
             keep_changes=timedelta(days=settings.retention.change_days),
+            keep_rejections=timedelta(days=settings.retention.rejection_days),
         )
         return [
             Periodic("rescue", rescue, interval_s=interval_s),

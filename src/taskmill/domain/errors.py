@@ -7,6 +7,7 @@
     ├── TooLarge                the body is over its limit
     ├── TaskNotFound            no such task
     ├── QueueNotFound           no such queue
+    ├── RejectionNotFound       no such refused message
     ├── TransitionRefused       the task's status does not allow the action
     ├── IdempotencyConflict     the key was used for another request
     ├── KeyInFlight             the key's first request is not yet answered
@@ -31,7 +32,7 @@ class Violation:
     """One thing that is wrong with a request.
 
     `pointer` is a JSON pointer into the body (`/labels/team`, empty for the whole body), or
-    `query:status`, `header:Idempotency-Key`, `path:id`. `got` is short and never a secret.
+    `query:status`, `header:Idempotency-Key`, `path:id`, `property:message_id`. `got` is short and never a secret.
     """
 
     pointer: str
@@ -98,6 +99,14 @@ class QueueNotFound(TaskmillError):
     def __init__(self, name: str) -> None:
         super().__init__(f"there is no queue {name!r}")
         self.name = name
+
+
+class RejectionNotFound(TaskmillError):
+    """No refused message has this id; it may be past its retention."""
+
+    def __init__(self, rejection_id: UUID) -> None:
+        super().__init__(f"there is no rejection {rejection_id}")
+        self.rejection_id = rejection_id
 
 
 class TransitionRefused(TaskmillError):

@@ -1,10 +1,10 @@
 """Keeps the database in shape: partitions ahead, repairs, and forgetting what is past its time."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from taskmill.observability.logs import get_logger
 from taskmill.runtime.clock import SystemClock
-from taskmill.storage import changes, partitions
+from taskmill.storage import changes, partitions, rejections
 from taskmill.storage.database import Database
 
 log = get_logger(__name__)
@@ -22,11 +22,13 @@ class Housekeeping:
         clock: SystemClock,
         keep_tasks: timedelta,
         keep_changes: timedelta,
+        keep_rejections: timedelta,
     ) -> None:
         self._database = database
         self._clock = clock
         self._keep_tasks = keep_tasks
         self._keep_changes = keep_changes
+        self._keep_rejections = keep_rejections
 
     async def __call__(self) -> bool:
         """Do one round; True when there is more to forget at once."""
@@ -35,19 +37,20 @@ class Housekeeping:
         await partitions.repair(self._database)
         await partitions.drop_finished(self._database, moment, self._keep_tasks)
         await self._watch_partitions()
-        return await self._prune()
+        return await self._prune(moment)
 
     async def _watch_partitions(self) -> None:
         attached = await partitions.attached(self._database)
         if len(attached) > partitions.MOST_ATTACHED:
             log.warning("partition.too_many", attached=len(attached), oldest=attached[0].suffix)
 
-    async def _prune(self) -> bool:
+    async def _prune(self, moment: datetime) -> bool:
         days = self._keep_changes / timedelta(days=1)
         pruned = [
             len(await self._database.fetch("prune_changes", days, _MOST_AT_ONCE)),
             len(await self._database.fetch("prune_keys", _MOST_AT_ONCE)),
             len(await self._database.fetch("prune_leases", _MOST_AT_ONCE)),
+            await rejections.prune(self._database, moment - self._keep_rejections, _MOST_AT_ONCE),
         ]
         return _MOST_AT_ONCE in pruned
 

@@ -15,7 +15,7 @@ from uuid import UUID
 import asyncpg
 
 from taskmill.domain import identity
-from taskmill.domain.errors import IdempotencyConflict, Unavailable
+from taskmill.domain.errors import IdempotencyConflict, QueueLimitReached, Unavailable
 from taskmill.domain.lifecycle import Status
 from taskmill.domain.system import CreatedTask
 from taskmill.domain.task import Task, TaskDraft
@@ -91,6 +91,44 @@ class TaskCreation:
         await self._ensure_queues({draft.queue for draft in drafts})
         return await self._patiently(partial(self._store_all, list(map(self._completed, drafts))))
 
+    def drawn(self, drafts: Iterable[TaskDraft]) -> list[NewTask]:
+        """Give each draft its id and times: however often it is stored, it makes one task."""
+        return list(map(self._completed, drafts))
+
+    async def store_each(self, new: Sequence[NewTask]) -> list[CreatedTask | Exception]:
+        """Store all that can be stored and answer for each, in order: the task, or why it is refused.
+
+        All share one commit; one that PostgreSQL refuses costs a few more, and fails alone. Safe to
+        repeat with the same `new` when an answer was lost.
+
+        Raises:
+            Unavailable: the database is away; what was stored is unknown.
+        """
+        refused = await self._refused_queues({one.draft.queue for one in new})
+        rest = [one for one in new if one.draft.queue not in refused] if refused else new
+        answers = iter(await self._store_apart(rest) if rest else ())
+        return [refused.get(one.draft.queue) or next(answers) for one in new]
+
+    async def _refused_queues(self, names: Collection[str]) -> dict[str, QueueLimitReached]:
+        """Make the queues that are missing and return those that there was no room for."""
+        try:
+            await self._ensure_queues(names)
+        except QueueLimitReached as error:
+            return {name: error for name in names if not self._queues.has((name,))}
+        return {}
+
+    async def _store_apart(self, new: Sequence[NewTask]) -> Sequence[CreatedTask | Exception]:
+        """Store in halves, and halves of these, as long as PostgreSQL refuses one of them."""
+        try:
+            return await self._store_batch(new)
+        except asyncpg.PostgresError as error:
+            if not faults.is_item_fault(error):
+                raise
+            if len(new) == 1:
+                return [error]
+        middle = len(new) // 2
+        return [*await self._store_apart(new[:middle]), *await self._store_apart(new[middle:])]
+
     async def _ensure_queues(self, names: Collection[str]) -> None:
         if not self._queues.has(names):
             await self._patiently(partial(self._queues.ensure, names))
@@ -107,10 +145,10 @@ class TaskCreation:
             key_expires_at=created_at + self._key_validity,
         )
 
-    async def _store_batch(self, new: list[NewTask]) -> list[CreatedTask | IdempotencyConflict]:
+    async def _store_batch(self, new: Sequence[NewTask]) -> list[CreatedTask | IdempotencyConflict]:
         return await self._patiently(partial(self._store, new))
 
-    async def _store(self, new: list[NewTask]) -> list[CreatedTask | IdempotencyConflict]:
+    async def _store(self, new: Sequence[NewTask]) -> list[CreatedTask | IdempotencyConflict]:
         async with self._database.hot() as connection:
             created = await tasks.insert(connection, _first_of_each_key(new))
             answers = await _answers(connection, new, created)

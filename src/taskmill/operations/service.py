@@ -22,12 +22,15 @@ from taskmill.operations import cancel, queues, read, retry, system
 from taskmill.operations.broker import NO_BROKER, BrokerWatch
 from taskmill.operations.create import TaskCreation
 from taskmill.operations.read import TaskReading
+from taskmill.operations.rejections import Rejections
 from taskmill.storage import listing
 from taskmill.storage.database import Database
 
 
 class TaskService:
-    """Creates, reads and steers tasks. Use it as an async context manager.
+    """Creates, reads and steers tasks; `rejections` are the messages that became none.
+
+    Use it as an async context manager.
 
     Every method raises `Unavailable` when the database is away.
     """
@@ -37,9 +40,11 @@ class TaskService:
         database: Database,
         creation: TaskCreation,
         reading: TaskReading,
+        rejections: Rejections,
         *,
         broker: BrokerWatch = NO_BROKER,
     ) -> None:
+        self.rejections = rejections
         self._database = database
         self._creation = creation
         self._reading = reading

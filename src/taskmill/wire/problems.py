@@ -20,6 +20,7 @@ from taskmill.domain.errors import (
     MalformedJson,
     QueueLimitReached,
     QueueNotFound,
+    RejectionNotFound,
     TaskmillError,
     TaskNotFound,
     TooLarge,
@@ -38,7 +39,8 @@ class ProblemItem(BaseModel):
     """One thing that is wrong with a request."""
 
     pointer: str = Field(
-        description="JSON pointer into the body (empty: all of it), or query:…, header:…, path:…"
+        description="JSON pointer into the body (empty: all of it), or query:…, header:…, path:…, "
+        "property:…"
     )
     expected: str
     got: str
@@ -130,6 +132,7 @@ PROBLEMS: Final[Mapping[type[TaskmillError], ProblemKind]] = {
         "task-not-found", 404, "There is no such task", lambda e: {"task_id": str(e.task_id)}
     ),
     QueueNotFound: ProblemKind("queue-not-found", 404, "There is no such queue"),
+    RejectionNotFound: ProblemKind("rejection-not-found", 404, "There is no such refused message"),
     TransitionRefused: ProblemKind(
         "transition-refused",
         409,

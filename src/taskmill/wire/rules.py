@@ -77,20 +77,21 @@ def _payload(body: Mapping[str, Any], _: InputLimits) -> Iterable[Violation]:
 
 def _body_key(body: Mapping[str, Any], limits: InputLimits) -> Iterator[Violation]:
     if isinstance(body["idempotency_key"], str):
-        yield from _key(_FIELD, body["idempotency_key"], limits)
+        yield from key_violations(_FIELD, body["idempotency_key"], limits)
 
 
 def _header_key(
     body: Mapping[str, Any], header_key: str, limits: InputLimits
 ) -> Iterator[Violation]:
-    yield from _key(_HEADER, header_key, limits)
+    yield from key_violations(_HEADER, header_key, limits)
     body_key = body.get("idempotency_key")
     if body_key is not None and body_key != header_key:
         expected = "the same key as in the header Idempotency-Key, or only one of them"
         yield Violation(pointer=_FIELD, expected=expected, got="another key")
 
 
-def _key(pointer: str, key: str, limits: InputLimits) -> Iterator[Violation]:
+def key_violations(pointer: str, key: str, limits: InputLimits) -> Iterator[Violation]:
+    """Yield what is wrong with an idempotency key that came at `pointer`."""
     if not 0 < len(key) <= limits.idempotency_key_chars or not key.isprintable():
         expected = f"1 to {limits.idempotency_key_chars} printable characters"
         got = describe(key) if key.isprintable() else "unprintable characters"

@@ -261,6 +261,21 @@ def test_history_queues_workers_and_stats_are_typed(
     assert client.stats().by_queue["a.b"][Status.IN_PROGRESS] == 1
 
 
+def test_refused_messages_are_read_page_by_page_and_sent_again(
+    client: TaskmillClient, service: FakeService
+) -> None:
+    made = [service.add_refused(f"body {n}")["id"] for n in range(3)]
+
+    assert [str(item.id) for item in client.rejections(page_size=2)] == made[::-1]
+    assert client.rejection(made[0]).body == "body 0"
+    service.refuse_next(503)
+    task = client.resend(made[0])
+    assert client.resend(made[0]) == task
+    assert client.rejection(made[0]).task_id == task.id
+    with pytest.raises(NotAccepted):
+        client.resend(service.add_refused("rubbish")["id"])
+
+
 def test_readiness_is_asked_once(client: TaskmillClient, service: FakeService) -> None:
     assert client.ready() == {"database": "ok", "schema": "ok", "broker": "ok"}
 
@@ -298,6 +313,10 @@ async def test_the_asynchronous_client_asks_the_same() -> None:
         assert (await client.ready())["database"] == "ok"
         assert len(await client.events(task.id)) == 3
         assert (await client.page()).total == 2
+        refused = service.add_refused("body")["id"]
+        assert [str(item.id) async for item in client.rejections()] == [refused]
+        assert (await client.rejection(refused)).body == "body"
+        assert (await client.resend(refused)).name == "body"
 
 
 async def test_the_asynchronous_client_tries_again_and_waits() -> None:

@@ -16,6 +16,7 @@ from taskmill.domain.errors import (
     MalformedJson,
     QueueLimitReached,
     QueueNotFound,
+    RejectionNotFound,
     TaskmillError,
     TaskNotFound,
     TooLarge,
@@ -48,6 +49,7 @@ def test_the_tree_in_the_docstring_is_the_real_one() -> None:
         (TooLarge(1024), "the body is larger than 1024 bytes"),
         (TaskNotFound(TASK_ID), f"there is no task {TASK_ID}"),
         (QueueNotFound("mail"), "there is no queue 'mail'"),
+        (RejectionNotFound(TASK_ID), f"there is no rejection {TASK_ID}"),
         (
             TransitionRefused(TASK_ID, Status.SUCCEEDED, "cancel"),
             f"can't cancel task {TASK_ID}: it is succeeded",

@@ -18,6 +18,7 @@ from taskmill.domain.errors import (
     MalformedJson,
     QueueLimitReached,
     QueueNotFound,
+    RejectionNotFound,
     TaskmillError,
     TaskNotFound,
     TooLarge,
@@ -59,6 +60,7 @@ TASK_ID = UUID("01890a5d-ac96-774b-bcce-b302099a8057")
         (TooLarge(1024), "too-large", 413, {"limit": 1024}),
         (TaskNotFound(TASK_ID), "task-not-found", 404, {"task_id": str(TASK_ID)}),
         (QueueNotFound("mail"), "queue-not-found", 404, {}),
+        (RejectionNotFound(TASK_ID), "rejection-not-found", 404, {}),
         (
             TransitionRefused(TASK_ID, Status.FAILED, "cancel"),
             "transition-refused",

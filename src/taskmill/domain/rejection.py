@@ -1,0 +1,57 @@
+"""A message that was refused: what came, what came beside it, and why it was refused.
+
+Nothing here is judged: what is refused, and what a problem looks like, is the wire's duty.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from uuid import UUID
+
+
+@dataclass(slots=True, kw_only=True)
+class RefusedMessage:
+    """A message to keep as it came. `properties` and `problem` are JSON text.
+
+    `message_id` is the producer's name for it: the same body with the same id is the same message.
+    """
+
+    door: str
+    message_id: str | None
+    body: bytes
+    properties: str
+    status: int
+    problem: str
+
+    @property
+    def body_hash(self) -> bytes:
+        """The SHA-256 of the body."""
+        return sha256(self.body).digest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RejectionSummary:
+    """A stored rejection without its body. `properties` and `problem` are JSON text.
+
+    `resent_at` and `task_id` are set once it was sent again and became a task.
+    """
+
+    id: UUID
+    created_at: datetime
+    door: str
+    message_id: str | None
+    body_bytes: int
+    properties: str
+    status: int
+    problem: str
+    redeliveries: int
+    resent_at: datetime | None
+    task_id: UUID | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejection:
+    """A stored rejection with the body as it came."""
+
+    summary: RejectionSummary
+    body: bytes

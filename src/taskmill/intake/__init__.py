@@ -1,0 +1,1 @@
+"""The intake role: creation messages from RabbitMQ become tasks, or rejections."""

@@ -1,0 +1,215 @@
+"""The service that takes creation messages from RabbitMQ, in batches, and settles them.
+
+A message is acknowledged when its task, or its rejection, is committed, and only on the channel that
+delivered it. When the database is away its messages stay here, unacknowledged, until it is back or the
+channel is gone: nothing is ever put back into the queue, since a queue may drop what comes too often.
+What a message means, and what becomes of it, is decided in `judging`.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Final, TypeVar, cast
+
+from aio_pika.abc import AbstractChannel
+from aiormq.abc import AbstractChannel as DriverChannel
+from aiormq.channel import Channel
+
+from taskmill.amqp.connection import BROKER_ERRORS, BrokerLink
+from taskmill.amqp.headers import accept_unreadable_headers
+from taskmill.amqp.names import CREATE_QUEUE
+from taskmill.domain.errors import BrokerAway
+from taskmill.intake.answers import Answers
+from taskmill.intake.declaration import declare_intake, declare_rejected
+from taskmill.intake.inbox import Batch, Inbox
+from taskmill.intake.judging import Judge
+from taskmill.observability.logs import get_logger
+from taskmill.operations.create import TaskCreation
+from taskmill.operations.rejections import Rejections
+from taskmill.runtime.periodic import pause
+from taskmill.wire.messages import MessageLimits
+
+log = get_logger(__name__)
+
+Stored = TypeVar("Stored")
+
+# While one batch is being stored the next one is read: two are in flight.
+_LANES: Final = 2
+_PREFETCH: Final = 1000
+_MOST_BYTES: Final = 128 * 1024 * 1024
+_WATCH_S: Final = 0.5
+_FIRST_PAUSE_S: Final = 0.2
+_LONGEST_PAUSE_S: Final = 5.0
+_DRAIN_S: Final = 5.0
+_CANCEL_S: Final = 2.0
+
+
+class Abandoned(Exception):
+    """The channel that delivered these messages is gone: the broker has them again."""
+
+
+class Intake:
+    """Creates tasks from the messages of `taskmill.tasks.create`."""
+
+    name = "intake"
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        creation: TaskCreation,
+        rejections: Rejections,
+        limits: MessageLimits,
+        most_bytes: int = _MOST_BYTES,
+    ) -> None:
+        accept_unreadable_headers()
+        self.link = BrokerLink(url, name="intake", opened=self._open, lost=self._forget)
+        self._answers = Answers(url)
+        self._judge = Judge(creation, rejections, limits)
+        self._most_bytes = most_bytes
+        self._prefetch = _PREFETCH
+        self._inbox: Inbox | None = None
+        self._arrived = asyncio.Event()
+        self._is_ending = False
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Take messages until told to stop; what has come by then is still settled, if that takes no outage."""
+        closed = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.link.run(closed))
+            group.create_task(self._answers.run(closed))
+            lanes = [group.create_task(self._work()) for _ in range(_LANES)]
+            await self._watch(stop)
+            await self._cancel()
+            self._is_ending = True
+            self._arrived.set()
+            await asyncio.wait(lanes, timeout=_DRAIN_S)
+            self._forget()
+            closed.set()
+        log.info("intake.stopped")
+
+    async def _open(self, channel: AbstractChannel) -> None:
+        """Declare and consume on a new channel."""
+        if self._is_ending:
+            return
+        try:
+            await declare_intake(self.link)
+            await declare_rejected(self.link)
+        except BrokerAway as error:
+            raise ConnectionError(error.trouble) from error
+        driver = await channel.get_underlay_channel()
+        await driver.basic_qos(prefetch_count=self._prefetch)
+        driver.on_consumer_cancel_callbacks.add(self._on_cancelled)
+        self._inbox = inbox = Inbox(
+            driver,
+            arrived=self._arrived.set,
+            spoiled=self._on_spoiled,
+            most_bytes=self._most_bytes,
+        )
+        try:
+            await driver.basic_consume(CREATE_QUEUE, inbox.put)
+        except BaseException:
+            self._forget()
+            raise
+        log.info("intake.started", queue=CREATE_QUEUE, prefetch=self._prefetch)
+
+    def _forget(self) -> None:
+        """Drop what the last channel has delivered: the broker has it again."""
+        if self._inbox is not None:
+            self._inbox.close()
+            self._inbox = None
+
+    def _on_cancelled(self, _: object) -> None:
+        log.warning("intake.cancelled", queue=CREATE_QUEUE)
+        self.link.reopen()
+
+    def _on_spoiled(self, inbox: Inbox) -> None:
+        """Begin anew once what is being settled is; with fewer messages at a time when they were too large.
+
+        The broker limits the number of messages that it sends ahead, never their size.
+        """
+        if inbox.bytes_held > self._most_bytes:
+            fitting = (inbox.messages_held + 1) * self._most_bytes // (2 * inbox.bytes_held)
+            self._prefetch = max(min(fitting, self._prefetch // 2), 1)
+        log.warning("intake.overflowed", bytes=inbox.bytes_held, prefetch=self._prefetch)
+        if inbox.is_idle:
+            self.link.reopen()
+
+    async def _watch(self, stop: asyncio.Event) -> None:
+        """Until told to stop, look whether the channel still has its consumer."""
+        while not stop.is_set():
+            inbox = self._inbox
+            if self.link.is_up and inbox is not None and _is_deaf(inbox.channel):
+                log.warning("intake.cancelled", queue=CREATE_QUEUE)
+                self.link.reopen()
+            await pause(stop, _WATCH_S)
+
+    async def _cancel(self) -> None:
+        """Have the broker send no more."""
+        if self._inbox is None:
+            return
+        channel = self._inbox.channel
+        with suppress(*BROKER_ERRORS):
+            async with asyncio.timeout(_CANCEL_S):
+                for consumer_tag in _consumer_tags(channel):
+                    await channel.basic_cancel(consumer_tag)
+
+    async def _work(self) -> None:
+        """Settle one batch after the other."""
+        while (batch := await self._next()) is not None:
+            try:
+                await self._settle(batch)
+            except Abandoned:
+                continue
+            except Exception:
+                # A fault of ours: the broker is to deliver these again, other roles of the process go on.
+                log.exception("intake.failed", messages=len(batch.messages))
+                self.link.reopen()
+
+    async def _next(self) -> Batch | None:
+        """Wait for messages; None when there will be none any more."""
+        while True:
+            if self._inbox is not None and (batch := self._inbox.take()) is not None:
+                return batch
+            if self._is_ending:
+                return None
+            self._arrived.clear()
+            await self._arrived.wait()
+
+    async def _settle(self, batch: Batch) -> None:
+        async def persist(store: Callable[[], Awaitable[Stored]]) -> Stored:
+            return await self._persist(batch, store)
+
+        answers = await self._judge.judge(batch.messages, persist)
+        if answers:
+            await self._answers.send(answers)
+        inbox = batch.inbox
+        await inbox.settle(batch)
+        if inbox.is_spoiled and inbox.is_idle and not inbox.gone.is_set():
+            self.link.reopen()
+
+    async def _persist(self, batch: Batch, store: Callable[[], Awaitable[Stored]]) -> Stored:
+        """Store, again and again, as long as the channel is there."""
+        gone = batch.inbox.gone
+        failures = 0
+        while not gone.is_set():
+            try:
+                return await store()
+            except Exception as error:  # noqa: BLE001 - whatever it is, these messages are not to be lost for it
+                failures += 1
+                log.warning(
+                    "intake.delayed",
+                    messages=len(batch.messages),
+                    failures=failures,
+                    error=repr(error.__cause__ or error),
+                )
+            await pause(gone, min(_FIRST_PAUSE_S * 2 ** min(failures, 8), _LONGEST_PAUSE_S))
+        raise Abandoned
+
+
+def _consumer_tags(channel: DriverChannel) -> list[str]:
+    return list(cast("Channel", channel).consumers)
+
+
+def _is_deaf(channel: DriverChannel) -> bool:
+    return channel.is_closed or not _consumer_tags(channel)

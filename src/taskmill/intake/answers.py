@@ -1,0 +1,84 @@
+"""What producers get to hear: copies of refused messages, and replies to those who wait for one.
+
+What was decided is committed before anything is said here. A copy or a reply that the broker does not take
+in time is given up, with a line in the log: rows are the truth, and messages behind it must not wait.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from taskmill.amqp.connection import BROKER_ERRORS, BrokerLink
+from taskmill.amqp.publisher import Properties, Publisher
+from taskmill.domain.errors import BrokerAway, Unroutable
+from taskmill.intake.declaration import declare_rejected
+from taskmill.observability.logs import get_logger
+from taskmill.observability.metrics import MESSAGES_REPLIED
+
+log = get_logger(__name__)
+
+_PATIENCE_S: Final = 5.0
+_PAUSE_S: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A message on its way out; a `mandatory` one must find a queue."""
+
+    routing_key: str
+    body: bytes
+    properties: Properties
+    mandatory: bool = False
+
+
+class Answers:
+    """Publishes over a connection of its own: an alarm at the broker blocks publishers, not consumers."""
+
+    def __init__(self, url: str) -> None:
+        self._link = BrokerLink(url, name="intake-answers")
+        self._publisher = Publisher(self._link, timeout_s=_PATIENCE_S)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Keep the connection until told to stop."""
+        await self._link.run(stop)
+
+    async def send(self, answers: Sequence[Answer]) -> None:
+        """Publish all at once, and return when the broker has them or the patience is over."""
+        try:
+            async with asyncio.timeout(_PATIENCE_S), asyncio.TaskGroup() as group:
+                for answer in answers:
+                    group.create_task(self._send(answer))
+        except TimeoutError:
+            log.warning("answers.unsent", answers=len(answers), trouble=self._link.trouble)
+
+    async def _send(self, answer: Answer) -> None:
+        while True:
+            try:
+                await self._publish(answer)
+            except BrokerAway:
+                await asyncio.sleep(_PAUSE_S)
+            except Unroutable:
+                await self._declare_again()
+            except Exception as error:  # noqa: BLE001 - made from what came from outside; it must stop nobody else's
+                log.warning("answers.unsent", answers=1, trouble=repr(error))
+                return
+            else:
+                return
+
+    async def _declare_again(self) -> None:
+        """Make the queue of refused messages, which somebody has deleted."""
+        await asyncio.sleep(_PAUSE_S)
+        with suppress(BrokerAway, *BROKER_ERRORS):
+            await declare_rejected(self._link)
+
+    async def _publish(self, answer: Answer) -> None:
+        await self._publisher.publish(
+            answer.body,
+            routing_key=answer.routing_key,
+            properties=answer.properties,
+            mandatory=answer.mandatory,
+        )
+        if not answer.mandatory:
+            MESSAGES_REPLIED.inc()

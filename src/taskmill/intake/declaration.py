@@ -1,0 +1,52 @@
+"""Makes the queues of the intake, or takes those that are there as they are.
+
+Whoever made one before, with other arguments, had reasons; a consumer that insists on its own would never
+start.
+"""
+
+from collections.abc import Awaitable, Callable
+
+from aio_pika.abc import AbstractChannel
+from aio_pika.exceptions import ChannelPreconditionFailed
+
+from taskmill.amqp import topology
+from taskmill.amqp.connection import BrokerLink
+from taskmill.amqp.names import CREATE_KEY, CREATE_QUEUE, EXCHANGE, REJECTED_QUEUE
+from taskmill.observability.logs import get_logger
+
+log = get_logger(__name__)
+
+
+async def declare_intake(link: BrokerLink) -> None:
+    """Make what producers publish to: the exchange, the queue of creation messages, their binding.
+
+    Raises:
+        BrokerAway: there is no connection, or it was lost meanwhile.
+        ChannelClosed: the broker refuses for another reason than that something differs.
+    """
+    await _unless_it_differs(link, EXCHANGE, topology.declare_exchange)
+    arguments = topology.create_arguments(link.server_version)
+
+    async def declare_queue(channel: AbstractChannel) -> None:
+        await channel.declare_queue(CREATE_QUEUE, durable=True, arguments=arguments)
+
+    await _unless_it_differs(link, CREATE_QUEUE, declare_queue)
+    async with link.side_channel() as channel:
+        queue = await channel.declare_queue(CREATE_QUEUE, passive=True)
+        await queue.bind(EXCHANGE, CREATE_KEY)
+
+
+async def declare_rejected(link: BrokerLink) -> None:
+    """Make the queue of refused messages. Raises as `declare_intake` does."""
+    await _unless_it_differs(link, REJECTED_QUEUE, topology.declare_rejected)
+
+
+async def _unless_it_differs(
+    link: BrokerLink, name: str, declare: Callable[[AbstractChannel], Awaitable[object]]
+) -> None:
+    """Declare on a channel of its own, which the broker closes when there is another of that name."""
+    try:
+        async with link.side_channel() as channel:
+            await declare(channel)
+    except ChannelPreconditionFailed as error:
+        log.warning("broker.differs", name=name, detail=str(error))

@@ -1,0 +1,121 @@
+"""Between the driver's messages and ours: what came, and what is sent back of it.
+
+The only module of the role that knows how properties look on the wire.
+"""
+
+from typing import Any, Final
+
+import orjson
+from aiormq import spec
+from aiormq.abc import DeliveredMessage
+from pamqp.common import FieldValue
+
+from taskmill.amqp.headers import UnreadableHeader
+from taskmill.domain.rejection import RefusedMessage
+from taskmill.wire.messages import CreationMessage
+
+Properties = spec.Basic.Properties
+
+_PERSISTENT: Final = 2
+_TRANSIENT: Final = 1
+# These say nothing about the task; they are kept with a refused message.
+_OTHERS: Final = (
+    "content_type",
+    "correlation_id",
+    "reply_to",
+    "timestamp",
+    "message_type",
+    "app_id",
+    "user_id",
+)
+# With an expiration the copy would vanish; another user's name is refused by the broker.
+_KEPT: Final = (
+    "content_type",
+    "content_encoding",
+    "priority",
+    "correlation_id",
+    "reply_to",
+    "message_id",
+    "timestamp",
+    "message_type",
+    "app_id",
+)
+# The broker routes a message to every queue that these name.
+_ROUTING_HEADERS: Final = frozenset({"CC", "BCC"})
+# A header frame is never split, and the largest frame is 128 KiB unless the broker's was changed.
+_MOST_HEADER_BYTES: Final = 64 * 1024
+_MOST_PROBLEM_CHARACTERS: Final = 16 * 1024
+
+
+def message_of(delivered: DeliveredMessage) -> CreationMessage:
+    """Return a delivered message as the wire's."""
+    header = delivered.header
+    properties = header.properties
+    return CreationMessage(
+        body=delivered.body,
+        message_id=properties.message_id,
+        priority=properties.priority,
+        content_encoding=properties.content_encoding,
+        headers=properties.headers or {},
+        unreadable=header.trouble if isinstance(header, UnreadableHeader) else None,
+    )
+
+
+def other_properties(delivered: DeliveredMessage) -> dict[str, Any]:
+    """Return the properties that say nothing about the task, for who looks at a rejection."""
+    properties = delivered.header.properties
+    return {name: getattr(properties, name) for name in _OTHERS}
+
+
+def wants_reply(delivered: DeliveredMessage) -> bool:
+    """Tell whether the producer waits for an answer."""
+    return bool(delivered.header.properties.reply_to)
+
+
+def reply_properties(delivered: DeliveredMessage) -> Properties:
+    """Return the properties of the answer to a message."""
+    return Properties(
+        content_type="application/json",
+        correlation_id=delivered.header.properties.correlation_id,
+        delivery_mode=_TRANSIENT,
+    )
+
+
+def copy_properties(
+    delivered: DeliveredMessage, refused: RefusedMessage, rejection_id: str
+) -> Properties:
+    """Return the properties of a refused message's copy: its own, and what was wrong with it.
+
+    Headers that are too large to be sent along with ours, or that the driver can read but not write,
+    are left out: the row has them.
+    """
+    ours: dict[str, FieldValue] = {
+        "taskmill-problem": _short_problem(refused),
+        "taskmill-status": refused.status,
+        "taskmill-rejection-id": rejection_id,
+    }
+    original = delivered.header.properties
+    kept = {name: getattr(original, name) for name in _KEPT}
+    theirs = {
+        name: value
+        for name, value in (original.headers or {}).items()
+        if name not in _ROUTING_HEADERS
+    }
+    copy = Properties(**kept, headers={**theirs, **ours}, delivery_mode=_PERSISTENT)
+    return copy if _is_writable(copy) else Properties(headers=ours, delivery_mode=_PERSISTENT)
+
+
+def _short_problem(refused: RefusedMessage) -> str:
+    """Leave out the list of all that is wrong when it is long; `detail` has the first."""
+    if len(refused.problem) <= _MOST_PROBLEM_CHARACTERS:
+        return refused.problem
+    problem: dict[str, object] = orjson.loads(refused.problem)
+    problem.pop("errors", None)
+    return orjson.dumps(problem).decode()
+
+
+def _is_writable(properties: Properties) -> bool:
+    try:
+        return len(properties.marshal()) <= _MOST_HEADER_BYTES
+    except Exception:  # noqa: BLE001 - whatever the encoder trips over came from outside
+        return False

@@ -1,0 +1,106 @@
+"""Keeps refused messages, reads them, and forgets them. Why they are refused is not its matter."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+
+from taskmill.domain import identity
+from taskmill.domain.errors import RejectionNotFound
+from taskmill.domain.rejection import RefusedMessage, Rejection, RejectionSummary
+from taskmill.storage.database import Database
+from taskmill.storage.statements import columns
+
+LAST_ID = UUID(int=2**128 - 1)
+
+Identity = tuple[str, bytes]
+
+
+@dataclass(slots=True, kw_only=True)
+class NewRejection:
+    """A refused message with the id of its row; `repeats`: how often it came again beside this one."""
+
+    id: UUID
+    message: RefusedMessage
+    body_hash: bytes
+    repeats: int = 0
+
+    @property
+    def identity(self) -> Identity | None:
+        """What makes two of them the same message; None when nothing can."""
+        message_id = self.message.message_id
+        return None if message_id is None else (message_id, self.body_hash)
+
+
+async def store(database: Database, new: Iterable[NewRejection]) -> dict[Identity, UUID]:
+    """Keep messages in one statement and return the rows of those with a message id.
+
+    A message that is there already counts as delivered again, and keeps its row. No identity may come
+    twice. Running it again with the same ids makes no second row; then their rows are left out.
+    """
+    ordered = sorted(new, key=lambda one: one.identity or ("", one.body_hash))
+    rows = await database.fetch("store_rejections", *columns(map(_row, ordered)))
+    return {
+        (row["message_id"], row["body_hash"]): row["id"]
+        for row in rows
+        if row["message_id"] is not None
+    }
+
+
+def _row(new: NewRejection) -> tuple[object, ...]:
+    """Return what `store_rejections` takes of a message, in its order."""
+    message = new.message
+    return (
+        new.id,
+        identity.created_at(new.id),
+        message.door,
+        message.message_id,
+        message.body,
+        new.body_hash,
+        message.properties,
+        message.status,
+        message.problem,
+        new.repeats,
+    )
+
+
+async def page(database: Database, *, before: UUID, limit: int) -> Sequence[RejectionSummary]:
+    """Return up to `limit` rejections with ids before `before`, newest first."""
+    return [_summary(row) for row in await database.fetch("list_rejections", before, limit)]
+
+
+async def get(database: Database, rejection_id: UUID) -> Rejection:
+    """Return a rejection with its body. Raises `RejectionNotFound`."""
+    rows = await database.fetch("get_rejection", rejection_id)
+    if not rows:
+        raise RejectionNotFound(rejection_id)
+    return Rejection(summary=_summary(rows[0]), body=rows[0]["body"])
+
+
+async def mark_resent(database: Database, rejection_id: UUID, task_id: UUID) -> None:
+    """Record the task that a rejection became; the first one stays."""
+    await database.fetch("mark_rejection_resent", rejection_id, task_id)
+
+
+async def prune(database: Database, before: datetime, limit: int) -> int:
+    """Forget up to `limit` rejections from before a time and return how many."""
+    first_kept = identity.lower_bound(before)
+    return len(await database.fetch("prune_rejections", first_kept, limit))
+
+
+def _summary(row: asyncpg.Record) -> RejectionSummary:
+    return RejectionSummary(
+        id=row["id"],
+        created_at=row["created_at"],
+        door=row["door"],
+        message_id=row["message_id"],
+        body_bytes=row["body_bytes"],
+        properties=row["headers"],
+        status=row["status"],
+        problem=row["problem"],
+        redeliveries=row["redeliveries"],
+        resent_at=row["resent_at"],
+        task_id=row["task_id"],
+    )

@@ -1,0 +1,172 @@
+"""A creation message from a broker: body and properties to a request, and the answers to it.
+
+The body is exactly that of `POST /tasks`, read by the same code. What the properties add is here: the
+message id is the idempotency key, the priority fills in, an encoding is refused. How a message comes
+and goes is not this module's.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import orjson
+
+from taskmill.domain.errors import InvalidInput, TooLarge, Violation
+from taskmill.domain.rejection import RefusedMessage
+from taskmill.domain.system import CreatedTask
+from taskmill.domain.task import HIGHEST_PRIORITY, TaskDraft
+from taskmill.wire.answers import Fragment, answer_json
+from taskmill.wire.problems import problem_json
+from taskmill.wire.properties import PRIORITY_UNSET, storable_properties
+from taskmill.wire.rules import DEFAULT_LIMITS, InputLimits, key_violations
+from taskmill.wire.strict_json import parse
+from taskmill.wire.tasks import task_json, to_draft
+from taskmill.wire.wording import describe, safe_text
+
+DOOR: Final = "amqp"
+
+_ENCODINGS: Final = frozenset({"", "identity", "utf-8", "utf8"})
+_LONGEST_ID: Final = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageLimits:
+    """What a creation message may have."""
+
+    body_bytes: int = 2**20
+    input: InputLimits = DEFAULT_LIMITS
+
+
+@dataclass(slots=True, kw_only=True)
+class CreationMessage:
+    """A message as it came. `others` are the properties that say nothing about the task.
+
+    `unreadable` is why the properties could not be read, None when they could.
+    """
+
+    body: bytes
+    message_id: str | None = None
+    priority: int | None = None
+    content_encoding: str | None = None
+    headers: Mapping[str, Any] = field(default_factory=dict)
+    others: Mapping[str, Any] = field(default_factory=dict)
+    unreadable: str | None = None
+
+
+def message_draft(message: CreationMessage, limits: MessageLimits) -> TaskDraft:
+    """Return the request that a message makes.
+
+    Raises:
+        TooLarge: The body is over the limit.
+        MalformedJson: The body is not strict JSON.
+        InvalidInput: Something is not allowed, in the body (JSON pointers) or in a property
+            (`property:…`); all of it is named at once.
+    """
+    if len(message.body) > limits.body_bytes:
+        raise TooLarge(limits.body_bytes)
+    wrong = _wrong_properties(message, limits.input)
+    if wrong and wrong[0].pointer == _ENCODING:
+        raise InvalidInput(tuple(wrong))
+    body = parse(message.body)
+    try:
+        draft = to_draft(
+            _with_priority(body, message) if message.priority else body,
+            header_key=None if wrong else _key_beside(body, message),
+            source=DOOR,
+            traceparent=_traceparent(message.headers),
+            limits=limits.input,
+        )
+    except InvalidInput as error:
+        if wrong:
+            raise InvalidInput((*wrong, *error.violations)) from None
+        raise
+    if wrong:
+        raise InvalidInput(tuple(wrong))
+    return draft
+
+
+_ENCODING: Final = "property:content_encoding"
+
+
+def _wrong_properties(message: CreationMessage, limits: InputLimits) -> list[Violation]:
+    """Name what is wrong with the properties, the encoding first: without it the body can't be read."""
+    wrong: list[Violation] = []
+    if message.content_encoding and message.content_encoding.lower() not in _ENCODINGS:
+        expected = "no encoding, identity or utf-8"
+        got = describe(message.content_encoding, reveal=True)
+        wrong.append(Violation(pointer=_ENCODING, expected=expected, got=got))
+    if message.unreadable is not None:
+        expected = "properties as in AMQP 0-9-1, texts in UTF-8"
+        wrong.append(Violation(pointer="property:", expected=expected, got=message.unreadable))
+    if message.message_id:
+        wrong.extend(key_violations("property:message_id", message.message_id, limits))
+    if message.priority and not 0 < message.priority <= HIGHEST_PRIORITY:
+        expected = f"0 (unset), or 1 to {HIGHEST_PRIORITY} (the most urgent)"
+        got = f"the number {message.priority}"
+        wrong.append(Violation(pointer="property:priority", expected=expected, got=got))
+    return wrong
+
+
+def _with_priority(body: object, message: CreationMessage) -> object:
+    """Fill in the priority that came beside the body: it is part of the request, and of its hash."""
+    if isinstance(body, dict) and "priority" not in body and _is_priority(message.priority):
+        return {**body, "priority": message.priority}
+    return body
+
+
+def _is_priority(priority: int | None) -> bool:
+    return priority is not None and PRIORITY_UNSET < priority <= HIGHEST_PRIORITY
+
+
+def _key_beside(body: object, message: CreationMessage) -> str | None:
+    if isinstance(body, dict) and body.get("idempotency_key") is not None:
+        return None
+    return message.message_id or None
+
+
+def _traceparent(headers: Mapping[str, Any]) -> str | None:
+    value = headers.get("traceparent") if headers else None
+    return value if isinstance(value, str) else None
+
+
+def refused_message(message: CreationMessage, error: Exception) -> RefusedMessage:
+    """Return what is kept of a message that was refused for `error`."""
+    status, _, problem = problem_json(error)
+    return RefusedMessage(
+        door=DOOR,
+        message_id=safe_text(message.message_id, _LONGEST_ID) if message.message_id else None,
+        body=message.body,
+        properties=storable_properties(
+            {
+                **message.others,
+                "priority": message.priority,
+                "content_encoding": message.content_encoding,
+                "headers": message.headers or None,
+            }
+        ),
+        status=status,
+        problem=problem.decode(),
+    )
+
+
+def kept_message(message: RefusedMessage) -> CreationMessage:
+    """Return a message that was kept as one that just came, for another try."""
+    properties: dict[str, Any] = orjson.loads(message.properties)
+    return CreationMessage(
+        body=message.body,
+        message_id=message.message_id,
+        priority=properties.get("priority"),
+        content_encoding=properties.get("content_encoding"),
+        headers=properties.get("headers") or {},
+    )
+
+
+def created_reply(created: CreatedTask) -> bytes:
+    """Return the reply to a message whose task exists: 201, or 200 when an earlier one had made it."""
+    status = 200 if created.replayed else 201
+    return answer_json({"status": status, "task": Fragment(task_json(created.task))})
+
+
+def refused_reply(refused: RefusedMessage) -> bytes:
+    """Return the reply to a message that was refused."""
+    return answer_json({"status": refused.status, "problem": Fragment(refused.problem)})

@@ -1,0 +1,89 @@
+"""The shapes of refused messages: one with its body, and lists without.
+
+The models are for the OpenAPI document and the client; the bytes are written by hand, and tested with the
+models.
+"""
+
+from base64 import b64encode
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+
+from taskmill.domain.rejection import Rejection, RejectionSummary
+from taskmill.wire.answers import Fragment, answer_json
+from taskmill.wire.fields import Timestamp, format_timestamp
+from taskmill.wire.problems import Problem
+
+
+class BodyEncoding(StrEnum):
+    """How a body is shown."""
+
+    TEXT = "utf-8"
+    BASE64 = "base64"
+
+
+class RejectionSummaryView(BaseModel):
+    """A message that was refused, without its body."""
+
+    id: UUID
+    created_at: Timestamp
+    door: str = Field(description="where it came in")
+    message_id: str | None = Field(description="the producer's; unprintable characters escaped")
+    status: int = Field(description="the status that the same request over HTTP would have had")
+    problem: Problem = Field(description="why it was refused")
+    properties: dict[str, Any] = Field(description="what came beside the body")
+    body_bytes: int = Field(description="size of the body")
+    redeliveries: int = Field(description="how often the same message came again")
+    resent_at: Timestamp | None = Field(description="when it was sent again and became a task")
+    task_id: UUID | None = Field(description="the task that it became")
+
+
+class RejectionView(RejectionSummaryView):
+    """A message that was refused, with the body as it came."""
+
+    body_encoding: BodyEncoding = Field(description="base64 when the body is not UTF-8")
+    body: str
+
+
+class RejectionList(BaseModel):
+    """Refused messages, newest first."""
+
+    items: list[RejectionSummaryView]
+    next_cursor: str | None = Field(description="null on the last page")
+
+
+def rejection_json(rejection: Rejection) -> bytes:
+    """Return a refused message as a `RejectionView` in JSON."""
+    encoding, body = _shown_body(rejection.body)
+    return answer_json({**_shown(rejection.summary), "body_encoding": str(encoding), "body": body})
+
+
+def rejections_json(items: Iterable[RejectionSummary], next_cursor: str | None) -> bytes:
+    """Return a page of refused messages as a `RejectionList` in JSON."""
+    return answer_json({"items": [_shown(item) for item in items], "next_cursor": next_cursor})
+
+
+def _shown_body(body: bytes) -> tuple[BodyEncoding, str]:
+    try:
+        return BodyEncoding.TEXT, body.decode()
+    except UnicodeDecodeError:
+        return BodyEncoding.BASE64, b64encode(body).decode()
+
+
+def _shown(item: RejectionSummary) -> dict[str, object]:
+    return {
+        "id": item.id,
+        "created_at": format_timestamp(item.created_at),
+        "door": item.door,
+        "message_id": item.message_id,
+        "status": item.status,
+        "problem": Fragment(item.problem),
+        "properties": Fragment(item.properties),
+        "body_bytes": item.body_bytes,
+        "redeliveries": item.redeliveries,
+        "resent_at": None if item.resent_at is None else format_timestamp(item.resent_at),
+        "task_id": item.task_id,
+    }
