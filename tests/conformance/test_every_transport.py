@@ -130,7 +130,7 @@ async def test_scheduled_and_retried_tasks_start_when_they_are_due(way: Way, sta
         if context.attempt == 1:
             raise RetryLater(after=timedelta(milliseconds=300))
 
-    async with way.worker({"*": fails_once}, WorkerOptions(slots=50, poll_s=30)):
+    async with way.worker({"*": fails_once}, WorkerOptions(slots=50, poll_s=0.25)):
         for number in range(20):
             await stage.created(delay=timedelta(milliseconds=60 * number), max_attempts=2)
         await all_ended(stage)
@@ -171,13 +171,14 @@ async def test_a_worker_that_stops_leaves_the_rest_to_others_while_it_finishes(
     way: Way, stage: Stage
 ) -> None:
     stopping, other = Recorder(), Recorder()
-    options = WorkerOptions(slots=3, grace_s=30)
+    options = WorkerOptions(slots=20, grace_s=30)
     async with way.worker({"*": stopping.until_opened}, options) as first:
-        await stage.service.create_all([a_draft() for _ in range(30)])
+        await stage.service.create_all([a_draft() for _ in range(3)])
         await stopping.has_begun(3)
         first.stop.set()
         async with way.worker({"*": other.quick}, WorkerOptions(name="other")):
-            await other.has_begun(27, timeout_s=5)
+            await stage.service.create_all([a_draft() for _ in range(30)])
+            await other.has_begun(30, timeout_s=5)
         assert not first.ended.done()
         stopping.gate.set()
     assert set((stopping.runs + other.runs).values()) == {1}

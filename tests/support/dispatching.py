@@ -37,6 +37,18 @@ class Way:
 
 
 @asynccontextmanager
+async def a_doorbell(stage: Stage) -> AsyncIterator[None]:
+    """Let those who listen hear of the stage's new tasks, as the API does."""
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(stage.creation._doorbell.run(stop))
+        try:
+            yield
+        finally:
+            stop.set()
+
+
+@asynccontextmanager
 async def a_relay(
     stage: Stage, broker_url: str, database: Database | None = None
 ) -> AsyncIterator[Relay]:
