@@ -5,6 +5,7 @@ import random
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import TypeAlias
 from uuid import UUID
 
 from taskmill.domain.lifecycle import TERMINAL, Status
@@ -15,18 +16,24 @@ from taskmill.storage.database import Database
 from taskmill.storage.doorbell import DoorbellListener
 from taskmill.storage.leases import WorkerCard
 from taskmill.transports.postgres import PostgresTransport
+from taskmill.transports.rabbitmq import RabbitTransport
 from taskmill.worker.finishing import Finishing
-from taskmill.worker.handlers import Handler, Handlers
+from taskmill.worker.handlers import EVERY_TYPE, Handler, Handlers
 from taskmill.worker.lease import LeaseKeeper
 from taskmill.worker.loop import Worker
 from tests.support.builders import AT_ONCE
 from tests.support.polling import eventually
 from tests.support.stage import Stage
 
+AnyTransport: TypeAlias = PostgresTransport | RabbitTransport
+
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerOptions:
-    """How a test's worker works; the lease is renewed every third of `ttl_s`."""
+    """How a test's worker works; the lease is renewed every third of `ttl_s`.
+
+    With a `broker_url` it goes by hints; when it `is_strict` then by nothing else.
+    """
 
     name: str = "worker"
     slots: int = 20
@@ -39,13 +46,16 @@ class WorkerOptions:
     accepts: Callable[[str], bool] | None = None
     until_idle: bool = False
     database: Database | None = None
+    queues: tuple[str, ...] = ()
+    broker_url: str | None = None
+    is_strict: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunningWorker:
     """A worker and what it is made of; `ended` is done when it has stopped."""
 
-    transport: PostgresTransport
+    transport: AnyTransport
     keeper: LeaseKeeper
     worker: Worker
     stop: asyncio.Event
@@ -70,6 +80,8 @@ async def a_worker(
     stop, deaf = asyncio.Event(), asyncio.Event()
     async with asyncio.TaskGroup() as group:
         group.create_task(DoorbellListener(database, transport.wake).run(deaf))
+        if isinstance(transport, RabbitTransport):
+            group.create_task(transport.run(deaf))
         ended = group.create_task(worker.run(stop))
         try:
             yield RunningWorker(
@@ -83,10 +95,17 @@ async def a_worker(
 
 def _made(
     stage: Stage, handlers: Handlers, options: WorkerOptions
-) -> tuple[PostgresTransport, LeaseKeeper, Worker, Database]:
+) -> tuple[AnyTransport, LeaseKeeper, Worker, Database]:
     database = options.database or stage.database
-    transport = a_transport(stage, handlers, options)
-    card = WorkerCard(name=options.name, queues=(), types=list(handlers.types), slots=options.slots)
+    transport: AnyTransport = a_transport(stage, handlers, options)
+    if options.broker_url is not None:
+        transport = a_hinted_transport(stage, handlers, options, options.broker_url)
+    card = WorkerCard(
+        name=options.name,
+        queues=options.queues,
+        types=list(handlers.types),
+        slots=options.slots,
+    )
     keeper = LeaseKeeper(
         database,
         card,
@@ -126,11 +145,26 @@ def a_transport(
     return PostgresTransport(
         options.database or stage.database,
         worker=options.name,
-        queues=queues,
+        queues=queues or options.queues,
         accepts=options.accepts or handlers.accepts,
         poll_s=options.poll_s,
         clock=stage.clock,
         randomness=random.Random(1),  # noqa: S311 - no secret
+    )
+
+
+def a_hinted_transport(
+    stage: Stage, handlers: Handlers, options: WorkerOptions, broker_url: str
+) -> RabbitTransport:
+    """A transport that goes by hints; it is connected while its `run` runs."""
+    return RabbitTransport(
+        options.database or stage.database,
+        broker_url=broker_url,
+        worker=options.name,
+        queues=options.queues,
+        types=None if EVERY_TYPE in handlers.types else handlers.types,
+        fallback=None if options.is_strict else a_transport(stage, handlers, options),
+        clock=stage.clock,
     )
 
 

@@ -38,6 +38,8 @@ __all__ = [
 
 _HINT_QUEUE_IDLE_S: Final = 1800.0
 _MOST_REJECTED: Final = 100_000
+# Ours name 100 at most. A worker claims all of one hint before it takes the next.
+_MOST_IDS_READ: Final = 1_000
 # From this version on a quorum queue drops a message after 20 deliveries unless told otherwise; 3.x has no
 # limit of its own and is said to take -1 for 0.
 _LIMITS_DELIVERIES_SINCE: Final = (4,)
@@ -76,10 +78,12 @@ def encode_hint(task_ids: Iterable[UUID]) -> bytes:
 
 
 def decode_hint(body: bytes) -> list[UUID]:
-    """Read a hint's body. Raises `ValueError` when it is none."""
+    """Read a hint's body. Raises `ValueError` when it is none, or names more than a thousand tasks."""
     told = orjson.loads(body)
     if not isinstance(told, list) or not all(isinstance(item, str) for item in told):
         raise ValueError("a hint is a JSON array of task ids")
+    if len(told) > _MOST_IDS_READ:
+        raise ValueError(f"a hint names no {len(told)} tasks")
     return [UUID(item) for item in told]
 
 

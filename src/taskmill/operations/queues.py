@@ -6,7 +6,7 @@ from collections.abc import Collection
 from taskmill.domain.errors import QueueLimitReached, QueueNotFound
 from taskmill.domain.system import QueueState
 from taskmill.operations.broker import BrokerWatch
-from taskmill.storage import counts, queues as queue_rows
+from taskmill.storage import counts, queues as queue_rows, releases
 from taskmill.storage.database import Database
 
 
@@ -59,4 +59,7 @@ async def set_paused(
     """Pause or resume a queue; claims that begin after this returned obey it."""
     if not await database.fetch("set_queue_pause", name, paused):
         raise QueueNotFound(name)
+    if not paused:
+        # Hints that came during the pause were forgotten: without this their tasks wait for the marks to run out.
+        await releases.forget_of_queue(database, name)
     return next(queue for queue in await list_queues(database, broker) if queue.name == name)

@@ -6,7 +6,7 @@ again. The relay claims nothing, and it trusts the broker with nothing.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -96,10 +96,12 @@ class Relay:
             if not self.link.is_up:
                 await self._sleep(_LONGEST_PAUSE_S)
                 continue
+            released = is_more = None
             try:
                 released, is_more = await self._round(publishing)
-            except (Unavailable, asyncpg.PostgresError) as error:
-                log.warning("release.failed", error=str(error))
+            except* (Unavailable, asyncpg.PostgresError) as group:
+                log.warning("release.failed", error=_first_words(group))
+            if released is None:
                 await pause(stop, _OUTAGE_PAUSE_S)
                 continue
             pause_s = _SHORTEST_PAUSE_S if released else min(pause_s * 2, _LONGEST_PAUSE_S)
@@ -147,6 +149,7 @@ class Relay:
             answered_at = self._clock.monotonic()
             self._lanes = {lane: answered_at + s for lane, s in due_in.items()}
             self._lanes_read_at = now
+            self._go_back_to(due_in)
         if now - self._starts_reset_at > _STARTS_HOLD_S:
             self._starts.clear()
             self._starts_reset_at = now
@@ -157,6 +160,13 @@ class Relay:
             if self._lanes[lane] <= now and self._workers.of(stream).workers:
                 streams.setdefault(stream, []).append(lane)
         return streams
+
+    def _go_back_to(self, due_in: Mapping[Lane, float]) -> None:
+        """Begin earlier in lanes where a task has come that was due before those already seen."""
+        now = self._clock.now()
+        for lane in self._starts.keys() & due_in.keys():
+            first = now + timedelta(seconds=due_in[lane]) - _LATENESS
+            self._starts[lane] = min(self._starts[lane], first)
 
     async def _fill(
         self,
@@ -204,3 +214,11 @@ class Relay:
                 log.warning("release.failed", error=str(again))
         finally:
             self._unconfirmed.release()
+
+
+def _first_words(group: BaseExceptionGroup[BaseException]) -> str:
+    """Say what went wrong first."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return str(error)

@@ -13,6 +13,7 @@ from taskmill.storage.statements import statement
 _EARLIEST = datetime(1, 1, 1, tzinfo=UTC)
 _ALL = "*"
 _MOST_COUNTED_IN_A_LANE = 5_000
+_MOST_FORGOTTEN_IN_A_LANE = 20_000
 _FORGOTTEN_AT_ONCE = 5_000
 _BEFORE_ALL_IDS = UUID(int=0)
 
@@ -140,3 +141,8 @@ async def forget_all(database: Database) -> int:
         if row["last_id"] is None:
             return forgotten
         after = row["last_id"]
+
+
+async def forget_of_queue(database: Database, queue: str) -> int:
+    """Take the marks from the first 20,000 due tasks of each lane of a queue; return how many had one."""
+    return len(await database.fetch("forget_releases_of_queue", queue, _MOST_FORGOTTEN_IN_A_LANE))

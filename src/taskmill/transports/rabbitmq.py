@@ -78,6 +78,8 @@ class RabbitTransport:
         ids = self._next_ids(limit)
         if ids:
             return await self._claim(lease_id, ids)
+        # Hints that name nothing: unacknowledged, they would use up what the broker sends ahead.
+        await self._acknowledge()
         if not self._subscriptions.are_complete:
             self._news.set()
         if self._fallback is None or (self.link.is_up and not self._hears_nothing):
@@ -145,12 +147,15 @@ class RabbitTransport:
         except BaseException:
             self._held = ids + self._held
             raise
+        await self._acknowledge()
+        return taken
+
+    async def _acknowledge(self) -> None:
         try:
             await self._subscriptions.acknowledge()
         except BROKER_ERRORS as error:
             # They come again, and name what is no longer there to be claimed.
             log.info("hint.unacknowledged", error=str(error))
-        return taken
 
     def _on_change(self) -> None:
         if self._subscriptions.has_arrived:
@@ -189,7 +194,8 @@ class RabbitTransport:
         self._news.set()
 
     def _until_next_look(self) -> float:
-        if self._full_since is not None and not self._subscriptions.is_empty:
+        keeps_any = bool(self._held) or not self._subscriptions.is_empty
+        if self._full_since is not None and keeps_any:
             return max(self._full_since + _FULL_S - self._clock.monotonic(), 0.001)
         return _LANES_HOLD_S if self._lanes_wanted else _WATCH_S
 
@@ -200,13 +206,19 @@ class RabbitTransport:
         now = self._clock.monotonic()
         if self._full_since is not None:
             if now - self._full_since >= _FULL_S:
-                await self._subscriptions.rest()
+                await self._give_back()
             return
         if now - self._lanes_read_at >= _LANES_HOLD_S:
             self._lanes_wanted = False
             self._lanes_read_at = now
             await self._read_lanes(now)
         await self._subscriptions.refresh(self.link)
+
+    async def _give_back(self) -> None:
+        """Keep nothing that others could run: neither hints nor what is left of one."""
+        await self._subscriptions.rest()
+        held, self._held = self._held, []
+        await releases.unmark(self._database, held)
 
     async def _read_lanes(self, now: float) -> None:
         lanes = {

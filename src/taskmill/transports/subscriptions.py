@@ -109,10 +109,9 @@ class Subscriptions:
         while self._consumers:
             _, tag = self._consumers.popitem()
             await driver.basic_cancel(tag)
-        if self._arrived and driver is self._driver:
-            last = self._arrived[-1].tag
-            self._arrived.clear()
-            await driver.basic_nack(last, multiple=True, requeue=True, wait=False)
+        # One by one: hints before them may have been taken, and a claim is under way.
+        while self._arrived and driver is self._driver:
+            await driver.basic_nack(self._arrived.popleft().tag, requeue=True, wait=False)
 
     def take(self) -> list[UUID] | None:
         """Return the ids of the next hint, None when there is none."""

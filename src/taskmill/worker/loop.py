@@ -104,6 +104,7 @@ class Worker:
             async with self._finishing, asyncio.TaskGroup() as runs:
                 notice = runs.create_task(self._notice(stop))
                 await self._claim_until(stop, runs)
+                self._transport.rest()
                 with suppress(Unavailable):
                     await self._reconcile()
                 await self._drain()

@@ -18,10 +18,10 @@ WITH looked AS MATERIALIZED (
             AND d.run_at <= now()
             AND (d.expires_at IS NULL OR d.expires_at > now())
         ORDER BY d.run_at, d.task_id
-        LIMIT $3 + $3
+        LIMIT $3::integer + $3::integer
     ) AS waiting
     WHERE NOT EXISTS (SELECT FROM taskmill.queue WHERE name = $1 AND paused_at IS NOT NULL)
-    LIMIT $3 + $3
+    LIMIT $3::integer + $3::integer
 ),
 picked AS MATERIALIZED (
     SELECT place FROM looked

@@ -1,0 +1,23 @@
+"""The transports under test: each with a database, a broker and a relay where it needs them."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.support.api import log_lines
+from tests.support.dispatching import Way, a_doorbell, a_relay
+from tests.support.stage import Stage, stage, stage_template, stage_url
+
+__all__ = ["log_lines", "stage", "stage_template", "stage_url"]
+
+
+@pytest.fixture(params=["postgres", "rabbitmq"])
+async def way(request: pytest.FixtureRequest, stage: Stage) -> AsyncIterator[Way]:
+    """Each transport in turn."""
+    if request.param == "postgres":
+        async with a_doorbell(stage):
+            yield Way(name="postgres", stage=stage)
+        return
+    broker_url: str = request.getfixturevalue("broker_url")
+    async with a_doorbell(stage), a_relay(stage, broker_url):
+        yield Way(name="rabbitmq", stage=stage, broker_url=broker_url)

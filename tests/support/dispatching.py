@@ -1,0 +1,135 @@
+"""Ways from a waiting task to a worker: relays beside the test, and workers that go by a transport."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+from uuid import UUID
+
+from taskmill.domain.lifecycle import TERMINAL
+from taskmill.relay.release import Relay
+from taskmill.storage.database import Database
+from taskmill.storage.doorbell import DoorbellListener
+from taskmill.worker.handlers import Context, Handler
+from tests.support.polling import eventually
+from tests.support.stage import Stage
+from tests.support.workers import RunningWorker, WorkerOptions, a_worker
+
+Payload = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Way:
+    """A transport under test, with all that it needs beside the worker."""
+
+    name: str
+    stage: Stage
+    broker_url: str | None = None
+
+    def worker(
+        self, handlers: Mapping[str, Handler], options: WorkerOptions | None = None
+    ) -> AbstractAsyncContextManager[RunningWorker]:
+        """Run a worker that goes by the transport alone."""
+        chosen = replace(options or WorkerOptions(), broker_url=self.broker_url, is_strict=True)
+        return a_worker(self.stage, handlers, chosen)
+
+
+@asynccontextmanager
+async def a_doorbell(stage: Stage) -> AsyncIterator[None]:
+    """Let those who listen hear of the stage's new tasks, as the API does."""
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(stage.creation._doorbell.run(stop))
+        try:
+            yield
+        finally:
+            stop.set()
+
+
+@asynccontextmanager
+async def a_relay(
+    stage: Stage, broker_url: str, database: Database | None = None
+) -> AsyncIterator[Relay]:
+    """Run a relay until the block is left."""
+    used = database or stage.database
+    relay, stop = Relay(used, broker_url=broker_url, clock=stage.clock), asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(DoorbellListener(used, relay.wake).run(stop))
+        group.create_task(relay.run(stop))
+        try:
+            yield relay
+        finally:
+            stop.set()
+
+
+@dataclass(kw_only=True)
+class Recorder:
+    """Handlers that note what they ran, and how much of it at once."""
+
+    begun: list[UUID] = field(default_factory=list)
+    running: int = 0
+    most_at_once: int = 0
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def quick(self, _: Payload, context: Context) -> None:
+        """End after a moment in which others may begin."""
+        self._begin(context)
+        await asyncio.sleep(0)
+        self.running -= 1
+
+    async def until_opened(self, _: Payload, context: Context) -> None:
+        """End when the test opens the gate."""
+        self._begin(context)
+        try:
+            await self.gate.wait()
+        finally:
+            self.running -= 1
+
+    def _begin(self, context: Context) -> None:
+        self.begun.append(context.task.id)
+        self.running += 1
+        self.most_at_once = max(self.most_at_once, self.running)
+
+    @property
+    def runs(self) -> Counter[UUID]:
+        """How often each task began."""
+        return Counter(self.begun)
+
+    async def has_begun(self, count: int, *, timeout_s: float = 15) -> None:
+        """Wait until so many attempts have begun."""
+
+        async def look() -> bool:
+            return len(self.begun) >= count
+
+        await eventually(look, f"{count} attempts to begin", timeout_s=timeout_s)
+
+
+async def all_ended(stage: Stage, *, timeout_s: float = 15) -> None:
+    """Wait until every task is terminal."""
+
+    async def look() -> bool:
+        left: int = await stage.sql.fetchval(
+            "SELECT count(*) FROM taskmill.task WHERE status <> ALL($1)", list(TERMINAL)
+        )
+        return left == 0
+
+    await eventually(look, "all tasks to end", timeout_s=timeout_s)
+
+
+async def released(stage: Stage) -> int:
+    """How many waiting tasks have a mark."""
+    marked: int = await stage.sql.fetchval(
+        "SELECT count(*) FROM taskmill.dispatch WHERE released_at IS NOT NULL"
+    )
+    return marked
+
+
+async def is_released(stage: Stage, count: int) -> None:
+    """Wait until so many waiting tasks have a mark."""
+
+    async def look() -> bool:
+        return await released(stage) == count
+
+    await eventually(look, f"{count} tasks to be released")
