@@ -1,8 +1,9 @@
 """How soon an idle worker begins with a task over RabbitMQ: from the 201 to its handler.
 
-The processes are those of `taskmill up`: API, relay, one worker. Tasks come one by one after pauses of
-random length, so that none waits for another and none keeps step with a poll. The handler's begin is the line
-that the worker logs right before: it tells whole milliseconds, of which the end counts.
+The processes are those of `taskmill up`: API and maintenance, relay and intake, one worker. Tasks come one by
+one after pauses of random length, so that none waits for another and none keeps step with a poll. The
+handler's begin is the line that the worker logs right before: it tells whole milliseconds, of which the end
+counts.
 """
 
 import asyncio
@@ -52,8 +53,8 @@ async def _measure(lab: Lab, count: int) -> list[float]:
         lab.database() as url,
         connected(url) as connection,
         lab.vhost() as amqp_url,
-        lab.taskmill("api", url, "--port", "0", broker_url=amqp_url) as api,
-        lab.taskmill("relay", url, broker_url=amqp_url),
+        lab.taskmill("api", url, "maintenance", "--port", "0", broker_url=amqp_url) as api,
+        lab.taskmill("relay", url, "intake", broker_url=amqp_url),
         lab.taskmill("worker", url, broker_url=amqp_url) as worker,
     ):
         client = _Client(api.url or "")
@@ -68,6 +69,8 @@ async def _measure(lab: Lab, count: int) -> list[float]:
             await asyncio.sleep(random.uniform(*_PAUSES_S))  # noqa: S311 - a pause
         await until_counted(connection, SUCCEEDED, count + 1, timeout_s=_TIMEOUT_S)
     began_at = told_at(lab.log_of(worker), "task.claimed", key="task_id")
+    if missing := created_at.keys() - began_at.keys():
+        raise LoadFailed(f"the worker's log lacks {len(missing)} tasks: the machine is overloaded")
     return [
         (began_at[task_id] + _A_MILLISECOND_S - at) * 1000 for task_id, at in created_at.items()
     ]
