@@ -21,6 +21,9 @@ SCENARIOS = (
     "get_task",
     "noop_drain",
     "pickup_latency",
+    "broker_drain",
+    "broker_intake",
+    "broker_pickup",
     "many_sleeping",
     "list_status",
     "storage",
@@ -43,8 +46,8 @@ def main(arguments: Sequence[str]) -> int:
     started_at = time.monotonic()
     with open_server(_DATA) as server:
         lab = Lab(server, _DATA, rounds=options.rounds, is_quick=options.quick)
-        machine = describe(server.version)
         outcomes = [asyncio.run(_measure(name, lab)) for name in options.scenarios]
+        machine = describe(server.version, lab.rabbitmq_version)
     report = Report(machine=machine, rounds=options.rounds, outcomes=outcomes)
     print("", report.table(), *report.troubles(), "", sep="\n")
     if options.quick:

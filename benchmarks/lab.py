@@ -5,6 +5,7 @@ The server has the settings that `taskmill up` gives it: durable, every answer a
 
 import asyncio
 import itertools
+import json
 import shutil
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import (
@@ -13,17 +14,20 @@ from contextlib import (
     asynccontextmanager,
     contextmanager,
 )
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import asyncpg
 
-from benchmarks.programs import Program, running
+from benchmarks.broker import Broker
+from benchmarks.programs import Program, ProgramFailed, running
 from taskmill import settings as configuration
 from taskmill.composition.process import Process
 from taskmill.domain.task import TaskDraft
+from taskmill.embedded.fetching import find_or_fetch
 from taskmill.embedded.postgres import EmbeddedPostgres
+from taskmill.embedded.rabbitmq import EmbeddedRabbitMQ
 from taskmill.observability import logs
 from taskmill.operations.create import TaskCreation
 from taskmill.operations.queues import KnownQueues
@@ -46,6 +50,29 @@ class Lab:
         self.rounds = rounds
         self.is_quick = is_quick
         self._numbers = itertools.count(1)
+        self._broker: Broker | None = None
+        self.rabbitmq_version: str | None = None
+
+    @asynccontextmanager
+    async def broker(self) -> AsyncIterator[None]:
+        """Run a RabbitMQ node for the scenarios that need one: it takes processor time also when idle."""
+        node = EmbeddedRabbitMQ(self.folder / "rabbitmq")
+        node.start(find_or_fetch(lambda line: print(f"  {line}", flush=True)))
+        try:
+            node.wait_until_ready()
+            self.rabbitmq_version = node.version
+            self._broker = Broker(node)
+            await self._broker.wait()
+            yield
+        finally:
+            self._broker = None
+            node.stop()
+
+    def vhost(self) -> AbstractAsyncContextManager[str]:
+        """Make a virtual host on the node that runs and return its address; it is removed after."""
+        if self._broker is None:
+            raise ProgramFailed("the scenario has started no broker")
+        return self._broker.vhost()
 
     @asynccontextmanager
     async def database(self, *, is_empty: bool = False) -> AsyncIterator[str]:
@@ -63,15 +90,32 @@ class Lab:
         await self._execute("CHECKPOINT")
 
     def taskmill(
-        self, role: str, url: str, *options: str, name: str | None = None
+        self,
+        role: str,
+        url: str,
+        *options: str,
+        name: str | None = None,
+        broker_url: str | None = None,
+        broker: str = "auto",
     ) -> AbstractAsyncContextManager[Program]:
         """Run one role as a user does; JSON logs go to a file."""
+        over_broker = {"TASKMILL_BROKER_URL": broker_url} if broker_url else {}
         return running(
             name or role,
             ["-m", "taskmill", "run", role, *options],
             folder=self.folder,
-            environment={"TASKMILL_DATABASE_URL": url},
+            environment={"TASKMILL_DATABASE_URL": url, "TASKMILL_BROKER": broker, **over_broker},
         )
+
+    def result_file(self, name: str) -> Path:
+        """Return a file for what a program tells at its end; it is not there yet."""
+        file = self.folder / f"{name}.done"
+        file.unlink(missing_ok=True)
+        return file
+
+    def log_of(self, program: Program) -> Path:
+        """Return the file with a program's logs; they are whole when it has ended."""
+        return self.folder / f"{program.name}.log"
 
     def script(self, module: str, *arguments: str) -> AbstractAsyncContextManager[Program]:
         """Run a program of this folder."""
@@ -181,3 +225,25 @@ async def until_counted(
     async with asyncio.timeout(timeout_s):
         while await connection.fetchval(query) < count:  # noqa: ASYNC110 - another process gets it done
             await asyncio.sleep(_POLL_S)
+
+
+async def until_told(done: Path, *, timeout_s: float) -> float:
+    """Wait for the seconds that a program writes down when it is done. Raises `TimeoutError`."""
+    async with asyncio.timeout(timeout_s):
+        while (seconds := _told(done)) is None:  # noqa: ASYNC110 - another process gets it done
+            await asyncio.sleep(_POLL_S)
+    return seconds
+
+
+def _told(done: Path) -> float | None:
+    if not done.exists():
+        return None
+    seconds: float = json.loads(done.read_text())["seconds"]
+    return seconds
+
+
+def told_at(log: Path, event: str, *, key: str) -> dict[str, float]:
+    """Return when a program's log told of an event (Unix seconds), by what its lines have as `key`."""
+    lines = [json.loads(line) for line in log.read_bytes().splitlines() if line.startswith(b"{")]
+    told = [line for line in lines if line["event"] == event]
+    return {line[key]: datetime.fromisoformat(line["ts"]).timestamp() for line in told}

@@ -24,16 +24,20 @@ class Machine:
     system: str
     python: str
     postgresql: str
+    rabbitmq: str
     taskmill: str
     fastapi: str
     uvicorn: str
     pgqueuer: str
+    celery: str
+    aio_pika: str
 
     def facts(self) -> dict[str, object]:
         return asdict(self)
 
 
-def describe(postgresql: str) -> Machine:
+def describe(postgresql: str, rabbitmq: str | None) -> Machine:
+    """Tell of this machine, now; no `rabbitmq` was needed for some scenarios."""
     return Machine(
         measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
         cores=os.cpu_count() or 0,
@@ -42,10 +46,13 @@ def describe(postgresql: str) -> Machine:
         system=f"{platform.system()} {platform.release()} {platform.machine()}",
         python=platform.python_version(),
         postgresql=postgresql,
+        rabbitmq=rabbitmq or "not used",
         taskmill=__version__,
         fastapi=importlib.metadata.version("fastapi"),
         uvicorn=importlib.metadata.version("uvicorn"),
         pgqueuer=importlib.metadata.version("pgqueuer"),
+        celery=importlib.metadata.version("celery"),
+        aio_pika=importlib.metadata.version("aio-pika"),
     )
 
 
