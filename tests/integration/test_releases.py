@@ -107,8 +107,11 @@ async def watching(stage: Stage, broker: Broker) -> AsyncIterator[Served]:
     """A server that watches a broker."""
     watch = BrokerWatch(policy="auto", hint_life=LIFE, trouble=lambda: broker.trouble)
     creation = a_creation(stage.database, stage.clock, stage.ids)
+    refused = a_rejections(stage.database, creation, stage.ids)
     async with (
-        TaskService(stage.database, creation, TaskReading(stage.database), broker=watch) as service,
+        TaskService(
+            stage.database, creation, TaskReading(stage.database), refused, broker=watch
+        ) as service,
         serving(service) as served,
     ):
         yield served
