@@ -13,7 +13,7 @@ from taskmill.operations.service import TaskService
 from taskmill.storage import releases
 from tests.support.api import Served, serving
 from tests.support.builders import a_draft
-from tests.support.stage import Stage, a_creation
+from tests.support.stage import Stage, a_creation, a_rejections
 
 LIFE = timedelta(seconds=10)
 
