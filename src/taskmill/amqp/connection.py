@@ -12,10 +12,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
-import aio_pika
+from aio_pika import Connection
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aiormq.abc import AbstractChannel as DriverChannel
 from aiormq.exceptions import AMQPError, ChannelClosed
+from pamqp.common import FieldTable
+from yarl import URL
 
 from taskmill.domain.errors import BrokerAway
 from taskmill.observability import metrics
@@ -125,10 +127,7 @@ class BrokerLink:
     @asynccontextmanager
     async def _connected(self, address: str) -> AsyncIterator[None]:
         self._broken.clear()
-        async with asyncio.timeout(_CONNECT_S):
-            connection = await aio_pika.connect(
-                address, client_properties={"connection_name": f"taskmill {self.name}"}
-            )
+        connection = await connect(address, f"taskmill {self.name}")
         try:
             await self._open(connection)
             yield
@@ -163,6 +162,24 @@ class BrokerLink:
         if trouble != self.trouble:
             tell("broker.away", link=self.name, trouble=trouble)
         self.trouble = trouble
+
+
+async def connect(address: str, name: str) -> AbstractConnection:
+    """Open a connection that the broker shows as `name`.
+
+    Raises:
+        AMQPError, OSError, TimeoutError: as the drivers have it; nothing is left open then.
+    """
+    properties: FieldTable = {"connection_name": name}
+    connection = Connection(URL(address), client_properties=properties)
+    try:
+        async with asyncio.timeout(_CONNECT_S):
+            await connection.connect()
+    except BaseException:
+        # One that is forgotten unclosed would close itself, whenever it is collected.
+        await connection.close()
+        raise
+    return connection
 
 
 def addresses(url: str) -> list[str]:

@@ -4,11 +4,10 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import aio_pika
 from aio_pika.abc import AbstractConnection
 from aiormq.exceptions import ChannelNotFoundEntity
 
-from taskmill.amqp.connection import BROKER_ERRORS, addresses, in_words
+from taskmill.amqp.connection import BROKER_ERRORS, addresses, connect, in_words
 from taskmill.domain.errors import BrokerAway
 
 _TIMEOUT_S = 5.0
@@ -45,8 +44,7 @@ async def _connected(url: str) -> AbstractConnection:
     trouble = "no address"
     for address in addresses(url):
         try:
-            async with asyncio.timeout(_TIMEOUT_S):
-                return await aio_pika.connect(address)
+            return await connect(address, "taskmill depths")
         except BROKER_ERRORS as error:
             trouble = in_words(error)
     raise BrokerAway(trouble)

@@ -16,7 +16,7 @@ INSERT INTO taskmill.rejection AS held (
     id, created_at, door, message_id, body, body_hash, headers, status, problem, redeliveries
 )
 SELECT
-    id, created_at, door, message_id, body, body_hash, headers::jsonb, status, problem::jsonb, redeliveries
+    id, created_at, door, message_id, body, body_hash, headers::json, status, problem::json, redeliveries
 FROM input
 WHERE NOT EXISTS (SELECT FROM taskmill.rejection AS earlier WHERE earlier.id = input.id)
 ON CONFLICT (door, message_id, body_hash) WHERE message_id IS NOT NULL DO UPDATE

@@ -13,7 +13,8 @@ BROKER = """
 -- A mark changes no indexed column: with room on its page it touches no index.
 ALTER TABLE taskmill.dispatch SET (fillfactor = 70);
 
--- `body` is the message as it came. The same refused message, delivered again, stays one row.
+-- `body` is the message as it came. The same refused message, delivered again, stays one row. json, not jsonb:
+-- it is shown as it was written.
 CREATE TABLE taskmill.rejection (
     id uuid NOT NULL PRIMARY KEY,
     created_at timestamptz NOT NULL DEFAULT now(),
@@ -21,9 +22,9 @@ CREATE TABLE taskmill.rejection (
     message_id text,
     body bytea NOT NULL,
     body_hash bytea NOT NULL,
-    headers jsonb NOT NULL,
+    headers json NOT NULL,
     status integer NOT NULL,
-    problem jsonb NOT NULL,
+    problem json NOT NULL,
     redeliveries integer NOT NULL DEFAULT 0,
     resent_at timestamptz,
     task_id uuid
