@@ -3,6 +3,7 @@
 A machine without pip is made by a private mount namespace that hides Debian's pip and ensurepip.
 """
 
+import asyncio
 import os
 import shlex
 import shutil
@@ -13,7 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from taskmill.embedded.rabbitmq_programs import find_installed
 from tests.bootstrap.conftest import ROOT, Checkout
+from tests.support.polling import wait_until
+from tests.support.processes import Program
+from tests.support.rabbitmq import publish_task
 
 pytestmark = pytest.mark.slow
 
@@ -135,3 +140,37 @@ def test_a_checkout_of_another_user_is_refused_with_advice(checkout: Checkout) -
     done = checkout.call(*ORDINARY, checkout.path / "taskmill", check=False)
     assert done.returncode != 0
     assert "Use a clone that belongs to you" in done.stderr
+
+
+@needs_root
+@needs_debian
+@both_users
+def test_without_rabbitmq_up_fetches_one_and_takes_tasks_from_its_queue(
+    checkout: Checkout, user: str
+) -> None:
+    if find_installed() is not None:
+        pytest.skip("RabbitMQ is installed here")
+    become = ORDINARY if user == "ordinary" else []
+    if user == "ordinary":
+        give_away(checkout)
+    checkout.call(*become, checkout.path / "taskmill", "--version")
+    folder = checkout.path.parent
+    with Program(
+        *("up", "--port", "0", "--data", "the data"),
+        folder=folder,
+        env=checkout.env,
+        command=(*become, checkout.path / "taskmill"),
+    ) as program:
+        wait_until(lambda: bool(program.logged("rabbitmq.ready")), "RabbitMQ serves", timeout_s=90)
+        assert program.logged("rabbitmq.fetching")
+        assert (folder / ".cache" / "taskmill" / "rabbitmq" / "tree").exists()
+        wait_until(lambda: bool(program.logged("intake.started")), "intake", timeout_s=60)
+        asyncio.run(publish_task(program.facts["amqp_url"], "by message"))
+
+        def is_taken() -> bool:
+            with program.client() as client:
+                return [task["name"] for task in client.get("/tasks").json()["items"]] == [
+                    "by message"
+                ]
+
+        wait_until(is_taken, "the message has become a task", timeout_s=30)

@@ -1,5 +1,6 @@
 """`taskmill up` with the RabbitMQ that it brings: where it is, how it lives and ends, and when there is none."""
 
+import asyncio
 import json
 import os
 import signal
@@ -13,7 +14,7 @@ import pytest
 from taskmill.embedded.rabbitmq_programs import find_installed
 from tests.support.polling import wait_until
 from tests.support.processes import Program
-from tests.support.rabbitmq import processes_of
+from tests.support.rabbitmq import processes_of, publish_task
 
 needs_bare_machine = pytest.mark.skipif(
     find_installed() is not None, reason="it is about machines where RabbitMQ is not installed"
@@ -60,6 +61,20 @@ async def test_its_address_is_in_the_ready_file_and_in_the_data_folder(
     async with await aio_pika.connect(up.facts["amqp_url"]) as connection:
         channel = await connection.channel()
         await channel.declare_queue("any", durable=True)
+
+
+async def test_a_message_becomes_a_task_that_is_run(up: Program) -> None:
+    await asyncio.to_thread(
+        wait_until, lambda: bool(up.logged("intake.started")), "intake", timeout_s=60
+    )
+    await publish_task(up.facts["amqp_url"], "by message")
+
+    def has_succeeded() -> bool:
+        with up.client() as client:
+            tasks = client.get("/tasks", params={"name": "by message"}).json()["items"]
+            return [task["status"] for task in tasks] == ["succeeded"]
+
+    await asyncio.to_thread(wait_until, has_succeeded, "the task has succeeded")
 
 
 def test_a_log_file_does_not_get_the_password(up: Program, folder: Path) -> None:

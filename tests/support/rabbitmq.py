@@ -4,6 +4,7 @@ The node is installed or fetched as for `taskmill up`; where neither works the t
 """
 
 import itertools
+import json
 import os
 import shutil
 import signal
@@ -14,6 +15,7 @@ from types import MappingProxyType
 from typing import Any, Self
 from urllib.parse import quote, urlsplit
 
+import aio_pika
 import httpx
 
 from taskmill.embedded.fetching import find_or_fetch
@@ -210,6 +212,15 @@ def processes_of(folder: Path) -> list[int]:
         except OSError:
             continue
     return found
+
+
+async def publish_task(url: str, name: str) -> None:
+    """Create a task as any producer does: publish, and no more."""
+    async with await aio_pika.connect(url) as connection:
+        channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+        exchange = await channel.get_exchange("taskmill")
+        body = json.dumps({"name": name, "payload": {"delay_s": 0, "failure_probability": 0}})
+        await exchange.publish(aio_pika.Message(body.encode()), routing_key="tasks.create")
 
 
 def vhost_of(url: str) -> str:

@@ -25,6 +25,7 @@ NODE = "taskmill@localhost"
 _LOOPBACK = "127.0.0.1"
 _POLL_S = 0.005
 _LONGEST_LINE = 200
+_PLAIN_PATH = re.compile(r"[\w./+~@-]+", re.ASCII)
 _FAILED = "BOOT FAILED"
 _LINES_AFTER = 4
 _PREFIX = re.compile(r"^\d{4}-\S+ \S+ \[\w+\] <[\d.]+>")
@@ -97,7 +98,18 @@ class Node:
 
     def spawn_server(self) -> subprocess.Popen[bytes]:
         """Start the server; it serves some seconds later."""
-        return self._spawn([str(self.programs.server)])
+        return self._spawn([str(self._script())])
+
+    def _script(self) -> Path:
+        """The server's script; by a link when its path has characters that it does not quote itself."""
+        server = self.programs.server.resolve()
+        if _PLAIN_PATH.fullmatch(str(server)):
+            return self.programs.server
+        link = self.folder.path / "programs"
+        link.unlink(missing_ok=True)
+        link.symlink_to(server.parent.parent)
+        # Relative, since our own folder may have such characters, too: the script starts in it.
+        return Path(link.name) / server.parent.name / server.name
 
     def _spawn(self, command: list[str]) -> subprocess.Popen[bytes]:
         with open_log(self.folder.console) as log:
