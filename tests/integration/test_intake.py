@@ -14,6 +14,7 @@ from pamqp.commands import Basic
 from taskmill.amqp.names import CREATE_KEY, CREATE_QUEUE, EXCHANGE, REJECTED_QUEUE
 from taskmill.domain.errors import QueueLimitReached
 from taskmill.domain.system import CreatedTask
+from taskmill.storage.statements import statement
 from tests.support.api import LogLines
 from tests.support.builders import a_draft
 from tests.support.intake import (
@@ -316,10 +317,20 @@ async def test_messages_too_large_to_be_held_are_taken_fewer_at_a_time(
             for n in range(300)
         ]
         await producer.send_all(messages)
+        turn = stage.sql.transaction()
+        await turn.start()
+        await stage.sql.execute(
+            statement("take_queue_turn")
+        )  # the first task of a queue waits for it
         async with taking_in(stage, broker_url, most_bytes=100_000):
+
+            async def overflowed() -> bool:
+                return bool(log_lines.named("intake.overflowed"))
+
+            await eventually(overflowed, "more wait than may be held")
+            await turn.rollback()
             await until_counted(stage, 300, 0)
         await assert_all_acknowledged(producer)
-    assert log_lines.named("intake.overflowed")
     assert log_lines.named("intake.started")[-1]["prefetch"] < 50
 
 

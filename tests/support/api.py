@@ -93,7 +93,8 @@ def log_lines() -> Iterator[LogLines]:
     stream = io.StringIO()
     logs.configure(format="json", level="debug", stream=stream)
     yield LogLines(stream)
-    logs.configure(format="json", level="error", stream=io.StringIO())
+    # A logger keeps the level at which it first logged: a higher one would hide its lines from later tests.
+    logs.configure(format="json", level="debug", stream=io.StringIO())
 
 
 async def raw_request(url: str, *parts: bytes, patience_s: float = 15.0) -> bytes:
