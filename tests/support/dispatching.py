@@ -2,17 +2,22 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
+from taskmill.amqp.connection import BrokerLink
+from taskmill.amqp.depths import look
+from taskmill.amqp.publisher import Publisher
+from taskmill.amqp.topology import declare_hints, encode_hint, hint_queue
 from taskmill.domain.lifecycle import TERMINAL
 from taskmill.relay.release import Relay
 from taskmill.storage.database import Database
 from taskmill.storage.doorbell import DoorbellListener
 from taskmill.worker.handlers import Context, Handler
+from tests.support.links import an_open_link
 from tests.support.polling import eventually
 from tests.support.stage import Stage
 from tests.support.workers import RunningWorker, WorkerOptions, a_worker
@@ -133,3 +138,34 @@ async def is_released(stage: Stage, count: int) -> None:
         return await released(stage) == count
 
     await eventually(look, f"{count} tasks to be released")
+
+
+class Hinter:
+    """Publishes hints by hand, good ones and bad ones."""
+
+    def __init__(self, link: BrokerLink, broker_url: str) -> None:
+        self._link = link
+        self._url = broker_url
+        self._publisher = Publisher(link)
+
+    async def send(
+        self, told: bytes | Sequence[UUID], *, queue: str = "default", task_type: str = "emulate"
+    ) -> None:
+        """Publish a hint of these tasks, or any body; returns when the broker has it."""
+        name = hint_queue(queue, task_type)
+        await declare_hints(self._link, name)
+        body = told if isinstance(told, bytes) else encode_hint(told)
+        await self._publisher.publish(body, routing_key=name)
+
+    async def left(self, *, queue: str = "default", task_type: str = "emulate") -> int:
+        """Count the hints that nobody has acknowledged, once nobody consumes."""
+        [depth] = await look(self._url, [hint_queue(queue, task_type)])
+        assert depth.consumers == 0
+        return depth.messages
+
+
+@asynccontextmanager
+async def a_hinter(broker_url: str) -> AsyncIterator[Hinter]:
+    """Give what publishes hints."""
+    async with an_open_link(broker_url) as link:
+        yield Hinter(link, broker_url)

@@ -132,7 +132,8 @@ class BrokerLink:
             await self._open(connection)
             yield
         finally:
-            was_up = self.is_up
+            # Not `is_up`: the loss has been told by now.
+            was_up = self.channel is not None
             self._connection = self.channel = self.driver = None
             self.trouble = self.trouble or "the connection was lost"
             if was_up:
