@@ -75,7 +75,13 @@ class PrivateBroker:
                     await pause(stop, min(_FIRST_PAUSE_S * 2**failures, _LONGEST_PAUSE_S))
                 was_ready = False
                 if not stop.is_set():
-                    self._node.revive()
+                    self._revive()
+
+    def _revive(self) -> None:
+        try:
+            self._node.revive()
+        except OSError as error:  # a full disk; it is tried again
+            log.warning("rabbitmq.unusable", error=str(error), advice="it is tried again")
 
 
 async def _fetched(stop: asyncio.Event) -> RabbitMQPrograms | None:

