@@ -33,6 +33,7 @@ __all__ = [
     "declare_exchange",
     "declare_hints",
     "declare_rejected",
+    "discard_hints",
     "hint_queue",
 ]
 
@@ -60,11 +61,19 @@ async def declare_hints(link: BrokerLink, name: str) -> None:
         try:
             await _declare_hints(link, name)
         except ChannelPreconditionFailed:
-            async with link.side_channel() as channel:
-                await channel.queue_delete(name)
+            await discard_hints(link, name)
             await _declare_hints(link, name)
     except ChannelClosed as error:
         raise BrokerAway(f"it refuses the queue {name}: {error}") from error
+
+
+async def discard_hints(link: BrokerLink, name: str) -> None:
+    """Delete a queue of hints, whatever is in it. Raises `BrokerAway` as `declare_hints` does."""
+    try:
+        async with link.side_channel() as channel:
+            await channel.queue_delete(name)
+    except ChannelClosed as error:
+        raise BrokerAway(f"it refuses to delete {name}: {error}") from error
 
 
 async def _declare_hints(link: BrokerLink, name: str) -> None:

@@ -42,6 +42,7 @@ _FIRST_PAUSE_S: Final = 0.2
 _LONGEST_PAUSE_S: Final = 5.0
 _DRAIN_S: Final = 5.0
 _CANCEL_S: Final = 2.0
+_CONSUME_S: Final = 10.0
 
 
 class Abandoned(Exception):
@@ -107,7 +108,11 @@ class Intake:
             most_bytes=self._most_bytes,
         )
         try:
-            await driver.basic_consume(CREATE_QUEUE, inbox.put)
+            async with asyncio.timeout(_CONSUME_S):
+                await driver.basic_consume(CREATE_QUEUE, inbox.put)
+        except TimeoutError as error:
+            self._forget()
+            raise ConnectionError(f"the queue {CREATE_QUEUE} lets nobody consume") from error
         except BaseException:
             self._forget()
             raise

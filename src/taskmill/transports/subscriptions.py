@@ -4,6 +4,7 @@ It keeps deliveries and acknowledgements on the same channel. It claims nothing,
 which queues are worth a subscription nor when to rest.
 """
 
+import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
@@ -11,11 +12,12 @@ from typing import cast
 from uuid import UUID
 
 from aio_pika.abc import AbstractChannel
+from aiormq import spec
 from aiormq.abc import DeliveredMessage
 from aiormq.channel import Channel as DriverChannel
 
 from taskmill.amqp.connection import BrokerLink
-from taskmill.amqp.topology import declare_hints, decode_hint
+from taskmill.amqp.topology import declare_hints, decode_hint, discard_hints
 from taskmill.observability import metrics
 from taskmill.observability.logs import get_logger
 
@@ -23,6 +25,7 @@ log = get_logger(__name__)
 
 # Hints that the broker sends ahead for each queue: enough that the next claim never waits for the network.
 _PREFETCH = 16
+_CONSUME_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +88,7 @@ class Subscriptions:
         Raises:
             BrokerAway: the connection was lost, or the broker refuses a queue.
             AMQPError: the broker refuses to let us consume.
+            TimeoutError: it does not answer; the queue has been deleted.
         """
         driver = self._driver
         if driver is None:
@@ -97,9 +101,22 @@ class Subscriptions:
             if name not in self._declared:
                 await declare_hints(link, name)
                 self._declared.add(name)
-            answer = await driver.basic_consume(name, self._consumer_on(driver))
+            answer = await self._consume(driver, name, link)
             if answer.consumer_tag is not None and driver is self._driver:
                 self._consumers[name] = answer.consumer_tag
+
+    async def _consume(
+        self, driver: DriverChannel, name: str, link: BrokerLink
+    ) -> spec.Basic.ConsumeOk:
+        try:
+            async with asyncio.timeout(_CONSUME_S):
+                return await driver.basic_consume(name, self._consumer_on(driver))
+        except TimeoutError:
+            # RabbitMQ 4.0 brings a queue back dead when its node was killed within 1.5 s of the queue's
+            # declaration: it can be declared, and consuming hangs for ever. What was in it is released again.
+            log.warning("hints.discarded", queue=name)
+            await discard_hints(link, name)
+            raise
 
     async def rest(self) -> None:
         """Consume nothing for now, and give back what was not taken, so that others get it."""
