@@ -15,14 +15,19 @@ from typing import Final
 from aio_pika import Connection
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aiormq.abc import AbstractChannel as DriverChannel
-from aiormq.exceptions import AMQPError, ChannelClosed
+from aiormq.exceptions import (
+    AMQPError,
+    AuthenticationError,
+    ChannelClosed,
+    ProbableAuthenticationError,
+)
 from pamqp.common import FieldTable
 from yarl import URL
 
 from taskmill.domain.errors import BrokerAway
 from taskmill.observability import metrics
 from taskmill.observability.logs import get_logger
-from taskmill.runtime.periodic import pause
+from taskmill.runtime.periodic import backoff_s, pause
 
 log = get_logger(__name__)
 
@@ -71,6 +76,7 @@ class BrokerLink:
         self._opened = opened
         self._lost = lost
         self._broken = asyncio.Event()
+        self._has_warned = False
         metrics.BROKER_UP.labels(name).set_function(lambda: float(self.is_up))
 
     @property
@@ -115,14 +121,18 @@ class BrokerLink:
                         self._tell_loss("the connection was lost", log.warning)
             except BROKER_ERRORS as error:
                 # At the start of everything the broker may be the last that listens.
-                is_early = isinstance(error, OSError) and not self.server_version
-                self._tell_loss(in_words(error), log.info if is_early else log.warning)
+                is_early = not self.server_version and isinstance(error, OSError)
+                is_refused = isinstance(error, AuthenticationError | ProbableAuthenticationError)
+                tell = log.info if is_early and not is_refused else log.warning
+                self._tell_loss(in_words(error), tell)
             turn += 1
             if not stop.is_set():
                 failures += 1
                 if failures % len(self._addresses) == 0:
                     rounds = failures // len(self._addresses)
-                    await pause(stop, min(_FIRST_PAUSE_S * 2 ** (rounds - 1), _LONGEST_PAUSE_S))
+                    await pause(
+                        stop, backoff_s(rounds - 1, first=_FIRST_PAUSE_S, longest=_LONGEST_PAUSE_S)
+                    )
 
     @asynccontextmanager
     async def _connected(self, address: str) -> AsyncIterator[None]:
@@ -153,15 +163,18 @@ class BrokerLink:
             await self._opened(channel)
         self.channel = channel
         self.trouble = None
+        self._has_warned = False
         log.info("broker.connected", link=self.name)
 
     def _on_closed(self, *_: object) -> None:
         self._broken.set()
 
     def _tell_loss(self, trouble: str, tell: Callable[..., None]) -> None:
-        """Say once that the broker is away, not at every try."""
+        """Say once that the broker is away; what later tries meet is of less interest."""
         if trouble != self.trouble:
+            tell = log.info if self._has_warned else tell
             tell("broker.away", link=self.name, trouble=trouble)
+            self._has_warned = self._has_warned or tell == log.warning
         self.trouble = trouble
 
 
