@@ -15,7 +15,7 @@ from taskmill.embedded.programs import end_with_parent
 from taskmill.embedded.rabbitmq import EmbeddedRabbitMQ
 from taskmill.embedded.rabbitmq_programs import RabbitMQPrograms
 from taskmill.observability.logs import get_logger
-from taskmill.runtime.periodic import pause
+from taskmill.runtime.periodic import backoff_s, pause
 
 log = get_logger(__name__)
 
@@ -72,7 +72,9 @@ class PrivateBroker:
                 failures += 1
                 log.error("rabbitmq.died", failures=failures, log=str(self._node.console))
                 if failures > 1:
-                    await pause(stop, min(_FIRST_PAUSE_S * 2**failures, _LONGEST_PAUSE_S))
+                    await pause(
+                        stop, backoff_s(failures, first=_FIRST_PAUSE_S, longest=_LONGEST_PAUSE_S)
+                    )
                 was_ready = False
                 if not stop.is_set():
                     self._revive()

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from taskmill.embedded.programs import end_with_parent
 from taskmill.observability.logs import get_logger
-from taskmill.runtime.periodic import pause
+from taskmill.runtime.periodic import backoff_s, pause
 from taskmill.settings import Settings
 
 log = get_logger(__name__)
@@ -57,7 +57,7 @@ class RoleProcesses:
                 pid=process.pid,
                 status=process.returncode,
             )
-            await pause(stop, min(_FIRST_PAUSE_S * 2**failures, _LONGEST_PAUSE_S))
+            await pause(stop, backoff_s(failures, first=_FIRST_PAUSE_S, longest=_LONGEST_PAUSE_S))
 
     async def _start(self) -> Process:
         return await asyncio.create_subprocess_exec(

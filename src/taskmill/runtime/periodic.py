@@ -8,6 +8,8 @@ from taskmill.observability.logs import get_logger
 log = get_logger(__name__)
 
 _LONGEST_PAUSE_S = 30.0
+# After so many doublings every pause is at its longest. An outage has no end of them, a float has.
+_MOST_DOUBLINGS = 16
 
 
 class Periodic:
@@ -35,7 +37,14 @@ class Periodic:
                 failures += 1
                 log.warning("duty.failed", duty=self.name, failures=failures, error=repr(error))
             if not more:
-                await pause(stop, min(self._interval_s * 2 ** min(failures, 10), _LONGEST_PAUSE_S))
+                await pause(
+                    stop, backoff_s(failures, first=self._interval_s, longest=_LONGEST_PAUSE_S)
+                )
+
+
+def backoff_s(failures: int, *, first: float, longest: float) -> float:
+    """Return `first` seconds, doubled for every failure (however many), but no more than `longest`."""
+    return min(first * 2.0 ** min(failures, _MOST_DOUBLINGS), longest)
 
 
 async def pause(stop: asyncio.Event, seconds: float) -> None:

@@ -11,7 +11,7 @@ import asyncpg
 
 from taskmill.domain.errors import Unavailable
 from taskmill.observability.logs import get_logger
-from taskmill.runtime.periodic import pause
+from taskmill.runtime.periodic import backoff_s, pause
 from taskmill.storage.database import Database
 
 log = get_logger(__name__)
@@ -75,7 +75,7 @@ class DoorbellListener:
             except Exception as error:  # noqa: BLE001 - whatever it is, polling goes on without us
                 failures += 1
                 log.debug("doorbell.deaf", error=repr(error), failures=failures)
-                await pause(stop, min(0.1 * 2**failures, _LONGEST_PAUSE_S))
+                await pause(stop, backoff_s(failures, first=0.1, longest=_LONGEST_PAUSE_S))
 
     async def _listen(self, stop: asyncio.Event) -> None:
         connection = await self._database.connect()

@@ -13,7 +13,7 @@ from taskmill.domain.errors import Unavailable
 from taskmill.observability.logs import get_logger
 from taskmill.runtime.clock import Clock
 from taskmill.runtime.ids import IdFactory
-from taskmill.runtime.periodic import pause
+from taskmill.runtime.periodic import backoff_s, pause
 from taskmill.storage import leases
 from taskmill.storage.database import Connection, Database
 from taskmill.storage.leases import WorkerCard
@@ -102,7 +102,9 @@ class LeaseKeeper:
             except Exception as error:  # noqa: BLE001 - a thread that ends silently never claims again
                 failures += 1
                 log.warning("lease.unrenewed", worker=self._card.name, error=repr(error))
-                await pause(stop, min(0.1 * 2**failures, self._ttl_s / _RENEWALS_PER_TTL))
+                await pause(
+                    stop, backoff_s(failures, first=0.1, longest=self._ttl_s / _RENEWALS_PER_TTL)
+                )
 
     async def _keep_connected(self, stop: asyncio.Event, changed: Callable[[], None]) -> None:
         async with asyncio.timeout(self._ttl_s):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from taskmill.runtime.periodic import Periodic, pause
+from taskmill.runtime.periodic import Periodic, backoff_s, pause
 from taskmill.runtime.services import ServiceEnded, run_services
 from taskmill.runtime.signals import stop_on_signal
 
@@ -136,6 +136,11 @@ async def test_a_failing_duty_is_never_given_up_for_longer_than_half_a_minute(
     await Periodic("duty", duty, interval_s=1).run(duty.stop)
     assert paused[:5] == [2, 4, 8, 16, 30]
     assert max(paused) == 30
+
+
+def test_a_backoff_doubles_up_to_its_longest_however_many_failures_there_are() -> None:
+    pauses = [backoff_s(failures, first=0.1, longest=5) for failures in (0, 1, 5, 6, 2_000)]
+    assert pauses == [0.1, 0.2, 3.2, 5, 5]
 
 
 async def test_a_stop_ends_a_pause() -> None:
