@@ -1,0 +1,231 @@
+"""Brokers that go away, cancel, close or forget: tasks run on, and workers go by hints again afterwards."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from taskmill.amqp.topology import hint_queue
+from taskmill.domain.lifecycle import Status
+from taskmill.transports.rabbitmq import RabbitTransport
+from tests.support.api import LogLines
+from tests.support.builders import a_draft
+from tests.support.dispatching import Recorder, Way, a_doorbell, a_relay, all_ended
+from tests.support.polling import eventually
+from tests.support.rabbitmq import BrokerServer, Management
+from tests.support.safety import assert_safe
+from tests.support.stage import Stage
+from tests.support.workers import RunningWorker, WorkerOptions, a_worker, finished
+
+NAME = hint_queue("default", "emulate")
+
+
+@pytest.fixture
+async def way(stage: Stage, broker_url: str) -> AsyncIterator[Way]:
+    """Workers that go by hints alone, and a relay."""
+    async with a_doorbell(stage), a_relay(stage, broker_url):
+        yield Way(name="rabbitmq", stage=stage, broker_url=broker_url)
+
+
+def subscriptions_of(worker: RunningWorker) -> int:
+    assert isinstance(worker.transport, RabbitTransport)
+    transport = worker.transport
+    return len(transport._subscriptions._consumers) if transport.link.is_up else 0
+
+
+async def is_subscribed(worker: RunningWorker, *, timeout_s: float = 15) -> None:
+    async def look() -> bool:
+        return subscriptions_of(worker) > 0
+
+    await eventually(look, "a subscription", timeout_s=timeout_s)
+
+
+async def is_connected(worker: RunningWorker) -> None:
+    async def look() -> bool:
+        assert isinstance(worker.transport, RabbitTransport)
+        return worker.transport.link.is_up
+
+    await eventually(look, "a connection")
+
+
+async def one_succeeds(stage: Stage, *, within_s: float) -> None:
+    """Create a task and see how long it waits."""
+    made = await stage.created()
+    await finished(stage, made.id)
+    [claimed] = [e for e in await stage.service.events(made.id) if e.happening == "claimed"]
+    waited_s = (claimed.at - made.created_at).total_seconds()
+    assert waited_s < within_s
+
+
+async def test_a_consumer_that_the_server_cancelled_comes_back(
+    way: Way, stage: Stage, broker_management: Management
+) -> None:
+    recorder = Recorder()
+    async with way.worker({"*": recorder.quick}) as worker:
+        await one_succeeds(stage, within_s=5)
+        for _ in range(3):
+            await asyncio.to_thread(broker_management.delete_queue, NAME)
+            await one_succeeds(stage, within_s=3)
+            await is_subscribed(worker)
+    assert len(recorder.runs) == 4
+    await assert_safe(stage.sql)
+
+
+async def test_a_channel_that_the_server_closed_comes_back(way: Way, stage: Stage) -> None:
+    recorder = Recorder()
+    async with way.worker({"*": recorder.quick}) as worker:
+        await one_succeeds(stage, within_s=5)
+        assert isinstance(worker.transport, RabbitTransport)
+        driver = worker.transport.link.driver
+        assert driver is not None
+        await driver.basic_ack(123_456)
+        await one_succeeds(stage, within_s=3)
+        assert worker.transport.link.driver is not driver
+    assert len(recorder.runs) == 2
+
+
+async def test_connections_closed_under_load_come_back_and_nothing_is_lost_or_doubled(
+    way: Way, stage: Stage, broker_management: Management
+) -> None:
+    recorder = Recorder()
+    first, second = WorkerOptions(name="a"), WorkerOptions(name="b")
+    handlers = {"*": recorder.quick}
+
+    async def has_closed_all() -> bool:
+        # The management knows a connection only some seconds after it was made.
+        await stage.service.create_all([a_draft() for _ in range(50)])
+        return await asyncio.to_thread(broker_management.close_connections) >= 3
+
+    async with way.worker(handlers, first) as a, way.worker(handlers, second) as b:
+        await eventually(has_closed_all, "the relay's and the workers' connections to be closed")
+        await all_ended(stage, timeout_s=15)
+        for worker in (a, b):
+            await is_subscribed(worker)
+    assert set(recorder.runs.values()) == {1}
+    await assert_safe(stage.sql)
+
+
+async def test_without_any_relay_workers_claim_from_the_database_and_say_so_once(
+    stage: Stage, broker_url: str, log_lines: LogLines
+) -> None:
+    recorder = Recorder()
+    options = WorkerOptions(broker_url=broker_url)
+    async with a_doorbell(stage), a_worker(stage, {"*": recorder.quick}, options) as worker:
+        await is_connected(worker)
+        await one_succeeds(stage, within_s=6)
+        for _ in range(20):
+            await one_succeeds(stage, within_s=0.5)
+        assert len(log_lines.named("hints.missing")) == 1
+        async with a_relay(stage, broker_url):
+
+            async def hears_again() -> bool:
+                await stage.service.create_all([a_draft() for _ in range(30)])
+                await all_ended(stage)
+                return bool(log_lines.named("hints.heard"))
+
+            await eventually(hears_again, "the worker to hear hints again")
+    assert set(recorder.runs.values()) == {1}
+    await assert_safe(stage.sql)
+
+
+async def test_a_strict_worker_waits_for_hints_whatever_happens(
+    stage: Stage, broker_url: str
+) -> None:
+    recorder = Recorder()
+    options = WorkerOptions(broker_url=broker_url, is_strict=True)
+    direct = WorkerOptions(name="direct", queues=("other",))
+    handlers = {"*": recorder.quick}
+    async with a_worker(stage, handlers, options) as strict, a_worker(stage, handlers, direct):
+        made = await stage.created()
+        await is_subscribed(strict)
+
+        async def has_waited() -> bool:
+            other = await stage.created(queue="other")
+            await finished(stage, other.id)
+            waited: bool = await stage.sql.fetchval(
+                "SELECT now() - created_at > interval '4.5 s' FROM taskmill.task WHERE id = $1",
+                made.id,
+            )
+            return waited
+
+        await eventually(has_waited, "longer than others are patient")
+        assert (await stage.task(made.id)).status is Status.NEW
+        async with a_relay(stage, broker_url):
+            await finished(stage, made.id)
+
+
+async def test_a_broker_that_dies_is_done_without_and_used_again_afterwards(
+    stage: Stage, private_broker: BrokerServer, log_lines: LogLines
+) -> None:
+    recorder, strict = Recorder(), Recorder()
+    url = private_broker.url
+    auto = WorkerOptions(name="auto", broker_url=url, queues=("default",))
+    waiting = WorkerOptions(name="strict", broker_url=url, queues=("strict",), is_strict=True)
+    async with (
+        a_doorbell(stage),
+        a_relay(stage, url),
+        a_worker(stage, {"*": recorder.quick}, auto) as worker,
+        a_worker(stage, {"*": strict.quick}, waiting),
+    ):
+        await one_succeeds(stage, within_s=10)
+        first = await stage.created(queue="strict")
+        await finished(stage, first.id)
+        await asyncio.to_thread(private_broker.kill)
+        held = await stage.created(queue="strict")
+        for _ in range(5):
+            await one_succeeds(stage, within_s=2)
+        assert (await stage.task(held.id)).status is Status.NEW
+        private_broker.spawn()
+        await asyncio.to_thread(private_broker.wait)
+        await is_subscribed(worker)
+        await finished(stage, held.id)
+        await one_succeeds(stage, within_s=2)
+        assert subscriptions_of(worker) == 1
+    away = log_lines.named("broker.away")
+    warned = [line["link"] for line in away if line["level"] == "warning"]
+    assert sorted(warned) == ["relay", "worker", "worker"], "each link says it once"
+    assert set(recorder.runs.values()) == set(strict.runs.values()) == {1}
+    await assert_safe(stage.sql)
+
+
+async def test_a_wiped_broker_costs_moments(stage: Stage, private_broker: BrokerServer) -> None:
+    """With all its queues, and the hints of a full window in them."""
+    recorder = Recorder()
+    url = private_broker.url
+    options = WorkerOptions(slots=5, broker_url=url, is_strict=True)
+    async with (
+        a_doorbell(stage),
+        a_relay(stage, url),
+        a_worker(stage, {"*": recorder.until_opened}, options),
+    ):
+        await stage.service.create_all([a_draft() for _ in range(300)])
+        await recorder.has_begun(5)
+        await asyncio.to_thread(private_broker.wipe)
+        recorder.gate.set()
+        private_broker.spawn()
+        await asyncio.to_thread(private_broker.wait)
+        await all_ended(stage, timeout_s=8)
+    assert set(recorder.runs.values()) == {1}
+    await assert_safe(stage.sql)
+
+
+async def test_a_frozen_broker_is_given_up_and_tasks_go_on(
+    stage: Stage, private_broker: BrokerServer
+) -> None:
+    recorder = Recorder()
+    url = private_broker.url
+    options = WorkerOptions(broker_url=url)
+    async with (
+        a_doorbell(stage),
+        a_relay(stage, url),
+        a_worker(stage, {"*": recorder.quick}, options) as worker,
+    ):
+        await one_succeeds(stage, within_s=10)
+        private_broker.freeze()
+        try:
+            await one_succeeds(stage, within_s=15)
+        finally:
+            private_broker.thaw()
+        await is_subscribed(worker)
+        await one_succeeds(stage, within_s=5)
+    assert set(recorder.runs.values()) == {1}

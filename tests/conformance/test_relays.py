@@ -1,0 +1,288 @@
+"""Relays: what they release, how much of it, and that several of them are as good as one."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from uuid import UUID
+
+import aio_pika
+import pytest
+
+from taskmill.amqp import topology
+from taskmill.amqp.topology import decode_hint, hint_queue
+from taskmill.relay import release
+from taskmill.storage.database import Database
+from tests.support.api import LogLines
+from tests.support.builders import a_draft
+from tests.support.dispatching import (
+    Recorder,
+    Way,
+    a_doorbell,
+    a_hinter,
+    a_relay,
+    all_ended,
+    is_released,
+    released,
+)
+from tests.support.polling import eventually
+from tests.support.proxy import a_network
+from tests.support.rabbitmq import Management
+from tests.support.safety import assert_safe
+from tests.support.stage import SETTINGS, Stage
+from tests.support.workers import WorkerOptions, finished
+
+
+@pytest.fixture
+async def way(stage: Stage, broker_url: str) -> AsyncIterator[Way]:
+    """Workers that go by hints; the test runs the relays."""
+    async with a_doorbell(stage):
+        yield Way(name="rabbitmq", stage=stage, broker_url=broker_url)
+
+
+async def told(broker_url: str, queue: str = "default", task_type: str = "emulate") -> list[UUID]:
+    """Take all hints out of a queue, and return the tasks that they name, in order."""
+    ids: list[UUID] = []
+    async with await aio_pika.connect(broker_url) as connection:
+        channel = await connection.channel()
+        source = await channel.get_queue(hint_queue(queue, task_type))
+        while (message := await source.get(fail=False)) is not None:
+            ids += decode_hint(message.body)
+            await message.ack()
+    return ids
+
+
+async def slots(stage: Stage, number: int) -> UUID:
+    """Open the lease of a worker that takes nothing."""
+    lease_id = await stage.open_lease()
+    await stage.sql.execute("UPDATE taskmill.lease SET slots = $1", number)
+    return lease_id
+
+
+@pytest.mark.parametrize(("of_slots", "window"), [(2, 200), (100, 400)])
+async def test_several_relays_fill_one_window_and_tell_of_each_task_once(
+    stage: Stage, broker_url: str, of_slots: int, window: int
+) -> None:
+    lease_id = await slots(stage, of_slots)
+    made = await stage.service.create_all([a_draft() for _ in range(1500)])
+    async with AsyncExitStack() as stack:
+        relays = [await stack.enter_async_context(a_relay(stage, broker_url)) for _ in range(3)]
+        await is_released(stage, window)
+        for _ in range(50):
+            for relay in relays:
+                relay.wake()
+            assert await released(stage) <= window
+        taken = await stage.take(lease_id, 50)
+        await is_released(stage, window)
+    ids = await told(broker_url)
+    # A relay that connects has everything released anew: its hints may double those of the first.
+    assert set(ids) <= {answer.task.id for answer in made}
+    assert len(set(ids)) == window + len(taken)
+    assert max(Counter(ids).values()) <= 3
+
+
+async def test_a_window_has_room_again_as_soon_as_workers_claim(way: Way, stage: Stage) -> None:
+    recorder = Recorder()
+    assert way.broker_url
+    await stage.service.create_all([a_draft() for _ in range(1000)])
+    async with (
+        a_relay(stage, way.broker_url),
+        a_relay(stage, way.broker_url),
+        way.worker({"*": recorder.quick}),
+    ):
+        await all_ended(stage)
+    assert set(recorder.runs.values()) == {1}
+    await assert_safe(stage.sql)
+
+
+async def test_the_most_urgent_are_told_of_first(stage: Stage, broker_url: str) -> None:
+    await slots(stage, 2)
+    drafts = [a_draft(priority=n % 10) for n in range(500)]
+    async with a_relay(stage, broker_url):
+        # Those that wait for the queue to be made may be overtaken.
+        first = await stage.created(priority=9)
+        await is_released(stage, 1)
+        made = [answer.task for answer in await stage.service.create_all(drafts)]
+        await is_released(stage, 200)
+    by_id = {first.id: 9} | {task.id: task.priority for task in made}
+    ids = await told(broker_url)
+    assert [by_id[task_id] for task_id in ids] == sorted(by_id.values(), reverse=True)[:200]
+
+
+async def test_a_burst_of_more_urgent_tasks_at_most_doubles_a_window(
+    stage: Stage, broker_url: str
+) -> None:
+    """Behind so many of them, what is released of the less urgent is out of sight."""
+    await slots(stage, 2)
+    async with a_relay(stage, broker_url) as relay:
+        await stage.service.create_all([a_draft(priority=1) for _ in range(300)])
+        await is_released(stage, 200)
+        await stage.service.create_all([a_draft(priority=9) for _ in range(1000)])
+        await is_released(stage, 400)
+        for _ in range(20):
+            relay.wake()
+            assert await released(stage) == 400
+        urgent = (
+            "SELECT count(*) FROM taskmill.dispatch WHERE priority = 9 AND released_at IS NOT NULL"
+        )
+        assert await stage.sql.fetchval(urgent) == 200
+
+
+async def test_only_what_is_due_and_can_be_run_is_released(stage: Stage, broker_url: str) -> None:
+    await slots(stage, 10)
+    await stage.sql.execute("UPDATE taskmill.lease SET types = '{known}', queues = '{a, b}'")
+    hour = timedelta(hours=1)
+    await stage.created(queue="a", type="strange")
+    await stage.created(queue="c", type="known")
+    await stage.created(queue="a", type="known", delay=hour)
+    await stage.created(queue="a", type="known", expires_at=stage.clock.now() - hour)
+    await stage.created(queue="b", type="known")
+    await stage.service.set_queue_paused("b", paused=True)
+    due = await stage.created(queue="a", type="known")
+    async with a_relay(stage, broker_url) as relay:
+        await is_released(stage, 1)
+        for _ in range(5):
+            relay.wake()
+            later = await stage.created(queue="a", type="known")
+            await _is_marked(stage, later.id)
+    assert await released(stage) == 6
+    assert (await told(broker_url, "a", "known"))[0] == due.id
+
+
+async def _is_marked(stage: Stage, task_id: UUID) -> None:
+    async def look() -> bool:
+        marked: bool = await stage.sql.fetchval(
+            "SELECT released_at IS NOT NULL FROM taskmill.dispatch WHERE task_id = $1", task_id
+        )
+        return marked
+
+    await eventually(look, "the mark of a task")
+
+
+async def test_a_lost_hint_is_told_again_when_its_life_has_run_out(
+    way: Way, stage: Stage, broker_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(release, "HINT_TTL_S", 1.0)
+    lease_id = await slots(stage, 10)
+    made = await stage.created()
+    recorder = Recorder()
+    async with a_relay(stage, broker_url):
+        await is_released(stage, 1)
+        lost = await _told_of(broker_url)
+        assert lost == [made.id]
+        await stage.sql.execute(
+            "UPDATE taskmill.lease SET closed_at = now() WHERE id = $1", lease_id
+        )
+        async with way.worker({"*": recorder.quick}):
+            await finished(stage, made.id)
+    assert recorder.runs == {made.id: 1}
+
+
+async def _told_of(broker_url: str) -> list[UUID]:
+    async def look() -> list[UUID]:
+        try:
+            return await told(broker_url)
+        except aio_pika.exceptions.ChannelNotFoundEntity:
+            return []
+
+    return await eventually(look, "a hint")
+
+
+async def test_a_hint_that_nobody_takes_dies_at_the_broker_too(
+    stage: Stage, broker_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = {**topology._HINT_ARGUMENTS, "x-message-ttl": 500}
+    monkeypatch.setattr(topology, "_HINT_ARGUMENTS", arguments)
+    async with a_hinter(broker_url) as hinter:
+        await hinter.send([stage.ids()])
+
+        async def is_gone() -> bool:
+            return await hinter.left() == 0
+
+        await eventually(is_gone, "the hint to die")
+
+
+async def test_a_queue_of_hints_that_somebody_deleted_is_made_again(
+    way: Way, stage: Stage, broker_url: str, broker_management: Management
+) -> None:
+    recorder = Recorder()
+    async with a_relay(stage, broker_url), way.worker({"*": recorder.quick}):
+        await finished(stage, (await stage.created()).id)
+        await asyncio.to_thread(broker_management.delete_queue, hint_queue("default", "emulate"))
+        await stage.service.create_all([a_draft() for _ in range(50)])
+        await all_ended(stage, timeout_s=5)
+    assert set(recorder.runs.values()) == {1}
+
+
+async def test_a_queue_that_was_declared_otherwise_is_made_anew(
+    way: Way, stage: Stage, broker_url: str
+) -> None:
+    async with await aio_pika.connect(broker_url) as connection:
+        channel = await connection.channel()
+        await channel.declare_queue(hint_queue("default", "emulate"), durable=True)
+    recorder = Recorder()
+    async with a_relay(stage, broker_url), way.worker({"*": recorder.quick}):
+        await finished(stage, (await stage.created()).id)
+
+
+async def test_a_relay_outlives_an_outage_of_the_database(
+    stage: Stage, broker_url: str, log_lines: LogLines
+) -> None:
+    await slots(stage, 10)
+    async with a_network(stage.url) as (network, url):
+        database = Database(url, SETTINGS)
+        async with a_relay(stage, broker_url, database):
+            await stage.created()
+            await is_released(stage, 1)
+            network.refuse(refuses=True)
+            network.break_all()
+            await stage.created()
+
+            async def has_failed() -> bool:
+                return bool(log_lines.named("release.failed"))
+
+            await eventually(has_failed, "a release to fail")
+            network.refuse(refuses=False)
+            await is_released(stage, 2)
+        await database.close()
+
+
+async def test_a_release_whose_answer_was_lost_is_made_good_when_its_mark_runs_out(
+    way: Way, stage: Stage, broker_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Marked and committed, but the relay doesn't know, and tells nobody."""
+    monkeypatch.setattr(release, "HINT_TTL_S", 1.0)
+    recorder = Recorder()
+    async with a_network(stage.url) as (network, url):
+        database = Database(url, SETTINGS)
+        async with (
+            a_relay(stage, broker_url, database),
+            way.worker({"*": recorder.quick}) as worker,
+        ):
+            await worker.has_lease()
+            network.lose_the_answer_to("mark the most urgent due tasks")
+            made = await stage.created()
+            await network.cut.wait()
+            await finished(stage, made.id)
+        await database.close()
+    assert recorder.runs == {made.id: 1}
+
+
+async def test_a_hinted_claim_whose_answer_was_lost_is_handed_back_and_runs(
+    way: Way, stage: Stage, broker_url: str
+) -> None:
+    recorder = Recorder()
+    async with a_network(stage.url) as (network, url):
+        database = Database(url, SETTINGS)
+        options = WorkerOptions(database=database)
+        async with a_relay(stage, broker_url), way.worker({"*": recorder.quick}, options) as worker:
+            await worker.has_lease()
+            network.lose_the_answer_to("a worker takes the tasks that hints told it of")
+            made = await stage.created()
+            await network.cut.wait()
+            await finished(stage, made.id)
+        await database.close()
+    assert recorder.runs == {made.id: 1}
+    assert (await stage.happenings(made.id))[1:4] == ["claimed", "handed_back", "claimed"]
+    await assert_safe(stage.sql)
