@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 
@@ -47,7 +48,7 @@ async def test_doubled_hints_cost_nothing(hinted: Way, hinter: Hinter, stage: St
     await assert_safe(stage.sql)
 
 
-async def one_more(hinter: Hinter, stage: Stage) -> object:
+async def one_more(hinter: Hinter, stage: Stage) -> UUID:
     """Create a task and tell of it."""
     made = await stage.created()
     await hinter.send([made.id])

@@ -199,9 +199,9 @@ async def connect(address: str, name: str) -> AbstractConnection:
 def addresses(url: str) -> list[str]:
     """Return the URL of each node of ``amqp://user:password@host:port,host:port/vhost``."""
     scheme, _, rest = url.partition("://")
-    authority, slash, path = rest.partition("/")
+    place, question, query = rest.partition("?")
+    authority, slash, path = place.partition("/")
     credentials, at, hosts = authority.rpartition("@")
-    path, question, query = path.partition("?")
     if "heartbeat=" not in query:
         query = f"{query}&heartbeat={_HEARTBEAT_S}" if question else f"heartbeat={_HEARTBEAT_S}"
     return [

@@ -1,0 +1,34 @@
+"""Addresses of brokers with one node or several, and what is shown of them."""
+
+import pytest
+
+from taskmill.amqp.connection import addresses, in_words
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("amqp://u:p@one:5672/v", ["amqp://u:p@one:5672/v?heartbeat=4"]),
+        ("amqp://one", ["amqp://one/?heartbeat=4"]),
+        ("amqp://u:p@one/", ["amqp://u:p@one/?heartbeat=4"]),
+        ("amqp://u:p@one?x=1", ["amqp://u:p@one/?x=1&heartbeat=4"]),
+        ("amqps://one/v?x=1", ["amqps://one/v?x=1&heartbeat=4"]),
+        ("amqp://one/v?heartbeat=9", ["amqp://one/v?heartbeat=9"]),
+        (
+            "amqp://u:p%40@one:1,two:2,[::1]:3/v%2Fw",
+            [
+                "amqp://u:p%40@one:1/v%2Fw?heartbeat=4",
+                "amqp://u:p%40@two:2/v%2Fw?heartbeat=4",
+                "amqp://u:p%40@[::1]:3/v%2Fw?heartbeat=4",
+            ],
+        ),
+    ],
+)
+def test_each_node_has_an_address_of_its_own(url: str, expected: list[str]) -> None:
+    assert addresses(url) == expected
+
+
+def test_what_went_wrong_is_told_without_credentials_and_never_empty() -> None:
+    assert in_words(OSError("amqp://u:p@one/v: refused")) == "amqp://***@one/v: refused"
+    assert in_words(TimeoutError()) == "TimeoutError"
+    assert len(in_words(OSError("x" * 1000))) == 300
