@@ -1,0 +1,276 @@
+"""A claim by hint at the same time as something else: it waits, then claims or forgets, and never doubles."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from taskmill.domain.lifecycle import Interrupted, Status
+from taskmill.maintenance.expiry import expire_waiting
+from taskmill.storage import claims, leases, releases
+from taskmill.storage.claims import Lane, TakenTask
+from taskmill.storage.database import Connection
+from taskmill.storage.releases import Stream
+from taskmill.storage.statements import statement
+from tests.support.builders import a_draft, an_end
+from tests.support.polling import eventually
+from tests.support.safety import assert_safe
+from tests.support.stage import Stage, a_stage
+
+STREAM = Stream(queue="default", type="emulate")
+LANE = Lane(queue="default", type="emulate", priority=4)
+
+
+async def claim(stage: Stage, lease_id: UUID, ids: list[UUID]) -> list[TakenTask]:
+    return await claims.take_hinted(
+        stage.database, lease_id=lease_id, worker="racer", task_ids=ids, types=None, queues=None
+    )
+
+
+async def release(stage: Stage, *, window: int = 200, life_s: float = 10) -> list[UUID]:
+    done = await releases.release(
+        stage.database, STREAM, window=window, most=1000, life_s=life_s, lanes=[(LANE, None)]
+    )
+    return list(done.task_ids)
+
+
+async def claim_on(session: Connection, lease_id: UUID, ids: list[UUID]) -> list[UUID]:
+    rows = await session.fetch(
+        statement("claim_hinted_tasks"), lease_id, "racer", sorted(ids), None, None
+    )
+    return [row["id"] for row in rows]
+
+
+@asynccontextmanager
+async def a_session(stage: Stage) -> AsyncIterator[Connection]:
+    """A session in a transaction that the test ends."""
+    connection = await stage.database.connect()
+    await connection.execute("BEGIN")
+    yield connection
+    await connection.close()
+
+
+async def waits_for_a_lock(stage: Stage) -> None:
+    async def look() -> bool:
+        waiting: int = await stage.sql.fetchval(
+            "SELECT count(*) FROM pg_stat_activity "
+            "WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        )
+        return waiting > 0
+
+    await eventually(look, "a session that waits for a lock")
+
+
+@pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK"])
+async def test_a_claim_waits_for_the_mark_of_its_release_and_then_claims(
+    stage: Stage, end: str
+) -> None:
+    """Skipping the row would forget the hint, and the task would wait for its mark to run out."""
+    lease_id = await stage.open_lease()
+    made = [(await stage.created()).id for _ in range(3)]
+    async with a_session(stage) as releasing, asyncio.TaskGroup() as group:
+        await releasing.execute("UPDATE taskmill.dispatch SET released_at = now()")
+        claiming = group.create_task(claim(stage, lease_id, made))
+        await waits_for_a_lock(stage)
+        await releasing.execute(end)
+    assert sorted(one.task.id for one in claiming.result()) == sorted(made)
+    await assert_safe(stage.sql)
+
+
+async def test_a_release_passes_over_what_is_being_claimed(stage: Stage) -> None:
+    lease_id = await stage.open_lease()
+    first, second = await stage.created(), await stage.created()
+    async with a_session(stage) as claiming:
+        assert await claim_on(claiming, lease_id, [first.id]) == [first.id]
+        assert await release(stage) == [second.id]
+        assert await releases.unmark(stage.database, [first.id, second.id]) == 1
+        await claiming.execute("COMMIT")
+    await assert_safe(stage.sql)
+
+
+@pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK"])
+async def test_of_two_claims_of_one_hint_one_has_the_task(stage: Stage, end: str) -> None:
+    lease_id, other = await stage.open_lease(), await stage.open_lease()
+    made = [(await stage.created()).id for _ in range(3)]
+    async with a_session(stage) as first, asyncio.TaskGroup() as group:
+        assert len(await claim_on(first, other, made)) == 3
+        second = group.create_task(claim(stage, lease_id, made))
+        await waits_for_a_lock(stage)
+        await first.execute(end)
+    assert len(second.result()) == (0 if end == "COMMIT" else 3)
+    assert {(await stage.task(task_id)).claim_no for task_id in made} == {1}
+    await assert_safe(stage.sql)
+
+
+async def test_a_claim_from_the_database_and_one_by_hint_share_what_waits(stage: Stage) -> None:
+    lease_id, other = await stage.open_lease(), await stage.open_lease()
+    made = [(await stage.created()).id for _ in range(4)]
+    async with a_session(stage) as hinted:
+        assert sorted(await claim_on(hinted, other, made[:2])) == sorted(made[:2])
+        direct = await stage.take(lease_id)
+        assert sorted(one.task.id for one in direct) == sorted(made[2:])
+        await hinted.execute("COMMIT")
+    assert await claim(stage, lease_id, made) == []
+    await assert_safe(stage.sql)
+
+
+@pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK"])
+async def test_a_claim_by_hint_waits_for_a_cancel_and_forgets_what_was_cancelled(
+    stage: Stage, end: str
+) -> None:
+    lease_id = await stage.open_lease()
+    doomed, other = await stage.created(), await stage.created()
+    async with a_session(stage) as cancelling, asyncio.TaskGroup() as group:
+        assert await cancelling.fetch(statement("cancel_waiting_task"), doomed.id, "cancelled")
+        claiming = group.create_task(claim(stage, lease_id, [doomed.id, other.id]))
+        await waits_for_a_lock(stage)
+        await cancelling.execute(end)
+    claimed = {one.task.id for one in claiming.result()}
+    assert claimed == ({other.id} if end == "COMMIT" else {doomed.id, other.id})
+    await assert_safe(stage.sql)
+
+
+async def test_a_cancel_waits_for_a_claim_by_hint_and_then_asks_the_running_task(
+    stage: Stage,
+) -> None:
+    lease_id = await stage.open_lease()
+    made = await stage.created()
+    async with a_session(stage) as claiming, asyncio.TaskGroup() as group:
+        await claim_on(claiming, lease_id, [made.id])
+        cancel = group.create_task(stage.service.cancel(made.id))
+        await waits_for_a_lock(stage)
+        await claiming.execute("COMMIT")
+    answer, task = cancel.result()
+    assert (answer, task.status, task.cancel_requested) == ("asked", Status.IN_PROGRESS, True)
+    await assert_safe(stage.sql)
+
+
+async def test_a_claim_by_hint_and_an_expiry_end_a_task_once(stage: Stage) -> None:
+    lease_id = await stage.open_lease()
+    over = await stage.created(expires_at=stage.clock.now() - timedelta(seconds=1))
+    async with a_session(stage) as expiring, asyncio.TaskGroup() as group:
+        assert await expiring.fetch(statement("expire_waiting_tasks"), 10)
+        # Whether it waits depends on what it looks at first: the row's own expiry, or its lock.
+        claiming = group.create_task(claim(stage, lease_id, [over.id]))
+        await asyncio.sleep(0)
+        await expiring.execute("COMMIT")
+    assert claiming.result() == []
+    assert (await stage.task(over.id)).status is Status.FAILED
+    await assert_safe(stage.sql)
+
+
+async def test_an_expiry_passes_over_what_a_hint_has_claimed(stage: Stage) -> None:
+    lease_id = await stage.open_lease()
+    made = await stage.created(expires_at=stage.clock.now() + timedelta(milliseconds=500))
+    async with a_session(stage) as claiming:
+        assert await claim_on(claiming, lease_id, [made.id]) == [made.id]
+
+        async def is_over() -> bool:
+            over: bool = await stage.sql.fetchval("SELECT now() > $1", made.expires_at)
+            return over
+
+        await eventually(is_over, "the task's expiry")
+        await expire_waiting(stage.database)
+        await claiming.execute("COMMIT")
+    assert (await stage.task(made.id)).status is Status.IN_PROGRESS
+    await assert_safe(stage.sql)
+
+
+async def test_a_closed_lease_claims_nothing_by_hint_either(stage: Stage) -> None:
+    lease_id = await stage.open_lease()
+    made = await stage.created()
+    async with a_session(stage) as closing, asyncio.TaskGroup() as group:
+        await closing.execute("SELECT FROM taskmill.lease WHERE id = $1 FOR UPDATE", lease_id)
+        claiming = group.create_task(claim(stage, lease_id, [made.id]))
+        await waits_for_a_lock(stage)
+        await closing.execute("UPDATE taskmill.lease SET closed_at = clock_timestamp()")
+        await closing.execute("COMMIT")
+    assert claiming.result() == []
+    assert (await stage.task(made.id)).status is Status.NEW
+
+
+async def test_a_worker_that_ends_its_lease_waits_for_its_claim_by_hint(stage: Stage) -> None:
+    lease_id = await stage.open_lease()
+    made = await stage.created()
+    async with a_session(stage) as claiming, asyncio.TaskGroup() as group:
+        await claim_on(claiming, lease_id, [made.id])
+        closing = group.create_task(leases.close_lease(stage.database, lease_id, "stopped"))
+        await waits_for_a_lock(stage)
+        assert not closing.done()
+        await claiming.execute("COMMIT")
+
+
+async def test_two_relays_release_in_turn_and_never_more_than_the_window(stage: Stage) -> None:
+    await stage.service.create_all([a_draft() for _ in range(300)])
+    async with a_stage(stage.url) as other, asyncio.TaskGroup() as group:
+        turns = [
+            group.create_task(release((stage, other)[number % 2], window=100))
+            for number in range(10)
+        ]
+    told = Counter(task_id for turn in turns for task_id in turn.result())
+    assert len(told) == 100
+    assert set(told.values()) == {1}
+
+
+async def test_a_resumed_queue_and_its_claims_do_not_stand_in_each_others_way(stage: Stage) -> None:
+    lease_id = await stage.open_lease()
+    made = [(await stage.created()).id for _ in range(4)]
+    await release(stage)
+    async with a_session(stage) as claiming, asyncio.timeout(10):
+        await claim_on(claiming, lease_id, made[:2])
+        await stage.service.set_queue_paused("default", paused=True)
+        await stage.service.set_queue_paused("default", paused=False)
+        await claiming.execute("COMMIT")
+    assert sorted(await release(stage)) == sorted(made[2:])
+    await assert_safe(stage.sql)
+
+
+async def test_everything_that_touches_dispatch_at_once_leaves_it_sound_and_deadlocks_never(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("taskmill.storage.faults._COLLISION_CLASS", "no deadlock is tried again")
+    stop_at = stage.clock.monotonic() + 2.5
+    claimed = Counter[str]()
+
+    async def churn(side: Stage, seed: int) -> None:
+        dice = random.Random(seed)  # noqa: S311 - no secret
+        lease_id = await side.open_lease()
+        while side.clock.monotonic() < stop_at:
+            await _one_of_all(side, lease_id, dice, claimed)
+
+    async with a_stage(stage.url) as other, asyncio.TaskGroup() as group:
+        for seed in range(6):
+            group.create_task(churn((stage, other)[seed % 2], seed))
+    assert min(claimed["hinted"], claimed["direct"]) > 20
+    await assert_safe(stage.sql)
+
+
+async def _one_of_all(
+    side: Stage, lease_id: UUID, dice: random.Random, claimed: Counter[str]
+) -> None:
+    async with side.database.hot() as connection:
+        some = "SELECT task_id FROM taskmill.dispatch ORDER BY random() LIMIT 20"
+        ids = [row["task_id"] for row in await connection.fetch(some)]
+    choice = dice.randrange(8)
+    if choice < 2:
+        await side.service.create_all([a_draft() for _ in range(20)])
+    elif choice == 2:
+        await release(side, window=100, life_s=0.05)
+    elif choice == 3:
+        await releases.unmark(side.database, ids)
+        await releases.forget_all(side.database)
+    elif choice == 4:
+        for task_id in ids[:2]:
+            await side.service.cancel(task_id)
+        await releases.forget_of_queue(side.database, "default")
+    else:
+        is_hinted = choice < 7
+        taken = await (claim(side, lease_id, ids) if is_hinted else side.take(lease_id, 10))
+        claimed["hinted" if is_hinted else "direct"] += len(taken)
+        ends = [an_end(one, lease_id, Interrupted()) for one in taken]
+        await claims.end(side.database, ends, worker="churn")
