@@ -51,8 +51,10 @@ async def a_session(stage: Stage) -> AsyncIterator[Connection]:
     """A session in a transaction that the test ends."""
     connection = await stage.database.connect()
     await connection.execute("BEGIN")
-    yield connection
-    await connection.close()
+    try:
+        yield connection
+    finally:
+        await connection.close()
 
 
 async def waits_for_a_lock(stage: Stage) -> None:
@@ -166,12 +168,13 @@ async def test_a_claim_by_hint_and_an_expiry_end_a_task_once(stage: Stage) -> No
 
 async def test_an_expiry_passes_over_what_a_hint_has_claimed(stage: Stage) -> None:
     lease_id = await stage.open_lease()
-    made = await stage.created(expires_at=stage.clock.now() + timedelta(milliseconds=500))
+    expires_at = stage.clock.now() + timedelta(milliseconds=500)
+    made = await stage.created(expires_at=expires_at)
     async with a_session(stage) as claiming:
         assert await claim_on(claiming, lease_id, [made.id]) == [made.id]
 
         async def is_over() -> bool:
-            over: bool = await stage.sql.fetchval("SELECT now() > $1", made.expires_at)
+            over: bool = await stage.sql.fetchval("SELECT now() > $1", expires_at)
             return over
 
         await eventually(is_over, "the task's expiry")

@@ -197,9 +197,11 @@ async def test_the_turn_of_a_release_is_one_streams_alone(backlog: Stage) -> Non
     async with explaining(backlog.database) as session:
         await session.connection.execute(statement("take_release_turn"), 1)
         other = await backlog.database.connect()
-        await other.execute("BEGIN")
-        await other.execute("SET LOCAL lock_timeout = '200ms'")
-        await other.execute(statement("take_release_turn"), 2)
-        with pytest.raises(asyncpg.LockNotAvailableError):
-            await other.execute(statement("take_release_turn"), 1)
-        await other.close()
+        try:
+            await other.execute("BEGIN")
+            await other.execute("SET LOCAL lock_timeout = '200ms'")
+            await other.execute(statement("take_release_turn"), 2)
+            with pytest.raises(asyncpg.LockNotAvailableError):
+                await other.execute(statement("take_release_turn"), 1)
+        finally:
+            await other.close()
