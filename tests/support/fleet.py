@@ -1,0 +1,58 @@
+"""Processes of all roles on one database and broker, as an operator starts them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support.processes import FAST_LEASES, Program
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fleet:
+    """The running processes by their names: the role and a number, as in `worker-1`."""
+
+    programs: Mapping[str, Program]
+
+    def logged(self, event: str) -> int:
+        """Count the lines of one kind in all logs."""
+        return sum(len(program.logged(event)) for program in self.programs.values())
+
+    def of(self, role: str) -> Sequence[Program]:
+        """Return the processes of a role."""
+        return [p for name, p in self.programs.items() if name.startswith(f"{role}-")]
+
+
+@contextmanager
+def a_fleet(
+    folder: Path,
+    *,
+    database_url: str,
+    broker_url: str,
+    env: Mapping[str, str],
+    **roles: int,
+) -> Iterator[Fleet]:
+    """Run so many processes of each role until the block is left; all of them must end in order."""
+    shared = {
+        **FAST_LEASES,
+        "TASKMILL_DATABASE_URL": database_url,
+        "TASKMILL_BROKER_URL": broker_url,
+        **env,
+    }
+    names = [f"{role}-{n}" for role, count in roles.items() for n in range(1, count + 1)]
+    with ExitStack() as stack:
+        programs: dict[str, Program] = {}
+        for name in names:
+            program = Program(
+                "run",
+                name.partition("-")[0],
+                folder=folder / name,
+                env={**shared, "TASKMILL_WORKER__NAME": name},
+            )
+            stack.push(program)
+            programs[name] = program
+        for program in programs.values():
+            program.__enter__()  # waits; they were started together
+        yield Fleet(programs=programs)
+        for name, program in programs.items():
+            assert program.process.poll() is None, f"{name}: {program.log_file.read_text()[-2000:]}"
