@@ -18,6 +18,18 @@ class Fleet:
         """Count the lines of one kind in all logs."""
         return sum(len(program.logged(event)) for program in self.programs.values())
 
+    @property
+    def links_down(self) -> set[tuple[str, str]]:
+        """The links to the broker that were lost and are not back, each with its process."""
+        down = set()
+        for name, program in self.programs.items():
+            last = {
+                line["link"]: line["event"]
+                for line in program.logged("broker.away", "broker.connected")
+            }
+            down |= {(name, link) for link, event in last.items() if event == "broker.away"}
+        return down
+
     def of(self, role: str) -> Sequence[Program]:
         """Return the processes of a role."""
         return [p for name, p in self.programs.items() if name.startswith(f"{role}-")]

@@ -75,10 +75,10 @@ class Program:
         """Return a client of its API."""
         return httpx.Client(base_url=self.facts["url"], timeout=10)
 
-    def logged(self, event: str) -> list[dict[str, Any]]:
-        """Return its log lines of one event."""
+    def logged(self, *events: str) -> list[dict[str, Any]]:
+        """Return its log lines of these events, oldest first."""
         lines = [line for line in self.log_file.read_text().splitlines() if line.startswith("{")]
-        return [entry for line in lines if (entry := json.loads(line))["event"] == event]
+        return [entry for line in lines if (entry := json.loads(line))["event"] in events]
 
     def interrupt(self) -> int:
         """Do what Ctrl-C does, and return the exit status."""
