@@ -5,7 +5,7 @@ Every task ends within 15 s of when it could have, and no two claims of a task o
 
 import asyncio
 import tempfile
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -90,7 +90,7 @@ async def feed(stage: Stage, total: int) -> None:
 
 
 async def feed_and_harm(
-    stage: Stage, broker: BrokerServer, harms: list[Harm], total: int
+    stage: Stage, broker: BrokerServer, harms: Sequence[Harm], total: int
 ) -> list[datetime]:
     """Do harm again and again, in the midst of tasks; return when the broker served again each time."""
     healed = []
@@ -145,7 +145,7 @@ async def survive(
     folder: Path,
     *,
     policy: str,
-    harms: list[Harm],
+    harms: Sequence[Harm],
     total: int,
 ) -> None:
     env = {"TASKMILL_BROKER": policy, "TASKMILL_WORKER__CONCURRENCY": str(SLOTS)}

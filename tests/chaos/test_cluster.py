@@ -61,6 +61,7 @@ async def test_a_node_that_is_killed_under_load_loses_nothing(
         intake=1,
         maintenance=1,
     ) as fleet:
+        await takes_messages(cluster)
         for victim in range(3):
             await one_round(stage, cluster, fleet, victim)
         assert fleet.logged("lease.lost") == 0
@@ -102,6 +103,19 @@ async def one_round(stage: Stage, cluster: BrokerCluster, fleet: Fleet, victim: 
         return await asyncio.to_thread(node.is_ready)
 
     await eventually(is_back, "the killed node to serve again", timeout_s=60)
+
+
+async def takes_messages(cluster: BrokerCluster) -> None:
+    """Wait for the intake to consume: it has made the queue then."""
+    management = Management(cluster.nodes[0].management_url, cluster.nodes[0].password)
+
+    async def look() -> bool:
+        return CREATE_QUEUE in await consumers_of(management)
+
+    try:
+        await eventually(look, "the intake to consume")
+    finally:
+        management.close()
 
 
 async def are_back(
