@@ -6,7 +6,7 @@ Every task ends within 15 s of when it could have, and no two claims of a task o
 import asyncio
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
 
@@ -119,7 +119,8 @@ async def longest_wait_s(stage: Stage, healed: list[datetime]) -> float:
         row["at"] - max([row["created_at"], *(moment for moment in healed if moment <= row["at"])])
         for row in rows
     ]
-    return max(waits).total_seconds()
+    longest: timedelta = max(waits)
+    return longest.total_seconds()
 
 
 @pytest.mark.parametrize("policy", ["auto", "rabbitmq"])
