@@ -1,14 +1,19 @@
 """Hints of every kind, published by hand: late, doubled, made up, endless. There is no relay here."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from pamqp.commands import Basic
 
+from taskmill.amqp.topology import declare_hints, hint_queue
 from taskmill.domain.lifecycle import Status
 from tests.support.builders import a_draft
 from tests.support.dispatching import Hinter, Recorder, Way, a_doorbell, a_hinter, all_ended
+from tests.support.hostile import NotUtf8, Unreadable
+from tests.support.links import an_open_link
 from tests.support.safety import assert_safe
 from tests.support.stage import Stage
 from tests.support.workers import WorkerOptions, finished
@@ -117,6 +122,30 @@ async def test_poison_is_swallowed_however_much_of_it_comes(
             await hinter.send(body)
         await hinter.send([made.id])
         await finished(stage, made.id)
+    assert await hinter.left() == 0
+
+
+async def test_what_the_driver_can_not_read_stops_no_worker(
+    hinted: Way, hinter: Hinter, stage: Stage, broker_url: str
+) -> None:
+    recorder = Recorder()
+    made = await stage.created()
+    name = hint_queue("default", "emulate")
+    async with (
+        hinted.worker({"*": recorder.quick}),
+        an_open_link(broker_url) as link,
+        link.side_channel() as channel,
+    ):
+        await declare_hints(link, name)
+        driver = await channel.get_underlay_channel()
+        unreadable = Unreadable("message_id", b"\x03\xff\xfe\xfd")
+        await driver.basic_publish(b"[]", routing_key=name, properties=unreadable)
+        carbon_copy = Basic.Properties(headers={"CC": [name]})
+        await driver.basic_publish(b"[]", routing_key=NotUtf8("?"), properties=carbon_copy)
+        await hinter.send([made.id])
+        # The bad ones live for ten seconds: by then they would be gone in any case.
+        async with asyncio.timeout(5):
+            await finished(stage, made.id)
     assert await hinter.left() == 0
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import struct
 from typing import Any
 from uuid import uuid4
 
@@ -17,6 +16,7 @@ from taskmill.domain.system import CreatedTask
 from taskmill.storage.statements import statement
 from tests.support.api import LogLines
 from tests.support.builders import a_draft
+from tests.support.hostile import NotUtf8, Unreadable
 from tests.support.intake import (
     LIMITS,
     assert_all_acknowledged,
@@ -189,17 +189,6 @@ async def test_the_same_refused_message_is_kept_once_and_counted(
     assert set(told) == {str(row["id"]) for row in rows}
 
 
-class Unreadable(Basic.Properties):
-    """Properties that a broker passes on, and that no driver in Python can read."""
-
-    def __init__(self, name: str, value: bytes) -> None:
-        super().__init__()
-        self._wire = struct.pack(">H", self.flags[name]) + value
-
-    def marshal(self) -> bytes:
-        return self._wire
-
-
 @pytest.mark.parametrize(
     ("name", "value"),
     [("message_id", b"\x03\xff\xfe\xfd"), ("timestamp", b"\xff" * 8)],
@@ -225,6 +214,22 @@ async def test_a_message_whose_properties_can_not_be_read_is_refused_and_stops_n
     assert row is not None
     assert json.loads(row["problem"])["errors"][0]["pointer"] == "property:"
     assert (row["body"], row["message_id"]) == (b'{"name": "a"}', None)
+
+
+async def test_a_routing_key_that_can_not_be_read_stops_nobody(
+    stage: Stage, broker_url: str
+) -> None:
+    async with producing(broker_url) as producer:
+        async with taking_in(stage, broker_url):
+            driver = await producer.channel.get_underlay_channel()
+            await driver.basic_publish(
+                b'{"name": "a"}',
+                routing_key=NotUtf8("?"),
+                properties=Basic.Properties(headers={"CC": [CREATE_QUEUE]}),
+            )
+            await producer.send({"name": "behind it"})
+            await until_counted(stage, 2, 0)
+        await assert_all_acknowledged(producer)
 
 
 async def test_a_message_of_nothing_is_refused(stage: Stage, broker_url: str) -> None:

@@ -24,6 +24,7 @@ from aiormq.exceptions import (
 from pamqp.common import FieldTable
 from yarl import URL
 
+from taskmill.amqp.headers import accept_unreadable
 from taskmill.domain.errors import BrokerAway
 from taskmill.observability import metrics
 from taskmill.observability.logs import get_logger
@@ -184,6 +185,7 @@ async def connect(address: str, name: str) -> AbstractConnection:
     Raises:
         AMQPError, OSError, TimeoutError: as the drivers have it; nothing is left open then.
     """
+    accept_unreadable()
     properties: FieldTable = {"connection_name": name}
     connection = Connection(URL(address), client_properties=properties)
     try:

@@ -1,4 +1,4 @@
-"""Lets a message through whose properties can't be read, so that its consumer can refuse it.
+"""Lets a message through that can't be read on the wire, so that its consumer can refuse it.
 
 The driver's decoder raises on what a broker passes on unseen: a text that is not UTF-8, a time beyond
 the calendar, tables too deep to follow. That ends the connection, the message is delivered again, and
@@ -9,11 +9,18 @@ import struct
 from typing import Final
 
 from pamqp import frame
+from pamqp.base import Frame
+from pamqp.commands import Basic
+from pamqp.exceptions import UnmarshalingException
 from pamqp.header import ContentHeader
 
 _FIXED: Final = struct.Struct(">HHQ")
+_METHOD: Final = struct.Struct(">I")
+_TAG: Final = struct.Struct(">QB")
 
-_strict = frame._unmarshal_header_frame  # noqa: SLF001 - the driver has no place to put another decoder
+# The driver has no place to put other decoders.
+_strict_header = frame._unmarshal_header_frame  # noqa: SLF001 - see above
+_strict_method = frame._unmarshal_method_frame  # noqa: SLF001 - see above
 
 
 class UnreadableHeader(ContentHeader):
@@ -22,16 +29,42 @@ class UnreadableHeader(ContentHeader):
     trouble: str = ""
 
 
-def accept_unreadable_headers() -> None:
-    """Have the driver, in this whole process, hand on messages with unreadable properties."""
-    frame._unmarshal_header_frame = _lenient  # noqa: SLF001 - see above
+def accept_unreadable() -> None:
+    """Have the driver, in this whole process, hand on messages with unreadable properties or routing keys."""
+    frame._unmarshal_header_frame = _header  # noqa: SLF001 - see above
+    frame._unmarshal_method_frame = _method  # noqa: SLF001 - see above
 
 
-def _lenient(frame_data: bytes) -> ContentHeader:
+def _header(frame_data: bytes) -> ContentHeader:
     try:
-        return _strict(frame_data)
+        return _strict_header(frame_data)
     except Exception as error:  # noqa: BLE001 - whatever the decoder trips over, other messages wait behind it
         _, weight, body_size = _FIXED.unpack_from(frame_data)
         header = UnreadableHeader(weight=weight, body_size=body_size)
         header.trouble = str(error.__cause__ or error)[:200]
         return header
+
+
+def _method(frame_data: bytes) -> Frame:
+    """Decode a delivery whatever its routing key is: with a header `CC` a producer may choose any."""
+    try:
+        return _strict_method(frame_data)
+    except UnmarshalingException:
+        [method] = _METHOD.unpack_from(frame_data)
+        if method != Basic.Deliver.index:
+            raise
+        return _delivery(frame_data[_METHOD.size :])
+
+
+def _delivery(arguments: bytes) -> Basic.Deliver:
+    consumer_tag, rest = _text(arguments)
+    delivery_tag, redelivered = _TAG.unpack_from(rest)
+    exchange, rest = _text(rest[_TAG.size :])
+    routing_key, _ = _text(rest)
+    return Basic.Deliver(consumer_tag, delivery_tag, bool(redelivered & 1), exchange, routing_key)
+
+
+def _text(data: bytes) -> tuple[str, bytes]:
+    """Cut off a short string; what is not UTF-8 in it is escaped."""
+    end = 1 + data[0]
+    return data[1:end].decode(errors="backslashreplace"), data[end:]

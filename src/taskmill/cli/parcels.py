@@ -5,6 +5,7 @@ Bodies go out as they were written. Only that they are JSON is checked here; the
 
 import json
 from collections.abc import Iterator
+from hashlib import sha256
 from uuid import uuid4
 
 import orjson
@@ -15,6 +16,8 @@ from taskmill.domain.errors import ConfigurationError
 __all__ = ["read_parcels"]
 
 _MOST_TOLD = 10
+# A short string of AMQP; a key may have 255 characters, of up to four bytes each.
+_LONGEST_ID_BYTES = 255
 _WHITESPACE = " \t\r\n"
 
 
@@ -50,7 +53,7 @@ def _items(content: bytes) -> Iterator[bytes]:
     try:
         text = content.decode()
         json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise NotJson(f"nothing was published: this is not JSON: {error}") from None
     decoder = json.JSONDecoder()
     at = text.index("[") + 1
@@ -67,8 +70,14 @@ def _items(content: bytes) -> Iterator[bytes]:
 def _parcel(number: int, body: bytes) -> Parcel:
     value = orjson.loads(body) if _is_json(body) else None
     key = value.get("idempotency_key") if isinstance(value, dict) else None
-    message_id = key if isinstance(key, str) and key else str(uuid4())
+    message_id = _fitting(key) if isinstance(key, str) and key else str(uuid4())
     return Parcel(number=number, body=body, message_id=message_id)
+
+
+def _fitting(key: str) -> str:
+    """Return what can be a message's id; the body's key counts in any case."""
+    encoded = key.encode()
+    return key if len(encoded) <= _LONGEST_ID_BYTES else sha256(encoded).hexdigest()
 
 
 def _is_json(body: bytes) -> bool:

@@ -16,7 +16,6 @@ from aiormq.abc import AbstractChannel as DriverChannel
 from aiormq.channel import Channel
 
 from taskmill.amqp.connection import BROKER_ERRORS, BrokerLink
-from taskmill.amqp.headers import accept_unreadable_headers
 from taskmill.amqp.names import CREATE_QUEUE
 from taskmill.domain.errors import BrokerAway
 from taskmill.intake.answers import Answers
@@ -63,7 +62,6 @@ class Intake:
         limits: MessageLimits,
         most_bytes: int = _MOST_BYTES,
     ) -> None:
-        accept_unreadable_headers()
         self.link = BrokerLink(url, name="intake", opened=self._open, lost=self._forget)
         self._answers = Answers(url)
         self._judge = Judge(creation, rejections, limits)

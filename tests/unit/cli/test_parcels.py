@@ -53,7 +53,14 @@ def test_many_such_lines_are_told_by_their_number() -> None:
         read_parcels(b"no\n" * 25)
 
 
-@pytest.mark.parametrize("content", [b"[1,", b"[1 2]", b'["\xff"]', b"[1] 2"])
+@pytest.mark.parametrize("content", [b"[1,", b"[1 2]", b'["\xff"]', b"[1] 2", b"[" * 100_000])
 def test_an_array_that_is_none_is_refused(content: bytes) -> None:
     with pytest.raises(NotJson, match="nothing was published"):
         read_parcels(content)
+
+
+def test_a_key_that_is_too_long_for_a_message_id_gets_the_same_one_every_time() -> None:
+    body = '{"name": "a", "idempotency_key": "' + "я" * 200 + '"}'
+    [one], [again] = read_parcels(body.encode()), read_parcels(body.encode())
+    assert one.message_id == again.message_id
+    assert len(one.message_id.encode()) <= 255
