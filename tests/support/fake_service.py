@@ -60,6 +60,7 @@ class FakeService:
         self.requests: list[tuple[str, str, dict[str, str], bytes]] = []
         self.refusals: list[Response] = []
         self.trouble: str | None = None
+        self.answers_html = False
         self.parts = {"database": "ok", "schema": "ok", "broker": "ok"}
         self.broker = {"state": "ok", "trouble": None, "policy": "auto"}
         self.on_read: list[Any] = []
@@ -331,6 +332,8 @@ class FakeService:
 
     async def _ready(self, request: Request) -> Response:
         await self._noted(request)
+        if self.answers_html:
+            return Response("<html>", media_type="text/html")
         if self.trouble:
             return problem(503, detail=self.trouble)
         return answer({"status": "ready", "parts": self.parts})

@@ -40,7 +40,7 @@ _SECTIONS: Sections = {
         ),
         "worker": Lazy("taskmill.cli.system", "worker", "List workers."),
         "stats": Lazy("taskmill.cli.system", "stats", "Count tasks by queue and status."),
-        "health": Lazy("taskmill.cli.system", "health", "Ask whether the service is ready."),
+        "health": Lazy("taskmill.cli.health", "health", "Ask whether the service is ready."),
     },
 }
 

@@ -1,7 +1,7 @@
-"""The commands for the system as a whole: queue, worker, stats, health."""
+"""The commands for the system as a whole: queue, worker, stats."""
 
 from collections.abc import Mapping, Sequence
-from typing import assert_never, cast
+from typing import assert_never
 
 import click
 from pydantic import BaseModel
@@ -10,13 +10,12 @@ from taskmill.cli import show
 from taskmill.cli.publishing import publish
 from taskmill.cli.rejected import rejected
 from taskmill.cli.server import json_option, open_client, url_option
-from taskmill.client.errors import ServiceUnavailable
 from taskmill.domain.lifecycle import Status
 from taskmill.domain.system import BrokerPresence
 from taskmill.wire.queues import QueueView
 from taskmill.wire.system import BrokerView, StatsView, WorkerView
 
-__all__ = ["health", "queue", "stats", "worker"]
+__all__ = ["queue", "stats", "worker"]
 
 _STATUSES = tuple(Status)
 _STATUS_HEADINGS = tuple(status.value.upper() for status in _STATUSES)
@@ -122,32 +121,6 @@ def stats(*, url: str, as_json: bool) -> None:
     show.line()
     show.line(_capacity(found))
     show.line(*_broker(found.broker))
-
-
-@click.command()
-@url_option
-@json_option
-def health(*, url: str, as_json: bool) -> int:
-    """Ask the service whether it is ready; exit status 0 if it is, else 1."""
-    try:
-        with open_client(url) as client:
-            parts = client.ready()
-    except ServiceUnavailable as error:
-        _tell_health({"ready": False, "detail": error.detail}, as_json=as_json)
-        return 1
-    _tell_health({"ready": True, "parts": dict(parts)}, as_json=as_json)
-    return 0
-
-
-def _tell_health(told: Mapping[str, object], *, as_json: bool) -> None:
-    if as_json:
-        show.json_lines([told])
-    elif told["ready"]:
-        parts = cast("Mapping[str, str]", told["parts"])
-        unwell = [f"{part} {state}" for part, state in parts.items() if state != "ok"]
-        show.line(show.good("ready"), *map(show.warning, unwell))
-    else:
-        show.line(show.failure("not ready"), str(told["detail"]))
 
 
 def _print_json(views: Sequence[BaseModel]) -> None:

@@ -1,11 +1,11 @@
-"""The commands for queues, workers, stats and health."""
+"""The commands for queues, workers and stats."""
 
 from collections.abc import Callable
 
 import orjson
 import pytest
 
-from tests.support.fake_service import FakeService, unused_url
+from tests.support.fake_service import FakeService
 
 Taskmill = Callable[..., tuple[int, str, str]]
 pytestmark = pytest.mark.usefixtures("url")
@@ -77,25 +77,3 @@ def test_every_answer_has_a_form_for_programs(
 
     assert status == 0
     assert isinstance(orjson.loads(out), dict)
-
-
-def test_health_is_0_when_the_service_is_ready(taskmill: Taskmill) -> None:
-    assert taskmill("health") == (0, "ready\n", "")
-
-
-def test_health_names_a_broker_that_is_away_and_is_0(
-    taskmill: Taskmill, service: FakeService
-) -> None:
-    service.parts["broker"] = "away: nobody answers"
-
-    assert taskmill("health") == (0, "ready  broker away: nobody answers\n", "")
-
-
-def test_health_is_1_and_names_what_is_away(taskmill: Taskmill, service: FakeService) -> None:
-    service.trouble = "the database is away"
-
-    assert taskmill("health")[:2] == (1, "not ready  the database is away\n")
-
-
-def test_health_is_1_when_nobody_answers(taskmill: Taskmill) -> None:
-    assert taskmill("health", "--url", unused_url())[0] == 1
