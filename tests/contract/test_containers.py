@@ -1,0 +1,282 @@
+"""The Compose file and the Dockerfile, as far as they can be checked without a container engine."""
+
+import json
+import re
+import tomllib
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import jsonschema_rs
+import orjson
+import pytest
+import yaml  # type: ignore[import-untyped]  # no stubs for one call
+
+from taskmill import settings as configuration
+from taskmill.cli.main import program
+
+Json = dict[str, Any]
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+COMPOSE: Final = (ROOT / "compose.yaml").read_text(encoding="utf-8")
+DOCKERFILE: Final = (ROOT / "deploy/Dockerfile").read_text(encoding="utf-8")
+EXAMPLE: Final = (ROOT / ".env.example").read_text(encoding="utf-8")
+LOCK: Final = (ROOT / "requirements/run.txt").read_text(encoding="utf-8")
+SPECIFICATION: Final = Path(__file__).parent / "compose-spec" / "schema.json"
+
+VARIABLE: Final = re.compile(r"\$\{(\w+):-([^}]*)\}")
+ONE_SHOT: Final = {"migrate"}
+# What handing back and closing connections may take after the worker's own grace time.
+STOP_MARGIN_S: Final = 15
+
+
+def filled(part: Any, **values: str) -> Any:  # noqa: ANN401 - any part of a YAML file
+    """Return a part of the Compose file as it is with these variables, the others unset."""
+    if isinstance(part, dict):
+        return {name: filled(value, **values) for name, value in part.items()}
+    if isinstance(part, list):
+        return [filled(value, **values) for value in part]
+    if isinstance(part, str):
+        return VARIABLE.sub(lambda found: values.get(found[1]) or found[2], part)
+    return part
+
+
+def compose(**values: str) -> Json:
+    """Return the Compose file as it is with these variables, the others unset."""
+    whole: Json = filled(yaml.safe_load(COMPOSE), **values)
+    return whole
+
+
+SERVICES: Final[dict[str, Json]] = compose()["services"]
+OURS: Final = [name for name, one in SERVICES.items() if one["image"].startswith("taskmill")]
+LONG_RUNNING: Final = [name for name in SERVICES if name not in ONE_SHOT]
+
+
+@pytest.fixture(scope="module")
+def specification() -> jsonschema_rs.Draft202012Validator:
+    return jsonschema_rs.Draft202012Validator(orjson.loads(SPECIFICATION.read_bytes()))
+
+
+def test_the_file_is_compose(specification: jsonschema_rs.Draft202012Validator) -> None:
+    assert [error.message for error in specification.iter_errors(compose())] == []
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"depends_on": {"x": {"condition": "some"}}}, {"cap_drop": "ALL"}, {"restrat": "no"}]
+)
+def test_a_part_that_is_wrong_would_be_noticed(
+    specification: jsonschema_rs.Draft202012Validator, wrong: Json
+) -> None:
+    changed = compose()
+    changed["services"]["api"] |= wrong
+    assert not specification.is_valid(changed)
+
+
+def test_every_variable_has_a_default() -> None:
+    assert "$" not in VARIABLE.sub("", COMPOSE)
+
+
+def test_the_example_names_every_variable_with_the_default_that_holds() -> None:
+    own = {one.name: one.value for one in _defaults()}
+    used = {name: default or own.get(name, "") for name, default in VARIABLE.findall(COMPOSE)}
+    assert dict(re.findall(r"^#(\w+)=(.*)$", EXAMPLE, re.MULTILINE)) == used
+    # What is set by mistake would hold for whoever copies the file.
+    assert not re.search(r"^[^#\n]", EXAMPLE, re.MULTILINE)
+
+
+def test_a_variable_has_one_default_wherever_it_is_used() -> None:
+    uses = set(VARIABLE.findall(COMPOSE))
+    assert len(uses) == len({name for name, _ in uses})
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_every_setting_is_known_and_has_a_good_value(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for setting, value in SERVICES[name]["environment"].items():
+        monkeypatch.setenv(setting, value)
+
+    loaded = configuration.load()
+
+    assert loaded.require_database_url() == "postgresql://taskmill:taskmill@postgres:5432/taskmill"
+    assert loaded.require_broker_url() == "amqp://guest:guest@rabbitmq:5672/"
+
+
+def test_every_setting_of_the_image_is_known() -> None:
+    named = set(re.findall(r"TASKMILL_\w+", DOCKERFILE + COMPOSE + EXAMPLE))
+    assert "TASKMILL_ADMIN_PORT" in named
+    assert named <= {one.name for one in _defaults()}
+
+
+def _defaults() -> list[configuration.Effective]:
+    return configuration.effective(configuration.Settings.model_construct())
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_every_command_exists(name: str) -> None:
+    _parse(SERVICES[name]["command"])
+
+
+@pytest.mark.parametrize("name", [name for name in OURS if name in LONG_RUNNING])
+def test_every_health_check_is_by_the_program(name: str) -> None:
+    how, first, *rest = SERVICES[name]["healthcheck"]["test"]
+    assert (how, first) == ("CMD", "taskmill")
+    _parse(rest)
+
+
+def _parse(words: list[str]) -> None:
+    """Fail for a command, role or option that the program does not have."""
+    with click.Context(program) as context:
+        command = program.get_command(context, words[0])
+        assert command is not None
+        command.make_context(words[0], words[1:])
+
+
+def test_every_role_runs() -> None:
+    run = program.get_command(click.Context(program), "run")
+    assert run is not None
+    [roles] = [one.type for one in run.params if one.name == "roles"]
+    assert isinstance(roles, click.Choice)
+    running = [word for one in SERVICES.values() for word in one.get("command", ())[1:]]
+    assert set(roles.choices) <= set(running)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_container_is_hardened_and_limited(name: str) -> None:
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert "cap_add" not in service
+    assert "privileged" not in service
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["logging"]["options"].keys() == {"max-size", "max-file"}
+    assert service["mem_limit"]
+    assert service["pids_limit"] > 0
+    assert any(one.startswith("/tmp:") for one in service["tmpfs"])  # noqa: S108 - a mount, not a file
+
+
+@pytest.mark.parametrize("name", LONG_RUNNING)
+def test_what_runs_on_is_checked_and_started_again(name: str) -> None:
+    service = SERVICES[name]
+    assert service["restart"] == "unless-stopped"
+    assert service["healthcheck"]["test"][0] == "CMD"
+
+
+def test_what_runs_once_is_neither_checked_nor_started_again() -> None:
+    assert SERVICES["migrate"]["restart"] == "no"
+    assert SERVICES["migrate"]["healthcheck"] == {"disable": True}
+
+
+def test_roles_start_when_the_database_is_migrated() -> None:
+    for name in set(OURS) - ONE_SHOT:
+        waits = SERVICES[name]["depends_on"]
+        assert waits["migrate"]["condition"] == "service_completed_successfully"
+        assert waits["postgres"]["condition"] == "service_healthy"
+
+
+def test_ports_are_published_on_this_machine_only() -> None:
+    published = [port for one in SERVICES.values() for port in one.get("ports", ())]
+    assert sorted(published) == [
+        "127.0.0.1:15672:15672",
+        "127.0.0.1:5672:5672",
+        "127.0.0.1:8000:8000",
+    ]
+
+
+def test_data_is_in_volumes_with_names() -> None:
+    volumes = [
+        one.partition(":")[0] for name in SERVICES for one in SERVICES[name].get("volumes", ())
+    ]
+    assert sorted(volumes) == sorted(compose()["volumes"])
+
+
+def test_a_worker_gets_the_time_that_it_asks_for_to_stop() -> None:
+    seconds = int(SERVICES["worker"]["stop_grace_period"].removesuffix("s"))
+    assert seconds >= configuration.Settings().worker.grace_s + STOP_MARGIN_S
+
+
+def test_variables_reach_the_containers() -> None:
+    services = compose(WORKER_REPLICAS="5", RABBITMQ_PASSWORD="x", API_PORT="9")["services"]  # noqa: S106 - no secret
+    assert services["worker"]["scale"] == "5"
+    assert services["rabbitmq"]["environment"]["RABBITMQ_DEFAULT_PASS"] == "x"  # noqa: S105 - no secret
+    assert services["intake"]["environment"]["TASKMILL_BROKER_URL"].startswith("amqp://guest:x@")
+    assert services["api"]["ports"] == ["127.0.0.1:9:8000"]
+
+
+def instructions(stage: str) -> Iterator[tuple[str, str]]:
+    """Yield the instructions of a stage of the Dockerfile."""
+    for line in re.sub(r"\\\n", " ", stage).splitlines():
+        word, _, rest = line.partition(" ")
+        if word.isupper():
+            yield word, rest.strip()
+
+
+def last_stage() -> list[tuple[str, str]]:
+    return list(instructions("FROM " + DOCKERFILE.rpartition("\nFROM ")[2]))
+
+
+def test_the_image_runs_the_program_itself_and_not_as_root() -> None:
+    image = dict(last_stage())
+    assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", image["USER"])
+    assert json.loads(image["ENTRYPOINT"]) == ["taskmill"]
+    assert json.loads(image["CMD"]) == ["--help"]
+    _, _, check = image["HEALTHCHECK"].partition(" CMD ")
+    assert json.loads(check) == ["taskmill", "health"]
+    assert image["STOPSIGNAL"] == "SIGTERM"
+
+
+def test_the_image_tells_the_version_of_the_project() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    labels = dict(re.findall(r'image\.(\w+)="([^"]*)"', dict(last_stage())["LABEL"]))
+    assert labels["version"] == project["version"]
+    assert labels["description"] == project["description"]
+    assert labels["licenses"] == project["license"]
+
+
+def left_out() -> set[str]:
+    found = re.search(r"is_out = /\^\((.*?)\)==/", DOCKERFILE)
+    assert found
+    return set(found[1].split("|"))
+
+
+def test_what_the_image_leaves_out_is_in_the_lock() -> None:
+    assert left_out() <= set(re.findall(r"^([a-z0-9-]+)==", LOCK, re.MULTILINE))
+
+
+def test_nothing_in_the_image_needs_what_is_left_out() -> None:
+    kept = set(re.findall(r"^([a-z0-9-]+)==", LOCK, re.MULTILINE)) - left_out()
+    needed = {
+        re.split(r"[^\w-]", requirement)[0].lower()
+        for name in kept
+        for requirement in _requirements(name)
+        if "extra ==" not in requirement
+    }
+    assert "anyio" in needed
+    assert not needed & left_out()
+
+
+def _requirements(name: str) -> list[str]:
+    return metadata.requires(name) or []
+
+
+def test_only_what_the_image_needs_is_sent_to_the_build() -> None:
+    lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    rules = [line for line in lines if line and not line.startswith("#")]
+    assert rules[0] == "*"
+    sent = {rule.removeprefix("!") for rule in rules if rule.startswith("!")}
+    copied = {
+        part
+        for stage in DOCKERFILE.split("\nFROM ")
+        for word, rest in instructions(stage)
+        if word == "COPY" and not rest.startswith("--from")
+        for part in rest.split()[:-1]
+    }
+    assert sent == copied
+
+
+@pytest.mark.parametrize("text", [COMPOSE, DOCKERFILE, EXAMPLE])
+def test_no_address_of_others_is_named(text: str) -> None:
+    assert set(re.findall(r"https?://[^:/\s\"]+", text)) <= {"http://127.0.0.1"}
