@@ -18,7 +18,7 @@ async def the_end_of(call: Callable[[], Coroutine[Any, Any, None]], ends: list[E
     while True:
         try:
             await call()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - which ones they are is what is asked
             ends.append(error)
             return
 
