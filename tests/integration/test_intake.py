@@ -362,3 +362,12 @@ async def test_the_consumer_is_one_with_a_limit_of_messages(
     assert consumer["queue"]["name"] == CREATE_QUEUE
     assert consumer["ack_required"]
     assert consumer["prefetch_count"] == 1000
+
+
+async def test_copies_of_refused_messages_can_not_fill_the_broker(
+    stage: Stage, broker_url: str, broker_management: Management
+) -> None:
+    async with taking_in(stage, broker_url):
+        arguments = broker_management.queues()[REJECTED_QUEUE]["arguments"]
+    assert (arguments["x-max-length"], arguments["x-max-length-bytes"]) == (100_000, 2**30)
+    assert "x-overflow" not in arguments, "the oldest give way"

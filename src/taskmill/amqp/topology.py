@@ -39,6 +39,8 @@ __all__ = [
 
 _HINT_QUEUE_IDLE_S: Final = 1800.0
 _MOST_REJECTED: Final = 100_000
+# Nobody has to read them, and a message may be as large as the broker lets it: they must not fill its disk.
+_MOST_REJECTED_BYTES: Final = 2**30
 # Ours name 100 at most. A worker claims all of one hint before it takes the next.
 _MOST_IDS_READ: Final = 1_000
 # From this version on a quorum queue drops a message after 20 deliveries unless told otherwise; 3.x has no
@@ -123,4 +125,8 @@ async def declare_rejected(channel: AbstractChannel) -> None:
 
 def rejected_arguments() -> dict[str, FieldValue]:
     """Return the arguments of the queue of refused messages."""
-    return {"x-queue-type": "quorum", "x-max-length": _MOST_REJECTED}
+    return {
+        "x-queue-type": "quorum",
+        "x-max-length": _MOST_REJECTED,
+        "x-max-length-bytes": _MOST_REJECTED_BYTES,
+    }

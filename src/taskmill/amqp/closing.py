@@ -1,0 +1,28 @@
+"""Names the error that calls under way get when their connection is closed.
+
+The driver ends them with a bare `Exception` when it knows no reason, as when we close the connection
+ourselves. Nobody can catch that without catching faults of ours, and uncaught it ends a whole process.
+"""
+
+from collections.abc import Awaitable
+
+from aiormq.abc import ExceptionType
+from aiormq.base import FutureStore
+
+_reject_all = FutureStore.reject_all
+
+
+class ConnectionGone(ConnectionError):
+    """The connection or its channel was closed before the answer came."""
+
+    def __str__(self) -> str:
+        return "the connection was closed"
+
+
+def name_the_reason() -> None:
+    """Have the driver, in this whole process, end calls under way with `ConnectionGone` for want of a reason."""
+    FutureStore.reject_all = _reject_all_named  # type: ignore[method-assign]
+
+
+def _reject_all_named(store: FutureStore, exception: ExceptionType | None) -> Awaitable[None]:
+    return _reject_all(store, ConnectionGone if exception is None else exception)
