@@ -14,8 +14,8 @@ from taskmill.domain.lifecycle import Interrupted, Status
 from taskmill.maintenance.expiry import expire_waiting
 from taskmill.storage import claims, leases, releases
 from taskmill.storage.claims import Lane, TakenTask
-from taskmill.storage.database import Connection
 from taskmill.storage.releases import Stream
+from taskmill.storage.servers import Connection
 from taskmill.storage.statements import statement
 from tests.support.builders import a_draft, an_end
 from tests.support.polling import eventually

@@ -16,7 +16,7 @@ from taskmill.domain.lifecycle import Failed, Interrupted, Lost, Outcome, Status
 from taskmill.maintenance.expiry import expire_waiting
 from taskmill.maintenance.rescue import Rescue
 from taskmill.storage import claims, leases
-from taskmill.storage.database import Connection
+from taskmill.storage.servers import Connection
 from taskmill.storage.statements import columns, statement
 from tests.support.builders import ERROR, a_draft, a_key, an_end
 from tests.support.polling import eventually

@@ -40,7 +40,7 @@ def a_fleet(
     folder: Path,
     *,
     database_url: str,
-    broker_url: str,
+    broker_url: str | None = None,
     env: Mapping[str, str],
     **roles: int,
 ) -> Iterator[Fleet]:
@@ -48,7 +48,7 @@ def a_fleet(
     shared = {
         **FAST_LEASES,
         "TASKMILL_DATABASE_URL": database_url,
-        "TASKMILL_BROKER_URL": broker_url,
+        **({"TASKMILL_BROKER_URL": broker_url} if broker_url is not None else {}),
         **env,
     }
     names = [f"{role}-{n}" for role, count in roles.items() for n in range(1, count + 1)]

@@ -29,12 +29,14 @@ from taskmill.runtime.periodic import Periodic
 from taskmill.runtime.services import Service
 from taskmill.settings import Settings
 from taskmill.storage import migrate
+from taskmill.storage.servers import Servers
 
 log = logs.get_logger(__name__)
 
 # In the data folder: the facts of the ready file, for commands that look for a running `up`.
 SERVICE_FILE = "service.json"
 _WATCH_S = 1.0
+_CONNECT_TIMEOUT_S = 10.0
 
 
 def up(settings: Settings, *, workers: int, ready_file: Path | None) -> int:
@@ -140,7 +142,7 @@ def _bring_up_to_date(url: str) -> None:
 
 
 async def _applied(url: str) -> str | None:
-    connection = await asyncpg.connect(url, timeout=10)
+    connection = await Servers(url).connect(timeout_s=_CONNECT_TIMEOUT_S)
     try:
         return await migrate.applied(connection)
     finally:

@@ -25,8 +25,9 @@ from taskmill.runtime.batching import Batcher, Overloaded
 from taskmill.runtime.clock import Clock
 from taskmill.runtime.ids import IdFactory
 from taskmill.storage import faults, tasks
-from taskmill.storage.database import RETRY_AFTER_S, Connection, Database
+from taskmill.storage.database import RETRY_AFTER_S, Database
 from taskmill.storage.doorbell import Doorbell
+from taskmill.storage.servers import Connection
 from taskmill.storage.tasks import HeldKey, NewTask, StoredFacts
 
 log = get_logger(__name__)

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any
 
 import asyncpg
 from sqlalchemy import PoolProxiedConnection
@@ -18,12 +18,10 @@ from taskmill.observability.logs import get_logger
 from taskmill.runtime.clock import SystemClock
 from taskmill.settings import DatabaseSettings
 from taskmill.storage import faults
+from taskmill.storage.servers import Connection, Servers
 from taskmill.storage.statements import statement
 
 log = get_logger(__name__)
-
-# The type stubs make it generic, the library does not.
-Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 RETRY_AFTER_S = 1.0
 _COLLISION_TRIES = 5
@@ -49,7 +47,7 @@ class Database:
     """The pools of one process."""
 
     def __init__(self, url: str, settings: DatabaseSettings) -> None:
-        self._url = url
+        self._servers = Servers(url)
         self._settings = settings
         self._hot = self._engine(_HOT, settings.pool_size)
         self._listing = self._engine(_LISTING, settings.listing_pool_size)
@@ -61,9 +59,8 @@ class Database:
     async def connect(self, **server_settings: str) -> Connection:
         """Open a connection outside the pools; the caller closes it."""
         timeout = f"{self._settings.statement_timeout_s}s"
-        connection = await asyncpg.connect(
-            self._url,
-            timeout=self._settings.connect_timeout_s,
+        connection = await self._servers.connect(
+            timeout_s=self._settings.connect_timeout_s,
             # The server ends a statement in time, if it can still be heard: a network that swallows
             # everything breaks no connection.
             command_timeout=self._settings.statement_timeout_s + 1,
@@ -193,6 +190,8 @@ class Database:
 def _is_clean(connection: Connection, error: BaseException) -> bool:
     """Tell whether the next user may have this connection: PostgreSQL, or we, said no in good order."""
     said_no = isinstance(error, (asyncpg.PostgresError, TaskmillError))
+    # A server that only reads now may have been the primary: the next connection looks for the new one.
+    said_no = said_no and not isinstance(error, asyncpg.ReadOnlySQLTransactionError)
     return said_no and not connection.is_closed() and not connection.is_in_transaction()
 
 

@@ -6,7 +6,8 @@ from datetime import datetime
 from uuid import UUID
 
 from taskmill.observability.logs import get_logger
-from taskmill.storage.database import Connection, Database
+from taskmill.storage.database import Database
+from taskmill.storage.servers import Connection
 from taskmill.storage.statements import statement
 
 log = get_logger(__name__)

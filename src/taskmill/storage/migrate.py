@@ -11,9 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from taskmill.domain.errors import ConfigurationError
+from taskmill.storage.servers import Connection, Servers
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 URL_OPTION = "taskmill.database_url"
+_CONNECT_TIMEOUT_S = 60.0
 
 
 def head() -> str:
@@ -21,7 +23,7 @@ def head() -> str:
     return max(file.name[:4] for file in (MIGRATIONS / "versions").glob("[0-9]*_*.py"))
 
 
-async def applied(connection: "asyncpg.Connection[asyncpg.Record]") -> str | None:
+async def applied(connection: Connection) -> str | None:
     """Return the number of the newest migration that the database has, None for none."""
     if await connection.fetchval("SELECT to_regclass('taskmill.alembic_version')") is None:
         return None
@@ -63,9 +65,10 @@ def commands(script: str) -> list[str]:
 
 
 def migration_engine(database_url: str) -> AsyncEngine:
-    """Return an engine without a pool; the driver itself reads the address."""
+    """Return an engine without a pool, to the server that takes writes."""
+    servers = Servers(database_url)
 
-    async def connect() -> "asyncpg.Connection[asyncpg.Record]":
-        return await asyncpg.connect(database_url)
+    async def connect() -> Connection:
+        return await servers.connect(timeout_s=_CONNECT_TIMEOUT_S)
 
     return create_async_engine("postgresql+asyncpg://", async_creator=connect, poolclass=NullPool)

@@ -13,7 +13,8 @@ from taskmill.domain.errors import TaskNotFound
 from taskmill.domain.lifecycle import Status
 from taskmill.domain.retry import RetryPolicy
 from taskmill.domain.task import Task, TaskDraft
-from taskmill.storage.database import Connection, Database
+from taskmill.storage.database import Database
+from taskmill.storage.servers import Connection
 from taskmill.storage.statements import columns, statement
 
 

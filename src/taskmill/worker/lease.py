@@ -15,8 +15,9 @@ from taskmill.runtime.clock import Clock
 from taskmill.runtime.ids import IdFactory
 from taskmill.runtime.periodic import backoff_s, pause
 from taskmill.storage import leases
-from taskmill.storage.database import Connection, Database
+from taskmill.storage.database import Database
 from taskmill.storage.leases import WorkerCard
+from taskmill.storage.servers import Connection
 
 log = get_logger(__name__)
 

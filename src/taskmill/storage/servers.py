@@ -1,0 +1,67 @@
+"""The servers of one database, and the way to the one that takes writes.
+
+An address may name several hosts, as in `postgresql://user@db1,db2:5433/taskmill`: a primary and its standbys.
+They are tried one after the other, the last one that served first. The driver could do so by itself, but it
+gives up at the first host that says that it is starting, and one that is switched off uses up all the time.
+"""
+
+import asyncio
+from typing import Any, TypeAlias
+from urllib.parse import parse_qs, urlsplit
+
+import asyncpg
+
+from taskmill.storage import faults
+
+# The type stubs make it generic, the library does not.
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+
+_WANTED = "target_session_attrs"
+
+
+class Servers:
+    """The hosts of an address, each as an address of its own."""
+
+    def __init__(self, url: str) -> None:
+        self._urls = _urls(url)
+
+    async def connect(self, *, timeout_s: float, **options: Any) -> Connection:  # noqa: ANN401 - the driver's
+        """Connect to the first server that fits, within `timeout_s`; `options` are the driver's.
+
+        Raises:
+            OSError, asyncpg.PostgresError, asyncpg.InternalClientError: what the last server said.
+            TimeoutError: it said nothing.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout_s
+        for number, url in enumerate(self._urls, 1):
+            share_s = (deadline - loop.time()) / (len(self._urls) + 1 - number)
+            try:
+                connection: Connection = await asyncpg.connect(url, timeout=share_s, **options)
+            except Exception as error:
+                if number == len(self._urls) or not faults.is_outage(error):
+                    raise
+            else:
+                self._prefer(url)
+                return connection
+        raise AssertionError("the last one returns or raises")
+
+    def _prefer(self, url: str) -> None:
+        """Begin with this one from now on."""
+        if self._urls[0] != url:
+            self._urls = (url, *(other for other in self._urls if other != url))
+
+
+def _urls(url: str) -> tuple[str, ...]:
+    """Return an address for each host; with several hosts each has to be the primary, unless it says otherwise."""
+    parts = urlsplit(url)
+    credentials, at, places = parts.netloc.rpartition("@")
+    hosts = places.split(",")
+    if len(hosts) == 1:
+        return (url,)
+    query = parts.query
+    if _WANTED not in parse_qs(query):
+        query = f"{query}&{_WANTED}=primary" if query else f"{_WANTED}=primary"
+    return tuple(
+        parts._replace(netloc=f"{credentials}{at}{host}", query=query).geturl() for host in hosts
+    )
