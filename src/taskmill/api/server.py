@@ -22,9 +22,16 @@ class ApiServer(HttpServer):
         port: int,
         grace_s: float = 10.0,
         keep_alive_s: float = 30.0,
+        stop_delay_s: float = 0.0,
     ) -> None:
         super().__init__(
-            app, host=host, port=port, advice=_ADVICE, grace_s=grace_s, keep_alive_s=keep_alive_s
+            app,
+            host=host,
+            port=port,
+            advice=_ADVICE,
+            grace_s=grace_s,
+            keep_alive_s=keep_alive_s,
+            stop_delay_s=stop_delay_s,
         )
         self._api = app
 

@@ -13,7 +13,7 @@ import uvloop
 
 from taskmill.composition.announcement import Announcement
 from taskmill.composition.creation import intake_services
-from taskmill.composition.process import Process
+from taskmill.composition.process import API_GRACE_S, Process
 from taskmill.composition.workers import worker_services
 from taskmill.domain.errors import ConfigurationError, TaskmillError
 from taskmill.observability import logs
@@ -97,7 +97,12 @@ async def _run(
             _tune_garbage_collection()
             announcement.process = process
             services.append(announcement)
-            await run_services(services, stop, grace_s=settings.worker.grace_s + _STOP_MARGIN_S)
+            await run_services(services, stop, grace_s=_grace_s(settings))
+
+
+def _grace_s(settings: Settings) -> float:
+    """Return how long any service may take to stop: the slowest are a worker and a lingering API."""
+    return max(settings.worker.grace_s, settings.api.stop_delay_s + API_GRACE_S) + _STOP_MARGIN_S
 
 
 def _tune_garbage_collection() -> None:

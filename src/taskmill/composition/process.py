@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 log = logs.get_logger(__name__)
 
+# How long a stopping API has for the answers that it owes.
+API_GRACE_S = 10.0
 _HOUSEKEEPING_S = 60.0
 _EXPIRY_S = 0.5
 _CLOCK_S = 60.0
@@ -145,7 +147,13 @@ class Process(Parts):
         await stack.enter_async_context(service)
         helper = Drainer(self)
         app = create_app(service, settings=settings, drain=helper.drain)
-        self.server = ApiServer(app, host=settings.api.host, port=settings.api.port)
+        self.server = ApiServer(
+            app,
+            host=settings.api.host,
+            port=settings.api.port,
+            grace_s=API_GRACE_S,
+            stop_delay_s=settings.api.stop_delay_s,
+        )
         return [doorbell, helper, self.server]
 
     def relay(self) -> list[Service]:

@@ -21,6 +21,7 @@ class HttpServer:
 
     `url` is known, and requests are answered, once `started` is set. A connection on which nothing comes for
     `keep_alive_s` is closed, unless a request is being answered. `advice` tells how to choose another address.
+    When told to stop it serves on for `stop_delay_s`, so that load balancers see in time that it stops.
     """
 
     name = "http"
@@ -34,6 +35,7 @@ class HttpServer:
         advice: str,
         grace_s: float = 10.0,
         keep_alive_s: float = _KEEP_ALIVE_S,
+        stop_delay_s: float = 0.0,
     ) -> None:
         self.started = asyncio.Event()
         self.url: str | None = None
@@ -43,6 +45,7 @@ class HttpServer:
         self._advice = advice
         self._grace_s = grace_s
         self._keep_alive_s = keep_alive_s
+        self._stop_delay_s = stop_delay_s
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until told to stop; then requests in flight have `grace_s` to be answered.
@@ -79,6 +82,7 @@ class HttpServer:
     async def _end(self, server: "_Server", stop: asyncio.Event) -> None:
         await stop.wait()
         self.on_stopping()
+        await asyncio.sleep(self._stop_delay_s)
         server.should_exit = True
 
     def _config(self) -> uvicorn.Config:

@@ -19,6 +19,9 @@ class ApiSettings(Group):
 
     host: str = Field("127.0.0.1", description="address the API listens on")
     port: Port = Field(8000, description="port of the API; 0 picks a free one")
+    stop_delay_s: SecondsOrZero = Field(
+        0.0, description="how long a stopping API serves on, while /readyz says that it stops"
+    )
 
 
 class LimitSettings(Group):

@@ -1,0 +1,140 @@
+"""Processes restarted one after the other under load: nobody notices."""
+
+import asyncio
+import itertools
+import signal
+import uuid
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.polling import eventually
+from tests.support.processes import FAST_LEASES, Program
+from tests.support.safety import assert_safe
+from tests.support.stage import Stage
+
+POSTS_PER_S = 300
+PATIENCE_S = 60.0
+# Two of three tasks end within the grace time of a stopping worker, the others are handed back.
+DELAYS_S = (0.05, 0.4, 2.5)
+GRACE_S = "1"
+
+
+class Site:
+    """Two APIs and two workers, each of which can be started anew at any time."""
+
+    def __init__(self, folder: Path, env: Mapping[str, str], stack: ExitStack) -> None:
+        self._folder = folder
+        self._env = env
+        self._stack = stack
+        self.programs: dict[str, Program] = {}
+
+    def start(self, name: str) -> None:
+        """Start a process and wait until it serves."""
+        role = name.partition("-")[0]
+        roles = ["api", "maintenance", "--port", "0"] if role == "api" else [role]
+        env = {**self._env, "TASKMILL_WORKER__NAME": name}
+        program = Program("run", *roles, folder=self._folder / name, env=env)
+        self.programs[name] = self._stack.enter_context(program)
+
+    def restart(self, name: str) -> None:
+        """Stop a process in order, and start another in its place."""
+        process = self.programs[name].process
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+        self.start(name)
+
+    def address(self, number: int) -> str:
+        """Where one of the APIs serves, or served until a moment ago."""
+        url: str = self.programs[f"api-{number % 2 + 1}"].facts["url"]
+        return url
+
+
+async def post(http: httpx.AsyncClient, site: Site, number: int, trouble: Counter[str]) -> None:
+    """Post a task, again and elsewhere until it is accepted."""
+    body = {"name": "t", "payload": {"delay_s": DELAYS_S[number % 3], "failure_probability": 0}}
+    headers = {"Idempotency-Key": str(uuid.uuid4())}
+    for attempt in itertools.count():
+        try:
+            url = f"{site.address(number + attempt)}/tasks"
+            answer = await http.post(url, json=body, headers=headers)
+        except (httpx.TransportError, FileNotFoundError) as error:
+            trouble[type(error).__name__] += 1
+            continue
+        if answer.status_code in {200, 201}:
+            return
+        trouble[str(answer.status_code)] += 1
+        assert answer.status_code == 503, answer.text
+
+
+async def post_for(seconds: float, site: Site, trouble: Counter[str]) -> int:
+    """Post at an even rate; return how many were accepted, which is all."""
+    loop = asyncio.get_running_loop()
+    began_at, posts = loop.time(), round(seconds * POSTS_PER_S)
+    async with httpx.AsyncClient(timeout=10) as http, asyncio.TaskGroup() as group:
+        for number in range(posts):
+            await asyncio.sleep(max(0.0, began_at + number / POSTS_PER_S - loop.time()))
+            group.create_task(post(http, site, number, trouble))
+    return posts
+
+
+@pytest.mark.parametrize("seconds", [12, pytest.param(60, marks=pytest.mark.slow)])
+async def test_a_rolling_restart_under_load_fails_no_request_and_costs_no_attempt(
+    seconds: int, stage: Stage, tmp_path: Path
+) -> None:
+    env = {
+        **FAST_LEASES,
+        "TASKMILL_DATABASE_URL": stage.url,
+        "TASKMILL_BROKER": "postgres",
+        "TASKMILL_WORKER__GRACE_S": GRACE_S,
+    }
+    trouble: Counter[str] = Counter()
+    with ExitStack() as stack:
+        site = Site(tmp_path, env, stack)
+        names = ["api-1", "worker-1", "api-2", "worker-2"]
+        for name in names:
+            await asyncio.to_thread(site.start, name)
+        async with asyncio.TaskGroup() as group:
+            posting = group.create_task(post_for(seconds, site, trouble))
+            rounds = 0
+            while not posting.done():
+                for name in names:
+                    await asyncio.to_thread(site.restart, name)
+                rounds += 1
+
+        async def all_ended() -> bool:
+            ended = await stage.sql.fetchval(
+                "SELECT count(*) FROM taskmill.task WHERE status = 'succeeded'"
+            )
+            return bool(ended == posting.result())
+
+        await eventually(all_ended, "all tasks to succeed", timeout_s=PATIENCE_S)
+    assert rounds >= seconds // 12
+    spent = await stage.sql.fetch("SELECT DISTINCT attempt, losses FROM taskmill.task")
+    assert [tuple(row) for row in spent] == [(1, 0)]
+    handed_back = await stage.sql.fetchval(
+        "SELECT count(*) FROM taskmill.task_event WHERE happening = 'handed_back'"
+    )
+    assert handed_back > 0, "nothing ran longer than the grace time"
+    await assert_safe(stage.sql)
+
+
+async def test_an_api_that_stops_serves_on_until_load_balancers_took_notice(
+    stage: Stage, tmp_path: Path
+) -> None:
+    env = {"TASKMILL_DATABASE_URL": stage.url, "TASKMILL_API__STOP_DELAY_S": "1.5"}
+    with Program("run", "api", "--port", "0", folder=tmp_path, env=env) as program:
+        url = program.facts["url"]
+        program.process.send_signal(signal.SIGTERM)
+
+        async def tells_that_it_stops() -> bool:
+            return (await asyncio.to_thread(httpx.get, f"{url}/readyz")).status_code == 503
+
+        await eventually(tells_that_it_stops, "it is not ready any more")
+        answer = await asyncio.to_thread(lambda: httpx.post(f"{url}/tasks", json={"name": "late"}))
+        assert answer.status_code == 201
+        assert await asyncio.to_thread(program.process.wait, 10) == 0
