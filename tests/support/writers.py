@@ -1,0 +1,216 @@
+"""Everything that writes to tasks, leases and queues, each as one step on a session of the caller's choice."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from types import MappingProxyType
+from typing import TypeAlias
+from uuid import UUID
+
+import asyncpg
+
+from taskmill.domain.errors import TransitionRefused
+from taskmill.domain.lifecycle import (
+    Failed,
+    Interrupted,
+    Lost,
+    Outcome,
+    Permanent,
+    Succeeded,
+    decide,
+)
+from taskmill.maintenance.expiry import expire_waiting
+from taskmill.operations.cancel import cancel_task
+from taskmill.operations.retry import retry_task
+from taskmill.storage import claims, counts, leases, releases
+from taskmill.storage.claims import Lane, LaneStart, TakenTask
+from taskmill.storage.database import Database
+from taskmill.storage.releases import Stream
+from taskmill.storage.servers import Connection
+from taskmill.storage.statements import statement
+from tests.support.builders import AT_ONCE, ERROR, a_draft, a_key, an_end
+from tests.support.stage import Stage, a_creation
+
+TYPE = "emulate"
+PRIORITY = 4
+
+
+class Session(Database):
+    """One connection that stands for the pool: everything is done there, and nothing is tried again."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    @asynccontextmanager
+    async def hot(self) -> AsyncIterator[Connection]:
+        """Lend the connection."""
+        yield self.connection
+
+    async def fetch(self, name: str, *arguments: object) -> list[asyncpg.Record]:
+        """Run the statement there."""
+        rows: list[asyncpg.Record] = await self.connection.fetch(statement(name), *arguments)
+        return rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """A queue with a task in every state that a writer can meet.
+
+    `adrift` runs under a lease that ran out, `stranded` under one that was closed; `overdue` was not started
+    by its `expires_at`.
+    """
+
+    stage: Stage
+    queue: str
+    held: UUID
+    expired: UUID
+    closed: UUID
+    waiting: UUID
+    overdue: UUID
+    finished: UUID
+    running: TakenTask
+    adrift: TakenTask
+    stranded: TakenTask
+
+    @property
+    def ids(self) -> list[UUID]:
+        """All of its tasks."""
+        taken = (self.running, self.adrift, self.stranded)
+        return [self.waiting, self.overdue, self.finished, *(one.task.id for one in taken)]
+
+
+async def a_scene(stage: Stage, queue: str) -> Scene:
+    """Set the scene on a queue of its own."""
+    held, expired, closed = [await stage.open_lease() for _ in range(3)]
+    drafts = [a_draft(queue=queue, max_attempts=3, retry=AT_ONCE) for _ in range(5)]
+    late = a_draft(queue=queue, expires_at=stage.clock.now() - timedelta(seconds=1))
+    made = [one.task.id for one in await stage.service.create_all([*drafts, late])]
+    waiting, finished, running, adrift, stranded, overdue = made
+    taken = {
+        task_id: (await _claim_by_hint(stage.database, lease_id, [task_id]))[0]
+        for task_id, lease_id in [
+            (finished, held),
+            (running, held),
+            (adrift, expired),
+            (stranded, closed),
+        ]
+    }
+    end = an_end(taken[finished], held, Permanent(error=ERROR))
+    await claims.end(stage.database, [end], worker="w")
+    await stage.sql.execute("UPDATE taskmill.lease SET expires_at = now() WHERE id = $1", expired)
+    await leases.close_lease(stage.database, closed, "stopped")
+    return Scene(
+        stage=stage,
+        queue=queue,
+        held=held,
+        expired=expired,
+        closed=closed,
+        waiting=waiting,
+        overdue=overdue,
+        finished=finished,
+        running=taken[running],
+        adrift=taken[adrift],
+        stranded=taken[stranded],
+    )
+
+
+Writer: TypeAlias = Callable[[Database, Scene], Awaitable[object]]
+
+
+async def _claim(database: Database, scene: Scene) -> None:
+    lane = Lane(queue=scene.queue, type=TYPE, priority=PRIORITY)
+    await claims.take(
+        database, lease_id=scene.held, worker="w", lanes=[(lane, LaneStart())], limit=10
+    )
+
+
+async def _claim_by_hint(database: Database, lease_id: UUID, ids: list[UUID]) -> list[TakenTask]:
+    return await claims.take_hinted(
+        database, lease_id=lease_id, worker="w", task_ids=ids, types=None, queues=None
+    )
+
+
+def _ending(outcome: Outcome) -> Writer:
+    """End what runs, with the worst order of ids that a caller may give."""
+
+    async def write(database: Database, scene: Scene) -> None:
+        ends = [
+            an_end(scene.adrift, scene.expired, outcome),
+            an_end(scene.running, scene.held, outcome),
+        ]
+        await claims.end(database, ends, worker="w")
+
+    return write
+
+
+def _cancelling(choose: Callable[[Scene], UUID]) -> Writer:
+    async def write(database: Database, scene: Scene) -> None:
+        with suppress(TransitionRefused):
+            await cancel_task(database, choose(scene))
+
+    return write
+
+
+async def _take_back(database: Database, _: Scene) -> None:
+    """Do rescue's second step; its first is `close_leases`."""
+    ends = [
+        claims.ClaimEnd(
+            fence=found.fence,
+            transition=decide(Lost(), found.claim, cancel_requested=False, jitter=0),
+            if_cancel_requested=decide(Lost(), found.claim, cancel_requested=True, jitter=0),
+        )
+        for found in await claims.find_stranded(database, 100)
+    ]
+    await claims.end(database, ends, worker="rescue")
+
+
+async def _retry(database: Database, scene: Scene) -> None:
+    with suppress(TransitionRefused):
+        await retry_task(database, scene.finished)
+
+
+async def _renew(database: Database, scene: Scene) -> None:
+    for lease_id in (scene.held, scene.expired):
+        async with database.hot() as connection:
+            await leases.renew_lease(connection, lease_id, ttl_s=60, running=1)
+
+
+async def _release(database: Database, scene: Scene) -> None:
+    stream = Stream(queue=scene.queue, type=TYPE)
+    lane = Lane(queue=scene.queue, type=TYPE, priority=PRIORITY)
+    await releases.release(database, stream, window=100, most=100, life_s=10, lanes=[(lane, None)])
+
+
+async def _create(database: Database, scene: Scene) -> None:
+    """Create tasks; both sides of a pair bring the same key."""
+    creation = a_creation(database, scene.stage.clock, scene.stage.ids)
+    drafts = [a_draft(queue=scene.queue, idempotency=a_key(f"{scene.queue} {n}")) for n in (2, 1)]
+    answers = await creation.store_each(creation.drawn(drafts))
+    if failed := [answer for answer in answers if isinstance(answer, Exception)]:
+        raise failed[0]
+
+
+WRITERS: Mapping[str, Writer] = MappingProxyType(
+    {
+        "create": _create,
+        "claim": _claim,
+        "claim_by_hint": lambda database, s: _claim_by_hint(database, s.held, s.ids),
+        "succeed": _ending(Succeeded()),
+        "fail": _ending(Failed(error=ERROR)),
+        "hand_back": _ending(Interrupted()),
+        "cancel_waiting": _cancelling(lambda scene: scene.waiting),
+        "cancel_running": _cancelling(lambda scene: scene.running.task.id),
+        "cancel_adrift": _cancelling(lambda scene: scene.adrift.task.id),
+        "close_leases": lambda database, _: leases.close_expired(database),
+        "take_back": _take_back,
+        "retry": _retry,
+        "renew": _renew,
+        "close_lease": lambda database, s: leases.close_lease(database, s.held, "stopped"),
+        "pause": lambda database, s: database.fetch("set_queue_pause", s.queue, True),  # noqa: FBT003
+        "expire": lambda database, _: expire_waiting(database),
+        "release": _release,
+        "unmark": lambda database, s: releases.unmark(database, s.ids),
+        "fold": lambda database, _: counts.fold(database),
+    }
+)
