@@ -1,5 +1,5 @@
 # Short names for the commands; everything works without make, too.
-.PHONY: up test test-all check bench lock
+.PHONY: up test test-all check chaos bench lock
 
 up:
 	./taskmill up
@@ -12,6 +12,13 @@ test-all:
 
 check:
 	./scripts/test --lint
+
+# How many seeds, as in `make chaos SEEDS=50`; a minute or two each.
+SEEDS ?= 10
+
+chaos:
+	. ./scripts/environment.sh && prepare_environment "$(CURDIR)" .venv-test test && \
+	    PYTHONPATH=src .venv-test/bin/python -m tests.chaos --seeds $(SEEDS) $(ARGS)
 
 bench:
 	. ./scripts/environment.sh && prepare_environment "$(CURDIR)" .venv-bench dev && \

@@ -1,0 +1,69 @@
+"""Runs seeds of chaos: `python -m tests.chaos --seeds 50`. The exit status is 1 when anything was violated."""
+
+import argparse
+import asyncio
+import io
+import logging
+import sys
+from collections import Counter
+from collections.abc import Iterator
+
+from taskmill.observability import logs
+from tests.chaos.seed import Plan, Report, run
+
+# Seeds take turns: without a broker, and with one under both policies.
+_WAYS = ((False, "postgres"), (True, "auto"), (True, "rabbitmq"))
+_SHOWN = 12
+
+
+def plans(first: int, count: int, faults: int, tasks: int) -> Iterator[Plan]:
+    """Return the plans of so many seeds."""
+    for seed in range(first, first + count):
+        with_broker, policy = _WAYS[seed % len(_WAYS)]
+        yield Plan(seed=seed, with_broker=with_broker, policy=policy, faults=faults, tasks=tasks)
+
+
+def main() -> int:
+    """Run them one after the other, and tell what they did."""
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=10, help="how many seeds (default 10)")
+    parser.add_argument("--first", type=int, default=1, help="the first seed (default 1)")
+    parser.add_argument("--faults", type=int, default=16, help="faults in each seed (default 16)")
+    parser.add_argument("--tasks", type=int, default=2000, help="tasks in each seed (default 2000)")
+    asked = parser.parse_args()
+    # The clients' own troubles are what this is about; only the reports are of interest.
+    logging.disable(logging.CRITICAL)
+    logs.configure(format="json", level="error", stream=io.StringIO())
+    reports = []
+    for plan in plans(asked.first, asked.seeds, asked.faults, asked.tasks):
+        report = asyncio.run(run(plan))
+        reports.append(report)
+        _say(str(report))
+        for wrong in report.wrongs[:_SHOWN]:
+            _say(f"    {wrong}")
+    _sum_up(reports)
+    return int(any(report.wrongs for report in reports))
+
+
+def _sum_up(reports: list[Report]) -> None:
+    faults: Counter[str] = Counter()
+    for report in reports:
+        faults.update(report.faults)
+    _say("")
+    _say(f"{len(reports)} seeds, {sum(len(r.wrongs) for r in reports)} violations")
+    _say(f"  tasks accepted      {sum(r.accepted for r in reports)}")
+    _say(f"  tasks ended         {sum(r.terminal for r in reports)}")
+    _say(f"  stale ends refused  {sum(r.stale_refused for r in reports)}")
+    _say(f"  released again      {sum(r.released_again for r in reports)}")
+    _say(f"  slowest to settle   {max(r.settled_s for r in reports):.1f} s")
+    for name, times in sorted(faults.items()):
+        _say(f"  {name:<27} {times}")
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

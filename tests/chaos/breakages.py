@@ -1,0 +1,108 @@
+"""Ways to break the program on purpose, each of which the checker has to notice, and by what.
+
+A broken build is the program with one statement or rule replaced.
+"""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from taskmill.storage import statements
+
+Change = Callable[[str], str]
+
+_COUNTED = """,
+counted AS (
+    INSERT INTO taskmill.task_count (queue, status, tasks)
+    SELECT queue, 'in_progress', -count(*) FROM ended GROUP BY queue
+    UNION ALL
+    SELECT queue, status, count(*) FROM ended GROUP BY queue, status
+)"""
+_FENCE = """
+        AND t.lease_id = i.lease_id
+        AND t.claim_no = i.claim_no"""
+_ONE_KEY = """
+    ON CONFLICT (scope, key) DO UPDATE
+        SET task_id = excluded.task_id,
+            request_hash = excluded.request_hash,
+            expires_at = excluded.expires_at
+        WHERE held.expires_at <= now() OR held.task_id = excluded.task_id"""
+# Rescue in one statement: its snapshot is taken before it locks the leases. The pause makes that gap, which is
+# there in any case, as wide as on a busy server.
+_RESCUE = """
+WITH pause AS MATERIALIZED (SELECT pg_sleep(0.4)),
+closed AS (
+    UPDATE taskmill.lease
+    SET closed_at = clock_timestamp(), close_reason = 'expired', running = 0
+    WHERE id IN (
+        SELECT l.id FROM pause, taskmill.lease AS l
+        WHERE closed_at IS NULL AND expires_at < clock_timestamp()
+        FOR UPDATE OF l SKIP LOCKED
+    )
+    RETURNING id
+)
+SELECT
+    t.id, t.lease_id, t.claim_no, t.queue, t.attempt, t.max_attempts, t.losses, t.max_losses, t.retry,
+    t.cancel_requested
+FROM taskmill.task AS t
+WHERE t.status = 'in_progress' AND t.lease_id IN (SELECT id FROM closed)
+ORDER BY t.id
+LIMIT $1
+"""
+
+
+def _without(part: str) -> Change:
+    def change(text: str) -> str:
+        assert part in text, f"there is no {part!r} to take away"
+        return text.replace(part, "")
+
+    return change
+
+
+_CHANGES: Mapping[str, Mapping[str, Change]] = MappingProxyType(
+    {
+        "fence": {"end_claims": _without(_FENCE)},
+        "counter": {"end_claims": _without(_COUNTED)},
+        "key": {"create_tasks": _without(_ONE_KEY)},
+        "rescue": {
+            "close_expired_leases": lambda _: (
+                "SELECT id, worker, expires_at FROM taskmill.lease WHERE false"
+            ),
+            "find_stranded_tasks": lambda _: _RESCUE,
+        },
+        "hints": {},
+    }
+)
+NAMES = tuple(_CHANGES)
+# What is broken in the database itself, once it is there.
+SCHEMA: Mapping[str, str] = MappingProxyType(
+    {"key": "ALTER TABLE taskmill.idempotency DROP CONSTRAINT idempotency_pkey"}
+)
+
+
+def apply(name: str) -> None:
+    """Break what `name` says, before any other module of the program is imported; an empty name breaks nothing."""
+    if not name:
+        return
+    changes, original = _CHANGES[name], statements.statement
+
+    def broken(of: str) -> str:
+        text = original(of)
+        return changes[of](text) if of in changes else text
+
+    vars(statements)["statement"] = broken
+    if name == "hints":
+        _never_let_hints_expire()
+
+
+def _never_let_hints_expire() -> None:
+    from taskmill.relay import release  # noqa: PLC0415 - only this one is broken here
+
+    vars(release)["HINT_TTL_S"] = 1e6
+    setattr(release.Relay, "_opened", _remember_queues)  # noqa: B010 - it is no attribute to assign to
+
+
+async def _remember_queues(relay: Any, _: object) -> None:  # noqa: ANN401 - imported where it is broken
+    """Do what a relay does when it is connected again, without releasing everything anew."""
+    relay._publisher.forget_queues()
+    relay.wake()

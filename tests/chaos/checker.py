@@ -1,0 +1,125 @@
+"""Compares what clients were told and what handlers did with what the database has in the end.
+
+Each finding begins with the name of the invariant that it breaks.
+"""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import asyncpg
+
+from tests.chaos.history import Deed, Door, History, Told
+from tests.support.safety import unsafe
+
+Sql: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+Row: TypeAlias = Mapping[str, Any]
+
+# Tasks that are made after the harm, to see that all is well.
+PROBES = ("probe-posted", "probe-published")
+
+
+async def findings(sql: Sql, history: History, effects: Path) -> list[str]:
+    """Return everything that is wrong once the site has settled."""
+    tasks = await sql.fetch("SELECT id::text AS id, name FROM taskmill.task")
+    events = await sql.fetch(
+        "SELECT task_id::text AS id, happening, claim_no FROM taskmill.task_event ORDER BY task_id, version"
+    )
+    rejections = Counter(
+        row["message_id"] for row in await sql.fetch("SELECT message_id FROM taskmill.rejection")
+    )
+    by_name: dict[str, list[Row]] = defaultdict(list)
+    for task in map(dict, tasks):
+        by_name[task["name"]].append(task)
+    happened: dict[str, list[Row]] = defaultdict(list)
+    for event in map(dict, events):
+        happened[event["id"]].append(event)
+    return [
+        *history.wrongs,
+        *(f"unsafe: {problem}" for problem in await unsafe(sql)),
+        *_of_deeds(history, by_name, rejections),
+        *_of_strangers(history, by_name),
+        *_of_cancels(history, happened),
+        *_of_effects(happened, _read(effects)),
+    ]
+
+
+def _of_deeds(
+    history: History, by_name: Mapping[str, list[Row]], rejections: Mapping[str, int]
+) -> Iterable[str]:
+    for deed in history.deeds:
+        made = [task for name in deed.names for task in by_name.get(name, ())]
+        yield from _of_deed(deed, made)
+        if deed.door is Door.MESSAGE:
+            yield from _of_message(deed, made, rejections.get(str(deed.key), 0), history)
+
+
+def _of_deed(deed: Deed, made: list[Row]) -> Iterable[str]:
+    if len(made) > len(deed.names):
+        yield f"doubled: {deed.names} became {[task['id'] for task in made]}"
+    if deed.is_bad and made:
+        yield f"bad_accepted: {deed.names} became {[task['id'] for task in made]}"
+    if deed.told is Told.FAIL and made:
+        yield f"refused_and_made: {deed.names} became {[task['id'] for task in made]}"
+    if missing := set(deed.ids) - {task["id"] for task in made}:
+        yield f"lost: {deed.names} was accepted as {sorted(missing)}"
+    if deed.door is Door.BATCH and len(made) not in {0, len(deed.names)}:
+        yield f"torn: {len(made)} of {len(deed.names)} tasks of one batch"
+
+
+def _of_message(deed: Deed, made: list[Row], rejected: int, history: History) -> Iterable[str]:
+    """A message that was confirmed, and did not go down with the broker, is a task or a rejection."""
+    if deed.told is not Told.OK or (deed.told_at or 0) <= history.broker_wiped_at:
+        return
+    if deed.is_bad or deed.conflicts:
+        if rejected != 1:
+            yield f"message_unaccounted: {deed.key} is bad, and is {rejected} rejections"
+    elif rejected:
+        yield f"message_rejected: {deed.key} is good, and is {rejected} rejections"
+    if not deed.is_bad and len(made) != 1:
+        yield f"message_lost: {deed.key} is {len(made)} tasks"
+
+
+def _of_strangers(history: History, by_name: Mapping[str, list[Row]]) -> Iterable[str]:
+    known = {*PROBES, *(name for deed in history.deeds for name in deed.names)}
+    for name in by_name.keys() - known:
+        yield f"stranger: nobody sent a task named {name}"
+
+
+def _of_cancels(history: History, happened: Mapping[str, list[Row]]) -> Iterable[str]:
+    for task_id in history.cancelled:
+        if not any(event["happening"] == "cancelled" for event in happened[task_id]):
+            yield f"cancel_forgotten: {task_id} was answered as cancelled"
+
+
+def _of_effects(happened: Mapping[str, list[Row]], effects: Iterable[Row]) -> Iterable[str]:
+    begun: Counter[tuple[str, int]] = Counter()
+    ended: set[tuple[str, int]] = set()
+    for effect in effects:
+        claim = (effect["task"], effect["claim_no"])
+        if effect["what"] == "begin":
+            begun[claim] += 1
+        else:
+            ended.add(claim)
+    for claim, times in begun.items():
+        if times > 1:
+            yield f"claim_ran_twice: {claim} ran {times} times"
+    claims = {
+        (event["id"], event["claim_no"])
+        for events in happened.values()
+        for event in events
+        if event["happening"] == "claimed"
+    }
+    for claim in begun.keys() - claims:
+        yield f"ran_unclaimed: {claim} has no claim in the history"
+    for event in (event for events in happened.values() for event in events):
+        if event["happening"] == "succeeded" and (event["id"], event["claim_no"]) not in ended:
+            yield f"succeeded_unrun: {event['id']} claim {event['claim_no']} never ran to its end"
+
+
+def _read(effects: Path) -> list[Row]:
+    if not effects.exists():
+        return []
+    return [json.loads(line) for line in effects.read_text().splitlines()]

@@ -1,0 +1,127 @@
+"""A network cable between one process and one server, which a nemesis may delay, cut, or make swallow things."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Self, TypeAlias
+
+_CHUNK = 65536
+_BIND = b"B"  # how a request begins that runs a prepared statement
+
+Streams: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+Connect: TypeAlias = Callable[[], Awaitable[Streams]]
+
+
+class Edge:
+    """Passes bytes on between whoever connects to `port` and the server behind it, until told otherwise."""
+
+    def __init__(self, name: str, connect: Connect) -> None:
+        self.name = name
+        self.delay_s = 0.0
+        self.answers_lost = 0
+        self._connect = connect
+        self._is_silent = False
+        self._refuses = False
+        self._loses_an_answer = False
+        self._open: set[asyncio.StreamWriter] = set()
+        self._serving: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._server is not None:
+            self._server.close()
+        self.reset()
+        if self._serving:
+            await asyncio.wait(self._serving)
+
+    @property
+    def port(self) -> int:
+        """Where it listens on 127.0.0.1."""
+        assert self._server is not None
+        port: int = self._server.sockets[0].getsockname()[1]
+        return port
+
+    def reset(self) -> None:
+        """End all connections at once, both ways."""
+        for writer in list(self._open):
+            writer.transport.abort()
+
+    def fall_silent(self) -> None:
+        """Swallow whatever is sent from now on, both ways, and break nothing."""
+        self._is_silent = True
+
+    def refuse(self) -> None:
+        """End all connections and take no new ones."""
+        self._refuses = True
+        self.reset()
+
+    def lose_an_answer(self) -> None:
+        """Let the next statement reach the server and take effect, and break before its answer."""
+        self._loses_an_answer = True
+
+    def heal(self) -> None:
+        """Pass everything on again; connections that have lost bytes are ended."""
+        if self._is_silent:
+            self.reset()
+        self._is_silent = self._refuses = self._loses_an_answer = False
+        self.delay_s = 0.0
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+        try:
+            if self._refuses:
+                raise ConnectionRefusedError
+            server_reader, server_writer = await self._connect()
+        except OSError:
+            writer.transport.abort()
+            return
+        ends = {writer, server_writer}
+        self._open |= ends
+        lost = asyncio.Event()
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._pass_requests(reader, server_writer, lost))
+                group.create_task(self._pass_answers(server_reader, writer, lost))
+        finally:
+            self._open -= ends
+            for end in ends:
+                end.transport.abort()
+
+    async def _pass_requests(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, lost: asyncio.Event
+    ) -> None:
+        while data := await _read(reader):
+            if self._loses_an_answer and data[:1] == _BIND:
+                self._loses_an_answer = False
+                lost.set()
+            await self._pass(data, writer)
+        writer.transport.abort()
+
+    async def _pass_answers(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, lost: asyncio.Event
+    ) -> None:
+        while data := await _read(reader):
+            if lost.is_set():
+                self.answers_lost += 1
+                break
+            await self._pass(data, writer)
+        writer.transport.abort()
+
+    async def _pass(self, data: bytes, writer: asyncio.StreamWriter) -> None:
+        if self.delay_s:
+            await asyncio.sleep(self.delay_s)
+        if not self._is_silent:
+            writer.write(data)
+
+
+async def _read(reader: asyncio.StreamReader) -> bytes:
+    try:
+        return await reader.read(_CHUNK)
+    except OSError:
+        return b""

@@ -1,0 +1,75 @@
+"""The program as it is, with handlers that leave traces, places to die at, and, if asked, something broken.
+
+    python -m tests.chaos.program run worker
+
+The environment tells where traces go (`CHAOS_EFFECTS`), which folder holds the names of places to die at
+(`CHAOS_FAILPOINTS`) and what is broken (`CHAOS_BREAK`).
+"""
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.chaos import breakages, failpoints
+
+_EFFECTS = "CHAOS_EFFECTS"
+_FAILPOINTS = "CHAOS_FAILPOINTS"
+_BREAK = "CHAOS_BREAK"
+
+
+class Effects:
+    """A file to which handlers append what they do; it knows nothing of the database."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+
+    def note(self, what: str, context: Any) -> None:  # noqa: ANN401 - the program is imported later
+        """Append a line, whole or not at all."""
+        line = {
+            "what": what,
+            "task": str(context.task.id),
+            "claim_no": context.task.claim_no,
+            "at": time.time(),  # noqa: TID251 - of this machine, whatever the worker believes
+        }
+        os.write(self._file, (json.dumps(line) + "\n").encode())
+
+
+def handlers(effects: Effects) -> Mapping[str, Any]:
+    """Return the handlers of the chaos: work that leaves a trace when it begins and when it is done."""
+    from taskmill.worker.handlers import PermanentFailure, RetryLater  # noqa: PLC0415 - see `main`
+
+    async def work(payload: Mapping[str, Any], context: Any) -> object:  # noqa: ANN401 - see above
+        effects.note("begin", context)
+        await asyncio.sleep(payload["delay_s"])
+        if context.attempt <= payload.get("failures", 0):
+            raise RetryLater("it fails, as it was told to")
+        if payload.get("is_hopeless"):
+            raise PermanentFailure("it fails for good, as it was told to")
+        effects.note("end", context)
+        return {"claim_no": context.task.claim_no}
+
+    return {"work": work}
+
+
+def main() -> None:
+    """Change what was asked for, then run the command line."""
+    # Statements are looked up by modules as they are imported: whatever is to be another must be so before.
+    breakages.apply(os.environ.pop(_BREAK, ""))  # noqa: TID251 - how a process is told
+    from taskmill.composition import workers  # noqa: PLC0415 - see above
+    from taskmill.worker.handlers import Handlers  # noqa: PLC0415 - see above
+
+    effects = Effects(Path(os.environ.pop(_EFFECTS)))  # noqa: TID251 - how a process is told
+    vars(workers)["_handlers"] = lambda _: Handlers(handlers(effects))
+    failpoints.watch(Path(os.environ.pop(_FAILPOINTS)))  # noqa: TID251 - how a process is told
+
+    from taskmill.cli.main import main as run  # noqa: PLC0415 - see above
+
+    run()
+
+
+if __name__ == "__main__":
+    main()

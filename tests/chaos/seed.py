@@ -1,0 +1,248 @@
+"""One seed: a site, clients and a nemesis; then peace, and a look at everything."""
+
+import asyncio
+import tempfile
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import asyncpg
+import httpx
+import orjson
+
+from taskmill.amqp.courier import Courier, Parcel
+from taskmill.amqp.names import CREATE_KEY, CREATE_QUEUE, EXCHANGE, HINTS
+from tests.chaos.checker import PROBES, Sql, findings
+from tests.chaos.clients import Clients
+from tests.chaos.history import History
+from tests.chaos.nemesis import Nemesis
+from tests.chaos.site import Site, scrape
+from tests.support.polling import eventually
+
+SETTLE_S = 120.0
+# How soon after the last fault a new task is run, and a new message becomes a task that is run.
+BACK_S = 15.0
+_MOST_FILES = 300
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a seed does. `broken` names what is broken on purpose.
+
+    `only` limits the faults to these kinds, `roles` what happens to processes and edges to theirs.
+    """
+
+    seed: int
+    with_broker: bool
+    policy: str = "auto"
+    faults: int = 16
+    tasks: int = 2000
+    posts_per_s: float = 60.0
+    delays_s: Sequence[float] = (0, 0, 0.02, 0.1, 0.4, 1.2)
+    broken: str = ""
+    only: frozenset[str] = frozenset()
+    roles: frozenset[str] = frozenset()
+    settle_s: float = SETTLE_S
+
+
+@dataclass(kw_only=True)
+class Report:
+    """What a seed did and found."""
+
+    plan: Plan
+    faults: Counter[str] = field(default_factory=Counter)
+    absent: list[str] = field(default_factory=list)
+    accepted: int = 0
+    terminal: int = 0
+    stale_refused: int = 0
+    released_again: int = 0
+    answers: Counter[str] = field(default_factory=Counter)
+    settled_s: float = 0.0
+    wrongs: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        """Tell it in one line."""
+        way = f"{self.plan.policy} broker" if self.plan.with_broker else "no broker"
+        return (
+            f"seed {self.plan.seed} ({way}): {sum(self.faults.values())} faults, "
+            f"{self.accepted} accepted, {self.terminal} ended, {self.stale_refused} stale ends refused, "
+            f"{self.released_again} released again, settled in {self.settled_s:.1f} s, "
+            f"{len(self.wrongs)} violations"
+        )
+
+
+async def run(plan: Plan) -> Report:
+    """Run the seed and return what came of it; what is wrong is in `wrongs`."""
+    report = Report(plan=plan)
+    with tempfile.TemporaryDirectory(
+        prefix="taskmill-chaos-", ignore_cleanup_errors=True
+    ) as folder:
+        site = Site(
+            Path(folder), with_broker=plan.with_broker, policy=plan.policy, broken=plan.broken
+        )
+        async with site:
+            await _do_harm(site, plan, report)
+            await _look(site, report)
+    return report
+
+
+async def _do_harm(site: Site, plan: Plan, report: Report) -> None:
+    history = History()
+    clients = Clients(
+        site, plan.seed, history, posts_per_s=plan.posts_per_s, delays_s=plan.delays_s
+    )
+    nemesis = Nemesis(
+        site,
+        plan.seed,
+        history,
+        only=plan.only,
+        roles=plan.roles,
+        pause_s=_pause_s(plan),
+    )
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(clients.run(stop))
+        await nemesis.run(plan.faults)
+        await nemesis.heal()
+        await _enough(history, plan)
+        stop.set()
+    report.faults, report.absent = nemesis.done, nemesis.absent
+    report.answers, report.accepted = history.answers, len(history.accepted)
+    report.wrongs.extend(await _peace(site, clients))
+    report.wrongs.extend(await _settled(site, plan, report))
+    sql = await asyncpg.connect(site.database_url)
+    try:
+        report.wrongs.extend(await findings(sql, history, site.effects))
+        report.wrongs.extend(await _leaks(sql, site))
+        report.terminal = await sql.fetchval(
+            "SELECT count(*) FROM taskmill.task WHERE finished_at IS NOT NULL"
+        )
+    finally:
+        await sql.close()
+
+
+def _pause_s(plan: Plan) -> float:
+    """Spread the faults over the time that the tasks take."""
+    return plan.tasks / plan.posts_per_s / plan.faults
+
+
+async def _enough(history: History, plan: Plan) -> None:
+    async def look() -> bool:
+        return len(history.accepted) >= plan.tasks
+
+    await eventually(look, f"{plan.tasks} tasks to be accepted", timeout_s=SETTLE_S)
+
+
+async def _peace(site: Site, clients: Clients) -> list[str]:
+    """All roles have to be of use again soon: a task that is posted runs, and so does one by message."""
+    await clients.resume()
+    began_at = asyncio.get_running_loop().time()
+    posted, published = PROBES
+    async with httpx.AsyncClient(timeout=BACK_S) as http:
+        (await http.post(f"{site.api_url}/tasks", json=_probe(posted))).raise_for_status()
+    names = [posted]
+    if site.broker is not None:
+        names.append(published)
+        courier = Courier(site.broker.url, exchange=EXCHANGE, routing_key=CREATE_KEY)
+        body = orjson.dumps(_probe(published))
+        await courier.deliver([Parcel(number=1, body=body, message_id=published)])
+    sql = await asyncpg.connect(site.database_url)
+    try:
+        return [name async for name in _late(sql, names, began_at + BACK_S)]
+    finally:
+        await sql.close()
+
+
+def _probe(name: str) -> dict[str, object]:
+    return {"name": name, "type": "work", "priority": 9, "payload": {"delay_s": 0}}
+
+
+async def _late(sql: Sql, names: Sequence[str], deadline: float) -> AsyncIterator[str]:
+    """Tell of the tasks of these names that don't succeed in time."""
+    for name in names:
+
+        async def look(name: str = name) -> bool:
+            query = "SELECT count(*) FROM taskmill.task WHERE name = $1 AND status = 'succeeded'"
+            return bool(await sql.fetchval(query, name))
+
+        left_s = max(deadline - asyncio.get_running_loop().time(), 0.1)
+        try:
+            await eventually(look, f"{name} to succeed", timeout_s=left_s)
+        except AssertionError:
+            yield f"not_back: {name} did not succeed within {BACK_S} s"
+
+
+async def _settled(site: Site, plan: Plan, report: Report) -> list[str]:
+    """Everything that is due ends, no lease is left that ran out, and the broker holds nothing."""
+    loop = asyncio.get_running_loop()
+    began_at = loop.time()
+    sql = await asyncpg.connect(site.database_url)
+    checks: list[tuple[str, Callable[[], Awaitable[bool]]]] = [
+        (
+            "unfinished: tasks are not terminal",
+            lambda: _none(sql, "task WHERE finished_at IS NULL"),
+        ),
+        (
+            "lease_left: leases that ran out are open",
+            lambda: _none(
+                sql, "lease WHERE closed_at IS NULL AND expires_at < now() - interval '1 second'"
+            ),
+        ),
+    ]
+    if site.broker is not None:
+        checks.append(("undrained: the broker holds messages", lambda: _drained(site)))
+    wrongs = []
+    try:
+        for what, look in checks:
+            left_s = max(began_at + plan.settle_s - loop.time(), 1.0)
+            try:
+                await eventually(look, what, timeout_s=left_s)
+            except AssertionError:
+                wrongs.append(what)
+    finally:
+        await sql.close()
+    report.settled_s = loop.time() - began_at
+    return wrongs
+
+
+async def _none(sql: Sql, rows: str) -> bool:
+    return not await sql.fetchval(f"SELECT count(*) FROM taskmill.{rows}")  # noqa: S608 - our own words
+
+
+async def _drained(site: Site) -> bool:
+    assert site.broker is not None
+    queues = await asyncio.to_thread(site.broker.management().queues)
+    return not any(
+        queue.get("messages")
+        for name, queue in queues.items()
+        if name == CREATE_QUEUE or name.startswith(HINTS)
+    )
+
+
+async def _leaks(sql: Sql, site: Site) -> list[str]:
+    """No transaction idles, and no process has piled up files."""
+    idle = await sql.fetchval(
+        "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction' "
+        "AND state_change < now() - interval '1 second'"
+    )
+    wrongs = [f"idle_transaction: {idle} of them"] if idle else []
+    wrongs += [
+        f"leak: {member.name} has {member.open_files} open files"
+        for member in site.members.values()
+        if member.open_files > _MOST_FILES
+    ]
+    return wrongs
+
+
+async def _look(site: Site, report: Report) -> None:
+    """Count what the site did about the harm."""
+    report.stale_refused = sum(len(member.logged("lease.lost")) for member in site.of("worker"))
+    report.released_again = int(
+        sum(
+            [
+                await scrape(member, "taskmill_tasks_released_again_total")
+                for member in site.of("relay")
+            ]
+        )
+    )

@@ -1,0 +1,346 @@
+"""The whole system on one machine: servers, roles as processes, and an edge from each of these to each server."""
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import parse_qs, urlsplit
+
+import asyncpg
+import httpx
+
+from taskmill.embedded.postgres import EmbeddedPostgres
+from taskmill.storage import migrate
+from tests.chaos import breakages
+from tests.chaos.edges import Edge, Streams
+from tests.support.polling import eventually
+from tests.support.postgres import chosen_bin_dir
+from tests.support.processes import ROOT, Program
+from tests.support.rabbitmq import BrokerServer
+
+LEASE_TTL_S = 2.0
+_POSTGRES_PORT = 5432
+_MOUNT_BYTES = 400 * 2**20
+# Small enough for the small disk, and quick to start again.
+_POSTGRES_SETTINGS: Mapping[str, str] = {
+    "shared_buffers": "64MB",
+    "max_connections": "150",
+    "max_wal_size": "96MB",
+    "min_wal_size": "32MB",
+    "checkpoint_timeout": "30s",
+    "fsync": "off",
+    # Dead clients are noticed, and what they hold is given up.
+    "tcp_user_timeout": "3000",
+    "idle_in_transaction_session_timeout": "5s",
+}
+_FAKETIME = "usr/lib/*/faketime/libfaketime.so.1"
+_EVERYBODY = {
+    "TASKMILL_LEASE__TTL_S": str(LEASE_TTL_S),
+    "TASKMILL_MAINTENANCE__INTERVAL_S": "0.2",
+    "TASKMILL_WORKER__CONCURRENCY": "40",
+    "TASKMILL_WORKER__GRACE_S": "1",
+    "TASKMILL_RETRY__BASE_S": "0.1",
+    "TASKMILL_DATABASE__CONNECT_TIMEOUT_S": "2",
+    "TASKMILL_DATABASE__STATEMENT_TIMEOUT_S": "4",
+    "TASKMILL_ADMIN_PORT": "0",
+}
+
+
+@dataclass(kw_only=True)
+class Member:
+    """A process of one role with its edges; started again it is another process on the same edges."""
+
+    name: str
+    edges: Sequence[Edge]
+    env: Mapping[str, str]
+    folder: Path
+    program: Program | None = None
+    starts: int = 0
+
+    @property
+    def role(self) -> str:
+        """What it does."""
+        return self.name.partition("-")[0]
+
+    @property
+    def failpoints(self) -> Path:
+        """Where it looks for places to die at."""
+        return self.folder / "failpoints"
+
+    @property
+    def clock(self) -> Path:
+        """Where the machine's clock is set for it, when that can be faked."""
+        return self.folder / "clock"
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether its process runs, or is stopped where it stands."""
+        return self.program is not None and self.program.process.poll() is None
+
+    @property
+    def url(self) -> str | None:
+        """Where it serves, or served last; None while it starts."""
+        try:
+            return str(self.program.facts["url"]) if self.program else None
+        except FileNotFoundError:
+            return None
+
+    @property
+    def open_files(self) -> int:
+        """How many files and sockets it has open; 0 where that can't be seen."""
+        folder = Path(f"/proc/{self.program.process.pid}/fd") if self.program else None
+        return len(list(folder.iterdir())) if folder and folder.exists() else 0
+
+    def start(self) -> None:
+        """Start its process and return at once."""
+        self.starts += 1
+        self.failpoints.mkdir(parents=True, exist_ok=True)
+        folder = self.folder / f"start-{self.starts}"
+        port = ["--port", "0"] if self.role == "api" else []
+        self.program = Program(
+            "run",
+            self.role,
+            *port,
+            folder=folder,
+            env=self.env,
+            command=(sys.executable, "-m", "tests.chaos.program"),
+        )
+
+    def kill(self) -> None:
+        """Kill it as `kill -9` does."""
+        if self.program is not None and self.is_alive:
+            self.program.process.kill()
+            self.program.process.wait()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal, if it lives."""
+        if self.program is not None and self.is_alive:
+            self.program.process.send_signal(number)
+
+    def logged(self, event: str) -> list[dict[str, Any]]:
+        """Return the lines of one kind, of all its starts."""
+        files = sorted(self.folder.glob("start-*/log.jsonl"))
+        lines = (line for file in files for line in file.read_text(errors="replace").splitlines())
+        return [
+            json.loads(line)
+            for line in lines
+            if f'"{event}"' in line and line.startswith("{") and line.endswith("}")
+        ]
+
+
+class Site:
+    """Use it as an async context manager, in the main thread: the servers live and die with that."""
+
+    def __init__(self, folder: Path, *, with_broker: bool, policy: str, broken: str = "") -> None:
+        self.folder = folder
+        self.effects = folder / "effects.jsonl"
+        self.members: dict[str, Member] = {}
+        self.policy = policy if with_broker else "postgres"
+        self.broker: BrokerServer | None = None
+        self.faketime = next(Path("/").glob(_FAKETIME), None)
+        self.disk: Path | None = None
+        self._with_broker = with_broker
+        self._broken = broken
+        self._stack = AsyncExitStack()
+        self._postgres: EmbeddedPostgres | None = None
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            self.disk = stack.enter_context(_a_small_disk(self.folder / "disk"))
+            data = (self.disk or self.folder) / "postgres"
+            self._postgres = EmbeddedPostgres(
+                data, bin_dir=chosen_bin_dir(), settings=_POSTGRES_SETTINGS
+            )
+            stack.callback(self._postgres.stop)
+            self._postgres.start()
+            await asyncio.to_thread(migrate.upgrade, self._postgres.url)
+            await self._break_schema()
+            if self._with_broker:
+                self.broker = stack.enter_context(BrokerServer(self.folder / "rabbitmq"))
+            for name in self._names():
+                self.members[name] = await self._member(name, stack)
+            stack.callback(self._end_all)
+            for member in self.members.values():
+                member.start()
+            self._stack = stack.pop_all()
+        await self.serves()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    @property
+    def database_url(self) -> str:
+        """The database without an edge, for those who look."""
+        assert self._postgres is not None
+        return self._postgres.url
+
+    @property
+    def edges(self) -> list[Edge]:
+        """All cables."""
+        return [edge for member in self.members.values() for edge in member.edges]
+
+    @property
+    def api_url(self) -> str | None:
+        """Where the API serves, or served last; None while it starts."""
+        return self.members["api-1"].url
+
+    async def serves(self, timeout_s: float = 60.0) -> None:
+        """Wait until all processes say that they are ready."""
+
+        async def look() -> bool:
+            for member in self.members.values():
+                assert member.is_alive, f"{member.name} ended: see {member.folder}"
+            return all(
+                m.program is not None and m.program.ready_file.exists()
+                for m in self.members.values()
+            )
+
+        await eventually(look, "all processes to serve", timeout_s=timeout_s)
+
+    def of(self, *roles: str) -> list[Member]:
+        """Return the processes of these roles."""
+        return [member for member in self.members.values() if member.role in roles]
+
+    # What can be done to the servers.
+
+    def kill_database(self) -> None:
+        """Kill all processes of PostgreSQL at once."""
+        assert self._postgres is not None
+        if self._postgres.pid is not None:
+            os.killpg(self._postgres.pid, signal.SIGKILL)
+
+    def stop_database(self) -> None:
+        """Let PostgreSQL end at once without a checkpoint, as by an impatient operator."""
+        assert self._postgres is not None
+        if self._postgres.pid is not None:
+            os.kill(self._postgres.pid, signal.SIGQUIT)
+
+    @property
+    def database_runs(self) -> bool:
+        """Whether there is a server process."""
+        assert self._postgres is not None
+        return self._postgres.pid is not None
+
+    def revive_database(self) -> None:
+        """Start PostgreSQL again, if it has ended; it may still recover when this returns."""
+        assert self._postgres is not None
+        self._postgres.revive()
+
+    # How it is put together.
+
+    async def _break_schema(self) -> None:
+        if change := breakages.SCHEMA.get(self._broken):
+            sql = await asyncpg.connect(self.database_url)
+            await sql.execute(change)
+            await sql.close()
+
+    def _names(self) -> list[str]:
+        names = ["api-1", "maintenance-1", "worker-1", "worker-2"]
+        return [*names, "relay-1", "relay-2", "intake-1"] if self._with_broker else names
+
+    async def _member(self, name: str, stack: AsyncExitStack) -> Member:
+        folder = self.folder / name
+        folder.mkdir(parents=True)
+        to_database = await stack.enter_async_context(Edge(f"{name}:database", self._to_database))
+        edges, env = [to_database], self._env(name, folder, to_database)
+        if self.broker is not None:
+            to_broker = await stack.enter_async_context(Edge(f"{name}:broker", self._to_broker))
+            edges.append(to_broker)
+            env["TASKMILL_BROKER_URL"] = _through(self.broker.url, to_broker)
+        return Member(name=name, edges=edges, env=env, folder=folder)
+
+    def _env(self, name: str, folder: Path, to_database: Edge) -> dict[str, str]:
+        env = {
+            **_EVERYBODY,
+            "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}",
+            "TASKMILL_DATABASE_URL": f"{_through(self.database_url, to_database)}?sslmode=disable",
+            "TASKMILL_BROKER": self.policy,
+            "TASKMILL_WORKER__NAME": name,
+            "CHAOS_EFFECTS": str(self.effects),
+            "CHAOS_FAILPOINTS": str(folder / "failpoints"),
+            "CHAOS_BREAK": self._broken,
+        }
+        if self.faketime is not None and name.startswith("worker"):
+            (folder / "clock").write_text("+0s")
+            env |= {
+                "LD_PRELOAD": str(self.faketime),
+                "FAKETIME_TIMESTAMP_FILE": str(folder / "clock"),
+                "FAKETIME_CACHE_DURATION": "1",
+                "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+                "DONT_FAKE_MONOTONIC": "1",
+            }
+        return env
+
+    async def _to_database(self) -> Streams:
+        folder = parse_qs(urlsplit(self.database_url).query)["host"][0]
+        return await asyncio.open_unix_connection(f"{folder}/.s.PGSQL.{_POSTGRES_PORT}")
+
+    async def _to_broker(self) -> Streams:
+        assert self.broker is not None
+        parts = urlsplit(self.broker.url)
+        return await asyncio.open_connection(parts.hostname, parts.port)
+
+    def _end_all(self) -> None:
+        for member in self.members.values():
+            member.signal(signal.SIGCONT)
+            member.signal(signal.SIGTERM)
+        for member in self.members.values():
+            try:
+                if member.program is not None:
+                    member.program.process.wait(15)
+            except subprocess.TimeoutExpired:
+                member.kill()
+
+
+def _through(url: str, edge: Edge) -> str:
+    """Return the address by way of an edge, without its query."""
+    parts = urlsplit(url)
+    return parts._replace(
+        netloc=f"{parts.username}:{parts.password}@127.0.0.1:{edge.port}", query=""
+    ).geturl()
+
+
+@contextmanager
+def _a_small_disk(folder: Path) -> Iterator[Path | None]:
+    """Give a file system that can be filled, where this user may mount one; else None."""
+    with ExitStack() as stack:
+        found = None
+        if os.geteuid() == 0 and shutil.which("mount"):
+            folder.mkdir(parents=True)
+            command = [
+                "mount",
+                "-t",
+                "tmpfs",
+                "-o",
+                f"size={_MOUNT_BYTES}",
+                "taskmill",
+                str(folder),
+            ]
+            # S603: fixed words and a folder of our own.
+            if subprocess.run(command, capture_output=True, check=False).returncode == 0:  # noqa: S603
+                found = folder
+                stack.callback(subprocess.run, ["umount", "-l", str(folder)], check=False)
+        yield found
+
+
+async def scrape(member: Member, counter: str) -> float:
+    """Return a counter of a process, which begins at 0 with each start; 0 when it can't be asked."""
+    told = member.logged("admin.started")
+    if not told or not member.is_alive:
+        return 0.0
+    try:
+        async with httpx.AsyncClient(timeout=2) as http:
+            text = (await http.get(f"{told[-1]['url']}/metrics")).text
+    except httpx.TransportError:
+        return 0.0
+    lines = [line for line in text.splitlines() if line.startswith(f"{counter} ")]
+    return float(lines[0].split()[1]) if lines else 0.0

@@ -1,0 +1,64 @@
+"""The checker is worth something: programs that are broken on purpose are caught, and by the right invariant."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from tests.chaos.breakages import NAMES
+from tests.chaos.seed import Plan, run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """By what a broken build is caught, and the faults and tasks that bring it out."""
+
+    told: str
+    only: frozenset[str]
+    policy: str = "postgres"
+    delays_s: tuple[float, ...] = (0, 0.1, 0.4)
+    posts_per_s: float = 40.0
+
+
+CASES = {
+    # Another has the task while the stale worker ends it: tasks take longer than a lease lasts.
+    "fence": Case(
+        told="under another fence",
+        only=frozenset({"freeze"}),
+        delays_s=(3, 5, 7),
+        posts_per_s=12,
+    ),
+    # More waits than the workers have slots for: they claim all the time.
+    "rescue": Case(
+        told="unfinished", only=frozenset({"rows_locked"}), delays_s=(1, 2), posts_per_s=70
+    ),
+    "hints": Case(
+        told="unfinished", only=frozenset({"hints_deleted", "broker_wiped"}), policy="rabbitmq"
+    ),
+    "key": Case(told="doubled", only=frozenset({"answer_lost", "failpoint"})),
+    "counter": Case(told="counters say", only=frozenset({"kill"})),
+}
+
+
+def test_every_breakage_has_a_case() -> None:
+    assert set(CASES) == set(NAMES)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("broken", CASES)
+async def test_a_broken_build_is_caught_by_the_invariant_that_it_breaks(broken: str) -> None:
+    case = CASES[broken]
+    plan = Plan(
+        seed=7,
+        with_broker=case.policy != "postgres",
+        policy=case.policy,
+        faults=8,
+        tasks=300,
+        posts_per_s=case.posts_per_s,
+        delays_s=case.delays_s,
+        broken=broken,
+        only=case.only,
+        roles=frozenset({"worker", "api"} if broken == "key" else {"worker"}),
+        settle_s=25,
+    )
+    report = await run(plan)
+    assert any(case.told in wrong for wrong in report.wrongs), [str(report), *report.wrongs[:10]]
