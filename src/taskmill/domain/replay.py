@@ -158,13 +158,16 @@ class Replay:
             self._compare_moment(Check.CLOCK_SET_BACK, entry, self._claim.at)
 
     def _compare_due_time(self, entry: Entry) -> None:
-        before, found = self._before, f"due at {_shown(entry.run_at)}"
+        before = self._before
         if entry.happening in SETS_DUE_TIME:
-            if entry.run_at < entry.at:
-                expected = f"due at {_shown(entry.at)} or later"
-                self._found(Check.DUE_TIME_CHANGED, entry, expected, found)
-        elif entry.run_at != before.run_at and before is not ORIGIN:
-            self._found(Check.DUE_TIME_CHANGED, entry, f"due at {_shown(before.run_at)}", found)
+            if entry.run_at >= entry.at:
+                return
+            expected = f"due at {_shown(entry.at)} or later"
+        else:
+            if entry.run_at == before.run_at or before is ORIGIN:
+                return
+            expected = f"due at {_shown(before.run_at)}"
+        self._found(Check.DUE_TIME_CHANGED, entry, expected, f"due at {_shown(entry.run_at)}")
 
     def _compare_moment(self, check: Check, entry: Entry, earliest: datetime) -> None:
         if entry.at < earliest:
