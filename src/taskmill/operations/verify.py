@@ -6,12 +6,11 @@ when that is up. It writes nothing.
 """
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import starmap
-from typing import Protocol
+from typing import Protocol, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -25,8 +24,10 @@ from taskmill.domain.waiting import LONG_S, lease_faults, waiting_faults
 from taskmill.operations import findings
 from taskmill.operations.system import check_schema
 from taskmill.storage import audit, counts, faults
-from taskmill.storage.audit import Snapshot
+from taskmill.storage.audit import FeedDifference, Snapshot
 from taskmill.storage.database import Database
+
+Different = TypeVar("Different")
 
 _TASKS_AT_ONCE = 2_000
 _ROWS_AT_ONCE = 5_000
@@ -188,10 +189,11 @@ class _Verification:
         return changes
 
     async def _look_at_feed(self, after: UUID, upto: UUID) -> None:
-        async with self._slow_snapshot("the feed of changes") as snapshot:
-            start = await self._feed_start(snapshot)
-            differences = await snapshot.feed_differences(after, upto, start)
-        self._tell(map(findings.feed_difference, differences))
+        async def differences(snapshot: Snapshot) -> list[FeedDifference]:
+            return await snapshot.feed_differences(after, upto, await self._feed_start(snapshot))
+
+        found = await self._slowly("the feed of changes", differences)
+        self._tell(map(findings.feed_difference, found))
 
     async def _look_at_keys(self, after: UUID) -> None:
         place = ("", "")
@@ -203,8 +205,7 @@ class _Verification:
             if len(keys) < _ROWS_AT_ONCE:
                 break
             place = (keys[-1].scope, keys[-1].key)
-        async with self._slow_snapshot("keys that share a task") as snapshot:
-            shared = await snapshot.shared_keys(after)
+        shared = await self._slowly("keys that share a task", lambda it: it.shared_keys(after))
         self._tell(starmap(findings.shared_key, shared))
 
     async def _look_at_rejections(self, after: UUID) -> None:
@@ -229,8 +230,7 @@ class _Verification:
             self._tell(map(findings.position_hole, holes))
 
     async def _look_at_counters(self) -> None:
-        async with self._slow_snapshot("the counters") as snapshot:
-            differences = await snapshot.count_differences()
+        differences = await self._slowly("the counters", Snapshot.count_differences)
         self._tell(map(findings.counter_drift, differences))
 
     async def _look_at_liveness(self) -> None:
@@ -244,17 +244,21 @@ class _Verification:
     async def _feed_start(self, snapshot: Snapshot) -> datetime:
         return await snapshot.feed_start(self._extent.keep_changes / _DAY)
 
-    @asynccontextmanager
-    async def _slow_snapshot(self, what: str) -> AsyncIterator[Snapshot]:
-        """Open one for whole tables; when its time is up, `what` is left unchecked and the rest goes on."""
+    async def _slowly(
+        self, what: str, ask: Callable[[Snapshot], Awaitable[list[Different]]]
+    ) -> list[Different]:
+        """Ask what reads whole tables; when the time for it is up, `what` is left unchecked from then on."""
+        if what in self._unchecked:
+            return []
         timeout_s = self._extent.timeout_s
         try:
             async with audit.slow_snapshot(self._database, timeout_s=timeout_s) as snapshot:
-                yield snapshot
+                return await ask(snapshot)
         except Unavailable as error:
             if not faults.is_time_up(error.__cause__):
                 raise
-            self._unchecked[what] = None
+        self._unchecked[what] = None
+        return []
 
     def _tell(self, several: Iterable[Finding]) -> None:
         for finding in several:
