@@ -166,6 +166,8 @@ async def snapshot(database: Database) -> AsyncIterator[Snapshot]:
         Unavailable: the database is away, or has no time.
     """
     async with database.hot() as connection, _reading(connection) as opened:
+        # One process is enough for some thousand rows, and leaves the others to the work.
+        await connection.execute("SET LOCAL max_parallel_workers_per_gather = 0")
         yield opened
 
 
