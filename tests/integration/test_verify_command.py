@@ -66,14 +66,14 @@ def test_damage_is_shown_as_far_as_asked_for_and_all_of_it_counted(
 ) -> None:
     status, out, err = taskmill("verify", "--database-url", stage_url, "--rows", "2")
     assert (status, err) == (1, "")
-    shown = [line.split()[0] for line in out.splitlines() if "; " in line and "expected" in line]
+    shown = [line.split()[0] for line in out.splitlines() if "  expected " in line]
     assert shown == ["row_drift", "row_drift", "lease_over", "lease_over", "counter_drift"]
     assert "row_drift  4 violations, 2 shown" in out
     assert "counter_drift  1 violation\n" in out
     assert "lease_over  2 warnings\n" in out
     assert EXPLANATIONS[Check.ROW_DRIFT].means in out
     assert EXPLANATIONS[Check.ROW_DRIFT].advice in out
-    assert "queue mail, new  expected 1 tasks;  found 4" in out
+    assert "queue mail, new  expected 1 tasks, found 4" in out
     assert "5 violations of 2 kinds in 21 tasks" in out.splitlines()[-1]
 
 
@@ -91,7 +91,7 @@ def test_a_finding_tells_task_and_version(
 
     asyncio.run(damage())
     _, out, _ = taskmill("verify", "--database-url", stage_url)
-    told = f"{task_id}  version 3  expected attempt 1;  found attempt 7"
+    told = f"{task_id}  version 3  expected attempt 1, found attempt 7"
     assert f"attempts_miscounted   {told}" in out
 
 

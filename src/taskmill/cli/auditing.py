@@ -78,9 +78,12 @@ class TextReport(Report):
         for check in Check:
             if count := audit.counts.get(check):
                 self._explain(check, count)
+        if audit.counts:
+            show.line()
         for what in audit.unchecked:
             show.line(show.warning(f"not checked: {what} (more time: --timeout)"))
-        show.line(_outcome(audit), show.dim(f"{audit.entries:,} entries of history"))
+        entries = f"{audit.entries:,} entr{'y' if audit.entries == 1 else 'ies'} of history"
+        show.line(_outcome(audit), show.dim(entries))
 
     def _show(self, finding: Finding) -> None:
         name = f"{finding.check:<20}"
@@ -92,8 +95,7 @@ class TextReport(Report):
         show.line(
             show.warning(name) if finding.check.is_warning else show.failure(name),
             *where,
-            f"expected {finding.expected};",
-            f"found {finding.found}",
+            f"expected {finding.expected}, found {finding.found}",
         )
 
     def _explain(self, check: Check, count: int) -> None:

@@ -148,7 +148,7 @@ EXPLANATIONS: dict[Check, Explanation] = {
     ),
     Check.ROW_DRIFT: _explained(
         "The task's row is not what its history leads to.",
-        "Believe the history: answers and lists show the row. Whatever changed the row did not record it.",
+        "Answers and lists show the row; whatever changed it recorded nothing. Believe the history.",
     ),
     Check.FINISH_TIME: _explained(
         "A task has a finishing time and has not ended, or the other way round, or another than its last entry."
@@ -159,7 +159,7 @@ EXPLANATIONS: dict[Check, Explanation] = {
     ),
     Check.DISPATCH_MISSING: _explained(
         "A task waits, but nobody is told: it has no row in `dispatch`, and will never start.",
-        "Cancel it has no effect, either. Insert the row from the task's queue, type, priority, run_at and "
+        "A cancel is answered with 503. Insert the row, with the task's queue, type, priority, run_at and "
         "expires_at.",
     ),
     Check.DISPATCH_SURPLUS: _explained(
@@ -168,7 +168,7 @@ EXPLANATIONS: dict[Check, Explanation] = {
     ),
     Check.DISPATCH_DRIFT: _explained(
         "`dispatch` has a waiting task with another queue, type, priority or time than its row.",
-        "It runs by what `dispatch` says. Correct the one that is wrong.",
+        "It is claimed by what `dispatch` says: correct the one that is wrong.",
     ),
     Check.LEASE_MISSING: _explained(
         "A task runs under a lease that is not there.",
@@ -176,8 +176,7 @@ EXPLANATIONS: dict[Check, Explanation] = {
     ),
     Check.COUNTER_DRIFT: _explained(
         "The counters of a queue and status are not the number of its tasks.",
-        "Totals of lists and `taskmill stats` are wrong by that much: insert the difference into "
-        "`taskmill.task_count`.",
+        "Totals of lists and `taskmill stats` are wrong by that much: insert the difference into `task_count`.",
     ),
     Check.KEY_WITHOUT_TASK: _explained(
         "An idempotency key stands for a task that is not there.",
@@ -205,7 +204,7 @@ EXPLANATIONS: dict[Check, Explanation] = {
     ),
     Check.CLOCK_SET_BACK: _explained(
         "A claim ended before it began.",
-        "The database's clock was set back, as by a change of its machine. Nothing else relies on this order.",
+        "The database's clock was set back, as by a change of its machine. Leases and due times go by it, too.",
     ),
     Check.LEASE_OVER: _explained(
         "A task runs under a lease that ended minutes ago.",

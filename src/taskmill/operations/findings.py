@@ -40,8 +40,8 @@ def feed_difference(difference: FeedDifference) -> Finding:
         check=Check.CHANGE_MISSING if is_missing else Check.CHANGE_UNKNOWN,
         task_id=difference.task_id,
         version=difference.version,
-        expected="in history and feed, once",
-        found="in the history only" if is_missing else "in the feed only, or there once more",
+        expected="once in the history, once in the feed",
+        found="not in the feed" if is_missing else "once more in the feed than in the history",
     )
 
 
