@@ -13,11 +13,13 @@ from taskmill.domain.errors import ConfigurationError, TooLarge, TransitionRefus
 from taskmill.domain.lifecycle import Cancelled, Failed, Interrupted, Lost, Outcome, Succeeded
 from taskmill.maintenance.retention import Housekeeping, number_changes
 from taskmill.storage import changes, counts, partitions
+from taskmill.storage.audit import snapshot
 from taskmill.storage.database import Database
 from taskmill.wire.messages import CreationMessage, refused_message
 from tests.support.auditing import KEEP_CHANGES, Told, audited, found_in
 from tests.support.builders import ERROR, a_draft, a_key
 from tests.support.mixture import a_mixture
+from tests.support.polling import eventually
 from tests.support.stage import SETTINGS, Stage
 
 OUTCOMES: tuple[Outcome, ...] = (
@@ -199,6 +201,8 @@ async def test_at_the_edge_of_what_was_forgotten_holes_are_no_damage(stage: Stag
         "WHERE position = 4"
     )
     assert Check.POSITION_GAP not in await found_in(stage.database)
+    await stage.sql.execute("UPDATE taskmill.change_batch SET position = 1 WHERE position = 2")
+    assert Check.POSITION_GAP not in await found_in(stage.database)
 
 
 async def test_what_a_dropped_week_leaves_behind_is_no_damage(stage: Stage) -> None:
@@ -220,30 +224,36 @@ async def test_what_a_dropped_week_leaves_behind_is_no_damage(stage: Stage) -> N
     assert fed > 0
 
 
-async def test_a_week_that_is_dropped_meanwhile_is_no_damage(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    in_small_parts(monkeypatch)
+async def test_no_week_is_dropped_while_a_part_is_read(stage: Stage) -> None:
     lease = await stage.open_lease()
-    for number in range(30):
-        await stage.created(idempotency=a_key(f"{number}"))
+    await stage.created(idempotency=a_key())
     for taken in await stage.take(lease):
         await stage.end(taken, lease, Succeeded())
-    dropped = asyncio.Event()
+    auditor = Database(stage.url, SETTINGS)
 
     async def drop() -> None:
         later = stage.clock.now() + timedelta(weeks=9)
         await partitions.drop_finished(stage.database, later, timedelta(0))
-        dropped.set()
 
-    async with asyncio.TaskGroup() as group:
-        told = Beginning(lambda: group.create_task(drop()))
-        auditor = Database(stage.url, SETTINGS)
-        await audited(auditor, told)
-        await dropped.wait()
-        await audited(auditor, told)
-        await auditor.close()
-    assert told.findings == []
+    async def waits() -> bool:
+        return bool(await stage.sql.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+
+    async with asyncio.TaskGroup() as group, snapshot(auditor) as opened:
+        group.create_task(drop())
+        await eventually(waits, "the drop waits", timeout_s=1.5)
+        assert [key.has_task for key in await opened.keys(("", ""), 10)] == [True]
+    assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.task") == 0
+    assert await found_in(auditor) == {}
+    await auditor.close()
+
+
+async def test_a_part_ends_where_it_should_whatever_comes_behind_it(stage: Stage) -> None:
+    ids = [(await stage.created()).id for _ in range(4)]
+    async with snapshot(stage.database) as opened:
+        tasks = await opened.tasks(ids[0], ids[2], 10)
+        assert [task.standing.id for task in tasks] == ids[1:3]
+        parts = [entries async for entries in opened.entries(ids[0], ids[2])]
+        assert [entry.task_id for entries in parts for entry in entries] == ids[1:3]
 
 
 class Beginning(Told):
