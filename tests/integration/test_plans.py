@@ -21,6 +21,7 @@ WAITING = 100_000
 FINISHED = 100_000
 WEEKS = 60
 BATCH = 100
+LAST_ID = UUID(int=2**128 - 1)
 
 SEED = """
     INSERT INTO taskmill.task (
@@ -204,6 +205,45 @@ async def test_a_rebuild_costs_what_it_looks_at(seeded: Stage) -> None:
         [row], plan = await session.fetch("forget_releases", UUID(int=0), BATCH)
         assert (row["forgotten"], row["last_id"] is None) == (BATCH, False)
         check(plan, rows=4 * BATCH, pages=PAGES_PER_TASK * BATCH)
+
+
+async def test_an_audit_costs_what_it_looks_at(seeded: Stage) -> None:
+    async with explaining(seeded.database) as session:
+        waiting = await session.connection.fetchval(
+            "SELECT min(id::text)::uuid FROM taskmill.task WHERE status = 'new'"
+        )
+        rows, plan = await session.fetch("audit_tasks", waiting, LAST_ID, BATCH)
+        assert len(rows) == BATCH
+        ids = (waiting, rows[-1]["id"])
+        # Each task is looked for in `dispatch`; each week for the first of its tasks.
+        check(plan, rows=2 * BATCH + WEEKS, pages=10 * BATCH + 10 * WEEKS)
+        _, plan = await session.fetch("audit_entries", *ids)
+        check(plan, rows=BATCH + WEEKS, pages=10 * BATCH)
+        strays, plan = await session.fetch("audit_stray_dispatch", *ids)
+        assert strays == []
+        check(plan, rows=2 * BATCH, pages=10 * BATCH + pages_for_ids(seeded, BATCH))
+        _, plan = await session.fetch("last_task_id")
+        check(plan, rows=3 + WEEKS, pages=10 * WEEKS)
+        _, plan = await session.fetch("audit_keys", "", "", BATCH)
+        check(plan, rows=2 * BATCH, pages=10 * BATCH)
+        _, plan = await session.fetch("audit_rejections", UUID(int=0), BATCH)
+        check(plan, rows=2 * BATCH, pages=10 * BATCH)
+        _, plan = await session.fetch("audit_overdue", 120.0)
+        check(plan, rows=10, pages=300)
+
+
+async def test_an_audit_of_the_feed_costs_what_it_looks_at(stage: Stage) -> None:
+    await stage.sql.execute("""
+        INSERT INTO taskmill.change_batch (task_ids, versions, position)
+        SELECT '{}', '{}', nullif(n, 20000) FROM generate_series(1, 20000) AS n
+    """)
+    async with explaining(stage.database) as session:
+        moment = stage.clock.now()
+        _, plan = await session.fetch("audit_positions", 500, BATCH, moment)
+        check(plan, rows=2 * BATCH, pages=BATCH)
+        for name, arguments in (("audit_feed_start", (7.0,)), ("audit_unnumbered", ())):
+            _, plan = await session.fetch(name, *arguments)
+            check(plan, rows=10, pages=20)
 
 
 async def test_steering_one_task_costs_little(seeded: Stage) -> None:

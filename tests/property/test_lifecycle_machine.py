@@ -37,6 +37,7 @@ from taskmill.maintenance.expiry import expire_waiting
 from taskmill.maintenance.rescue import Rescue
 from taskmill.storage import claims, counts, leases
 from taskmill.storage.claims import TakenTask
+from tests.support.auditing import found_in
 from tests.support.builders import AT_ONCE, ERROR, a_draft, a_key, an_end
 from tests.support.postgres import DatabaseServer
 from tests.support.safety import unsafe
@@ -342,6 +343,7 @@ class Lifecycle(RuleBasedStateMachine):
     def teardown(self) -> None:
         if hasattr(self, "tasks"):
             assert self.world.run(unsafe(self.stage.sql)) == []
+            assert self.world.run(found_in(self.stage.database)) == {}
 
 
 def run_machine(server: DatabaseServer, template: str, *, examples: int, steps: int) -> None:

@@ -27,6 +27,9 @@ _SECTIONS: Sections = {
         "broker": Lazy(
             "taskmill.cli.broker", "broker", "Look at the broker; have all hints sent anew."
         ),
+        "verify": Lazy(
+            "taskmill.cli.verify", "verify", "Audit a database: does it keep the guarantees?"
+        ),
         "settings": Lazy("taskmill.cli.service", "settings", "Show what is set, and where."),
     },
     "Use it (over HTTP)": {

@@ -1,14 +1,14 @@
-"""The kinds of option values that click does not have: payloads, times, labels."""
+"""The kinds of option values that click does not have: payloads, times, spans of time, labels."""
 
 import json
 import sys
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import click
 
-__all__ = ["Label", "Moment", "Payload"]
+__all__ = ["Label", "Moment", "Payload", "Span"]
 
 
 class Payload(click.ParamType[dict[str, Any]]):
@@ -42,6 +42,24 @@ class Moment(click.ParamType[datetime]):
         except ValueError:
             self.fail("expected a time such as 2030-01-31T09:00 or 2030-01-31T09:00Z", param, ctx)
         return moment if moment.tzinfo else moment.astimezone()
+
+
+class Span(click.ParamType[timedelta]):
+    """A length of time: a whole number and a unit."""
+
+    name = "TIME"
+    _units: ClassVar = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - click's signature
+        """Read ``30m``, ``12h``, ``1d``."""
+        number, unit = value[:-1], value[-1:]
+        if unit not in self._units or not (number.isascii() and number.isdigit()):
+            self.fail("expected a number and s, m, h or d, such as 12h", param, ctx)
+        try:
+            span = timedelta(**{self._units[unit]: int(number)})
+        except OverflowError:
+            self.fail("that is longer than there is time", param, ctx)
+        return span
 
 
 class Label(click.ParamType[tuple[str, str]]):

@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import TypeVar
 
 from taskmill.amqp.names import hint_queue
 from taskmill.operations import broker
+from taskmill.operations.verify import Audit, Extent, Listener, verify
 from taskmill.settings import Settings
 from taskmill.storage.database import Database
 
@@ -34,6 +36,20 @@ def list_hint_queues(settings: Settings) -> list[str]:
         return [hint_queue(*kind) for kind in await broker.find_kinds(database)]
 
     return _asked(settings, names)
+
+
+def verify_database(
+    settings: Settings, listener: Listener, *, since: timedelta | None, timeout_s: float
+) -> Audit:
+    """Compare all that must be true with what is stored. `since` and `timeout_s` are those of `Extent`.
+
+    Raises:
+        ConfigurationError: no database is set, or it can't be verified.
+        Unavailable: the database is away.
+    """
+    keep_changes = timedelta(days=settings.retention.change_days)
+    extent = Extent(since=since, timeout_s=timeout_s, keep_changes=keep_changes)
+    return _asked(settings, lambda database: verify(database, extent, listener))
 
 
 def _asked(settings: Settings, question: Callable[[Database], Awaitable[T]]) -> T:

@@ -2,7 +2,7 @@
 
 import asyncpg
 
-from taskmill.domain.errors import TaskmillError
+from taskmill.domain.errors import ConfigurationError, TaskmillError
 from taskmill.domain.system import Liveness, Readiness, Stats, WorkerState
 from taskmill.operations.broker import NO_BROKER, BrokerWatch
 from taskmill.storage import counts, migrate
@@ -65,6 +65,14 @@ async def readiness(database: Database, broker: BrokerWatch = NO_BROKER) -> Read
     return Readiness(
         parts={"database": None, "schema": _schema_trouble(applied)}, broker=broker.state()
     )
+
+
+async def check_schema(database: Database) -> None:
+    """Raise `ConfigurationError` unless the database has the schema that this program needs."""
+    async with database.hot() as connection:
+        trouble = _schema_trouble(await migrate.applied(connection))
+    if trouble is not None:
+        raise ConfigurationError(trouble)
 
 
 def _schema_trouble(applied: str | None) -> str | None:

@@ -4,7 +4,7 @@ It knows no table. Errors that mean "away for now" leave here as `Unavailable`; 
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
@@ -58,21 +58,26 @@ class Database:
 
     async def connect(self, **server_settings: str) -> Connection:
         """Open a connection outside the pools; the caller closes it."""
-        timeout = f"{self._settings.statement_timeout_s}s"
+        timeout_s = self._settings.statement_timeout_s
+        return await self._connect(server_settings, timeout_s, transaction_timeout_s=timeout_s)
+
+    async def _connect(
+        self, server_settings: Mapping[str, str], timeout_s: float, *, transaction_timeout_s: float
+    ) -> Connection:
         connection = await self._servers.connect(
             timeout_s=self._settings.connect_timeout_s,
             # The server ends a statement in time, if it can still be heard: a network that swallows
             # everything breaks no connection.
-            command_timeout=self._settings.statement_timeout_s + 1,
+            command_timeout=timeout_s + 1,
             server_settings={
                 "application_name": "taskmill",
-                "statement_timeout": timeout,
+                "statement_timeout": f"{timeout_s}s",
                 **_COMMON,
                 **server_settings,
             },
         )
         if connection.get_server_version().major >= _TRANSACTION_TIMEOUT_SINCE:
-            await connection.execute(f"SET transaction_timeout = '{timeout}'")
+            await connection.execute(f"SET transaction_timeout = '{transaction_timeout_s}s'")
         return connection
 
     @asynccontextmanager
@@ -147,6 +152,22 @@ class Database:
         with _outages_translated():
             async with self._listing.connect() as connection:
                 yield connection
+
+    @asynccontextmanager
+    async def slow(self, *, timeout_s: float) -> AsyncIterator[Connection]:
+        """Open a connection for statements that read whole tables, each for up to `timeout_s` seconds.
+
+        Raises:
+            Unavailable: as for `hot`; also when a statement's time is up.
+        """
+        with _outages_translated():
+            # A statement is to end by its own timeout, which breaks no connection.
+            longest_s = 2 * timeout_s
+            connection = await self._connect(_LISTING, timeout_s, transaction_timeout_s=longest_s)
+            try:
+                yield connection
+            finally:
+                await connection.close()
 
     async def anchor(self, clock: SystemClock) -> datetime:
         """Set `clock` by PostgreSQL's and return what it told.

@@ -11,6 +11,8 @@ from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeout
 _ITEM_CLASSES = ("22", "23")
 # By statement_timeout, or by an operator.
 QUERY_CANCELED = "57014"
+# The statement's time, or its transaction's.
+_TIME_IS_UP = (QUERY_CANCELED, "25P04")
 # 40 transaction rollback: serialization failure, deadlock.
 _COLLISION_CLASS = "40"
 # 08 connection, 53 resources, 57 operator intervention (shutdown, cancel, starting up), 55P03 lock not
@@ -42,6 +44,11 @@ def is_item_fault(error: BaseException) -> bool:
 def is_collision(error: BaseException) -> bool:
     """Tell whether the same statement should simply be run again."""
     return (sqlstate(error) or "").startswith(_COLLISION_CLASS)
+
+
+def is_time_up(error: BaseException | None) -> bool:
+    """Tell whether the time that we gave a statement, or its transaction, was over."""
+    return error is not None and sqlstate(error) in _TIME_IS_UP
 
 
 def is_outage(error: BaseException) -> bool:

@@ -5,10 +5,12 @@ no partition lands in the DEFAULT one, and is moved when its week is made. This 
 migrations that changes the schema.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
+
+import asyncpg
 
 from taskmill.domain import identity
 from taskmill.observability.logs import get_logger
@@ -135,7 +137,15 @@ async def repair(database: Database) -> list[Week]:
 
 async def attached(database: Database) -> list[Week]:
     """Return the weeks that have partitions, oldest first."""
-    rows = await database.fetch("list_partitions")
+    return _weeks(await database.fetch("list_partitions"))
+
+
+async def attached_with(connection: Connection) -> list[Week]:
+    """Do what `attached` does on a connection that the caller holds."""
+    return _weeks(await connection.fetch(statement("list_partitions")))
+
+
+def _weeks(rows: Iterable[asyncpg.Record]) -> list[Week]:
     weeks = (datetime.strptime(f"{row['suffix']}1", "%Gw%V%u").replace(tzinfo=UTC) for row in rows)
     return [Week(start=start) for start in sorted(weeks)]
 

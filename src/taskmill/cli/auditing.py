@@ -1,0 +1,154 @@
+"""How an audit is told: findings as they come, and what they mean at the end."""
+
+import sys
+from abc import ABC, abstractmethod
+from collections import Counter
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress
+
+from taskmill.cli import show
+from taskmill.domain.audit import EXPLANATIONS, Check, Finding
+from taskmill.operations.verify import Audit
+
+__all__ = ["JsonReport", "Report", "TextReport"]
+
+
+class Report(ABC):
+    """Counts findings and shows the first `rows` of each kind; on a terminal, how far the audit is, too."""
+
+    def __init__(self, rows: int) -> None:
+        self._rows = rows
+        self._counts: Counter[Check] = Counter()
+        console = Console(file=sys.stderr)
+        # Findings go to standard output, also where both are one terminal: the bar makes room for them.
+        self._progress = Progress(
+            *Progress.get_default_columns(),
+            MofNCompleteColumn(),
+            console=console,
+            transient=True,
+            redirect_stdout=False,
+            disable=not console.is_terminal,
+        )
+        self._bar = self._progress.add_task("verifying", total=None)
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def begun(self, tasks: int | None) -> None:
+        """Set the length of the bar."""
+        self._progress.update(self._bar, total=tasks)
+
+    def looked(self, tasks: int) -> None:
+        """Move the bar."""
+        self._progress.advance(self._bar, tasks)
+
+    def found(self, finding: Finding) -> None:
+        """Show a finding, unless enough of its kind were shown."""
+        self._counts[finding.check] += 1
+        if self._counts[finding.check] > self._rows:
+            return
+        self._progress.stop()
+        self._show(finding)
+        self._progress.start()
+
+    @abstractmethod
+    def end(self, audit: Audit) -> None:
+        """Tell the outcome."""
+
+    @abstractmethod
+    def _show(self, finding: Finding) -> None: ...
+
+
+class TextReport(Report):
+    """For people."""
+
+    def end(self, audit: Audit) -> None:
+        """Explain each kind that was found, and sum up."""
+        for check in Check:
+            if count := audit.counts.get(check):
+                self._explain(check, count)
+        if audit.counts:
+            show.line()
+        for what in audit.unchecked:
+            show.line(show.warning(f"not checked: {what} (more time: --timeout)"))
+        entries = f"{audit.entries:,} entr{'y' if audit.entries == 1 else 'ies'} of history"
+        show.line(_outcome(audit), show.dim(entries))
+
+    def _show(self, finding: Finding) -> None:
+        name = f"{finding.check:<20}"
+        where = [str(finding.task_id)] if finding.task_id else []
+        if finding.version is not None:
+            where.append(f"version {finding.version}")
+        if finding.subject is not None:
+            where.append(finding.subject)
+        show.line(
+            show.warning(name) if finding.check.is_warning else show.failure(name),
+            *where,
+            f"expected {finding.expected}, found {finding.found}",
+        )
+
+    def _explain(self, check: Check, count: int) -> None:
+        explanation = EXPLANATIONS[check]
+        shown = f", {self._rows} shown" if count > self._rows else ""
+        kind = "warning" if check.is_warning else "violation"
+        counted = f"{count:,} {kind}{'' if count == 1 else 's'}{shown}"
+        show.line()
+        show.line(show.strong(check), counted)
+        show.line(f"  {explanation.means}")
+        show.line(show.dim(f"  {explanation.advice}"))
+
+
+class JsonReport(Report):
+    """For programs: one object a line for each finding shown, and one with the outcome."""
+
+    def end(self, audit: Audit) -> None:
+        """Print the outcome."""
+        show.json_lines(
+            [
+                {
+                    "violations": audit.violations,
+                    "warnings": sum(audit.counts.values()) - audit.violations,
+                    "tasks": audit.tasks,
+                    "entries": audit.entries,
+                    "unchecked": list(audit.unchecked),
+                    "checks": {check.value: audit.counts.get(check, 0) for check in Check},
+                }
+            ]
+        )
+
+    def _show(self, finding: Finding) -> None:
+        show.json_lines(
+            [
+                {
+                    "check": finding.check,
+                    "is_warning": finding.check.is_warning,
+                    "task_id": finding.task_id,
+                    "version": finding.version,
+                    "subject": finding.subject,
+                    "expected": finding.expected,
+                    "found": finding.found,
+                }
+            ]
+        )
+
+
+def _outcome(audit: Audit) -> show.Cell:
+    looked_at = f"{audit.tasks:,} task{'' if audit.tasks == 1 else 's'}"
+    if not audit.violations:
+        return show.good(f"no violations in {looked_at}")
+    kinds = sum(1 for check in audit.counts if not check.is_warning)
+    several = "" if audit.violations == 1 else "s"
+    of_kinds = f"of {kinds} kind{'' if kinds == 1 else 's'}"
+    return show.failure(f"{audit.violations:,} violation{several} {of_kinds} in {looked_at}")

@@ -1,0 +1,92 @@
+"""`taskmill verify`: what contradicts the guarantees in a database, for people and for programs."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from taskmill.cli.parameters import Span
+from taskmill.cli.places import data_option, database_url_option, settings_of
+from taskmill.domain.errors import TaskmillError
+
+if TYPE_CHECKING:
+    from taskmill.cli.auditing import Report
+    from taskmill.operations.verify import Audit
+
+__all__ = ["verify"]
+
+_EPILOG = """\b
+Examples:
+  taskmill verify
+  taskmill verify --since 1d
+  taskmill verify --database-url postgresql://user:password@host/taskmill --json
+"""
+
+
+class CouldNotRun(click.ClickException):
+    """The audit was not made, or not to its end: neither clean nor not."""
+
+    exit_code = 2
+
+
+@click.command(epilog=_EPILOG)
+@database_url_option
+@data_option
+@click.option(
+    "--since",
+    type=Span(),
+    help="Only tasks created within this time, such as 12h or 1d; leaves out the counters.",
+)
+@click.option(
+    "--rows",
+    type=click.IntRange(min=0),
+    default=10,
+    show_default=True,
+    metavar="N",
+    help="How many findings of a kind to show; all are counted.",
+)
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(0.1, 86_400),
+    default=30.0,
+    show_default=True,
+    metavar="S",
+    help="Seconds for each statement that reads a whole table.",
+)
+@click.option("--json", "as_json", is_flag=True, help="JSON, one finding a line, then a summary.")
+def verify(
+    *,
+    database_url: str | None,
+    data: Path | None,
+    since: timedelta | None,
+    rows: int,
+    timeout_s: float,
+    as_json: bool,
+) -> int:
+    """Audit a database, also while it is in use: does every row and every history keep the guarantees?
+
+    It only reads, in short transactions. Exit status: 0 nothing is wrong, 1 something is, 2 it could
+    not be verified, or not all of it. Warnings are no violations.
+    """
+    from taskmill.cli.auditing import JsonReport, TextReport  # noqa: PLC0415 - only when it runs
+    from taskmill.composition.questions import verify_database  # noqa: PLC0415 - only when it runs
+    from taskmill.observability import logs  # noqa: PLC0415 - only when it runs
+
+    logs.silence()
+    report: Report = JsonReport(rows) if as_json else TextReport(rows)
+    with report:
+        try:
+            settings = settings_of(data, database_url=database_url)
+            audit = verify_database(settings, report, since=since, timeout_s=timeout_s)
+        except TaskmillError as error:
+            raise CouldNotRun(str(error)) from error
+    report.end(audit)
+    return _exit_status(audit)
+
+
+def _exit_status(audit: "Audit") -> int:
+    if audit.violations:
+        return 1
+    return CouldNotRun.exit_code if audit.unchecked else 0

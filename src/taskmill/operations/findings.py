@@ -1,0 +1,125 @@
+"""What an audit tells of what it found outside of a task's history: one function for each kind."""
+
+from collections.abc import Iterator, Sequence
+from uuid import UUID
+
+from taskmill.domain import identity
+from taskmill.domain.audit import Check, Finding
+from taskmill.storage.audit import (
+    CountDifference,
+    FeedDifference,
+    HeldKey,
+    KeptRejection,
+    OverdueLane,
+    PositionHole,
+)
+from taskmill.storage.partitions import Week
+
+
+def stray_history(task_id: UUID) -> Finding:
+    """Tell of history without a task."""
+    return Finding(
+        check=Check.HISTORY_WITHOUT_TASK, task_id=task_id, expected="a task", found="its history"
+    )
+
+
+def stray_dispatch(task_id: UUID) -> Finding:
+    """Tell of a row in `dispatch` without a task."""
+    return Finding(
+        check=Check.DISPATCH_SURPLUS,
+        task_id=task_id,
+        expected="no row in dispatch",
+        found="a row, and no task",
+    )
+
+
+def feed_difference(difference: FeedDifference) -> Finding:
+    """Tell of a change that only the history has, or only the feed, or the feed more often."""
+    is_missing = difference.is_missing
+    return Finding(
+        check=Check.CHANGE_MISSING if is_missing else Check.CHANGE_UNKNOWN,
+        task_id=difference.task_id,
+        version=difference.version,
+        expected="once in the history, once in the feed",
+        found="not in the feed" if is_missing else "once more in the feed than in the history",
+    )
+
+
+def position_hole(hole: PositionHole) -> Finding:
+    """Tell of positions that are missing."""
+    return Finding(
+        check=Check.POSITION_GAP,
+        subject=f"position {hole.before + 1}",
+        expected=f"{hole.before + 1} after {hole.before}",
+        found=f"{hole.after}",
+    )
+
+
+def counter_drift(difference: CountDifference) -> Finding:
+    """Tell of a counter that is wrong."""
+    return Finding(
+        check=Check.COUNTER_DRIFT,
+        subject=f"queue {difference.queue}, {difference.status}",
+        expected=f"{difference.counted} tasks",
+        found=f"{difference.told}",
+    )
+
+
+def key_without_task(key: HeldKey) -> Finding:
+    """Tell of an idempotency key that stands for nothing."""
+    return Finding(
+        check=Check.KEY_WITHOUT_TASK,
+        task_id=key.task_id,
+        subject=f"key {key.key} of {key.scope}",
+        expected="a task",
+        found="none",
+    )
+
+
+def shared_key(task_id: UUID, keys: int) -> Finding:
+    """Tell of a task that has several keys."""
+    return Finding(
+        check=Check.KEY_SHARED, task_id=task_id, expected="one key", found=f"{keys} keys"
+    )
+
+
+def resend_faults(rejection: KeptRejection, weeks: Sequence[Week]) -> Iterator[Finding]:
+    """Tell what is wrong with what a refused message became; a task may be gone with its week."""
+    subject, task_id = f"rejection {rejection.id}", rejection.task_id
+    if (rejection.resent_at is None) != (task_id is None):
+        yield Finding(
+            check=Check.RESEND_INCOMPLETE,
+            task_id=task_id,
+            subject=subject,
+            expected="the time when it was sent again, and a task",
+            found="the time only" if task_id is None else "the task only",
+        )
+    is_kept = task_id is not None and Week.of(identity.created_at(task_id)) in weeks
+    if is_kept and not rejection.has_task:
+        yield Finding(
+            check=Check.RESEND_WITHOUT_TASK,
+            task_id=task_id,
+            subject=subject,
+            expected="a task",
+            found="none",
+        )
+
+
+def unnumbered(batches: int, waited_s: float) -> Finding:
+    """Tell of change batches that wait for their position."""
+    return Finding(
+        check=Check.CHANGES_UNNUMBERED,
+        expected="a position within seconds",
+        found=f"{batches} batches without, the first for {waited_s:.0f} s",
+    )
+
+
+def overdue(lane: OverdueLane) -> Finding:
+    """Tell of a lane whose first task is not claimed."""
+    return Finding(
+        check=Check.TASK_OVERDUE,
+        task_id=lane.task_id,
+        subject=f"queue {lane.queue}, type {lane.type}, priority {lane.priority}",
+        expected="claimed within seconds",
+        found=f"due for {lane.waited_s:.0f} s",
+    )

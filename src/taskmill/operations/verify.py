@@ -1,0 +1,270 @@
+"""Verify: everything that must be true of a database, compared with its rows and history, while it is in use.
+
+Tasks are read in parts, each in one short snapshot, so that row, history, `dispatch` and lease belong together;
+tasks that come while it runs may be left out. What needs whole tables has a time limit, and is told as unchecked
+when that is up. It writes nothing.
+"""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import starmap
+from typing import Protocol, TypeVar
+from uuid import UUID
+
+import asyncpg
+
+from taskmill.domain import identity
+from taskmill.domain.audit import Check, Finding
+from taskmill.domain.errors import ConfigurationError, Unavailable
+from taskmill.domain.history import AuditedTask
+from taskmill.domain.replay import Replay
+from taskmill.domain.waiting import LONG_S, lease_faults, waiting_faults
+from taskmill.operations import findings
+from taskmill.operations.system import check_schema
+from taskmill.storage import audit, counts, faults
+from taskmill.storage.audit import FeedDifference, Snapshot
+from taskmill.storage.database import Database
+
+Different = TypeVar("Different")
+
+_TASKS_AT_ONCE = 2_000
+_ROWS_AT_ONCE = 5_000
+# The feed is read anew for every range: few, large ranges, but none that is sorted for seconds.
+_CHANGES_IN_RANGE = 250_000
+_FIRST = UUID(int=0)
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extent:
+    """What to verify.
+
+    With `since` only tasks that were created within that time, and what belongs to them; the counters have no
+    time and are left out. Whole tables are read for up to `timeout_s` seconds each; the feed of changes is kept
+    for `keep_changes`.
+    """
+
+    since: timedelta | None
+    timeout_s: float
+    keep_changes: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audit:
+    """What was looked at, how often each check found something, and what there was no time for."""
+
+    tasks: int
+    entries: int
+    counts: Mapping[Check, int]
+    unchecked: Sequence[str]
+
+    @property
+    def violations(self) -> int:
+        """How many findings break a promise."""
+        return sum(count for check, count in self.counts.items() if not check.is_warning)
+
+
+class Listener(Protocol):
+    """Whoever is told while an audit runs."""
+
+    def begun(self, tasks: int | None) -> None:
+        """So many tasks will be looked at, about; None when nobody knows."""
+
+    def looked(self, tasks: int) -> None:
+        """So many more tasks were looked at."""
+
+    def found(self, finding: Finding) -> None:
+        """Something is not as it must be."""
+
+
+async def verify(database: Database, extent: Extent, listener: Listener) -> Audit:
+    """Compare all that must be true with what is stored; each finding is told as soon as it is known.
+
+    Raises:
+        ConfigurationError: the database has another schema, or refuses to be read.
+        Unavailable: the database is away, or has no time for a part of some thousand tasks.
+    """
+    try:
+        await check_schema(database)
+        return await _Verification(database, extent, listener).run()
+    except asyncpg.PostgresError as error:
+        raise ConfigurationError(f"the database can't be verified: {error}") from error
+
+
+class _Verification:
+    """One audit, and what it counts meanwhile."""
+
+    def __init__(self, database: Database, extent: Extent, listener: Listener) -> None:
+        self._database = database
+        self._extent = extent
+        self._listener = listener
+        self._counts: Counter[Check] = Counter()
+        self._tasks = 0
+        self._entries = 0
+        self._unchecked: dict[str, None] = {}
+
+    async def run(self) -> Audit:
+        since = self._extent.since
+        self._listener.begun(None if since else await _count_tasks(self._database))
+        await self._look()
+        return Audit(
+            tasks=self._tasks,
+            entries=self._entries,
+            counts=self._counts,
+            unchecked=tuple(self._unchecked),
+        )
+
+    async def _look(self) -> None:
+        after = await self._start()
+        await self._look_at_tasks(after, await audit.last_id(self._database) or _FIRST)
+        await self._look_at_keys(after)
+        await self._look_at_rejections(after)
+        await self._look_at_positions()
+        if self._extent.since is None:
+            await self._look_at_counters()
+        await self._look_at_liveness()
+
+    async def _start(self) -> UUID:
+        """Return the id after which to look."""
+        if self._extent.since is None:
+            return _FIRST
+        now: datetime = await self._database.fetch_value("clock_now")
+        return UUID(int=max(identity.lower_bound(now - self._extent.since).int - 1, 0))
+
+    async def _look_at_tasks(self, after: UUID, upto: UUID) -> None:
+        async with audit.snapshot(self._database) as snapshot:
+            fed_from = await self._feed_start(snapshot)
+        range_after, changes = after, 0
+        while after < upto:
+            async with audit.snapshot(self._database) as snapshot:
+                part = await snapshot.tasks(after, upto, _TASKS_AT_ONCE)
+                last = part[-1].standing.id if len(part) == _TASKS_AT_ONCE else upto
+                changes += await self._look_at_part(snapshot, part, (after, last), fed_from)
+            self._tasks += len(part)
+            self._listener.looked(len(part))
+            after = last
+            if changes >= _CHANGES_IN_RANGE or after == upto:
+                await self._look_at_feed(range_after, after)
+                range_after, changes = after, 0
+
+    async def _look_at_part(
+        self,
+        snapshot: Snapshot,
+        part: Sequence[AuditedTask],
+        ids: tuple[UUID, UUID],
+        fed_from: datetime,
+    ) -> int:
+        """Compare some tasks with all that belongs to them; return how many changes must be in the feed."""
+        replays = {task.standing.id: Replay(task.standing) for task in part}
+        changes = await self._replay(snapshot, replays, ids, fed_from)
+        for task in part:
+            replay = replays[task.standing.id]
+            replay.close()
+            self._tell(replay.findings)
+            self._tell(waiting_faults(task))
+            self._tell(lease_faults(task))
+        self._tell(map(findings.stray_dispatch, await snapshot.stray_dispatch(*ids)))
+        return changes
+
+    async def _replay(
+        self,
+        snapshot: Snapshot,
+        replays: Mapping[UUID, Replay],
+        ids: tuple[UUID, UUID],
+        fed_from: datetime,
+    ) -> int:
+        changes, stray = 0, None
+        async for entries in snapshot.entries(*ids):
+            self._entries += len(entries)
+            for entry in entries:
+                changes += entry.at >= fed_from
+                replay = replays.get(entry.task_id)
+                if replay is not None:
+                    replay.add(entry)
+                elif entry.task_id != stray:
+                    stray = entry.task_id
+                    self._tell([findings.stray_history(stray)])
+        return changes
+
+    async def _look_at_feed(self, after: UUID, upto: UUID) -> None:
+        async def differences(snapshot: Snapshot) -> list[FeedDifference]:
+            return await snapshot.feed_differences(after, upto, await self._feed_start(snapshot))
+
+        found = await self._slowly("the feed of changes", differences)
+        self._tell(map(findings.feed_difference, found))
+
+    async def _look_at_keys(self, after: UUID) -> None:
+        place = ("", "")
+        while True:
+            async with audit.snapshot(self._database) as snapshot:
+                keys = await snapshot.keys(place, _ROWS_AT_ONCE)
+            lacking = (key for key in keys if not key.has_task and key.task_id > after)
+            self._tell(map(findings.key_without_task, lacking))
+            if len(keys) < _ROWS_AT_ONCE:
+                break
+            place = (keys[-1].scope, keys[-1].key)
+        shared = await self._slowly("keys that share a task", lambda it: it.shared_keys(after))
+        self._tell(starmap(findings.shared_key, shared))
+
+    async def _look_at_rejections(self, after: UUID) -> None:
+        while True:
+            async with audit.snapshot(self._database) as snapshot:
+                kept = await snapshot.rejections(after, _ROWS_AT_ONCE)
+                weeks = await snapshot.weeks()
+            for rejection in kept:
+                self._tell(findings.resend_faults(rejection, weeks))
+            if len(kept) < _ROWS_AT_ONCE:
+                break
+            after = kept[-1].id
+
+    async def _look_at_positions(self) -> None:
+        last: int | None = 0
+        looked_at = -1
+        while last is not None and last != looked_at:
+            looked_at = last
+            async with audit.snapshot(self._database) as snapshot:
+                start = await self._feed_start(snapshot)
+                last, holes = await snapshot.position_holes(last, _ROWS_AT_ONCE, start)
+            self._tell(map(findings.position_hole, holes))
+
+    async def _look_at_counters(self) -> None:
+        differences = await self._slowly("the counters", Snapshot.count_differences)
+        self._tell(map(findings.counter_drift, differences))
+
+    async def _look_at_liveness(self) -> None:
+        async with audit.snapshot(self._database) as snapshot:
+            batches, waited_s = await snapshot.unnumbered()
+            lanes = await snapshot.overdue(LONG_S)
+        if waited_s > LONG_S:
+            self._tell([findings.unnumbered(batches, waited_s)])
+        self._tell(map(findings.overdue, lanes))
+
+    async def _feed_start(self, snapshot: Snapshot) -> datetime:
+        return await snapshot.feed_start(self._extent.keep_changes / _DAY)
+
+    async def _slowly(
+        self, what: str, ask: Callable[[Snapshot], Awaitable[list[Different]]]
+    ) -> list[Different]:
+        """Ask what reads whole tables; when the time for it is up, `what` is left unchecked from then on."""
+        if what in self._unchecked:
+            return []
+        timeout_s = self._extent.timeout_s
+        try:
+            async with audit.slow_snapshot(self._database, timeout_s=timeout_s) as snapshot:
+                return await ask(snapshot)
+        except Unavailable as error:
+            if not faults.is_time_up(error.__cause__):
+                raise
+        self._unchecked[what] = None
+        return []
+
+    def _tell(self, several: Iterable[Finding]) -> None:
+        for finding in several:
+            self._counts[finding.check] += 1
+            self._listener.found(finding)
+
+
+async def _count_tasks(database: Database) -> int:
+    return sum(sum(told.values()) for told in (await counts.by_queue(database)).values())

@@ -1,0 +1,207 @@
+"""Reads everything that an audit compares, each part in one snapshot. What is wrong is not its matter.
+
+A snapshot is read-only and short, for a long one keeps dead rows of the hot tables alive; while it is open, no
+week of tasks can be dropped.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+from taskmill.domain.history import AuditedTask, Entry, Place, Standing
+from taskmill.storage import partitions
+from taskmill.storage.database import Database
+from taskmill.storage.partitions import Week
+from taskmill.storage.servers import Connection
+from taskmill.storage.statements import statement
+
+_ENTRIES_AT_ONCE = 5_000
+_STANDING = slice(0, len(Standing._fields))
+_PLACE = slice(_STANDING.stop, _STANDING.stop + len(Place._fields))
+_DISPATCHED = slice(_PLACE.stop, _PLACE.stop + len(Place._fields))
+
+
+class HeldKey(NamedTuple):
+    """An idempotency key, the task that it stands for, and whether that is there."""
+
+    scope: str
+    key: str
+    task_id: UUID
+    has_task: bool
+
+
+class KeptRejection(NamedTuple):
+    """A refused message, the task that it became, and whether that is there."""
+
+    id: UUID
+    resent_at: datetime | None
+    task_id: UUID | None
+    has_task: bool
+
+
+class CountDifference(NamedTuple):
+    """How many tasks there are, and how many the counters tell."""
+
+    queue: str
+    status: str
+    counted: int
+    told: int
+
+
+class FeedDifference(NamedTuple):
+    """A change that the feed lacks (`is_missing`), or has without its being in the history."""
+
+    task_id: UUID
+    version: int
+    is_missing: bool
+
+
+class PositionHole(NamedTuple):
+    """Two positions of the feed that follow each other with others missing between them."""
+
+    before: int
+    after: int
+
+
+class OverdueLane(NamedTuple):
+    """A lane whose first task should have been claimed `waited_s` seconds ago."""
+
+    queue: str
+    type: str
+    priority: int
+    task_id: UUID
+    waited_s: float
+
+
+class Snapshot:
+    """The database as it was at one moment."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def weeks(self) -> list[Week]:
+        """Return the weeks that have partitions: none of their tasks may be missing."""
+        return await partitions.attached_with(self._connection)
+
+    async def tasks(self, after: UUID, upto: UUID, limit: int) -> list[AuditedTask]:
+        """Return the next tasks in order of their ids."""
+        rows = await self._connection.fetch(statement("audit_tasks"), after, upto, limit)
+        return [_audited(row) for row in rows]
+
+    async def entries(self, after: UUID, upto: UUID) -> AsyncIterator[Sequence[Entry]]:
+        """Yield the history of these ids in parts, in order of id and version."""
+        cursor = await self._connection.cursor(statement("audit_entries"), after, upto)
+        while rows := await cursor.fetch(_ENTRIES_AT_ONCE):
+            yield list(map(Entry._make, rows))
+
+    async def stray_dispatch(self, after: UUID, upto: UUID) -> list[UUID]:
+        """Return what waits in `dispatch` without a task."""
+        rows = await self._connection.fetch(statement("audit_stray_dispatch"), after, upto)
+        return [row["task_id"] for row in rows]
+
+    async def count_differences(self) -> list[CountDifference]:
+        """Count all tasks and return what the counters tell otherwise."""
+        rows = await self._connection.fetch(statement("audit_counts"))
+        return [CountDifference._make(row) for row in rows]
+
+    async def keys(self, after: tuple[str, str], limit: int) -> list[HeldKey]:
+        """Return the next idempotency keys in order of (scope, key)."""
+        rows = await self._connection.fetch(statement("audit_keys"), *after, limit)
+        return [HeldKey._make(row) for row in rows]
+
+    async def shared_keys(self, after: UUID) -> list[tuple[UUID, int]]:
+        """Return tasks that have several keys, and how many."""
+        rows = await self._connection.fetch(statement("audit_shared_keys"), after)
+        return [(row["task_id"], row["keys"]) for row in rows]
+
+    async def rejections(self, after: UUID, limit: int) -> list[KeptRejection]:
+        """Return the next refused messages in order of their ids."""
+        rows = await self._connection.fetch(statement("audit_rejections"), after, limit)
+        return [KeptRejection._make(row) for row in rows]
+
+    async def feed_start(self, keep_days: float) -> datetime:
+        """Return from when on nothing may be missing in the feed."""
+        start: datetime = await self._connection.fetchval(statement("audit_feed_start"), keep_days)
+        return start
+
+    async def feed_differences(
+        self, after: UUID, upto: UUID, start: datetime
+    ) -> list[FeedDifference]:
+        """Return where the feed and the history of these ids differ, from `start` on."""
+        bounds = [week.bounds for week in await self.weeks()]
+        first_ids, next_ids = [first for first, _ in bounds], [after for _, after in bounds]
+        rows = await self._connection.fetch(
+            statement("audit_feed"), after, upto, start, first_ids, next_ids
+        )
+        return [FeedDifference._make(row) for row in rows]
+
+    async def position_holes(
+        self, first: int, limit: int, start: datetime
+    ) -> tuple[int | None, list[PositionHole]]:
+        """Look at the next positions; return the last one, None for none, and the holes between them."""
+        rows = await self._connection.fetch(statement("audit_positions"), first, limit, start)
+        holes = [PositionHole(row["before"], row["position"]) for row in rows if row["position"]]
+        return rows[0]["last"], holes
+
+    async def unnumbered(self) -> tuple[int, float]:
+        """Return how many change batches have no position, and for how many seconds the first has waited."""
+        row = await self._connection.fetchrow(statement("audit_unnumbered"))
+        assert row is not None  # noqa: S101 - an aggregate always has a row
+        return row["batches"], row["waited_s"]
+
+    async def overdue(self, longer_s: float) -> list[OverdueLane]:
+        """Return lanes that have waited longer, though a worker with free slots serves them."""
+        rows = await self._connection.fetch(statement("audit_overdue"), longer_s)
+        return [OverdueLane._make(row) for row in rows]
+
+
+@asynccontextmanager
+async def snapshot(database: Database) -> AsyncIterator[Snapshot]:
+    """Read by indexes, for as long as a hot statement may take.
+
+    Raises:
+        Unavailable: the database is away, or has no time.
+    """
+    async with database.hot() as connection, _reading(connection) as opened:
+        # One process is enough for some thousand rows, and leaves the others to the work.
+        await connection.execute("SET LOCAL max_parallel_workers_per_gather = 0")
+        yield opened
+
+
+@asynccontextmanager
+async def slow_snapshot(database: Database, *, timeout_s: float) -> AsyncIterator[Snapshot]:
+    """Read whole tables, with the plans for that, each for up to `timeout_s` seconds.
+
+    Raises:
+        Unavailable: as for `snapshot`.
+    """
+    async with database.slow(timeout_s=timeout_s) as connection, _reading(connection) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def _reading(connection: Connection) -> AsyncIterator[Snapshot]:
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        await connection.execute(statement("hold_partitions"))
+        yield Snapshot(connection)
+
+
+async def last_id(database: Database) -> UUID | None:
+    """Return the highest id that there is anything of."""
+    found: UUID | None = await database.fetch_value("last_task_id")
+    return found
+
+
+def _audited(row: asyncpg.Record) -> AuditedTask:
+    facts = tuple(row)
+    return AuditedTask(
+        standing=Standing._make(facts[_STANDING]),
+        place=Place._make(facts[_PLACE]),
+        dispatched=None if row[_DISPATCHED.start] is None else Place._make(facts[_DISPATCHED]),
+        has_lease=row["has_lease"],
+        lease_over_s=row["lease_over_s"],
+    )

@@ -1,0 +1,38 @@
+-- Purpose: lanes of unpaused queues whose first task has been due for long, though a worker with free slots that has
+-- lived as long serves them. $1 double precision: how long, in seconds.
+-- Reads only. A loose index scan over dispatch_lane; leases and queues are few.
+WITH RECURSIVE lane AS (
+    (
+        SELECT queue, type, priority, run_at, task_id, expires_at
+        FROM taskmill.dispatch
+        ORDER BY queue, type, priority, run_at, task_id
+        LIMIT 1
+    )
+    UNION ALL
+    SELECT next.queue, next.type, next.priority, next.run_at, next.task_id, next.expires_at
+    FROM lane
+    CROSS JOIN LATERAL (
+        SELECT d.queue, d.type, d.priority, d.run_at, d.task_id, d.expires_at
+        FROM taskmill.dispatch AS d
+        WHERE (d.queue, d.type, d.priority) > (lane.queue, lane.type, lane.priority)
+        ORDER BY d.queue, d.type, d.priority, d.run_at, d.task_id
+        LIMIT 1
+    ) AS next
+)
+SELECT
+    lane.queue, lane.type, lane.priority, lane.task_id,
+    extract(epoch FROM now() - lane.run_at)::double precision AS waited_s
+FROM lane
+WHERE lane.run_at < now() - make_interval(secs => $1)
+    AND (lane.expires_at IS NULL OR lane.expires_at > now())
+    AND NOT EXISTS (SELECT FROM taskmill.queue WHERE name = lane.queue AND paused_at IS NOT NULL)
+    AND EXISTS (
+        SELECT FROM taskmill.lease AS l
+        WHERE l.closed_at IS NULL
+            AND l.expires_at > now()
+            AND l.started_at < now() - make_interval(secs => $1)
+            AND l.running < l.slots
+            AND (cardinality(l.queues) = 0 OR lane.queue = ANY(l.queues))
+            AND (lane.type = ANY(l.types) OR '*' = ANY(l.types))
+    )
+ORDER BY lane.queue, lane.type, lane.priority

@@ -1,0 +1,12 @@
+-- Purpose: rows of `dispatch` in a range of ids whose task is not there. $1 uuid: after this id, $2 uuid: up to this
+-- one. Reads only; relies on the primary keys of dispatch and task: planned by itself, the range is not read from
+-- the wider dispatch_lane by several processes.
+WITH part AS MATERIALIZED (
+    SELECT task_id
+    FROM taskmill.dispatch
+    WHERE task_id > $1 AND task_id <= $2
+)
+SELECT part.task_id
+FROM part
+WHERE NOT EXISTS (SELECT FROM taskmill.task AS t WHERE t.id = part.task_id)
+ORDER BY part.task_id

@@ -1,0 +1,11 @@
+-- Purpose: the highest id of a task, of what waits and of what has a history; null when there is nothing.
+-- Reads only; relies on the primary keys.
+SELECT id FROM (
+    (SELECT id FROM taskmill.task ORDER BY id DESC LIMIT 1)
+    UNION ALL
+    (SELECT task_id FROM taskmill.dispatch ORDER BY task_id DESC LIMIT 1)
+    UNION ALL
+    (SELECT task_id FROM taskmill.task_event ORDER BY task_id DESC LIMIT 1)
+) AS last (id)
+ORDER BY id DESC
+LIMIT 1

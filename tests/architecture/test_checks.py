@@ -1,0 +1,17 @@
+"""The page on what `verify` looks for says what the code does."""
+
+import re
+from pathlib import Path
+
+from taskmill.domain.audit import EXPLANATIONS, Check
+
+PAGE = Path(__file__).resolve().parents[2] / "docs/reference/checks.md"
+
+
+def test_every_check_is_on_the_page_with_its_meaning_and_in_its_place() -> None:
+    violations, warnings = PAGE.read_text(encoding="utf-8").split("## Warnings")
+    for text, is_warning in ((violations, False), (warnings, True)):
+        rows = re.findall(r"^\| `(\w+)` \| (.+) \| (.+) \|$", text, re.MULTILINE)
+        checks = [check for check in Check if check.is_warning is is_warning]
+        told = [(c, EXPLANATIONS[c].means, EXPLANATIONS[c].advice) for c in checks]
+        assert rows == told

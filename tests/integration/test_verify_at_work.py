@@ -1,0 +1,316 @@
+"""Verify beside work, retention and trouble: it finds nothing that is not there, and stands in nobody's way."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+
+import pytest
+
+from taskmill.domain.audit import Check
+from taskmill.domain.errors import ConfigurationError, TooLarge, TransitionRefused, Unavailable
+from taskmill.domain.lifecycle import Cancelled, Failed, Interrupted, Lost, Outcome, Succeeded
+from taskmill.maintenance.retention import Housekeeping, number_changes
+from taskmill.storage import changes, counts, partitions
+from taskmill.storage.audit import snapshot
+from taskmill.storage.database import Database
+from taskmill.wire.messages import CreationMessage, refused_message
+from tests.support.auditing import KEEP_CHANGES, Told, audited, found_in
+from tests.support.builders import ERROR, a_draft, a_key
+from tests.support.mixture import a_mixture
+from tests.support.polling import eventually
+from tests.support.stage import SETTINGS, Stage
+
+OUTCOMES: tuple[Outcome, ...] = (
+    Succeeded(),
+    Failed(error=ERROR),
+    Interrupted(),
+    Lost(),
+    Cancelled(),
+)
+
+
+async def work(stage: Stage, name: str) -> None:
+    """Create, claim, end, cancel and run again, as one process of several."""
+    lease = await stage.open_lease(worker=name)
+    dice = random.Random(name)  # noqa: S311 - no secret
+    for _ in range(12):
+        keyed = a_draft(idempotency=a_key(f"{name}-{dice.random()}"), max_losses=1)
+        drafts = [a_draft(queue=dice.choice("ab"), max_attempts=2) for _ in range(4)]
+        made = await stage.service.create_all([keyed, *drafts])
+        taken = await stage.take(lease, 4)
+        for one in (made[0].task.id, *(running.task.id for running in taken[:1])):
+            with suppress(TransitionRefused):  # others may have been quicker
+                await stage.service.cancel(one)
+        for running in taken:
+            await stage.end(running, lease, dice.choice(OUTCOMES))
+        with suppress(TransitionRefused):
+            await stage.service.retry(made[0].task.id)
+
+
+def in_small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let even a small database be many parts."""
+    for name, value in (("_TASKS_AT_ONCE", 7), ("_ROWS_AT_ONCE", 3), ("_CHANGES_IN_RANGE", 40)):
+        monkeypatch.setattr(f"taskmill.operations.verify.{name}", value)
+    monkeypatch.setattr("taskmill.storage.audit._ENTRIES_AT_ONCE", 10)
+
+
+async def test_nothing_is_found_while_others_work(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_small_parts(monkeypatch)
+    stop = asyncio.Event()
+    wrong: list[object] = []
+
+    async def keep(duty: Callable[[Database], object]) -> None:
+        while not stop.is_set():
+            await duty(stage.database)  # type: ignore[misc]  # all of them are awaitable
+
+    async def verify_again_and_again() -> None:
+        auditor = Database(stage.url, SETTINGS)
+        while not stop.is_set():
+            told = Told()
+            audit = await audited(auditor, told)
+            wrong.extend(told.findings)
+            assert audit.unchecked == ()
+        await auditor.close()
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(verify_again_and_again())
+        for duty in (counts.fold, number_changes):
+            group.create_task(keep(duty))
+        async with asyncio.TaskGroup() as workers:
+            for number in range(3):
+                workers.create_task(work(stage, f"w{number}"))
+        stop.set()
+    assert wrong == []
+    assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.task_event") > 500
+    assert await found_in(stage.database) == {}
+
+
+async def test_all_is_found_in_small_parts_as_in_a_large_one(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await a_mixture(stage)
+    for key in range(10):
+        await stage.created(idempotency=a_key(f"{key}"))
+    await stage.sql.execute("""
+        SET session_replication_role = replica;
+        UPDATE taskmill.task SET losses = losses + 1 WHERE status = 'succeeded';
+        DELETE FROM taskmill.dispatch;
+        UPDATE taskmill.idempotency SET task_id = gen_random_uuid() WHERE key < '5';
+        UPDATE taskmill.change_batch SET position = NULL WHERE position % 5 = 2;
+        UPDATE taskmill.rejection SET resent_at = now();
+        DELETE FROM taskmill.task_event WHERE happening = 'created';
+        DELETE FROM taskmill.task WHERE status = 'failed';
+    """)
+    at_once = await found_in(stage.database)
+    assert len(at_once) >= 8
+    in_small_parts(monkeypatch)
+    assert await found_in(stage.database) == at_once
+
+
+async def test_a_task_that_was_deleted_by_hand_is_missed_wherever_it_is_known(stage: Stage) -> None:
+    mixture = await a_mixture(stage)
+    for table, column in (("task", "id"), ("task_event", "task_id"), ("dispatch", "task_id")):
+        await stage.sql.execute(
+            f"DELETE FROM taskmill.{table} WHERE {column} = $1",  # noqa: S608 - our own
+            mixture.tasks["waiting"],
+        )
+    assert await found_in(stage.database) == {
+        Check.COUNTER_DRIFT: 1,
+        Check.KEY_WITHOUT_TASK: 1,
+        Check.CHANGE_UNKNOWN: 1,
+    }
+
+
+async def test_only_tasks_of_the_time_asked_for_are_looked_at_and_no_counters(stage: Stage) -> None:
+    mixture = await a_mixture(stage)
+    await stage.sql.execute("SET session_replication_role = replica")
+    await stage.sql.execute(
+        "UPDATE taskmill.task SET losses = 1 WHERE id = $1", mixture.tasks["failed"]
+    )
+    await stage.sql.execute("INSERT INTO taskmill.task_count VALUES ('default', 'new', 7)")
+    told = Told()
+    audit = await audited(stage.database, told, since=timedelta(hours=1))
+    assert audit.counts == {Check.ROW_DRIFT: 1}
+    assert told.expected is None
+    audit = await audited(stage.database, since=timedelta(0))
+    assert (audit.tasks, audit.entries, audit.counts) == (0, 0, {})
+
+
+async def test_an_empty_database_is_sound(stage: Stage) -> None:
+    audit = await audited(stage.database)
+    assert (audit.tasks, audit.counts, audit.violations) == (0, {}, 0)
+
+
+async def test_history_that_is_left_when_all_tasks_are_gone_is_found(stage: Stage) -> None:
+    await stage.created()
+    await stage.sql.execute("DELETE FROM taskmill.task; DELETE FROM taskmill.task_count")
+    assert await found_in(stage.database) == {
+        Check.HISTORY_WITHOUT_TASK: 1,
+        Check.DISPATCH_SURPLUS: 1,
+    }
+
+
+async def age(stage: Stage, span: timedelta) -> None:
+    """Let everything have happened so much earlier."""
+    moments = {
+        "task": ("run_at", "created_at", "started_at", "finished_at", "updated_at"),
+        "task_event": ("at", "run_at"),
+        "dispatch": ("run_at",),
+        "change_batch": ("at",),
+    }
+    await stage.sql.execute("SET session_replication_role = replica")
+    for table, columns in moments.items():
+        changes_ = ", ".join(f"{column} = {column} - $1::interval" for column in columns)
+        await stage.sql.execute(f"UPDATE taskmill.{table} SET {changes_}", span)  # noqa: S608 - our own
+
+
+async def test_changes_that_were_forgotten_are_not_missed(stage: Stage) -> None:
+    await a_mixture(stage)
+    numbered = await stage.sql.fetchval("SELECT max(position) FROM taskmill.change_batch")
+    await age(stage, timedelta(days=8))
+    await Housekeeping(
+        stage.database,
+        clock=stage.clock,
+        keep_tasks=timedelta(days=365),
+        keep_changes=KEEP_CHANGES,
+        keep_rejections=timedelta(days=30),
+    )()
+    assert await stage.sql.fetchval("SELECT min(position) FROM taskmill.change_batch") == numbered
+    await stage.created()
+    await changes.number(stage.database, 1000)
+    assert await found_in(stage.database) == {}
+
+
+async def test_at_the_edge_of_what_was_forgotten_holes_are_no_damage(stage: Stage) -> None:
+    for _ in range(6):
+        await stage.created()
+    await changes.number(stage.database, 100)
+    await stage.sql.execute("""
+        UPDATE taskmill.change_batch SET at = now() - interval '7 days' WHERE position <= 3;
+        DELETE FROM taskmill.change_batch WHERE position IN (1, 3);
+    """)
+    told = Told()
+    await audited(stage.database, told)
+    assert [f.subject for f in told.findings if f.check is Check.POSITION_GAP] == ["position 3"]
+    await stage.sql.execute(
+        "UPDATE taskmill.change_batch SET at = now() - interval '6 days 23 hours 30 minutes' "
+        "WHERE position = 4"
+    )
+    assert Check.POSITION_GAP not in await found_in(stage.database)
+    await stage.sql.execute("UPDATE taskmill.change_batch SET position = 1 WHERE position = 2")
+    assert Check.POSITION_GAP not in await found_in(stage.database)
+
+
+async def test_what_a_dropped_week_leaves_behind_is_no_damage(stage: Stage) -> None:
+    lease = await stage.open_lease()
+    await stage.created(idempotency=a_key())
+    service = stage.service.rejections
+    refused = refused_message(CreationMessage(body=b'{"name": "a"}'), TooLarge(1))
+    [rejection] = await service.store(service.drawn([refused]))
+    await service.resend(rejection)
+    for taken in await stage.take(lease):
+        await stage.end(taken, lease, Succeeded())
+    assert await found_in(stage.database) == {}
+    later = stage.clock.now() + timedelta(weeks=9)
+    assert await partitions.drop_finished(stage.database, later, timedelta(0))
+    told = Told()
+    audit = await audited(stage.database, told)
+    assert (audit.tasks, told.findings) == (0, [])
+    fed = await stage.sql.fetchval("SELECT count(*) FROM taskmill.change_batch")
+    assert fed > 0
+
+
+async def test_no_week_is_dropped_while_a_part_is_read(stage: Stage) -> None:
+    lease = await stage.open_lease()
+    await stage.created(idempotency=a_key())
+    for taken in await stage.take(lease):
+        await stage.end(taken, lease, Succeeded())
+    auditor = Database(stage.url, SETTINGS)
+
+    async def drop() -> None:
+        later = stage.clock.now() + timedelta(weeks=9)
+        await partitions.drop_finished(stage.database, later, timedelta(0))
+
+    async def waits() -> bool:
+        return bool(await stage.sql.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+
+    async with asyncio.TaskGroup() as group, snapshot(auditor) as opened:
+        group.create_task(drop())
+        await eventually(waits, "the drop waits", timeout_s=1.5)
+        assert [key.has_task for key in await opened.keys(("", ""), 10)] == [True]
+    assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.task") == 0
+    assert await found_in(auditor) == {}
+    await auditor.close()
+
+
+async def test_a_part_ends_where_it_should_whatever_comes_behind_it(stage: Stage) -> None:
+    ids = [(await stage.created()).id for _ in range(4)]
+    async with snapshot(stage.database) as opened:
+        tasks = await opened.tasks(ids[0], ids[2], 10)
+        assert [task.standing.id for task in tasks] == ids[1:3]
+        parts = [entries async for entries in opened.entries(ids[0], ids[2])]
+        assert [entry.task_id for entries in parts for entry in entries] == ids[1:3]
+
+
+class Beginning(Told):
+    """Does something as soon as an audit has begun."""
+
+    def __init__(self, does: Callable[[], object]) -> None:
+        super().__init__()
+        self._does = does
+
+    def begun(self, tasks: int | None) -> None:
+        super().begun(tasks)
+        self._does()
+
+
+async def test_what_there_was_no_time_for_is_told_and_the_rest_is_checked(stage: Stage) -> None:
+    await a_mixture(stage)
+    await stage.sql.execute("DELETE FROM taskmill.lease")
+
+    async def lock() -> None:
+        await stage.sql.execute("BEGIN; LOCK TABLE taskmill.task_count IN ACCESS EXCLUSIVE MODE")
+
+    async with asyncio.TaskGroup() as group:
+        told = Beginning(lambda: group.create_task(lock()))
+        audit = await audited(stage.database, told, timeout_s=0.5)
+        await stage.sql.execute("ROLLBACK")
+    assert audit.unchecked == ("the counters",)
+    assert audit.counts == {Check.LEASE_MISSING: 2}
+
+
+async def test_a_database_that_is_away_or_has_no_schema_or_another_one_is_told(
+    stage: Stage, empty_database_url: str
+) -> None:
+    empty = Database(empty_database_url, SETTINGS)
+    with pytest.raises(ConfigurationError, match="taskmill migrate"):
+        await audited(empty)
+    await empty.close()
+    await stage.sql.execute("ALTER TABLE taskmill.lease RENAME TO rented")
+    with pytest.raises(ConfigurationError, match=r'can\'t be verified.*"taskmill\.lease"'):
+        await audited(stage.database)
+    away = Database("postgresql://nobody@127.0.0.1:1/nothing", SETTINGS)
+    with pytest.raises(Unavailable):
+        await audited(away)
+    await away.close()
+
+
+async def test_it_writes_nothing_and_waits_for_no_row(stage: Stage) -> None:
+    mixture = await a_mixture(stage)
+    before = await stage.sql.fetchval("SELECT pg_current_xact_id()::text::bigint")
+    async with stage.sql.transaction():
+        await stage.sql.execute(
+            "SELECT FROM taskmill.task, taskmill.dispatch, taskmill.lease FOR UPDATE"
+        )
+        await stage.sql.execute(
+            "UPDATE taskmill.task SET updated_at = updated_at, version = version + 1 WHERE id = $1",
+            mixture.tasks["waiting"],
+        )
+        assert await found_in(stage.database) == {}
+        mine = await stage.sql.fetchval("SELECT pg_current_xact_id()::text::bigint")
+    after = await stage.sql.fetchval("SELECT pg_current_xact_id()::text::bigint")
+    assert (mine, after) == (before + 1, before + 2), "only this test's own transactions wrote"

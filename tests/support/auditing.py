@@ -1,0 +1,47 @@
+"""Audits of a test's database."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from taskmill.domain.audit import Check, Finding
+from taskmill.operations.verify import Audit, Extent, verify
+from taskmill.storage.database import Database
+
+KEEP_CHANGES = timedelta(days=7)
+
+
+@dataclass(kw_only=True)
+class Told:
+    """What an audit tells while it runs."""
+
+    findings: list[Finding] = field(default_factory=list)
+    expected: int | None = None
+    looked_at: int = 0
+
+    def begun(self, tasks: int | None) -> None:
+        self.expected = tasks
+
+    def looked(self, tasks: int) -> None:
+        self.looked_at += tasks
+
+    def found(self, finding: Finding) -> None:
+        self.findings.append(finding)
+
+
+async def audited(
+    database: Database,
+    told: Told | None = None,
+    *,
+    since: timedelta | None = None,
+    timeout_s: float = 30,
+) -> Audit:
+    """Verify a database."""
+    extent = Extent(since=since, timeout_s=timeout_s, keep_changes=KEEP_CHANGES)
+    return await verify(database, extent, told or Told())
+
+
+async def found_in(database: Database) -> dict[Check, int]:
+    """How often each check finds something; nothing may be left out."""
+    audit = await audited(database)
+    assert audit.unchecked == ()
+    return dict(audit.counts)

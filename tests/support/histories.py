@@ -1,0 +1,120 @@
+"""Histories as the program writes them, to be replayed as they are or after one fact was changed."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from taskmill.domain.audit import Check
+from taskmill.domain.history import STEPS, Entry, Standing
+from taskmill.domain.lifecycle import Happening
+from taskmill.domain.replay import Replay
+
+TASK = UUID(int=1)
+LEASE = UUID(int=2)
+BEGIN = datetime(2026, 11, 25, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+_BACK = {Happening.RETRY_SCHEDULED, Happening.HANDED_BACK, Happening.LOST}
+
+
+class History:
+    """Grows by a second and an entry with each call; `row` is what it leads to."""
+
+    def __init__(self, *, max_attempts: int = 3, max_losses: int = 2) -> None:
+        self.entries: list[Entry] = []
+        self.row = Standing(
+            id=TASK,
+            version=0,
+            status="",
+            run=1,
+            attempt=0,
+            max_attempts=max_attempts,
+            losses=0,
+            max_losses=max_losses,
+            claim_no=0,
+            run_at=BEGIN,
+            lease_id=None,
+            cancel_requested=False,
+            started_at=None,
+            finished_at=None,
+            updated_at=BEGIN,
+            error=None,
+        )
+        self(Happening.CREATED)
+
+    def __call__(
+        self,
+        happening: Happening,
+        *,
+        cost: tuple[int, int] | None = None,
+        reason: str | None = None,
+        error: str | None = None,
+    ) -> "History":
+        """Let something happen; `cost` is what it adds to attempt and losses, if not the usual."""
+        row, step = self.row, STEPS[happening]
+        at = row.updated_at + SECOND
+        spent, lost = cost or step.costs[0]
+        is_claim, is_again = happening is Happening.CLAIMED, happening is Happening.RUN_AGAIN
+        carried = LEASE if is_claim else row.lease_id
+        self.row = row._replace(
+            version=row.version + 1,
+            status=step.after,
+            run=row.run + is_again,
+            attempt=0 if is_again else row.attempt + spent,
+            losses=0 if is_again else row.losses + lost,
+            claim_no=row.claim_no + is_claim,
+            run_at=at if is_again or happening in _BACK else row.run_at,
+            lease_id=carried if step.after == "in_progress" else None,
+            cancel_requested=self._is_cancelled(happening),
+            started_at=at if is_claim else None if is_again else row.started_at,
+            finished_at=at if step.after in {"succeeded", "failed", "cancelled"} else None,
+            updated_at=at,
+            error=None if is_again or happening is Happening.SUCCEEDED else error or row.error,
+        )
+        self._record(happening, carried, reason, error)
+        return self
+
+    def _is_cancelled(self, happening: Happening) -> bool:
+        if happening is Happening.CANCELLED:
+            return self.row.cancel_requested or self.row.lease_id is None
+        if happening is Happening.CANCEL_REQUESTED:
+            return True
+        return self.row.cancel_requested and happening is not Happening.RUN_AGAIN
+
+    def _record(
+        self, happening: Happening, lease_id: UUID | None, reason: str | None, error: str | None
+    ) -> None:
+        row = self.row
+        self.entries.append(
+            Entry(
+                task_id=TASK,
+                version=row.version,
+                at=row.updated_at,
+                happening=happening,
+                status=row.status,
+                run=row.run,
+                attempt=row.attempt,
+                losses=row.losses,
+                claim_no=row.claim_no,
+                run_at=row.run_at,
+                lease_id=lease_id,
+                reason=reason,
+                error=error,
+            )
+        )
+
+    def change(self, version: int, /, **facts: object) -> "History":
+        """Change what an entry tells; what follows, and the row, stay."""
+        self.entries[version - 1] = self.entries[version - 1]._replace(**facts)  # type: ignore[arg-type]  # names are the fields
+        return self
+
+    def change_row(self, **facts: object) -> "History":
+        """Change what the row tells."""
+        self.row = self.row._replace(**facts)  # type: ignore[arg-type]  # names are the fields
+        return self
+
+    def replay(self) -> list[tuple[Check, int | None]]:
+        """What a replay finds, and at which version."""
+        replay = Replay(self.row)
+        for entry in self.entries:
+            replay.add(entry)
+        replay.close()
+        return [(finding.check, finding.version) for finding in replay.findings]

@@ -1,0 +1,64 @@
+"""Where a task waits, and under which lease it runs, against its row."""
+
+import pytest
+
+from taskmill.domain.audit import Check
+from taskmill.domain.history import AuditedTask, Place, Standing
+from taskmill.domain.lifecycle import Happening
+from taskmill.domain.waiting import lease_faults, waiting_faults
+from tests.support.histories import BEGIN, SECOND, History
+
+PLACE = Place(queue="mail", type="send", priority=4, run_at=BEGIN, expires_at=None)
+WAITS = History().row
+RUNS = History()(Happening.CLAIMED).row
+
+
+def a_task(
+    standing: Standing,
+    dispatched: Place | None = None,
+    *,
+    has_lease: bool = True,
+    lease_over_s: float | None = None,
+) -> AuditedTask:
+    return AuditedTask(standing, PLACE, dispatched, has_lease, lease_over_s)
+
+
+def test_a_task_that_waits_has_a_row_and_one_that_runs_has_none() -> None:
+    assert list(waiting_faults(a_task(WAITS, PLACE))) == []
+    assert list(waiting_faults(a_task(RUNS))) == []
+
+
+def test_a_missing_row_and_one_too_many_are_found() -> None:
+    [missing] = waiting_faults(a_task(WAITS))
+    [surplus] = waiting_faults(a_task(RUNS, PLACE))
+    assert (missing.check, surplus.check) == (Check.DISPATCH_MISSING, Check.DISPATCH_SURPLUS)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("queue", "q"),
+        ("type", "t"),
+        ("priority", 9),
+        ("run_at", BEGIN + SECOND),
+        ("expires_at", BEGIN),
+    ],
+)
+def test_a_row_that_differs_is_found_and_the_difference_named(name: str, value: object) -> None:
+    other = PLACE._replace(**{name: value})  # type: ignore[arg-type]  # names are the fields
+    [drift] = waiting_faults(a_task(WAITS, other))
+    assert drift.check is Check.DISPATCH_DRIFT
+    assert (drift.expected, drift.found) == (f"{name} {getattr(PLACE, name)}", f"{name} {value}")
+
+
+def test_a_lease_that_lives_or_ended_just_now_is_no_fault_and_nobody_else_needs_one() -> None:
+    for over_s in (None, 0.0, 119.0):
+        assert list(lease_faults(a_task(RUNS, lease_over_s=over_s))) == []
+    assert list(lease_faults(a_task(WAITS, has_lease=False))) == []
+
+
+def test_a_lease_that_is_missing_or_ended_long_ago_is_found() -> None:
+    [missing] = lease_faults(a_task(RUNS, has_lease=False))
+    [over] = lease_faults(a_task(RUNS, lease_over_s=121.0))
+    assert (missing.check, over.check) == (Check.LEASE_MISSING, Check.LEASE_OVER)
+    assert (missing.check.is_warning, over.check.is_warning) == (False, True)
