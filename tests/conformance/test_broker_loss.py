@@ -48,9 +48,9 @@ async def is_connected(worker: RunningWorker) -> None:
     await eventually(look, "a connection")
 
 
-async def one_succeeds(stage: Stage, *, within_s: float) -> None:
+async def one_succeeds(stage: Stage, *, within_s: float, queue: str = "default") -> None:
     """Create a task and see how long it waits."""
-    made = await stage.created()
+    made = await stage.created(queue=queue)
     await finished(stage, made.id)
     [claimed] = [e for e in await stage.service.events(made.id) if e.happening == "claimed"]
     waited_s = (claimed.at - made.created_at).total_seconds()
@@ -209,8 +209,9 @@ async def test_a_wiped_broker_costs_moments(stage: Stage, private_broker: Broker
     await assert_safe(stage.sql)
 
 
+@pytest.mark.parametrize("queue", ["default", "one_that_nobody_has_subscribed_to"])
 async def test_a_frozen_broker_is_given_up_and_tasks_go_on(
-    stage: Stage, private_broker: BrokerServer
+    queue: str, stage: Stage, private_broker: BrokerServer
 ) -> None:
     recorder = Recorder()
     url = private_broker.url
@@ -223,7 +224,7 @@ async def test_a_frozen_broker_is_given_up_and_tasks_go_on(
         await one_succeeds(stage, within_s=10)
         private_broker.freeze()
         try:
-            await one_succeeds(stage, within_s=15)
+            await one_succeeds(stage, within_s=10, queue=queue)
         finally:
             private_broker.thaw()
         await is_subscribed(worker)

@@ -163,7 +163,7 @@ async def test_a_claim_by_hint_costs_what_it_names(backlog: Stage) -> None:
                 "claim_hinted_tasks", lease_id, "w", unknown + named, types, queues
             )
             assert len(rows) == len(named) == BATCH
-            check(plan, rows=4 * BATCH + 10, pages=PAGES_PER_TASK * BATCH + 500)
+            check(plan, rows=4 * BATCH + 10, pages=PAGES_PER_TASK * BATCH + 1000)
             again, plan = await session.fetch(
                 "claim_hinted_tasks", lease_id, "w", unknown + named, types, queues
             )

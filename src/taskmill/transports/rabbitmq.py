@@ -65,6 +65,8 @@ class RabbitTransport:
         self._held: list[UUID] = []
         self._woken = asyncio.Event()
         self._news = asyncio.Event()
+        self._unsettled = asyncio.Event()
+        self._is_settling = False
         self._full_since: float | None = None
         self._idle_since: float | None = None
         self._hears_nothing = False
@@ -119,10 +121,12 @@ class RabbitTransport:
         async with asyncio.TaskGroup() as group:
             closing = asyncio.Event()
             group.create_task(self.link.run(closing))
+            group.create_task(self._settle_until(closing))
             await self._watch_until(stop)
             with suppress(Unavailable, asyncpg.PostgresError):
                 await releases.unmark(self._database, self._held)
             closing.set()
+            self._unsettled.set()
 
     def _next_ids(self, limit: int) -> list[UUID]:
         """Return what is held, then what came; the rest of the last hint is held for the next time."""
@@ -182,9 +186,6 @@ class RabbitTransport:
                     await self._look()
                 except (Unavailable, asyncpg.PostgresError) as error:
                     log.debug("lanes.unknown", error=str(error))
-                except (BrokerAway, *BROKER_ERRORS) as error:
-                    log.info("subscription.failed", worker=self._worker, error=str(error))
-                    self.link.reopen()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._until_next_look()):
                         await self._news.wait()
@@ -195,24 +196,45 @@ class RabbitTransport:
 
     def _until_next_look(self) -> float:
         keeps_any = bool(self._held) or not self._subscriptions.is_empty
-        if self._full_since is not None and keeps_any:
+        if self._full_since is not None and keeps_any and not self._is_settling:
             return max(self._full_since + _FULL_S - self._clock.monotonic(), 0.001)
         return _LANES_HOLD_S if self._lanes_wanted else _WATCH_S
 
     async def _look(self) -> None:
-        """Subscribe to what waits and can be run here; or rest while there is no free slot."""
+        """Learn what waits and can be run here. The broker is not asked: it may be frozen."""
         if not self.link.is_up:
             return
         now = self._clock.monotonic()
-        if self._full_since is not None:
-            if now - self._full_since >= _FULL_S:
-                await self._give_back()
-            return
-        if now - self._lanes_read_at >= _LANES_HOLD_S:
+        if self._full_since is None and now - self._lanes_read_at >= _LANES_HOLD_S:
             self._lanes_wanted = False
             self._lanes_read_at = now
             await self._read_lanes(now)
-        await self._subscriptions.refresh(self.link)
+        self._unsettled.set()
+
+    async def _settle_until(self, stop: asyncio.Event) -> None:
+        """Bring the subscriptions to what they should be, whenever that may have changed."""
+        while not stop.is_set():
+            await self._unsettled.wait()
+            self._unsettled.clear()
+            self._is_settling = True
+            try:
+                await self._settle()
+            except (Unavailable, asyncpg.PostgresError) as error:
+                log.debug("lanes.unknown", error=str(error))
+            except (BrokerAway, *BROKER_ERRORS) as error:
+                if not stop.is_set():
+                    log.info("subscription.failed", worker=self._worker, error=str(error))
+                    self.link.reopen()
+            self._is_settling = False
+
+    async def _settle(self) -> None:
+        """Subscribe to what waits; or rest while there is no free slot."""
+        if not self.link.is_up:
+            return
+        if self._full_since is None:
+            await self._subscriptions.refresh(self.link)
+        elif self._clock.monotonic() - self._full_since >= _FULL_S:
+            await self._give_back()
 
     async def _give_back(self) -> None:
         """Keep nothing that others could run: neither hints nor what is left of one."""
