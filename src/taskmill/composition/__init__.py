@@ -97,7 +97,9 @@ async def _run(
             _tune_garbage_collection()
             announcement.process = process
             services.append(announcement)
-            await run_services(services, stop, grace_s=settings.worker.grace_s + _STOP_MARGIN_S)
+            await run_services(
+                services, stop, grace_s=settings.worker.longest_stop_s + _STOP_MARGIN_S
+            )
 
 
 def _tune_garbage_collection() -> None:

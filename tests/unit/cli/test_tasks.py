@@ -204,6 +204,7 @@ def test_show_tells_the_task_and_its_history(taskmill: Taskmill, service: FakeSe
     assert len(history) == 3
     assert "attempt=1  claim=1" in history[1]
     assert "+1.5 s  failed" in history[2]
+    assert "Boom: no luck" in history[2]
 
 
 def test_show_as_json_has_the_history_in_it(taskmill: Taskmill, service: FakeService) -> None:
