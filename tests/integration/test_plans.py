@@ -225,12 +225,36 @@ async def test_housekeeping_does_not_read_what_waits(seeded: Stage) -> None:
             ("close_expired_leases", ()),
             ("find_stranded_tasks", (1000,)),
             ("find_claims_of_lease", (seeded.ids(),)),
+            ("find_asked_claims", (seeded.ids(),)),
             ("prune_keys", (1000,)),
             ("number_changes", (1000,)),
             ("first_stray_id", ()),
         ):
             _, plan = await session.fetch(name, *arguments)
             check(plan, rows=10, pages=10 * WEEKS)
+
+
+async def test_asking_for_cancels_reads_none_of_the_tasks_that_just_run(seeded: Stage) -> None:
+    lease = await seeded.open_lease()
+    async with explaining(seeded.database) as session:
+        await session.connection.execute(_RUNNING, lease)
+        _, plan = await session.fetch("find_asked_claims", lease)
+        check(plan, rows=0, pages=3 * WEEKS)
+        await session.connection.execute(_ASKED, lease)
+        rows, plan = await session.fetch("find_asked_claims", lease)
+        assert len(rows) == 3
+        check(plan, rows=3, pages=3 * WEEKS)
+
+
+_RUNNING = """
+    UPDATE taskmill.task
+    SET status = 'in_progress', lease_id = $1, claim_no = claim_no + 1, version = version + 1
+    WHERE id = ANY(ARRAY(SELECT id FROM taskmill.task WHERE status = 'new' LIMIT 5000))
+"""
+_ASKED = """
+    UPDATE taskmill.task SET cancel_requested = true, version = version + 1
+    WHERE id = ANY(ARRAY(SELECT id FROM taskmill.task WHERE lease_id = $1 LIMIT 3))
+"""
 
 
 async def test_statements_are_right_on_a_database_that_was_just_made(stage: Stage) -> None:

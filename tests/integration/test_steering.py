@@ -185,7 +185,10 @@ async def test_a_task_that_waits_for_its_next_attempt_expires_too(stage: Stage) 
     assert not await expires()
     await eventually(expires, "the expiry")
     *_, failed, expired = await stage.service.events(taken.task.id)
-    assert (failed.happening, "no such customer" in (failed.error or "")) == ("retry_scheduled", True)
+    assert (failed.happening, "no such customer" in (failed.error or "")) == (
+        "retry_scheduled",
+        True,
+    )
     assert (expired.happening, expired.reason, expired.attempt) == ("expired", "expired", 1)
     await assert_safe(stage.sql)
 

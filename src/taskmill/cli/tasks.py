@@ -208,7 +208,7 @@ def _for_each(task_ids: Iterable[str], action: Callable[[str], TaskView], *, as_
         else:
             asked = changed.cancel_requested and changed.status is Status.IN_PROGRESS
             word = (
-                show.dim("it runs, and is cancelled when its attempt ends")
+                show.dim("it runs; its worker is asked to stop it")
                 if asked
                 else show.status(changed.status)
             )

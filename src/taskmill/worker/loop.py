@@ -5,6 +5,7 @@ by `lease`; how tasks are found is the transport's affair.
 """
 
 import asyncio
+from collections.abc import Collection
 from contextlib import suppress
 from datetime import timedelta
 from uuid import UUID
@@ -12,7 +13,7 @@ from uuid import UUID
 import asyncpg
 
 from taskmill.domain.errors import Unavailable
-from taskmill.domain.lifecycle import Failed, Interrupted, Lost, Outcome, Reason
+from taskmill.domain.lifecycle import Cancelled, Failed, Interrupted, Lost, Outcome, Reason
 from taskmill.observability.logs import get_logger
 from taskmill.runtime.clock import Clock
 from taskmill.runtime.periodic import pause
@@ -23,7 +24,7 @@ from taskmill.transports.base import Transport
 from taskmill.worker.execution import describe, execute, once_stopped
 from taskmill.worker.finishing import Attempt, Finishing, decided
 from taskmill.worker.handlers import Context, Handlers
-from taskmill.worker.lease import LeaseKeeper
+from taskmill.worker.lease import LeaseKeeper, RunKey
 from taskmill.worker.runs import Run, Runs
 
 log = get_logger(__name__)
@@ -82,7 +83,11 @@ class Worker:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until told to stop; then finish what runs, or hand it back when the grace time is over."""
-        self._keeper.start(changed=self._on_lease_change, running=lambda: len(self._runs))
+        self._keeper.start(
+            changed=self._on_lease_change,
+            asked_to_cancel=self._on_cancels,
+            running=lambda: len(self._runs),
+        )
         log.info("worker.started", worker=self._worker, slots=self._slots)
         try:
             async with self._finishing, asyncio.TaskGroup() as duties:
@@ -115,6 +120,13 @@ class Worker:
             if run.attempt.fence.lease_id != current:
                 self._runs.stop(run, Lost())
         self._news.set()
+
+    def _on_cancels(self, asked: Collection[RunKey]) -> None:
+        """Stop these. One that is not known yet is told of again: its claim's answer is on its way."""
+        for key in asked:
+            run = self._runs.get(key)
+            if run is not None:
+                self._runs.stop(run, Cancelled())
 
     async def _claim_until(self, stop: asyncio.Event) -> None:
         while not stop.is_set():

@@ -9,18 +9,16 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Coroutine
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self, TypeAlias
-from uuid import UUID
+from typing import Any, Self
 
 from taskmill.domain.lifecycle import Outcome
 from taskmill.observability.logs import get_logger
 from taskmill.observability.metrics import HANDLERS_ABANDONED, HANDLERS_LINGERING
 from taskmill.worker.execution import timed_out
 from taskmill.worker.finishing import Attempt
+from taskmill.worker.lease import RunKey
 
 log = get_logger(__name__)
-
-RunKey: TypeAlias = tuple[UUID, int]
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

@@ -229,7 +229,7 @@ def test_cancel_tells_what_happened_to_each(taskmill: Taskmill, service: FakeSer
     assert status == 1
     assert out.splitlines() == [
         f"{waiting['id']}  cancelled",
-        f"{running['id']}  it runs, and is cancelled when its attempt ends",
+        f"{running['id']}  it runs; its worker is asked to stop it",
     ]
     assert err == f"Error: {ended['id']}: it is succeeded\n"
 
