@@ -210,12 +210,27 @@ async def test_steering_one_task_costs_little(seeded: Stage) -> None:
     task_id = await seeded.sql.fetchval("SELECT id FROM taskmill.task WHERE status = 'new' LIMIT 1")
     async with explaining(seeded.database) as session:
         for name, arguments in (
-            ("cancel_waiting_task", (task_id, "cancelled")),
-            ("run_task_again", (task_id,)),
-            ("ask_cancel", (task_id,)),
+            ("cancel_waiting_tasks", ([task_id], "cancelled")),
+            ("run_tasks_again", ([task_id], ["cancelled"])),
+            ("ask_cancels", ([task_id],)),
         ):
             _, plan = await session.fetch(name, *arguments)
             check(plan, rows=10, pages=5 * WEEKS)
+
+
+async def test_steering_many_tasks_costs_what_is_steered(seeded: Stage) -> None:
+    rows = await seeded.sql.fetch("SELECT id FROM taskmill.task WHERE status = 'new' LIMIT 100")
+    ids = sorted(row["id"] for row in rows)
+    pages = PAGES_PER_TASK * BATCH + 5 * WEEKS + 2 * pages_for_ids(seeded, BATCH)
+    async with explaining(seeded.database) as session:
+        for name, arguments, changed in (
+            ("ask_cancels", (ids,), 0),
+            ("cancel_waiting_tasks", (ids, "cancelled"), BATCH),
+            ("run_tasks_again", (ids, ["cancelled"]), BATCH),
+        ):
+            done, plan = await session.fetch(name, *arguments)
+            assert len(done) == changed
+            check(plan, rows=4 * BATCH, pages=pages)
 
 
 async def test_housekeeping_does_not_read_what_waits(seeded: Stage) -> None:
