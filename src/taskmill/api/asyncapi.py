@@ -77,7 +77,10 @@ def _channels() -> Json:
         },
         "rejected": {
             "address": REJECTED_QUEUE,
-            "description": "copies of refused messages, the latest 100,000 and 1 GiB at most; `GET /rejections` has them all",
+            "description": (
+                "copies of refused messages, the latest 100,000 and 1 GiB at most; "
+                "`GET /rejections` has them all"
+            ),
             "messages": {"rejectedMessage": _ref("messages", "rejectedMessage")},
             "bindings": {"amqp": {"is": "queue", "queue": _queue(REJECTED_QUEUE), **_BINDING}},
         },

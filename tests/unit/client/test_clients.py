@@ -17,6 +17,7 @@ from taskmill.client import (
     TaskmillClient,
     Unexpected,
     Unreachable,
+    sweeps,
 )
 from taskmill.client.sweeps import Sweep
 from taskmill.domain.lifecycle import Status
