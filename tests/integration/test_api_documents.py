@@ -113,6 +113,8 @@ async def test_the_documents_describe_the_addresses_that_there_are(api: Served) 
     assert set(new) == {
         "/tasks",
         "/tasks/batch",
+        "/tasks/cancel",
+        "/tasks/retry",
         "/tasks/{id}",
         "/tasks/{id}/events",
         "/tasks/{id}/cancel",

@@ -6,9 +6,10 @@ import httpx
 import orjson
 import pytest
 
-from taskmill.domain.lifecycle import Succeeded
+from taskmill.domain.lifecycle import ErrorInfo, Failed, Succeeded
 from taskmill.wire.tasks import TaskView
 from tests.support.api import Served
+from tests.support.builders import AT_ONCE
 from tests.support.safety import assert_safe
 from tests.support.stage import Stage
 
@@ -130,6 +131,25 @@ async def test_a_waiting_task_is_cancelled_at_once_and_a_finished_one_can_be_run
     events = (await api.get(f"{path}/events")).json()["items"]
     assert [event["event"] for event in events] == ["created", "cancelled", "run_again"]
     await assert_safe(stage.sql)
+
+
+async def test_the_history_has_the_error_of_each_attempt(api: Served, stage: Stage) -> None:
+    lease_id = await stage.open_lease()
+    made = await stage.created(max_attempts=3, retry=AT_ONCE)
+    for kind in ("First", "Second"):
+        [taken] = await stage.take(lease_id)
+        error = ErrorInfo(type=kind, message=f"the {kind.lower()} time")
+        await stage.end(taken, lease_id, Failed(error=error))
+    [taken] = await stage.take(lease_id)
+    await stage.end(taken, lease_id, Succeeded())
+    events = (await api.get(f"/tasks/{made.id}/events")).json()["items"]
+    assert [(e["event"], e["attempt"], e["error"]) for e in events if e["event"] != "claimed"] == [
+        ("created", 0, None),
+        ("retry_scheduled", 1, {"type": "First", "message": "the first time"}),
+        ("retry_scheduled", 2, {"type": "Second", "message": "the second time"}),
+        ("succeeded", 3, None),
+    ]
+    assert (await api.get(f"/tasks/{made.id}")).json()["error"] is None
 
 
 async def test_a_running_task_is_only_asked_to_stop(api: Served, stage: Stage) -> None:

@@ -129,7 +129,7 @@ async def test_a_claim_by_hint_waits_for_a_cancel_and_forgets_what_was_cancelled
     lease_id = await stage.open_lease()
     doomed, other = await stage.created(), await stage.created()
     async with a_session(stage) as cancelling, asyncio.TaskGroup() as group:
-        assert await cancelling.fetch(statement("cancel_waiting_task"), doomed.id, "cancelled")
+        assert await cancelling.fetch(statement("cancel_waiting_tasks"), [doomed.id], "cancelled")
         claiming = group.create_task(claim(stage, lease_id, [doomed.id, other.id]))
         await waits_for_a_lock(stage)
         await cancelling.execute(end)

@@ -250,12 +250,27 @@ async def test_steering_one_task_costs_little(seeded: Stage) -> None:
     task_id = await seeded.sql.fetchval("SELECT id FROM taskmill.task WHERE status = 'new' LIMIT 1")
     async with explaining(seeded.database) as session:
         for name, arguments in (
-            ("cancel_waiting_task", (task_id, "cancelled")),
-            ("run_task_again", (task_id,)),
-            ("ask_cancel", (task_id,)),
+            ("cancel_waiting_tasks", ([task_id], "cancelled")),
+            ("run_tasks_again", ([task_id], ["cancelled"])),
+            ("ask_cancels", ([task_id],)),
         ):
             _, plan = await session.fetch(name, *arguments)
             check(plan, rows=10, pages=5 * WEEKS)
+
+
+async def test_steering_many_tasks_costs_what_is_steered(seeded: Stage) -> None:
+    rows = await seeded.sql.fetch("SELECT id FROM taskmill.task WHERE status = 'new' LIMIT 100")
+    ids = sorted(row["id"] for row in rows)
+    pages = PAGES_PER_TASK * BATCH + 5 * WEEKS + 2 * pages_for_ids(seeded, BATCH)
+    async with explaining(seeded.database) as session:
+        for name, arguments, changed in (
+            ("ask_cancels", (ids,), 0),
+            ("cancel_waiting_tasks", (ids, "cancelled"), BATCH),
+            ("run_tasks_again", (ids, ["cancelled"]), BATCH),
+        ):
+            done, plan = await session.fetch(name, *arguments)
+            assert len(done) == changed
+            check(plan, rows=4 * BATCH, pages=pages)
 
 
 async def test_housekeeping_does_not_read_what_waits(seeded: Stage) -> None:
@@ -265,12 +280,36 @@ async def test_housekeeping_does_not_read_what_waits(seeded: Stage) -> None:
             ("close_expired_leases", ()),
             ("find_stranded_tasks", (1000,)),
             ("find_claims_of_lease", (seeded.ids(),)),
+            ("find_asked_claims", (seeded.ids(),)),
             ("prune_keys", (1000,)),
             ("number_changes", (1000,)),
             ("first_stray_id", ()),
         ):
             _, plan = await session.fetch(name, *arguments)
             check(plan, rows=10, pages=10 * WEEKS)
+
+
+async def test_asking_for_cancels_reads_none_of_the_tasks_that_just_run(seeded: Stage) -> None:
+    lease = await seeded.open_lease()
+    async with explaining(seeded.database) as session:
+        await session.connection.execute(_RUNNING, lease)
+        _, plan = await session.fetch("find_asked_claims", lease)
+        check(plan, rows=0, pages=3 * WEEKS)
+        await session.connection.execute(_ASKED, lease)
+        rows, plan = await session.fetch("find_asked_claims", lease)
+        assert len(rows) == 3
+        check(plan, rows=3, pages=3 * WEEKS)
+
+
+_RUNNING = """
+    UPDATE taskmill.task
+    SET status = 'in_progress', lease_id = $1, claim_no = claim_no + 1, version = version + 1
+    WHERE id = ANY(ARRAY(SELECT id FROM taskmill.task WHERE status = 'new' LIMIT 5000))
+"""
+_ASKED = """
+    UPDATE taskmill.task SET cancel_requested = true, version = version + 1
+    WHERE id = ANY(ARRAY(SELECT id FROM taskmill.task WHERE lease_id = $1 LIMIT 3))
+"""
 
 
 async def test_statements_are_right_on_a_database_that_was_just_made(stage: Stage) -> None:

@@ -170,7 +170,7 @@ async def test_a_claim_passes_over_a_task_that_is_being_cancelled(stage: Stage) 
     lease = await stage.open_lease()
     doomed, other = await stage.created(), await stage.created()
     async with a_session(stage) as cancelling:
-        assert await cancelling.fetch(statement("cancel_waiting_task"), doomed.id, "cancelled")
+        assert await cancelling.fetch(statement("cancel_waiting_tasks"), [doomed.id], "cancelled")
         taken = await stage.take(lease)
         assert [one.task.id for one in taken] == [other.id]
         await cancelling.execute("COMMIT")

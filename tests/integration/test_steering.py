@@ -7,9 +7,11 @@ import pytest
 
 from taskmill.domain.errors import QueueNotFound, TaskNotFound, TransitionRefused, Unavailable
 from taskmill.domain.lifecycle import Cancelled, Failed, Interrupted, Lost, Status, Succeeded
+from taskmill.domain.retry import RetryPolicy
 from taskmill.domain.system import CancelAnswer
 from taskmill.maintenance.expiry import expire_waiting
 from tests.support.builders import ERROR, a_draft
+from tests.support.polling import eventually
 from tests.support.safety import assert_safe
 from tests.support.stage import Stage
 
@@ -166,6 +168,28 @@ async def test_only_waiting_tasks_past_their_expiry_expire(stage: Stage) -> None
     expired, [*_, event] = await stage.task(late.id), await stage.service.events(late.id)
     assert "Expired" in (expired.error or "")
     assert (event.happening, event.reason) == ("expired", "expired")
+    await assert_safe(stage.sql)
+
+
+async def test_a_task_that_waits_for_its_next_attempt_expires_too(stage: Stage) -> None:
+    lease = await stage.open_lease()
+    policy = RetryPolicy(base=timedelta(hours=1))
+    soon = stage.clock.now() + timedelta(seconds=0.5)
+    taken = await stage.running(lease, expires_at=soon, max_attempts=3, retry=policy)
+    await stage.end(taken, lease, Failed(error=ERROR))
+
+    async def expires() -> bool:
+        await expire_waiting(stage.database)
+        return (await stage.task(taken.task.id)).status is Status.FAILED
+
+    assert not await expires()
+    await eventually(expires, "the expiry")
+    *_, failed, expired = await stage.service.events(taken.task.id)
+    assert (failed.happening, "no such customer" in (failed.error or "")) == (
+        "retry_scheduled",
+        True,
+    )
+    assert (expired.happening, expired.reason, expired.attempt) == ("expired", "expired", 1)
     await assert_safe(stage.sql)
 
 

@@ -165,7 +165,7 @@ async def test_results_of_an_outage_are_recorded_when_the_database_is_back(stage
         made = await stage.service.create_all([a_draft() for _ in range(10)])
 
         async def all_run() -> bool:
-            return len(running.worker._running) == 10
+            return len(running.worker._runs) == 10
 
         await eventually(all_run, "all handlers to run")
         network.refuse(refuses=True)
@@ -173,7 +173,7 @@ async def test_results_of_an_outage_are_recorded_when_the_database_is_back(stage
         may_end.set()
 
         async def results_wait() -> bool:
-            return all(run.is_finishing for run in running.worker._running.values())
+            return all(run.is_settled for run in running.worker._runs.all())
 
         await eventually(results_wait, "results that can not be written")
         assert (await stage.service.stats()).queues["default"] == {Status.IN_PROGRESS: 10}

@@ -135,8 +135,8 @@ async def test_a_lease_that_was_lost_while_the_claim_was_answered_starts_nothing
         assert lease_id is not None
         start, lost = worker._start, asyncio.Event()
 
-        def start_and_lose(one: Any, lease: UUID, runs: asyncio.TaskGroup) -> None:  # noqa: ANN401
-            start(one, lease, runs)
+        def start_and_lose(one: Any, lease: UUID) -> None:  # noqa: ANN401
+            start(one, lease)
             if not lost.is_set():
                 lost.set()
                 running.keeper._lease_id = stage.ids()
@@ -148,7 +148,7 @@ async def test_a_lease_that_was_lost_while_the_claim_was_answered_starts_nothing
         await lost.wait()
 
         async def has_let_go() -> bool:
-            return not worker._running
+            return not worker._runs
 
         await eventually(has_let_go, "a worker that forgets the attempt")
         assert ran == []

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,7 +17,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 
-from taskmill.storage import migrate
+from taskmill.runtime.clock import SystemClock
+from taskmill.settings import DatabaseSettings
+from taskmill.storage import migrate, partitions
+from taskmill.storage.database import Database
 from taskmill.storage.schema import metadata
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -149,6 +153,33 @@ def _downgrade(url: str, revision: str) -> None:
     config.set_main_option("script_location", str(migrate.MIGRATIONS))
     config.attributes[migrate.URL_OPTION] = url
     command.downgrade(config, revision)
+
+
+async def test_an_index_added_later_covers_the_weeks_that_are_there_and_those_to_come(
+    empty_database_url: str,
+) -> None:
+    url = empty_database_url
+    await apart(migrate.upgrade, url, "0002")
+    database = Database(url, DatabaseSettings())
+    moment = await database.anchor(SystemClock())
+    await partitions.ensure(database, moment)
+    await apart(migrate.upgrade, url)
+    await partitions.ensure(database, moment + timedelta(weeks=1))
+    await database.close()
+    indexes = await asked(url, _INDEXES_OF_WEEKS)
+    assert len(indexes) == 8, "last week, this one, five ahead, and the net"
+    assert {found for _, found in indexes} == {1}
+
+
+_INDEXES_OF_WEEKS = """
+    SELECT t.inhrelid::regclass::text, count(i.indexrelid) FILTER (
+        WHERE i.indisvalid AND p.inhparent = 'taskmill.task_cancel_asked'::regclass)
+    FROM pg_inherits AS t
+    JOIN pg_index AS i ON i.indrelid = t.inhrelid
+    LEFT JOIN pg_inherits AS p ON p.inhrelid = i.indexrelid
+    WHERE t.inhparent = 'taskmill.task'::regclass AND pg_get_indexdef(i.indexrelid) LIKE '%(lease_id)%'
+    GROUP BY 1
+"""
 
 
 async def test_an_empty_database_has_no_number(empty_database_url: str) -> None:

@@ -37,6 +37,7 @@ class FakeService:
                 Route("/tasks/batch", self._batch, methods=["POST"]),
                 Route("/tasks/{id}", self._get),
                 Route("/tasks/{id}/events", self._events),
+                Route("/tasks/{action:str}", self._sweep, methods=["POST"]),
                 Route("/tasks/{id}/{action:str}", self._act, methods=["POST"]),
                 Route("/queues", self._queues),
                 Route("/queues/{name}", self._change_queue, methods=["PATCH"]),
@@ -236,6 +237,33 @@ class FakeService:
         else:
             self._record(task, "cancelled", "cancelled")
         return refused or answer(task)
+
+    async def _sweep(self, request: Request) -> Response:
+        """Go on by two tasks; the cursor is the first number that is not done."""
+        refused = await self._noted(request)
+        asked = orjson.loads(self.requests[-1][3])
+        action, dry_run = request.path_params["action"], asked["dry_run"]
+        usual = ["new", "in_progress"] if action == "cancel" else ["failed"]
+        fits = [
+            task
+            for task in self.tasks.values()
+            if task["number"] >= int(asked["cursor"] or 0)
+            and task["status"] in (asked.get("status") or usual)
+            and asked.get("queue") in (None, task["queue"])
+        ]
+        step = {"matched": len(fits[:2]), "changed": 0, "asked": 0, "dry_run": dry_run}
+        for task in [] if dry_run else fits[:2]:
+            if action == "cancel" and task["status"] == "in_progress":
+                task["cancel_requested"] = True
+                step["asked"] += 1
+                continue
+            status = "cancelled" if action == "cancel" else "new"
+            self._record(task, "cancelled" if action == "cancel" else "run_again", status)
+            step["changed"] += 1
+        following = str(fits[2]["number"]) if len(fits) > 2 else None
+        return refused or answer(
+            {**step, "is_complete": following is None, "next_cursor": following}
+        )
 
     def _counts(self, queue: str | None = None) -> dict[str, int]:
         tasks = [t for t in self.tasks.values() if queue in (None, t["queue"])]

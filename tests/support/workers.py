@@ -39,6 +39,7 @@ class WorkerOptions:
     slots: int = 20
     claim_size: int = 20
     grace_s: float = 5.0
+    patience_s: float = 5.0
     ttl_s: float = 3.0
     poll_s: float = 0.05
     result_bytes: int = 1000
@@ -132,6 +133,7 @@ def _made(
         slots=options.slots,
         claim_size=options.claim_size,
         grace_s=options.grace_s,
+        patience_s=options.patience_s,
         result_bytes=options.result_bytes,
         until_idle=options.until_idle,
     )

@@ -21,12 +21,22 @@ from taskmill.api.edge import Edge
 from taskmill.api.errors import add_error_handlers
 from taskmill.api.hot import HotPaths
 from taskmill.api.openapi import install
-from taskmill.api.routers import batches, documents, health, legacy, rejections, system, tasks
+from taskmill.api.routers import (
+    batches,
+    documents,
+    health,
+    legacy,
+    rejections,
+    sweeps,
+    system,
+    tasks,
+)
 from taskmill.operations.service import TaskService
 from taskmill.settings import Settings
 from taskmill.wire.problems import Problem
 from taskmill.wire.queues import QueueChange
 from taskmill.wire.rules import InputLimits
+from taskmill.wire.sweeps import CancelSelection, RetrySelection
 from taskmill.wire.tasks import CreateTask
 
 _DESCRIPTION: Final = """\
@@ -104,6 +114,7 @@ def create_framework(context: Context) -> FastAPI:
     )
     app.state.context = context
     for router in (
+        sweeps.router,
         tasks.router,
         batches.router,
         system.router,
@@ -112,7 +123,7 @@ def create_framework(context: Context) -> FastAPI:
         documents.router,
     ):
         app.include_router(router)
-    install(app, (CreateTask, QueueChange, Problem))
+    install(app, (CreateTask, CancelSelection, RetrySelection, QueueChange, Problem))
     documents.add_documents(app, static="static", with_redoc=True)
     app.mount("/static", documents.PackageFiles())
     app.add_route("/", _lead_to_documents, include_in_schema=False)

@@ -122,15 +122,16 @@ def _split(label: str) -> tuple[str, str]:
 
 def cursor(after: UUID, wanted: TaskFilter, *, oldest_first: bool) -> str:
     """Return the text that leads to what follows `after` in this listing, and in no other."""
-    return cursors.encode(after, _digest(wanted, oldest_first=oldest_first))
+    return cursors.encode(after, digest(wanted, oldest_first))
 
 
 def position(text: str, wanted: TaskFilter, *, oldest_first: bool) -> UUID:
     """Return where a cursor leads to. Raises `BadCursor`."""
-    return cursors.decode(text, _digest(wanted, oldest_first=oldest_first))
+    return cursors.decode(text, digest(wanted, oldest_first))
 
 
-def _digest(wanted: TaskFilter, *, oldest_first: bool) -> bytes:
+def digest(wanted: TaskFilter, order: object) -> bytes:
+    """Return what tells the cursors of one listing, in one order, from those of all others."""
     times = (wanted.created_after, wanted.created_before)
     facts = (
         sorted(wanted.statuses),
@@ -139,7 +140,7 @@ def _digest(wanted: TaskFilter, *, oldest_first: bool) -> bytes:
         wanted.labels,
         wanted.name,
         [time and format_timestamp(time) for time in times],
-        oldest_first,
+        order,
     )
     return blake2s(repr(facts).encode(), digest_size=cursors.DIGEST_BYTES).digest()
 

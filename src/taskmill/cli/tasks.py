@@ -10,6 +10,15 @@ from taskmill.cli import show
 from taskmill.cli.history import history_lines, task_lines
 from taskmill.cli.parameters import Label, Moment, Payload
 from taskmill.cli.server import json_option, open_client, url_option
+from taskmill.cli.sweeping import (
+    CANCEL,
+    RETRY,
+    asked_sweep,
+    filter_options,
+    filters_of,
+    sweep,
+    sweep_options,
+)
 from taskmill.cli.watching import follow, follow_as_json
 from taskmill.client.calls import Filters, TaskFields
 from taskmill.client.errors import NotAccepted
@@ -31,6 +40,19 @@ Examples:
   taskmill task list --status failed --status cancelled --queue reports
   taskmill task list --label team=finance --created-after 2030-01-31
   taskmill task list --all --json | jq -r .id
+"""
+
+_CANCEL_EPILOG = """\b
+Examples:
+  taskmill task cancel 0197a3b2-6c4e-7d21-8f10-2a9b3c4d5e6f
+  taskmill task cancel --queue reports --status new
+  taskmill task cancel --label team=finance --dry-run
+"""
+_RETRY_EPILOG = """\b
+Examples:
+  taskmill task retry 0197a3b2-6c4e-7d21-8f10-2a9b3c4d5e6f
+  taskmill task retry --queue reports --created-after 2030-01-31
+  taskmill task retry --status failed --status cancelled --yes
 """
 
 
@@ -90,18 +112,7 @@ def create(
 
 
 @task.command("list", epilog=_LIST_EPILOG)
-@click.option(
-    "--status",
-    type=click.Choice([status.value for status in Status]),
-    multiple=True,
-    help="May be given several times.",
-)
-@click.option("--queue", metavar="QUEUE", help="Of this queue.")
-@click.option("--type", "type_", metavar="TYPE", help="Of this type.")
-@click.option("--label", "labels", type=Label(), multiple=True, help="With this label.")
-@click.option("--name", metavar="TEXT", help="Whose name has this text in it.")
-@click.option("--created-after", type=Moment(), help="Created at this time or later.")
-@click.option("--created-before", type=Moment(), help="Created before this time.")
+@filter_options(*Status)
 @click.option(
     "--order", type=click.Choice(["desc", "asc"]), help="asc is oldest first.  [default: desc]"
 )
@@ -118,17 +129,14 @@ def create(
 @json_option
 def list_(
     *,
-    type_: str | None,
-    labels: tuple[tuple[str, str], ...],
     limit: int,
     show_all: bool,
     url: str,
     as_json: bool,
-    **given: Any,  # noqa: ANN401 - the other filters, checked by the service
+    **given: Any,  # noqa: ANN401 - the filters, checked by the service
 ) -> None:
     """List tasks, newest first. With --json, one task a line."""
-    texts = [f"{key}={value}" for key, value in labels]
-    filters: Filters = _given(type=type_, label=texts or None, **given)  # type: ignore[assignment]  # names are the options above
+    filters: Filters = filters_of(given)  # type: ignore[assignment]  # names are the options above
     filters["limit"] = _LARGEST_PAGE if show_all else min(limit, _LARGEST_PAGE)
     with open_client(url) as client:
         tasks = islice(client.list(**filters), None if show_all else limit)
@@ -173,24 +181,41 @@ def watch(*, task_id: str, url: str, as_json: bool) -> int:
         return follow(client, task_id)
 
 
-@task.command()
-@click.argument("task_ids", metavar="ID...", nargs=-1, required=True)
+@task.command(epilog=_CANCEL_EPILOG)
+@click.argument("task_ids", metavar="[ID...]", nargs=-1)
+@filter_options(Status.NEW, Status.IN_PROGRESS)
+@sweep_options
 @url_option
 @json_option
-def cancel(*, task_ids: tuple[str, ...], url: str, as_json: bool) -> int:
-    """Cancel tasks: waiting ones at once, running ones when they end."""
+def cancel(*, task_ids: tuple[str, ...], url: str, as_json: bool, **options: Any) -> int:  # noqa: ANN401 - see the options
+    """Cancel tasks by their ids, or all that fit.
+
+    Waiting ones are cancelled at once, the workers of running ones are asked to stop them. All that fit are
+    counted first; then somebody has to say yes.
+    """
+    asked = asked_sweep(task_ids, options)
     with open_client(url) as client:
-        return _for_each(task_ids, client.cancel, as_json=as_json)
+        if asked is None:
+            return _for_each(task_ids, client.cancel, as_json=as_json)
+        return sweep(client.cancel_matching, CANCEL, asked, as_json=as_json)
 
 
-@task.command()
-@click.argument("task_ids", metavar="ID...", nargs=-1, required=True)
+@task.command(epilog=_RETRY_EPILOG)
+@click.argument("task_ids", metavar="[ID...]", nargs=-1)
+@filter_options(Status.FAILED, Status.CANCELLED, Status.SUCCEEDED)
+@sweep_options
 @url_option
 @json_option
-def retry(*, task_ids: tuple[str, ...], url: str, as_json: bool) -> int:
-    """Run ended tasks again, with all their attempts."""
+def retry(*, task_ids: tuple[str, ...], url: str, as_json: bool, **options: Any) -> int:  # noqa: ANN401 - see the options
+    """Run ended tasks again, with all their attempts: by their ids, or all that fit.
+
+    Without --status only failed ones fit. All that fit are counted first; then somebody has to say yes.
+    """
+    asked = asked_sweep(task_ids, options)
     with open_client(url) as client:
-        return _for_each(task_ids, client.retry, as_json=as_json)
+        if asked is None:
+            return _for_each(task_ids, client.retry, as_json=as_json)
+        return sweep(client.retry_matching, RETRY, asked, as_json=as_json)
 
 
 def _for_each(task_ids: Iterable[str], action: Callable[[str], TaskView], *, as_json: bool) -> int:
@@ -208,7 +233,7 @@ def _for_each(task_ids: Iterable[str], action: Callable[[str], TaskView], *, as_
         else:
             asked = changed.cancel_requested and changed.status is Status.IN_PROGRESS
             word = (
-                show.dim("it runs, and is cancelled when its attempt ends")
+                show.dim("it runs; its worker is asked to stop it")
                 if asked
                 else show.status(changed.status)
             )

@@ -8,12 +8,20 @@ from uuid import UUID
 
 import httpx
 
-from taskmill.client import calls
-from taskmill.client.calls import Call, Filters, RejectionId, TaskFields, TaskId
+from taskmill.client import calls, sweeps
+from taskmill.client.calls import (
+    Call,
+    Filters,
+    RejectionId,
+    TaskFields,
+    TaskId,
+)
+from taskmill.client.sweeps import OnStep, Selected, Sweep
 from taskmill.client.tries import Tries
 from taskmill.client.waiting import Waiting
 from taskmill.wire.queues import QueueView
 from taskmill.wire.rejections import RejectionSummaryView, RejectionView
+from taskmill.wire.sweeps import SweepView
 from taskmill.wire.system import EventView, StatsView, WorkerView
 from taskmill.wire.tasks import TaskList, TaskView
 
@@ -95,6 +103,21 @@ class AsyncTaskmillClient:
         """Start a new run of a finished task."""
         return await self._send(calls.retry(task_id))
 
+    async def cancel_matching(
+        self, *, dry_run: bool = False, on_step: OnStep = None, **selected: Unpack[Selected]
+    ) -> SweepView:
+        """Cancel all tasks that fit, waiting or running; with `dry_run` only count them.
+
+        It takes as many requests as it needs; `on_step` gets the sums after each.
+        """
+        return await self._sweep("cancel", selected, on_step, dry_run=dry_run)
+
+    async def retry_matching(
+        self, *, dry_run: bool = False, on_step: OnStep = None, **selected: Unpack[Selected]
+    ) -> SweepView:
+        """Run all finished tasks that fit again (failed ones, without a `status`); as `cancel_matching`."""
+        return await self._sweep("retry", selected, on_step, dry_run=dry_run)
+
     async def events(self, task_id: TaskId) -> Sequence[EventView]:
         """Read a task's history, oldest first."""
         return await self._send(calls.events(task_id))
@@ -155,6 +178,18 @@ class AsyncTaskmillClient:
             if pause is None:
                 return task
             await asyncio.sleep(pause)
+
+    async def _sweep(
+        self, action: Sweep, selected: Selected, on_step: OnStep, *, dry_run: bool
+    ) -> SweepView:
+        total: SweepView | None = None
+        while total is None or not total.is_complete:
+            cursor = None if total is None else total.next_cursor
+            step = await self._send(sweeps.step(action, selected, cursor, dry_run=dry_run))
+            total = sweeps.added(total, step)
+            if on_step is not None:
+                on_step(total)
+        return total
 
     async def _send(self, call: Call[T]) -> T:
         url = self.base_url + call.path

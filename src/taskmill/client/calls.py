@@ -25,7 +25,13 @@ from taskmill.wire.rejections import RejectionList, RejectionView
 from taskmill.wire.system import EventList, EventView, StatsView, WorkerList, WorkerView
 from taskmill.wire.tasks import TaskList, TaskView
 
-__all__ = ["Call", "Filters", "RejectionId", "TaskFields", "TaskId"]
+__all__ = [
+    "Call",
+    "Filters",
+    "RejectionId",
+    "TaskFields",
+    "TaskId",
+]
 
 T = TypeVar("T")
 TaskId: TypeAlias = UUID | str
@@ -235,6 +241,18 @@ def address(base_url: str) -> str:
     if url.scheme not in {"http", "https"} or not url.host:
         raise Unreachable(base_url, "an address looks like http://127.0.0.1:8000")
     return base_url.rstrip("/")
+
+
+def posted(path: str, body: object, model: type[T], *, repeatable: bool) -> Call[T]:
+    """Send a value as JSON."""
+    return Call(
+        method="POST",
+        path=path,
+        content=_json(body),
+        headers=_json_headers({}),
+        read=_reader(model),
+        repeatable=repeatable,
+    )
 
 
 def _action(task_id: TaskId, action: str) -> Call[TaskView]:

@@ -8,12 +8,20 @@ from uuid import UUID
 
 import httpx
 
-from taskmill.client import calls
-from taskmill.client.calls import Call, Filters, RejectionId, TaskFields, TaskId
+from taskmill.client import calls, sweeps
+from taskmill.client.calls import (
+    Call,
+    Filters,
+    RejectionId,
+    TaskFields,
+    TaskId,
+)
+from taskmill.client.sweeps import OnStep, Selected, Sweep
 from taskmill.client.tries import Tries
 from taskmill.client.waiting import Waiting
 from taskmill.wire.queues import QueueView
 from taskmill.wire.rejections import RejectionSummaryView, RejectionView
+from taskmill.wire.sweeps import SweepView
 from taskmill.wire.system import EventView, StatsView, WorkerView
 from taskmill.wire.tasks import TaskList, TaskView
 
@@ -93,6 +101,21 @@ class TaskmillClient:
         """Start a new run of a finished task."""
         return self._send(calls.retry(task_id))
 
+    def cancel_matching(
+        self, *, dry_run: bool = False, on_step: OnStep = None, **selected: Unpack[Selected]
+    ) -> SweepView:
+        """Cancel all tasks that fit, waiting or running; with `dry_run` only count them.
+
+        It takes as many requests as it needs; `on_step` gets the sums after each.
+        """
+        return self._sweep("cancel", selected, on_step, dry_run=dry_run)
+
+    def retry_matching(
+        self, *, dry_run: bool = False, on_step: OnStep = None, **selected: Unpack[Selected]
+    ) -> SweepView:
+        """Run all finished tasks that fit again (failed ones, without a `status`); as `cancel_matching`."""
+        return self._sweep("retry", selected, on_step, dry_run=dry_run)
+
     def events(self, task_id: TaskId) -> Sequence[EventView]:
         """Read a task's history, oldest first."""
         return self._send(calls.events(task_id))
@@ -152,6 +175,18 @@ class TaskmillClient:
             if pause is None:
                 return task
             time.sleep(pause)
+
+    def _sweep(
+        self, action: Sweep, selected: Selected, on_step: OnStep, *, dry_run: bool
+    ) -> SweepView:
+        total: SweepView | None = None
+        while total is None or not total.is_complete:
+            cursor = None if total is None else total.next_cursor
+            step = self._send(sweeps.step(action, selected, cursor, dry_run=dry_run))
+            total = sweeps.added(total, step)
+            if on_step is not None:
+                on_step(total)
+        return total
 
     def _send(self, call: Call[T]) -> T:
         url = self.base_url + call.path

@@ -102,7 +102,8 @@ async def _run(
 
 def _grace_s(settings: Settings) -> float:
     """Return how long any service may take to stop: the slowest are a worker and a lingering API."""
-    return max(settings.worker.grace_s, settings.api.stop_delay_s + API_GRACE_S) + _STOP_MARGIN_S
+    slowest_s = max(settings.worker.longest_stop_s, settings.api.stop_delay_s + API_GRACE_S)
+    return slowest_s + _STOP_MARGIN_S
 
 
 def _tune_garbage_collection() -> None:

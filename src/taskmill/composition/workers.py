@@ -92,6 +92,7 @@ def _worker(
         slots=settings.worker.concurrency,
         claim_size=settings.worker.claim_size,
         grace_s=settings.worker.grace_s,
+        patience_s=settings.worker.patience_s,
         result_bytes=settings.limits.result_bytes,
         until_idle=until_idle,
     )

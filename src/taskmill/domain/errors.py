@@ -64,9 +64,9 @@ class InvalidInput(TaskmillError):
 class BadCursor(InvalidInput):
     """The cursor was not made by this service, or belongs to a listing with other filters."""
 
-    def __init__(self, why: str = "something else") -> None:
+    def __init__(self, why: str = "something else", *, pointer: str = "query:cursor") -> None:
         expected = "a cursor from an earlier page of the same listing"
-        super().__init__((Violation(pointer="query:cursor", expected=expected, got=why),))
+        super().__init__((Violation(pointer=pointer, expected=expected, got=why),))
 
 
 class MalformedJson(TaskmillError):

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import assert_never
 from uuid import UUID
 
-from taskmill.domain.lifecycle import Happening, Status
+from taskmill.domain.lifecycle import TERMINAL, Happening, Status
 from taskmill.domain.task import Task
 
 
@@ -167,6 +167,45 @@ class CancelAnswer(StrEnum):
 
     CANCELLED = "cancelled"
     ASKED = "asked"
+
+
+class Sweep(StrEnum):
+    """What can be done to all tasks that a filter admits."""
+
+    CANCEL = "cancel"
+    RETRY = "retry"
+
+    @property
+    def statuses(self) -> frozenset[Status]:
+        """The statuses that allow it."""
+        match self:
+            case Sweep.CANCEL:
+                return frozenset({Status.NEW, Status.IN_PROGRESS})
+            case Sweep.RETRY:
+                return TERMINAL
+            case _:
+                assert_never(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepStart:
+    """Where a sweep goes on: beyond the id `after`, and before the id `until`, which is where its tasks end."""
+
+    after: UUID
+    until: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepStep:
+    """A part of a sweep: tasks that fit, those changed, and those running ones that are asked to stop.
+
+    `next_start` is where it goes on, None when it is complete.
+    """
+
+    matched: int
+    changed: int
+    asked: int
+    next_start: SweepStart | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -96,9 +96,8 @@ class RoleProcesses:
                 await asyncio.wait([ended, told], return_when=asyncio.FIRST_COMPLETED)
                 if not ended.done():
                     process.terminate()
-                    await asyncio.wait(
-                        [ended], timeout=self._settings.worker.grace_s + _STOP_MARGIN_S
-                    )
+                    longest_s = self._settings.worker.longest_stop_s + _STOP_MARGIN_S
+                    await asyncio.wait([ended], timeout=longest_s)
             finally:
                 if not ended.done():
                     process.kill()

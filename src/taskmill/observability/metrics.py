@@ -21,6 +21,8 @@ from prometheus_client import (
 __all__ = [
     "BROKER_UP",
     "CONTENT_TYPE",
+    "HANDLERS_ABANDONED",
+    "HANDLERS_LINGERING",
     "HINTS_CONFIRMED",
     "HINTS_FAILED",
     "HINTS_PUBLISHED",
@@ -80,6 +82,14 @@ WINDOW_TASKS: Final = Gauge(
 HINTS_RECEIVED: Final = _counter("hints_received_total", "Hint messages that workers got")
 HINTS_REDELIVERED: Final = _counter(
     "hints_redelivered_total", "Hint messages that workers got marked as redelivered"
+)
+HANDLERS_ABANDONED: Final = _counter(
+    "handlers_abandoned_total", "Handlers that did not stop when told to, and lost their attempt"
+)
+HANDLERS_LINGERING: Final = Gauge(
+    "taskmill_handlers_lingering",
+    "Abandoned handlers that still run, outside of any slot",
+    registry=REGISTRY,
 )
 
 # The intake.

@@ -25,10 +25,10 @@ async def cancel_task(database: Database, task_id: UUID) -> tuple[CancelAnswer, 
         Unavailable: it kept moving between waiting and running.
     """
     for _ in range(_LOOKS):
-        if await database.fetch("cancel_waiting_task", task_id, Reason.CANCELLED):
+        if await database.fetch("cancel_waiting_tasks", [task_id], Reason.CANCELLED):
             log.info("task.cancelled", task_id=str(task_id))
             return CancelAnswer.CANCELLED, await tasks.get_one(database, task_id)
-        if await database.fetch("ask_cancel", task_id):
+        if await database.fetch("ask_cancels", [task_id]):
             log.info("task.cancel_requested", task_id=str(task_id))
             return CancelAnswer.ASKED, await tasks.get_one(database, task_id)
         found = (await tasks.get(database, {task_id})).get(task_id)

@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from taskmill.domain.errors import TaskNotFound, TransitionRefused
+from taskmill.domain.lifecycle import TERMINAL
 from taskmill.domain.task import Task
 from taskmill.observability.logs import get_logger
 from taskmill.storage import tasks
@@ -18,7 +19,7 @@ async def retry_task(database: Database, task_id: UUID) -> Task:
         TaskNotFound: there is no such task.
         TransitionRefused: it has not finished.
     """
-    started = await database.fetch("run_task_again", task_id)
+    started = await database.fetch("run_tasks_again", [task_id], sorted(TERMINAL))
     found = (await tasks.get(database, {task_id})).get(task_id)
     if found is None:
         raise TaskNotFound(task_id)

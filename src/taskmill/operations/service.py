@@ -12,13 +12,16 @@ from taskmill.domain.system import (
     QueueState,
     Readiness,
     Stats,
+    Sweep,
+    SweepStart,
+    SweepStep,
     TaskEvent,
     TaskFilter,
     TaskPage,
     WorkerState,
 )
 from taskmill.domain.task import Task, TaskDraft
-from taskmill.operations import cancel, queues, read, retry, system
+from taskmill.operations import cancel, queues, read, retry, sweep, system
 from taskmill.operations.broker import NO_BROKER, BrokerWatch
 from taskmill.operations.create import TaskCreation
 from taskmill.operations.read import TaskReading
@@ -111,6 +114,15 @@ class TaskService:
             TransitionRefused: it has not finished.
         """
         return await retry.retry_task(self._database, task_id)
+
+    async def sweep(
+        self, what: Sweep, wanted: TaskFilter, start: SweepStart | None, *, dry_run: bool
+    ) -> SweepStep:
+        """Cancel or retry the tasks that the filter admits, for as long as a request may take.
+
+        They are the tasks that were there when the sweep began, oldest first; `start` is None there.
+        """
+        return await sweep.step(self._database, what, wanted, start, dry_run=dry_run)
 
     async def queues(self) -> list[QueueState]:
         """Return all queues by name."""

@@ -80,8 +80,20 @@ class WorkerSettings(Group):
     concurrency: int = Field(1000, ge=1, le=50_000, description="tasks that run at once")
     queues: Names = Field((), description="queues to serve; empty for all")
     grace_s: SecondsOrZero = Field(10.0, description="time to finish before tasks are handed back")
+    patience_s: float = Field(
+        1.0,
+        gt=0,
+        le=60,
+        allow_inf_nan=False,
+        description="time to stop before a handler is abandoned",
+    )
     poll_s: Seconds = Field(0.25, description="pause between looks at an empty queue")
     claim_size: Count = Field(500, description="most tasks in one claim")
+
+    @property
+    def longest_stop_s(self) -> float:
+        """The time that a worker needs to stop when its handlers won't: they are told to, and told again."""
+        return self.grace_s + 2 * self.patience_s
 
 
 class RetrySettings(Group):

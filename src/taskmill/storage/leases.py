@@ -46,6 +46,18 @@ async def renew_lease(
     return renewed is not None
 
 
+async def find_asked(
+    connection: Connection, lease_id: UUID, *, timeout_s: float
+) -> list[tuple[UUID, int]]:
+    """Return (task id, claim number) of what runs under the lease and was asked to stop.
+
+    Raises:
+        TimeoutError: there was no answer in time; the connection is still good.
+    """
+    rows = await connection.fetch(statement("find_asked_claims"), lease_id, timeout=timeout_s)
+    return [(row["id"], row["claim_no"]) for row in rows]
+
+
 async def close_lease(database: Database, lease_id: UUID, reason: str) -> None:
     """End a lease for good; closing it twice does nothing."""
     await database.fetch("close_lease", lease_id, reason)

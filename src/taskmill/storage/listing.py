@@ -48,6 +48,20 @@ async def page(database: Database, wanted: TaskFilter, request: PageRequest) -> 
     return TaskPage(items=items, total=total, total_at_least=at_least, next_after=next_after)
 
 
+async def ids(
+    database: Database, wanted: TaskFilter, request: PageRequest
+) -> tuple[list[UUID], UUID | None]:
+    """Return the ids of such a page only, in order, and where the next one begins."""
+    async with database.listing() as connection:
+        return await _find_ids(connection, _Scan(wanted=wanted, request=request))
+
+
+async def counted(database: Database, wanted: TaskFilter) -> int | None:
+    """Return the total from the counters, None where they can't tell."""
+    scan = _Scan(wanted=wanted, request=PageRequest())
+    return None if scan.must_count else await _counted(database, wanted)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Scan:
     """A listing as conditions on `task`."""

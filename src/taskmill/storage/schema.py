@@ -72,6 +72,11 @@ task = Table(
     Column("lease_id", UUID(as_uuid=True)),
     Index("task_status_id", "status", "id"),
     Index("task_queue_status_id", "queue", "status", "id"),
+    Index(
+        "task_cancel_asked",
+        "lease_id",
+        postgresql_where=text("cancel_requested AND lease_id IS NOT NULL"),
+    ),
     postgresql_partition_by="RANGE (id)",
 )
 

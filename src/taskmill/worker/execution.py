@@ -1,12 +1,12 @@
 """Runs one attempt and turns whatever its handler does into an outcome."""
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
 from taskmill.domain.lifecycle import (
+    Cancelled,
     ErrorInfo,
     Failed,
     Outcome,
@@ -15,6 +15,7 @@ from taskmill.domain.lifecycle import (
     Retry,
     Succeeded,
 )
+from taskmill.domain.task import ClaimedTask
 from taskmill.worker.handlers import Context, Handler, PermanentFailure, RetryLater
 
 _LONGEST_MESSAGE = 10_000
@@ -22,16 +23,13 @@ _LONGEST_TYPE = 200
 
 
 async def execute(handler: Handler, context: Context, *, result_bytes: int) -> Outcome:
-    """Run the handler within the task's timeout and return how it ended.
+    """Run the handler and return how it ended.
 
-    Cancellation passes through: whoever cancels knows whether the attempt is lost or given back.
+    Cancellation passes through: whoever cancels knows what the attempt then is.
     """
     try:
-        return _succeeded(await _within_timeout(handler, context), result_bytes)
-    except _TimedOut:
-        seconds = context.task.timeout.total_seconds() if context.task.timeout else 0
-        error = ErrorInfo(type="Timeout", message=f"the attempt ran longer than {seconds:g} s")
-        return Failed(error=error, reason=Reason.TIMEOUT)
+        payload: Mapping[str, Any] = orjson.loads(context.task.payload or "{}")
+        return _succeeded(await handler(payload, context), result_bytes)
     except RetryLater as asked:
         return Retry(error=describe(asked), after=asked.after)
     except PermanentFailure as failure:
@@ -40,22 +38,26 @@ async def execute(handler: Handler, context: Context, *, result_bytes: int) -> O
         return Failed(error=describe(error))
 
 
-class _TimedOut(Exception):
-    """The task's own timeout struck, not one inside its handler."""
+def timed_out(task: ClaimedTask) -> Failed:
+    """Return the outcome of an attempt whose time is over."""
+    seconds = task.timeout.total_seconds() if task.timeout else 0
+    error = ErrorInfo(type="Timeout", message=f"the attempt ran longer than {seconds:g} s")
+    return Failed(error=error, reason=Reason.TIMEOUT)
 
 
-async def _within_timeout(handler: Handler, context: Context) -> object:
-    payload: Mapping[str, Any] = orjson.loads(context.task.payload) if context.task.payload else {}
-    if context.task.timeout is None:
-        return await handler(payload, context)
-    deadline = asyncio.timeout(context.task.timeout.total_seconds())
-    try:
-        async with deadline:
-            return await handler(payload, context)
-    except TimeoutError as error:
-        if deadline.expired():
-            raise _TimedOut from error
-        raise
+def once_stopped(said: Outcome, stop_as: Outcome) -> Outcome:
+    """Return how an attempt ends whose handler was stopped, and then returned or raised something.
+
+    What it finished counts, and so does an explicit word on further attempts, unless the task is cancelled.
+    Any other error is most likely the stopping's: a connection that was closed, a timeout around a cancel.
+    """
+    match said:
+        case Succeeded():
+            return said
+        case Retry() | Permanent() if not isinstance(stop_as, Cancelled):
+            return said
+        case _:
+            return stop_as
 
 
 def _succeeded(value: object, result_bytes: int) -> Outcome:

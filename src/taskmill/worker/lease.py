@@ -2,11 +2,13 @@
 
 The thread opens a lease, renews it every third of its time to live, and opens a new one when it finds that
 the old one was closed. A lease that can't be renewed is kept: its tasks go on, and only new claims wait.
+Between the renewals it asks which of the worker's tasks are to be cancelled.
 """
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from typing import TypeAlias
 from uuid import UUID
 
 from taskmill.domain.errors import Unavailable
@@ -21,8 +23,16 @@ from taskmill.storage.servers import Connection
 
 log = get_logger(__name__)
 
+RunKey: TypeAlias = tuple[UUID, int]
+
 # The part of the time to live between two renewals.
 _RENEWALS_PER_TTL = 3
+# A person waits for a cancel. A worker that runs nothing does not ask.
+_CANCELS_S = 1.0
+# A renewal must not wait for an answer about cancels, as while somebody holds a lock on all tasks.
+_CANCELS_PATIENCE_S = 0.5
+# What is asked once a second is planned once: over 60 weeks that takes longer than the answer.
+_PLANS = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off"}
 
 
 class LeaseKeeper:
@@ -42,7 +52,6 @@ class LeaseKeeper:
         self._ttl_s = ttl_s
         self._ids = ids
         self._clock = clock
-        self._running: Callable[[], int] = lambda: 0
         self._lease_id: UUID | None = None
         self._holds_until = float("-inf")
         self._thread: threading.Thread | None = None
@@ -60,17 +69,18 @@ class LeaseKeeper:
         """The newest lease, whether or not it surely holds."""
         return self._lease_id
 
-    def start(self, *, changed: Callable[[], None], running: Callable[[], int]) -> None:
-        """Start the thread; `changed` runs on the loop that calls this, `running` on the thread."""
-        self._running = running
-        loop = asyncio.get_running_loop()
-
-        def tell() -> None:
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(changed)
-
+    def start(
+        self,
+        *,
+        changed: Callable[[], None],
+        asked_to_cancel: Callable[[Collection[RunKey]], None],
+        running: Callable[[], int],
+    ) -> None:
+        """Start the thread; `running` is called on it, the others on the loop that calls this."""
+        self._running, self._changed, self._asked_to_cancel = running, changed, asked_to_cancel
+        self._callers_loop = asyncio.get_running_loop()
         self._thread = threading.Thread(
-            target=lambda: asyncio.run(self._keep(tell)), name="lease", daemon=True
+            target=lambda: asyncio.run(self._keep()), name="lease", daemon=True
         )
         self._thread.start()
 
@@ -91,34 +101,55 @@ class LeaseKeeper:
             self._thread_loop.call_soon_threadsafe(self._thread_stop.set)
         thread.join(timeout=self._ttl_s)
 
-    async def _keep(self, changed: Callable[[], None]) -> None:
+    async def _keep(self) -> None:
         stop = asyncio.Event()
         self._thread_loop, self._thread_stop = asyncio.get_running_loop(), stop
         self._started.set()
         failures = 0
         while not stop.is_set():
             try:
-                await self._keep_connected(stop, changed)
+                await self._keep_connected(stop)
                 failures = 0
             except Exception as error:  # noqa: BLE001 - a thread that ends silently never claims again
                 failures += 1
                 log.warning("lease.unrenewed", worker=self._card.name, error=repr(error))
-                await pause(
-                    stop, backoff_s(failures, first=0.1, longest=self._ttl_s / _RENEWALS_PER_TTL)
-                )
+                await pause(stop, backoff_s(failures, first=0.1, longest=self._renewal_s))
 
-    async def _keep_connected(self, stop: asyncio.Event, changed: Callable[[], None]) -> None:
+    @property
+    def _renewal_s(self) -> float:
+        return self._ttl_s / _RENEWALS_PER_TTL
+
+    async def _keep_connected(self, stop: asyncio.Event) -> None:
         async with asyncio.timeout(self._ttl_s):
-            connection = await self._database.connect()
+            connection = await self._database.connect(**_PLANS)
         try:
             while not stop.is_set():
+                renew_at = self._clock.monotonic() + self._renewal_s
                 async with asyncio.timeout(self._ttl_s):
-                    await self._renew_or_open(connection, changed)
-                await pause(stop, self._ttl_s / _RENEWALS_PER_TTL)
+                    await self._renew_or_open(connection)
+                await self._watch_cancels(connection, stop, renew_at)
         finally:
             connection.terminate()
 
-    async def _renew_or_open(self, connection: Connection, changed: Callable[[], None]) -> None:
+    async def _watch_cancels(
+        self, connection: Connection, stop: asyncio.Event, until: float
+    ) -> None:
+        """Pass on what was asked to stop, again and again, until the next renewal is due."""
+        while not stop.is_set() and (left := until - self._clock.monotonic()) > 0:
+            if self._lease_id is not None and self._running():
+                await self._pass_on_cancels(connection, self._lease_id)
+            await pause(stop, min(left, _CANCELS_S))
+
+    async def _pass_on_cancels(self, connection: Connection, lease_id: UUID) -> None:
+        try:
+            asked = await leases.find_asked(connection, lease_id, timeout_s=_CANCELS_PATIENCE_S)
+        except TimeoutError:
+            log.info("cancel.unheard", worker=self._card.name)
+            return
+        if asked:
+            self._tell(self._asked_to_cancel, asked)
+
+    async def _renew_or_open(self, connection: Connection) -> None:
         # Counted from before the statement: PostgreSQL can only have set a later end.
         asked_at = self._clock.monotonic()
         lease_id = self._lease_id
@@ -128,10 +159,14 @@ class LeaseKeeper:
             held_before, self._holds_until = self._holds_until, asked_at + self._ttl_s
             # The lease may have run out while the answer was on its way, and the worker seen that.
             if held_before < self._clock.monotonic():
-                changed()
+                self._tell(self._changed)
             return
         new_id = self._ids()
         await leases.open_lease(connection, new_id, self._card, ttl_s=self._ttl_s)
         self._lease_id, self._holds_until = new_id, asked_at + self._ttl_s
         log.info("lease.opened", lease_id=str(new_id), worker=self._card.name)
-        changed()
+        self._tell(self._changed)
+
+    def _tell(self, listener: Callable[..., None], *news: object) -> None:
+        if not self._callers_loop.is_closed():
+            self._callers_loop.call_soon_threadsafe(listener, *news)

@@ -1,20 +1,19 @@
 """The worker's loop: claim while there are free slots, run every claim in its own task, stop in order.
 
-What a handler did is recorded by `finishing`, the right to run by `lease`; how tasks are found is the
-transport's affair.
+The handlers' asyncio tasks are owned by `runs`; what a handler did is recorded by `finishing`, the right to run
+by `lease`; how tasks are found is the transport's affair.
 """
 
 import asyncio
+from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeAlias
 from uuid import UUID
 
 import asyncpg
 
 from taskmill.domain.errors import Unavailable
-from taskmill.domain.lifecycle import Failed, Interrupted, Lost, Outcome, Reason
+from taskmill.domain.lifecycle import Cancelled, Failed, Interrupted, Lost, Outcome, Reason
 from taskmill.observability.logs import get_logger
 from taskmill.runtime.clock import Clock
 from taskmill.runtime.periodic import pause
@@ -22,10 +21,11 @@ from taskmill.storage import claims
 from taskmill.storage.claims import Fence, TakenTask
 from taskmill.storage.database import Database
 from taskmill.transports.base import Transport
-from taskmill.worker.execution import describe, execute
+from taskmill.worker.execution import describe, execute, once_stopped
 from taskmill.worker.finishing import Attempt, Finishing, decided
 from taskmill.worker.handlers import Context, Handlers
-from taskmill.worker.lease import LeaseKeeper
+from taskmill.worker.lease import LeaseKeeper, RunKey
+from taskmill.worker.runs import Run, Runs
 
 log = get_logger(__name__)
 
@@ -34,28 +34,6 @@ _OUTAGE_PAUSE_S = 0.5
 # Once in a while PostgreSQL is asked what it believes we run, for whatever no other rule foresaw.
 _AUDIT_S = 60.0
 _STOPPED = Interrupted(reason=Reason.WORKER_STOPPED)
-
-RunKey: TypeAlias = tuple[UUID, int]
-
-
-@dataclass(slots=True, kw_only=True)
-class _Run:
-    """An attempt under way. `stop_as` is set by whoever cancels it; a finishing one is not cancelled."""
-
-    attempt: Attempt
-    has_begun: bool = False
-    is_finishing: bool = False
-    stop_as: Outcome | None = None
-    task: asyncio.Task[None] | None = None
-
-    def stop(self, outcome: Outcome) -> None:
-        """Cancel the handler; the attempt then ends with `outcome`."""
-        if self.is_finishing or self.stop_as is not None or self.task is None:
-            return
-        self.stop_as = outcome
-        # A task that is cancelled before its first step never gets to clean up after itself.
-        if self.has_begun:
-            self.task.cancel()
 
 
 class Worker:
@@ -77,6 +55,7 @@ class Worker:
         claim_size: int,
         grace_s: float,
         result_bytes: int,
+        patience_s: float,
         until_idle: bool = False,
     ) -> None:
         self._until_idle = until_idle
@@ -91,27 +70,43 @@ class Worker:
         self._claim_size = claim_size
         self._grace_s = grace_s
         self._result_bytes = result_bytes
-        self._running: dict[RunKey, _Run] = {}
         self._news = asyncio.Event()
+        self._runs = Runs(
+            worker=worker,
+            work=self._outcome,
+            record=self._record,
+            freed=self._news.set,
+            patience_s=patience_s,
+        )
         self._in_doubt: UUID | None = None
         self._audit_due_at = clock.monotonic() + _AUDIT_S
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until told to stop; then finish what runs, or hand it back when the grace time is over."""
-        self._keeper.start(changed=self._on_lease_change, running=lambda: len(self._running))
+        self._keeper.start(
+            changed=self._on_lease_change,
+            asked_to_cancel=self._on_cancels,
+            running=lambda: len(self._runs),
+        )
         log.info("worker.started", worker=self._worker, slots=self._slots)
         try:
-            async with self._finishing, asyncio.TaskGroup() as runs:
-                notice = runs.create_task(self._notice(stop))
-                await self._claim_until(stop, runs)
-                self._transport.rest()
-                with suppress(Unavailable):
-                    await self._reconcile()
-                await self._drain()
-                notice.cancel()
+            async with self._finishing, asyncio.TaskGroup() as duties:
+                helpers = [duties.create_task(self._notice(stop))]
+                async with self._runs as runs:
+                    helpers.append(duties.create_task(runs.watch()))
+                    await self._work_until(stop)
+                for helper in helpers:
+                    helper.cancel()
         finally:
             await self._keeper.stop()
         log.info("worker.stopped", worker=self._worker)
+
+    async def _work_until(self, stop: asyncio.Event) -> None:
+        await self._claim_until(stop)
+        self._transport.rest()
+        with suppress(Unavailable):
+            await self._reconcile()
+        await self._drain()
 
     async def _notice(self, stop: asyncio.Event) -> None:
         await stop.wait()
@@ -121,16 +116,23 @@ class Worker:
     def _on_lease_change(self) -> None:
         """Stop what ran under a lease that was closed: somebody else has it, or will have it soon."""
         current = self._keeper.last_lease_id
-        for run in self._running.values():
+        for run in self._runs.all():
             if run.attempt.fence.lease_id != current:
-                run.stop(Lost())
+                self._runs.stop(run, Lost())
         self._news.set()
 
-    async def _claim_until(self, stop: asyncio.Event, runs: asyncio.TaskGroup) -> None:
+    def _on_cancels(self, asked: Collection[RunKey]) -> None:
+        """Stop these. One that is not known yet is told of again: its claim's answer is on its way."""
+        for key in asked:
+            run = self._runs.get(key)
+            if run is not None:
+                self._runs.stop(run, Cancelled())
+
+    async def _claim_until(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
             self._news.clear()
             lease_id = self._keeper.lease_id
-            free = self._slots - len(self._running)
+            free = self._slots - len(self._runs)
             if lease_id is None or free <= 0:
                 self._transport.rest()
                 await self._news.wait()
@@ -145,10 +147,10 @@ class Worker:
                 await pause(stop, _OUTAGE_PAUSE_S)
                 continue
             for one in taken:
-                self._start(one, lease_id, runs)
+                self._start(one, lease_id)
             if taken:
                 continue
-            if self._until_idle and not self._running:
+            if self._until_idle and not self._runs:
                 return
             await self._transport.wait()
 
@@ -162,7 +164,7 @@ class Worker:
         if self._in_doubt is None:
             return
         held = await claims.find_of_lease(self._database, self._in_doubt)
-        orphans = [c for c in held if (c.fence.task_id, c.fence.claim_no) not in self._running]
+        orphans = [c for c in held if (c.fence.task_id, c.fence.claim_no) not in self._runs]
         if orphans:
             ends = [decided(c.fence, _STOPPED, c.claim, jitter=0) for c in orphans]
             await claims.end(self._database, ends, worker=self._worker)
@@ -170,7 +172,7 @@ class Worker:
         self._in_doubt = None
         self._audit_due_at = self._clock.monotonic() + _AUDIT_S
 
-    def _start(self, taken: TakenTask, lease_id: UUID, runs: asyncio.TaskGroup) -> None:
+    def _start(self, taken: TakenTask, lease_id: UUID) -> None:
         task = taken.task
         log.info(
             "task.claimed",
@@ -183,37 +185,19 @@ class Worker:
             waited_ms=round(taken.waited_s * 1000, 1),
         )
         fence = Fence(task_id=task.id, lease_id=lease_id, claim_no=task.claim_no)
-        run = _Run(attempt=Attempt(task=task, fence=fence, began_at=self._clock.monotonic()))
-        self._running[(task.id, task.claim_no)] = run
-        run.task = runs.create_task(self._carry_out(run))
+        run = self._runs.start(Attempt(task=task, fence=fence, began_at=self._clock.monotonic()))
         if lease_id != self._keeper.last_lease_id:
             # It was closed while the claim's answer was on its way.
-            run.stop(Lost())
+            self._runs.stop(run, Lost())
 
-    async def _carry_out(self, run: _Run) -> None:
-        task = run.attempt.task
-        run.has_begun = True
-        try:
-            outcome = run.stop_as or await self._outcome(run)
-            run.is_finishing = True
-            if isinstance(outcome, Lost):
-                log.warning(
-                    "lease.lost", task_id=str(task.id), claim_no=task.claim_no, worker=self._worker
-                )
-            else:
-                await self._finishing.finish(run.attempt, outcome)
-        finally:
-            del self._running[(task.id, task.claim_no)]
-            self._news.set()
-
-    async def _outcome(self, run: _Run) -> Outcome:
+    async def _outcome(self, run: Run) -> Outcome:
         attempt = run.attempt
         handler = self._handlers.get(attempt.task.type)
         if handler is None:
             return Interrupted(reason=Reason.NO_HANDLER, after=_NO_HANDLER_PAUSE)
         context = Context(task=attempt.task, lease_id=attempt.fence.lease_id)
         try:
-            return await execute(handler, context, result_bytes=self._result_bytes)
+            outcome = await execute(handler, context, result_bytes=self._result_bytes)
         except asyncio.CancelledError as error:
             if run.task is None or (run.stop_as is None and run.task.cancelling()):
                 raise
@@ -222,15 +206,23 @@ class Worker:
                 return Failed(error=describe(error))
             run.task.uncancel()
             return run.stop_as
+        return outcome if run.stop_as is None else once_stopped(outcome, run.stop_as)
+
+    async def _record(self, run: Run, outcome: Outcome) -> None:
+        if not isinstance(outcome, Lost):
+            await self._finishing.finish(run.attempt, outcome)
+            return
+        task = run.attempt.task
+        log.warning("lease.lost", task_id=str(task.id), claim_no=task.claim_no, worker=self._worker)
 
     async def _drain(self) -> None:
         """Let handlers finish for the grace time, then give their attempts back, which costs nothing."""
         try:
             async with asyncio.timeout(self._grace_s):
-                while self._running:
+                while self._runs:
                     self._news.clear()
                     await self._news.wait()
         except TimeoutError:
-            log.info("worker.handing_back", worker=self._worker, tasks=len(self._running))
-        for run in list(self._running.values()):
-            run.stop(_STOPPED)
+            log.info("worker.handing_back", worker=self._worker, tasks=len(self._runs))
+        for run in self._runs.all():
+            self._runs.stop(run, _STOPPED)

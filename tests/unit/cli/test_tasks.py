@@ -204,6 +204,7 @@ def test_show_tells_the_task_and_its_history(taskmill: Taskmill, service: FakeSe
     assert len(history) == 3
     assert "attempt=1  claim=1" in history[1]
     assert "+1.5 s  failed" in history[2]
+    assert "Boom: no luck" in history[2]
 
 
 def test_show_as_json_has_the_history_in_it(taskmill: Taskmill, service: FakeService) -> None:
@@ -228,7 +229,7 @@ def test_cancel_tells_what_happened_to_each(taskmill: Taskmill, service: FakeSer
     assert status == 1
     assert out.splitlines() == [
         f"{waiting['id']}  cancelled",
-        f"{running['id']}  it runs, and is cancelled when its attempt ends",
+        f"{running['id']}  it runs; its worker is asked to stop it",
     ]
     assert err == f"Error: {ended['id']}: it is succeeded\n"
 

@@ -17,7 +17,9 @@ from taskmill.client import (
     TaskmillClient,
     Unexpected,
     Unreachable,
+    sweeps,
 )
+from taskmill.client.sweeps import Sweep
 from taskmill.domain.lifecycle import Status
 from tests.support.fake_service import FakeService, serving, unused_url
 
@@ -49,6 +51,42 @@ def client(url: str) -> Iterator[TaskmillClient]:
 def _asynchronous(service: FakeService) -> AsyncTaskmillClient:
     transport = httpx.ASGITransport(service.app)
     return AsyncTaskmillClient("http://taskmill", transport=transport)
+
+
+def test_a_sweep_goes_on_until_it_is_complete(client: TaskmillClient, service: FakeService) -> None:
+    tasks = [service.add(queue="a") for _ in range(5)]
+    service.add(queue="b")
+    service.claim(tasks[4])
+    sums: list[int] = []
+
+    counted = client.cancel_matching(dry_run=True, queue="a")
+    done = client.cancel_matching(
+        queue="a", status="new", on_step=lambda total: sums.append(total.changed)
+    )
+
+    assert (counted.matched, counted.changed, counted.is_complete) == (5, 0, True)
+    assert (done.matched, done.changed, done.asked, done.is_complete) == (4, 4, 0, True)
+    assert sums == [2, 4]
+    sent = orjson.loads(service.requests[-1][3])
+    assert (sent["status"], sent["queue"], sent["cursor"]) == (["new"], "a", "3")
+
+
+async def test_a_sweep_goes_on_asynchronously_as_well(service: FakeService) -> None:
+    for _ in range(3):
+        service.end(service.add(), "failed")
+    async with _asynchronous(service) as client:
+        done = await client.retry_matching(all=True)
+        cancelled = await client.cancel_matching(label=("a=1", "b=2"))
+    assert (done.matched, done.changed) == (3, 3)
+    assert cancelled.matched == 3
+    assert orjson.loads(service.requests[-1][3])["label"] == ["a=1", "b=2"]
+
+
+def test_only_a_retry_by_filter_is_not_sent_twice() -> None:
+    """A task that was run again may have failed again meanwhile."""
+    asked: list[tuple[Sweep, bool]] = [("cancel", False), ("retry", True), ("retry", False)]
+    made = [sweeps.step(action, {"all": True}, None, dry_run=dry) for action, dry in asked]
+    assert [call.repeatable for call in made] == [True, True, False]
 
 
 def test_a_created_task_comes_back_as_a_typed_view(client: TaskmillClient) -> None:

@@ -124,7 +124,7 @@ async def list_events(context: InContext, id: TaskId) -> Response:  # noqa: A002
         **refusals(404, 409),
         200: {"headers": headers("ETag")},
         202: {
-            "description": "It runs; the cancel is recorded and honoured when the attempt ends",
+            "description": "It runs; its worker stops the handler within about a second",
             "model": TaskView,
             "headers": headers("ETag"),
         },
@@ -132,7 +132,7 @@ async def list_events(context: InContext, id: TaskId) -> Response:  # noqa: A002
     dependencies=_NO_QUERY,
 )
 async def cancel_task(context: InContext, id: TaskId) -> Response:  # noqa: A002 - as in the path
-    """Cancel a waiting task at once; of a running one it is recorded, and honoured when its attempt ends."""
+    """Cancel a waiting task at once; a running one is stopped soon, unless it succeeds first."""
     done, task = await context.service.cancel(id)
     return task_answer(task, 200 if done is CancelAnswer.CANCELLED else 202).response()
 

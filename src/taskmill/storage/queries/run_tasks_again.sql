@@ -1,9 +1,12 @@
--- Purpose: an operator starts a new run of a finished task: attempts and losses from zero, the fence goes on.
--- An old `expires_at` is dropped: it would end the new run at once. $1 uuid.
--- Locks in order: task, dispatch (own new row), event, count. Returns a row when a run was started.
+-- Purpose: an operator starts a new run of finished tasks: attempts and losses from zero, the fence goes on.
+-- An old `expires_at` is dropped: it would end the new run at once. $1 uuid[], $2 text[] terminal statuses: others
+-- are left alone.
+-- Locks in order: task (in the order of ids), dispatch (own new rows), event, count. Relies on task's primary key;
+-- `IS TRUE` hides the status from the planner. Returns the tasks whose run was started.
 WITH finished AS MATERIALIZED (
     SELECT id, status FROM taskmill.task
-    WHERE id = $1 AND status IN ('succeeded', 'failed', 'cancelled')
+    WHERE id = ANY($1) AND (status = ANY($2)) IS TRUE
+    ORDER BY id
     FOR NO KEY UPDATE
 ),
 again AS (
@@ -40,8 +43,8 @@ changed AS (
 ),
 counted AS (
     INSERT INTO taskmill.task_count (queue, status, tasks)
-    SELECT again.queue, finished.status, -1 FROM again JOIN finished USING (id)
+    SELECT again.queue, finished.status, -count(*) FROM again JOIN finished USING (id) GROUP BY 1, 2
     UNION ALL
-    SELECT queue, 'new', 1 FROM again
+    SELECT queue, 'new', count(*) FROM again GROUP BY queue
 )
 SELECT id FROM again

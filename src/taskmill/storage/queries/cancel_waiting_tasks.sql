@@ -1,7 +1,8 @@
--- Purpose: cancel a task that waits. $1 uuid, $2 text reason.
--- Locks in order: dispatch (waits for a claim under way), task, event, count. Returns a row when it was cancelled.
+-- Purpose: cancel those of the tasks that wait. $1 uuid[], $2 text reason.
+-- Locks in order: dispatch (in the order of ids; waits for a claim under way), task, event, count.
+-- Relies on: the primary keys of dispatch and task. Returns the tasks that were cancelled.
 WITH taken AS (
-    DELETE FROM taskmill.dispatch WHERE task_id = $1 RETURNING task_id
+    DELETE FROM taskmill.dispatch WHERE task_id = ANY($1) RETURNING task_id
 ),
 cancelled AS (
     UPDATE taskmill.task
@@ -10,7 +11,7 @@ cancelled AS (
         finished_at = now(),
         updated_at = now(),
         version = version + 1
-    WHERE id = ANY(ARRAY(SELECT task_id FROM taken)) AND status = 'new'
+    WHERE id = ANY(ARRAY(SELECT task_id FROM taken)) AND (status = 'new') IS TRUE
     RETURNING id, version, run, attempt, losses, claim_no, run_at, queue
 ),
 logged AS (
@@ -26,8 +27,8 @@ changed AS (
 ),
 counted AS (
     INSERT INTO taskmill.task_count (queue, status, tasks)
-    SELECT queue, 'new', -1 FROM cancelled
-    UNION ALL
-    SELECT queue, 'cancelled', 1 FROM cancelled
+    SELECT moved.queue, change.status, change.sign * moved.tasks
+    FROM (SELECT queue, count(*) AS tasks FROM cancelled GROUP BY queue) AS moved
+    CROSS JOIN (VALUES ('new', -1), ('cancelled', 1)) AS change (status, sign)
 )
 SELECT id FROM cancelled

@@ -1,8 +1,10 @@
--- Purpose: ask that a running task be cancelled; asking again changes nothing. $1 uuid.
--- Locks: task, event. Returns a row when the task runs and is now, or was already, asked to stop.
+-- Purpose: ask that those of the tasks that run be cancelled; asking again changes nothing. $1 uuid[].
+-- Locks in order: task (in the order of ids), event. Relies on task's primary key.
+-- Returns the tasks that run and are now, or were already, asked to stop.
 WITH running AS MATERIALIZED (
     SELECT id, cancel_requested AS asked_before FROM taskmill.task
-    WHERE id = $1 AND status = 'in_progress'
+    WHERE id = ANY($1) AND (status = 'in_progress') IS TRUE
+    ORDER BY id
     FOR NO KEY UPDATE
 ),
 asked AS (

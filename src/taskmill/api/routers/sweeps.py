@@ -1,0 +1,97 @@
+"""Cancel or run again whatever a filter admits, a bounded step a request."""
+
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Final
+
+from fastapi import APIRouter, Depends, Response
+from starlette.exceptions import HTTPException
+
+from taskmill.api import cursors, listings
+from taskmill.api.answers import Answer
+from taskmill.api.context import Context
+from taskmill.api.dependencies import InContext, JsonBody, refuse_query
+from taskmill.api.openapi import json_body, refusals
+from taskmill.domain import identity
+from taskmill.domain.errors import BadCursor
+from taskmill.domain.system import Sweep, SweepStart
+from taskmill.wire.sweeps import (
+    CancelSelection,
+    RetrySelection,
+    SweepView,
+    sweep_json,
+    to_cancel_selection,
+    to_filter,
+    to_retry_selection,
+)
+
+router = APIRouter(tags=["tasks"])
+
+_NO_QUERY: Final = [Depends(refuse_query)]
+_CURSOR: Final = "/cursor"
+# No request can name a later time; and a cursor is no secret that could not be made by hand.
+_LATEST: Final = identity.lower_bound(datetime(2101, 1, 1, tzinfo=UTC))
+_STEP: Final = "How far this step came; `next_cursor` leads on"
+
+
+@router.post(
+    "/tasks/cancel",
+    summary="Cancel all tasks that fit",
+    response_model=SweepView,
+    response_description=_STEP,
+    openapi_extra={"requestBody": json_body(CancelSelection)},
+    responses=refusals(has_body=True),
+    dependencies=_NO_QUERY,
+)
+async def cancel_tasks(context: InContext, body: JsonBody) -> Response:
+    """Cancel waiting tasks that fit the filter at once, and ask the workers of running ones to stop them.
+
+    It works for about two seconds, oldest tasks first, then answers; go on with `next_cursor`. Tasks that
+    come in later are not meant. With `dry_run` it only counts.
+    """
+    return await _swept(context, Sweep.CANCEL, to_cancel_selection(body))
+
+
+@router.post(
+    "/tasks/retry",
+    summary="Run all finished tasks that fit again",
+    response_model=SweepView,
+    response_description=_STEP,
+    openapi_extra={"requestBody": json_body(RetrySelection)},
+    responses=refusals(has_body=True),
+    dependencies=_NO_QUERY,
+)
+async def retry_tasks(context: InContext, body: JsonBody) -> Response:
+    """Start a new run of finished tasks that fit the filter: of failed ones, unless `status` says otherwise.
+
+    In steps, as for cancelling. With `dry_run` it only counts.
+    """
+    return await _swept(context, Sweep.RETRY, to_retry_selection(body))
+
+
+@router.get("/tasks/cancel", include_in_schema=False)
+@router.get("/tasks/retry", include_in_schema=False)
+async def refuse_to_read() -> Response:
+    """Refuse what would else be taken for reading a task with such an id."""
+    raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": "POST"})
+
+
+async def _swept(
+    context: Context, what: Sweep, selection: CancelSelection | RetrySelection
+) -> Response:
+    wanted = to_filter(selection)
+    digest = listings.digest(wanted, what)
+    start = None if selection.cursor is None else _start(selection.cursor, digest)
+    step = await context.service.sweep(what, wanted, start, dry_run=selection.dry_run)
+    following = None
+    if step.next_start is not None:
+        following = cursors.encode(step.next_start.after, digest, step.next_start.until)
+    body = sweep_json(step, dry_run=selection.dry_run, next_cursor=following)
+    return Answer(200, body).response()
+
+
+def _start(cursor: str, digest: bytes) -> SweepStart:
+    after, until = cursors.decode_all(cursor, digest, count=2, pointer=_CURSOR)
+    if until > _LATEST:
+        raise BadCursor(pointer=_CURSOR)
+    return SweepStart(after=after, until=until)

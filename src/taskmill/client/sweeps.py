@@ -1,0 +1,52 @@
+"""The calls that cancel or run again all tasks that fit, step by step."""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any, Final, Literal, TypeAlias, TypedDict
+
+from taskmill.client.calls import Call, posted
+from taskmill.wire.sweeps import SweepView
+
+__all__ = ["OnStep", "Selected", "Sweep", "added", "step"]
+
+Sweep: TypeAlias = Literal["cancel", "retry"]
+OnStep: TypeAlias = Callable[[SweepView], None] | None
+
+_SUMMED: Final = ("matched", "changed", "asked")
+
+
+class Selected(TypedDict, total=False):
+    """Which tasks to cancel or to run again: those that fit all that is given, or `all`.
+
+    `status` without a value means `new` and `in_progress` for a cancel, `failed` for a retry.
+    """
+
+    status: str | Iterable[str]
+    queue: str
+    type: str
+    label: str | Iterable[str]
+    name: str
+    created_after: datetime | str
+    created_before: datetime | str
+    all: bool
+
+
+def step(
+    action: Sweep, selected: Selected, cursor: str | None, *, dry_run: bool
+) -> Call[SweepView]:
+    """Cancel or run again a part of the tasks that fit; with `dry_run` only count them."""
+    body: dict[str, Any] = {**selected, "dry_run": dry_run, "cursor": cursor}
+    for name in ("status", "label"):
+        if name in body:
+            body[name] = [body[name]] if isinstance(body[name], str) else [*body[name]]
+    # A task that was run again may have failed again meanwhile, and would get a third run.
+    repeatable = dry_run or action == "cancel"
+    return posted(f"/tasks/{action}", body, SweepView, repeatable=repeatable)
+
+
+def added(before: SweepView | None, done: SweepView) -> SweepView:
+    """Add a step to those before it."""
+    if before is None:
+        return done
+    sums = {name: getattr(before, name) + getattr(done, name) for name in _SUMMED}
+    return done.model_copy(update=sums)

@@ -1,0 +1,108 @@
+"""Sweeps: cancel or run again whatever a filter admits, in bounded steps.
+
+A step goes through the tasks oldest first, a chunk at a time, each chunk in transactions of its own, until
+its time is up; the next step goes on behind it. What a task goes through is the same as when it is asked for
+alone: the statements are the same.
+"""
+
+import asyncio
+from collections.abc import Collection, Iterable
+from dataclasses import replace
+from typing import assert_never
+from uuid import UUID
+
+from taskmill.domain import identity
+from taskmill.domain.lifecycle import Reason, Status
+from taskmill.domain.system import PageRequest, Sweep, SweepStart, SweepStep, TaskFilter
+from taskmill.observability.logs import get_logger
+from taskmill.storage import listing
+from taskmill.storage.database import Database
+
+log = get_logger(__name__)
+
+BUDGET_S = 2.0
+CHUNK = 1_000
+_LOWEST_ID = UUID(int=0)
+# A task can move between waiting and running while we look; each look takes milliseconds.
+_LOOKS = 3
+
+
+async def step(
+    database: Database,
+    what: Sweep,
+    wanted: TaskFilter,
+    start: SweepStart | None,
+    *,
+    dry_run: bool,
+) -> SweepStep:
+    """Do what can be done in `BUDGET_S`, one chunk at least; with `dry_run` only count."""
+    wanted = replace(wanted, statuses=wanted.statuses or what.statuses)
+    if dry_run and start is None and (total := await listing.counted(database, wanted)) is not None:
+        return SweepStep(matched=total, changed=0, asked=0, next_start=None)
+    start = start or await _beginning(database)
+    wanted = _ended(wanted, start)
+    now = asyncio.get_running_loop().time
+    give_up_at = now() + BUDGET_S
+    matched = changed = asked = 0
+    after: UUID | None = start.after
+    while after is not None:
+        request = PageRequest(limit=CHUNK, after=after, oldest_first=True)
+        ids, after = await listing.ids(database, wanted, request)
+        matched += len(ids)
+        if ids and not dry_run:
+            more_changed, more_asked = await _act(database, what, wanted.statuses, ids)
+            changed, asked = changed + more_changed, asked + more_asked
+        if now() >= give_up_at:
+            break
+    following = None if after is None else replace(start, after=after)
+    return SweepStep(matched=matched, changed=changed, asked=asked, next_start=following)
+
+
+async def _beginning(database: Database) -> SweepStart:
+    """Return where a sweep begins; what comes in while it runs is not meant, and would have no end."""
+    now = await database.fetch_value("clock_now")
+    return SweepStart(after=_LOWEST_ID, until=identity.lower_bound(now))
+
+
+def _ended(wanted: TaskFilter, start: SweepStart) -> TaskFilter:
+    until = identity.created_at(start.until)
+    return replace(wanted, created_before=min(wanted.created_before or until, until))
+
+
+async def _act(
+    database: Database, what: Sweep, statuses: Collection[Status], ids: list[UUID]
+) -> tuple[int, int]:
+    """Return how many of the tasks were changed, and how many are asked to stop."""
+    match what:
+        case Sweep.CANCEL:
+            return await _cancel(database, statuses, ids)
+        case Sweep.RETRY:
+            rows = await database.fetch("run_tasks_again", sorted(ids), sorted(statuses))
+            return len(_told("task.run_again", (row["id"] for row in rows))), 0
+        case _:
+            assert_never(what)
+
+
+async def _cancel(
+    database: Database, statuses: Collection[Status], ids: list[UUID]
+) -> tuple[int, int]:
+    left, changed, asked = set(ids), 0, 0
+    for _ in range(_LOOKS):
+        if Status.NEW in statuses:
+            rows = await database.fetch("cancel_waiting_tasks", sorted(left), Reason.CANCELLED)
+            done = _told("task.cancelled", (row["id"] for row in rows))
+            left, changed = left - done, changed + len(done)
+        if Status.IN_PROGRESS in statuses and left:
+            rows = await database.fetch("ask_cancels", sorted(left))
+            done = _told("task.cancel_requested", (row["id"] for row in rows))
+            left, asked = left - done, asked + len(done)
+        if not left:
+            break
+    return changed, asked
+
+
+def _told(event: str, ids: Iterable[UUID]) -> set[UUID]:
+    told = set(ids)
+    for task_id in told:
+        log.info(event, task_id=str(task_id))
+    return told

@@ -1,0 +1,157 @@
+"""The shapes of sweeps: which tasks to cancel or to run again, and what came of it."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from taskmill.domain.errors import InvalidInput
+from taskmill.domain.lifecycle import Status
+from taskmill.domain.system import SweepStep, TaskFilter
+from taskmill.wire import fields
+from taskmill.wire.answers import answer_json
+from taskmill.wire.fields import Expected
+from taskmill.wire.violations import validated
+
+_FILTERS = ("status", "queue", "type", "label", "name", "created_after", "created_before")
+_LABEL = r"^[^=]{1,63}=[\s\S]{0,255}$"
+_MOST_LABELS = 64
+
+
+class Selection(BaseModel):
+    """Which tasks are meant: all that fit every field that is given."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    queue: fields.Slug | None = Field(default=None, description="only of this queue")
+    type: fields.Slug | None = Field(default=None, description="only of this type")
+    label: Annotated[
+        list[Annotated[str, Field(pattern=_LABEL)]],
+        Field(max_length=_MOST_LABELS),
+        Expected(
+            f"a list of at most {_MOST_LABELS} texts key=value, "
+            "the key of 1 to 63 characters, the value of at most 255"
+        ),
+    ] = Field(default=[], description="only with all of these labels, each `key=value`")
+    name: fields.Title | None = Field(
+        default=None, description="only with this in the name, in any case"
+    )
+    created_after: fields.RequestedTime | None = Field(
+        default=None, description="only from this time on"
+    )
+    created_before: fields.RequestedTime | None = Field(
+        default=None, description="only up to, without, this time"
+    )
+    all: fields.Flag = Field(
+        default=False, description="all tasks, whatever they are; not with a filter"
+    )
+    dry_run: fields.Flag = Field(default=False, description="only count, change nothing")
+    cursor: Annotated[str, Expected("a cursor, or null")] | None = Field(
+        default=None, description="`next_cursor` of the step before, of the same filter"
+    )
+
+
+class CancelSelection(Selection):
+    """Which tasks to cancel. Finished ones are never among them."""
+
+    usual: ClassVar = ("new", "in_progress")
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"queue": "reports", "status": ["new"], "dry_run": True}]}
+    )
+
+    status: Annotated[
+        list[Literal["new", "in_progress"]],
+        Field(max_length=2),
+        Expected("a list of new, in_progress; finished tasks can't be cancelled"),
+    ] = Field(default=[], description="only in these statuses; both when left out")
+
+
+class RetrySelection(Selection):
+    """Which finished tasks to run again; failed ones, unless `status` names others."""
+
+    usual: ClassVar = ("failed",)
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"queue": "reports", "created_after": "2026-11-25T00:00:00Z"}]
+        }
+    )
+
+    status: Annotated[
+        list[Literal["failed", "cancelled", "succeeded"]],
+        Field(max_length=3),
+        Expected("a list of failed, cancelled, succeeded; others are not finished"),
+    ] = Field(default=[], description="only in these statuses; `failed` when left out")
+
+
+class SweepView(BaseModel):
+    """What a step did, in tasks. With a `next_cursor` there is more to do: ask again with it."""
+
+    matched: int = Field(description="tasks that fitted")
+    changed: int = Field(
+        description="of these, tasks that are cancelled now, or wait for a new run"
+    )
+    asked: int = Field(description="of these, running tasks whose worker is asked to stop them")
+    dry_run: bool
+    is_complete: bool = Field(description="every task that fitted at the beginning was seen")
+    next_cursor: str | None = Field(description="null when it is complete")
+
+
+def to_cancel_selection(body: object) -> CancelSelection:
+    """Return which tasks a parsed body means to cancel. Raises `InvalidInput`."""
+    return validated(CancelSelection, body)
+
+
+def to_retry_selection(body: object) -> RetrySelection:
+    """Return which tasks a parsed body means to run again. Raises `InvalidInput`."""
+    return validated(RetrySelection, body)
+
+
+def to_filter(selection: CancelSelection | RetrySelection) -> TaskFilter:
+    """Return which tasks are meant.
+
+    Raises:
+        InvalidInput: labels contradict each other, nothing is named, or both a filter and all.
+    """
+    _check_that_it_is_meant(selection)
+    labels = sorted({_split(label) for label in selection.label})
+    if len({key for key, _ in labels}) < len(labels):
+        raise InvalidInput.at("/label", "one value for each key", "two for one key")
+    return TaskFilter(
+        statuses=frozenset(map(Status, selection.status or selection.usual)),
+        queue=selection.queue,
+        type=selection.type,
+        labels=tuple(labels),
+        name=selection.name,
+        created_after=selection.created_after,
+        created_before=selection.created_before,
+    )
+
+
+def _check_that_it_is_meant(selection: Selection) -> None:
+    """An empty body, as by mistake, must not mean everything."""
+    has_filter = any(getattr(selection, name) for name in _FILTERS)
+    if not has_filter and not selection.all:
+        expected = f'at least one of {", ".join(_FILTERS)}, or "all": true'
+        raise InvalidInput.at("", expected, "none of them")
+    if has_filter and selection.all:
+        raise InvalidInput.at("/all", "either a filter or all", "both")
+
+
+def sweep_json(step: SweepStep, *, dry_run: bool, next_cursor: str | None) -> bytes:
+    """Return a step as a `SweepView` in JSON."""
+    return answer_json(
+        {
+            "matched": step.matched,
+            "changed": step.changed,
+            "asked": step.asked,
+            "dry_run": dry_run,
+            "is_complete": next_cursor is None,
+            "next_cursor": next_cursor,
+        }
+    )
+
+
+def _split(label: str) -> tuple[str, str]:
+    key, _, value = label.partition("=")
+    return key, value

@@ -1,0 +1,295 @@
+"""Cancelling and running again whatever a filter admits: in steps, bounded, and as for single tasks."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from taskmill.domain.lifecycle import Failed, Status, Succeeded
+from taskmill.domain.system import Sweep, SweepStep, TaskFilter
+from taskmill.storage.database import Database
+from tests.support.api import Served
+from tests.support.builders import ERROR, a_draft
+from tests.support.safety import assert_safe
+from tests.support.stage import Stage
+
+ALL = TaskFilter()
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps of one chunk of two tasks."""
+    monkeypatch.setattr("taskmill.operations.sweep.BUDGET_S", 0.0)
+    monkeypatch.setattr("taskmill.operations.sweep.CHUNK", 2)
+
+
+async def steps(
+    stage: Stage, what: Sweep, wanted: TaskFilter, *, dry_run: bool = False
+) -> list[SweepStep]:
+    """All steps of a sweep."""
+    done: list[SweepStep] = []
+    start = None
+    while not done or start is not None:
+        done.append(await stage.service.sweep(what, wanted, start, dry_run=dry_run))
+        start = done[-1].next_start
+    return done
+
+
+def summed(done: list[SweepStep]) -> tuple[int, int, int]:
+    return (
+        sum(step.matched for step in done),
+        sum(step.changed for step in done),
+        sum(step.asked for step in done),
+    )
+
+
+async def a_mixture(stage: Stage) -> dict[str, list[Any]]:
+    """Two tasks in each status, in queue `a`; and one that waits in queue `b`."""
+    lease, made = await stage.open_lease(), {}
+    for status in ("succeeded", "failed", "in_progress"):
+        made[status] = [(await stage.running(lease, queue="a")) for _ in range(2)]
+    for taken in made["succeeded"]:
+        await stage.end(taken, lease, Succeeded())
+    for taken in made["failed"]:
+        await stage.end(taken, lease, Failed(error=ERROR))
+    ids: dict[str, list[Any]] = {key: [one.task.id for one in some] for key, some in made.items()}
+    cancelled = [await stage.created(queue="a") for _ in range(2)]
+    for task in cancelled:
+        await stage.service.cancel(task.id)
+    ids["cancelled"] = [task.id for task in cancelled]
+    ids["new"] = [(await stage.created(queue="a")).id for _ in range(2)]
+    ids["other"] = [(await stage.created(queue="b")).id]
+    return ids
+
+
+async def test_a_sweep_cancels_what_waits_and_asks_what_runs(stage: Stage) -> None:
+    ids = await a_mixture(stage)
+    [step] = await steps(stage, Sweep.CANCEL, TaskFilter(queue="a"))
+    assert (step.matched, step.changed, step.asked) == (4, 2, 2)
+    for task_id in ids["new"]:
+        assert await stage.happenings(task_id) == ["created", "cancelled"]
+    for task_id in ids["in_progress"]:
+        assert (await stage.task(task_id)).cancel_requested
+        assert (await stage.happenings(task_id))[-1] == "cancel_requested"
+    for status in ("succeeded", "failed"):
+        for task_id in ids[status]:
+            assert (await stage.task(task_id)).status == status
+    assert (await stage.task(ids["other"][0])).status is Status.NEW
+    await assert_safe(stage.sql)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "expected"), [({Status.NEW}, (2, 2, 0)), ({Status.IN_PROGRESS}, (2, 0, 2))]
+)
+async def test_a_sweep_keeps_to_the_statuses_that_are_wanted(
+    stage: Stage, statuses: set[Status], expected: tuple[int, int, int]
+) -> None:
+    await a_mixture(stage)
+    wanted = TaskFilter(queue="a", statuses=frozenset(statuses))
+    assert summed(await steps(stage, Sweep.CANCEL, wanted)) == expected
+    await assert_safe(stage.sql)
+
+
+async def test_a_sweep_runs_again_what_has_the_statuses_that_are_wanted(stage: Stage) -> None:
+    ids = await a_mixture(stage)
+    failed = TaskFilter(statuses=frozenset({Status.FAILED}))
+    assert summed(await steps(stage, Sweep.RETRY, failed)) == (2, 2, 0)
+    for task_id in ids["failed"]:
+        task = await stage.task(task_id)
+        assert (task.status, task.run, task.attempt) == (Status.NEW, 2, 0)
+    assert summed(await steps(stage, Sweep.RETRY, failed)) == (0, 0, 0)
+    assert summed(await steps(stage, Sweep.RETRY, ALL)) == (4, 4, 0)
+    counts = (await stage.service.stats()).queues
+    assert counts["a"] == {Status.NEW: 8, Status.IN_PROGRESS: 2}
+    await assert_safe(stage.sql)
+
+
+@pytest.mark.usefixtures("hasty")
+async def test_a_sweep_goes_on_where_a_step_ended_until_nothing_is_left(stage: Stage) -> None:
+    made = await stage.service.create_all([a_draft(labels='{"n":"1"}') for _ in range(7)])
+    wanted = TaskFilter(labels=(("n", "1"),))
+    counted = await steps(stage, Sweep.CANCEL, wanted, dry_run=True)
+    assert summed(counted) == (7, 0, 0)
+    assert len(counted) == 4
+    done = await steps(stage, Sweep.CANCEL, wanted)
+    assert [step.changed for step in done] == [2, 2, 2, 1]
+    versions = [(await stage.task(answer.task.id)).version for answer in made]
+    assert versions == [2] * 7
+    await assert_safe(stage.sql)
+
+
+@pytest.mark.usefixtures("hasty")
+async def test_a_sweep_means_what_was_there_when_it_began(stage: Stage) -> None:
+    await stage.service.create_all([a_draft() for _ in range(3)])
+    first = await stage.service.sweep(Sweep.CANCEL, ALL, None, dry_run=False)
+    assert first.next_start is not None
+    later = await stage.created()
+    second = await stage.service.sweep(Sweep.CANCEL, ALL, first.next_start, dry_run=False)
+    assert (second.changed, second.next_start) == (1, None)
+    assert (await stage.task(later.id)).status is Status.NEW
+
+
+async def test_a_dry_run_counts_and_changes_nothing(stage: Stage) -> None:
+    await a_mixture(stage)
+    before = await stage.sql.fetch("SELECT id, version FROM taskmill.task ORDER BY id")
+    by_counters = await steps(stage, Sweep.CANCEL, TaskFilter(queue="a"), dry_run=True)
+    by_looking = await steps(stage, Sweep.RETRY, TaskFilter(type="emulate"), dry_run=True)
+    assert (summed(by_counters), summed(by_looking)) == ((4, 0, 0), (6, 0, 0))
+    assert await stage.sql.fetch("SELECT id, version FROM taskmill.task ORDER BY id") == before
+
+
+async def test_a_task_that_moved_while_it_was_looked_at_is_found_again(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was taken when the waiting ones are cancelled, and given back when the running ones are asked."""
+    lease = await stage.open_lease()
+    taken = await stage.running(lease)
+    fetch, is_first = Database.fetch, True
+
+    async def fetch_and_move(self: Database, name: str, *arguments: object) -> Any:  # noqa: ANN401 - as the original
+        nonlocal is_first
+        if name == "ask_cancels" and is_first:
+            is_first = False
+            await stage.end(taken, lease, Failed(error=ERROR))
+            await stage.service.retry(taken.task.id)
+        return await fetch(self, name, *arguments)
+
+    monkeypatch.setattr(Database, "fetch", fetch_and_move)
+    [step] = await steps(stage, Sweep.CANCEL, ALL)
+    assert (step.matched, step.changed, step.asked) == (1, 1, 0)
+    assert (await stage.task(taken.task.id)).status is Status.CANCELLED
+    await assert_safe(stage.sql)
+
+
+async def test_sweeps_that_meet_claims_and_each_other_wait_for_no_one_for_ever(
+    stage: Stage,
+) -> None:
+    lease = await stage.open_lease()
+    await stage.service.create_all([a_draft(delay=timedelta(0)) for _ in range(200)])
+
+    async def work() -> None:
+        for _ in range(10):
+            for taken in await stage.take(lease, 15):
+                await stage.end(taken, lease, Failed(error=ERROR))
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(work())
+        for what in (Sweep.CANCEL, Sweep.RETRY, Sweep.CANCEL, Sweep.RETRY):
+            group.create_task(steps(stage, what, ALL))
+    await assert_safe(stage.sql)
+
+
+async def test_a_sweep_over_http_says_what_it_did_and_where_to_go_on(
+    api: Served,
+    stage: Stage,
+    hasty: None,  # noqa: ARG001 - for what it does
+) -> None:
+    await stage.service.create_all([a_draft(queue="a", name=f"n{n}") for n in range(3)])
+    asked = {"queue": "a", "status": ["new"], "name": "N"}
+    answer = await api.post("/tasks/cancel", {**asked, "dry_run": True})
+    assert answer.status_code == 200
+    assert (answer.json()["matched"], answer.json()["dry_run"]) == (2, True)
+    first = (await api.post("/tasks/cancel", asked)).json()
+    cursor = first.pop("next_cursor")
+    assert first == {
+        "matched": 2,
+        "changed": 2,
+        "asked": 0,
+        "dry_run": False,
+        "is_complete": False,
+    }
+    second = (await api.post("/tasks/cancel", {**asked, "cursor": cursor})).json()
+    assert (second["changed"], second["is_complete"], second["next_cursor"]) == (1, True, None)
+    retried = (await api.post("/tasks/retry", {"all": True})).json()
+    assert (retried["matched"], retried["changed"]) == (0, 0)
+    retried = (await api.post("/tasks/retry", {"status": ["cancelled"], "queue": "a"})).json()
+    assert (retried["changed"], retried["is_complete"]) == (2, False)
+    for other in ({"queue": "b"}, {**asked, "status": ["in_progress"]}):
+        refused = await api.post("/tasks/cancel", {**other, "cursor": cursor})
+        assert refused.status_code == 400
+        assert refused.json()["errors"][0]["pointer"] == "/cursor"
+    refused = await api.post("/tasks/retry", {"queue": "a", "cursor": cursor})
+    assert refused.status_code == 400
+
+
+@pytest.mark.parametrize("action", ["cancel", "retry"])
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({}, ""),
+        ({"dry_run": True}, ""),
+        ({"status": []}, ""),
+        ({"all": False}, ""),
+        ({"all": True, "queue": "a"}, "/all"),
+        ({"status": ["lost"]}, "/status/0"),
+        ({"status": "failed"}, "/status"),
+        ({"queue": "A"}, "/queue"),
+        ({"queue": ["a"]}, "/queue"),
+        ({"type": ""}, "/type"),
+        ({"label": ["a"]}, "/label/0"),
+        ({"label": ["a=1", "a=2"]}, "/label"),
+        ({"label": {"a": "1"}}, "/label"),
+        ({"name": ""}, "/name"),
+        ({"created_after": "yesterday"}, "/created_after"),
+        ({"created_before": 5}, "/created_before"),
+        ({"queue": "a", "dry_run": "yes"}, "/dry_run"),
+        ({"queue": "a", "limit": 5}, "/limit"),
+        ({"all": True, "cursor": 5}, "/cursor"),
+        ([], ""),
+    ],
+)
+async def test_a_sweep_that_is_not_clear_is_refused_and_does_nothing(
+    api: Served, stage: Stage, action: str, body: object, pointer: str
+) -> None:
+    made = await stage.created()
+    refused = await api.post(f"/tasks/{action}", body)
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["pointer"] == pointer
+    assert await stage.task(made.id) == made
+
+
+async def test_a_sweep_takes_only_statuses_that_allow_it(api: Served) -> None:
+    refused = await api.post("/tasks/cancel", {"status": ["new", "failed"]})
+    assert refused.json()["errors"][0]["pointer"] == "/status/1"
+    refused = await api.post("/tasks/retry", {"status": ["new"]})
+    assert refused.json()["errors"][0]["pointer"] == "/status/0"
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    ["", "x", "ü", "A" * 54, "/" * 56, "_" * 53 + "8=", "A" * 3000, "a b", "\u0000"],
+)
+async def test_a_sweep_takes_no_cursor_that_it_did_not_make(api: Served, cursor: str) -> None:
+    refused = await api.post("/tasks/cancel", {"all": True, "cursor": cursor})
+    assert refused.status_code in {400, 422}
+
+
+async def test_a_sweep_refuses_text_that_is_none(api: Served) -> None:
+    refused = await api.post("/tasks/cancel", b'{"name": "\\ud800"}')
+    assert refused.status_code in {400, 422}
+
+
+async def test_a_cursor_that_was_made_by_hand_is_refused_or_harmless(api: Served) -> None:
+    """Its digest is no signature: whoever has one cursor can make others."""
+    from uuid import UUID  # noqa: PLC0415
+
+    from taskmill.api import cursors, listings  # noqa: PLC0415
+
+    statuses = frozenset({Status.NEW, Status.IN_PROGRESS})
+    digest = listings.digest(TaskFilter(statuses=statuses), Sweep.CANCEL)
+    for after, until, status in (
+        (0, 2**128 - 1, 400),
+        (2**128 - 1, 0, 200),
+        (2**128 - 1, 2**120, 200),
+        (0, 2**122, 400),
+    ):
+        cursor = cursors.encode(UUID(int=after), digest, UUID(int=until))
+        answer = await api.post("/tasks/cancel", {"all": True, "cursor": cursor})
+        assert answer.status_code == status
+
+
+async def test_the_addresses_of_sweeps_are_no_ids(api: Served) -> None:
+    for action in ("cancel", "retry"):
+        assert (await api.get(f"/tasks/{action}")).status_code == 405
+        assert (await api.post(f"/tasks/{action}?all=true", {"all": True})).status_code == 422

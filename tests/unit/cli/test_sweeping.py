@@ -1,0 +1,126 @@
+"""`task cancel` and `task retry` by filter: counted, asked about, done."""
+
+import io
+from collections.abc import Callable
+
+import orjson
+import pytest
+
+from taskmill.cli.sweeping import progress
+from tests.support.fake_service import FakeService
+
+Taskmill = Callable[..., tuple[int, str, str]]
+
+pytestmark = pytest.mark.usefixtures("url")
+
+
+class Person(io.StringIO):
+    """Standard input of somebody who types."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def person(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Put somebody in front of the terminal."""
+
+    def types(text: str) -> None:
+        monkeypatch.setattr("sys.stdin", Person(text))
+        monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+
+    return types
+
+
+def statuses(service: FakeService) -> list[str]:
+    return [task["status"] for task in service.tasks.values()]
+
+
+def test_a_dry_run_tells_how_many_fit_and_changes_nothing(
+    taskmill: Taskmill, service: FakeService
+) -> None:
+    for queue in ("a", "a", "a", "b"):
+        service.add(queue=queue)
+
+    assert taskmill("task", "cancel", "--queue", "a", "--dry-run") == (0, "3 tasks fit\n", "")
+    assert statuses(service) == ["new"] * 4
+
+
+def test_what_fits_is_cancelled_without_a_question_when_told_so(
+    taskmill: Taskmill, service: FakeService
+) -> None:
+    tasks = [service.add(queue="a") for _ in range(3)]
+    service.add(queue="b")
+    service.claim(tasks[0])
+
+    status, out, _ = taskmill("task", "cancel", "--queue", "a", "--yes")
+
+    assert (status, out) == (0, "2 cancelled, 1 running, asked to stop\n")
+    assert statuses(service) == ["in_progress", "cancelled", "cancelled", "new"]
+
+
+def test_somebody_is_asked_and_may_say_no(
+    taskmill: Taskmill, service: FakeService, person: Callable[[str], None]
+) -> None:
+    for _ in range(3):
+        service.end(service.add(), "failed")
+
+    person("n\n")
+    status, _, err = taskmill("task", "retry", "--all")
+    assert "Run again 3 tasks? [y/N]" in err
+    assert (status, statuses(service)) == (1, ["failed"] * 3)
+
+    person("y\n")
+    status, out, _ = taskmill("task", "retry", "--all")
+    assert (status, out) == (0, "3 new again\n")
+    assert statuses(service) == ["new"] * 3
+
+    person("")
+    assert taskmill("task", "retry", "--all")[:2] == (0, "0 tasks fit\n")
+
+
+def test_nobody_is_asked_where_nobody_is(taskmill: Taskmill, service: FakeService) -> None:
+    service.add()
+
+    status, _, err = taskmill("task", "cancel", "--all")
+
+    assert (status, statuses(service)) == (2, ["new"])
+    assert "--yes" in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [(), ("--yes",), ("x", "--queue", "a"), ("x", "--all"), ("x", "--dry-run"), ("x", "--yes")],
+)
+def test_tasks_are_given_by_ids_or_by_a_filter(
+    taskmill: Taskmill, service: FakeService, arguments: tuple[str, ...]
+) -> None:
+    assert taskmill("task", "cancel", *arguments)[0] == 2
+    assert service.requests == []
+
+
+def test_all_filters_reach_the_service(taskmill: Taskmill, service: FakeService) -> None:
+    filters = ("--status", "failed", "--type", "t", "--label", "a=1", "--name", "x")
+    times = ("--created-after", "2030-01-31T09:00Z", "--created-before", "2030-02-01T00:00Z")
+
+    status, out, _ = taskmill("task", "retry", "--dry-run", "--json", *filters, *times)
+
+    assert (status, orjson.loads(out)["dry_run"]) == (0, True)
+    sent = orjson.loads(service.requests[-1][3])
+    assert sent == {
+        "status": ["failed"],
+        "type": "t",
+        "label": ["a=1"],
+        "name": "x",
+        "created_after": "2030-01-31T09:00:00+00:00",
+        "created_before": "2030-02-01T00:00:00+00:00",
+        "dry_run": True,
+        "cursor": None,
+    }
+
+
+def test_a_bar_fills_up_and_never_over() -> None:
+    assert progress(0, 4000, "cancelled") == f"[{'.' * 30}] 0 of 4,000 cancelled"
+    assert progress(2000, 4000, "cancelled") == f"[{'#' * 15}{'.' * 15}] 2,000 of 4,000 cancelled"
+    assert progress(5000, 4000, "cancelled") == f"[{'#' * 30}] 5,000 of 4,000 cancelled"
+    assert progress(5000, None, "counted") == "5,000 counted"
