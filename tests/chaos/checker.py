@@ -6,11 +6,16 @@ Each finding begins with the name of the invariant that it breaks.
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import asyncpg
 
+from taskmill.domain.audit import Finding
+from taskmill.operations.verify import Extent, verify
+from taskmill.settings import DatabaseSettings
+from taskmill.storage.database import Database
 from tests.chaos.history import Deed, Door, History, Told
 from tests.support.safety import unsafe
 
@@ -19,6 +24,35 @@ Row: TypeAlias = Mapping[str, Any]
 
 # Tasks that are made after the harm, to see that all is well.
 PROBES = ("probe-posted", "probe-published")
+
+
+class _Audited:
+    """Keeps what an audit finds."""
+
+    def __init__(self) -> None:
+        self.wrongs: list[str] = []
+
+    def begun(self, tasks: int | None) -> None:
+        """Nobody waits for this one."""
+
+    def looked(self, tasks: int) -> None:
+        """See above."""
+
+    def found(self, finding: Finding) -> None:
+        """Keep it, unless it is only a warning."""
+        if not finding.check.is_warning:
+            self.wrongs.append(f"verify: {finding}")
+
+
+async def audited(url: str) -> list[str]:
+    """Return what `taskmill verify` finds."""
+    database, audited = Database(url, DatabaseSettings()), _Audited()
+    extent = Extent(since=None, timeout_s=60, keep_changes=timedelta(days=7))
+    try:
+        audit = await verify(database, extent, audited)
+    finally:
+        await database.close()
+    return [*audited.wrongs, *(f"unverified: {what}" for what in audit.unchecked)]
 
 
 async def findings(sql: Sql, history: History, effects: Path) -> list[str]:

@@ -13,7 +13,7 @@ import orjson
 
 from taskmill.amqp.courier import Courier, Parcel
 from taskmill.amqp.names import CREATE_KEY, CREATE_QUEUE, EXCHANGE, HINTS
-from tests.chaos.checker import PROBES, Sql, findings
+from tests.chaos.checker import PROBES, Sql, audited, findings
 from tests.chaos.clients import Clients
 from tests.chaos.history import History
 from tests.chaos.nemesis import Nemesis
@@ -114,6 +114,7 @@ async def _do_harm(site: Site, plan: Plan, report: Report) -> None:
     sql = await asyncpg.connect(site.database_url)
     try:
         report.wrongs.extend(await findings(sql, history, site.effects))
+        report.wrongs.extend(await audited(site.database_url))
         report.wrongs.extend(await _leaks(sql, site))
         report.terminal = await sql.fetchval(
             "SELECT count(*) FROM taskmill.task WHERE finished_at IS NOT NULL"

@@ -9,6 +9,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from taskmill.cli.main import run
 from taskmill.settings.groups import LeaseSettings
 from tests.support.polling import eventually
 from tests.support.processes import Program, descendants
@@ -74,6 +75,8 @@ async def test_after_a_power_cut_all_of_20000_tasks_end_within_a_minute_of_the_l
             await assert_safe(sql)
         finally:
             await sql.close()
+        url = after.facts["database_url"]
+        assert await asyncio.to_thread(run, ["verify", "--database-url", url]) == 0
 
 
 @pytest.mark.slow
@@ -82,11 +85,11 @@ async def test_the_tasks_of_a_killed_worker_run_again_two_seconds_after_its_leas
 ) -> None:
     env = {"TASKMILL_DATABASE_URL": stage.url, "TASKMILL_BROKER": "postgres"}
 
-    def run(name: str, *roles: str) -> Program:
+    def start(name: str, *roles: str) -> Program:
         named = {**env, "TASKMILL_WORKER__NAME": name}
         return Program("run", *roles, folder=tmp_path / name, env=named)
 
-    with run("first", "worker") as first, run("second", "worker", "maintenance"):
+    with start("first", "worker") as first, start("second", "worker", "maintenance"):
         for _ in range(100):
             await stage.created(payload={"delay_s": 20, "failure_probability": 0})
 
