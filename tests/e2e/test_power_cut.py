@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -35,7 +36,8 @@ def cut_the_power(program: Program) -> None:
     everyone = [program.process.pid, *descendants(program.process.pid)]
     for number in (signal.SIGSTOP, signal.SIGKILL):
         for pid in everyone:
-            os.kill(pid, number)
+            with suppress(ProcessLookupError):  # it had just ended by itself
+                os.kill(pid, number)
     program.process.wait()
 
 

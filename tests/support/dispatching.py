@@ -12,6 +12,7 @@ from taskmill.amqp.connection import BrokerLink
 from taskmill.amqp.depths import look
 from taskmill.amqp.publisher import Publisher
 from taskmill.amqp.topology import declare_hints, encode_hint, hint_queue
+from taskmill.domain.errors import BrokerAway
 from taskmill.domain.lifecycle import TERMINAL
 from taskmill.relay.release import Relay
 from taskmill.storage.database import Database
@@ -155,7 +156,15 @@ class Hinter:
         name = hint_queue(queue, task_type)
         await declare_hints(self._link, name)
         body = told if isinstance(told, bytes) else encode_hint(told)
-        await self._publisher.publish(body, routing_key=name)
+
+        async def is_sent() -> bool:
+            try:
+                await self._publisher.publish(body, routing_key=name)
+            except BrokerAway:  # it may refuse the first message for a queue that it has just made
+                return False
+            return True
+
+        await eventually(is_sent, "the broker to take a hint")
 
     async def left(self, *, queue: str = "default", task_type: str = "emulate") -> int:
         """Count the hints that nobody has acknowledged, once nobody consumes."""
