@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -244,6 +245,64 @@ async def test_a_worker_that_can_not_renew_claims_nothing_and_works_on(stage: St
         may_end.set()
         await all_finished(stage, [made.id])
     assert await stage.happenings(made.id) == ["created", "claimed", "succeeded"]
+    await assert_safe(stage.sql)
+
+
+class Interruptible:
+    """A handler that waits, and remembers the types that began and that were stopped."""
+
+    def __init__(self) -> None:
+        self.may_end = asyncio.Event()
+        self.began: list[str] = []
+        self.stopped: list[str] = []
+
+    async def __call__(self, _: Payload, context: Context) -> str:
+        self.began.append(context.task.type)
+        try:
+            await self.may_end.wait()
+        except asyncio.CancelledError:
+            self.stopped.append(context.task.type)
+            raise
+        return "done"
+
+
+async def test_exclusive_tasks_stop_as_soon_as_the_lease_could_have_ended(stage: Stage) -> None:
+    handler = Interruptible()
+    options = WorkerOptions(exclusive=("alone",), ttl_s=1.5)
+    async with (
+        far_away(stage) as (network, database),
+        a_worker(stage, {"*": handler}, replace(options, database=database)) as running,
+    ):
+        drafts = [a_draft(type="alone"), a_draft(type="shared")]
+        alone, shared = [a.task.id for a in await stage.service.create_all(drafts)]
+
+        async def both_run() -> bool:
+            return len(handler.began) == 2
+
+        async def one_stopped() -> bool:
+            return bool(handler.stopped)
+
+        await eventually(both_run, "both to begin")
+        assert handler.stopped == []
+        network.refuse(refuses=True)
+        network.break_all()
+        await eventually(one_stopped, "the exclusive one to be stopped")
+        assert handler.stopped == ["alone"]
+        assert running.keeper.lease_id is None
+        handler.may_end.set()
+        network.refuse(refuses=False)
+        await all_finished(stage, [alone, shared])
+    assert await stage.happenings(alone) == [
+        "created",
+        "claimed",
+        "handed_back",
+        "claimed",
+        "succeeded",
+    ]
+    assert [event.reason for event in await stage.service.events(alone)][2] == "lease_unsure"
+    task = await stage.task(alone)
+    assert (task.attempt, task.losses) == (1, 0)
+    assert await stage.happenings(shared) == ["created", "claimed", "succeeded"]
     await assert_safe(stage.sql)
 
 

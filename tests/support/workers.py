@@ -50,6 +50,7 @@ class WorkerOptions:
     queues: tuple[str, ...] = ()
     broker_url: str | None = None
     is_strict: bool = False
+    exclusive: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +77,8 @@ async def a_worker(
     stage: Stage, handlers: Mapping[str, Handler], options: WorkerOptions | None = None
 ) -> AsyncIterator[RunningWorker]:
     """Run a worker until the block is left, then stop it in order."""
-    made = _made(stage, Handlers(handlers), options or WorkerOptions())
+    options = options or WorkerOptions()
+    made = _made(stage, Handlers(handlers, exclusive=options.exclusive), options)
     transport, keeper, worker, database = made
     stop, deaf = asyncio.Event(), asyncio.Event()
     async with asyncio.TaskGroup() as group:

@@ -50,7 +50,10 @@ def _handlers(parts: Parts) -> Handlers:
         failure_probability=emulation.failure_probability,
     )
     handler = Emulation(profile, parts.randomness)
-    return Handlers(dict.fromkeys(("emulate", *emulation.types), handler))
+    return Handlers(
+        dict.fromkeys(("emulate", *emulation.types), handler),
+        exclusive=parts.settings.worker.exclusive_types,
+    )
 
 
 def _direct(parts: Parts, name: str, handlers: Handlers) -> PostgresTransport:

@@ -64,6 +64,7 @@ class Reason(StrEnum):
     RETRY_ASKED = "retry_asked"
     WORKER_LOST = "worker_lost"
     WORKER_STOPPED = "worker_stopped"
+    LEASE_UNSURE = "lease_unsure"
     NO_HANDLER = "no_handler"
     CANCELLED = "cancelled"
     EXPIRED = "expired"
@@ -115,7 +116,7 @@ class Lost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interrupted:
-    """The worker gave the attempt back without finishing it (it stops, or has no handler)."""
+    """The worker gave the attempt back unfinished (it stops, its lease is unsure, or it has no handler)."""
 
     reason: Reason = Reason.WORKER_STOPPED
     after: timedelta = timedelta(0)

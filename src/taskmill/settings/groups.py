@@ -79,6 +79,9 @@ class WorkerSettings(Group):
     )
     concurrency: int = Field(1000, ge=1, le=50_000, description="tasks that run at once")
     queues: Names = Field((), description="queues to serve; empty for all")
+    exclusive_types: Names = Field(
+        (), description="types stopped as soon as the lease could have ended; * for all"
+    )
     grace_s: SecondsOrZero = Field(10.0, description="time to finish before tasks are handed back")
     patience_s: float = Field(
         1.0,

@@ -61,10 +61,14 @@ Handler: TypeAlias = Callable[[Mapping[str, Any], Context], Awaitable[object]]
 
 
 class Handlers:
-    """Handlers by task type; the one for `*` takes every type that has none of its own."""
+    """Handlers by task type; the one for `*` takes every type that has none of its own.
 
-    def __init__(self, handlers: Mapping[str, Handler]) -> None:
+    Types in `exclusive` (`*` for all) must not go on where another worker might have begun them.
+    """
+
+    def __init__(self, handlers: Mapping[str, Handler], *, exclusive: Iterable[str] = ()) -> None:
         self._handlers = dict(handlers)
+        self._exclusive = frozenset(exclusive)
 
     def get(self, task_type: str) -> Handler | None:
         """Return the handler of a type, None when this worker has none."""
@@ -73,6 +77,15 @@ class Handlers:
     def accepts(self, task_type: str) -> bool:
         """Tell whether this worker can run tasks of that type."""
         return self.get(task_type) is not None
+
+    @property
+    def has_exclusive(self) -> bool:
+        """Tell whether any type is exclusive."""
+        return bool(self._exclusive)
+
+    def is_exclusive(self, task_type: str) -> bool:
+        """Tell whether tasks of that type are stopped as soon as their lease could have ended."""
+        return task_type in self._exclusive or EVERY_TYPE in self._exclusive
 
     @property
     def types(self) -> Iterable[str]:

@@ -62,7 +62,12 @@ class LeaseKeeper:
     @property
     def lease_id(self) -> UUID | None:
         """The lease to claim with, None while there is none that surely holds."""
-        return self._lease_id if self._clock.monotonic() < self._holds_until else None
+        return self._lease_id if self.holds_for_s > 0 else None
+
+    @property
+    def holds_for_s(self) -> float:
+        """The time that the lease surely holds from now on; 0 or less when it could have ended."""
+        return self._holds_until - self._clock.monotonic()
 
     @property
     def last_lease_id(self) -> UUID | None:

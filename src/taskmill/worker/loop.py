@@ -34,6 +34,8 @@ _OUTAGE_PAUSE_S = 0.5
 # Once in a while PostgreSQL is asked what it believes we run, for whatever no other rule foresaw.
 _AUDIT_S = 60.0
 _STOPPED = Interrupted(reason=Reason.WORKER_STOPPED)
+_UNSURE = Interrupted(reason=Reason.LEASE_UNSURE)
+_UNSURE_LOOK_S = 0.1
 
 
 class Worker:
@@ -94,6 +96,8 @@ class Worker:
                 helpers = [duties.create_task(self._notice(stop))]
                 async with self._runs as runs:
                     helpers.append(duties.create_task(runs.watch()))
+                    if self._handlers.has_exclusive:
+                        helpers.append(duties.create_task(self._guard_exclusive()))
                     await self._work_until(stop)
                 for helper in helpers:
                     helper.cancel()
@@ -127,6 +131,23 @@ class Worker:
             run = self._runs.get(key)
             if run is not None:
                 self._runs.stop(run, Cancelled())
+
+    async def _guard_exclusive(self) -> None:
+        """Stop exclusive tasks when the lease could have ended, and what a late answer adds to them."""
+        while True:
+            left_s = self._keeper.holds_for_s
+            await asyncio.sleep(left_s if left_s > 0 else _UNSURE_LOOK_S)
+            if self._keeper.lease_id is not None:
+                continue
+            exclusive = [
+                run
+                for run in self._runs.all()
+                if run.stop_as is None and self._handlers.is_exclusive(run.attempt.task.type)
+            ]
+            for run in exclusive:
+                self._runs.stop(run, _UNSURE)
+            if exclusive:
+                log.warning("lease.unsure", worker=self._worker, tasks=len(exclusive))
 
     async def _claim_until(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
