@@ -13,7 +13,7 @@ test-all:
 check:
 	./scripts/test --lint
 
-# How many seeds, as in `make chaos SEEDS=50`; a minute or two each.
+# How many seeds, as in `make chaos SEEDS=50`, one for each core at a time; a minute or two each.
 SEEDS ?= 10
 
 chaos:

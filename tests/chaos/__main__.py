@@ -4,9 +4,13 @@ import argparse
 import asyncio
 import io
 import logging
+import multiprocessing
+import os
 import sys
+import traceback
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
 
 from taskmill.observability import logs
 from tests.chaos.seed import Plan, Report, run
@@ -24,25 +28,42 @@ def plans(first: int, count: int, faults: int, tasks: int) -> Iterator[Plan]:
 
 
 def main() -> int:
-    """Run them one after the other, and tell what they did."""
+    """Run them, some at a time, and tell what they did."""
+    cores = os.cpu_count() or 1
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--seeds", type=int, default=10, help="how many seeds (default 10)")
     parser.add_argument("--first", type=int, default=1, help="the first seed (default 1)")
     parser.add_argument("--faults", type=int, default=16, help="faults in each seed (default 16)")
     parser.add_argument("--tasks", type=int, default=2000, help="tasks in each seed (default 2000)")
+    parser.add_argument(
+        "--jobs", type=int, default=cores, help=f"seeds at a time (default: cores, here {cores})"
+    )
     asked = parser.parse_args()
+    reports: list[Report] = []
+    # Not forked: each seed starts threads and event loops of its own.
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(max(1, asked.jobs), mp_context=spawn) as pool:
+        planned = plans(asked.first, asked.seeds, asked.faults, asked.tasks)
+        for future in as_completed([pool.submit(_report, plan) for plan in planned]):
+            report = future.result()
+            reports.append(report)
+            _say(f"[{len(reports)}/{asked.seeds}] {report}")
+            for wrong in report.wrongs[:_SHOWN]:
+                _say(f"    {wrong}")
+    _sum_up(reports)
+    return int(any(report.wrongs for report in reports))
+
+
+def _report(plan: Plan) -> Report:
+    """Run a seed in a process of its own; one that can't be carried through is a violation, too."""
     # The clients' own troubles are what this is about; only the reports are of interest.
     logging.disable(logging.CRITICAL)
     logs.configure(format="json", level="error", stream=io.StringIO())
-    reports = []
-    for plan in plans(asked.first, asked.seeds, asked.faults, asked.tasks):
-        report = asyncio.run(run(plan))
-        reports.append(report)
-        _say(str(report))
-        for wrong in report.wrongs[:_SHOWN]:
-            _say(f"    {wrong}")
-    _sum_up(reports)
-    return int(any(report.wrongs for report in reports))
+    try:
+        return asyncio.run(run(plan))
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is told, and the other seeds go on
+        last = "".join(traceback.format_exception(error)).strip()
+        return Report(plan=plan, wrongs=[f"not_carried_through: {last}"])
 
 
 def _sum_up(reports: list[Report]) -> None:
