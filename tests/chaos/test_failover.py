@@ -1,6 +1,9 @@
 """The primary killed under load, with a synchronous standby that takes over: nothing accepted is missing."""
 
 import asyncio
+import os
+import random
+import signal
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -10,11 +13,18 @@ import asyncpg
 import httpx
 import pytest
 
+from taskmill.domain.errors import Unavailable
+from taskmill.runtime.clock import SystemClock
+from taskmill.runtime.ids import IdFactory
+from taskmill.settings import DatabaseSettings
 from taskmill.storage import migrate
+from taskmill.storage.database import Database
+from tests.support.builders import a_draft, a_key
 from tests.support.fleet import a_fleet
 from tests.support.polling import eventually
 from tests.support.replicated import ReplicatedDatabase
 from tests.support.safety import assert_safe
+from tests.support.stage import a_creation
 
 CLIENTS = 8
 # What a client sees while nobody takes writes.
@@ -27,6 +37,19 @@ PATIENCE_S = 60.0
 def replicated(tmp_path: Path) -> Iterator[ReplicatedDatabase]:
     with ReplicatedDatabase(tmp_path / "databases") as databases:
         yield databases
+
+
+@asynccontextmanager
+async def nothing_replicated(replicated: ReplicatedDatabase) -> AsyncIterator[None]:
+    """Freeze the standby's process that receives."""
+    standby = await asyncpg.connect(replicated.url_of(replicated.standby))
+    receiver: int = await standby.fetchval("SELECT pid FROM pg_stat_wal_receiver")
+    await standby.close()
+    os.kill(receiver, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(receiver, signal.SIGCONT)
 
 
 class Clients:
@@ -108,6 +131,42 @@ async def test_a_standby_that_takes_over_has_everything_that_was_accepted(
             await assert_safe(sql)
         finally:
             await sql.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("key", [None, "key"])
+async def test_a_creation_that_is_repeated_is_not_answered_before_the_standby_has_it(
+    replicated: ReplicatedDatabase, key: str | None
+) -> None:
+    await asyncio.to_thread(migrate.upgrade, replicated.url)
+    impatient = DatabaseSettings(pool_size=2, statement_timeout_s=1, connect_timeout_s=1)
+    clock = SystemClock()
+    ids = IdFactory(clock, random.Random(1))  # noqa: S311 - no secret
+    database = Database(replicated.url, impatient)
+    draft = a_draft(idempotency=a_key(key) if key else None)
+    sql = await asyncpg.connect(replicated.url_of(replicated.primary))
+    try:
+        async with a_creation(database, clock, ids) as creation, asyncio.TaskGroup() as group:
+            await creation.create(a_draft())
+            async with nothing_replicated(replicated):
+                group.create_task(_end_a_commit_that_waits(sql))
+                with pytest.raises(Unavailable):
+                    await creation.create(draft)
+                kept = await sql.fetchval("SELECT count(*) FROM taskmill.task")
+                assert kept == 2, "whoever reads the primary sees it"
+    finally:
+        await sql.close()
+        await database.close()
+
+
+async def _end_a_commit_that_waits(sql: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """End the session of whoever waits for the standby: what it stored is visible from then on."""
+    query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+
+    async def look() -> bool:
+        return bool(await sql.fetch(query))
+
+    await eventually(look, "a commit that waits to be ended")
 
 
 async def _refused(clients: Clients) -> bool:

@@ -231,6 +231,8 @@ async def _answers(
     holders = {task.id: held[key].task_id for task in rest if (key := _scoped_key(task)) in held}
     wanted = {holders.get(task.id, task.id) for task in rest}
     stored = await tasks.get_with(connection, wanted) if wanted else {}
+    if stored:
+        await tasks.wait_for_standby(connection)
     return [
         CreatedTask(task=_task(task, created[task.id]), replayed=False)
         if task.id in created

@@ -112,6 +112,14 @@ async def find_keys(
     }
 
 
+async def wait_for_standby(connection: Connection) -> None:
+    """Make sure that what is visible is also kept where a synchronous standby takes over.
+
+    In a transaction its commit makes sure.
+    """
+    await connection.execute(statement("wait_for_standby"))
+
+
 async def get(database: Database, ids: Collection[UUID]) -> dict[UUID, Task]:
     """Return the tasks that exist among `ids`, all from one snapshot."""
     return {row["id"]: from_row(row) for row in await database.fetch("get_tasks", list(ids))}
