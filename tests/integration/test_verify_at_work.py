@@ -2,17 +2,17 @@
 
 import asyncio
 import random
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 
 import pytest
 
-from taskmill.domain.audit import Check
+from taskmill.domain.audit import Check, Finding
 from taskmill.domain.errors import ConfigurationError, TooLarge, TransitionRefused, Unavailable
 from taskmill.domain.lifecycle import Cancelled, Failed, Interrupted, Lost, Outcome, Succeeded
 from taskmill.maintenance.retention import Housekeeping, number_changes
-from taskmill.storage import changes, counts, partitions
+from taskmill.storage import audit, changes, counts, partitions
 from taskmill.storage.audit import snapshot
 from taskmill.storage.database import Database
 from taskmill.wire.messages import CreationMessage, refused_message
@@ -291,12 +291,60 @@ async def test_a_database_that_is_away_or_has_no_schema_or_another_one_is_told(
         await audited(empty)
     await empty.close()
     await stage.sql.execute("ALTER TABLE taskmill.lease RENAME TO rented")
-    with pytest.raises(ConfigurationError, match=r'can\'t be verified.*"taskmill\.lease"'):
-        await audited(stage.database)
+    assert (await audited(stage.database)).broken_off == 'relation "taskmill.lease" does not exist'
     away = Database("postgresql://nobody@127.0.0.1:1/nothing", SETTINGS)
     with pytest.raises(Unavailable):
         await audited(away)
     await away.close()
+
+
+@pytest.mark.parametrize("gone", ["the newest", "all"])
+async def test_tasks_of_which_only_the_feed_tells_are_missed(stage: Stage, gone: str) -> None:
+    kept = [] if gone == "all" else [(await stage.created()).id]
+    for _ in range(3):
+        await stage.created()
+    await stage.sql.execute("SET session_replication_role = replica")
+    for table, column in (("task", "id"), ("task_event", "task_id"), ("dispatch", "task_id")):
+        await stage.sql.execute(
+            f"DELETE FROM taskmill.{table} WHERE NOT {column} = ANY($1)",  # noqa: S608 - our own
+            kept,
+        )
+    await stage.sql.execute("INSERT INTO taskmill.task_count VALUES ('default', 'new', -3)")
+    assert await found_in(stage.database) == {Check.CHANGE_UNKNOWN: 3}
+    told = await audited(stage.database, since=timedelta(days=1))
+    assert told.counts == {Check.CHANGE_UNKNOWN: 3}
+
+
+async def test_whoever_reads_the_findings_may_take_their_time(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No snapshot is open while one is told."""
+    mixture = await a_mixture(stage)
+    await stage.sql.execute("SET session_replication_role = replica")
+    await stage.sql.execute("UPDATE taskmill.task SET losses = 1 WHERE status = 'succeeded'")
+    await stage.sql.execute("DELETE FROM taskmill.task WHERE id = $1", mixture.tasks["waiting"])
+    opened = []
+    make = audit.snapshot
+
+    @asynccontextmanager
+    async def counted(database: Database) -> AsyncIterator[audit.Snapshot]:
+        async with make(database) as snapshot:
+            opened.append(snapshot)
+            yield snapshot
+            opened.remove(snapshot)
+
+    class Reader(Told):
+        def found(self, finding: Finding) -> None:
+            super().found(finding)
+            assert not opened
+
+    monkeypatch.setattr(audit, "snapshot", counted)
+    reader = Reader()
+    await audited(stage.database, reader)
+    assert {finding.check for finding in reader.findings} >= {
+        Check.ROW_DRIFT,
+        Check.HISTORY_WITHOUT_TASK,
+    }
 
 
 async def test_it_writes_nothing_and_waits_for_no_row(stage: Stage) -> None:

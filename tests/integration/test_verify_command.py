@@ -161,6 +161,60 @@ def test_what_there_was_no_time_for_is_told_and_status_2(
     assert "no violations" in out
 
 
+def test_what_was_found_counts_though_the_audit_broke_off(
+    taskmill: Taskmill, stage_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(stage_url, DAMAGE)
+    monkeypatch.setattr("taskmill.storage.audit.statement", refused)
+    status, out, _ = taskmill("verify", "--database-url", stage_url)
+    assert status == 1
+    assert 'not verified to the end: relation "nowhere" does not exist' in out
+    assert "4 violations of 1 kind in 21 tasks" in out
+    status, out, _ = taskmill("verify", "--database-url", stage_url, "--json", "--rows", "0")
+    assert status == 1
+    assert orjson.loads(out)["broken_off"] == 'relation "nowhere" does not exist'
+
+
+def test_an_audit_that_broke_off_without_a_finding_is_status_2(
+    taskmill: Taskmill, stage_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(stage_url)
+    monkeypatch.setattr("taskmill.storage.audit.statement", refused)
+    status, out, _ = taskmill("verify", "--database-url", stage_url)
+    assert (status, "not verified to the end" in out) == (2, True)
+
+
+def refused(name: str) -> str:
+    """A statement of storage, but for the keys, which can't be read."""
+    from taskmill.storage.statements import statement  # noqa: PLC0415 - the one that is replaced
+
+    return "TABLE nowhere" if name == "audit_keys" else statement(name)
+
+
+def test_a_reader_that_leaves_makes_no_violation(stage_url: str, tmp_path: Path) -> None:
+    prepare(stage_url)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}  # noqa: TID251 - the child's, plus ours
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-m", "taskmill", "verify", "--database-url", stage_url],
+        cwd=tmp_path,
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        check=False,
+        timeout=60,
+        env=environment,
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (2, b"")
+
+
+def test_since_before_all_time_is_everything(taskmill: Taskmill, stage_url: str) -> None:
+    prepare(stage_url)
+    status, out, _ = taskmill("verify", "--database-url", stage_url, "--since", "1000000d")
+    assert (status, "in 21 tasks" in out) == (0, True)
+
+
 def asleep(name: str) -> str:
     """A statement of storage, but for the counters, which take very long."""
     from taskmill.storage.statements import statement  # noqa: PLC0415 - the one that is replaced

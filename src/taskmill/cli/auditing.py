@@ -81,6 +81,8 @@ class TextReport(Report):
                 self._explain(check, count)
         if audit.counts:
             show.line()
+        if audit.broken_off is not None:
+            show.line(show.failure(f"not verified to the end: {audit.broken_off}"))
         for what in audit.unchecked:
             show.line(show.warning(f"not checked: {what} (more time: --timeout)"))
         entries = f"{audit.entries:,} entr{'y' if audit.entries == 1 else 'ies'} of history"
@@ -123,6 +125,7 @@ class JsonReport(Report):
                     "tasks": audit.tasks,
                     "entries": audit.entries,
                     "unchecked": list(audit.unchecked),
+                    "broken_off": audit.broken_off,
                     "checks": {check.value: audit.counts.get(check, 0) for check in Check},
                 }
             ]
@@ -146,6 +149,8 @@ class JsonReport(Report):
 
 def _outcome(audit: Audit) -> show.Cell:
     looked_at = f"{audit.tasks:,} task{'' if audit.tasks == 1 else 's'}"
+    if not audit.violations and audit.broken_off is not None:
+        return show.warning(f"no violations in {looked_at}, as far as it came")
     if not audit.violations:
         return show.good(f"no violations in {looked_at}")
     kinds = sum(1 for check in audit.counts if not check.is_warning)

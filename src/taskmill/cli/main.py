@@ -4,7 +4,6 @@ Every expected error is one message on standard error and an exit status: 2 for 
 line, 1 for the rest. Commands raise; only this module turns errors into exit statuses.
 """
 
-import os
 import sys
 
 import click
@@ -88,14 +87,12 @@ def run(arguments: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         return _INTERRUPTED
     except BrokenPipeError:
-        return _reader_left()
+        # Where the error was raised it is imported already; a start of the service does without it.
+        from taskmill.cli import show  # noqa: PLC0415 - see above
+
+        show.forget_reader()
+        return 1
     except TaskmillError as error:
         click.echo(f"Error: {error}", err=True)
         return 1
     return status if isinstance(status, int) else 0
-
-
-def _reader_left() -> int:
-    """End quietly (`| head`), also when Python flushes what is left; 1 as click does by itself."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 1

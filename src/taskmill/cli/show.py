@@ -4,6 +4,7 @@ On a terminal, tables fit its width; into a pipe, nothing is cut or coloured. Te
 outside is never allowed to steer the terminal.
 """
 
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -32,10 +33,23 @@ _SHORTEST_CUT = 12
 _UNITS = (("d", 86_400), ("h", 3_600), ("m", 60))
 
 
+def forget_reader() -> None:
+    """Let a process whose reader left (`| head`) end quietly, also when Python flushes what is left."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class _Console(Console):
+    """One that leaves it to the command what it means that nobody reads."""
+
+    def on_broken_pipe(self) -> None:
+        """Say so; the default ends the process."""
+        raise BrokenPipeError
+
+
 def _console(*, to_stderr: bool = False) -> Console:
     stream = sys.stderr if to_stderr else sys.stdout
     width = None if stream.isatty() else _PIPE_WIDTH
-    return Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
+    return _Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
 
 
 def table(

@@ -1,11 +1,14 @@
 """`taskmill verify`: what contradicts the guarantees in a database, for people and for programs."""
 
+import sys
+import traceback
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from taskmill.cli import show
 from taskmill.cli.parameters import Span
 from taskmill.cli.places import data_option, database_url_option, settings_of
 from taskmill.domain.errors import TaskmillError
@@ -76,17 +79,24 @@ def verify(
 
     logs.silence()
     report: Report = JsonReport(rows) if as_json else TextReport(rows)
-    with report:
-        try:
+    try:
+        with report:
             settings = settings_of(data, database_url=database_url)
             audit = verify_database(settings, report, since=since, timeout_s=timeout_s)
-        except TaskmillError as error:
-            raise CouldNotRun(str(error)) from error
-    report.end(audit)
+        report.end(audit)
+        sys.stdout.flush()
+    except TaskmillError as error:
+        raise CouldNotRun(str(error)) from error
+    except BrokenPipeError:
+        show.forget_reader()
+        return CouldNotRun.exit_code
+    except Exception:  # noqa: BLE001 - a status of 1 would say that something was found
+        traceback.print_exc()
+        return CouldNotRun.exit_code
     return _exit_status(audit)
 
 
 def _exit_status(audit: "Audit") -> int:
     if audit.violations:
         return 1
-    return CouldNotRun.exit_code if audit.unchecked else 0
+    return CouldNotRun.exit_code if audit.unchecked or audit.broken_off else 0

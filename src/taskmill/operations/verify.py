@@ -33,7 +33,10 @@ _TASKS_AT_ONCE = 2_000
 _ROWS_AT_ONCE = 5_000
 # The feed is read anew for every range: few, large ranges, but none that is sorted for seconds.
 _CHANGES_IN_RANGE = 250_000
+# More than anybody reads, and what fits into memory when a table is gone.
+_MOST_DIFFERENCES = 100_000
 _FIRST = UUID(int=0)
+_LAST = UUID(int=2**128 - 1)
 _DAY = timedelta(days=1)
 
 
@@ -53,12 +56,16 @@ class Extent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audit:
-    """What was looked at, how often each check found something, and what there was no time for."""
+    """What was looked at, how often each check found something, and what was not looked at.
+
+    There was no time for what is `unchecked`; with `broken_off` an error ended the audit before its end.
+    """
 
     tasks: int
     entries: int
     counts: Mapping[Check, int]
     unchecked: Sequence[str]
+    broken_off: str | None = None
 
     @property
     def violations(self) -> int:
@@ -82,15 +89,18 @@ class Listener(Protocol):
 async def verify(database: Database, extent: Extent, listener: Listener) -> Audit:
     """Compare all that must be true with what is stored; each finding is told as soon as it is known.
 
+    What goes wrong later than at the first look breaks it off: the database is away, or has no time for a part
+    of some thousand tasks.
+
     Raises:
         ConfigurationError: the database has another schema, or refuses to be read.
-        Unavailable: the database is away, or has no time for a part of some thousand tasks.
+        Unavailable: the database is away.
     """
     try:
         await check_schema(database)
-        return await _Verification(database, extent, listener).run()
     except asyncpg.PostgresError as error:
         raise ConfigurationError(f"the database can't be verified: {error}") from error
+    return await _Verification(database, extent, listener).run()
 
 
 class _Verification:
@@ -106,14 +116,19 @@ class _Verification:
         self._unchecked: dict[str, None] = {}
 
     async def run(self) -> Audit:
-        since = self._extent.since
-        self._listener.begun(None if since else await _count_tasks(self._database))
-        await self._look()
+        broken_off = None
+        try:
+            since = self._extent.since
+            self._listener.begun(None if since else await _count_tasks(self._database))
+            await self._look()
+        except (Unavailable, asyncpg.PostgresError) as error:
+            broken_off = str(error)
         return Audit(
             tasks=self._tasks,
             entries=self._entries,
             counts=self._counts,
             unchecked=tuple(self._unchecked),
+            broken_off=broken_off,
         )
 
     async def _look(self) -> None:
@@ -131,7 +146,8 @@ class _Verification:
         if self._extent.since is None:
             return _FIRST
         now: datetime = await self._database.fetch_value("clock_now")
-        return UUID(int=max(identity.lower_bound(now - self._extent.since).int - 1, 0))
+        since = min(self._extent.since, now - identity.created_at(_FIRST))
+        return UUID(int=max(identity.lower_bound(now - since).int - 1, 0))
 
     async def _look_at_tasks(self, after: UUID, upto: UUID) -> None:
         async with audit.snapshot(self._database) as snapshot:
@@ -141,13 +157,18 @@ class _Verification:
             async with audit.snapshot(self._database) as snapshot:
                 part = await snapshot.tasks(after, upto, _TASKS_AT_ONCE)
                 last = part[-1].standing.id if len(part) == _TASKS_AT_ONCE else upto
-                changes += await self._look_at_part(snapshot, part, (after, last), fed_from)
+                found, more = await self._look_at_part(snapshot, part, (after, last), fed_from)
+            # Only now: whoever reads them may be slow, and a snapshot must be short.
+            self._tell(found)
+            changes += more
             self._tasks += len(part)
             self._listener.looked(len(part))
             after = last
-            if changes >= _CHANGES_IN_RANGE or after == upto:
+            if changes >= _CHANGES_IN_RANGE:
                 await self._look_at_feed(range_after, after)
                 range_after, changes = after, 0
+        # Also what comes meanwhile, and tasks of which nothing but the feed is left.
+        await self._look_at_feed(range_after, _LAST)
 
     async def _look_at_part(
         self,
@@ -155,18 +176,16 @@ class _Verification:
         part: Sequence[AuditedTask],
         ids: tuple[UUID, UUID],
         fed_from: datetime,
-    ) -> int:
-        """Compare some tasks with all that belongs to them; return how many changes must be in the feed."""
+    ) -> tuple[list[Finding], int]:
+        """Compare some tasks with all that belongs to them; return how many changes must be in the feed, too."""
         replays = {task.standing.id: Replay(task.standing) for task in part}
-        changes = await self._replay(snapshot, replays, ids, fed_from)
+        found, changes = await self._replay(snapshot, replays, ids, fed_from)
         for task in part:
             replay = replays[task.standing.id]
             replay.close()
-            self._tell(replay.findings)
-            self._tell(waiting_faults(task))
-            self._tell(lease_faults(task))
-        self._tell(map(findings.stray_dispatch, await snapshot.stray_dispatch(*ids)))
-        return changes
+            found += [*replay.findings, *waiting_faults(task), *lease_faults(task)]
+        found += map(findings.stray_dispatch, await snapshot.stray_dispatch(*ids))
+        return found, changes
 
     async def _replay(
         self,
@@ -174,7 +193,8 @@ class _Verification:
         replays: Mapping[UUID, Replay],
         ids: tuple[UUID, UUID],
         fed_from: datetime,
-    ) -> int:
+    ) -> tuple[list[Finding], int]:
+        found: list[Finding] = []
         changes, stray = 0, None
         async for entries in snapshot.entries(*ids):
             self._entries += len(entries)
@@ -185,14 +205,17 @@ class _Verification:
                     replay.add(entry)
                 elif entry.task_id != stray:
                     stray = entry.task_id
-                    self._tell([findings.stray_history(stray)])
-        return changes
+                    found.append(findings.stray_history(stray))
+        return found, changes
 
     async def _look_at_feed(self, after: UUID, upto: UUID) -> None:
         async def differences(snapshot: Snapshot) -> list[FeedDifference]:
-            return await snapshot.feed_differences(after, upto, await self._feed_start(snapshot))
+            start = await self._feed_start(snapshot)
+            return await snapshot.feed_differences(after, upto, start, _MOST_DIFFERENCES)
 
         found = await self._slowly("the feed of changes", differences)
+        if len(found) == _MOST_DIFFERENCES:
+            self._unchecked["more of the feed of changes"] = None
         self._tell(map(findings.feed_difference, found))
 
     async def _look_at_keys(self, after: UUID) -> None:

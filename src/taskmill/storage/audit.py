@@ -129,13 +129,13 @@ class Snapshot:
         return start
 
     async def feed_differences(
-        self, after: UUID, upto: UUID, start: datetime
+        self, after: UUID, upto: UUID, start: datetime, limit: int
     ) -> list[FeedDifference]:
-        """Return where the feed and the history of these ids differ, from `start` on."""
+        """Return where the feed and the history of these ids differ, from `start` on; at most `limit` times."""
         bounds = [week.bounds for week in await self.weeks()]
         first_ids, next_ids = [first for first, _ in bounds], [after for _, after in bounds]
         rows = await self._connection.fetch(
-            statement("audit_feed"), after, upto, start, first_ids, next_ids
+            statement("audit_feed"), after, upto, start, first_ids, next_ids, limit
         )
         return [FeedDifference._make(row) for row in rows]
 

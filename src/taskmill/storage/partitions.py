@@ -153,8 +153,9 @@ def _weeks(rows: Iterable[asyncpg.Record]) -> list[Week]:
 async def drop_finished(database: Database, moment: datetime, keep: timedelta) -> list[Week]:
     """Drop the weeks that ended longer than `keep` ago and hold terminal tasks only.
 
-    A week's keys and counts go with it, in the same transaction.
+    A week's keys and counts go with it, in the same transaction. Last week stays: `ensure` would make it again.
     """
+    keep = max(keep, _WEEK)
     weeks: Sequence[Week] = await attached(database)
     return [
         week

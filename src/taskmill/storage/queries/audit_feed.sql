@@ -1,6 +1,6 @@
 -- Purpose: changes that the history of a range of tasks has and the feed has not, or the other way round.
 -- $1 uuid: after this id, $2 uuid: up to this one, $3 timestamptz: from when on the feed is whole; $4 uuid[] and
--- $5 uuid[]: the first id of each week that is kept, and the first one after it.
+-- $5 uuid[]: the first id of each week that is kept, and the first one after it; $6 integer: most rows.
 -- A change and its batch are written by one transaction, so both have the same time. Reads the history of the range
 -- and the whole feed: give it a timeout of its own, and ranges of many changes.
 WITH fed AS MATERIALIZED (
@@ -32,3 +32,4 @@ WHERE EXISTS (
     SELECT FROM unnest($4::uuid[], $5::uuid[]) AS week (first_id, next_id)
     WHERE task_id >= week.first_id AND task_id < week.next_id
 )
+LIMIT $6
