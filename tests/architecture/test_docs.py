@@ -1,4 +1,4 @@
-"""What the documentation says of the program: links, settings, commands, log events and tests that it names."""
+"""What the documentation says of the program: links, settings, commands, log events, tests and paths in it."""
 
 import ast
 import re
@@ -21,9 +21,9 @@ READMES = [ROOT / "README.md", ROOT / "README.ru.md"]
 FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#{1,6} (.+)$", re.MULTILINE)
+PATH = re.compile(r"`((?:src|tests)/[^`]*)`")
 EVENT = re.compile(r"[a-z]+\.[a-z_]+")
 LOG_METHODS = {"debug", "info", "warning", "error", "exception"}
-# These are recorded in the history; no line of the log is made from them.
 
 
 def name_of(path: Path) -> str:
@@ -190,6 +190,12 @@ def test_every_test_that_a_page_names_exists(page: Path) -> None:
     code = [file.read_text(encoding="utf-8") for file in (ROOT / "tests").rglob("test_*.py")]
     there = {name for text in code for name in re.findall(r"def (test_\w+)", text)}
     assert set(re.findall(r"`(test_\w+)`", prose(page))) <= there
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_path_that_a_page_names_exists(page: Path) -> None:
+    missing = [path for path in PATH.findall(prose(page)) if not any(ROOT.glob(path))]
+    assert not missing, "these are not there"
 
 
 def test_every_decision_is_listed_once() -> None:
