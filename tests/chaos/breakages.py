@@ -80,6 +80,9 @@ _CHANGES: Mapping[str, Mapping[str, Change]] = MappingProxyType(
             ),
             "find_stranded_tasks": lambda _: _RESCUE,
         },
+        "early": {"create_tasks": _with("'new', run_at,", "'new', created_at,")},
+        # An operator's retry takes whatever has finished.
+        "again": {"run_tasks_again": _with("id = ANY($1)", "cardinality($1::uuid[]) > 0")},
         "hints": {},
         "deaf": {"claim_tasks": _DEAF, "claim_hinted_tasks": _DEAF},
     }

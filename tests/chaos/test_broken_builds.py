@@ -36,6 +36,8 @@ CASES = {
     ),
     "key": Case(told="doubled", only=frozenset({"answer_lost", "failpoint"})),
     "deaf": Case(told="not_back: worker-2", only=frozenset({"kill"})),
+    "early": Case(told="ran_early", only=frozenset({"kill"})),
+    "again": Case(told="ran_again_unasked", only=frozenset({"kill"})),
     "counter": Case(told="counters say", only=frozenset({"kill"})),
 }
 
