@@ -1,19 +1,15 @@
 """Runs seeds of chaos: `python -m tests.chaos --seeds 50`. The exit status is 1 when anything was violated."""
 
 import argparse
-import asyncio
-import io
-import logging
 import multiprocessing
 import os
 import sys
-import traceback
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 
-from taskmill.observability import logs
-from tests.chaos.seed import Plan, Report, run
+from tests.chaos import apart
+from tests.chaos.seed import Plan, Report
 
 # Seeds take turns: without a broker, and with one under both policies.
 _WAYS = ((False, "postgres"), (True, "auto"), (True, "rabbitmq"))
@@ -44,7 +40,7 @@ def main() -> int:
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(max(1, asked.jobs), mp_context=spawn) as pool:
         planned = plans(asked.first, asked.seeds, asked.faults, asked.tasks)
-        for future in as_completed([pool.submit(_report, plan) for plan in planned]):
+        for future in as_completed([pool.submit(apart.report, plan) for plan in planned]):
             report = future.result()
             reports.append(report)
             _say(f"[{len(reports)}/{asked.seeds}] {report}")
@@ -52,18 +48,6 @@ def main() -> int:
                 _say(f"    {wrong}")
     _sum_up(reports)
     return int(any(report.wrongs for report in reports))
-
-
-def _report(plan: Plan) -> Report:
-    """Run a seed in a process of its own; one that can't be carried through is a violation, too."""
-    # The clients' own troubles are what this is about; only the reports are of interest.
-    logging.disable(logging.CRITICAL)
-    logs.configure(format="json", level="error", stream=io.StringIO())
-    try:
-        return asyncio.run(run(plan))
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is told, and the other seeds go on
-        last = "".join(traceback.format_exception(error)).strip()
-        return Report(plan=plan, wrongs=[f"not_carried_through: {last}"])
 
 
 def _sum_up(reports: list[Report]) -> None:

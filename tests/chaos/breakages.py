@@ -51,12 +51,22 @@ LIMIT $1
 """
 
 
-def _without(part: str) -> Change:
+def _with(part: str, other: str) -> Change:
     def change(text: str) -> str:
-        assert part in text, f"there is no {part!r} to take away"
-        return text.replace(part, "")
+        assert part in text, f"there is no {part!r} to replace"
+        return text.replace(part, other)
 
     return change
+
+
+def _without(part: str) -> Change:
+    return _with(part, "")
+
+
+# One worker renews its lease, asks for tasks, and never gets any.
+_DEAF = _with(
+    "WHERE id = $1 AND closed_at", "WHERE $2::text <> 'worker-2' AND id = $1 AND closed_at"
+)
 
 
 _CHANGES: Mapping[str, Mapping[str, Change]] = MappingProxyType(
@@ -70,7 +80,11 @@ _CHANGES: Mapping[str, Mapping[str, Change]] = MappingProxyType(
             ),
             "find_stranded_tasks": lambda _: _RESCUE,
         },
+        "early": {"create_tasks": _with("'new', run_at,", "'new', created_at,")},
+        # An operator's retry takes whatever has finished.
+        "again": {"run_tasks_again": _with("id = ANY($1)", "cardinality($1::uuid[]) > 0")},
         "hints": {},
+        "deaf": {"claim_tasks": _DEAF, "claim_hinted_tasks": _DEAF},
     }
 )
 NAMES = tuple(_CHANGES)

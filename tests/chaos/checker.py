@@ -24,6 +24,8 @@ Row: TypeAlias = Mapping[str, Any]
 
 # Tasks that are made after the harm, to see that all is well.
 PROBES = ("probe-posted", "probe-published")
+# The clocks of the API and of PostgreSQL agree to about half the time that an answer takes.
+_CLOCKS_AGREE_S = 0.1
 
 
 class _Audited:
@@ -70,13 +72,16 @@ async def findings(sql: Sql, history: History, effects: Path) -> list[str]:
     happened: dict[str, list[Row]] = defaultdict(list)
     for event in map(dict, events):
         happened[event["id"]].append(event)
+    did = _read(effects)
     return [
         *history.wrongs,
         *(f"unsafe: {problem}" for problem in await unsafe(sql)),
         *_of_deeds(history, by_name, rejections),
         *_of_strangers(history, by_name),
         *_of_cancels(history, happened),
-        *_of_effects(happened, _read(effects)),
+        *_of_retries(history, happened),
+        *_of_effects(happened, did),
+        *_of_delays(history, by_name, did),
     ]
 
 
@@ -126,6 +131,31 @@ def _of_cancels(history: History, happened: Mapping[str, list[Row]]) -> Iterable
     for task_id in history.cancelled:
         if not any(event["happening"] == "cancelled" for event in happened[task_id]):
             yield f"cancel_forgotten: {task_id} was answered as cancelled"
+
+
+def _of_retries(history: History, happened: Mapping[str, list[Row]]) -> Iterable[str]:
+    """A task begins a new run as often as it was answered, and never unless it was asked."""
+    for task_id, events in happened.items():
+        runs = sum(event["happening"] == "run_again" for event in events)
+        sent, answered = history.retries_sent[task_id], history.retries_answered[task_id]
+        if runs > sent:
+            yield f"ran_again_unasked: {task_id} began {runs} new runs, {sent} were asked for"
+        if runs < answered:
+            yield f"retry_forgotten: {task_id} began {runs} new runs, {answered} were answered"
+
+
+def _of_delays(
+    history: History, by_name: Mapping[str, list[Row]], effects: Iterable[Row]
+) -> Iterable[str]:
+    """Nothing runs before its time, unless an operator wanted a new run at once."""
+    began_at: dict[str, float] = {}
+    for effect in effects:
+        began_at.setdefault(effect["task"], effect["at"])
+    for name, due_at in history.due_at.items():
+        for task_id in (task["id"] for task in by_name.get(name, ())):
+            early_s = due_at - began_at.get(task_id, due_at)
+            if early_s > _CLOCKS_AGREE_S and not history.retries_sent[task_id]:
+                yield f"ran_early: {task_id} ran {early_s:.3f} s before its time"
 
 
 def _of_effects(happened: Mapping[str, list[Row]], effects: Iterable[Row]) -> Iterable[str]:

@@ -182,7 +182,10 @@ class Clients:
             if answer is not None and answer.status_code == 200:
                 self._history.cancelled.add(task_id)
         elif kind < 0.9:
-            await self._send("POST", f"/tasks/{task_id}/retry")
+            self._history.retries_sent[task_id] += 1
+            answer = await self._send("POST", f"/tasks/{task_id}/retry")
+            if answer is not None and answer.status_code == 200:
+                self._history.retries_answered[task_id] += 1
         else:
             is_paused = self._dice.random() < 0.5
             await self._send("PATCH", f"/queues/{QUEUES[-1]}", {"paused": is_paused})
@@ -208,6 +211,7 @@ class Clients:
         return deed
 
     def _body(self, name: str) -> dict[str, Any]:
+        """Draw a task that is sent at once."""
         dice = self._dice
         payload: dict[str, Any] = {"delay_s": dice.choice(self._delays_s)}
         body: dict[str, Any] = {
@@ -227,6 +231,8 @@ class Clients:
             body["delay_s"] = round(dice.uniform(0.2, 3), 3)
         if dice.random() < 0.05:
             body["timeout_s"] = 0.3
+        sent_at = asyncio.get_running_loop().time()
+        self._history.due_at[name] = sent_at + body.get("delay_s", 0)
         return body
 
     def _note(self, deed: Deed, answer: httpx.Response | None) -> None:

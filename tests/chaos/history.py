@@ -42,7 +42,11 @@ class Deed:
 
 @dataclass(kw_only=True)
 class History:
-    """All deeds, and what reading showed."""
+    """All deeds, and what reading showed.
+
+    `due_at` tells by name when a task may begin at the soonest: when it was first sent, and the delay that was
+    asked for. `retries_sent` and `retries_answered` tell by id how often an operator asked for a new run.
+    """
 
     deeds: list[Deed] = field(default_factory=list)
     accepted: list[str] = field(default_factory=list)
@@ -50,6 +54,9 @@ class History:
     answers: Counter[str] = field(default_factory=Counter)
     wrongs: list[str] = field(default_factory=list)
     seen: dict[str, int] = field(default_factory=dict)
+    due_at: dict[str, float] = field(default_factory=dict)
+    retries_sent: Counter[str] = field(default_factory=Counter)
+    retries_answered: Counter[str] = field(default_factory=Counter)
     broker_wiped_at: float = 0.0
 
     def accept(self, deed: Deed, ids: Sequence[str], at: float) -> None:

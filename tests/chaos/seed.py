@@ -3,26 +3,22 @@
 import asyncio
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import asyncpg
-import httpx
-import orjson
 
-from taskmill.amqp.courier import Courier, Parcel
-from taskmill.amqp.names import CREATE_KEY, CREATE_QUEUE, EXCHANGE, HINTS
-from tests.chaos.checker import PROBES, Sql, audited, findings
+from taskmill.amqp.names import CREATE_QUEUE, HINTS
+from tests.chaos.checker import Sql, audited, findings
 from tests.chaos.clients import Clients
 from tests.chaos.history import History
 from tests.chaos.nemesis import Nemesis
+from tests.chaos.peace import not_back
 from tests.chaos.site import Site, scrape
 from tests.support.polling import eventually
 
 SETTLE_S = 120.0
-# How soon after the last fault a new task is run, and a new message becomes a task that is run.
-BACK_S = 15.0
 _MOST_FILES = 300
 
 
@@ -58,6 +54,7 @@ class Report:
     stale_refused: int = 0
     released_again: int = 0
     answers: Counter[str] = field(default_factory=Counter)
+    back_s: float = 0.0
     settled_s: float = 0.0
     wrongs: list[str] = field(default_factory=list)
 
@@ -67,7 +64,8 @@ class Report:
         return (
             f"seed {self.plan.seed} ({way}): {sum(self.faults.values())} faults, "
             f"{self.accepted} accepted, {self.terminal} ended, {self.stale_refused} stale ends refused, "
-            f"{self.released_again} released again, settled in {self.settled_s:.1f} s, "
+            f"{self.released_again} released again, all back in {self.back_s:.1f} s, "
+            f"settled in {self.settled_s:.1f} s, absent: {', '.join(self.absent) or 'nothing'}, "
             f"{len(self.wrongs)} violations"
         )
 
@@ -100,16 +98,19 @@ async def _do_harm(site: Site, plan: Plan, report: Report) -> None:
         roles=plan.roles,
         pause_s=_pause_s(plan),
     )
-    stop = asyncio.Event()
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
     async with asyncio.TaskGroup() as group:
         group.create_task(clients.run(stop))
         await nemesis.run(plan.faults)
         await nemesis.heal()
+        healed_at = loop.time()
+        report.wrongs.extend(await not_back(site))
+        report.back_s = loop.time() - healed_at
         await _enough(history, plan)
         stop.set()
     report.faults, report.absent = nemesis.done, nemesis.absent
     report.answers, report.accepted = history.answers, len(history.accepted)
-    report.wrongs.extend(await _peace(site, clients))
+    await clients.resume()
     report.wrongs.extend(await _settled(site, plan, report))
     sql = await asyncpg.connect(site.database_url)
     try:
@@ -133,45 +134,6 @@ async def _enough(history: History, plan: Plan) -> None:
         return len(history.accepted) >= plan.tasks
 
     await eventually(look, f"{plan.tasks} tasks to be accepted", timeout_s=SETTLE_S)
-
-
-async def _peace(site: Site, clients: Clients) -> list[str]:
-    """All roles have to be of use again soon: a task that is posted runs, and so does one by message."""
-    await clients.resume()
-    began_at = asyncio.get_running_loop().time()
-    posted, published = PROBES
-    async with httpx.AsyncClient(timeout=BACK_S) as http:
-        (await http.post(f"{site.api_url}/tasks", json=_probe(posted))).raise_for_status()
-    names = [posted]
-    if site.broker is not None:
-        names.append(published)
-        courier = Courier(site.broker.url, exchange=EXCHANGE, routing_key=CREATE_KEY)
-        body = orjson.dumps(_probe(published))
-        await courier.deliver([Parcel(number=1, body=body, message_id=published)])
-    sql = await asyncpg.connect(site.database_url)
-    try:
-        return [name async for name in _late(sql, names, began_at + BACK_S)]
-    finally:
-        await sql.close()
-
-
-def _probe(name: str) -> dict[str, object]:
-    return {"name": name, "type": "work", "priority": 9, "payload": {"delay_s": 0}}
-
-
-async def _late(sql: Sql, names: Sequence[str], deadline: float) -> AsyncIterator[str]:
-    """Tell of the tasks of these names that don't succeed in time."""
-    for name in names:
-
-        async def look(name: str = name) -> bool:
-            query = "SELECT count(*) FROM taskmill.task WHERE name = $1 AND status = 'succeeded'"
-            return bool(await sql.fetchval(query, name))
-
-        left_s = max(deadline - asyncio.get_running_loop().time(), 0.1)
-        try:
-            await eventually(look, f"{name} to succeed", timeout_s=left_s)
-        except AssertionError:
-            yield f"not_back: {name} did not succeed within {BACK_S} s"
 
 
 async def _settled(site: Site, plan: Plan, report: Report) -> list[str]:

@@ -35,6 +35,9 @@ CASES = {
         told="unfinished", only=frozenset({"hints_deleted", "broker_wiped"}), policy="rabbitmq"
     ),
     "key": Case(told="doubled", only=frozenset({"answer_lost", "failpoint"})),
+    "deaf": Case(told="not_back: worker-2", only=frozenset({"kill"})),
+    "early": Case(told="ran_early", only=frozenset({"kill"})),
+    "again": Case(told="ran_again_unasked", only=frozenset({"kill"})),
     "counter": Case(told="counters say", only=frozenset({"kill"})),
 }
 

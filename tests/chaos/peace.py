@@ -1,0 +1,101 @@
+"""After the harm: every process has to be of use again soon, not only one of each role.
+
+The API answers. Each worker claims a probe. Each relay releases. Each intake consumes, and a message becomes
+a task that is run. Clients go on meanwhile.
+"""
+
+import asyncio
+import itertools
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+import asyncpg
+import httpx
+import orjson
+
+from taskmill.amqp.courier import Courier, Parcel
+from taskmill.amqp.names import CREATE_KEY, CREATE_QUEUE, EXCHANGE
+from taskmill.domain.errors import BrokerAway
+from tests.chaos.checker import PROBES, Sql
+from tests.chaos.site import Site, scrape
+
+# How soon after the last fault was undone.
+BACK_S = 15.0
+_PATIENCE_S = 3.0
+_RELEASED = "taskmill_tasks_released_total"
+_POSTED, _PUBLISHED = PROBES
+
+
+async def not_back(site: Site) -> list[str]:
+    """Send probes until everybody is of use; return who is not in time."""
+    lacking = ["anybody"]  # while nobody has looked
+    sql = await asyncpg.connect(site.database_url)
+    try:
+        async with httpx.AsyncClient(timeout=_PATIENCE_S) as http:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(BACK_S):
+                    released = await _released(site)
+                    for number in itertools.count(1):
+                        await _probe(site, http, number)
+                        lacking = await _lacking(site, sql, released)
+                        if not lacking:
+                            break
+    finally:
+        await sql.close()
+    return [f"not_back: {who} was of no use within {BACK_S} s" for who in lacking]
+
+
+async def _probe(site: Site, http: httpx.AsyncClient, number: int) -> None:
+    """Send one by each door; one that is lost is no harm, as more follow."""
+    with suppress(httpx.TransportError):
+        await http.post(f"{site.api_url}/tasks", json=_body(_POSTED))
+    if site.broker is not None:
+        courier = Courier(site.broker.url, exchange=EXCHANGE, routing_key=CREATE_KEY)
+        body, name = orjson.dumps(_body(_PUBLISHED)), f"{_PUBLISHED}-{number}"
+        with suppress(BrokerAway):
+            await courier.deliver([Parcel(number=1, body=body, message_id=name)])
+
+
+def _body(name: str) -> dict[str, object]:
+    return {"name": name, "type": "work", "priority": 9, "payload": {"delay_s": 0}}
+
+
+async def _lacking(site: Site, sql: Sql, released_before: Mapping[str, float]) -> list[str]:
+    lacking = await _idle_doors(site, sql) + await _idle_workers(site, sql)
+    if site.broker is not None:
+        lacking += await _deaf_intakes(site)
+        released = await _released(site)
+        # All relays serve the same streams, and whoever is first releases: sooner or later each is.
+        lacking += [name for name, total in released.items() if total <= released_before[name]]
+    return lacking
+
+
+async def _idle_doors(site: Site, sql: Sql) -> list[str]:
+    wanted: Sequence[str] = PROBES if site.broker is not None else [_POSTED]
+    rows = await sql.fetch(
+        "SELECT DISTINCT name FROM taskmill.task WHERE name = ANY($1) AND status = 'succeeded'",
+        wanted,
+    )
+    return sorted(set(wanted) - {row["name"] for row in rows})
+
+
+async def _idle_workers(site: Site, sql: Sql) -> list[str]:
+    rows = await sql.fetch(
+        "SELECT DISTINCT e.worker FROM taskmill.task AS t "
+        "JOIN taskmill.task_event AS e ON e.task_id = t.id AND e.happening = 'claimed' "
+        "WHERE t.name = ANY($1)",
+        PROBES,
+    )
+    return sorted({member.name for member in site.of("worker")} - {row["worker"] for row in rows})
+
+
+async def _deaf_intakes(site: Site) -> list[str]:
+    assert site.broker is not None
+    consumers = await asyncio.to_thread(site.broker.management().consumers)
+    found = [one for one in consumers if one["queue"]["name"] == CREATE_QUEUE]
+    wanted = len(site.of("intake"))
+    return [] if len(found) == wanted else [f"intake ({len(found)} consumers of {wanted})"]
+
+
+async def _released(site: Site) -> dict[str, float]:
+    return {relay.name: await scrape(relay, _RELEASED) for relay in site.of("relay")}
