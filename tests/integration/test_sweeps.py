@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from taskmill.domain.errors import Unavailable
 from taskmill.domain.lifecycle import Failed, Status, Succeeded
 from taskmill.domain.system import Sweep, SweepStep, TaskFilter
 from taskmill.storage.database import Database
@@ -117,6 +118,41 @@ async def test_a_sweep_goes_on_where_a_step_ended_until_nothing_is_left(stage: S
     versions = [(await stage.task(answer.task.id)).version for answer in made]
     assert versions == [2] * 7
     await assert_safe(stage.sql)
+
+
+async def test_an_outage_amid_a_step_leaves_what_was_done_and_where_to_go_on(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("taskmill.operations.sweep.CHUNK", 2)
+    made = [(await stage.created(queue="a")).id for _ in range(6)]
+    fetch, looks = stage.database.fetch, iter(range(100))
+
+    async def away_at_the_second_chunk(name: str, *arguments: object) -> object:
+        if name == "cancel_waiting_tasks" and next(looks) == 1:
+            raise Unavailable(1, "the database")
+        return await fetch(name, *arguments)
+
+    monkeypatch.setattr(stage.database, "fetch", away_at_the_second_chunk)
+    first, second = await steps(stage, Sweep.CANCEL, TaskFilter(queue="a"))
+    assert (first.matched, first.changed) == (2, 2)
+    assert (second.matched, second.changed) == (4, 4)
+    assert {(await stage.task(task_id)).status for task_id in made} == {Status.CANCELLED}
+
+
+async def test_an_outage_at_the_beginning_of_a_step_is_told(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stage.created(queue="a")
+    fetch = stage.database.fetch
+
+    async def away(name: str, *arguments: object) -> object:
+        if name == "cancel_waiting_tasks":
+            raise Unavailable(1, "the database")
+        return await fetch(name, *arguments)
+
+    monkeypatch.setattr(stage.database, "fetch", away)
+    with pytest.raises(Unavailable):
+        await steps(stage, Sweep.CANCEL, TaskFilter(queue="a"))
 
 
 @pytest.mark.usefixtures("hasty")

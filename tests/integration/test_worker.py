@@ -237,6 +237,19 @@ async def test_an_end_that_postgresql_refuses_becomes_a_failure_and_spares_the_o
     await assert_safe(stage.sql)
 
 
+async def test_a_handler_that_cancels_itself_has_failed(stage: Stage) -> None:
+    async def gives_up(_: Payload, __: Context) -> None:
+        current = asyncio.current_task()
+        assert current is not None
+        current.cancel()
+        await asyncio.sleep(1)
+
+    async with a_worker(stage, {"*": gives_up}):
+        task = await finished(stage, (await stage.created(max_attempts=1)).id)
+    assert (task.status, error_of(task)["type"]) == (Status.FAILED, "CancelledError")
+    await assert_safe(stage.sql)
+
+
 async def test_no_more_handlers_run_at_once_than_there_are_slots(stage: Stage) -> None:
     at_once, most = 0, 0
 

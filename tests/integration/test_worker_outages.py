@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -246,6 +246,50 @@ async def test_a_worker_that_can_not_renew_claims_nothing_and_works_on(stage: St
         await all_finished(stage, [made.id])
     assert await stage.happenings(made.id) == ["created", "claimed", "succeeded"]
     await assert_safe(stage.sql)
+
+
+async def test_connections_that_lead_nowhere_are_found_out_all_at_once(stage: Stage) -> None:
+    impatient = DatabaseSettings(pool_size=5, statement_timeout_s=0.2)
+    async with far_away(stage, impatient) as (network, database):
+        async with AsyncExitStack() as stack:
+            for _ in range(5):
+                await stack.enter_async_context(database.hot())
+        network.swallow_what_is_open()
+        with pytest.raises(Unavailable):
+            await database.fetch("clock_now")
+        for _ in range(5):
+            assert await database.fetch("clock_now")
+
+
+async def test_a_transaction_whose_answer_never_comes_does_not_wait_for_its_rollback(
+    stage: Stage,
+) -> None:
+    async def in_vain(network: Network, database: Database) -> None:
+        async with database.hot_transaction() as connection:
+            await connection.execute("SELECT 1")
+            network.fall_silent()
+            async with asyncio.timeout(0.1):
+                await connection.execute("SELECT 2")
+
+    async with (
+        far_away(stage, DatabaseSettings(pool_size=2)) as (network, database),
+        asyncio.timeout(5),
+    ):
+        with pytest.raises(Unavailable):
+            await in_vain(network, database)
+
+
+async def test_what_ran_under_a_lease_that_was_closed_is_lost_and_not_handed_back(
+    stage: Stage,
+) -> None:
+    async with a_worker(stage, {"*": no_work}) as running:
+        await running.has_lease()
+        closed = await stage.open_lease()
+        taken = await stage.running(closed, max_losses=0)
+        await stage.sql.execute("UPDATE taskmill.lease SET closed_at = now() WHERE id = $1", closed)
+        running.worker._in_doubt = closed
+        await running.worker._reconcile()
+    assert await stage.happenings(taken.task.id) == ["created", "claimed"]
 
 
 class Interruptible:

@@ -20,6 +20,7 @@ class Network:
         self._cut_at: bytes | None = None
         self._refuses = False
         self._is_silent = False
+        self._swallowed: set[asyncio.StreamWriter] = set()
         self.cut = asyncio.Event()
 
     @property
@@ -45,6 +46,10 @@ class Network:
     def fall_silent(self) -> None:
         """Swallow every answer from now on, and break nothing."""
         self._is_silent = True
+
+    def swallow_what_is_open(self) -> None:
+        """Swallow every answer on the connections that there are now; new ones work."""
+        self._swallowed |= self._open
 
     def refuse(self, *, refuses: bool) -> None:
         """Take no new connections, or take them again."""
@@ -89,7 +94,7 @@ class Network:
             if lost.is_set():
                 self.cut.set()
                 break
-            if not self._is_silent:
+            if not self._is_silent and writer not in self._swallowed:
                 writer.write(data)
         writer.transport.abort()
 

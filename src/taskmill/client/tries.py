@@ -18,9 +18,9 @@ _UNAVAILABLE: Final = 503
 class Tries:
     """The tries of one call: each pause is three times the one before.
 
-    A call that was never delivered (the connection was refused) or that the service put off (503)
-    may always be sent again; one whose answer was lost only when it is `repeatable`: doing it twice
-    is doing it once.
+    A call that was never delivered (the connection was refused) may always be sent again; one whose
+    answer was lost, or is 503, only when it is `repeatable`: doing it twice is doing it once. A 503 may
+    mean that the service itself does not know whether it was done.
     """
 
     def __init__(self, url: str, *, repeatable: bool, retries: int) -> None:
@@ -42,7 +42,7 @@ class Tries:
 
     def pause_after(self, response: httpx.Response) -> float | None:
         """Return the seconds to wait before the next try, None when this answer stands."""
-        if response.status_code != _UNAVAILABLE:
+        if response.status_code != _UNAVAILABLE or not self._repeatable:
             return None
         pause = next(self._pauses, None)
         return None if pause is None else max(pause, min(retry_after_s(response), _LONGEST_PAUSE_S))

@@ -157,7 +157,7 @@ class TaskCreation:
         return answers
 
     async def _store_all(self, new: list[NewTask]) -> list[CreatedTask]:
-        async with self._database.hot() as connection, connection.transaction():
+        async with self._database.hot_transaction() as connection:
             created = await tasks.insert(connection, _first_of_each_key(new))
             answers = _without_conflicts(await _answers(connection, new, created))
         self._told(answers)

@@ -12,6 +12,7 @@ from typing import assert_never
 from uuid import UUID
 
 from taskmill.domain import identity
+from taskmill.domain.errors import Unavailable
 from taskmill.domain.lifecycle import Reason, Status
 from taskmill.domain.system import PageRequest, Sweep, SweepStart, SweepStep, TaskFilter
 from taskmill.observability.logs import get_logger
@@ -35,7 +36,13 @@ async def step(
     *,
     dry_run: bool,
 ) -> SweepStep:
-    """Do what can be done in `BUDGET_S`, one chunk at least; with `dry_run` only count."""
+    """Do what can be done in `BUDGET_S`, one chunk at least; with `dry_run` only count.
+
+    An outage after the first chunk ends the step early: what was done is told, and the next step goes on.
+
+    Raises:
+        Unavailable: the database is away; nothing was done, unless the answer to the first chunk was lost.
+    """
     wanted = replace(wanted, statuses=wanted.statuses or what.statuses)
     if dry_run and start is None and (total := await listing.counted(database, wanted)) is not None:
         return SweepStep(matched=total, changed=0, asked=0, next_start=None)
@@ -47,15 +54,21 @@ async def step(
     after: UUID | None = start.after
     while after is not None:
         request = PageRequest(limit=CHUNK, after=after, oldest_first=True)
-        ids, after = await listing.ids(database, wanted, request)
+        try:
+            ids, following = await listing.ids(database, wanted, request)
+            if ids and not dry_run:
+                more_changed, more_asked = await _act(database, what, wanted.statuses, ids)
+                changed, asked = changed + more_changed, asked + more_asked
+        except Unavailable:
+            if after == start.after:
+                raise
+            break
         matched += len(ids)
-        if ids and not dry_run:
-            more_changed, more_asked = await _act(database, what, wanted.statuses, ids)
-            changed, asked = changed + more_changed, asked + more_asked
+        after = following
         if now() >= give_up_at:
             break
-    following = None if after is None else replace(start, after=after)
-    return SweepStep(matched=matched, changed=changed, asked=asked, next_start=following)
+    next_start = None if after is None else replace(start, after=after)
+    return SweepStep(matched=matched, changed=changed, asked=asked, next_start=next_start)
 
 
 async def _beginning(database: Database) -> SweepStart:

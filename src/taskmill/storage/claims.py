@@ -159,10 +159,9 @@ async def find_stranded(database: Database, limit: int) -> list[RunningClaim]:
 
 async def find_of_lease(database: Database, lease_id: UUID) -> list[RunningClaim]:
     """Return what runs under a lease, after every claim that is still under way has ended."""
-    async with database.hot() as connection:
-        async with connection.transaction():
-            await connection.execute(statement("lock_lease"), lease_id)
-        rows = await connection.fetch(statement("find_claims_of_lease"), lease_id)
+    async with database.hot_transaction() as connection:
+        await connection.execute(statement("lock_lease"), lease_id)
+    rows = await database.fetch("find_claims_of_lease", lease_id)
     return [_running(row) for row in rows]
 
 

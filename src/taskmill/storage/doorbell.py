@@ -6,6 +6,7 @@ by itself, at most once in a few milliseconds, and a lost ring only costs a work
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 
 import asyncpg
 
@@ -19,6 +20,7 @@ log = get_logger(__name__)
 CHANNEL = "taskmill_dispatch"
 _DEBOUNCE_S = 0.01
 _LONGEST_PAUSE_S = 5.0
+_PROBE_S = 15.0
 
 
 class Doorbell:
@@ -84,7 +86,12 @@ class DoorbellListener:
         try:
             await connection.add_listener(CHANNEL, self._on_notification)
             self._heard()
-            await _either(lost, stop)
+            while not (lost.is_set() or stop.is_set()):
+                # Who only listens never notices a connection that leads nowhere.
+                await connection.execute("")
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_PROBE_S):
+                        await _either(lost, stop)
         finally:
             connection.terminate()
 

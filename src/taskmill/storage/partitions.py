@@ -166,7 +166,7 @@ async def drop_finished(database: Database, moment: datetime, keep: timedelta) -
 
 async def _drop_if_finished(database: Database, week: Week) -> bool:
     task, event = (f"taskmill.{table}_{week.suffix}" for table, _ in _CUT_TABLES)
-    async with database.hot() as connection, connection.transaction():
+    async with database.hot_transaction() as connection:
         await connection.execute(_TURN)
         await connection.execute("SET LOCAL lock_timeout = '2s'")
         # Dropping a partition locks its parent, too. Parents first, as everybody else does, or whoever has

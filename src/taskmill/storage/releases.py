@@ -88,7 +88,7 @@ async def release(
     priorities = [lane.priority for lane, _ in lanes]
     starts = [start or _EARLIEST for _, start in lanes]
     turn = crc32(f"{stream.queue}:{stream.type}".encode()) - 2**31
-    async with database.hot() as connection, connection.transaction():
+    async with database.hot_transaction() as connection:
         await connection.execute(statement("take_release_turn"), turn)
         row = await connection.fetchrow(
             statement("release_tasks"),

@@ -27,6 +27,7 @@ RunKey: TypeAlias = tuple[UUID, int]
 
 # The part of the time to live between two renewals.
 _RENEWALS_PER_TTL = 3
+_SHORTEST_PATIENCE_S = 1.0
 # A person waits for a cancel. A worker that runs nothing does not ask.
 _CANCELS_S = 1.0
 # A renewal must not wait for an answer about cancels, as while somebody holds a lock on all tasks.
@@ -124,13 +125,20 @@ class LeaseKeeper:
     def _renewal_s(self) -> float:
         return self._ttl_s / _RENEWALS_PER_TTL
 
+    @property
+    def _patience_s(self) -> float:
+        """How long to wait for an answer: one that does not come must leave time for another try."""
+        if self._lease_id is None:
+            return self._ttl_s
+        return min(max(self._renewal_s, _SHORTEST_PATIENCE_S), self._ttl_s)
+
     async def _keep_connected(self, stop: asyncio.Event) -> None:
-        async with asyncio.timeout(self._ttl_s):
+        async with asyncio.timeout(self._patience_s):
             connection = await self._database.connect(**_PLANS)
         try:
             while not stop.is_set():
                 renew_at = self._clock.monotonic() + self._renewal_s
-                async with asyncio.timeout(self._ttl_s):
+                async with asyncio.timeout(self._patience_s):
                     await self._renew_or_open(connection)
                 await self._watch_cancels(connection, stop, renew_at)
         finally:

@@ -108,7 +108,7 @@ class Worker:
     async def _work_until(self, stop: asyncio.Event) -> None:
         await self._claim_until(stop)
         self._transport.rest()
-        with suppress(Unavailable):
+        with suppress(Unavailable, asyncpg.PostgresError):
             await self._reconcile()
         await self._drain()
 
@@ -142,7 +142,9 @@ class Worker:
             exclusive = [
                 run
                 for run in self._runs.all()
-                if run.stop_as is None and self._handlers.is_exclusive(run.attempt.task.type)
+                if run.stop_as is None
+                and not run.is_settled
+                and self._handlers.is_exclusive(run.attempt.task.type)
             ]
             for run in exclusive:
                 self._runs.stop(run, _UNSURE)
@@ -182,6 +184,9 @@ class Worker:
 
     async def _reconcile(self) -> None:
         """Give back what PostgreSQL has as ours and nobody runs, as after a claim whose answer was lost."""
+        if self._in_doubt != self._keeper.last_lease_id:
+            # It was closed meanwhile: what ran under it is lost, and rescue's to take back.
+            self._in_doubt = None
         if self._in_doubt is None:
             return
         held = await claims.find_of_lease(self._database, self._in_doubt)
@@ -220,13 +225,12 @@ class Worker:
         try:
             outcome = await execute(handler, context, result_bytes=self._result_bytes)
         except asyncio.CancelledError as error:
-            if run.task is None or (run.stop_as is None and run.task.cancelling()):
+            if run.task is None or self._runs.is_dismissing:
                 raise
-            if run.stop_as is None:
-                # Nobody cancelled the attempt: the handler awaited something that was cancelled.
-                return Failed(error=describe(error))
-            run.task.uncancel()
-            return run.stop_as
+            while run.task.uncancel():
+                pass
+            # Or nobody stopped the attempt: the handler cancelled itself, or awaited what was cancelled.
+            return run.stop_as or Failed(error=describe(error))
         return outcome if run.stop_as is None else once_stopped(outcome, run.stop_as)
 
     async def _record(self, run: Run, outcome: Outcome) -> None:

@@ -71,6 +71,7 @@ class Runs:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._abandoned: dict[asyncio.Task[Any], Run] = {}
         self._somebody_ended = asyncio.Event()
+        self.is_dismissing = False
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
@@ -193,6 +194,7 @@ class Runs:
 
     async def _dismiss(self) -> None:
         """Cancel everybody who is left, wait as long as the patience lasts, and leave the rest behind."""
+        self.is_dismissing = True
         left = {*self._tasks, *self._abandoned}
         for task in left:
             task.cancel()
