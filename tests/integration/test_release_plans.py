@@ -205,3 +205,17 @@ async def test_the_turn_of_a_release_is_one_streams_alone(backlog: Stage) -> Non
                 await other.execute(statement("take_release_turn"), 1)
         finally:
             await other.close()
+
+
+async def test_a_plan_of_claims_by_hint_that_was_made_on_an_empty_table_is_right_for_ever(
+    stage: Stage,
+) -> None:
+    """It is kept, and another index would have another order of locks, and be read from end to end."""
+    async with stage.database.hot() as connection:
+        query = statement("claim_hinted_tasks")
+        await connection.execute(f"PREPARE claim (uuid, text, uuid[], text[], text[]) AS {query}")
+        plan = await connection.fetch("EXPLAIN EXECUTE claim (NULL, NULL, NULL, NULL, NULL)")
+        await connection.execute("DEALLOCATE claim")
+    used = [line for (line,) in plan if " on dispatch " in line and "Scan" in line]
+    assert len(used) == 1
+    assert "Index Scan using dispatch_pkey" in used[0]

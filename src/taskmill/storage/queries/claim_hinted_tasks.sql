@@ -2,8 +2,10 @@
 -- $1 uuid lease, $2 text worker, $3 uuid[] task ids, $4 text[] types and $5 text[] queues that it serves (null: all).
 -- Locks in order: lease (shared), dispatch (in the order of ids; waits, since a row that is just being marked as
 -- released is no reason to forget its hint), task, event, count.
--- Relies on: the primary keys of dispatch and task. Whether a row is marked as released is not asked: hints may be
--- late, doubled, or made up, and what they name is claimed by the same rules as everything.
+-- Relies on: the primary keys of dispatch and task. IS TRUE keeps the planner from dispatch_lane, which it would
+-- take on an empty table, and keep: that one has another order, and is as long as the backlog. Whether a row is marked
+-- as released is not asked: hints may be late, doubled, or made up, and what they name is claimed by the same rules as
+-- everything.
 WITH held AS MATERIALIZED (
     SELECT id FROM taskmill.lease
     WHERE id = $1 AND closed_at IS NULL AND expires_at > clock_timestamp()
@@ -13,7 +15,7 @@ taken AS (
     DELETE FROM taskmill.dispatch
     WHERE task_id = ANY($3)
         AND EXISTS (SELECT FROM held)
-        AND run_at <= now()
+        AND (run_at <= now()) IS TRUE
         AND (expires_at IS NULL OR expires_at > now())
         AND ($4::text[] IS NULL OR type = ANY($4))
         AND ($5::text[] IS NULL OR queue = ANY($5))
