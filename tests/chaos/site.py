@@ -1,6 +1,7 @@
 """The whole system on one machine: servers, roles as processes, and an edge from each of these to each server."""
 
 import asyncio
+import errno
 import json
 import os
 import shutil
@@ -10,6 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
@@ -86,6 +88,29 @@ class Member:
         return self.program is not None and self.program.process.poll() is None
 
     @property
+    def is_frozen(self) -> bool:
+        """Whether its process is stopped where it stands."""
+        if self.program is None or not self.is_alive:
+            return False
+        looks = os.WSTOPPED | os.WNOHANG | os.WNOWAIT
+        return os.waitid(os.P_PID, self.program.process.pid, looks) is not None
+
+    @property
+    def clock_error_s(self) -> float:
+        """How far its clock is from the machine's, by the line that it logged last."""
+        assert self.program is not None
+        log = self.program.log_file
+        lines = [line for line in log.read_bytes().splitlines() if line.startswith(b'{"ts"')]
+        if not lines:
+            return 0.0
+        told = datetime.fromisoformat(json.loads(lines[-1])["ts"]).timestamp()
+        return abs(told - log.stat().st_mtime)
+
+    def was_ended_by(self, number: signal.Signals) -> bool:
+        """Whether its process has ended, and by this signal."""
+        return self.program is not None and self.program.process.poll() == -number
+
+    @property
     def url(self) -> str | None:
         """Where it serves, or served last; None while it starts."""
         try:
@@ -120,10 +145,12 @@ class Member:
             self.program.process.kill()
             self.program.process.wait()
 
-    def signal(self, number: signal.Signals) -> None:
-        """Send it a signal, if it lives."""
-        if self.program is not None and self.is_alive:
-            self.program.process.send_signal(number)
+    def signal(self, number: signal.Signals) -> bool:
+        """Send it a signal; False when it doesn't live."""
+        if self.program is None or not self.is_alive:
+            return False
+        self.program.process.send_signal(number)
+        return True
 
     def logged(self, event: str) -> list[dict[str, Any]]:
         """Return the lines of one kind, of all its starts."""
@@ -234,6 +261,24 @@ class Site:
         """Start PostgreSQL again, if it has ended; it may still recover when this returns."""
         assert self._postgres is not None
         self._postgres.revive()
+
+    def fill_disk(self) -> bool:
+        """Write until nothing more can be written; tell whether that is because the disk is full."""
+        with self._ballast.open("wb", buffering=0) as ballast:
+            while True:
+                try:
+                    os.write(ballast.fileno(), bytes(2**20))
+                except OSError as error:
+                    return error.errno == errno.ENOSPC
+
+    def empty_disk(self) -> None:
+        """Remove what filled it."""
+        self._ballast.unlink()
+
+    @property
+    def _ballast(self) -> Path:
+        assert self.disk is not None
+        return self.disk / "ballast"
 
     # How it is put together.
 
