@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, ExitStack, contextmanager
+from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -194,7 +194,7 @@ class Site:
                 self.broker = stack.enter_context(BrokerServer(self.folder / "rabbitmq"))
             for name in self._names():
                 self.members[name] = await self._member(name, stack)
-            stack.callback(self._end_all)
+            stack.push_async_callback(self._end_all)
             for member in self.members.values():
                 member.start()
             self._stack = stack.pop_all()
@@ -334,16 +334,19 @@ class Site:
         parts = urlsplit(self.broker.url)
         return await asyncio.open_connection(parts.hostname, parts.port)
 
-    def _end_all(self) -> None:
+    async def _end_all(self) -> None:
+        """End all processes in order; the cables work on meanwhile, or nobody could take leave of a server."""
         for member in self.members.values():
             member.signal(signal.SIGCONT)
             member.signal(signal.SIGTERM)
+
+        async def have_ended() -> bool:
+            return not any(member.is_alive for member in self.members.values())
+
+        with suppress(AssertionError):
+            await eventually(have_ended, "all processes to end", timeout_s=15)
         for member in self.members.values():
-            try:
-                if member.program is not None:
-                    member.program.process.wait(15)
-            except subprocess.TimeoutExpired:
-                member.kill()
+            member.kill()
 
 
 def _through(url: str, edge: Edge) -> str:
