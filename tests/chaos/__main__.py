@@ -52,8 +52,10 @@ def main() -> int:
 
 def _sum_up(reports: list[Report]) -> None:
     faults: Counter[str] = Counter()
+    absent: Counter[str] = Counter()
     for report in reports:
-        faults.update(report.faults)
+        faults.update(report.faults + report.deaths)
+        absent.update(report.absent)
     _say("")
     _say(f"{len(reports)} seeds, {sum(len(r.wrongs) for r in reports)} violations")
     _say(f"  tasks accepted      {sum(r.accepted for r in reports)}")
@@ -63,6 +65,8 @@ def _sum_up(reports: list[Report]) -> None:
     _say(f"  slowest to settle   {max(r.settled_s for r in reports):.1f} s")
     for name, times in sorted(faults.items()):
         _say(f"  {name:<27} {times}")
+    for name, seeds in sorted(absent.items()):
+        _say(f"  {name:<27} absent in {seeds} seeds: this machine can't do it")
 
 
 def _say(line: str) -> None:

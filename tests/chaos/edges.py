@@ -1,6 +1,7 @@
 """A network cable between one process and one server, which a nemesis may delay, cut, or make swallow things."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Self, TypeAlias
 
@@ -12,12 +13,15 @@ Connect: TypeAlias = Callable[[], Awaitable[Streams]]
 
 
 class Edge:
-    """Passes bytes on between whoever connects to `port` and the server behind it, until told otherwise."""
+    """Passes bytes on between whoever connects to `port` and the server behind it, until told otherwise.
+
+    `felt` counts what came of it: connections reset and refused, answers lost, and pieces swallowed and delayed.
+    """
 
     def __init__(self, name: str, connect: Connect) -> None:
         self.name = name
         self.delay_s = 0.0
-        self.answers_lost = 0
+        self.felt: Counter[str] = Counter()
         self._connect = connect
         self._is_silent = False
         self._refuses = False
@@ -44,8 +48,14 @@ class Edge:
         port: int = self._server.sockets[0].getsockname()[1]
         return port
 
+    @property
+    def is_used(self) -> bool:
+        """Whether anybody is connected."""
+        return bool(self._open)
+
     def reset(self) -> None:
         """End all connections at once, both ways."""
+        self.felt["reset"] += len(self._open)
         for writer in list(self._open):
             writer.transport.abort()
 
@@ -62,6 +72,10 @@ class Edge:
         """Let the next statement reach the server and take effect, and break before its answer."""
         self._loses_an_answer = True
 
+    def keep_answers(self) -> None:
+        """Lose no answer any more."""
+        self._loses_an_answer = False
+
     def heal(self) -> None:
         """Pass everything on again; connections that have lost bytes are ended."""
         if self._is_silent:
@@ -76,6 +90,7 @@ class Edge:
         task.add_done_callback(self._serving.discard)
         try:
             if self._refuses:
+                self.felt["refused"] += 1
                 raise ConnectionRefusedError
             server_reader, server_writer = await self._connect()
         except OSError:
@@ -108,15 +123,18 @@ class Edge:
     ) -> None:
         while data := await _read(reader):
             if lost.is_set():
-                self.answers_lost += 1
+                self.felt["lost"] += 1
                 break
             await self._pass(data, writer)
         writer.transport.abort()
 
     async def _pass(self, data: bytes, writer: asyncio.StreamWriter) -> None:
         if self.delay_s:
+            self.felt["delayed"] += 1
             await asyncio.sleep(self.delay_s)
-        if not self._is_silent:
+        if self._is_silent:
+            self.felt["swallowed"] += 1
+        else:
             writer.write(data)
 
 

@@ -48,6 +48,7 @@ class Report:
 
     plan: Plan
     faults: Counter[str] = field(default_factory=Counter)
+    deaths: Counter[str] = field(default_factory=Counter)
     absent: list[str] = field(default_factory=list)
     accepted: int = 0
     terminal: int = 0
@@ -98,6 +99,7 @@ async def _do_harm(site: Site, plan: Plan, report: Report) -> None:
         roles=plan.roles,
         pause_s=_pause_s(plan),
     )
+    report.absent = nemesis.absent
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     async with asyncio.TaskGroup() as group:
         group.create_task(clients.run(stop))
@@ -108,7 +110,7 @@ async def _do_harm(site: Site, plan: Plan, report: Report) -> None:
         report.back_s = loop.time() - healed_at
         await _enough(history, plan)
         stop.set()
-    report.faults, report.absent = nemesis.done, nemesis.absent
+    report.faults, report.deaths = nemesis.done, nemesis.deaths
     report.answers, report.accepted = history.answers, len(history.accepted)
     await clients.resume()
     report.wrongs.extend(await _settled(site, plan, report))

@@ -1,6 +1,7 @@
 """The whole system on one machine: servers, roles as processes, and an edge from each of these to each server."""
 
 import asyncio
+import errno
 import json
 import os
 import shutil
@@ -8,8 +9,9 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, ExitStack, contextmanager
+from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
@@ -86,6 +88,29 @@ class Member:
         return self.program is not None and self.program.process.poll() is None
 
     @property
+    def is_frozen(self) -> bool:
+        """Whether its process is stopped where it stands."""
+        if self.program is None or not self.is_alive:
+            return False
+        looks = os.WSTOPPED | os.WNOHANG | os.WNOWAIT
+        return os.waitid(os.P_PID, self.program.process.pid, looks) is not None
+
+    @property
+    def clock_error_s(self) -> float:
+        """How far its clock is from the machine's, by the line that it logged last."""
+        assert self.program is not None
+        log = self.program.log_file
+        lines = [line for line in log.read_bytes().splitlines() if line.startswith(b'{"ts"')]
+        if not lines:
+            return 0.0
+        told = datetime.fromisoformat(json.loads(lines[-1])["ts"]).timestamp()
+        return abs(told - log.stat().st_mtime)
+
+    def was_ended_by(self, number: signal.Signals) -> bool:
+        """Whether its process has ended, and by this signal."""
+        return self.program is not None and self.program.process.poll() == -number
+
+    @property
     def url(self) -> str | None:
         """Where it serves, or served last; None while it starts."""
         try:
@@ -120,10 +145,12 @@ class Member:
             self.program.process.kill()
             self.program.process.wait()
 
-    def signal(self, number: signal.Signals) -> None:
-        """Send it a signal, if it lives."""
-        if self.program is not None and self.is_alive:
-            self.program.process.send_signal(number)
+    def signal(self, number: signal.Signals) -> bool:
+        """Send it a signal; False when it doesn't live."""
+        if self.program is None or not self.is_alive:
+            return False
+        self.program.process.send_signal(number)
+        return True
 
     def logged(self, event: str) -> list[dict[str, Any]]:
         """Return the lines of one kind, of all its starts."""
@@ -167,7 +194,7 @@ class Site:
                 self.broker = stack.enter_context(BrokerServer(self.folder / "rabbitmq"))
             for name in self._names():
                 self.members[name] = await self._member(name, stack)
-            stack.callback(self._end_all)
+            stack.push_async_callback(self._end_all)
             for member in self.members.values():
                 member.start()
             self._stack = stack.pop_all()
@@ -235,6 +262,24 @@ class Site:
         assert self._postgres is not None
         self._postgres.revive()
 
+    def fill_disk(self) -> bool:
+        """Write until nothing more can be written; tell whether that is because the disk is full."""
+        with self._ballast.open("wb", buffering=0) as ballast:
+            while True:
+                try:
+                    os.write(ballast.fileno(), bytes(2**20))
+                except OSError as error:
+                    return error.errno == errno.ENOSPC
+
+    def empty_disk(self) -> None:
+        """Remove what filled it."""
+        self._ballast.unlink()
+
+    @property
+    def _ballast(self) -> Path:
+        assert self.disk is not None
+        return self.disk / "ballast"
+
     # How it is put together.
 
     async def _break_schema(self) -> None:
@@ -289,16 +334,19 @@ class Site:
         parts = urlsplit(self.broker.url)
         return await asyncio.open_connection(parts.hostname, parts.port)
 
-    def _end_all(self) -> None:
+    async def _end_all(self) -> None:
+        """End all processes in order; the cables work on meanwhile, or nobody could take leave of a server."""
         for member in self.members.values():
             member.signal(signal.SIGCONT)
             member.signal(signal.SIGTERM)
+
+        async def have_ended() -> bool:
+            return not any(member.is_alive for member in self.members.values())
+
+        with suppress(AssertionError):
+            await eventually(have_ended, "all processes to end", timeout_s=15)
         for member in self.members.values():
-            try:
-                if member.program is not None:
-                    member.program.process.wait(15)
-            except subprocess.TimeoutExpired:
-                member.kill()
+            member.kill()
 
 
 def _through(url: str, edge: Edge) -> str:

@@ -1,5 +1,8 @@
 """Seeds of chaos: short ones always, whole ones with the slow tests; `make chaos SEEDS=50` runs more of these."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 from tests.chaos.seed import Plan, run
@@ -15,6 +18,30 @@ WHOLE = [
 ]
 
 
+def _may_mount() -> bool:
+    """Whether this is root, and one that may mount (CAP_SYS_ADMIN), which root in a container may not."""
+    status = Path("/proc/self/status").read_text().split()
+    return os.geteuid() == 0 and bool(int(status[status.index("CapEff:") + 1], 16) >> 21 & 1)
+
+
+def _may_fake_clocks() -> bool:
+    return any(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
+
+
+# Faults that not every machine can do, whether this one can, and what they need.
+NEEDS = {
+    "clock_jump": (_may_fake_clocks, "libfaketime (Debian: apt-get install libfaketime)"),
+    "disk_full": (_may_mount, "root that may mount a disk"),
+}
+
+
+@pytest.mark.parametrize("fault", NEEDS)
+def test_every_kind_of_fault_can_be_done_here(fault: str) -> None:
+    can, what = NEEDS[fault]
+    if not can():
+        pytest.skip(f"{fault} is left out of all seeds: it needs {what}")
+
+
 @pytest.mark.parametrize(
     "plan",
     [*SHORT, *(pytest.param(plan, marks=pytest.mark.slow) for plan in WHOLE)],
@@ -25,3 +52,4 @@ async def test_whatever_happens_nothing_is_lost_doubled_or_stranded(plan: Plan) 
     assert report.wrongs == [], str(report)
     assert report.accepted >= plan.tasks
     assert report.faults.total() >= plan.faults
+    assert report.absent == [fault for fault, (can, _) in NEEDS.items() if not can()]
