@@ -124,7 +124,9 @@ def test_what_a_killed_fetch_left_is_removed() -> None:
 
 
 def test_a_fetch_that_is_told_to_stop_leaves_nothing(archive: Path, tmp_path: Path) -> None:
-    (archive / "apt-get").write_text('#!/bin/sh\necho "$$" > "$APT_CALLS"\nexec sleep 600\n')
+    # It says that it runs when whoever started it has surely noticed.
+    script = '#!/bin/sh\nsleep 0.5\necho "$$" > "$APT_CALLS"\nexec sleep 600\n'
+    (archive / "apt-get").write_text(script)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}  # noqa: TID251 - a child
     with subprocess.Popen(  # noqa: S603 - our own script
         [sys.executable, "-c", RUN_WITHOUT_INSTALLED], env=environment

@@ -168,9 +168,12 @@ class Hinter:
 
     async def left(self, *, queue: str = "default", task_type: str = "emulate") -> int:
         """Count the hints that nobody has acknowledged, once nobody consumes."""
-        [depth] = await look(self._url, [hint_queue(queue, task_type)])
-        assert depth.consumers == 0
-        return depth.messages
+
+        async def settled() -> int | None:
+            [depth] = await look(self._url, [hint_queue(queue, task_type)])
+            return None if depth.consumers else depth.messages + 1
+
+        return await eventually(settled, "nobody to consume") - 1
 
 
 @asynccontextmanager
