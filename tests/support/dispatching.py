@@ -169,11 +169,16 @@ class Hinter:
     async def left(self, *, queue: str = "default", task_type: str = "emulate") -> int:
         """Count the hints that nobody has acknowledged, once nobody consumes."""
 
-        async def settled() -> int | None:
-            [depth] = await look(self._url, [hint_queue(queue, task_type)])
-            return None if depth.consumers else depth.messages + 1
+        left = 0
 
-        return await eventually(settled, "nobody to consume") - 1
+        async def nobody_consumes() -> bool:
+            nonlocal left
+            [depth] = await look(self._url, [hint_queue(queue, task_type)])
+            left = depth.messages
+            return depth.consumers == 0
+
+        await eventually(nobody_consumes, "nobody to consume")
+        return left
 
 
 @asynccontextmanager
