@@ -6,7 +6,6 @@ by itself, at most once in a few milliseconds, and a lost ring only costs a work
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 
 import asyncpg
 
@@ -20,7 +19,6 @@ log = get_logger(__name__)
 CHANNEL = "taskmill_dispatch"
 _DEBOUNCE_S = 0.01
 _LONGEST_PAUSE_S = 5.0
-_PROBE_S = 15.0
 
 
 class Doorbell:
@@ -86,13 +84,7 @@ class DoorbellListener:
         try:
             await connection.add_listener(CHANNEL, self._on_notification)
             self._heard()
-            while not (lost.is_set() or stop.is_set()):
-                # Who only listens never notices a connection that leads nowhere. (After an empty statement the
-                # driver, asyncpg 0.32, tells of nothing any more.)
-                await connection.execute("SELECT 1")
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(_PROBE_S):
-                        await _either(lost, stop)
+            await _either(lost, stop)
         finally:
             connection.terminate()
 
