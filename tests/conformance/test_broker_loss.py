@@ -167,6 +167,7 @@ async def test_a_broker_that_dies_is_done_without_and_used_again_afterwards(
         a_worker(stage, {"*": recorder.quick}, auto) as worker,
         a_worker(stage, {"*": strict.quick}, waiting),
     ):
+        await is_connected(worker)
         await one_succeeds(stage, within_s=10)
         first = await stage.created(queue="strict")
         await finished(stage, first.id)
@@ -221,6 +222,7 @@ async def test_a_frozen_broker_is_given_up_and_tasks_go_on(
         a_relay(stage, url),
         a_worker(stage, {"*": recorder.quick}, options) as worker,
     ):
+        await is_connected(worker)
         await one_succeeds(stage, within_s=10)
         private_broker.freeze()
         try:
