@@ -183,7 +183,8 @@ async def _told_of(broker_url: str) -> list[UUID]:
     async def look() -> list[UUID]:
         try:
             return await told(broker_url)
-        except aio_pika.exceptions.ChannelNotFoundEntity:
+        except aio_pika.exceptions.AMQPError:
+            # There is none yet, or its process has not begun (INTERNAL_ERROR, noproc).
             return []
 
     return await eventually(look, "a hint")
