@@ -11,6 +11,7 @@ import pytest
 
 from taskmill import settings as configuration
 from taskmill.cli.main import program
+from taskmill.domain.gates import GateName
 from taskmill.domain.lifecycle import Happening
 from taskmill.observability import metrics
 
@@ -152,6 +153,12 @@ def test_every_log_event_is_described() -> None:
     assert logged >= {"task.claimed", "request.served", "log.dropped"}
     assert logged - described == set(), "these are not described"
     assert described - logged == set(), "these are never logged"
+
+
+def test_every_gate_is_described_in_its_order() -> None:
+    text = (ROOT / "docs/reference/http.md").read_text(encoding="utf-8")
+    described = re.findall(r"^\| `(\w+)` \|[^|]*\|[^|]*\|[^|]*\|$", text, re.MULTILINE)
+    assert described == list(GateName)
 
 
 def test_every_metric_is_described() -> None:

@@ -117,6 +117,7 @@ async def test_the_documents_describe_the_addresses_that_there_are(api: Served) 
         "/tasks/retry",
         "/tasks/{id}",
         "/tasks/{id}/events",
+        "/tasks/{id}/explain",
         "/tasks/{id}/cancel",
         "/tasks/{id}/retry",
         "/stats",

@@ -144,6 +144,7 @@ async def test_without_a_database_every_answer_is_503_and_the_process_lives(stag
             served.get(task),
             served.get("/tasks"),
             served.get(f"{task}/events"),
+            served.get(f"{task}/explain"),
             served.post(f"{task}/cancel"),
             served.post(f"{task}/retry"),
             served.get("/stats"),

@@ -37,6 +37,7 @@ class FakeService:
                 Route("/tasks/batch", self._batch, methods=["POST"]),
                 Route("/tasks/{id}", self._get),
                 Route("/tasks/{id}/events", self._events),
+                Route("/tasks/{id}/explain", self._explain),
                 Route("/tasks/{action:str}", self._sweep, methods=["POST"]),
                 Route("/tasks/{id}/{action:str}", self._act, methods=["POST"]),
                 Route("/queues", self._queues),
@@ -220,6 +221,33 @@ class FakeService:
     async def _events(self, request: Request) -> Response:
         refused = await self._noted(request)
         return refused or answer({"items": self.events[request.path_params["id"]]})
+
+    async def _explain(self, request: Request) -> Response:
+        """A task of a paused queue that no worker serves, told in a few gates."""
+        refused = await self._noted(request)
+        task = self.tasks.get(request.path_params["id"])
+        if task is None:
+            return refused or problem(404, title="There is no such task", detail="there is no task")
+        words = f"Queue {task['queue']} is paused."
+        todo = f"`taskmill queue resume {task['queue']}`"
+        gates: list[tuple[object, ...]] = [
+            ("finished", "passed", "It has not ended.", None, {}),
+            ("queue_paused", "holds", words, todo, {"queue": task["queue"]}),
+            ("no_worker", "holds", "No worker lives.", "Start one.", {}),
+            ("not_released", "not_reached", "Not reached.", None, {}),
+            ("not_claimed", "not_reached", "Not reached.", None, {}),
+        ]
+        names = ("gate", "state", "sentence", "todo", "facts")
+        explanation = {
+            "task_id": task["id"],
+            "status": task["status"],
+            "at": task["updated_at"],
+            "gate": "queue_paused",
+            "summary": words,
+            "todo": todo,
+            "gates": [dict(zip(names, gate, strict=True)) for gate in gates],
+        }
+        return refused or answer(explanation)
 
     async def _act(self, request: Request) -> Response:
         refused = await self._noted(request)

@@ -24,6 +24,7 @@ from taskmill.api.openapi import install
 from taskmill.api.routers import (
     batches,
     documents,
+    explanations,
     health,
     legacy,
     rejections,
@@ -117,6 +118,7 @@ def create_framework(context: Context) -> FastAPI:
         sweeps.router,
         tasks.router,
         batches.router,
+        explanations.router,
         system.router,
         rejections.router,
         health.router,

@@ -116,6 +116,30 @@ _REJECTION: Final[Json] = {
     "task_id": None,
 }
 
+_GATES: Final[list[Json]] = [
+    {
+        "gate": "finished",
+        "state": "passed",
+        "sentence": "It has not ended.",
+        "todo": None,
+        "facts": {},
+    },
+    {
+        "gate": "queue_paused",
+        "state": "holds",
+        "sentence": "Queue reports is paused since 2026-11-25T01:23:32Z (2m 3s ago).",
+        "todo": "`taskmill queue resume reports`",
+        "facts": {"queue": "reports", "paused_at": _CREATED},
+    },
+    {
+        "gate": "not_claimed",
+        "state": "not_reached",
+        "sentence": "Not reached.",
+        "todo": None,
+        "facts": {},
+    },
+]
+
 ANSWERS: Final[dict[str, Json]] = {
     "TaskView": _TASK,
     "TaskList": {"items": [_TASK], "total": 1, "next_cursor": None},
@@ -143,6 +167,16 @@ ANSWERS: Final[dict[str, Json]] = {
         "dry_run": False,
         "is_complete": False,
         "next_cursor": "AaIQTQVUcACqMX4XluP_BAGiEE0FVAAAAAAAAAAAAAAHfzQeMAAAAA==",
+    },
+    "GateView": _GATES[1],
+    "ExplanationView": {
+        "task_id": TASK_ID,
+        "status": "new",
+        "at": "2026-11-25T01:25:35.820000Z",
+        "gate": "queue_paused",
+        "summary": _GATES[1]["sentence"],
+        "todo": _GATES[1]["todo"],
+        "gates": _GATES,
     },
     "BatchCreated": {"ids": [TASK_ID]},
     "RejectionSummaryView": _REJECTION,

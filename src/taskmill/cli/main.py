@@ -33,7 +33,9 @@ _SECTIONS: Sections = {
     },
     "Use it (over HTTP)": {
         "task": Lazy(
-            "taskmill.cli.tasks", "task", "Create, list, show, watch, cancel and retry tasks."
+            "taskmill.cli.tasks",
+            "task",
+            "Create, list, show, explain, watch, cancel and retry tasks.",
         ),
         "queue": Lazy(
             "taskmill.cli.system",

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from taskmill.cli import show
+from taskmill.cli.explaining import explain
 from taskmill.cli.history import history_lines, task_lines
 from taskmill.cli.parameters import Label, Moment, Payload
 from taskmill.cli.server import json_option, open_client, url_option
@@ -62,6 +63,9 @@ def task() -> None:
 
     A task is new, then in_progress, then succeeded or failed; or it is cancelled.
     """
+
+
+task.add_command(explain)
 
 
 @task.command(epilog=_CREATE_EPILOG)

@@ -19,6 +19,7 @@ from taskmill.client.calls import (
 from taskmill.client.sweeps import OnStep, Selected, Sweep
 from taskmill.client.tries import Tries
 from taskmill.client.waiting import Waiting
+from taskmill.wire.explanations import ExplanationView
 from taskmill.wire.queues import QueueView
 from taskmill.wire.rejections import RejectionSummaryView, RejectionView
 from taskmill.wire.sweeps import SweepView
@@ -121,6 +122,10 @@ class AsyncTaskmillClient:
     async def events(self, task_id: TaskId) -> Sequence[EventView]:
         """Read a task's history, oldest first."""
         return await self._send(calls.events(task_id))
+
+    async def explain(self, task_id: TaskId) -> ExplanationView:
+        """Ask why a task is where it is, and what to do."""
+        return await self._send(calls.explain(task_id))
 
     async def stats(self) -> StatsView:
         """Read the system's numbers."""

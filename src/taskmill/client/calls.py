@@ -19,6 +19,7 @@ from taskmill.client.errors import (
 from taskmill.client.tries import retry_after_s
 from taskmill.domain.errors import Violation
 from taskmill.wire.batches import BatchCreated
+from taskmill.wire.explanations import ExplanationView
 from taskmill.wire.problems import MEDIA_TYPE, Problem
 from taskmill.wire.queues import QueueList, QueueView
 from taskmill.wire.rejections import RejectionList, RejectionView
@@ -155,6 +156,12 @@ def events(task_id: TaskId) -> Call[Sequence[EventView]]:
     read = _reader(EventList)
     path = _task_path(task_id, "/events")
     return Call(method="GET", path=path, read=lambda response: read(response).items)
+
+
+def explain(task_id: TaskId) -> Call[ExplanationView]:
+    """Ask why a task is where it is."""
+    path = _task_path(task_id, "/explain")
+    return Call(method="GET", path=path, read=_reader(ExplanationView))
 
 
 def cancel(task_id: TaskId) -> Call[TaskView]:

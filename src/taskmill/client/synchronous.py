@@ -19,6 +19,7 @@ from taskmill.client.calls import (
 from taskmill.client.sweeps import OnStep, Selected, Sweep
 from taskmill.client.tries import Tries
 from taskmill.client.waiting import Waiting
+from taskmill.wire.explanations import ExplanationView
 from taskmill.wire.queues import QueueView
 from taskmill.wire.rejections import RejectionSummaryView, RejectionView
 from taskmill.wire.sweeps import SweepView
@@ -119,6 +120,10 @@ class TaskmillClient:
     def events(self, task_id: TaskId) -> Sequence[EventView]:
         """Read a task's history, oldest first."""
         return self._send(calls.events(task_id))
+
+    def explain(self, task_id: TaskId) -> ExplanationView:
+        """Ask why a task is where it is, and what to do."""
+        return self._send(calls.explain(task_id))
 
     def stats(self) -> StatsView:
         """Read the system's numbers."""

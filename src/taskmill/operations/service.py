@@ -5,6 +5,7 @@ from types import TracebackType
 from typing import Self
 from uuid import UUID
 
+from taskmill.domain.explanation import Explanation
 from taskmill.domain.system import (
     CancelAnswer,
     CreatedTask,
@@ -21,7 +22,7 @@ from taskmill.domain.system import (
     WorkerState,
 )
 from taskmill.domain.task import Task, TaskDraft
-from taskmill.operations import cancel, queues, read, retry, sweep, system
+from taskmill.operations import cancel, explain, queues, read, retry, sweep, system
 from taskmill.operations.broker import NO_BROKER, BrokerWatch
 from taskmill.operations.create import TaskCreation
 from taskmill.operations.read import TaskReading
@@ -92,6 +93,10 @@ class TaskService:
     async def events(self, task_id: UUID) -> list[TaskEvent]:
         """Return the task's history, oldest first. Raises `TaskNotFound`."""
         return await read.events(self._database, task_id)
+
+    async def explain(self, task_id: UUID) -> Explanation:
+        """Tell why the task is where it is. Raises `TaskNotFound`."""
+        return await explain.explain_task(self._database, self._broker, task_id)
 
     async def page(self, wanted: TaskFilter, request: PageRequest) -> TaskPage:
         """Return a page of the tasks that the filter admits, newest first unless asked otherwise."""

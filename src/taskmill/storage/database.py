@@ -41,6 +41,10 @@ _HOT = {
 }
 # A generic plan for a rare queue and status took 770 ms; a custom one takes 1.
 _LISTING = {"plan_cache_mode": "force_custom_plan"}
+_BEGIN_SNAPSHOT = "".join(
+    ["BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"]
+    + [f"; SET LOCAL {name} = {value}" for name, value in _HOT.items()]
+)
 
 
 class Database:
@@ -190,6 +194,33 @@ class Database:
                 yield connection
 
     @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Connection]:
+        """Lend a connection that sees one moment of the database, and reads only; plans are pinned as in `hot`.
+
+        It is one of those for lists, so that questions don't take connections from the hot statements. Who is
+        cancelled does not wait for a ROLLBACK.
+
+        Raises:
+            Unavailable: as for `hot`.
+        """
+        async with self.listing() as connection:
+            driver = await _driver_of(connection)
+            while driver.is_closed():
+                await connection.invalidate()
+                driver = await _driver_of(connection)
+            try:
+                await driver.execute(_BEGIN_SNAPSHOT)
+                yield driver
+                await driver.execute("COMMIT")
+            except BaseException as error:
+                if _said_no(error) and not driver.is_closed():
+                    await driver.execute("ROLLBACK")
+                else:
+                    driver.terminate()
+                    await connection.invalidate()
+                raise
+
+    @asynccontextmanager
     async def slow(self, *, timeout_s: float) -> AsyncIterator[Connection]:
         """Open a connection for statements that read whole tables, each for up to `timeout_s` seconds.
 
@@ -244,9 +275,22 @@ class Database:
         )
 
 
+async def _driver_of(connection: AsyncConnection) -> Connection:
+    """Return the driver's connection below SQLAlchemy's."""
+    lent = await connection.get_raw_connection()
+    driver: Connection | None = lent.driver_connection
+    assert driver is not None  # noqa: S101 - it was not given back yet
+    return driver
+
+
+def _said_no(error: BaseException) -> bool:
+    """Tell whether PostgreSQL, or we, said no in good order."""
+    return isinstance(error, (asyncpg.PostgresError, TaskmillError))
+
+
 def _is_clean(connection: Connection, error: BaseException) -> bool:
-    """Tell whether the next user may have this connection: PostgreSQL, or we, said no in good order."""
-    said_no = isinstance(error, (asyncpg.PostgresError, TaskmillError))
+    """Tell whether the next user may have this connection."""
+    said_no = _said_no(error)
     # A server that only reads now may have been the primary: the next connection looks for the new one.
     said_no = said_no and not isinstance(error, asyncpg.ReadOnlySQLTransactionError)
     return said_no and not connection.is_closed() and not connection.is_in_transaction()

@@ -20,6 +20,7 @@ from taskmill.client import (
     sweeps,
 )
 from taskmill.client.sweeps import Sweep
+from taskmill.domain.gates import GateName, GateState
 from taskmill.domain.lifecycle import Status
 from tests.support.fake_service import FakeService, serving, unused_url
 
@@ -87,6 +88,24 @@ def test_only_a_retry_by_filter_is_not_sent_twice() -> None:
     asked: list[tuple[Sweep, bool]] = [("cancel", False), ("retry", True), ("retry", False)]
     made = [sweeps.step(action, {"all": True}, None, dry_run=dry) for action, dry in asked]
     assert [call.repeatable for call in made] == [True, True, False]
+
+
+def test_an_explanation_comes_back_as_a_typed_view(
+    client: TaskmillClient, service: FakeService
+) -> None:
+    task = service.add(queue="mail")
+    found = client.explain(task["id"])
+    assert (found.gate, found.todo) == (GateName.QUEUE_PAUSED, "`taskmill queue resume mail`")
+    assert {gate.state for gate in found.gates} == set(GateState)
+    with pytest.raises(NotAccepted):
+        client.explain(uuid4())
+
+
+async def test_an_explanation_comes_asynchronously_as_well(service: FakeService) -> None:
+    task = service.add(queue="mail")
+    async with _asynchronous(service) as client:
+        found = await client.explain(task["id"])
+    assert (str(found.task_id), found.gate) == (task["id"], GateName.QUEUE_PAUSED)
 
 
 def test_a_created_task_comes_back_as_a_typed_view(client: TaskmillClient) -> None:

@@ -1,0 +1,24 @@
+"""Explanations: why a task is where it is."""
+
+from fastapi import APIRouter, Depends, Response
+
+from taskmill.api.answers import Answer
+from taskmill.api.dependencies import InContext, TaskId, refuse_query
+from taskmill.api.openapi import refusals
+from taskmill.wire.explanations import ExplanationView, explanation_json
+
+router = APIRouter(tags=["tasks"], dependencies=[Depends(refuse_query)])
+
+
+@router.get(
+    "/tasks/{id}/explain",
+    summary="Explain where a task is",
+    response_model=ExplanationView,
+    responses=refusals(404),
+)
+async def explain_task(context: InContext, id: TaskId) -> Response:  # noqa: A002 - as in the path
+    """Tell why a task is where it is: every gate, whether it holds, the fact behind it, and what to do.
+
+    All facts are of one moment. How many tasks go first, and how long that takes, is about right, not exact.
+    """
+    return Answer(200, explanation_json(await context.service.explain(id))).response()

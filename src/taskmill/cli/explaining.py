@@ -1,0 +1,65 @@
+"""The command that tells why a task is where it is."""
+
+from collections.abc import Iterator
+from typing import assert_never
+
+import click
+
+from taskmill.cli import show
+from taskmill.cli.server import json_option, open_client, url_option
+from taskmill.domain.gates import GateName, GateState
+from taskmill.wire.explanations import ExplanationView, GateView
+
+__all__ = ["explain"]
+
+_NAME_WIDTH = max(map(len, GateName))
+_INDENT = " " * (_NAME_WIDTH + 3)
+
+_EPILOG = """\b
+Example:
+  taskmill task explain 0197a3b2-6c4e-7d21-8f10-2a9b3c4d5e6f
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("task_id", metavar="ID")
+@url_option
+@json_option
+def explain(*, task_id: str, url: str, as_json: bool) -> None:
+    """Tell why a task is where it is, and what to do.
+
+    First what keeps it; then everything that can keep a task, in order: ✓ is passed, ● holds, · is not reached.
+    """
+    with open_client(url) as client:
+        found = client.explain(task_id)
+    if as_json:
+        show.json_lines([found.model_dump_json().encode()])
+        return
+    for cells in _told(found):
+        show.line(*cells)
+
+
+def _told(found: ExplanationView) -> Iterator[tuple[show.Cell, ...]]:
+    yield (str(found.task_id), show.status(found.status), show.strong(found.summary))
+    yield (show.dim("→"), found.todo)
+    yield ()
+    for gate in found.gates:
+        yield from _told_gate(gate, is_first=gate.gate is found.gate)
+    if left := [gate.gate for gate in found.gates if gate.state is GateState.NOT_REACHED]:
+        yield (show.dim("·"), show.dim(f"not reached: {', '.join(left)}"))
+
+
+def _told_gate(gate: GateView, *, is_first: bool) -> Iterator[tuple[show.Cell, ...]]:
+    """Tell a gate that was reached; what to do about the first one that holds has been said."""
+    name = f"{gate.gate:<{_NAME_WIDTH}}"
+    match gate.state:
+        case GateState.PASSED:
+            yield (show.good("✓"), name, gate.sentence)
+        case GateState.HOLDS:
+            yield (show.warning("●"), show.strong(name), gate.sentence)
+            if not is_first:
+                yield (_INDENT, show.dim("→"), gate.todo or "")
+        case GateState.NOT_REACHED:
+            return
+        case _:
+            assert_never(gate.state)

@@ -1,0 +1,7 @@
+-- Purpose: workers whose lease is open, those that ran out included, the latest started first. $1 integer limit.
+-- Reads only; the table has a row for each worker of the last days.
+SELECT id, worker, queues, types, slots, running, renewed_at, expires_at
+FROM taskmill.lease
+WHERE closed_at IS NULL
+ORDER BY id DESC
+LIMIT $1

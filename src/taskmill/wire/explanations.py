@@ -1,0 +1,80 @@
+"""The shape of an explanation: why a task is where it is, gate by gate.
+
+The models are for the OpenAPI document and the client; the bytes are written by hand, and tested with the models.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+
+from taskmill.domain.explanation import Explanation
+from taskmill.domain.gates import Gate, GateName, GateState
+from taskmill.domain.lifecycle import Status
+from taskmill.wire.answers import answer_json
+from taskmill.wire.fields import Timestamp, format_timestamp
+
+
+class GateView(BaseModel):
+    """Something that can keep a task where it is, and whether it does."""
+
+    gate: GateName
+    state: GateState = Field(
+        description="holds: it keeps the task; passed: it does not; not_reached: an earlier one decides"
+    )
+    sentence: str = Field(description="the fact in words, which may change")
+    todo: str | None = Field(description="what to do, in words, where there is something to do")
+    facts: dict[str, Any] = Field(description="the fact in fields; which ones depends on the gate")
+
+
+class ExplanationView(BaseModel):
+    """Why a task is where it is."""
+
+    task_id: UUID
+    status: Status
+    at: Timestamp = Field(description="the moment of all facts, by the database's clock")
+    gate: GateName = Field(description="the first gate that holds; there always is one")
+    summary: str = Field(description="the sentence of that gate")
+    todo: str = Field(description="what to do about that gate")
+    gates: list[GateView] = Field(description="all gates, in the order in which they are met")
+
+
+def explanation_json(explanation: Explanation) -> bytes:
+    """Return an explanation as an `ExplanationView` in JSON."""
+    holding = explanation.holding
+    return answer_json(
+        {
+            "task_id": explanation.task_id,
+            "status": explanation.status,
+            "at": format_timestamp(explanation.at),
+            "gate": holding.name,
+            "summary": holding.sentence,
+            "todo": holding.todo,
+            "gates": [_gate(gate) for gate in explanation.gates],
+        }
+    )
+
+
+def _gate(gate: Gate) -> dict[str, object]:
+    return {
+        "gate": gate.name,
+        "state": gate.state,
+        "sentence": gate.sentence,
+        "todo": gate.todo,
+        "facts": _shown(gate.facts),
+    }
+
+
+def _shown(value: object) -> object:
+    """Show times as everywhere, however deep they are."""
+    match value:
+        case datetime():
+            return format_timestamp(value)
+        case Mapping():
+            return {name: _shown(part) for name, part in value.items()}
+        case list():
+            return [_shown(part) for part in value]
+        case _:
+            return value

@@ -1,0 +1,620 @@
+"""Why a task is where it is: each gate over the API, with the task really brought there."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from taskmill.amqp.connection import BrokerLink
+from taskmill.domain.circumstances import Circumstances, Line
+from taskmill.domain.errors import Unavailable
+from taskmill.domain.gates import GateName
+from taskmill.domain.lifecycle import (
+    ErrorInfo,
+    Failed,
+    Interrupted,
+    Lost,
+    Outcome,
+    Permanent,
+    Reason,
+    Retry,
+    Succeeded,
+)
+from taskmill.domain.system import PageRequest, TaskFilter
+from taskmill.maintenance.expiry import expire_waiting
+from taskmill.maintenance.rescue import Rescue
+from taskmill.operations.broker import BrokerWatch
+from taskmill.operations.read import TaskReading
+from taskmill.operations.service import TaskService
+from taskmill.settings import LimitSettings, Settings
+from taskmill.storage import circumstances, leases, releases
+from taskmill.storage.claims import Lane
+from taskmill.storage.leases import WorkerCard
+from taskmill.storage.releases import Stream
+from taskmill.wire.explanations import ExplanationView
+from tests.support.api import Served, serving
+from tests.support.builders import ERROR, a_draft
+from tests.support.dispatching import Recorder
+from tests.support.fake_service import unused_url
+from tests.support.polling import eventually
+from tests.support.stage import Stage, a_creation, a_rejections
+from tests.support.workers import WorkerOptions, a_worker
+
+HINT_LIFE = timedelta(seconds=10)
+Answer = dict[str, Any]
+
+
+async def explained(api: Served, task_id: object) -> Answer:
+    """Ask, and check what holds for every answer."""
+    told = await api.get(f"/tasks/{task_id}/explain")
+    assert told.status_code == 200, told.text
+    view = ExplanationView.model_validate_json(told.content)
+    assert view.model_dump_json().encode() == told.content
+    answer: Answer = told.json()
+    assert [gate["gate"] for gate in answer["gates"]] == list(GateName)
+    first = next(gate for gate in answer["gates"] if gate["state"] == "holds")
+    assert (answer["gate"], answer["summary"]) == (first["gate"], first["sentence"])
+    assert answer["todo"] == first["todo"]
+    return answer
+
+
+def holding(answer: Answer) -> list[str]:
+    return [gate["gate"] for gate in answer["gates"] if gate["state"] == "holds"]
+
+
+def gate_of(answer: Answer, name: str) -> Answer:
+    return next(gate for gate in answer["gates"] if gate["gate"] == name)
+
+
+def facts_of(answer: Answer, name: str) -> Answer:
+    facts: Answer = gate_of(answer, name)["facts"]
+    return facts
+
+
+@asynccontextmanager
+async def seeing_a_broker(
+    stage: Stage, *, policy: str, trouble: str | None = None, link: BrokerLink | None = None
+) -> AsyncIterator[Served]:
+    """Serve with a broker that is reached, or is away for a reason, or is as a link has it."""
+    watch = BrokerWatch(
+        policy=policy,
+        hint_life=HINT_LIFE,
+        trouble=(lambda: trouble) if link is None else (lambda: link.trouble),
+    )
+    creation = a_creation(stage.database, stage.clock, stage.ids)
+    refused = a_rejections(stage.database, creation, stage.ids)
+    reading = TaskReading(stage.database)
+    async with (
+        TaskService(stage.database, creation, reading, refused, broker=watch) as service,
+        serving(service) as served,
+    ):
+        yield served
+
+
+async def a_lease(stage: Stage, *, slots: int = 100, types: str = "*", **parts: Any) -> UUID:  # noqa: ANN401 - the card's fields
+    """Open a lease of a minute."""
+    lease_id = stage.ids()
+    card = WorkerCard(
+        name=parts.get("name", "node-1"),
+        queues=parts.get("queues", ()),
+        types=types.split(","),
+        slots=slots,
+    )
+    async with stage.database.hot() as connection:
+        await leases.open_lease(connection, lease_id, card, ttl_s=60)
+    return lease_id
+
+
+async def age_leases(stage: Stage, seconds: float) -> None:
+    """Let time pass for all leases."""
+    await stage.sql.execute(
+        "UPDATE taskmill.lease SET renewed_at = renewed_at - $1::interval,"
+        " expires_at = expires_at - $1::interval",
+        timedelta(seconds=seconds),
+    )
+
+
+async def rescued(stage: Stage) -> None:
+    """Do what maintenance does once it has seen the database answer for long enough."""
+    rescue = Rescue(stage.database, ttl_s=0, interval_s=1, name="rescue@test", clock=stage.clock)
+    await rescue()
+    await rescue()
+
+
+@pytest.mark.parametrize(
+    ("outcome", "end", "reason"),
+    [
+        (Succeeded(), "succeeded", None),
+        (Failed(error=ERROR), "attempts_used_up", "error"),
+        (Failed(error=ERROR, reason=Reason.TIMEOUT), "attempts_used_up", "timeout"),
+        (Retry(error=ERROR), "attempts_used_up", "retry_asked"),
+        (Permanent(error=ERROR), "permanent_failure", "permanent"),
+        (Lost(), "losses_used_up", "worker_lost"),
+    ],
+)
+async def test_how_a_task_ended_is_told(
+    api: Served, stage: Stage, outcome: Outcome, end: str, reason: str | None
+) -> None:
+    lease_id = await stage.open_lease()
+    taken = await stage.running(lease_id, max_losses=0)
+    await stage.end(taken, lease_id, outcome)
+    answer = await explained(api, taken.task.id)
+    assert holding(answer) == ["finished"]
+    facts = facts_of(answer, "finished")
+    assert (facts["end"], facts["reason"], facts["can_retry"]) == (end, reason, True)
+    task = (await api.get(f"/tasks/{taken.task.id}")).json()
+    assert facts["finished_at"] == task["finished_at"]
+    if end != "succeeded":
+        assert facts["error_type"] == task["error"]["type"]
+    assert (await api.post(f"/tasks/{taken.task.id}/retry")).status_code == 200
+    assert holding(await explained(api, taken.task.id)) != ["finished"]
+
+
+async def test_an_expired_and_a_cancelled_end_are_told_apart(api: Served, stage: Stage) -> None:
+    late = await stage.created(expires_at=stage.clock.now())
+    await expire_waiting(stage.database)
+    assert facts_of(await explained(api, late.id), "finished")["end"] == "expired"
+    unwanted = await api.create()
+    await api.post(f"/tasks/{unwanted['id']}/cancel")
+    answer = await explained(api, unwanted["id"])
+    assert (answer["status"], facts_of(answer, "finished")["end"]) == ("cancelled", "cancelled")
+
+
+async def test_a_task_that_runs_names_its_worker_and_its_lease(api: Served, stage: Stage) -> None:
+    recorder = Recorder()
+    options = WorkerOptions(name="node-7")
+    async with a_worker(stage, {"emulate": recorder.until_opened}, options) as worker:
+        task = await api.create(max_attempts=3, timeout_s=600)
+        await recorder.has_begun(1)
+        answer = await explained(api, task["id"])
+        assert holding(answer) == ["running"]
+        facts = facts_of(answer, "running")
+        assert (facts["worker"], facts["attempt"], facts["max_attempts"]) == ("node-7", 1, 3)
+        assert facts["lease_id"] == str(worker.keeper.lease_id)
+        started = (await api.get(f"/tasks/{task['id']}")).json()["started_at"]
+        assert facts["started_at"] == started
+        timeout_at = datetime.fromisoformat(facts["timeout_at"])
+        assert timeout_at - datetime.fromisoformat(started) == timedelta(seconds=600)
+        assert facts["heartbeat_at"] <= answer["at"] < facts["lease_expires_at"]
+        assert facts["cancel_requested_at"] is None
+        recorder.gate.set()
+
+
+async def test_a_running_task_that_was_asked_to_stop_says_since_when(
+    api: Served, stage: Stage
+) -> None:
+    lease_id = await stage.open_lease()
+    taken = await stage.running(lease_id)
+    assert (await api.post(f"/tasks/{taken.task.id}/cancel")).status_code == 202
+    answer = await explained(api, taken.task.id)
+    facts = facts_of(answer, "running")
+    asked = (await stage.service.events(taken.task.id))[-1]
+    assert facts["cancel_requested"] is True
+    assert datetime.fromisoformat(facts["cancel_requested_at"]) == asked.at
+    assert "asked to stop" in answer["summary"]
+
+
+async def test_a_worker_that_fell_silent_is_told_until_its_task_is_taken_back(
+    api: Served, stage: Stage
+) -> None:
+    lease_id = await stage.open_lease(ttl_s=60, worker="node-3")
+    taken = await stage.running(lease_id, max_losses=1)
+    await age_leases(stage, 61)
+    answer = await explained(api, taken.task.id)
+    assert holding(answer) == ["lease_ended"]
+    facts = facts_of(answer, "lease_ended")
+    assert (facts["lease"], facts["worker"], facts["next_status"]) == ("expired", "node-3", "new")
+    await leases.close_expired(stage.database)
+    facts = facts_of(await explained(api, taken.task.id), "lease_ended")
+    assert (facts["lease"], facts["close_reason"]) == ("closed", "expired")
+    await rescued(stage)
+    assert holding(await explained(api, taken.task.id)) == ["no_worker"]
+
+
+async def test_a_task_of_a_lease_that_is_gone_waits_for_its_rescue(
+    api: Served, stage: Stage
+) -> None:
+    lease_id = await stage.open_lease()
+    taken = await stage.running(lease_id)
+    await stage.sql.execute("DELETE FROM taskmill.lease")
+    answer = await explained(api, taken.task.id)
+    assert facts_of(answer, "lease_ended")["lease"] == "missing"
+    assert holding(answer) == ["lease_ended"]
+
+
+async def test_a_rescue_that_does_not_come_tells_that_maintenance_is_away(
+    api: Served, stage: Stage
+) -> None:
+    lease_id = await stage.open_lease(ttl_s=60)
+    taken = await stage.running(lease_id)
+    await age_leases(stage, 200)
+    answer = await explained(api, taken.task.id)
+    assert holding(answer) == ["lease_ended", "maintenance_away"]
+    assert "taskmill run maintenance" in answer["todo"]
+    facts = facts_of(answer, "maintenance_away")
+    assert facts["leases_to_close"] == 1
+    since = datetime.fromisoformat(answer["at"]) - datetime.fromisoformat(facts["overdue_since"])
+    # 200 s less what was left of the lease, its time to live again, and 10 s.
+    assert timedelta(seconds=65) < since < timedelta(seconds=100)
+    await rescued(stage)
+    assert holding(await explained(api, taken.task.id)) == ["no_worker"]
+
+
+async def test_a_task_without_its_place_in_line_is_told_to_be_damaged(
+    api: Served, stage: Stage
+) -> None:
+    await stage.open_lease()
+    task = await api.create()
+    await stage.sql.execute("DELETE FROM taskmill.dispatch")
+    answer = await explained(api, task["id"])
+    assert holding(answer) == ["not_enqueued"]
+    assert "taskmill verify" in answer["todo"]
+
+
+async def test_a_task_whose_history_is_gone_is_explained_all_the_same(
+    api: Served, stage: Stage
+) -> None:
+    await stage.open_lease()
+    task = await stage.created(run_at=stage.clock.now() + timedelta(minutes=1))
+    await stage.sql.execute("DELETE FROM taskmill.task_event")
+    facts = facts_of(await explained(api, task.id), "not_due")
+    assert (facts["delay"], facts["reason"]) == ("scheduled", None)
+
+
+async def test_a_paused_queue_holds_its_tasks_until_it_is_resumed(
+    api: Served, stage: Stage
+) -> None:
+    await stage.open_lease()
+    task = await api.create(queue="mail")
+    paused = await api.http.patch("/queues/mail", json={"paused": True})
+    answer = await explained(api, task["id"])
+    assert holding(answer) == ["queue_paused"]
+    assert facts_of(answer, "queue_paused")["paused_at"] == paused.json()["paused_at"]
+    assert answer["todo"] == "`taskmill queue resume mail`"
+    await api.http.patch("/queues/mail", json={"paused": False})
+    assert holding(await explained(api, task["id"])) == ["not_claimed"]
+
+
+async def test_a_scheduled_task_waits_for_its_time(api: Served, stage: Stage) -> None:
+    await stage.open_lease()
+    task = await api.create(delay_s=3600)
+    answer = await explained(api, task["id"])
+    assert holding(answer) == ["not_due"]
+    facts = facts_of(answer, "not_due")
+    assert (facts["delay"], facts["run_at"]) == ("scheduled", task["run_at"])
+    assert 3500 < facts["due_in_s"] <= 3600
+
+
+@pytest.mark.parametrize(
+    ("outcome", "why", "words"),
+    [
+        (
+            Retry(error=ERROR, after=timedelta(minutes=5)),
+            ("backoff", "retry_asked"),
+            "Attempt 1 of 3 failed: ValueError: no such customer.",
+        ),
+        (
+            Interrupted(reason=Reason.NO_HANDLER, after=timedelta(seconds=30)),
+            ("handed_back", "no_handler"),
+            "handed it back (no_handler)",
+        ),
+    ],
+)
+async def test_a_later_attempt_says_what_it_waits_for(
+    api: Served, stage: Stage, outcome: Outcome, why: tuple[str, str], words: str
+) -> None:
+    lease_id = await stage.open_lease()
+    taken = await stage.running(lease_id, max_attempts=3)
+    await stage.end(taken, lease_id, outcome)
+    answer = await explained(api, taken.task.id)
+    assert holding(answer) == ["not_due"]
+    facts = facts_of(answer, "not_due")
+    assert (facts["delay"], facts["reason"]) == why
+    assert words in answer["summary"]
+
+
+async def test_a_task_that_expires_says_when_and_after_it_that_it_is_over(
+    api: Served, stage: Stage
+) -> None:
+    await stage.open_lease()
+    near = await stage.created(expires_at=stage.clock.now() + timedelta(minutes=1))
+    answer = await explained(api, near.id)
+    assert holding(answer) == ["not_claimed"]
+    assert 0 < facts_of(answer, "expired")["expires_in_s"] < 60
+    late = await stage.created(expires_at=stage.clock.now())
+    assert holding(await explained(api, late.id)) == ["expired"]
+    later = await stage.created(expires_at=stage.clock.now() - timedelta(minutes=1))
+    assert holding(await explained(api, later.id)) == ["expired", "maintenance_away"]
+
+
+async def test_without_a_worker_a_task_waits_for_one(api: Served) -> None:
+    task = await api.create()
+    answer = await explained(api, task["id"])
+    assert holding(answer) == ["no_worker"]
+    assert (answer["summary"], answer["todo"]) == (
+        "No worker lives.",
+        "Start one: `taskmill run worker`.",
+    )
+
+
+async def test_a_type_or_queue_that_no_live_worker_serves_is_told(
+    api: Served, stage: Stage
+) -> None:
+    async with a_worker(
+        stage, {"mail.send": Recorder().quick}, WorkerOptions(name="node-2", queues=("mail",))
+    ) as worker:
+        await worker.has_lease()
+        wrong_type = await api.create(queue="mail", type="report")
+        answer = await explained(api, wrong_type["id"])
+        assert holding(answer) == ["no_worker"]
+        assert "TASKMILL_EMULATION__TYPES=report" in answer["todo"]
+        [told] = facts_of(answer, "no_worker")["workers"]
+        assert (told["name"], told["queues"], told["types"]) == ("node-2", ["mail"], ["mail.send"])
+        wrong_queue = await api.create(queue="reports", type="mail.send")
+        answer = await explained(api, wrong_queue["id"])
+        assert holding(answer) == ["no_worker"]
+        assert "TASKMILL_WORKER__QUEUES=reports" in answer["todo"]
+    assert facts_of(await explained(api, wrong_type["id"]), "no_worker")["workers_alive"] == 0
+
+
+async def test_a_broker_that_is_away_holds_only_those_who_wait_for_it(stage: Stage) -> None:
+    await stage.open_lease()
+    task = await stage.created()
+    link = BrokerLink(unused_url().replace("http", "amqp"), name="watch")
+    stop = asyncio.Event()
+    async with (
+        seeing_a_broker(stage, policy="rabbitmq", link=link) as strict,
+        asyncio.TaskGroup() as group,
+    ):
+        group.create_task(link.run(stop))
+
+        async def is_refused() -> bool:
+            return link.trouble != "not connected yet"
+
+        await eventually(is_refused, "the broker to be missed")
+        answer = await explained(strict, task.id)
+        stop.set()
+    assert holding(answer) == ["broker_away"]
+    facts = facts_of(answer, "broker_away")
+    assert (facts["state"], facts["policy"]) == ("away", "rabbitmq")
+    assert facts["trouble"]
+    async with seeing_a_broker(stage, policy="auto", trouble="refused") as lenient:
+        assert holding(await explained(lenient, task.id)) == ["not_claimed"]
+
+
+async def test_taken_slots_are_told_as_they_are_now(api: Served, stage: Stage) -> None:
+    recorder = Recorder()
+    async with a_worker(
+        stage, {"emulate": recorder.until_opened}, WorkerOptions(slots=1, ttl_s=60)
+    ):
+        await api.create()
+        await recorder.has_begun(1)
+        task = await api.create()
+        answer = await explained(api, task["id"])
+        assert holding(answer) == ["no_free_slot"]
+        assert facts_of(answer, "no_free_slot") == {"slots": 1, "running": 1, "is_counted": True}
+        # The lease's row still says what it said at its last renewal.
+        assert await stage.sql.fetchval("SELECT running FROM taskmill.lease") == 0
+        recorder.gate.set()
+
+
+async def test_more_running_tasks_than_are_counted_are_told_by_the_workers(
+    api: Served, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(circumstances, "_MOST_RUNNING", 2)
+    lease_id = await stage.open_lease()
+    await stage.running(lease_id)
+    await stage.running(lease_id)
+    await stage.sql.execute("UPDATE taskmill.lease SET running = slots")
+    task = await stage.created()
+    facts = facts_of(await explained(api, task.id), "no_free_slot")
+    assert facts == {"slots": 100, "running": 100, "is_counted": False}
+
+
+async def test_more_urgent_tasks_are_counted_and_no_others(api: Served, stage: Stage) -> None:
+    await a_lease(stage, slots=3, types="emulate,report")
+    for parts in (
+        {"priority": 9},
+        {"priority": 5, "type": "report"},
+        {"priority": 4},
+        {"priority": 4, "type": "report"},
+    ):
+        await stage.created(**parts)
+    task = await stage.created(priority=4)
+    for parts in (
+        {"priority": 4},
+        {"priority": 3},
+        {"priority": 9, "type": "elsewhere"},
+        {"priority": 9, "queue": "other"},
+        {"priority": 9, "run_at": stage.clock.now() + timedelta(minutes=1)},
+    ):
+        await stage.created(**parts)
+    answer = await explained(api, task.id)
+    assert holding(answer) == ["tasks_ahead"]
+    facts = facts_of(answer, "tasks_ahead")
+    assert (facts["ahead"], facts["is_more"], facts["free_slots"]) == (4, False, 3)
+    assert (facts["claimed_per_second"], facts["about_s"]) == (0, None)
+    first = await stage.service.page(TaskFilter(), PageRequest(oldest_first=True, limit=1))
+    assert facts_of(await explained(api, first.items[0].id), "tasks_ahead")["ahead"] == 0
+
+
+async def test_counting_ends_at_a_bound_and_says_so(
+    api: Served, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(circumstances, "MOST_AHEAD", 5)
+    await a_lease(stage, slots=2)
+    await stage.service.create_all([a_draft(priority=n % 10) for n in range(20)])
+    task = await stage.created(priority=0)
+    facts = facts_of(await explained(api, task.id), "tasks_ahead")
+    assert (facts["ahead"], facts["is_more"]) == (5, True)
+    monkeypatch.setattr(circumstances, "MOST_AHEAD", 1000)
+    monkeypatch.setattr(circumstances, "_MOST_LANES", 3)
+    facts = facts_of(await explained(api, task.id), "tasks_ahead")
+    assert (facts["ahead"], facts["is_more"]) == (6, True)
+
+
+async def test_a_count_that_takes_too_long_is_given_up(
+    api: Served, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(circumstances, "MOST_AHEAD", 1_000_000)
+    monkeypatch.setattr(circumstances, "_LIMIT_TIME", "SET LOCAL statement_timeout = '2ms'")
+    await a_lease(stage)
+    task = await stage.created()
+    await stage.sql.execute("""
+        INSERT INTO taskmill.dispatch (task_id, queue, type, priority, run_at)
+        SELECT gen_random_uuid(), 'default', 'emulate', 9, now() FROM generate_series(1, 100000)
+    """)
+    answer = await explained(api, task.id)
+    assert holding(answer) == ["tasks_ahead"]
+    assert facts_of(answer, "tasks_ahead")["ahead"] is None
+    assert "than could be counted in time" in answer["summary"]
+
+
+async def test_a_task_has_to_be_released_to_the_broker_and_then_claimed(stage: Stage) -> None:
+    await stage.open_lease()
+    task = await stage.created()
+    async with seeing_a_broker(stage, policy="auto") as served:
+        assert holding(await explained(served, task.id)) == ["not_released"]
+        await released(stage)
+        answer = await explained(served, task.id)
+        assert holding(answer) == ["not_claimed"]
+        facts = facts_of(answer, "not_released")
+        released_at = datetime.fromisoformat(facts["released_at"])
+        assert datetime.fromisoformat(facts["hint_valid_until"]) == released_at + HINT_LIFE
+        await stage.sql.execute(
+            "UPDATE taskmill.dispatch SET released_at = released_at - interval '11 s'"
+        )
+        answer = await explained(served, task.id)
+        assert holding(answer) == ["not_released"]
+        assert "ran out" in answer["summary"]
+
+
+async def released(stage: Stage) -> None:
+    """Release what is due, as the relay does."""
+    lane = Lane(queue="default", type="emulate", priority=4)
+    stream = Stream(queue="default", type="emulate")
+    done = await releases.release(
+        stage.database, stream, window=200, most=10, life_s=10, lanes=[(lane, None)]
+    )
+    assert len(done.task_ids) == 1
+
+
+async def test_a_task_that_nothing_keeps_is_claimed_next(api: Served, stage: Stage) -> None:
+    lease_id = await stage.open_lease()
+    task = await stage.created()
+    answer = await explained(api, task.id)
+    assert (answer["status"], holding(answer)) == ("new", ["not_claimed"])
+    assert 0 <= facts_of(answer, "not_claimed")["ready_for_s"] < 15
+    assert len(await stage.take(lease_id)) == 1
+    assert holding(await explained(api, task.id)) == ["running"]
+
+
+async def test_all_facts_are_of_one_moment(stage: Stage) -> None:
+    lease_id = await stage.open_lease()
+    task = await stage.created()
+    broker = stage.service._broker
+    seen: list[tuple[Circumstances, Line]] = []
+    async with stage.database.snapshot() as connection:
+        for _ in range(2):
+            found = await circumstances.read(
+                connection, task.id, broker=broker.state(), hint_life=broker.hint_life
+            )
+            assert found is not None
+            seen.append((found, await circumstances.read_line(connection, found)))
+            await stage.take(lease_id)
+            await stage.created(priority=9)
+    assert seen[0] == seen[1]
+    assert (await stage.task(task.id)).status == "in_progress"
+
+
+async def test_a_snapshot_writes_nothing_and_its_connection_serves_the_next(
+    api: Served, stage: Stage
+) -> None:
+    task = await stage.created()
+    with pytest.raises(Unavailable) as refused:
+        async with stage.database.snapshot() as connection:
+            await connection.execute("DELETE FROM taskmill.dispatch")
+    assert isinstance(refused.value.__cause__, asyncpg.ReadOnlySQLTransactionError)
+    for _ in range(5):
+        assert holding(await explained(api, task.id)) == ["no_worker"]
+        assert (await api.get("/tasks")).status_code == 200
+
+
+async def test_connections_that_the_server_ended_are_passed_over(api: Served, stage: Stage) -> None:
+    task = await stage.created()
+    await explained(api, task.id)
+    for _ in range(3):
+        await stage.sql.execute("""
+            SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            WHERE datname = current_database() AND pid <> pg_backend_pid()
+        """)
+
+        async def are_ended() -> bool:
+            left: int = await stage.sql.fetchval("""
+                SELECT count(*) FROM pg_stat_activity
+                WHERE datname = current_database() AND pid <> pg_backend_pid()
+            """)
+            return left == 0
+
+        await eventually(are_ended, "the connections to end")
+        assert holding(await explained(api, task.id)) == ["no_worker"]
+
+
+async def test_a_question_that_takes_too_long_leaves_no_connection_behind(stage: Stage) -> None:
+    task = await stage.created()
+    limits = LimitSettings(request_timeout_s=0.3)
+    async with serving(stage.service, Settings(limits=limits)) as served:
+        async with stage.sql.transaction():
+            await stage.sql.execute("LOCK TABLE taskmill.dispatch IN ACCESS EXCLUSIVE MODE")
+            for _ in range(3):  # more than there are connections
+                late = await served.get(f"/tasks/{task.id}/explain")
+                assert (late.status_code, late.headers["retry-after"]) == (503, "1")
+        assert holding(await explained(served, task.id)) == ["no_worker"]
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "problem"),
+    [
+        ("/tasks/01970000-0000-7000-8000-000000000000/explain", 404, "task-not-found"),
+        ("/tasks/{id}/explain?verbose=1", 422, "invalid-input"),
+        ("/tasks/{id}/explain?x=%00", 422, "invalid-input"),
+        ("/tasks/{id}/explain?x=%ff", 400, "bad-request"),
+        ("/tasks/7/explain", 422, "invalid-input"),
+        ("/tasks/%00/explain", 422, "invalid-input"),
+        ("/tasks/' OR 1=1/explain", 422, "invalid-input"),
+        ("/tasks/{{id}}/explain", 422, "invalid-input"),
+        ("/tasks/batch/explain", 422, "invalid-input"),
+        ("/tasks/%ff/explain", 400, "bad-request"),
+        ("/tasks/{id}/explain/", 404, "not-found"),
+    ],
+)
+async def test_what_is_no_question_is_refused(
+    api: Served, stage: Stage, path: str, status: int, problem: str
+) -> None:
+    task = await stage.created()
+    refused = await api.get(path.replace("{id}", str(task.id)))
+    assert (refused.status_code, refused.json()["type"]) == (status, f"/problems/{problem}")
+    assert refused.headers["content-type"] == "application/problem+json"
+
+
+async def test_only_reading_it_is_allowed(api: Served, stage: Stage) -> None:
+    task = await stage.created()
+    refused = await api.post(f"/tasks/{task.id}/explain", b"{}")
+    assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD")
+
+
+async def test_what_a_handler_said_in_its_error_is_told_as_it_was(
+    api: Served, stage: Stage
+) -> None:
+    lease_id = await stage.open_lease()
+    taken = await stage.running(lease_id)
+    hostile = ErrorInfo(type='"}<script>', message="\x1b[2J\u202e\n" * 2000)
+    await stage.end(taken, lease_id, Failed(error=hostile))
+    answer = await explained(api, taken.task.id)
+    assert facts_of(answer, "finished")["error_message"] == hostile.message
+    assert len(answer["summary"]) < 400
