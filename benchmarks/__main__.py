@@ -26,6 +26,7 @@ SCENARIOS = (
     "broker_pickup",
     "many_sleeping",
     "list_status",
+    "explain",
     "storage",
 )
 _DATA = ROOT / ".taskmill" / "benchmarks"

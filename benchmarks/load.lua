@@ -37,8 +37,8 @@ end
 function done(summary, latency)
    local errors = summary.errors
    io.write(string.format(
-      'RESULT {"requests": %d, "duration_us": %d, "failed": %d, "p50_us": %d, "p99_us": %d}\n',
+      'RESULT {"requests": %d, "duration_us": %d, "failed": %d, "p50_us": %d, "p95_us": %d, "p99_us": %d}\n',
       summary.requests, summary.duration,
       errors.connect + errors.read + errors.write + errors.status + errors.timeout,
-      latency:percentile(50), latency:percentile(99)))
+      latency:percentile(50), latency:percentile(95), latency:percentile(99)))
 end

@@ -25,6 +25,7 @@ class Load:
     requests: int
     rate: float
     p50_ms: float
+    p95_ms: float
     p99_ms: float
 
     def __str__(self) -> str:
@@ -72,5 +73,6 @@ def _read(output: str) -> Load:
         requests=facts["requests"],
         rate=facts["requests"] / facts["duration_us"] * 1e6,
         p50_ms=facts["p50_us"] / 1000,
+        p95_ms=facts["p95_us"] / 1000,
         p99_ms=facts["p99_us"] / 1000,
     )
