@@ -14,6 +14,7 @@ import pytest
 from taskmill.api.app import Api, create_app
 from taskmill.api.server import ApiServer
 from taskmill.observability import logs
+from taskmill.observability.traces import Traces
 from taskmill.operations.service import TaskService
 from taskmill.settings import LimitSettings, Settings
 from tests.support.stage import Stage
@@ -52,9 +53,10 @@ async def serving(
     service: TaskService,
     settings: Settings = SETTINGS,
     drain: Callable[[], None] | None = None,
+    traces: Traces | None = None,
 ) -> AsyncIterator[Served]:
     """Serve over a service that is entered already."""
-    app = create_app(service, settings=settings, drain=drain)
+    app = create_app(service, settings=settings, drain=drain, traces=traces)
     server, stop = ApiServer(app, host="127.0.0.1", port=0), asyncio.Event()
     async with asyncio.TaskGroup() as group:
         group.create_task(server.run(stop))

@@ -11,6 +11,7 @@ from uuid import UUID
 from taskmill.domain.lifecycle import TERMINAL, Status
 from taskmill.domain.retry import RetryPolicy
 from taskmill.domain.task import Task
+from taskmill.observability.traces import Traces
 from taskmill.runtime.ids import IdFactory
 from taskmill.storage.database import Database
 from taskmill.storage.doorbell import DoorbellListener
@@ -21,6 +22,7 @@ from taskmill.worker.finishing import Finishing
 from taskmill.worker.handlers import EVERY_TYPE, Handler, Handlers
 from taskmill.worker.lease import LeaseKeeper
 from taskmill.worker.loop import Worker
+from taskmill.worker.traced import AttemptSpans, telling
 from tests.support.builders import AT_ONCE
 from tests.support.polling import eventually
 from tests.support.stage import Stage
@@ -51,6 +53,7 @@ class WorkerOptions:
     broker_url: str | None = None
     is_strict: bool = False
     exclusive: tuple[str, ...] = ()
+    traces: Traces | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +81,8 @@ async def a_worker(
 ) -> AsyncIterator[RunningWorker]:
     """Run a worker until the block is left, then stop it in order."""
     options = options or WorkerOptions()
+    if options.traces is not None:
+        handlers = {kind: telling(handler) for kind, handler in handlers.items()}
     made = _made(stage, Handlers(handlers, exclusive=options.exclusive), options)
     transport, keeper, worker, database = made
     stop, deaf = asyncio.Event(), asyncio.Event()
@@ -138,6 +143,7 @@ def _made(
         patience_s=options.patience_s,
         result_bytes=options.result_bytes,
         until_idle=options.until_idle,
+        spans=AttemptSpans(options.traces, worker=options.name) if options.traces else None,
     )
     return transport, keeper, worker, database
 

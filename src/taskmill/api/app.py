@@ -1,5 +1,6 @@
 """Puts the API together: layers from the outside in, routers, documents.
 
+Traced      a span for each request that creates tasks, when traces are on
 Edge        request id, log line, deadline, last resort
 HotPaths    POST /tasks and GET /tasks/{id}
 FastAPI     everything else, and the OpenAPI document of it all
@@ -7,16 +8,16 @@ FastAPI     everything else, and the OpenAPI document of it all
 
 import re
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Mount
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from taskmill import __version__
-from taskmill.api.context import Context
+from taskmill.api.context import NO_TELEMETRY, Context
 from taskmill.api.edge import Edge
 from taskmill.api.errors import add_error_handlers
 from taskmill.api.hot import HotPaths
@@ -32,6 +33,7 @@ from taskmill.api.routers import (
     system,
     tasks,
 )
+from taskmill.api.traced import Traced
 from taskmill.operations.service import TaskService
 from taskmill.settings import Settings
 from taskmill.wire.problems import Problem
@@ -39,6 +41,9 @@ from taskmill.wire.queues import QueueChange
 from taskmill.wire.rules import InputLimits
 from taskmill.wire.sweeps import CancelSelection, RetrySelection
 from taskmill.wire.tasks import CreateTask
+
+if TYPE_CHECKING:
+    from taskmill.observability.traces import Traces
 
 _DESCRIPTION: Final = """\
 A task service: hand it work, watch it run, never lose it.
@@ -64,12 +69,11 @@ _TAGS: Final = [
 class Api:
     """The whole API as one ASGI app."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, traces: "Traces | None" = None) -> None:
         self._context = context
         self.framework = create_framework(context)
-        self._app = Edge(
-            HotPaths(self.framework, context), timeout_s=context.limits.request_timeout_s
-        )
+        edge = Edge(HotPaths(self.framework, context), timeout_s=context.limits.request_timeout_s)
+        self._app: ASGIApp = edge if traces is None else Traced(edge, traces)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -81,11 +85,16 @@ class Api:
 
 
 def create_app(
-    service: TaskService, *, settings: Settings, drain: Callable[[], None] | None = None
+    service: TaskService,
+    *,
+    settings: Settings,
+    drain: Callable[[], None] | None = None,
+    traces: "Traces | None" = None,
 ) -> Api:
     """Make the API over a service that is entered already.
 
     `drain` is called, and must return at once, when the earlier service's address asks for a worker.
+    `traces` is None when they are off.
     """
     limits = settings.limits
     return Api(
@@ -96,7 +105,8 @@ def create_app(
                 labels=limits.labels, idempotency_key_chars=limits.idempotency_key_chars
             ),
             drain=drain,
-        )
+        ),
+        traces,
     )
 
 
@@ -112,6 +122,7 @@ def create_framework(context: Context) -> FastAPI:
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
+        telemetry=NO_TELEMETRY,
     )
     app.state.context = context
     for router in (

@@ -70,6 +70,12 @@ class Form:
             raise unsupported_form(sorted(accepted))
 
 
+def traceparent_of(scope: Scope) -> str | None:
+    """Return the caller's trace context as it came; several are none, as the standard says."""
+    sent = [value for name, value in scope["headers"] if name == b"traceparent"]
+    return sent[0].decode("latin-1") if len(sent) == 1 else None
+
+
 def form_of(scope: Scope) -> Form:
     """Read what the headers say of the body."""
     form = Form()

@@ -2,10 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 from taskmill.operations.service import TaskService
 from taskmill.settings import LimitSettings
 from taskmill.wire.rules import InputLimits
+
+if TYPE_CHECKING:
+    from fastapi.telemetry import TelemetryConfig
+
+NO_TELEMETRY: "Final[TelemetryConfig]" = {"tracing": False}
+"""For the framework's apps: it would make spans of its own beside ours."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -109,7 +109,8 @@ def _headers(scope: Scope) -> tuple[Form, str | None, str | None]:
                 raise InvalidInput.at(f"header:{IDEMPOTENCY_KEY}", "one key", "several")
             key = header_text(IDEMPOTENCY_KEY, value)
         elif name == b"traceparent":
-            traceparent = value.decode("latin-1")
+            # Several are none, as the standard says; what is empty is none, either.
+            traceparent = value.decode("latin-1") if traceparent is None else ""
     return form, key, traceparent
 
 

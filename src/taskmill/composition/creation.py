@@ -53,5 +53,6 @@ def intake_services(parts: Parts) -> list[Service]:
         creation=creation,
         rejections=kept_rejections(parts, creation),
         limits=message_limits(parts.settings),
+        traces=parts.traces,
     )
     return [doorbell, intake]

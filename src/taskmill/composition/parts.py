@@ -1,18 +1,23 @@
 """What all roles of a process share."""
 
 import random
+from typing import TYPE_CHECKING
 
 from taskmill.runtime.clock import SystemClock
 from taskmill.runtime.ids import IdFactory
 from taskmill.settings import Settings
 from taskmill.storage.database import Database
 
+if TYPE_CHECKING:
+    from taskmill.observability.traces import Traces
+
 
 class Parts:
-    """Settings, clock, randomness, ids and the database of one process."""
+    """Settings, clock, randomness, ids and the database of one process; its traces when they are on."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.traces: Traces | None = None
         self.clock = SystemClock()
         self.randomness = random.Random()  # noqa: S311 - ids and jitter, no secrets
         self.ids = IdFactory(self.clock, self.randomness)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from taskmill.amqp.names import HINT_TTL_S
 from taskmill.composition.creation import kept_rejections, task_creation
 from taskmill.composition.parts import Parts
+from taskmill.composition.tracing import open_traces
 from taskmill.composition.workers import Drainer
 from taskmill.domain.errors import ConfigurationError, Unavailable
 from taskmill.maintenance.expiry import expire_waiting
@@ -56,11 +57,13 @@ class Process(Parts):
         """Wait for the database, check its schema, set the clock by it and make partitions.
 
         Raises:
-            ConfigurationError: the database did not answer in time, or has not the schema that this program needs.
+            ConfigurationError: the database did not answer in time, or has not the schema that this program needs;
+                traces are on and can't be.
             Unavailable: the database did not answer before `stop`.
         """
         process = cls(settings)
         stack.push_async_callback(process.database.close)
+        process.traces = open_traces(settings, process.clock, stack)
         await process._await_schema(stop)
         moment = await process.database.anchor(process.clock)
         try:
@@ -146,7 +149,7 @@ class Process(Parts):
         )
         await stack.enter_async_context(service)
         helper = Drainer(self)
-        app = create_app(service, settings=settings, drain=helper.drain)
+        app = create_app(service, settings=settings, drain=helper.drain, traces=self.traces)
         self.server = ApiServer(
             app,
             host=settings.api.host,

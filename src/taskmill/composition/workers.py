@@ -14,9 +14,10 @@ from taskmill.transports.base import Transport
 from taskmill.transports.postgres import PostgresTransport
 from taskmill.worker.emulation import Emulation, Profile
 from taskmill.worker.finishing import Finishing
-from taskmill.worker.handlers import EVERY_TYPE, Handlers
+from taskmill.worker.handlers import EVERY_TYPE, Handler, Handlers
 from taskmill.worker.lease import LeaseKeeper
 from taskmill.worker.loop import Worker
+from taskmill.worker.traced import AttemptSpans, telling
 
 
 def worker_services(parts: Parts) -> list[Service]:
@@ -49,7 +50,9 @@ def _handlers(parts: Parts) -> Handlers:
         delay_max_s=emulation.delay_max_s,
         failure_probability=emulation.failure_probability,
     )
-    handler = Emulation(profile, parts.randomness)
+    handler: Handler = Emulation(profile, parts.randomness)
+    if parts.traces is not None:
+        handler = telling(handler)
     return Handlers(
         dict.fromkeys(("emulate", *emulation.types), handler),
         exclusive=parts.settings.worker.exclusive_types,
@@ -98,6 +101,7 @@ def _worker(
         patience_s=settings.worker.patience_s,
         result_bytes=settings.limits.result_bytes,
         until_idle=until_idle,
+        spans=None if parts.traces is None else AttemptSpans(parts.traces, worker=name),
     )
 
 

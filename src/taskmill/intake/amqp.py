@@ -9,7 +9,7 @@ What a message means, and what becomes of it, is decided in `judging`.
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Final, TypeVar, cast
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from aio_pika.abc import AbstractChannel
 from aiormq.abc import AbstractChannel as DriverChannel
@@ -27,6 +27,9 @@ from taskmill.operations.create import TaskCreation
 from taskmill.operations.rejections import Rejections
 from taskmill.runtime.periodic import pause
 from taskmill.wire.messages import MessageLimits
+
+if TYPE_CHECKING:
+    from taskmill.observability.traces import Traces
 
 log = get_logger(__name__)
 
@@ -61,10 +64,11 @@ class Intake:
         rejections: Rejections,
         limits: MessageLimits,
         most_bytes: int = _MOST_BYTES,
+        traces: "Traces | None" = None,
     ) -> None:
         self.link = BrokerLink(url, name="intake", opened=self._open, lost=self._forget)
         self._answers = Answers(url)
-        self._judge = Judge(creation, rejections, limits)
+        self._judge = Judge(creation, rejections, limits, traces)
         self._most_bytes = most_bytes
         self._prefetch = _PREFETCH
         self._inbox: Inbox | None = None

@@ -6,7 +6,7 @@ that a database that was away, or an answer that was lost, makes nothing twice.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 from uuid import UUID
 
 from aiormq.abc import DeliveredMessage
@@ -24,6 +24,7 @@ from taskmill.intake.deliveries import (
     reply_properties,
     wants_reply,
 )
+from taskmill.intake.traced import end_spans, start_spans
 from taskmill.observability.logs import get_logger
 from taskmill.observability.metrics import (
     MESSAGES_CONSUMED,
@@ -42,6 +43,9 @@ from taskmill.wire.messages import (
     refused_reply,
 )
 
+if TYPE_CHECKING:
+    from taskmill.observability.traces import Traces
+
 log = get_logger(__name__)
 
 Stored = TypeVar("Stored")
@@ -59,11 +63,16 @@ class Judge:
     """Decides about messages, with `creation` and `rejections` to write down what it decided."""
 
     def __init__(
-        self, creation: TaskCreation, rejections: Rejections, limits: MessageLimits
+        self,
+        creation: TaskCreation,
+        rejections: Rejections,
+        limits: MessageLimits,
+        traces: "Traces | None" = None,
     ) -> None:
         self._creation = creation
         self._rejections = rejections
         self._limits = limits
+        self._traces = traces
         # One batch is stored at a time, in the order in which they came: of two messages with one id the
         # first one counts. Another batch is read meanwhile.
         self._turn = asyncio.Lock()
@@ -72,8 +81,11 @@ class Judge:
         """Store a task or a rejection for each message and return what is to be answered."""
         _count(messages)
         drafts = [self._read(message) for message in messages]
+        spans = start_spans(self._traces, messages, drafts) if self._traces else None
         async with self._turn:
             outcomes = await self._store(drafts, persist)
+        if spans is not None:
+            end_spans(spans, outcomes)
         answers: list[Answer] = []
         refused: list[tuple[DeliveredMessage, Exception]] = []
         replayed = 0

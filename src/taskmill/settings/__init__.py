@@ -44,6 +44,7 @@ from taskmill.settings.values import (
     LogFormat,
     LogLevel,
     Port,
+    TracesTarget,
     shown,
 )
 
@@ -77,6 +78,7 @@ class Settings(BaseSettings):
     data_dir: Path = Field(Path(".taskmill"), description="folder of the embedded services")
     log_format: LogFormat = Field("auto", description="auto: console on a terminal, else json")
     log_level: LogLevel = Field("info", description="least level that is written")
+    traces: TracesTarget = Field("off", description="otlp: spans are sent by OpenTelemetry")
     admin_host: str = Field("127.0.0.1", description="address of the admin port")
     admin_port: Port | None = Field(None, description="/healthz, /readyz, /metrics of a role")
     api: ApiSettings = ApiSettings()

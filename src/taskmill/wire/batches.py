@@ -80,10 +80,11 @@ def array_drafts(
     items: list[object],
     *,
     source: str,
+    traceparent: str | None = None,
     limits: InputLimits = DEFAULT_LIMITS,
     item_bytes: int = 2**20,
 ) -> list[TaskDraft]:
-    """Return an array's items as requests.
+    """Return an array's items as requests; all have the `traceparent` that came with them.
 
     Raises:
         InvalidInput: Any of them is not allowed (pointers start with its index, from 0), or has a
@@ -93,7 +94,8 @@ def array_drafts(
     found: list[Violation] = []
     for index, item in enumerate(items):
         try:
-            drafts.append(_draft_of_size(item, source, limits, item_bytes))
+            draft = to_draft(item, source=source, traceparent=traceparent, limits=limits)
+            drafts.append(_of_size(draft, item_bytes))
         except InvalidInput as error:
             found.extend(replace(v, pointer=f"/{index}{v.pointer}") for v in error.violations)
             if len(found) >= MOST_VIOLATIONS:
@@ -107,12 +109,16 @@ def line_drafts(
     lines: Iterator[Line],
     *,
     source: str,
+    traceparent: str | None = None,
     limits: InputLimits = DEFAULT_LIMITS,
     chunk: int = 1000,
 ) -> Iterator[list[DraftedLine]]:
-    """Yield NDJSON's lines as requests, or as what is wrong with them, `chunk` at a time."""
+    """Yield NDJSON's lines as requests, or as what is wrong with them, `chunk` at a time.
+
+    All have the `traceparent` that came with them.
+    """
     while taken := list(islice(lines, chunk)):
-        yield [_drafted(line, source, limits) for line in taken]
+        yield [_drafted(line, source, traceparent, limits) for line in taken]
 
 
 def batch_created_json(ids: Sequence[UUID]) -> bytes:
@@ -153,18 +159,17 @@ def _line(number: int, raw: bytes, line_bytes: int) -> Line:
         return Line(number=number, error=error)
 
 
-def _drafted(line: Line, source: str, limits: InputLimits) -> DraftedLine:
+def _drafted(line: Line, source: str, traceparent: str | None, limits: InputLimits) -> DraftedLine:
     if line.error is not None:
         return DraftedLine(number=line.number, result=line.error)
     try:
-        draft = to_draft(line.value, source=source, limits=limits)
+        draft = to_draft(line.value, source=source, traceparent=traceparent, limits=limits)
     except InvalidInput as error:
         return DraftedLine(number=line.number, result=error)
     return DraftedLine(number=line.number, result=draft)
 
 
-def _draft_of_size(item: object, source: str, limits: InputLimits, item_bytes: int) -> TaskDraft:
-    draft = to_draft(item, source=source, limits=limits)
+def _of_size(draft: TaskDraft, item_bytes: int) -> TaskDraft:
     if draft.payload is not None and len(draft.payload) > item_bytes:
         raise InvalidInput.at("/payload", f"at most {item_bytes} bytes", "more")
     return draft

@@ -83,7 +83,7 @@ def statuses_of(legacy: str) -> frozenset[Status]:
     return found
 
 
-def legacy_draft(body: object) -> TaskDraft:
+def legacy_draft(body: object, traceparent: str | None = None) -> TaskDraft:
     """Return the request that an earlier body makes.
 
     Raises:
@@ -91,7 +91,7 @@ def legacy_draft(body: object) -> TaskDraft:
     """
     if isinstance(body, dict):
         body = {name: body[name] for name in _FIELDS if name in body}
-    return to_draft(body, source="rest")
+    return to_draft(body, source="rest", traceparent=traceparent)
 
 
 def legacy_task_json(task: Task) -> bytes:

@@ -73,7 +73,7 @@ def message_draft(message: CreationMessage, limits: MessageLimits) -> TaskDraft:
             _with_priority(body, message) if message.priority else body,
             header_key=None if wrong else _key_beside(body, message),
             source=DOOR,
-            traceparent=_traceparent(message.headers),
+            traceparent=traceparent_of(message.headers),
             limits=limits.input,
         )
     except InvalidInput as error:
@@ -124,7 +124,8 @@ def _key_beside(body: object, message: CreationMessage) -> str | None:
     return message.message_id or None
 
 
-def _traceparent(headers: Mapping[str, Any]) -> str | None:
+def traceparent_of(headers: Mapping[str, Any]) -> str | None:
+    """Return the producer's trace context as it came."""
     value = headers.get("traceparent") if headers else None
     return value if isinstance(value, str) else None
 

@@ -4,7 +4,6 @@ The models are the contract: requests are validated with them, the OpenAPI docum
 are made from them. Answers are written by hand, several times faster, and tested with the models.
 """
 
-import re
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Annotated, Any, Final, cast
@@ -30,9 +29,9 @@ from taskmill.wire.answers import Fragment, answer_json
 from taskmill.wire.fields import Expected, Timestamp, format_timestamp
 from taskmill.wire.rules import DEFAULT_LIMITS, InputLimits, broken_rules
 from taskmill.wire.strict_json import canonical_hash, compact
+from taskmill.wire.traceparent import kept_traceparent
 from taskmill.wire.violations import violations_of
 
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _DEFAULT_RETRY: Final = RetryPolicy()
 
 
@@ -171,7 +170,7 @@ def _draft(
         labels=compact(request.labels) if request.labels else "{}",
         source=source,
         idempotency=None if key is None else _idempotency(key, body),
-        traceparent=traceparent if traceparent and _TRACEPARENT.fullmatch(traceparent) else None,
+        traceparent=None if traceparent is None else kept_traceparent(traceparent),
     )
 
 

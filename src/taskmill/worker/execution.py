@@ -67,7 +67,7 @@ def _succeeded(value: object, result_bytes: int) -> Outcome:
         text = orjson.dumps(value)
     except TypeError as error:
         return Permanent(
-            error=ErrorInfo(type="ResultNotJson", message=_storable(str(error), _LONGEST_MESSAGE))
+            error=ErrorInfo(type="ResultNotJson", message=storable(str(error), _LONGEST_MESSAGE))
         )
     if len(text) > result_bytes:
         message = f"the result has {len(text)} bytes, more than the {result_bytes} allowed"
@@ -78,8 +78,8 @@ def _succeeded(value: object, result_bytes: int) -> Outcome:
 def describe(error: BaseException) -> ErrorInfo:
     """Return an exception as it is stored: its class and its message, in text that PostgreSQL takes."""
     return ErrorInfo(
-        type=_storable(type(error).__name__, _LONGEST_TYPE),
-        message=_storable(_message(error), _LONGEST_MESSAGE),
+        type=storable(type(error).__name__, _LONGEST_TYPE),
+        message=storable(_message(error), _LONGEST_MESSAGE),
     )
 
 
@@ -90,7 +90,7 @@ def _message(error: BaseException) -> str:
         return f"the message can't be told: {type(unsaid).__name__}"
 
 
-def _storable(text: str, longest: int) -> str:
+def storable(text: str, longest: int = _LONGEST_TYPE) -> str:
     """Cut the text, and write out what UTF-8 or PostgreSQL can't hold (lone surrogates, NUL)."""
     cut = text if len(text) <= longest else text[: longest - 1] + "…"
     return cut.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")

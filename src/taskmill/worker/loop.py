@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Collection
 from contextlib import suppress
 from datetime import timedelta
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import asyncpg
@@ -26,6 +27,9 @@ from taskmill.worker.finishing import Attempt, Finishing, decided
 from taskmill.worker.handlers import Context, Handlers
 from taskmill.worker.lease import LeaseKeeper, RunKey
 from taskmill.worker.runs import Run, Runs
+
+if TYPE_CHECKING:
+    from taskmill.worker.traced import AttemptSpans
 
 log = get_logger(__name__)
 
@@ -59,6 +63,7 @@ class Worker:
         result_bytes: int,
         patience_s: float,
         until_idle: bool = False,
+        spans: "AttemptSpans | None" = None,
     ) -> None:
         self._until_idle = until_idle
         self._database = database
@@ -75,8 +80,8 @@ class Worker:
         self._news = asyncio.Event()
         self._runs = Runs(
             worker=worker,
-            work=self._outcome,
-            record=self._record,
+            work=self._outcome if spans is None else spans.around(self._outcome),
+            record=self._record if spans is None else spans.before(self._record),
             freed=self._news.set,
             patience_s=patience_s,
         )

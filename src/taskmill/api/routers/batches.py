@@ -8,11 +8,11 @@ from fastapi import APIRouter, Depends, Request, Response
 from starlette.responses import StreamingResponse
 
 from taskmill.api.answers import Answer
-from taskmill.api.bodies import BATCH_TYPES, DEADLINE, form_of, read_body
+from taskmill.api.bodies import BATCH_TYPES, DEADLINE, form_of, read_body, traceparent_of
 from taskmill.api.context import Context
 from taskmill.api.dependencies import InContext, refuse_query
 from taskmill.api.hot import IDEMPOTENCY_KEY
-from taskmill.api.openapi import refusals
+from taskmill.api.openapi import refusals, request_header
 from taskmill.domain.errors import InvalidInput, TaskmillError, Unavailable
 from taskmill.domain.task import TaskDraft
 from taskmill.wire.batches import (
@@ -59,7 +59,8 @@ _ANSWERED_LINES = '{"line":1,"status":201,"id":"0197a3b2-6c4e-7d21-8f10-2a9b3c4d
                 },
                 LINES_MEDIA_TYPE: {"schema": {"type": "string", "description": _LINES}},
             },
-        }
+        },
+        "parameters": [request_header("traceparent", "the caller's trace (W3C), for all tasks")],
     },
     responses={
         **refusals(409, has_body=True),
@@ -87,22 +88,23 @@ async def create_tasks(request: Request, context: InContext) -> Response:
     body = await read_body(request.scope, request.receive, form.content_length, limit_bytes)
     if is_lines(form.media_type):
         return _answer_lines(context, request, body)
-    drafts = await _drafts(context, body)
+    drafts = await _drafts(context, body, traceparent_of(request.scope))
     created = await context.service.create_all(drafts)
     return Answer(201, batch_created_json([one.task.id for one in created])).response()
 
 
-async def _drafts(context: Context, body: bytes) -> list[TaskDraft]:
+async def _drafts(context: Context, body: bytes, traceparent: str | None) -> list[TaskDraft]:
     if len(body) < _LARGE_BYTES:
-        return _parsed(context, body)
-    return await asyncio.to_thread(_parsed, context, body)
+        return _parsed(context, body, traceparent)
+    return await asyncio.to_thread(_parsed, context, body, traceparent)
 
 
-def _parsed(context: Context, body: bytes) -> list[TaskDraft]:
+def _parsed(context: Context, body: bytes, traceparent: str | None) -> list[TaskDraft]:
     limits = context.limits
     return array_drafts(
         list(parse_batch(None, body, max_items=limits.batch_items)),
         source="rest",
+        traceparent=traceparent,
         limits=context.input_limits,
         item_bytes=limits.body_bytes,
     )
@@ -111,7 +113,13 @@ def _parsed(context: Context, body: bytes) -> list[TaskDraft]:
 def _answer_lines(context: Context, request: Request, body: bytes) -> Response:
     lines = parse_batch(LINES_MEDIA_TYPE, body, line_bytes=context.limits.body_bytes)
     assert not isinstance(lines, list)  # noqa: S101 - that is what an array gives
-    chunks = line_drafts(lines, source="rest", limits=context.input_limits, chunk=_CHUNK)
+    chunks = line_drafts(
+        lines,
+        source="rest",
+        traceparent=traceparent_of(request.scope),
+        limits=context.input_limits,
+        chunk=_CHUNK,
+    )
     first = next(chunks, None)
     if first is None:
         raise InvalidInput.at("", "at least one line", "none")

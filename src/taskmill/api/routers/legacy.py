@@ -11,7 +11,8 @@ from pydantic import BaseModel, BeforeValidator, Field
 
 from taskmill.api import queries
 from taskmill.api.answers import Answer
-from taskmill.api.context import Context
+from taskmill.api.bodies import traceparent_of
+from taskmill.api.context import NO_TELEMETRY, Context
 from taskmill.api.dependencies import InContext, JsonBody
 from taskmill.api.errors import add_error_handlers
 from taskmill.api.listings import LARGEST_PAGE, whole_number
@@ -81,9 +82,10 @@ def _uid_of(uid: Annotated[str, Path(json_schema_extra={"format": "uuid"})]) -> 
     responses=_refusals(408, 413, 415),
 )
 @router.post("/task", status_code=201, include_in_schema=False)
-async def create_task(context: InContext, body: JsonBody) -> Response:
+async def create_task(request: Request, context: InContext, body: JsonBody) -> Response:
     """Create a task; `POST /tasks` can say more."""
-    created = await context.service.create(legacy_draft(body))
+    draft = legacy_draft(body, traceparent_of(request.scope))
+    created = await context.service.create(draft)
     return Answer(201, legacy_task_json(created.task)).response()
 
 
@@ -142,6 +144,7 @@ def create_legacy_app(context: Context, *, version: str) -> FastAPI:
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
+        telemetry=NO_TELEMETRY,
     )
     app.state.context = context
     app.include_router(router)

@@ -1,0 +1,92 @@
+"""The layer that makes a span of each request that creates tasks; it is there only when traces are on.
+
+It is the outermost one, so that a span has the status that the client got. The tasks get the span's context in
+the place of the caller's, by the header that they would have got the caller's from.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from taskmill.api.bodies import traceparent_of
+from taskmill.api.routers.legacy import PREFIX
+
+if TYPE_CHECKING:
+    from taskmill.observability.traces import LiveSpan, Traces
+
+_ROUTES: Final = {
+    "/tasks": "/tasks",
+    "/tasks/batch": "/tasks/batch",
+    f"{PREFIX}/api/v1/task": f"{PREFIX}/api/v1/task/",
+    f"{PREFIX}/api/v1/task/": f"{PREFIX}/api/v1/task/",
+}
+_OURS_TO_BLAME: Final = 500
+
+
+class Traced:
+    """Wraps the whole app."""
+
+    def __init__(self, app: ASGIApp, traces: "Traces") -> None:
+        self._app = app
+        self._traces = traces
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        route = _ROUTES.get(scope["path"]) if scope.get("method") == "POST" else None
+        if route is None:
+            # One that came pipelined is started by the end of the one before it, inside of that one's span.
+            self._traces.forget()
+            await self._app(scope, receive, send)
+            return
+        span = self._traces.start(
+            f"POST {route}",
+            kind="server",
+            traceparent=traceparent_of(scope),
+            attributes={
+                "http.request.method": "POST",
+                "http.route": route,
+                "url.path": scope["path"],
+                "url.scheme": scope["scheme"],
+            },
+        )
+        _hand_on(scope, span.traceparent)
+        span.name_in_logs()
+        answer = _Answer(send)
+        try:
+            with span.current():
+                await self._app(scope, receive, answer.send)
+        finally:
+            _end(span, scope, answer.status)
+
+
+class _Answer:
+    """Picks up the status as it passes; 0 until then, and when the client went away before."""
+
+    __slots__ = ("_send", "status")
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.status = 0
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+        await self._send(message)
+
+
+def _hand_on(scope: Scope, traceparent: str | None) -> None:
+    """Put our context where the caller's was."""
+    others = [header for header in scope["headers"] if header[0] != b"traceparent"]
+    if traceparent is not None:
+        others.append((b"traceparent", traceparent.encode()))
+    scope["headers"] = others
+
+
+def _end(span: "LiveSpan", scope: Scope, status: int) -> None:
+    if status:
+        span.tell({"http.response.status_code": status})
+    if "taskmill.task_id" in scope:
+        span.tell({"taskmill.task.id": scope["taskmill.task_id"]})
+    if status >= _OURS_TO_BLAME:
+        span.fail(str(status))
+    span.end()

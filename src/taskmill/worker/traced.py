@@ -1,0 +1,132 @@
+"""A span for each attempt, when traces are on: from before its handler until its outcome is settled.
+
+What an attempt ends as, and when it is abandoned, is decided as without.
+"""
+
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Final
+
+from taskmill.domain.lifecycle import Outcome
+from taskmill.worker.execution import describe, storable
+from taskmill.worker.handlers import Context, Handler
+from taskmill.worker.lease import RunKey
+from taskmill.worker.runs import Run
+
+if TYPE_CHECKING:
+    from taskmill.observability.traces import LiveSpan, Traces
+
+_LONGEST_STACK: Final = 20_000
+
+# Of the handler's own asyncio task.
+_attempt: "ContextVar[AttemptSpan | None]" = ContextVar("attempt_span", default=None)
+
+
+class AttemptSpan:
+    """The span of one attempt."""
+
+    def __init__(self, span: "LiveSpan") -> None:
+        self.span = span
+        self._has_exception = False
+
+    def tell_exception(self, error: Exception) -> None:
+        """Add what the handler raised, with its stack, whatever becomes of it."""
+        if not self.span.is_recording:
+            return
+        kind = type(error)
+        stack = "".join(traceback.format_exception(error))[-_LONGEST_STACK:]
+        self.span.tell_exception(
+            storable(f"{kind.__module__}.{kind.__qualname__}"),
+            describe(error).message,
+            storable(stack, _LONGEST_STACK),
+        )
+        self._has_exception = True
+
+    def end(self, outcome: Outcome) -> None:
+        """End the span as the attempt ends."""
+        self.span.tell({"taskmill.task.outcome": type(outcome).__name__.lower()})
+        error = getattr(outcome, "error", None)
+        if error is not None:
+            if not self._has_exception:
+                self.span.tell_exception(error.type, error.message)
+            self.span.fail(error.type, error.message)
+        self.span.end()
+
+
+class AttemptSpans:
+    """Makes the spans of a worker's attempts, around what carries them out (`work`) and writes down (`record`)."""
+
+    def __init__(self, traces: "Traces", *, worker: str) -> None:
+        self._traces = traces
+        self._worker = worker
+        self._under_way: dict[RunKey, AttemptSpan] = {}
+
+    def around(
+        self, work: Callable[[Run], Awaitable[Outcome]]
+    ) -> Callable[[Run], Awaitable[Outcome]]:
+        """Return `work` inside of a span, which is current for the handler and all that it calls."""
+
+        async def traced(run: Run) -> Outcome:
+            attempt = AttemptSpan(self._start(run))
+            self._under_way[run.key] = attempt
+            _attempt.set(attempt)
+            attempt.span.name_in_logs()
+            try:
+                with attempt.span.current():
+                    return await work(run)
+            except BaseException:
+                # The worker comes to its end without an outcome.
+                if self._under_way.pop(run.key, None) is not None:
+                    attempt.span.end()
+                raise
+
+        return traced
+
+    def before(
+        self, record: Callable[[Run, Outcome], Awaitable[None]]
+    ) -> Callable[[Run, Outcome], Awaitable[None]]:
+        """Return `record` after the end of the attempt's span; an abandoned handler's ends so, too."""
+
+        async def traced(run: Run, outcome: Outcome) -> None:
+            attempt = self._under_way.pop(run.key, None)
+            if attempt is not None:
+                attempt.end(outcome)
+            await record(run, outcome)
+
+        return traced
+
+    def _start(self, run: Run) -> "LiveSpan":
+        task = run.attempt.task
+        return self._traces.start(
+            f"process {task.type}",
+            kind="consumer",
+            traceparent=task.traceparent,
+            attributes={
+                "messaging.system": "taskmill",
+                "messaging.operation.name": "process",
+                "messaging.operation.type": "process",
+                "messaging.destination.name": task.queue,
+                "messaging.message.id": str(task.id),
+                "messaging.client.id": self._worker,
+                "taskmill.task.type": task.type,
+                "taskmill.task.run": task.run,
+                "taskmill.task.attempt": task.attempt,
+                "taskmill.task.claim_no": task.claim_no,
+            },
+        )
+
+
+def telling(handler: Handler) -> Handler:
+    """Return the handler as one that tells its attempt's span what it raised."""
+
+    async def told(payload: Mapping[str, Any], context: Context) -> object:
+        try:
+            return await handler(payload, context)
+        except Exception as error:
+            attempt = _attempt.get()
+            if attempt is not None:
+                attempt.tell_exception(error)
+            raise
+
+    return told

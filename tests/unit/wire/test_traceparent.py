@@ -1,0 +1,58 @@
+"""Which trace contexts are kept: the valid ones, as the W3C says."""
+
+import pytest
+from hypothesis import given, strategies as st
+
+from taskmill.wire.traceparent import kept_traceparent
+
+TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+
+
+@pytest.mark.parametrize("flags", ["00", "01", "02", "03", "ff"])
+def test_a_context_of_version_00_is_kept_as_it_came(flags: str) -> None:
+    sent = f"00-{TRACE}-{PARENT}-{flags}"
+    assert kept_traceparent(sent) == sent
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        (f"01-{TRACE}-{PARENT}-01", f"00-{TRACE}-{PARENT}-01"),
+        (f"01-{TRACE}-{PARENT}-fe", f"00-{TRACE}-{PARENT}-00"),
+        (f"fe-{TRACE}-{PARENT}-09-what-the-future-is-like", f"00-{TRACE}-{PARENT}-01"),
+    ],
+)
+def test_of_a_later_version_what_is_known_is_kept(sent: str, kept: str) -> None:
+    assert kept_traceparent(sent) == kept
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        None,
+        "",
+        "rubbish",
+        f"ff-{TRACE}-{PARENT}-01",
+        f"00-{'0' * 32}-{PARENT}-01",
+        f"00-{TRACE}-{'0' * 16}-01",
+        f"00-{TRACE.upper()}-{PARENT}-01",
+        f"00-{TRACE[1:]}-{PARENT}-01",
+        f"00-{TRACE}-{PARENT}-1",
+        f"00-{TRACE}-{PARENT}-01-more",
+        f"00-{TRACE}-{PARENT}-01-",
+        f"01-{TRACE}-{PARENT}-01more",
+        f" 00-{TRACE}-{PARENT}-01",
+        f"00-{TRACE}-{PARENT}-01\n",
+        f"01-{TRACE}-{PARENT}-01-\n",
+        f"00-{TRACE[1:]}\u0661-{PARENT}-01",
+        f"00-{TRACE}-{PARENT}-01\x00",
+    ],
+)
+def test_one_that_is_not_valid_counts_as_none(sent: str | None) -> None:
+    assert kept_traceparent(sent) is None
+
+
+@given(st.text())
+def test_whatever_comes_nothing_longer_than_a_context_is_kept(sent: str) -> None:
+    kept = kept_traceparent(f"01-{TRACE}-{PARENT}-01-{sent}")
+    assert kept in {None, f"00-{TRACE}-{PARENT}-01"}
