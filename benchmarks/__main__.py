@@ -27,6 +27,7 @@ SCENARIOS = (
     "many_sleeping",
     "list_status",
     "explain",
+    "stats",
     "storage",
 )
 _DATA = ROOT / ".taskmill" / "benchmarks"

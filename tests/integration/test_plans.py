@@ -289,6 +289,53 @@ async def test_housekeeping_does_not_read_what_waits(seeded: Stage) -> None:
             check(plan, rows=10, pages=10 * WEEKS)
 
 
+async def test_what_happened_is_told_and_rolled_up_without_reading_tasks(seeded: Stage) -> None:
+    """The cost is the number of steps, queues and types, whatever is kept of other steps."""
+    async with explaining(seeded.database) as session:
+        await session.connection.execute(_ROLLED)
+        for step_s, window_s, rows_of_step in (
+            (60, 300.0, 60),
+            (3600, 86_400.0, 250),
+            (86_400, 2.592e6, 310),
+        ):
+            rows, plan = await session.fetch("read_minutes", step_s, window_s, None, None)
+            assert len(rows) > 10
+            check(plan, rows=2 * rows_of_step + 1000, pages=4 * rows_of_step + 1000)
+        _, plan = await session.fetch("claimed_per_second", "q1", None, 300.0)
+        check(plan, rows=600, pages=600)
+        [row], plan = await session.fetch("roll_up", 60, 0, BATCH, 100, 100)
+        assert row["taken"] == BATCH
+        check(plan, rows=BATCH + 700, pages=30 * BATCH)
+        [row], plan = await session.fetch("roll_up", 600, 60, BATCH, 100, 100)
+        assert row["taken"] == BATCH
+        check(plan, rows=4 * BATCH, pages=30 * BATCH)
+        rows, plan = await session.fetch("prune_minutes", 60, 1.0, BATCH, False)  # noqa: FBT003
+        assert len(rows) == BATCH
+        check(plan, rows=2 * BATCH, pages=10 * BATCH)
+
+
+# What is kept of 10 queues: some minutes are past their time, the latest 15 of a step not carried; and deltas.
+_ROLLED = """
+    WITH made AS (
+        INSERT INTO taskmill.task_minute (
+            step_s, at, queue, type, carried, created, claimed, succeeded, failed, retry_scheduled, handed_back,
+            lost, expired, cancelled, run_again, waiting, waiting_s, running, running_s
+        )
+        SELECT
+            s, at, 'q' || queue, 'emulate', s < 86400 AND at < now() - make_interval(secs => 15 * s),
+            1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1
+        FROM (VALUES (60, 1.1), (600, 7), (3600, 30), (21600, 30), (86400, 30)) AS step (s, days)
+        CROSS JOIN LATERAL generate_series(
+            date_bin(make_interval(secs => s), now() - make_interval(secs => days * 86400), '2000-01-01Z'),
+            now(), make_interval(secs => s)
+        ) AS at
+        CROSS JOIN generate_series(0, 9) AS queue
+    )
+    INSERT INTO taskmill.task_minute_delta (queue, type, happening, bucket, tasks, seconds)
+    SELECT 'q' || n % 10, 'emulate', 'claimed', n % 100, 1, 1 FROM generate_series(1, 500) AS n
+"""
+
+
 async def test_asking_for_cancels_reads_none_of_the_tasks_that_just_run(seeded: Stage) -> None:
     lease = await seeded.open_lease()
     async with explaining(seeded.database) as session:

@@ -19,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from taskmill.domain.activity import COUNTED
 from taskmill.wire.problems import MEDIA_TYPE
 
 START = datetime(2030, 1, 31, 9, tzinfo=UTC)
@@ -384,7 +385,33 @@ class FakeService:
             "window": dict.fromkeys(queues, 5),
             "broker": self.broker,
         }
+        if "window" in request.query_params:
+            stats["activity"] = self._activity(dict(request.query_params))
         return refused or answer(stats)
+
+    def _activity(self, asked: dict[str, str]) -> dict[str, Any]:
+        """Tell of one queue and type in which each thing happened once more often than the one before."""
+        times = {"tasks": 2, "mean_s": 3.0, "p50_s": 0.0055, "p95_s": 4.5, "p99_s": 90.0}
+        none = {"tasks": 0, "mean_s": None, "p50_s": None, "p95_s": None, "p99_s": None}
+        flow = {
+            "counts": {str(name): number for number, name in enumerate(COUNTED, 1)},
+            "waiting": times,
+            "running": none,
+            "per_second": dict.fromkeys(map(str, COUNTED), 0.5),
+        }
+        moment = START.isoformat()
+        queue, type_ = asked.get("queue", "mail"), asked.get("type", "emulate")
+        return {
+            "window": asked["window"],
+            "queue": asked.get("queue"),
+            "type": asked.get("type"),
+            "since": moment,
+            "until": moment,
+            "step_s": 60,
+            "total": flow,
+            "queues": [{**flow, "queue": queue, "types": [{**flow, "type": type_}]}],
+            "points": [{**flow, "at": moment}],
+        }
 
     async def _ready(self, request: Request) -> Response:
         await self._noted(request)

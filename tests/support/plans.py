@@ -62,7 +62,7 @@ class Plan:
 
 def _is_fault(node: dict[str, Any]) -> bool:
     kind, table = node["Node Type"], node.get("Relation Name", "")
-    is_big = table.startswith(BIG) and not table.endswith("count")
+    is_big = table.startswith(BIG) and not table.endswith(("count", "delta"))
     return kind in {"Hash Join", "Merge Join", "Bitmap Heap Scan"} or (
         kind == "Seq Scan" and is_big
     )

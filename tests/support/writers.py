@@ -23,7 +23,7 @@ from taskmill.domain.lifecycle import (
 from taskmill.maintenance.expiry import expire_waiting
 from taskmill.operations.cancel import cancel_task
 from taskmill.operations.retry import retry_task
-from taskmill.storage import claims, counts, leases, releases
+from taskmill.storage import claims, counts, leases, minutes, releases
 from taskmill.storage.claims import Lane, LaneStart, TakenTask
 from taskmill.storage.database import Database
 from taskmill.storage.releases import Stream
@@ -212,5 +212,6 @@ WRITERS: Mapping[str, Writer] = MappingProxyType(
         "release": _release,
         "unmark": lambda database, s: releases.unmark(database, s.ids),
         "fold": lambda database, _: counts.fold(database),
+        "roll_up": lambda database, _: minutes.roll_up(database),
     }
 )

@@ -77,6 +77,24 @@ _QUEUE: Final[Json] = {
     "oldest_due_at": _STARTED,
     "window": 3,
 }
+_TIMES: Final[Json] = {"tasks": 42, "mean_s": 6.512, "p50_s": 6.686, "p95_s": 9.974, "p99_s": 9.974}
+_FLOW: Final[Json] = {
+    "counts": {"created": 40, "claimed": 43, "succeeded": 38, "failed": 1, "retry_scheduled": 3},
+    "waiting": {"tasks": 43, "mean_s": 0.0213, "p50_s": 0.01820, "p95_s": 0.0494, "p99_s": 0.0603},
+    "running": _TIMES,
+}
+_RATED: Final[Json] = {**_FLOW, "per_second": {"created": 0.1212, "claimed": 0.1303}}
+_ACTIVITY: Final[Json] = {
+    "window": "5m",
+    "queue": "reports",
+    "type": None,
+    "since": "2026-11-25T01:18:00.000000Z",
+    "until": "2026-11-25T01:23:30.112000Z",
+    "step_s": 60,
+    "total": _RATED,
+    "queues": [{**_RATED, "queue": "reports", "types": [{**_RATED, "type": "emulate"}]}],
+    "points": [{**_FLOW, "at": "2026-11-25T01:18:00.000000Z"}],
+}
 _WORKER: Final[Json] = {
     "id": _LEASE_ID,
     "name": "node-1-4242",
@@ -158,6 +176,7 @@ ANSWERS: Final[dict[str, Json]] = {
         "slots": 1000,
         "running": 12,
         "broker": {"state": "ok", "trouble": None, "policy": "auto"},
+        "activity": _ACTIVITY,
     },
     "Ready": {"status": "ready", "parts": {"database": "ok", "schema": "ok", "broker": "ok"}},
     "SweepView": {

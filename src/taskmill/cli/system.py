@@ -7,9 +7,11 @@ import click
 from pydantic import BaseModel
 
 from taskmill.cli import show
+from taskmill.cli.activity import print_activity
 from taskmill.cli.publishing import publish
 from taskmill.cli.rejected import rejected
 from taskmill.cli.server import json_option, open_client, url_option
+from taskmill.domain.activity import Window
 from taskmill.domain.lifecycle import Status
 from taskmill.domain.system import BrokerPresence
 from taskmill.wire.queues import QueueView
@@ -99,18 +101,41 @@ def worker_list(*, url: str, as_json: bool) -> None:
 
 
 @click.command()
+@click.option(
+    "--window",
+    type=click.Choice([window.value for window in Window]),
+    help="Tell what happened over so long: how often, and how long tasks waited and ran.",
+)
+@click.option(
+    "--queue", help=f"Only what happened in this queue ({Window.MINUTES_5} unless --window)."
+)
+@click.option("--type", "type_", help="Only what happened to this type; the same.")
 @url_option
 @json_option
-def stats(*, url: str, as_json: bool) -> None:
+def stats(
+    *, window: str | None, queue: str | None, type_: str | None, url: str, as_json: bool
+) -> None:
     """Count tasks by queue and status, and what runs them.
 
     WINDOW is how many are released to the broker and not yet claimed.
+
+    With --window, what happened lately is told instead. CREATED counts new runs, too; BACK are attempts that were
+    handed back or lost their worker. Waiting is from when a task was due to its claim, running from there to the
+    end of the attempt.
     """
+    if queue or type_:
+        window = window or Window.MINUTES_5
     with open_client(url) as client:
-        found = client.stats()
+        found = client.stats(window=window, queue=queue, type=type_)
     if as_json:
         _print_json([found])
-        return
+    elif found.activity is not None:
+        print_activity(found.activity)
+    else:
+        _print_counts(found)
+
+
+def _print_counts(found: StatsView) -> None:
     rows = [
         (name, *_counts(counts), _number(found.window.get(name, 0)))
         for name, counts in sorted(found.by_queue.items())

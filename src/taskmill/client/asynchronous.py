@@ -127,9 +127,18 @@ class AsyncTaskmillClient:
         """Ask why a task is where it is, and what to do."""
         return await self._send(calls.explain(task_id))
 
-    async def stats(self) -> StatsView:
-        """Read the system's numbers."""
-        return await self._send(calls.stats())
+    async def stats(
+        self,
+        *,
+        window: str | None = None,
+        queue: str | None = None,
+        type: str | None = None,  # noqa: A002 - the field's name
+    ) -> StatsView:
+        """Read the system's numbers.
+
+        With a `window` (5m, 15m, 1h, 6h, 24h, 7d, 30d) also what happened lately, of a queue or a type if given.
+        """
+        return await self._send(calls.stats(window, queue, type))
 
     async def queues(self) -> Sequence[QueueView]:
         """Read all queues, by name."""

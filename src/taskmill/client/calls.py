@@ -174,9 +174,10 @@ def retry(task_id: TaskId) -> Call[TaskView]:
     return _action(task_id, "retry")
 
 
-def stats() -> Call[StatsView]:
-    """Read the system's numbers."""
-    return Call(method="GET", path="/stats", read=_reader(StatsView))
+def stats(window: str | None, queue: str | None, type_: str | None) -> Call[StatsView]:
+    """Read the system's numbers, and what happened over a window."""
+    parameters = _parameters({"window": window, "queue": queue, "type": type_})
+    return Call(method="GET", path="/stats", parameters=parameters, read=_reader(StatsView))
 
 
 def queues() -> Call[Sequence[QueueView]]:

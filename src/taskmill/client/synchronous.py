@@ -125,9 +125,18 @@ class TaskmillClient:
         """Ask why a task is where it is, and what to do."""
         return self._send(calls.explain(task_id))
 
-    def stats(self) -> StatsView:
-        """Read the system's numbers."""
-        return self._send(calls.stats())
+    def stats(
+        self,
+        *,
+        window: str | None = None,
+        queue: str | None = None,
+        type: str | None = None,  # noqa: A002 - the field's name
+    ) -> StatsView:
+        """Read the system's numbers.
+
+        With a `window` (5m, 15m, 1h, 6h, 24h, 7d, 30d) also what happened lately, of a queue or a type if given.
+        """
+        return self._send(calls.stats(window, queue, type))
 
     def queues(self) -> Sequence[QueueView]:
         """Read all queues, by name."""

@@ -24,7 +24,7 @@ from taskmill.operations.system import readiness
 from taskmill.runtime.periodic import Periodic, pause
 from taskmill.runtime.services import Service
 from taskmill.settings import Settings
-from taskmill.storage import counts, partitions
+from taskmill.storage import counts, minutes, partitions
 from taskmill.storage.database import RETRY_AFTER_S
 from taskmill.storage.doorbell import Doorbell, DoorbellListener
 
@@ -190,6 +190,8 @@ class Process(Parts):
             Periodic("rescue", rescue, interval_s=interval_s),
             Periodic("expiry", lambda: expire_waiting(database), interval_s=_EXPIRY_S),
             Periodic("fold-counts", lambda: counts.fold(database), interval_s=interval_s),
+            Periodic("roll-up", lambda: minutes.roll_up(database), interval_s=interval_s),
+            Periodic("prune-minutes", lambda: minutes.prune(database), interval_s=_HOUSEKEEPING_S),
             Periodic("number-changes", lambda: number_changes(database), interval_s=interval_s),
             Periodic("housekeeping", housekeeping, interval_s=_HOUSEKEEPING_S),
         ]

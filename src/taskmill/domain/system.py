@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import assert_never
 from uuid import UUID
 
+from taskmill.domain.activity import Activity
 from taskmill.domain.lifecycle import TERMINAL, Happening, Status
 from taskmill.domain.task import Task
 
@@ -151,7 +152,7 @@ class Stats:
     """How many tasks there are, by queue and status, and what is there to run them.
 
     `window` is how many tasks of a queue were released to the broker and are neither claimed nor released
-    anew; queues without such tasks are left out.
+    anew; queues without such tasks are left out. `activity` is what happened lately, if that was asked for.
     """
 
     queues: Mapping[str, Counts]
@@ -160,6 +161,7 @@ class Stats:
     slots: int
     running: int
     broker: BrokerState
+    activity: Activity | None = None
 
 
 class CancelAnswer(StrEnum):

@@ -1,10 +1,12 @@
 """The one face of the operations, which every door uses."""
 
+import asyncio
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 from uuid import UUID
 
+from taskmill.domain.activity import ActivityRequest
 from taskmill.domain.explanation import Explanation
 from taskmill.domain.system import (
     CancelAnswer,
@@ -30,6 +32,8 @@ from taskmill.operations.rejections import Rejections
 from taskmill.storage import listing
 from taskmill.storage.database import Database
 
+_MOST_ACTIVITY_READS = 2
+
 
 class TaskService:
     """Creates, reads and steers tasks; `rejections` are the messages that became none.
@@ -53,6 +57,8 @@ class TaskService:
         self._creation = creation
         self._reading = reading
         self._broker = broker
+        # To tell what happened takes tens of ms; however many ask, most connections are there for what is quick.
+        self._activity_turns = asyncio.Semaphore(_MOST_ACTIVITY_READS)
 
     async def __aenter__(self) -> Self:
         await self._creation.__aenter__()
@@ -141,9 +147,15 @@ class TaskService:
         """Return the workers that live, and those that ended lately, newest first."""
         return await system.list_workers(self._database)
 
-    async def stats(self) -> Stats:
-        """Return the counts of tasks, the capacity of the workers, and the broker's state."""
-        return await system.stats(self._database, self._broker)
+    async def stats(self, request: ActivityRequest | None = None) -> Stats:
+        """Return the counts of tasks, the capacity of the workers, and the broker's state.
+
+        With a request, also what happened lately.
+        """
+        if request is None:
+            return await system.stats(self._database, self._broker)
+        async with self._activity_turns:
+            return await system.stats(self._database, self._broker, request)
 
     async def readiness(self) -> Readiness:
         """Tell whether the database answers and has the schema that this code needs. Never raises."""

@@ -2,10 +2,11 @@
 
 import asyncpg
 
+from taskmill.domain.activity import ActivityRequest
 from taskmill.domain.errors import ConfigurationError, TaskmillError
 from taskmill.domain.system import Liveness, Readiness, Stats, WorkerState
 from taskmill.operations.broker import NO_BROKER, BrokerWatch
-from taskmill.storage import counts, migrate
+from taskmill.storage import counts, migrate, minutes
 from taskmill.storage.database import Database
 
 _MOST_WORKERS = 1000
@@ -38,8 +39,13 @@ def _liveness(*, closed: bool, expired: bool) -> Liveness:
     return Liveness.EXPIRED if expired else Liveness.ALIVE
 
 
-async def stats(database: Database, broker: BrokerWatch) -> Stats:
-    """Return the counts of tasks by queue and status, the capacity of the live workers, and the broker's state."""
+async def stats(
+    database: Database, broker: BrokerWatch, request: ActivityRequest | None = None
+) -> Stats:
+    """Return the counts of tasks by queue and status, the capacity of the live workers, and the broker's state.
+
+    With a request, also what happened lately.
+    """
     alive = [w for w in await list_workers(database) if w.state is Liveness.ALIVE]
     return Stats(
         queues=await counts.by_queue(database),
@@ -48,6 +54,7 @@ async def stats(database: Database, broker: BrokerWatch) -> Stats:
         slots=sum(worker.slots for worker in alive),
         running=sum(worker.running for worker in alive),
         broker=broker.state(),
+        activity=None if request is None else await minutes.read(database, request),
     )
 
 

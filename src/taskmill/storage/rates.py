@@ -1,18 +1,22 @@
-"""How fast tasks move: rates over the last minutes."""
+"""How fast a queue is worked off, read from the roll-up."""
 
 from taskmill.storage.database import Database
-
-# Each costs two probes; with more changes than that the rate is of a shorter time.
-_MOST_CHANGES = 500
 
 
 async def claimed_per_second(
     database: Database,
     queue: str,
-    type: str | None = None,  # noqa: A002 - the task's field
+    type: str | None = None,  # noqa: A002 - the field's name
     *,
     over_s: float = 300,
 ) -> float:
-    """Return how many tasks of a queue, or of one of its types, were claimed per second lately."""
-    [row] = await database.fetch("count_claims", queue, type, over_s, _MOST_CHANGES)
-    return float(row["claims"] / max(row["seconds"], 1.0))
+    """Return how many tasks of the queue (and type) were claimed a second, over the last `over_s` seconds.
+
+    It looks back to the beginning of a minute, so over up to 60 s more; a day at most. Types beyond the limit of
+    those that are told apart (`minutes.MOST_TYPES_OF_A_QUEUE`) have no rate of their own.
+
+    Raises:
+        Unavailable: as `Database.fetch` does.
+    """
+    rate: float = await database.fetch_value("claimed_per_second", queue, type, over_s)
+    return rate

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    Numeric,
     Sequence,
     SmallInteger,
     Table,
@@ -167,6 +168,52 @@ task_count = Table(
     _required("queue", Text),
     _required("status", Text),
     _required("tasks", BigInteger),
+)
+
+task_minute_delta = Table(
+    "task_minute_delta",
+    metadata,
+    _required("at", _Time, _NOW),
+    _required("queue", Text),
+    _required("type", Text),
+    _required("happening", Text),
+    Column("bucket", SmallInteger),
+    _required("tasks", BigInteger),
+    Column("seconds", Double),
+)
+
+task_minute = Table(
+    "task_minute",
+    metadata,
+    _required("step_s", Integer),
+    _required("at", _Time),
+    _required("queue", Text),
+    _required("type", Text),
+    _required("carried", Boolean, text("false")),
+    _required("created", BigInteger),
+    _required("claimed", BigInteger),
+    _required("succeeded", BigInteger),
+    _required("failed", BigInteger),
+    _required("retry_scheduled", BigInteger),
+    _required("handed_back", BigInteger),
+    _required("lost", BigInteger),
+    _required("expired", BigInteger),
+    _required("cancelled", BigInteger),
+    _required("run_again", BigInteger),
+    _required("waiting", Numeric),
+    _required("waiting_s", Double),
+    _required("running", Numeric),
+    _required("running_s", Double),
+    Index(
+        "task_minute_open",
+        "step_s",
+        "at",
+        "queue",
+        "type",
+        unique=True,
+        postgresql_where=text("NOT carried"),
+    ),
+    Index("task_minute_at", "step_s", "at"),
 )
 
 rejection = Table(

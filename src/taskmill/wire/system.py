@@ -18,6 +18,7 @@ from taskmill.domain.system import (
     TaskEvent,
     WorkerState,
 )
+from taskmill.wire.activity import ActivityView, activity_fields
 from taskmill.wire.answers import Fragment, answer_json
 from taskmill.wire.fields import Timestamp, format_timestamp
 from taskmill.wire.tasks import TaskError
@@ -94,6 +95,9 @@ class StatsView(BaseModel):
     slots: int = Field(description="tasks that the live workers can run at once")
     running: int = Field(description="tasks that they run now")
     broker: BrokerView
+    activity: ActivityView | None = Field(
+        default=None, description="what happened over the `window` that was asked for"
+    )
 
 
 def events_json(events: Iterable[TaskEvent]) -> bytes:
@@ -126,6 +130,7 @@ def stats_json(stats: Stats) -> bytes:
                 "trouble": stats.broker.trouble,
                 "policy": stats.broker.policy,
             },
+            "activity": None if stats.activity is None else activity_fields(stats.activity),
         }
     )
 

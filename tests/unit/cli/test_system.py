@@ -65,8 +65,53 @@ def test_stats_tell_of_a_broker_that_is_not_there(
     assert taskmill("stats")[1].splitlines()[-1] == told
 
 
+def test_stats_of_a_window_tell_what_happened_and_how_long_it_took(taskmill: Taskmill) -> None:
+    status, out, _ = taskmill("stats", "--window", "1h")
+
+    lines = out.splitlines()
+    assert (status, lines[0].split()[:6]) == (
+        0,
+        ["QUEUE", "TYPE", "CREATED", "CLAIMED", "SUCCEEDED", "FAILED"],
+    )
+    times = "5.5 ms 4.5 s 1m 30s - - -"
+    # The counts are 1, 2, 3, … in the order of happenings; some columns add two of them up.
+    assert " ".join(lines[1].split()) == f"mail emulate 11 2 3 12 9 5 13 0.5 {times}"
+    assert lines[2].split()[:2] == ["all", "11"]
+    assert lines[-1].startswith("since 2030-01-31 ")
+
+
 @pytest.mark.parametrize(
-    "command", [("queue", "list"), ("worker", "list"), ("stats",), ("queue", "pause", "a")]
+    ("options", "window"),
+    [
+        (("--queue", "a"), "5m"),
+        (("--type", "b"), "5m"),
+        (("--queue", "a", "--window", "7d"), "7d"),
+    ],
+)
+def test_stats_of_a_queue_or_type_are_of_five_minutes_unless_told_otherwise(
+    taskmill: Taskmill, service: FakeService, options: tuple[str, ...], window: str
+) -> None:
+    assert taskmill("stats", *options)[0] == 0
+    asked = service.requests[-1][1]
+    assert f"window={window}" in asked
+    assert f"{options[0].removeprefix('--')}={options[1]}" in asked
+
+
+def test_stats_take_no_other_window(taskmill: Taskmill) -> None:
+    status, _, err = taskmill("stats", "--window", "2h")
+    assert status == 2
+    assert "'5m', '15m', '1h', '6h', '24h', '7d', '30d'" in err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("queue", "list"),
+        ("worker", "list"),
+        ("stats",),
+        ("stats", "--window", "5m"),
+        ("queue", "pause", "a"),
+    ],
 )
 def test_every_answer_has_a_form_for_programs(
     taskmill: Taskmill, service: FakeService, command: tuple[str, ...]

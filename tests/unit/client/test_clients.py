@@ -316,6 +316,14 @@ def test_history_queues_workers_and_stats_are_typed(
     assert not client.resume_queue("a.b").paused
     assert client.workers()[0].slots == 1000
     assert client.stats().by_queue["a.b"][Status.IN_PROGRESS] == 1
+    assert client.stats().activity is None
+    activity = client.stats(window="24h", queue="a.b", type="c").activity
+    assert activity is not None
+    assert (activity.window, activity.queue, activity.queues[0].types[0].type) == (
+        "24h",
+        "a.b",
+        "c",
+    )
 
 
 def test_refused_messages_are_read_page_by_page_and_sent_again(
@@ -367,6 +375,9 @@ async def test_the_asynchronous_client_asks_the_same() -> None:
         assert len(await client.queues()) == 2
         assert (await client.workers())[0].name == "host-1"
         assert (await client.stats()).total == 2
+        activity = (await client.stats(window="5m", queue="a")).activity
+        assert activity is not None
+        assert activity.queues[0].queue == "a"
         assert (await client.ready())["database"] == "ok"
         assert len(await client.events(task.id)) == 3
         assert (await client.page()).total == 2

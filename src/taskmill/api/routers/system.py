@@ -1,10 +1,18 @@
 """The system's state: counts, queues and workers; pausing and resuming queues."""
 
-from fastapi import APIRouter, Depends, Response
+from typing import Annotated, Final, Literal
 
+from fastapi import APIRouter, Depends, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from taskmill.api import queries
 from taskmill.api.answers import Answer
 from taskmill.api.dependencies import InContext, JsonBody, QueueName, refuse_query
-from taskmill.api.openapi import json_body, refusals
+from taskmill.api.openapi import json_body, query_parameters, refusals
+from taskmill.domain.activity import ActivityRequest, Window
+from taskmill.domain.errors import InvalidInput, Violation
+from taskmill.wire import fields
+from taskmill.wire.fields import Expected
 from taskmill.wire.queues import (
     QueueChange,
     QueueList,
@@ -15,7 +23,41 @@ from taskmill.wire.queues import (
 )
 from taskmill.wire.system import StatsView, WorkerList, stats_json, workers_json
 
-router = APIRouter(dependencies=[Depends(refuse_query)])
+router = APIRouter()
+
+_NO_QUERY: Final = [Depends(refuse_query)]
+
+
+class StatsQuery(BaseModel):
+    """Over which window to tell what happened, and of what; nothing of it without one."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    window: (
+        Annotated[
+            Literal["5m", "15m", "1h", "6h", "24h", "7d", "30d"],
+            Expected(f"one of {', '.join(Window)}", reveal=True),
+        ]
+        | None
+    ) = Field(default=None, description="also tell what happened over so long, as `activity`")
+    queue: fields.Slug | None = Field(default=None, description="only what happened in this queue")
+    type: fields.Slug | None = Field(default=None, description="only what happened to this type")
+
+    def request(self) -> ActivityRequest | None:
+        """Return what is asked for, if anything. Raises `InvalidInput` for a filter without a window."""
+        if self.window is not None:
+            return ActivityRequest(window=Window(self.window), queue=self.queue, type=self.type)
+        filters = {"queue": self.queue, "type": self.type}
+        given = [name for name, value in filters.items() if value is not None]
+        if given:
+            expected = "nothing, or a window, too: it chooses what `activity` tells of"
+            raise InvalidInput(
+                tuple(
+                    Violation(pointer=f"query:{name}", expected=expected, got=f"a {name}")
+                    for name in given
+                )
+            )
+        return None
 
 
 @router.get(
@@ -23,16 +65,22 @@ router = APIRouter(dependencies=[Depends(refuse_query)])
     tags=["system"],
     summary="Count everything",
     response_model=StatsView,
+    openapi_extra={"parameters": query_parameters(StatsQuery)},
     responses=refusals(),
 )
-async def get_stats(context: InContext) -> Response:
-    """Count tasks by queue and status, and what is there to run them."""
-    return Answer(200, stats_json(await context.service.stats())).response()
+async def get_stats(request: Request, context: InContext) -> Response:
+    """Count tasks by queue and status, and what is there to run them.
+
+    With a `window`, also tell what happened: how often, and how long tasks waited and ran.
+    """
+    asked = queries.read_query(request.scope, StatsQuery).request()
+    return Answer(200, stats_json(await context.service.stats(asked))).response()
 
 
 @router.get(
     "/workers",
     tags=["system"],
+    dependencies=_NO_QUERY,
     summary="List workers",
     response_model=WorkerList,
     responses=refusals(),
@@ -45,6 +93,7 @@ async def list_workers(context: InContext) -> Response:
 @router.get(
     "/queues",
     tags=["queues"],
+    dependencies=_NO_QUERY,
     summary="List queues",
     response_model=QueueList,
     responses=refusals(),
@@ -57,6 +106,7 @@ async def list_queues(context: InContext) -> Response:
 @router.patch(
     "/queues/{name}",
     tags=["queues"],
+    dependencies=_NO_QUERY,
     summary="Pause or resume a queue",
     openapi_extra={"requestBody": json_body(QueueChange)},
     response_model=QueueView,

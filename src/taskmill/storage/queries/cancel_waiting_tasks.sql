@@ -12,7 +12,7 @@ cancelled AS (
         updated_at = now(),
         version = version + 1
     WHERE id = ANY(ARRAY(SELECT task_id FROM taken)) AND (status = 'new') IS TRUE
-    RETURNING id, version, run, attempt, losses, claim_no, run_at, queue
+    RETURNING id, version, run, attempt, losses, claim_no, run_at, queue, type
 ),
 logged AS (
     INSERT INTO taskmill.task_event (
@@ -30,5 +30,9 @@ counted AS (
     SELECT moved.queue, change.status, change.sign * moved.tasks
     FROM (SELECT queue, count(*) AS tasks FROM cancelled GROUP BY queue) AS moved
     CROSS JOIN (VALUES ('new', -1), ('cancelled', 1)) AS change (status, sign)
+),
+rolled AS (
+    INSERT INTO taskmill.task_minute_delta (queue, type, happening, tasks)
+    SELECT queue, type, 'cancelled', count(*) FROM cancelled GROUP BY queue, type
 )
 SELECT id FROM cancelled

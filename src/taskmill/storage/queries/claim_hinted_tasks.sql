@@ -34,7 +34,8 @@ claimed AS (
     WHERE id = ANY(ARRAY(SELECT task_id FROM taken)) AND (status = 'new') IS TRUE
     RETURNING
         id, claim_no, name, type, queue, payload, priority, run, attempt, max_attempts, losses,
-        max_losses, timeout_s, retry, created_at, labels, traceparent, version, run_at, updated_at
+        max_losses, timeout_s, retry, created_at, labels, traceparent, version, run_at,
+        date_part('epoch', updated_at - run_at) AS waited_s
 ),
 logged AS (
     INSERT INTO taskmill.task_event (
@@ -53,9 +54,13 @@ counted AS (
     SELECT moved.queue, change.status, change.sign * moved.tasks
     FROM (SELECT queue, count(*) AS tasks FROM claimed GROUP BY queue) AS moved
     CROSS JOIN (VALUES ('new', -1), ('in_progress', 1)) AS change (status, sign)
+),
+rolled AS (
+    INSERT INTO taskmill.task_minute_delta (queue, type, happening, bucket, tasks, seconds)
+    SELECT queue, type, 'claimed', taskmill.duration_bucket(waited_s), count(*), sum(waited_s)
+    FROM claimed GROUP BY 1, 2, 4
 )
 SELECT
     id, claim_no, name, type, queue, payload, priority, run, attempt, max_attempts, losses,
-    max_losses, timeout_s, retry, created_at, labels, traceparent, run_at,
-    extract(epoch FROM updated_at - run_at)::double precision AS waited_s
+    max_losses, timeout_s, retry, created_at, labels, traceparent, run_at, waited_s
 FROM claimed

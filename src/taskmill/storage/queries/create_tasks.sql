@@ -59,5 +59,9 @@ changed AS (
 counted AS (
     INSERT INTO taskmill.task_count (queue, status, tasks)
     SELECT queue, 'new', count(*) FROM created GROUP BY queue
+),
+rolled AS (
+    INSERT INTO taskmill.task_minute_delta (queue, type, happening, tasks)
+    SELECT queue, type, 'created', count(*) FROM created GROUP BY queue, type
 )
 SELECT id, number, updated_at FROM created

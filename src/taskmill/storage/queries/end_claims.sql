@@ -45,7 +45,8 @@ ended AS (
         t.priority, t.expires_at, i.lease_id,
         CASE WHEN t.status = i.status THEN i.happening ELSE i.happening_if_cancelled END AS happening,
         CASE WHEN t.status = i.status THEN i.reason ELSE 'cancelled' END AS reason,
-        i.error
+        i.error,
+        date_part('epoch', t.updated_at - t.started_at) AS ran_s
 ),
 waiting AS (
     INSERT INTO taskmill.dispatch (task_id, queue, type, priority, run_at, expires_at)
@@ -70,5 +71,10 @@ counted AS (
     SELECT queue, 'in_progress', -count(*) FROM ended GROUP BY queue
     UNION ALL
     SELECT queue, status, count(*) FROM ended GROUP BY queue, status
+),
+rolled AS (
+    INSERT INTO taskmill.task_minute_delta (queue, type, happening, bucket, tasks, seconds)
+    SELECT queue, type, happening, taskmill.duration_bucket(ran_s), count(*), sum(ran_s)
+    FROM ended GROUP BY 1, 2, 3, 4
 )
 SELECT id, claim_no, status, happening, reason, run_at FROM ended

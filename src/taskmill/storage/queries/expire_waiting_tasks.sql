@@ -21,7 +21,7 @@ expired AS (
         updated_at = now(),
         version = version + 1
     WHERE id = ANY(ARRAY(SELECT task_id FROM taken)) AND status = 'new'
-    RETURNING id, version, run, attempt, losses, claim_no, run_at, queue, error
+    RETURNING id, version, run, attempt, losses, claim_no, run_at, queue, type, error
 ),
 logged AS (
     INSERT INTO taskmill.task_event (
@@ -39,5 +39,9 @@ counted AS (
     SELECT moved.queue, change.status, change.sign * moved.tasks
     FROM (SELECT queue, count(*) AS tasks FROM expired GROUP BY queue) AS moved
     CROSS JOIN (VALUES ('new', -1), ('failed', 1)) AS change (status, sign)
+),
+rolled AS (
+    INSERT INTO taskmill.task_minute_delta (queue, type, happening, tasks)
+    SELECT queue, type, 'expired', count(*) FROM expired GROUP BY queue, type
 )
 SELECT id, queue FROM expired

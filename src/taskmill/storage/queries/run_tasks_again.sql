@@ -46,5 +46,9 @@ counted AS (
     SELECT again.queue, finished.status, -count(*) FROM again JOIN finished USING (id) GROUP BY 1, 2
     UNION ALL
     SELECT queue, 'new', count(*) FROM again GROUP BY queue
+),
+rolled AS (
+    INSERT INTO taskmill.task_minute_delta (queue, type, happening, tasks)
+    SELECT queue, type, 'run_again', count(*) FROM again GROUP BY queue, type
 )
 SELECT id FROM again

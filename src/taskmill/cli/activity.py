@@ -1,0 +1,62 @@
+"""How `taskmill stats --window` shows what happened lately."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from taskmill.cli import show
+from taskmill.domain.lifecycle import Happening
+from taskmill.wire.activity import ActivityView, DurationsView, RatedFlowView
+
+__all__ = ["print_activity"]
+
+# One column for each, in the order of a task's life; an expired task has failed.
+_COUNTS: Final = {
+    "CREATED": (Happening.CREATED, Happening.RUN_AGAIN),
+    "CLAIMED": (Happening.CLAIMED,),
+    "SUCCEEDED": (Happening.SUCCEEDED,),
+    "FAILED": (Happening.FAILED, Happening.EXPIRED),
+    "CANCELLED": (Happening.CANCELLED,),
+    "RETRIED": (Happening.RETRY_SCHEDULED,),
+    "BACK": (Happening.HANDED_BACK, Happening.LOST),
+}
+_TIMES: Final = ("WAIT P50", "WAIT P95", "WAIT P99", "RUN P50", "RUN P95", "RUN P99")
+_NUMBERS: Final = (*_COUNTS, "CLAIMS/S", *_TIMES)
+
+
+def print_activity(found: ActivityView) -> None:
+    """Print a row for each queue and type, and one for all."""
+    rows = [
+        (queue.queue, type_.type, *_cells(type_)) for queue in found.queues for type_ in queue.types
+    ]
+    total = (show.strong("all"), "", *_cells(found.total))
+    show.table(
+        ("QUEUE", "TYPE", *_NUMBERS),
+        [*rows, total],
+        cut="QUEUE",
+        dispensable=("BACK", "CANCELLED", "WAIT P99", "RUN P99", "RETRIED", "WAIT P95", "RUN P95"),
+        numbers=_NUMBERS,
+    )
+    show.line()
+    step = show.duration(found.step_s)
+    show.line(
+        f"since {show.clock_time(found.since)}: a window of {found.window} begins with a step of {step}"
+    )
+
+
+def _cells(flow: RatedFlowView) -> Iterator[show.Cell]:
+    for happenings in _COUNTS.values():
+        count = sum(flow.counts[happening] for happening in happenings)
+        yield f"{count:,}" if count else show.dim("0")
+    yield f"{flow.per_second[Happening.CLAIMED]:,g}"
+    yield from _times(flow.waiting)
+    yield from _times(flow.running)
+
+
+def _times(durations: DurationsView) -> Iterator[show.Cell]:
+    for value in (durations.p50_s, durations.p95_s, durations.p99_s):
+        yield show.dim("-") if value is None else _time(value)
+
+
+def _time(seconds: float) -> str:
+    """Show what is under a second in ms: that is where most waits are."""
+    return f"{seconds * 1000:.3g} ms" if seconds < 1 else show.duration(seconds)

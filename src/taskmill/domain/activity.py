@@ -1,0 +1,152 @@
+"""What happened over a span of time: counts by happening, and how long tasks waited and ran.
+
+Durations are known by histogram. Its buckets grow by e^0.2: the first is up to 1 ms, bucket b is up to e^(b/5) ms,
+the last is 34 days and everything longer. So a percentile is off by a factor of e^0.1 (1.11) at most.
+"""
+
+import math
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from itertools import accumulate
+from typing import Final
+
+from taskmill.domain.lifecycle import Happening
+
+COUNTED: Final = tuple(one for one in Happening if one is not Happening.CANCEL_REQUESTED)
+"""The happenings that move a task, in the order in which they are shown."""
+
+OTHER_TYPES: Final = "*"
+"""Stands for the types of a queue beyond the limit of those that are told apart."""
+
+LAST_BUCKET: Final = 110
+_BUCKETS_TO_E: Final = 5
+
+
+class Window(StrEnum):
+    """How far to look back."""
+
+    MINUTES_5 = "5m"
+    MINUTES_15 = "15m"
+    HOUR = "1h"
+    HOURS_6 = "6h"
+    DAY = "24h"
+    WEEK = "7d"
+    MONTH = "30d"
+
+    @property
+    def length(self) -> timedelta:
+        """The time that is looked back, at least."""
+        return _WINDOWS[self][0]
+
+    @property
+    def step(self) -> timedelta:
+        """The distance of the points of its series."""
+        return _WINDOWS[self][1]
+
+
+_MINUTE, _HOUR, _DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+_WINDOWS: Final[Mapping[Window, tuple[timedelta, timedelta]]] = {
+    Window.MINUTES_5: (5 * _MINUTE, _MINUTE),
+    Window.MINUTES_15: (15 * _MINUTE, _MINUTE),
+    Window.HOUR: (_HOUR, _MINUTE),
+    Window.HOURS_6: (6 * _HOUR, 10 * _MINUTE),
+    Window.DAY: (_DAY, _HOUR),
+    Window.WEEK: (7 * _DAY, 6 * _HOUR),
+    Window.MONTH: (30 * _DAY, _DAY),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Durations:
+    """How long many tasks took: their sum, and how many fell into each bucket."""
+
+    seconds: float = 0.0
+    buckets: Mapping[int, int] = field(default_factory=dict)
+
+    @property
+    def tasks(self) -> int:
+        """How many there are."""
+        return sum(self.buckets.values())
+
+    @property
+    def mean_s(self) -> float | None:
+        """The mean, exactly; None of none."""
+        tasks = self.tasks
+        return self.seconds / tasks if tasks else None
+
+    def percentile_s(self, share: float) -> float | None:
+        """Return about what `share` (over 0, up to 1) of them did not exceed; None of none."""
+        return self.percentiles_s(share)[0]
+
+    def percentiles_s(self, *shares: float) -> list[float | None]:
+        """Do what `percentile_s` does for several shares."""
+        if not self.buckets:
+            return [None for _ in shares]
+        buckets = sorted(self.buckets)
+        ranks = list(accumulate(self.buckets[bucket] for bucket in buckets))
+        places = (bisect_left(ranks, math.ceil(share * ranks[-1])) for share in shares)
+        return [_middle_s(buckets[place]) for place in places]
+
+    def __add__(self, other: "Durations") -> "Durations":
+        """Return those of both."""
+        return Durations(
+            seconds=self.seconds + other.seconds,
+            buckets=Counter(self.buckets) + Counter(other.buckets),
+        )
+
+
+def _middle_s(bucket: int) -> float:
+    """Return the value that is off by the same factor from both ends of a bucket."""
+    if bucket in (0, LAST_BUCKET):
+        return math.exp(max(bucket - 1, 0) / _BUCKETS_TO_E) / 1000
+    return math.exp((bucket - 0.5) / _BUCKETS_TO_E) / 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flow:
+    """What happened: how often each, how long claimed tasks had been due, and how long ended attempts ran."""
+
+    counts: Mapping[Happening, int] = field(default_factory=dict)
+    waiting: Durations = field(default_factory=Durations)
+    running: Durations = field(default_factory=Durations)
+
+    @property
+    def changes(self) -> int:
+        """How much happened in all."""
+        return sum(self.counts.values())
+
+    def __add__(self, other: "Flow") -> "Flow":
+        """Return what happened in both."""
+        return Flow(
+            counts=Counter(self.counts) + Counter(other.counts),
+            waiting=self.waiting + other.waiting,
+            running=self.running + other.running,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActivityRequest:
+    """Over which window to tell what happened, and of which queue and type (None: of all)."""
+
+    window: Window
+    queue: str | None = None
+    type: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Activity:
+    """What happened from `since`, the beginning of a step, until `until`.
+
+    `groups` are by (queue, type), sorted; `points` by the beginning of each step in order, without gaps.
+    """
+
+    request: ActivityRequest
+    since: datetime
+    until: datetime
+    total: Flow
+    groups: Mapping[tuple[str, str], Flow]
+    points: Sequence[tuple[datetime, Flow]]

@@ -1,0 +1,117 @@
+"""The roll-up: what happened by minute, queue and type, and by longer steps that minutes are carried into.
+
+Every change of a task inserts a delta in its own statement. `roll_up` folds deltas into rows of a minute, and rows
+of a past step into the next longer one. A row that is part of a longer step is marked as carried, and changes no
+more. So whoever reads a step adds up its rows, those of shorter steps that are not carried, and the deltas: each
+change is counted once, in every snapshot.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Final
+
+import asyncpg
+
+from taskmill.domain.activity import (
+    COUNTED,
+    OTHER_TYPES,
+    Activity,
+    ActivityRequest,
+    Durations,
+    Flow,
+)
+from taskmill.storage.database import Database
+from taskmill.storage.statements import statement
+
+# The steps in s, and for how many days their rows are kept: longer than a window of the domain reads them.
+KEPT_DAYS: Final = {60: 1, 600: 7, 3_600: 35, 21_600: 100, 86_400: 400}
+_STEPS: Final = tuple(KEPT_DAYS)
+# Types that are told apart within a step. A type is whatever a request says, so there may be very many.
+MOST_TYPES_OF_A_QUEUE: Final = 100
+MOST_TYPES: Final = 2000
+_MOST_TAKEN = 10_000
+_MOST_PRUNED: Final = 5000
+_MOST_TOLD: Final = 1000
+_DIGITS: Final = 12
+
+
+async def roll_up(database: Database) -> bool:
+    """Fold deltas into minutes and carry past steps into longer ones; True when there may be many more.
+
+    While another process does it, nothing is done.
+    """
+    async with database.hot_transaction() as connection:
+        if not await connection.fetchval(statement("take_roll_up_turn")):
+            return False
+        taken = [
+            await connection.fetchval(
+                statement("roll_up"), step, below, _MOST_TAKEN, MOST_TYPES_OF_A_QUEUE, MOST_TYPES
+            )
+            for below, step in pairwise((0, *_STEPS))
+        ]
+    return _MOST_TAKEN in taken
+
+
+async def prune(database: Database) -> bool:
+    """Forget rows that are kept no longer; True when there may be many more."""
+    pruned = [
+        await database.fetch("prune_minutes", step, days, _MOST_PRUNED, step == _STEPS[-1])
+        for step, days in KEPT_DAYS.items()
+    ]
+    return any(len(rows) == _MOST_PRUNED for rows in pruned)
+
+
+async def read(database: Database, request: ActivityRequest) -> Activity:
+    """Tell what happened over a window; it is current, and reads no task."""
+    window = request.window
+    rows = await database.fetch(
+        "read_minutes",
+        int(window.step.total_seconds()),
+        window.length.total_seconds(),
+        request.queue,
+        request.type,
+    )
+    since, until = rows[0]["since"], rows[0]["until"]
+    points = {row["step_at"]: _flow(row) for row in rows if row["step_at"] is not None}
+    return Activity(
+        request=request,
+        since=since,
+        until=until,
+        total=next(_flow(row) for row in rows if row["step_at"] is None and row["queue"] is None),
+        groups=_groups(row for row in rows if row["queue"] is not None),
+        points=[(at, points.get(at, Flow())) for at in _steps(since, until, window.step)],
+    )
+
+
+def _groups(rows: Iterable[asyncpg.Record]) -> dict[tuple[str, str], Flow]:
+    """Return what happened by queue and type, sorted; beyond the busiest ones as the queue's other types."""
+    found = [((row["queue"], row["type"]), _flow(row)) for row in rows]
+    found.sort(key=lambda group: group[1].changes, reverse=True)
+    groups = dict(found[:_MOST_TOLD])
+    for (queue, _), flow in found[_MOST_TOLD:]:
+        other = (queue, OTHER_TYPES)
+        groups[other] = groups.get(other, Flow()) + flow
+    return dict(sorted(groups.items()))
+
+
+def _steps(since: datetime, until: datetime, step: timedelta) -> Iterator[datetime]:
+    while since <= until:
+        yield since
+        since += step
+
+
+def _flow(row: asyncpg.Record) -> Flow:
+    return Flow(
+        counts={happening: row[happening] or 0 for happening in COUNTED},
+        waiting=Durations(seconds=row["waiting_s"] or 0.0, buckets=_unpacked(row["waiting"])),
+        running=Durations(seconds=row["running_s"] or 0.0, buckets=_unpacked(row["running"])),
+    )
+
+
+def _unpacked(histogram: str | None) -> dict[int, int]:
+    """Read a histogram: 12 decimal digits for each bucket, the first ones last."""
+    digits = histogram or "0"
+    ends = range(len(digits), 0, -_DIGITS)
+    counts = (int(digits[max(end - _DIGITS, 0) : end]) for end in ends)
+    return {bucket: count for bucket, count in enumerate(counts) if count}

@@ -1,0 +1,14 @@
+-- Purpose: how many tasks of a queue were claimed a second lately. $1 text queue, $2 text type or null for all,
+-- $3 double precision: over so many seconds, and up to the beginning of that minute.
+-- Reads only the minutes, by task_minute_at, and the deltas that are not folded yet.
+SELECT coalesce(sum(told.claimed), 0)::double precision
+    / date_part('epoch', clock_timestamp() - span.since) AS per_second
+FROM (SELECT date_trunc('minute', now() - make_interval(secs => $3)) AS since) AS span
+LEFT JOIN LATERAL (
+    SELECT claimed FROM taskmill.task_minute
+    WHERE step_s = 60 AND at >= span.since AND queue = $1 AND ($2::text IS NULL OR type = $2)
+    UNION ALL
+    SELECT tasks FROM taskmill.task_minute_delta
+    WHERE happening = 'claimed' AND at >= span.since AND queue = $1 AND ($2::text IS NULL OR type = $2)
+) AS told ON true
+GROUP BY span.since

@@ -1,0 +1,76 @@
+-- Purpose: what happened lately, from the roll-up: by queue and type, and by step of time. $1 integer: the step in s,
+-- $2 double precision: how far to look back in s, then to the beginning of that step; $3 text queue and $4 text
+-- type: only these, or null for all.
+-- Reads rows of that step, those of shorter ones that are not yet part of it, and the deltas: its cost is the number
+-- of steps, queues and types. Relies on task_minute_at and task_minute_open.
+-- Returns the span in every row; a row of a group has no `step_at`, a row of a step no `queue`, and there is one of
+-- neither.
+WITH span AS MATERIALIZED (
+    SELECT
+        date_bin(
+            make_interval(secs => $1::integer), now() - make_interval(secs => $2), '2000-01-01 00:00:00+00'
+        ) AS since,
+        clock_timestamp() AS until
+),
+told AS (
+    SELECT
+        at, queue, type, happening, tasks, seconds, taskmill.packed_bucket(tasks, bucket) AS histogram,
+        bucket IS NOT NULL AND happening = 'claimed' AS has_waited,
+        bucket IS NOT NULL AND happening <> 'claimed' AS has_run
+    FROM (
+        SELECT at, queue, type, happening, bucket, sum(tasks)::bigint AS tasks, sum(seconds) AS seconds
+        FROM taskmill.task_minute_delta
+        WHERE at >= (SELECT since FROM span)
+        GROUP BY at, queue, type, happening, bucket
+    ) AS deltas
+),
+found AS (
+    SELECT
+        at, queue, type, created, claimed, succeeded, failed, retry_scheduled, handed_back, lost, expired,
+        cancelled, run_again, waiting, waiting_s, running, running_s
+    FROM taskmill.task_minute
+    WHERE step_s = $1::integer AND at >= (SELECT since FROM span)
+    UNION ALL
+    SELECT
+        at, queue, type, created, claimed, succeeded, failed, retry_scheduled, handed_back, lost, expired,
+        cancelled, run_again, waiting, waiting_s, running, running_s
+    FROM taskmill.task_minute
+    WHERE step_s < $1::integer AND NOT carried AND at >= (SELECT since FROM span)
+    UNION ALL
+    SELECT
+        at, queue, type,
+        CASE happening WHEN 'created' THEN tasks ELSE 0 END,
+        CASE happening WHEN 'claimed' THEN tasks ELSE 0 END,
+        CASE happening WHEN 'succeeded' THEN tasks ELSE 0 END,
+        CASE happening WHEN 'failed' THEN tasks ELSE 0 END,
+        CASE happening WHEN 'retry_scheduled' THEN tasks ELSE 0 END,
+        CASE happening WHEN 'handed_back' THEN tasks ELSE 0 END,
+        CASE happening WHEN 'lost' THEN tasks ELSE 0 END,
+        CASE happening WHEN 'expired' THEN tasks ELSE 0 END,
+        CASE happening WHEN 'cancelled' THEN tasks ELSE 0 END,
+        CASE happening WHEN 'run_again' THEN tasks ELSE 0 END,
+        CASE WHEN has_waited THEN histogram ELSE 0 END,
+        CASE WHEN has_waited THEN seconds ELSE 0 END,
+        CASE WHEN has_run THEN histogram ELSE 0 END,
+        CASE WHEN has_run THEN seconds ELSE 0 END
+    FROM told
+),
+summed AS (
+    SELECT
+        date_bin(make_interval(secs => $1::integer), at, '2000-01-01 00:00:00+00') AS step_at, queue, type,
+        sum(created)::bigint AS created, sum(claimed)::bigint AS claimed,
+        sum(succeeded)::bigint AS succeeded, sum(failed)::bigint AS failed,
+        sum(retry_scheduled)::bigint AS retry_scheduled, sum(handed_back)::bigint AS handed_back,
+        sum(lost)::bigint AS lost, sum(expired)::bigint AS expired, sum(cancelled)::bigint AS cancelled,
+        sum(run_again)::bigint AS run_again,
+        sum(waiting)::text AS waiting, sum(waiting_s) AS waiting_s,
+        sum(running)::text AS running, sum(running_s) AS running_s
+    FROM found
+    WHERE ($3::text IS NULL OR queue = $3) AND ($4::text IS NULL OR type = $4)
+    GROUP BY GROUPING SETS ((1), (queue, type), ())
+)
+SELECT
+    span.since, span.until, step_at, queue, type,
+    created, claimed, succeeded, failed, retry_scheduled, handed_back, lost, expired, cancelled, run_again,
+    waiting, waiting_s, running, running_s
+FROM span, summed

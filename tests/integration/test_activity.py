@@ -1,0 +1,173 @@
+"""What is told of a window: its times, its edges, its series, its types, and the rate of claims."""
+
+import random
+from datetime import timedelta
+
+import pytest
+
+from taskmill.domain.activity import Durations, Window
+from taskmill.storage import minutes
+from taskmill.storage.rates import claimed_per_second
+from tests.support.rolling import (
+    assert_times,
+    counts_of,
+    happen,
+    now,
+    settle,
+    told,
+    total,
+)
+from tests.support.stage import Stage
+
+
+async def test_percentiles_are_right_within_eleven_percent_at_every_step(stage: Stage) -> None:
+    rng, moment = random.Random(7), await now(stage)  # noqa: S311 - no secret
+    waits = [rng.lognormvariate(-3, 2) for _ in range(3000)]
+    runs = [rng.uniform(5, 10) for _ in range(3000)]
+    for part in range(6):
+        at = moment - part * timedelta(minutes=9)
+        await happen(stage, at, "claimed", seconds=waits[part::6])
+        await happen(stage, at, "succeeded", seconds=runs[part::6])
+    for _ in range(3):
+        for window in (Window.HOUR, Window.HOURS_6, Window.MONTH):
+            flow = (await told(stage, window)).total
+            assert_times(flow.waiting, waits)
+            assert_times(flow.running, runs)
+        await settle(stage)
+
+
+async def test_the_database_and_the_domain_have_the_same_buckets(stage: Stage) -> None:
+    values = [10**exponent for exponent in range(-5, 8)] + [0.0, 0.0010001, 3e6, 1e12]
+    for value in values:
+        bucket = await stage.sql.fetchval("SELECT taskmill.duration_bucket($1)", float(value))
+        middle = Durations(buckets={bucket: 1}).percentile_s(1)
+        assert middle == pytest.approx(min(max(value, 0.001), 2.94e6), rel=0.11)
+
+
+async def test_counts_up_to_twelve_digits_stay_in_their_bucket(stage: Stage) -> None:
+    packed = await stage.sql.fetchval("""
+        SELECT (taskmill.packed_bucket(999999999999, 0::smallint) + taskmill.packed_bucket(7, 1::smallint)
+            + taskmill.packed_bucket(123456789012, 110::smallint))::text
+    """)
+    assert minutes._unpacked(packed) == {0: 999_999_999_999, 1: 7, 110: 123_456_789_012}
+
+
+async def test_the_window_begins_with_a_step_and_the_first_one_counts_whole(stage: Stage) -> None:
+    for window in Window:
+        activity = await told(stage, window)
+        since = activity.since - timedelta(days=100)
+        while since != activity.since:  # a step may begin just now
+            since = activity.since
+            await stage.sql.execute("DELETE FROM taskmill.task_minute_delta")
+            await happen(stage, since, tasks=1)
+            await happen(stage, since - timedelta(microseconds=1), tasks=1000)
+            activity = await told(stage, window)
+        late = activity.until - window.length - since
+        assert timedelta(0) <= late < window.step
+        assert activity.points[0] == (since, activity.total)
+        assert activity.total.changes == 1
+
+
+async def test_a_series_has_a_point_for_every_step_also_where_nothing_happened(
+    stage: Stage,
+) -> None:
+    activity = await told(stage, "1h")
+    assert (len(activity.points), activity.groups, activity.total.changes) == (61, {}, 0)
+    await happen(stage, await now(stage) - timedelta(minutes=30))
+    points = (await told(stage, "1h")).points
+    assert [at for at, _ in points] == [at for at, _ in activity.points]
+    assert sum(flow.changes for _, flow in points) == 1
+
+
+async def test_filters_choose_a_queue_and_a_type(stage: Stage) -> None:
+    moment = await now(stage)
+    for number, (queue, type_) in enumerate([("a", "x"), ("a", "y"), ("b", "x")]):
+        await happen(stage, moment, tasks=10**number, queue=queue, type_=type_)
+    for _ in range(2):
+        assert (await told(stage, queue="a")).total.changes == 11
+        assert (await told(stage, type="x")).total.changes == 101
+        only = await told(stage, queue="a", type="y")
+        assert (only.total.changes, list(only.groups)) == (10, [("a", "y")])
+        assert (await told(stage, queue="c")).total.changes == 0
+        await settle(stage)
+
+
+async def test_types_beyond_the_limit_are_told_together_and_none_is_lost(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("taskmill.storage.minutes.MOST_TYPES_OF_A_QUEUE", 3)
+    moment = await now(stage)
+    await happen(stage, moment, queue="b", type_="z")
+    await minutes.roll_up(stage.database)
+    for number in range(10):
+        await happen(stage, moment, queue="b", type_=f"t{number}")
+    await happen(stage, moment, queue="a", type_="t0")
+    await minutes.roll_up(stage.database)
+    for type_ in ("z", "t0", "t9"):
+        await happen(stage, moment, queue="b", type_=type_)
+    await minutes.roll_up(stage.database)
+    assert counts_of(await told(stage)) == {
+        ("a", "t0", "created"): 1,
+        ("b", "z", "created"): 2,
+        ("b", "t0", "created"): 2,
+        ("b", "t1", "created"): 1,
+        ("b", "*", "created"): 9,
+    }
+
+
+async def test_all_queues_share_a_limit_of_types_fairly(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("taskmill.storage.minutes.MOST_TYPES", 4)
+    moment = await now(stage)
+    for number in range(50):
+        await happen(stage, moment, queue="a", type_=f"t{number}")
+    for queue in ("b", "c"):
+        await happen(stage, moment, queue=queue)
+    await minutes.roll_up(stage.database)
+    groups = (await told(stage)).groups
+    assert set(groups) == {("a", "*"), ("a", "t0"), ("a", "t1"), ("b", "send"), ("c", "send")}
+    assert groups["a", "*"].changes == 48
+
+
+async def test_the_limit_of_types_holds_for_longer_steps_too(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("taskmill.storage.minutes.MOST_TYPES_OF_A_QUEUE", 2)
+    past = (await now(stage)).replace(minute=0) - timedelta(hours=3)
+    for number in range(6):
+        await happen(stage, past + timedelta(minutes=number), type_=f"t{number}")
+    await settle(stage)
+    rows = await stage.sql.fetch(
+        "SELECT type, created FROM taskmill.task_minute WHERE step_s = 600 ORDER BY type"
+    )
+    assert [tuple(row) for row in rows] == [("*", 4), ("t0", 1), ("t1", 1)]
+    assert await total(stage, "24h") == 6
+
+
+async def test_an_answer_tells_the_busiest_types_apart(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("taskmill.storage.minutes._MOST_TOLD", 2)
+    for number in range(4):
+        await happen(stage, await now(stage), type_=f"t{number}", tasks=10**number)
+    groups = (await told(stage)).groups
+    assert {type_: flow.changes for (_, type_), flow in groups.items()} == {
+        "*": 11, "t2": 100, "t3": 1000,
+    }  # fmt: skip
+
+
+async def test_claims_of_the_last_minutes_are_told_by_second(stage: Stage) -> None:
+    moment = await now(stage)
+    await happen(stage, moment, "claimed", seconds=[1.0] * 60)
+    await happen(stage, moment - timedelta(minutes=3), "claimed", seconds=[1.0] * 300)
+    await happen(stage, moment, "claimed", seconds=[1.0] * 90, type_="other")
+    await happen(stage, moment - timedelta(minutes=8), "claimed", seconds=[1.0] * 500)
+    await happen(stage, moment, "created", tasks=500)
+    for _ in range(2):
+        assert 450 / 361 <= await claimed_per_second(stage.database, "mail") <= 450 / 300
+        assert 360 / 361 <= await claimed_per_second(stage.database, "mail", "send") <= 360 / 300
+        assert await claimed_per_second(stage.database, "mail", "none") == 0
+        rate = await claimed_per_second(stage.database, "mail", "send", over_s=60)
+        assert 60 / 121 <= rate <= 60 / 60
+        await settle(stage)

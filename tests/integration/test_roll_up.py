@@ -1,0 +1,241 @@
+"""The roll-up tells what happened: all of it, once, however it is folded, carried and interrupted."""
+
+import asyncio
+import random
+from contextlib import suppress
+from datetime import timedelta
+
+import pytest
+
+from taskmill import settings as configuration
+from taskmill.composition.process import Process
+from taskmill.domain.activity import COUNTED, Window
+from taskmill.domain.errors import TransitionRefused
+from taskmill.domain.lifecycle import (
+    Failed,
+    Interrupted,
+    Lost,
+    Outcome,
+    Permanent,
+    Succeeded,
+)
+from taskmill.storage import claims, minutes
+from taskmill.storage.statements import statement
+from tests.support.builders import AT_ONCE, ERROR, a_draft, an_end
+from tests.support.mixture import a_mixture
+from tests.support.polling import eventually
+from tests.support.rolling import (
+    assert_told,
+    counted,
+    happen,
+    now,
+    rows_of,
+    settle,
+    told,
+    total,
+)
+from tests.support.stage import Stage
+
+
+async def test_everything_that_happens_is_told_at_once_and_after_each_fold(stage: Stage) -> None:
+    await a_mixture(stage)
+    happened = {happening for _, _, happening in await counted(stage)}
+    assert happened == {str(happening) for happening in COUNTED}
+    await assert_told(stage)
+    assert await minutes.roll_up(stage.database) is False
+    assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.task_minute_delta") == 0
+    for window in Window:
+        await assert_told(stage, window)
+
+
+async def test_a_batch_over_many_queues_and_types_is_told_apart(stage: Stage) -> None:
+    drafts = [a_draft(queue=f"q{n % 7}", type=f"t{n % 5}") for n in range(200)]
+    made = [one.task.id for one in await stage.service.create_all(drafts)]
+    lease = await stage.open_lease()
+    taken = await stage.take(lease, 100)
+    hinted = await claims.take_hinted(
+        stage.database, lease_id=lease, worker="w", task_ids=made, types=None, queues=None
+    )
+    assert (len(taken), len(hinted)) == (100, 100)
+    outcomes = (Succeeded(), Permanent(error=ERROR), Lost())
+    ends = [an_end(one, lease, outcomes[n % 3]) for n, one in enumerate([*taken, *hinted])]
+    await claims.end(stage.database, ends, worker="w")
+    await assert_told(stage)
+    await minutes.roll_up(stage.database)
+    await assert_told(stage)
+    assert len((await told(stage)).groups) == 35
+
+
+async def some_work(stage: Stage, rng: random.Random, name: str) -> None:
+    """Let one process do things in an order of its own."""
+    lease = await stage.open_lease(worker=name)
+    outcomes: list[Outcome] = [
+        Succeeded(),
+        Failed(error=ERROR),
+        Permanent(error=ERROR),
+        Interrupted(),
+        Lost(),
+    ]
+    for _ in range(12):
+        parts = [(rng.choice("abc"), rng.choice(("x", "y"))) for _ in range(rng.randint(1, 6))]
+        drafts = [
+            a_draft(queue=queue, type=type_, max_attempts=2, retry=AT_ONCE)
+            for queue, type_ in parts
+        ]
+        made = [one.task.id for one in await stage.service.create_all(drafts)]
+        for taken in await stage.take(lease, rng.randint(1, 8)):
+            if rng.random() < 0.2:
+                await stage.service.cancel(taken.task.id)
+            await stage.end(taken, lease, rng.choice(outcomes))
+        for task_id in made:
+            with suppress(TransitionRefused):
+                await rng.choice((stage.service.cancel, stage.service.retry))(task_id)
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_it_agrees_with_the_history_after_random_work_while_several_roll_up(
+    stage: Stage, seed: int
+) -> None:
+    stop = asyncio.Event()
+
+    async def roll_up() -> None:
+        while not stop.is_set():
+            await minutes.roll_up(stage.database)
+
+    seen = [0]
+
+    async def look() -> None:
+        while not stop.is_set():
+            seen.append((await told(stage)).total.changes)
+
+    async with asyncio.TaskGroup() as group:
+        for duty in (roll_up(), roll_up(), look()):
+            group.create_task(duty)
+        async with asyncio.TaskGroup() as workers:
+            for number in range(3):
+                rng = random.Random(f"{seed} {number}")  # noqa: S311 - no secret
+                workers.create_task(some_work(stage, rng, f"w{number}"))
+        stop.set()
+    assert seen == sorted(seen), "what was told once is told no more"
+    await assert_told(stage)
+    await settle(stage)
+    await assert_told(stage)
+
+
+async def test_a_past_minute_becomes_part_of_every_longer_step_once(stage: Stage) -> None:
+    moment = await now(stage)
+    ages = [timedelta(minutes=m) for m in (0, 4, 20, 50)]
+    ages += [timedelta(hours=h) for h in (3, 20)] + [timedelta(days=d) for d in (3, 20)]
+    for number, age in enumerate(ages):
+        await happen(stage, moment - age, tasks=10**number)
+    expected = {
+        "5m": 11, "1h": 1111, "6h": 11111, "24h": 111_111, "7d": 1_111_111, "30d": 11_111_111,
+    }  # fmt: skip
+    for _ in range(3):
+        assert {window: await total(stage, window) for window in expected} == expected
+        await settle(stage)
+    day = [row for row in await rows_of(stage, 86_400) if row[1] == 10_000_000]
+    assert day == [
+        (moment.replace(hour=0, minute=0, second=0, microsecond=0) - ages[-1], 10**7, False)
+    ]
+    assert all(carried for _, created, carried in await rows_of(stage, 60) if created != 1)
+
+
+async def test_what_comes_late_is_added_to_a_minute_that_was_carried_long_ago(stage: Stage) -> None:
+    past = await now(stage) - timedelta(hours=5)
+    for number in (1, 2, 3):
+        await happen(stage, past)
+        assert await total(stage, "6h") == await total(stage, "30d") == number
+        await settle(stage)
+        assert await total(stage, "6h") == await total(stage, "30d") == number
+    assert [row[1:] for row in await rows_of(stage, 60)] == [(1, True)] * 3
+
+
+async def test_a_round_that_dies_has_changed_nothing(stage: Stage) -> None:
+    await happen(stage, await now(stage), tasks=3)
+    await happen(stage, await now(stage) - timedelta(hours=2), tasks=4)
+    dying = await stage.database.connect()
+    await dying.execute("BEGIN")
+    assert await dying.fetchval(statement("take_roll_up_turn"))
+    assert await dying.fetchval(statement("roll_up"), 60, 0, 100, 100, 100) == 2
+    await dying.fetchval(statement("roll_up"), 600, 60, 100, 100, 100)
+    dying.terminate()
+    await dying.close()
+    for _ in range(2):
+        assert (await total(stage, "5m"), await total(stage, "6h")) == (3, 7)
+        await settle(stage)
+
+
+async def test_one_process_rolls_up_at_a_time(stage: Stage) -> None:
+    await happen(stage, await now(stage))
+    other = await stage.database.connect()
+    await other.execute("BEGIN")
+    assert await other.fetchval(statement("take_roll_up_turn"))
+    assert await minutes.roll_up(stage.database) is False
+    assert await rows_of(stage, 60) == []
+    await other.execute("COMMIT")
+    await other.close()
+    await minutes.roll_up(stage.database)
+    assert len(await rows_of(stage, 60)) == 1
+
+
+async def test_rolling_up_goes_on_when_there_is_more(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("taskmill.storage.minutes._MOST_TAKEN", 3)
+    for number in range(4):
+        await happen(stage, await now(stage) - timedelta(minutes=number), tasks=10)
+    assert await minutes.roll_up(stage.database) is True
+    assert await total(stage, "1h") == 40
+    while await minutes.roll_up(stage.database):
+        pass
+    assert await total(stage, "1h") == 40
+
+
+async def test_rows_are_forgotten_when_they_are_part_of_a_longer_step_and_past_their_time(
+    stage: Stage,
+) -> None:
+    moment = await now(stage)
+    for days in (0, 0.8, 1.2, 8, 36, 101, 401):
+        await happen(stage, moment - timedelta(days=days))
+    await stage.sql.fetch(statement("roll_up"), 60, 0, 100, 100, 100)
+    assert await minutes.prune(stage.database) is False
+    assert len(await rows_of(stage, 60)) == 7
+    await settle(stage)
+    month = await total(stage, "30d")
+    await minutes.prune(stage.database)
+    kept = await stage.sql.fetch(
+        "SELECT step_s, count(*) FROM taskmill.task_minute WHERE carried GROUP BY 1 ORDER BY 1"
+    )
+    assert [tuple(row) for row in kept] == [(60, 1), (600, 2), (3600, 3), (21_600, 4)]
+    assert await total(stage, "30d") == month == 4
+    assert len(await rows_of(stage, 86_400)) >= 4
+    assert max(moment - row[0] for row in await rows_of(stage, 86_400)) < timedelta(days=400)  # type: ignore[operator]
+
+
+async def test_pruning_goes_on_when_there_is_more(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("taskmill.storage.minutes._MOST_PRUNED", 2)
+    for number in range(3):
+        await happen(stage, await now(stage) - timedelta(days=2, minutes=number))
+    await settle(stage)
+    assert await minutes.prune(stage.database) is True
+    assert await minutes.prune(stage.database) is False
+
+
+async def test_the_maintenance_role_rolls_up_and_forgets(stage: Stage) -> None:
+    await happen(stage, await now(stage) - timedelta(days=2))
+    await settle(stage)
+    await happen(stage, await now(stage))
+    process, stop = Process(configuration.load(database_url=stage.url)), asyncio.Event()
+
+    async def is_done() -> bool:
+        return [row[1:] for row in await rows_of(stage, 60)] == [(1, False)]
+
+    async with asyncio.TaskGroup() as group:
+        for service in process.maintenance():
+            group.create_task(service.run(stop))
+        await eventually(is_done, "a new minute, and none of two days ago")
+        stop.set()
+    await process.database.close()

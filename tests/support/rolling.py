@@ -1,0 +1,125 @@
+"""What the roll-up tells, held against the history; and things that happened at other times."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+from datetime import datetime
+
+import pytest
+
+from taskmill.domain.activity import Activity, ActivityRequest, Durations, Window
+from taskmill.domain.lifecycle import Happening
+from taskmill.storage import minutes
+from tests.support.stage import Stage
+
+Told = dict[tuple[str, str, str], int]
+
+
+async def told(stage: Stage, window: str = "1h", **filters: str) -> Activity:
+    return await minutes.read(stage.database, ActivityRequest(window=Window(window), **filters))
+
+
+def counts_of(activity: Activity) -> Told:
+    return {
+        (queue, type_, str(happening)): count
+        for (queue, type_), flow in activity.groups.items()
+        for happening, count in flow.counts.items()
+        if count
+    }
+
+
+async def counted(stage: Stage) -> Told:
+    """What the history says."""
+    rows = await stage.sql.fetch("""
+        SELECT t.queue, t.type, e.happening, count(*)
+        FROM taskmill.task_event AS e JOIN taskmill.task AS t ON t.id = e.task_id
+        WHERE e.happening <> 'cancel_requested'
+        GROUP BY 1, 2, 3
+    """)
+    return {(row[0], row[1], row[2]): row[3] for row in rows}
+
+
+async def durations(stage: Stage) -> tuple[list[float], list[float]]:
+    """How long claimed tasks had waited, and how long ended attempts ran, by the history."""
+    rows = await stage.sql.fetch("""
+        SELECT
+            e.happening = 'claimed' AS has_waited,
+            date_part('epoch', e.at - CASE WHEN e.happening = 'claimed' THEN e.run_at ELSE c.at END)
+        FROM taskmill.task_event AS e
+        LEFT JOIN taskmill.task_event AS c
+            ON c.task_id = e.task_id AND c.claim_no = e.claim_no AND c.happening = 'claimed'
+        WHERE e.happening <> 'cancel_requested' AND e.lease_id IS NOT NULL
+    """)
+    return [row[1] for row in rows if row[0]], [row[1] for row in rows if not row[0]]
+
+
+async def assert_told(stage: Stage, window: str = "1h") -> None:
+    """Compare with the history: by queue and type, in total, along the series, and the times."""
+    activity, events = await told(stage, window), await counted(stage)
+    assert counts_of(activity) == events
+    for flows in ([flow for _, flow in activity.points], [activity.total]):
+        happened = Counter()  # type: ignore[var-annotated]
+        for flow in flows:
+            happened.update({str(name): count for name, count in flow.counts.items() if count})
+        expected = Counter()  # type: ignore[var-annotated]
+        for (_, _, happening), count in events.items():
+            expected[happening] += count
+        assert happened == expected
+    waited, ran = await durations(stage)
+    assert_times(activity.total.waiting, waited)
+    assert_times(activity.total.running, ran)
+
+
+def assert_times(shown: Durations, real: list[float]) -> None:
+    assert shown.tasks == len(real)
+    assert shown.seconds == pytest.approx(sum(real))
+    for share in (0.5, 0.95, 0.99):
+        exact = max(sorted(real)[math.ceil(share * len(real)) - 1], 0.001)
+        assert shown.percentile_s(share) == pytest.approx(exact, rel=0.11)
+
+
+async def happen(
+    stage: Stage,
+    at: datetime,
+    happening: str = "created",
+    *,
+    tasks: int = 1,
+    seconds: Iterable[float] = (),
+    queue: str = "mail",
+    type_: str = "send",
+) -> None:
+    """Record what happened at some other time."""
+    if seconds:
+        await stage.sql.executemany(
+            "INSERT INTO taskmill.task_minute_delta "
+            "VALUES ($1, $2, $3, $4, taskmill.duration_bucket($5), 1, $5)",
+            [(at, queue, type_, happening, value) for value in seconds],
+        )
+    else:
+        await stage.sql.execute(
+            "INSERT INTO taskmill.task_minute_delta VALUES ($1, $2, $3, $4, NULL, $5, NULL)",
+            at, queue, type_, happening, tasks,
+        )  # fmt: skip
+
+
+async def settle(stage: Stage) -> None:
+    """Roll up until everything is where it belongs."""
+    for _ in range(6):
+        await minutes.roll_up(stage.database)
+
+
+async def now(stage: Stage) -> datetime:
+    moment: datetime = await stage.sql.fetchval("SELECT now()")
+    return moment
+
+
+async def rows_of(stage: Stage, step_s: int) -> list[tuple[object, ...]]:
+    rows = await stage.sql.fetch(
+        "SELECT at, created, carried FROM taskmill.task_minute WHERE step_s = $1 ORDER BY at",
+        step_s,
+    )
+    return [tuple(row) for row in rows]
+
+
+async def total(stage: Stage, window: str, happening: Happening = Happening.CREATED) -> int:
+    return (await told(stage, window)).total.counts[happening]

@@ -1,0 +1,67 @@
+"""Windows, and what a histogram tells of durations."""
+
+import math
+import random
+from datetime import timedelta
+
+import pytest
+
+from taskmill.domain.activity import LAST_BUCKET, Durations, Flow, Window
+from taskmill.domain.lifecycle import Happening
+
+
+def bucket_of(seconds: float) -> int:
+    """As `taskmill.duration_bucket` has it."""
+    return min(math.ceil(5 * math.log(max(seconds, 0.001) * 1000)), LAST_BUCKET)
+
+
+def of(values: list[float]) -> Durations:
+    buckets: dict[int, int] = {}
+    for value in values:
+        buckets[bucket_of(value)] = buckets.get(bucket_of(value), 0) + 1
+    return Durations(seconds=sum(values), buckets=buckets)
+
+
+def nearest_rank(values: list[float], share: float) -> float:
+    return sorted(values)[math.ceil(share * len(values)) - 1]
+
+
+@pytest.mark.parametrize("share", [0.5, 0.95, 0.99, 1.0])
+@pytest.mark.parametrize("spread", [0.0, 0.3, 1.0, 3.0])
+def test_a_percentile_is_off_by_eleven_percent_at_most(share: float, spread: float) -> None:
+    rng = random.Random(f"{share} {spread}")  # noqa: S311 - no secret
+    for size in (1, 2, 7, 100, 3000):
+        values = [min(max(rng.lognormvariate(0, spread), 0.0011), 2e6) for _ in range(size)]
+        told = of(values).percentile_s(share)
+        assert told is not None
+        assert 0.9 < told / nearest_rank(values, share) < 1.11
+
+
+def test_what_takes_no_time_is_told_as_a_millisecond_and_what_takes_for_ever_as_34_days() -> None:
+    assert of([0.0, 1e-9, 0.001]).percentile_s(0.5) == pytest.approx(0.001)
+    last = of([1e9]).percentile_s(0.99)
+    assert last is not None
+    assert 33 < last / 86_400 < 35
+
+
+def test_none_have_no_mean_and_no_percentile() -> None:
+    assert (Durations().tasks, Durations().mean_s, Durations().percentile_s(0.5)) == (0, None, None)
+
+
+def test_the_mean_is_exact() -> None:
+    assert of([1.0, 2.5, 4.0]).mean_s == pytest.approx(2.5)
+
+
+def test_flows_add_up() -> None:
+    one = Flow(counts={Happening.CLAIMED: 1}, waiting=of([1.0]), running=of([2.0]))
+    two = Flow(counts={Happening.CLAIMED: 2, Happening.LOST: 1}, waiting=of([1.0, 9.0]))
+    both = one + two
+    assert both.counts == {Happening.CLAIMED: 3, Happening.LOST: 1}
+    assert (both.changes, both.waiting.tasks, both.running.tasks) == (4, 3, 1)
+    assert both.waiting == of([1.0, 1.0, 9.0])
+
+
+@pytest.mark.parametrize("window", Window)
+def test_a_window_has_enough_points_for_a_chart_and_not_too_many(window: Window) -> None:
+    assert 5 <= window.length / window.step <= 120
+    assert window.length % window.step == timedelta(0)
