@@ -23,7 +23,7 @@ FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#{1,6} (.+)$", re.MULTILINE)
 PATH = re.compile(r"`((?:src|tests)/[^`]*)`")
-EVENT = re.compile(r"[a-z]+\.[a-z_]+")
+EVENT = re.compile(r"[a-z_]+\.[a-z_]+")
 LOG_METHODS = {"debug", "info", "warning", "error", "exception"}
 
 

@@ -14,10 +14,11 @@ from taskmill.maintenance.retention import Housekeeping
 from taskmill.operations.create import TaskCreation
 from taskmill.runtime.clock import ManualClock
 from taskmill.runtime.ids import IdFactory
-from taskmill.storage import counts, partitions
+from taskmill.storage import counts, partitions, task_log
 from taskmill.storage.database import Database
 from taskmill.storage.partitions import Week
 from tests.support.builders import ERROR, a_draft, a_key
+from tests.support.log_lines import a_line, stored_lines
 from tests.support.polling import eventually
 from tests.support.safety import assert_safe
 from tests.support.stage import SETTINGS, Stage, a_creation, a_stage
@@ -116,6 +117,8 @@ async def test_rows_without_a_week_land_in_the_net_work_as_any_and_are_moved(
     await stage.end(taken[made[3].id], lease, Succeeded())
     await stage.service.retry(made[3].id)
     await stage.service.cancel(made[1].id)
+    lines = [a_line(one, stage) for one in taken.values()]
+    assert await task_log.store(stage.database, lines) == 7
     assert await rows_in(stage.sql, "task_default") == 7
     before = [await stage.task(task.id) for task in made]
     assert {task.status for task in before} == {
@@ -131,7 +134,8 @@ async def test_rows_without_a_week_land_in_the_net_work_as_any_and_are_moved(
 
     assert await rows_in(stage.sql, "task_default") == 0
     assert await rows_in(stage.sql, "task_event_default") == 0
-    assert await rows_in(stage.sql, f"task_{Week.of(moment).suffix}") == 7
+    for table in ("task", "task_log"):
+        assert await rows_in(stage.sql, f"{table}_{Week.of(moment).suffix}") == 7
     assert [await stage.task(task.id) for task in made] == before
     await assert_safe(stage.sql)
     # They go on as if nothing had happened, and the guard still stands.
@@ -175,6 +179,7 @@ async def old_week(stage: Stage, *, finished: bool) -> tuple[Week, UUID]:
             for n in range(10)
         ]
     for taken in await stage.take(lease, limit=10 if finished else 9):
+        await task_log.store(stage.database, [a_line(taken, stage)])
         await stage.end(taken, lease, Succeeded())
     return week, made[0].id
 
@@ -195,6 +200,7 @@ async def test_a_finished_week_is_dropped_with_its_keys_and_counts(stage: Stage)
         )
         == 0
     )
+    assert await rows_in(stage.sql, "task_log") == 0
     fresh = await stage.service.create(a_draft(idempotency=a_key("0")))
     assert not fresh.replayed
     assert fresh.task.id != task_id
@@ -217,6 +223,68 @@ async def test_a_week_with_an_unfinished_task_is_kept_whole(stage: Stage) -> Non
     )
     assert await rows_in(stage.sql, f"task_{week.suffix}") == 10
     await assert_safe(stage.sql)
+
+
+async def made_by_the_release_before(stage: Stage, week: Week) -> None:
+    """Make a week as a program does that knows no lines."""
+    lower, upper = week.bounds
+    for table in ("task", "task_event"):
+        await stage.sql.execute(
+            f"CREATE TABLE taskmill.{table}_{week.suffix} PARTITION OF taskmill.{table} "
+            f"FOR VALUES FROM ('{lower}') TO ('{upper}')"
+        )
+
+
+async def lines_of(stage: Stage, week: Week) -> UUID:
+    """A finished task of that week with two lines."""
+    lease = await stage.open_lease()
+    async with creating_at(stage, week.start + timedelta(days=1)) as creation:
+        made = (await creation.create(a_draft(run_at=stage.clock.now()))).task
+    [taken] = await stage.take(lease)
+    await task_log.store(stage.database, [a_line(taken, stage, seq) for seq in (1, 2)])
+    await stage.end(taken, lease, Succeeded())
+    return made.id
+
+
+async def test_lines_of_a_week_that_the_release_before_made_wait_in_the_net_for_theirs(
+    stage: Stage,
+) -> None:
+    week = Week.of(stage.clock.now()).later(-10)
+    await made_by_the_release_before(stage, week)
+    task_id = await lines_of(stage, week)
+    assert await rows_in(stage.sql, "task_log_default") == 2
+    assert await partitions.repair(stage.database) == [week]
+    assert await rows_in(stage.sql, "task_log_default") == 0
+    assert await rows_in(stage.sql, f"task_log_{week.suffix}") == 2
+    assert len(await stored_lines(stage, task_id)) == 2
+    assert await partitions.repair(stage.database) == []
+
+
+async def test_a_week_ahead_that_the_release_before_made_gets_room_for_lines(stage: Stage) -> None:
+    week = Week.of(stage.clock.now()).later(5)
+    await made_by_the_release_before(stage, week)
+    await lines_of(stage, week)
+    assert await partitions.ensure(stage.database, week.start) == [week.later(n) for n in range(5)]
+    assert await rows_in(stage.sql, f"task_log_{week.suffix}") == 2
+
+
+async def test_a_week_without_room_for_lines_is_dropped_all_the_same(stage: Stage) -> None:
+    week = Week.of(stage.clock.now()).later(-10)
+    await made_by_the_release_before(stage, week)
+    now = stage.clock.now()
+    assert week in await partitions.drop_finished(stage.database, now, timedelta(weeks=3))
+
+
+async def test_lines_whose_week_the_release_before_dropped_are_dropped_after(stage: Stage) -> None:
+    week, _ = await old_week(stage, finished=True)
+    assert await rows_in(stage.sql, f"task_log_{week.suffix}") == 10
+    await stage.sql.execute(
+        f"DROP TABLE taskmill.task_{week.suffix}, taskmill.task_event_{week.suffix}"
+    )
+    await partitions.drop_finished(stage.database, stage.clock.now(), timedelta(weeks=50))
+    assert await rows_in(stage.sql, "task_log") == 0
+    assert await partitions.repair(stage.database) == []
+    assert week not in await partitions.attached(stage.database)
 
 
 async def test_dropping_under_load_locks_nobody_out(
@@ -258,6 +326,8 @@ class _Load:
             keys = (f"{name}-{self._rounds}", f"{name}-{self._rounds - 1}")
             await self._stage.service.create_all([a_draft(idempotency=a_key(key)) for key in keys])
             for taken in await self._stage.take(lease):
+                line = a_line(taken, self._stage)
+                await task_log.store(self._stage.database, [line])
                 await self._stage.end(taken, lease, Succeeded())
             self._rounds += 1
 

@@ -12,6 +12,7 @@ from taskmill.domain.system import PageRequest, TaskFilter
 from taskmill.storage import claims, partitions, tasks
 from taskmill.storage.claims import Lane, LaneStart, TakenTask
 from taskmill.storage.statements import columns
+from taskmill.storage.task_log import LAST_CLAIM, NewLine
 from tests.support.builders import a_draft, a_key, an_end
 from tests.support.plans import Explaining, Plan, explaining
 from tests.support.postgres import DatabaseServer
@@ -177,6 +178,27 @@ async def test_reading_costs_what_is_read(seeded: Stage) -> None:
         numbers = [1] * len(ids)
         _, plan = await session.fetch("find_ended_claims", ids, numbers, "w")
         check(plan, rows=len(ids), pages=5 * len(ids))
+
+
+async def test_keeping_lines_costs_what_is_kept_and_reading_them_what_is_read(
+    seeded: Stage,
+) -> None:
+    rows = await seeded.sql.fetch("SELECT id FROM taskmill.task WHERE status = 'new' LIMIT 100")
+    async with explaining(seeded.database) as session:
+        now = seeded.clock.now()
+        # Ten lines of each; of half of the tasks a claim that another one has superseded.
+        lines = [
+            NewLine(row["id"], -(n % 2), seq, now, 20, None, f"line {seq}", None)
+            for n, row in enumerate(rows)
+            for seq in range(1, 11)
+        ]
+        [row], plan = await session.fetch("store_log_lines", *columns(lines))
+        assert row["fenced"] == 5 * BATCH
+        check(plan, rows=20 * BATCH, pages=PAGES_PER_TASK * 10 * BATCH)
+        arguments = (rows[0]["id"], 0, 5, LAST_CLAIM, 20, 3)
+        found, plan = await session.fetch("list_log_lines", *arguments)
+        assert [line["seq"] for line in found] == [6, 7, 8]
+        check(plan, rows=3, pages=20)
 
 
 async def test_finding_lanes_costs_what_lanes_there_are(seeded: Stage) -> None:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,6 +21,7 @@ from taskmill.runtime.clock import SystemClock
 from taskmill.settings import DatabaseSettings
 from taskmill.storage import migrate, partitions
 from taskmill.storage.database import Database
+from taskmill.storage.partitions import Week
 from taskmill.storage.schema import metadata
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,7 +58,10 @@ def belongs_to_the_picture(_: object, name: str | None, kind: str, __: bool, ___
     return not (
         kind == "table"
         and name
-        and (name.startswith(("task_default", "task_event_")) or name == "alembic_version")
+        and (
+            name.startswith(("task_default", "task_event_", "task_log_"))
+            or name == "alembic_version"
+        )
     )
 
 
@@ -162,7 +166,7 @@ async def test_an_index_added_later_covers_the_weeks_that_are_there_and_those_to
     await apart(migrate.upgrade, url, "0002")
     database = Database(url, DatabaseSettings())
     moment = await database.anchor(SystemClock())
-    await partitions.ensure(database, moment)
+    await make_as_before_lines(url, *(Week.of(moment).later(n) for n in range(-1, 5)))
     await apart(migrate.upgrade, url)
     await partitions.ensure(database, moment + timedelta(weeks=1))
     await database.close()
@@ -179,6 +183,42 @@ _INDEXES_OF_WEEKS = """
     LEFT JOIN pg_inherits AS p ON p.inhrelid = i.indexrelid
     WHERE t.inhparent = 'taskmill.task'::regclass AND pg_get_indexdef(i.indexrelid) LIKE '%(lease_id)%'
     GROUP BY 1
+"""
+
+
+async def test_the_weeks_that_are_there_get_room_for_lines_with_the_same_bounds(
+    empty_database_url: str,
+) -> None:
+    url = empty_database_url
+    await apart(migrate.upgrade, url, "0003")
+    weeks = [Week.of(datetime(2026, 1, 7, tzinfo=UTC)).later(n) for n in (-40, -1, 0, 1)]
+    await make_as_before_lines(url, *weeks)
+    await apart(migrate.upgrade, url)
+    bounds = {
+        table: await asked(url, _BOUNDS.format(table=table)) for table in ("task", "task_log")
+    }
+    assert len(bounds["task"]) == 5
+    assert bounds["task_log"] == bounds["task"]
+    database = Database(url, DatabaseSettings())
+    made_now = await partitions.ensure(database, weeks[-1].start)
+    assert [week.suffix for week in made_now] == [weeks[-1].later(n).suffix for n in (1, 2, 3, 4)]
+    await database.close()
+
+
+async def make_as_before_lines(url: str, *weeks: Week) -> None:
+    """Make weeks as a program does that knows no lines."""
+    for week in weeks:
+        lower, upper = week.bounds
+        for table in ("task", "task_event"):
+            made = f"taskmill.{table}_{week.suffix} PARTITION OF taskmill.{table}"
+            await asked(url, f"CREATE TABLE {made} FOR VALUES FROM ('{lower}') TO ('{upper}')")
+
+
+_BOUNDS = """
+    SELECT replace(c.relname, '{table}_', ''), pg_get_expr(c.relpartbound, c.oid)
+    FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+    WHERE i.inhparent = 'taskmill.{table}'::regclass
+    ORDER BY 1
 """
 
 

@@ -39,6 +39,7 @@ class FakeService:
                 Route("/tasks/{id}", self._get),
                 Route("/tasks/{id}/events", self._events),
                 Route("/tasks/{id}/explain", self._explain),
+                Route("/tasks/{id}/logs", self._logs),
                 Route("/tasks/{action:str}", self._sweep, methods=["POST"]),
                 Route("/tasks/{id}/{action:str}", self._act, methods=["POST"]),
                 Route("/queues", self._queues),
@@ -58,6 +59,7 @@ class FakeService:
         self.tasks: dict[str, dict[str, Any]] = {}
         self.refused: dict[str, dict[str, Any]] = {}
         self.events: dict[str, list[dict[str, Any]]] = {}
+        self.lines: dict[str, list[dict[str, Any]]] = {}
         self.keys: dict[str | None, str] = {}
         self.paused: set[str] = set()
         self.requests: list[tuple[str, str, dict[str, str], bytes]] = []
@@ -108,6 +110,7 @@ class FakeService:
         }
         self.tasks[task["id"]] = task
         self.events[task["id"]] = []
+        self.lines[task["id"]] = []
         self._record(task, "created", task["status"])
         return task
 
@@ -137,6 +140,13 @@ class FakeService:
         task["attempt"] += 1
         self._record(task, "claimed", "in_progress", worker="host-1", claim_no=1)
         task["started_at"] = task["updated_at"]
+
+    def say(self, task: dict[str, Any], message: str, **parts: object) -> None:
+        """Log a line in the task's claim."""
+        lines = self.lines[task["id"]]
+        usual = {"claim_no": 1, "level": "info", "logger": None, "fields": None}
+        own = {"seq": len(lines) + 1, "at": START.isoformat(), "message": message}
+        lines.append({**usual, **own, **parts})
 
     def end(self, task: dict[str, Any], status: str = "succeeded", **fields: object) -> None:
         """Let the task end."""
@@ -249,6 +259,16 @@ class FakeService:
             "gates": [dict(zip(names, gate, strict=True)) for gate in gates],
         }
         return refused or answer(explanation)
+
+    async def _logs(self, request: Request) -> Response:
+        refused = await self._noted(request)
+        found = self.lines.get(request.path_params["id"])
+        if found is None:
+            return refused or problem(404, title="There is no such task", detail="there is no task")
+        wanted = request.query_params
+        start, size = int(wanted.get("cursor", 0)), int(wanted.get("limit", 100))
+        items = found[start : start + size]
+        return refused or answer({"items": items, "next_cursor": str(start + len(items))})
 
     async def _act(self, request: Request) -> Response:
         refused = await self._noted(request)

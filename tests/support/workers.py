@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 from uuid import UUID
 
@@ -22,6 +22,7 @@ from taskmill.worker.finishing import Finishing
 from taskmill.worker.handlers import EVERY_TYPE, Handler, Handlers
 from taskmill.worker.lease import LeaseKeeper
 from taskmill.worker.loop import Worker
+from taskmill.worker.task_log import LineLimits, TaskLog
 from taskmill.worker.traced import AttemptSpans, telling
 from tests.support.builders import AT_ONCE
 from tests.support.polling import eventually
@@ -54,6 +55,7 @@ class WorkerOptions:
     is_strict: bool = False
     exclusive: tuple[str, ...] = ()
     traces: Traces | None = None
+    lines: LineLimits = field(default_factory=LineLimits)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +137,7 @@ def _made(
         transport=transport,
         keeper=keeper,
         finishing=finishing,
+        task_log=TaskLog(database, limits=options.lines, clock=stage.clock),
         handlers=handlers,
         clock=stage.clock,
         slots=options.slots,

@@ -23,13 +23,14 @@ from taskmill.domain.lifecycle import (
 from taskmill.maintenance.expiry import expire_waiting
 from taskmill.operations.cancel import cancel_task
 from taskmill.operations.retry import retry_task
-from taskmill.storage import claims, counts, leases, minutes, releases
+from taskmill.storage import claims, counts, leases, minutes, releases, task_log
 from taskmill.storage.claims import Lane, LaneStart, TakenTask
 from taskmill.storage.database import Database
 from taskmill.storage.releases import Stream
 from taskmill.storage.servers import Connection
 from taskmill.storage.statements import statement
 from tests.support.builders import AT_ONCE, ERROR, a_draft, a_key, an_end
+from tests.support.log_lines import a_line
 from tests.support.stage import Stage, a_creation
 
 TYPE = "emulate"
@@ -182,6 +183,12 @@ async def _release(database: Database, scene: Scene) -> None:
     await releases.release(database, stream, window=100, most=100, life_s=10, lanes=[(lane, None)])
 
 
+async def _log(database: Database, scene: Scene) -> None:
+    """Keep lines of what runs; both sides of a pair bring the same ones."""
+    taken = (scene.stranded, scene.running, scene.adrift)
+    await task_log.store(database, [a_line(one, scene.stage) for one in taken])
+
+
 async def _create(database: Database, scene: Scene) -> None:
     """Create tasks; both sides of a pair bring the same key."""
     creation = a_creation(database, scene.stage.clock, scene.stage.ids)
@@ -211,6 +218,7 @@ WRITERS: Mapping[str, Writer] = MappingProxyType(
         "expire": lambda database, _: expire_waiting(database),
         "release": _release,
         "unmark": lambda database, s: releases.unmark(database, s.ids),
+        "log": _log,
         "fold": lambda database, _: counts.fold(database),
         "roll_up": lambda database, _: minutes.roll_up(database),
     }

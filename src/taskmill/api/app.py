@@ -28,6 +28,7 @@ from taskmill.api.routers import (
     explanations,
     health,
     legacy,
+    logs,
     rejections,
     sweeps,
     system,
@@ -128,6 +129,7 @@ def create_framework(context: Context) -> FastAPI:
     for router in (
         sweeps.router,
         tasks.router,
+        logs.router,
         batches.router,
         explanations.router,
         system.router,

@@ -68,6 +68,15 @@ _EVENT: Final[Json] = {
     "error": None,
     "run_at": None,
 }
+_LINE: Final[Json] = {
+    "claim_no": 1,
+    "seq": 1,
+    "at": _STARTED,
+    "level": "info",
+    "logger": None,
+    "message": "report.rendered",
+    "fields": {"pages": 12},
+}
 _QUEUE: Final[Json] = {
     "name": "reports",
     "paused": False,
@@ -163,6 +172,8 @@ ANSWERS: Final[dict[str, Json]] = {
     "TaskList": {"items": [_TASK], "total": 1, "next_cursor": None},
     "EventView": _EVENT,
     "EventList": {"items": [_EVENT]},
+    "LogLineView": _LINE,
+    "LogPage": {"items": [_LINE], "next_cursor": "AAAAAAAAAAEAAAAAAAAAAbYuJyb1m33A"},
     "QueueView": _QUEUE,
     "QueueList": {"items": [_QUEUE]},
     "WorkerView": _WORKER,

@@ -9,6 +9,7 @@ import click
 from taskmill.cli import show
 from taskmill.cli.explaining import explain
 from taskmill.cli.history import history_lines, task_lines
+from taskmill.cli.logs import logs
 from taskmill.cli.parameters import Label, Moment, Payload
 from taskmill.cli.server import json_option, open_client, url_option
 from taskmill.cli.sweeping import (
@@ -183,6 +184,9 @@ def watch(*, task_id: str, url: str, as_json: bool) -> int:
         if as_json:
             return follow_as_json(client, task_id, only_end=False)
         return follow(client, task_id)
+
+
+task.add_command(logs)
 
 
 @task.command(epilog=_CANCEL_EPILOG)

@@ -24,6 +24,7 @@ from taskmill.wire.queues import QueueView
 from taskmill.wire.rejections import RejectionSummaryView, RejectionView
 from taskmill.wire.sweeps import SweepView
 from taskmill.wire.system import EventView, StatsView, WorkerView
+from taskmill.wire.task_log import LogLineView, LogPage
 from taskmill.wire.tasks import TaskList, TaskView
 
 __all__ = ["AsyncTaskmillClient"]
@@ -139,6 +140,38 @@ class AsyncTaskmillClient:
         With a `window` (5m, 15m, 1h, 6h, 24h, 7d, 30d) also what happened lately, of a queue or a type if given.
         """
         return await self._send(calls.stats(window, queue, type))
+
+    async def log_page(
+        self,
+        task_id: TaskId,
+        *,
+        claim: int | None = None,
+        level: str | None = None,
+        cursor: str | None = None,
+        limit: int | None = None,
+    ) -> LogPage:
+        """Read one page of at most `limit` (100, up to 1,000) lines that a task's handlers logged.
+
+        Its `next_cursor` leads on, also beyond what there is so far: ask again with it.
+        """
+        return await self._send(
+            calls.logs(task_id, claim=claim, level=level, cursor=cursor, limit=limit)
+        )
+
+    async def logs(
+        self, task_id: TaskId, *, claim: int | None = None, level: str | None = None
+    ) -> AsyncIterator[LogLineView]:
+        """Yield all that a task's handlers logged so far, oldest first, page by page; of a `level` and above."""
+        cursor: str | None = None
+        while True:
+            page = await self.log_page(
+                task_id, claim=claim, level=level, cursor=cursor, limit=calls.LARGEST_LOG_PAGE
+            )
+            for line in page.items:
+                yield line
+            if len(page.items) < calls.LARGEST_LOG_PAGE:
+                return
+            cursor = page.next_cursor
 
     async def queues(self) -> Sequence[QueueView]:
         """Read all queues, by name."""

@@ -24,9 +24,11 @@ from taskmill.wire.problems import MEDIA_TYPE, Problem
 from taskmill.wire.queues import QueueList, QueueView
 from taskmill.wire.rejections import RejectionList, RejectionView
 from taskmill.wire.system import EventList, EventView, StatsView, WorkerList, WorkerView
+from taskmill.wire.task_log import LogPage
 from taskmill.wire.tasks import TaskList, TaskView
 
 __all__ = [
+    "LARGEST_LOG_PAGE",
     "Call",
     "Filters",
     "RejectionId",
@@ -39,6 +41,7 @@ TaskId: TypeAlias = UUID | str
 RejectionId: TypeAlias = UUID | str
 Parameters: TypeAlias = tuple[tuple[str, str], ...]
 
+LARGEST_LOG_PAGE: Final = 1000
 _ERROR: Final = 400
 _UNAVAILABLE: Final = 503
 _MEDIA_TYPES: Final = ("application/json", MEDIA_TYPE)
@@ -162,6 +165,20 @@ def explain(task_id: TaskId) -> Call[ExplanationView]:
     """Ask why a task is where it is."""
     path = _task_path(task_id, "/explain")
     return Call(method="GET", path=path, read=_reader(ExplanationView))
+
+
+def logs(
+    task_id: TaskId,
+    *,
+    claim: int | None,
+    level: str | None,
+    cursor: str | None,
+    limit: int | None,
+) -> Call[LogPage]:
+    """Read one page of what a task's handlers logged."""
+    given = {"claim": claim, "level": level, "limit": limit, "cursor": cursor}
+    path = _task_path(task_id, "/logs")
+    return Call(method="GET", path=path, parameters=_parameters(given), read=_reader(LogPage))
 
 
 def cancel(task_id: TaskId) -> Call[TaskView]:

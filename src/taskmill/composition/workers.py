@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from taskmill.composition.parts import Parts
 from taskmill.domain.retry import RetryPolicy
+from taskmill.domain.task_log import LineLevel
 from taskmill.runtime.ids import IdFactory
 from taskmill.runtime.services import Service
 from taskmill.storage.doorbell import DoorbellListener
@@ -17,6 +18,7 @@ from taskmill.worker.finishing import Finishing
 from taskmill.worker.handlers import EVERY_TYPE, Handler, Handlers
 from taskmill.worker.lease import LeaseKeeper
 from taskmill.worker.loop import Worker
+from taskmill.worker.task_log import NOTHING, LineLimits, TaskLog
 from taskmill.worker.traced import AttemptSpans, telling
 
 
@@ -93,6 +95,7 @@ def _worker(
             randomness=parts.randomness,
             batch_size=settings.worker.claim_size,
         ),
+        task_log=TaskLog(parts.database, limits=_line_limits(parts), clock=parts.clock),
         handlers=handlers,
         clock=parts.clock,
         slots=settings.worker.concurrency,
@@ -118,6 +121,18 @@ def _lease_keeper(parts: Parts, name: str, handlers: Handlers) -> LeaseKeeper:
         ttl_s=parts.settings.lease.ttl_s,
         ids=IdFactory(parts.clock, random.Random()),  # noqa: S311 - for its thread alone
         clock=parts.clock,
+    )
+
+
+def _line_limits(parts: Parts) -> LineLimits:
+    kept = parts.settings.task_log
+    return LineLimits(
+        level=NOTHING if kept.level == "off" else LineLevel(kept.level).number,
+        claim_lines=kept.claim_lines,
+        claim_bytes=kept.claim_bytes,
+        message_chars=kept.message_chars,
+        fields_bytes=kept.fields_bytes,
+        waiting_bytes=kept.waiting_bytes,
     )
 
 

@@ -20,9 +20,10 @@ import structlog
 from structlog.contextvars import STRUCTLOG_KEY_PREFIX as _BOUND
 from structlog.typing import FilteringBoundLogger
 
+from taskmill.observability import capture
 from taskmill.observability.sink import Sink
 
-__all__ = ["configure", "flush", "get_logger", "silence"]
+__all__ = ["configure", "flush", "get_logger", "silence", "traceback_text"]
 
 Format = Literal["auto", "console", "json"]
 Level = Literal["debug", "info", "warning", "error"]
@@ -114,20 +115,21 @@ def _logger_class(level: Level) -> type[FilteringBoundLogger]:
     base: Any = structlog.make_filtering_bound_logger(level)
 
     class Logger(base):  # type: ignore[misc]  # a class that is made at run time
-        def _proxy_to_logger(self, level: str, event: str | None = None, **facts: Any) -> None:  # noqa: ANN401 - any fact
+        def _proxy_to_logger(self, level: str, event: str | None = None, /, **facts: Any) -> None:  # noqa: ANN401 - any fact
             for variable, value in copy_context().items():
                 if value is not ... and variable.name.startswith(_BOUND):
                     facts.setdefault(variable.name[len(_BOUND) :], value)
             exc_info = facts.pop("exc_info", None)
             if exc_info:
-                facts["exception"] = _traceback(exc_info)
+                facts["exception"] = traceback_text(exc_info)
             target: _Target = self._logger
             getattr(target, level)(target.render(level, event or "", {**self._context, **facts}))
 
     return cast(type[FilteringBoundLogger], Logger)
 
 
-def _traceback(exc_info: object) -> str:
+def traceback_text(exc_info: object) -> str:
+    """Return an exception (as `exc_info` has it) with its traceback; empty when there is none."""
     error = exc_info[1] if isinstance(exc_info, tuple) else exc_info
     if not isinstance(error, BaseException):
         error = sys.exc_info()[1]
@@ -205,6 +207,8 @@ class _ToStructlog(logging.Handler):
     """Hands what libraries log to the same output."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        if capture.is_overheard(record):
+            return
         try:
             fields: dict[str, Any] = {"exc_info": record.exc_info} if record.exc_info else {}
             get_logger(record.name).log(record.levelno, record.getMessage(), **fields)
@@ -225,6 +229,7 @@ def _take_over_stdlib() -> None:
     access = logging.getLogger("uvicorn.access")
     access.handlers.clear()
     access.propagate = False
+    capture.attach()
 
 
 _target = _Target()

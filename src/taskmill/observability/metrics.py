@@ -38,6 +38,8 @@ __all__ = [
     "REGISTRY",
     "TASKS_RELEASED",
     "TASKS_RELEASED_AGAIN",
+    "TASK_LOG_DROPPED",
+    "TASK_LOG_STORED",
     "WINDOW_TASKS",
     "exposition",
 ]
@@ -90,6 +92,16 @@ HANDLERS_LINGERING: Final = Gauge(
     "taskmill_handlers_lingering",
     "Abandoned handlers that still run, outside of any slot",
     registry=REGISTRY,
+)
+
+# Task logs.
+TASK_LOG_STORED: Final = _counter(
+    "task_log_lines_stored_total", "Lines of handlers that were stored with their task"
+)
+TASK_LOG_DROPPED: Final = _counter(
+    "task_log_lines_dropped_total",
+    "Lines of handlers that were not stored, by the reason",
+    "reason",
 )
 
 # The intake.

@@ -29,6 +29,7 @@ from taskmill.operations.broker import NO_BROKER, BrokerWatch
 from taskmill.operations.create import TaskCreation
 from taskmill.operations.read import TaskReading
 from taskmill.operations.rejections import Rejections
+from taskmill.operations.task_log import TaskLogs
 from taskmill.storage import listing
 from taskmill.storage.database import Database
 
@@ -36,7 +37,7 @@ _MOST_ACTIVITY_READS = 2
 
 
 class TaskService:
-    """Creates, reads and steers tasks; `rejections` are the messages that became none.
+    """Creates, reads and steers tasks; `rejections` are the messages that became none, `logs` what handlers said.
 
     Use it as an async context manager.
 
@@ -53,6 +54,7 @@ class TaskService:
         broker: BrokerWatch = NO_BROKER,
     ) -> None:
         self.rejections = rejections
+        self.logs = TaskLogs(database, reading)
         self._database = database
         self._creation = creation
         self._reading = reading

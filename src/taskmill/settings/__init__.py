@@ -35,6 +35,7 @@ from taskmill.settings.groups import (
     MaintenanceSettings,
     RetentionSettings,
     RetrySettings,
+    TaskLogSettings,
     WorkerSettings,
 )
 from taskmill.settings.values import (
@@ -87,6 +88,7 @@ class Settings(BaseSettings):
     emulation: EmulationSettings = EmulationSettings()
     lease: LeaseSettings = LeaseSettings()
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
+    task_log: TaskLogSettings = TaskLogSettings()
     retry: RetrySettings = RetrySettings()
     retention: RetentionSettings = RetentionSettings()
     maintenance: MaintenanceSettings = MaintenanceSettings()

@@ -5,7 +5,7 @@ import socket
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from taskmill.settings.values import Count, Names, Port, Seconds, SecondsOrZero
+from taskmill.settings.values import Count, Names, Port, Seconds, SecondsOrZero, TaskLogLevel
 
 
 class Group(BaseModel):
@@ -97,6 +97,19 @@ class WorkerSettings(Group):
     def longest_stop_s(self) -> float:
         """The time that a worker needs to stop when its handlers won't: they are told to, and told again."""
         return self.grace_s + 2 * self.patience_s
+
+
+class TaskLogSettings(Group):
+    """What is kept of what handlers log."""
+
+    level: TaskLogLevel = Field("info", description="least level that is kept; off for none")
+    claim_lines: int = Field(1000, ge=1, le=1_000_000, description="most lines of one claim")
+    claim_bytes: Count = Field(256 * 1024, description="most bytes of one claim's lines")
+    message_chars: Count = Field(8000, description="longest message; what is longer is cut")
+    fields_bytes: int = Field(4096, ge=256, description="most bytes of one line's fields")
+    waiting_bytes: Count = Field(
+        16 * 1024**2, description="most memory for lines that are not yet stored"
+    )
 
 
 class RetrySettings(Group):

@@ -1,4 +1,4 @@
-"""Partitions of `task` and `task_event`: a week each, made ahead, repaired, and dropped whole.
+"""Partitions of `task`, `task_event` and `task_log`: a week each, made ahead, repaired, and dropped whole.
 
 Weeks begin on Monday, 00:00 UTC; a week's bounds are the ids of its first and last moment. A row that finds
 no partition lands in the DEFAULT one, and is moved when its week is made. This is the one place outside the
@@ -24,7 +24,7 @@ WEEKS_AHEAD = 4
 MOST_ATTACHED = 60
 _WEEK = timedelta(weeks=1)
 # The tables that are cut alike, and the column that is their clock.
-_CUT_TABLES = (("task", "id"), ("task_event", "task_id"))
+_CUT_TABLES = {"task": "id", "task_event": "task_id", "task_log": "task_id"}
 # One constant for all processes: whoever changes partitions holds this lock to the end of its transaction.
 _TURN = "SELECT pg_advisory_xact_lock(hashtext('taskmill.partitions'))"
 
@@ -74,26 +74,31 @@ async def ensure(database: Database, moment: datetime) -> list[Week]:
 
 
 async def _make(connection: Connection, week: Week) -> bool:
-    if await _exists(connection, week):
+    if not await _missing(connection, week):
         return False
     async with connection.transaction():
         await connection.execute(_TURN)
-        if await _exists(connection, week):
+        missing = await _missing(connection, week)
+        if not missing:
             return False
         await connection.execute("SET LOCAL lock_timeout = '2s'")
-        for table, column in _CUT_TABLES:
-            await _make_one(connection, table, column, week)
+        for table in missing:
+            await _make_one(connection, table, _CUT_TABLES[table], week)
     log.info("partition.made", week=week.suffix)
     return True
 
 
-async def _exists(connection: Connection, week: Week) -> bool:
+async def _missing(connection: Connection, week: Week) -> list[str]:
+    """Return the tables that lack the week: all, or those that the program that made it did not know."""
     # Not to_regclass(): what it remembers of a name that is missing outlives the wait for our turn.
-    found = await connection.fetchval(
-        "SELECT 1 FROM pg_class WHERE relname = $1 AND relnamespace = 'taskmill'::regnamespace",
-        f"task_{week.suffix}",
+    names = {f"{table}_{week.suffix}": table for table in _CUT_TABLES}
+    rows = await connection.fetch(
+        "SELECT relname FROM pg_class "
+        "WHERE relname = ANY($1::text[]) AND relnamespace = 'taskmill'::regnamespace",
+        list(names),
     )
-    return found is not None
+    there = {row["relname"] for row in rows}
+    return [table for name, table in names.items() if name not in there]
 
 
 async def _make_one(connection: Connection, table: str, column: str, week: Week) -> None:
@@ -156,6 +161,7 @@ async def drop_finished(database: Database, moment: datetime, keep: timedelta) -
     A week's keys and counts go with it, in the same transaction. Last week stays: `ensure` would make it again.
     """
     keep = max(keep, _WEEK)
+    await _drop_stray_lines(database)
     weeks: Sequence[Week] = await attached(database)
     return [
         week
@@ -165,14 +171,15 @@ async def drop_finished(database: Database, moment: datetime, keep: timedelta) -
 
 
 async def _drop_if_finished(database: Database, week: Week) -> bool:
-    task, event = (f"taskmill.{table}_{week.suffix}" for table, _ in _CUT_TABLES)
+    task, event, lines = (f"taskmill.{table}_{week.suffix}" for table in _CUT_TABLES)
     async with database.hot_transaction() as connection:
         await connection.execute(_TURN)
         await connection.execute("SET LOCAL lock_timeout = '2s'")
         # Dropping a partition locks its parent, too. Parents first, as everybody else does, or whoever has
         # one and wants the other waits for us, and we for it.
         await connection.execute(
-            "LOCK TABLE ONLY taskmill.task, ONLY taskmill.task_event IN ACCESS EXCLUSIVE MODE"
+            "LOCK TABLE ONLY taskmill.task, ONLY taskmill.task_event, ONLY taskmill.task_log "
+            "IN ACCESS EXCLUSIVE MODE"
         )
         if await connection.fetchval(
             f"SELECT EXISTS (SELECT FROM {task} WHERE status IN ('new', 'in_progress'))"  # noqa: S608 - our own names
@@ -184,6 +191,20 @@ async def _drop_if_finished(database: Database, week: Week) -> bool:
             f"SELECT queue, status, -count(*) FROM {task} GROUP BY queue, status"
         )
         await connection.execute(statement("drop_keys_of_week"), *week.bounds)
+        # The lines' may be missing: a program of an earlier release may have made the week.
         await connection.execute(f"DROP TABLE {task}, {event}")
+        await connection.execute(f"DROP TABLE IF EXISTS {lines}")
     log.info("partition.dropped", week=week.suffix)
     return True
+
+
+async def _drop_stray_lines(database: Database) -> None:
+    """Drop weeks of lines whose tasks a program of an earlier release has dropped: it did not know of them."""
+    if not await database.fetch("list_stray_log_weeks"):
+        return
+    async with database.hot_transaction() as connection:
+        await connection.execute(_TURN)
+        await connection.execute("SET LOCAL lock_timeout = '2s'")
+        for week in _weeks(await connection.fetch(statement("list_stray_log_weeks"))):
+            await connection.execute(f"DROP TABLE taskmill.task_log_{week.suffix}")
+            log.info("partition.dropped", week=week.suffix, table="task_log")

@@ -131,6 +131,20 @@ task_event = Table(
     postgresql_partition_by="RANGE (task_id)",
 )
 
+task_log = Table(
+    "task_log",
+    metadata,
+    Column("task_id", UUID(as_uuid=True), primary_key=True),
+    Column("claim_no", Integer, primary_key=True, autoincrement=False),
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    _required("at", _Time),
+    _required("level", SmallInteger),
+    Column("logger", Text),
+    _required("message", Text),
+    Column("fields", JSON),
+    postgresql_partition_by="RANGE (task_id)",
+)
+
 change_batch = Table(
     "change_batch",
     metadata,

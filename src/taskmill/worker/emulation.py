@@ -70,7 +70,8 @@ class Emulation:
     async def __call__(self, payload: Mapping[str, Any], context: Context) -> object:
         """Sleep, then return the payload's `result`, or what was done.
 
-        With a `seed` in the payload, delay and outcome are the same for every run of the same attempt.
+        With a `seed` in the payload, delay and outcome are the same for every run of the same attempt. It logs
+        what it was asked to do and how it ended; when that is nothing at once, there is nothing to tell.
 
         Raises:
             EmulatedFailure: with the profile's probability.
@@ -82,9 +83,15 @@ class Emulation:
         delay_s = randomness.uniform(profile.delay_min_s, profile.delay_max_s)
         fails = randomness.random() < profile.failure_probability
         if delay_s > 0:
+            context.logger.info("emulation.began", delay_s=round(delay_s, 3))
             await sleep(delay_s)
         if fails:
+            context.logger.warning(
+                "emulation.failed", failure_probability=profile.failure_probability
+            )
             raise EmulatedFailure(
                 f"the emulated work failed, with a failure probability of {profile.failure_probability:g}"
             )
+        if delay_s > 0:
+            context.logger.info("emulation.succeeded", slept_s=round(delay_s, 3))
         return payload.get("result", {"emulated": True, "delay_s": round(delay_s, 3)})

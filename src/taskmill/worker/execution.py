@@ -17,6 +17,7 @@ from taskmill.domain.lifecycle import (
 )
 from taskmill.domain.task import ClaimedTask
 from taskmill.worker.handlers import Context, Handler, PermanentFailure, RetryLater
+from taskmill.worker.storable import storable
 
 _LONGEST_MESSAGE = 10_000
 _LONGEST_TYPE = 200
@@ -88,9 +89,3 @@ def _message(error: BaseException) -> str:
         return str(error)
     except Exception as unsaid:  # noqa: BLE001 - a handler's exception may not even have a message
         return f"the message can't be told: {type(unsaid).__name__}"
-
-
-def storable(text: str, longest: int = _LONGEST_TYPE) -> str:
-    """Cut the text, and write out what UTF-8 or PostgreSQL can't hold (lone surrogates, NUL)."""
-    cut = text if len(text) <= longest else text[: longest - 1] + "…"
-    return cut.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")

@@ -7,10 +7,12 @@ from functools import cached_property
 from typing import Any, TypeAlias
 from uuid import UUID
 
-import structlog
+from structlog.typing import FilteringBoundLogger
 
 from taskmill.domain.task import ClaimedTask
 from taskmill.storage.claims import Fence
+from taskmill.worker.claim_log import ClaimLog
+from taskmill.worker.logger import handler_logger
 
 EVERY_TYPE = "*"
 
@@ -32,11 +34,12 @@ class Context:
     """What a handler knows of the attempt that it runs.
 
     `fence` names the claim: an outside system that remembers the highest `claim_no` of a task can refuse
-    a worker that has lost it.
+    a worker that has lost it. `lines` takes what is kept of its log.
     """
 
     task: ClaimedTask
     lease_id: UUID
+    lines: ClaimLog | None = None
 
     @property
     def attempt(self) -> int:
@@ -49,12 +52,9 @@ class Context:
         return Fence(task_id=self.task.id, lease_id=self.lease_id, claim_no=self.task.claim_no)
 
     @cached_property
-    def logger(self) -> structlog.typing.FilteringBoundLogger:
-        """A logger whose lines name the task, the claim and the attempt."""
-        logger: structlog.typing.FilteringBoundLogger = structlog.get_logger("taskmill.handler")
-        return logger.bind(
-            task_id=str(self.task.id), claim_no=self.task.claim_no, attempt=self.attempt
-        )
+    def logger(self) -> FilteringBoundLogger:
+        """A logger whose lines name the task, the claim and the attempt, and are kept with the task."""
+        return handler_logger(self.task, self.lines)
 
 
 Handler: TypeAlias = Callable[[Mapping[str, Any], Context], Awaitable[object]]

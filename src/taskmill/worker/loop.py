@@ -22,11 +22,13 @@ from taskmill.storage import claims
 from taskmill.storage.claims import Fence, TakenTask
 from taskmill.storage.database import Database
 from taskmill.transports.base import Transport
+from taskmill.worker.claim_log import ClaimLog
 from taskmill.worker.execution import describe, execute, once_stopped
 from taskmill.worker.finishing import Attempt, Finishing, decided
 from taskmill.worker.handlers import Context, Handlers
 from taskmill.worker.lease import LeaseKeeper, RunKey
 from taskmill.worker.runs import Run, Runs
+from taskmill.worker.task_log import TaskLog
 
 if TYPE_CHECKING:
     from taskmill.worker.traced import AttemptSpans
@@ -55,6 +57,7 @@ class Worker:
         transport: Transport,
         keeper: LeaseKeeper,
         finishing: Finishing,
+        task_log: TaskLog,
         handlers: Handlers,
         clock: Clock,
         slots: int,
@@ -71,6 +74,7 @@ class Worker:
         self._transport = transport
         self._keeper = keeper
         self._finishing = finishing
+        self._task_log = task_log
         self._handlers = handlers
         self._clock = clock
         self._slots = slots
@@ -97,7 +101,7 @@ class Worker:
         )
         log.info("worker.started", worker=self._worker, slots=self._slots)
         try:
-            async with self._finishing, asyncio.TaskGroup() as duties:
+            async with self._task_log, self._finishing, asyncio.TaskGroup() as duties:
                 helpers = [duties.create_task(self._notice(stop))]
                 async with self._runs as runs:
                     helpers.append(duties.create_task(runs.watch()))
@@ -226,9 +230,11 @@ class Worker:
         handler = self._handlers.get(attempt.task.type)
         if handler is None:
             return Interrupted(reason=Reason.NO_HANDLER, after=_NO_HANDLER_PAUSE)
-        context = Context(task=attempt.task, lease_id=attempt.fence.lease_id)
+        lines = ClaimLog(self._task_log, attempt.task.id, attempt.task.claim_no)
+        context = Context(task=attempt.task, lease_id=attempt.fence.lease_id, lines=lines)
         try:
-            outcome = await execute(handler, context, result_bytes=self._result_bytes)
+            with lines:
+                outcome = await execute(handler, context, result_bytes=self._result_bytes)
         except asyncio.CancelledError as error:
             if run.task is None or self._runs.is_dismissing:
                 raise

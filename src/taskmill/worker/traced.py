@@ -9,15 +9,17 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
 from taskmill.domain.lifecycle import Outcome
-from taskmill.worker.execution import describe, storable
+from taskmill.worker.execution import describe
 from taskmill.worker.handlers import Context, Handler
 from taskmill.worker.lease import RunKey
 from taskmill.worker.runs import Run
+from taskmill.worker.storable import storable
 
 if TYPE_CHECKING:
     from taskmill.observability.traces import LiveSpan, Traces
 
 _LONGEST_STACK: Final = 20_000
+_LONGEST_TYPE: Final = 200
 
 # Of the handler's own asyncio task.
 _attempt: "ContextVar[AttemptSpan | None]" = ContextVar("attempt_span", default=None)
@@ -37,7 +39,7 @@ class AttemptSpan:
         kind = type(error)
         stack = "".join(traceback.format_exception(error))[-_LONGEST_STACK:]
         self.span.tell_exception(
-            storable(f"{kind.__module__}.{kind.__qualname__}"),
+            storable(f"{kind.__module__}.{kind.__qualname__}", _LONGEST_TYPE),
             describe(error).message,
             storable(stack, _LONGEST_STACK),
         )

@@ -326,6 +326,27 @@ def test_history_queues_workers_and_stats_are_typed(
     )
 
 
+def test_logs_are_read_page_by_page_and_go_on_at_their_end(
+    client: TaskmillClient, service: FakeService
+) -> None:
+    task = service.add()
+    for n in range(1001):
+        service.say(task, f"line {n}", fields={"n": n})
+
+    lines = list(client.logs(task["id"], claim=1, level="info"))
+    page = client.log_page(task["id"], limit=1000)
+    rest = client.log_page(task["id"], cursor=page.next_cursor)
+
+    assert [line.fields for line in lines] == [{"n": n} for n in range(1001)]
+    assert (len(page.items), len(rest.items)) == (1000, 1)
+    assert "claim=1&level=info&limit=1000" in service.requests[0][1]
+    service.say(task, "later")
+    later = client.log_page(task["id"], cursor=rest.next_cursor)
+    assert [line.message for line in later.items] == ["later"]
+    with pytest.raises(NotAccepted):
+        client.log_page(uuid4())
+
+
 def test_refused_messages_are_read_page_by_page_and_sent_again(
     client: TaskmillClient, service: FakeService
 ) -> None:
@@ -380,6 +401,9 @@ async def test_the_asynchronous_client_asks_the_same() -> None:
         assert activity.queues[0].queue == "a"
         assert (await client.ready())["database"] == "ok"
         assert len(await client.events(task.id)) == 3
+        service.say(service.tasks[str(task.id)], "said")
+        assert [line.message async for line in client.logs(task.id)] == ["said"]
+        assert len((await client.log_page(task.id, limit=1)).items) == 1
         assert (await client.page()).total == 2
         refused = service.add_refused("body")["id"]
         assert [str(item.id) async for item in client.rejections()] == [refused]

@@ -10,6 +10,7 @@ BOUNDED = {
     "major",
     "minor",
     "patchlevel",
+    "reason",
     "version",
 }
 

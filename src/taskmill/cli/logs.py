@@ -1,0 +1,119 @@
+"""The command that shows what a task's handlers logged, and follows it."""
+
+import sys
+import time
+from collections.abc import Iterator
+
+import click
+
+from taskmill.cli import show
+from taskmill.cli.server import json_option, open_client, url_option
+from taskmill.client.calls import LARGEST_LOG_PAGE
+from taskmill.client.synchronous import TaskmillClient
+from taskmill.domain.lifecycle import TERMINAL
+from taskmill.domain.task_log import LineLevel
+from taskmill.wire.task_log import LogLineView
+
+__all__ = ["logs"]
+
+_PAUSE_S = 0.25
+# Lines are stored a little after they were written: an ended task may still get some.
+_LOOKS_AFTER_THE_END = 4
+_STYLES = {
+    LineLevel.WARNING: show.warning,
+    LineLevel.ERROR: show.failure,
+    LineLevel.CRITICAL: show.failure,
+}
+
+_EPILOG = """\b
+Examples:
+  taskmill task logs 0197a3b2-6c4e-7d21-8f10-2a9b3c4d5e6f
+  taskmill task logs ID --follow
+  taskmill task logs ID --level warning --claim 2 --json
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("task_id", metavar="ID")
+@click.option("--follow", is_flag=True, help="Go on until the task has ended.")
+@click.option(
+    "--level",
+    type=click.Choice([str(level) for level in LineLevel]),
+    help="Only this level and above.  [default: debug]",
+)
+@click.option("--claim", type=click.IntRange(min=1), metavar="N", help="Only what claim N logged.")
+@url_option
+@json_option
+def logs(
+    *,
+    task_id: str,
+    follow: bool,
+    level: str | None,
+    claim: int | None,
+    url: str,
+    as_json: bool,
+) -> None:
+    """Show what a task's handlers logged, oldest first. With --json, one object a line.
+
+    What is kept is bounded; where lines are missing, a line says how many.
+    """
+    with open_client(url) as client:
+        lines = (
+            _followed(client, task_id, claim, level)
+            if follow
+            else client.logs(task_id, claim=claim, level=level)
+        )
+        if as_json:
+            for line in lines:
+                show.json_lines([line.model_dump_json().encode()])
+                sys.stdout.flush()
+        elif not _print(lines):
+            show.note("nothing was logged")
+
+
+def _followed(
+    client: TaskmillClient, task_id: str, claim: int | None, level: str | None
+) -> Iterator[LogLineView]:
+    """Yield lines as they come, until the task has ended and no more come."""
+    cursor: str | None = None
+    looks_left = _LOOKS_AFTER_THE_END
+    while looks_left:
+        has_ended = client.get(task_id).status in TERMINAL
+        page = client.log_page(
+            task_id, claim=claim, level=level, cursor=cursor, limit=LARGEST_LOG_PAGE
+        )
+        yield from page.items
+        cursor = page.next_cursor
+        if len(page.items) == LARGEST_LOG_PAGE:
+            continue
+        looks_left = looks_left - 1 if has_ended and not page.items else _LOOKS_AFTER_THE_END
+        time.sleep(_PAUSE_S)
+
+
+def _print(lines: Iterator[LogLineView]) -> bool:
+    """Print lines as they come, with a heading where another claim begins; False when there were none."""
+    claim_no = 0
+    for line in lines:
+        if line.claim_no != claim_no:
+            claim_no = line.claim_no
+            show.line(show.strong(f"claim {claim_no}"))
+        for cells in _told(line):
+            show.line(*cells)
+    return bool(claim_no)
+
+
+def _told(line: LogLineView) -> Iterator[tuple[show.Cell, ...]]:
+    """Tell a line, and below it the traceback that came with it."""
+    fields = dict(line.fields or {})
+    traceback = fields.pop("exception", None)
+    level, style = f"{line.level:<8}", _STYLES.get(line.level)
+    cells = (
+        show.dim(show.clock_time(line.at)),
+        style(level) if style else level,
+        line.message,
+        show.dim(show.fields(fields)),
+        show.dim(f"({line.logger})" if line.logger else ""),
+    )
+    yield tuple(cell for cell in cells if cell)
+    for text in str(traceback or "").splitlines():
+        yield (show.dim(f"    {text}"),)

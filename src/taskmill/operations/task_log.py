@@ -1,0 +1,25 @@
+"""Reading what handlers logged, page by page."""
+
+from uuid import UUID
+
+from taskmill.domain.task_log import LineFilter, LinePosition, LogLine
+from taskmill.operations.read import TaskReading
+from taskmill.storage import task_log
+from taskmill.storage.database import Database
+
+
+class TaskLogs:
+    """The lines of tasks. `reading` tells whether a task without lines is one."""
+
+    def __init__(self, database: Database, reading: TaskReading) -> None:
+        self._database = database
+        self._reading = reading
+
+    async def page(
+        self, task_id: UUID, wanted: LineFilter, *, after: LinePosition, limit: int
+    ) -> list[LogLine]:
+        """Return up to `limit` lines beyond `after`, oldest first. Raises `TaskNotFound`."""
+        found = await task_log.page(self._database, task_id, wanted, after=after, limit=limit)
+        if not found:
+            await self._reading.get(task_id)
+        return found

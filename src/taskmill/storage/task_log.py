@@ -1,0 +1,62 @@
+"""Keeps the lines that handlers log, many at a time, and reads them. What is worth a line is not its matter."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+from taskmill.domain.task_log import LineFilter, LineLevel, LinePosition, LogLine
+from taskmill.storage.database import Database
+from taskmill.storage.statements import columns
+
+LAST_CLAIM = 2**31 - 1
+
+
+class NewLine(NamedTuple):
+    """A line as `store_log_lines` takes it; `level` is a number, `fields` JSON text."""
+
+    task_id: UUID
+    claim_no: int
+    seq: int
+    at: datetime
+    level: int
+    logger: str | None
+    message: str
+    fields: str | None
+
+
+async def store(database: Database, lines: Sequence[NewLine]) -> int:
+    """Keep the lines in one statement and return how many of them the fence let pass.
+
+    The others were written when another claim was the task's latest. Storing the same lines again after a lost
+    answer makes no second ones.
+    """
+    fenced: int = await database.fetch_value("store_log_lines", *columns(lines))
+    return fenced
+
+
+async def page(
+    database: Database, task_id: UUID, wanted: LineFilter, *, after: LinePosition, limit: int
+) -> list[LogLine]:
+    """Return up to `limit` lines beyond `after`, oldest first; none for a task that is unknown."""
+    first, last = after, LAST_CLAIM
+    if wanted.claim_no is not None:
+        first, last = max(after, LinePosition(wanted.claim_no)), wanted.claim_no
+    rows = await database.fetch(
+        "list_log_lines", task_id, first.claim_no, first.seq, last, wanted.level.number, limit
+    )
+    return [_line(row) for row in rows]
+
+
+def _line(row: asyncpg.Record) -> LogLine:
+    return LogLine(
+        claim_no=row["claim_no"],
+        seq=row["seq"],
+        at=row["at"],
+        level=LineLevel.of(row["level"]),
+        logger=row["logger"],
+        message=row["message"],
+        fields=row["fields"],
+    )

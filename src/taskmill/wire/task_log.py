@@ -1,0 +1,51 @@
+"""The shapes of what handlers logged.
+
+The models are for the OpenAPI document and the client; the bytes are written by hand, and tested with the models.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from taskmill.domain.task_log import LineLevel, LogLine
+from taskmill.wire.answers import Fragment, answer_json
+from taskmill.wire.fields import Timestamp, format_timestamp
+
+
+class LogLineView(BaseModel):
+    """A line that a handler logged."""
+
+    claim_no: int = Field(description="the claim that it was written under, as in the history")
+    seq: int = Field(description="its number among the lines of its claim, from 1")
+    at: Timestamp
+    level: LineLevel
+    logger: str | None = Field(description="a logger of Python's logging; null: the context's own")
+    message: str
+    fields: dict[str, Any] | None = Field(description="what came with it")
+
+
+class LogPage(BaseModel):
+    """Lines of a task, oldest first."""
+
+    items: list[LogLineView]
+    next_cursor: str = Field(
+        description="where to go on, also when this is all so far: ask again with it for what comes later"
+    )
+
+
+def log_page_json(lines: Iterable[LogLine], next_cursor: str) -> bytes:
+    """Return lines as a `LogPage` in JSON."""
+    return answer_json({"items": [_line(line) for line in lines], "next_cursor": next_cursor})
+
+
+def _line(line: LogLine) -> dict[str, object]:
+    return {
+        "claim_no": line.claim_no,
+        "seq": line.seq,
+        "at": format_timestamp(line.at),
+        "level": line.level,
+        "logger": line.logger,
+        "message": line.message,
+        "fields": None if line.fields is None else Fragment(line.fields),
+    }

@@ -1,0 +1,112 @@
+"""Makes text of what a handler logs: a message and fields, cut to their limits, that PostgreSQL takes.
+
+Whatever a handler hands in, nothing is raised: what can't be told is told as such.
+"""
+
+import logging
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+
+from taskmill.observability.logs import traceback_text
+from taskmill.worker.storable import storable
+
+_LONGEST_NAME = 100
+# A longer value is cut when the fields are too large: so one of them leaves room for the others.
+_SHARE_OF_A_VALUE = 4
+_EXCEPTION: Final = "exception"
+_REST: Final = "…"
+_ROOM_FOR_REST = 48
+# What every record has; the rest came with `extra=`.
+_USUAL: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+def message_text(message: object, longest: int) -> str:
+    """Return a message of at most `longest` characters, not counting those that are written out."""
+    return storable(message if isinstance(message, str) else _told(message), longest)
+
+
+def fields_text(fields: Mapping[str, object], most_bytes: int) -> str | None:
+    """Return fields as a JSON object, None when there are none; what is no JSON is told as text."""
+    if not fields:
+        return None
+    whole = _json(fields)
+    if whole is not None and len(whole) <= most_bytes:
+        return whole.decode()
+    return _cut(fields, most_bytes)
+
+
+def said(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the fields of a call of structlog's, an exception among them as its traceback."""
+    if not fields.get("exc_info"):
+        return fields
+    told = {name: value for name, value in fields.items() if name != "exc_info"}
+    told[_EXCEPTION] = _traceback(fields["exc_info"])
+    return told
+
+
+def record_message(record: logging.LogRecord) -> object:
+    """Return the message of a record of `logging`; unformatted when its arguments don't fit."""
+    try:
+        return record.getMessage()
+    except Exception:  # noqa: BLE001 - a handler's arguments may be anything
+        return record.msg
+
+
+def record_fields(record: logging.LogRecord) -> Mapping[str, Any]:
+    """Return what came with `extra=`, and an exception as its traceback."""
+    fields = {name: value for name, value in vars(record).items() if name not in _USUAL}
+    if record.exc_info:
+        fields[_EXCEPTION] = _traceback(record.exc_info)
+    return fields
+
+
+def _traceback(exc_info: object) -> str:
+    try:
+        return traceback_text(exc_info)
+    except Exception as error:  # noqa: BLE001 - whatever a handler's exception does
+        return f"the traceback can't be told: {type(error).__name__}"
+
+
+def _cut(fields: Mapping[str, object], most_bytes: int) -> str:
+    """Return the first fields that fit, long values shortened, and how many are left out."""
+    parts: list[bytes] = []
+    room = most_bytes - _ROOM_FOR_REST
+    for name, value in fields.items():
+        part = _member(name, value, most_bytes // _SHARE_OF_A_VALUE)
+        room -= len(part) + 1
+        if room < 0:
+            parts.append(_member(_REST, f"{len(fields) - len(parts)} fields left out", most_bytes))
+            break
+        parts.append(part)
+    return f"{{{b','.join(parts).decode()}}}"
+
+
+def _member(name: str, value: object, longest: int) -> bytes:
+    return orjson.dumps(storable(str(name), _LONGEST_NAME)) + b":" + _value(name, value, longest)
+
+
+def _value(name: str, value: object, longest: int) -> bytes:
+    encoded = _json(value)
+    if encoded is not None and len(encoded) <= longest:
+        return encoded
+    text = _told(value) if encoded is None or isinstance(value, str) else encoded.decode()
+    if name == _EXCEPTION and len(text) > longest:
+        # What happened stands at a traceback's end.
+        text = _REST + text[1 - longest :]
+    return orjson.dumps(storable(text, longest))
+
+
+def _json(value: object) -> bytes | None:
+    try:
+        return orjson.dumps(value, default=str)
+    except Exception:  # noqa: BLE001 - no JSON, nested too deep, or a `__str__` that raises
+        return None
+
+
+def _told(value: object) -> str:
+    try:
+        return str(value)
+    except Exception:  # noqa: BLE001 - see above
+        return f"<{type(value).__name__}>"

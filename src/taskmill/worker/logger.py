@@ -1,0 +1,54 @@
+"""The logger that a handler gets: its lines go to the process's log, and are kept with the task."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any, Final, cast
+
+import structlog
+from structlog.typing import FilteringBoundLogger
+
+from taskmill.domain.task import ClaimedTask
+from taskmill.worker.claim_log import ClaimLog
+
+_NUMBERS: Final = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+    "critical": logging.CRITICAL,
+}
+
+
+def handler_logger(task: ClaimedTask, lines: ClaimLog | None) -> FilteringBoundLogger:
+    """Make a logger whose lines name the task, the claim and the attempt; they are kept in `lines`, too."""
+    logger: FilteringBoundLogger = structlog.get_logger("taskmill.handler")
+    process = logger.bind(task_id=str(task.id), claim_no=task.claim_no, attempt=task.attempt)
+    if lines is None:
+        return process
+    return cast(FilteringBoundLogger, _Logger(_Both(process, lines), [], {}))
+
+
+class _Both:
+    """Where the lines go. Each of the two knows by itself from which level on it wants them."""
+
+    __slots__ = ("_lines", "_process")
+
+    def __init__(self, process: FilteringBoundLogger, lines: ClaimLog) -> None:
+        self._process = process
+        self._lines = lines
+
+    def say(self, level: str, event: object, facts: Mapping[str, Any]) -> None:
+        """Hand a line to both."""
+        self._lines.say(_NUMBERS.get(level, 0), event, facts)
+        # Bound, and not handed over: then a fact may be called `event` or `level`.
+        said = self._process.bind(**{k: v for k, v in facts.items() if k != "exc_info"})
+        getattr(said, level)(event, exc_info=facts.get("exc_info"))
+
+
+_base: Any = structlog.make_filtering_bound_logger(logging.NOTSET)
+
+
+class _Logger(_base):  # type: ignore[misc]  # a class that is made at run time
+    def _proxy_to_logger(self, level: str, event: object = None, /, **facts: Any) -> None:  # noqa: ANN401 - any fact
+        both: _Both = self._logger
+        both.say(level, event, {**self._context, **facts})

@@ -1,0 +1,201 @@
+"""Stores what handlers log with their tasks, without a handler ever waiting for it.
+
+All lines that wait to be stored are bounded. They are flushed by one duty, a fifth of a second after the first
+one came. A `runtime.Batcher` would hurry for callers who wait; here nobody does, and lines that are gathered take
+fewer statements, and one connection from those that finishes need.
+"""
+
+import asyncio
+import logging
+import threading
+from collections import Counter, deque
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import accumulate, islice
+from types import TracebackType
+from typing import Self
+
+import asyncpg
+
+from taskmill.domain.errors import Unavailable
+from taskmill.observability import capture
+from taskmill.observability.logs import get_logger
+from taskmill.observability.metrics import TASK_LOG_DROPPED, TASK_LOG_STORED
+from taskmill.runtime.clock import Clock
+from taskmill.runtime.periodic import backoff_s, pause
+from taskmill.storage import faults, task_log
+from taskmill.storage.database import Database
+from taskmill.storage.task_log import NewLine
+
+log = get_logger(__name__)
+
+_GATHER_S = 0.2
+_MOST_AT_ONCE = 1000
+_MOST_BYTES = 1024**2
+_FIRST_PAUSE_S = 0.5
+_LONGEST_PAUSE_S = 5.0
+# What the last lines of a stopping worker may take, after its last finish is written.
+LAST_FLUSH_S = 1.0
+# What a line takes beside its text (measured with tracemalloc, 2026-11-25: 374 bytes).
+_LINE_BYTES = 400
+_TELL_S = 10.0
+NOTHING = logging.CRITICAL + 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineLimits:
+    """What is kept: lines of `level` and above (`NOTHING`: none), and how much of them."""
+
+    level: int = logging.INFO
+    claim_lines: int = 1000
+    claim_bytes: int = 256 * 1024
+    message_chars: int = 8000
+    fields_bytes: int = 4096
+    waiting_bytes: int = 16 * 1024**2
+
+
+class TaskLog:
+    """The lines of one worker. Use it as an async context manager; leaving flushes, for a second at most."""
+
+    def __init__(self, database: Database, *, limits: LineLimits, clock: Clock) -> None:
+        self._database = database
+        self.limits = limits
+        self.clock = clock
+        # Reentrant: in the midst of taking a line the collector of garbage may find what logs another one.
+        self.lock = threading.RLock()
+        self._waiting: deque[tuple[NewLine, int]] = deque()
+        self._waiting_bytes = 0
+        self._is_open = False
+        self._is_told = False
+        self._dropped: Counter[str] = Counter()
+        self._untold: Counter[str] = Counter()
+        self._tell_at = 0.0
+        self._news, self._closing = asyncio.Event(), asyncio.Event()
+        self._duty = asyncio.TaskGroup()
+
+    async def __aenter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
+        await self._duty.__aenter__()
+        self._flusher = self._duty.create_task(self._flush_until_closed())
+        self._is_open = True
+        if self.limits.level < NOTHING:
+            capture.listen_from(self.limits.level)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._is_open = False
+        self._closing.set()
+        self._news.set()
+        try:
+            if error is None:
+                await asyncio.wait([self._flusher], timeout=LAST_FLUSH_S)
+        finally:
+            self._flusher.cancel()
+            await self._duty.__aexit__(None, None, None)
+            with self.lock:
+                self._dropped["stopped"] += len(self._waiting)
+                self._waiting.clear()
+            self._tell_dropped(at_once=True)
+
+    def put(self, line: NewLine, size: int) -> bool:
+        """Have a line stored; False when there is no room for it. Call it with the lock held."""
+        size += _LINE_BYTES
+        if not self._is_open or self._waiting_bytes + size > self.limits.waiting_bytes:
+            return False
+        self._waiting.append((line, size))
+        self._waiting_bytes += size
+        if not self._is_told:
+            self._is_told = True
+            # From any thread. A loop that was closed meanwhile has told what was lost.
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._news.set)
+        return True
+
+    def count_missing(self, *, is_claim_full: bool) -> None:
+        """Count a line that is not stored: over its claim's limits, or without room here. Hold the lock."""
+        reason = "claim_full" if is_claim_full else "queue_full" if self._is_open else "stopped"
+        self._dropped[reason] += 1
+
+    async def _flush_until_closed(self) -> None:
+        while True:
+            await self._news.wait()
+            await pause(self._closing, _GATHER_S)
+            self._news.clear()
+            self._is_told = False
+            while batch := self._next_batch():
+                await self._store_somehow(batch)
+                self._forget(len(batch))
+            self._tell_dropped()
+            if self._closing.is_set():
+                return
+
+    def _next_batch(self) -> list[NewLine]:
+        """Return the first lines that wait; they go on waiting until they are stored."""
+        with self.lock:
+            first = list(islice(self._waiting, _MOST_AT_ONCE))
+        sizes = accumulate(size for _, size in first)
+        fitting = sum(size <= _MOST_BYTES for size in sizes)
+        return [line for line, _ in first[: max(fitting, 1)]]
+
+    def _forget(self, count: int) -> None:
+        with self.lock:
+            for _ in range(count):
+                self._waiting_bytes -= self._waiting.popleft()[1]
+
+    async def _store_somehow(self, batch: list[NewLine]) -> None:
+        """Store a batch as soon as the database takes it; what it refuses as such is dropped."""
+        failures = 0
+        while True:
+            try:
+                return await self._store(batch)
+            except Unavailable as error:
+                failures += 1
+                log.info("task_log.delayed", lines=len(batch), failures=failures, error=str(error))
+            except Exception as error:  # noqa: BLE001 - the duty's boundary: no line is worth a worker
+                log.warning("task_log.refused", lines=len(batch), error=repr(error))
+                return self._drop("refused", len(batch))
+            self._tell_dropped()
+            if self._closing.is_set():
+                return self._drop("stopped", len(batch))
+            await pause(
+                self._closing,
+                backoff_s(failures, first=_FIRST_PAUSE_S, longest=_LONGEST_PAUSE_S),
+            )
+
+    async def _store(self, batch: list[NewLine]) -> None:
+        """Store a batch, in halves when one of its lines is at fault, until that one fails alone."""
+        try:
+            stored = await task_log.store(self._database, batch)
+        except asyncpg.PostgresError as error:
+            if len(batch) == 1 or not faults.is_item_fault(error):
+                raise
+            middle = len(batch) // 2
+            await self._store_somehow(batch[:middle])
+            await self._store_somehow(batch[middle:])
+        else:
+            TASK_LOG_STORED.inc(stored)
+            self._drop("superseded", len(batch) - stored)
+
+    def _drop(self, reason: str, count: int) -> None:
+        with self.lock:
+            self._dropped[reason] += count
+
+    def _tell_dropped(self, *, at_once: bool = False) -> None:
+        """Count what was dropped since the last time, and now and then tell of it in the log."""
+        with self.lock:
+            dropped, self._dropped = self._dropped, Counter()
+        for reason, count in dropped.items():
+            TASK_LOG_DROPPED.labels(reason).inc(count)
+        # Of these each task tells by itself.
+        del dropped["claim_full"]
+        self._untold += dropped
+        now = self.clock.monotonic()
+        if self._untold and (at_once or now >= self._tell_at):
+            log.warning("task_log.dropped", lines=self._untold.total(), **self._untold)
+            self._untold.clear()
+            self._tell_at = now + _TELL_S

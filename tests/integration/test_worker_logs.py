@@ -1,0 +1,499 @@
+"""What handlers log is kept with their tasks: from where, how much of it, and what trouble costs."""
+
+import asyncio
+import logging
+import random
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from taskmill.domain.lifecycle import Status
+from taskmill.maintenance.rescue import Rescue
+from taskmill.observability.metrics import REGISTRY
+from taskmill.storage import leases
+from taskmill.storage.database import Database
+from taskmill.worker.emulation import Emulation, Profile
+from taskmill.worker.handlers import Context, RetryLater
+from taskmill.worker.task_log import _LINE_BYTES, NOTHING, LineLimits
+from tests.support.api import LogLines
+from tests.support.builders import a_draft
+from tests.support.log_lines import lines_once, stored_lines
+from tests.support.polling import eventually
+from tests.support.proxy import Network, a_network
+from tests.support.safety import assert_safe
+from tests.support.stage import SETTINGS, Stage
+from tests.support.workers import RunningWorker, WorkerOptions, a_worker, finished
+
+Payload = Mapping[str, Any]
+
+
+def counted(reason: str | None = None) -> float:
+    """How many lines were stored, or dropped for a reason, in this process so far."""
+    name = "taskmill_task_log_lines_" + ("dropped_total" if reason else "stored_total")
+    return REGISTRY.get_sample_value(name, {"reason": reason} if reason else {}) or 0.0
+
+
+@asynccontextmanager
+async def far_away(stage: Stage) -> AsyncIterator[tuple[Network, Database]]:
+    """A database that is reached through a network of its own."""
+    async with a_network(stage.url) as (network, url):
+        database = Database(url, SETTINGS)
+        try:
+            yield network, database
+        finally:
+            await database.close()
+
+
+def look_up() -> None:
+    raise LookupError("gone")
+
+
+async def test_lines_of_the_contexts_logger_are_kept_and_still_go_to_the_processs_log(
+    stage: Stage, log_lines: LogLines
+) -> None:
+    async def talks(_: Payload, context: Context) -> None:
+        context.logger.debug("not.wanted")
+        context.logger.info("report.began", pages=3, level="odd", event_id=1)
+        bound = context.logger.bind(customer=4711, event="bound")
+        bound.warning("paper.low", left=2)
+        try:
+            look_up()
+        except LookupError:
+            bound.exception("printer.lost")
+
+    async with a_worker(stage, {"*": talks}):
+        made = await stage.created()
+        first, second, third = await lines_once(stage, made.id, 3)
+    assert (first.claim_no, first.seq, first.level, first.logger) == (1, 1, "info", None)
+    assert (first.message, first.fields) == (
+        "report.began",
+        '{"pages":3,"level":"odd","event_id":1}',
+    )
+    assert (second.level, second.message) == ("warning", "paper.low")
+    assert second.fields == '{"customer":4711,"event":"bound","left":2}'
+    assert (third.level, third.message) == ("error", "printer.lost")
+    assert third.fields is not None
+    assert third.fields.endswith('LookupError: gone"}')
+    assert first.at <= second.at <= third.at
+    [told] = log_lines.named("report.began")
+    assert (told["task_id"], told["claim_no"], told["attempt"]) == (str(made.id), 1, 1)
+    assert told["pages"] == 3
+    assert len(log_lines.named("not.wanted")) == 1
+    assert log_lines.named("bound")[-1]["exception"].endswith("LookupError: gone")
+
+
+async def test_lines_of_pythons_logging_are_kept_wherever_the_handler_works(
+    stage: Stage, log_lines: LogLines
+) -> None:
+    logger = logging.getLogger("billing.invoices")
+
+    def in_a_thread(context: Context) -> None:
+        logger.info("from a thread")
+        context.logger.info("from a thread, too")
+
+    async def in_a_task() -> None:
+        logger.info("from a task")
+
+    async def talks(_: Payload, context: Context) -> None:
+        logger.debug("not wanted")
+        logger.info("%s of %s", 1, 2, extra={"invoice": 7})
+        await asyncio.to_thread(in_a_thread, context)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(in_a_task())
+        try:
+            look_up()
+        except LookupError:
+            logger.exception("broken")
+
+    async with a_worker(stage, {"*": talks}):
+        logger.info("outside of any handler")
+        made = await stage.created()
+        found = await lines_once(stage, made.id, 5)
+    assert [(line.message, line.logger) for line in found] == [
+        ("1 of 2", "billing.invoices"),
+        ("from a thread", "billing.invoices"),
+        ("from a thread, too", None),
+        ("from a task", "billing.invoices"),
+        ("broken", "billing.invoices"),
+    ]
+    assert found[0].fields == '{"invoice":7}'
+    assert (found[4].fields or "").endswith('LookupError: gone"}')
+    # The process's log has of libraries what it always had.
+    assert log_lines.named("1 of 2") == []
+    assert log_lines.named("from a task") == []
+    assert len(log_lines.named("broken")) == 1
+
+
+async def test_each_line_belongs_to_the_task_that_wrote_it(stage: Stage) -> None:
+    async def talks(payload: Payload, context: Context) -> None:
+        for n in range(3):
+            await asyncio.sleep(0)
+            logging.getLogger("mixed").info("%s.%s", payload["n"], n)
+            await asyncio.to_thread(context.logger.info, f"{payload['n']}.{n}")
+
+    async with a_worker(stage, {"*": talks}):
+        made = await stage.service.create_all([a_draft(payload={"n": n}) for n in range(15)])
+        for number, answer in enumerate(made):
+            found = await lines_once(stage, answer.task.id, 6)
+            assert [line.message for line in found] == [
+                f"{number}.{n}" for n in range(3) for _ in (1, 2)
+            ]
+            assert [line.seq for line in found] == [1, 2, 3, 4, 5, 6]
+
+
+async def test_every_claim_has_its_own_lines(stage: Stage) -> None:
+    async def third_time(_: Payload, context: Context) -> None:
+        context.logger.info("attempt", number=context.attempt)
+        if context.attempt < 3:
+            raise RetryLater
+
+    async with a_worker(stage, {"*": third_time}):
+        made = await stage.created(max_attempts=3)
+        await finished(stage, made.id)
+        found = await lines_once(stage, made.id, 3)
+    assert [line.position for line in found] == [(1, 1), (2, 1), (3, 1)]
+
+
+async def test_a_level_says_what_is_kept(stage: Stage, log_lines: LogLines) -> None:
+    async def talks(_: Payload, context: Context) -> None:
+        for name in ("debug", "info", "warning", "critical"):
+            getattr(context.logger, name)(f"own.{name}")
+            getattr(logging.getLogger("levels"), name)("library %s", name)
+        logging.getLogger("levels").log(35, "between")
+
+    async def kept(level: int) -> list[str]:
+        options = WorkerOptions(lines=LineLimits(level=level))
+        async with a_worker(stage, {"*": talks}, options):
+            made = await stage.created()
+            await finished(stage, made.id)
+        return [line.message for line in await stored_lines(stage, made.id)]
+
+    assert await kept(logging.ERROR) == ["own.critical", "library critical"]
+    assert await kept(NOTHING) == []
+    everything = await kept(logging.DEBUG)
+    assert everything[:2] == ["own.debug", "library debug"]
+    assert len(everything) == 9
+    assert len(log_lines.named("own.info")) == 3
+
+
+async def test_a_flood_is_cut_and_its_end_says_how_much_is_missing(stage: Stage) -> None:
+    """A hundred thousand lines in a loop: some are kept, and no more than that ever waits in memory."""
+    waiting: list[int] = []
+    before = counted("claim_full")
+
+    async def floods(_: Payload, context: Context) -> None:
+        for n in range(50_000):
+            context.logger.debug("unwanted")
+            logging.getLogger("flood").info("line %s", n)
+            context.logger.info("flood", n=n)
+        waiting.append(len(running.worker._task_log._waiting))
+
+    limits = LineLimits(claim_lines=100)
+    async with a_worker(stage, {"*": floods}, WorkerOptions(lines=limits)) as running:
+        made = await stage.created()
+        found = await lines_once(stage, made.id, 101)
+        assert (await finished(stage, made.id)).status is Status.SUCCEEDED
+    assert waiting == [100]
+    assert [line.seq for line in found] == list(range(1, 102))
+    assert found[99].fields == '{"n":49}'
+    assert (found[100].level, found[100].message) == ("warning", "99900 lines were left out")
+    assert counted("claim_full") - before == 99_900
+
+
+async def test_bytes_of_a_claim_are_bounded_and_what_is_kept_has_no_holes(stage: Stage) -> None:
+    async def talks(_: Payload, context: Context) -> None:
+        context.logger.info("x" * 400)
+        context.logger.info("ü" * 200, a=1)
+        context.logger.info("x" * 400)
+        context.logger.info("short")
+
+    limits = LineLimits(claim_bytes=1000, message_chars=300)
+    async with a_worker(stage, {"*": talks}, WorkerOptions(lines=limits)):
+        made = await stage.created()
+        found = await lines_once(stage, made.id, 3)
+    assert [line.message for line in found] == [
+        "x" * 299 + "…",
+        "ü" * 200,
+        "2 lines were left out",
+    ]
+
+
+class Awkward:
+    """What a handler may log without thinking."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+    __repr__ = __str__
+
+
+@pytest.mark.usefixtures("log_lines")
+async def test_whatever_is_logged_the_handler_succeeds_and_the_line_is_kept(stage: Stage) -> None:
+    deep: list[Any] = []
+    for _ in range(2000):
+        deep = [deep]
+
+    async def talks(_: Payload, context: Context) -> None:
+        library = logging.getLogger("odd")
+        library.info("nul \x00 and \ud800")
+        library.info("extra", extra={"a": Awkward(), "b\ud800": {1: 2}, "c": 2**80, "d": b"\xff"})
+        library.info("deep", extra={"deep": deep, "nul": "\x00"})
+        library.log(10**12, "a level of its own", extra={"x": "y" * 100_000})
+        context.logger.info("own \x00", nan=float("nan"), when=made_at, odd="\ud800")
+
+    made_at = stage.clock.now()
+    async with a_worker(stage, {"*": talks}):
+        made = await stage.created()
+        assert (await finished(stage, made.id)).status is Status.SUCCEEDED
+        found = await lines_once(stage, made.id, 5)
+    assert [line.message for line in found] == [
+        "nul \\x00 and \\ud800",
+        "extra",
+        "deep",
+        "a level of its own",
+        "own \\x00",
+    ]
+    assert found[1].fields == (
+        '{"a":"<Awkward>","b\\\\ud800":"{1: 2}","c":"1208925819614629174706176","d":"b\'\\\\xff\'"}'
+    )
+    assert '"nul":"\\u0000"' in (found[2].fields or "")
+    assert found[3].level == "critical"
+    assert len(found[3].fields or "") < 4096
+
+
+async def test_lines_after_the_end_of_the_handler_are_kept_until_the_next_claim(
+    stage: Stage,
+) -> None:
+    may_talk, has_talked = threading.Event(), threading.Event()
+
+    def later(context: Context) -> None:
+        may_talk.wait(20)
+        context.logger.info("late")
+        has_talked.set()
+
+    async def talks(_: Payload, context: Context) -> None:
+        if context.task.claim_no == 1:
+            threading.Thread(target=later, args=(context,), daemon=True).start()
+
+    async with a_worker(stage, {"*": talks}):
+        made = await stage.created()
+        await finished(stage, made.id)
+        may_talk.set()
+        [line] = await lines_once(stage, made.id, 1)
+    assert line.position == (1, 1)
+    assert has_talked.is_set()
+
+
+async def test_late_lines_of_a_lost_claim_are_dropped_and_counted(
+    stage: Stage, log_lines: LogLines
+) -> None:
+    began, may_talk = asyncio.Event(), asyncio.Event()
+    before = counted("superseded")
+
+    async def stubborn(_: Payload, context: Context) -> None:
+        context.logger.info("began")
+        if context.task.claim_no > 1:
+            return
+        began.set()
+        while not may_talk.is_set():
+            try:
+                await may_talk.wait()
+            except asyncio.CancelledError:
+                continue
+        context.logger.info("late")
+
+    options = WorkerOptions(ttl_s=0.6, patience_s=0.1)
+    async with a_worker(stage, {"*": stubborn}, options) as running:
+        made = await stage.created()
+        await began.wait()
+        await lines_once(stage, made.id, 1)
+        lease_id = running.keeper.lease_id
+        assert lease_id is not None
+        await leases.close_lease(stage.database, lease_id, "expired")
+        await Rescue(stage.database, ttl_s=60, interval_s=1, name="rescue", clock=stage.clock)()
+        await finished(stage, made.id)
+        await lines_once(stage, made.id, 2)
+        may_talk.set()
+
+        async def dropped() -> bool:
+            return counted("superseded") == before + 1
+
+        await eventually(dropped, "the late line to be dropped")
+    assert [line.position for line in await stored_lines(stage, made.id)] == [(1, 1), (2, 1)]
+    [told] = log_lines.named("task_log.dropped")
+    assert (told["lines"], told["superseded"]) == (1, 1)
+    await assert_safe(stage.sql)
+
+
+async def test_lines_of_a_stopping_worker_are_stored_before_it_has_stopped(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("taskmill.worker.task_log._GATHER_S", 3600)
+
+    async def talks(_: Payload, context: Context) -> None:
+        context.logger.info("said")
+
+    async with a_worker(stage, {"*": talks}):
+        made = await stage.created()
+        await finished(stage, made.id)
+    assert len(await stored_lines(stage, made.id)) == 1
+
+
+async def test_a_worker_that_can_not_store_its_lines_stops_in_time_and_says_so(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, log_lines: LogLines
+) -> None:
+    monkeypatch.setattr("taskmill.worker.task_log.LAST_FLUSH_S", 0.05)
+
+    async def talks(_: Payload, context: Context) -> None:
+        context.logger.info("said")
+
+    before = counted("stopped")
+    async with asyncio.timeout(15), stage.sql.transaction():
+        await stage.sql.execute("LOCK TABLE taskmill.task_log IN ACCESS EXCLUSIVE MODE")
+        async with a_worker(stage, {"*": talks}) as running:
+            made = await stage.created()
+            await finished(stage, made.id)
+        assert running.ended.done()
+    [told] = log_lines.named("task_log.dropped")
+    assert (told["stopped"], counted("stopped") - before) == (1, 1)
+    assert await stored_lines(stage, made.id) == []
+
+
+async def test_lines_of_an_outage_wait_up_to_their_bound_and_the_rest_is_counted(
+    stage: Stage, log_lines: LogLines
+) -> None:
+    before, talker = counted("queue_full"), Talker()
+    limits = LineLimits(waiting_bytes=50 * (_LINE_BYTES + 20))
+    async with (
+        far_away(stage) as (network, database),
+        a_worker(
+            stage, {"*": talker}, WorkerOptions(database=database, ttl_s=30, lines=limits)
+        ) as running,
+    ):
+        made = await stage.created()
+        await lines_once(stage, made.id, 1)
+        network.refuse(refuses=True)
+        network.break_all()
+        talker.may_talk.set()
+        await talker.has_talked.wait()
+        assert len(running.worker._task_log._waiting) <= 51
+
+        async def dropped() -> bool:
+            return counted("queue_full") > before
+
+        await eventually(dropped, "what had no room to be counted")
+        network.refuse(refuses=False)
+        await eventually(stored(running), "what waited to be stored")
+        talker.may_end.set()
+        await finished(stage, made.id)
+        await eventually(stored(running), "the last line to be stored")
+    found = await stored_lines(stage, made.id)
+    missing = int(counted("queue_full") - before)
+    told = [line.message for line in found if "left out" in line.message]
+    assert 140 < missing < 160
+    assert sum(int(message.split()[0]) for message in told) == missing
+    assert (found[-2].message, found[-1].message) == (told[-1], "after")
+    assert len(found) == 1 + (200 - missing) + len(told) + 1
+    assert [line.seq for line in found] == list(range(1, len(found) + 1))
+    assert sum(line["queue_full"] for line in log_lines.named("task_log.dropped")) == missing
+
+
+class Talker:
+    """A handler that logs before, during and after an outage."""
+
+    def __init__(self) -> None:
+        self.may_talk, self.has_talked, self.may_end = (asyncio.Event() for _ in range(3))
+
+    async def __call__(self, _: Payload, context: Context) -> None:
+        context.logger.info("before")
+        await self.may_talk.wait()
+        for n in range(200):
+            context.logger.info("during", n=n)
+        self.has_talked.set()
+        await self.may_end.wait()
+        context.logger.info("after")
+
+
+def stored(running: RunningWorker) -> Callable[[], Awaitable[bool]]:
+    """Tell whether no line waits any more."""
+
+    async def look() -> bool:
+        return not running.worker._task_log._waiting
+
+    return look
+
+
+async def test_lines_whose_answer_was_lost_are_stored_once(stage: Stage) -> None:
+    async def talks(_: Payload, context: Context) -> None:
+        for n in range(5):
+            context.logger.info("said", n=n)
+
+    async with (
+        far_away(stage) as (network, database),
+        a_worker(stage, {"*": talks}, WorkerOptions(database=database)) as running,
+    ):
+        await running.has_lease()
+        network.lose_the_answer_to("keep a batch of log lines")
+        before = counted()
+        made = await stage.created()
+        await network.cut.wait()
+        await finished(stage, made.id)
+
+        async def knows() -> bool:
+            return counted() == before + 5
+
+        await eventually(knows, "the worker to know that they are stored")
+    assert len(await stored_lines(stage, made.id)) == 5
+
+
+async def test_a_line_that_postgresql_refuses_fails_alone(
+    stage: Stage, log_lines: LogLines
+) -> None:
+    before = counted("refused")
+    await stage.sql.execute(
+        "ALTER TABLE taskmill.task_log ADD CONSTRAINT no_fives CHECK (message <> '5')"
+    )
+
+    async def talks(_: Payload, context: Context) -> None:
+        for n in range(8):
+            context.logger.info("%d", n)
+
+    async with a_worker(stage, {"*": talks}):
+        made = await stage.created()
+        found = await lines_once(stage, made.id, 7)
+    assert [line.message for line in found] == ["0", "1", "2", "3", "4", "6", "7"]
+    assert counted("refused") == before + 1
+    [told] = log_lines.named("task_log.refused")
+    assert told["lines"] == 1
+
+
+@pytest.mark.parametrize(
+    ("payload", "said"),
+    [
+        (
+            {"delay_s": 0.01, "failure_probability": 0},
+            [("emulation.began", '{"delay_s":0.01}'), ("emulation.succeeded", '{"slept_s":0.01}')],
+        ),
+        (
+            {"delay_s": 0.01, "failure_probability": 1},
+            [
+                ("emulation.began", '{"delay_s":0.01}'),
+                ("emulation.failed", '{"failure_probability":1.0}'),
+            ],
+        ),
+        ({"delay_s": 0, "failure_probability": 0}, []),
+    ],
+)
+async def test_emulated_work_tells_what_it_was_asked_to_do_and_how_it_ended(
+    stage: Stage, payload: Payload, said: list[tuple[str, str]]
+) -> None:
+    profile = Profile(delay_min_s=1, delay_max_s=1, failure_probability=0.0)
+    emulation = Emulation(profile, random.Random(1))  # noqa: S311 - no secret
+    async with a_worker(stage, {"emulate": emulation}):
+        made = await stage.created(payload=payload)
+        await finished(stage, made.id)
+    found = await stored_lines(stage, made.id)
+    assert [(line.message, line.fields) for line in found] == said

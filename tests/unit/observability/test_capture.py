@@ -1,0 +1,87 @@
+"""Listening to Python's logging: within a context, and beside the process's log."""
+
+import asyncio
+import io
+import logging
+from collections.abc import Iterator
+
+import orjson
+import pytest
+import structlog
+
+from taskmill.observability import capture, logs
+
+
+@pytest.fixture(autouse=True)
+def deaf_before_and_after() -> Iterator[None]:
+    """Begin with nobody who listens, and give the process its own logging back."""
+    root = logging.getLogger()
+    handlers, level, heard_from = root.handlers[:], root.level, capture._ear.level
+    capture._ear.setLevel(capture._NOBODY)
+    yield
+    structlog.reset_defaults()
+    capture._ear.setLevel(heard_from)
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def _events(stream: io.StringIO) -> list[str]:
+    assert logs.flush()
+    return [orjson.loads(line)["event"] for line in stream.getvalue().splitlines()]
+
+
+async def test_only_the_context_that_listens_hears() -> None:
+    logs.configure(format="json", stream=io.StringIO())
+    capture.listen_from(logging.INFO)
+    library = logging.getLogger("library")
+    heard: dict[str, list[str]] = {"a": [], "b": []}
+
+    async def work(name: str) -> None:
+        token = capture.begin(lambda record: heard[name].append(record.getMessage()))
+        await asyncio.sleep(0)
+        library.info("in %s", name)
+        library.debug("not wanted")
+        await asyncio.to_thread(library.info, "thread of %s", name)
+        capture.end(token)
+        library.info("after %s", name)
+
+    async with asyncio.TaskGroup() as group:
+        for name in heard:
+            group.create_task(work(name))
+    library.info("outside")
+    assert heard == {name: [f"in {name}", f"thread of {name}"] for name in heard}
+
+
+def test_the_processs_log_gets_what_it_always_got() -> None:
+    logs.configure(format="json", level="debug", stream=(stream := io.StringIO()))
+    talkative = logging.getLogger("talkative")
+    talkative.setLevel(logging.DEBUG)
+    capture.listen_from(logging.DEBUG)
+    try:
+        for logger in (logging.getLogger("plain.part"), logging.getLogger("talkative.part")):
+            logger.debug("debug of %s", logger.name)
+            logger.warning("warning of %s", logger.name)
+    finally:
+        talkative.setLevel(logging.NOTSET)
+    assert _events(stream) == [
+        "warning of plain.part",
+        "debug of talkative.part",
+        "warning of talkative.part",
+    ]
+
+
+def test_setting_up_logging_anew_makes_nobody_deaf() -> None:
+    logs.configure(format="json", stream=io.StringIO())
+    capture.listen_from(logging.INFO)
+    logs.configure(format="json", stream=io.StringIO())
+    heard: list[str] = []
+    token = capture.begin(lambda record: heard.append(record.getMessage()))
+    logging.getLogger("library").info("heard")
+    capture.end(token)
+    assert heard == ["heard"]
+
+
+def test_where_nobody_listens_nothing_more_comes_through() -> None:
+    logs.configure(format="json", stream=io.StringIO())
+    assert logging.getLogger().level == logging.WARNING
+    assert capture._ear not in logging.getLogger().handlers
