@@ -29,6 +29,7 @@ SCENARIOS = (
     "explain",
     "stats",
     "storage",
+    "feed",
 )
 _DATA = ROOT / ".taskmill" / "benchmarks"
 _MEASURED = (LoadFailed, ProgramFailed, TimeoutError)

@@ -8,12 +8,16 @@ from dataclasses import dataclass
 
 import pytest
 
-from taskmill.settings import Settings
+from taskmill.settings import FeedSettings, Settings
 from tests.support.api import serving
 from tests.support.postgres import DatabaseServer
 from tests.support.stage import a_stage, stage_template
 
 __all__ = ["stage_template"]
+
+
+# Streams end soon, so that each is an answer.
+SETTINGS = Settings(feed=FeedSettings(stream_s=0.05, wait_s=0.05))
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,7 @@ class RunningService:
 
 @pytest.fixture(scope="session")
 def service(database_server: DatabaseServer, stage_template: str) -> Iterator[RunningService]:
-    """A service with the usual settings."""
+    """A service with the usual settings, but for streams."""
     url = database_server.create(template=stage_template)
     ready: Future[RunningService] = Future()
     loop = asyncio.new_event_loop()
@@ -44,7 +48,7 @@ def service(database_server: DatabaseServer, stage_template: str) -> Iterator[Ru
 
 async def _serve(url: str, ready: "Future[RunningService]", stop: asyncio.Event) -> None:
     try:
-        async with a_stage(url) as stage, serving(stage.service, Settings()) as served:
+        async with a_stage(url) as stage, serving(stage.service, SETTINGS) as served:
             lease_id = await stage.open_lease()
             running = await stage.running(lease_id)
             cancelled = await stage.created()

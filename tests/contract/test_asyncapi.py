@@ -8,8 +8,15 @@ import orjson
 import pytest
 
 from taskmill import __version__
-from taskmill.amqp.names import CREATE_KEY, EXCHANGE, REJECTED_QUEUE
+from taskmill.amqp.names import (
+    CREATE_KEY,
+    EVENTS_EXCHANGE,
+    EXCHANGE,
+    REJECTED_QUEUE,
+    event_key,
+)
 from taskmill.api.asyncapi import document
+from taskmill.domain.lifecycle import Status
 
 Json = dict[str, Any]
 
@@ -58,12 +65,14 @@ def found_references(value: object) -> list[str]:
     return []
 
 
-@pytest.mark.parametrize("message", ["createTask", "reply"])
-def test_the_examples_fit_the_schemas(told: Json, message: str) -> None:
+@pytest.mark.parametrize(
+    ("message", "count"), [("createTask", 2), ("reply", 2), ("taskChanged", 1)]
+)
+def test_the_examples_fit_the_schemas(told: Json, message: str, count: int) -> None:
     described = told["components"]["messages"][message]
     schema = {**described["payload"], "components": told["components"]}
     validator = jsonschema_rs.Draft202012Validator(schema)
-    assert len(described["examples"]) == 2
+    assert len(described["examples"]) == count
     for example in described["examples"]:
         assert [error.message for error in validator.iter_errors(example["payload"])] == []
     assert not validator.is_valid({"surprise": 1})
@@ -73,4 +82,8 @@ def test_it_names_what_is_at_the_broker(told: Json) -> None:
     create, rejected = told["channels"]["create"], told["channels"]["rejected"]
     assert create["address"] == CREATE_KEY
     assert create["bindings"]["amqp"]["exchange"]["name"] == EXCHANGE
+    changes = told["channels"]["changes"]
+    assert changes["address"] == event_key("{status}", "{queue}")
+    assert changes["bindings"]["amqp"]["exchange"]["name"] == EVENTS_EXCHANGE
+    assert changes["parameters"]["status"]["enum"] == [str(status) for status in Status]
     assert rejected["bindings"]["amqp"]["queue"]["name"] == REJECTED_QUEUE

@@ -131,6 +131,7 @@ async def test_the_documents_describe_the_addresses_that_there_are(api: Served) 
         "/readyz",
         "/metrics",
         "/asyncapi.json",
+        "/events",
     }
     assert set(new["/tasks"]["post"]["responses"]) == {
         "200",

@@ -10,6 +10,7 @@ import pytest
 from taskmill.api.app import create_app
 from taskmill.api.server import ApiServer
 from taskmill.domain.errors import ConfigurationError
+from taskmill.operations.feed import Feed
 from taskmill.operations.read import TaskReading
 from taskmill.operations.service import TaskService
 from taskmill.runtime.http_protocol import LARGEST_DISCARD_BYTES
@@ -294,7 +295,8 @@ async def test_a_refused_upload_is_not_listened_to_for_ever(api: Served) -> None
 
 
 async def test_what_is_under_way_is_answered_before_the_end(stage: Stage) -> None:
-    app = create_app(stage.service, settings=SETTINGS)
+    feed = Feed(stage.database, SETTINGS.feed, kept_days=7)
+    app = create_app(stage.service, feed=feed, settings=SETTINGS)
     server, stop = ApiServer(app, host="127.0.0.1", port=0), asyncio.Event()
 
     async def is_waiting() -> bool:

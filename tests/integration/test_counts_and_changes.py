@@ -9,7 +9,7 @@ import pytest
 
 from taskmill.domain.errors import TransitionRefused
 from taskmill.domain.lifecycle import Failed, Interrupted, Status, Succeeded
-from taskmill.maintenance.retention import Housekeeping, number_changes
+from taskmill.maintenance.retention import Housekeeping, numbering
 from taskmill.storage import changes, counts, leases
 from tests.support.builders import ERROR, a_draft, a_key
 from tests.support.safety import assert_safe
@@ -106,8 +106,9 @@ async def test_positions_are_dense_while_others_commit_and_number(stage: Stage) 
     stop = asyncio.Event()
 
     async def number() -> None:
+        look = numbering(stage.database)
         while not stop.is_set():
-            await number_changes(stage.database)
+            await look()
 
     async with asyncio.TaskGroup() as group:
         for _ in range(4):
@@ -140,6 +141,65 @@ async def test_a_batch_that_commits_late_is_numbered_after_those_that_were(stage
     assert await changes.number(stage.database, 10) == 1
     rows = await stage.sql.fetch("SELECT id, position FROM taskmill.change_batch ORDER BY position")
     assert [tuple(row) for row in rows] == [(early, 1), (late, 2)]
+
+
+async def test_numbering_never_looks_beyond_what_may_still_commit(stage: Stage) -> None:
+    """Looks begin beyond what was numbered; a batch that commits late is below that, and before what it caused."""
+    numbering = changes.Numbering(stage.database)
+    for _ in range(3):
+        await stage.created()
+        await numbering(100)
+    settled = numbering._numbered_upto
+    assert settled > 0
+    slow = await stage.database.connect()
+    await slow.execute("BEGIN")
+    await slow.fetchval("SELECT pg_current_xact_id()")
+    insert = (
+        "INSERT INTO taskmill.change_batch (task_ids, versions) VALUES ('{}', '{}') RETURNING id"
+    )
+    late = await slow.fetchval(insert)
+    for _ in range(5):
+        await stage.created()
+        await numbering(100)
+    assert numbering._numbered_upto < late
+    await slow.execute("COMMIT")
+    await slow.close()
+    caused = await stage.sql.fetchval(insert)
+    await numbering(100)
+    rows = await stage.sql.fetch("SELECT id FROM taskmill.change_batch ORDER BY position DESC")
+    assert [row["id"] for row in rows][:2] == [caused, late]
+    for _ in range(3):
+        await stage.created()
+        await numbering(100)
+    assert numbering._numbered_upto > late
+    assert await positions(stage) == list(range(1, 14))
+
+
+async def test_numbering_begins_anew_on_another_server_and_after_a_failure(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbering = changes.Numbering(stage.database)
+    for _ in range(3):
+        await stage.created()
+        await numbering(100)
+    # What a server that was behind, and has taken over, has not drawn yet.
+    numbering._numbered_upto += 1000
+    numbering._server_since = stage.clock.now()
+    await stage.created()
+    await numbering(100)
+    assert await positions(stage) == [1, 2, 3, 4]
+    numbering._numbered_upto += 1000
+    monkeypatch.setattr(stage.database, "fetch", _failing)
+    with pytest.raises(OSError, match="no way"):
+        await numbering(100)
+    monkeypatch.undo()
+    await stage.created()
+    await numbering(100)
+    assert await positions(stage) == [1, 2, 3, 4, 5]
+
+
+async def _failing(*_: object) -> list[asyncpg.Record]:
+    raise OSError("no way there")
 
 
 async def test_numbering_goes_on_in_order_and_in_parts(stage: Stage) -> None:

@@ -304,7 +304,8 @@ async def test_housekeeping_does_not_read_what_waits(seeded: Stage) -> None:
             ("find_claims_of_lease", (seeded.ids(),)),
             ("find_asked_claims", (seeded.ids(),)),
             ("prune_keys", (1000,)),
-            ("number_changes", (1000,)),
+            ("number_changes", (1000, 0)),
+            ("find_unnumbered", (0,)),
             ("first_stray_id", ()),
         ):
             _, plan = await session.fetch(name, *arguments)

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 
@@ -11,7 +11,7 @@ import pytest
 from taskmill.domain.audit import Check, Finding
 from taskmill.domain.errors import ConfigurationError, TooLarge, TransitionRefused, Unavailable
 from taskmill.domain.lifecycle import Cancelled, Failed, Interrupted, Lost, Outcome, Succeeded
-from taskmill.maintenance.retention import Housekeeping, number_changes
+from taskmill.maintenance.retention import Housekeeping, numbering
 from taskmill.storage import audit, changes, counts, partitions
 from taskmill.storage.audit import snapshot
 from taskmill.storage.database import Database
@@ -63,9 +63,9 @@ async def test_nothing_is_found_while_others_work(
     stop = asyncio.Event()
     wrong: list[object] = []
 
-    async def keep(duty: Callable[[Database], object]) -> None:
+    async def keep(duty: Callable[[], Awaitable[bool]]) -> None:
         while not stop.is_set():
-            await duty(stage.database)  # type: ignore[misc]  # all of them are awaitable
+            await duty()
 
     async def verify_again_and_again() -> None:
         auditor = Database(stage.url, SETTINGS)
@@ -78,8 +78,8 @@ async def test_nothing_is_found_while_others_work(
 
     async with asyncio.TaskGroup() as group:
         group.create_task(verify_again_and_again())
-        for duty in (counts.fold, number_changes):
-            group.create_task(keep(duty))
+        group.create_task(keep(lambda: counts.fold(stage.database)))
+        group.create_task(keep(numbering(stage.database)))
         async with asyncio.TaskGroup() as workers:
             for number in range(3):
                 workers.create_task(work(stage, f"w{number}"))

@@ -15,6 +15,7 @@ from taskmill.api.app import Api, create_app
 from taskmill.api.server import ApiServer
 from taskmill.observability import logs
 from taskmill.observability.traces import Traces
+from taskmill.operations.feed import Feed
 from taskmill.operations.service import TaskService
 from taskmill.settings import LimitSettings, Settings
 from tests.support.stage import Stage
@@ -56,9 +57,11 @@ async def serving(
     traces: Traces | None = None,
 ) -> AsyncIterator[Served]:
     """Serve over a service that is entered already."""
-    app = create_app(service, settings=settings, drain=drain, traces=traces)
+    feed = Feed(service._database, settings.feed, kept_days=settings.retention.change_days)
+    app = create_app(service, feed=feed, settings=settings, drain=drain, traces=traces)
     server, stop = ApiServer(app, host="127.0.0.1", port=0), asyncio.Event()
     async with asyncio.TaskGroup() as group:
+        group.create_task(feed.run(stop))
         group.create_task(server.run(stop))
         await server.started.wait()
         assert server.url is not None

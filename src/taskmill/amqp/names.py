@@ -7,6 +7,7 @@ CREATE_QUEUE: Final = "taskmill.tasks.create"
 CREATE_KEY: Final = "tasks.create"
 REJECTED_QUEUE: Final = "taskmill.tasks.rejected"
 HINTS: Final = "taskmill.hints"
+EVENTS_EXCHANGE: Final = "taskmill.events"
 
 HINT_TTL_S: Final = 10.0
 """A hint lives so long, at the broker and in the relay's eyes: then its task is released again."""
@@ -18,3 +19,8 @@ def hint_queue(queue: str, task_type: str) -> str:
     Names of queues and types may have dots, but no colons.
     """
     return f"{HINTS}.{queue}:{task_type}"
+
+
+def event_key(status: str, queue: str) -> str:
+    """Return the routing key of a change into a status. A queue's name may have dots: bind with `#`, not `*`."""
+    return f"task.{status}.{queue}"

@@ -14,6 +14,7 @@ from taskmill.amqp.connection import BrokerLink
 from taskmill.amqp.names import (
     CREATE_KEY,
     CREATE_QUEUE,
+    EVENTS_EXCHANGE,
     EXCHANGE,
     HINT_TTL_S,
     HINTS,
@@ -25,11 +26,13 @@ from taskmill.domain.errors import BrokerAway
 __all__ = [
     "CREATE_KEY",
     "CREATE_QUEUE",
+    "EVENTS_EXCHANGE",
     "EXCHANGE",
     "HINTS",
     "HINT_TTL_S",
     "REJECTED_QUEUE",
     "create_arguments",
+    "declare_events_exchange",
     "declare_exchange",
     "declare_hints",
     "declare_rejected",
@@ -116,6 +119,11 @@ def create_arguments(server_version: tuple[int, ...]) -> dict[str, FieldValue]:
 async def declare_exchange(channel: AbstractChannel) -> None:
     """Make the exchange that producers publish to, unless it is there."""
     await channel.declare_exchange(EXCHANGE, ExchangeType.TOPIC, durable=True)
+
+
+async def declare_events_exchange(channel: AbstractChannel) -> None:
+    """Make the exchange that changes are published to, unless it is there."""
+    await channel.declare_exchange(EVENTS_EXCHANGE, ExchangeType.TOPIC, durable=True)
 
 
 async def declare_rejected(channel: AbstractChannel) -> None:

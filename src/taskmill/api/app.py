@@ -25,6 +25,7 @@ from taskmill.api.openapi import install
 from taskmill.api.routers import (
     batches,
     documents,
+    events,
     explanations,
     health,
     legacy,
@@ -35,8 +36,10 @@ from taskmill.api.routers import (
     tasks,
 )
 from taskmill.api.traced import Traced
+from taskmill.operations.feed import Feed
 from taskmill.operations.service import TaskService
 from taskmill.settings import Settings
+from taskmill.wire.feed import ChangeView
 from taskmill.wire.problems import Problem
 from taskmill.wire.queues import QueueChange
 from taskmill.wire.rules import InputLimits
@@ -60,6 +63,7 @@ The same, to read: [ReDoc](redoc). To try it out: [Swagger UI](docs). Creating t
 """
 _TAGS: Final = [
     {"name": "tasks", "description": "Create, read, list, cancel and retry tasks."},
+    {"name": "events", "description": "Follow what happens to tasks, live."},
     {"name": "queues", "description": "What waits where; pause and resume."},
     {"name": "rejections", "description": "Messages that were refused; send them again."},
     {"name": "system", "description": "Counts, workers, the queue's side."},
@@ -81,18 +85,20 @@ class Api:
         await self._app(scope, receive, send)
 
     def stop_being_ready(self) -> None:
-        """Have `/readyz` say that no new requests should come here; all are still answered."""
+        """Have `/readyz` say that no new requests should come here; all are still answered, but streams end."""
         self._context.is_stopping = True
+        self._context.feed.close()
 
 
 def create_app(
     service: TaskService,
     *,
+    feed: Feed,
     settings: Settings,
     drain: Callable[[], None] | None = None,
     traces: "Traces | None" = None,
 ) -> Api:
-    """Make the API over a service that is entered already.
+    """Make the API over a service that is entered already, and a feed that runs.
 
     `drain` is called, and must return at once, when the earlier service's address asks for a worker.
     `traces` is None when they are off.
@@ -101,6 +107,9 @@ def create_app(
     return Api(
         Context(
             service=service,
+            feed=feed,
+            feed_settings=settings.feed,
+            stop_delay_s=settings.api.stop_delay_s,
             limits=limits,
             input_limits=InputLimits(
                 labels=limits.labels, idempotency_key_chars=limits.idempotency_key_chars
@@ -130,6 +139,7 @@ def create_framework(context: Context) -> FastAPI:
         sweeps.router,
         tasks.router,
         logs.router,
+        events.router,
         batches.router,
         explanations.router,
         system.router,
@@ -138,7 +148,7 @@ def create_framework(context: Context) -> FastAPI:
         documents.router,
     ):
         app.include_router(router)
-    install(app, (CreateTask, CancelSelection, RetrySelection, QueueChange, Problem))
+    install(app, (CreateTask, CancelSelection, RetrySelection, QueueChange, Problem, ChangeView))
     documents.add_documents(app, static="static", with_redoc=True)
     app.mount("/static", documents.PackageFiles())
     app.add_route("/", _lead_to_documents, include_in_schema=False)

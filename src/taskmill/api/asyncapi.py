@@ -7,8 +7,18 @@ from typing import Any, Final
 
 from pydantic.json_schema import models_json_schema
 
-from taskmill.amqp.names import CREATE_KEY, CREATE_QUEUE, EXCHANGE, REJECTED_QUEUE
+from taskmill.amqp.names import (
+    CREATE_KEY,
+    CREATE_QUEUE,
+    EVENTS_EXCHANGE,
+    EXCHANGE,
+    REJECTED_QUEUE,
+    event_key,
+)
 from taskmill.api import examples
+from taskmill.domain.lifecycle import Status
+from taskmill.wire.feed import CLOUD_EVENT, CloudEventView
+from taskmill.wire.fields import NAME_PATTERN
 from taskmill.wire.problems import Problem
 from taskmill.wire.tasks import CreateTask, TaskView
 
@@ -20,6 +30,8 @@ _DESCRIPTION: Final = f"""\
 Tasks are created by messages, too: publish to exchange `{EXCHANGE}` with key `{CREATE_KEY}`. The body is
 exactly that of `POST /tasks`, and so are its rules. A message is acknowledged only after its task, or the
 record of its refusal, is committed. Producers declare nothing; publish with confirms and `mandatory`.
+
+What happens to tasks is published to exchange `{EVENTS_EXCHANGE}`, as CloudEvents 1.0: bind a queue of your own.
 
 The other side, HTTP, is described by [OpenAPI](openapi.json).
 """
@@ -67,13 +79,30 @@ def _server() -> Json:
 
 
 def _channels() -> Json:
-    exchange = {"name": EXCHANGE, "type": "topic", "durable": True, "autoDelete": False}
     return {
         "create": {
             "address": CREATE_KEY,
             "description": f"creation messages; Taskmill reads them from queue `{CREATE_QUEUE}`",
             "messages": {"createTask": _ref("messages", "createTask")},
-            "bindings": {"amqp": {"is": "routingKey", "exchange": exchange, **_BINDING}},
+            "bindings": {"amqp": {"is": "routingKey", "exchange": _exchange(EXCHANGE), **_BINDING}},
+        },
+        "changes": {
+            "address": event_key("{status}", "{queue}"),
+            "description": (
+                "what happens to tasks, in order, each at least once: doubles have the same id. "
+                "A queue's name may have dots: bind `task.succeeded.#`, or `#` for all"
+            ),
+            "parameters": {
+                "status": {
+                    "enum": list(map(str, Status)),
+                    "description": "the task's status after the change",
+                },
+                "queue": {"description": f"the task's queue, {NAME_PATTERN}"},
+            },
+            "messages": {"taskChanged": _ref("messages", "taskChanged")},
+            "bindings": {
+                "amqp": {"is": "routingKey", "exchange": _exchange(EVENTS_EXCHANGE), **_BINDING}
+            },
         },
         "rejected": {
             "address": REJECTED_QUEUE,
@@ -90,6 +119,10 @@ def _channels() -> Json:
             "messages": {"reply": _ref("messages", "reply")},
         },
     }
+
+
+def _exchange(name: str) -> Json:
+    return {"name": name, "type": "topic", "durable": True, "autoDelete": False}
 
 
 def _queue(name: str) -> Json:
@@ -113,6 +146,13 @@ def _operations() -> Json:
             },
             "bindings": {"amqp": {"deliveryMode": 2, "mandatory": True, "ack": True, **_BINDING}},
         },
+        "tellChange": {
+            "action": "send",
+            "summary": "Tell what has happened to a task",
+            "channel": {"$ref": "#/channels/changes"},
+            "messages": [{"$ref": "#/channels/changes/messages/taskChanged"}],
+            "bindings": {"amqp": {"deliveryMode": 2, "mandatory": False, **_BINDING}},
+        },
         "copyRejected": {
             "action": "send",
             "summary": "Keep a copy of a message that was refused",
@@ -135,6 +175,13 @@ def _messages() -> Json:
             "correlationId": _ref("correlationIds", "reply"),
             "bindings": {"amqp": {"messageType": "task.create", **_BINDING}},
             "examples": [{"payload": body} for body in _listed(bodies["examples"])],
+        },
+        "taskChanged": {
+            "title": "A change of a task",
+            "contentType": CLOUD_EVENT,
+            "headers": _object(_CHANGE_PROPERTIES),
+            "payload": _ref("schemas", "CloudEventView"),
+            "examples": [{"payload": examples.ANSWERS["CloudEventView"]}],
         },
         "rejectedMessage": {
             "title": "A message that was refused, its body untouched",
@@ -186,6 +233,13 @@ _CREATE_PROPERTIES: Final[Json] = {
     },
     "traceparent": {"type": "string", "description": "header: W3C trace context, kept"},
 }
+_CHANGE_PROPERTIES: Final[Json] = {
+    "message_id": {
+        "type": "string",
+        "description": "AMQP property: the change's cursor, as the event's id; the same for a double",
+    },
+    "type": {"type": "string", "description": "AMQP property: as the event's type"},
+}
 _REJECTED_HEADERS: Final[Json] = {
     "taskmill-status": {
         "type": "integer",
@@ -201,7 +255,12 @@ _REJECTED_HEADERS: Final[Json] = {
 
 
 def _schemas() -> Json:
-    models = [(CreateTask, "validation"), (TaskView, "serialization"), (Problem, "serialization")]
+    models = [
+        (CreateTask, "validation"),
+        (TaskView, "serialization"),
+        (Problem, "serialization"),
+        (CloudEventView, "serialization"),
+    ]
     _, made = models_json_schema(models, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
     replies = [
         _object(

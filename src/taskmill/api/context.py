@@ -4,8 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from taskmill.operations.feed import Feed
 from taskmill.operations.service import TaskService
-from taskmill.settings import LimitSettings
+from taskmill.settings import FeedSettings, LimitSettings
 from taskmill.wire.rules import InputLimits
 
 if TYPE_CHECKING:
@@ -20,11 +21,15 @@ class Context:
     """The service, the limits of requests, and what the process can be asked for.
 
     `drain` starts a worker for what waits; None where the process can't. `is_stopping` turns readiness
-    off while the last requests are answered.
+    off while the last requests are answered; streams of `feed` end then, and say that they may be resumed after
+    `stop_delay_s`.
     """
 
     service: TaskService
+    feed: Feed
+    feed_settings: FeedSettings
     limits: LimitSettings
     input_limits: InputLimits
     drain: Callable[[], None] | None
     is_stopping: bool = False
+    stop_delay_s: float = 0.0

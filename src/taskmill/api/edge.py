@@ -23,6 +23,8 @@ from taskmill.wire.wording import safe_text
 log = get_logger(__name__)
 
 REQUEST_ID: Final = "X-Request-Id"
+HEAD_ONLY: Final = "taskmill.head_only"
+"""Where a request's scope tells that the head of the answer is all that is wanted."""
 
 _QUIET_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
@@ -46,7 +48,7 @@ class Edge:
         request = _Request(self._request_id(scope), scope["method"], send)
         if request.method == "HEAD":
             # Answered as GET; the server, which has the scope as it was, leaves the body out.
-            scope = {**scope, "method": "GET"}
+            scope = {**scope, "method": "GET", HEAD_ONLY: True}
         structlog.contextvars.bind_contextvars(request_id=request.id)
         started = perf_counter()
         try:

@@ -6,6 +6,7 @@ from uuid import UUID
 import orjson
 
 from taskmill.domain.errors import (
+    ChangesForgotten,
     InvalidInput,
     MalformedJson,
     TaskNotFound,
@@ -117,6 +118,15 @@ _WORKER: Final[Json] = {
     "state": "alive",
 }
 
+_CHANGE: Final[Json] = {
+    "cursor": "4712.1",
+    **_EVENT,
+    "run_at": _CREATED,
+    "queue": "reports",
+    "type": "emulate",
+    "name": "monthly report",
+    "labels": {"team": "finance"},
+}
 _REJECTION: Final[Json] = {
     "id": "01a2104d-0554-7000-8f02-9a41d3c2b7e6",
     "created_at": _CREATED,
@@ -171,6 +181,17 @@ ANSWERS: Final[dict[str, Json]] = {
     "TaskView": _TASK,
     "TaskList": {"items": [_TASK], "total": 1, "next_cursor": None},
     "EventView": _EVENT,
+    "ChangeView": _CHANGE,
+    "CloudEventView": {
+        "specversion": "1.0",
+        "id": "4712.1",
+        "source": "/taskmill",
+        "type": "taskmill.task.claimed",
+        "subject": TASK_ID,
+        "time": _STARTED,
+        "datacontenttype": "application/json",
+        "data": _CHANGE,
+    },
     "EventList": {"items": [_EVENT]},
     "LogLineView": _LINE,
     "LogPage": {"items": [_LINE], "next_cursor": "AAAAAAAAAAEAAAAAAAAAAbYuJyb1m33A"},
@@ -228,6 +249,7 @@ _REFUSED: Final = {
     400: MalformedJson("not JSON at character 9: Expecting value"),
     404: TaskNotFound(UUID(TASK_ID)),
     409: TransitionRefused(UUID(TASK_ID), Status.SUCCEEDED, "cancel"),
+    410: ChangesForgotten("4711.3", 7),
     413: TooLarge(1024**2),
     422: InvalidInput.at(
         "/priority", "a whole number from 0 to 9 (the most urgent)", "the number 10"

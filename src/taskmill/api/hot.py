@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from taskmill.api.answers import JSON, Answer, task_answer
 from taskmill.api.bodies import FORM_HEADERS, JSON_TYPES, Form, header_text, read_body
 from taskmill.api.context import Context
+from taskmill.api.holding import conditional_answer
 from taskmill.api.queries import refuse_query, task_id
 from taskmill.api.refusals import answer_to, is_foreseen
 from taskmill.domain.errors import InvalidInput, KeyInFlight, Unavailable
@@ -140,14 +141,7 @@ async def get_task(context: Context, scope: Scope, receive: Receive) -> Answer: 
         refuse_query(scope)
     wanted = task_id(scope["path"][len(_PREFIX) :])
     task = await context.service.get(wanted)
-    tag = etag(task.version).encode()
-    for name, value in scope["headers"]:
-        if name == b"if-none-match" and matches(value, tag):
-            return Answer(304, b"", ((b"etag", tag),))
+    for name, _ in scope["headers"]:
+        if name == b"if-none-match":
+            return await conditional_answer(context, scope, task)
     return task_answer(task)
-
-
-def matches(asked: bytes, tag: bytes) -> bool:
-    """Tell whether an If-None-Match header names the tag; weak or strong is the same here."""
-    candidates = [candidate.strip() for candidate in asked.split(b",")]
-    return b"*" in candidates or tag in [c.removeprefix(b"W/") for c in candidates]

@@ -26,6 +26,7 @@ _REFUSALS: Final[dict[int, str]] = {
     404: "There is no such thing",
     408: "The body did not come in time",
     409: "Its state does not allow it",
+    410: "The feed no longer has what follows the cursor; `detail` says what to do",
     413: "The body is over the limit",
     415: "The body has a type that is not taken",
     422: "It says something that is not allowed; `errors` names all of it",
@@ -40,6 +41,10 @@ HEADERS: Final[dict[str, Json]] = {
     "ETag": {
         "description": "the task's version; for If-None-Match",
         "schema": {"type": "string", "examples": ['"3.0"']},
+    },
+    "Preference-Applied": {
+        "description": "`wait` when the answer was held; missing otherwise",
+        "schema": {"type": "string"},
     },
     "Link": {
         "description": 'the next page, `rel="next"`; missing on the last one',

@@ -9,7 +9,7 @@ from taskmill.domain.lifecycle import Happening
 from taskmill.wire.system import EventView
 from taskmill.wire.tasks import TaskView
 
-__all__ = ["event_line", "history_lines", "task_lines"]
+__all__ = ["change_facts", "event_line", "history_lines", "task_lines"]
 
 _LABEL_WIDTH = 11
 
@@ -47,11 +47,12 @@ def event_line(event: EventView, before: datetime | None) -> tuple[Cell, ...]:
         show.dim(show.clock_time(event.at)),
         show.dim(f"{since:>8}"),
         show.status(event.status, f"{event.event:<16}"),
-        show.fields(_facts(event)),
+        show.fields(change_facts(event)),
     )
 
 
-def _facts(event: EventView) -> dict[str, object]:
+def change_facts(event: EventView) -> dict[str, object]:
+    """Return the facts of a change that matter to people."""
     facts: dict[str, object] = {"reason": event.reason, "worker": event.worker}
     if event.event is Happening.CLAIMED:
         facts |= {"attempt": event.attempt, "claim": event.claim_no}

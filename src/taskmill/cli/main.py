@@ -37,6 +37,9 @@ _SECTIONS: Sections = {
             "task",
             "Create, list, show, explain, watch, cancel and retry tasks.",
         ),
+        "events": Lazy(
+            "taskmill.cli.events", "events", "Print what happens to tasks, as it happens."
+        ),
         "queue": Lazy(
             "taskmill.cli.system",
             "queue",

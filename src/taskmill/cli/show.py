@@ -123,6 +123,11 @@ def json_lines(values: Iterable[object]) -> None:
         sys.stdout.write(text.decode() + "\n")
 
 
+def flush() -> None:
+    """Hand on what was printed: whoever reads a pipe live waits for it."""
+    sys.stdout.flush()
+
+
 class Standing:
     """A line on a terminal that is replaced, for what goes on just now; nothing elsewhere."""
 

@@ -1,7 +1,5 @@
 """Follows one task to its end, for people (a line a change) and for programs (JSON)."""
 
-import time
-from collections.abc import Iterator
 from datetime import datetime
 
 from taskmill.cli import show
@@ -13,7 +11,8 @@ from taskmill.wire.tasks import TaskView
 
 __all__ = ["follow", "follow_as_json"]
 
-_PAUSE_S = 0.25
+# So often the line of what goes on is told anew.
+_HOLD_S = 1.0
 _EXIT_STATUSES = {Status.SUCCEEDED: 0, Status.FAILED: 1, Status.CANCELLED: 3}
 
 
@@ -22,7 +21,7 @@ def follow(client: TaskmillClient, task_id: TaskId) -> int:
     told, status = 0, Status.NEW
     before: datetime | None = None
     with show.Standing() as standing:
-        for task in _looks(client, task_id):
+        for task in client.looks(task_id, hold_s=_HOLD_S):
             status = task.status
             if task.version > told:
                 standing.clear()
@@ -37,22 +36,12 @@ def follow(client: TaskmillClient, task_id: TaskId) -> int:
 def follow_as_json(client: TaskmillClient, task_id: TaskId, *, only_end: bool) -> int:
     """Print the task as JSON at each change, or once at its end."""
     told, status = 0, Status.NEW
-    for task in _looks(client, task_id):
+    for task in client.looks(task_id):
         status = task.status
         if task.version > told and (not only_end or status in TERMINAL):
             show.json_lines([task.model_dump_json().encode()])
             told = task.version
     return _EXIT_STATUSES[status]
-
-
-def _looks(client: TaskmillClient, task_id: TaskId) -> Iterator[TaskView]:
-    """Yield the task four times a second, the terminal one last."""
-    while True:
-        task = client.get(task_id)
-        yield task
-        if task.status in TERMINAL:
-            return
-        time.sleep(_PAUSE_S)
 
 
 def _now_text(task: TaskView, since: datetime | None) -> str:

@@ -1,7 +1,7 @@
 """The client for asynchronous Python; what it asks and reads is in `calls`."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 from uuid import UUID
@@ -16,10 +16,12 @@ from taskmill.client.calls import (
     TaskFields,
     TaskId,
 )
+from taskmill.client.following import Following, Wanted
 from taskmill.client.sweeps import OnStep, Selected, Sweep
 from taskmill.client.tries import Tries
-from taskmill.client.waiting import Waiting
+from taskmill.client.waiting import LONGEST_HOLD_S, Waiting
 from taskmill.wire.explanations import ExplanationView
+from taskmill.wire.feed import ChangeView
 from taskmill.wire.queues import QueueView
 from taskmill.wire.rejections import RejectionSummaryView, RejectionView
 from taskmill.wire.sweeps import SweepView
@@ -53,6 +55,7 @@ class AsyncTaskmillClient:
     ) -> None:
         self.base_url = calls.address(base_url)
         self._retries = retries
+        self._timeout_s = timeout_s
         self._http = httpx.AsyncClient(timeout=timeout_s, transport=transport)
 
     async def __aenter__(self) -> Self:
@@ -219,12 +222,63 @@ class AsyncTaskmillClient:
             StillRunning: The time is over.
         """
         waiting = Waiting(timeout_s)
+        task = await self.get(task_id)
+        while (pause := waiting.pause_after(task)) is not None:
+            await asyncio.sleep(pause)
+            task = await self._send(waiting.look(task))
+        return task
+
+    async def looks(
+        self, task_id: TaskId, *, hold_s: float = LONGEST_HOLD_S
+    ) -> AsyncIterator[TaskView]:
+        """Yield a task at once, at each change and at least every `hold_s` seconds; the last one is terminal."""
+        waiting = Waiting(None, hold_s=hold_s)
+        task = await self.get(task_id)
         while True:
-            task = await self.get(task_id)
+            yield task
             pause = waiting.pause_after(task)
             if pause is None:
-                return task
+                return
             await asyncio.sleep(pause)
+            task = await self._send(waiting.look(task))
+
+    async def feed(
+        self, *, after: str | None = None, follow: bool = True, **wanted: Unpack[Wanted]
+    ) -> AsyncGenerator[ChangeView, None]:
+        """Yield changes of tasks as they happen, each once and in order.
+
+        It begins with what follows the cursor `after` (`0`: the oldest that is kept), without one now. Lost
+        connections are made anew for as long as it takes, and nothing is missed. Without `follow` it ends when
+        it has reached the present. Each change's `cursor` is where another reader would go on.
+
+        Raises:
+            NotAccepted: Status 410: what follows the cursor is no longer kept.
+        """
+        following = Following(
+            self.base_url, wanted, after=after, follow=follow, retries=self._retries
+        )
+        while not following.has_ended():
+            call = following.call
+            try:
+                async with self._http.stream(
+                    call.method,
+                    self.base_url + call.path,
+                    params=call.parameters or None,
+                    headers=call.headers,
+                    timeout=following.timeout,
+                ) as response:
+                    if following.accepts(response):
+                        async for data in response.aiter_bytes():
+                            for change in following.read(data):
+                                yield change
+                            if following.has_ended():
+                                return
+                    else:
+                        await response.aread()
+                pause_s = following.pause_after(response)
+            except httpx.TransportError as error:
+                pause_s = following.pause_after_loss(error)
+            await asyncio.sleep(pause_s)
 
     async def _sweep(
         self, action: Sweep, selected: Selected, on_step: OnStep, *, dry_run: bool
@@ -250,6 +304,7 @@ class AsyncTaskmillClient:
                     params=call.parameters or None,
                     content=call.content,
                     headers=call.headers,
+                    timeout=self._timeout_s + call.hold_s,
                 )
             except httpx.TransportError as error:
                 pause_s = tries.pause_after_loss(error)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, Generic, TypeAlias, TypedDict, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeAlias, TypedDict, TypeVar
 from uuid import UUID, uuid4
 
 import httpx
@@ -42,6 +42,7 @@ RejectionId: TypeAlias = UUID | str
 Parameters: TypeAlias = tuple[tuple[str, str], ...]
 
 LARGEST_LOG_PAGE: Final = 1000
+_NOT_MODIFIED: Final = 304
 _ERROR: Final = 400
 _UNAVAILABLE: Final = 503
 _MEDIA_TYPES: Final = ("application/json", MEDIA_TYPE)
@@ -83,12 +84,18 @@ class Filters(TypedDict, total=False):
     limit: int
 
 
+class Answered(Protocol):
+    """Learns how a read that may be held was answered."""
+
+    def __call__(self, response: httpx.Response, *, is_newer: bool) -> None: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call(Generic[T]):
     """One request, and how its answer is read.
 
     `repeatable`: doing it twice is doing it once. `is_probe`: the question is for now, so it is sent
-    once.
+    once. `hold_s`: so much longer than usual the answer may take.
     """
 
     method: str
@@ -96,6 +103,7 @@ class Call(Generic[T]):
     read: Callable[[httpx.Response], T]
     repeatable: bool = True
     is_probe: bool = False
+    hold_s: float = 0.0
     parameters: Parameters = ()
     content: bytes | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -107,6 +115,8 @@ class Call(Generic[T]):
             NotAccepted: The service said no.
             Unexpected: It is no answer of a Taskmill service.
         """
+        if response.status_code == _NOT_MODIFIED:
+            return self.read(response)
         media_type = response.headers.get("Content-Type", "").partition(";")[0]
         if media_type not in _MEDIA_TYPES:
             raise _unexpected(response, f"{media_type or 'no content type'} instead of JSON")
@@ -148,10 +158,30 @@ def get(task_id: TaskId) -> Call[TaskView]:
     return Call(method="GET", path=_task_path(task_id), read=_reader(TaskView))
 
 
+def get_newer(task: TaskView, *, hold_s: int, answered: "Answered") -> Call[TaskView]:
+    """Read a task as soon as it is newer than `task`, or after `hold_s`; `answered` learns how it was answered."""
+    read = _reader(TaskView)
+
+    def newer(response: httpx.Response) -> TaskView:
+        found = task if response.status_code == _NOT_MODIFIED else read(response)
+        answered(response, is_newer=found.version != task.version)
+        return found
+
+    return Call(
+        method="GET",
+        path=_task_path(task.id),
+        headers={"If-None-Match": f'"{task.version}.0"', "Prefer": f"wait={hold_s}"},
+        hold_s=hold_s,
+        read=newer,
+    )
+
+
 def page(filters: Filters, cursor: str | None) -> Call[TaskList]:
     """Read one page of a listing."""
     given: dict[str, object] = {**filters, "cursor": cursor}
-    return Call(method="GET", path="/tasks", parameters=_parameters(given), read=_reader(TaskList))
+    return Call(
+        method="GET", path="/tasks", parameters=parameters_of(given), read=_reader(TaskList)
+    )
 
 
 def events(task_id: TaskId) -> Call[Sequence[EventView]]:
@@ -178,7 +208,7 @@ def logs(
     """Read one page of what a task's handlers logged."""
     given = {"claim": claim, "level": level, "limit": limit, "cursor": cursor}
     path = _task_path(task_id, "/logs")
-    return Call(method="GET", path=path, parameters=_parameters(given), read=_reader(LogPage))
+    return Call(method="GET", path=path, parameters=parameters_of(given), read=_reader(LogPage))
 
 
 def cancel(task_id: TaskId) -> Call[TaskView]:
@@ -193,7 +223,7 @@ def retry(task_id: TaskId) -> Call[TaskView]:
 
 def stats(window: str | None, queue: str | None, type_: str | None) -> Call[StatsView]:
     """Read the system's numbers, and what happened over a window."""
-    parameters = _parameters({"window": window, "queue": queue, "type": type_})
+    parameters = parameters_of({"window": window, "queue": queue, "type": type_})
     return Call(method="GET", path="/stats", parameters=parameters, read=_reader(StatsView))
 
 
@@ -214,7 +244,7 @@ def rejections(cursor: str | None, limit: int | None) -> Call[RejectionList]:
     return Call(
         method="GET",
         path="/rejections",
-        parameters=_parameters({"limit": limit, "cursor": cursor}),
+        parameters=parameters_of({"limit": limit, "cursor": cursor}),
         read=_reader(RejectionList),
     )
 
@@ -319,7 +349,8 @@ def _json_headers(more: Mapping[str, str]) -> dict[str, str]:
     return {"Content-Type": "application/json", **more}
 
 
-def _parameters(given: Mapping[str, object]) -> Parameters:
+def parameters_of(given: Mapping[str, object]) -> Parameters:
+    """Return a query: what is a collection is repeated, what is None is left out."""
     return tuple(
         (name, _text(value))
         for name, values in given.items()

@@ -1,7 +1,7 @@
 """The client for ordinary Python; what it asks and reads is in `calls`."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 from uuid import UUID
@@ -16,10 +16,12 @@ from taskmill.client.calls import (
     TaskFields,
     TaskId,
 )
+from taskmill.client.following import Following, Wanted
 from taskmill.client.sweeps import OnStep, Selected, Sweep
 from taskmill.client.tries import Tries
-from taskmill.client.waiting import Waiting
+from taskmill.client.waiting import LONGEST_HOLD_S, Waiting
 from taskmill.wire.explanations import ExplanationView
+from taskmill.wire.feed import ChangeView
 from taskmill.wire.queues import QueueView
 from taskmill.wire.rejections import RejectionSummaryView, RejectionView
 from taskmill.wire.sweeps import SweepView
@@ -52,6 +54,7 @@ class TaskmillClient:
     ) -> None:
         self.base_url = calls.address(base_url)
         self._retries = retries
+        self._timeout_s = timeout_s
         self._http = httpx.Client(timeout=timeout_s, transport=transport)
 
     def __enter__(self) -> Self:
@@ -213,12 +216,60 @@ class TaskmillClient:
             StillRunning: The time is over.
         """
         waiting = Waiting(timeout_s)
+        task = self.get(task_id)
+        while (pause := waiting.pause_after(task)) is not None:
+            time.sleep(pause)
+            task = self._send(waiting.look(task))
+        return task
+
+    def looks(self, task_id: TaskId, *, hold_s: float = LONGEST_HOLD_S) -> Iterator[TaskView]:
+        """Yield a task at once, at each change and at least every `hold_s` seconds; the last one is terminal."""
+        waiting = Waiting(None, hold_s=hold_s)
+        task = self.get(task_id)
         while True:
-            task = self.get(task_id)
+            yield task
             pause = waiting.pause_after(task)
             if pause is None:
-                return task
+                return
             time.sleep(pause)
+            task = self._send(waiting.look(task))
+
+    def feed(
+        self, *, after: str | None = None, follow: bool = True, **wanted: Unpack[Wanted]
+    ) -> Generator[ChangeView, None, None]:
+        """Yield changes of tasks as they happen, each once and in order.
+
+        It begins with what follows the cursor `after` (`0`: the oldest that is kept), without one now. Lost
+        connections are made anew for as long as it takes, and nothing is missed. Without `follow` it ends when
+        it has reached the present. Each change's `cursor` is where another reader would go on.
+
+        Raises:
+            NotAccepted: Status 410: what follows the cursor is no longer kept.
+        """
+        following = Following(
+            self.base_url, wanted, after=after, follow=follow, retries=self._retries
+        )
+        while not following.has_ended():
+            call = following.call
+            try:
+                with self._http.stream(
+                    call.method,
+                    self.base_url + call.path,
+                    params=call.parameters or None,
+                    headers=call.headers,
+                    timeout=following.timeout,
+                ) as response:
+                    if following.accepts(response):
+                        for data in response.iter_bytes():
+                            yield from following.read(data)
+                            if following.has_ended():
+                                return
+                    else:
+                        response.read()
+                pause_s = following.pause_after(response)
+            except httpx.TransportError as error:
+                pause_s = following.pause_after_loss(error)
+            time.sleep(pause_s)
 
     def _sweep(
         self, action: Sweep, selected: Selected, on_step: OnStep, *, dry_run: bool
@@ -244,6 +295,7 @@ class TaskmillClient:
                     params=call.parameters or None,
                     content=call.content,
                     headers=call.headers,
+                    timeout=self._timeout_s + call.hold_s,
                 )
             except httpx.TransportError as error:
                 pause_s = tries.pause_after_loss(error)

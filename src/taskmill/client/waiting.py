@@ -1,21 +1,34 @@
 """Paces the looks at a task that is waited for; the clients look and sleep."""
 
 import time
+from typing import Final
 
+import httpx
+
+from taskmill.client import calls
+from taskmill.client.calls import Call
 from taskmill.client.errors import StillRunning
 from taskmill.domain.lifecycle import TERMINAL
 from taskmill.wire.tasks import TaskView
 
-__all__ = ["Waiting"]
+__all__ = ["LONGEST_HOLD_S", "Waiting"]
+
+LONGEST_HOLD_S: Final = 30.0
 
 
 class Waiting:
-    """Paces the looks at a task until it is terminal: often at first, then every two seconds."""
+    """Paces the looks at a task until it is terminal.
 
-    def __init__(self, timeout_s: float | None) -> None:
+    A service that can hold its answers is asked to, up to `hold_s` seconds each time: then nobody pauses. One that
+    does not is looked at often at first, then every two seconds.
+    """
+
+    def __init__(self, timeout_s: float | None, *, hold_s: float = LONGEST_HOLD_S) -> None:
         self._timeout_s = timeout_s
+        self._hold_s = hold_s
         self._started = _monotonic_s()
         self._pause_s = 0.05
+        self._is_held = True
 
     def pause_after(self, task: TaskView) -> float | None:
         """Return the seconds to the next look, None when the task has ended.
@@ -25,13 +38,33 @@ class Waiting:
         """
         if task.status in TERMINAL:
             return None
-        pause, self._pause_s = self._pause_s, min(self._pause_s * 1.5, 2.0)
-        if self._timeout_s is None:
-            return pause
-        left = self._timeout_s - (_monotonic_s() - self._started)
-        if left <= 0:
+        left_s = self._left_s()
+        if self._timeout_s is not None and left_s <= 0:
             raise StillRunning(task.id, task.status, self._timeout_s)
-        return min(pause, left)
+        if self._holds_now():
+            return 0.0
+        pause, self._pause_s = self._pause_s, min(self._pause_s * 1.5, 2.0)
+        return min(pause, left_s)
+
+    def look(self, task: TaskView) -> Call[TaskView]:
+        """Return the request for the next look."""
+        if not self._holds_now():
+            return calls.get(task.id)
+        hold_s = int(min(self._hold_s, self._left_s()))
+        return calls.get_newer(task, hold_s=hold_s, answered=self._note)
+
+    def _note(self, response: httpx.Response, *, is_newer: bool) -> None:
+        """Learn whether the service holds its answers: an unchanged task at once means that it does not."""
+        applied = response.headers.get("Preference-Applied", "")
+        self._is_held = is_newer or "wait" in applied
+
+    def _holds_now(self) -> bool:
+        return self._is_held and self._left_s() >= 1
+
+    def _left_s(self) -> float:
+        if self._timeout_s is None:
+            return float("inf")
+        return self._timeout_s - (_monotonic_s() - self._started)
 
 
 def _monotonic_s() -> float:

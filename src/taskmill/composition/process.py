@@ -15,7 +15,7 @@ from taskmill.composition.workers import Drainer
 from taskmill.domain.errors import ConfigurationError, Unavailable
 from taskmill.maintenance.expiry import expire_waiting
 from taskmill.maintenance.rescue import Rescue
-from taskmill.maintenance.retention import Housekeeping, number_changes
+from taskmill.maintenance.retention import Housekeeping, numbering
 from taskmill.observability import logs
 from taskmill.operations.broker import NO_BROKER, BrokerWatch
 from taskmill.operations.read import TaskReading
@@ -136,6 +136,7 @@ class Process(Parts):
         # Here, because the web framework takes 0.3 s to import, and workers do without it.
         from taskmill.api.app import create_app  # noqa: PLC0415
         from taskmill.api.server import ApiServer  # noqa: PLC0415
+        from taskmill.operations.feed import Feed  # noqa: PLC0415
 
         settings = self.settings
         doorbell = Doorbell(self.database)
@@ -149,7 +150,10 @@ class Process(Parts):
         )
         await stack.enter_async_context(service)
         helper = Drainer(self)
-        app = create_app(service, settings=settings, drain=helper.drain, traces=self.traces)
+        feed = Feed(self.database, settings.feed, kept_days=settings.retention.change_days)
+        app = create_app(
+            service, feed=feed, settings=settings, drain=helper.drain, traces=self.traces
+        )
         self.server = ApiServer(
             app,
             host=settings.api.host,
@@ -157,16 +161,30 @@ class Process(Parts):
             grace_s=API_GRACE_S,
             stop_delay_s=settings.api.stop_delay_s,
         )
-        return [doorbell, helper, self.server]
+        return [doorbell, helper, feed, self.server]
 
     def relay(self) -> list[Service]:
         """Return the services of the relay role."""
         # Here, because the driver takes 0.1 s to import, and who has no broker does without it.
+        from taskmill.amqp.events import EventExchange  # noqa: PLC0415
+        from taskmill.relay.feed import FeedDelivery  # noqa: PLC0415
         from taskmill.relay.release import Relay  # noqa: PLC0415
 
-        url = self.settings.require_broker_url()
+        url, feed = self.settings.require_broker_url(), self.settings.feed
         relay = Relay(self.database, broker_url=url, clock=self.clock)
-        return [DoorbellListener(self.database, relay.wake), relay]
+        services: list[Service] = [DoorbellListener(self.database, relay.wake), relay]
+        if feed.publish:
+            exchange = EventExchange(url, source=feed.source)
+            services.append(
+                FeedDelivery(
+                    self.database,
+                    exchange,
+                    holder=self.ids(),
+                    clock=self.clock,
+                    is_busy=lambda: relay.is_busy,
+                )
+            )
+        return services
 
     def maintenance(self) -> list[Service]:
         """Return the services of the maintenance role."""
@@ -192,6 +210,10 @@ class Process(Parts):
             Periodic("fold-counts", lambda: counts.fold(database), interval_s=interval_s),
             Periodic("roll-up", lambda: minutes.roll_up(database), interval_s=interval_s),
             Periodic("prune-minutes", lambda: minutes.prune(database), interval_s=_HOUSEKEEPING_S),
-            Periodic("number-changes", lambda: number_changes(database), interval_s=interval_s),
+            Periodic(
+                "number-changes",
+                numbering(database),
+                interval_s=settings.maintenance.numbering_s,
+            ),
             Periodic("housekeeping", housekeeping, interval_s=_HOUSEKEEPING_S),
         ]

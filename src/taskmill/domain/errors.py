@@ -3,6 +3,7 @@
     TaskmillError
     ├── InvalidInput            the request was read, but says something that is not allowed
     │   └── BadCursor           a page's cursor that this service did not make
+    ├── ChangesForgotten        the feed no longer has all that follows the cursor
     ├── MalformedJson           the body is not strict JSON
     ├── TooLarge                the body is over its limit
     ├── TaskNotFound            no such task
@@ -64,9 +65,30 @@ class InvalidInput(TaskmillError):
 class BadCursor(InvalidInput):
     """The cursor was not made by this service, or belongs to a listing with other filters."""
 
-    def __init__(self, why: str = "something else", *, pointer: str = "query:cursor") -> None:
-        expected = "a cursor from an earlier page of the same listing"
+    def __init__(
+        self,
+        why: str = "something else",
+        *,
+        pointer: str = "query:cursor",
+        expected: str = "a cursor from an earlier page of the same listing",
+    ) -> None:
         super().__init__((Violation(pointer=pointer, expected=expected, got=why),))
+
+
+class ChangesForgotten(TaskmillError):
+    """The feed no longer has all that follows the cursor: whoever went on would miss changes unknowingly.
+
+    `kept_days` is for how many days changes are kept, None where that is not known.
+    """
+
+    def __init__(self, after: str, kept_days: int | None = None) -> None:
+        kept = "" if kept_days is None else f" (they are kept for {kept_days} days)"
+        super().__init__(
+            f"changes after {after} are no longer all there{kept}: read the tasks as they are now, "
+            "then follow the feed without a cursor, or with after=0 from the oldest change that is kept"
+        )
+        self.after = after
+        self.kept_days = kept_days
 
 
 class MalformedJson(TaskmillError):

@@ -1,5 +1,6 @@
 """Keeps the database in shape: partitions ahead, repairs, and forgetting what is past its time."""
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 from taskmill.observability.logs import get_logger
@@ -55,6 +56,7 @@ class Housekeeping:
         return _MOST_AT_ONCE in pruned
 
 
-async def number_changes(database: Database) -> bool:
-    """Give new change batches their positions; True when there may be more."""
-    return await changes.number(database, _MOST_AT_ONCE) == _MOST_AT_ONCE
+def numbering(database: Database) -> Callable[[], Awaitable[bool]]:
+    """Return what gives new change batches their positions, again and again."""
+    number = changes.Numbering(database)
+    return lambda: number(_MOST_AT_ONCE)

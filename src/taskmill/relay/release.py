@@ -39,6 +39,7 @@ _WORKERS_HOLD_S = 1.0
 # While there is more to release in known lanes, new lanes are looked for this often.
 _LANES_HOLD_S = 0.1
 _STARTS_HOLD_S = 10.0
+_BUSY_S = 0.5
 # Rows due up to this long before a lane's first are always looked at.
 _LATENESS = timedelta(seconds=1)
 # Streams served at a time, and hints that may await their confirms.
@@ -63,11 +64,17 @@ class Relay:
         self._lanes_read_at = self._workers_read_at = self._starts_reset_at = float("-inf")
         self._workers = Workers(())
         self._starts: dict[Lane, datetime] = {}
+        self._released_at = float("-inf")
 
     def wake(self) -> None:
         """Look at once: something may be due."""
         self._lanes_read_at = float("-inf")
         self._woken.set()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether tasks were released just now."""
+        return self._clock.monotonic() - self._released_at < _BUSY_S
 
     async def run(self, stop: asyncio.Event) -> None:
         """Release until told to stop; hints under way are confirmed first."""
@@ -133,6 +140,8 @@ class Relay:
                 for stream, lanes in streams.items()
             ]
         done = [turn.result() for turn in turns]
+        if any(one.task_ids for one in done):
+            self._released_at = self._clock.monotonic()
         metrics.TASKS_RELEASED.inc(sum(len(one.task_ids) for one in done))
         metrics.TASKS_RELEASED_AGAIN.inc(sum(one.again for one in done))
         metrics.WINDOW_TASKS.set(sum(one.out for one in done))

@@ -17,6 +17,9 @@ LARGEST_HEAD_BYTES: Final = 64 * 1024
 # A refused upload is read on for so long, because a client that still sends can't hear the refusal.
 LARGEST_DISCARD_BYTES: Final = 8 * 1024 * 1024
 
+ABORT: Final = "taskmill.abort"
+"""Where a request's scope has what ends its connection at once, whatever was not yet sent."""
+
 _ABOUT_UPGRADES = frozenset({b"upgrade", b"connection", b"http2-settings"})
 
 
@@ -52,6 +55,11 @@ class HttpProtocol(HttpToolsProtocol):
                 return
         if not self._is_answering():
             self._await_more()
+
+    def on_message_begin(self) -> None:
+        """Let the app cut the connection of a client that takes nothing."""
+        super().on_message_begin()
+        self.scope[ABORT] = self.transport.abort  # type: ignore[typeddict-unknown-key]  # our own
 
     def on_headers_complete(self) -> None:
         """Let the request in, unless it is parsed once more without its wish for another protocol."""

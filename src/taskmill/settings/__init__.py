@@ -29,6 +29,7 @@ from taskmill.settings.groups import (
     ApiSettings,
     DatabaseSettings,
     EmulationSettings,
+    FeedSettings,
     Group,
     LeaseSettings,
     LimitSettings,
@@ -49,7 +50,15 @@ from taskmill.settings.values import (
     shown,
 )
 
-__all__ = ["DatabaseSettings", "Effective", "LimitSettings", "Settings", "effective", "load"]
+__all__ = [
+    "DatabaseSettings",
+    "Effective",
+    "FeedSettings",
+    "LimitSettings",
+    "Settings",
+    "effective",
+    "load",
+]
 
 _PREFIX = "TASKMILL_"
 _DOTENV = ".env"
@@ -92,6 +101,7 @@ class Settings(BaseSettings):
     retry: RetrySettings = RetrySettings()
     retention: RetentionSettings = RetentionSettings()
     maintenance: MaintenanceSettings = MaintenanceSettings()
+    feed: FeedSettings = FeedSettings()
 
     _origins: dict[str, str] = {}  # pydantic copies it for each instance
 

@@ -134,3 +134,19 @@ class MaintenanceSettings(Group):
     """How often maintenance looks."""
 
     interval_s: Seconds = Field(1.0, description="pause between rounds")
+    numbering_s: Seconds = Field(0.1, description="pause between looks for new changes")
+
+
+class FeedSettings(Group):
+    """How changes are told to those who follow them."""
+
+    streams: Count = Field(1000, description="most streams of one API process")
+    # What is read at once, up to a thousand, must find room in a stream that keeps up.
+    buffer: int = Field(10_000, ge=1000, description="changes that a stream may be behind")
+    heartbeat_s: Seconds = Field(15.0, description="longest silence of a stream")
+    stream_s: Seconds = Field(3600.0, description="when a stream ends, to be resumed")
+    wait_s: Seconds = Field(60.0, description="longest that Prefer: wait may hold")
+    publish: bool = Field(True, description="publish changes to RabbitMQ")  # noqa: FBT003 - pydantic's own
+    source: str = Field(
+        "/taskmill", min_length=1, max_length=200, description="source of published changes"
+    )

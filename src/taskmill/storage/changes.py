@@ -1,12 +1,150 @@
-"""The feed of changes: committed batches get dense positions, which readers can follow."""
+"""The feed of changes: committed batches get dense positions, and readers follow these."""
 
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+from taskmill.domain.errors import ChangesForgotten
+from taskmill.domain.feed import Change, Cursor, FeedBounds, FeedPage
 from taskmill.storage.database import Database
+from taskmill.storage.events import event_of
 from taskmill.storage.statements import statement
+
+
+class _Round(NamedTuple):
+    """What one round of numbering did, and what it knows of transactions."""
+
+    batches: int
+    last_id: int
+    ended_before: int
+    begun_until: int
+
+
+class Numbering:
+    """Gives new batches their positions, and remembers below which id none can be without one.
+
+    Rows that were just numbered leave dead entries at the beginning of the index over those without a position,
+    and each look would pass over all of them. So looks begin beyond `_numbered_upto`. That is safe only when every
+    transaction that had drawn an id up to there has ended, and a look of after that has numbered what was left:
+    one that committed late would else be passed over, or numbered after what it caused. Another server (a
+    failover) may know fewer ids than this one has seen: there everything begins anew.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._numbered_upto = 0
+        self._seen: _Round | None = None
+        self._server_since: datetime | None = None
+
+    async def __call__(self, limit: int) -> bool:
+        """Number up to `limit` new batches; True when there may be more."""
+        try:
+            if not await self._look():
+                return False
+            done = await _number(self._database, limit, self._numbered_upto)
+        except BaseException:
+            self._forget()
+            raise
+        if done is None:
+            return False
+        self._learn(done, is_whole=done.batches < limit)
+        return done.batches == limit
+
+    async def _look(self) -> bool:
+        """Tell whether something is new; when another server answers, look from the beginning."""
+        [found] = await self._database.fetch("find_unnumbered", self._numbered_upto)
+        if found["server_since"] != self._server_since:
+            self._forget()
+            self._server_since = found["server_since"]
+            [found] = await self._database.fetch("find_unnumbered", 0)
+        is_there: bool = found["is_there"]
+        return is_there
+
+    def _forget(self) -> None:
+        self._numbered_upto = 0
+        self._seen = None
+        self._server_since = None
+
+    def _learn(self, done: _Round, *, is_whole: bool) -> None:
+        seen = self._seen
+        if seen is None:
+            self._seen = done
+        elif is_whole and seen.begun_until <= done.ended_before:
+            self._numbered_upto = seen.last_id
+            self._seen = done
 
 
 async def number(database: Database, limit: int) -> int:
     """Number up to `limit` new batches and return how many; 0 also while another process does it."""
+    done = await _number(database, limit, 0)
+    return 0 if done is None else done.batches
+
+
+async def _number(database: Database, limit: int, beyond: int) -> _Round | None:
     async with database.hot_transaction() as connection:
-        if not await connection.fetchval(statement("take_numbering_turn")):
-            return 0
-        return len(await connection.fetch(statement("number_changes"), limit))
+        turn = await connection.fetchrow(statement("take_numbering_turn"))
+        if turn is None or not turn["is_ours"]:
+            return None
+        done = await connection.fetchrow(statement("number_changes"), limit, beyond)
+        if done is None:
+            raise AssertionError("it returns one row")
+        return _Round(
+            batches=done["batches"],
+            last_id=turn["last_id"],
+            ended_before=done["ended_before"],
+            begun_until=done["begun_until"],
+        )
+
+
+async def bounds(database: Database) -> FeedBounds:
+    """Return what the feed has."""
+    [row] = await database.fetch("find_feed_bounds")
+    latest = None if row["latest"] is None else Cursor(row["latest"], row["changes"])
+    return FeedBounds(row["oldest"], latest)
+
+
+async def read(database: Database, after: Cursor, limit: int) -> FeedPage:
+    """Return the next changes behind a cursor, up to `limit` of them.
+
+    Raises:
+        ChangesForgotten: some of what follows the cursor is no longer kept.
+    """
+    rows = await database.fetch("read_change_batches", after.position, after.ordinal, limit)
+    _check_whole(after, rows)
+    pairs = [row for row in rows if row["task_id"] is not None]
+    if not pairs:
+        position = rows[-1]["position"] if rows else after.position
+        cursor = max(after, Cursor(position, 0))
+        return FeedPage((), cursor, is_last=len(rows) < limit)
+    changes = await _said(database, pairs)
+    last = pairs[-1]
+    return FeedPage(changes, Cursor(last["position"], last["ordinal"]), is_last=len(rows) < limit)
+
+
+def _check_whole(after: Cursor, rows: Sequence[asyncpg.Record]) -> None:
+    """Raise unless the batches follow each other, from the one of the cursor (or the very first) on."""
+    expected = max(after.position, 1)
+    for row in rows:
+        if row["position"] > expected:
+            raise ChangesForgotten(str(after))
+        expected = row["position"] + 1
+
+
+async def _said(database: Database, pairs: Sequence[asyncpg.Record]) -> list[Change]:
+    ids, versions = zip(*((row["task_id"], row["version"]) for row in pairs), strict=True)
+    rows = await database.fetch("read_changes", ids, versions)
+    said: dict[tuple[UUID, int], asyncpg.Record] = {
+        (row["task_id"], row["version"]): row for row in rows
+    }
+    return [
+        _change(Cursor(pair["position"], pair["ordinal"]), row)
+        for pair in pairs
+        if (row := said.get((pair["task_id"], pair["version"]))) is not None
+    ]
+
+
+def _change(cursor: Cursor, row: asyncpg.Record) -> Change:
+    return Change(cursor, event_of(row), row["queue"], row["type"], row["name"], row["labels"])

@@ -11,10 +11,11 @@ from taskmill.storage.database import Database
 
 async def of_task(database: Database, task_id: UUID) -> list[TaskEvent]:
     """Return the entries of one task in order of their versions; empty when there is no such task."""
-    return [_event(row) for row in await database.fetch("list_events", task_id)]
+    return [event_of(row) for row in await database.fetch("list_events", task_id)]
 
 
-def _event(row: asyncpg.Record) -> TaskEvent:
+def event_of(row: asyncpg.Record) -> TaskEvent:
+    """Return the entry that a row with all its columns is."""
     return TaskEvent(
         task_id=row["task_id"],
         version=row["version"],

@@ -157,6 +157,16 @@ change_batch = Table(
     Index("change_batch_unnumbered", "id", postgresql_where=text("position IS NULL")),
 )
 
+feed_delivery = Table(
+    "feed_delivery",
+    metadata,
+    Column("place", Text, primary_key=True),
+    _required("position", BigInteger),
+    _required("ordinal", Integer),
+    Column("holder", UUID(as_uuid=True)),
+    Column("expires_at", _Time),
+)
+
 idempotency = Table(
     "idempotency",
     metadata,

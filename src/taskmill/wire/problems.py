@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from taskmill.domain.errors import (
     BadCursor,
+    ChangesForgotten,
     IdempotencyConflict,
     InvalidInput,
     KeyInFlight,
@@ -86,6 +87,7 @@ class Problem(BaseModel):
     instance: str | None = Field(default=None, description="the path that was asked for")
     errors: list[ProblemItem] | None = Field(default=None, description="all that is wrong")
     limit: int | None = Field(default=None, description="what was exceeded")
+    kept_days: int | None = Field(default=None, description="for how long changes are kept")
     retry_after_s: float | None = Field(default=None, description="when to ask again")
     task_id: str | None = None
     task_status: str | None = Field(default=None, description="the status that does not allow it")
@@ -123,6 +125,12 @@ PROBLEMS: Final[Mapping[type[TaskmillError], ProblemKind]] = {
     BadCursor: ProblemKind("bad-cursor", 400, "The cursor is not one of this listing", _violations),
     InvalidInput: ProblemKind(
         "invalid-input", 422, "The request says something that is not allowed", _violations
+    ),
+    ChangesForgotten: ProblemKind(
+        "changes-forgotten",
+        410,
+        "The feed no longer has what follows the cursor",
+        lambda error: {"kept_days": error.kept_days},
     ),
     MalformedJson: ProblemKind("malformed-json", 400, "The body is not strict JSON"),
     TooLarge: ProblemKind(

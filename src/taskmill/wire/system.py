@@ -102,7 +102,7 @@ class StatsView(BaseModel):
 
 def events_json(events: Iterable[TaskEvent]) -> bytes:
     """Return a history as an `EventList` in JSON."""
-    return answer_json({"items": [_event(event) for event in events]})
+    return answer_json({"items": [event_shown(event) for event in events]})
 
 
 def workers_json(workers: Iterable[WorkerState]) -> bytes:
@@ -140,7 +140,8 @@ def every_status(counts: Counts) -> dict[str, int]:
     return {str(status): counts.get(status, 0) for status in Status}
 
 
-def _event(event: TaskEvent) -> dict[str, object]:
+def event_shown(event: TaskEvent) -> dict[str, object]:
+    """Return an entry of a history with the names that the wire has for it."""
     return {
         "task_id": event.task_id,
         "version": event.version,

@@ -18,7 +18,7 @@ from starlette.types import Scope
 from taskmill import __version__
 from taskmill.api import asyncapi
 from taskmill.api.answers import JSON, Answer
-from taskmill.api.hot import matches
+from taskmill.api.holding import matches
 from taskmill.api.openapi import headers, refusal
 from taskmill.wire.answers import answer_json
 

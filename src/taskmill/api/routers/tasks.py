@@ -8,6 +8,7 @@ from starlette.exceptions import HTTPException
 from taskmill.api import hot
 from taskmill.api.answers import Answer, task_answer
 from taskmill.api.dependencies import InContext, Listing, TaskId, refuse_query
+from taskmill.api.holding import PREFER
 from taskmill.api.listings import page_answer
 from taskmill.api.openapi import (
     LISTING_PARAMETERS,
@@ -90,16 +91,29 @@ async def refuse_to_read_a_batch() -> Response:
     summary="Read a task",
     response_model=TaskView,
     openapi_extra={
-        "parameters": [request_header("If-None-Match", "an ETag: answers 304 while it still holds")]
+        "parameters": [
+            request_header("If-None-Match", "an ETag: answers 304 while it still holds"),
+            request_header(
+                PREFER,
+                "`wait=30`: holds the answer so many seconds at most, while the version in If-None-Match holds",
+            ),
+        ]
     },
     responses={
         **refusals(404),
-        200: {"headers": headers("ETag")},
-        304: {"description": "It has not changed", "headers": headers("ETag")},
+        200: {"headers": headers("ETag", "Preference-Applied")},
+        304: {
+            "description": "It has not changed",
+            "headers": headers("ETag", "Preference-Applied"),
+        },
     },
 )
 async def get_task(request: Request, context: InContext, id: TaskId) -> Response:  # noqa: A002, ARG001 - named as in the path, for the document
-    """Read a task as it was committed after the request came."""
+    """Read a task as it was committed after the request came.
+
+    With `If-None-Match` and `Prefer: wait=30` the answer comes as soon as the task has another version, or with
+    304 when the time is up; `Preference-Applied: wait` tells that it was held.
+    """
     return (await hot.get_task(context, request.scope, request.receive)).response()
 
 

@@ -1,17 +1,29 @@
--- Purpose: give committed change batches their dense positions. $1 integer: most batches numbered at once.
+-- Purpose: give committed change batches their dense positions. $1 integer: most batches numbered at once; $2 bigint:
+-- only batches beyond this id, below which none can be without a position (see storage/changes.py).
 -- Runs after take_numbering_turn in the same transaction: in a snapshot from before the turn, batches that the
--- runner before has just numbered would be numbered anew. Relies on change_batch_unnumbered.
+-- runner before has just numbered would be numbered anew. Relies on change_batch_unnumbered and change_batch_position.
+-- Returns how many it numbered, and the bounds of its snapshot: transactions below `ended_before` have all ended,
+-- those from `begun_until` on had not begun.
 WITH fresh AS MATERIALIZED (
     SELECT b.id, row_number() OVER (ORDER BY b.id) AS place
     FROM (
-        SELECT id FROM taskmill.change_batch WHERE position IS NULL ORDER BY id LIMIT $1
+        SELECT id FROM taskmill.change_batch
+        WHERE position IS NULL AND id > $2
+        ORDER BY id
+        LIMIT $1
     ) AS b
 ),
 latest AS MATERIALIZED (
     SELECT coalesce(max(position), 0) AS position FROM taskmill.change_batch
+),
+numbered AS (
+    UPDATE taskmill.change_batch AS b
+    SET position = latest.position + fresh.place
+    FROM fresh, latest
+    WHERE b.id = fresh.id
+    RETURNING b.position
 )
-UPDATE taskmill.change_batch AS b
-SET position = latest.position + fresh.place
-FROM fresh, latest
-WHERE b.id = fresh.id
-RETURNING b.position
+SELECT
+    (SELECT count(*) FROM numbered) AS batches,
+    pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS ended_before,
+    pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS begun_until

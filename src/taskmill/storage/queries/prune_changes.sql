@@ -1,17 +1,20 @@
--- Purpose: forget old change batches, but never the last position: numbering goes on from it.
--- $1 double precision: age in days, $2 integer limit. Relies on change_batch_position: only the $2 first are
--- looked at, for positions rise with time.
-DELETE FROM taskmill.change_batch
-WHERE id IN (
-    SELECT first.id
-    FROM (
-        SELECT id, at FROM taskmill.change_batch
-        WHERE position < (
-            SELECT position FROM taskmill.change_batch
-            WHERE position IS NOT NULL ORDER BY position DESC LIMIT 1)
-        ORDER BY position
-        LIMIT $2
-    ) AS first
-    WHERE first.at < now() - make_interval(secs => $1 * 86400)
+-- Purpose: forget old change batches, the oldest first. $1 double precision: age in days, $2 integer limit.
+-- Stays: all from the one before the first young one on, so that whoever has seen exactly what is old can go on; and
+-- the last position, from which numbering goes on. Times do not quite rise with positions, hence the first young one,
+-- not each old one: what is kept has no holes. Relies on change_batch_position: only the first $2 + 1 are looked at.
+WITH oldest AS MATERIALIZED (
+    SELECT position, at FROM taskmill.change_batch
+    WHERE position IS NOT NULL
+    ORDER BY position
+    LIMIT $2::integer + 1
+),
+bound AS MATERIALIZED (
+    SELECT coalesce(
+        min(position) FILTER (WHERE at >= now() - make_interval(secs => $1 * 86400)) - 1,
+        max(position)
+    ) AS position
+    FROM oldest
 )
+DELETE FROM taskmill.change_batch
+WHERE position < (SELECT position FROM bound)
 RETURNING 1

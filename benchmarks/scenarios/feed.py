@@ -1,0 +1,193 @@
+"""200 clients follow the feed of one API process, each one queue of 20, during 1,000 changes a second.
+
+A producer makes tasks that do nothing and one worker process runs them: three changes each. The same API process
+answers probes meanwhile, POST and GET in turn, with the clients and without them; what they take without is what
+they are held against.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from benchmarks.figures import Figure, at_most, percentile
+from benchmarks.lab import Lab, Producer, connected, producing
+from benchmarks.load import LoadFailed
+from benchmarks.scenarios.noop_drain import NOOP
+from taskmill.domain.task import TaskDraft
+
+TITLE = "1,000 changes a second, 200 clients of GET /events on 20 queues"
+
+_CLIENTS = 200
+_QUEUES = 20
+_CHANGES_A_TASK = 3
+_CHANGES_PER_S = 1000
+_TICK_S = 0.03
+_PROBE_PAUSE_S = 0.01
+_SETTLE_S = 2.0
+_COUNTED = "SELECT count(*) FROM taskmill.task_event"
+# Of the rate that was meant, what the machine must have managed for the figures to say anything.
+_LEAST_SHARE = 0.9
+_TELL_TIMEOUT_S = 60.0
+
+
+@dataclass
+class Seen:
+    """What one measurement saw: probes in milliseconds, and what the clients told."""
+
+    post: list[float] = field(default_factory=list)
+    get: list[float] = field(default_factory=list)
+    events: int = 0
+    delays: dict[str, float] = field(default_factory=dict)
+    changes_per_s: float = 0.0
+    cpu_share: float = 0.0
+
+
+async def run(lab: Lab) -> list[Figure]:
+    seconds = 5 if lab.is_quick else 15
+    seen: dict[str, list[Seen]] = {"with": [], "without": []}
+    for number in range(lab.rounds):
+        for side in lab.turn(number, *seen):
+            one = await _measure(lab, seconds, clients=_CLIENTS if side == "with" else 0)
+            seen[side].append(one)
+            print(f"  round {number + 1}: {side} clients: {_told(one)}", flush=True)
+    return _figures(seen["with"], seen["without"])
+
+
+async def _measure(lab: Lab, seconds: int, *, clients: int) -> Seen:
+    seen = Seen()
+    async with (
+        lab.database() as url,
+        producing(url) as producer,
+        connected(url) as connection,
+        lab.taskmill("maintenance", url),
+        lab.taskmill("worker", url),
+        lab.taskmill("api", url, "--port", "0") as api,
+        _following(lab, str(api.url), clients, seen) as begin,
+        asyncio.TaskGroup() as group,
+    ):
+        stop = asyncio.Event()
+        group.create_task(_produce(producer, stop))
+        await asyncio.sleep(_SETTLE_S)
+        begin.touch()
+        began, before = time.monotonic(), await connection.fetchval(_COUNTED)
+        cpu_before = api.cpu_s() or 0.0
+        await _probe(str(api.url), seconds, seen)
+        after = await connection.fetchval(_COUNTED)
+        took_s = time.monotonic() - began
+        seen.changes_per_s = (after - before) / took_s
+        seen.cpu_share = ((api.cpu_s() or 0.0) - cpu_before) / took_s
+        stop.set()
+    _check(seen, clients, seconds)
+    return seen
+
+
+@asynccontextmanager
+async def _following(lab: Lab, url: str, clients: int, seen: Seen) -> AsyncIterator[Path]:
+    """Have clients follow while the block runs; the file that it gives has them begin to note delays."""
+    begin, done = lab.folder / "feed.begin", lab.result_file("feed")
+    end = done.with_suffix(".end")
+    for file in (begin, end):
+        file.unlink(missing_ok=True)
+    if not clients:
+        yield begin
+        return
+    options = ("--url", url, "--clients", str(clients), "--queues", str(_QUEUES))
+    files = ("--begin", str(begin), "--done", str(done))
+    async with lab.script("benchmarks.feed_clients", *options, *files):
+        yield begin
+        end.touch()
+        async with asyncio.timeout(_TELL_TIMEOUT_S):
+            while not done.exists():  # noqa: ASYNC110 - another process gets it done
+                await asyncio.sleep(_TICK_S)
+        told = json.loads(done.read_text())
+        seen.events = told.pop("events")
+        seen.delays = told
+
+
+async def _produce(producer: Producer, stop: asyncio.Event) -> None:
+    """Make tasks at an even rate, over all queues."""
+    drafts = [
+        TaskDraft(name="benchmark", payload=NOOP, queue=f"q{number}") for number in range(_QUEUES)
+    ]
+    rate = _CHANGES_PER_S / _CHANGES_A_TASK
+    began, made = time.monotonic(), 0
+    while not stop.is_set():
+        due = int((time.monotonic() - began) * rate)
+        if due > made:
+            await producer.creation.create_all([drafts[n % _QUEUES] for n in range(made, due)])
+            made = due
+        await asyncio.sleep(_TICK_S)
+
+
+async def _probe(url: str, seconds: int, seen: Seen) -> None:
+    """Ask as a client does that has one request at a time, POST and GET in turn."""
+    ends_at = time.monotonic() + seconds
+    # A queue of its own, which nobody follows.
+    body = {"name": "probe", "queue": "probe", "payload": {"delay_s": 0}}
+    async with httpx.AsyncClient(base_url=url, timeout=30) as http:
+        while time.monotonic() < ends_at:
+            began = time.monotonic()
+            created = await http.post("/tasks", json=body)
+            answered = time.monotonic()
+            read = await http.get(created.headers["location"])
+            ended = time.monotonic()
+            if (created.status_code, read.status_code) != (201, 200):
+                raise LoadFailed(f"a probe was answered {created.status_code}, {read.status_code}")
+            seen.post.append((answered - began) * 1000)
+            seen.get.append((ended - answered) * 1000)
+            await asyncio.sleep(_PROBE_PAUSE_S)
+
+
+def _check(seen: Seen, clients: int, seconds: int) -> None:
+    """What was meant to happen did: the changes came, and each reached the clients of its queue."""
+    if seen.changes_per_s < _LEAST_SHARE * _CHANGES_PER_S:
+        raise LoadFailed(f"only {seen.changes_per_s:.0f} changes a second were made")
+    each = clients / _QUEUES
+    least = _LEAST_SHARE * each * _CHANGES_PER_S * seconds * _LEAST_SHARE
+    if seen.events < least:
+        raise LoadFailed(f"the clients got {seen.events} events, less than {least:.0f}")
+
+
+def _told(seen: Seen) -> str:
+    probes = f"POST p95 {percentile(seen.post, 0.95):.1f} ms, GET p95 {percentile(seen.get, 0.95):.1f} ms"
+    delays = ", ".join(f"{name} {value:.0f} ms" for name, value in seen.delays.items())
+    told = f"{seen.changes_per_s:.0f} changes/s, {probes}, {seen.cpu_share:.0%} of a core"
+    return told + (f", delay {delays}" if delays else "")
+
+
+def _figures(followed: list[Seen], alone: list[Seen]) -> list[Figure]:
+    return [
+        Figure(
+            name="delay p95",
+            unit="ms",
+            ours=[one.delays["p95"] for one in followed],
+            target=at_most(500),
+        ),
+        Figure(name="delay p50", unit="ms", ours=[one.delays["p50"] for one in followed]),
+        Figure(name="delay p99", unit="ms", ours=[one.delays["p99"] for one in followed]),
+        Figure(name="changes", unit="/s", ours=[one.changes_per_s for one in followed]),
+        Figure(
+            name="processor of the API",
+            unit="%",
+            ours=[100 * one.cpu_share for one in followed],
+            against="without clients",
+            theirs=[100 * one.cpu_share for one in alone],
+        ),
+        *(
+            Figure(
+                name=f"{name} p95",
+                unit="ms",
+                ours=[percentile(getattr(one, name.lower()), 0.95) for one in followed],
+                against="without clients",
+                theirs=[percentile(getattr(one, name.lower()), 0.95) for one in alone],
+                target=at_most(1.5),
+            )
+            for name in ("POST", "GET")
+        ),
+    ]

@@ -1,0 +1,167 @@
+"""Follows the feed: reads server-sent events, and knows where and when to go on. The clients connect and sleep."""
+
+from collections.abc import Iterable, Iterator
+from typing import Final, TypedDict
+
+import httpx
+
+from taskmill.client import calls
+from taskmill.client.calls import Call
+from taskmill.client.errors import ServiceUnavailable, Unexpected
+from taskmill.client.tries import Tries
+from taskmill.wire.feed import CHANGE, EVENT_STREAM, LIVE, ChangeView
+
+__all__ = ["Following", "Wanted"]
+
+_OK: Final = 200
+# Three silences of a service with the usual settings.
+_SILENCE_S: Final = 45.0
+_LONGEST_PAUSE_S: Final = 5.0
+_FIRST_PAUSE_S: Final = 0.1
+
+
+class Wanted(TypedDict, total=False):
+    """Which changes to follow; several values of one name are alternatives."""
+
+    queue: str | Iterable[str]
+    type: str | Iterable[str]
+    status: str | Iterable[str]
+    task: str | Iterable[str]
+
+
+class Following:
+    """One reader of the feed over any number of connections: no change is missed, none comes twice.
+
+    Until the first connection stands, trouble is told as for every call; from then on it is waited out.
+    """
+
+    def __init__(
+        self, base_url: str, wanted: Wanted, *, after: str | None, follow: bool, retries: int
+    ) -> None:
+        self._is_over = False
+        self._base_url = base_url
+        self._parameters = calls.parameters_of(wanted)
+        self._last = after
+        self._ends_at_present = not follow
+        self._tries = Tries(base_url, repeatable=True, retries=retries)
+        self._is_stream = self._was_connected = False
+        self._failures = 0
+        self._retry_s = 0.0
+        self._lines = _Lines()
+        self._block = _Block()
+
+    def has_ended(self) -> bool:
+        """Tell whether the present was reached, and that was all."""
+        return self._is_over
+
+    @property
+    def call(self) -> Call[None]:
+        """The request that goes on behind what was read."""
+        headers = {"Accept": EVENT_STREAM}
+        if self._last is not None:
+            headers["Last-Event-ID"] = self._last
+        return Call(
+            method="GET",
+            path="/events",
+            parameters=self._parameters,
+            headers=headers,
+            read=lambda _: None,
+        )
+
+    @property
+    def timeout(self) -> httpx.Timeout:
+        """How long to wait for a connection, and in silence."""
+        return httpx.Timeout(10.0, read=_SILENCE_S)
+
+    def accepts(self, response: httpx.Response) -> bool:
+        """Tell whether it is a stream; else its body is to be read, for `pause_after`."""
+        media_type = response.headers.get("Content-Type", "").partition(";")[0]
+        self._is_stream = response.status_code == _OK and media_type == EVENT_STREAM
+        if self._is_stream:
+            self._was_connected = True
+            self._lines, self._block = _Lines(), _Block()
+        return self._is_stream
+
+    def read(self, data: bytes) -> Iterator[ChangeView]:
+        """Read a piece of a stream and yield the changes that are complete; `has_ended` tells of the last one."""
+        for line in self._lines.add(data):
+            block = self._block
+            if line:
+                block.add(line)
+                continue
+            self._block = _Block()
+            self._failures = 0
+            self._last = self._last if block.id is None else block.id
+            self._retry_s = self._retry_s if block.retry_s is None else block.retry_s
+            if block.event == CHANGE:
+                yield ChangeView.model_validate_json(block.data)
+            if self._ends_at_present and LIVE in block.comments:
+                self._is_over = True
+                return
+
+    def pause_after(self, response: httpx.Response) -> float:
+        """Return the seconds to the next connection, after a stream has ended or an answer was none.
+
+        Raises:
+            NotAccepted: The service said no.
+            Unexpected: It is no stream of a Taskmill service.
+        """
+        if self._is_stream:
+            return max(self._retry_s, _FIRST_PAUSE_S)
+        try:
+            self.call.result(response)
+        except ServiceUnavailable as error:
+            if self._was_connected:
+                return min(error.retry_after_s, _LONGEST_PAUSE_S)
+            pause = self._tries.pause_after(response)
+            if pause is None:
+                raise
+            return pause
+        raise Unexpected(self._base_url, response.status_code, "this is no stream of events")
+
+    def pause_after_loss(self, error: httpx.TransportError) -> float:
+        """Return the seconds to the next connection. Raises `Unreachable` when there was none yet, nor will be."""
+        if not self._was_connected:
+            return self._tries.pause_after_loss(error)
+        self._failures += 1
+        return min(_FIRST_PAUSE_S * 2.0 ** min(self._failures, 10), _LONGEST_PAUSE_S)
+
+
+class _Lines:
+    """Cuts bytes into lines: at line feeds only, for what a name may have in it cuts text elsewhere, too."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def add(self, data: bytes) -> Iterator[str]:
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            yield line.removesuffix(b"\r").decode(errors="replace")
+
+
+class _Block:
+    """The lines up to an empty one."""
+
+    def __init__(self) -> None:
+        self.id: str | None = None
+        self.event: str | None = None
+        self.data = ""
+        self.retry_s: float | None = None
+        self.comments: list[str] = []
+
+    def add(self, line: str) -> None:
+        name, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        match name:
+            case "":
+                self.comments.append(value)
+            case "id":
+                self.id = value
+            case "event":
+                self.event = value
+            case "data":
+                self.data = f"{self.data}\n{value}" if self.data else value
+            case "retry" if value.isdecimal():
+                self.retry_s = int(value) / 1000
+            case _:
+                pass  # the standard has readers pass over what they do not know

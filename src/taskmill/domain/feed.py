@@ -1,0 +1,86 @@
+"""The feed of changes: where a reader stands in it, what a change says, and which changes are wanted."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from taskmill.domain.lifecycle import Status
+from taskmill.domain.system import TaskEvent
+
+_CURSOR = re.compile(r"(0|[1-9][0-9]{0,17})\.(0|[1-9][0-9]{0,8})", re.ASCII)
+
+
+class Cursor(NamedTuple):
+    """A place in the feed: all up to the change `ordinal` (from 1) of the batch at `position` has been seen."""
+
+    position: int
+    ordinal: int
+
+    def __str__(self) -> str:
+        return f"{self.position}.{self.ordinal}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Cursor":
+        """Read what `str` gives, or `0`, which is `OLDEST`. Raises `ValueError`."""
+        if text == "0":
+            return OLDEST
+        found = _CURSOR.fullmatch(text)
+        if found is None:
+            raise ValueError(f"{text!r} is no cursor")
+        return cls(int(found[1]), int(found[2]))
+
+
+START: Final = Cursor(0, 0)
+"""Before the first change that there ever was."""
+OLDEST: Final = Cursor(-1, 0)
+"""Before the first change that is still kept, whichever that is."""
+
+
+class Change(NamedTuple):
+    """One change of a task, with what its task is; `labels` is JSON text. A tuple: there are thousands."""
+
+    cursor: Cursor
+    event: TaskEvent
+    queue: str
+    type: str
+    name: str
+    labels: str
+
+
+class FeedPage(NamedTuple):
+    """The next changes, and the cursor behind all that was looked at: some may be of tasks that are gone.
+
+    `is_last` tells that nothing more was there.
+    """
+
+    changes: Sequence[Change]
+    cursor: Cursor
+    is_last: bool
+
+
+class FeedBounds(NamedTuple):
+    """What is kept: the first batch's position, and the cursor behind the last change; None when empty."""
+
+    oldest: int | None
+    latest: Cursor | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedFilter:
+    """Which changes are wanted: those that fit one value of each set that is not empty."""
+
+    queues: frozenset[str] = frozenset()
+    types: frozenset[str] = frozenset()
+    statuses: frozenset[Status] = frozenset()
+    tasks: frozenset[UUID] = frozenset()
+
+    def admits(self, change: Change) -> bool:
+        """Tell whether a change is wanted."""
+        return (
+            (not self.queues or change.queue in self.queues)
+            and (not self.types or change.type in self.types)
+            and (not self.statuses or change.event.status in self.statuses)
+            and (not self.tasks or change.event.task_id in self.tasks)
+        )

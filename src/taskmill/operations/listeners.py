@@ -1,0 +1,185 @@
+"""Who listens to the feed: streams of changes, and watches over one task. Reading is not their duty."""
+
+import asyncio
+from collections import deque
+from enum import StrEnum
+from typing import NamedTuple, Protocol
+
+import asyncpg
+
+from taskmill.domain.errors import ChangesForgotten, Unavailable
+from taskmill.domain.feed import START, Change, Cursor, FeedFilter, FeedPage
+from taskmill.observability.logs import get_logger
+from taskmill.wire.feed import change_frame
+
+log = get_logger(__name__)
+
+# So many events at most are one piece on the way to a client: what is under way to slow ones is held for each.
+_MOST_AT_ONCE = 200
+_OUTAGE_PAUSE_S = 1.0
+
+
+class End(StrEnum):
+    """Why a stream ends; the words are told to the client."""
+
+    STOPPING = "this server stops"
+    SLOW = "too slow: more changes wait than are kept for one stream"
+    FORGOTTEN = "the changes that follow are no longer kept"
+    GONE = "the client left"
+
+
+_AT_ONCE = frozenset({End.STOPPING, End.GONE})
+
+
+class Told:
+    """A change that was handed out; its bytes are made once, when somebody wants them."""
+
+    __slots__ = ("_frame", "change")
+
+    def __init__(self, change: Change) -> None:
+        self.change = change
+        self._frame: bytes | None = None
+
+    @property
+    def frame(self) -> bytes:
+        """The change as a server-sent event."""
+        if self._frame is None:
+            self._frame = change_frame(self.change)
+        return self._frame
+
+
+class Batch(NamedTuple):
+    """What a stream has next: server-sent events, the cursor behind them, and whether it reached the present."""
+
+    frames: list[bytes]
+    cursor: Cursor
+    is_live: bool
+
+
+class Source(Protocol):
+    """Where a stream has its changes from."""
+
+    @property
+    def cursor(self) -> Cursor:
+        """Up to where everything was handed out."""
+        ...
+
+    async def next_page(self, after: Cursor, patience_s: float) -> FeedPage:
+        """Read what follows a cursor. Raises `TimeoutError` when it was not its turn in time."""
+        ...
+
+    def attach(self, stream: "Stream") -> bool:
+        """Hand out to a stream from now on, if it has seen all before."""
+        ...
+
+
+class Stream:
+    """The changes that one client wants, in order: read page by page at first, then as they are handed out."""
+
+    def __init__(self, source: Source, wanted: FeedFilter, *, limit: int) -> None:
+        self.wanted = wanted
+        self.cursor = START
+        self.end: End | None = None
+        self._source = source
+        self._limit = limit
+        self._waiting: deque[Told] = deque()
+        self._is_live = False
+        self._woken = asyncio.Event()
+
+    def offer(self, told: Told) -> None:
+        """Take a change that was handed out, if it is wanted and new here. One that is too far behind ends."""
+        if self.end is not None or told.change.cursor <= self.cursor:
+            return
+        if self.wanted.admits(told.change):
+            if len(self._waiting) >= self._limit:
+                self.finish(End.SLOW)
+                return
+            self._waiting.append(told)
+
+    @property
+    def has_more(self) -> bool:
+        """Whether something waits to be taken."""
+        return bool(self._waiting)
+
+    def wake(self) -> None:
+        """Have it look: something was handed out."""
+        self._woken.set()
+
+    def finish(self, why: End) -> None:
+        """End it, once what waits has been taken; there is no time for that when the server stops."""
+        self.end = self.end or why
+        if why in _AT_ONCE:
+            self._waiting.clear()
+        self._woken.set()
+
+    async def next(self, patience_s: float) -> Batch:
+        """Return what comes next, within `patience_s` seconds; nothing, too, moves the cursor on.
+
+        After an empty batch the stream is over if it has an `end`.
+        """
+        if not self._is_live and self.end is None:
+            self._is_live = self._source.attach(self)
+            return self._taken() if self._is_live else await self._catch_up(patience_s)
+        if not self._waiting and self.end is None:
+            await self._wait(patience_s)
+        return self._taken()
+
+    async def _wait(self, patience_s: float) -> None:
+        self._woken.clear()
+        try:
+            async with asyncio.timeout(patience_s):
+                await self._woken.wait()
+        except TimeoutError:
+            return
+
+    def _taken(self) -> Batch:
+        count = min(len(self._waiting), _MOST_AT_ONCE)
+        taken = [self._waiting.popleft() for _ in range(count)]
+        if self._waiting or self.end is not None:
+            behind = taken[-1].change.cursor if taken else self.cursor
+        else:
+            behind = self._source.cursor
+        self.cursor = max(self.cursor, behind)
+        return Batch([told.frame for told in taken], self.cursor, self._is_live)
+
+    async def _catch_up(self, patience_s: float) -> Batch:
+        try:
+            page = await self._source.next_page(self.cursor, patience_s)
+        except TimeoutError:
+            return Batch([], self.cursor, is_live=False)
+        except ChangesForgotten:
+            self.finish(End.FORGOTTEN)
+            return Batch([], self.cursor, is_live=False)
+        except (Unavailable, asyncpg.PostgresError) as error:
+            log.info("stream.delayed", cursor=str(self.cursor), error=repr(error))
+            await self._wait(_OUTAGE_PAUSE_S)
+            return Batch([], self.cursor, is_live=False)
+        self.cursor = max(self.cursor, page.cursor)
+        frames = [change_frame(change) for change in page.changes if self.wanted.admits(change)]
+        return Batch(frames, self.cursor, is_live=False)
+
+
+class Watch:
+    """Tells when something has happened to a task."""
+
+    def __init__(self) -> None:
+        self.is_over = False
+        self._noticed = asyncio.Event()
+
+    def notice(self) -> None:
+        """Say that something has happened."""
+        self._noticed.set()
+
+    def finish(self) -> None:
+        """Say that nothing will be told any more."""
+        self.is_over = True
+        self._noticed.set()
+
+    async def wait(self, patience_s: float) -> None:
+        """Return when something has happened since the last time, or the watch is over, or time is up."""
+        try:
+            async with asyncio.timeout(patience_s):
+                await self._noticed.wait()
+        except TimeoutError:
+            return
+        self._noticed.clear()

@@ -1,0 +1,2 @@
+-- Purpose: tell whether the feed was ever delivered to a place. $1 text place. Reads only; relies on the primary key.
+SELECT EXISTS (SELECT FROM taskmill.feed_delivery WHERE place = $1)

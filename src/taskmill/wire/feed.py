@@ -1,0 +1,109 @@
+"""How changes are told: as JSON, as server-sent events, and as CloudEvents 1.0.
+
+The model is for the documents and the client; the bytes are written by hand, and tested with the model.
+"""
+
+from typing import Any, Final, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+
+from taskmill.domain.feed import Change, Cursor
+from taskmill.domain.lifecycle import Happening
+from taskmill.wire.answers import Fragment, answer_json
+from taskmill.wire.fields import Timestamp, format_timestamp
+from taskmill.wire.system import EventView, event_shown
+
+EVENT_STREAM: Final = "text/event-stream"
+CLOUD_EVENT: Final = "application/cloudevents+json"
+CHANGE: Final = "change"
+"""The kind of event that a change is in a stream."""
+LIVE: Final = "live"
+"""The comment that tells that a stream has reached the present."""
+
+_TYPE: Final = "taskmill.task"
+
+
+class ChangeView(EventView):
+    """One change of a task, as the feed tells it."""
+
+    cursor: str = Field(
+        description="where a reader that has seen it goes on; unique for each change"
+    )
+    queue: str
+    type: str
+    name: str
+    labels: dict[str, str]
+
+
+class CloudEventView(BaseModel):
+    """A change as a CloudEvent 1.0 in structured JSON."""
+
+    specversion: Literal["1.0"]
+    id: str = Field(description="the change's cursor: the same whenever it is delivered again")
+    source: str = Field(description="which Taskmill it is of: TASKMILL_FEED__SOURCE")
+    type: str = Field(
+        description="what happened",
+        json_schema_extra={"enum": [f"{_TYPE}.{happening}" for happening in Happening]},
+    )
+    subject: UUID = Field(description="the task's id")
+    time: Timestamp
+    datacontenttype: Literal["application/json"]
+    data: ChangeView
+
+
+def change_json(change: Change) -> bytes:
+    """Return a change as a `ChangeView` in JSON."""
+    return answer_json(_shown(change))
+
+
+def change_frame(change: Change) -> bytes:
+    """Return a change as a server-sent event."""
+    return b"id: %b\nevent: %b\ndata: %b\n\n" % (
+        str(change.cursor).encode(),
+        CHANGE.encode(),
+        change_json(change),
+    )
+
+
+def notice_frame(
+    comment: str, *, cursor: Cursor | None = None, retry_ms: int | None = None
+) -> bytes:
+    """Return a comment, which no program sees as an event; a cursor moves the place to go on from silently."""
+    lines = [f": {comment}"]
+    if retry_ms is not None:
+        lines.append(f"retry: {retry_ms}")
+    if cursor is not None:
+        lines.append(f"id: {cursor}")
+    return ("\n".join(lines) + "\n\n").encode()
+
+
+def event_type(change: Change) -> str:
+    """Return the `type` of a change's CloudEvent."""
+    return f"{_TYPE}.{change.event.happening}"
+
+
+def cloud_event_json(change: Change, *, source: str) -> bytes:
+    """Return a change as a CloudEvent 1.0."""
+    envelope: dict[str, Any] = {
+        "specversion": "1.0",
+        "id": str(change.cursor),
+        "source": source,
+        "type": event_type(change),
+        "subject": change.event.task_id,
+        "time": format_timestamp(change.event.at),
+        "datacontenttype": "application/json",
+        "data": _shown(change),
+    }
+    return answer_json(envelope)
+
+
+def _shown(change: Change) -> dict[str, object]:
+    return {
+        "cursor": str(change.cursor),
+        **event_shown(change.event),
+        "queue": change.queue,
+        "type": change.type,
+        "name": change.name,
+        "labels": Fragment(change.labels),
+    }

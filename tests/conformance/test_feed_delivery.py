@@ -1,0 +1,349 @@
+"""The feed at the broker: each change at least once and in order, whatever happens to broker and relays."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import aio_pika
+import orjson
+import pytest
+from aio_pika.abc import AbstractIncomingMessage
+
+from taskmill.amqp.events import EventExchange
+from taskmill.amqp.names import EVENTS_EXCHANGE
+from taskmill.relay.feed import FeedDelivery
+from taskmill.storage.database import Database
+from taskmill.wire.feed import CLOUD_EVENT, CloudEventView
+from tests.support.api import LogLines
+from tests.support.builders import a_draft
+from tests.support.dispatching import Recorder
+from tests.support.feed import a_numbering, all_numbered
+from tests.support.polling import eventually
+from tests.support.proxy import a_network
+from tests.support.rabbitmq import BrokerServer, Management
+from tests.support.stage import SETTINGS, Stage
+from tests.support.workers import a_worker
+
+
+@pytest.fixture(autouse=True)
+async def _quick(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+    monkeypatch.setattr("taskmill.relay.feed._ASK_S", 0.1)
+    monkeypatch.setattr("taskmill.relay.feed._FIRST_PAUSE_S", 0.1)
+    async with a_numbering(stage.database):
+        yield
+
+
+@dataclass
+class Consumer:
+    """What came to one queue, in order."""
+
+    messages: list[AbstractIncomingMessage] = field(default_factory=list)
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        return [orjson.loads(message.body) for message in self.messages]
+
+    @property
+    def first_told(self) -> list[tuple[str, int]]:
+        """Tasks and versions, without what came again: a consumer knows doubles by their ids."""
+        by_id = {event["id"]: event["data"] for event in self.events}
+        return [(data["task_id"], data["version"]) for data in by_id.values()]
+
+    async def has(self, count: int, *, timeout_s: float = 30) -> None:
+        async def look() -> bool:
+            return len({message.message_id for message in self.messages}) >= count
+
+        await eventually(look, f"{count} changes to come", timeout_s=timeout_s)
+
+
+@asynccontextmanager
+async def a_consumer(broker_url: str, key: str = "#") -> AsyncIterator[Consumer]:
+    """Bind a queue, as a consumer does, and take what comes."""
+    consumer = Consumer()
+
+    async def take(message: AbstractIncomingMessage) -> None:
+        consumer.messages.append(message)
+        await message.ack()
+
+    async with await aio_pika.connect(broker_url) as connection:
+        channel = await connection.channel()
+        exchange = await channel.declare_exchange(EVENTS_EXCHANGE, "topic", durable=True)
+        queue = await channel.declare_queue(exclusive=True)
+        await queue.bind(exchange, key)
+        await queue.consume(take)
+        yield consumer
+
+
+@asynccontextmanager
+async def a_delivery(
+    stage: Stage, broker_url: str, database: Database | None = None, *, is_busy: bool = False
+) -> AsyncIterator[FeedDelivery]:
+    """Deliver, as a relay does, until the block is left."""
+    delivery = FeedDelivery(
+        database or stage.database,
+        EventExchange(broker_url, source="/test"),
+        holder=stage.ids(),
+        clock=stage.clock,
+        is_busy=lambda: is_busy,
+    )
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(delivery.run(stop))
+        try:
+            yield delivery
+        finally:
+            stop.set()
+
+
+async def begun(stage: Stage) -> None:
+    """Wait until somebody has the turn."""
+
+    async def look() -> bool:
+        return bool(await stage.sql.fetchval(_HOLDER))
+
+    await eventually(look, "somebody to deliver")
+
+
+_HOLDER = "SELECT holder FROM taskmill.feed_delivery"
+
+
+async def happened(stage: Stage) -> list[tuple[str, int]]:
+    rows = await stage.sql.fetch("SELECT task_id, version FROM taskmill.task_event ORDER BY 1, 2")
+    return [(str(row["task_id"]), row["version"]) for row in rows]
+
+
+def assert_complete(told: list[tuple[str, int]], history: list[tuple[str, int]]) -> None:
+    assert sorted(told) == history
+    last: dict[str, int] = {}
+    for task_id, version in told:
+        assert version == last.get(task_id, 0) + 1, "out of order"
+        last[task_id] = version
+
+
+async def test_a_message_is_a_cloud_event_with_the_key_of_its_status_and_queue(
+    stage: Stage, broker_url: str
+) -> None:
+    async with (
+        a_consumer(broker_url) as all_of_them,
+        a_consumer(broker_url, "task.cancelled.mail.#") as some,
+        a_delivery(stage, broker_url),
+    ):
+        await begun(stage)
+        task = await stage.created(queue="mail.send", labels='{"team": "finance"}')
+        await stage.created(queue="reports")
+        await stage.service.cancel(task.id)
+        await all_of_them.has(3)
+        await some.has(1)
+    [message] = some.messages
+    assert message.routing_key == "task.cancelled.mail.send"
+    assert message.content_type == CLOUD_EVENT
+    assert message.delivery_mode == aio_pika.DeliveryMode.PERSISTENT
+    event = CloudEventView.model_validate_json(message.body)
+    assert event.id == message.message_id == event.data.cursor
+    assert (event.source, event.type) == ("/test", "taskmill.task.cancelled")
+    assert message.type == event.type
+    assert event.subject == event.data.task_id == task.id
+    assert event.time == event.data.at
+    assert event.data.labels == {"team": "finance"}
+    keys = [message.routing_key for message in all_of_them.messages]
+    assert keys == ["task.new.mail.send", "task.new.reports", "task.cancelled.mail.send"]
+
+
+async def test_a_fresh_install_begins_at_the_present(stage: Stage, broker_url: str) -> None:
+    await stage.created()
+    await all_numbered(stage)
+    async with a_consumer(broker_url) as consumer, a_delivery(stage, broker_url):
+        await begun(stage)
+        task = await stage.created()
+        await consumer.has(1)
+    assert consumer.first_told == [(str(task.id), 1)]
+
+
+async def test_it_goes_on_where_it_stopped(stage: Stage, broker_url: str) -> None:
+    async with a_consumer(broker_url) as consumer:
+        for _ in range(3):
+            async with a_delivery(stage, broker_url):
+                await begun(stage)
+                await stage.service.create_all([a_draft() for _ in range(10)])
+            await stage.service.create_all([a_draft() for _ in range(10)])
+        async with a_delivery(stage, broker_url):
+            await consumer.has(60)
+    assert len(consumer.messages) == 60, "a stop in order doubles nothing"
+    assert_complete(consumer.first_told, await happened(stage))
+
+
+async def test_several_relays_deliver_as_one(stage: Stage, broker_url: str) -> None:
+    recorder = Recorder()
+    async with a_consumer(broker_url) as consumer, AsyncExitStack() as stack:
+        for _ in range(3):
+            await stack.enter_async_context(a_delivery(stage, broker_url))
+        await begun(stage)
+        async with a_worker(stage, {"*": recorder.quick}):
+            for _ in range(20):
+                await stage.service.create_all([a_draft() for _ in range(10)])
+            await recorder.has_begun(200)
+        await consumer.has(600)
+    assert len(consumer.messages) == 600, "one at a time"
+    assert_complete(consumer.first_told, await happened(stage))
+
+
+async def test_another_relay_takes_over_from_one_that_died(
+    stage: Stage, broker_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("taskmill.relay.feed._HOLD_S", 1.0)
+    async with a_network(stage.url) as (network, through), a_consumer(broker_url) as consumer:
+        doomed = Database(through, SETTINGS)
+        async with a_delivery(stage, broker_url, doomed):
+            await begun(stage)
+            await stage.service.create_all([a_draft() for _ in range(10)])
+            await consumer.has(10)
+            first: UUID = await stage.sql.fetchval(_HOLDER)
+            # To the database it is as dead: nothing of it arrives any more.
+            network.refuse(refuses=True)
+            network.break_all()
+            async with a_delivery(stage, broker_url):
+                await stage.service.create_all([a_draft() for _ in range(10)])
+                await consumer.has(20)
+                assert await stage.sql.fetchval(_HOLDER) != first
+                network.refuse(refuses=False)
+                await stage.service.create_all([a_draft() for _ in range(10)])
+                await consumer.has(30)
+        await doomed.close()
+    assert_complete(consumer.first_told, await happened(stage))
+
+
+async def test_who_lost_the_turn_unknowingly_finds_out(
+    stage: Stage, broker_url: str, log_lines: LogLines
+) -> None:
+    async with a_consumer(broker_url) as consumer, a_delivery(stage, broker_url):
+        await begun(stage)
+        usurper = stage.ids()
+        await stage.sql.execute(
+            "UPDATE taskmill.feed_delivery SET holder = $1, expires_at = now() + interval '1 h'",
+            usurper,
+        )
+        await stage.created()
+
+        async def has_noticed() -> bool:
+            return bool(log_lines.named("feed.handed_over"))
+
+        await eventually(has_noticed, "the loss to be noticed")
+        assert await stage.sql.fetchval("SELECT position FROM taskmill.feed_delivery") == 0
+        await stage.sql.execute("UPDATE taskmill.feed_delivery SET expires_at = now()")
+        await stage.created()
+        await consumer.has(2)
+    assert_complete(consumer.first_told, await happened(stage))
+
+
+async def test_lost_connections_and_a_deleted_exchange_lose_no_change(
+    stage: Stage, broker_url: str, broker_management: Management
+) -> None:
+    recorder = Recorder()
+    async with a_delivery(stage, broker_url) as delivery:
+        # A durable queue: consumers come and go, what they bound stays.
+        async with await aio_pika.connect(broker_url) as connection:
+            channel = await connection.channel()
+            exchange = await channel.declare_exchange(EVENTS_EXCHANGE, "topic", durable=True)
+            queue = await channel.declare_queue("events", durable=True)
+            await queue.bind(exchange, "#")
+        await begun(stage)
+        async with a_worker(stage, {"*": recorder.quick}):
+            for _ in range(5):
+                await stage.service.create_all([a_draft() for _ in range(20)])
+                delivery._exchange.link.reopen()
+                await asyncio.to_thread(broker_management.close_connections)
+            await recorder.has_begun(100)
+
+        async def is_delivered() -> bool:
+            seen = await stage.sql.fetchrow(
+                "SELECT d.position = max(b.position) FROM taskmill.feed_delivery AS d, "
+                "taskmill.change_batch AS b GROUP BY d.position"
+            )
+            return bool(seen and seen[0])
+
+        await all_numbered(stage)
+        await eventually(is_delivered, "everything to be delivered", timeout_s=60)
+    told = Consumer()
+    async with await aio_pika.connect(broker_url) as connection:
+        channel = await connection.channel()
+        queue = await channel.get_queue("events")
+        while (message := await queue.get(fail=False)) is not None:
+            told.messages.append(message)
+            await message.ack()
+    assert_complete(told.first_told, await happened(stage))
+
+
+async def test_a_wiped_broker_is_waited_for_and_gets_what_it_missed(
+    stage: Stage, private_broker: BrokerServer
+) -> None:
+    url = private_broker.url
+    async with a_delivery(stage, url):
+        async with a_consumer(url) as consumer:
+            await begun(stage)
+            before = await stage.service.create_all([a_draft() for _ in range(10)])
+            await consumer.has(10)
+            await asyncio.to_thread(private_broker.wipe)
+        missed = await stage.service.create_all([a_draft() for _ in range(10)])
+        await all_numbered(stage)
+        # Who binds a queue before the relay is back gets it all: nothing was published into the void.
+        await stage.sql.execute("UPDATE taskmill.feed_delivery SET holder = $1", stage.ids())
+        await stage.sql.execute(
+            "UPDATE taskmill.feed_delivery SET expires_at = now() + interval '1 hour'"
+        )
+        private_broker.spawn()
+        await asyncio.to_thread(private_broker.wait)
+        async with a_consumer(url) as consumer:
+            await stage.sql.execute("UPDATE taskmill.feed_delivery SET holder = NULL")
+            await consumer.has(10, timeout_s=60)
+    assert {task_id for task_id, _ in consumer.first_told} == {str(one.task.id) for one in missed}
+    assert not {task_id for task_id, _ in consumer.first_told} & {
+        str(one.task.id) for one in before
+    }
+
+
+async def test_what_was_forgotten_meanwhile_is_skipped_and_said(
+    stage: Stage, broker_url: str, log_lines: LogLines
+) -> None:
+    async with a_delivery(stage, broker_url):
+        await begun(stage)
+    for _ in range(5):
+        await stage.created()
+        await all_numbered(stage)
+    await stage.sql.execute("DELETE FROM taskmill.change_batch WHERE position < 4")
+    async with a_consumer(broker_url) as consumer, a_delivery(stage, broker_url):
+        await consumer.has(2)
+    assert [message.message_id for message in consumer.messages] == ["4.1", "5.1"]
+    [line] = log_lines.named("feed.skipped")
+    assert (line["after"], line["until"]) == ("0.0", "4.0")
+
+
+async def test_changes_of_dropped_tasks_are_passed_over(stage: Stage, broker_url: str) -> None:
+    async with a_delivery(stage, broker_url):
+        await begun(stage)
+    tasks = [await stage.created() for _ in range(3)]
+    await all_numbered(stage)
+    await stage.sql.execute(
+        "DELETE FROM taskmill.task WHERE id = ANY($1)", [t.id for t in tasks[:2]]
+    )
+    async with a_consumer(broker_url) as consumer, a_delivery(stage, broker_url):
+        await consumer.has(1)
+    assert consumer.first_told == [(str(tasks[2].id), 1)]
+
+
+async def test_it_rests_while_tasks_are_released_unless_it_is_late(
+    stage: Stage, broker_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("taskmill.relay.feed._PAGE", 10)
+    monkeypatch.setattr("taskmill.relay.feed._REST", 10**6)
+    async with a_consumer(broker_url) as consumer, a_delivery(stage, broker_url, is_busy=True):
+        await begun(stage)
+        await stage.service.create_all([a_draft() for _ in range(30)])
+        await consumer.has(10)
+    assert len(consumer.messages) == 10
+    monkeypatch.setattr("taskmill.relay.feed._LATE", timedelta(seconds=-1))
+    async with a_consumer(broker_url) as consumer, a_delivery(stage, broker_url, is_busy=True):
+        await consumer.has(20)

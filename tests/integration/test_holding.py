@@ -1,0 +1,186 @@
+"""`Prefer: wait` on reading a task: held while nothing changes, answered soon after something does."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from taskmill.settings import Settings
+from taskmill.settings.groups import FeedSettings
+from tests.support.api import SETTINGS, LogLines, Served, serving
+from tests.support.feed import a_numbering
+from tests.support.polling import eventually
+from tests.support.stage import Stage
+
+
+@pytest.fixture(autouse=True)
+async def _numbered(stage: Stage) -> AsyncIterator[None]:
+    async with a_numbering(stage.database):
+        yield
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def prefers(seconds: int, tag: str = '"1.0"') -> dict[str, str]:
+    return {"If-None-Match": tag, "Prefer": f"wait={seconds}"}
+
+
+async def is_held(api: Served) -> None:
+    """Wait until a request is held."""
+
+    async def look() -> bool:
+        feed = api.app._context.feed
+        return feed._watching > 0 and feed._started.is_set()
+
+    await eventually(look, "a request to be held")
+
+
+async def test_an_answer_comes_as_soon_as_the_task_has_another_version(
+    api: Served, stage: Stage
+) -> None:
+    task, other = await stage.created(), await stage.created()
+    async with asyncio.TaskGroup() as group:
+        held = group.create_task(api.get(f"/tasks/{task.id}", headers=prefers(30)))
+        await is_held(api)
+        await stage.service.cancel(other.id)
+        began = now()
+        await stage.service.cancel(task.id)
+    answer = held.result()
+    assert answer.status_code == 200
+    assert answer.json()["status"] == "cancelled"
+    assert answer.headers["ETag"] == '"2.0"'
+    assert answer.headers["Preference-Applied"] == "wait"
+    assert now() - began < 5
+
+
+async def test_an_unchanged_task_is_held_for_the_time_that_was_asked_for(
+    api: Served, stage: Stage
+) -> None:
+    task = await stage.created()
+    began = now()
+    answer = await api.get(f"/tasks/{task.id}", headers=prefers(1))
+    assert 1 <= now() - began < 10
+    assert answer.status_code == 304
+    assert answer.headers["Preference-Applied"] == "wait"
+    assert answer.headers["ETag"] == '"1.0"'
+    assert answer.content == b""
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Prefer": "wait=30"}, 200),
+        ({"If-None-Match": '"1.0"'}, 304),
+        (prefers(30, '"2.0"'), 200),
+        (prefers(30, '"x"'), 200),
+        (prefers(30, "*"), 304),
+        (prefers(0), 304),
+        ({"If-None-Match": '"1.0"', "Prefer": "wait=-1"}, 304),
+        ({"If-None-Match": '"1.0"', "Prefer": "wait=soon"}, 304),
+        ({"If-None-Match": '"1.0"', "Prefer": "respond-async"}, 304),
+        ({"If-None-Match": "W/1.0", "Prefer": "wait=9"}, 200),
+    ],
+)
+async def test_what_is_no_wish_to_wait_is_answered_at_once(
+    api: Served, stage: Stage, headers: dict[str, str], status: int
+) -> None:
+    task = await stage.created()
+    began = now()
+    answer = await api.get(f"/tasks/{task.id}", headers=headers)
+    assert answer.status_code == status
+    assert "Preference-Applied" not in answer.headers
+    assert now() - began < 5
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        prefers(1, 'W/"1.0"'),
+        prefers(1, '"7.0", "1.5"'),
+        {"If-None-Match": '"1.0"', "Prefer": 'respond-async, Wait="1"; x=y'},
+    ],
+)
+async def test_only_the_version_counts_and_the_header_may_say_more(
+    api: Served, stage: Stage, headers: dict[str, str]
+) -> None:
+    task = await stage.created()
+    answer = await api.get(f"/tasks/{task.id}", headers=headers)
+    assert answer.headers["Preference-Applied"] == "wait"
+    assert answer.status_code == (304 if '"1.0"' in headers["If-None-Match"] else 200)
+
+
+async def test_nobody_waits_longer_than_the_service_lets_them(stage: Stage) -> None:
+    settings = SETTINGS.model_copy(update={"feed": FeedSettings(wait_s=0.3)})
+    task = await stage.created()
+    async with serving(stage.service, settings) as api:
+        began = now()
+        answer = await api.get(f"/tasks/{task.id}", headers=prefers(3600))
+        assert answer.status_code == 304
+        assert 0.3 <= now() - began < 5
+
+
+async def test_a_held_answer_outlives_the_deadline_of_requests(stage: Stage) -> None:
+    limits = SETTINGS.limits.model_copy(update={"request_timeout_s": 0.3})
+    task = await stage.created()
+    async with serving(stage.service, SETTINGS.model_copy(update={"limits": limits})) as api:
+        answer = await api.get(f"/tasks/{task.id}", headers=prefers(1))
+        assert answer.status_code == 304
+
+
+async def test_held_answers_are_given_when_the_server_stops(stage: Stage) -> None:
+    task = await stage.created()
+    async with serving(stage.service) as api, asyncio.TaskGroup() as group:
+        held = group.create_task(api.get(f"/tasks/{task.id}", headers=prefers(30)))
+        await is_held(api)
+        began = now()
+        api.app.stop_being_ready()
+        assert (await held).status_code == 304
+        assert now() - began < 5
+        again = await api.get(f"/tasks/{task.id}", headers=prefers(30))
+        assert again.status_code == 304
+        assert "Preference-Applied" not in again.headers
+
+
+async def test_more_than_are_allowed_are_answered_at_once(stage: Stage) -> None:
+    settings = SETTINGS.model_copy(update={"feed": FeedSettings(streams=1)})
+    task = await stage.created()
+    async with serving(stage.service, settings) as api, asyncio.TaskGroup() as group:
+        held = group.create_task(api.get(f"/tasks/{task.id}", headers=prefers(30)))
+        await is_held(api)
+        answer = await api.get(f"/tasks/{task.id}", headers=prefers(30))
+        assert answer.status_code == 304
+        assert "Preference-Applied" not in answer.headers
+        await stage.service.cancel(task.id)
+        assert (await held).status_code == 200
+
+
+async def test_a_hundred_held_answers_cost_one_reader(stage: Stage, log_lines: LogLines) -> None:
+    tasks = [await stage.created() for _ in range(20)]
+    limits = httpx.Limits(max_connections=200)
+    async with (
+        serving(stage.service, Settings()) as api,
+        httpx.AsyncClient(base_url=api.url, limits=limits, timeout=30) as http,
+    ):
+        feed = api.app._context.feed
+
+        async def all_held() -> bool:
+            return feed._watching == 100
+
+        async with asyncio.TaskGroup() as group:
+            held = [
+                group.create_task(http.get(f"/tasks/{tasks[n % 20].id}", headers=prefers(30)))
+                for n in range(100)
+            ]
+            await eventually(all_held, "all to be held")
+            for task in tasks:
+                await stage.service.cancel(task.id)
+        assert {one.result().json()["status"] for one in held} == {"cancelled"}
+
+        async def none_left() -> bool:
+            return feed._watching == 0 and not feed._watches and not feed._wanted.is_set()
+
+        await eventually(none_left, "the reader to rest")
+    assert not log_lines.named("request.late")

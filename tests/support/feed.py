@@ -1,0 +1,131 @@
+"""What follows the feed in tests: a reader of server-sent events, and one that numbers changes meanwhile."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import orjson
+
+from taskmill.maintenance.retention import numbering
+from taskmill.runtime.periodic import Periodic
+from taskmill.storage.database import Database
+from tests.support.polling import eventually
+from tests.support.stage import Stage
+
+Change = dict[str, Any]
+
+
+@dataclass
+class Frame:
+    """One block of a stream, as it came."""
+
+    id: str | None = None
+    event: str | None = None
+    data: str | None = None
+    retry: int | None = None
+    comments: list[str] = field(default_factory=list)
+
+    @property
+    def change(self) -> Change:
+        """The change that it tells of."""
+        assert self.event == "change"
+        change: Change = orjson.loads(self.data or "")
+        assert change["cursor"] == self.id
+        return change
+
+
+@asynccontextmanager
+async def a_stream(
+    http: httpx.AsyncClient, query: str = "", *, last: str | None = None
+) -> AsyncIterator[AsyncIterator[Frame]]:
+    """Open a stream and give its blocks; it was accepted."""
+    headers = {} if last is None else {"Last-Event-ID": last}
+    async with http.stream("GET", f"/events{query}", headers=headers) as answer:
+        if answer.status_code != 200:
+            await answer.aread()
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["content-type"] == "text/event-stream"
+        yield frames(answer)
+
+
+async def frames(answer: httpx.Response) -> AsyncIterator[Frame]:
+    """Read the blocks of a stream."""
+    frame = Frame()
+    async for line in _lines(answer):
+        name, _, value = line.partition(": ")
+        match name:
+            case "":
+                if line:
+                    frame.comments.append(value)
+                else:
+                    yield frame
+                    frame = Frame()
+            case "retry":
+                frame.retry = int(value)
+            case _:
+                setattr(frame, name, value)
+
+
+async def _lines(answer: httpx.Response) -> AsyncIterator[str]:
+    """Cut at line feeds only, as the standard has it."""
+    rest = b""
+    async for data in answer.aiter_bytes():
+        *lines, rest = (rest + data).split(b"\n")
+        for line in lines:
+            yield line.decode()
+
+
+async def until(stream: AsyncIterator[Frame], comment: str) -> list[Frame]:
+    """Return the blocks up to the one with a comment, that one last."""
+    found = []
+    async with asyncio.timeout(15):
+        async for frame in stream:
+            found.append(frame)
+            if any(told.startswith(comment) for told in frame.comments):
+                return found
+    raise AssertionError(f"the stream ended without {comment!r}: {found[-3:]}")
+
+
+async def taken(stream: AsyncIterator[Frame], count: int, *, timeout_s: float = 15) -> list[Change]:
+    """Return so many changes."""
+    found: list[Change] = []
+    async with asyncio.timeout(timeout_s):
+        async for frame in stream:
+            if frame.event is not None:
+                found.append(frame.change)
+            if len(found) == count:
+                return found
+    raise AssertionError(f"the stream ended after {len(found)} of {count}")
+
+
+@asynccontextmanager
+async def a_numbering(database: Database, *, interval_s: float = 0.02) -> AsyncIterator[None]:
+    """Number changes, as maintenance does."""
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        duty = Periodic("number-changes", numbering(database), interval_s=interval_s)
+        group.create_task(duty.run(stop))
+        try:
+            yield
+        finally:
+            stop.set()
+
+
+def told(changes: list[Change]) -> list[tuple[str, int]]:
+    """The tasks and versions of changes."""
+    return [(change["task_id"], change["version"]) for change in changes]
+
+
+async def all_numbered(stage: Stage) -> None:
+    """Wait until every change has its position."""
+
+    async def look() -> bool:
+        left = await stage.sql.fetchval(
+            "SELECT count(*) FROM taskmill.change_batch WHERE position IS NULL"
+        )
+        return bool(left == 0)
+
+    await eventually(look, "all changes to be numbered")
