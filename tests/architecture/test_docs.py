@@ -13,7 +13,6 @@ from taskmill import settings as configuration
 from taskmill.cli.main import program
 from taskmill.domain.gates import GateName
 from taskmill.domain.lifecycle import Happening
-from taskmill.observability import metrics
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -159,19 +158,6 @@ def test_every_gate_is_described_in_its_order() -> None:
     text = (ROOT / "docs/reference/http.md").read_text(encoding="utf-8")
     described = re.findall(r"^\| `(\w+)` \|[^|]*\|[^|]*\|[^|]*\|$", text, re.MULTILINE)
     assert described == list(GateName)
-
-
-def test_every_metric_is_described() -> None:
-    text = (ROOT / "docs/reference/metrics.md").read_text(encoding="utf-8")
-    described = dict(
-        re.findall(r"^\| `(taskmill_\w+)(?:\{\w+\})?` \| (\w+) \|", text, re.MULTILINE)
-    )
-    told = {
-        family.name + ("_total" if family.type == "counter" else ""): family.type
-        for family in metrics.REGISTRY.collect()
-        if family.name.startswith("taskmill_")
-    }
-    assert described == told
 
 
 def sources() -> Iterator[Path]:

@@ -12,7 +12,7 @@ import pytest
 
 from taskmill.domain.lifecycle import Status
 from taskmill.maintenance.rescue import Rescue
-from taskmill.observability.metrics import REGISTRY
+from taskmill.observability.catalogue import REGISTRY
 from taskmill.storage import leases
 from taskmill.storage.database import Database
 from taskmill.worker.emulation import Emulation, Profile

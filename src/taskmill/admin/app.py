@@ -7,9 +7,11 @@ from typing import Final
 from starlette.types import Receive, Scope, Send
 
 from taskmill.domain.errors import Unavailable
+from taskmill.domain.figures import SystemFigures
 from taskmill.domain.system import Readiness
 from taskmill.observability import metrics
 from taskmill.observability.logs import get_logger
+from taskmill.observability.system import system_metrics
 from taskmill.wire.health import HEALTH_JSON, ready_answer
 from taskmill.wire.problems import problem_for_status, problem_json
 
@@ -24,15 +26,20 @@ _RETRY_AFTER_S: Final = 1.0
 
 
 class AdminApp:
-    """Answers `/healthz`, `/readyz` and `/metrics` for one process."""
+    """Answers `/healthz`, `/readyz` and `/metrics` for one process.
+
+    Its metrics are told with those of the whole system, if it is given `figures`.
+    """
 
     def __init__(
         self,
         readiness: Callable[[], Awaitable[Readiness]],
         is_stopping: Callable[[], bool],
         *,
+        figures: Callable[[], Awaitable[SystemFigures | None]] | None = None,
         timeout_s: float = _TIMEOUT_S,
     ) -> None:
+        self._figures = figures
         self._readiness = readiness
         self._is_stopping = is_stopping
         self._timeout_s = timeout_s
@@ -72,4 +79,5 @@ class AdminApp:
         return ready_answer(await self._readiness(), is_stopping=self._is_stopping())
 
     async def _metrics(self) -> Answer:
-        return 200, {"content-type": metrics.CONTENT_TYPE}, metrics.exposition()
+        told = () if self._figures is None else system_metrics(await self._figures())
+        return 200, {"content-type": metrics.CONTENT_TYPE}, metrics.exposition(told)

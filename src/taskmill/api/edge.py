@@ -14,10 +14,12 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from taskmill.api.bodies import DEADLINE
+from taskmill.api.measuring import count_answered, count_gone
 from taskmill.api.queries import check_address
 from taskmill.api.refusals import ClientGone, answer_to, is_foreseen
 from taskmill.domain.errors import Unavailable
 from taskmill.observability.logs import get_logger
+from taskmill.observability.metrics import REQUESTS_IN_FLIGHT
 from taskmill.wire.wording import safe_text
 
 log = get_logger(__name__)
@@ -40,6 +42,8 @@ class Edge:
         self._timeout_s = timeout_s
         # Unique among processes; the counter within one. Cheaper than randomness for every request.
         self._own_ids = map(f"{secrets.token_hex(5)}{{:06x}}".format, itertools.count(1))
+        self._in_flight = 0
+        REQUESTS_IN_FLIGHT.watch(self, Edge._told_in_flight)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -51,12 +55,18 @@ class Edge:
             scope = {**scope, "method": "GET", HEAD_ONLY: True}
         structlog.contextvars.bind_contextvars(request_id=request.id)
         started = perf_counter()
+        self._in_flight += 1
         try:
             await self._answer(scope, receive, request)
         except ClientGone:
             log.info("request.abandoned", method=scope["method"], path=_path(scope))
+            count_gone(scope, request.method)
             return
-        _log(scope, request, started)
+        finally:
+            self._in_flight -= 1
+        seconds = perf_counter() - started
+        count_answered(scope, request.method, request.status, seconds)
+        _log(scope, request, seconds)
 
     async def _answer(self, scope: Scope, receive: Receive, request: "_Request") -> None:
         try:
@@ -79,6 +89,9 @@ class Edge:
                 log.exception("request.failed", method=scope["method"], path=_path(scope))
             if not request.status:
                 await answer_to(error, scope["path"]).send(request.send)
+
+    def _told_in_flight(self) -> dict[tuple[str, ...], float]:
+        return {(): self._in_flight}
 
     def _request_id(self, scope: Scope) -> str:
         for name, value in scope["headers"]:
@@ -111,14 +124,14 @@ def _path(scope: Scope) -> str:
     return safe_text(scope["path"], _LONGEST_PATH)
 
 
-def _log(scope: Scope, request: _Request, started: float) -> None:
+def _log(scope: Scope, request: _Request, seconds: float) -> None:
     path = scope["path"]
     write = log.debug if path in _QUIET_PATHS else log.info
     facts = {
         "method": request.method,
         "path": _path(scope),
         "status": request.status,
-        "duration_ms": round((perf_counter() - started) * 1000, 2),
+        "duration_ms": round(seconds * 1000, 2),
     }
     created = scope.get("taskmill.task_id")
     if created is not None:

@@ -13,6 +13,7 @@ from taskmill.api.answers import JSON, Answer, task_answer
 from taskmill.api.bodies import FORM_HEADERS, JSON_TYPES, Form, header_text, read_body
 from taskmill.api.context import Context
 from taskmill.api.holding import conditional_answer
+from taskmill.api.measuring import ROUTE
 from taskmill.api.queries import refuse_query, task_id
 from taskmill.api.refusals import answer_to, is_foreseen
 from taskmill.domain.errors import InvalidInput, KeyInFlight, Unavailable
@@ -25,6 +26,7 @@ IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 
 _COLLECTION = "/tasks"
 _PREFIX = "/tasks/"
+_ONE_TASK = "/tasks/{id}"
 _TASK_PATH_LENGTH = len(_PREFIX) + 36
 # Of the request's time: how long a held key is waited for, so that some is left to see why it is held.
 _KEY_SHARE = 0.8
@@ -43,12 +45,13 @@ class HotPaths:
         path: str = scope["path"]
         method = scope["method"]
         if path == _COLLECTION and method == "POST":
-            endpoint = create_task
+            endpoint, route = create_task, _COLLECTION
         elif method == "GET" and len(path) == _TASK_PATH_LENGTH and path.startswith(_PREFIX):
-            endpoint = get_task
+            endpoint, route = get_task, _ONE_TASK
         else:
             await self._app(scope, receive, send)
             return
+        scope[ROUTE] = route
         try:
             answer = await endpoint(self._context, scope, receive)
         except Exception as error:

@@ -16,7 +16,9 @@ from taskmill.composition.creation import intake_services
 from taskmill.composition.process import API_GRACE_S, Process
 from taskmill.composition.workers import worker_services
 from taskmill.domain.errors import ConfigurationError, TaskmillError
-from taskmill.observability import logs
+from taskmill.observability import kinds, logs
+from taskmill.observability.metrics import BUILD
+from taskmill.runtime.loop_lag import LoopLag
 from taskmill.runtime.services import Service, run_services
 from taskmill.runtime.signals import stop_on_signal
 from taskmill.settings import Settings
@@ -74,14 +76,16 @@ async def _run(
     beside: Sequence[Service],
     announcement: Announcement,
 ) -> None:
+    _introduce(settings, roles)
     with stop_on_signal() as stop:
         async with AsyncExitStack() as stack:
             process = await Process.start(settings, stack, stop)
             # Stopped from the last to the first: the doors close, then workers drain.
             services: list[Service] = [
                 *process.watch(roles),
-                *process.admin(stop),
+                *process.admin(roles, stop),
                 process.clock_setter(),
+                LoopLag(),
             ]
             if "maintenance" in roles:
                 services += process.maintenance()
@@ -98,6 +102,15 @@ async def _run(
             announcement.process = process
             services.append(announcement)
             await run_services(services, stop, grace_s=_grace_s(settings))
+
+
+def _introduce(settings: Settings, roles: Sequence[str]) -> None:
+    """Have the metrics tell what this process is, and how much they may tell."""
+    # Here, because finding the version takes as long as starting Python does.
+    from taskmill import __version__  # noqa: PLC0415
+
+    kinds.bound(settings.metrics.kinds)
+    BUILD.labels(__version__, ",".join(sorted(roles))).set(1)
 
 
 def _grace_s(settings: Settings) -> float:

@@ -18,6 +18,7 @@ from taskmill.maintenance.rescue import Rescue
 from taskmill.maintenance.retention import Housekeeping, numbering
 from taskmill.observability import logs
 from taskmill.operations.broker import NO_BROKER, BrokerWatch
+from taskmill.operations.figures import FiguresCache
 from taskmill.operations.read import TaskReading
 from taskmill.operations.service import TaskService
 from taskmill.operations.system import readiness
@@ -40,6 +41,8 @@ _HOUSEKEEPING_S = 60.0
 _EXPIRY_S = 0.5
 _CLOCK_S = 60.0
 _WAIT_FOR_DATABASE_S = 30.0
+# The roles whose metrics tell of the whole system, too: of each there is a copy or a few, and not of workers.
+_TELL_OF_ALL = frozenset({"api", "maintenance"})
 
 
 class Process(Parts):
@@ -49,6 +52,7 @@ class Process(Parts):
         super().__init__(settings)
         self.server: ApiServer | None = None
         self.broker_link: BrokerLink | None = None
+        self.figures = FiguresCache.of(self.database, longest_s=settings.limits.request_timeout_s)
 
     @classmethod
     async def start(
@@ -96,7 +100,7 @@ class Process(Parts):
 
         return Periodic("clock", anchor, interval_s=_CLOCK_S)
 
-    def admin(self, stop: asyncio.Event) -> list[Service]:
+    def admin(self, roles: Sequence[str], stop: asyncio.Event) -> list[Service]:
         """Return the service of the admin port, if one is set; while the process stops it says so."""
         settings = self.settings
         if settings.admin_port is None:
@@ -106,7 +110,9 @@ class Process(Parts):
         from taskmill.admin.server import AdminServer  # noqa: PLC0415
 
         app = AdminApp(
-            lambda: readiness(self.database, self.broker_watch()), is_stopping=stop.is_set
+            lambda: readiness(self.database, self.broker_watch()),
+            is_stopping=stop.is_set,
+            figures=self.figures.get if _TELL_OF_ALL & set(roles) else None,
         )
         return [AdminServer(app, host=settings.admin_host, port=settings.admin_port)]
 
@@ -147,6 +153,7 @@ class Process(Parts):
             TaskReading(self.database),
             kept_rejections(self, creation),
             broker=self.broker_watch(),
+            figures=self.figures,
         )
         await stack.enter_async_context(service)
         helper = Drainer(self)

@@ -26,13 +26,20 @@ _STOP_MARGIN_S = 3.0
 
 
 class RoleProcesses:
-    """A service of `count` processes, each `taskmill run ROLE...` with the settings of this one."""
+    """A service of `count` processes, each `taskmill run ROLE...` with the settings of this one.
 
-    def __init__(self, settings: Settings, roles: Sequence[str], *, count: int = 1) -> None:
+    If an admin port is set, it is this process's; the first of them has the one `admin_step` above it, the second
+    the next, and so on. 0 stays 0: each picks a free one.
+    """
+
+    def __init__(
+        self, settings: Settings, roles: Sequence[str], *, count: int = 1, admin_step: int = 1
+    ) -> None:
         self.name = f"{'-'.join(roles)}-processes"
         self._settings = settings
         self._roles = roles
         self._count = count
+        self._admin_step = admin_step
 
     async def run(self, stop: asyncio.Event) -> None:
         """Keep the processes running until told to stop, then wait until they have ended in order."""
@@ -45,7 +52,7 @@ class RoleProcesses:
         failures = 0
         while not stop.is_set():
             started_at = loop.time()
-            process = await self._start()
+            process = await self._start(number)
             await self._until_ended(process, stop)
             if stop.is_set():
                 return
@@ -59,7 +66,7 @@ class RoleProcesses:
             )
             await pause(stop, backoff_s(failures, first=_FIRST_PAUSE_S, longest=_LONGEST_PAUSE_S))
 
-    async def _start(self) -> Process:
+    async def _start(self, number: int) -> Process:
         return await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -69,10 +76,10 @@ class RoleProcesses:
             stdin=asyncio.subprocess.DEVNULL,
             start_new_session=True,
             preexec_fn=end_with_parent(signal.SIGTERM),
-            env={**os.environ, **self._overrides()},
+            env={**os.environ, **self._overrides(number)},
         )
 
-    def _overrides(self) -> dict[str, str]:
+    def _overrides(self, number: int) -> dict[str, str]:
         """What the processes are told by their environment, which goes before every file."""
         settings = self._settings
         told = {
@@ -82,9 +89,8 @@ class RoleProcesses:
         }
         if settings.broker_url is not None:
             told["TASKMILL_BROKER_URL"] = settings.broker_url.get_secret_value()
-        if settings.admin_port is not None:
-            # That one is this process's; each of them picks a free one, and its log says which.
-            told["TASKMILL_ADMIN_PORT"] = "0"
+        if (port := settings.admin_port) is not None:
+            told["TASKMILL_ADMIN_PORT"] = str(port and port + self._admin_step + number - 1)
         return told
 
     async def _until_ended(self, process: Process, stop: asyncio.Event) -> None:

@@ -57,7 +57,9 @@ def up(settings: Settings, *, workers: int, ready_file: Path | None) -> int:
         broker = _broker(own, stack)
         if broker.url is not None:
             own = own.model_copy(update={"broker_url": SecretStr(broker.url)})
-        beside = [*beside, *broker.services, RoleProcesses(own, ["worker"], count=workers)]
+        # Admin ports: this process's, the next for relay and intake, then one for each worker.
+        running = RoleProcesses(own, ["worker"], count=workers, admin_step=2)
+        beside = [*beside, *broker.services, running]
         if own.uses_broker:
             # Stopped before the workers: it is a door, and its hints are of no use to them then.
             beside.append(RoleProcesses(own, ["relay", "intake"]))

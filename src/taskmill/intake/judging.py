@@ -27,6 +27,7 @@ from taskmill.intake.deliveries import (
 from taskmill.intake.traced import end_spans, start_spans
 from taskmill.observability.logs import get_logger
 from taskmill.observability.metrics import (
+    BATCH_ITEMS,
     MESSAGES_CONSUMED,
     MESSAGES_CREATED,
     MESSAGES_REDELIVERED,
@@ -141,6 +142,7 @@ class Judge:
 
 
 def _count(messages: Sequence[DeliveredMessage]) -> None:
+    BATCH_ITEMS.observe(len(messages), ("intake",))
     MESSAGES_CONSUMED.inc(len(messages))
     MESSAGES_REDELIVERED.inc(sum(1 for message in messages if message.redelivered))
 

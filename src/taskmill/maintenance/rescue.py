@@ -7,6 +7,7 @@ lock, so it either commits before the closing and is seen by the second step, or
 
 from taskmill.domain.errors import Unavailable
 from taskmill.domain.lifecycle import Lost, Transition, decide
+from taskmill.observability.flow import LEASES_EXPIRED, RESCUED
 from taskmill.observability.logs import get_logger
 from taskmill.runtime.clock import Clock
 from taskmill.storage import claims, leases
@@ -55,7 +56,7 @@ class Rescue:
 
     async def _find_stranded(self, asked_at: float) -> list[RunningClaim]:
         if self._answers_since is not None and asked_at - self._answers_since >= self._ttl_s:
-            await leases.close_expired(self._database)
+            LEASES_EXPIRED.add(len(await leases.close_expired(self._database)))
         return await claims.find_stranded(self._database, _MOST_AT_ONCE)
 
     async def _take_back(self, stranded: list[RunningClaim]) -> None:
@@ -78,6 +79,7 @@ def _transition(running: RunningClaim, *, cancel_requested: bool) -> Transition:
 
 
 def _tell(running: RunningClaim, end: EndedClaim) -> None:
+    RESCUED.add(1, (end.happening,))
     event = f"task.{end.happening}"
     log.warning(
         event,

@@ -1,138 +1,231 @@
-"""What this process counts about itself, in one registry of its own, in Prometheus' text format.
+"""What the parts of a process count about themselves, and all of it in Prometheus' text format.
 
-Counters live where they are counted up; here are their names and meanings. No label takes a value from
-outside (a queue, a type, an id): the number of series is known when the program is written.
-It serves nothing; `admin` and the API do.
+Counters live where they are counted up; here are their names and meanings. What becomes of tasks is in `flow`,
+what PostgreSQL tells of the whole system in `system`. It serves nothing; `admin` and the API do.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    GCCollector,
-    PlatformCollector,
-    ProcessCollector,
-    disable_created_metrics,
-    generate_latest,
-)
+from prometheus_client import GCCollector, PlatformCollector, ProcessCollector, generate_latest
+from prometheus_client.metrics_core import Metric
 
-__all__ = [
-    "BROKER_UP",
-    "CONTENT_TYPE",
-    "HANDLERS_ABANDONED",
-    "HANDLERS_LINGERING",
-    "HINTS_CONFIRMED",
-    "HINTS_FAILED",
-    "HINTS_PUBLISHED",
-    "HINTS_RECEIVED",
-    "HINTS_REDELIVERED",
-    "HINTS_RETURNED",
-    "MESSAGES_CONSUMED",
-    "MESSAGES_CREATED",
-    "MESSAGES_REDELIVERED",
-    "MESSAGES_REJECTED",
-    "MESSAGES_REPLAYED",
-    "MESSAGES_REPLIED",
-    "REGISTRY",
-    "TASKS_RELEASED",
-    "TASKS_RELEASED_AGAIN",
-    "TASK_LOG_DROPPED",
-    "TASK_LOG_STORED",
-    "WINDOW_TASKS",
-    "exposition",
-]
+from taskmill.observability.catalogue import REGISTRY, Section
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
-# The format has no place for them: they would be one more gauge for each counter.
-disable_created_metrics()  # type: ignore[no-untyped-call]  # the library's own gap
-
-REGISTRY: Final = CollectorRegistry(auto_describe=True)
 ProcessCollector(registry=REGISTRY)
 PlatformCollector(registry=REGISTRY)
 GCCollector(registry=REGISTRY)
 
+# Seconds: of one step within a process, or to a server nearby.
+_STEPS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 
-def _counter(name: str, meaning: str, *labels: str) -> Counter:
-    return Counter(f"taskmill_{name}", meaning, labels, registry=REGISTRY)
-
-
-# The relay.
-TASKS_RELEASED: Final = _counter(
+_relay = Section(
+    "The relay",
+    told_by="relay",
+    notes="""\
+`taskmill_tasks_released_again_total` that grows steadily: hints reach nobody who claims them. Do live workers
+serve these queues and types (`taskmill worker list`), and do they reach the broker (`taskmill_broker_up`)?
+""",
+)
+TASKS_RELEASED: Final = _relay.counter(
     "tasks_released_total", "Tasks marked as released to the broker, for the first time or again"
 )
-TASKS_RELEASED_AGAIN: Final = _counter(
+TASKS_RELEASED_AGAIN: Final = _relay.counter(
     "tasks_released_again_total", "Tasks released again because their hint had expired unclaimed"
 )
-HINTS_PUBLISHED: Final = _counter("hints_published_total", "Hint messages handed to the broker")
-HINTS_CONFIRMED: Final = _counter("hints_confirmed_total", "Hint messages the broker confirmed")
-HINTS_RETURNED: Final = _counter(
+HINTS_PUBLISHED: Final = _relay.counter(
+    "hints_published_total", "Hint messages handed to the broker"
+)
+HINTS_CONFIRMED: Final = _relay.counter(
+    "hints_confirmed_total", "Hint messages the broker confirmed"
+)
+HINTS_RETURNED: Final = _relay.counter(
     "hints_returned_total", "Hint messages the broker returned because no queue would take them"
 )
-HINTS_FAILED: Final = _counter(
+HINTS_FAILED: Final = _relay.counter(
     "hints_failed_total", "Hint messages that were not confirmed: the broker refused or went away"
 )
-WINDOW_TASKS: Final = Gauge(
-    "taskmill_window_tasks",
+WINDOW_TASKS: Final = _relay.gauge(
+    "window_tasks",
     "Tasks released and neither claimed nor expired, over all queues, as the relay last counted them",
-    registry=REGISTRY,
 )
 
-# The worker.
-HINTS_RECEIVED: Final = _counter("hints_received_total", "Hint messages that workers got")
-HINTS_REDELIVERED: Final = _counter(
+_worker = Section(
+    "The worker",
+    told_by="worker",
+    notes="""\
+`taskmill_handlers_lingering` that grows: a handler swallows `CancelledError`, or cleans up for ever.
+`handler.abandoned` in the log names the tasks.
+""",
+)
+WORKER_SLOTS: Final = _worker.reading(
+    "worker_slots", "Tasks that the workers of this process run at once at most"
+)
+WORKER_RUNNING: Final = _worker.reading(
+    "worker_running", "Tasks that the workers of this process run now"
+)
+HINTS_RECEIVED: Final = _worker.counter("hints_received_total", "Hint messages that workers got")
+HINTS_REDELIVERED: Final = _worker.counter(
     "hints_redelivered_total", "Hint messages that workers got marked as redelivered"
 )
-HANDLERS_ABANDONED: Final = _counter(
+HANDLERS_ABANDONED: Final = _worker.counter(
     "handlers_abandoned_total", "Handlers that did not stop when told to, and lost their attempt"
 )
-HANDLERS_LINGERING: Final = Gauge(
-    "taskmill_handlers_lingering",
-    "Abandoned handlers that still run, outside of any slot",
-    registry=REGISTRY,
+HANDLERS_LINGERING: Final = _worker.gauge(
+    "handlers_lingering", "Abandoned handlers that still run, outside of any slot"
 )
 
-# Task logs.
-TASK_LOG_STORED: Final = _counter(
+_task_logs = Section(
+    "Task logs",
+    told_by="worker",
+    notes="""\
+`reason` is `claim_full` (over the limits of one claim; a line of the task says so), or one of
+[`task_log.dropped`](../operations/log-events.md#what-handlers-log).
+""",
+)
+TASK_LOG_STORED: Final = _task_logs.counter(
     "task_log_lines_stored_total", "Lines of handlers that were stored with their task"
 )
-TASK_LOG_DROPPED: Final = _counter(
+TASK_LOG_DROPPED: Final = _task_logs.counter(
     "task_log_lines_dropped_total",
     "Lines of handlers that were not stored, by the reason",
     "reason",
 )
 
-# The intake.
-MESSAGES_CONSUMED: Final = _counter(
+_intake = Section("The intake", told_by="intake")
+MESSAGES_CONSUMED: Final = _intake.counter(
     "messages_consumed_total", "Creation messages taken from the broker, redelivered ones included"
 )
-MESSAGES_REDELIVERED: Final = _counter(
+MESSAGES_REDELIVERED: Final = _intake.counter(
     "messages_redelivered_total", "Creation messages that came marked as redelivered"
 )
-MESSAGES_CREATED: Final = _counter(
+MESSAGES_CREATED: Final = _intake.counter(
     "messages_created_total", "Creation messages that made a new task"
 )
-MESSAGES_REPLAYED: Final = _counter(
+MESSAGES_REPLAYED: Final = _intake.counter(
     "messages_replayed_total", "Creation messages whose task was there already"
 )
-MESSAGES_REJECTED: Final = _counter(
+MESSAGES_REJECTED: Final = _intake.counter(
     "messages_rejected_total", "Creation messages refused, by the status of the problem", "status"
 )
-MESSAGES_REPLIED: Final = _counter(
+MESSAGES_REPLIED: Final = _intake.counter(
     "messages_replied_total", "Replies to creation messages that were handed to the broker"
 )
 
-# Everyone who has a connection to the broker.
-BROKER_UP: Final = Gauge(
-    "taskmill_broker_up",
+_broker = Section("The broker", told_by="every process that has a connection to it")
+BROKER_UP: Final = _broker.gauge(
+    "broker_up",
     "1 while a connection to the broker is up, else 0, by the connection's name in this program",
-    ("link",),
-    registry=REGISTRY,
+    "link",
+)
+
+_database = Section(
+    "The database",
+    told_by="every process",
+    notes="""\
+`pool` is `hot` (the statements that every task goes through) or `listing` (lists); a process has [so many
+connections](settings.md#database) of each.
+""",
+)
+POOL_SIZE: Final = _database.reading(
+    "database_pool_connections_max", "Connections that the pool may have", "pool"
+)
+POOL_USED: Final = _database.reading(
+    "database_pool_connections_used", "Connections that are in use now", "pool"
+)
+POOL_WAITING: Final = _database.reading(
+    "database_pool_waiting", "Statements that wait for a connection now", "pool"
+)
+POOL_WAIT: Final = _database.histogram(
+    "database_pool_wait_seconds",
+    "How long statements waited until they had a connection, a new one if need be",
+    "pool",
+    bounds=_STEPS,
+)
+STATEMENTS_FAILED: Final = _database.tally(
+    "database_failures_total",
+    "Failures that are no statement's fault: `outage` (away, starting, full), `no_connection` (none was free in "
+    "time), `timeout` (the statement's time was up), `collision` (a deadlock, tried again)",
+    "cause",
+    known=(("outage",), ("no_connection",), ("timeout",), ("collision",)),
+)
+
+_batches = Section(
+    "Batches",
+    told_by="every process, of the batches that it makes",
+    notes="""\
+`batch` is `create` (tasks that requests and messages make), `create_all` (all or nothing, as `POST
+/tasks/batch` has it), `read` (tasks by id), `claim`, `finish`, or `intake` (messages). What comes at the same
+time shares one statement and one commit; while little comes, batches have one item.
+""",
+)
+BATCH_ITEMS: Final = _batches.histogram(
+    "batch_items", "How many items shared a statement", "batch", bounds=_SIZES
+)
+BATCH_TIME: Final = _batches.histogram(
+    "batch_duration_seconds",
+    "How long a batch took from its departure to its answer, with all that was tried again",
+    "batch",
+    bounds=_STEPS,
+)
+
+_http = Section(
+    "Requests",
+    told_by="api",
+    notes="""\
+`route` is the path as the [reference](http.md) has it (`/tasks/{id}`), and `_other` for files and what is not
+there; `status` is a class (`2xx`), and `gone` when the client left before its request was complete.
+""",
+)
+REQUESTS: Final = _http.tally(
+    "http_requests_total", "Requests that were answered", "method", "route", "status"
+)
+REQUEST_TIME: Final = _http.histogram(
+    "http_request_duration_seconds",
+    "How long answers took, to the last byte handed to the network",
+    "method",
+    "route",
+    bounds=_STEPS,
+)
+REQUESTS_IN_FLIGHT: Final = _http.reading(
+    "http_requests_in_flight", "Requests that are being answered now"
+)
+
+_process = Section(
+    "The process itself",
+    told_by="every process",
+    notes="""\
+Also `process_*` (processor time, memory, file descriptors; Linux), `python_info`, and `python_gc_*`, as
+Prometheus' Python library tells them.
+""",
+)
+BUILD: Final = _process.gauge(
+    "build_info", "1; which version this is, and the roles of the process", "version", "roles"
+)
+LOOP_LAG: Final = _process.histogram(
+    "event_loop_lag_seconds",
+    "How late the event loop came to something that was due, looked at twice a second",
+    bounds=_STEPS,
+)
+DUTY_ROUNDS: Final = _process.tally(
+    "duty_rounds_total",
+    "Rounds of periodic duties (`rescue`, `expiry`, `housekeeping`, …), by how they ended: `done` or `failed`",
+    "duty",
+    "outcome",
 )
 
 
-def exposition() -> bytes:
-    """Return all metrics as they are now, in the format that `CONTENT_TYPE` names."""
-    return generate_latest(REGISTRY)
+def exposition(beside: Iterable[Metric] = ()) -> bytes:
+    """Return all metrics as they are now, and those `beside` them, in the format that `CONTENT_TYPE` names."""
+    return generate_latest(REGISTRY) + generate_latest(_Beside(beside))
+
+
+class _Beside:
+    def __init__(self, families: Iterable[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families

@@ -6,6 +6,7 @@ from taskmill.domain.errors import TaskNotFound, TransitionRefused, Unavailable
 from taskmill.domain.lifecycle import TERMINAL, Reason
 from taskmill.domain.system import CancelAnswer
 from taskmill.domain.task import Task
+from taskmill.observability.flow import CANCELS
 from taskmill.observability.logs import get_logger
 from taskmill.storage import tasks
 from taskmill.storage.database import RETRY_AFTER_S, Database
@@ -26,9 +27,11 @@ async def cancel_task(database: Database, task_id: UUID) -> tuple[CancelAnswer, 
     """
     for _ in range(_LOOKS):
         if await database.fetch("cancel_waiting_tasks", [task_id], Reason.CANCELLED):
+            CANCELS.add(1, ("done",))
             log.info("task.cancelled", task_id=str(task_id))
             return CancelAnswer.CANCELLED, await tasks.get_one(database, task_id)
         if await database.fetch("ask_cancels", [task_id]):
+            CANCELS.add(1, ("asked",))
             log.info("task.cancel_requested", task_id=str(task_id))
             return CancelAnswer.ASKED, await tasks.get_one(database, task_id)
         found = (await tasks.get(database, {task_id})).get(task_id)

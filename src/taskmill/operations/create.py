@@ -19,7 +19,9 @@ from taskmill.domain.errors import IdempotencyConflict, QueueLimitReached, Unava
 from taskmill.domain.lifecycle import Status
 from taskmill.domain.system import CreatedTask
 from taskmill.domain.task import Task, TaskDraft
+from taskmill.observability.flow import count_created
 from taskmill.observability.logs import get_logger
+from taskmill.observability.metrics import BATCH_ITEMS, STATEMENTS_FAILED
 from taskmill.operations.queues import KnownQueues
 from taskmill.runtime.batching import Batcher, Overloaded
 from taskmill.runtime.clock import Clock
@@ -59,7 +61,10 @@ class TaskCreation:
         self._doorbell = doorbell
         self._key_validity = key_validity
         self._batch: Batcher[NewTask, CreatedTask | IdempotencyConflict] = Batcher(
-            self._store_batch, weigh=_weight, is_item_fault=faults.is_item_fault
+            self._store_batch,
+            name="create",
+            weigh=_weight,
+            is_item_fault=faults.is_item_fault,
         )
 
     async def __aenter__(self) -> Self:
@@ -90,6 +95,7 @@ class TaskCreation:
         if not drafts:
             return []
         await self._ensure_queues({draft.queue for draft in drafts})
+        BATCH_ITEMS.observe(len(drafts), ("create_all",))
         return await self._patiently(partial(self._store_all, list(map(self._completed, drafts))))
 
     def drawn(self, drafts: Iterable[TaskDraft]) -> list[NewTask]:
@@ -165,16 +171,20 @@ class TaskCreation:
 
     def _told(self, answers: Iterable[CreatedTask | IdempotencyConflict]) -> None:
         self._doorbell.ring()
-        for answer in answers:
-            if isinstance(answer, CreatedTask) and not answer.replayed:
-                task = answer.task
-                log.info(
-                    "task.created",
-                    task_id=str(task.id),
-                    queue=task.queue,
-                    type=task.type,
-                    source=task.source,
-                )
+        new = [
+            answer.task
+            for answer in answers
+            if isinstance(answer, CreatedTask) and not answer.replayed
+        ]
+        count_created((task.queue, task.type) for task in new)
+        for task in new:
+            log.info(
+                "task.created",
+                task_id=str(task.id),
+                queue=task.queue,
+                type=task.type,
+                source=task.source,
+            )
 
     async def _patiently(self, store: Callable[[], Awaitable[Stored]]) -> Stored:
         """Run the same insert again while the database is only briefly away."""
@@ -189,6 +199,7 @@ class TaskCreation:
             except asyncpg.PostgresError as error:
                 if not faults.is_collision(error) or self._clock.monotonic() >= give_up_at:
                     raise
+                STATEMENTS_FAILED.add(1, ("collision",))
                 log.info("creation.collided", error=repr(error))
             await asyncio.sleep(_PAUSE_S)
 

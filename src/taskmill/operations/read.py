@@ -19,7 +19,9 @@ class TaskReading:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._batch: Batcher[UUID, Task | None] = Batcher(self._read, max_size=_MOST_IDS)
+        self._batch: Batcher[UUID, Task | None] = Batcher(
+            self._read, name="read", max_size=_MOST_IDS
+        )
 
     async def __aenter__(self) -> Self:
         await self._batch.__aenter__()

@@ -5,6 +5,7 @@ from uuid import UUID
 from taskmill.domain.errors import TaskNotFound, TransitionRefused
 from taskmill.domain.lifecycle import TERMINAL
 from taskmill.domain.task import Task
+from taskmill.observability.flow import RUN_AGAIN
 from taskmill.observability.logs import get_logger
 from taskmill.storage import tasks
 from taskmill.storage.database import Database
@@ -25,5 +26,6 @@ async def retry_task(database: Database, task_id: UUID) -> Task:
         raise TaskNotFound(task_id)
     if not started:
         raise TransitionRefused(task_id, found.status, "retry")
+    RUN_AGAIN.add(1)
     log.info("task.run_again", task_id=str(task_id), queue=found.queue, run=found.run)
     return found

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from taskmill.domain.activity import ActivityRequest
 from taskmill.domain.explanation import Explanation
+from taskmill.domain.figures import SystemFigures
 from taskmill.domain.system import (
     CancelAnswer,
     CreatedTask,
@@ -27,6 +28,7 @@ from taskmill.domain.task import Task, TaskDraft
 from taskmill.operations import cancel, explain, queues, read, retry, sweep, system
 from taskmill.operations.broker import NO_BROKER, BrokerWatch
 from taskmill.operations.create import TaskCreation
+from taskmill.operations.figures import FiguresCache
 from taskmill.operations.read import TaskReading
 from taskmill.operations.rejections import Rejections
 from taskmill.operations.task_log import TaskLogs
@@ -52,9 +54,11 @@ class TaskService:
         rejections: Rejections,
         *,
         broker: BrokerWatch = NO_BROKER,
+        figures: FiguresCache | None = None,
     ) -> None:
         self.rejections = rejections
         self.logs = TaskLogs(database, reading)
+        self._figures = figures or FiguresCache.of(database)
         self._database = database
         self._creation = creation
         self._reading = reading
@@ -158,6 +162,10 @@ class TaskService:
             return await system.stats(self._database, self._broker)
         async with self._activity_turns:
             return await system.stats(self._database, self._broker, request)
+
+    async def figures(self) -> SystemFigures | None:
+        """Return the figures of the whole system, some seconds old at most; None while the database tells none."""
+        return await self._figures.get()
 
     async def readiness(self) -> Readiness:
         """Tell whether the database answers and has the schema that this code needs. Never raises."""

@@ -15,6 +15,7 @@ from taskmill.domain import identity
 from taskmill.domain.errors import Unavailable
 from taskmill.domain.lifecycle import Reason, Status
 from taskmill.domain.system import PageRequest, Sweep, SweepStart, SweepStep, TaskFilter
+from taskmill.observability.flow import CANCELS, RUN_AGAIN
 from taskmill.observability.logs import get_logger
 from taskmill.storage import listing
 from taskmill.storage.database import Database
@@ -91,6 +92,7 @@ async def _act(
             return await _cancel(database, statuses, ids)
         case Sweep.RETRY:
             rows = await database.fetch("run_tasks_again", sorted(ids), sorted(statuses))
+            RUN_AGAIN.add(len(rows))
             return len(_told("task.run_again", (row["id"] for row in rows))), 0
         case _:
             assert_never(what)
@@ -104,10 +106,12 @@ async def _cancel(
         if Status.NEW in statuses:
             rows = await database.fetch("cancel_waiting_tasks", sorted(left), Reason.CANCELLED)
             done = _told("task.cancelled", (row["id"] for row in rows))
+            CANCELS.add(len(done), ("done",))
             left, changed = left - done, changed + len(done)
         if Status.IN_PROGRESS in statuses and left:
             rows = await database.fetch("ask_cancels", sorted(left))
             done = _told("task.cancel_requested", (row["id"] for row in rows))
+            CANCELS.add(len(done), ("asked",))
             left, asked = left - done, asked + len(done)
         if not left:
             break

@@ -10,8 +10,11 @@ import asyncio
 import contextvars
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from time import perf_counter
 from types import TracebackType
 from typing import Generic, Self, TypeVar
+
+from taskmill.observability.metrics import BATCH_ITEMS, BATCH_TIME
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -29,7 +32,7 @@ class Batcher(Generic[Item, Answer]):
 
     `flush` gets the items in order of arrival and returns one answer for each, in the same order. When it
     raises an error that `is_item_fault` accepts, the batch is split in halves until the bad item fails
-    alone; any other error fails the whole batch.
+    alone; any other error fails the whole batch. Metrics call its batches `name`.
 
     Use it as an async context manager: leaving it waits until everything accepted was flushed. When it is
     left by an error or cancelled, what was not yet answered is cancelled, too.
@@ -39,6 +42,7 @@ class Batcher(Generic[Item, Answer]):
         self,
         flush: Callable[[list[Item]], Awaitable[Sequence[Answer]]],
         *,
+        name: str = "other",
         max_size: int = 1000,
         max_weight: int = 16 * 1024 * 1024,
         max_in_flight: int = 4,
@@ -47,6 +51,7 @@ class Batcher(Generic[Item, Answer]):
         is_item_fault: Callable[[Exception], bool] = lambda _: False,
     ) -> None:
         self._flush_items = flush
+        self._name = name
         self._max_size = max_size
         self._max_weight = max_weight
         self._max_in_flight = max_in_flight
@@ -138,6 +143,8 @@ class Batcher(Generic[Item, Answer]):
         self, flight: object, batch: list[tuple[Item, asyncio.Future[Answer]]]
     ) -> None:
         youth = asyncio.get_running_loop().call_later(_YOUNG_S, self._land, flight)
+        departed_at = perf_counter()
+        BATCH_ITEMS.observe(len(batch), (self._name,))
         try:
             await self._flush(batch)
         except BaseException:
@@ -146,6 +153,7 @@ class Batcher(Generic[Item, Answer]):
             self._abandon()
             raise
         finally:
+            BATCH_TIME.observe(perf_counter() - departed_at, (self._name,))
             youth.cancel()
             self._in_flight -= 1
             self._land(flight)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from taskmill.observability.logs import get_logger
+from taskmill.observability.metrics import DUTY_ROUNDS
 
 log = get_logger(__name__)
 
@@ -33,8 +34,10 @@ class Periodic:
             try:
                 more = bool(await self._duty())
                 failures = 0
+                DUTY_ROUNDS.add(1, (self.name, "done"))
             except Exception as error:  # noqa: BLE001 - the loop's boundary: logged, tried again
                 failures += 1
+                DUTY_ROUNDS.add(1, (self.name, "failed"))
                 log.warning("duty.failed", duty=self.name, failures=failures, error=repr(error))
             if not more:
                 await pause(

@@ -34,6 +34,7 @@ from taskmill.settings.groups import (
     LeaseSettings,
     LimitSettings,
     MaintenanceSettings,
+    MetricsSettings,
     RetentionSettings,
     RetrySettings,
     TaskLogSettings,
@@ -102,6 +103,7 @@ class Settings(BaseSettings):
     retention: RetentionSettings = RetentionSettings()
     maintenance: MaintenanceSettings = MaintenanceSettings()
     feed: FeedSettings = FeedSettings()
+    metrics: MetricsSettings = MetricsSettings()
 
     _origins: dict[str, str] = {}  # pydantic copies it for each instance
 

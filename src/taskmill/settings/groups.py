@@ -150,3 +150,9 @@ class FeedSettings(Group):
     source: str = Field(
         "/taskmill", min_length=1, max_length=200, description="source of published changes"
     )
+
+
+class MetricsSettings(Group):
+    """What metrics tell."""
+
+    kinds: Count = Field(200, description="pairs of queue and type with series of their own")

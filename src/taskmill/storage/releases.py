@@ -70,6 +70,15 @@ class Workers:
         ]
         return Capacity(workers=len(slots), slots=sum(slots))
 
+    def of_queue(self, queue: str) -> int:
+        """Count those that would take tasks of the queue, of whatever type."""
+        return sum(1 for queues, _, _ in self._rows if not queues or queue in queues)
+
+    @property
+    def total(self) -> Capacity:
+        """Count all."""
+        return Capacity(workers=len(self._rows), slots=sum(slots for _, _, slots in self._rows))
+
 
 async def release(
     database: Database,

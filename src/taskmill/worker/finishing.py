@@ -17,6 +17,7 @@ from taskmill.domain.errors import Unavailable
 from taskmill.domain.lifecycle import Claim, Happening, Outcome, Permanent, decide
 from taskmill.domain.retry import RetryPolicy
 from taskmill.domain.task import ClaimedTask
+from taskmill.observability.flow import REFUSED, count_ended
 from taskmill.observability.logs import get_logger
 from taskmill.runtime.batching import Batcher
 from taskmill.runtime.clock import Clock
@@ -59,6 +60,7 @@ class Finishing:
         self._randomness = randomness
         self._batch: Batcher[ClaimEnd, EndedClaim | None] = Batcher(
             self._end,
+            name="finish",
             max_size=batch_size,
             max_waiting=1_000_000,
             weigh=lambda end: len(end.transition.result or ""),
@@ -79,12 +81,17 @@ class Finishing:
 
     async def finish(self, attempt: Attempt, outcome: Outcome) -> None:
         """Record the outcome; one that PostgreSQL refuses as such becomes a failure that says so."""
+        ran_s = self._clock.monotonic() - attempt.began_at
         try:
             ended = await self._batch(self._decided(attempt, outcome))
         except Exception as error:  # noqa: BLE001 - whatever the result has in it, the task must end
             log.warning("task.unstorable", task_id=str(attempt.task.id), error=repr(error))
             failure = Permanent(error=describe(error))
             ended = await self._batch(self._decided(attempt, failure))
+        if ended is None:
+            REFUSED.add(1)
+        else:
+            count_ended(attempt.task, ended.status, ended.happening, ended.reason, ran_s)
         self._tell(attempt, outcome, ended)
 
     def _decided(self, attempt: Attempt, outcome: Outcome) -> ClaimEnd:

@@ -12,6 +12,12 @@ from typing import TypeAlias
 from uuid import UUID
 
 from taskmill.domain.errors import Unavailable
+from taskmill.observability.flow import (
+    LEASES_LOST,
+    LEASES_OPENED,
+    LEASES_RENEWED,
+    RENEWALS_FAILED,
+)
 from taskmill.observability.logs import get_logger
 from taskmill.runtime.clock import Clock
 from taskmill.runtime.ids import IdFactory
@@ -118,6 +124,7 @@ class LeaseKeeper:
                 failures = 0
             except Exception as error:  # noqa: BLE001 - a thread that ends silently never claims again
                 failures += 1
+                RENEWALS_FAILED.inc()
                 log.warning("lease.unrenewed", worker=self._card.name, error=repr(error))
                 await pause(stop, backoff_s(failures, first=0.1, longest=self._renewal_s))
 
@@ -169,6 +176,7 @@ class LeaseKeeper:
         if lease_id is not None and await leases.renew_lease(
             connection, lease_id, ttl_s=self._ttl_s, running=self._running()
         ):
+            LEASES_RENEWED.inc()
             held_before, self._holds_until = self._holds_until, asked_at + self._ttl_s
             # The lease may have run out while the answer was on its way, and the worker seen that.
             if held_before < self._clock.monotonic():
@@ -177,6 +185,9 @@ class LeaseKeeper:
         new_id = self._ids()
         await leases.open_lease(connection, new_id, self._card, ttl_s=self._ttl_s)
         self._lease_id, self._holds_until = new_id, asked_at + self._ttl_s
+        LEASES_OPENED.inc()
+        if lease_id is not None:
+            LEASES_LOST.inc()
         log.info("lease.opened", lease_id=str(new_id), worker=self._card.name)
         self._tell(self._changed)
 

@@ -15,7 +15,9 @@ import asyncpg
 
 from taskmill.domain.errors import Unavailable
 from taskmill.domain.lifecycle import Cancelled, Failed, Interrupted, Lost, Outcome, Reason
+from taskmill.observability.flow import ATTEMPTS_LOST, RECONCILED, count_claimed
 from taskmill.observability.logs import get_logger
+from taskmill.observability.metrics import BATCH_ITEMS, BATCH_TIME, WORKER_RUNNING, WORKER_SLOTS
 from taskmill.runtime.clock import Clock
 from taskmill.runtime.periodic import pause
 from taskmill.storage import claims
@@ -99,6 +101,8 @@ class Worker:
             asked_to_cancel=self._on_cancels,
             running=lambda: len(self._runs),
         )
+        WORKER_SLOTS.watch(self, Worker._told_slots)
+        WORKER_RUNNING.watch(self, Worker._told_running)
         log.info("worker.started", worker=self._worker, slots=self._slots)
         try:
             async with self._task_log, self._finishing, asyncio.TaskGroup() as duties:
@@ -112,7 +116,15 @@ class Worker:
                     helper.cancel()
         finally:
             await self._keeper.stop()
+            WORKER_SLOTS.forget(self)
+            WORKER_RUNNING.forget(self)
         log.info("worker.stopped", worker=self._worker)
+
+    def _told_slots(self) -> dict[tuple[str, ...], float]:
+        return {(): self._slots}
+
+    def _told_running(self) -> dict[tuple[str, ...], float]:
+        return {(): len(self._runs)}
 
     async def _work_until(self, stop: asyncio.Event) -> None:
         await self._claim_until(stop)
@@ -172,7 +184,7 @@ class Worker:
             try:
                 await self._audit(lease_id)
                 self._in_doubt = lease_id
-                taken = await self._transport.take(lease_id, min(free, self._claim_size))
+                taken = await self._take(lease_id, min(free, self._claim_size))
                 self._in_doubt = None
             except (Unavailable, asyncpg.PostgresError) as error:
                 log.warning("claim.failed", worker=self._worker, error=str(error))
@@ -185,6 +197,15 @@ class Worker:
             if self._until_idle and not self._runs:
                 return
             await self._transport.wait()
+
+    async def _take(self, lease_id: UUID, limit: int) -> list[TakenTask]:
+        asked_at = self._clock.monotonic()
+        taken = await self._transport.take(lease_id, limit)
+        if taken:
+            BATCH_ITEMS.observe(len(taken), ("claim",))
+            BATCH_TIME.observe(self._clock.monotonic() - asked_at, ("claim",))
+            count_claimed((one.task, one.waited_s) for one in taken)
+        return taken
 
     async def _audit(self, lease_id: UUID) -> None:
         if self._in_doubt is None and self._clock.monotonic() > self._audit_due_at:
@@ -202,7 +223,8 @@ class Worker:
         orphans = [c for c in held if (c.fence.task_id, c.fence.claim_no) not in self._runs]
         if orphans:
             ends = [decided(c.fence, _STOPPED, c.claim, jitter=0) for c in orphans]
-            await claims.end(self._database, ends, worker=self._worker)
+            ended = await claims.end(self._database, ends, worker=self._worker)
+            RECONCILED.add(len(ended))
             log.warning("claim.reconciled", worker=self._worker, tasks=len(orphans))
         self._in_doubt = None
         self._audit_due_at = self._clock.monotonic() + _AUDIT_S
@@ -248,6 +270,7 @@ class Worker:
         if not isinstance(outcome, Lost):
             await self._finishing.finish(run.attempt, outcome)
             return
+        ATTEMPTS_LOST.add(1)
         task = run.attempt.task
         log.warning("lease.lost", task_id=str(task.id), claim_no=task.claim_no, worker=self._worker)
 

@@ -1,28 +1,35 @@
-"""What is counted, and how it is told."""
+"""What is told beside our own counts, and that no label takes values without bound."""
 
-from taskmill.observability import metrics
+import re
+
+import pytest
+
+from taskmill.observability import flow, metrics
+from taskmill.observability.catalogue import REGISTRY
+from taskmill.observability.kinds import KINDS, OTHER, Bounded
+from taskmill.wire.fields import NAME_PATTERN
+from tests.support.exposition import Page
 
 BOUNDED = {
-    "status",
-    "link",
-    "generation",
-    "implementation",
-    "major",
-    "minor",
-    "patchlevel",
-    "reason",
-    "version",
+    *("status", "link", "pool", "cause", "batch", "method", "route", "duty", "outcome", "answer"),
+    *("reason", "roles", "le", "queue", "type"),
+    *("generation", "implementation", "major", "minor", "patchlevel", "version"),
 }
+MOST = 5
 
 
-def sample(name: str, **labels: str) -> float | None:
-    return metrics.REGISTRY.get_sample_value(name, labels)
+@pytest.fixture
+def few_kinds(monkeypatch: pytest.MonkeyPatch) -> Bounded:
+    """Room for a few kinds more than there are."""
+    monkeypatch.setattr(KINDS, "most", len(KINDS) + MOST)
+    return KINDS
 
 
 def test_a_count_is_told_in_prometheus_text() -> None:
-    before = sample("taskmill_messages_rejected_total", status="422") or 0.0
+    told = "taskmill_messages_rejected_total"
+    before = Page(metrics.exposition().decode()).value(told, status="422") or 0.0
     metrics.MESSAGES_REJECTED.labels("422").inc(2)
-    line = f'taskmill_messages_rejected_total{{status="422"}} {before + 2}\n'.encode()
+    line = f'{told}{{status="422"}} {before + 2}\n'.encode()
     assert line in metrics.exposition()
     assert b"# TYPE taskmill_messages_rejected_total counter\n" in metrics.exposition()
 
@@ -40,23 +47,29 @@ def test_when_a_counter_was_made_is_nobodys_business() -> None:
     assert not any(name.endswith(b"_created") for name in names)
 
 
-def test_no_label_takes_values_from_outside() -> None:
-    metrics.MESSAGES_REJECTED.labels("422")
-    metrics.BROKER_UP.labels("test")
+def test_every_label_is_known_to_be_bounded() -> None:
+    flow.count_created([("a", "b")])
     labels = {
-        label
-        for family in metrics.REGISTRY.collect()
-        for told in family.samples
-        for label in told.labels
+        label for family in REGISTRY.collect() for told in family.samples for label in told.labels
     }
-    assert labels >= {"status", "link"}
+    assert labels >= {"queue", "type"}
     assert labels - BOUNDED == set()
 
 
-def test_units_and_kinds_are_in_the_names() -> None:
-    for family in metrics.REGISTRY.collect():
-        if family.name.startswith("taskmill_"):
-            assert family.documentation
-            assert {told.name for told in family.samples} <= {
-                family.name + ("_total" if family.type == "counter" else "")
-            }
+def test_kinds_beyond_the_bound_share_one_series(few_kinds: Bounded) -> None:
+    kinds = [(f"flood-{number}", "t") for number in range(3 * MOST)]
+    before = flow.CREATED.value(OTHER, OTHER)
+    flow.count_created([*kinds, *kinds])
+
+    page = Page(metrics.exposition().decode())
+    told = {
+        queue: page.value("taskmill_tasks_created_total", queue=queue, type="t")
+        for queue, _ in kinds
+    }
+    assert list(told.values()) == [2.0] * MOST + [None] * (2 * MOST)
+    assert flow.CREATED.value(OTHER, OTHER) - before == 2 * 2 * MOST
+    assert len(few_kinds) == few_kinds.most
+
+
+def test_no_queue_can_have_the_name_that_stands_for_the_rest() -> None:
+    assert not re.fullmatch(NAME_PATTERN, OTHER)

@@ -6,6 +6,7 @@ from contextvars import ContextVar
 
 import pytest
 
+from taskmill.observability.metrics import BATCH_ITEMS, BATCH_TIME
 from taskmill.runtime.batching import Batcher, Overloaded
 from tests.support.polling import eventually
 
@@ -298,3 +299,24 @@ async def test_flushing_again_from_within_an_answer_is_no_deadlock() -> None:
         follow: Callable[[int], Awaitable[int]] = batch
         first = await follow(1)
         assert await follow(first) == 4
+
+
+async def test_each_batch_is_counted_with_its_size_and_its_time() -> None:
+    sizes, times = (metric.count("a test's") for metric in (BATCH_ITEMS, BATCH_TIME))
+    line = Line()
+    async with Batcher(line, name="a test's") as batch:
+        await asyncio.wait([batch.submit(item) for item in (1, 2, 3)])
+        await batch(4)
+    assert [len(items) for items in line.batches] == [3, 1]
+    assert BATCH_ITEMS.count("a test's") - sizes == 2
+    assert BATCH_TIME.count("a test's") - times == 2
+
+
+async def test_a_batch_that_fails_is_counted_too() -> None:
+    before = BATCH_TIME.count("a failing test's")
+    line = Line()
+    line.fails_with = RuntimeError("away")
+    async with Batcher(line, name="a failing test's") as batch:
+        with pytest.raises(RuntimeError, match="away"):
+            await batch(1)
+    assert BATCH_TIME.count("a failing test's") - before == 1

@@ -5,14 +5,18 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from taskmill.observability.metrics import DUTY_ROUNDS, LOOP_LAG
+from taskmill.runtime.loop_lag import LoopLag
 from taskmill.runtime.periodic import Periodic, backoff_s, pause
 from taskmill.runtime.services import ServiceEnded, run_services
 from taskmill.runtime.signals import stop_on_signal
+from tests.support.polling import eventually
 
 SOURCE = Path(__file__).resolve().parents[3] / "src"
 
@@ -200,3 +204,38 @@ asyncio.run(main())
         timeout=20,
     )
     assert done.returncode == 128 + signal.SIGTERM
+
+
+async def test_rounds_of_duties_are_counted_by_how_they_ended() -> None:
+    stop, rounds = asyncio.Event(), 0
+
+    async def fails_first() -> None:
+        nonlocal rounds
+        rounds += 1
+        if rounds == 1:
+            raise RuntimeError("first")
+        stop.set()
+
+    before = [DUTY_ROUNDS.value("counted", outcome) for outcome in ("failed", "done")]
+    await Periodic("counted", fails_first, interval_s=0.001).run(stop)
+    after = [DUTY_ROUNDS.value("counted", outcome) for outcome in ("failed", "done")]
+    assert [new - old for new, old in zip(after, before, strict=True)] == [1, 1]
+
+
+async def test_a_blocked_loop_is_seen_as_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("taskmill.runtime.loop_lag._INTERVAL_S", 0.01)
+    before = LOOP_LAG.count()
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(LoopLag().run(stop))
+        await asyncio.sleep(0)
+        threading.Event().wait(0.2)  # blocks the loop, as a handler that computes does
+
+        async def looked() -> bool:
+            return LOOP_LAG.count() > before
+
+        await eventually(looked, "a look at the loop")
+        stop.set()
+    [family] = LOOP_LAG.collect()
+    slow = [s.value for s in family.samples if s.labels.get("le") in {"0.1", "+Inf"}]
+    assert slow[1] - slow[0] >= 1

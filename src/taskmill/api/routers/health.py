@@ -6,6 +6,7 @@ from taskmill.api.answers import Answer, from_problem
 from taskmill.api.dependencies import InContext
 from taskmill.api.openapi import refusal
 from taskmill.observability import metrics
+from taskmill.observability.system import system_metrics
 from taskmill.wire.health import Health, Ready, ready_answer
 
 router = APIRouter(tags=["health"])
@@ -44,7 +45,12 @@ async def readyz(context: InContext) -> Response:
         500: refusal(500),
     },
 )
-async def tell_metrics() -> Response:
-    """Tell what this process has counted since it started; other roles tell theirs on their admin port."""
+async def tell_metrics(context: InContext) -> Response:
+    """Tell what this process has counted since it started, and what PostgreSQL tells of the whole system.
+
+    Other roles tell what they have counted on their admin port. While the database is away, this answers without
+    the system's figures.
+    """
+    figures = await context.service.figures()
     headers = ((b"content-type", metrics.CONTENT_TYPE.encode()),)
-    return Answer(200, metrics.exposition(), headers).response()
+    return Answer(200, metrics.exposition(system_metrics(figures)), headers).response()

@@ -1,0 +1,50 @@
+"""The state of the whole system in numbers, as monitoring wants it: the same from whoever asks PostgreSQL."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from taskmill.domain.system import Counts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueFigures:
+    """A queue: how much it has, whether it moves, and who serves it.
+
+    `oldest_due_s` is how long its oldest due task has waited, 0 when none is due or the queue is paused.
+    `workers` are the live ones that serve it; `unserved_types` of its due types have none.
+    """
+
+    name: str
+    counts: Counts
+    is_paused: bool
+    oldest_due_s: float
+    workers: int
+    unserved_types: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseFigures:
+    """What maintenance has left undone, and what keeps PostgreSQL from cleaning up.
+
+    `overdue_leases` have run out and are not closed. `unnumbered` change batches, counted up to a bound, have no
+    position in the feed, the first of them for `unnumbered_s`. The oldest snapshot holds since `snapshot_s`, and
+    `xmin_age` transactions have begun since.
+    """
+
+    overdue_leases: int
+    unnumbered: int
+    unnumbered_s: float
+    snapshot_s: float
+    xmin_age: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SystemFigures:
+    """Queues by age, the oldest first; the live workers and their slots; partitions attached, and weeks ahead."""
+
+    queues: Sequence[QueueFigures]
+    workers: int
+    slots: int
+    database: DatabaseFigures
+    partitions: int
+    weeks_ahead: int

@@ -1,0 +1,173 @@
+"""What becomes of tasks and leases: counted by the process that did it, after its commit.
+
+A change whose answer was lost is counted when it is found out, or not at all: exact numbers are in `GET /stats`.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Final
+
+from taskmill.domain.lifecycle import Happening, Status
+from taskmill.domain.task import ClaimedTask
+from taskmill.observability.catalogue import Section
+from taskmill.observability.kinds import KINDS, QUEUES
+
+# Seconds, from a few milliseconds to hours.
+_DURATIONS = (
+    *(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0),
+    *(300.0, 900.0, 3600.0, 14400.0),
+)
+
+_tasks = Section(
+    "Tasks",
+    told_by="whoever did it: api and intake create, workers claim and finish, maintenance expires, api cancels",
+    notes="""\
+A task is created once, and claimed once for each attempt, so `taskmill_task_wait_seconds_count` is
+`taskmill_tasks_claimed_total`. A claim ends in one of `taskmill_tasks_finished_total`,
+`taskmill_retries_scheduled_total` and `taskmill_tasks_handed_back_total`, which together are
+`taskmill_task_run_seconds_count`; or it is lost.
+
+Created and run again = finished + cancelled while they waited + expired + taken back and ended there
+(`taskmill_tasks_rescued_total` with `failed` or `cancelled`) + what waits or runs now.
+""",
+)
+CREATED: Final = _tasks.tally(
+    "tasks_created_total",
+    "Tasks that were stored for the first time; replays are not counted",
+    "queue",
+    "type",
+)
+CLAIMED: Final = _tasks.tally(
+    "tasks_claimed_total", "Claims: tasks that a worker took", "queue", "type"
+)
+FINISHED: Final = _tasks.tally(
+    "tasks_finished_total",
+    "Tasks whose run a worker ended, by their terminal status: `succeeded`, `failed` or `cancelled`",
+    "queue",
+    "type",
+    "status",
+)
+RETRIES: Final = _tasks.tally(
+    "retries_scheduled_total",
+    "Attempts that failed with another one to come, after the back-off",
+    "queue",
+    "type",
+)
+HANDED_BACK: Final = _tasks.tally(
+    "tasks_handed_back_total",
+    "Attempts that a worker gave back unspent: `worker_stopped`, `lease_unsure` or `no_handler`",
+    "queue",
+    "type",
+    "reason",
+)
+WAITED: Final = _tasks.histogram(
+    "task_wait_seconds",
+    "From when a task was due to when it was claimed",
+    "queue",
+    "type",
+    bounds=_DURATIONS,
+)
+RAN: Final = _tasks.histogram(
+    "task_run_seconds",
+    "From a claim to the end of its handler, for claims whose end was recorded",
+    "queue",
+    "type",
+    bounds=_DURATIONS,
+)
+CANCELS: Final = _tasks.tally(
+    "cancels_total",
+    "Cancels: `done` is a task that waited and is cancelled, `asked` one that runs and is to stop",
+    "answer",
+    known=(("done",), ("asked",)),
+)
+RUN_AGAIN: Final = _tasks.tally(
+    "tasks_run_again_total", "Finished tasks that an operator sent into a new run"
+)
+EXPIRED: Final = _tasks.tally(
+    "tasks_expired_total",
+    "Tasks that failed because they still waited at their `expires_at`",
+    "queue",
+)
+
+_leases = Section(
+    "Leases and rescue",
+    told_by="worker; rescues and expired leases by maintenance",
+    notes="""\
+A worker that died: `taskmill_leases_expired_total` and `taskmill_tasks_rescued_total` grow. One that was
+frozen or cut off and came back: `taskmill_leases_lost_total`, and what its handlers returned too late is
+counted by `taskmill_finishes_refused_total` or `taskmill_attempts_lost_total`. That is the fence at work, no
+damage.
+""",
+)
+LEASES_OPENED: Final = _leases.counter("leases_opened_total", "Leases that workers opened")
+LEASES_RENEWED: Final = _leases.counter(
+    "leases_renewed_total", "Renewals that PostgreSQL confirmed"
+)
+RENEWALS_FAILED: Final = _leases.counter(
+    "lease_renewals_failed_total", "Renewals, or openings, that failed and were tried again"
+)
+LEASES_LOST: Final = _leases.counter(
+    "leases_lost_total",
+    "Renewals that found the lease closed: what ran under it is somebody else's",
+)
+LEASES_EXPIRED: Final = _leases.tally(
+    "leases_expired_total", "Leases that had run out and were closed by rescue"
+)
+RESCUED: Final = _leases.tally(
+    "tasks_rescued_total",
+    "Tasks taken back from closed leases: `lost` waits again, `failed` has no loss left, `cancelled` was "
+    "asked to stop",
+    "outcome",
+    known=(("lost",), ("failed",), ("cancelled",)),
+)
+REFUSED: Final = _leases.tally(
+    "finishes_refused_total", "Results that the fence refused: the task belongs to another claim"
+)
+ATTEMPTS_LOST: Final = _leases.tally(
+    "attempts_lost_total",
+    "Attempts that were stopped, and not recorded, because their lease was lost",
+)
+RECONCILED: Final = _leases.tally(
+    "claims_reconciled_total",
+    "Claims whose answer was lost, which nobody ran, and which were handed back",
+)
+
+
+def count_created(kinds: Iterable[tuple[str, ...]]) -> None:
+    """Count tasks that were stored, each by its queue and type."""
+    # Not a Counter: to make one takes as long as ten tasks, and most batches are smaller.
+    numbers: dict[tuple[str, ...], int] = {}
+    for kind in kinds:
+        numbers[kind] = numbers.get(kind, 0) + 1
+    for kind, number in numbers.items():
+        CREATED.add(number, KINDS[kind])
+
+
+def count_claimed(taken: Iterable[tuple[ClaimedTask, float]]) -> None:
+    """Count claims, each with the seconds that its task waited beyond its due time."""
+    waits: defaultdict[tuple[str, ...], list[float]] = defaultdict(list)
+    for task, waited_s in taken:
+        waits[task.queue, task.type].append(waited_s)
+    for kind, seconds in waits.items():
+        CLAIMED.add(len(seconds), KINDS[kind])
+        WAITED.observe_all(seconds, KINDS[kind])
+
+
+def count_ended(
+    task: ClaimedTask, status: Status, happening: Happening, reason: str | None, ran_s: float
+) -> None:
+    """Count how a claim ended that ran for so many seconds."""
+    kind = KINDS[task.queue, task.type]
+    RAN.observe(ran_s, kind)
+    if status is not Status.NEW:
+        FINISHED.add(1, (*kind, status))
+    elif happening is Happening.RETRY_SCHEDULED:
+        RETRIES.add(1, kind)
+    else:
+        HANDED_BACK.add(1, (*kind, reason or ""))
+
+
+def count_expired(queues: Iterable[str]) -> None:
+    """Count tasks that were not started in time, each by its queue."""
+    for queue in queues:
+        EXPIRED.add(1, QUEUES[queue,])

@@ -1,0 +1,61 @@
+"""The whole system's figures for whoever asks often: read by one at a time, once in a while, with a deadline."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import asyncpg
+
+from taskmill.domain.errors import Unavailable
+from taskmill.domain.figures import SystemFigures
+from taskmill.observability.logs import get_logger
+from taskmill.storage import figures
+from taskmill.storage.database import Database
+
+log = get_logger(__name__)
+
+HOLDS_S = 5.0
+PATIENCE_S = 2.0
+
+
+class FiguresCache:
+    """Reads figures at most every `holds_s`, and tells None for as long when that fails, or takes `patience_s`.
+
+    Whoever asks while they are read waits for the same answer.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[], Awaitable[SystemFigures]],
+        *,
+        holds_s: float = HOLDS_S,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        self._read = read
+        self._holds_s = holds_s
+        self._patience_s = patience_s
+        self._turn = asyncio.Lock()
+        self._figures: SystemFigures | None = None
+        self._stale_at = float("-inf")
+
+    @classmethod
+    def of(cls, database: Database, *, longest_s: float = 2 * PATIENCE_S) -> "FiguresCache":
+        """Return a cache of what this database tells, for answers that may take `longest_s`."""
+        patience_s = min(PATIENCE_S, longest_s / 2)
+        return cls(lambda: figures.read(database), patience_s=patience_s)
+
+    async def get(self) -> SystemFigures | None:
+        """Return figures that are a few seconds old at most; None when the database does not tell them in time."""
+        now = asyncio.get_running_loop().time
+        async with self._turn:
+            if now() >= self._stale_at:
+                self._figures = await self._fresh()
+                self._stale_at = now() + self._holds_s
+            return self._figures
+
+    async def _fresh(self) -> SystemFigures | None:
+        try:
+            async with asyncio.timeout(self._patience_s):
+                return await self._read()
+        except (TimeoutError, Unavailable, asyncpg.PostgresError) as error:
+            log.info("figures.unread", error=repr(error))
+            return None

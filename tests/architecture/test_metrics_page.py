@@ -1,0 +1,67 @@
+"""The reference page of metrics is made of what the program declares, and what is declared is what is told."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from scripts.metrics_page import PAGE, page
+from taskmill.domain.figures import DatabaseFigures, QueueFigures, SystemFigures
+from taskmill.domain.lifecycle import Status
+from taskmill.observability import metrics
+from taskmill.observability.catalogue import SECTIONS, Description
+from taskmill.observability.system import system_metrics
+from tests.support.exposition import Page
+
+FIGURES = SystemFigures(
+    queues=[
+        QueueFigures(
+            name="default",
+            counts={Status.NEW: 1},
+            is_paused=False,
+            oldest_due_s=0.5,
+            workers=1,
+            unserved_types=0,
+        )
+    ],
+    workers=1,
+    slots=10,
+    database=DatabaseFigures(
+        overdue_leases=0, unnumbered=0, unnumbered_s=0.0, snapshot_s=0.0, xmin_age=0
+    ),
+    partitions=6,
+    weeks_ahead=4,
+)
+
+
+def declared() -> Iterator[Description]:
+    page()
+    for section in SECTIONS:
+        yield from section.metrics
+
+
+def test_the_page_is_what_the_program_declares() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page().rstrip("\n") + "\n", (
+        "run `python scripts/metrics_page.py`"
+    )
+
+
+def test_what_is_told_is_what_is_declared() -> None:
+    told = Page(metrics.exposition(system_metrics(FIGURES)).decode())
+    assert told.told() == {metric.name: metric.kind for metric in declared()}
+    assert told.faults() == []
+
+
+def test_labels_are_told_as_they_are_declared() -> None:
+    labels = {metric.name: set(metric.labels) for metric in declared()}
+    for family in Page(metrics.exposition(system_metrics(FIGURES)).decode()).families:
+        name = family.name + ("_total" if family.type == "counter" else "")
+        for sample in family.samples if name in labels else ():
+            assert set(sample.labels) - {"le"} == labels[name]
+
+
+@pytest.mark.parametrize("metric", [*declared()], ids=lambda metric: metric.name)
+def test_a_name_says_what_is_measured_and_in_what(metric: Description) -> None:
+    assert metric.name.endswith("_total") == (metric.kind == "counter")
+    assert metric.meaning[0].isupper() or metric.meaning[0].isdigit()
+    assert not metric.meaning.endswith(".")
+    assert metric.unit in {"number", "seconds", "bytes", "transactions"}

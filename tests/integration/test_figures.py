@@ -1,0 +1,235 @@
+"""The whole system's figures: what PostgreSQL tells, how often it is asked, and what an outage does to them."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+
+import asyncpg
+import pytest
+
+from taskmill.domain.errors import Unavailable
+from taskmill.domain.figures import QueueFigures, SystemFigures
+from taskmill.domain.lifecycle import Status, Succeeded
+from taskmill.observability.kinds import KINDS
+from taskmill.observability.metrics import exposition
+from taskmill.observability.system import system_metrics
+from taskmill.operations.figures import FiguresCache
+from taskmill.settings import DatabaseSettings
+from taskmill.storage import changes, figures
+from taskmill.storage.database import Database
+from tests.support.api import Served, serving
+from tests.support.exposition import Page
+from tests.support.plans import explaining
+from tests.support.stage import Stage, a_creation
+
+BACK_BY_A_MINUTE = "UPDATE taskmill.dispatch SET run_at = run_at - interval '1 minute'"
+
+
+async def queues(stage: Stage) -> Mapping[str, QueueFigures]:
+    return {queue.name: queue for queue in (await figures.read(stage.database)).queues}
+
+
+async def test_a_queue_is_told_with_its_tasks_by_status(stage: Stage) -> None:
+    lease = await stage.open_lease()
+    taken = await stage.running(lease, queue="q")
+    await stage.running(lease, queue="q")
+    await stage.created(queue="q")
+    await stage.end(taken, lease, Succeeded())
+    told = (await queues(stage))["q"]
+    assert told.counts == {Status.NEW: 1, Status.IN_PROGRESS: 1, Status.SUCCEEDED: 1}
+
+
+async def test_the_oldest_due_task_is_told_unless_its_queue_is_paused(stage: Stage) -> None:
+    for name in ("late", "paused", "later"):
+        await stage.created(queue=name)
+    await stage.sql.execute(BACK_BY_A_MINUTE)
+    await stage.sql.execute(
+        "UPDATE taskmill.dispatch SET run_at = now() + interval '1 hour' WHERE queue = 'later'"
+    )
+    await stage.service.set_queue_paused("paused", paused=True)
+    told = await queues(stage)
+    assert 60 <= told["late"].oldest_due_s < 90
+    assert (told["paused"].oldest_due_s, told["paused"].is_paused) == (0, True)
+    assert (told["later"].oldest_due_s, told["later"].is_paused) == (0, False)
+
+
+async def test_due_types_without_a_live_worker_are_told(stage: Stage) -> None:
+    for queue, kind in (("a", "emulate"), ("a", "mail"), ("b", "emulate"), ("c", "emulate")):
+        await stage.created(queue=queue, type=kind)
+    await stage.sql.execute("""
+        INSERT INTO taskmill.lease (id, worker, queues, types, slots, expires_at, closed_at)
+        VALUES
+            (gen_random_uuid(), 'serves a', '{a}', '{emulate}', 3, now() + interval '1 hour', NULL),
+            (gen_random_uuid(), 'serves b', '{b}', '{*}', 4, now() + interval '1 hour', NULL),
+            (gen_random_uuid(), 'ran out', '{}', '{*}', 5, now() - interval '1 hour', NULL),
+            (gen_random_uuid(), 'closed', '{}', '{*}', 6, now() + interval '1 hour', now())
+    """)
+    whole = await figures.read(stage.database)
+    told = {queue.name: (queue.workers, queue.unserved_types) for queue in whole.queues}
+    assert told == {"a": (1, 1), "b": (1, 0), "c": (0, 1)}
+    assert (whole.workers, whole.slots, whole.database.overdue_leases) == (2, 7, 1)
+
+
+async def test_what_the_feed_has_not_numbered_yet_is_told(stage: Stage) -> None:
+    assert (await figures.read(stage.database)).database.unnumbered == 0
+    await stage.created()
+    await stage.created()
+    await stage.sql.execute("UPDATE taskmill.change_batch SET at = at - interval '1 minute'")
+    before = (await figures.read(stage.database)).database
+    assert (before.unnumbered, before.unnumbered_s // 30) == (2, 2)
+    await changes.number(stage.database, 100)
+    after = (await figures.read(stage.database)).database
+    assert (after.unnumbered, after.unnumbered_s) == (0, 0)
+
+
+async def test_an_open_snapshot_is_told(stage: Stage) -> None:
+    async with stage.sql.transaction(isolation="repeatable_read"):
+        await stage.sql.execute("SELECT 1")
+        other = await asyncpg.connect(stage.url)
+        for _ in range(5):
+            await other.execute("SELECT pg_current_xact_id()")
+        await other.close()
+        held = (await figures.read(stage.database)).database
+    assert held.snapshot_s > 0
+    assert held.xmin_age >= 5
+
+
+async def test_partitions_and_the_weeks_ahead_are_told(stage: Stage) -> None:
+    whole = await figures.read(stage.database)
+    assert (whole.partitions, whole.weeks_ahead) == (6, 4)
+
+
+async def test_queues_beyond_the_bound_share_one_series(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(KINDS, "most", 3)
+    for number in range(5):
+        await stage.created(queue=f"q{number}")
+    page = Page(exposition(system_metrics(await figures.read(stage.database))).decode())
+    told = {
+        n: page.value("taskmill_queue_tasks", queue=n, status="new") for n in ("q0", "q2", "q3")
+    }
+    assert told == {"q0": 1, "q2": 1, "q3": None}
+    assert page.value("taskmill_queue_tasks", queue="_other", status="new") == 2
+    assert page.value("taskmill_queue_unserved_types", queue="_other") == 2
+    assert page.faults() == []
+
+
+class Source:
+    """Figures that a test holds up, and how often they were asked for."""
+
+    def __init__(self, told: SystemFigures) -> None:
+        self.told = told
+        self.asked = 0
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
+        self.error: Exception | None = None
+
+    async def __call__(self) -> SystemFigures:
+        self.asked += 1
+        await self.may_answer.wait()
+        if self.error is not None:
+            raise self.error
+        return self.told
+
+
+@pytest.fixture
+async def source(stage: Stage) -> Source:
+    return Source(await figures.read(stage.database))
+
+
+async def test_whoever_asks_at_the_same_time_gets_the_same_answer(source: Source) -> None:
+    cache = FiguresCache(source, holds_s=60)
+    source.may_answer.clear()
+    async with asyncio.TaskGroup() as group:
+        asks = [group.create_task(cache.get()) for _ in range(20)]
+        await asyncio.sleep(0)
+        source.may_answer.set()
+    assert {id(ask.result()) for ask in asks} == {id(source.told)}
+    assert await cache.get() is source.told
+    assert source.asked == 1
+
+
+async def test_old_figures_are_read_anew(source: Source) -> None:
+    cache = FiguresCache(source, holds_s=0)
+    await cache.get()
+    source.told = replace(source.told, workers=99)
+    assert (await cache.get()) is source.told
+
+
+@pytest.mark.parametrize(
+    "error", [Unavailable(1, "the database"), asyncpg.UndefinedTableError("no"), None]
+)
+async def test_an_outage_drops_the_figures_and_is_not_asked_about_again_and_again(
+    source: Source, error: Exception | None
+) -> None:
+    fresh, stale = (FiguresCache(source, holds_s=s, patience_s=0.05) for s in (60, 0))
+    assert await stale.get() is not None
+    source.error = error
+    if error is None:
+        source.may_answer.clear()
+    assert await stale.get() is None
+    before = source.asked
+    assert [await fresh.get(), await fresh.get()] == [None, None]
+    assert source.asked - before == 1
+    source.error = None
+    source.may_answer.set()
+    assert await stale.get() is source.told
+
+
+async def test_one_who_leaves_while_figures_are_read_takes_them_from_nobody(source: Source) -> None:
+    cache = FiguresCache(source, holds_s=60)
+    source.may_answer.clear()
+    async with asyncio.TaskGroup() as group:
+        first, second = (group.create_task(cache.get()) for _ in range(2))
+        await asyncio.sleep(0)
+        first.cancel()
+        await asyncio.wait([first])
+        source.may_answer.set()
+    assert second.result() is source.told
+
+
+async def test_the_api_tells_the_whole_system(api: Served) -> None:
+    await api.create(queue="q")
+    page = Page((await api.get("/metrics")).text)
+    assert page.value("taskmill_system_up") == 1
+    assert page.value("taskmill_queue_tasks", queue="q", status="new") == 1
+    assert page.value("taskmill_queue_paused", queue="q") == 0
+    assert page.faults() == []
+
+
+async def test_a_scrape_succeeds_while_the_database_is_away(stage: Stage) -> None:
+    nowhere = Database("postgresql://u:p@127.0.0.1:1/d", DatabaseSettings(connect_timeout_s=1))
+    service = type(stage.service)(
+        nowhere,
+        a_creation(nowhere, stage.clock, stage.ids),
+        stage.service._reading,
+        stage.service.rejections,
+    )
+    async with serving(service) as served:
+        answer = await served.get("/metrics")
+    await nowhere.close()
+    page = Page(answer.text)
+    assert answer.status_code == 200
+    assert page.value("taskmill_system_up") == 0
+    assert "taskmill_queue_tasks" not in answer.text
+    assert page.sum("taskmill_database_failures_total", cause="outage") >= 1
+    assert page.faults() == []
+
+
+async def test_a_long_feed_costs_no_more_than_the_bound(stage: Stage) -> None:
+    numbered, fresh, most = 20_000, 3_000, 1_000
+    await stage.sql.execute(
+        """
+        INSERT INTO taskmill.change_batch (task_ids, versions, position)
+        SELECT '{}', '{}', CASE WHEN n <= $1 THEN n END FROM generate_series(1, $2::integer) AS n
+        """,
+        numbered,
+        numbered + fresh,
+    )
+    async with explaining(stage.database) as session:
+        [row], plan = await session.fetch("read_database_figures", most)
+    assert row["unnumbered"] == most
+    feed = [node for node in plan.nodes() if node.get("Relation Name") == "change_batch"]
+    assert {node["Index Name"] for node in feed} == {"change_batch_unnumbered"}
+    assert sum(node["Actual Rows"] * node["Actual Loops"] for node in feed) == most + 1
