@@ -1,4 +1,4 @@
-"""Builds requests and reads answers, once for both clients; it sends nothing itself."""
+"""Builds requests and says how their answers are read, once for both clients; it sends nothing itself."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -8,19 +8,12 @@ from typing import Any, Final, Generic, Protocol, TypeAlias, TypedDict, TypeVar
 from uuid import UUID, uuid4
 
 import httpx
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel
 
-from taskmill.client.errors import (
-    NotAccepted,
-    ServiceUnavailable,
-    Unexpected,
-    Unreachable,
-)
-from taskmill.client.tries import retry_after_s
-from taskmill.domain.errors import Violation
+from taskmill.client.answers import NOT_MODIFIED, read_answer, reader
+from taskmill.client.errors import Unreachable
 from taskmill.wire.batches import BatchCreated
 from taskmill.wire.explanations import ExplanationView
-from taskmill.wire.problems import MEDIA_TYPE, Problem
 from taskmill.wire.queues import QueueList, QueueView
 from taskmill.wire.rejections import RejectionList, RejectionView
 from taskmill.wire.system import EventList, EventView, StatsView, WorkerList, WorkerView
@@ -42,10 +35,6 @@ RejectionId: TypeAlias = UUID | str
 Parameters: TypeAlias = tuple[tuple[str, str], ...]
 
 LARGEST_LOG_PAGE: Final = 1000
-_NOT_MODIFIED: Final = 304
-_ERROR: Final = 400
-_UNAVAILABLE: Final = 503
-_MEDIA_TYPES: Final = ("application/json", MEDIA_TYPE)
 
 
 class TaskFields(TypedDict, total=False):
@@ -115,17 +104,7 @@ class Call(Generic[T]):
             NotAccepted: The service said no.
             Unexpected: It is no answer of a Taskmill service.
         """
-        if response.status_code == _NOT_MODIFIED:
-            return self.read(response)
-        media_type = response.headers.get("Content-Type", "").partition(";")[0]
-        if media_type not in _MEDIA_TYPES:
-            raise _unexpected(response, f"{media_type or 'no content type'} instead of JSON")
-        try:
-            if response.status_code >= _ERROR:
-                raise _refusal(response)
-            return self.read(response)
-        except ValueError as error:  # ValidationError and JSONDecodeError are ValueErrors
-            raise _unexpected(response, _shortly(error)) from error
+        return read_answer(response, self.read)
 
 
 def create(name: str, fields: TaskFields) -> Call[TaskView]:
@@ -136,13 +115,13 @@ def create(name: str, fields: TaskFields) -> Call[TaskView]:
         path="/tasks",
         content=_json({"name": name, **fields}),
         headers=_json_headers({"Idempotency-Key": key} if key else {}),
-        read=_reader(TaskView),
+        read=reader(TaskView),
     )
 
 
 def create_many(tasks: Iterable[Mapping[str, Any]]) -> Call[Sequence[UUID]]:
     """Create all tasks or none; each with a key of its own when it brings none."""
-    read = _reader(BatchCreated)
+    read = reader(BatchCreated)
     bodies = [{"idempotency_key": str(uuid4()), **task} for task in tasks]
     return Call(
         method="POST",
@@ -155,15 +134,15 @@ def create_many(tasks: Iterable[Mapping[str, Any]]) -> Call[Sequence[UUID]]:
 
 def get(task_id: TaskId) -> Call[TaskView]:
     """Read a task."""
-    return Call(method="GET", path=_task_path(task_id), read=_reader(TaskView))
+    return Call(method="GET", path=_task_path(task_id), read=reader(TaskView))
 
 
 def get_newer(task: TaskView, *, hold_s: int, answered: "Answered") -> Call[TaskView]:
     """Read a task as soon as it is newer than `task`, or after `hold_s`; `answered` learns how it was answered."""
-    read = _reader(TaskView)
+    read = reader(TaskView)
 
     def newer(response: httpx.Response) -> TaskView:
-        found = task if response.status_code == _NOT_MODIFIED else read(response)
+        found = task if response.status_code == NOT_MODIFIED else read(response)
         answered(response, is_newer=found.version != task.version)
         return found
 
@@ -179,14 +158,12 @@ def get_newer(task: TaskView, *, hold_s: int, answered: "Answered") -> Call[Task
 def page(filters: Filters, cursor: str | None) -> Call[TaskList]:
     """Read one page of a listing."""
     given: dict[str, object] = {**filters, "cursor": cursor}
-    return Call(
-        method="GET", path="/tasks", parameters=parameters_of(given), read=_reader(TaskList)
-    )
+    return Call(method="GET", path="/tasks", parameters=parameters_of(given), read=reader(TaskList))
 
 
 def events(task_id: TaskId) -> Call[Sequence[EventView]]:
     """Read a task's history, oldest first."""
-    read = _reader(EventList)
+    read = reader(EventList)
     path = _task_path(task_id, "/events")
     return Call(method="GET", path=path, read=lambda response: read(response).items)
 
@@ -194,7 +171,7 @@ def events(task_id: TaskId) -> Call[Sequence[EventView]]:
 def explain(task_id: TaskId) -> Call[ExplanationView]:
     """Ask why a task is where it is."""
     path = _task_path(task_id, "/explain")
-    return Call(method="GET", path=path, read=_reader(ExplanationView))
+    return Call(method="GET", path=path, read=reader(ExplanationView))
 
 
 def logs(
@@ -208,7 +185,7 @@ def logs(
     """Read one page of what a task's handlers logged."""
     given = {"claim": claim, "level": level, "limit": limit, "cursor": cursor}
     path = _task_path(task_id, "/logs")
-    return Call(method="GET", path=path, parameters=parameters_of(given), read=_reader(LogPage))
+    return Call(method="GET", path=path, parameters=parameters_of(given), read=reader(LogPage))
 
 
 def cancel(task_id: TaskId) -> Call[TaskView]:
@@ -224,18 +201,18 @@ def retry(task_id: TaskId) -> Call[TaskView]:
 def stats(window: str | None, queue: str | None, type_: str | None) -> Call[StatsView]:
     """Read the system's numbers, and what happened over a window."""
     parameters = parameters_of({"window": window, "queue": queue, "type": type_})
-    return Call(method="GET", path="/stats", parameters=parameters, read=_reader(StatsView))
+    return Call(method="GET", path="/stats", parameters=parameters, read=reader(StatsView))
 
 
 def queues() -> Call[Sequence[QueueView]]:
     """Read all queues, by name."""
-    read = _reader(QueueList)
+    read = reader(QueueList)
     return Call(method="GET", path="/queues", read=lambda response: read(response).items)
 
 
 def workers() -> Call[Sequence[WorkerView]]:
     """Read the workers, the latest started first."""
-    read = _reader(WorkerList)
+    read = reader(WorkerList)
     return Call(method="GET", path="/workers", read=lambda response: read(response).items)
 
 
@@ -245,25 +222,25 @@ def rejections(cursor: str | None, limit: int | None) -> Call[RejectionList]:
         method="GET",
         path="/rejections",
         parameters=parameters_of({"limit": limit, "cursor": cursor}),
-        read=_reader(RejectionList),
+        read=reader(RejectionList),
     )
 
 
 def rejection(rejection_id: RejectionId) -> Call[RejectionView]:
     """Read a refused message with its body."""
     path = f"/rejections/{_segment(str(rejection_id))}"
-    return Call(method="GET", path=path, read=_reader(RejectionView))
+    return Call(method="GET", path=path, read=reader(RejectionView))
 
 
 def resend(rejection_id: RejectionId) -> Call[TaskView]:
     """Send a refused message again: it makes one task, however often."""
     path = f"/rejections/{_segment(str(rejection_id))}/resend"
-    return Call(method="POST", path=path, read=_reader(TaskView))
+    return Call(method="POST", path=path, read=reader(TaskView))
 
 
 def ready() -> Call[Mapping[str, str]]:
     """Ask whether the service can serve."""
-    read = _reader(_Ready)
+    read = reader(_Ready)
     return Call(
         method="GET",
         path="/readyz",
@@ -279,7 +256,7 @@ def pause_queue(name: str, *, paused: bool) -> Call[QueueView]:
         path=f"/queues/{_segment(name)}",
         content=_json({"paused": paused}),
         headers=_json_headers({}),
-        read=_reader(QueueView),
+        read=reader(QueueView),
     )
 
 
@@ -305,7 +282,7 @@ def posted(path: str, body: object, model: type[T], *, repeatable: bool) -> Call
         path=path,
         content=_json(body),
         headers=_json_headers({}),
-        read=_reader(model),
+        read=reader(model),
         repeatable=repeatable,
     )
 
@@ -313,7 +290,7 @@ def posted(path: str, body: object, model: type[T], *, repeatable: bool) -> Call
 def _action(task_id: TaskId, action: str) -> Call[TaskView]:
     # Not repeatable: the second try of one that was done is refused, and a retry could run twice.
     path = _task_path(task_id, f"/{action}")
-    return Call(method="POST", path=path, read=_reader(TaskView), repeatable=False)
+    return Call(method="POST", path=path, read=reader(TaskView), repeatable=False)
 
 
 def _task_path(task_id: TaskId, rest: str = "") -> str:
@@ -363,41 +340,7 @@ def _text(value: object) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
-def _reader(model: type[T]) -> Callable[[httpx.Response], T]:
-    adapter = TypeAdapter(model)
-    return lambda response: adapter.validate_json(response.content)
-
-
-def _refusal(response: httpx.Response) -> NotAccepted:
-    problem = Problem.model_validate_json(response.content)
-    kind = ServiceUnavailable if response.status_code == _UNAVAILABLE else NotAccepted
-    error = kind(
-        status=response.status_code,
-        type=problem.type,
-        title=problem.title,
-        detail=problem.detail,
-        errors=tuple(
-            Violation(pointer=item.pointer, expected=item.expected, got=item.got)
-            for item in problem.errors or ()
-        ),
-    )
-    if isinstance(error, ServiceUnavailable):
-        error.retry_after_s = retry_after_s(response)
-    return error
-
-
 class _Ready(BaseModel):
     """The body of ``/readyz``."""
 
     parts: dict[str, str]
-
-
-def _unexpected(response: httpx.Response, what: str) -> Unexpected:
-    return Unexpected(str(response.request.url), response.status_code, what)
-
-
-def _shortly(error: ValueError) -> str:
-    if isinstance(error, ValidationError):
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-    return str(error)

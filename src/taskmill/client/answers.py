@@ -1,0 +1,74 @@
+"""Reads answers: what was asked for, a refusal, or what no Taskmill service would say."""
+
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+import httpx
+from pydantic import TypeAdapter, ValidationError
+
+from taskmill.client.errors import NotAccepted, ServiceUnavailable, Unexpected
+from taskmill.client.tries import retry_after_s
+from taskmill.domain.errors import Violation
+from taskmill.wire.problems import MEDIA_TYPE, Problem
+
+T = TypeVar("T")
+
+NOT_MODIFIED: Final = 304
+_ERROR: Final = 400
+_UNAVAILABLE: Final = 503
+_MEDIA_TYPES: Final = ("application/json", MEDIA_TYPE)
+
+
+def reader(model: type[T]) -> Callable[[httpx.Response], T]:
+    """Return what reads a body of this model; it raises ValueError for any other."""
+    adapter = TypeAdapter(model)
+    return lambda response: adapter.validate_json(response.content)
+
+
+def read_answer(response: httpx.Response, read: Callable[[httpx.Response], T]) -> T:
+    """Read an answer by `read`.
+
+    Raises:
+        NotAccepted: The service said no.
+        Unexpected: It is no answer of a Taskmill service.
+    """
+    if response.status_code == NOT_MODIFIED:
+        return read(response)
+    media_type = response.headers.get("Content-Type", "").partition(";")[0]
+    if media_type not in _MEDIA_TYPES:
+        raise _unexpected(response, f"{media_type or 'no content type'} instead of JSON")
+    try:
+        if response.status_code >= _ERROR:
+            raise _refusal(response)
+        return read(response)
+    except ValueError as error:  # ValidationError and JSONDecodeError are ValueErrors
+        raise _unexpected(response, _shortly(error)) from error
+
+
+def _refusal(response: httpx.Response) -> NotAccepted:
+    problem = Problem.model_validate_json(response.content)
+    kind = ServiceUnavailable if response.status_code == _UNAVAILABLE else NotAccepted
+    error = kind(
+        status=response.status_code,
+        type=problem.type,
+        title=problem.title,
+        detail=problem.detail,
+        errors=tuple(
+            Violation(pointer=item.pointer, expected=item.expected, got=item.got)
+            for item in problem.errors or ()
+        ),
+    )
+    if isinstance(error, ServiceUnavailable):
+        error.retry_after_s = retry_after_s(response)
+    return error
+
+
+def _unexpected(response: httpx.Response, what: str) -> Unexpected:
+    return Unexpected(str(response.request.url), response.status_code, what)
+
+
+def _shortly(error: ValueError) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return str(error)
