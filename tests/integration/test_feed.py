@@ -16,6 +16,7 @@ import pytest
 from taskmill.domain.feed import Cursor, FeedPage
 from taskmill.domain.lifecycle import Succeeded
 from taskmill.maintenance.retention import Housekeeping
+from taskmill.observability.catalogue import REGISTRY
 from taskmill.settings import Settings
 from taskmill.settings.groups import FeedSettings
 from taskmill.storage import changes
@@ -106,6 +107,26 @@ async def test_who_followed_before_anything_happened_goes_on_from_there(
     await all_numbered(stage)
     async with a_stream(api.http, last=first) as stream:
         assert told(await taken(stream, 1)) == [(str(task.id), 1)]
+
+
+async def test_streams_and_what_they_are_told_are_counted(api: Served, stage: Stage) -> None:
+    def told_of(name: str, **labels: str) -> float:
+        return REGISTRY.get_sample_value(f"taskmill_feed_{name}", labels) or 0
+
+    before = told_of("changes_read_total"), told_of("streams_ended_total", reason="gone")
+    async with a_stream(api.http) as stream:
+        await until(stream, "live")
+        assert told_of("streams") == 1
+        await stage.created()
+        await all_numbered(stage)
+        await taken(stream, 1)
+    assert told_of("changes_read_total") == before[0] + 1
+
+    async def has_ended() -> bool:
+        return told_of("streams") == 0
+
+    await eventually(has_ended, "the stream to end")
+    assert told_of("streams_ended_total", reason="gone") == before[1] + 1
 
 
 async def test_a_stream_says_when_it_has_reached_the_present(api: Served, stage: Stage) -> None:

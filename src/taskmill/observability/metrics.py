@@ -95,6 +95,27 @@ TASK_LOG_DROPPED: Final = _task_logs.counter(
     "reason",
 )
 
+_feed = Section(
+    "The feed",
+    told_by="api, of those who follow it; relay, of what it publishes",
+    notes="""\
+`reason` is `gone` (the client left), `slow` (it was too far behind), `stopping` (the server), `forgotten` (what
+follows is no longer kept), or `other` (its time was up, or it took nothing). How far numbering is behind is told
+by [the whole system](#the-whole-system).
+""",
+)
+FEED_STREAMS: Final = _feed.gauge("feed_streams", "Clients of `GET /events` that are connected now")
+FEED_STREAMS_ENDED: Final = _feed.counter(
+    "feed_streams_ended_total", "Streams that ended, by the reason", "reason"
+)
+FEED_WATCHES: Final = _feed.gauge("feed_watches", "Answers held by `Prefer: wait` now")
+FEED_READ: Final = _feed.counter(
+    "feed_changes_read_total", "Changes that the shared reader handed out"
+)
+FEED_PUBLISHED: Final = _feed.counter(
+    "feed_changes_published_total", "Changes that the broker confirmed, repeated ones included"
+)
+
 _intake = Section("The intake", told_by="intake")
 MESSAGES_CONSUMED: Final = _intake.counter(
     "messages_consumed_total", "Creation messages taken from the broker, redelivered ones included"

@@ -19,6 +19,12 @@ import asyncpg
 from taskmill.domain.errors import BadCursor, ChangesForgotten, Unavailable
 from taskmill.domain.feed import OLDEST, START, Change, Cursor, FeedFilter, FeedPage
 from taskmill.observability.logs import get_logger
+from taskmill.observability.metrics import (
+    FEED_READ,
+    FEED_STREAMS,
+    FEED_STREAMS_ENDED,
+    FEED_WATCHES,
+)
 from taskmill.operations.listeners import End, Stream, Told, Watch
 from taskmill.runtime.periodic import backoff_s, pause
 from taskmill.settings import FeedSettings
@@ -99,12 +105,17 @@ class Feed:
             raise Unavailable(_RETRY_AFTER_S, "another stream of this process")
         stream = Stream(self, wanted, limit=self._settings.buffer)
         self._streams.add(stream)
+        FEED_STREAMS.inc()
         try:
             await self._is_started()
             stream.cursor = self._cursor if after is None else await self._checked(after)
             yield stream
         finally:
             self._streams.discard(stream)
+            FEED_STREAMS.dec()
+            FEED_STREAMS_ENDED.labels(
+                "other" if stream.end is None else stream.end.name.lower()
+            ).inc()
             self._unlist(stream)
             self._has_listeners()
 
@@ -116,12 +127,14 @@ class Feed:
             return
         watch = Watch()
         self._watching += 1
+        FEED_WATCHES.inc()
         self._watches.setdefault(task_id, set()).add(watch)
         try:
             await self._is_started()
             yield watch
         finally:
             self._watching -= 1
+            FEED_WATCHES.dec()
             _discard(self._watches, task_id, watch)
             self._has_listeners()
 
@@ -218,6 +231,7 @@ class Feed:
         page = await changes.read(self._database, self._cursor, _PAGE)
         for change in page.changes:
             self._hand_out(Told(change))
+        FEED_READ.inc(len(page.changes))
         self._cursor = page.cursor
         await self._wake_streams()
         return not page.is_last

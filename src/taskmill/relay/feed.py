@@ -15,6 +15,7 @@ from taskmill.amqp.events import EventExchange
 from taskmill.domain.errors import BrokerAway, ChangesForgotten, Unavailable
 from taskmill.domain.feed import START, Cursor, FeedPage
 from taskmill.observability.logs import get_logger
+from taskmill.observability.metrics import FEED_PUBLISHED
 from taskmill.runtime.clock import Clock
 from taskmill.runtime.periodic import backoff_s, pause
 from taskmill.storage import changes, deliveries
@@ -107,6 +108,7 @@ class FeedDelivery:
             return await self._skip(after)
         began = self._clock.monotonic()
         confirmed, trouble = await self._exchange.deliver(page.changes)
+        FEED_PUBLISHED.inc(confirmed)
         cursor = page.cursor
         if trouble is not None:
             cursor = page.changes[confirmed - 1].cursor if confirmed else after
