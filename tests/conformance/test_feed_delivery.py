@@ -1,7 +1,7 @@
 """The feed at the broker: each change at least once and in order, whatever happens to broker and relays."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -15,6 +15,8 @@ from aio_pika.abc import AbstractIncomingMessage
 
 from taskmill.amqp.events import EventExchange
 from taskmill.amqp.names import EVENTS_EXCHANGE
+from taskmill.domain.errors import BrokerAway
+from taskmill.domain.feed import Change
 from taskmill.relay.feed import FeedDelivery
 from taskmill.storage.database import Database
 from taskmill.wire.feed import CLOUD_EVENT, CloudEventView
@@ -237,6 +239,32 @@ async def test_who_lost_the_turn_unknowingly_finds_out(
         await stage.created()
         await consumer.has(2)
     assert_complete(consumer.first_told, await happened(stage))
+
+
+async def test_slow_confirms_cost_nobody_the_turn(
+    stage: Stage, broker_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each part renews it, though a whole page takes longer than it lasts."""
+    monkeypatch.setattr("taskmill.relay.feed._HOLD_S", 1.0)
+    monkeypatch.setattr("taskmill.relay.feed._PART", 5)
+    deliver = EventExchange.deliver
+
+    async def slowly(
+        self: EventExchange, changes: Sequence[Change]
+    ) -> tuple[int, BrokerAway | None]:
+        await asyncio.sleep(len(changes) * 0.06)
+        return await deliver(self, changes)
+
+    monkeypatch.setattr(EventExchange, "deliver", slowly)
+    async with (
+        a_consumer(broker_url) as consumer,
+        a_delivery(stage, broker_url),
+        a_delivery(stage, broker_url),
+    ):
+        await begun(stage)
+        await stage.service.create_all([a_draft() for _ in range(40)])
+        await consumer.has(40)
+    assert len(consumer.messages) == 40, "none came twice"
 
 
 async def test_lost_connections_and_a_deleted_exchange_lose_no_change(

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from taskmill.domain.activity import Durations, Window
+from taskmill.domain.lifecycle import Happening
 from taskmill.storage import minutes
 from taskmill.storage.rates import claimed_per_second
 from tests.support.rolling import (
@@ -165,9 +166,39 @@ async def test_claims_of_the_last_minutes_are_told_by_second(stage: Stage) -> No
     await happen(stage, moment - timedelta(minutes=8), "claimed", seconds=[1.0] * 500)
     await happen(stage, moment, "created", tasks=500)
     for _ in range(2):
-        assert 450 / 361 <= await claimed_per_second(stage.database, "mail") <= 450 / 300
-        assert 360 / 361 <= await claimed_per_second(stage.database, "mail", "send") <= 360 / 300
-        assert await claimed_per_second(stage.database, "mail", "none") == 0
-        rate = await claimed_per_second(stage.database, "mail", "send", over_s=60)
-        assert 60 / 121 <= rate <= 60 / 60
+        assert 450 / 361 <= await rate_of(stage, "mail") <= 450 / 300
+        assert 360 / 361 <= await rate_of(stage, "mail", "send") <= 360 / 300
+        assert await rate_of(stage, "mail", "none") == 0
+        assert 60 / 121 <= await rate_of(stage, "mail", "send", over_s=60) <= 60 / 60
         await settle(stage)
+
+
+async def rate_of(stage: Stage, *kind: str, over_s: float = 300) -> float:
+    rate = await claimed_per_second(stage.database, *kind, over_s=over_s)
+    assert rate is not None
+    return rate
+
+
+async def test_a_type_that_may_be_among_the_rest_has_no_rate(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(minutes, "MOST_TYPES_OF_A_QUEUE", 1)
+    moment = await now(stage)
+    for type_ in ("a", "b"):
+        await happen(stage, moment, "claimed", seconds=[1.0], type_=type_)
+    await settle(stage)
+    told_apart = [await claimed_per_second(stage.database, "mail", t) is not None for t in "ab"]
+    assert sorted(told_apart) == [False, True]
+    assert await rate_of(stage, "mail") > 0
+
+
+async def test_a_time_that_is_missing_or_runs_backwards_stops_no_roll_up(stage: Stage) -> None:
+    moment = await now(stage)
+    await happen(stage, moment, "succeeded", tasks=1)
+    await stage.sql.execute(
+        "UPDATE taskmill.task_minute_delta SET bucket = 0, seconds = NULL WHERE happening = 'succeeded'"
+    )
+    await settle(stage)
+    activity = await told(stage)
+    assert activity.total.counts[Happening.SUCCEEDED] == 1
+    assert activity.total.running.seconds == 0

@@ -118,6 +118,7 @@ async def test_the_documents_describe_the_addresses_that_there_are(api: Served) 
         "/tasks/{id}",
         "/tasks/{id}/events",
         "/tasks/{id}/explain",
+        "/tasks/{id}/logs",
         "/tasks/{id}/cancel",
         "/tasks/{id}/retry",
         "/stats",

@@ -175,6 +175,29 @@ async def test_numbering_never_looks_beyond_what_may_still_commit(stage: Stage) 
     assert await positions(stage) == list(range(1, 14))
 
 
+async def test_a_batch_whose_transaction_is_the_latest_of_all_is_numbered(stage: Stage) -> None:
+    """Nothing that began after it has ended when it is looked for: a snapshot does not know of it yet."""
+    numbering = changes.Numbering(stage.database)
+    for _ in range(3):
+        await stage.created()
+        await numbering(100)
+    await stage.created()
+    slow = await stage.database.connect()
+    async with slow.transaction():
+        await slow.fetchval("SELECT pg_current_xact_id()")
+        await slow.execute(
+            "INSERT INTO taskmill.change_batch (task_ids, versions) VALUES ('{}', '{}')"
+        )
+        await numbering(100)
+        await stage.created()
+        await numbering(100)
+    await slow.close()
+    await stage.created()
+    await numbering(100)
+    unnumbered = "SELECT count(*) FROM taskmill.change_batch WHERE position IS NULL"
+    assert await stage.sql.fetchval(unnumbered) == 0
+
+
 async def test_numbering_begins_anew_on_another_server_and_after_a_failure(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

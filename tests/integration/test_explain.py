@@ -9,10 +9,11 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+from sqlalchemy import text
 
 from taskmill.amqp.connection import BrokerLink
 from taskmill.domain.circumstances import Circumstances, Line
-from taskmill.domain.errors import Unavailable
+from taskmill.domain.errors import TaskNotFound, Unavailable
 from taskmill.domain.gates import GateName
 from taskmill.domain.lifecycle import (
     ErrorInfo,
@@ -543,6 +544,32 @@ async def test_a_snapshot_writes_nothing_and_its_connection_serves_the_next(
     for _ in range(5):
         assert holding(await explained(api, task.id)) == ["no_worker"]
         assert (await api.get("/tasks")).status_code == 200
+
+
+async def test_a_snapshot_whose_rollback_is_cut_off_is_not_lent_on(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    execute, is_ending = asyncpg.Connection.execute, asyncio.Event()
+
+    async def slowly(self: asyncpg.Connection, query: str, *rest: Any, **more: Any) -> str:  # noqa: ANN401 - as the driver's
+        if query == "ROLLBACK":
+            is_ending.set()
+            await asyncio.Event().wait()
+        return await execute(self, query, *rest, **more)
+
+    async def read() -> None:
+        async with stage.database.snapshot():
+            raise TaskNotFound(stage.ids())
+
+    monkeypatch.setattr(asyncpg.Connection, "execute", slowly)
+    async with asyncio.TaskGroup() as group:
+        reading = group.create_task(read())
+        await is_ending.wait()
+        reading.cancel()
+    monkeypatch.undo()
+    for _ in range(4):
+        async with stage.database.listing() as connection:
+            assert (await connection.execute(text("SELECT 1"))).scalar() == 1
 
 
 async def test_connections_that_the_server_ended_are_passed_over(api: Served, stage: Stage) -> None:

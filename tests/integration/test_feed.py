@@ -13,6 +13,7 @@ import asyncpg
 import orjson
 import pytest
 
+from taskmill.domain.errors import ChangesForgotten
 from taskmill.domain.feed import Cursor, FeedPage
 from taskmill.domain.lifecycle import Succeeded
 from taskmill.maintenance.retention import Housekeeping
@@ -136,6 +137,49 @@ async def test_a_stream_says_when_it_has_reached_the_present(api: Served, stage:
         blocks = await until(stream, "live")
         assert [block.event for block in blocks] == [None, "change", None]
         assert blocks[-1].id == "1.1"
+
+
+async def test_the_present_is_told_only_when_all_before_it_was_sent(
+    api: Served, stage: Stage
+) -> None:
+    """What the reader has kept for a stream may be many parts; who asks for what there is stops at the word."""
+    async with a_stream(api.http) as other:
+        await until(other, "live")
+        await stage.service.create_all([a_draft() for _ in range(1000)])
+        await all_numbered(stage)
+        await taken(other, 1000)
+        async with a_stream(api.http, "?after=0") as stream:
+            blocks = await until(stream, "live")
+        assert sum(block.event is not None for block in blocks) == 1000
+
+
+async def test_a_position_that_a_failover_lost_is_told_as_forgotten(stage: Stage) -> None:
+    await stage.service.create_all([a_draft()])
+    await all_numbered(stage)
+    with pytest.raises(ChangesForgotten):
+        await changes.read(stage.database, Cursor(8, 1), 100)
+
+
+async def test_what_this_program_does_not_know_delays_the_feed_and_ends_nothing(
+    api: Served, stage: Stage, log_lines: LogLines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = changes.read
+
+    async def unknown(*_: object) -> FeedPage:
+        raise ValueError("'pondered' is not a valid Happening")
+
+    async with a_stream(api.http) as stream:
+        await until(stream, "live")
+        monkeypatch.setattr(changes, "read", unknown)
+        task = await stage.created()
+        await all_numbered(stage)
+
+        async def has_failed() -> bool:
+            return bool(log_lines.named("feed.failed"))
+
+        await eventually(has_failed, "the reader to fail")
+        monkeypatch.setattr(changes, "read", read)
+        assert told(await taken(stream, 1)) == [(str(task.id), 1)]
 
 
 FILTERS = [

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from taskmill.observability.catalogue import REGISTRY
 from taskmill.settings import Settings
 from taskmill.settings.groups import FeedSettings
 from tests.support.api import SETTINGS, LogLines, Served, serving
@@ -155,6 +156,30 @@ async def test_more_than_are_allowed_are_answered_at_once(stage: Stage) -> None:
         assert "Preference-Applied" not in answer.headers
         await stage.service.cancel(task.id)
         assert (await held).status_code == 200
+
+
+async def test_who_leaves_is_not_waited_for_and_what_is_held_is_no_measure_of_speed(
+    stage: Stage,
+) -> None:
+    def observed() -> float:
+        labels = {"method": "GET", "route": "/tasks/{id}"}
+        name = "taskmill_http_request_duration_seconds_count"
+        return REGISTRY.get_sample_value(name, labels) or 0
+
+    task = await stage.created()
+    async with serving(stage.service, SETTINGS) as api:
+        feed, before = api.app._context.feed, observed()
+        for _ in range(3):
+            with pytest.raises(httpx.ReadTimeout):
+                await api.http.get(f"/tasks/{task.id}", headers=prefers(30), timeout=0.5)
+
+        async def nobody_is_held() -> bool:
+            return feed._watching == 0
+
+        await eventually(nobody_is_held, "all to be let go")
+        answer = await api.get(f"/tasks/{task.id}", headers=prefers(1))
+        assert answer.status_code == 304
+        assert observed() == before
 
 
 async def test_a_hundred_held_answers_cost_one_reader(stage: Stage, log_lines: LogLines) -> None:

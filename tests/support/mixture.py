@@ -9,6 +9,7 @@ from taskmill.domain.lifecycle import Failed, Interrupted, Lost, Outcome, Perman
 from taskmill.maintenance.expiry import expire_waiting
 from taskmill.maintenance.rescue import Rescue
 from taskmill.storage import changes, counts, leases
+from taskmill.storage.claims import TakenTask
 from taskmill.wire.messages import CreationMessage, refused_message
 from tests.support.builders import ERROR, a_key
 from tests.support.polling import eventually
@@ -69,11 +70,15 @@ class _Making:
     async def waiting(self, name: str, **parts: object) -> None:
         self.tasks[name] = (await self.stage.created(**parts)).id
 
+    async def taken(self) -> list[TakenTask]:
+        """Claim what is due, or will be in a moment by PostgreSQL's clock."""
+        return await eventually(lambda: self.stage.take(self.lease), "a task that is due at once")
+
     async def ended(self, name: str, *outcomes: Outcome, key: str | None = None) -> None:
         idempotency = None if key is None else a_key(key)
         await self.waiting(name, max_attempts=2, idempotency=idempotency)
         for outcome in outcomes:
-            for taken in await self.stage.take(self.lease):
+            for taken in await self.taken():
                 await self.stage.end(taken, self.lease, outcome)
 
     async def cancelled(self, name: str, outcome: Outcome) -> None:
@@ -89,7 +94,7 @@ class _Making:
         await leases.close_lease(self.stage.database, gone, "stopped")
         clock = self.stage.clock
         await Rescue(self.stage.database, ttl_s=60, interval_s=1, name="rescue", clock=clock)()
-        [taken] = await self.stage.take(self.lease)
+        [taken] = await self.taken()
         await self.stage.end(taken, self.lease, Succeeded())
 
     async def expired(self) -> None:

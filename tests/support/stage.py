@@ -29,6 +29,7 @@ from taskmill.storage.doorbell import Doorbell
 from taskmill.storage.leases import WorkerCard
 from taskmill.wire.messages import MessageLimits
 from tests.support.builders import a_draft, an_end
+from tests.support.polling import eventually
 from tests.support.postgres import DatabaseServer
 
 SETTINGS = DatabaseSettings(pool_size=8, listing_pool_size=2)
@@ -73,7 +74,13 @@ class Stage:
     async def running(self, lease_id: UUID, **parts: Any) -> TakenTask:  # noqa: ANN401 - see above
         """Create a task and claim it."""
         task = await self.created(**parts)
-        return next(one for one in await self.take(lease_id) if one.task.id == task.id)
+
+        async def look() -> list[TakenTask]:
+            return [one for one in await self.take(lease_id) if one.task.id == task.id]
+
+        # This process's clock may be ahead of PostgreSQL's by moments: then the task is not quite due.
+        [taken] = await eventually(look, "a task that is due at once")
+        return taken
 
     async def end(self, taken: TakenTask, lease_id: UUID, outcome: Outcome) -> EndedClaim | None:
         """End a claim."""

@@ -31,6 +31,7 @@ from taskmill.storage.servers import Connection
 from taskmill.storage.statements import statement
 from tests.support.builders import AT_ONCE, ERROR, a_draft, a_key, an_end
 from tests.support.log_lines import a_line
+from tests.support.polling import eventually
 from tests.support.stage import Stage, a_creation
 
 TYPE = "emulate"
@@ -89,7 +90,7 @@ async def a_scene(stage: Stage, queue: str) -> Scene:
     made = [one.task.id for one in await stage.service.create_all([*drafts, late])]
     waiting, finished, running, adrift, stranded, overdue = made
     taken = {
-        task_id: (await _claim_by_hint(stage.database, lease_id, [task_id]))[0]
+        task_id: await _claimed(stage, lease_id, task_id)
         for task_id, lease_id in [
             (finished, held),
             (running, held),
@@ -124,6 +125,16 @@ async def _claim(database: Database, scene: Scene) -> None:
     await claims.take(
         database, lease_id=scene.held, worker="w", lanes=[(lane, LaneStart())], limit=10
     )
+
+
+async def _claimed(stage: Stage, lease_id: UUID, task_id: UUID) -> TakenTask:
+    """Claim a task that is due, or will be in a moment by PostgreSQL's clock."""
+
+    async def look() -> list[TakenTask]:
+        return await _claim_by_hint(stage.database, lease_id, [task_id])
+
+    [taken] = await eventually(look, "a task that is due at once")
+    return taken
 
 
 async def _claim_by_hint(database: Database, lease_id: UUID, ids: list[UUID]) -> list[TakenTask]:

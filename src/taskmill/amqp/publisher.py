@@ -3,7 +3,7 @@
 import asyncio
 
 from aiormq import spec
-from aiormq.exceptions import PublishError
+from aiormq.exceptions import DeliveryError, PublishError
 
 from taskmill.amqp.connection import BROKER_ERRORS, BrokerLink
 from taskmill.domain.errors import BrokerAway, Unroutable
@@ -52,5 +52,9 @@ class Publisher:
                 )
         except PublishError as error:
             raise Unroutable(exchange, routing_key) from error
+        except DeliveryError as error:
+            raise BrokerAway(
+                "it refused a message: a queue that is bound for it may be full"
+            ) from error
         except BROKER_ERRORS as error:
             raise BrokerAway(str(error) or type(error).__name__) from error

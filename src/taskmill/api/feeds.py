@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 from taskmill.api.bodies import DEADLINE
 from taskmill.api.context import Context
 from taskmill.api.edge import HEAD_ONLY
+from taskmill.api.measuring import HELD
 from taskmill.domain.errors import BadCursor, InvalidInput
 from taskmill.domain.feed import Cursor, FeedFilter
 from taskmill.domain.lifecycle import Status
@@ -118,6 +119,7 @@ class EventStream(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer; refusals are raised before anything is sent."""
         async with self._context.feed.listening(self._wanted, self._after) as stream:
+            scope[HELD] = True
             deadline: asyncio.Timeout | None = scope.get(DEADLINE)
             if deadline is not None:
                 deadline.reschedule(None)

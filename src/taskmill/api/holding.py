@@ -7,14 +7,17 @@ never come here.
 import asyncio
 import re
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Self
 
-from starlette.types import Scope
+from starlette.types import Receive, Scope
 
 from taskmill.api.answers import Answer, task_answer
 from taskmill.api.bodies import DEADLINE
 from taskmill.api.context import Context
+from taskmill.api.measuring import HELD
+from taskmill.api.refusals import ClientGone
 from taskmill.domain.task import Task
+from taskmill.operations.listeners import Watch
 from taskmill.wire.tasks import etag
 
 PREFER: Final = "Prefer"
@@ -24,17 +27,55 @@ _WAIT = re.compile(rb'wait *= *"?([0-9]{1,9})"?', re.IGNORECASE)
 _TAG = re.compile(rb'(?:W/)?"([0-9]{1,10})\.[0-9]{1,10}"')
 
 
-async def conditional_answer(context: Context, scope: Scope, task: Task) -> Answer:
-    """Answer a read that has `If-None-Match`: 304 when the task is as the client knows it, else the task."""
+async def conditional_answer(
+    context: Context, scope: Scope, receive: Receive, task: Task
+) -> Answer:
+    """Answer a read that has `If-None-Match`: 304 when the task is as the client knows it, else the task.
+
+    Raises:
+        ClientGone: the client left while it was held.
+    """
     asked = [value for name, value in scope["headers"] if name == b"if-none-match"]
     wait_s = min(_wanted_s(scope), context.feed_settings.wait_s)
     if wait_s and task.version in _versions(asked):
-        return await _held_answer(context, scope, task, asked, wait_s)
+        scope[HELD] = True
+        async with _Presence(receive) as presence:
+            return await _held_answer(context, scope, task, asked, wait_s=wait_s, presence=presence)
     return _answer(task, asked)
 
 
+class _Presence:
+    """Whether the client is still there, for as long as it is entered."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self.watch: Watch | None = None
+        self.is_gone = False
+
+    async def __aenter__(self) -> Self:
+        self._looking = asyncio.get_running_loop().create_task(self._look())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._looking.cancel()
+        await asyncio.wait([self._looking])
+
+    async def _look(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self.is_gone = True
+        if self.watch is not None:
+            self.watch.finish()
+
+
 async def _held_answer(
-    context: Context, scope: Scope, task: Task, asked: Sequence[bytes], wait_s: float
+    context: Context,
+    scope: Scope,
+    task: Task,
+    asked: Sequence[bytes],
+    *,
+    wait_s: float,
+    presence: _Presence,
 ) -> Answer:
     now = asyncio.get_running_loop().time
     ends_at = now() + wait_s
@@ -42,6 +83,7 @@ async def _held_answer(
     async with context.feed.watching(task.id) as watch:
         if watch is None:
             return _answer(task, asked)
+        presence.watch = watch
         deadline: asyncio.Timeout | None = scope.get(DEADLINE)
         if deadline is not None:
             deadline.reschedule(ends_at + context.limits.request_timeout_s)
@@ -49,6 +91,8 @@ async def _held_answer(
         task = await context.service.get(task.id)
         while task.version == known and not watch.is_over and now() < ends_at:
             await watch.wait(ends_at - now())
+            if presence.is_gone:
+                raise ClientGone
             task = await context.service.get(task.id)
     answer = _answer(task, asked)
     answer.headers = (*answer.headers, APPLIED)

@@ -138,7 +138,7 @@ async def _database_answers(context: Context, patience_s: float) -> bool:
         return False
 
 
-async def get_task(context: Context, scope: Scope, receive: Receive) -> Answer:  # noqa: ARG001 - both endpoints look alike
+async def get_task(context: Context, scope: Scope, receive: Receive) -> Answer:
     """Answer `GET /tasks/{id}`."""
     if scope["query_string"]:
         refuse_query(scope)
@@ -146,5 +146,5 @@ async def get_task(context: Context, scope: Scope, receive: Receive) -> Answer: 
     task = await context.service.get(wanted)
     for name, _ in scope["headers"]:
         if name == b"if-none-match":
-            return await conditional_answer(context, scope, task)
+            return await conditional_answer(context, scope, receive, task)
     return task_answer(task)

@@ -10,6 +10,9 @@ from taskmill.observability.metrics import REQUEST_TIME, REQUESTS
 ROUTE: Final = "taskmill.route"
 """Where in the scope a layer before the framework says which route it is that it answers."""
 
+HELD: Final = "taskmill.held"
+"""In the scope of an answer that was held back, or goes on, as the client wants it: no measure of speed."""
+
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _CLASSES = ("0xx", "1xx", "2xx", "3xx", "4xx", "5xx")
 _GONE = "gone"
@@ -20,7 +23,8 @@ def count_answered(scope: Scope, method: str, status: int, seconds: float) -> No
     method = method if method in _METHODS else OTHER
     route = scope.get(ROUTE) or _route(scope)
     REQUESTS.add(1, (method, route, _CLASSES[status // 100]))
-    REQUEST_TIME.observe(seconds, (method, route))
+    if HELD not in scope:
+        REQUEST_TIME.observe(seconds, (method, route))
 
 
 def count_gone(scope: Scope, method: str) -> None:

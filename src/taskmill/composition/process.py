@@ -39,6 +39,8 @@ log = logs.get_logger(__name__)
 API_GRACE_S = 10.0
 _HOUSEKEEPING_S = 60.0
 _EXPIRY_S = 0.5
+# Whoever follows the feed waits for its numbering, also after an outage.
+_LONGEST_SILENCE_S = 2.0
 _CLOCK_S = 60.0
 _WAIT_FOR_DATABASE_S = 30.0
 # The roles whose metrics tell of the whole system, too: of each there is a copy or a few, and not of workers.
@@ -221,6 +223,7 @@ class Process(Parts):
                 "number-changes",
                 numbering(database),
                 interval_s=settings.maintenance.numbering_s,
+                longest_s=_LONGEST_SILENCE_S,
             ),
             Periodic("housekeeping", housekeeping, interval_s=_HOUSEKEEPING_S),
         ]

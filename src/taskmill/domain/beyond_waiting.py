@@ -51,13 +51,14 @@ def end_kind(c: Circumstances) -> EndKind:
         return EndKind.SUCCEEDED
     if c.status is Status.CANCELLED:
         return EndKind.CANCELLED
+    # By their text: a newer program may have written another one.
     by_reason = {
-        Reason.PERMANENT: EndKind.PERMANENT_FAILURE,
-        Reason.EXPIRED: EndKind.EXPIRED,
-        Reason.WORKER_LOST: EndKind.LOSSES_USED_UP,
+        str(Reason.PERMANENT): EndKind.PERMANENT_FAILURE,
+        str(Reason.EXPIRED): EndKind.EXPIRED,
+        str(Reason.WORKER_LOST): EndKind.LOSSES_USED_UP,
     }
-    reason = c.last.reason if c.last and c.last.reason else Reason.ERROR
-    return by_reason.get(Reason(reason), EndKind.ATTEMPTS_USED_UP)
+    reason = c.last.reason if c.last and c.last.reason else str(Reason.ERROR)
+    return by_reason.get(reason, EndKind.ATTEMPTS_USED_UP)
 
 
 def _how_it_ended(c: Circumstances, kind: EndKind) -> str:

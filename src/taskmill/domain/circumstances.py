@@ -71,13 +71,13 @@ class Line:
 
     `running` counts tasks by lease, None when that took too long. `ahead` is how many due tasks are more urgent,
     None when that took too long; at least so many when `is_more`. `per_second` is how many tasks of the queue
-    were claimed lately.
+    were claimed lately, None when that is not known.
     """
 
     running: Mapping[UUID, int] | None = None
     ahead: int | None = None
     is_more: bool = False
-    per_second: float = 0.0
+    per_second: float | None = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,7 +38,7 @@ def tasks_ahead(c: Circumstances, line: Line) -> Gate:
         "is_more": line.is_more,
         "priority": c.priority,
         "free_slots": free,
-        "claimed_per_second": round(line.per_second, 3),
+        "claimed_per_second": None if line.per_second is None else round(line.per_second, 3),
         "about_s": None if wait_s is None else round(wait_s, 1),
     }
     if line.ahead == 0 and not line.is_more:
@@ -58,10 +58,10 @@ def _told_line(c: Circumstances, line: Line) -> str:
 
 
 def _told_wait(line: Line, wait_s: float | None) -> str:
-    if wait_s is not None:
+    if wait_s is not None and line.per_second is not None:
         takes = f"{'at least' if line.is_more else 'about'} {span(timedelta(seconds=wait_s))}"
         return f"; at the present {rate(line.per_second)} a second that takes {takes}"
-    return "" if line.per_second else "; none was claimed in the last minutes"
+    return "; none was claimed in the last minutes" if line.per_second == 0 else ""
 
 
 def not_released(c: Circumstances) -> Gate:

@@ -24,7 +24,8 @@ class _Ear(logging.Handler):
     def handle(self, record: logging.LogRecord) -> bool:
         """Do so without the lock that handlers have: a listener needs none."""
         listener = _listener.get()
-        if listener is not None:
+        # The event loop tells of forgotten tasks and futures in whatever context they happen to be collected.
+        if listener is not None and record.name != "asyncio":
             listener(record)
         return True
 

@@ -207,9 +207,9 @@ class _ToStructlog(logging.Handler):
     """Hands what libraries log to the same output."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        if capture.is_overheard(record):
-            return
         try:
+            if capture.is_overheard(record):
+                return
             fields: dict[str, Any] = {"exc_info": record.exc_info} if record.exc_info else {}
             get_logger(record.name).log(record.levelno, record.getMessage(), **fields)
         except Exception:  # noqa: BLE001 - a log line that can't be made must not end its caller

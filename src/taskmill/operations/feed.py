@@ -45,8 +45,13 @@ _LONGEST_PAUSE_S = 2.0
 # 200 streams that send at once keep everybody else waiting for 10 ms; so they are woken in turns.
 _WOKEN_AT_ONCE = 8
 _BREATH_S = 0.001
-# What was read lately, for those who come back.
+# A thousand changes for a thousand streams keep everybody else waiting for 0.2 s.
+_HANDED_AT_ONCE = 100
+# What was read lately, for those who come back: so many changes, and so many bytes of them.
 _RECENT = 10_000
+_RECENT_BYTES = 64 * 1024**2
+# Pages that were read for streams that catch up, for the others: after an outage there are hundreds of them.
+_PAGES = 32
 # Streams that catch up at the same time share the pool with everything else.
 _CATCH_UPS = 2
 _RETRY_AFTER_S = 5.0
@@ -69,6 +74,8 @@ class Feed:
         self._by_queue: dict[str, set[Stream]] = {}
         self._others: set[Stream] = set()
         self._recent: deque[Told] = deque()
+        self._recent_bytes = 0
+        self._pages: deque[tuple[Cursor, FeedPage]] = deque(maxlen=_PAGES)
         # Behind which change `_recent` begins, and up to where was read and handed out, once started.
         self._floor = self._cursor = START
         self._started = asyncio.Event()
@@ -148,9 +155,24 @@ class Feed:
         async with asyncio.timeout(patience_s):
             await self._catch_ups.acquire()
         try:
-            return await changes.read(self._database, after, _CATCH_UP_PAGE)
+            page = self._page_behind(after)
+            if page is None:
+                page = await changes.read(self._database, after, _CATCH_UP_PAGE)
+                if not page.is_last:
+                    self._pages.append((after, page))
+            else:
+                await asyncio.sleep(0)
+            return page
         finally:
             self._catch_ups.release()
+
+    def _page_behind(self, after: Cursor) -> FeedPage | None:
+        """Return what is left of a page that another stream has read; so streams that catch up fall into step."""
+        for begin, page in self._pages:
+            if begin <= after < page.cursor:
+                left = [change for change in page.changes if change.cursor > after]
+                return page._replace(changes=left)
+        return None
 
     def attach(self, stream: Stream) -> bool:
         """Let a stream go on with the reader; False while what it has not seen begins before that."""
@@ -218,6 +240,10 @@ class Feed:
                 log.warning("feed.torn", cursor=str(self._cursor))
                 self._tear()
                 continue
+            except Exception as error:
+                # As when a newer program writes what this one does not know.
+                is_more, failures = False, failures + 1
+                log.exception("feed.failed", failures=failures, error=repr(error))
             if not is_more:
                 await pause(stop, backoff_s(failures, first=_POLL_S, longest=_LONGEST_PAUSE_S))
         self._forget()
@@ -229,8 +255,12 @@ class Feed:
             self._floor = self._cursor = latest or START
             self._started.set()
         page = await changes.read(self._database, self._cursor, _PAGE)
-        for change in page.changes:
-            self._hand_out(Told(change))
+        for start in range(0, len(page.changes), _HANDED_AT_ONCE):
+            if start:
+                await asyncio.sleep(0)
+            for change in page.changes[start : start + _HANDED_AT_ONCE]:
+                self._hand_out(Told(change))
+                self._cursor = change.cursor
         FEED_READ.inc(len(page.changes))
         self._cursor = page.cursor
         await self._wake_streams()
@@ -246,9 +276,12 @@ class Feed:
                 stream.wake()
 
     def _hand_out(self, told: Told) -> None:
-        if len(self._recent) >= _RECENT:
-            self._floor = self._recent.popleft().change.cursor
         self._recent.append(told)
+        self._recent_bytes += told.size
+        while len(self._recent) > _RECENT or self._recent_bytes > _RECENT_BYTES:
+            oldest = self._recent.popleft()
+            self._recent_bytes -= oldest.size
+            self._floor = oldest.change.cursor
         for stream in self._concerned(told.change):
             stream.offer(told)
         for watch in self._watches.get(told.change.event.task_id, ()):
@@ -287,6 +320,8 @@ class Feed:
     def _forget(self) -> None:
         self._started.clear()
         self._recent.clear()
+        self._recent_bytes = 0
+        self._pages.clear()
 
 
 def _discard(listed: dict[Key, set[Item]], key: Key, item: Item) -> None:

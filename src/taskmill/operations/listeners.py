@@ -17,6 +17,8 @@ log = get_logger(__name__)
 # So many events at most are one piece on the way to a client: what is under way to slow ones is held for each.
 _MOST_AT_ONCE = 200
 _OUTAGE_PAUSE_S = 1.0
+# Of what waits for one stream, in memory; usual changes have about a thousand bytes.
+_MOST_WAITING_BYTES = 64 * 1024**2
 
 
 class End(StrEnum):
@@ -34,10 +36,13 @@ _AT_ONCE = frozenset({End.STOPPING, End.GONE})
 class Told:
     """A change that was handed out; its bytes are made once, when somebody wants them."""
 
-    __slots__ = ("_frame", "change")
+    __slots__ = ("_frame", "change", "size")
 
     def __init__(self, change: Change) -> None:
         self.change = change
+        # Twice, as text and as bytes, and what is the same for all.
+        error = change.event.error or ""
+        self.size = 2 * (len(change.labels) + len(change.name) + len(error)) + 1000
         self._frame: bytes | None = None
 
     @property
@@ -83,6 +88,7 @@ class Stream:
         self._source = source
         self._limit = limit
         self._waiting: deque[Told] = deque()
+        self._waiting_bytes = 0
         self._is_live = False
         self._woken = asyncio.Event()
 
@@ -91,10 +97,11 @@ class Stream:
         if self.end is not None or told.change.cursor <= self.cursor:
             return
         if self.wanted.admits(told.change):
-            if len(self._waiting) >= self._limit:
+            if len(self._waiting) >= self._limit or self._waiting_bytes > _MOST_WAITING_BYTES:
                 self.finish(End.SLOW)
                 return
             self._waiting.append(told)
+            self._waiting_bytes += told.size
 
     @property
     def has_more(self) -> bool:
@@ -110,6 +117,7 @@ class Stream:
         self.end = self.end or why
         if why in _AT_ONCE:
             self._waiting.clear()
+            self._waiting_bytes = 0
         self._woken.set()
 
     async def next(self, patience_s: float) -> Batch:
@@ -135,12 +143,15 @@ class Stream:
     def _taken(self) -> Batch:
         count = min(len(self._waiting), _MOST_AT_ONCE)
         taken = [self._waiting.popleft() for _ in range(count)]
+        self._waiting_bytes -= sum(told.size for told in taken)
         if self._waiting or self.end is not None:
             behind = taken[-1].change.cursor if taken else self.cursor
         else:
             behind = self._source.cursor
         self.cursor = max(self.cursor, behind)
-        return Batch([told.frame for told in taken], self.cursor, self._is_live)
+        return Batch(
+            [told.frame for told in taken], self.cursor, self._is_live and not self._waiting
+        )
 
     async def _catch_up(self, patience_s: float) -> Batch:
         try:

@@ -5,7 +5,7 @@ loses the turn unknowingly (a frozen process) delivers some changes once more, a
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -13,7 +13,7 @@ import asyncpg
 
 from taskmill.amqp.events import EventExchange
 from taskmill.domain.errors import BrokerAway, ChangesForgotten, Unavailable
-from taskmill.domain.feed import START, Cursor, FeedPage
+from taskmill.domain.feed import START, Change, Cursor, FeedPage
 from taskmill.observability.logs import get_logger
 from taskmill.observability.metrics import FEED_PUBLISHED
 from taskmill.runtime.clock import Clock
@@ -26,6 +26,8 @@ log = get_logger(__name__)
 
 _PLACE = "rabbitmq"
 _PAGE = 500
+# What is published before the turn is renewed: of one window of the exchange.
+_PART = 64
 _POLL_S = 0.1
 # Who has the turn says so at least every third of this.
 _HOLD_S = 15.0
@@ -78,7 +80,7 @@ class FeedDelivery:
                 if self._exchange.link.is_up:
                     await self._take_turn(stop)
                 failures = 0
-            except _OUTAGES as error:
+            except Exception as error:  # noqa: BLE001 - the loop's boundary: logged, tried again
                 log.warning("feed.undelivered", error=repr(error))
                 pause_s = backoff_s(failures, first=_FIRST_PAUSE_S, longest=_LONGEST_PAUSE_S)
                 failures += 1
@@ -106,18 +108,30 @@ class FeedDelivery:
             page = await changes.read(self._database, after, _PAGE)
         except ChangesForgotten:
             return await self._skip(after)
-        began = self._clock.monotonic()
-        confirmed, trouble = await self._exchange.deliver(page.changes)
-        FEED_PUBLISHED.inc(confirmed)
-        cursor = page.cursor
-        if trouble is not None:
-            cursor = page.changes[confirmed - 1].cursor if confirmed else after
-        if not await self._move(after, cursor):
+        began, reached = self._clock.monotonic(), after
+        for start in range(0, len(page.changes), _PART):
+            part = page.changes[start : start + _PART]
+            if not await self._deliver(reached, part):
+                return None
+            reached = part[-1].cursor
+        if not await self._move(reached, page.cursor):
             return None
+        await pause(stop, self._rest_s(page, self._clock.monotonic() - began))
+        return page.cursor
+
+    async def _deliver(self, after: Cursor, part: Sequence[Change]) -> bool:
+        """Deliver so few changes that the turn lasts, also where confirms are slow; False when it was lost.
+
+        Raises:
+            BrokerAway: not all were confirmed; those that were, up to the first that was not, are noted.
+        """
+        confirmed, trouble = await self._exchange.deliver(part)
+        FEED_PUBLISHED.inc(confirmed)
+        if not await self._move(after, part[confirmed - 1].cursor if confirmed else after):
+            return False
         if trouble is not None:
             raise trouble
-        await pause(stop, self._rest_s(page, self._clock.monotonic() - began))
-        return cursor
+        return True
 
     def _rest_s(self, page: FeedPage, spent_s: float) -> float:
         """Return how long to leave the processor and the broker to others, who may be releasing tasks."""
@@ -126,7 +140,7 @@ class FeedDelivery:
         if not (page.changes and self._is_busy()):
             return 0.0
         is_late = self._clock.now() - page.changes[-1].event.at > _LATE
-        return 0.0 if is_late else _REST * spent_s
+        return 0.0 if is_late else min(_REST * spent_s, _HOLD_S / 3)
 
     async def _skip(self, after: Cursor) -> Cursor | None:
         """Go on with the oldest change that is kept, and say what is missing."""

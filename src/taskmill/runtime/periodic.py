@@ -14,17 +14,23 @@ _MOST_DOUBLINGS = 16
 
 
 class Periodic:
-    """Runs `duty` every `interval_s`; after a failure it waits longer each time, up to 30 s.
+    """Runs `duty` every `interval_s`; after a failure it waits longer each time, up to `longest_s`.
 
     `duty` returns True when there is more to do at once.
     """
 
     def __init__(
-        self, name: str, duty: Callable[[], Awaitable[bool | None]], *, interval_s: float
+        self,
+        name: str,
+        duty: Callable[[], Awaitable[bool | None]],
+        *,
+        interval_s: float,
+        longest_s: float = _LONGEST_PAUSE_S,
     ) -> None:
         self.name = name
         self._duty = duty
         self._interval_s = interval_s
+        self._longest_s = longest_s
 
     async def run(self, stop: asyncio.Event) -> None:
         """Repeat the duty until told to stop; a round under way is finished."""
@@ -41,7 +47,7 @@ class Periodic:
                 log.warning("duty.failed", duty=self.name, failures=failures, error=repr(error))
             if not more:
                 await pause(
-                    stop, backoff_s(failures, first=self._interval_s, longest=_LONGEST_PAUSE_S)
+                    stop, backoff_s(failures, first=self._interval_s, longest=self._longest_s)
                 )
 
 

@@ -126,6 +126,8 @@ async def read(database: Database, after: Cursor, limit: int) -> FeedPage:
 
 def _check_whole(after: Cursor, rows: Sequence[asyncpg.Record]) -> None:
     """Raise unless the batches follow each other, from the one of the cursor (or the very first) on."""
+    if not rows and after.position > 0:
+        raise ChangesForgotten(str(after))
     expected = max(after.position, 1)
     for row in rows:
         if row["position"] > expected:

@@ -87,7 +87,11 @@ class Database:
             },
         )
         if connection.get_server_version().major >= _TRANSACTION_TIMEOUT_SINCE:
-            await connection.execute(f"SET transaction_timeout = '{transaction_timeout_s}s'")
+            try:
+                await connection.execute(f"SET transaction_timeout = '{transaction_timeout_s}s'")
+            except BaseException:
+                connection.terminate()
+                raise
         return connection
 
     @asynccontextmanager
@@ -215,17 +219,22 @@ class Database:
             while driver.is_closed():
                 await connection.invalidate()
                 driver = await _driver_of(connection)
+            has_ended = False
             try:
                 await driver.execute(_BEGIN_SNAPSHOT)
-                yield driver
-                await driver.execute("COMMIT")
-            except BaseException as error:
-                if _said_no(error) and not driver.is_closed():
+                try:
+                    yield driver
+                except (asyncpg.PostgresError, TaskmillError):
                     await driver.execute("ROLLBACK")
-                else:
+                    has_ended = True
+                    raise
+                await driver.execute("COMMIT")
+                has_ended = True
+            finally:
+                # Also when the ROLLBACK was cut off: SQLAlchemy knows of no transaction, and would lend it on.
+                if not has_ended:
                     driver.terminate()
                     await connection.invalidate()
-                raise
 
     @asynccontextmanager
     async def slow(self, *, timeout_s: float) -> AsyncIterator[Connection]:
@@ -292,14 +301,9 @@ async def _driver_of(connection: AsyncConnection) -> Connection:
     return driver
 
 
-def _said_no(error: BaseException) -> bool:
-    """Tell whether PostgreSQL, or we, said no in good order."""
-    return isinstance(error, (asyncpg.PostgresError, TaskmillError))
-
-
 def _is_clean(connection: Connection, error: BaseException) -> bool:
     """Tell whether the next user may have this connection."""
-    said_no = _said_no(error)
+    said_no = isinstance(error, (asyncpg.PostgresError, TaskmillError))
     # A server that only reads now may have been the primary: the next connection looks for the new one.
     said_no = said_no and not isinstance(error, asyncpg.ReadOnlySQLTransactionError)
     return said_no and not connection.is_closed() and not connection.is_in_transaction()

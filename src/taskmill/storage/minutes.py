@@ -15,7 +15,6 @@ import asyncpg
 
 from taskmill.domain.activity import (
     COUNTED,
-    OTHER_TYPES,
     Activity,
     ActivityRequest,
     Durations,
@@ -71,6 +70,7 @@ async def read(database: Database, request: ActivityRequest) -> Activity:
         window.length.total_seconds(),
         request.queue,
         request.type,
+        _MOST_TOLD,
     )
     since, until = rows[0]["since"], rows[0]["until"]
     points = {row["step_at"]: _flow(row) for row in rows if row["step_at"] is not None}
@@ -85,14 +85,8 @@ async def read(database: Database, request: ActivityRequest) -> Activity:
 
 
 def _groups(rows: Iterable[asyncpg.Record]) -> dict[tuple[str, str], Flow]:
-    """Return what happened by queue and type, sorted; beyond the busiest ones as the queue's other types."""
-    found = [((row["queue"], row["type"]), _flow(row)) for row in rows]
-    found.sort(key=lambda group: group[1].changes, reverse=True)
-    groups = dict(found[:_MOST_TOLD])
-    for (queue, _), flow in found[_MOST_TOLD:]:
-        other = (queue, OTHER_TYPES)
-        groups[other] = groups.get(other, Flow()) + flow
-    return dict(sorted(groups.items()))
+    """Return what happened by queue and type, sorted."""
+    return dict(sorted(((row["queue"], row["type"]), _flow(row)) for row in rows))
 
 
 def _steps(since: datetime, until: datetime, step: timedelta) -> Iterator[datetime]:

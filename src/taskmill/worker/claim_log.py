@@ -64,7 +64,9 @@ class ClaimLog:
         """Take a record of `logging`."""
         if self._takes(record.levelno):
             fields = lines.record_fields(record)
-            self._add(record.levelno, record.name, lines.record_message(record), fields)
+            self._add(
+                record.levelno, lines.record_name(record), lines.record_message(record), fields
+            )
 
     def _takes(self, level: int) -> bool:
         """Tell whether a line is wanted, before anything is done for it."""
@@ -81,7 +83,7 @@ class ClaimLog:
         limits = self._log.limits
         text = lines.message_text(message, limits.message_chars)
         told = lines.fields_text(fields, limits.fields_bytes)
-        size = len(text.encode()) + len((told or "").encode())
+        size = len(text.encode()) + len((told or "").encode()) + len((logger or "").encode())
         with self._log.lock:
             if self._lines >= limits.claim_lines or self._bytes + size > limits.claim_bytes:
                 self._is_full = True
@@ -108,10 +110,12 @@ class ClaimLog:
     def _put(
         self, level: int, logger: str | None, text: str, fields: str | None, size: int
     ) -> bool:
+        # Counted first: in the midst of this the collector of garbage may find what logs another line.
+        self._lines += 1
         line = NewLine(
             task_id=self._task_id,
             claim_no=self._claim_no,
-            seq=self._lines + 1,
+            seq=self._lines,
             at=self._log.clock.now(),
             # A level of the handler's own counts as the one below it.
             level=min(max(level // 10 * 10, logging.DEBUG), logging.CRITICAL),
@@ -120,7 +124,7 @@ class ClaimLog:
             fields=fields,
         )
         if not self._log.put(line, size):
+            self._lines -= 1
             return False
-        self._lines += 1
         self._bytes += size
         return True

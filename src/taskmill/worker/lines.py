@@ -39,11 +39,23 @@ def fields_text(fields: Mapping[str, object], most_bytes: int) -> str | None:
 
 def said(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the fields of a call of structlog's, an exception among them as its traceback."""
-    if not fields.get("exc_info"):
+    if not _is_given(fields.get("exc_info")):
         return fields
     told = {name: value for name, value in fields.items() if name != "exc_info"}
     told[_EXCEPTION] = _traceback(fields["exc_info"])
     return told
+
+
+def _is_given(exc_info: object) -> bool:
+    try:
+        return bool(exc_info)
+    except Exception:  # noqa: BLE001 - a handler's value may be anything
+        return False
+
+
+def record_name(record: logging.LogRecord) -> str:
+    """Return the name of a record's logger, which is whatever a handler calls it."""
+    return storable(_told(record.name), _LONGEST_NAME)
 
 
 def record_message(record: logging.LogRecord) -> object:
@@ -84,7 +96,7 @@ def _cut(fields: Mapping[str, object], most_bytes: int) -> str:
 
 
 def _member(name: str, value: object, longest: int) -> bytes:
-    return orjson.dumps(storable(str(name), _LONGEST_NAME)) + b":" + _value(name, value, longest)
+    return orjson.dumps(storable(_told(name), _LONGEST_NAME)) + b":" + _value(name, value, longest)
 
 
 def _value(name: str, value: object, longest: int) -> bytes:

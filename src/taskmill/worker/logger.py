@@ -42,7 +42,10 @@ class _Both:
         self._lines.say(_NUMBERS.get(level, 0), event, facts)
         # Bound, and not handed over: then a fact may be called `event` or `level`.
         said = self._process.bind(**{k: v for k, v in facts.items() if k != "exc_info"})
-        getattr(said, level)(event, exc_info=facts.get("exc_info"))
+        try:
+            getattr(said, level)(event, exc_info=facts.get("exc_info"))
+        except Exception as error:  # noqa: BLE001 - what can't be told is no reason for an attempt to fail
+            self._process.warning("handler.untold", error=type(error).__name__)
 
 
 _base: Any = structlog.make_filtering_bound_logger(logging.NOTSET)

@@ -1,6 +1,7 @@
 """Listening to Python's logging: within a context, and beside the process's log."""
 
 import asyncio
+import gc
 import io
 import logging
 from collections.abc import Iterator
@@ -85,3 +86,22 @@ def test_where_nobody_listens_nothing_more_comes_through() -> None:
     logs.configure(format="json", stream=io.StringIO())
     assert logging.getLogger().level == logging.WARNING
     assert capture._ear not in logging.getLogger().handlers
+
+
+async def test_what_the_event_loop_says_of_others_is_not_heard() -> None:
+    """It tells of a task that was forgotten in whatever context collects it."""
+    logs.configure(format="json", stream=io.StringIO())
+    capture.listen_from(logging.INFO)
+    heard: list[str] = []
+
+    async def fails() -> None:
+        raise LookupError("of somebody else")
+
+    forgotten = asyncio.get_running_loop().create_task(fails())
+    await asyncio.sleep(0)
+    token = capture.begin(lambda record: heard.append(record.getMessage()))
+    del forgotten
+    gc.collect()
+    logging.getLogger("library").info("own")
+    capture.end(token)
+    assert heard == ["own"]

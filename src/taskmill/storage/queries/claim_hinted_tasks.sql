@@ -57,7 +57,7 @@ counted AS (
 ),
 rolled AS (
     INSERT INTO taskmill.task_minute_delta (queue, type, happening, bucket, tasks, seconds)
-    SELECT queue, type, 'claimed', taskmill.duration_bucket(waited_s), count(*), sum(waited_s)
+    SELECT queue, type, 'claimed', taskmill.duration_bucket(waited_s), count(*), sum(greatest(waited_s, 0))
     FROM claimed GROUP BY 1, 2, 4
 )
 SELECT

@@ -74,7 +74,7 @@ counted AS (
 ),
 rolled AS (
     INSERT INTO taskmill.task_minute_delta (queue, type, happening, bucket, tasks, seconds)
-    SELECT queue, type, happening, taskmill.duration_bucket(ran_s), count(*), sum(ran_s)
+    SELECT queue, type, happening, taskmill.duration_bucket(ran_s), count(*), sum(greatest(ran_s, 0))
     FROM ended GROUP BY 1, 2, 3, 4
 )
 SELECT id, claim_no, status, happening, reason, run_at FROM ended

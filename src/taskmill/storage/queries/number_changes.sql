@@ -2,8 +2,9 @@
 -- only batches beyond this id, below which none can be without a position (see storage/changes.py).
 -- Runs after take_numbering_turn in the same transaction: in a snapshot from before the turn, batches that the
 -- runner before has just numbered would be numbered anew. Relies on change_batch_unnumbered and change_batch_position.
--- Returns how many it numbered, and the bounds of its snapshot: transactions below `ended_before` have all ended,
--- those from `begun_until` on had not begun.
+-- Returns how many it numbered, and bounds: transactions below `ended_before` have all ended; those from
+-- `begun_until` on, which is our own, had not begun to write when the turn was taken. (Not pg_snapshot_xmax: that is
+-- the latest one that has ended and 1; others that still run may be beyond it.)
 WITH fresh AS MATERIALIZED (
     SELECT b.id, row_number() OVER (ORDER BY b.id) AS place
     FROM (
@@ -26,4 +27,4 @@ numbered AS (
 SELECT
     (SELECT count(*) FROM numbered) AS batches,
     pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS ended_before,
-    pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS begun_until
+    pg_current_xact_id()::text::bigint AS begun_until

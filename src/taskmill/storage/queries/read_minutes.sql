@@ -1,6 +1,6 @@
 -- Purpose: what happened lately, from the roll-up: by queue and type, and by step of time. $1 integer: the step in s,
 -- $2 double precision: how far to look back in s, then to the beginning of that step; $3 text queue and $4 text
--- type: only these, or null for all.
+-- type: only these, or null for all; $5 integer: most groups that are told apart.
 -- Reads rows of that step, those of shorter ones that are not yet part of it, and the deltas: its cost is the number
 -- of steps, queues and types. Relies on task_minute_at and task_minute_open.
 -- Returns the span in every row; a row of a group has no `step_at`, a row of a step no `queue`, and there is one of
@@ -18,10 +18,12 @@ told AS (
         bucket IS NOT NULL AND happening = 'claimed' AS has_waited,
         bucket IS NOT NULL AND happening <> 'claimed' AS has_run
     FROM (
-        SELECT at, queue, type, happening, bucket, sum(tasks)::bigint AS tasks, sum(seconds) AS seconds
+        SELECT
+            date_bin(make_interval(secs => $1::integer), at, '2000-01-01 00:00:00+00') AS at,
+            queue, type, happening, bucket, sum(tasks)::bigint AS tasks, sum(seconds) AS seconds
         FROM taskmill.task_minute_delta
         WHERE at >= (SELECT since FROM span)
-        GROUP BY at, queue, type, happening, bucket
+        GROUP BY 1, 2, 3, 4, 5
     ) AS deltas
 ),
 found AS (
@@ -55,22 +57,80 @@ found AS (
         CASE WHEN has_run THEN seconds ELSE 0 END
     FROM told
 ),
-summed AS (
+wanted AS MATERIALIZED (
     SELECT
         date_bin(make_interval(secs => $1::integer), at, '2000-01-01 00:00:00+00') AS step_at, queue, type,
-        sum(created)::bigint AS created, sum(claimed)::bigint AS claimed,
-        sum(succeeded)::bigint AS succeeded, sum(failed)::bigint AS failed,
-        sum(retry_scheduled)::bigint AS retry_scheduled, sum(handed_back)::bigint AS handed_back,
-        sum(lost)::bigint AS lost, sum(expired)::bigint AS expired, sum(cancelled)::bigint AS cancelled,
-        sum(run_again)::bigint AS run_again,
-        sum(waiting)::text AS waiting, sum(waiting_s) AS waiting_s,
-        sum(running)::text AS running, sum(running_s) AS running_s
+        created, claimed, succeeded, failed, retry_scheduled, handed_back, lost, expired, cancelled, run_again,
+        waiting, waiting_s, running, running_s
     FROM found
     WHERE ($3::text IS NULL OR queue = $3) AND ($4::text IS NULL OR type = $4)
-    GROUP BY GROUPING SETS ((1), (queue, type), ())
+),
+by_type AS (
+    SELECT
+        queue, type,
+        sum(created) AS created, sum(claimed) AS claimed, sum(succeeded) AS succeeded, sum(failed) AS failed,
+        sum(retry_scheduled) AS retry_scheduled, sum(handed_back) AS handed_back, sum(lost) AS lost,
+        sum(expired) AS expired, sum(cancelled) AS cancelled, sum(run_again) AS run_again,
+        sum(waiting) AS waiting, sum(waiting_s) AS waiting_s, sum(running) AS running, sum(running_s) AS running_s
+    FROM wanted
+    GROUP BY queue, type
+),
+-- Names of types are whatever requests say: only the busiest are told apart, here, and not where they are told.
+labelled AS (
+    SELECT
+        queue,
+        CASE
+            WHEN row_number() OVER (
+                ORDER BY
+                    created + claimed + succeeded + failed + retry_scheduled + handed_back + lost + expired
+                        + cancelled + run_again DESC,
+                    queue, type
+            ) <= $5::integer
+                THEN type
+            ELSE '*'
+        END AS type,
+        created, claimed, succeeded, failed, retry_scheduled, handed_back, lost, expired, cancelled, run_again,
+        waiting, waiting_s, running, running_s
+    FROM by_type
+),
+by_step AS (
+    SELECT
+        step_at,
+        sum(created) AS created, sum(claimed) AS claimed, sum(succeeded) AS succeeded, sum(failed) AS failed,
+        sum(retry_scheduled) AS retry_scheduled, sum(handed_back) AS handed_back, sum(lost) AS lost,
+        sum(expired) AS expired, sum(cancelled) AS cancelled, sum(run_again) AS run_again,
+        sum(waiting) AS waiting, sum(waiting_s) AS waiting_s, sum(running) AS running, sum(running_s) AS running_s
+    FROM wanted
+    GROUP BY step_at
+),
+summed AS (
+    SELECT
+        NULL::timestamptz AS step_at, queue, type,
+        sum(created) AS created, sum(claimed) AS claimed, sum(succeeded) AS succeeded, sum(failed) AS failed,
+        sum(retry_scheduled) AS retry_scheduled, sum(handed_back) AS handed_back, sum(lost) AS lost,
+        sum(expired) AS expired, sum(cancelled) AS cancelled, sum(run_again) AS run_again,
+        sum(waiting) AS waiting, sum(waiting_s) AS waiting_s, sum(running) AS running, sum(running_s) AS running_s
+    FROM labelled
+    GROUP BY queue, type
+    UNION ALL
+    SELECT
+        step_at, NULL, NULL,
+        created, claimed, succeeded, failed, retry_scheduled, handed_back, lost, expired, cancelled, run_again,
+        waiting, waiting_s, running, running_s
+    FROM by_step
+    UNION ALL
+    SELECT
+        NULL, NULL, NULL,
+        sum(created) AS created, sum(claimed) AS claimed, sum(succeeded) AS succeeded, sum(failed) AS failed,
+        sum(retry_scheduled) AS retry_scheduled, sum(handed_back) AS handed_back, sum(lost) AS lost,
+        sum(expired) AS expired, sum(cancelled) AS cancelled, sum(run_again) AS run_again,
+        sum(waiting) AS waiting, sum(waiting_s) AS waiting_s, sum(running) AS running, sum(running_s) AS running_s
+    FROM by_step
 )
 SELECT
     span.since, span.until, step_at, queue, type,
-    created, claimed, succeeded, failed, retry_scheduled, handed_back, lost, expired, cancelled, run_again,
-    waiting, waiting_s, running, running_s
+    created::bigint AS created, claimed::bigint AS claimed, succeeded::bigint AS succeeded,
+    failed::bigint AS failed, retry_scheduled::bigint AS retry_scheduled, handed_back::bigint AS handed_back,
+    lost::bigint AS lost, expired::bigint AS expired, cancelled::bigint AS cancelled,
+    run_again::bigint AS run_again, waiting::text AS waiting, waiting_s, running::text AS running, running_s
 FROM span, summed

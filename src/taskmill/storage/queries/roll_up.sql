@@ -30,7 +30,13 @@ told AS (
         at, queue, type, happening, tasks, seconds, taskmill.packed_bucket(tasks, bucket) AS histogram,
         bucket IS NOT NULL AND happening = 'claimed' AS has_waited,
         bucket IS NOT NULL AND happening <> 'claimed' AS has_run
-    FROM folded
+    FROM (
+        SELECT
+            date_bin(make_interval(secs => $1::integer), at, '2000-01-01 00:00:00+00') AS at,
+            queue, type, happening, bucket, sum(tasks)::bigint AS tasks, coalesce(sum(seconds), 0) AS seconds
+        FROM folded
+        GROUP BY 1, 2, 3, 4, 5
+    ) AS deltas
 ),
 taken AS (
     SELECT
