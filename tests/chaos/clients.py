@@ -79,7 +79,7 @@ class Clients:
         deed = self._deed(Door.POST, 1, is_bad=True)
         body = {**self._body(deed.names[0]), "priority": 99}
         answer = await self._send("POST", "/tasks", body)
-        deed.told = Told.UNKNOWN if answer is None or answer.status_code == 503 else Told.FAIL
+        deed.told = Told.UNKNOWN if answer is None or _asks_again(answer) else Told.FAIL
         if answer is not None and answer.status_code not in {422, 503}:
             self._history.wrongs.append(f"bad_accepted: {answer.status_code} for {body}")
 
@@ -111,7 +111,7 @@ class Clients:
     async def _reuse_key(self, body: dict[str, Any], headers: dict[str, str]) -> None:
         other = {**body, "description": "another body"}
         answer = await self._send("POST", "/tasks", other, headers)
-        if answer is not None and answer.status_code not in {422, 503}:
+        if answer is not None and answer.status_code != 422 and not _asks_again(answer):
             self._history.wrongs.append(f"key_reused: {answer.status_code} for another body")
 
     # Creating by messages.
@@ -237,7 +237,7 @@ class Clients:
 
     def _note(self, deed: Deed, answer: httpx.Response | None) -> None:
         """Keep what an answer tells of a deed."""
-        if answer is None or answer.status_code == 503:
+        if answer is None or _asks_again(answer):
             return
         if answer.status_code in {200, 201}:
             told = answer.json()
@@ -275,3 +275,8 @@ class Clients:
         if answer.status_code == 503 and "Retry-After" not in answer.headers:
             self._history.wrongs.append(f"no_retry_after: {method} {path}")
         return answer
+
+
+def _asks_again(answer: httpx.Response) -> bool:
+    """Tell whether nothing is decided yet: a 503, or a key whose first request is still being answered."""
+    return answer.status_code in {409, 503} and "Retry-After" in answer.headers

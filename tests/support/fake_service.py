@@ -70,9 +70,11 @@ class FakeService:
         self.broker = {"state": "ok", "trouble": None, "policy": "auto"}
         self.on_read: list[Any] = []
 
-    def refuse_next(self, status: int, **members: object) -> None:
+    def refuse_next(
+        self, status: int, headers: dict[str, str] | None = None, **members: object
+    ) -> None:
         """Answer the next request with a problem."""
-        headers = {"Retry-After": "0"} if status == 503 else {}
+        headers = headers or ({"Retry-After": "0"} if status == 503 else {})
         self.refusals.append(problem(status, headers=headers, **members))
 
     def add(self, **fields: object) -> dict[str, Any]:

@@ -12,6 +12,7 @@ __all__ = ["Tries", "retry_after_s"]
 _FIRST_PAUSE_S: Final = 0.1
 _GROWTH: Final = 3
 _LONGEST_PAUSE_S: Final = 5.0
+_CONFLICT: Final = 409
 _UNAVAILABLE: Final = 503
 
 
@@ -19,8 +20,8 @@ class Tries:
     """The tries of one call: each pause is three times the one before.
 
     A call that was never delivered (the connection was refused) may always be sent again; one whose
-    answer was lost, or is 503, only when it is `repeatable`: doing it twice is doing it once. A 503 may
-    mean that the service itself does not know whether it was done.
+    answer was lost, or asks for another try, only when it is `repeatable`: doing it twice is doing it once. A 503
+    may mean that the service itself does not know whether it was done.
     """
 
     def __init__(self, url: str, *, repeatable: bool, retries: int) -> None:
@@ -42,10 +43,16 @@ class Tries:
 
     def pause_after(self, response: httpx.Response) -> float | None:
         """Return the seconds to wait before the next try, None when this answer stands."""
-        if response.status_code != _UNAVAILABLE or not self._repeatable:
+        if not (self._repeatable and _asks_again(response)):
             return None
         pause = next(self._pauses, None)
         return None if pause is None else max(pause, min(retry_after_s(response), _LONGEST_PAUSE_S))
+
+
+def _asks_again(response: httpx.Response) -> bool:
+    """Tell whether it is an answer for now: the service is away, or the key's first request is still under way."""
+    is_held = response.status_code == _CONFLICT and "Retry-After" in response.headers
+    return is_held or response.status_code == _UNAVAILABLE
 
 
 def retry_after_s(response: httpx.Response) -> float:

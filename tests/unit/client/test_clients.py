@@ -133,6 +133,15 @@ def test_a_create_that_is_tried_again_makes_one_task(
     assert first == second
 
 
+def test_a_create_whose_first_try_is_still_under_way_is_asked_for_again(
+    client: TaskmillClient, service: FakeService
+) -> None:
+    service.refuse_next(409, headers={"Retry-After": "0"})
+
+    assert client.create("once").name == "once"
+    assert len(service.requests) == 2
+
+
 def test_two_creates_have_two_keys(client: TaskmillClient) -> None:
     assert client.create("same").id != client.create("same").id
 
