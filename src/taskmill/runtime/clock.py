@@ -36,8 +36,13 @@ class SystemClock:
         return time.monotonic()
 
     def anchor(self, told: datetime, *, asked_at: float, answered_at: float) -> None:
-        """Set the clock by what PostgreSQL told between two monotonic readings."""
-        self._offset = told.timestamp() - (asked_at + answered_at) / 2
+        """Correct the clock by what PostgreSQL told between two monotonic readings.
+
+        It is moved no further than that proves: a slow answer says little of when the time was read, and half
+        of a delay of a second would make tasks run so much too early, or late.
+        """
+        earliest, latest = told.timestamp() - answered_at, told.timestamp() - asked_at
+        self._offset = min(max(self._offset, earliest), latest)
 
 
 class ManualClock:

@@ -28,9 +28,25 @@ def test_the_system_clock_tells_utc_and_never_runs_backwards() -> None:
 
 def test_an_anchored_clock_counts_on_from_what_was_told() -> None:
     clock = SystemClock()
+    for told in (START, START + timedelta(days=9999)):
+        before = clock.monotonic()
+        clock.anchor(told, asked_at=before - 0.5, answered_at=before)
+        assert timedelta(0) <= clock.now() - told < timedelta(seconds=2)
+
+
+def test_a_slow_answer_moves_an_anchored_clock_no_further_than_it_proves() -> None:
+    clock = SystemClock()
     before = clock.monotonic()
-    clock.anchor(START, asked_at=before - 2.0, answered_at=before)
-    assert timedelta(seconds=1) <= clock.now() - START < timedelta(seconds=2)
+    clock.anchor(START, asked_at=before, answered_at=before)
+    for late_s in (0.0, 1.0, 3.0):
+        told = START + timedelta(seconds=late_s)
+        clock.anchor(told, asked_at=before, answered_at=before + 3)
+        assert abs(clock.now() - START - timedelta(seconds=clock.monotonic() - before)) < timedelta(
+            milliseconds=1
+        )
+    clock.anchor(START + timedelta(seconds=5), asked_at=before, answered_at=before + 3)
+    moved = clock.now() - START - timedelta(seconds=clock.monotonic() - before)
+    assert abs(moved - timedelta(seconds=2)) < timedelta(milliseconds=1)
 
 
 def test_a_manual_clock_stands_until_it_is_moved() -> None:
