@@ -1,6 +1,7 @@
 """Brokers that go away, cancel, close or forget: tasks run on, and workers go by hints again afterwards."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 
 import pytest
@@ -184,7 +185,9 @@ async def test_a_broker_that_dies_is_done_without_and_used_again_afterwards(
         assert subscriptions_of(worker) == 1
     away = log_lines.named("broker.away")
     warned = [line["link"] for line in away if line["level"] == "warning"]
-    assert sorted(warned) == ["relay", "worker", "worker"], "each link says it once"
+    connected = [line["link"] for line in log_lines.named("broker.connected")]
+    # A broker that comes up may drop those who were too early once more: then that is said, too.
+    assert Counter(["relay", "worker", "worker"]) <= Counter(warned) <= Counter(connected)
     assert set(recorder.runs.values()) == set(strict.runs.values()) == {1}
     await assert_safe(stage.sql)
 
