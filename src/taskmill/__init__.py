@@ -1,12 +1,57 @@
-"""Taskmill: a self-hosted task service. This package root holds the version and nothing else."""
+"""Taskmill: a self-hosted task service.
 
-__all__ = ["__version__"]
+What programs that use it need is here; each name is imported when somebody asks for it, so that a client does not
+pay for what a worker needs.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from taskmill.app import (
+        Context,
+        PayloadRefused,
+        PermanentFailure,
+        RetryLater,
+        RetryPolicy,
+        Stopped,
+        Taskmill,
+        TaskType,
+    )
+    from taskmill.client import AsyncTaskmillClient as AsyncClient, TaskmillClient as Client
+
+    __version__: str
+
+__all__ = [
+    "AsyncClient",
+    "Client",
+    "Context",
+    "PayloadRefused",
+    "PermanentFailure",
+    "RetryLater",
+    "RetryPolicy",
+    "Stopped",
+    "TaskType",
+    "Taskmill",
+    "__version__",
+]
+
+_CLIENTS = {"AsyncClient": "AsyncTaskmillClient", "Client": "TaskmillClient"}
 
 
-def __getattr__(name: str) -> str:
-    """Read the version when somebody asks for it: that takes as long as starting Python does."""
-    if name != "__version__":
-        raise AttributeError(name)
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "__version__":
+        # Reading it takes as long as starting Python does.
+        return _version()
+    from importlib import import_module  # noqa: PLC0415 - see above
+
+    if name in _CLIENTS:
+        return getattr(import_module("taskmill.client"), _CLIENTS[name])
+    return getattr(import_module("taskmill.app"), name)
+
+
+def _version() -> str:
     from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - see above
 
     try:

@@ -41,7 +41,7 @@ class Effects:
 
 def handlers(effects: Effects) -> Mapping[str, Any]:
     """Return the handlers of the chaos: work that leaves a trace when it begins and when it is done."""
-    from taskmill.worker.handlers import PermanentFailure, RetryLater  # noqa: PLC0415 - see `main`
+    from taskmill.app import PermanentFailure, RetryLater  # noqa: PLC0415 - see `main`
 
     async def work(payload: Mapping[str, Any], context: Any) -> object:  # noqa: ANN401 - see above
         effects.note("begin", context)

@@ -7,10 +7,10 @@ from statistics import median
 
 import pytest
 
+from taskmill.app import Context, RetryLater
 from taskmill.domain.lifecycle import Status
-from taskmill.worker.handlers import Context, RetryLater
 from tests.support.builders import a_draft
-from tests.support.dispatching import Payload, Recorder, Way, all_ended
+from tests.support.dispatching import Recorder, Way, all_ended
 from tests.support.polling import eventually
 from tests.support.safety import assert_safe
 from tests.support.stage import Stage
@@ -109,8 +109,8 @@ async def test_an_urgent_task_waits_for_no_more_than_a_window(way: Way, stage: S
     recorder = Recorder()
     gate = asyncio.Semaphore(0)
 
-    async def one_by_one(payload: Payload, context: Context) -> None:
-        await recorder.quick(payload, context)
+    async def one_by_one(context: Context) -> None:
+        await recorder.quick(context)
         await gate.acquire()
 
     await stage.service.create_all([a_draft(priority=1) for _ in range(500)])
@@ -126,7 +126,7 @@ async def test_an_urgent_task_waits_for_no_more_than_a_window(way: Way, stage: S
 
 
 async def test_scheduled_and_retried_tasks_start_when_they_are_due(way: Way, stage: Stage) -> None:
-    async def fails_once(_: Payload, context: Context) -> None:
+    async def fails_once(context: Context) -> None:
         if context.attempt == 1:
             raise RetryLater(after=timedelta(milliseconds=300))
 

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 import asyncpg
 import pytest
 
+from taskmill.app import Context
 from taskmill.domain.errors import IdempotencyConflict, Unavailable
 from taskmill.domain.lifecycle import Status
 from taskmill.domain.system import Sweep, TaskFilter
@@ -18,7 +19,6 @@ from taskmill.runtime.clock import ManualClock
 from taskmill.settings import DatabaseSettings
 from taskmill.storage import leases
 from taskmill.storage.database import Database
-from taskmill.worker.handlers import Context
 from tests.support.builders import a_draft, a_key
 from tests.support.exposition import Page
 from tests.support.polling import eventually
@@ -60,7 +60,7 @@ async def test_what_is_stored_is_counted_and_what_is_replayed_or_refused_is_not(
 
 
 async def test_a_worker_counts_claims_waits_runs_retries_and_ends(stage: Stage) -> None:
-    async def twice(_: Payload, context: Context) -> str:
+    async def twice(context: Context) -> str:
         await asyncio.sleep(0.02)
         if context.attempt == 1:
             raise ValueError("once")
@@ -83,7 +83,7 @@ async def test_a_worker_counts_claims_waits_runs_retries_and_ends(stage: Stage) 
 
 
 async def test_a_wait_is_counted_from_when_the_task_was_due(stage: Stage) -> None:
-    async def nothing(_: Payload, __: Context) -> None:
+    async def nothing(_: Context) -> None:
         return None
 
     grown = Growth()
@@ -102,7 +102,7 @@ async def test_a_wait_is_counted_from_when_the_task_was_due(stage: Stage) -> Non
 async def test_what_a_stopping_worker_hands_back_is_counted_with_the_reason(stage: Stage) -> None:
     began = asyncio.Event()
 
-    async def endless(_: Payload, __: Context) -> NoReturn:
+    async def endless(_: Context) -> NoReturn:
         began.set()
         await asyncio.Event().wait()
         raise AssertionError("never set")
@@ -122,7 +122,7 @@ async def test_what_a_stopping_worker_hands_back_is_counted_with_the_reason(stag
 async def test_a_result_that_the_fence_refuses_is_counted(stage: Stage) -> None:
     began, may_end = asyncio.Event(), asyncio.Event()
 
-    async def slow(_: Payload, __: Context) -> str:
+    async def slow(_: Context) -> str:
         began.set()
         await may_end.wait()
         return "too late"
@@ -148,7 +148,7 @@ async def test_a_result_that_the_fence_refuses_is_counted(stage: Stage) -> None:
 async def test_a_lost_lease_and_the_attempts_under_it_are_counted(stage: Stage) -> None:
     began = asyncio.Event()
 
-    async def endless(_: Payload, __: Context) -> NoReturn:
+    async def endless(_: Context) -> NoReturn:
         began.set()
         await asyncio.Event().wait()
         raise AssertionError("never set")

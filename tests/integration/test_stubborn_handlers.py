@@ -12,10 +12,11 @@ from typing import Any
 import orjson
 import pytest
 
+from taskmill.app import Context, PermanentFailure, RetryLater
 from taskmill.domain.lifecycle import Status
 from taskmill.observability.metrics import HANDLERS_ABANDONED, HANDLERS_LINGERING
 from taskmill.storage import leases
-from taskmill.worker.handlers import Context, Handler, PermanentFailure, RetryLater
+from taskmill.worker.handlers import Handler
 from tests.support.api import LogLines
 from tests.support.polling import eventually
 from tests.support.safety import assert_safe
@@ -36,7 +37,8 @@ class Stubborn:
         self.began, self.may_end = asyncio.Event(), asyncio.Event()
         self.cancels = 0
 
-    async def __call__(self, payload: Payload, context: Context) -> str:
+    async def __call__(self, context: Context) -> str:
+        payload = context.payload
         if payload.get("quick") or context.task.claim_no > 1:
             return "quick"
         self.began.set()
@@ -47,7 +49,7 @@ class Stubborn:
                 self.cancels += 1
         return "late"
 
-    async def blocks_in_finally(self, _: Payload, __: Context) -> None:
+    async def blocks_in_finally(self, _: Context) -> None:
         """Do what a handler does whose cleaning up takes for ever."""
         self.began.set()
         try:
@@ -124,7 +126,7 @@ async def test_abandoned_handlers_are_counted_until_they_end(stage: Stage) -> No
 async def test_a_handler_that_ends_within_the_patience_is_not_abandoned(
     stage: Stage, log_lines: LogLines
 ) -> None:
-    async def tidies_up(_: Payload, __: Context) -> str:
+    async def tidies_up(_: Context) -> str:
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
@@ -148,7 +150,7 @@ async def test_a_handler_that_ends_within_the_patience_is_not_abandoned(
 async def test_what_a_handler_raises_when_its_time_is_over(
     stage: Stage, raised: Exception, status: Status, error_type: str, reason: str
 ) -> None:
-    async def raises(_: Payload, __: Context) -> None:
+    async def raises(_: Context) -> None:
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
@@ -218,7 +220,7 @@ async def test_what_is_no_error_of_a_task_ends_the_worker(stage: Stage) -> None:
     class Fatal(BaseException):
         """Nothing that a handler may raise."""
 
-    async def fatal(_: Payload, __: Context) -> None:
+    async def fatal(_: Context) -> None:
         raise Fatal
 
     async def run() -> None:

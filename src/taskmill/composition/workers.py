@@ -2,8 +2,10 @@
 
 import asyncio
 import random
+from collections.abc import Sequence
 from datetime import timedelta
 
+from taskmill.composition.handlers import Pool, built_in_pool, pools
 from taskmill.composition.parts import Parts
 from taskmill.domain.retry import RetryPolicy
 from taskmill.domain.task_log import LineLevel
@@ -13,52 +15,68 @@ from taskmill.storage.doorbell import DoorbellListener
 from taskmill.storage.leases import WorkerCard
 from taskmill.transports.base import Transport
 from taskmill.transports.postgres import PostgresTransport
-from taskmill.worker.emulation import Emulation, Profile
 from taskmill.worker.finishing import Finishing
-from taskmill.worker.handlers import EVERY_TYPE, Handler, Handlers
+from taskmill.worker.handlers import EVERY_TYPE, Handlers
 from taskmill.worker.lease import LeaseKeeper
 from taskmill.worker.loop import Worker
+from taskmill.worker.stalls import StallWatch
 from taskmill.worker.task_log import NOTHING, LineLimits, TaskLog
-from taskmill.worker.traced import AttemptSpans, telling
+from taskmill.worker.traced import AttemptSpans
 
 
 def worker_services(parts: Parts) -> list[Service]:
-    """Return the services of the worker role."""
-    name, handlers = parts.settings.worker.name, _handlers(parts)
-    direct = _direct(parts, name, handlers)
+    """Return the services of the worker role: a worker for each way in which handlers run."""
+    watch = StallWatch(parts.clock, longest_s=parts.settings.worker.blocked_s)
+    services: list[Service] = [watch]
+    found = pools(parts)
+    transports = []
+    for pool in found:
+        transport, beside = _transport(parts, pool)
+        transports.append(transport)
+        services += [*pool.beside, *beside]
+
+    def wake() -> None:
+        for transport in transports:
+            transport.wake()
+
+    workers = [_worker(parts, *one) for one in zip(found, transports, strict=True)]
+    return [*services, DoorbellListener(parts.database, wake), _Together(workers)]
+
+
+class _Together:
+    """Workers of one process: they stop at the same time, not one after the other."""
+
+    name = "worker"
+
+    def __init__(self, workers: Sequence[Worker]) -> None:
+        self._workers = workers
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run all of them until told to stop."""
+        async with asyncio.TaskGroup() as group:
+            for worker in self._workers:
+                group.create_task(worker.run(stop))
+
+
+def _transport(parts: Parts, pool: Pool) -> tuple[Transport, list[Service]]:
+    """Return how a pool learns of tasks, and the services for that."""
+    direct = _direct(parts, pool.name, pool.handlers)
     if not parts.settings.uses_broker:
-        listener = DoorbellListener(parts.database, direct.wake)
-        return [listener, _worker(parts, name, handlers, direct)]
+        return direct, []
     # Here, because the driver takes 0.1 s to import, and who has no broker does without it.
     from taskmill.transports.rabbitmq import RabbitTransport  # noqa: PLC0415
 
+    types = pool.handlers.types
     hinted = RabbitTransport(
         parts.database,
         broker_url=parts.settings.require_broker_url(),
-        worker=name,
+        worker=pool.name,
         queues=parts.settings.worker.queues,
-        types=None if EVERY_TYPE in handlers.types else handlers.types,
+        types=None if EVERY_TYPE in types else types,
         fallback=direct if parts.settings.broker == "auto" else None,
         clock=parts.clock,
     )
-    listener = DoorbellListener(parts.database, hinted.wake)
-    return [hinted, listener, _worker(parts, name, handlers, hinted)]
-
-
-def _handlers(parts: Parts) -> Handlers:
-    emulation = parts.settings.emulation
-    profile = Profile(
-        delay_min_s=emulation.delay_min_s,
-        delay_max_s=emulation.delay_max_s,
-        failure_probability=emulation.failure_probability,
-    )
-    handler: Handler = Emulation(profile, parts.randomness)
-    if parts.traces is not None:
-        handler = telling(handler)
-    return Handlers(
-        dict.fromkeys(("emulate", *emulation.types), handler),
-        exclusive=parts.settings.worker.exclusive_types,
-    )
+    return hinted, [hinted]
 
 
 def _direct(parts: Parts, name: str, handlers: Handlers) -> PostgresTransport:
@@ -73,20 +91,13 @@ def _direct(parts: Parts, name: str, handlers: Handlers) -> PostgresTransport:
     )
 
 
-def _worker(
-    parts: Parts,
-    name: str,
-    handlers: Handlers,
-    transport: Transport,
-    *,
-    until_idle: bool = False,
-) -> Worker:
-    settings = parts.settings
+def _worker(parts: Parts, pool: Pool, transport: Transport, *, until_idle: bool = False) -> Worker:
+    settings, name = parts.settings, pool.name
     return Worker(
         parts.database,
         worker=name,
         transport=transport,
-        keeper=_lease_keeper(parts, name, handlers),
+        keeper=_lease_keeper(parts, pool),
         finishing=Finishing(
             parts.database,
             worker=name,
@@ -96,9 +107,10 @@ def _worker(
             batch_size=settings.worker.claim_size,
         ),
         task_log=TaskLog(parts.database, limits=_line_limits(parts), clock=parts.clock),
-        handlers=handlers,
+        report=lambda *_: None,
+        handlers=pool.handlers,
         clock=parts.clock,
-        slots=settings.worker.concurrency,
+        slots=pool.slots,
         claim_size=settings.worker.claim_size,
         grace_s=settings.worker.grace_s,
         patience_s=settings.worker.patience_s,
@@ -108,12 +120,12 @@ def _worker(
     )
 
 
-def _lease_keeper(parts: Parts, name: str, handlers: Handlers) -> LeaseKeeper:
+def _lease_keeper(parts: Parts, pool: Pool) -> LeaseKeeper:
     card = WorkerCard(
-        name=name,
+        name=pool.name,
         queues=parts.settings.worker.queues,
-        types=list(handlers.types),
-        slots=parts.settings.worker.concurrency,
+        types=list(pool.handlers.types),
+        slots=pool.slots,
     )
     return LeaseKeeper(
         parts.database,
@@ -172,8 +184,9 @@ class Drainer:
     def _worker(self) -> Worker:
         """Return a worker that claims from PostgreSQL, whatever the policy, and ends when nothing is due."""
         parts = self._parts
-        name, handlers = f"{parts.settings.worker.name}-drain", _handlers(parts)
-        return _worker(parts, name, handlers, _direct(parts, name, handlers), until_idle=True)
+        pool = built_in_pool(parts, f"{parts.settings.worker.name}-drain")
+        direct = _direct(parts, pool.name, pool.handlers)
+        return _worker(parts, pool, direct, until_idle=True)
 
     async def _end(self, stop: asyncio.Event) -> None:
         await stop.wait()

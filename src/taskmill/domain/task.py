@@ -110,3 +110,12 @@ class ClaimedTask:
     created_at: datetime
     labels: str = field(default="{}")
     traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fence:
+    """What proves that a claim is still the current one."""
+
+    task_id: UUID
+    lease_id: UUID
+    claim_no: int

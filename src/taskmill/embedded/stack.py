@@ -16,6 +16,7 @@ import asyncpg
 from pydantic import SecretStr
 
 from taskmill import composition
+from taskmill.app.loading import check_app
 from taskmill.domain.errors import ConfigurationError
 from taskmill.embedded.broker import HOW_TO_GET, PrivateBroker
 from taskmill.embedded.errors import EmbeddedError, FetchFailedError
@@ -44,12 +45,14 @@ def up(settings: Settings, *, workers: int, ready_file: Path | None) -> int:
 
     Raises:
         ConfigurationError: PostgreSQL can't be started or reached, the port is taken, or there is to be a
-            RabbitMQ and none can be had.
+            RabbitMQ and none can be had, or the app can't be loaded.
     """
     logs.configure(format=settings.log_format, level=settings.log_level)
     if ready_file is not None:
         # One that a killed run has left would tell of an address where nobody serves.
         ready_file.unlink(missing_ok=True)
+    if settings.worker.app is not None:
+        check_app(settings.worker.app)
     with ExitStack() as stack:
         url, place, beside = _database(settings, stack)
         _bring_up_to_date(url)

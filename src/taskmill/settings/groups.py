@@ -5,7 +5,15 @@ import socket
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from taskmill.settings.values import Count, Names, Port, Seconds, SecondsOrZero, TaskLogLevel
+from taskmill.settings.values import (
+    Count,
+    Names,
+    Port,
+    Seconds,
+    SecondsOrZero,
+    TaskLogLevel,
+    Weights,
+)
 
 
 class Group(BaseModel):
@@ -71,14 +79,30 @@ def _worker_name() -> str:
     return f"{socket.gethostname()}-{os.getpid()}"
 
 
+def _processors() -> int:
+    return os.cpu_count() or 1
+
+
 class WorkerSettings(Group):
     """What a worker process takes."""
 
     name: str = Field(
         default_factory=_worker_name, min_length=1, max_length=200, description="name"
     )
+    app: str | None = Field(
+        None, min_length=1, description="module:name of the app whose task types it runs"
+    )
     concurrency: int = Field(1000, ge=1, le=50_000, description="tasks that run at once")
-    queues: Names = Field((), description="queues to serve; empty for all")
+    threads: int = Field(50, ge=1, le=5000, description="tasks of plain functions that run at once")
+    isolated: int = Field(
+        default_factory=_processors,
+        ge=1,
+        le=1000,
+        description="tasks that run at once in processes of their own",
+    )
+    queues: Weights = Field(
+        {}, description="queues to serve, with weights if wanted: a,b=3; empty for all"
+    )
     exclusive_types: Names = Field(
         (), description="types stopped as soon as the lease could have ended; * for all"
     )
@@ -89,6 +113,9 @@ class WorkerSettings(Group):
         le=60,
         allow_inf_nan=False,
         description="time to stop before a handler is abandoned",
+    )
+    blocked_s: Seconds = Field(
+        1.0, description="a handler that blocks the loop for longer is named in a warning"
     )
     poll_s: Seconds = Field(0.25, description="pause between looks at an empty queue")
     claim_size: Count = Field(500, description="most tasks in one claim")

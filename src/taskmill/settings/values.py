@@ -9,6 +9,9 @@ from pydantic import BeforeValidator, Field, SecretStr
 
 _HOST = r"(?:\[[^]/]*\]|[^]\[:,/?#]*)(?::(?:[0-5]?[0-9]{0,4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-3][0-9]))?"
 _HOSTS = re.compile(rf"(?:[^/]*@)?{_HOST}(?:,{_HOST})*(?:[/?#].*)?", re.ASCII | re.DOTALL)
+_WEIGHTED = re.compile(
+    r"(?P<name>[a-z0-9][a-z0-9._-]{0,62})\s*(?:=\s*(?P<weight>[0-9]{1,9}))?", re.ASCII
+)
 _AMQP = re.compile(rf"(?:[^/]*@)?{_HOST}(?:,{_HOST})*(?:/[^/]*)?", re.ASCII | re.DOTALL)
 
 
@@ -41,7 +44,25 @@ def _parsed_broker_url(value: object) -> object:
     return SecretStr(f"{scheme}://{rest}")
 
 
+def _parsed_weights(value: object) -> object:
+    """Read ``a, b=3`` or a list of such; a name without a weight has 1."""
+    items = _parsed_list(value)
+    found = (
+        [_WEIGHTED.fullmatch(str(item)) for item in items]
+        if isinstance(items, (list, tuple))
+        else [None]
+    )
+    if None in found:
+        raise ValueError(
+            "expected a valid list of names, with weights if they are not alike: a,b=3"
+        )
+    return {match["name"]: int(match["weight"] or 1) for match in found if match}
+
+
 Names = Annotated[tuple[str, ...], BeforeValidator(_parsed_list)]
+Weights = Annotated[
+    dict[str, Annotated[int, Field(ge=1, le=1000)]], BeforeValidator(_parsed_weights)
+]
 DatabaseUrl = Annotated[SecretStr, BeforeValidator(_parsed_database_url)]
 BrokerUrl = Annotated[SecretStr, BeforeValidator(_parsed_broker_url)]
 BrokerPolicy = Literal["auto", "rabbitmq", "postgres"]
@@ -61,6 +82,10 @@ def shown(value: object) -> str:
         return _masked_url(value.get_secret_value())
     if isinstance(value, tuple):
         return ",".join(map(str, value))
+    if isinstance(value, dict):
+        return ",".join(
+            name if weight == 1 else f"{name}={weight}" for name, weight in value.items()
+        )
     return "" if value is None else str(value)
 
 

@@ -10,7 +10,7 @@ import orjson
 
 from taskmill.domain.lifecycle import Claim, ErrorInfo, Happening, Status, Transition
 from taskmill.domain.retry import RetryPolicy
-from taskmill.domain.task import ClaimedTask
+from taskmill.domain.task import ClaimedTask, Fence
 from taskmill.storage.database import Database
 from taskmill.storage.statements import columns, statement
 
@@ -42,15 +42,6 @@ class TakenTask:
     task: ClaimedTask
     run_at: datetime
     waited_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fence:
-    """What proves that a claim is still the current one."""
-
-    task_id: UUID
-    lease_id: UUID
-    claim_no: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,10 +1,11 @@
 """Runs one attempt and turns whatever its handler does into an outcome."""
 
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
 
 import orjson
+from pydantic_core import to_jsonable_python
 
+from taskmill.app import Context, PermanentFailure, RetryLater
 from taskmill.domain.lifecycle import (
     Cancelled,
     ErrorInfo,
@@ -16,11 +17,18 @@ from taskmill.domain.lifecycle import (
     Succeeded,
 )
 from taskmill.domain.task import ClaimedTask
-from taskmill.worker.handlers import Context, Handler, PermanentFailure, RetryLater
+from taskmill.worker.handlers import Handler
 from taskmill.worker.storable import storable
 
 _LONGEST_MESSAGE = 10_000
 _LONGEST_TYPE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What a handler returns that had the attempt run elsewhere, and knows how it ended."""
+
+    outcome: Outcome
 
 
 async def execute(handler: Handler, context: Context, *, result_bytes: int) -> Outcome:
@@ -29,8 +37,8 @@ async def execute(handler: Handler, context: Context, *, result_bytes: int) -> O
     Cancellation passes through: whoever cancels knows what the attempt then is.
     """
     try:
-        payload: Mapping[str, Any] = orjson.loads(context.task.payload or "{}")
-        return _succeeded(await handler(payload, context), result_bytes)
+        value = await handler(context)
+        return value.outcome if isinstance(value, Ended) else _succeeded(value, result_bytes)
     except RetryLater as asked:
         return Retry(error=describe(asked), after=asked.after)
     except PermanentFailure as failure:
@@ -65,7 +73,8 @@ def _succeeded(value: object, result_bytes: int) -> Outcome:
     if value is None:
         return Succeeded()
     try:
-        text = orjson.dumps(value)
+        # Models, sets, decimals and the like become JSON as pydantic has it.
+        text = orjson.dumps(value, default=to_jsonable_python)
     except TypeError as error:
         return Permanent(
             error=ErrorInfo(type="ResultNotJson", message=storable(str(error), _LONGEST_MESSAGE))

@@ -13,23 +13,26 @@ from uuid import UUID
 
 import asyncpg
 
+from taskmill.app import Context
 from taskmill.domain.errors import Unavailable
 from taskmill.domain.lifecycle import Cancelled, Failed, Interrupted, Lost, Outcome, Reason
+from taskmill.domain.task import Fence
 from taskmill.observability.flow import ATTEMPTS_LOST, RECONCILED, count_claimed
 from taskmill.observability.logs import get_logger
 from taskmill.observability.metrics import BATCH_ITEMS, BATCH_TIME, WORKER_RUNNING, WORKER_SLOTS
 from taskmill.runtime.clock import Clock
 from taskmill.runtime.periodic import pause
 from taskmill.storage import claims
-from taskmill.storage.claims import Fence, TakenTask
+from taskmill.storage.claims import TakenTask
 from taskmill.storage.database import Database
 from taskmill.transports.base import Transport
 from taskmill.worker.claim_log import ClaimLog
 from taskmill.worker.execution import describe, execute, once_stopped
 from taskmill.worker.finishing import Attempt, Finishing, decided
-from taskmill.worker.handlers import Context, Handlers
+from taskmill.worker.handlers import Handlers
 from taskmill.worker.lease import LeaseKeeper, RunKey
 from taskmill.worker.runs import Run, Runs
+from taskmill.worker.surroundings import Report, RunSurroundings
 from taskmill.worker.task_log import TaskLog
 
 if TYPE_CHECKING:
@@ -60,6 +63,7 @@ class Worker:
         keeper: LeaseKeeper,
         finishing: Finishing,
         task_log: TaskLog,
+        report: Report,
         handlers: Handlers,
         clock: Clock,
         slots: int,
@@ -77,6 +81,7 @@ class Worker:
         self._keeper = keeper
         self._finishing = finishing
         self._task_log = task_log
+        self._report = report
         self._handlers = handlers
         self._clock = clock
         self._slots = slots
@@ -253,7 +258,8 @@ class Worker:
         if handler is None:
             return Interrupted(reason=Reason.NO_HANDLER, after=_NO_HANDLER_PAUSE)
         lines = ClaimLog(self._task_log, attempt.task.id, attempt.task.claim_no)
-        context = Context(task=attempt.task, lease_id=attempt.fence.lease_id, lines=lines)
+        surroundings = RunSurroundings(run, lines, self._report)
+        context = Context(task=attempt.task, fence=attempt.fence, surroundings=surroundings)
         try:
             with lines:
                 outcome = await execute(handler, context, result_bytes=self._result_bytes)
