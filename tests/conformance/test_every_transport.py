@@ -70,6 +70,22 @@ async def test_a_worker_takes_only_from_its_queues(way: Way, stage: Stage) -> No
     assert (await stage.task(other.id)).status is Status.NEW
 
 
+async def test_queues_are_served_by_their_weights(way: Way, stage: Stage) -> None:
+    served: list[str] = []
+
+    async def notes(context: Context) -> None:
+        served.append(context.task.queue)
+
+    for queue in ("often", "seldom"):
+        await stage.service.create_all([a_draft(queue=queue) for _ in range(300)])
+    options = WorkerOptions(slots=1, claim_size=1, weights={"often": 4, "seldom": 1})
+    async with way.worker({"*": notes}, options):
+        await all_ended(stage, timeout_s=60)
+    assert len(served) == 600
+    # While both have plenty; a fifth of these would be 50.
+    assert 20 <= served[:250].count("seldom") <= 90
+
+
 async def test_names_with_dots_are_kept_apart(way: Way, stage: Stage) -> None:
     """`a.b` with `c`, and `a` with `b.c`, are not the same."""
     recorder = Recorder()

@@ -240,7 +240,7 @@ from tests.support.workers import WorkerOptions, a_worker
 
 async def main():
     began = asyncio.Event()
-    async def endless(payload, context):
+    async def endless(context):
         began.set()
         while True:
             try:

@@ -53,7 +53,7 @@ class TestSurroundings:
 
     def report(self, fence: Fence, share: float, message: str | None) -> None:
         """Note a report."""
-        assert fence.task_id
+        assert fence.claim_no == CLAIMED.claim_no
         self.reports.append((share, message))
 
 

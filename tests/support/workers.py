@@ -51,6 +51,7 @@ class WorkerOptions:
     until_idle: bool = False
     database: Database | None = None
     queues: tuple[str, ...] = ()
+    weights: Mapping[str, int] = field(default_factory=dict)
     broker_url: str | None = None
     is_strict: bool = False
     exclusive: tuple[str, ...] = ()
@@ -159,7 +160,7 @@ def a_transport(
     return PostgresTransport(
         options.database or stage.database,
         worker=options.name,
-        queues=dict.fromkeys(queues or options.queues, 1),
+        queues={**dict.fromkeys(queues or options.queues, 1), **options.weights},
         accepts=options.accepts or handlers.accepts,
         poll_s=options.poll_s,
         clock=stage.clock,
@@ -175,7 +176,7 @@ def a_hinted_transport(
         options.database or stage.database,
         broker_url=broker_url,
         worker=options.name,
-        queues=dict.fromkeys(options.queues, 1),
+        queues={**dict.fromkeys(options.queues, 1), **options.weights},
         types=None if EVERY_TYPE in handlers.types else handlers.types,
         fallback=None if options.is_strict else a_transport(stage, handlers, options),
         clock=stage.clock,

@@ -27,6 +27,8 @@ BUILT_IN: Final = frozenset({"emulate", "http"})
 class TaskType(Generic[P, R]):
     """One type of tasks. It is called as the function that it was made of, which then runs at once."""
 
+    __name__: str
+
     def __init__(
         self,
         name: str,
