@@ -20,6 +20,7 @@ SCENARIOS = (
     "post_tasks",
     "get_task",
     "noop_drain",
+    "handler_drain",
     "pickup_latency",
     "broker_drain",
     "broker_intake",

@@ -39,22 +39,12 @@ _CLIENTS = {"AsyncClient": "AsyncTaskmillClient", "Client": "TaskmillClient"}
 
 
 def __getattr__(name: str) -> object:
+    from importlib import import_module  # noqa: PLC0415 - see above
+
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name == "__version__":
-        # Reading it takes as long as starting Python does.
-        return _version()
-    from importlib import import_module  # noqa: PLC0415 - see above
-
+        return import_module(f"{__name__}.version").version()
     if name in _CLIENTS:
-        return getattr(import_module("taskmill.client"), _CLIENTS[name])
-    return getattr(import_module("taskmill.app"), name)
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - see above
-
-    try:
-        return version("taskmill")
-    except PackageNotFoundError:  # run from a source tree that was never installed
-        return "0.1.0"
+        return getattr(import_module(f"{__name__}.client"), _CLIENTS[name])
+    return getattr(import_module(f"{__name__}.app"), name)

@@ -23,6 +23,7 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#{1,6} (.+)$", re.MULTILINE)
 PATH = re.compile(r"`((?:src|tests)/[^`]*)`")
 EVENT = re.compile(r"[a-z_]+\.[a-z_]+")
+OF_THE_MACHINE = {"TASKMILL_WORKER__NAME", "TASKMILL_WORKER__ISOLATED"}
 LOG_METHODS = {"debug", "info", "warning", "error", "exception"}
 
 
@@ -74,7 +75,7 @@ def test_every_setting_is_described_with_its_default() -> None:
     for setting in defaults():
         assert setting.name in described, f"{setting.name} is not described"
         default = described.pop(setting.name)
-        assert default in {f"`{setting.value}`", ""} or setting.name == "TASKMILL_WORKER__NAME"
+        assert default in {f"`{setting.value}`", ""} or setting.name in OF_THE_MACHINE
         assert bool(default) == bool(setting.value), f"{setting.name} is {setting.value!r}"
     assert not described, "these are no settings"
 

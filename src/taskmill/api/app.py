@@ -16,7 +16,6 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from taskmill import __version__
 from taskmill.api.context import NO_TELEMETRY, Context
 from taskmill.api.edge import Edge
 from taskmill.api.errors import add_error_handlers
@@ -39,6 +38,7 @@ from taskmill.api.traced import Traced
 from taskmill.operations.feed import Feed
 from taskmill.operations.service import TaskService
 from taskmill.settings import Settings
+from taskmill.version import version
 from taskmill.wire.feed import ChangeView
 from taskmill.wire.problems import Problem
 from taskmill.wire.queues import QueueChange
@@ -124,7 +124,7 @@ def create_framework(context: Context) -> FastAPI:
     """Make the FastAPI app that has every route, the hot ones too."""
     app = FastAPI(
         title="Taskmill",
-        version=__version__,
+        version=version(),
         description=_DESCRIPTION,
         openapi_tags=_TAGS,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
@@ -162,7 +162,7 @@ async def _lead_to_documents(_: Request) -> Response:
 
 
 def _mount_of_earlier(context: Context) -> Mount:
-    mount = Mount(legacy.PREFIX, legacy.create_legacy_app(context, version=__version__))
+    mount = Mount(legacy.PREFIX, legacy.create_legacy_app(context, version=version()))
     # The library's "." leaves out a line break, whose 404 would then have the other form.
     mount.path_regex = re.compile(mount.path_regex.pattern, re.DOTALL)
     return mount

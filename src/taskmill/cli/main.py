@@ -8,9 +8,9 @@ import sys
 
 import click
 
-from taskmill import __version__
 from taskmill.cli.lazy import Lazy, LazyGroup, Sections
 from taskmill.domain.errors import TaskmillError
+from taskmill.version import version
 
 __all__ = ["main", "program", "run"]
 
@@ -67,7 +67,7 @@ Examples:
     epilog=_EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.version_option(__version__, message="%(prog)s %(version)s")
+@click.version_option(version(), message="%(prog)s %(version)s")
 def program() -> None:
     """Taskmill: hand it work over HTTP, watch it run, never lose it.
 

@@ -107,10 +107,10 @@ async def _run(
 def _introduce(settings: Settings, roles: Sequence[str]) -> None:
     """Have the metrics tell what this process is, and how much they may tell."""
     # Here, because finding the version takes as long as starting Python does.
-    from taskmill import __version__  # noqa: PLC0415
+    from taskmill.version import version  # noqa: PLC0415
 
     kinds.bound(settings.metrics.kinds)
-    BUILD.labels(__version__, ",".join(sorted(roles))).set(1)
+    BUILD.labels(version(), ",".join(sorted(roles))).set(1)
 
 
 def _grace_s(settings: Settings) -> float:

@@ -15,11 +15,11 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from taskmill import __version__
 from taskmill.api import asyncapi
 from taskmill.api.answers import JSON, Answer
 from taskmill.api.holding import matches
 from taskmill.api.openapi import headers, refusal
+from taskmill.version import version
 from taskmill.wire.answers import answer_json
 
 _STATIC: Final = Path(__file__).parent.parent / "static"
@@ -116,7 +116,7 @@ def _document_endpoint(content: object) -> Callable[[Request], Awaitable[Respons
     return show
 
 
-_tell_asyncapi = _document_endpoint(asyncapi.document(__version__))
+_tell_asyncapi = _document_endpoint(asyncapi.document(version()))
 
 
 @router.get(
