@@ -9,7 +9,7 @@ from taskmill.domain.lifecycle import Happening
 from taskmill.wire.system import EventView
 from taskmill.wire.tasks import TaskView
 
-__all__ = ["change_facts", "event_line", "history_lines", "task_lines"]
+__all__ = ["change_facts", "event_line", "event_lines", "history_lines", "task_lines"]
 
 _LABEL_WIDTH = 11
 
@@ -31,9 +31,14 @@ def task_lines(task: TaskView) -> Iterator[tuple[Cell, ...]]:
 
 
 def history_lines(events: Iterable[EventView]) -> Iterator[tuple[Cell, ...]]:
-    """Tell a task's history, oldest first, with the time since the change before."""
+    """Tell a task's history, oldest first, under a heading."""
     yield ()
     yield (show.strong("History"),)
+    yield from event_lines(events)
+
+
+def event_lines(events: Iterable[EventView]) -> Iterator[tuple[Cell, ...]]:
+    """Tell each change, with the time since the one before."""
     before: datetime | None = None
     for event in events:
         yield event_line(event, before)

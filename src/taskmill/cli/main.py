@@ -48,6 +48,9 @@ _SECTIONS: Sections = {
         "worker": Lazy("taskmill.cli.system", "worker", "List workers."),
         "stats": Lazy("taskmill.cli.system", "stats", "Count tasks by queue and status."),
         "health": Lazy("taskmill.cli.health", "health", "Ask whether the service is ready."),
+        "completion": Lazy(
+            "taskmill.cli.completion", "completion", "Complete commands in bash, zsh or fish."
+        ),
     },
 }
 

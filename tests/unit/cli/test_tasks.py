@@ -250,3 +250,65 @@ def test_no_service_is_told_with_its_address_and_what_to_do(taskmill: Taskmill) 
     assert address in err
     assert "./taskmill up" in err
     assert "Traceback" not in err
+
+
+def test_quiet_leaves_ids_alone(taskmill: Taskmill, service: FakeService) -> None:
+    status, out, err = taskmill("task", "create", "first", "--quiet")
+    [task_id] = service.tasks
+    assert (status, out, err) == (0, f"{task_id}\n", "")
+
+    assert taskmill("task", "list", "-q") == (0, f"{task_id}\n", "")
+    assert taskmill("task", "cancel", "-q", task_id) == (0, "", "")
+
+
+def test_create_takes_policies_and_ends(taskmill: Taskmill, service: FakeService) -> None:
+    taskmill(
+        *("task", "create", "x", "--retry", '{"base_s": 5}', "--max-losses", "0"),
+        *("--expires-at", "2030-01-31T09:00Z"),
+    )
+
+    sent = orjson.loads(service.requests[-1][3])
+    assert (sent["retry"], sent["max_losses"]) == ({"base_s": 5}, 0)
+    assert sent["expires_at"] == "2030-01-31T09:00:00+00:00"
+
+
+@pytest.mark.parametrize(
+    ("ends", "expected"),
+    [
+        (["succeeded", "succeeded"], 0),
+        (["cancelled", "succeeded"], 3),
+        (["failed", "cancelled"], 1),
+        (["cancelled", "failed"], 1),
+    ],
+)
+def test_the_exit_status_of_wait_is_the_worst_end(
+    ends: list[str], expected: int, taskmill: Taskmill, service: FakeService
+) -> None:
+    ids = [service.add(status=status)["id"] for status in ends]
+
+    status, out, _ = taskmill("task", "wait", *ids)
+
+    assert status == expected
+    assert [line.split() for line in out.splitlines()] == [
+        list(pair) for pair in zip(ids, ends, strict=True)
+    ]
+    assert taskmill("task", "wait", "--quiet", *ids) == (expected, "", "")
+
+
+def test_wait_gives_up_when_the_time_is_over(taskmill: Taskmill, service: FakeService) -> None:
+    task_id = service.add()["id"]
+
+    status, out, err = taskmill("task", "wait", "--timeout-s", "0.05", task_id)
+
+    assert (status, out) == (4, "")
+    assert task_id in err
+
+
+def test_events_tells_a_history(taskmill: Taskmill, service: FakeService) -> None:
+    task_id = service.add()["id"]
+
+    status, out, _ = taskmill("task", "events", task_id)
+    assert (status, "created" in out, len(out.splitlines())) == (0, True, 1)
+
+    _, out, _ = taskmill("task", "events", task_id, "--json")
+    assert orjson.loads(out)["event"] == "created"
