@@ -48,6 +48,7 @@ class FakeService:
                 Route("/rejections/{id}", self._rejection),
                 Route("/rejections/{id}/resend", self._resend, methods=["POST"]),
                 Route("/workers", self._workers),
+                Route("/workers/{id}/{action}", self._ask_worker, methods=["POST"]),
                 Route("/stats", self._stats),
                 Route("/readyz", self._ready),
                 Route("/page", lambda _: Response("<html>", media_type="text/html")),
@@ -62,6 +63,7 @@ class FakeService:
         self.lines: dict[str, list[dict[str, Any]]] = {}
         self.keys: dict[str | None, str] = {}
         self.paused: set[str] = set()
+        self.workers = ["host-1"]
         self.requests: list[tuple[str, str, dict[str, str], bytes]] = []
         self.refusals: list[Response] = []
         self.trouble: str | None = None
@@ -377,10 +379,20 @@ class FakeService:
 
     async def _workers(self, request: Request) -> Response:
         refused = await self._noted(request)
+        return refused or answer({"items": [self._worker(name) for name in self.workers]})
+
+    async def _ask_worker(self, request: Request) -> Response:
+        refused = await self._noted(request)
+        asked = request.path_params["action"]
+        return refused or answer(
+            {**self._worker("host-1"), "asked_to": None if asked == "resume" else asked}
+        )
+
+    def _worker(self, name: str) -> dict[str, Any]:
         moment = START.isoformat()
-        worker = {
+        return {
             "id": str(UUID(int=1)),
-            "name": "host-1",
+            "name": name,
             "queues": [],
             "types": ["emulate"],
             "slots": 1000,
@@ -390,9 +402,9 @@ class FakeService:
             "expires_at": moment,
             "closed_at": None,
             "close_reason": None,
+            "asked_to": None,
             "state": "alive",
         }
-        return refused or answer({"items": [worker]})
 
     async def _stats(self, request: Request) -> Response:
         refused = await self._noted(request)

@@ -55,6 +55,7 @@ class WorkerOptions:
     broker_url: str | None = None
     is_strict: bool = False
     exclusive: tuple[str, ...] = ()
+    end_process: Callable[[], None] = lambda: None
     traces: Traces | None = None
     lines: LineLimits = field(default_factory=LineLimits)
 
@@ -140,6 +141,7 @@ def _made(
         finishing=finishing,
         task_log=TaskLog(database, limits=options.lines, clock=stage.clock),
         report=lambda *_: None,
+        end_process=options.end_process,
         handlers=handlers,
         clock=stage.clock,
         slots=options.slots,

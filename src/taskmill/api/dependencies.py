@@ -56,6 +56,20 @@ def rejection_id_of(
     return queries.path_id(id, "a refused message's id")
 
 
+def worker_id_of(
+    id: Annotated[  # noqa: A002 - the parameter's name in the document
+        str,
+        Path(
+            description="the id of the worker's lease, as GET /workers tells it",
+            json_schema_extra={"format": "uuid"},
+            examples=["0197a3b2-6c4e-7d21-8f10-2a9b3c4d5e6f"],
+        ),
+    ],
+) -> UUID:
+    """Parse the id in the path."""
+    return queries.path_id(id, "a worker's id")
+
+
 def queue_name_of(
     name: Annotated[
         str,
@@ -87,6 +101,7 @@ def listing_query_of(request: Request) -> ListingQuery:
 InContext = Annotated[Context, Depends(context_of)]
 TaskId = Annotated[UUID, Depends(task_id_of)]
 RejectionId = Annotated[UUID, Depends(rejection_id_of)]
+WorkerId = Annotated[UUID, Depends(worker_id_of)]
 QueueName = Annotated[str, Depends(queue_name_of)]
 JsonBody = Annotated[object, Depends(json_body_of)]
 Listing = Annotated[ListingQuery, Depends(listing_query_of)]

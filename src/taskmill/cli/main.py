@@ -45,7 +45,9 @@ _SECTIONS: Sections = {
             "queue",
             "List, pause, resume queues; publish to them; what they refused.",
         ),
-        "worker": Lazy("taskmill.cli.system", "worker", "List workers."),
+        "worker": Lazy(
+            "taskmill.cli.system", "worker", "List workers; have one take no more tasks, or stop."
+        ),
         "stats": Lazy("taskmill.cli.system", "stats", "Count tasks by queue and status."),
         "health": Lazy("taskmill.cli.health", "health", "Ask whether the service is ready."),
         "completion": Lazy(

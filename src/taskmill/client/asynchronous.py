@@ -15,6 +15,7 @@ from taskmill.client.calls import (
     RejectionId,
     TaskFields,
     TaskId,
+    WorkerId,
 )
 from taskmill.client.following import Following, Wanted
 from taskmill.client.sweeps import OnStep, Selected, Sweep
@@ -195,6 +196,18 @@ class AsyncTaskmillClient:
     async def workers(self) -> Sequence[WorkerView]:
         """Read the workers, the latest started first."""
         return await self._send(calls.workers())
+
+    async def quiet_worker(self, worker_id: WorkerId) -> WorkerView:
+        """Ask a worker to take no more tasks; the id is that of its lease."""
+        return await self._send(calls.ask_worker(worker_id, "quiet"))
+
+    async def stop_worker(self, worker_id: WorkerId) -> WorkerView:
+        """Ask a worker to end what it runs, and then its process."""
+        return await self._send(calls.ask_worker(worker_id, "stop"))
+
+    async def resume_worker(self, worker_id: WorkerId) -> WorkerView:
+        """Ask a quiet worker to take tasks again."""
+        return await self._send(calls.ask_worker(worker_id, "resume"))
 
     async def rejections(self, *, page_size: int = 50) -> AsyncIterator[RejectionSummaryView]:
         """Yield all messages that were refused, newest first, page by page."""

@@ -27,11 +27,13 @@ __all__ = [
     "RejectionId",
     "TaskFields",
     "TaskId",
+    "WorkerId",
 ]
 
 T = TypeVar("T")
 TaskId: TypeAlias = UUID | str
 RejectionId: TypeAlias = UUID | str
+WorkerId: TypeAlias = UUID | str
 Parameters: TypeAlias = tuple[tuple[str, str], ...]
 
 LARGEST_LOG_PAGE: Final = 1000
@@ -214,6 +216,12 @@ def workers() -> Call[Sequence[WorkerView]]:
     """Read the workers, the latest started first."""
     read = reader(WorkerList)
     return Call(method="GET", path="/workers", read=lambda response: read(response).items)
+
+
+def ask_worker(lease_id: WorkerId, what: str) -> Call[WorkerView]:
+    """Ask a worker to be quiet, to stop or to work as ever (`resume`)."""
+    path = f"/workers/{_segment(str(lease_id))}/{what}"
+    return Call(method="POST", path=path, read=reader(WorkerView))
 
 
 def rejections(cursor: str | None, limit: int | None) -> Call[RejectionList]:

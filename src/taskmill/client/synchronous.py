@@ -15,6 +15,7 @@ from taskmill.client.calls import (
     RejectionId,
     TaskFields,
     TaskId,
+    WorkerId,
 )
 from taskmill.client.following import Following, Wanted
 from taskmill.client.sweeps import OnStep, Selected, Sweep
@@ -190,6 +191,18 @@ class TaskmillClient:
     def workers(self) -> Sequence[WorkerView]:
         """Read the workers, the latest started first."""
         return self._send(calls.workers())
+
+    def quiet_worker(self, worker_id: WorkerId) -> WorkerView:
+        """Ask a worker to take no more tasks; the id is that of its lease."""
+        return self._send(calls.ask_worker(worker_id, "quiet"))
+
+    def stop_worker(self, worker_id: WorkerId) -> WorkerView:
+        """Ask a worker to end what it runs, and then its process."""
+        return self._send(calls.ask_worker(worker_id, "stop"))
+
+    def resume_worker(self, worker_id: WorkerId) -> WorkerView:
+        """Ask a quiet worker to take tasks again."""
+        return self._send(calls.ask_worker(worker_id, "resume"))
 
     def rejections(self, *, page_size: int = 50) -> Iterator[RejectionSummaryView]:
         """Yield all messages that were refused, newest first, page by page."""

@@ -91,7 +91,7 @@ async def _run(
                 services += process.maintenance()
             services += beside
             if "worker" in roles:
-                services += worker_services(process)
+                services += worker_services(process, stop.set)
             if "relay" in roles:
                 services += process.relay()
             if "intake" in roles:

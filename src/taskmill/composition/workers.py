@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from taskmill.composition.handlers import Pool, built_in_pool, pools
@@ -24,8 +24,11 @@ from taskmill.worker.task_log import NOTHING, LineLimits, TaskLog
 from taskmill.worker.traced import AttemptSpans
 
 
-def worker_services(parts: Parts) -> list[Service]:
-    """Return the services of the worker role: a worker for each way in which handlers run."""
+def worker_services(parts: Parts, end_process: Callable[[], None]) -> list[Service]:
+    """Return the services of the worker role: a worker for each way in which handlers run.
+
+    `end_process` is called when an operator asks one of them to stop.
+    """
     watch = StallWatch(parts.clock, longest_s=parts.settings.worker.blocked_s)
     services: list[Service] = [watch]
     found = pools(parts)
@@ -39,7 +42,10 @@ def worker_services(parts: Parts) -> list[Service]:
         for transport in transports:
             transport.wake()
 
-    workers = [_worker(parts, *one) for one in zip(found, transports, strict=True)]
+    workers = [
+        _worker(parts, pool, transport, end_process)
+        for pool, transport in zip(found, transports, strict=True)
+    ]
     return [*services, DoorbellListener(parts.database, wake), _Together(workers)]
 
 
@@ -91,7 +97,14 @@ def _direct(parts: Parts, name: str, handlers: Handlers) -> PostgresTransport:
     )
 
 
-def _worker(parts: Parts, pool: Pool, transport: Transport, *, until_idle: bool = False) -> Worker:
+def _worker(
+    parts: Parts,
+    pool: Pool,
+    transport: Transport,
+    end_process: Callable[[], None],
+    *,
+    until_idle: bool = False,
+) -> Worker:
     settings, name = parts.settings, pool.name
     return Worker(
         parts.database,
@@ -115,6 +128,7 @@ def _worker(parts: Parts, pool: Pool, transport: Transport, *, until_idle: bool 
         grace_s=settings.worker.grace_s,
         patience_s=settings.worker.patience_s,
         result_bytes=settings.limits.result_bytes,
+        end_process=end_process,
         until_idle=until_idle,
         spans=None if parts.traces is None else AttemptSpans(parts.traces, worker=name),
     )
@@ -186,7 +200,8 @@ class Drainer:
         parts = self._parts
         pool = built_in_pool(parts, f"{parts.settings.worker.name}-drain")
         direct = _direct(parts, pool.name, pool.handlers)
-        return _worker(parts, pool, direct, until_idle=True)
+        # It is a guest in its process, which goes on: asked to stop, it takes no more, and ends so.
+        return _worker(parts, pool, direct, lambda: None, until_idle=True)
 
     async def _end(self, stop: asyncio.Event) -> None:
         await stop.wait()

@@ -9,6 +9,8 @@
     ├── TaskNotFound            no such task
     ├── QueueNotFound           no such queue
     ├── RejectionNotFound       no such refused message
+    ├── WorkerNotFound          no such worker
+    ├── WorkerGone              the worker has ended
     ├── TransitionRefused       the task's status does not allow the action
     ├── IdempotencyConflict     the key was used for another request
     ├── KeyInFlight             the key's first request is not yet answered
@@ -129,6 +131,22 @@ class RejectionNotFound(TaskmillError):
     def __init__(self, rejection_id: UUID) -> None:
         super().__init__(f"there is no rejection {rejection_id}")
         self.rejection_id = rejection_id
+
+
+class WorkerNotFound(TaskmillError):
+    """No worker has a lease with this id; those of workers that ended are kept for days."""
+
+    def __init__(self, lease_id: UUID) -> None:
+        super().__init__(f"there is no worker {lease_id}")
+        self.lease_id = lease_id
+
+
+class WorkerGone(TaskmillError):
+    """The worker's lease is closed: it has ended, or begun another lease."""
+
+    def __init__(self, lease_id: UUID) -> None:
+        super().__init__(f"worker {lease_id} has ended")
+        self.lease_id = lease_id
 
 
 class TransitionRefused(TaskmillError):

@@ -98,6 +98,13 @@ class Liveness(StrEnum):
     CLOSED = "closed"
 
 
+class WorkerRequest(StrEnum):
+    """What a worker is asked to do: take no more tasks; or that, end what runs, and end its process."""
+
+    QUIET = "quiet"
+    STOP = "stop"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerState:
     """A worker process as its lease shows it. Empty `queues` means all; `types` has `*` for all."""
@@ -113,6 +120,7 @@ class WorkerState:
     expires_at: datetime
     closed_at: datetime | None
     close_reason: str | None
+    asked_to: WorkerRequest | None
     state: Liveness
 
 

@@ -22,6 +22,7 @@ from taskmill.domain.system import (
     TaskEvent,
     TaskFilter,
     TaskPage,
+    WorkerRequest,
     WorkerState,
 )
 from taskmill.domain.task import Task, TaskDraft
@@ -148,6 +149,10 @@ class TaskService:
     async def set_queue_paused(self, name: str, *, paused: bool) -> QueueState:
         """Pause or resume a queue and return it. Raises `QueueNotFound`."""
         return await queues.set_paused(self._database, name, paused=paused, broker=self._broker)
+
+    async def ask_worker(self, lease_id: UUID, request: WorkerRequest | None) -> WorkerState:
+        """Ask a worker to be quiet or to stop, or to work as ever. Raises `WorkerNotFound`, `WorkerGone`."""
+        return await system.ask_worker(self._database, lease_id, request)
 
     async def workers(self) -> list[WorkerState]:
         """Return the workers that live, and those that ended lately, newest first."""

@@ -1,10 +1,12 @@
 """The state of the whole: workers, counts, readiness."""
 
+from uuid import UUID
+
 import asyncpg
 
 from taskmill.domain.activity import ActivityRequest
-from taskmill.domain.errors import ConfigurationError, TaskmillError
-from taskmill.domain.system import Liveness, Readiness, Stats, WorkerState
+from taskmill.domain.errors import ConfigurationError, TaskmillError, WorkerGone, WorkerNotFound
+from taskmill.domain.system import Liveness, Readiness, Stats, WorkerRequest, WorkerState
 from taskmill.operations.broker import NO_BROKER, BrokerWatch
 from taskmill.storage import counts, migrate, minutes
 from taskmill.storage.database import Database
@@ -12,8 +14,8 @@ from taskmill.storage.database import Database
 _MOST_WORKERS = 1000
 
 
-async def list_workers(database: Database) -> list[WorkerState]:
-    """Return the workers that live, and those that ended in the last hour, newest first."""
+async def list_workers(database: Database, *, only: UUID | None = None) -> list[WorkerState]:
+    """Return the workers that live, and those that ended in the last hour, newest first; or `only` one of them."""
     return [
         WorkerState(
             id=row["id"],
@@ -27,10 +29,29 @@ async def list_workers(database: Database) -> list[WorkerState]:
             expires_at=row["expires_at"],
             closed_at=row["closed_at"],
             close_reason=row["close_reason"],
+            asked_to=None if row["asked_to"] is None else WorkerRequest(row["asked_to"]),
             state=_liveness(closed=row["closed_at"] is not None, expired=row["expired"]),
         )
-        for row in await database.fetch("list_leases", _MOST_WORKERS)
+        for row in await database.fetch("list_leases", _MOST_WORKERS, only)
     ]
+
+
+async def ask_worker(
+    database: Database, lease_id: UUID, request: WorkerRequest | None
+) -> WorkerState:
+    """Ask a worker to do something, or (None) to work as ever; it hears of it when it renews its lease.
+
+    Raises:
+        WorkerNotFound: there is none with this id.
+        WorkerGone: it has ended.
+    """
+    [asked] = await database.fetch("ask_worker", lease_id, request)
+    if not asked["is_known"]:
+        raise WorkerNotFound(lease_id)
+    if not asked["is_open"]:
+        raise WorkerGone(lease_id)
+    [worker] = await list_workers(database, only=lease_id)
+    return worker
 
 
 def _liveness(*, closed: bool, expired: bool) -> Liveness:

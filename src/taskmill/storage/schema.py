@@ -109,6 +109,7 @@ lease = Table(
     _required("expires_at", _Time),
     Column("closed_at", _Time),
     Column("close_reason", Text),
+    Column("asked_to", Text),
 )
 
 task_event = Table(

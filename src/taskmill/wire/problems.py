@@ -28,6 +28,8 @@ from taskmill.domain.errors import (
     TransitionRefused,
     Unavailable,
     Violation,
+    WorkerGone,
+    WorkerNotFound,
 )
 from taskmill.wire.wording import safe_text
 
@@ -140,6 +142,8 @@ PROBLEMS: Final[Mapping[type[TaskmillError], ProblemKind]] = {
         "task-not-found", 404, "There is no such task", lambda e: {"task_id": str(e.task_id)}
     ),
     QueueNotFound: ProblemKind("queue-not-found", 404, "There is no such queue"),
+    WorkerNotFound: ProblemKind("worker-not-found", 404, "There is no such worker"),
+    WorkerGone: ProblemKind("worker-gone", 409, "The worker has ended"),
     RejectionNotFound: ProblemKind("rejection-not-found", 404, "There is no such refused message"),
     TransitionRefused: ProblemKind(
         "transition-refused",

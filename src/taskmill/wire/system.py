@@ -16,6 +16,7 @@ from taskmill.domain.system import (
     Liveness,
     Stats,
     TaskEvent,
+    WorkerRequest,
     WorkerState,
 )
 from taskmill.wire.activity import ActivityView, activity_fields
@@ -62,6 +63,9 @@ class WorkerView(BaseModel):
     expires_at: Timestamp
     closed_at: Timestamp | None
     close_reason: str | None
+    asked_to: WorkerRequest | None = Field(
+        description="quiet: it takes no more tasks; stop: its process ends when what runs has; null: neither"
+    )
     state: Liveness = Field(description="whether its lease holds")
 
 
@@ -103,6 +107,11 @@ class StatsView(BaseModel):
 def events_json(events: Iterable[TaskEvent]) -> bytes:
     """Return a history as an `EventList` in JSON."""
     return answer_json({"items": [event_shown(event) for event in events]})
+
+
+def worker_json(worker: WorkerState) -> bytes:
+    """Return one worker as JSON."""
+    return answer_json(_worker(worker))
 
 
 def workers_json(workers: Iterable[WorkerState]) -> bytes:
@@ -172,5 +181,6 @@ def _worker(worker: WorkerState) -> dict[str, object]:
         "expires_at": format_timestamp(worker.expires_at),
         "closed_at": None if worker.closed_at is None else format_timestamp(worker.closed_at),
         "close_reason": worker.close_reason,
+        "asked_to": worker.asked_to,
         "state": worker.state,
     }

@@ -5,7 +5,7 @@ by `lease`; how tasks are found is the transport's affair.
 """
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ import asyncpg
 from taskmill.app import Context
 from taskmill.domain.errors import Unavailable
 from taskmill.domain.lifecycle import Cancelled, Failed, Interrupted, Lost, Outcome, Reason
+from taskmill.domain.system import WorkerRequest
 from taskmill.domain.task import Fence
 from taskmill.observability.flow import ATTEMPTS_LOST, RECONCILED, count_claimed
 from taskmill.observability.logs import get_logger
@@ -50,7 +51,10 @@ _UNSURE_LOOK_S = 0.1
 
 
 class Worker:
-    """A service that runs tasks, up to `slots` at a time; `until_idle` ends it when nothing is due."""
+    """A service that runs tasks, up to `slots` at a time; `until_idle` ends it when nothing is due.
+
+    `end_process` is called when an operator asks it to stop.
+    """
 
     name = "worker"
 
@@ -71,10 +75,12 @@ class Worker:
         grace_s: float,
         result_bytes: int,
         patience_s: float,
+        end_process: Callable[[], None],
         until_idle: bool = False,
         spans: "AttemptSpans | None" = None,
     ) -> None:
         self._until_idle = until_idle
+        self._end_process = end_process
         self._database = database
         self._worker = worker
         self._transport = transport
@@ -104,6 +110,7 @@ class Worker:
         self._keeper.start(
             changed=self._on_lease_change,
             asked_to_cancel=self._on_cancels,
+            asked=self._on_request,
             running=lambda: len(self._runs),
         )
         WORKER_SLOTS.watch(self, Worker._told_slots)
@@ -158,6 +165,13 @@ class Worker:
             if run is not None:
                 self._runs.stop(run, Cancelled())
 
+    def _on_request(self) -> None:
+        """Do what an operator asks for."""
+        if self._keeper.asked_to is WorkerRequest.STOP:
+            self._end_process()
+        self._news.set()
+        self._transport.wake()
+
     async def _guard_exclusive(self) -> None:
         """Stop exclusive tasks when the lease could have ended, and what a late answer adds to them."""
         while True:
@@ -182,7 +196,9 @@ class Worker:
             self._news.clear()
             lease_id = self._keeper.lease_id
             free = self._slots - len(self._runs)
-            if lease_id is None or free <= 0:
+            if lease_id is None or free <= 0 or self._keeper.asked_to is not None:
+                if self._until_idle and self._keeper.asked_to is not None and not self._runs:
+                    return
                 self._transport.rest()
                 await self._news.wait()
                 continue
