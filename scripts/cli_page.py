@@ -1,6 +1,6 @@
 """Writes docs/reference/cli.md: every command with its help, as the program tells it.
 
-`python scripts/cli_page.py` writes the page anew; `tests/architecture/test_cli_page.py` fails while the two differ.
+`python scripts/cli_page.py` writes the page anew; `tests/architecture/test_cli_page.py` fails while they differ.
 """
 # ruff: noqa: INP001 - a program of its own
 
@@ -32,9 +32,9 @@ take `--json`: one object a line. `--quiet` leaves ids alone.
 | exit status | meaning |
 |---|---|
 | 0 | done |
-| 1 | refused, failed or not reachable; one message on standard error says why. Of `task watch`, `task wait` and `task create --wait`: the task failed |
+| 1 | refused, or not reachable: one message on standard error says why. Of `watch` and the like: the task failed |
 | 2 | the command line is wrong |
-| 3 | of `task watch`, `task wait`, `task create --wait`: the task was cancelled |
+| 3 | of `task watch`, `task wait` and `task create --wait`: the task was cancelled |
 | 4 | of `task wait`: the time is over |
 | 130 | interrupted by Ctrl-C |
 
@@ -53,7 +53,7 @@ def _lines(command: click.Command, parent: click.Context) -> Iterator[str]:
         return
     for name in command.list_commands(parent):
         found = command.get_command(parent, name)
-        assert found is not None
+        assert found is not None  # noqa: S101 - it is in the list
         context = click.Context(
             found, info_name=name, parent=parent, terminal_width=WIDTH, max_content_width=WIDTH
         )

@@ -1,6 +1,5 @@
 """An app that tests have workers run: a handler of each kind."""
 
-import asyncio
 import os
 import threading
 import time
@@ -13,7 +12,7 @@ app = Taskmill()
 
 @app.task("in-loop", max_attempts=3, retry=RetryPolicy(base=timedelta(0)))
 async def in_loop(failures: int, context: Context) -> dict[str, object]:
-    await asyncio.sleep(0)
+    context.progress(context.attempt / 4, "half way there")
     if context.attempt <= failures:
         raise RetryLater("again", after=timedelta(0))
     context.logger.info("succeeding", attempt=context.attempt)
@@ -26,7 +25,8 @@ def in_thread(text: str) -> dict[str, object]:
 
 
 @app.task("in-process", isolation="process", timeout=60)
-def in_process(seconds: float = 0) -> dict[str, object]:
+def in_process(context: Context, seconds: float = 0) -> dict[str, object]:
+    context.progress(1, "computed")
     until = time.monotonic() + seconds  # noqa: TID251 - a clock of this machine will do
     while time.monotonic() < until:  # noqa: TID251 - see above
         pass

@@ -79,6 +79,9 @@ def test_each_kind_of_handler_runs_where_it_should(
         assert results["in-loop"] == {"pid": own, "thread": "MainThread"}
         assert results["in-thread"] == {"pid": own, "thread": "handler", "text": "x"}
         assert results["in-process"]["pid"] not in (own, os.getpid())
+        assert tasks["in-loop"]["progress"]["share"] == 0.75
+        assert tasks["in-loop"]["progress"]["message"] == "half way there"
+        assert tasks["in-process"]["progress"]["message"] == "computed"
         [line] = api.get(f"/tasks/{ids['in-loop']}/logs").json()["items"]
         assert (line["message"], line["fields"]) == ("succeeding", {"attempt": 3})
         workers = {one["name"]: one["types"] for one in api.get("/workers").json()["items"]}

@@ -12,6 +12,7 @@ from taskmill.domain.lifecycle import TERMINAL, Status
 from taskmill.domain.retry import RetryPolicy
 from taskmill.domain.task import Task
 from taskmill.observability.traces import Traces
+from taskmill.operations.progress import ProgressReports
 from taskmill.runtime.ids import IdFactory
 from taskmill.storage.database import Database
 from taskmill.storage.doorbell import DoorbellListener
@@ -140,7 +141,7 @@ def _made(
         keeper=keeper,
         finishing=finishing,
         task_log=TaskLog(database, limits=options.lines, clock=stage.clock),
-        report=lambda *_: None,
+        progress=ProgressReports(database),
         end_process=options.end_process,
         handlers=handlers,
         clock=stage.clock,

@@ -70,6 +70,20 @@ def worker_id_of(
     return queries.path_id(id, "a worker's id")
 
 
+def lease_id_of(
+    id: Annotated[  # noqa: A002 - the parameter's name in the document
+        str,
+        Path(
+            description="the lease's id",
+            json_schema_extra={"format": "uuid"},
+            examples=["01a2104c-91d0-7000-8b1e-50f0c6ad9e55"],
+        ),
+    ],
+) -> UUID:
+    """Parse the id in the path."""
+    return queries.path_id(id, "a lease's id")
+
+
 def queue_name_of(
     name: Annotated[
         str,
@@ -100,6 +114,7 @@ def listing_query_of(request: Request) -> ListingQuery:
 
 InContext = Annotated[Context, Depends(context_of)]
 TaskId = Annotated[UUID, Depends(task_id_of)]
+LeaseId = Annotated[UUID, Depends(lease_id_of)]
 RejectionId = Annotated[UUID, Depends(rejection_id_of)]
 WorkerId = Annotated[UUID, Depends(worker_id_of)]
 QueueName = Annotated[str, Depends(queue_name_of)]

@@ -18,7 +18,7 @@ from taskmill.api.measuring import HELD
 from taskmill.api.refusals import ClientGone
 from taskmill.domain.task import Task
 from taskmill.operations.listeners import Watch
-from taskmill.wire.tasks import etag
+from taskmill.wire.tasks import task_etag
 
 PREFER: Final = "Prefer"
 APPLIED: Final = (b"preference-applied", b"wait")
@@ -100,7 +100,7 @@ async def _held_answer(
 
 
 def _answer(task: Task, asked: Sequence[bytes]) -> Answer:
-    tag = etag(task.version).encode()
+    tag = task_etag(task).encode()
     if any(matches(value, tag) for value in asked):
         return Answer(304, b"", ((b"etag", tag),))
     return task_answer(task)

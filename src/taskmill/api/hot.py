@@ -20,7 +20,7 @@ from taskmill.domain.errors import InvalidInput, KeyInFlight, Unavailable
 from taskmill.domain.system import CreatedTask
 from taskmill.domain.task import TaskDraft
 from taskmill.wire.strict_json import parse
-from taskmill.wire.tasks import etag, task_json, to_draft
+from taskmill.wire.tasks import task_etag, task_json, to_draft
 
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 
@@ -94,7 +94,7 @@ def created_answer(created: CreatedTask) -> Answer:
         (
             JSON,
             (b"location", f"/tasks/{shown_id}".encode()),
-            (b"etag", etag(task.version).encode()),
+            (b"etag", task_etag(task).encode()),
         ),
         shown_id,
     )

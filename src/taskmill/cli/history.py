@@ -27,6 +27,10 @@ def task_lines(task: TaskView) -> Iterator[tuple[Cell, ...]]:
             yield _labelled(label, *_moment(moment))
     if task.finished_at:
         yield _labelled("finished", *_moment(task.finished_at), *_ran(task))
+    if task.progress:
+        share, message = task.progress.share, task.progress.message
+        told = ("" if share is None else f"{share:.0%}", message or "")
+        yield _labelled("progress", *filter(None, told), *_moment(task.progress.at))
     yield from _contents(task)
 
 
@@ -102,7 +106,7 @@ def _ran(task: TaskView) -> tuple[Cell, ...]:
 def _contents(task: TaskView) -> Iterator[tuple[Cell, ...]]:
     if task.labels:
         yield _labelled("labels", show.fields(task.labels))
-    for label in ("payload", "progress", "result"):
+    for label in ("payload", "result"):
         value = getattr(task, label)
         if value is not None:
             yield _labelled(label, show.json_text(value))

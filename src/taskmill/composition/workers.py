@@ -9,6 +9,7 @@ from taskmill.composition.handlers import Pool, built_in_pool, pools
 from taskmill.composition.parts import Parts
 from taskmill.domain.retry import RetryPolicy
 from taskmill.domain.task_log import LineLevel
+from taskmill.operations.progress import ProgressReports
 from taskmill.runtime.ids import IdFactory
 from taskmill.runtime.services import Service
 from taskmill.storage.doorbell import DoorbellListener
@@ -120,7 +121,7 @@ def _worker(
             batch_size=settings.worker.claim_size,
         ),
         task_log=TaskLog(parts.database, limits=_line_limits(parts), clock=parts.clock),
-        report=lambda *_: None,
+        progress=ProgressReports(parts.database),
         handlers=pool.handlers,
         clock=parts.clock,
         slots=pool.slots,

@@ -107,7 +107,10 @@ class WorkerRequest(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerState:
-    """A worker process as its lease shows it. Empty `queues` means all; `types` has `*` for all."""
+    """A worker process as its lease shows it. Empty `queues` means all; `types` has `*` for all.
+
+    A `remote` one pulls over HTTP, and has a lease for each claim.
+    """
 
     id: UUID
     name: str
@@ -121,6 +124,7 @@ class WorkerState:
     closed_at: datetime | None
     close_reason: str | None
     asked_to: WorkerRequest | None
+    remote: bool
     state: Liveness
 
 

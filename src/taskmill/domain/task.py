@@ -57,6 +57,19 @@ class TaskDraft:
     traceparent: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """What the task's latest claim last said of itself: the share that is done (0 to 1), and a few words.
+
+    `serial` grows with each report that was kept.
+    """
+
+    share: float | None
+    message: str | None
+    at: datetime
+    serial: int
+
+
 @dataclass(slots=True, kw_only=True)
 class Task:
     """A stored task: everything that the wire shows, and the fence."""
@@ -87,6 +100,7 @@ class Task:
     source: str
     version: int
     claim_no: int
+    progress: Progress | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

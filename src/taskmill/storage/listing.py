@@ -22,7 +22,7 @@ from taskmill.domain.system import PageRequest, TaskFilter, TaskPage
 from taskmill.domain.task import Task
 from taskmill.storage import counts, faults
 from taskmill.storage.database import Database
-from taskmill.storage.schema import task
+from taskmill.storage.schema import task, task_progress
 from taskmill.storage.tasks import from_row
 
 BUDGET_S = 0.25
@@ -31,8 +31,21 @@ _LARGEST_CHUNK = 64_000
 
 Condition = sa.ColumnElement[bool]
 
+_PROGRESS = ("share", "message", "at", "serial")
 _UNSHOWN = ("expires_at", "timeout_s", "retry", "traceparent", "lease_id")
-_COLUMNS = [column for column in task.c if column.name not in _UNSHOWN]
+_COLUMNS = [
+    *(column for column in task.c if column.name not in _UNSHOWN),
+    *(task_progress.c[name].label(f"progress_{name}") for name in _PROGRESS),
+]
+# As in queries/get_tasks.sql: of the latest claim, and not of a run before.
+_WITH_PROGRESS = task.outerjoin(
+    task_progress,
+    sa.and_(
+        task_progress.c.task_id == task.c.id,
+        task_progress.c.claim_no == task.c.claim_no,
+        task.c.started_at.is_not(None),
+    ),
+)
 
 
 async def page(database: Database, wanted: TaskFilter, request: PageRequest) -> TaskPage:
@@ -187,7 +200,9 @@ async def _read(connection: AsyncConnection, scan: _Scan, ids: list[UUID]) -> li
     conditions = [task.c.id.in_(ids), *scan.looked_at()]
     if scan.wanted.statuses:
         conditions.append(task.c.status.in_(sorted(scan.wanted.statuses)))
-    rows = await connection.execute(sa.select(*_COLUMNS).where(*conditions))
+    rows = await connection.execute(
+        sa.select(*_COLUMNS).select_from(_WITH_PROGRESS).where(*conditions)
+    )
     by_id = {row["id"]: from_row(row) for row in rows.mappings()}
     return [by_id[task_id] for task_id in ids if task_id in by_id]
 

@@ -110,6 +110,15 @@ lease = Table(
     Column("closed_at", _Time),
     Column("close_reason", Text),
     Column("asked_to", Text),
+    _required("remote", Boolean, text("false")),
+    Column("task_ids", ARRAY(UUID(as_uuid=True))),
+    Column("timeout_at", _Time),
+    Index("lease_open", "id", postgresql_where=text("closed_at IS NULL")),
+    Index(
+        "lease_timeout",
+        "timeout_at",
+        postgresql_where=text("timeout_at IS NOT NULL AND closed_at IS NULL"),
+    ),
 )
 
 task_event = Table(
@@ -144,6 +153,17 @@ task_log = Table(
     _required("message", Text),
     Column("fields", JSON),
     postgresql_partition_by="RANGE (task_id)",
+)
+
+task_progress = Table(
+    "task_progress",
+    metadata,
+    Column("task_id", UUID(as_uuid=True), primary_key=True),
+    _required("claim_no", Integer),
+    _required("serial", Integer, text("1")),
+    Column("share", Double),
+    Column("message", Text),
+    _required("at", _Time, _NOW),
 )
 
 change_batch = Table(

@@ -12,7 +12,7 @@ from sqlalchemy import RowMapping
 from taskmill.domain.errors import TaskNotFound
 from taskmill.domain.lifecycle import Status
 from taskmill.domain.retry import RetryPolicy
-from taskmill.domain.task import Task, TaskDraft
+from taskmill.domain.task import Progress, Task, TaskDraft
 from taskmill.storage.database import Database
 from taskmill.storage.servers import Connection
 from taskmill.storage.statements import columns, statement
@@ -168,6 +168,16 @@ def from_row(row: asyncpg.Record | RowMapping) -> Task:
         source=row["source"],
         version=row["version"],
         claim_no=row["claim_no"],
+        progress=None if row["progress_serial"] is None else _progress(row),
+    )
+
+
+def _progress(row: asyncpg.Record | RowMapping) -> Progress:
+    return Progress(
+        share=row["progress_share"],
+        message=row["progress_message"],
+        at=row["progress_at"],
+        serial=row["progress_serial"],
     )
 
 

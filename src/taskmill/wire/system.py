@@ -64,7 +64,11 @@ class WorkerView(BaseModel):
     closed_at: Timestamp | None
     close_reason: str | None
     asked_to: WorkerRequest | None = Field(
-        description="quiet: it takes no more tasks; stop: its process ends when what runs has; null: neither"
+        default=None,
+        description="quiet: it takes no more tasks; stop: its process ends when what runs has; null: neither",
+    )
+    remote: bool = Field(
+        default=False, description="it pulls over HTTP: this is one of its claims, and ends with it"
     )
     state: Liveness = Field(description="whether its lease holds")
 
@@ -182,5 +186,6 @@ def _worker(worker: WorkerState) -> dict[str, object]:
         "closed_at": None if worker.closed_at is None else format_timestamp(worker.closed_at),
         "close_reason": worker.close_reason,
         "asked_to": worker.asked_to,
+        "remote": worker.remote,
         "state": worker.state,
     }

@@ -21,6 +21,7 @@ from taskmill.domain.task import (
     DEFAULT_QUEUE,
     DEFAULT_TYPE,
     IdempotencyKey,
+    Progress,
     Task,
     TaskDraft,
 )
@@ -200,6 +201,14 @@ class TaskError(BaseModel):
     message: str
 
 
+class ProgressView(BaseModel):
+    """What a task's latest attempt last said of itself. It stays when the attempt has ended."""
+
+    share: float | None = Field(ge=0, le=1, description="how much of it is done, from 0 to 1")
+    message: str | None = Field(description="what it does, in a few words")
+    at: Timestamp
+
+
 class TaskView(BaseModel):
     """A task as it is shown."""
 
@@ -223,7 +232,7 @@ class TaskView(BaseModel):
     started_at: Timestamp | None
     finished_at: Timestamp | None
     updated_at: Timestamp
-    progress: dict[str, Any] | None
+    progress: ProgressView | None
     result: Any
     error: TaskError | None
     labels: dict[str, str]
@@ -267,6 +276,11 @@ def etag(version: int, progress: int = 0) -> str:
     return f'"{version}.{progress}"'
 
 
+def task_etag(task: Task) -> str:
+    """Return the entity tag of a task as it is, its progress included."""
+    return etag(task.version, 0 if task.progress is None else task.progress.serial)
+
+
 def _shown(task: Task) -> dict[str, object]:
     return {
         "id": task.id,
@@ -289,10 +303,18 @@ def _shown(task: Task) -> dict[str, object]:
         "started_at": None if task.started_at is None else format_timestamp(task.started_at),
         "finished_at": None if task.finished_at is None else format_timestamp(task.finished_at),
         "updated_at": format_timestamp(task.updated_at),
-        "progress": None,
+        "progress": None if task.progress is None else _progress(task.progress),
         "result": None if task.result is None else Fragment(task.result),
         "error": None if task.error is None else Fragment(task.error),
         "labels": Fragment(task.labels),
         "source": task.source,
         "version": task.version,
+    }
+
+
+def _progress(progress: Progress) -> dict[str, object]:
+    return {
+        "share": progress.share,
+        "message": progress.message,
+        "at": format_timestamp(progress.at),
     }

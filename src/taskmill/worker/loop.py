@@ -21,6 +21,7 @@ from taskmill.domain.task import Fence
 from taskmill.observability.flow import ATTEMPTS_LOST, RECONCILED, count_claimed
 from taskmill.observability.logs import get_logger
 from taskmill.observability.metrics import BATCH_ITEMS, BATCH_TIME, WORKER_RUNNING, WORKER_SLOTS
+from taskmill.operations.progress import ProgressReports
 from taskmill.runtime.clock import Clock
 from taskmill.runtime.periodic import pause
 from taskmill.storage import claims
@@ -33,7 +34,7 @@ from taskmill.worker.finishing import Attempt, Finishing, decided
 from taskmill.worker.handlers import Handlers
 from taskmill.worker.lease import LeaseKeeper, RunKey
 from taskmill.worker.runs import Run, Runs
-from taskmill.worker.surroundings import Report, RunSurroundings
+from taskmill.worker.surroundings import RunSurroundings
 from taskmill.worker.task_log import TaskLog
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class Worker:
         keeper: LeaseKeeper,
         finishing: Finishing,
         task_log: TaskLog,
-        report: Report,
+        progress: ProgressReports,
         handlers: Handlers,
         clock: Clock,
         slots: int,
@@ -87,7 +88,7 @@ class Worker:
         self._keeper = keeper
         self._finishing = finishing
         self._task_log = task_log
-        self._report = report
+        self._progress = progress
         self._handlers = handlers
         self._clock = clock
         self._slots = slots
@@ -117,7 +118,12 @@ class Worker:
         WORKER_RUNNING.watch(self, Worker._told_running)
         log.info("worker.started", worker=self._worker, slots=self._slots)
         try:
-            async with self._task_log, self._finishing, asyncio.TaskGroup() as duties:
+            async with (
+                self._task_log,
+                self._progress,
+                self._finishing,
+                asyncio.TaskGroup() as duties,
+            ):
                 helpers = [duties.create_task(self._notice(stop))]
                 async with self._runs as runs:
                     helpers.append(duties.create_task(runs.watch()))
@@ -274,7 +280,7 @@ class Worker:
         if handler is None:
             return Interrupted(reason=Reason.NO_HANDLER, after=_NO_HANDLER_PAUSE)
         lines = ClaimLog(self._task_log, attempt.task.id, attempt.task.claim_no)
-        surroundings = RunSurroundings(run, lines, self._report)
+        surroundings = RunSurroundings(run, lines, self._progress.report)
         context = Context(task=attempt.task, fence=attempt.fence, surroundings=surroundings)
         try:
             with lines:
@@ -290,6 +296,7 @@ class Worker:
 
     async def _record(self, run: Run, outcome: Outcome) -> None:
         if not isinstance(outcome, Lost):
+            await self._progress.settle(run.attempt.fence)
             await self._finishing.finish(run.attempt, outcome)
             return
         ATTEMPTS_LOST.add(1)

@@ -192,6 +192,7 @@ def test_an_empty_list_says_so_beside_standard_output(taskmill: Taskmill) -> Non
 def test_show_tells_the_task_and_its_history(taskmill: Taskmill, service: FakeService) -> None:
     error = {"type": "Boom", "message": "no luck"}
     task = service.add(name="report", payload={"n": 1}, labels={"team": "a"})
+    task["progress"] = {"share": 0.4, "message": "page 4", "at": "2026-01-01T00:00:00Z"}
     service.claim(task)
     service.end(task, "failed", error=error)
 
@@ -200,6 +201,7 @@ def test_show_tells_the_task_and_its_history(taskmill: Taskmill, service: FakeSe
     assert status == 0
     for text in ("report", "#1", "failed", 'payload      {"n":1}', "team=a", "Boom: no luck"):
         assert text in out
+    assert "progress     40%  page 4" in out
     history = out.partition("History")[2].splitlines()[1:]
     assert len(history) == 3
     assert "attempt=1  claim=1" in history[1]
