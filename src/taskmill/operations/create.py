@@ -15,7 +15,13 @@ from uuid import UUID
 import asyncpg
 
 from taskmill.domain import identity
-from taskmill.domain.errors import IdempotencyConflict, QueueLimitReached, Unavailable
+from taskmill.domain.errors import (
+    IdempotencyConflict,
+    InvalidInput,
+    QueueLimitReached,
+    Unavailable,
+    Violation,
+)
 from taskmill.domain.lifecycle import Status
 from taskmill.domain.system import CreatedTask
 from taskmill.domain.task import Task, TaskDraft
@@ -31,6 +37,7 @@ from taskmill.storage.database import RETRY_AFTER_S, Database
 from taskmill.storage.doorbell import Doorbell
 from taskmill.storage.servers import Connection
 from taskmill.storage.tasks import HeldKey, NewTask, StoredFacts
+from taskmill.wire.violations import MOST_VIOLATIONS
 
 log = get_logger(__name__)
 
@@ -81,6 +88,8 @@ class TaskCreation:
 
     async def create(self, draft: TaskDraft) -> CreatedTask:
         """Store one task together with whatever else is being created now."""
+        if draft.misfit is not None:
+            return await self._made_before(self._completed(draft))
         await self._ensure_queues((draft.queue,))
         try:
             answer = await self._batch(self._completed(draft))
@@ -94,9 +103,14 @@ class TaskCreation:
         """Store all in one transaction, or none when a key of one was used for another request."""
         if not drafts:
             return []
-        await self._ensure_queues({draft.queue for draft in drafts})
-        BATCH_ITEMS.observe(len(drafts), ("create_all",))
-        return await self._patiently(partial(self._store_all, list(map(self._completed, drafts))))
+        if any(draft.misfit for draft in drafts):
+            return await self._create_all_but_made(self.drawn(drafts))
+        return await self._create_drawn(self.drawn(drafts))
+
+    async def _create_drawn(self, new: list[NewTask]) -> list[CreatedTask]:
+        await self._ensure_queues({one.draft.queue for one in new})
+        BATCH_ITEMS.observe(len(new), ("create_all",))
+        return await self._patiently(partial(self._store_all, new))
 
     def drawn(self, drafts: Iterable[TaskDraft]) -> list[NewTask]:
         """Give each draft its id and times: however often it is stored, it makes one task."""
@@ -111,10 +125,50 @@ class TaskCreation:
         Raises:
             Unavailable: the database is away; what was stored is unknown.
         """
-        refused = await self._refused_queues({one.draft.queue for one in new})
-        rest = [one for one in new if one.draft.queue not in refused] if refused else new
+        judged = {one.id: await self._judged(one) for one in new if one.draft.misfit is not None}
+        left = [one for one in new if one.id not in judged] if judged else new
+        refused = await self._refused_queues({one.draft.queue for one in left})
+        rest = [one for one in left if one.draft.queue not in refused] if refused else left
         answers = iter(await self._store_apart(rest) if rest else ())
-        return [refused.get(one.draft.queue) or next(answers) for one in new]
+        return [judged.get(one.id) or refused.get(one.draft.queue) or next(answers) for one in new]
+
+    async def _judged(self, new: NewTask) -> CreatedTask | Exception:
+        try:
+            return await self._made_before(new)
+        except (InvalidInput, IdempotencyConflict) as error:
+            return error
+
+    async def _made_before(self, new: NewTask) -> CreatedTask:
+        """Return the task of a request whose payload does not fit: it fitted when the task was made.
+
+        Raises:
+            InvalidInput: There is no such task: the request is refused.
+            IdempotencyConflict: The key was used for another request.
+        """
+        answer = await self._patiently(partial(self._find_made, new))
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def _find_made(self, new: NewTask) -> CreatedTask | IdempotencyConflict | InvalidInput:
+        key = _scoped_key(new)
+        assert key is not None  # noqa: S101 - without a key it was refused at the door
+        assert new.draft.misfit is not None  # noqa: S101 - see above
+        async with self._database.hot() as connection:
+            if not await tasks.find_live_keys(connection, {key}):
+                return new.draft.misfit
+            return (await _answers(connection, [new], {}))[0]
+
+    async def _create_all_but_made(self, new: list[NewTask]) -> list[CreatedTask]:
+        """Store a batch in which some payloads do not fit: only if all their tasks are there already."""
+        judged = [(one, await self._judged(one)) for one in new if one.draft.misfit is not None]
+        found = [v for _, answer in judged for v in _violations(answer)]
+        if found:
+            raise InvalidInput(tuple(found[:MOST_VIOLATIONS]))
+        replayed = dict(zip((one.id for one, _ in judged), _unraised(judged), strict=True))
+        rest = [one for one in new if one.id not in replayed]
+        stored = iter(await self._create_drawn(rest) if rest else ())
+        return [replayed.get(one.id) or next(stored) for one in new]
 
     async def _refused_queues(self, names: Collection[str]) -> dict[str, QueueLimitReached]:
         """Make the queues that are missing and return those that there was no room for."""
@@ -202,6 +256,19 @@ class TaskCreation:
                 STATEMENTS_FAILED.add(1, ("collision",))
                 log.info("creation.collided", error=repr(error))
             await asyncio.sleep(_PAUSE_S)
+
+
+def _violations(answer: CreatedTask | Exception) -> Iterable[Violation]:
+    return answer.violations if isinstance(answer, InvalidInput) else ()
+
+
+def _unraised(judged: Iterable[tuple[NewTask, CreatedTask | Exception]]) -> list[CreatedTask]:
+    kept = []
+    for _, answer in judged:
+        if isinstance(answer, Exception):
+            raise answer
+        kept.append(answer)
+    return kept
 
 
 def _weight(new: NewTask) -> int:

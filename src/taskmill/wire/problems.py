@@ -26,6 +26,8 @@ from taskmill.domain.errors import (
     TaskNotFound,
     TooLarge,
     TransitionRefused,
+    TypeLimitReached,
+    TypeNotFound,
     Unavailable,
     Violation,
 )
@@ -140,6 +142,13 @@ PROBLEMS: Final[Mapping[type[TaskmillError], ProblemKind]] = {
         "task-not-found", 404, "There is no such task", lambda e: {"task_id": str(e.task_id)}
     ),
     QueueNotFound: ProblemKind("queue-not-found", 404, "There is no such queue"),
+    TypeNotFound: ProblemKind("type-not-found", 404, "No such type has a contract"),
+    TypeLimitReached: ProblemKind(
+        "type-limit-reached",
+        422,
+        "No more types may have contracts",
+        lambda error: {"limit": error.limit},
+    ),
     RejectionNotFound: ProblemKind("rejection-not-found", 404, "There is no such refused message"),
     TransitionRefused: ProblemKind(
         "transition-refused",
