@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from taskmill.amqp.names import HINT_TTL_S
-from taskmill.composition.creation import kept_rejections, task_creation
+from taskmill.composition.creation import contract_refresher, kept_rejections, task_creation
 from taskmill.composition.parts import Parts
 from taskmill.composition.tracing import open_traces
 from taskmill.composition.workers import Drainer
@@ -17,6 +17,7 @@ from taskmill.maintenance.expiry import expire_waiting
 from taskmill.maintenance.rescue import Rescue
 from taskmill.maintenance.retention import Housekeeping, numbering
 from taskmill.observability import logs
+from taskmill.operations import sql_door
 from taskmill.operations.broker import NO_BROKER, BrokerWatch
 from taskmill.operations.figures import FiguresCache
 from taskmill.operations.read import TaskReading
@@ -60,7 +61,7 @@ class Process(Parts):
     async def start(
         cls, settings: Settings, stack: AsyncExitStack, stop: asyncio.Event
     ) -> "Process":
-        """Wait for the database, check its schema, set the clock by it and make partitions.
+        """Wait for the database, check its schema, set the clock by it, make partitions and read the contracts.
 
         Raises:
             ConfigurationError: the database did not answer in time, or has not the schema that this program needs;
@@ -77,6 +78,7 @@ class Process(Parts):
         except Unavailable as error:
             # Somebody holds a lock, as a backup does: until it is over the DEFAULT partition takes the tasks.
             log.warning("partition.delayed", error=repr(error.__cause__))
+        await process.contracts.refresh()
         return process
 
     async def _await_schema(self, stop: asyncio.Event) -> None:
@@ -147,6 +149,7 @@ class Process(Parts):
         from taskmill.operations.feed import Feed  # noqa: PLC0415
 
         settings = self.settings
+        await sql_door.tell_limits(self.database, settings)
         doorbell = Doorbell(self.database)
         creation = task_creation(self, doorbell)
         service = TaskService(
@@ -156,6 +159,7 @@ class Process(Parts):
             kept_rejections(self, creation),
             broker=self.broker_watch(),
             figures=self.figures,
+            contracts=self.contracts,
         )
         await stack.enter_async_context(service)
         helper = Drainer(self)
@@ -170,7 +174,7 @@ class Process(Parts):
             grace_s=API_GRACE_S,
             stop_delay_s=settings.api.stop_delay_s,
         )
-        return [doorbell, helper, feed, self.server]
+        return [doorbell, contract_refresher(self), helper, feed, self.server]
 
     def relay(self) -> list[Service]:
         """Return the services of the relay role."""

@@ -50,44 +50,21 @@ def _doubled(contracts: Sequence[TypeContract]) -> ContractRefused:
     return ContractRefused(one.type, (fault,))
 
 
-async def drop(database: Database, name: str) -> None:
-    """Free a type from its contract, until somebody registers one again; its versions are kept.
+class Contracts:
+    """The contracts that hold, as a door has them (about `REFRESH_S` late), and what may be done to them.
 
-    Raises:
-        TypeNotFound: It has none.
-    """
-    await rows.drop(database, name)
-    log.info("contract.dropped", type=name)
-
-
-async def list_types(database: Database) -> list[RegisteredType]:
-    """Return the types that have a contract, by name, without older versions."""
-    return await rows.types(database)
-
-
-async def get_type(database: Database, name: str) -> RegisteredType:
-    """Return a type with all versions of its contract. Raises `TypeNotFound`."""
-    found = await rows.types(database, [name])
-    if not found:
-        raise TypeNotFound(name)
-    return replace(found[0], versions=await rows.versions(database, name))
-
-
-class DoorContracts:
-    """The contracts that hold, as a door has them: at most about `REFRESH_S` behind the database.
-
-    `by_type` is always the same mapping, changed in place by `refresh`; `revision` changes with it.
+    `by_type` is always the same mapping, changed in place; `revision` changes with it.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._contracts: dict[str, DoorContract] = {}
+        self._current: dict[str, DoorContract] = {}
         self.revision = 0
 
     @property
     def by_type(self) -> Mapping[str, DoorContract]:
         """The contracts by the names of their types."""
-        return self._contracts
+        return self._current
 
     async def refresh(self) -> None:
         """Look for changes. While the database is away nothing changes here, and no task is stored either."""
@@ -97,15 +74,42 @@ class DoorContracts:
         revision, stored = changed
         current = {one.type: self._made(one) for one in stored}
         # Other threads look up types meanwhile: none that has a contract before and after may seem free.
-        self._contracts.update(current)
-        for name in self._contracts.keys() - current.keys():
-            del self._contracts[name]
+        self._current.update(current)
+        for name in self._current.keys() - current.keys():
+            del self._current[name]
         self.revision = revision
 
     def _made(self, stored: rows.StoredContract) -> DoorContract:
-        known = self._contracts.get(stored.type)
+        known = self._current.get(stored.type)
         if known is not None and known.version == stored.version and known.schema == stored.schema:
             return known
         return DoorContract(
             stored.type, stored.version, stored.schema, stored.form, stored.defaults
         )
+
+    async def register(self, contract: TypeContract, *, by: str) -> RegisteredType:
+        """Make this the contract that holds for its type; raises as `register` does."""
+        await register(self._database, by, (contract,))
+        await self.refresh()
+        return await self.get(contract.type)
+
+    async def drop(self, name: str) -> None:
+        """Free a type from its contract, until somebody registers one again; its versions are kept.
+
+        Raises:
+            TypeNotFound: It has none.
+        """
+        await rows.drop(self._database, name)
+        log.info("contract.dropped", type=name)
+        await self.refresh()
+
+    async def all(self) -> list[RegisteredType]:
+        """Return the types that have a contract, by name, without older versions."""
+        return await rows.types(self._database)
+
+    async def get(self, name: str) -> RegisteredType:
+        """Return a type with all versions of its contract. Raises `TypeNotFound`."""
+        found = await rows.types(self._database, [name])
+        if not found:
+            raise TypeNotFound(name)
+        return replace(found[0], versions=await rows.versions(self._database, name))

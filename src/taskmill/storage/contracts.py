@@ -10,7 +10,7 @@ from taskmill.domain.errors import TypeLimitReached, TypeNotFound
 from taskmill.storage.database import Database
 from taskmill.storage.statements import statement
 
-MOST_TYPES = 1_000
+MOST_TYPES = 500
 MOST_VERSIONS = 100
 
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from taskmill.domain.errors import (
     BadCursor,
     ChangesForgotten,
+    ContractRefused,
     IdempotencyConflict,
     InvalidInput,
     KeyInFlight,
@@ -127,6 +128,9 @@ PROBLEMS: Final[Mapping[type[TaskmillError], ProblemKind]] = {
     BadCursor: ProblemKind("bad-cursor", 400, "The cursor is not one of this listing", _violations),
     InvalidInput: ProblemKind(
         "invalid-input", 422, "The request says something that is not allowed", _violations
+    ),
+    ContractRefused: ProblemKind(
+        "contract-refused", 422, "The contract can't be kept at every door", _violations
     ),
     ChangesForgotten: ProblemKind(
         "changes-forgotten",

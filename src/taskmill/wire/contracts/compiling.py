@@ -24,7 +24,7 @@ from typing import Final
 
 from taskmill.domain.errors import Violation
 from taskmill.wire.contracts import words
-from taskmill.wire.contracts.keywords import READERS, Node, Reading
+from taskmill.wire.contracts.keywords import ANNOTATIONS, READERS, Node, Reading
 from taskmill.wire.contracts.references import Schema, resolve, step
 from taskmill.wire.contracts.unions import finish_unions
 from taskmill.wire.wording import describe
@@ -38,27 +38,6 @@ _DIALECTS: Final = frozenset(
         "https://json-schema.org/draft/2020-12/schema",
         "https://json-schema.org/draft/2020-12/schema#",
     }
-)
-ANNOTATIONS: Final = frozenset(
-    [
-        "title",
-        "description",
-        "default",
-        "examples",
-        "example",
-        "deprecated",
-        "readOnly",
-        "writeOnly",
-        "discriminator",
-        "contentMediaType",
-        "contentEncoding",
-        "contentSchema",
-        "$comment",
-        "$schema",
-        "$id",
-        "$defs",
-        "definitions",
-    ]
 )
 
 
@@ -106,8 +85,9 @@ class _Compiler:
 
     def _check_head(self) -> None:
         head = self._document
-        if isinstance(head, dict) and head.get("$schema", min(_DIALECTS)) not in _DIALECTS:
-            came = describe(head["$schema"], reveal=True)
+        dialect = head.get("$schema") if isinstance(head, dict) else None
+        if isinstance(dialect, str) and dialect not in _DIALECTS:
+            came = words.plain(describe(dialect, reveal=True))
             self.fault("/$schema", "draft 2020-12, or no $schema", came)
 
     def _check_root(self) -> None:
@@ -142,7 +122,7 @@ class _Compiler:
             self.fault(pointer, "a schema: an object, true or false", describe(schema))
 
     def _read(self, node: Node, schema: Schema, keyword: str, value: object, place: str) -> None:
-        if keyword in ANNOTATIONS or keyword.startswith("x-"):
+        if keyword.startswith("x-"):
             return
         reader = READERS.get(keyword)
         if reader is None:

@@ -211,6 +211,43 @@ def _union(at: Reading, *, exactly: bool) -> str | None:
     return None
 
 
+def _defined(at: Reading) -> str | None:
+    """Read definitions: also those that nobody refers to, since documents show them."""
+    if not isinstance(at.value, dict):
+        return _SCHEMAS_BY_NAME
+    for name, schema in at.value.items():
+        at.compiler.node(schema, at.place + step(name))
+    return None
+
+
+def _content(at: Reading) -> str | None:
+    at.compiler.node(at.value, at.place)
+    return None
+
+
+def _head(at: Reading) -> str | None:
+    """Read what may stand only at the head of the whole: below it would change what references mean."""
+    if at.place.count("/") > 1:
+        return "nothing here: only the whole schema has one"
+    return None if isinstance(at.value, str) else "a string"
+
+
+def _discriminator(at: Reading) -> str | None:
+    value = at.value if isinstance(at.value, dict) else {}
+    mapping = value.get("mapping", {})
+    is_one = isinstance(value.get("propertyName"), str) and isinstance(mapping, dict)
+    if is_one and all(isinstance(target, str) for target in mapping.values()):
+        return None
+    return "an object with propertyName and, if need be, a mapping to schemas"
+
+
+def _annotation(kind: type | None, expected: str = "") -> Reader:
+    def read(at: Reading) -> str | None:
+        return None if kind is None or isinstance(at.value, kind) else expected
+
+    return read
+
+
 def _is_list(value: object) -> bool:
     return isinstance(value, list) and bool(value)
 
@@ -264,7 +301,33 @@ def _size(kind: str, rule: str, expected: str, noun: str) -> Reader:
     return read
 
 
+_TEXT: Final = _annotation(str, "a string")
+_FLAG: Final = _annotation(bool, "true or false")
+_ANYTHING: Final = _annotation(None)
+
+ANNOTATIONS: Final[Mapping[str, Reader]] = {
+    "title": _TEXT,
+    "description": _TEXT,
+    "$comment": _TEXT,
+    "contentMediaType": _TEXT,
+    "contentEncoding": _TEXT,
+    "default": _ANYTHING,
+    "example": _ANYTHING,
+    "examples": _annotation(list, "an array"),
+    "deprecated": _FLAG,
+    "readOnly": _FLAG,
+    "writeOnly": _FLAG,
+    "discriminator": _discriminator,
+    "contentSchema": _content,
+    "$defs": _defined,
+    "definitions": _defined,
+    "$schema": _head,
+    "$id": _head,
+}
+"""Keywords that say nothing of what fits."""
+
 READERS: Final[Mapping[str, Reader]] = {
+    **ANNOTATIONS,
     "type": _type,
     "enum": _enum,
     "const": _const,
@@ -295,4 +358,4 @@ READERS: Final[Mapping[str, Reader]] = {
     "not": _not,
     "$ref": _ref,
 }
-"""Every keyword that is checked; what is neither here nor an annotation is refused."""
+"""Every keyword that there may be; any other is refused."""
