@@ -98,7 +98,9 @@ async def test_workers_of_two_releases_that_start_at_once_leave_one_of_their_con
     async with asyncio.TaskGroup() as group:
         for n in range(20):
             schema = NEEDS_TO if n % 2 else NEEDS_CC
-            group.create_task(register(stage.database, "w", [a_contract(schema), a_contract({}, "o")]))
+            group.create_task(
+                register(stage.database, "w", [a_contract(schema), a_contract({}, "o")])
+            )
     assert [version for kind, version in await versions(stage) if kind == TYPE] == [1, 2]
     await stage.service.contracts.refresh()
     assert stage.service.contracts.by_type.keys() == {TYPE, "o"}
@@ -119,7 +121,10 @@ async def test_who_registers_waits_for_another_whose_transaction_is_open(stage: 
 
 async def _someone_waits(stage: Stage) -> None:
     async def look() -> bool:
-        query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        query = (
+            "SELECT count(*) FROM pg_stat_activity "
+            "WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        )
         return bool(await stage.sql.fetchval(query))
 
     await eventually(look, "a session that waits for a lock")
@@ -291,10 +296,16 @@ async def test_an_array_is_stored_only_if_all_payloads_fit_or_were_stored_before
     fits = a_body({"to": "x"})
     with pytest.raises(InvalidInput) as caught:
         drafts(fits, a_body(BAD))
-    assert [one.pointer for one in caught.value.violations] == ["/1/payload/to", "/1/payload/copies"]
+    assert [one.pointer for one in caught.value.violations] == [
+        "/1/payload/to",
+        "/1/payload/copies",
+    ]
     with pytest.raises(InvalidInput) as caught:
         await stage.service.create_all(drafts(fits, old, a_body(BAD, idempotency_key="new")))
-    assert [one.pointer for one in caught.value.violations] == ["/2/payload/to", "/2/payload/copies"]
+    assert [one.pointer for one in caught.value.violations] == [
+        "/2/payload/to",
+        "/2/payload/copies",
+    ]
     with pytest.raises(IdempotencyConflict):
         await stage.service.create_all(drafts(fits, {**old, "name": "another"}))
     assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.task") == 1

@@ -82,7 +82,9 @@ def _schemas(
     schemas: dict[str, Any] = {}
     for contract, schema in shown:
         payload = _payload_name(contract)
-        schemas[payload] = _moved(schema, _PLACE + payload, discriminators=discriminators)
+        # The schema `true` is written as the object that says the same: not everybody reads the other.
+        moved = _moved(schema, _PLACE + payload, discriminators=discriminators)
+        schemas[payload] = {} if moved is True else moved
         schemas[_task_name(contract)] = {
             "description": f"A task of type `{contract.type}` (contract version {contract.version})",
             "allOf": [{_REF: f"{_PLACE}CreateTask"}],

@@ -145,10 +145,12 @@ def _is_async(method: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(inspect.unwrap(method))
 
 
-def _id(row: Any) -> UUID:  # noqa: ANN401 - a tuple, a mapping or an object, as the caller's connection makes rows
+def _id(row: Any) -> UUID:  # noqa: ANN401 - a row, as the caller's connection makes them
     if isinstance(row, Mapping):
-        return UUID(row["id"])
-    return UUID(row[0] if isinstance(row, tuple) or hasattr(row, "__getitem__") else row.id)
+        row = row["id"]
+    elif not isinstance(row, str):
+        row = row[0] if hasattr(row, "__getitem__") else row.id
+    return UUID(row)
 
 
 def _statement(given: Mapping[str, str], mark: str) -> str:

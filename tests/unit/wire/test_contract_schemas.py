@@ -1,19 +1,15 @@
 """What a schema may say: which schemas are taken, and what is said of those that are not."""
 
-import enum
-from datetime import date, datetime, time, timedelta
-from decimal import Decimal
-from ipaddress import IPv4Address
-from typing import Annotated, Any, Literal
-from uuid import UUID
+from datetime import timedelta
+from typing import Any
 
 import orjson
 import pytest
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, SecretStr
 
 from taskmill.domain.contracts import TypeContract, TypeDefaults
 from taskmill.domain.errors import ContractRefused
 from taskmill.wire.contracts.door import DoorContract, compile_contract
+from tests.support.payload_schemas import Everything
 
 Json = dict[str, Any]
 
@@ -38,57 +34,6 @@ def refused(contract: TypeContract) -> list[str]:
     assert caught.value.type == contract.type
     assert contract.type in str(caught.value)
     return [one.pointer for one in caught.value.violations]
-
-
-class Color(enum.Enum):
-    RED = "red"
-    BLUE = "blue"
-
-
-class Cat(BaseModel):
-    kind: Literal["cat"]
-    lives: Annotated[int, Field(ge=0, lt=10)] = 9
-
-
-class Dog(BaseModel):
-    kind: Literal["dog"]
-    name: str
-
-
-class Branch(BaseModel):
-    value: int
-    branches: "list[Branch]" = []
-
-
-class Everything(BaseModel):
-    """What models of programs are made of."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    whole: Annotated[int, Field(gt=0, le=100, multiple_of=5)]
-    exact: Annotated[float, Field(ge=0.5, lt=2)] = 1.0
-    code: Annotated[str, Field(min_length=2, max_length=300, pattern=r"^[A-Z]{2}\d{0,300}$")]
-    pet: Annotated[Cat | Dog, Field(discriminator="kind")]
-    tree: Branch | None = None
-    color: Color
-    size: Literal["s", "m", 3, None] = "s"
-    at: datetime
-    day: date | None = None
-    clock: time | None = None
-    span: timedelta | None = None
-    id: UUID
-    price: Annotated[Decimal, Field(max_digits=6, decimal_places=2)] = Decimal(1)
-    pair: tuple[int, str]
-    many: tuple[int, ...] = ()
-    tags: set[str] = set()
-    counts: dict[str, int] = {}
-    by_color: dict[Color, int] = {}
-    by_code: dict[Annotated[str, Field(pattern="^x")], int] = {}
-    anything: Any = None
-    raw: bytes = b""
-    address: IPv4Address | None = None
-    url: HttpUrl | None = None
-    secret: SecretStr | None = None
 
 
 FITS: Json = {
@@ -116,6 +61,7 @@ def test_what_pydantic_makes_of_ordinary_models_is_taken() -> None:
         "by_code": {"x1": "one"},
         "more": True,
     }
+    names = ", ".join(list(schema["properties"])[:20])
     assert said(schema, wrong) == [
         "/payload/whole: expected a multiple of 5, got the number 7",
         '/payload/pet/kind: expected one of "cat", "dog", got a string of 4 characters',
@@ -123,8 +69,7 @@ def test_what_pydantic_makes_of_ordinary_models_is_taken() -> None:
         "/payload/at: expected a date and time such as 2030-01-31T09:30:00Z, got a string of 4 characters",
         "/payload/pair: expected an array of at least 2 items, got 1 item",
         "/payload/by_code/x1: expected a whole number, got a string of 3 characters",
-        "/payload/more: expected only the fields whole, exact, code, pet, tree, color, size, at, day, clock, span, "
-        "id, price, pair, many, tags, counts, by_color, by_code, anything and 4 more, got an unknown field",
+        f"/payload/more: expected only the fields {names} and 4 more, got an unknown field",
     ]
 
 
@@ -147,7 +92,9 @@ def test_what_is_only_an_annotation_is_left_alone() -> None:
         "description": "d",
         "x-own": {"if": 1},
         "examples": [{"$ref": "#/nowhere"}],
-        "properties": {"a": {"format": "something-new", "default": {"$ref": 1}, "deprecated": True}},
+        "properties": {
+            "a": {"format": "something-new", "default": {"$ref": 1}, "deprecated": True}
+        },
     }
     assert said(schema, {"a": "anything"}) == []
 
@@ -195,10 +142,10 @@ def test_a_schema_that_can_not_be_kept_is_refused_with_the_place(
 
 @pytest.mark.parametrize("depth", [15, 17])
 def test_alternatives_within_alternatives_have_a_limit(depth: int) -> None:
-    schema: object = {"type": "object"}
+    schema: Json = {"type": "object"}
     for _ in range(depth):
         schema = {"anyOf": [schema, {"$ref": "#/$defs/other"}]}
-    document = {**schema, "$defs": {"other": {}}}  # type: ignore[dict-item]  # a schema, which is a mapping
+    document = {**schema, "$defs": {"other": {}}}
     if depth < 16:
         assert said(document, {}) == []
     else:

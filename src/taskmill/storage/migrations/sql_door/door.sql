@@ -13,6 +13,7 @@ DECLARE
     latest constant timestamptz = '2101-01-01 00:00:00+00';
     faults jsonb = '[]';
     wrong record;
+    label_count bigint;
 BEGIN
     FOR wrong IN SELECT w.place, w.expected, w.got FROM (VALUES
         (coalesce(length(name) NOT BETWEEN 1 AND 200, true), '/name', 'a string of 1 to 200 characters',
@@ -47,7 +48,11 @@ BEGIN
         faults = taskmill.add_violation(faults, '/expires_at', time_words, taskmill.described_time(expires_at));
     END IF;
     IF labels IS NOT NULL THEN
-        faults = taskmill.add_violations(faults, taskmill.label_violations(labels, limits.labels));
+        faults = taskmill.add_violations(faults, taskmill.label_violations(labels));
+    END IF;
+    IF length(idempotency_key) NOT BETWEEN 1 AND 255 THEN
+        faults = taskmill.add_violation(faults, '/idempotency_key',
+            'a string of 1 to 255 characters, or null', taskmill.described(to_jsonb(idempotency_key)));
     END IF;
     IF delay_s IS NOT NULL AND run_at IS NOT NULL THEN
         faults = taskmill.add_violation(faults, '/delay_s', 'either run_at or delay_s', 'both');
@@ -55,6 +60,13 @@ BEGIN
     IF expires_at <= run_at THEN
         faults = taskmill.add_violation(
             faults, '/expires_at', 'a time after run_at', taskmill.described_time(expires_at));
+    END IF;
+    IF json_typeof(labels) = 'object' THEN
+        label_count = (SELECT count(*) FROM json_object_keys(labels));
+        IF label_count > limits.labels THEN
+            faults = taskmill.add_violation(faults, '/labels', 'at most ' || limits.labels || ' labels',
+                taskmill.counted(label_count, 'label'));
+        END IF;
     END IF;
     IF coalesce(type, 'emulate') = 'emulate' AND jsonb_typeof(payload) = 'object' THEN
         faults = taskmill.add_violations(faults, taskmill.emulation_violations(payload));

@@ -87,19 +87,17 @@ BEGIN
     RETURN faults;
 END $$;
 
-CREATE FUNCTION taskmill.label_violations(labels json, most integer) RETURNS jsonb
+CREATE FUNCTION taskmill.label_violations(labels json) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
 DECLARE
     expected constant text = 'an object of texts: keys of 1 to 63 characters, values of at most 255';
     faults jsonb = '[]';
     label record;
-    labels_found bigint = 0;
 BEGIN
     IF json_typeof(labels) <> 'object' THEN
         RETURN taskmill.add_violation(faults, '/labels', expected, taskmill.described(labels::jsonb));
     END IF;
     FOR label IN SELECT one.key, one.value::jsonb AS value FROM json_each(labels) AS one LOOP
-        labels_found = labels_found + 1;
         IF length(label.key) NOT BETWEEN 1 AND 63 THEN
             faults = taskmill.add_violation(faults, '/labels' || taskmill.pointer_token(label.key), expected,
                 taskmill.described(to_jsonb(label.key)));
@@ -109,9 +107,5 @@ BEGIN
                 taskmill.described(label.value));
         END IF;
     END LOOP;
-    IF labels_found > most THEN
-        faults = taskmill.add_violation(
-            faults, '/labels', 'at most ' || most || ' labels', taskmill.counted(labels_found, 'label'));
-    END IF;
     RETURN faults;
 END $$;
