@@ -67,8 +67,9 @@ async def revision(stage: Stage) -> int:
 
 async def test_a_new_contract_is_a_new_version_and_an_old_one_comes_back(stage: Stage) -> None:
     old, new = a_contract(NEEDS_TO), a_contract(NEEDS_CC)
+    known = stage.service.contracts
     for contract, version in ((old, 1), (new, 2), (old, 1), (new, 2)):
-        known = await registered(stage, contract)
+        await registered(stage, contract)
         assert known.by_type[TYPE].version == version
     assert await versions(stage) == [(TYPE, 1), (TYPE, 2)]
     found = await known.get(TYPE)

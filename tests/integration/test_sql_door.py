@@ -324,7 +324,7 @@ async def test_a_repeated_key_gets_its_task_though_the_contract_has_changed_sinc
 
 
 async def test_defaults_of_the_contract_fill_what_is_left_out(stage: Stage) -> None:
-    defaults = {
+    defaults: dict[str, Any] = {
         "queue": "mail",
         "priority": 7,
         "max_attempts": 5,
@@ -385,7 +385,7 @@ async def test_only_roles_that_it_was_granted_to_may_call_it_and_they_may_do_not
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await create(app)
             await stage.sql.execute("GRANT EXECUTE ON FUNCTION taskmill.create_task TO app_of_test")
-            assert await create(app)
+            assert isinstance(await create(app), UUID)
             told = await problem(app, name="")
             assert told["status"] == 422
             for forbidden in (
@@ -408,7 +408,7 @@ async def test_objects_of_the_caller_are_not_taken_for_the_functions_own(stage: 
             "CREATE FUNCTION pg_temp.jsonb_typeof(jsonb) RETURNS text LANGUAGE sql AS $$ SELECT 1 / 0 $$; "
             "SET search_path = pg_temp, public"
         )
-        assert await create(mine, payload='{"a": 1}')
+        assert isinstance(await create(mine, payload='{"a": 1}'), UUID)
 
 
 def functions_of_the_door() -> set[str]:
