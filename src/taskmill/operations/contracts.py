@@ -1,5 +1,6 @@
 """Contracts of types: registering them, telling them, and having them at hand where requests come in."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -59,6 +60,7 @@ class Contracts:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._current: dict[str, DoorContract] = {}
+        self._turn = asyncio.Lock()
         self.revision = 0
 
     @property
@@ -68,6 +70,10 @@ class Contracts:
 
     async def refresh(self) -> None:
         """Look for changes. While the database is away nothing changes here, and no task is stored either."""
+        async with self._turn:  # of two answers the later one must stay
+            await self._refresh()
+
+    async def _refresh(self) -> None:
         changed = await rows.read_changed(self._database, self.revision)
         if changed is None:
             return
