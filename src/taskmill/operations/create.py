@@ -89,7 +89,8 @@ class TaskCreation:
     async def create(self, draft: TaskDraft) -> CreatedTask:
         """Store one task together with whatever else is being created now."""
         if draft.misfit is not None:
-            return await self._made_before(self._completed(draft))
+            [made] = _unraised((await self._judged(self.drawn((draft,)))).values())
+            return made
         await self._ensure_queues((draft.queue,))
         try:
             answer = await self._batch(self._completed(draft))
@@ -125,50 +126,39 @@ class TaskCreation:
         Raises:
             Unavailable: the database is away; what was stored is unknown.
         """
-        judged = {one.id: await self._judged(one) for one in new if one.draft.misfit is not None}
+        judged = await self._judged([one for one in new if one.draft.misfit is not None])
         left = [one for one in new if one.id not in judged] if judged else new
         refused = await self._refused_queues({one.draft.queue for one in left})
         rest = [one for one in left if one.draft.queue not in refused] if refused else left
         answers = iter(await self._store_apart(rest) if rest else ())
         return [judged.get(one.id) or refused.get(one.draft.queue) or next(answers) for one in new]
 
-    async def _judged(self, new: NewTask) -> CreatedTask | Exception:
-        try:
-            return await self._made_before(new)
-        except (InvalidInput, IdempotencyConflict) as error:
-            return error
+    async def _judged(self, misfits: Sequence[NewTask]) -> dict[UUID, CreatedTask | Exception]:
+        """Answer for requests whose payloads do not fit, by their ids.
 
-    async def _made_before(self, new: NewTask) -> CreatedTask:
-        """Return the task of a request whose payload does not fit: it fitted when the task was made.
-
-        Raises:
-            InvalidInput: There is no such task: the request is refused.
-            IdempotencyConflict: The key was used for another request.
+        A key may stand for a task already, which was made while another contract held: then that is the answer.
         """
-        answer = await self._patiently(partial(self._find_made, new))
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+        return await self._patiently(partial(self._find_made, misfits)) if misfits else {}
 
-    async def _find_made(self, new: NewTask) -> CreatedTask | IdempotencyConflict | InvalidInput:
-        key = _scoped_key(new)
-        assert key is not None  # noqa: S101 - without a key it was refused at the door
-        assert new.draft.misfit is not None  # noqa: S101 - see above
+    async def _find_made(self, misfits: Sequence[NewTask]) -> dict[UUID, CreatedTask | Exception]:
+        keys = {one.id: key for one in misfits if (key := _scoped_key(one))}
         async with self._database.hot() as connection:
-            if not await tasks.find_live_keys(connection, {key}):
-                return new.draft.misfit
-            return (await _answers(connection, [new], {}))[0]
+            held = await tasks.find_live_keys(connection, set(keys.values()))
+            there = [one for one in misfits if keys.get(one.id) in held]
+            answers = await _answers(connection, there, {}) if there else []
+        refused = {one.id: one.draft.misfit for one in misfits if one.draft.misfit is not None}
+        return {**refused, **dict(zip((one.id for one in there), answers, strict=True))}
 
     async def _create_all_but_made(self, new: list[NewTask]) -> list[CreatedTask]:
         """Store a batch in which some payloads do not fit: only if all their tasks are there already."""
-        judged = [(one, await self._judged(one)) for one in new if one.draft.misfit is not None]
-        found = [v for _, answer in judged for v in _violations(answer)]
+        judged = await self._judged([one for one in new if one.draft.misfit is not None])
+        found = [v for answer in judged.values() for v in _violations(answer)]
         if found:
             raise InvalidInput(tuple(found[:MOST_VIOLATIONS]))
-        replayed = dict(zip((one.id for one, _ in judged), _unraised(judged), strict=True))
-        rest = [one for one in new if one.id not in replayed]
+        made = dict(zip(judged, _unraised(judged.values()), strict=True))
+        rest = [one for one in new if one.id not in made]
         stored = iter(await self._create_drawn(rest) if rest else ())
-        return [replayed.get(one.id) or next(stored) for one in new]
+        return [made.get(one.id) or next(stored) for one in new]
 
     async def _refused_queues(self, names: Collection[str]) -> dict[str, QueueLimitReached]:
         """Make the queues that are missing and return those that there was no room for."""
@@ -219,7 +209,7 @@ class TaskCreation:
     async def _store_all(self, new: list[NewTask]) -> list[CreatedTask]:
         async with self._database.hot_transaction() as connection:
             created = await tasks.insert(connection, _first_of_each_key(new))
-            answers = _without_conflicts(await _answers(connection, new, created))
+            answers = _unraised(await _answers(connection, new, created))
         self._told(answers)
         return answers
 
@@ -262,9 +252,9 @@ def _violations(answer: CreatedTask | Exception) -> Iterable[Violation]:
     return answer.violations if isinstance(answer, InvalidInput) else ()
 
 
-def _unraised(judged: Iterable[tuple[NewTask, CreatedTask | Exception]]) -> list[CreatedTask]:
+def _unraised(answers: Iterable[CreatedTask | Exception]) -> list[CreatedTask]:
     kept = []
-    for _, answer in judged:
+    for answer in answers:
         if isinstance(answer, Exception):
             raise answer
         kept.append(answer)
@@ -331,15 +321,6 @@ def _answer_of_holder(
         # The key ran out, or its task passed retention, between two statements: the next try sees it.
         raise Unavailable(RETRY_AFTER_S, "the idempotency key")
     return CreatedTask(task=task, replayed=task.id != new.id)
-
-
-def _without_conflicts(answers: Iterable[CreatedTask | IdempotencyConflict]) -> list[CreatedTask]:
-    kept = []
-    for answer in answers:
-        if isinstance(answer, IdempotencyConflict):
-            raise answer
-        kept.append(answer)
-    return kept
 
 
 def _task(new: NewTask, stored: StoredFacts) -> Task:

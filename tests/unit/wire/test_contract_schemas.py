@@ -186,7 +186,7 @@ def test_a_payload_that_takes_too_long_to_check_is_refused_and_others_are_not_he
         payload = {"next": payload}
     [only] = said({**node, "$defs": {"node": node}}, payload)
     assert only == (
-        "/payload: expected a payload that can be checked in 250,000 steps, got one that takes more"
+        "/payload: expected a payload that can be checked in 100,000 steps, got one that takes more"
     )
 
 

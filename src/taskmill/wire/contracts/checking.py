@@ -16,7 +16,7 @@ from taskmill.domain.errors import Violation
 from taskmill.wire.contracts.words import got, token
 from taskmill.wire.violations import MOST_VIOLATIONS
 
-MOST_STEPS: Final = 250_000
+MOST_STEPS: Final = 100_000
 DEEPEST: Final = 200
 ROOT: Final = ("/payload", None)
 _KINDS: Final[Mapping[type, str]] = {
@@ -116,6 +116,8 @@ class _Walk:
     def check(
         self, number: int, value: object, place: Place, found: list[Violation], depth: int
     ) -> None:
+        if len(found) >= MOST_VIOLATIONS:
+            return
         self.steps += 1
         if self.steps > MOST_STEPS or depth > DEEPEST:
             raise _TooMuchError

@@ -1,7 +1,8 @@
 CREATE FUNCTION taskmill.add_violation(faults jsonb, pointer text, expected text, got text) RETURNS jsonb
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT CASE WHEN jsonb_array_length(faults) >= 100 THEN faults
-        ELSE faults || jsonb_build_array(jsonb_build_object('pointer', pointer, 'expected', expected, 'got', got)) END
+        ELSE faults || jsonb_build_array(jsonb_build_object(
+            'pointer', pointer, 'expected', expected, 'got', got)) END
 $$;
 
 CREATE FUNCTION taskmill.add_violations(faults jsonb, more jsonb) RETURNS jsonb
@@ -49,8 +50,8 @@ BEGIN
     END CASE;
 END $$;
 
--- Walks a value along a node as `checking.py` does, and in the same steps; `faults` are what is wrong, `steps` the steps
--- so far. More than 250,000 of them, or 200 within each other, are too many: then nothing of it counts.
+-- Walks a value along a node as `checking.py` does, and in the same steps; `faults` are what is wrong, `steps` the
+-- steps so far. More than 100,000 of them, or 200 within each other, are too many: then nothing of it counts.
 CREATE FUNCTION taskmill.check_value(
     nodes jsonb, number integer, value jsonb, place text, depth integer, INOUT faults jsonb, INOUT steps integer
 ) LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
@@ -60,8 +61,11 @@ DECLARE
     part jsonb;
     own jsonb;
 BEGIN
-    steps = CASE WHEN depth > 200 THEN 250001 ELSE least(steps, 250000) + 1 END;
-    IF steps > 250000 THEN
+    IF jsonb_array_length(faults) >= 100 THEN
+        RETURN;
+    END IF;
+    steps = CASE WHEN depth > 200 THEN 100001 ELSE least(steps, 100000) + 1 END;
+    IF steps > 100000 THEN
         RETURN;
     END IF;
     IF node ? 'types' AND NOT (node -> 'types') ? kind THEN
@@ -117,7 +121,8 @@ DECLARE
 BEGIN
     FOR at IN 0 .. least(first, size) - 1 LOOP
         SELECT c.faults, c.steps INTO faults, steps FROM taskmill.check_value(
-            nodes, (node -> 'prefix' -> at)::integer, value -> at, place || '/' || at, depth + 1, faults, steps) AS c;
+            nodes, (node -> 'prefix' -> at)::integer, value -> at, place || '/' || at, depth + 1,
+            faults, steps) AS c;
     END LOOP;
     IF node ? 'items' THEN
         FOR at IN first .. size - 1 LOOP
@@ -151,13 +156,15 @@ BEGIN
     IF node ?| ARRAY['patterns', 'others', 'names'] THEN
         FOR name IN SELECT one.name FROM jsonb_object_keys(value) AS one (name) ORDER BY one.name COLLATE "C" LOOP
             SELECT c.faults, c.steps INTO faults, steps FROM taskmill.check_name(
-                nodes, node, name, value -> name, place || taskmill.pointer_token(name), depth, faults, steps) AS c;
+                nodes, node, name, value -> name, place || taskmill.pointer_token(name), depth,
+                faults, steps) AS c;
         END LOOP;
     END IF;
 END $$;
 
 CREATE FUNCTION taskmill.check_name(
-    nodes jsonb, node jsonb, name text, value jsonb, place text, depth integer, INOUT faults jsonb, INOUT steps integer
+    nodes jsonb, node jsonb, name text, value jsonb, place text, depth integer,
+    INOUT faults jsonb, INOUT steps integer
 ) LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
 DECLARE
     part jsonb;
@@ -189,7 +196,8 @@ BEGIN
 END $$;
 
 CREATE FUNCTION taskmill.check_union(
-    nodes jsonb, alternatives jsonb, value jsonb, place text, depth integer, INOUT faults jsonb, INOUT steps integer
+    nodes jsonb, alternatives jsonb, value jsonb, place text, depth integer,
+    INOUT faults jsonb, INOUT steps integer
 ) LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
 DECLARE
     kind constant text = taskmill.json_kind(value);
@@ -225,7 +233,8 @@ BEGIN
             option = (alternatives -> 'by_tag' -> (told #>> '{}'))::integer;
             faults = taskmill.add_violations(faults, tried[option + 1]);
         ELSE
-            faults = taskmill.add_violation(faults, place || taskmill.pointer_token(tag), alternatives ->> 'tag_words',
+            faults = taskmill.add_violation(
+                faults, place || taskmill.pointer_token(tag), alternatives ->> 'tag_words',
                 coalesce(taskmill.described(told), 'nothing'));
         END IF;
     ELSIF cardinality(near) = 1 THEN
@@ -242,10 +251,11 @@ DECLARE
     faults jsonb;
     steps integer;
 BEGIN
-    SELECT c.faults, c.steps INTO faults, steps FROM taskmill.check_value(form, 0, payload, '/payload', 1, '[]', 0) AS c;
-    IF steps <= 250000 THEN
+    SELECT c.faults, c.steps INTO faults, steps
+    FROM taskmill.check_value(form, 0, payload, '/payload', 1, '[]', 0) AS c;
+    IF steps <= 100000 THEN
         RETURN faults;
     END IF;
     RETURN taskmill.add_violation(
-        '[]', '/payload', 'a payload that can be checked in 250,000 steps', 'one that takes more');
+        '[]', '/payload', 'a payload that can be checked in 100,000 steps', 'one that takes more');
 END $$;

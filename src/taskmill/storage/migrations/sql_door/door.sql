@@ -72,7 +72,8 @@ BEGIN
         faults = taskmill.add_violations(faults, taskmill.emulation_violations(payload));
     END IF;
     IF length(idempotency_key) NOT BETWEEN 1 AND limits.idempotency_key_chars
-        OR idempotency_key ~ '[\u0001-\u001F\u007F-\u00A0\u00AD\u2000-\u200F\u2028-\u202F\u205F-\u206F\u3000\uFEFF]'
+        OR idempotency_key ~ ('[\u0001-\u001F\u007F-\u00A0\u00AD\u2000-\u200F\u2028-\u202F'
+            || '\u205F-\u206F\u3000\uFEFF]')
     THEN
         faults = taskmill.add_violation(faults, '/idempotency_key',
             '1 to ' || limits.idempotency_key_chars || ' printable characters', CASE
@@ -83,8 +84,8 @@ BEGIN
     RETURN faults;
 END $$;
 
--- The task door of this database: stores a task in the caller's transaction and returns its id. What is null is left
--- out. It runs as its owner: grant it to the roles that may create tasks (docs/reference/sql.md).
+-- The door: stores a task in the caller's transaction and returns its id. What is null is left out. It runs as its
+-- owner: grant it to the roles that may create tasks (docs/reference/sql.md).
 CREATE FUNCTION taskmill.create_task(
     name text, description text DEFAULT NULL, type text DEFAULT NULL, payload json DEFAULT NULL,
     queue text DEFAULT NULL, priority integer DEFAULT NULL, run_at timestamptz DEFAULT NULL,

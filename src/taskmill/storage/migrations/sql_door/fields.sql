@@ -73,7 +73,9 @@ BEGIN
         ('max_s', 0, 604800, 'a number of seconds from 0 to 604,800 (a week)'),
         ('jitter', 0, 1, 'a number from 0 to 1')) AS f (name, lowest, highest, words)
     LOOP
-        IF retry ? field.name AND NOT taskmill.number_between(retry -> field.name, field.lowest, field.highest) THEN
+        IF retry ? field.name
+            AND NOT taskmill.number_between(retry -> field.name, field.lowest, field.highest)
+        THEN
             faults = taskmill.add_violation(
                 faults, '/retry/' || field.name, field.words, taskmill.described(retry -> field.name));
         END IF;

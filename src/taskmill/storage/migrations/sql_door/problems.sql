@@ -19,8 +19,8 @@ DECLARE
 BEGIN
     PERFORM taskmill.refuse(
         'invalid-input', 422, 'The request says something that is not allowed',
-        coalesce(nullif(first ->> 'pointer', ''), 'the body') || ': expected ' || (first ->> 'expected') || ', got '
-            || (first ->> 'got') || CASE WHEN more > 0 THEN ' (and ' || more || ' more)' ELSE '' END,
+        coalesce(nullif(first ->> 'pointer', ''), 'the body') || ': expected ' || (first ->> 'expected')
+            || ', got ' || (first ->> 'got') || CASE WHEN more > 0 THEN ' (and ' || more || ' more)' ELSE '' END,
         jsonb_build_object('errors', (
             SELECT jsonb_agg(jsonb_build_object(
                 'pointer', taskmill.cut_text(one.violation ->> 'pointer', 200),

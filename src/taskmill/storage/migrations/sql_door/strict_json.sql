@@ -35,7 +35,8 @@ BEGIN
             SELECT one.key INTO doubled FROM json_each(value) AS one GROUP BY one.key HAVING count(*) > 1 LIMIT 1;
             IF FOUND THEN
                 PERFORM taskmill.refuse_json(
-                    'the key "' || taskmill.plain_text(taskmill.cut_text(doubled, 60)) || '" is twice in one object');
+                    'the key "' || taskmill.plain_text(taskmill.cut_text(doubled, 60))
+                    || '" is twice in one object');
             END IF;
             RETURN (SELECT coalesce(jsonb_object_agg(one.key, taskmill.strict_value(one.value)), '{}')
                 FROM json_each(value) AS one);
