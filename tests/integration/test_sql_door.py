@@ -335,7 +335,7 @@ async def test_defaults_of_the_contract_fill_what_is_left_out(stage: Stage) -> N
     plain = await stage.task(await create(stage.sql, type=TYPE))
     assert (plain.queue, plain.priority, plain.max_attempts, plain.max_losses) == ("mail", 7, 5, 0)
     own = await stage.task(
-        await create(stage.sql, type=TYPE, queue="q", priority=4, max_attempts=1)
+        await create(stage.sql, type=TYPE, queue="q", priority=4, max_attempts=1, retry="null")
     )
     assert (own.queue, own.priority, own.max_attempts, own.max_losses) == ("q", 4, 1, 0)
     stored = await stage.sql.fetch("SELECT retry, timeout_s FROM taskmill.task")

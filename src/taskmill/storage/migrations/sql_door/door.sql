@@ -115,6 +115,9 @@ DECLARE
 BEGIN
     SELECT l.* INTO STRICT limits FROM taskmill.door_limit AS l;
     given = taskmill.strict_payload(payload, limits.payload_bytes);
+    IF json_typeof(retry) = 'null' THEN
+        retry = NULL;
+    END IF;
     faults = taskmill.request_violations(
         name, description, type, given, queue, priority, run_at, delay_s, max_attempts, max_losses, retry::jsonb,
         timeout_s, expires_at, labels, idempotency_key, limits);
