@@ -118,8 +118,8 @@ class _Walk:
     ) -> None:
         if len(found) >= MOST_VIOLATIONS:
             return
-        self.steps += 1
-        if self.steps > MOST_STEPS or depth > DEEPEST:
+        self._spend(1)
+        if depth > DEEPEST:
             raise _TooMuchError
         node = self.nodes[number]
         if not _is_one_of_its_values(node, value, place, found):
@@ -129,6 +129,11 @@ class _Walk:
         elif isinstance(value, dict):
             self._check_fields(node, value, place, found, depth)
         self._check_whole(node, value, place, found, depth)
+
+    def _spend(self, steps: int) -> None:
+        self.steps += steps
+        if self.steps > MOST_STEPS:
+            raise _TooMuchError
 
     def _check_whole(
         self, node: _Node, value: object, place: Place, found: list[Violation], depth: int
@@ -173,6 +178,7 @@ class _Walk:
         self, node: _Node, value: object, place: Place, found: list[Violation], depth: int
     ) -> None:
         name = str(place[0])
+        self._spend(len(node.patterns))
         if node.names is not None:
             self.check(node.names, name, place, found, depth + 1)
         is_known = name in node.known

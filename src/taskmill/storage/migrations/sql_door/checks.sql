@@ -170,6 +170,7 @@ DECLARE
     part jsonb;
     is_known boolean;
 BEGIN
+    steps = steps + coalesce(jsonb_array_length(node -> 'patterns'), 0);
     IF node ? 'names' THEN
         SELECT c.faults, c.steps INTO faults, steps FROM taskmill.check_value(
             nodes, (node -> 'names')::integer, to_jsonb(name), place, depth + 1, faults, steps) AS c;
