@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         TaskType,
     )
     from taskmill.client import AsyncTaskmillClient as AsyncClient, TaskmillClient as Client
+    from taskmill.client.enqueue import enqueue
 
     __version__: str
 
@@ -33,6 +34,7 @@ __all__ = [
     "TaskType",
     "Taskmill",
     "__version__",
+    "enqueue",
 ]
 
 _CLIENTS = {"AsyncClient": "AsyncTaskmillClient", "Client": "TaskmillClient"}
@@ -45,6 +47,8 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name == "__version__":
         return import_module(f"{__name__}.version").version()
+    if name == "enqueue":
+        return import_module(f"{__name__}.client.enqueue").enqueue
     if name in _CLIENTS:
         return getattr(import_module(f"{__name__}.client"), _CLIENTS[name])
     return getattr(import_module(f"{__name__}.app"), name)

@@ -132,6 +132,8 @@ async def test_the_documents_describe_the_addresses_that_there_are(api: Served) 
         "/queues",
         "/queues/{name}",
         "/workers",
+        "/types",
+        "/types/{name}",
         "/rejections",
         "/rejections/{id}",
         "/rejections/{id}/resend",

@@ -166,6 +166,18 @@ async def test_creating_costs_what_is_created(seeded: Stage) -> None:
         check(plan, rows=BATCH, pages=PAGES_PER_TASK * BATCH)
 
 
+async def test_looking_for_contracts_and_for_held_keys_costs_what_is_asked(seeded: Stage) -> None:
+    keys = [f"{n}" for n in range(BATCH)]
+    scopes = ["rest"] * BATCH
+    async with explaining(seeded.database) as session:
+        rows, plan = await session.fetch("read_contracts", 1)
+        assert len(rows) == 1
+        check(plan, rows=10, pages=10)
+        for name in ("find_live_keys", "await_keys"):
+            _, plan = await session.fetch(name, scopes, keys)
+            check(plan, rows=BATCH, pages=PAGES_PER_TASK * BATCH)
+
+
 async def test_reading_costs_what_is_read(seeded: Stage) -> None:
     some = await seeded.sql.fetch("SELECT id FROM taskmill.task TABLESAMPLE SYSTEM (1) LIMIT 100")
     ids = [row["id"] for row in some]

@@ -259,9 +259,17 @@ async def _create(database: Database, scene: Scene) -> None:
         raise failed[0]
 
 
+async def _create_in_sql(database: Database, scene: Scene) -> None:
+    """Create a task at the SQL door; both sides of a pair bring the same key, and the queue is there."""
+    call = "SELECT taskmill.create_task('a task', queue => $1, idempotency_key => $1)"
+    async with database.hot() as connection:
+        await connection.execute(call, scene.queue)
+
+
 WRITERS: Mapping[str, Writer] = MappingProxyType(
     {
         "create": _create,
+        "create_in_sql": _create_in_sql,
         "claim": _claim,
         "claim_by_hint": lambda database, s: _claim_by_hint(database, s.held, s.ids),
         "succeed": _ending(Succeeded()),

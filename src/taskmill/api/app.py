@@ -35,6 +35,7 @@ from taskmill.api.routers import (
     sweeps,
     system,
     tasks,
+    types,
 )
 from taskmill.api.traced import Traced
 from taskmill.operations.feed import Feed
@@ -50,6 +51,7 @@ from taskmill.wire.queues import QueueChange
 from taskmill.wire.rules import InputLimits
 from taskmill.wire.sweeps import CancelSelection, RetrySelection
 from taskmill.wire.tasks import CreateTask
+from taskmill.wire.types import ContractChange
 
 if TYPE_CHECKING:
     from taskmill.observability.traces import Traces
@@ -71,6 +73,7 @@ _TAGS: Final = [
     {"name": "leases", "description": "Run tasks, in any language: take, renew, finish."},
     {"name": "events", "description": "Follow what happens to tasks, live."},
     {"name": "queues", "description": "What waits where; pause and resume."},
+    {"name": "types", "description": "What payloads of each type have to look like."},
     {"name": "rejections", "description": "Messages that were refused; send them again."},
     {"name": "system", "description": "Counts, workers, the queue's side."},
     {"name": "health", "description": "For load balancers, orchestrators and monitoring."},
@@ -91,6 +94,7 @@ _BODIES: Final = (
     ReportProgress,
     Problem,
     ChangeView,
+    ContractChange,
 )
 
 
@@ -138,7 +142,9 @@ def create_app(
             stop_delay_s=settings.api.stop_delay_s,
             limits=limits,
             input_limits=InputLimits(
-                labels=limits.labels, idempotency_key_chars=limits.idempotency_key_chars
+                labels=limits.labels,
+                idempotency_key_chars=limits.idempotency_key_chars,
+                contracts=service.contracts.by_type,
             ),
             drain=drain,
         ),
@@ -171,13 +177,16 @@ def create_framework(context: Context) -> FastAPI:
         batches.router,
         explanations.router,
         system.router,
+        types.router,
         rejections.router,
         health.router,
         documents.router,
     ):
         app.include_router(router)
     install(app, _BODIES)
-    documents.add_documents(app, static="static", with_redoc=True)
+    documents.add_documents(
+        app, static="static", with_redoc=True, contracts=context.service.contracts
+    )
     app.mount("/static", documents.PackageFiles())
     app.add_route("/", _lead_to_documents, include_in_schema=False)
     app.router.routes.append(_mount_of_earlier(context))

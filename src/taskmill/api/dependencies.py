@@ -1,6 +1,5 @@
 """What the framework hands to endpoints: the context, ids, parsed bodies and queries."""
 
-import re
 from typing import Annotated, cast
 from uuid import UUID
 
@@ -11,11 +10,9 @@ from taskmill.api.bodies import read_json_body
 from taskmill.api.context import Context
 from taskmill.api.listings import REPEATABLE, ListingQuery
 from taskmill.domain.errors import InvalidInput
-from taskmill.wire.fields import NAME_PATTERN
+from taskmill.wire.fields import NAME_PATTERN, NAME_WORDS, is_name
 from taskmill.wire.strict_json import parse
 from taskmill.wire.wording import describe
-
-_NAME = re.compile(NAME_PATTERN)
 
 
 def context_of(request: Request) -> Context:
@@ -95,10 +92,23 @@ def queue_name_of(
     ],
 ) -> str:
     """Check the name in the path."""
-    if _NAME.fullmatch(name) is None:
-        expected = "1 to 63 characters a-z, 0-9, '.', '_' or '-', the first a letter or a digit"
-        raise InvalidInput.at("path:name", expected, describe(name, reveal=True))
+    if not is_name(name):
+        raise InvalidInput.at("path:name", NAME_WORDS, describe(name, reveal=True))
     return name
+
+
+def type_name_of(
+    name: Annotated[
+        str,
+        Path(
+            description="the type's name",
+            json_schema_extra={"pattern": NAME_PATTERN},
+            examples=["send-email"],
+        ),
+    ],
+) -> str:
+    """Check the name in the path."""
+    return queue_name_of(name)
 
 
 async def json_body_of(request: Request) -> object:
@@ -117,6 +127,7 @@ TaskId = Annotated[UUID, Depends(task_id_of)]
 LeaseId = Annotated[UUID, Depends(lease_id_of)]
 RejectionId = Annotated[UUID, Depends(rejection_id_of)]
 WorkerId = Annotated[UUID, Depends(worker_id_of)]
+TypeName = Annotated[str, Depends(type_name_of)]
 QueueName = Annotated[str, Depends(queue_name_of)]
 JsonBody = Annotated[object, Depends(json_body_of)]
 Listing = Annotated[ListingQuery, Depends(listing_query_of)]

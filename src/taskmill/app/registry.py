@@ -5,11 +5,13 @@ It runs nothing: a worker that is started with `--app module:name` does.
 
 import functools
 import inspect
+import json
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any, Final, Generic, Literal, ParamSpec, TypeAlias, TypeVar
 
 from taskmill.app.binding import Binding, binding_of
+from taskmill.domain.contracts import TypeContract, TypeDefaults
 from taskmill.domain.errors import InvalidInput
 from taskmill.domain.retry import RetryPolicy
 from taskmill.wire.tasks import to_draft
@@ -57,6 +59,20 @@ class TaskType(Generic[P, R]):
     def json_schema(self) -> dict[str, Any]:
         """Return the JSON Schema of the payload that its tasks must have."""
         return self.binding.json_schema(self.name)
+
+    def contract(self) -> TypeContract:
+        """Return what doors refuse tasks by, and what requests get that say nothing."""
+        timeout_s, retry = self.options.get("timeout_s"), self.options.get("retry")
+        plain = ("queue", "priority", "max_attempts", "max_losses")
+        return TypeContract(
+            type=self.name,
+            schema=json.dumps(self.json_schema()),
+            defaults=TypeDefaults(
+                **{name: self.options.get(name) for name in plain},
+                retry=None if retry is None else _retry_policy(retry),
+                timeout=None if timeout_s is None else timedelta(seconds=timeout_s),
+            ),
+        )
 
     def request(self, value: object = None, /, **fields: Any) -> dict[str, Any]:  # noqa: ANN401 - the payload's fields
         """Return a request for a task of this type, as `POST /tasks` and the clients' `create` take it.
@@ -173,6 +189,15 @@ def _retry_spec(policy: RetryPolicy) -> dict[str, float]:
         "max_s": policy.maximum.total_seconds(),
         "jitter": policy.jitter,
     }
+
+
+def _retry_policy(spec: Mapping[str, float]) -> RetryPolicy:
+    return RetryPolicy(
+        base=timedelta(seconds=spec["base_s"]),
+        factor=spec["factor"],
+        maximum=timedelta(seconds=spec["max_s"]),
+        jitter=spec["jitter"],
+    )
 
 
 def _is_async(function: Callable[..., object]) -> bool:

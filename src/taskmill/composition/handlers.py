@@ -4,7 +4,7 @@ Async handlers share the event loop and may be many; plain functions need thread
 which there are fewer. So each kind has a worker of its own, with its own slots, and takes no more than it can run.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from taskmill.app import TaskType
 from taskmill.app.loading import load_app
 from taskmill.app.registry import Taskmill
 from taskmill.composition.parts import Parts
+from taskmill.domain.contracts import TypeContract
 from taskmill.domain.errors import ConfigurationError
 from taskmill.runtime.services import Service
 from taskmill.worker.calling import in_loop, in_processes, in_threads
@@ -24,12 +25,16 @@ from taskmill.worker.traced import telling
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pool:
-    """Handlers that share slots, the worker's name for them, and what must run `beside` them."""
+    """Handlers that share slots, the worker's name for them, and what must run `beside` them.
+
+    `contracts` are of the types that are not built in.
+    """
 
     name: str
     handlers: Handlers
     slots: int
     beside: Sequence[Service] = ()
+    contracts: Sequence[TypeContract] = ()
 
 
 def pools(parts: Parts) -> list[Pool]:
@@ -99,7 +104,7 @@ def _pool(
     name: str,
     handlers: dict[str, Handler],
     slots: int,
-    made: Iterable["TaskType[..., Any]"] = (),
+    made: Sequence["TaskType[..., Any]"] = (),
     *,
     beside: Sequence[Service] = (),
 ) -> Pool:
@@ -111,4 +116,5 @@ def _pool(
         handlers=Handlers(handlers, exclusive=exclusive),
         slots=slots,
         beside=beside,
+        contracts=[one.contract() for one in made],
     )

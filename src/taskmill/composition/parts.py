@@ -3,6 +3,7 @@
 import random
 from typing import TYPE_CHECKING
 
+from taskmill.operations.contracts import Contracts
 from taskmill.runtime.clock import SystemClock
 from taskmill.runtime.ids import IdFactory
 from taskmill.settings import Settings
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Parts:
-    """Settings, clock, randomness, ids and the database of one process; its traces when they are on."""
+    """Settings, clock, randomness, ids, database and contracts of one process; its traces when they are on."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -22,3 +23,4 @@ class Parts:
         self.randomness = random.Random()  # noqa: S311 - ids and jitter, no secrets
         self.ids = IdFactory(self.clock, self.randomness)
         self.database = Database(settings.require_database_url(), settings.database)
+        self.contracts = Contracts(self.database)

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from taskmill.amqp.names import HINT_TTL_S
-from taskmill.composition.creation import kept_rejections, task_creation
+from taskmill.composition.creation import contract_refresher, kept_rejections, task_creation
 from taskmill.composition.parts import Parts
 from taskmill.composition.retries import retry_policy
 from taskmill.composition.tracing import open_traces
@@ -19,6 +19,7 @@ from taskmill.maintenance.rescue import Rescue
 from taskmill.maintenance.retention import Housekeeping, numbering
 from taskmill.maintenance.time_out import TimeOut
 from taskmill.observability import logs
+from taskmill.operations import sql_door
 from taskmill.operations.broker import NO_BROKER, BrokerWatch
 from taskmill.operations.figures import FiguresCache
 from taskmill.operations.read import TaskReading
@@ -62,7 +63,7 @@ class Process(Parts):
     async def start(
         cls, settings: Settings, stack: AsyncExitStack, stop: asyncio.Event
     ) -> "Process":
-        """Wait for the database, check its schema, set the clock by it and make partitions.
+        """Wait for the database, check its schema, set the clock by it, make partitions and read the contracts.
 
         Raises:
             ConfigurationError: the database did not answer in time, or has not the schema that this program needs;
@@ -79,6 +80,7 @@ class Process(Parts):
         except Unavailable as error:
             # Somebody holds a lock, as a backup does: until it is over the DEFAULT partition takes the tasks.
             log.warning("partition.delayed", error=repr(error.__cause__))
+        await process.contracts.refresh()
         return process
 
     async def _await_schema(self, stop: asyncio.Event) -> None:
@@ -150,6 +152,7 @@ class Process(Parts):
         from taskmill.operations.pull import Pull  # noqa: PLC0415
 
         settings = self.settings
+        await sql_door.tell_limits(self.database, settings)
         doorbell = Doorbell(self.database)
         creation = task_creation(self, doorbell)
         service = TaskService(
@@ -159,6 +162,7 @@ class Process(Parts):
             kept_rejections(self, creation),
             broker=self.broker_watch(),
             figures=self.figures,
+            contracts=self.contracts,
         )
         await stack.enter_async_context(service)
         helper = Drainer(self)
@@ -186,7 +190,15 @@ class Process(Parts):
             stop_delay_s=settings.api.stop_delay_s,
         )
         listener = DoorbellListener(self.database, pull.wake)
-        return [doorbell, helper, feed, pull, listener, self.server]
+        return [
+            doorbell,
+            contract_refresher(self),
+            helper,
+            feed,
+            pull,
+            listener,
+            self.server,
+        ]
 
     def relay(self) -> list[Service]:
         """Return the services of the relay role."""

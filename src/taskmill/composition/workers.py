@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from taskmill.composition.handlers import Pool, built_in_pool, pools
 from taskmill.composition.parts import Parts
+from taskmill.composition.registration import Registration
 from taskmill.domain.retry import RetryPolicy
 from taskmill.domain.task_log import LineLevel
 from taskmill.operations.progress import ProgressReports
@@ -47,7 +48,10 @@ def worker_services(parts: Parts, end_process: Callable[[], None]) -> list[Servi
         _worker(parts, pool, transport, end_process)
         for pool, transport in zip(found, transports, strict=True)
     ]
-    return [*services, DoorbellListener(parts.database, wake), _Together(workers)]
+    contracts = [contract for pool in found for contract in pool.contracts]
+    registration = Registration(parts.database, parts.settings.worker.name, contracts)
+    together = _Together(workers, registration)
+    return [*services, DoorbellListener(parts.database, wake), together]
 
 
 class _Together:
@@ -55,12 +59,14 @@ class _Together:
 
     name = "worker"
 
-    def __init__(self, workers: Sequence[Worker]) -> None:
+    def __init__(self, workers: Sequence[Worker], registration: Registration) -> None:
         self._workers = workers
+        self._registration = registration
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Run all of them until told to stop."""
+        """Register what they run, and run all of them until told to stop."""
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._registration.register_until(stop))
             for worker in self._workers:
                 group.create_task(worker.run(stop))
 

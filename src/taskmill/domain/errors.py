@@ -2,12 +2,15 @@
 
     TaskmillError
     ├── InvalidInput            the request was read, but says something that is not allowed
-    │   └── BadCursor           a page's cursor that this service did not make
+    │   ├── BadCursor           a page's cursor that this service did not make
+    │   └── ContractRefused     a type's contract that the doors can't keep
     ├── ChangesForgotten        the feed no longer has all that follows the cursor
     ├── MalformedJson           the body is not strict JSON
     ├── TooLarge                the body is over its limit
     ├── TaskNotFound            no such task
     ├── QueueNotFound           no such queue
+    ├── TypeNotFound            no contract of such a type
+    ├── TypeLimitReached        no more types may have contracts
     ├── RejectionNotFound       no such refused message
     ├── WorkerNotFound          no such worker
     ├── WorkerGone              the worker has ended
@@ -81,6 +84,17 @@ class BadCursor(InvalidInput):
         super().__init__((Violation(pointer=pointer, expected=expected, got=why),))
 
 
+class ContractRefused(InvalidInput):
+    """The contract of a type can't be kept by all doors; `violations` names each place."""
+
+    def __init__(self, type: str, violations: tuple[Violation, ...]) -> None:  # noqa: A002 - as everywhere
+        super().__init__(violations)
+        self.type = type
+
+    def __str__(self) -> str:
+        return f"the contract of type {self.type!r}: {super().__str__()}"
+
+
 class ChangesForgotten(TaskmillError):
     """The feed no longer has all that follows the cursor: whoever went on would miss changes unknowingly.
 
@@ -127,6 +141,22 @@ class QueueNotFound(TaskmillError):
     def __init__(self, name: str) -> None:
         super().__init__(f"there is no queue {name!r}")
         self.name = name
+
+
+class TypeNotFound(TaskmillError):
+    """No type of this name has a contract."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"no type {name!r} has a contract")
+        self.name = name
+
+
+class TypeLimitReached(TaskmillError):
+    """As many types as may have contracts have one already."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"{limit} types have contracts already, and no more may have one")
+        self.limit = limit
 
 
 class RejectionNotFound(TaskmillError):

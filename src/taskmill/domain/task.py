@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from taskmill.domain.errors import InvalidInput
 from taskmill.domain.lifecycle import Status
 from taskmill.domain.retry import RetryPolicy
 
@@ -35,7 +36,8 @@ class TaskDraft:
     """A valid request to create a task.
 
     `run_at` and `delay` are never both set; with neither, the task is due at once. `retry` None means
-    the service's policy. `source` names the door it came through.
+    the service's policy. `source` names the door it came through. `misfit` is how the payload breaks its type's
+    contract: then only the task that the idempotency key stands for already may be the answer.
     """
 
     name: str
@@ -55,6 +57,7 @@ class TaskDraft:
     source: str = "rest"
     idempotency: IdempotencyKey | None = None
     traceparent: str | None = None
+    misfit: InvalidInput | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

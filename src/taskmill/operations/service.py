@@ -28,6 +28,7 @@ from taskmill.domain.system import (
 from taskmill.domain.task import Task, TaskDraft
 from taskmill.operations import cancel, explain, queues, read, retry, sweep, system
 from taskmill.operations.broker import NO_BROKER, BrokerWatch
+from taskmill.operations.contracts import Contracts
 from taskmill.operations.create import TaskCreation
 from taskmill.operations.figures import FiguresCache
 from taskmill.operations.read import TaskReading
@@ -41,6 +42,8 @@ _MOST_ACTIVITY_READS = 2
 
 class TaskService:
     """Creates, reads and steers tasks; `rejections` are the messages that became none, `logs` what handlers said.
+
+    `contracts` are what payloads of some types have to look like; whoever runs the service has them refreshed.
 
     Use it as an async context manager.
 
@@ -56,9 +59,11 @@ class TaskService:
         *,
         broker: BrokerWatch = NO_BROKER,
         figures: FiguresCache | None = None,
+        contracts: Contracts | None = None,
     ) -> None:
         self.rejections = rejections
         self.logs = TaskLogs(database, reading)
+        self.contracts = contracts or Contracts(database)
         self._figures = figures or FiguresCache.of(database)
         self._database = database
         self._creation = creation

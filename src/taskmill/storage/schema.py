@@ -22,7 +22,7 @@ from sqlalchemy import (
     Text,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB, UUID
+from sqlalchemy.dialects.postgresql import ARRAY, INTERVAL, JSON, JSONB, UUID
 
 metadata = MetaData(schema="taskmill")
 
@@ -284,4 +284,44 @@ rejection = Table(
         unique=True,
         postgresql_where=text("message_id IS NOT NULL"),
     ),
+)
+
+type_contract = Table(
+    "type_contract",
+    metadata,
+    Column("type", Text, primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    _required("digest", LargeBinary),
+    _required("schema", JSON),
+    _required("form", JSONB),
+    _required("defaults", JSON),
+    _required("registered_at", _Time, _NOW),
+    _required("registered_by", Text),
+    Index("type_contract_digest", "type", "digest", unique=True),
+)
+
+task_type = Table(
+    "task_type",
+    metadata,
+    Column("name", Text, primary_key=True),
+    _required("version", Integer),
+    _required("changed_at", _Time, _NOW),
+)
+
+contract_revision = Table(
+    "contract_revision",
+    metadata,
+    Column("place", Text, primary_key=True),
+    _required("revision", BigInteger),
+)
+
+door_limit = Table(
+    "door_limit",
+    metadata,
+    Column("place", Text, primary_key=True),
+    _required("queues", Integer),
+    _required("labels", Integer),
+    _required("idempotency_key_chars", Integer),
+    _required("payload_bytes", Integer),
+    _required("key_validity", INTERVAL),
 )

@@ -112,6 +112,27 @@ async def find_keys(
     }
 
 
+async def find_live_keys(
+    connection: Connection, keys: Collection[tuple[str, str]]
+) -> set[tuple[str, str]]:
+    """Return which of these (scope, key) pairs are held, once the transactions that bring any have ended.
+
+    To wait as an insert would, it inserts and takes that back: never call it within a transaction.
+    """
+    ordered = sorted(keys)
+    pairs = [scope for scope, _ in ordered], [key for _, key in ordered]
+    transaction = connection.transaction()
+    await transaction.start()
+    try:
+        await connection.execute(statement("await_keys"), *pairs)
+    except asyncpg.PostgresError:
+        await transaction.rollback()
+        raise
+    await transaction.rollback()
+    rows = await connection.fetch(statement("find_live_keys"), *pairs)
+    return {(row["scope"], row["key"]) for row in rows}
+
+
 async def wait_for_standby(connection: Connection) -> None:
     """Make sure that what is visible is also kept where a synchronous standby takes over.
 

@@ -16,6 +16,7 @@ from taskmill.domain.errors import (
     BadCursor,
     CancelNotAsked,
     ChangesForgotten,
+    ContractRefused,
     IdempotencyConflict,
     InvalidInput,
     KeyInFlight,
@@ -30,6 +31,8 @@ from taskmill.domain.errors import (
     TaskNotFound,
     TooLarge,
     TransitionRefused,
+    TypeLimitReached,
+    TypeNotFound,
     Unavailable,
     Violation,
     WorkerGone,
@@ -132,6 +135,9 @@ PROBLEMS: Final[Mapping[type[TaskmillError], ProblemKind]] = {
     InvalidInput: ProblemKind(
         "invalid-input", 422, "The request says something that is not allowed", _violations
     ),
+    ContractRefused: ProblemKind(
+        "contract-refused", 422, "The contract can't be kept at every door", _violations
+    ),
     ChangesForgotten: ProblemKind(
         "changes-forgotten",
         410,
@@ -148,6 +154,13 @@ PROBLEMS: Final[Mapping[type[TaskmillError], ProblemKind]] = {
     QueueNotFound: ProblemKind("queue-not-found", 404, "There is no such queue"),
     WorkerNotFound: ProblemKind("worker-not-found", 404, "There is no such worker"),
     WorkerGone: ProblemKind("worker-gone", 409, "The worker has ended"),
+    TypeNotFound: ProblemKind("type-not-found", 404, "No such type has a contract"),
+    TypeLimitReached: ProblemKind(
+        "type-limit-reached",
+        422,
+        "No more types may have contracts",
+        lambda error: {"limit": error.limit},
+    ),
     RejectionNotFound: ProblemKind("rejection-not-found", 404, "There is no such refused message"),
     TransitionRefused: ProblemKind(
         "transition-refused",

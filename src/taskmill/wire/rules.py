@@ -5,12 +5,13 @@ wrong.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
 from taskmill.domain.errors import Violation
 from taskmill.domain.task import DEFAULT_TYPE
+from taskmill.wire.contracts.door import DoorContract
 from taskmill.wire.emulation import emulation_violations
 from taskmill.wire.fields import parse_timestamp
 from taskmill.wire.wording import describe
@@ -21,10 +22,11 @@ _FIELD: Final = "/idempotency_key"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputLimits:
-    """The limits of a request to create a task that are settings."""
+    """The limits of a request to create a task that are not fixed: settings, and the contracts of types now."""
 
     labels: int = 64
     idempotency_key_chars: int = 255
+    contracts: Mapping[str, DoorContract] = field(default_factory=dict)
 
 
 DEFAULT_LIMITS: Final = InputLimits()
@@ -35,8 +37,8 @@ def broken_rules(
 ) -> list[Violation]:
     """Return what the fields of a body do wrong together; `header_key` came beside it."""
     found: list[Violation] = []
-    for field, rule in _RULES.items():
-        if body.get(field) is not None:
+    for name, rule in _RULES.items():
+        if body.get(name) is not None:
             found.extend(rule(body, limits))
     if header_key is not None:
         found.extend(_header_key(body, header_key, limits))

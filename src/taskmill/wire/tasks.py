@@ -6,14 +6,13 @@ are made from them. Answers are written by hand, several times faster, and teste
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Annotated, Any, Final, cast
+from typing import Annotated, Any, cast
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from taskmill.domain.errors import InvalidInput
+from taskmill.domain.errors import InvalidInput, Violation
 from taskmill.domain.lifecycle import Status
-from taskmill.domain.retry import RetryPolicy
 from taskmill.domain.task import (
     DEFAULT_MAX_ATTEMPTS,
     DEFAULT_MAX_LOSSES,
@@ -27,26 +26,13 @@ from taskmill.domain.task import (
 )
 from taskmill.wire import fields
 from taskmill.wire.answers import Fragment, answer_json
+from taskmill.wire.contracts.door import DoorContract
 from taskmill.wire.fields import Expected, Timestamp, format_timestamp
+from taskmill.wire.retry import RetrySpec, policy_of
 from taskmill.wire.rules import DEFAULT_LIMITS, InputLimits, broken_rules
 from taskmill.wire.strict_json import canonical_hash, compact
 from taskmill.wire.traceparent import kept_traceparent
 from taskmill.wire.violations import violations_of
-
-_DEFAULT_RETRY: Final = RetryPolicy()
-
-
-class RetrySpec(BaseModel):
-    """When a failed attempt is tried again: `base_s * factor ** (attempt - 1)`, at most `max_s`."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-    base_s: fields.RetryBase = _DEFAULT_RETRY.base.total_seconds()
-    factor: fields.RetryFactor = _DEFAULT_RETRY.factor
-    max_s: fields.RetryCeiling = _DEFAULT_RETRY.maximum.total_seconds()
-    jitter: fields.RetryJitter = Field(
-        default=_DEFAULT_RETRY.jitter, description="the wait is spread by ± this part of itself"
-    )
 
 
 class CreateTask(BaseModel):
@@ -123,6 +109,9 @@ def to_draft(
     `header_key` is the idempotency key that came beside the body; `source` names the door. A
     `traceparent` that is not one is left out.
 
+    A payload that does not fit its type's contract is refused, too; but with an idempotency key the draft
+    only says so (`misfit`), since the key's task may be there already.
+
     Raises:
         InvalidInput: Something is not allowed; all of it is named at once.
     """
@@ -131,16 +120,45 @@ def to_draft(
     except ValidationError as error:
         raise _refusal(error, body, header_key, limits) from None
     sent = cast("dict[str, Any]", body)
-    if broken := broken_rules(sent, header_key, limits):
-        raise InvalidInput(tuple(broken))
-    return _draft(request, sent, header_key, source, traceparent)
+    broken = broken_rules(sent, header_key, limits)
+    contract = limits.contracts.get(request.type)
+    misfits = () if contract is None else contract.violations(request.payload)
+    if broken:
+        raise InvalidInput((*broken, *misfits))
+    draft = _draft(request, sent, header_key, source, traceparent)
+    if contract is not None:
+        _keep(contract, draft, sent, misfits)
+    return draft
+
+
+def _keep(
+    contract: DoorContract, draft: TaskDraft, sent: dict[str, Any], misfits: tuple[Violation, ...]
+) -> None:
+    """Hold the draft to its type's contract."""
+    contract.fill(draft, sent)
+    if misfits:
+        draft.misfit = InvalidInput(misfits)
+        if draft.idempotency is None:
+            raise draft.misfit
 
 
 def _refusal(
     error: ValidationError, body: object, header_key: str | None, limits: InputLimits
 ) -> InvalidInput:
-    rules = broken_rules(body, header_key, limits) if isinstance(body, dict) else ()
-    return InvalidInput((*violations_of(error, CreateTask), *rules))
+    found = violations_of(error, CreateTask)
+    if not isinstance(body, dict):
+        return InvalidInput(tuple(found))
+    rules = broken_rules(body, header_key, limits)
+    return InvalidInput((*found, *rules, *_misfits(body, limits)))
+
+
+def _misfits(body: dict[str, Any], limits: InputLimits) -> tuple[Violation, ...]:
+    """Check the payload of a request that is refused anyway, as far as there is one."""
+    wanted, payload = body.get("type", DEFAULT_TYPE), body.get("payload")
+    contract = limits.contracts.get(wanted) if isinstance(wanted, str) else None
+    if contract is None or not isinstance(payload, dict | None):
+        return ()
+    return contract.violations(payload)
 
 
 _validate = CreateTask.__pydantic_validator__.validate_python
@@ -165,7 +183,7 @@ def _draft(
         delay=_seconds(request.delay_s),
         max_attempts=request.max_attempts,
         max_losses=request.max_losses,
-        retry=None if request.retry is None else _policy(request.retry),
+        retry=None if request.retry is None else policy_of(request.retry),
         timeout=_seconds(request.timeout_s),
         expires_at=request.expires_at,
         labels=compact(request.labels) if request.labels else "{}",
@@ -177,15 +195,6 @@ def _draft(
 
 def _seconds(seconds: float | None) -> timedelta | None:
     return None if seconds is None else timedelta(seconds=seconds)
-
-
-def _policy(spec: RetrySpec) -> RetryPolicy:
-    return RetryPolicy(
-        base=timedelta(seconds=spec.base_s),
-        factor=spec.factor,
-        maximum=timedelta(seconds=spec.max_s),
-        jitter=spec.jitter,
-    )
 
 
 def _idempotency(key: str, body: dict[str, Any]) -> IdempotencyKey:

@@ -6,7 +6,8 @@ from pydantic import BaseModel, ConfigDict
 from taskmill.domain.errors import InvalidInput
 from taskmill.wire.legacy import LegacyCreate
 from taskmill.wire.queues import QueueChange
-from taskmill.wire.tasks import CreateTask, RetrySpec
+from taskmill.wire.retry import RetrySpec
+from taskmill.wire.tasks import CreateTask
 from taskmill.wire.violations import validated
 
 
