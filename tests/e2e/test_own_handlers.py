@@ -94,12 +94,32 @@ def test_each_kind_of_handler_runs_where_it_should(
 def test_a_payload_that_does_not_fit_fails_for_good(
     api: httpx.Client, env: dict[str, str], folder: Path
 ) -> None:
+    # Before there is a worker, no contract refuses them at the door.
+    kinds = ("in-loop", "in-thread", "in-process")
+    ids = [created(api, kind, {"surplus": 1}, max_attempts=3) for kind in kinds]
     with Program("run", "worker", "--app", "shop:app", folder=folder, env=env):
-        for kind in ("in-loop", "in-thread", "in-process"):
-            task = ended(api, created(api, kind, {"surplus": 1}, max_attempts=3))
+        for task_id in ids:
+            task = ended(api, task_id)
             assert (task["status"], task["attempt"]) == ("failed", 1)
             assert task["error"]["type"] == "PayloadRefused"
             assert "/payload/surplus" in task["error"]["message"]
+
+
+def test_the_door_knows_what_a_worker_runs(
+    api: httpx.Client, env: dict[str, str], folder: Path
+) -> None:
+    body = {"name": "x", "type": "in-loop", "payload": {"failures": "many"}}
+    with Program("run", "worker", "--app", "shop:app", folder=folder, env=env):
+        wait_until(lambda: api.post("/tasks", json=body).status_code == 422, "the contract")
+        problem = api.post("/tasks", json=body).json()
+        assert problem["errors"][0]["pointer"] == "/payload/failures"
+        plain = {"name": "x", "type": "in-loop", "payload": {"failures": 0}}
+        task = api.post("/tasks", json=plain).json()
+        assert task["max_attempts"] == 3, "as its type says"
+        types = {one["name"]: one for one in api.get("/types").json()["items"]}
+        assert {"blocks", "in-loop", "in-process", "in-thread"} == set(types)
+    # It holds on without a worker.
+    assert api.post("/tasks", json=body).status_code == 422
 
 
 def test_one_that_computes_too_long_is_killed_and_the_slot_is_free(
