@@ -125,7 +125,7 @@ def test_both_stop_at_the_same_step_and_after_as_many_violations(
     for size, count in ((99_998, 0), (99_999, 1)):
         said = assert_both_say_the_same(postgres, numbers, orjson.dumps({"a": [1] * size}))
         assert len(said) == count
-    named = {"patternProperties": {"^a": {}, "^b": {}}}
+    named: dict[str, Any] = {"patternProperties": {"^a": {}, "^b": {}}}
     for size, count in ((49_999, 0), (50_000, 1)):
         said = assert_both_say_the_same(
             postgres, named, orjson.dumps({f"c{n}": 1 for n in range(size)})
