@@ -17,9 +17,13 @@
 # The worker ends with SIGTERM or SIGINT: a command that runs has --grace seconds to end, then its task is handed back,
 # which costs nothing.
 #
-# It needs bash 4, curl, awk, sed, tr and iconv; no JSON tool.
+# It needs bash 4.4, curl, awk, sed, tr and iconv; no JSON tool.
 
 set -u
+
+stopping='' waiting=''
+# Whoever waits for a task hangs up; the server then gives back what it may have claimed in this moment.
+trap 'stopping=yes; [ -z "$waiting" ] || kill "$waiting" 2>/dev/null' TERM INT
 
 usage="usage: worker.sh --type TYPE [--type TYPE…] [--queue QUEUE…] [--url URL] [--name NAME] [--ttl S] [--wait S]
                  [--grace S] [--patience S] [--json] -- command [argument…]"
@@ -51,9 +55,6 @@ fi
 
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
-stopping='' curl_pid=''
-# Whoever waits for a task hangs up; the server then gives back what it may have claimed in this moment.
-trap 'stopping=yes; [ -z "$curl_pid" ] || kill "$curl_pid" 2>/dev/null' TERM INT
 
 log() { printf '%s %s %s\n' "$(date -u +%H:%M:%S)" "$name" "$*" >&2; }
 
@@ -63,7 +64,7 @@ pause() { sleep "$1" & wait $!; }
 # request METHOD PATH LONGEST_S [BODY]: sets $status (000: no answer); the answer is in $work/answer. It runs beside the
 # shell, so that a signal is heard meanwhile.
 request() {
-  local body=()
+  local body=() curl_pid
   if [ $# -gt 3 ]; then
     printf '%s' "$4" >"$work/body"
     body=(-H 'Content-Type: application/json' --data-binary "@$work/body")
@@ -72,9 +73,14 @@ request() {
   curl -sS -X "$1" --connect-timeout 5 --max-time "$3" -o "$work/answer" -w '%{http_code}' \
     "${body[@]}" "$url$2" >"$work/status" 2>"$work/trouble" &
   curl_pid=$!
+  if [ "$2" = /leases ]; then
+    waiting=$curl_pid
+    # The signal may have come before there was anything to end.
+    [ -z "$stopping" ] || kill "$curl_pid" 2>/dev/null
+  fi
   # A signal ends the wait, but not the request, unless its trap does.
   while kill -0 "$curl_pid" 2>/dev/null; do wait "$curl_pid"; done
-  curl_pid=''
+  waiting=''
   status=$(cat "$work/status")
   status=${status:-000}
 }

@@ -1,8 +1,10 @@
 """Pulling over HTTP when things go wrong, and what many who wait cost."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -407,3 +409,83 @@ async def test_ten_thousand_leases_hinder_nobody(stage_url: str) -> None:
             await stage.sql.fetchval("SELECT count(*) FROM taskmill.lease WHERE closed_at IS NULL")
             == 9501
         )
+
+
+class Careless:
+    """A client that does to its tasks whatever a client can, and forgets some."""
+
+    def __init__(self, servers: Sequence[Served], seed: int) -> None:
+        self._servers = servers
+        self._choice = random.Random(seed)  # noqa: S311 - no secret
+
+    async def work(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            asked = {**ASKED, "ttl_s": 1, "limit": self._choice.randint(1, 4), "wait_s": 0.2}
+            call = asyncio.get_running_loop().create_task(self._server.post("/leases", asked))
+            if self._choice.random() < 0.2:
+                await asyncio.wait([call], timeout=self._choice.random() / 20)
+                call.cancel()
+                await asyncio.wait([call])
+                continue
+            answer = await call
+            if answer.status_code == 201:
+                await self._handle(answer.json())
+
+    @property
+    def _server(self) -> Served:
+        return self._choice.choice(self._servers)
+
+    async def _handle(self, lease: dict[str, Any]) -> None:
+        if self._choice.random() < 0.1:
+            await self._server.http.delete(f"/leases/{lease['lease_id']}")
+        for task in lease["tasks"]:
+            fence = {"lease_id": lease["lease_id"], "claim_no": task["claim_no"]}
+            await self._end(f"/tasks/{task['id']}", fence)
+
+    async def _end(self, path: str, fence: dict[str, Any]) -> None:
+        failure = {**fence, "error": {"message": "no"}, "retry_after_s": 0}
+        match self._choice.choice(("finish", "finish", "twice", "fail", "cancel", "forget")):
+            case "finish":
+                await self._server.post(f"{path}/progress", {**fence, "share": 0.9})
+                await self._server.post(f"{path}/finish", fence)
+            case "twice":
+                calls = [self._server.post(f"{path}/finish", fence) for _ in range(2)]
+                answers = {answer.status_code for answer in [await one for one in calls]}
+                assert answers in ({200}, {409})
+            case "fail":
+                await self._server.post(f"{path}/fail", failure)
+            case "cancel":
+                await self._server.post(f"{path}/cancel")
+                await self._server.post(f"{path}/cancelled", fence)
+            case _:
+                return  # it runs out
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_whatever_clients_do_every_task_ends_and_nothing_is_broken(
+    stage: Stage, seed: int
+) -> None:
+    drafts = [
+        a_draft(max_attempts=4, max_losses=20, timeout=timedelta(seconds=0.4 if n % 3 else 30))
+        for n in range(150)
+    ]
+    clock = SystemClock()
+    rescue = Rescue(stage.database, ttl_s=0.3, interval_s=0.1, name="rescue", clock=clock)
+    time_out = TimeOut(stage.database, policy=AT_ONCE, name="rescue")
+    left = "SELECT count(*) FROM taskmill.task WHERE finished_at IS NULL"
+    async with serving(stage.service) as one, serving(stage.service) as other:
+        await stage.service.create_all(drafts)
+        stop = asyncio.Event()
+
+        async def all_ended() -> bool:
+            await rescue()
+            await time_out()
+            return bool(await stage.sql.fetchval(left) == 0)
+
+        async with asyncio.TaskGroup() as group:
+            for number in range(6):
+                group.create_task(Careless((one, other), 100 * seed + number).work(stop))
+            await eventually(all_ended, "every task to end", timeout_s=60)
+            stop.set()
+    assert await found_in(stage.database) == {}
+    await assert_safe(stage.sql)

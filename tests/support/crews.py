@@ -6,7 +6,7 @@ import subprocess
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -27,19 +27,21 @@ class Member:
 
     def freeze(self) -> None:
         """Stop it and all that it has started, as a machine does that sleeps."""
-        for pid in (self.process.pid, *descendants(self.process.pid)):
-            os.kill(pid, signal.SIGSTOP)
+        self._signal(signal.SIGSTOP)
 
     def wake(self) -> None:
         """Let it go on where it was."""
-        for pid in (self.process.pid, *descendants(self.process.pid)):
-            os.kill(pid, signal.SIGCONT)
+        self._signal(signal.SIGCONT)
 
     def kill(self) -> None:
         """End it and all that it has started, without a word."""
-        for pid in (self.process.pid, *descendants(self.process.pid)):
-            os.kill(pid, signal.SIGKILL)
+        self._signal(signal.SIGKILL)
         self.process.wait(10)
+
+    def _signal(self, which: signal.Signals) -> None:
+        for pid in (self.process.pid, *descendants(self.process.pid)):
+            with suppress(ProcessLookupError):  # it has ended meanwhile
+                os.kill(pid, which)
 
     def stop(self) -> int:
         """Tell it to stop, and return its exit status."""
@@ -84,6 +86,7 @@ class Crew(ABC):
                     process.wait(15)
                 finally:
                     process.kill()
+                    process.wait(10)
 
 
 class PythonCrew(Crew):

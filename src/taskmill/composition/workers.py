@@ -3,12 +3,11 @@
 import asyncio
 import random
 from collections.abc import Callable, Sequence
-from datetime import timedelta
 
 from taskmill.composition.handlers import Pool, built_in_pool, pools
 from taskmill.composition.parts import Parts
 from taskmill.composition.registration import Registration
-from taskmill.domain.retry import RetryPolicy
+from taskmill.composition.retries import retry_policy
 from taskmill.domain.task_log import LineLevel
 from taskmill.operations.progress import ProgressReports
 from taskmill.runtime.ids import IdFactory
@@ -121,7 +120,7 @@ def _worker(
         finishing=Finishing(
             parts.database,
             worker=name,
-            policy=_retry_policy(parts),
+            policy=retry_policy(parts.settings),
             clock=parts.clock,
             randomness=parts.randomness,
             batch_size=settings.worker.claim_size,
@@ -166,16 +165,6 @@ def _line_limits(parts: Parts) -> LineLimits:
         message_chars=kept.message_chars,
         fields_bytes=kept.fields_bytes,
         waiting_bytes=kept.waiting_bytes,
-    )
-
-
-def _retry_policy(parts: Parts) -> RetryPolicy:
-    retry = parts.settings.retry
-    return RetryPolicy(
-        base=timedelta(seconds=retry.base_s),
-        factor=retry.factor,
-        maximum=timedelta(seconds=retry.max_s),
-        jitter=retry.jitter,
     )
 
 
