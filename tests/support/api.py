@@ -18,6 +18,7 @@ from taskmill.observability.traces import Traces
 from taskmill.operations.feed import Feed
 from taskmill.operations.service import TaskService
 from taskmill.settings import LimitSettings, Settings
+from tests.support.pulling import a_pull
 from tests.support.stage import Stage
 
 LIMITS = LimitSettings(body_bytes=4096, batch_bytes=64 * 1024, batch_items=50, queues=20)
@@ -58,10 +59,12 @@ async def serving(
 ) -> AsyncIterator[Served]:
     """Serve over a service that is entered already."""
     feed = Feed(service._database, settings.feed, kept_days=settings.retention.change_days)
-    app = create_app(service, feed=feed, settings=settings, drain=drain, traces=traces)
+    pull = a_pull(service._database, settings.pull)
+    app = create_app(service, feed=feed, pull=pull, settings=settings, drain=drain, traces=traces)
     server, stop = ApiServer(app, host="127.0.0.1", port=0), asyncio.Event()
     async with asyncio.TaskGroup() as group:
         group.create_task(feed.run(stop))
+        group.create_task(pull.run(stop))
         group.create_task(server.run(stop))
         await server.started.wait()
         assert server.url is not None

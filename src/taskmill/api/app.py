@@ -24,10 +24,12 @@ from taskmill.api.hot import HotPaths
 from taskmill.api.openapi import install
 from taskmill.api.routers import (
     batches,
+    claims,
     documents,
     events,
     explanations,
     health,
+    leases,
     legacy,
     logs,
     rejections,
@@ -37,9 +39,12 @@ from taskmill.api.routers import (
 )
 from taskmill.api.traced import Traced
 from taskmill.operations.feed import Feed
+from taskmill.operations.pull import Pull
 from taskmill.operations.service import TaskService
 from taskmill.settings import Settings
+from taskmill.wire.claims import ClaimCancelled, FailClaim, FinishClaim, ReportProgress
 from taskmill.wire.feed import ChangeView
+from taskmill.wire.leases import RenewLease, TakeLease
 from taskmill.wire.problems import Problem
 from taskmill.wire.queues import QueueChange
 from taskmill.wire.rules import InputLimits
@@ -63,12 +68,30 @@ The same, to read: [ReDoc](redoc). To try it out: [Swagger UI](docs). Creating t
 """
 _TAGS: Final = [
     {"name": "tasks", "description": "Create, read, list, cancel and retry tasks."},
+    {"name": "leases", "description": "Run tasks, in any language: take, renew, finish."},
     {"name": "events", "description": "Follow what happens to tasks, live."},
     {"name": "queues", "description": "What waits where; pause and resume."},
     {"name": "rejections", "description": "Messages that were refused; send them again."},
     {"name": "system", "description": "Counts, workers, the queue's side."},
     {"name": "health", "description": "For load balancers, orchestrators and monitoring."},
 ]
+
+
+# What the document names, and the framework does not parse.
+_BODIES: Final = (
+    CreateTask,
+    CancelSelection,
+    RetrySelection,
+    QueueChange,
+    TakeLease,
+    RenewLease,
+    FinishClaim,
+    FailClaim,
+    ClaimCancelled,
+    ReportProgress,
+    Problem,
+    ChangeView,
+)
 
 
 class Api:
@@ -85,20 +108,22 @@ class Api:
         await self._app(scope, receive, send)
 
     def stop_being_ready(self) -> None:
-        """Have `/readyz` say that no new requests should come here; all are still answered, but streams end."""
+        """Have `/readyz` say that no new requests should come here; all are still answered, none is held."""
         self._context.is_stopping = True
         self._context.feed.close()
+        self._context.pull.close()
 
 
 def create_app(
     service: TaskService,
     *,
     feed: Feed,
+    pull: Pull,
     settings: Settings,
     drain: Callable[[], None] | None = None,
     traces: "Traces | None" = None,
 ) -> Api:
-    """Make the API over a service that is entered already, and a feed that runs.
+    """Make the API over a service that is entered already, a feed and a pull that run.
 
     `drain` is called, and must return at once, when the earlier service's address asks for a worker.
     `traces` is None when they are off.
@@ -108,6 +133,7 @@ def create_app(
         Context(
             service=service,
             feed=feed,
+            pull=pull,
             feed_settings=settings.feed,
             stop_delay_s=settings.api.stop_delay_s,
             limits=limits,
@@ -140,6 +166,8 @@ def create_framework(context: Context) -> FastAPI:
         tasks.router,
         logs.router,
         events.router,
+        claims.router,
+        leases.router,
         batches.router,
         explanations.router,
         system.router,
@@ -148,7 +176,7 @@ def create_framework(context: Context) -> FastAPI:
         documents.router,
     ):
         app.include_router(router)
-    install(app, (CreateTask, CancelSelection, RetrySelection, QueueChange, Problem, ChangeView))
+    install(app, _BODIES)
     documents.add_documents(app, static="static", with_redoc=True)
     app.mount("/static", documents.PackageFiles())
     app.add_route("/", _lead_to_documents, include_in_schema=False)

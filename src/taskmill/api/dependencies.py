@@ -56,6 +56,20 @@ def rejection_id_of(
     return queries.path_id(id, "a refused message's id")
 
 
+def lease_id_of(
+    id: Annotated[  # noqa: A002 - the parameter's name in the document
+        str,
+        Path(
+            description="the lease's id",
+            json_schema_extra={"format": "uuid"},
+            examples=["01a2104c-91d0-7000-8b1e-50f0c6ad9e55"],
+        ),
+    ],
+) -> UUID:
+    """Parse the id in the path."""
+    return queries.path_id(id, "a lease's id")
+
+
 def queue_name_of(
     name: Annotated[
         str,
@@ -86,6 +100,7 @@ def listing_query_of(request: Request) -> ListingQuery:
 
 InContext = Annotated[Context, Depends(context_of)]
 TaskId = Annotated[UUID, Depends(task_id_of)]
+LeaseId = Annotated[UUID, Depends(lease_id_of)]
 RejectionId = Annotated[UUID, Depends(rejection_id_of)]
 QueueName = Annotated[str, Depends(queue_name_of)]
 JsonBody = Annotated[object, Depends(json_body_of)]

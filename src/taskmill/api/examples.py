@@ -115,7 +115,35 @@ _WORKER: Final[Json] = {
     "started_at": _CREATED,
     "renewed_at": _STARTED,
     "expires_at": "2026-11-25T01:23:47.911000Z",
+    "closed_at": None,
+    "close_reason": None,
+    "remote": False,
     "state": "alive",
+}
+_LEASE: Final[Json] = {
+    "lease_id": _LEASE_ID,
+    "worker": "shell-1",
+    "expires_at": "2026-11-25T01:24:02.911000Z",
+    "ttl_s": 30.0,
+}
+_RENEWED: Final[Json] = {name: value for name, value in _LEASE.items() if name != "worker"}
+_LEASED_TASK: Final[Json] = {
+    "id": TASK_ID,
+    "claim_no": 1,
+    "name": "monthly report",
+    "type": "report",
+    "queue": "reports",
+    "priority": 7,
+    "run": 1,
+    "attempt": 1,
+    "max_attempts": 3,
+    "losses": 0,
+    "max_losses": 3,
+    "timeout_s": 600.0,
+    "created_at": _CREATED,
+    "traceparent": None,
+    "labels": {"team": "finance"},
+    "payload": {"customer": 4711},
 }
 
 _CHANGE: Final[Json] = {
@@ -199,6 +227,19 @@ ANSWERS: Final[dict[str, Json]] = {
     "QueueList": {"items": [_QUEUE]},
     "WorkerView": _WORKER,
     "WorkerList": {"items": [_WORKER]},
+    "LeasedTaskView": _LEASED_TASK,
+    "LeaseView": {**_LEASE, "tasks": [_LEASED_TASK]},
+    "RenewedLeaseView": {**_RENEWED, "tasks": [TASK_ID], "cancel": []},
+    "ReturnedLeaseView": {"lease_id": _LEASE_ID, "handed_back": [TASK_ID]},
+    "ClaimEndView": {
+        "task_id": TASK_ID,
+        "claim_no": 1,
+        "event": "retry_scheduled",
+        "status": "new",
+        "reason": "error",
+        "run_at": "2026-11-25T01:23:41.402000Z",
+    },
+    "ProgressView": {"share": 0.4, "message": "page 4 of 10", "at": _STARTED},
     "StatsView": {
         "total": sum(_COUNTS.values()),
         "by_status": _COUNTS,

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 from taskmill.amqp.names import HINT_TTL_S
 from taskmill.composition.creation import kept_rejections, task_creation
 from taskmill.composition.parts import Parts
+from taskmill.composition.retries import retry_policy
 from taskmill.composition.tracing import open_traces
 from taskmill.composition.workers import Drainer
 from taskmill.domain.errors import ConfigurationError, Unavailable
 from taskmill.maintenance.expiry import expire_waiting
 from taskmill.maintenance.rescue import Rescue
 from taskmill.maintenance.retention import Housekeeping, numbering
+from taskmill.maintenance.time_out import TimeOut
 from taskmill.observability import logs
 from taskmill.operations.broker import NO_BROKER, BrokerWatch
 from taskmill.operations.figures import FiguresCache
@@ -145,6 +147,7 @@ class Process(Parts):
         from taskmill.api.app import create_app  # noqa: PLC0415
         from taskmill.api.server import ApiServer  # noqa: PLC0415
         from taskmill.operations.feed import Feed  # noqa: PLC0415
+        from taskmill.operations.pull import Pull  # noqa: PLC0415
 
         settings = self.settings
         doorbell = Doorbell(self.database)
@@ -160,8 +163,20 @@ class Process(Parts):
         await stack.enter_async_context(service)
         helper = Drainer(self)
         feed = Feed(self.database, settings.feed, kept_days=settings.retention.change_days)
+        pull = Pull(
+            self.database,
+            settings.pull,
+            policy=retry_policy(self),
+            ids=self.ids,
+            randomness=self.randomness,
+        )
         app = create_app(
-            service, feed=feed, settings=settings, drain=helper.drain, traces=self.traces
+            service,
+            feed=feed,
+            pull=pull,
+            settings=settings,
+            drain=helper.drain,
+            traces=self.traces,
         )
         self.server = ApiServer(
             app,
@@ -170,7 +185,8 @@ class Process(Parts):
             grace_s=API_GRACE_S,
             stop_delay_s=settings.api.stop_delay_s,
         )
-        return [doorbell, helper, feed, self.server]
+        listener = DoorbellListener(self.database, pull.wake)
+        return [doorbell, helper, feed, pull, listener, self.server]
 
     def relay(self) -> list[Service]:
         """Return the services of the relay role."""
@@ -199,11 +215,12 @@ class Process(Parts):
         """Return the services of the maintenance role."""
         settings, database = self.settings, self.database
         interval_s = settings.maintenance.interval_s
+        name = f"rescue@{settings.worker.name}"
         rescue = Rescue(
             database,
             ttl_s=settings.lease.ttl_s,
             interval_s=interval_s,
-            name=f"rescue@{settings.worker.name}",
+            name=name,
             clock=self.clock,
         )
         housekeeping = Housekeeping(
@@ -215,6 +232,11 @@ class Process(Parts):
         )
         return [
             Periodic("rescue", rescue, interval_s=interval_s),
+            Periodic(
+                "time-out",
+                TimeOut(database, policy=retry_policy(self), name=name),
+                interval_s=interval_s,
+            ),
             Periodic("expiry", lambda: expire_waiting(database), interval_s=_EXPIRY_S),
             Periodic("fold-counts", lambda: counts.fold(database), interval_s=interval_s),
             Periodic("roll-up", lambda: minutes.roll_up(database), interval_s=interval_s),

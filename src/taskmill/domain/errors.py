@@ -10,6 +10,10 @@
     ├── QueueNotFound           no such queue
     ├── RejectionNotFound       no such refused message
     ├── TransitionRefused       the task's status does not allow the action
+    ├── StaleFence              the claim is not, or no longer, the caller's
+    ├── CancelNotAsked          a claim can't end as cancelled unless somebody asked for that
+    ├── LeaseNotFound           no such lease of a worker that pulls over HTTP
+    ├── LeaseClosed             the lease has ended
     ├── IdempotencyConflict     the key was used for another request
     ├── KeyInFlight             the key's first request is not yet answered
     ├── QueueLimitReached       no more queues may be made
@@ -139,6 +143,44 @@ class TransitionRefused(TaskmillError):
         self.task_id = task_id
         self.status = status
         self.action = action
+
+
+class StaleFence(TaskmillError):
+    """The claim that the fence names has ended, or never was: what its worker says changes nothing."""
+
+    def __init__(self, task_id: UUID, claim_no: int) -> None:
+        super().__init__(
+            f"claim {claim_no} of task {task_id} does not hold under this lease: the task is somebody "
+            "else's, or nobody's; stop what you do for it"
+        )
+        self.task_id = task_id
+
+
+class CancelNotAsked(TaskmillError):
+    """Nobody has asked to cancel the task: an attempt that did not do its work has failed."""
+
+    def __init__(self, task_id: UUID) -> None:
+        super().__init__(f"nobody has asked to cancel task {task_id}")
+        self.task_id = task_id
+
+
+class LeaseNotFound(TaskmillError):
+    """No worker that pulls over HTTP has this lease; one that ended is forgotten after some minutes."""
+
+    def __init__(self, lease_id: UUID) -> None:
+        super().__init__(f"there is no lease {lease_id}")
+        self.lease_id = lease_id
+
+
+class LeaseClosed(TaskmillError):
+    """The lease has ended: nothing runs under it any more. `reason` says why."""
+
+    def __init__(self, lease_id: UUID, reason: str | None) -> None:
+        super().__init__(
+            f"lease {lease_id} has ended ({reason}): its tasks are somebody else's, or done"
+        )
+        self.lease_id = lease_id
+        self.reason = reason
 
 
 class IdempotencyConflict(TaskmillError):

@@ -100,7 +100,10 @@ class Liveness(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerState:
-    """A worker process as its lease shows it. Empty `queues` means all; `types` has `*` for all."""
+    """A worker process as its lease shows it. Empty `queues` means all; `types` has `*` for all.
+
+    A `remote` one pulls over HTTP, and has a lease for each claim.
+    """
 
     id: UUID
     name: str
@@ -113,6 +116,7 @@ class WorkerState:
     expires_at: datetime
     closed_at: datetime | None
     close_reason: str | None
+    remote: bool
     state: Liveness
 
 

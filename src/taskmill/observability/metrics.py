@@ -116,6 +116,23 @@ FEED_PUBLISHED: Final = _feed.counter(
     "feed_changes_published_total", "Changes that the broker confirmed, repeated ones included"
 )
 
+_pull = Section(
+    "Workers that pull over HTTP",
+    told_by="api; attempts that ran too long by maintenance",
+    notes="What becomes of their tasks and leases is counted with that of all workers.",
+)
+PULLS_WAITING: Final = _pull.reading(
+    "pulls_waiting", "Calls of `POST /leases` that wait for tasks now"
+)
+PULLS_RETURNED: Final = _pull.tally(
+    "pulls_returned_total",
+    "Leases whose tasks were given back at once, since the client had left, or the claim's answer was lost",
+)
+PULLS_TIMED_OUT: Final = _pull.tally(
+    "pulls_timed_out_total",
+    "Attempts that maintenance ended because they ran longer than their `timeout_s`",
+)
+
 _intake = Section("The intake", told_by="intake")
 MESSAGES_CONSUMED: Final = _intake.counter(
     "messages_consumed_total", "Creation messages taken from the broker, redelivered ones included"

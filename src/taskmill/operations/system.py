@@ -13,7 +13,7 @@ _MOST_WORKERS = 1000
 
 
 async def list_workers(database: Database) -> list[WorkerState]:
-    """Return the workers that live, and those that ended in the last hour, newest first."""
+    """Return the workers that live, and those that ended in the last hour, newest first; then remote leases."""
     return [
         WorkerState(
             id=row["id"],
@@ -27,6 +27,7 @@ async def list_workers(database: Database) -> list[WorkerState]:
             expires_at=row["expires_at"],
             closed_at=row["closed_at"],
             close_reason=row["close_reason"],
+            remote=row["remote"],
             state=_liveness(closed=row["closed_at"] is not None, expired=row["expired"]),
         )
         for row in await database.fetch("list_leases", _MOST_WORKERS)
@@ -46,13 +47,13 @@ async def stats(
 
     With a request, also what happened lately.
     """
-    alive = [w for w in await list_workers(database) if w.state is Liveness.ALIVE]
+    [capacity] = await database.fetch("sum_capacity")
     return Stats(
         queues=await counts.by_queue(database),
         window=await broker.window(database),
-        workers_alive=len(alive),
-        slots=sum(worker.slots for worker in alive),
-        running=sum(worker.running for worker in alive),
+        workers_alive=capacity["workers"],
+        slots=capacity["slots"],
+        running=capacity["running"],
         broker=broker.state(),
         activity=None if request is None else await minutes.read(database, request),
     )

@@ -35,6 +35,7 @@ from taskmill.settings.groups import (
     LimitSettings,
     MaintenanceSettings,
     MetricsSettings,
+    PullSettings,
     RetentionSettings,
     RetrySettings,
     TaskLogSettings,
@@ -56,6 +57,7 @@ __all__ = [
     "Effective",
     "FeedSettings",
     "LimitSettings",
+    "PullSettings",
     "Settings",
     "effective",
     "load",
@@ -103,6 +105,7 @@ class Settings(BaseSettings):
     retention: RetentionSettings = RetentionSettings()
     maintenance: MaintenanceSettings = MaintenanceSettings()
     feed: FeedSettings = FeedSettings()
+    pull: PullSettings = PullSettings()
     metrics: MetricsSettings = MetricsSettings()
 
     _origins: dict[str, str] = {}  # pydantic copies it for each instance

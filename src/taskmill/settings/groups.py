@@ -152,6 +152,21 @@ class FeedSettings(Group):
     )
 
 
+class PullSettings(Group):
+    """What workers that pull over HTTP may ask for."""
+
+    tasks: int = Field(100, ge=1, le=1000, description="most tasks of one lease")
+    ttl_s: float = Field(
+        30.0, ge=1, allow_inf_nan=False, description="time to live of a lease that names none"
+    )
+    longest_ttl_s: float = Field(
+        600.0, ge=1, allow_inf_nan=False, description="longest time to live of a lease"
+    )
+    wait_s: SecondsOrZero = Field(60.0, description="longest wait for a task")
+    waiting: Count = Field(1000, description="most calls that wait for tasks, per process")
+    poll_s: Seconds = Field(0.5, description="pause between looks while calls wait")
+
+
 class MetricsSettings(Group):
     """What metrics tell."""
 

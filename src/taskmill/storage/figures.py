@@ -18,7 +18,7 @@ async def read(database: Database) -> SystemFigures:
     Raises:
         Unavailable: the database is away.
     """
-    workers = await Workers.read(database)
+    workers = await Workers.read(database, with_remote=True)
     now: datetime = await database.fetch_value("clock_now")
     weeks = await partitions.attached(database)
     return SystemFigures(

@@ -14,14 +14,18 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from taskmill.domain.errors import (
     BadCursor,
+    CancelNotAsked,
     ChangesForgotten,
     IdempotencyConflict,
     InvalidInput,
     KeyInFlight,
+    LeaseClosed,
+    LeaseNotFound,
     MalformedJson,
     QueueLimitReached,
     QueueNotFound,
     RejectionNotFound,
+    StaleFence,
     TaskmillError,
     TaskNotFound,
     TooLarge,
@@ -151,6 +155,20 @@ PROBLEMS: Final[Mapping[type[TaskmillError], ProblemKind]] = {
             "action": error.action,
         },
     ),
+    StaleFence: ProblemKind(
+        "stale-fence",
+        409,
+        "The claim is not, or no longer, yours",
+        lambda error: {"task_id": str(error.task_id)},
+    ),
+    CancelNotAsked: ProblemKind(
+        "cancel-not-asked",
+        409,
+        "Nobody has asked to cancel the task",
+        lambda error: {"task_id": str(error.task_id)},
+    ),
+    LeaseNotFound: ProblemKind("lease-not-found", 404, "There is no such lease"),
+    LeaseClosed: ProblemKind("lease-closed", 409, "The lease has ended"),
     IdempotencyConflict: ProblemKind(
         "idempotency-conflict", 422, "The idempotency key was used for another request"
     ),

@@ -62,6 +62,9 @@ class WorkerView(BaseModel):
     expires_at: Timestamp
     closed_at: Timestamp | None
     close_reason: str | None
+    remote: bool = Field(
+        default=False, description="it pulls over HTTP: this is one of its claims, and ends with it"
+    )
     state: Liveness = Field(description="whether its lease holds")
 
 
@@ -172,5 +175,6 @@ def _worker(worker: WorkerState) -> dict[str, object]:
         "expires_at": format_timestamp(worker.expires_at),
         "closed_at": None if worker.closed_at is None else format_timestamp(worker.closed_at),
         "close_reason": worker.close_reason,
+        "remote": worker.remote,
         "state": worker.state,
     }

@@ -1,0 +1,22 @@
+"""Pulling over HTTP without HTTP: the parts of an API's process that do it."""
+
+import random
+
+from taskmill.operations.pull import Pull
+from taskmill.runtime.clock import SystemClock
+from taskmill.runtime.ids import IdFactory
+from taskmill.settings import PullSettings
+from taskmill.storage.database import Database
+from tests.support.builders import AT_ONCE
+
+
+def a_pull(database: Database, settings: PullSettings | None = None) -> Pull:
+    """What claims and ends for workers that pull; tasks without a policy are retried at once."""
+    randomness = random.Random()  # noqa: S311 - no secret
+    return Pull(
+        database,
+        settings or PullSettings(),
+        policy=AT_ONCE,
+        ids=IdFactory(SystemClock(), randomness),
+        randomness=randomness,
+    )
