@@ -1,0 +1,179 @@
+"""The worker in bash and curl: what is its own. What it has in common with all is in test_every_worker.py."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.crews import BASH_WORKER, BashCrew
+from tests.support.polling import wait_until
+from tests.support.processes import FAST_LEASES, Program, descendants
+from tests.support.serving_crews import Service
+
+
+@pytest.fixture
+def crew(service: Service, tmp_path: Path) -> BashCrew:
+    url = str(service.http.base_url)
+    return BashCrew(tmp_path, url=url, database_url=service.database_url)
+
+
+def worker(service: Service, *arguments: str) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(  # noqa: S603 - our own program
+        [BASH_WORKER, "--url", str(service.http.base_url), *arguments], start_new_session=True
+    )
+
+
+def test_progress_is_shown_while_the_command_runs_and_stays(
+    crew: BashCrew, service: Service, kind: str
+) -> None:
+    task_id = service.create(kind, "progress")
+    with crew.member("first", kind):
+        wait_until(lambda: service.get(task_id)["progress"] is not None, "progress")
+        shown = service.get(task_id)["progress"]
+        assert (shown["share"], shown["message"]) == (0.25, 'a "quarter"')
+        (crew.folder / f"{kind}.go").touch()
+        task = service.become(task_id, "succeeded")
+    assert (task["progress"]["share"], task["progress"]["message"]) == (0.75, "more")
+
+
+def test_all_that_a_command_has_started_is_stopped_with_it(
+    crew: BashCrew, service: Service, kind: str
+) -> None:
+    task_id = service.create(kind, "hang")
+    with crew.member("first", kind) as first:
+        service.become(task_id, "in_progress")
+        wait_until(lambda: len(sleepers(first.process.pid)) == 1, "the command's own child")
+        [child] = sleepers(first.process.pid)
+        service.http.post(f"/tasks/{task_id}/cancel")
+        service.become(task_id, "cancelled")
+        assert not Path(f"/proc/{child}").exists()
+
+
+def sleepers(pid: int) -> list[int]:
+    """The processes below that sleep for a minute."""
+    found = []
+    for child in descendants(pid):
+        line = Path(f"/proc/{child}/cmdline")
+        if line.exists() and line.read_bytes() == b"sleep\x0060\x00":
+            found.append(child)
+    return found
+
+
+def test_a_worker_that_waits_stops_at_once_and_leaves_nothing(
+    crew: BashCrew, service: Service, kind: str
+) -> None:
+    with crew.member("first", kind) as first:
+        service.become(service.create(kind, "return"), "succeeded")
+        wait_until(lambda: b"curl" in commands(first.process.pid), "it to wait again")
+        assert first.stop() == 0
+        names = [one["name"] for one in service.http.get("/workers").json()["items"]]
+        assert "first" not in names
+    task_id = service.create(kind, "return")
+    assert service.get(task_id)["status"] == "new"
+
+
+def commands(pid: int) -> bytes:
+    files = [Path(f"/proc/{child}/cmdline") for child in descendants(pid)]
+    return b" ".join(file.read_bytes() for file in files if file.exists())
+
+
+def test_results_may_be_json_and_what_is_none_fails_for_good(service: Service, kind: str) -> None:
+    good = service.create(kind, "return")
+    running = worker(service, "--type", kind, "--json", "--", "cat")
+    try:
+        assert service.become(good, "succeeded")["result"] == {"do": "return"}
+    finally:
+        running.terminate()
+        assert running.wait(15) == 0
+    bad = service.create(kind, "return", max_attempts=3)
+    running = worker(service, "--type", kind, "--json", "--", "echo", "{not json")
+    try:
+        task = service.become(bad, "failed")
+    finally:
+        running.terminate()
+        assert running.wait(15) == 0
+    assert task["error"]["type"] == "ResultRefused"
+    assert "malformed-json" in task["error"]["message"]
+    assert task["attempt"] == 1
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b'\x00\xff"quoted" \\ \t tab\r\nline two\x1b[0m', b"", b"\xed\xa0\x80"],
+    ids=["odd", "nothing", "a-surrogate"],
+)
+def test_whatever_a_command_writes_ends_as_text(
+    service: Service, kind: str, raw: bytes, tmp_path: Path
+) -> None:
+    (tmp_path / "raw").write_bytes(raw)
+    task_id = service.create(kind, "return")
+    running = worker(service, "--type", kind, "--", "cat", str(tmp_path / "raw"))
+    try:
+        task = service.become(task_id, "succeeded")
+    finally:
+        running.terminate()
+        running.wait(15)
+    kept = {b"": "", b"\xed\xa0\x80": ""}
+    assert task["result"] == kept.get(raw, '"quoted" \\ \t tab\r\nline two[0m')
+
+
+def test_a_worker_outlives_its_server(service: Service, tmp_path: Path, kind: str) -> None:
+    env = {**FAST_LEASES, "TASKMILL_DATABASE_URL": service.database_url}
+    first = Program("run", "api", "--port", "0", folder=tmp_path / "one", env=env)
+    with first:
+        url = first.facts["url"]
+        crew = BashCrew(tmp_path, url=url, database_url=service.database_url)
+        task_id = service.create(kind, "hold first")
+        with crew.member("first", kind):
+            service.become(task_id, "in_progress")
+            first.process.kill()
+            first.process.wait(10)
+            (tmp_path / f"{kind}.go").touch()
+            port = str(httpx.URL(url).port)
+            with Program("run", "api", "--port", port, folder=tmp_path / "two", env=env):
+                task = service.become(task_id, "succeeded")
+                assert service.become(service.create(kind, "return"), "succeeded")
+    assert task["attempt"] == 1
+
+
+def test_a_server_that_stops_lets_its_waiting_workers_go(
+    service: Service, tmp_path: Path, kind: str
+) -> None:
+    env = {**FAST_LEASES, "TASKMILL_DATABASE_URL": service.database_url}
+    with Program("run", "api", "--port", "0", folder=tmp_path / "api", env=env) as program:
+        crew = BashCrew(tmp_path, url=program.facts["url"], database_url=service.database_url)
+        with crew.member("first", kind) as first:
+            service.become(service.create(kind, "return"), "succeeded")
+            wait_until(lambda: b"curl" in commands(first.process.pid), "it to wait again")
+            program.process.terminate()
+            assert program.process.wait(8) == 0, "and not after the grace time for answers"
+    assert program.logged("service.cancelled") == []
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), ("--type", "x"), ("--", "cat"), ("--type", "x", "--nonsense", "--", "cat")]
+)
+def test_what_is_not_understood_is_told(arguments: tuple[str, ...]) -> None:
+    done = subprocess.run(  # noqa: S603 - our own program
+        [BASH_WORKER, *arguments], capture_output=True, text=True, timeout=10, check=False
+    )
+    assert done.returncode == 64
+    assert done.stderr.startswith("usage:")
+
+
+def test_a_refused_request_ends_the_worker(service: Service) -> None:
+    done = subprocess.run(  # noqa: S603 - our own program
+        [BASH_WORKER, "--url", str(service.http.base_url), "--type", "No Type", "--", "cat"],
+        capture_output=True,
+        text=True,
+        timeout=10,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "invalid-input" in done.stderr
+
+
+def test_it_is_marked_as_a_program() -> None:
+    assert os.access(BASH_WORKER, os.X_OK)
