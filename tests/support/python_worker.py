@@ -14,9 +14,8 @@ from tests.support.workers import WorkerOptions, a_worker
 
 
 async def work(context: Context) -> str:
-    payload = context.payload
     """Do what `work.sh` does."""
-    match payload["do"]:
+    match context.payload["do"]:
         case "fail":
             raise ValueError("no such customer")
         case "fail once" if context.attempt == 1:

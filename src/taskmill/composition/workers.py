@@ -120,7 +120,7 @@ def _worker(
         finishing=Finishing(
             parts.database,
             worker=name,
-            policy=retry_policy(parts.settings),
+            policy=retry_policy(parts),
             clock=parts.clock,
             randomness=parts.randomness,
             batch_size=settings.worker.claim_size,
