@@ -7,13 +7,12 @@ from typing import Any, Final
 from uuid import UUID
 
 import orjson
-import structlog
 from structlog.typing import FilteringBoundLogger
 
 from taskmill.app import Context
 from taskmill.domain.task import ClaimedTask, Fence
 from taskmill.worker.claim_log import ClaimLog
-from taskmill.worker.logger import handler_logger
+from taskmill.worker.logger import handler_logger, logger_to
 
 CLAIMED: Final = ClaimedTask(
     id=UUID(int=1),
@@ -43,13 +42,15 @@ class TestSurroundings:
         self._lines = lines
         self.is_stopping = False
         self.reports: list[tuple[float, str | None]] = []
+        self.said: list[tuple[str, object, dict[str, Any]]] = []
 
     def make_logger(self, task: ClaimedTask) -> FilteringBoundLogger:
-        """Make a logger that writes, and keeps if there is a place."""
-        if self._lines is not None:
-            return handler_logger(task, self._lines)
-        logger: FilteringBoundLogger = structlog.get_logger()
-        return logger
+        """Make a logger whose lines go where they belong, or are noted."""
+        return logger_to(self) if self._lines is None else handler_logger(task, self._lines)
+
+    def say(self, level: str, event: object, facts: Mapping[str, Any]) -> None:
+        """Note a line."""
+        self.said.append((level, event, dict(facts)))
 
     def report(self, fence: Fence, share: float, message: str | None) -> None:
         """Note a report."""

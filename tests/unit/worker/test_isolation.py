@@ -120,9 +120,8 @@ async def test_what_a_handler_says_is_heard_where_its_worker_is(
     assert (record.getMessage(), record.levelno) == ("logged 2", logging.WARNING)
     assert vars(record)["of"] == "record"
     assert surroundings.reports == [(0.5, "half")]
-    written = capfd.readouterr()
-    assert "to nobody" in written.err
-    assert "said" in written.out
+    assert surroundings.said == [("info", "said", {"event": "odd", "n": 1})]
+    assert "to nobody" in capfd.readouterr().err
 
 
 async def test_one_that_computes_is_killed_with_all_that_it_started(tmp_path: Path) -> None:
