@@ -35,9 +35,11 @@ from taskmill.settings.groups import (
     LimitSettings,
     MaintenanceSettings,
     MetricsSettings,
+    OutboundSettings,
     RetentionSettings,
     RetrySettings,
     TaskLogSettings,
+    WebhookSettings,
     WorkerSettings,
 )
 from taskmill.settings.values import (
@@ -56,7 +58,9 @@ __all__ = [
     "Effective",
     "FeedSettings",
     "LimitSettings",
+    "OutboundSettings",
     "Settings",
+    "WebhookSettings",
     "effective",
     "load",
 ]
@@ -68,7 +72,7 @@ _TOML = "taskmill.toml"
 _OTHER_NAMES = frozenset(
     {"TASKMILL_CONFIG_FILE", "TASKMILL_PYTHON", "TASKMILL_TEST_POSTGRES_BIN", "TASKMILL_URL"}
 )
-_SECRETS = frozenset({"database_url", "broker_url"})
+_SECRETS = frozenset({"database_url", "broker_url", "outbound.signing_keys"})
 _NO_DATABASE = """no database is set: give --database-url or TASKMILL_DATABASE_URL
 (postgresql://user:password@host:port/database), or use `taskmill up`, which brings its own"""
 
@@ -104,6 +108,8 @@ class Settings(BaseSettings):
     maintenance: MaintenanceSettings = MaintenanceSettings()
     feed: FeedSettings = FeedSettings()
     metrics: MetricsSettings = MetricsSettings()
+    outbound: OutboundSettings = OutboundSettings()
+    webhooks: WebhookSettings = WebhookSettings()
 
     _origins: dict[str, str] = {}  # pydantic copies it for each instance
 

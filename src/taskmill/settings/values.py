@@ -2,13 +2,18 @@
 
 import re
 from contextlib import suppress
+from ipaddress import ip_network
 from typing import Annotated, Literal
 
 import orjson
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+
+from taskmill.domain.signing import MASKED, is_secret
 
 _HOST = r"(?:\[[^]/]*\]|[^]\[:,/?#]*)(?::(?:[0-5]?[0-9]{0,4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-3][0-9]))?"
 _HOSTS = re.compile(rf"(?:[^/]*@)?{_HOST}(?:,{_HOST})*(?:[/?#].*)?", re.ASCII | re.DOTALL)
+_HOST_NAME = re.compile(r"(?:\*\.)?[a-z0-9_](?:[a-z0-9_.-]{0,251}[a-z0-9_])?\.?", re.ASCII)
+_ENDS_IN_NUMBER = re.compile(r"(?:.*\.)?[0-9]+\.?", re.ASCII)
 _AMQP = re.compile(rf"(?:[^/]*@)?{_HOST}(?:,{_HOST})*(?:/[^/]*)?", re.ASCII | re.DOTALL)
 
 
@@ -41,7 +46,29 @@ def _parsed_broker_url(value: object) -> object:
     return SecretStr(f"{scheme}://{rest}")
 
 
+def _checked_hosts(entries: tuple[str, ...]) -> tuple[str, ...]:
+    for entry in entries:
+        if _HOST_NAME.fullmatch(entry.lower()) is None or _ENDS_IN_NUMBER.fullmatch(entry):
+            try:
+                ip_network(entry, strict=False)
+            except ValueError:
+                raise ValueError(
+                    "expected networks (10.0.0.0/8), addresses, and names of hosts (*.example.org)"
+                ) from None
+    return entries
+
+
+def _checked_secrets(secrets: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    if not all(is_secret(secret.get_secret_value()) for secret in secrets):
+        raise ValueError("expected whsec_ and 24 to 64 bytes in Base64, for each of them")
+    return secrets
+
+
 Names = Annotated[tuple[str, ...], BeforeValidator(_parsed_list)]
+Hosts = Annotated[tuple[str, ...], BeforeValidator(_parsed_list), AfterValidator(_checked_hosts)]
+SigningKeys = Annotated[
+    tuple[SecretStr, ...], BeforeValidator(_parsed_list), AfterValidator(_checked_secrets)
+]
 DatabaseUrl = Annotated[SecretStr, BeforeValidator(_parsed_database_url)]
 BrokerUrl = Annotated[SecretStr, BeforeValidator(_parsed_broker_url)]
 BrokerPolicy = Literal["auto", "rabbitmq", "postgres"]
@@ -59,6 +86,8 @@ def shown(value: object) -> str:
     """Return a setting's value as text, secrets masked."""
     if isinstance(value, SecretStr):
         return _masked_url(value.get_secret_value())
+    if isinstance(value, tuple) and value and isinstance(value[0], SecretStr):
+        return ",".join(MASKED for _ in value)
     if isinstance(value, tuple):
         return ",".join(map(str, value))
     return "" if value is None else str(value)
