@@ -4,6 +4,7 @@ import asyncio
 import random
 from datetime import timedelta
 
+from taskmill.composition.outgoing import open_outbound, signer
 from taskmill.composition.parts import Parts
 from taskmill.domain.retry import RetryPolicy
 from taskmill.domain.task_log import LineLevel
@@ -13,6 +14,7 @@ from taskmill.storage.doorbell import DoorbellListener
 from taskmill.storage.leases import WorkerCard
 from taskmill.transports.base import Transport
 from taskmill.transports.postgres import PostgresTransport
+from taskmill.wire.push import TYPE as PUSH
 from taskmill.worker.emulation import Emulation, Profile
 from taskmill.worker.finishing import Finishing
 from taskmill.worker.handlers import EVERY_TYPE, Handler, Handlers
@@ -52,12 +54,30 @@ def _handlers(parts: Parts) -> Handlers:
         delay_max_s=emulation.delay_max_s,
         failure_probability=emulation.failure_probability,
     )
-    handler: Handler = Emulation(profile, parts.randomness)
+    emulated: Handler = Emulation(profile, parts.randomness)
+    handlers = dict.fromkeys(("emulate", *emulation.types), emulated)
+    if PUSH not in handlers:
+        handlers[PUSH] = _push(parts)
     if parts.traces is not None:
-        handler = telling(handler)
+        handlers = {kind: telling(handler) for kind, handler in handlers.items()}
     return Handlers(
-        dict.fromkeys(("emulate", *emulation.types), handler),
+        handlers,
         exclusive=parts.settings.worker.exclusive_types,
+    )
+
+
+def _push(parts: Parts) -> Handler:
+    # Here, because the HTTP client takes 0.1 s to import, and the API needs it for a drain only.
+    from taskmill.worker.push import Push  # noqa: PLC0415
+
+    settings = parts.settings.outbound
+    return Push(
+        open_outbound(parts),
+        signer(parts),
+        parts.clock,
+        timeout_s=settings.timeout_s,
+        longest_wait=timedelta(seconds=settings.retry_after_s),
+        result_bytes=parts.settings.limits.result_bytes,
     )
 
 
