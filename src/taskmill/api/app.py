@@ -34,10 +34,12 @@ from taskmill.api.routers import (
     sweeps,
     system,
     tasks,
+    webhooks as webhook_routes,
 )
 from taskmill.api.traced import Traced
 from taskmill.operations.feed import Feed
 from taskmill.operations.service import TaskService
+from taskmill.operations.webhooks import Webhooks
 from taskmill.settings import Settings
 from taskmill.wire.feed import ChangeView
 from taskmill.wire.problems import Problem
@@ -45,6 +47,7 @@ from taskmill.wire.queues import QueueChange
 from taskmill.wire.rules import InputLimits
 from taskmill.wire.sweeps import CancelSelection, RetrySelection
 from taskmill.wire.tasks import CreateTask
+from taskmill.wire.webhooks import ChangeWebhook, CreateWebhook
 
 if TYPE_CHECKING:
     from taskmill.observability.traces import Traces
@@ -65,10 +68,17 @@ _TAGS: Final = [
     {"name": "tasks", "description": "Create, read, list, cancel and retry tasks."},
     {"name": "events", "description": "Follow what happens to tasks, live."},
     {"name": "queues", "description": "What waits where; pause and resume."},
+    {"name": "webhooks", "description": "Have an endpoint told what happens."},
     {"name": "rejections", "description": "Messages that were refused; send them again."},
     {"name": "system", "description": "Counts, workers, the queue's side."},
     {"name": "health", "description": "For load balancers, orchestrators and monitoring."},
 ]
+
+# Those that only bodies and streams name, whose parsing is not the framework's.
+_MODELS: Final = (
+    *(CreateTask, CancelSelection, RetrySelection, QueueChange, CreateWebhook, ChangeWebhook),
+    *(Problem, ChangeView),
+)
 
 
 class Api:
@@ -94,6 +104,7 @@ def create_app(
     service: TaskService,
     *,
     feed: Feed,
+    webhooks: Webhooks,
     settings: Settings,
     drain: Callable[[], None] | None = None,
     traces: "Traces | None" = None,
@@ -108,6 +119,7 @@ def create_app(
         Context(
             service=service,
             feed=feed,
+            webhooks=webhooks,
             feed_settings=settings.feed,
             stop_delay_s=settings.api.stop_delay_s,
             limits=limits,
@@ -143,12 +155,13 @@ def create_framework(context: Context) -> FastAPI:
         batches.router,
         explanations.router,
         system.router,
+        webhook_routes.router,
         rejections.router,
         health.router,
         documents.router,
     ):
         app.include_router(router)
-    install(app, (CreateTask, CancelSelection, RetrySelection, QueueChange, Problem, ChangeView))
+    install(app, _MODELS)
     documents.add_documents(app, static="static", with_redoc=True)
     app.mount("/static", documents.PackageFiles())
     app.add_route("/", _lead_to_documents, include_in_schema=False)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from taskmill.operations.feed import Feed
 from taskmill.operations.service import TaskService
+from taskmill.operations.webhooks import Webhooks
 from taskmill.settings import FeedSettings, LimitSettings
 from taskmill.wire.rules import InputLimits
 
@@ -27,6 +28,7 @@ class Context:
 
     service: TaskService
     feed: Feed
+    webhooks: Webhooks
     feed_settings: FeedSettings
     limits: LimitSettings
     input_limits: InputLimits

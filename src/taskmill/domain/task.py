@@ -55,6 +55,7 @@ class TaskDraft:
     source: str = "rest"
     idempotency: IdempotencyKey | None = None
     traceparent: str | None = None
+    callback_url: str | None = None
 
 
 @dataclass(slots=True, kw_only=True)

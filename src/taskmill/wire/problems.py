@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from taskmill.domain.errors import (
     BadCursor,
     ChangesForgotten,
+    DeliveryNotFound,
     IdempotencyConflict,
     InvalidInput,
     KeyInFlight,
@@ -28,6 +29,9 @@ from taskmill.domain.errors import (
     TransitionRefused,
     Unavailable,
     Violation,
+    WebhookInactive,
+    WebhookLimitReached,
+    WebhookNotFound,
 )
 from taskmill.wire.wording import safe_text
 
@@ -165,6 +169,17 @@ PROBLEMS: Final[Mapping[type[TaskmillError], ProblemKind]] = {
         422,
         "No more queues may be made",
         lambda error: {"limit": error.limit},
+    ),
+    WebhookNotFound: ProblemKind("webhook-not-found", 404, "There is no such webhook"),
+    DeliveryNotFound: ProblemKind("delivery-not-found", 404, "There is no such delivery"),
+    WebhookLimitReached: ProblemKind(
+        "webhook-limit-reached",
+        422,
+        "No more webhooks may be made",
+        lambda error: {"limit": error.limit},
+    ),
+    WebhookInactive: ProblemKind(
+        "webhook-inactive", 409, "Nothing is sent to this webhook as it is"
     ),
     Unavailable: ProblemKind(
         "unavailable",
