@@ -31,6 +31,7 @@ SCENARIOS = (
     "stats",
     "storage",
     "feed",
+    "push",
 )
 _DATA = ROOT / ".taskmill" / "benchmarks"
 _MEASURED = (LoadFailed, ProgramFailed, TimeoutError)

@@ -36,11 +36,13 @@ from taskmill.api.routers import (
     system,
     tasks,
     types,
+    webhooks as webhook_routes,
 )
 from taskmill.api.traced import Traced
 from taskmill.operations.feed import Feed
 from taskmill.operations.pull import Pull
 from taskmill.operations.service import TaskService
+from taskmill.operations.webhooks import Webhooks
 from taskmill.settings import Settings
 from taskmill.version import version
 from taskmill.wire.claims import ClaimCancelled, FailClaim, FinishClaim, ReportProgress
@@ -52,6 +54,7 @@ from taskmill.wire.rules import InputLimits
 from taskmill.wire.sweeps import CancelSelection, RetrySelection
 from taskmill.wire.tasks import CreateTask
 from taskmill.wire.types import ContractChange
+from taskmill.wire.webhooks import ChangeWebhook, CreateWebhook
 
 if TYPE_CHECKING:
     from taskmill.observability.traces import Traces
@@ -74,11 +77,11 @@ _TAGS: Final = [
     {"name": "events", "description": "Follow what happens to tasks, live."},
     {"name": "queues", "description": "What waits where; pause and resume."},
     {"name": "types", "description": "What payloads of each type have to look like."},
+    {"name": "webhooks", "description": "Have an endpoint told what happens."},
     {"name": "rejections", "description": "Messages that were refused; send them again."},
     {"name": "system", "description": "Counts, workers, the queue's side."},
     {"name": "health", "description": "For load balancers, orchestrators and monitoring."},
 ]
-
 
 # What the document names, and the framework does not parse.
 _BODIES: Final = (
@@ -95,6 +98,8 @@ _BODIES: Final = (
     Problem,
     ChangeView,
     ContractChange,
+    CreateWebhook,
+    ChangeWebhook,
 )
 
 
@@ -123,6 +128,7 @@ def create_app(
     *,
     feed: Feed,
     pull: Pull,
+    webhooks: Webhooks,
     settings: Settings,
     drain: Callable[[], None] | None = None,
     traces: "Traces | None" = None,
@@ -138,6 +144,7 @@ def create_app(
             service=service,
             feed=feed,
             pull=pull,
+            webhooks=webhooks,
             feed_settings=settings.feed,
             stop_delay_s=settings.api.stop_delay_s,
             limits=limits,
@@ -178,6 +185,7 @@ def create_framework(context: Context) -> FastAPI:
         explanations.router,
         system.router,
         types.router,
+        webhook_routes.router,
         rejections.router,
         health.router,
         documents.router,

@@ -15,6 +15,7 @@ from taskmill.domain.errors import (
     Unavailable,
 )
 from taskmill.domain.lifecycle import Status
+from taskmill.domain.signing import MASKED
 from taskmill.wire.problems import problem_for_status, problem_json
 
 Json = dict[str, Any]
@@ -181,6 +182,43 @@ _REJECTION: Final[Json] = {
     "task_id": None,
 }
 
+_WEBHOOK_ID: Final = "01a213d4-54fa-7000-9361-8316373af781"
+_WEBHOOK: Final[Json] = {
+    "id": _WEBHOOK_ID,
+    "url": "https://ops.example.org/hooks",
+    "description": None,
+    "queues": ["reports"],
+    "types": [],
+    "statuses": ["failed"],
+    "state": "enabled",
+    "disabled_reason": None,
+    "failing_since": None,
+    "secret": MASKED,
+    "created_at": _CREATED,
+    "updated_at": _CREATED,
+}
+_DELIVERY: Final[Json] = {
+    "id": 4711,
+    "webhook_id": _WEBHOOK_ID,
+    "url": "https://ops.example.org/hooks",
+    "event_id": "evt_9_1",
+    "task_id": TASK_ID,
+    "version": 3,
+    "state": "delivered",
+    "attempts": 1,
+    "created_at": _FINISHED,
+    "tried_at": _FINISHED,
+    "next_at": None,
+    "finished_at": _FINISHED,
+    "answer": 204,
+    "trouble": None,
+}
+_CALLBACK: Final[Json] = {
+    **_DELIVERY,
+    "webhook_id": None,
+    "url": "https://shop.example.org/done",
+}
+
 _GATES: Final[list[Json]] = [
     {
         "gate": "finished",
@@ -274,6 +312,11 @@ ANSWERS: Final[dict[str, Json]] = {
     "RejectionSummaryView": _REJECTION,
     "RejectionView": {**_REJECTION, "body_encoding": "utf-8", "body": '{"queue":"reports"}'},
     "RejectionList": {"items": [_REJECTION], "next_cursor": None},
+    "WebhookView": _WEBHOOK,
+    "WebhookList": {"items": [_WEBHOOK]},
+    "DeliveryView": _DELIVERY,
+    "DeliveryList": {"items": [_DELIVERY], "next_cursor": None},
+    "CallbackView": {"callback_url": "https://shop.example.org/done", "items": [_CALLBACK]},
     "LegacyTask": {
         "id": 862,
         "uid": TASK_ID,

@@ -23,6 +23,7 @@ ROLE is one or more of:
   worker       runs tasks; start as many as you like, on any machine
   relay        tells workers over RabbitMQ which tasks wait
   intake       makes tasks of messages that come over RabbitMQ
+  webhooks     delivers events to webhooks and callbacks
   maintenance  rescues tasks of dead workers, folds counters, drops old data
 
 \b
@@ -133,7 +134,7 @@ def up(
     "roles",
     nargs=-1,
     required=True,
-    type=click.Choice(["api", "worker", "relay", "intake", "maintenance"]),
+    type=click.Choice(["api", "worker", "relay", "intake", "webhooks", "maintenance"]),
     metavar="ROLE...",
 )
 @_database_url

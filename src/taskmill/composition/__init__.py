@@ -23,7 +23,7 @@ from taskmill.runtime.services import Service, run_services
 from taskmill.runtime.signals import stop_on_signal
 from taskmill.settings import Settings
 
-ROLES = ("api", "worker", "relay", "intake", "maintenance")
+ROLES = ("api", "worker", "relay", "intake", "webhooks", "maintenance")
 
 # After the start everything that lives is frozen, and young garbage is looked at rarely: with the default
 # thresholds the p99 of POST /tasks was five times as long.
@@ -94,6 +94,8 @@ async def _run(
                 services += worker_services(process, stop.set)
             if "relay" in roles:
                 services += process.relay()
+            if "webhooks" in roles:
+                services += process.webhooks()
             if "intake" in roles:
                 services += intake_services(process)
             if "api" in roles:

@@ -6,15 +6,18 @@ which there are fewer. So each kind has a worker of its own, with its own slots,
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from taskmill.app import TaskType
 from taskmill.app.loading import load_app
 from taskmill.app.registry import Taskmill
+from taskmill.composition.outgoing import open_outbound, signer
 from taskmill.composition.parts import Parts
 from taskmill.domain.contracts import TypeContract
 from taskmill.domain.errors import ConfigurationError
 from taskmill.runtime.services import Service
+from taskmill.wire.push import TYPE as PUSH
 from taskmill.worker.calling import in_loop, in_processes, in_threads
 from taskmill.worker.emulation import Emulation, Profile
 from taskmill.worker.handlers import EVERY_TYPE, Handler, Handlers
@@ -96,7 +99,26 @@ def _built_in(parts: Parts) -> dict[str, Handler]:
         delay_max_s=emulation.delay_max_s,
         failure_probability=emulation.failure_probability,
     )
-    return dict.fromkeys(("emulate", *emulation.types), Emulation(profile, parts.randomness))
+    emulated: Handler = Emulation(profile, parts.randomness)
+    handlers = dict.fromkeys(("emulate", *emulation.types), emulated)
+    # A front-end team may want calls emulated, too.
+    handlers.setdefault(PUSH, _push(parts))
+    return handlers
+
+
+def _push(parts: Parts) -> Handler:
+    # Here, because the HTTP client takes 0.1 s to import, and the API needs it for a drain only.
+    from taskmill.worker.push import Push  # noqa: PLC0415
+
+    settings = parts.settings.outbound
+    return Push(
+        open_outbound(parts),
+        signer(parts),
+        parts.clock,
+        timeout_s=settings.timeout_s,
+        longest_wait=timedelta(seconds=settings.retry_after_s),
+        result_bytes=parts.settings.limits.result_bytes,
+    )
 
 
 def _pool(

@@ -11,6 +11,7 @@ from taskmill.storage.database import Database
 
 if TYPE_CHECKING:
     from taskmill.observability.traces import Traces
+    from taskmill.outbound.client import Outbound
 
 
 class Parts:
@@ -19,8 +20,15 @@ class Parts:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.traces: Traces | None = None
+        self.outbound: Outbound | None = None
         self.clock = SystemClock()
         self.randomness = random.Random()  # noqa: S311 - ids and jitter, no secrets
         self.ids = IdFactory(self.clock, self.randomness)
         self.database = Database(settings.require_database_url(), settings.database)
         self.contracts = Contracts(self.database)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self.outbound is not None:
+            await self.outbound.close()
+        await self.database.close()

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 
 from taskmill.amqp.names import HINT_TTL_S
 from taskmill.composition.creation import contract_refresher, kept_rejections, task_creation
+from taskmill.composition.outgoing import kept_webhooks, open_outbound, signer
 from taskmill.composition.parts import Parts
 from taskmill.composition.retries import retry_policy
 from taskmill.composition.tracing import open_traces
 from taskmill.composition.workers import Drainer
 from taskmill.domain.errors import ConfigurationError, Unavailable
+from taskmill.domain.retry import RetryPolicy
+from taskmill.maintenance.deliveries import prune_deliveries
 from taskmill.maintenance.expiry import expire_waiting
 from taskmill.maintenance.rescue import Rescue
 from taskmill.maintenance.retention import Housekeeping, numbering
@@ -71,7 +74,7 @@ class Process(Parts):
             Unavailable: the database did not answer before `stop`.
         """
         process = cls(settings)
-        stack.push_async_callback(process.database.close)
+        stack.push_async_callback(process.close)
         process.traces = open_traces(settings, process.clock, stack)
         await process._await_schema(stop)
         moment = await process.database.anchor(process.clock)
@@ -178,6 +181,7 @@ class Process(Parts):
             service,
             feed=feed,
             pull=pull,
+            webhooks=kept_webhooks(self),
             settings=settings,
             drain=helper.drain,
             traces=self.traces,
@@ -223,6 +227,51 @@ class Process(Parts):
             )
         return services
 
+    def webhooks(self) -> list[Service]:
+        """Return the services of the webhooks role."""
+        # Here, because the HTTP client takes 0.1 s to import, and most roles do without it.
+        from taskmill.webhooks.delivering import Delivering, DeliveryRules  # noqa: PLC0415
+        from taskmill.webhooks.fan_out import FanOut  # noqa: PLC0415
+        from taskmill.webhooks.lanes import Lanes  # noqa: PLC0415
+        from taskmill.webhooks.trying import Trying  # noqa: PLC0415
+
+        settings, outbound = self.settings.webhooks, self.settings.outbound
+        trying = Trying(
+            self.database,
+            open_outbound(self),
+            callbacks=signer(self),
+            clock=self.clock,
+            source=self.settings.feed.source,
+            timeout_s=settings.timeout_s,
+        )
+        rules = DeliveryRules(
+            policy=RetryPolicy(
+                base=timedelta(seconds=settings.retry_base_s),
+                factor=settings.retry_factor,
+                maximum=timedelta(seconds=settings.retry_max_s),
+            ),
+            longest_wait=timedelta(seconds=outbound.retry_after_s),
+            timeout_s=settings.timeout_s,
+            disable_s=settings.disable_s,
+        )
+        lanes = Lanes(settings.concurrency, per_lane=settings.concurrency_per_endpoint)
+        delivering = Delivering(
+            self.database,
+            trying,
+            lanes,
+            rules,
+            clock=self.clock,
+            randomness=self.randomness,
+        )
+        fan_out = FanOut(
+            self.database,
+            holder=self.ids(),
+            clock=self.clock,
+            give_up_s=settings.give_up_s,
+            wake=delivering.wake,
+        )
+        return [delivering, fan_out]
+
     def maintenance(self) -> list[Service]:
         """Return the services of the maintenance role."""
         settings, database = self.settings, self.database
@@ -260,4 +309,9 @@ class Process(Parts):
                 longest_s=_LONGEST_SILENCE_S,
             ),
             Periodic("housekeeping", housekeeping, interval_s=_HOUSEKEEPING_S),
+            Periodic(
+                "prune-deliveries",
+                lambda: prune_deliveries(database, settings.webhooks.keep_days),
+                interval_s=_HOUSEKEEPING_S,
+            ),
         ]

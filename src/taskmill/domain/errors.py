@@ -22,6 +22,10 @@
     ├── IdempotencyConflict     the key was used for another request
     ├── KeyInFlight             the key's first request is not yet answered
     ├── QueueLimitReached       no more queues may be made
+    ├── WebhookNotFound         no such webhook
+    ├── DeliveryNotFound        no such delivery of the webhook
+    ├── WebhookLimitReached     no more webhooks may be made
+    ├── WebhookInactive         the webhook is paused or disabled
     ├── Unavailable             a part that the answer needs is away for now
     ├── BrokerAway              RabbitMQ is away: no request ever waits for it
     ├── Unroutable              no queue at the broker takes the message
@@ -253,6 +257,39 @@ class QueueLimitReached(TaskmillError):
     def __init__(self, limit: int) -> None:
         super().__init__(f"there are {limit} queues already, and no more may be made")
         self.limit = limit
+
+
+class WebhookNotFound(TaskmillError):
+    """No webhook has this id; it may have been deleted."""
+
+    def __init__(self, webhook_id: UUID) -> None:
+        super().__init__(f"there is no webhook {webhook_id}")
+        self.webhook_id = webhook_id
+
+
+class DeliveryNotFound(TaskmillError):
+    """The webhook has no delivery of this id; it may be past its retention."""
+
+    def __init__(self, delivery_id: int) -> None:
+        super().__init__(f"the webhook has no delivery {delivery_id}")
+        self.delivery_id = delivery_id
+
+
+class WebhookLimitReached(TaskmillError):
+    """As many webhooks as allowed exist already."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"there are {limit} webhooks already, and no more may be made")
+        self.limit = limit
+
+
+class WebhookInactive(TaskmillError):
+    """Nothing is delivered to the webhook, as it is paused or disabled."""
+
+    def __init__(self, webhook_id: UUID, state: str) -> None:
+        super().__init__(f"nothing is sent to webhook {webhook_id}: it is {state}; enable it first")
+        self.webhook_id = webhook_id
+        self.state = state
 
 
 class Unavailable(TaskmillError):

@@ -57,6 +57,7 @@ class TaskDraft:
     source: str = "rest"
     idempotency: IdempotencyKey | None = None
     traceparent: str | None = None
+    callback_url: str | None = None
     misfit: InvalidInput | None = None
 
 

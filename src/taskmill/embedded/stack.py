@@ -1,7 +1,8 @@
-"""`taskmill up`: PostgreSQL, RabbitMQ, migrations, API and maintenance; workers, relay and intake beside it.
+"""`taskmill up`: PostgreSQL, RabbitMQ, migrations, API and maintenance; workers and the other roles beside it.
 
 Each worker is a process of its own, so that handlers never slow the API, and the end of one leaves the
-others alone; relay and intake share one. It starts and stops things; what they do is composed in `composition`.
+others alone; webhooks, relay and intake share one. It starts and stops things; what they do is composed in
+`composition`.
 """
 
 import asyncio
@@ -60,12 +61,12 @@ def up(settings: Settings, *, workers: int, ready_file: Path | None) -> int:
         broker = _broker(own, stack)
         if broker.url is not None:
             own = own.model_copy(update={"broker_url": SecretStr(broker.url)})
-        # Admin ports: this process's, the next for relay and intake, then one for each worker.
+        # Admin ports: this process's, the next for webhooks, relay and intake, then one for each worker.
         running = RoleProcesses(own, ["worker"], count=workers, admin_step=2)
         beside = [*beside, *broker.services, running]
-        if own.uses_broker:
-            # Stopped before the workers: it is a door, and its hints are of no use to them then.
-            beside.append(RoleProcesses(own, ["relay", "intake"]))
+        # Stopped before the workers: it is a door, and its hints are of no use to them then.
+        doors = ["webhooks", "relay", "intake"] if own.uses_broker else ["webhooks"]
+        beside.append(RoleProcesses(own, doors))
         return composition.run_roles(
             own,
             ["maintenance", "api"],

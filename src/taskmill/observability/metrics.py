@@ -196,8 +196,8 @@ _batches = Section(
     told_by="every process, of the batches that it makes",
     notes="""\
 `batch` is `create` (tasks that requests and messages make), `create_all` (all or nothing, as `POST
-/tasks/batch` has it), `read` (tasks by id), `claim`, `finish`, or `intake` (messages). What comes at the same
-time shares one statement and one commit; while little comes, batches have one item.
+/tasks/batch` has it), `read` (tasks by id), `claim`, `finish`, `intake` (messages), or `deliveries` (tries). What
+comes at the same time shares one statement and one commit; while little comes, batches have one item.
 """,
 )
 BATCH_ITEMS: Final = _batches.histogram(

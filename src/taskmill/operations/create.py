@@ -32,11 +32,13 @@ from taskmill.operations.queues import KnownQueues
 from taskmill.runtime.batching import Batcher, Overloaded
 from taskmill.runtime.clock import Clock
 from taskmill.runtime.ids import IdFactory
-from taskmill.storage import faults, tasks
+from taskmill.storage import callbacks, faults, tasks
+from taskmill.storage.callbacks import NewCallback
 from taskmill.storage.database import RETRY_AFTER_S, Database
 from taskmill.storage.doorbell import Doorbell
 from taskmill.storage.servers import Connection
 from taskmill.storage.tasks import HeldKey, NewTask, StoredFacts
+from taskmill.wire.urls import callback_lane
 from taskmill.wire.violations import MOST_VIOLATIONS
 
 log = get_logger(__name__)
@@ -200,8 +202,12 @@ class TaskCreation:
         return await self._patiently(partial(self._store, new))
 
     async def _store(self, new: Sequence[NewTask]) -> list[CreatedTask | IdempotencyConflict]:
-        async with self._database.hot() as connection:
+        called = _with_callback(new)
+        # With a callback, both are written or none is.
+        lent = self._database.hot_transaction() if called else self._database.hot()
+        async with lent as connection:
             created = await tasks.insert(connection, _first_of_each_key(new))
+            await _keep_callbacks(connection, called, created)
             answers = await _answers(connection, new, created)
         self._told(answers)
         return answers
@@ -209,6 +215,7 @@ class TaskCreation:
     async def _store_all(self, new: list[NewTask]) -> list[CreatedTask]:
         async with self._database.hot_transaction() as connection:
             created = await tasks.insert(connection, _first_of_each_key(new))
+            await _keep_callbacks(connection, _with_callback(new), created)
             answers = _unraised(await _answers(connection, new, created))
         self._told(answers)
         return answers
@@ -288,6 +295,23 @@ def _first_of_each_key(new: Iterable[NewTask]) -> list[NewTask]:
 def _scoped_key(new: NewTask) -> tuple[str, str] | None:
     key = new.draft.idempotency
     return (new.key_scope, key.key) if key else None
+
+
+def _with_callback(new: Iterable[NewTask]) -> list[tuple[UUID, str]]:
+    return [(one.id, url) for one in new if (url := one.draft.callback_url) is not None]
+
+
+async def _keep_callbacks(
+    connection: Connection, called: Iterable[tuple[UUID, str]], created: Mapping[UUID, StoredFacts]
+) -> None:
+    """Keep whom to call for the tasks that this transaction creates."""
+    new = [
+        NewCallback(task_id, url, callback_lane(url))
+        for task_id, url in called
+        if task_id in created
+    ]
+    if new:
+        await callbacks.insert(connection, new)
 
 
 async def _answers(

@@ -35,10 +35,12 @@ from taskmill.settings.groups import (
     LimitSettings,
     MaintenanceSettings,
     MetricsSettings,
+    OutboundSettings,
     PullSettings,
     RetentionSettings,
     RetrySettings,
     TaskLogSettings,
+    WebhookSettings,
     WorkerSettings,
 )
 from taskmill.settings.values import (
@@ -57,8 +59,10 @@ __all__ = [
     "Effective",
     "FeedSettings",
     "LimitSettings",
+    "OutboundSettings",
     "PullSettings",
     "Settings",
+    "WebhookSettings",
     "effective",
     "load",
 ]
@@ -70,7 +74,7 @@ _TOML = "taskmill.toml"
 _OTHER_NAMES = frozenset(
     {"TASKMILL_CONFIG_FILE", "TASKMILL_PYTHON", "TASKMILL_TEST_POSTGRES_BIN", "TASKMILL_URL"}
 )
-_SECRETS = frozenset({"database_url", "broker_url"})
+_SECRETS = frozenset({"database_url", "broker_url", "outbound.signing_keys"})
 _NO_DATABASE = """no database is set: give --database-url or TASKMILL_DATABASE_URL
 (postgresql://user:password@host:port/database), or use `taskmill up`, which brings its own"""
 
@@ -107,6 +111,8 @@ class Settings(BaseSettings):
     feed: FeedSettings = FeedSettings()
     pull: PullSettings = PullSettings()
     metrics: MetricsSettings = MetricsSettings()
+    outbound: OutboundSettings = OutboundSettings()
+    webhooks: WebhookSettings = WebhookSettings()
 
     _origins: dict[str, str] = {}  # pydantic copies it for each instance
 

@@ -7,10 +7,12 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from taskmill.settings.values import (
     Count,
+    Hosts,
     Names,
     Port,
     Seconds,
     SecondsOrZero,
+    SigningKeys,
     TaskLogLevel,
     Weights,
 )
@@ -198,3 +200,32 @@ class MetricsSettings(Group):
     """What metrics tell."""
 
     kinds: Count = Field(200, description="pairs of queue and type with series of their own")
+
+
+class OutboundSettings(Group):
+    """How endpoints are called: by tasks of type http, and for webhooks."""
+
+    allow: Hosts = Field((), description="networks and hosts to call though they are not public")
+    signing_keys: SigningKeys = Field((), description="whsec_… to sign pushes and callbacks with")
+    timeout_s: Seconds = Field(30.0, description="for a push whose payload does not say")
+    answer_bytes: Count = Field(64 * 1024, description="most that is read of an answer's body")
+    retry_after_s: Seconds = Field(3600.0, description="longest Retry-After that is kept to")
+    connections: Count = Field(500, description="most connections of one process")
+    connections_per_host: Count = Field(100, description="most connections to one host")
+
+
+class WebhookSettings(Group):
+    """How events are delivered to webhooks and callbacks."""
+
+    limit: Count = Field(1000, description="most webhooks")
+    timeout_s: Seconds = Field(15.0, description="when an endpoint that does not answer has failed")
+    concurrency: int = Field(100, ge=2, description="deliveries that one process tries at once")
+    concurrency_per_endpoint: Count = Field(8, description="of these, to one endpoint")
+    retry_base_s: Seconds = Field(5.0, description="wait before the second try")
+    retry_factor: float = Field(2.0, ge=1, allow_inf_nan=False, description="growth of the wait")
+    retry_max_s: Seconds = Field(7200.0, description="longest wait between tries")
+    give_up_s: Seconds = Field(86_400.0, description="when a delivery is given up")
+    disable_s: Seconds = Field(
+        259_200.0, description="when an endpoint that only fails is disabled"
+    )
+    keep_days: int = Field(7, ge=1, le=380, description="days to keep the log of deliveries")

@@ -2,16 +2,21 @@
 
 import re
 from contextlib import suppress
+from ipaddress import ip_network
 from typing import Annotated, Literal
 
 import orjson
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+
+from taskmill.domain.signing import MASKED, is_secret
 
 _HOST = r"(?:\[[^]/]*\]|[^]\[:,/?#]*)(?::(?:[0-5]?[0-9]{0,4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-3][0-9]))?"
 _HOSTS = re.compile(rf"(?:[^/]*@)?{_HOST}(?:,{_HOST})*(?:[/?#].*)?", re.ASCII | re.DOTALL)
 _WEIGHTED = re.compile(
     r"(?P<name>[a-z0-9][a-z0-9._-]{0,62})\s*(?:=\s*(?P<weight>[0-9]{1,9}))?", re.ASCII
 )
+_HOST_NAME = re.compile(r"(?:\*\.)?[a-z0-9_](?:[a-z0-9_.-]{0,251}[a-z0-9_])?\.?", re.ASCII)
+_ENDS_IN_NUMBER = re.compile(r"(?:.*\.)?[0-9]+\.?", re.ASCII)
 _AMQP = re.compile(rf"(?:[^/]*@)?{_HOST}(?:,{_HOST})*(?:/[^/]*)?", re.ASCII | re.DOTALL)
 
 
@@ -59,9 +64,31 @@ def _parsed_weights(value: object) -> object:
     return {match["name"]: int(match["weight"] or 1) for match in found if match}
 
 
+def _checked_hosts(entries: tuple[str, ...]) -> tuple[str, ...]:
+    for entry in entries:
+        if _HOST_NAME.fullmatch(entry.lower()) is None or _ENDS_IN_NUMBER.fullmatch(entry):
+            try:
+                ip_network(entry, strict=False)
+            except ValueError:
+                raise ValueError(
+                    "expected networks (10.0.0.0/8), addresses, and names of hosts (*.example.org)"
+                ) from None
+    return entries
+
+
+def _checked_secrets(secrets: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    if not all(is_secret(secret.get_secret_value()) for secret in secrets):
+        raise ValueError("expected whsec_ and 24 to 64 bytes in Base64, for each of them")
+    return secrets
+
+
 Names = Annotated[tuple[str, ...], BeforeValidator(_parsed_list)]
 Weights = Annotated[
     dict[str, Annotated[int, Field(ge=1, le=1000)]], BeforeValidator(_parsed_weights)
+]
+Hosts = Annotated[tuple[str, ...], BeforeValidator(_parsed_list), AfterValidator(_checked_hosts)]
+SigningKeys = Annotated[
+    tuple[SecretStr, ...], BeforeValidator(_parsed_list), AfterValidator(_checked_secrets)
 ]
 DatabaseUrl = Annotated[SecretStr, BeforeValidator(_parsed_database_url)]
 BrokerUrl = Annotated[SecretStr, BeforeValidator(_parsed_broker_url)]
@@ -80,6 +107,8 @@ def shown(value: object) -> str:
     """Return a setting's value as text, secrets masked."""
     if isinstance(value, SecretStr):
         return _masked_url(value.get_secret_value())
+    if isinstance(value, tuple) and value and isinstance(value[0], SecretStr):
+        return ",".join(MASKED for _ in value)
     if isinstance(value, tuple):
         return ",".join(map(str, value))
     if isinstance(value, dict):

@@ -325,3 +325,63 @@ door_limit = Table(
     _required("payload_bytes", Integer),
     _required("key_validity", INTERVAL),
 )
+
+webhook = Table(
+    "webhook",
+    metadata,
+    Column("id", UUID(as_uuid=True), primary_key=True),
+    _required("url", Text),
+    Column("description", Text),
+    _required("queues", ARRAY(Text)),
+    _required("types", ARRAY(Text)),
+    _required("statuses", ARRAY(Text)),
+    _required("secrets", ARRAY(Text)),
+    _required("state", Text),
+    Column("disabled_reason", Text),
+    _required("since_position", BigInteger),
+    Column("failing_since", _Time),
+    _required("created_at", _Time, _NOW),
+    _required("updated_at", _Time, _NOW),
+    Column("deleted_at", _Time),
+)
+
+task_callback = Table(
+    "task_callback",
+    metadata,
+    Column("task_id", UUID(as_uuid=True), primary_key=True),
+    _required("url", Text),
+    _required("lane", Text),
+)
+
+_PENDING = text("state = 'pending'")
+
+webhook_delivery = Table(
+    "webhook_delivery",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    _required("lane", Text),
+    Column("webhook_id", UUID(as_uuid=True)),
+    Column("task_id", UUID(as_uuid=True)),
+    Column("version", Integer),
+    Column("position", BigInteger),
+    Column("ordinal", Integer),
+    _required("state", Text, text("'pending'")),
+    _required("attempts", Integer, text("0")),
+    _required("created_at", _Time, _NOW),
+    _required("next_at", _Time, _NOW),
+    _required("give_up_at", _Time),
+    Column("tried_at", _Time),
+    Column("finished_at", _Time),
+    Column("answer", Integer),
+    Column("trouble", Text),
+    Index("webhook_delivery_lane", "lane", "next_at", "id", postgresql_where=_PENDING),
+    Index("webhook_delivery_give_up", "give_up_at", postgresql_where=_PENDING),
+    Index("webhook_delivery_webhook", "webhook_id", "state", "id"),
+    Index(
+        "webhook_delivery_callback",
+        "task_id",
+        "id",
+        postgresql_where=text("webhook_id IS NULL"),
+    ),
+    Index("webhook_delivery_finished", "finished_at", postgresql_where=text("state <> 'pending'")),
+)

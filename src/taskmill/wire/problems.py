@@ -17,6 +17,7 @@ from taskmill.domain.errors import (
     CancelNotAsked,
     ChangesForgotten,
     ContractRefused,
+    DeliveryNotFound,
     IdempotencyConflict,
     InvalidInput,
     KeyInFlight,
@@ -35,6 +36,9 @@ from taskmill.domain.errors import (
     TypeNotFound,
     Unavailable,
     Violation,
+    WebhookInactive,
+    WebhookLimitReached,
+    WebhookNotFound,
     WorkerGone,
     WorkerNotFound,
 )
@@ -200,6 +204,17 @@ PROBLEMS: Final[Mapping[type[TaskmillError], ProblemKind]] = {
         422,
         "No more queues may be made",
         lambda error: {"limit": error.limit},
+    ),
+    WebhookNotFound: ProblemKind("webhook-not-found", 404, "There is no such webhook"),
+    DeliveryNotFound: ProblemKind("delivery-not-found", 404, "There is no such delivery"),
+    WebhookLimitReached: ProblemKind(
+        "webhook-limit-reached",
+        422,
+        "No more webhooks may be made",
+        lambda error: {"limit": error.limit},
+    ),
+    WebhookInactive: ProblemKind(
+        "webhook-inactive", 409, "Nothing is sent to this webhook as it is"
     ),
     Unavailable: ProblemKind(
         "unavailable",

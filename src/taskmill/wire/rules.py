@@ -14,6 +14,7 @@ from taskmill.domain.task import DEFAULT_TYPE
 from taskmill.wire.contracts.door import DoorContract
 from taskmill.wire.emulation import emulation_violations
 from taskmill.wire.fields import parse_timestamp
+from taskmill.wire.push import TYPE as PUSH, missing_payload, push_violations
 from taskmill.wire.wording import describe
 
 _HEADER: Final = "header:Idempotency-Key"
@@ -72,9 +73,17 @@ def _time(value: object) -> datetime | None:
 
 
 def _payload(body: Mapping[str, Any], _: InputLimits) -> Iterable[Violation]:
-    if isinstance(body["payload"], dict) and body.get("type", DEFAULT_TYPE) == DEFAULT_TYPE:
+    if not isinstance(body["payload"], dict):
+        return ()
+    task_type = body.get("type", DEFAULT_TYPE)
+    if task_type == DEFAULT_TYPE:
         return emulation_violations(body["payload"])
-    return ()
+    return push_violations(body["payload"]) if task_type == PUSH else ()
+
+
+def _type(body: Mapping[str, Any], _: InputLimits) -> Iterator[Violation]:
+    if body["type"] == PUSH and body.get("payload") is None:
+        yield missing_payload()
 
 
 def _body_key(body: Mapping[str, Any], limits: InputLimits) -> Iterator[Violation]:
@@ -105,5 +114,6 @@ _RULES: Final[dict[str, Callable[[Mapping[str, Any], InputLimits], Iterable[Viol
     "expires_at": _expiry,
     "labels": _labels,
     "payload": _payload,
+    "type": _type,
     "idempotency_key": _body_key,
 }

@@ -32,6 +32,7 @@ from taskmill.wire.retry import RetrySpec, policy_of
 from taskmill.wire.rules import DEFAULT_LIMITS, InputLimits, broken_rules
 from taskmill.wire.strict_json import canonical_hash, compact
 from taskmill.wire.traceparent import kept_traceparent
+from taskmill.wire.urls import Url
 from taskmill.wire.violations import violations_of
 
 
@@ -87,6 +88,10 @@ class CreateTask(BaseModel):
     )
     expires_at: fields.RequestedTime | None = Field(
         default=None, description="a task that has not started by then fails"
+    )
+    callback_url: Url | None = Field(
+        default=None,
+        description="is told when the task has ended: an event is posted there, signed",
     )
     labels: fields.Labels = Field(
         default_factory=dict, json_schema_extra={"maxProperties": 64, "default": {}}
@@ -190,6 +195,7 @@ def _draft(
         source=source,
         idempotency=None if key is None else _idempotency(key, body),
         traceparent=None if traceparent is None else kept_traceparent(traceparent),
+        callback_url=request.callback_url,
     )
 
 

@@ -1,0 +1,98 @@
+"""The form of an address that Taskmill is to call. Where it leads, and whether one may go there, is not asked."""
+
+import re
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field
+
+from taskmill.wire.fields import Expected
+
+LONGEST_URL: Final = 2048
+WORDS: Final = (
+    "an absolute http or https address of at most 2,048 printable ASCII characters, with a host, "
+    "without user, password or fragment"
+)
+
+_PORTS: Final = {"http": 80, "https": 443}
+_PRINTABLE = re.compile(r"[!-~]+", re.ASCII)
+_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*", re.ASCII)
+# Resolvers take 127.1, 2130706433 and 0x7f.0.0.1 for IPv4 addresses. Only one way to write one is let in.
+_NUMERIC = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)", re.ASCII)
+_LONGEST_NAME: Final = 253
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Where an address leads: `host` is a name in lower case without the last dot, or an IP address."""
+
+    scheme: str
+    host: str
+    port: int
+
+    @property
+    def address(self) -> IPv4Address | IPv6Address | None:
+        """The IP address that the host is; None when it is a name."""
+        try:
+            return ip_address(self.host)
+        except ValueError:
+            return None
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port: what may be told of an address, whose rest may hold secrets."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}"
+
+
+def target_of(url: str) -> Target:
+    """Return where an address leads.
+
+    Raises:
+        ValueError: it has not the form that `WORDS` tells.
+    """
+    if len(url) > LONGEST_URL or _PRINTABLE.fullmatch(url) is None or "\\" in url or "#" in url:
+        raise ValueError("not a plain address")
+    parts = urlsplit(url)
+    scheme = parts.scheme.lower()
+    if scheme not in _PORTS or "@" in parts.netloc or not parts.hostname:
+        raise ValueError("not an http or https address of a host")
+    port = parts.port
+    if port == 0 or parts.netloc.endswith(":"):
+        raise ValueError("no port")
+    host = _checked_host(parts.hostname.removesuffix("."), is_bracketed="[" in parts.netloc)
+    return Target(scheme=scheme, host=host, port=port or _PORTS[scheme])
+
+
+def callback_lane(url: str) -> str:
+    """Return whom calls to an address go to: those to one origin take turns."""
+    return f"callback:{target_of(url).origin}"
+
+
+def _checked_host(host: str, *, is_bracketed: bool) -> str:
+    if is_bracketed:
+        if "%" in host:
+            raise ValueError("a scope is of this machine only")
+        return str(IPv6Address(host))
+    if _NUMERIC.fullmatch(host):
+        return str(IPv4Address(host))
+    if len(host) > _LONGEST_NAME or _NAME.fullmatch(host) is None:
+        raise ValueError("not a host")
+    return host
+
+
+def _checked(url: str) -> str:
+    target_of(url)
+    return url
+
+
+Url = Annotated[
+    str,
+    Field(max_length=LONGEST_URL, json_schema_extra={"format": "uri"}),
+    AfterValidator(_checked),
+    Expected(WORDS),
+]
+"""An address that Taskmill is to call."""
