@@ -22,7 +22,7 @@ def env(database_url: str) -> dict[str, str]:
     return {
         **FAST_LEASES,
         "TASKMILL_DATABASE_URL": database_url,
-        "TASKMILL_WORKER__BLOCKED_S": "0.2",
+        "TASKMILL_WORKER__BLOCKED_S": "0.3",
         "TASKMILL_WORKER__NAME": "own",
     }
 

@@ -216,21 +216,27 @@ async def test_a_lost_lease_frees_the_slots_of_those_who_ignore_it(stage: Stage)
     assert (await in_status(stage, made.id, Status.IN_PROGRESS)).result is None
 
 
-async def test_what_is_no_error_of_a_task_ends_the_worker(stage: Stage) -> None:
-    class Fatal(BaseException):
-        """Nothing that a handler may raise."""
+class Fatal(BaseException):
+    """What is no error of a program, but of its process."""
 
-    async def fatal(_: Context) -> None:
-        raise Fatal
+    def __str__(self) -> str:
+        raise SystemExit(4)
 
-    async def run() -> None:
-        async with a_worker(stage, {"*": fatal}) as running:
-            await stage.created()
-            await asyncio.wait([running.ended])
 
-    with pytest.raises(BaseExceptionGroup) as raised:
-        await run()
-    assert raised.value.subgroup(Fatal) is not None
+@pytest.mark.parametrize("raised", [SystemExit(3), KeyboardInterrupt(), Fatal()])
+async def test_whatever_a_handler_raises_ends_its_attempt_and_not_the_worker(
+    stage: Stage, raised: BaseException
+) -> None:
+    async def fatal(context: Context) -> str:
+        if context.payload.get("fatal"):
+            raise raised
+        return "well"
+
+    async with a_worker(stage, {"*": fatal}):
+        task = await finished(stage, (await stage.created(payload={"fatal": True})).id)
+        assert task.status is Status.FAILED
+        assert orjson.loads(task.error or "")["type"] == type(raised).__name__
+        assert (await finished(stage, (await stage.created()).id)).status is Status.SUCCEEDED
 
 
 PROCESS = """

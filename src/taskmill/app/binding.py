@@ -8,6 +8,7 @@ is annotated as `Context` gets the context.
 import dataclasses
 import inspect
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from inspect import Parameter
 from types import UnionType
 from typing import (
@@ -22,9 +23,11 @@ from typing import (
     get_origin,
 )
 
+import orjson
 from pydantic import BaseModel, ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 from pydantic.config import ExtraValues
-from pydantic_core import PydanticSerializationError, to_jsonable_python
+from pydantic.fields import FieldInfo
+from pydantic_core import to_jsonable_python
 from typing_extensions import TypedDict, is_typeddict
 
 from taskmill.app.context import Context
@@ -65,19 +68,27 @@ class Binding(NamedTuple):
         """
         try:
             checked = self.adapter.validate_python(value)
+            text = self.adapter.dump_json(checked, by_alias=True, round_trip=True)
+            again = self.adapter.validate_json(text)
         except ValidationError as error:
             raise PayloadRefused(_said(error)) from None
-        dumped: dict[str, Any] = self.adapter.dump_python(checked, mode="json", by_alias=True)
-        return dumped
+        except ValueError as error:
+            raise PayloadRefused(f"the payload can't be told as JSON: {error}") from None
+        if again != checked:
+            # Such as a secret, a NaN, or a field that is left out.
+            raise PayloadRefused("the payload can't be told as JSON: something of it would be lost")
+        payload: dict[str, Any] = orjson.loads(text)
+        return payload
 
     def json_schema(self, title: str) -> dict[str, Any]:
         """Return the JSON Schema (draft 2020-12) of the payload."""
         schema = {**self.adapter.json_schema(mode="validation"), "title": title}
         for name, default in self.defaults.items() if self.whole is None else ():
-            try:
-                schema["properties"][name].setdefault("default", to_jsonable_python(default))
-            except PydanticSerializationError:
-                continue  # it is no JSON, and no payload could say it
+            # A parameter with an alias is there by that.
+            field = schema.get("properties", {}).get(name)
+            with suppress(ValueError):  # it is no JSON, and no payload could say it
+                if field is not None:
+                    field.setdefault("default", to_jsonable_python(default))
         return schema
 
     def _values(self, payload: str) -> Any:  # noqa: ANN401 - the parameters' values
@@ -118,6 +129,11 @@ def _split(
             raise TypeError(
                 f"parameter {parameter.name} of {title} has no name in a payload: expected parameters that can be "
                 "given by name"
+            )
+        if isinstance(parameter.default, FieldInfo):
+            raise TypeError(
+                f"the default of parameter {parameter.name} of {title} is a Field(): put it into the annotation, "
+                "Annotated[int, Field(gt=0)] = 3"
             )
         if parameter.annotation is Context or _is_named_so(parameter):
             contexts.append(parameter.name)

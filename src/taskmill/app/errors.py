@@ -11,11 +11,11 @@ from datetime import timedelta
 
 
 class RetryLater(Exception):
-    """The attempt failed; try again `after` that long (by the task's policy when None)."""
+    """The attempt failed; try again `after` that long (a number is seconds), by the task's policy when None."""
 
-    def __init__(self, message: str = "", *, after: timedelta | None = None) -> None:
+    def __init__(self, message: str = "", *, after: timedelta | float | None = None) -> None:
         super().__init__(message)
-        self.after = after
+        self.after = timedelta(seconds=after) if isinstance(after, int | float) else after
 
 
 class PermanentFailure(Exception):

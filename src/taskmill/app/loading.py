@@ -16,6 +16,7 @@ FIND_MODULES: Final = "import json, sys; sys.path[:] = json.loads(sys.argv[1])['
 """What a program says first that is to find the same modules as this one; its argument is JSON with `path`."""
 
 _DEFAULT_NAME = "app"
+_LONGEST_S = 120
 
 
 def load_app(spec: str) -> Taskmill:
@@ -47,12 +48,16 @@ def check_app(spec: str) -> None:
     """
     program = f"{FIND_MODULES}; from taskmill.app import loading; loading.main()"
     path = orjson.dumps({"path": sys.path}).decode()
-    done = subprocess.run(  # noqa: S603 - our own program
-        [sys.executable, "-c", program, path, spec],
-        stdin=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        check=False,
-    )
+    try:
+        done = subprocess.run(  # noqa: S603 - our own program
+            [sys.executable, "-c", program, path, spec],
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            check=False,
+            timeout=_LONGEST_S,
+        )
+    except subprocess.TimeoutExpired:
+        raise ConfigurationError(f"app {spec} can't be imported within {_LONGEST_S} s") from None
     if done.returncode:
         raise ConfigurationError(done.stderr.decode(errors="replace").strip())
 
@@ -68,7 +73,7 @@ def main() -> None:
 def _imported(spec: str, module_name: str) -> object:
     try:
         return importlib.import_module(module_name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         where = traceback.extract_tb(error.__traceback__)[-1]
         place = "" if "importlib" in where.filename else f" ({where.filename}, line {where.lineno})"
         raise ConfigurationError(

@@ -47,7 +47,8 @@ class TaskType(Generic[P, R]):
         self.is_exclusive = exclusive
         self.is_async = _is_async(function)
         self.binding: Binding = binding_of(function, name)
-        functools.update_wrapper(self, function)
+        self.json_schema()  # what is wrong with it shows where it is written
+        functools.update_wrapper(self, function, updated=())
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function itself: no task is made."""
@@ -205,4 +206,5 @@ def _is_async(function: Callable[..., object]) -> bool:
         raise TypeError(f"{function} yields: expected a function that returns")
     if not inspect.isroutine(function):
         raise TypeError(f"expected a function, got {function!r}")
-    return inspect.iscoroutinefunction(function)
+    # A decorator may return what an async function returned, and be a plain one itself.
+    return inspect.iscoroutinefunction(inspect.unwrap(function))

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import uvloop
 
+from taskmill.app.loading import load_app
+from taskmill.app.registry import Taskmill
 from taskmill.composition.announcement import Announcement
 from taskmill.composition.creation import intake_services
 from taskmill.composition.process import API_GRACE_S, Process
@@ -54,8 +56,12 @@ def run_roles(
     logs.configure(format=settings.log_format, level=settings.log_level)
     for file in ready_files:
         file.unlink(missing_ok=True)
+    app = None
+    if "worker" in roles and settings.worker.app is not None:
+        # Outside of an event loop: its modules may run one of their own when they are imported.
+        app = load_app(settings.worker.app)
     try:
-        uvloop.run(_run(settings, roles, beside, Announcement(ready_files, announce)))
+        uvloop.run(_run(settings, roles, app, beside, Announcement(ready_files, announce)))
     except* TaskmillError as group:
         raise _first(group) from group
     finally:
@@ -73,6 +79,7 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
 async def _run(
     settings: Settings,
     roles: Sequence[str],
+    app: Taskmill | None,
     beside: Sequence[Service],
     announcement: Announcement,
 ) -> None:
@@ -80,6 +87,7 @@ async def _run(
     with stop_on_signal() as stop:
         async with AsyncExitStack() as stack:
             process = await Process.start(settings, stack, stop)
+            process.app = app
             # Stopped from the last to the first: the doors close, then workers drain.
             services: list[Service] = [
                 *process.watch(roles),

@@ -10,7 +10,6 @@ from datetime import timedelta
 from typing import Any
 
 from taskmill.app import TaskType
-from taskmill.app.loading import load_app
 from taskmill.app.registry import Taskmill
 from taskmill.composition.outgoing import open_outbound, signer
 from taskmill.composition.parts import Parts
@@ -44,13 +43,18 @@ def pools(parts: Parts) -> list[Pool]:
     """Return the pools of a worker: for its built-in types and async handlers, and those that its app needs.
 
     Raises:
-        ConfigurationError: the app can't be loaded, or its types are to be emulated as well.
+        ConfigurationError: types of the app are to be emulated as well.
     """
-    settings = parts.settings.worker
-    app = Taskmill() if settings.app is None else load_app(settings.app)
+    settings, app = parts.settings.worker, parts.app or Taskmill()
     plain = [made for made in app if made.isolation is None and not made.is_async]
     isolated = [made for made in app if made.isolation is not None]
-    if EVERY_TYPE in parts.settings.emulation.types and (plain or isolated):
+    apart = {made.name for made in (*plain, *isolated)}
+    if both := apart.intersection(parts.settings.emulation.types):
+        raise ConfigurationError(
+            f"TASKMILL_EMULATION__TYPES names {min(both)}, for which app {settings.app} has a handler: "
+            "now and then it would be emulated"
+        )
+    if EVERY_TYPE in parts.settings.emulation.types and apart:
         raise ConfigurationError(
             f"TASKMILL_EMULATION__TYPES=* would emulate types of app {settings.app}: name those to be emulated"
         )

@@ -10,16 +10,18 @@ from taskmill.settings import Settings
 from taskmill.storage.database import Database
 
 if TYPE_CHECKING:
+    from taskmill.app.registry import Taskmill
     from taskmill.observability.traces import Traces
     from taskmill.outbound.client import Outbound
 
 
 class Parts:
-    """Settings, clock, randomness, ids, database and contracts of one process; its traces when they are on."""
+    """Settings, clock, randomness, ids, database and contracts of one process; its traces and app, if there are any."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.traces: Traces | None = None
+        self.app: Taskmill | None = None
         self.outbound: Outbound | None = None
         self.clock = SystemClock()
         self.randomness = random.Random()  # noqa: S311 - ids and jitter, no secrets

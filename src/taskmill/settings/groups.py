@@ -82,6 +82,8 @@ def _worker_name() -> str:
 
 
 def _processors() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
@@ -116,8 +118,11 @@ class WorkerSettings(Group):
         allow_inf_nan=False,
         description="time to stop before a handler is abandoned",
     )
-    blocked_s: Seconds = Field(
-        1.0, description="a handler that blocks the loop for longer is named in a warning"
+    blocked_s: float = Field(
+        1.0,
+        ge=0.3,
+        allow_inf_nan=False,
+        description="a handler that blocks the loop for longer is named in a warning",
     )
     poll_s: Seconds = Field(0.25, description="pause between looks at an empty queue")
     claim_size: Count = Field(500, description="most tasks in one claim")

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from inspect import isawaitable
 from typing import Any, Final, NamedTuple
 from uuid import UUID, uuid4
 
@@ -14,7 +15,7 @@ from structlog.typing import FilteringBoundLogger
 from taskmill.app import Context, TaskType
 from taskmill.domain.lifecycle import ErrorInfo, Outcome, Retry, Succeeded
 from taskmill.domain.task import ClaimedTask, Fence
-from taskmill.worker.execution import execute
+from taskmill.worker.execution import execute, without_loop
 from taskmill.worker.logger import logger_to
 
 _RESULT_BYTES: Final = 1024**2
@@ -109,14 +110,7 @@ def attempt_now(
 ) -> Attempted:
     """Run an attempt of a task that is there already; a plain function without an event loop around it."""
     running = attempt_of(made, task, is_cancelled=is_cancelled)
-    if made.is_async:
-        return asyncio.run(running)
-    try:
-        running.send(None)
-    except StopIteration as ended:
-        attempted: Attempted = ended.value
-        return attempted
-    raise AssertionError("a plain function does not wait for anything")
+    return asyncio.run(running) if made.is_async else without_loop(running)
 
 
 async def attempt_of(
@@ -130,7 +124,7 @@ async def attempt_of(
     async def handle(context: Context) -> object:
         try:
             value = made.function(**made.binding.arguments(context))
-            result: object = await value if made.is_async else value
+            result: object = await value if isawaitable(value) else value
         except Exception as error:
             heard.raised = error
             raise

@@ -62,19 +62,27 @@ class Shelf:
             IdempotencyConflict: its key was used for another request.
             InvalidInput: its payload breaks the contract of its type.
         """
+        before = self.check(draft)
+        if before is not None:
+            return before, False
         key = draft.idempotency
-        if key is not None and key.key in self._keys:
-            before = self.kept[self._keys[key.key]]
-            if before.draft.idempotency != key:
-                raise IdempotencyConflict(key.key)
-            return before.task, False
-        if draft.misfit is not None:
-            raise draft.misfit
         task = _task(draft, len(self.kept) + 1, self.now)
         self.kept[task.id] = Kept(task, draft)
         if key is not None:
             self._keys[key.key] = task.id
         return task, True
+
+    def check(self, draft: TaskDraft) -> Task | None:
+        """Return the task that a request has made before, if any; raises as `create` does."""
+        key = draft.idempotency
+        if key is not None and key.key in self._keys:
+            before = self.kept[self._keys[key.key]]
+            if before.draft.idempotency != key:
+                raise IdempotencyConflict(key.key)
+            return before.task
+        if draft.misfit is not None:
+            raise draft.misfit
+        return None
 
     def get(self, task_id: UUID) -> Kept:
         """Return a task. Raises `TaskNotFound`."""
@@ -99,13 +107,19 @@ class Shelf:
         task.run_at, task.finished_at, task.cancel_requested = self.now, None, False
         self._touch(task)
 
-    def begin(self, task: Task) -> None:
-        """Claim a task; time moves on to when it is due."""
+    def begin(self, kept: Kept) -> bool:
+        """Claim a task; time moves on to when it is due. False when it has expired by then, and so has failed."""
+        task, expires_at = kept.task, kept.draft.expires_at
         self.now = max(self.now, task.run_at)
+        if expires_at is not None and expires_at <= self.now:
+            task.status, task.finished_at = Status.FAILED, self.now
+            self._touch(task)
+            return False
         task.status, task.started_at = Status.IN_PROGRESS, self.now
         task.attempt += 1
         task.claim_no += 1
         self._touch(task)
+        return True
 
     def end(self, kept: Kept, ended: Attempted) -> None:
         """End the attempt under way as the outcome and the task's policy have it."""

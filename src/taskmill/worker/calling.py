@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from inspect import isawaitable
 from typing import Any
 
 from taskmill.app import Context, TaskType
@@ -15,7 +16,8 @@ def in_loop(made: "TaskType[..., Any]") -> Handler:
     function, arguments = made.function, made.binding.arguments
 
     async def handle(context: Context) -> object:
-        result: object = await function(**arguments(context))
+        value = function(**arguments(context))
+        result: object = await value if isawaitable(value) else value
         return result
 
     return handle

@@ -1,6 +1,9 @@
 """Runs one attempt and turns whatever its handler does into an outcome."""
 
+import asyncio
+from collections.abc import Coroutine
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import orjson
 from pydantic_core import to_jsonable_python
@@ -20,6 +23,8 @@ from taskmill.domain.task import ClaimedTask
 from taskmill.worker.handlers import Handler
 from taskmill.worker.storable import storable
 
+T = TypeVar("T")
+
 _LONGEST_MESSAGE = 10_000
 _LONGEST_TYPE = 200
 
@@ -34,7 +39,8 @@ class Ended:
 async def execute(handler: Handler, context: Context, *, result_bytes: int) -> Outcome:
     """Run the handler and return how it ended.
 
-    Cancellation passes through: whoever cancels knows what the attempt then is.
+    Cancellation passes through: whoever cancels knows what the attempt then is. Nothing else does, SystemExit
+    included: a task must not end its worker.
     """
     try:
         value = await handler(context)
@@ -43,8 +49,23 @@ async def execute(handler: Handler, context: Context, *, result_bytes: int) -> O
         return Retry(error=describe(asked), after=asked.after)
     except PermanentFailure as failure:
         return Permanent(error=describe(failure))
-    except Exception as error:  # noqa: BLE001 - a handler may raise anything; it is the task's error
+    except (asyncio.CancelledError, GeneratorExit):
+        raise
+    except BaseException as error:  # noqa: BLE001 - a handler may raise anything; it is the task's error
         return Failed(error=describe(error))
+
+
+def without_loop(running: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine that waits for nothing, as that of a plain function, without an event loop around it.
+
+    Inside of one the function could not run a loop of its own.
+    """
+    try:
+        running.send(None)
+    except StopIteration as ended:
+        value: T = ended.value
+        return value
+    raise RuntimeError("a plain function does not wait for anything")
 
 
 def timed_out(task: ClaimedTask) -> Failed:
@@ -96,5 +117,5 @@ def describe(error: BaseException) -> ErrorInfo:
 def _message(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception as unsaid:  # noqa: BLE001 - a handler's exception may not even have a message
+    except BaseException as unsaid:  # noqa: BLE001 - a handler's exception may not even have a message
         return f"the message can't be told: {type(unsaid).__name__}"

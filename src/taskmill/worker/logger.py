@@ -2,13 +2,16 @@
 
 import logging
 from collections.abc import Mapping
-from typing import Any, Final, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 import structlog
 from structlog.typing import FilteringBoundLogger
 
 from taskmill.domain.task import ClaimedTask
-from taskmill.worker.claim_log import ClaimLog
+
+if TYPE_CHECKING:
+    # It stores its lines; an isolated process has none to store, and starts the sooner.
+    from taskmill.worker.claim_log import ClaimLog
 
 _NUMBERS: Final = {
     "debug": logging.DEBUG,
@@ -19,7 +22,7 @@ _NUMBERS: Final = {
 }
 
 
-def handler_logger(task: ClaimedTask, lines: ClaimLog) -> FilteringBoundLogger:
+def handler_logger(task: ClaimedTask, lines: "ClaimLog") -> FilteringBoundLogger:
     """Make a logger whose lines name the task, the claim and the attempt, and which are kept in `lines`."""
     logger: FilteringBoundLogger = structlog.get_logger("taskmill.handler")
     process = logger.bind(task_id=str(task.id), claim_no=task.claim_no, attempt=task.attempt)
@@ -44,7 +47,7 @@ class _Both:
 
     __slots__ = ("_lines", "_process")
 
-    def __init__(self, process: FilteringBoundLogger, lines: ClaimLog) -> None:
+    def __init__(self, process: FilteringBoundLogger, lines: "ClaimLog") -> None:
         self._process = process
         self._lines = lines
 

@@ -28,9 +28,6 @@ class Threads:
 
         A thread can't be cancelled: this waits for the function's end, however often it is cancelled meanwhile.
         Whoever cancels and does not want to wait lets go of it (`runs.Runs` does).
-
-        Raises:
-            RuntimeError: the function called `sys.exit`.
         """
         loop, context = asyncio.get_running_loop(), copy_context()
         ended: asyncio.Future[T] = loop.create_future()
@@ -38,8 +35,6 @@ class Threads:
         def call() -> None:
             try:
                 result = context.run(function)
-            except SystemExit as left:
-                _tell(loop, _fail, ended, RuntimeError(f"it called sys.exit({left.code!r})"))
             except BaseException as error:  # noqa: BLE001 - whatever it is, it is the caller's
                 _tell(loop, _fail, ended, error)
             else:

@@ -11,7 +11,7 @@ from uuid import UUID
 import jsonschema_rs
 import orjson
 import pytest
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from typing_extensions import TypedDict
 
 from taskmill.app import Context, PayloadRefused
@@ -222,3 +222,31 @@ def test_of_very_many_faults_the_first_are_named() -> None:
 
     said = refused(takes, {"numbers": ["x"] * 500})
     assert said.endswith("and 480 more")
+
+
+def test_an_alias_may_have_a_default() -> None:
+    def takes(sender: Annotated[str, Field(alias="from")] = "x") -> None: ...
+
+    binding = binding_of(takes, "made")
+    assert "from" in binding.json_schema("made")["properties"]
+
+
+def test_what_would_be_lost_as_json_is_refused() -> None:
+    def secret(password: SecretStr) -> None: ...
+    def number(share: float) -> None: ...
+    def data(content: bytes) -> None: ...
+
+    for function, value in (
+        (secret, {"password": "x"}),
+        (number, {"share": float("nan")}),
+        (data, {"content": b"\xff"}),
+    ):
+        with pytest.raises(PayloadRefused):
+            binding_of(function, "made").payload(value)
+
+
+def test_a_default_that_is_a_field_is_refused() -> None:
+    def takes(n: int = Field(default=3, gt=0)) -> None: ...
+
+    with pytest.raises(TypeError, match="put it into the annotation"):
+        binding_of(takes, "made")

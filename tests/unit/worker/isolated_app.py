@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -81,3 +82,41 @@ async def sleeps(began: str) -> None:
 @app.task(isolation="process")
 def repeats(n: int) -> str:
     return "x" * n
+
+
+@app.task(isolation="process")
+def runs_a_loop() -> int:
+    return asyncio.run(asyncio.sleep(0, 5))
+
+
+@app.task(isolation="process")
+def leaves_a_thread(context: Context, go: str) -> str:
+    def late() -> None:
+        while not Path(go).exists():
+            time.sleep(0.01)
+        context.progress(1, "late")
+        context.logger.info("late")
+        Path(go + ".said").touch()
+
+    threading.Thread(target=late, daemon=True).start()
+    return "left"
+
+
+@app.task(isolation="process")
+def forks() -> str:
+    if os.fork() == 0:
+        return "a fork's"
+    return "the process's"
+
+
+@app.task(isolation="process")
+def says_odd(context: Context) -> None:
+    context.logger.info("bad \ud800")
+    context.progress(0.5, "bad \ud800")
+
+
+@app.task(isolation="process")
+def waits_for(file: str) -> str:
+    while not Path(file).exists():
+        time.sleep(0.01)
+    return "found"

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -76,7 +77,7 @@ async def test_results_come_back_and_a_process_is_used_again() -> None:
     [
         ("later", Retry, "RetryLater", "not now"),
         ("for good", Permanent, "PermanentFailure", "never"),
-        ("exit", Failed, "RuntimeError", "it called sys.exit(3)"),
+        ("exit", Failed, "SystemExit", "3"),
         ("killed", Failed, "ProcessDied", "its process was ended by SIGSEGV"),
         ("quits", Failed, "ProcessDied", "its process ended with exit status 4"),
         ("otherwise", Failed, "ValueError", "otherwise"),
@@ -158,7 +159,8 @@ async def test_one_that_heeds_a_cancel_is_not_killed(kind: str, ends: str, tmp_p
         attempt.cancel()
         ended = await attempt
         assert type(ended.outcome).__name__ == ends
-        assert len(processes._idle) == 1, "it is used again"
+        assert all(one.is_free for one in processes._idle), "it is used again"
+        assert len(processes._idle) == len(processes._all)
 
 
 async def test_an_app_that_is_gone_is_told_by_the_attempt() -> None:
@@ -174,3 +176,42 @@ async def test_a_large_result_passes_and_one_over_the_limit_does_not() -> None:
         over = await outcome(processes, "repeats", n=110_000)
     assert isinstance(over, Permanent)
     assert over.error.type == "ResultTooLarge"
+
+
+async def test_a_plain_function_may_run_a_loop_of_its_own() -> None:
+    async with a_pool() as processes:
+        assert await outcome(processes, "runs_a_loop") == Succeeded(result="5")
+
+
+async def test_what_an_attempt_left_behind_says_nothing_of_the_next(tmp_path: Path) -> None:
+    go, surroundings = tmp_path / "go", TestSurroundings()
+    async with a_pool() as processes:
+        assert await outcome(processes, "leaves_a_thread", go=str(go)) == Succeeded(result='"left"')
+        go.touch()
+        said = str(tmp_path / "go.said")
+        context = an_attempt("waits_for", surroundings, file=said)
+        later = replace(context, task=replace(context.task, claim_no=4))
+        assert (await processes.call(later)).outcome == Succeeded(result='"found"')
+    assert (surroundings.reports, surroundings.said) == ([], [])
+
+
+async def test_a_fork_tells_nothing() -> None:
+    async with a_pool() as processes:
+        assert await outcome(processes, "forks") == Succeeded(result='"the process\'s"')
+        assert await outcome(processes, "doubles_later", n=1) == Succeeded(result="2")
+
+
+async def test_odd_text_is_no_reason_to_fail() -> None:
+    surroundings = TestSurroundings()
+    async with a_pool() as processes:
+        assert (await processes.call(an_attempt("says_odd", surroundings))).outcome == Succeeded()
+    assert surroundings.reports == [(0.5, "bad \\ud800")]
+
+
+async def test_one_that_died_idle_costs_no_attempt() -> None:
+    async with a_pool() as processes:
+        first = await outcome(processes, "doubles", n=1)
+        assert isinstance(first, Succeeded)
+        for child in processes._all:
+            os.kill(child.pid, signal.SIGKILL)
+        assert await outcome(processes, "doubles_later", n=1) == Succeeded(result="2")

@@ -50,9 +50,25 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """The process has loaded the app, and takes orders."""
+
+    kind: Literal["ready"] = "ready"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Began:
+    """The process has been told of the attempt, and begins it."""
+
+    run: str
+    kind: Literal["began"] = "began"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
     """A line of the context's logger; `facts` are JSON."""
 
+    run: str
     level: str
     event: str
     facts: dict[str, Any]
@@ -61,8 +77,9 @@ class Said:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Logged:
-    """A record of Python's `logging`."""
+    """A record of Python's `logging`; `run` is empty when it is of no attempt that is known."""
 
+    run: str
     logger: str
     level: int
     message: str
@@ -74,6 +91,7 @@ class Logged:
 class Progressed:
     """A report of progress."""
 
+    run: str
     share: float
     message: str | None
     kind: Literal["progressed"] = "progressed"
@@ -83,6 +101,7 @@ class Progressed:
 class Told:
     """How the attempt ended; `way` names the outcome's class, since some have the same fields."""
 
+    run: str
     way: str
     outcome: dict[str, Any]
     kind: Literal["told"] = "told"
@@ -98,7 +117,7 @@ class Broken:
 
 Order: TypeAlias = Annotated[Run | Stop, Field(discriminator="kind")]
 Answer: TypeAlias = Annotated[
-    Said | Logged | Progressed | Told | Broken, Field(discriminator="kind")
+    Ready | Began | Said | Logged | Progressed | Told | Broken, Field(discriminator="kind")
 ]
 
 START: TypeAdapter[Start] = TypeAdapter(Start)
@@ -111,10 +130,15 @@ _OUTCOMES: dict[str, TypeAdapter[Any]] = {
 }
 
 
-def told(outcome: Outcome) -> Told:
+def run_name(task: ClaimedTask) -> str:
+    """Return what an attempt is called: what one has left behind must not be taken for the next one's."""
+    return f"{task.id}:{task.claim_no}"
+
+
+def told(run: str, outcome: Outcome) -> Told:
     """Return an outcome as it travels."""
     way = type(outcome).__name__
-    return Told(way=way, outcome=_OUTCOMES[way].dump_python(outcome, mode="json"))
+    return Told(run=run, way=way, outcome=_OUTCOMES[way].dump_python(outcome, mode="json"))
 
 
 def outcome_of(answer: Told) -> Outcome:

@@ -24,15 +24,18 @@ from taskmill.worker.isolation.messages import (
     ORDER,
     START,
     Answer,
+    Began,
     Broken,
     Logged,
     Progressed,
+    Ready,
     Run,
     Said,
     Start,
     Stop,
     Told,
     outcome_of,
+    run_name,
 )
 
 log = get_logger(__name__)
@@ -40,6 +43,7 @@ log = get_logger(__name__)
 _BOOT = f"{FIND_MODULES}; from taskmill.worker.isolation.child import main; main()"
 _STDIN, _STDOUT = 0, 1
 _LONGEST_END_S = 2.0
+_MOST_TRIES = 2
 
 
 class IsolatedProcesses:
@@ -56,7 +60,8 @@ class IsolatedProcesses:
         self._all: list[_Child] = []
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Wait until told to stop, then end the processes: none of them runs anything any more."""
+        """Have a process ready, wait until told to stop, then end all: none of them runs anything any more."""
+        self._idle.append(await self._start())
         await stop.wait()
         for child in self._all:
             child.kill()
@@ -66,28 +71,42 @@ class IsolatedProcesses:
                     await child.gone.wait()
 
     async def call(self, context: Context) -> Ended:
-        """Have a process run the attempt; when cancelled, it is asked to stop, and killed if it does not."""
-        child = await self._free_one()
-        try:
-            outcome = await child.carry_out(context)
-        except asyncio.CancelledError:
-            told = await child.stopped(self._patience_s)
-            if told is None:
-                raise
-            outcome = told
-        finally:
-            if child.is_free:
-                self._idle.append(child)
-            else:
-                child.kill()
-        return Ended(outcome)
+        """Have a process run the attempt; when cancelled, it is asked to stop, and killed if it does not.
 
-    async def _free_one(self) -> "_Child":
-        while self._idle:
+        One that dies before it began is replaced: it may have been dead for a while.
+        """
+        for _ in range(_MOST_TRIES):
+            child = await self._ready_one()
+            try:
+                outcome = await child.carry_out(context)
+            except asyncio.CancelledError:
+                told = await child.stopped(self._patience_s)
+                if told is None:
+                    raise
+                outcome = told
+            finally:
+                if child.is_free:
+                    self._idle.append(child)
+                else:
+                    child.kill()
+            if outcome is not None:
+                return Ended(outcome)
+        error = ErrorInfo(type="ProcessDied", message="its process ended before it began, twice")
+        return Ended(Failed(error=error))
+
+    async def _ready_one(self) -> "_Child":
+        """Return a process that has loaded the app. Whoever waits and is cancelled leaves it to the next."""
+        child: _Child | None = None
+        while self._idle and (child is None or not child.is_free):
             child = self._idle.pop()
-            if child.is_free:
-                return child
-        return await self._start()
+        if child is None or not child.is_free:
+            child = await self._start()
+        try:
+            await child.ready.wait()
+        except asyncio.CancelledError:
+            self._idle.append(child)
+            raise
+        return child
 
     async def _start(self) -> "_Child":
         start = Start(
@@ -121,19 +140,24 @@ class _Child(asyncio.SubprocessProtocol):
         self._rest = b""
         self._context: Context | None = None
         self._variables: Variables | None = None
-        self._ended: asyncio.Future[Outcome] | None = None
+        self._ended: asyncio.Future[Outcome | None] | None = None
         self._trouble: str | None = None
+        self._run = ""
+        self._has_begun = False
         self._is_gone = False
-        self.gone = asyncio.Event()
+        self.ready, self.gone = asyncio.Event(), asyncio.Event()
 
     @property
     def is_free(self) -> bool:
         """Whether it lives and runs nothing."""
         return not self._is_gone and self._ended is None
 
-    async def carry_out(self, context: Context) -> Outcome:
-        """Have it run the attempt, and return how that ended."""
+    async def carry_out(self, context: Context) -> Outcome | None:
+        """Have it run the attempt, and return how that ended; None when it was dead before it could begin."""
         self._ended = asyncio.get_running_loop().create_future()
+        self._run, self._has_begun = run_name(context.task), False
+        if self._is_gone:
+            self._die()
         self._context, self._variables = context, copy_context()
         self._send(Run(task=context.task, lease_id=context.fence.lease_id))
         return await self._until_ended()
@@ -148,6 +172,10 @@ class _Child(asyncio.SubprocessProtocol):
 
     def kill(self) -> None:
         """End the process, and what it has started, at once."""
+        if not self._is_gone:
+            self._end_group()
+
+    def _end_group(self) -> None:
         self._is_gone = True
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
@@ -170,20 +198,29 @@ class _Child(asyncio.SubprocessProtocol):
                 # Somebody else wrote to the line: nothing that comes by it can be trusted any more.
                 self._trouble = "its process wrote what is no answer"
                 self.kill()
+            except Exception as error:  # noqa: BLE001 - a logging filter of the app's own; the rest must come
+                log.warning("isolated.untold", pid=self.pid, error=repr(error))
 
     def process_exited(self) -> None:
         """End what it has started and left behind: that may hold the line open."""
-        self.kill()
+        self._end_group()
 
     def connection_lost(self, _: Exception | None) -> None:
         """End the attempt that it ran, if it did: everything that it wrote has come."""
         self.gone.set()
-        if self._ended is not None and not self._ended.done():
-            message = self._trouble or _farewell(self._transport.get_returncode())
-            error = ErrorInfo(type="ProcessDied", message=message)
-            self._ended.set_result(Failed(error=error))
+        self.ready.set()  # whoever waits for it must learn that it is gone
+        self._die()
 
-    async def _until_ended(self) -> Outcome:
+    def _die(self) -> None:
+        if self._ended is None or self._ended.done():
+            return
+        if not self._has_begun and self._trouble is None:
+            self._ended.set_result(None)
+            return
+        message = self._trouble or _farewell(self._transport.get_returncode())
+        self._ended.set_result(Failed(error=ErrorInfo(type="ProcessDied", message=message)))
+
+    async def _until_ended(self) -> Outcome | None:
         """Wait without giving up the future: it is waited for again after a cancel."""
         assert self._ended is not None  # noqa: S101 - an attempt is under way
         await asyncio.wait([self._ended])
@@ -197,16 +234,36 @@ class _Child(asyncio.SubprocessProtocol):
             cast("asyncio.WriteTransport", line).write(ORDER.dump_json(order) + b"\n")
 
     def _take(self, answer: Answer) -> None:
-        if isinstance(answer, Broken):
-            self._trouble = answer.message
-        elif self._context is None or self._variables is None or self._ended is None:
-            log.debug("isolated.unasked", pid=self.pid, kind=answer.kind)
-        elif isinstance(answer, Told):
-            if not self._ended.done():
-                self._ended.set_result(outcome_of(answer))
-        else:
-            # Where the handler's own lines would come from: they are kept with its task.
-            self._variables.run(_pass_on, answer, self._context)
+        match answer:
+            case Ready():
+                self.ready.set()
+            case Broken():
+                self._trouble = answer.message
+            case Logged(run=""):
+                _pass_on_logged(answer)
+            case _ if answer.run == self._run and self._context is not None:
+                self._take_of_run(answer, self._context)
+            case _:
+                # Of an attempt before: a thread that its handler has left behind.
+                log.debug("isolated.unasked", pid=self.pid, kind=answer.kind)
+
+    def _take_of_run(
+        self, answer: Began | Said | Logged | Progressed | Told, context: Context
+    ) -> None:
+        match answer:
+            case Began():
+                self._has_begun = True
+            case Told():
+                if self._ended is not None and not self._ended.done():
+                    self._ended.set_result(outcome_of(answer))
+            case _:
+                if self._variables is not None:
+                    # Where the handler's own lines would come from: they are kept with its task.
+                    self._variables.run(_pass_on, answer, context)
+
+
+def _pass_on_logged(answer: Logged) -> None:
+    logging.getLogger(answer.logger).handle(_record(answer))
 
 
 def _pass_on(answer: Said | Logged | Progressed, context: Context) -> None:
@@ -215,7 +272,7 @@ def _pass_on(answer: Said | Logged | Progressed, context: Context) -> None:
             # Bound, and not handed over: a fact may be called `event`.
             getattr(context.logger.bind(**answer.facts), answer.level)(answer.event)
         case Logged():
-            logging.getLogger(answer.logger).handle(_record(answer))
+            _pass_on_logged(answer)
         case Progressed():
             context.progress(answer.share, answer.message)
 
