@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Parts:
-    """Settings, clock, randomness, ids, database and contracts of one process; its traces and app, if there are any."""
+    """Settings, clock, randomness, ids, database and contracts of one process; its traces and app, if any."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
