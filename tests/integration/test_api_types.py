@@ -69,7 +69,7 @@ async def test_what_is_no_contract_is_refused_with_its_place(
 
 
 async def test_names_and_queries_are_checked(api: Served) -> None:
-    for path in ("/types/Upper", "/types/emulate"):
+    for path in ("/types/Upper", "/types/emulate", "/types/http"):
         answer = await api.http.put(path, content=orjson.dumps({"payload_schema": {}}))
         assert answer.status_code == 422
     for path in ("/types?x=1", f"{ADDRESS}?x=1"):

@@ -290,6 +290,25 @@ async def test_models_and_times_in_a_payload_become_json(stage: Stage) -> None:
     )
 
 
+async def test_a_callback_goes_with_the_task_and_one_that_is_no_address_is_refused(
+    stage: Stage,
+) -> None:
+    url = "https://example.org/done"
+    made = await enqueue(stage.sql, "a task", callback_url=url)
+    rows = await stage.sql.fetch("SELECT task_id, url FROM taskmill.task_callback")
+    assert [tuple(row) for row in rows] == [(made, url)]
+    with pytest.raises(NotAccepted) as caught:
+        await enqueue(stage.sql, "a task", callback_url="http://127.1/")
+    assert [one.pointer for one in caught.value.errors] == ["/callback_url"]
+    with pytest.raises(NotAccepted) as caught:
+        await enqueue(stage.sql, "a push", type="http", payload={"url": url, "methd": "PUT"})
+    [only] = caught.value.errors
+    assert (only.pointer, only.got) == (
+        "/payload/methd",
+        'an unknown field (did you mean "method"?)',
+    )
+
+
 async def typed(
     connection: "asyncpg.Connection[asyncpg.Record]", session: AsyncSession
 ) -> list[UUID]:

@@ -33,6 +33,7 @@ from tests.support.stage import Stage
 from tests.support.workers import a_worker, finished
 
 BAD = '{"copies": 0}'
+URL = "https://example.org/hooks"
 CASTS = {"payload": "::text::json", "labels": "::text::json", "retry": "::text::json"}
 
 
@@ -175,6 +176,18 @@ REFUSED: list[dict[str, Any]] = [
     {"payload": {"delay_s": 1, "delay_min_s": 2}},
     {"payload": {"delay_min_s": 5, "delay_max_s": 2.5}},
     {"payload": {"delay_min_s": 1e15, "delay_max_s": 1.5e300}},
+    {"payload": {"seed": -0.0}},
+    {"retry": {"base_s": "x", "factr": 2, "zz": 1, "a": None}},
+    {"labels": {"[key]": 5, "😀": 5}, "queue": "😀"},
+    {"callback_url": ""},
+    {"callback_url": "http://user:secret@example.org/", "timeout_s": 0, "labels": 5},
+    {"callback_url": "https://example.org/" + "x" * 2048},
+    {"type": "http"},
+    {"type": "http", "payload": None, "idempotency_key": ""},
+    {"type": "http", "payload": []},
+    {"type": "http", "payload": {"methd": "PUT", "url": "http://127.1/", "body": 1, "text": "x"}},
+    {"type": "http", "payload": {"url": URL, "headers": {"b": 1, "a": None}, "expect": [600]}},
+    {"type": "http", "payload": {f"n{n}": n for n in range(150)}, "name": "", "queue": "Q"},
     {"type": TYPE},
     {"type": TYPE, "payload": {"to": 5, "copies": 0}},
     {"type": TYPE, "payload": {"copies": 1.5}, "priority": -1},
@@ -344,6 +357,47 @@ async def test_defaults_of_the_contract_fill_what_is_left_out(stage: Stage) -> N
     ] * 2
 
 
+async def callbacks(stage: Stage) -> list[tuple[Any, ...]]:
+    rows = await stage.sql.fetch(
+        "SELECT task_id, url, lane FROM taskmill.task_callback ORDER BY task_id"
+    )
+    return [tuple(row) for row in rows]
+
+
+async def test_a_callback_is_stored_with_its_task_as_another_door_stores_it(stage: Stage) -> None:
+    url = "HTTPS://[::FFFF:0102:304]?a=b"
+    other = await stage.created(callback_url=url)
+    async with a_session(stage) as mine:
+        await mine.execute("BEGIN")
+        await create(mine, callback_url=url)
+        await mine.execute("ROLLBACK")
+        await mine.execute("BEGIN")
+        made = await create(mine, callback_url=url)
+        assert len(await callbacks(stage)) == 1
+        await mine.execute("COMMIT")
+    await create(stage.sql)
+    lane = "callback:https://[::ffff:1.2.3.4]:443"
+    assert await callbacks(stage) == sorted([(other.id, url, lane), (made, url, lane)])
+    await assert_safe(stage.sql)
+
+
+async def test_a_repeated_key_makes_no_second_callback_and_another_address_is_a_conflict(
+    stage: Stage,
+) -> None:
+    made = await create(stage.sql, idempotency_key="k", callback_url=URL)
+    assert await create(stage.sql, idempotency_key="k", callback_url=URL) == made
+    for other in ({}, {"callback_url": f"{URL}?"}):
+        told = await problem(stage.sql, idempotency_key="k", **other)
+        assert told["type"] == "/problems/idempotency-conflict"
+    assert await callbacks(stage) == [(made, URL, "callback:https://example.org:443")]
+
+
+async def test_a_push_from_sql_is_stored_as_it_is_written(stage: Stage) -> None:
+    payload = '{"headers": {"X-B": "b", "X-A": "a"}, "url": "https://example.org/hooks"}'
+    made = await create(stage.sql, type="http", payload=payload)
+    assert (await stage.task(made)).payload == payload
+
+
 async def test_queues_and_labels_are_limited_as_the_settings_say(stage: Stage) -> None:
     limits = LimitSettings(queues=2, labels=1, idempotency_key_chars=3, body_bytes=50)
     await sql_door.tell_limits(stage.database, Settings(limits=limits))
@@ -434,9 +488,10 @@ def without_comments(text: str) -> str:
 
 
 async def test_the_door_stores_by_the_statement_of_the_other_doors(stage: Stage) -> None:
-    """Whoever changes `create_tasks.sql` writes a migration that brings the function up to date."""
-    body = await stage.sql.fetchval("SELECT prosrc FROM pg_proc WHERE proname = 'store_tasks'")
-    assert without_comments(statement("create_tasks")) in without_comments(body)
+    """Whoever changes one of them writes a migration that brings the function up to date."""
+    for function, text in (("store_tasks", "create_tasks"), ("store_callbacks", "store_callbacks")):
+        body = await stage.sql.fetchval("SELECT prosrc FROM pg_proc WHERE proname = $1", function)
+        assert without_comments(statement(text)) in without_comments(body)
 
 
 async def test_a_task_that_commits_late_is_in_the_feed_and_in_order_of_its_commit(

@@ -124,6 +124,15 @@ async def test_a_callback_is_made_each_time_that_its_task_ends(stage: Stage) -> 
     )
 
 
+async def test_a_callback_that_came_over_sql_is_made_too(stage: Stage) -> None:
+    query = "SELECT taskmill.create_task('a task', callback_url => $1)"
+    task_id = await stage.sql.fetchval(query, URL)
+    await stage.service.cancel(task_id)
+    [row] = await fanned_out(stage)
+    assert (row["task_id"], row["version"]) == (task_id, 2)
+    assert row["lane"] == "callback:https://example.org:443"
+
+
 async def test_a_paused_webhook_is_told_later_and_a_disabled_one_never(stage: Stage) -> None:
     kept = a_webhooks(stage.database, stage.ids)
     paused, _ = await subscribed(stage, URL, state=WebhookState.PAUSED)

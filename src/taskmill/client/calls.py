@@ -54,6 +54,7 @@ class TaskFields(TypedDict, total=False):
     retry: Mapping[str, float] | None
     timeout_s: float | None
     expires_at: datetime | str | None
+    callback_url: str | None
     labels: Mapping[str, str]
     idempotency_key: str | None
 

@@ -40,6 +40,7 @@ _CASTS: Final[Mapping[str, str]] = {
     "retry": "json",
     "timeout_s": "double precision",
     "expires_at": "timestamptz",
+    "callback_url": "text",
     "labels": "json",
     "idempotency_key": "text",
 }

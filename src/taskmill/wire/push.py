@@ -1,6 +1,7 @@
 """The payload of a task of type `http`: the request that a worker is to make, and which answers are good.
 
 Every field is known: a misspelt one would be a request that nobody meant. What is done with it is the worker's.
+PostgreSQL says the same of a payload (`push.sql` in migration 0010): whoever changes one changes the other.
 """
 
 import re
@@ -14,7 +15,7 @@ from taskmill.domain.errors import Violation
 from taskmill.wire import fields
 from taskmill.wire.fields import Expected
 from taskmill.wire.urls import Url
-from taskmill.wire.violations import violations_of
+from taskmill.wire.violations import MOST_VIOLATIONS, violations_of
 
 TYPE: Final = "http"
 MOST_HEADERS: Final = 50
@@ -105,8 +106,8 @@ class PushPayload(BaseModel):
     )
 
 
-def push_violations(payload: Mapping[str, Any]) -> Iterable[Violation]:
-    """Return what is wrong with the payload of a task of type `http`."""
+def push_violations(payload: Mapping[str, Any]) -> list[Violation]:
+    """Return what is wrong with the payload of a task of type `http`, up to a limit."""
     found: list[Violation] = []
     try:
         PushPayload.model_validate(payload)
@@ -116,7 +117,7 @@ def push_violations(payload: Mapping[str, Any]) -> Iterable[Violation]:
     if payload.get("text") is not None and "body" in payload:
         expected = "either body or text"
         found.append(Violation(pointer="/payload/text", expected=expected, got="both"))
-    return found
+    return found[:MOST_VIOLATIONS]
 
 
 def missing_payload() -> Violation:

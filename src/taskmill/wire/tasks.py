@@ -33,7 +33,7 @@ from taskmill.wire.rules import DEFAULT_LIMITS, InputLimits, broken_rules
 from taskmill.wire.strict_json import canonical_hash, compact
 from taskmill.wire.traceparent import kept_traceparent
 from taskmill.wire.urls import Url
-from taskmill.wire.violations import violations_of
+from taskmill.wire.violations import MOST_VIOLATIONS, violations_of
 
 
 class CreateTask(BaseModel):
@@ -129,7 +129,7 @@ def to_draft(
     contract = limits.contracts.get(request.type)
     misfits = () if contract is None else contract.violations(request.payload)
     if broken:
-        raise InvalidInput((*broken, *misfits))
+        raise InvalidInput((*broken, *misfits)[:MOST_VIOLATIONS])
     draft = _draft(request, sent, header_key, source, traceparent)
     if contract is not None:
         _keep(contract, draft, sent, misfits)
@@ -154,7 +154,7 @@ def _refusal(
     if not isinstance(body, dict):
         return InvalidInput(tuple(found))
     rules = broken_rules(body, header_key, limits)
-    return InvalidInput((*found, *rules, *_misfits(body, limits)))
+    return InvalidInput((*found, *rules, *_misfits(body, limits))[:MOST_VIOLATIONS])
 
 
 def _misfits(body: dict[str, Any], limits: InputLimits) -> tuple[Violation, ...]:

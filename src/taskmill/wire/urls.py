@@ -1,10 +1,13 @@
-"""The form of an address that Taskmill is to call. Where it leads, and whether one may go there, is not asked."""
+"""The form of an address that Taskmill is to call. Where it leads, and whether one may go there, is not asked.
+
+PostgreSQL judges it in the same way (`urls.sql` in migration 0010), so nothing here rests on how a library reads
+addresses, which differs between versions, too.
+"""
 
 import re
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Annotated, Final
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
@@ -17,7 +20,12 @@ WORDS: Final = (
 )
 
 _PORTS: Final = {"http": 80, "https": 443}
+_LAST_PORT: Final = 65_535
 _PRINTABLE = re.compile(r"[!-~]+", re.ASCII)
+_PARTS = re.compile(
+    r"(https?)://(?:([a-z0-9_.-]+)|\[([0-9a-f:.]+)\])(?::([0-9]+))?(?:[/?].*)?",
+    re.ASCII | re.IGNORECASE,
+)
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*", re.ASCII)
 # Resolvers take 127.1, 2130706433 and 0x7f.0.0.1 for IPv4 addresses. Only one way to write one is let in.
@@ -56,15 +64,16 @@ def target_of(url: str) -> Target:
     """
     if len(url) > LONGEST_URL or _PRINTABLE.fullmatch(url) is None or "\\" in url or "#" in url:
         raise ValueError("not a plain address")
-    parts = urlsplit(url)
-    scheme = parts.scheme.lower()
-    if scheme not in _PORTS or "@" in parts.netloc or not parts.hostname:
+    parts = _PARTS.fullmatch(url)
+    if parts is None:
         raise ValueError("not an http or https address of a host")
-    port = parts.port
-    if port == 0 or parts.netloc.endswith(":"):
+    scheme, name, bracketed, digits = parts.groups()
+    scheme = scheme.lower()
+    port = _PORTS[scheme] if digits is None else int(digits)
+    if not 0 < port <= _LAST_PORT:
         raise ValueError("no port")
-    host = _checked_host(parts.hostname.removesuffix("."), is_bracketed="[" in parts.netloc)
-    return Target(scheme=scheme, host=host, port=port or _PORTS[scheme])
+    host = _checked_host(name.lower().removesuffix(".")) if name else _checked_ipv6(bracketed)
+    return Target(scheme=scheme, host=host, port=port)
 
 
 def callback_lane(url: str) -> str:
@@ -72,11 +81,14 @@ def callback_lane(url: str) -> str:
     return f"callback:{target_of(url).origin}"
 
 
-def _checked_host(host: str, *, is_bracketed: bool) -> str:
-    if is_bracketed:
-        if "%" in host:
-            raise ValueError("a scope is of this machine only")
-        return str(IPv6Address(host))
+def _checked_ipv6(text: str) -> str:
+    address = IPv6Address(text)
+    mapped = address.ipv4_mapped
+    # Python writes those in one way before 3.13, and in another since.
+    return str(address) if mapped is None else f"::ffff:{mapped}"
+
+
+def _checked_host(host: str) -> str:
     if _NUMERIC.fullmatch(host):
         return str(IPv4Address(host))
     if len(host) > _LONGEST_NAME or _NAME.fullmatch(host) is None:

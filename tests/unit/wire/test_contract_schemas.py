@@ -152,7 +152,7 @@ def test_alternatives_within_alternatives_have_a_limit(depth: int) -> None:
         assert refused(a_contract(document)) == ["/payload_schema"]
 
 
-@pytest.mark.parametrize("name", ["", "Upper", "a b", "x" * 64, "emulate"])
+@pytest.mark.parametrize("name", ["", "Upper", "a b", "x" * 64, "emulate", "http"])
 def test_a_type_needs_a_name_of_its_own(name: str) -> None:
     assert refused(a_contract({}, type=name)) == ["/type"]
 

@@ -84,6 +84,15 @@ def test_a_callback_url_has_the_form_of_an_address() -> None:
         assert [one.pointer for one in caught.value.violations] == ["/callback_url"]
 
 
+def test_a_refusal_names_so_many_at_most() -> None:
+    payload = {"body": 1, "text": "x", **{f"n{n}": n for n in range(150)}}
+    assert len(list(push_violations(payload))) == 100
+    body = {"name": "", "type": "http", "payload": payload}
+    with pytest.raises(InvalidInput) as caught:
+        to_draft(body, source="rest")
+    assert len(caught.value.violations) == 100
+
+
 def test_classes_of_statuses_stand_for_all_of_them() -> None:
     assert is_among(503, [408, "5xx"])
     assert is_among(408, [408, "5xx"])

@@ -13,8 +13,8 @@ from typing import Any, Final
 from pydantic_core import SchemaValidator, core_schema
 
 from taskmill.domain.errors import Violation
-from taskmill.wire.contracts.words import got, token
 from taskmill.wire.violations import MOST_VIOLATIONS
+from taskmill.wire.wording import describe, json_pointer
 
 MOST_STEPS: Final = 100_000
 DEEPEST: Final = 200
@@ -144,7 +144,7 @@ class _Walk:
             self._check_union(union, value, place, found, depth)
         for inner, words in node.nots:
             if not self._tried(inner, value, place, depth):
-                _add(found, place, words, got(value))
+                _add(found, place, words, describe(value))
 
     def _check_items(
         self, node: _Node, value: list[object], place: Place, found: list[Violation], depth: int
@@ -214,7 +214,7 @@ class _Walk:
             if len(near) == 1:
                 _extend(found, tried[near[0]])
             else:
-                _add(found, place, union.words, got(value))
+                _add(found, place, union.words, describe(value))
 
     def _tried(self, number: int, value: object, place: Place, depth: int) -> list[Violation]:
         found: list[Violation] = []
@@ -230,10 +230,10 @@ def _is_one_of_its_values(node: _Node, value: object, place: Place, found: list[
     """Check what a node says of the value alone; its parts are not looked at if it is none of those asked for."""
     kind = _kind(value)
     if node.types is not None and kind not in node.types:
-        _add(found, place, node.type_words, got(value))
+        _add(found, place, node.type_words, describe(value))
         return False
     if node.values is not None and _equality_key(value) not in node.values:
-        _add(found, place, node.enum_words, got(value))
+        _add(found, place, node.enum_words, describe(value))
         return False
     for rule in node.rules:
         if kind in rule.kinds and not rule.holds(value):
@@ -254,7 +254,7 @@ def _tell_by_tag(
     if meant is not None:
         _extend(found, tried[meant])
     else:
-        _add(found, (tag, place), union.tag_words, got(told) if tag in value else "nothing")
+        _add(found, (tag, place), union.tag_words, describe(told) if tag in value else "nothing")
 
 
 def _add(found: list[Violation], place: Place, expected: str, came: str) -> None:
@@ -269,7 +269,7 @@ def _extend(found: list[Violation], more: Sequence[Violation]) -> None:
 def _pointer(place: Place) -> str:
     steps = []
     while place[1] is not None:
-        steps.append(token(place[0]))
+        steps.append(json_pointer((place[0],)))
         place = place[1]
     return "".join([str(place[0]), *reversed(steps)])
 
@@ -285,7 +285,7 @@ def _got_by(rule: _Rule, value: Any) -> str:  # noqa: ANN401 - any JSON value
         return "a repeated item"
     if rule.counts_items:
         return f"{len(value)} item" if len(value) == 1 else f"{len(value)} items"
-    return got(value)
+    return describe(value)
 
 
 def _equality_key(value: object) -> object:

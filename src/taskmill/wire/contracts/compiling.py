@@ -23,11 +23,10 @@ A node may have, in the order in which they are looked at:
 from typing import Final
 
 from taskmill.domain.errors import Violation
-from taskmill.wire.contracts import words
 from taskmill.wire.contracts.keywords import ANNOTATIONS, READERS, Node, Reading
 from taskmill.wire.contracts.references import Schema, resolve, step
 from taskmill.wire.contracts.unions import finish_unions
-from taskmill.wire.wording import describe
+from taskmill.wire.wording import describe, plain
 
 MOST_NODES: Final = 2_000
 _MOST_FAULTS: Final = 100
@@ -50,7 +49,7 @@ class Faults:
     def add(self, pointer: str, expected: str, came: str) -> None:
         """Note one thing, up to a limit."""
         if len(self.found) < _MOST_FAULTS:
-            shown = words.plain(pointer)
+            shown = plain(pointer)
             self.found.append(Violation(pointer=shown, expected=expected, got=came))
 
 
@@ -87,7 +86,7 @@ class _Compiler:
         head = self._document
         dialect = head.get("$schema") if isinstance(head, dict) else None
         if isinstance(dialect, str) and dialect not in _DIALECTS:
-            came = words.plain(describe(dialect, reveal=True))
+            came = plain(describe(dialect, reveal=True))
             self.fault("/$schema", "draft 2020-12, or no $schema", came)
 
     def _check_root(self) -> None:
@@ -127,7 +126,7 @@ class _Compiler:
         reader = READERS.get(keyword)
         if reader is None:
             expected = "a keyword that every door can check: see docs/how-to/contracts.md"
-            self.fault(place, expected, f"the keyword {words.plain(keyword[:60])}")
+            self.fault(place, expected, f"the keyword {plain(keyword[:60])}")
             return
         trouble = reader(Reading(compiler=self, node=node, schema=schema, value=value, place=place))
         if trouble is not None:

@@ -19,6 +19,7 @@ from taskmill.wire.contracts.checking import Checker
 from taskmill.wire.contracts.compiling import Faults, compiled
 from taskmill.wire.contracts.defaults import DefaultsSpec, defaults_shown, fillers
 from taskmill.wire.fields import NAME_WORDS, is_name
+from taskmill.wire.push import TYPE as PUSH
 from taskmill.wire.strict_json import compact, parse
 from taskmill.wire.violations import validated
 from taskmill.wire.wording import describe
@@ -83,8 +84,8 @@ def _compiled(contract: TypeContract) -> CompiledContract:
 def _check_name(name: str) -> None:
     if not is_name(name):
         raise InvalidInput.at("/type", NAME_WORDS, describe(name, reveal=True))
-    if name == DEFAULT_TYPE:
-        expected = f"a type of your own: what {DEFAULT_TYPE} takes is fixed"
+    if name in {DEFAULT_TYPE, PUSH}:
+        expected = f"a type of your own: what {name} takes is fixed"
         raise InvalidInput.at("/type", expected, describe(name, reveal=True))
 
 

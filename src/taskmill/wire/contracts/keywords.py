@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol, TypeAlias
 from taskmill.wire.contracts import words
 from taskmill.wire.contracts.patterns import UnsupportedPattern, conditions_of
 from taskmill.wire.contracts.references import Schema, step
+from taskmill.wire.wording import plain
 
 Node: TypeAlias = dict[str, Any]
 
@@ -97,7 +98,7 @@ def _pattern(at: Reading) -> str | None:
     if not isinstance(at.value, str):
         return "a string"
     conditions = _read_pattern(at, at.value, at.place)
-    expected = f"a string that matches {words.plain(at.value)}"
+    expected = f"a string that matches {plain(at.value)}"
     _add_rule(at, "string", "matches", conditions, expected)
     return None
 
@@ -107,7 +108,7 @@ def _read_pattern(at: Reading, pattern: str, place: str) -> list[list[object]]:
         return _conditions(pattern)
     except UnsupportedPattern as error:
         expected = "a regular expression that every door can check: see docs/how-to/contracts.md"
-        at.compiler.fault(place, expected, words.plain(str(error)))
+        at.compiler.fault(place, expected, plain(str(error)))
         return []
 
 

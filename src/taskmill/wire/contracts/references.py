@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import Any, Final, TypeAlias
 from urllib.parse import unquote
 
-from taskmill.wire.contracts.words import plain
+from taskmill.wire.wording import plain
 
 Schema: TypeAlias = Any
 

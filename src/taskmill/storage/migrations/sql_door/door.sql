@@ -1,8 +1,9 @@
 -- Everything that is wrong with a request, but for its payload's contract.
 CREATE FUNCTION taskmill.request_violations(
-    name text, description text, type text, payload jsonb, queue text, priority integer, run_at timestamptz,
-    delay_s double precision, max_attempts integer, max_losses integer, retry jsonb, timeout_s double precision,
-    expires_at timestamptz, labels json, idempotency_key text, limits taskmill.door_limit
+    name text, description text, type text, written json, payload jsonb, queue text, priority integer,
+    run_at timestamptz, delay_s double precision, max_attempts integer, max_losses integer, retry json,
+    timeout_s double precision, expires_at timestamptz, callback_url text, labels json, idempotency_key text,
+    limits taskmill.door_limit
 ) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
 DECLARE
     slug constant text = '^[a-z0-9][a-z0-9._-]{0,62}$';
@@ -47,6 +48,10 @@ BEGIN
     IF expires_at < earliest OR expires_at >= latest THEN
         faults = taskmill.add_violation(faults, '/expires_at', time_words, taskmill.described_time(expires_at));
     END IF;
+    IF callback_url IS NOT NULL AND taskmill.url_origin(callback_url) IS NULL THEN
+        faults = taskmill.add_violation(
+            faults, '/callback_url', taskmill.url_words(), taskmill.described(to_jsonb(callback_url)));
+    END IF;
     IF labels IS NOT NULL THEN
         faults = taskmill.add_violations(faults, taskmill.label_violations(labels));
     END IF;
@@ -70,6 +75,11 @@ BEGIN
     END IF;
     IF coalesce(type, 'emulate') = 'emulate' AND jsonb_typeof(payload) = 'object' THEN
         faults = taskmill.add_violations(faults, taskmill.emulation_violations(payload));
+    ELSIF type = 'http' AND jsonb_typeof(payload) = 'object' THEN
+        faults = taskmill.add_violations(faults, taskmill.push_violations(written, payload));
+    ELSIF type = 'http' AND coalesce(jsonb_typeof(payload), 'null') = 'null' THEN
+        faults = taskmill.add_violation(
+            faults, '/payload', 'an object that has at least a url', 'nothing');
     END IF;
     IF length(idempotency_key) NOT BETWEEN 1 AND limits.idempotency_key_chars
         OR idempotency_key ~ ('[\u0001-\u001F\u007F-\u00A0\u00AD\u2000-\u200F\u2028-\u202F'
@@ -91,7 +101,8 @@ CREATE FUNCTION taskmill.create_task(
     queue text DEFAULT NULL, priority integer DEFAULT NULL, run_at timestamptz DEFAULT NULL,
     delay_s double precision DEFAULT NULL, max_attempts integer DEFAULT NULL, max_losses integer DEFAULT NULL,
     retry json DEFAULT NULL, timeout_s double precision DEFAULT NULL, expires_at timestamptz DEFAULT NULL,
-    labels json DEFAULT NULL, idempotency_key text DEFAULT NULL, traceparent text DEFAULT NULL
+    callback_url text DEFAULT NULL, labels json DEFAULT NULL, idempotency_key text DEFAULT NULL,
+    traceparent text DEFAULT NULL
 ) RETURNS uuid
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -119,8 +130,8 @@ BEGIN
         retry = NULL;
     END IF;
     faults = taskmill.request_violations(
-        name, description, type, given, queue, priority, run_at, delay_s, max_attempts, max_losses, retry::jsonb,
-        timeout_s, expires_at, labels, idempotency_key, limits);
+        name, description, type, payload, given, queue, priority, run_at, delay_s, max_attempts, max_losses,
+        retry, timeout_s, expires_at, callback_url, labels, idempotency_key, limits);
     SELECT c.form, c.defaults::jsonb AS defaults INTO contract
     FROM taskmill.task_type AS t
     JOIN taskmill.type_contract AS c ON c.type = t.name AND c.version = t.version
@@ -132,7 +143,7 @@ BEGIN
         END IF;
     END IF;
     IF faults <> '[]' THEN
-        PERFORM taskmill.refuse_violations(faults || misfits);
+        PERFORM taskmill.refuse_violations(taskmill.add_violations(faults, misfits));
     END IF;
     IF idempotency_key IS NOT NULL THEN
         request_hash = sha256(convert_to((
@@ -143,7 +154,7 @@ BEGIN
                 ('run_at', to_jsonb(run_at)), ('delay_s', to_jsonb(delay_s)),
                 ('max_attempts', to_jsonb(max_attempts)), ('max_losses', to_jsonb(max_losses)),
                 ('retry', retry::jsonb), ('timeout_s', to_jsonb(timeout_s)), ('expires_at', to_jsonb(expires_at)),
-                ('labels', labels::jsonb)) AS g (name, value)
+                ('callback_url', to_jsonb(callback_url)), ('labels', labels::jsonb)) AS g (name, value)
             WHERE g.value IS NOT NULL)::text, 'UTF8'));
     END IF;
     IF misfits <> '[]' THEN
@@ -182,6 +193,9 @@ BEGIN
             RAISE EXCEPTION 'the idempotency key ran out between two statements: try again'
                 USING ERRCODE = 'serialization_failure';
         END IF;
+    ELSIF callback_url IS NOT NULL THEN
+        PERFORM taskmill.store_callbacks(
+            ARRAY[task_id], ARRAY[callback_url], ARRAY['callback:' || taskmill.url_origin(callback_url)]);
     END IF;
     RETURN task_id;
 END $$;

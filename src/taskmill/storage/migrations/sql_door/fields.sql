@@ -6,6 +6,13 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
         ELSE 'a string of ' || taskmill.counted(length(value), 'character') END
 $$;
 
+-- What a JSON value is; a text is shown as far as it is short.
+CREATE FUNCTION taskmill.shown(value jsonb) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE jsonb_typeof(value)
+        WHEN 'string' THEN taskmill.described_text(value #>> '{}') ELSE taskmill.described(value) END
+$$;
+
 CREATE FUNCTION taskmill.described_time(value timestamptz) RETURNS text
 LANGUAGE sql STABLE AS $$ SELECT 'the time ' || coalesce(to_json(value) #>> '{}', 'null') $$;
 
@@ -56,12 +63,12 @@ BEGIN
     RETURN faults;
 END $$;
 
-CREATE FUNCTION taskmill.retry_violations(retry jsonb) RETURNS jsonb
+CREATE FUNCTION taskmill.retry_violations(written json) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
 DECLARE
+    retry constant jsonb = written::jsonb;
     faults jsonb = '[]';
     field record;
-    name text;
 BEGIN
     IF jsonb_typeof(retry) <> 'object' THEN
         RETURN taskmill.add_violation(faults, '/retry',
@@ -77,16 +84,10 @@ BEGIN
             AND NOT taskmill.number_between(retry -> field.name, field.lowest, field.highest)
         THEN
             faults = taskmill.add_violation(
-                faults, '/retry/' || field.name, field.words, taskmill.described(retry -> field.name));
+                faults, '/retry/' || field.name, field.words, taskmill.shown(retry -> field.name));
         END IF;
     END LOOP;
-    FOR name IN SELECT one.name FROM jsonb_object_keys(retry - ARRAY['base_s', 'factor', 'max_s', 'jitter'])
-        AS one (name) ORDER BY one.name COLLATE "C"
-    LOOP
-        faults = taskmill.add_violation(faults, '/retry' || taskmill.pointer_token(name),
-            'only the fields base_s, factor, max_s, jitter', 'an unknown field');
-    END LOOP;
-    RETURN faults;
+    RETURN taskmill.add_unknown_fields(faults, '/retry', written, '{base_s,factor,max_s,jitter}');
 END $$;
 
 CREATE FUNCTION taskmill.label_violations(labels json) RETURNS jsonb

@@ -81,6 +81,14 @@ rolled AS (
 SELECT id, number, updated_at FROM created;
 END $$;
 
+-- Keeps whom to call when tasks have ended: `store_callbacks.sql`.
+CREATE FUNCTION taskmill.store_callbacks(uuid[], text[], text[]) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+INSERT INTO taskmill.task_callback (task_id, url, lane)
+SELECT task_id, url, lane FROM unnest($1::uuid[], $2::text[], $3::text[]) AS input (task_id, url, lane)
+ON CONFLICT (task_id) DO NOTHING;
+END $$;
+
 -- Makes a queue on its first use. Until the transaction ends nobody else can make one.
 CREATE FUNCTION taskmill.ensure_queue(wanted text, most integer) RETURNS void
 LANGUAGE plpgsql VOLATILE AS $$

@@ -1,9 +1,11 @@
 """The SQL door: `taskmill.create_task`, for tasks that exist when the caller's transaction commits.
 
 It checks what the other doors check, in the same words. Its parts are in `migrations/sql_door`: `checks.sql`
-mirrors `wire/contracts/checking.py`, `fields.sql` and `door.sql` mirror `wire/fields.py` and `wire/rules.py`;
-`tests/integration/test_sql_door.py` and `tests/property/test_contract_checks.py` compare them. `store.sql` has
-`create_tasks.sql` as it was when this migration was written: a test tells who changes one and not the other.
+mirrors `wire/contracts/checking.py`, `fields.sql` and `door.sql` mirror `wire/fields.py` and `wire/rules.py`,
+`push.sql`, `urls.sql` and `unknown_fields.sql` mirror `wire/push.py`, `wire/urls.py` and `wire/violations.py`;
+`tests/integration/test_sql_door.py`, `tests/property/test_contract_checks.py` and
+`tests/property/test_push_checks.py` compare them. `store.sql` has `create_tasks.sql` and `store_callbacks.sql` as
+they were when this migration was written: a test tells who changes one and not the other.
 
 Programs of before run with it.
 """
@@ -20,7 +22,10 @@ down_revision = "0009"
 branch_labels = None
 depends_on = None
 
-PARTS = ("limits", "words", "checks", "problems", "strict_json", "fields", "store", "door")
+PARTS = (
+    *("limits", "words", "checks", "problems", "strict_json", "unknown_fields"),
+    *("fields", "urls", "push", "store", "door"),
+)
 _FUNCTION = re.compile(r"^CREATE FUNCTION taskmill\.(\w+)", re.MULTILINE)
 
 
