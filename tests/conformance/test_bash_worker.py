@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -55,9 +56,10 @@ def sleepers(pid: int) -> list[int]:
     """The processes below that sleep for a minute."""
     found = []
     for child in descendants(pid):
-        line = Path(f"/proc/{child}/cmdline")
-        if line.exists() and line.read_bytes() == b"sleep\x0060\x00":
-            found.append(child)
+        # It may end meanwhile.
+        with suppress(OSError):
+            if Path(f"/proc/{child}/cmdline").read_bytes() == b"sleep\x0060\x00":
+                found.append(child)
     return found
 
 
