@@ -82,7 +82,9 @@ def test_each_kind_of_handler_runs_where_it_should(
         assert tasks["in-loop"]["progress"]["share"] == 0.75
         assert tasks["in-loop"]["progress"]["message"] == "half way there"
         assert tasks["in-process"]["progress"]["message"] == "computed"
-        [line] = api.get(f"/tasks/{ids['in-loop']}/logs").json()["items"]
+        logs = f"/tasks/{ids['in-loop']}/logs"
+        wait_until(lambda: bool(api.get(logs).json()["items"]), "the line to be stored")
+        [line] = api.get(logs).json()["items"]
         assert (line["message"], line["fields"]) == ("succeeding", {"attempt": 3})
         workers = {one["name"]: one["types"] for one in api.get("/workers").json()["items"]}
         assert workers["own-threads"] == ["in-thread"]

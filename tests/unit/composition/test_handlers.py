@@ -1,5 +1,8 @@
 """The pools of a worker: what runs where, and what can't be."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import pytest
 
 from taskmill.app import Taskmill
@@ -9,7 +12,8 @@ from taskmill.domain.errors import ConfigurationError
 from taskmill.settings import load
 
 
-def parts_with(*, emulated: str = "") -> Parts:
+@asynccontextmanager
+async def parts_with(*, emulated: str = "") -> AsyncIterator[Parts]:
     app = Taskmill()
 
     @app.task("awaits", exclusive=True)
@@ -29,11 +33,15 @@ def parts_with(*, emulated: str = "") -> Parts:
         )
     )
     parts.app = app
-    return parts
+    try:
+        yield parts
+    finally:
+        await parts.close()
 
 
-def test_each_way_of_running_has_a_pool_with_its_own_slots() -> None:
-    found = {pool.name: pool for pool in pools(parts_with(emulated="other,awaits"))}
+async def test_each_way_of_running_has_a_pool_with_its_own_slots() -> None:
+    async with parts_with(emulated="other,awaits") as parts:
+        found = {pool.name: pool for pool in pools(parts)}
     types = {name: set(pool.handlers.types) for name, pool in found.items()}
     assert types == {
         "w": {"awaits", "emulate", "http", "other"},
@@ -54,6 +62,7 @@ def test_each_way_of_running_has_a_pool_with_its_own_slots() -> None:
     ("emulated", "words"),
     [("*", "name those to be emulated"), ("other,plain", "names plain"), ("computes", "computes")],
 )
-def test_a_type_is_not_both_run_and_emulated(emulated: str, words: str) -> None:
-    with pytest.raises(ConfigurationError, match=words):
-        pools(parts_with(emulated=emulated))
+async def test_a_type_is_not_both_run_and_emulated(emulated: str, words: str) -> None:
+    async with parts_with(emulated=emulated) as parts:
+        with pytest.raises(ConfigurationError, match=words):
+            pools(parts)
