@@ -173,24 +173,16 @@ async def test_an_attempt_that_is_handed_back_is_no_error(stage: Stage, spans: S
     assert span.status.status_code is StatusCode.UNSET
 
 
-async def test_a_worker_that_breaks_ends_the_spans_of_its_attempts(
+async def test_what_no_handler_should_raise_ends_its_span_as_a_failure(
     stage: Stage, spans: Spans
 ) -> None:
-    class Fatal(BaseException):
-        """What no handler should raise."""
-
     async def breaks(_: Context) -> None:
-        raise Fatal
+        raise SystemExit(3)
 
-    async def run() -> None:
-        async with a_worker(stage, {"work": breaks}, WorkerOptions(traces=spans.traces)) as running:
-            await stage.created(type="work")
-            await asyncio.wait([running.ended])
-
-    with pytest.raises(BaseExceptionGroup):
-        await run()
-    [span] = spans.named("process work")
-    assert "taskmill.task.outcome" not in (span.attributes or {})
+    task, [span] = await attempted(stage, spans, breaks)
+    assert task.status is Status.FAILED
+    assert span.status.status_code is StatusCode.ERROR
+    assert (span.attributes or {})["error.type"] == "SystemExit"
 
 
 async def test_spans_and_log_lines_of_a_handler_belong_to_its_attempt(
