@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.support.postgres import TEMPLATE, DatabaseServer, chosen_bin_dir
+from tests.support.postgres import TEMPLATE, DatabaseServer, chosen_bin_dir, data_parent
 from tests.support.rabbitmq import BrokerServer, Management
 
 # Machines are shared, and how fast they are is not what these tests are about. `scripts/test --all` tries more.
@@ -35,7 +35,7 @@ chosen_bin_dir()
 def database_server() -> Iterator[DatabaseServer]:
     """One server for each test process."""
     with (
-        tempfile.TemporaryDirectory(prefix="taskmill-tests-") as folder,
+        tempfile.TemporaryDirectory(prefix="taskmill-tests-", dir=data_parent()) as folder,
         DatabaseServer(Path(folder)) as server,
     ):
         yield server
