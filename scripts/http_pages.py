@@ -42,6 +42,8 @@ to be there, and no default is null. Where it has none, every field is there. Re
 refused; answers may get further ones.
 """
 REFUSED_FROM: Final = 400
+UNSAID: Final = "Successful Response"
+"""What the framework says where nobody has said anything."""
 
 
 def requests_page() -> str:
@@ -85,7 +87,8 @@ def _here(name: str) -> str:
 
 
 def _operation(title: str, operation: Json) -> Iterator[str]:
-    yield from (f"### {title}", "", f"**{operation['summary']}.** {operation['description']}", "")
+    summary = operation["summary"] + ("" if operation["summary"].endswith("?") else ".")
+    yield from (f"### {title}", "", f"**{summary}** {operation['description']}", "")
     parameters = operation.get("parameters", [])
     if parameters:
         yield from (row(["parameter", "in", "values", "what"]), row(["---"] * 4))
@@ -113,8 +116,10 @@ def _answers(responses: Json) -> Iterator[str]:
             refused.append(status)
             continue
         named = [f"`{name}`" for name in answer["headers"] if name != "X-Request-Id"]
-        headers = f"; with {', '.join(named)}" if named else ""
-        yield row([status, _content(answer), answer["description"] + headers])
+        headers = f"with {', '.join(named)}" if named else ""
+        words_of_its_own = answer["description"].replace(UNSAID, "")
+        about = "; ".join(filter(None, [words_of_its_own, headers]))
+        yield row([status, _content(answer), about])
     yield from ("", f"[Refused](#refusals) with {', '.join(refused)}.", "")
 
 
