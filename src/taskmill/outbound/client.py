@@ -15,6 +15,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from taskmill.outbound.addresses import AddressRules
+from taskmill.outbound.connections import Connections
 from taskmill.outbound.errors import AddressRefused, OutboundError, Unreachable
 from taskmill.outbound.lookup import Ask, Lookup, ask_system
 from taskmill.outbound.turns import Turns
@@ -130,7 +131,7 @@ class Outbound:
 
     def _open(self) -> aiohttp.ClientSession:
         limits = self._limits
-        connector = aiohttp.TCPConnector(
+        connector = Connections(
             limit=limits.connections,
             limit_per_host=limits.connections_per_host,
             resolver=Lookup(self._rules, ask=self._ask),
@@ -146,6 +147,8 @@ class Outbound:
             auto_decompress=False,
             trust_env=False,
         )
+        # The client would send GET, HEAD, PUT and DELETE once more over a connection that was cut, unasked.
+        self._session._retry_connection = False  # noqa: SLF001 - there is no other way; its own tests do so
         return self._session
 
     async def close(self) -> None:
