@@ -248,6 +248,36 @@ async def test_a_resolver_that_hangs_blocks_nobody_else() -> None:
         )
 
 
+async def test_dead_names_hold_up_no_other_and_are_not_asked_for_once_nobody_wants_them() -> None:
+    gate, asked = threading.Event(), []
+
+    def ask(host: str) -> list[str]:
+        asked.append(host)
+        if host.startswith("dead"):
+            gate.wait(20)
+        return ["127.0.0.1"]
+
+    async with an_endpoint() as endpoint, an_outbound(ask=ask) as outbound:
+
+        def at(host: str) -> str:
+            return endpoint.url.replace("127.0.0.1", host)
+
+        async def given_up(number: int) -> None:
+            with pytest.raises(Unreachable):
+                await sent(outbound, at(f"dead{number}.example"), timeout_s=1)
+
+        async with asyncio.TaskGroup() as group:
+            for number in range(100):
+                group.create_task(given_up(number))
+            assert (await sent(outbound, at("quick.example"))).status == 200
+        async with asyncio.TaskGroup() as group:
+            for number in range(100, 300):
+                group.create_task(given_up(number))
+        gate.set()
+        assert (await sent(outbound, at("later.example"))).status == 200
+        assert len(asked) == 258, "256 dead ones, and the two that were there"
+
+
 async def test_a_name_that_is_not_there_is_unreachable() -> None:
     def ask(_: str) -> list[str]:
         raise OSError(-2, "Name or service not known")
