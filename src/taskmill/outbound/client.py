@@ -88,7 +88,8 @@ class Outbound:
         except TimeoutError:
             raise Unreachable(f"{_named(url)} did not answer within {timeout_s:g} s") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise Unreachable(f"{_named(url)}: {_cause(error)}") from error
+            # The library's words have the whole address: they are no cause that is told.
+            raise Unreachable(f"{_named(url)}: {_cause(error)}") from None
 
     def _checked(self, text: str) -> URL:
         try:
