@@ -218,6 +218,20 @@ async def test_private_addresses_are_refused_here_too(stage: Stage) -> None:
         assert endpoint.received == []
 
 
+async def test_what_waits_for_a_private_address_is_not_tried_over_and_over(stage: Stage) -> None:
+    async with a_webhooks_role(stage, RoleOptions(allow=())):
+        await subscribed(stage, "http://127.0.0.1:1/")
+        await finish_at_once(stage, ["q"] * 200)
+
+        async def are_made() -> bool:
+            return len(await deliveries(stage.sql)) == 200
+
+        await eventually(are_made, "the deliveries")
+        # By now each of 200 would have been tried several times; it rests for 1 s after the first.
+        await stage.sql.execute("SELECT pg_sleep(0.8)")
+        assert sum(row["attempts"] for row in await deliveries(stage.sql)) <= 3
+
+
 async def test_a_test_and_a_resend_are_deliveries_like_others(stage: Stage) -> None:
     async with an_endpoint() as endpoint, a_webhooks_role(stage):
         kept = a_webhooks(stage.database)

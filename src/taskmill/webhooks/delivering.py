@@ -20,7 +20,7 @@ from taskmill.domain.webhooks import DeliveryState
 from taskmill.observability.logs import get_logger
 from taskmill.observability.outbound import TRIES, TRIES_UNDER_WAY, TRY_TIME, WEBHOOKS_DISABLED
 from taskmill.outbound.client import Reply
-from taskmill.outbound.errors import AddressRefused, Unreachable
+from taskmill.outbound.errors import OutboundError
 from taskmill.outbound.retry_after import retry_after
 from taskmill.runtime.batching import Batcher, Overloaded
 from taskmill.runtime.clock import Clock
@@ -198,10 +198,7 @@ class Delivering:
         began = self._clock.monotonic()
         try:
             reply = await self._trying.send(prepared.request)
-        except AddressRefused as error:
-            self._lanes.dropped(lane)
-            return self._again(delivery, trouble=str(error))
-        except Unreachable as error:
+        except OutboundError as error:
             self._lanes.silent(lane, self._clock.monotonic())
             return self._again(delivery, trouble=str(error))
         except Exception as error:  # a try's boundary: whatever an endpoint did, others go on
