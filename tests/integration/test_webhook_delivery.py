@@ -283,6 +283,30 @@ async def test_a_try_of_which_nothing_is_heard_is_made_again(stage: Stage) -> No
         assert await webhook_deliveries.record(stage.database, [late]) == 0
 
 
+async def test_what_is_taken_though_it_was_given_up_meanwhile_counts_as_delivered(
+    stage: Stage,
+) -> None:
+    webhook, _ = await subscribed(stage, "http://127.0.0.1:1/")
+    made = await a_webhooks(stage.database).test(webhook.id)
+    [taken] = await webhook_deliveries.claim(
+        stage.database, [(f"webhook:{webhook.id}", 1)], hold_s=60
+    )
+    await stage.sql.execute("UPDATE taskmill.webhook_delivery SET give_up_at = now()")
+    assert await webhook_deliveries.give_up(stage.database, 100) == 1
+    for ended, noted in (
+        (webhook_deliveries.EndedTry(delivery=taken, state=DeliveryState.PENDING), 0),
+        (webhook_deliveries.EndedTry(delivery=taken, state=DeliveryState.DELIVERED, answer=204), 1),
+    ):
+        assert await webhook_deliveries.record(stage.database, [ended]) == noted
+    [row] = await deliveries(stage.sql)
+    assert (row["id"], row["state"], row["answer"], row["trouble"]) == (
+        made.id,
+        "delivered",
+        204,
+        None,
+    )
+
+
 async def test_several_who_deliver_do_so_once_each(stage: Stage) -> None:
     async with an_endpoint() as endpoint:
         await subscribed(stage, endpoint.url)
