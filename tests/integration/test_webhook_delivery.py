@@ -177,6 +177,16 @@ async def test_an_endpoint_that_only_fails_is_disabled_after_a_while(stage: Stag
         assert len(endpoint.received) > count
 
 
+async def test_a_new_address_is_not_held_to_what_the_old_one_did(stage: Stage) -> None:
+    kept = a_webhooks(stage.database)
+    webhook, _ = await subscribed(stage, "http://127.0.0.1:1/")
+    await stage.sql.execute("UPDATE taskmill.webhook SET failing_since = now()")
+    same = await kept.change(webhook.id, {"description": "x"}, rotates_secret=False)
+    assert same[0].failing_since is not None
+    moved = await kept.change(webhook.id, {"url": "http://127.0.0.1:2/"}, rotates_secret=False)
+    assert moved[0].failing_since is None
+
+
 async def test_what_nobody_takes_is_given_up_in_the_end(stage: Stage) -> None:
     options = RoleOptions(give_up_s=0.5, retry_s=0.1)
     async with an_endpoint(status(503)) as endpoint, a_webhooks_role(stage, options):
