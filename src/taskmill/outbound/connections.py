@@ -1,7 +1,8 @@
 """Connections of the HTTP client, those that are idle counted, too: its own limits are for those in use only.
 
 One that was used lately is kept for its host. Where many hosts are called one after the other, the one that has
-been idle the longest makes room for a new one.
+been idle the longest makes room for a new one. One over which something came while it was idle is not used again:
+it would be taken for the answer to the next request.
 """
 
 from typing import TYPE_CHECKING
@@ -10,12 +11,20 @@ import aiohttp
 
 if TYPE_CHECKING:
     from aiohttp.client_proto import ResponseHandler
-    from aiohttp.client_reqrep import ClientRequest
+    from aiohttp.client_reqrep import ClientRequest, ConnectionKey
+    from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
 
 
 class Connections(aiohttp.TCPConnector):
     """Opens no more connections than `limit`, in use and idle together."""
+
+    async def _get(self, key: "ConnectionKey", traces: "list[Trace]") -> "Connection | None":
+        while (found := await super()._get(key, traces)) is not None:
+            if found.protocol is not None and not found.protocol.should_close:
+                return found
+            found.close()
+        return None
 
     async def _create_connection(
         self,

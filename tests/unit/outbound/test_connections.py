@@ -69,3 +69,38 @@ async def test_idle_connections_count_and_the_oldest_makes_room() -> None:
         assert opened == [f"h{number}" for number in range(50)]
         # The one that is being closed may still be seen here.
         assert most <= 6
+
+
+async def test_what_comes_unasked_is_no_answer_to_the_next_request() -> None:
+    """A server that says more than one answer, late: a push would count as done that nobody has read."""
+    came: list[bytes] = []
+    may_go_on, is_said, has_ended = asyncio.Event(), asyncio.Event(), asyncio.Semaphore(0)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError):
+            came.append(await reader.readuntil(b"\r\n\r\n"))
+            writer.write(ANSWER)
+            # Behind what the client has read of the first one by now.
+            await may_go_on.wait()
+            writer.write(b"HTTP/1.1 201 Created\r\ncontent-length: 0\r\n\r\n")
+            is_said.set()
+            await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+        await writer.wait_closed()
+        has_ended.release()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server:
+        async with an_outbound() as outbound:
+            url = f"http://127.0.0.1:{port}/"
+            assert (await sent(outbound, url)).status == 204
+            may_go_on.set()
+            await is_said.wait()
+            for _ in range(10):
+                # What was written is there: turns of the loop, in one of which it is read.
+                await asyncio.sleep(0)
+            assert (await sent(outbound, url)).status == 204
+            assert len(came) == 2
+        for _ in came:
+            await has_ended.acquire()
