@@ -9,7 +9,7 @@ holds a thread for half a minute.
 import asyncio
 import socket
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,6 +22,8 @@ from taskmill.outbound.addresses import AddressRules
 from taskmill.outbound.errors import AddressRefused, Unreachable
 
 _MOST_AT_ONCE: Final = 256
+# Addresses of a host, of each family: they are tried beside each other, and a name may have thousands.
+_MOST_OF_A_FAMILY: Final = 4
 _NUMERIC: Final = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
 
 Ask = Callable[[str], Sequence[str]]
@@ -62,8 +64,11 @@ class Lookup(AbstractResolver):
             Unreachable: it has no address, or the resolver does not know.
         """
         host = host.lower().removesuffix(".")
-        admitted = self._admitted(host, await self._found(host))
-        return [_result(host, address, port) for address in admitted]
+        found = await self._found(host)
+        if not found:
+            raise Unreachable(f"the name {host} has no address")
+        admitted = self._admitted(host, found)
+        return [_result(host, address, port) for address in _first_of_each_family(admitted)]
 
     def _admitted(self, host: str, found: Sequence[str]) -> Sequence[str]:
         """Leave out what may not be called. Raises `AddressRefused` when that is everything."""
@@ -72,7 +77,7 @@ class Lookup(AbstractResolver):
         admitted = [
             text for text in found if self._rules.admits(ip_address(text.partition("%")[0]))
         ]
-        if found and not admitted:
+        if not admitted:
             raise AddressRefused(host)
         return admitted
 
@@ -125,6 +130,17 @@ class Lookup(AbstractResolver):
 
     async def close(self) -> None:
         """Do nothing: threads that still ask end by themselves, and their answers are dropped."""
+
+
+def _first_of_each_family(addresses: Sequence[str]) -> list[str]:
+    """Return the first few of each family, in their order, which is the system's preference."""
+    left = Counter({True: _MOST_OF_A_FAMILY, False: _MOST_OF_A_FAMILY})
+    some = []
+    for address in addresses:
+        left[":" in address] -= 1
+        if left[":" in address] >= 0:
+            some.append(address)
+    return some
 
 
 def _result(host: str, address: str, port: int) -> ResolveResult:

@@ -14,6 +14,7 @@ from aiohttp import web
 from taskmill.outbound.addresses import AddressRules
 from taskmill.outbound.client import OutboundLimits
 from taskmill.outbound.errors import AddressRefused, OutboundError, Unreachable
+from taskmill.outbound.lookup import Lookup
 from tests.support.endpoint import Received, an_endpoint, ok, status
 from tests.support.outbound import an_outbound, answering, sent
 
@@ -64,6 +65,19 @@ async def test_only_the_addresses_of_a_name_that_may_be_called_are() -> None:
     ):
         url = endpoint.url.replace("127.0.0.1", "both.example")
         assert (await sent(outbound, url)).status == 200
+
+
+async def test_of_a_name_with_thousands_of_addresses_some_are_tried() -> None:
+    """All are tried beside each other, a quarter of a second apart, until one answers."""
+    many = [
+        *(f"10.0.{n // 250}.{n % 250}" for n in range(2000)),
+        *(f"fd00::{n}" for n in range(99)),
+    ]
+    rules = AddressRules(["10.0.0.0/8", "fd00::/8"])
+    found = await Lookup(rules, ask=answering(many)).resolve("many.example", 80)
+    assert [one["host"] for one in found] == [*many[:4], *many[2000:2004]]
+    with pytest.raises(Unreachable, match="has no address"):
+        await Lookup(rules, ask=answering([])).resolve("none.example", 80)
 
 
 async def test_the_address_that_was_judged_is_the_one_that_is_called() -> None:
