@@ -9,6 +9,7 @@ import pytest
 from aiohttp import web
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from taskmill.domain.errors import WebhookNotFound
 from taskmill.domain.signing import secret_of
 from taskmill.domain.webhooks import DeliveryState, WebhookState
 from taskmill.storage import tasks, webhook_deliveries
@@ -113,7 +114,12 @@ async def test_what_fails_is_tried_again_with_the_same_id_until_it_is_taken(stag
         assert len(set(endpoint.ids)) == 1
         assert [one.headers["taskmill-attempt"] for one in endpoint.received] == list("1234")
         assert len({one.body for one in endpoint.received}) == 1
-        assert (await a_webhooks(stage.database).get(webhook.id)).failing_since is None
+
+        async def is_well() -> bool:
+            return (await a_webhooks(stage.database).get(webhook.id)).failing_since is None
+
+        # It is noted right after the delivery, not with it.
+        await eventually(is_well, "the endpoint's health")
 
 
 async def test_retry_after_is_kept_to_by_all_that_goes_to_that_endpoint(stage: Stage) -> None:
@@ -258,6 +264,18 @@ async def test_a_test_and_a_resend_are_deliveries_like_others(stage: Stage) -> N
         [row] = await settled(stage, 1)
         assert (row["state"], row["attempts"]) == ("delivered", 2)
         assert endpoint.ids == [event["id"]] * 2
+
+
+async def test_nothing_is_made_for_a_webhook_that_was_deleted_just_now(stage: Stage) -> None:
+    """Whoever asked for it has seen the webhook."""
+    webhook, _ = await subscribed(stage, "http://127.0.0.1:1/")
+    await a_webhooks(stage.database).delete(webhook.id)
+    with pytest.raises(WebhookNotFound):
+        await webhook_deliveries.test(stage.database, webhook.id, give_up_s=60)
+    await stage.sql.execute("DELETE FROM taskmill.webhook")
+    with pytest.raises(WebhookNotFound):
+        await webhook_deliveries.test(stage.database, webhook.id, give_up_s=60)
+    assert await deliveries(stage.sql) == []
 
 
 async def test_a_deleted_webhook_gets_nothing_more(stage: Stage) -> None:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import asyncpg
 
-from taskmill.domain.errors import DeliveryNotFound
+from taskmill.domain.errors import DeliveryNotFound, WebhookNotFound
 from taskmill.domain.feed import Cursor
 from taskmill.domain.lifecycle import TERMINAL
 from taskmill.domain.webhooks import Delivery, DeliveryState
@@ -147,9 +147,11 @@ async def resend(
 
 
 async def test(database: Database, webhook_id: UUID, *, give_up_s: float) -> Delivery:
-    """Make a delivery of an event that tells of no task."""
-    [row] = await database.fetch("test_webhook", webhook_id, give_up_s)
-    return _delivery(row)
+    """Make a delivery of an event that tells of no task. Raises `WebhookNotFound`."""
+    rows = await database.fetch("test_webhook", webhook_id, give_up_s)
+    if not rows:
+        raise WebhookNotFound(webhook_id)
+    return _delivery(rows[0])
 
 
 async def prune(database: Database, days: float, limit: int) -> int:
