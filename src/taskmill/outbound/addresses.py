@@ -38,7 +38,7 @@ class AddressRules:
         self._names: set[str] = set()
         self._suffixes: list[str] = []
         for entry in allowed:
-            self._add(entry.lower())
+            self._add(entry.lower().removesuffix("."))
 
     def _add(self, entry: str) -> None:
         if (network := network_of(entry)) is not None:
@@ -46,7 +46,7 @@ class AddressRules:
         elif entry.startswith("*."):
             self._suffixes.append(entry[1:])
         else:
-            self._names.add(entry.removesuffix("."))
+            self._names.add(entry)
 
     def allows_host(self, host: str) -> bool:
         """Tell whether a name is allowed wherever it leads."""

@@ -43,6 +43,8 @@ def test_an_allowed_network_is_admitted_in_every_form_and_nothing_beside_it() ->
 def test_a_name_is_allowed_as_it_is_and_below_a_star() -> None:
     rules = AddressRules(["Hooks.internal", "*.svc.local."])
     rules_of_names = {
+        "a.svc.local": True,
+        "svc.local": False,
         "hooks.internal": True,
         "a.hooks.internal": False,
         "internal": False,
