@@ -140,6 +140,21 @@ async def test_retry_after_is_kept_to_by_all_that_goes_to_that_endpoint(stage: S
         assert len(endpoint.received) == 3
 
 
+async def test_one_callback_that_is_to_wait_holds_up_no_other_to_that_host(stage: Stage) -> None:
+    """Hosts of many receivers count for each of them."""
+
+    async def answer(received: Received) -> web.StreamResponse:
+        busy = received.path == "/busy"
+        return web.Response(status=429 if busy else 204, headers={"Retry-After": "3600"})
+
+    async with an_endpoint(answer) as endpoint, a_webhooks_role(stage):
+        await done(stage, callback_url=f"{endpoint.url}/busy")
+        await came(endpoint, 1)
+        await done(stage, callback_url=f"{endpoint.url}/other")
+        await came(endpoint, 2)
+        assert [one.path for one in endpoint.received] == ["/busy", "/other"]
+
+
 async def test_a_webhook_that_is_gone_is_disabled(stage: Stage, log_lines: LogLines) -> None:
     async with an_endpoint(status(410)) as endpoint, a_webhooks_role(stage):
         webhook, _ = await subscribed(stage, endpoint.url)

@@ -203,7 +203,9 @@ class Delivering:
         now = self._clock.monotonic()
         TRY_TIME.observe(now - began)
         wait = self._asked_wait(reply)
-        rest_s = wait.total_seconds() if wait and reply.status in _BUSY else 0.0
+        # Of callbacks only the one: others of its lane have addresses of their own.
+        rests = reply.status in _BUSY and delivery.webhook_id is not None
+        rest_s = wait.total_seconds() if wait and rests else 0.0
         self._lanes.answered(lane, now, after_s=now - began, rest_s=rest_s)
         return self._judged(delivery, reply, wait)
 
