@@ -1,16 +1,15 @@
 """One service for the tests of all examples; each starts the workers and programs of its own."""
 
-import base64
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 import pytest
 
 from taskmill import Client
+from tests.support.examples import SIGNING_KEY
 from tests.support.postgres import DatabaseServer
 from tests.support.processes import FAST_LEASES, Program
 
-SIGNING_KEY = "whsec_" + base64.b64encode(b"k" * 32).decode()
 SETTINGS: Mapping[str, str] = MappingProxyType(
     {
         **FAST_LEASES,

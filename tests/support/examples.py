@@ -1,5 +1,6 @@
 """Runs the programs of `examples/` as their pages say, from their folder."""
 
+import base64
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 from tests.support.processes import ROOT
 
 EXAMPLES = ROOT / "examples"
+SIGNING_KEY = "whsec_" + base64.b64encode(b"k" * 32).decode()
 
 
 def where(example: str) -> dict[str, str]:
