@@ -24,7 +24,7 @@ app = FastAPI(title="Checkout")
 OrderId = Annotated[str, Path(pattern=r"^[a-z0-9-]{1,40}$")]
 
 
-@app.put("/orders/{order_id}", status_code=202)
+@app.put("/orders/{order_id}", status_code=202, response_model_exclude={"card"})
 def place(order_id: OrderId, wanted: Wanted) -> Order:
     """Place an order, whose id is the customer's: who got no answer asks again, and has ordered once."""
     order = store.place(order_id, wanted)
@@ -35,7 +35,7 @@ def place(order_id: OrderId, wanted: Wanted) -> Order:
     return order
 
 
-@app.get("/orders/{order_id}")
+@app.get("/orders/{order_id}", response_model_exclude={"card"})
 def show(order_id: OrderId) -> Order:
     """Show an order."""
     try:

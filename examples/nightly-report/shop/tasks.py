@@ -51,4 +51,5 @@ def waiting_out_troubles() -> Iterator[None]:
     try:
         yield
     except OperationalError as error:
-        raise RetryLater(f"the database is not available: {error.orig}") from error
+        [reason, *_] = str(error.orig).splitlines()
+        raise RetryLater(f"the database is not available: {reason}") from error
