@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 from shop import database, orders
 from shop.tasks import nightly_report
 from taskmill import Client
+from taskmill.client import ClientError
 
 
 def main() -> None:
@@ -24,7 +25,10 @@ def main() -> None:
         case "order":
             place(asked)
         case "report":
-            ask_for_report(asked.day)
+            try:
+                ask_for_report(asked.day)
+            except ClientError as error:
+                sys.exit(str(error))
 
 
 def parser() -> argparse.ArgumentParser:

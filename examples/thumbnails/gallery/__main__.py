@@ -14,6 +14,7 @@ from uuid import UUID
 
 from gallery.tasks import thumbnails
 from taskmill import Client
+from taskmill.client import ClientError
 
 KINDS = {".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 
@@ -24,11 +25,16 @@ def main() -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--size", type=int, action="append", help="may be repeated [128 and 512]")
     asked = parser.parse_args()
-    images = sorted(find_images(asked.folder.resolve()))
+    try:
+        return make_all(sorted(find_images(asked.folder.resolve())), asked.size or [128, 512])
+    except (ClientError, OSError) as error:
+        sys.exit(str(error))
+
+
+def make_all(images: list[Path], sizes: list[int]) -> int:
+    """Create a task for each image, and wait for one after the other; return the exit status."""
     with Client(os.environ.get("TASKMILL_URL", "http://127.0.0.1:8000")) as client:
-        tasks = {
-            image: client.create(**request(image, asked.size or [128, 512])).id for image in images
-        }
+        tasks = {image: client.create(**request(image, sizes)).id for image in images}
         outcomes = [
             watch(client, tasks[image], f"[{number}/{len(images)}] {image.name}")
             for number, image in enumerate(images, start=1)

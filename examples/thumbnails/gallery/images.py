@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
-# About 200 MB in memory. Pillow warns of an image that has more pixels, and refuses one that has twice as many:
+# 150 MB in memory. Pillow warns of an image that has more pixels, and refuses one that has twice as many:
 # a few kilobytes of PNG can hold billions.
 Image.MAX_IMAGE_PIXELS = 50_000_000
 
