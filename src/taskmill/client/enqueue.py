@@ -92,7 +92,7 @@ def enqueue(connection: Any, name: str, **fields: Unpack[TaskFields]) -> Any:
     if hasattr(connection, "exec_driver_sql"):  # SQLAlchemy's connections
         return _on_sqlalchemy(connection, given)
     if hasattr(connection, "get_bind"):  # SQLAlchemy's sessions
-        if _is_async(connection.connection):
+        if is_async(connection.connection):
             return _in_async_session(connection, given)
         return _on_sqlalchemy(connection.connection(), given)
     if hasattr(connection, "pgconn"):  # psycopg
@@ -112,7 +112,7 @@ async def _in_async_session(session: Any, given: dict[str, str]) -> UUID:  # noq
 
 
 def _called(execute: Callable[..., Any], call: tuple[object, ...]) -> Any:  # noqa: ANN401 - a UUID, or its awaitable
-    if _is_async(execute):
+    if is_async(execute):
         return _fetched(execute, call)
     with _RefusalsTold():
         return _id(execute(*call).fetchone())
@@ -142,7 +142,8 @@ class _RefusalsTold:
             raise refusal from error
 
 
-def _is_async(method: Callable[..., Any]) -> bool:
+def is_async(method: Callable[..., Any]) -> bool:
+    """Tell whether a connection's method is to be awaited."""
     return inspect.iscoroutinefunction(inspect.unwrap(method))
 
 
