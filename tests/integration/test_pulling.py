@@ -20,10 +20,11 @@ from taskmill.operations.pull import Pull
 from taskmill.runtime.clock import SystemClock
 from taskmill.settings import DatabaseSettings, LimitSettings, PullSettings, Settings
 from taskmill.storage import remote_leases
+from taskmill.storage.claims import Lane
 from taskmill.storage.database import Database
 from taskmill.storage.doorbell import DoorbellListener
 from taskmill.storage.releases import Stream, Workers
-from tests.support.api import LIMITS, Served, serving
+from tests.support.api import LIMITS, LogLines, Served, serving
 from tests.support.auditing import found_in
 from tests.support.builders import AT_ONCE, a_draft
 from tests.support.dispatching import a_relay, is_released
@@ -267,6 +268,51 @@ async def test_a_claim_whose_answer_was_lost_is_given_back(stage: Stage, pull: P
         remote_leases.claim = claim
     assert lost[0] is not None
     await is_new_at_no_cost(stage, made.id)
+    assert await found_in(stage.database) == {}
+
+
+async def test_a_claim_that_commits_after_its_answer_was_lost_is_given_back(
+    stage: Stage, pull: Pull, log_lines: LogLines
+) -> None:
+    made = await stage.created(max_losses=0)
+    lease_id, wanted = stage.ids(), asking()
+    lane = Lane(queue="default", type="emulate", priority=made.priority)
+    blocker = await asyncpg.connect(stage.url)
+    await blocker.execute("BEGIN; LOCK TABLE taskmill.task_event")
+    claiming = asyncio.get_running_loop().create_task(
+        remote_leases.claim(stage.database, lease_id, wanted, [lane])
+    )
+
+    async def is_claiming() -> bool:
+        return bool(await stage.sql.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+
+    await eventually(is_claiming, "the claim to be under way")
+    pull.return_lease(lease_id)
+
+    async def was_looked_for() -> bool:
+        return bool(log_lines.named("lease.left_open"))
+
+    await eventually(was_looked_for, "a look while the claim was under way")
+    await blocker.close()
+    assert await claiming is not None
+    await is_new_at_no_cost(stage, made.id)
+    assert await stage.happenings(made.id) == ["created", "claimed", "handed_back"]
+    assert await found_in(stage.database) == {}
+
+
+async def test_a_claim_that_was_given_up_can_not_be_made_later(stage: Stage, pull: Pull) -> None:
+    await stage.created()
+    lease_id = stage.ids()
+    pull.return_lease(lease_id)
+
+    async def is_barred() -> bool:
+        query = "SELECT close_reason FROM taskmill.lease WHERE id = $1"
+        return bool(await stage.sql.fetchval(query, lease_id) == "lost")
+
+    await eventually(is_barred, "the lease to be barred")
+    lane = Lane(queue="default", type="emulate", priority=4)
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await remote_leases.claim(stage.database, lease_id, asking(), [lane])
     assert await found_in(stage.database) == {}
 
 
