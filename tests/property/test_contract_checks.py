@@ -17,7 +17,7 @@ from taskmill.wire.strict_json import parse
 from tests.support.json_schemas import contract_schemas, payloads, tagged_payloads
 from tests.support.postgres import DatabaseServer
 
-CHECK = "SELECT taskmill.contract_violations(%s::jsonb, taskmill.strict_payload(%s::json, 1048576))"
+CHECK = "SELECT taskmill.contract_violations(%s::jsonb, taskmill.strict_json(%s::json, '/payload', 1048576))"
 
 
 @pytest.fixture(scope="module")

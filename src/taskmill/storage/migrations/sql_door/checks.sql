@@ -72,9 +72,12 @@ BEGIN
         faults = taskmill.add_violation(faults, place, node ->> 'type_words', taskmill.described(value));
         RETURN;
     END IF;
-    IF node ? 'enum' AND NOT EXISTS (
-        SELECT FROM jsonb_array_elements(node -> 'enum') AS one (value) WHERE one.value = check_value.value
-    ) THEN
+    -- An array contains a single value if one of its items is equal: that is found without taking it apart.
+    IF node ? 'enum' AND NOT (CASE WHEN kind IN ('array', 'object')
+        THEN EXISTS (
+            SELECT FROM jsonb_array_elements(node -> 'enum') AS one (value) WHERE one.value = check_value.value)
+        ELSE node -> 'enum' @> value END)
+    THEN
         faults = taskmill.add_violation(faults, place, node ->> 'enum_words', taskmill.described(value));
         RETURN;
     END IF;
@@ -126,6 +129,7 @@ BEGIN
     END LOOP;
     IF node ? 'items' THEN
         FOR at IN first .. size - 1 LOOP
+            EXIT WHEN steps > 100000;
             SELECT c.faults, c.steps INTO faults, steps FROM taskmill.check_value(
                 nodes, (node -> 'items')::integer, value -> at, place || '/' || at, depth + 1, faults, steps) AS c;
         END LOOP;
@@ -155,6 +159,7 @@ BEGIN
     END LOOP;
     IF node ?| ARRAY['patterns', 'others', 'names'] THEN
         FOR name IN SELECT one.name FROM jsonb_object_keys(value) AS one (name) ORDER BY one.name COLLATE "C" LOOP
+            EXIT WHEN steps > 100000;
             SELECT c.faults, c.steps INTO faults, steps FROM taskmill.check_name(
                 nodes, node, name, value -> name, place || taskmill.pointer_token(name), depth,
                 faults, steps) AS c;
