@@ -92,6 +92,58 @@ def test_numbers_are_read_alike_however_they_are_written(
     assert_both_say_the_same(postgres, schema, payload.encode())
 
 
+@pytest.mark.parametrize(
+    ("literal", "factor", "fits"),
+    [
+        ("1152921504606846976.0", 1000, False),
+        ("1.152921504606847e18", 1024, True),
+        ("1152921504606846976", 1000, False),
+        ("1e22", 1000, True),
+        ("-9.223372036854775e18", 1000, False),
+    ],
+)
+def test_large_whole_numbers_are_multiples_by_all_their_digits(
+    postgres: psycopg.Connection, literal: str, factor: int, *, fits: bool
+) -> None:
+    schema = {"properties": {"a": {"multipleOf": factor}}}
+    payload = f'{{"a": {literal}}}'.encode()
+    assert (assert_both_say_the_same(postgres, schema, payload) == []) is fits
+
+
+def test_enumerations_tell_values_of_all_kinds_apart(postgres: psycopg.Connection) -> None:
+    values = [1, True, None, "1", "", [1], [], {}, {"a": 1}, [[1]], 1.5, False, 0]
+    literals = (
+        "1",
+        "1.0",
+        "true",
+        "null",
+        '"1"',
+        '""',
+        "[1.0]",
+        "[]",
+        "{}",
+        '{"a": 1e0}',
+        "[[1]]",
+        "1.50",
+    )
+    for literal in (
+        *literals,
+        "false",
+        "0",
+        "-0.0",
+        "2",
+        '"a"',
+        "[2]",
+        '{"a": 2}',
+        "[[]]",
+        "[1, 1]",
+        '{"b": 1}',
+    ):
+        payload = f'{{"a": {literal}}}'.encode()
+        for listed in (values, [[one] for one in values]):
+            assert_both_say_the_same(postgres, {"properties": {"a": {"enum": listed}}}, payload)
+
+
 def test_names_are_shown_alike_whatever_they_are(postgres: psycopg.Connection) -> None:
     names = (
         "a\nb",

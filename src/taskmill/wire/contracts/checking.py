@@ -13,6 +13,7 @@ from typing import Any, Final
 from pydantic_core import SchemaValidator, core_schema
 
 from taskmill.domain.errors import Violation
+from taskmill.wire.contracts.exact import exact_number
 from taskmill.wire.violations import MOST_VIOLATIONS
 from taskmill.wire.wording import describe, json_pointer
 
@@ -352,7 +353,7 @@ def _rule(kind: str, rule: str, argument: Any, words: str) -> _Rule:  # noqa: AN
 def _multiple_of(factor: float) -> Holds:
     # By their decimal digits: 0.3 is a multiple of 0.1, though the nearest doubles are not.
     exact = Fraction(str(factor))
-    return lambda value: Fraction(str(value)) % exact == 0
+    return lambda value: Fraction(str(exact_number(value))) % exact == 0
 
 
 def _matcher(conditions: Sequence[tuple[bool, str, str]]) -> Holds:
