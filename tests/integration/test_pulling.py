@@ -19,7 +19,7 @@ from taskmill.maintenance.time_out import TimeOut
 from taskmill.operations.pull import Pull
 from taskmill.runtime.clock import SystemClock
 from taskmill.settings import DatabaseSettings, LimitSettings, PullSettings, Settings
-from taskmill.storage import remote_leases
+from taskmill.storage import contracts, remote_leases
 from taskmill.storage.claims import Lane
 from taskmill.storage.database import Database
 from taskmill.storage.doorbell import DoorbellListener
@@ -389,6 +389,13 @@ async def test_remote_leases_mislead_nobody(stage: Stage, pull: Pull) -> None:
     stream = Stream(queue="default", type="emulate")
     assert (await Workers.read(stage.database)).of(stream).slots == 100, "the relay's"
     assert (await Workers.read(stage.database, with_remote=True)).total.workers == 3
+    await stage.sql.execute(
+        "INSERT INTO taskmill.task_type (name, version) VALUES ('emulate', 1); "
+        "INSERT INTO taskmill.type_contract (type, version, digest, schema, form, defaults, registered_by) "
+        "VALUES ('emulate', 1, '', '{}', '[{}]', '{}', 'w')"
+    )
+    [emulated] = await contracts.types(stage.database)
+    assert emulated.workers == 3
     for lease in held:
         await pull.end(lease.tasks[0].id, lease.id, 1, Succeeded())
     assert [w.id for w in await stage.service.workers()] == [own], "ended claims are not shown"
