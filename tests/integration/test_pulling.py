@@ -227,6 +227,30 @@ async def test_stopping_ends_all_waits_at_once_with_nothing(stage: Stage) -> Non
         assert (await api.post("/leases", ASKED)).status_code == 201, "but serves what is due"
 
 
+async def test_a_call_that_comes_during_the_last_look_does_not_hang(stage: Stage) -> None:
+    await stage.created()
+    pull, stop = a_pull(stage.database), asyncio.Event()
+    blocker = await asyncpg.connect(stage.url)
+    await blocker.execute("BEGIN; LOCK TABLE taskmill.task_event")
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(pull.run(stop))
+        first = group.create_task(pull.claim(asking()))
+
+        async def is_claiming() -> bool:
+            return bool(await stage.sql.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+
+        await eventually(is_claiming, "a claim to be under way")
+        stop.set()
+        assert await first is None
+        late = group.create_task(pull.claim(asking()))
+        await asyncio.sleep(0)
+        await blocker.close()
+        async with asyncio.timeout(5):
+            await running
+            assert await late is None
+    assert await found_in(stage.database) == {}
+
+
 async def test_calls_beyond_the_bound_are_told_to_come_again(stage: Stage) -> None:
     settings = Settings(limits=LIMITS, pull=PullSettings(waiting=2))
     async with serving(stage.service, settings) as api, asyncio.TaskGroup() as group:
