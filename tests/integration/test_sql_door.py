@@ -486,6 +486,41 @@ async def test_only_roles_that_it_was_granted_to_may_call_it_and_they_may_do_not
         await stage.sql.execute("DROP OWNED BY app_of_test; DROP ROLE app_of_test")
 
 
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "standard_conforming_strings = off",
+        "transform_null_equals = on",
+        "plpgsql.extra_errors = 'all'",
+        "extra_float_digits = -15",
+        "DateStyle = 'SQL, DMY'",
+        "default_transaction_isolation = 'serializable'",
+    ],
+)
+async def test_settings_of_the_callers_session_change_nothing(stage: Stage, setting: str) -> None:
+    await registered(stage, a_contract({"properties": {"to": {"pattern": r"^\d+\.[a-c]$"}}}))
+    refused = {
+        "payload": '{"to": "1.d\\\\"}',
+        "queue": "a\\b",
+        "timeout_s": 0.1 + 604_800,
+        "run_at": datetime(1999, 1, 1, tzinfo=UTC),
+        "type": TYPE,
+    }
+    usual = await problem(stage.sql, **refused)
+    assert len(usual["errors"]) == 4
+    async with a_session(stage) as session:
+        await session.execute(f"SET {setting}")
+        assert await problem(session, **refused) == usual
+        made = await create(
+            session,
+            payload='{"to": "1.a"}',
+            type=TYPE,
+            labels='{"a": "\\\\"}',
+            idempotency_key="\\",
+        )
+    assert (await stage.task(made)).labels == '{"a": "\\\\"}'
+
+
 async def test_objects_of_the_caller_are_not_taken_for_the_functions_own(stage: Stage) -> None:
     """It runs as its owner: a caller who could lend it a function or table could do anything."""
     async with a_session(stage) as mine:

@@ -106,6 +106,7 @@ CREATE FUNCTION taskmill.create_task(
 ) RETURNS uuid
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
 SET extra_float_digits = 1
 SET timezone = 'UTC'
 SET jit = off
