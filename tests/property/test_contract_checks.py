@@ -1,7 +1,8 @@
 """Every door says the same of a payload: Python, PostgreSQL, and a library that knows JSON Schema by heart."""
 
+import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import jsonschema_rs
 import orjson
@@ -166,6 +167,36 @@ def test_names_are_shown_alike_whatever_they_are(postgres: psycopg.Connection) -
     schema = {"additionalProperties": False, "required": ["\t\u0100", "x" * 61]}
     said = assert_both_say_the_same(postgres, schema, payload)
     assert len(said) == len(names) + 2
+
+
+UNIQUE: Final = {"allOf": [{"uniqueItems": True}] * 1_000}
+LISTED: Final = {"allOf": [{"enum": [[n], {"a": n}]} for n in range(1_000)]}
+MATCHED: Final = {"allOf": [{"pattern": "^(?=[^x]*)(?=[^y]*)a*$"}] * 400}
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "is_too_much"),
+    [
+        (UNIQUE, list(range(979)), False),
+        (UNIQUE, list(range(999)), True),
+        (UNIQUE, list(range(60_000)), True),
+        (LISTED, list(range(60_000)), True),
+        (LISTED, {"a": [[n] for n in range(5_000)]}, True),
+        (MATCHED, "a" * 82_999, False),
+        (MATCHED, "a" * 84_000, True),
+        (MATCHED, "a" * 900_000, True),
+        ({"patternProperties": {f"^a*{n}$": {} for n in range(800)}}, {"a" * 900_000: 1}, True),
+        ({"patternProperties": {f"^a*{n}$": {} for n in range(800)}}, {"a" * 99_999: 1}, False),
+    ],
+)  # fmt: skip
+def test_what_is_large_is_not_looked_at_again_and_again(
+    postgres: psycopg.Connection, schema: dict[str, Any], value: object, *, is_too_much: bool
+) -> None:
+    payload = orjson.dumps({"v": value})
+    began = time.process_time()
+    said = assert_both_say_the_same(postgres, {"properties": {"v": schema}}, payload)
+    assert time.process_time() - began < 5
+    assert any("100,000 steps" in one["expected"] for one in said) is is_too_much
 
 
 def test_both_stop_at_the_same_step_and_after_as_many_violations(
