@@ -86,6 +86,10 @@ def enqueue(connection: Any, name: str, **fields: Unpack[TaskFields]) -> Any:
         ValueError: A time has no zone, or a number is not one of JSON's.
     """
     given = _texts({"name": name, **fields})
+    if hasattr(connection, "acquire"):  # asyncpg's pool can all that its connections can
+        raise TypeError(
+            "enqueue needs a connection of the pool: on any other the task would commit by itself"
+        )
     if hasattr(connection, "fetchval"):  # asyncpg
         call = _statement(given, "${}"), *given.values()
         return _awaited(connection.fetchval, call)
