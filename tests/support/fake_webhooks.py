@@ -37,6 +37,7 @@ class FakeWebhooks:
         """Forget everything, for the next test."""
         self.kept: dict[str, dict[str, Any]] = {}
         self.delivered: list[dict[str, Any]] = []
+        self.callback_url: str | None = None
 
     def deliver(self, state: str = "delivered", **fields: object) -> dict[str, Any]:
         """Put in a delivery."""
@@ -131,7 +132,7 @@ class FakeWebhooks:
 
     async def _callback(self, request: Request) -> Response:
         refused = await self._noted(request)
-        url = "https://example.org/done" if self.delivered else None
+        url = "https://example.org/done" if self.delivered else self.callback_url
         return refused or answer({"callback_url": url, "items": self.delivered[::-1]})
 
 
