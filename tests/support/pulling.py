@@ -10,7 +10,9 @@ from taskmill.storage.database import Database
 from tests.support.builders import AT_ONCE
 
 
-def a_pull(database: Database, settings: PullSettings | None = None) -> Pull:
+def a_pull(
+    database: Database, settings: PullSettings | None = None, payload_bytes: int = 2**20
+) -> Pull:
     """What claims and ends for workers that pull; tasks without a policy are retried at once."""
     randomness = random.Random()  # noqa: S311 - no secret
     return Pull(
@@ -19,4 +21,5 @@ def a_pull(database: Database, settings: PullSettings | None = None) -> Pull:
         policy=AT_ONCE,
         ids=IdFactory(SystemClock(), randomness),
         randomness=randomness,
+        payload_bytes=payload_bytes,
     )

@@ -176,6 +176,7 @@ class Process(Parts):
             policy=retry_policy(self),
             ids=self.ids,
             randomness=self.randomness,
+            payload_bytes=settings.limits.body_bytes,
         )
         app = create_app(
             service,

@@ -17,6 +17,7 @@ from taskmill.runtime.ids import IdFactory
 from taskmill.settings import PullSettings
 from taskmill.storage.claims import EndedClaim
 from taskmill.storage.database import Database
+from taskmill.storage.remote_leases import AnswerLimit
 
 
 class Pull:
@@ -32,7 +33,9 @@ class Pull:
         policy: RetryPolicy,
         ids: IdFactory,
         randomness: random.Random,
+        payload_bytes: int,
     ) -> None:
+        """Serve tasks whose payloads have `payload_bytes` at most."""
         self._settings = settings
         self._progress = ProgressReports(database)
         self._ends = PullEnds(database, policy=policy, randomness=randomness)
@@ -43,6 +46,9 @@ class Pull:
             randomness=randomness,
             most_waiting=settings.waiting,
             poll_s=settings.poll_s,
+            answer_limit=AnswerLimit(
+                answer_bytes=settings.answer_bytes, payload_bytes=payload_bytes
+            ),
         )
 
     @property

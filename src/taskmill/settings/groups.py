@@ -190,6 +190,9 @@ class PullSettings(Group):
     """What workers that pull over HTTP may ask for."""
 
     tasks: int = Field(100, ge=1, le=1000, description="most tasks of one lease")
+    answer_bytes: Count = Field(
+        32 * 2**20, description="most bytes that the payloads of one lease have"
+    )
     ttl_s: float = Field(
         30.0, ge=1, allow_inf_nan=False, description="time to live of a lease that names none"
     )
