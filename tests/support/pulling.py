@@ -5,7 +5,7 @@ import random
 from taskmill.operations.pull import Pull
 from taskmill.runtime.clock import SystemClock
 from taskmill.runtime.ids import IdFactory
-from taskmill.settings import PullSettings
+from taskmill.settings import PullSettings, TaskLogSettings
 from taskmill.storage.database import Database
 from tests.support.builders import AT_ONCE
 
@@ -22,4 +22,7 @@ def a_pull(
         ids=IdFactory(SystemClock(), randomness),
         randomness=randomness,
         payload_bytes=payload_bytes,
+        task_log=TaskLogSettings(
+            claim_lines=10, claim_bytes=2000, message_chars=500, fields_bytes=300
+        ),
     )

@@ -23,7 +23,7 @@ __all__ = ["MOST_LINES", "Chunk", "Collected", "Cutter", "Outcome", "Tasks", "ac
 
 Tasks: TypeAlias = Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]]
 
-MOST_LINES: Final = 2_000
+MOST_LINES: Final = 5_000
 # A service takes 32 MiB unless it is told otherwise.
 _MOST_BYTES: Final = 8 * 2**20
 

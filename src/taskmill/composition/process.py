@@ -177,6 +177,7 @@ class Process(Parts):
             ids=self.ids,
             randomness=self.randomness,
             payload_bytes=settings.limits.body_bytes,
+            task_log=settings.task_log,
         )
         app = create_app(
             service,
