@@ -74,7 +74,9 @@ class AsyncTaskmillClient(AsyncWebhookCalls, AsyncContractCalls):
             async for outcome in self.create_each(tasks):
                 found.add(outcome)
         except ClientError as error:
-            raise found.cut(error) from error
+            if not found:
+                raise
+            raise found.cut() from error
         return found.ids()
 
     async def create_each(

@@ -13,7 +13,7 @@ import httpx
 from pydantic import BaseModel, TypeAdapter
 
 from taskmill.client.calls import Call, json_bytes, keyed
-from taskmill.client.errors import ClientError, NotAccepted, NotAllCreated
+from taskmill.client.errors import NotAccepted, NotAllCreated
 from taskmill.client.refusals import refusal
 from taskmill.client.tries import Tries
 from taskmill.wire.batches import LINES_MEDIA_TYPE
@@ -26,6 +26,8 @@ Tasks: TypeAlias = Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]
 MOST_LINES: Final = 5_000
 # A service takes 32 MiB unless it is told otherwise.
 _MOST_BYTES: Final = 8 * 2**20
+# It answers a thousand at a time.
+_LONGER_S: Final = 20.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +74,7 @@ class Chunk:
             path="/tasks/batch",
             content=b"".join(self._lines[at] for at in self._open),
             headers={"Content-Type": LINES_MEDIA_TYPE},
+            hold_s=_LONGER_S,
             read=_read_lines,
         )
 
@@ -186,9 +189,12 @@ class Collected:
             raise NotAllCreated(self._ids, self._refused)
         return [one for one in self._ids if one is not None]
 
-    def cut(self, error: ClientError) -> ClientError:
+    def cut(self) -> NotAllCreated:
         """Return what to raise when no more can be learnt."""
-        return NotAllCreated(self._ids, self._refused, is_cut=True) if self._ids else error
+        return NotAllCreated(self._ids, self._refused, is_cut=True)
+
+    def __len__(self) -> int:
+        return len(self._ids)
 
 
 def _read_lines(response: httpx.Response) -> list[_Line]:

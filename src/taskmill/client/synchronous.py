@@ -67,7 +67,9 @@ class TaskmillClient(WebhookCalls, ContractCalls):
             for outcome in self.create_each(tasks):
                 found.add(outcome)
         except ClientError as error:
-            raise found.cut(error) from error
+            if not found:
+                raise
+            raise found.cut() from error
         return found.ids()
 
     def create_each(
