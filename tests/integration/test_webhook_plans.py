@@ -50,6 +50,10 @@ async def test_deliveries_are_found_by_lane_and_webhook(stage: Stage, *, is_anal
         [*some, end], plan = await session.fetch("find_delivery_lanes", "", 500, 30)
         assert (some, end["is_due"], end["is_end"]) == ([], False, True)
         check(plan, rows=6 * 30, pages=20 * 30)
+        [told], plan = await session.fetch("read_delivery_backlog", 1000, LANES)
+        assert told["waiting"] == 1000
+        assert told["late_s"] > 0
+        check(plan, rows=1000 + 8 * LANES, pages=1000 + 20 * LANES)
         lanes = [row["lane"] for row in found[:10]]
         taken, plan = await session.fetch("claim_deliveries", lanes, [2] * 10, 20.0)
         assert len(taken) == 20
