@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from taskmill.amqp.names import HINT_TTL_S
 from taskmill.composition.creation import contract_refresher, kept_rejections, task_creation
 from taskmill.composition.outgoing import kept_webhooks, open_outbound, signer
+from taskmill.composition.pages import dashboard
 from taskmill.composition.parts import Parts
 from taskmill.composition.retries import retry_policy
 from taskmill.composition.tracing import open_traces
@@ -177,6 +178,7 @@ class Process(Parts):
             ids=self.ids,
             randomness=self.randomness,
         )
+        pages, page_services = dashboard(self, service)
         app = create_app(
             service,
             feed=feed,
@@ -185,6 +187,7 @@ class Process(Parts):
             settings=settings,
             drain=helper.drain,
             traces=self.traces,
+            pages=pages,
         )
         self.server = ApiServer(
             app,
@@ -201,6 +204,7 @@ class Process(Parts):
             feed,
             pull,
             listener,
+            *page_services,
             self.server,
         ]
 

@@ -1,7 +1,7 @@
 """The one face of the operations, which every door uses."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from types import TracebackType
 from typing import Self
 from uuid import UUID
@@ -112,6 +112,10 @@ class TaskService:
         """Return the task's history, oldest first. Raises `TaskNotFound`."""
         return await read.events(self._database, task_id)
 
+    async def latest_events(self, task_id: UUID, limit: int) -> list[TaskEvent]:
+        """Return the last entries of the task's history, oldest first; none of a task that is unknown."""
+        return await read.latest_events(self._database, task_id, limit)
+
     async def explain(self, task_id: UUID) -> Explanation:
         """Tell why the task is where it is. Raises `TaskNotFound`."""
         return await explain.explain_task(self._database, self._broker, task_id)
@@ -146,6 +150,10 @@ class TaskService:
         They are the tasks that were there when the sweep began, oldest first; `start` is None there.
         """
         return await sweep.step(self._database, what, wanted, start, dry_run=dry_run)
+
+    async def act_on(self, what: Sweep, ids: Collection[UUID]) -> SweepStep:
+        """Cancel or retry the tasks with these ids, 1,000 at most."""
+        return await sweep.act_on(self._database, what, ids)
 
     async def queues(self) -> list[QueueState]:
         """Return all queues by name."""

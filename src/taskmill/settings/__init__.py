@@ -27,6 +27,7 @@ from pydantic_settings import (
 from taskmill.domain.errors import ConfigurationError
 from taskmill.settings.groups import (
     ApiSettings,
+    DashboardSettings,
     DatabaseSettings,
     EmulationSettings,
     FeedSettings,
@@ -55,6 +56,7 @@ from taskmill.settings.values import (
 )
 
 __all__ = [
+    "DashboardSettings",
     "DatabaseSettings",
     "Effective",
     "FeedSettings",
@@ -99,6 +101,7 @@ class Settings(BaseSettings):
     admin_host: str = Field("127.0.0.1", description="address of the admin port")
     admin_port: Port | None = Field(None, description="/healthz, /readyz, /metrics of a role")
     api: ApiSettings = ApiSettings()
+    dashboard: DashboardSettings = DashboardSettings()
     limits: LimitSettings = LimitSettings()
     database: DatabaseSettings = DatabaseSettings()
     emulation: EmulationSettings = EmulationSettings()

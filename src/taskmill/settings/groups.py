@@ -9,6 +9,7 @@ from taskmill.settings.values import (
     Count,
     Hosts,
     Names,
+    PathPrefix,
     Port,
     Seconds,
     SecondsOrZero,
@@ -32,6 +33,13 @@ class ApiSettings(Group):
     stop_delay_s: SecondsOrZero = Field(
         0.0, description="how long a stopping API serves on, while /readyz says that it stops"
     )
+
+
+class DashboardSettings(Group):
+    """The pages for people."""
+
+    enabled: bool = Field(True, description="serve the dashboard at /")  # noqa: FBT003 - pydantic's own
+    path_prefix: PathPrefix = Field("", description="path below which a proxy publishes it")
 
 
 class LimitSettings(Group):
