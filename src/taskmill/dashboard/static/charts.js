@@ -31,7 +31,7 @@
       width: node.clientWidth, height: node.clientHeight - 26,
       padding: [8, 8, 0, 0],
       cursor: { y: false, points: { size: 6 } },
-      legend: { live: true, markers: { width: 2 } },
+      legend: { live: false, markers: { width: 2 } },
       scales: { y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } },
       axes: [
         { ...axis, size: 26, values: [
@@ -46,7 +46,7 @@
         { label: "", value: "{YYYY}-{MM}-{DD} {HH}:{mm}" },
         ...names.map((label, place) => ({
           label, stroke: colours[place], width: 1.75, spanGaps: false,
-          points: { show: false }, value: (_, value) => show(value),
+          points: node.dataset.chart === "time" ? { size: 4 } : { show: false }, value: (_, value) => show(value),
           fill: place === 1 && node.dataset.chart === "rate" ? colours[place].replace("rgb(", "rgba(").replace(")", ", .08)") : undefined,
         })),
       ],
