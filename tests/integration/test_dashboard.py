@@ -352,7 +352,7 @@ async def test_a_page_of_everything_hears_of_any_change(pages: Served, stage: St
         await eventually(is_told, "the change is told", timeout_s=4)
 
 
-async def test_nobody_asks_the_database_while_no_page_is_open(pages: Served, stage: Stage) -> None:
+async def test_nobody_asks_the_database_while_no_page_is_open(pages: Served) -> None:
     heard: list[str] = []
     await hear(pages, "/ui/live", heard, lambda all_: len(all_) == 1)
     watching = pulse_of(pages)

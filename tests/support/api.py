@@ -55,6 +55,7 @@ class Served:
 async def serving(
     service: TaskService,
     settings: Settings = SETTINGS,
+    *,
     drain: Callable[[], None] | None = None,
     traces: Traces | None = None,
     webhooks: Webhooks | None = None,

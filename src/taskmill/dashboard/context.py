@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from taskmill.dashboard.jobs import Jobs
 from taskmill.dashboard.kept import Kept
+from taskmill.domain.activity import Activity
 from taskmill.domain.system import Stats
 from taskmill.operations.pulse import Pulse
 from taskmill.operations.service import TaskService
@@ -21,6 +22,7 @@ class Context:
     settings: Settings
     clock: Clock
     stats: Kept[Stats] = field(default_factory=Kept)
+    activities: Kept[Activity] = field(default_factory=Kept)
 
     @property
     def prefix(self) -> str:

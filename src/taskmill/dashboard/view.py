@@ -3,6 +3,7 @@
 import gzip
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
@@ -65,7 +66,12 @@ class View:
     def page(self, template: str, *, status: int = 200, **values: Any) -> Response:  # noqa: ANN401 - whatever a template shows
         """Draw a page; for htmx only its block `live`."""
         block = "live" if self.wants_fragment else None
-        return self._html(drawing.draw(template, self._shared() | values, block), status)
+        return self._html(
+            drawing.draw(
+                template, self._shared() | values | {"is_live": status == HTTPStatus.OK}, block
+            ),
+            status,
+        )
 
     def fragment(self, template: str, **values: Any) -> Response:  # noqa: ANN401 - whatever a template shows
         """Draw a template that is no page."""

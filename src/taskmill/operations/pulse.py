@@ -79,6 +79,7 @@ class Pulse:
         self._wanted = asyncio.Event()
         self._is_closed = False
         self._head: object = None
+        self._news = 0
         self._stamps: Mapping[UUID, object] = {}
 
     @asynccontextmanager
@@ -95,6 +96,11 @@ class Pulse:
             self._watchers.discard(watcher)
             if not self._watchers:
                 self._wanted.clear()
+
+    @property
+    def news(self) -> int:
+        """How often there was news of anything; it stands still while nobody watches."""
+        return self._news
 
     def close(self) -> None:
         """Tell all who watch that it is over, and let no new ones in."""
@@ -131,8 +137,10 @@ class Pulse:
         watchers = [one for one in self._watchers if one.task_id is None]
         if watchers:
             head = (await changes.bounds(self._database)).latest
-            self._tell_news(watchers, is_news=head != self._head)
+            is_news = head != self._head
             self._head = head
+            self._news += is_news
+            self._tell_news(watchers, is_news=is_news)
 
     async def _look_at_tasks(self) -> None:
         by_task: dict[UUID, list[Watcher]] = {}

@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Self
 from uuid import UUID
 
-from taskmill.domain.activity import ActivityRequest
+from taskmill.domain.activity import Activity, ActivityRequest
 from taskmill.domain.explanation import Explanation
 from taskmill.domain.figures import SystemFigures
 from taskmill.domain.system import (
@@ -34,7 +34,7 @@ from taskmill.operations.figures import FiguresCache
 from taskmill.operations.read import TaskReading
 from taskmill.operations.rejections import Rejections
 from taskmill.operations.task_log import TaskLogs
-from taskmill.storage import listing
+from taskmill.storage import listing, minutes
 from taskmill.storage.database import Database
 
 _MOST_ACTIVITY_READS = 2
@@ -180,6 +180,11 @@ class TaskService:
             return await system.stats(self._database, self._broker)
         async with self._activity_turns:
             return await system.stats(self._database, self._broker, request)
+
+    async def activity(self, request: ActivityRequest) -> Activity:
+        """Return what happened lately, alone."""
+        async with self._activity_turns:
+            return await minutes.read(self._database, request)
 
     async def figures(self) -> SystemFigures | None:
         """Return the figures of the whole system, some seconds old at most; None while the database tells none."""

@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from taskmill.dashboard import json_tree
-from taskmill.dashboard.wording import Words, iso, utc
+from taskmill.dashboard.wording import NOTHING, Words, iso, utc
 
 NOW = datetime(2026, 11, 25, 20, 0, tzinfo=UTC)
 EN, RU = Words("en", NOW), Words("ru", NOW)
@@ -15,7 +15,7 @@ EN, RU = Words("en", NOW), Words("ru", NOW)
 @pytest.mark.parametrize(
     ("seconds", "shown"),
     [
-        (None, "–"),
+        (None, NOTHING),
         (-1, "0 ms"),
         (0.1234, "123 ms"),
         (4.21, "4.2 s"),
@@ -45,7 +45,7 @@ def test_numbers_are_short_and_in_the_readers_way() -> None:
         "1,234",
         "12.3",
         "1234",
-        "–",
+        NOTHING,
     ]
     assert [RU.number(12.345), RU.share(0.125)] == ["12,3", "12,5 %"]
 

@@ -84,8 +84,10 @@ def test_every_value_of_a_closed_set_has_its_words() -> None:
 
 @pytest.mark.parametrize(
     ("number", "form"),
-    [(0, "many"), (1, "one"), (2, "few"), (5, "many"), (11, "many"), (12, "many"), (21, "one")]
-    + [(22, "few"), (25, "many"), (111, "many"), (1_000_001, "one"), (1.5, "few")],
+    [
+        *((0, "many"), (1, "one"), (2, "few"), (5, "many"), (11, "many"), (12, "many")),
+        *((21, "one"), (22, "few"), (25, "many"), (111, "many"), (1_000_001, "one"), (1.5, "few")),
+    ],
 )
 def test_russian_numbers_take_their_forms(number: float, form: str) -> None:
     assert texts.plural("ru", number) == form

@@ -37,9 +37,10 @@ class Problem:
 async def show_overview(view: View) -> Response:
     """Draw the page for a window of time."""
     window = _window(first(view.query, "window"))
-    stats = await _stats(view, window)
-    figures = await view.context.service.figures()
-    activity = stats.activity
+    service, news = view.context.service, view.context.pulse.news
+    stats = await view.context.stats.get(news, service.stats, holds_s=_HOLDS_S)
+    activity = await _activity(view, window, news)
+    figures = await service.figures()
     return view.page(
         "overview.html",
         title=view.t("nav.overview"),
@@ -50,9 +51,9 @@ async def show_overview(view: View) -> Response:
         problems=list(_problems(stats, figures))[:_MOST_PROBLEMS],
         windows=list(Window),
         window=window,
-        flow=None if activity is None else activity.total,
-        rates=None if activity is None else _rates(activity),
-        charts=None if activity is None else _charts(activity),
+        flow=activity.total,
+        rates=_rates(activity),
+        charts=_charts(activity),
     )
 
 
@@ -66,12 +67,14 @@ def _window(text: str) -> Window:
         raise InvalidInput.at("query:window", expected, describe(text, reveal=True)) from None
 
 
-async def _stats(view: View, window: Window) -> Stats:
-    context = view.context
-    return await context.stats.get(
-        window,
-        lambda: context.service.stats(ActivityRequest(window=window)),
-        holds_s=_HOLDS_LONG_S if window in _LONG else _HOLDS_S,
+async def _activity(view: View, window: Window, news: int) -> Activity:
+    """Return what happened lately; what is short is read anew whenever there is news."""
+    is_long = window in _LONG
+    request = ActivityRequest(window=window)
+    return await view.context.activities.get(
+        (window, None if is_long else news),
+        lambda: view.context.service.activity(request),
+        holds_s=_HOLDS_LONG_S if is_long else _HOLDS_S,
     )
 
 
