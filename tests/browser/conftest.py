@@ -13,11 +13,14 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from tests.support.polling import wait_until
 from tests.support.postgres import DatabaseServer
 from tests.support.processes import FAST_LEASES, Program
+from tests.support.wire import Wire, a_wire
 
 HERE = Path(__file__).parent
 AXE = (HERE / "axe-core-4.14.1/axe.min.js").read_text("utf-8")
 NO_CHROMIUM = "Chromium is not here. Install it (Debian, as root: apt-get install chromium)."
 SIZES = {"desktop": (1440, 900), "phone": (390, 844)}
+ROLES = ("run", "api", "worker", "maintenance")
+DATABASE = "TASKMILL_DATABASE_URL"
 SERIOUS = {"serious", "critical"}
 
 
@@ -27,8 +30,7 @@ class Mill:
 
     url: str
     http: httpx.Client
-    database: str
-    server: DatabaseServer
+    wire: Wire
 
     def create(self, **fields: Any) -> str:  # noqa: ANN401 - the fields of a task
         """Create a task and return its id."""
@@ -77,15 +79,13 @@ def mill(
     folder = tmp_path_factory.mktemp("mill")
     shutil.copy(HERE / "mill.py", folder)
     url = database_server.create(template=database_template)
-    env = {**FAST_LEASES, "TASKMILL_DATABASE_URL": url, "TASKMILL_WORKER__APP": "mill:app"}
-    env["TASKMILL_WORKER__NAME"] = "worker-1"
+    env = {**FAST_LEASES, "TASKMILL_WORKER__APP": "mill:app", "TASKMILL_WORKER__NAME": "worker-1"}
     with (
-        Program(
-            "run", "api", "worker", "maintenance", "--port", "0", folder=folder, env=env
-        ) as program,
+        a_wire(url) as wire,
+        Program(*ROLES, "--port", "0", folder=folder, env={**env, DATABASE: wire.url}) as program,
         program.client() as http,
     ):
-        made = Mill(url=program.facts["url"], http=http, database=url, server=database_server)
+        made = Mill(url=program.facts["url"], http=http, wire=wire)
         fill(made)
         yield made
 
@@ -114,7 +114,7 @@ class Window:
     def open(self, path: str) -> Page:
         """Go to a page of the dashboard, and wait until it follows what happens."""
         self.page.goto(self.mill.url + path)
-        self.page.locator("#pulse:not(.off):not(.away)").wait_for()
+        self.page.locator("#pulse.on").wait_for(state="attached")
         return self.page
 
     def check(self) -> None:

@@ -231,13 +231,13 @@ def test_an_outage_is_told_and_the_pages_recover_by_themselves(window: Window) -
     page = window.open("/ui/tasks")
     stays(page)
     other = page.context.new_page()
-    window.mill.server.shut(window.mill.database)
+    window.mill.wire.cut()
     try:
         expect(page.locator("#banner")).to_contain_text("does not answer")
         other.goto(window.mill.url + "/ui/tasks?status=succeeded")
         expect(other.locator("main")).to_contain_text("No accepted task is lost")
     finally:
-        window.mill.server.open(window.mill.database)
+        window.mill.wire.mend()
     expect(page.locator("#banner")).to_be_hidden()
     assert has_stayed(page)
     expect(other.locator("#list tbody tr").first).to_be_visible()

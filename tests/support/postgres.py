@@ -82,18 +82,6 @@ class DatabaseServer:
         """Give a database another name."""
         self._execute(f"ALTER DATABASE {urlsplit(url).path[1:]} RENAME TO {name}")
 
-    def shut(self, url: str) -> None:
-        """Let nobody into a database, and throw out who is in it."""
-        name = urlsplit(url).path[1:]
-        self._execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
-        self._execute(
-            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"  # noqa: S608 - our own name
-        )
-
-    def open(self, url: str) -> None:
-        """Let everybody in again."""
-        self._execute(f"ALTER DATABASE {urlsplit(url).path[1:]} ALLOW_CONNECTIONS true")
-
     def run(self, work: Coroutine[object, object, None]) -> None:
         """Run a coroutine on the server's own loop."""
         self._thread.submit(lambda: self._runner.run(work)).result()

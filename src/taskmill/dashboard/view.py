@@ -66,12 +66,8 @@ class View:
     def page(self, template: str, *, status: int = 200, **values: Any) -> Response:  # noqa: ANN401 - whatever a template shows
         """Draw a page; for htmx only its block `live`."""
         block = "live" if self.wants_fragment else None
-        return self._html(
-            drawing.draw(
-                template, self._shared() | values | {"is_live": status == HTTPStatus.OK}, block
-            ),
-            status,
-        )
+        given = {**self._shared(), **values, "is_live": status == HTTPStatus.OK}
+        return self._html(drawing.draw(template, given, block), status)
 
     def fragment(self, template: str, **values: Any) -> Response:  # noqa: ANN401 - whatever a template shows
         """Draw a template that is no page."""

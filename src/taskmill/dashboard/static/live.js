@@ -5,7 +5,7 @@
   const body = document.body, pulse = document.getElementById("pulse"), banner = document.getElementById("banner");
   let source = null, isAway = "outage" in body.dataset;
   function show(state) {
-    pulse.className = state === "on" ? "pulse" : `pulse ${state}`;
+    pulse.className = `pulse ${state}`;
     const words = pulse.querySelector("span"), text = pulse.dataset[state];
     if (words.textContent !== text) words.textContent = text;
     const trouble = state === "on" ? "" : banner.dataset[state];
