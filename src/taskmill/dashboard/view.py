@@ -64,9 +64,9 @@ class View:
         return self.context.prefix + path + (f"?{query}" if query else "")
 
     def page(self, template: str, *, status: int = 200, **values: Any) -> Response:  # noqa: ANN401 - whatever a template shows
-        """Draw a page; for htmx only its block `live`."""
+        """Draw a page; for htmx only its block `live`. One that is not well, or not `is_live`, stays as it is."""
         block = "live" if self.wants_fragment else None
-        given = {**self._shared(), **values, "is_live": status == HTTPStatus.OK}
+        given = {**self._shared(), "is_live": status == HTTPStatus.OK, **values}
         return self._html(drawing.draw(template, given, block), status)
 
     def fragment(self, template: str, **values: Any) -> Response:  # noqa: ANN401 - whatever a template shows

@@ -36,6 +36,7 @@ class Filters:
     """What was asked for. `complaints` say by field which text to show: `filter.bad.TEXT`.
 
     `after` is the id behind which the page begins, `before` the one before which it ends: one of them, or neither.
+    `looks_longer` is for whoever has asked to look through more tasks than one page usually does.
     """
 
     statuses: frozenset[Status] = frozenset()
@@ -49,6 +50,7 @@ class Filters:
     oldest_first: bool = False
     after: UUID | None = None
     before: UUID | None = None
+    looks_longer: bool = False
     complaints: dict[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -63,6 +65,7 @@ class Filters:
             created_after=first(query, "created_after"),
             created_before=first(query, "created_before"),
             oldest_first=first(query, "order") == "asc",
+            looks_longer=first(query, "look") == "longer",
         )
         filters._read_statuses(every(query, "status"))
         filters._read_place(first(query, "after"), first(query, "before"))
@@ -142,6 +145,11 @@ class Filters:
         """Return the same query with other statuses."""
         rest = [(name, value) for name, value in self.pairs if name != "status"]
         return [("status", str(status)) for status in Status if status in statuses] + rest
+
+    @property
+    def has_index(self) -> bool:
+        """Whether tasks that fit are found without looking through others."""
+        return not (self.type or self.labels or self.name)
 
     @property
     def is_empty(self) -> bool:

@@ -11,12 +11,14 @@ from taskmill.dashboard.ids import find_id
 from taskmill.dashboard.pages import export, sweeps
 from taskmill.dashboard.pages.filters import SINCE, Filters
 from taskmill.dashboard.view import View
+from taskmill.domain import identity
 from taskmill.domain.lifecycle import Status
 from taskmill.domain.system import PageRequest, TaskPage
 
 _ON_A_PAGE: Final = 50
-# Whoever looks waits for the first part only; going on looks longer.
-_FIRST_LOOK_S: Final = 0.03
+# How long tasks are looked through for a filter without an index: at first, and for whoever asks to go on.
+_FIRST_LOOK_S: Final = 0.015
+_LONGER_LOOK_S: Final = 1.0
 _EMPTY = TaskPage(items=[], total=0, total_at_least=None, next_after=None)
 
 
@@ -31,11 +33,13 @@ async def show_tasks(view: View) -> Response:
         status=HTTPStatus.UNPROCESSABLE_ENTITY if filters.complaints else HTTPStatus.OK,
         title=view.t("nav.tasks"),
         filters=filters,
+        is_live=not (filters.complaints or filters.looks_longer),
         page=page,
         newer=_newer(filters, page),
         older=_older(filters, page),
         statuses=list(Status),
         since=SINCE,
+        looked_until=page.next_after and identity.created_at(page.next_after),
         job=find_id(first(view.query, "job")),
     )
 
@@ -47,8 +51,9 @@ async def _page(view: View, filters: Filters) -> TaskPage:
         limit=_ON_A_PAGE,
         after=filters.before if is_back else filters.after,
         oldest_first=filters.oldest_first is not is_back,
-        budget_s=_FIRST_LOOK_S,
+        budget_s=_LONGER_LOOK_S if filters.looks_longer else _FIRST_LOOK_S,
         is_brief=True,
+        with_total=filters.has_index,
     )
     page = await view.context.service.page(filters.wanted(view.context.clock.now()), request)
     return replace(page, items=page.items[::-1]) if is_back else page
@@ -70,7 +75,8 @@ def _older(filters: Filters, page: TaskPage) -> list[tuple[str, str]] | None:
         return [*filters.pairs, ("after", str(page.items[-1].id))] if page.items else None
     if page.next_after is None:
         return None
-    return [*filters.pairs, ("after", str(page.next_after))]
+    longer = [] if len(page.items) == _ON_A_PAGE else [("look", "longer")]
+    return [*filters.pairs, ("after", str(page.next_after)), *longer]
 
 
 ROUTES = [
