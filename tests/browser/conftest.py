@@ -90,10 +90,15 @@ def mill(
         yield made
 
 
+def chromium_path() -> str | None:
+    """Where the system has Chromium."""
+    return shutil.which("chromium") or shutil.which("chromium-browser")
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Chromium, as the system has it."""
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    path = chromium_path()
     if path is None:
         pytest.fail(NO_CHROMIUM)
     with sync_playwright() as playwright:
