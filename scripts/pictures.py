@@ -1,7 +1,7 @@
 """Takes the pictures of the dashboard in docs/images: `python scripts/pictures.py`, with the test dependencies.
 
-It starts a service of its own with the app of the browser tests, gives it tasks for some minutes, and opens pages in
-Chromium.
+It starts a service of its own with the app of the browser tests, gives it tasks for some minutes, and opens
+pages in Chromium.
 """
 # ruff: noqa: INP001, T201, S311 - a program of its own that prints; what it draws is no secret
 
@@ -36,7 +36,18 @@ NAMES = {
     "charge-card": ("Charge the card of {}",),
     "emulate": ("Resize the photos of {}", "Sync {} with the CRM", "Export the orders of {}"),
 }
-PEOPLE = ("ada", "grace", "alan", "edsger", "barbara", "donald", "margaret", "linus", "радия", "leslie")
+PEOPLE = (
+    "ada",
+    "grace",
+    "alan",
+    "edsger",
+    "barbara",
+    "donald",
+    "margaret",
+    "linus",
+    "радия",
+    "leslie",
+)
 QUEUES = {"send-email": "mail", "charge-card": "billing", "emulate": "default"}
 
 

@@ -44,8 +44,15 @@ class ApiSettings(Group):
 class DashboardSettings(Group):
     """The pages for people."""
 
-    enabled: bool = Field(True, description="serve the dashboard at /")  # noqa: FBT003 - pydantic's own
-    path_prefix: PathPrefix = Field("", description="path below which a proxy publishes it")
+    enabled: bool = Field(
+        True,  # noqa: FBT003 - pydantic's own
+        description="serve the dashboard at `/`; without it `/` leads to `/docs`",
+    )
+    path_prefix: PathPrefix = Field(
+        "",
+        description="path below which a proxy publishes the API, such as `/taskmill`; the proxy takes it "
+        "off again",
+    )
 
 
 class LimitSettings(Group):
