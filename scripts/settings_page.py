@@ -64,6 +64,7 @@ Four names are taken but are no settings: `TASKMILL_CONFIG_FILE` (above), `TASKM
 TITLES: Final = {
     "": "General",
     "api": "API",
+    "dashboard": "Dashboard",
     "limits": "Limits",
     "database": "Database",
     "emulation": "Emulation",
@@ -84,6 +85,7 @@ FOUND_OUT: Final = {"worker.name": "host and process id", "worker.isolated": "nu
 MORE: Final = {
     "traces": "[traces](../how-to/trace-tasks.md)",
     "admin_port": "[the ports](../how-to/monitor.md#prometheus)",
+    "dashboard": "[dashboard](../how-to/dashboard.md)",
     "emulation": "[emulate other types](../how-to/emulate-types.md)",
     "worker.app": "[own handlers](../how-to/own-handlers.md)",
     "task_log": "[task logs](../how-to/task-logs.md)",

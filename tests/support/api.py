@@ -11,7 +11,7 @@ import httpx
 import orjson
 import pytest
 
-from taskmill.api.app import Api, create_app
+from taskmill.api.app import Api, PagesApp, create_app
 from taskmill.api.server import ApiServer
 from taskmill.observability import logs
 from taskmill.observability.traces import Traces
@@ -55,9 +55,11 @@ class Served:
 async def serving(
     service: TaskService,
     settings: Settings = SETTINGS,
+    *,
     drain: Callable[[], None] | None = None,
     traces: Traces | None = None,
     webhooks: Webhooks | None = None,
+    pages: PagesApp | None = None,
 ) -> AsyncIterator[Served]:
     """Serve over a service that is entered already."""
     feed = Feed(service._database, settings.feed, kept_days=settings.retention.change_days)
@@ -70,6 +72,7 @@ async def serving(
         settings=settings,
         drain=drain,
         traces=traces,
+        pages=pages,
     )
     server, stop = ApiServer(app, host="127.0.0.1", port=0), asyncio.Event()
     async with asyncio.TaskGroup() as group:

@@ -3,12 +3,13 @@
 Traced      a span for each request that creates tasks, when traces are on
 Edge        request id, log line, deadline, last resort
 HotPaths    POST /tasks and GET /tasks/{id}
+Pages       hands on what is for people, where there are pages
 FastAPI     everything else, and the OpenAPI document of it all
 """
 
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from fastapi import FastAPI
 from starlette.requests import Request
@@ -104,13 +105,49 @@ _BODIES: Final = (
 )
 
 
+class PagesApp(Protocol):
+    """An ASGI app that answers some paths, and streams: the dashboard."""
+
+    def answers(self, path: str) -> bool:
+        """Tell whether a path is its own."""
+        ...
+
+    def stop_being_ready(self) -> None:
+        """End what would go on for ever."""
+        ...
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        ...
+
+
+class Pages:
+    """The layer that asks the pages before the framework."""
+
+    def __init__(self, app: ASGIApp, pages: PagesApp) -> None:
+        self._app = app
+        self._pages = pages
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Have one of the two answer."""
+        app = self._pages if self._pages.answers(scope["path"]) else self._app
+        await app(scope, receive, send)
+
+
 class Api:
     """The whole API as one ASGI app."""
 
-    def __init__(self, context: Context, traces: "Traces | None" = None) -> None:
+    def __init__(
+        self,
+        context: Context,
+        traces: "Traces | None" = None,
+        pages: PagesApp | None = None,
+    ) -> None:
         self._context = context
+        self._pages = pages
         self.framework = create_framework(context)
-        edge = Edge(HotPaths(self.framework, context), timeout_s=context.limits.request_timeout_s)
+        behind = self.framework if pages is None else Pages(self.framework, pages)
+        edge = Edge(HotPaths(behind, context), timeout_s=context.limits.request_timeout_s)
         self._app: ASGIApp = edge if traces is None else Traced(edge, traces)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -122,6 +159,8 @@ class Api:
         self._context.is_stopping = True
         self._context.feed.close()
         self._context.pull.close()
+        if self._pages is not None:
+            self._pages.stop_being_ready()
 
 
 def create_app(
@@ -133,11 +172,12 @@ def create_app(
     settings: Settings,
     drain: Callable[[], None] | None = None,
     traces: "Traces | None" = None,
+    pages: PagesApp | None = None,
 ) -> Api:
     """Make the API over a service that is entered already, a feed and a pull that run.
 
     `drain` is called, and must return at once, when the earlier service's address asks for a worker.
-    `traces` is None when they are off.
+    `traces` is None when they are off, `pages` where there are none for people.
     """
     limits = settings.limits
     return Api(
@@ -157,6 +197,7 @@ def create_app(
             drain=drain,
         ),
         traces,
+        pages,
     )
 
 

@@ -12,12 +12,11 @@ from typing import Final, Self
 from starlette.types import Receive, Scope
 
 from taskmill.api.answers import Answer, task_answer
-from taskmill.api.bodies import DEADLINE
 from taskmill.api.context import Context
-from taskmill.api.measuring import HELD
 from taskmill.api.refusals import ClientGone
 from taskmill.domain.task import Task
 from taskmill.operations.listeners import Watch
+from taskmill.runtime.http_scope import DEADLINE, HELD
 from taskmill.wire.tasks import task_etag
 
 PREFER: Final = "Prefer"

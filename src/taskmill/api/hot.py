@@ -13,12 +13,12 @@ from taskmill.api.answers import JSON, Answer, task_answer
 from taskmill.api.bodies import FORM_HEADERS, JSON_TYPES, Form, header_text, read_body
 from taskmill.api.context import Context
 from taskmill.api.holding import conditional_answer
-from taskmill.api.measuring import ROUTE
 from taskmill.api.queries import refuse_query, task_id
 from taskmill.api.refusals import answer_to, is_foreseen
 from taskmill.domain.errors import InvalidInput, KeyInFlight, Unavailable
 from taskmill.domain.system import CreatedTask
 from taskmill.domain.task import TaskDraft
+from taskmill.runtime.http_scope import ROUTE
 from taskmill.wire.strict_json import parse
 from taskmill.wire.tasks import task_etag, task_json, to_draft
 

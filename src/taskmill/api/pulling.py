@@ -7,12 +7,12 @@ import asyncio
 
 from starlette.types import Receive, Scope
 
-from taskmill.api.bodies import DEADLINE, JSON_TYPES, form_of, read_body
+from taskmill.api.bodies import JSON_TYPES, form_of, read_body
 from taskmill.api.context import Context
-from taskmill.api.measuring import HELD
 from taskmill.api.refusals import ClientGone
 from taskmill.domain.remote import LeaseRequest, RemoteLease
 from taskmill.operations.pull import Pull
+from taskmill.runtime.http_scope import DEADLINE, HELD
 from taskmill.wire.strict_json import parse
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from taskmill.amqp.names import HINT_TTL_S
 from taskmill.composition.creation import contract_refresher, kept_rejections, task_creation
 from taskmill.composition.outgoing import kept_webhooks, open_outbound, signer
+from taskmill.composition.pages import dashboard
 from taskmill.composition.parts import Parts
 from taskmill.composition.retries import retry_policy
 from taskmill.composition.tracing import open_traces
@@ -179,6 +180,7 @@ class Process(Parts):
             payload_bytes=settings.limits.body_bytes,
             task_log=settings.task_log,
         )
+        pages, page_services = dashboard(self, service)
         app = create_app(
             service,
             feed=feed,
@@ -187,6 +189,7 @@ class Process(Parts):
             settings=settings,
             drain=helper.drain,
             traces=self.traces,
+            pages=pages,
         )
         self.server = ApiServer(
             app,
@@ -203,6 +206,7 @@ class Process(Parts):
             feed,
             pull,
             listener,
+            *page_services,
             self.server,
         ]
 

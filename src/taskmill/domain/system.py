@@ -49,12 +49,19 @@ class TaskFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageRequest:
-    """Which part of a listing: `limit` tasks beyond the id `after`, or beyond the first `offset`."""
+    """Which part of a listing: `limit` tasks beyond the id `after`, or beyond the first `offset`.
+
+    `budget_s` is for how long tasks are looked for without an index, and counted as long again; None is as usual.
+    Tasks of a brief one come without payload and result, which may be large. Without a total none is counted.
+    """
 
     limit: int = 50
     after: UUID | None = None
     offset: int = 0
     oldest_first: bool = False
+    budget_s: float | None = None
+    is_brief: bool = False
+    with_total: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

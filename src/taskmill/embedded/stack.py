@@ -171,6 +171,7 @@ def _greet(url: str | None, broker: _Broker, place: str) -> None:
     logs.flush()
     lines = (
         f"Taskmill serves at {url}",
+        f"  dashboard  {url}/",
         f'  try it     curl -X POST {url}/tasks -d \'{{"name": "first"}}\'',
         f"  Swagger    {url}/docs",
         *broker.lines,

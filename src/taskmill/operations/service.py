@@ -1,12 +1,12 @@
 """The one face of the operations, which every door uses."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from types import TracebackType
 from typing import Self
 from uuid import UUID
 
-from taskmill.domain.activity import ActivityRequest
+from taskmill.domain.activity import Activity, ActivityRequest
 from taskmill.domain.explanation import Explanation
 from taskmill.domain.figures import SystemFigures
 from taskmill.domain.system import (
@@ -34,7 +34,7 @@ from taskmill.operations.figures import FiguresCache
 from taskmill.operations.read import TaskReading
 from taskmill.operations.rejections import Rejections
 from taskmill.operations.task_log import TaskLogs
-from taskmill.storage import listing
+from taskmill.storage import listing, minutes
 from taskmill.storage.database import Database
 
 _MOST_ACTIVITY_READS = 2
@@ -112,6 +112,10 @@ class TaskService:
         """Return the task's history, oldest first. Raises `TaskNotFound`."""
         return await read.events(self._database, task_id)
 
+    async def latest_events(self, task_id: UUID, limit: int) -> list[TaskEvent]:
+        """Return the last entries of the task's history, oldest first; none of a task that is unknown."""
+        return await read.latest_events(self._database, task_id, limit)
+
     async def explain(self, task_id: UUID) -> Explanation:
         """Tell why the task is where it is. Raises `TaskNotFound`."""
         return await explain.explain_task(self._database, self._broker, task_id)
@@ -147,6 +151,10 @@ class TaskService:
         """
         return await sweep.step(self._database, what, wanted, start, dry_run=dry_run)
 
+    async def act_on(self, what: Sweep, ids: Collection[UUID]) -> SweepStep:
+        """Cancel or retry the tasks with these ids, 1,000 at most."""
+        return await sweep.act_on(self._database, what, ids)
+
     async def queues(self) -> list[QueueState]:
         """Return all queues by name."""
         return await queues.list_queues(self._database, self._broker)
@@ -172,6 +180,11 @@ class TaskService:
             return await system.stats(self._database, self._broker)
         async with self._activity_turns:
             return await system.stats(self._database, self._broker, request)
+
+    async def activity(self, request: ActivityRequest) -> Activity:
+        """Return what happened lately, alone."""
+        async with self._activity_turns:
+            return await minutes.read(self._database, request)
 
     async def figures(self) -> SystemFigures | None:
         """Return the figures of the whole system, some seconds old at most; None while the database tells none."""

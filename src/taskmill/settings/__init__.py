@@ -27,6 +27,7 @@ from pydantic_settings import (
 from taskmill.domain.errors import ConfigurationError
 from taskmill.settings.groups import (
     ApiSettings,
+    DashboardSettings,
     DatabaseSettings,
     EmulationSettings,
     FeedSettings,
@@ -55,6 +56,7 @@ from taskmill.settings.values import (
 )
 
 __all__ = [
+    "DashboardSettings",
     "DatabaseSettings",
     "Effective",
     "FeedSettings",
@@ -123,6 +125,7 @@ class Settings(BaseSettings):
         "picks a free one. The processes beside `up` have the ports after it",
     )
     api: ApiSettings = ApiSettings()
+    dashboard: DashboardSettings = DashboardSettings()
     limits: LimitSettings = LimitSettings()
     database: DatabaseSettings = DatabaseSettings()
     emulation: EmulationSettings = EmulationSettings()

@@ -9,6 +9,7 @@ from taskmill.settings.values import (
     Count,
     Hosts,
     Names,
+    PathPrefix,
     Port,
     Seconds,
     SecondsOrZero,
@@ -37,6 +38,20 @@ class ApiSettings(Group):
         0.0,
         description="how long an API that was told to stop serves on while `/readyz` is 503: a little more than "
         "a load balancer takes to notice",
+    )
+
+
+class DashboardSettings(Group):
+    """The pages for people."""
+
+    enabled: bool = Field(
+        True,  # noqa: FBT003 - pydantic's own
+        description="serve the dashboard at `/`; without it `/` leads to `/docs`",
+    )
+    path_prefix: PathPrefix = Field(
+        "",
+        description="path below which a proxy publishes the API, such as `/taskmill`; the proxy takes it "
+        "off again",
     )
 
 

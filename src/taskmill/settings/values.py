@@ -17,6 +17,7 @@ _WEIGHTED = re.compile(
 )
 _HOST_NAME = re.compile(r"(?:\*\.)?[a-z0-9_](?:[a-z0-9_.-]{0,251}[a-z0-9_])?\.?", re.ASCII)
 _ENDS_IN_NUMBER = re.compile(r"(?:.*\.)?[0-9]+\.?", re.ASCII)
+_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*/?", re.ASCII)
 _AMQP = re.compile(rf"(?:[^/]*@)?{_HOST}(?:,{_HOST})*(?:/[^/]*)?", re.ASCII | re.DOTALL)
 
 
@@ -82,6 +83,12 @@ def _checked_secrets(secrets: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     return secrets
 
 
+def _checked_prefix(text: str) -> str:
+    if _PATH.fullmatch(text) is None:
+        raise ValueError("expected a path such as /taskmill, or nothing")
+    return text.rstrip("/")
+
+
 Names = Annotated[tuple[str, ...], BeforeValidator(_parsed_list)]
 Weights = Annotated[
     dict[str, Annotated[int, Field(ge=1, le=1000)]], BeforeValidator(_parsed_weights)
@@ -97,6 +104,7 @@ LogFormat = Literal["auto", "console", "json"]
 TracesTarget = Literal["off", "otlp"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 TaskLogLevel = Literal["debug", "info", "warning", "error", "off"]
+PathPrefix = Annotated[str, AfterValidator(_checked_prefix)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 SecondsOrZero = Annotated[float, Field(ge=0, allow_inf_nan=False)]

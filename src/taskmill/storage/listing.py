@@ -37,6 +37,11 @@ _COLUMNS = [
     *(column for column in task.c if column.name not in _UNSHOWN),
     *(task_progress.c[name].label(f"progress_{name}") for name in _PROGRESS),
 ]
+_LARGE = ("payload", "result")
+_BRIEF_COLUMNS = [
+    sa.literal(None, sa.Text).label(column.name) if column.name in _LARGE else column
+    for column in _COLUMNS
+]
 # As in queries/get_tasks.sql: of the latest claim, and not of a run before.
 _WITH_PROGRESS = task.outerjoin(
     task_progress,
@@ -54,8 +59,9 @@ async def page(database: Database, wanted: TaskFilter, request: PageRequest) -> 
     async with database.listing() as connection:
         ids, next_after = await _find_ids(connection, scan)
         items = await _read(connection, scan, ids)
-        total = await _count(connection, scan) if scan.must_count else None
-    if not scan.must_count:
+        must_count = scan.must_count and request.with_total
+        total = await _count(connection, scan) if must_count else None
+    if request.with_total and not scan.must_count:
         total = await _counted(database, wanted)
     at_least = None if total is not None else request.offset + len(items) + bool(next_after)
     return TaskPage(items=items, total=total, total_at_least=at_least, next_after=next_after)
@@ -87,6 +93,12 @@ class _Scan:
         """Tell whether the counters can't answer for the total."""
         times = self.wanted.created_after or self.wanted.created_before
         return bool(times or self.needs_looking)
+
+    @property
+    def budget_s(self) -> float:
+        """Return for how long to look, and to count."""
+        asked = self.request.budget_s
+        return BUDGET_S if asked is None else asked
 
     @property
     def needs_looking(self) -> bool:
@@ -175,7 +187,7 @@ async def _look_for_ids(connection: AsyncConnection, scan: _Scan) -> tuple[list[
     """Look through ever larger chunks until the page is full, the tasks or the time are at an end."""
     request, loop = scan.request, asyncio.get_running_loop()
     enough = request.offset + request.limit + 1
-    give_up_at = loop.time() + BUDGET_S
+    give_up_at = loop.time() + scan.budget_s
     found: list[UUID] = []
     after, chunk = request.after, _FIRST_CHUNK
     while True:
@@ -200,8 +212,9 @@ async def _read(connection: AsyncConnection, scan: _Scan, ids: list[UUID]) -> li
     conditions = [task.c.id.in_(ids), *scan.looked_at()]
     if scan.wanted.statuses:
         conditions.append(task.c.status.in_(sorted(scan.wanted.statuses)))
+    columns = _BRIEF_COLUMNS if scan.request.is_brief else _COLUMNS
     rows = await connection.execute(
-        sa.select(*_COLUMNS).select_from(_WITH_PROGRESS).where(*conditions)
+        sa.select(*columns).select_from(_WITH_PROGRESS).where(*conditions)
     )
     by_id = {row["id"]: from_row(row) for row in rows.mappings()}
     return [by_id[task_id] for task_id in ids if task_id in by_id]
@@ -224,7 +237,9 @@ async def _count(connection: AsyncConnection, scan: _Scan) -> int | None:
     conditions = scan.indexed() + scan.looked_at()
     if scan.wanted.statuses:
         conditions.append(task.c.status.in_(sorted(scan.wanted.statuses)))
-    await connection.execute(sa.text(f"SET LOCAL statement_timeout = {int(BUDGET_S * 1000)}"))
+    await connection.execute(
+        sa.text(f"SET LOCAL statement_timeout = {max(round(scan.budget_s * 1000), 1)}")
+    )
     try:
         total: int | None = await connection.scalar(
             sa.select(sa.func.count()).select_from(task).where(*conditions)

@@ -81,6 +81,12 @@ async def page(
     return [_line(row) for row in rows]
 
 
+async def latest(database: Database, task_id: UUID, level: LineLevel, limit: int) -> list[LogLine]:
+    """Return the last lines of a task of this level and above, `limit` at most, oldest first."""
+    rows = await database.fetch("list_latest_log_lines", task_id, level.number, limit)
+    return [_line(row) for row in reversed(rows)]
+
+
 def _line(row: asyncpg.Record) -> LogLine:
     return LogLine(
         claim_no=row["claim_no"],
