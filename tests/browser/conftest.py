@@ -1,10 +1,15 @@
-"""One service and one browser for all tests of a process; each test has a window of its own."""
+"""One service and one browser for all tests of a process; each test has a window of its own.
+
+Playwright keeps an event loop running in the thread that uses it, where no other test could run one: all that touches
+the browser, the tests here too, runs in a thread of its own.
+"""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import pytest
@@ -22,6 +27,22 @@ SIZES = {"desktop": (1440, 900), "phone": (390, 844)}
 ROLES = ("run", "api", "worker", "maintenance")
 DATABASE = "TASKMILL_DATABASE_URL"
 SERIOUS = {"serious", "critical"}
+
+
+Result = TypeVar("Result")
+_THREAD = ThreadPoolExecutor(1, thread_name_prefix="browser")
+
+
+def beside(work: Callable[[], Result]) -> Result:
+    """Do something in the browser's thread."""
+    return _THREAD.submit(work).result()
+
+
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool:
+    """Run a test of this folder in the browser's thread."""
+    arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
+    beside(lambda: pyfuncitem.obj(**arguments))
+    return True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,11 +122,13 @@ def browser() -> Iterator[Browser]:
     path = chromium_path()
     if path is None:
         pytest.fail(NO_CHROMIUM)
-    with sync_playwright() as playwright:
-        # Where everything runs as root the browser's sandbox can't; it meets our own pages only.
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
+    playwright = beside(sync_playwright().start)
+    # Where everything runs as root the browser's sandbox can't; it meets our own pages only.
+    launch = playwright.chromium.launch
+    browser = beside(lambda: launch(executable_path=path, args=["--no-sandbox"]))
+    yield browser
+    beside(browser.close)
+    beside(playwright.stop)
 
 
 @dataclass(kw_only=True)
@@ -154,15 +177,20 @@ def a_context(browser: Browser, size: str, theme: str, language: str) -> Browser
     )
 
 
-@pytest.fixture
-def window(request: pytest.FixtureRequest, mill: Mill, browser: Browser) -> Iterator[Window]:
-    """A window; a test's parameter is its size, theme and language."""
-    size, theme, language = getattr(request, "param", ("desktop", "light", "en"))
-    context = a_context(browser, size, theme, language)
+def a_window(mill: Mill, context: BrowserContext) -> Window:
+    """Open a window that notes what goes wrong in it."""
     page = context.new_page()
     page.set_default_timeout(10_000)
     made = Window(page=page, mill=mill)
     page.on("console", lambda m: made.errors.append(m.text) if m.type == "error" else None)
     page.on("pageerror", lambda error: made.errors.append(str(error)))
-    yield made
-    context.close()
+    return made
+
+
+@pytest.fixture
+def window(request: pytest.FixtureRequest, mill: Mill, browser: Browser) -> Iterator[Window]:
+    """A window; a test's parameter is its size, theme and language."""
+    size, theme, language = getattr(request, "param", ("desktop", "light", "en"))
+    context = beside(lambda: a_context(browser, size, theme, language))
+    yield beside(lambda: a_window(mill, context))
+    beside(context.close)
