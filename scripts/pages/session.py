@@ -1,0 +1,168 @@
+"""Goes through a page in a fresh folder, and says where it is not as printed."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeAlias
+
+from scripts.pages.blocks import Command, File, Interrupt, NotRun, Page, Step
+from scripts.pages.matching import Ids, difference
+from scripts.pages.place import Ports, environment, fresh_folder
+from scripts.pages.terminal import Running, Terminal
+
+__all__ = ["Failure", "Site", "Tell", "site"]
+
+_COMMAND_S = 60
+_PATIENCE_S = 60
+_PAUSE_S = 0.1
+_READY = "process.ready"
+
+Tell: TypeAlias = Callable[[int | None, str], None]
+
+
+class Failure(Exception):
+    """Something is not as printed; the message begins with page and line."""
+
+
+@dataclass(slots=True)
+class Site:
+    """What pages of one run share: the environment, the ports, and one service for those that want one."""
+
+    made: Path | None
+    ports: Ports
+    _stack: ExitStack
+    _service: Path | None = None
+
+    def service(self) -> Path:
+        """Return the data folder of the service that pages find running, started when the first one asks."""
+        if self._service is None:
+            folder = self._stack.enter_context(fresh_folder(self.made))
+            terminal = Terminal(folder, environment(folder, self.ports))
+            self._stack.callback(terminal.close)
+            service = terminal.start("./taskmill up")
+            _wait(lambda: _READY in service.printed() or service.process.poll() is not None)
+            if service.process.poll() is not None:
+                raise Failure(f"./taskmill up has ended:\n{service.printed()}")
+            self._service = folder / ".taskmill"
+        return self._service
+
+    def go_through(self, page: Page, tell: Tell) -> None:
+        """Do what a page says.
+
+        Raises:
+            Failure: something is not as printed.
+        """
+        with fresh_folder(self.made) as folder:
+            if page.needs_service:
+                (folder / ".taskmill").symlink_to(self.service())
+            terminal = Terminal(folder, environment(folder, self.ports))
+            session = _Session(page=page, terminal=terminal, ports=self.ports, tell=tell)
+            try:
+                for step in page.steps:
+                    session.do(step)
+            finally:
+                stubborn = terminal.close()
+            for one in stubborn:
+                raise Failure(f"{page.path}: Ctrl-C did not end {one.text}\n{one.printed()}")
+
+
+@contextmanager
+def site(made: Path | None, ports: Ports) -> Iterator[Site]:
+    """Make what pages share; leaving it stops the service."""
+    with ExitStack() as stack:
+        yield Site(made, ports, stack)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Session:
+    page: Page
+    terminal: Terminal
+    ports: Ports
+    tell: Tell
+    ids: Ids = field(default_factory=Ids)
+
+    def do(self, step: Step) -> None:
+        match step:
+            case NotRun():
+                self.tell(step.line, f"not run: {step.reason}")
+            case File():
+                self._save(step)
+            case Interrupt():
+                self._interrupt(step)
+            case Command(is_background=True):
+                self._start(step)
+            case Command():
+                self._run(step)
+
+    def _real(self, text: str) -> str:
+        return self.ports.move(self.ids.fill(text))
+
+    def _save(self, step: File) -> None:
+        self.tell(step.line, f"{step.name} {'goes on' if step.appends else 'is saved'}")
+        path = self.terminal.folder / step.name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a" if step.appends else "w", encoding="utf-8") as file:
+            file.write(self._real(step.text))
+
+    def _interrupt(self, step: Interrupt) -> None:
+        for one in self.terminal.running:
+            if step.words in one.text:
+                self.tell(step.line, f"^C  ({one.text})")
+                self.terminal.running.remove(one)
+                if not one.interrupt():
+                    raise self._failure(step, f"Ctrl-C did not end {one.text}", one.printed())
+                return
+        raise self._failure(step, f"nothing runs that has {step.words!r} in it")
+
+    def _start(self, step: Command) -> None:
+        self.tell(step.line, f"$ {step.text}")
+        running = self.terminal.start(self._real(step.text))
+
+        def is_there() -> bool:
+            return self._is_ready(step, running) or running.process.poll() is not None
+
+        if _wait(is_there) and self._is_ready(step, running):
+            return
+        what = "it ended" if running.process.poll() is not None else "it does not say what the page shows"
+        raise self._failure(step, what, running.printed())
+
+    def _is_ready(self, step: Command, running: Running) -> bool:
+        printed = self.ports.move_back(running.printed())
+        default = _READY if "taskmill" in step.text else ""
+        is_shown = step.expected is None or self.ids.fits(step.expected, printed, within=True)
+        return (step.until or default) in printed and is_shown
+
+    def _run(self, step: Command) -> None:
+        self.tell(step.line, f"$ {step.text}")
+        deadline = time.monotonic() + _PATIENCE_S
+        while True:
+            ended = self.terminal.run(self._real(step.text), _COMMAND_S)
+            printed = self.ports.move_back(ended.printed)
+            as_shown = step.expected is None or self.ids.fits(step.expected, printed)
+            if (as_shown and ended.status == step.status) or ended.status is None:
+                break
+            if not step.repeats or time.monotonic() > deadline:
+                break
+            time.sleep(_PAUSE_S)
+        self.tell(None, printed.rstrip())
+        if ended.status is None:
+            raise self._failure(step, f"it did not end within {_COMMAND_S} s", printed)
+        if ended.status != step.status:
+            raise self._failure(step, f"exit status {ended.status}, not {step.status}", printed)
+        if not as_shown:
+            raise self._failure(step, difference(step.expected or "", printed))
+
+    def _failure(self, step: Step, what: str, printed: str = "") -> Failure:
+        text = step.text if isinstance(step, Command) else ""
+        return Failure("\n".join(filter(None, [f"{self.page.path}:{step.line}: {text}", what, printed])))
+
+
+def _wait(condition: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + _PATIENCE_S
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_PAUSE_S)
+    return True
