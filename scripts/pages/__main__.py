@@ -12,7 +12,11 @@ from scripts.pages.session import Failure, Site, site
 __all__ = ["PAGES", "main", "not_run", "ports_of"]
 
 # Every page whose blocks are run, or say why they are not.
-PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/tutorial/*.md")), *sorted(ROOT.glob("docs/how-to/*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    *sorted(ROOT.glob("docs/tutorial/*.md")),
+    *sorted(ROOT.glob("docs/how-to/*.md")),
+]
 
 _ABOUT = """\
 Run the commands and the code of pages as they are printed, and compare what they print with what the page
@@ -29,7 +33,13 @@ def main(arguments: list[str]) -> int:
     except PageError as error:
         return _failed([str(error)])
     if chosen.list:
-        _say("\n".join(f"{page.path}:{step.line}: {step.reason}" for page in pages for step in not_run(page)))
+        _say(
+            "\n".join(
+                f"{page.path}:{step.line}: {step.reason}"
+                for page in pages
+                for step in not_run(page)
+            )
+        )
         return 0
     with site(chosen.environment, ports_of(pages)) as shared:
         failures = [failure for page in pages if (failure := _run(shared, page, chosen.quiet))]
@@ -49,9 +59,15 @@ def not_run(page: Page) -> list[NotRun]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="scripts/run_pages", description=_ABOUT)
-    parser.add_argument("pages", nargs="*", type=Path, default=PAGES, metavar="PAGE", help="all unless given")
-    parser.add_argument("--list", action="store_true", help="only list the blocks that are not run, and why")
-    parser.add_argument("-q", "--quiet", action="store_true", help="don't show what the commands print")
+    parser.add_argument(
+        "pages", nargs="*", type=Path, default=PAGES, metavar="PAGE", help="all unless given"
+    )
+    parser.add_argument(
+        "--list", action="store_true", help="only list the blocks that are not run, and why"
+    )
+    parser.add_argument(
+        "-q", "--quiet", action="store_true", help="don't show what the commands print"
+    )
     parser.add_argument(
         "--environment",
         type=Path,

@@ -18,7 +18,9 @@ __all__ = ["Command", "File", "Interrupt", "NotRun", "Page", "PageError", "Step"
 _FENCE = re.compile(r"^(?P<indent> *)(?P<ticks>`{3,})(?P<language>\w*) *(?P<rest>.*)$")
 _TITLE = re.compile(r'title="([^"]+)"')
 _SAID = re.compile(r"^ *<!-- run: *(.*?) *-->$")
-_WORDS = ("append", "background", "file", "interrupt", "not", "output", "repeat", "service", "status")
+_WORDS = (
+    "append", "background", "file", "interrupt", "not", "output", "repeat", "roughly", "service", "status",
+)  # fmt: skip
 
 
 class PageError(Exception):
@@ -35,6 +37,7 @@ class Command:
     is_background: bool = False
     until: str | None = None
     repeats: bool = False
+    roughly: bool = False
     status: int = 0
 
 
@@ -145,7 +148,8 @@ def _steps(page: Page, block: _Block, said: dict[str, str]) -> list[Step]:
     if "not" in said:
         return [NotRun(line=block.line, reason=said["not"])]
     if "output" in said:
-        _last_command(page, block).expected = text
+        command = _last_command(page, block)
+        command.expected, command.roughly = text, "roughly" in said
         return []
     if name:
         appends = "append" in said
@@ -172,6 +176,7 @@ def _told(command: Command, said: dict[str, str]) -> Command:
     command.is_background = "background" in said
     command.until = said.get("background", "").removeprefix("until ") or None
     command.repeats = "repeat" in said
+    command.roughly = "roughly" in said
     command.status = int(said.get("status", "0"))
     return command
 

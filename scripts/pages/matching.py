@@ -1,8 +1,8 @@
 """Compares what was printed with what a page shows.
 
-Ids, times, durations and the like differ from run to run. What looks like one matches whatever looks like one; an id
-that a page shows stands for the same real one from then on, also in commands. `…` stands for anything, on a line of
-its own for any lines.
+Ids, times, durations and the like differ from run to run. What looks like one matches whatever looks like
+one; an id that a page shows stands for the same real one from then on, also in commands. `…` stands for
+anything, on a line of its own for any lines, or none.
 """
 
 import difflib
@@ -42,24 +42,30 @@ class Ids:
         """Put real ids in the place of those that the page has shown so far."""
         return re.sub(_UUID, lambda found: self._real.get(found[0], found[0]), text)
 
-    def fits(self, expected: str, printed: str, *, within: bool = False) -> bool:
-        """Whether it was printed, or with `within` is among it; then new ids are remembered."""
+    def fits(
+        self, expected: str, printed: str, *, within: bool = False, roughly: bool = False
+    ) -> bool:
+        """Whether it was printed; then new ids are remembered.
+
+        With `within` there may be other lines before and after it; `roughly`, each number may be another one.
+        """
         groups: dict[str, str] = {}
-        pattern = re.compile("\n".join(self._line(line, groups) for line in _lines(expected)))
-        text = "\n".join(_lines(printed))
+        lines = (self._line(line, groups, roughly=roughly) for line in _lines(expected))
+        pattern = re.compile("".join(lines))
+        text = "".join(f"{line}\n" for line in _lines(printed))
         found = pattern.search(text) if within else pattern.fullmatch(text)
         if found:
             self._real |= {shown: found[name] for shown, name in groups.items()}
         return found is not None
 
-    def _line(self, line: str, groups: dict[str, str]) -> str:
+    def _line(self, line: str, groups: dict[str, str], *, roughly: bool) -> str:
         if line.strip() == "…":
-            return "(?s:.*?)"
+            return r"(?:.*\n)*?"
         pattern, at = "", 0
         for token in _TOKEN.finditer(line):
-            pattern += re.escape(line[at : token.start()]) + self._token(token, groups)
+            pattern += _exactly(line[at : token.start()], roughly) + self._token(token, groups)
             at = token.end()
-        return pattern + re.escape(line[at:])
+        return pattern + _exactly(line[at:], roughly) + r"\n"
 
     def _token(self, token: re.Match[str], groups: dict[str, str]) -> str:
         match token.lastgroup:
@@ -81,10 +87,15 @@ class Ids:
         return f"(?P<{groups[shown]}>{_UUID})"
 
 
+def _exactly(text: str, roughly: bool) -> str:  # noqa: FBT001 - see `fits`
+    pattern = re.escape(text)
+    return re.sub(r"\d+", r"\\d+", pattern) if roughly else pattern
+
+
 def difference(expected: str, printed: str) -> str:
     """Show where the two part, with what differs anyway named by its kind."""
-    lines = [[_plain(line) for line in _lines(text)] for text in (expected, printed)]
-    return "\n".join(difflib.unified_diff(*lines, "on the page", "printed", lineterm=""))
+    shown, seen = ([_plain(line) for line in _lines(text)] for text in (expected, printed))
+    return "\n".join(difflib.unified_diff(shown, seen, "on the page", "printed", lineterm=""))
 
 
 def _plain(line: str) -> str:

@@ -1,8 +1,9 @@
 """The folder in which a page is run: it looks like a fresh clone, and its ports are free ones.
 
-Everything of the repository is there by links, and what a page makes is made beside them. The port that a page prints
-is moved by the same number everywhere: in what is typed, in what is saved, and back in what is printed.
+Everything of the repository is there by links, and what a page makes is made beside them. The ports that a page
+prints are moved by the same number everywhere: in what is typed, in what is saved, and back in what is printed.
 """
+# ruff: noqa: TID251 - a program of its own, which starts others
 
 import os
 import random
@@ -20,7 +21,9 @@ __all__ = ["ROOT", "Ports", "environment", "fresh_folder"]
 ROOT = Path(__file__).resolve().parents[2]
 # What belongs to whoever works in the repository, and not to a clone.
 _NOT_LINKED = {".git", ".taskmill", ".env", "taskmill.toml"}
-_PORT = re.compile(r"""(?P<before>(?:127\.0\.0\.1|localhost)(?::|",\ )|_PORT=)(?P<port>\d{4,5})\b""")
+_PORT = re.compile(
+    r"""(?P<before>(?:127\.0\.0\.1|localhost)(?::|",\ )|_PORT=)(?P<port>\d{4,5})\b"""
+)
 # Below those that systems give to outgoing connections.
 _LOWEST, _HIGHEST = 10_000, 32_000
 
@@ -64,15 +67,21 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def environment(folder: Path, ports: Ports) -> Mapping[str, str]:
-    """Return what a reader's shell has, with the service where this run has it."""
+def environment(folder: Path, ports: Ports, made: Path | None) -> Mapping[str, str]:
+    """Return what a reader's shell has, with the service where this run has it, and with the sources."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("TASKMILL_")}
     own = {
         "PATH": f"{folder}{os.pathsep}{kept.get('PATH', os.defpath)}",
         "TASKMILL_API__PORT": ports.move("_PORT=8000").removeprefix("_PORT="),
         "TASKMILL_URL": ports.move("http://127.0.0.1:8000"),
-        "TASKMILL_LOG_FORMAT": "console",  # as in a terminal
+        # As in a terminal, where curl shows no progress beside what it prints.
+        "TASKMILL_LOG_FORMAT": "console",
+        "CURL_HOME": str(folder.parent),
     }
+    if made:
+        own["PYTHONPATH"] = os.pathsep.join(
+            filter(None, [str(ROOT / "src"), kept.get("PYTHONPATH")])
+        )
     return kept | own
 
 
@@ -87,6 +96,7 @@ def fresh_folder(made: Path | None) -> Iterator[Path]:
     outer = Path(tempfile.mkdtemp(prefix="pages-"))
     folder = outer / "taskmill"
     folder.mkdir()
+    (outer / ".curlrc").write_text("silent\nshow-error\n")
     for there in ROOT.iterdir():
         if there.name not in _NOT_LINKED and not there.name.startswith(".venv"):
             (folder / there.name).symlink_to(there)

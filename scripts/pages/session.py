@@ -1,4 +1,5 @@
 """Goes through a page in a fresh folder, and says where it is not as printed."""
+# ruff: noqa: TID251 - a program of its own, with a stopwatch
 
 import time
 from collections.abc import Callable, Iterator
@@ -39,7 +40,7 @@ class Site:
         """Return the data folder of the service that pages find running, started when the first one asks."""
         if self._service is None:
             folder = self._stack.enter_context(fresh_folder(self.made))
-            terminal = Terminal(folder, environment(folder, self.ports))
+            terminal = Terminal(folder, environment(folder, self.ports, self.made))
             self._stack.callback(terminal.close)
             service = terminal.start("./taskmill up")
             _wait(lambda: _READY in service.printed() or service.process.poll() is not None)
@@ -57,7 +58,7 @@ class Site:
         with fresh_folder(self.made) as folder:
             if page.needs_service:
                 (folder / ".taskmill").symlink_to(self.service())
-            terminal = Terminal(folder, environment(folder, self.ports))
+            terminal = Terminal(folder, environment(folder, self.ports, self.made))
             session = _Session(page=page, terminal=terminal, ports=self.ports, tell=tell)
             try:
                 for step in page.steps:
@@ -125,14 +126,22 @@ class _Session:
 
         if _wait(is_there) and self._is_ready(step, running):
             return
-        what = "it ended" if running.process.poll() is not None else "it does not say what the page shows"
+        what = (
+            "it ended"
+            if running.process.poll() is not None
+            else "it does not say what the page shows"
+        )
         raise self._failure(step, what, running.printed())
 
     def _is_ready(self, step: Command, running: Running) -> bool:
         printed = self.ports.move_back(running.printed())
         default = _READY if "taskmill" in step.text else ""
-        is_shown = step.expected is None or self.ids.fits(step.expected, printed, within=True)
-        return (step.until or default) in printed and is_shown
+        return (step.until or default) in printed and self._is_shown(step, printed)
+
+    def _is_shown(self, step: Command, printed: str) -> bool:
+        return step.expected is None or self.ids.fits(
+            step.expected, printed, within=step.is_background, roughly=step.roughly
+        )
 
     def _run(self, step: Command) -> None:
         self.tell(step.line, f"$ {step.text}")
@@ -140,7 +149,7 @@ class _Session:
         while True:
             ended = self.terminal.run(self._real(step.text), _COMMAND_S)
             printed = self.ports.move_back(ended.printed)
-            as_shown = step.expected is None or self.ids.fits(step.expected, printed)
+            as_shown = self._is_shown(step, printed)
             if (as_shown and ended.status == step.status) or ended.status is None:
                 break
             if not step.repeats or time.monotonic() > deadline:
@@ -156,7 +165,9 @@ class _Session:
 
     def _failure(self, step: Step, what: str, printed: str = "") -> Failure:
         text = step.text if isinstance(step, Command) else ""
-        return Failure("\n".join(filter(None, [f"{self.page.path}:{step.line}: {text}", what, printed])))
+        return Failure(
+            "\n".join(filter(None, [f"{self.page.path}:{step.line}: {text}", what, printed]))
+        )
 
 
 def _wait(condition: Callable[[], bool]) -> bool:

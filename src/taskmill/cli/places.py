@@ -13,7 +13,13 @@ import click
 from taskmill.domain.errors import ConfigurationError
 from taskmill.settings import Settings, load
 
-__all__ = ["broker_url_option", "data_option", "database_url_option", "settings_of", "settings_to_run"]
+__all__ = [
+    "broker_url_option",
+    "data_option",
+    "database_url_option",
+    "settings_of",
+    "settings_to_run",
+]
 
 SERVICE_FILE = "service.json"
 _TOLD_AS = {"broker_url": "amqp_url", "database_url": "database_url"}

@@ -80,9 +80,9 @@ def attempt(
 ) -> Attempted:
     """Run one attempt of a task type, async or not; the payload is given as a whole, or by its fields.
 
-    It is checked and made arguments as a worker does. `number` is the attempt's; with `is_cancelled` the context
-    says from the beginning that the attempt is to stop. Isolation is left out: a plain function is called in the
-    test's own thread.
+    One that has a field `number` or `is_cancelled` is given as a whole. It is checked and made arguments as a
+    worker does. `number` is the attempt's; with `is_cancelled` the context says from the beginning that the
+    attempt is to stop. Isolation is left out: a plain function is called in the test's own thread.
 
     Raises:
         RuntimeError: the function is async and an event loop runs already: use `attempt_async`.
