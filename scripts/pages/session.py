@@ -1,6 +1,7 @@
 """Goes through a page in a fresh folder, and says where it is not as printed."""
 # ruff: noqa: TID251 - a program of its own, with a stopwatch
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -19,6 +20,8 @@ _COMMAND_S = 60
 _PATIENCE_S = 60
 _PAUSE_S = 0.1
 _READY = "process.ready"
+_LINKED = re.compile(r"broker\.connected +link=watch")
+_WITHOUT_BROKER = re.compile(r"rabbitmq\.(absent|unusable|unfetched)")
 
 Tell: TypeAlias = Callable[[int | None, str], None]
 
@@ -43,8 +46,9 @@ class Site:
             terminal = Terminal(folder, environment(folder, self.ports, self.made))
             self._stack.callback(terminal.close)
             service = terminal.start("./taskmill up")
-            _wait(lambda: _READY in service.printed() or service.process.poll() is not None)
-            if service.process.poll() is not None:
+            if not _wait(lambda: _is_complete(service.printed()) or not service.is_alive):
+                raise Failure(f"./taskmill up is not complete:\n{service.printed()}")
+            if not service.is_alive:
                 raise Failure(f"./taskmill up has ended:\n{service.printed()}")
             self._service = folder / ".taskmill"
         return self._service
@@ -67,6 +71,12 @@ class Site:
                 stubborn = terminal.close()
             for one in stubborn:
                 raise Failure(f"{page.path}: Ctrl-C did not end {one.text}\n{one.printed()}")
+
+
+def _is_complete(log: str) -> bool:
+    """Whether a worker is there, and the broker if there is to be one."""
+    has_broker = _LINKED.search(log) and "intake.started" in log
+    return "worker.started" in log and bool(has_broker or _WITHOUT_BROKER.search(log))
 
 
 @contextmanager
@@ -122,13 +132,13 @@ class _Session:
         running = self.terminal.start(self._real(step.text))
 
         def is_there() -> bool:
-            return self._is_ready(step, running) or running.process.poll() is not None
+            return self._is_ready(step, running) or not running.is_alive
 
         if _wait(is_there) and self._is_ready(step, running):
             return
         what = (
             "it ended"
-            if running.process.poll() is not None
+            if not running.is_alive
             else "it does not say what the page shows"
         )
         raise self._failure(step, what, running.printed())

@@ -40,13 +40,18 @@ class Running:
     process: subprocess.Popen[bytes]
     file: Path
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether it has not ended by itself."""
+        return self.process.poll() is None
+
     def printed(self) -> str:
         """Return what it has printed so far."""
         return self.file.read_text(encoding="utf-8", errors="replace")
 
     def interrupt(self) -> bool:
         """Press Ctrl-C; whether it ended by itself then."""
-        if self.process.poll() is None:
+        if self.is_alive:
             _signal(self.process, signal.SIGINT)
         return _ends(self.process, _STOP_S)
 
