@@ -88,8 +88,9 @@ class Ids:
 
 
 def _exactly(text: str, roughly: bool) -> str:  # noqa: FBT001 - see `fits`
-    pattern = re.escape(text)
-    return re.sub(r"\d+", r"\\d+", pattern) if roughly else pattern
+    if not roughly:
+        return re.escape(text)
+    return _NUMBER.join(re.escape(part) for part in re.split(_NUMBER, text))
 
 
 def difference(expected: str, printed: str) -> str:
