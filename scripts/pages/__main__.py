@@ -1,6 +1,7 @@
 """The command: `scripts/run_pages [PAGE...]`."""
 
 import argparse
+import os
 import sys
 import time
 from pathlib import Path
@@ -29,7 +30,7 @@ def main(arguments: list[str]) -> int:
     """Run pages one after the other; returns 1 when one of them is not as printed."""
     chosen = _parser().parse_args(arguments)
     try:
-        pages = [read(page) for page in chosen.pages]
+        pages = [read(Path(os.path.relpath(page))) for page in chosen.pages]
     except PageError as error:
         return _failed([str(error)])
     if chosen.list:

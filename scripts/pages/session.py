@@ -136,11 +136,7 @@ class _Session:
 
         if _wait(is_there) and self._is_ready(step, running):
             return
-        what = (
-            "it ended"
-            if not running.is_alive
-            else "it does not say what the page shows"
-        )
+        what = "it ended" if not running.is_alive else "it does not say what the page shows"
         raise self._failure(step, what, running.printed())
 
     def _is_ready(self, step: Command, running: Running) -> bool:
