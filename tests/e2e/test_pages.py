@@ -15,10 +15,11 @@ from tests.support.processes import ROOT
 
 TUTORIAL = ROOT / "docs/tutorial/first-handler.md"
 TAKE_LONG = {
-    # Each has a service of its own.
-    "docs/how-to/emulate-types.md",
+    "docs/how-to/emulate-types.md",  # a service of its own, as the next two
     "docs/how-to/own-handlers.md",
     "docs/how-to/several-workers.md",
+    "docs/how-to/migrate-from-celery.md",
+    "docs/how-to/task-logs.md",
 }
 # How many blocks of each page are not run. Each has its reason before it: `scripts/run_pages --list` shows them.
 NOT_RUN = {
@@ -77,7 +78,7 @@ def test_what_is_not_run_is_known() -> None:
 
 def test_the_readmes_say_the_same_to_a_shell() -> None:
     english, russian = (said(read(ROOT / name)) for name in ("README.md", "README.ru.md"))
-    assert len(english) > 20
+    assert len(english) > 15
     assert english == russian
 
 
