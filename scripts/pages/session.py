@@ -2,6 +2,7 @@
 # ruff: noqa: TID251 - a program of its own, with a stopwatch
 
 import re
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,13 +12,14 @@ from typing import TypeAlias
 
 from scripts.pages.blocks import Command, File, Interrupt, NotRun, Page, Step
 from scripts.pages.matching import Ids, difference
-from scripts.pages.place import Ports, environment, fresh_folder
+from scripts.pages.place import ROOT, Ports, environment, fresh_folder
 from scripts.pages.terminal import Running, Terminal
 
 __all__ = ["Failure", "Site", "Tell", "site"]
 
 _COMMAND_S = 60
 _PATIENCE_S = 60
+_FETCHING_S = 300  # the first start may fetch a RabbitMQ
 _PAUSE_S = 0.1
 _READY = "process.ready"
 _LINKED = re.compile(r"broker\.connected +link=watch")
@@ -46,7 +48,9 @@ class Site:
             terminal = Terminal(folder, environment(folder, self.ports, self.made))
             self._stack.callback(terminal.close)
             service = terminal.start("./taskmill up")
-            if not _wait(lambda: _is_complete(service.printed()) or not service.is_alive):
+            if not _wait(
+                lambda: _is_complete(service.printed()) or not service.is_alive, _FETCHING_S
+            ):
                 raise Failure(f"./taskmill up is not complete:\n{service.printed()}")
             if not service.is_alive:
                 raise Failure(f"./taskmill up has ended:\n{service.printed()}")
@@ -68,9 +72,9 @@ class Site:
                 for step in page.steps:
                     session.do(step)
             finally:
-                stubborn = terminal.close()
-            for one in stubborn:
-                raise Failure(f"{page.path}: Ctrl-C did not end {one.text}\n{one.printed()}")
+                troubles = terminal.close()
+            if troubles:
+                raise Failure(f"{page.path}: " + "\n".join(troubles))
 
 
 def _is_complete(log: str) -> bool:
@@ -81,7 +85,13 @@ def _is_complete(log: str) -> bool:
 
 @contextmanager
 def site(made: Path | None, ports: Ports) -> Iterator[Site]:
-    """Make what pages share; leaving it stops the service."""
+    """Make what pages share; leaving it stops the service.
+
+    Raises:
+        CalledProcessError: there is no environment, and `./taskmill` can't make it.
+    """
+    if made is None:  # at once, and as slowly as the network is
+        subprocess.run([ROOT / "taskmill", "--version"], check=True)  # noqa: S603 - our own program
     with ExitStack() as stack:
         yield Site(made, ports, stack)
 
@@ -122,8 +132,8 @@ class _Session:
             if step.words in one.text:
                 self.tell(step.line, f"^C  ({one.text})")
                 self.terminal.running.remove(one)
-                if not one.interrupt():
-                    raise self._failure(step, f"Ctrl-C did not end {one.text}", one.printed())
+                if trouble := one.interrupt():
+                    raise self._failure(step, trouble, one.printed())
                 return
         raise self._failure(step, f"nothing runs that has {step.words!r} in it")
 
@@ -176,8 +186,8 @@ class _Session:
         )
 
 
-def _wait(condition: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + _PATIENCE_S
+def _wait(condition: Callable[[], bool], patience_s: float = _PATIENCE_S) -> bool:
+    deadline = time.monotonic() + patience_s
     while not condition():
         if time.monotonic() > deadline:
             return False

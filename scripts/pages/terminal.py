@@ -49,11 +49,12 @@ class Running:
         """Return what it has printed so far."""
         return self.file.read_text(encoding="utf-8", errors="replace")
 
-    def interrupt(self) -> bool:
-        """Press Ctrl-C; whether it ended by itself then."""
-        if self.is_alive:
-            _signal(self.process, signal.SIGINT)
-        return _ends(self.process, _STOP_S)
+    def interrupt(self) -> str | None:
+        """Press Ctrl-C, and see it end; return what was wrong with that."""
+        if not self.is_alive:
+            return f"it had ended before Ctrl-C: {self.text}"
+        _signal(self.process, signal.SIGINT)
+        return None if _ends(self.process, _STOP_S) else f"Ctrl-C did not end it: {self.text}"
 
 
 @dataclass(slots=True)
@@ -85,11 +86,11 @@ class Terminal:
         self.running.append(Running(text=text, process=process, file=file))
         return self.running[-1]
 
-    def close(self) -> list[Running]:
-        """End what runs, the last one first; return what did not end by itself."""
-        stubborn = [one for one in reversed(self.running) if not one.interrupt()]
+    def close(self) -> list[str]:
+        """End what runs, the last one first; return what was wrong with that."""
+        ends = [(one.interrupt(), one) for one in reversed(self.running)]
         self.running.clear()
-        return stubborn
+        return [f"{trouble}\n{one.printed()}" for trouble, one in ends if trouble]
 
     def _start(self, prelude: str, text: str, file: Path) -> subprocess.Popen[bytes]:
         script = self._state / f"{file.name}.sh"

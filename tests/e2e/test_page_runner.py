@@ -92,6 +92,12 @@ def test_what_runs_beside_is_seen_and_stopped(tmp_path: Path) -> None:
         run(tmp_path, start + "<!-- run: interrupt loop -->\n")
 
 
+def test_what_ends_beside_before_it_is_stopped_is_told(tmp_path: Path) -> None:
+    start = "<!-- run: background until begun -->\n```sh\necho begun\n```\n"
+    with pytest.raises(Failure, match="it had ended before Ctrl-C: echo begun"):
+        run(tmp_path, start + console("$ sleep 0.3"))
+
+
 def test_a_command_is_repeated_until_it_is_as_printed(tmp_path: Path) -> None:
     run(tmp_path, "<!-- run: repeat -->\n" + console("$ echo x >>f; wc -l <f | tr -d ' '", "3"))
 
