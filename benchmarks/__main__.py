@@ -19,6 +19,7 @@ from benchmarks.report import Report
 SCENARIOS = (
     "post_tasks",
     "get_task",
+    "create_many",
     "noop_drain",
     "handler_drain",
     "pickup_latency",

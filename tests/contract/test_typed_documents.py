@@ -60,7 +60,7 @@ def test_the_document_is_openapi_with_and_without_types(base: Json) -> None:
     assert faults({**typed, "paths": {"/x": {"get": 5}}}) != []
 
 
-@settings(max_examples=60, suppress_health_check=list(HealthCheck), deadline=None, derandomize=True)
+@settings(suppress_health_check=list(HealthCheck), derandomize=True)
 @given(schema=contract_schemas())
 def test_whatever_is_registered_it_stays_openapi(base: Json, schema: Json) -> None:
     try:

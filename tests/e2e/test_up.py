@@ -142,3 +142,12 @@ def test_a_taken_port_is_said_in_one_line(up: Program, tmp_path: Path) -> None:
     said = other.log_file.read_text()
     assert port in said
     assert "Traceback" not in said
+
+
+def test_the_data_folder_is_made_where_database_and_broker_are_elsewhere(
+    database_url: str, tmp_path: Path
+) -> None:
+    data = tmp_path / "new" / "d"
+    given = ("--database-url", database_url, "--broker", "postgres")
+    with Program("up", "--port", "0", "--data", data, *given, folder=tmp_path, env={}) as up:
+        assert up.facts["url"] in (data / "service.json").read_text()

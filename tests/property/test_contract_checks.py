@@ -40,7 +40,7 @@ def told_by_python(form: str, payload: object) -> list[dict[str, str]]:
     return [{"pointer": v.pointer, "expected": v.expected, "got": v.got} for v in found]
 
 
-@settings(max_examples=400, suppress_health_check=list(HealthCheck), deadline=None)
+@settings(suppress_health_check=list(HealthCheck))
 @given(schema=contract_schemas(), payload=payloads | tagged_payloads)
 def test_python_and_postgresql_say_the_same_and_a_library_agrees(
     postgres: psycopg.Connection, schema: dict[str, Any], payload: dict[str, Any]

@@ -22,7 +22,7 @@ CHECK = (
 KNOWN = ["url", "method", "headers", "body", "text", "timeout_s", "expect", "retry_on"]
 URL = "https://example.org/hooks"
 
-often = settings(max_examples=500, suppress_health_check=list(HealthCheck), deadline=None)
+whatever_it_draws = settings(suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +111,7 @@ schemes = st.sampled_from(
 urls = st.builds("{}{}{}{}".format, schemes, hosts, ports, tails) | texts
 
 
-@often
+@whatever_it_draws
 @given(url=urls)
 @example("http://" + "a." * 126 + "a/")
 @example("http://" + "a." * 126 + "ab/")
@@ -129,7 +129,7 @@ def test_both_see_where_an_address_leads(postgres: psycopg.Connection, url: str)
     assert_both_see_the_same_origin(postgres, url)
 
 
-@often
+@whatever_it_draws
 @given(text=addresses)
 def test_both_write_an_address_of_ipv6_alike(postgres: psycopg.Connection, text: str) -> None:
     assert_both_see_the_same_origin(postgres, f"https://[{text}]/")
@@ -152,7 +152,7 @@ misspelt = st.sampled_from(KNOWN).flatmap(
 )
 
 
-@often
+@whatever_it_draws
 @given(name=misspelt | texts | st.text("dehotm", max_size=30))
 @example("expect_retry_on")
 @example("tetx")
@@ -226,7 +226,7 @@ def assert_both_say_the_same(postgres: psycopg.Connection, written: bytes) -> li
     return said
 
 
-@settings(often, max_examples=1500)
+@whatever_it_draws
 @given(payload=shuffled)
 @example({"url": URL, "[key]": 1, "headers": {"[key]": 1, "a": None}})
 @example({"url": URL, "timeout_s": -0.0})
@@ -253,7 +253,7 @@ def test_numbers_are_read_alike_however_they_are_written(
     assert assert_both_say_the_same(postgres, written.encode())
 
 
-@often
+@whatever_it_draws
 @given(
     number=st.floats(allow_nan=False, allow_infinity=False)
     | st.builds(

@@ -8,7 +8,7 @@ FastAPI     everything else, and the OpenAPI document of it all
 
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import FastAPI
 from starlette.requests import Request
@@ -161,6 +161,25 @@ def create_app(
 
 def create_framework(context: Context) -> FastAPI:
     """Make the FastAPI app that has every route, the hot ones too."""
+    app = _described()
+    app.state.context = context
+    documents.add_documents(
+        app, static="static", with_redoc=True, contracts=context.service.contracts
+    )
+    app.mount("/static", documents.PackageFiles())
+    app.add_route("/", _lead_to_documents, include_in_schema=False)
+    app.router.routes.append(_mount_of_earlier(context))
+    add_error_handlers(app)
+    return app
+
+
+def openapi_document() -> dict[str, Any]:
+    """Return the OpenAPI document as it is where no type has a contract."""
+    return _described().openapi()
+
+
+def _described() -> FastAPI:
+    """Make an app of all that its document describes."""
     app = FastAPI(
         title="Taskmill",
         version=version(),
@@ -173,7 +192,6 @@ def create_framework(context: Context) -> FastAPI:
         redirect_slashes=False,
         telemetry=NO_TELEMETRY,
     )
-    app.state.context = context
     for router in (
         sweeps.router,
         tasks.router,
@@ -192,13 +210,6 @@ def create_framework(context: Context) -> FastAPI:
     ):
         app.include_router(router)
     install(app, _BODIES)
-    documents.add_documents(
-        app, static="static", with_redoc=True, contracts=context.service.contracts
-    )
-    app.mount("/static", documents.PackageFiles())
-    app.add_route("/", _lead_to_documents, include_in_schema=False)
-    app.router.routes.append(_mount_of_earlier(context))
-    add_error_handlers(app)
     return app
 
 

@@ -1,5 +1,6 @@
 """Documents that are sent as bytes, and made anew when the contracts that they show have changed."""
 
+import asyncio
 from collections.abc import Callable, Iterable
 from hashlib import sha256
 from typing import Any, Final
@@ -17,11 +18,15 @@ ASKED_AGAIN: Final = b"no-cache"
 
 
 class KeptDocument:
-    """A document of the moment: made anew when contracts have changed, and otherwise kept as bytes."""
+    """A document of the moment: made anew when contracts have changed, and otherwise kept as bytes.
+
+    `base` makes the document without types. It is called in a thread, when the document is asked for: it takes
+    some 0.3 s, which a start need not wait for.
+    """
 
     def __init__(
         self,
-        base: dict[str, Any],
+        base: Callable[[], dict[str, Any]],
         complete: Callable[[dict[str, Any], Iterable[DoorContract]], object],
     ) -> None:
         self._base = base
@@ -30,12 +35,14 @@ class KeptDocument:
         self._bytes = b""
         self._tag = b""
 
-    def answer(self, request: Request, contracts: Contracts | None) -> Response:
+    async def answer(self, request: Request, contracts: Contracts | None) -> Response:
         """Show the document, unless the client has it."""
         revision = 0 if contracts is None else contracts.revision
         if revision != self._revision:
+            base = await asyncio.to_thread(self._base)
+            revision = 0 if contracts is None else contracts.revision
             types = () if contracts is None else contracts.by_type.values()
-            self._bytes = answer_json(self._complete(self._base, types))
+            self._bytes = answer_json(self._complete(base, types))
             self._tag = f'"{sha256(self._bytes).hexdigest()[:16]}"'.encode()
             self._revision = revision
         kept = ((b"etag", self._tag), (b"cache-control", ASKED_AGAIN))

@@ -226,9 +226,12 @@ def migrate(database_url: str | None) -> None:
 
 
 @click.command()
+@click.argument("words", metavar="[WORD]...", nargs=-1)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-def settings(*, as_json: bool) -> None:
+def settings(*, words: tuple[str, ...], as_json: bool) -> None:
     """Show every setting: its name, its value with secrets masked, and where that comes from.
+
+    With WORDs only those that have one of them in their name, and what they mean.
 
     Sources, strongest first: options, environment, .env, the TOML file (taskmill.toml, or the one
     that TASKMILL_CONFIG_FILE names), defaults.
@@ -237,8 +240,16 @@ def settings(*, as_json: bool) -> None:
     from taskmill.cli import show  # noqa: PLC0415 - only when it runs
 
     rows = configuration.effective(configuration.load())
+    if words:
+        rows = [row for row in rows if any(word.upper() in row.name for word in words)]
+        if not rows:
+            raise click.ClickException(f"no setting has {' or '.join(words)} in its name")
     if as_json:
         show.json_lines(row._asdict() for row in rows)
+    elif words:
+        for row in rows:
+            click.echo(f"{row.name}={row.value} ({row.source})")
+            click.echo(click.wrap_text(row.meaning, initial_indent="  ", subsequent_indent="  "))
     else:
         styled = [(row.name, row.value, show.source(row.source)) for row in rows]
         show.table(("NAME", "VALUE", "SOURCE"), styled, cut="VALUE")

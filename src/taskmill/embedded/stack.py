@@ -17,6 +17,7 @@ import asyncpg
 from pydantic import SecretStr
 
 from taskmill import composition
+from taskmill.api.server import check_address
 from taskmill.app.loading import check_app
 from taskmill.domain.errors import ConfigurationError
 from taskmill.embedded.broker import HOW_TO_GET, PrivateBroker
@@ -56,6 +57,8 @@ def up(settings: Settings, *, workers: int, ready_file: Path | None) -> int:
         check_app(settings.worker.app)
     with ExitStack() as stack:
         url, place, beside = _database(settings, stack)
+        # After that: another `up` on the same data is told as such. Before the rest, which takes its time.
+        check_address(settings.api.host, settings.api.port)
         _bring_up_to_date(url)
         own = settings.model_copy(update={"database_url": SecretStr(url)})
         broker = _broker(own, stack)
@@ -67,6 +70,7 @@ def up(settings: Settings, *, workers: int, ready_file: Path | None) -> int:
         # Stopped before the workers: it is a door, and its hints are of no use to them then.
         doors = ["webhooks", "relay", "intake"] if own.uses_broker else ["webhooks"]
         beside.append(RoleProcesses(own, doors))
+        _make_folder(settings.data_dir)
         return composition.run_roles(
             own,
             ["maintenance", "api"],
@@ -74,6 +78,14 @@ def up(settings: Settings, *, workers: int, ready_file: Path | None) -> int:
             beside=beside,
             announce=lambda api_url: _greet(api_url, broker, place),
         )
+
+
+def _make_folder(path: Path) -> None:
+    """Make the data folder: where database and broker are somebody else's, nobody has made it."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"can't make the data folder {path}: {error.strerror}") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -89,15 +89,38 @@ class Settings(BaseSettings):
         env_prefix=_PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True
     )
 
-    database_url: DatabaseUrl | None = Field(None, description="postgresql://user:password@…/db")
-    broker: BrokerPolicy = Field("auto", description="how workers learn of tasks")
-    broker_url: BrokerUrl | None = Field(None, description="amqp://user:password@host:port/vhost")
-    data_dir: Path = Field(Path(".taskmill"), description="folder of the embedded services")
-    log_format: LogFormat = Field("auto", description="auto: console on a terminal, else json")
+    database_url: DatabaseUrl | None = Field(
+        None,
+        description="`postgresql://user:password@host:port/database`. Without it `up` runs its own PostgreSQL; "
+        "`run` and `migrate` need it",
+    )
+    broker: BrokerPolicy = Field(
+        "auto",
+        description="how workers learn of tasks: `rabbitmq`, `postgres` (claims straight from the database), or "
+        "`auto`: RabbitMQ when an address is known, and PostgreSQL while RabbitMQ is away",
+    )
+    broker_url: BrokerUrl | None = Field(
+        None,
+        description="`amqp://user:password@host:port/vhost`, or `amqps://…`; the nodes of a cluster as "
+        "`host:port,host:port`. Without it `up` runs its own RabbitMQ; relay and intake need it",
+    )
+    data_dir: Path = Field(Path(".taskmill"), description="where `up` keeps its data")
+    log_format: LogFormat = Field(
+        "auto",
+        description="`console` for people, `json` for programs; `auto` is console on a terminal, else JSON",
+    )
     log_level: LogLevel = Field("info", description="least level that is written")
-    traces: TracesTarget = Field("off", description="otlp: spans are sent by OpenTelemetry")
+    traces: TracesTarget = Field(
+        "off",
+        description="`otlp`: spans of requests, messages and attempts are sent by OpenTelemetry, as its own "
+        "`OTEL_` variables say; needs the extra `traces`",
+    )
     admin_host: str = Field("127.0.0.1", description="address of the admin port")
-    admin_port: Port | None = Field(None, description="/healthz, /readyz, /metrics of a role")
+    admin_port: Port | None = Field(
+        None,
+        description="port on which a process tells of itself: `/healthz`, `/readyz`, `/metrics`. Unset: none; 0 "
+        "picks a free one. The processes beside `up` have the ports after it",
+    )
     api: ApiSettings = ApiSettings()
     limits: LimitSettings = LimitSettings()
     database: DatabaseSettings = DatabaseSettings()
@@ -147,11 +170,12 @@ class Settings(BaseSettings):
 
 
 class Effective(NamedTuple):
-    """One setting as it holds: its environment name, its value with secrets masked, its source."""
+    """One setting as it holds: its environment name, its value with secrets masked, its source, what it means."""
 
     name: str
     value: str
     source: str
+    meaning: str
 
 
 def load(**overrides: object) -> Settings:
@@ -179,8 +203,10 @@ def effective(settings: Settings) -> list[Effective]:
     """List every setting in order of declaration; sources are known for settings made by `load`."""
     origins = settings._origins  # noqa: SLF001 - its own module
     return [
-        Effective(_env_name(name), shown(value), origins.get(name, "default"))
-        for name in _known()
+        Effective(
+            _env_name(name), shown(value), origins.get(name, "default"), field.description or ""
+        )
+        for name, field in _known().items()
         for value in [reduce(getattr, name.split("."), settings)]
     ]
 

@@ -62,8 +62,8 @@ class ClaimOf(BaseModel):
 
     model_config = _BODY
 
-    lease_id: Id
-    claim_no: ClaimNo
+    lease_id: Id = Field(description="the lease that the task was taken under")
+    claim_no: ClaimNo = Field(description="the number of the claim, as the lease told it")
 
 
 class FinishClaim(ClaimOf):

@@ -251,6 +251,12 @@ _BY_STATUS: Final[Mapping[int, tuple[ProblemKind, str]]] = {
 }
 
 
+def problem_kinds() -> list[ProblemKind]:
+    """Return every kind of problem, by status."""
+    kinds = [*PROBLEMS.values(), *(kind for kind, _ in _BY_STATUS.values())]
+    return sorted({kind.type: kind for kind in kinds}.values(), key=lambda k: (k.status, k.slug))
+
+
 def problem_json(
     error: Exception, instance: str | None = None
 ) -> tuple[int, dict[str, str], bytes]:

@@ -16,9 +16,15 @@ class RetrySpec(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
-    base_s: fields.RetryBase = _DEFAULT.base.total_seconds()
-    factor: fields.RetryFactor = _DEFAULT.factor
-    max_s: fields.RetryCeiling = _DEFAULT.maximum.total_seconds()
+    base_s: fields.RetryBase = Field(
+        default=_DEFAULT.base.total_seconds(), description="wait before the second attempt"
+    )
+    factor: fields.RetryFactor = Field(
+        default=_DEFAULT.factor, description="growth of the wait from one attempt to the next"
+    )
+    max_s: fields.RetryCeiling = Field(
+        default=_DEFAULT.maximum.total_seconds(), description="longest wait"
+    )
     jitter: fields.RetryJitter = Field(
         default=_DEFAULT.jitter, description="the wait is spread by ± this part of itself"
     )

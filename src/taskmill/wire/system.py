@@ -31,15 +31,15 @@ class EventView(BaseModel):
     task_id: UUID
     version: int = Field(description="the task's version after it: 1, 2, 3, … without gaps")
     at: Timestamp
-    event: Happening
+    event: Happening = Field(description="what happened")
     status: Status = Field(description="the status after it")
-    run: int
-    attempt: int
-    losses: int
+    run: int = Field(description="the task's run, from 1")
+    attempt: int = Field(description="attempts of this run, the current one included")
+    losses: int = Field(description="how often its worker was lost in this run")
     claim_no: int = Field(description="the claim that it belongs to; 0 before the first")
-    worker: str | None
-    reason: Reason | None
-    error: TaskError | None
+    worker: str | None = Field(description="whose claim it was")
+    reason: Reason | None = Field(description="why, where the event alone does not say it")
+    error: TaskError | None = Field(description="how the attempt failed")
     run_at: Timestamp = Field(description="when the task was, or is next, due")
 
 
@@ -53,16 +53,16 @@ class WorkerView(BaseModel):
     """A worker process and its lease."""
 
     id: UUID = Field(description="the id of its lease")
-    name: str
+    name: str = Field(description="what logs and history call it")
     queues: list[str] = Field(description="the queues that it serves; empty is every queue")
     types: list[str] = Field(description="the types that it runs; * is every type")
-    slots: int
-    running: int
+    slots: int = Field(description="tasks that it can run at once")
+    running: int = Field(description="tasks that it runs, as it last said")
     started_at: Timestamp
-    renewed_at: Timestamp
-    expires_at: Timestamp
-    closed_at: Timestamp | None
-    close_reason: str | None
+    renewed_at: Timestamp = Field(description="when it was last heard of")
+    expires_at: Timestamp = Field(description="until when its lease holds without a renewal")
+    closed_at: Timestamp | None = Field(description="when its lease ended")
+    close_reason: str | None = Field(description="why its lease ended")
     asked_to: WorkerRequest | None = Field(
         default=None,
         description="quiet: it takes no more tasks; stop: its process ends when what runs has; null: neither",

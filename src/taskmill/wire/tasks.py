@@ -212,8 +212,8 @@ def _idempotency(key: str, body: dict[str, Any]) -> IdempotencyKey:
 class TaskError(BaseModel):
     """Why a task's latest failed attempt failed."""
 
-    type: str
-    message: str
+    type: str = Field(description="a name for programs, such as that of the exception")
+    message: str = Field(description="for people")
 
 
 class ProgressView(BaseModel):
@@ -229,29 +229,31 @@ class TaskView(BaseModel):
 
     id: UUID = Field(description="UUIDv7: its time is created_at")
     number: int = Field(description="a number for people")
-    name: str
+    name: str = Field(description="what people call it")
     description: str | None
-    type: str
-    payload: dict[str, Any] | None
-    queue: str
-    priority: int
+    type: str = Field(description="which handler runs it")
+    payload: dict[str, Any] | None = Field(description="what its handler gets")
+    queue: str = Field(description="where it waits")
+    priority: int = Field(description="0 to 9, the most urgent")
     status: Status
     run: int = Field(description="1, and 1 more for each retry by an operator")
     attempt: int = Field(description="attempts of this run, the current one included")
-    max_attempts: int
+    max_attempts: int = Field(description="how often it may fail in a run, the last one included")
     losses: int = Field(description="how often its worker was lost in this run")
-    max_losses: int
-    cancel_requested: bool
-    run_at: Timestamp
+    max_losses: int = Field(description="how often it is run again after its worker was lost")
+    cancel_requested: bool = Field(
+        description="a cancel was asked; if it runs, its worker is to stop it"
+    )
+    run_at: Timestamp = Field(description="when it was, or is next, due")
     created_at: Timestamp
-    started_at: Timestamp | None
-    finished_at: Timestamp | None
-    updated_at: Timestamp
-    progress: ProgressView | None
-    result: Any
-    error: TaskError | None
+    started_at: Timestamp | None = Field(description="when its latest attempt began")
+    finished_at: Timestamp | None = Field(description="when it came into a terminal status")
+    updated_at: Timestamp = Field(description="when it changed last")
+    progress: ProgressView | None = Field(description="what its latest attempt said of itself")
+    result: Any = Field(description="what its handler returned, any JSON")
+    error: TaskError | None = Field(description="why its latest failed attempt failed")
     labels: dict[str, str]
-    source: str
+    source: str = Field(description="the door that it came through: rest, amqp or sql")
     version: int = Field(description="1, and 1 more for each change")
 
 

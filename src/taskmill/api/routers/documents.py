@@ -4,6 +4,7 @@ Pages and document name each other by relative addresses, so they work below any
 """
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from string import Template
 from typing import Final
@@ -88,10 +89,10 @@ def add_documents(
             title=app.title, root=static, library=library, start=start, style=style
         )
         app.add_route(path, _page_endpoint(page.encode()), include_in_schema=False)
-    kept = KeptDocument(app.openapi(), with_types_openapi)
+    kept = KeptDocument(app.openapi, with_types_openapi)
 
     async def show(request: Request) -> Response:
-        return kept.answer(request, contracts)
+        return await kept.answer(request, contracts)
 
     app.add_route("/openapi.json", show, include_in_schema=False)
 
@@ -125,13 +126,13 @@ def _page_endpoint(page: bytes) -> Callable[[Request], Awaitable[Response]]:
 )
 async def get_asyncapi(request: Request, context: InContext) -> Response:
     """Describe how tasks are created by messages: exchange, queues, bodies, replies."""
-    return _kept_asyncapi(request).answer(request, context.service.contracts)
+    return await _kept_asyncapi(request).answer(request, context.service.contracts)
 
 
 def _kept_asyncapi(request: Request) -> KeptDocument:
     """Return this app's copy, since each app has contracts of its own."""
     state = request.app.state
     if not hasattr(state, "asyncapi"):
-        state.asyncapi = KeptDocument(asyncapi.document(version()), with_types_asyncapi)
+        state.asyncapi = KeptDocument(partial(asyncapi.document, version()), with_types_asyncapi)
     kept: KeptDocument = state.asyncapi
     return kept

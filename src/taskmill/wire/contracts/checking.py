@@ -35,6 +35,8 @@ _TOO_MUCH: Final = Violation(
 
 # Where a value is: the step from the place around it, and that place. Written out only in a refusal.
 Place = tuple[str | int, Any]
+# A violation whose place is not written out yet: most are of alternatives, and never told.
+Found = tuple[Place, str, str]
 Holds = Callable[[Any], bool]
 
 
@@ -98,12 +100,15 @@ class Checker:
     def violations(self, payload: object) -> list[Violation]:
         """Return what is wrong with a payload: everything, up to a limit, in the order of the schema."""
         walk = _Walk(nodes=self._nodes)
-        found: list[Violation] = []
+        found: list[Found] = []
         try:
             walk.check(0, payload, ROOT, found, 1)
         except _TooMuchError:
             return [_TOO_MUCH]
-        return found
+        return [
+            Violation(pointer=_pointer(place), expected=expected, got=came)
+            for place, expected, came in found
+        ]
 
 
 @dataclass(slots=True)
@@ -114,7 +119,7 @@ class _Walk:
     steps: int = field(default=0)
 
     def check(
-        self, number: int, value: object, place: Place, found: list[Violation], depth: int
+        self, number: int, value: object, place: Place, found: list[Found], depth: int
     ) -> None:
         if len(found) >= MOST_VIOLATIONS:
             return
@@ -136,7 +141,7 @@ class _Walk:
             raise _TooMuchError
 
     def _check_whole(
-        self, node: _Node, value: object, place: Place, found: list[Violation], depth: int
+        self, node: _Node, value: object, place: Place, found: list[Found], depth: int
     ) -> None:
         for inner in node.all:
             self.check(inner, value, place, found, depth + 1)
@@ -147,7 +152,7 @@ class _Walk:
                 _add(found, place, words, describe(value))
 
     def _check_items(
-        self, node: _Node, value: list[object], place: Place, found: list[Violation], depth: int
+        self, node: _Node, value: list[object], place: Place, found: list[Found], depth: int
     ) -> None:
         first = len(node.prefix)
         for at, (inner, item) in enumerate(zip(node.prefix, value, strict=False)):
@@ -161,7 +166,7 @@ class _Walk:
         node: _Node,
         value: dict[str, object],
         place: Place,
-        found: list[Violation],
+        found: list[Found],
         depth: int,
     ) -> None:
         for name, words in node.required:
@@ -175,7 +180,7 @@ class _Walk:
                 self._check_name(node, value[name], (name, place), found, depth)
 
     def _check_name(
-        self, node: _Node, value: object, place: Place, found: list[Violation], depth: int
+        self, node: _Node, value: object, place: Place, found: list[Found], depth: int
     ) -> None:
         name = str(place[0])
         self._spend(len(node.patterns))
@@ -194,9 +199,9 @@ class _Walk:
             self.check(node.others, value, place, found, depth + 1)
 
     def _check_union(
-        self, union: _Union, value: object, place: Place, found: list[Violation], depth: int
+        self, union: _Union, value: object, place: Place, found: list[Found], depth: int
     ) -> None:
-        tried: list[list[Violation]] = []
+        tried: list[list[Found]] = []
         fitting = 0
         for inner in union.of:
             tried.append(self._tried(inner, value, place, depth))
@@ -216,8 +221,8 @@ class _Walk:
             else:
                 _add(found, place, union.words, describe(value))
 
-    def _tried(self, number: int, value: object, place: Place, depth: int) -> list[Violation]:
-        found: list[Violation] = []
+    def _tried(self, number: int, value: object, place: Place, depth: int) -> list[Found]:
+        found: list[Found] = []
         self.check(number, value, place, found, depth + 1)
         return found
 
@@ -226,7 +231,7 @@ class _Walk:
         return types is None or _kind(value) in types
 
 
-def _is_one_of_its_values(node: _Node, value: object, place: Place, found: list[Violation]) -> bool:
+def _is_one_of_its_values(node: _Node, value: object, place: Place, found: list[Found]) -> bool:
     """Check what a node says of the value alone; its parts are not looked at if it is none of those asked for."""
     kind = _kind(value)
     if node.types is not None and kind not in node.types:
@@ -243,10 +248,10 @@ def _is_one_of_its_values(node: _Node, value: object, place: Place, found: list[
 
 def _tell_by_tag(
     union: _Union,
-    tried: Sequence[list[Violation]],
+    tried: Sequence[list[Found]],
     value: dict[str, object],
     place: Place,
-    found: list[Violation],
+    found: list[Found],
 ) -> None:
     tag = union.tag or ""
     told = value.get(tag)
@@ -257,12 +262,12 @@ def _tell_by_tag(
         _add(found, (tag, place), union.tag_words, describe(told) if tag in value else "nothing")
 
 
-def _add(found: list[Violation], place: Place, expected: str, came: str) -> None:
+def _add(found: list[Found], place: Place, expected: str, came: str) -> None:
     if len(found) < MOST_VIOLATIONS:
-        found.append(Violation(pointer=_pointer(place), expected=expected, got=came))
+        found.append((place, expected, came))
 
 
-def _extend(found: list[Violation], more: Sequence[Violation]) -> None:
+def _extend(found: list[Found], more: Sequence[Found]) -> None:
     found.extend(more[: MOST_VIOLATIONS - len(found)])
 
 
