@@ -17,7 +17,7 @@ __all__ = ["Command", "File", "Interrupt", "NotRun", "Page", "PageError", "Step"
 
 _FENCE = re.compile(r"^(?P<indent> *)(?P<ticks>`{3,})(?P<language>\w*) *(?P<rest>.*)$")
 _TITLE = re.compile(r'title="([^"]+)"')
-_SAID = re.compile(r"^ *<!-- run: *(.*?) *-->$")
+_SAID = re.compile(r"^.*<!-- run: *(.*?) *-->$")
 _WORDS = (
     "append", "background", "file", "interrupt", "not", "output", "repeat", "roughly", "service", "status",
 )  # fmt: skip
