@@ -7,11 +7,11 @@ import sys
 import time
 from pathlib import Path
 
-from scripts.pages.blocks import Command, File, NotRun, Page, PageError, read
-from scripts.pages.place import ROOT, Ports
+from scripts.pages.blocks import NotRun, Page, PageError, read
+from scripts.pages.place import ROOT
 from scripts.pages.session import Failure, Site, site
 
-__all__ = ["PAGES", "main", "not_run", "ports_of"]
+__all__ = ["PAGES", "main", "not_run"]
 
 # Every page whose blocks are run, or say why they are not.
 PAGES = [
@@ -43,15 +43,9 @@ def main(arguments: list[str]) -> int:
             )
         )
         return 0
-    with site(chosen.environment, ports_of(pages)) as shared:
+    with site(chosen.environment, pages) as shared:
         failures = [failure for page in pages if (failure := _run(shared, page, chosen.quiet))]
     return _failed(failures)
-
-
-def ports_of(pages: list[Page]) -> Ports:
-    """Choose ports for all that these pages print."""
-    steps = (step for page in pages for step in page.steps)
-    return Ports(step.text for step in steps if isinstance(step, Command | File))
 
 
 def not_run(page: Page) -> list[NotRun]:

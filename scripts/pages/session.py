@@ -4,7 +4,7 @@
 import re
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,7 +34,7 @@ class Failure(Exception):
 
 @dataclass(slots=True)
 class Site:
-    """What pages of one run share: the environment, the ports, and one service for those that want one."""
+    """What pages of one run share: the environment, and one service for those that want one, with its ports."""
 
     made: Path | None
     ports: Ports
@@ -64,10 +64,11 @@ class Site:
             Failure: something is not as printed.
         """
         with fresh_folder(self.made) as folder:
+            ports = self.ports if page.needs_service else _ports_of([page])
             if page.needs_service:
                 (folder / ".taskmill").symlink_to(self.service())
-            terminal = Terminal(folder, environment(folder, self.ports, self.made))
-            session = _Session(page=page, terminal=terminal, ports=self.ports, tell=tell)
+            terminal = Terminal(folder, environment(folder, ports, self.made))
+            session = _Session(page=page, terminal=terminal, ports=ports, tell=tell)
             try:
                 for step in page.steps:
                     session.do(step)
@@ -83,9 +84,15 @@ def _is_complete(log: str) -> bool:
     return "worker.started" in log and bool(has_broker or _WITHOUT_BROKER.search(log))
 
 
+def _ports_of(pages: Iterable[Page]) -> Ports:
+    """Choose ports for all that these pages print."""
+    steps = (step for page in pages for step in page.steps)
+    return Ports(step.text for step in steps if isinstance(step, Command | File))
+
+
 @contextmanager
-def site(made: Path | None, ports: Ports) -> Iterator[Site]:
-    """Make what pages share; leaving it stops the service.
+def site(made: Path | None, pages: Iterable[Page]) -> Iterator[Site]:
+    """Make what these pages share; leaving it stops the service.
 
     Raises:
         CalledProcessError: there is no environment, and `./taskmill` can't make it.
@@ -93,7 +100,7 @@ def site(made: Path | None, ports: Ports) -> Iterator[Site]:
     if made is None:  # at once, and as slowly as the network is
         subprocess.run([ROOT / "taskmill", "--version"], check=True)  # noqa: S603 - our own program
     with ExitStack() as stack:
-        yield Site(made, ports, stack)
+        yield Site(made, _ports_of(page for page in pages if page.needs_service), stack)
 
 
 @dataclass(slots=True, kw_only=True)

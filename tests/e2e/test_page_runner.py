@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.pages.__main__ import not_run, ports_of
+from scripts.pages.__main__ import not_run
 from scripts.pages.blocks import Command, PageError, read
 from scripts.pages.matching import Ids
 from scripts.pages.session import Failure, site
@@ -18,7 +18,7 @@ def run(folder: Path, text: str) -> list[str]:
     path = folder / "page.md"
     path.write_text(text, encoding="utf-8")
     page, told = read(path), []
-    with site(Path(sys.prefix), ports_of([page])) as shared:
+    with site(Path(sys.prefix), [page]) as shared:
         shared.go_through(page, lambda _, text: told.append(text))
     return told
 

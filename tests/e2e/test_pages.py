@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.pages.__main__ import PAGES, not_run, ports_of
+from scripts.pages.__main__ import PAGES, not_run
 from scripts.pages.blocks import Command, File, Page, read
 from scripts.pages.session import Site, site
 from tests.bootstrap.conftest import Checkout, clone
@@ -54,7 +54,7 @@ def marked(page: Path) -> object:
 @pytest.fixture(scope="module")
 def shared() -> Iterator[Site]:
     """The service that pages find running."""
-    with site(Path(sys.prefix), ports_of([read(page) for page in PAGES])) as made:
+    with site(Path(sys.prefix), [read(page) for page in PAGES]) as made:
         yield made
 
 
