@@ -91,7 +91,7 @@ def read(path: Path) -> Page:
     """Read a page.
 
     Raises:
-        PageError: A block is of no kind, or a comment says something unknown.
+        PageError: It can't be read, a block is of no kind, or a comment says something unknown.
     """
     page = Page(path=path)
     said: dict[str, str] = {}
@@ -113,7 +113,10 @@ def read(path: Path) -> Page:
 
 def _pieces(path: Path) -> Iterator[_Block | tuple[int, str, str]]:
     """Yield blocks, hidden ones too, and what comments say: line, word and the rest."""
-    lines = path.read_text(encoding="utf-8").splitlines()
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise PageError(f"{path} can't be read: {error}") from None
     at = 0
     while at < len(lines):
         line, at = lines[at], at + 1

@@ -68,6 +68,8 @@ def test_a_mistake_in_a_page_is_told(tmp_path: Path, text: str, words: str) -> N
     (tmp_path / "page.md").write_text(text)
     with pytest.raises(PageError, match=words):
         read(tmp_path / "page.md")
+    with pytest.raises(PageError, match="can't be read"):
+        read(tmp_path)
 
 
 def test_files_are_saved_and_go_on(tmp_path: Path) -> None:
