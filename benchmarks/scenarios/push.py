@@ -2,15 +2,14 @@
 
 The endpoint's own time is what the barest client sees: bytes over a socket that stays open. The worker's log
 tells how long a task took from its claim until its end was committed; tasks that do nothing tell how much of that
-any task takes. All three come one by one, fifty a second, in turns, so that none waits for another and a machine
-that changes its pace changes all of them.
+any task takes. All three come one by one, fifty a second, in turns, so that none waits for another. Each push is
+held against the two that came right after it: a machine that changes its pace changes all three.
 """
 
 import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -30,24 +29,9 @@ _TIMEOUT_S = 120.0
 _REQUEST = b"POST / HTTP/1.1\r\nhost: endpoint\r\ncontent-length: 0\r\n\r\n"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Round:
-    """Milliseconds of pushes, of tasks that do nothing, and of bare exchanges with the endpoint."""
-
-    pushes: list[float]
-    noops: list[float]
-    bare: list[float]
-
-    def over(self, share: float) -> float:
-        """Return what a push takes more than any task and the endpoint itself do."""
-        parts = (self.pushes, self.noops, self.bare)
-        took, any_task, own = (percentile(part, share) for part in parts)
-        return took - any_task - own
-
-
 async def run(lab: Lab) -> list[Figure]:
     count, many = (100, 1000) if lab.is_quick else (500, 10_000)
-    rounds: list[_Round] = []
+    rounds: list[list[float]] = []
     rates: list[float] = []
     async with lab.script("benchmarks.push_endpoint") as endpoint:
         if endpoint.url is None:
@@ -55,9 +39,9 @@ async def run(lab: Lab) -> list[Figure]:
         for number in range(lab.rounds):
             rounds.append(await _measure_cost(lab, endpoint.url, count))
             rates.append(await _measure_rate(lab, endpoint.url, many))
-            p50 = f"p50 over the endpoint {rounds[-1].over(0.5):.2f} ms"
+            p50 = f"p50 over the endpoint {percentile(rounds[-1], 0.5):.2f} ms"
             print(f"  round {number + 1}: {p50}; {rates[-1]:.0f}/s in a row", flush=True)
-    p50s, p99s = ([one.over(share) for one in rounds] for share in (0.5, 0.99))
+    p50s, p99s = ([percentile(over, share) for over in rounds] for share in (0.5, 0.99))
     return [
         Figure(name="p50 over the endpoint", unit="ms", ours=p50s, target=at_most(1.0)),
         Figure(name="p99 over the endpoint", unit="ms", ours=p99s),
@@ -65,14 +49,18 @@ async def run(lab: Lab) -> list[Figure]:
     ]
 
 
-async def _measure_cost(lab: Lab, endpoint: str, count: int) -> _Round:
+async def _measure_cost(lab: Lab, endpoint: str, count: int) -> list[float]:
+    """Return for each push the milliseconds that it took more than any task and the endpoint itself do."""
     async with lab.database() as url:
         async with producing(url) as producer, connected(url) as connection, _a_worker(lab, url):
             await asyncio.sleep(_SETTLE_S)
             bare = await _in_turns(producer, endpoint, count)
             await until_counted(connection, SUCCEEDED, 2 * count, timeout_s=_TIMEOUT_S)
         took = _durations(lab.folder / "push-worker.log")
-        return _Round(pushes=took["http"], noops=took["emulate"], bare=bare)
+    parts = (took["http"], took["emulate"], bare)
+    push, any_task, own = (percentile(part, 0.5) for part in parts)
+    print(f"  push {push:.2f} ms, any task {any_task:.2f} ms, endpoint {own:.2f} ms", flush=True)
+    return [push - any_task - own for push, any_task, own in zip(*parts, strict=True)]
 
 
 async def _in_turns(producer: Producer, endpoint: str, count: int) -> list[float]:
@@ -128,7 +116,7 @@ async def _a_worker(lab: Lab, url: str) -> AsyncIterator[None]:
 
 
 def _durations(log: Path) -> dict[str, list[float]]:
-    """Return how long tasks took, in ms, by their type."""
+    """Return how long tasks took, in ms, by their type, in the order in which they came."""
     took: dict[str, list[float]] = {"http": [], "emulate": []}
     for line in log.read_bytes().splitlines():
         told = orjson.loads(line) if line.startswith(b"{") else {}

@@ -17,7 +17,7 @@
 # The worker ends with SIGTERM or SIGINT: a command that runs has --grace seconds to end, then its task is handed back,
 # which costs nothing.
 #
-# It needs bash 4.4, curl, awk, sed, tr and iconv; no JSON tool.
+# It needs bash 4.4, curl 7.75, awk, sed, tr and iconv; no JSON tool.
 
 set -u
 
@@ -61,16 +61,16 @@ log() { printf '%s %s %s\n' "$(date -u +%H:%M:%S)" "$name" "$*" >&2; }
 # Waits for so many seconds; a signal ends it.
 pause() { sleep "$1" & wait $!; }
 
-# request METHOD PATH LONGEST_S [BODY]: sets $status (000: no answer); the answer is in $work/answer. It runs beside the
-# shell, so that a signal is heard meanwhile.
+# request METHOD PATH LONGEST_S [BODY]: sets $status (000: no answer, or not all of it); the answer is in $work/answer. It
+# runs beside the shell, so that a signal is heard meanwhile.
 request() {
-  local body=() curl_pid
+  local body=() curl_pid trouble
   if [ $# -gt 3 ]; then
     printf '%s' "$4" >"$work/body"
     body=(-H 'Content-Type: application/json' --data-binary "@$work/body")
   fi
   : >"$work/answer"
-  curl -sS -X "$1" --connect-timeout 5 --max-time "$3" -o "$work/answer" -w '%{http_code}' \
+  curl -sS -X "$1" --connect-timeout 5 --max-time "$3" -o "$work/answer" -w '%{http_code} %{exitcode}' \
     "${body[@]}" "$url$2" >"$work/status" 2>"$work/trouble" &
   curl_pid=$!
   if [ "$2" = /leases ]; then
@@ -81,8 +81,9 @@ request() {
   # A signal ends the wait, but not the request, unless its trap does.
   while kill -0 "$curl_pid" 2>/dev/null; do wait "$curl_pid"; done
   waiting=''
-  status=$(cat "$work/status")
-  status=${status:-000}
+  read -r status trouble <"$work/status"
+  # An answer that was cut off has a status, too.
+  [ "${trouble:-1}" = 0 ] || status=000
 }
 
 # member NAME: the JSON of a member of the object on standard input, as it is; nothing when there is none.

@@ -15,7 +15,11 @@ from taskmill.domain.gates import GateName
 from taskmill.domain.lifecycle import Happening
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+PAGES = sorted(
+    page
+    for places in ("*.md", "docs/**/*.md", "examples/*.md", "examples/*/*.md")
+    for page in ROOT.glob(places)
+)
 READMES = [ROOT / "README.md", ROOT / "README.ru.md"]
 
 FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)

@@ -3,9 +3,14 @@
 import os
 import subprocess
 from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
+from typing import ClassVar
+from uuid import uuid4
 
 import httpx
+import orjson
 import pytest
 
 from tests.support.crews import BASH_WORKER, BashCrew
@@ -119,6 +124,52 @@ def test_whatever_a_command_writes_ends_as_text(
         running.wait(15)
     kept = {b"": "", b"\xed\xa0\x80": ""}
     assert task["result"] == kept.get(raw, '"quoted" \\ \t tab\r\nline two[0m')
+
+
+class CutOff(BaseHTTPRequestHandler):
+    """Hands out a task, but the connection ends in the midst of its payload."""
+
+    calls: ClassVar[list[str]] = []
+
+    def do_POST(self) -> None:
+        """Answer in part."""
+        self.calls.append(self.path)
+        task = {
+            "id": str(uuid4()),
+            "claim_no": 1,
+            "timeout_s": None,
+            "payload": {"text": "x" * 999},
+        }
+        answer = orjson.dumps({"lease_id": str(uuid4()), "ttl_s": 30.0, "tasks": [task]})
+        self.send_response(201)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer[:-500])
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_a_task_that_was_cut_off_on_its_way_is_not_run(tmp_path: Path) -> None:
+    calls = CutOff.calls = []
+    ran = tmp_path / "ran"
+    with ThreadingHTTPServer(("127.0.0.1", 0), CutOff) as server:
+        serving = Thread(target=server.serve_forever)
+        serving.start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        running = subprocess.Popen(  # noqa: S603 - our own program
+            [BASH_WORKER, "--url", url, "--type", "x", "--", "touch", str(ran)],
+            start_new_session=True,
+        )
+        try:
+            wait_until(lambda: len(calls) > 1, "it to ask again")
+        finally:
+            running.terminate()
+            assert running.wait(15) == 0
+            server.shutdown()
+            serving.join()
+    assert set(calls) == {"/leases"}
+    assert not ran.exists()
 
 
 def test_a_worker_outlives_its_server(service: Service, tmp_path: Path, kind: str) -> None:

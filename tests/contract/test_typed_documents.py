@@ -70,6 +70,41 @@ def test_whatever_is_registered_it_stays_openapi(base: Json, schema: Json) -> No
     assert faults(with_types_openapi(base, [contract])) == []
 
 
+def needing(field: Json) -> Json:
+    """A schema of objects that need such a field."""
+    return {"properties": {"a": field}, "required": ["a"]}
+
+
+AGAIN: Json = {name: {"$ref": "#"} for name in map(str, range(50))}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        needing({"type": "string", "minLength": 10**15}),
+        needing({"type": "array", "minItems": 10**15}),
+        needing({"type": "array", "minItems": 1000, "items": {"const": "x" * 10_000}}),
+        {"properties": AGAIN, "required": list(AGAIN)},
+    ],
+    ids=["long text", "long array", "large items", "fields without end"],
+)
+def test_an_example_that_would_be_too_large_is_left_out(base: Json, schema: Json) -> None:
+    typed = with_types_openapi(base, [a_door_contract(schema)])
+    body = typed["paths"]["/tasks"]["post"]["requestBody"]["content"]["application/json"]
+    assert list(body["examples"]) == ["any"]
+    assert len(orjson.dumps(typed)) < len(orjson.dumps(base)) + 20_000
+
+
+def test_sizes_may_be_written_with_decimals(base: Json) -> None:
+    for field, value in (
+        ({"type": "string", "minLength": 2.0}, "aa"),
+        ({"type": "array", "minItems": 2.0, "items": {"type": "null"}}, [None, None]),
+    ):
+        typed = with_types_openapi(base, [a_door_contract(needing(field))])
+        body = typed["paths"]["/tasks"]["post"]["requestBody"]["content"]["application/json"]
+        assert body["examples"]["a.type-1"]["value"]["payload"] == {"a": value}
+
+
 def test_so_many_types_that_nobody_could_load_the_document_are_left_out(base: Json) -> None:
     large = {"description": "x" * 60_000}
     contracts = [a_door_contract(large, f"type-{n:03}") for n in range(30)]

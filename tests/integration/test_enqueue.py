@@ -257,6 +257,13 @@ async def test_other_errors_of_the_database_pass_as_they_are(stage: Stage) -> No
         await enqueue(stage.sql, "a task")
 
 
+async def test_a_pool_is_no_connection(stage: Stage) -> None:
+    async with asyncpg.create_pool(stage.url, min_size=1) as pool:
+        with pytest.raises(TypeError, match="a connection of the pool"):
+            enqueue(pool, "a task")
+    assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.task") == 0
+
+
 async def test_what_is_no_connection_or_no_field_is_told_before_anything_is_asked(
     stage: Stage,
 ) -> None:

@@ -9,8 +9,9 @@ import asyncpg
 import pytest
 
 from taskmill.app import Context
-from taskmill.domain.errors import IdempotencyConflict, Unavailable
-from taskmill.domain.lifecycle import Status
+from taskmill.domain.errors import IdempotencyConflict, LeaseClosed, Unavailable
+from taskmill.domain.lifecycle import Status, Succeeded
+from taskmill.domain.remote import LeaseRequest
 from taskmill.domain.system import Sweep, TaskFilter
 from taskmill.maintenance.expiry import expire_waiting
 from taskmill.maintenance.rescue import Rescue
@@ -22,10 +23,19 @@ from taskmill.storage.database import Database
 from tests.support.builders import a_draft, a_key
 from tests.support.exposition import Page
 from tests.support.polling import eventually
+from tests.support.pulling import a_pull
 from tests.support.stage import Stage
 from tests.support.workers import WorkerOptions, a_worker, finished
 
 Payload = Mapping[str, Any]
+ASKING = LeaseRequest(
+    worker="w",
+    queues=frozenset(),
+    types=frozenset({"emulate"}),
+    limit=1,
+    ttl_s=30.0,
+    wait_s=10.0,
+)
 
 
 class Growth:
@@ -167,6 +177,28 @@ async def test_a_lost_lease_and_the_attempts_under_it_are_counted(stage: Stage) 
         await eventually(has_lost, "a lost attempt that is counted")
     assert grown("leases_lost_total") == 1
     assert grown("leases_opened_total") == 2
+
+
+async def test_a_renewal_that_comes_after_the_end_has_lost_nothing(stage: Stage) -> None:
+    pull, stop = a_pull(stage.database), asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(pull.run(stop))
+        grown = Growth()
+        for reason, lost in (("finished", 0), ("stopped", 0), ("expired", 1)):
+            await stage.created()
+            lease = await pull.claim(ASKING)
+            assert lease is not None
+            if reason == "finished":
+                await pull.end(lease.tasks[0].id, lease.id, 1, Succeeded())
+            elif reason == "stopped":
+                await pull.hand_back(lease.id)
+                await stage.sql.execute("DELETE FROM taskmill.dispatch")
+            else:
+                await leases.close_lease(stage.database, lease.id, reason)
+            with pytest.raises(LeaseClosed, match=reason):
+                await pull.renew(lease.id, None)
+            assert grown("leases_lost_total") == lost
+        stop.set()
 
 
 async def test_a_claim_that_nobody_runs_is_counted_when_it_is_handed_back(stage: Stage) -> None:

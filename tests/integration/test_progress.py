@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 
@@ -122,6 +123,23 @@ async def test_a_stale_fence_changes_nothing(stage: Stage, reports: ProgressRepo
     assert await shown(stage, second) == (0.1, "second")
 
 
+async def test_reports_of_one_moment_are_judged_by_their_own_fences(
+    stage: Stage, reports: ProgressReports
+) -> None:
+    _, fence = await a_claim(stage)
+    other = Fence(task_id=fence.task_id, lease_id=uuid4(), claim_no=fence.claim_no)
+    for first, second in ((fence, other), (other, fence)):
+        async with asyncio.TaskGroup() as group:
+            told = {
+                one: group.create_task(reports.store(one, 0.5, str(one.lease_id)))
+                for one in (first, second)
+            }
+        assert {one: task.result() for one, task in told.items()} == {fence: True, other: False}
+        found = await shown(stage, fence)
+        assert found is not None
+        assert found[1] == str(fence.lease_id)
+
+
 async def test_the_serial_goes_on_through_all_claims(
     stage: Stage, reports: ProgressReports
 ) -> None:
@@ -179,6 +197,32 @@ async def test_reports_survive_an_outage_and_whoever_waits_is_told(
         return await shown(stage, fence) == (0.4, "meanwhile")
 
     await eventually(is_kept, "the report to be kept after all")
+    await away.close()
+
+
+async def refused(reports: ProgressReports) -> None:
+    with pytest.raises(Unavailable):
+        await reports.store(Fence(task_id=uuid4(), lease_id=uuid4(), claim_no=1), 0.1)
+
+
+async def test_what_was_refused_in_an_outage_does_not_pile_up(
+    stage: Stage, reports: ProgressReports
+) -> None:
+    _, fence = await a_claim(stage)
+    away = Database("postgresql://nobody@127.0.0.1:1/none", DatabaseSettings(connect_timeout_s=0.2))
+    reports._database, there = away, reports._database
+    reports.report(fence, 0.3, "of a handler")
+    for _ in range(3):
+        async with asyncio.TaskGroup() as group:
+            for _ in range(50):
+                group.create_task(refused(reports))
+        assert set(reports._waiting) <= {fence}
+    reports._database = there
+
+    async def is_kept() -> bool:
+        return await shown(stage, fence) == (0.3, "of a handler")
+
+    await eventually(is_kept, "the handler's report to be kept after all")
     await away.close()
 
 

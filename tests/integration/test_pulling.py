@@ -19,11 +19,12 @@ from taskmill.maintenance.time_out import TimeOut
 from taskmill.operations.pull import Pull
 from taskmill.runtime.clock import SystemClock
 from taskmill.settings import DatabaseSettings, LimitSettings, PullSettings, Settings
-from taskmill.storage import remote_leases
+from taskmill.storage import contracts, remote_leases
+from taskmill.storage.claims import Lane
 from taskmill.storage.database import Database
 from taskmill.storage.doorbell import DoorbellListener
 from taskmill.storage.releases import Stream, Workers
-from tests.support.api import LIMITS, Served, serving
+from tests.support.api import LIMITS, LogLines, Served, serving
 from tests.support.auditing import found_in
 from tests.support.builders import AT_ONCE, a_draft
 from tests.support.dispatching import a_relay, is_released
@@ -226,6 +227,30 @@ async def test_stopping_ends_all_waits_at_once_with_nothing(stage: Stage) -> Non
         assert (await api.post("/leases", ASKED)).status_code == 201, "but serves what is due"
 
 
+async def test_a_call_that_comes_during_the_last_look_does_not_hang(stage: Stage) -> None:
+    await stage.created()
+    pull, stop = a_pull(stage.database), asyncio.Event()
+    blocker = await asyncpg.connect(stage.url)
+    await blocker.execute("BEGIN; LOCK TABLE taskmill.task_event")
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(pull.run(stop))
+        first = group.create_task(pull.claim(asking()))
+
+        async def is_claiming() -> bool:
+            return bool(await stage.sql.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+
+        await eventually(is_claiming, "a claim to be under way")
+        stop.set()
+        assert await first is None
+        late = group.create_task(pull.claim(asking()))
+        await asyncio.sleep(0)
+        await blocker.close()
+        async with asyncio.timeout(5):
+            await running
+            assert await late is None
+    assert await found_in(stage.database) == {}
+
+
 async def test_calls_beyond_the_bound_are_told_to_come_again(stage: Stage) -> None:
     settings = Settings(limits=LIMITS, pull=PullSettings(waiting=2))
     async with serving(stage.service, settings) as api, asyncio.TaskGroup() as group:
@@ -267,6 +292,51 @@ async def test_a_claim_whose_answer_was_lost_is_given_back(stage: Stage, pull: P
         remote_leases.claim = claim
     assert lost[0] is not None
     await is_new_at_no_cost(stage, made.id)
+    assert await found_in(stage.database) == {}
+
+
+async def test_a_claim_that_commits_after_its_answer_was_lost_is_given_back(
+    stage: Stage, pull: Pull, log_lines: LogLines
+) -> None:
+    made = await stage.created(max_losses=0)
+    lease_id, wanted = stage.ids(), asking()
+    lane = Lane(queue="default", type="emulate", priority=made.priority)
+    blocker = await asyncpg.connect(stage.url)
+    await blocker.execute("BEGIN; LOCK TABLE taskmill.task_event")
+    claiming = asyncio.get_running_loop().create_task(
+        remote_leases.claim(stage.database, lease_id, wanted, [lane])
+    )
+
+    async def is_claiming() -> bool:
+        return bool(await stage.sql.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+
+    await eventually(is_claiming, "the claim to be under way")
+    pull.return_lease(lease_id)
+
+    async def was_looked_for() -> bool:
+        return bool(log_lines.named("lease.left_open"))
+
+    await eventually(was_looked_for, "a look while the claim was under way")
+    await blocker.close()
+    assert await claiming is not None
+    await is_new_at_no_cost(stage, made.id)
+    assert await stage.happenings(made.id) == ["created", "claimed", "handed_back"]
+    assert await found_in(stage.database) == {}
+
+
+async def test_a_claim_that_was_given_up_can_not_be_made_later(stage: Stage, pull: Pull) -> None:
+    await stage.created()
+    lease_id = stage.ids()
+    pull.return_lease(lease_id)
+
+    async def is_barred() -> bool:
+        query = "SELECT close_reason FROM taskmill.lease WHERE id = $1"
+        return bool(await stage.sql.fetchval(query, lease_id) == "lost")
+
+    await eventually(is_barred, "the lease to be barred")
+    lane = Lane(queue="default", type="emulate", priority=4)
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await remote_leases.claim(stage.database, lease_id, asking(), [lane])
     assert await found_in(stage.database) == {}
 
 
@@ -343,6 +413,13 @@ async def test_remote_leases_mislead_nobody(stage: Stage, pull: Pull) -> None:
     stream = Stream(queue="default", type="emulate")
     assert (await Workers.read(stage.database)).of(stream).slots == 100, "the relay's"
     assert (await Workers.read(stage.database, with_remote=True)).total.workers == 3
+    await stage.sql.execute(
+        "INSERT INTO taskmill.task_type (name, version) VALUES ('emulate', 1); "
+        "INSERT INTO taskmill.type_contract (type, version, digest, schema, form, defaults, registered_by) "
+        "VALUES ('emulate', 1, '', '{}', '[{}]', '{}', 'w')"
+    )
+    [emulated] = await contracts.types(stage.database)
+    assert emulated.workers == 3
     for lease in held:
         await pull.end(lease.tasks[0].id, lease.id, 1, Succeeded())
     assert [w.id for w in await stage.service.workers()] == [own], "ended claims are not shown"

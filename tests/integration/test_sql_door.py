@@ -218,6 +218,10 @@ async def test_what_the_api_refuses_is_refused_with_the_same_problem(
         '{"b": {"a": "\\u0022", "\\u0061": 2}}',
         '{"a": 9223372036854775808}',
         '{"a": 1e400}',
+        '{"a": 1e200000}',
+        '{"a": 1e99999999999}',
+        '{"a": ' + "1" * 400 + "e-5}",
+        '{"a": ' + "1" * 140_000 + "}",
         '{"a": ' + "[" * 63 + "]" * 63 + "}",
         '{"a": "\\u0000"}',
         '{"a": "\\ud800"}',
@@ -234,10 +238,38 @@ async def test_json_that_is_not_strict_is_refused(stage: Stage, payload: str) ->
 
 
 @pytest.mark.parametrize(
+    "json",
+    [
+        '{"a": "x", "a": "y"}',
+        '{"a": 1e400}',
+        '{"a": 1e200000}',
+        '{"a": 9223372036854775808}',
+        '{"a": ' + "[" * 63 + "]" * 63 + "}",
+        '{"a": "\\u0000"}',
+        '{"\\ud800": "a"}',
+    ],
+)
+@pytest.mark.parametrize("argument", ["labels", "retry"])
+async def test_labels_and_policies_are_read_as_strictly(
+    stage: Stage, argument: str, json: str
+) -> None:
+    with pytest.raises(TaskmillError) as caught:
+        parse(f'{{"{argument}": {json}}}'.encode())
+    status, _, expected = problem_json(caught.value)
+    told = await problem(stage.sql, **{argument: json})
+    assert (told["status"], told["type"]) == (status, orjson.loads(expected)["type"])
+    if told["status"] == 400:
+        assert told["detail"] == orjson.loads(expected)["detail"]
+    else:
+        assert [one["pointer"] for one in told["errors"]] == [f"/{argument}"]
+
+
+@pytest.mark.parametrize(
     "payload",
     [
         '{"a": 9223372036854775807, "b": -9223372036854775808}',
         '{"a": 1e-400, "b": 0.1000000000000000055, "c": 1E2, "d": 12345678901234567890.5}',
+        '{"a": 1e-20000, "b": -1e-99999999999, "c": 0e99999999999, "d": 0.' + "0" * 20_000 + "1}",
         '{"a": ' + "[" * 62 + "]" * 62 + "}",
         '{"4e5": "5e6, 7e8", "q\\u0022": "\\"", "[": "{{{"}',
         '{"many": [' + ", ".join(["[]"] * 500) + "]}",
@@ -452,6 +484,41 @@ async def test_only_roles_that_it_was_granted_to_may_call_it_and_they_may_do_not
                     await app.execute(forbidden)
     finally:
         await stage.sql.execute("DROP OWNED BY app_of_test; DROP ROLE app_of_test")
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "standard_conforming_strings = off",
+        "transform_null_equals = on",
+        "plpgsql.extra_errors = 'all'",
+        "extra_float_digits = -15",
+        "DateStyle = 'SQL, DMY'",
+        "default_transaction_isolation = 'serializable'",
+    ],
+)
+async def test_settings_of_the_callers_session_change_nothing(stage: Stage, setting: str) -> None:
+    await registered(stage, a_contract({"properties": {"to": {"pattern": r"^\d+\.[a-c]$"}}}))
+    refused = {
+        "payload": '{"to": "1.d\\\\"}',
+        "queue": "a\\b",
+        "timeout_s": 0.1 + 604_800,
+        "run_at": datetime(1999, 1, 1, tzinfo=UTC),
+        "type": TYPE,
+    }
+    usual = await problem(stage.sql, **refused)
+    assert len(usual["errors"]) == 4
+    async with a_session(stage) as session:
+        await session.execute(f"SET {setting}")
+        assert await problem(session, **refused) == usual
+        made = await create(
+            session,
+            payload='{"to": "1.a"}',
+            type=TYPE,
+            labels='{"a": "\\\\"}',
+            idempotency_key="\\",
+        )
+    assert (await stage.task(made)).labels == '{"a": "\\\\"}'
 
 
 async def test_objects_of_the_caller_are_not_taken_for_the_functions_own(stage: Stage) -> None:

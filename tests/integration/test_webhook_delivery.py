@@ -9,6 +9,7 @@ import pytest
 from aiohttp import web
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from taskmill.domain.errors import WebhookNotFound
 from taskmill.domain.signing import secret_of
 from taskmill.domain.webhooks import DeliveryState, WebhookState
 from taskmill.storage import tasks, webhook_deliveries
@@ -113,7 +114,12 @@ async def test_what_fails_is_tried_again_with_the_same_id_until_it_is_taken(stag
         assert len(set(endpoint.ids)) == 1
         assert [one.headers["taskmill-attempt"] for one in endpoint.received] == list("1234")
         assert len({one.body for one in endpoint.received}) == 1
-        assert (await a_webhooks(stage.database).get(webhook.id)).failing_since is None
+
+        async def is_well() -> bool:
+            return (await a_webhooks(stage.database).get(webhook.id)).failing_since is None
+
+        # It is noted right after the delivery, not with it.
+        await eventually(is_well, "the endpoint's health")
 
 
 async def test_retry_after_is_kept_to_by_all_that_goes_to_that_endpoint(stage: Stage) -> None:
@@ -132,6 +138,21 @@ async def test_retry_after_is_kept_to_by_all_that_goes_to_that_endpoint(stage: S
         await settled(stage, 2)
         assert loop.time() - began >= 0.9
         assert len(endpoint.received) == 3
+
+
+async def test_one_callback_that_is_to_wait_holds_up_no_other_to_that_host(stage: Stage) -> None:
+    """Hosts of many receivers count for each of them."""
+
+    async def answer(received: Received) -> web.StreamResponse:
+        busy = received.path == "/busy"
+        return web.Response(status=429 if busy else 204, headers={"Retry-After": "3600"})
+
+    async with an_endpoint(answer) as endpoint, a_webhooks_role(stage):
+        await done(stage, callback_url=f"{endpoint.url}/busy")
+        await came(endpoint, 1)
+        await done(stage, callback_url=f"{endpoint.url}/other")
+        await came(endpoint, 2)
+        assert [one.path for one in endpoint.received] == ["/busy", "/other"]
 
 
 async def test_a_webhook_that_is_gone_is_disabled(stage: Stage, log_lines: LogLines) -> None:
@@ -177,6 +198,16 @@ async def test_an_endpoint_that_only_fails_is_disabled_after_a_while(stage: Stag
         assert len(endpoint.received) > count
 
 
+async def test_a_new_address_is_not_held_to_what_the_old_one_did(stage: Stage) -> None:
+    kept = a_webhooks(stage.database)
+    webhook, _ = await subscribed(stage, "http://127.0.0.1:1/")
+    await stage.sql.execute("UPDATE taskmill.webhook SET failing_since = now()")
+    same = await kept.change(webhook.id, {"description": "x"}, rotates_secret=False)
+    assert same[0].failing_since is not None
+    moved = await kept.change(webhook.id, {"url": "http://127.0.0.1:2/"}, rotates_secret=False)
+    assert moved[0].failing_since is None
+
+
 async def test_what_nobody_takes_is_given_up_in_the_end(stage: Stage) -> None:
     options = RoleOptions(give_up_s=0.5, retry_s=0.1)
     async with an_endpoint(status(503)) as endpoint, a_webhooks_role(stage, options):
@@ -218,6 +249,20 @@ async def test_private_addresses_are_refused_here_too(stage: Stage) -> None:
         assert endpoint.received == []
 
 
+async def test_what_waits_for_a_private_address_is_not_tried_over_and_over(stage: Stage) -> None:
+    async with a_webhooks_role(stage, RoleOptions(allow=())):
+        await subscribed(stage, "http://127.0.0.1:1/")
+        await finish_at_once(stage, ["q"] * 200)
+
+        async def are_made() -> bool:
+            return len(await deliveries(stage.sql)) == 200
+
+        await eventually(are_made, "the deliveries")
+        # By now each of 200 would have been tried several times; it rests for 1 s after the first.
+        await stage.sql.execute("SELECT pg_sleep(0.8)")
+        assert sum(row["attempts"] for row in await deliveries(stage.sql)) <= 3
+
+
 async def test_a_test_and_a_resend_are_deliveries_like_others(stage: Stage) -> None:
     async with an_endpoint() as endpoint, a_webhooks_role(stage):
         kept = a_webhooks(stage.database)
@@ -234,6 +279,18 @@ async def test_a_test_and_a_resend_are_deliveries_like_others(stage: Stage) -> N
         [row] = await settled(stage, 1)
         assert (row["state"], row["attempts"]) == ("delivered", 2)
         assert endpoint.ids == [event["id"]] * 2
+
+
+async def test_nothing_is_made_for_a_webhook_that_was_deleted_just_now(stage: Stage) -> None:
+    """Whoever asked for it has seen the webhook."""
+    webhook, _ = await subscribed(stage, "http://127.0.0.1:1/")
+    await a_webhooks(stage.database).delete(webhook.id)
+    with pytest.raises(WebhookNotFound):
+        await webhook_deliveries.test(stage.database, webhook.id, give_up_s=60)
+    await stage.sql.execute("DELETE FROM taskmill.webhook")
+    with pytest.raises(WebhookNotFound):
+        await webhook_deliveries.test(stage.database, webhook.id, give_up_s=60)
+    assert await deliveries(stage.sql) == []
 
 
 async def test_a_deleted_webhook_gets_nothing_more(stage: Stage) -> None:
@@ -256,7 +313,7 @@ async def test_a_try_of_which_nothing_is_heard_is_made_again(stage: Stage) -> No
             await done(stage)
             await settled(stage, 1)
         await stage.sql.execute("UPDATE taskmill.webhook_delivery SET state = 'pending'")
-        [lane] = await webhook_deliveries.find_lanes(stage.database, "", 10)
+        [lane] = (await webhook_deliveries.find_lanes(stage.database, "", 10)).lanes
         [taken] = await webhook_deliveries.claim(stage.database, [(lane, 5)], hold_s=0.5)
         assert await webhook_deliveries.claim(stage.database, [(lane, 5)], hold_s=0.5) == []
         async with a_webhooks_role(stage):
@@ -269,6 +326,30 @@ async def test_a_try_of_which_nothing_is_heard_is_made_again(stage: Stage) -> No
         assert await webhook_deliveries.record(stage.database, [late]) == 0
 
 
+async def test_what_is_taken_though_it_was_given_up_meanwhile_counts_as_delivered(
+    stage: Stage,
+) -> None:
+    webhook, _ = await subscribed(stage, "http://127.0.0.1:1/")
+    made = await a_webhooks(stage.database).test(webhook.id)
+    [taken] = await webhook_deliveries.claim(
+        stage.database, [(f"webhook:{webhook.id}", 1)], hold_s=60
+    )
+    await stage.sql.execute("UPDATE taskmill.webhook_delivery SET give_up_at = now()")
+    assert await webhook_deliveries.give_up(stage.database, 100) == 1
+    for ended, noted in (
+        (webhook_deliveries.EndedTry(delivery=taken, state=DeliveryState.PENDING), 0),
+        (webhook_deliveries.EndedTry(delivery=taken, state=DeliveryState.DELIVERED, answer=204), 1),
+    ):
+        assert await webhook_deliveries.record(stage.database, [ended]) == noted
+    [row] = await deliveries(stage.sql)
+    assert (row["id"], row["state"], row["answer"], row["trouble"]) == (
+        made.id,
+        "delivered",
+        204,
+        None,
+    )
+
+
 async def test_several_who_deliver_do_so_once_each(stage: Stage) -> None:
     async with an_endpoint() as endpoint:
         await subscribed(stage, endpoint.url)
@@ -277,6 +358,26 @@ async def test_several_who_deliver_do_so_once_each(stage: Stage) -> None:
                 await done(stage)
             await settled(stage, 30)
         assert len(endpoint.received) == len(set(endpoint.ids)) == 30
+
+
+async def test_lanes_are_looked_at_some_at_a_time_and_none_is_passed_over(stage: Stage) -> None:
+    """Of 100 lanes every seventh has something due."""
+    await stage.sql.execute(
+        "INSERT INTO taskmill.webhook_delivery (lane, give_up_at, next_at) "
+        "SELECT 'callback:' || lpad(n::text, 3, '0'), now() + interval '1 day', "
+        "now() + CASE WHEN n % 7 = 0 THEN interval '-1 s' ELSE interval '1 h' END "
+        "FROM generate_series(1, 100) AS n"
+    )
+    for limit, looks in ((500, 2000), (500, 100), (500, 10), (500, 1), (3, 2000), (3, 10), (1, 7)):
+        found, after = [], ""
+        while True:
+            some, after = await webhook_deliveries.find_lanes(
+                stage.database, after, limit, looks=looks
+            )
+            found += some
+            if not after:
+                break
+        assert found == [f"callback:{n:03}" for n in range(7, 101, 7)], (limit, looks)
 
 
 async def finish_at_once(stage: Stage, queues: list[str]) -> None:

@@ -144,14 +144,14 @@ async def test_a_paused_webhook_is_told_later_and_a_disabled_one_never(stage: St
     task = await done(stage)
     rows = await fanned_out(stage)
     assert [(row["webhook_id"], row["task_id"]) for row in rows] == [(paused.id, task.id)]
-    assert await webhook_deliveries.find_lanes(stage.database, "", 10) == []
+    assert await webhook_deliveries.find_lanes(stage.database, "", 10) == ([], "")
     # Enabled again, both go on: the disabled one with what comes now.
     for one in (paused, disabled):
         await kept.change(one.id, {"state": WebhookState.ENABLED}, rotates_secret=False)
     later = await done(stage)
     rows = await fanned_out(stage)
     assert [row["task_id"] for row in rows if row["webhook_id"] == disabled.id] == [later.id]
-    assert len(await webhook_deliveries.find_lanes(stage.database, "", 10)) == 2
+    assert len((await webhook_deliveries.find_lanes(stage.database, "", 10)).lanes) == 2
 
 
 async def test_two_who_take_turns_make_each_delivery_once(stage: Stage) -> None:

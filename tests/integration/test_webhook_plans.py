@@ -43,9 +43,13 @@ async def test_deliveries_are_found_by_lane_and_webhook(stage: Stage, *, is_anal
     if is_analysed:
         await stage.sql.execute("ANALYZE taskmill.webhook_delivery, taskmill.webhook")
     async with explaining(stage.database) as session:
-        found, plan = await session.fetch("find_delivery_lanes", "", 500)
+        found, plan = await session.fetch("find_delivery_lanes", "", 500, 2000)
         assert len(found) == LANES // 2
         check(plan, rows=6 * LANES, pages=20 * LANES)
+        # Behind the first few none is due: the look ends where it was told to.
+        [*some, end], plan = await session.fetch("find_delivery_lanes", "", 500, 30)
+        assert (some, end["is_due"], end["is_end"]) == ([], False, True)
+        check(plan, rows=6 * 30, pages=20 * 30)
         lanes = [row["lane"] for row in found[:10]]
         taken, plan = await session.fetch("claim_deliveries", lanes, [2] * 10, 20.0)
         assert len(taken) == 20

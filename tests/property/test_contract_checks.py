@@ -1,7 +1,8 @@
 """Every door says the same of a payload: Python, PostgreSQL, and a library that knows JSON Schema by heart."""
 
+import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import jsonschema_rs
 import orjson
@@ -17,7 +18,7 @@ from taskmill.wire.strict_json import parse
 from tests.support.json_schemas import contract_schemas, payloads, tagged_payloads
 from tests.support.postgres import DatabaseServer
 
-CHECK = "SELECT taskmill.contract_violations(%s::jsonb, taskmill.strict_payload(%s::json, 1048576))"
+CHECK = "SELECT taskmill.contract_violations(%s::jsonb, taskmill.strict_json(%s::json, '/payload', 1048576))"
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +93,58 @@ def test_numbers_are_read_alike_however_they_are_written(
     assert_both_say_the_same(postgres, schema, payload.encode())
 
 
+@pytest.mark.parametrize(
+    ("literal", "factor", "fits"),
+    [
+        ("1152921504606846976.0", 1000, False),
+        ("1.152921504606847e18", 1024, True),
+        ("1152921504606846976", 1000, False),
+        ("1e22", 1000, True),
+        ("-9.223372036854775e18", 1000, False),
+    ],
+)
+def test_large_whole_numbers_are_multiples_by_all_their_digits(
+    postgres: psycopg.Connection, literal: str, factor: int, *, fits: bool
+) -> None:
+    schema = {"properties": {"a": {"multipleOf": factor}}}
+    payload = f'{{"a": {literal}}}'.encode()
+    assert (assert_both_say_the_same(postgres, schema, payload) == []) is fits
+
+
+def test_enumerations_tell_values_of_all_kinds_apart(postgres: psycopg.Connection) -> None:
+    values = [1, True, None, "1", "", [1], [], {}, {"a": 1}, [[1]], 1.5, False, 0]
+    literals = (
+        "1",
+        "1.0",
+        "true",
+        "null",
+        '"1"',
+        '""',
+        "[1.0]",
+        "[]",
+        "{}",
+        '{"a": 1e0}',
+        "[[1]]",
+        "1.50",
+    )
+    for literal in (
+        *literals,
+        "false",
+        "0",
+        "-0.0",
+        "2",
+        '"a"',
+        "[2]",
+        '{"a": 2}',
+        "[[]]",
+        "[1, 1]",
+        '{"b": 1}',
+    ):
+        payload = f'{{"a": {literal}}}'.encode()
+        for listed in (values, [[one] for one in values]):
+            assert_both_say_the_same(postgres, {"properties": {"a": {"enum": listed}}}, payload)
+
+
 def test_names_are_shown_alike_whatever_they_are(postgres: psycopg.Connection) -> None:
     names = (
         "a\nb",
@@ -114,6 +167,36 @@ def test_names_are_shown_alike_whatever_they_are(postgres: psycopg.Connection) -
     schema = {"additionalProperties": False, "required": ["\t\u0100", "x" * 61]}
     said = assert_both_say_the_same(postgres, schema, payload)
     assert len(said) == len(names) + 2
+
+
+UNIQUE: Final = {"allOf": [{"uniqueItems": True}] * 1_000}
+LISTED: Final = {"allOf": [{"enum": [[n], {"a": n}]} for n in range(1_000)]}
+MATCHED: Final = {"allOf": [{"pattern": "^(?=[^x]*)(?=[^y]*)a*$"}] * 400}
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "is_too_much"),
+    [
+        (UNIQUE, list(range(979)), False),
+        (UNIQUE, list(range(999)), True),
+        (UNIQUE, list(range(60_000)), True),
+        (LISTED, list(range(60_000)), True),
+        (LISTED, {"a": [[n] for n in range(5_000)]}, True),
+        (MATCHED, "a" * 82_999, False),
+        (MATCHED, "a" * 84_000, True),
+        (MATCHED, "a" * 900_000, True),
+        ({"patternProperties": {f"^a*{n}$": {} for n in range(800)}}, {"a" * 900_000: 1}, True),
+        ({"patternProperties": {f"^a*{n}$": {} for n in range(800)}}, {"a" * 99_999: 1}, False),
+    ],
+)  # fmt: skip
+def test_what_is_large_is_not_looked_at_again_and_again(
+    postgres: psycopg.Connection, schema: dict[str, Any], value: object, *, is_too_much: bool
+) -> None:
+    payload = orjson.dumps({"v": value})
+    began = time.process_time()
+    said = assert_both_say_the_same(postgres, {"properties": {"v": schema}}, payload)
+    assert time.process_time() - began < 5
+    assert any("100,000 steps" in one["expected"] for one in said) is is_too_much
 
 
 def test_both_stop_at_the_same_step_and_after_as_many_violations(

@@ -16,9 +16,7 @@ from taskmill.wire.urls import target_of
 from taskmill.wire.wording import describe
 from tests.support.postgres import DatabaseServer
 
-CHECK = (
-    "SELECT taskmill.push_violations(%(p)s::json, taskmill.strict_payload(%(p)s::json, 1048576))"
-)
+CHECK = "SELECT taskmill.push_violations(%(p)s::json, taskmill.strict_json(%(p)s::json, '/payload', 1048576))"
 KNOWN = ["url", "method", "headers", "body", "text", "timeout_s", "expect", "retry_on"]
 URL = "https://example.org/hooks"
 
@@ -265,7 +263,7 @@ def test_numbers_are_read_alike_however_they_are_written(
 )
 def test_both_show_a_number_alike(postgres: psycopg.Connection, number: float) -> None:
     written = orjson.dumps([number]).decode()
-    query = "SELECT taskmill.described(taskmill.strict_payload(%s::json, 1000) -> 0)"
+    query = "SELECT taskmill.described(taskmill.strict_json(%s::json, '/payload', 1000) -> 0)"
     assert asked(postgres, query, written) == describe(number)
 
 

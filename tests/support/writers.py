@@ -291,6 +291,7 @@ WRITERS: Mapping[str, Writer] = MappingProxyType(
         "pull": _pull,
         "renew_remote": _renew_remote,
         "end_remote": _end_remote,
+        "bar_remote": lambda database, s: remote_leases.bar(database, s.held),
         "time_out": lambda database, _: TimeOut(database, policy=AT_ONCE, name="rescue")(),
         "report": _report,
         "fold": lambda database, _: counts.fold(database),

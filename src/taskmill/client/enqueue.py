@@ -86,13 +86,17 @@ def enqueue(connection: Any, name: str, **fields: Unpack[TaskFields]) -> Any:
         ValueError: A time has no zone, or a number is not one of JSON's.
     """
     given = _texts({"name": name, **fields})
+    if hasattr(connection, "acquire"):  # asyncpg's pool can all that its connections can
+        raise TypeError(
+            "enqueue needs a connection of the pool: on any other the task would commit by itself"
+        )
     if hasattr(connection, "fetchval"):  # asyncpg
         call = _statement(given, "${}"), *given.values()
         return _awaited(connection.fetchval, call)
     if hasattr(connection, "exec_driver_sql"):  # SQLAlchemy's connections
         return _on_sqlalchemy(connection, given)
     if hasattr(connection, "get_bind"):  # SQLAlchemy's sessions
-        if _is_async(connection.connection):
+        if is_async(connection.connection):
             return _in_async_session(connection, given)
         return _on_sqlalchemy(connection.connection(), given)
     if hasattr(connection, "pgconn"):  # psycopg
@@ -112,7 +116,7 @@ async def _in_async_session(session: Any, given: dict[str, str]) -> UUID:  # noq
 
 
 def _called(execute: Callable[..., Any], call: tuple[object, ...]) -> Any:  # noqa: ANN401 - a UUID, or its awaitable
-    if _is_async(execute):
+    if is_async(execute):
         return _fetched(execute, call)
     with _RefusalsTold():
         return _id(execute(*call).fetchone())
@@ -142,7 +146,8 @@ class _RefusalsTold:
             raise refusal from error
 
 
-def _is_async(method: Callable[..., Any]) -> bool:
+def is_async(method: Callable[..., Any]) -> bool:
+    """Tell whether a connection's method is to be awaited."""
     return inspect.iscoroutinefunction(inspect.unwrap(method))
 
 

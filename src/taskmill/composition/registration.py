@@ -35,6 +35,9 @@ class Registration:
         while self._wanted and not stop.is_set():
             try:
                 await contracts.register(self._database, self._worker, self._wanted)
+            except ContractRefused as error:
+                log.warning("contract.refused", type=error.type, error=str(error))
+                self._wanted = [one for one in self._wanted if one.type != error.type]
             except TypeLimitReached as error:
                 log.warning("contract.refused", worker=self._worker, error=str(error))
                 return

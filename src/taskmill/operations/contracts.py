@@ -9,7 +9,12 @@ from taskmill.domain.errors import ContractRefused, TypeNotFound, Violation
 from taskmill.observability.logs import get_logger
 from taskmill.storage import contracts as rows
 from taskmill.storage.database import Database
-from taskmill.wire.contracts.door import DoorContract, compile_contract
+from taskmill.wire.contracts.door import (
+    DoorContract,
+    compile_contract,
+    expressions_of,
+    refuse_expressions,
+)
 
 log = get_logger(__name__)
 
@@ -36,6 +41,10 @@ async def register(database: Database, worker: str, contracts: Sequence[TypeCont
     news = [one for one in wanted.values() if held.get(one.type) != one.digest]
     if not news:
         return
+    for one in news:
+        expressions = expressions_of(one)
+        if expressions and not await rows.can_match(database, expressions):
+            refuse_expressions(one)
     # All of them: what held a moment ago may be replaced by the time that our turn comes.
     changed = await rows.register(database, worker, list(wanted.values()))
     log.info("contract.registered", types=sorted(one.type for one in news), changed=changed)

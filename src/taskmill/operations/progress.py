@@ -9,8 +9,7 @@ import math
 import threading
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Final, Self, TypeAlias
-from uuid import UUID
+from typing import Final, Self
 
 import asyncpg
 
@@ -30,17 +29,19 @@ _MOST_AT_ONCE = 1000
 _OUTAGE_PAUSE_S = 0.5
 _LAST_WRITE_S = 2.0
 
-_Key: TypeAlias = tuple[UUID, int]
-
 
 class _Entry:
-    """A report that waits, or is being written, and who wants to know what becomes of it."""
+    """A report that waits, or is being written, and who wants to know what becomes of it.
 
-    __slots__ = ("answers", "report")
+    It is kept (`is_kept`) through an outage if somebody has reported it who does not wait for an answer.
+    """
+
+    __slots__ = ("answers", "is_kept", "report")
 
     def __init__(self, report: Report) -> None:
         self.report = report
         self.answers: list[asyncio.Future[bool]] = []
+        self.is_kept = False
 
 
 class ProgressReports:
@@ -58,8 +59,9 @@ class ProgressReports:
         self._database = database
         self._pace_s = pace_s
         self._lock = threading.Lock()
-        self._waiting: dict[_Key, _Entry] = {}
-        self._in_flight: dict[_Key, _Entry] = {}
+        # By the whole fence: of two leases that name one claim, only one can have it.
+        self._waiting: dict[Fence, _Entry] = {}
+        self._in_flight: dict[Fence, _Entry] = {}
         self._has_been_told = False
 
     async def __aenter__(self) -> Self:
@@ -90,7 +92,7 @@ class ProgressReports:
         """
         report = _storable(fence, share, message)
         with self._lock:
-            self._put(report)
+            self._put(report).is_kept = True
             if self._has_been_told:
                 return
             self._has_been_told = True
@@ -116,8 +118,7 @@ class ProgressReports:
 
         Call it on the loop. When the database is away it returns without: progress is worth no wait.
         """
-        key = (fence.task_id, fence.claim_no)
-        entry = self._waiting.get(key) or self._in_flight.get(key)
+        entry = self._waiting.get(fence) or self._in_flight.get(fence)
         if entry is None:
             return
         try:
@@ -126,10 +127,9 @@ class ProgressReports:
             return
 
     def _put(self, report: Report) -> _Entry:
-        key = (report.fence.task_id, report.fence.claim_no)
-        entry = self._waiting.get(key)
+        entry = self._waiting.get(report.fence)
         if entry is None:
-            entry = self._waiting[key] = _Entry(report)
+            entry = self._waiting[report.fence] = _Entry(report)
         else:
             entry.report = report
         return entry
@@ -175,13 +175,13 @@ class ProgressReports:
             return True
         finally:
             self._in_flight = {}
-        for key, entry in batch.items():
+        for fence, entry in batch.items():
             for answer in entry.answers:
                 if not answer.done():
-                    answer.set_result(key in held)
+                    answer.set_result(fence in held)
         return True
 
-    def _taken(self) -> dict[_Key, _Entry]:
+    def _taken(self) -> dict[Fence, _Entry]:
         with self._lock:
             if len(self._waiting) <= _MOST_AT_ONCE:
                 batch, self._waiting = self._waiting, {}
@@ -192,13 +192,19 @@ class ProgressReports:
             self._urgent.set()
             return {key: self._waiting.pop(key) for key in keys}
 
-    def _put_back(self, batch: dict[_Key, _Entry]) -> None:
-        """Keep the reports for another try, unless there are newer ones."""
+    def _put_back(self, batch: dict[Fence, _Entry]) -> None:
+        """Keep the reports for another try, unless there are newer ones, or their callers were told to come again.
+
+        So what waits during an outage are the claims of this process, not whatever comes over HTTP.
+        """
         with self._lock:
-            for key, entry in batch.items():
-                newest = self._waiting.setdefault(key, entry)
+            for fence, entry in batch.items():
+                if not (entry.is_kept or entry.answers):
+                    continue
+                newest = self._waiting.setdefault(fence, entry)
                 if newest is not entry:
                     newest.answers.extend(entry.answers)
+                    newest.is_kept |= entry.is_kept
             self._has_been_told = True
         self._wanted.set()
 

@@ -15,6 +15,7 @@ from taskmill.operations.pull_claims import PullClaims
 from taskmill.operations.pull_ends import PullEnds
 from taskmill.runtime.ids import IdFactory
 from taskmill.settings import PullSettings
+from taskmill.storage import remote_leases
 from taskmill.storage.claims import EndedClaim
 from taskmill.storage.database import Database
 
@@ -33,6 +34,7 @@ class Pull:
         ids: IdFactory,
         randomness: random.Random,
     ) -> None:
+        self._database = database
         self._settings = settings
         self._progress = ProgressReports(database)
         self._ends = PullEnds(database, policy=policy, randomness=randomness)
@@ -119,4 +121,6 @@ class Pull:
         try:
             await self._ends.hand_back(lease_id)
         except LeaseNotFound:
-            return  # it was never committed
+            # Its transaction may still be under way: PostgreSQL goes on without us.
+            if not await remote_leases.bar(self._database, lease_id):
+                await self._ends.hand_back(lease_id)

@@ -140,11 +140,17 @@ class PullClaims:
                 while not stop.is_set():
                     await self._wait()
                     await self._look(stop)
+            self._refuse_calls()
             await self._return_unwanted()
         finally:
-            # Nobody would look at a call that comes now.
-            self._most_waiting = 0
+            self._refuse_calls()
             PULLS_WAITING.forget(self)
+
+    def _refuse_calls(self) -> None:
+        """Take no more calls: nobody would look at them. One that came during the last look goes empty."""
+        self._most_waiting = 0
+        for call in self._calls:
+            call.go_empty()
 
     def _told_waiting(self) -> dict[tuple[str, ...], float]:
         return {(): len(self._calls)}

@@ -43,6 +43,8 @@ log = get_logger(__name__)
 _MOST_AT_ONCE = 500
 _FINISHED = "finished"
 _STOPPED = "stopped"
+# A renewal that comes late for these has lost nothing.
+_BY_ITS_WORKER = frozenset({_FINISHED, _STOPPED})
 # What a failed attempt's end is called in the history, when its worker has ended it.
 _FAILURES = frozenset({Reason.ERROR, Reason.RETRY_ASKED, Reason.PERMANENT})
 
@@ -123,7 +125,8 @@ class PullEnds:
         state = await remote_leases.find(self._database, lease_id)
         if state is None or not state.is_closed:
             raise LeaseNotFound(lease_id)
-        LEASES_LOST.inc()
+        if state.reason not in _BY_ITS_WORKER:
+            LEASES_LOST.inc()
         raise LeaseClosed(lease_id, state.reason)
 
     async def hand_back(self, lease_id: UUID) -> list[UUID]:

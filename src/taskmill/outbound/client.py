@@ -8,6 +8,7 @@ import asyncio
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Final
 
 import aiohttp
@@ -15,10 +16,11 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from taskmill.outbound.addresses import AddressRules
+from taskmill.outbound.connections import Connections
 from taskmill.outbound.errors import AddressRefused, OutboundError, Unreachable
 from taskmill.outbound.lookup import Ask, Lookup, ask_system
 from taskmill.outbound.turns import Turns
-from taskmill.wire.urls import target_of
+from taskmill.wire.urls import Target, target_of
 
 AGENT: Final = "Taskmill"
 # Shorter than what most servers keep an idle connection for (5 s): so they rarely close one just as it is used.
@@ -87,18 +89,14 @@ class Outbound:
         except TimeoutError:
             raise Unreachable(f"{_named(url)} did not answer within {timeout_s:g} s") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise Unreachable(f"{_named(url)}: {_cause(error)}") from error
+            # The library's words have the whole address: they are no cause that is told.
+            raise Unreachable(f"{_named(url)}: {_cause(error)}") from None
 
     def _checked(self, text: str) -> URL:
         try:
-            # As it is: what was signed or escaped by others must not be spelled anew.
-            target, url = target_of(text), URL(text, encoded=True)
-        except ValueError:
-            raise Unreachable("what was to be called is no address") from None
-        read = replace(target, host=(url.raw_host or "").lower().removesuffix("."))
-        # The client must read the same address as we do; a name is judged when it looks that up.
-        if read.address != target.address or (target.address is None and read != target):
-            raise Unreachable("what was to be called can be read in two ways")
+            target, url = _read(text)
+        except ValueError as error:
+            raise Unreachable(f"what was to be called {error}") from None
         if target.address is not None and not self._rules.admits(target.address):
             raise AddressRefused(target.host)
         return url
@@ -130,7 +128,7 @@ class Outbound:
 
     def _open(self) -> aiohttp.ClientSession:
         limits = self._limits
-        connector = aiohttp.TCPConnector(
+        connector = Connections(
             limit=limits.connections,
             limit_per_host=limits.connections_per_host,
             resolver=Lookup(self._rules, ask=self._ask),
@@ -146,6 +144,8 @@ class Outbound:
             auto_decompress=False,
             trust_env=False,
         )
+        # The client would send GET, HEAD, PUT and DELETE once more over a connection that was cut, unasked.
+        self._session._retry_connection = False  # noqa: SLF001 - there is no other way; its own tests do so
         return self._session
 
     async def close(self) -> None:
@@ -153,6 +153,21 @@ class Outbound:
         session, self._session = self._session, None
         if session is not None:
             await session.close()
+
+
+@lru_cache(maxsize=1000)
+def _read(text: str) -> tuple[Target, URL]:
+    """Return an address as we read it, and as the client does. Raises `ValueError` unless that is the same."""
+    try:
+        # As it is: what was signed or escaped by others must not be spelled anew.
+        target, url = target_of(text), URL(text, encoded=True)
+        read = replace(target, host=(url.raw_host or "").lower().removesuffix("."))
+    except ValueError:
+        raise ValueError("is no address") from None
+    # A name is judged when the client looks that up.
+    if read.address != target.address or (target.address is None and read != target):
+        raise ValueError("can be read in two ways")
+    return target, url
 
 
 def _named(url: URL) -> str:

@@ -1,15 +1,18 @@
 """Finds the addresses of hosts without ever blocking the event loop, and gives out only those that may be called.
 
 The system's resolver has no timeout of its own and can't be stopped: it runs in threads that nobody waits for at
-the end. A host is asked for once at a time, however many want it, and only so many hosts at once.
+the end. A host is asked for once at a time, however many want it, and not at all when nobody does any more. Only
+so many hosts are asked for at once: many more than a process tries by default, for a name whose servers are dead
+holds a thread for half a minute.
 """
 
 import asyncio
 import socket
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final
 
@@ -18,7 +21,9 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from taskmill.outbound.addresses import AddressRules
 from taskmill.outbound.errors import AddressRefused, Unreachable
 
-_MOST_AT_ONCE: Final = 32
+_MOST_AT_ONCE: Final = 256
+# Addresses of a host, of each family: they are tried beside each other, and a name may have thousands.
+_MOST_OF_A_FAMILY: Final = 4
 _NUMERIC: Final = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
 
 Ask = Callable[[str], Sequence[str]]
@@ -30,13 +35,19 @@ def ask_system(host: str) -> list[str]:
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
+@dataclass(slots=True)
+class _Question:
+    answer: asyncio.Future[Sequence[str] | OSError]
+    wanted_by: int = 0
+
+
 class Lookup(AbstractResolver):
     """Resolves for the HTTP client: a connection goes to one of the addresses that were judged here."""
 
     def __init__(self, rules: AddressRules, *, ask: Ask = ask_system) -> None:
         self._rules = rules
         self._ask = ask
-        self._asked: dict[str, asyncio.Future[Sequence[str] | OSError]] = {}
+        self._asked: dict[str, _Question] = {}
         self._waiting: deque[str] = deque()
         self._threads = 0
 
@@ -53,8 +64,11 @@ class Lookup(AbstractResolver):
             Unreachable: it has no address, or the resolver does not know.
         """
         host = host.lower().removesuffix(".")
-        admitted = self._admitted(host, await self._found(host))
-        return [_result(host, address, port) for address in admitted]
+        found = await self._found(host)
+        if not found:
+            raise Unreachable(f"the name {host} has no address")
+        admitted = self._admitted(host, found)
+        return [_result(host, address, port) for address in _first_of_each_family(admitted)]
 
     def _admitted(self, host: str, found: Sequence[str]) -> Sequence[str]:
         """Leave out what may not be called. Raises `AddressRefused` when that is everything."""
@@ -63,19 +77,23 @@ class Lookup(AbstractResolver):
         admitted = [
             text for text in found if self._rules.admits(ip_address(text.partition("%")[0]))
         ]
-        if found and not admitted:
+        if not admitted:
             raise AddressRefused(host)
         return admitted
 
     async def _found(self, host: str) -> Sequence[str]:
         if host not in self._asked:
-            self._asked[host] = asyncio.get_running_loop().create_future()
+            self._asked[host] = _Question(asyncio.get_running_loop().create_future())
             self._waiting.append(host)
+        question = self._asked[host]
+        question.wanted_by += 1
+        try:
             self._start_threads()
-        answer = self._asked[host]
-        # Not `await answer`: who is cancelled would cancel it for all others.
-        await asyncio.wait([answer])
-        found = answer.result()
+            # Not `await answer`: who is cancelled would cancel it for all others.
+            await asyncio.wait([question.answer])
+        finally:
+            question.wanted_by -= 1
+        found = question.answer.result()
         if isinstance(found, OSError):
             raise Unreachable(f"the name {host} was not found: {found.strerror or found}")
         return found
@@ -84,8 +102,16 @@ class Lookup(AbstractResolver):
         loop = asyncio.get_running_loop()
         while self._waiting and self._threads < _MOST_AT_ONCE:
             host = self._waiting.popleft()
-            self._threads += 1
-            threading.Thread(target=self._ask_for, args=(loop, host), daemon=True).start()
+            if not self._asked[host].wanted_by:
+                del self._asked[host]
+                continue
+            thread = threading.Thread(target=self._ask_for, args=(loop, host), daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:
+                self._asked.pop(host).answer.set_result(OSError(str(error)))
+            else:
+                self._threads += 1
 
     def _ask_for(self, loop: asyncio.AbstractEventLoop, host: str) -> None:
         answer: Sequence[str] | OSError
@@ -99,11 +125,22 @@ class Lookup(AbstractResolver):
 
     def _told(self, host: str, answer: Sequence[str] | OSError) -> None:
         self._threads -= 1
-        self._asked.pop(host).set_result(answer)
+        self._asked.pop(host).answer.set_result(answer)
         self._start_threads()
 
     async def close(self) -> None:
         """Do nothing: threads that still ask end by themselves, and their answers are dropped."""
+
+
+def _first_of_each_family(addresses: Sequence[str]) -> list[str]:
+    """Return the first few of each family, in their order, which is the system's preference."""
+    left = Counter({True: _MOST_OF_A_FAMILY, False: _MOST_OF_A_FAMILY})
+    some = []
+    for address in addresses:
+        left[":" in address] -= 1
+        if left[":" in address] >= 0:
+            some.append(address)
+    return some
 
 
 def _result(host: str, address: str, port: int) -> ResolveResult:

@@ -21,11 +21,14 @@ class Report:
     message: str | None = None
 
 
-async def store(database: Database, reports: Collection[Report]) -> set[tuple[UUID, int]]:
-    """Keep these reports, one for each claim at most; return (task, claim number) of those whose fence held."""
+async def store(database: Database, reports: Collection[Report]) -> set[Fence]:
+    """Keep these reports, one for each fence at most; return the fences that held."""
     ordered = sorted(reports, key=lambda report: report.fence.task_id)
     rows = await database.fetch("store_progress", *columns(map(_row, ordered)))
-    return {(row["task_id"], row["claim_no"]) for row in rows}
+    return {
+        Fence(task_id=row["task_id"], lease_id=row["lease_id"], claim_no=row["claim_no"])
+        for row in rows
+    }
 
 
 def _row(report: Report) -> tuple[object, ...]:

@@ -58,6 +58,10 @@ class LeaseState:
     reason: str | None
 
 
+# A claim that is being committed is over in milliseconds; whoever waits for it holds up other claims.
+_WAIT_BRIEFLY = "SET LOCAL lock_timeout = '50ms'"
+
+
 class _NothingTaken(TaskmillError):
     """Another was quicker: the lease is not to be."""
 
@@ -142,6 +146,17 @@ async def renew(
 async def settle(database: Database, lease_ids: Collection[UUID], reason: str) -> None:
     """Close those of the leases under which nothing runs any more; call it after a claim's end has committed."""
     await database.fetch("settle_remote_leases", sorted(lease_ids), reason)
+
+
+async def bar(database: Database, lease_id: UUID) -> bool:
+    """Return whether a lease that is not to be seen never will be; False when it has just been committed.
+
+    Raises:
+        Unavailable: its transaction still runs, or the database is away; ask again.
+    """
+    async with database.hot_transaction() as connection:
+        await connection.execute(_WAIT_BRIEFLY)
+        return await connection.fetchval(statement("bar_remote_lease"), lease_id) is not None
 
 
 async def find(database: Database, lease_id: UUID) -> LeaseState | None:

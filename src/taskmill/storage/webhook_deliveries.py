@@ -8,7 +8,7 @@ from uuid import UUID
 
 import asyncpg
 
-from taskmill.domain.errors import DeliveryNotFound
+from taskmill.domain.errors import DeliveryNotFound, WebhookNotFound
 from taskmill.domain.feed import Cursor
 from taskmill.domain.lifecycle import TERMINAL
 from taskmill.domain.webhooks import Delivery, DeliveryState
@@ -18,7 +18,16 @@ from taskmill.storage.deliveries import Turn
 
 PLACE: Final = "webhooks"
 LAST_ID: Final = 2**63 - 1
+# Of these 2,000 none is due: 5 ms (2026-11-25). One for each origin of callbacks: there may be 100,000.
+MOST_LOOKED_AT: Final = 2000
 _MOST_OF_A_TASK: Final = 500
+
+
+class DueLanes(NamedTuple):
+    """Lanes that have something due, and behind which one to look on; "" when all were looked at."""
+
+    lanes: list[str]
+    until: str
 
 
 class DueDelivery(NamedTuple):
@@ -75,9 +84,15 @@ async def fan_out(
     return made
 
 
-async def find_lanes(database: Database, after: str, limit: int) -> list[str]:
-    """Return up to `limit` lanes behind `after` that have something due, in their order."""
-    return [row["lane"] for row in await database.fetch("find_delivery_lanes", after, limit)]
+async def find_lanes(
+    database: Database, after: str, limit: int, *, looks: int = MOST_LOOKED_AT
+) -> DueLanes:
+    """Find up to `limit` lanes behind `after` that have something due, in their order, among the next `looks`."""
+    rows = await database.fetch("find_delivery_lanes", after, limit, looks)
+    has_more = bool(rows) and (len(rows) == limit or rows[-1]["is_end"])
+    return DueLanes(
+        [row["lane"] for row in rows if row["is_due"]], rows[-1]["lane"] if has_more else ""
+    )
 
 
 async def claim(
@@ -132,9 +147,11 @@ async def resend(
 
 
 async def test(database: Database, webhook_id: UUID, *, give_up_s: float) -> Delivery:
-    """Make a delivery of an event that tells of no task."""
-    [row] = await database.fetch("test_webhook", webhook_id, give_up_s)
-    return _delivery(row)
+    """Make a delivery of an event that tells of no task. Raises `WebhookNotFound`."""
+    rows = await database.fetch("test_webhook", webhook_id, give_up_s)
+    if not rows:
+        raise WebhookNotFound(webhook_id)
+    return _delivery(rows[0])
 
 
 async def prune(database: Database, days: float, limit: int) -> int:

@@ -20,7 +20,7 @@ from taskmill.domain.webhooks import DeliveryState
 from taskmill.observability.logs import get_logger
 from taskmill.observability.outbound import TRIES, TRIES_UNDER_WAY, TRY_TIME, WEBHOOKS_DISABLED
 from taskmill.outbound.client import Reply
-from taskmill.outbound.errors import AddressRefused, Unreachable
+from taskmill.outbound.errors import OutboundError
 from taskmill.outbound.retry_after import retry_after
 from taskmill.runtime.batching import Batcher, Overloaded
 from taskmill.runtime.clock import Clock
@@ -40,6 +40,8 @@ _SUCCESS: Final = range(200, 300)
 _MOST_LANES: Final = 500
 _MOST_GIVEN_UP: Final = 1000
 _POLL_S: Final = 0.25
+# Between looks at lanes of which none may be tried, when there are more behind them.
+_STEP_S: Final = 0.025
 _GIVE_UP_LOOK_S: Final = 10.0
 # Beyond the time of one try: until it is noted, or tried again by another.
 _HOLD_MARGIN_S: Final = TURN_S + 2.0
@@ -111,17 +113,15 @@ class Delivering:
     ) -> None:
         failures = 0
         while not stop.is_set():
-            pause_s = _POLL_S
             self._woken.clear()
             try:
-                more = await self._begin_tries(group, tries)
+                pause_s = await self._begin_tries(group, tries)
                 failures = 0
             except Exception as error:  # noqa: BLE001 - the loop's boundary: logged, tried again
                 log.warning("webhooks.undelivered", error=repr(error))
-                more = False
                 pause_s = backoff_s(failures, first=_POLL_S, longest=_LONGEST_PAUSE_S)
                 failures += 1
-            if not more:
+            if pause_s:
                 await self._rest(pause_s)
 
     async def _rest(self, seconds: float) -> None:
@@ -131,16 +131,17 @@ class Delivering:
         except TimeoutError:
             return
 
-    async def _begin_tries(self, group: asyncio.TaskGroup, tries: set[asyncio.Task[None]]) -> bool:
-        """Begin what may begin now; True when there may be more of that."""
+    async def _begin_tries(self, group: asyncio.TaskGroup, tries: set[asyncio.Task[None]]) -> float:
+        """Begin what may begin now; return for how many seconds to rest then, unless woken."""
         await self._give_up()
         if self._lanes.is_full:
-            return False
+            return _POLL_S
         due = await webhook_deliveries.find_lanes(self._database, self._after, _MOST_LANES)
-        shares = self._lanes.shares(due, self._clock.monotonic())
-        self._after = self._next_start(due, shares)
+        shares = self._lanes.shares(due.lanes, self._clock.monotonic())
+        # Lanes that got nothing this time come first the next time.
+        self._after = shares[-1][0] if 0 < len(shares) < len(due.lanes) else due.until
         if not shares:
-            return self._after != ""
+            return _STEP_S if self._after else _POLL_S
         hold_s = self._rules.timeout_s + _HOLD_MARGIN_S
         taken = await webhook_deliveries.claim(self._database, shares, hold_s=hold_s)
         for one in taken:
@@ -149,13 +150,7 @@ class Delivering:
             task = group.create_task(self._try(prepared))
             tries.add(task)
             task.add_done_callback(tries.discard)
-        return bool(taken)
-
-    def _next_start(self, due: Sequence[str], shares: Sequence[tuple[str, int]]) -> str:
-        """Return behind which lane to look the next time: lanes that got nothing this time come first then."""
-        if shares and len(shares) < len(due):
-            return shares[-1][0]
-        return due[-1] if len(due) == _MOST_LANES else ""
+        return 0.0 if taken else _POLL_S
 
     async def _prepared(self, taken: Sequence[DueDelivery]) -> list[Try]:
         try:
@@ -198,10 +193,7 @@ class Delivering:
         began = self._clock.monotonic()
         try:
             reply = await self._trying.send(prepared.request)
-        except AddressRefused as error:
-            self._lanes.dropped(lane)
-            return self._again(delivery, trouble=str(error))
-        except Unreachable as error:
+        except OutboundError as error:
             self._lanes.silent(lane, self._clock.monotonic())
             return self._again(delivery, trouble=str(error))
         except Exception as error:  # a try's boundary: whatever an endpoint did, others go on
@@ -211,7 +203,9 @@ class Delivering:
         now = self._clock.monotonic()
         TRY_TIME.observe(now - began)
         wait = self._asked_wait(reply)
-        rest_s = wait.total_seconds() if wait and reply.status in _BUSY else 0.0
+        # Of callbacks only the one: others of its lane have addresses of their own.
+        rests = reply.status in _BUSY and delivery.webhook_id is not None
+        rest_s = wait.total_seconds() if wait and rests else 0.0
         self._lanes.answered(lane, now, after_s=now - began, rest_s=rest_s)
         return self._judged(delivery, reply, wait)
 

@@ -3,10 +3,10 @@
 A *lane* is one endpoint: a webhook, or all callbacks to one origin. It knows of lanes what this process has seen,
 and nothing of what is delivered.
 
-- A lane begins with one try at a time; each quick answer doubles that, up to a limit. A slow answer, or none,
-  takes it back to one.
+- A lane begins with one try at a time; each quick answer doubles that, up to a limit. Slow answers lead to half of
+  the limit, from below and from above; none takes it back to one.
 - Lanes that are not known to be quick have half of all tries at most: the other half is for those that are.
-- A lane that gave no answer rests, each time for longer; so does one that asks for it.
+- A lane that gave no answer, or may not be called, rests, each time for longer; so does one that asks for it.
 """
 
 from collections.abc import Iterable
@@ -88,10 +88,10 @@ class Lanes:
             lane.room = min(2 * lane.room, self._per_lane)
         else:
             self._become(lane, is_quick=False)
-            lane.room = 1
+            lane.room = min(lane.room + 1, max(1, self._per_lane // 2))
 
     def silent(self, name: str, now: float) -> None:
-        """Count a try that ended without an answer."""
+        """Count a try that ended without an answer, or was not made because nobody is to be called there."""
         lane = self._end(name)
         self._become(lane, is_quick=False)
         lane.room = 1

@@ -6,6 +6,7 @@ addresses, which differs between versions, too.
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Annotated, Final
 
@@ -31,6 +32,8 @@ _NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*", re.ASCII)
 # Resolvers take 127.1, 2130706433 and 0x7f.0.0.1 for IPv4 addresses. Only one way to write one is let in.
 _NUMERIC = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)", re.ASCII)
 _LONGEST_NAME: Final = 253
+# Most calls go to few addresses, and each is looked at several times on its way: 2 MB at most.
+_REMEMBERED: Final = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +59,7 @@ class Target:
         return f"{self.scheme}://{host}:{self.port}"
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def target_of(url: str) -> Target:
     """Return where an address leads.
 

@@ -9,6 +9,7 @@ from taskmill.outbound.addresses import AddressRules
 NOT_GLOBAL = [
     *("127.0.0.1", "127.8.9.10", "0.0.0.0", "10.0.0.1", "172.16.3.4", "192.168.1.1"),  # noqa: S104
     *("169.254.169.254", "100.64.0.1", "192.0.0.8", "192.0.2.1", "198.18.0.1", "203.0.113.7"),
+    *("168.63.129.16", "::ffff:168.63.129.16", "::ffff:0:7f00:1", "1::1", "4000::1", "e000::1"),
     *("224.0.0.1", "239.255.255.250", "240.0.0.1", "255.255.255.255", "192.88.99.1"),
     *("::", "::1", "fe80::1", "fec0::1", "fc00::1", "fd12:3456::1", "ff02::1", "2001:db8::1"),
     *("::ffff:127.0.0.1", "::ffff:10.0.0.1", "::ffff:169.254.169.254", "::127.0.0.1"),
@@ -42,6 +43,8 @@ def test_an_allowed_network_is_admitted_in_every_form_and_nothing_beside_it() ->
 def test_a_name_is_allowed_as_it_is_and_below_a_star() -> None:
     rules = AddressRules(["Hooks.internal", "*.svc.local."])
     rules_of_names = {
+        "a.svc.local": True,
+        "svc.local": False,
         "hooks.internal": True,
         "a.hooks.internal": False,
         "internal": False,

@@ -4,9 +4,13 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 
 from taskmill import Client, Context, RetryLater, RetryPolicy, Taskmill
 from taskmill.client import NotAccepted
+from taskmill.client.calls import TaskFields
 from taskmill.domain.lifecycle import Status
 from taskmill.testing import ServiceInMemory
 
@@ -113,3 +117,29 @@ def test_one_that_never_ends_is_told(service: ServiceInMemory) -> None:
     service.client().create("x", type="asks-again")
     with pytest.raises(RuntimeError, match="still wait after 10 attempts"):
         service.run_all(most=10)
+
+
+def test_what_is_enqueued_in_a_transaction_is_there_without_a_database(
+    service: ServiceInMemory,
+) -> None:
+    engine = create_engine("sqlite://")
+    fields: TaskFields = {
+        "type": "flaky",
+        "payload": {"failures": 0},
+        "idempotency_key": "order-1",
+        "description": None,
+    }
+    with Session(engine) as session, engine.connect() as connection:
+        made = service.enqueue(session, "x", **fields)
+        assert service.enqueue(connection, "x", **fields) == made
+        with pytest.raises(NotAccepted, match="/payload/failures"):
+            service.enqueue(session, "x", type="flaky", payload={"failures": "many"})
+    engine.dispose()
+    [task] = service.run_all()
+    assert (task.id, task.result) == (made, "done")
+
+
+async def test_on_an_asynchronous_connection_it_is_awaited(service: ServiceInMemory) -> None:
+    async with AsyncSession() as session:
+        made = await service.enqueue(session, "x", type="asks-again")
+    assert [task.id for task in service.tasks] == [made]

@@ -29,12 +29,25 @@ def test_an_unknown_endpoint_begins_with_one_try_and_a_quick_one_gets_more() -> 
     assert rooms == [1, 2, 8, 8, 8]
 
 
-def test_a_slow_answer_takes_an_endpoint_back_to_one() -> None:
+def test_an_endpoint_that_is_slow_gets_half_of_what_a_quick_one_does() -> None:
+    """With one at a time, one that takes 2 s would lose whatever comes more often."""
+    lanes = Lanes(100, per_lane=8)
+    rooms = []
+    for _ in range(5):
+        tries = begun(lanes, ["a"])["a"]
+        rooms.append(tries)
+        for _ in range(tries):
+            lanes.answered("a", 0, after_s=2)
+    assert rooms == [1, 2, 4, 4, 4]
+
+
+def test_a_slow_answer_takes_a_quick_endpoint_back_to_half() -> None:
     lanes = Lanes(100, per_lane=8)
     made_quick(lanes, "a")
     lanes.begin("a")
     lanes.answered("a", 0, after_s=3)
-    assert begun(lanes, ["a"]) == {"a": 1}
+    assert begun(lanes, ["a"]) == {"a": 4}
+    assert begun(Lanes(100, per_lane=1), ["a"]) == {"a": 1}
 
 
 def test_endpoints_that_are_not_quick_have_half_of_all_tries() -> None:

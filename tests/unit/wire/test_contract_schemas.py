@@ -119,6 +119,8 @@ def test_what_is_only_an_annotation_is_left_alone() -> None:
         ({"patternProperties": {"[": {}}}, ["/payload_schema/patternProperties/["]),
         ({"properties": {"a": {"$ref": "#/$defs/no"}}}, ["/payload_schema/properties/a"]),
         ({"properties": {"a": {"$ref": "other.json"}}}, ["/payload_schema/properties/a"]),
+        ({"properties": {"a": {"$ref": f"#/allOf/{'9' * 5000}"}}, "allOf": [{}]}, None),
+        ({"properties": {"a": {"$ref": "#/allOf/00"}}, "allOf": [{}]}, None),
         ({"$ref": "#"}, ["/payload_schema"]),
         ({"allOf": [{"$ref": "#"}]}, ["/payload_schema"]),
         ({"$defs": {"unused": {"type": 5}}}, ["/payload_schema/$defs/unused/type"]),

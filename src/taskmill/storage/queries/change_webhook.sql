@@ -1,6 +1,7 @@
 -- Purpose: change a webhook. $1 uuid, $2 text address, $3 text description, $4 text[] queues, $5 text[] types,
 -- $6 text[] statuses, $7 text state, $8 text: a new secret, which goes before the latest one, or null.
--- One that was disabled begins anew, with what changes from now on. Locks: its row (held since lock_webhook).
+-- One that was disabled begins anew, with what changes from now on; what another address has failed to take does not
+-- count for the new one. Locks: its row (held since lock_webhook).
 -- Relies on the primary key and change_batch_position.
 UPDATE taskmill.webhook
 SET url = $2,
@@ -10,7 +11,7 @@ SET url = $2,
     statuses = $6,
     secrets = CASE WHEN $8::text IS NULL THEN secrets ELSE ARRAY[$8, secrets[1]] END,
     disabled_reason = CASE WHEN $7 = 'disabled' THEN disabled_reason END,
-    failing_since = CASE WHEN state = $7 THEN failing_since END,
+    failing_since = CASE WHEN state = $7 AND url = $2 THEN failing_since END,
     since_position = CASE
         WHEN state = 'disabled' AND $7 <> 'disabled' THEN coalesce((
             SELECT position FROM taskmill.change_batch

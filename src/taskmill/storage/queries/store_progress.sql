@@ -10,7 +10,7 @@ WITH input AS MATERIALIZED (
         AS input (task_id, lease_id, claim_no, share, message)
 ),
 fenced AS MATERIALIZED (
-    SELECT i.task_id, i.claim_no, i.share, i.message
+    SELECT i.task_id, i.lease_id, i.claim_no, i.share, i.message
     FROM input AS i
     JOIN taskmill.task AS t ON t.id = i.task_id
     WHERE (t.status = 'in_progress') IS TRUE
@@ -19,7 +19,7 @@ fenced AS MATERIALIZED (
 ),
 stored AS (
     INSERT INTO taskmill.task_progress AS p (task_id, claim_no, share, message)
-    SELECT task_id, claim_no, share, message FROM fenced
+    SELECT task_id, claim_no, share, message FROM fenced ORDER BY task_id
     ON CONFLICT (task_id) DO UPDATE
     SET claim_no = excluded.claim_no,
         serial = p.serial + 1,
@@ -28,4 +28,4 @@ stored AS (
         at = excluded.at
     WHERE p.claim_no <= excluded.claim_no
 )
-SELECT task_id, claim_no FROM fenced
+SELECT task_id, lease_id, claim_no FROM fenced

@@ -2,7 +2,9 @@
 -- Relies on the primary key.
 WITH made AS (
     INSERT INTO taskmill.webhook_delivery (lane, webhook_id, give_up_at)
-    VALUES ('webhook:' || $1::uuid, $1, now() + make_interval(secs => $2))
+    SELECT 'webhook:' || id, id, now() + make_interval(secs => $2)
+    FROM taskmill.webhook
+    WHERE id = $1 AND deleted_at IS NULL
     RETURNING
         id, webhook_id, task_id, version, position, ordinal, state, attempts, created_at, tried_at, next_at,
         finished_at, answer, trouble

@@ -5,19 +5,20 @@ changes one changes the other. What a schema can express may take more steps tha
 steps are counted, and both stop at the same one.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import Any, Final
 
-from pydantic_core import SchemaValidator, core_schema
-
 from taskmill.domain.errors import Violation
+from taskmill.wire.contracts.comparing import RULES, Holds, equality_key, matcher, size_of
 from taskmill.wire.violations import MOST_VIOLATIONS
 from taskmill.wire.wording import describe, json_pointer
 
 MOST_STEPS: Final = 100_000
 DEEPEST: Final = 200
+# So many characters for an expression, or values that are compared, are a step.
+_CHARACTERS: Final = 1_000
+_PARTS: Final = 10
 ROOT: Final = ("/payload", None)
 _KINDS: Final[Mapping[type, str]] = {
     str: "string",
@@ -37,7 +38,6 @@ _TOO_MUCH: Final = Violation(
 Place = tuple[str | int, Any]
 # A violation whose place is not written out yet: most are of alternatives, and never told.
 Found = tuple[Place, str, str]
-Holds = Callable[[Any], bool]
 
 
 class _TooMuchError(Exception):
@@ -77,12 +77,15 @@ class _Node:
     values: frozenset[object] | None
     enum_words: str
     rules: Sequence[_Rule]
+    conditions: int
+    is_about_repeats: bool
     items: int | None
     prefix: Sequence[int]
     required: Sequence[tuple[str, str]]
     properties: Sequence[tuple[str, int]]
     known: frozenset[str]
     patterns: Sequence[tuple[Holds, int]]
+    name_conditions: int
     others: int | None
     others_words: str
     names: int | None
@@ -127,6 +130,10 @@ class _Walk:
         if depth > DEEPEST:
             raise _TooMuchError
         node = self.nodes[number]
+        if not _is_of_its_kinds(node, value, place, found):
+            return
+        if weight := _weight(node, value):
+            self._spend(weight)
         if not _is_one_of_its_values(node, value, place, found):
             return
         if isinstance(value, list):
@@ -183,7 +190,7 @@ class _Walk:
         self, node: _Node, value: object, place: Place, found: list[Found], depth: int
     ) -> None:
         name = str(place[0])
-        self._spend(len(node.patterns))
+        self._spend(len(node.patterns) + len(name) // _CHARACTERS * node.name_conditions)
         if node.names is not None:
             self.check(node.names, name, place, found, depth + 1)
         is_known = name in node.known
@@ -231,13 +238,31 @@ class _Walk:
         return types is None or _kind(value) in types
 
 
+def _is_of_its_kinds(node: _Node, value: object, place: Place, found: list[Found]) -> bool:
+    if node.types is not None and _kind(value) not in node.types:
+        _add(found, place, node.type_words, describe(value))
+        return False
+    return True
+
+
+def _weight(node: _Node, value: object) -> int:
+    """Return the further steps of a large value: a text for each expression, what is compared for its parts."""
+    match value:
+        case str():
+            return len(value) // _CHARACTERS * node.conditions
+        case list():
+            times = (node.values is not None) + node.is_about_repeats
+        case dict():
+            times = int(node.values is not None)
+        case _:
+            return 0
+    return times * (size_of(value) // _PARTS) if times else 0
+
+
 def _is_one_of_its_values(node: _Node, value: object, place: Place, found: list[Found]) -> bool:
     """Check what a node says of the value alone; its parts are not looked at if it is none of those asked for."""
     kind = _kind(value)
-    if node.types is not None and kind not in node.types:
-        _add(found, place, node.type_words, describe(value))
-        return False
-    if node.values is not None and _equality_key(value) not in node.values:
+    if node.values is not None and equality_key(value) not in node.values:
         _add(found, place, node.enum_words, describe(value))
         return False
     for rule in node.rules:
@@ -293,36 +318,25 @@ def _got_by(rule: _Rule, value: Any) -> str:  # noqa: ANN401 - any JSON value
     return describe(value)
 
 
-def _equality_key(value: object) -> object:
-    """Return what two values share exactly if JSON Schema calls them equal: as 1 and 1.0, but not 1 and true."""
-    match value:
-        case bool():
-            return ("boolean", value)
-        case list():
-            return ("array", tuple(map(_equality_key, value)))
-        case dict():
-            return ("object", frozenset((name, _equality_key(v)) for name, v in value.items()))
-        case _:
-            return value
-
-
 def _node(node: Mapping[str, Any]) -> _Node:
     types = node.get("types")
+    rules, patterns = node.get("rules", ()), node.get("patterns", ())
     properties = [(name, number) for name, number in node.get("properties", ())]
     return _Node(
         types=None if types is None else frozenset(types),
         type_words=node.get("type_words", ""),
-        values=frozenset(map(_equality_key, node["enum"])) if "enum" in node else None,
+        values=frozenset(map(equality_key, node["enum"])) if "enum" in node else None,
         enum_words=node.get("enum_words", ""),
-        rules=[_rule(*rule) for rule in node.get("rules", ())],
+        rules=[_rule(*rule) for rule in rules],
+        conditions=sum(len(rule[2]) for rule in rules if rule[1] == "matches"),
+        is_about_repeats=any(rule[1] == "unique" for rule in rules),
         items=node.get("items"),
         prefix=node.get("prefix", ()),
         required=[(name, words) for name, words in node.get("required", ())],
         properties=properties,
         known=frozenset(name for name, _ in properties),
-        patterns=[
-            (_matcher(conditions), number) for conditions, number in node.get("patterns", ())
-        ],
+        patterns=[(matcher(conditions), number) for conditions, number in patterns],
+        name_conditions=sum(len(conditions) for conditions, _ in patterns),
         others=node.get("others"),
         others_words=node.get("others_words", ""),
         names=node.get("names"),
@@ -347,39 +361,8 @@ def _union(union: Mapping[str, Any]) -> _Union:
 def _rule(kind: str, rule: str, argument: Any, words: str) -> _Rule:  # noqa: ANN401 - as the rule has it
     return _Rule(
         kinds=("integer", "number") if kind == "number" else (kind,),
-        holds=_RULES[rule](argument),
+        holds=RULES[rule](argument),
         words=words,
         counts_items=kind == "array",
         is_about_repeats=rule == "unique",
     )
-
-
-def _multiple_of(factor: float) -> Holds:
-    # By their decimal digits: 0.3 is a multiple of 0.1, though the nearest doubles are not.
-    exact = Fraction(str(factor))
-    return lambda value: Fraction(str(value)) % exact == 0
-
-
-def _matcher(conditions: Sequence[tuple[bool, str, str]]) -> Holds:
-    validators = [
-        (negated, SchemaValidator(core_schema.str_schema(pattern=rust)).isinstance_python)
-        for negated, rust, _ in conditions
-    ]
-    return lambda value: all(matches(value) != negated for negated, matches in validators)
-
-
-def _is_unique(value: Sequence[object]) -> bool:
-    return len(set(map(_equality_key, value))) == len(value)
-
-
-_RULES: Final[Mapping[str, Callable[[Any], Holds]]] = {
-    "min": lambda bound: lambda value: value >= bound,
-    "max": lambda bound: lambda value: value <= bound,
-    "over": lambda bound: lambda value: value > bound,
-    "under": lambda bound: lambda value: value < bound,
-    "multiple": _multiple_of,
-    "least": lambda size: lambda value: len(value) >= size,
-    "most": lambda size: lambda value: len(value) <= size,
-    "matches": _matcher,
-    "unique": lambda _: _is_unique,
-}

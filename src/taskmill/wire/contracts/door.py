@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import orjson
 from pydantic_core import SchemaError
@@ -26,6 +26,7 @@ from taskmill.wire.wording import describe
 
 LARGEST_SCHEMA_BYTES: Final = 64 * 1024
 _SCHEMA: Final = "/payload_schema"
+_TOO_LARGE: Final = ("regular expressions that can be compiled", "one that is too large")
 
 
 class DoorContract:
@@ -61,6 +62,19 @@ def compile_contract(contract: TypeContract) -> CompiledContract:
         return _compiled(contract)
     except InvalidInput as error:
         raise ContractRefused(contract.type, error.violations) from None
+
+
+def expressions_of(contract: CompiledContract) -> set[str]:
+    """Return the regular expressions that PostgreSQL will have to match for this contract."""
+    nodes = orjson.loads(contract.form)
+    rules = [rule[2] for node in nodes for rule in node.get("rules", ()) if rule[1] == "matches"]
+    names = [pattern[0] for node in nodes for pattern in node.get("patterns", ())]
+    return {postgres for conditions in (*rules, *names) for _, _, postgres in conditions}
+
+
+def refuse_expressions(contract: CompiledContract) -> NoReturn:
+    """Refuse a contract for its regular expressions. Raises `ContractRefused`."""
+    raise ContractRefused(contract.type, InvalidInput.at(_SCHEMA, *_TOO_LARGE).violations)
 
 
 def _compiled(contract: TypeContract) -> CompiledContract:
@@ -109,8 +123,7 @@ def _nodes(document: object) -> list[dict[str, Any]]:
     try:
         Checker(nodes)
     except SchemaError:
-        expected = "regular expressions that can be compiled"
-        raise InvalidInput.at(_SCHEMA, expected, "one that is too large") from None
+        raise InvalidInput.at(_SCHEMA, *_TOO_LARGE) from None
     return nodes
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeAlias
 
 from taskmill.wire.contracts import words
+from taskmill.wire.contracts.exact import exact_number
 from taskmill.wire.contracts.patterns import UnsupportedPattern, conditions_of
 from taskmill.wire.contracts.references import Schema, step
 from taskmill.wire.wording import plain
@@ -268,8 +269,8 @@ def _add_rule(at: Reading, kind: str, rule: str, argument: object, expected: str
 def _exact(value: object) -> object:
     """Return the value with whole numbers as integers, where PostgreSQL and Python agree on all digits."""
     match value:
-        case float() if value.is_integer() and abs(value) < 2**63:
-            return int(value)
+        case float():
+            return exact_number(value)
         case dict():
             return {key: _exact(member) for key, member in value.items()}
         case list():

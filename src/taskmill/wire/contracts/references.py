@@ -1,5 +1,6 @@
 """Follows references within a schema; those that lead elsewhere are none of ours."""
 
+import re
 from collections.abc import Collection
 from typing import Any, Final, TypeAlias
 from urllib.parse import unquote
@@ -9,6 +10,8 @@ from taskmill.wire.wording import plain
 Schema: TypeAlias = Any
 
 _REF: Final = "$ref"
+# No longer than any array here: of thousands of digits Python makes no number.
+_PLACE: Final = re.compile("0|[1-9][0-9]{0,5}")
 
 
 def step(name: str) -> str:
@@ -50,7 +53,7 @@ def _look_up(document: Schema, pointer: str) -> object | None:
         name = part.replace("~1", "/").replace("~0", "~")
         if isinstance(found, dict) and name in found:
             found = found[name]
-        elif isinstance(found, list) and name.isdecimal() and int(name) < len(found):
+        elif isinstance(found, list) and _PLACE.fullmatch(name) and int(name) < len(found):
             found = found[int(name)]
         else:
             return None

@@ -50,6 +50,32 @@ BEGIN
     END CASE;
 END $$;
 
+-- The further steps that a large value costs: a text for each expression, what is compared for its parts.
+CREATE FUNCTION taskmill.check_weight(node jsonb, value jsonb) RETURNS integer
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+DECLARE
+    size integer;
+    times integer;
+BEGIN
+    CASE jsonb_typeof(value)
+        WHEN 'string' THEN
+            size = length(value #>> '{}') / 1000;
+            RETURN CASE WHEN size = 0 THEN 0 ELSE size * (
+                SELECT coalesce(sum(jsonb_array_length(one.rule -> 2)), 0)
+                FROM jsonb_array_elements(node -> 'rules') AS one (rule) WHERE one.rule ->> 1 = 'matches') END;
+        WHEN 'array' THEN
+            times = (node ? 'enum')::integer + EXISTS (
+                SELECT FROM jsonb_array_elements(node -> 'rules') AS one (rule)
+                WHERE one.rule ->> 1 = 'unique')::integer;
+        WHEN 'object' THEN
+            times = (node ? 'enum')::integer;
+        ELSE
+            RETURN 0;
+    END CASE;
+    RETURN CASE WHEN times = 0 THEN 0
+        ELSE times * ((SELECT count(*) FROM jsonb_path_query(value, 'strict $.**')) / 10) END;
+END $$;
+
 -- Walks a value along a node as `checking.py` does, and in the same steps; `faults` are what is wrong, `steps` the
 -- steps so far. More than 100,000 of them, or 200 within each other, are too many: then nothing of it counts.
 CREATE FUNCTION taskmill.check_value(
@@ -72,9 +98,18 @@ BEGIN
         faults = taskmill.add_violation(faults, place, node ->> 'type_words', taskmill.described(value));
         RETURN;
     END IF;
-    IF node ? 'enum' AND NOT EXISTS (
-        SELECT FROM jsonb_array_elements(node -> 'enum') AS one (value) WHERE one.value = check_value.value
-    ) THEN
+    IF kind IN ('array', 'object') OR kind = 'string' AND length(value #>> '{}') >= 1000 THEN
+        steps = steps + taskmill.check_weight(node, value);
+        IF steps > 100000 THEN
+            RETURN;
+        END IF;
+    END IF;
+    -- An array contains a single value if one of its items is equal: that is found without taking it apart.
+    IF node ? 'enum' AND NOT (CASE WHEN kind IN ('array', 'object')
+        THEN EXISTS (
+            SELECT FROM jsonb_array_elements(node -> 'enum') AS one (value) WHERE one.value = check_value.value)
+        ELSE node -> 'enum' @> value END)
+    THEN
         faults = taskmill.add_violation(faults, place, node ->> 'enum_words', taskmill.described(value));
         RETURN;
     END IF;
@@ -126,6 +161,7 @@ BEGIN
     END LOOP;
     IF node ? 'items' THEN
         FOR at IN first .. size - 1 LOOP
+            EXIT WHEN steps > 100000;
             SELECT c.faults, c.steps INTO faults, steps FROM taskmill.check_value(
                 nodes, (node -> 'items')::integer, value -> at, place || '/' || at, depth + 1, faults, steps) AS c;
         END LOOP;
@@ -155,6 +191,7 @@ BEGIN
     END LOOP;
     IF node ?| ARRAY['patterns', 'others', 'names'] THEN
         FOR name IN SELECT one.name FROM jsonb_object_keys(value) AS one (name) ORDER BY one.name COLLATE "C" LOOP
+            EXIT WHEN steps > 100000;
             SELECT c.faults, c.steps INTO faults, steps FROM taskmill.check_name(
                 nodes, node, name, value -> name, place || taskmill.pointer_token(name), depth,
                 faults, steps) AS c;
@@ -170,7 +207,13 @@ DECLARE
     part jsonb;
     is_known boolean;
 BEGIN
-    steps = steps + coalesce(jsonb_array_length(node -> 'patterns'), 0);
+    steps = steps + coalesce(jsonb_array_length(node -> 'patterns'), 0) + CASE WHEN length(name) < 1000 THEN 0
+        ELSE length(name) / 1000 * (
+            SELECT coalesce(sum(jsonb_array_length(one.part -> 0)), 0)
+            FROM jsonb_array_elements(node -> 'patterns') AS one (part)) END;
+    IF steps > 100000 THEN
+        RETURN;
+    END IF;
     IF node ? 'names' THEN
         SELECT c.faults, c.steps INTO faults, steps FROM taskmill.check_value(
             nodes, (node -> 'names')::integer, to_jsonb(name), place, depth + 1, faults, steps) AS c;

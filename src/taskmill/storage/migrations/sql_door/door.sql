@@ -1,9 +1,9 @@
 -- Everything that is wrong with a request, but for its payload's contract.
 CREATE FUNCTION taskmill.request_violations(
     name text, description text, type text, written json, payload jsonb, queue text, priority integer,
-    run_at timestamptz, delay_s double precision, max_attempts integer, max_losses integer, retry json,
-    timeout_s double precision, expires_at timestamptz, callback_url text, labels json, idempotency_key text,
-    limits taskmill.door_limit
+    run_at timestamptz, delay_s double precision, max_attempts integer, max_losses integer, written_retry json,
+    retry jsonb, timeout_s double precision, expires_at timestamptz, callback_url text, written_labels json,
+    labels jsonb, idempotency_key text, limits taskmill.door_limit
 ) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
 DECLARE
     slug constant text = '^[a-z0-9][a-z0-9._-]{0,62}$';
@@ -39,7 +39,7 @@ BEGIN
         faults = taskmill.add_violation(faults, wrong.place, wrong.expected, wrong.got);
     END LOOP;
     IF retry IS NOT NULL THEN
-        faults = taskmill.add_violations(faults, taskmill.retry_violations(retry));
+        faults = taskmill.add_violations(faults, taskmill.retry_violations(written_retry, retry));
     END IF;
     IF NOT (timeout_s > 0 AND timeout_s <= 604800) THEN
         faults = taskmill.add_violation(faults, '/timeout_s',
@@ -53,7 +53,7 @@ BEGIN
             faults, '/callback_url', taskmill.url_words(), taskmill.described(to_jsonb(callback_url)));
     END IF;
     IF labels IS NOT NULL THEN
-        faults = taskmill.add_violations(faults, taskmill.label_violations(labels));
+        faults = taskmill.add_violations(faults, taskmill.label_violations(written_labels, labels));
     END IF;
     IF length(idempotency_key) NOT BETWEEN 1 AND 255 THEN
         faults = taskmill.add_violation(faults, '/idempotency_key',
@@ -66,8 +66,8 @@ BEGIN
         faults = taskmill.add_violation(
             faults, '/expires_at', 'a time after run_at', taskmill.described_time(expires_at));
     END IF;
-    IF json_typeof(labels) = 'object' THEN
-        label_count = (SELECT count(*) FROM json_object_keys(labels));
+    IF jsonb_typeof(labels) = 'object' THEN
+        label_count = (SELECT count(*) FROM jsonb_object_keys(labels));
         IF label_count > limits.labels THEN
             faults = taskmill.add_violation(faults, '/labels', 'at most ' || limits.labels || ' labels',
                 taskmill.counted(label_count, 'label'));
@@ -106,6 +106,7 @@ CREATE FUNCTION taskmill.create_task(
 ) RETURNS uuid
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
 SET extra_float_digits = 1
 SET timezone = 'UTC'
 SET jit = off
@@ -115,6 +116,8 @@ DECLARE
     limits taskmill.door_limit;
     contract record;
     given jsonb;
+    given_retry jsonb;
+    given_labels jsonb;
     defaults jsonb = '{}';
     faults jsonb;
     misfits jsonb = '[]';
@@ -125,13 +128,16 @@ DECLARE
     request_hash bytea;
 BEGIN
     SELECT l.* INTO STRICT limits FROM taskmill.door_limit AS l;
-    given = taskmill.strict_payload(payload, limits.payload_bytes);
-    IF json_typeof(retry) = 'null' THEN
-        retry = NULL;
+    given = taskmill.strict_json(payload, '/payload', limits.payload_bytes);
+    IF json_typeof(retry) <> 'null' THEN
+        given_retry = taskmill.strict_json(retry, '/retry', limits.payload_bytes);
+    END IF;
+    IF labels IS NOT NULL THEN
+        given_labels = taskmill.strict_json(labels, '/labels', limits.payload_bytes);
     END IF;
     faults = taskmill.request_violations(
         name, description, type, payload, given, queue, priority, run_at, delay_s, max_attempts, max_losses,
-        retry, timeout_s, expires_at, callback_url, labels, idempotency_key, limits);
+        retry, given_retry, timeout_s, expires_at, callback_url, labels, given_labels, idempotency_key, limits);
     SELECT c.form, c.defaults::jsonb AS defaults INTO contract
     FROM taskmill.task_type AS t
     JOIN taskmill.type_contract AS c ON c.type = t.name AND c.version = t.version
@@ -153,8 +159,8 @@ BEGIN
                 ('payload', given), ('queue', to_jsonb(queue)), ('priority', to_jsonb(priority)),
                 ('run_at', to_jsonb(run_at)), ('delay_s', to_jsonb(delay_s)),
                 ('max_attempts', to_jsonb(max_attempts)), ('max_losses', to_jsonb(max_losses)),
-                ('retry', retry::jsonb), ('timeout_s', to_jsonb(timeout_s)), ('expires_at', to_jsonb(expires_at)),
-                ('callback_url', to_jsonb(callback_url)), ('labels', labels::jsonb)) AS g (name, value)
+                ('retry', given_retry), ('timeout_s', to_jsonb(timeout_s)), ('expires_at', to_jsonb(expires_at)),
+                ('callback_url', to_jsonb(callback_url)), ('labels', given_labels)) AS g (name, value)
             WHERE g.value IS NOT NULL)::text, 'UTF8'));
     END IF;
     IF misfits <> '[]' THEN
@@ -180,9 +186,9 @@ BEGIN
         ARRAY[coalesce(max_attempts, (defaults -> 'max_attempts')::integer, 1)],
         ARRAY[coalesce(max_losses, (defaults -> 'max_losses')::integer, 3)],
         ARRAY[('{"base_s": 1.0, "factor": 2.0, "max_s": 3600.0, "jitter": 0.1}'
-            || coalesce(retry::jsonb, defaults -> 'retry'))::text],
+            || coalesce(given_retry, defaults -> 'retry'))::text],
         ARRAY[coalesce(timeout_s, (defaults -> 'timeout_s')::double precision)], ARRAY[expires_at],
-        ARRAY[coalesce(labels::jsonb, '{}')::text], ARRAY['sql'],
+        ARRAY[coalesce(given_labels, '{}')::text], ARRAY['sql'],
         ARRAY[substring(traceparent FROM '^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$')],
         ARRAY[CASE WHEN idempotency_key IS NOT NULL THEN 'sql' END], ARRAY[idempotency_key], ARRAY[request_hash],
         ARRAY[created_at + limits.key_validity]);

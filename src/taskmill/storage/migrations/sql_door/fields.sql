@@ -63,10 +63,10 @@ BEGIN
     RETURN faults;
 END $$;
 
-CREATE FUNCTION taskmill.retry_violations(written json) RETURNS jsonb
+-- What a retry policy may not say. As it is written it has the order of names; so with labels.
+CREATE FUNCTION taskmill.retry_violations(written json, retry jsonb) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
 DECLARE
-    retry constant jsonb = written::jsonb;
     faults jsonb = '[]';
     field record;
 BEGIN
@@ -90,24 +90,26 @@ BEGIN
     RETURN taskmill.add_unknown_fields(faults, '/retry', written, '{base_s,factor,max_s,jitter}');
 END $$;
 
-CREATE FUNCTION taskmill.label_violations(labels json) RETURNS jsonb
+CREATE FUNCTION taskmill.label_violations(written json, labels jsonb) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
 DECLARE
     expected constant text = 'an object of texts: keys of 1 to 63 characters, values of at most 255';
     faults jsonb = '[]';
-    label record;
+    key text;
+    value jsonb;
 BEGIN
-    IF json_typeof(labels) <> 'object' THEN
-        RETURN taskmill.add_violation(faults, '/labels', expected, taskmill.described(labels::jsonb));
+    IF jsonb_typeof(labels) <> 'object' THEN
+        RETURN taskmill.add_violation(faults, '/labels', expected, taskmill.described(labels));
     END IF;
-    FOR label IN SELECT one.key, one.value::jsonb AS value FROM json_each(labels) AS one LOOP
-        IF length(label.key) NOT BETWEEN 1 AND 63 THEN
-            faults = taskmill.add_violation(faults, '/labels' || taskmill.pointer_token(label.key), expected,
-                taskmill.described(to_jsonb(label.key)));
+    FOR key IN SELECT one.key FROM json_object_keys(written) WITH ORDINALITY AS one (key, place) ORDER BY one.place LOOP
+        value = labels -> key;
+        IF length(key) NOT BETWEEN 1 AND 63 THEN
+            faults = taskmill.add_violation(faults, '/labels' || taskmill.pointer_token(key), expected,
+                taskmill.described(to_jsonb(key)));
         END IF;
-        IF jsonb_typeof(label.value) <> 'string' OR length(label.value #>> '{}') > 255 THEN
-            faults = taskmill.add_violation(faults, '/labels' || taskmill.pointer_token(label.key), expected,
-                taskmill.described(label.value));
+        IF jsonb_typeof(value) <> 'string' OR length(value #>> '{}') > 255 THEN
+            faults = taskmill.add_violation(faults, '/labels' || taskmill.pointer_token(key), expected,
+                taskmill.described(value));
         END IF;
     END LOOP;
     RETURN faults;

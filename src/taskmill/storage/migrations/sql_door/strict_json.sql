@@ -1,3 +1,15 @@
+-- Where the first digit of a number that is not zero stands: over 0 ahead of the decimal point.
+CREATE FUNCTION taskmill.first_digit_place(literal text) RETURNS numeric
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE STRICT AS $$
+DECLARE
+    parts constant text[] = regexp_match(literal, '^-?0*([0-9]*)[.]?(0*)[0-9]*(?:[eE]([+-]?)0*([0-9]*))?$');
+    exponent constant numeric = CASE
+        WHEN coalesce(parts[4], '') = '' THEN 0 WHEN length(parts[4]) > 9 THEN 1000000000 ELSE parts[4]::numeric END;
+BEGIN
+    RETURN CASE WHEN parts[1] <> '' THEN length(parts[1]) ELSE -length(parts[2]) END
+        + CASE WHEN parts[3] = '-' THEN -exponent ELSE exponent END;
+END $$;
+
 -- A number as it is compared: whole ones exactly, others as the nearest double, with the digits that Python shows.
 CREATE FUNCTION taskmill.strict_number(literal text) RETURNS numeric
 LANGUAGE plpgsql STABLE AS $$
@@ -13,7 +25,8 @@ BEGIN
     BEGIN
         nearest = literal::double precision;
     EXCEPTION WHEN numeric_value_out_of_range THEN
-        IF literal !~ '[eE]-|^-?0[.]' THEN
+        -- Too large, or too near to zero: where the first digit is tells which.
+        IF taskmill.first_digit_place(literal) > 0 THEN
             PERFORM taskmill.refuse_json('a number is too large for a double');
         END IF;
         nearest = 0;
@@ -44,14 +57,14 @@ BEGIN
             RETURN (SELECT coalesce(jsonb_agg(taskmill.strict_value(one.value) ORDER BY one.place), '[]')
                 FROM json_array_elements(value) WITH ORDINALITY AS one (value, place));
         WHEN 'number' THEN
-            RETURN to_jsonb(taskmill.strict_number(btrim(value::text)));
+            RETURN to_jsonb(taskmill.strict_number(btrim(value::text, E' \t\n\r')));
         ELSE
             RETURN value::jsonb;
     END CASE;
 END $$;
 
--- The payload as it is checked: what `strict_json.parse` refuses is refused.
-CREATE FUNCTION taskmill.strict_payload(payload json, longest integer) RETURNS jsonb
+-- JSON as it is checked: what `strict_json.parse` refuses is refused. `place` is the field that it is given for.
+CREATE FUNCTION taskmill.strict_json(payload json, place text, longest integer) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
     written constant text = payload::text;
@@ -60,7 +73,7 @@ DECLARE
 BEGIN
     IF octet_length(written) > longest THEN
         PERFORM taskmill.refuse_violations(taskmill.add_violation(
-            '[]', '/payload', 'at most ' || longest || ' bytes', 'more'));
+            '[]', place, 'at most ' || longest || ' bytes', 'more'));
     END IF;
     IF length(written) - length(translate(written, '[{', '')) > 63 THEN
         brackets = translate(regexp_replace(
@@ -73,10 +86,15 @@ BEGIN
         END IF;
     END IF;
     BEGIN
-        value = payload::jsonb;
+        BEGIN
+            value = payload::jsonb;
+        EXCEPTION WHEN numeric_value_out_of_range THEN
+            -- Beyond what jsonb has, and too large for a double, or near enough to zero to be read as it.
+            RETURN taskmill.strict_value(payload);
+        END;
     EXCEPTION WHEN untranslatable_character OR invalid_text_representation THEN
         PERFORM taskmill.refuse_violations(taskmill.add_violation(
-            '[]', '/payload', 'text without NUL and lone surrogates',
+            '[]', place, 'text without NUL and lone surrogates',
             CASE WHEN written ~ '\\u0000' THEN 'a NUL character' ELSE 'a lone surrogate' END));
     END;
     IF written ~ '(^|[[,\s:])-?([0-9.]{16}|[0-9.]+[eE])' OR strpos(written, '\u0022') > 0
