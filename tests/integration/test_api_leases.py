@@ -15,6 +15,7 @@ from taskmill.settings import LimitSettings, PullSettings, Settings
 from taskmill.storage import leases
 from taskmill.wire.claims import ClaimEndView
 from taskmill.wire.leases import LeaseView, RenewedLeaseView, ReturnedLeaseView
+from taskmill.wire.task_log import LogPage
 from tests.support.api import LIMITS, LogLines, Served, serving
 from tests.support.auditing import found_in
 from tests.support.polling import eventually
@@ -252,12 +253,51 @@ async def test_progress_is_shown_and_moves_only_the_second_part_of_the_tag(
     assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.task_progress") == 1
 
 
-@pytest.mark.parametrize("what", ["finish", "fail", "cancelled", "progress"])
+async def test_lines_are_kept_once_with_their_claim(api: Served) -> None:
+    task, fence = await taken(api)
+    told = {"message": "page 4 is blank", "level": "warning", "fields": {"page": 4, "w": 1.50}}
+    lines = [{"message": "began"}, {"message": "said", "level": "debug"}, told]
+    for _ in range(2):
+        answer = await tell(api, task, "logs", {**fence, "first": 1, "lines": lines})
+        assert (answer.status_code, answer.json()) == (200, {"left_out": 1}), "of debug"
+    await tell(api, task, "logs", {**fence, "first": 4, "lines": [{"message": "x" * 600}]})
+    shown = LogPage.model_validate((await api.get(f"/tasks/{task['id']}/logs")).json()).items
+    assert [(one.seq, one.level, one.claim_no) for one in shown] == [
+        (1, "info", 1),
+        (3, "warning", 1),
+        (4, "info", 1),
+    ]
+    assert (shown[0].message, shown[0].fields, shown[0].logger) == ("began", None, None)
+    assert (shown[1].message, shown[1].fields) == (told["message"], {"page": 4, "w": 1.5})
+    assert shown[2].message == "x" * 499 + "…"
+
+
+async def test_a_claim_logs_no_more_than_its_bounds(api: Served, stage: Stage) -> None:
+    task, fence = await taken(api)
+
+    async def left_out(first: int, count: int, size: int) -> int:
+        lines = [{"message": "x" * size}] * count
+        answer = await tell(api, task, "logs", {**fence, "first": first, "lines": lines})
+        found: int = answer.json()["left_out"]
+        return found
+
+    assert await left_out(1, 5, 450) == 1, "2,000 bytes"
+    assert await left_out(1, 5, 450) == 1, "what is there takes no room again"
+    assert await left_out(6, 7, 1) == 2, "10 lines"
+    assert await left_out(2**31 - 1001, 1, 1) == 1
+    assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.task_log") == 9
+
+
+@pytest.mark.parametrize("what", ["finish", "fail", "cancelled", "progress", "logs"])
 async def test_a_fence_that_does_not_hold_changes_nothing(
     api: Served, stage: Stage, what: str
 ) -> None:
     task, fence = await taken(api)
-    bodies: dict[str, dict[str, Any]] = {"fail": {"error": {}}, "progress": {"share": 0.5}}
+    bodies: dict[str, dict[str, Any]] = {
+        "fail": {"error": {}},
+        "progress": {"share": 0.5},
+        "logs": {"first": 1, "lines": [{"message": "x"}]},
+    }
     own = bodies.get(what, {})
     version = (await stage.task(UUID(task["id"]))).version
     wrongs: list[dict[str, Any]] = [{"claim_no": 2}, {"lease_id": str(uuid4())}]
@@ -380,6 +420,19 @@ async def test_a_request_for_tasks_that_does_not_fit_is_refused(
         ("progress", {"share": 1.1}, "/share"),
         ("progress", {"message": "x" * 501}, "/message"),
         ("progress", {"message": "\x00"}, "/message"),
+        ("logs", {"lines": [{"message": "x"}]}, "/first"),
+        ("logs", {"first": 0, "lines": [{"message": "x"}]}, "/first"),
+        ("logs", {"first": 1, "lines": []}, "/lines"),
+        ("logs", {"first": 1, "lines": [{"message": "x", "level": "loud"}]}, "/lines/0/level"),
+        ("logs", {"first": 1, "lines": [{"message": "\x00"}]}, "/lines/0/message"),
+        ("logs", {"first": 1, "lines": [{"message": "x", "fields": [1]}]}, "/lines/0/fields"),
+        ("logs", {"first": 1, "lines": [{"message": "x"}, "y"]}, "/lines/1"),
+        ("logs", {"first": 1, "lines": [{"message": "x", "levle": "info"}]}, "/lines/0/levle"),
+        (
+            "logs",
+            {"first": 1, "lines": [{"message": "x", "fields": {"a": "x" * 300}}]},
+            "/lines/0/fields",
+        ),
     ],
 )
 async def test_what_does_not_fit_is_refused_and_changes_nothing(

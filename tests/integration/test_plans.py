@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -211,6 +212,12 @@ async def test_keeping_lines_costs_what_is_kept_and_reading_them_what_is_read(
         found, plan = await session.fetch("list_log_lines", *arguments)
         assert [line["seq"] for line in found] == [6, 7, 8]
         check(plan, rows=3, pages=20)
+        told: tuple[list[Any], ...] = ([11, 12], [20, 20], ["line 11", "line 12"], [])
+        [row], plan = await session.fetch(
+            "add_log_lines", rows[0]["id"], rows[0]["id"], 0, *told, 1000, 2**20
+        )
+        assert (row["held"], row["left_out"]) == (False, 0)
+        check(plan, rows=30, pages=60)
 
 
 async def test_finding_lanes_costs_what_lanes_there_are(seeded: Stage) -> None:

@@ -1,6 +1,7 @@
 """Pulling over HTTP when things go wrong, and what many who wait cost."""
 
 import asyncio
+import json
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import timedelta
@@ -338,6 +339,38 @@ async def test_a_claim_that_was_given_up_can_not_be_made_later(stage: Stage, pul
     with pytest.raises(asyncpg.UniqueViolationError):
         await remote_leases.claim(stage.database, lease_id, asking(), [lane])
     assert await found_in(stage.database) == {}
+
+
+async def test_a_lease_takes_no_more_than_fits_into_an_answer(stage: Stage) -> None:
+    largest = 1000
+    settings = PullSettings(answer_bytes=4 * largest)
+    made = [
+        await stage.created(payload=json.dumps({"text": "é" * count}, ensure_ascii=False))
+        for count in (480, 10, 10, 480, 480, 10, 480, 480, 10)
+    ]
+    pull, stop = a_pull(stage.database, settings, payload_bytes=largest), asyncio.Event()
+    leases: list[RemoteLease] = []
+    async with asyncio.TaskGroup() as group:
+        group.create_task(pull.run(stop))
+        while sum(len(lease.tasks) for lease in leases) < len(made):
+            leases.append(await lease_of(pull, limit=9, wait_s=0))
+        stop.set()
+    sizes = [sum(len((task.payload or "").encode()) for task in one.tasks) for one in leases]
+    assert all(size <= 4 * largest for size in sizes)
+    assert 2 <= len(leases) <= 4
+    taken = [task for lease in leases for task in lease.tasks]
+    assert sorted(task.id for task in taken) == [task.id for task in made]
+    assert {task.claim_no for task in taken} == {1}, "nothing was taken and put back"
+
+
+async def test_a_lease_has_one_task_however_large(stage: Stage) -> None:
+    made = [await stage.created(payload='{"text": "%s"}' % ("x" * 500)) for _ in range(2)]
+    pull, stop = a_pull(stage.database, PullSettings(answer_bytes=1)), asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(pull.run(stop))
+        leases = [await lease_of(pull, limit=2) for _ in made]
+        stop.set()
+    assert [len(lease.tasks) for lease in leases] == [1, 1]
 
 
 async def test_a_hung_client_that_renews_for_ever_does_not_defeat_the_timeout(

@@ -32,8 +32,7 @@ def check(plan: Plan, *, rows: float, pages: int) -> None:
     assert plan.pages <= pages, f"{plan.pages} pages"
 
 
-@pytest.mark.parametrize("is_analysed", [False, True])
-async def test_deliveries_are_found_by_lane_and_webhook(stage: Stage, *, is_analysed: bool) -> None:
+async def seed(stage: Stage, *, is_analysed: bool) -> None:
     await stage.sql.execute(SEED)
     await stage.sql.execute(
         "INSERT INTO taskmill.webhook (id, url, queues, types, statuses, secrets, state, since_position) "
@@ -42,6 +41,11 @@ async def test_deliveries_are_found_by_lane_and_webhook(stage: Stage, *, is_anal
     )
     if is_analysed:
         await stage.sql.execute("ANALYZE taskmill.webhook_delivery, taskmill.webhook")
+
+
+@pytest.mark.parametrize("is_analysed", [False, True])
+async def test_lanes_are_looked_through_in_steps(stage: Stage, *, is_analysed: bool) -> None:
+    await seed(stage, is_analysed=is_analysed)
     async with explaining(stage.database) as session:
         found, plan = await session.fetch("find_delivery_lanes", "", 500, 2000)
         assert len(found) == LANES // 2
@@ -50,6 +54,17 @@ async def test_deliveries_are_found_by_lane_and_webhook(stage: Stage, *, is_anal
         [*some, end], plan = await session.fetch("find_delivery_lanes", "", 500, 30)
         assert (some, end["is_due"], end["is_end"]) == ([], False, True)
         check(plan, rows=6 * 30, pages=20 * 30)
+        [told], plan = await session.fetch("read_delivery_backlog", 1000, LANES)
+        assert told["waiting"] == 1000
+        assert told["late_s"] > 0
+        check(plan, rows=1000 + 8 * LANES, pages=1000 + 20 * LANES)
+
+
+@pytest.mark.parametrize("is_analysed", [False, True])
+async def test_deliveries_are_found_by_lane_and_webhook(stage: Stage, *, is_analysed: bool) -> None:
+    await seed(stage, is_analysed=is_analysed)
+    async with explaining(stage.database) as session:
+        found, _ = await session.fetch("find_delivery_lanes", "", 500, 2000)
         lanes = [row["lane"] for row in found[:10]]
         taken, plan = await session.fetch("claim_deliveries", lanes, [2] * 10, 20.0)
         assert len(taken) == 20

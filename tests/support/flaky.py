@@ -24,16 +24,33 @@ class FlakyProxy:
         self._stall_s = stall_s
         self._randomness = random.Random(seed)  # noqa: S311 - no secret
         self.fates: Counter[str] = Counter()
+        self._serving: dict[asyncio.Task[object], asyncio.StreamWriter] = {}
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection of a client."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._serving[task] = writer
+        try:
+            await self._serve(reader, writer)
+        finally:
+            del self._serving[task]
+
+    async def end(self) -> None:
+        """End all connections, and wait until nobody is served."""
+        for writer in self._serving.values():
+            writer.transport.abort()
+        if self._serving:
+            await asyncio.wait(self._serving)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(asyncio.IncompleteReadError, ConnectionError):
             up_reader, up_writer = await asyncio.open_connection(self._host, self._port)
             try:
                 while await self._exchange(reader, writer, up_reader, up_writer):
                     pass
             finally:
-                up_writer.close()
+                up_writer.transport.abort()
         writer.transport.abort()
 
     async def _exchange(
@@ -77,4 +94,8 @@ async def a_flaky_proxy(target: str, *, stall_s: float) -> AsyncIterator[tuple[F
     server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
-        yield proxy, f"http://127.0.0.1:{port}"
+        try:
+            yield proxy, f"http://127.0.0.1:{port}"
+        finally:
+            server.close()
+            await proxy.end()

@@ -42,6 +42,7 @@ from taskmill.storage.progress import Report
 from taskmill.storage.releases import Stream
 from taskmill.storage.servers import Connection
 from taskmill.storage.statements import statement
+from taskmill.storage.task_log import NewSentLine
 from tests.support.builders import AT_ONCE, ERROR, a_draft, a_fence, a_key, an_end
 from tests.support.log_lines import a_line
 from tests.support.polling import eventually
@@ -218,6 +219,13 @@ async def _log(database: Database, scene: Scene) -> None:
     await task_log.store(database, [a_line(one, scene.stage) for one in taken])
 
 
+async def _log_remote(database: Database, scene: Scene) -> None:
+    """Keep a line of what runs under a remote lease; both sides of a pair bring the same one."""
+    fence = a_fence(scene.running, scene.held)
+    line = NewSentLine(seq=1, level=20, message="x", fields=None)
+    await task_log.add(database, fence, [line], most_lines=10, most_bytes=1000)
+
+
 async def _pull(database: Database, scene: Scene) -> None:
     lane = Lane(queue=scene.queue, type=TYPE, priority=PRIORITY)
     wanted = LeaseRequest(
@@ -288,6 +296,7 @@ WRITERS: Mapping[str, Writer] = MappingProxyType(
         "release": _release,
         "unmark": lambda database, s: releases.unmark(database, s.ids),
         "log": _log,
+        "log_remote": _log_remote,
         "pull": _pull,
         "renew_remote": _renew_remote,
         "end_remote": _end_remote,

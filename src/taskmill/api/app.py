@@ -45,7 +45,7 @@ from taskmill.operations.service import TaskService
 from taskmill.operations.webhooks import Webhooks
 from taskmill.settings import Settings
 from taskmill.version import version
-from taskmill.wire.claims import ClaimCancelled, FailClaim, FinishClaim, ReportProgress
+from taskmill.wire.claims import AddLines, ClaimCancelled, FailClaim, FinishClaim, ReportProgress
 from taskmill.wire.feed import ChangeView
 from taskmill.wire.leases import RenewLease, TakeLease
 from taskmill.wire.problems import Problem
@@ -95,6 +95,7 @@ _BODIES: Final = (
     FailClaim,
     ClaimCancelled,
     ReportProgress,
+    AddLines,
     Problem,
     ChangeView,
     ContractChange,

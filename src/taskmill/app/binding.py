@@ -1,8 +1,8 @@
 """How a function takes its payload: JSON is checked and made the values of its parameters.
 
 A single parameter that is a pydantic model, a dataclass, a TypedDict or a mapping takes the payload as a whole;
-otherwise each parameter takes the field of its name, and a field without a parameter is refused. A parameter that
-is annotated as `Context` gets the context.
+otherwise each parameter takes the field of its name, and a field without a parameter is refused, or checked by the
+annotation of `**rest` if there is that. A parameter that is annotated as `Context` gets the context.
 """
 
 import dataclasses
@@ -19,12 +19,20 @@ from typing import (
     NotRequired,
     Required,
     Union,
+    Unpack,
     get_args,
     get_origin,
 )
 
 import orjson
-from pydantic import BaseModel, ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    PydanticUserError,
+    RootModel,
+    TypeAdapter,
+    ValidationError,
+)
 from pydantic.config import ExtraValues
 from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
@@ -35,6 +43,7 @@ from taskmill.app.errors import PayloadRefused
 
 _NONE_GIVEN: Final = "{}"
 _MOST_NAMED: Final = 20
+_SELVES: Final = ("self", "cls")
 
 
 class Binding(NamedTuple):
@@ -104,6 +113,7 @@ def binding_of(function: Callable[..., object], title: str) -> Binding:
     Raises:
         TypeError: no JSON object can be taken for its parameters; it says which, and why.
     """
+    _check_bound(function, title)
     try:
         signature = inspect.signature(function, eval_str=True)
     except NameError as error:
@@ -114,8 +124,44 @@ def binding_of(function: Callable[..., object], title: str) -> Binding:
     only = next(iter(taken.values())) if len(taken) == 1 else None
     defaults = {n: p.default for n, p in taken.items() if p.default is not Parameter.empty}
     if only is not None and only.kind is not Parameter.VAR_KEYWORD and _is_object(only.annotation):
-        return Binding(_adapter(only.annotation, title), context, only.name, defaults)
+        adapter = _adapter(only.annotation, title)
+        _check_empty(adapter, only, title)
+        return Binding(adapter, context, only.name, defaults)
     return Binding(_adapter(_fields(taken, title), title), context, None, defaults)
+
+
+def _check_bound(function: Callable[..., object], title: str) -> None:
+    """Refuse a method as it is in its class: no payload has its `self`."""
+    owner = getattr(function, "__qualname__", "").rpartition(".")[0]
+    is_in_class = bool(owner) and not owner.endswith("<locals>")
+    names = list(inspect.signature(function).parameters)
+    if is_in_class and names and names[0] in _SELVES:
+        raise TypeError(
+            f"{title} is a method of {owner}, and no payload can give its {names[0]}: decorate a function, or "
+            "the method of an object, as in app.task(name)(object.method)"
+        )
+
+
+def _check_empty(adapter: TypeAdapter[Any], only: Parameter, title: str) -> None:
+    """Refuse a parameter that may be left out, where a task without a payload would be refused all the same.
+
+    Every door takes no payload as an empty one.
+    """
+    if only.default is Parameter.empty and not _takes_none(only.annotation):
+        return
+    try:
+        adapter.validate_json(_NONE_GIVEN)
+    except ValidationError as error:
+        raise TypeError(
+            f"parameter {only.name} of {title} looks as if it could be left out, but no payload is an empty one, "
+            f"which does not fit it ({_said(error)}): give its fields defaults, or make it required"
+        ) from None
+
+
+def _takes_none(annotation: object) -> bool:
+    if get_origin(annotation) is Annotated:
+        return _takes_none(get_args(annotation)[0])
+    return get_origin(annotation) in (Union, UnionType) and type(None) in get_args(annotation)
 
 
 def _split(
@@ -158,6 +204,8 @@ def _is_object(annotation: object) -> bool:
     kind = origin or annotation
     if not isinstance(kind, type):
         return False
+    if issubclass(kind, RootModel):
+        return _is_object(kind.model_fields["root"].annotation)
     return (
         issubclass(kind, (BaseModel, Mapping))
         or dataclasses.is_dataclass(kind)
@@ -166,20 +214,34 @@ def _is_object(annotation: object) -> bool:
 
 
 def _fields(taken: Mapping[str, inspect.Parameter], title: str) -> Any:  # noqa: ANN401 - a type
-    """Return a type of dicts: a key for each parameter, and no others unless there is `**kwargs`."""
+    """Return a type of dicts: a key for each parameter, and no others unless there is `**rest`."""
     fields: dict[str, Any] = {}
-    extra: ExtraValues = "forbid"
+    rest: Parameter | None = None
     for name, parameter in taken.items():
         if parameter.kind is Parameter.VAR_KEYWORD:
-            extra = "allow"
+            rest = parameter
             continue
-        kind = Any if parameter.annotation is Parameter.empty else parameter.annotation
         is_required = parameter.default is Parameter.empty
-        fields[name] = Required[kind] if is_required else NotRequired[kind]
+        fields[name] = Required[_kind(parameter)] if is_required else NotRequired[_kind(parameter)]
+    others = {} if rest is None else {"extra_items": _kind_of_rest(rest, title)}
     # A type that is made at run time: each function has its own.
-    made: Any = TypedDict(title, fields)  # type: ignore[misc]
+    made: Any = TypedDict(title, fields, **others)  # type: ignore[misc]
+    extra: ExtraValues = "forbid" if rest is None else "allow"
     made.__pydantic_config__ = ConfigDict(extra=extra)  # type: ignore[attr-defined]
     return made
+
+
+def _kind(parameter: Parameter) -> Any:  # noqa: ANN401 - a type
+    return Any if parameter.annotation is Parameter.empty else parameter.annotation
+
+
+def _kind_of_rest(rest: Parameter, title: str) -> Any:  # noqa: ANN401 - a type
+    if get_origin(rest.annotation) is Unpack:
+        raise TypeError(
+            f"parameter **{rest.name} of {title} unpacks a TypedDict: take that as the only parameter, or its "
+            "fields as parameters"
+        )
+    return _kind(rest)
 
 
 def _adapter(kind: Any, title: str) -> TypeAdapter[Any]:  # noqa: ANN401 - a type

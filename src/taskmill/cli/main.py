@@ -48,6 +48,14 @@ _SECTIONS: Sections = {
         "worker": Lazy(
             "taskmill.cli.system", "worker", "List workers; have one take no more tasks, or stop."
         ),
+        "type": Lazy(
+            "taskmill.cli.contracts", "type_", "List types with a contract; register or drop one."
+        ),
+        "webhook": Lazy(
+            "taskmill.cli.webhooks",
+            "webhook",
+            "Have endpoints told when tasks end; what became of that.",
+        ),
         "stats": Lazy("taskmill.cli.system", "stats", "Count tasks by queue and status."),
         "health": Lazy("taskmill.cli.health", "health", "Ask whether the service is ready."),
         "completion": Lazy(

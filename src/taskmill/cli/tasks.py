@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from taskmill.cli import show
+from taskmill.cli.deliveries import deliveries
 from taskmill.cli.explaining import explain
 from taskmill.cli.history import event_lines, history_lines, task_lines
 from taskmill.cli.logs import logs
@@ -87,6 +88,7 @@ task.add_command(explain)
 @click.option("--retry", type=Payload(), help='When to try again, as {"base_s": 5, "factor": 2}.')
 @click.option("--timeout-s", type=float, metavar="S", help="A try that runs longer has failed.")
 @click.option("--expires-at", type=Moment(), help="If it has not started by then, it fails.")
+@click.option("--callback-url", metavar="URL", help="Where its end is told.")
 @click.option("--label", "labels", type=Label(), multiple=True, help="May be given several times.")
 @click.option(
     "--idempotency-key", metavar="KEY", help="The same key again gives the same task again."
@@ -239,6 +241,7 @@ def events_(*, task_id: str, url: str, as_json: bool) -> None:
 
 
 task.add_command(logs)
+task.add_command(deliveries)
 
 
 @task.command(epilog=_CANCEL_EPILOG)

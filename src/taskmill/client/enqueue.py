@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from taskmill.client.calls import TaskFields
 from taskmill.client.errors import NotAccepted
-from taskmill.domain.errors import Violation
+from taskmill.client.refusals import refusal
 from taskmill.wire.problems import Problem
 
 __all__ = ["enqueue"]
@@ -141,9 +141,9 @@ class _RefusalsTold:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        refusal = None if error is None else _refusal(error)
-        if refusal is not None:
-            raise refusal from error
+        refused = None if error is None else _refusal(error)
+        if refused is not None:
+            raise refused from error
 
 
 def is_async(method: Callable[..., Any]) -> bool:
@@ -200,16 +200,7 @@ def _refusal(error: BaseException) -> NotAccepted | None:
             problem = Problem.model_validate_json(detail)
         except ValidationError:
             continue
-        return NotAccepted(
-            status=problem.status,
-            type=problem.type,
-            title=problem.title,
-            detail=problem.detail,
-            errors=tuple(
-                Violation(pointer=item.pointer, expected=item.expected, got=item.got)
-                for item in problem.errors or ()
-            ),
-        )
+        return refusal(problem)
     return None
 
 

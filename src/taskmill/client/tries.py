@@ -47,8 +47,12 @@ class Tries:
         """Return the seconds to wait before the next try, None when this answer stands."""
         if not (self._repeatable and _asks_again(response)):
             return None
+        return self.pause_for(retry_after_s(response))
+
+    def pause_for(self, asked_s: float) -> float | None:
+        """Return the seconds to wait when the service asked for so many, None when there is no next try."""
         pause = next(self._pauses, None)
-        return None if pause is None else max(pause, min(retry_after_s(response), _LONGEST_PAUSE_S))
+        return None if pause is None else max(pause, min(asked_s, _LONGEST_PAUSE_S))
 
 
 def _asks_again(response: httpx.Response) -> bool:

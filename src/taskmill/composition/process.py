@@ -176,6 +176,8 @@ class Process(Parts):
             policy=retry_policy(self),
             ids=self.ids,
             randomness=self.randomness,
+            payload_bytes=settings.limits.body_bytes,
+            task_log=settings.task_log,
         )
         app = create_app(
             service,

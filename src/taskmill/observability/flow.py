@@ -29,7 +29,9 @@ A task is created once, and claimed once for each attempt, so `taskmill_task_wai
 `taskmill_task_run_seconds_count`; or it is lost.
 
 Created and run again = finished + cancelled while they waited + expired + taken back and ended there
-(`taskmill_tasks_rescued_total` with `failed` or `cancelled`) + what waits or runs now.
+(`taskmill_tasks_rescued_total` with `failed` or `cancelled`) + what waits or runs now. Tasks that
+`taskmill.create_task` makes in SQL are created, too, but no process of Taskmill makes them, so none counts them:
+`GET /stats?window=1h` does, and `taskmill_queue_tasks` has them.
 """,
 )
 CREATED: Final = _tasks.tally(

@@ -80,9 +80,9 @@ HANDLERS_LINGERING: Final = _worker.gauge(
 
 _task_logs = Section(
     "Task logs",
-    told_by="worker",
+    told_by="worker; api, of workers that pull over HTTP",
     notes="""\
-`reason` is `claim_full` (over the limits of one claim; a line of the task says so), or one of
+`reason` is `claim_full` (over the limits of one claim: the task's lines, or the API's answer, say so), or one of
 [`task_log.dropped`](../operations/log-events.md#what-handlers-log).
 """,
 )

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 from uuid import UUID
 
@@ -10,14 +11,17 @@ from taskmill.domain.lifecycle import Outcome
 from taskmill.domain.remote import LeaseRequest, RemoteLease, RenewedLease
 from taskmill.domain.retry import RetryPolicy
 from taskmill.domain.task import Fence
+from taskmill.domain.task_log import SentLine
 from taskmill.operations.progress import ProgressReports
 from taskmill.operations.pull_claims import PullClaims
 from taskmill.operations.pull_ends import PullEnds
+from taskmill.operations.pull_logs import PullLogs
 from taskmill.runtime.ids import IdFactory
-from taskmill.settings import PullSettings
+from taskmill.settings import PullSettings, TaskLogSettings
 from taskmill.storage import remote_leases
 from taskmill.storage.claims import EndedClaim
 from taskmill.storage.database import Database
+from taskmill.storage.remote_leases import AnswerLimit
 
 
 class Pull:
@@ -33,10 +37,14 @@ class Pull:
         policy: RetryPolicy,
         ids: IdFactory,
         randomness: random.Random,
+        payload_bytes: int,
+        task_log: TaskLogSettings,
     ) -> None:
+        """Serve tasks whose payloads have `payload_bytes` at most."""
         self._database = database
         self._settings = settings
         self._progress = ProgressReports(database)
+        self._logs = PullLogs(database, task_log)
         self._ends = PullEnds(database, policy=policy, randomness=randomness)
         self._claims = PullClaims(
             database,
@@ -45,6 +53,9 @@ class Pull:
             randomness=randomness,
             most_waiting=settings.waiting,
             poll_s=settings.poll_s,
+            answer_limit=AnswerLimit(
+                answer_bytes=settings.answer_bytes, payload_bytes=payload_bytes
+            ),
         )
 
     @property
@@ -113,6 +124,19 @@ class Pull:
         fence = Fence(task_id=task_id, lease_id=lease_id, claim_no=claim_no)
         if not await self._progress.store(fence, share, message):
             await self._ends.refuse(fence)
+
+    async def say(
+        self, task_id: UUID, lease_id: UUID, claim_no: int, first: int, lines: Sequence[SentLine]
+    ) -> int:
+        """Keep what a claim logs, its lines numbered from `first`; return how many of them are left out.
+
+        Raises as `report`.
+        """
+        fence = Fence(task_id=task_id, lease_id=lease_id, claim_no=claim_no)
+        left_out = await self._logs.store(fence, first, lines)
+        if left_out is None:
+            await self._ends.refuse(fence)
+        return left_out
 
     def _bounded(self, ttl_s: float) -> float:
         return min(ttl_s, self._settings.longest_ttl_s)

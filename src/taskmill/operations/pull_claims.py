@@ -23,6 +23,7 @@ from taskmill.runtime.periodic import pause
 from taskmill.storage import claims, faults, remote_leases
 from taskmill.storage.claims import Lane, TakenTask
 from taskmill.storage.database import Database
+from taskmill.storage.remote_leases import AnswerLimit
 
 log = get_logger(__name__)
 
@@ -75,6 +76,7 @@ class PullClaims:
         randomness: random.Random,
         most_waiting: int,
         poll_s: float,
+        answer_limit: AnswerLimit,
     ) -> None:
         self._database = database
         self._give_back = give_back
@@ -82,6 +84,7 @@ class PullClaims:
         self._randomness = randomness
         self._most_waiting = most_waiting
         self._poll_s = poll_s
+        self._answer_limit = answer_limit
         self._calls: dict[_Call, None] = {}
         self._unwanted: set[UUID] = set()
         self._news = asyncio.Event()
@@ -225,7 +228,9 @@ class PullClaims:
     async def _claim(self, call: _Call, lanes: Sequence[Lane], turns: "_Turns") -> None:
         lease_id = self._ids()
         try:
-            claimed = await remote_leases.claim(self._database, lease_id, call.wanted, lanes)
+            claimed = await remote_leases.claim(
+                self._database, lease_id, call.wanted, lanes, self._answer_limit
+            )
         except asyncpg.PostgresError as error:
             if not faults.is_collision(error):
                 raise
@@ -236,17 +241,16 @@ class PullClaims:
             # It may have been committed all the same.
             self.return_lease(lease_id)
             raise
-        taken = () if claimed is None else claimed[1]
-        if len(taken) < call.wanted.limit:
+        if claimed is None or not claimed.may_be_more:
             turns.drained.update(lanes)
         if claimed is None:
             return
         turns.has_claimed = True
-        _tell(claimed[0], claimed[1])
+        _tell(claimed.lease, claimed.taken)
         if call.answer.done():
             self.return_lease(lease_id)
         else:
-            call.answer.set_result(claimed[0])
+            call.answer.set_result(claimed.lease)
 
 
 class _Turns:

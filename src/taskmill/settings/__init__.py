@@ -62,6 +62,7 @@ __all__ = [
     "OutboundSettings",
     "PullSettings",
     "Settings",
+    "TaskLogSettings",
     "WebhookSettings",
     "effective",
     "load",

@@ -285,6 +285,10 @@ class PullSettings(Group):
     """What workers that pull over HTTP may ask for; what is beyond is cut to it."""
 
     tasks: int = Field(100, ge=1, le=1000, description="most tasks of one lease")
+    answer_bytes: Count = Field(
+        32 * 2**20,
+        description="most bytes that the payloads of one lease have together; a lease has one task at least",
+    )
     ttl_s: float = Field(
         30.0,
         ge=1,

@@ -66,9 +66,35 @@ class _NothingTaken(TaskmillError):
     """Another was quicker: the lease is not to be."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerLimit:
+    """How many bytes the payloads of one claim may have in all, and each of them at most."""
+
+    answer_bytes: int = 32 * 2**20
+    payload_bytes: int = 2**20
+
+    def room(self, taken: Sequence[TakenTask]) -> int:
+        """Return for how many more tasks there is room, whatever their payloads; the first one always has it."""
+        used = sum(len((one.task.payload or "").encode()) for one in taken)
+        return max((self.answer_bytes - used) // self.payload_bytes, 0 if taken else 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """A lease with what was claimed under it; `may_be_more` where its lanes may still have due tasks."""
+
+    lease: RemoteLease
+    taken: Sequence[TakenTask]
+    may_be_more: bool
+
+
 async def claim(
-    database: Database, lease_id: UUID, wanted: LeaseRequest, lanes: Sequence[Lane]
-) -> tuple[RemoteLease, list[TakenTask]] | None:
+    database: Database,
+    lease_id: UUID,
+    wanted: LeaseRequest,
+    lanes: Sequence[Lane],
+    limit: AnswerLimit = AnswerLimit(),
+) -> Claimed | None:
     """Open a lease and claim due tasks of these lanes under it, in one transaction; None when there are none.
 
     Raises:
@@ -85,13 +111,7 @@ async def claim(
                 wanted.limit,
                 wanted.ttl_s,
             )
-            taken = await claims.take_with(
-                connection,
-                lease_id=lease_id,
-                worker=wanted.worker,
-                lanes=[(lane, LaneStart()) for lane in lanes],
-                limit=wanted.limit,
-            )
+            taken, may_be_more = await _taken(connection, lease_id, wanted, lanes, limit)
             expires_at = await _kept(connection, lease_id, taken, wanted.ttl_s)
     except _NothingTaken:
         return None
@@ -102,7 +122,30 @@ async def claim(
         ttl_s=wanted.ttl_s,
         tasks=[one.task for one in taken],
     )
-    return lease, taken
+    return Claimed(lease=lease, taken=taken, may_be_more=may_be_more)
+
+
+async def _taken(
+    connection: Connection,
+    lease_id: UUID,
+    wanted: LeaseRequest,
+    lanes: Sequence[Lane],
+    limit: AnswerLimit,
+) -> tuple[list[TakenTask], bool]:
+    """Claim no more at a time than there is room for, however large they are: none has to be put back."""
+    taken: list[TakenTask] = []
+    while (step := min(wanted.limit - len(taken), limit.room(taken))) > 0:
+        more = await claims.take_with(
+            connection,
+            lease_id=lease_id,
+            worker=wanted.worker,
+            lanes=[(lane, LaneStart()) for lane in lanes],
+            limit=step,
+        )
+        taken += more
+        if len(more) < step:
+            return taken, False
+    return taken, True
 
 
 async def _kept(

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
+from taskmill.domain.task import Fence
 from taskmill.domain.task_log import LineFilter, LineLevel, LinePosition, LogLine
 from taskmill.storage.database import Database
 from taskmill.storage.statements import columns
@@ -35,6 +36,36 @@ async def store(database: Database, lines: Sequence[NewLine]) -> int:
     """
     fenced: int = await database.fetch_value("store_log_lines", *columns(lines))
     return fenced
+
+
+class NewSentLine(NamedTuple):
+    """A line as `add_log_lines` takes it; `level` is a number, `fields` JSON text."""
+
+    seq: int
+    level: int
+    message: str
+    fields: str | None
+
+
+async def add(
+    database: Database,
+    fence: Fence,
+    lines: Sequence[NewSentLine],
+    *,
+    most_lines: int,
+    most_bytes: int,
+) -> int | None:
+    """Keep lines of a claim and return how many found no room; None when its fence does not hold.
+
+    The same lines again, after a lost answer, make no second ones.
+    """
+    rows = await database.fetch(
+        "add_log_lines",
+        *(fence.task_id, fence.lease_id, fence.claim_no),
+        *columns(lines),
+        *(most_lines, most_bytes),
+    )
+    return rows[0]["left_out"] if rows[0]["held"] else None
 
 
 async def page(

@@ -74,21 +74,25 @@ def attempt(
     payload: Mapping[str, Any] | None = None,
     /,
     *,
-    number: int = 1,
-    is_cancelled: bool = False,
+    number: int | None = None,
+    is_cancelled: bool | None = None,
     **fields: Any,  # noqa: ANN401 - the payload's fields
 ) -> Attempted:
     """Run one attempt of a task type, async or not; the payload is given as a whole, or by its fields.
 
-    One that has a field `number` or `is_cancelled` is given as a whole. It is checked and made arguments as a
-    worker does. `number` is the attempt's; with `is_cancelled` the context says from the beginning that the
-    attempt is to stop. Isolation is left out: a plain function is called in the test's own thread.
+    It is checked and made arguments as a worker does. `number` is the attempt's, 1 unless it is given; with
+    `is_cancelled` the context says from the beginning that the attempt is to stop. Isolation is left out: a plain
+    function is called in the test's own thread.
 
     Raises:
+        TypeError: the handler has a field that is called as one of these two: give the payload as a whole.
         RuntimeError: the function is async and an event loop runs already: use `attempt_async`.
     """
-    task = _claimed(made, fields if payload is None else payload, number)
-    return attempt_now(made, task, is_cancelled=is_cancelled)
+    if payload is None:
+        _check_names(made, number=number, is_cancelled=is_cancelled)
+        payload = fields
+    task = _claimed(made, payload, number or 1)
+    return attempt_now(made, task, is_cancelled=bool(is_cancelled))
 
 
 async def attempt_async(
@@ -96,13 +100,16 @@ async def attempt_async(
     payload: Mapping[str, Any] | None = None,
     /,
     *,
-    number: int = 1,
-    is_cancelled: bool = False,
+    number: int | None = None,
+    is_cancelled: bool | None = None,
     **fields: Any,  # noqa: ANN401 - the payload's fields
 ) -> Attempted:
     """Do what `attempt` does, in the event loop that runs."""
-    task = _claimed(made, fields if payload is None else payload, number)
-    return await attempt_of(made, task, is_cancelled=is_cancelled)
+    if payload is None:
+        _check_names(made, number=number, is_cancelled=is_cancelled)
+        payload = fields
+    task = _claimed(made, payload, number or 1)
+    return await attempt_of(made, task, is_cancelled=bool(is_cancelled))
 
 
 def attempt_now(
@@ -159,6 +166,16 @@ class _Heard:
         """Keep a report of progress."""
         with self._lock:
             self.progress.append((share, message))
+
+
+def _check_names(made: "TaskType[..., Any]", **options: object) -> None:
+    """Refuse a name that could mean the attempt or a field of the payload."""
+    for name in made.json_schema().get("properties", {}):
+        if options.get(name) is not None:
+            raise TypeError(
+                f"{name} may be a field of {made.name} or belong to the attempt: give the payload as a whole, "
+                f'as in attempt({made.__name__}, {{"{name}": …}})'
+            )
 
 
 def _claimed(made: "TaskType[..., Any]", payload: Mapping[str, Any], number: int) -> ClaimedTask:

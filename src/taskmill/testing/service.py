@@ -23,7 +23,15 @@ from taskmill.domain.lifecycle import Status
 from taskmill.domain.task import Task
 from taskmill.testing.attempts import Attempted, attempt_now, attempt_of
 from taskmill.testing.shelf import Kept, Shelf
-from taskmill.wire.batches import batch_created_json
+from taskmill.wire.batches import (
+    LINES_MEDIA_TYPE,
+    DraftedLine,
+    batch_created_json,
+    line_created_json,
+    line_drafts,
+    line_refused_json,
+    parse_batch,
+)
 from taskmill.wire.contracts.door import DoorContract, compile_contract
 from taskmill.wire.problems import problem_for_status, problem_json
 from taskmill.wire.rules import DEFAULT_LIMITS
@@ -154,14 +162,29 @@ class ServiceInMemory:
         return _json(201 if is_new else 200, task_json(task))
 
     def _create_many(self, request: httpx.Request) -> httpx.Response:
-        bodies = parse(request.content)
-        if not isinstance(bodies, list):
-            raise InvalidInput.at("", "an array of tasks", "something else")
+        content_type = request.headers.get("Content-Type")
+        found = parse_batch(content_type, request.content)
+        if isinstance(found, list):
+            return self._create_all(found)
+        chunks = line_drafts(found, source="rest", limits=self._limits)
+        body = b"".join(self._create_line(line) for chunk in chunks for line in chunk)
+        return httpx.Response(200, content=body, headers={"content-type": LINES_MEDIA_TYPE})
+
+    def _create_all(self, bodies: list[object]) -> httpx.Response:
         drafts = [to_draft(body, source="rest", limits=self._limits) for body in bodies]
         for draft in drafts:
             self._shelf.check(draft)
         ids = [self._shelf.create(draft)[0].id for draft in drafts]
         return _json(201, batch_created_json(ids))
+
+    def _create_line(self, line: DraftedLine) -> bytes:
+        try:
+            if isinstance(line.result, TaskmillError):
+                raise line.result
+            task, is_new = self._shelf.create(line.result)
+        except TaskmillError as error:
+            return line_refused_json(line.number, error)
+        return line_created_json(line.number, 201 if is_new else 200, task.id)
 
     def _list(self, wanted: httpx.QueryParams) -> httpx.Response:
         if unknown := set(wanted) - _FILTERS:

@@ -22,6 +22,7 @@ from taskmill.domain.lifecycle import (
     Status,
     Succeeded,
 )
+from taskmill.domain.task_log import LineLevel, SentLine
 from taskmill.wire import fields
 from taskmill.wire.answers import answer_json
 from taskmill.wire.fields import Expected, Timestamp, format_timestamp
@@ -31,6 +32,8 @@ from taskmill.wire.violations import validated
 _BODY: Final = ConfigDict(strict=True, extra="forbid", frozen=True)
 _ID_LENGTH: Final = 36
 _LARGEST_CLAIM_NO: Final = 2**31 - 1
+_MOST_LINES: Final = 1000
+_LONGEST_LINE: Final = 100_000
 _LEASE_ID: Final = "01a2104c-91d0-7000-8b1e-50f0c6ad9e55"
 
 
@@ -142,6 +145,62 @@ class ReportProgress(ClaimOf):
     message: ProgressMessage | None = Field(default=None, description="what it does, for people")
 
 
+class LineSpec(BaseModel):
+    """A line of a claim's log."""
+
+    model_config = _BODY
+
+    message: Annotated[
+        str,
+        Field(max_length=_LONGEST_LINE),
+        Expected(f"a string of at most {_LONGEST_LINE:,} characters"),
+    ] = Field(description="what is too long for the settings is cut")
+    level: Annotated[
+        LineLevel, Field(strict=False), Expected(f"one of {', '.join(LineLevel)}", reveal=True)
+    ] = LineLevel.INFO
+    fields: Annotated[dict[str, Any], Expected("an object, or null")] | None = Field(
+        default=None, description="what comes with it, within the bound of the settings"
+    )
+
+
+class AddLines(ClaimOf):
+    """What an attempt logs."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "lease_id": _LEASE_ID,
+                    "claim_no": 1,
+                    "first": 1,
+                    "lines": [
+                        {"message": "page 4 is blank", "level": "warning", "fields": {"page": 4}}
+                    ],
+                }
+            ]
+        }
+    )
+
+    first: Annotated[
+        int,
+        Field(ge=1, le=_LARGEST_CLAIM_NO - _MOST_LINES),
+        Expected("a whole number from 1", reveal=True),
+    ] = Field(
+        description="the number of the first of these lines in its claim; the same again is the same line"
+    )
+    lines: Annotated[
+        list[LineSpec],
+        Field(min_length=1, max_length=_MOST_LINES),
+        Expected(f"1 to {_MOST_LINES:,} lines"),
+    ]
+
+
+class LinesKept(BaseModel):
+    """What became of lines."""
+
+    left_out: int = Field(description="of a level that is not kept, or beyond what a claim may log")
+
+
 class ClaimEndView(BaseModel):
     """How a claim has ended."""
 
@@ -192,6 +251,22 @@ def to_progress(body: object) -> ReportProgress:
     if said.share is None and said.message is None:
         raise InvalidInput.at("", "share, message or both", "neither")
     return said
+
+
+def to_lines(body: object) -> tuple[AddLines, list[SentLine]]:
+    """Return of which claim lines are, and the lines. Raises `InvalidInput`."""
+    said = validated(AddLines, body)
+    return said, [_sent_line(line) for line in said.lines]
+
+
+def _sent_line(line: LineSpec) -> SentLine:
+    told = None if line.fields is None else compact(line.fields)
+    return SentLine(level=line.level, message=line.message, fields=told)
+
+
+def lines_kept_json(left_out: int) -> bytes:
+    """Return what became of lines as a `LinesKept` in JSON."""
+    return answer_json({"left_out": left_out})
 
 
 def claim_end_json(

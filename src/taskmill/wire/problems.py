@@ -250,6 +250,9 @@ _BY_STATUS: Final[Mapping[int, tuple[ProblemKind, str]]] = {
     500: (_FAULT, "something unforeseen happened; nothing is known of what was done"),
 }
 
+ALL_KINDS: Final = frozenset({*PROBLEMS.values(), *(kind for kind, _ in _BY_STATUS.values())})
+"""Every kind of problem that the service can answer, but for statuses that only a proxy would make."""
+
 
 def problem_kinds() -> list[ProblemKind]:
     """Return every kind of problem, by status."""

@@ -74,7 +74,8 @@ def _unknown_field(pointer: str, place: list[int | str], model: type[BaseModel])
 
 def _model_at(model: type[BaseModel], place: list[int | str]) -> type[BaseModel]:
     for part in place:
-        model = _inner_model(model.model_fields[str(part)]) or model
+        if not isinstance(part, int):  # else a place in a list of models
+            model = _inner_model(model.model_fields[part]) or model
     return model
 
 
@@ -87,7 +88,10 @@ def _inner_model(field: FieldInfo) -> type[BaseModel] | None:
 def _expected(model: type[BaseModel], place: list[int | str]) -> Expected:
     expected = _OBJECT
     for part in place:
-        field = model.model_fields[str(part)]
+        if isinstance(part, int):  # a place in a list of models
+            expected = _OBJECT
+            continue
+        field = model.model_fields[part]
         expected = _words(field)
         inner = _inner_model(field)
         if inner is None:

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Unpack
 from uuid import UUID
 
 import jsonschema_rs
 import orjson
 import pytest
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, RootModel, SecretStr
 from typing_extensions import TypedDict
 
 from taskmill.app import Context, PayloadRefused
@@ -127,13 +127,46 @@ def test_two_models_are_two_fields() -> None:
     assert set(binding_of(ships, "ships").json_schema("ships")["properties"]) == {"order", "to"}
 
 
+class Options(BaseModel):
+    size: int = 3
+
+
 def test_an_optional_model_may_be_left_out() -> None:
-    fallback = Address("nowhere")
+    fallback = Options(size=7)
 
-    def takes(where: Address = fallback) -> None: ...
+    def takes(options: Options = fallback) -> None: ...
+    def optional(options: Options | None) -> None: ...
+    def both(options: Annotated[Options | None, "said"] = None) -> None: ...
 
-    assert bound(takes) == {}
-    assert bound(takes, {"street": "x"}) == {"where": Address("x")}
+    assert bound(takes) == bound(both) == {}
+    assert bound(optional) == bound(takes, {}) == {"options": Options(size=3)}
+    for function in (takes, optional, both):
+        assert bound(function, {"size": 5}) == {"options": Options(size=5)}
+
+
+def test_the_rest_of_the_fields_is_checked_by_its_annotation() -> None:
+    def counted(name: str, **rest: int) -> None: ...
+
+    assert bound(counted, {"name": "a", "b": 1}) == {"name": "a", "b": 1}
+    assert "/payload/b: Input should be a valid integer" in refused(
+        counted, {"name": "a", "b": "x"}
+    )
+    schema = binding_of(counted, "counted").json_schema("counted")
+    assert schema["additionalProperties"] == {"type": "integer"}
+
+
+def test_a_root_model_takes_the_whole_if_it_is_an_object_else_a_field() -> None:
+    def listed(numbers: RootModel[list[int]]) -> None: ...
+    def named(numbers: RootModel[dict[str, int]]) -> None: ...
+
+    assert bound(listed, {"numbers": [1, 2]})["numbers"].root == [1, 2]
+    assert bound(named, {"a": 1})["numbers"].root == {"a": 1}
+    assert refused(listed, {"a": 1})
+
+
+def test_the_method_of_an_object_is_a_handler() -> None:
+    assert bound(Mailer().send, {"to": "ada"}) == {"to": "ada"}
+    assert bound(Mailer.count, {"number": 1}) == {"number": 1}
 
 
 def test_the_context_goes_where_it_is_asked_for() -> None:
@@ -146,6 +179,19 @@ def test_the_context_goes_where_it_is_asked_for() -> None:
 
 
 class Late: ...
+
+
+class Mailer:
+    def send(self, to: str) -> None: ...
+    @classmethod
+    def made(cls, to: str) -> None: ...
+    @staticmethod
+    def count(number: int) -> None: ...
+
+
+def may_be_left_out(where: Address | None) -> None: ...
+def has_a_default(where: Address = Address("nowhere")) -> None: ...  # noqa: B008 - that is the point
+def unpacks(**rest: Unpack[Both]) -> None: ...
 
 
 def positional(a: int, /) -> None: ...
@@ -163,6 +209,11 @@ def unknown(a: "Nowhere") -> None: ...  # type: ignore[name-defined]  # noqa: F8
         (twice, "the context more than once: a, b"),
         (no_json, "no payload can be made the parameters of made"),
         (unknown, "annotations of made can't be read"),
+        (Mailer.send, "made is a method of Mailer, and no payload can give its self"),
+        (vars(Mailer)["made"].__func__, "no payload can give its cls"),
+        (may_be_left_out, "parameter where of made looks as if it could be left out"),
+        (has_a_default, "/payload/street: Field required.*: give its fields defaults"),
+        (unpacks, "unpacks a TypedDict"),
     ],
 )
 def test_a_function_that_no_payload_fits_is_refused(function: Function, words: str) -> None:

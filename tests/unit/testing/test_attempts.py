@@ -77,3 +77,17 @@ def test_one_that_is_cancelled_is_told() -> None:
     error = attempt(asks, is_cancelled=True).error
     assert error is not None
     assert error.type == "Stopped"
+
+
+@app.task("numbers")
+def numbers(number: int, context: Context) -> list[int]:
+    return [number, context.attempt]
+
+
+async def test_a_field_that_is_called_as_an_option_is_given_in_the_payload() -> None:
+    assert attempt(numbers, {"number": 7}, number=2).result == [7, 2]
+    assert attempt(numbers, {"number": 7}).result == [7, 1]
+    with pytest.raises(TypeError, match=r'as in attempt\(numbers, {"number": …}\)'):
+        attempt(numbers, number=7)
+    with pytest.raises(TypeError, match="number may be a field of numbers"):
+        await attempt_async(numbers, number=7)

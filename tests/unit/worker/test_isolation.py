@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -206,6 +207,47 @@ async def test_odd_text_is_no_reason_to_fail() -> None:
     async with a_pool() as processes:
         assert (await processes.call(an_attempt("says_odd", surroundings))).outcome == Succeeded()
     assert surroundings.reports == [(0.5, "bad \\ud800")]
+
+
+WORKER = """
+import asyncio, sys
+from tests.unit.worker.test_isolation import a_pool, an_attempt
+
+async def main():
+    async with a_pool() as processes:
+        await processes.call(an_attempt("computes", pid_file=sys.argv[1]))
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of the end of a worker")
+async def test_a_killed_worker_leaves_nothing_that_its_processes_started(tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}  # noqa: TID251 - a child
+    worker = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", WORKER, str(pids), env=environment
+    )
+
+    async def has_begun() -> bool:
+        return pids.exists() and len(pids.read_text().split()) == 2
+
+    await eventually(has_begun, "the handler's beginning")
+    worker.kill()
+    await worker.wait()
+    for pid in map(int, pids.read_text().split()):
+        await gone(pid)
+
+
+async def test_all_that_died_idle_cost_no_attempt() -> None:
+    async with a_pool() as processes:
+        async with asyncio.TaskGroup() as group:
+            for number in range(4):
+                group.create_task(outcome(processes, "doubles_later", n=number))
+        assert len(processes._idle) > 2
+        for child in processes._all:
+            os.kill(child.pid, signal.SIGKILL)
+        assert await outcome(processes, "doubles_later", n=1) == Succeeded(result="2")
 
 
 async def test_one_that_died_idle_costs_no_attempt() -> None:

@@ -1,4 +1,4 @@
-"""What workers in any language say of the tasks that they run: progress, and the end."""
+"""What workers in any language say of the tasks that they run: progress, logs, and the end."""
 
 from uuid import UUID
 
@@ -11,16 +11,20 @@ from taskmill.api.dependencies import InContext, JsonBody, TaskId, refuse_query
 from taskmill.api.openapi import json_body, refusals
 from taskmill.domain.lifecycle import Cancelled, Outcome
 from taskmill.wire.claims import (
+    AddLines,
     ClaimCancelled,
     ClaimEndView,
     ClaimOf,
     FailClaim,
     FinishClaim,
+    LinesKept,
     ReportProgress,
     claim_end_json,
+    lines_kept_json,
     to_cancelled,
     to_failure,
     to_finish,
+    to_lines,
     to_progress,
 )
 from taskmill.wire.strict_json import parse
@@ -101,6 +105,24 @@ async def report_progress(context: InContext, id: TaskId, body: JsonBody) -> Res
         id, said.lease_id, said.claim_no, share=said.share, message=said.message
     )
     return Response(status_code=204)
+
+
+@router.post(
+    "/tasks/{id}/logs",
+    summary="Add to what a task logs",
+    response_model=LinesKept,
+    openapi_extra={"requestBody": json_body(AddLines)},
+    responses=refusals(404, 409, has_body=True),
+)
+async def add_log_lines(context: InContext, id: TaskId, body: JsonBody) -> Response:  # noqa: A002 - as in the path
+    """Keep lines of a claim that runs, as `GET /tasks/{id}/logs` shows them, at the time at which they come.
+
+    Lines are numbered by the worker, from 1 in each claim: sent again, as after a lost answer, they are kept once.
+    What is beyond a claim's bounds is left out. 409 when the claim is not, or no longer, yours.
+    """
+    said, lines = to_lines(body)
+    left_out = await context.pull.say(id, said.lease_id, said.claim_no, said.first, lines)
+    return Answer(200, lines_kept_json(left_out)).response()
 
 
 async def _ended(context: Context, task_id: UUID, claim: ClaimOf, outcome: Outcome) -> Response:

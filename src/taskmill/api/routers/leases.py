@@ -35,7 +35,7 @@ router = APIRouter(tags=["leases"], dependencies=[Depends(refuse_query)])
     },
 )
 async def take_lease(request: Request, context: InContext, body: JsonBody) -> Response:
-    """Claim up to `limit` due tasks under a new lease; wait for the first one if there is none.
+    """Claim up to `limit` due tasks, no more than fit into an answer, under a new lease; wait for the first one.
 
     Each call has a lease of its own. It ends by itself when all its tasks have ended. Renew it every third of
     its time while they run; what runs under a lease that ran out is given to others, at the cost of a loss. A

@@ -32,6 +32,7 @@ from taskmill.domain.task import ClaimedTask, Fence
 from taskmill.worker import lines
 from taskmill.worker.execution import execute, without_loop
 from taskmill.worker.handlers import Handler
+from taskmill.worker.isolation.guardian import stand_guard
 from taskmill.worker.isolation.messages import (
     ANSWER,
     ORDER,
@@ -61,6 +62,7 @@ def main() -> None:
     """Run attempts until the worker closes the line."""
     start = START.validate_json(sys.argv[1])
     _end_with(start.parent)
+    stand_guard()
     line = _Line()
     try:
         app = load_app(start.app)

@@ -73,9 +73,9 @@ class IsolatedProcesses:
     async def call(self, context: Context) -> Ended:
         """Have a process run the attempt; when cancelled, it is asked to stop, and killed if it does not.
 
-        One that dies before it began is replaced: it may have been dead for a while.
+        One that dies before it began is replaced: it may have been dead for a while, as may all that are idle.
         """
-        for _ in range(_MOST_TRIES):
+        for _ in range(_MOST_TRIES + len(self._idle)):
             child = await self._ready_one()
             try:
                 outcome = await child.carry_out(context)
@@ -91,7 +91,9 @@ class IsolatedProcesses:
                     child.kill()
             if outcome is not None:
                 return Ended(outcome)
-        error = ErrorInfo(type="ProcessDied", message="its process ended before it began, twice")
+        error = ErrorInfo(
+            type="ProcessDied", message="its process ended before it began, again and again"
+        )
         return Ended(Failed(error=error))
 
     async def _ready_one(self) -> "_Child":
