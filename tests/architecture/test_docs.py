@@ -132,7 +132,8 @@ def commands(page: Path) -> Iterator[list[str]]:
 
 def assert_exists(words: list[str]) -> None:
     command: click.Command = program
-    context = click.Context(program)
+    # A command keeps the option of its help as the first context has it.
+    context = click.Context(program, **program.context_settings)
     rest = list(words)
     while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
         name = rest.pop(0)

@@ -180,12 +180,13 @@ def run(
 ) -> int:
     """Run roles in this process, on a database and a broker of your own.
 
-    SIGTERM and Ctrl-C stop it in order: a worker ends what it can in time and hands back the rest.
-    With --processes, this process looks after so many workers and runs no tasks itself.
+    Where none is named, they are those of the `taskmill up` that runs here. SIGTERM and Ctrl-C
+    stop it in order: a worker ends what it can in time and hands back the rest. With --processes,
+    this process looks after so many workers and runs no tasks itself.
     """
-    from taskmill import settings as configuration  # noqa: PLC0415 - only when it runs
+    from taskmill.cli.places import settings_to_run  # noqa: PLC0415 - only when it runs
 
-    loaded = configuration.load(
+    loaded = settings_to_run(
         database_url=database_url,
         broker_url=broker_url,
         broker=broker,

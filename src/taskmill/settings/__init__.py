@@ -95,7 +95,7 @@ class Settings(BaseSettings):
     database_url: DatabaseUrl | None = Field(
         None,
         description="`postgresql://user:password@host:port/database`. Without it `up` runs its own PostgreSQL; "
-        "`run` and `migrate` need it",
+        "`migrate` needs it, and so does `run` where no `up` runs whose database it could take",
     )
     broker: BrokerPolicy = Field(
         "auto",
