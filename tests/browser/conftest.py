@@ -113,7 +113,7 @@ def mill(
 
 def chromium_path() -> str | None:
     """Where the system has Chromium."""
-    return shutil.which("chromium") or shutil.which("chromium-browser")
+    return shutil.which("chromium")
 
 
 @pytest.fixture(scope="session")
