@@ -1,7 +1,7 @@
 """One service and one browser for all tests of a process; each test has a window of its own.
 
-Playwright keeps an event loop running in the thread that uses it, where no other test could run one: all that touches
-the browser, the tests here too, runs in a thread of its own.
+Playwright keeps an event loop running in the thread that uses it, where no other test could run one: all that
+touches the browser, the tests here too, runs in a thread of its own.
 """
 
 import shutil

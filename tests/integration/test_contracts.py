@@ -1,6 +1,7 @@
 """Contracts of types: registering them, keeping them at the doors, and others who do the same at once."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import asyncpg
@@ -19,6 +20,7 @@ from taskmill.domain.task import TaskDraft
 from taskmill.operations.contracts import Contracts, register
 from taskmill.runtime.periodic import Periodic
 from taskmill.storage import contracts as rows, tasks
+from taskmill.storage.doorbell import CONTRACTS, DoorbellListener
 from taskmill.storage.statements import statement
 from taskmill.wire.batches import array_drafts
 from taskmill.wire.messages import CreationMessage, message_draft
@@ -215,6 +217,30 @@ async def test_a_door_knows_of_a_change_about_as_soon_as_it_looks(stage: Stage) 
         await eventually(has_both, "the other contract at the door")
         stop.set()
     assert known.by_type[TYPE] is kept
+
+
+async def test_a_door_that_listens_hears_of_a_change_at_once(stage: Stage) -> None:
+    known, stop = Contracts(stage.database), asyncio.Event()
+    never = Periodic("contracts", known.refresh, interval_s=3600)
+    listener = DoorbellListener(stage.database, lambda: None, also={CONTRACTS: never.wake})
+    async with asyncio.TaskGroup() as group:
+        group.create_task(never.run(stop))
+        group.create_task(listener.run(stop))
+        for number in (1, 2):
+            await register(stage.database, "w", [a_contract(type=f"type-{number}")])
+            await eventually(has(known, number), "the contract at the door")
+        await Contracts(stage.database).drop("type-1")
+        await eventually(has(known, 1), "it to be dropped")
+        stop.set()
+
+
+def has(known: Contracts, count: int) -> Callable[[], Awaitable[bool]]:
+    """Ask whether a door knows so many types."""
+
+    async def has_so_many() -> bool:
+        return len(known.by_type) == count
+
+    return has_so_many
 
 
 async def test_a_payload_that_does_not_fit_is_refused_before_there_is_a_task(stage: Stage) -> None:

@@ -46,7 +46,7 @@ def message_limits(parts: Parts) -> MessageLimits:
     )
 
 
-def contract_refresher(parts: Parts) -> Service:
+def contract_refresher(parts: Parts) -> Periodic:
     """Return the service that has this process's doors know the contracts that hold."""
     return Periodic(
         "contracts", parts.contracts.refresh, interval_s=REFRESH_S, longest_s=2 * REFRESH_S

@@ -34,11 +34,12 @@ from taskmill.runtime.services import Service
 from taskmill.settings import Settings
 from taskmill.storage import counts, minutes, partitions
 from taskmill.storage.database import RETRY_AFTER_S
-from taskmill.storage.doorbell import Doorbell, DoorbellListener
+from taskmill.storage.doorbell import CONTRACTS, Doorbell, DoorbellListener
 
 if TYPE_CHECKING:
     from taskmill.amqp.connection import BrokerLink
     from taskmill.api.server import ApiServer
+    from taskmill.operations.pull import Pull
 
 log = logs.get_logger(__name__)
 
@@ -153,7 +154,6 @@ class Process(Parts):
         from taskmill.api.app import create_app  # noqa: PLC0415
         from taskmill.api.server import ApiServer  # noqa: PLC0415
         from taskmill.operations.feed import Feed  # noqa: PLC0415
-        from taskmill.operations.pull import Pull  # noqa: PLC0415
 
         settings = self.settings
         await sql_door.tell_limits(self.database, settings)
@@ -171,15 +171,7 @@ class Process(Parts):
         await stack.enter_async_context(service)
         helper = Drainer(self)
         feed = Feed(self.database, settings.feed, kept_days=settings.retention.change_days)
-        pull = Pull(
-            self.database,
-            settings.pull,
-            policy=retry_policy(self),
-            ids=self.ids,
-            randomness=self.randomness,
-            payload_bytes=settings.limits.body_bytes,
-            task_log=settings.task_log,
-        )
+        pull, contracts = self._pull(), contract_refresher(self)
         pages, page_services = dashboard(self, service)
         app = create_app(
             service,
@@ -198,17 +190,21 @@ class Process(Parts):
             grace_s=API_GRACE_S,
             stop_delay_s=settings.api.stop_delay_s,
         )
-        listener = DoorbellListener(self.database, pull.wake)
-        return [
-            doorbell,
-            contract_refresher(self),
-            helper,
-            feed,
-            pull,
-            listener,
-            *page_services,
-            self.server,
-        ]
+        listener = DoorbellListener(self.database, pull.wake, also={CONTRACTS: contracts.wake})
+        return [doorbell, contracts, helper, feed, pull, listener, *page_services, self.server]
+
+    def _pull(self) -> "Pull":
+        from taskmill.operations.pull import Pull  # noqa: PLC0415 - as above
+
+        return Pull(
+            self.database,
+            self.settings.pull,
+            policy=retry_policy(self),
+            ids=self.ids,
+            randomness=self.randomness,
+            payload_bytes=self.settings.limits.body_bytes,
+            task_log=self.settings.task_log,
+        )
 
     def relay(self) -> list[Service]:
         """Return the services of the relay role."""

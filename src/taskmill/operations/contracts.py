@@ -19,7 +19,7 @@ from taskmill.wire.contracts.door import (
 log = get_logger(__name__)
 
 REFRESH_S = 0.5
-"""How often a door looks whether contracts have changed."""
+"""How often a door looks whether contracts have changed, if it does not hear of it at once."""
 
 
 async def register(database: Database, worker: str, contracts: Sequence[TypeContract]) -> None:

@@ -96,6 +96,8 @@ async def register(database: Database, worker: str, contracts: Sequence[Compiled
             worker,
             MOST_VERSIONS,
         )
+        if changed:
+            await connection.fetch(statement("ring_contracts"))
     return changed
 
 
@@ -105,6 +107,7 @@ async def drop(database: Database, name: str) -> None:
         await connection.execute(statement("take_contract_turn"))
         if not await connection.fetch(statement("drop_contract"), name):
             raise TypeNotFound(name)
+        await connection.fetch(statement("ring_contracts"))
 
 
 async def types(database: Database, names: Sequence[str] | None = None) -> list[RegisteredType]:
