@@ -340,8 +340,7 @@ def _percent(character: str) -> str:
 
 def json_bytes(value: object) -> bytes:
     """Return a value as JSON. Raises TypeError or ValueError when it is none."""
-    # The standard library: it takes every whole number as it is, and says no to NaN.
-    return json.dumps(value, default=_plain, allow_nan=False, separators=(",", ":")).encode()
+    return _ENCODER.encode(value).encode()
 
 
 def _plain(value: object) -> object:
@@ -350,6 +349,10 @@ def _plain(value: object) -> object:
     if isinstance(value, Mapping):
         return dict(value)
     return str(value)
+
+
+# The standard library: it takes every whole number as it is, and says no to NaN.
+_ENCODER: Final = json.JSONEncoder(default=_plain, allow_nan=False, separators=(",", ":"))
 
 
 def _json_headers(more: Mapping[str, str]) -> dict[str, str]:
