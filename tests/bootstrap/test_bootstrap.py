@@ -115,9 +115,19 @@ def test_a_wanted_python_that_is_none_is_refused(small: Checkout, wanted: str) -
 def test_a_test_run_fails_when_its_tools_are_missing(small: Checkout) -> None:
     done = small.call(small.path / "scripts" / "test", "--lint", check=False)
     assert done.returncode == 1
-    for step in ("ruff check", "ruff format --check", "mypy", "lint-imports", "deptry"):
+    steps = (
+        "ruff check",
+        "ruff format --check",
+        "mypy",
+        "mypy: typed samples",
+        "pyright: typed samples",
+        "lint-imports",
+        "deptry",
+        "mkdocs build --strict",
+    )
+    for step in steps:
         assert f"s  {step}\n" in done.stdout
-    assert done.stdout.count("FAILED") == 5
+    assert done.stdout.count("FAILED") == len(steps)
     assert "5 of the steps failed" in done.stdout
 
 
