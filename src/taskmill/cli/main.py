@@ -57,6 +57,9 @@ _SECTIONS: Sections = {
             "Have endpoints told when tasks end; what became of that.",
         ),
         "stats": Lazy("taskmill.cli.system", "stats", "Count tasks by queue and status."),
+        "top": Lazy(
+            "taskmill.cli.top.command", "top", "Show live what happens, and what wants a look."
+        ),
         "health": Lazy("taskmill.cli.health", "health", "Ask whether the service is ready."),
         "completion": Lazy(
             "taskmill.cli.completion", "completion", "Complete commands in bash, zsh or fish."
