@@ -6,7 +6,7 @@ more. So whoever reads a step adds up its rows, those of shorter steps that are 
 change is counted once, in every snapshot.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Final
@@ -19,6 +19,7 @@ from taskmill.domain.activity import (
     ActivityRequest,
     Durations,
     Flow,
+    Window,
 )
 from taskmill.storage.database import Database
 from taskmill.storage.statements import statement
@@ -82,6 +83,17 @@ async def read(database: Database, request: ActivityRequest) -> Activity:
         groups=_groups(row for row in rows if row["queue"] is not None),
         points=[(at, points.get(at, Flow())) for at in _steps(since, until, window.step)],
     )
+
+
+async def ended_by_step(
+    database: Database, window: Window, since: datetime, queues: Collection[str]
+) -> dict[str, dict[datetime, int]]:
+    """Tell how many attempts ended, well or badly, by queue and step; `since` is the beginning of a step."""
+    step_s = int(window.step.total_seconds())
+    found: dict[str, dict[datetime, int]] = {queue: {} for queue in queues}
+    for row in await database.fetch("list_queue_steps", step_s, since, sorted(queues)):
+        found[row["queue"]][row["step_at"]] = row["ended"]
+    return found
 
 
 def _groups(rows: Iterable[asyncpg.Record]) -> dict[tuple[str, str], Flow]:

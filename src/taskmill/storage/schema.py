@@ -113,6 +113,7 @@ lease = Table(
     _required("remote", Boolean, text("false")),
     Column("task_ids", ARRAY(UUID(as_uuid=True))),
     Column("timeout_at", _Time),
+    Column("version", Text),
     Index("lease_open", "id", postgresql_where=text("closed_at IS NULL")),
     Index(
         "lease_timeout",
@@ -259,6 +260,28 @@ task_minute = Table(
         postgresql_where=text("NOT carried"),
     ),
     Index("task_minute_at", "step_s", "at"),
+)
+
+failure_delta = Table(
+    "failure_delta",
+    metadata,
+    _required("at", _Time, _NOW),
+    _required("type", Text),
+    _required("error", Text),
+    _required("task_id", UUID(as_uuid=True)),
+)
+
+failure = Table(
+    "failure",
+    metadata,
+    Column("step_s", Integer, primary_key=True, autoincrement=False),
+    Column("at", _Time, primary_key=True),
+    Column("type", Text, primary_key=True),
+    Column("error", Text, primary_key=True),
+    _required("tasks", BigInteger),
+    _required("first_at", _Time),
+    _required("last_at", _Time),
+    _required("task_id", UUID(as_uuid=True)),
 )
 
 rejection = Table(
