@@ -1,11 +1,14 @@
 """Failures by type and error: each is counted once, however it is folded, and bounded, whatever errors say."""
 
+from datetime import timedelta
+
 import pytest
 
 from taskmill.domain.activity import Window
-from taskmill.domain.failures import OTHER, Failures
+from taskmill.domain.failures import OTHER, WINDOWS, Failures
 from taskmill.domain.lifecycle import ErrorInfo, Failed, Status
 from taskmill.domain.system import PageRequest, Sweep, TaskFilter
+from taskmill.maintenance.expiry import expire_waiting
 from taskmill.storage import failures
 from tests.support.plans import explaining
 from tests.support.stage import Stage
@@ -62,13 +65,19 @@ async def test_failures_count_the_same_before_and_after_they_are_folded(stage: S
     after = (await told(stage)).groups[0]
     assert (after.tasks, after.first_at) == (4, before.groups[0].first_at)
     assert (await stage.task(after.task_id)).finished_at == after.last_at
-    assert [(await stage.service.failures(one, 9)).tasks for one in failures.WINDOWS] == [5] * 4
+    assert [(await stage.service.failures(one, 9)).tasks for one in WINDOWS] == [5] * 4
 
 
 async def test_an_expired_task_is_a_failure_and_a_cancelled_one_is_none(stage: Stage) -> None:
     task = await stage.created()
     await stage.service.cancel(task.id)
     assert (await told(stage)).tasks == 0
+    late = await stage.created(expires_at=stage.clock.now() + timedelta(seconds=1))
+    await stage.sql.execute(
+        "UPDATE taskmill.dispatch SET expires_at = now() WHERE task_id = $1", late.id
+    )
+    await expire_waiting(stage.database)
+    assert [one.task_id for one in (await told(stage)).groups] == [late.id]
 
 
 async def test_kinds_beyond_the_limit_are_counted_together(

@@ -8,6 +8,9 @@ from uuid import UUID
 
 from taskmill.domain.activity import Window
 
+WINDOWS: Final = (Window.HOUR, Window.DAY, Window.WEEK, Window.MONTH)
+"""How far one can look back."""
+
 OTHER: Final = "*"
 """Stands for the kinds of failures beyond the limit of those that are told apart."""
 
@@ -34,7 +37,7 @@ class FailureGroup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failures:
-    """What failed over a window, the most frequent first; `kinds` and `tasks` are of all, shown or not."""
+    """What failed over one of `WINDOWS`, the most frequent first; `kinds` and `tasks` are of all, shown or not."""
 
     window: Window
     groups: Sequence[FailureGroup]

@@ -199,7 +199,7 @@ class TaskService:
             return await minutes.ended_by_step(self._database, window, since, queues)
 
     async def failures(self, window: Window, limit: int) -> Failures:
-        """Return what failed over one of `storage.failures.WINDOWS`, `limit` kinds at most."""
+        """Return what failed over one of `domain.failures.WINDOWS`, `limit` kinds at most."""
         return await failures.read(self._database, window, limit)
 
     async def figures(self) -> SystemFigures | None:

@@ -15,9 +15,6 @@ KEPT_DAYS: Final = {600: 1, 3_600: 3, 86_400: 40}
 # Errors are whatever handlers say, so there may be very many.
 MOST_KINDS: Final = 200
 _STEPS: Final = {Window.HOUR: 600, Window.DAY: 3_600, Window.WEEK: 86_400, Window.MONTH: 86_400}
-WINDOWS: Final = tuple(_STEPS)
-"""How far one can look back."""
-
 _MOST_TAKEN: Final = 10_000
 _MOST_PRUNED: Final = 5_000
 
