@@ -19,8 +19,10 @@ CREATE FUNCTION taskmill.error_shape(error jsonb) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 AS $$
     SELECT left(coalesce(error ->> 'type', '?'), 100) || ': ' || left(regexp_replace(regexp_replace(
-        regexp_replace(right(btrim(coalesce(error ->> 'message', ''), E' \\t\\r\\n'), 4000), '^.*[\\r\\n]', ''),
-        '\\m(0x)?[0-9a-f-]*[0-9][0-9a-f-]*\\M', '#', 'g'), '[0-9]+', '#', 'g'), 200)
+        regexp_replace(
+            regexp_replace(right(btrim(coalesce(error ->> 'message', ''), E' \\t\\r\\n'), 4000), '^.*[\\r\\n]', ''),
+            '\\m(0x)?[0-9a-f-]*[0-9][0-9a-f-]*\\M', '#', 'g'),
+        '[0-9]+', '#', 'g'), '#([.,:-]+#)+', '#', 'g'), 200)
 $$;
 
 -- Insert-only, folded into failure once a second.
