@@ -48,14 +48,18 @@ async def fail(stage: Stage, message: str) -> None:
 
 
 async def test_they_are_drawn_with_nothing(pages: Served) -> None:
-    told = {"/ui/queues": "No queues yet", "/ui/workers": "No workers", "/ui/failures": "Nothing failed"}
+    told = {
+        "/ui/queues": "No queues yet",
+        "/ui/workers": "No workers",
+        "/ui/failures": "Nothing failed",
+    }
     for path, words in told.items():
         answer = await pages.get(path)
         assert (answer.status_code, words in answer.text) == (200, True)
 
 
 async def test_names_from_anybody_are_shown_as_text(pages: Served, stage: Stage) -> None:
-    hostile = '<img src=x onerror=alert(1)> "\' \N{RIGHT-TO-LEFT OVERRIDE}عامل 🎉' + "w" * 300
+    hostile = "<img src=x onerror=alert(1)> \"' \N{RIGHT-TO-LEFT OVERRIDE}عامل 🎉" + "w" * 300
     lease_id = await stage.open_lease(worker=hostile)
     await fail(stage, hostile)
     for path in (*PAGES, f"/ui/workers/{lease_id}"):
@@ -95,7 +99,7 @@ async def test_a_queue_shows_what_waits_and_is_paused_and_resumed(
         await stage.created(queue=LONGEST)
     html = (await pages.get("/ui/queues")).text
     assert f'id="q-{LONGEST}"' in html
-    assert f"status=new&amp;queue={LONGEST}\">3</a>" in html
+    assert f'status=new&amp;queue={LONGEST}">3</a>' in html
     address = f"/ui/queues/{LONGEST}/pause?name=q&window=5m&evil=1"
     answer = await pages.post(address)
     assert (answer.status_code, answer.headers["location"]) == (303, "/ui/queues?name=q&window=5m")
@@ -169,7 +173,7 @@ async def test_a_worker_is_made_quiet_then_resumed_then_stopped(
         answer = await pages.post(f"/ui/workers/{lease_id}/{what}{come_from}")
         assert (answer.status_code, answer.headers["location"]) == (303, back)
         assert (await worker(stage, "the-worker")).asked_to is asked
-        assert f'</i>{shown}</span>' in (await pages.get(f"/ui/workers/{lease_id}")).text
+        assert f"</i>{shown}</span>" in (await pages.get(f"/ui/workers/{lease_id}")).text
     assert f'action="/ui/workers/{lease_id}/' not in (await pages.get("/ui/workers")).text
 
 
@@ -230,9 +234,12 @@ async def test_all_of_a_kind_run_again_after_a_counted_look(pages: Served, stage
         return bool(await stage.sql.fetchval(query) == 3)
 
     await eventually(are_new, "three run again")
-    assert await stage.sql.fetchval(
-        "SELECT count(*) FROM taskmill.task WHERE status = $1", Status.FAILED
-    ) == 1
+    assert (
+        await stage.sql.fetchval(
+            "SELECT count(*) FROM taskmill.task WHERE status = $1", Status.FAILED
+        )
+        == 1
+    )
 
 
 async def test_what_is_beyond_the_limit_of_kinds_is_shown_as_the_rest(

@@ -307,7 +307,9 @@ class Process(Parts):
             Periodic("roll-up", lambda: minutes.roll_up(database), interval_s=interval_s),
             Periodic("prune-minutes", lambda: minutes.prune(database), interval_s=_HOUSEKEEPING_S),
             Periodic("fold-failures", lambda: failures.fold(database), interval_s=interval_s),
-            Periodic("prune-failures", lambda: failures.prune(database), interval_s=_HOUSEKEEPING_S),
+            Periodic(
+                "prune-failures", lambda: failures.prune(database), interval_s=_HOUSEKEEPING_S
+            ),
             Periodic(
                 "number-changes",
                 numbering(database),

@@ -5,7 +5,8 @@ import re
 from markupsafe import Markup
 
 _PARTS = re.compile(
-    r"`([^`]+)`|([0-9]{4}-[0-9]{2}-[0-9]{2})T([0-9]{2}:[0-9]{2}:[0-9]{2})((?:\.[0-9]{1,6})?)Z", re.ASCII
+    r"`([^`]+)`|([0-9]{4}-[0-9]{2}-[0-9]{2})T([0-9]{2}:[0-9]{2}:[0-9]{2})((?:\.[0-9]{1,6})?)Z",
+    re.ASCII,
 )
 
 
@@ -22,4 +23,6 @@ def _shown(found: re.Match[str]) -> Markup:
     code, day, clock, fraction = found.groups()
     if code:
         return Markup("<code>{}</code>").format(code)
-    return Markup('<time datetime="{0}T{1}{2}Z" data-full>{0} {1}</time>').format(day, clock, fraction)
+    return Markup('<time datetime="{0}T{1}{2}Z" data-full>{0} {1}</time>').format(
+        day, clock, fraction
+    )

@@ -35,8 +35,8 @@ class TaskEvent:
 class TaskFilter:
     """Which tasks to list; an empty filter means all. `name` is a substring, in any case.
 
-    `created_after` is inclusive, `created_before` exclusive. `labels` must all be there. `error` is a kind of failure
-    (`domain.failures.FailureGroup`), `lease` the worker that runs them.
+    `created_after` is inclusive, `created_before` exclusive. `labels` must all be there. `error` is that of a
+    `FailureGroup`, `lease` that of the worker that runs them.
     """
 
     statuses: frozenset[Status] = frozenset()

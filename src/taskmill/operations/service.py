@@ -191,7 +191,7 @@ class TaskService:
     async def ended_by_step(
         self, window: Window, since: datetime, queues: Collection[str]
     ) -> Mapping[str, Mapping[datetime, int]]:
-        """Return how many attempts of these queues ended, well or badly, by the beginning of each step that had some.
+        """Return how many attempts of these queues ended, well or badly, by the beginning of a step.
 
         `since` is an activity's of the same window.
         """

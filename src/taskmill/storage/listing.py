@@ -1,8 +1,8 @@
 """Lists tasks by any filter: the only place that composes SQL.
 
 With a filter on status, queue and time only, the ids of a page come straight from an index. Any other filter
-(type, label, name, error, lease) is looked for in that order chunk by chunk, within a time budget; the page then tells
-where to go on.
+(type, label, name, error, lease) is looked for in that order chunk by chunk, within a time budget; the page
+then tells where to go on.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Pages of a list that is read whole, since it is short: a part of it by its number, and the ways to the others."""
+"""Pages of a list that is read whole, since it is short: a part by its number, and the ways to others."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _MOST_DIGITS: Final = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slice(Generic[Item]):
-    """A part, and the queries of the one before and behind it, None at the ends. `total` is of the whole list."""
+    """A part, and the queries of those before and behind it, None at the ends. `total` is of the whole list."""
 
     items: Sequence[Item]
     total: int

@@ -39,7 +39,7 @@ class Condition(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A worker as it is shown; one that pulls over HTTP is one row with all its `claims`, so that none is named."""
+    """A worker as it is shown; one that pulls over HTTP is one row for all its `claims`."""
 
     worker: WorkerState
     condition: Condition

@@ -13,14 +13,15 @@ branch_labels = None
 depends_on = None
 
 FAILURES = """
--- What failures of one kind have in common: the error's type, and the last line of its message with # for numbers and
--- ids. Only the message's end is looked at, and 200 characters of it are kept: it is part of a key.
+-- What failures of one kind have in common: the error's type, and the last line of its message with # for
+-- numbers and ids. Only the message's end is looked at, and 200 characters of it are kept: it is part of a key.
 CREATE FUNCTION taskmill.error_shape(error jsonb) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 AS $$
     SELECT left(coalesce(error ->> 'type', '?'), 100) || ': ' || left(regexp_replace(regexp_replace(
         regexp_replace(
-            regexp_replace(right(btrim(coalesce(error ->> 'message', ''), E' \\t\\r\\n'), 4000), '^.*[\\r\\n]', ''),
+            regexp_replace(
+                right(btrim(coalesce(error ->> 'message', ''), E' \\t\\r\\n'), 4000), '^.*[\\r\\n]', ''),
             '\\m(0x)?[0-9a-f-]*[0-9][0-9a-f-]*\\M', '#', 'g'),
         '[0-9]+', '#', 'g'), '#([.,:-]+#)+', '#', 'g'), 200)
 $$;
