@@ -1,12 +1,10 @@
 """What every page works with, made once for each process."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from taskmill.dashboard.jobs import Jobs
 from taskmill.dashboard.kept import Kept
-from taskmill.domain.activity import Activity
+from taskmill.domain.activity import Activity, QueueActivity
 from taskmill.domain.failures import Failures
 from taskmill.domain.system import Stats
 from taskmill.operations.pulse import Pulse
@@ -26,7 +24,7 @@ class Context:
     clock: Clock
     stats: Kept[Stats] = field(default_factory=Kept)
     activities: Kept[Activity] = field(default_factory=Kept)
-    lines: Kept[Mapping[str, Mapping[datetime, int]]] = field(default_factory=Kept)
+    queue_activities: Kept[QueueActivity] = field(default_factory=Kept)
     failures: Kept[Failures] = field(default_factory=Kept)
 
     @property

@@ -1,13 +1,12 @@
 """The one face of the operations, which every door uses."""
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Collection, Sequence
 from types import TracebackType
 from typing import Self
 from uuid import UUID
 
-from taskmill.domain.activity import Activity, ActivityRequest, Window
+from taskmill.domain.activity import Activity, ActivityRequest, QueueActivity, Window
 from taskmill.domain.explanation import Explanation
 from taskmill.domain.failures import Failures
 from taskmill.domain.figures import SystemFigures
@@ -188,15 +187,10 @@ class TaskService:
         async with self._activity_turns:
             return await minutes.read(self._database, request)
 
-    async def ended_by_step(
-        self, window: Window, since: datetime, queues: Collection[str]
-    ) -> Mapping[str, Mapping[datetime, int]]:
-        """Return how many attempts of these queues ended, well or badly, by the beginning of a step.
-
-        `since` is an activity's of the same window.
-        """
+    async def queue_activity(self, window: Window, queues: Collection[str]) -> QueueActivity:
+        """Return what happened in some queues lately."""
         async with self._activity_turns:
-            return await minutes.ended_by_step(self._database, window, since, queues)
+            return await minutes.read_queues(self._database, window, queues)
 
     async def failures(self, window: Window, limit: int) -> Failures:
         """Return what failed over one of `domain.failures.WINDOWS`, `limit` kinds at most."""

@@ -19,8 +19,10 @@ from taskmill.domain.activity import (
     ActivityRequest,
     Durations,
     Flow,
+    QueueActivity,
     Window,
 )
+from taskmill.domain.lifecycle import Happening
 from taskmill.storage.database import Database
 from taskmill.storage.statements import statement
 
@@ -85,15 +87,30 @@ async def read(database: Database, request: ActivityRequest) -> Activity:
     )
 
 
-async def ended_by_step(
-    database: Database, window: Window, since: datetime, queues: Collection[str]
-) -> dict[str, dict[datetime, int]]:
-    """Tell how many attempts ended, well or badly, by queue and step; `since` is the beginning of a step."""
-    step_s = int(window.step.total_seconds())
-    found: dict[str, dict[datetime, int]] = {queue: {} for queue in queues}
-    for row in await database.fetch("list_queue_steps", step_s, since, sorted(queues)):
-        found[row["queue"]][row["step_at"]] = row["ended"]
-    return found
+async def read_queues(database: Database, window: Window, queues: Collection[str]) -> QueueActivity:
+    """Tell what happened in some queues over a window; it is current, and reads no task."""
+    step, length = window.step, window.length
+    rows = await database.fetch(
+        "read_queue_minutes", int(step.total_seconds()), length.total_seconds(), sorted(queues)
+    )
+    [span] = [row for row in rows if row["queue"] is None]
+    told = [row for row in rows if row["queue"] is not None]
+    return QueueActivity(
+        since=span["since"],
+        until=span["until"],
+        steps=list(_steps(span["since"], span["until"], step)),
+        flows={row["queue"]: _flow_of_queue(row) for row in told},
+        ended={row["queue"]: dict(zip(row["steps"], row["ended"], strict=True)) for row in told},
+    )
+
+
+def _flow_of_queue(row: asyncpg.Record) -> Flow:
+    happenings = (Happening.CREATED, Happening.SUCCEEDED, Happening.FAILED)
+    return Flow(
+        counts={one: row[one] for one in happenings},
+        waiting=Durations(buckets=_unpacked(row["waiting"])),
+        running=Durations(buckets=_unpacked(row["running"])),
+    )
 
 
 def _groups(rows: Iterable[asyncpg.Record]) -> dict[tuple[str, str], Flow]:

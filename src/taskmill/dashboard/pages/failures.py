@@ -10,7 +10,7 @@ from taskmill.dashboard.view import Pairs, View
 from taskmill.domain.failures import WINDOWS, FailureGroup
 from taskmill.domain.lifecycle import Status
 
-_MOST: Final = 100
+_MOST: Final = 50
 _HOLDS_S: Final = 0.9
 
 

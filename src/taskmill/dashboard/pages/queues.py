@@ -10,7 +10,7 @@ from starlette.responses import Response
 from taskmill.dashboard.form import first
 from taskmill.dashboard.pages import slices, spans
 from taskmill.dashboard.view import Pairs, View
-from taskmill.domain.activity import Activity, Flow, Window
+from taskmill.domain.activity import Flow, QueueActivity, Window
 from taskmill.domain.errors import InvalidInput, QueueNotFound
 from taskmill.domain.lifecycle import Happening, Status
 from taskmill.domain.system import QueueState
@@ -104,30 +104,13 @@ async def _rows(view: View, queues: Sequence[QueueState], window: Window) -> lis
     """Return the queues with what happened in them."""
     if not queues:
         return []
-    activity = await spans.activity(view, window)
-    names = [queue.name for queue in queues]
-    steps = await view.context.lines.get(
-        (window, tuple(names), view.context.pulse.news),
-        lambda: view.context.service.ended_by_step(window, activity.since, names),
-        holds_s=spans.HOLDS_S,
-    )
-    flows = _flows(activity)
-    times = [at for at, _ in activity.points]
-    return [
-        _row(queue, flows.get(queue.name, Flow()), activity, line(steps[queue.name], times))
-        for queue in queues
-    ]
+    activity = await spans.queue_activity(view, window, [queue.name for queue in queues])
+    return [_row(queue, activity) for queue in queues]
 
 
-def _flows(activity: Activity) -> dict[str, Flow]:
-    flows: dict[str, Flow] = {}
-    for (queue, _), flow in activity.groups.items():
-        flows[queue] = flows[queue] + flow if queue in flows else flow
-    return flows
-
-
-def _row(queue: QueueState, flow: Flow, activity: Activity, points: str | None) -> Row:
+def _row(queue: QueueState, activity: QueueActivity) -> Row:
     minutes = max((activity.until - activity.since).total_seconds() / 60, 1.0)
+    flow = activity.flows.get(queue.name, Flow())
     failed = flow.counts.get(Happening.FAILED, 0)
     ended = flow.counts.get(Happening.SUCCEEDED, 0) + failed
     return Row(
@@ -136,7 +119,7 @@ def _row(queue: QueueState, flow: Flow, activity: Activity, points: str | None) 
         created=flow.counts.get(Happening.CREATED, 0) / minutes,
         ended=ended / minutes,
         failed_share=failed / ended if ended else None,
-        line=points,
+        line=line(activity.ended.get(queue.name, {}), activity.steps),
     )
 
 

@@ -11,7 +11,7 @@ from taskmill.wire.wording import describe
 
 Item = TypeVar("Item")
 
-MOST: Final = 100
+MOST: Final = 50
 LONGEST_NAME: Final = 200
 _MOST_DIGITS: Final = 4
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from taskmill.dashboard.form import first
 from taskmill.dashboard.view import View
-from taskmill.domain.activity import Activity, ActivityRequest, Window
+from taskmill.domain.activity import Activity, ActivityRequest, QueueActivity, Window
 from taskmill.domain.errors import InvalidInput
 from taskmill.wire.wording import describe
 
@@ -27,10 +27,26 @@ def window_of(view: View, among: Sequence[Window] = tuple(Window)) -> Window:
 
 async def activity(view: View, window: Window) -> Activity:
     """Return what happened lately; what is short is read anew whenever there is news."""
-    is_long = window in _LONG
     request = ActivityRequest(window=window)
     return await view.context.activities.get(
-        (window, None if is_long else view.context.pulse.news),
+        (window, _news(view, window)),
         lambda: view.context.service.activity(request),
-        holds_s=_HOLDS_LONG_S if is_long else HOLDS_S,
+        holds_s=_holds_s(window),
     )
+
+
+async def queue_activity(view: View, window: Window, queues: Sequence[str]) -> QueueActivity:
+    """Return what happened in some queues lately, as fresh as `activity`."""
+    return await view.context.queue_activities.get(
+        (window, _news(view, window), *queues),
+        lambda: view.context.service.queue_activity(window, queues),
+        holds_s=_holds_s(window),
+    )
+
+
+def _news(view: View, window: Window) -> int | None:
+    return None if window in _LONG else view.context.pulse.news
+
+
+def _holds_s(window: Window) -> float:
+    return _HOLDS_LONG_S if window in _LONG else HOLDS_S
