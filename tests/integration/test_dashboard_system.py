@@ -278,3 +278,24 @@ async def test_an_outage_is_told_and_its_end_too(stage: Stage) -> None:
             return all([(await pages.get(path)).status_code == 200 for path in PAGES])
 
         await eventually(is_back, "the pages are back")
+
+
+async def test_pages_that_are_full_of_long_names_stay_small(pages: Served, stage: Stage) -> None:
+    await stage.sql.execute(
+        "INSERT INTO taskmill.queue (name) SELECT rpad('q' || n, 63, 'x') FROM generate_series(1, 300) AS n"
+    )
+    await stage.sql.execute(
+        "INSERT INTO taskmill.lease (id, worker, queues, types, slots, expires_at)"
+        " SELECT gen_random_uuid(), rpad('w' || n, 200, 'ж'), array_fill('q'::text, ARRAY[300]),"
+        " array_fill(repeat('t', 63), ARRAY[300]), 9, now() + interval '1 h' FROM generate_series(1, 300) AS n"
+    )
+    await stage.sql.execute(
+        "INSERT INTO taskmill.failure_delta (type, error, task_id)"
+        " SELECT repeat('t', 63), rpad('E: ' || md5(n::text), 302, 'ж'), gen_random_uuid()"
+        " FROM generate_series(1, 300) AS n"
+    )
+    [some_worker, *_] = await stage.service.workers()
+    for path in (*PAGES, f"/ui/workers/{some_worker.id}"):
+        answer = await pages.get(path, headers={"accept-encoding": "gzip"})
+        assert answer.status_code == 200
+        assert int(answer.headers["content-length"]) < 30_000, path
