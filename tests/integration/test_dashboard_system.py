@@ -9,6 +9,7 @@ import pytest
 from taskmill.domain.lifecycle import ErrorInfo, Failed, Status
 from taskmill.domain.system import WorkerRequest, WorkerState
 from taskmill.storage import failures
+from taskmill.version import version
 from tests.support.api import Served
 from tests.support.pages import serving_pages
 from tests.support.polling import eventually
@@ -149,6 +150,7 @@ async def test_a_worker_shows_what_it_is_and_what_it_runs(pages: Served, stage: 
     taken = await stage.running(lease_id, name="A long task")
     html = (await pages.get("/ui/workers")).text
     assert f'href="/ui/workers/{lease_id}"' in html
+    assert f"Taskmill {version()}" in html
     html = (await pages.get(f"/ui/workers/{lease_id}")).text
     for words in ("the-worker", "A long task", "Working", f"worker={lease_id}"):
         assert words in html
