@@ -41,6 +41,11 @@ NAMES = {
     ),
 }
 CUSTOMERS = tuple(range(1001, 1043))
+TROUBLES = (
+    *(("ImageError", f"upload-{number}.heic: not a picture") for number in range(9)),
+    *(("ConnectionError", f"10.0.3.{number}:9000 refused the connection") for number in range(4)),
+    ("MemoryError", "a picture of 90000 x 60000 pixels"),
+)
 QUEUES = {"send-email": "mail", "charge-card": "billing", "emulate": "default"}
 
 
@@ -82,13 +87,35 @@ def feed(http: httpx.Client) -> str:
             "/tasks", json={"name": f"Train the model {number}", "type": "train", "queue": "gpu"}
         )
     http.post("/tasks", json={"name": "Send the newsletter", "type": "emulate", "delay_s": 7200})
+    http.patch("/queues/gpu", json={"paused": True}).raise_for_status()
     wait_until(give, "all rounds are given", timeout_s=600)
+    pull(http)
     answer = http.post(
         "/tasks",
         json={"name": "Build the monthly report", "type": "build-report", "queue": "reports"},
     )
     task_id: str = answer.raise_for_status().json()["id"]
     return task_id
+
+
+def pull(http: httpx.Client) -> None:
+    """Be a worker that pulls over HTTP: fail at some tasks, and keep others."""
+    tasks = [
+        {"name": f"Make thumbnail {number}", "type": "thumbnail", "queue": "images"}
+        for number in range(30)
+    ]
+    http.post("/tasks/batch", json=tasks).raise_for_status()
+    for number in range(20):
+        claim = {"worker": "thumbnails-1", "types": ["thumbnail"], "wait_s": 5, "ttl_s": 600}
+        lease = http.post("/leases", json=claim).raise_for_status().json()
+        if number < len(TROUBLES):
+            [task] = lease["tasks"]
+            end = {
+                "lease_id": lease["lease_id"],
+                "claim_no": task["claim_no"],
+                "error": dict(zip(("type", "message"), TROUBLES[number], strict=True)),
+            }
+            http.post(f"/tasks/{task['id']}/fail", json=end).raise_for_status()
 
 
 @contextmanager
@@ -134,6 +161,8 @@ def main() -> None:
         running = feed(http)
         failed = http.get("/tasks", params={"status": "failed", "type": "charge-card", "limit": 1})
         broken = failed.json()["items"][0]["id"]
+        workers = http.get("/workers").json()["items"]
+        worker = next(one["id"] for one in workers if not one["remote"])
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(
                 executable_path=chromium_path(), args=["--no-sandbox"]
@@ -144,6 +173,11 @@ def main() -> None:
                 ("tasks", "/ui/tasks", ("desktop", "light", "en")),
                 ("tasks-phone", "/ui/tasks", ("phone", "dark", "en")),
                 ("task", f"/ui/tasks/{broken}", ("desktop", "light", "en")),
+                ("queues", "/ui/queues?window=15m", ("desktop", "light", "en")),
+                ("queues-phone", "/ui/queues?window=15m", ("phone", "dark", "ru")),
+                ("workers", "/ui/workers", ("desktop", "dark", "en")),
+                ("worker", f"/ui/workers/{worker}", ("desktop", "light", "en")),
+                ("failures", "/ui/failures", ("desktop", "light", "en")),
                 ("task-running", f"/ui/tasks/{running}", ("desktop", "dark", "en")),
             ):
                 take(browser, url + path, name, view)

@@ -22,7 +22,10 @@ from tests.support.polling import eventually
 from tests.support.proxy import a_network
 from tests.support.stage import Stage, a_stage
 
-PAGES = ("/", "/ui/tasks", "/ui/tasks?status=failed&queue=default&since=1h")
+PAGES = (
+    *("/", "/ui/tasks", "/ui/tasks?status=failed&queue=default&since=1h"),
+    *("/ui/queues", "/ui/workers", "/ui/failures"),
+)
 FIRST_VIEW_BYTES = 150_000
 HOSTILE = [
     "/?window=1y",

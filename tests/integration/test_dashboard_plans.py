@@ -4,6 +4,8 @@ from uuid import UUID
 
 import asyncpg
 
+from taskmill.domain.activity import ActivityRequest, Window
+from taskmill.domain.lifecycle import Happening
 from tests.support.plans import Plan, explaining
 from tests.support.stage import Stage
 
@@ -72,3 +74,50 @@ async def test_watching_everything_reads_one_row(stage: Stage) -> None:
     async with explaining(stage.database) as session:
         rows, plan = await session.fetch("find_feed_bounds")
         check(plan, rows, 1)
+
+
+# Minutes of 40 queues over 5 hours, as they are before they are part of a longer step, and deltas.
+_MINUTES = """
+    WITH made AS (
+        INSERT INTO taskmill.task_minute (
+            step_s, at, queue, type, created, claimed, succeeded, failed, retry_scheduled, handed_back, lost,
+            expired, cancelled, run_again, waiting, waiting_s, running, running_s
+        )
+        SELECT 60, at, 'q' || queue, 'emulate', 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1
+        FROM generate_series(
+            date_bin('1 min', now() - interval '5 hours', '2000-01-01Z'), now(), interval '1 min'
+        ) AS at
+        CROSS JOIN generate_series(1, 40) AS queue
+    )
+    INSERT INTO taskmill.task_minute_delta (queue, type, happening, bucket, tasks, seconds)
+    SELECT 'q' || n % 40 + 1, 'emulate', happening, 5, 1, 1
+    FROM generate_series(1, 100) AS n
+    CROSS JOIN unnest('{created,claimed,succeeded,failed}'::text[]) AS happening
+"""
+
+
+async def test_what_happened_in_some_queues_is_read_from_its_span(stage: Stage) -> None:
+    await stage.sql.execute(_MINUTES)
+    await stage.sql.execute("ANALYZE taskmill.task_minute")
+    async with explaining(stage.database) as session:
+        rows, plan = await session.fetch("read_queue_minutes", 60, 600.0, ["q1", "q7", "none"])
+        assert {row["queue"] for row in rows} == {None, "q1", "q7"}
+        assert plan.faults == []
+        # The minutes of all queues within the span, and the deltas.
+        assert plan.rows_read <= 40 * 12 + 400 + 10
+        assert plan.pages <= 40 * 12 + 100
+
+
+async def test_some_queues_are_told_as_all_of_them_together_are(stage: Stage) -> None:
+    await stage.sql.execute(_MINUTES)
+    whole = await stage.service.activity(ActivityRequest(window=Window.HOURS_6, queue="q7"))
+    told = await stage.service.queue_activity(Window.HOURS_6, ["q7"])
+    flow = told.flows["q7"]
+    for happening in (Happening.CREATED, Happening.SUCCEEDED, Happening.FAILED):
+        assert flow.counts[happening] == whole.total.counts[happening] > 0
+    assert flow.waiting.buckets == whole.total.waiting.buckets
+    assert flow.running.buckets == whole.total.running.buckets
+    assert told.steps == [at for at, _ in whole.points]
+    for at, step in whole.points:
+        ended = step.counts.get(Happening.SUCCEEDED, 0) + step.counts.get(Happening.FAILED, 0)
+        assert told.ended["q7"].get(at, 0) == ended

@@ -32,7 +32,7 @@ from taskmill.operations.system import readiness
 from taskmill.runtime.periodic import Periodic, pause
 from taskmill.runtime.services import Service
 from taskmill.settings import Settings
-from taskmill.storage import counts, minutes, partitions
+from taskmill.storage import counts, failures, minutes, partitions
 from taskmill.storage.database import RETRY_AFTER_S
 from taskmill.storage.doorbell import CONTRACTS, Doorbell, DoorbellListener
 
@@ -304,6 +304,10 @@ class Process(Parts):
             Periodic("fold-counts", lambda: counts.fold(database), interval_s=interval_s),
             Periodic("roll-up", lambda: minutes.roll_up(database), interval_s=interval_s),
             Periodic("prune-minutes", lambda: minutes.prune(database), interval_s=_HOUSEKEEPING_S),
+            Periodic("fold-failures", lambda: failures.fold(database), interval_s=interval_s),
+            Periodic(
+                "prune-failures", lambda: failures.prune(database), interval_s=_HOUSEKEEPING_S
+            ),
             Periodic(
                 "number-changes",
                 numbering(database),

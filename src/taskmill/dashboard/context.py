@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 
 from taskmill.dashboard.jobs import Jobs
 from taskmill.dashboard.kept import Kept
-from taskmill.domain.activity import Activity
+from taskmill.domain.activity import Activity, QueueActivity
+from taskmill.domain.failures import Failures
 from taskmill.domain.system import Stats
 from taskmill.operations.pulse import Pulse
 from taskmill.operations.service import TaskService
@@ -23,6 +24,8 @@ class Context:
     clock: Clock
     stats: Kept[Stats] = field(default_factory=Kept)
     activities: Kept[Activity] = field(default_factory=Kept)
+    queue_activities: Kept[QueueActivity] = field(default_factory=Kept)
+    failures: Kept[Failures] = field(default_factory=Kept)
 
     @property
     def prefix(self) -> str:

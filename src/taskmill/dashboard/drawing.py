@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from taskmill.dashboard import json_tree, wording
 from taskmill.dashboard.navigation import NAVIGATION
 from taskmill.dashboard.preferences import THEMES
+from taskmill.dashboard.prose import prose
 from taskmill.dashboard.texts import LANGUAGES
 from taskmill.domain.lifecycle import Reason
 
@@ -30,6 +31,7 @@ def environment() -> Environment:
     )
     made.filters.update(
         iso=wording.iso,
+        prose=prose,
         utc=wording.utc,
         short_id=wording.short_id,
         shortened=wording.shortened,

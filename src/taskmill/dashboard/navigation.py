@@ -13,5 +13,8 @@ class Place(NamedTuple):
 
 OVERVIEW: Final = Place("overview", "/", "o")
 TASKS: Final = Place("tasks", "/ui/tasks", "t")
+QUEUES: Final = Place("queues", "/ui/queues", "q")
+WORKERS: Final = Place("workers", "/ui/workers", "w")
+FAILURES: Final = Place("failures", "/ui/failures", "f")
 
-NAVIGATION: Final = (OVERVIEW, TASKS)
+NAVIGATION: Final = (OVERVIEW, TASKS, QUEUES, WORKERS, FAILURES)

@@ -35,7 +35,8 @@ class TaskEvent:
 class TaskFilter:
     """Which tasks to list; an empty filter means all. `name` is a substring, in any case.
 
-    `created_after` is inclusive, `created_before` exclusive. `labels` must all be there.
+    `created_after` is inclusive, `created_before` exclusive. `labels` must all be there. `error` is that of a
+    `FailureGroup`, `lease` that of the worker that runs them.
     """
 
     statuses: frozenset[Status] = frozenset()
@@ -45,6 +46,8 @@ class TaskFilter:
     name: str | None = None
     created_after: datetime | None = None
     created_before: datetime | None = None
+    error: str | None = None
+    lease: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +119,7 @@ class WorkerRequest(StrEnum):
 class WorkerState:
     """A worker process as its lease shows it. Empty `queues` means all; `types` has `*` for all.
 
-    A `remote` one pulls over HTTP, and has a lease for each claim.
+    A `remote` one pulls over HTTP, and has a lease for each claim; its `version` is not known.
     """
 
     id: UUID
@@ -133,6 +136,7 @@ class WorkerState:
     asked_to: WorkerRequest | None
     remote: bool
     state: Liveness
+    version: str | None = None
 
 
 class BrokerPresence(StrEnum):

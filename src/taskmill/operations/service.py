@@ -6,8 +6,9 @@ from types import TracebackType
 from typing import Self
 from uuid import UUID
 
-from taskmill.domain.activity import Activity, ActivityRequest
+from taskmill.domain.activity import Activity, ActivityRequest, QueueActivity, Window
 from taskmill.domain.explanation import Explanation
+from taskmill.domain.failures import Failures
 from taskmill.domain.figures import SystemFigures
 from taskmill.domain.system import (
     CancelAnswer,
@@ -34,7 +35,7 @@ from taskmill.operations.figures import FiguresCache
 from taskmill.operations.read import TaskReading
 from taskmill.operations.rejections import Rejections
 from taskmill.operations.task_log import TaskLogs
-from taskmill.storage import listing, minutes
+from taskmill.storage import failures, listing, minutes
 from taskmill.storage.database import Database
 
 _MOST_ACTIVITY_READS = 2
@@ -167,9 +168,9 @@ class TaskService:
         """Ask a worker to be quiet or to stop, or to work as ever. Raises `WorkerNotFound`, `WorkerGone`."""
         return await system.ask_worker(self._database, lease_id, request)
 
-    async def workers(self) -> list[WorkerState]:
-        """Return the workers that live, and those that ended lately, newest first."""
-        return await system.list_workers(self._database)
+    async def workers(self, *, only: UUID | None = None) -> list[WorkerState]:
+        """Return the workers that live, and those that ended lately, newest first; or `only` one of them."""
+        return await system.list_workers(self._database, only=only)
 
     async def stats(self, request: ActivityRequest | None = None) -> Stats:
         """Return the counts of tasks, the capacity of the workers, and the broker's state.
@@ -185,6 +186,15 @@ class TaskService:
         """Return what happened lately, alone."""
         async with self._activity_turns:
             return await minutes.read(self._database, request)
+
+    async def queue_activity(self, window: Window, queues: Collection[str]) -> QueueActivity:
+        """Return what happened in some queues lately."""
+        async with self._activity_turns:
+            return await minutes.read_queues(self._database, window, queues)
+
+    async def failures(self, window: Window, limit: int) -> Failures:
+        """Return what failed over one of `domain.failures.WINDOWS`, `limit` kinds at most."""
+        return await failures.read(self._database, window, limit)
 
     async def figures(self) -> SystemFigures | None:
         """Return the figures of the whole system, some seconds old at most; None while the database tells none."""

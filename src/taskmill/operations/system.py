@@ -40,6 +40,7 @@ async def list_workers(database: Database, *, only: UUID | None = None) -> list[
             close_reason=row["close_reason"],
             asked_to=None if row["asked_to"] is None else WorkerRequest(row["asked_to"]),
             remote=row["remote"],
+            version=row["version"],
             state=_liveness(closed=row["closed_at"] is not None, expired=row["expired"]),
         )
         for row in await database.fetch("list_leases", _MOST_WORKERS, only)

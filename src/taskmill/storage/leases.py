@@ -10,6 +10,7 @@ from taskmill.observability.logs import get_logger
 from taskmill.storage.database import Database
 from taskmill.storage.servers import Connection
 from taskmill.storage.statements import statement
+from taskmill.version import version
 
 log = get_logger(__name__)
 
@@ -49,6 +50,7 @@ async def open_lease(
         card.slots,
         ttl_s,
         asked_to,
+        version(),
     )
 
 

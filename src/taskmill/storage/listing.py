@@ -1,8 +1,8 @@
 """Lists tasks by any filter: the only place that composes SQL.
 
 With a filter on status, queue and time only, the ids of a page come straight from an index. Any other filter
-(type, label, name) is looked for in that order chunk by chunk, within a time budget; the page then tells
-where to go on.
+(type, label, name, error, lease) is looked for in that order chunk by chunk, within a time budget; the page
+then tells where to go on.
 """
 
 import asyncio
@@ -103,7 +103,8 @@ class _Scan:
     @property
     def needs_looking(self) -> bool:
         """Tell whether some condition has no index."""
-        return bool(self.wanted.type or self.wanted.labels or self.wanted.name)
+        wanted = self.wanted
+        return bool(wanted.type or wanted.labels or wanted.name or wanted.error or wanted.lease)
 
     def indexed(self) -> list[Condition]:
         """Return the conditions that bound the walk along an index, without status."""
@@ -125,6 +126,10 @@ class _Scan:
             conditions.append(task.c.type == wanted.type)
         if wanted.name is not None:
             conditions.append(task.c.name.icontains(wanted.name, autoescape=True))
+        if wanted.lease is not None:
+            conditions.append(task.c.lease_id == wanted.lease)
+        if wanted.error is not None:
+            conditions.append(sa.func.taskmill.error_shape(task.c.error) == wanted.error)
         if wanted.labels:
             labels = orjson.dumps(dict(wanted.labels)).decode()
             conditions.append(task.c.labels.contains(sa.cast(sa.literal(labels, sa.Text), JSONB)))

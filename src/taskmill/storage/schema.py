@@ -113,6 +113,7 @@ lease = Table(
     _required("remote", Boolean, text("false")),
     Column("task_ids", ARRAY(UUID(as_uuid=True))),
     Column("timeout_at", _Time),
+    Column("version", Text),
     Index("lease_open", "id", postgresql_where=text("closed_at IS NULL")),
     Index(
         "lease_timeout",
@@ -129,10 +130,7 @@ task_event = Table(
     _required("at", _Time, _NOW),
     _required("happening", Text),
     _required("status", Text),
-    _required("run", Integer),
-    _required("attempt", Integer),
-    _required("losses", Integer),
-    _required("claim_no", Integer),
+    *(_required(name, Integer) for name in ("run", "attempt", "losses", "claim_no")),
     _required("run_at", _Time),
     Column("lease_id", UUID(as_uuid=True)),
     Column("worker", Text),
@@ -235,16 +233,13 @@ task_minute = Table(
     _required("queue", Text),
     _required("type", Text),
     _required("carried", Boolean, text("false")),
-    _required("created", BigInteger),
-    _required("claimed", BigInteger),
-    _required("succeeded", BigInteger),
-    _required("failed", BigInteger),
-    _required("retry_scheduled", BigInteger),
-    _required("handed_back", BigInteger),
-    _required("lost", BigInteger),
-    _required("expired", BigInteger),
-    _required("cancelled", BigInteger),
-    _required("run_again", BigInteger),
+    *(
+        _required(name, BigInteger)
+        for name in (
+            *("created", "claimed", "succeeded", "failed", "retry_scheduled"),
+            *("handed_back", "lost", "expired", "cancelled", "run_again"),
+        )
+    ),
     _required("waiting", Numeric),
     _required("waiting_s", Double),
     _required("running", Numeric),
@@ -259,6 +254,26 @@ task_minute = Table(
         postgresql_where=text("NOT carried"),
     ),
     Index("task_minute_at", "step_s", "at"),
+)
+
+failure_delta = Table(
+    "failure_delta",
+    metadata,
+    _required("at", _Time, _NOW),
+    _required("type", Text),
+    _required("error", Text),
+    _required("task_id", UUID(as_uuid=True)),
+)
+
+failure = Table(
+    "failure",
+    metadata,
+    Column("step_s", Integer, primary_key=True, autoincrement=False),
+    Column("at", _Time, primary_key=True),
+    *(Column(name, Text, primary_key=True) for name in ("type", "error")),
+    _required("tasks", BigInteger),
+    *(_required(name, _Time) for name in ("first_at", "last_at")),
+    _required("task_id", UUID(as_uuid=True)),
 )
 
 rejection = Table(
@@ -332,10 +347,7 @@ webhook = Table(
     Column("id", UUID(as_uuid=True), primary_key=True),
     _required("url", Text),
     Column("description", Text),
-    _required("queues", ARRAY(Text)),
-    _required("types", ARRAY(Text)),
-    _required("statuses", ARRAY(Text)),
-    _required("secrets", ARRAY(Text)),
+    *(_required(name, ARRAY(Text)) for name in ("queues", "types", "statuses", "secrets")),
     _required("state", Text),
     Column("disabled_reason", Text),
     _required("since_position", BigInteger),

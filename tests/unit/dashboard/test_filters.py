@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from hypothesis import given, strategies
@@ -12,10 +12,11 @@ from taskmill.dashboard.pages.filters import Filters
 from taskmill.domain.errors import InvalidInput
 from taskmill.domain.lifecycle import Status
 
+WORKER = "01a2149e-f206-7000-824a-bc32129cfdeb"
 NOW = datetime(2026, 11, 25, 20, 0, tzinfo=UTC)
 NAMES = (
     *("status", "queue", "type", "label", "name", "since", "created_after", "created_before"),
-    *("order", "after", "before", "other"),
+    *("error", "worker", "order", "after", "before", "other"),
 )
 VALUES = strategies.one_of(
     strategies.text(max_size=30),
@@ -32,6 +33,8 @@ def test_a_filter_says_what_it_was_made_of() -> None:
         ("queue", "mail"),
         ("type", "send"),
         ("name", "Ünïcode & more"),
+        ("error", "E: # "),
+        ("worker", WORKER),
         ("since", "1h"),
         ("order", "asc"),
     ]
@@ -42,6 +45,7 @@ def test_a_filter_says_what_it_was_made_of() -> None:
     assert wanted.statuses == {Status.NEW, Status.FAILED}
     assert wanted.labels == (("team", "a=b"),)
     assert wanted.created_after == NOW - timedelta(hours=1)
+    assert (wanted.error, wanted.lease) == ("E: # ", UUID(WORKER))
     assert Filters.of(filters.pairs) == filters
 
 
@@ -62,6 +66,8 @@ def test_times_without_a_zone_are_in_utc_and_the_narrower_begin_holds() -> None:
         ("label", "=x"),
         ("name", "x" * 201),
         ("since", "1y"),
+        ("error", "x" * 303),
+        ("worker", "worker-1"),
         ("created_after", "yesterday"),
         ("created_after", "9999-12-31T23:59"),
         ("created_before", "2026-02-30T00:00"),

@@ -9,6 +9,8 @@ import pytest
 import taskmill.dashboard.app
 from taskmill.dashboard import texts
 from taskmill.dashboard.navigation import NAVIGATION
+from taskmill.dashboard.pages.queues import ORDERS
+from taskmill.dashboard.pages.workers import Condition
 from taskmill.dashboard.preferences import THEMES
 from taskmill.domain.activity import Window
 from taskmill.domain.gates import GateName
@@ -78,6 +80,8 @@ def test_every_value_of_a_closed_set_has_its_words() -> None:
         *(f"window.{one}" for one in Window),
         *(f"theme.{one}" for one in THEMES),
         *(f"nav.{one.name}" for one in NAVIGATION),
+        *(f"worker.{prefix}.{one}" for one in Condition for prefix in ("is", "means")),
+        *(f"queues.order.{one}" for one in ORDERS),
     }
     assert wanted - set(texts.catalogue("en")) == set()
 

@@ -26,8 +26,13 @@ SINCE: Final = {
 
 _LOCAL_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2})?", re.ASCII)
 _WITHOUT_SECONDS = 16
+_SINGLE = (
+    *("queue", "type", "name", "error", "worker"),
+    *("since", "created_after", "created_before"),
+)
 _LONGEST_NAME = 200
 _LONGEST_LABEL = 320
+_LONGEST_ERROR = 302
 _MOST_LABELS = 10
 
 
@@ -47,6 +52,8 @@ class Filters:
     since: str = ""
     created_after: str = ""
     created_before: str = ""
+    error: str = ""
+    worker: str = ""
     oldest_first: bool = False
     after: UUID | None = None
     before: UUID | None = None
@@ -64,6 +71,8 @@ class Filters:
             since=first(query, "since"),
             created_after=first(query, "created_after"),
             created_before=first(query, "created_before"),
+            error=next((value for key, value in query if key == "error"), ""),
+            worker=first(query, "worker"),
             oldest_first=first(query, "order") == "asc",
             looks_longer=first(query, "look") == "longer",
         )
@@ -95,6 +104,8 @@ class Filters:
             )
             and "label",
             "name": len(self.name) > _LONGEST_NAME and "text",
+            "error": len(self.error) > _LONGEST_ERROR and "error",
+            "worker": self.worker and not find_id(self.worker) and "worker",
             "since": self.since and self.since not in SINCE and "since",
             "created_after": self.created_after and not _moment(self.created_after) and "time",
             "created_before": self.created_before and not _moment(self.created_before) and "time",
@@ -119,6 +130,8 @@ class Filters:
             name=self.name or None,
             created_after=after,
             created_before=_moment(self.created_before),
+            error=self.error or None,
+            lease=find_id(self.worker),
         )
 
     @property
@@ -131,7 +144,7 @@ class Filters:
             if status in self.statuses:
                 yield "status", status
         yield from (("label", label) for label in self.labels)
-        for name in ("queue", "type", "name", "since", "created_after", "created_before"):
+        for name in _SINGLE:
             if value := getattr(self, name):
                 yield name, value
         if self.oldest_first:
@@ -149,7 +162,7 @@ class Filters:
     @property
     def has_index(self) -> bool:
         """Whether tasks that fit are found without looking through others."""
-        return not (self.type or self.labels or self.name)
+        return not (self.type or self.labels or self.name or self.error or self.worker)
 
     @property
     def is_empty(self) -> bool:
@@ -160,7 +173,13 @@ class Filters:
     def is_rare(self) -> bool:
         """Whether something beyond status and times is asked for."""
         return bool(
-            self.queue or self.type or self.labels or self.created_after or self.created_before
+            self.queue
+            or self.type
+            or self.labels
+            or self.error
+            or self.worker
+            or self.created_after
+            or self.created_before
         )
 
 

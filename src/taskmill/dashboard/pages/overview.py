@@ -7,18 +7,13 @@ from typing import Final
 import orjson
 from starlette.responses import Response
 
-from taskmill.dashboard.form import first
+from taskmill.dashboard.pages import spans
 from taskmill.dashboard.view import View
-from taskmill.domain.activity import Activity, ActivityRequest, Flow, Window
-from taskmill.domain.errors import InvalidInput
+from taskmill.domain.activity import Activity, Flow, Window
 from taskmill.domain.figures import QueueFigures, SystemFigures
 from taskmill.domain.lifecycle import Happening, Status
 from taskmill.domain.system import BrokerPresence, Stats
-from taskmill.wire.wording import describe
 
-_HOLDS_S: Final = 0.9
-_HOLDS_LONG_S: Final = 5.0
-_LONG: Final = frozenset({Window.HOURS_6, Window.DAY, Window.WEEK, Window.MONTH})
 _MOST_PROBLEMS: Final = 8
 _LATE_S: Final = 60.0
 _OVERDUE_LEASES: Final = 1
@@ -36,10 +31,12 @@ class Problem:
 
 async def show_overview(view: View) -> Response:
     """Draw the page for a window of time."""
-    window = _window(first(view.query, "window"))
-    service, news = view.context.service, view.context.pulse.news
-    stats = await view.context.stats.get(news, service.stats, holds_s=_HOLDS_S)
-    activity = await _activity(view, window, news)
+    window = spans.window_of(view)
+    service = view.context.service
+    stats = await view.context.stats.get(
+        view.context.pulse.news, service.stats, holds_s=spans.HOLDS_S
+    )
+    activity = await spans.activity(view, window)
     figures = await service.figures()
     return view.page(
         "overview.html",
@@ -54,27 +51,6 @@ async def show_overview(view: View) -> Response:
         flow=activity.total,
         rates=_rates(activity),
         charts=_charts(activity),
-    )
-
-
-def _window(text: str) -> Window:
-    if not text:
-        return Window.HOUR
-    try:
-        return Window(text)
-    except ValueError:
-        expected = f"one of {', '.join(Window)}"
-        raise InvalidInput.at("query:window", expected, describe(text, reveal=True)) from None
-
-
-async def _activity(view: View, window: Window, news: int) -> Activity:
-    """Return what happened lately; what is short is read anew whenever there is news."""
-    is_long = window in _LONG
-    request = ActivityRequest(window=window)
-    return await view.context.activities.get(
-        (window, None if is_long else news),
-        lambda: view.context.service.activity(request),
-        holds_s=_HOLDS_LONG_S if is_long else _HOLDS_S,
     )
 
 

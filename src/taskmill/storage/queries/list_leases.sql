@@ -11,7 +11,7 @@ WITH busy AS MATERIALIZED (
 )
 SELECT
     l.id, l.worker, l.queues, l.types, l.slots, coalesce(busy.running, 0) AS running, l.started_at,
-    l.renewed_at, l.expires_at, l.closed_at, l.close_reason, l.asked_to, l.remote,
+    l.renewed_at, l.expires_at, l.closed_at, l.close_reason, l.asked_to, l.remote, l.version,
     l.expires_at < clock_timestamp() AS expired
 FROM taskmill.lease AS l
 LEFT JOIN busy ON busy.lease_id = l.id
