@@ -10,20 +10,23 @@
 #   status 65    a permanent failure: no further attempt can help
 #   other        a failure, tried again as the task's retry policy says
 #
-# The end of what it wrote to its standard error is the error's message. A line "0.4 page 4 of 10" on its file
-# descriptor 3 is progress. When its task is cancelled, lost or out of time, the command and its children get SIGTERM,
+# What it writes to its standard error is the task's log, and the end of it is the error's message. A line
+# "0.4 page 4 of 10" on its file descriptor 3 is progress. When its task is cancelled, lost or out of time, the command and its children get SIGTERM,
 # and SIGKILL when they are still there after --patience seconds.
 #
 # The worker ends with SIGTERM or SIGINT: a command that runs has --grace seconds to end, then its task is handed back,
 # which costs nothing.
 #
-# It needs bash 4.4, curl 7.75, awk, sed, tr and iconv; no JSON tool.
+# It needs bash 4.4, curl 7.75, awk, sed, iconv and what every system has; no JSON tool.
+
+# shellcheck disable=SC2154,SC2317 # `keep` sets variables and calls functions that it is told by name
 
 set -u
 
-stopping='' waiting=''
-# Whoever waits for a task hangs up; the server then gives back what it may have claimed in this moment.
-trap 'stopping=yes; [ -z "$waiting" ] || kill "$waiting" 2>/dev/null' TERM INT
+# A signal is only noted here. Whatever waits looks at this again within a moment: bash may begin to `wait` just after a
+# signal and before its trap, and a process that has only been forked may overhear a `kill`.
+stopping='' signals=0
+trap 'stopping=yes signals=$((signals + 1))' TERM INT
 
 usage="usage: worker.sh --type TYPE [--type TYPE…] [--queue QUEUE…] [--url URL] [--name NAME] [--ttl S] [--wait S]
                  [--grace S] [--patience S] [--json] -- command [argument…]"
@@ -53,40 +56,50 @@ if [ -z "$types" ] || [ $# -eq 0 ]; then
   exit 64
 fi
 
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
+# keep VARIABLE COMMAND…: sets the variable to what the command writes. Ctrl-C ends the command, too, not only the shell's
+# wait for it: then it is run again.
+keep() {
+  local before=''
+  while [ "$before" != "$signals" ]; do
+    before=$signals
+    printf -v "$1" %s "$("${@:2}")"
+  done
+}
 
-log() { printf '%s %s %s\n' "$(date -u +%H:%M:%S)" "$name" "$*" >&2; }
+keep work mktemp -d
+[ -n "$work" ] || exit 1
+trap 'trap "" TERM INT && rm -rf "$work"' EXIT
+mkfifo "$work/never"
 
-# Waits for so many seconds; a signal ends it.
-pause() { sleep "$1" & wait $!; }
+log() { TZ=UTC0 printf '%(%H:%M:%S)T %s %s\n' -1 "$name" "$*" >&2; }
 
-# request METHOD PATH LONGEST_S [BODY]: sets $status (000: no answer, or not all of it); the answer is in $work/answer. It
-# runs beside the shell, so that a signal is heard meanwhile.
+# Waits for so many seconds, without a process that could be left behind.
+pause() { read -rt "$1" <>"$work/never"; }
+
+# request METHOD PATH LONGEST_S [BODY]: sets $status (000: no answer, or not all of it); the answer is in $work/answer. Who
+# waits for a task hangs up on a signal; the server then gives back what it may have claimed in this moment.
 request() {
   local body=() curl_pid trouble
   if [ $# -gt 3 ]; then
     printf '%s' "$4" >"$work/body"
     body=(-H 'Content-Type: application/json' --data-binary "@$work/body")
   fi
-  : >"$work/answer"
-  curl -sS -X "$1" --connect-timeout 5 --max-time "$3" -o "$work/answer" -w '%{http_code} %{exitcode}' \
-    "${body[@]}" "$url$2" >"$work/status" 2>"$work/trouble" &
+  : >"$work/answer" && : >"$work/status"
+  # The pipe is never written to: it ends when curl does. -N: what has come is in the file, also when curl is killed.
+  exec 3< <(exec curl -sSN -X "$1" --connect-timeout 5 --max-time "$3" -o "$work/answer" \
+    -w '%{http_code} %{exitcode}' "${body[@]}" "$url$2" 4>&1 >"$work/status" 2>"$work/trouble")
   curl_pid=$!
-  if [ "$2" = /leases ]; then
-    waiting=$curl_pid
-    # The signal may have come before there was anything to end.
-    [ -z "$stopping" ] || kill "$curl_pid" 2>/dev/null
-  fi
-  # A signal ends the wait, but not the request, unless its trap does.
-  while kill -0 "$curl_pid" 2>/dev/null; do wait "$curl_pid"; done
-  waiting=''
+  while kill -0 "$curl_pid" 2>/dev/null; do
+    read -rt 0.2 <&3
+    if [ -n "$stopping" ] && [ "$2" = /leases ]; then kill "$curl_pid" 2>/dev/null; fi
+  done
+  exec 3<&-
   read -r status trouble <"$work/status"
   # An answer that was cut off has a status, too.
   [ "${trouble:-1}" = 0 ] || status=000
 }
 
-# member NAME: the JSON of a member of the object on standard input, as it is; nothing when there is none.
+# member NAME FILE: the JSON of a member of the object in $work/FILE, as it is; nothing when there is none.
 member() {
   LC_ALL=C awk -v name="$1" '
     { text = text $0 }
@@ -105,17 +118,30 @@ member() {
         else if (depth == 1 && c == "," && start) break
       }
       if (start) print substr(text, start, i - start)
-    }'
+    }' "$work/$2"
 }
 
 # A member that is a text without escapes, or a number.
-plain() { member "$1" | tr -d '"'; }
+plain() { member "$@" | tr -d '"'; }
 
-# Makes a JSON text of what comes, without what JSON or PostgreSQL can't hold.
-json_text() {
+# What may stand in a JSON text for what comes, line by line, without what JSON or PostgreSQL can't hold.
+escaped() {
   tr -d '\000-\010\013\014\016-\037\177' | iconv -c -f UTF-8 -t UTF-8 |
-    sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e $'s/\t/\\\\t/g' -e $'s/\r/\\\\r/g' |
-    awk 'BEGIN { printf "\"" } { printf "%s%s", (NR > 1 ? "\\n" : ""), $0 } END { printf "\"" }'
+    sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e $'s/\t/\\\\t/g' -e $'s/\r/\\\\r/g'
+}
+
+# json_text COMMAND…: what the command writes, as a JSON text.
+json_text() {
+  "$@" | escaped | awk 'BEGIN { printf "\"" } { printf "%s%s", (NR > 1 ? "\\n" : ""), $0 } END { printf "\"" }'
+}
+
+# Hands back the task that the lease holds, which costs it nothing.
+hand_back() {
+  for _ in 1 2 3; do
+    request DELETE "/leases/$lease" 5
+    case $status in 000 | 5??) pause 0.5 ;; *) break ;; esac
+  done
+  log "lease $lease handed back ($status)"
 }
 
 # Asks for one task; true when there is one, in $work/task.
@@ -128,32 +154,42 @@ take() {
     204) return 1 ;;
     000 | 5??)
       [ -n "$stopping" ] || log "no answer ($status): $(head -c 300 "$work/trouble")"
+      # What came before it was cut off may be enough to hand the task back.
+      keep lease plain lease_id answer
+      [ -z "$lease" ] || hand_back
       [ -n "$stopping" ] || pause 1
       return 1
       ;;
-    *) log "refused ($status): $(cat "$work/answer")" && exit 1 ;;
+    *)
+      log "refused ($status): $(cat "$work/answer")"
+      [ -n "$stopping" ] || exit 1
+      return 1
+      ;;
   esac
-  lease=$(plain lease_id <"$work/answer")
-  lease_ttl=$(plain ttl_s <"$work/answer") && lease_ttl=${lease_ttl%.*}
+  keep lease plain lease_id answer
+  keep lease_ttl plain ttl_s answer
+  lease_ttl=${lease_ttl%.*}
   # Counted from before the request: the server can only have set a later end.
   lease_ends=$((asked_at + lease_ttl))
-  tasks=$(member tasks <"$work/answer")
+  keep tasks member tasks answer
   tasks=${tasks#\[}
   printf '%s' "${tasks%\]}" >"$work/task"
-  id=$(plain id <"$work/task")
-  claim_no=$(plain claim_no <"$work/task")
+  keep id plain id task
+  keep claim_no plain claim_no task
   fence="\"lease_id\":\"$lease\",\"claim_no\":$claim_no"
 }
 
 # Says that we live; sets $order to what the answer means for the command: go, cancel or lost.
 renew() {
-  local asked_at=$SECONDS
+  local asked_at=$SECONDS tasks cancel
   request POST "/leases/$lease/renew" 5 '{}'
   case $status in
     200)
       lease_ends=$((asked_at + lease_ttl))
-      case $(member tasks <"$work/answer") in *"$id"*) ;; *) order=lost ;; esac
-      case $(member cancel <"$work/answer") in *"$id"*) [ "$order" = lost ] || order=cancel ;; esac
+      keep tasks member tasks answer
+      keep cancel member cancel answer
+      case $tasks in *"$id"*) ;; *) order=lost ;; esac
+      case $cancel in *"$id"*) [ "$order" = lost ] || order=cancel ;; esac
       ;;
     404 | 409) order=lost ;;
     *) log "not renewed ($status): $(head -c 300 "$work/trouble")" ;;
@@ -162,20 +198,56 @@ renew() {
   [ "$SECONDS" -lt "$lease_ends" ] || order=lost
 }
 
-# Passes on the last whole line of progress, if there is a new one.
+# Passes on the last line of progress, if there is a new one.
 report() {
   local line share message
-  line=$(tail -n 1 "$work/progress")
+  keep line tail -n 1 "$work/progress"
   [ "$line" != "$told" ] || return 0
   told=$line
   share=${line%% *}
   message=${line#"$share"}
-  message=$(printf '%s' "${message# }" | head -c 400 | json_text)
+  message=${message# }
+  keep message json_text printf %s "${message:0:400}"
   case $share in
     0 | 1 | 0.* | 1.0*) request POST "/tasks/$id/progress" 5 "{$fence,\"share\":$share,\"message\":$message}" ;;
-    *) log "not progress: $line" ;;
+    *) log "not progress: $line" && return 0 ;;
   esac
   [ "$status" != 409 ] || order=lost
+}
+
+# What of the command's standard error is logged: no more than a claim's log holds.
+errors() { head -c 300000 "$work/err"; }
+
+whole_lines() { errors | wc -l; }
+all_lines() { errors | awk 'END { print NR }'; }
+
+# lines FROM TO: these lines as JSON.
+lines() {
+  errors | sed -n "$1,$2p" | cut -b 1-8000 | escaped |
+    awk '{ printf "%s{\"message\":\"%s\"}", (NR > 1 ? "," : ""), $0 }'
+}
+
+# send_log COUNT: logs those lines of the command's standard error that are new, of as many as COUNT (whole_lines or
+# all_lines) counts, a hundred at once. After a lost answer they are sent again, with the same numbers: they are kept once.
+send_log() {
+  local count to some left_out
+  [ -s "$work/err" ] || return 0
+  keep count "$1"
+  while [ "$logged" -lt "$count" ] && [ -z "$log_is_full" ] && [ "$order" != lost ]; do
+    to=$((logged + 100 < count ? logged + 100 : count))
+    keep some lines $((logged + 1)) "$to"
+    request POST "/tasks/$id/logs" 5 "{$fence,\"first\":$((logged + 1)),\"lines\":[$some]}"
+    case $status in
+      200)
+        keep left_out plain left_out answer
+        [ "$left_out" = 0 ] || log_is_full=yes
+        ;;
+      404 | 409) order=lost ;;
+      4??) log "not logged ($status): $(head -c 300 "$work/answer")" ;;
+      *) return 0 ;;
+    esac
+    logged=$to
+  done
 }
 
 # Stops the command, and all that it has started.
@@ -184,6 +256,7 @@ stop_command() {
   kill -TERM -- "-$command" 2>/dev/null
   while kill -0 -- "-$command" 2>/dev/null && [ "$SECONDS" -lt "$give_up_at" ]; do pause 0.1; done
   kill -KILL -- "-$command" 2>/dev/null
+  while kill -0 "$command" 2>/dev/null; do pause 0.05; done
 }
 
 # tell WHAT PARTS: says how the task ended, again and again until there is an answer or the lease has ended.
@@ -191,7 +264,7 @@ tell() {
   while :; do
     request POST "/tasks/$id/$1" 10 "{$fence$2}"
     case $status in
-      200) log "task $id $(plain event <"$work/answer")" && return 0 ;;
+      200) log "task $id $(plain event answer)" && return 0 ;;
       404 | 409) log "task $id is somebody else's by now: $1 changed nothing" && return 0 ;;
       4??) log "refused ($status): $(head -c 300 "$work/answer")" && return 1 ;;
     esac
@@ -204,13 +277,13 @@ tell() {
 
 tell_failure() {
   local message
-  message=$(tail -c 2000 "$work/err" | json_text)
+  keep message json_text tail -c 2000 "$work/err"
   tell fail ",\"error\":{\"type\":\"$1\",\"message\":$message}$2"
 }
 
 tell_success() {
   local result
-  if [ -n "$json_result" ]; then result=$(cat "$work/out"); else result=$(json_text <"$work/out"); fi
+  if [ -n "$json_result" ]; then keep result cat "$work/out"; else keep result json_text cat "$work/out"; fi
   tell finish ",\"result\":${result:-null}" && return
   head -c 300 "$work/answer" >"$work/err"
   tell_failure ResultRefused ',"permanent":true'
@@ -218,18 +291,20 @@ tell_success() {
 
 # Runs the command for the task, and watches over it.
 run() {
-  local code renew_at grace_ends='' timeout_s ends_at=''
-  order=go told=''
-  timeout_s=$(plain timeout_s <"$work/task")
+  local code file payload renew_at log_at=$SECONDS grace_ends='' timeout_s ends_at=''
+  order=go told='' logged=0 log_is_full=''
+  keep timeout_s plain timeout_s task
   # The server ends it, too, whatever happens here.
   [ "$timeout_s" = null ] || ends_at=$((SECONDS + ${timeout_s%.*} + 1))
-  member payload <"$work/task" >"$work/payload"
-  : >"$work/progress"
+  keep payload member payload task
+  printf '%s' "$payload" >"$work/payload"
+  # Now, since the command's process may take a moment to do so, and they are looked at meanwhile.
+  for file in out err progress; do : >"$work/$file"; done
   log "task $id begins (claim $claim_no)"
   set -m # so that the command and its children can be stopped as one
   TASK_ID=$id TASK_CLAIM_NO=$claim_no TASK_LEASE_ID=$lease \
-    TASK_TYPE=$(plain type <"$work/task") TASK_QUEUE=$(plain queue <"$work/task") \
-    TASK_ATTEMPT=$(plain attempt <"$work/task") TASK_MAX_ATTEMPTS=$(plain max_attempts <"$work/task") \
+    TASK_TYPE=$(plain type task) TASK_QUEUE=$(plain queue task) \
+    TASK_ATTEMPT=$(plain attempt task) TASK_MAX_ATTEMPTS=$(plain max_attempts task) \
     "$@" <"$work/payload" >"$work/out" 2>"$work/err" 3>"$work/progress" &
   command=$!
   set +m
@@ -237,6 +312,10 @@ run() {
   while kill -0 "$command" 2>/dev/null && [ "$order" = go ]; do
     pause 0.1
     report
+    if [ "$SECONDS" != "$log_at" ]; then
+      log_at=$SECONDS
+      send_log whole_lines
+    fi
     if [ "$SECONDS" -ge "$renew_at" ] && [ "$order" = go ]; then
       renew
       renew_at=$((SECONDS + (lease_ttl + 2) / 3))
@@ -248,14 +327,16 @@ run() {
     fi
   done
   [ "$order" = go ] || stop_command
+  # It has ended: this waits for nothing, so that no signal can be taken for its end.
   wait "$command" 2>/dev/null
   code=$?
   report
+  send_log all_lines
   case "$order:$code" in
     lost:*) log "task $id is lost: somebody else has it, or nobody" ;;
     *:0) tell_success ;;
     cancel:*) tell cancelled '' ;;
-    stop:*) request DELETE "/leases/$lease" 10 && log "task $id handed back ($status)" ;;
+    stop:*) hand_back ;;
     timeout:*) tell_failure Timeout '' ;;
     *:65) tell_failure ExitStatus ',"permanent":true' ;;
     *) [ -s "$work/err" ] || echo "it ended with status $code" >"$work/err"
@@ -268,3 +349,4 @@ while [ -z "$stopping" ]; do
   if take; then run "$@"; fi
 done
 log stopped
+exit 0
