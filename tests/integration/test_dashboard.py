@@ -22,7 +22,13 @@ from tests.support.polling import eventually
 from tests.support.proxy import a_network
 from tests.support.stage import Stage, a_stage
 
-PAGES = ("/", "/ui/tasks", "/ui/tasks?status=failed&queue=default&since=1h")
+PAGES = (
+    "/",
+    "/ui/tasks",
+    "/ui/tasks?status=failed&queue=default&since=1h",
+    "/ui/create",
+    "/ui/rejections",
+)
 FIRST_VIEW_BYTES = 150_000
 HOSTILE = [
     "/?window=1y",
@@ -42,6 +48,12 @@ HOSTILE = [
     "/ui/tasks?label=" + "x" * 400,
     "/ui/tasks?" + "a=b&" * 2000,
     "/ui/tasks/export.csv?queue=%20%20!",
+    "/ui/create?like=x",
+    f"/ui/create?like={uuid4()}",
+    "/ui/create?name=%00",
+    "/ui/rejections?before=x",
+    "/ui/rejections/x",
+    f"/ui/rejections/{uuid4()}",
     "/ui/jobs/x",
     "/ui/live?task=x",
     "/ui/static/x/../../app.py",

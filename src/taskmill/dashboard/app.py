@@ -17,7 +17,17 @@ from starlette.types import Message, Receive, Scope, Send
 
 from taskmill.dashboard import guard
 from taskmill.dashboard.context import Context
-from taskmill.dashboard.pages import errors, overview, preferences, static, stream, task, tasks
+from taskmill.dashboard.pages import (
+    create,
+    errors,
+    overview,
+    preferences,
+    rejections,
+    static,
+    stream,
+    task,
+    tasks,
+)
 from taskmill.dashboard.preferences import Preferences
 from taskmill.dashboard.view import ClientDisconnect, View
 from taskmill.domain.errors import Unavailable
@@ -117,5 +127,7 @@ def _all_routes() -> Routes:
         overview.ROUTES,
         tasks.ROUTES,
         task.ROUTES,
+        create.ROUTES,
+        rejections.ROUTES,
     )
     return [route for routes in modules for route in routes]

@@ -13,5 +13,7 @@ class Place(NamedTuple):
 
 OVERVIEW: Final = Place("overview", "/", "o")
 TASKS: Final = Place("tasks", "/ui/tasks", "t")
+CREATE: Final = Place("create", "/ui/create", "n")
+REJECTIONS: Final = Place("rejections", "/ui/rejections", "r")
 
-NAVIGATION: Final = (OVERVIEW, TASKS)
+NAVIGATION: Final = (OVERVIEW, TASKS, CREATE, REJECTIONS)
