@@ -121,7 +121,7 @@ async def test_all_that_is_filled_in_is_created_as_over_http(pages: Served, stag
         ({"name": "n", "priority": "10"}, [("priority", "/priority")]),
         ({"name": "n", "delay_s": "1", "run_at": "2090-01-01T00:00"}, [("delay_s", "/delay_s")]),
         ({"name": "n", "run_at": "tomorrow"}, [("run_at", "/run_at")]),
-        ({"name": "n", "retry_factor": "0"}, [("retry-factor", "/retry/factor")]),
+        ({"name": "n", "retry_factor": "0"}, [("retry_factor", "/retry/factor")]),
         ({"name": "n", "labels": "no mark"}, [("labels", "/labels")]),
         ({"name": "n", "labels": "a=1\na=2"}, [("labels", "/labels")]),
         ({"name": "n", "callback_url": "ftp://x"}, [("callback_url", "/callback_url")]),

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from taskmill.dashboard.form import first
 from taskmill.dashboard.ids import parse_id
-from taskmill.dashboard.pages.create_form import JSON, CreateForm
+from taskmill.dashboard.pages.create_form import JSON, MORE, CreateForm
 from taskmill.dashboard.pages.snippets import FILE, snippets_of
 from taskmill.dashboard.view import Pairs, View
 from taskmill.domain.errors import (
@@ -148,7 +148,7 @@ def _fault(form: CreateForm, violation: Violation) -> Fault:
         if rest and rest[0] in names:
             return Fault(field=f"payload-{names.index(rest[0])}", violation=violation)
     if head == "retry":
-        head = f"retry-{rest[0]}" if rest else "retry-base_s"
+        head = f"retry_{rest[0]}" if rest else "retry_base_s"
     return Fault(field=head, violation=violation)
 
 
@@ -169,6 +169,7 @@ async def _page(
         is_live=False,
         form=form,
         faults=faults or [],
+        is_more_open=form.has_more or any(one.field in MORE for one in faults or []),
         is_away=status == HTTPStatus.SERVICE_UNAVAILABLE,
         is_stuck=False,
         token=token or _token(),

@@ -56,7 +56,7 @@ async def show_rejections(view: View) -> Response:
     page = found[:_ON_A_PAGE]
     return view.page(
         "rejections.html",
-        title=view.t("nav.rejections"),
+        title=view.t("rejections.title"),
         rows=[Row(message=one, refusal=_refusal(one)) for one in page],
         is_first=start is None,
         older=[("before", str(page[-1].id))] if len(found) > len(page) else None,
