@@ -1,11 +1,11 @@
 """The pages of the dashboard with 5,000,000 tasks, and what an open one costs during 1,000 changes a second.
 
-One connection asks for each page again and again, as a browser does, compressed; a figure is the 95th percentile of
-answer times. The Overview is asked for once a second, too, when nothing that it had kept is good any more, and each page
-once by itself, as the first one after a start of the API. What a first view weighs is the page with all its files, as sent.
+One connection asks for each page again and again, compressed, as a browser does; a figure is the 95th percentile
+of answer times. The Overview is asked for once a second, too, when nothing that it had kept is good any more, and some
+pages once as the first one after a start of the API. A first view weighs what the page does with all its files, as sent.
 
-An open dashboard is a stream of `/ui/live` and, for each time that it says so, the live part of its page. It is held
-against the same API process under the same load without it.
+An open dashboard is a stream of `/ui/live` and, for each time that it says so, the live part of its page. It is
+held against the same API process under the same load without it.
 """
 
 import asyncio
@@ -46,8 +46,8 @@ _EVENTS = "SELECT count(*) FROM taskmill.task_event WHERE task_id > $1"
 _REJECTIONS = """
 INSERT INTO taskmill.rejection (id, created_at, door, message_id, body, body_hash, headers, status, problem)
 SELECT
-    ('018f0000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, now(), 'amqp', 'm' || n, convert_to('{"name": ""}', 'UTF8'),
-    sha256(n::text::bytea), '{}', 422, '{"title": "t", "detail": "d", "errors": []}'
+    ('018f0000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, now(), 'amqp', 'm' || n,
+    convert_to('{"name": ""}', 'UTF8'), sha256(n::text::bytea), '{}', 422, '{"title": "t", "detail": "d", "errors": []}'
 FROM generate_series(1, 100000) AS n
 """
 _OPENED = {"overview": "/", "tasks": "/ui/tasks"}
@@ -191,9 +191,8 @@ async def _costs(lab: Lab, url: str) -> list[Figure]:
             for side in lab.turn(number, *sides):
                 one = await _cost(url, api, _OPENED.get(side), seconds)
                 seen[side].append(one)
-                print(
-                    f"  {side}: {100 * one.cpu_share:.1f} % of a core, {one.updates} updates of {one.update_ms:.1f} ms"
-                )
+                told = f"{one.updates} updates of {one.update_ms:.1f} ms"
+                print(f"  {side}: {100 * one.cpu_share:.1f} % of a core, {told}", flush=True)
     return [figure for side in _OPENED for figure in _cost_figures(side, seen[side], seen["alone"])]
 
 

@@ -70,7 +70,7 @@ def _window(text: str) -> Window:
 async def _activity(view: View, window: Window, news: int) -> Activity:
     """Return what happened lately; what is short is read anew whenever there is news."""
     is_long = window in _LONG
-    request = ActivityRequest(window=window)
+    request = ActivityRequest(window=window, by_group=False)
     return await view.context.activities.get(
         (window, None if is_long else news),
         lambda: view.context.service.activity(request),
