@@ -1,8 +1,9 @@
 """The pages of the dashboard with 5,000,000 tasks, and what an open one costs during 1,000 changes a second.
 
 One connection asks for each page again and again, compressed, as a browser does; a figure is the 95th percentile
-of answer times. The Overview is asked for once a second, too, when nothing that it had kept is good any more, and some
-pages once as the first one after a start of the API. A first view weighs what the page does with all its files, as sent.
+of answer times. The Overview is asked for once a second, too, when nothing that it had kept is good any more, and
+some pages once as the first one after a start of the API. A first view weighs what the page does with all its
+files, as sent.
 
 An open dashboard is a stream of `/ui/live` and, for each time that it says so, the live part of its page. It is
 held against the same API process under the same load without it.
@@ -47,7 +48,8 @@ _REJECTIONS = """
 INSERT INTO taskmill.rejection (id, created_at, door, message_id, body, body_hash, headers, status, problem)
 SELECT
     ('018f0000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, now(), 'amqp', 'm' || n,
-    convert_to('{"name": ""}', 'UTF8'), sha256(n::text::bytea), '{}', 422, '{"title": "t", "detail": "d", "errors": []}'
+    convert_to('{"name": ""}', 'UTF8'), sha256(n::text::bytea), '{}', 422,
+    '{"title": "t", "detail": "d", "errors": []}'
 FROM generate_series(1, 100000) AS n
 """
 _OPENED = {"overview": "/", "tasks": "/ui/tasks"}

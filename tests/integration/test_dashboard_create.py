@@ -241,6 +241,25 @@ async def test_another_task_is_filled_in_like_one_that_was(pages: Served, stage:
     assert f"/ui/create?like={task.id}" in (await pages.get(f"/ui/tasks/{task.id}")).text
 
 
+async def test_a_payload_that_is_too_long_for_a_form_is_taken_from_its_task(
+    pages: Served, stage: Stage
+) -> None:
+    payload = orjson.dumps({"text": "x" * 100_000}).decode()
+    task = await stage.created(type="t", payload=payload)
+    async with serving_pages(stage, Settings()) as roomy:
+        form = (await roomy.get(f"/ui/create?like={task.id}")).text
+        assert len(form) < 50_000
+        assert f'name="payload_of" value="{task.id}"' in form
+        same = {"name": "n", "type": "t", "mode": "same", "payload_of": str(task.id)}
+        made = await send(roomy, **same)
+        other = await stage.task(UUID(made.headers["location"].rpartition("/")[2]))
+        assert orjson.loads(other.payload or "") == orjson.loads(payload)
+        written = await send(roomy, "/ui/create/payload", **same, to="json")
+        assert '<textarea name="payload"' in written.text
+        for wrong in ({"payload_of": "x"}, {"payload_of": str(UUID(int=1))}):
+            assert (await send(roomy, **same | wrong)).status_code in (404, 422)
+
+
 async def test_the_programs_say_what_the_form_says(pages: Served) -> None:
     values = {"name": 'it\'s "quoted" $HOME `id` 🎉', "p.delay_s": "0", "labels": "a='b'"}
     body = {"name": values["name"], "payload": {"delay_s": 0}, "labels": {"a": "'b'"}}

@@ -46,7 +46,7 @@ def environment() -> Environment:
 
 
 def prepare() -> None:
-    """Compile all templates: whoever opened a page first after the start would wait for that (64 ms for Overview)."""
+    """Compile all templates, so that whoever opens a page first need not wait for that: 64 ms for the Overview."""
     for name in environment().list_templates():
         environment().get_template(name)
 

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from taskmill.dashboard.form import first
 from taskmill.dashboard.ids import parse_id
-from taskmill.dashboard.pages.create_form import JSON, MORE, CreateForm
+from taskmill.dashboard.pages.create_form import JSON, MORE, SAME, CreateForm
 from taskmill.dashboard.pages.snippets import FILE, snippets_of
 from taskmill.dashboard.view import Pairs, View
 from taskmill.domain.errors import (
@@ -61,7 +61,7 @@ async def show_form(view: View) -> Response:
 async def create_task(view: View) -> Response:
     """Create the task and show it, or draw the form again with what is wrong."""
     pairs = await _pairs(view)
-    form = _form_of(view, pairs)
+    form = await _form_of(view, pairs)
     body = form.body()
     token = first(pairs, "token")[:_LONGEST_TOKEN] or _token()
     try:
@@ -79,7 +79,11 @@ async def create_task(view: View) -> Response:
 async def draw_payload(view: View) -> Response:
     """Draw the part for the payload anew: for another type, or in the other way of saying it."""
     pairs = await _pairs(view)
-    form, wanted = _form_of(view, pairs), first(pairs, "to")
+    wanted = first(pairs, "to")
+    if wanted:
+        # Whoever wants to say it in another way does not want the one that is too long to show.
+        pairs = [("mode", JSON) if pair == ("mode", SAME) else pair for pair in pairs]
+    form = await _form_of(view, pairs)
     is_stuck = wanted == "fields" and not form.show_fields()
     if wanted == JSON and form.mode != JSON:
         form.show_json()
@@ -88,7 +92,7 @@ async def draw_payload(view: View) -> Response:
 
 async def draw_snippets(view: View) -> Response:
     """Draw the programs for what is filled in at the moment."""
-    form = _form_of(view, await _pairs(view))
+    form = await _form_of(view, await _pairs(view))
     return view.fragment("create_snippets.html", **_snippets(view, form))
 
 
@@ -119,8 +123,12 @@ async def _pairs(view: View) -> Pairs:
     return await view.form(_ESCAPED * view.context.settings.limits.body_bytes + _ROOM_BYTES)
 
 
-def _form_of(view: View, pairs: Pairs) -> CreateForm:
-    return CreateForm.of(pairs, view.context.service.contracts.by_type)
+async def _form_of(view: View, pairs: Pairs) -> CreateForm:
+    form = CreateForm.of(pairs, view.context.service.contracts.by_type)
+    if form.mode == SAME:
+        task_id = parse_id(form.value("payload_of"), "/payload_of")
+        form.take_payload_of(await view.context.service.get(task_id))
+    return form
 
 
 def _violations(error: TaskmillError) -> tuple[Violation, ...]:

@@ -30,9 +30,12 @@ MORE: Final = (
 
 JSON: Final = "json"
 FIELDS: Final = "fields"
+SAME: Final = "same"
+"""The payload of another task, too long to be shown in a form: `payload_of` is the task's id."""
+
+LONGEST_SHOWN: Final = 65_536
 _MARK: Final = "p."
 _WITHOUT_SECONDS: Final = len("2030-01-31T09:00")
-_LONGEST_INDENTED: Final = 65_536
 
 
 @dataclass(slots=True, kw_only=True)
@@ -59,7 +62,7 @@ class CreateForm:
         form.schema = None if contract is None else contract.schema
         form.fields = fields_of(wanted, form.schema)
         form.mode = first(pairs, "mode") or FIELDS
-        if not form.fields or form.mode != FIELDS:
+        if form.mode != SAME and (not form.fields or form.mode != FIELDS):
             form.mode = JSON
         return form
 
@@ -77,10 +80,18 @@ class CreateForm:
             ("labels", "\n".join(f"{k}={v}" for k, v in orjson.loads(task.labels).items())),
         ]
         form = cls.of(pairs, contracts)
-        form.payload = "" if task.payload is None else indented(task.payload)
         form.mode = JSON
+        if task.payload is not None and len(task.payload) > LONGEST_SHOWN:
+            form.take_payload_of(task)
+            return form
+        form.payload = "" if task.payload is None else indented(task.payload)
         form.show_fields()
         return form
+
+    def take_payload_of(self, task: Task) -> None:
+        """Have the payload that a task has."""
+        self.values["payload_of"] = str(task.id)
+        self.mode, self.payload = SAME, task.payload or ""
 
     def show_fields(self) -> bool:
         """Say the payload in fields instead, if they can say all of it."""
@@ -181,9 +192,7 @@ class CreateForm:
 
 
 def indented(content: str) -> str:
-    """Return JSON text with a line for each member, unless it is very long."""
-    if len(content) > _LONGEST_INDENTED:
-        return content
+    """Return JSON text with a line for each member."""
     return orjson.dumps(orjson.loads(content), option=orjson.OPT_INDENT_2).decode()
 
 
