@@ -13,9 +13,8 @@ import orjson
 import pytest
 
 from taskmill.domain.contracts import TypeContract
-from taskmill.domain.system import TaskFilter
+from taskmill.domain.system import PageRequest, TaskFilter
 from taskmill.settings import Settings
-from taskmill.storage.listing import PageRequest
 from tests.support.api import Served
 from tests.support.pages import serving_pages
 from tests.support.stage import Stage
@@ -241,9 +240,7 @@ async def test_another_task_is_filled_in_like_one_that_was(pages: Served, stage:
     assert f"/ui/create?like={task.id}" in (await pages.get(f"/ui/tasks/{task.id}")).text
 
 
-async def test_a_payload_that_is_too_long_for_a_form_is_taken_from_its_task(
-    pages: Served, stage: Stage
-) -> None:
+async def test_a_payload_that_is_too_long_for_a_form_is_taken_from_its_task(stage: Stage) -> None:
     payload = orjson.dumps({"text": "x" * 100_000}).decode()
     task = await stage.created(type="t", payload=payload)
     async with serving_pages(stage, Settings()) as roomy:
