@@ -43,6 +43,7 @@ def test_a_task_is_created_by_keys_alone(window: Window) -> None:
     page.keyboard.press("Tab")
     page.keyboard.type("send-email")
     page.keyboard.press("Tab")
+    expect(page.locator("[name='p.to']")).to_be_visible()
     page.locator("#f-payload-0").focus()  # its worker says what it takes
     page.keyboard.type("me")
     page.get_by_role("button", name="Create the task").press("Enter")
@@ -57,6 +58,7 @@ def test_the_fields_and_the_programs_follow_what_is_chosen(window: Window, lette
     page = window.open("/ui/create")
     page.locator("#f-type").fill(letter)
     page.keyboard.press("Tab")
+    expect(page.locator("[name='p.to']")).to_be_visible()
     page.locator("#f-payload-0").fill("anna")
     page.locator("#f-payload-2").select_option("true")
     curl = page.locator("#snippet-curl pre")
@@ -106,6 +108,7 @@ def test_what_is_wrong_is_told_at_its_place_and_nothing_is_lost(
     page.locator("#f-name").fill("Keep me")
     page.locator("#f-type").fill(letter)
     page.keyboard.press("Tab")
+    expect(page.locator("[name='p.to']")).to_be_visible()
     page.locator("#f-payload-1").fill("many")
     page.locator("form .send button").click()
     wrong = page.locator("#f-payload-1[aria-invalid]")
