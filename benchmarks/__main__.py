@@ -30,6 +30,7 @@ SCENARIOS = (
     "list_status",
     "explain",
     "stats",
+    "dashboard",
     "storage",
     "feed",
     "push",

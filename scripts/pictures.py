@@ -1,7 +1,7 @@
 """Takes the pictures of the dashboard in docs/images: `python scripts/pictures.py`, with the test dependencies.
 
-It starts a service of its own with the app of the browser tests, gives it tasks for some minutes, and opens
-pages in Chromium.
+With names of pictures it takes only those. It starts a service of its own with the app of the browser tests,
+gives it tasks for some minutes, and opens pages in Chromium.
 """
 # ruff: noqa: INP001, T201, S311 - a program of its own that prints; what it draws is no secret
 
@@ -24,6 +24,7 @@ from tests.browser.conftest import SIZES, a_context, chromium_path  # noqa: E402
 from tests.support.polling import wait_until  # noqa: E402 - see above
 from tests.support.postgres import DatabaseServer  # noqa: E402 - see above
 from tests.support.processes import Program  # noqa: E402 - see above
+from tests.support.refusals import judged, keep_from_thread  # noqa: E402 - see above
 
 IMAGES = ROOT / "docs/images"
 ROUNDS = 150
@@ -40,6 +41,7 @@ NAMES = {
         "Export the orders of customer {}",
     ),
 }
+CREATE = "/ui/create?name=Send+the+invoice+to+customer+1017&type=send-email&p.to=1017%40example.org&queue=mail"
 CUSTOMERS = tuple(range(1001, 1043))
 TROUBLES = (
     *(("ImageError", f"upload-{number}.heic: not a picture") for number in range(9)),
@@ -118,8 +120,20 @@ def pull(http: httpx.Client) -> None:
             http.post(f"/tasks/{task['id']}/fail", json=end).raise_for_status()
 
 
+def refuse(url: str) -> str:
+    """Keep messages as refused, as an intake would have; return the id of one."""
+    bodies = {
+        "order-4711": b'{"name": "Send the invoice", "type": "send-email", "priority": 12, "queu": "mail"}',
+        "order-4712": b"name=first&type=send-email",
+        "export-17": bytes(range(256)),
+        "order-4715": b'{"name": "Resize the photos", "payload": {"delay_s": "soon"}}',
+    }
+    messages = [judged(body, message_id) for message_id, body in bodies.items()]
+    return keep_from_thread(url, messages)[0]
+
+
 @contextmanager
-def a_mill(folder: Path) -> Iterator[tuple[str, httpx.Client]]:
+def a_mill(folder: Path) -> Iterator[tuple[str, httpx.Client, str]]:
     """Run the service."""
     (folder / "mill.py").write_text((ROOT / "tests/browser/mill.py").read_text("utf-8"))
     with DatabaseServer(folder / "postgres") as server:
@@ -132,7 +146,7 @@ def a_mill(folder: Path) -> Iterator[tuple[str, httpx.Client]]:
         migrate(env["TASKMILL_DATABASE_URL"])
         roles = ("run", "api", "worker", "maintenance", "--port", "0")
         with Program(*roles, folder=folder, env=env) as program, program.client() as http:
-            yield program.facts["url"], http
+            yield program.facts["url"], http, refuse(env["TASKMILL_DATABASE_URL"])
 
 
 def migrate(url: str) -> None:
@@ -157,7 +171,7 @@ def take(browser: Browser, address: str, name: str, view: tuple[str, str, str]) 
 def main() -> None:
     """Take all pictures."""
     IMAGES.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder, a_mill(Path(folder)) as (url, http):
+    with tempfile.TemporaryDirectory() as folder, a_mill(Path(folder)) as (url, http, refused):
         running = feed(http)
         failed = http.get("/tasks", params={"status": "failed", "type": "charge-card", "limit": 1})
         broken = failed.json()["items"][0]["id"]
@@ -178,9 +192,14 @@ def main() -> None:
                 ("workers", "/ui/workers", ("desktop", "dark", "en")),
                 ("worker", f"/ui/workers/{worker}", ("desktop", "light", "en")),
                 ("failures", "/ui/failures", ("desktop", "light", "en")),
+                ("create", CREATE, ("desktop", "light", "en")),
+                ("create-phone", CREATE, ("phone", "dark", "en")),
+                ("rejections", "/ui/rejections", ("desktop", "light", "en")),
+                ("rejection", f"/ui/rejections/{refused}", ("desktop", "dark", "en")),
                 ("task-running", f"/ui/tasks/{running}", ("desktop", "dark", "en")),
             ):
-                take(browser, url + path, name, view)
+                if name in (sys.argv[1:] or [name]):
+                    take(browser, url + path, name, view)
             browser.close()
 
 

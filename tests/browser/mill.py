@@ -35,3 +35,11 @@ async def build_report(context: Context, pages: int = 600) -> dict[str, object]:
         context.logger.info("page built", page=page)
         await asyncio.sleep(0.2)
     return {"pages": pages}
+
+
+@app.task("shout", max_attempts=1)
+async def shout(context: Context, lines: int) -> None:
+    for number in range(lines):
+        context.logger.info("אבג 🎉 long " * (number % 7 + 1), number=number)
+    context.logger.error("x" * 5_000)
+    raise RuntimeError("\n".join(f"  File {number}, in a place" for number in range(lines)))

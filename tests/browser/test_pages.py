@@ -27,6 +27,8 @@ def check_all_pages(window: Window) -> None:
         "/ui/tasks",
         "/ui/tasks?status=failed&name=charge&queue=default&label=a%3Db",
         "/ui/tasks?queue=No+Such",
+        "/ui/create",
+        "/ui/rejections",
         f"/ui/tasks/{a_task(mill, 'failed')}",
         f"/ui/tasks/{a_task(mill, 'succeeded')}",
         f"/ui/tasks/{a_task(mill, 'new')}",

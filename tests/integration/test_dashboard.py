@@ -6,8 +6,10 @@ import gzip
 import io
 import re
 from collections.abc import Callable
+from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
+import asyncpg
 import orjson
 import pytest
 
@@ -24,7 +26,7 @@ from tests.support.stage import Stage, a_stage
 
 PAGES = (
     *("/", "/ui/tasks", "/ui/tasks?status=failed&queue=default&since=1h"),
-    *("/ui/queues", "/ui/workers", "/ui/failures"),
+    *("/ui/queues", "/ui/workers", "/ui/failures", "/ui/create", "/ui/rejections"),
 )
 FIRST_VIEW_BYTES = 150_000
 HOSTILE = [
@@ -45,6 +47,12 @@ HOSTILE = [
     "/ui/tasks?label=" + "x" * 400,
     "/ui/tasks?" + "a=b&" * 2000,
     "/ui/tasks/export.csv?queue=%20%20!",
+    "/ui/create?like=x",
+    f"/ui/create?like={uuid4()}",
+    "/ui/create?name=%00",
+    "/ui/rejections?before=x",
+    "/ui/rejections/x",
+    f"/ui/rejections/{uuid4()}",
     "/ui/jobs/x",
     "/ui/live?task=x",
     "/ui/static/x/../../app.py",
@@ -393,6 +401,33 @@ async def test_an_outage_of_the_database_is_told_and_so_is_its_end(stage: Stage)
 
             await eventually(is_told, "the outage is told")
             network.refuse(refuses=False)
+
+        async def is_back() -> bool:
+            return (await pages.get("/ui/tasks")).status_code == 200
+
+        await eventually(is_back, "the pages are back")
+
+
+async def test_a_database_that_takes_no_connections_is_an_outage_on_every_page(
+    stage: Stage,
+) -> None:
+    name = urlsplit(stage.url).path[1:]
+    elsewhere = await asyncpg.connect(stage.url.replace(f"/{name}", "/postgres"))
+    async with serving_pages(stage) as pages:
+        try:
+            await elsewhere.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+            await elsewhere.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name
+            )
+            # The first to ask meet connections that have just ended, the others are refused new ones.
+            for path in (*PAGES, f"/ui/tasks/{uuid4()}") * 2:
+                if path != "/ui/create":
+                    assert (await pages.get(path)).status_code == 503, path
+            assert (await pages.get("/tasks?status=new")).status_code == 503
+            assert (await pages.get("/ui/create")).status_code == 200
+        finally:
+            await elsewhere.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+            await elsewhere.close()
 
         async def is_back() -> bool:
             return (await pages.get("/ui/tasks")).status_code == 200

@@ -15,14 +15,16 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import Message, Receive, Scope, Send
 
-from taskmill.dashboard import guard
+from taskmill.dashboard import drawing, guard
 from taskmill.dashboard.context import Context
 from taskmill.dashboard.pages import (
+    create,
     errors,
     failures,
     overview,
     preferences,
     queues,
+    rejections,
     static,
     stream,
     task,
@@ -50,6 +52,7 @@ class Dashboard:
     """The pages over a context. It is to be told when the process stops being ready."""
 
     def __init__(self, context: Context) -> None:
+        drawing.prepare()
         self._context = context
         self._timeout_s = context.settings.limits.request_timeout_s * _SHARE_OF_DEADLINE
         # A route of the library, for its patterns alone: what it would call is here.
@@ -131,5 +134,7 @@ def _all_routes() -> Routes:
         queues.ROUTES,
         workers.ROUTES,
         failures.ROUTES,
+        create.ROUTES,
+        rejections.ROUTES,
     )
     return [route for routes in modules for route in routes]

@@ -12,6 +12,8 @@ LONGEST_PARSED: Final = 200_000
 _LONGEST_TEXT: Final = 2_000
 _OPEN_DEPTH: Final = 2
 _OPEN_ITEMS: Final = 30
+# Payloads are never so deep; what comes beside a message may be.
+_DEEPEST: Final = 80
 
 
 @dataclass(slots=True)
@@ -32,6 +34,10 @@ def tree(content: str) -> tuple[Markup, bool]:
 
 def _value(value: object, room: _Room, depth: int) -> Iterator[Markup]:
     room.nodes -= 1
+    if depth > _DEEPEST:
+        room.nodes = 0
+        yield Markup("…")
+        return
     match value:
         case dict() if value:
             yield from _folded(

@@ -16,5 +16,7 @@ TASKS: Final = Place("tasks", "/ui/tasks", "t")
 QUEUES: Final = Place("queues", "/ui/queues", "q")
 WORKERS: Final = Place("workers", "/ui/workers", "w")
 FAILURES: Final = Place("failures", "/ui/failures", "f")
+REJECTIONS: Final = Place("rejections", "/ui/rejections", "r")
+CREATE: Final = Place("create", "/ui/create", "n")
 
-NAVIGATION: Final = (OVERVIEW, TASKS, QUEUES, WORKERS, FAILURES)
+NAVIGATION: Final = (OVERVIEW, TASKS, QUEUES, WORKERS, FAILURES, REJECTIONS, CREATE)

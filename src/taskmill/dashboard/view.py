@@ -63,6 +63,12 @@ class View:
         query = urlencode([(name, str(value)) for name, value in pairs])
         return self.context.prefix + path + (f"?{query}" if query else "")
 
+    @property
+    def base(self) -> str:
+        """The address of this service, as the reader's browser has it."""
+        url = self.request.url
+        return f"{url.scheme}://{url.netloc}{self.context.prefix}"
+
     def page(self, template: str, *, status: int = 200, **values: Any) -> Response:  # noqa: ANN401 - whatever a template shows
         """Draw a page; for htmx only its block `live`. One that is not well, or not `is_live`, stays as it is."""
         block = "live" if self.wants_fragment else None
@@ -82,7 +88,7 @@ class View:
 
     def _shared(self) -> dict[str, Any]:
         """Return what every template may use."""
-        scope, url = self.request.scope, self.request.url
+        scope = self.request.scope
         query = scope["query_string"].decode("latin-1")
         return {
             "t": lambda key, **given: Markup.escape(self.t(key, **given)),
@@ -94,7 +100,7 @@ class View:
             "path": scope["path"],
             "prefix": self.context.prefix,
             "here": self.href(quote(scope["path"])) + (f"?{query}" if query else ""),
-            "base": f"{url.scheme}://{url.netloc}{self.context.prefix}",
+            "base": self.base,
         }
 
     def _html(self, html: str, status: int) -> Response:

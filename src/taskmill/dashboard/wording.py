@@ -12,6 +12,7 @@ NOTHING: Final = "\N{EN DASH}"
 """What stands where there is no value."""
 
 _UNITS: Final = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
+_SIZES: Final = (("mib", 1 << 20), ("kib", 1 << 10))
 _EXACT_S: Final = 10
 _MS: Final = 1000
 
@@ -60,6 +61,13 @@ class Words:
     def share(self, value: float) -> str:
         """Show a share of 1 in percent."""
         return f"{self.number(round(value * 100, 1))} %"
+
+    def size(self, count: int) -> str:
+        """Show a number of bytes: `120 B`, `1.5 KiB`, `2 MiB`."""
+        for unit, size in _SIZES:
+            if count >= size:
+                return self._unit(round(count / size, 1) if count % size else count // size, unit)
+        return self._unit(count, "b")
 
     def span(self, seconds: float | None) -> str:
         """Show a length of time in at most two units: `120 ms`, `4.2 s`, `3 min 20 s`, `2 d 4 h`."""

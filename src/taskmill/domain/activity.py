@@ -130,11 +130,15 @@ class Flow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActivityRequest:
-    """Over which window to tell what happened, and of which queue and type (None: of all)."""
+    """Over which window to tell what happened, and of which queue and type (None: of all).
+
+    `by_group` tells it by queue and type as well, which takes twice as long.
+    """
 
     window: Window
     queue: str | None = None
     type: str | None = None
+    by_group: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

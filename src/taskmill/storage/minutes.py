@@ -73,7 +73,7 @@ async def read(database: Database, request: ActivityRequest) -> Activity:
         window.length.total_seconds(),
         request.queue,
         request.type,
-        _MOST_TOLD,
+        _MOST_TOLD if request.by_group else 0,
     )
     since, until = rows[0]["since"], rows[0]["until"]
     points = {row["step_at"]: _flow(row) for row in rows if row["step_at"] is not None}

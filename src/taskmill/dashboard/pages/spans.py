@@ -27,7 +27,7 @@ def window_of(view: View, among: Sequence[Window] = tuple(Window)) -> Window:
 
 async def activity(view: View, window: Window) -> Activity:
     """Return what happened lately; what is short is read anew whenever there is news."""
-    request = ActivityRequest(window=window)
+    request = ActivityRequest(window=window, by_group=False)
     return await view.context.activities.get(
         (window, _news(view, window)),
         lambda: view.context.service.activity(request),

@@ -58,6 +58,17 @@
   });
   for (const one of all("[data-tail]")) one.scrollTop = one.scrollHeight;
 
+  // Browsers lend the clipboard to secure addresses only; the old way works everywhere.
+  async function copy(text) {
+    if (navigator.clipboard) { await navigator.clipboard.writeText(text); return; }
+    const field = body.appendChild(document.createElement("textarea"));
+    field.className = "unseen";
+    field.value = text;
+    field.select();
+    document.execCommand("copy");
+    field.remove();
+  }
+
   // Dialogs.
   body.addEventListener("click", async (event) => {
     const target = event.target.closest("[data-open],[data-close],[data-copy]");
@@ -65,8 +76,9 @@
     if (target.dataset.open) $("#" + target.dataset.open).showModal();
     else if ("close" in target.dataset) target.closest("dialog").close();
     else {
-      await navigator.clipboard?.writeText(target.dataset.copy);
+      await copy(target.dataset.copy);
       target.classList.add("copied");
+      setTimeout(() => target.classList.remove("copied"), 2000);
     }
   });
   body.addEventListener("submit", (event) => {
