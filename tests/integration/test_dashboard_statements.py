@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import orjson
@@ -32,7 +33,7 @@ SELECT
         || '8' || right(md5(n::text), 15))::uuid,
     'task ' || n, 'emulate', '{"a": 1}', 'q' || n % 5, 4,
     CASE n % 4 WHEN 0 THEN 'new' WHEN 1 THEN 'failed' ELSE 'succeeded' END,
-    1, 1, 3, at, at, at, CASE WHEN n % 4 > 0 THEN at END, at, '{"team": "x"}', 'rest', 3, 1
+    1, 2, 3, at, at, at, CASE WHEN n % 4 > 0 THEN at END, at, '{"team": "x"}', 'rest', 3, 1
 FROM (SELECT n, now() - make_interval(secs => n) AS at FROM generate_series(1, $1::integer) AS n) AS born
 """
 SEED_REST = """
@@ -122,12 +123,15 @@ async def seeded(stage: Stage) -> dict[str, list[str]]:
     await stage.sql.execute("SET session_replication_role = replica")
     await stage.sql.execute(SEED, MANY)
     await stage.sql.execute(SEED_REST)
-    task = await stage.created(name="long lived")
+    task = await stage.created(name="long lived", delay=timedelta(hours=1))
     await stage.sql.execute(LIFE, task.id, MANY)
     await stage.sql.execute(LINES, task.id, MANY)
     kept = await keep(stage.url, [judged(str(number).encode()) for number in range(3_000)])
+    worker = await stage.open_lease()
+    await stage.take(worker, 50)
     return {
         "/ui/tasks/{id}": [f"/ui/tasks/{task.id}"],
+        "/ui/workers/{id}": [f"/ui/workers/{worker}"],
         "/ui/rejections/{id}": [f"/ui/rejections/{kept[0]}"],
     }
 
