@@ -69,7 +69,11 @@ def _is_free(port: int) -> bool:
 
 def environment(folder: Path, ports: Ports, made: Path | None) -> Mapping[str, str]:
     """Return what a reader's shell has, with the service where this run has it, and with the sources."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("TASKMILL_")}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("TASKMILL_", "PYTEST_"))
+    }
     own = {
         "PATH": f"{folder}{os.pathsep}{kept.get('PATH', os.defpath)}",
         "TASKMILL_API__PORT": ports.move("_PORT=8000").removeprefix("_PORT="),

@@ -47,6 +47,7 @@ def test_the_folder_can_be_moved(small: Checkout, tmp_path: Path) -> None:
     moved.path.rename(small.path)
 
 
+@pytest.mark.slow
 def test_a_changed_lock_makes_the_environment_again(small: Checkout) -> None:
     started(small)
     (small.path / "requirements" / "run.txt").write_text("# still nothing\n")
@@ -54,6 +55,7 @@ def test_a_changed_lock_makes_the_environment_again(small: Checkout) -> None:
     assert started(small) == ""
 
 
+@pytest.mark.slow
 def test_a_half_made_environment_is_made_again(small: Checkout) -> None:
     started(small)
     (small.path / ".venv" / ".complete").unlink()
@@ -62,6 +64,7 @@ def test_a_half_made_environment_is_made_again(small: Checkout) -> None:
     assert not (small.path / ".venv" / "leftover").exists()
 
 
+@pytest.mark.slow
 def test_an_environment_whose_python_is_gone_is_made_again(small: Checkout) -> None:
     started(small)
     (small.path / ".venv" / "bin" / "python").unlink()

@@ -12,11 +12,10 @@ VIEWS = list(itertools.product(SIZES, ("light", "dark"), ("en", "ru")))
 QUICK = [("desktop", "light", "en"), ("phone", "dark", "ru")]
 
 
-def a_task(mill: Mill, status: str) -> str:
+def a_task(mill: Mill, status: str, **more: str) -> str:
     """Return the id of some task with this status."""
-    found: str = mill.http.get("/tasks", params={"status": status, "limit": 1}).json()["items"][0][
-        "id"
-    ]
+    asked = {"status": status, "limit": "1", **more}
+    found: str = mill.http.get("/tasks", params=asked).json()["items"][0]["id"]
     return found
 
 
@@ -112,7 +111,7 @@ def test_what_was_not_confirmed_is_not_done(window: Window) -> None:
 
 
 def test_a_failed_task_shows_its_error_and_its_traceback(window: Window) -> None:
-    page = window.open(f"/ui/tasks/{a_task(window.mill, 'failed')}")
+    page = window.open(f"/ui/tasks/{a_task(window.mill, 'failed', type='charge-card')}")
     expect(page.locator(".trouble")).to_contain_text("could not charge 42 EUR")
     page.get_by_text("Traceback", exact=True).click()
     expect(page.locator(".lines pre")).to_contain_text("the bank did not answer within 5 s")

@@ -92,13 +92,26 @@ def test_the_worker_of_a_running_task_is_a_link_and_shows_the_task(window: Windo
     window.check()
 
 
+def fail_one(mill: Mill, kind: str, error: str) -> None:
+    """Take a task of a type as a worker that pulls would, and have it fail."""
+    claim = {"worker": "puller", "types": [kind], "wait_s": 5}
+    lease = mill.http.post("/leases", json=claim).raise_for_status().json()
+    [task] = lease["tasks"]
+    end = {
+        "lease_id": lease["lease_id"],
+        "claim_no": task["claim_no"],
+        "error": {"type": error, "message": "it burns"},
+    }
+    mill.http.post(f"/tasks/{task['id']}/fail", json=end).raise_for_status()
+
+
 def test_failures_of_a_kind_appear_and_are_retried_after_a_counted_look(window: Window) -> None:
     page = window.open("/ui/failures")
     stays(page)
     for number in range(2):
-        payload = {"delay_min_s": 0, "delay_max_s": 0.1, "failure_probability": 1}
-        window.mill.create(name=f"Fails {number}", type="emulate", payload=payload)
-    row = page.locator("#live tr", has_text="EmulatedFailure")
+        window.mill.create(name=f"Print page {number}", type="print", queue="print")
+        fail_one(window.mill, "print", "PrinterOnFire")
+    row = page.locator("#live tr", has_text="PrinterOnFire")
     expect(row).to_be_visible()
     expect(row.locator("td strong")).to_have_text("2")
     assert has_stayed(page)
