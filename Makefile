@@ -1,5 +1,5 @@
 # Short names for the commands; everything works without make, too.
-.PHONY: up test test-all check chaos bench lock
+.PHONY: up test test-all check docs chaos bench lock
 
 up:
 	./taskmill up
@@ -12,6 +12,11 @@ test-all:
 
 check:
 	./scripts/test --lint
+
+# Makes the folder `site`; open site/index.html, no server is needed.
+docs:
+	. ./scripts/environment.sh && prepare_environment "$(CURDIR)" .venv-test test && \
+	    NO_MKDOCS_2_WARNING=1 .venv-test/bin/python -m mkdocs build --strict
 
 # How many seeds, as in `make chaos SEEDS=50`, one for each core at a time; a minute or two each.
 SEEDS ?= 10

@@ -19,7 +19,9 @@ from benchmarks.report import Report
 SCENARIOS = (
     "post_tasks",
     "get_task",
+    "create_many",
     "noop_drain",
+    "handler_drain",
     "pickup_latency",
     "broker_drain",
     "broker_intake",
@@ -28,8 +30,10 @@ SCENARIOS = (
     "list_status",
     "explain",
     "stats",
+    "dashboard",
     "storage",
     "feed",
+    "push",
 )
 _DATA = ROOT / ".taskmill" / "benchmarks"
 _MEASURED = (LoadFailed, ProgramFailed, TimeoutError)

@@ -24,7 +24,7 @@ from benchmarks.broker import Broker
 from benchmarks.programs import Program, ProgramFailed, running
 from taskmill import settings as configuration
 from taskmill.composition.process import Process
-from taskmill.domain.task import TaskDraft
+from taskmill.domain.task import DEFAULT_TYPE, TaskDraft
 from taskmill.embedded.fetching import find_or_fetch
 from taskmill.embedded.postgres import EmbeddedPostgres
 from taskmill.embedded.rabbitmq import EmbeddedRabbitMQ
@@ -178,9 +178,9 @@ class Producer:
         self.process = process
         self.creation = creation
 
-    async def create(self, count: int, payload: str | None) -> None:
-        """Create `count` tasks, a thousand in a transaction."""
-        draft = TaskDraft(name="benchmark", payload=payload)
+    async def create(self, count: int, payload: str | None, *, kind: str = DEFAULT_TYPE) -> None:
+        """Create `count` tasks of a type, a thousand in a transaction."""
+        draft = TaskDraft(name="benchmark", type=kind, payload=payload)
         for start in range(0, count, _PRODUCED_AT_ONCE):
             await self.creation.create_all([draft] * min(_PRODUCED_AT_ONCE, count - start))
 

@@ -1,5 +1,6 @@
 """Fixtures for all tests: a real PostgreSQL and a real RabbitMQ, and a part of its own for each test."""
 
+import gc
 import signal
 import tempfile
 from collections.abc import Iterator
@@ -9,12 +10,18 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.support.postgres import TEMPLATE, DatabaseServer, chosen_bin_dir
+from tests.support.postgres import TEMPLATE, DatabaseServer, chosen_bin_dir, data_parent
 from tests.support.rabbitmq import BrokerServer, Management
 
-# Machines are shared, and how fast they are is not what these tests are about.
-settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("shared")
+# Machines are shared, and how fast they are is not what these tests are about. `scripts/test --all` tries more.
+for profile, examples in (("few", 40), ("many", 1_000)):
+    settings.register_profile(
+        profile,
+        max_examples=examples,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
+settings.load_profile("few")
 
 # Under nohup, or in a shell's background job, these begin as ignored, and so they would in every program that
 # the tests start.
@@ -25,11 +32,17 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 chosen_bin_dir()
 
 
+def pytest_collection_finish() -> None:
+    """Have the collector leave alone what all tests share: else it walks through thousands of tests every time."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session")
 def database_server() -> Iterator[DatabaseServer]:
     """One server for each test process."""
     with (
-        tempfile.TemporaryDirectory(prefix="taskmill-tests-") as folder,
+        tempfile.TemporaryDirectory(prefix="taskmill-tests-", dir=data_parent()) as folder,
         DatabaseServer(Path(folder)) as server,
     ):
         yield server

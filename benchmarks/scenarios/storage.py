@@ -16,9 +16,9 @@ from benchmarks.scenarios.noop_drain import NOOP
 from taskmill.domain import identity
 from taskmill.domain.lifecycle import Claim, Succeeded
 from taskmill.domain.retry import RetryPolicy
-from taskmill.domain.task import TaskDraft
+from taskmill.domain.task import Fence, TaskDraft
 from taskmill.storage import claims, leases, partitions, tasks
-from taskmill.storage.claims import ClaimEnd, Fence, Lane, LaneStart, TakenTask
+from taskmill.storage.claims import ClaimEnd, Lane, LaneStart, TakenTask
 from taskmill.storage.database import Database
 from taskmill.storage.leases import WorkerCard
 from taskmill.storage.tasks import NewTask

@@ -1,15 +1,54 @@
-"""Taskmill: a self-hosted task service. This package root holds the version and nothing else."""
+"""Taskmill: a self-hosted task service.
 
-__all__ = ["__version__"]
+What programs that use it need is here; each name is imported when somebody asks for it, so that a client does not
+pay for what a worker needs.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from taskmill.app import (
+        Context,
+        PayloadRefused,
+        PermanentFailure,
+        RetryLater,
+        RetryPolicy,
+        Stopped,
+        Taskmill,
+        TaskType,
+    )
+    from taskmill.client import AsyncTaskmillClient as AsyncClient, TaskmillClient as Client
+    from taskmill.client.enqueue import enqueue
+
+    __version__: str
+
+__all__ = [
+    "AsyncClient",
+    "Client",
+    "Context",
+    "PayloadRefused",
+    "PermanentFailure",
+    "RetryLater",
+    "RetryPolicy",
+    "Stopped",
+    "TaskType",
+    "Taskmill",
+    "__version__",
+    "enqueue",
+]
+
+_CLIENTS = {"AsyncClient": "AsyncTaskmillClient", "Client": "TaskmillClient"}
 
 
-def __getattr__(name: str) -> str:
-    """Read the version when somebody asks for it: that takes as long as starting Python does."""
-    if name != "__version__":
-        raise AttributeError(name)
-    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - see above
+def __getattr__(name: str) -> object:
+    from importlib import import_module  # noqa: PLC0415 - see above
 
-    try:
-        return version("taskmill")
-    except PackageNotFoundError:  # run from a source tree that was never installed
-        return "0.1.0"
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "__version__":
+        return import_module(f"{__name__}.version").version()
+    if name == "enqueue":
+        return import_module(f"{__name__}.client.enqueue").enqueue
+    if name in _CLIENTS:
+        return getattr(import_module(f"{__name__}.client"), _CLIENTS[name])
+    return getattr(import_module(f"{__name__}.app"), name)

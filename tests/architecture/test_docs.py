@@ -15,7 +15,11 @@ from taskmill.domain.gates import GateName
 from taskmill.domain.lifecycle import Happening
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+PAGES = sorted(
+    page
+    for places in ("*.md", "docs/**/*.md", "examples/*.md", "examples/*/*.md")
+    for page in ROOT.glob(places)
+)
 READMES = [ROOT / "README.md", ROOT / "README.ru.md"]
 
 FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
@@ -23,6 +27,7 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#{1,6} (.+)$", re.MULTILINE)
 PATH = re.compile(r"`((?:src|tests)/[^`]*)`")
 EVENT = re.compile(r"[a-z_]+\.[a-z_]+")
+OF_THE_MACHINE = {"TASKMILL_WORKER__NAME", "TASKMILL_WORKER__ISOLATED"}
 LOG_METHODS = {"debug", "info", "warning", "error", "exception"}
 
 
@@ -74,7 +79,7 @@ def test_every_setting_is_described_with_its_default() -> None:
     for setting in defaults():
         assert setting.name in described, f"{setting.name} is not described"
         default = described.pop(setting.name)
-        assert default in {f"`{setting.value}`", ""} or setting.name == "TASKMILL_WORKER__NAME"
+        assert default in {f"`{setting.value}`", ""} or setting.name in OF_THE_MACHINE
         assert bool(default) == bool(setting.value), f"{setting.name} is {setting.value!r}"
     assert not described, "these are no settings"
 
@@ -127,7 +132,8 @@ def commands(page: Path) -> Iterator[list[str]]:
 
 def assert_exists(words: list[str]) -> None:
     command: click.Command = program
-    context = click.Context(program)
+    # A command keeps the option of its help as the first context has it.
+    context = click.Context(program, **program.context_settings)
     rest = list(words)
     while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
         name = rest.pop(0)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from scripts.metrics_page import PAGE, page
-from taskmill.domain.figures import DatabaseFigures, QueueFigures, SystemFigures
+from taskmill.domain.figures import DatabaseFigures, DeliveryFigures, QueueFigures, SystemFigures
 from taskmill.domain.lifecycle import Status
 from taskmill.observability import metrics
 from taskmill.observability.catalogue import SECTIONS, Description
@@ -28,6 +28,7 @@ FIGURES = SystemFigures(
     database=DatabaseFigures(
         overdue_leases=0, unnumbered=0, unnumbered_s=0.0, snapshot_s=0.0, xmin_age=0
     ),
+    deliveries=DeliveryFigures(waiting=0, late_s=0.0, unread_s=0.0),
     partitions=6,
     weeks_ahead=4,
 )

@@ -47,6 +47,7 @@ def test_the_folder_can_be_moved(small: Checkout, tmp_path: Path) -> None:
     moved.path.rename(small.path)
 
 
+@pytest.mark.slow
 def test_a_changed_lock_makes_the_environment_again(small: Checkout) -> None:
     started(small)
     (small.path / "requirements" / "run.txt").write_text("# still nothing\n")
@@ -54,6 +55,7 @@ def test_a_changed_lock_makes_the_environment_again(small: Checkout) -> None:
     assert started(small) == ""
 
 
+@pytest.mark.slow
 def test_a_half_made_environment_is_made_again(small: Checkout) -> None:
     started(small)
     (small.path / ".venv" / ".complete").unlink()
@@ -62,6 +64,7 @@ def test_a_half_made_environment_is_made_again(small: Checkout) -> None:
     assert not (small.path / ".venv" / "leftover").exists()
 
 
+@pytest.mark.slow
 def test_an_environment_whose_python_is_gone_is_made_again(small: Checkout) -> None:
     started(small)
     (small.path / ".venv" / "bin" / "python").unlink()
@@ -115,10 +118,20 @@ def test_a_wanted_python_that_is_none_is_refused(small: Checkout, wanted: str) -
 def test_a_test_run_fails_when_its_tools_are_missing(small: Checkout) -> None:
     done = small.call(small.path / "scripts" / "test", "--lint", check=False)
     assert done.returncode == 1
-    for step in ("ruff check", "ruff format --check", "mypy", "lint-imports", "deptry"):
+    steps = (
+        "ruff check",
+        "ruff format --check",
+        "mypy",
+        "mypy: typed samples",
+        "pyright: typed samples",
+        "lint-imports",
+        "deptry",
+        "mkdocs build --strict",
+    )
+    for step in steps:
         assert f"s  {step}\n" in done.stdout
-    assert done.stdout.count("FAILED") == 5
-    assert "5 of the steps failed" in done.stdout
+    assert done.stdout.count("FAILED") == len(steps)
+    assert f"{len(steps)} of the steps failed" in done.stdout
 
 
 @pytest.mark.parametrize("script", ["taskmill", "scripts/environment.sh", "scripts/test"])

@@ -41,9 +41,10 @@ class Effects:
 
 def handlers(effects: Effects) -> Mapping[str, Any]:
     """Return the handlers of the chaos: work that leaves a trace when it begins and when it is done."""
-    from taskmill.worker.handlers import PermanentFailure, RetryLater  # noqa: PLC0415 - see `main`
+    from taskmill.app import PermanentFailure, RetryLater  # noqa: PLC0415 - see `main`
 
-    async def work(payload: Mapping[str, Any], context: Any) -> object:  # noqa: ANN401 - see above
+    async def work(context: Any) -> object:  # noqa: ANN401 - see above
+        payload = context.payload
         effects.note("begin", context)
         await asyncio.sleep(payload["delay_s"])
         if context.attempt <= payload.get("failures", 0):
@@ -60,11 +61,10 @@ def main() -> None:
     """Change what was asked for, then run the command line."""
     # Statements are looked up by modules as they are imported: whatever is to be another must be so before.
     breakages.apply(os.environ.pop(_BREAK, ""))  # noqa: TID251 - how a process is told
-    from taskmill.composition import workers  # noqa: PLC0415 - see above
-    from taskmill.worker.handlers import Handlers  # noqa: PLC0415 - see above
+    from taskmill.composition import handlers as composed  # noqa: PLC0415 - see above
 
     effects = Effects(Path(os.environ.pop(_EFFECTS)))  # noqa: TID251 - how a process is told
-    vars(workers)["_handlers"] = lambda _: Handlers(handlers(effects))
+    vars(composed)["_built_in"] = lambda _: handlers(effects)
     failpoints.watch(Path(os.environ.pop(_FAILPOINTS)))  # noqa: TID251 - how a process is told
 
     from taskmill.cli.main import main as run  # noqa: PLC0415 - see above

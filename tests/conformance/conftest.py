@@ -6,9 +6,10 @@ import pytest
 
 from tests.support.api import log_lines
 from tests.support.dispatching import Way, a_doorbell, a_relay
+from tests.support.serving_crews import kind, service
 from tests.support.stage import Stage, stage, stage_template, stage_url
 
-__all__ = ["log_lines", "stage", "stage_template", "stage_url"]
+__all__ = ["kind", "log_lines", "service", "stage", "stage_template", "stage_url"]
 
 
 @pytest.fixture(params=["postgres", "rabbitmq"])

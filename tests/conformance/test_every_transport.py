@@ -7,10 +7,10 @@ from statistics import median
 
 import pytest
 
+from taskmill.app import Context, RetryLater
 from taskmill.domain.lifecycle import Status
-from taskmill.worker.handlers import Context, RetryLater
 from tests.support.builders import a_draft
-from tests.support.dispatching import Payload, Recorder, Way, all_ended
+from tests.support.dispatching import Recorder, Way, all_ended
 from tests.support.polling import eventually
 from tests.support.safety import assert_safe
 from tests.support.stage import Stage
@@ -70,6 +70,22 @@ async def test_a_worker_takes_only_from_its_queues(way: Way, stage: Stage) -> No
     assert (await stage.task(other.id)).status is Status.NEW
 
 
+async def test_queues_are_served_by_their_weights(way: Way, stage: Stage) -> None:
+    served: list[str] = []
+
+    async def notes(context: Context) -> None:
+        served.append(context.task.queue)
+
+    for queue in ("often", "seldom"):
+        await stage.service.create_all([a_draft(queue=queue) for _ in range(300)])
+    options = WorkerOptions(slots=1, claim_size=1, weights={"often": 4, "seldom": 1})
+    async with way.worker({"*": notes}, options):
+        await all_ended(stage, timeout_s=60)
+    assert len(served) == 600
+    # While both have plenty; a fifth of these would be 50.
+    assert 20 <= served[:250].count("seldom") <= 90
+
+
 async def test_names_with_dots_are_kept_apart(way: Way, stage: Stage) -> None:
     """`a.b` with `c`, and `a` with `b.c`, are not the same."""
     recorder = Recorder()
@@ -109,8 +125,8 @@ async def test_an_urgent_task_waits_for_no_more_than_a_window(way: Way, stage: S
     recorder = Recorder()
     gate = asyncio.Semaphore(0)
 
-    async def one_by_one(payload: Payload, context: Context) -> None:
-        await recorder.quick(payload, context)
+    async def one_by_one(context: Context) -> None:
+        await recorder.quick(context)
         await gate.acquire()
 
     await stage.service.create_all([a_draft(priority=1) for _ in range(500)])
@@ -126,7 +142,7 @@ async def test_an_urgent_task_waits_for_no_more_than_a_window(way: Way, stage: S
 
 
 async def test_scheduled_and_retried_tasks_start_when_they_are_due(way: Way, stage: Stage) -> None:
-    async def fails_once(_: Payload, context: Context) -> None:
+    async def fails_once(context: Context) -> None:
         if context.attempt == 1:
             raise RetryLater(after=timedelta(milliseconds=300))
 

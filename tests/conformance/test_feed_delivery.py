@@ -110,7 +110,7 @@ async def begun(stage: Stage) -> None:
     await eventually(look, "somebody to deliver")
 
 
-_HOLDER = "SELECT holder FROM taskmill.feed_delivery"
+_HOLDER = "SELECT holder FROM taskmill.feed_delivery WHERE place = 'rabbitmq'"
 
 
 async def happened(stage: Stage) -> list[tuple[str, int]]:
@@ -225,7 +225,8 @@ async def test_who_lost_the_turn_unknowingly_finds_out(
         await begun(stage)
         usurper = stage.ids()
         await stage.sql.execute(
-            "UPDATE taskmill.feed_delivery SET holder = $1, expires_at = now() + interval '1 h'",
+            "UPDATE taskmill.feed_delivery SET holder = $1, expires_at = now() + interval '1 h' "
+            "WHERE place = 'rabbitmq'",
             usurper,
         )
         await stage.created()
@@ -234,7 +235,8 @@ async def test_who_lost_the_turn_unknowingly_finds_out(
             return bool(log_lines.named("feed.handed_over"))
 
         await eventually(has_noticed, "the loss to be noticed")
-        assert await stage.sql.fetchval("SELECT position FROM taskmill.feed_delivery") == 0
+        position = "SELECT position FROM taskmill.feed_delivery WHERE place = 'rabbitmq'"
+        assert await stage.sql.fetchval(position) == 0
         await stage.sql.execute("UPDATE taskmill.feed_delivery SET expires_at = now()")
         await stage.created()
         await consumer.has(2)
@@ -289,7 +291,7 @@ async def test_lost_connections_and_a_deleted_exchange_lose_no_change(
         async def is_delivered() -> bool:
             seen = await stage.sql.fetchrow(
                 "SELECT d.position = max(b.position) FROM taskmill.feed_delivery AS d, "
-                "taskmill.change_batch AS b GROUP BY d.position"
+                "taskmill.change_batch AS b WHERE d.place = 'rabbitmq' GROUP BY d.position"
             )
             return bool(seen and seen[0])
 

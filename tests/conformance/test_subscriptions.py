@@ -53,7 +53,7 @@ async def consumer(broker_url: str) -> AsyncIterator[Consumer]:
     async with asyncio.TaskGroup() as group:
         group.create_task(consumer.link.run(stop))
         await eventually(is_up, "a link to the broker")
-        consumer.subscriptions.want([NAME])
+        consumer.subscriptions.want({NAME: 1})
         yield consumer
         stop.set()
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from taskmill.settings import FeedSettings, Settings
+from taskmill.settings import FeedSettings, PullSettings, Settings
 from tests.support.api import serving
 from tests.support.postgres import DatabaseServer
 from tests.support.stage import a_stage, stage_template
@@ -16,8 +16,8 @@ from tests.support.stage import a_stage, stage_template
 __all__ = ["stage_template"]
 
 
-# Streams end soon, so that each is an answer.
-SETTINGS = Settings(feed=FeedSettings(stream_s=0.05, wait_s=0.05))
+# Streams and waits end soon, so that each is an answer.
+SETTINGS = Settings(feed=FeedSettings(stream_s=0.05, wait_s=0.05), pull=PullSettings(wait_s=0.05))
 
 
 @dataclass(frozen=True)

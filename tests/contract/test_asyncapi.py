@@ -16,7 +16,11 @@ from taskmill.amqp.names import (
     event_key,
 )
 from taskmill.api.asyncapi import document
+from taskmill.api.typed_documents import with_types_asyncapi
 from taskmill.domain.lifecycle import Status
+from taskmill.wire.contracts.door import DoorContract, compile_contract
+from tests.support.contracts import a_contract
+from tests.support.payload_schemas import HOSTILE, Everything
 
 Json = dict[str, Any]
 
@@ -87,3 +91,30 @@ def test_it_names_what_is_at_the_broker(told: Json) -> None:
     assert changes["bindings"]["amqp"]["exchange"]["name"] == EVENTS_EXCHANGE
     assert changes["parameters"]["status"]["enum"] == [str(status) for status in Status]
     assert rejected["bindings"]["amqp"]["queue"]["name"] == REJECTED_QUEUE
+
+
+TAKES_ALL = True
+
+
+def a_door_contract(schema: object, name: str) -> DoorContract:
+    made = compile_contract(a_contract(schema, name))
+    return DoorContract(made.type, 1, made.schema, made.form, made.defaults)
+
+
+def test_with_registered_types_it_still_is_asyncapi(
+    specification: jsonschema_rs.Draft7Validator,
+) -> None:
+    contracts = [
+        a_door_contract(HOSTILE, "order.pay-now"),
+        a_door_contract(Everything.model_json_schema(), "every-thing"),
+        a_door_contract(TAKES_ALL, "free"),
+    ]
+    told = orjson.loads(orjson.dumps(with_types_asyncapi(document(__version__), contracts)))
+    assert [error.message for error in specification.iter_errors(told)] == []
+    message = told["components"]["messages"]["createTask"]
+    assert len(message["payload"]["anyOf"]) == 4
+    # An example of every-thing would need a text that matches its pattern: there is none.
+    assert [one.get("name") for one in message["examples"]][2:] == [
+        "free",
+        "order.pay-now",
+    ]

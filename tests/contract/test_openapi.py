@@ -67,7 +67,7 @@ def ask(service: RunningService, operation: AnyOperation, examples: int) -> int:
 
 @pytest.mark.parametrize(
     ("examples", "at_least"),
-    [(60, 600), pytest.param(700, 5000, marks=pytest.mark.slow)],
+    [(15, 360), pytest.param(350, 5000, marks=pytest.mark.slow)],
 )
 def test_every_answer_is_documented_and_none_is_a_fault(
     service: RunningService, examples: int, at_least: int

@@ -21,9 +21,9 @@ QUICK = {
     **FAST_LEASES,
 }
 WELL, FAILING, CANCELLED = 60, 7, 3
-ROLES = ("api", "worker", "maintenance", "relay", "intake")
+ROLES = ("api", "worker", "maintenance", "relay", "intake", "webhooks")
 FAILS = {"failure_probability": 1}
-# Where the processes of `up` are, counted from its own admin port; 1 is for relay and intake.
+# Where the processes of `up` are, counted from its own admin port; 1 is for webhooks, relay and intake.
 PLACES = (0, 2, 3)
 
 
@@ -136,7 +136,7 @@ def test_api_and_maintenance_tell_the_same_of_the_whole_system(system: System) -
             assert page.value("taskmill_queue_unserved_types", queue="reports") == 0
             assert page.value("taskmill_workers_alive") == 1
             assert page.value("taskmill_partitions_ahead") == 4
-    for role in ("worker", "relay", "intake"):
+    for role in ("worker", "relay", "intake", "webhooks"):
         assert system.page(role).value("taskmill_system_up") is None
 
 

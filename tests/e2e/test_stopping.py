@@ -82,7 +82,7 @@ async def post_for(seconds: float, site: Site, trouble: Counter[str]) -> int:
     return posts
 
 
-@pytest.mark.parametrize("seconds", [12, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seconds", [3, pytest.param(60, marks=pytest.mark.slow)])
 async def test_a_rolling_restart_under_load_fails_no_request_and_costs_no_attempt(
     seconds: int, stage: Stage, tmp_path: Path
 ) -> None:
@@ -113,7 +113,7 @@ async def test_a_rolling_restart_under_load_fails_no_request_and_costs_no_attemp
             return bool(ended == posting.result())
 
         await eventually(all_ended, "all tasks to succeed", timeout_s=PATIENCE_S)
-    assert rounds >= seconds // 12
+    assert rounds >= max(1, seconds // 12)
     spent = await stage.sql.fetch("SELECT DISTINCT attempt, losses FROM taskmill.task")
     assert [tuple(row) for row in spent] == [(1, 0)]
     handed_back = await stage.sql.fetchval(

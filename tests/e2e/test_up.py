@@ -1,12 +1,19 @@
 """`taskmill up` without a broker: from an empty folder to a finished task, Ctrl-C, and on from there."""
 
+import asyncio
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import UUID
 
+import asyncpg
 import httpx
 import pytest
 
+from taskmill.domain.contracts import TypeContract
+from taskmill.operations.contracts import register
+from taskmill.settings import DatabaseSettings
+from taskmill.storage.database import Database
 from tests.support.polling import wait_until
 from tests.support.processes import Program, descendants
 
@@ -80,6 +87,33 @@ def test_the_pages_for_people_are_served_from_here(up: Program) -> None:
             assert "http" not in page.text.replace("http-equiv", "")
 
 
+def test_a_contract_that_another_process_registers_holds_at_this_door_soon(up: Program) -> None:
+    """And a task from SQL is run as any other."""
+    contract = TypeContract(type="needs-to", schema='{"required": ["to"]}')
+
+    async def register_elsewhere() -> UUID:
+        url = up.facts["database_url"]
+        database = Database(url, DatabaseSettings())
+        await register(database, "another process", [contract])
+        await database.close()
+        connection = await asyncpg.connect(url)
+        made: UUID = await connection.fetchval("SELECT taskmill.create_task('from SQL')")
+        await connection.close()
+        return made
+
+    task = asyncio.run(register_elsewhere())
+    with up.client() as client:
+
+        def is_refused() -> bool:
+            answer = client.post("/tasks", json={"name": "x", "type": "needs-to", "delay_s": 3600})
+            return answer.status_code == 422
+
+        wait_until(is_refused, "the contract holds at the door")
+        assert statuses_until_terminal(client, str(task))[-1] in TERMINAL
+        for waiting in client.get("/tasks", params={"type": "needs-to"}).json()["items"]:
+            client.post(f"/tasks/{waiting['id']}/cancel")
+
+
 def test_ctrl_c_ends_every_process_and_the_next_start_has_the_data(tmp_path: Path) -> None:
     with start(tmp_path) as first, first.client() as client:
         task = client.post("/tasks", json={"name": "kept", "delay_s": 3600}).json()
@@ -108,3 +142,12 @@ def test_a_taken_port_is_said_in_one_line(up: Program, tmp_path: Path) -> None:
     said = other.log_file.read_text()
     assert port in said
     assert "Traceback" not in said
+
+
+def test_the_data_folder_is_made_where_database_and_broker_are_elsewhere(
+    database_url: str, tmp_path: Path
+) -> None:
+    data = tmp_path / "new" / "d"
+    given = ("--database-url", database_url, "--broker", "postgres")
+    with Program("up", "--port", "0", "--data", data, *given, folder=tmp_path, env={}) as up:
+        assert up.facts["url"] in (data / "service.json").read_text()

@@ -18,7 +18,8 @@ from taskmill.settings import DatabaseSettings, LimitSettings, Settings
 from taskmill.storage.database import Database
 from tests.support.api import SETTINGS, LogLines, Served, raw_request, serving
 from tests.support.polling import eventually
-from tests.support.stage import Stage, a_creation, a_rejections
+from tests.support.pulling import a_pull
+from tests.support.stage import Stage, a_creation, a_rejections, a_webhooks
 
 IN_A_HURRY = Settings(limits=LimitSettings(request_timeout_s=0.5))
 HEAD = b" HTTP/1.1\r\nhost: x\r\n"
@@ -296,7 +297,13 @@ async def test_a_refused_upload_is_not_listened_to_for_ever(api: Served) -> None
 
 async def test_what_is_under_way_is_answered_before_the_end(stage: Stage) -> None:
     feed = Feed(stage.database, SETTINGS.feed, kept_days=7)
-    app = create_app(stage.service, feed=feed, settings=SETTINGS)
+    app = create_app(
+        stage.service,
+        feed=feed,
+        pull=a_pull(stage.database),
+        webhooks=a_webhooks(stage.database),
+        settings=SETTINGS,
+    )
     server, stop = ApiServer(app, host="127.0.0.1", port=0), asyncio.Event()
 
     async def is_waiting() -> bool:

@@ -3,13 +3,16 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
+from uuid import UUID
 
 import asyncpg
 import pytest
 
 from taskmill.domain.errors import Unavailable
-from taskmill.domain.figures import QueueFigures, SystemFigures
+from taskmill.domain.figures import DeliveryFigures, QueueFigures, SystemFigures
 from taskmill.domain.lifecycle import Status, Succeeded
+from taskmill.domain.webhooks import WebhookDraft, WebhookState
 from taskmill.observability.kinds import KINDS
 from taskmill.observability.metrics import exposition
 from taskmill.observability.system import system_metrics
@@ -20,7 +23,7 @@ from taskmill.storage.database import Database
 from tests.support.api import Served, serving
 from tests.support.exposition import Page
 from tests.support.plans import explaining
-from tests.support.stage import Stage, a_creation
+from tests.support.stage import Stage, a_creation, a_webhooks
 
 BACK_BY_A_MINUTE = "UPDATE taskmill.dispatch SET run_at = run_at - interval '1 minute'"
 
@@ -113,6 +116,57 @@ async def test_queues_beyond_the_bound_share_one_series(
     assert page.value("taskmill_queue_tasks", queue="_other", status="new") == 2
     assert page.value("taskmill_queue_unserved_types", queue="_other") == 2
     assert page.faults() == []
+
+
+DELIVERY = """
+    INSERT INTO taskmill.webhook_delivery (lane, webhook_id, task_id, version, give_up_at, next_at, state)
+    SELECT 'webhook:' || $1::uuid, $1, gen_random_uuid(), 1, now() + interval '1 day', now() + $2::interval, $3
+"""
+
+
+async def test_what_webhooks_still_have_to_be_told_is_told(stage: Stage) -> None:
+    async def read() -> DeliveryFigures:
+        return (await figures.read(stage.database)).deliveries
+
+    async def delivery(webhook_id: UUID, minutes: int, state: str = "pending") -> None:
+        due = timedelta(minutes=minutes)
+        await stage.sql.execute(DELIVERY, webhook_id, due, state)
+
+    assert await read() == DeliveryFigures(waiting=0, late_s=0, unread_s=0)
+    webhooks = a_webhooks(stage.database)
+    draft = WebhookDraft(url="https://example.org/")
+    first, paused = [(await webhooks.create(draft, None))[0].id for _ in range(2)]
+    await webhooks.change(paused, {"state": WebhookState.PAUSED}, rotates_secret=False)
+    await delivery(first, 10)
+    await delivery(paused, -30)
+    await delivery(first, -60, "delivered")
+    assert await read() == DeliveryFigures(waiting=2, late_s=0, unread_s=0)
+    await delivery(first, -2)
+    told = await read()
+    assert (told.waiting, told.late_s // 60) == (3, 2)
+
+
+async def test_changes_that_nobody_reads_for_webhooks_are_told_while_somebody_subscribes(
+    stage: Stage,
+) -> None:
+    async def unread_s() -> float:
+        return (await figures.read(stage.database)).deliveries.unread_s
+
+    await stage.created()
+    await changes.number(stage.database, 100)
+    await stage.sql.execute("UPDATE taskmill.change_batch SET at = at - interval '1 minute'")
+    assert await unread_s() == 0
+    webhooks = a_webhooks(stage.database)
+    made, _ = await webhooks.create(WebhookDraft(url="https://example.org/"), None)
+    assert 60 <= await unread_s() < 90
+    await webhooks.delete(made.id)
+    assert await unread_s() == 0
+    await stage.created(callback_url="https://example.org/done")
+    assert 60 <= await unread_s() < 90
+    await stage.sql.execute(
+        "UPDATE taskmill.feed_delivery SET position = (SELECT max(position) FROM taskmill.change_batch)"
+    )
+    assert await unread_s() == 0
 
 
 class Source:

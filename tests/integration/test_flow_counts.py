@@ -8,8 +8,10 @@ from typing import Any, NoReturn
 import asyncpg
 import pytest
 
-from taskmill.domain.errors import IdempotencyConflict, Unavailable
-from taskmill.domain.lifecycle import Status
+from taskmill.app import Context
+from taskmill.domain.errors import IdempotencyConflict, LeaseClosed, Unavailable
+from taskmill.domain.lifecycle import Status, Succeeded
+from taskmill.domain.remote import LeaseRequest
 from taskmill.domain.system import Sweep, TaskFilter
 from taskmill.maintenance.expiry import expire_waiting
 from taskmill.maintenance.rescue import Rescue
@@ -18,14 +20,22 @@ from taskmill.runtime.clock import ManualClock
 from taskmill.settings import DatabaseSettings
 from taskmill.storage import leases
 from taskmill.storage.database import Database
-from taskmill.worker.handlers import Context
 from tests.support.builders import a_draft, a_key
 from tests.support.exposition import Page
 from tests.support.polling import eventually
+from tests.support.pulling import a_pull
 from tests.support.stage import Stage
 from tests.support.workers import WorkerOptions, a_worker, finished
 
 Payload = Mapping[str, Any]
+ASKING = LeaseRequest(
+    worker="w",
+    queues=frozenset(),
+    types=frozenset({"emulate"}),
+    limit=1,
+    ttl_s=30.0,
+    wait_s=10.0,
+)
 
 
 class Growth:
@@ -60,7 +70,7 @@ async def test_what_is_stored_is_counted_and_what_is_replayed_or_refused_is_not(
 
 
 async def test_a_worker_counts_claims_waits_runs_retries_and_ends(stage: Stage) -> None:
-    async def twice(_: Payload, context: Context) -> str:
+    async def twice(context: Context) -> str:
         await asyncio.sleep(0.02)
         if context.attempt == 1:
             raise ValueError("once")
@@ -83,7 +93,7 @@ async def test_a_worker_counts_claims_waits_runs_retries_and_ends(stage: Stage) 
 
 
 async def test_a_wait_is_counted_from_when_the_task_was_due(stage: Stage) -> None:
-    async def nothing(_: Payload, __: Context) -> None:
+    async def nothing(_: Context) -> None:
         return None
 
     grown = Growth()
@@ -102,7 +112,7 @@ async def test_a_wait_is_counted_from_when_the_task_was_due(stage: Stage) -> Non
 async def test_what_a_stopping_worker_hands_back_is_counted_with_the_reason(stage: Stage) -> None:
     began = asyncio.Event()
 
-    async def endless(_: Payload, __: Context) -> NoReturn:
+    async def endless(_: Context) -> NoReturn:
         began.set()
         await asyncio.Event().wait()
         raise AssertionError("never set")
@@ -122,7 +132,7 @@ async def test_what_a_stopping_worker_hands_back_is_counted_with_the_reason(stag
 async def test_a_result_that_the_fence_refuses_is_counted(stage: Stage) -> None:
     began, may_end = asyncio.Event(), asyncio.Event()
 
-    async def slow(_: Payload, __: Context) -> str:
+    async def slow(_: Context) -> str:
         began.set()
         await may_end.wait()
         return "too late"
@@ -148,7 +158,7 @@ async def test_a_result_that_the_fence_refuses_is_counted(stage: Stage) -> None:
 async def test_a_lost_lease_and_the_attempts_under_it_are_counted(stage: Stage) -> None:
     began = asyncio.Event()
 
-    async def endless(_: Payload, __: Context) -> NoReturn:
+    async def endless(_: Context) -> NoReturn:
         began.set()
         await asyncio.Event().wait()
         raise AssertionError("never set")
@@ -167,6 +177,28 @@ async def test_a_lost_lease_and_the_attempts_under_it_are_counted(stage: Stage) 
         await eventually(has_lost, "a lost attempt that is counted")
     assert grown("leases_lost_total") == 1
     assert grown("leases_opened_total") == 2
+
+
+async def test_a_renewal_that_comes_after_the_end_has_lost_nothing(stage: Stage) -> None:
+    pull, stop = a_pull(stage.database), asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(pull.run(stop))
+        grown = Growth()
+        for reason, lost in (("finished", 0), ("stopped", 0), ("expired", 1)):
+            await stage.created()
+            lease = await pull.claim(ASKING)
+            assert lease is not None
+            if reason == "finished":
+                await pull.end(lease.tasks[0].id, lease.id, 1, Succeeded())
+            elif reason == "stopped":
+                await pull.hand_back(lease.id)
+                await stage.sql.execute("DELETE FROM taskmill.dispatch")
+            else:
+                await leases.close_lease(stage.database, lease.id, reason)
+            with pytest.raises(LeaseClosed, match=reason):
+                await pull.renew(lease.id, None)
+            assert grown("leases_lost_total") == lost
+        stop.set()
 
 
 async def test_a_claim_that_nobody_runs_is_counted_when_it_is_handed_back(stage: Stage) -> None:

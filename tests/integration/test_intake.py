@@ -11,11 +11,14 @@ import pytest
 from pamqp.commands import Basic
 
 from taskmill.amqp.names import CREATE_KEY, CREATE_QUEUE, EXCHANGE, REJECTED_QUEUE
-from taskmill.domain.errors import QueueLimitReached
+from taskmill.domain.errors import InvalidInput, QueueLimitReached
 from taskmill.domain.system import CreatedTask
 from taskmill.storage.statements import statement
+from taskmill.wire.problems import problem_json
+from taskmill.wire.tasks import to_draft
 from tests.support.api import LogLines
 from tests.support.builders import a_draft
+from tests.support.contracts import TYPE, a_contract, message_limits_of, registered
 from tests.support.hostile import NotUtf8, Unreadable
 from tests.support.intake import (
     LIMITS,
@@ -371,3 +374,42 @@ async def test_copies_of_refused_messages_can_not_fill_the_broker(
         arguments = broker_management.queues()[REJECTED_QUEUE]["arguments"]
     assert (arguments["x-max-length"], arguments["x-max-length-bytes"]) == (100_000, 2**30)
     assert "x-overflow" not in arguments, "the oldest give way"
+
+
+async def test_a_payload_that_breaks_its_contract_is_a_rejection_with_the_problem_of_the_api(
+    stage: Stage, broker_url: str
+) -> None:
+    known = await registered(stage, a_contract())
+    limits = message_limits_of(known)
+    body = {"name": "b", "type": TYPE, "payload": {"copies": 0}}
+    async with producing(broker_url) as producer, taking_in(stage, broker_url, limits=limits):
+        await producer.send({"name": "a", "type": TYPE, "payload": {"to": "x"}}, message_id="good")
+        await producer.send(body, message_id="bad")
+        await until_counted(stage, 1, 1)
+        [copy] = await producer.rejected(1)
+    with pytest.raises(InvalidInput) as refused:
+        to_draft(body, source="rest", limits=limits.input)
+    problem = copy.headers["taskmill-problem"]
+    assert isinstance(problem, str)
+    assert json.loads(problem) == json.loads(problem_json(refused.value)[2])
+    assert [one["pointer"] for one in json.loads(problem)["errors"]] == [
+        "/payload/to",
+        "/payload/copies",
+    ]
+
+
+async def test_a_message_that_comes_again_after_its_contract_changed_makes_no_rejection(
+    stage: Stage, broker_url: str
+) -> None:
+    known = await registered(stage, a_contract({}))
+    limits = message_limits_of(known)
+    body = {"name": "b", "type": TYPE, "payload": {"copies": 0}}
+    async with producing(broker_url) as producer, taking_in(stage, broker_url, limits=limits):
+        await producer.send(body, message_id="one")
+        await until_counted(stage, 1, 0)
+        await registered(stage, a_contract())
+        await producer.send(body, message_id="one")
+        await producer.send(body, message_id="two")
+        await until_counted(stage, 1, 1)
+        await assert_all_acknowledged(producer)
+    assert await stage.sql.fetchval("SELECT message_id FROM taskmill.rejection") == "two"

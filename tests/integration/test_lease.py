@@ -35,6 +35,7 @@ async def a_keeper(
         changed=lambda: told.append(keeper.last_lease_id),
         running=lambda: running,
         asked_to_cancel=lambda _: None,
+        asked=lambda: None,
     )
     try:
         await eventually(_told(told, 1), "a lease")
@@ -150,7 +151,12 @@ async def test_a_worker_without_a_database_waits_for_its_lease(stage: Stage) -> 
     ids = IdFactory(stage.clock, random.Random())  # noqa: S311 - no secret
     keeper = LeaseKeeper(stage.database, CARD, ttl_s=0.6, ids=ids, clock=stage.clock)
     told: list[int] = []
-    keeper.start(changed=lambda: told.append(1), running=lambda: 0, asked_to_cancel=lambda _: None)
+    keeper.start(
+        changed=lambda: told.append(1),
+        running=lambda: 0,
+        asked_to_cancel=lambda _: None,
+        asked=lambda: None,
+    )
     try:
         assert keeper.lease_id is None
         await admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from itertools import product
+from typing import Any
 
 import orjson
 import pytest
@@ -81,6 +82,7 @@ STATUSES: tuple[frozenset[Status], ...] = (
 
 def some_filters(tasks: list[Task]) -> list[TaskFilter]:
     middle = tasks[len(tasks) // 2].created_at
+    spans: tuple[dict[str, Any], ...] = ({}, {"created_after": middle}, {"created_before": middle})
     return [
         TaskFilter(statuses=statuses, queue=queue, type=kind, labels=labels, name=name, **times)
         for statuses, queue, kind, labels, name, times in product(
@@ -89,7 +91,7 @@ def some_filters(tasks: list[Task]) -> list[TaskFilter]:
             (None, "t2"),
             ((), (("team", "a"),)),
             (None, "SPECIAL_50%"),
-            ({}, {"created_after": middle}, {"created_before": middle}),
+            spans,
         )
     ]
 

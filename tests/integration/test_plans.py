@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -166,6 +167,18 @@ async def test_creating_costs_what_is_created(seeded: Stage) -> None:
         check(plan, rows=BATCH, pages=PAGES_PER_TASK * BATCH)
 
 
+async def test_looking_for_contracts_and_for_held_keys_costs_what_is_asked(seeded: Stage) -> None:
+    keys = [f"{n}" for n in range(BATCH)]
+    scopes = ["rest"] * BATCH
+    async with explaining(seeded.database) as session:
+        rows, plan = await session.fetch("read_contracts", 1)
+        assert len(rows) == 1
+        check(plan, rows=10, pages=10)
+        for name in ("find_live_keys", "await_keys"):
+            _, plan = await session.fetch(name, scopes, keys)
+            check(plan, rows=BATCH, pages=PAGES_PER_TASK * BATCH)
+
+
 async def test_reading_costs_what_is_read(seeded: Stage) -> None:
     some = await seeded.sql.fetch("SELECT id FROM taskmill.task TABLESAMPLE SYSTEM (1) LIMIT 100")
     ids = [row["id"] for row in some]
@@ -199,6 +212,12 @@ async def test_keeping_lines_costs_what_is_kept_and_reading_them_what_is_read(
         found, plan = await session.fetch("list_log_lines", *arguments)
         assert [line["seq"] for line in found] == [6, 7, 8]
         check(plan, rows=3, pages=20)
+        told: tuple[list[Any], ...] = ([11, 12], [20, 20], ["line 11", "line 12"], [])
+        [row], plan = await session.fetch(
+            "add_log_lines", rows[0]["id"], rows[0]["id"], 0, *told, 1000, 2**20
+        )
+        assert (row["held"], row["left_out"]) == (False, 0)
+        check(plan, rows=30, pages=60)
 
 
 async def test_finding_lanes_costs_what_lanes_there_are(seeded: Stage) -> None:
@@ -426,3 +445,68 @@ async def test_lists_of_a_long_past_are_quick_and_their_totals_exact_or_bounded(
         )
         assert (found.total, found.total_at_least) == (None, len(found.items) + 1)
         assert found.next_after is not None
+
+
+async def test_progress_costs_what_is_reported_and_what_is_read(seeded: Stage) -> None:
+    async with explaining(seeded.database) as session:
+        rows, _, lease = await claimed(session, seeded)
+        await session.connection.execute("""
+            INSERT INTO taskmill.task_progress (task_id, claim_no, share)
+            SELECT id, 1, 0.5 FROM taskmill.task
+        """)
+        reports = sorted((row["id"], lease, row["claim_no"], 0.5, "half") for row in rows)
+        for _ in range(2):
+            kept, plan = await session.fetch("store_progress", *columns(reports))
+            assert len(kept) == BATCH
+            check(plan, rows=3 * BATCH, pages=PAGES_PER_TASK * BATCH)
+        found, plan = await session.fetch("get_tasks", [row["id"] for row in rows])
+        assert {row["progress_message"] for row in found} == {"half"}
+        check(plan, rows=2 * BATCH, pages=WEEKS + 3 * pages_for_ids(seeded, BATCH))
+        await session.connection.execute("""
+            INSERT INTO taskmill.task_progress (task_id, claim_no)
+            SELECT lpad(to_hex(n), 32, '0')::uuid, 1 FROM generate_series(1, 10000) AS n
+        """)
+        gone, plan = await session.fetch("prune_progress", UUID(int=0), UUID(int=2**64), BATCH)
+        assert len(gone) == BATCH
+        check(plan, rows=4 * BATCH, pages=PAGES_PER_TASK * BATCH + pages_for_ids(seeded, BATCH))
+
+
+async def test_a_remote_lease_costs_what_runs_under_it(seeded: Stage) -> None:
+    """Whatever else runs, and however many leases there are."""
+    pages = PAGES_PER_TASK * BATCH + 5 * WEEKS + 2 * pages_for_ids(seeded, BATCH)
+    async with explaining(seeded.database) as session:
+        await claimed(session, seeded)
+        rows, _, lease = await claimed(session, seeded)
+        ids = [row["id"] for row in rows]
+        await session.connection.execute(_REMOTE_LEASES)
+        await session.connection.execute(
+            "UPDATE taskmill.lease SET remote = true, task_ids = $2, timeout_at = now() WHERE id = $1",
+            lease,
+            ids,
+        )
+        await session.connection.execute(
+            "UPDATE taskmill.task SET timeout_s = 0, version = version + 1 WHERE id = ANY($1)",
+            ids[:10],
+        )
+        fences = (ids, [lease] * BATCH, [1] * BATCH)
+        for name, arguments, found in (
+            ("find_claims_of_remote_lease", (lease,), BATCH),
+            ("find_remote_claims", fences, BATCH),
+            ("renew_remote_leases", ([lease], [None]), 1),
+            ("find_timed_out_claims", (1000,), 10),
+            ("find_own_ends", fences, 0),
+            ("find_remote_lease", (lease,), 1),
+            ("settle_remote_leases", ([lease], "finished"), 1),
+        ):
+            answered, plan = await session.fetch(name, *arguments)
+            assert len(answered) == found, name
+            check(plan, rows=4 * BATCH, pages=pages)
+
+
+_REMOTE_LEASES = """
+    INSERT INTO taskmill.lease (
+        id, worker, queues, types, slots, expires_at, remote, task_ids, timeout_at)
+    SELECT gen_random_uuid(), 'w', '{}', '{x}', 1, now() + interval '1 hour', true,
+        ARRAY[gen_random_uuid()], now() + interval '1 hour'
+    FROM generate_series(1, 10000)
+"""

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -63,7 +64,11 @@ async def test_a_batch_over_many_queues_and_types_is_told_apart(stage: Stage) ->
     await assert_told(stage)
     await minutes.roll_up(stage.database)
     await assert_told(stage)
-    assert len((await told(stage)).groups) == 35
+    everything = await told(stage)
+    assert len(everything.groups) == 35
+    request = replace(everything.request, by_group=False)
+    alone = await minutes.read(stage.database, request)
+    assert (alone.groups, alone.total.counts) == ({}, everything.total.counts)
 
 
 async def some_work(stage: Stage, rng: random.Random, name: str) -> None:

@@ -12,10 +12,11 @@ from typing import Any
 import orjson
 import pytest
 
+from taskmill.app import Context, PermanentFailure, RetryLater
 from taskmill.domain.lifecycle import Status
 from taskmill.observability.metrics import HANDLERS_ABANDONED, HANDLERS_LINGERING
 from taskmill.storage import leases
-from taskmill.worker.handlers import Context, Handler, PermanentFailure, RetryLater
+from taskmill.worker.handlers import Handler
 from tests.support.api import LogLines
 from tests.support.polling import eventually
 from tests.support.safety import assert_safe
@@ -36,7 +37,8 @@ class Stubborn:
         self.began, self.may_end = asyncio.Event(), asyncio.Event()
         self.cancels = 0
 
-    async def __call__(self, payload: Payload, context: Context) -> str:
+    async def __call__(self, context: Context) -> str:
+        payload = context.payload
         if payload.get("quick") or context.task.claim_no > 1:
             return "quick"
         self.began.set()
@@ -47,7 +49,7 @@ class Stubborn:
                 self.cancels += 1
         return "late"
 
-    async def blocks_in_finally(self, _: Payload, __: Context) -> None:
+    async def blocks_in_finally(self, _: Context) -> None:
         """Do what a handler does whose cleaning up takes for ever."""
         self.began.set()
         try:
@@ -124,7 +126,7 @@ async def test_abandoned_handlers_are_counted_until_they_end(stage: Stage) -> No
 async def test_a_handler_that_ends_within_the_patience_is_not_abandoned(
     stage: Stage, log_lines: LogLines
 ) -> None:
-    async def tidies_up(_: Payload, __: Context) -> str:
+    async def tidies_up(_: Context) -> str:
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
@@ -148,7 +150,7 @@ async def test_a_handler_that_ends_within_the_patience_is_not_abandoned(
 async def test_what_a_handler_raises_when_its_time_is_over(
     stage: Stage, raised: Exception, status: Status, error_type: str, reason: str
 ) -> None:
-    async def raises(_: Payload, __: Context) -> None:
+    async def raises(_: Context) -> None:
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
@@ -214,21 +216,27 @@ async def test_a_lost_lease_frees_the_slots_of_those_who_ignore_it(stage: Stage)
     assert (await in_status(stage, made.id, Status.IN_PROGRESS)).result is None
 
 
-async def test_what_is_no_error_of_a_task_ends_the_worker(stage: Stage) -> None:
-    class Fatal(BaseException):
-        """Nothing that a handler may raise."""
+class Fatal(BaseException):
+    """What is no error of a program, but of its process."""
 
-    async def fatal(_: Payload, __: Context) -> None:
-        raise Fatal
+    def __str__(self) -> str:
+        raise SystemExit(4)
 
-    async def run() -> None:
-        async with a_worker(stage, {"*": fatal}) as running:
-            await stage.created()
-            await asyncio.wait([running.ended])
 
-    with pytest.raises(BaseExceptionGroup) as raised:
-        await run()
-    assert raised.value.subgroup(Fatal) is not None
+@pytest.mark.parametrize("raised", [SystemExit(3), KeyboardInterrupt(), Fatal()])
+async def test_whatever_a_handler_raises_ends_its_attempt_and_not_the_worker(
+    stage: Stage, raised: BaseException
+) -> None:
+    async def fatal(context: Context) -> str:
+        if context.payload.get("fatal"):
+            raise raised
+        return "well"
+
+    async with a_worker(stage, {"*": fatal}):
+        task = await finished(stage, (await stage.created(payload={"fatal": True})).id)
+        assert task.status is Status.FAILED
+        assert orjson.loads(task.error or "")["type"] == type(raised).__name__
+        assert (await finished(stage, (await stage.created()).id)).status is Status.SUCCEEDED
 
 
 PROCESS = """
@@ -238,7 +246,7 @@ from tests.support.workers import WorkerOptions, a_worker
 
 async def main():
     began = asyncio.Event()
-    async def endless(payload, context):
+    async def endless(context):
         began.set()
         while True:
             try:

@@ -11,9 +11,10 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import StatusCode
 
+from taskmill.app import Context, PermanentFailure, RetryLater
 from taskmill.domain.lifecycle import Status
 from taskmill.domain.task import Task
-from taskmill.worker.handlers import Context, Handler, PermanentFailure, RetryLater
+from taskmill.worker.handlers import Handler
 from tests.support.api import LogLines, serving
 from tests.support.polling import eventually
 from tests.support.spans import (
@@ -34,7 +35,7 @@ __all__ = ["spans"]
 Payload = Mapping[str, Any]
 
 
-async def succeeds(_: Payload, __: Context) -> None:
+async def succeeds(_: Context) -> None:
     """Do nothing, well."""
 
 
@@ -57,7 +58,7 @@ async def attempted(
 async def test_each_attempt_has_a_span_and_a_failed_one_tells_why(
     stage: Stage, spans: Spans
 ) -> None:
-    async def second_time(_: Payload, context: Context) -> None:
+    async def second_time(context: Context) -> None:
         if context.attempt == 1:
             raise ValueError("no such customer\ud800\x00")
 
@@ -83,20 +84,20 @@ async def test_each_attempt_has_a_span_and_a_failed_one_tells_why(
     assert exceptions(second) == []
 
 
-async def too_late(_: Payload, __: Context) -> None:
+async def too_late(_: Context) -> None:
     await asyncio.Event().wait()
 
 
-async def asks_again(_: Payload, __: Context) -> None:
+async def asks_again(_: Context) -> None:
     raise RetryLater("the mail server is away", after=timedelta(0))
 
 
-async def gives_up(_: Payload, __: Context) -> None:
+async def gives_up(_: Context) -> None:
     raise PermanentFailure("no such address")
 
 
-async def returns_what_is_no_json(_: Payload, __: Context) -> object:
-    return {1, 2}
+async def returns_what_is_no_json(_: Context) -> object:
+    return object()
 
 
 @pytest.mark.parametrize(
@@ -139,7 +140,7 @@ async def test_an_abandoned_handler_s_span_ends_with_its_attempt(
 ) -> None:
     may_end, has_ended = asyncio.Event(), asyncio.Event()
 
-    async def stubborn(_: Payload, __: Context) -> None:
+    async def stubborn(_: Context) -> None:
         while not may_end.is_set():
             try:
                 await may_end.wait()
@@ -172,30 +173,22 @@ async def test_an_attempt_that_is_handed_back_is_no_error(stage: Stage, spans: S
     assert span.status.status_code is StatusCode.UNSET
 
 
-async def test_a_worker_that_breaks_ends_the_spans_of_its_attempts(
+async def test_what_no_handler_should_raise_ends_its_span_as_a_failure(
     stage: Stage, spans: Spans
 ) -> None:
-    class Fatal(BaseException):
-        """What no handler should raise."""
+    async def breaks(_: Context) -> None:
+        raise SystemExit(3)
 
-    async def breaks(_: Payload, __: Context) -> None:
-        raise Fatal
-
-    async def run() -> None:
-        async with a_worker(stage, {"work": breaks}, WorkerOptions(traces=spans.traces)) as running:
-            await stage.created(type="work")
-            await asyncio.wait([running.ended])
-
-    with pytest.raises(BaseExceptionGroup):
-        await run()
-    [span] = spans.named("process work")
-    assert "taskmill.task.outcome" not in (span.attributes or {})
+    task, [span] = await attempted(stage, spans, breaks)
+    assert task.status is Status.FAILED
+    assert span.status.status_code is StatusCode.ERROR
+    assert (span.attributes or {})["error.type"] == "SystemExit"
 
 
 async def test_spans_and_log_lines_of_a_handler_belong_to_its_attempt(
     stage: Stage, spans: Spans, log_lines: LogLines
 ) -> None:
-    async def calls(_: Payload, context: Context) -> None:
+    async def calls(context: Context) -> None:
         context.logger.info("handler.said")
         with spans.library.start_as_current_span("SELECT"):
             await asyncio.to_thread(in_a_thread)

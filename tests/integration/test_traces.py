@@ -9,8 +9,8 @@ from opentelemetry.trace import SpanKind, StatusCode
 from starlette.types import Message, Receive, Scope, Send
 
 from taskmill.api.traced import Traced
+from taskmill.app import Context
 from taskmill.domain.lifecycle import Status
-from taskmill.worker.handlers import Context
 from tests.support.api import LogLines, Served, raw_request, serving
 from tests.support.intake import producing, taking_in, until_counted
 from tests.support.polling import eventually
@@ -43,7 +43,7 @@ HOSTILE = [
 ]
 
 
-async def succeeds(_: Payload, __: Context) -> None:
+async def succeeds(_: Context) -> None:
     """Do nothing, well."""
 
 
@@ -141,7 +141,7 @@ async def test_a_trace_that_is_not_sampled_makes_no_span_and_is_kept(
 ) -> None:
     seen: list[bool] = []
 
-    async def looks(_: Payload, __: Context) -> None:
+    async def looks(_: Context) -> None:
         with spans.library.start_as_current_span("inside") as inside:
             seen.append(inside.is_recording())
             assert f"{inside.get_span_context().trace_id:032x}" == TRACE_ID

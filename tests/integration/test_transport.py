@@ -6,16 +6,17 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import partial
 
+from taskmill.app import Context
 from taskmill.storage.doorbell import Doorbell, DoorbellListener
 from taskmill.transports.postgres import PostgresTransport
-from taskmill.worker.handlers import Context, Handlers
+from taskmill.worker.handlers import Handlers
 from tests.support.builders import a_draft
 from tests.support.polling import eventually
 from tests.support.stage import Stage
 from tests.support.workers import WorkerOptions, a_transport
 
 
-async def _handler(_: object, __: Context) -> None:
+async def _handler(_: Context) -> None:
     return None
 
 

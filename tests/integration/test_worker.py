@@ -9,9 +9,9 @@ from uuid import UUID
 import orjson
 import pytest
 
+from taskmill.app import Context, PermanentFailure, RetryLater
 from taskmill.domain.lifecycle import Status
 from taskmill.domain.task import Task
-from taskmill.worker.handlers import Context, PermanentFailure, RetryLater
 from tests.support.builders import a_draft
 from tests.support.polling import eventually
 from tests.support.safety import assert_safe
@@ -29,7 +29,8 @@ def error_of(task: Task) -> dict[str, str]:
 async def test_a_handler_gets_its_payload_and_its_result_is_kept(stage: Stage) -> None:
     seen: list[Context] = []
 
-    async def double(payload: Payload, context: Context) -> object:
+    async def double(context: Context) -> object:
+        payload = context.payload
         seen.append(context)
         return {"doubled": payload["n"] * 2}
 
@@ -47,7 +48,7 @@ async def test_a_handler_gets_its_payload_and_its_result_is_kept(stage: Stage) -
 
 
 async def test_a_handler_that_returns_nothing_succeeds_without_a_result(stage: Stage) -> None:
-    async def nothing(_: Payload, __: Context) -> object:
+    async def nothing(_: Context) -> object:
         return None
 
     async with a_worker(stage, {"emulate": nothing}):
@@ -56,7 +57,7 @@ async def test_a_handler_that_returns_nothing_succeeds_without_a_result(stage: S
 
 
 async def test_a_failure_is_tried_again_until_it_succeeds(stage: Stage) -> None:
-    async def third_time(_: Payload, context: Context) -> object:
+    async def third_time(context: Context) -> object:
         if context.attempt < 3:
             raise ValueError(f"not in attempt {context.attempt}")
         return "done"
@@ -68,7 +69,7 @@ async def test_a_failure_is_tried_again_until_it_succeeds(stage: Stage) -> None:
 
 
 async def test_the_last_failure_is_the_tasks_error(stage: Stage) -> None:
-    async def fails(_: Payload, context: Context) -> NoReturn:
+    async def fails(context: Context) -> NoReturn:
         raise KeyError(f"attempt {context.attempt}")
 
     async with a_worker(stage, {"*": fails}):
@@ -79,7 +80,7 @@ async def test_the_last_failure_is_the_tasks_error(stage: Stage) -> None:
 
 
 async def test_a_permanent_failure_is_not_tried_again(stage: Stage) -> None:
-    async def fails(_: Payload, __: Context) -> NoReturn:
+    async def fails(_: Context) -> NoReturn:
         raise PermanentFailure("the customer is gone")
 
     async with a_worker(stage, {"*": fails}):
@@ -89,7 +90,7 @@ async def test_a_permanent_failure_is_not_tried_again(stage: Stage) -> None:
 
 
 async def test_a_handler_says_when_to_try_again(stage: Stage) -> None:
-    async def later(_: Payload, __: Context) -> NoReturn:
+    async def later(_: Context) -> NoReturn:
         raise RetryLater("busy", after=timedelta(hours=2))
 
     async with a_worker(stage, {"*": later}):
@@ -108,7 +109,7 @@ async def test_a_handler_says_when_to_try_again(stage: Stage) -> None:
 async def test_an_attempt_ends_when_its_time_is_over(stage: Stage) -> None:
     was_cancelled = asyncio.Event()
 
-    async def endless(_: Payload, __: Context) -> object:
+    async def endless(_: Context) -> object:
         try:
             return await asyncio.Event().wait()
         except asyncio.CancelledError:
@@ -124,7 +125,7 @@ async def test_an_attempt_ends_when_its_time_is_over(stage: Stage) -> None:
 
 
 async def test_a_timeout_inside_a_handler_is_an_error_like_any_other(stage: Stage) -> None:
-    async def impatient(_: Payload, __: Context) -> NoReturn:
+    async def impatient(_: Context) -> NoReturn:
         raise TimeoutError("the printer did not answer")
 
     async with a_worker(stage, {"*": impatient}):
@@ -157,7 +158,7 @@ class Unspeakable(Exception):
 async def test_whatever_a_handler_raises_becomes_the_tasks_error(
     stage: Stage, raised: BaseException, expected: dict[str, str]
 ) -> None:
-    async def raises(_: Payload, __: Context) -> NoReturn:
+    async def raises(_: Context) -> NoReturn:
         raise raised
 
     async with a_worker(stage, {"*": raises}):
@@ -168,7 +169,7 @@ async def test_whatever_a_handler_raises_becomes_the_tasks_error(
 
 
 async def test_an_endless_message_is_cut(stage: Stage) -> None:
-    async def raises(_: Payload, __: Context) -> NoReturn:
+    async def raises(_: Context) -> NoReturn:
         raise ValueError("x" * 1_000_000)
 
     async with a_worker(stage, {"*": raises}):
@@ -189,7 +190,7 @@ async def test_an_endless_message_is_cut(stage: Stage) -> None:
 async def test_a_result_that_can_not_be_kept_fails_the_task_for_good(
     stage: Stage, result: object, error_type: str
 ) -> None:
-    async def returns(_: Payload, __: Context) -> object:
+    async def returns(_: Context) -> object:
         return result
 
     async with a_worker(stage, {"*": returns}):
@@ -211,7 +212,7 @@ async def test_a_result_that_can_not_be_kept_fails_the_task_for_good(
     ],
 )
 async def test_odd_results_are_kept(stage: Stage, result: object, text: str) -> None:
-    async def returns(_: Payload, __: Context) -> object:
+    async def returns(_: Context) -> object:
         return result
 
     async with a_worker(stage, {"*": returns}):
@@ -222,7 +223,8 @@ async def test_odd_results_are_kept(stage: Stage, result: object, text: str) -> 
 async def test_an_end_that_postgresql_refuses_becomes_a_failure_and_spares_the_others(
     stage: Stage,
 ) -> None:
-    async def asks_too_much(payload: Payload, __: Context) -> object:
+    async def asks_too_much(context: Context) -> object:
+        payload = context.payload
         if payload["odd"]:
             raise RetryLater("in a million years", after=timedelta(days=365_000_000))
         return "fine"
@@ -238,7 +240,7 @@ async def test_an_end_that_postgresql_refuses_becomes_a_failure_and_spares_the_o
 
 
 async def test_a_handler_that_cancels_itself_has_failed(stage: Stage) -> None:
-    async def gives_up(_: Payload, __: Context) -> None:
+    async def gives_up(_: Context) -> None:
         current = asyncio.current_task()
         assert current is not None
         current.cancel()
@@ -253,7 +255,7 @@ async def test_a_handler_that_cancels_itself_has_failed(stage: Stage) -> None:
 async def test_no_more_handlers_run_at_once_than_there_are_slots(stage: Stage) -> None:
     at_once, most = 0, 0
 
-    async def counts(_: Payload, __: Context) -> None:
+    async def counts(_: Context) -> None:
         nonlocal at_once, most
         at_once += 1
         most = max(most, at_once)
@@ -270,7 +272,7 @@ async def test_no_more_handlers_run_at_once_than_there_are_slots(stage: Stage) -
 async def test_several_workers_run_each_task_once(stage: Stage) -> None:
     runs: list[UUID] = []
 
-    async def notes(_: Payload, context: Context) -> None:
+    async def notes(context: Context) -> None:
         runs.append(context.task.id)
 
     made = await stage.service.create_all([a_draft() for _ in range(200)])
@@ -286,7 +288,7 @@ async def test_several_workers_run_each_task_once(stage: Stage) -> None:
 
 
 async def test_a_type_without_a_handler_waits(stage: Stage) -> None:
-    async def known(_: Payload, __: Context) -> None:
+    async def known(_: Context) -> None:
         return None
 
     async with a_worker(stage, {"known": known}):

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from taskmill.app import Context, PermanentFailure, RetryLater
 from taskmill.domain.lifecycle import Status
-from taskmill.worker.handlers import Context, PermanentFailure, RetryLater
 from tests.support.api import LogLines
 from tests.support.polling import eventually
 from tests.support.safety import assert_safe
@@ -19,7 +19,7 @@ Payload = Mapping[str, Any]
 SLOW_RENEWALS = WorkerOptions(ttl_s=600, slots=2, patience_s=0.2)
 
 
-async def endless(_: Payload, __: Context) -> None:
+async def endless(_: Context) -> None:
     await asyncio.Event().wait()
 
 
@@ -54,7 +54,7 @@ async def test_a_running_task_is_stopped_soon_after_its_cancel(stage: Stage) -> 
 async def test_whatever_a_cancelled_handler_raises_the_task_is_cancelled(
     stage: Stage, raised: Exception
 ) -> None:
-    async def raises(_: Payload, __: Context) -> None:
+    async def raises(_: Context) -> None:
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
@@ -66,7 +66,7 @@ async def test_whatever_a_cancelled_handler_raises_the_task_is_cancelled(
 
 
 async def test_a_success_that_was_under_way_wins_over_a_cancel(stage: Stage) -> None:
-    async def completes(_: Payload, __: Context) -> str:
+    async def completes(_: Context) -> str:
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
@@ -84,7 +84,7 @@ async def test_a_handler_that_ignores_a_cancel_loses_its_attempt(
 ) -> None:
     may_end = asyncio.Event()
 
-    async def stubborn(_: Payload, __: Context) -> str:
+    async def stubborn(_: Context) -> str:
         while not may_end.is_set():
             try:
                 await may_end.wait()
@@ -108,7 +108,8 @@ async def test_a_handler_that_ignores_a_cancel_loses_its_attempt(
 async def test_a_cancel_stops_the_one_task_on_the_one_worker(stage: Stage) -> None:
     stopped: list[int] = []
 
-    async def notes(payload: Payload, _: Context) -> None:
+    async def notes(context: Context) -> None:
+        payload = context.payload
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
+from taskmill.app import Context, RetryLater
 from taskmill.domain.lifecycle import Status
 from taskmill.maintenance.rescue import Rescue
 from taskmill.observability.catalogue import REGISTRY
 from taskmill.storage import leases
 from taskmill.storage.database import Database
 from taskmill.worker.emulation import Emulation, Profile
-from taskmill.worker.handlers import Context, RetryLater
 from taskmill.worker.task_log import _LINE_BYTES, NOTHING, LineLimits
 from tests.support.api import LogLines
 from tests.support.builders import a_draft
@@ -54,7 +54,7 @@ def look_up() -> None:
 async def test_lines_of_the_contexts_logger_are_kept_and_still_go_to_the_processs_log(
     stage: Stage, log_lines: LogLines
 ) -> None:
-    async def talks(_: Payload, context: Context) -> None:
+    async def talks(context: Context) -> None:
         context.logger.debug("not.wanted")
         context.logger.info("report.began", pages=3, level="odd", event_id=1)
         bound = context.logger.bind(customer=4711, event="bound")
@@ -97,7 +97,7 @@ async def test_lines_of_pythons_logging_are_kept_wherever_the_handler_works(
     async def in_a_task() -> None:
         logger.info("from a task")
 
-    async def talks(_: Payload, context: Context) -> None:
+    async def talks(context: Context) -> None:
         logger.debug("not wanted")
         logger.info("%s of %s", 1, 2, extra={"invoice": 7})
         await asyncio.to_thread(in_a_thread, context)
@@ -128,7 +128,8 @@ async def test_lines_of_pythons_logging_are_kept_wherever_the_handler_works(
 
 
 async def test_each_line_belongs_to_the_task_that_wrote_it(stage: Stage) -> None:
-    async def talks(payload: Payload, context: Context) -> None:
+    async def talks(context: Context) -> None:
+        payload = context.payload
         for n in range(3):
             await asyncio.sleep(0)
             logging.getLogger("mixed").info("%s.%s", payload["n"], n)
@@ -145,7 +146,7 @@ async def test_each_line_belongs_to_the_task_that_wrote_it(stage: Stage) -> None
 
 
 async def test_every_claim_has_its_own_lines(stage: Stage) -> None:
-    async def third_time(_: Payload, context: Context) -> None:
+    async def third_time(context: Context) -> None:
         context.logger.info("attempt", number=context.attempt)
         if context.attempt < 3:
             raise RetryLater
@@ -158,7 +159,7 @@ async def test_every_claim_has_its_own_lines(stage: Stage) -> None:
 
 
 async def test_a_level_says_what_is_kept(stage: Stage, log_lines: LogLines) -> None:
-    async def talks(_: Payload, context: Context) -> None:
+    async def talks(context: Context) -> None:
         for name in ("debug", "info", "warning", "critical"):
             getattr(context.logger, name)(f"own.{name}")
             getattr(logging.getLogger("levels"), name)("library %s", name)
@@ -184,7 +185,7 @@ async def test_a_flood_is_cut_and_its_end_says_how_much_is_missing(stage: Stage)
     waiting: list[int] = []
     before = counted("claim_full")
 
-    async def floods(_: Payload, context: Context) -> None:
+    async def floods(context: Context) -> None:
         for n in range(50_000):
             context.logger.debug("unwanted")
             logging.getLogger("flood").info("line %s", n)
@@ -204,7 +205,7 @@ async def test_a_flood_is_cut_and_its_end_says_how_much_is_missing(stage: Stage)
 
 
 async def test_bytes_of_a_claim_are_bounded_and_what_is_kept_has_no_holes(stage: Stage) -> None:
-    async def talks(_: Payload, context: Context) -> None:
+    async def talks(context: Context) -> None:
         context.logger.info("x" * 400)
         context.logger.info("ü" * 200, a=1)
         context.logger.info("x" * 400)
@@ -246,7 +247,7 @@ async def test_whatever_is_logged_the_handler_succeeds_and_the_line_is_kept(
     for _ in range(2000):
         deep = [deep]
 
-    async def talks(_: Payload, context: Context) -> None:
+    async def talks(context: Context) -> None:
         library = logging.getLogger("odd")
         library.info("nul \x00 and \ud800")
         library.info("extra", extra={"a": Awkward(), "b\ud800": {1: 2}, "c": 2**80, "d": b"\xff"})
@@ -284,7 +285,7 @@ async def test_lines_after_the_end_of_the_handler_are_kept_until_the_next_claim(
         context.logger.info("late")
         has_talked.set()
 
-    async def talks(_: Payload, context: Context) -> None:
+    async def talks(context: Context) -> None:
         if context.task.claim_no == 1:
             threading.Thread(target=later, args=(context,), daemon=True).start()
 
@@ -303,7 +304,7 @@ async def test_late_lines_of_a_lost_claim_are_dropped_and_counted(
     began, may_talk = asyncio.Event(), asyncio.Event()
     before = counted("superseded")
 
-    async def stubborn(_: Payload, context: Context) -> None:
+    async def stubborn(context: Context) -> None:
         context.logger.info("began")
         if context.task.claim_no > 1:
             return
@@ -343,7 +344,7 @@ async def test_lines_of_a_stopping_worker_are_stored_before_it_has_stopped(
 ) -> None:
     monkeypatch.setattr("taskmill.worker.task_log._GATHER_S", 3600)
 
-    async def talks(_: Payload, context: Context) -> None:
+    async def talks(context: Context) -> None:
         context.logger.info("said")
 
     async with a_worker(stage, {"*": talks}):
@@ -357,7 +358,7 @@ async def test_a_worker_that_can_not_store_its_lines_stops_in_time_and_says_so(
 ) -> None:
     monkeypatch.setattr("taskmill.worker.task_log.LAST_FLUSH_S", 0.05)
 
-    async def talks(_: Payload, context: Context) -> None:
+    async def talks(context: Context) -> None:
         context.logger.info("said")
 
     before = counted("stopped")
@@ -417,7 +418,7 @@ class Talker:
     def __init__(self) -> None:
         self.may_talk, self.has_talked, self.may_end = (asyncio.Event() for _ in range(3))
 
-    async def __call__(self, _: Payload, context: Context) -> None:
+    async def __call__(self, context: Context) -> None:
         context.logger.info("before")
         await self.may_talk.wait()
         for n in range(200):
@@ -437,7 +438,7 @@ def stored(running: RunningWorker) -> Callable[[], Awaitable[bool]]:
 
 
 async def test_lines_whose_answer_was_lost_are_stored_once(stage: Stage) -> None:
-    async def talks(_: Payload, context: Context) -> None:
+    async def talks(context: Context) -> None:
         for n in range(5):
             context.logger.info("said", n=n)
 
@@ -467,7 +468,7 @@ async def test_a_line_that_postgresql_refuses_fails_alone(
         "ALTER TABLE taskmill.task_log ADD CONSTRAINT no_fives CHECK (message <> '5')"
     )
 
-    async def talks(_: Payload, context: Context) -> None:
+    async def talks(context: Context) -> None:
         for n in range(8):
             context.logger.info("%d", n)
 

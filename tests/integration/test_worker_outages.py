@@ -9,11 +9,11 @@ from uuid import UUID
 
 import pytest
 
+from taskmill.app import Context
 from taskmill.domain.errors import Unavailable
 from taskmill.domain.lifecycle import TERMINAL, Status
 from taskmill.settings import DatabaseSettings
 from taskmill.storage.database import Database
-from taskmill.worker.handlers import Context
 from tests.support.builders import a_draft, a_key
 from tests.support.polling import eventually
 from tests.support.proxy import Network, a_network
@@ -46,7 +46,7 @@ async def all_finished(stage: Stage, ids: list[UUID], *, timeout_s: float = 20) 
     await eventually(look, "all tasks to be finished", timeout_s=timeout_s)
 
 
-async def no_work(_: Payload, __: Context) -> str:
+async def no_work(_: Context) -> str:
     return "done"
 
 
@@ -155,7 +155,7 @@ async def test_a_batch_whose_commit_was_answered_into_the_void_is_stored_once(
 async def test_results_of_an_outage_are_recorded_when_the_database_is_back(stage: Stage) -> None:
     may_end = asyncio.Event()
 
-    async def waits(_: Payload, __: Context) -> str:
+    async def waits(_: Context) -> str:
         await may_end.wait()
         return "done"
 
@@ -187,7 +187,7 @@ async def test_results_of_an_outage_are_recorded_when_the_database_is_back(stage
 
 
 async def test_connections_that_break_again_and_again_strand_nothing(stage: Stage) -> None:
-    async def brief(_: Payload, context: Context) -> str:
+    async def brief(context: Context) -> str:
         await asyncio.sleep(0.001 * (context.task.id.int % 20))
         return "done"
 
@@ -219,7 +219,7 @@ async def test_connections_that_break_again_and_again_strand_nothing(stage: Stag
 async def test_a_worker_that_can_not_renew_claims_nothing_and_works_on(stage: Stage) -> None:
     may_end, began = asyncio.Event(), asyncio.Event()
 
-    async def waits(_: Payload, __: Context) -> str:
+    async def waits(_: Context) -> str:
         began.set()
         await may_end.wait()
         return "done"
@@ -300,7 +300,7 @@ class Interruptible:
         self.began: list[str] = []
         self.stopped: list[str] = []
 
-    async def __call__(self, _: Payload, context: Context) -> str:
+    async def __call__(self, context: Context) -> str:
         self.began.append(context.task.type)
         try:
             await self.may_end.wait()

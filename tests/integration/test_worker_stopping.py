@@ -8,10 +8,10 @@ from uuid import UUID
 
 import pytest
 
+from taskmill.app import Context
 from taskmill.domain.lifecycle import Status
 from taskmill.maintenance.rescue import Rescue
 from taskmill.storage import leases
-from taskmill.worker.handlers import Context
 from tests.support.polling import eventually
 from tests.support.safety import assert_safe
 from tests.support.stage import Stage
@@ -23,7 +23,7 @@ Payload = Mapping[str, Any]
 async def test_a_stopping_worker_lets_its_handlers_finish(stage: Stage) -> None:
     began, may_end = asyncio.Event(), asyncio.Event()
 
-    async def patient(_: Payload, __: Context) -> str:
+    async def patient(_: Context) -> str:
         began.set()
         await may_end.wait()
         return "done"
@@ -48,7 +48,7 @@ async def test_a_stopping_worker_hands_back_what_takes_too_long_at_no_cost(
 ) -> None:
     began = asyncio.Event()
 
-    async def endless(_: Payload, __: Context) -> None:
+    async def endless(_: Context) -> None:
         began.set()
         await asyncio.Event().wait()
 
@@ -69,7 +69,7 @@ async def test_a_stopping_worker_hands_back_what_takes_too_long_at_no_cost(
 async def test_a_handler_that_ends_well_when_told_to_stop_has_succeeded(stage: Stage) -> None:
     began = asyncio.Event()
 
-    async def tidy(_: Payload, __: Context) -> str:
+    async def tidy(_: Context) -> str:
         began.set()
         try:
             await asyncio.Event().wait()
@@ -90,7 +90,7 @@ async def test_a_lost_lease_cancels_handlers_and_what_they_did_changes_nothing(
 ) -> None:
     began, cancelled = asyncio.Event(), asyncio.Event()
 
-    async def endless(_: Payload, context: Context) -> str:
+    async def endless(context: Context) -> str:
         if context.task.claim_no > 1:
             return "second"
         began.set()
@@ -125,7 +125,7 @@ async def test_a_lease_that_was_lost_while_the_claim_was_answered_starts_nothing
     """The keeper's news and a claim's answer can arrive in the same turn of the loop, in either order."""
     ran: list[int] = []
 
-    async def notes(_: Payload, context: Context) -> None:
+    async def notes(context: Context) -> None:
         ran.append(context.task.claim_no)
         await asyncio.sleep(0)
 
@@ -159,7 +159,7 @@ async def test_a_lease_that_was_lost_while_the_claim_was_answered_starts_nothing
 
 
 async def test_a_worker_until_idle_ends_when_nothing_is_due(stage: Stage) -> None:
-    async def quick(_: Payload, __: Context) -> None:
+    async def quick(_: Context) -> None:
         await asyncio.sleep(0.02)
 
     made = [await stage.created() for _ in range(5)]
@@ -176,7 +176,7 @@ async def test_the_audit_hands_back_what_nobody_runs(
 ) -> None:
     monkeypatch.setattr("taskmill.worker.loop._AUDIT_S", 0.05)
 
-    async def quick(_: Payload, __: Context) -> str:
+    async def quick(_: Context) -> str:
         return "done"
 
     async with a_worker(stage, {"*": quick}, WorkerOptions(queues=("here",))) as running:

@@ -373,7 +373,7 @@ def run_machine(server: DatabaseServer, template: str, *, examples: int, steps: 
 def test_any_history_leaves_a_sound_database(
     database_server: DatabaseServer, stage_template: str
 ) -> None:
-    run_machine(database_server, stage_template, examples=120, steps=40)
+    run_machine(database_server, stage_template, examples=60, steps=40)
 
 
 @pytest.mark.slow

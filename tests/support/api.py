@@ -11,14 +11,16 @@ import httpx
 import orjson
 import pytest
 
-from taskmill.api.app import Api, create_app
+from taskmill.api.app import Api, PagesApp, create_app
 from taskmill.api.server import ApiServer
 from taskmill.observability import logs
 from taskmill.observability.traces import Traces
 from taskmill.operations.feed import Feed
 from taskmill.operations.service import TaskService
+from taskmill.operations.webhooks import Webhooks
 from taskmill.settings import LimitSettings, Settings
-from tests.support.stage import Stage
+from tests.support.pulling import a_pull
+from tests.support.stage import Stage, a_webhooks
 
 LIMITS = LimitSettings(body_bytes=4096, batch_bytes=64 * 1024, batch_items=50, queues=20)
 SETTINGS = Settings(limits=LIMITS)
@@ -53,15 +55,29 @@ class Served:
 async def serving(
     service: TaskService,
     settings: Settings = SETTINGS,
+    *,
     drain: Callable[[], None] | None = None,
     traces: Traces | None = None,
+    webhooks: Webhooks | None = None,
+    pages: PagesApp | None = None,
 ) -> AsyncIterator[Served]:
     """Serve over a service that is entered already."""
     feed = Feed(service._database, settings.feed, kept_days=settings.retention.change_days)
-    app = create_app(service, feed=feed, settings=settings, drain=drain, traces=traces)
+    pull = a_pull(service._database, settings.pull)
+    app = create_app(
+        service,
+        feed=feed,
+        pull=pull,
+        webhooks=webhooks or a_webhooks(service._database),
+        settings=settings,
+        drain=drain,
+        traces=traces,
+        pages=pages,
+    )
     server, stop = ApiServer(app, host="127.0.0.1", port=0), asyncio.Event()
     async with asyncio.TaskGroup() as group:
         group.create_task(feed.run(stop))
+        group.create_task(pull.run(stop))
         group.create_task(server.run(stop))
         await server.started.wait()
         assert server.url is not None

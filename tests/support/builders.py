@@ -10,8 +10,8 @@ import orjson
 
 from taskmill.domain.lifecycle import Claim, ErrorInfo, Outcome
 from taskmill.domain.retry import RetryPolicy
-from taskmill.domain.task import IdempotencyKey, TaskDraft
-from taskmill.storage.claims import ClaimEnd, Fence, TakenTask
+from taskmill.domain.task import Fence, IdempotencyKey, TaskDraft
+from taskmill.storage.claims import ClaimEnd, TakenTask
 from taskmill.worker.finishing import decided
 
 ERROR = ErrorInfo(type="ValueError", message="no such customer")

@@ -10,13 +10,14 @@ _CHUNK = 4096
 
 
 class Cutter:
-    """Passes bytes on to servers in turn; `url` is where it listens."""
+    """Passes bytes on to servers in turn; `url` is where it listens. While it `is_away` it carries nothing."""
 
     def __init__(self, urls: Sequence[str]) -> None:
         self._places = itertools.cycle([(urlsplit(u).hostname, urlsplit(u).port) for u in urls])
         self._open: set[asyncio.StreamWriter] = set()
         self.url = ""
         self.connections = 0
+        self.is_away = False
 
     def cut(self) -> None:
         """End all connections at once, in the middle of whatever they carry."""
@@ -26,6 +27,9 @@ class Cutter:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Carry one connection."""
         self.connections += 1
+        if self.is_away:
+            writer.transport.abort()
+            return
         host, port = next(self._places)
         ends = [writer]
         try:

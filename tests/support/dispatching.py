@@ -12,12 +12,13 @@ from taskmill.amqp.connection import BrokerLink
 from taskmill.amqp.depths import look
 from taskmill.amqp.publisher import Publisher
 from taskmill.amqp.topology import declare_hints, encode_hint, hint_queue
+from taskmill.app import Context
 from taskmill.domain.errors import BrokerAway
 from taskmill.domain.lifecycle import TERMINAL
 from taskmill.relay.release import Relay
 from taskmill.storage.database import Database
 from taskmill.storage.doorbell import DoorbellListener
-from taskmill.worker.handlers import Context, Handler
+from taskmill.worker.handlers import Handler
 from tests.support.links import an_open_link
 from tests.support.polling import eventually
 from tests.support.stage import Stage
@@ -79,13 +80,13 @@ class Recorder:
     most_at_once: int = 0
     gate: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def quick(self, _: Payload, context: Context) -> None:
+    async def quick(self, context: Context) -> None:
         """End after a moment in which others may begin."""
         self._begin(context)
         await asyncio.sleep(0)
         self.running -= 1
 
-    async def until_opened(self, _: Payload, context: Context) -> None:
+    async def until_opened(self, context: Context) -> None:
         """End when the test opens the gate."""
         self._begin(context)
         try:

@@ -8,7 +8,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -20,9 +20,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from taskmill.domain.activity import COUNTED
-from taskmill.wire.problems import MEDIA_TYPE
+from taskmill.wire.batches import LINES_MEDIA_TYPE
+from tests.support.fake_answers import START, answer, problem
+from tests.support.fake_webhooks import FakeTypes, FakeWebhooks
 
-START = datetime(2030, 1, 31, 9, tzinfo=UTC)
 NAMES = ("new", "in_progress", "succeeded", "failed", "cancelled")
 
 
@@ -30,6 +31,8 @@ class FakeService:
     """Tasks in memory behind the contract's addresses."""
 
     def __init__(self) -> None:
+        self.webhooks = FakeWebhooks(self.noted)
+        self.types = FakeTypes(self.noted)
         self.clear()
         self.app = Starlette(
             routes=[
@@ -48,8 +51,11 @@ class FakeService:
                 Route("/rejections/{id}", self._rejection),
                 Route("/rejections/{id}/resend", self._resend, methods=["POST"]),
                 Route("/workers", self._workers),
+                Route("/workers/{id}/{action}", self._ask_worker, methods=["POST"]),
                 Route("/stats", self._stats),
                 Route("/readyz", self._ready),
+                *self.webhooks.routes,
+                *self.types.routes,
                 Route("/page", lambda _: Response("<html>", media_type="text/html")),
             ]
         )
@@ -62,6 +68,7 @@ class FakeService:
         self.lines: dict[str, list[dict[str, Any]]] = {}
         self.keys: dict[str | None, str] = {}
         self.paused: set[str] = set()
+        self.workers = ["host-1"]
         self.requests: list[tuple[str, str, dict[str, str], bytes]] = []
         self.refusals: list[Response] = []
         self.trouble: str | None = None
@@ -69,6 +76,10 @@ class FakeService:
         self.parts = {"database": "ok", "schema": "ok", "broker": "ok"}
         self.broker = {"state": "ok", "trouble": None, "policy": "auto"}
         self.on_read: list[Any] = []
+        self.lines_answered: int | None = None
+        self.line_troubles: dict[str, dict[str, Any]] = {}
+        self.webhooks.clear()
+        self.types.clear()
 
     def refuse_next(
         self, status: int, headers: dict[str, str] | None = None, **members: object
@@ -180,13 +191,14 @@ class FakeService:
             }
         )
 
-    async def _noted(self, request: Request) -> Response | None:
+    async def noted(self, request: Request) -> Response | None:
+        """Keep a request; returns the refusal that waits for it."""
         body = await request.body()
         self.requests.append((request.method, str(request.url), dict(request.headers), body))
         return self.refusals.pop(0) if self.refusals else None
 
     async def _create(self, request: Request) -> Response:
-        refused = await self._noted(request)
+        refused = await self.noted(request)
         fields = orjson.loads(self.requests[-1][3])
         key = fields.pop("idempotency_key", None) or request.headers.get("Idempotency-Key")
         if key in self.keys:
@@ -197,17 +209,36 @@ class FakeService:
         return refused or answer(task, 201)
 
     async def _batch(self, request: Request) -> Response:
-        refused = await self._noted(request)
-        ids = []
-        for fields in orjson.loads(self.requests[-1][3]):
-            key = fields.pop("idempotency_key")
-            if key not in self.keys:
-                self.keys[key] = self.add(**fields)["id"]
-            ids.append(self.keys[key])
-        return refused or answer({"ids": ids}, 201)
+        refused = await self.noted(request)
+        body = self.requests[-1][3]
+        if request.headers["Content-Type"] != LINES_MEDIA_TYPE:
+            made = [self._made(fields)[0] for fields in orjson.loads(body)]
+            return refused or answer({"ids": made}, 201)
+        lines = [
+            self._line(number, orjson.loads(line))
+            for number, line in enumerate(body.splitlines(), 1)
+        ]
+        kept = b"".join(orjson.dumps(line) + b"\n" for line in lines[: self.lines_answered])
+        self.lines_answered = None
+        return refused or Response(kept, media_type=LINES_MEDIA_TYPE)
+
+    def _line(self, number: int, fields: dict[str, Any]) -> dict[str, Any]:
+        """Make one task of many, unless its name is one of those that get a problem, each once."""
+        trouble = self.line_troubles.pop(fields["name"], None)
+        if trouble is not None:
+            return {"line": number, "status": trouble["status"], "problem": trouble}
+        task_id, was_there = self._made(fields)
+        return {"line": number, "status": 200 if was_there else 201, "id": task_id}
+
+    def _made(self, fields: dict[str, Any]) -> tuple[str, bool]:
+        key = fields.pop("idempotency_key")
+        was_there = key in self.keys
+        if not was_there:
+            self.keys[key] = self.add(**fields)["id"]
+        return self.keys[key], was_there
 
     async def _list(self, request: Request) -> Response:
-        refused = await self._noted(request)
+        refused = await self.noted(request)
         wanted = request.query_params
         statuses = wanted.getlist("status")
         found = [t for t in self.tasks.values() if not statuses or t["status"] in statuses]
@@ -223,7 +254,7 @@ class FakeService:
         return refused or answer(page)
 
     async def _get(self, request: Request) -> Response:
-        refused = await self._noted(request)
+        refused = await self.noted(request)
         task = self.tasks.get(request.path_params["id"])
         if task is None:
             return refused or problem(404, title="There is no such task", detail="there is no task")
@@ -232,12 +263,12 @@ class FakeService:
         return refused or answer(task)
 
     async def _events(self, request: Request) -> Response:
-        refused = await self._noted(request)
+        refused = await self.noted(request)
         return refused or answer({"items": self.events[request.path_params["id"]]})
 
     async def _explain(self, request: Request) -> Response:
         """A task of a paused queue that no worker serves, told in a few gates."""
-        refused = await self._noted(request)
+        refused = await self.noted(request)
         task = self.tasks.get(request.path_params["id"])
         if task is None:
             return refused or problem(404, title="There is no such task", detail="there is no task")
@@ -263,7 +294,7 @@ class FakeService:
         return refused or answer(explanation)
 
     async def _logs(self, request: Request) -> Response:
-        refused = await self._noted(request)
+        refused = await self.noted(request)
         found = self.lines.get(request.path_params["id"])
         if found is None:
             return refused or problem(404, title="There is no such task", detail="there is no task")
@@ -273,7 +304,7 @@ class FakeService:
         return refused or answer({"items": items, "next_cursor": str(start + len(items))})
 
     async def _act(self, request: Request) -> Response:
-        refused = await self._noted(request)
+        refused = await self.noted(request)
         task = self.tasks[request.path_params["id"]]
         is_retry = request.path_params["action"] == "retry"
         if (task["status"] in NAMES[2:]) is not is_retry:
@@ -291,7 +322,7 @@ class FakeService:
 
     async def _sweep(self, request: Request) -> Response:
         """Go on by two tasks; the cursor is the first number that is not done."""
-        refused = await self._noted(request)
+        refused = await self.noted(request)
         asked = orjson.loads(self.requests[-1][3])
         action, dry_run = request.path_params["action"], asked["dry_run"]
         usual = ["new", "in_progress"] if action == "cancel" else ["failed"]
@@ -333,12 +364,12 @@ class FakeService:
         }
 
     async def _queues(self, request: Request) -> Response:
-        refused = await self._noted(request)
+        refused = await self.noted(request)
         names = sorted({task["queue"] for task in self.tasks.values()})
         return refused or answer({"items": [self._queue(name) for name in names]})
 
     async def _change_queue(self, request: Request) -> Response:
-        refused = await self._noted(request)
+        refused = await self.noted(request)
         name = request.path_params["name"]
         change = (
             self.paused.add if orjson.loads(self.requests[-1][3])["paused"] else self.paused.discard
@@ -347,7 +378,7 @@ class FakeService:
         return refused or answer(self._queue(name))
 
     async def _rejections(self, request: Request) -> Response:
-        refused = await self._noted(request)
+        refused = await self.noted(request)
         kept = list(self.refused.values())[::-1]
         wanted = request.query_params
         start, size = int(wanted.get("cursor", 0)), int(wanted.get("limit", 50))
@@ -360,14 +391,14 @@ class FakeService:
         return refused or answer(page)
 
     async def _rejection(self, request: Request) -> Response:
-        refused = await self._noted(request)
+        refused = await self.noted(request)
         kept = self.refused.get(request.path_params["id"])
         if kept is None:
             return refused or problem(404, detail="there is no rejection")
         return refused or answer(kept)
 
     async def _resend(self, request: Request) -> Response:
-        refused = await self._noted(request)
+        refused = await self.noted(request)
         kept = self.refused[request.path_params["id"]]
         if kept["body"] == "rubbish":
             return problem(400, detail="not JSON")
@@ -376,11 +407,21 @@ class FakeService:
         return refused or answer(self.tasks[kept["task_id"]])
 
     async def _workers(self, request: Request) -> Response:
-        refused = await self._noted(request)
+        refused = await self.noted(request)
+        return refused or answer({"items": [self._worker(name) for name in self.workers]})
+
+    async def _ask_worker(self, request: Request) -> Response:
+        refused = await self.noted(request)
+        asked = request.path_params["action"]
+        return refused or answer(
+            {**self._worker("host-1"), "asked_to": None if asked == "resume" else asked}
+        )
+
+    def _worker(self, name: str) -> dict[str, Any]:
         moment = START.isoformat()
-        worker = {
+        return {
             "id": str(UUID(int=1)),
-            "name": "host-1",
+            "name": name,
             "queues": [],
             "types": ["emulate"],
             "slots": 1000,
@@ -390,12 +431,12 @@ class FakeService:
             "expires_at": moment,
             "closed_at": None,
             "close_reason": None,
+            "asked_to": None,
             "state": "alive",
         }
-        return refused or answer({"items": [worker]})
 
     async def _stats(self, request: Request) -> Response:
-        refused = await self._noted(request)
+        refused = await self.noted(request)
         queues = sorted({task["queue"] for task in self.tasks.values()})
         stats = {
             "total": len(self.tasks),
@@ -436,23 +477,12 @@ class FakeService:
         }
 
     async def _ready(self, request: Request) -> Response:
-        await self._noted(request)
+        await self.noted(request)
         if self.answers_html:
             return Response("<html>", media_type="text/html")
         if self.trouble:
             return problem(503, detail=self.trouble)
         return answer({"status": "ready", "parts": self.parts})
-
-
-def answer(body: object, status: int = 200) -> Response:
-    """Make a JSON answer."""
-    return Response(orjson.dumps(body), status, media_type="application/json")
-
-
-def problem(status: int, *, headers: dict[str, str] | None = None, **members: object) -> Response:
-    """Make a problem."""
-    body = {"type": "/problems/test", "title": "No", "status": status, "detail": "", **members}
-    return Response(orjson.dumps(body), status, headers, media_type=MEDIA_TYPE)
 
 
 @contextmanager

@@ -13,7 +13,10 @@ from taskmill.storage.statements import statement
 from tests.support.polling import eventually
 
 # Leases are as few as workers; every other table grows with the tasks.
-BIG = ("task", "task_event", "task_log", "dispatch", "idempotency", "change_batch", "rejection")
+BIG = (
+    *("task", "task_event", "task_log", "dispatch", "idempotency", "change_batch", "rejection"),
+    "webhook_delivery",
+)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@
 import asyncio
 import itertools
 import os
+import shutil
 from collections.abc import Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -32,6 +33,19 @@ FAST_SETTINGS: Mapping[str, str] = MappingProxyType(
         "max_connections": "200",
     }
 )
+
+
+_MEMORY = Path("/dev/shm")  # noqa: S108 - only folders with names of their own are made there
+_ROOMY_BYTES = 6 * 1024**3
+
+
+def data_parent() -> Path | None:
+    """Where data is best kept: in memory if there is room, else None, where all temporary files go.
+
+    Copying a template took 28 ms there, and 770 ms on the disk of a busy machine (2026-11-25).
+    """
+    is_roomy = _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free >= _ROOMY_BYTES
+    return _MEMORY if is_roomy else None
 
 
 def chosen_bin_dir() -> Path | None:

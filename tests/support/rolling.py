@@ -15,8 +15,15 @@ from tests.support.stage import Stage
 Told = dict[tuple[str, str, str], int]
 
 
-async def told(stage: Stage, window: str = "1h", **filters: str) -> Activity:
-    return await minutes.read(stage.database, ActivityRequest(window=Window(window), **filters))
+async def told(
+    stage: Stage,
+    window: str = "1h",
+    *,
+    queue: str | None = None,
+    type: str | None = None,  # noqa: A002 - as everywhere
+) -> Activity:
+    request = ActivityRequest(window=Window(window), queue=queue, type=type)
+    return await minutes.read(stage.database, request)
 
 
 def counts_of(activity: Activity) -> Told:

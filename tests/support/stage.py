@@ -1,6 +1,7 @@
 """A database with everything in place, and the parts of a process that tests drive by hand."""
 
 import random
+import secrets
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from taskmill.operations.queues import KnownQueues
 from taskmill.operations.read import TaskReading
 from taskmill.operations.rejections import Rejections
 from taskmill.operations.service import TaskService
+from taskmill.operations.webhooks import Webhooks
 from taskmill.runtime.clock import SystemClock
 from taskmill.runtime.ids import IdFactory
 from taskmill.settings import DatabaseSettings
@@ -115,6 +117,17 @@ def a_rejections(
 ) -> Rejections:
     """What keeps refused messages, and makes tasks of them after all."""
     return Rejections(database, creation, ids=ids, limits=limits)
+
+
+def a_webhooks(database: Database, ids: IdFactory | None = None, *, limit: int = 1000) -> Webhooks:
+    """What keeps webhooks, and tells of their deliveries."""
+    return Webhooks(
+        database,
+        ids=ids or IdFactory(SystemClock(), random.Random()),  # noqa: S311 - no secret
+        secret_bytes=secrets.token_bytes,
+        limit=limit,
+        give_up_s=86_400,
+    )
 
 
 @asynccontextmanager

@@ -12,6 +12,7 @@ from taskmill.domain.lifecycle import TERMINAL, Status
 from taskmill.domain.retry import RetryPolicy
 from taskmill.domain.task import Task
 from taskmill.observability.traces import Traces
+from taskmill.operations.progress import ProgressReports
 from taskmill.runtime.ids import IdFactory
 from taskmill.storage.database import Database
 from taskmill.storage.doorbell import DoorbellListener
@@ -51,9 +52,11 @@ class WorkerOptions:
     until_idle: bool = False
     database: Database | None = None
     queues: tuple[str, ...] = ()
+    weights: Mapping[str, int] = field(default_factory=dict)
     broker_url: str | None = None
     is_strict: bool = False
     exclusive: tuple[str, ...] = ()
+    end_process: Callable[[], None] = lambda: None
     traces: Traces | None = None
     lines: LineLimits = field(default_factory=LineLimits)
 
@@ -138,6 +141,8 @@ def _made(
         keeper=keeper,
         finishing=finishing,
         task_log=TaskLog(database, limits=options.lines, clock=stage.clock),
+        progress=ProgressReports(database),
+        end_process=options.end_process,
         handlers=handlers,
         clock=stage.clock,
         slots=options.slots,
@@ -158,7 +163,7 @@ def a_transport(
     return PostgresTransport(
         options.database or stage.database,
         worker=options.name,
-        queues=queues or options.queues,
+        queues={**dict.fromkeys(queues or options.queues, 1), **options.weights},
         accepts=options.accepts or handlers.accepts,
         poll_s=options.poll_s,
         clock=stage.clock,
@@ -174,7 +179,7 @@ def a_hinted_transport(
         options.database or stage.database,
         broker_url=broker_url,
         worker=options.name,
-        queues=options.queues,
+        queues={**dict.fromkeys(options.queues, 1), **options.weights},
         types=None if EVERY_TYPE in handlers.types else handlers.types,
         fallback=None if options.is_strict else a_transport(stage, handlers, options),
         clock=stage.clock,

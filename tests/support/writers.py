@@ -20,16 +20,30 @@ from taskmill.domain.lifecycle import (
     Succeeded,
     decide,
 )
+from taskmill.domain.remote import LeaseRequest
 from taskmill.maintenance.expiry import expire_waiting
+from taskmill.maintenance.time_out import TimeOut
 from taskmill.operations.cancel import cancel_task
+from taskmill.operations.pull_ends import decided
 from taskmill.operations.retry import retry_task
-from taskmill.storage import claims, counts, leases, minutes, releases, task_log
+from taskmill.storage import (
+    claims,
+    counts,
+    leases,
+    minutes,
+    progress,
+    releases,
+    remote_leases,
+    task_log,
+)
 from taskmill.storage.claims import Lane, LaneStart, TakenTask
 from taskmill.storage.database import Database
+from taskmill.storage.progress import Report
 from taskmill.storage.releases import Stream
 from taskmill.storage.servers import Connection
 from taskmill.storage.statements import statement
-from tests.support.builders import AT_ONCE, ERROR, a_draft, a_key, an_end
+from taskmill.storage.task_log import NewSentLine
+from tests.support.builders import AT_ONCE, ERROR, a_draft, a_fence, a_key, an_end
 from tests.support.log_lines import a_line
 from tests.support.polling import eventually
 from tests.support.stage import Stage, a_creation
@@ -60,7 +74,7 @@ class Scene:
     """A queue with a task in every state that a writer can meet.
 
     `adrift` runs under a lease that ran out, `stranded` under one that was closed; `overdue` was not started
-    by its `expires_at`.
+    by its `expires_at`. `held` is the lease of a worker that pulls over HTTP.
     """
 
     stage: Stage
@@ -101,6 +115,11 @@ async def a_scene(stage: Stage, queue: str) -> Scene:
     end = an_end(taken[finished], held, Permanent(error=ERROR))
     await claims.end(stage.database, [end], worker="w")
     await stage.sql.execute("UPDATE taskmill.lease SET expires_at = now() WHERE id = $1", expired)
+    await stage.sql.execute(
+        "UPDATE taskmill.lease SET remote = true, task_ids = $2, timeout_at = now() WHERE id = $1",
+        held,
+        [finished, running],
+    )
     await leases.close_lease(stage.database, closed, "stopped")
     return Scene(
         stage=stage,
@@ -200,6 +219,45 @@ async def _log(database: Database, scene: Scene) -> None:
     await task_log.store(database, [a_line(one, scene.stage) for one in taken])
 
 
+async def _log_remote(database: Database, scene: Scene) -> None:
+    """Keep a line of what runs under a remote lease; both sides of a pair bring the same one."""
+    fence = a_fence(scene.running, scene.held)
+    line = NewSentLine(seq=1, level=20, message="x", fields=None)
+    await task_log.add(database, fence, [line], most_lines=10, most_bytes=1000)
+
+
+async def _pull(database: Database, scene: Scene) -> None:
+    lane = Lane(queue=scene.queue, type=TYPE, priority=PRIORITY)
+    wanted = LeaseRequest(
+        worker="w",
+        queues=frozenset({scene.queue}),
+        types=frozenset({TYPE}),
+        limit=10,
+        ttl_s=60,
+        wait_s=0,
+    )
+    await remote_leases.claim(database, scene.stage.ids(), wanted, [lane])
+
+
+async def _renew_remote(database: Database, scene: Scene) -> None:
+    await remote_leases.renew(database, {scene.held: 60.0, scene.expired: None})
+
+
+async def _end_remote(database: Database, scene: Scene) -> None:
+    """End what runs under a remote lease, as a finish does, and close the lease."""
+    found = await remote_leases.find_of_lease(database, scene.held)
+    ends = [decided(claim, Succeeded(), AT_ONCE, jitter=0) for claim in found]
+    await claims.end(database, ends, worker=None)
+    await remote_leases.settle(database, [scene.held], "finished")
+
+
+async def _report(database: Database, scene: Scene) -> None:
+    """Say how far what runs has come; both sides of a pair say the same, in the worst order."""
+    pairs = ((scene.adrift, scene.expired), (scene.running, scene.held))
+    reports = [Report(fence=a_fence(taken, lease), share=0.5) for taken, lease in pairs]
+    await progress.store(database, reports)
+
+
 async def _create(database: Database, scene: Scene) -> None:
     """Create tasks; both sides of a pair bring the same key."""
     creation = a_creation(database, scene.stage.clock, scene.stage.ids)
@@ -209,9 +267,17 @@ async def _create(database: Database, scene: Scene) -> None:
         raise failed[0]
 
 
+async def _create_in_sql(database: Database, scene: Scene) -> None:
+    """Create a task at the SQL door; both sides of a pair bring the same key, and the queue is there."""
+    call = "SELECT taskmill.create_task('a task', queue => $1, idempotency_key => $1)"
+    async with database.hot() as connection:
+        await connection.execute(call, scene.queue)
+
+
 WRITERS: Mapping[str, Writer] = MappingProxyType(
     {
         "create": _create,
+        "create_in_sql": _create_in_sql,
         "claim": _claim,
         "claim_by_hint": lambda database, s: _claim_by_hint(database, s.held, s.ids),
         "succeed": _ending(Succeeded()),
@@ -230,6 +296,13 @@ WRITERS: Mapping[str, Writer] = MappingProxyType(
         "release": _release,
         "unmark": lambda database, s: releases.unmark(database, s.ids),
         "log": _log,
+        "log_remote": _log_remote,
+        "pull": _pull,
+        "renew_remote": _renew_remote,
+        "end_remote": _end_remote,
+        "bar_remote": lambda database, s: remote_leases.bar(database, s.held),
+        "time_out": lambda database, _: TimeOut(database, policy=AT_ONCE, name="rescue")(),
+        "report": _report,
         "fold": lambda database, _: counts.fold(database),
         "roll_up": lambda database, _: minutes.roll_up(database),
     }

@@ -85,9 +85,30 @@ def test_the_config_file_may_be_elsewhere_and_must_then_exist(
 
 @pytest.mark.parametrize("text", ["a, b,", '["a","b"]'])
 def test_a_list_is_comma_separated_or_json(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TASKMILL_WORKER__EXCLUSIVE_TYPES", text)
+
+    assert load().worker.exclusive_types == ("a", "b")
+
+
+@pytest.mark.parametrize("text", ["a, b=3,", '["a","b=3"]'])
+def test_queues_may_have_weights(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TASKMILL_WORKER__QUEUES", text)
 
-    assert load().worker.queues == ("a", "b")
+    settings = load()
+
+    assert settings.worker.queues == {"a": 1, "b": 3}
+    shown = {row.name: row.value for row in effective(settings)}
+    assert shown["TASKMILL_WORKER__QUEUES"] == "a,b=3"
+
+
+@pytest.mark.parametrize(
+    "text", ["a=", "a=0", "a=-1", "a=x", "=3", "a=1001", "a=1.5", "A", '{"a": 1}']
+)
+def test_a_bad_weight_is_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TASKMILL_WORKER__QUEUES", text)
+
+    with pytest.raises(ConfigurationError, match="TASKMILL_WORKER__QUEUES"):
+        load()
 
 
 def test_an_empty_name_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:

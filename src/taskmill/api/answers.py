@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.types import Send
 
 from taskmill.domain.task import Task
-from taskmill.wire.tasks import etag, task_json
+from taskmill.wire.tasks import task_etag, task_json
 
 Header = tuple[bytes, bytes]
 
@@ -45,7 +45,7 @@ class Answer:
 
 def task_answer(task: Task, status: int = 200) -> Answer:
     """Show a task, with its entity tag."""
-    return Answer(status, task_json(task), (JSON, (b"etag", etag(task.version).encode())))
+    return Answer(status, task_json(task), (JSON, (b"etag", task_etag(task).encode())))
 
 
 def from_problem(problem: tuple[int, Mapping[str, str], bytes]) -> Answer:

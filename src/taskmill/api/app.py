@@ -3,12 +3,13 @@
 Traced      a span for each request that creates tasks, when traces are on
 Edge        request id, log line, deadline, last resort
 HotPaths    POST /tasks and GET /tasks/{id}
+Pages       hands on what is for people, where there are pages
 FastAPI     everything else, and the OpenAPI document of it all
 """
 
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from fastapi import FastAPI
 from starlette.requests import Request
@@ -16,7 +17,6 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from taskmill import __version__
 from taskmill.api.context import NO_TELEMETRY, Context
 from taskmill.api.edge import Edge
 from taskmill.api.errors import add_error_handlers
@@ -24,27 +24,38 @@ from taskmill.api.hot import HotPaths
 from taskmill.api.openapi import install
 from taskmill.api.routers import (
     batches,
+    claims,
     documents,
     events,
     explanations,
     health,
+    leases,
     legacy,
     logs,
     rejections,
     sweeps,
     system,
     tasks,
+    types,
+    webhooks as webhook_routes,
 )
 from taskmill.api.traced import Traced
 from taskmill.operations.feed import Feed
+from taskmill.operations.pull import Pull
 from taskmill.operations.service import TaskService
+from taskmill.operations.webhooks import Webhooks
 from taskmill.settings import Settings
+from taskmill.version import version
+from taskmill.wire.claims import AddLines, ClaimCancelled, FailClaim, FinishClaim, ReportProgress
 from taskmill.wire.feed import ChangeView
+from taskmill.wire.leases import RenewLease, TakeLease
 from taskmill.wire.problems import Problem
 from taskmill.wire.queues import QueueChange
 from taskmill.wire.rules import InputLimits
 from taskmill.wire.sweeps import CancelSelection, RetrySelection
 from taskmill.wire.tasks import CreateTask
+from taskmill.wire.types import ContractChange
+from taskmill.wire.webhooks import ChangeWebhook, CreateWebhook
 
 if TYPE_CHECKING:
     from taskmill.observability.traces import Traces
@@ -63,21 +74,80 @@ The same, to read: [ReDoc](redoc). To try it out: [Swagger UI](docs). Creating t
 """
 _TAGS: Final = [
     {"name": "tasks", "description": "Create, read, list, cancel and retry tasks."},
+    {"name": "leases", "description": "Run tasks, in any language: take, renew, finish."},
     {"name": "events", "description": "Follow what happens to tasks, live."},
     {"name": "queues", "description": "What waits where; pause and resume."},
+    {"name": "types", "description": "What payloads of each type have to look like."},
+    {"name": "webhooks", "description": "Have an endpoint told what happens."},
     {"name": "rejections", "description": "Messages that were refused; send them again."},
     {"name": "system", "description": "Counts, workers, the queue's side."},
     {"name": "health", "description": "For load balancers, orchestrators and monitoring."},
 ]
 
+# What the document names, and the framework does not parse.
+_BODIES: Final = (
+    CreateTask,
+    CancelSelection,
+    RetrySelection,
+    QueueChange,
+    TakeLease,
+    RenewLease,
+    FinishClaim,
+    FailClaim,
+    ClaimCancelled,
+    ReportProgress,
+    AddLines,
+    Problem,
+    ChangeView,
+    ContractChange,
+    CreateWebhook,
+    ChangeWebhook,
+)
+
+
+class PagesApp(Protocol):
+    """An ASGI app that answers some paths, and streams: the dashboard."""
+
+    def answers(self, path: str) -> bool:
+        """Tell whether a path is its own."""
+        ...
+
+    def stop_being_ready(self) -> None:
+        """End what would go on for ever."""
+        ...
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        ...
+
+
+class Pages:
+    """The layer that asks the pages before the framework."""
+
+    def __init__(self, app: ASGIApp, pages: PagesApp) -> None:
+        self._app = app
+        self._pages = pages
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Have one of the two answer."""
+        app = self._pages if self._pages.answers(scope["path"]) else self._app
+        await app(scope, receive, send)
+
 
 class Api:
     """The whole API as one ASGI app."""
 
-    def __init__(self, context: Context, traces: "Traces | None" = None) -> None:
+    def __init__(
+        self,
+        context: Context,
+        traces: "Traces | None" = None,
+        pages: PagesApp | None = None,
+    ) -> None:
         self._context = context
+        self._pages = pages
         self.framework = create_framework(context)
-        edge = Edge(HotPaths(self.framework, context), timeout_s=context.limits.request_timeout_s)
+        behind = self.framework if pages is None else Pages(self.framework, pages)
+        edge = Edge(HotPaths(behind, context), timeout_s=context.limits.request_timeout_s)
         self._app: ASGIApp = edge if traces is None else Traced(edge, traces)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -85,46 +155,76 @@ class Api:
         await self._app(scope, receive, send)
 
     def stop_being_ready(self) -> None:
-        """Have `/readyz` say that no new requests should come here; all are still answered, but streams end."""
+        """Have `/readyz` say that no new requests should come here; all are still answered, none is held."""
         self._context.is_stopping = True
         self._context.feed.close()
+        self._context.pull.close()
+        if self._pages is not None:
+            self._pages.stop_being_ready()
 
 
 def create_app(
     service: TaskService,
     *,
     feed: Feed,
+    pull: Pull,
+    webhooks: Webhooks,
     settings: Settings,
     drain: Callable[[], None] | None = None,
     traces: "Traces | None" = None,
+    pages: PagesApp | None = None,
 ) -> Api:
-    """Make the API over a service that is entered already, and a feed that runs.
+    """Make the API over a service that is entered already, a feed and a pull that run.
 
     `drain` is called, and must return at once, when the earlier service's address asks for a worker.
-    `traces` is None when they are off.
+    `traces` is None when they are off, `pages` where there are none for people.
     """
     limits = settings.limits
     return Api(
         Context(
             service=service,
             feed=feed,
+            pull=pull,
+            webhooks=webhooks,
             feed_settings=settings.feed,
             stop_delay_s=settings.api.stop_delay_s,
             limits=limits,
             input_limits=InputLimits(
-                labels=limits.labels, idempotency_key_chars=limits.idempotency_key_chars
+                labels=limits.labels,
+                idempotency_key_chars=limits.idempotency_key_chars,
+                contracts=service.contracts.by_type,
             ),
             drain=drain,
         ),
         traces,
+        pages,
     )
 
 
 def create_framework(context: Context) -> FastAPI:
     """Make the FastAPI app that has every route, the hot ones too."""
+    app = _described()
+    app.state.context = context
+    documents.add_documents(
+        app, static="static", with_redoc=True, contracts=context.service.contracts
+    )
+    app.mount("/static", documents.PackageFiles())
+    app.add_route("/", _lead_to_documents, include_in_schema=False)
+    app.router.routes.append(_mount_of_earlier(context))
+    add_error_handlers(app)
+    return app
+
+
+def openapi_document() -> dict[str, Any]:
+    """Return the OpenAPI document as it is where no type has a contract."""
+    return _described().openapi()
+
+
+def _described() -> FastAPI:
+    """Make an app of all that its document describes."""
     app = FastAPI(
         title="Taskmill",
-        version=__version__,
+        version=version(),
         description=_DESCRIPTION,
         openapi_tags=_TAGS,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
@@ -134,26 +234,24 @@ def create_framework(context: Context) -> FastAPI:
         redirect_slashes=False,
         telemetry=NO_TELEMETRY,
     )
-    app.state.context = context
     for router in (
         sweeps.router,
         tasks.router,
         logs.router,
         events.router,
+        claims.router,
+        leases.router,
         batches.router,
         explanations.router,
         system.router,
+        types.router,
+        webhook_routes.router,
         rejections.router,
         health.router,
         documents.router,
     ):
         app.include_router(router)
-    install(app, (CreateTask, CancelSelection, RetrySelection, QueueChange, Problem, ChangeView))
-    documents.add_documents(app, static="static", with_redoc=True)
-    app.mount("/static", documents.PackageFiles())
-    app.add_route("/", _lead_to_documents, include_in_schema=False)
-    app.router.routes.append(_mount_of_earlier(context))
-    add_error_handlers(app)
+    install(app, _BODIES)
     return app
 
 
@@ -162,7 +260,7 @@ async def _lead_to_documents(_: Request) -> Response:
 
 
 def _mount_of_earlier(context: Context) -> Mount:
-    mount = Mount(legacy.PREFIX, legacy.create_legacy_app(context, version=__version__))
+    mount = Mount(legacy.PREFIX, legacy.create_legacy_app(context, version=version()))
     # The library's "." leaves out a line break, whose 404 would then have the other form.
     mount.path_regex = re.compile(mount.path_regex.pattern, re.DOTALL)
     return mount

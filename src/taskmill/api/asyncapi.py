@@ -97,7 +97,7 @@ def _channels() -> Json:
                     "enum": list(map(str, Status)),
                     "description": "the task's status after the change",
                 },
-                "queue": {"description": f"the task's queue, {NAME_PATTERN}"},
+                "queue": {"description": f"the task's queue, `{NAME_PATTERN}`"},
             },
             "messages": {"taskChanged": _ref("messages", "taskChanged")},
             "bindings": {

@@ -11,10 +11,8 @@ from starlette.types import Receive, Scope
 
 from taskmill.api.refusals import ClientGone, Refused, unsupported_form
 from taskmill.domain.errors import InvalidInput, TooLarge
+from taskmill.runtime.http_scope import DEADLINE
 from taskmill.wire.batches import LINES_MEDIA_TYPES
-
-DEADLINE: Final = "taskmill.deadline"
-"""Where a request's scope has its deadline; it stands still while the client sends."""
 
 UPLOAD_S: Final = 30.0
 

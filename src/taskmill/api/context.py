@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from taskmill.operations.feed import Feed
+from taskmill.operations.pull import Pull
 from taskmill.operations.service import TaskService
+from taskmill.operations.webhooks import Webhooks
 from taskmill.settings import FeedSettings, LimitSettings
 from taskmill.wire.rules import InputLimits
 
@@ -27,6 +29,8 @@ class Context:
 
     service: TaskService
     feed: Feed
+    pull: Pull
+    webhooks: Webhooks
     feed_settings: FeedSettings
     limits: LimitSettings
     input_limits: InputLimits

@@ -1,6 +1,5 @@
 """What the framework hands to endpoints: the context, ids, parsed bodies and queries."""
 
-import re
 from typing import Annotated, cast
 from uuid import UUID
 
@@ -11,11 +10,9 @@ from taskmill.api.bodies import read_json_body
 from taskmill.api.context import Context
 from taskmill.api.listings import REPEATABLE, ListingQuery
 from taskmill.domain.errors import InvalidInput
-from taskmill.wire.fields import NAME_PATTERN
+from taskmill.wire.fields import NAME_PATTERN, NAME_WORDS, is_name
 from taskmill.wire.strict_json import parse
 from taskmill.wire.wording import describe
-
-_NAME = re.compile(NAME_PATTERN)
 
 
 def context_of(request: Request) -> Context:
@@ -56,6 +53,34 @@ def rejection_id_of(
     return queries.path_id(id, "a refused message's id")
 
 
+def worker_id_of(
+    id: Annotated[  # noqa: A002 - the parameter's name in the document
+        str,
+        Path(
+            description="the id of the worker's lease, as GET /workers tells it",
+            json_schema_extra={"format": "uuid"},
+            examples=["0197a3b2-6c4e-7d21-8f10-2a9b3c4d5e6f"],
+        ),
+    ],
+) -> UUID:
+    """Parse the id in the path."""
+    return queries.path_id(id, "a worker's id")
+
+
+def lease_id_of(
+    id: Annotated[  # noqa: A002 - the parameter's name in the document
+        str,
+        Path(
+            description="the lease's id",
+            json_schema_extra={"format": "uuid"},
+            examples=["01a2104c-91d0-7000-8b1e-50f0c6ad9e55"],
+        ),
+    ],
+) -> UUID:
+    """Parse the id in the path."""
+    return queries.path_id(id, "a lease's id")
+
+
 def queue_name_of(
     name: Annotated[
         str,
@@ -67,10 +92,23 @@ def queue_name_of(
     ],
 ) -> str:
     """Check the name in the path."""
-    if _NAME.fullmatch(name) is None:
-        expected = "1 to 63 characters a-z, 0-9, '.', '_' or '-', the first a letter or a digit"
-        raise InvalidInput.at("path:name", expected, describe(name, reveal=True))
+    if not is_name(name):
+        raise InvalidInput.at("path:name", NAME_WORDS, describe(name, reveal=True))
     return name
+
+
+def type_name_of(
+    name: Annotated[
+        str,
+        Path(
+            description="the type's name",
+            json_schema_extra={"pattern": NAME_PATTERN},
+            examples=["send-email"],
+        ),
+    ],
+) -> str:
+    """Check the name in the path."""
+    return queue_name_of(name)
 
 
 async def json_body_of(request: Request) -> object:
@@ -86,7 +124,10 @@ def listing_query_of(request: Request) -> ListingQuery:
 
 InContext = Annotated[Context, Depends(context_of)]
 TaskId = Annotated[UUID, Depends(task_id_of)]
+LeaseId = Annotated[UUID, Depends(lease_id_of)]
 RejectionId = Annotated[UUID, Depends(rejection_id_of)]
+WorkerId = Annotated[UUID, Depends(worker_id_of)]
+TypeName = Annotated[str, Depends(type_name_of)]
 QueueName = Annotated[str, Depends(queue_name_of)]
 JsonBody = Annotated[object, Depends(json_body_of)]
 Listing = Annotated[ListingQuery, Depends(listing_query_of)]

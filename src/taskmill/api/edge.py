@@ -13,20 +13,18 @@ from typing import Final
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from taskmill.api.bodies import DEADLINE
 from taskmill.api.measuring import count_answered, count_gone
 from taskmill.api.queries import check_address
 from taskmill.api.refusals import ClientGone, answer_to, is_foreseen
 from taskmill.domain.errors import Unavailable
 from taskmill.observability.logs import get_logger
 from taskmill.observability.metrics import REQUESTS_IN_FLIGHT
+from taskmill.runtime.http_scope import DEADLINE, HEAD_ONLY
 from taskmill.wire.wording import safe_text
 
 log = get_logger(__name__)
 
 REQUEST_ID: Final = "X-Request-Id"
-HEAD_ONLY: Final = "taskmill.head_only"
-"""Where a request's scope tells that the head of the answer is all that is wanted."""
 
 _QUIET_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")

@@ -1,7 +1,9 @@
 """Has the framework answer errors as everything else here does."""
 
+import asyncio
 import re
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
@@ -25,15 +27,16 @@ class _HttpErrors:
     """Answers what the framework refuses; it names one route's methods, but a path may have several."""
 
     def __init__(self, app: FastAPI) -> None:
-        self._methods = [
-            (_pattern(path), {method.upper() for method in operations})
-            for path, operations in sorted(app.openapi()["paths"].items(), key=_has_parameters)
-        ]
+        self._app = app
+        self._methods: list[tuple[re.Pattern[str], set[str]]] = []
 
     async def __call__(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for nothing else
         path = request.scope["path"]
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            if not self._methods:
+                document = await asyncio.to_thread(self._app.openapi)
+                self._methods = _methods_of(document)
             error.headers = {"allow": ", ".join(sorted(self._allowed(path, error)))}
         return answer_to(error, path).response()
 
@@ -44,6 +47,13 @@ class _HttpErrors:
                 allowed = methods
                 break
         return allowed | ({"HEAD"} if "GET" in allowed else set())
+
+
+def _methods_of(document: dict[str, Any]) -> list[tuple[re.Pattern[str], set[str]]]:
+    return [
+        (_pattern(path), {method.upper() for method in operations})
+        for path, operations in sorted(document["paths"].items(), key=_has_parameters)
+    ]
 
 
 def _pattern(path: str) -> re.Pattern[str]:

@@ -15,6 +15,7 @@ from taskmill.domain.errors import (
     Unavailable,
 )
 from taskmill.domain.lifecycle import Status
+from taskmill.domain.signing import MASKED
 from taskmill.wire.problems import problem_for_status, problem_json
 
 Json = dict[str, Any]
@@ -115,7 +116,35 @@ _WORKER: Final[Json] = {
     "started_at": _CREATED,
     "renewed_at": _STARTED,
     "expires_at": "2026-11-25T01:23:47.911000Z",
+    "closed_at": None,
+    "close_reason": None,
+    "remote": False,
     "state": "alive",
+}
+_LEASE: Final[Json] = {
+    "lease_id": _LEASE_ID,
+    "worker": "shell-1",
+    "expires_at": "2026-11-25T01:24:02.911000Z",
+    "ttl_s": 30.0,
+}
+_RENEWED: Final[Json] = {name: value for name, value in _LEASE.items() if name != "worker"}
+_LEASED_TASK: Final[Json] = {
+    "id": TASK_ID,
+    "claim_no": 1,
+    "name": "monthly report",
+    "type": "report",
+    "queue": "reports",
+    "priority": 7,
+    "run": 1,
+    "attempt": 1,
+    "max_attempts": 3,
+    "losses": 0,
+    "max_losses": 3,
+    "timeout_s": 600.0,
+    "created_at": _CREATED,
+    "traceparent": None,
+    "labels": {"team": "finance"},
+    "payload": {"customer": 4711},
 }
 
 _CHANGE: Final[Json] = {
@@ -151,6 +180,43 @@ _REJECTION: Final[Json] = {
     "redeliveries": 0,
     "resent_at": None,
     "task_id": None,
+}
+
+_WEBHOOK_ID: Final = "01a213d4-54fa-7000-9361-8316373af781"
+_WEBHOOK: Final[Json] = {
+    "id": _WEBHOOK_ID,
+    "url": "https://ops.example.org/hooks",
+    "description": None,
+    "queues": ["reports"],
+    "types": [],
+    "statuses": ["failed"],
+    "state": "enabled",
+    "disabled_reason": None,
+    "failing_since": None,
+    "secret": MASKED,
+    "created_at": _CREATED,
+    "updated_at": _CREATED,
+}
+_DELIVERY: Final[Json] = {
+    "id": 4711,
+    "webhook_id": _WEBHOOK_ID,
+    "url": "https://ops.example.org/hooks",
+    "event_id": "evt_9_1",
+    "task_id": TASK_ID,
+    "version": 3,
+    "state": "delivered",
+    "attempts": 1,
+    "created_at": _FINISHED,
+    "tried_at": _FINISHED,
+    "next_at": None,
+    "finished_at": _FINISHED,
+    "answer": 204,
+    "trouble": None,
+}
+_CALLBACK: Final[Json] = {
+    **_DELIVERY,
+    "webhook_id": None,
+    "url": "https://shop.example.org/done",
 }
 
 _GATES: Final[list[Json]] = [
@@ -199,6 +265,19 @@ ANSWERS: Final[dict[str, Json]] = {
     "QueueList": {"items": [_QUEUE]},
     "WorkerView": _WORKER,
     "WorkerList": {"items": [_WORKER]},
+    "LeasedTaskView": _LEASED_TASK,
+    "LeaseView": {**_LEASE, "tasks": [_LEASED_TASK]},
+    "RenewedLeaseView": {**_RENEWED, "tasks": [TASK_ID], "cancel": []},
+    "ReturnedLeaseView": {"lease_id": _LEASE_ID, "handed_back": [TASK_ID]},
+    "ClaimEndView": {
+        "task_id": TASK_ID,
+        "claim_no": 1,
+        "event": "retry_scheduled",
+        "status": "new",
+        "reason": "error",
+        "run_at": "2026-11-25T01:23:41.402000Z",
+    },
+    "ProgressView": {"share": 0.4, "message": "page 4 of 10", "at": _STARTED},
     "StatsView": {
         "total": sum(_COUNTS.values()),
         "by_status": _COUNTS,
@@ -233,6 +312,11 @@ ANSWERS: Final[dict[str, Json]] = {
     "RejectionSummaryView": _REJECTION,
     "RejectionView": {**_REJECTION, "body_encoding": "utf-8", "body": '{"queue":"reports"}'},
     "RejectionList": {"items": [_REJECTION], "next_cursor": None},
+    "WebhookView": _WEBHOOK,
+    "WebhookList": {"items": [_WEBHOOK]},
+    "DeliveryView": _DELIVERY,
+    "DeliveryList": {"items": [_DELIVERY], "next_cursor": None},
+    "CallbackView": {"callback_url": "https://shop.example.org/done", "items": [_CALLBACK]},
     "LegacyTask": {
         "id": 862,
         "uid": TASK_ID,

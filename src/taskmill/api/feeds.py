@@ -10,16 +10,14 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from taskmill.api.bodies import DEADLINE
 from taskmill.api.context import Context
-from taskmill.api.edge import HEAD_ONLY
-from taskmill.api.measuring import HELD
 from taskmill.domain.errors import BadCursor, InvalidInput
 from taskmill.domain.feed import Cursor, FeedFilter
 from taskmill.domain.lifecycle import Status
 from taskmill.observability.logs import get_logger
 from taskmill.operations.listeners import End, Stream
 from taskmill.runtime.http_protocol import ABORT
+from taskmill.runtime.http_scope import DEADLINE, HEAD_ONLY, HELD
 from taskmill.wire import fields
 from taskmill.wire.feed import EVENT_STREAM, LIVE, notice_frame
 from taskmill.wire.fields import Expected

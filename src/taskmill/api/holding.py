@@ -12,13 +12,12 @@ from typing import Final, Self
 from starlette.types import Receive, Scope
 
 from taskmill.api.answers import Answer, task_answer
-from taskmill.api.bodies import DEADLINE
 from taskmill.api.context import Context
-from taskmill.api.measuring import HELD
 from taskmill.api.refusals import ClientGone
 from taskmill.domain.task import Task
 from taskmill.operations.listeners import Watch
-from taskmill.wire.tasks import etag
+from taskmill.runtime.http_scope import DEADLINE, HELD
+from taskmill.wire.tasks import task_etag
 
 PREFER: Final = "Prefer"
 APPLIED: Final = (b"preference-applied", b"wait")
@@ -100,7 +99,7 @@ async def _held_answer(
 
 
 def _answer(task: Task, asked: Sequence[bytes]) -> Answer:
-    tag = etag(task.version).encode()
+    tag = task_etag(task).encode()
     if any(matches(value, tag) for value in asked):
         return Answer(304, b"", ((b"etag", tag),))
     return task_answer(task)

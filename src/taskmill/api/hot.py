@@ -13,14 +13,14 @@ from taskmill.api.answers import JSON, Answer, task_answer
 from taskmill.api.bodies import FORM_HEADERS, JSON_TYPES, Form, header_text, read_body
 from taskmill.api.context import Context
 from taskmill.api.holding import conditional_answer
-from taskmill.api.measuring import ROUTE
 from taskmill.api.queries import refuse_query, task_id
 from taskmill.api.refusals import answer_to, is_foreseen
 from taskmill.domain.errors import InvalidInput, KeyInFlight, Unavailable
 from taskmill.domain.system import CreatedTask
 from taskmill.domain.task import TaskDraft
+from taskmill.runtime.http_scope import ROUTE
 from taskmill.wire.strict_json import parse
-from taskmill.wire.tasks import etag, task_json, to_draft
+from taskmill.wire.tasks import task_etag, task_json, to_draft
 
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 
@@ -94,7 +94,7 @@ def created_answer(created: CreatedTask) -> Answer:
         (
             JSON,
             (b"location", f"/tasks/{shown_id}".encode()),
-            (b"etag", etag(task.version).encode()),
+            (b"etag", task_etag(task).encode()),
         ),
         shown_id,
     )

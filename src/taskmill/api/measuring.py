@@ -1,17 +1,10 @@
 """Counts requests by what was asked for: the route as documented, never the path as it came."""
 
-from typing import Final
-
 from starlette.types import Scope
 
 from taskmill.observability.kinds import OTHER
 from taskmill.observability.metrics import REQUEST_TIME, REQUESTS
-
-ROUTE: Final = "taskmill.route"
-"""Where in the scope a layer before the framework says which route it is that it answers."""
-
-HELD: Final = "taskmill.held"
-"""In the scope of an answer that was held back, or goes on, as the client wants it: no measure of speed."""
+from taskmill.runtime.http_scope import HELD, ROUTE
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _CLASSES = ("0xx", "1xx", "2xx", "3xx", "4xx", "5xx")

@@ -125,7 +125,7 @@ LISTING_PARAMETERS: Final = query_parameters(ListingQuery)
 
 
 def install(app: FastAPI, models: Iterable[type[BaseModel]], *, prefix: str = "") -> None:
-    """Have the app make its document here, once.
+    """Have the app make its document here, once, when it is asked for first; that may be in any thread.
 
     `models` are those that only bodies name, whose parsing is not the framework's; `prefix` is where the
     app is mounted.

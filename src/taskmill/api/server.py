@@ -2,7 +2,7 @@
 
 from taskmill.api.app import Api
 from taskmill.observability.logs import get_logger
-from taskmill.runtime.http_server import HttpServer
+from taskmill.runtime.http_server import HttpServer, bound
 
 log = get_logger(__name__)
 
@@ -46,3 +46,12 @@ class ApiServer(HttpServer):
     def on_stopped(self) -> None:
         """Tell that the doors are closed."""
         log.info("api.stopped")
+
+
+def check_address(host: str, port: int) -> None:
+    """Try whether the API could listen there: whoever starts much before it asks first.
+
+    Raises:
+        ConfigurationError: it could not.
+    """
+    bound(host, port, _ADVICE).close()

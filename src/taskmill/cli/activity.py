@@ -7,7 +7,7 @@ from taskmill.cli import show
 from taskmill.domain.lifecycle import Happening
 from taskmill.wire.activity import ActivityView, DurationsView, RatedFlowView
 
-__all__ = ["print_activity"]
+__all__ = ["latency", "print_activity"]
 
 # One column for each, in the order of a task's life; an expired task has failed.
 _COUNTS: Final = {
@@ -54,9 +54,9 @@ def _cells(flow: RatedFlowView) -> Iterator[show.Cell]:
 
 def _times(durations: DurationsView) -> Iterator[show.Cell]:
     for value in (durations.p50_s, durations.p95_s, durations.p99_s):
-        yield show.dim("-") if value is None else _time(value)
+        yield show.dim("-") if value is None else latency(value)
 
 
-def _time(seconds: float) -> str:
+def latency(seconds: float) -> str:
     """Show what is under a second in ms: that is where most waits are."""
     return f"{seconds * 1000:.3g} ms" if seconds < 1 else show.duration(seconds)

@@ -9,7 +9,7 @@ from taskmill.domain.lifecycle import Happening
 from taskmill.wire.system import EventView
 from taskmill.wire.tasks import TaskView
 
-__all__ = ["change_facts", "event_line", "history_lines", "task_lines"]
+__all__ = ["change_facts", "event_line", "event_lines", "history_lines", "task_lines"]
 
 _LABEL_WIDTH = 11
 
@@ -27,13 +27,22 @@ def task_lines(task: TaskView) -> Iterator[tuple[Cell, ...]]:
             yield _labelled(label, *_moment(moment))
     if task.finished_at:
         yield _labelled("finished", *_moment(task.finished_at), *_ran(task))
+    if task.progress:
+        share, message = task.progress.share, task.progress.message
+        told = ("" if share is None else f"{share:.0%}", message or "")
+        yield _labelled("progress", *filter(None, told), *_moment(task.progress.at))
     yield from _contents(task)
 
 
 def history_lines(events: Iterable[EventView]) -> Iterator[tuple[Cell, ...]]:
-    """Tell a task's history, oldest first, with the time since the change before."""
+    """Tell a task's history, oldest first, under a heading."""
     yield ()
     yield (show.strong("History"),)
+    yield from event_lines(events)
+
+
+def event_lines(events: Iterable[EventView]) -> Iterator[tuple[Cell, ...]]:
+    """Tell each change, with the time since the one before."""
     before: datetime | None = None
     for event in events:
         yield event_line(event, before)
@@ -97,7 +106,7 @@ def _ran(task: TaskView) -> tuple[Cell, ...]:
 def _contents(task: TaskView) -> Iterator[tuple[Cell, ...]]:
     if task.labels:
         yield _labelled("labels", show.fields(task.labels))
-    for label in ("payload", "progress", "result"):
+    for label in ("payload", "result"):
         value = getattr(task, label)
         if value is not None:
             yield _labelled(label, show.json_text(value))

@@ -8,9 +8,9 @@ import sys
 
 import click
 
-from taskmill import __version__
 from taskmill.cli.lazy import Lazy, LazyGroup, Sections
 from taskmill.domain.errors import TaskmillError
+from taskmill.version import version
 
 __all__ = ["main", "program", "run"]
 
@@ -45,9 +45,25 @@ _SECTIONS: Sections = {
             "queue",
             "List, pause, resume queues; publish to them; what they refused.",
         ),
-        "worker": Lazy("taskmill.cli.system", "worker", "List workers."),
+        "worker": Lazy(
+            "taskmill.cli.system", "worker", "List workers; have one take no more tasks, or stop."
+        ),
+        "type": Lazy(
+            "taskmill.cli.contracts", "type_", "List types with a contract; register or drop one."
+        ),
+        "webhook": Lazy(
+            "taskmill.cli.webhooks",
+            "webhook",
+            "Have endpoints told when tasks end; what became of that.",
+        ),
         "stats": Lazy("taskmill.cli.system", "stats", "Count tasks by queue and status."),
+        "top": Lazy(
+            "taskmill.cli.top.command", "top", "Show live what happens, and what wants a look."
+        ),
         "health": Lazy("taskmill.cli.health", "health", "Ask whether the service is ready."),
+        "completion": Lazy(
+            "taskmill.cli.completion", "completion", "Complete commands in bash, zsh or fish."
+        ),
     },
 }
 
@@ -67,7 +83,7 @@ Examples:
     epilog=_EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.version_option(__version__, message="%(prog)s %(version)s")
+@click.version_option(version(), message="%(prog)s %(version)s")
 def program() -> None:
     """Taskmill: hand it work over HTTP, watch it run, never lose it.
 

@@ -13,7 +13,13 @@ import click
 from taskmill.domain.errors import ConfigurationError
 from taskmill.settings import Settings, load
 
-__all__ = ["broker_url_option", "data_option", "database_url_option", "settings_of"]
+__all__ = [
+    "broker_url_option",
+    "data_option",
+    "database_url_option",
+    "settings_of",
+    "settings_to_run",
+]
 
 SERVICE_FILE = "service.json"
 _TOLD_AS = {"broker_url": "amqp_url", "database_url": "database_url"}
@@ -51,12 +57,25 @@ def data_option(command: F) -> F:
     )(command)
 
 
-def settings_of(data: Path | None, **addresses: str | None) -> Settings:
+def settings_to_run(**options: object) -> Settings:
+    """Load the settings; without a database of one's own, both addresses are those of a running `up`.
+
+    Its broker never goes with another database: hints are about the tasks of one.
+
+    Raises:
+        ConfigurationError: A setting can't be used, or the file of `up` can't be read.
+    """
+    settings = load(**options)
+    return settings if settings.database_url else settings_of(None, **options)
+
+
+def settings_of(data: Path | None, **addresses: object) -> Settings:
     """Load the settings, with what a running `up` tells for the addresses that are not set.
 
     Args:
         data: its data folder; None takes the one that is set.
-        addresses: ``broker_url`` and ``database_url``, as far as they were given as options.
+        addresses: ``broker_url`` and ``database_url``, as far as they were given as options; and
+            other options.
 
     Raises:
         ConfigurationError: A setting can't be used, or the file of `up` can't be read.

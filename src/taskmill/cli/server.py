@@ -7,7 +7,7 @@ import click
 
 from taskmill.client.synchronous import TaskmillClient
 
-__all__ = ["DEFAULT_URL", "json_option", "open_client", "url_option"]
+__all__ = ["DEFAULT_URL", "json_option", "open_client", "quiet_option", "url_option"]
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 
@@ -29,6 +29,13 @@ def url_option(command: F) -> F:
 def json_option(command: F) -> F:
     """Add ``--json``."""
     return click.option("--json", "as_json", is_flag=True, help="JSON for programs.")(command)
+
+
+def quiet_option(command: F) -> F:
+    """Add ``--quiet``."""
+    return click.option(
+        "-q", "--quiet", is_flag=True, help="Ids only, and nothing where there is none to tell."
+    )(command)
 
 
 def open_client(url: str) -> TaskmillClient:

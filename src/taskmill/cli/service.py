@@ -15,6 +15,7 @@ Examples:
   taskmill up
   taskmill up --port 0 --data /var/lib/taskmill --ready-file /run/taskmill.json
   taskmill up --workers 2 --concurrency 5000
+  taskmill up --app shop.tasks:app
 """
 _RUN_EPILOG = """\b
 ROLE is one or more of:
@@ -22,6 +23,7 @@ ROLE is one or more of:
   worker       runs tasks; start as many as you like, on any machine
   relay        tells workers over RabbitMQ which tasks wait
   intake       makes tasks of messages that come over RabbitMQ
+  webhooks     delivers events to webhooks and callbacks
   maintenance  rescues tasks of dead workers, folds counters, drops old data
 
 \b
@@ -29,6 +31,7 @@ Examples:
   taskmill migrate && taskmill run api maintenance
   taskmill run relay intake --broker-url amqp://user:password@host/
   taskmill run worker --concurrency 5000 --queues reports,mail
+  taskmill run worker --app shop.tasks:app --processes 4 --queues mail=3,reports
 """
 
 _port = click.IntRange(0, 65535)
@@ -48,6 +51,11 @@ _broker = click.option(
     "--broker",
     type=click.Choice(["auto", "rabbitmq", "postgres"]),
     help="How workers learn of tasks; auto is RabbitMQ while it is there.  [default: auto]",
+)
+_app = click.option(
+    "--app",
+    metavar="MODULE:NAME",
+    help="App whose task types the workers run, from the folder that they are started in.",
 )
 _ready_file = click.option(
     "--ready-file",
@@ -85,6 +93,7 @@ _ready_file = click.option(
     metavar="N",
     help="Tasks that one worker runs at once.  [default: 1000]",
 )
+@_app
 @_ready_file
 def up(
     *,
@@ -96,6 +105,7 @@ def up(
     broker: str | None,
     workers: int,
     concurrency: int | None,
+    app: str | None,
     ready_file: Path | None,
 ) -> int:
     """Start everything on this machine: database, broker, API, workers and the rest.
@@ -114,7 +124,7 @@ def up(
         broker_url=broker_url,
         broker=broker,
         api={"host": host, "port": port},
-        worker={"concurrency": concurrency},
+        worker={"concurrency": concurrency, "app": app},
     )
     return stack.up(loaded, workers=workers, ready_file=ready_file)
 
@@ -124,7 +134,7 @@ def up(
     "roles",
     nargs=-1,
     required=True,
-    type=click.Choice(["api", "worker", "relay", "intake", "maintenance"]),
+    type=click.Choice(["api", "worker", "relay", "intake", "webhooks", "maintenance"]),
     metavar="ROLE...",
 )
 @_database_url
@@ -140,7 +150,19 @@ def up(
     metavar="N",
     help="Tasks that the worker runs at once.  [default: 1000]",
 )
-@click.option("--queues", metavar="A,B", help="Queues that the worker serves.  [default: all]")
+@click.option(
+    "--queues",
+    metavar="A,B=3",
+    help="Queues that the worker serves, with weights if wanted.  [default: all, alike]",
+)
+@_app
+@click.option(
+    "--processes",
+    type=_at_least_one,
+    default=1,
+    metavar="N",
+    help="Worker processes, started again when they die.  [default: 1]",
+)
 @_ready_file
 def run(
     *,
@@ -152,28 +174,40 @@ def run(
     port: int | None,
     concurrency: int | None,
     queues: str | None,
+    app: str | None,
+    processes: int,
     ready_file: Path | None,
 ) -> int:
     """Run roles in this process, on a database and a broker of your own.
 
-    SIGTERM and Ctrl-C stop it in order: a worker ends what it can in time and hands back the rest.
+    Where none is named, they are those of the `taskmill up` that runs here. SIGTERM and Ctrl-C
+    stop it in order: a worker ends what it can in time and hands back the rest. With --processes,
+    this process looks after so many workers and runs no tasks itself.
     """
-    from taskmill import settings as configuration  # noqa: PLC0415 - only when it runs
+    from taskmill.cli.places import settings_to_run  # noqa: PLC0415 - only when it runs
 
-    loaded = configuration.load(
+    loaded = settings_to_run(
         database_url=database_url,
         broker_url=broker_url,
         broker=broker,
         api={"host": host, "port": port},
-        worker={"concurrency": concurrency, "queues": queues},
+        worker={"concurrency": concurrency, "queues": queues, "app": app},
     )
     loaded.require_database_url()
     if loaded.broker == "rabbitmq":
         loaded.require_broker_url()
+    chosen, files = list(dict.fromkeys(roles)), [ready_file] if ready_file else []
+    if processes > 1:
+        if chosen != ["worker"]:
+            raise click.UsageError(
+                "--processes is for the worker role alone: taskmill run worker --processes N"
+            )
+        from taskmill.embedded import role_processes  # noqa: PLC0415 - not for one process
+
+        return role_processes.run_beside(loaded, chosen, processes=processes, ready_files=files)
     from taskmill.composition import run_roles  # noqa: PLC0415 - not for a wrong command
 
-    files = [ready_file] if ready_file else []
-    return run_roles(loaded, list(dict.fromkeys(roles)), ready_files=files)
+    return run_roles(loaded, chosen, ready_files=files)
 
 
 @click.command()
@@ -192,9 +226,12 @@ def migrate(database_url: str | None) -> None:
 
 
 @click.command()
+@click.argument("words", metavar="[WORD]...", nargs=-1)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-def settings(*, as_json: bool) -> None:
+def settings(*, words: tuple[str, ...], as_json: bool) -> None:
     """Show every setting: its name, its value with secrets masked, and where that comes from.
+
+    With WORDs only those that have one of them in their name, and what they mean.
 
     Sources, strongest first: options, environment, .env, the TOML file (taskmill.toml, or the one
     that TASKMILL_CONFIG_FILE names), defaults.
@@ -203,8 +240,16 @@ def settings(*, as_json: bool) -> None:
     from taskmill.cli import show  # noqa: PLC0415 - only when it runs
 
     rows = configuration.effective(configuration.load())
+    if words:
+        rows = [row for row in rows if any(word.upper() in row.name for word in words)]
+        if not rows:
+            raise click.ClickException(f"no setting has {' or '.join(words)} in its name")
     if as_json:
         show.json_lines(row._asdict() for row in rows)
+    elif words:
+        for row in rows:
+            click.echo(f"{row.name}={row.value} ({row.source})")
+            click.echo(click.wrap_text(row.meaning, initial_indent="  ", subsequent_indent="  "))
     else:
         styled = [(row.name, row.value, show.source(row.source)) for row in rows]
         show.table(("NAME", "VALUE", "SOURCE"), styled, cut="VALUE")

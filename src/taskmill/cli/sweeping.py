@@ -110,8 +110,16 @@ def asked_sweep(task_ids: Sequence[str], options: Mapping[str, Any]) -> Asked | 
     return None if task_ids else Asked(selected=selected, **how)  # type: ignore[arg-type]  # names are the options above
 
 
-def sweep(action: Callable[..., SweepView], words: Words, asked: Asked, *, as_json: bool) -> int:
+def sweep(
+    action: Callable[..., SweepView],
+    words: Words,
+    asked: Asked,
+    *,
+    as_json: bool,
+    quiet: bool = False,
+) -> int:
     """Do it to all that fit, if somebody says yes; tell what was done. Returns the exit status."""
+    tell = _teller(words, as_json=as_json, quiet=quiet)
     has_person = sys.stdin.isatty() and sys.stderr.isatty()
     if not (asked.dry_run or asked.yes or has_person):
         raise click.UsageError("Nobody can be asked here: give --yes, or --dry-run to only count.")
@@ -119,15 +127,13 @@ def sweep(action: Callable[..., SweepView], words: Words, asked: Asked, *, as_js
     if asked.dry_run or has_person:
         counted = _followed(action, "counted", asked.selected, None, dry_run=True)
         if asked.dry_run or not counted.matched:
-            _tell(counted, words, as_json=as_json)
+            tell(counted)
             return 0
         total = counted.matched
     if not asked.yes and not click.confirm(f"{words.ask} {_tasks(total or 0)}?", err=True):
         show.note("nothing was changed")
         return 1
-    _tell(
-        _followed(action, words.done, asked.selected, total, dry_run=False), words, as_json=as_json
-    )
+    tell(_followed(action, words.done, asked.selected, total, dry_run=False))
     return 0
 
 
@@ -157,10 +163,15 @@ def progress(done: int, total: int | None, word: str) -> str:
     return f"[{'#' * filled}{'.' * (_BAR_WIDTH - filled)}] {done:,} of {total:,} {word}"
 
 
-def _tell(done: SweepView, words: Words, *, as_json: bool) -> None:
+def _teller(words: Words, *, as_json: bool, quiet: bool) -> Callable[[SweepView], None]:
+    if quiet:
+        return lambda _: None
     if as_json:
-        show.json_lines([done.model_dump_json().encode()])
-        return
+        return lambda done: show.json_lines([done.model_dump_json().encode()])
+    return lambda done: _tell(done, words)
+
+
+def _tell(done: SweepView, words: Words) -> None:
     if done.dry_run or not done.matched:
         fits = "fits" if done.matched == 1 else "fit"
         show.line(f"{_tasks(done.matched)} {fits}")

@@ -1,7 +1,9 @@
 """The commands for the system as a whole: queue, worker, stats."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import assert_never
+from uuid import UUID
 
 import click
 from pydantic import BaseModel
@@ -11,9 +13,10 @@ from taskmill.cli.activity import print_activity
 from taskmill.cli.publishing import publish
 from taskmill.cli.rejected import rejected
 from taskmill.cli.server import json_option, open_client, url_option
+from taskmill.client.synchronous import TaskmillClient
 from taskmill.domain.activity import Window
 from taskmill.domain.lifecycle import Status
-from taskmill.domain.system import BrokerPresence
+from taskmill.domain.system import BrokerPresence, Liveness
 from taskmill.wire.queues import QueueView
 from taskmill.wire.system import BrokerView, StatsView, WorkerView
 
@@ -75,7 +78,44 @@ def resume(*, name: str, url: str, as_json: bool) -> None:
 
 @click.group()
 def worker() -> None:
-    """List workers."""
+    """List workers; have one take no more tasks, or stop."""
+
+
+@worker.command()
+@click.argument("name")
+@url_option
+@json_option
+def quiet(*, name: str, url: str, as_json: bool) -> None:
+    """Ask a worker to take no more tasks; it ends those that it runs.
+
+    NAME is its name or id, as `taskmill worker list` tells it. It hears of it within a few seconds.
+    """
+    with open_client(url) as client:
+        _print_worker(client.quiet_worker(_worker_id(client, name)), as_json=as_json)
+
+
+@worker.command()
+@click.argument("name")
+@url_option
+@json_option
+def stop(*, name: str, url: str, as_json: bool) -> None:
+    """Ask a worker to end what it runs, and then its process.
+
+    NAME is its name or id. What is not done within its grace time is handed back to others. Whoever looks
+    after the process may start it again, as `taskmill up` does.
+    """
+    with open_client(url) as client:
+        _print_worker(client.stop_worker(_worker_id(client, name)), as_json=as_json)
+
+
+@worker.command("resume")
+@click.argument("name")
+@url_option
+@json_option
+def worker_resume(*, name: str, url: str, as_json: bool) -> None:
+    """Ask a quiet worker to take tasks again. NAME is its name or id."""
+    with open_client(url) as client:
+        _print_worker(client.resume_worker(_worker_id(client, name)), as_json=as_json)
 
 
 @worker.command("list")
@@ -171,6 +211,8 @@ def _queue_row(item: QueueView) -> tuple[show.Cell, ...]:
 
 def _worker_row(item: WorkerView) -> tuple[show.Cell, ...]:
     state = show.good(item.state) if item.state == "alive" else show.dim(item.state)
+    if item.asked_to and item.state != Liveness.CLOSED:
+        state = show.warning("stopping" if item.asked_to == "stop" else item.asked_to)
     return (
         item.name,
         state,
@@ -181,6 +223,29 @@ def _worker_row(item: WorkerView) -> tuple[show.Cell, ...]:
         show.age(item.started_at),
         show.age(item.renewed_at),
     )
+
+
+def _worker_id(client: TaskmillClient, name: str) -> str:
+    """Return the id of the one worker that has this name and lives; an id stays as it is."""
+    with suppress(ValueError):
+        return str(UUID(name))
+    alive = [one for one in client.workers() if one.name == name and one.state != Liveness.CLOSED]
+    if not alive:
+        raise click.ClickException(f"no worker {name} lives: see `taskmill worker list`")
+    if len(alive) > 1:
+        ids = ", ".join(str(one.id) for one in alive)
+        raise click.ClickException(f"{len(alive)} workers are called {name}: give an id of {ids}")
+    return str(alive[0].id)
+
+
+def _print_worker(item: WorkerView, *, as_json: bool) -> None:
+    if as_json:
+        _print_json([item])
+        return
+    asked = (
+        f"asked to {item.asked_to}" if item.asked_to == "stop" else "asked to take no more tasks"
+    )
+    show.line(item.name, show.dim(asked if item.asked_to else "asked to take tasks again"))
 
 
 def _counts(counts: Mapping[Status, int]) -> list[show.Cell]:

@@ -1,4 +1,4 @@
-"""The commands for tasks: create, list, show, watch, cancel, retry."""
+"""The commands for tasks: create, list, show, watch, wait, cancel, retry and the like."""
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
@@ -7,11 +7,12 @@ from typing import Any
 import click
 
 from taskmill.cli import show
+from taskmill.cli.deliveries import deliveries
 from taskmill.cli.explaining import explain
-from taskmill.cli.history import history_lines, task_lines
+from taskmill.cli.history import event_lines, history_lines, task_lines
 from taskmill.cli.logs import logs
 from taskmill.cli.parameters import Label, Moment, Payload
-from taskmill.cli.server import json_option, open_client, url_option
+from taskmill.cli.server import json_option, open_client, quiet_option, url_option
 from taskmill.cli.sweeping import (
     CANCEL,
     RETRY,
@@ -21,7 +22,7 @@ from taskmill.cli.sweeping import (
     sweep,
     sweep_options,
 )
-from taskmill.cli.watching import follow, follow_as_json
+from taskmill.cli.watching import Tell, follow, follow_as_json, wait_for
 from taskmill.client.calls import Filters, TaskFields
 from taskmill.client.errors import NotAccepted
 from taskmill.domain.lifecycle import Status
@@ -81,7 +82,13 @@ task.add_command(explain)
 @click.option("--delay-s", type=float, metavar="S", help="Seconds to wait before it may run.")
 @click.option("--run-at", type=Moment(), help="Not before this time.")
 @click.option("--max-attempts", type=int, metavar="N", help="Tries in all.  [default: 1]")
+@click.option(
+    "--max-losses", type=int, metavar="N", help="Lost workers that it outlives.  [default: 3]"
+)
+@click.option("--retry", type=Payload(), help='When to try again, as {"base_s": 5, "factor": 2}.')
 @click.option("--timeout-s", type=float, metavar="S", help="A try that runs longer has failed.")
+@click.option("--expires-at", type=Moment(), help="If it has not started by then, it fails.")
+@click.option("--callback-url", metavar="URL", help="Where its end is told.")
 @click.option("--label", "labels", type=Label(), multiple=True, help="May be given several times.")
 @click.option(
     "--idempotency-key", metavar="KEY", help="The same key again gives the same task again."
@@ -89,6 +96,7 @@ task.add_command(explain)
 @click.option("--wait", is_flag=True, help="Follow it to its end; exit status as of watch.")
 @url_option
 @json_option
+@quiet_option
 def create(
     *,
     name: str,
@@ -97,6 +105,7 @@ def create(
     wait: bool,
     url: str,
     as_json: bool,
+    quiet: bool,
     **given: Any,  # noqa: ANN401 - the other fields of a task, checked by the service
 ) -> int:
     """Create a task called NAME and print its id."""
@@ -107,11 +116,12 @@ def create(
             if as_json:
                 return follow_as_json(client, created.id, only_end=True)
             show.line(str(created.id))
-            return follow(client, created.id)
+            return wait_for(client, [created.id]) if quiet else follow(client, created.id)
     if as_json:
         show.json_lines([created.model_dump_json().encode()])
     else:
         show.line(str(created.id))
+    if not (as_json or quiet):
         show.note(f"{created.status}; follow it with: taskmill task watch {created.id}")
     return 0
 
@@ -132,12 +142,14 @@ def create(
 @click.option("--all", "show_all", is_flag=True, help="All of them; ends the limit.")
 @url_option
 @json_option
+@quiet_option
 def list_(
     *,
     limit: int,
     show_all: bool,
     url: str,
     as_json: bool,
+    quiet: bool,
     **given: Any,  # noqa: ANN401 - the filters, checked by the service
 ) -> None:
     """List tasks, newest first. With --json, one task a line."""
@@ -147,6 +159,9 @@ def list_(
         tasks = islice(client.list(**filters), None if show_all else limit)
         if as_json:
             show.json_lines(item.model_dump_json().encode() for item in tasks)
+        elif quiet:
+            for item in tasks:
+                show.line(str(item.id))
         else:
             _print_tables(tasks)
 
@@ -186,7 +201,47 @@ def watch(*, task_id: str, url: str, as_json: bool) -> int:
         return follow(client, task_id)
 
 
+@task.command()
+@click.argument("task_ids", metavar="ID...", nargs=-1, required=True)
+@click.option(
+    "--timeout-s", type=click.FloatRange(min=0), metavar="S", help="No longer.  [default: for ever]"
+)
+@url_option
+@json_option
+@quiet_option
+def wait(
+    *, task_ids: tuple[str, ...], timeout_s: float | None, url: str, as_json: bool, quiet: bool
+) -> int:
+    """Wait until all these tasks have ended, and say how. With --json, one task a line.
+
+    Exit status: 0 all succeeded, 1 one failed, 3 one was cancelled, 4 the time is over.
+    """
+    with open_client(url) as client:
+        return wait_for(
+            client, task_ids, timeout_s=timeout_s, tell=_teller(as_json=as_json, quiet=quiet)
+        )
+
+
+@task.command("events")
+@click.argument("task_id", metavar="ID")
+@url_option
+@json_option
+def events_(*, task_id: str, url: str, as_json: bool) -> None:
+    """Show a task's history, oldest first. With --json, one change a line.
+
+    What happens to all tasks, as it happens: taskmill events.
+    """
+    with open_client(url) as client:
+        history = client.events(task_id)
+    if as_json:
+        show.json_lines(event.model_dump_json().encode() for event in history)
+        return
+    for cells in event_lines(history):
+        show.line(*cells)
+
+
 task.add_command(logs)
+task.add_command(deliveries)
 
 
 @task.command(epilog=_CANCEL_EPILOG)
@@ -195,7 +250,15 @@ task.add_command(logs)
 @sweep_options
 @url_option
 @json_option
-def cancel(*, task_ids: tuple[str, ...], url: str, as_json: bool, **options: Any) -> int:  # noqa: ANN401 - see the options
+@quiet_option
+def cancel(
+    *,
+    task_ids: tuple[str, ...],
+    url: str,
+    as_json: bool,
+    quiet: bool,
+    **options: Any,  # noqa: ANN401 - see the options
+) -> int:
     """Cancel tasks by their ids, or all that fit.
 
     Waiting ones are cancelled at once, the workers of running ones are asked to stop them. All that fit are
@@ -204,8 +267,8 @@ def cancel(*, task_ids: tuple[str, ...], url: str, as_json: bool, **options: Any
     asked = asked_sweep(task_ids, options)
     with open_client(url) as client:
         if asked is None:
-            return _for_each(task_ids, client.cancel, as_json=as_json)
-        return sweep(client.cancel_matching, CANCEL, asked, as_json=as_json)
+            return _for_each(task_ids, client.cancel, _teller(as_json=as_json, quiet=quiet))
+        return sweep(client.cancel_matching, CANCEL, asked, as_json=as_json, quiet=quiet)
 
 
 @task.command(epilog=_RETRY_EPILOG)
@@ -214,7 +277,15 @@ def cancel(*, task_ids: tuple[str, ...], url: str, as_json: bool, **options: Any
 @sweep_options
 @url_option
 @json_option
-def retry(*, task_ids: tuple[str, ...], url: str, as_json: bool, **options: Any) -> int:  # noqa: ANN401 - see the options
+@quiet_option
+def retry(
+    *,
+    task_ids: tuple[str, ...],
+    url: str,
+    as_json: bool,
+    quiet: bool,
+    **options: Any,  # noqa: ANN401 - see the options
+) -> int:
     """Run ended tasks again, with all their attempts: by their ids, or all that fit.
 
     Without --status only failed ones fit. All that fit are counted first; then somebody has to say yes.
@@ -222,11 +293,11 @@ def retry(*, task_ids: tuple[str, ...], url: str, as_json: bool, **options: Any)
     asked = asked_sweep(task_ids, options)
     with open_client(url) as client:
         if asked is None:
-            return _for_each(task_ids, client.retry, as_json=as_json)
-        return sweep(client.retry_matching, RETRY, asked, as_json=as_json)
+            return _for_each(task_ids, client.retry, _teller(as_json=as_json, quiet=quiet))
+        return sweep(client.retry_matching, RETRY, asked, as_json=as_json, quiet=quiet)
 
 
-def _for_each(task_ids: Iterable[str], action: Callable[[str], TaskView], *, as_json: bool) -> int:
+def _for_each(task_ids: Iterable[str], action: Callable[[str], TaskView], tell: Tell) -> int:
     """Do it to each; a refusal is told and does not stop the others."""
     exit_status = 0
     for task_id in task_ids:
@@ -236,17 +307,25 @@ def _for_each(task_ids: Iterable[str], action: Callable[[str], TaskView], *, as_
             click.echo(f"Error: {task_id}: {error}", err=True)
             exit_status = 1
             continue
-        if as_json:
-            show.json_lines([changed.model_dump_json().encode()])
-        else:
-            asked = changed.cancel_requested and changed.status is Status.IN_PROGRESS
-            word = (
-                show.dim("it runs; its worker is asked to stop it")
-                if asked
-                else show.status(changed.status)
-            )
-            show.line(str(changed.id), word)
+        tell(changed)
     return exit_status
+
+
+def _teller(*, as_json: bool, quiet: bool) -> Tell:
+    """Return how a task's new state is told."""
+    if quiet:
+        return lambda _: None
+    return _tell_as_json if as_json else _tell
+
+
+def _tell_as_json(changed: TaskView) -> None:
+    show.json_lines([changed.model_dump_json().encode()])
+
+
+def _tell(changed: TaskView) -> None:
+    asked = changed.cancel_requested and changed.status is Status.IN_PROGRESS
+    stopping = show.dim("it runs; its worker is asked to stop it")
+    show.line(str(changed.id), stopping if asked else show.status(changed.status))
 
 
 def _given(**options: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever options give

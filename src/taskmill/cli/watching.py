@@ -1,19 +1,26 @@
 """Follows one task to its end, for people (a line a change) and for programs (JSON)."""
 
+import time
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import TypeAlias
 
 from taskmill.cli import show
 from taskmill.cli.history import event_line
 from taskmill.client.calls import TaskId
+from taskmill.client.errors import StillRunning
 from taskmill.client.synchronous import TaskmillClient
 from taskmill.domain.lifecycle import TERMINAL, Status
 from taskmill.wire.tasks import TaskView
 
-__all__ = ["follow", "follow_as_json"]
+__all__ = ["Tell", "follow", "follow_as_json", "wait_for"]
 
 # So often the line of what goes on is told anew.
 _HOLD_S = 1.0
 _EXIT_STATUSES = {Status.SUCCEEDED: 0, Status.FAILED: 1, Status.CANCELLED: 3}
+_STILL_RUNNING = 4
+
+Tell: TypeAlias = Callable[[TaskView], None]
 
 
 def follow(client: TaskmillClient, task_id: TaskId) -> int:
@@ -42,6 +49,33 @@ def follow_as_json(client: TaskmillClient, task_id: TaskId, *, only_end: bool) -
             show.json_lines([task.model_dump_json().encode()])
             told = task.version
     return _EXIT_STATUSES[status]
+
+
+def wait_for(
+    client: TaskmillClient,
+    task_ids: Sequence[TaskId],
+    *,
+    timeout_s: float | None = None,
+    tell: Tell = lambda _: None,
+) -> int:
+    """Wait for the end of all tasks, for `timeout_s` in all, and tell each; returns the worst exit status."""
+    give_up_at = None if timeout_s is None else _monotonic_s() + timeout_s
+    worst = 0
+    for task_id in task_ids:
+        left_s = None if give_up_at is None else max(give_up_at - _monotonic_s(), 0.0)
+        try:
+            task = client.wait(task_id, timeout_s=left_s)
+        except StillRunning as error:
+            show.note(str(error))
+            return _STILL_RUNNING
+        tell(task)
+        if task.status is not Status.SUCCEEDED and worst != _EXIT_STATUSES[Status.FAILED]:
+            worst = _EXIT_STATUSES[task.status]
+    return worst
+
+
+def _monotonic_s() -> float:
+    return time.monotonic()  # noqa: TID251 - Clock is the server's; a client has only this
 
 
 def _now_text(task: TaskView, since: datetime | None) -> str:

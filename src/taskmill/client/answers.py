@@ -6,17 +6,18 @@ from typing import Final, TypeVar
 import httpx
 from pydantic import TypeAdapter, ValidationError
 
-from taskmill.client.errors import NotAccepted, ServiceUnavailable, Unexpected
+from taskmill.client.errors import NotAccepted, Unexpected
+from taskmill.client.refusals import refusal
 from taskmill.client.tries import retry_after_s
-from taskmill.domain.errors import Violation
+from taskmill.wire.batches import LINES_MEDIA_TYPE
 from taskmill.wire.problems import MEDIA_TYPE, Problem
 
 T = TypeVar("T")
 
 NOT_MODIFIED: Final = 304
 _ERROR: Final = 400
-_UNAVAILABLE: Final = 503
-_MEDIA_TYPES: Final = ("application/json", MEDIA_TYPE)
+_NO_CONTENT: Final = 204
+_MEDIA_TYPES: Final = ("application/json", LINES_MEDIA_TYPE, MEDIA_TYPE)
 
 
 def reader(model: type[T]) -> Callable[[httpx.Response], T]:
@@ -32,7 +33,7 @@ def read_answer(response: httpx.Response, read: Callable[[httpx.Response], T]) -
         NotAccepted: The service said no.
         Unexpected: It is no answer of a Taskmill service.
     """
-    if response.status_code == NOT_MODIFIED:
+    if response.status_code in (NOT_MODIFIED, _NO_CONTENT):
         return read(response)
     media_type = response.headers.get("Content-Type", "").partition(";")[0]
     if media_type not in _MEDIA_TYPES:
@@ -47,20 +48,10 @@ def read_answer(response: httpx.Response, read: Callable[[httpx.Response], T]) -
 
 def _refusal(response: httpx.Response) -> NotAccepted:
     problem = Problem.model_validate_json(response.content)
-    kind = ServiceUnavailable if response.status_code == _UNAVAILABLE else NotAccepted
-    error = kind(
-        status=response.status_code,
-        type=problem.type,
-        title=problem.title,
-        detail=problem.detail,
-        errors=tuple(
-            Violation(pointer=item.pointer, expected=item.expected, got=item.got)
-            for item in problem.errors or ()
-        ),
-    )
-    if isinstance(error, ServiceUnavailable):
-        error.retry_after_s = retry_after_s(response)
-    return error
+    told: dict[str, object] = {"status": response.status_code}
+    if problem.retry_after_s is None and "Retry-After" in response.headers:
+        told["retry_after_s"] = retry_after_s(response)
+    return refusal(problem.model_copy(update=told))
 
 
 def _unexpected(response: httpx.Response, what: str) -> Unexpected:

@@ -1,25 +1,33 @@
 """The client for asynchronous Python; what it asks and reads is in `calls`."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
-from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Iterable,
+    Mapping,
+    Sequence,
+)
+from typing import Any, Unpack
 from uuid import UUID
 
 import httpx
 
-from taskmill.client import calls, sweeps
+from taskmill.client import calls, many, sweeps
 from taskmill.client.calls import (
-    Call,
     Filters,
     RejectionId,
     TaskFields,
     TaskId,
+    WorkerId,
 )
+from taskmill.client.contracts import AsyncContractCalls
+from taskmill.client.errors import ClientError
 from taskmill.client.following import Following, Wanted
+from taskmill.client.many import Outcome, Tasks
 from taskmill.client.sweeps import OnStep, Selected, Sweep
-from taskmill.client.tries import Tries
 from taskmill.client.waiting import LONGEST_HOLD_S, Waiting
+from taskmill.client.webhooks import AsyncWebhookCalls
 from taskmill.wire.explanations import ExplanationView
 from taskmill.wire.feed import ChangeView
 from taskmill.wire.queues import QueueView
@@ -31,55 +39,65 @@ from taskmill.wire.tasks import TaskList, TaskView
 
 __all__ = ["AsyncTaskmillClient"]
 
-T = TypeVar("T")
 
-
-class AsyncTaskmillClient:
+class AsyncTaskmillClient(AsyncWebhookCalls, AsyncContractCalls):
     """A connection pool to one Taskmill service; close it, or use it in an `async with`.
 
     Safe to share between the tasks of one event loop. A call that fails on the way is tried again
     where that can't do harm: `retries` times more, with pauses of 0.1 s, 0.3 s and so on.
     Cancelling a call gives up its answer; what it asked for may happen all the same.
 
-    Every method raises a `ClientError`: `Unreachable`, `NotAccepted` (it says what was wrong, and
-    where), `ServiceUnavailable`, or `Unexpected`.
+    Every method raises a `ClientError`: `Unreachable`, `Unexpected`, or `NotAccepted` (it says what was wrong, and
+    where), of which each reason has a class, such as `TaskNotFound`, `InvalidInput` and `ServiceUnavailable`.
     """
-
-    def __init__(
-        self,
-        base_url: str,
-        *,
-        timeout_s: float = 10.0,
-        retries: int = 3,
-        transport: httpx.AsyncBaseTransport | None = None,
-    ) -> None:
-        self.base_url = calls.address(base_url)
-        self._retries = retries
-        self._timeout_s = timeout_s
-        self._http = httpx.AsyncClient(timeout=timeout_s, transport=transport)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """Close all connections."""
-        await self._http.aclose()
 
     async def create(self, name: str, **fields: Unpack[TaskFields]) -> TaskView:
         """Create a task; the same `idempotency_key` gives the same task again."""
         return await self._send(calls.create(name, fields))
 
-    async def create_many(self, tasks: Iterable[Mapping[str, Any]]) -> Sequence[UUID]:
-        """Create up to 10,000 tasks, all or none; returns their ids in order."""
-        return await self._send(calls.create_many(tasks))
+    async def create_batch(self, tasks: Iterable[Mapping[str, Any]]) -> Sequence[UUID]:
+        """Create up to 10,000 tasks in one transaction, all or none; returns their ids in order."""
+        return await self._send(calls.create_batch(tasks))
+
+    async def create_many(self, tasks: Tasks) -> Sequence[UUID]:
+        """Create any number of tasks, each for itself; returns their ids in order.
+
+        They go in requests of some thousand lines, which are sent again until each task has an answer: no task is
+        made twice.
+
+        Raises:
+            NotAllCreated: Some were refused, or the service went away after some were made. It says which.
+            ValueError: One is no JSON; those of the requests before it are made.
+        """
+        found = many.Collected()
+        try:
+            async for outcome in self.create_each(tasks):
+                found.add(outcome)
+        except ClientError as error:
+            if not found:
+                raise
+            raise found.cut() from error
+        return found.ids()
+
+    async def create_each(
+        self,
+        tasks: Tasks,
+        *,
+        chunk: int = many.MOST_LINES,
+    ) -> AsyncIterator[Outcome]:
+        """Create any number of tasks as they come, and yield what became of each, in order.
+
+        Up to `chunk` tasks go in one request; no more are held at once. What was not yielded when an error ends it
+        may have been made all the same.
+        """
+        cutter = many.Cutter(self.base_url, self._retries, chunk)
+        async for part in many.achunks(tasks, cutter):
+            pause_s: float | None = 0.0
+            while pause_s is not None:
+                await asyncio.sleep(pause_s)
+                pause_s = part.pause_after(await self._send(part.call))
+            for outcome in part.outcomes():
+                yield outcome
 
     async def get(self, task_id: TaskId) -> TaskView:
         """Read a task."""
@@ -196,6 +214,18 @@ class AsyncTaskmillClient:
         """Read the workers, the latest started first."""
         return await self._send(calls.workers())
 
+    async def quiet_worker(self, worker_id: WorkerId) -> WorkerView:
+        """Ask a worker to take no more tasks; the id is that of its lease."""
+        return await self._send(calls.ask_worker(worker_id, "quiet"))
+
+    async def stop_worker(self, worker_id: WorkerId) -> WorkerView:
+        """Ask a worker to end what it runs, and then its process."""
+        return await self._send(calls.ask_worker(worker_id, "stop"))
+
+    async def resume_worker(self, worker_id: WorkerId) -> WorkerView:
+        """Ask a quiet worker to take tasks again."""
+        return await self._send(calls.ask_worker(worker_id, "resume"))
+
     async def rejections(self, *, page_size: int = 50) -> AsyncIterator[RejectionSummaryView]:
         """Yield all messages that were refused, newest first, page by page."""
         cursor: str | None = None
@@ -291,25 +321,3 @@ class AsyncTaskmillClient:
             if on_step is not None:
                 on_step(total)
         return total
-
-    async def _send(self, call: Call[T]) -> T:
-        url = self.base_url + call.path
-        retries = 0 if call.is_probe else self._retries
-        tries = Tries(self.base_url, repeatable=call.repeatable, retries=retries)
-        while True:
-            try:
-                response = await self._http.request(
-                    call.method,
-                    url,
-                    params=call.parameters or None,
-                    content=call.content,
-                    headers=call.headers,
-                    timeout=self._timeout_s + call.hold_s,
-                )
-            except httpx.TransportError as error:
-                pause_s = tries.pause_after_loss(error)
-            else:
-                if (again_s := tries.pause_after(response)) is None:
-                    return call.result(response)
-                pause_s = again_s
-            await asyncio.sleep(pause_s)

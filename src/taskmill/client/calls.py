@@ -27,11 +27,19 @@ __all__ = [
     "RejectionId",
     "TaskFields",
     "TaskId",
+    "WorkerId",
+    "json_bytes",
+    "keyed",
+    "parameters_of",
+    "path_of",
+    "reader_of_nothing",
+    "sent",
 ]
 
 T = TypeVar("T")
 TaskId: TypeAlias = UUID | str
 RejectionId: TypeAlias = UUID | str
+WorkerId: TypeAlias = UUID | str
 Parameters: TypeAlias = tuple[tuple[str, str], ...]
 
 LARGEST_LOG_PAGE: Final = 1000
@@ -52,6 +60,7 @@ class TaskFields(TypedDict, total=False):
     retry: Mapping[str, float] | None
     timeout_s: float | None
     expires_at: datetime | str | None
+    callback_url: str | None
     labels: Mapping[str, str]
     idempotency_key: str | None
 
@@ -113,23 +122,28 @@ def create(name: str, fields: TaskFields) -> Call[TaskView]:
     return Call(
         method="POST",
         path="/tasks",
-        content=_json({"name": name, **fields}),
+        content=json_bytes({"name": name, **fields}),
         headers=_json_headers({"Idempotency-Key": key} if key else {}),
         read=reader(TaskView),
     )
 
 
-def create_many(tasks: Iterable[Mapping[str, Any]]) -> Call[Sequence[UUID]]:
+def create_batch(tasks: Iterable[Mapping[str, Any]]) -> Call[Sequence[UUID]]:
     """Create all tasks or none; each with a key of its own when it brings none."""
     read = reader(BatchCreated)
-    bodies = [{"idempotency_key": str(uuid4()), **task} for task in tasks]
+    bodies = [keyed(task) for task in tasks]
     return Call(
         method="POST",
         path="/tasks/batch",
-        content=_json(bodies),
+        content=json_bytes(bodies),
         headers=_json_headers({}),
         read=lambda response: read(response).ids,
     )
+
+
+def keyed(task: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a task with an idempotency key: its own, or a new one."""
+    return task if task.get("idempotency_key") else {**task, "idempotency_key": str(uuid4())}
 
 
 def get(task_id: TaskId) -> Call[TaskView]:
@@ -216,6 +230,12 @@ def workers() -> Call[Sequence[WorkerView]]:
     return Call(method="GET", path="/workers", read=lambda response: read(response).items)
 
 
+def ask_worker(lease_id: WorkerId, what: str) -> Call[WorkerView]:
+    """Ask a worker to be quiet, to stop or to work as ever (`resume`)."""
+    path = f"/workers/{_segment(str(lease_id))}/{what}"
+    return Call(method="POST", path=path, read=reader(WorkerView))
+
+
 def rejections(cursor: str | None, limit: int | None) -> Call[RejectionList]:
     """Read one page of the refused messages."""
     return Call(
@@ -254,7 +274,7 @@ def pause_queue(name: str, *, paused: bool) -> Call[QueueView]:
     return Call(
         method="PATCH",
         path=f"/queues/{_segment(name)}",
-        content=_json({"paused": paused}),
+        content=json_bytes({"paused": paused}),
         headers=_json_headers({}),
         read=reader(QueueView),
     )
@@ -275,12 +295,12 @@ def address(base_url: str) -> str:
     return base_url.rstrip("/")
 
 
-def posted(path: str, body: object, model: type[T], *, repeatable: bool) -> Call[T]:
+def sent(method: str, path: str, body: object, model: type[T], *, repeatable: bool) -> Call[T]:
     """Send a value as JSON."""
     return Call(
-        method="POST",
+        method=method,
         path=path,
-        content=_json(body),
+        content=json_bytes(body),
         headers=_json_headers({}),
         read=reader(model),
         repeatable=repeatable,
@@ -297,6 +317,15 @@ def _task_path(task_id: TaskId, rest: str = "") -> str:
     return f"/tasks/{_segment(str(task_id))}{rest}"
 
 
+def path_of(*segments: str) -> str:
+    """Return the path of these segments, whatever is in them."""
+    return "".join(f"/{_segment(segment)}" for segment in segments)
+
+
+def reader_of_nothing(_: httpx.Response) -> None:
+    """Read the answer that has no body."""
+
+
 def _segment(text: str) -> str:
     """Quote a path segment, its slashes and a lone dot included."""
     quoted = "".join(
@@ -309,9 +338,9 @@ def _percent(character: str) -> str:
     return "".join(f"%{byte:02X}" for byte in character.encode(errors="replace"))
 
 
-def _json(value: object) -> bytes:
-    # The standard library: it takes every whole number as it is, and says no to NaN.
-    return json.dumps(value, default=_plain, allow_nan=False, separators=(",", ":")).encode()
+def json_bytes(value: object) -> bytes:
+    """Return a value as JSON. Raises TypeError or ValueError when it is none."""
+    return _ENCODER.encode(value).encode()
 
 
 def _plain(value: object) -> object:
@@ -320,6 +349,10 @@ def _plain(value: object) -> object:
     if isinstance(value, Mapping):
         return dict(value)
     return str(value)
+
+
+# The standard library: it takes every whole number as it is, and says no to NaN.
+_ENCODER: Final = json.JSONEncoder(default=_plain, allow_nan=False, separators=(",", ":"))
 
 
 def _json_headers(more: Mapping[str, str]) -> dict[str, str]:

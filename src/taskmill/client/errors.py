@@ -1,25 +1,28 @@
-"""What can go wrong between a client and the service: one tree of errors.
+"""What can go wrong between a client and the service: the root of the tree, and all but the refusals.
 
     TaskmillError
     └── ClientError
         ├── Unreachable          no answer came: refused, cut, or too late
         ├── Unexpected           something answered, but not as Taskmill does
-        ├── NotAccepted          the service said no, with a problem (RFC 9457)
-        │   └── ServiceUnavailable   503: ask again after `retry_after_s`
-        └── StillRunning         the task did not end within the time given to `wait`
+        ├── StillRunning         the task did not end within the time given to `wait`
+        ├── NotAllCreated        some of many tasks were refused, or the way to the service was lost between
+        └── NotAccepted          the service said no, with a problem (RFC 9457): see `client.refusals`
 
 The text of an error is for people; its fields are for programs.
 """
 
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 from uuid import UUID
 
 from taskmill.domain.errors import TaskmillError, Violation
 from taskmill.domain.lifecycle import Status
+from taskmill.wire.problems import Problem
 
 __all__ = [
     "ClientError",
     "NotAccepted",
-    "ServiceUnavailable",
+    "NotAllCreated",
     "StillRunning",
     "Unexpected",
     "Unreachable",
@@ -52,31 +55,34 @@ class Unexpected(ClientError):
 
 
 class NotAccepted(ClientError):
-    """The service said no. `type` is stable, for programs; `errors` names all that is wrong."""
+    """The service said no.
 
-    def __init__(
-        self,
-        *,
-        status: int,
-        type: str,  # noqa: A002 - the field's name in a problem
-        title: str,
-        detail: str,
-        errors: tuple[Violation, ...],
-    ) -> None:
+    `type` is stable, for programs, and each type that is known has a class of its own; `errors` names all that is
+    wrong. `retry_after_s` is when to ask again, None where that would not help.
+    """
+
+    problem_type: ClassVar[str | None] = None
+    http_status: ClassVar[int | None] = None
+
+    def __init__(self, problem: Problem) -> None:
+        errors = tuple(
+            Violation(pointer=item.pointer, expected=item.expected, got=item.got)
+            for item in problem.errors or ()
+        )
         # The detail of a request with violations repeats the first of them.
         faults = "".join(f"\n  {violation}" for violation in errors)
-        super().__init__(f"{title}:{faults}" if errors else detail or title)
-        self.status = status
-        self.type = type
-        self.title = title
-        self.detail = detail
+        super().__init__(f"{problem.title}:{faults}" if errors else problem.detail or problem.title)
+        self.problem = problem
+        self.status = problem.status
+        self.type = problem.type
+        self.title = problem.title
+        self.detail = problem.detail
         self.errors = errors
+        self.retry_after_s = problem.retry_after_s
 
-
-class ServiceUnavailable(NotAccepted):
-    """A part that the answer needs is away for now."""
-
-    retry_after_s: float = 1.0
+    def __reduce__(self) -> tuple[type["NotAccepted"], tuple[Problem]]:
+        """Let it cross to another process."""
+        return type(self), (self.problem,)
 
 
 class StillRunning(ClientError):
@@ -86,3 +92,36 @@ class StillRunning(ClientError):
         super().__init__(f"task {task_id} is still {status} after {timeout_s:g} s")
         self.task_id = task_id
         self.status = status
+
+
+class NotAllCreated(ClientError):
+    """Some of many tasks do not exist.
+
+    `ids` has the id of each task, in order, and None for one that was refused; `refused` says why, by its place
+    (from 0). When the way to the service was lost between, `ids` ends before the first task of which nothing is
+    known, and the cause (`__cause__`) is what went wrong: those that have an `idempotency_key` of the caller's own
+    can be sent again.
+    """
+
+    def __init__(
+        self,
+        ids: Sequence[UUID | None],
+        refused: Mapping[int, NotAccepted],
+        *,
+        is_cut: bool = False,
+    ) -> None:
+        super().__init__(_summary(ids, refused, is_cut=is_cut))
+        self.ids = ids
+        self.refused = refused
+
+
+def _summary(
+    ids: Sequence[UUID | None], refused: Mapping[int, NotAccepted], *, is_cut: bool
+) -> str:
+    parts = [f"{len(ids) - len(refused):,} tasks were created"]
+    if refused:
+        first = min(refused)
+        parts.append(f"{len(refused):,} refused, the first at place {first}: {refused[first]}")
+    if is_cut:
+        parts.append(f"nothing is known of those from place {len(ids)} on")
+    return "; ".join(parts)

@@ -7,7 +7,8 @@ import httpx
 
 from taskmill.client import calls
 from taskmill.client.calls import Call
-from taskmill.client.errors import ServiceUnavailable, Unexpected
+from taskmill.client.errors import Unexpected
+from taskmill.client.refusals import ServiceUnavailable
 from taskmill.client.tries import Tries
 from taskmill.wire.feed import CHANGE, EVENT_STREAM, LIVE, ChangeView
 

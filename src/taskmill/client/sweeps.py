@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any, Final, Literal, TypeAlias, TypedDict
 
-from taskmill.client.calls import Call, posted
+from taskmill.client.calls import Call, sent
 from taskmill.wire.sweeps import SweepView
 
 __all__ = ["OnStep", "Selected", "Sweep", "added", "step"]
@@ -41,7 +41,7 @@ def step(
             body[name] = [body[name]] if isinstance(body[name], str) else [*body[name]]
     # A task that was run again may have failed again meanwhile, and would get a third run.
     repeatable = dry_run or action == "cancel"
-    return posted(f"/tasks/{action}", body, SweepView, repeatable=repeatable)
+    return sent("POST", f"/tasks/{action}", body, SweepView, repeatable=repeatable)
 
 
 def added(before: SweepView | None, done: SweepView) -> SweepView:

@@ -2,24 +2,26 @@
 
 import time
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import Any, Unpack
 from uuid import UUID
 
 import httpx
 
-from taskmill.client import calls, sweeps
+from taskmill.client import calls, many, sweeps
 from taskmill.client.calls import (
-    Call,
     Filters,
     RejectionId,
     TaskFields,
     TaskId,
+    WorkerId,
 )
+from taskmill.client.contracts import ContractCalls
+from taskmill.client.errors import ClientError
 from taskmill.client.following import Following, Wanted
+from taskmill.client.many import Outcome
 from taskmill.client.sweeps import OnStep, Selected, Sweep
-from taskmill.client.tries import Tries
 from taskmill.client.waiting import LONGEST_HOLD_S, Waiting
+from taskmill.client.webhooks import WebhookCalls
 from taskmill.wire.explanations import ExplanationView
 from taskmill.wire.feed import ChangeView
 from taskmill.wire.queues import QueueView
@@ -31,54 +33,60 @@ from taskmill.wire.tasks import TaskList, TaskView
 
 __all__ = ["TaskmillClient"]
 
-T = TypeVar("T")
 
-
-class TaskmillClient:
+class TaskmillClient(WebhookCalls, ContractCalls):
     """A connection pool to one Taskmill service; close it, or use it in a `with`.
 
     Safe to share between threads. A call that fails on the way is tried again where that can't do
     harm: `retries` times more, with pauses of 0.1 s, 0.3 s and so on.
 
-    Every method raises a `ClientError`: `Unreachable`, `NotAccepted` (it says what was wrong, and
-    where), `ServiceUnavailable`, or `Unexpected`.
+    Every method raises a `ClientError`: `Unreachable`, `Unexpected`, or `NotAccepted` (it says what was wrong, and
+    where), of which each reason has a class, such as `TaskNotFound`, `InvalidInput` and `ServiceUnavailable`.
     """
-
-    def __init__(
-        self,
-        base_url: str,
-        *,
-        timeout_s: float = 10.0,
-        retries: int = 3,
-        transport: httpx.BaseTransport | None = None,
-    ) -> None:
-        self.base_url = calls.address(base_url)
-        self._retries = retries
-        self._timeout_s = timeout_s
-        self._http = httpx.Client(timeout=timeout_s, transport=transport)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close all connections."""
-        self._http.close()
 
     def create(self, name: str, **fields: Unpack[TaskFields]) -> TaskView:
         """Create a task; the same `idempotency_key` gives the same task again."""
         return self._send(calls.create(name, fields))
 
+    def create_batch(self, tasks: Iterable[Mapping[str, Any]]) -> Sequence[UUID]:
+        """Create up to 10,000 tasks in one transaction, all or none; returns their ids in order."""
+        return self._send(calls.create_batch(tasks))
+
     def create_many(self, tasks: Iterable[Mapping[str, Any]]) -> Sequence[UUID]:
-        """Create up to 10,000 tasks, all or none; returns their ids in order."""
-        return self._send(calls.create_many(tasks))
+        """Create any number of tasks, each for itself; returns their ids in order.
+
+        They go in requests of some thousand lines, which are sent again until each task has an answer: no task is
+        made twice.
+
+        Raises:
+            NotAllCreated: Some were refused, or the service went away after some were made. It says which.
+            ValueError: One is no JSON; those of the requests before it are made.
+        """
+        found = many.Collected()
+        try:
+            for outcome in self.create_each(tasks):
+                found.add(outcome)
+        except ClientError as error:
+            if not found:
+                raise
+            raise found.cut() from error
+        return found.ids()
+
+    def create_each(
+        self, tasks: Iterable[Mapping[str, Any]], *, chunk: int = many.MOST_LINES
+    ) -> Iterator[Outcome]:
+        """Create any number of tasks as they come, and yield what became of each, in order.
+
+        Up to `chunk` tasks go in one request; no more are held at once. What was not yielded when an error ends it
+        may have been made all the same.
+        """
+        cutter = many.Cutter(self.base_url, self._retries, chunk)
+        for part in many.chunks(tasks, cutter):
+            pause_s: float | None = 0.0
+            while pause_s is not None:
+                time.sleep(pause_s)
+                pause_s = part.pause_after(self._send(part.call))
+            yield from part.outcomes()
 
     def get(self, task_id: TaskId) -> TaskView:
         """Read a task."""
@@ -191,6 +199,18 @@ class TaskmillClient:
         """Read the workers, the latest started first."""
         return self._send(calls.workers())
 
+    def quiet_worker(self, worker_id: WorkerId) -> WorkerView:
+        """Ask a worker to take no more tasks; the id is that of its lease."""
+        return self._send(calls.ask_worker(worker_id, "quiet"))
+
+    def stop_worker(self, worker_id: WorkerId) -> WorkerView:
+        """Ask a worker to end what it runs, and then its process."""
+        return self._send(calls.ask_worker(worker_id, "stop"))
+
+    def resume_worker(self, worker_id: WorkerId) -> WorkerView:
+        """Ask a quiet worker to take tasks again."""
+        return self._send(calls.ask_worker(worker_id, "resume"))
+
     def rejections(self, *, page_size: int = 50) -> Iterator[RejectionSummaryView]:
         """Yield all messages that were refused, newest first, page by page."""
         cursor: str | None = None
@@ -282,25 +302,3 @@ class TaskmillClient:
             if on_step is not None:
                 on_step(total)
         return total
-
-    def _send(self, call: Call[T]) -> T:
-        url = self.base_url + call.path
-        retries = 0 if call.is_probe else self._retries
-        tries = Tries(self.base_url, repeatable=call.repeatable, retries=retries)
-        while True:
-            try:
-                response = self._http.request(
-                    call.method,
-                    url,
-                    params=call.parameters or None,
-                    content=call.content,
-                    headers=call.headers,
-                    timeout=self._timeout_s + call.hold_s,
-                )
-            except httpx.TransportError as error:
-                pause_s = tries.pause_after_loss(error)
-            else:
-                if (again_s := tries.pause_after(response)) is None:
-                    return call.result(response)
-                pause_s = again_s
-            time.sleep(pause_s)

@@ -17,7 +17,7 @@ _UNAVAILABLE: Final = 503
 
 
 class Tries:
-    """The tries of one call: each pause is three times the one before.
+    """The tries of one call: each pause is three times the one before, up to five seconds.
 
     A call that was never delivered (the connection was refused) may always be sent again; one whose
     answer was lost, or asks for another try, only when it is `repeatable`: doing it twice is doing it once. A 503
@@ -27,7 +27,9 @@ class Tries:
     def __init__(self, url: str, *, repeatable: bool, retries: int) -> None:
         self._url = url
         self._repeatable = repeatable
-        self._pauses: Iterator[float] = (_FIRST_PAUSE_S * _GROWTH**n for n in range(retries))
+        self._pauses: Iterator[float] = (
+            min(_FIRST_PAUSE_S * _GROWTH**n, _LONGEST_PAUSE_S) for n in range(retries)
+        )
 
     def pause_after_loss(self, error: httpx.TransportError) -> float:
         """Return the seconds to wait before the next try.
@@ -45,8 +47,12 @@ class Tries:
         """Return the seconds to wait before the next try, None when this answer stands."""
         if not (self._repeatable and _asks_again(response)):
             return None
+        return self.pause_for(retry_after_s(response))
+
+    def pause_for(self, asked_s: float) -> float | None:
+        """Return the seconds to wait when the service asked for so many, None when there is no next try."""
         pause = next(self._pauses, None)
-        return None if pause is None else max(pause, min(retry_after_s(response), _LONGEST_PAUSE_S))
+        return None if pause is None else max(pause, min(asked_s, _LONGEST_PAUSE_S))
 
 
 def _asks_again(response: httpx.Response) -> bool:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import uvloop
 
+from taskmill.app.loading import load_app
+from taskmill.app.registry import Taskmill
 from taskmill.composition.announcement import Announcement
 from taskmill.composition.creation import intake_services
 from taskmill.composition.process import API_GRACE_S, Process
@@ -23,7 +25,7 @@ from taskmill.runtime.services import Service, run_services
 from taskmill.runtime.signals import stop_on_signal
 from taskmill.settings import Settings
 
-ROLES = ("api", "worker", "relay", "intake", "maintenance")
+ROLES = ("api", "worker", "relay", "intake", "webhooks", "maintenance")
 
 # After the start everything that lives is frozen, and young garbage is looked at rarely: with the default
 # thresholds the p99 of POST /tasks was five times as long.
@@ -54,8 +56,12 @@ def run_roles(
     logs.configure(format=settings.log_format, level=settings.log_level)
     for file in ready_files:
         file.unlink(missing_ok=True)
+    app = None
+    if "worker" in roles and settings.worker.app is not None:
+        # Outside of an event loop: its modules may run one of their own when they are imported.
+        app = load_app(settings.worker.app)
     try:
-        uvloop.run(_run(settings, roles, beside, Announcement(ready_files, announce)))
+        uvloop.run(_run(settings, roles, app, beside, Announcement(ready_files, announce)))
     except* TaskmillError as group:
         raise _first(group) from group
     finally:
@@ -73,6 +79,7 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
 async def _run(
     settings: Settings,
     roles: Sequence[str],
+    app: Taskmill | None,
     beside: Sequence[Service],
     announcement: Announcement,
 ) -> None:
@@ -80,6 +87,7 @@ async def _run(
     with stop_on_signal() as stop:
         async with AsyncExitStack() as stack:
             process = await Process.start(settings, stack, stop)
+            process.app = app
             # Stopped from the last to the first: the doors close, then workers drain.
             services: list[Service] = [
                 *process.watch(roles),
@@ -91,9 +99,11 @@ async def _run(
                 services += process.maintenance()
             services += beside
             if "worker" in roles:
-                services += worker_services(process)
+                services += worker_services(process, stop.set)
             if "relay" in roles:
                 services += process.relay()
+            if "webhooks" in roles:
+                services += process.webhooks()
             if "intake" in roles:
                 services += intake_services(process)
             if "api" in roles:
@@ -107,10 +117,10 @@ async def _run(
 def _introduce(settings: Settings, roles: Sequence[str]) -> None:
     """Have the metrics tell what this process is, and how much they may tell."""
     # Here, because finding the version takes as long as starting Python does.
-    from taskmill import __version__  # noqa: PLC0415
+    from taskmill.version import version  # noqa: PLC0415
 
     kinds.bound(settings.metrics.kinds)
-    BUILD.labels(__version__, ",".join(sorted(roles))).set(1)
+    BUILD.labels(version(), ",".join(sorted(roles))).set(1)
 
 
 def _grace_s(settings: Settings) -> float:

@@ -3,11 +3,12 @@
 from datetime import timedelta
 
 from taskmill.composition.parts import Parts
+from taskmill.operations.contracts import REFRESH_S
 from taskmill.operations.create import TaskCreation
 from taskmill.operations.queues import KnownQueues
 from taskmill.operations.rejections import Rejections
+from taskmill.runtime.periodic import Periodic
 from taskmill.runtime.services import Service
-from taskmill.settings import Settings
 from taskmill.storage.doorbell import Doorbell
 from taskmill.wire.messages import MessageLimits
 from taskmill.wire.rules import InputLimits
@@ -28,16 +29,27 @@ def task_creation(parts: Parts, doorbell: Doorbell) -> TaskCreation:
 
 def kept_rejections(parts: Parts, creation: TaskCreation) -> Rejections:
     """Return what keeps refused messages, and makes tasks of them after all."""
-    limits = message_limits(parts.settings)
+    limits = message_limits(parts)
     return Rejections(parts.database, creation, ids=parts.ids, limits=limits)
 
 
-def message_limits(settings: Settings) -> MessageLimits:
+def message_limits(parts: Parts) -> MessageLimits:
     """Return what a creation message may have: the same as a request."""
-    limits = settings.limits
+    limits = parts.settings.limits
     return MessageLimits(
         body_bytes=limits.body_bytes,
-        input=InputLimits(labels=limits.labels, idempotency_key_chars=limits.idempotency_key_chars),
+        input=InputLimits(
+            labels=limits.labels,
+            idempotency_key_chars=limits.idempotency_key_chars,
+            contracts=parts.contracts.by_type,
+        ),
+    )
+
+
+def contract_refresher(parts: Parts) -> Periodic:
+    """Return the service that has this process's doors know the contracts that hold."""
+    return Periodic(
+        "contracts", parts.contracts.refresh, interval_s=REFRESH_S, longest_s=2 * REFRESH_S
     )
 
 
@@ -52,7 +64,7 @@ def intake_services(parts: Parts) -> list[Service]:
         parts.settings.require_broker_url(),
         creation=creation,
         rejections=kept_rejections(parts, creation),
-        limits=message_limits(parts.settings),
+        limits=message_limits(parts),
         traces=parts.traces,
     )
-    return [doorbell, intake]
+    return [doorbell, contract_refresher(parts), intake]

@@ -8,15 +8,22 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from taskmill.amqp.names import HINT_TTL_S
-from taskmill.composition.creation import kept_rejections, task_creation
+from taskmill.composition.creation import contract_refresher, kept_rejections, task_creation
+from taskmill.composition.outgoing import kept_webhooks, open_outbound, signer
+from taskmill.composition.pages import dashboard
 from taskmill.composition.parts import Parts
+from taskmill.composition.retries import retry_policy
 from taskmill.composition.tracing import open_traces
 from taskmill.composition.workers import Drainer
 from taskmill.domain.errors import ConfigurationError, Unavailable
+from taskmill.domain.retry import RetryPolicy
+from taskmill.maintenance.deliveries import prune_deliveries
 from taskmill.maintenance.expiry import expire_waiting
 from taskmill.maintenance.rescue import Rescue
 from taskmill.maintenance.retention import Housekeeping, numbering
+from taskmill.maintenance.time_out import TimeOut
 from taskmill.observability import logs
+from taskmill.operations import sql_door
 from taskmill.operations.broker import NO_BROKER, BrokerWatch
 from taskmill.operations.figures import FiguresCache
 from taskmill.operations.read import TaskReading
@@ -25,13 +32,14 @@ from taskmill.operations.system import readiness
 from taskmill.runtime.periodic import Periodic, pause
 from taskmill.runtime.services import Service
 from taskmill.settings import Settings
-from taskmill.storage import counts, minutes, partitions
+from taskmill.storage import counts, failures, minutes, partitions
 from taskmill.storage.database import RETRY_AFTER_S
-from taskmill.storage.doorbell import Doorbell, DoorbellListener
+from taskmill.storage.doorbell import CONTRACTS, Doorbell, DoorbellListener
 
 if TYPE_CHECKING:
     from taskmill.amqp.connection import BrokerLink
     from taskmill.api.server import ApiServer
+    from taskmill.operations.pull import Pull
 
 log = logs.get_logger(__name__)
 
@@ -60,7 +68,7 @@ class Process(Parts):
     async def start(
         cls, settings: Settings, stack: AsyncExitStack, stop: asyncio.Event
     ) -> "Process":
-        """Wait for the database, check its schema, set the clock by it and make partitions.
+        """Wait for the database, check its schema, set the clock by it, make partitions and read the contracts.
 
         Raises:
             ConfigurationError: the database did not answer in time, or has not the schema that this program needs;
@@ -68,7 +76,7 @@ class Process(Parts):
             Unavailable: the database did not answer before `stop`.
         """
         process = cls(settings)
-        stack.push_async_callback(process.database.close)
+        stack.push_async_callback(process.close)
         process.traces = open_traces(settings, process.clock, stack)
         await process._await_schema(stop)
         moment = await process.database.anchor(process.clock)
@@ -77,6 +85,7 @@ class Process(Parts):
         except Unavailable as error:
             # Somebody holds a lock, as a backup does: until it is over the DEFAULT partition takes the tasks.
             log.warning("partition.delayed", error=repr(error.__cause__))
+        await process.contracts.refresh()
         return process
 
     async def _await_schema(self, stop: asyncio.Event) -> None:
@@ -147,6 +156,7 @@ class Process(Parts):
         from taskmill.operations.feed import Feed  # noqa: PLC0415
 
         settings = self.settings
+        await sql_door.tell_limits(self.database, settings)
         doorbell = Doorbell(self.database)
         creation = task_creation(self, doorbell)
         service = TaskService(
@@ -156,12 +166,22 @@ class Process(Parts):
             kept_rejections(self, creation),
             broker=self.broker_watch(),
             figures=self.figures,
+            contracts=self.contracts,
         )
         await stack.enter_async_context(service)
         helper = Drainer(self)
         feed = Feed(self.database, settings.feed, kept_days=settings.retention.change_days)
+        pull, contracts = self._pull(), contract_refresher(self)
+        pages, page_services = dashboard(self, service)
         app = create_app(
-            service, feed=feed, settings=settings, drain=helper.drain, traces=self.traces
+            service,
+            feed=feed,
+            pull=pull,
+            webhooks=kept_webhooks(self),
+            settings=settings,
+            drain=helper.drain,
+            traces=self.traces,
+            pages=pages,
         )
         self.server = ApiServer(
             app,
@@ -170,7 +190,21 @@ class Process(Parts):
             grace_s=API_GRACE_S,
             stop_delay_s=settings.api.stop_delay_s,
         )
-        return [doorbell, helper, feed, self.server]
+        listener = DoorbellListener(self.database, pull.wake, also={CONTRACTS: contracts.wake})
+        return [doorbell, contracts, helper, feed, pull, listener, *page_services, self.server]
+
+    def _pull(self) -> "Pull":
+        from taskmill.operations.pull import Pull  # noqa: PLC0415 - as above
+
+        return Pull(
+            self.database,
+            self.settings.pull,
+            policy=retry_policy(self),
+            ids=self.ids,
+            randomness=self.randomness,
+            payload_bytes=self.settings.limits.body_bytes,
+            task_log=self.settings.task_log,
+        )
 
     def relay(self) -> list[Service]:
         """Return the services of the relay role."""
@@ -195,15 +229,61 @@ class Process(Parts):
             )
         return services
 
+    def webhooks(self) -> list[Service]:
+        """Return the services of the webhooks role."""
+        # Here, because the HTTP client takes 0.1 s to import, and most roles do without it.
+        from taskmill.webhooks.delivering import Delivering, DeliveryRules  # noqa: PLC0415
+        from taskmill.webhooks.fan_out import FanOut  # noqa: PLC0415
+        from taskmill.webhooks.lanes import Lanes  # noqa: PLC0415
+        from taskmill.webhooks.trying import Trying  # noqa: PLC0415
+
+        settings, outbound = self.settings.webhooks, self.settings.outbound
+        trying = Trying(
+            self.database,
+            open_outbound(self),
+            callbacks=signer(self),
+            clock=self.clock,
+            source=self.settings.feed.source,
+            timeout_s=settings.timeout_s,
+        )
+        rules = DeliveryRules(
+            policy=RetryPolicy(
+                base=timedelta(seconds=settings.retry_base_s),
+                factor=settings.retry_factor,
+                maximum=timedelta(seconds=settings.retry_max_s),
+            ),
+            longest_wait=timedelta(seconds=outbound.retry_after_s),
+            timeout_s=settings.timeout_s,
+            disable_s=settings.disable_s,
+        )
+        lanes = Lanes(settings.concurrency, per_lane=settings.concurrency_per_endpoint)
+        delivering = Delivering(
+            self.database,
+            trying,
+            lanes,
+            rules,
+            clock=self.clock,
+            randomness=self.randomness,
+        )
+        fan_out = FanOut(
+            self.database,
+            holder=self.ids(),
+            clock=self.clock,
+            give_up_s=settings.give_up_s,
+            wake=delivering.wake,
+        )
+        return [delivering, fan_out]
+
     def maintenance(self) -> list[Service]:
         """Return the services of the maintenance role."""
         settings, database = self.settings, self.database
         interval_s = settings.maintenance.interval_s
+        name = f"rescue@{settings.worker.name}"
         rescue = Rescue(
             database,
             ttl_s=settings.lease.ttl_s,
             interval_s=interval_s,
-            name=f"rescue@{settings.worker.name}",
+            name=name,
             clock=self.clock,
         )
         housekeeping = Housekeeping(
@@ -215,10 +295,19 @@ class Process(Parts):
         )
         return [
             Periodic("rescue", rescue, interval_s=interval_s),
+            Periodic(
+                "time-out",
+                TimeOut(database, policy=retry_policy(self), name=name),
+                interval_s=interval_s,
+            ),
             Periodic("expiry", lambda: expire_waiting(database), interval_s=_EXPIRY_S),
             Periodic("fold-counts", lambda: counts.fold(database), interval_s=interval_s),
             Periodic("roll-up", lambda: minutes.roll_up(database), interval_s=interval_s),
             Periodic("prune-minutes", lambda: minutes.prune(database), interval_s=_HOUSEKEEPING_S),
+            Periodic("fold-failures", lambda: failures.fold(database), interval_s=interval_s),
+            Periodic(
+                "prune-failures", lambda: failures.prune(database), interval_s=_HOUSEKEEPING_S
+            ),
             Periodic(
                 "number-changes",
                 numbering(database),
@@ -226,4 +315,9 @@ class Process(Parts):
                 longest_s=_LONGEST_SILENCE_S,
             ),
             Periodic("housekeeping", housekeeping, interval_s=_HOUSEKEEPING_S),
+            Periodic(
+                "prune-deliveries",
+                lambda: prune_deliveries(database, settings.webhooks.keep_days),
+                interval_s=_HOUSEKEEPING_S,
+            ),
         ]

@@ -2,63 +2,93 @@
 
 import asyncio
 import random
-from datetime import timedelta
+from collections.abc import Callable, Sequence
 
+from taskmill.composition.handlers import Pool, built_in_pool, pools
 from taskmill.composition.parts import Parts
-from taskmill.domain.retry import RetryPolicy
+from taskmill.composition.registration import Registration
+from taskmill.composition.retries import retry_policy
 from taskmill.domain.task_log import LineLevel
+from taskmill.operations.progress import ProgressReports
 from taskmill.runtime.ids import IdFactory
 from taskmill.runtime.services import Service
 from taskmill.storage.doorbell import DoorbellListener
 from taskmill.storage.leases import WorkerCard
 from taskmill.transports.base import Transport
 from taskmill.transports.postgres import PostgresTransport
-from taskmill.worker.emulation import Emulation, Profile
 from taskmill.worker.finishing import Finishing
-from taskmill.worker.handlers import EVERY_TYPE, Handler, Handlers
+from taskmill.worker.handlers import EVERY_TYPE, Handlers
 from taskmill.worker.lease import LeaseKeeper
 from taskmill.worker.loop import Worker
+from taskmill.worker.stalls import StallWatch
 from taskmill.worker.task_log import NOTHING, LineLimits, TaskLog
-from taskmill.worker.traced import AttemptSpans, telling
+from taskmill.worker.traced import AttemptSpans
 
 
-def worker_services(parts: Parts) -> list[Service]:
-    """Return the services of the worker role."""
-    name, handlers = parts.settings.worker.name, _handlers(parts)
-    direct = _direct(parts, name, handlers)
+def worker_services(parts: Parts, end_process: Callable[[], None]) -> list[Service]:
+    """Return the services of the worker role: a worker for each way in which handlers run.
+
+    `end_process` is called when an operator asks one of them to stop.
+    """
+    watch = StallWatch(parts.clock, longest_s=parts.settings.worker.blocked_s)
+    services: list[Service] = [watch]
+    found = pools(parts)
+    transports = []
+    for pool in found:
+        transport, beside = _transport(parts, pool)
+        transports.append(transport)
+        services += [*pool.beside, *beside]
+
+    def wake() -> None:
+        for transport in transports:
+            transport.wake()
+
+    workers = [
+        _worker(parts, pool, transport, end_process)
+        for pool, transport in zip(found, transports, strict=True)
+    ]
+    contracts = [contract for pool in found for contract in pool.contracts]
+    registration = Registration(parts.database, parts.settings.worker.name, contracts)
+    together = _Together(workers, registration)
+    return [*services, DoorbellListener(parts.database, wake), together]
+
+
+class _Together:
+    """Workers of one process: they stop at the same time, not one after the other."""
+
+    name = "worker"
+
+    def __init__(self, workers: Sequence[Worker], registration: Registration) -> None:
+        self._workers = workers
+        self._registration = registration
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Register what they run, and run all of them until told to stop."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._registration.register_until(stop))
+            for worker in self._workers:
+                group.create_task(worker.run(stop))
+
+
+def _transport(parts: Parts, pool: Pool) -> tuple[Transport, list[Service]]:
+    """Return how a pool learns of tasks, and the services for that."""
+    direct = _direct(parts, pool.name, pool.handlers)
     if not parts.settings.uses_broker:
-        listener = DoorbellListener(parts.database, direct.wake)
-        return [listener, _worker(parts, name, handlers, direct)]
+        return direct, []
     # Here, because the driver takes 0.1 s to import, and who has no broker does without it.
     from taskmill.transports.rabbitmq import RabbitTransport  # noqa: PLC0415
 
+    types = pool.handlers.types
     hinted = RabbitTransport(
         parts.database,
         broker_url=parts.settings.require_broker_url(),
-        worker=name,
+        worker=pool.name,
         queues=parts.settings.worker.queues,
-        types=None if EVERY_TYPE in handlers.types else handlers.types,
+        types=None if EVERY_TYPE in types else types,
         fallback=direct if parts.settings.broker == "auto" else None,
         clock=parts.clock,
     )
-    listener = DoorbellListener(parts.database, hinted.wake)
-    return [hinted, listener, _worker(parts, name, handlers, hinted)]
-
-
-def _handlers(parts: Parts) -> Handlers:
-    emulation = parts.settings.emulation
-    profile = Profile(
-        delay_min_s=emulation.delay_min_s,
-        delay_max_s=emulation.delay_max_s,
-        failure_probability=emulation.failure_probability,
-    )
-    handler: Handler = Emulation(profile, parts.randomness)
-    if parts.traces is not None:
-        handler = telling(handler)
-    return Handlers(
-        dict.fromkeys(("emulate", *emulation.types), handler),
-        exclusive=parts.settings.worker.exclusive_types,
-    )
+    return hinted, [hinted]
 
 
 def _direct(parts: Parts, name: str, handlers: Handlers) -> PostgresTransport:
@@ -75,45 +105,47 @@ def _direct(parts: Parts, name: str, handlers: Handlers) -> PostgresTransport:
 
 def _worker(
     parts: Parts,
-    name: str,
-    handlers: Handlers,
+    pool: Pool,
     transport: Transport,
+    end_process: Callable[[], None],
     *,
     until_idle: bool = False,
 ) -> Worker:
-    settings = parts.settings
+    settings, name = parts.settings, pool.name
     return Worker(
         parts.database,
         worker=name,
         transport=transport,
-        keeper=_lease_keeper(parts, name, handlers),
+        keeper=_lease_keeper(parts, pool),
         finishing=Finishing(
             parts.database,
             worker=name,
-            policy=_retry_policy(parts),
+            policy=retry_policy(parts),
             clock=parts.clock,
             randomness=parts.randomness,
             batch_size=settings.worker.claim_size,
         ),
         task_log=TaskLog(parts.database, limits=_line_limits(parts), clock=parts.clock),
-        handlers=handlers,
+        progress=ProgressReports(parts.database),
+        handlers=pool.handlers,
         clock=parts.clock,
-        slots=settings.worker.concurrency,
+        slots=pool.slots,
         claim_size=settings.worker.claim_size,
         grace_s=settings.worker.grace_s,
         patience_s=settings.worker.patience_s,
         result_bytes=settings.limits.result_bytes,
+        end_process=end_process,
         until_idle=until_idle,
         spans=None if parts.traces is None else AttemptSpans(parts.traces, worker=name),
     )
 
 
-def _lease_keeper(parts: Parts, name: str, handlers: Handlers) -> LeaseKeeper:
+def _lease_keeper(parts: Parts, pool: Pool) -> LeaseKeeper:
     card = WorkerCard(
-        name=name,
+        name=pool.name,
         queues=parts.settings.worker.queues,
-        types=list(handlers.types),
-        slots=parts.settings.worker.concurrency,
+        types=list(pool.handlers.types),
+        slots=pool.slots,
     )
     return LeaseKeeper(
         parts.database,
@@ -133,16 +165,6 @@ def _line_limits(parts: Parts) -> LineLimits:
         message_chars=kept.message_chars,
         fields_bytes=kept.fields_bytes,
         waiting_bytes=kept.waiting_bytes,
-    )
-
-
-def _retry_policy(parts: Parts) -> RetryPolicy:
-    retry = parts.settings.retry
-    return RetryPolicy(
-        base=timedelta(seconds=retry.base_s),
-        factor=retry.factor,
-        maximum=timedelta(seconds=retry.max_s),
-        jitter=retry.jitter,
     )
 
 
@@ -172,8 +194,10 @@ class Drainer:
     def _worker(self) -> Worker:
         """Return a worker that claims from PostgreSQL, whatever the policy, and ends when nothing is due."""
         parts = self._parts
-        name, handlers = f"{parts.settings.worker.name}-drain", _handlers(parts)
-        return _worker(parts, name, handlers, _direct(parts, name, handlers), until_idle=True)
+        pool = built_in_pool(parts, f"{parts.settings.worker.name}-drain")
+        direct = _direct(parts, pool.name, pool.handlers)
+        # It is a guest in its process, which goes on: asked to stop, it takes no more, and ends so.
+        return _worker(parts, pool, direct, lambda: None, until_idle=True)
 
     async def _end(self, stop: asyncio.Event) -> None:
         await stop.wait()

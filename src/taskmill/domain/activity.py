@@ -130,11 +130,15 @@ class Flow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActivityRequest:
-    """Over which window to tell what happened, and of which queue and type (None: of all)."""
+    """Over which window to tell what happened, and of which queue and type (None: of all).
+
+    `by_group` tells it by queue and type as well, which takes twice as long.
+    """
 
     window: Window
     queue: str | None = None
     type: str | None = None
+    by_group: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,3 +154,18 @@ class Activity:
     total: Flow
     groups: Mapping[tuple[str, str], Flow]
     points: Sequence[tuple[datetime, Flow]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueActivity:
+    """What happened in some queues from `since`, the beginning of a step, until `until`; `steps` began meanwhile.
+
+    `flows` have what was created, succeeded and failed, and buckets of durations. `ended` is how many attempts
+    ended, well or badly, by the beginning of each step that had some. Queues without any are left out.
+    """
+
+    since: datetime
+    until: datetime
+    steps: Sequence[datetime]
+    flows: Mapping[str, Flow]
+    ended: Mapping[str, Mapping[datetime, int]]

@@ -44,7 +44,7 @@ class HeldLease:
 class OpenLease:
     """A worker whose lease is open. Empty `queues` means all; `types` has `*` for all.
 
-    `running` is what it said at its last renewal.
+    `running` is what it said at its last renewal. One that `is_quiet` was asked to take no more tasks.
     """
 
     id: UUID
@@ -55,6 +55,7 @@ class OpenLease:
     running: int
     renewed_at: datetime
     expires_at: datetime
+    is_quiet: bool = False
 
     def takes_queue(self, queue: str) -> bool:
         """Tell whether it serves the queue."""
@@ -126,6 +127,11 @@ class Circumstances:
     @property
     def serving(self) -> list[OpenLease]:
         """Return the workers that live and would take the task."""
+        return [worker for worker in self.fitting if not worker.is_quiet]
+
+    @property
+    def fitting(self) -> list[OpenLease]:
+        """Return the workers that live and could take the task, those included that were asked to take no more."""
         return [w for w in self.alive if w.takes_queue(self.queue) and w.takes_type(self.type)]
 
     @property

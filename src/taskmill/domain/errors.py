@@ -2,17 +2,30 @@
 
     TaskmillError
     ├── InvalidInput            the request was read, but says something that is not allowed
-    │   └── BadCursor           a page's cursor that this service did not make
+    │   ├── BadCursor           a page's cursor that this service did not make
+    │   └── ContractRefused     a type's contract that the doors can't keep
     ├── ChangesForgotten        the feed no longer has all that follows the cursor
     ├── MalformedJson           the body is not strict JSON
     ├── TooLarge                the body is over its limit
     ├── TaskNotFound            no such task
     ├── QueueNotFound           no such queue
+    ├── TypeNotFound            no contract of such a type
+    ├── TypeLimitReached        no more types may have contracts
     ├── RejectionNotFound       no such refused message
+    ├── WorkerNotFound          no such worker
+    ├── WorkerGone              the worker has ended
     ├── TransitionRefused       the task's status does not allow the action
+    ├── StaleFence              the claim is not, or no longer, the caller's
+    ├── CancelNotAsked          a claim can't end as cancelled unless somebody asked for that
+    ├── LeaseNotFound           no such lease of a worker that pulls over HTTP
+    ├── LeaseClosed             the lease has ended
     ├── IdempotencyConflict     the key was used for another request
     ├── KeyInFlight             the key's first request is not yet answered
     ├── QueueLimitReached       no more queues may be made
+    ├── WebhookNotFound         no such webhook
+    ├── DeliveryNotFound        no such delivery of the webhook
+    ├── WebhookLimitReached     no more webhooks may be made
+    ├── WebhookInactive         the webhook is paused or disabled
     ├── Unavailable             a part that the answer needs is away for now
     ├── BrokerAway              RabbitMQ is away: no request ever waits for it
     ├── Unroutable              no queue at the broker takes the message
@@ -75,6 +88,17 @@ class BadCursor(InvalidInput):
         super().__init__((Violation(pointer=pointer, expected=expected, got=why),))
 
 
+class ContractRefused(InvalidInput):
+    """The contract of a type can't be kept by all doors; `violations` names each place."""
+
+    def __init__(self, type: str, violations: tuple[Violation, ...]) -> None:  # noqa: A002 - as everywhere
+        super().__init__(violations)
+        self.type = type
+
+    def __str__(self) -> str:
+        return f"the contract of type {self.type!r}: {super().__str__()}"
+
+
 class ChangesForgotten(TaskmillError):
     """The feed no longer has all that follows the cursor: whoever went on would miss changes unknowingly.
 
@@ -123,12 +147,44 @@ class QueueNotFound(TaskmillError):
         self.name = name
 
 
+class TypeNotFound(TaskmillError):
+    """No type of this name has a contract."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"no type {name!r} has a contract")
+        self.name = name
+
+
+class TypeLimitReached(TaskmillError):
+    """As many types as may have contracts have one already."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"{limit} types have contracts already, and no more may have one")
+        self.limit = limit
+
+
 class RejectionNotFound(TaskmillError):
     """No refused message has this id; it may be past its retention."""
 
     def __init__(self, rejection_id: UUID) -> None:
         super().__init__(f"there is no rejection {rejection_id}")
         self.rejection_id = rejection_id
+
+
+class WorkerNotFound(TaskmillError):
+    """No worker has a lease with this id; those of workers that ended are kept for days."""
+
+    def __init__(self, lease_id: UUID) -> None:
+        super().__init__(f"there is no worker {lease_id}")
+        self.lease_id = lease_id
+
+
+class WorkerGone(TaskmillError):
+    """The worker's lease is closed: it has ended, or begun another lease."""
+
+    def __init__(self, lease_id: UUID) -> None:
+        super().__init__(f"worker {lease_id} has ended")
+        self.lease_id = lease_id
 
 
 class TransitionRefused(TaskmillError):
@@ -139,6 +195,44 @@ class TransitionRefused(TaskmillError):
         self.task_id = task_id
         self.status = status
         self.action = action
+
+
+class StaleFence(TaskmillError):
+    """The claim that the fence names has ended, or never was: what its worker says changes nothing."""
+
+    def __init__(self, task_id: UUID, claim_no: int) -> None:
+        super().__init__(
+            f"claim {claim_no} of task {task_id} does not hold under this lease: the task is somebody "
+            "else's, or nobody's; stop what you do for it"
+        )
+        self.task_id = task_id
+
+
+class CancelNotAsked(TaskmillError):
+    """Nobody has asked to cancel the task: an attempt that did not do its work has failed."""
+
+    def __init__(self, task_id: UUID) -> None:
+        super().__init__(f"nobody has asked to cancel task {task_id}")
+        self.task_id = task_id
+
+
+class LeaseNotFound(TaskmillError):
+    """No worker that pulls over HTTP has this lease; one that ended is forgotten after some minutes."""
+
+    def __init__(self, lease_id: UUID) -> None:
+        super().__init__(f"there is no lease {lease_id}")
+        self.lease_id = lease_id
+
+
+class LeaseClosed(TaskmillError):
+    """The lease has ended: nothing runs under it any more. `reason` says why."""
+
+    def __init__(self, lease_id: UUID, reason: str | None) -> None:
+        super().__init__(
+            f"lease {lease_id} has ended ({reason}): its tasks are somebody else's, or done"
+        )
+        self.lease_id = lease_id
+        self.reason = reason
 
 
 class IdempotencyConflict(TaskmillError):
@@ -163,6 +257,39 @@ class QueueLimitReached(TaskmillError):
     def __init__(self, limit: int) -> None:
         super().__init__(f"there are {limit} queues already, and no more may be made")
         self.limit = limit
+
+
+class WebhookNotFound(TaskmillError):
+    """No webhook has this id; it may have been deleted."""
+
+    def __init__(self, webhook_id: UUID) -> None:
+        super().__init__(f"there is no webhook {webhook_id}")
+        self.webhook_id = webhook_id
+
+
+class DeliveryNotFound(TaskmillError):
+    """The webhook has no delivery of this id; it may be past its retention."""
+
+    def __init__(self, delivery_id: int) -> None:
+        super().__init__(f"the webhook has no delivery {delivery_id}")
+        self.delivery_id = delivery_id
+
+
+class WebhookLimitReached(TaskmillError):
+    """As many webhooks as allowed exist already."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"there are {limit} webhooks already, and no more may be made")
+        self.limit = limit
+
+
+class WebhookInactive(TaskmillError):
+    """Nothing is delivered to the webhook, as it is paused or disabled."""
+
+    def __init__(self, webhook_id: UUID, state: str) -> None:
+        super().__init__(f"nothing is sent to webhook {webhook_id}: it is {state}; enable it first")
+        self.webhook_id = webhook_id
+        self.state = state
 
 
 class Unavailable(TaskmillError):

@@ -39,6 +39,19 @@ class DatabaseFigures:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryFigures:
+    """What webhooks and callbacks still have to be told.
+
+    `waiting` deliveries, counted up to a bound, are to be made, one of which has been due for `late_s`. The first
+    change that nobody has looked at for them is `unread_s` old. Both are 0 when there is none.
+    """
+
+    waiting: int
+    late_s: float
+    unread_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SystemFigures:
     """Queues by age, the oldest first; the live workers and their slots; partitions attached, and weeks ahead."""
 
@@ -46,5 +59,6 @@ class SystemFigures:
     workers: int
     slots: int
     database: DatabaseFigures
+    deliveries: DeliveryFigures
     partitions: int
     weeks_ahead: int

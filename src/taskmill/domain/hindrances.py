@@ -100,7 +100,8 @@ def no_worker(c: Circumstances) -> Gate:
         "workers_alive": len(alive),
         "workers_for_queue": sum(worker.takes_queue(c.queue) for worker in alive),
         "workers_for_type": len(for_type),
-        "workers_for_both": len(serving),
+        "workers_for_both": len(c.fitting),
+        "workers_quiet": sum(worker.is_quiet for worker in alive),
         "workers": [_told_worker(worker) for worker in (serving or alive)[:_MOST_WORKERS]],
     }
     if serving:
@@ -116,6 +117,10 @@ def _missing_worker(
 ) -> tuple[str, str]:
     if not alive:
         return "No worker lives.", "Start one: `taskmill run worker`."
+    if c.fitting:
+        names = a_few([worker.worker for worker in c.fitting])
+        told = f"Every worker for queue {c.queue} and type {c.type} was asked to take no more tasks: {names}."
+        return told, "Have one work again: `taskmill worker resume NAME`; or start another."
     if for_type:
         queues = sorted({queue for worker in for_type for queue in worker.queues})
         told = (

@@ -35,7 +35,8 @@ class TaskEvent:
 class TaskFilter:
     """Which tasks to list; an empty filter means all. `name` is a substring, in any case.
 
-    `created_after` is inclusive, `created_before` exclusive. `labels` must all be there.
+    `created_after` is inclusive, `created_before` exclusive. `labels` must all be there. `error` is that of a
+    `FailureGroup`, `lease` that of the worker that runs them.
     """
 
     statuses: frozenset[Status] = frozenset()
@@ -45,16 +46,25 @@ class TaskFilter:
     name: str | None = None
     created_after: datetime | None = None
     created_before: datetime | None = None
+    error: str | None = None
+    lease: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageRequest:
-    """Which part of a listing: `limit` tasks beyond the id `after`, or beyond the first `offset`."""
+    """Which part of a listing: `limit` tasks beyond the id `after`, or beyond the first `offset`.
+
+    `budget_s` is for how long tasks are looked for without an index, and counted as long again; None is as usual.
+    Tasks of a brief one come without payload and result, which may be large. Without a total none is counted.
+    """
 
     limit: int = 50
     after: UUID | None = None
     offset: int = 0
     oldest_first: bool = False
+    budget_s: float | None = None
+    is_brief: bool = False
+    with_total: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,9 +108,19 @@ class Liveness(StrEnum):
     CLOSED = "closed"
 
 
+class WorkerRequest(StrEnum):
+    """What a worker is asked to do: take no more tasks; or that, end what runs, and end its process."""
+
+    QUIET = "quiet"
+    STOP = "stop"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerState:
-    """A worker process as its lease shows it. Empty `queues` means all; `types` has `*` for all."""
+    """A worker process as its lease shows it. Empty `queues` means all; `types` has `*` for all.
+
+    A `remote` one pulls over HTTP, and has a lease for each claim; its `version` is not known.
+    """
 
     id: UUID
     name: str
@@ -113,7 +133,10 @@ class WorkerState:
     expires_at: datetime
     closed_at: datetime | None
     close_reason: str | None
+    asked_to: WorkerRequest | None
+    remote: bool
     state: Liveness
+    version: str | None = None
 
 
 class BrokerPresence(StrEnum):

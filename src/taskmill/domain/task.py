@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from taskmill.domain.errors import InvalidInput
 from taskmill.domain.lifecycle import Status
 from taskmill.domain.retry import RetryPolicy
 
@@ -35,7 +36,8 @@ class TaskDraft:
     """A valid request to create a task.
 
     `run_at` and `delay` are never both set; with neither, the task is due at once. `retry` None means
-    the service's policy. `source` names the door it came through.
+    the service's policy. `source` names the door it came through. `misfit` is how the payload breaks its type's
+    contract: then only the task that the idempotency key stands for already may be the answer.
     """
 
     name: str
@@ -55,6 +57,21 @@ class TaskDraft:
     source: str = "rest"
     idempotency: IdempotencyKey | None = None
     traceparent: str | None = None
+    callback_url: str | None = None
+    misfit: InvalidInput | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """What the task's latest claim last said of itself: the share that is done (0 to 1), and a few words.
+
+    `serial` grows with each report that was kept.
+    """
+
+    share: float | None
+    message: str | None
+    at: datetime
+    serial: int
 
 
 @dataclass(slots=True, kw_only=True)
@@ -87,6 +104,7 @@ class Task:
     source: str
     version: int
     claim_no: int
+    progress: Progress | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,3 +128,12 @@ class ClaimedTask:
     created_at: datetime
     labels: str = field(default="{}")
     traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fence:
+    """What proves that a claim is still the current one."""
+
+    task_id: UUID
+    lease_id: UUID
+    claim_no: int

@@ -57,6 +57,15 @@ class LogLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SentLine:
+    """A line that a worker sends. `fields` is JSON text."""
+
+    level: LineLevel
+    message: str
+    fields: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LineFilter:
     """Which lines of a task to read: of one claim or of all, of this level and above."""
 

@@ -10,11 +10,15 @@ import signal
 import sys
 from asyncio.subprocess import Process
 from collections.abc import Sequence
+from pathlib import Path
 
+from taskmill import composition
+from taskmill.app.loading import check_app
 from taskmill.embedded.programs import end_with_parent
 from taskmill.observability.logs import get_logger
 from taskmill.runtime.periodic import backoff_s, pause
 from taskmill.settings import Settings
+from taskmill.settings.values import shown
 
 log = get_logger(__name__)
 
@@ -23,6 +27,20 @@ _LONGEST_PAUSE_S = 30.0
 # One that ran this long was well: the next start begins without a pause again.
 _WELL_AFTER_S = 30.0
 _STOP_MARGIN_S = 3.0
+
+
+def run_beside(
+    settings: Settings, roles: Sequence[str], *, processes: int, ready_files: Sequence[Path]
+) -> int:
+    """Look after so many processes of these roles until SIGINT or SIGTERM; return the exit status.
+
+    Raises:
+        ConfigurationError: no database, or one with an old schema; the app can't be loaded.
+    """
+    if settings.worker.app is not None:
+        check_app(settings.worker.app)
+    running = RoleProcesses(settings, roles, count=processes)
+    return composition.run_roles(settings, [], ready_files=ready_files, beside=[running])
 
 
 class RoleProcesses:
@@ -85,6 +103,8 @@ class RoleProcesses:
         told = {
             "TASKMILL_DATABASE_URL": settings.require_database_url(),
             "TASKMILL_WORKER__CONCURRENCY": str(settings.worker.concurrency),
+            "TASKMILL_WORKER__QUEUES": shown(settings.worker.queues),
+            "TASKMILL_WORKER__APP": settings.worker.app or "",
             "TASKMILL_BROKER": settings.broker,
         }
         if settings.broker_url is not None:

@@ -1,7 +1,8 @@
-"""`taskmill up`: PostgreSQL, RabbitMQ, migrations, API and maintenance; workers, relay and intake beside it.
+"""`taskmill up`: PostgreSQL, RabbitMQ, migrations, API and maintenance; workers and the other roles beside it.
 
 Each worker is a process of its own, so that handlers never slow the API, and the end of one leaves the
-others alone; relay and intake share one. It starts and stops things; what they do is composed in `composition`.
+others alone; webhooks, relay and intake share one. It starts and stops things; what they do is composed in
+`composition`.
 """
 
 import asyncio
@@ -16,6 +17,8 @@ import asyncpg
 from pydantic import SecretStr
 
 from taskmill import composition
+from taskmill.api.server import check_address
+from taskmill.app.loading import check_app
 from taskmill.domain.errors import ConfigurationError
 from taskmill.embedded.broker import HOW_TO_GET, PrivateBroker
 from taskmill.embedded.errors import EmbeddedError, FetchFailedError
@@ -44,25 +47,30 @@ def up(settings: Settings, *, workers: int, ready_file: Path | None) -> int:
 
     Raises:
         ConfigurationError: PostgreSQL can't be started or reached, the port is taken, or there is to be a
-            RabbitMQ and none can be had.
+            RabbitMQ and none can be had, or the app can't be loaded.
     """
     logs.configure(format=settings.log_format, level=settings.log_level)
     if ready_file is not None:
         # One that a killed run has left would tell of an address where nobody serves.
         ready_file.unlink(missing_ok=True)
+    if settings.worker.app is not None:
+        check_app(settings.worker.app)
     with ExitStack() as stack:
         url, place, beside = _database(settings, stack)
+        # After that: another `up` on the same data is told as such. Before the rest, which takes its time.
+        check_address(settings.api.host, settings.api.port)
         _bring_up_to_date(url)
         own = settings.model_copy(update={"database_url": SecretStr(url)})
         broker = _broker(own, stack)
         if broker.url is not None:
             own = own.model_copy(update={"broker_url": SecretStr(broker.url)})
-        # Admin ports: this process's, the next for relay and intake, then one for each worker.
+        # Admin ports: this process's, the next for webhooks, relay and intake, then one for each worker.
         running = RoleProcesses(own, ["worker"], count=workers, admin_step=2)
         beside = [*beside, *broker.services, running]
-        if own.uses_broker:
-            # Stopped before the workers: it is a door, and its hints are of no use to them then.
-            beside.append(RoleProcesses(own, ["relay", "intake"]))
+        # Stopped before the workers: it is a door, and its hints are of no use to them then.
+        doors = ["webhooks", "relay", "intake"] if own.uses_broker else ["webhooks"]
+        beside.append(RoleProcesses(own, doors))
+        _make_folder(settings.data_dir)
         return composition.run_roles(
             own,
             ["maintenance", "api"],
@@ -70,6 +78,14 @@ def up(settings: Settings, *, workers: int, ready_file: Path | None) -> int:
             beside=beside,
             announce=lambda api_url: _greet(api_url, broker, place),
         )
+
+
+def _make_folder(path: Path) -> None:
+    """Make the data folder: where database and broker are somebody else's, nobody has made it."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"can't make the data folder {path}: {error.strerror}") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +171,7 @@ def _greet(url: str | None, broker: _Broker, place: str) -> None:
     logs.flush()
     lines = (
         f"Taskmill serves at {url}",
+        f"  dashboard  {url}/",
         f'  try it     curl -X POST {url}/tasks -d \'{{"name": "first"}}\'',
         f"  Swagger    {url}/docs",
         *broker.lines,

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from taskmill.observability.logs import get_logger
 from taskmill.runtime.clock import SystemClock
-from taskmill.storage import changes, partitions, rejections
+from taskmill.storage import changes, partitions, progress, rejections
 from taskmill.storage.database import Database
 
 log = get_logger(__name__)
@@ -51,6 +51,8 @@ class Housekeeping:
             len(await self._database.fetch("prune_changes", days, _MOST_AT_ONCE)),
             len(await self._database.fetch("prune_keys", _MOST_AT_ONCE)),
             len(await self._database.fetch("prune_leases", _MOST_AT_ONCE)),
+            len(await self._database.fetch("prune_remote_leases", _MOST_AT_ONCE)),
+            await progress.prune(self._database, _MOST_AT_ONCE),
             await rejections.prune(self._database, moment - self._keep_rejections, _MOST_AT_ONCE),
         ]
         return _MOST_AT_ONCE in pruned

@@ -5,7 +5,7 @@ A change whose answer was lost is counted when it is found out, or not at all: e
 
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, Protocol
 
 from taskmill.domain.lifecycle import Happening, Status
 from taskmill.domain.task import ClaimedTask
@@ -20,7 +20,8 @@ _DURATIONS = (
 
 _tasks = Section(
     "Tasks",
-    told_by="whoever did it: api and intake create, workers claim and finish, maintenance expires, api cancels",
+    told_by="whoever did it: api and intake create, workers claim and finish, maintenance expires, api cancels; "
+    "api also claims and finishes for workers that pull over HTTP",
     notes="""\
 A task is created once, and claimed once for each attempt, so `taskmill_task_wait_seconds_count` is
 `taskmill_tasks_claimed_total`. A claim ends in one of `taskmill_tasks_finished_total`,
@@ -28,7 +29,9 @@ A task is created once, and claimed once for each attempt, so `taskmill_task_wai
 `taskmill_task_run_seconds_count`; or it is lost.
 
 Created and run again = finished + cancelled while they waited + expired + taken back and ended there
-(`taskmill_tasks_rescued_total` with `failed` or `cancelled`) + what waits or runs now.
+(`taskmill_tasks_rescued_total` with `failed` or `cancelled`) + what waits or runs now. Tasks that
+`taskmill.create_task` makes in SQL are created, too, but no process of Taskmill makes them, so none counts them:
+`GET /stats?window=1h` does, and `taskmill_queue_tasks` has them.
 """,
 )
 CREATED: Final = _tasks.tally(
@@ -91,7 +94,7 @@ EXPIRED: Final = _tasks.tally(
 
 _leases = Section(
     "Leases and rescue",
-    told_by="worker; rescues and expired leases by maintenance",
+    told_by="worker, and api for workers that pull over HTTP; rescues and expired leases by maintenance",
     notes="""\
 A worker that died: `taskmill_leases_expired_total` and `taskmill_tasks_rescued_total` grow. One that was
 frozen or cut off and came back: `taskmill_leases_lost_total`, and what its handlers returned too late is
@@ -153,8 +156,16 @@ def count_claimed(taken: Iterable[tuple[ClaimedTask, float]]) -> None:
         WAITED.observe_all(seconds, KINDS[kind])
 
 
+class _OfKind(Protocol):
+    @property
+    def queue(self) -> str: ...
+
+    @property
+    def type(self) -> str: ...
+
+
 def count_ended(
-    task: ClaimedTask, status: Status, happening: Happening, reason: str | None, ran_s: float
+    task: _OfKind, status: Status, happening: Happening, reason: str | None, ran_s: float
 ) -> None:
     """Count how a claim ended that ran for so many seconds."""
     kind = KINDS[task.queue, task.type]

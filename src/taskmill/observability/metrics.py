@@ -80,9 +80,9 @@ HANDLERS_LINGERING: Final = _worker.gauge(
 
 _task_logs = Section(
     "Task logs",
-    told_by="worker",
+    told_by="worker; api, of workers that pull over HTTP",
     notes="""\
-`reason` is `claim_full` (over the limits of one claim; a line of the task says so), or one of
+`reason` is `claim_full` (over the limits of one claim: the task's lines, or the API's answer, say so), or one of
 [`task_log.dropped`](../operations/log-events.md#what-handlers-log).
 """,
 )
@@ -114,6 +114,23 @@ FEED_READ: Final = _feed.counter(
 )
 FEED_PUBLISHED: Final = _feed.counter(
     "feed_changes_published_total", "Changes that the broker confirmed, repeated ones included"
+)
+
+_pull = Section(
+    "Workers that pull over HTTP",
+    told_by="api; attempts that ran too long by maintenance",
+    notes="What becomes of their tasks and leases is counted with that of all workers.",
+)
+PULLS_WAITING: Final = _pull.reading(
+    "pulls_waiting", "Calls of `POST /leases` that wait for tasks now"
+)
+PULLS_RETURNED: Final = _pull.tally(
+    "pulls_returned_total",
+    "Leases whose tasks were given back at once, since the client had left, or the claim's answer was lost",
+)
+PULLS_TIMED_OUT: Final = _pull.tally(
+    "pulls_timed_out_total",
+    "Attempts that maintenance ended because they ran longer than their `timeout_s`",
 )
 
 _intake = Section("The intake", told_by="intake")
@@ -179,8 +196,8 @@ _batches = Section(
     told_by="every process, of the batches that it makes",
     notes="""\
 `batch` is `create` (tasks that requests and messages make), `create_all` (all or nothing, as `POST
-/tasks/batch` has it), `read` (tasks by id), `claim`, `finish`, or `intake` (messages). What comes at the same
-time shares one statement and one commit; while little comes, batches have one item.
+/tasks/batch` has it), `read` (tasks by id), `claim`, `finish`, `intake` (messages), or `deliveries` (tries). What
+comes at the same time shares one statement and one commit; while little comes, batches have one item.
 """,
 )
 BATCH_ITEMS: Final = _batches.histogram(

@@ -17,10 +17,10 @@ from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
-from taskmill import __version__
 from taskmill.domain.errors import ConfigurationError
 from taskmill.observability.logs import get_logger
 from taskmill.observability.traces import Traces
+from taskmill.version import version
 
 __all__ = ["CLOSE_S", "SpanExport", "ToldExporter", "open_export"]
 
@@ -132,7 +132,7 @@ def _resource(instance: str) -> Resource:
     """Return what all spans say of their process; what the environment says goes before ours."""
     ours = {
         "service.name": "taskmill",
-        "service.version": __version__,
+        "service.version": version(),
         "service.instance.id": instance,
     }
     return Resource.create(ours).merge(OTELResourceDetector().detect())

@@ -56,6 +56,18 @@ _UNNUMBERED: Final = _system.figure(
 _UNNUMBERED_AGE: Final = _system.figure(
     "feed_unnumbered_seconds", "How long the first of them has waited for its position"
 )
+_DELIVERIES: Final = _system.figure(
+    "webhook_deliveries_waiting",
+    "Deliveries to webhooks and callbacks that are still to be made, counted up to 10,000",
+)
+_DELIVERIES_LATE: Final = _system.figure(
+    "webhook_deliveries_late_seconds",
+    "How long one of them has been due, or due again; 0 when none is, or its webhook is paused",
+)
+_CHANGES_UNREAD: Final = _system.figure(
+    "webhook_changes_unread_seconds",
+    "How old the first change is that nobody has looked at for webhooks; 0 while nobody subscribes",
+)
 _SNAPSHOT: Final = _system.figure(
     "database_oldest_snapshot_seconds",
     "How long the oldest snapshot has been held that keeps dead rows alive, as far as this login may see",
@@ -104,6 +116,9 @@ def _of_all(figures: SystemFigures) -> Iterable[Metric]:
         (_OVERDUE, database.overdue_leases),
         (_UNNUMBERED, database.unnumbered),
         (_UNNUMBERED_AGE, database.unnumbered_s),
+        (_DELIVERIES, figures.deliveries.waiting),
+        (_DELIVERIES_LATE, figures.deliveries.late_s),
+        (_CHANGES_UNREAD, figures.deliveries.unread_s),
         (_SNAPSHOT, database.snapshot_s),
         (_XMIN, database.xmin_age),
         (_PARTITIONS, figures.partitions),

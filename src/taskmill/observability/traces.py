@@ -21,7 +21,7 @@ from opentelemetry.trace import (
 )
 from structlog.contextvars import bind_contextvars, unbind_contextvars
 
-from taskmill import __version__
+from taskmill.version import version
 from taskmill.wire.traceparent import kept_traceparent
 
 __all__ = ["Attributes", "LiveSpan", "Traces"]
@@ -35,7 +35,7 @@ class Traces:
     """Starts spans. Each is a child of the context that came with the work, or begins a trace of its own."""
 
     def __init__(self, provider: TracerProvider) -> None:
-        self._tracer = provider.get_tracer("taskmill", __version__)
+        self._tracer = provider.get_tracer("taskmill", version())
 
     def start(
         self,

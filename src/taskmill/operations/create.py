@@ -15,7 +15,13 @@ from uuid import UUID
 import asyncpg
 
 from taskmill.domain import identity
-from taskmill.domain.errors import IdempotencyConflict, QueueLimitReached, Unavailable
+from taskmill.domain.errors import (
+    IdempotencyConflict,
+    InvalidInput,
+    QueueLimitReached,
+    Unavailable,
+    Violation,
+)
 from taskmill.domain.lifecycle import Status
 from taskmill.domain.system import CreatedTask
 from taskmill.domain.task import Task, TaskDraft
@@ -26,11 +32,14 @@ from taskmill.operations.queues import KnownQueues
 from taskmill.runtime.batching import Batcher, Overloaded
 from taskmill.runtime.clock import Clock
 from taskmill.runtime.ids import IdFactory
-from taskmill.storage import faults, tasks
+from taskmill.storage import callbacks, faults, tasks
+from taskmill.storage.callbacks import NewCallback
 from taskmill.storage.database import RETRY_AFTER_S, Database
 from taskmill.storage.doorbell import Doorbell
 from taskmill.storage.servers import Connection
 from taskmill.storage.tasks import HeldKey, NewTask, StoredFacts
+from taskmill.wire.urls import callback_lane
+from taskmill.wire.violations import MOST_VIOLATIONS
 
 log = get_logger(__name__)
 
@@ -81,6 +90,9 @@ class TaskCreation:
 
     async def create(self, draft: TaskDraft) -> CreatedTask:
         """Store one task together with whatever else is being created now."""
+        if draft.misfit is not None:
+            [made] = _unraised((await self._judged(self.drawn((draft,)))).values())
+            return made
         await self._ensure_queues((draft.queue,))
         try:
             answer = await self._batch(self._completed(draft))
@@ -94,9 +106,14 @@ class TaskCreation:
         """Store all in one transaction, or none when a key of one was used for another request."""
         if not drafts:
             return []
-        await self._ensure_queues({draft.queue for draft in drafts})
-        BATCH_ITEMS.observe(len(drafts), ("create_all",))
-        return await self._patiently(partial(self._store_all, list(map(self._completed, drafts))))
+        if any(draft.misfit for draft in drafts):
+            return await self._create_all_but_made(self.drawn(drafts))
+        return await self._create_drawn(self.drawn(drafts))
+
+    async def _create_drawn(self, new: list[NewTask]) -> list[CreatedTask]:
+        await self._ensure_queues({one.draft.queue for one in new})
+        BATCH_ITEMS.observe(len(new), ("create_all",))
+        return await self._patiently(partial(self._store_all, new))
 
     def drawn(self, drafts: Iterable[TaskDraft]) -> list[NewTask]:
         """Give each draft its id and times: however often it is stored, it makes one task."""
@@ -111,10 +128,39 @@ class TaskCreation:
         Raises:
             Unavailable: the database is away; what was stored is unknown.
         """
-        refused = await self._refused_queues({one.draft.queue for one in new})
-        rest = [one for one in new if one.draft.queue not in refused] if refused else new
+        judged = await self._judged([one for one in new if one.draft.misfit is not None])
+        left = [one for one in new if one.id not in judged] if judged else new
+        refused = await self._refused_queues({one.draft.queue for one in left})
+        rest = [one for one in left if one.draft.queue not in refused] if refused else left
         answers = iter(await self._store_apart(rest) if rest else ())
-        return [refused.get(one.draft.queue) or next(answers) for one in new]
+        return [judged.get(one.id) or refused.get(one.draft.queue) or next(answers) for one in new]
+
+    async def _judged(self, misfits: Sequence[NewTask]) -> dict[UUID, CreatedTask | Exception]:
+        """Answer for requests whose payloads do not fit, by their ids.
+
+        A key may stand for a task already, which was made while another contract held: then that is the answer.
+        """
+        return await self._patiently(partial(self._find_made, misfits)) if misfits else {}
+
+    async def _find_made(self, misfits: Sequence[NewTask]) -> dict[UUID, CreatedTask | Exception]:
+        keys = {one.id: key for one in misfits if (key := _scoped_key(one))}
+        async with self._database.hot() as connection:
+            held = await tasks.find_live_keys(connection, set(keys.values()))
+            there = [one for one in misfits if keys.get(one.id) in held]
+            answers = await _answers(connection, there, {}) if there else []
+        refused = {one.id: one.draft.misfit for one in misfits if one.draft.misfit is not None}
+        return {**refused, **dict(zip((one.id for one in there), answers, strict=True))}
+
+    async def _create_all_but_made(self, new: list[NewTask]) -> list[CreatedTask]:
+        """Store a batch in which some payloads do not fit: only if all their tasks are there already."""
+        judged = await self._judged([one for one in new if one.draft.misfit is not None])
+        found = [v for answer in judged.values() for v in _violations(answer)]
+        if found:
+            raise InvalidInput(tuple(found[:MOST_VIOLATIONS]))
+        made = dict(zip(judged, _unraised(judged.values()), strict=True))
+        rest = [one for one in new if one.id not in made]
+        stored = iter(await self._create_drawn(rest) if rest else ())
+        return [made.get(one.id) or next(stored) for one in new]
 
     async def _refused_queues(self, names: Collection[str]) -> dict[str, QueueLimitReached]:
         """Make the queues that are missing and return those that there was no room for."""
@@ -156,8 +202,12 @@ class TaskCreation:
         return await self._patiently(partial(self._store, new))
 
     async def _store(self, new: Sequence[NewTask]) -> list[CreatedTask | IdempotencyConflict]:
-        async with self._database.hot() as connection:
+        called = _with_callback(new)
+        # With a callback, both are written or none is.
+        lent = self._database.hot_transaction() if called else self._database.hot()
+        async with lent as connection:
             created = await tasks.insert(connection, _first_of_each_key(new))
+            await _keep_callbacks(connection, called, created)
             answers = await _answers(connection, new, created)
         self._told(answers)
         return answers
@@ -165,7 +215,8 @@ class TaskCreation:
     async def _store_all(self, new: list[NewTask]) -> list[CreatedTask]:
         async with self._database.hot_transaction() as connection:
             created = await tasks.insert(connection, _first_of_each_key(new))
-            answers = _without_conflicts(await _answers(connection, new, created))
+            await _keep_callbacks(connection, _with_callback(new), created)
+            answers = _unraised(await _answers(connection, new, created))
         self._told(answers)
         return answers
 
@@ -204,6 +255,19 @@ class TaskCreation:
             await asyncio.sleep(_PAUSE_S)
 
 
+def _violations(answer: CreatedTask | Exception) -> Iterable[Violation]:
+    return answer.violations if isinstance(answer, InvalidInput) else ()
+
+
+def _unraised(answers: Iterable[CreatedTask | Exception]) -> list[CreatedTask]:
+    kept = []
+    for answer in answers:
+        if isinstance(answer, Exception):
+            raise answer
+        kept.append(answer)
+    return kept
+
+
 def _weight(new: NewTask) -> int:
     draft = new.draft
     return len(draft.payload or "") + len(draft.description or "") + len(draft.labels)
@@ -231,6 +295,23 @@ def _first_of_each_key(new: Iterable[NewTask]) -> list[NewTask]:
 def _scoped_key(new: NewTask) -> tuple[str, str] | None:
     key = new.draft.idempotency
     return (new.key_scope, key.key) if key else None
+
+
+def _with_callback(new: Iterable[NewTask]) -> list[tuple[UUID, str]]:
+    return [(one.id, url) for one in new if (url := one.draft.callback_url) is not None]
+
+
+async def _keep_callbacks(
+    connection: Connection, called: Iterable[tuple[UUID, str]], created: Mapping[UUID, StoredFacts]
+) -> None:
+    """Keep whom to call for the tasks that this transaction creates."""
+    new = [
+        NewCallback(task_id, url, callback_lane(url))
+        for task_id, url in called
+        if task_id in created
+    ]
+    if new:
+        await callbacks.insert(connection, new)
 
 
 async def _answers(
@@ -264,15 +345,6 @@ def _answer_of_holder(
         # The key ran out, or its task passed retention, between two statements: the next try sees it.
         raise Unavailable(RETRY_AFTER_S, "the idempotency key")
     return CreatedTask(task=task, replayed=task.id != new.id)
-
-
-def _without_conflicts(answers: Iterable[CreatedTask | IdempotencyConflict]) -> list[CreatedTask]:
-    kept = []
-    for answer in answers:
-        if isinstance(answer, IdempotencyConflict):
-            raise answer
-        kept.append(answer)
-    return kept
 
 
 def _task(new: NewTask, stored: StoredFacts) -> Task:

@@ -53,3 +53,8 @@ async def events(database: Database, task_id: UUID) -> list[TaskEvent]:
     if not history:
         raise TaskNotFound(task_id)
     return history
+
+
+async def latest_events(database: Database, task_id: UUID, limit: int) -> list[TaskEvent]:
+    """Return the end of the task's history, `limit` entries at most, oldest first."""
+    return await event_rows.latest_of_task(database, task_id, limit)

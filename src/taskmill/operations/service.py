@@ -1,13 +1,14 @@
 """The one face of the operations, which every door uses."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from types import TracebackType
 from typing import Self
 from uuid import UUID
 
-from taskmill.domain.activity import ActivityRequest
+from taskmill.domain.activity import Activity, ActivityRequest, QueueActivity, Window
 from taskmill.domain.explanation import Explanation
+from taskmill.domain.failures import Failures
 from taskmill.domain.figures import SystemFigures
 from taskmill.domain.system import (
     CancelAnswer,
@@ -22,17 +23,19 @@ from taskmill.domain.system import (
     TaskEvent,
     TaskFilter,
     TaskPage,
+    WorkerRequest,
     WorkerState,
 )
 from taskmill.domain.task import Task, TaskDraft
 from taskmill.operations import cancel, explain, queues, read, retry, sweep, system
 from taskmill.operations.broker import NO_BROKER, BrokerWatch
+from taskmill.operations.contracts import Contracts
 from taskmill.operations.create import TaskCreation
 from taskmill.operations.figures import FiguresCache
 from taskmill.operations.read import TaskReading
 from taskmill.operations.rejections import Rejections
 from taskmill.operations.task_log import TaskLogs
-from taskmill.storage import listing
+from taskmill.storage import failures, listing, minutes
 from taskmill.storage.database import Database
 
 _MOST_ACTIVITY_READS = 2
@@ -40,6 +43,8 @@ _MOST_ACTIVITY_READS = 2
 
 class TaskService:
     """Creates, reads and steers tasks; `rejections` are the messages that became none, `logs` what handlers said.
+
+    `contracts` are what payloads of some types have to look like; whoever runs the service has them refreshed.
 
     Use it as an async context manager.
 
@@ -55,9 +60,11 @@ class TaskService:
         *,
         broker: BrokerWatch = NO_BROKER,
         figures: FiguresCache | None = None,
+        contracts: Contracts | None = None,
     ) -> None:
         self.rejections = rejections
         self.logs = TaskLogs(database, reading)
+        self.contracts = contracts or Contracts(database)
         self._figures = figures or FiguresCache.of(database)
         self._database = database
         self._creation = creation
@@ -106,6 +113,10 @@ class TaskService:
         """Return the task's history, oldest first. Raises `TaskNotFound`."""
         return await read.events(self._database, task_id)
 
+    async def latest_events(self, task_id: UUID, limit: int) -> list[TaskEvent]:
+        """Return the last entries of the task's history, oldest first; none of a task that is unknown."""
+        return await read.latest_events(self._database, task_id, limit)
+
     async def explain(self, task_id: UUID) -> Explanation:
         """Tell why the task is where it is. Raises `TaskNotFound`."""
         return await explain.explain_task(self._database, self._broker, task_id)
@@ -141,6 +152,10 @@ class TaskService:
         """
         return await sweep.step(self._database, what, wanted, start, dry_run=dry_run)
 
+    async def act_on(self, what: Sweep, ids: Collection[UUID]) -> SweepStep:
+        """Cancel or retry the tasks with these ids, 1,000 at most."""
+        return await sweep.act_on(self._database, what, ids)
+
     async def queues(self) -> list[QueueState]:
         """Return all queues by name."""
         return await queues.list_queues(self._database, self._broker)
@@ -149,9 +164,13 @@ class TaskService:
         """Pause or resume a queue and return it. Raises `QueueNotFound`."""
         return await queues.set_paused(self._database, name, paused=paused, broker=self._broker)
 
-    async def workers(self) -> list[WorkerState]:
-        """Return the workers that live, and those that ended lately, newest first."""
-        return await system.list_workers(self._database)
+    async def ask_worker(self, lease_id: UUID, request: WorkerRequest | None) -> WorkerState:
+        """Ask a worker to be quiet or to stop, or to work as ever. Raises `WorkerNotFound`, `WorkerGone`."""
+        return await system.ask_worker(self._database, lease_id, request)
+
+    async def workers(self, *, only: UUID | None = None) -> list[WorkerState]:
+        """Return the workers that live, and those that ended lately, newest first; or `only` one of them."""
+        return await system.list_workers(self._database, only=only)
 
     async def stats(self, request: ActivityRequest | None = None) -> Stats:
         """Return the counts of tasks, the capacity of the workers, and the broker's state.
@@ -162,6 +181,20 @@ class TaskService:
             return await system.stats(self._database, self._broker)
         async with self._activity_turns:
             return await system.stats(self._database, self._broker, request)
+
+    async def activity(self, request: ActivityRequest) -> Activity:
+        """Return what happened lately, alone."""
+        async with self._activity_turns:
+            return await minutes.read(self._database, request)
+
+    async def queue_activity(self, window: Window, queues: Collection[str]) -> QueueActivity:
+        """Return what happened in some queues lately."""
+        async with self._activity_turns:
+            return await minutes.read_queues(self._database, window, queues)
+
+    async def failures(self, window: Window, limit: int) -> Failures:
+        """Return what failed over one of `domain.failures.WINDOWS`, `limit` kinds at most."""
+        return await failures.read(self._database, window, limit)
 
     async def figures(self) -> SystemFigures | None:
         """Return the figures of the whole system, some seconds old at most; None while the database tells none."""

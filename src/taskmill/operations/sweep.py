@@ -72,6 +72,16 @@ async def step(
     return SweepStep(matched=matched, changed=changed, asked=asked, next_start=next_start)
 
 
+async def act_on(database: Database, what: Sweep, ids: Collection[UUID]) -> SweepStep:
+    """Cancel or run again the tasks with these ids, `CHUNK` at most; those whose status refuses it stay.
+
+    Raises:
+        Unavailable: the database is away; nothing was done, unless its answer was lost.
+    """
+    changed, asked = await _act(database, what, what.statuses, sorted(ids)[:CHUNK])
+    return SweepStep(matched=len(ids), changed=changed, asked=asked, next_start=None)
+
+
 async def _beginning(database: Database) -> SweepStart:
     """Return where a sweep begins; what comes in while it runs is not meant, and would have no end."""
     now = await database.fetch_value("clock_now")

@@ -1,10 +1,18 @@
 """The state of the whole: workers, counts, readiness."""
 
+from uuid import UUID
+
 import asyncpg
 
 from taskmill.domain.activity import ActivityRequest
-from taskmill.domain.errors import ConfigurationError, TaskmillError
-from taskmill.domain.system import Liveness, Readiness, Stats, WorkerState
+from taskmill.domain.errors import (
+    ConfigurationError,
+    InvalidInput,
+    TaskmillError,
+    WorkerGone,
+    WorkerNotFound,
+)
+from taskmill.domain.system import Liveness, Readiness, Stats, WorkerRequest, WorkerState
 from taskmill.operations.broker import NO_BROKER, BrokerWatch
 from taskmill.storage import counts, migrate, minutes
 from taskmill.storage.database import Database
@@ -12,8 +20,11 @@ from taskmill.storage.database import Database
 _MOST_WORKERS = 1000
 
 
-async def list_workers(database: Database) -> list[WorkerState]:
-    """Return the workers that live, and those that ended in the last hour, newest first."""
+async def list_workers(database: Database, *, only: UUID | None = None) -> list[WorkerState]:
+    """Return the workers that live, and those that ended in the last hour, newest first; then remote leases.
+
+    Or `only` one of them.
+    """
     return [
         WorkerState(
             id=row["id"],
@@ -27,10 +38,34 @@ async def list_workers(database: Database) -> list[WorkerState]:
             expires_at=row["expires_at"],
             closed_at=row["closed_at"],
             close_reason=row["close_reason"],
+            asked_to=None if row["asked_to"] is None else WorkerRequest(row["asked_to"]),
+            remote=row["remote"],
+            version=row["version"],
             state=_liveness(closed=row["closed_at"] is not None, expired=row["expired"]),
         )
-        for row in await database.fetch("list_leases", _MOST_WORKERS)
+        for row in await database.fetch("list_leases", _MOST_WORKERS, only)
     ]
+
+
+async def ask_worker(
+    database: Database, lease_id: UUID, request: WorkerRequest | None
+) -> WorkerState:
+    """Ask a worker to do something, or (None) to work as ever; it hears of it when it renews its lease.
+
+    Raises:
+        WorkerNotFound: there is none with this id.
+        WorkerGone: it has ended.
+        InvalidInput: it pulls over HTTP, and can't be asked.
+    """
+    [asked] = await database.fetch("ask_worker", lease_id, request)
+    if not asked["is_known"]:
+        raise WorkerNotFound(lease_id)
+    if asked["is_remote"]:
+        raise InvalidInput.at("path:id", "a worker process", "a claim of one that pulls over HTTP")
+    if not asked["is_open"]:
+        raise WorkerGone(lease_id)
+    [worker] = await list_workers(database, only=lease_id)
+    return worker
 
 
 def _liveness(*, closed: bool, expired: bool) -> Liveness:
@@ -46,13 +81,13 @@ async def stats(
 
     With a request, also what happened lately.
     """
-    alive = [w for w in await list_workers(database) if w.state is Liveness.ALIVE]
+    [capacity] = await database.fetch("sum_capacity")
     return Stats(
         queues=await counts.by_queue(database),
         window=await broker.window(database),
-        workers_alive=len(alive),
-        slots=sum(worker.slots for worker in alive),
-        running=sum(worker.running for worker in alive),
+        workers_alive=capacity["workers"],
+        slots=capacity["slots"],
+        running=capacity["running"],
         broker=broker.state(),
         activity=None if request is None else await minutes.read(database, request),
     )

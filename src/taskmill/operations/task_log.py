@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from taskmill.domain.task_log import LineFilter, LinePosition, LogLine
+from taskmill.domain.task_log import LineFilter, LineLevel, LinePosition, LogLine
 from taskmill.operations.read import TaskReading
 from taskmill.storage import task_log
 from taskmill.storage.database import Database
@@ -23,3 +23,7 @@ class TaskLogs:
         if not found:
             await self._reading.get(task_id)
         return found
+
+    async def latest(self, task_id: UUID, level: LineLevel, limit: int) -> list[LogLine]:
+        """Return the last lines of this level and above, oldest first; none of a task that is unknown."""
+        return await task_log.latest(self._database, task_id, level, limit)

@@ -53,7 +53,7 @@ class HttpServer:
         Raises:
             ConfigurationError: the address can't be listened on.
         """
-        listener = _bound(self._host, self._port, self._advice)
+        listener = bound(self._host, self._port, self._advice)
         self.url = _url(listener)
         server = _Server(self._config(), on_started=self._on_started)
         try:
@@ -130,7 +130,12 @@ class _Server(uvicorn.Server):
             connection.transport.abort()
 
 
-def _bound(host: str, port: int, advice: str) -> socket.socket:
+def bound(host: str, port: int, advice: str) -> socket.socket:
+    """Listen on an address.
+
+    Raises:
+        ConfigurationError: that can't be done; `advice` names what chooses another one.
+    """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

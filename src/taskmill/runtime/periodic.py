@@ -31,11 +31,26 @@ class Periodic:
         self._duty = duty
         self._interval_s = interval_s
         self._longest_s = longest_s
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """Have the next round come at once."""
+        self._woken.set()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Repeat the duty until told to stop; a round under way is finished."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._end(stop))
+            await self._repeat(stop)
+
+    async def _end(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        self.wake()
+
+    async def _repeat(self, stop: asyncio.Event) -> None:
         failures = 0
         while not stop.is_set():
+            self._woken.clear()
             more = False
             try:
                 more = bool(await self._duty())
@@ -47,7 +62,8 @@ class Periodic:
                 log.warning("duty.failed", duty=self.name, failures=failures, error=repr(error))
             if not more:
                 await pause(
-                    stop, backoff_s(failures, first=self._interval_s, longest=self._longest_s)
+                    self._woken,
+                    backoff_s(failures, first=self._interval_s, longest=self._longest_s),
                 )
 
 

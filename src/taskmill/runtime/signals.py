@@ -21,11 +21,14 @@ def stop_on_signal() -> Iterator[asyncio.Event]:
     up: what it leaves behind is what a crash leaves, which the leases cover.
     """
     loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
+    stop, heard_before = asyncio.Event(), False
 
     def on_signal(number: signal.Signals) -> None:
-        if stop.is_set():
+        # Not `stop`: others may set that, too, and then the first signal asks for what goes on already.
+        nonlocal heard_before
+        if heard_before:
             os._exit(128 + number)
+        heard_before = True
         log.info("process.stopping", signal=number.name)
         stop.set()
 

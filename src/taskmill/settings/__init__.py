@@ -27,6 +27,7 @@ from pydantic_settings import (
 from taskmill.domain.errors import ConfigurationError
 from taskmill.settings.groups import (
     ApiSettings,
+    DashboardSettings,
     DatabaseSettings,
     EmulationSettings,
     FeedSettings,
@@ -35,9 +36,12 @@ from taskmill.settings.groups import (
     LimitSettings,
     MaintenanceSettings,
     MetricsSettings,
+    OutboundSettings,
+    PullSettings,
     RetentionSettings,
     RetrySettings,
     TaskLogSettings,
+    WebhookSettings,
     WorkerSettings,
 )
 from taskmill.settings.values import (
@@ -52,11 +56,16 @@ from taskmill.settings.values import (
 )
 
 __all__ = [
+    "DashboardSettings",
     "DatabaseSettings",
     "Effective",
     "FeedSettings",
     "LimitSettings",
+    "OutboundSettings",
+    "PullSettings",
     "Settings",
+    "TaskLogSettings",
+    "WebhookSettings",
     "effective",
     "load",
 ]
@@ -68,7 +77,7 @@ _TOML = "taskmill.toml"
 _OTHER_NAMES = frozenset(
     {"TASKMILL_CONFIG_FILE", "TASKMILL_PYTHON", "TASKMILL_TEST_POSTGRES_BIN", "TASKMILL_URL"}
 )
-_SECRETS = frozenset({"database_url", "broker_url"})
+_SECRETS = frozenset({"database_url", "broker_url", "outbound.signing_keys"})
 _NO_DATABASE = """no database is set: give --database-url or TASKMILL_DATABASE_URL
 (postgresql://user:password@host:port/database), or use `taskmill up`, which brings its own"""
 
@@ -83,16 +92,40 @@ class Settings(BaseSettings):
         env_prefix=_PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True
     )
 
-    database_url: DatabaseUrl | None = Field(None, description="postgresql://user:password@…/db")
-    broker: BrokerPolicy = Field("auto", description="how workers learn of tasks")
-    broker_url: BrokerUrl | None = Field(None, description="amqp://user:password@host:port/vhost")
-    data_dir: Path = Field(Path(".taskmill"), description="folder of the embedded services")
-    log_format: LogFormat = Field("auto", description="auto: console on a terminal, else json")
+    database_url: DatabaseUrl | None = Field(
+        None,
+        description="`postgresql://user:password@host:port/database`. Without it `up` runs its own PostgreSQL; "
+        "`migrate` needs it, and so does `run` where no `up` runs whose database it could take",
+    )
+    broker: BrokerPolicy = Field(
+        "auto",
+        description="how workers learn of tasks: `rabbitmq`, `postgres` (claims straight from the database), or "
+        "`auto`: RabbitMQ when an address is known, and PostgreSQL while RabbitMQ is away",
+    )
+    broker_url: BrokerUrl | None = Field(
+        None,
+        description="`amqp://user:password@host:port/vhost`, or `amqps://…`; the nodes of a cluster as "
+        "`host:port,host:port`. Without it `up` runs its own RabbitMQ; relay and intake need it",
+    )
+    data_dir: Path = Field(Path(".taskmill"), description="where `up` keeps its data")
+    log_format: LogFormat = Field(
+        "auto",
+        description="`console` for people, `json` for programs; `auto` is console on a terminal, else JSON",
+    )
     log_level: LogLevel = Field("info", description="least level that is written")
-    traces: TracesTarget = Field("off", description="otlp: spans are sent by OpenTelemetry")
+    traces: TracesTarget = Field(
+        "off",
+        description="`otlp`: spans of requests, messages and attempts are sent by OpenTelemetry, as its own "
+        "`OTEL_` variables say; needs the extra `traces`",
+    )
     admin_host: str = Field("127.0.0.1", description="address of the admin port")
-    admin_port: Port | None = Field(None, description="/healthz, /readyz, /metrics of a role")
+    admin_port: Port | None = Field(
+        None,
+        description="port on which a process tells of itself: `/healthz`, `/readyz`, `/metrics`. Unset: none; 0 "
+        "picks a free one. The processes beside `up` have the ports after it",
+    )
     api: ApiSettings = ApiSettings()
+    dashboard: DashboardSettings = DashboardSettings()
     limits: LimitSettings = LimitSettings()
     database: DatabaseSettings = DatabaseSettings()
     emulation: EmulationSettings = EmulationSettings()
@@ -103,7 +136,10 @@ class Settings(BaseSettings):
     retention: RetentionSettings = RetentionSettings()
     maintenance: MaintenanceSettings = MaintenanceSettings()
     feed: FeedSettings = FeedSettings()
+    pull: PullSettings = PullSettings()
     metrics: MetricsSettings = MetricsSettings()
+    outbound: OutboundSettings = OutboundSettings()
+    webhooks: WebhookSettings = WebhookSettings()
 
     _origins: dict[str, str] = {}  # pydantic copies it for each instance
 
@@ -138,11 +174,12 @@ class Settings(BaseSettings):
 
 
 class Effective(NamedTuple):
-    """One setting as it holds: its environment name, its value with secrets masked, its source."""
+    """One setting as it holds: its environment name, its value with secrets masked, its source, what it means."""
 
     name: str
     value: str
     source: str
+    meaning: str
 
 
 def load(**overrides: object) -> Settings:
@@ -170,8 +207,10 @@ def effective(settings: Settings) -> list[Effective]:
     """List every setting in order of declaration; sources are known for settings made by `load`."""
     origins = settings._origins  # noqa: SLF001 - its own module
     return [
-        Effective(_env_name(name), shown(value), origins.get(name, "default"))
-        for name in _known()
+        Effective(
+            _env_name(name), shown(value), origins.get(name, "default"), field.description or ""
+        )
+        for name, field in _known().items()
         for value in [reduce(getattr, name.split("."), settings)]
     ]
 

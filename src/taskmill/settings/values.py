@@ -2,13 +2,22 @@
 
 import re
 from contextlib import suppress
+from ipaddress import ip_network
 from typing import Annotated, Literal
 
 import orjson
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+
+from taskmill.domain.signing import MASKED, is_secret
 
 _HOST = r"(?:\[[^]/]*\]|[^]\[:,/?#]*)(?::(?:[0-5]?[0-9]{0,4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-3][0-9]))?"
 _HOSTS = re.compile(rf"(?:[^/]*@)?{_HOST}(?:,{_HOST})*(?:[/?#].*)?", re.ASCII | re.DOTALL)
+_WEIGHTED = re.compile(
+    r"(?P<name>[a-z0-9][a-z0-9._-]{0,62})\s*(?:=\s*(?P<weight>[0-9]{1,9}))?", re.ASCII
+)
+_HOST_NAME = re.compile(r"(?:\*\.)?[a-z0-9_](?:[a-z0-9_.-]{0,251}[a-z0-9_])?\.?", re.ASCII)
+_ENDS_IN_NUMBER = re.compile(r"(?:.*\.)?[0-9]+\.?", re.ASCII)
+_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*/?", re.ASCII)
 _AMQP = re.compile(rf"(?:[^/]*@)?{_HOST}(?:,{_HOST})*(?:/[^/]*)?", re.ASCII | re.DOTALL)
 
 
@@ -41,7 +50,53 @@ def _parsed_broker_url(value: object) -> object:
     return SecretStr(f"{scheme}://{rest}")
 
 
+def _parsed_weights(value: object) -> object:
+    """Read ``a, b=3`` or a list of such; a name without a weight has 1."""
+    items = _parsed_list(value)
+    found = (
+        [_WEIGHTED.fullmatch(str(item)) for item in items]
+        if isinstance(items, (list, tuple))
+        else [None]
+    )
+    if None in found:
+        raise ValueError(
+            "expected a valid list of names, with weights if they are not alike: a,b=3"
+        )
+    return {match["name"]: int(match["weight"] or 1) for match in found if match}
+
+
+def _checked_hosts(entries: tuple[str, ...]) -> tuple[str, ...]:
+    for entry in entries:
+        if _HOST_NAME.fullmatch(entry.lower()) is None or _ENDS_IN_NUMBER.fullmatch(entry):
+            try:
+                ip_network(entry, strict=False)
+            except ValueError:
+                raise ValueError(
+                    "expected networks (10.0.0.0/8), addresses, and names of hosts (*.example.org)"
+                ) from None
+    return entries
+
+
+def _checked_secrets(secrets: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    if not all(is_secret(secret.get_secret_value()) for secret in secrets):
+        raise ValueError("expected whsec_ and 24 to 64 bytes in Base64, for each of them")
+    return secrets
+
+
+def _checked_prefix(text: str) -> str:
+    if _PATH.fullmatch(text) is None:
+        raise ValueError("expected a path such as /taskmill, or nothing")
+    return text.rstrip("/")
+
+
 Names = Annotated[tuple[str, ...], BeforeValidator(_parsed_list)]
+Weights = Annotated[
+    dict[str, Annotated[int, Field(ge=1, le=1000)]], BeforeValidator(_parsed_weights)
+]
+Hosts = Annotated[tuple[str, ...], BeforeValidator(_parsed_list), AfterValidator(_checked_hosts)]
+SigningKeys = Annotated[
+    tuple[SecretStr, ...], BeforeValidator(_parsed_list), AfterValidator(_checked_secrets)
+]
 DatabaseUrl = Annotated[SecretStr, BeforeValidator(_parsed_database_url)]
 BrokerUrl = Annotated[SecretStr, BeforeValidator(_parsed_broker_url)]
 BrokerPolicy = Literal["auto", "rabbitmq", "postgres"]
@@ -49,6 +104,7 @@ LogFormat = Literal["auto", "console", "json"]
 TracesTarget = Literal["off", "otlp"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 TaskLogLevel = Literal["debug", "info", "warning", "error", "off"]
+PathPrefix = Annotated[str, AfterValidator(_checked_prefix)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 SecondsOrZero = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -59,8 +115,14 @@ def shown(value: object) -> str:
     """Return a setting's value as text, secrets masked."""
     if isinstance(value, SecretStr):
         return _masked_url(value.get_secret_value())
+    if isinstance(value, tuple) and value and isinstance(value[0], SecretStr):
+        return ",".join(MASKED for _ in value)
     if isinstance(value, tuple):
         return ",".join(map(str, value))
+    if isinstance(value, dict):
+        return ",".join(
+            name if weight == 1 else f"{name}={weight}" for name, weight in value.items()
+        )
     return "" if value is None else str(value)
 
 

@@ -106,22 +106,41 @@ async def bounds(database: Database) -> FeedBounds:
     return FeedBounds(row["oldest"], latest)
 
 
-async def read(database: Database, after: Cursor, limit: int) -> FeedPage:
-    """Return the next changes behind a cursor, up to `limit` of them.
+class ChangePair(NamedTuple):
+    """Which version of which task a change is of, and its place in the feed."""
+
+    position: int
+    ordinal: int
+    task_id: UUID
+    version: int
+
+
+async def read_pairs(
+    database: Database, after: Cursor, limit: int
+) -> tuple[list[ChangePair], Cursor, bool]:
+    """Return which changes follow a cursor, up to `limit`, the cursor behind them, and whether they are the last.
 
     Raises:
         ChangesForgotten: some of what follows the cursor is no longer kept.
     """
     rows = await database.fetch("read_change_batches", after.position, after.ordinal, limit)
     _check_whole(after, rows)
-    pairs = [row for row in rows if row["task_id"] is not None]
-    if not pairs:
-        position = rows[-1]["position"] if rows else after.position
-        cursor = max(after, Cursor(position, 0))
-        return FeedPage((), cursor, is_last=len(rows) < limit)
-    changes = await _said(database, pairs)
-    last = pairs[-1]
-    return FeedPage(changes, Cursor(last["position"], last["ordinal"]), is_last=len(rows) < limit)
+    pairs = [ChangePair(*row.values()) for row in rows if row["task_id"] is not None]
+    if pairs:
+        cursor = Cursor(pairs[-1].position, pairs[-1].ordinal)
+    else:
+        cursor = max(after, Cursor(rows[-1]["position"] if rows else after.position, 0))
+    return pairs, cursor, len(rows) < limit
+
+
+async def read(database: Database, after: Cursor, limit: int) -> FeedPage:
+    """Return the next changes behind a cursor, up to `limit` of them.
+
+    Raises:
+        ChangesForgotten: some of what follows the cursor is no longer kept.
+    """
+    pairs, cursor, is_last = await read_pairs(database, after, limit)
+    return FeedPage(await said(database, pairs) if pairs else (), cursor, is_last=is_last)
 
 
 def _check_whole(after: Cursor, rows: Sequence[asyncpg.Record]) -> None:
@@ -135,16 +154,17 @@ def _check_whole(after: Cursor, rows: Sequence[asyncpg.Record]) -> None:
         expected = row["position"] + 1
 
 
-async def _said(database: Database, pairs: Sequence[asyncpg.Record]) -> list[Change]:
-    ids, versions = zip(*((row["task_id"], row["version"]) for row in pairs), strict=True)
+async def said(database: Database, pairs: Sequence[ChangePair]) -> list[Change]:
+    """Return what changes say, in order; those of tasks that are gone are missing."""
+    ids, versions = [pair.task_id for pair in pairs], [pair.version for pair in pairs]
     rows = await database.fetch("read_changes", ids, versions)
-    said: dict[tuple[UUID, int], asyncpg.Record] = {
+    found: dict[tuple[UUID, int], asyncpg.Record] = {
         (row["task_id"], row["version"]): row for row in rows
     }
     return [
-        _change(Cursor(pair["position"], pair["ordinal"]), row)
+        _change(Cursor(pair.position, pair.ordinal), row)
         for pair in pairs
-        if (row := said.get((pair["task_id"], pair["version"]))) is not None
+        if (row := found.get((pair.task_id, pair.version))) is not None
     ]
 
 

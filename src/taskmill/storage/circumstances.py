@@ -139,6 +139,7 @@ def _open_lease(row: asyncpg.Record) -> OpenLease:
         running=row["running"],
         renewed_at=row["renewed_at"],
         expires_at=row["expires_at"],
+        is_quiet=row["asked_to"] is not None,
     )
 
 

@@ -10,8 +10,9 @@ import orjson
 
 from taskmill.domain.lifecycle import Claim, ErrorInfo, Happening, Status, Transition
 from taskmill.domain.retry import RetryPolicy
-from taskmill.domain.task import ClaimedTask
+from taskmill.domain.task import ClaimedTask, Fence
 from taskmill.storage.database import Database
+from taskmill.storage.servers import Connection
 from taskmill.storage.statements import columns, statement
 
 _LOWEST_ID = UUID(int=0)
@@ -42,15 +43,6 @@ class TakenTask:
     task: ClaimedTask
     run_at: datetime
     waited_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fence:
-    """What proves that a claim is still the current one."""
-
-    task_id: UUID
-    lease_id: UUID
-    claim_no: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,18 +91,32 @@ async def take(
     limit: int,
 ) -> list[TakenTask]:
     """Claim up to `limit` due tasks, from the first lanes first; none when the lease is not alive."""
-    rows = await database.fetch(
-        "claim_tasks",
-        lease_id,
-        worker,
-        limit,
+    rows = await database.fetch("claim_tasks", lease_id, worker, limit, *_columns_of(lanes))
+    return [_taken(row) for row in rows]
+
+
+async def take_with(
+    connection: Connection,
+    *,
+    lease_id: UUID,
+    worker: str,
+    lanes: Sequence[tuple[Lane, LaneStart]],
+    limit: int,
+) -> list[TakenTask]:
+    """Do what `take` does in the transaction of a connection that the caller holds."""
+    lane_columns = _columns_of(lanes)
+    rows = await connection.fetch(statement("claim_tasks"), lease_id, worker, limit, *lane_columns)
+    return [_taken(row) for row in rows]
+
+
+def _columns_of(lanes: Sequence[tuple[Lane, LaneStart]]) -> tuple[Sequence[object], ...]:
+    return (
         [lane.queue for lane, _ in lanes],
         [lane.type for lane, _ in lanes],
         [lane.priority for lane, _ in lanes],
         [start.run_at for _, start in lanes],
         [start.task_id for _, start in lanes],
     )
-    return [_taken(row) for row in rows]
 
 
 async def take_hinted(
@@ -135,9 +141,12 @@ async def take_hinted(
 
 
 async def end(
-    database: Database, ends: Sequence[ClaimEnd], *, worker: str
+    database: Database, ends: Sequence[ClaimEnd], *, worker: str | None
 ) -> dict[UUID, EndedClaim]:
-    """End claims whose fence still holds; one that is missing from the answer was no longer ours."""
+    """End claims whose fence still holds; one that is missing from the answer was no longer ours.
+
+    The history names `worker`; with None it names for each claim the worker that has its lease.
+    """
     if not ends:
         return {}
     ordered = sorted(ends, key=lambda end: end.fence.task_id)

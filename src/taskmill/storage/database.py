@@ -5,7 +5,7 @@ It knows no table. Errors that mean "away for now" leave here as `Unavailable`; 
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from typing import Any
 
@@ -200,7 +200,11 @@ class Database:
             Unavailable: as for `hot`.
         """
         with _outages_translated(), self._listing_lending.turn() as turn:
-            async with self._listing.connect() as connection:
+            async with AsyncExitStack() as stack:
+                try:
+                    connection = await stack.enter_async_context(self._listing.connect())
+                except Exception as error:  # as in `_lend`
+                    raise Unavailable(RETRY_AFTER_S, "the database") from error
                 turn.served()
                 yield connection
 

@@ -5,7 +5,8 @@ by itself, at most once in a few milliseconds, and a lost ring only costs a work
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Final
 
 import asyncpg
 
@@ -17,6 +18,8 @@ from taskmill.storage.database import Database
 log = get_logger(__name__)
 
 CHANNEL = "taskmill_dispatch"
+CONTRACTS: Final = "taskmill_contracts"
+"""The channel that rings when the contracts of types have changed."""
 _DEBOUNCE_S = 0.01
 _LONGEST_PAUSE_S = 5.0
 
@@ -57,13 +60,22 @@ class Doorbell:
 
 
 class DoorbellListener:
-    """The side that hears: a service that calls `heard` for every ring, and after each reconnect."""
+    """The side that hears: a service that calls `heard` for every ring, and after each reconnect.
+
+    `also` has what to call for rings of other channels.
+    """
 
     name = "doorbell-listener"
 
-    def __init__(self, database: Database, heard: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        heard: Callable[[], None],
+        *,
+        also: Mapping[str, Callable[[], None]] | None = None,
+    ) -> None:
         self._database = database
-        self._heard = heard
+        self._heard = {CHANNEL: heard, **(also or {})}
 
     async def run(self, stop: asyncio.Event) -> None:
         """Listen until told to stop; a broken connection is made anew."""
@@ -82,14 +94,15 @@ class DoorbellListener:
         lost = asyncio.Event()
         connection.add_termination_listener(lambda _: lost.set())
         try:
-            await connection.add_listener(CHANNEL, self._on_notification)
-            self._heard()
+            for channel, heard in self._heard.items():
+                await connection.add_listener(channel, self._on_notification)
+                heard()
             await _either(lost, stop)
         finally:
             connection.terminate()
 
-    def _on_notification(self, *_: object) -> None:
-        self._heard()
+    def _on_notification(self, _: object, __: int, channel: str, ___: object) -> None:
+        self._heard[channel]()
 
 
 async def _either(first: asyncio.Event, second: asyncio.Event) -> None:

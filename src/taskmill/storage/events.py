@@ -14,6 +14,12 @@ async def of_task(database: Database, task_id: UUID) -> list[TaskEvent]:
     return [event_of(row) for row in await database.fetch("list_events", task_id)]
 
 
+async def latest_of_task(database: Database, task_id: UUID, limit: int) -> list[TaskEvent]:
+    """Return the last entries of one task, `limit` at most, in order of their versions."""
+    rows = await database.fetch("list_latest_events", task_id, limit)
+    return [event_of(row) for row in reversed(rows)]
+
+
 def event_of(row: asyncpg.Record) -> TaskEvent:
     """Return the entry that a row with all its columns is."""
     return TaskEvent(

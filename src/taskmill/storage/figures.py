@@ -3,12 +3,14 @@
 from collections import defaultdict
 from datetime import datetime, timedelta
 
-from taskmill.domain.figures import DatabaseFigures, QueueFigures, SystemFigures
+from taskmill.domain.figures import DatabaseFigures, DeliveryFigures, QueueFigures, SystemFigures
 from taskmill.storage import claims, counts, partitions
 from taskmill.storage.database import Database
 from taskmill.storage.releases import Stream, Workers
 
 _MOST_UNNUMBERED = 10_000
+_MOST_WAITING = 10_000
+_MOST_LANES = 1000
 _WEEK = timedelta(weeks=1)
 
 
@@ -18,7 +20,7 @@ async def read(database: Database) -> SystemFigures:
     Raises:
         Unavailable: the database is away.
     """
-    workers = await Workers.read(database)
+    workers = await Workers.read(database, with_remote=True)
     now: datetime = await database.fetch_value("clock_now")
     weeks = await partitions.attached(database)
     return SystemFigures(
@@ -26,6 +28,7 @@ async def read(database: Database) -> SystemFigures:
         workers=workers.total.workers,
         slots=workers.total.slots,
         database=await _database(database),
+        deliveries=await _deliveries(database),
         partitions=len(weeks),
         weeks_ahead=sum(1 for week in weeks if week.start > now),
     )
@@ -62,4 +65,11 @@ async def _database(database: Database) -> DatabaseFigures:
         unnumbered_s=row["unnumbered_s"] or 0.0,
         snapshot_s=row["snapshot_s"] or 0.0,
         xmin_age=row["xmin_age"] or 0,
+    )
+
+
+async def _deliveries(database: Database) -> DeliveryFigures:
+    [row] = await database.fetch("read_delivery_backlog", _MOST_WAITING, _MOST_LANES)
+    return DeliveryFigures(
+        waiting=row["waiting"], late_s=row["late_s"] or 0.0, unread_s=row["unread_s"] or 0.0
     )

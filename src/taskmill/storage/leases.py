@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from taskmill.domain.system import WorkerRequest
 from taskmill.observability.logs import get_logger
 from taskmill.storage.database import Database
 from taskmill.storage.servers import Connection
 from taskmill.storage.statements import statement
+from taskmill.version import version
 
 log = get_logger(__name__)
 
@@ -23,10 +25,22 @@ class WorkerCard:
     slots: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renewed:
+    """A lease that holds on, and what its worker is asked to do."""
+
+    asked_to: WorkerRequest | None
+
+
 async def open_lease(
-    connection: Connection, lease_id: UUID, card: WorkerCard, *, ttl_s: float
+    connection: Connection,
+    lease_id: UUID,
+    card: WorkerCard,
+    *,
+    ttl_s: float,
+    asked_to: WorkerRequest | None = None,
 ) -> None:
-    """Begin a lease of `ttl_s` seconds."""
+    """Begin a lease of `ttl_s` seconds; what the worker was asked to do under an earlier one holds on."""
     await connection.execute(
         statement("open_lease"),
         lease_id,
@@ -35,15 +49,20 @@ async def open_lease(
         sorted(card.types),
         card.slots,
         ttl_s,
+        asked_to,
+        version(),
     )
 
 
 async def renew_lease(
     connection: Connection, lease_id: UUID, *, ttl_s: float, running: int
-) -> bool:
-    """Let the lease run `ttl_s` seconds from now; False when it was closed, and so is lost."""
-    renewed = await connection.fetchval(statement("renew_lease"), lease_id, ttl_s, running)
-    return renewed is not None
+) -> Renewed | None:
+    """Let the lease run `ttl_s` seconds from now; None when it was closed, and so is lost."""
+    row = await connection.fetchrow(statement("renew_lease"), lease_id, ttl_s, running)
+    if row is None:
+        return None
+    asked = row["asked_to"]
+    return Renewed(asked_to=None if asked is None else WorkerRequest(asked))
 
 
 async def find_asked(

@@ -1,8 +1,8 @@
 """Lists tasks by any filter: the only place that composes SQL.
 
 With a filter on status, queue and time only, the ids of a page come straight from an index. Any other filter
-(type, label, name) is looked for in that order chunk by chunk, within a time budget; the page then tells
-where to go on.
+(type, label, name, error, lease) is looked for in that order chunk by chunk, within a time budget; the page
+then tells where to go on.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from taskmill.domain.system import PageRequest, TaskFilter, TaskPage
 from taskmill.domain.task import Task
 from taskmill.storage import counts, faults
 from taskmill.storage.database import Database
-from taskmill.storage.schema import task
+from taskmill.storage.schema import task, task_progress
 from taskmill.storage.tasks import from_row
 
 BUDGET_S = 0.25
@@ -31,8 +31,26 @@ _LARGEST_CHUNK = 64_000
 
 Condition = sa.ColumnElement[bool]
 
+_PROGRESS = ("share", "message", "at", "serial")
 _UNSHOWN = ("expires_at", "timeout_s", "retry", "traceparent", "lease_id")
-_COLUMNS = [column for column in task.c if column.name not in _UNSHOWN]
+_COLUMNS = [
+    *(column for column in task.c if column.name not in _UNSHOWN),
+    *(task_progress.c[name].label(f"progress_{name}") for name in _PROGRESS),
+]
+_LARGE = ("payload", "result")
+_BRIEF_COLUMNS = [
+    sa.literal(None, sa.Text).label(column.name) if column.name in _LARGE else column
+    for column in _COLUMNS
+]
+# As in queries/get_tasks.sql: of the latest claim, and not of a run before.
+_WITH_PROGRESS = task.outerjoin(
+    task_progress,
+    sa.and_(
+        task_progress.c.task_id == task.c.id,
+        task_progress.c.claim_no == task.c.claim_no,
+        task.c.started_at.is_not(None),
+    ),
+)
 
 
 async def page(database: Database, wanted: TaskFilter, request: PageRequest) -> TaskPage:
@@ -41,8 +59,9 @@ async def page(database: Database, wanted: TaskFilter, request: PageRequest) -> 
     async with database.listing() as connection:
         ids, next_after = await _find_ids(connection, scan)
         items = await _read(connection, scan, ids)
-        total = await _count(connection, scan) if scan.must_count else None
-    if not scan.must_count:
+        must_count = scan.must_count and request.with_total
+        total = await _count(connection, scan) if must_count else None
+    if request.with_total and not scan.must_count:
         total = await _counted(database, wanted)
     at_least = None if total is not None else request.offset + len(items) + bool(next_after)
     return TaskPage(items=items, total=total, total_at_least=at_least, next_after=next_after)
@@ -76,9 +95,16 @@ class _Scan:
         return bool(times or self.needs_looking)
 
     @property
+    def budget_s(self) -> float:
+        """Return for how long to look, and to count."""
+        asked = self.request.budget_s
+        return BUDGET_S if asked is None else asked
+
+    @property
     def needs_looking(self) -> bool:
         """Tell whether some condition has no index."""
-        return bool(self.wanted.type or self.wanted.labels or self.wanted.name)
+        wanted = self.wanted
+        return bool(wanted.type or wanted.labels or wanted.name or wanted.error or wanted.lease)
 
     def indexed(self) -> list[Condition]:
         """Return the conditions that bound the walk along an index, without status."""
@@ -100,6 +126,10 @@ class _Scan:
             conditions.append(task.c.type == wanted.type)
         if wanted.name is not None:
             conditions.append(task.c.name.icontains(wanted.name, autoescape=True))
+        if wanted.lease is not None:
+            conditions.append(task.c.lease_id == wanted.lease)
+        if wanted.error is not None:
+            conditions.append(sa.func.taskmill.error_shape(task.c.error) == wanted.error)
         if wanted.labels:
             labels = orjson.dumps(dict(wanted.labels)).decode()
             conditions.append(task.c.labels.contains(sa.cast(sa.literal(labels, sa.Text), JSONB)))
@@ -162,7 +192,7 @@ async def _look_for_ids(connection: AsyncConnection, scan: _Scan) -> tuple[list[
     """Look through ever larger chunks until the page is full, the tasks or the time are at an end."""
     request, loop = scan.request, asyncio.get_running_loop()
     enough = request.offset + request.limit + 1
-    give_up_at = loop.time() + BUDGET_S
+    give_up_at = loop.time() + scan.budget_s
     found: list[UUID] = []
     after, chunk = request.after, _FIRST_CHUNK
     while True:
@@ -187,7 +217,10 @@ async def _read(connection: AsyncConnection, scan: _Scan, ids: list[UUID]) -> li
     conditions = [task.c.id.in_(ids), *scan.looked_at()]
     if scan.wanted.statuses:
         conditions.append(task.c.status.in_(sorted(scan.wanted.statuses)))
-    rows = await connection.execute(sa.select(*_COLUMNS).where(*conditions))
+    columns = _BRIEF_COLUMNS if scan.request.is_brief else _COLUMNS
+    rows = await connection.execute(
+        sa.select(*columns).select_from(_WITH_PROGRESS).where(*conditions)
+    )
     by_id = {row["id"]: from_row(row) for row in rows.mappings()}
     return [by_id[task_id] for task_id in ids if task_id in by_id]
 
@@ -209,7 +242,9 @@ async def _count(connection: AsyncConnection, scan: _Scan) -> int | None:
     conditions = scan.indexed() + scan.looked_at()
     if scan.wanted.statuses:
         conditions.append(task.c.status.in_(sorted(scan.wanted.statuses)))
-    await connection.execute(sa.text(f"SET LOCAL statement_timeout = {int(BUDGET_S * 1000)}"))
+    await connection.execute(
+        sa.text(f"SET LOCAL statement_timeout = {max(round(scan.budget_s * 1000), 1)}")
+    )
     try:
         total: int | None = await connection.scalar(
             sa.select(sa.func.count()).select_from(task).where(*conditions)

@@ -6,7 +6,7 @@ more. So whoever reads a step adds up its rows, those of shorter steps that are 
 change is counted once, in every snapshot.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Final
@@ -19,7 +19,10 @@ from taskmill.domain.activity import (
     ActivityRequest,
     Durations,
     Flow,
+    QueueActivity,
+    Window,
 )
+from taskmill.domain.lifecycle import Happening
 from taskmill.storage.database import Database
 from taskmill.storage.statements import statement
 
@@ -70,7 +73,7 @@ async def read(database: Database, request: ActivityRequest) -> Activity:
         window.length.total_seconds(),
         request.queue,
         request.type,
-        _MOST_TOLD,
+        _MOST_TOLD if request.by_group else 0,
     )
     since, until = rows[0]["since"], rows[0]["until"]
     points = {row["step_at"]: _flow(row) for row in rows if row["step_at"] is not None}
@@ -81,6 +84,32 @@ async def read(database: Database, request: ActivityRequest) -> Activity:
         total=next(_flow(row) for row in rows if row["step_at"] is None and row["queue"] is None),
         groups=_groups(row for row in rows if row["queue"] is not None),
         points=[(at, points.get(at, Flow())) for at in _steps(since, until, window.step)],
+    )
+
+
+async def read_queues(database: Database, window: Window, queues: Collection[str]) -> QueueActivity:
+    """Tell what happened in some queues over a window; it is current, and reads no task."""
+    step, length = window.step, window.length
+    rows = await database.fetch(
+        "read_queue_minutes", int(step.total_seconds()), length.total_seconds(), sorted(queues)
+    )
+    [span] = [row for row in rows if row["queue"] is None]
+    told = [row for row in rows if row["queue"] is not None]
+    return QueueActivity(
+        since=span["since"],
+        until=span["until"],
+        steps=list(_steps(span["since"], span["until"], step)),
+        flows={row["queue"]: _flow_of_queue(row) for row in told},
+        ended={row["queue"]: dict(zip(row["steps"], row["ended"], strict=True)) for row in told},
+    )
+
+
+def _flow_of_queue(row: asyncpg.Record) -> Flow:
+    happenings = (Happening.CREATED, Happening.SUCCEEDED, Happening.FAILED)
+    return Flow(
+        counts={one: row[one] for one in happenings},
+        waiting=Durations(buckets=_unpacked(row["waiting"])),
+        running=Durations(buckets=_unpacked(row["running"])),
     )
 
 

@@ -1,5 +1,6 @@
 """Releases: which waiting tasks the broker has been told of. Hints themselves are not known here."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -56,10 +57,21 @@ class Workers:
         self._rows = rows
 
     @classmethod
-    async def read(cls, database: Database) -> "Workers":
-        """Read the leases."""
-        rows = await database.fetch("list_capacity")
-        return cls([(frozenset(r["queues"]), frozenset(r["types"]), r["slots"]) for r in rows])
+    async def read(cls, database: Database, *, with_remote: bool = False) -> "Workers":
+        """Read the leases of those who take hints; also of those who pull over HTTP, if they are wanted.
+
+        Of these each lease is another claim; those of one name, queues and types are one worker.
+        """
+        found: list[tuple[frozenset[str], frozenset[str], int]] = []
+        remote: Counter[tuple[str, frozenset[str], frozenset[str]]] = Counter()
+        for row in await database.fetch("list_capacity", with_remote):
+            queues, types = frozenset[str](row["queues"]), frozenset[str](row["types"])
+            if row["remote"]:
+                remote[row["worker"], queues, types] += row["slots"]
+            else:
+                found.append((queues, types, row["slots"]))
+        found += [(queues, types, slots) for (_, queues, types), slots in remote.items()]
+        return cls(found)
 
     def of(self, stream: Stream) -> Capacity:
         """Count those that would take tasks of the stream."""

@@ -22,7 +22,7 @@ from sqlalchemy import (
     Text,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB, UUID
+from sqlalchemy.dialects.postgresql import ARRAY, INTERVAL, JSON, JSONB, UUID
 
 metadata = MetaData(schema="taskmill")
 
@@ -109,6 +109,17 @@ lease = Table(
     _required("expires_at", _Time),
     Column("closed_at", _Time),
     Column("close_reason", Text),
+    Column("asked_to", Text),
+    _required("remote", Boolean, text("false")),
+    Column("task_ids", ARRAY(UUID(as_uuid=True))),
+    Column("timeout_at", _Time),
+    Column("version", Text),
+    Index("lease_open", "id", postgresql_where=text("closed_at IS NULL")),
+    Index(
+        "lease_timeout",
+        "timeout_at",
+        postgresql_where=text("timeout_at IS NOT NULL AND closed_at IS NULL"),
+    ),
 )
 
 task_event = Table(
@@ -119,10 +130,7 @@ task_event = Table(
     _required("at", _Time, _NOW),
     _required("happening", Text),
     _required("status", Text),
-    _required("run", Integer),
-    _required("attempt", Integer),
-    _required("losses", Integer),
-    _required("claim_no", Integer),
+    *(_required(name, Integer) for name in ("run", "attempt", "losses", "claim_no")),
     _required("run_at", _Time),
     Column("lease_id", UUID(as_uuid=True)),
     Column("worker", Text),
@@ -143,6 +151,17 @@ task_log = Table(
     _required("message", Text),
     Column("fields", JSON),
     postgresql_partition_by="RANGE (task_id)",
+)
+
+task_progress = Table(
+    "task_progress",
+    metadata,
+    Column("task_id", UUID(as_uuid=True), primary_key=True),
+    _required("claim_no", Integer),
+    _required("serial", Integer, text("1")),
+    Column("share", Double),
+    Column("message", Text),
+    _required("at", _Time, _NOW),
 )
 
 change_batch = Table(
@@ -214,16 +233,13 @@ task_minute = Table(
     _required("queue", Text),
     _required("type", Text),
     _required("carried", Boolean, text("false")),
-    _required("created", BigInteger),
-    _required("claimed", BigInteger),
-    _required("succeeded", BigInteger),
-    _required("failed", BigInteger),
-    _required("retry_scheduled", BigInteger),
-    _required("handed_back", BigInteger),
-    _required("lost", BigInteger),
-    _required("expired", BigInteger),
-    _required("cancelled", BigInteger),
-    _required("run_again", BigInteger),
+    *(
+        _required(name, BigInteger)
+        for name in (
+            *("created", "claimed", "succeeded", "failed", "retry_scheduled"),
+            *("handed_back", "lost", "expired", "cancelled", "run_again"),
+        )
+    ),
     _required("waiting", Numeric),
     _required("waiting_s", Double),
     _required("running", Numeric),
@@ -238,6 +254,26 @@ task_minute = Table(
         postgresql_where=text("NOT carried"),
     ),
     Index("task_minute_at", "step_s", "at"),
+)
+
+failure_delta = Table(
+    "failure_delta",
+    metadata,
+    _required("at", _Time, _NOW),
+    _required("type", Text),
+    _required("error", Text),
+    _required("task_id", UUID(as_uuid=True)),
+)
+
+failure = Table(
+    "failure",
+    metadata,
+    Column("step_s", Integer, primary_key=True, autoincrement=False),
+    Column("at", _Time, primary_key=True),
+    *(Column(name, Text, primary_key=True) for name in ("type", "error")),
+    _required("tasks", BigInteger),
+    *(_required(name, _Time) for name in ("first_at", "last_at")),
+    _required("task_id", UUID(as_uuid=True)),
 )
 
 rejection = Table(
@@ -263,4 +299,101 @@ rejection = Table(
         unique=True,
         postgresql_where=text("message_id IS NOT NULL"),
     ),
+)
+
+type_contract = Table(
+    "type_contract",
+    metadata,
+    Column("type", Text, primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    _required("digest", LargeBinary),
+    _required("schema", JSON),
+    _required("form", JSONB),
+    _required("defaults", JSON),
+    _required("registered_at", _Time, _NOW),
+    _required("registered_by", Text),
+    Index("type_contract_digest", "type", "digest", unique=True),
+)
+
+task_type = Table(
+    "task_type",
+    metadata,
+    Column("name", Text, primary_key=True),
+    _required("version", Integer),
+    _required("changed_at", _Time, _NOW),
+)
+
+contract_revision = Table(
+    "contract_revision",
+    metadata,
+    Column("place", Text, primary_key=True),
+    _required("revision", BigInteger),
+)
+
+door_limit = Table(
+    "door_limit",
+    metadata,
+    Column("place", Text, primary_key=True),
+    _required("queues", Integer),
+    _required("labels", Integer),
+    _required("idempotency_key_chars", Integer),
+    _required("payload_bytes", Integer),
+    _required("key_validity", INTERVAL),
+)
+
+webhook = Table(
+    "webhook",
+    metadata,
+    Column("id", UUID(as_uuid=True), primary_key=True),
+    _required("url", Text),
+    Column("description", Text),
+    *(_required(name, ARRAY(Text)) for name in ("queues", "types", "statuses", "secrets")),
+    _required("state", Text),
+    Column("disabled_reason", Text),
+    _required("since_position", BigInteger),
+    Column("failing_since", _Time),
+    _required("created_at", _Time, _NOW),
+    _required("updated_at", _Time, _NOW),
+    Column("deleted_at", _Time),
+)
+
+task_callback = Table(
+    "task_callback",
+    metadata,
+    Column("task_id", UUID(as_uuid=True), primary_key=True),
+    _required("url", Text),
+    _required("lane", Text),
+)
+
+_PENDING = text("state = 'pending'")
+
+webhook_delivery = Table(
+    "webhook_delivery",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    _required("lane", Text),
+    Column("webhook_id", UUID(as_uuid=True)),
+    Column("task_id", UUID(as_uuid=True)),
+    Column("version", Integer),
+    Column("position", BigInteger),
+    Column("ordinal", Integer),
+    _required("state", Text, text("'pending'")),
+    _required("attempts", Integer, text("0")),
+    _required("created_at", _Time, _NOW),
+    _required("next_at", _Time, _NOW),
+    _required("give_up_at", _Time),
+    Column("tried_at", _Time),
+    Column("finished_at", _Time),
+    Column("answer", Integer),
+    Column("trouble", Text),
+    Index("webhook_delivery_lane", "lane", "next_at", "id", postgresql_where=_PENDING),
+    Index("webhook_delivery_give_up", "give_up_at", postgresql_where=_PENDING),
+    Index("webhook_delivery_webhook", "webhook_id", "state", "id"),
+    Index(
+        "webhook_delivery_callback",
+        "task_id",
+        "id",
+        postgresql_where=text("webhook_id IS NULL"),
+    ),
+    Index("webhook_delivery_finished", "finished_at", postgresql_where=text("state <> 'pending'")),
 )

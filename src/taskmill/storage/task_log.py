@@ -7,6 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
+from taskmill.domain.task import Fence
 from taskmill.domain.task_log import LineFilter, LineLevel, LinePosition, LogLine
 from taskmill.storage.database import Database
 from taskmill.storage.statements import columns
@@ -37,6 +38,36 @@ async def store(database: Database, lines: Sequence[NewLine]) -> int:
     return fenced
 
 
+class NewSentLine(NamedTuple):
+    """A line as `add_log_lines` takes it; `level` is a number, `fields` JSON text."""
+
+    seq: int
+    level: int
+    message: str
+    fields: str | None
+
+
+async def add(
+    database: Database,
+    fence: Fence,
+    lines: Sequence[NewSentLine],
+    *,
+    most_lines: int,
+    most_bytes: int,
+) -> int | None:
+    """Keep lines of a claim and return how many found no room; None when its fence does not hold.
+
+    The same lines again, after a lost answer, make no second ones.
+    """
+    rows = await database.fetch(
+        "add_log_lines",
+        *(fence.task_id, fence.lease_id, fence.claim_no),
+        *columns(lines),
+        *(most_lines, most_bytes),
+    )
+    return rows[0]["left_out"] if rows[0]["held"] else None
+
+
 async def page(
     database: Database, task_id: UUID, wanted: LineFilter, *, after: LinePosition, limit: int
 ) -> list[LogLine]:
@@ -48,6 +79,12 @@ async def page(
         "list_log_lines", task_id, first.claim_no, first.seq, last, wanted.level.number, limit
     )
     return [_line(row) for row in rows]
+
+
+async def latest(database: Database, task_id: UUID, level: LineLevel, limit: int) -> list[LogLine]:
+    """Return the last lines of a task of this level and above, `limit` at most, oldest first."""
+    rows = await database.fetch("list_latest_log_lines", task_id, level.number, limit)
+    return [_line(row) for row in reversed(rows)]
 
 
 def _line(row: asyncpg.Record) -> LogLine:

@@ -12,7 +12,7 @@ from sqlalchemy import RowMapping
 from taskmill.domain.errors import TaskNotFound
 from taskmill.domain.lifecycle import Status
 from taskmill.domain.retry import RetryPolicy
-from taskmill.domain.task import Task, TaskDraft
+from taskmill.domain.task import Progress, Task, TaskDraft
 from taskmill.storage.database import Database
 from taskmill.storage.servers import Connection
 from taskmill.storage.statements import columns, statement
@@ -112,6 +112,27 @@ async def find_keys(
     }
 
 
+async def find_live_keys(
+    connection: Connection, keys: Collection[tuple[str, str]]
+) -> set[tuple[str, str]]:
+    """Return which of these (scope, key) pairs are held, once the transactions that bring any have ended.
+
+    To wait as an insert would, it inserts and takes that back: never call it within a transaction.
+    """
+    ordered = sorted(keys)
+    pairs = [scope for scope, _ in ordered], [key for _, key in ordered]
+    transaction = connection.transaction()
+    await transaction.start()
+    try:
+        await connection.execute(statement("await_keys"), *pairs)
+    except asyncpg.PostgresError:
+        await transaction.rollback()
+        raise
+    await transaction.rollback()
+    rows = await connection.fetch(statement("find_live_keys"), *pairs)
+    return {(row["scope"], row["key"]) for row in rows}
+
+
 async def wait_for_standby(connection: Connection) -> None:
     """Make sure that what is visible is also kept where a synchronous standby takes over.
 
@@ -168,6 +189,16 @@ def from_row(row: asyncpg.Record | RowMapping) -> Task:
         source=row["source"],
         version=row["version"],
         claim_no=row["claim_no"],
+        progress=None if row["progress_serial"] is None else _progress(row),
+    )
+
+
+def _progress(row: asyncpg.Record | RowMapping) -> Progress:
+    return Progress(
+        share=row["progress_share"],
+        message=row["progress_message"],
+        at=row["progress_at"],
+        serial=row["progress_serial"],
     )
 
 

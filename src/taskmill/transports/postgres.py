@@ -7,7 +7,7 @@ walking over them again and again would cost more with every claim.
 
 import asyncio
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from uuid import UUID
 
@@ -25,14 +25,17 @@ _LATENESS = timedelta(seconds=1)
 
 
 class PostgresTransport:
-    """Claims from the lanes that a worker serves, most urgent first, fairly among equals."""
+    """Claims from the lanes that a worker serves, most urgent first, among equals by the weights of their queues.
+
+    `queues` are those that it serves, with their weights; none named: all, with the same weight.
+    """
 
     def __init__(
         self,
         database: Database,
         *,
         worker: str,
-        queues: Iterable[str],
+        queues: Mapping[str, int],
         accepts: Callable[[str], bool],
         poll_s: float,
         clock: Clock,
@@ -40,7 +43,7 @@ class PostgresTransport:
     ) -> None:
         self._database = database
         self._worker = worker
-        self._queues = frozenset(queues)
+        self._weights = dict(queues)
         self._accepts = accepts
         self._poll_s = poll_s
         self._clock = clock
@@ -106,11 +109,18 @@ class PostgresTransport:
             self._starts_reset_at = now
         self._looked_at = self._clock.monotonic()
         due = [lane for lane, due_at in self._lanes.items() if due_at <= self._looked_at]
-        self._randomness.shuffle(due)
-        return sorted(due, key=lambda lane: -lane.priority)
+        return sorted(due, key=self._place)
+
+    def _place(self, lane: Lane) -> tuple[int, float]:
+        """Draw a lane's place: the urgent before all others, then by chance, as often first as its weight says.
+
+        By Efraimidis and Spirakis, Weighted random sampling with a reservoir (2006).
+        """
+        weight = self._weights.get(lane.queue, 1)
+        return -lane.priority, -(self._randomness.random() ** (1 / weight))
 
     def _serves(self, lane: Lane) -> bool:
-        return (not self._queues or lane.queue in self._queues) and self._accepts(lane.type)
+        return (not self._weights or lane.queue in self._weights) and self._accepts(lane.type)
 
     def _forget(self) -> None:
         """The lanes are drained or locked by others: look anew, from their beginnings."""

@@ -6,7 +6,7 @@ depends on how long a task runs. While the broker is away, or hints fail to come
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from uuid import UUID
 
@@ -45,14 +45,15 @@ class RabbitTransport:
         *,
         broker_url: str,
         worker: str,
-        queues: Iterable[str],
+        queues: Mapping[str, int],
         types: Iterable[str] | None,
         fallback: Transport | None,
         clock: Clock,
     ) -> None:
-        """Serve these queues (none named: all) and types (None: all)."""
+        """Serve these queues, by their weights (none named: all, alike), and types (None: all)."""
         self._database = database
         self._worker = worker
+        self._weights = dict(queues)
         self._queues = frozenset(queues) or None
         self._types = None if types is None else frozenset(types)
         self._fallback = fallback
@@ -249,8 +250,14 @@ class RabbitTransport:
             if (self._queues is None or lane.queue in self._queues)
             and (self._types is None or lane.type in self._types)
         }
-        self._subscriptions.want(hint_queue(lane.queue, lane.type) for lane in lanes)
+        self._subscriptions.want(
+            {hint_queue(lane.queue, lane.type): self._share(lane.queue) for lane in lanes}
+        )
         self._lose_patience(now, overdue=any(s < -_PATIENCE_S for s in lanes.values()))
+
+    def _share(self, queue: str) -> float:
+        """Return a queue's weight as a part of the largest."""
+        return self._weights.get(queue, 1) / max(self._weights.values(), default=1)
 
     def _lose_patience(self, now: float, *, overdue: bool) -> None:
         is_deaf = overdue and self._idle_since is not None and now - self._idle_since > _PATIENCE_S

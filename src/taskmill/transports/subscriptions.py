@@ -6,7 +6,7 @@ which queues are worth a subscription nor when to rest.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import cast
 from uuid import UUID
@@ -40,7 +40,7 @@ class Subscriptions:
     def __init__(self, changed: Callable[[], None]) -> None:
         self._changed = changed
         self._driver: DriverChannel | None = None
-        self._wanted: set[str] = set()
+        self._shares: dict[str, float] = {}
         self._consumers: dict[str, str] = {}
         self._declared: set[str] = set()
         self._arrived: deque[_Hint] = deque()
@@ -54,22 +54,25 @@ class Subscriptions:
     @property
     def are_complete(self) -> bool:
         """Whether all that is wanted is subscribed to."""
-        return self._wanted <= self._consumers.keys()
+        return self._shares.keys() <= self._consumers.keys()
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing is subscribed to and nothing waits to be taken."""
         return not self._consumers and not self._arrived
 
-    def want(self, names: Iterable[str]) -> None:
-        """Let these queues be subscribed to at the next `refresh`; a wanted one stays so."""
-        self._wanted.update(names)
+    def want(self, shares: Mapping[str, float]) -> None:
+        """Let these queues be subscribed to at the next `refresh`; a wanted one stays so.
+
+        A queue's share (over 0, up to 1) is how much the broker sends ahead of it: hints are taken in the order in
+        which they come, so of queues that are never empty each is served so often.
+        """
+        self._shares.update(shares)
 
     async def open_on(self, channel: AbstractChannel) -> None:
         """Begin anew on a new channel."""
         self.lose()
         driver = cast("DriverChannel", await channel.get_underlay_channel())
-        await driver.basic_qos(prefetch_count=_PREFETCH)
         driver.on_consumer_cancel_callbacks.add(lambda _: self._changed())
         self._driver = driver
         self._changed()
@@ -97,7 +100,7 @@ class Subscriptions:
             # The broker has cancelled it, most likely because its queue is gone.
             del self._consumers[name]
             self._declared.discard(name)
-        for name in sorted(self._wanted - self._consumers.keys()):
+        for name in sorted(self._shares.keys() - self._consumers.keys()):
             if name not in self._declared:
                 await declare_hints(link, name)
                 self._declared.add(name)
@@ -110,6 +113,9 @@ class Subscriptions:
     ) -> spec.Basic.ConsumeOk:
         try:
             async with asyncio.timeout(_CONSUME_S):
+                # It holds for consumers that begin from now on.
+                ahead = max(round(_PREFETCH * self._shares[name]), 1)
+                await driver.basic_qos(prefetch_count=ahead)
                 return await driver.basic_consume(name, self._consumer_on(driver))
         except TimeoutError:
             # RabbitMQ 4.0 brings a queue back dead when its node was killed within 1.5 s of the queue's

@@ -95,9 +95,11 @@ def array_drafts(
     for index, item in enumerate(items):
         try:
             draft = to_draft(item, source=source, traceparent=traceparent, limits=limits)
+            if draft.misfit is not None:
+                draft.misfit = InvalidInput(_in_item(index, draft.misfit))
             drafts.append(_of_size(draft, item_bytes))
         except InvalidInput as error:
-            found.extend(replace(v, pointer=f"/{index}{v.pointer}") for v in error.violations)
+            found.extend(_in_item(index, error))
             if len(found) >= MOST_VIOLATIONS:
                 break
     if found:
@@ -167,6 +169,10 @@ def _drafted(line: Line, source: str, traceparent: str | None, limits: InputLimi
     except InvalidInput as error:
         return DraftedLine(number=line.number, result=error)
     return DraftedLine(number=line.number, result=draft)
+
+
+def _in_item(index: int, error: InvalidInput) -> tuple[Violation, ...]:
+    return tuple(replace(v, pointer=f"/{index}{v.pointer}") for v in error.violations)
 
 
 def _of_size(draft: TaskDraft, item_bytes: int) -> TaskDraft:

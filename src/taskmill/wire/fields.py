@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
-from pydantic import BeforeValidator, Field, PlainSerializer
+from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9._-]{0,62}$"
+NAME_WORDS: Final = "1 to 63 characters a-z, 0-9, '.', '_' or '-', the first a letter or a digit"
 DAY_S: Final = 86_400
 WEEK_S: Final = 7 * DAY_S
 YEAR_S: Final = 365 * DAY_S
 
+_NAME = re.compile(NAME_PATTERN.removesuffix("$"))
 _FIRST_YEAR = 2000
 _LAST_YEAR = 2100
 _RFC_3339 = re.compile(
@@ -29,6 +31,11 @@ class Expected:
 
     words: str
     reveal: bool = False
+
+
+def is_name(text: str) -> bool:
+    """Tell whether it may be the name of a queue or a type."""
+    return _NAME.fullmatch(text) is not None
 
 
 def parse_timestamp(text: object) -> datetime:
@@ -57,7 +64,9 @@ def format_timestamp(moment: datetime) -> str:
 
 
 Timestamp = Annotated[
-    datetime, PlainSerializer(format_timestamp, return_type=str, when_used="json")
+    datetime,
+    PlainSerializer(format_timestamp, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "date-time"}, mode="serialization"),
 ]
 """A moment in an answer."""
 
@@ -70,13 +79,7 @@ RequestedTime = Annotated[
         reveal=True,
     ),
 ]
-Slug = Annotated[
-    str,
-    Field(pattern=NAME_PATTERN),
-    Expected(
-        "1 to 63 characters a-z, 0-9, '.', '_' or '-', the first a letter or a digit", reveal=True
-    ),
-]
+Slug = Annotated[str, Field(pattern=NAME_PATTERN), Expected(NAME_WORDS, reveal=True)]
 Title = Annotated[
     str, Field(min_length=1, max_length=200), Expected("a string of 1 to 200 characters")
 ]

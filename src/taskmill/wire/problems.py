@@ -14,20 +14,33 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from taskmill.domain.errors import (
     BadCursor,
+    CancelNotAsked,
     ChangesForgotten,
+    ContractRefused,
+    DeliveryNotFound,
     IdempotencyConflict,
     InvalidInput,
     KeyInFlight,
+    LeaseClosed,
+    LeaseNotFound,
     MalformedJson,
     QueueLimitReached,
     QueueNotFound,
     RejectionNotFound,
+    StaleFence,
     TaskmillError,
     TaskNotFound,
     TooLarge,
     TransitionRefused,
+    TypeLimitReached,
+    TypeNotFound,
     Unavailable,
     Violation,
+    WebhookInactive,
+    WebhookLimitReached,
+    WebhookNotFound,
+    WorkerGone,
+    WorkerNotFound,
 )
 from taskmill.wire.wording import safe_text
 
@@ -126,6 +139,9 @@ PROBLEMS: Final[Mapping[type[TaskmillError], ProblemKind]] = {
     InvalidInput: ProblemKind(
         "invalid-input", 422, "The request says something that is not allowed", _violations
     ),
+    ContractRefused: ProblemKind(
+        "contract-refused", 422, "The contract can't be kept at every door", _violations
+    ),
     ChangesForgotten: ProblemKind(
         "changes-forgotten",
         410,
@@ -140,6 +156,15 @@ PROBLEMS: Final[Mapping[type[TaskmillError], ProblemKind]] = {
         "task-not-found", 404, "There is no such task", lambda e: {"task_id": str(e.task_id)}
     ),
     QueueNotFound: ProblemKind("queue-not-found", 404, "There is no such queue"),
+    WorkerNotFound: ProblemKind("worker-not-found", 404, "There is no such worker"),
+    WorkerGone: ProblemKind("worker-gone", 409, "The worker has ended"),
+    TypeNotFound: ProblemKind("type-not-found", 404, "No such type has a contract"),
+    TypeLimitReached: ProblemKind(
+        "type-limit-reached",
+        422,
+        "No more types may have contracts",
+        lambda error: {"limit": error.limit},
+    ),
     RejectionNotFound: ProblemKind("rejection-not-found", 404, "There is no such refused message"),
     TransitionRefused: ProblemKind(
         "transition-refused",
@@ -151,6 +176,20 @@ PROBLEMS: Final[Mapping[type[TaskmillError], ProblemKind]] = {
             "action": error.action,
         },
     ),
+    StaleFence: ProblemKind(
+        "stale-fence",
+        409,
+        "The claim is not, or no longer, yours",
+        lambda error: {"task_id": str(error.task_id)},
+    ),
+    CancelNotAsked: ProblemKind(
+        "cancel-not-asked",
+        409,
+        "Nobody has asked to cancel the task",
+        lambda error: {"task_id": str(error.task_id)},
+    ),
+    LeaseNotFound: ProblemKind("lease-not-found", 404, "There is no such lease"),
+    LeaseClosed: ProblemKind("lease-closed", 409, "The lease has ended"),
     IdempotencyConflict: ProblemKind(
         "idempotency-conflict", 422, "The idempotency key was used for another request"
     ),
@@ -165,6 +204,17 @@ PROBLEMS: Final[Mapping[type[TaskmillError], ProblemKind]] = {
         422,
         "No more queues may be made",
         lambda error: {"limit": error.limit},
+    ),
+    WebhookNotFound: ProblemKind("webhook-not-found", 404, "There is no such webhook"),
+    DeliveryNotFound: ProblemKind("delivery-not-found", 404, "There is no such delivery"),
+    WebhookLimitReached: ProblemKind(
+        "webhook-limit-reached",
+        422,
+        "No more webhooks may be made",
+        lambda error: {"limit": error.limit},
+    ),
+    WebhookInactive: ProblemKind(
+        "webhook-inactive", 409, "Nothing is sent to this webhook as it is"
     ),
     Unavailable: ProblemKind(
         "unavailable",
@@ -199,6 +249,15 @@ _BY_STATUS: Final[Mapping[int, tuple[ProblemKind, str]]] = {
     431: (ProblemKind("headers-too-large", 431, "The headers are too large"), "send fewer"),
     500: (_FAULT, "something unforeseen happened; nothing is known of what was done"),
 }
+
+ALL_KINDS: Final = frozenset({*PROBLEMS.values(), *(kind for kind, _ in _BY_STATUS.values())})
+"""Every kind of problem that the service can answer, but for statuses that only a proxy would make."""
+
+
+def problem_kinds() -> list[ProblemKind]:
+    """Return every kind of problem, by status."""
+    kinds = [*PROBLEMS.values(), *(kind for kind, _ in _BY_STATUS.values())]
+    return sorted({kind.type: kind for kind in kinds}.values(), key=lambda k: (k.status, k.slug))
 
 
 def problem_json(

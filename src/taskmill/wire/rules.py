@@ -5,14 +5,16 @@ wrong.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
 from taskmill.domain.errors import Violation
 from taskmill.domain.task import DEFAULT_TYPE
+from taskmill.wire.contracts.door import DoorContract
 from taskmill.wire.emulation import emulation_violations
 from taskmill.wire.fields import parse_timestamp
+from taskmill.wire.push import TYPE as PUSH, missing_payload, push_violations
 from taskmill.wire.wording import describe
 
 _HEADER: Final = "header:Idempotency-Key"
@@ -21,10 +23,11 @@ _FIELD: Final = "/idempotency_key"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputLimits:
-    """The limits of a request to create a task that are settings."""
+    """The limits of a request to create a task that are not fixed: settings, and the contracts of types now."""
 
     labels: int = 64
     idempotency_key_chars: int = 255
+    contracts: Mapping[str, DoorContract] = field(default_factory=dict)
 
 
 DEFAULT_LIMITS: Final = InputLimits()
@@ -35,8 +38,8 @@ def broken_rules(
 ) -> list[Violation]:
     """Return what the fields of a body do wrong together; `header_key` came beside it."""
     found: list[Violation] = []
-    for field, rule in _RULES.items():
-        if body.get(field) is not None:
+    for name, rule in _RULES.items():
+        if body.get(name) is not None:
             found.extend(rule(body, limits))
     if header_key is not None:
         found.extend(_header_key(body, header_key, limits))
@@ -70,9 +73,17 @@ def _time(value: object) -> datetime | None:
 
 
 def _payload(body: Mapping[str, Any], _: InputLimits) -> Iterable[Violation]:
-    if isinstance(body["payload"], dict) and body.get("type", DEFAULT_TYPE) == DEFAULT_TYPE:
+    if not isinstance(body["payload"], dict):
+        return ()
+    task_type = body.get("type", DEFAULT_TYPE)
+    if task_type == DEFAULT_TYPE:
         return emulation_violations(body["payload"])
-    return ()
+    return push_violations(body["payload"]) if task_type == PUSH else ()
+
+
+def _type(body: Mapping[str, Any], _: InputLimits) -> Iterator[Violation]:
+    if body["type"] == PUSH and body.get("payload") is None:
+        yield missing_payload()
 
 
 def _body_key(body: Mapping[str, Any], limits: InputLimits) -> Iterator[Violation]:
@@ -103,5 +114,6 @@ _RULES: Final[dict[str, Callable[[Mapping[str, Any], InputLimits], Iterable[Viol
     "expires_at": _expiry,
     "labels": _labels,
     "payload": _payload,
+    "type": _type,
     "idempotency_key": _body_key,
 }

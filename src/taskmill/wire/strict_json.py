@@ -19,7 +19,7 @@ from math import isinf
 import orjson
 
 from taskmill.domain.errors import InvalidInput, MalformedJson, Violation
-from taskmill.wire.wording import json_pointer, safe_text
+from taskmill.wire.wording import json_pointer, plain_name
 
 MAX_DEPTH = 64
 """How many arrays and objects may be open at once; `[]` has depth 1."""
@@ -113,7 +113,7 @@ def _scan_all(text: str) -> object:
 def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise MalformedJson(f'the key "{safe_text(_doubled(pairs))}" is twice in one object')
+        raise MalformedJson(f'the key "{plain_name(_doubled(pairs))}" is twice in one object')
     return members
 
 

@@ -16,6 +16,7 @@ from taskmill.domain.system import (
     Liveness,
     Stats,
     TaskEvent,
+    WorkerRequest,
     WorkerState,
 )
 from taskmill.wire.activity import ActivityView, activity_fields
@@ -30,15 +31,15 @@ class EventView(BaseModel):
     task_id: UUID
     version: int = Field(description="the task's version after it: 1, 2, 3, … without gaps")
     at: Timestamp
-    event: Happening
+    event: Happening = Field(description="what happened")
     status: Status = Field(description="the status after it")
-    run: int
-    attempt: int
-    losses: int
+    run: int = Field(description="the task's run, from 1")
+    attempt: int = Field(description="attempts of this run, the current one included")
+    losses: int = Field(description="how often its worker was lost in this run")
     claim_no: int = Field(description="the claim that it belongs to; 0 before the first")
-    worker: str | None
-    reason: Reason | None
-    error: TaskError | None
+    worker: str | None = Field(description="whose claim it was")
+    reason: Reason | None = Field(description="why, where the event alone does not say it")
+    error: TaskError | None = Field(description="how the attempt failed")
     run_at: Timestamp = Field(description="when the task was, or is next, due")
 
 
@@ -52,16 +53,23 @@ class WorkerView(BaseModel):
     """A worker process and its lease."""
 
     id: UUID = Field(description="the id of its lease")
-    name: str
+    name: str = Field(description="what logs and history call it")
     queues: list[str] = Field(description="the queues that it serves; empty is every queue")
     types: list[str] = Field(description="the types that it runs; * is every type")
-    slots: int
-    running: int
+    slots: int = Field(description="tasks that it can run at once")
+    running: int = Field(description="tasks that it runs, as it last said")
     started_at: Timestamp
-    renewed_at: Timestamp
-    expires_at: Timestamp
-    closed_at: Timestamp | None
-    close_reason: str | None
+    renewed_at: Timestamp = Field(description="when it was last heard of")
+    expires_at: Timestamp = Field(description="until when its lease holds without a renewal")
+    closed_at: Timestamp | None = Field(description="when its lease ended")
+    close_reason: str | None = Field(description="why its lease ended")
+    asked_to: WorkerRequest | None = Field(
+        default=None,
+        description="quiet: it takes no more tasks; stop: its process ends when what runs has; null: neither",
+    )
+    remote: bool = Field(
+        default=False, description="it pulls over HTTP: this is one of its claims, and ends with it"
+    )
     state: Liveness = Field(description="whether its lease holds")
 
 
@@ -103,6 +111,11 @@ class StatsView(BaseModel):
 def events_json(events: Iterable[TaskEvent]) -> bytes:
     """Return a history as an `EventList` in JSON."""
     return answer_json({"items": [event_shown(event) for event in events]})
+
+
+def worker_json(worker: WorkerState) -> bytes:
+    """Return one worker as JSON."""
+    return answer_json(_worker(worker))
 
 
 def workers_json(workers: Iterable[WorkerState]) -> bytes:
@@ -172,5 +185,7 @@ def _worker(worker: WorkerState) -> dict[str, object]:
         "expires_at": format_timestamp(worker.expires_at),
         "closed_at": None if worker.closed_at is None else format_timestamp(worker.closed_at),
         "close_reason": worker.close_reason,
+        "asked_to": worker.asked_to,
+        "remote": worker.remote,
         "state": worker.state,
     }

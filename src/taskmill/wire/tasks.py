@@ -6,14 +6,13 @@ are made from them. Answers are written by hand, several times faster, and teste
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Annotated, Any, Final, cast
+from typing import Annotated, Any, cast
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from taskmill.domain.errors import InvalidInput
+from taskmill.domain.errors import InvalidInput, Violation
 from taskmill.domain.lifecycle import Status
-from taskmill.domain.retry import RetryPolicy
 from taskmill.domain.task import (
     DEFAULT_MAX_ATTEMPTS,
     DEFAULT_MAX_LOSSES,
@@ -21,31 +20,20 @@ from taskmill.domain.task import (
     DEFAULT_QUEUE,
     DEFAULT_TYPE,
     IdempotencyKey,
+    Progress,
     Task,
     TaskDraft,
 )
 from taskmill.wire import fields
 from taskmill.wire.answers import Fragment, answer_json
+from taskmill.wire.contracts.door import DoorContract
 from taskmill.wire.fields import Expected, Timestamp, format_timestamp
+from taskmill.wire.retry import RetrySpec, policy_of
 from taskmill.wire.rules import DEFAULT_LIMITS, InputLimits, broken_rules
 from taskmill.wire.strict_json import canonical_hash, compact
 from taskmill.wire.traceparent import kept_traceparent
-from taskmill.wire.violations import violations_of
-
-_DEFAULT_RETRY: Final = RetryPolicy()
-
-
-class RetrySpec(BaseModel):
-    """When a failed attempt is tried again: `base_s * factor ** (attempt - 1)`, at most `max_s`."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-    base_s: fields.RetryBase = _DEFAULT_RETRY.base.total_seconds()
-    factor: fields.RetryFactor = _DEFAULT_RETRY.factor
-    max_s: fields.RetryCeiling = _DEFAULT_RETRY.maximum.total_seconds()
-    jitter: fields.RetryJitter = Field(
-        default=_DEFAULT_RETRY.jitter, description="the wait is spread by ± this part of itself"
-    )
+from taskmill.wire.urls import Url
+from taskmill.wire.violations import MOST_VIOLATIONS, violations_of
 
 
 class CreateTask(BaseModel):
@@ -101,6 +89,10 @@ class CreateTask(BaseModel):
     expires_at: fields.RequestedTime | None = Field(
         default=None, description="a task that has not started by then fails"
     )
+    callback_url: Url | None = Field(
+        default=None,
+        description="is told when the task has ended: an event is posted there, signed",
+    )
     labels: fields.Labels = Field(
         default_factory=dict, json_schema_extra={"maxProperties": 64, "default": {}}
     )
@@ -122,6 +114,9 @@ def to_draft(
     `header_key` is the idempotency key that came beside the body; `source` names the door. A
     `traceparent` that is not one is left out.
 
+    A payload that does not fit its type's contract is refused, too; but with an idempotency key the draft
+    only says so (`misfit`), since the key's task may be there already.
+
     Raises:
         InvalidInput: Something is not allowed; all of it is named at once.
     """
@@ -130,16 +125,45 @@ def to_draft(
     except ValidationError as error:
         raise _refusal(error, body, header_key, limits) from None
     sent = cast("dict[str, Any]", body)
-    if broken := broken_rules(sent, header_key, limits):
-        raise InvalidInput(tuple(broken))
-    return _draft(request, sent, header_key, source, traceparent)
+    broken = broken_rules(sent, header_key, limits)
+    contract = limits.contracts.get(request.type)
+    misfits = () if contract is None else contract.violations(request.payload)
+    if broken:
+        raise InvalidInput((*broken, *misfits)[:MOST_VIOLATIONS])
+    draft = _draft(request, sent, header_key, source, traceparent)
+    if contract is not None:
+        _keep(contract, draft, sent, misfits)
+    return draft
+
+
+def _keep(
+    contract: DoorContract, draft: TaskDraft, sent: dict[str, Any], misfits: tuple[Violation, ...]
+) -> None:
+    """Hold the draft to its type's contract."""
+    contract.fill(draft, sent)
+    if misfits:
+        draft.misfit = InvalidInput(misfits)
+        if draft.idempotency is None:
+            raise draft.misfit
 
 
 def _refusal(
     error: ValidationError, body: object, header_key: str | None, limits: InputLimits
 ) -> InvalidInput:
-    rules = broken_rules(body, header_key, limits) if isinstance(body, dict) else ()
-    return InvalidInput((*violations_of(error, CreateTask), *rules))
+    found = violations_of(error, CreateTask)
+    if not isinstance(body, dict):
+        return InvalidInput(tuple(found))
+    rules = broken_rules(body, header_key, limits)
+    return InvalidInput((*found, *rules, *_misfits(body, limits))[:MOST_VIOLATIONS])
+
+
+def _misfits(body: dict[str, Any], limits: InputLimits) -> tuple[Violation, ...]:
+    """Check the payload of a request that is refused anyway, as far as there is one."""
+    wanted, payload = body.get("type", DEFAULT_TYPE), body.get("payload")
+    contract = limits.contracts.get(wanted) if isinstance(wanted, str) else None
+    if contract is None or not isinstance(payload, dict | None):
+        return ()
+    return contract.violations(payload)
 
 
 _validate = CreateTask.__pydantic_validator__.validate_python
@@ -164,27 +188,19 @@ def _draft(
         delay=_seconds(request.delay_s),
         max_attempts=request.max_attempts,
         max_losses=request.max_losses,
-        retry=None if request.retry is None else _policy(request.retry),
+        retry=None if request.retry is None else policy_of(request.retry),
         timeout=_seconds(request.timeout_s),
         expires_at=request.expires_at,
         labels=compact(request.labels) if request.labels else "{}",
         source=source,
         idempotency=None if key is None else _idempotency(key, body),
         traceparent=None if traceparent is None else kept_traceparent(traceparent),
+        callback_url=request.callback_url,
     )
 
 
 def _seconds(seconds: float | None) -> timedelta | None:
     return None if seconds is None else timedelta(seconds=seconds)
-
-
-def _policy(spec: RetrySpec) -> RetryPolicy:
-    return RetryPolicy(
-        base=timedelta(seconds=spec.base_s),
-        factor=spec.factor,
-        maximum=timedelta(seconds=spec.max_s),
-        jitter=spec.jitter,
-    )
 
 
 def _idempotency(key: str, body: dict[str, Any]) -> IdempotencyKey:
@@ -196,8 +212,16 @@ def _idempotency(key: str, body: dict[str, Any]) -> IdempotencyKey:
 class TaskError(BaseModel):
     """Why a task's latest failed attempt failed."""
 
-    type: str
-    message: str
+    type: str = Field(description="a name for programs, such as that of the exception")
+    message: str = Field(description="for people")
+
+
+class ProgressView(BaseModel):
+    """What a task's latest attempt last said of itself. It stays when the attempt has ended."""
+
+    share: float | None = Field(ge=0, le=1, description="how much of it is done, from 0 to 1")
+    message: str | None = Field(description="what it does, in a few words")
+    at: Timestamp
 
 
 class TaskView(BaseModel):
@@ -205,29 +229,31 @@ class TaskView(BaseModel):
 
     id: UUID = Field(description="UUIDv7: its time is created_at")
     number: int = Field(description="a number for people")
-    name: str
+    name: str = Field(description="what people call it")
     description: str | None
-    type: str
-    payload: dict[str, Any] | None
-    queue: str
-    priority: int
+    type: str = Field(description="which handler runs it")
+    payload: dict[str, Any] | None = Field(description="what its handler gets")
+    queue: str = Field(description="where it waits")
+    priority: int = Field(description="0 to 9, the most urgent")
     status: Status
     run: int = Field(description="1, and 1 more for each retry by an operator")
     attempt: int = Field(description="attempts of this run, the current one included")
-    max_attempts: int
+    max_attempts: int = Field(description="how often it may fail in a run, the last one included")
     losses: int = Field(description="how often its worker was lost in this run")
-    max_losses: int
-    cancel_requested: bool
-    run_at: Timestamp
+    max_losses: int = Field(description="how often it is run again after its worker was lost")
+    cancel_requested: bool = Field(
+        description="a cancel was asked; if it runs, its worker is to stop it"
+    )
+    run_at: Timestamp = Field(description="when it was, or is next, due")
     created_at: Timestamp
-    started_at: Timestamp | None
-    finished_at: Timestamp | None
-    updated_at: Timestamp
-    progress: dict[str, Any] | None
-    result: Any
-    error: TaskError | None
+    started_at: Timestamp | None = Field(description="when its latest attempt began")
+    finished_at: Timestamp | None = Field(description="when it came into a terminal status")
+    updated_at: Timestamp = Field(description="when it changed last")
+    progress: ProgressView | None = Field(description="what its latest attempt said of itself")
+    result: Any = Field(description="what its handler returned, any JSON")
+    error: TaskError | None = Field(description="why its latest failed attempt failed")
     labels: dict[str, str]
-    source: str
+    source: str = Field(description="the door that it came through: rest, amqp or sql")
     version: int = Field(description="1, and 1 more for each change")
 
 
@@ -267,6 +293,11 @@ def etag(version: int, progress: int = 0) -> str:
     return f'"{version}.{progress}"'
 
 
+def task_etag(task: Task) -> str:
+    """Return the entity tag of a task as it is, its progress included."""
+    return etag(task.version, 0 if task.progress is None else task.progress.serial)
+
+
 def _shown(task: Task) -> dict[str, object]:
     return {
         "id": task.id,
@@ -289,10 +320,18 @@ def _shown(task: Task) -> dict[str, object]:
         "started_at": None if task.started_at is None else format_timestamp(task.started_at),
         "finished_at": None if task.finished_at is None else format_timestamp(task.finished_at),
         "updated_at": format_timestamp(task.updated_at),
-        "progress": None,
+        "progress": None if task.progress is None else _progress(task.progress),
         "result": None if task.result is None else Fragment(task.result),
         "error": None if task.error is None else Fragment(task.error),
         "labels": Fragment(task.labels),
         "source": task.source,
         "version": task.version,
+    }
+
+
+def _progress(progress: Progress) -> dict[str, object]:
+    return {
+        "share": progress.share,
+        "message": progress.message,
+        "at": format_timestamp(progress.at),
     }

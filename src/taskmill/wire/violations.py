@@ -15,13 +15,13 @@ from pydantic_core import ErrorDetails
 
 from taskmill.domain.errors import InvalidInput, Violation
 from taskmill.wire.fields import Expected
-from taskmill.wire.wording import describe, json_pointer, safe_text
+from taskmill.wire.wording import describe, json_pointer, plain_name
 
 MOST_VIOLATIONS: Final = 100
 """A refusal names at most so many; more would only help who sends rubbish."""
 
 _OBJECT = Expected("an object")
-_KEY_MARK = "[key]"
+_KEY_MARK: Final = "[key]"
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -45,10 +45,12 @@ def violations_of(error: ValidationError, model: type[BaseModel]) -> Iterator[Vi
 
 
 def _violation(detail: ErrorDetails, model: type[BaseModel]) -> Violation:
-    place = [part for part in detail["loc"] if part != _KEY_MARK]
-    pointer = json_pointer(place)
+    place = list(detail["loc"])
     if detail["type"] == "extra_forbidden":
-        return _unknown_field(pointer, place, model)
+        return _unknown_field(json_pointer(place), place, model)
+    if _is_about_a_key(detail):
+        place.pop()
+    pointer = json_pointer(place)
     expected = _expected(model, place)
     if detail["type"] == "missing":
         return Violation(pointer=pointer, expected=expected.words, got="nothing")
@@ -56,9 +58,15 @@ def _violation(detail: ErrorDetails, model: type[BaseModel]) -> Violation:
     return Violation(pointer=pointer, expected=expected.words, got=got)
 
 
+def _is_about_a_key(detail: ErrorDetails) -> bool:
+    """Tell whether it is the key of a mapping that is wrong: the place then ends with it and a mark."""
+    *_, before, last = "", "", *detail["loc"]
+    return last == _KEY_MARK and detail["input"] == before
+
+
 def _unknown_field(pointer: str, place: list[int | str], model: type[BaseModel]) -> Violation:
     known = _model_at(model, place[:-1]).model_fields
-    near = get_close_matches(safe_text(str(place[-1])), known, n=1)
+    near = get_close_matches(plain_name(str(place[-1])), known, n=1)
     hint = f' (did you mean "{near[0]}"?)' if near else ""
     expected = f"only the fields {', '.join(known)}"
     return Violation(pointer=pointer, expected=expected, got=f"an unknown field{hint}")
@@ -66,7 +74,8 @@ def _unknown_field(pointer: str, place: list[int | str], model: type[BaseModel])
 
 def _model_at(model: type[BaseModel], place: list[int | str]) -> type[BaseModel]:
     for part in place:
-        model = _inner_model(model.model_fields[str(part)]) or model
+        if not isinstance(part, int):  # else a place in a list of models
+            model = _inner_model(model.model_fields[part]) or model
     return model
 
 
@@ -79,7 +88,10 @@ def _inner_model(field: FieldInfo) -> type[BaseModel] | None:
 def _expected(model: type[BaseModel], place: list[int | str]) -> Expected:
     expected = _OBJECT
     for part in place:
-        field = model.model_fields[str(part)]
+        if isinstance(part, int):  # a place in a list of models
+            expected = _OBJECT
+            continue
+        field = model.model_fields[part]
         expected = _words(field)
         inner = _inner_model(field)
         if inner is None:

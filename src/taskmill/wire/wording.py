@@ -1,19 +1,39 @@
 """How a refusal speaks of what came: short, printable, without secrets or long input.
 
-Everything from a request that is shown again (in a problem, a log line) passes through here.
+Everything from a request that is shown again (in a problem, a log line) passes through here. What a refusal by
+a rule says is told by PostgreSQL as well (`words.sql` in migration 0010), so it rests on nothing that differs
+between the two: which characters are printable, for one, is spelled out here.
 """
 
+import re
 from collections.abc import Iterable
+from typing import Final
 
 _SHOWN_CHARACTERS = 60
+# Latin, Greek, Cyrillic, Kana, Han, Hangul, and the dots of what was cut: printable in every Unicode since 14.
+_PLAIN_CHARACTERS: Final = (
+    "\\x20-\\x7E\\xA1-\\xAC\\xAE-\\u024F\\u03A3-\\u03FF\\u0400-\\u04FF\\u2026"
+    "\\u3041-\\u3096\\u30A1-\\u30FA\\u4E00-\\u9FFC\\uAC00-\\uD7A3"
+)
+_UNUSUAL: Final = re.compile(f"[^{_PLAIN_CHARACTERS}]")
 
 
 def safe_text(text: str, limit: int = _SHOWN_CHARACTERS) -> str:
     """Return the text cut to `limit` characters, with everything unprintable escaped."""
-    shown = text if len(text) <= limit else text[: limit - 1] + "…"
+    shown = _cut(text, limit)
     if shown.isprintable():
         return shown
     return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in shown)
+
+
+def plain(text: str) -> str:
+    """Return the text with every character that is not surely printable escaped."""
+    return _UNUSUAL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def plain_name(name: str) -> str:
+    """Return the name of a field, or a short text, as every door shows it."""
+    return plain(_cut(name, _SHOWN_CHARACTERS))
 
 
 def json_pointer(parts: Iterable[str | int]) -> str:
@@ -22,7 +42,7 @@ def json_pointer(parts: Iterable[str | int]) -> str:
 
 
 def _token(part: str | int) -> str:
-    return safe_text(str(part)).replace("~", "~0").replace("/", "~1")
+    return plain_name(str(part)).replace("~", "~0").replace("/", "~1")
 
 
 def describe(value: object, *, reveal: bool = False) -> str:
@@ -36,7 +56,7 @@ def describe(value: object, *, reveal: bool = False) -> str:
         case bool():
             return "true" if value else "false"
         case int() | float():
-            return f"the number {value}"
+            return f"the number {value + 0}"  # no sign of zero: PostgreSQL does not keep it
         case str():
             return _describe_text(value, reveal=reveal)
         case dict():
@@ -49,8 +69,12 @@ def _describe_text(text: str, *, reveal: bool) -> str:
     if not text:
         return "an empty string"
     if reveal and len(text) <= _SHOWN_CHARACTERS:
-        return f'the string "{safe_text(text)}"'
+        return f'the string "{plain(text)}"'
     return f"a string of {_count(len(text), 'character')}"
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def _count(number: int, noun: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from taskmill.worker.handlers import Context
+from taskmill.app import Context
 
 
 class EmulatedFailure(Exception):
@@ -67,7 +67,7 @@ class Emulation:
         self._profile = profile
         self._randomness = randomness
 
-    async def __call__(self, payload: Mapping[str, Any], context: Context) -> object:
+    async def __call__(self, context: Context) -> object:
         """Sleep, then return the payload's `result`, or what was done.
 
         With a `seed` in the payload, delay and outcome are the same for every run of the same attempt. It logs
@@ -76,6 +76,7 @@ class Emulation:
         Raises:
             EmulatedFailure: with the profile's probability.
         """
+        payload = context.payload
         profile = self._profile.adjusted(payload) if payload else self._profile
         randomness = self._randomness
         if "seed" in payload:

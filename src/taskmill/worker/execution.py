@@ -1,10 +1,14 @@
 """Runs one attempt and turns whatever its handler does into an outcome."""
 
-from collections.abc import Mapping
-from typing import Any
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import orjson
+from pydantic_core import to_jsonable_python
 
+from taskmill.app import Context, PermanentFailure, RetryLater
 from taskmill.domain.lifecycle import (
     Cancelled,
     ErrorInfo,
@@ -16,27 +20,52 @@ from taskmill.domain.lifecycle import (
     Succeeded,
 )
 from taskmill.domain.task import ClaimedTask
-from taskmill.worker.handlers import Context, Handler, PermanentFailure, RetryLater
+from taskmill.worker.handlers import Handler
 from taskmill.worker.storable import storable
+
+T = TypeVar("T")
 
 _LONGEST_MESSAGE = 10_000
 _LONGEST_TYPE = 200
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What a handler returns that had the attempt run elsewhere, and knows how it ended."""
+
+    outcome: Outcome
+
+
 async def execute(handler: Handler, context: Context, *, result_bytes: int) -> Outcome:
     """Run the handler and return how it ended.
 
-    Cancellation passes through: whoever cancels knows what the attempt then is.
+    Cancellation passes through: whoever cancels knows what the attempt then is. Nothing else does, SystemExit
+    included: a task must not end its worker.
     """
     try:
-        payload: Mapping[str, Any] = orjson.loads(context.task.payload or "{}")
-        return _succeeded(await handler(payload, context), result_bytes)
+        value = await handler(context)
+        return value.outcome if isinstance(value, Ended) else _succeeded(value, result_bytes)
     except RetryLater as asked:
         return Retry(error=describe(asked), after=asked.after)
     except PermanentFailure as failure:
         return Permanent(error=describe(failure))
-    except Exception as error:  # noqa: BLE001 - a handler may raise anything; it is the task's error
+    except (asyncio.CancelledError, GeneratorExit):
+        raise
+    except BaseException as error:  # noqa: BLE001 - a handler may raise anything; it is the task's error
         return Failed(error=describe(error))
+
+
+def without_loop(running: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine that waits for nothing, as that of a plain function, without an event loop around it.
+
+    Inside of one the function could not run a loop of its own.
+    """
+    try:
+        running.send(None)
+    except StopIteration as ended:
+        value: T = ended.value
+        return value
+    raise RuntimeError("a plain function does not wait for anything")
 
 
 def timed_out(task: ClaimedTask) -> Failed:
@@ -65,7 +94,8 @@ def _succeeded(value: object, result_bytes: int) -> Outcome:
     if value is None:
         return Succeeded()
     try:
-        text = orjson.dumps(value)
+        # Models, sets, decimals and the like become JSON as pydantic has it.
+        text = orjson.dumps(value, default=to_jsonable_python)
     except TypeError as error:
         return Permanent(
             error=ErrorInfo(type="ResultNotJson", message=storable(str(error), _LONGEST_MESSAGE))
@@ -87,5 +117,5 @@ def describe(error: BaseException) -> ErrorInfo:
 def _message(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception as unsaid:  # noqa: BLE001 - a handler's exception may not even have a message
+    except BaseException as unsaid:  # noqa: BLE001 - a handler's exception may not even have a message
         return f"the message can't be told: {type(unsaid).__name__}"

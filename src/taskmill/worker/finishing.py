@@ -16,13 +16,13 @@ import asyncpg
 from taskmill.domain.errors import Unavailable
 from taskmill.domain.lifecycle import Claim, Happening, Outcome, Permanent, decide
 from taskmill.domain.retry import RetryPolicy
-from taskmill.domain.task import ClaimedTask
+from taskmill.domain.task import ClaimedTask, Fence
 from taskmill.observability.flow import REFUSED, count_ended
 from taskmill.observability.logs import get_logger
 from taskmill.runtime.batching import Batcher
 from taskmill.runtime.clock import Clock
 from taskmill.storage import claims, faults
-from taskmill.storage.claims import ClaimEnd, EndedClaim, Fence
+from taskmill.storage.claims import ClaimEnd, EndedClaim
 from taskmill.storage.database import Database
 from taskmill.worker.execution import describe
 

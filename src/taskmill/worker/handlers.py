@@ -1,63 +1,14 @@
-"""What runs a task: handlers by type, the context that they get, and what they may raise."""
+"""What runs a task: handlers by type."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
-from datetime import timedelta
-from functools import cached_property
-from typing import Any, TypeAlias
-from uuid import UUID
+from typing import TypeAlias
 
-from structlog.typing import FilteringBoundLogger
-
-from taskmill.domain.task import ClaimedTask
-from taskmill.storage.claims import Fence
-from taskmill.worker.claim_log import ClaimLog
-from taskmill.worker.logger import handler_logger
+from taskmill.app import Context
 
 EVERY_TYPE = "*"
 
-
-class RetryLater(Exception):
-    """The attempt failed; try again `after` that long (by the task's policy when None)."""
-
-    def __init__(self, message: str = "", *, after: timedelta | None = None) -> None:
-        super().__init__(message)
-        self.after = after
-
-
-class PermanentFailure(Exception):
-    """The task failed, and no further attempt can help."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Context:
-    """What a handler knows of the attempt that it runs.
-
-    `fence` names the claim: an outside system that remembers the highest `claim_no` of a task can refuse
-    a worker that has lost it. `lines` takes what is kept of its log.
-    """
-
-    task: ClaimedTask
-    lease_id: UUID
-    lines: ClaimLog | None = None
-
-    @property
-    def attempt(self) -> int:
-        """The number of this attempt, from 1."""
-        return self.task.attempt
-
-    @property
-    def fence(self) -> Fence:
-        """The proof that this claim is the current one."""
-        return Fence(task_id=self.task.id, lease_id=self.lease_id, claim_no=self.task.claim_no)
-
-    @cached_property
-    def logger(self) -> FilteringBoundLogger:
-        """A logger whose lines name the task, the claim and the attempt, and are kept with the task."""
-        return handler_logger(self.task, self.lines)
-
-
-Handler: TypeAlias = Callable[[Mapping[str, Any], Context], Awaitable[object]]
+Handler: TypeAlias = Callable[[Context], Awaitable[object]]
+"""Runs one attempt: what it returns is the result, what it raises the error."""
 
 
 class Handlers:

@@ -12,6 +12,7 @@ from typing import TypeAlias
 from uuid import UUID
 
 from taskmill.domain.errors import Unavailable
+from taskmill.domain.system import WorkerRequest
 from taskmill.observability.flow import (
     LEASES_LOST,
     LEASES_OPENED,
@@ -43,7 +44,7 @@ _PLANS = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off"}
 
 
 class LeaseKeeper:
-    """Holds one lease at a time, and tells when it was lost, regained or replaced."""
+    """Holds one lease at a time, and tells when it was lost, regained or replaced, and what operators ask for."""
 
     def __init__(
         self,
@@ -60,6 +61,7 @@ class LeaseKeeper:
         self._ids = ids
         self._clock = clock
         self._lease_id: UUID | None = None
+        self.asked_to: WorkerRequest | None = None
         self._holds_until = float("-inf")
         self._thread: threading.Thread | None = None
         self._thread_loop: asyncio.AbstractEventLoop | None = None
@@ -86,10 +88,12 @@ class LeaseKeeper:
         *,
         changed: Callable[[], None],
         asked_to_cancel: Callable[[Collection[RunKey]], None],
+        asked: Callable[[], None],
         running: Callable[[], int],
     ) -> None:
         """Start the thread; `running` is called on it, the others on the loop that calls this."""
         self._running, self._changed, self._asked_to_cancel = running, changed, asked_to_cancel
+        self._asked = asked
         self._callers_loop = asyncio.get_running_loop()
         self._thread = threading.Thread(
             target=lambda: asyncio.run(self._keep()), name="lease", daemon=True
@@ -172,24 +176,35 @@ class LeaseKeeper:
     async def _renew_or_open(self, connection: Connection) -> None:
         # Counted from before the statement: PostgreSQL can only have set a later end.
         asked_at = self._clock.monotonic()
-        lease_id = self._lease_id
-        if lease_id is not None and await leases.renew_lease(
-            connection, lease_id, ttl_s=self._ttl_s, running=self._running()
-        ):
+        lease_id, renewed = self._lease_id, None
+        if lease_id is not None:
+            renewed = await leases.renew_lease(
+                connection, lease_id, ttl_s=self._ttl_s, running=self._running()
+            )
+        if renewed is not None:
             LEASES_RENEWED.inc()
+            self._hear(renewed.asked_to)
             held_before, self._holds_until = self._holds_until, asked_at + self._ttl_s
             # The lease may have run out while the answer was on its way, and the worker seen that.
             if held_before < self._clock.monotonic():
                 self._tell(self._changed)
             return
         new_id = self._ids()
-        await leases.open_lease(connection, new_id, self._card, ttl_s=self._ttl_s)
+        await leases.open_lease(
+            connection, new_id, self._card, ttl_s=self._ttl_s, asked_to=self.asked_to
+        )
         self._lease_id, self._holds_until = new_id, asked_at + self._ttl_s
         LEASES_OPENED.inc()
         if lease_id is not None:
             LEASES_LOST.inc()
         log.info("lease.opened", lease_id=str(new_id), worker=self._card.name)
         self._tell(self._changed)
+
+    def _hear(self, asked_to: WorkerRequest | None) -> None:
+        if asked_to is not self.asked_to:
+            log.info("worker.asked", worker=self._card.name, asked_to=asked_to or "work")
+            self.asked_to = asked_to
+            self._tell(self._asked)
 
     def _tell(self, listener: Callable[..., None], *news: object) -> None:
         if not self._callers_loop.is_closed():

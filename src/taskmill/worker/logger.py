@@ -2,13 +2,16 @@
 
 import logging
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 import structlog
 from structlog.typing import FilteringBoundLogger
 
 from taskmill.domain.task import ClaimedTask
-from taskmill.worker.claim_log import ClaimLog
+
+if TYPE_CHECKING:
+    # It stores its lines; an isolated process has none to store, and starts the sooner.
+    from taskmill.worker.claim_log import ClaimLog
 
 _NUMBERS: Final = {
     "debug": logging.DEBUG,
@@ -19,13 +22,24 @@ _NUMBERS: Final = {
 }
 
 
-def handler_logger(task: ClaimedTask, lines: ClaimLog | None) -> FilteringBoundLogger:
-    """Make a logger whose lines name the task, the claim and the attempt; they are kept in `lines`, too."""
+def handler_logger(task: ClaimedTask, lines: "ClaimLog") -> FilteringBoundLogger:
+    """Make a logger whose lines name the task, the claim and the attempt, and which are kept in `lines`."""
     logger: FilteringBoundLogger = structlog.get_logger("taskmill.handler")
     process = logger.bind(task_id=str(task.id), claim_no=task.claim_no, attempt=task.attempt)
-    if lines is None:
-        return process
-    return cast(FilteringBoundLogger, _Logger(_Both(process, lines), [], {}))
+    return logger_to(_Both(process, lines))
+
+
+class Sayer(Protocol):
+    """Takes lines of every level."""
+
+    def say(self, level: str, event: object, facts: Mapping[str, Any]) -> None:
+        """Take one line; whatever it holds, nothing is raised."""
+        ...
+
+
+def logger_to(sayer: Sayer) -> FilteringBoundLogger:
+    """Make a logger that hands each line on."""
+    return cast(FilteringBoundLogger, _Logger(sayer, [], {}))
 
 
 class _Both:
@@ -33,7 +47,7 @@ class _Both:
 
     __slots__ = ("_lines", "_process")
 
-    def __init__(self, process: FilteringBoundLogger, lines: ClaimLog) -> None:
+    def __init__(self, process: FilteringBoundLogger, lines: "ClaimLog") -> None:
         self._process = process
         self._lines = lines
 
@@ -53,5 +67,5 @@ _base: Any = structlog.make_filtering_bound_logger(logging.NOTSET)
 
 class _Logger(_base):  # type: ignore[misc]  # a class that is made at run time
     def _proxy_to_logger(self, level: str, event: object = None, /, **facts: Any) -> None:  # noqa: ANN401 - any fact
-        both: _Both = self._logger
-        both.say(level, event, {**self._context, **facts})
+        sayer: Sayer = self._logger
+        sayer.say(level, event, {**self._context, **facts})

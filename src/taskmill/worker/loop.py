@@ -5,7 +5,7 @@ by `lease`; how tasks are found is the transport's affair.
 """
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -13,23 +13,28 @@ from uuid import UUID
 
 import asyncpg
 
+from taskmill.app import Context
 from taskmill.domain.errors import Unavailable
 from taskmill.domain.lifecycle import Cancelled, Failed, Interrupted, Lost, Outcome, Reason
+from taskmill.domain.system import WorkerRequest
+from taskmill.domain.task import Fence
 from taskmill.observability.flow import ATTEMPTS_LOST, RECONCILED, count_claimed
 from taskmill.observability.logs import get_logger
 from taskmill.observability.metrics import BATCH_ITEMS, BATCH_TIME, WORKER_RUNNING, WORKER_SLOTS
+from taskmill.operations.progress import ProgressReports
 from taskmill.runtime.clock import Clock
 from taskmill.runtime.periodic import pause
 from taskmill.storage import claims
-from taskmill.storage.claims import Fence, TakenTask
+from taskmill.storage.claims import TakenTask
 from taskmill.storage.database import Database
 from taskmill.transports.base import Transport
 from taskmill.worker.claim_log import ClaimLog
 from taskmill.worker.execution import describe, execute, once_stopped
 from taskmill.worker.finishing import Attempt, Finishing, decided
-from taskmill.worker.handlers import Context, Handlers
+from taskmill.worker.handlers import Handlers
 from taskmill.worker.lease import LeaseKeeper, RunKey
 from taskmill.worker.runs import Run, Runs
+from taskmill.worker.surroundings import RunSurroundings
 from taskmill.worker.task_log import TaskLog
 
 if TYPE_CHECKING:
@@ -47,7 +52,10 @@ _UNSURE_LOOK_S = 0.1
 
 
 class Worker:
-    """A service that runs tasks, up to `slots` at a time; `until_idle` ends it when nothing is due."""
+    """A service that runs tasks, up to `slots` at a time; `until_idle` ends it when nothing is due.
+
+    `end_process` is called when an operator asks it to stop.
+    """
 
     name = "worker"
 
@@ -60,6 +68,7 @@ class Worker:
         keeper: LeaseKeeper,
         finishing: Finishing,
         task_log: TaskLog,
+        progress: ProgressReports,
         handlers: Handlers,
         clock: Clock,
         slots: int,
@@ -67,16 +76,19 @@ class Worker:
         grace_s: float,
         result_bytes: int,
         patience_s: float,
+        end_process: Callable[[], None],
         until_idle: bool = False,
         spans: "AttemptSpans | None" = None,
     ) -> None:
         self._until_idle = until_idle
+        self._end_process = end_process
         self._database = database
         self._worker = worker
         self._transport = transport
         self._keeper = keeper
         self._finishing = finishing
         self._task_log = task_log
+        self._progress = progress
         self._handlers = handlers
         self._clock = clock
         self._slots = slots
@@ -99,13 +111,19 @@ class Worker:
         self._keeper.start(
             changed=self._on_lease_change,
             asked_to_cancel=self._on_cancels,
+            asked=self._on_request,
             running=lambda: len(self._runs),
         )
         WORKER_SLOTS.watch(self, Worker._told_slots)
         WORKER_RUNNING.watch(self, Worker._told_running)
         log.info("worker.started", worker=self._worker, slots=self._slots)
         try:
-            async with self._task_log, self._finishing, asyncio.TaskGroup() as duties:
+            async with (
+                self._task_log,
+                self._progress,
+                self._finishing,
+                asyncio.TaskGroup() as duties,
+            ):
                 helpers = [duties.create_task(self._notice(stop))]
                 async with self._runs as runs:
                     helpers.append(duties.create_task(runs.watch()))
@@ -153,6 +171,13 @@ class Worker:
             if run is not None:
                 self._runs.stop(run, Cancelled())
 
+    def _on_request(self) -> None:
+        """Do what an operator asks for."""
+        if self._keeper.asked_to is WorkerRequest.STOP:
+            self._end_process()
+        self._news.set()
+        self._transport.wake()
+
     async def _guard_exclusive(self) -> None:
         """Stop exclusive tasks when the lease could have ended, and what a late answer adds to them."""
         while True:
@@ -177,7 +202,9 @@ class Worker:
             self._news.clear()
             lease_id = self._keeper.lease_id
             free = self._slots - len(self._runs)
-            if lease_id is None or free <= 0:
+            if lease_id is None or free <= 0 or self._keeper.asked_to is not None:
+                if self._until_idle and self._keeper.asked_to is not None and not self._runs:
+                    return
                 self._transport.rest()
                 await self._news.wait()
                 continue
@@ -253,7 +280,8 @@ class Worker:
         if handler is None:
             return Interrupted(reason=Reason.NO_HANDLER, after=_NO_HANDLER_PAUSE)
         lines = ClaimLog(self._task_log, attempt.task.id, attempt.task.claim_no)
-        context = Context(task=attempt.task, lease_id=attempt.fence.lease_id, lines=lines)
+        surroundings = RunSurroundings(run, lines, self._progress.report)
+        context = Context(task=attempt.task, fence=attempt.fence, surroundings=surroundings)
         try:
             with lines:
                 outcome = await execute(handler, context, result_bytes=self._result_bytes)
@@ -268,6 +296,7 @@ class Worker:
 
     async def _record(self, run: Run, outcome: Outcome) -> None:
         if not isinstance(outcome, Lost):
+            await self._progress.settle(run.attempt.fence)
             await self._finishing.finish(run.attempt, outcome)
             return
         ATTEMPTS_LOST.add(1)

@@ -114,7 +114,7 @@ class Runs:
         """Run the attempt in an asyncio task of its own."""
         key = (attempt.task.id, attempt.task.claim_no)
         self._under_way[key] = run = Run(attempt=attempt, key=key)
-        run.task = self._own(self._carry_out(run))
+        run.task = self._own(self.carry_out(run))
         return run
 
     def stop(self, run: Run, outcome: Outcome) -> None:
@@ -134,7 +134,8 @@ class Runs:
         task.add_done_callback(self._ended)
         return task
 
-    async def _carry_out(self, run: Run) -> Outcome:
+    async def carry_out(self, run: Run) -> Outcome:
+        """Do one run from its first step to its last; whoever looks at a stack knows a run by this."""
         run.has_begun = True
         timeout = run.attempt.task.timeout
         if timeout is not None and run.stop_as is None:

@@ -4,13 +4,14 @@ What an attempt ends as, and when it is abandoned, is decided as without.
 """
 
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+from taskmill.app import Context
 from taskmill.domain.lifecycle import Outcome
 from taskmill.worker.execution import describe
-from taskmill.worker.handlers import Context, Handler
+from taskmill.worker.handlers import Handler
 from taskmill.worker.lease import RunKey
 from taskmill.worker.runs import Run
 from taskmill.worker.storable import storable
@@ -122,9 +123,9 @@ class AttemptSpans:
 def telling(handler: Handler) -> Handler:
     """Return the handler as one that tells its attempt's span what it raised."""
 
-    async def told(payload: Mapping[str, Any], context: Context) -> object:
+    async def told(context: Context) -> object:
         try:
-            return await handler(payload, context)
+            return await handler(context)
         except Exception as error:
             attempt = _attempt.get()
             if attempt is not None:

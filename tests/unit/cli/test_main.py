@@ -112,6 +112,20 @@ def test_settings_are_shown_with_secrets_masked_and_sources(
     assert "secret" not in out + as_json
 
 
+def test_settings_with_a_word_are_explained(
+    taskmill: Taskmill, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    _, out, _ = taskmill("settings", "lease", "retry__base")
+    status, nothing, err = taskmill("settings", "no-such")
+
+    names = [line.partition("=")[0] for line in out.splitlines() if not line.startswith(" ")]
+    assert names == ["TASKMILL_LEASE__TTL_S", "TASKMILL_RETRY__BASE_S"]
+    assert "  how long a worker that says nothing keeps its tasks" in out
+    assert (status, nothing, err) == (1, "", "Error: no setting has no-such in its name\n")
+
+
 def test_the_help_and_the_version_import_no_heavy_library(environment: dict[str, str]) -> None:
     heavy = ["httpx", "pydantic", "rich", "sqlalchemy", "fastapi", "asyncio"]
     script = (

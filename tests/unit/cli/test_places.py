@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from taskmill.cli.places import settings_of
+from taskmill.cli.places import settings_of, settings_to_run
 from taskmill.domain.errors import ConfigurationError
 
 TOLD = {"amqp_url": "amqp://up:pw@127.0.0.1:5000/", "database_url": "postgresql:///up", "pid": 1}
@@ -59,3 +59,16 @@ def test_a_file_that_can_not_be_read_is_named(folder: Path, content: str) -> Non
     (folder / ".taskmill" / "service.json").write_text(content)
     with pytest.raises(ConfigurationError, match=r"service\.json"):
         settings_of(None)
+
+
+def test_a_role_runs_on_the_service_that_runs_here() -> None:
+    settings = settings_to_run(database_url=None, worker={"app": "handlers:app"})
+    assert settings.require_database_url() == "postgresql:///up"
+    assert settings.require_broker_url() == "amqp://up:pw@127.0.0.1:5000/"
+    assert settings.worker.app == "handlers:app"
+
+
+def test_a_role_with_a_database_of_its_own_takes_no_hints_about_the_tasks_of_another() -> None:
+    settings = settings_to_run(database_url="postgresql:///own")
+    assert settings.require_database_url() == "postgresql:///own"
+    assert settings.broker_url is None

@@ -1,6 +1,7 @@
 """The commands for queues, workers and stats."""
 
 from collections.abc import Callable
+from uuid import UUID
 
 import orjson
 import pytest
@@ -122,3 +123,31 @@ def test_every_answer_has_a_form_for_programs(
 
     assert status == 0
     assert isinstance(orjson.loads(out), dict)
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("quiet", "asked to take no more tasks"),
+        ("stop", "asked to stop"),
+        ("resume", "asked to take tasks again"),
+    ],
+)
+def test_a_worker_is_asked_by_its_name_or_id(
+    command: str, words: str, taskmill: Taskmill, service: FakeService
+) -> None:
+    for name in ("host-1", str(UUID(int=1))):
+        status, out, _ = taskmill("worker", command, name)
+        assert (status, out) == (0, f"host-1  {words}\n")
+        assert service.requests[-1][1].endswith(f"/workers/{UUID(int=1)}/{command}")
+
+
+def test_a_worker_that_is_not_there_or_not_the_only_one_is_told(
+    taskmill: Taskmill, service: FakeService
+) -> None:
+    status, _, err = taskmill("worker", "stop", "nobody")
+    assert (status, "no worker nobody lives" in err) == (1, True)
+
+    service.workers = ["twin", "twin"]
+    status, _, err = taskmill("worker", "stop", "twin")
+    assert (status, "2 workers are called twin" in err) == (1, True)

@@ -192,6 +192,7 @@ def test_an_empty_list_says_so_beside_standard_output(taskmill: Taskmill) -> Non
 def test_show_tells_the_task_and_its_history(taskmill: Taskmill, service: FakeService) -> None:
     error = {"type": "Boom", "message": "no luck"}
     task = service.add(name="report", payload={"n": 1}, labels={"team": "a"})
+    task["progress"] = {"share": 0.4, "message": "page 4", "at": "2026-01-01T00:00:00Z"}
     service.claim(task)
     service.end(task, "failed", error=error)
 
@@ -200,6 +201,7 @@ def test_show_tells_the_task_and_its_history(taskmill: Taskmill, service: FakeSe
     assert status == 0
     for text in ("report", "#1", "failed", 'payload      {"n":1}', "team=a", "Boom: no luck"):
         assert text in out
+    assert "progress     40%  page 4" in out
     history = out.partition("History")[2].splitlines()[1:]
     assert len(history) == 3
     assert "attempt=1  claim=1" in history[1]
@@ -250,3 +252,65 @@ def test_no_service_is_told_with_its_address_and_what_to_do(taskmill: Taskmill) 
     assert address in err
     assert "./taskmill up" in err
     assert "Traceback" not in err
+
+
+def test_quiet_leaves_ids_alone(taskmill: Taskmill, service: FakeService) -> None:
+    status, out, err = taskmill("task", "create", "first", "--quiet")
+    [task_id] = service.tasks
+    assert (status, out, err) == (0, f"{task_id}\n", "")
+
+    assert taskmill("task", "list", "-q") == (0, f"{task_id}\n", "")
+    assert taskmill("task", "cancel", "-q", task_id) == (0, "", "")
+
+
+def test_create_takes_policies_and_ends(taskmill: Taskmill, service: FakeService) -> None:
+    taskmill(
+        *("task", "create", "x", "--retry", '{"base_s": 5}', "--max-losses", "0"),
+        *("--expires-at", "2030-01-31T09:00Z"),
+    )
+
+    sent = orjson.loads(service.requests[-1][3])
+    assert (sent["retry"], sent["max_losses"]) == ({"base_s": 5}, 0)
+    assert sent["expires_at"] == "2030-01-31T09:00:00+00:00"
+
+
+@pytest.mark.parametrize(
+    ("ends", "expected"),
+    [
+        (["succeeded", "succeeded"], 0),
+        (["cancelled", "succeeded"], 3),
+        (["failed", "cancelled"], 1),
+        (["cancelled", "failed"], 1),
+    ],
+)
+def test_the_exit_status_of_wait_is_the_worst_end(
+    ends: list[str], expected: int, taskmill: Taskmill, service: FakeService
+) -> None:
+    ids = [service.add(status=status)["id"] for status in ends]
+
+    status, out, _ = taskmill("task", "wait", *ids)
+
+    assert status == expected
+    assert [line.split() for line in out.splitlines()] == [
+        list(pair) for pair in zip(ids, ends, strict=True)
+    ]
+    assert taskmill("task", "wait", "--quiet", *ids) == (expected, "", "")
+
+
+def test_wait_gives_up_when_the_time_is_over(taskmill: Taskmill, service: FakeService) -> None:
+    task_id = service.add()["id"]
+
+    status, out, err = taskmill("task", "wait", "--timeout-s", "0.05", task_id)
+
+    assert (status, out) == (4, "")
+    assert task_id in err
+
+
+def test_events_tells_a_history(taskmill: Taskmill, service: FakeService) -> None:
+    task_id = service.add()["id"]
+
+    status, out, _ = taskmill("task", "events", task_id)
+    assert (status, "created" in out, len(out.splitlines())) == (0, True, 1)
+
+    _, out, _ = taskmill("task", "events", task_id, "--json")
+    assert orjson.loads(out)["event"] == "created"

@@ -1,6 +1,7 @@
 """Both clients against a service with the contract's shapes; the ordinary one over a real socket."""
 
-from collections.abc import Iterator
+import inspect
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -15,8 +16,10 @@ from taskmill.client import (
     ServiceUnavailable,
     StillRunning,
     TaskmillClient,
+    TypeNotFound,
     Unexpected,
     Unreachable,
+    WebhookNotFound,
     sweeps,
 )
 from taskmill.client.sweeps import Sweep
@@ -272,6 +275,14 @@ def _lost_after(seen: list[httpx.Request]) -> httpx.MockTransport:
     return httpx.MockTransport(lose)
 
 
+def _lost_always(seen: list[httpx.Request]) -> httpx.MockTransport:
+    def respond(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        raise httpx.ReadError("cut")
+
+    return httpx.MockTransport(respond)
+
+
 def test_a_read_whose_answer_was_lost_is_tried_again() -> None:
     seen: list[httpx.Request] = []
     with (
@@ -435,8 +446,114 @@ async def test_the_asynchronous_client_tells_that_nobody_listens() -> None:
             await client.get(uuid4())
 
 
-def test_both_clients_offer_the_same_methods() -> None:
-    def methods(kind: type[Any]) -> set[str]:
-        return {name for name in vars(kind) if not name.startswith("_")} - {"close", "aclose"}
+def _signatures(kind: type[Any]) -> dict[str, tuple[dict[str, str], str]]:
+    """The parameters and what comes back of each public method, as if all were ordinary."""
+    found = {}
+    for name, method in inspect.getmembers(kind, callable):
+        if not name.startswith("_") and name not in {"close", "aclose"}:
+            signature = inspect.signature(method)
+            parameters = {
+                one.name: f"{one.kind.name} {one.annotation} {one.default}"
+                for one in signature.parameters.values()
+            }
+            found[name] = parameters, str(signature.return_annotation)
+    return found
 
-    assert methods(TaskmillClient) == methods(AsyncTaskmillClient)
+
+def test_both_clients_offer_the_same_methods() -> None:
+    ordinary, asynchronous = _signatures(TaskmillClient), _signatures(AsyncTaskmillClient)
+    assert set(ordinary) == set(asynchronous)
+    for name, (parameters, returned) in ordinary.items():
+        others, other = asynchronous[name]
+        if name in {"create_many", "create_each"}:  # the asynchronous one takes more
+            assert others.pop("tasks") != parameters.pop("tasks")
+        assert parameters == others, name
+        plain = other.replace("AsyncIterator", "Iterator")
+        assert returned.replace(", None, None]", "]") == plain.replace(
+            "AsyncGenerator", "Generator"
+        ).replace(", None]", "]"), name
+
+
+def test_what_both_clients_offer_is_documented_alike() -> None:
+    for name in _signatures(TaskmillClient):
+        told = getattr(TaskmillClient, name).__doc__
+        assert told, name
+        assert told == getattr(AsyncTaskmillClient, name).__doc__, name
+
+
+def test_webhooks_and_their_deliveries(client: TaskmillClient, service: FakeService) -> None:
+    made = client.create_webhook("https://example.org/hooks", queues=["mail"])
+    assert (made.secret, made.queues) == ("whsec_new", ["mail"])
+    assert [one.id for one in client.webhooks()] == [made.id]
+    assert client.webhook(made.id).url == "https://example.org/hooks"
+    assert client.change_webhook(made.id, state="paused").state == "paused"
+    rotated = client.change_webhook(made.id, rotate_secret=True)
+    assert rotated.secret.endswith("next")
+    assert client.test_webhook(made.id).task_id is None
+    for _ in range(4):
+        service.webhooks.deliver("failed")
+    assert [one.id for one in client.deliveries(made.id, page_size=2)] == [5, 4, 3, 2, 1]
+    assert [one.id for one in client.deliveries(made.id, state="pending")] == [1]
+    assert client.resend_delivery(made.id, 5).state == "pending"
+    assert [one.id for one in client.deliveries(made.id, state=("pending", "x"))] == [5, 1]
+    assert len(client.callback(uuid4()).items) == 5
+    client.delete_webhook(made.id)
+    with pytest.raises(WebhookNotFound):
+        client.webhook(made.id)
+
+
+def test_types_and_their_contracts(client: TaskmillClient) -> None:
+    client.register_type("mail", {"type": "object"}, {"queue": "mails"})
+    assert client.register_type("mail", {"type": "object", "required": ["to"]}).version == 2
+    assert [one.name for one in client.types()] == ["mail"]
+    found = client.get_type("mail")
+    assert [(one.version, one.defaults) for one in found.versions] == [
+        (2, {}),
+        (1, {"queue": "mails"}),
+    ]
+    client.drop_type("mail")
+    with pytest.raises(TypeNotFound):
+        client.get_type("mail")
+
+
+async def test_webhooks_and_types_asynchronously_as_well(service: FakeService) -> None:
+    async with _asynchronous(service) as client:
+        made = await client.create_webhook("https://example.org/hooks")
+        assert [one.id for one in await client.webhooks()] == [made.id]
+        assert (await client.webhook(made.id)).id == made.id
+        assert (await client.change_webhook(made.id, description="d")).description == "d"
+        await client.test_webhook(made.id)
+        service.webhooks.deliver()
+        assert [one.id async for one in client.deliveries(made.id, page_size=1)] == [2, 1]
+        assert (await client.resend_delivery(made.id, 1)).state == "pending"
+        assert (await client.callback(uuid4())).callback_url is not None
+        await client.delete_webhook(made.id)
+        await client.register_type("mail", {"type": "object"})
+        assert (await client.types())[0].name == (await client.get_type("mail")).name
+        await client.drop_type("mail")
+        assert not await client.types()
+
+
+@pytest.mark.parametrize(
+    ("ask", "tries"),
+    [
+        (lambda client: client.create_webhook("https://example.org"), 1),
+        (lambda client: client.change_webhook("x", state="paused"), 4),
+        (lambda client: client.change_webhook("x", rotate_secret=True), 1),
+        (lambda client: client.delete_webhook("x"), 1),
+        (lambda client: client.test_webhook("x"), 1),
+        (lambda client: client.register_type("x", {}), 4),
+        (lambda client: client.drop_type("x"), 1),
+    ],
+)
+def test_only_what_does_no_harm_twice_is_sent_twice(
+    ask: Callable[[TaskmillClient], object], tries: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("taskmill.client.tries._FIRST_PAUSE_S", 0.0)
+    seen: list[httpx.Request] = []
+    with (
+        TaskmillClient("http://x", transport=_lost_always(seen)) as client,
+        pytest.raises(Unreachable),
+    ):
+        ask(client)
+    assert len(seen) == tries

@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from taskmill.api.examples import ANSWERS
-from taskmill.client.errors import NotAccepted, ServiceUnavailable, Unexpected, Unreachable
+from taskmill.client import NotAccepted, ServiceUnavailable, Unexpected, Unreachable
 from taskmill.client.following import Following
 from taskmill.wire.problems import MEDIA_TYPE
 

@@ -116,6 +116,21 @@ async def test_a_duty_with_more_to_do_goes_on_at_once() -> None:
     assert duty.pauses[2] >= 0.045
 
 
+async def test_a_duty_that_is_woken_goes_on_at_once_and_a_stop_ends_its_pause() -> None:
+    rounds, stop = asyncio.Queue[None](), asyncio.Event()
+
+    async def note() -> None:
+        rounds.put_nowait(None)
+
+    duty = Periodic("duty", note, interval_s=3600)
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        group.create_task(duty.run(stop))
+        await rounds.get()
+        duty.wake()
+        await rounds.get()
+        stop.set()
+
+
 async def test_a_duty_that_fails_is_tried_again_ever_later_and_then_as_usual() -> None:
     trouble = OSError("away")
     duty = Duty(trouble, trouble, trouble, "done", "done")

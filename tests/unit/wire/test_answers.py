@@ -160,6 +160,8 @@ def test_workers_are_their_view_to_the_byte() -> None:
         expires_at=NOON + timedelta(seconds=15),
         closed_at=None,
         close_reason=None,
+        asked_to=None,
+        remote=False,
         state=Liveness.ALIVE,
     )
     gone = replace(alive, closed_at=NOON, close_reason="expired", state=Liveness.CLOSED)

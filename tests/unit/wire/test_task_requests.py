@@ -196,9 +196,9 @@ def test_a_missing_name_is_told() -> None:
 
 
 def test_unknown_fields_are_refused_with_the_nearest_known_one() -> None:
-    found = refusals({"name": "x", "prioritty": 1, "callback_url": "http://a", "retry": {"max": 1}})
+    found = refusals({"name": "x", "prioritty": 1, "webhook_url": "http://a", "retry": {"max": 1}})
     assert found["/prioritty"] == 'an unknown field (did you mean "priority"?)'
-    assert found["/callback_url"] == "an unknown field"
+    assert found["/webhook_url"] == "an unknown field"
     assert found["/retry/max"].startswith('an unknown field (did you mean "max_s"?)')
 
 

@@ -14,6 +14,7 @@ from taskmill.wire.wording import describe, json_pointer, safe_text
         (False, "false"),
         (5, "the number 5"),
         (2.5, "the number 2.5"),
+        (-0.0, "the number 0.0"),
         ("", "an empty string"),
         ("a", "a string of 1 character"),
         ("a" * 201, "a string of 201 characters"),
@@ -34,6 +35,11 @@ def test_a_text_is_shown_only_when_it_may_be_and_is_short() -> None:
 
 def test_unprintable_characters_are_escaped() -> None:
     assert safe_text("a\nb\x1b[31m\ud800é") == "a\\u000ab\\u001b[31m\\ud800é"
+
+
+def test_what_every_door_shows_is_escaped_alike_whatever_is_printable_here() -> None:
+    assert json_pointer(["ж😀", "a\u202e"]) == "/ж\\u1f600/a\\u202e"
+    assert describe("ж😀", reveal=True) == 'the string "ж\\u1f600"'
 
 
 @given(st.text(st.characters(), max_size=300))

@@ -2,40 +2,16 @@
 
 import random
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
 
 import pytest
 from hypothesis import given, strategies as st
 
-from taskmill.domain.task import ClaimedTask
 from taskmill.worker.emulation import EmulatedFailure, Emulation, Profile
-from taskmill.worker.handlers import Context
+from tests.support.contexts import a_context
 
 USUAL = Profile(delay_min_s=5, delay_max_s=10, failure_probability=0.2)
 AT_ONCE = Profile(delay_min_s=0, delay_max_s=0, failure_probability=0.0)
-
-
-def a_context(attempt: int = 1) -> Context:
-    task = ClaimedTask(
-        id=UUID(int=1),
-        claim_no=1,
-        name="a task",
-        type="emulate",
-        queue="default",
-        payload=None,
-        priority=4,
-        run=1,
-        attempt=attempt,
-        max_attempts=9,
-        losses=0,
-        max_losses=3,
-        timeout=None,
-        retry=None,
-        created_at=datetime(2026, 1, 1, tzinfo=UTC),
-    )
-    return Context(task=task, lease_id=UUID(int=2))
 
 
 @pytest.mark.parametrize(
@@ -96,7 +72,7 @@ def no_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def delay(emulation: Emulation, payload: Mapping[str, Any], attempt: int = 1) -> float:
     with pytest.raises(Slept) as slept:
-        await emulation(payload, a_context(attempt))
+        await emulation(a_context(payload, attempt=attempt))
     return slept.value.seconds
 
 
@@ -121,7 +97,7 @@ async def test_a_seed_makes_delays_repeat_for_the_same_attempt_only() -> None:
 
 async def outcome(emulation: Emulation, payload: Mapping[str, Any], attempt: int = 1) -> bool:
     try:
-        await emulation(payload, a_context(attempt))
+        await emulation(a_context(payload, attempt=attempt))
     except EmulatedFailure:
         return False
     return True
@@ -151,12 +127,12 @@ async def test_a_seed_makes_outcomes_repeat() -> None:
 
 async def test_the_result_is_the_payloads_or_tells_what_was_done() -> None:
     emulation = Emulation(AT_ONCE, random.Random(1))  # noqa: S311 - no secret
-    assert await emulation({}, a_context()) == {"emulated": True, "delay_s": 0}
-    assert await emulation({"result": [1, None]}, a_context()) == [1, None]
-    assert await emulation({"result": None}, a_context()) is None
+    assert await emulation(a_context({})) == {"emulated": True, "delay_s": 0}
+    assert await emulation(a_context({"result": [1, None]})) == [1, None]
+    assert await emulation(a_context({"result": None})) is None
 
 
 async def test_a_failure_says_that_it_was_emulated() -> None:
     emulation = Emulation(AT_ONCE, random.Random(1))  # noqa: S311 - no secret
     with pytest.raises(EmulatedFailure, match="emulated"):
-        await emulation({"failure_probability": 1}, a_context())
+        await emulation(a_context({"failure_probability": 1}))

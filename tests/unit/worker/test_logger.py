@@ -3,41 +3,20 @@
 import io
 import logging
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
 
 import orjson
 import pytest
 import structlog
 
-from taskmill.domain.task import ClaimedTask
+from taskmill.app import Context
 from taskmill.observability import logs
 from taskmill.runtime.clock import ManualClock
 from taskmill.settings import DatabaseSettings
 from taskmill.storage.database import Database
 from taskmill.worker.claim_log import ClaimLog
-from taskmill.worker.handlers import Context
 from taskmill.worker.task_log import LineLimits, TaskLog
-
-NOON = datetime(2030, 1, 31, 12, tzinfo=UTC)
-TASK = ClaimedTask(
-    id=UUID(int=1),
-    claim_no=3,
-    name="a task",
-    type="emulate",
-    queue="default",
-    payload=None,
-    priority=4,
-    run=1,
-    attempt=2,
-    max_attempts=9,
-    losses=0,
-    max_losses=3,
-    timeout=None,
-    retry=None,
-    created_at=NOON,
-)
+from tests.support.contexts import CLAIMED, TestSurroundings, a_context
 
 
 @pytest.fixture(autouse=True)
@@ -51,12 +30,12 @@ def quiet_afterwards() -> Iterator[None]:
     root.setLevel(level)
 
 
-def a_context(level: int) -> tuple[Context, TaskLog]:
+def logging_context(level: int) -> tuple[Context, TaskLog]:
     database = Database("postgresql://nowhere/none", DatabaseSettings())
-    log = TaskLog(database, limits=LineLimits(level=level), clock=ManualClock(NOON))
+    log = TaskLog(database, limits=LineLimits(level=level), clock=ManualClock(CLAIMED.created_at))
     log._is_open = log._is_told = True
-    claim = ClaimLog(log, TASK.id, TASK.claim_no)
-    return Context(task=TASK, lease_id=UUID(int=2), lines=claim), log
+    claim = ClaimLog(log, CLAIMED.id, CLAIMED.claim_no)
+    return a_context(attempt=2, surroundings=TestSurroundings(claim)), log
 
 
 def written(stream: io.StringIO) -> list[dict[str, Any]]:
@@ -66,7 +45,7 @@ def written(stream: io.StringIO) -> list[dict[str, Any]]:
 
 def test_what_is_kept_and_what_is_written_are_two_levels() -> None:
     logs.configure(format="json", level="error", stream=(stream := io.StringIO()))
-    context, log = a_context(logging.INFO)
+    context, log = logging_context(logging.INFO)
     context.logger.debug("neither")
     context.logger.info("kept")
     context.logger.error("both", n=1)
@@ -75,13 +54,13 @@ def test_what_is_kept_and_what_is_written_are_two_levels() -> None:
         ("both", '{"n":1}'),
     ]
     [line] = written(stream)
-    assert (line["event"], line["task_id"], line["claim_no"]) == ("both", str(TASK.id), 3)
+    assert (line["event"], line["task_id"], line["claim_no"]) == ("both", str(CLAIMED.id), 3)
     assert (line["attempt"], line["n"]) == (2, 1)
 
 
 def test_what_is_not_kept_is_written_all_the_same() -> None:
     logs.configure(format="json", level="debug", stream=(stream := io.StringIO()))
-    context, log = a_context(logging.ERROR)
+    context, log = logging_context(logging.ERROR)
     context.logger.bind(level="fine", event="odd").debug("written", task="x")
     assert not log._waiting
     [line] = written(stream)
@@ -90,12 +69,6 @@ def test_what_is_not_kept_is_written_all_the_same() -> None:
 
 async def test_the_asynchronous_methods_are_kept_too() -> None:
     logs.configure(format="json", stream=io.StringIO())
-    context, log = a_context(logging.INFO)
+    context, log = logging_context(logging.INFO)
     await context.logger.ainfo("said %d", 5, a=1)
     assert [(line.message, line.fields) for line, _ in log._waiting] == [("said 5", '{"a":1}')]
-
-
-def test_a_context_without_a_place_for_lines_writes_only() -> None:
-    logs.configure(format="json", stream=(stream := io.StringIO()))
-    Context(task=TASK, lease_id=UUID(int=2)).logger.info("written")
-    assert [line["claim_no"] for line in written(stream)] == [3]

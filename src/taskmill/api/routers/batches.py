@@ -8,13 +8,14 @@ from fastapi import APIRouter, Depends, Request, Response
 from starlette.responses import StreamingResponse
 
 from taskmill.api.answers import Answer
-from taskmill.api.bodies import BATCH_TYPES, DEADLINE, form_of, read_body, traceparent_of
+from taskmill.api.bodies import BATCH_TYPES, form_of, read_body, traceparent_of
 from taskmill.api.context import Context
 from taskmill.api.dependencies import InContext, refuse_query
 from taskmill.api.hot import IDEMPOTENCY_KEY
 from taskmill.api.openapi import refusals, request_header
 from taskmill.domain.errors import InvalidInput, TaskmillError, Unavailable
 from taskmill.domain.task import TaskDraft
+from taskmill.runtime.http_scope import DEADLINE
 from taskmill.wire.batches import (
     LINES_MEDIA_TYPE,
     BatchCreated,

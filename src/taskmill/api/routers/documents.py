@@ -4,7 +4,7 @@ Pages and document name each other by relative addresses, so they work below any
 """
 
 from collections.abc import Awaitable, Callable
-from hashlib import sha256
+from functools import partial
 from pathlib import Path
 from string import Template
 from typing import Final
@@ -15,12 +15,14 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from taskmill import __version__
 from taskmill.api import asyncapi
-from taskmill.api.answers import JSON, Answer
-from taskmill.api.holding import matches
+from taskmill.api.answers import Answer
+from taskmill.api.dependencies import InContext
+from taskmill.api.kept_documents import ASKED_AGAIN, KeptDocument
 from taskmill.api.openapi import headers, refusal
-from taskmill.wire.answers import answer_json
+from taskmill.api.typed_documents import with_types_asyncapi, with_types_openapi
+from taskmill.operations.contracts import Contracts
+from taskmill.version import version
 
 _STATIC: Final = Path(__file__).parent.parent / "static"
 _SWAGGER: Final = "swagger-ui-5.35.0"
@@ -28,7 +30,6 @@ _REDOC: Final = "redoc-2.5.4"
 _OWN: Final = "pages/"
 
 _KEPT = "public, max-age=31536000, immutable"
-_ASKED_AGAIN = b"no-cache"
 
 # Whatever the scripts would like to do, the browser asks this host and no other.
 _POLICY: Final = (
@@ -67,15 +68,17 @@ class PackageFiles(StaticFiles):
     async def get_response(self, path: str, scope: Scope) -> Response:
         """Answer with a file, and how long it may be kept."""
         response = await super().get_response(path, scope)
-        kept = _ASKED_AGAIN.decode() if path.startswith(_OWN) else _KEPT
+        kept = ASKED_AGAIN.decode() if path.startswith(_OWN) else _KEPT
         response.headers["cache-control"] = kept
         return response
 
 
-def add_documents(app: FastAPI, *, static: str, with_redoc: bool) -> None:
+def add_documents(
+    app: FastAPI, *, static: str, with_redoc: bool, contracts: Contracts | None = None
+) -> None:
     """Add `/openapi.json`, `/docs` and, if asked for, `/redoc` to the app.
 
-    `static` leads from these addresses to the package's files.
+    `static` leads from these addresses to the package's files. With `contracts` the document has their types.
     """
     swagger_style = f'<link rel="stylesheet" href="{static}/{_SWAGGER}/swagger-ui.css">\n'
     pages = {"/docs": (f"{_SWAGGER}/swagger-ui-bundle.js", "swagger.js", swagger_style)}
@@ -86,37 +89,25 @@ def add_documents(app: FastAPI, *, static: str, with_redoc: bool) -> None:
             title=app.title, root=static, library=library, start=start, style=style
         )
         app.add_route(path, _page_endpoint(page.encode()), include_in_schema=False)
-    app.add_route("/openapi.json", _document_endpoint(app.openapi()), include_in_schema=False)
+    kept = KeptDocument(app.openapi, with_types_openapi)
+
+    async def show(request: Request) -> Response:
+        return await kept.answer(request, contracts)
+
+    app.add_route("/openapi.json", show, include_in_schema=False)
 
 
 def _page_endpoint(page: bytes) -> Callable[[Request], Awaitable[Response]]:
     html = (
         (b"content-type", b"text/html; charset=utf-8"),
         (b"content-security-policy", _POLICY.encode()),
-        (b"cache-control", _ASKED_AGAIN),
+        (b"cache-control", ASKED_AGAIN),
     )
 
     async def show(_: Request) -> Response:
         return Answer(200, page, html).response()
 
     return show
-
-
-def _document_endpoint(content: object) -> Callable[[Request], Awaitable[Response]]:
-    document = answer_json(content)
-    tag = f'"{sha256(document).hexdigest()[:16]}"'.encode()
-    kept = ((b"etag", tag), (b"cache-control", _ASKED_AGAIN))
-
-    async def show(request: Request) -> Response:
-        asked = request.headers.get("if-none-match", "").encode("latin-1")
-        if matches(asked, tag):
-            return Answer(304, b"", kept).response()
-        return Answer(200, document, (JSON, *kept)).response()
-
-    return show
-
-
-_tell_asyncapi = _document_endpoint(asyncapi.document(__version__))
 
 
 @router.get(
@@ -133,6 +124,15 @@ _tell_asyncapi = _document_endpoint(asyncapi.document(__version__))
         500: refusal(500),
     },
 )
-async def get_asyncapi(request: Request) -> Response:
+async def get_asyncapi(request: Request, context: InContext) -> Response:
     """Describe how tasks are created by messages: exchange, queues, bodies, replies."""
-    return await _tell_asyncapi(request)
+    return await _kept_asyncapi(request).answer(request, context.service.contracts)
+
+
+def _kept_asyncapi(request: Request) -> KeptDocument:
+    """Return this app's copy, since each app has contracts of its own."""
+    state = request.app.state
+    if not hasattr(state, "asyncapi"):
+        state.asyncapi = KeptDocument(partial(asyncapi.document, version()), with_types_asyncapi)
+    kept: KeptDocument = state.asyncapi
+    return kept

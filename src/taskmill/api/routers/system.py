@@ -1,16 +1,18 @@
-"""The system's state: counts, queues and workers; pausing and resuming queues."""
+"""The system's state: counts, queues and workers; pausing and resuming queues, asking workers."""
 
 from typing import Annotated, Final, Literal
+from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from taskmill.api import queries
 from taskmill.api.answers import Answer
-from taskmill.api.dependencies import InContext, JsonBody, QueueName, refuse_query
+from taskmill.api.dependencies import InContext, JsonBody, QueueName, WorkerId, refuse_query
 from taskmill.api.openapi import json_body, query_parameters, refusals
 from taskmill.domain.activity import ActivityRequest, Window
 from taskmill.domain.errors import InvalidInput, Violation
+from taskmill.domain.system import WorkerRequest
 from taskmill.wire import fields
 from taskmill.wire.fields import Expected
 from taskmill.wire.queues import (
@@ -21,7 +23,14 @@ from taskmill.wire.queues import (
     queues_json,
     to_queue_change,
 )
-from taskmill.wire.system import StatsView, WorkerList, stats_json, workers_json
+from taskmill.wire.system import (
+    StatsView,
+    WorkerList,
+    WorkerView,
+    stats_json,
+    worker_json,
+    workers_json,
+)
 
 router = APIRouter()
 
@@ -88,6 +97,52 @@ async def get_stats(request: Request, context: InContext) -> Response:
 async def list_workers(context: InContext) -> Response:
     """List the workers that live, and those that ended within the last hour, latest first."""
     return Answer(200, workers_json(await context.service.workers())).response()
+
+
+@router.post(
+    "/workers/{id}/quiet",
+    tags=["system"],
+    dependencies=_NO_QUERY,
+    status_code=202,
+    summary="Ask a worker to take no more tasks",
+    response_model=WorkerView,
+    responses=refusals(404, 409),
+)
+async def quiet_worker(context: InContext, id: WorkerId) -> Response:  # noqa: A002 - as in the path
+    """Ask a worker to take no more tasks; it hears of it when it renews its lease, and ends what it runs."""
+    return await _ask(context, id, WorkerRequest.QUIET)
+
+
+@router.post(
+    "/workers/{id}/stop",
+    tags=["system"],
+    dependencies=_NO_QUERY,
+    status_code=202,
+    summary="Ask a worker to stop",
+    response_model=WorkerView,
+    responses=refusals(404, 409),
+)
+async def stop_worker(context: InContext, id: WorkerId) -> Response:  # noqa: A002 - as in the path
+    """Ask a worker to end its process, as SIGTERM does: it ends what it can in time, and hands back the rest."""
+    return await _ask(context, id, WorkerRequest.STOP)
+
+
+@router.post(
+    "/workers/{id}/resume",
+    tags=["system"],
+    dependencies=_NO_QUERY,
+    status_code=202,
+    summary="Ask a quiet worker to take tasks again",
+    response_model=WorkerView,
+    responses=refusals(404, 409),
+)
+async def resume_worker(context: InContext, id: WorkerId) -> Response:  # noqa: A002 - as in the path
+    """Ask a worker that was made quiet to take tasks again."""
+    return await _ask(context, id, None)
+
+
+async def _ask(context: InContext, lease_id: UUID, request: WorkerRequest | None) -> Response:
+    return Answer(202, worker_json(await context.service.ask_worker(lease_id, request))).response()
 
 
 @router.get(

@@ -1,7 +1,7 @@
 -- Purpose: end a batch of claims (finish, retry, hand back, loss), each only if its fence still holds.
 -- $1..$13: arrays, one element a claim (see storage/claims.py), or empty for nulls only: the fence (id, lease, claim_no),
 -- then the transition that `domain.lifecycle.decide` chose, once as it is and, in $6 and $7, as it is when a
--- cancel was asked meanwhile. $14 text: the worker that ends them.
+-- cancel was asked meanwhile. $14 text: the worker that ends them; null: for each the one that has its lease.
 -- Locks in order: task (sorted ids given), dispatch (own new rows), event, count.
 -- Relies on: task's primary key, once per row of the input; `IS TRUE` hides the status from the planner, which
 -- would rather read every running task by task_status_id for each of them. Returns the claims that were ended; a missing one belongs to somebody else.
@@ -59,7 +59,8 @@ logged AS (
     )
     SELECT
         id, version, happening, status, run, attempt, losses, claim_no, run_at, lease_id,
-        $14, reason, error::jsonb
+        coalesce($14, (SELECT l.worker FROM taskmill.lease AS l WHERE l.id = ended.lease_id)),
+        reason, error::jsonb
     FROM ended
 ),
 changed AS (

@@ -1,5 +1,5 @@
 -- Purpose: the queues and types of which the broker may have hints: tasks wait there, or live workers serve them.
--- $1 integer: most rows.
+-- $1 integer: most rows. Workers that pull over HTTP take no hints.
 -- Reads only. A loose index scan over dispatch_lane; leases and queues are few.
 WITH RECURSIVE kind AS (
     (
@@ -25,6 +25,9 @@ SELECT q.name AS queue, served.type
 FROM taskmill.lease AS l
 CROSS JOIN unnest(l.types) AS served (type)
 JOIN taskmill.queue AS q ON cardinality(l.queues) = 0 OR q.name = ANY(l.queues)
-WHERE l.closed_at IS NULL AND l.expires_at > clock_timestamp() AND served.type <> '*'
+WHERE l.closed_at IS NULL
+    AND l.expires_at > clock_timestamp()
+    AND NOT l.remote
+    AND served.type <> '*'
 ORDER BY queue, type
 LIMIT $1

@@ -1,2 +1,5 @@
--- Purpose: what live workers serve. Reads only; the table has a row for each worker of the last days.
-SELECT queues, types, slots FROM taskmill.lease WHERE closed_at IS NULL AND expires_at > clock_timestamp()
+-- Purpose: what live workers serve, as far as they take tasks. $1 boolean: also `remote` ones, which pull over HTTP and
+-- have a row for each claim.
+-- Reads only; relies on lease_open.
+SELECT worker, queues, types, slots, remote FROM taskmill.lease
+WHERE closed_at IS NULL AND expires_at > clock_timestamp() AND asked_to IS NULL AND ($1 OR NOT remote)

@@ -1,7 +1,7 @@
--- Purpose: workers whose lease is open, those that ran out included, the latest started first. $1 integer limit.
--- Reads only; the table has a row for each worker of the last days.
-SELECT id, worker, queues, types, slots, running, renewed_at, expires_at
+-- Purpose: workers whose lease is open, those that ran out included, the latest started first; behind them the leases of
+-- those that pull over HTTP. $1 integer limit. Reads only; relies on lease_open.
+SELECT id, worker, queues, types, slots, running, renewed_at, expires_at, asked_to
 FROM taskmill.lease
 WHERE closed_at IS NULL
-ORDER BY id DESC
+ORDER BY remote, id DESC
 LIMIT $1

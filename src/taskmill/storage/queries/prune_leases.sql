@@ -1,8 +1,9 @@
--- Purpose: forget leases that were closed a day ago and hold no task any more. $1 integer limit.
+-- Purpose: forget workers' leases that were closed a day ago and hold no task any more. $1 integer limit.
 DELETE FROM taskmill.lease
 WHERE id IN (
     SELECT l.id FROM taskmill.lease AS l
-    WHERE l.closed_at < now() - interval '1 day'
+    WHERE NOT l.remote
+        AND l.closed_at < now() - interval '1 day'
         AND NOT EXISTS (
             SELECT FROM taskmill.task AS t WHERE t.status = 'in_progress' AND t.lease_id = l.id
         )

@@ -1,6 +1,6 @@
 -- Purpose: what happened lately, from the roll-up: by queue and type, and by step of time. $1 integer: the step in s,
 -- $2 double precision: how far to look back in s, then to the beginning of that step; $3 text queue and $4 text
--- type: only these, or null for all; $5 integer: most groups that are told apart.
+-- type: only these, or null for all; $5 integer: most groups that are told apart, 0 for none at all.
 -- Reads rows of that step, those of shorter ones that are not yet part of it, and the deltas: its cost is the number
 -- of steps, queues and types. Relies on task_minute_at and task_minute_open.
 -- Returns the span in every row; a row of a group has no `step_at`, a row of a step no `queue`, and there is one of
@@ -73,6 +73,7 @@ by_type AS (
         sum(expired) AS expired, sum(cancelled) AS cancelled, sum(run_again) AS run_again,
         sum(waiting) AS waiting, sum(waiting_s) AS waiting_s, sum(running) AS running, sum(running_s) AS running_s
     FROM wanted
+    WHERE $5::integer > 0
     GROUP BY queue, type
 ),
 -- Names of types are whatever requests say: only the busiest are told apart, here, and not where they are told.

@@ -1,0 +1,1 @@
+"""A shop whose work Taskmill has done by calling the shop itself."""

@@ -1,0 +1,1 @@
+"""Thumbnails of the images of a folder."""

@@ -1,0 +1,202 @@
+"""Goes through a page in a fresh folder, and says where it is not as printed."""
+# ruff: noqa: TID251 - a program of its own, with a stopwatch
+
+import re
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeAlias
+
+from scripts.pages.blocks import Command, File, Interrupt, NotRun, Page, Step
+from scripts.pages.matching import Ids, difference
+from scripts.pages.place import ROOT, Ports, environment, fresh_folder
+from scripts.pages.terminal import Running, Terminal
+
+__all__ = ["Failure", "Site", "Tell", "site"]
+
+_COMMAND_S = 60
+_PATIENCE_S = 60
+_FETCHING_S = 300  # the first start may fetch a RabbitMQ
+_PAUSE_S = 0.1
+_READY = "process.ready"
+_LINKED = re.compile(r"broker\.connected +link=watch")
+_WITHOUT_BROKER = re.compile(r"rabbitmq\.(absent|unusable|unfetched)")
+
+Tell: TypeAlias = Callable[[int | None, str], None]
+
+
+class Failure(Exception):
+    """Something is not as printed; the message begins with page and line."""
+
+
+@dataclass(slots=True)
+class Site:
+    """What pages of one run share: the environment, and one service for those that want one, with its ports."""
+
+    made: Path | None
+    ports: Ports
+    _stack: ExitStack
+    _service: Path | None = None
+
+    def service(self) -> Path:
+        """Return the data folder of the service that pages find running, started when the first one asks."""
+        if self._service is None:
+            folder = self._stack.enter_context(fresh_folder(self.made))
+            terminal = Terminal(folder, environment(folder, self.ports, self.made))
+            self._stack.callback(terminal.close)
+            service = terminal.start("./taskmill up")
+            if not _wait(
+                lambda: _is_complete(service.printed()) or not service.is_alive, _FETCHING_S
+            ):
+                raise Failure(f"./taskmill up is not complete:\n{service.printed()}")
+            if not service.is_alive:
+                raise Failure(f"./taskmill up has ended:\n{service.printed()}")
+            self._service = folder / ".taskmill"
+        return self._service
+
+    def go_through(self, page: Page, tell: Tell) -> None:
+        """Do what a page says.
+
+        Raises:
+            Failure: something is not as printed.
+        """
+        with fresh_folder(self.made) as folder:
+            ports = self.ports if page.needs_service else _ports_of([page])
+            if page.needs_service:
+                (folder / ".taskmill").symlink_to(self.service())
+            terminal = Terminal(folder, environment(folder, ports, self.made))
+            session = _Session(page=page, terminal=terminal, ports=ports, tell=tell)
+            try:
+                for step in page.steps:
+                    session.do(step)
+            finally:
+                troubles = terminal.close()
+            if troubles:
+                raise Failure(f"{page.path}: " + "\n".join(troubles))
+
+
+def _is_complete(log: str) -> bool:
+    """Whether a worker is there, and the broker if there is to be one."""
+    has_broker = _LINKED.search(log) and "intake.started" in log
+    return "worker.started" in log and bool(has_broker or _WITHOUT_BROKER.search(log))
+
+
+def _ports_of(pages: Iterable[Page]) -> Ports:
+    """Choose ports for all that these pages print."""
+    steps = (step for page in pages for step in page.steps)
+    return Ports(step.text for step in steps if isinstance(step, Command | File))
+
+
+@contextmanager
+def site(made: Path | None, pages: Iterable[Page]) -> Iterator[Site]:
+    """Make what these pages share; leaving it stops the service.
+
+    Raises:
+        CalledProcessError: there is no environment, and `./taskmill` can't make it.
+    """
+    if made is None:  # at once, and as slowly as the network is
+        subprocess.run([ROOT / "taskmill", "--version"], check=True)  # noqa: S603 - our own program
+    with ExitStack() as stack:
+        yield Site(made, _ports_of(page for page in pages if page.needs_service), stack)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Session:
+    page: Page
+    terminal: Terminal
+    ports: Ports
+    tell: Tell
+    ids: Ids = field(default_factory=Ids)
+
+    def do(self, step: Step) -> None:
+        match step:
+            case NotRun():
+                self.tell(step.line, f"not run: {step.reason}")
+            case File():
+                self._save(step)
+            case Interrupt():
+                self._interrupt(step)
+            case Command(is_background=True):
+                self._start(step)
+            case Command():
+                self._run(step)
+
+    def _real(self, text: str) -> str:
+        return self.ports.move(self.ids.fill(text))
+
+    def _save(self, step: File) -> None:
+        self.tell(step.line, f"{step.name} {'goes on' if step.appends else 'is saved'}")
+        path = self.terminal.folder / step.name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a" if step.appends else "w", encoding="utf-8") as file:
+            file.write(self._real(step.text))
+
+    def _interrupt(self, step: Interrupt) -> None:
+        for one in self.terminal.running:
+            if step.words in one.text:
+                self.tell(step.line, f"^C  ({one.text})")
+                self.terminal.running.remove(one)
+                if trouble := one.interrupt():
+                    raise self._failure(step, trouble, one.printed())
+                return
+        raise self._failure(step, f"nothing runs that has {step.words!r} in it")
+
+    def _start(self, step: Command) -> None:
+        self.tell(step.line, f"$ {step.text}")
+        running = self.terminal.start(self._real(step.text))
+
+        def is_there() -> bool:
+            return self._is_ready(step, running) or not running.is_alive
+
+        if _wait(is_there) and self._is_ready(step, running):
+            return
+        what = "it ended" if not running.is_alive else "it does not say what the page shows"
+        raise self._failure(step, what, running.printed())
+
+    def _is_ready(self, step: Command, running: Running) -> bool:
+        printed = self.ports.move_back(running.printed())
+        default = _READY if "taskmill" in step.text else ""
+        return (step.until or default) in printed and self._is_shown(step, printed)
+
+    def _is_shown(self, step: Command, printed: str) -> bool:
+        return step.expected is None or self.ids.fits(
+            step.expected, printed, within=step.is_background, roughly=step.roughly
+        )
+
+    def _run(self, step: Command) -> None:
+        self.tell(step.line, f"$ {step.text}")
+        deadline = time.monotonic() + _PATIENCE_S
+        while True:
+            ended = self.terminal.run(self._real(step.text), _COMMAND_S)
+            printed = self.ports.move_back(ended.printed)
+            as_shown = self._is_shown(step, printed)
+            if (as_shown and ended.status == step.status) or ended.status is None:
+                break
+            if not step.repeats or time.monotonic() > deadline:
+                break
+            time.sleep(_PAUSE_S)
+        self.tell(None, printed.rstrip())
+        if ended.status is None:
+            raise self._failure(step, f"it did not end within {_COMMAND_S} s", printed)
+        if ended.status != step.status:
+            raise self._failure(step, f"exit status {ended.status}, not {step.status}", printed)
+        if not as_shown:
+            raise self._failure(step, difference(step.expected or "", printed))
+
+    def _failure(self, step: Step, what: str, printed: str = "") -> Failure:
+        text = step.text if isinstance(step, Command) else ""
+        return Failure(
+            "\n".join(filter(None, [f"{self.page.path}:{step.line}: {text}", what, printed]))
+        )
+
+
+def _wait(condition: Callable[[], bool], patience_s: float = _PATIENCE_S) -> bool:
+    deadline = time.monotonic() + patience_s
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_PAUSE_S)
+    return True

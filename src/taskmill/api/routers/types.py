@@ -1,0 +1,76 @@
+"""Types and their contracts: what payloads have to look like, at every door."""
+
+from typing import Final
+
+from fastapi import APIRouter, Depends, Response
+
+from taskmill.api.answers import Answer
+from taskmill.api.dependencies import InContext, JsonBody, TypeName, refuse_query
+from taskmill.api.openapi import json_body, refusals
+from taskmill.wire.types import (
+    ContractChange,
+    TypeList,
+    TypeView,
+    to_contract,
+    type_json,
+    types_json,
+)
+
+router = APIRouter(tags=["types"], dependencies=[Depends(refuse_query)])
+
+_BY: Final = "rest"
+
+
+@router.get(
+    "/types",
+    summary="List types that have a contract",
+    response_model=TypeList,
+    responses=refusals(),
+)
+async def list_types(context: InContext) -> Response:
+    """List the types that have a contract, by name: the version that holds, and how many workers run them."""
+    return Answer(200, types_json(await context.service.contracts.all())).response()
+
+
+@router.get(
+    "/types/{name}",
+    summary="Read a type's contract",
+    response_model=TypeView,
+    responses=refusals(404),
+)
+async def get_type(context: InContext, name: TypeName) -> Response:
+    """Read the contract of a type, with its earlier versions."""
+    return Answer(200, type_json(await context.service.contracts.get(name))).response()
+
+
+@router.put(
+    "/types/{name}",
+    summary="Register a type's contract",
+    openapi_extra={"requestBody": json_body(ContractChange)},
+    response_model=TypeView,
+    response_description="It holds",
+    responses=refusals(has_body=True),
+)
+async def register_type(context: InContext, name: TypeName, body: JsonBody) -> Response:
+    """Have every door refuse payloads of this type that do not fit the schema.
+
+    What was never seen for the type is a new version; what was holds again. Tasks that wait already are run all
+    the same. A schema that some door could not check like the others is refused, with the keyword and its place.
+    """
+    contract = to_contract(name, body)
+    found = await context.service.contracts.register(contract, by=_BY)
+    return Answer(200, type_json(found)).response()
+
+
+@router.delete(
+    "/types/{name}",
+    status_code=204,
+    summary="Drop a type's contract",
+    response_class=Response,
+    response_description="The type takes any payload again",
+    responses=refusals(404),
+)
+async def drop_type(context: InContext, name: TypeName) -> Response:
+    """Free a type from its contract, until a worker that has one starts, or somebody registers it again."""
+    await context.service.contracts.drop(name)
+    return Response(status_code=204)

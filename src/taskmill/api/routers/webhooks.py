@@ -1,0 +1,254 @@
+"""Webhooks and callbacks: subscribe, look at what was delivered, send again."""
+
+from collections.abc import Collection
+from hashlib import blake2s
+from typing import Annotated, Final
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Path, Request, Response
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from taskmill.api import cursors, queries
+from taskmill.api.answers import JSON, Answer
+from taskmill.api.dependencies import InContext, JsonBody, TaskId, refuse_query
+from taskmill.api.listings import LARGEST_PAGE, whole_number
+from taskmill.api.openapi import headers, json_body, query_parameters, refusals
+from taskmill.domain.errors import BadCursor, InvalidInput
+from taskmill.domain.webhooks import DeliveryState
+from taskmill.wire.fields import Expected
+from taskmill.wire.webhooks import (
+    CallbackView,
+    ChangeWebhook,
+    CreateWebhook,
+    DeliveryList,
+    DeliveryView,
+    WebhookList,
+    WebhookView,
+    callback_json,
+    deliveries_json,
+    delivery_json,
+    to_webhook_changes,
+    to_webhook_draft,
+    webhook_json,
+    webhooks_json,
+)
+from taskmill.wire.wording import describe
+
+router = APIRouter(tags=["webhooks"])
+
+_NO_QUERY: Final = [Depends(refuse_query)]
+_LARGEST_ID: Final = 2**63 - 1
+_MOST_DIGITS: Final = 18
+
+
+class DeliveryQuery(BaseModel):
+    """Which part of a webhook's deliveries to list."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    state: Annotated[
+        list[DeliveryState], Expected(f"one of {', '.join(DeliveryState)}", reveal=True)
+    ] = Field(default=[], description="only these states; may be repeated")
+    limit: Annotated[
+        int,
+        Field(ge=1, le=LARGEST_PAGE),
+        BeforeValidator(whole_number),
+        Expected(f"a whole number from 1 to {LARGEST_PAGE}", reveal=True),
+    ] = Field(default=50, description="deliveries on a page")
+    cursor: Annotated[str, Expected("a cursor")] | None = Field(
+        default=None, description="`next_cursor` of the page before"
+    )
+
+    @property
+    def states(self) -> Collection[DeliveryState]:
+        """The states that are wanted."""
+        return set(self.state) or set(DeliveryState)
+
+
+def _webhook_id(
+    id: Annotated[  # noqa: A002 - the parameter's name in the document
+        str,
+        Path(
+            description="the webhook's id",
+            json_schema_extra={"format": "uuid"},
+            examples=["0197a3b2-6c4e-7d21-8f10-2a9b3c4d5e6f"],
+        ),
+    ],
+) -> UUID:
+    return queries.path_id(id, "a webhook's id")
+
+
+def _delivery_id(
+    delivery: Annotated[
+        str,
+        Path(
+            description="the delivery's id",
+            json_schema_extra={"pattern": "^[1-9][0-9]{0,17}$"},
+            examples=["4712"],
+        ),
+    ],
+) -> int:
+    is_id = delivery.isascii() and delivery.isdigit() and delivery[0] != "0"
+    if not is_id or len(delivery) > _MOST_DIGITS:
+        got = describe(delivery, reveal=True)
+        raise InvalidInput.at("path:delivery", "a delivery's id: a whole number from 1", got)
+    return int(delivery)
+
+
+WebhookId = Annotated[UUID, Depends(_webhook_id)]
+DeliveryId = Annotated[int, Depends(_delivery_id)]
+
+
+@router.post(
+    "/webhooks",
+    status_code=201,
+    summary="Subscribe an endpoint",
+    response_model=WebhookView,
+    response_description="It gets what changes from now on; its secret is shown here only",
+    openapi_extra={"requestBody": json_body(CreateWebhook)},
+    responses={**refusals(has_body=True), 201: {"headers": headers("Location")}},
+    dependencies=_NO_QUERY,
+)
+async def create_webhook(context: InContext, body: JsonBody) -> Response:
+    """Have every change that fits posted to an endpoint, signed, at least once.
+
+    It is not called now; `POST /webhooks/{id}/test` does that.
+    """
+    draft, secret = to_webhook_draft(body)
+    webhook, secret = await context.webhooks.create(draft, secret)
+    location = (b"location", f"/webhooks/{webhook.id}".encode())
+    return Answer(201, webhook_json(webhook, secret), (JSON, location)).response()
+
+
+@router.get(
+    "/webhooks",
+    summary="List webhooks",
+    response_model=WebhookList,
+    responses=refusals(),
+    dependencies=_NO_QUERY,
+)
+async def list_webhooks(context: InContext) -> Response:
+    """List all webhooks, the oldest first."""
+    return Answer(200, webhooks_json(await context.webhooks.all_of_them())).response()
+
+
+@router.get(
+    "/webhooks/{id}",
+    summary="Read a webhook",
+    response_model=WebhookView,
+    responses=refusals(404),
+    dependencies=_NO_QUERY,
+)
+async def get_webhook(context: InContext, id: WebhookId) -> Response:  # noqa: A002 - as in the path
+    """Read a webhook, and how its endpoint does."""
+    return Answer(200, webhook_json(await context.webhooks.get(id))).response()
+
+
+@router.patch(
+    "/webhooks/{id}",
+    summary="Change, pause or enable a webhook",
+    response_model=WebhookView,
+    openapi_extra={"requestBody": json_body(ChangeWebhook)},
+    responses=refusals(404, has_body=True),
+    dependencies=_NO_QUERY,
+)
+async def change_webhook(context: InContext, id: WebhookId, body: JsonBody) -> Response:  # noqa: A002 - as in the path
+    """Change what the body names. What was not delivered yet goes to the new address."""
+    changes, rotates_secret = to_webhook_changes(body)
+    webhook, secret = await context.webhooks.change(id, changes, rotates_secret=rotates_secret)
+    return Answer(200, webhook_json(webhook, secret)).response()
+
+
+@router.delete(
+    "/webhooks/{id}",
+    status_code=204,
+    summary="Delete a webhook",
+    response_class=Response,
+    response_description="Nothing more is sent to it",
+    responses=refusals(404),
+    dependencies=_NO_QUERY,
+)
+async def delete_webhook(context: InContext, id: WebhookId) -> Response:  # noqa: A002 - as in the path
+    """Delete a webhook, with what was still to be delivered to it and its log."""
+    await context.webhooks.delete(id)
+    return Answer(204, b"", ()).response()
+
+
+@router.post(
+    "/webhooks/{id}/test",
+    status_code=202,
+    summary="Send a test event",
+    response_model=DeliveryView,
+    response_description="It is sent soon; the log of deliveries tells how that went",
+    responses=refusals(404, 409),
+    dependencies=_NO_QUERY,
+)
+async def test_webhook(context: InContext, id: WebhookId) -> Response:  # noqa: A002 - as in the path
+    """Have an event of type `taskmill.webhook.test` delivered, which tells of no task."""
+    return Answer(202, delivery_json(await context.webhooks.test(id))).response()
+
+
+@router.get(
+    "/webhooks/{id}/deliveries",
+    summary="List what is delivered to a webhook",
+    response_model=DeliveryList,
+    openapi_extra={"parameters": query_parameters(DeliveryQuery)},
+    responses=refusals(400, 404),
+)
+async def list_deliveries(request: Request, context: InContext, id: WebhookId) -> Response:  # noqa: A002 - as in the path
+    """List deliveries, the newest first: what became of each, and when it is tried next."""
+    query = queries.read_query(request.scope, DeliveryQuery, repeatable=("state",))
+    listing = _digest(id, query.states)
+    before = None if query.cursor is None else _position(query.cursor, listing)
+    found = await context.webhooks.deliveries(
+        id, before=before, states=query.states, limit=query.limit + 1
+    )
+    page = found[: query.limit]
+    has_more = len(found) > len(page)
+    following = cursors.encode(UUID(int=page[-1].id), listing) if has_more else None
+    return Answer(200, deliveries_json(page, following)).response()
+
+
+@router.post(
+    "/webhooks/{id}/deliveries/{delivery}/resend",
+    status_code=202,
+    summary="Send an event again",
+    response_model=DeliveryView,
+    response_description="It is sent soon",
+    responses=refusals(404, 409),
+    dependencies=_NO_QUERY,
+)
+async def resend_delivery(
+    context: InContext,
+    id: WebhookId,  # noqa: A002 - as in the path
+    delivery: DeliveryId,
+) -> Response:
+    """Have a delivery tried again now, whatever became of it, and for as long as a new one."""
+    return Answer(202, delivery_json(await context.webhooks.resend(id, delivery))).response()
+
+
+@router.get(
+    "/tasks/{id}/deliveries",
+    tags=["tasks"],
+    summary="Read what became of a task's callback",
+    response_model=CallbackView,
+    responses=refusals(404),
+    dependencies=_NO_QUERY,
+)
+async def list_callback_deliveries(context: InContext, id: TaskId) -> Response:  # noqa: A002 - as in the path
+    """Read whom the task's end is told to, and how that went: one delivery for each time that it ended."""
+    url, found = await context.webhooks.of_task(id)
+    return Answer(200, callback_json(url, found)).response()
+
+
+def _digest(webhook_id: UUID, states: Collection[DeliveryState]) -> bytes:
+    facts = (webhook_id.hex, *sorted(states))
+    return blake2s(repr(facts).encode(), digest_size=cursors.DIGEST_BYTES).digest()
+
+
+def _position(cursor: str, listing: bytes) -> int:
+    """Return the delivery that a cursor leads to. Raises `BadCursor`."""
+    found = cursors.decode(cursor, listing).int
+    if found > _LARGEST_ID:
+        raise BadCursor
+    return found

@@ -1,0 +1,210 @@
+"""`Taskmill`: the task types of a program, each with its handler and what its tasks have unless they say more.
+
+It runs nothing: a worker that is started with `--app module:name` does.
+"""
+
+import functools
+import inspect
+import json
+from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
+from typing import Any, Final, Generic, Literal, ParamSpec, TypeAlias, TypeVar
+
+from taskmill.app.binding import Binding, binding_of
+from taskmill.domain.contracts import TypeContract, TypeDefaults
+from taskmill.domain.errors import InvalidInput
+from taskmill.domain.retry import RetryPolicy
+from taskmill.wire.tasks import to_draft
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+Isolation: TypeAlias = Literal["process"]
+"""Where a handler runs that is to be apart from the others."""
+
+BUILT_IN: Final = frozenset({"emulate", "http"})
+"""The types that every worker has a handler for."""
+
+
+class TaskType(Generic[P, R]):
+    """One type of tasks. It is called as the function that it was made of, which then runs at once."""
+
+    __name__: str
+
+    def __init__(
+        self,
+        name: str,
+        function: Callable[P, R],
+        *,
+        options: Mapping[str, Any],
+        isolation: Isolation | None,
+        exclusive: bool,
+    ) -> None:
+        self.name = name
+        self.function = function
+        self.options = options
+        self.isolation = isolation
+        self.is_exclusive = exclusive
+        self.is_async = _is_async(function)
+        self.binding: Binding = binding_of(function, name)
+        self.json_schema()  # what is wrong with it shows where it is written
+        functools.update_wrapper(self, function, updated=())
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function itself: no task is made."""
+        return self.function(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"<task type {self.name}>"
+
+    def json_schema(self) -> dict[str, Any]:
+        """Return the JSON Schema of the payload that its tasks must have."""
+        return self.binding.json_schema(self.name)
+
+    def contract(self) -> TypeContract:
+        """Return what doors refuse tasks by, and what requests get that say nothing."""
+        timeout_s, retry = self.options.get("timeout_s"), self.options.get("retry")
+        plain = ("queue", "priority", "max_attempts", "max_losses")
+        return TypeContract(
+            type=self.name,
+            schema=json.dumps(self.json_schema()),
+            defaults=TypeDefaults(
+                **{name: self.options.get(name) for name in plain},
+                retry=None if retry is None else _retry_policy(retry),
+                timeout=None if timeout_s is None else timedelta(seconds=timeout_s),
+            ),
+        )
+
+    def request(self, value: object = None, /, **fields: Any) -> dict[str, Any]:  # noqa: ANN401 - the payload's fields
+        """Return a request for a task of this type, as `POST /tasks` and the clients' `create` take it.
+
+        The payload is given by its fields, or as the one object that the function takes. More (a name, labels, a
+        time) can be added to what is returned:
+
+            client.create(**send_email.request(to="ada@example.org"))
+            client.create(**send_email.request(to="ada@example.org") | {"delay_s": 60})
+
+        Raises:
+            PayloadRefused: the payload does not fit the function.
+        """
+        payload = self.binding.payload(fields if value is None else value)
+        return {"name": self.name, "type": self.name, **self.options, "payload": payload}
+
+
+class Taskmill:
+    """The task types of a program.
+
+        app = Taskmill()
+
+        @app.task("send-email", max_attempts=5, timeout=30)
+        async def send_email(to: str, subject: str = "Hello") -> None: ...
+
+    A worker runs them when it is started with `taskmill run worker --app my.module:app`.
+    """
+
+    def __init__(self) -> None:
+        self._types: dict[str, TaskType[..., Any]] = {}
+
+    def task(
+        self,
+        name: str | None = None,
+        *,
+        queue: str | None = None,
+        priority: int | None = None,
+        max_attempts: int | None = None,
+        max_losses: int | None = None,
+        retry: RetryPolicy | None = None,
+        timeout: timedelta | float | None = None,
+        isolation: Isolation | None = None,
+        exclusive: bool = False,
+    ) -> Callable[[Callable[P, R]], TaskType[P, R]]:
+        """Make a function the handler of a task type, called `name` or as the function is.
+
+        Async functions run in the worker's event loop, plain ones in threads; with `isolation="process"` either
+        runs in a process of its own, which is killed when the attempt's time is over. What the function returns is
+        the task's result. An `exclusive` one is stopped as soon as the worker's lease could have ended.
+
+        Args:
+            name: 1 to 63 characters a-z, 0-9, '.', '_' or '-'.
+            queue: Where its tasks wait.
+            priority: 0 to 9, the most urgent.
+            max_attempts: How often a task may fail, the last one included.
+            max_losses: How often it is run again after its worker was lost; 0 is at most once.
+            retry: When a failed attempt is tried again.
+            timeout: How long one attempt may run, in seconds when it is a number.
+            isolation: None or `"process"`.
+            exclusive: Whether two attempts must never overlap, as far as a worker can see to it.
+
+        Raises:
+            TypeError: the function can't be a handler; it says why.
+            ValueError: an option is out of its bounds, the name is bad, or taken.
+        """
+        given = {
+            "queue": queue,
+            "priority": priority,
+            "max_attempts": max_attempts,
+            "max_losses": max_losses,
+            "retry": None if retry is None else _retry_spec(retry),
+            "timeout_s": timeout.total_seconds() if isinstance(timeout, timedelta) else timeout,
+        }
+        options = {key: value for key, value in given.items() if value is not None}
+
+        def register(function: Callable[P, R]) -> TaskType[P, R]:
+            chosen = name or function.__name__
+            self._check(chosen, options, isolation)
+            made = TaskType(
+                chosen, function, options=options, isolation=isolation, exclusive=exclusive
+            )
+            self._types[chosen] = made
+            return made
+
+        return register
+
+    def get(self, name: str) -> TaskType[..., Any] | None:
+        """Return a type by its name, None when there is none."""
+        return self._types.get(name)
+
+    def __iter__(self) -> Iterator[TaskType[..., Any]]:
+        return iter(self._types.values())
+
+    def __len__(self) -> int:
+        return len(self._types)
+
+    def _check(self, name: str, options: Mapping[str, Any], isolation: str | None) -> None:
+        if name in BUILT_IN:
+            raise ValueError(f"type {name} is built in: choose another name")
+        if name in self._types:
+            raise ValueError(f"type {name} has a handler already: {self._types[name].function}")
+        if isolation not in (None, "process"):
+            raise ValueError(f'expected isolation "process" or none, got {isolation!r}')
+        try:
+            to_draft({"name": name, "type": name, **options}, source="app")
+        except InvalidInput as error:
+            raise ValueError(f"type {name}: {error}") from None
+
+
+def _retry_spec(policy: RetryPolicy) -> dict[str, float]:
+    return {
+        "base_s": policy.base.total_seconds(),
+        "factor": policy.factor,
+        "max_s": policy.maximum.total_seconds(),
+        "jitter": policy.jitter,
+    }
+
+
+def _retry_policy(spec: Mapping[str, float]) -> RetryPolicy:
+    return RetryPolicy(
+        base=timedelta(seconds=spec["base_s"]),
+        factor=spec["factor"],
+        maximum=timedelta(seconds=spec["max_s"]),
+        jitter=spec["jitter"],
+    )
+
+
+def _is_async(function: Callable[..., object]) -> bool:
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise TypeError(f"{function} yields: expected a function that returns")
+    if not inspect.isroutine(function):
+        raise TypeError(f"expected a function, got {function!r}")
+    # A decorator may return what an async function returned, and be a plain one itself.
+    return inspect.iscoroutinefunction(inspect.unwrap(function))

@@ -1,0 +1,119 @@
+"""The commands for types and their contracts: what payloads have to look like."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from taskmill.cli import show
+from taskmill.cli.parameters import Payload
+from taskmill.cli.server import json_option, open_client, quiet_option, url_option
+from taskmill.wire.types import TypeSummaryView, TypeView
+
+__all__ = ["type_"]
+
+_EPILOG = """\b
+Examples:
+  taskmill type list
+  taskmill type show send-email
+  taskmill type register send-email @email.schema.json --defaults '{"queue": "mail"}'
+"""
+
+
+@click.group("type", epilog=_EPILOG)
+def type_() -> None:
+    """See which types have a contract; register one, or drop it."""
+
+
+@type_.command("list")
+@url_option
+@json_option
+@quiet_option
+def list_(*, url: str, as_json: bool, quiet: bool) -> None:
+    """List the types that have a contract, by name. With --json, one a line."""
+    with open_client(url) as client:
+        found = client.types()
+    if as_json:
+        show.json_lines(item.model_dump_json().encode() for item in found)
+    elif quiet:
+        for item in found:
+            show.line(item.name)
+    elif found:
+        headings = ("TYPE", "VERSION", "WORKERS", "CHANGED", "BY", "DEFAULTS")
+        rows = [_row(item) for item in found]
+        numbers = ("VERSION", "WORKERS")
+        show.table(headings, rows, cut="DEFAULTS", dispensable=("BY",), numbers=numbers)
+    else:
+        show.note("no type has a contract: a worker with an app registers those of its types")
+
+
+@type_.command("show")
+@click.argument("name")
+@url_option
+@json_option
+def show_(*, name: str, url: str, as_json: bool) -> None:
+    """Show a type's contract: the schema that holds, its defaults, and the versions before."""
+    with open_client(url) as client:
+        _print(client.get_type(name), as_json=as_json)
+
+
+@type_.command()
+@click.argument("name")
+@click.argument("schema", type=Payload())
+@click.option("--defaults", type=Payload(), help="What tasks get that do not say.")
+@url_option
+@json_option
+def register(
+    *,
+    name: str,
+    schema: dict[str, Any],
+    defaults: dict[str, Any] | None,
+    url: str,
+    as_json: bool,
+) -> None:
+    """Have every door refuse payloads of type NAME that do not fit the JSON Schema; @- reads standard input."""
+    with open_client(url) as client:
+        _print(client.register_type(name, schema, defaults), as_json=as_json)  # type: ignore[arg-type]  # checked by the service
+
+
+@type_.command()
+@click.argument("name")
+@url_option
+def drop(*, name: str, url: str) -> None:
+    """Free a type from its contract, until a worker that has one starts, or it is registered again."""
+    with open_client(url) as client:
+        client.drop_type(name)
+
+
+def _print(found: TypeView, *, as_json: bool) -> None:
+    if as_json:
+        show.json_lines([found.model_dump_json().encode()])
+        return
+    for cells in _lines(found):
+        show.line(*cells)
+
+
+def _row(item: TypeSummaryView) -> tuple[show.Cell, ...]:
+    workers = str(item.workers) if item.workers else show.warning("0")
+    changed = show.age(item.changed_at)
+    defaults = show.fields(item.defaults)
+    return (item.name, str(item.version), workers, changed, item.registered_by, defaults)
+
+
+def _lines(found: TypeView) -> Iterator[tuple[show.Cell, ...]]:
+    yield show.strong(found.name), show.dim(f"version {found.version}")
+    since = show.dim(f"by {found.registered_by}")
+    yield _labelled("holds since", show.age(found.changed_at), since)
+    yield _labelled("workers", str(found.workers) if found.workers else show.warning("none"))
+    yield _labelled("defaults", show.fields(found.defaults) or "none")
+    for version in found.versions:
+        if version.version != found.version:
+            told = f"{show.age(version.registered_at)}  by {version.registered_by}"
+            yield _labelled("version", str(version.version), show.dim(told))
+    for line in json.dumps(found.payload_schema, indent=2, ensure_ascii=False).splitlines():
+        yield (line,)
+
+
+def _labelled(label: str, *cells: show.Cell) -> tuple[show.Cell, ...]:
+    return (show.dim(f"{label:<11}"), *cells)

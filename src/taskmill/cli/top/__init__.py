@@ -1,0 +1,1 @@
+"""`taskmill top`: what a service does, live in a terminal."""

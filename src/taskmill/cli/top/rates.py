@@ -1,0 +1,69 @@
+"""How much happens in a second, just now: the difference of what was counted at two looks."""
+
+from collections import deque
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import NamedTuple, TypeAlias
+
+from taskmill.domain.lifecycle import Happening
+from taskmill.wire.activity import ActivityView
+
+__all__ = ["PerSecond", "Rates"]
+
+PerSecond: TypeAlias = Mapping[Happening, float]
+
+_SPAN = timedelta(seconds=10)
+_SHORTEST = timedelta(seconds=0.1)
+
+
+class _Sample(NamedTuple):
+    """What had happened from `since` to `until`, by queue; None is all of them."""
+
+    since: datetime
+    until: datetime
+    counts: Mapping[str | None, Mapping[Happening, int]]
+
+
+class Rates:
+    """Rates of the last ten seconds, by queue and of all.
+
+    A window moves on by whole steps. Counts before and after such a move can't be compared: the rates of before
+    stay until there are two looks again. Before there were ever two, the rates are those of the whole window.
+    """
+
+    def __init__(self) -> None:
+        self._samples: deque[_Sample] = deque()
+        self._rates: Mapping[str | None, PerSecond] = {}
+        self.are_of_now = False
+
+    def add(self, activity: ActivityView) -> None:
+        """Take a look in."""
+        counts = {None: activity.total.counts} | {one.queue: one.counts for one in activity.queues}
+        sample = _Sample(activity.since, activity.until, counts)
+        if self._samples and self._samples[-1].since != sample.since:
+            self._samples.clear()
+        self._samples.append(sample)
+        while len(self._samples) > 2 and sample.until - self._samples[1].until >= _SPAN:  # noqa: PLR2004 - two make a difference
+            self._samples.popleft()
+        first = self._samples[0]
+        if sample.until - first.until >= _SHORTEST:
+            self._rates, self.are_of_now = _between(first, sample), True
+        elif not self.are_of_now:
+            whole = {None: activity.total.per_second}
+            self._rates = whole | {one.queue: one.per_second for one in activity.queues}
+
+    def of(self, queue: str | None, *happenings: Happening) -> float:
+        """Return how often these happened in a second, in a queue or (None) in all."""
+        rates = self._rates.get(queue, {})
+        return sum(rates.get(happening, 0.0) for happening in happenings)
+
+
+def _between(first: _Sample, last: _Sample) -> Mapping[str | None, PerSecond]:
+    seconds = (last.until - first.until) / timedelta(seconds=1)
+    return {
+        queue: {
+            happening: max(count - first.counts.get(queue, {}).get(happening, 0), 0) / seconds
+            for happening, count in counts.items()
+        }
+        for queue, counts in last.counts.items()
+    }

@@ -1,0 +1,197 @@
+"""What the tables show: queues, workers and failures, those that matter most first."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import TypeAlias
+
+from taskmill.cli.top.rates import Rates
+from taskmill.cli.top.reading import Failure, Snapshot
+from taskmill.domain.lifecycle import Happening, Status
+from taskmill.domain.system import Liveness, WorkerRequest
+from taskmill.wire.activity import DurationsView
+from taskmill.wire.system import WorkerView
+
+__all__ = ["Board", "QueueRow", "QueueTrouble", "Row", "WorkerRow", "WorkerTrouble", "board"]
+
+LATE_S = 60.0
+
+CREATED = (Happening.CREATED, Happening.RUN_AGAIN)
+ENDED = (Happening.SUCCEEDED, Happening.FAILED, Happening.EXPIRED, Happening.CANCELLED)
+FAILED = (Happening.FAILED, Happening.EXPIRED)
+
+
+class QueueTrouble(StrEnum):
+    """Why a queue wants a look, the worst first."""
+
+    UNSERVED = "no worker"
+    PAUSED = "paused"
+    LATE = "late"
+
+
+class WorkerTrouble(StrEnum):
+    """Why a worker wants a look, the worst first."""
+
+    SILENT = "silent"
+    STOPPING = "stopping"
+    QUIET = "quiet"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueRow:
+    """A queue: rates are of a second, times in seconds, None where there is none to tell."""
+
+    name: str
+    is_paused: bool
+    trouble: QueueTrouble | None
+    waiting: int
+    running: int
+    window: int
+    created: float
+    ended: float
+    failed: float
+    waits: DurationsView | None
+    oldest_s: float | None
+
+    @property
+    def key(self) -> str:
+        """What tells it from others."""
+        return self.name
+
+    @property
+    def text(self) -> str:
+        """What a filter looks into."""
+        return self.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerRow:
+    """A worker process, or all that pulls over HTTP under one name."""
+
+    key: str
+    name: str
+    trouble: WorkerTrouble | None
+    has_ended: bool
+    is_remote: bool
+    slots: int
+    running: int
+    queues: Sequence[str]
+    types: Sequence[str]
+    started_s: float
+    seen_s: float
+    views: Sequence[WorkerView]
+
+    @property
+    def text(self) -> str:
+        """What a filter looks into."""
+        return " ".join((self.name, *self.queues, *self.types))
+
+
+Row: TypeAlias = QueueRow | WorkerRow | Failure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Board:
+    """All rows of all tables."""
+
+    queues: Sequence[QueueRow]
+    workers: Sequence[WorkerRow]
+    failures: Sequence[Failure]
+
+
+def board(snapshot: Snapshot, rates: Rates) -> Board:
+    """Make the rows of a snapshot."""
+    return Board(
+        queues=sorted(_queues(snapshot, rates), key=_queue_order),
+        workers=sorted(_workers(snapshot), key=_worker_order),
+        failures=snapshot.failures,
+    )
+
+
+def _queues(snapshot: Snapshot, rates: Rates) -> Iterable[QueueRow]:
+    waits = {one.queue: one.waiting for one in snapshot.activity.queues}
+    alive = [one for one in snapshot.workers if one.state == Liveness.ALIVE]
+    all_are_served = any(not one.queues for one in alive)
+    served = {name for one in alive for name in one.queues}
+    for queue in snapshot.queues:
+        due_at = queue.oldest_due_at
+        oldest_s = None if due_at is None else snapshot.seconds_since(due_at)
+        yield QueueRow(
+            name=queue.name,
+            is_paused=queue.paused,
+            trouble=_queue_trouble(
+                is_paused=queue.paused and bool(queue.counts[Status.NEW]),
+                is_served=all_are_served or queue.name in served,
+                oldest_s=oldest_s,
+            ),
+            waiting=queue.counts[Status.NEW],
+            running=queue.counts[Status.IN_PROGRESS],
+            window=queue.window,
+            created=rates.of(queue.name, *CREATED),
+            ended=rates.of(queue.name, *ENDED),
+            failed=rates.of(queue.name, *FAILED),
+            waits=waits.get(queue.name),
+            oldest_s=oldest_s,
+        )
+
+
+def _queue_trouble(
+    *, is_paused: bool, is_served: bool, oldest_s: float | None
+) -> QueueTrouble | None:
+    if is_paused:
+        return QueueTrouble.PAUSED
+    if oldest_s is None:
+        return None
+    if not is_served:
+        return QueueTrouble.UNSERVED
+    return QueueTrouble.LATE if oldest_s >= LATE_S else None
+
+
+def _queue_order(row: QueueRow) -> tuple[object, ...]:
+    troubles = [*QueueTrouble, None]
+    return (troubles.index(row.trouble), -row.waiting, -row.running, -row.ended, row.name)
+
+
+def _workers(snapshot: Snapshot) -> Iterable[WorkerRow]:
+    """Yield a row for each process, and one for each name that pulls over HTTP with a lease for each claim."""
+    groups: dict[str, list[WorkerView]] = {}
+    for one in snapshot.workers:
+        groups.setdefault(f"over HTTP: {one.name}" if one.remote else str(one.id), []).append(one)
+    for key, views in groups.items():
+        yield _worker(key, views, snapshot)
+
+
+def _worker(key: str, views: Sequence[WorkerView], snapshot: Snapshot) -> WorkerRow:
+    def seconds(moment: datetime) -> float:
+        return snapshot.seconds_since(moment)
+
+    return WorkerRow(
+        key=key,
+        name=views[0].name,
+        trouble=_worker_trouble(views),
+        has_ended=all(one.state == Liveness.CLOSED for one in views),
+        is_remote=views[0].remote,
+        slots=sum(one.slots for one in views),
+        running=sum(one.running for one in views),
+        queues=sorted({name for one in views for name in one.queues}),
+        types=sorted({name for one in views for name in one.types}),
+        started_s=max(seconds(one.started_at) for one in views),
+        seen_s=min(seconds(one.renewed_at) for one in views),
+        views=views,
+    )
+
+
+def _worker_trouble(views: Sequence[WorkerView]) -> WorkerTrouble | None:
+    open_ones = [one for one in views if one.state != Liveness.CLOSED]
+    if any(one.state == Liveness.EXPIRED for one in open_ones):
+        return WorkerTrouble.SILENT
+    asked = {one.asked_to for one in open_ones}
+    if WorkerRequest.STOP in asked:
+        return WorkerTrouble.STOPPING
+    return WorkerTrouble.QUIET if WorkerRequest.QUIET in asked else None
+
+
+def _worker_order(row: WorkerRow) -> tuple[object, ...]:
+    troubles = [*WorkerTrouble, None]
+    return (row.has_ended, troubles.index(row.trouble), -row.running, row.name, row.key)

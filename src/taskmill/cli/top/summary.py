@@ -1,0 +1,173 @@
+"""The lines above the tables: how many tasks there are, what happens now, and what wants a look."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import assert_never
+
+from rich.text import Text
+
+from taskmill.cli import show
+from taskmill.cli.show import Cell
+from taskmill.cli.top.drawing import bar, cell, count, per_second, seconds, spark
+from taskmill.cli.top.notices import Level, Notice
+from taskmill.cli.top.rates import Rates
+from taskmill.cli.top.reading import Snapshot
+from taskmill.cli.top.rows import CREATED, ENDED, FAILED
+from taskmill.domain.lifecycle import Happening, Status
+from taskmill.domain.system import BrokerPresence
+from taskmill.wire.activity import ActivityView, DurationsView, PointView
+
+__all__ = ["notice_lines", "series", "summary", "times"]
+
+_LABEL, _RATE, _BAR, _GAP = 8, 8, 10, 3
+# What has only begun would be told as more or less than it is.
+_FEWEST_S = 5.0
+
+
+def summary(snapshot: Snapshot, rates: Rates, width: int) -> list[Text]:
+    """Return the lines that count: all tasks, what happens, how long it takes, and who does it."""
+    left = (width - _GAP) // 2
+    right = width - _GAP - left
+    activity = snapshot.activity
+    pairs = (
+        (_rate("created", CREATED, rates, activity, left), _waits(activity, right)),
+        (_rate("ended", ENDED, rates, activity, left), _runs(activity, right)),
+        (_rate("failed", FAILED, rates, activity, left), _capacity(snapshot, right)),
+    )
+    return [
+        cell(_counts(snapshot, width), width),
+        *(Text.assemble(cell(one, left), " " * _GAP, cell(other, right)) for one, other in pairs),
+    ]
+
+
+def _counts(snapshot: Snapshot, width: int) -> Text:
+    """Tell of every status; the total only where there is room."""
+    stats = snapshot.stats
+    statuses = Text("  ").join(
+        Text.assemble(
+            show.dim("running" if status is Status.IN_PROGRESS else status),
+            " ",
+            _as_text(count(stats.by_status[status]), status),
+        )
+        for status in Status
+    )
+    total = Text.assemble(_label("tasks"), _as_text(count(stats.total), "bold"), "  ")
+    return Text.assemble(total if total.cell_len + statuses.cell_len <= width else "", statuses)
+
+
+def _as_text(value: Cell, style: str) -> Text:
+    if isinstance(value, Text):
+        return value
+    return show.strong(value) if style == "bold" else show.status(style, value)
+
+
+def _rate(
+    label: str,
+    happenings: Sequence[Happening],
+    rates: Rates,
+    activity: ActivityView,
+    width: int,
+) -> Text:
+    rate = per_second(rates.of(None, *happenings))
+    is_bad = happenings is FAILED and not isinstance(rate, Text)
+    shown = show.failure(str(rate)) if is_bad else rate
+    drawn = spark(series(activity, happenings), width - _LABEL - _RATE - 2)
+    told = Text.assemble(shown, show.dim("/s"))
+    return Text.assemble(
+        _label(label), cell(told, _RATE), "  ", (drawn, "red" if is_bad else "cyan")
+    )
+
+
+def series(activity: ActivityView, happenings: Sequence[Happening]) -> list[float | None]:
+    """Return how often these happened in a second, step by step; the last step as far as it has gone."""
+    return [
+        sum(point.counts[happening] for happening in happenings) / length
+        for point in activity.points
+        if (length := _length_s(point, activity)) >= _FEWEST_S
+    ]
+
+
+def _length_s(point: PointView, activity: ActivityView) -> float:
+    return min((activity.until - point.at) / timedelta(seconds=1), float(activity.step_s))
+
+
+def _waits(activity: ActivityView, width: int) -> Text:
+    steps = [point.waiting.p95_s for point in activity.points]
+    return _durations("waited", activity.total.waiting, steps, width)
+
+
+def _runs(activity: ActivityView, width: int) -> Text:
+    steps = [point.running.p95_s for point in activity.points]
+    return _durations("ran", activity.total.running, steps, width)
+
+
+def _durations(
+    label: str, durations: DurationsView, steps: Sequence[float | None], width: int
+) -> Text:
+    told = Text.assemble(_label(label), times(durations))
+    drawn = spark(steps, width - told.cell_len - 2)
+    return Text.assemble(told, "  ", (drawn, "cyan"))
+
+
+def times(durations: DurationsView) -> Text:
+    """Say how long most took, and almost all."""
+    return Text.assemble(
+        show.dim("p50 "),
+        cell(seconds(durations.p50_s), 7),
+        show.dim(" p95 "),
+        cell(seconds(durations.p95_s), 7),
+    )
+
+
+def _capacity(snapshot: Snapshot, width: int) -> Text:
+    stats = snapshot.stats
+    workers = f"{stats.workers_alive:,} worker{'' if stats.workers_alive == 1 else 's'}"
+    used = bar(stats.running, stats.slots, _BAR)
+    text = Text.assemble(
+        _label("slots"), used, " ", count(stats.running), show.dim(" of "), count(stats.slots)
+    )
+    for more in (Text.assemble("  ", workers), Text.assemble("  ", _broker(snapshot))):
+        if text.cell_len + more.cell_len <= width:
+            text.append_text(more)
+    return text
+
+
+def _broker(snapshot: Snapshot) -> Text:
+    match snapshot.stats.broker.state:
+        case BrokerPresence.OK:
+            return show.good("broker ok")
+        case BrokerPresence.AWAY:
+            return show.failure("broker away")
+        case BrokerPresence.NONE:
+            return show.dim("no broker")
+        case state:
+            assert_never(state)
+
+
+def notice_lines(found: Sequence[Notice], width: int, height: int) -> list[Text]:
+    """Return what wants a look in `height` lines, so that what is below does not move when something comes."""
+    if not found:
+        lines = [cell(show.good("✓ nothing wants a look"), width)]
+        return lines + [Text()] * (height - 1)
+    fits = len(found) <= height
+    lines = [cell(_notice(one), width) for one in (found if fits else found[: height - 1])]
+    if not fits:
+        rest = found[height - 1 :]
+        more = f"  and {len(rest) - 1} more" if len(rest) > 1 else ""
+        told = cell(_notice(rest[0]), max(width - len(more), 0))
+        lines.append(Text.assemble(told, show.dim(more)))
+    return lines + [Text()] * (height - len(lines))
+
+
+def _notice(one: Notice) -> Text:
+    match one.level:
+        case Level.TROUBLE:
+            return show.failure(f"✗ {one.text}")
+        case Level.WARNING:
+            return show.warning(f"! {one.text}")
+        case _:
+            assert_never(one.level)
+
+
+def _label(text: str) -> Text:
+    return cell(show.dim(text), _LABEL)

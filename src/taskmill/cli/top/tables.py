@@ -1,0 +1,192 @@
+"""The three tables as lines: a heading that says how many there are, and the rows around the chosen one."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple, TypeAlias
+
+from rich.text import Text
+
+from taskmill.cli import show
+from taskmill.cli.show import Cell
+from taskmill.cli.top.drawing import Column, age, bar, cell, count, fitted, per_second, row, seconds
+from taskmill.cli.top.reading import Failure, Snapshot
+from taskmill.cli.top.rows import QueueRow, QueueTrouble, Row, WorkerRow, WorkerTrouble
+from taskmill.cli.top.view import Pane
+
+__all__ = ["Table", "queue_state", "table", "worker_state"]
+
+_BAR = 10
+
+# The first heading is the table's own: it says which rows are seen.
+_QUEUES: Final = (
+    Column(heading="QUEUES", width=16, most=63),
+    Column(heading="STATE", width=9),
+    Column(heading="WAITING", width=7, is_number=True),
+    Column(heading="RUNNING", width=7, is_number=True),
+    Column(heading="NEW/S", width=6, is_number=True, rank=4),
+    Column(heading="ENDED/S", width=7, is_number=True, rank=1),
+    Column(heading="FAILED/S", width=8, is_number=True, rank=2),
+    Column(heading="WAIT P50", width=8, is_number=True, rank=5),
+    Column(heading="P95", width=7, is_number=True, rank=3),
+    Column(heading="OLDEST", width=7, is_number=True),
+)
+_WORKERS: Final = (
+    Column(heading="WORKERS", width=16, most=40),
+    Column(heading="STATE", width=9),
+    Column(heading="SLOTS", width=_BAR, rank=4),
+    Column(heading="RUNNING", width=13, is_number=True),
+    Column(heading="SEEN", width=7, is_number=True, rank=1),
+    Column(heading="UP", width=7, is_number=True, rank=3),
+    Column(heading="SERVES", width=8, most=60, rank=2),
+)
+_FAILURES: Final = (
+    Column(heading="FAILURES", width=18, most=40),
+    Column(heading="AGO", width=7, is_number=True),
+    Column(heading="QUEUE", width=10, most=24, rank=1),
+    Column(heading="TYPE", width=14, most=24, rank=2),
+    Column(heading="ERROR", width=30, most=400, share=6),
+)
+_NONE: Final = {
+    Pane.QUEUES: "no queues yet: a queue is made by its first task",
+    Pane.WORKERS: "no workers: start one with `taskmill run worker`",
+    Pane.FAILURES: "no failures",
+}
+
+Cells: TypeAlias = tuple[Cell, ...]
+
+
+class Table(NamedTuple):
+    """What is drawn: the rows of a pane, the place of the chosen one, and whether the keys are here."""
+
+    pane: Pane
+    rows: Sequence[Row]
+    place: int
+    has_keys: bool
+    is_filtered: bool = False
+
+
+def table(snapshot: Snapshot, drawn: Table, width: int, height: int) -> list[Text]:
+    """Return at most `height` lines: the heading, and rows for which there is room."""
+    columns, cells = _KINDS[drawn.pane]
+    widths = fitted(columns, width)
+    shown = max(height - 1, 0)
+    first = _first(drawn, shown)
+    seen = drawn.rows[first : first + shown]
+    lines = [_heading(drawn, columns, widths, first, len(seen))]
+    lines += [row(columns, widths, cells(one, snapshot)) for one in seen]
+    if drawn.has_keys and seen:
+        chosen = 1 + drawn.place - first
+        lines[chosen] = Text(cell(lines[chosen], width).plain, style="reverse")
+    if not drawn.rows and shown:
+        none = "nothing fits the filter" if drawn.is_filtered else _NONE[drawn.pane]
+        lines.append(cell(show.dim(none), width))
+    return lines[:height]
+
+
+def _first(drawn: Table, shown: int) -> int:
+    """Return the first row that is seen: the chosen one is, and what is above it as far as there is room."""
+    return max(min(drawn.place - shown + 1, len(drawn.rows) - shown), 0)
+
+
+def _heading(
+    drawn: Table, columns: Sequence[Column], widths: Mapping[str, int], first: int, seen: int
+) -> Text:
+    total = len(drawn.rows)
+    name = columns[0].heading
+    if total > seen > 0:
+        name += f" {first + 1}-{first + seen}"
+    if total and drawn.pane is not Pane.FAILURES:  # these are the newest, and not all
+        name += f" of {total:,}" if total > seen > 0 else f" {total:,}"
+    style = "bold reverse" if drawn.has_keys else "bold"
+    texts: list[Cell] = [Text(name, style=style), *(show.dim(one.heading) for one in columns[1:])]
+    return row(columns, dict(widths), texts)
+
+
+def _queue(one: Row, _: Snapshot) -> Cells:
+    assert isinstance(one, QueueRow)  # noqa: S101 - the pane's own
+    p50_s, p95_s = (one.waits.p50_s, one.waits.p95_s) if one.waits else (None, None)
+    failed = per_second(one.failed)
+    return (
+        one.name,
+        queue_state(one),
+        count(one.waiting),
+        count(one.running),
+        per_second(one.created),
+        per_second(one.ended),
+        show.failure(failed) if isinstance(failed, str) else failed,
+        seconds(p50_s),
+        seconds(p95_s),
+        show.dim("-") if one.oldest_s is None else age(one.oldest_s),
+    )
+
+
+def queue_state(one: QueueRow) -> Text:
+    """Say how a queue is, in a word."""
+    match one.trouble:
+        case QueueTrouble.UNSERVED:
+            return show.failure(one.trouble)
+        case QueueTrouble.PAUSED | QueueTrouble.LATE:
+            return show.warning(one.trouble)
+        case _ if one.is_paused:
+            return show.warning("paused")
+        case _ if one.waiting or one.running or one.ended:
+            return show.good("open")
+        case _:
+            return show.dim("idle")
+
+
+def _worker(one: Row, _: Snapshot) -> Cells:
+    assert isinstance(one, WorkerRow)  # noqa: S101 - the pane's own
+    queues = ",".join(one.queues) or "all queues"
+    cells = (
+        one.name,
+        worker_state(one),
+        bar(one.running, one.slots, _BAR),
+        f"{one.running:,} of {one.slots:,}",
+        age(one.seen_s),
+        age(one.started_s),
+        f"{queues}: {','.join(one.types)}",
+    )
+    return tuple(_dimmed(value) for value in cells) if one.has_ended else cells
+
+
+def worker_state(one: WorkerRow) -> Text:
+    """Say how a worker is, in a word."""
+    if one.has_ended:
+        return show.dim("ended")
+    match one.trouble:
+        case None:
+            return show.good("over HTTP" if one.is_remote else "alive")
+        case WorkerTrouble.SILENT:
+            return show.failure(one.trouble)
+        case _:
+            return show.warning(one.trouble)
+
+
+def _failure(one: Row, snapshot: Snapshot) -> Cells:
+    assert isinstance(one, Failure)  # noqa: S101 - the pane's own
+    return (
+        one.name,
+        age(snapshot.seconds_since(one.at)),
+        one.queue,
+        one.type,
+        Text.assemble(show.failure(one.error_type), "  ", show.printable(_first_line(one.message))),
+    )
+
+
+def _first_line(text: str) -> str:
+    """Return what says most: tracebacks say it in their last line, all else in the first one."""
+    lines = [line.strip() for line in text.strip().splitlines()]
+    if not lines:
+        return ""
+    return lines[-1] if lines[0].startswith("Traceback ") else lines[0]
+
+
+def _dimmed(value: Cell) -> Cell:
+    return show.dim(value.plain if isinstance(value, Text) else value)
+
+
+_KINDS: Final[Mapping[Pane, tuple[Sequence[Column], Callable[[Row, Snapshot], Cells]]]] = {
+    Pane.QUEUES: (_QUEUES, _queue),
+    Pane.WORKERS: (_WORKERS, _worker),
+    Pane.FAILURES: (_FAILURES, _failure),
+}

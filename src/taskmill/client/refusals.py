@@ -1,0 +1,384 @@
+"""What the service refuses, as errors: a class for each type of problem, below one for its HTTP status.
+
+    NotAccepted                      any other status
+    ├── BadRequest                   400
+    │   ├── BadCursor                `errors`
+    │   └── MalformedJson
+    ├── NotFound                     404
+    │   ├── TaskNotFound             `task_id`
+    │   ├── QueueNotFound
+    │   ├── TypeNotFound
+    │   ├── WorkerNotFound
+    │   ├── LeaseNotFound
+    │   ├── RejectionNotFound
+    │   ├── WebhookNotFound
+    │   ├── DeliveryNotFound
+    │   └── PathNotFound             the address leads nowhere
+    ├── MethodNotAllowed             405
+    ├── NotAcceptable                406
+    ├── RequestTimedOut              408
+    ├── Conflict                     409
+    │   ├── TransitionRefused        `task_id`, `task_status`, `action`
+    │   ├── StaleFence               `task_id`
+    │   ├── CancelNotAsked           `task_id`
+    │   ├── LeaseClosed
+    │   ├── WorkerGone
+    │   ├── WebhookInactive
+    │   └── KeyInFlight              `retry_after_s`
+    ├── Gone                         410
+    │   └── ChangesForgotten         `kept_days`
+    ├── TooLarge                     413: `limit`
+    ├── UriTooLong                   414
+    ├── UnsupportedMediaType         415
+    ├── Unprocessable                422
+    │   ├── InvalidInput             `errors`, and of the first `pointer`, `expected`, `got`
+    │   │   └── ContractRefused
+    │   ├── IdempotencyConflict
+    │   ├── QueueLimitReached        `limit`
+    │   ├── TypeLimitReached         `limit`
+    │   └── WebhookLimitReached      `limit`
+    ├── HeadersTooLarge              431
+    ├── ServiceFailed                500
+    └── ServiceUnavailable           503: `retry_after_s`
+
+A type that only a newer service knows becomes the class of its status, and a status that has none `NotAccepted`.
+A field that such a service leaves out is None.
+"""
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import ClassVar, Final
+from uuid import UUID
+
+from taskmill.client.errors import NotAccepted
+from taskmill.wire.problems import Problem
+
+_USUAL_PAUSE_S: Final = 1.0
+
+
+class BadRequest(NotAccepted):
+    """The request can't be read."""
+
+    problem_type: ClassVar[str | None] = "/problems/bad-request"
+    http_status: ClassVar[int | None] = 400
+
+
+class NotFound(NotAccepted):
+    """There is no such thing; it may be past its retention."""
+
+    http_status: ClassVar[int | None] = 404
+
+
+class MethodNotAllowed(NotAccepted):
+    """The address does not take this method."""
+
+    problem_type: ClassVar[str | None] = "/problems/method-not-allowed"
+    http_status: ClassVar[int | None] = 405
+
+
+class NotAcceptable(NotAccepted):
+    """The answer has no form that was asked for."""
+
+    problem_type: ClassVar[str | None] = "/problems/not-acceptable"
+    http_status: ClassVar[int | None] = 406
+
+
+class RequestTimedOut(NotAccepted):
+    """The service did not get the whole request in time."""
+
+    problem_type: ClassVar[str | None] = "/problems/request-timeout"
+    http_status: ClassVar[int | None] = 408
+
+
+class Conflict(NotAccepted):
+    """Things are not in a state that allows it."""
+
+    http_status: ClassVar[int | None] = 409
+
+
+class Gone(NotAccepted):
+    """What was asked for is no longer kept."""
+
+    http_status: ClassVar[int | None] = 410
+
+
+class TooLarge(NotAccepted):
+    """The body is larger than the service takes."""
+
+    problem_type: ClassVar[str | None] = "/problems/too-large"
+    http_status: ClassVar[int | None] = 413
+
+    @property
+    def limit(self) -> int | None:
+        """How many bytes it takes."""
+        return self.problem.limit
+
+
+class UriTooLong(NotAccepted):
+    """The address is too long."""
+
+    problem_type: ClassVar[str | None] = "/problems/uri-too-long"
+    http_status: ClassVar[int | None] = 414
+
+
+class UnsupportedMediaType(NotAccepted):
+    """The body has a form that is not taken."""
+
+    problem_type: ClassVar[str | None] = "/problems/unsupported-media-type"
+    http_status: ClassVar[int | None] = 415
+
+
+class Unprocessable(NotAccepted):
+    """The request was read, but can't be done as it is."""
+
+    http_status: ClassVar[int | None] = 422
+
+
+class HeadersTooLarge(NotAccepted):
+    """The headers are too large."""
+
+    problem_type: ClassVar[str | None] = "/problems/headers-too-large"
+    http_status: ClassVar[int | None] = 431
+
+
+class ServiceFailed(NotAccepted):
+    """The service failed; its log tells why. Nothing is known of what was done."""
+
+    problem_type: ClassVar[str | None] = "/problems/internal-error"
+    http_status: ClassVar[int | None] = 500
+
+
+class ServiceUnavailable(NotAccepted):
+    """A part that the answer needs is away for now."""
+
+    problem_type: ClassVar[str | None] = "/problems/unavailable"
+    http_status: ClassVar[int | None] = 503
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem)
+        self.retry_after_s: float = (
+            _USUAL_PAUSE_S if problem.retry_after_s is None else problem.retry_after_s
+        )
+
+
+class BadCursor(BadRequest):
+    """The cursor is not one of this listing; `errors` says where it is."""
+
+    problem_type = "/problems/bad-cursor"
+
+
+class MalformedJson(BadRequest):
+    """The body is not strict JSON."""
+
+    problem_type = "/problems/malformed-json"
+
+
+class PathNotFound(NotFound):
+    """The address leads nowhere: another version of the service, or another program behind it."""
+
+    problem_type = "/problems/not-found"
+
+
+class _OfTask(NotAccepted):
+    """A refusal that names the task."""
+
+    @property
+    def task_id(self) -> UUID | None:
+        """The task that it is about."""
+        return None if self.problem.task_id is None else UUID(self.problem.task_id)
+
+
+class TaskNotFound(_OfTask, NotFound):
+    """No task has this id; it may be past its retention."""
+
+    problem_type = "/problems/task-not-found"
+
+
+class QueueNotFound(NotFound):
+    """No queue has this name; a queue exists from its first task on."""
+
+    problem_type = "/problems/queue-not-found"
+
+
+class TypeNotFound(NotFound):
+    """No type of this name has a contract."""
+
+    problem_type = "/problems/type-not-found"
+
+
+class WorkerNotFound(NotFound):
+    """No worker has this id; those that ended are kept for days."""
+
+    problem_type = "/problems/worker-not-found"
+
+
+class LeaseNotFound(NotFound):
+    """No worker that pulls over HTTP has this lease."""
+
+    problem_type = "/problems/lease-not-found"
+
+
+class RejectionNotFound(NotFound):
+    """No refused message has this id."""
+
+    problem_type = "/problems/rejection-not-found"
+
+
+class WebhookNotFound(NotFound):
+    """No webhook has this id; it may have been deleted."""
+
+    problem_type = "/problems/webhook-not-found"
+
+
+class DeliveryNotFound(NotFound):
+    """The webhook has no delivery of this id; it may be past its retention."""
+
+    problem_type = "/problems/delivery-not-found"
+
+
+class TransitionRefused(_OfTask, Conflict):
+    """The task is in a status that does not allow the action."""
+
+    problem_type = "/problems/transition-refused"
+
+    @property
+    def task_status(self) -> str | None:
+        """The status that does not allow it."""
+        return self.problem.task_status
+
+    @property
+    def action(self) -> str | None:
+        """What was asked for."""
+        return self.problem.action
+
+
+class StaleFence(_OfTask, Conflict):
+    """The claim is not, or no longer, the caller's: stop what is done for it."""
+
+    problem_type = "/problems/stale-fence"
+
+
+class CancelNotAsked(_OfTask, Conflict):
+    """Nobody has asked to cancel the task."""
+
+    problem_type = "/problems/cancel-not-asked"
+
+
+class LeaseClosed(Conflict):
+    """The lease has ended: its tasks are somebody else's, or done."""
+
+    problem_type = "/problems/lease-closed"
+
+
+class WorkerGone(Conflict):
+    """The worker has ended."""
+
+    problem_type = "/problems/worker-gone"
+
+
+class WebhookInactive(Conflict):
+    """Nothing is sent to the webhook as it is: enable it first."""
+
+    problem_type = "/problems/webhook-inactive"
+
+
+class KeyInFlight(Conflict):
+    """The first request with this idempotency key is still being answered; ask again after `retry_after_s`."""
+
+    problem_type = "/problems/key-in-flight"
+
+
+class ChangesForgotten(Gone):
+    """The feed no longer has what follows the cursor: read the tasks as they are, then follow without one."""
+
+    problem_type = "/problems/changes-forgotten"
+
+    @property
+    def kept_days(self) -> int | None:
+        """For how many days changes are kept."""
+        return self.problem.kept_days
+
+
+class InvalidInput(Unprocessable):
+    """The request says something that is not allowed; `errors` names it all, the fields the first."""
+
+    problem_type = "/problems/invalid-input"
+
+    @property
+    def pointer(self) -> str:
+        """Where it is: a JSON pointer into the body, or query:…, header:…, path:…."""
+        return self.errors[0].pointer if self.errors else ""
+
+    @property
+    def expected(self) -> str:
+        """What would be allowed there."""
+        return self.errors[0].expected if self.errors else ""
+
+    @property
+    def got(self) -> str:
+        """What came instead, shortened."""
+        return self.errors[0].got if self.errors else ""
+
+
+class ContractRefused(InvalidInput):
+    """The doors can't keep the contract of a type."""
+
+    problem_type = "/problems/contract-refused"
+
+
+class IdempotencyConflict(Unprocessable):
+    """The idempotency key was used for another request."""
+
+    problem_type = "/problems/idempotency-conflict"
+
+
+class _OverLimit(Unprocessable):
+    """As many as are allowed exist already."""
+
+    @property
+    def limit(self) -> int | None:
+        """How many are allowed."""
+        return self.problem.limit
+
+
+class QueueLimitReached(_OverLimit):
+    """The task names a new queue, and no more queues may be made."""
+
+    problem_type = "/problems/queue-limit-reached"
+
+
+class TypeLimitReached(_OverLimit):
+    """No more types may have contracts."""
+
+    problem_type = "/problems/type-limit-reached"
+
+
+class WebhookLimitReached(_OverLimit):
+    """No more webhooks may be made."""
+
+    problem_type = "/problems/webhook-limit-reached"
+
+
+def _descendants(kind: type[NotAccepted]) -> Iterator[type[NotAccepted]]:
+    for child in kind.__subclasses__():
+        yield child
+        yield from _descendants(child)
+
+
+_KINDS: Final = tuple(_descendants(NotAccepted))
+
+BY_TYPE: Final[Mapping[str, type[NotAccepted]]] = MappingProxyType(
+    {kind.__dict__["problem_type"]: kind for kind in _KINDS if kind.__dict__.get("problem_type")}
+)
+"""The class of each type of problem that the service can answer."""
+
+BY_STATUS: Final[Mapping[int, type[NotAccepted]]] = MappingProxyType(
+    {kind.__dict__["http_status"]: kind for kind in _KINDS if "http_status" in kind.__dict__}
+)
+"""The class of each HTTP status, for types that are not known."""
+
+
+def refusal(problem: Problem) -> NotAccepted:
+    """Return the error that a problem is."""
+    by_status = BY_STATUS.get(problem.status, NotAccepted)
+    return BY_TYPE.get(problem.type, by_status)(problem)

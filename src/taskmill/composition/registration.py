@@ -1,0 +1,58 @@
+"""Makes the contracts of a worker's types known at the doors, when the worker begins."""
+
+import asyncio
+from collections.abc import Sequence
+
+import asyncpg
+
+from taskmill.domain.contracts import TypeContract
+from taskmill.domain.errors import ContractRefused, TypeLimitReached, Unavailable
+from taskmill.observability.logs import get_logger
+from taskmill.operations import contracts
+from taskmill.runtime.periodic import backoff_s, pause
+from taskmill.storage.database import Database
+from taskmill.wire.contracts.door import compile_contract
+
+log = get_logger(__name__)
+
+_LONGEST_PAUSE_S = 5.0
+
+
+class Registration:
+    """Registers contracts once, as soon as the database takes them.
+
+    One that the doors can't keep is left out, with a warning: its payloads are checked by the worker alone.
+    """
+
+    def __init__(self, database: Database, worker: str, wanted: Sequence[TypeContract]) -> None:
+        self._database = database
+        self._worker = worker
+        self._wanted = [one for one in wanted if _is_kept_at_doors(one)]
+
+    async def register_until(self, stop: asyncio.Event) -> None:
+        """Register them, again and again until it is done or told to stop."""
+        failures = 0
+        while self._wanted and not stop.is_set():
+            try:
+                await contracts.register(self._database, self._worker, self._wanted)
+            except ContractRefused as error:
+                log.warning("contract.refused", type=error.type, error=str(error))
+                self._wanted = [one for one in self._wanted if one.type != error.type]
+            except TypeLimitReached as error:
+                log.warning("contract.refused", worker=self._worker, error=str(error))
+                return
+            except (Unavailable, asyncpg.PostgresError) as error:
+                failures += 1
+                log.warning("contract.delayed", worker=self._worker, error=str(error))
+                await pause(stop, backoff_s(failures, first=0.2, longest=_LONGEST_PAUSE_S))
+            else:
+                return
+
+
+def _is_kept_at_doors(contract: TypeContract) -> bool:
+    try:
+        compile_contract(contract)
+    except ContractRefused as error:
+        log.warning("contract.refused", type=contract.type, error=str(error))
+        return False
+    return True

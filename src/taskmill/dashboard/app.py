@@ -1,0 +1,140 @@
+"""The dashboard as an ASGI app: routes, the headers of every answer, and a page for every error.
+
+It answers `/` and everything below `/ui`. Whoever serves it passes other paths elsewhere, and has a deadline
+of its own: pages give up a little earlier, to say so themselves.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Match, Route
+from starlette.types import Message, Receive, Scope, Send
+
+from taskmill.dashboard import drawing, guard
+from taskmill.dashboard.context import Context
+from taskmill.dashboard.pages import (
+    create,
+    errors,
+    failures,
+    overview,
+    preferences,
+    queues,
+    rejections,
+    static,
+    stream,
+    task,
+    tasks,
+    workers,
+)
+from taskmill.dashboard.preferences import Preferences
+from taskmill.dashboard.view import ClientDisconnect, View
+from taskmill.domain.errors import Unavailable
+from taskmill.observability.logs import get_logger
+from taskmill.runtime.http_scope import ROUTE
+
+log = get_logger(__name__)
+
+Endpoint = Callable[[View], Awaitable[Response]]
+Routes = Sequence[tuple[str, str, Endpoint]]
+
+ROOT: Final = "/"
+BELOW: Final = "/ui/"
+_SHARE_OF_DEADLINE: Final = 0.9
+_OTHER: Final = BELOW + "*"
+
+
+class Dashboard:
+    """The pages over a context. It is to be told when the process stops being ready."""
+
+    def __init__(self, context: Context) -> None:
+        drawing.prepare()
+        self._context = context
+        self._timeout_s = context.settings.limits.request_timeout_s * _SHARE_OF_DEADLINE
+        # A route of the library, for its patterns alone: what it would call is here.
+        self._routes = [
+            (Route(path, _never, methods=[method]), endpoint)
+            for method, path, endpoint in _all_routes()
+        ]
+
+    @staticmethod
+    def answers(path: str) -> bool:
+        """Tell whether a path is the dashboard's."""
+        return path == ROOT or path.startswith(BELOW) or path == BELOW[:-1]
+
+    def stop_being_ready(self) -> None:
+        """End all streams."""
+        self._context.pulse.close()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        request = Request(scope, receive)
+        view = View(request, self._context, Preferences.of(request))
+        is_begun = False
+
+        async def guarded(message: Message) -> None:
+            nonlocal is_begun
+            if message["type"] == "http.response.start":
+                is_begun = True
+                headers = MutableHeaders(scope=message)
+                for name, value in guard.HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        try:
+            response = await self._response(view)
+            await response(scope, receive, guarded)
+        except ClientDisconnect:
+            log.info("request.abandoned", method=scope["method"], path=scope.get(ROUTE, _OTHER))
+        except Exception as error:
+            if is_begun:
+                raise
+            await errors.answer(view, error)(scope, receive, guarded)
+
+    async def _response(self, view: View) -> Response:
+        endpoint = self._find(view.request.scope)
+        if view.request.method not in guard.SAFE_METHODS and guard.is_foreign(view.request.headers):
+            raise HTTPException(403)
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await endpoint(view)
+        except TimeoutError:
+            raise Unavailable(1.0, "the database") from None
+
+    def _find(self, scope: Scope) -> Endpoint:
+        scope[ROUTE] = _OTHER
+        refusal = HTTPException(404)
+        for route, endpoint in self._routes:
+            match, found = route.matches(scope)
+            if match is Match.FULL:
+                scope[ROUTE] = route.path
+                scope["path_params"] = found["path_params"]
+                return endpoint
+            if match is Match.PARTIAL:
+                refusal = HTTPException(405, headers={"allow": ", ".join(route.methods or ())})
+        raise refusal
+
+
+async def _never(_: Request) -> Response:
+    raise AssertionError("routes are asked for their patterns only")
+
+
+def _all_routes() -> Routes:
+    modules = (
+        static.ROUTES,
+        stream.ROUTES,
+        preferences.ROUTES,
+        overview.ROUTES,
+        tasks.ROUTES,
+        task.ROUTES,
+        queues.ROUTES,
+        workers.ROUTES,
+        failures.ROUTES,
+        create.ROUTES,
+        rejections.ROUTES,
+    )
+    return [route for routes in modules for route in routes]

@@ -1,0 +1,154 @@
+"""What runs in the background for somebody who looks at a page: many tasks are cancelled or run again.
+
+A job lives in this process. It ends with it, and what it has done stays done: to start it again goes on with
+the rest. It goes on through an outage of the database.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from uuid import UUID
+
+import asyncpg
+
+from taskmill.domain.errors import Unavailable
+from taskmill.domain.system import Sweep, SweepStart, TaskFilter
+from taskmill.observability.logs import get_logger
+from taskmill.operations.service import TaskService
+from taskmill.runtime.ids import IdFactory
+from taskmill.runtime.periodic import backoff_s, pause
+
+log = get_logger(__name__)
+
+MOST_AT_ONCE = 4
+_MOST_KEPT = 50
+_FIRST_PAUSE_S = 0.5
+_LONGEST_PAUSE_S = 10.0
+_RETRY_AFTER_S = 5.0
+
+
+class JobState(StrEnum):
+    """Where a job is."""
+
+    RUNNING = "running"
+    WAITING = "waiting"
+    DONE = "done"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Job:
+    """A job and how far it is. `expected` is how many tasks fitted at first, where that is known.
+
+    Its tasks are those with `ids`, or those that `wanted` admits. While the database is away it is `waiting`.
+    """
+
+    id: UUID
+    what: Sweep
+    wanted: TaskFilter
+    ids: Sequence[UUID] = ()
+    expected: int | None = None
+    state: JobState = JobState.RUNNING
+    matched: int = 0
+    changed: int = 0
+    asked: int = 0
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it does no more."""
+        return self.state not in {JobState.RUNNING, JobState.WAITING}
+
+
+class Jobs:
+    """A service: starts jobs and runs each to its end."""
+
+    name = "dashboard-jobs"
+
+    def __init__(self, service: TaskService, ids: IdFactory) -> None:
+        self._service = service
+        self._ids = ids
+        self._jobs: dict[UUID, Job] = {}
+        self._waiting: asyncio.Queue[Job | None] = asyncio.Queue()
+
+    def get(self, job_id: UUID) -> Job | None:
+        """Return a job; None when it is not, or no longer, known here."""
+        return self._jobs.get(job_id)
+
+    def start(
+        self,
+        what: Sweep,
+        *,
+        wanted: TaskFilter | None = None,
+        ids: Sequence[UUID] = (),
+        expected: int | None = None,
+    ) -> Job:
+        """Begin one. Raises `Unavailable` when as many run as may."""
+        if sum(not job.is_over for job in self._jobs.values()) >= MOST_AT_ONCE:
+            raise Unavailable(_RETRY_AFTER_S, "room for another job")
+        job = Job(
+            id=self._ids(), what=what, wanted=wanted or TaskFilter(), ids=ids, expected=expected
+        )
+        self._jobs[job.id] = job
+        self._forget_old()
+        self._waiting.put_nowait(job)
+        log.info("job.started", job=str(job.id), what=what, selected=len(ids))
+        return job
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run what is started, until told to stop; jobs under way end with the step that they are in."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._end_at(stop))
+            while (job := await self._waiting.get()) is not None:
+                group.create_task(self._run(job))
+
+    async def _end_at(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        for job in self._jobs.values():
+            job.stop.set()
+        self._waiting.put_nowait(None)
+
+    async def _run(self, job: Job) -> None:
+        try:
+            job.state = await self._go_through(job)
+        except Exception:
+            job.state = JobState.FAILED
+            log.exception("job.failed", job=str(job.id))
+            return
+        log.info(
+            "job.ended", job=str(job.id), state=job.state, changed=job.changed, asked=job.asked
+        )
+
+    async def _go_through(self, job: Job) -> JobState:
+        start: SweepStart | None = None
+        failures = 0
+        while not job.stop.is_set():
+            try:
+                start = await self._step(job, start)
+            except (Unavailable, asyncpg.PostgresConnectionError) as error:
+                log.info("job.delayed", job=str(job.id), error=repr(error))
+                job.state, failures = JobState.WAITING, failures + 1
+                wait_s = backoff_s(failures, first=_FIRST_PAUSE_S, longest=_LONGEST_PAUSE_S)
+                await pause(job.stop, wait_s)
+                continue
+            job.state, failures = JobState.RUNNING, 0
+            if start is None:
+                return JobState.DONE
+        return JobState.STOPPED
+
+    async def _step(self, job: Job, start: SweepStart | None) -> SweepStart | None:
+        if job.ids:
+            step = await self._service.act_on(job.what, job.ids)
+        else:
+            step = await self._service.sweep(job.what, job.wanted, start, dry_run=False)
+        job.matched += step.matched
+        job.changed += step.changed
+        job.asked += step.asked
+        return step.next_start
+
+    def _forget_old(self) -> None:
+        over = [job_id for job_id, job in self._jobs.items() if job.is_over]
+        for job_id in over[: max(len(self._jobs) - _MOST_KEPT, 0)]:
+            del self._jobs[job_id]

@@ -1,0 +1,82 @@
+"""The stream that keeps a page fresh: server-sent events that say only that something has changed.
+
+The page then asks for its live part, at most once a second; so a slow reader gets fewer of them, and nothing waits
+for it here.
+"""
+
+import asyncio
+from typing import Final
+from uuid import UUID
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from taskmill.operations.pulse import Beat, Pulse, Watcher
+from taskmill.runtime.http_protocol import ABORT
+from taskmill.runtime.http_scope import DEADLINE, HEAD_ONLY, HELD
+
+_HEADERS: Final = (
+    (b"content-type", b"text/event-stream"),
+    (b"cache-control", b"no-store"),
+    # Proxies of this kind would hold events back until they have enough of them.
+    (b"x-accel-buffering", b"no"),
+)
+# Shorter than most proxies keep a silent connection.
+_HEARTBEAT_S: Final = 15.0
+_STREAM_S: Final = 3600.0
+_STALLED_S: Final = 10.0
+_BEGIN: Final = b"retry: 1000\n: ok\n\n"
+_ALIVE: Final = b": alive\n\n"
+
+
+class LiveStream(Response):
+    """The answer to `/ui/live`: it goes on until the reader leaves, an hour is over, or the process stops."""
+
+    def __init__(self, pulse: Pulse, task_id: UUID | None) -> None:
+        super().__init__()
+        self._pulse = pulse
+        self._task_id = task_id
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer; refusals are raised before anything is sent."""
+        async with self._pulse.watching(self._task_id) as watcher:
+            scope[HELD] = True
+            deadline: asyncio.Timeout | None = scope.get(DEADLINE)
+            if deadline is not None:
+                deadline.reschedule(None)
+            await send({"type": "http.response.start", "status": 200, "headers": [*_HEADERS]})
+            if HEAD_ONLY in scope:
+                await send({"type": "http.response.body", "body": b""})
+                return
+            async with asyncio.TaskGroup() as group:
+                watch = group.create_task(_until_gone(receive, watcher))
+                try:
+                    await _tell(watcher, send)
+                except TimeoutError:
+                    # It takes nothing: what is left to send would be kept for it as long as it likes.
+                    scope[ABORT]()
+                watch.cancel()
+
+
+async def _until_gone(receive: Receive, watcher: Watcher) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    watcher.tell(Beat.OVER)
+
+
+async def _tell(watcher: Watcher, send: Send) -> None:
+    loop = asyncio.get_running_loop()
+    ends_at = loop.time() + _STREAM_S
+    body = _BEGIN
+    while loop.time() < ends_at:
+        await _send(send, body, more=True)
+        beat = await watcher.next(_HEARTBEAT_S)
+        if beat is Beat.OVER:
+            break
+        body = _ALIVE if beat is None else f"event: {beat}\ndata:\n\n".encode()
+    await _send(send, b"", more=False)
+
+
+async def _send(send: Send, body: bytes, *, more: bool) -> None:
+    async with asyncio.timeout(_STALLED_S):
+        await send({"type": "http.response.body", "body": body, "more_body": more})

@@ -1,0 +1,226 @@
+"""A new task: the form, what is wrong with it, and the programs that would create the same."""
+
+import secrets
+from dataclasses import dataclass
+from hashlib import sha256
+from http import HTTPStatus
+from typing import Any, Final
+
+import orjson
+from starlette.responses import Response
+
+from taskmill.dashboard.form import first
+from taskmill.dashboard.ids import parse_id
+from taskmill.dashboard.pages.create_form import JSON, MORE, SAME, CreateForm
+from taskmill.dashboard.pages.snippets import FILE, snippets_of
+from taskmill.dashboard.view import Pairs, View
+from taskmill.domain.errors import (
+    IdempotencyConflict,
+    InvalidInput,
+    QueueLimitReached,
+    TaskmillError,
+    TooLarge,
+    Unavailable,
+    Violation,
+)
+from taskmill.domain.system import Liveness
+from taskmill.domain.task import DEFAULT_TYPE, HIGHEST_PRIORITY, IdempotencyKey
+from taskmill.wire.problems import problem_json
+from taskmill.wire.push import TYPE as PUSH
+from taskmill.wire.rules import InputLimits
+from taskmill.wire.tasks import to_draft
+
+_SOURCE: Final = "rest"
+# Escaped as forms are, each byte takes up to three.
+_ESCAPED: Final = 3
+_ROOM_BYTES: Final = 65_536
+_MOST_OFFERED: Final = 500
+_TOKEN_BYTES: Final = 12
+_LONGEST_TOKEN: Final = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """What is wrong at a place. `field` is the element of the form that it is about, empty for the whole."""
+
+    field: str
+    violation: Violation
+
+
+async def show_form(view: View) -> Response:
+    """Draw the form: empty, as the query says, or as a task is that there should be one more of."""
+    query = view.query
+    contracts = view.context.service.contracts.by_type
+    like = first(query, "like")
+    if like:
+        task = await view.context.service.get(parse_id(like, "query:like"))
+        return await _page(view, CreateForm.like(task, contracts), like=like)
+    return await _page(view, CreateForm.of(query, contracts))
+
+
+async def create_task(view: View) -> Response:
+    """Create the task and show it, or draw the form again with what is wrong."""
+    pairs = await _pairs(view)
+    form = await _form_of(view, pairs)
+    body = form.body()
+    token = first(pairs, "token")[:_LONGEST_TOKEN] or _token()
+    try:
+        task_id = await _created(view, form, body, token)
+    except Unavailable:
+        # The token has one task made of it, however often the form is sent.
+        return await _page(view, form, status=HTTPStatus.SERVICE_UNAVAILABLE, token=token)
+    except TaskmillError as error:
+        status = problem_json(error)[0]
+        faults = [_fault(form, one) for one in _violations(error)]
+        return await _page(view, form, status=status, faults=faults, token=token)
+    return view.redirect(f"/ui/tasks/{task_id}")
+
+
+async def draw_payload(view: View) -> Response:
+    """Draw the part for the payload anew: for another type, or in the other way of saying it."""
+    pairs = await _pairs(view)
+    wanted = first(pairs, "to")
+    if wanted:
+        # Whoever wants to say it in another way does not want the one that is too long to show.
+        pairs = [("mode", JSON) if pair == ("mode", SAME) else pair for pair in pairs]
+    form = await _form_of(view, pairs)
+    is_stuck = wanted == "fields" and not form.show_fields()
+    if wanted == JSON and form.mode != JSON:
+        form.show_json()
+    return view.fragment("create_payload.html", form=form, faults=[], is_stuck=is_stuck)
+
+
+async def draw_snippets(view: View) -> Response:
+    """Draw the programs for what is filled in at the moment."""
+    form = await _form_of(view, await _pairs(view))
+    return view.fragment("create_snippets.html", **_snippets(view, form))
+
+
+async def _created(view: View, form: CreateForm, body: dict[str, Any], token: str) -> object:
+    if form.faults:
+        raise InvalidInput(tuple(form.faults))
+    encoded = orjson.dumps(body)
+    if len(encoded) > view.context.settings.limits.body_bytes:
+        raise TooLarge(view.context.settings.limits.body_bytes)
+    draft = to_draft(body, source=_SOURCE, limits=_limits(view))
+    if draft.idempotency is None:
+        digest = sha256(encoded)
+        key = f"dashboard:{token}:{digest.hexdigest()}"
+        draft.idempotency = IdempotencyKey(key=key, request_hash=digest.digest())
+    return (await view.context.service.create(draft)).task.id
+
+
+def _limits(view: View) -> InputLimits:
+    limits = view.context.settings.limits
+    return InputLimits(
+        labels=limits.labels,
+        idempotency_key_chars=limits.idempotency_key_chars,
+        contracts=view.context.service.contracts.by_type,
+    )
+
+
+async def _pairs(view: View) -> Pairs:
+    return await view.form(_ESCAPED * view.context.settings.limits.body_bytes + _ROOM_BYTES)
+
+
+async def _form_of(view: View, pairs: Pairs) -> CreateForm:
+    form = CreateForm.of(pairs, view.context.service.contracts.by_type)
+    if form.mode == SAME:
+        task_id = parse_id(form.value("payload_of"), "/payload_of")
+        form.take_payload_of(await view.context.service.get(task_id))
+    return form
+
+
+def _violations(error: TaskmillError) -> tuple[Violation, ...]:
+    match error:
+        case InvalidInput():
+            return error.violations
+        case TooLarge():
+            got = "a larger one"
+            return (Violation(pointer="", expected=f"{error.limit_bytes} bytes at most", got=got),)
+        case IdempotencyConflict():
+            got = "one that was used for a task with another body"
+            return (Violation(pointer="/idempotency_key", expected="a new key", got=got),)
+        case QueueLimitReached():
+            expected = f"one of the {error.limit} queues that there are"
+            return (Violation(pointer="/queue", expected=expected, got="a new one"),)
+        case _:
+            return (Violation(pointer="", expected="a task that can be created", got=str(error)),)
+
+
+def _fault(form: CreateForm, violation: Violation) -> Fault:
+    """Find the element that a pointer is about."""
+    head, *rest = [part for part in violation.pointer.split("/") if part] or [""]
+    if head == "payload" and form.mode != JSON:
+        names = [one.name for one in form.fields]
+        if rest and rest[0] in names:
+            return Fault(field=f"payload-{names.index(rest[0])}", violation=violation)
+    if head == "retry":
+        head = f"retry_{rest[0]}" if rest else "retry_base_s"
+    return Fault(field=head, violation=violation)
+
+
+async def _page(
+    view: View,
+    form: CreateForm,
+    *,
+    status: int = HTTPStatus.OK,
+    faults: list[Fault] | None = None,
+    token: str = "",
+    like: str = "",
+) -> Response:
+    types, queues = await _offers(view)
+    return view.page(
+        "create.html",
+        status=status,
+        title=view.t("nav.create"),
+        is_live=False,
+        form=form,
+        faults=faults or [],
+        is_more_open=form.has_more or any(one.field in MORE for one in faults or []),
+        is_away=status == HTTPStatus.SERVICE_UNAVAILABLE,
+        is_stuck=False,
+        token=token or _token(),
+        like=like,
+        types=types,
+        queues=queues,
+        priorities=range(HIGHEST_PRIORITY, -1, -1),
+        **_snippets(view, form),
+    )
+
+
+def _snippets(view: View, form: CreateForm) -> dict[str, Any]:
+    body = form.body()
+    return {
+        "snippets": None if form.faults else snippets_of(view.base, body),
+        "snippet_faults": form.faults,
+        "file": FILE,
+    }
+
+
+async def _offers(view: View) -> tuple[list[str], list[str]]:
+    """Return the types and queues to choose from; those that nobody has used yet can be written."""
+    service = view.context.service
+    types = {DEFAULT_TYPE, PUSH, *service.contracts.by_type}
+    try:
+        workers = await service.workers()
+    except Unavailable:
+        return sorted(types), []
+    for worker in workers:
+        if worker.state is Liveness.ALIVE:
+            types.update(one for one in worker.types if one != "*")
+    figures = await service.figures()
+    queues = [] if figures is None else [one.name for one in figures.queues]
+    return sorted(types)[:_MOST_OFFERED], sorted(queues)[:_MOST_OFFERED]
+
+
+def _token() -> str:
+    return secrets.token_urlsafe(_TOKEN_BYTES)
+
+
+ROUTES = [
+    ("GET", "/ui/create", show_form),
+    ("POST", "/ui/create", create_task),
+    ("POST", "/ui/create/payload", draw_payload),
+    ("POST", "/ui/create/snippets", draw_snippets),
+]

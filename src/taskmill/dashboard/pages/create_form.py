@@ -1,0 +1,203 @@
+"""The form for a new task: from what was filled in to the body of `POST /tasks`, and from a task back.
+
+The body is judged by what judges it at every door. Here is found only what keeps a form from saying a body at all.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import orjson
+
+from taskmill.dashboard.form import first
+from taskmill.dashboard.pages.payload_fields import Field, fields_of, number
+from taskmill.domain.errors import InvalidInput, MalformedJson, Violation
+from taskmill.domain.task import DEFAULT_TYPE, Task
+from taskmill.wire.contracts.door import DoorContract
+from taskmill.wire.strict_json import MAX_DEPTH, parse
+
+Pairs = list[tuple[str, str]]
+
+NUMBERS: Final = ("priority", "delay_s", "max_attempts", "max_losses", "timeout_s")
+TIMES: Final = ("run_at", "expires_at")
+RETRY: Final = ("base_s", "factor", "max_s", "jitter")
+MORE: Final = (
+    *("description", "labels", "max_attempts", "max_losses", "timeout_s", "expires_at"),
+    *(f"retry_{name}" for name in RETRY),
+    *("callback_url", "idempotency_key"),
+)
+"""What most tasks say nothing about."""
+
+JSON: Final = "json"
+FIELDS: Final = "fields"
+SAME: Final = "same"
+"""The payload of another task, too long to be shown in a form: `payload_of` is the task's id."""
+
+LONGEST_SHOWN: Final = 65_536
+_MARK: Final = "p."
+_WITHOUT_SECONDS: Final = len("2030-01-31T09:00")
+
+
+@dataclass(slots=True, kw_only=True)
+class CreateForm:
+    """What was filled in, by the names of the form; `mode` tells whether `payload` says the payload, or fields.
+
+    `faults` are what keeps it from being a body.
+    """
+
+    values: dict[str, str] = field(default_factory=dict)
+    payload: str = ""
+    mode: str = FIELDS
+    fields: tuple[Field, ...] = ()
+    schema: str | None = None
+    faults: list[Violation] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, pairs: Pairs, contracts: Mapping[str, DoorContract]) -> "CreateForm":
+        """Read what was sent."""
+        form = cls(values={name: value.strip() for name, value in reversed(pairs)})
+        form.payload = form.values.pop("payload", "")
+        wanted = form.values.get("type") or DEFAULT_TYPE
+        contract = contracts.get(wanted)
+        form.schema = None if contract is None else contract.schema
+        form.fields = fields_of(wanted, form.schema)
+        form.mode = first(pairs, "mode") or FIELDS
+        if form.mode != SAME and (not form.fields or form.mode != FIELDS):
+            form.mode = JSON
+        return form
+
+    @classmethod
+    def like(cls, task: Task, contracts: Mapping[str, DoorContract]) -> "CreateForm":
+        """Fill in what makes another task as this one; what can't be read back of a task is left out."""
+        pairs = [
+            ("name", task.name),
+            ("description", task.description or ""),
+            ("type", task.type),
+            ("queue", task.queue),
+            ("priority", str(task.priority)),
+            ("max_attempts", str(task.max_attempts)),
+            ("max_losses", str(task.max_losses)),
+            ("labels", "\n".join(f"{k}={v}" for k, v in orjson.loads(task.labels).items())),
+        ]
+        form = cls.of(pairs, contracts)
+        form.mode = JSON
+        if task.payload is not None and len(task.payload) > LONGEST_SHOWN:
+            form.take_payload_of(task)
+            return form
+        form.payload = "" if task.payload is None else indented(task.payload)
+        form.show_fields()
+        return form
+
+    def take_payload_of(self, task: Task) -> None:
+        """Have the payload that a task has."""
+        self.values["payload_of"] = str(task.id)
+        self.mode, self.payload = SAME, task.payload or ""
+
+    def show_fields(self) -> bool:
+        """Say the payload in fields instead, if they can say all of it."""
+        found, faults = self._written()
+        if faults or (found is not None and not isinstance(found, dict)) or not self.fields:
+            return False
+        by_name = {one.name: one for one in self.fields}
+        texts = {
+            name: by_name[name].text(value) if name in by_name else None
+            for name, value in (found or {}).items()
+        }
+        if None in texts.values():
+            return False
+        self.values |= {_MARK + name: text for name, text in texts.items() if text is not None}
+        self.mode, self.payload = FIELDS, ""
+        return True
+
+    def show_json(self) -> None:
+        """Say the payload as JSON instead of in fields."""
+        found = self._filled()
+        self.payload = orjson.dumps(found, option=orjson.OPT_INDENT_2).decode() if found else ""
+        self.mode = JSON
+
+    def value(self, name: str) -> str:
+        """Return what a field has."""
+        return self.values.get(name, "")
+
+    def payload_value(self, name: str) -> str:
+        """Return what a field of the payload has."""
+        return self.values.get(_MARK + name, "")
+
+    @property
+    def has_more(self) -> bool:
+        """Whether anything is filled in that most tasks say nothing about."""
+        return any(map(self.value, MORE))
+
+    def body(self) -> dict[str, Any]:
+        """Return the body that is asked for, and note the faults."""
+        self.faults = []
+        members: dict[str, Any] = {
+            **{name: self.value(name) for name in ("name", "description", "type", "queue")},
+            "payload": self._payload(),
+            **{name: number(self.value(name)) for name in NUMBERS},
+            **{name: _moment(self.value(name)) for name in TIMES},
+            "retry": self._retry(),
+            "labels": self._labels(),
+            **{name: self.value(name) for name in ("callback_url", "idempotency_key")},
+        }
+        # What is blank says nothing; an empty payload that was written out does, and zero, too.
+        return {
+            name: value
+            for name, value in members.items()
+            if value not in ("", None) and (value != {} or name == "payload")
+        }
+
+    def _payload(self) -> object:
+        if self.mode == FIELDS:
+            return self._filled() or None
+        found, faults = self._written()
+        self.faults += faults
+        return found
+
+    def _retry(self) -> dict[str, object]:
+        texts = ((name, self.value(f"retry_{name}")) for name in RETRY)
+        return {name: number(text) for name, text in texts if text}
+
+    def _filled(self) -> dict[str, object]:
+        texts = ((one, self.payload_value(one.name)) for one in self.fields)
+        return {one.name: one.value(text) for one, text in texts if text}
+
+    def _written(self) -> tuple[object, Sequence[Violation]]:
+        if not self.payload:
+            return None, ()
+        try:
+            return parse(self.payload.encode(), max_depth=MAX_DEPTH - 1), ()
+        except MalformedJson as error:
+            return None, (Violation(pointer="/payload", expected="JSON", got=error.message),)
+        except InvalidInput as error:
+            return None, [
+                Violation(pointer="/payload" + one.pointer, expected=one.expected, got=one.got)
+                for one in error.violations
+            ]
+
+    def _labels(self) -> dict[str, str]:
+        labels: dict[str, str] = {}
+        for line in self.value("labels").splitlines():
+            key, mark, value = (part.strip() for part in line.partition("="))
+            if not line.strip():
+                continue
+            if not mark or not key or key in labels:
+                expected = "a line key=value for each label, and one value for each key"
+                self.faults.append(
+                    Violation(pointer="/labels", expected=expected, got="another line")
+                )
+                continue
+            labels[key] = value
+        return labels
+
+
+def indented(content: str) -> str:
+    """Return JSON text with a line for each member."""
+    return orjson.dumps(orjson.loads(content), option=orjson.OPT_INDENT_2).decode()
+
+
+def _moment(text: str) -> str:
+    """Complete what browsers send of a moment, which is in UTC; another text stays as it is."""
+    if len(text) == _WITHOUT_SECONDS and text[10] == "T":
+        return f"{text}:00Z"
+    return f"{text}Z" if len(text) == _WITHOUT_SECONDS + 3 and text[10] == "T" else text

@@ -1,0 +1,57 @@
+"""A page for every error: what happened, in words, and how to go on."""
+
+from http import HTTPStatus
+from typing import Final
+
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from taskmill.dashboard.view import View
+from taskmill.domain.errors import InvalidInput, TaskmillError, Unavailable
+from taskmill.observability.logs import get_logger
+from taskmill.wire.problems import problem_json
+from taskmill.wire.wording import safe_text
+
+log = get_logger(__name__)
+
+_LONGEST_PATH: Final = 200
+_KNOWN: Final = {400, 403, 404, 405, 409, 413, 422, 503}
+
+
+def answer(view: View, error: Exception) -> Response:
+    """Return the answer to an error; one that nobody foresaw is logged, and told as such."""
+    status = _status(view, error)
+    key = status if status in _KNOWN else 500
+    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+    if isinstance(error, Unavailable):
+        headers["retry-after"] = f"{max(round(error.retry_after_s), 1)}"
+    response = view.page(
+        "error.html",
+        status=status,
+        title=view.t(f"error.{key}.title"),
+        explanation=view.t(f"error.{key}.text"),
+        details=_details(error),
+        is_outage=status == HTTPStatus.SERVICE_UNAVAILABLE,
+    )
+    response.headers.update(headers)
+    return response
+
+
+def _status(view: View, error: Exception) -> int:
+    if isinstance(error, HTTPException):
+        return error.status_code
+    if isinstance(error, TaskmillError):
+        return problem_json(error)[0]
+    path = safe_text(view.request.scope["path"], _LONGEST_PATH)
+    log.error("request.failed", method=view.request.method, path=path, exc_info=error)
+    return HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+def _details(error: Exception) -> list[str]:
+    if isinstance(error, InvalidInput):
+        return [str(violation) for violation in error.violations]
+    return (
+        [str(error)]
+        if isinstance(error, TaskmillError) and not isinstance(error, Unavailable)
+        else []
+    )

@@ -1,0 +1,143 @@
+"""Tasks as a file: all that a filter admits, page by page while it is being sent."""
+
+import csv
+import io
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from starlette.responses import Response, StreamingResponse
+
+from taskmill.dashboard.pages.filters import Filters
+from taskmill.dashboard.view import View
+from taskmill.domain.errors import InvalidInput
+from taskmill.domain.system import PageRequest, TaskFilter
+from taskmill.domain.task import Task
+from taskmill.operations.service import TaskService
+from taskmill.runtime.http_scope import DEADLINE, HELD
+from taskmill.wire.fields import format_timestamp
+from taskmill.wire.tasks import task_json
+
+# Payloads and results of so many are in memory at once; without them there may be more.
+_WHOLE_ON_A_PAGE: Final = 100
+_BRIEF_ON_A_PAGE: Final = 500
+_COLUMNS: Final = (
+    "id",
+    "number",
+    "name",
+    "type",
+    "queue",
+    "priority",
+    "status",
+    "run",
+    "attempt",
+    "max_attempts",
+    "created_at",
+    "run_at",
+    "started_at",
+    "finished_at",
+    "updated_at",
+    "source",
+    "labels",
+    "error",
+)
+# Spreadsheets take what begins so for a formula, and run it.
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Format:
+    """How a file is written: its first bytes, those of each task, and how tasks are read for it."""
+
+    ending: str
+    media_type: str
+    heading: bytes
+    line: Callable[[Task], bytes]
+    request: PageRequest
+
+
+async def export_csv(view: View) -> Response:
+    """Send the tasks as CSV, without payloads and results."""
+    return _stream(view, _CSV)
+
+
+async def export_ndjson(view: View) -> Response:
+    """Send the tasks as lines of JSON, as `GET /tasks/{id}` shows them."""
+    return _stream(view, _NDJSON)
+
+
+def _stream(view: View, form: _Format) -> Response:
+    filters = Filters.of(view.query)
+    if filters.complaints:
+        name = next(iter(filters.complaints))
+        raise InvalidInput.at(f"query:{name}", "a value that fits", "another one")
+    scope = view.request.scope
+    scope[HELD] = True
+    if (deadline := scope.get(DEADLINE)) is not None:
+        deadline.reschedule(None)
+    wanted = filters.wanted(view.context.clock.now())
+    request = replace(form.request, oldest_first=filters.oldest_first)
+    headers = {
+        "content-disposition": f'attachment; filename="tasks.{form.ending}"',
+        "cache-control": "no-store",
+    }
+    body = _body(view.context.service, wanted, request, form)
+    return StreamingResponse(body, headers=headers, media_type=form.media_type)
+
+
+async def _body(
+    service: TaskService, wanted: TaskFilter, request: PageRequest, form: _Format
+) -> AsyncIterator[bytes]:
+    """Read page by page, each when the one before has been taken; an outage cuts the file off."""
+    yield form.heading
+    while True:
+        page = await service.page(wanted, request)
+        yield b"".join(map(form.line, page.items))
+        if page.next_after is None:
+            return
+        request = replace(request, after=page.next_after)
+
+
+def _json_line(task: Task) -> bytes:
+    return task_json(task) + b"\n"
+
+
+def _csv_line(task: Task) -> bytes:
+    return _line([_cell(getattr(task, name)) for name in _COLUMNS])
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return format_timestamp(value)
+    shown = str(value)
+    return f"'{shown}" if shown.startswith(_FORMULA) else shown
+
+
+def _line(cells: Sequence[str]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text).writerow(cells)
+    return text.getvalue().encode()
+
+
+_CSV: Final = _Format(
+    ending="csv",
+    media_type="text/csv; charset=utf-8",
+    heading=_line(_COLUMNS),
+    line=_csv_line,
+    request=PageRequest(limit=_BRIEF_ON_A_PAGE, is_brief=True, with_total=False),
+)
+_NDJSON: Final = _Format(
+    ending="ndjson",
+    media_type="application/x-ndjson",
+    heading=b"",
+    line=_json_line,
+    request=PageRequest(limit=_WHOLE_ON_A_PAGE, with_total=False),
+)
+
+ROUTES = [
+    ("GET", "/ui/tasks/export.csv", export_csv),
+    ("GET", "/ui/tasks/export.ndjson", export_ndjson),
+]

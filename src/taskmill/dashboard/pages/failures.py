@@ -1,0 +1,60 @@
+"""What failed lately, by type and error: how often, since when, an example, and another run for all of a kind."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.responses import Response
+
+from taskmill.dashboard.pages import spans
+from taskmill.dashboard.view import Pairs, View
+from taskmill.domain.failures import WINDOWS, FailureGroup
+from taskmill.domain.lifecycle import Status
+
+_MOST: Final = 50
+_HOLDS_S: Final = 0.9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A kind of failures, and the query of the list of tasks that failed so; without one for all the others."""
+
+    group: FailureGroup
+    error_type: str
+    message: str
+    share: float
+    tasks: Pairs | None
+
+
+async def show_failures(view: View) -> Response:
+    """Draw them for a span of time."""
+    window = spans.window_of(view, WINDOWS)
+    failures = await view.context.failures.get(
+        (window, view.context.pulse.news),
+        lambda: view.context.service.failures(window, _MOST),
+        holds_s=_HOLDS_S,
+    )
+    most = max((group.tasks for group in failures.groups), default=1)
+    return view.page(
+        "failures.html",
+        title=view.t("nav.failures"),
+        failures=failures,
+        rows=[_row(group, most) for group in failures.groups],
+        window=window,
+        windows=WINDOWS,
+    )
+
+
+def _row(group: FailureGroup, most: int) -> Row:
+    error_type, _, message = group.error.partition(": ")
+    return Row(
+        group=group,
+        error_type=error_type,
+        message=message,
+        share=group.tasks / most,
+        tasks=None
+        if group.is_rest
+        else [("status", Status.FAILED), ("type", group.type), ("error", group.error)],
+    )
+
+
+ROUTES = [("GET", "/ui/failures", show_failures)]

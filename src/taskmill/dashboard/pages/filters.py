@@ -1,0 +1,195 @@
+"""The filter of the list of tasks: from a query and back, with a word on each value that does not fit."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from taskmill.dashboard.form import every, first
+from taskmill.dashboard.ids import find_id
+from taskmill.domain.lifecycle import Status
+from taskmill.domain.system import TaskFilter
+from taskmill.wire.fields import is_name, parse_timestamp
+
+Pairs = list[tuple[str, str]]
+
+SINCE: Final = {
+    "15m": timedelta(minutes=15),
+    "1h": timedelta(hours=1),
+    "24h": timedelta(days=1),
+    "7d": timedelta(days=7),
+    "30d": timedelta(days=30),
+}
+"""Times to look back; what is looked at moves on with the clock."""
+
+_LOCAL_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2})?", re.ASCII)
+_WITHOUT_SECONDS = 16
+_SINGLE = (
+    *("queue", "type", "name", "error", "worker"),
+    *("since", "created_after", "created_before"),
+)
+_LONGEST_NAME = 200
+_LONGEST_LABEL = 320
+_LONGEST_ERROR = 302
+_MOST_LABELS = 10
+
+
+@dataclass(slots=True, kw_only=True)
+class Filters:
+    """What was asked for. `complaints` say by field which text to show: `filter.bad.TEXT`.
+
+    `after` is the id behind which the page begins, `before` the one before which it ends: one of them, or neither.
+    `looks_longer` is for whoever has asked to look through more tasks than one page usually does.
+    """
+
+    statuses: frozenset[Status] = frozenset()
+    queue: str = ""
+    type: str = ""
+    labels: tuple[str, ...] = ()
+    name: str = ""
+    since: str = ""
+    created_after: str = ""
+    created_before: str = ""
+    error: str = ""
+    worker: str = ""
+    oldest_first: bool = False
+    after: UUID | None = None
+    before: UUID | None = None
+    looks_longer: bool = False
+    complaints: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, query: Pairs) -> "Filters":
+        """Read a query; what does not fit is kept as it came, and complained about."""
+        filters = cls(
+            queue=first(query, "queue"),
+            type=first(query, "type"),
+            labels=tuple(every(query, "label")),
+            name=first(query, "name"),
+            since=first(query, "since"),
+            created_after=first(query, "created_after"),
+            created_before=first(query, "created_before"),
+            error=next((value for key, value in query if key == "error"), ""),
+            worker=first(query, "worker"),
+            oldest_first=first(query, "order") == "asc",
+            looks_longer=first(query, "look") == "longer",
+        )
+        filters._read_statuses(every(query, "status"))
+        filters._read_place(first(query, "after"), first(query, "before"))
+        filters.complaints |= filters._complaints()
+        return filters
+
+    def _read_statuses(self, given: list[str]) -> None:
+        known = {str(status) for status in Status}
+        self.statuses = frozenset(Status(one) for one in given if one in known)
+        if not known.issuperset(given):
+            self.complaints["status"] = "status"
+
+    def _read_place(self, after: str, before: str) -> None:
+        self.after, self.before = find_id(after), find_id(before)
+        if (after and self.after is None) or (before and self.before is None) or (after and before):
+            self.complaints["page"] = "page"
+
+    def _complaints(self) -> dict[str, str]:
+        keys = [label.partition("=")[0] for label in self.labels]
+        bad = {
+            "queue": self.queue and not is_name(self.queue) and "name",
+            "type": self.type and not is_name(self.type) and "name",
+            "label": (
+                not all("=" in label[1:] and len(label) <= _LONGEST_LABEL for label in self.labels)
+                or len(set(keys)) < len(keys)
+                or len(keys) > _MOST_LABELS
+            )
+            and "label",
+            "name": len(self.name) > _LONGEST_NAME and "text",
+            "error": len(self.error) > _LONGEST_ERROR and "error",
+            "worker": self.worker and not find_id(self.worker) and "worker",
+            "since": self.since and self.since not in SINCE and "since",
+            "created_after": self.created_after and not _moment(self.created_after) and "time",
+            "created_before": self.created_before and not _moment(self.created_before) and "time",
+        }
+        return {name: why for name, why in bad.items() if why}
+
+    def wanted(self, now: datetime) -> TaskFilter:
+        """Return which tasks fit; only for filters without complaints."""
+        after = _moment(self.created_after)
+        if self.since:
+            begin = now - SINCE[self.since]
+            after = begin if after is None else max(after, begin)
+        return TaskFilter(
+            statuses=self.statuses,
+            queue=self.queue or None,
+            type=self.type or None,
+            labels=tuple(
+                sorted(
+                    (key, value) for key, _, value in (one.partition("=") for one in self.labels)
+                )
+            ),
+            name=self.name or None,
+            created_after=after,
+            created_before=_moment(self.created_before),
+            error=self.error or None,
+            lease=find_id(self.worker),
+        )
+
+    @property
+    def pairs(self) -> Pairs:
+        """The query that asks for the same tasks, from the first page on."""
+        return list(self._pairs())
+
+    def _pairs(self) -> Iterator[tuple[str, str]]:
+        for status in Status:
+            if status in self.statuses:
+                yield "status", status
+        yield from (("label", label) for label in self.labels)
+        for name in _SINGLE:
+            if value := getattr(self, name):
+                yield name, value
+        if self.oldest_first:
+            yield "order", "asc"
+
+    def toggled(self, status: Status) -> frozenset[Status]:
+        """Return the statuses with one more, or less."""
+        return self.statuses ^ {status}
+
+    def with_only(self, statuses: frozenset[Status]) -> Pairs:
+        """Return the same query with other statuses."""
+        rest = [(name, value) for name, value in self.pairs if name != "status"]
+        return [("status", str(status)) for status in Status if status in statuses] + rest
+
+    @property
+    def has_index(self) -> bool:
+        """Whether tasks that fit are found without looking through others."""
+        return not (self.type or self.labels or self.name or self.error or self.worker)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether every task fits."""
+        return not [pair for pair in self.pairs if pair[0] != "order"]
+
+    @property
+    def is_rare(self) -> bool:
+        """Whether something beyond status and times is asked for."""
+        return bool(
+            self.queue
+            or self.type
+            or self.labels
+            or self.error
+            or self.worker
+            or self.created_after
+            or self.created_before
+        )
+
+
+def _moment(text: str) -> datetime | None:
+    """Read a time with a zone, or one without, which is in UTC; None when it is neither."""
+    if not text:
+        return None
+    if _LOCAL_TIME.fullmatch(text):
+        text += ":00Z" if len(text) == _WITHOUT_SECONDS else "Z"
+    try:
+        return parse_timestamp(text).astimezone(UTC)
+    except ValueError:
+        return None

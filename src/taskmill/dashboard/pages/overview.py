@@ -1,0 +1,128 @@
+"""The first page: how much there is, how fast it goes, what is wrong, and who works."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import orjson
+from starlette.responses import Response
+
+from taskmill.dashboard.pages import spans
+from taskmill.dashboard.view import View
+from taskmill.domain.activity import Activity, Flow, Window
+from taskmill.domain.figures import QueueFigures, SystemFigures
+from taskmill.domain.lifecycle import Happening, Status
+from taskmill.domain.system import BrokerPresence, Stats
+
+_MOST_PROBLEMS: Final = 8
+_LATE_S: Final = 60.0
+_OVERDUE_LEASES: Final = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Something that wants a look; its words are `problem.NAME`, with `values`."""
+
+    name: str
+    values: Mapping[str, object]
+    queue: str | None = None
+    is_severe: bool = False
+
+
+async def show_overview(view: View) -> Response:
+    """Draw the page for a window of time."""
+    window = spans.window_of(view)
+    service = view.context.service
+    stats = await view.context.stats.get(
+        view.context.pulse.news, service.stats, holds_s=spans.HOLDS_S
+    )
+    activity = await spans.activity(view, window)
+    figures = await service.figures()
+    return view.page(
+        "overview.html",
+        title=view.t("nav.overview"),
+        stats=stats,
+        counts=_totals(stats),
+        figures=figures,
+        oldest=_oldest(figures),
+        problems=list(_problems(stats, figures))[:_MOST_PROBLEMS],
+        windows=list(Window),
+        window=window,
+        flow=activity.total,
+        rates=_rates(activity),
+        charts=_charts(activity),
+    )
+
+
+def _totals(stats: Stats) -> dict[Status, int]:
+    return {
+        status: sum(counts.get(status, 0) for counts in stats.queues.values()) for status in Status
+    }
+
+
+def _oldest(figures: SystemFigures | None) -> QueueFigures | None:
+    """Return the queue whose oldest due task has waited longest."""
+    queues = [] if figures is None else [one for one in figures.queues if one.oldest_due_s > 0]
+    return max(queues, key=lambda one: one.oldest_due_s, default=None)
+
+
+def _problems(stats: Stats, figures: SystemFigures | None) -> Iterator[Problem]:
+    if stats.broker.presence is BrokerPresence.AWAY:
+        yield Problem(name="broker_away", values={}, is_severe=stats.broker.policy == "rabbitmq")
+    if figures is None:
+        return
+    if not stats.workers_alive:
+        yield Problem(name="no_workers", values={}, is_severe=True)
+    if figures.database.overdue_leases >= _OVERDUE_LEASES:
+        values = {"n": figures.database.overdue_leases}
+        yield Problem(name="overdue_leases", values=values, is_severe=True)
+    for queue in sorted(figures.queues, key=lambda one: -one.oldest_due_s):
+        yield from _problems_of_queue(queue)
+
+
+def _problems_of_queue(queue: QueueFigures) -> Iterator[Problem]:
+    waiting = queue.counts.get(Status.NEW, 0)
+    name: dict[str, object] = {"queue": queue.name}
+    if queue.is_paused and waiting:
+        yield Problem(name="paused", values={**name, "n": waiting}, queue=queue.name)
+    if queue.unserved_types:
+        values = {**name, "n": queue.unserved_types}
+        yield Problem(name="unserved", values=values, queue=queue.name, is_severe=True)
+    elif queue.oldest_due_s >= _LATE_S:
+        values = {**name, "seconds": queue.oldest_due_s}
+        yield Problem(name="late", values=values, queue=queue.name)
+
+
+def _rates(activity: Activity) -> dict[str, float | None]:
+    """Return what ended in a minute, and which share of the attempts that ended well or badly failed."""
+    minutes = max((activity.until - activity.since).total_seconds() / 60, 1.0)
+    counts = activity.total.counts
+    succeeded, failed = counts.get(Happening.SUCCEEDED, 0), counts.get(Happening.FAILED, 0)
+    ended = succeeded + failed
+    return {
+        "per_minute": ended / minutes,
+        "failed_share": failed / ended if ended else None,
+        "created_per_minute": counts.get(Happening.CREATED, 0) / minutes,
+    }
+
+
+def _charts(activity: Activity) -> dict[str, str]:
+    """Return the points of both charts as JSON: times in seconds, then a list for each line."""
+    times = [at.timestamp() for at, _ in activity.points]
+    minutes = activity.request.window.step.total_seconds() / 60
+    flows = [flow for _, flow in activity.points]
+    happenings = (Happening.CREATED, Happening.SUCCEEDED, Happening.FAILED)
+    throughput = [[_shown(flow, one, minutes) for flow in flows] for one in happenings]
+    waiting = list(zip(*(flow.waiting.percentiles_s(0.5, 0.95) for flow in flows), strict=True))
+    return {"throughput": _json(times, throughput), "waiting": _json(times, waiting)}
+
+
+def _shown(flow: Flow, happening: Happening, minutes: float) -> float:
+    return round(flow.counts.get(happening, 0) / minutes, 3)
+
+
+def _json(times: Sequence[float], lines: Sequence[Sequence[float | None]]) -> str:
+    return orjson.dumps([times, *lines]).decode()
+
+
+ROUTES = [("GET", "/", show_overview)]

@@ -1,0 +1,41 @@
+"""Keeps how somebody wants pages, and leads back to where they were."""
+
+from starlette.responses import Response
+
+from taskmill.dashboard.form import first
+from taskmill.dashboard.preferences import LANGUAGE_COOKIE, THEME_COOKIE, THEMES, YEAR_S
+from taskmill.dashboard.texts import LANGUAGES
+from taskmill.dashboard.view import View
+from taskmill.domain.errors import InvalidInput
+from taskmill.wire.wording import describe
+
+_MOST_BYTES = 8192
+
+
+async def keep(view: View) -> Response:
+    """Keep a language or a theme in a cookie."""
+    form = await view.form(_MOST_BYTES)
+    response = view.redirect(_way_back(first(form, "back")))
+    for name, cookie, known in (
+        ("language", LANGUAGE_COOKIE, tuple(LANGUAGES)),
+        ("theme", THEME_COOKIE, THEMES),
+    ):
+        if not (value := first(form, name)):
+            continue
+        if value not in known:
+            raise InvalidInput.at(
+                f"/{name}", f"one of {', '.join(known)}", describe(value, reveal=True)
+            )
+        response.set_cookie(
+            cookie, value, max_age=YEAR_S, path=view.href("/"), httponly=True, samesite="lax"
+        )
+    return response
+
+
+def _way_back(path: str) -> str:
+    """Return the page to go back to: one of ours, without the prefix. Others could be anywhere."""
+    is_ours = path == "/" or path.startswith(("/?", "/ui/"))
+    return path if is_ours and path.isascii() and path.isprintable() and "\\" not in path else "/"
+
+
+ROUTES = [("POST", "/ui/preferences", keep)]

@@ -1,0 +1,144 @@
+"""The queues: how much waits and runs, how fast, how long; and their pause."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from starlette.responses import Response
+
+from taskmill.dashboard.form import first
+from taskmill.dashboard.pages import slices, spans
+from taskmill.dashboard.view import Pairs, View
+from taskmill.domain.activity import Flow, QueueActivity, Window
+from taskmill.domain.errors import InvalidInput, QueueNotFound
+from taskmill.domain.lifecycle import Happening, Status
+from taskmill.domain.system import QueueState
+from taskmill.wire.fields import is_name
+from taskmill.wire.wording import describe
+
+_MOST_BYTES: Final = 8192
+_KEPT: Final = frozenset({"window", "name", "order", "page"})
+_WIDTH: Final = 100.0
+_HEIGHT: Final = 24.0
+_LEAST_POINTS: Final = 3
+
+ORDERS: Final[Mapping[str, Callable[[QueueState], object]]] = {
+    "name": lambda queue: queue.name,
+    "waiting": lambda queue: (-queue.counts.get(Status.NEW, 0), queue.name),
+    "oldest": lambda queue: (
+        queue.oldest_due_at.timestamp() if queue.oldest_due_at else float("inf"),
+        queue.name,
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A queue, what happened in it, each a minute, and the points of its small chart (None: nothing ended)."""
+
+    queue: QueueState
+    flow: Flow
+    created: float
+    ended: float
+    failed_share: float | None
+    line: str | None
+
+
+async def show_queues(view: View) -> Response:
+    """Draw those that were asked for."""
+    window, order = spans.window_of(view), _order(view.query)
+    name = slices.searched(view.query, "name")
+    queues = await view.context.service.queues()
+    wanted = [queue for queue in queues if name.lower() in queue.name]
+    part = slices.cut(sorted(wanted, key=ORDERS[order]), view.query)  # type: ignore[arg-type]
+    return view.page(
+        "queues.html",
+        title=view.t("nav.queues"),
+        rows=await _rows(view, part.items, window),
+        part=part,
+        paused=sum(queue.paused_at is not None for queue in wanted),
+        there_are_some=bool(queues),
+        name=name,
+        order=order,
+        orders=list(ORDERS),
+        window=window,
+        windows=list(Window),
+        kept=_kept(view.query),
+    )
+
+
+async def pause_queue(view: View) -> Response:
+    """Have nobody take its tasks, and show the queues."""
+    return await _set_paused(view, paused=True)
+
+
+async def resume_queue(view: View) -> Response:
+    """Have its tasks taken again, and show the queues."""
+    return await _set_paused(view, paused=False)
+
+
+async def _set_paused(view: View, *, paused: bool) -> Response:
+    name = view.request.path_params["name"]
+    await view.form(_MOST_BYTES)
+    if not is_name(name):
+        raise QueueNotFound(name)
+    await view.context.service.set_queue_paused(name, paused=paused)
+    return view.redirect("/ui/queues", _kept(view.query))
+
+
+def _kept(query: Pairs) -> Pairs:
+    """Return what the page goes on with."""
+    return [(name, value) for name, value in query if name in _KEPT and value]
+
+
+def _order(query: Pairs) -> str:
+    order = first(query, "order") or "name"
+    if order not in ORDERS:
+        expected = f"one of {', '.join(ORDERS)}"
+        raise InvalidInput.at("query:order", expected, describe(order, reveal=True))
+    return order
+
+
+async def _rows(view: View, queues: Sequence[QueueState], window: Window) -> list[Row]:
+    """Return the queues with what happened in them."""
+    if not queues:
+        return []
+    activity = await spans.queue_activity(view, window, [queue.name for queue in queues])
+    return [_row(queue, activity) for queue in queues]
+
+
+def _row(queue: QueueState, activity: QueueActivity) -> Row:
+    minutes = max((activity.until - activity.since).total_seconds() / 60, 1.0)
+    flow = activity.flows.get(queue.name, Flow())
+    failed = flow.counts.get(Happening.FAILED, 0)
+    ended = flow.counts.get(Happening.SUCCEEDED, 0) + failed
+    return Row(
+        queue=queue,
+        flow=flow,
+        created=flow.counts.get(Happening.CREATED, 0) / minutes,
+        ended=ended / minutes,
+        failed_share=failed / ended if ended else None,
+        line=line(activity.ended.get(queue.name, {}), activity.steps),
+    )
+
+
+def line(ended: Mapping[datetime, int], times: Sequence[datetime]) -> str | None:
+    """Return the points of a small chart of 100 by 24, as SVG has them; None when there is nothing to see."""
+    # The last step is not over yet: it would always look like a fall.
+    values = [ended.get(at, 0) for at in (times[:-1] if len(times) > _LEAST_POINTS else times)]
+    highest = max(values, default=0)
+    if not highest or len(values) == 1:
+        return None
+    step = _WIDTH / (len(values) - 1)
+    return " ".join(
+        f"{number * step:.1f},{_HEIGHT - 1 - value / highest * (_HEIGHT - 2):.1f}"
+        for number, value in enumerate(values)
+    )
+
+
+ROUTES = [
+    ("GET", "/ui/queues", show_queues),
+    ("POST", "/ui/queues/{name}/pause", pause_queue),
+    ("POST", "/ui/queues/{name}/resume", resume_queue),
+]

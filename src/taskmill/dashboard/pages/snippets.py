@@ -1,0 +1,74 @@
+"""The programs that create the same task as a form does: for the shell, over HTTP and RabbitMQ, and in Python."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pprint import pformat
+from shlex import quote
+from textwrap import indent
+from typing import Any, Final
+
+import orjson
+
+FILE: Final = "task.json"
+"""Where a long body is taken from."""
+
+_LONGEST_INLINE: Final = 8_192
+_WIDTH: Final = 72
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snippets:
+    """The same request in three ways; where `needs_file`, its body is in `FILE`."""
+
+    curl: str
+    amqp: str
+    python: str
+    needs_file: bool
+
+
+def snippets_of(base: str, body: Mapping[str, Any]) -> Snippets:
+    """Return the programs for a service at the address `base`."""
+    shown = orjson.dumps(body, option=orjson.OPT_INDENT_2).decode()
+    if len(shown) > _LONGEST_INLINE:
+        return _with_file(base)
+    return Snippets(
+        curl=_curl(base, quote(shown)),
+        # No line of JSON is this word alone: texts have quotes.
+        amqp=f"taskmill queue publish - <<'END'\n{shown}\nEND",
+        python=_python(base, _arguments(body)),
+        needs_file=False,
+    )
+
+
+def _with_file(base: str) -> Snippets:
+    return Snippets(
+        curl=_curl(base, f"@{FILE}"),
+        amqp=f"taskmill queue publish {FILE}",
+        python="import json\nfrom pathlib import Path\n\n"
+        + _python(base, f'        **json.loads(Path("{FILE}").read_text("utf-8"))\n'),
+        needs_file=True,
+    )
+
+
+def _curl(base: str, data: str) -> str:
+    return (
+        f"curl -X POST {quote(base + '/tasks')} \\\n"
+        "  -H 'Content-Type: application/json' \\\n"
+        f"  --data-binary {data}"
+    )
+
+
+def _python(base: str, arguments: str) -> str:
+    return (
+        "from taskmill.client import TaskmillClient\n\n"
+        f"with TaskmillClient({base!r}) as client:\n"
+        f"    task = client.create(\n{arguments}    )\n"
+        "    print(task.id)"
+    )
+
+
+def _arguments(body: Mapping[str, Any]) -> str:
+    return "".join(
+        indent(f"{name}={pformat(value, width=_WIDTH, sort_dicts=False)},\n", " " * 8)
+        for name, value in body.items()
+    )

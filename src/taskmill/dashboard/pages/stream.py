@@ -1,0 +1,17 @@
+"""The stream that tells an open page when to ask again."""
+
+from starlette.responses import Response
+
+from taskmill.dashboard.form import first
+from taskmill.dashboard.ids import parse_id
+from taskmill.dashboard.live import LiveStream
+from taskmill.dashboard.view import View
+
+
+async def follow(view: View) -> Response:
+    """Follow one task (`?task=`), or everything."""
+    task = first(view.query, "task")
+    return LiveStream(view.context.pulse, parse_id(task, "query:task") if task else None)
+
+
+ROUTES = [("GET", "/ui/live", follow)]

@@ -1,0 +1,181 @@
+"""One task: where it is and why, what happened to it, what it has said, and what can be done."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+import orjson
+from starlette.responses import Response
+
+from taskmill.dashboard.form import first
+from taskmill.dashboard.ids import parse_id
+from taskmill.dashboard.view import View
+from taskmill.domain.errors import InvalidInput
+from taskmill.domain.gates import GateState
+from taskmill.domain.lifecycle import TERMINAL, Happening, Status
+from taskmill.domain.system import TaskEvent
+from taskmill.domain.task import Task
+from taskmill.domain.task_log import LineLevel, LogLine
+from taskmill.wire.wording import describe
+
+_MOST_EVENTS: Final = 200
+_MOST_LINES: Final = 200
+_LONGEST_ERROR: Final = 20_000
+_PERCENT: Final = 100.0
+_THINNEST: Final = 0.4
+_MOST_BYTES: Final = 8192
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """Something that happened, how long it lasted until the next thing (None: until now), and its error."""
+
+    event: TaskEvent
+    lasted_s: float | None
+    error: "Trouble | None"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phase:
+    """A part of the strip: what the task did meanwhile, where it begins and how wide it is, in percent."""
+
+    status: Status
+    start: float
+    width: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """An error, cut if it is very long; the kind that the task has, and those of its history."""
+
+    type: str
+    message: str
+    is_whole: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A logged line, the traceback that came with it, and its other fields as JSON."""
+
+    line: LogLine
+    traceback: str | None
+    fields: str | None
+
+
+async def show_task(view: View) -> Response:
+    """Draw the page."""
+    task_id = _id_of(view)
+    level = _level(first(view.query, "level"))
+    service, now = view.context.service, view.context.clock.now()
+    task = await service.get(task_id)
+    events = await service.latest_events(task_id, _MOST_EVENTS)
+    lines = await service.logs.latest(task_id, level, _MOST_LINES)
+    explanation = await service.explain(task_id)
+    return view.page(
+        "task.html",
+        title=task.name,
+        task=task,
+        labels=orjson.loads(task.labels),
+        trouble=_trouble(task.error),
+        entries=list(_entries(events))[::-1],
+        is_cut=len(events) == _MOST_EVENTS,
+        phases=list(_phases(task, events, now)),
+        explanation=explanation,
+        gates=[gate for gate in explanation.gates if gate.state is not GateState.NOT_REACHED],
+        lines=[_line(line) for line in lines],
+        lines_are_cut=len(lines) == _MOST_LINES,
+        levels=list(LineLevel),
+        level=level,
+        worker=next((event.worker for event in reversed(events) if event.worker), None),
+        is_over=task.status in TERMINAL,
+    )
+
+
+async def retry_task(view: View) -> Response:
+    """Start a new run, and show it."""
+    task_id = _id_of(view)
+    await view.form(_MOST_BYTES)
+    await view.context.service.retry(task_id)
+    return view.redirect(f"/ui/tasks/{task_id}")
+
+
+async def cancel_task(view: View) -> Response:
+    """Cancel it, or ask its worker to, and show it."""
+    task_id = _id_of(view)
+    await view.form(_MOST_BYTES)
+    await view.context.service.cancel(task_id)
+    return view.redirect(f"/ui/tasks/{task_id}")
+
+
+def _id_of(view: View) -> UUID:
+    return parse_id(view.request.path_params["id"], "path:id")
+
+
+def _level(text: str) -> LineLevel:
+    try:
+        return LineLevel(text or LineLevel.DEBUG)
+    except ValueError:
+        expected = f"one of {', '.join(LineLevel)}"
+        raise InvalidInput.at("query:level", expected, describe(text, reveal=True)) from None
+
+
+def _entries(events: Sequence[TaskEvent]) -> Iterator[Entry]:
+    for number, event in enumerate(events):
+        following = events[number + 1] if number + 1 < len(events) else None
+        lasted_s = None if following is None else (following.at - event.at).total_seconds()
+        yield Entry(event=event, lasted_s=lasted_s, error=_trouble(event.error))
+
+
+def _phases(task: Task, events: Sequence[TaskEvent], now: datetime) -> Iterator[Phase]:
+    """Return what the task did from its first shown event until its end, or now."""
+    if not events:
+        return
+    begin = events[0].at
+    end = events[-1].at if task.status in TERMINAL else max(now, events[-1].at)
+    whole_s = (end - begin).total_seconds()
+    if whole_s <= 0:
+        return
+    ends = [*(event.at for event in events[1:]), end]
+    for event, until in zip(events, ends, strict=True):
+        seconds = (until - event.at).total_seconds()
+        if event.status in TERMINAL and event.happening is not Happening.RUN_AGAIN and not seconds:
+            continue
+        width = max(seconds / whole_s * _PERCENT, _THINNEST)
+        start = (event.at - begin).total_seconds() / whole_s * _PERCENT
+        yield Phase(
+            status=event.status,
+            start=round(min(start, _PERCENT - _THINNEST), 3),
+            width=round(width, 3),
+            seconds=seconds,
+        )
+
+
+def _trouble(error: str | None) -> Trouble | None:
+    if error is None:
+        return None
+    found = orjson.loads(error)
+    message = str(found.get("message", ""))
+    is_whole = len(message) <= _LONGEST_ERROR
+    # What happened stands at a traceback's end.
+    shown = message if is_whole else "…" + message[-_LONGEST_ERROR:]
+    return Trouble(type=str(found.get("type", "")), message=shown, is_whole=is_whole)
+
+
+def _line(line: LogLine) -> Line:
+    fields = {} if line.fields is None else orjson.loads(line.fields)
+    traceback = fields.pop("exception", None)
+    return Line(
+        line=line,
+        traceback=None if traceback is None else str(traceback),
+        fields=orjson.dumps(fields).decode() if fields else None,
+    )
+
+
+ROUTES = [
+    ("GET", "/ui/tasks/{id}", show_task),
+    ("POST", "/ui/tasks/{id}/retry", retry_task),
+    ("POST", "/ui/tasks/{id}/cancel", cancel_task),
+]

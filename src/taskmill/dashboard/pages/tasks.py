@@ -1,0 +1,86 @@
+"""The list of tasks: filter, pages, live rows."""
+
+from dataclasses import replace
+from http import HTTPStatus
+from typing import Final
+
+from starlette.responses import Response
+
+from taskmill.dashboard.form import first
+from taskmill.dashboard.ids import find_id
+from taskmill.dashboard.pages import export, sweeps
+from taskmill.dashboard.pages.filters import SINCE, Filters
+from taskmill.dashboard.view import View
+from taskmill.domain import identity
+from taskmill.domain.lifecycle import Status
+from taskmill.domain.system import PageRequest, TaskPage
+
+_ON_A_PAGE: Final = 50
+# How long tasks are looked through for a filter without an index: at first, and for whoever asks to go on.
+_FIRST_LOOK_S: Final = 0.015
+_LONGER_LOOK_S: Final = 1.0
+_EMPTY = TaskPage(items=[], total=0, total_at_least=None, next_after=None)
+
+
+async def show_tasks(view: View) -> Response:
+    """Draw a page of the tasks that fit."""
+    filters = Filters.of(view.query)
+    if (task_id := find_id(filters.name)) is not None and not view.wants_fragment:
+        return view.redirect(f"/ui/tasks/{task_id}")
+    page = _EMPTY if filters.complaints else await _page(view, filters)
+    return view.page(
+        "tasks.html",
+        status=HTTPStatus.UNPROCESSABLE_ENTITY if filters.complaints else HTTPStatus.OK,
+        title=view.t("nav.tasks"),
+        filters=filters,
+        is_live=not (filters.complaints or filters.looks_longer),
+        page=page,
+        newer=_newer(filters, page),
+        older=_older(filters, page),
+        statuses=list(Status),
+        since=SINCE,
+        looked_until=page.next_after and identity.created_at(page.next_after),
+        job=find_id(first(view.query, "job")),
+    )
+
+
+async def _page(view: View, filters: Filters) -> TaskPage:
+    """Read the page; one that ends before a task is read backwards from there."""
+    is_back = filters.before is not None
+    request = PageRequest(
+        limit=_ON_A_PAGE,
+        after=filters.before if is_back else filters.after,
+        oldest_first=filters.oldest_first is not is_back,
+        budget_s=_LONGER_LOOK_S if filters.looks_longer else _FIRST_LOOK_S,
+        is_brief=True,
+        with_total=filters.has_index,
+    )
+    page = await view.context.service.page(filters.wanted(view.context.clock.now()), request)
+    return replace(page, items=page.items[::-1]) if is_back else page
+
+
+def _newer(filters: Filters, page: TaskPage) -> list[tuple[str, str]] | None:
+    """Return the query of the page before this one, None when this is the first."""
+    is_there = filters.after is not None or (filters.before is not None and page.next_after)
+    if not is_there:
+        return None
+    if not page.items:
+        return filters.pairs
+    return [*filters.pairs, ("before", str(page.items[0].id))]
+
+
+def _older(filters: Filters, page: TaskPage) -> list[tuple[str, str]] | None:
+    """Return the query of the page behind this one, None when this is the last."""
+    if filters.before is not None:
+        return [*filters.pairs, ("after", str(page.items[-1].id))] if page.items else None
+    if page.next_after is None:
+        return None
+    longer = [] if len(page.items) == _ON_A_PAGE else [("look", "longer")]
+    return [*filters.pairs, ("after", str(page.next_after)), *longer]
+
+
+ROUTES = [
+    ("GET", "/ui/tasks", show_tasks),
+    *export.ROUTES,
+    *sweeps.ROUTES,
+]

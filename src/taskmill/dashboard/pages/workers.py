@@ -1,0 +1,189 @@
+"""The workers: whether they live, what they have room for, what they run, and what they are asked to do."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final
+
+from starlette.responses import Response
+
+from taskmill.dashboard.ids import parse_id
+from taskmill.dashboard.pages import slices
+from taskmill.dashboard.view import Pairs, View
+from taskmill.domain.errors import InvalidInput, WorkerNotFound
+from taskmill.domain.lifecycle import Status
+from taskmill.domain.system import (
+    Liveness,
+    PageRequest,
+    TaskFilter,
+    WorkerRequest,
+    WorkerState,
+)
+from taskmill.wire.wording import describe
+
+_MOST_BYTES: Final = 8192
+_MOST_TASKS: Final = 50
+_LOOK_S: Final = 0.015
+_RESUME: Final = "resume"
+
+
+class Condition(StrEnum):
+    """How a worker is."""
+
+    WORKING = "working"
+    QUIET = "quiet"
+    STOPPING = "stopping"
+    SILENT = "silent"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A worker as it is shown; one that pulls over HTTP is one row for all its `claims`."""
+
+    worker: WorkerState
+    condition: Condition
+    claims: int
+
+    @property
+    def actions(self) -> list[str]:
+        """What it can be asked to do."""
+        if self.worker.remote or self.worker.closed_at is not None:
+            return []
+        match self.worker.asked_to:
+            case None:
+                return [WorkerRequest.QUIET, WorkerRequest.STOP]
+            case WorkerRequest.QUIET:
+                return [_RESUME, WorkerRequest.STOP]
+            case WorkerRequest.STOP:
+                return []
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capacity:
+    """What those that live have room for. A quiet one has no free slot."""
+
+    workers: int
+    slots: int
+    running: int
+    free: int
+
+
+async def show_workers(view: View) -> Response:
+    """Draw those that were asked for by a part of their name."""
+    name = slices.searched(view.query, "name")
+    workers = await view.context.service.workers()
+    rows = list(_rows(one for one in workers if name.lower() in one.name.lower()))
+    return view.page(
+        "workers.html",
+        title=view.t("nav.workers"),
+        part=slices.cut(rows, view.query),
+        capacity=_capacity(workers),
+        there_are_some=bool(workers),
+        name=name,
+        kept=_kept(view.query),
+    )
+
+
+async def show_worker(view: View) -> Response:
+    """Draw one, with what it runs."""
+    worker_id = parse_id(view.request.path_params["id"], "path:id")
+    found = await view.context.service.workers(only=worker_id)
+    if not found:
+        raise WorkerNotFound(worker_id)
+    [worker] = found
+    wanted = TaskFilter(statuses=frozenset({Status.IN_PROGRESS}), lease=worker_id)
+    request = PageRequest(limit=_MOST_TASKS, is_brief=True, with_total=False, budget_s=_LOOK_S)
+    page = await view.context.service.page(wanted, request)
+    return view.page(
+        "worker.html",
+        title=worker.name,
+        row=_row(worker, 1),
+        tasks=page.items,
+        is_cut=page.next_after is not None,
+    )
+
+
+async def ask_worker(view: View) -> Response:
+    """Ask it to be quiet, to stop or to go on, and show where that was asked."""
+    worker_id = parse_id(view.request.path_params["id"], "path:id")
+    wanted = view.request.path_params["what"]
+    await view.form(_MOST_BYTES)
+    if wanted != _RESUME and wanted not in set(WorkerRequest):
+        expected = f"one of {', '.join(WorkerRequest)}, {_RESUME}"
+        raise InvalidInput.at("path:what", expected, describe(wanted, reveal=True))
+    request = None if wanted == _RESUME else WorkerRequest(wanted)
+    await view.context.service.ask_worker(worker_id, request)
+    if ("from", "list") in view.query:
+        return view.redirect("/ui/workers", _kept(view.query))
+    return view.redirect(f"/ui/workers/{worker_id}")
+
+
+def _kept(query: Pairs) -> Pairs:
+    return [(name, value) for name, value in query if name in {"name", "page"} and value]
+
+
+def _rows(workers: Iterable[WorkerState]) -> Iterable[Row]:
+    """Return a row for each process, and for each name of those that pull."""
+    pulling: dict[str, Row] = {}
+    for worker in workers:
+        if not worker.remote:
+            yield _row(worker, 1)
+        elif (known := pulling.get(worker.name)) is None:
+            pulling[worker.name] = _row(worker, 1)
+        else:
+            pulling[worker.name] = _row(_joined(known.worker, worker), known.claims + 1)
+    yield from pulling.values()
+
+
+def _row(worker: WorkerState, claims: int) -> Row:
+    return Row(worker=worker, condition=_condition(worker), claims=claims)
+
+
+def _joined(one: WorkerState, other: WorkerState) -> WorkerState:
+    """Return two claims as one worker: what both have, and the later signs of life."""
+    is_alive = Liveness.ALIVE in {one.state, other.state}
+    return replace(
+        one,
+        slots=one.slots + other.slots,
+        running=one.running + other.running,
+        started_at=min(one.started_at, other.started_at),
+        renewed_at=max(one.renewed_at, other.renewed_at),
+        expires_at=max(one.expires_at, other.expires_at),
+        state=Liveness.ALIVE if is_alive else one.state,
+    )
+
+
+def _condition(worker: WorkerState) -> Condition:
+    if worker.state is Liveness.CLOSED:
+        return Condition.ENDED
+    if worker.state is Liveness.EXPIRED:
+        return Condition.SILENT
+    match worker.asked_to:
+        case None:
+            return Condition.WORKING
+        case WorkerRequest.QUIET:
+            return Condition.QUIET
+        case WorkerRequest.STOP:
+            return Condition.STOPPING
+
+
+def _capacity(workers: Sequence[WorkerState]) -> Capacity:
+    alive = [one for one in workers if one.state is Liveness.ALIVE]
+    return Capacity(
+        workers=len({one.name if one.remote else one.id for one in alive}),
+        slots=sum(one.slots for one in alive),
+        running=sum(one.running for one in alive),
+        free=sum(
+            max(one.slots - one.running, 0)
+            for one in alive
+            if one.asked_to is None and not one.remote
+        ),
+    )
+
+
+ROUTES = [
+    ("GET", "/ui/workers", show_workers),
+    ("GET", "/ui/workers/{id}", show_worker),
+    ("POST", "/ui/workers/{id}/{what}", ask_worker),
+]

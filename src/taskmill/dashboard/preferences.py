@@ -1,0 +1,32 @@
+"""How somebody wants pages: language and colours, from cookies, and else from what the browser says."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.requests import Request
+
+from taskmill.dashboard.texts import LANGUAGES, preferred
+
+LANGUAGE_COOKIE: Final = "taskmill_language"
+THEME_COOKIE: Final = "taskmill_theme"
+THEMES: Final = ("auto", "light", "dark")
+"""`auto` is as the system has it."""
+
+YEAR_S: Final = 365 * 86_400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preferences:
+    """The language's code, and one of `THEMES`."""
+
+    language: str
+    theme: str
+
+    @classmethod
+    def of(cls, request: Request) -> "Preferences":
+        """Read them; cookies that say something unknown count as absent."""
+        language = request.cookies.get(LANGUAGE_COOKIE, "")
+        if language not in LANGUAGES:
+            language = preferred(request.headers.get("accept-language", ""))
+        theme = request.cookies.get(THEME_COOKIE, "")
+        return cls(language=language, theme=theme if theme in THEMES else THEMES[0])

@@ -1,0 +1,141 @@
+// What every page does: dialogs, keys, times in the reader's zone, and how new parts replace old ones.
+"use strict";
+(() => {
+  const $ = (selector, root = document) => root.querySelector(selector);
+  const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+  const body = document.body;
+
+  // Times: the server says them in UTC, and how long ago; here they are the reader's, and go on.
+  const units = body.dataset.units.split(",");
+  const sizes = [["3", 86400], ["2", 3600], ["1", 60], ["0", 1]];
+  const two = (number) => String(number).padStart(2, "0");
+  const clock = (at) => `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
+  const full = (at) => `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${clock(at)}`;
+  const skew = { ms: 0 };
+  function ago(at) {
+    const seconds = (Date.now() + skew.ms - at) / 1000, away = Math.abs(seconds);
+    const [unit, size] = sizes.find(([, one]) => away >= one) || sizes[3];
+    const span = `${Math.floor(away / size)}\u00a0${units[unit]}`;
+    return (seconds < 0 ? body.dataset.in : body.dataset.ago).replace("#", span);
+  }
+  function tell(root) {
+    for (const time of all("time", root)) {
+      const at = new Date(time.dateTime);
+      const text = "full" in time.dataset ? full(at) : "clock" in time.dataset ? clock(at) : ago(at);
+      if (time.textContent !== text) time.textContent = text;
+      if ("ago" in time.dataset && !time.dataset.told) { time.title = full(at); time.dataset.told = "1"; }
+    }
+  }
+  tell(document);
+  setInterval(() => tell(document), 5000);
+
+  // What the reader has opened, picked or scrolled stays so when new parts come.
+  Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node) => {
+    if (name === "open" && node.tagName === "DETAILS") return false;
+    if (name === "checked" && node.type === "checkbox") return false;
+    if (name === "class" && node.tagName === "TR") return false;
+    return !(node.id === "selected" || node.id === "total");
+  };
+  Idiomorph.defaults.callbacks.beforeNodeMorphed = (old, fresh) => {
+    if (old.tagName === "TIME" && fresh.tagName === "TIME" && old.dateTime === fresh.dateTime) return false;
+    if (old.dataset && old.dataset.points !== undefined && fresh.dataset) {
+      old.dataset.points = fresh.dataset.points;
+      old.setAttribute("aria-label", fresh.getAttribute("aria-label"));
+      old.dispatchEvent(new Event("points"));
+      return false;
+    }
+    return true;
+  };
+  const tails = new Map();
+  body.addEventListener("htmx:beforeSwap", () => {
+    for (const one of all("[data-tail]")) tails.set(one, one.scrollTop + one.clientHeight >= one.scrollHeight - 8);
+  });
+  body.addEventListener("htmx:afterSettle", (event) => {
+    tell(event.target);
+    for (const [one, atEnd] of tails) if (atEnd) one.scrollTop = one.scrollHeight;
+    tails.clear();
+    if (event.target.id === "sheet-body" && !$("#sheet").open) $("#sheet").showModal();
+  });
+  for (const one of all("[data-tail]")) one.scrollTop = one.scrollHeight;
+
+  // Browsers lend the clipboard to secure addresses only; the old way works everywhere.
+  async function copy(text) {
+    if (navigator.clipboard) { await navigator.clipboard.writeText(text); return; }
+    const field = body.appendChild(document.createElement("textarea"));
+    field.className = "unseen";
+    field.value = text;
+    field.select();
+    document.execCommand("copy");
+    field.remove();
+  }
+
+  // Dialogs.
+  body.addEventListener("click", async (event) => {
+    const target = event.target.closest("[data-open],[data-close],[data-copy]");
+    if (!target) return;
+    if (target.dataset.open) $("#" + target.dataset.open).showModal();
+    else if ("close" in target.dataset) target.closest("dialog").close();
+    else {
+      await copy(target.dataset.copy);
+      target.classList.add("copied");
+      setTimeout(() => target.classList.remove("copied"), 2000);
+    }
+  });
+  body.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (!form.dataset.confirm || form.dataset.sure) return;
+    event.preventDefault();
+    const dialog = $("#confirm");
+    $("#confirm-text").textContent = form.dataset.confirm;
+    dialog.returnValue = "no";
+    dialog.showModal();
+    dialog.onclose = () => {
+      if (dialog.returnValue !== "yes") return;
+      form.dataset.sure = "1";
+      form.requestSubmit();
+    };
+  });
+  body.addEventListener("change", (event) => {
+    if ("submit" in event.target.dataset) event.target.form.requestSubmit();
+  });
+  // Empty fields only make addresses long.
+  body.addEventListener("submit", (event) => {
+    if (event.target.method !== "get") return;
+    for (const field of event.target.elements) if (field.name && !field.value) field.disabled = true;
+  });
+  addEventListener("pageshow", () => all("form[method=get] [disabled]").forEach((field) => { field.disabled = false; }));
+
+  // Keys.
+  let isGoing = false;
+  const rows = () => all(".list tbody tr");
+  function move(step) {
+    const list = rows(), now = list.findIndex((row) => row.classList.contains("here"));
+    const next = list[Math.min(Math.max(now + step, 0), list.length - 1)];
+    if (!next) return;
+    list.forEach((row) => row.classList.toggle("here", row === next));
+    next.scrollIntoView({ block: "nearest" });
+  }
+  const keys = {
+    "?": () => $("#help").showModal(),
+    "/": () => $("#search")?.focus(),
+    j: () => move(1),
+    k: () => move(-1),
+    x: () => $(".list tr.here input[type=checkbox]")?.click(),
+    Enter: () => $(".list tr.here a")?.click(),
+    g: () => { isGoing = true; setTimeout(() => { isGoing = false; }, 1200); },
+  };
+  addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || $("dialog[open]")) return;
+    const target = event.target;
+    if (target.isContentEditable || /^(INPUT|SELECT|TEXTAREA)$/.test(target.tagName) && target.type !== "checkbox") return;
+    if (isGoing) {
+      isGoing = false;
+      const place = $(`nav [data-letter="${CSS.escape(event.key)}"]`);
+      if (place) { event.preventDefault(); place.click(); return; }
+    }
+    if (event.key === "Enter" && target.closest("a,button,summary")) return;
+    if (!keys[event.key]) return;
+    event.preventDefault();
+    keys[event.key]();
+  });
+})();

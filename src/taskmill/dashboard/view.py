@@ -1,0 +1,119 @@
+"""One request to a page, as endpoints see it: what was asked, and how to answer."""
+
+import gzip
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+from markupsafe import Markup
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from taskmill.dashboard import assets, drawing
+from taskmill.dashboard.context import Context
+from taskmill.dashboard.form import parse_pairs
+from taskmill.dashboard.preferences import Preferences
+from taskmill.dashboard.texts import text
+from taskmill.dashboard.wording import Words
+from taskmill.domain.errors import TooLarge
+
+Pairs = list[tuple[str, str]]
+
+_LEAST_ZIPPED: Final = 1000
+_ZIP_LEVEL: Final = 4
+_HTML: Final = "text/html; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A request, what is behind the pages, and how its reader wants them."""
+
+    request: Request
+    context: Context
+    preferences: Preferences
+
+    @property
+    def wants_fragment(self) -> bool:
+        """Whether htmx asks for a part of the page, to put it into the one that is there."""
+        headers = self.request.headers
+        return "hx-request" in headers and "hx-history-restore-request" not in headers
+
+    @property
+    def query(self) -> Pairs:
+        """The query, in order. Raises `InvalidInput` when it can't be read."""
+        return parse_pairs(self.request.scope["query_string"])
+
+    async def form(self, most_bytes: int) -> Pairs:
+        """Read the body as a form's. Raises `InvalidInput`, and `TooLarge` beyond so many bytes."""
+        body = bytearray()
+        async for chunk in self.request.stream():
+            body += chunk
+            if len(body) > most_bytes:
+                raise TooLarge(most_bytes)
+        return parse_pairs(bytes(body))
+
+    def t(self, key: str, **values: object) -> str:
+        """Return a text in the reader's language."""
+        return text(self.preferences.language, key, values)
+
+    def href(self, path: str, pairs: Iterable[tuple[str, object]] = ()) -> str:
+        """Return the address of a path of this service, as browsers reach it."""
+        query = urlencode([(name, str(value)) for name, value in pairs])
+        return self.context.prefix + path + (f"?{query}" if query else "")
+
+    @property
+    def base(self) -> str:
+        """The address of this service, as the reader's browser has it."""
+        url = self.request.url
+        return f"{url.scheme}://{url.netloc}{self.context.prefix}"
+
+    def page(self, template: str, *, status: int = 200, **values: Any) -> Response:  # noqa: ANN401 - whatever a template shows
+        """Draw a page; for htmx only its block `live`. One that is not well, or not `is_live`, stays as it is."""
+        block = "live" if self.wants_fragment else None
+        given = {**self._shared(), "is_live": status == HTTPStatus.OK, **values}
+        return self._html(drawing.draw(template, given, block), status)
+
+    def fragment(self, template: str, **values: Any) -> Response:  # noqa: ANN401 - whatever a template shows
+        """Draw a template that is no page."""
+        return self._html(drawing.draw(template, self._shared() | values, None), 200)
+
+    def redirect(self, path: str, pairs: Iterable[tuple[str, object]] = ()) -> Response:
+        """Lead elsewhere, by GET."""
+        address = self.href(path, pairs)
+        if self.wants_fragment:
+            return Response(status_code=204, headers={"hx-redirect": address})
+        return Response(status_code=303, headers={"location": address})
+
+    def _shared(self) -> dict[str, Any]:
+        """Return what every template may use."""
+        scope = self.request.scope
+        query = scope["query_string"].decode("latin-1")
+        return {
+            "t": lambda key, **given: Markup.escape(self.t(key, **given)),
+            "words": Words(self.preferences.language, self.context.clock.now()),
+            "href": self.href,
+            "asset": lambda path: self.href(f"/ui/static/{assets.digest()}/{path}"),
+            "language": self.preferences.language,
+            "theme": self.preferences.theme,
+            "path": scope["path"],
+            "prefix": self.context.prefix,
+            "here": self.href(quote(scope["path"])) + (f"?{query}" if query else ""),
+            "base": self.base,
+        }
+
+    def _html(self, html: str, status: int) -> Response:
+        body, headers = html.encode(), {"vary": "Accept-Encoding, HX-Request"}
+        if len(body) >= _LEAST_ZIPPED and accepts_gzip(self.request.headers):
+            body, headers = gzip.compress(body, _ZIP_LEVEL), headers | {"content-encoding": "gzip"}
+        headers["cache-control"] = "no-store"
+        return Response(body, status, headers, media_type=_HTML)
+
+
+def accepts_gzip(headers: Mapping[str, str]) -> bool:
+    """Tell whether a body may be compressed."""
+    return "gzip" in headers.get("accept-encoding", "")
+
+
+__all__ = ["ClientDisconnect", "Pairs", "View", "accepts_gzip"]

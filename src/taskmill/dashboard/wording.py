@@ -1,0 +1,111 @@
+"""How values look: moments, lengths of time, numbers, ids."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import orjson
+
+from taskmill.dashboard.texts import grouped, text
+
+NOTHING: Final = "\N{EN DASH}"
+"""What stands where there is no value."""
+
+_UNITS: Final = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
+_SIZES: Final = (("mib", 1 << 20), ("kib", 1 << 10))
+_EXACT_S: Final = 10
+_MS: Final = 1000
+
+
+def iso(moment: datetime) -> str:
+    """Show a moment for programs, to the millisecond."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def utc(moment: datetime) -> str:
+    """Show a moment for people, to the second in UTC; scripts show it in the reader's zone."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def duration_s(length: timedelta) -> float:
+    """Return a length of time in seconds, at least 0."""
+    return max(length.total_seconds(), 0.0)
+
+
+def short_id(task_id: object) -> str:
+    """Show the end of an id: what differs between ids of one moment."""
+    return str(task_id)[-8:]
+
+
+def shortened(content: str, longest: int) -> str:
+    """Show the beginning of a long text."""
+    return content if len(content) <= longest else content[: longest - 1] + "…"
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Values in a language, at a moment."""
+
+    language: str
+    now: datetime
+
+    def number(self, value: float | None) -> str:
+        """Show a number: whole ones with their thousands apart, others in three digits at most."""
+        if value is None:
+            return NOTHING
+        if isinstance(value, int):
+            return grouped(self.language, value)
+        shown = f"{value:.0f}" if value >= 100 else f"{value:.3g}"  # noqa: PLR2004 - three digits
+        return shown if self.language == "en" else shown.replace(".", ",")
+
+    def share(self, value: float) -> str:
+        """Show a share of 1 in percent."""
+        return f"{self.number(round(value * 100, 1))} %"
+
+    def size(self, count: int) -> str:
+        """Show a number of bytes: `120 B`, `1.5 KiB`, `2 MiB`."""
+        for unit, size in _SIZES:
+            if count >= size:
+                return self._unit(round(count / size, 1) if count % size else count // size, unit)
+        return self._unit(count, "b")
+
+    def span(self, seconds: float | None) -> str:
+        """Show a length of time in at most two units: `120 ms`, `4.2 s`, `3 min 20 s`, `2 d 4 h`."""
+        if seconds is None:
+            return NOTHING
+        seconds = max(seconds, 0.0)
+        if seconds < 1:
+            return self._unit(round(seconds * _MS), "ms")
+        if seconds < _EXACT_S:
+            return self._unit(round(seconds, 1), "s")
+        rest = round(seconds)
+        parts: list[tuple[int, str]] = []
+        for unit, size in _UNITS:
+            count, rest = divmod(rest, size)
+            if count or parts:
+                parts.append((count, unit))
+        return " ".join(self._unit(count, unit) for count, unit in parts[:2] if count)
+
+    def ago(self, moment: datetime) -> str:
+        """Show how far away a moment is, in one unit."""
+        away = (moment - self.now).total_seconds()
+        key = "time.in" if away > 0 else "time.ago"
+        seconds = abs(away)
+        count, unit = next(
+            ((int(seconds // size), unit) for unit, size in _UNITS if seconds >= size), (0, "s")
+        )
+        return text(self.language, key, {"span": self._unit(count, unit)})
+
+    def error(self, error: str) -> str:
+        """Show an error, which is JSON text, in one line."""
+        found = orjson.loads(error)
+        lines = str(found.get("message", "")).strip().splitlines()
+        # What happened stands at a traceback's end.
+        return f"{found.get('type', '')}: {lines[-1] if lines else ''}"
+
+    def since(self, moment: datetime) -> str:
+        """Show how long ago a moment was."""
+        return self.span((self.now - moment).total_seconds())
+
+    def _unit(self, count: float, unit: str) -> str:
+        return f"{self.number(count)}\u00a0{text(self.language, f'unit.{unit}', {})}"

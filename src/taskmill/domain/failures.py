@@ -1,0 +1,45 @@
+"""Failures of tasks, by type and error."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from taskmill.domain.activity import Window
+
+WINDOWS: Final = (Window.HOUR, Window.DAY, Window.WEEK, Window.MONTH)
+"""How far one can look back."""
+
+OTHER: Final = "*"
+"""Stands for the kinds of failures beyond the limit of those that are told apart."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailureGroup:
+    """Tasks of one type that failed with one kind of error: how many, the first and the last, and which that is.
+
+    `error` is the error's type and the last line of its message, with # for numbers and ids.
+    """
+
+    type: str
+    error: str
+    tasks: int
+    first_at: datetime
+    last_at: datetime
+    task_id: UUID
+
+    @property
+    def is_rest(self) -> bool:
+        """Whether these are all that are not told apart."""
+        return self.type == OTHER
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failures:
+    """What failed over one of `WINDOWS`, the most frequent first; `kinds` and `tasks` are of all, shown or not."""
+
+    window: Window
+    groups: Sequence[FailureGroup]
+    kinds: int
+    tasks: int

@@ -1,0 +1,79 @@
+"""Webhooks: what is subscribed to, and what became of each event that is to be delivered.
+
+A *webhook* is a subscription of an endpoint to changes. A *delivery* is one event for one endpoint: of a webhook,
+or of a task that was created with a `callback_url`. How they are delivered is not told here.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from taskmill.domain.lifecycle import TERMINAL, Status
+
+
+class WebhookState(StrEnum):
+    """Whether a webhook is delivered to. Only `disabled` ones miss events: they are not kept for them."""
+
+    ENABLED = "enabled"
+    PAUSED = "paused"
+    DISABLED = "disabled"
+
+
+class DeliveryState(StrEnum):
+    """What became of a delivery."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookDraft:
+    """What an endpoint subscribes to: the changes that fit one value of each of the lists that is not empty."""
+
+    url: str
+    description: str | None = None
+    queues: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    statuses: tuple[Status, ...] = tuple(sorted(TERMINAL))
+    state: WebhookState = WebhookState.ENABLED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Webhook:
+    """A subscription. `failing_since` is when the endpoint failed first since it last took something.
+
+    Its secrets are not here: nobody is shown them.
+    """
+
+    id: UUID
+    draft: WebhookDraft
+    disabled_reason: str | None
+    failing_since: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One event for one endpoint, and what became of it. A test has no task.
+
+    `answer` is the status of the last answer, `trouble` what was wrong with the last try. `next_at` is when it is
+    tried next; while it is being tried, when it is tried again if nothing is heard of that.
+    """
+
+    id: int
+    webhook_id: UUID | None
+    url: str | None
+    task_id: UUID | None
+    version: int | None
+    event_id: str
+    state: DeliveryState
+    attempts: int
+    created_at: datetime
+    tried_at: datetime | None
+    next_at: datetime | None
+    finished_at: datetime | None
+    answer: int | None
+    trouble: str | None

@@ -1,0 +1,234 @@
+"""What running tasks say of themselves, written in batches: of several reports of one claim only the last counts.
+
+It decides nothing about tasks: whether a report is still of the claim that holds, its fence decides in the
+database.
+"""
+
+import asyncio
+import math
+import threading
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Final, Self
+
+import asyncpg
+
+from taskmill.domain.errors import Unavailable
+from taskmill.domain.task import Fence
+from taskmill.observability.logs import get_logger
+from taskmill.storage import progress
+from taskmill.storage.database import RETRY_AFTER_S, Database
+from taskmill.storage.progress import Report
+
+log = get_logger(__name__)
+
+LONGEST_MESSAGE: Final = 500
+"""In characters; what is longer is cut."""
+
+_MOST_AT_ONCE = 1000
+_OUTAGE_PAUSE_S = 0.5
+_LAST_WRITE_S = 2.0
+
+
+class _Entry:
+    """A report that waits, or is being written, and who wants to know what becomes of it.
+
+    It is kept (`is_kept`) through an outage if somebody has reported it who does not wait for an answer.
+    """
+
+    __slots__ = ("answers", "is_kept", "report")
+
+    def __init__(self, report: Report) -> None:
+        self.report = report
+        self.answers: list[asyncio.Future[bool]] = []
+        self.is_kept = False
+
+
+class ProgressReports:
+    """Takes reports from any thread and writes them on the loop that entered it, one batch after the other.
+
+    `report` costs its caller some microseconds, whatever the database does; what is reported within `pace_s`
+    seconds costs one statement. While the database is away the latest report of each claim waits; what has lost
+    its fence meanwhile is dropped in silence. Call `settle` before a claim is ended: afterwards its fence holds
+    no more.
+
+    Use it as an async context manager. Leaving writes what waits, if the database takes it within 2 s.
+    """
+
+    def __init__(self, database: Database, *, pace_s: float = 0.1) -> None:
+        self._database = database
+        self._pace_s = pace_s
+        self._lock = threading.Lock()
+        # By the whole fence: of two leases that name one claim, only one can have it.
+        self._waiting: dict[Fence, _Entry] = {}
+        self._in_flight: dict[Fence, _Entry] = {}
+        self._has_been_told = False
+
+    async def __aenter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
+        self._wanted, self._urgent = asyncio.Event(), asyncio.Event()
+        self._tasks = asyncio.TaskGroup()
+        await self._tasks.__aenter__()
+        self._writer = self._tasks.create_task(self._write_for_ever())
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._writer.cancel()
+        await asyncio.wait([self._writer])
+        if kind is None:
+            await self._write_the_last()
+        self._refuse(self._waiting.values(), Unavailable(RETRY_AFTER_S, "this server"))
+        await self._tasks.__aexit__(kind, error, trace)
+
+    def report(self, fence: Fence, share: float | None = None, message: str | None = None) -> None:
+        """Say how far a claim has come, and go on; may be called from any thread.
+
+        A share beyond 0 and 1 is taken for the nearer of them, and one that is no number for none.
+        """
+        report = _storable(fence, share, message)
+        with self._lock:
+            self._put(report).is_kept = True
+            if self._has_been_told:
+                return
+            self._has_been_told = True
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._wanted.set)
+
+    async def store(
+        self, fence: Fence, share: float | None = None, message: str | None = None
+    ) -> bool:
+        """Say how far a claim has come, and return whether its fence held, once that is committed.
+
+        Call it on the loop. A later report of the same claim may take this one's place.
+
+        Raises:
+            Unavailable: the database is away; whether the report is kept is unknown.
+        """
+        with self._lock:
+            entry = self._put(_storable(fence, share, message))
+        return await self._answer_to(entry)
+
+    async def settle(self, fence: Fence) -> None:
+        """Return when nothing that was reported of the claim waits any more; at once when nothing does.
+
+        Call it on the loop. When the database is away it returns without: progress is worth no wait.
+        """
+        entry = self._waiting.get(fence) or self._in_flight.get(fence)
+        if entry is None:
+            return
+        try:
+            await self._answer_to(entry)
+        except (Unavailable, asyncpg.PostgresError):
+            return
+
+    def _put(self, report: Report) -> _Entry:
+        entry = self._waiting.get(report.fence)
+        if entry is None:
+            entry = self._waiting[report.fence] = _Entry(report)
+        else:
+            entry.report = report
+        return entry
+
+    async def _answer_to(self, entry: _Entry) -> bool:
+        answer: asyncio.Future[bool] = self._loop.create_future()
+        entry.answers.append(answer)
+        self._wanted.set()
+        self._urgent.set()
+        return await answer
+
+    async def _write_for_ever(self) -> None:
+        while True:
+            await self._wanted.wait()
+            self._urgent.clear()
+            if not await self._write_some():
+                await asyncio.sleep(_OUTAGE_PAUSE_S)
+                continue
+            try:
+                async with asyncio.timeout(self._pace_s):
+                    await self._urgent.wait()
+            except TimeoutError:
+                continue
+
+    async def _write_some(self) -> bool:
+        """Write what waits, as far as one statement takes it; False when the database did not take it."""
+        self._in_flight = batch = self._taken()
+        if not batch:
+            return True
+        try:
+            held = await progress.store(self._database, [e.report for e in batch.values()])
+        except asyncio.CancelledError:
+            self._put_back(batch)
+            raise
+        except Unavailable as error:
+            self._refuse(batch.values(), error)
+            self._put_back(batch)
+            log.info("progress.delayed", tasks=len(batch), error=repr(error.__cause__ or error))
+            return False
+        except asyncpg.PostgresError as error:
+            self._refuse(batch.values(), error)
+            log.warning("progress.refused", tasks=len(batch), error=repr(error))
+            return True
+        finally:
+            self._in_flight = {}
+        for fence, entry in batch.items():
+            for answer in entry.answers:
+                if not answer.done():
+                    answer.set_result(fence in held)
+        return True
+
+    def _taken(self) -> dict[Fence, _Entry]:
+        with self._lock:
+            if len(self._waiting) <= _MOST_AT_ONCE:
+                batch, self._waiting = self._waiting, {}
+                self._has_been_told = False
+                self._wanted.clear()
+                return batch
+            keys = list(self._waiting)[:_MOST_AT_ONCE]
+            self._urgent.set()
+            return {key: self._waiting.pop(key) for key in keys}
+
+    def _put_back(self, batch: dict[Fence, _Entry]) -> None:
+        """Keep the reports for another try, unless there are newer ones, or their callers were told to come again.
+
+        So what waits during an outage are the claims of this process, not whatever comes over HTTP.
+        """
+        with self._lock:
+            for fence, entry in batch.items():
+                if not (entry.is_kept or entry.answers):
+                    continue
+                newest = self._waiting.setdefault(fence, entry)
+                if newest is not entry:
+                    newest.answers.extend(entry.answers)
+                    newest.is_kept |= entry.is_kept
+            self._has_been_told = True
+        self._wanted.set()
+
+    def _refuse(self, entries: Iterable[_Entry], error: Exception) -> None:
+        for entry in entries:
+            for answer in entry.answers:
+                if not answer.done():
+                    answer.set_exception(error)
+            entry.answers.clear()
+
+    async def _write_the_last(self) -> None:
+        try:
+            async with asyncio.timeout(_LAST_WRITE_S):
+                while self._waiting and await self._write_some():
+                    pass
+        except TimeoutError:
+            return
+
+
+def _storable(fence: Fence, share: float | None, message: str | None) -> Report:
+    if share is not None:
+        share = None if math.isnan(share) else min(max(float(share), 0.0), 1.0)
+    if message is not None:
+        if len(message) > LONGEST_MESSAGE:
+            message = message[: LONGEST_MESSAGE - 1] + "…"
+        message = message.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")
+    return Report(fence=fence, share=share, message=message)

@@ -1,0 +1,271 @@
+"""How claims of workers that pull over HTTP end: by the same decision and the same statement as any claim.
+
+Ends that come at the same time share their statements. One that comes again, since its answer was lost, is told
+what the first one did.
+"""
+
+import random
+from collections.abc import Sequence
+from types import TracebackType
+from typing import NoReturn, Self, TypeAlias, TypeVar
+from uuid import UUID
+
+from taskmill.domain.errors import (
+    CancelNotAsked,
+    LeaseClosed,
+    LeaseNotFound,
+    StaleFence,
+    Unavailable,
+)
+from taskmill.domain.lifecycle import (
+    Cancelled,
+    Happening,
+    Interrupted,
+    Outcome,
+    Reason,
+    Status,
+    Succeeded,
+    decide,
+)
+from taskmill.domain.remote import RenewedLease
+from taskmill.domain.retry import RetryPolicy
+from taskmill.domain.task import Fence
+from taskmill.observability.flow import LEASES_LOST, LEASES_RENEWED, REFUSED, count_ended
+from taskmill.observability.logs import get_logger
+from taskmill.runtime.batching import Batcher, Overloaded
+from taskmill.storage import claims, faults, remote_leases, tasks
+from taskmill.storage.claims import ClaimEnd, EndedClaim
+from taskmill.storage.database import RETRY_AFTER_S, Database
+from taskmill.storage.remote_leases import RemoteClaim
+
+log = get_logger(__name__)
+
+_MOST_AT_ONCE = 500
+_FINISHED = "finished"
+_STOPPED = "stopped"
+# A renewal that comes late for these has lost nothing.
+_BY_ITS_WORKER = frozenset({_FINISHED, _STOPPED})
+# What a failed attempt's end is called in the history, when its worker has ended it.
+_FAILURES = frozenset({Reason.ERROR, Reason.RETRY_ASKED, Reason.PERMANENT})
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+_Ending: TypeAlias = tuple[Fence, Outcome]
+
+
+class PullEnds:
+    """Ends claims and keeps leases. Use it as an async context manager; leaving waits for what was handed in."""
+
+    def __init__(
+        self, database: Database, *, policy: RetryPolicy, randomness: random.Random
+    ) -> None:
+        self._database = database
+        self._policy = policy
+        self._randomness = randomness
+        self._ends: Batcher[_Ending, EndedClaim | CancelNotAsked | None] = Batcher(
+            self._end_all,
+            name="finish",
+            max_size=_MOST_AT_ONCE,
+            weigh=lambda ending: len(getattr(ending[1], "result", None) or ""),
+            is_item_fault=faults.is_item_fault,
+        )
+        self._renewals: Batcher[tuple[UUID, float | None], RenewedLease | None] = Batcher(
+            self._renew_all, name="renew", max_size=_MOST_AT_ONCE
+        )
+
+    async def __aenter__(self) -> Self:
+        await self._ends.__aenter__()
+        await self._renewals.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._renewals.__aexit__(kind, error, trace)
+        await self._ends.__aexit__(kind, error, trace)
+
+    async def end(self, fence: Fence, outcome: Outcome) -> EndedClaim:
+        """End a claim; the answer comes after the commit. The same end sent again has the first one's answer.
+
+        Raises:
+            TaskNotFound: there is no such task.
+            StaleFence: the claim is over, or was ended in another way, or is not of a lease over HTTP.
+            CancelNotAsked: it is to end as cancelled, and nobody had asked for that.
+        """
+        ended = await _in_turn(self._ends, (fence, outcome))
+        if isinstance(ended, CancelNotAsked):
+            raise ended
+        return ended or await self._end_of_before(fence, outcome)
+
+    async def refuse(self, fence: Fence) -> NoReturn:
+        """Say why a fence does not hold. Raises `TaskNotFound` or `StaleFence`."""
+        await tasks.get_one(self._database, fence.task_id)
+        REFUSED.add(1)
+        log.warning(
+            "lease.lost",
+            task_id=str(fence.task_id),
+            claim_no=fence.claim_no,
+            lease_id=str(fence.lease_id),
+        )
+        raise StaleFence(fence.task_id, fence.claim_no)
+
+    async def renew(self, lease_id: UUID, ttl_s: float | None) -> RenewedLease:
+        """Let a lease live `ttl_s` seconds from now (None: as many as before).
+
+        Raises:
+            LeaseNotFound: there is no such lease over HTTP, or none any more.
+            LeaseClosed: it has ended.
+        """
+        renewed = await _in_turn(self._renewals, (lease_id, ttl_s))
+        if renewed is not None:
+            return renewed
+        state = await remote_leases.find(self._database, lease_id)
+        if state is None or not state.is_closed:
+            raise LeaseNotFound(lease_id)
+        if state.reason not in _BY_ITS_WORKER:
+            LEASES_LOST.inc()
+        raise LeaseClosed(lease_id, state.reason)
+
+    async def hand_back(self, lease_id: UUID) -> list[UUID]:
+        """End a lease; what runs under it waits again, or is cancelled if that was asked. Again it does nothing.
+
+        Returns the tasks that ran. Their attempts cost nothing. First they are handed back, then the lease is
+        closed: the other way round rescue might come between, and count losses.
+
+        Raises:
+            LeaseNotFound: there is no such lease over HTTP, or none any more.
+        """
+        held = await remote_leases.find_of_lease(self._database, lease_id)
+        if not held and await remote_leases.find(self._database, lease_id) is None:
+            raise LeaseNotFound(lease_id)
+        ended = await self._record([(claim, Interrupted()) for claim in held])
+        await remote_leases.settle(self._database, [lease_id], _STOPPED)
+        return list(ended)
+
+    async def _end_all(
+        self, endings: list[_Ending]
+    ) -> Sequence[EndedClaim | CancelNotAsked | None]:
+        found = await remote_leases.find_claims(self._database, {fence for fence, _ in endings})
+        # Of two ends of one claim the first one counts; the other is told what became of it.
+        chosen: dict[Fence, Outcome] = {}
+        mine: list[bool] = []
+        for fence, outcome in endings:
+            claim = found.get(fence)
+            is_allowed = claim is not None and (
+                claim.cancel_requested or not isinstance(outcome, Cancelled)
+            )
+            mine.append(is_allowed and fence not in chosen)
+            if mine[-1]:
+                chosen[fence] = outcome
+        ended = await self._record([(found[fence], outcome) for fence, outcome in chosen.items()])
+        await self._settle({fence.lease_id for fence in chosen})
+        return [
+            _answer(fence, outcome, found, ended.get(fence.task_id) if is_mine else None)
+            for (fence, outcome), is_mine in zip(endings, mine, strict=True)
+        ]
+
+    async def _record(
+        self, endings: Sequence[tuple[RemoteClaim, Outcome]]
+    ) -> dict[UUID, EndedClaim]:
+        ends = [
+            decided(claim, outcome, self._policy, jitter=self._randomness.random())
+            for claim, outcome in endings
+        ]
+        ended = await claims.end(self._database, ends, worker=None)
+        for claim, outcome in endings:
+            if how := ended.get(claim.fence.task_id):
+                tell_end(claim, outcome, how)
+        return ended
+
+    async def _settle(self, lease_ids: set[UUID]) -> None:
+        """Close leases that have nothing left; one that stays open, since this fails, runs out by itself."""
+        if not lease_ids:
+            return
+        try:
+            await remote_leases.settle(self._database, lease_ids, _FINISHED)
+        except Exception as error:  # noqa: BLE001 - what has ended has ended
+            log.info("lease.left_open", leases=len(lease_ids), error=repr(error))
+
+    async def _renew_all(
+        self, renewals: list[tuple[UUID, float | None]]
+    ) -> Sequence[RenewedLease | None]:
+        renewed = await remote_leases.renew(self._database, dict(renewals))
+        LEASES_RENEWED.inc(len(renewed))
+        return [renewed.get(lease_id) for lease_id, _ in renewals]
+
+    async def _end_of_before(self, fence: Fence, outcome: Outcome) -> EndedClaim:
+        before = await remote_leases.find_own_end(self._database, fence)
+        if before is None or not _is_end_of(outcome, before):
+            await self.refuse(fence)
+        return before
+
+
+async def _in_turn(batch: Batcher[Item, Answer], item: Item) -> Answer:
+    """Hand an item in. Raises `Unavailable` when too many wait already."""
+    try:
+        return await batch(item)
+    except Overloaded as error:
+        raise Unavailable(RETRY_AFTER_S, "room for more requests") from error
+
+
+def decided(
+    claim: RemoteClaim, outcome: Outcome, policy: RetryPolicy, *, jitter: float
+) -> ClaimEnd:
+    """Decide once for each case: PostgreSQL knows at the last moment whether a cancel was asked."""
+    facts = claim.facts(policy)
+    return ClaimEnd(
+        fence=claim.fence,
+        transition=decide(outcome, facts, cancel_requested=False, jitter=jitter),
+        if_cancel_requested=decide(outcome, facts, cancel_requested=True, jitter=jitter),
+    )
+
+
+def tell_end(claim: RemoteClaim, outcome: Outcome, ended: EndedClaim) -> None:
+    """Log and count how a claim ended."""
+    count_ended(claim, ended.status, ended.happening, ended.reason, claim.ran_s)
+    facts: dict[str, object] = {}
+    if error := getattr(outcome, "error", None):
+        facts["error_type"] = error.type
+    if ended.reason:
+        facts["reason"] = ended.reason
+    if ended.status is Status.NEW:
+        facts["run_at"] = ended.run_at.isoformat(timespec="milliseconds")
+    level = log.warning if ended.happening is Happening.FAILED else log.info
+    level(
+        f"task.{ended.happening}",
+        task_id=str(claim.fence.task_id),
+        claim_no=claim.fence.claim_no,
+        attempt=claim.attempt,
+        worker=claim.worker,
+        queue=claim.queue,
+        type=claim.type,
+        duration_ms=round(claim.ran_s * 1000, 1),
+        **facts,
+    )
+
+
+def _answer(
+    fence: Fence,
+    outcome: Outcome,
+    found: dict[Fence, RemoteClaim],
+    ended: EndedClaim | None,
+) -> EndedClaim | CancelNotAsked | None:
+    claim = found.get(fence)
+    if ended is None and claim is not None and isinstance(outcome, Cancelled):
+        return None if claim.cancel_requested else CancelNotAsked(fence.task_id)
+    return ended
+
+
+def _is_end_of(outcome: Outcome, before: EndedClaim) -> bool:
+    """Tell whether a claim ended by such an outcome; a failure may have become a cancel."""
+    match outcome:
+        case Succeeded():
+            return before.status is Status.SUCCEEDED
+        case Cancelled():
+            return before.happening is Happening.CANCELLED
+        case _:
+            is_cancelled = before.happening is Happening.CANCELLED
+            return is_cancelled or before.reason in _FAILURES

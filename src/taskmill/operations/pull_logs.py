@@ -1,0 +1,62 @@
+"""Keeps what workers that pull over HTTP say of their claims, within the bounds of every claim's lines."""
+
+from collections.abc import Sequence
+
+from taskmill.domain.errors import InvalidInput
+from taskmill.domain.task import Fence
+from taskmill.domain.task_log import LineLevel, SentLine
+from taskmill.observability.metrics import TASK_LOG_DROPPED, TASK_LOG_STORED
+from taskmill.settings import TaskLogSettings
+from taskmill.storage import task_log
+from taskmill.storage.database import Database
+
+_CUT = "…"
+
+
+class PullLogs:
+    """Lines of less than the settings' level are not kept; a message that is too long is cut."""
+
+    def __init__(self, database: Database, settings: TaskLogSettings) -> None:
+        self._database = database
+        self._settings = settings
+        self._level = None if settings.level == "off" else LineLevel(settings.level).number
+
+    async def store(self, fence: Fence, first: int, lines: Sequence[SentLine]) -> int | None:
+        """Keep lines, which are numbered from `first`; return how many are left out, None without the fence.
+
+        The same numbers again are the same lines.
+
+        Raises:
+            InvalidInput: a line's fields are larger than the settings allow.
+            Unavailable: the database is away; whether they are kept is unknown.
+        """
+        self._check(lines)
+        wanted = [
+            task_log.NewSentLine(seq, one.level.number, self._cut(one.message), one.fields)
+            for seq, one in enumerate(lines, first)
+            if self._level is not None and one.level.number >= self._level
+        ]
+        over = await task_log.add(
+            self._database,
+            fence,
+            wanted,
+            most_lines=self._settings.claim_lines,
+            most_bytes=self._settings.claim_bytes,
+        )
+        if over is None:
+            return None
+        TASK_LOG_STORED.inc(len(wanted) - over)
+        TASK_LOG_DROPPED.labels("claim_full").inc(over)
+        return over + len(lines) - len(wanted)
+
+    def _check(self, lines: Sequence[SentLine]) -> None:
+        most = self._settings.fields_bytes
+        for place, one in enumerate(lines):
+            size = len((one.fields or "").encode())
+            if size > most:
+                expected = f"at most {most} bytes of JSON without spacing"
+                raise InvalidInput.at(f"/lines/{place}/fields", expected, f"{size} bytes")
+
+    def _cut(self, message: str) -> str:
+        longest = self._settings.message_chars
+        return message if len(message) <= longest else message[: longest - 1] + _CUT

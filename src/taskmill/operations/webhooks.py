@@ -1,0 +1,125 @@
+"""Webhooks: subscribing, changing, looking at what was delivered, sending again. Delivering is a role's duty."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+from taskmill.domain.errors import WebhookInactive
+from taskmill.domain.signing import NEW_BYTES, secret_of
+from taskmill.domain.webhooks import (
+    Delivery,
+    DeliveryState,
+    Webhook,
+    WebhookDraft,
+    WebhookState,
+)
+from taskmill.observability.logs import get_logger
+from taskmill.storage import callbacks, tasks, webhook_deliveries, webhooks
+from taskmill.storage.database import Database
+from taskmill.storage.webhook_deliveries import LAST_ID
+
+log = get_logger(__name__)
+
+
+class Webhooks:
+    """The webhooks of the service. `secret_bytes` gives randomness that nobody can guess."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        ids: Callable[[], UUID],
+        secret_bytes: Callable[[int], bytes],
+        limit: int,
+        give_up_s: float,
+    ) -> None:
+        self._database = database
+        self._ids = ids
+        self._secret_bytes = secret_bytes
+        self._limit = limit
+        self._give_up_s = give_up_s
+
+    async def create(self, draft: WebhookDraft, secret: str | None) -> tuple[Webhook, str]:
+        """Subscribe an endpoint to what changes from now on; returns its secret, too, which nobody is shown again.
+
+        Raises:
+            WebhookLimitReached: there are too many.
+        """
+        webhook_id, secret = self._ids(), secret or self._new_secret()
+        await webhooks.create(self._database, webhook_id, draft, secret=secret, limit=self._limit)
+        log.info("webhook.created", webhook_id=str(webhook_id))
+        return await webhooks.get(self._database, webhook_id), secret
+
+    async def all_of_them(self) -> Sequence[Webhook]:
+        """Return all webhooks, the oldest first."""
+        return await webhooks.all_of_them(self._database)
+
+    async def get(self, webhook_id: UUID) -> Webhook:
+        """Return a webhook. Raises `WebhookNotFound`."""
+        return await webhooks.get(self._database, webhook_id)
+
+    async def change(
+        self, webhook_id: UUID, changes: Mapping[str, Any], *, rotates_secret: bool
+    ) -> tuple[Webhook, str | None]:
+        """Change fields of a webhook, and its secret if asked; returns that, too. Raises `WebhookNotFound`."""
+        secret = self._new_secret() if rotates_secret else None
+        webhook = await webhooks.change(
+            self._database, webhook_id, lambda draft: replace(draft, **changes), secret=secret
+        )
+        log.info("webhook.changed", webhook_id=str(webhook_id), fields=sorted(changes))
+        return webhook, secret
+
+    async def delete(self, webhook_id: UUID) -> None:
+        """End a webhook, and all that was to be delivered to it. Raises `WebhookNotFound`."""
+        await webhooks.delete(self._database, webhook_id)
+        log.info("webhook.deleted", webhook_id=str(webhook_id))
+
+    async def deliveries(
+        self, webhook_id: UUID, *, before: int | None, states: Iterable[DeliveryState], limit: int
+    ) -> Sequence[Delivery]:
+        """Return up to `limit` deliveries, newest first. Raises `WebhookNotFound`."""
+        await self.get(webhook_id)
+        return await webhook_deliveries.page(
+            self._database,
+            webhook_id,
+            before=LAST_ID if before is None else before,
+            states=states,
+            limit=limit,
+        )
+
+    async def of_task(self, task_id: UUID) -> tuple[str | None, Sequence[Delivery]]:
+        """Return a task's callback and its deliveries, newest first. Raises `TaskNotFound`."""
+        await tasks.get_one(self._database, task_id)
+        url = await callbacks.find(self._database, task_id)
+        return url, await webhook_deliveries.of_task(self._database, task_id)
+
+    async def resend(self, webhook_id: UUID, delivery_id: int) -> Delivery:
+        """Have a delivery tried again now, whatever became of it.
+
+        Raises:
+            WebhookNotFound, DeliveryNotFound: there is no such thing.
+            WebhookInactive: it is paused or disabled.
+        """
+        await self._active(webhook_id)
+        return await webhook_deliveries.resend(
+            self._database, webhook_id, delivery_id, give_up_s=self._give_up_s
+        )
+
+    async def test(self, webhook_id: UUID) -> Delivery:
+        """Have a test event delivered.
+
+        Raises:
+            WebhookNotFound: there is no such webhook.
+            WebhookInactive: it is paused or disabled.
+        """
+        await self._active(webhook_id)
+        return await webhook_deliveries.test(self._database, webhook_id, give_up_s=self._give_up_s)
+
+    async def _active(self, webhook_id: UUID) -> None:
+        state = (await self.get(webhook_id)).draft.state
+        if state is not WebhookState.ENABLED:
+            raise WebhookInactive(webhook_id, state)
+
+    def _new_secret(self) -> str:
+        return secret_of(self._secret_bytes(NEW_BYTES))

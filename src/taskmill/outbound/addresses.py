@@ -1,0 +1,91 @@
+"""Which IP addresses may be called: global ones, and what the settings allow beside them.
+
+An IPv6 address that stands for an IPv4 one (mapped, 6to4, NAT64) is judged as that one. Teredo's are refused.
+"""
+
+from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
+from typing import Final, TypeAlias
+
+Address: TypeAlias = IPv4Address | IPv6Address
+Network: TypeAlias = IPv4Network | IPv6Network
+
+# What the library takes for global, or did in one of its versions, and is no single host out there. Of IPv6 all
+# that is not global unicast (2000::/3): the rest is reserved, or stands for IPv4 where somebody translates it
+# (::ffff:0:7f00:1). 168.63.129.16 is the host below a virtual machine at Azure, and tells its secrets.
+_NEVER: Final[tuple[Network, ...]] = tuple(
+    map(
+        ip_network,
+        (
+            *("192.0.0.0/24", "192.88.99.0/24", "100.64.0.0/10", "224.0.0.0/4", "240.0.0.0/4"),
+            *("168.63.129.16", "::/3", "4000::/2", "8000::/1", "2001::/23", "2001:db8::/32"),
+            "3fff::/20",
+        ),
+    )
+)
+_NAT64: Final = IPv6Network("64:ff9b::/96")
+_IN_NAT64: Final = 2**32 - 1
+
+
+class AddressRules:
+    """The rules of one process. `allowed` has networks (`10.0.0.0/8`), and names of hosts.
+
+    A name allows every address that it resolves to; `*.example.org` stands for all names below it.
+    """
+
+    def __init__(self, allowed: Iterable[str] = ()) -> None:
+        self._networks: list[Network] = []
+        self._names: set[str] = set()
+        self._suffixes: list[str] = []
+        for entry in allowed:
+            self._add(entry.lower().removesuffix("."))
+
+    def _add(self, entry: str) -> None:
+        if (network := network_of(entry)) is not None:
+            self._networks.append(network)
+        elif entry.startswith("*."):
+            self._suffixes.append(entry[1:])
+        else:
+            self._names.add(entry)
+
+    def allows_host(self, host: str) -> bool:
+        """Tell whether a name is allowed wherever it leads."""
+        return host in self._names or host.endswith(tuple(self._suffixes))
+
+    def admits(self, address: Address) -> bool:
+        """Tell whether an address may be called, whatever name led there."""
+        judged = (address, *_within(address))
+        return self._is_allowed(address) or all(
+            _is_global(one) or self._is_allowed(one) for one in judged
+        )
+
+    def _is_allowed(self, address: Address) -> bool:
+        return any(address in network for network in self._networks)
+
+
+def network_of(entry: str) -> Network | None:
+    """Return the network, or the single address as one; None for anything else."""
+    try:
+        return ip_network(entry, strict=False)
+    except ValueError:
+        return None
+
+
+def _is_global(address: Address) -> bool:
+    if isinstance(address, IPv6Address) and _stands_for_another(address):
+        return True
+    return address.is_global and not any(address in network for network in _NEVER)
+
+
+def _stands_for_another(address: IPv6Address) -> bool:
+    """Tell whether an address is no more than a form of the one within it, which is judged by itself."""
+    return address.ipv4_mapped is not None or address in _NAT64 or address.sixtofour is not None
+
+
+def _within(address: Address) -> Iterator[IPv4Address]:
+    """Yield the IPv4 addresses that an IPv6 address leads to."""
+    if isinstance(address, IPv4Address):
+        return
+    yield from (one for one in (address.ipv4_mapped, address.sixtofour) if one is not None)
+    if address in _NAT64:
+        yield IPv4Address(int(address) & _IN_NAT64)

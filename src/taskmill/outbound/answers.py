@@ -1,0 +1,68 @@
+"""What is kept of an answer: its status, some of its headers, and its body in a form that can be stored."""
+
+from base64 import b64encode
+from typing import Any, Final
+
+from taskmill.domain.errors import TaskmillError
+from taskmill.outbound.client import Reply
+from taskmill.wire.strict_json import parse
+from taskmill.wire.wording import safe_text
+
+_KEPT_HEADERS: Final = (
+    *("content-type", "date", "etag", "last-modified", "location", "retry-after"),
+    *("request-id", "x-request-id"),
+)
+_LONGEST_HEADER: Final = 1000
+_JSON: Final = ("application/json", "+json")
+
+
+def shown(reply: Reply) -> dict[str, Any]:
+    """Return an answer as the result of the task that asked for it.
+
+    `body_is` says what `body` holds: `json`, `text`, `base64` (of what is no text), `cut` (the beginning of what
+    was longer than allowed, as text), or `none`.
+    """
+    body_is, body = _body(reply)
+    return {
+        "status": reply.status,
+        "headers": _headers(reply),
+        "body_is": body_is,
+        "body": body,
+    }
+
+
+def excerpt(reply: Reply, longest: int) -> str:
+    """Return the beginning of an answer's body, for a message: printable, and short."""
+    return safe_text(reply.body[: 4 * longest].decode("utf-8", "replace"), longest)
+
+
+def _headers(reply: Reply) -> dict[str, str]:
+    return {
+        name: safe_text(reply.headers[name], _LONGEST_HEADER)
+        for name in _KEPT_HEADERS
+        if name in reply.headers
+    }
+
+
+def _body(reply: Reply) -> tuple[str, Any]:
+    if not reply.body:
+        return "none", None
+    if reply.is_cut:
+        return "cut", reply.body.decode("utf-8", "replace").replace(
+            "\x00", "\N{REPLACEMENT CHARACTER}"
+        )
+    kind = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind.endswith(_JSON):
+        try:
+            return "json", parse(reply.body)
+        except TaskmillError:
+            pass
+    try:
+        return "text", _text(reply.body)
+    except UnicodeDecodeError:
+        return "base64", b64encode(reply.body).decode()
+
+
+def _text(body: bytes) -> str:
+    """Return a body as text that can be stored. Raises `UnicodeDecodeError`."""
+    return body.decode().replace("\x00", "\N{REPLACEMENT CHARACTER}")

@@ -1,0 +1,193 @@
+"""Sends single requests over kept connections: no redirects, no proxies, no cookies, no more than was allowed.
+
+A connection is made to an address that was judged, by its name's lookup or because it was given as an address, and
+serves later requests to the same host. What an answer means is its reader's affair.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Final
+
+import aiohttp
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
+
+from taskmill.outbound.addresses import AddressRules
+from taskmill.outbound.connections import Connections
+from taskmill.outbound.errors import AddressRefused, OutboundError, Unreachable
+from taskmill.outbound.lookup import Ask, Lookup, ask_system
+from taskmill.outbound.turns import Turns
+from taskmill.wire.urls import Target, target_of
+
+AGENT: Final = "Taskmill"
+# Shorter than what most servers keep an idle connection for (5 s): so they rarely close one just as it is used.
+_KEEP_ALIVE_S: Final = 4.0
+_READ_AT_ONCE: Final = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboundLimits:
+    """What one process may take: connections in all and to one host, and bytes of an answer's body."""
+
+    connections: int = 500
+    connections_per_host: int = 100
+    answer_bytes: int = 64 * 1024
+
+
+@dataclass(slots=True, kw_only=True)
+class Request:
+    """A request to an address of the form that `wire.urls` takes."""
+
+    url: str
+    method: str = "POST"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+@dataclass(slots=True, kw_only=True)
+class Reply:
+    """An answer as it came: its body is not decompressed, and `is_cut` where it was longer than allowed."""
+
+    status: int
+    headers: CIMultiDictProxy[str]
+    body: bytes
+    is_cut: bool
+
+
+class Outbound:
+    """What a process sends by. It is used in one event loop, and closed there."""
+
+    def __init__(
+        self,
+        rules: AddressRules,
+        limits: OutboundLimits,
+        *,
+        trust: ssl.SSLContext | None = None,
+        ask: Ask = ask_system,
+    ) -> None:
+        self._rules = rules
+        self._limits = limits
+        self._trust = trust
+        self._ask = ask
+        self._session: aiohttp.ClientSession | None = None
+        self._turns = Turns(limits.connections, per_host=limits.connections_per_host)
+
+    async def send(self, request: Request, *, timeout_s: float) -> Reply:
+        """Send a request and return the answer, in `timeout_s` seconds with everything but waiting for its turn.
+
+        Raises:
+            AddressRefused: the address leads where nobody is to be called.
+            Unreachable: there was no answer in time.
+        """
+        url = self._checked(request.url)
+        try:
+            async with self._turns.turn(str(url.origin())), asyncio.timeout(timeout_s):
+                return await self._exchange(url, request)
+        except TimeoutError:
+            raise Unreachable(f"{_named(url)} did not answer within {timeout_s:g} s") from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            # The library's words have the whole address: they are no cause that is told.
+            raise Unreachable(f"{_named(url)}: {_cause(error)}") from None
+
+    def _checked(self, text: str) -> URL:
+        try:
+            target, url = _read(text)
+        except ValueError as error:
+            raise Unreachable(f"what was to be called {error}") from None
+        if target.address is not None and not self._rules.admits(target.address):
+            raise AddressRefused(target.host)
+        return url
+
+    async def _exchange(self, url: URL, request: Request) -> Reply:
+        session = self._session or self._open()
+        async with session.request(
+            request.method,
+            url,
+            headers=request.headers,
+            data=request.body or None,
+            allow_redirects=False,
+        ) as answer:
+            body, is_cut = await self._read(answer)
+            return Reply(status=answer.status, headers=answer.headers, body=body, is_cut=is_cut)
+
+    async def _read(self, answer: aiohttp.ClientResponse) -> tuple[bytes, bool]:
+        """Read up to the limit; of a longer answer no more, and its connection is given up."""
+        left = self._limits.answer_bytes + 1
+        parts = []
+        while left and (part := await answer.content.read(min(left, _READ_AT_ONCE))):
+            parts.append(part)
+            left -= len(part)
+        body = b"".join(parts)
+        if left:
+            return body, False
+        answer.close()
+        return body[:-1], True
+
+    def _open(self) -> aiohttp.ClientSession:
+        limits = self._limits
+        connector = Connections(
+            limit=limits.connections,
+            limit_per_host=limits.connections_per_host,
+            resolver=Lookup(self._rules, ask=self._ask),
+            use_dns_cache=False,
+            keepalive_timeout=_KEEP_ALIVE_S,
+            ssl=self._trust or True,
+        )
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers=CIMultiDict({"User-Agent": AGENT, "Accept-Encoding": "identity"}),
+            timeout=aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None),
+            auto_decompress=False,
+            trust_env=False,
+        )
+        # The client would send GET, HEAD, PUT and DELETE once more over a connection that was cut, unasked.
+        self._session._retry_connection = False  # noqa: SLF001 - there is no other way; its own tests do so
+        return self._session
+
+    async def close(self) -> None:
+        """Close all connections."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+
+@lru_cache(maxsize=1000)
+def _read(text: str) -> tuple[Target, URL]:
+    """Return an address as we read it, and as the client does. Raises `ValueError` unless that is the same."""
+    try:
+        # As it is: what was signed or escaped by others must not be spelled anew.
+        target, url = target_of(text), URL(text, encoded=True)
+        read = replace(target, host=(url.raw_host or "").lower().removesuffix("."))
+    except ValueError:
+        raise ValueError("is no address") from None
+    # A name is judged when the client looks that up.
+    if read.address != target.address or (target.address is None and read != target):
+        raise ValueError("can be read in two ways")
+    return target, url
+
+
+def _named(url: URL) -> str:
+    """Return what may be told of an address: the rest may hold secrets."""
+    return str(url.origin())
+
+
+def _cause(error: Exception) -> str:
+    """Say what went wrong, without the address that the library's words may have."""
+    match error:
+        case aiohttp.ClientConnectorCertificateError():
+            return f"its certificate was not accepted: {error.certificate_error}"
+        case aiohttp.ClientConnectorError():
+            return f"no connection: {error.os_error.strerror or type(error.os_error).__name__}"
+        case aiohttp.ServerDisconnectedError() | aiohttp.ClientOSError():
+            return "the connection was cut"
+        case aiohttp.ClientResponseError() | aiohttp.ClientPayloadError():
+            return "the answer is no HTTP"
+        case _:
+            return type(error).__name__
+
+
+__all__ = ["AGENT", "Outbound", "OutboundError", "OutboundLimits", "Reply", "Request"]

@@ -1,0 +1,154 @@
+"""Finds the addresses of hosts without ever blocking the event loop, and gives out only those that may be called.
+
+The system's resolver has no timeout of its own and can't be stopped: it runs in threads that nobody waits for at
+the end. A host is asked for once at a time, however many want it, and not at all when nobody does any more. Only
+so many hosts are asked for at once: many more than a process tries by default, for a name whose servers are dead
+holds a thread for half a minute.
+"""
+
+import asyncio
+import socket
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Final
+
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from taskmill.outbound.addresses import AddressRules
+from taskmill.outbound.errors import AddressRefused, Unreachable
+
+_MOST_AT_ONCE: Final = 256
+# Addresses of a host, of each family: they are tried beside each other, and a name may have thousands.
+_MOST_OF_A_FAMILY: Final = 4
+_NUMERIC: Final = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+
+Ask = Callable[[str], Sequence[str]]
+
+
+def ask_system(host: str) -> list[str]:
+    """Return all addresses of a host, as the system's resolver tells them. Blocks. Raises `OSError`."""
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+
+
+@dataclass(slots=True)
+class _Question:
+    answer: asyncio.Future[Sequence[str] | OSError]
+    wanted_by: int = 0
+
+
+class Lookup(AbstractResolver):
+    """Resolves for the HTTP client: a connection goes to one of the addresses that were judged here."""
+
+    def __init__(self, rules: AddressRules, *, ask: Ask = ask_system) -> None:
+        self._rules = rules
+        self._ask = ask
+        self._asked: dict[str, _Question] = {}
+        self._waiting: deque[str] = deque()
+        self._threads = 0
+
+    async def resolve(
+        self,
+        host: str,
+        port: int = 0,
+        family: socket.AddressFamily = socket.AF_UNSPEC,  # noqa: ARG002 - the library's
+    ) -> list[ResolveResult]:
+        """Return where a host may be called.
+
+        Raises:
+            AddressRefused: nowhere.
+            Unreachable: it has no address, or the resolver does not know.
+        """
+        host = host.lower().removesuffix(".")
+        found = await self._found(host)
+        if not found:
+            raise Unreachable(f"the name {host} has no address")
+        admitted = self._admitted(host, found)
+        return [_result(host, address, port) for address in _first_of_each_family(admitted)]
+
+    def _admitted(self, host: str, found: Sequence[str]) -> Sequence[str]:
+        """Leave out what may not be called. Raises `AddressRefused` when that is everything."""
+        if self._rules.allows_host(host):
+            return found
+        admitted = [
+            text for text in found if self._rules.admits(ip_address(text.partition("%")[0]))
+        ]
+        if not admitted:
+            raise AddressRefused(host)
+        return admitted
+
+    async def _found(self, host: str) -> Sequence[str]:
+        if host not in self._asked:
+            self._asked[host] = _Question(asyncio.get_running_loop().create_future())
+            self._waiting.append(host)
+        question = self._asked[host]
+        question.wanted_by += 1
+        try:
+            self._start_threads()
+            # Not `await answer`: who is cancelled would cancel it for all others.
+            await asyncio.wait([question.answer])
+        finally:
+            question.wanted_by -= 1
+        found = question.answer.result()
+        if isinstance(found, OSError):
+            raise Unreachable(f"the name {host} was not found: {found.strerror or found}")
+        return found
+
+    def _start_threads(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._waiting and self._threads < _MOST_AT_ONCE:
+            host = self._waiting.popleft()
+            if not self._asked[host].wanted_by:
+                del self._asked[host]
+                continue
+            thread = threading.Thread(target=self._ask_for, args=(loop, host), daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:
+                self._asked.pop(host).answer.set_result(OSError(str(error)))
+            else:
+                self._threads += 1
+
+    def _ask_for(self, loop: asyncio.AbstractEventLoop, host: str) -> None:
+        answer: Sequence[str] | OSError
+        try:
+            answer = self._ask(host)
+        except (OSError, UnicodeError) as error:
+            answer = error if isinstance(error, OSError) else OSError(str(error))
+        # The loop may be closed by now: then nobody wants to know.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(self._told, host, answer)
+
+    def _told(self, host: str, answer: Sequence[str] | OSError) -> None:
+        self._threads -= 1
+        self._asked.pop(host).answer.set_result(answer)
+        self._start_threads()
+
+    async def close(self) -> None:
+        """Do nothing: threads that still ask end by themselves, and their answers are dropped."""
+
+
+def _first_of_each_family(addresses: Sequence[str]) -> list[str]:
+    """Return the first few of each family, in their order, which is the system's preference."""
+    left = Counter({True: _MOST_OF_A_FAMILY, False: _MOST_OF_A_FAMILY})
+    some = []
+    for address in addresses:
+        left[":" in address] -= 1
+        if left[":" in address] >= 0:
+            some.append(address)
+    return some
+
+
+def _result(host: str, address: str, port: int) -> ResolveResult:
+    return ResolveResult(
+        hostname=host,
+        host=address,
+        port=port,
+        family=socket.AF_INET6 if ":" in address else socket.AF_INET,
+        proto=socket.IPPROTO_TCP,
+        flags=_NUMERIC,
+    )

@@ -1,0 +1,37 @@
+"""Whom to call when a task has ended: written with the task, read when that is delivered, dropped after it."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+from uuid import UUID
+
+from taskmill.storage import partitions
+from taskmill.storage.database import Database
+from taskmill.storage.servers import Connection
+from taskmill.storage.statements import statement
+
+
+class NewCallback(NamedTuple):
+    """A task's callback; those of one `lane` are delivered as to one endpoint."""
+
+    task_id: UUID
+    url: str
+    lane: str
+
+
+async def insert(connection: Connection, new: Iterable[NewCallback]) -> None:
+    """Keep callbacks, in the transaction that creates their tasks."""
+    await connection.execute(statement("store_callbacks"), *zip(*new, strict=True))
+
+
+async def find(database: Database, task_id: UUID) -> str | None:
+    """Return the address that a task's end is told to, None for none."""
+    url: str | None = await database.fetch_value("find_callback", task_id)
+    return url
+
+
+async def prune(database: Database, limit: int) -> int:
+    """Forget up to `limit` callbacks of tasks that are gone, and return how many."""
+    weeks = await partitions.attached(database)
+    if not weeks:
+        return 0
+    return len(await database.fetch("prune_callbacks", weeks[0].bounds[0], limit))

@@ -1,0 +1,139 @@
+"""Stores contracts of types and reads them back."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import asyncpg
+
+from taskmill.domain.contracts import CompiledContract, ContractVersion, RegisteredType
+from taskmill.domain.errors import TypeLimitReached, TypeNotFound, Unavailable
+from taskmill.storage import faults
+from taskmill.storage.database import Database
+from taskmill.storage.statements import statement
+
+MOST_TYPES = 500
+MOST_VERSIONS = 100
+LONGEST_TRIAL_S = 2.0
+"""Most expressions take a millisecond; one that takes longer than this would hold up whoever meets it first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredContract:
+    """The contract that holds for a type, as JSON texts."""
+
+    type: str
+    version: int
+    schema: str
+    form: str
+    defaults: str
+
+
+async def read_changed(
+    database: Database, revision: int
+) -> tuple[int, list[StoredContract]] | None:
+    """Return the revision and all contracts that hold, or None when it still is the one that is known."""
+    rows = await database.fetch("read_contracts", revision)
+    if rows[0]["revision"] == revision:
+        return None
+    return rows[0]["revision"], [
+        StoredContract(
+            type=row["name"],
+            version=row["version"],
+            schema=row["schema"],
+            form=row["form"],
+            defaults=row["defaults"],
+        )
+        for row in rows
+        if row["name"] is not None
+    ]
+
+
+async def held_digests(database: Database, types: Collection[str]) -> dict[str, bytes]:
+    """Return the digests of the contracts that hold for these types; types without one are left out."""
+    rows = await database.fetch("find_contract_digests", list(types))
+    return {row["name"]: row["digest"] for row in rows}
+
+
+async def can_match(database: Database, expressions: Collection[str]) -> bool:
+    """Tell whether PostgreSQL can make these regular expressions ready, all of them within `LONGEST_TRIAL_S`.
+
+    Raises:
+        Unavailable: the database is away.
+    """
+    try:
+        async with database.hot_transaction() as connection:
+            await connection.execute(f"SET LOCAL statement_timeout = '{LONGEST_TRIAL_S}s'")
+            await connection.execute(statement("try_expressions"), list(expressions))
+    except asyncpg.InvalidRegularExpressionError:
+        return False
+    except Unavailable as error:
+        if not faults.is_time_up(error.__cause__):
+            raise
+        return False
+    return True
+
+
+async def register(database: Database, worker: str, contracts: Sequence[CompiledContract]) -> int:
+    """Make these the contracts that hold, in one transaction; return for how many types that is a change.
+
+    No type may come twice. Those who register at the same time wait for each other.
+
+    Raises:
+        TypeLimitReached: Too many types would have a contract.
+    """
+    async with database.hot_transaction() as connection:
+        await connection.execute(statement("take_contract_turn"))
+        types = [contract.type for contract in contracts]
+        if await connection.fetchval(statement("count_types"), types) > MOST_TYPES:
+            raise TypeLimitReached(MOST_TYPES)
+        changed: int = await connection.fetchval(
+            statement("register_contracts"),
+            types,
+            [contract.digest for contract in contracts],
+            [contract.schema for contract in contracts],
+            [contract.form for contract in contracts],
+            [contract.defaults for contract in contracts],
+            worker,
+            MOST_VERSIONS,
+        )
+        if changed:
+            await connection.fetch(statement("ring_contracts"))
+    return changed
+
+
+async def drop(database: Database, name: str) -> None:
+    """Free a type from its contract. Raises `TypeNotFound`."""
+    async with database.hot_transaction() as connection:
+        await connection.execute(statement("take_contract_turn"))
+        if not await connection.fetch(statement("drop_contract"), name):
+            raise TypeNotFound(name)
+        await connection.fetch(statement("ring_contracts"))
+
+
+async def types(database: Database, names: Sequence[str] | None = None) -> list[RegisteredType]:
+    """Return the types that have a contract, by name; only these `names` if given."""
+    return [_type(row) for row in await database.fetch("list_types", names)]
+
+
+async def versions(database: Database, name: str) -> list[ContractVersion]:
+    """Return all versions of a type's contract that are kept, newest first."""
+    return [_version(row) for row in await database.fetch("list_contract_versions", name)]
+
+
+def _type(row: asyncpg.Record) -> RegisteredType:
+    return RegisteredType(
+        name=row["name"],
+        current=_version(row),
+        changed_at=row["changed_at"],
+        workers=row["workers"],
+    )
+
+
+def _version(row: asyncpg.Record) -> ContractVersion:
+    return ContractVersion(
+        version=row["version"],
+        schema=row["schema"],
+        defaults=row["defaults"],
+        registered_at=row["registered_at"],
+        registered_by=row["registered_by"],
+    )

@@ -1,0 +1,65 @@
+"""Failures by type and error. A trigger notes each task that fails; `fold` adds them to rows of steps of time.
+
+Each failure goes into one row of each length of step, so a window is read from one length alone.
+"""
+
+from typing import Final
+
+from taskmill.domain.activity import Window
+from taskmill.domain.failures import FailureGroup, Failures
+from taskmill.storage.database import Database
+from taskmill.storage.statements import statement
+
+# The steps in s, and for how many days their rows are kept: longer than a window reads them.
+KEPT_DAYS: Final = {600: 1, 3_600: 3, 86_400: 40}
+# Errors are whatever handlers say, so there may be very many.
+MOST_KINDS: Final = 200
+_STEPS: Final = {Window.HOUR: 600, Window.DAY: 3_600, Window.WEEK: 86_400, Window.MONTH: 86_400}
+_MOST_TAKEN: Final = 10_000
+_MOST_PRUNED: Final = 5_000
+
+
+async def fold(database: Database) -> bool:
+    """Add what failed to the rows of its steps; True when there may be many more.
+
+    While another process does it, nothing is done.
+    """
+    async with database.hot_transaction() as connection:
+        if not await connection.fetchval(statement("take_failure_turn")):
+            return False
+        taken = await connection.fetchval(
+            statement("fold_failures"), _MOST_TAKEN, MOST_KINDS, list(KEPT_DAYS)
+        )
+    return bool(taken == _MOST_TAKEN)
+
+
+async def prune(database: Database) -> bool:
+    """Forget rows that are kept no longer; True when there may be many more."""
+    pruned = [
+        await database.fetch("prune_failures", step, days, _MOST_PRUNED)
+        for step, days in KEPT_DAYS.items()
+    ]
+    return any(len(rows) == _MOST_PRUNED for rows in pruned)
+
+
+async def read(database: Database, window: Window, limit: int) -> Failures:
+    """Tell what failed over one of `WINDOWS`, `limit` kinds at most; it is current, and reads no task."""
+    rows = await database.fetch(
+        "list_failures", _STEPS[window], window.length.total_seconds(), limit, _MOST_TAKEN
+    )
+    return Failures(
+        window=window,
+        groups=[
+            FailureGroup(
+                type=row["type"],
+                error=row["error"],
+                tasks=row["tasks"],
+                first_at=row["first_at"],
+                last_at=row["last_at"],
+                task_id=row["task_id"],
+            )
+            for row in rows
+        ],
+        kinds=rows[0]["kinds"] if rows else 0,
+        tasks=rows[0]["failures"] if rows else 0,
+    )

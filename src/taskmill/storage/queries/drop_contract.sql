@@ -1,0 +1,8 @@
+-- Purpose: free a type from its contract; its versions are kept. $1 text: the type.
+-- Runs after take_contract_turn in the same transaction. Locks in order: task_type, contract_revision.
+WITH dropped AS (
+    DELETE FROM taskmill.task_type WHERE name = $1 RETURNING name
+)
+UPDATE taskmill.contract_revision SET revision = revision + 1
+WHERE EXISTS (SELECT FROM dropped)
+RETURNING revision

@@ -1,0 +1,2 @@
+-- Purpose: whether there is, or lately was, such a lease of a worker that pulls over HTTP, and why it ended. $1 uuid.
+SELECT closed_at IS NOT NULL AS is_closed, close_reason FROM taskmill.lease WHERE id = $1 AND remote

@@ -1,0 +1,6 @@
+-- Purpose: one webhook. $1 uuid. Relies on the primary key.
+SELECT
+    id, url, description, queues, types, statuses, state, disabled_reason, failing_since, created_at,
+    updated_at
+FROM taskmill.webhook
+WHERE id = $1 AND deleted_at IS NULL

@@ -1,0 +1,27 @@
+-- Purpose: what failed lately, by type and error, the most frequent first; what is beyond the limit of a step is last.
+-- $1 integer: the step in s, $2 double precision: how far to look back in s, then to the beginning of that step;
+-- $3 integer: most kinds, $4 integer: most failures to look at that are not folded yet.
+-- Reads only; relies on the primary key: its cost is the number of steps and of kinds in them.
+-- `kinds` and `failures` are of all, whatever the limit.
+WITH span AS MATERIALIZED (
+    SELECT date_bin(
+        make_interval(secs => $1::integer), now() - make_interval(secs => $2), '2000-01-01 00:00:00+00'
+    ) AS since
+),
+found AS (
+    SELECT type, error, tasks, first_at, last_at, task_id
+    FROM taskmill.failure
+    WHERE step_s = $1::integer AND at >= (SELECT since FROM span)
+    UNION ALL
+    SELECT type, error, 1, at, at, task_id
+    FROM (SELECT at, type, error, task_id FROM taskmill.failure_delta LIMIT $4) AS fresh
+    WHERE at >= (SELECT since FROM span)
+)
+SELECT
+    type, error, sum(tasks)::bigint AS tasks, min(first_at) AS first_at, max(last_at) AS last_at,
+    (array_agg(task_id ORDER BY last_at DESC))[1] AS task_id,
+    count(*) OVER () AS kinds, (sum(sum(tasks)) OVER ())::bigint AS failures
+FROM found
+GROUP BY type, error
+ORDER BY type = '*', sum(tasks) DESC, max(last_at) DESC, type, error
+LIMIT $3

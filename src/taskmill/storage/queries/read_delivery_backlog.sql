@@ -1,0 +1,58 @@
+-- Purpose: what /metrics tells of what webhooks and callbacks still have to be told.
+-- $1 integer: most deliveries to count; $2 integer: most lanes to look at.
+-- Reads only. Relies on webhook_delivery_give_up for the count; on webhook_delivery_lane for a look for the next lane, and
+-- one at its first delivery, whatever waits behind these; on change_batch_position. Lanes of webhooks that are paused or
+-- disabled are counted, but are not late; a feed that nobody waits for is not behind.
+WITH RECURSIVE found AS (
+    (
+        SELECT lane FROM taskmill.webhook_delivery
+        WHERE state = 'pending'
+        ORDER BY lane
+        LIMIT 1
+    )
+    UNION ALL
+    SELECT (
+        SELECT d.lane FROM taskmill.webhook_delivery AS d
+        WHERE d.state = 'pending' AND d.lane > found.lane
+        ORDER BY d.lane
+        LIMIT 1
+    )
+    FROM found
+    WHERE found.lane IS NOT NULL
+),
+lanes AS MATERIALIZED (
+    SELECT lane FROM found WHERE lane IS NOT NULL LIMIT $2
+)
+SELECT
+    (
+        SELECT count(*)
+        FROM (
+            SELECT FROM taskmill.webhook_delivery WHERE state = 'pending' ORDER BY give_up_at LIMIT $1
+        ) AS waiting
+    )::integer AS waiting,
+    (
+        SELECT greatest(extract(epoch FROM clock_timestamp() - min(earliest.next_at)), 0)
+        FROM lanes
+        CROSS JOIN LATERAL (
+            SELECT d.next_at FROM taskmill.webhook_delivery AS d
+            WHERE d.state = 'pending' AND d.lane = lanes.lane
+            ORDER BY d.next_at, d.id
+            LIMIT 1
+        ) AS earliest
+        WHERE NOT EXISTS (
+            SELECT FROM taskmill.webhook AS w
+            WHERE w.state <> 'enabled'
+                AND w.id = CASE WHEN lanes.lane LIKE 'webhook:%' THEN substr(lanes.lane, 9)::uuid END
+        )
+    )::double precision AS late_s,
+    (
+        SELECT greatest(extract(epoch FROM clock_timestamp() - b.at), 0)
+        FROM taskmill.change_batch AS b
+        WHERE b.position > (SELECT position FROM taskmill.feed_delivery WHERE place = 'webhooks')
+            AND (
+                EXISTS (SELECT FROM taskmill.webhook WHERE deleted_at IS NULL)
+                OR EXISTS (SELECT FROM taskmill.task_callback)
+            )
+        ORDER BY b.position
+        LIMIT 1
+    )::double precision AS unread_s

@@ -1,0 +1,19 @@
+-- Purpose: note how tries ended. $1 bigint[] deliveries, $2 integer[] which attempt it was, $3 text[] state,
+-- $4 double precision[] seconds until the next try, $5 integer[] status of the answer, $6 text[] trouble.
+-- Locks: the deliveries' rows. Relies on the primary key. A late word, on an earlier attempt or on one that was given
+-- up meanwhile, counts only if that was delivered. Returns the deliveries that were noted.
+UPDATE taskmill.webhook_delivery AS d
+SET state = input.state,
+    next_at = now() + make_interval(secs => input.wait_s),
+    finished_at = CASE WHEN input.state <> 'pending' THEN now() END,
+    answer = input.answer,
+    trouble = input.trouble
+FROM unnest(
+    $1::bigint[], $2::integer[], $3::text[], $4::double precision[], $5::integer[], $6::text[]
+) AS input (id, attempt, state, wait_s, answer, trouble)
+WHERE d.id = input.id
+    AND CASE
+        WHEN input.state = 'delivered' THEN d.state <> 'delivered'
+        ELSE d.state = 'pending' AND d.attempts = input.attempt
+    END
+RETURNING d.id

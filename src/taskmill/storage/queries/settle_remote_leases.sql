@@ -1,0 +1,29 @@
+-- Purpose: after claims of remote leases have ended: note how many are left, and close the leases that have none.
+-- $1 uuid[] leases, $2 text: the reason for closing.
+-- Locks: the leases, in the order of ids. Relies on the primary keys of lease and task. Whoever ends a claim calls it
+-- after its commit: of two who end the last two claims of a lease the later one sees that none is left.
+WITH held AS MATERIALIZED (
+    SELECT id, task_ids FROM taskmill.lease
+    WHERE id = ANY($1) AND remote AND closed_at IS NULL
+    ORDER BY id
+    FOR NO KEY UPDATE
+),
+counted AS MATERIALIZED (
+    SELECT h.id, left_over.running, left_over.timeout_at
+    FROM held AS h
+    CROSS JOIN LATERAL (
+        SELECT
+            count(*)::integer AS running,
+            min(t.started_at + make_interval(secs => t.timeout_s)) AS timeout_at
+        FROM taskmill.task AS t
+        WHERE t.id = ANY(h.task_ids) AND t.lease_id = h.id
+    ) AS left_over
+)
+UPDATE taskmill.lease AS l
+SET running = c.running,
+    timeout_at = c.timeout_at,
+    closed_at = CASE WHEN c.running = 0 THEN clock_timestamp() END,
+    close_reason = CASE WHEN c.running = 0 THEN $2 END
+FROM counted AS c
+WHERE l.id = c.id AND l.closed_at IS NULL
+RETURNING l.id

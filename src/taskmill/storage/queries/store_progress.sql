@@ -1,0 +1,31 @@
+-- Purpose: keep the latest progress of running tasks, each only if its fence holds.
+-- $1..$5: arrays, one element a report, sorted by task (see storage/progress.py), or empty for nulls only.
+-- Locks in order: no row of task; task_progress (in the order of tasks). What is written in the moment in which the claim
+-- ends is still of that claim; the condition on claim_no keeps it from replacing what a later one said.
+-- Relies on: the primary keys of task and task_progress; `IS TRUE` hides the status from the planner. The serial goes on
+-- through all claims of a task: with the version it never names two states. Returns the claims whose fence held.
+WITH input AS MATERIALIZED (
+    SELECT *
+    FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::double precision[], $5::text[])
+        AS input (task_id, lease_id, claim_no, share, message)
+),
+fenced AS MATERIALIZED (
+    SELECT i.task_id, i.lease_id, i.claim_no, i.share, i.message
+    FROM input AS i
+    JOIN taskmill.task AS t ON t.id = i.task_id
+    WHERE (t.status = 'in_progress') IS TRUE
+        AND t.lease_id = i.lease_id
+        AND t.claim_no = i.claim_no
+),
+stored AS (
+    INSERT INTO taskmill.task_progress AS p (task_id, claim_no, share, message)
+    SELECT task_id, claim_no, share, message FROM fenced ORDER BY task_id
+    ON CONFLICT (task_id) DO UPDATE
+    SET claim_no = excluded.claim_no,
+        serial = p.serial + 1,
+        share = excluded.share,
+        message = excluded.message,
+        at = excluded.at
+    WHERE p.claim_no <= excluded.claim_no
+)
+SELECT task_id, lease_id, claim_no FROM fenced

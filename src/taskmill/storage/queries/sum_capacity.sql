@@ -1,0 +1,16 @@
+-- Purpose: what is there to run tasks: workers whose lease holds, their slots, and the tasks that run under their leases.
+-- Of a worker that pulls over HTTP each lease is another claim, so it is told by its name.
+-- Reads only; relies on lease_open and task_status_id: its cost grows with the running tasks, as a round of rescue does.
+WITH busy AS MATERIALIZED (
+    SELECT lease_id, count(*)::integer AS running
+    FROM taskmill.task
+    WHERE status = 'in_progress'
+    GROUP BY lease_id
+)
+SELECT
+    (count(*) FILTER (WHERE NOT l.remote) + count(DISTINCT l.worker) FILTER (WHERE l.remote))::integer AS workers,
+    coalesce(sum(l.slots), 0)::integer AS slots,
+    coalesce(sum(busy.running), 0)::integer AS running
+FROM taskmill.lease AS l
+LEFT JOIN busy ON busy.lease_id = l.id
+WHERE l.closed_at IS NULL AND l.expires_at > clock_timestamp()

@@ -1,0 +1,11 @@
+-- Purpose: what tells whether something has happened to tasks since they were last looked at. $1 uuid[]. Reads only;
+-- relies on the primary keys: of the lines it looks at the last one of each task.
+SELECT
+    t.id, t.version, t.claim_no, coalesce(p.serial, 0) AS progress, l.claim_no AS line_claim, l.seq AS line
+FROM taskmill.task AS t
+LEFT JOIN taskmill.task_progress AS p ON p.task_id = t.id AND p.claim_no = t.claim_no
+LEFT JOIN LATERAL (
+    SELECT claim_no, seq FROM taskmill.task_log
+    WHERE task_id = t.id ORDER BY claim_no DESC, seq DESC LIMIT 1
+) AS l ON true
+WHERE t.id = ANY($1::uuid[])

@@ -1,0 +1,266 @@
+"""Leases of workers that pull over HTTP: one for each claim, opened with it, closed when nothing runs under it."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import asyncpg
+
+from taskmill.domain.errors import TaskmillError
+from taskmill.domain.lifecycle import Claim, Happening, Status
+from taskmill.domain.remote import LeaseRequest, RemoteLease, RenewedLease
+from taskmill.domain.retry import RetryPolicy
+from taskmill.domain.task import Fence
+from taskmill.storage import claims
+from taskmill.storage.claims import EndedClaim, Lane, LaneStart, TakenTask
+from taskmill.storage.database import Database
+from taskmill.storage.servers import Connection
+from taskmill.storage.statements import statement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteClaim:
+    """A claim as PostgreSQL knows it: what decides how it ends, and who has it.
+
+    `retry` is None for the service's policy; `ran_s` is for how many seconds it has run.
+    """
+
+    fence: Fence
+    queue: str
+    type: str
+    worker: str
+    attempt: int
+    max_attempts: int
+    losses: int
+    max_losses: int
+    retry: RetryPolicy | None
+    timeout: timedelta | None
+    cancel_requested: bool
+    ran_s: float
+
+    def facts(self, policy: RetryPolicy) -> Claim:
+        """Return what decides how it ends; the policy is for tasks that bring none."""
+        return Claim(
+            attempt=self.attempt,
+            max_attempts=self.max_attempts,
+            losses=self.losses,
+            max_losses=self.max_losses,
+            retry=self.retry or policy,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseState:
+    """Whether a lease has ended, and why."""
+
+    is_closed: bool
+    reason: str | None
+
+
+# A claim that is being committed is over in milliseconds; whoever waits for it holds up other claims.
+_WAIT_BRIEFLY = "SET LOCAL lock_timeout = '50ms'"
+
+
+class _NothingTaken(TaskmillError):
+    """Another was quicker: the lease is not to be."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerLimit:
+    """How many bytes the payloads of one claim may have in all, and each of them at most."""
+
+    answer_bytes: int = 32 * 2**20
+    payload_bytes: int = 2**20
+
+    def room(self, taken: Sequence[TakenTask]) -> int:
+        """Return for how many more tasks there is room, whatever their payloads; the first one always has it."""
+        used = sum(len((one.task.payload or "").encode()) for one in taken)
+        return max((self.answer_bytes - used) // self.payload_bytes, 0 if taken else 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """A lease with what was claimed under it; `may_be_more` where its lanes may still have due tasks."""
+
+    lease: RemoteLease
+    taken: Sequence[TakenTask]
+    may_be_more: bool
+
+
+async def claim(
+    database: Database,
+    lease_id: UUID,
+    wanted: LeaseRequest,
+    lanes: Sequence[Lane],
+    limit: AnswerLimit = AnswerLimit(),
+) -> Claimed | None:
+    """Open a lease and claim due tasks of these lanes under it, in one transaction; None when there are none.
+
+    Raises:
+        Unavailable: the database is away; whether it has committed is unknown.
+    """
+    try:
+        async with database.hot_transaction() as connection:
+            await connection.execute(
+                statement("open_remote_lease"),
+                lease_id,
+                wanted.worker,
+                sorted(wanted.queues),
+                sorted(wanted.types),
+                wanted.limit,
+                wanted.ttl_s,
+            )
+            taken, may_be_more = await _taken(connection, lease_id, wanted, lanes, limit)
+            expires_at = await _kept(connection, lease_id, taken, wanted.ttl_s)
+    except _NothingTaken:
+        return None
+    lease = RemoteLease(
+        id=lease_id,
+        worker=wanted.worker,
+        expires_at=expires_at,
+        ttl_s=wanted.ttl_s,
+        tasks=[one.task for one in taken],
+    )
+    return Claimed(lease=lease, taken=taken, may_be_more=may_be_more)
+
+
+async def _taken(
+    connection: Connection,
+    lease_id: UUID,
+    wanted: LeaseRequest,
+    lanes: Sequence[Lane],
+    limit: AnswerLimit,
+) -> tuple[list[TakenTask], bool]:
+    """Claim no more at a time than there is room for, however large they are: none has to be put back."""
+    taken: list[TakenTask] = []
+    while (step := min(wanted.limit - len(taken), limit.room(taken))) > 0:
+        more = await claims.take_with(
+            connection,
+            lease_id=lease_id,
+            worker=wanted.worker,
+            lanes=[(lane, LaneStart()) for lane in lanes],
+            limit=step,
+        )
+        taken += more
+        if len(more) < step:
+            return taken, False
+    return taken, True
+
+
+async def _kept(
+    connection: Connection, lease_id: UUID, taken: Sequence[TakenTask], ttl_s: float
+) -> datetime:
+    """Note in the lease what it took, and return its end. Raises `_NothingTaken`, which undoes it."""
+    if not taken:
+        raise _NothingTaken
+    ids = [one.task.id for one in taken]
+    expires_at: datetime = await connection.fetchval(
+        statement("keep_remote_claim"), lease_id, ids, _first_timeout_s(taken), ttl_s
+    )
+    return expires_at
+
+
+def _first_timeout_s(taken: Sequence[TakenTask]) -> float | None:
+    return min(
+        (one.task.timeout.total_seconds() for one in taken if one.task.timeout is not None),
+        default=None,
+    )
+
+
+async def renew(
+    database: Database, renewals: Mapping[UUID, float | None]
+) -> dict[UUID, RenewedLease]:
+    """Let leases live so many seconds from now (None: as many as before); closed ones are not in the answer."""
+    ids = sorted(renewals)
+    rows = await database.fetch("renew_remote_leases", ids, [renewals[one] for one in ids])
+    return {
+        row["id"]: RenewedLease(
+            id=row["id"],
+            expires_at=row["expires_at"],
+            ttl_s=row["ttl_s"],
+            tasks=row["ids"] or (),
+            cancel=row["asked"] or (),
+        )
+        for row in rows
+    }
+
+
+async def settle(database: Database, lease_ids: Collection[UUID], reason: str) -> None:
+    """Close those of the leases under which nothing runs any more; call it after a claim's end has committed."""
+    await database.fetch("settle_remote_leases", sorted(lease_ids), reason)
+
+
+async def bar(database: Database, lease_id: UUID) -> bool:
+    """Return whether a lease that is not to be seen never will be; False when it has just been committed.
+
+    Raises:
+        Unavailable: its transaction still runs, or the database is away; ask again.
+    """
+    async with database.hot_transaction() as connection:
+        await connection.execute(_WAIT_BRIEFLY)
+        return await connection.fetchval(statement("bar_remote_lease"), lease_id) is not None
+
+
+async def find(database: Database, lease_id: UUID) -> LeaseState | None:
+    """Return whether a lease has ended; None when there is none, or none any more."""
+    rows = await database.fetch("find_remote_lease", lease_id)
+    if not rows:
+        return None
+    return LeaseState(is_closed=rows[0]["is_closed"], reason=rows[0]["close_reason"])
+
+
+async def find_claims(database: Database, fences: Collection[Fence]) -> dict[Fence, RemoteClaim]:
+    """Return the facts of the claims whose fence holds."""
+    rows = await database.fetch("find_remote_claims", *_columns(fences))
+    return {found.fence: found for found in map(_claim, rows)}
+
+
+async def find_of_lease(database: Database, lease_id: UUID) -> list[RemoteClaim]:
+    """Return what runs under a lease."""
+    return [_claim(row) for row in await database.fetch("find_claims_of_remote_lease", lease_id)]
+
+
+async def find_timed_out(database: Database, limit: int) -> list[RemoteClaim]:
+    """Return claims that run longer than they may."""
+    return [_claim(row) for row in await database.fetch("find_timed_out_claims", limit)]
+
+
+async def find_own_end(database: Database, fence: Fence) -> EndedClaim | None:
+    """Return how the worker that had a claim has ended it; None when it has not."""
+    rows = await database.fetch("find_own_ends", *_columns([fence]))
+    if not rows:
+        return None
+    [row] = rows
+    return EndedClaim(
+        status=Status(row["status"]),
+        happening=Happening(row["happening"]),
+        reason=row["reason"],
+        run_at=row["run_at"],
+    )
+
+
+def _columns(fences: Collection[Fence]) -> tuple[list[object], ...]:
+    return (
+        [fence.task_id for fence in fences],
+        [fence.lease_id for fence in fences],
+        [fence.claim_no for fence in fences],
+    )
+
+
+def _claim(row: asyncpg.Record) -> RemoteClaim:
+    timeout_s = row["timeout_s"]
+    return RemoteClaim(
+        fence=Fence(task_id=row["id"], lease_id=row["lease_id"], claim_no=row["claim_no"]),
+        queue=row["queue"],
+        type=row["type"],
+        worker=row["worker"],
+        attempt=row["attempt"],
+        max_attempts=row["max_attempts"],
+        losses=row["losses"],
+        max_losses=row["max_losses"],
+        retry=claims.retry_policy(row["retry"]),
+        timeout=None if timeout_s is None else timedelta(seconds=timeout_s),
+        cancel_requested=row["cancel_requested"],
+        ran_s=row["ran_s"],
+    )

@@ -1,0 +1,204 @@
+"""What is to be delivered to whom, and what became of it. How it is delivered is not known here."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+from taskmill.domain.errors import DeliveryNotFound, WebhookNotFound
+from taskmill.domain.feed import Cursor
+from taskmill.domain.lifecycle import TERMINAL
+from taskmill.domain.webhooks import Delivery, DeliveryState
+from taskmill.storage.changes import ChangePair
+from taskmill.storage.database import Database
+from taskmill.storage.deliveries import Turn
+
+PLACE: Final = "webhooks"
+LAST_ID: Final = 2**63 - 1
+# Of these 2,000 none is due: 5 ms (2026-11-25). One for each origin of callbacks: there may be 100,000.
+MOST_LOOKED_AT: Final = 2000
+_MOST_OF_A_TASK: Final = 500
+
+
+class DueLanes(NamedTuple):
+    """Lanes that have something due, and behind which one to look on; "" when all were looked at."""
+
+    lanes: list[str]
+    until: str
+
+
+class DueDelivery(NamedTuple):
+    """A delivery that this process is to try. `url` and `secrets` are None where they are gone, or there are none.
+
+    A test has no `pair`. `attempt` counts from 1, and names this try.
+    """
+
+    id: int
+    lane: str
+    webhook_id: UUID | None
+    pair: ChangePair | None
+    attempt: int
+    created_at: datetime
+    give_up_at: datetime
+    url: str | None
+    secrets: Sequence[str] | None
+
+    @property
+    def event_id(self) -> str:
+        """What the event is called, the same for every try."""
+        return _event_id(self.id, self.pair)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndedTry:
+    """How a try ended. `wait_s` is how long to wait for the next one, if there is to be one."""
+
+    delivery: DueDelivery
+    state: DeliveryState
+    wait_s: float = 0.0
+    answer: int | None = None
+    trouble: str | None = None
+
+
+async def fan_out(
+    database: Database,
+    turn: Turn,
+    cursor: Cursor,
+    pairs: Sequence[ChangePair],
+    *,
+    give_up_s: float,
+) -> int | None:
+    """Make deliveries of changes and move the feed's cursor behind them; None when the turn was lost.
+
+    Both happen or none does.
+    """
+    columns = tuple(map(list, zip(*pairs, strict=True))) if pairs else ([], [], [], [])
+    made: int | None = await database.fetch_value(
+        "fan_out_changes",
+        *(turn.holder, turn.hold_s, *cursor, *columns),
+        *(list(TERMINAL), give_up_s),
+    )
+    return made
+
+
+async def find_lanes(
+    database: Database, after: str, limit: int, *, looks: int = MOST_LOOKED_AT
+) -> DueLanes:
+    """Find up to `limit` lanes behind `after` that have something due, in their order, among the next `looks`."""
+    rows = await database.fetch("find_delivery_lanes", after, limit, looks)
+    has_more = bool(rows) and (len(rows) == limit or rows[-1]["is_end"])
+    return DueLanes(
+        [row["lane"] for row in rows if row["is_due"]], rows[-1]["lane"] if has_more else ""
+    )
+
+
+async def claim(
+    database: Database, rooms: Iterable[tuple[str, int]], *, hold_s: float
+) -> list[DueDelivery]:
+    """Take what is due, so much of each lane; unless it is recorded before, it is due again after `hold_s`."""
+    lanes, sizes = zip(*rooms, strict=True)
+    return [_due(row) for row in await database.fetch("claim_deliveries", lanes, sizes, hold_s)]
+
+
+async def record(database: Database, ended: Iterable[EndedTry]) -> int:
+    """Note how tries ended and return how many of them still counted."""
+    rows = [
+        (one.delivery.id, one.delivery.attempt, one.state, one.wait_s, one.answer, one.trouble)
+        for one in sorted(ended, key=lambda one: one.delivery.id)
+    ]
+    return len(await database.fetch("record_deliveries", *zip(*rows, strict=True)))
+
+
+async def give_up(database: Database, limit: int) -> int:
+    """Give up deliveries whose time is over, up to `limit` of them, and return how many."""
+    return len(await database.fetch("give_up_deliveries", limit))
+
+
+async def page(
+    database: Database,
+    webhook_id: UUID,
+    *,
+    before: int,
+    states: Iterable[DeliveryState],
+    limit: int,
+) -> list[Delivery]:
+    """Return up to `limit` deliveries of a webhook with ids under `before`, newest first."""
+    rows = await database.fetch("list_webhook_deliveries", webhook_id, before, list(states), limit)
+    return [_delivery(row) for row in rows]
+
+
+async def of_task(database: Database, task_id: UUID) -> list[Delivery]:
+    """Return the deliveries of a task's callback, newest first."""
+    rows = await database.fetch("list_callback_deliveries", task_id, _MOST_OF_A_TASK)
+    return [_delivery(row) for row in rows]
+
+
+async def resend(
+    database: Database, webhook_id: UUID, delivery_id: int, *, give_up_s: float
+) -> Delivery:
+    """Have a delivery tried again. Raises `DeliveryNotFound`."""
+    rows = await database.fetch("resend_delivery", delivery_id, webhook_id, give_up_s)
+    if not rows:
+        raise DeliveryNotFound(delivery_id)
+    return _delivery(rows[0])
+
+
+async def test(database: Database, webhook_id: UUID, *, give_up_s: float) -> Delivery:
+    """Make a delivery of an event that tells of no task. Raises `WebhookNotFound`."""
+    rows = await database.fetch("test_webhook", webhook_id, give_up_s)
+    if not rows:
+        raise WebhookNotFound(webhook_id)
+    return _delivery(rows[0])
+
+
+async def prune(database: Database, days: float, limit: int) -> int:
+    """Forget up to `limit` deliveries that ended so many days ago, and return how many."""
+    return len(await database.fetch("prune_deliveries", days, limit))
+
+
+def _pair(row: asyncpg.Record) -> ChangePair | None:
+    if row["task_id"] is None:
+        return None
+    return ChangePair(row["position"], row["ordinal"], row["task_id"], row["version"])
+
+
+def _event_id(delivery_id: int, pair: ChangePair | None) -> str:
+    """Name an event without full stops: the signature's parts are joined by them."""
+    return f"test_{delivery_id}" if pair is None else f"evt_{pair.position}_{pair.ordinal}"
+
+
+def _due(row: asyncpg.Record) -> DueDelivery:
+    return DueDelivery(
+        id=row["id"],
+        lane=row["lane"],
+        webhook_id=row["webhook_id"],
+        pair=_pair(row),
+        attempt=row["attempts"],
+        created_at=row["created_at"],
+        give_up_at=row["give_up_at"],
+        url=row["url"],
+        secrets=row["secrets"],
+    )
+
+
+def _delivery(row: asyncpg.Record) -> Delivery:
+    is_pending = row["state"] == DeliveryState.PENDING
+    return Delivery(
+        id=row["id"],
+        webhook_id=row["webhook_id"],
+        url=row["url"],
+        task_id=row["task_id"],
+        version=row["version"],
+        event_id=_event_id(row["id"], _pair(row)),
+        state=DeliveryState(row["state"]),
+        attempts=row["attempts"],
+        created_at=row["created_at"],
+        tried_at=row["tried_at"],
+        next_at=row["next_at"] if is_pending else None,
+        finished_at=row["finished_at"],
+        answer=row["answer"],
+        trouble=row["trouble"],
+    )

@@ -1,0 +1,118 @@
+"""Keeps webhooks: what is subscribed to, and how well that goes. Their secrets are read by who delivers, only."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+from taskmill.domain.errors import WebhookLimitReached, WebhookNotFound
+from taskmill.domain.lifecycle import Status
+from taskmill.domain.webhooks import Webhook, WebhookDraft, WebhookState
+from taskmill.storage.database import Database
+from taskmill.storage.statements import statement
+
+
+class DisabledWebhook(NamedTuple):
+    """A webhook that is delivered to no more, and why."""
+
+    id: UUID
+    reason: str
+
+
+async def create(
+    database: Database, webhook_id: UUID, draft: WebhookDraft, *, secret: str, limit: int
+) -> None:
+    """Keep a new webhook. Raises `WebhookLimitReached`."""
+    arguments = (draft.url, draft.description, *_filter(draft), [secret], draft.state)
+    if not await database.fetch("create_webhook", webhook_id, *arguments, limit):
+        raise WebhookLimitReached(limit)
+
+
+async def all_of_them(database: Database) -> list[Webhook]:
+    """Return all webhooks, the oldest first."""
+    return [_webhook(row) for row in await database.fetch("list_webhooks")]
+
+
+async def get(database: Database, webhook_id: UUID) -> Webhook:
+    """Return a webhook. Raises `WebhookNotFound`."""
+    rows = await database.fetch("get_webhook", webhook_id)
+    if not rows:
+        raise WebhookNotFound(webhook_id)
+    return _webhook(rows[0])
+
+
+async def change(
+    database: Database,
+    webhook_id: UUID,
+    changed: Callable[[WebhookDraft], WebhookDraft],
+    *,
+    secret: str | None,
+) -> Webhook:
+    """Make of a webhook what `changed` makes of it; a new secret goes before the latest.
+
+    Raises:
+        WebhookNotFound: there is no such webhook.
+    """
+    async with database.hot_transaction() as connection:
+        row = await connection.fetchrow(statement("lock_webhook"), webhook_id)
+        if row is None:
+            raise WebhookNotFound(webhook_id)
+        draft = changed(_webhook(row).draft)
+        arguments = (draft.url, draft.description, *_filter(draft), draft.state, secret)
+        row = await connection.fetchrow(statement("change_webhook"), webhook_id, *arguments)
+        if row is None:
+            raise WebhookNotFound(webhook_id)
+        return _webhook(row)
+
+
+async def delete(database: Database, webhook_id: UUID) -> None:
+    """End a webhook and all that was to be delivered to it. Raises `WebhookNotFound`."""
+    if not await database.fetch("delete_webhook", webhook_id):
+        raise WebhookNotFound(webhook_id)
+
+
+async def disable(database: Database, webhook_id: UUID, reason: str) -> bool:
+    """Deliver no more to a webhook; False when that was so already."""
+    return bool(await database.fetch("disable_webhook", webhook_id, reason))
+
+
+async def note_health(
+    database: Database, well: Iterable[UUID], failed: Iterable[UUID], *, too_long_s: float
+) -> list[DisabledWebhook]:
+    """Remember who took something and who did not; return those who failed for too long, and are disabled now."""
+    rows = await database.fetch("note_webhook_health", list(well), list(failed), too_long_s)
+    return [DisabledWebhook(row["id"], row["disabled_reason"]) for row in rows]
+
+
+async def count_listening(database: Database) -> int:
+    """Return how many webhooks get changes."""
+    count: int = await database.fetch_value("count_webhooks")
+    return count
+
+
+async def prune(database: Database, limit: int) -> int:
+    """Drop up to `limit` deliveries of deleted webhooks, and these when they have none; return how many."""
+    return len(await database.fetch("prune_webhooks", limit))
+
+
+def _filter(draft: WebhookDraft) -> tuple[Sequence[str], ...]:
+    return draft.queues, draft.types, draft.statuses
+
+
+def _webhook(row: asyncpg.Record) -> Webhook:
+    return Webhook(
+        id=row["id"],
+        draft=WebhookDraft(
+            url=row["url"],
+            description=row["description"],
+            queues=tuple(row["queues"]),
+            types=tuple(row["types"]),
+            statuses=tuple(map(Status, row["statuses"])),
+            state=WebhookState(row["state"]),
+        ),
+        disabled_reason=row["disabled_reason"],
+        failing_since=row["failing_since"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+    )

@@ -1,0 +1,198 @@
+"""Runs one attempt of a handler at once, in the test's own process and thread."""
+
+import asyncio
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from inspect import isawaitable
+from typing import Any, Final, NamedTuple
+from uuid import UUID, uuid4
+
+import orjson
+from structlog.typing import FilteringBoundLogger
+
+from taskmill.app import Context, TaskType
+from taskmill.domain.lifecycle import ErrorInfo, Outcome, Retry, Succeeded
+from taskmill.domain.task import ClaimedTask, Fence
+from taskmill.worker.execution import execute, without_loop
+from taskmill.worker.logger import logger_to
+
+_RESULT_BYTES: Final = 1024**2
+_BEGINNING: Final = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+class Line(NamedTuple):
+    """What a handler said through `context.logger`."""
+
+    level: str
+    message: object
+    fields: Mapping[str, Any]
+
+
+@dataclass(slots=True, kw_only=True)
+class Attempted:
+    """How an attempt ended, and what its handler said meanwhile.
+
+    `raised` is what it raised, for its traceback. `progress` are its reports, oldest first.
+    """
+
+    outcome: Outcome
+    raised: Exception | None = None
+    progress: list[tuple[float, str | None]] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=list)
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the handler returned."""
+        return isinstance(self.outcome, Succeeded)
+
+    @property
+    def result(self) -> Any:  # noqa: ANN401 - any JSON value
+        """What the handler returned, as JSON has it.
+
+        Raises:
+            AssertionError: it did not return; the cause is what it raised.
+        """
+        if isinstance(self.outcome, Succeeded):
+            return None if self.outcome.result is None else orjson.loads(self.outcome.result)
+        raise AssertionError(f"the handler did not return: {self.error}") from self.raised
+
+    @property
+    def error(self) -> ErrorInfo | None:
+        """Why it failed, as the task would show it; None when it did not."""
+        return getattr(self.outcome, "error", None)
+
+    @property
+    def retry_after(self) -> timedelta | None:
+        """The time that the handler asked for before the next attempt; None when it asked for none."""
+        return self.outcome.after if isinstance(self.outcome, Retry) else None
+
+
+def attempt(
+    made: "TaskType[..., Any]",
+    payload: Mapping[str, Any] | None = None,
+    /,
+    *,
+    number: int | None = None,
+    is_cancelled: bool | None = None,
+    **fields: Any,  # noqa: ANN401 - the payload's fields
+) -> Attempted:
+    """Run one attempt of a task type, async or not; the payload is given as a whole, or by its fields.
+
+    It is checked and made arguments as a worker does. `number` is the attempt's, 1 unless it is given; with
+    `is_cancelled` the context says from the beginning that the attempt is to stop. Isolation is left out: a plain
+    function is called in the test's own thread.
+
+    Raises:
+        TypeError: the handler has a field that is called as one of these two: give the payload as a whole.
+        RuntimeError: the function is async and an event loop runs already: use `attempt_async`.
+    """
+    if payload is None:
+        _check_names(made, number=number, is_cancelled=is_cancelled)
+        payload = fields
+    task = _claimed(made, payload, number or 1)
+    return attempt_now(made, task, is_cancelled=bool(is_cancelled))
+
+
+async def attempt_async(
+    made: "TaskType[..., Any]",
+    payload: Mapping[str, Any] | None = None,
+    /,
+    *,
+    number: int | None = None,
+    is_cancelled: bool | None = None,
+    **fields: Any,  # noqa: ANN401 - the payload's fields
+) -> Attempted:
+    """Do what `attempt` does, in the event loop that runs."""
+    if payload is None:
+        _check_names(made, number=number, is_cancelled=is_cancelled)
+        payload = fields
+    task = _claimed(made, payload, number or 1)
+    return await attempt_of(made, task, is_cancelled=bool(is_cancelled))
+
+
+def attempt_now(
+    made: "TaskType[..., Any]", task: ClaimedTask, *, is_cancelled: bool = False
+) -> Attempted:
+    """Run an attempt of a task that is there already; a plain function without an event loop around it."""
+    running = attempt_of(made, task, is_cancelled=is_cancelled)
+    return asyncio.run(running) if made.is_async else without_loop(running)
+
+
+async def attempt_of(
+    made: "TaskType[..., Any]", task: ClaimedTask, *, is_cancelled: bool = False
+) -> Attempted:
+    """Run an attempt of a task that is there already."""
+    heard = _Heard(is_cancelled=is_cancelled)
+    fence = Fence(task_id=task.id, lease_id=UUID(int=0), claim_no=task.claim_no)
+    context = Context(task=task, fence=fence, surroundings=heard)
+
+    async def handle(context: Context) -> object:
+        try:
+            value = made.function(**made.binding.arguments(context))
+            result: object = await value if isawaitable(value) else value
+        except Exception as error:
+            heard.raised = error
+            raise
+        return result
+
+    outcome = await execute(handle, context, result_bytes=_RESULT_BYTES)
+    return Attempted(
+        outcome=outcome, raised=heard.raised, progress=heard.progress, lines=heard.lines
+    )
+
+
+class _Heard:
+    """Keeps what a handler says."""
+
+    def __init__(self, *, is_cancelled: bool) -> None:
+        self.is_stopping = is_cancelled
+        self.raised: Exception | None = None
+        self.progress: list[tuple[float, str | None]] = []
+        self.lines: list[Line] = []
+        self._lock = threading.Lock()
+
+    def make_logger(self, task: ClaimedTask) -> FilteringBoundLogger:  # noqa: ARG002 - there is only one
+        """Make a logger whose lines are kept."""
+        return logger_to(self)
+
+    def say(self, level: str, event: object, facts: Mapping[str, Any]) -> None:
+        """Keep a line."""
+        with self._lock:
+            self.lines.append(Line(level, event, dict(facts)))
+
+    def report(self, fence: Fence, share: float, message: str | None) -> None:  # noqa: ARG002 - there is only one
+        """Keep a report of progress."""
+        with self._lock:
+            self.progress.append((share, message))
+
+
+def _check_names(made: "TaskType[..., Any]", **options: object) -> None:
+    """Refuse a name that could mean the attempt or a field of the payload."""
+    for name in made.json_schema().get("properties", {}):
+        if options.get(name) is not None:
+            raise TypeError(
+                f"{name} may be a field of {made.name} or belong to the attempt: give the payload as a whole, "
+                f'as in attempt({made.__name__}, {{"{name}": …}})'
+            )
+
+
+def _claimed(made: "TaskType[..., Any]", payload: Mapping[str, Any], number: int) -> ClaimedTask:
+    return ClaimedTask(
+        id=uuid4(),
+        claim_no=number,
+        name=made.name,
+        type=made.name,
+        queue=str(made.options.get("queue", "default")),
+        payload=orjson.dumps(payload).decode(),
+        priority=int(made.options.get("priority", 4)),
+        run=1,
+        attempt=number,
+        max_attempts=max(int(made.options.get("max_attempts", 1)), number),
+        losses=0,
+        max_losses=int(made.options.get("max_losses", 3)),
+        timeout=None,
+        retry=None,
+        created_at=_BEGINNING,
+    )

@@ -1,0 +1,256 @@
+"""A service in memory: the real clients talk to it, tasks are run when the test says so, and time is the test's.
+
+It takes requests by the same checks as the API, contracts of the app's types included. It has what programs need
+that create tasks and look at them; operators' addresses are not there.
+"""
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Final, TypeAlias, Unpack, overload
+from uuid import UUID
+
+import httpx
+import orjson
+
+from taskmill.app import Taskmill, TaskType
+from taskmill.client import AsyncTaskmillClient, TaskmillClient
+from taskmill.client.calls import TaskFields
+from taskmill.client.enqueue import AsyncExecutes, Executes, is_async
+from taskmill.domain.errors import ContractRefused, InvalidInput, TaskmillError
+from taskmill.domain.lifecycle import Status
+from taskmill.domain.task import Task
+from taskmill.testing.attempts import Attempted, attempt_now, attempt_of
+from taskmill.testing.shelf import Kept, Shelf
+from taskmill.wire.batches import (
+    LINES_MEDIA_TYPE,
+    DraftedLine,
+    batch_created_json,
+    line_created_json,
+    line_drafts,
+    line_refused_json,
+    parse_batch,
+)
+from taskmill.wire.contracts.door import DoorContract, compile_contract
+from taskmill.wire.problems import problem_for_status, problem_json
+from taskmill.wire.rules import DEFAULT_LIMITS
+from taskmill.wire.strict_json import parse
+from taskmill.wire.tasks import TaskView, task_json, tasks_page_json, to_draft
+
+_ADDRESS: Final = "http://taskmill.test"
+# All of them are shown on one page, whatever its limit.
+_FILTERS: Final = frozenset({"status", "queue", "type", "label", "name", "order", "limit"})
+Action: TypeAlias = Callable[[Shelf, Task], httpx.Response]
+
+
+class ServiceInMemory:
+    """Tasks in memory, and the handlers of an app to run them with."""
+
+    def __init__(self, app: Taskmill | None = None) -> None:
+        self._app = app or Taskmill()
+        self._shelf = Shelf()
+        self._limits = replace(DEFAULT_LIMITS, contracts=_contracts(self._app))
+
+    def client(self) -> TaskmillClient:
+        """Return a client of this service."""
+        return TaskmillClient(_ADDRESS, retries=0, transport=httpx.MockTransport(self._answer))
+
+    def async_client(self) -> AsyncTaskmillClient:
+        """Return an asynchronous client of this service."""
+        return AsyncTaskmillClient(_ADDRESS, retries=0, transport=httpx.MockTransport(self._answer))
+
+    @overload
+    def enqueue(
+        self, connection: AsyncExecutes, name: str, **fields: Unpack[TaskFields]
+    ) -> Awaitable[UUID]: ...
+
+    @overload
+    def enqueue(self, connection: Executes, name: str, **fields: Unpack[TaskFields]) -> UUID: ...
+
+    def enqueue(self, connection: Any, name: str, **fields: Unpack[TaskFields]) -> Any:
+        """Do what `taskmill.enqueue` does, for a program whose database has no `taskmill.create_task`.
+
+        Give it to the program in that one's place. The task exists at once, and a rollback takes nothing back: the
+        connection is only asked whether it is awaited.
+
+        Raises:
+            NotAccepted: as `taskmill.enqueue` does.
+        """
+        given: Any = {field: value for field, value in fields.items() if value is not None}
+        with self.client() as client:
+            made = client.create(name, **given).id
+        return _awaited(made) if is_async(connection.execute) else made
+
+    @property
+    def now(self) -> datetime:
+        """The service's time. It stands still until `run_all` comes to a task that is due later."""
+        return self._shelf.now
+
+    @property
+    def tasks(self) -> list[TaskView]:
+        """All tasks as they are now, in the order in which they were created."""
+        kept = self._shelf.kept.values()
+        return [TaskView.model_validate_json(task_json(one.task)) for one in kept]
+
+    def attempts(self, task_id: UUID) -> list[Attempted]:
+        """Return how a task's attempts ended, oldest first. Raises `TaskNotFound`."""
+        return list(self._shelf.get(task_id).attempts)
+
+    def run_all(self, *, most: int = 1000) -> list[TaskView]:
+        """Run what waits and has a handler, the longest due first, until nothing does; return all tasks.
+
+        Time moves on to what is due later, so that retries run, too. Tasks that handlers create are run as well.
+
+        Raises:
+            RuntimeError: there were more than `most` attempts; or a handler is async and an event loop runs
+                already: use `run_all_async`.
+        """
+        for kept, made in self._due(most):
+            self._shelf.end(kept, attempt_now(made, kept.claimed()))
+        return self.tasks
+
+    async def run_all_async(self, *, most: int = 1000) -> list[TaskView]:
+        """Do what `run_all` does, in the event loop that runs."""
+        for kept, made in self._due(most):
+            self._shelf.end(kept, await attempt_of(made, kept.claimed()))
+        return self.tasks
+
+    def _due(self, most: int) -> Iterator[tuple[Kept, "TaskType[..., Any]"]]:
+        """Begin one task after the other; whoever asks for the next has ended the one before."""
+        for _ in range(most):
+            kept = self._next()
+            made = None if kept is None else self._app.get(kept.task.type)
+            if kept is None or made is None:
+                return
+            if self._shelf.begin(kept):
+                yield kept, made
+        if self._next() is not None:
+            raise RuntimeError(f"tasks still wait after {most} attempts")
+
+    def _next(self) -> Kept | None:
+        waiting = [
+            one
+            for one in self._shelf.kept.values()
+            if one.task.status is Status.NEW and self._app.get(one.task.type) is not None
+        ]
+        return min(waiting, key=lambda one: (one.task.run_at, one.task.number), default=None)
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        path = request.url.path
+        try:
+            match request.method, path.strip("/").split("/"):
+                case "POST", ["tasks"]:
+                    return self._create(request)
+                case "POST", ["tasks", "batch"]:
+                    return self._create_many(request)
+                case "GET", ["tasks"]:
+                    return self._list(request.url.params)
+                case method, ["tasks", task_id, *action] if (method, *action) in _ON_ONE:
+                    task = self._shelf.get(_id(task_id)).task
+                    return _ON_ONE[method, *action](self._shelf, task)
+        except TaskmillError as error:
+            return _response(problem_json(error, path))
+        detail = "the service in memory does not have this address"
+        return _response(problem_for_status(404, path, detail))
+
+    def _create(self, request: httpx.Request) -> httpx.Response:
+        key = request.headers.get("Idempotency-Key")
+        body = parse(request.content)
+        draft = to_draft(body, header_key=key, source="rest", limits=self._limits)
+        task, is_new = self._shelf.create(draft)
+        return _json(201 if is_new else 200, task_json(task))
+
+    def _create_many(self, request: httpx.Request) -> httpx.Response:
+        content_type = request.headers.get("Content-Type")
+        found = parse_batch(content_type, request.content)
+        if isinstance(found, list):
+            return self._create_all(found)
+        chunks = line_drafts(found, source="rest", limits=self._limits)
+        body = b"".join(self._create_line(line) for chunk in chunks for line in chunk)
+        return httpx.Response(200, content=body, headers={"content-type": LINES_MEDIA_TYPE})
+
+    def _create_all(self, bodies: list[object]) -> httpx.Response:
+        drafts = [to_draft(body, source="rest", limits=self._limits) for body in bodies]
+        for draft in drafts:
+            self._shelf.check(draft)
+        ids = [self._shelf.create(draft)[0].id for draft in drafts]
+        return _json(201, batch_created_json(ids))
+
+    def _create_line(self, line: DraftedLine) -> bytes:
+        try:
+            if isinstance(line.result, TaskmillError):
+                raise line.result
+            task, is_new = self._shelf.create(line.result)
+        except TaskmillError as error:
+            return line_refused_json(line.number, error)
+        return line_created_json(line.number, 201 if is_new else 200, task.id)
+
+    def _list(self, wanted: httpx.QueryParams) -> httpx.Response:
+        if unknown := set(wanted) - _FILTERS:
+            expected = f"one of {', '.join(sorted(_FILTERS))}: the service in memory has no others"
+            raise InvalidInput.at(f"query:{min(unknown)}", expected, "another")
+        found = [one.task for one in self._shelf.kept.values() if _fits(one.task, wanted)]
+        if wanted.get("order") != "asc":
+            found.reverse()
+        return _json(200, tasks_page_json(found, total=len(found), next_cursor=None))
+
+
+async def _awaited(made: UUID) -> UUID:
+    return made
+
+
+def _show(_: Shelf, task: Task) -> httpx.Response:
+    return _json(200, task_json(task))
+
+
+def _cancel(shelf: Shelf, task: Task) -> httpx.Response:
+    shelf.cancel(task)
+    return _json(200 if task.status is Status.CANCELLED else 202, task_json(task))
+
+
+def _retry(shelf: Shelf, task: Task) -> httpx.Response:
+    shelf.retry(task)
+    return _json(200, task_json(task))
+
+
+_ON_ONE: Final[Mapping[tuple[str, ...], Action]] = {
+    ("GET",): _show,
+    ("POST", "cancel"): _cancel,
+    ("POST", "retry"): _retry,
+}
+
+
+def _contracts(app: Taskmill) -> Mapping[str, DoorContract]:
+    found = {}
+    for made in app:
+        # One that the doors can't keep is left to the handler, as a worker does.
+        with suppress(ContractRefused):
+            c = compile_contract(made.contract())
+            found[c.type] = DoorContract(c.type, 1, c.schema, c.form, c.defaults)
+    return found
+
+
+def _id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise InvalidInput.at("path:id", "a task's id", "something else") from None
+
+
+def _fits(task: Task, wanted: httpx.QueryParams) -> bool:
+    shown = {"status": str(task.status), "queue": task.queue, "type": task.type}
+    named = all(shown[name] in wanted.get_list(name) for name in shown if name in wanted)
+    labels: dict[str, str] = orjson.loads(task.labels)
+    given = (text.partition("=") for text in wanted.get_list("label"))
+    labelled = all(labels.get(key) == value for key, _, value in given)
+    return named and labelled and wanted.get("name", "") in task.name
+
+
+def _json(status: int, body: bytes) -> httpx.Response:
+    return httpx.Response(status, content=body, headers={"content-type": "application/json"})
+
+
+def _response(answer: tuple[int, dict[str, str], bytes]) -> httpx.Response:
+    status, headers, body = answer
+    return httpx.Response(status, headers=headers, content=body)

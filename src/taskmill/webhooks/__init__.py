@@ -1,0 +1,1 @@
+"""The webhooks role: makes deliveries of what happens, and delivers them."""

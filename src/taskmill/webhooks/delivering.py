@@ -1,0 +1,302 @@
+"""Takes deliveries that are due, tries them, and notes how that ended. Several processes may do so at once.
+
+What is under way is known by PostgreSQL: a process that dies leaves deliveries that are due again soon after. So
+each is tried at least once, and now and then twice.
+"""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+
+from taskmill.domain.errors import Unavailable
+from taskmill.domain.retry import RetryPolicy
+from taskmill.domain.webhooks import DeliveryState
+from taskmill.observability.logs import get_logger
+from taskmill.observability.outbound import TRIES, TRIES_UNDER_WAY, TRY_TIME, WEBHOOKS_DISABLED
+from taskmill.outbound.client import Reply
+from taskmill.outbound.errors import OutboundError
+from taskmill.outbound.retry_after import retry_after
+from taskmill.runtime.batching import Batcher, Overloaded
+from taskmill.runtime.clock import Clock
+from taskmill.runtime.periodic import backoff_s
+from taskmill.storage import webhook_deliveries, webhooks
+from taskmill.storage.database import Database
+from taskmill.storage.webhook_deliveries import DueDelivery, EndedTry
+from taskmill.webhooks.lanes import Lanes
+from taskmill.webhooks.trying import TURN_S, Try, Trying
+
+log = get_logger(__name__)
+
+_GONE: Final = 410
+_BUSY: Final = (429, 503)
+_SUCCESS: Final = range(200, 300)
+# Lanes that are looked at in one round; the next one begins behind them.
+_MOST_LANES: Final = 500
+_MOST_GIVEN_UP: Final = 1000
+_POLL_S: Final = 0.25
+# Between looks at lanes of which none may be tried, when there are more behind them.
+_STEP_S: Final = 0.025
+_GIVE_UP_LOOK_S: Final = 10.0
+# Beyond the time of one try: until it is noted, or tried again by another.
+_HOLD_MARGIN_S: Final = TURN_S + 2.0
+_STOP_PATIENCE_S: Final = 5.0
+_LONGEST_PAUSE_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryRules:
+    """When a delivery is tried again, and when an endpoint is given up."""
+
+    policy: RetryPolicy
+    longest_wait: timedelta
+    timeout_s: float
+    disable_s: float
+
+
+class Delivering:
+    """A service that delivers. `wake` has it look at once for what is due."""
+
+    name = "webhooks-delivering"
+
+    def __init__(
+        self,
+        database: Database,
+        trying: Trying,
+        lanes: Lanes,
+        rules: DeliveryRules,
+        *,
+        clock: Clock,
+        randomness: random.Random,
+    ) -> None:
+        self._database = database
+        self._trying = trying
+        self._lanes = lanes
+        self._rules = rules
+        self._clock = clock
+        self._randomness = randomness
+        self._woken = asyncio.Event()
+        self._after = ""
+        self._gave_up_at = float("-inf")
+        self._recording: Batcher[EndedTry, None] = Batcher(
+            self._record, name="deliveries", max_in_flight=2
+        )
+        TRIES_UNDER_WAY.watch(lanes, lambda owner: {(): owner.under_way})
+
+    def wake(self) -> None:
+        """Look for what is due at once."""
+        self._woken.set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Deliver until told to stop; what is under way then has some seconds to end."""
+        async with self._recording, asyncio.TaskGroup() as group:
+            tries: set[asyncio.Task[None]] = set()
+            stopping = group.create_task(self._wake_at(stop))
+            await self._deliver_until(stop, group, tries)
+            if tries:
+                await asyncio.wait(tries, timeout=_STOP_PATIENCE_S)
+            for one in list(tries):
+                one.cancel()
+            stopping.cancel()
+
+    async def _wake_at(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        self.wake()
+
+    async def _deliver_until(
+        self, stop: asyncio.Event, group: asyncio.TaskGroup, tries: set[asyncio.Task[None]]
+    ) -> None:
+        failures = 0
+        while not stop.is_set():
+            self._woken.clear()
+            try:
+                pause_s = await self._begin_tries(group, tries)
+                failures = 0
+            except Exception as error:  # noqa: BLE001 - the loop's boundary: logged, tried again
+                log.warning("webhooks.undelivered", error=repr(error))
+                pause_s = backoff_s(failures, first=_POLL_S, longest=_LONGEST_PAUSE_S)
+                failures += 1
+            if pause_s:
+                await self._rest(pause_s)
+
+    async def _rest(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
+        except TimeoutError:
+            return
+
+    async def _begin_tries(self, group: asyncio.TaskGroup, tries: set[asyncio.Task[None]]) -> float:
+        """Begin what may begin now; return for how many seconds to rest then, unless woken."""
+        await self._give_up()
+        if self._lanes.is_full:
+            return _POLL_S
+        due = await webhook_deliveries.find_lanes(self._database, self._after, _MOST_LANES)
+        shares = self._lanes.shares(due.lanes, self._clock.monotonic())
+        # Lanes that got nothing this time come first the next time.
+        self._after = shares[-1][0] if 0 < len(shares) < len(due.lanes) else due.until
+        if not shares:
+            return _STEP_S if self._after else _POLL_S
+        hold_s = self._rules.timeout_s + _HOLD_MARGIN_S
+        taken = await webhook_deliveries.claim(self._database, shares, hold_s=hold_s)
+        for one in taken:
+            self._lanes.begin(one.lane)
+        for prepared in await self._prepared(taken):
+            task = group.create_task(self._try(prepared))
+            tries.add(task)
+            task.add_done_callback(tries.discard)
+        return 0.0 if taken else _POLL_S
+
+    async def _prepared(self, taken: Sequence[DueDelivery]) -> list[Try]:
+        try:
+            return await self._trying.prepared(taken)
+        except BaseException:
+            for one in taken:
+                self._lanes.dropped(one.lane)
+            raise
+
+    async def _give_up(self) -> None:
+        now = self._clock.monotonic()
+        if now - self._gave_up_at < _GIVE_UP_LOOK_S:
+            return
+        given_up = await webhook_deliveries.give_up(self._database, _MOST_GIVEN_UP)
+        if given_up:
+            TRIES.add(given_up, ("failed",))
+            log.warning("deliveries.given_up", deliveries=given_up)
+        if given_up < _MOST_GIVEN_UP:
+            self._gave_up_at = now
+
+    async def _try(self, prepared: Try) -> None:
+        """Try one delivery and note how it ended."""
+        delivery = prepared.delivery
+        try:
+            ended = await self._ended(prepared)
+        except BaseException:
+            self._lanes.dropped(delivery.lane)
+            raise
+        self.wake()
+        try:
+            await self._recording(ended)
+        except (Unavailable, Overloaded, asyncpg.PostgresError) as error:
+            log.warning("delivery.unrecorded", delivery_id=delivery.id, error=repr(error))
+
+    async def _ended(self, prepared: Try) -> EndedTry:
+        delivery, lane = prepared.delivery, prepared.delivery.lane
+        if prepared.request is None:
+            self._lanes.dropped(lane)
+            return EndedTry(delivery=delivery, state=DeliveryState.FAILED, trouble=prepared.trouble)
+        began = self._clock.monotonic()
+        try:
+            reply = await self._trying.send(prepared.request)
+        except OutboundError as error:
+            self._lanes.silent(lane, self._clock.monotonic())
+            return self._again(delivery, trouble=str(error))
+        except Exception as error:  # a try's boundary: whatever an endpoint did, others go on
+            log.exception("delivery.broken", delivery_id=delivery.id)
+            self._lanes.silent(lane, self._clock.monotonic())
+            return self._again(delivery, trouble=f"the try broke: {type(error).__name__}")
+        now = self._clock.monotonic()
+        TRY_TIME.observe(now - began)
+        wait = self._asked_wait(reply)
+        # Of callbacks only the one: others of its lane have addresses of their own.
+        rests = reply.status in _BUSY and delivery.webhook_id is not None
+        rest_s = wait.total_seconds() if wait and rests else 0.0
+        self._lanes.answered(lane, now, after_s=now - began, rest_s=rest_s)
+        return self._judged(delivery, reply, wait)
+
+    def _asked_wait(self, reply: Reply) -> timedelta | None:
+        asked = reply.headers.get("retry-after")
+        return retry_after(asked, self._clock.now(), longest=self._rules.longest_wait)
+
+    def _judged(self, delivery: DueDelivery, reply: Reply, wait: timedelta | None) -> EndedTry:
+        if reply.status in _SUCCESS:
+            return EndedTry(delivery=delivery, state=DeliveryState.DELIVERED, answer=reply.status)
+        if reply.status == _GONE:
+            return EndedTry(
+                delivery=delivery,
+                state=DeliveryState.FAILED,
+                answer=_GONE,
+                trouble="the endpoint answered 410: it is gone for good",
+            )
+        trouble = f"the endpoint answered {reply.status}"
+        return self._again(delivery, trouble=trouble, answer=reply.status, wait=wait)
+
+    def _again(
+        self,
+        delivery: DueDelivery,
+        *,
+        trouble: str,
+        answer: int | None = None,
+        wait: timedelta | None = None,
+    ) -> EndedTry:
+        """Have it tried again, unless its time is over by then."""
+        delay = self._rules.policy.delay(delivery.attempt, self._randomness.random())
+        delay = max(delay, wait or timedelta())
+        is_over = self._clock.now() + delay > delivery.give_up_at
+        return EndedTry(
+            delivery=delivery,
+            state=DeliveryState.FAILED if is_over else DeliveryState.PENDING,
+            wait_s=delay.total_seconds(),
+            answer=answer,
+            trouble=trouble,
+        )
+
+    async def _record(self, ended: Sequence[EndedTry]) -> list[None]:
+        await webhook_deliveries.record(self._database, ended)
+        for one in ended:
+            _tell(one)
+        await self._judge_endpoints(ended)
+        return [None] * len(ended)
+
+    async def _judge_endpoints(self, ended: Sequence[EndedTry]) -> None:
+        """Disable webhooks whose endpoint is gone, or has been failing for too long."""
+        known = {one.delivery.webhook_id: one for one in ended if one.answer == _GONE}
+        for webhook_id, one in known.items():
+            if webhook_id is not None and await webhooks.disable(
+                self._database, webhook_id, str(one.trouble)
+            ):
+                _tell_disabled(webhook_id, str(one.trouble))
+        well = {one.delivery.webhook_id for one in ended if one.state is DeliveryState.DELIVERED}
+        failed = {one.delivery.webhook_id for one in ended} - well
+        disabled = await webhooks.note_health(
+            self._database,
+            [one for one in well if one is not None],
+            [one for one in failed if one is not None],
+            too_long_s=self._rules.disable_s,
+        )
+        for webhook_id, reason in disabled:
+            _tell_disabled(webhook_id, reason)
+
+
+def _tell_disabled(webhook_id: UUID, reason: str) -> None:
+    WEBHOOKS_DISABLED.add(1)
+    log.warning("webhook.disabled", webhook_id=str(webhook_id), reason=reason)
+
+
+def _tell(ended: EndedTry) -> None:
+    """Count and log how a try ended."""
+    delivery = ended.delivery
+    facts = {
+        "delivery_id": delivery.id,
+        "webhook_id": None if delivery.webhook_id is None else str(delivery.webhook_id),
+        "task_id": None if delivery.pair is None else str(delivery.pair.task_id),
+        "attempt": delivery.attempt,
+        "answer": ended.answer,
+    }
+    match ended.state:
+        case DeliveryState.DELIVERED:
+            TRIES.add(1, ("delivered",))
+            log.info("delivery.succeeded", **facts)
+        case DeliveryState.PENDING:
+            TRIES.add(1, ("postponed",))
+            log.warning(
+                "delivery.postponed", **facts, trouble=ended.trouble, wait_s=round(ended.wait_s, 1)
+            )
+        case DeliveryState.FAILED:
+            TRIES.add(1, ("failed",))
+            log.warning("delivery.failed", **facts, trouble=ended.trouble)

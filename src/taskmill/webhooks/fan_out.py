@@ -1,0 +1,125 @@
+"""Makes deliveries of the feed's changes, one process at a time. It sends nothing.
+
+Deliveries of a page of changes, and the cursor behind it, are written in one transaction: whoever dies leaves all
+of it or nothing, and another goes on from there.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+
+from taskmill.domain.errors import ChangesForgotten, Unavailable
+from taskmill.domain.feed import START, Cursor
+from taskmill.observability.logs import get_logger
+from taskmill.observability.outbound import CHANGES_FANNED_OUT, DELIVERIES_MADE
+from taskmill.runtime.clock import Clock
+from taskmill.runtime.periodic import backoff_s, pause
+from taskmill.storage import changes, deliveries, webhook_deliveries, webhooks
+from taskmill.storage.database import Database
+from taskmill.storage.deliveries import Turn
+
+log = get_logger(__name__)
+
+_PAGE: Final = 2000
+# What one transaction may make: a page of changes is smaller when many webhooks listen.
+_MOST_MADE: Final = 20_000
+_POLL_S: Final = 0.1
+_HOLD_S: Final = 15.0
+_ASK_S: Final = 1.0
+_FIRST_PAUSE_S: Final = 0.5
+_LONGEST_PAUSE_S: Final = 5.0
+
+
+class FanOut:
+    """A service that makes deliveries while it has the turn. Several may run at once.
+
+    `wake` is called when it has made some.
+    """
+
+    name = "webhooks-fan-out"
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        holder: UUID,
+        clock: Clock,
+        give_up_s: float,
+        wake: Callable[[], None],
+    ) -> None:
+        self._database = database
+        self._turn = Turn(webhook_deliveries.PLACE, holder, _HOLD_S)
+        self._clock = clock
+        self._give_up_s = give_up_s
+        self._wake = wake
+        self._moved_at = float("-inf")
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Make deliveries until told to stop; then another may go on at once."""
+        failures = 0
+        while not stop.is_set():
+            pause_s = _ASK_S
+            try:
+                await self._take_turn(stop)
+                failures = 0
+            except Exception as error:  # noqa: BLE001 - the loop's boundary: logged, tried again
+                log.warning("webhooks.delayed", error=repr(error))
+                pause_s = backoff_s(failures, first=_FIRST_PAUSE_S, longest=_LONGEST_PAUSE_S)
+                failures += 1
+            await pause(stop, pause_s)
+        try:
+            await deliveries.leave(self._database, self._turn)
+        except (Unavailable, asyncpg.PostgresError) as error:
+            log.info("webhooks.left_open", error=repr(error))
+
+    async def _take_turn(self, stop: asyncio.Event) -> None:
+        cursor: Cursor | None = await deliveries.take(self._database, self._turn)
+        if cursor is None:
+            return
+        log.info("webhooks.fanning_out", after=str(cursor))
+        self._moved_at = self._clock.monotonic()
+        while cursor is not None and not stop.is_set():
+            cursor = await self._go_on(cursor, stop)
+        if cursor is None:
+            log.info("webhooks.handed_over")
+
+    async def _go_on(self, after: Cursor, stop: asyncio.Event) -> Cursor | None:
+        """Take a page, or wait for one; return the cursor behind it, None when the turn is lost."""
+        listening = await webhooks.count_listening(self._database)
+        limit = max(1, min(_PAGE, _MOST_MADE // (listening + 1)))
+        try:
+            pairs, cursor, is_last = await changes.read_pairs(self._database, after, limit)
+        except ChangesForgotten:
+            return await self._skip(after)
+        if not await self._move(after, cursor, pairs):
+            return None
+        if is_last:
+            await pause(stop, _POLL_S)
+        return cursor
+
+    async def _skip(self, after: Cursor) -> Cursor | None:
+        """Go on with the oldest change that is kept, and say what is missing."""
+        oldest, _ = await changes.bounds(self._database)
+        cursor = START if oldest is None else Cursor(oldest, 0)
+        log.error("webhooks.skipped", after=str(after), until=str(cursor))
+        return cursor if await self._move(after, cursor, []) else None
+
+    async def _move(self, after: Cursor, cursor: Cursor, pairs: list[changes.ChangePair]) -> bool:
+        """Make the deliveries of a page; where nothing has changed move only now and then, to keep the turn."""
+        now = self._clock.monotonic()
+        if cursor == after and now - self._moved_at < _HOLD_S / 3:
+            return True
+        self._moved_at = now
+        made = await webhook_deliveries.fan_out(
+            self._database, self._turn, cursor, pairs, give_up_s=self._give_up_s
+        )
+        if made is None:
+            return False
+        CHANGES_FANNED_OUT.add(len(pairs))
+        if made:
+            DELIVERIES_MADE.add(made)
+            self._wake()
+        return True

@@ -1,0 +1,93 @@
+"""Makes a request of a delivery: the event as it is told everywhere, signed. What an answer means is not asked."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from taskmill.domain.feed import Change
+from taskmill.outbound.client import Outbound, Reply, Request
+from taskmill.outbound.errors import Unreachable
+from taskmill.outbound.signing import Signer
+from taskmill.runtime.clock import Clock
+from taskmill.storage import changes
+from taskmill.storage.changes import ChangePair
+from taskmill.storage.database import Database
+from taskmill.storage.webhook_deliveries import DueDelivery
+from taskmill.wire.feed import CLOUD_EVENT, cloud_event_json
+from taskmill.wire.webhooks import test_event_json
+
+GONE: Final = "there is nobody to deliver to any more"
+FORGOTTEN: Final = "the task is gone: it was past its retention"
+TURN_S: Final = 3.0
+"""What a try may take beyond its own time: waiting for its turn."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Try:
+    """A delivery that can be tried: its request, or why there is none any more."""
+
+    delivery: DueDelivery
+    request: Request | None
+    trouble: str | None = None
+
+
+class Trying:
+    """Makes requests. Those of callbacks are signed by `callbacks`, others by the secrets of their webhook."""
+
+    def __init__(
+        self,
+        database: Database,
+        outbound: Outbound,
+        *,
+        callbacks: Signer,
+        clock: Clock,
+        source: str,
+        timeout_s: float,
+    ) -> None:
+        self._database = database
+        self._outbound = outbound
+        self._callbacks = callbacks
+        self._clock = clock
+        self._source = source
+        self._timeout_s = timeout_s
+
+    async def prepared(self, due: Sequence[DueDelivery]) -> list[Try]:
+        """Return the requests of deliveries, in order."""
+        pairs = [one.pair for one in due if one.pair is not None]
+        said = await changes.said(self._database, pairs) if pairs else []
+        told = {(one.event.task_id, one.event.version): one for one in said}
+        return [self._prepared(one, told) for one in due]
+
+    async def send(self, request: Request) -> Reply:
+        """Send a request, after a short wait for its turn if need be. Raises `OutboundError`."""
+        try:
+            async with asyncio.timeout(self._timeout_s + TURN_S):
+                return await self._outbound.send(request, timeout_s=self._timeout_s)
+        except TimeoutError:
+            raise Unreachable("too many requests to that host were under way") from None
+
+    def _prepared(self, due: DueDelivery, told: Mapping[tuple[UUID, int], Change]) -> Try:
+        if due.url is None:
+            return Try(delivery=due, request=None, trouble=GONE)
+        body = self._body(due, due.pair, told)
+        if body is None:
+            return Try(delivery=due, request=None, trouble=FORGOTTEN)
+        signer = self._callbacks if due.webhook_id is None else Signer(due.secrets or ())
+        headers = {
+            "Content-Type": CLOUD_EVENT,
+            **signer.headers(due.event_id, self._clock.now(), body),
+            "Taskmill-Attempt": str(due.attempt),
+        }
+        if due.webhook_id is not None:
+            headers["Taskmill-Webhook-Id"] = str(due.webhook_id)
+        return Try(delivery=due, request=Request(url=due.url, headers=headers, body=body))
+
+    def _body(
+        self, due: DueDelivery, pair: ChangePair | None, told: Mapping[tuple[UUID, int], Change]
+    ) -> bytes | None:
+        if pair is None:
+            return test_event_json(due.event_id, due.webhook_id, due.created_at, self._source)
+        change = told.get((pair.task_id, pair.version))
+        return None if change is None else cloud_event_json(change, source=self._source)

@@ -1,0 +1,368 @@
+"""Checks a payload against the normal form of a schema.
+
+PostgreSQL does the same with the same nodes (`taskmill.check_value`, migration 0010), step by step: whoever
+changes one changes the other. What a schema can express may take more steps than anybody wants to wait for, so
+steps are counted, and both stop at the same one.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from taskmill.domain.errors import Violation
+from taskmill.wire.contracts.comparing import RULES, Holds, equality_key, matcher, size_of
+from taskmill.wire.violations import MOST_VIOLATIONS
+from taskmill.wire.wording import describe, json_pointer
+
+MOST_STEPS: Final = 100_000
+DEEPEST: Final = 200
+# So many characters for an expression, or values that are compared, are a step.
+_CHARACTERS: Final = 1_000
+_PARTS: Final = 10
+ROOT: Final = ("/payload", None)
+_KINDS: Final[Mapping[type, str]] = {
+    str: "string",
+    int: "integer",
+    dict: "object",
+    list: "array",
+    bool: "boolean",
+    type(None): "null",
+}
+_TOO_MUCH: Final = Violation(
+    pointer="/payload",
+    expected=f"a payload that can be checked in {MOST_STEPS:,} steps",
+    got="one that takes more",
+)
+
+# Where a value is: the step from the place around it, and that place. Written out only in a refusal.
+Place = tuple[str | int, Any]
+# A violation whose place is not written out yet: most are of alternatives, and never told.
+Found = tuple[Place, str, str]
+
+
+class _TooMuchError(Exception):
+    """The payload can't be checked in the steps that there are."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Rule:
+    """One rule for values of some kinds."""
+
+    kinds: tuple[str, ...]
+    holds: Holds
+    words: str
+    counts_items: bool
+    is_about_repeats: bool
+
+
+@dataclass(slots=True, kw_only=True)
+class _Union:
+    """Alternatives; see `unions.py`."""
+
+    exactly: bool
+    of: Sequence[int]
+    words: str
+    several_words: str
+    tag: str | None
+    by_tag: Mapping[str, int]
+    tag_words: str
+
+
+@dataclass(slots=True, kw_only=True)
+class _Node:
+    """A node, ready to be walked; see `compiling.py`."""
+
+    types: frozenset[str] | None
+    type_words: str
+    values: frozenset[object] | None
+    enum_words: str
+    rules: Sequence[_Rule]
+    conditions: int
+    is_about_repeats: bool
+    items: int | None
+    prefix: Sequence[int]
+    required: Sequence[tuple[str, str]]
+    properties: Sequence[tuple[str, int]]
+    known: frozenset[str]
+    patterns: Sequence[tuple[Holds, int]]
+    name_conditions: int
+    others: int | None
+    others_words: str
+    names: int | None
+    all: Sequence[int]
+    unions: Sequence[_Union]
+    nots: Sequence[tuple[int, str]]
+
+
+class Checker:
+    """The nodes of one schema; it may be used by many threads."""
+
+    def __init__(self, nodes: Sequence[Mapping[str, Any]]) -> None:
+        self._nodes = [_node(node) for node in nodes]
+
+    def violations(self, payload: object) -> list[Violation]:
+        """Return what is wrong with a payload: everything, up to a limit, in the order of the schema."""
+        walk = _Walk(nodes=self._nodes)
+        found: list[Found] = []
+        try:
+            walk.check(0, payload, ROOT, found, 1)
+        except _TooMuchError:
+            return [_TOO_MUCH]
+        return [
+            Violation(pointer=_pointer(place), expected=expected, got=came)
+            for place, expected, came in found
+        ]
+
+
+@dataclass(slots=True)
+class _Walk:
+    """One check of one payload."""
+
+    nodes: Sequence[_Node]
+    steps: int = field(default=0)
+
+    def check(
+        self, number: int, value: object, place: Place, found: list[Found], depth: int
+    ) -> None:
+        if len(found) >= MOST_VIOLATIONS:
+            return
+        self._spend(1)
+        if depth > DEEPEST:
+            raise _TooMuchError
+        node = self.nodes[number]
+        if not _is_of_its_kinds(node, value, place, found):
+            return
+        if weight := _weight(node, value):
+            self._spend(weight)
+        if not _is_one_of_its_values(node, value, place, found):
+            return
+        if isinstance(value, list):
+            self._check_items(node, value, place, found, depth)
+        elif isinstance(value, dict):
+            self._check_fields(node, value, place, found, depth)
+        self._check_whole(node, value, place, found, depth)
+
+    def _spend(self, steps: int) -> None:
+        self.steps += steps
+        if self.steps > MOST_STEPS:
+            raise _TooMuchError
+
+    def _check_whole(
+        self, node: _Node, value: object, place: Place, found: list[Found], depth: int
+    ) -> None:
+        for inner in node.all:
+            self.check(inner, value, place, found, depth + 1)
+        for union in node.unions:
+            self._check_union(union, value, place, found, depth)
+        for inner, words in node.nots:
+            if not self._tried(inner, value, place, depth):
+                _add(found, place, words, describe(value))
+
+    def _check_items(
+        self, node: _Node, value: list[object], place: Place, found: list[Found], depth: int
+    ) -> None:
+        first = len(node.prefix)
+        for at, (inner, item) in enumerate(zip(node.prefix, value, strict=False)):
+            self.check(inner, item, (at, place), found, depth + 1)
+        if node.items is not None:
+            for at in range(first, len(value)):
+                self.check(node.items, value[at], (at, place), found, depth + 1)
+
+    def _check_fields(
+        self,
+        node: _Node,
+        value: dict[str, object],
+        place: Place,
+        found: list[Found],
+        depth: int,
+    ) -> None:
+        for name, words in node.required:
+            if name not in value:
+                _add(found, (name, place), words, "nothing")
+        for name, inner in node.properties:
+            if name in value:
+                self.check(inner, value[name], (name, place), found, depth + 1)
+        if node.patterns or node.others is not None or node.names is not None:
+            for name in sorted(value):
+                self._check_name(node, value[name], (name, place), found, depth)
+
+    def _check_name(
+        self, node: _Node, value: object, place: Place, found: list[Found], depth: int
+    ) -> None:
+        name = str(place[0])
+        self._spend(len(node.patterns) + len(name) // _CHARACTERS * node.name_conditions)
+        if node.names is not None:
+            self.check(node.names, name, place, found, depth + 1)
+        is_known = name in node.known
+        for matches, inner in node.patterns:
+            if matches(name):
+                is_known = True
+                self.check(inner, value, place, found, depth + 1)
+        if is_known or node.others is None:
+            return
+        if node.others < 0:
+            _add(found, place, node.others_words, "an unknown field")
+        else:
+            self.check(node.others, value, place, found, depth + 1)
+
+    def _check_union(
+        self, union: _Union, value: object, place: Place, found: list[Found], depth: int
+    ) -> None:
+        tried: list[list[Found]] = []
+        fitting = 0
+        for inner in union.of:
+            tried.append(self._tried(inner, value, place, depth))
+            fitting += not tried[-1]
+            if fitting and not union.exactly:
+                return
+        if fitting == 1:
+            return
+        if fitting:
+            _add(found, place, union.several_words, "one that fits several")
+        elif union.tag is not None and isinstance(value, dict):
+            _tell_by_tag(union, tried, value, place, found)
+        else:
+            near = [n for n, inner in enumerate(union.of) if self._takes(inner, value)]
+            if len(near) == 1:
+                _extend(found, tried[near[0]])
+            else:
+                _add(found, place, union.words, describe(value))
+
+    def _tried(self, number: int, value: object, place: Place, depth: int) -> list[Found]:
+        found: list[Found] = []
+        self.check(number, value, place, found, depth + 1)
+        return found
+
+    def _takes(self, number: int, value: object) -> bool:
+        types = self.nodes[number].types
+        return types is None or _kind(value) in types
+
+
+def _is_of_its_kinds(node: _Node, value: object, place: Place, found: list[Found]) -> bool:
+    if node.types is not None and _kind(value) not in node.types:
+        _add(found, place, node.type_words, describe(value))
+        return False
+    return True
+
+
+def _weight(node: _Node, value: object) -> int:
+    """Return the further steps of a large value: a text for each expression, what is compared for its parts."""
+    match value:
+        case str():
+            return len(value) // _CHARACTERS * node.conditions
+        case list():
+            times = (node.values is not None) + node.is_about_repeats
+        case dict():
+            times = int(node.values is not None)
+        case _:
+            return 0
+    return times * (size_of(value) // _PARTS) if times else 0
+
+
+def _is_one_of_its_values(node: _Node, value: object, place: Place, found: list[Found]) -> bool:
+    """Check what a node says of the value alone; its parts are not looked at if it is none of those asked for."""
+    kind = _kind(value)
+    if node.values is not None and equality_key(value) not in node.values:
+        _add(found, place, node.enum_words, describe(value))
+        return False
+    for rule in node.rules:
+        if kind in rule.kinds and not rule.holds(value):
+            _add(found, place, rule.words, _got_by(rule, value))
+    return True
+
+
+def _tell_by_tag(
+    union: _Union,
+    tried: Sequence[list[Found]],
+    value: dict[str, object],
+    place: Place,
+    found: list[Found],
+) -> None:
+    tag = union.tag or ""
+    told = value.get(tag)
+    meant = union.by_tag.get(told) if isinstance(told, str) else None
+    if meant is not None:
+        _extend(found, tried[meant])
+    else:
+        _add(found, (tag, place), union.tag_words, describe(told) if tag in value else "nothing")
+
+
+def _add(found: list[Found], place: Place, expected: str, came: str) -> None:
+    if len(found) < MOST_VIOLATIONS:
+        found.append((place, expected, came))
+
+
+def _extend(found: list[Found], more: Sequence[Found]) -> None:
+    found.extend(more[: MOST_VIOLATIONS - len(found)])
+
+
+def _pointer(place: Place) -> str:
+    steps = []
+    while place[1] is not None:
+        steps.append(json_pointer((place[0],)))
+        place = place[1]
+    return "".join([str(place[0]), *reversed(steps)])
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, float):
+        return "integer" if value.is_integer() else "number"
+    return _KINDS[type(value)]
+
+
+def _got_by(rule: _Rule, value: Any) -> str:  # noqa: ANN401 - any JSON value
+    if rule.is_about_repeats:
+        return "a repeated item"
+    if rule.counts_items:
+        return f"{len(value)} item" if len(value) == 1 else f"{len(value)} items"
+    return describe(value)
+
+
+def _node(node: Mapping[str, Any]) -> _Node:
+    types = node.get("types")
+    rules, patterns = node.get("rules", ()), node.get("patterns", ())
+    properties = [(name, number) for name, number in node.get("properties", ())]
+    return _Node(
+        types=None if types is None else frozenset(types),
+        type_words=node.get("type_words", ""),
+        values=frozenset(map(equality_key, node["enum"])) if "enum" in node else None,
+        enum_words=node.get("enum_words", ""),
+        rules=[_rule(*rule) for rule in rules],
+        conditions=sum(len(rule[2]) for rule in rules if rule[1] == "matches"),
+        is_about_repeats=any(rule[1] == "unique" for rule in rules),
+        items=node.get("items"),
+        prefix=node.get("prefix", ()),
+        required=[(name, words) for name, words in node.get("required", ())],
+        properties=properties,
+        known=frozenset(name for name, _ in properties),
+        patterns=[(matcher(conditions), number) for conditions, number in patterns],
+        name_conditions=sum(len(conditions) for conditions, _ in patterns),
+        others=node.get("others"),
+        others_words=node.get("others_words", ""),
+        names=node.get("names"),
+        all=node.get("all", ()),
+        unions=[_union(union) for union in node.get("unions", ())],
+        nots=[(number, words) for number, words in node.get("nots", ())],
+    )
+
+
+def _union(union: Mapping[str, Any]) -> _Union:
+    return _Union(
+        exactly=union["exactly"],
+        of=union["of"],
+        words=union["words"],
+        several_words=union.get("several_words", ""),
+        tag=union.get("tag"),
+        by_tag=union.get("by_tag", {}),
+        tag_words=union.get("tag_words", ""),
+    )
+
+
+def _rule(kind: str, rule: str, argument: Any, words: str) -> _Rule:  # noqa: ANN401 - as the rule has it
+    return _Rule(
+        kinds=("integer", "number") if kind == "number" else (kind,),
+        holds=RULES[rule](argument),
+        words=words,
+        counts_items=kind == "array",
+        is_about_repeats=rule == "unique",
+    )

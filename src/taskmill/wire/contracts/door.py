@@ -1,0 +1,136 @@
+"""Contracts at the doors: one is compiled when it is registered, and read back where requests come in."""
+
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any, Final, NoReturn
+
+import orjson
+from pydantic_core import SchemaError
+
+from taskmill.domain.contracts import CompiledContract, TypeContract
+from taskmill.domain.errors import (
+    ContractRefused,
+    InvalidInput,
+    MalformedJson,
+    Violation,
+)
+from taskmill.domain.task import DEFAULT_TYPE, TaskDraft
+from taskmill.wire.contracts.checking import Checker
+from taskmill.wire.contracts.compiling import Faults, compiled
+from taskmill.wire.contracts.defaults import DefaultsSpec, defaults_shown, fillers
+from taskmill.wire.fields import NAME_WORDS, is_name
+from taskmill.wire.push import TYPE as PUSH
+from taskmill.wire.strict_json import compact, parse
+from taskmill.wire.violations import validated
+from taskmill.wire.wording import describe
+
+LARGEST_SCHEMA_BYTES: Final = 64 * 1024
+_SCHEMA: Final = "/payload_schema"
+_TOO_LARGE: Final = ("regular expressions that can be compiled", "one that is too large")
+
+
+class DoorContract:
+    """A current contract, ready to check requests."""
+
+    __slots__ = ("_checker", "_fillers", "schema", "type", "version")
+
+    def __init__(self, type: str, version: int, schema: str, form: str, defaults: str) -> None:  # noqa: A002 - as everywhere
+        self.type = type
+        self.version = version
+        self.schema = schema
+        self._checker = Checker(orjson.loads(form))
+        self._fillers = fillers(orjson.loads(defaults))
+
+    def violations(self, payload: Mapping[str, Any] | None) -> tuple[Violation, ...]:
+        """Return all that is wrong with a payload, up to a limit; none counts as an empty object."""
+        return tuple(self._checker.violations({} if payload is None else payload))
+
+    def fill(self, draft: TaskDraft, sent: Mapping[str, Any]) -> None:
+        """Give the draft what the request has left out; what it says, null included, stands."""
+        for name, part, value in self._fillers:
+            if name not in sent:
+                setattr(draft, part, value)
+
+
+def compile_contract(contract: TypeContract) -> CompiledContract:
+    """Return the contract as it is stored.
+
+    Raises:
+        ContractRefused: The type's name, the schema or a default can't be used; each place is named.
+    """
+    try:
+        return _compiled(contract)
+    except InvalidInput as error:
+        raise ContractRefused(contract.type, error.violations) from None
+
+
+def expressions_of(contract: CompiledContract) -> set[str]:
+    """Return the regular expressions that PostgreSQL will have to match for this contract."""
+    nodes = orjson.loads(contract.form)
+    rules = [rule[2] for node in nodes for rule in node.get("rules", ()) if rule[1] == "matches"]
+    names = [pattern[0] for node in nodes for pattern in node.get("patterns", ())]
+    return {postgres for conditions in (*rules, *names) for _, _, postgres in conditions}
+
+
+def refuse_expressions(contract: CompiledContract) -> NoReturn:
+    """Refuse a contract for its regular expressions. Raises `ContractRefused`."""
+    raise ContractRefused(contract.type, InvalidInput.at(_SCHEMA, *_TOO_LARGE).violations)
+
+
+def _compiled(contract: TypeContract) -> CompiledContract:
+    _check_name(contract.type)
+    document = _read(contract.schema)
+    defaults = defaults_shown(contract.defaults)
+    try:
+        validated(DefaultsSpec, defaults)
+    except InvalidInput as error:
+        raise InvalidInput(_below("/defaults", error.violations)) from None
+    schema, shown = compact(document), compact(defaults)
+    return CompiledContract(
+        type=contract.type,
+        schema=schema,
+        form=compact(_nodes(document)),
+        defaults=shown,
+        digest=sha256(f"{schema}\n{shown}".encode()).digest(),
+    )
+
+
+def _check_name(name: str) -> None:
+    if not is_name(name):
+        raise InvalidInput.at("/type", NAME_WORDS, describe(name, reveal=True))
+    if name in {DEFAULT_TYPE, PUSH}:
+        expected = f"a type of your own: what {name} takes is fixed"
+        raise InvalidInput.at("/type", expected, describe(name, reveal=True))
+
+
+def _read(schema: str) -> object:
+    body = schema.encode(errors="surrogatepass")
+    if len(body) > LARGEST_SCHEMA_BYTES:
+        raise InvalidInput.at(_SCHEMA, f"at most {LARGEST_SCHEMA_BYTES:,} bytes", "more")
+    try:
+        return parse(body)
+    except MalformedJson as error:
+        raise InvalidInput.at(_SCHEMA, "JSON", error.message) from None
+    except InvalidInput as error:
+        raise InvalidInput(_below(_SCHEMA, error.violations)) from None
+
+
+def _nodes(document: object) -> list[dict[str, Any]]:
+    faults = Faults()
+    nodes = compiled(document, faults)
+    if faults.found:
+        raise InvalidInput(_below(_SCHEMA, faults.found))
+    try:
+        Checker(nodes)
+    except SchemaError:
+        raise InvalidInput.at(_SCHEMA, *_TOO_LARGE) from None
+    return nodes
+
+
+def _below(
+    place: str, violations: "tuple[Violation, ...] | list[Violation]"
+) -> tuple[Violation, ...]:
+    return tuple(
+        Violation(pointer=place + one.pointer, expected=one.expected, got=one.got)
+        for one in violations
+    )

@@ -1,0 +1,53 @@
+"""How a refusal by a contract speaks of what was expected."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import orjson
+
+from taskmill.wire.wording import json_pointer, plain
+
+_MOST_LISTED: Final = 300
+_MOST_NAMES: Final = 20
+
+KIND_WORDS: Final = {
+    "null": "null",
+    "boolean": "true or false",
+    "integer": "a whole number",
+    "number": "a number",
+    "string": "a string",
+    "array": "an array",
+    "object": "an object",
+}
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def one_of(options: Sequence[str]) -> str:
+    """Join what may come, as in `a string, a number or null`."""
+    *most, last = dict.fromkeys(options)
+    return f"{', '.join(most)} or {last}" if most else last
+
+
+def listed_values(values: Sequence[Any]) -> str:
+    """Show the values of an enumeration, as far as there is room."""
+    shown: list[str] = []
+    for value in values:
+        text = plain(orjson.dumps(value).decode())
+        if sum(map(len, shown)) + len(text) > _MOST_LISTED:
+            return f"one of {', '.join([*shown, '…'])}"
+        shown.append(text)
+    return shown[0] if len(shown) == 1 else f"one of {', '.join(shown)}"
+
+
+def known_fields(names: Sequence[str]) -> str:
+    """Say which fields an object may have."""
+    if not names:
+        return "no such field"
+    shown = [json_pointer((name,))[1:] for name in names[:_MOST_NAMES]]
+    rest = len(names) - len(shown)
+    more = f" and {rest} more" if rest else ""
+    return f"only the fields {', '.join(shown)}{more}"

@@ -1,0 +1,118 @@
+"""The shapes of types and their contracts, and of a request to register one."""
+
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from taskmill.domain.contracts import ContractVersion, RegisteredType, TypeContract
+from taskmill.wire.answers import Fragment, answer_json
+from taskmill.wire.contracts.defaults import DefaultsSpec, defaults_of
+from taskmill.wire.fields import Expected, Timestamp, format_timestamp
+from taskmill.wire.strict_json import compact
+from taskmill.wire.violations import validated
+
+
+class ContractChange(BaseModel):
+    """What payloads of a type have to look like from now on, and what a request gets that does not say."""
+
+    model_config = ConfigDict(
+        strict=True,
+        extra="forbid",
+        frozen=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "payload_schema": {
+                        "type": "object",
+                        "properties": {"to": {"type": "string"}},
+                        "required": ["to"],
+                    },
+                    "defaults": {"queue": "mail", "max_attempts": 5},
+                }
+            ]
+        },
+    )
+
+    payload_schema: Annotated[dict[str, Any], Expected("a JSON Schema: an object")] = Field(
+        description="JSON Schema, draft 2020-12, of the payload"
+    )
+    defaults: Annotated[
+        DefaultsSpec,
+        Field(strict=False),
+        Expected("an object with queue, priority, max_attempts, max_losses, retry and timeout_s"),
+    ] = Field(default_factory=DefaultsSpec)
+
+
+class ContractVersionView(BaseModel):
+    """One version of a contract."""
+
+    version: int
+    payload_schema: dict[str, Any]
+    defaults: dict[str, Any] = Field(description="only those that are set")
+    registered_at: Timestamp
+    registered_by: str = Field(description="the worker, or `rest`")
+
+
+class TypeSummaryView(ContractVersionView):
+    """A type with the contract that holds."""
+
+    name: str
+    changed_at: Timestamp = Field(description="since when this version holds")
+    workers: int = Field(description="live workers that run the type")
+
+
+class TypeView(TypeSummaryView):
+    """A type with the contract that holds, and all its versions."""
+
+    versions: list[ContractVersionView] = Field(description="newest first, 100 at most")
+
+
+class TypeList(BaseModel):
+    """The types that have a contract, by name."""
+
+    items: list[TypeSummaryView]
+
+
+def to_contract(name: str, body: object) -> TypeContract:
+    """Return the contract that a parsed body asks for.
+
+    Raises:
+        InvalidInput: It is not one. Whether its schema can be kept is checked where it is registered.
+    """
+    change = validated(ContractChange, body)
+    return TypeContract(
+        type=name,
+        schema=compact(change.payload_schema),
+        defaults=defaults_of(change.defaults),
+    )
+
+
+def type_json(found: RegisteredType) -> bytes:
+    """Return a type as a `TypeView` in JSON."""
+    versions = [_version(one) for one in found.versions]
+    return answer_json({**_summary(found), "versions": versions})
+
+
+def types_json(found: Iterable[RegisteredType]) -> bytes:
+    """Return types as a `TypeList` in JSON."""
+    return answer_json({"items": [_summary(one) for one in found]})
+
+
+def _summary(found: RegisteredType) -> dict[str, object]:
+    return {
+        "name": found.name,
+        **_version(found.current),
+        "changed_at": format_timestamp(found.changed_at),
+        "workers": found.workers,
+    }
+
+
+def _version(version: ContractVersion) -> dict[str, object]:
+    return {
+        "version": version.version,
+        "payload_schema": Fragment(version.schema),
+        "defaults": Fragment(version.defaults),
+        "registered_at": format_timestamp(version.registered_at),
+        "registered_by": version.registered_by,
+    }

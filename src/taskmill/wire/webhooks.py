@@ -1,0 +1,288 @@
+"""Webhooks as they are asked for and shown, and their deliveries.
+
+The models are the contract; answers are written by hand, and tested with the models. A secret is shown by the
+answer that makes it, and by no other.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal, TypeVar
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from taskmill.domain.lifecycle import TERMINAL, Status
+from taskmill.domain.signing import MASKED, is_secret
+from taskmill.domain.webhooks import Delivery, DeliveryState, Webhook, WebhookDraft, WebhookState
+from taskmill.wire import fields
+from taskmill.wire.answers import answer_json
+from taskmill.wire.fields import Expected, Timestamp, format_timestamp
+from taskmill.wire.urls import Url
+from taskmill.wire.violations import validated
+
+TEST_EVENT: Final = "taskmill.webhook.test"
+MOST_NAMES: Final = 100
+
+Item = TypeVar("Item")
+
+
+def _no_repeats(items: list[Item]) -> list[Item]:
+    return list(dict.fromkeys(items))
+
+
+def _checked_secret(text: str) -> str:
+    if not is_secret(text):
+        raise ValueError("not a secret")
+    return text
+
+
+def _parsed_status(text: object) -> Status:
+    if not isinstance(text, str):
+        raise ValueError("not a status")  # noqa: TRY004 - what the library takes for a refusal
+    return Status(text)
+
+
+def _without_defaults(schema: dict[str, Any]) -> None:
+    """Leave out defaults, which are never taken: what is not named stays as it is."""
+    for field in schema["properties"].values():
+        field.pop("default", None)
+
+
+_Names = Annotated[
+    list[Annotated[str, Field(pattern=fields.NAME_PATTERN)]],
+    Field(max_length=MOST_NAMES),
+    AfterValidator(_no_repeats),
+    Expected(f"a list of at most {MOST_NAMES} names"),
+]
+_Statuses = Annotated[
+    list[Annotated[Status, BeforeValidator(_parsed_status)]],
+    Field(min_length=1, max_length=len(Status)),
+    AfterValidator(_no_repeats),
+    Expected(f"a list of one or more of {', '.join(Status)}"),
+]
+_Secret = Annotated[
+    str,
+    Field(json_schema_extra={"writeOnly": True}),
+    AfterValidator(_checked_secret),
+    Expected("whsec_ and 24 to 64 bytes in Base64, or null"),
+]
+_State = Annotated[Literal["enabled", "paused"], Expected("one of enabled, paused", reveal=True)]
+
+
+class CreateWebhook(BaseModel):
+    """A request to have events delivered."""
+
+    model_config = ConfigDict(
+        strict=True,
+        extra="forbid",
+        frozen=True,
+        json_schema_extra={
+            "examples": [
+                {"url": "https://example.org/hooks"},
+                {"url": "https://example.org/hooks", "queues": ["reports"], "statuses": ["failed"]},
+            ]
+        },
+    )
+
+    url: Url = Field(description="where events are posted to")
+    description: fields.Description | None = None
+    queues: _Names = Field(default_factory=list, description="only of these queues; empty for all")
+    types: _Names = Field(default_factory=list, description="only of these types; empty for all")
+    statuses: _Statuses = Field(
+        default_factory=lambda: sorted(TERMINAL),
+        description="only changes that lead to one of these",
+        json_schema_extra={"default": [*map(str, sorted(TERMINAL))]},
+    )
+    state: _State = "enabled"
+    secret: _Secret | None = Field(default=None, description="null has one made")
+
+
+class ChangeWebhook(BaseModel):
+    """A request to change a webhook; what it does not name stays as it is."""
+
+    model_config = ConfigDict(
+        strict=True, extra="forbid", frozen=True, json_schema_extra=_without_defaults
+    )
+
+    url: Url = Field(default="", description="where events are posted to")
+    description: fields.Description | None = None
+    queues: _Names = Field(default_factory=list)
+    types: _Names = Field(default_factory=list)
+    statuses: _Statuses = Field(default_factory=lambda: sorted(TERMINAL))
+    state: _State = Field(
+        default="enabled",
+        description="`enabled` also ends that it is disabled: events of before are not made up",
+    )
+    rotate_secret: fields.Flag = Field(
+        default=False,
+        description="makes a new secret, which this answer shows; the one before goes on signing beside it",
+    )
+
+
+class WebhookView(BaseModel):
+    """A webhook as it is shown."""
+
+    id: UUID
+    url: str
+    description: str | None
+    queues: list[str]
+    types: list[str]
+    statuses: list[Status]
+    state: WebhookState = Field(
+        description="`paused`: events are kept; `disabled`: they are not, because the endpoint is gone"
+    )
+    disabled_reason: str | None
+    failing_since: Timestamp | None = Field(
+        description="since when the endpoint has taken nothing; null when it took the latest"
+    )
+    secret: str = Field(description=f"shown once, when it is made; afterwards {MASKED}")
+    created_at: Timestamp
+    updated_at: Timestamp
+
+
+class WebhookList(BaseModel):
+    """All webhooks, the oldest first."""
+
+    items: list[WebhookView]
+
+
+class DeliveryView(BaseModel):
+    """One event for one endpoint, and what became of it."""
+
+    id: int
+    webhook_id: UUID | None = Field(description="null for a task's callback")
+    url: str | None = Field(description="where it goes; null when nobody knows any more")
+    event_id: str = Field(description="the header webhook-id: the same for every try")
+    task_id: UUID | None = Field(description="null for a test")
+    version: int | None = Field(description="the task's version that the event tells of")
+    state: DeliveryState
+    attempts: int
+    created_at: Timestamp
+    tried_at: Timestamp | None
+    next_at: Timestamp | None = Field(description="when it is tried next; null when that is over")
+    finished_at: Timestamp | None
+    answer: int | None = Field(description="the status of the last answer")
+    trouble: str | None = Field(description="what was wrong with the last try")
+
+
+class DeliveryList(BaseModel):
+    """Deliveries, newest first."""
+
+    items: list[DeliveryView]
+    next_cursor: str | None = Field(description="null on the last page")
+
+
+class CallbackView(BaseModel):
+    """Whom a task's end is told to, and what became of that, newest first."""
+
+    callback_url: str | None
+    items: list[DeliveryView]
+
+
+def to_webhook_draft(body: object) -> tuple[WebhookDraft, str | None]:
+    """Return the subscription that a body asks for, and its secret if it brings one. Raises `InvalidInput`."""
+    asked = validated(CreateWebhook, body)
+    draft = WebhookDraft(
+        url=asked.url,
+        description=asked.description,
+        queues=tuple(asked.queues),
+        types=tuple(asked.types),
+        statuses=tuple(asked.statuses),
+        state=WebhookState(asked.state),
+    )
+    return draft, asked.secret
+
+
+def to_webhook_changes(body: object) -> tuple[Mapping[str, Any], bool]:
+    """Return the fields that are to change, and whether the secret is. Raises `InvalidInput`."""
+    asked = validated(ChangeWebhook, body)
+    changes: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in asked
+        if name in asked.model_fields_set and name != "rotate_secret"
+    }
+    if "state" in changes:
+        changes["state"] = WebhookState(changes["state"])
+    return changes, asked.rotate_secret
+
+
+def webhook_json(webhook: Webhook, secret: str | None = None) -> bytes:
+    """Return a webhook as a `WebhookView` in JSON; with its secret, if that was just made."""
+    return answer_json(_webhook(webhook, secret))
+
+
+def webhooks_json(items: Iterable[Webhook]) -> bytes:
+    """Return webhooks as a `WebhookList` in JSON."""
+    return answer_json({"items": [_webhook(item) for item in items]})
+
+
+def delivery_json(delivery: Delivery) -> bytes:
+    """Return a delivery as a `DeliveryView` in JSON."""
+    return answer_json(_delivery(delivery))
+
+
+def deliveries_json(items: Iterable[Delivery], next_cursor: str | None) -> bytes:
+    """Return a page as a `DeliveryList` in JSON."""
+    return answer_json({"items": [_delivery(item) for item in items], "next_cursor": next_cursor})
+
+
+def callback_json(url: str | None, items: Iterable[Delivery]) -> bytes:
+    """Return a task's callback as a `CallbackView` in JSON."""
+    return answer_json({"callback_url": url, "items": [_delivery(item) for item in items]})
+
+
+def test_event_json(event_id: str, webhook_id: UUID | None, moment: datetime, source: str) -> bytes:
+    """Return the CloudEvent that tells of nothing but that events arrive."""
+    return answer_json(
+        {
+            "specversion": "1.0",
+            "id": event_id,
+            "source": source,
+            "type": TEST_EVENT,
+            "subject": webhook_id,
+            "time": format_timestamp(moment),
+            "datacontenttype": "application/json",
+            "data": {"webhook_id": webhook_id},
+        }
+    )
+
+
+def _webhook(webhook: Webhook, secret: str | None = None) -> dict[str, object]:
+    draft = webhook.draft
+    return {
+        "id": webhook.id,
+        "url": draft.url,
+        "description": draft.description,
+        "queues": draft.queues,
+        "types": draft.types,
+        "statuses": draft.statuses,
+        "state": draft.state,
+        "disabled_reason": webhook.disabled_reason,
+        "failing_since": _time(webhook.failing_since),
+        "secret": secret or MASKED,
+        "created_at": _time(webhook.created_at),
+        "updated_at": _time(webhook.updated_at),
+    }
+
+
+def _delivery(delivery: Delivery) -> dict[str, object]:
+    return {
+        "id": delivery.id,
+        "webhook_id": delivery.webhook_id,
+        "url": delivery.url,
+        "event_id": delivery.event_id,
+        "task_id": delivery.task_id,
+        "version": delivery.version,
+        "state": delivery.state,
+        "attempts": delivery.attempts,
+        "created_at": _time(delivery.created_at),
+        "tried_at": _time(delivery.tried_at),
+        "next_at": _time(delivery.next_at),
+        "finished_at": _time(delivery.finished_at),
+        "answer": delivery.answer,
+        "trouble": delivery.trouble,
+    }
+
+
+def _time(moment: datetime | None) -> str | None:
+    return None if moment is None else format_timestamp(moment)

@@ -1,0 +1,46 @@
+"""Makes handlers of the task types of an app: payloads become arguments, and the function runs where it should."""
+
+from collections.abc import Callable
+from functools import partial
+from inspect import isawaitable
+from typing import Any
+
+from taskmill.app import Context, TaskType
+from taskmill.worker.handlers import Handler
+from taskmill.worker.isolation.pool import IsolatedProcesses
+from taskmill.worker.threads import Threads
+
+
+def in_loop(made: "TaskType[..., Any]") -> Handler:
+    """Return the handler that awaits an async function."""
+    function, arguments = made.function, made.binding.arguments
+
+    async def handle(context: Context) -> object:
+        value = function(**arguments(context))
+        result: object = await value if isawaitable(value) else value
+        return result
+
+    return handle
+
+
+def in_threads(made: "TaskType[..., Any]", threads: Threads) -> Handler:
+    """Return the handler that calls a plain function in a thread."""
+    function: Callable[..., object] = made.function
+    arguments = made.binding.arguments
+
+    async def handle(context: Context) -> object:
+        return await threads.run(partial(function, **arguments(context)))
+
+    return handle
+
+
+def in_processes(made: "TaskType[..., Any]", processes: IsolatedProcesses) -> Handler:
+    """Return the handler that has a process of its own call the function."""
+    arguments = made.binding.arguments
+
+    async def handle(context: Context) -> object:
+        # A payload that does not fit is refused here, before it costs a process.
+        arguments(context)
+        return await processes.call(context)
+
+    return handle

@@ -1,0 +1,1 @@
+"""Handlers that run in processes of their own: a pool, what the processes run, and how the two talk."""

@@ -1,0 +1,253 @@
+"""What an isolated process does: run one attempt after the other, as the worker tells it.
+
+Orders come on its standard input and answers leave on its standard output, so a handler gets others: nothing to
+read, and what it prints goes to the worker's standard error.
+"""
+
+import asyncio
+import ctypes
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
+from contextvars import ContextVar
+from functools import partial
+from inspect import isawaitable
+from queue import SimpleQueue
+from typing import Any, BinaryIO
+
+import orjson
+from structlog.typing import FilteringBoundLogger
+
+from taskmill.app import Context, TaskType
+from taskmill.app.context import MOST_PROGRESS_CHARACTERS
+from taskmill.app.loading import load_app
+from taskmill.app.registry import Taskmill
+from taskmill.domain.errors import ConfigurationError
+from taskmill.domain.lifecycle import ErrorInfo, Failed, Outcome, Permanent
+from taskmill.domain.task import ClaimedTask, Fence
+from taskmill.worker import lines
+from taskmill.worker.execution import execute, without_loop
+from taskmill.worker.handlers import Handler
+from taskmill.worker.isolation.guardian import stand_guard
+from taskmill.worker.isolation.messages import (
+    ANSWER,
+    ORDER,
+    START,
+    Answer,
+    Began,
+    Broken,
+    Logged,
+    Progressed,
+    Ready,
+    Run,
+    Said,
+    Start,
+    run_name,
+    told,
+)
+from taskmill.worker.logger import logger_to
+from taskmill.worker.storable import storable
+
+_PR_SET_PDEATHSIG = 1
+_LONGEST_MESSAGE = 1_000_000
+# Empty in threads that a handler has left behind, and in those that it starts itself.
+_run: ContextVar[str] = ContextVar("run", default="")
+
+
+def main() -> None:
+    """Run attempts until the worker closes the line."""
+    start = START.validate_json(sys.argv[1])
+    _end_with(start.parent)
+    stand_guard()
+    line = _Line()
+    try:
+        app = load_app(start.app)
+    except ConfigurationError as error:
+        line.send(Broken(message=str(error)))
+        return
+    _hear_logging(line, start.log_level)
+    _Process(app, start, line).work()
+
+
+def _end_with(parent: int) -> None:
+    """Have the kernel end this process with the worker, also while it computes and reads no orders."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:  # it died before we asked
+        os._exit(1)
+
+
+class _Line:
+    """The line to the worker. Answers may be sent from any thread."""
+
+    def __init__(self) -> None:
+        self.orders: BinaryIO = os.fdopen(os.dup(0), "rb")
+        self._answers = os.fdopen(os.dup(1), "wb", buffering=0)
+        self._lock = threading.Lock()
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, 0)
+        os.close(nothing)
+        os.dup2(2, 1)
+        self._pid = os.getpid()
+
+    def send(self, answer: Answer) -> None:
+        """Send one answer, whole. A fork of this process has none to give."""
+        if os.getpid() != self._pid:
+            return
+        left = memoryview(ANSWER.dump_json(answer) + b"\n")
+        with self._lock:
+            while left:
+                left = left[self._answers.write(left) or 0 :]
+
+
+class _Process:
+    """Runs the attempts, one at a time, on the main thread; another thread takes the orders."""
+
+    def __init__(self, app: Taskmill, start: Start, line: _Line) -> None:
+        self._app = app
+        self._start = start
+        self._line = line
+        self._runs: SimpleQueue[Run] = SimpleQueue()
+        self._current: _ChildSurroundings | None = None
+
+    def work(self) -> None:
+        """Run what comes."""
+        threading.Thread(target=self._listen, name="orders", daemon=True).start()
+        self._line.send(Ready())
+        while True:
+            self._carry_out(self._runs.get())
+
+    def _listen(self) -> None:
+        for text in self._line.orders:
+            order = ORDER.validate_json(text)
+            if isinstance(order, Run):
+                self._runs.put(order)
+            elif (current := self._current) is not None:
+                current.stop()
+        # The worker is gone, or wants us no more: nobody would take an answer.
+        os._exit(0)
+
+    def _carry_out(self, run: Run) -> None:
+        name = run_name(run.task)
+        surroundings = _ChildSurroundings(name, self._line)
+        self._current = surroundings
+        self._line.send(Began(run=name))
+        variable = _run.set(name)
+        try:
+            outcome = self._outcome(run, surroundings)
+        finally:
+            self._current = None
+            _run.reset(variable)
+        self._line.send(told(name, outcome))
+
+    def _outcome(self, run: Run, surroundings: "_ChildSurroundings") -> Outcome:
+        made = self._app.get(run.task.type)
+        if made is None:
+            message = f"app {self._start.app} has no type {run.task.type} in its process"
+            return Permanent(error=ErrorInfo(type="NoHandler", message=message))
+        fence = Fence(task_id=run.task.id, lease_id=run.lease_id, claim_no=run.task.claim_no)
+        context = Context(task=run.task, fence=fence, surroundings=surroundings)
+        handler = _here(made, surroundings)
+        running = execute(handler, context, result_bytes=self._start.result_bytes)
+        return _in_loop(running) if made.is_async else without_loop(running)
+
+
+def _in_loop(running: Coroutine[Any, Any, Outcome]) -> Outcome:
+    try:
+        return asyncio.run(running)
+    except asyncio.CancelledError:
+        return Failed(error=ErrorInfo(type="Stopped", message="it was cancelled"))
+
+
+def _here(made: "TaskType[..., Any]", surroundings: "_ChildSurroundings") -> Handler:
+    """Return the handler that calls the function at once: nothing else waits for this process."""
+    function, arguments = made.function, made.binding.arguments
+
+    async def handle(context: Context) -> object:
+        if made.is_async:
+            surroundings.cancel_with(asyncio.get_running_loop(), asyncio.current_task())
+        value = function(**arguments(context))
+        result: object = await value if isawaitable(value) else value
+        return result
+
+    return handle
+
+
+class _ChildSurroundings:
+    """Those of one attempt: sends what its handler says to the worker."""
+
+    def __init__(self, run: str, line: _Line) -> None:
+        self._run = run
+        self._line = line
+        self._cancel: Callable[[], object] = lambda: None
+        self.is_stopping = False
+
+    def cancel_with(
+        self, loop: asyncio.AbstractEventLoop, task: "asyncio.Task[Any] | None"
+    ) -> None:
+        """From here on stopping cancels this task."""
+        if task is not None:
+            self._cancel = partial(loop.call_soon_threadsafe, task.cancel)
+
+    def stop(self) -> None:
+        """Ask the attempt to stop; called on another thread."""
+        self.is_stopping = True
+        with suppress(RuntimeError):  # its loop has just ended
+            self._cancel()
+
+    def make_logger(self, task: ClaimedTask) -> FilteringBoundLogger:  # noqa: ARG002 - the worker names it
+        """Make a logger whose lines the worker gets."""
+        return logger_to(self)
+
+    def say(self, level: str, event: object, facts: Mapping[str, Any]) -> None:
+        """Send a line."""
+        text = lines.message_text(event, _LONGEST_MESSAGE)
+        self._line.send(
+            Said(run=self._run, level=level, event=text, facts=_plain(lines.said(facts)))
+        )
+
+    def report(self, fence: Fence, share: float, message: str | None) -> None:  # noqa: ARG002 - the worker knows it
+        """Send a report of progress."""
+        told = None if message is None else storable(message, MOST_PROGRESS_CHARACTERS)
+        self._line.send(Progressed(run=self._run, share=share, message=told))
+
+
+class _Ear(logging.Handler):
+    """Sends the records of `logging`."""
+
+    def __init__(self, line: _Line) -> None:
+        super().__init__()
+        self._line = line
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send one record."""
+        self._line.send(
+            Logged(
+                run=_run.get(),
+                logger=lines.record_name(record),
+                level=record.levelno,
+                message=lines.message_text(lines.record_message(record), _LONGEST_MESSAGE),
+                facts=_plain(lines.record_fields(record)),
+            )
+        )
+
+
+def _hear_logging(line: _Line, level: int) -> None:
+    root = logging.getLogger()
+    root.setLevel(level)
+    root.addHandler(_Ear(line))
+
+
+def _plain(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return facts as JSON has them; what is no JSON is told as text."""
+    text = lines.fields_text(facts, _LONGEST_MESSAGE)
+    plain: dict[str, Any] = {} if text is None else orjson.loads(text)
+    return plain
+
+
+if __name__ == "__main__":
+    main()

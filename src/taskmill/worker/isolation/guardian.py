@@ -1,0 +1,41 @@
+"""Ends what an isolated process has started, should that be killed together with its worker.
+
+The worker ends the whole group of a process, but not when it is killed itself: then the kernel ends the process,
+and nobody what it has started. So a guardian stands beside it, in the same group, until it is gone.
+"""
+
+import os
+import select
+import signal
+import sys
+from contextlib import suppress
+
+__all__ = ["stand_guard"]
+
+
+def stand_guard() -> None:
+    """Have this process's group killed when it ends: if it leads one, and the kernel (Linux 5.3) tells of ends."""
+    if sys.platform != "linux" or os.getpgrp() != os.getpid():
+        return
+    try:
+        end = os.pidfd_open(os.getpid())
+    except OSError:
+        return
+    between = os.fork()
+    if between == 0:
+        # A grandchild: a handler that waits for all its children does not wait for it.
+        if os.fork() == 0:
+            _watch(end)
+        os._exit(0)
+    os.waitpid(between, 0)
+    os.close(end)
+
+
+def _watch(end: int) -> None:
+    with suppress(OSError):
+        for fd in (0, 1):  # the line to the worker, which would not see its end
+            os.close(fd)
+    poll = select.poll()
+    poll.register(end, select.POLLIN)
+    poll.poll()
+    os.killpg(os.getpgrp(), signal.SIGKILL)

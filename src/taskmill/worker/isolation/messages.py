@@ -1,0 +1,147 @@
+"""What worker and isolated process say to each other: one JSON document a line."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeAlias
+from uuid import UUID
+
+from pydantic import Field, TypeAdapter
+
+from taskmill.domain.lifecycle import (
+    Cancelled,
+    Failed,
+    Interrupted,
+    Lost,
+    Outcome,
+    Permanent,
+    Retry,
+    Succeeded,
+)
+from taskmill.domain.task import ClaimedTask
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """What a process is told when it begins: how to find the app, and what is wanted of logs and results.
+
+    `path` is where Python looks for modules; `log_level` is a number of `logging`.
+    """
+
+    app: str
+    path: list[str]
+    log_level: int
+    result_bytes: int
+    parent: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """Run this attempt."""
+
+    task: ClaimedTask
+    lease_id: UUID
+    kind: Literal["run"] = "run"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """End the attempt under way, if it can be asked to."""
+
+    kind: Literal["stop"] = "stop"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """The process has loaded the app, and takes orders."""
+
+    kind: Literal["ready"] = "ready"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Began:
+    """The process has been told of the attempt, and begins it."""
+
+    run: str
+    kind: Literal["began"] = "began"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """A line of the context's logger; `facts` are JSON."""
+
+    run: str
+    level: str
+    event: str
+    facts: dict[str, Any]
+    kind: Literal["said"] = "said"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Logged:
+    """A record of Python's `logging`; `run` is empty when it is of no attempt that is known."""
+
+    run: str
+    logger: str
+    level: int
+    message: str
+    facts: dict[str, Any]
+    kind: Literal["logged"] = "logged"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progressed:
+    """A report of progress."""
+
+    run: str
+    share: float
+    message: str | None
+    kind: Literal["progressed"] = "progressed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """How the attempt ended; `way` names the outcome's class, since some have the same fields."""
+
+    run: str
+    way: str
+    outcome: dict[str, Any]
+    kind: Literal["told"] = "told"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broken:
+    """The process can't run anything."""
+
+    message: str
+    kind: Literal["broken"] = "broken"
+
+
+Order: TypeAlias = Annotated[Run | Stop, Field(discriminator="kind")]
+Answer: TypeAlias = Annotated[
+    Ready | Began | Said | Logged | Progressed | Told | Broken, Field(discriminator="kind")
+]
+
+START: TypeAdapter[Start] = TypeAdapter(Start)
+ORDER: TypeAdapter[Order] = TypeAdapter(Order)
+ANSWER: TypeAdapter[Answer] = TypeAdapter(Answer)
+
+_OUTCOMES: dict[str, TypeAdapter[Any]] = {
+    kind.__name__: TypeAdapter(kind)
+    for kind in (Succeeded, Failed, Retry, Permanent, Lost, Interrupted, Cancelled)
+}
+
+
+def run_name(task: ClaimedTask) -> str:
+    """Return what an attempt is called: what one has left behind must not be taken for the next one's."""
+    return f"{task.id}:{task.claim_no}"
+
+
+def told(run: str, outcome: Outcome) -> Told:
+    """Return an outcome as it travels."""
+    way = type(outcome).__name__
+    return Told(run=run, way=way, outcome=_OUTCOMES[way].dump_python(outcome, mode="json"))
+
+
+def outcome_of(answer: Told) -> Outcome:
+    """Return the outcome that came."""
+    outcome: Outcome = _OUTCOMES[answer.way].validate_python(answer.outcome)
+    return outcome

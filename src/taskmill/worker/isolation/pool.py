@@ -1,0 +1,291 @@
+"""The isolated processes of a worker: started when needed, used again, killed when an attempt must end.
+
+A process runs one attempt at a time, so that killing it ends no other. There are as many as the worker has slots.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from contextlib import suppress
+from contextvars import Context as Variables, copy_context
+from typing import cast
+
+from pydantic import ValidationError
+
+from taskmill.app import Context
+from taskmill.app.loading import FIND_MODULES
+from taskmill.domain.lifecycle import ErrorInfo, Failed, Outcome
+from taskmill.observability.logs import get_logger
+from taskmill.worker.execution import Ended
+from taskmill.worker.isolation.messages import (
+    ANSWER,
+    ORDER,
+    START,
+    Answer,
+    Began,
+    Broken,
+    Logged,
+    Progressed,
+    Ready,
+    Run,
+    Said,
+    Start,
+    Stop,
+    Told,
+    outcome_of,
+    run_name,
+)
+
+log = get_logger(__name__)
+
+_BOOT = f"{FIND_MODULES}; from taskmill.worker.isolation.child import main; main()"
+_STDIN, _STDOUT = 0, 1
+_LONGEST_END_S = 2.0
+_MOST_TRIES = 2
+
+
+class IsolatedProcesses:
+    """A pool of processes that run the types of one app. It is a service, too, which ends them in the end."""
+
+    name = "isolated"
+
+    def __init__(self, app: str, *, result_bytes: int, patience_s: float) -> None:
+        """Give a process that is asked to stop half of `patience_s`; then it is killed."""
+        self._app = app
+        self._result_bytes = result_bytes
+        self._patience_s = patience_s / 2
+        self._idle: list[_Child] = []
+        self._all: list[_Child] = []
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Have a process ready, wait until told to stop, then end all: none of them runs anything any more."""
+        self._idle.append(await self._start())
+        await stop.wait()
+        for child in self._all:
+            child.kill()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LONGEST_END_S):
+                for child in self._all:
+                    await child.gone.wait()
+
+    async def call(self, context: Context) -> Ended:
+        """Have a process run the attempt; when cancelled, it is asked to stop, and killed if it does not.
+
+        One that dies before it began is replaced: it may have been dead for a while, as may all that are idle.
+        """
+        for _ in range(_MOST_TRIES + len(self._idle)):
+            child = await self._ready_one()
+            try:
+                outcome = await child.carry_out(context)
+            except asyncio.CancelledError:
+                told = await child.stopped(self._patience_s)
+                if told is None:
+                    raise
+                outcome = told
+            finally:
+                if child.is_free:
+                    self._idle.append(child)
+                else:
+                    child.kill()
+            if outcome is not None:
+                return Ended(outcome)
+        error = ErrorInfo(
+            type="ProcessDied", message="its process ended before it began, again and again"
+        )
+        return Ended(Failed(error=error))
+
+    async def _ready_one(self) -> "_Child":
+        """Return a process that has loaded the app. Whoever waits and is cancelled leaves it to the next."""
+        child: _Child | None = None
+        while self._idle and (child is None or not child.is_free):
+            child = self._idle.pop()
+        if child is None or not child.is_free:
+            child = await self._start()
+        try:
+            await child.ready.wait()
+        except asyncio.CancelledError:
+            self._idle.append(child)
+            raise
+        return child
+
+    async def _start(self) -> "_Child":
+        start = Start(
+            app=self._app,
+            path=sys.path,
+            log_level=logging.getLogger().getEffectiveLevel(),
+            result_bytes=self._result_bytes,
+            parent=os.getpid(),
+        )
+        _, child = await asyncio.get_running_loop().subprocess_exec(
+            _Child,
+            sys.executable,
+            "-c",
+            _BOOT,
+            START.dump_json(start).decode(),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=None,
+            # Of its own, so that a Ctrl-C does not reach it, and all that it started can be killed with it.
+            start_new_session=True,
+        )
+        log.info("isolated.started", pid=child.pid)
+        self._all = [one for one in self._all if not one.gone.is_set()] + [child]
+        return child
+
+
+class _Child(asyncio.SubprocessProtocol):
+    """One process, as the worker sees it."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._context: Context | None = None
+        self._variables: Variables | None = None
+        self._ended: asyncio.Future[Outcome | None] | None = None
+        self._trouble: str | None = None
+        self._run = ""
+        self._has_begun = False
+        self._is_gone = False
+        self.ready, self.gone = asyncio.Event(), asyncio.Event()
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it lives and runs nothing."""
+        return not self._is_gone and self._ended is None
+
+    async def carry_out(self, context: Context) -> Outcome | None:
+        """Have it run the attempt, and return how that ended; None when it was dead before it could begin."""
+        self._ended = asyncio.get_running_loop().create_future()
+        self._run, self._has_begun = run_name(context.task), False
+        if self._is_gone:
+            self._die()
+        self._context, self._variables = context, copy_context()
+        self._send(Run(task=context.task, lease_id=context.fence.lease_id))
+        return await self._until_ended()
+
+    async def stopped(self, patience_s: float) -> Outcome | None:
+        """Ask it to end the attempt; return how that ended, None when it does not within the patience."""
+        self._send(Stop())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience_s):
+                return await self._until_ended()
+        return None
+
+    def kill(self) -> None:
+        """End the process, and what it has started, at once."""
+        if not self._is_gone:
+            self._end_group()
+
+    def _end_group(self) -> None:
+        self._is_gone = True
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self._transport.close()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        self._transport = cast("asyncio.SubprocessTransport", transport)
+        self.pid = self._transport.get_pid()
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        """Take what it answers."""
+        if fd != _STDOUT:
+            return
+        *whole, self._rest = (self._rest + data).split(b"\n")
+        for line in whole:
+            try:
+                self._take(ANSWER.validate_json(line))
+            except ValidationError:
+                # Somebody else wrote to the line: nothing that comes by it can be trusted any more.
+                self._trouble = "its process wrote what is no answer"
+                self.kill()
+            except Exception as error:  # noqa: BLE001 - a logging filter of the app's own; the rest must come
+                log.warning("isolated.untold", pid=self.pid, error=repr(error))
+
+    def process_exited(self) -> None:
+        """End what it has started and left behind: that may hold the line open."""
+        self._end_group()
+
+    def connection_lost(self, _: Exception | None) -> None:
+        """End the attempt that it ran, if it did: everything that it wrote has come."""
+        self.gone.set()
+        self.ready.set()  # whoever waits for it must learn that it is gone
+        self._die()
+
+    def _die(self) -> None:
+        if self._ended is None or self._ended.done():
+            return
+        if not self._has_begun and self._trouble is None:
+            self._ended.set_result(None)
+            return
+        message = self._trouble or _farewell(self._transport.get_returncode())
+        self._ended.set_result(Failed(error=ErrorInfo(type="ProcessDied", message=message)))
+
+    async def _until_ended(self) -> Outcome | None:
+        """Wait without giving up the future: it is waited for again after a cancel."""
+        assert self._ended is not None  # noqa: S101 - an attempt is under way
+        await asyncio.wait([self._ended])
+        outcome = self._ended.result()
+        self._ended = self._context = self._variables = None
+        return outcome
+
+    def _send(self, order: Run | Stop) -> None:
+        line = self._transport.get_pipe_transport(_STDIN)
+        if line is not None and not self._is_gone:
+            cast("asyncio.WriteTransport", line).write(ORDER.dump_json(order) + b"\n")
+
+    def _take(self, answer: Answer) -> None:
+        match answer:
+            case Ready():
+                self.ready.set()
+            case Broken():
+                self._trouble = answer.message
+            case Logged(run=""):
+                _pass_on_logged(answer)
+            case _ if answer.run == self._run and self._context is not None:
+                self._take_of_run(answer, self._context)
+            case _:
+                # Of an attempt before: a thread that its handler has left behind.
+                log.debug("isolated.unasked", pid=self.pid, kind=answer.kind)
+
+    def _take_of_run(
+        self, answer: Began | Said | Logged | Progressed | Told, context: Context
+    ) -> None:
+        match answer:
+            case Began():
+                self._has_begun = True
+            case Told():
+                if self._ended is not None and not self._ended.done():
+                    self._ended.set_result(outcome_of(answer))
+            case _:
+                if self._variables is not None:
+                    # Where the handler's own lines would come from: they are kept with its task.
+                    self._variables.run(_pass_on, answer, context)
+
+
+def _pass_on_logged(answer: Logged) -> None:
+    logging.getLogger(answer.logger).handle(_record(answer))
+
+
+def _pass_on(answer: Said | Logged | Progressed, context: Context) -> None:
+    match answer:
+        case Said():
+            # Bound, and not handed over: a fact may be called `event`.
+            getattr(context.logger.bind(**answer.facts), answer.level)(answer.event)
+        case Logged():
+            _pass_on_logged(answer)
+        case Progressed():
+            context.progress(answer.share, answer.message)
+
+
+def _record(answer: Logged) -> logging.LogRecord:
+    said = {"name": answer.logger, "levelno": answer.level, "msg": answer.message}
+    level = {"levelname": logging.getLevelName(answer.level)}
+    return logging.makeLogRecord({**answer.facts, **said, **level})
+
+
+def _farewell(status: int | None) -> str:
+    if status is not None and status < 0:
+        return f"its process was ended by {signal.Signals(-status).name}"
+    return f"its process ended with exit status {status}"

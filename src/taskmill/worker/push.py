@@ -1,0 +1,143 @@
+"""The handler of type `http`: it makes the request that the payload describes, and returns the answer.
+
+A request is made at least once: a worker that dies after it has sent one leaves the task to another, which sends
+it again. Receivers tell repeats by `webhook-id`.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Final
+
+import orjson
+from pydantic import ValidationError
+
+from taskmill.app import Context, PayloadRefused, PermanentFailure, RetryLater
+from taskmill.outbound.answers import excerpt, shown
+from taskmill.outbound.client import Outbound, Reply, Request
+from taskmill.outbound.errors import AddressRefused, Unreachable
+from taskmill.outbound.retry_after import retry_after
+from taskmill.outbound.signing import Signer
+from taskmill.runtime.clock import Clock
+from taskmill.wire.push import PushPayload, is_among, push_violations
+from taskmill.wire.urls import target_of
+
+_JSON: Final = "application/json"
+_TEXT: Final = "text/plain; charset=utf-8"
+_SHOWN: Final = 200
+
+
+class EndpointUnavailable(RetryLater):
+    """The endpoint did not answer, or with a status that another attempt may change."""
+
+
+class EndpointRefused(PermanentFailure):
+    """The endpoint answered with a status that is no success, and that no other attempt is made for."""
+
+
+class AddressForbidden(PermanentFailure):
+    """The address leads where nobody is to be called."""
+
+
+class Push:
+    """Makes requests. What is not said by the payload is said by settings.
+
+    Answers that are too large for a result (`result_bytes`) are kept without their body: what the receiver was
+    asked for is done.
+    """
+
+    def __init__(
+        self,
+        outbound: Outbound,
+        signer: Signer,
+        clock: Clock,
+        *,
+        timeout_s: float,
+        longest_wait: timedelta,
+        result_bytes: int,
+    ) -> None:
+        self._outbound = outbound
+        self._signer = signer
+        self._clock = clock
+        self._timeout_s = timeout_s
+        self._longest_wait = longest_wait
+        self._result_bytes = result_bytes
+
+    async def __call__(self, context: Context) -> object:
+        """Make the request and return the answer.
+
+        Raises:
+            EndpointUnavailable: there was none, or one of those in `retry_on`.
+            EndpointRefused: it is neither in `expect` nor in `retry_on`.
+            AddressForbidden: the address leads where nobody is to be called.
+            PayloadRefused: the payload describes no request.
+        """
+        try:
+            push = PushPayload.model_validate(context.payload)
+        except ValidationError:
+            raise PayloadRefused("; ".join(map(str, push_violations(context.payload)))) from None
+        reply = await self._sent(push, context)
+        if is_among(reply.status, push.expect):
+            return self._kept(reply)
+        message = f"{target_of(push.url).origin} answered {reply.status}{_told(reply)}"
+        if is_among(reply.status, push.retry_on):
+            asked = reply.headers.get("retry-after")
+            after = retry_after(asked, self._clock.now(), longest=self._longest_wait)
+            raise EndpointUnavailable(message, after=after)
+        raise EndpointRefused(message)
+
+    async def _sent(self, push: PushPayload, context: Context) -> Reply:
+        request = self._request(push, context)
+        try:
+            return await self._outbound.send(request, timeout_s=push.timeout_s or self._timeout_s)
+        except AddressRefused as error:
+            raise AddressForbidden(str(error)) from None
+        except Unreachable as error:
+            raise EndpointUnavailable(str(error)) from error
+
+    def _request(self, push: PushPayload, context: Context) -> Request:
+        body, kind = _body(push)
+        task = context.task
+        headers = {
+            **({} if kind is None else {"Content-Type": kind}),
+            **_replacing(push.headers),
+            **self._signer.headers(f"{task.id}-{task.run}", self._clock.now(), body),
+            "Taskmill-Task-Id": str(task.id),
+            "Taskmill-Run": str(task.run),
+            "Taskmill-Attempt": str(task.attempt),
+            "Taskmill-Claim-No": str(task.claim_no),
+        }
+        if task.traceparent is not None:
+            headers["traceparent"] = task.traceparent
+        return Request(url=push.url, method=push.method, headers=headers, body=body)
+
+    def _kept(self, reply: Reply) -> object:
+        result = shown(reply)
+        if len(orjson.dumps(result)) > self._result_bytes:
+            return {**result, "body_is": "left_out", "body": None}
+        return result
+
+
+def _replacing(headers: Mapping[str, str]) -> dict[str, str]:
+    """Spell a content type as our own, so that it takes that one's place."""
+    return {
+        "Content-Type" if name.lower() == "content-type" else name: value
+        for name, value in headers.items()
+    }
+
+
+def _body(push: PushPayload) -> tuple[bytes, str | None]:
+    """Return the body, and what it is."""
+    if push.text is not None:
+        return push.text.encode(), _TEXT
+    if "body" in push.model_fields_set:
+        return orjson.dumps(push.body), _JSON
+    return b"", None
+
+
+def _told(reply: Reply) -> str:
+    """Say what the receiver said, as far as it helps whoever reads the task's error."""
+    location = reply.headers.get("location")
+    if location is not None:
+        return " with a Location: redirects are not followed"
+    said = excerpt(reply, _SHOWN)
+    return f": {said}" if said else ""

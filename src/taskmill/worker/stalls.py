@@ -1,0 +1,91 @@
+"""Names the handler that blocks the event loop, while it does: everything else in the process waits for it.
+
+A thread looks whether the loop still turns. It does not interfere.
+"""
+
+import asyncio
+import sys
+import threading
+from types import FrameType
+from typing import Any, Final
+
+from taskmill.observability.logs import get_logger
+from taskmill.runtime.clock import Clock
+from taskmill.worker.runs import Runs
+
+log = get_logger(__name__)
+
+_TURN_S: Final = 0.1
+_STARTS_RUNS: Final = Runs.carry_out.__code__
+
+
+class StallWatch:
+    """A service that warns when the loop has not turned for `longest_s`, once for each time."""
+
+    name = "stall-watch"
+
+    def __init__(self, clock: Clock, *, longest_s: float) -> None:
+        self._clock = clock
+        self._longest_s = longest_s
+        self._ended = threading.Event()
+        self._turned_at = clock.monotonic()
+        self._loop_thread = 0
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Watch until told to stop."""
+        self._loop = asyncio.get_running_loop()
+        self._loop_thread = threading.get_ident()
+        self._turn()
+        watch = threading.Thread(target=self._watch, name="stalls", daemon=True)
+        watch.start()
+        await stop.wait()
+        self._timer.cancel()
+        self._ended.set()
+
+    def _turn(self) -> None:
+        self._turned_at = self._clock.monotonic()
+        self._timer = self._loop.call_later(_TURN_S, self._turn)
+
+    def _watch(self) -> None:
+        told_of = looked_at = float("-inf")
+        while not self._ended.wait(_TURN_S):
+            now = self._clock.monotonic()
+            # After a pause of our own the whole process was frozen, and not by a handler.
+            is_awake = now - looked_at < self._longest_s
+            looked_at = now
+            turned_at = self._turned_at
+            if is_awake and now - turned_at > self._longest_s and turned_at != told_of:
+                told_of = turned_at
+                self._tell(now - turned_at)
+
+    def _tell(self, blocked_s: float) -> None:
+        frame = sys._current_frames().get(self._loop_thread)  # noqa: SLF001 - the documented way to look at a thread
+        if frame is None:
+            return
+        facts: dict[str, Any] = {"blocked_s": round(blocked_s, 1), "at": _place(frame)}
+        run = _run_in(frame)
+        if run is None:
+            log.warning("loop.blocked", **facts)
+        else:
+            task = run.attempt.task
+            log.warning(
+                "handler.blocks_loop",
+                task_id=str(task.id),
+                queue=task.queue,
+                type=task.type,
+                advice="await instead, or make it a plain function, which runs in a thread",
+                **facts,
+            )
+
+
+def _place(frame: FrameType) -> str:
+    return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_qualname}"
+
+
+def _run_in(frame: FrameType | None) -> Any:  # noqa: ANN401 - a local variable
+    """Return the run whose handler a stack is in, None when it is in none."""
+    while frame is not None:
+        if frame.f_code is _STARTS_RUNS:
+            return frame.f_locals["run"]
+        frame = frame.f_back
+    return None

@@ -1,0 +1,132 @@
+"""Webhooks of whole programs, also of those that are killed in the midst of delivering."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+from standardwebhooks import Webhook
+
+from tests.support.endpoint import Endpoint, an_endpoint
+from tests.support.polling import wait_until
+from tests.support.processes import FAST_LEASES, Program
+
+TASKS = 300
+QUICK = {
+    "TASKMILL_EMULATION__DELAY_MIN_S": "0",
+    "TASKMILL_EMULATION__DELAY_MAX_S": "0",
+    "TASKMILL_EMULATION__FAILURE_PROBABILITY": "0",
+    "TASKMILL_OUTBOUND__ALLOW": "127.0.0.1",
+    "TASKMILL_OUTBOUND__SIGNING_KEYS": "whsec_" + "a" * 44,
+    "TASKMILL_WEBHOOKS__TIMEOUT_S": "1",
+    "TASKMILL_WEBHOOKS__CONCURRENCY": "4",
+    "TASKMILL_BROKER": "postgres",
+    **FAST_LEASES,
+}
+
+
+@contextmanager
+def serving_endpoint() -> Iterator[Endpoint]:
+    """Run an endpoint in a loop of its own, which answers while the test waits."""
+    loop, begun = asyncio.new_event_loop(), threading.Event()
+    stop = asyncio.Event()
+    found: list[Endpoint] = []
+
+    async def serve() -> None:
+        async with an_endpoint() as endpoint:
+            found.append(endpoint)
+            begun.set()
+            await stop.wait()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
+    thread.start()
+    try:
+        assert begun.wait(10)
+        yield found[0]
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(10)
+        loop.close()
+
+
+def states(client: httpx.Client, webhook_id: str) -> list[str]:
+    answer = client.get(f"/webhooks/{webhook_id}/deliveries", params={"limit": 500})
+    return [one["state"] for one in answer.json()["items"]]
+
+
+def test_nothing_is_lost_though_whoever_delivers_is_killed_again_and_again(
+    database_url: str, tmp_path: Path
+) -> None:
+    settings = {"TASKMILL_DATABASE_URL": database_url, **QUICK}
+    folder = tmp_path / "rest"
+    with (
+        serving_endpoint() as endpoint,
+        Program(
+            *("run", "api", "worker", "maintenance", "--port", "0"), folder=folder, env=settings
+        ) as rest,
+        rest.client() as client,
+    ):
+        webhook = client.post("/webhooks", json={"url": f"{endpoint.url}/w"}).json()
+        body = [{"name": "t", "callback_url": f"{endpoint.url}/c"} for _ in range(TASKS)]
+        ids = set(client.post("/tasks/batch", json=body).json()["ids"])
+        killed = 0
+        while len(endpoint.received) < 2 * TASKS and killed < 4:
+            killed += 1
+            seen = len(endpoint.received)
+            with Program("run", "webhooks", folder=tmp_path / str(killed), env=settings) as program:
+                wait_until(
+                    lambda seen=seen: len(endpoint.received) > seen + 20,  # type: ignore[misc]
+                    "some deliveries",
+                    timeout_s=60,
+                )
+                program.process.kill()
+                program.process.wait()
+        assert len({(one.path, one.headers["webhook-id"]) for one in endpoint.received}) < 2 * TASKS
+        with Program("run", "webhooks", folder=tmp_path / "last", env=settings):
+            wait_until(
+                lambda: states(client, webhook["id"]) == ["delivered"] * TASKS,
+                "all deliveries to the webhook",
+                timeout_s=60,
+            )
+
+            def all_came() -> bool:
+                came = {(one.path, one.headers["webhook-id"]) for one in endpoint.received}
+                return len(came) == 2 * TASKS
+
+            wait_until(all_came, "all callbacks, too", timeout_s=60)
+    for path, secret in (("/w", webhook["secret"]), ("/c", "whsec_" + "a" * 44)):
+        told = [
+            Webhook(secret).verify(one.body, one.headers)["subject"]
+            for one in endpoint.received
+            if one.path == path
+        ]
+        assert set(told) == ids
+    logs = "".join(file.read_text() for file in tmp_path.glob("*/log.jsonl"))
+    assert "whsec_" not in logs
+
+
+def test_up_pushes_and_delivers(database_url: str, tmp_path: Path) -> None:
+    settings = {"TASKMILL_DATABASE_URL": database_url, **QUICK}
+    options = ("--port", "0", "--broker", "postgres", "--data", tmp_path)
+    with (
+        serving_endpoint() as endpoint,
+        Program("up", *options, folder=tmp_path, env=settings) as up,
+        up.client() as client,
+    ):
+        task = client.post(
+            "/tasks",
+            json={
+                "name": "push",
+                "type": "http",
+                "payload": {"url": f"{endpoint.url}/push", "body": {"a": 1}},
+                "callback_url": f"{endpoint.url}/done",
+            },
+        ).json()
+        wait_until(lambda: len(endpoint.received) == 2, "the push and the callback")
+        assert [one.path for one in endpoint.received] == ["/push", "/done"]
+        shown = client.get(f"/tasks/{task['id']}").json()
+        assert shown["status"] == "succeeded"
+        assert shown["result"]["body"] == {"ok": True}
+        assert "whsec_" not in up.log_file.read_text()

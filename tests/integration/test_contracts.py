@@ -1,0 +1,410 @@
+"""Contracts of types: registering them, keeping them at the doors, and others who do the same at once."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import asyncpg
+import pytest
+
+from taskmill.composition.registration import Registration
+from taskmill.domain.errors import (
+    ContractRefused,
+    IdempotencyConflict,
+    InvalidInput,
+    TypeLimitReached,
+    TypeNotFound,
+)
+from taskmill.domain.system import CreatedTask
+from taskmill.domain.task import TaskDraft
+from taskmill.operations.contracts import Contracts, register
+from taskmill.runtime.periodic import Periodic
+from taskmill.storage import contracts as rows, tasks
+from taskmill.storage.doorbell import CONTRACTS, DoorbellListener
+from taskmill.storage.statements import statement
+from taskmill.wire.batches import array_drafts
+from taskmill.wire.messages import CreationMessage, message_draft
+from taskmill.wire.tasks import to_draft
+from tests.support.builders import AT_ONCE
+from tests.support.contracts import (
+    NEEDS_CC,
+    NEEDS_TO,
+    TYPE,
+    a_contract,
+    limits_of,
+    message_limits_of,
+    registered,
+)
+from tests.support.polling import eventually
+from tests.support.safety import assert_safe
+from tests.support.stage import Stage
+
+BAD = {"copies": 0}
+SAID = [
+    ("/payload/to", "a string", "nothing"),
+    ("/payload/copies", "a number of at least 1", "the number 0"),
+]
+
+
+def said(error: InvalidInput) -> list[tuple[str, str, str]]:
+    return [(one.pointer, one.expected, one.got) for one in error.violations]
+
+
+def a_body(payload: object = None, **fields: Any) -> dict[str, Any]:  # noqa: ANN401 - the fields of a task
+    return {"name": "a task", "type": TYPE, "payload": payload, **fields}
+
+
+def drafted(known: Contracts, body: dict[str, Any]) -> TaskDraft:
+    return to_draft(body, source="rest", limits=limits_of(known))
+
+
+async def versions(stage: Stage) -> list[tuple[str, int]]:
+    found = await stage.sql.fetch("SELECT type, version FROM taskmill.type_contract ORDER BY 1, 2")
+    return [tuple(row) for row in found]
+
+
+async def revision(stage: Stage) -> int:
+    number: int = await stage.sql.fetchval("SELECT revision FROM taskmill.contract_revision")
+    return number
+
+
+async def test_a_new_contract_is_a_new_version_and_an_old_one_comes_back(stage: Stage) -> None:
+    old, new = a_contract(NEEDS_TO), a_contract(NEEDS_CC)
+    known = stage.service.contracts
+    for contract, version in ((old, 1), (new, 2), (old, 1), (new, 2)):
+        await registered(stage, contract)
+        assert known.by_type[TYPE].version == version
+    assert await versions(stage) == [(TYPE, 1), (TYPE, 2)]
+    found = await known.get(TYPE)
+    assert [one.version for one in found.versions] == [2, 1]
+    assert found.current.registered_by == "a worker"
+
+
+async def test_registering_what_holds_writes_nothing(stage: Stage) -> None:
+    await registered(stage, a_contract(), a_contract(NEEDS_CC, type="other"))
+    before = await revision(stage)
+    await registered(stage, a_contract(), a_contract(NEEDS_CC, type="other"))
+    assert await revision(stage) == before
+
+
+async def test_many_workers_that_start_at_once_make_one_version(stage: Stage) -> None:
+    contracts = [a_contract(type=f"type-{n}") for n in range(20)]
+    async with asyncio.TaskGroup() as group:
+        for n in range(12):
+            order = contracts if n % 2 else contracts[::-1]
+            group.create_task(register(stage.database, f"worker {n}", order))
+    assert await versions(stage) == sorted((one.type, 1) for one in contracts)
+
+
+async def test_workers_of_two_releases_that_start_at_once_leave_one_of_their_contracts(
+    stage: Stage,
+) -> None:
+    async with asyncio.TaskGroup() as group:
+        for n in range(20):
+            schema = NEEDS_TO if n % 2 else NEEDS_CC
+            group.create_task(
+                register(stage.database, "w", [a_contract(schema), a_contract({}, "o")])
+            )
+    assert [version for kind, version in await versions(stage) if kind == TYPE] == [1, 2]
+    await stage.service.contracts.refresh()
+    assert stage.service.contracts.by_type.keys() == {TYPE, "o"}
+
+
+async def test_who_registers_waits_for_another_whose_transaction_is_open(stage: Stage) -> None:
+    holder = await stage.database.connect()
+    await holder.execute("BEGIN")
+    await holder.execute(statement("take_contract_turn"))
+    async with asyncio.TaskGroup() as group:
+        waiting = group.create_task(register(stage.database, "w", [a_contract()]))
+        await _someone_waits(stage)
+        assert not waiting.done()
+        await holder.execute("COMMIT")
+    await holder.close()
+    assert await versions(stage) == [(TYPE, 1)]
+
+
+async def _someone_waits(stage: Stage) -> None:
+    async def look() -> bool:
+        query = (
+            "SELECT count(*) FROM pg_stat_activity "
+            "WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        )
+        return bool(await stage.sql.fetchval(query))
+
+    await eventually(look, "a session that waits for a lock")
+
+
+async def test_of_several_contracts_one_that_is_bad_leaves_all_out(stage: Stage) -> None:
+    bad = a_contract({"if": {}}, type="bad")
+    with pytest.raises(ContractRefused, match=r"type 'bad'.*/payload_schema/if"):
+        await register(stage.database, "w", [a_contract(), bad])
+    with pytest.raises(ContractRefused, match="one contract for a type"):
+        await register(stage.database, "w", [a_contract(), a_contract(NEEDS_CC)])
+    assert await versions(stage) == []
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["(?:a*){0,1000}", r"((?:)|é)|(([^\u{10FFFF}]|[b-e])|\s[a-c]|\S{0,}){300}|[^a]{300}(a){0,}"],
+    ids=["slow", "too complex"],
+)
+async def test_an_expression_that_only_postgresql_can_not_compile_is_refused(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, pattern: str
+) -> None:
+    monkeypatch.setattr(rows, "LONGEST_TRIAL_S", 0.5)
+    good, bad = a_contract(), a_contract({"properties": {"a": {"pattern": pattern}}}, type="bad")
+    with pytest.raises(ContractRefused) as caught:
+        await register(stage.database, "a worker", [good, bad])
+    assert caught.value.type == "bad"
+    assert said(caught.value) == [
+        (
+            "/payload_schema",
+            "regular expressions that can be compiled",
+            "one that is too large",
+        )
+    ]
+    assert await versions(stage) == []
+    named = a_contract({"patternProperties": {pattern: {}}}, type="bad")
+    with pytest.raises(ContractRefused):
+        await register(stage.database, "a worker", [named])
+    await Registration(stage.database, "a worker", [bad, good]).register_until(asyncio.Event())
+    assert await versions(stage) == [(TYPE, 1)], "a worker goes on without it"
+
+
+async def test_old_versions_are_forgotten_and_types_have_a_limit(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rows, "MOST_VERSIONS", 3)
+    monkeypatch.setattr(rows, "MOST_TYPES", 2)
+    for n in range(5):
+        await register(stage.database, "w", [a_contract({"title": str(n)})])
+    assert await versions(stage) == [(TYPE, 3), (TYPE, 4), (TYPE, 5)]
+    with pytest.raises(TypeLimitReached):
+        await register(stage.database, "w", [a_contract(type="b"), a_contract(type="c")])
+    await register(stage.database, "w", [a_contract(type="b")])
+
+
+async def test_a_dropped_contract_frees_its_type_and_keeps_its_versions(stage: Stage) -> None:
+    known = await registered(stage, a_contract())
+    await known.drop(TYPE)
+    assert not known.by_type
+    assert drafted(known, a_body(BAD)).misfit is None
+    with pytest.raises(TypeNotFound):
+        await known.drop(TYPE)
+    with pytest.raises(TypeNotFound):
+        await known.get(TYPE)
+    await registered(stage, a_contract())
+    assert await versions(stage) == [(TYPE, 1)]
+
+
+async def test_a_door_knows_of_a_change_about_as_soon_as_it_looks(stage: Stage) -> None:
+    known = Contracts(stage.database)
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(Periodic("contracts", known.refresh, interval_s=0.01).run(stop))
+        await register(stage.database, "w", [a_contract()])
+
+        async def has_it() -> bool:
+            return TYPE in known.by_type
+
+        await eventually(has_it, "the contract at the door")
+        kept = known.by_type[TYPE]
+        await register(stage.database, "w", [a_contract(type="other")])
+
+        async def has_both() -> bool:
+            return len(known.by_type) == 2
+
+        await eventually(has_both, "the other contract at the door")
+        stop.set()
+    assert known.by_type[TYPE] is kept
+
+
+async def test_a_door_that_listens_hears_of_a_change_at_once(stage: Stage) -> None:
+    known, stop = Contracts(stage.database), asyncio.Event()
+    never = Periodic("contracts", known.refresh, interval_s=3600)
+    listener = DoorbellListener(stage.database, lambda: None, also={CONTRACTS: never.wake})
+    async with asyncio.TaskGroup() as group:
+        group.create_task(never.run(stop))
+        group.create_task(listener.run(stop))
+        for number in (1, 2):
+            await register(stage.database, "w", [a_contract(type=f"type-{number}")])
+            await eventually(has(known, number), "the contract at the door")
+        await Contracts(stage.database).drop("type-1")
+        await eventually(has(known, 1), "it to be dropped")
+        stop.set()
+
+
+def has(known: Contracts, count: int) -> Callable[[], Awaitable[bool]]:
+    """Ask whether a door knows so many types."""
+
+    async def has_so_many() -> bool:
+        return len(known.by_type) == count
+
+    return has_so_many
+
+
+async def test_a_payload_that_does_not_fit_is_refused_before_there_is_a_task(stage: Stage) -> None:
+    known = await registered(stage, a_contract())
+    with pytest.raises(InvalidInput) as caught:
+        drafted(known, a_body(BAD))
+    assert said(caught.value) == SAID
+    with pytest.raises(InvalidInput) as caught:
+        drafted(known, {"name": "", "type": TYPE})
+    assert [one.pointer for one in caught.value.violations] == ["/name", "/payload/to"]
+    with pytest.raises(InvalidInput) as caught:
+        drafted(known, a_body({}, run_at="2030-01-01T00:00:00Z", delay_s=1))
+    assert [one.pointer for one in caught.value.violations] == ["/delay_s", "/payload/to"]
+    assert drafted(known, a_body({"to": "x"})).misfit is None
+    assert drafted(known, a_body(BAD, type="free")).misfit is None
+
+
+async def test_what_a_request_leaves_out_comes_from_the_contract_and_what_it_says_stands(
+    stage: Stage,
+) -> None:
+    known = await registered(
+        stage, a_contract(queue="mail", priority=7, max_attempts=5, max_losses=0, retry=AT_ONCE)
+    )
+    plain = drafted(known, a_body({"to": "x"}))
+    assert (plain.queue, plain.priority, plain.max_attempts, plain.max_losses, plain.retry) == (
+        "mail", 7, 5, 0, AT_ONCE,
+    )  # fmt: skip
+    own = drafted(known, a_body({"to": "x"}, queue="q", priority=4, max_attempts=1, retry=None))
+    assert (own.queue, own.priority, own.max_attempts, own.retry) == ("q", 4, 1, None)
+    assert own.max_losses == 0
+    made = (await stage.service.create(plain)).task
+    assert (made.queue, made.priority) == ("mail", 7)
+
+
+async def test_a_repeated_key_gets_its_task_though_the_contract_has_changed_since(
+    stage: Stage,
+) -> None:
+    known = await registered(stage, a_contract({}))
+    body = a_body(BAD, idempotency_key="k")
+    first = await stage.service.create(drafted(known, body))
+    await registered(stage, a_contract(NEEDS_TO))
+    again = await stage.service.create(drafted(known, body))
+    assert again.replayed
+    assert again.task == first.task
+    with pytest.raises(IdempotencyConflict):
+        await stage.service.create(drafted(known, {**body, "name": "another"}))
+    with pytest.raises(InvalidInput) as caught:
+        await stage.service.create(drafted(known, {**body, "idempotency_key": "free"}))
+    assert said(caught.value) == SAID
+    assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.idempotency") == 1
+    await stage.sql.execute("UPDATE taskmill.idempotency SET expires_at = now()")
+    with pytest.raises(InvalidInput):
+        await stage.service.create(drafted(known, body))
+    await assert_safe(stage.sql)
+
+
+async def test_a_misfit_waits_for_the_first_request_of_its_key(stage: Stage) -> None:
+    """A redelivered message must not be refused while the task of its first delivery is being committed."""
+    known = await registered(stage, a_contract({}))
+    body = a_body(BAD, idempotency_key="k")
+    new = stage.creation.drawn([drafted(known, body)])[0]
+    await registered(stage, a_contract(NEEDS_TO))
+    for end, is_replayed in (("ROLLBACK", False), ("COMMIT", True)):
+        holder = await stage.database.connect()
+        await holder.execute("BEGIN")
+        await tasks.insert(holder, [new])
+        async with asyncio.TaskGroup() as group:
+            asked = stage.creation.store_each(stage.creation.drawn([drafted(known, body)]))
+            waiting = group.create_task(asked)
+            await _someone_waits(stage)
+            await holder.execute(end)
+        await holder.close()
+        [answer] = waiting.result()
+        assert isinstance(answer, CreatedTask) == is_replayed
+        assert is_replayed or (isinstance(answer, InvalidInput) and said(answer) == SAID)
+    await assert_safe(stage.sql)
+
+
+async def test_intake_refuses_with_the_same_words_and_stores_the_rest(stage: Stage) -> None:
+    known = await registered(stage, a_contract())
+    limits = message_limits_of(known)
+    fits = b'{"name": "a", "type": "send-email", "payload": {"to": "x"}}'
+    bad = b'{"name": "b", "type": "send-email", "payload": {"copies": 0}}'
+    with pytest.raises(InvalidInput) as caught:
+        message_draft(CreationMessage(body=bad), limits)
+    assert said(caught.value) == SAID
+    drafts = [
+        message_draft(CreationMessage(body=body, message_id=f"m{n}"), limits)
+        for n, body in enumerate((fits, bad, fits))
+    ]
+    answers = await stage.creation.store_each(stage.creation.drawn(drafts))
+    assert [isinstance(answer, CreatedTask) for answer in answers] == [True, False, True]
+    assert isinstance(answers[1], InvalidInput)
+    assert said(answers[1]) == SAID
+    await assert_safe(stage.sql)
+
+
+async def test_an_array_is_stored_only_if_all_payloads_fit_or_were_stored_before(
+    stage: Stage,
+) -> None:
+    free = await registered(stage, a_contract({}))
+    old = a_body(BAD, idempotency_key="old")
+    made = await stage.service.create(drafted(free, old))
+    known = await registered(stage, a_contract(NEEDS_TO))
+
+    def drafts(*bodies: dict[str, Any]) -> list[TaskDraft]:
+        return array_drafts(list(bodies), source="rest", limits=limits_of(known))
+
+    fits = a_body({"to": "x"})
+    with pytest.raises(InvalidInput) as caught:
+        drafts(fits, a_body(BAD))
+    assert [one.pointer for one in caught.value.violations] == [
+        "/1/payload/to",
+        "/1/payload/copies",
+    ]
+    with pytest.raises(InvalidInput) as caught:
+        await stage.service.create_all(drafts(fits, old, a_body(BAD, idempotency_key="new")))
+    assert [one.pointer for one in caught.value.violations] == [
+        "/2/payload/to",
+        "/2/payload/copies",
+    ]
+    with pytest.raises(IdempotencyConflict):
+        await stage.service.create_all(drafts(fits, {**old, "name": "another"}))
+    assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.task") == 1
+    answers = await stage.service.create_all(drafts(fits, old, fits))
+    assert [answer.replayed for answer in answers] == [False, True, False]
+    assert answers[1].task.id == made.task.id
+    await assert_safe(stage.sql)
+
+
+async def test_a_task_that_waits_is_run_whatever_contract_holds_by_then(stage: Stage) -> None:
+    known = await registered(stage, a_contract({}))
+    lease = await stage.open_lease()
+    waiting = (await stage.service.create(drafted(known, a_body(BAD)))).task
+    await registered(stage, a_contract(NEEDS_TO))
+
+    async def taken() -> bool:
+        return waiting.id in [one.task.id for one in await stage.take(lease)]
+
+    await eventually(taken, "the claim of a task that waited")
+
+
+async def test_live_workers_are_counted(stage: Stage) -> None:
+    known = await registered(stage, a_contract())
+    assert [one.workers for one in await known.all()] == [0]
+    await stage.open_lease()
+    closed = await stage.open_lease()
+    await stage.sql.execute("UPDATE taskmill.lease SET closed_at = now() WHERE id = $1", closed)
+    assert [one.workers for one in await known.all()] == [1]
+
+
+async def test_looking_for_changes_reads_one_row_when_there_are_none(stage: Stage) -> None:
+    await registered(stage, *(a_contract(type=f"t{n}") for n in range(50)))
+    now = await revision(stage)
+    assert await rows.read_changed(stage.database, now) is None
+    found = await stage.database.fetch("read_contracts", now)
+    assert len(found) == 1
+
+
+async def test_a_key_that_is_only_asked_for_leaves_nothing_behind(stage: Stage) -> None:
+    async with stage.database.hot() as connection:
+        assert await tasks.find_live_keys(connection, {("rest", "k")}) == set()
+        assert not connection.is_in_transaction()
+        with pytest.raises(asyncpg.PostgresError):
+            await tasks.find_live_keys(connection, {("rest", "\x00")})
+        assert not connection.is_in_transaction()
+    assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.idempotency") == 0

@@ -1,0 +1,123 @@
+"""What the dashboard asks the database costs what is shown, however much there is."""
+
+from uuid import UUID
+
+import asyncpg
+
+from taskmill.domain.activity import ActivityRequest, Window
+from taskmill.domain.lifecycle import Happening
+from tests.support.plans import Plan, explaining
+from tests.support.stage import Stage
+
+MANY = 20_000
+SHOWN = 200
+
+
+async def a_long_life(stage: Stage) -> UUID:
+    """Create a task that has many entries and many lines, among others."""
+    for _ in range(20):
+        await stage.created()
+    task = await stage.created()
+    await stage.sql.execute("SET session_replication_role = replica")
+    await stage.sql.execute(
+        """
+        INSERT INTO taskmill.task_event
+            (task_id, version, at, happening, status, run, attempt, losses, claim_no, run_at)
+        SELECT $1, n, now(), 'claimed', 'in_progress', 1, 1, 0, n, now() FROM generate_series(2, $2::integer) AS n
+        """,
+        task.id,
+        MANY,
+    )
+    await stage.sql.execute(
+        """
+        INSERT INTO taskmill.task_log (task_id, claim_no, seq, at, level, message)
+        SELECT $1, 1, n, now(), 20, 'a line' FROM generate_series(1, $2::integer) AS n
+        """,
+        task.id,
+        MANY,
+    )
+    return task.id
+
+
+def check(plan: Plan, rows: list[asyncpg.Record], expected: int) -> None:
+    assert len(rows) == expected
+    assert plan.faults == []
+    assert plan.rows_read <= 2 * expected + 10
+    assert plan.pages <= expected + 100
+
+
+async def test_the_end_of_a_long_life_is_read_from_its_end(stage: Stage) -> None:
+    task_id = await a_long_life(stage)
+    async with explaining(stage.database) as session:
+        rows, plan = await session.fetch("list_latest_events", task_id, SHOWN)
+        check(plan, rows, SHOWN)
+        assert [row["version"] for row in rows] == list(range(MANY, MANY - SHOWN, -1))
+        rows, plan = await session.fetch("list_latest_log_lines", task_id, 10, SHOWN)
+        check(plan, rows, SHOWN)
+        assert rows[0]["seq"] == MANY
+
+
+async def test_watching_a_task_reads_one_row_of_each_table(stage: Stage) -> None:
+    task_id = await a_long_life(stage)
+    async with explaining(stage.database) as session:
+        rows, plan = await session.fetch("watch_tasks", [task_id])
+        check(plan, rows, 1)
+        assert rows[0]["line"] == MANY
+
+
+async def test_watching_everything_reads_one_row(stage: Stage) -> None:
+    await stage.sql.execute(
+        "INSERT INTO taskmill.change_batch (task_ids, versions, position)"
+        " SELECT '{}', '{}', n FROM generate_series(1, $1::integer) AS n",
+        MANY,
+    )
+    async with explaining(stage.database) as session:
+        rows, plan = await session.fetch("find_feed_bounds")
+        check(plan, rows, 1)
+
+
+# Minutes of 40 queues over 5 hours, as they are before they are part of a longer step, and deltas.
+_MINUTES = """
+    WITH made AS (
+        INSERT INTO taskmill.task_minute (
+            step_s, at, queue, type, created, claimed, succeeded, failed, retry_scheduled, handed_back, lost,
+            expired, cancelled, run_again, waiting, waiting_s, running, running_s
+        )
+        SELECT 60, at, 'q' || queue, 'emulate', 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1
+        FROM generate_series(
+            date_bin('1 min', now() - interval '5 hours', '2000-01-01Z'), now(), interval '1 min'
+        ) AS at
+        CROSS JOIN generate_series(1, 40) AS queue
+    )
+    INSERT INTO taskmill.task_minute_delta (queue, type, happening, bucket, tasks, seconds)
+    SELECT 'q' || n % 40 + 1, 'emulate', happening, 5, 1, 1
+    FROM generate_series(1, 100) AS n
+    CROSS JOIN unnest('{created,claimed,succeeded,failed}'::text[]) AS happening
+"""
+
+
+async def test_what_happened_in_some_queues_is_read_from_its_span(stage: Stage) -> None:
+    await stage.sql.execute(_MINUTES)
+    await stage.sql.execute("ANALYZE taskmill.task_minute")
+    async with explaining(stage.database) as session:
+        rows, plan = await session.fetch("read_queue_minutes", 60, 600.0, ["q1", "q7", "none"])
+        assert {row["queue"] for row in rows} == {None, "q1", "q7"}
+        assert plan.faults == []
+        # The minutes of all queues within the span, and the deltas.
+        assert plan.rows_read <= 40 * 12 + 400 + 10
+        assert plan.pages <= 40 * 12 + 100
+
+
+async def test_some_queues_are_told_as_all_of_them_together_are(stage: Stage) -> None:
+    await stage.sql.execute(_MINUTES)
+    whole = await stage.service.activity(ActivityRequest(window=Window.HOURS_6, queue="q7"))
+    told = await stage.service.queue_activity(Window.HOURS_6, ["q7"])
+    flow = told.flows["q7"]
+    for happening in (Happening.CREATED, Happening.SUCCEEDED, Happening.FAILED):
+        assert flow.counts[happening] == whole.total.counts[happening] > 0
+    assert flow.waiting.buckets == whole.total.waiting.buckets
+    assert flow.running.buckets == whole.total.running.buckets
+    assert told.steps == [at for at, _ in whole.points]
+    for at, step in whole.points:
+        ended = step.counts.get(Happening.SUCCEEDED, 0) + step.counts.get(Happening.FAILED, 0)
+        assert told.ended["q7"].get(at, 0) == ended

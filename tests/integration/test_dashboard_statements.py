@@ -1,0 +1,208 @@
+"""No page asks for more than it shows: every statement of every page, as PostgreSQL ran it among many tasks."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import orjson
+
+from taskmill.dashboard.app import _all_routes
+from taskmill.storage.database import Database
+from taskmill.storage.servers import Connection
+from taskmill.storage.statements import QUERIES
+from tests.support.api import Served
+from tests.support.plans import Plan
+from tests.support.refusals import judged, keep
+from tests.support.stage import Stage
+
+MANY = 20_000
+# A page shows 50 tasks, 200 entries and 200 lines; a look without an index begins with 2,000 tasks.
+MOST_ROWS = 2_500
+MOST_PAGES_READ = 3_000
+FILES = {path.read_text("utf-8"): path.stem for path in Path(QUERIES).glob("*.sql")}
+SEED = """
+INSERT INTO taskmill.task (
+    id, name, type, payload, queue, priority, status, attempt, max_attempts, max_losses, run_at, created_at,
+    started_at, finished_at, updated_at, labels, source, version, claim_no
+)
+SELECT
+    (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '7' || lpad(to_hex(n % 4096), 3, '0')
+        || '8' || right(md5(n::text), 15))::uuid,
+    'task ' || n, 'emulate', '{"a": 1}', 'q' || n % 5, 4,
+    CASE n % 4 WHEN 0 THEN 'new' WHEN 1 THEN 'failed' ELSE 'succeeded' END,
+    1, 2, 3, at, at, at, CASE WHEN n % 4 > 0 THEN at END, at, '{"team": "x"}', 'rest', 3, 1
+FROM (SELECT n, now() - make_interval(secs => n) AS at FROM generate_series(1, $1::integer) AS n) AS born
+"""
+SEED_REST = """
+INSERT INTO taskmill.dispatch (task_id, queue, type, priority, run_at)
+SELECT id, queue, type, priority, run_at FROM taskmill.task WHERE status = 'new';
+INSERT INTO taskmill.queue (name) SELECT 'q' || n FROM generate_series(0, 4) AS n;
+INSERT INTO taskmill.task_count (queue, status, tasks)
+SELECT queue, status, count(*) FROM taskmill.task GROUP BY queue, status;
+INSERT INTO taskmill.task_event (task_id, version, at, happening, status, run, attempt, losses, claim_no, run_at)
+SELECT id, 1, created_at, 'created', 'new', 1, 0, 0, 0, run_at FROM taskmill.task;
+INSERT INTO taskmill.change_batch (task_ids, versions, position)
+SELECT '{}', '{}', n FROM generate_series(1, 20000) AS n;
+ANALYZE
+"""
+LIFE = """
+INSERT INTO taskmill.task_event (task_id, version, at, happening, status, run, attempt, losses, claim_no, run_at)
+SELECT $1, n, now(), 'claimed', 'in_progress', 1, 1, 0, n, now() FROM generate_series(2, $2::integer) AS n
+"""
+LINES = """
+INSERT INTO taskmill.task_log (task_id, claim_no, seq, at, level, message)
+SELECT $1, 1, n, now(), 20, 'a line' FROM generate_series(1, $2::integer) AS n
+"""
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A statement that was run, its name where it has a file, and its plan."""
+
+    text: str
+    plan: Plan
+
+    @property
+    def name(self) -> str | None:
+        return FILES.get(self.text)
+
+    @property
+    def fault(self) -> str | None:
+        """What is not bounded about it."""
+        if self.plan.rows_read > MOST_ROWS:
+            return f"it read {self.plan.rows_read:.0f} rows"
+        if self.plan.pages > MOST_PAGES_READ:
+            return f"it touched {self.plan.pages} pages"
+        return None
+
+    @property
+    def has_bounded_time(self) -> bool:
+        """Whether a list runs it for a while only: a chunk of a walk, or a count with a timeout."""
+        return self.name is None and (
+            "LIMIT" in self.text or self.text.startswith("SELECT count(*)")
+        )
+
+
+@dataclass
+class Recorder:
+    """Has every connection of a database tell the plan of each statement, once it has run."""
+
+    told: list[str]
+
+    def ran(self) -> list[Ran]:
+        parsed = (orjson.loads(one.split("plan:", 1)[1]) for one in self.told if "plan:" in one)
+        return [Ran(one["Query Text"], Plan(one["Plan"])) for one in parsed]
+
+
+@asynccontextmanager
+async def recording(database: Database) -> AsyncIterator[Recorder]:
+    """Record; connections that are open already are not heard, so they are let go."""
+    recorder, connect = Recorder(told=[]), database.connect
+
+    async def heard(**server_settings: str) -> Connection:
+        connection = await connect(**server_settings)
+        await connection.execute(
+            "LOAD 'auto_explain'; SET auto_explain.log_min_duration = 0; SET auto_explain.log_analyze = on;"
+            "SET auto_explain.log_buffers = on; SET auto_explain.log_timing = off;"
+            "SET auto_explain.log_format = json; SET client_min_messages = log"
+        )
+        connection.add_log_listener(lambda _, message: recorder.told.append(message.message))
+        return connection
+
+    await database.close()
+    database.connect = heard  # type: ignore[method-assign]  # the pools ask the object for it
+    yield recorder
+    database.connect = connect  # type: ignore[method-assign]  # as it was
+
+
+async def seeded(stage: Stage) -> dict[str, list[str]]:
+    """Fill the database; return addresses for routes with parameters, by route."""
+    await stage.sql.execute("SET session_replication_role = replica")
+    await stage.sql.execute(SEED, MANY)
+    await stage.sql.execute(SEED_REST)
+    task = await stage.created(name="long lived", delay=timedelta(hours=1))
+    await stage.sql.execute(LIFE, task.id, MANY)
+    await stage.sql.execute(LINES, task.id, MANY)
+    kept = await keep(stage.url, [judged(str(number).encode()) for number in range(3_000)])
+    worker = await stage.open_lease()
+    await stage.take(worker, 50)
+    return {
+        "/ui/tasks/{id}": [f"/ui/tasks/{task.id}"],
+        "/ui/workers/{id}": [f"/ui/workers/{worker}"],
+        "/ui/rejections/{id}": [f"/ui/rejections/{kept[0]}"],
+    }
+
+
+FILTERED = (
+    "/?window=5m",
+    "/?window=30d",
+    "/ui/tasks?status=new&order=asc",
+    "/ui/tasks?queue=q2&status=new&status=failed",
+    "/ui/tasks?name=task&status=failed",
+)
+# A look without an index, and a count within times: both are given up after some milliseconds.
+LOOKED = (
+    "/ui/tasks?name=nowhere",
+    "/ui/tasks?label=team%3Dy&type=none",
+    "/ui/tasks?status=failed&queue=q1&since=1h",
+)
+# They have no page, or ask the database for nothing.
+PAGELESS = ("/ui/static/", "/ui/live", "/ui/jobs/", "/ui/tasks/export.")
+
+
+def addresses(known: dict[str, list[str]]) -> list[str]:
+    """Return one address at least for each page that there is."""
+    found = list(FILTERED)
+    for method, path, _ in _all_routes():
+        if method != "GET" or path.startswith(PAGELESS):
+            continue
+        assert "{" not in path or path in known, f"give an address for {path} in `seeded`"
+        found += known.get(path, [path])
+    return found
+
+
+async def statements(stage: Stage, pages: Served, paths: Iterable[str]) -> list[Ran]:
+    """Open pages, as a browser and as htmx do, and return what they had the database run."""
+    async with recording(stage.database) as recorder:
+        # A plan is told when the next statement comes on its connection: each page comes twice.
+        for path in [*paths] * 2:
+            for headers in ({}, {"hx-request": "true"}):
+                answer = await pages.get(path, headers=headers)
+                assert answer.status_code == 200, path
+        return recorder.ran()
+
+
+async def test_every_statement_of_every_page_is_bounded(stage: Stage, pages: Served) -> None:
+    paths = addresses(await seeded(stage))
+    assert len(paths) > len(FILTERED) + 4
+    ran = await statements(stage, pages, paths)
+    names = {one.name for one in ran}
+    assert {"get_tasks", "list_latest_events", "list_latest_log_lines", "list_rejections"} <= names
+    assert {"read_minutes", "sum_capacity", "count_tasks", "get_rejection", None} <= names
+    assert {f"{one.name or one.text}: {one.fault}" for one in ran if one.fault} == set()
+    looked = await statements(stage, pages, LOOKED)
+    unbounded = [one for one in looked if one.fault and not one.has_bounded_time]
+    assert {f"{one.name or one.text}: {one.fault}" for one in unbounded} == set()
+
+
+async def test_exports_read_page_by_page(stage: Stage, pages: Served) -> None:
+    await seeded(stage)
+    async with recording(stage.database) as recorder:
+        answer = await pages.get("/ui/tasks/export.csv?queue=q1&status=failed")
+        await pages.get("/ui/tasks")
+        ran = recorder.ran()
+    assert len(answer.text.splitlines()) == MANY // 20 + 1
+    assert [one.fault for one in ran if one.fault] == []
+
+
+async def test_a_statement_without_a_bound_would_be_noticed(stage: Stage) -> None:
+    await seeded(stage)
+    async with recording(stage.database) as recorder, stage.database.hot() as connection:
+        await connection.fetch("SELECT id FROM taskmill.task ORDER BY id")
+        await connection.fetch("SELECT 1")
+        await asyncio.sleep(0)
+        await connection.fetch("SELECT 1")
+        assert any(one.fault for one in recorder.ran())

@@ -1,0 +1,303 @@
+"""The pages of queues, workers and failures over HTTP."""
+
+import re
+from html import unescape
+from uuid import uuid4
+
+import pytest
+
+from taskmill.domain.lifecycle import ErrorInfo, Failed, Status
+from taskmill.domain.system import WorkerRequest, WorkerState
+from taskmill.storage import failures
+from taskmill.version import version
+from tests.support.api import Served
+from tests.support.pages import serving_pages
+from tests.support.polling import eventually
+from tests.support.proxy import a_network
+from tests.support.stage import Stage, a_stage
+
+PAGES = ("/ui/queues", "/ui/workers", "/ui/failures")
+HOSTILE = [
+    "/ui/queues?window=1y",
+    "/ui/queues?order=random()",
+    "/ui/queues?page=0",
+    "/ui/queues?page=x",
+    "/ui/queues?page=99999",
+    "/ui/queues?name=" + "x" * 201,
+    "/ui/queues?name=%00",
+    "/ui/queues/",
+    "/ui/workers?page=-1",
+    "/ui/workers?name=%ff",
+    "/ui/workers/x",
+    f"/ui/workers/{uuid4()}",
+    "/ui/failures?window=5m",
+    "/ui/failures?window=%00",
+    "/ui/tasks?worker=x",
+    "/ui/tasks?error=" + "x" * 303,
+]
+LONGEST = "q" * 63
+
+
+async def worker(stage: Stage, name: str) -> WorkerState:
+    return next(one for one in await stage.service.workers() if one.name == name)
+
+
+async def fail(stage: Stage, message: str) -> None:
+    lease = await stage.open_lease()
+    taken = await stage.running(lease)
+    await stage.end(taken, lease, Failed(error=ErrorInfo(type="Boom", message=message)))
+
+
+async def test_they_are_drawn_with_nothing(pages: Served) -> None:
+    told = {
+        "/ui/queues": "No queues yet",
+        "/ui/workers": "No workers",
+        "/ui/failures": "Nothing failed",
+    }
+    for path, words in told.items():
+        answer = await pages.get(path)
+        assert (answer.status_code, words in answer.text) == (200, True)
+
+
+async def test_names_from_anybody_are_shown_as_text(pages: Served, stage: Stage) -> None:
+    hostile = "<img src=x onerror=alert(1)> \"' \N{RIGHT-TO-LEFT OVERRIDE}عامل 🎉" + "w" * 300
+    lease_id = await stage.open_lease(worker=hostile)
+    await fail(stage, hostile)
+    for path in (*PAGES, f"/ui/workers/{lease_id}"):
+        answer = await pages.get(path)
+        assert answer.status_code == 200
+        assert "<img src=x" not in answer.text
+    assert "عامل 🎉" in (await pages.get("/ui/workers")).text
+
+
+async def test_bad_addresses_get_a_page_that_says_so(pages: Served) -> None:
+    for path in HOSTILE:
+        answer = await pages.get(path)
+        assert 400 <= answer.status_code < 500, path
+        assert "text/html" in answer.headers["content-type"], path
+
+
+async def test_bad_actions_are_refused(pages: Served, stage: Stage) -> None:
+    lease_id = await stage.open_lease()
+    for path, status in (
+        ("/ui/queues/nothing/pause", 404),
+        ("/ui/queues/%00/pause", 404),
+        (f"/ui/queues/{'x' * 64}/resume", 404),
+        (f"/ui/workers/{lease_id}/burn", 422),
+        (f"/ui/workers/{uuid4()}/stop", 404),
+        ("/ui/workers/x/stop", 422),
+    ):
+        assert (await pages.post(path)).status_code == status, path
+        foreign = await pages.post(path, headers={"sec-fetch-site": "cross-site"})
+        assert foreign.status_code == 403
+    assert (await stage.service.workers())[0].asked_to is None
+
+
+async def test_a_queue_shows_what_waits_and_is_paused_and_resumed(
+    pages: Served, stage: Stage
+) -> None:
+    for _ in range(3):
+        await stage.created(queue=LONGEST)
+    html = (await pages.get("/ui/queues")).text
+    assert f'id="q-{LONGEST}"' in html
+    assert f'status=new&amp;queue={LONGEST}">3</a>' in html
+    address = f"/ui/queues/{LONGEST}/pause?name=q&window=5m&evil=1"
+    answer = await pages.post(address)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/ui/queues?name=q&window=5m")
+    [queue] = await stage.service.queues()
+    assert queue.paused_at is not None
+    assert "1 paused" in (await pages.get("/ui/queues")).text
+    await pages.post(f"/ui/queues/{LONGEST}/resume")
+    [queue] = await stage.service.queues()
+    assert queue.paused_at is None
+
+
+async def test_hundreds_of_queues_come_in_parts_and_in_the_order_that_was_asked_for(
+    pages: Served, stage: Stage
+) -> None:
+    await stage.sql.execute(
+        "INSERT INTO taskmill.queue (name) SELECT 'queue-' || lpad(n::text, 3, '0')"
+        " FROM generate_series(1, 250) AS n"
+    )
+    await stage.created(queue="queue-200")
+
+    async def shown(address: str) -> tuple[list[str], str]:
+        html = (await pages.get(address)).text
+        older = re.findall(r'rel="next" href="([^"]+)"', html)
+        return re.findall(r'id="q-(queue-\d+)"', html), unescape("".join(older))
+
+    names: list[str] = []
+    address = "/ui/queues"
+    while address:
+        found, address = await shown(address)
+        names += found
+    assert names == [f"queue-{number:03}" for number in range(1, 251)]
+    for order in ("waiting", "oldest"):
+        assert (await shown(f"/ui/queues?order={order}"))[0][0] == "queue-200"
+    assert (await shown("/ui/queues?name=E-24"))[0] == [f"queue-24{n}" for n in range(10)]
+    assert "No queue has such a name" in (await pages.get("/ui/queues?name=zzz")).text
+    assert len((await shown("/ui/queues?page=77"))[0]) == 50
+
+
+async def test_a_queue_tells_how_fast_it_goes(pages: Served, stage: Stage) -> None:
+    await fail(stage, "at once")
+    html = (await pages.get("/ui/queues?window=5m")).text
+    assert "100 % failed" in html
+
+
+async def test_a_worker_shows_what_it_is_and_what_it_runs(pages: Served, stage: Stage) -> None:
+    lease_id = await stage.open_lease(worker="the-worker")
+    taken = await stage.running(lease_id, name="A long task")
+    html = (await pages.get("/ui/workers")).text
+    assert f'href="/ui/workers/{lease_id}"' in html
+    assert f"Taskmill {version()}" in html
+    html = (await pages.get(f"/ui/workers/{lease_id}")).text
+    for words in ("the-worker", "A long task", "Working", f"worker={lease_id}"):
+        assert words in html
+    listed = (await pages.get(f"/ui/tasks?status=in_progress&worker={lease_id}")).text
+    assert f'id="t{taken.task.id}"' in listed
+    of_task = (await pages.get(f"/ui/tasks/{taken.task.id}")).text
+    assert 'href="/ui/workers?name=tester"' in of_task
+    assert "No worker has such a name" in (await pages.get("/ui/workers?name=zzz")).text
+
+
+@pytest.mark.parametrize("come_from", ["", "?from=list&name=the&evil=1"])
+async def test_a_worker_is_made_quiet_then_resumed_then_stopped(
+    pages: Served, stage: Stage, come_from: str
+) -> None:
+    lease_id = await stage.open_lease(worker="the-worker")
+    back = "/ui/workers?name=the" if come_from else f"/ui/workers/{lease_id}"
+    for what, asked, shown in (
+        ("quiet", WorkerRequest.QUIET, "Quiet"),
+        ("resume", None, "Working"),
+        ("stop", WorkerRequest.STOP, "Stopping"),
+    ):
+        answer = await pages.post(f"/ui/workers/{lease_id}/{what}{come_from}")
+        assert (answer.status_code, answer.headers["location"]) == (303, back)
+        assert (await worker(stage, "the-worker")).asked_to is asked
+        assert f"</i>{shown}</span>" in (await pages.get(f"/ui/workers/{lease_id}")).text
+    assert f'action="/ui/workers/{lease_id}/' not in (await pages.get("/ui/workers")).text
+
+
+async def test_one_that_is_silent_or_has_ended_is_told_as_such(pages: Served, stage: Stage) -> None:
+    silent = await stage.open_lease(worker="silent", ttl_s=0.001)
+    ended = await stage.open_lease(worker="ended")
+    await stage.sql.execute(
+        "UPDATE taskmill.lease SET closed_at = now(), close_reason = 'stopped' WHERE id = $1", ended
+    )
+    assert "Silent" in (await pages.get(f"/ui/workers/{silent}")).text
+    html = (await pages.get(f"/ui/workers/{ended}")).text
+    assert "Ended" in html
+    assert "/quiet" not in html
+    assert (await pages.post(f"/ui/workers/{ended}/quiet")).status_code == 409
+
+
+async def test_claims_of_one_that_pulls_are_one_worker(pages: Served, stage: Stage) -> None:
+    for number in range(3):
+        await stage.sql.execute(
+            "INSERT INTO taskmill.lease (id, worker, queues, types, slots, expires_at, remote)"
+            " VALUES ($1, 'shell', '{}', '{a}', 2, now() + $2 * interval '1 min', true)",
+            stage.ids(),
+            number,
+        )
+    html = (await pages.get("/ui/workers")).text
+    assert "pulls over HTTP, 3 claims" in html
+    assert html.count('id="w') - html.count('id="workers') == 1
+    assert "/quiet" not in html
+
+
+async def test_failures_are_grouped_and_lead_to_their_tasks(pages: Served, stage: Stage) -> None:
+    for number in range(3):
+        await fail(stage, f"host {number} & co. do not answer")
+    await fail(stage, "other")
+    await failures.fold(stage.database)
+    html = (await pages.get("/ui/failures")).text
+    assert "4 tasks failed · 2 kinds" in html
+    assert html.index("host # &amp; co.") < html.index("other")
+    [address] = re.findall(r'href="(/ui/tasks\?[^"]+host[^"]+)"', html)
+    listed = (await pages.get(unescape(address))).text
+    assert listed.count('name="id"') == 3
+    for window in ("24h", "7d", "30d"):
+        assert "4 tasks failed" in (await pages.get(f"/ui/failures?window={window}")).text
+
+
+async def test_all_of_a_kind_run_again_after_a_counted_look(pages: Served, stage: Stage) -> None:
+    for number in range(3):
+        await fail(stage, f"host {number} does not answer")
+    await fail(stage, "other")
+    form = b"what=retry&status=failed&type=emulate&error=Boom%3A+host+%23+does+not+answer"
+    preview = await pages.post("/ui/sweeps/preview", form, headers={"hx-request": "true"})
+    assert ">3</p>" in preview.text
+    assert "failed so" in preview.text
+    await pages.post("/ui/sweeps", form)
+
+    async def are_new() -> bool:
+        query = "SELECT count(*) FROM taskmill.task WHERE status = 'new'"
+        return bool(await stage.sql.fetchval(query) == 3)
+
+    await eventually(are_new, "three run again")
+    assert (
+        await stage.sql.fetchval(
+            "SELECT count(*) FROM taskmill.task WHERE status = $1", Status.FAILED
+        )
+        == 1
+    )
+
+
+async def test_what_is_beyond_the_limit_of_kinds_is_shown_as_the_rest(
+    pages: Served, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("taskmill.storage.failures.MOST_KINDS", 1)
+    for word in ("one", "two", "three"):
+        await fail(stage, word)
+    await failures.fold(stage.database)
+    html = (await pages.get("/ui/failures")).text
+    assert "All other kinds" in html
+    assert html.count('hx-post="/ui/sweeps/preview"') == 1
+
+
+async def test_only_the_live_part_comes_for_htmx(pages: Served) -> None:
+    for path in PAGES:
+        part = (await pages.get(path, headers={"hx-request": "true"})).text
+        assert "<html" not in part
+        assert "empty" in part
+
+
+async def test_an_outage_is_told_and_its_end_too(stage: Stage) -> None:
+    async with (
+        a_network(stage.url) as (network, through),
+        a_stage(through) as cut_off,
+        serving_pages(cut_off) as pages,
+    ):
+        network.refuse(refuses=True)
+        network.break_all()
+        for path in PAGES:
+            answer = await pages.get(path)
+            assert (answer.status_code, "data-outage" in answer.text) == (503, True), path
+        network.refuse(refuses=False)
+
+        async def is_back() -> bool:
+            return all([(await pages.get(path)).status_code == 200 for path in PAGES])
+
+        await eventually(is_back, "the pages are back")
+
+
+async def test_pages_that_are_full_of_long_names_stay_small(pages: Served, stage: Stage) -> None:
+    await stage.sql.execute(
+        "INSERT INTO taskmill.queue (name) SELECT rpad('q' || n, 63, 'x') FROM generate_series(1, 300) AS n"
+    )
+    await stage.sql.execute(
+        "INSERT INTO taskmill.lease (id, worker, queues, types, slots, expires_at)"
+        " SELECT gen_random_uuid(), rpad('w' || n, 200, 'ж'), array_fill('q'::text, ARRAY[300]),"
+        " array_fill(repeat('t', 63), ARRAY[300]), 9, now() + interval '1 h' FROM generate_series(1, 300) AS n"
+    )
+    await stage.sql.execute(
+        "INSERT INTO taskmill.failure_delta (type, error, task_id)"
+        " SELECT repeat('t', 63), rpad('E: ' || md5(n::text), 302, 'ж'), gen_random_uuid()"
+        " FROM generate_series(1, 300) AS n"
+    )
+    [some_worker, *_] = await stage.service.workers()
+    for path in (*PAGES, f"/ui/workers/{some_worker.id}"):
+        answer = await pages.get(path, headers={"accept-encoding": "gzip"})
+        assert answer.status_code == 200
+        assert int(answer.headers["content-length"]) < 30_000, path

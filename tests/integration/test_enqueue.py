@@ -1,0 +1,331 @@
+"""`enqueue` on every kind of connection that it knows: in the caller's transaction, with the client's errors."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
+from typing import Any, TypeAlias
+from uuid import UUID
+
+import asyncpg
+import psycopg
+import pytest
+from psycopg.rows import dict_row, namedtuple_row, scalar_row
+from pydantic import BaseModel
+from sqlalchemy import URL, create_engine, make_url
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.orm import Session
+
+from taskmill.client import NotAccepted
+from taskmill.client.enqueue import enqueue
+from tests.support.contracts import TYPE, a_contract, registered
+from tests.support.safety import assert_safe
+from tests.support.stage import Stage
+
+Opened: TypeAlias = Callable[[str], Any]
+
+
+def sqlalchemy_url(url: str, driver: str) -> URL:
+    return make_url(url).set(drivername=f"postgresql+{driver}")
+
+
+@contextmanager
+def a_connection(url: str) -> Iterator[Any]:
+    engine = create_engine(sqlalchemy_url(url, "psycopg"))
+    with engine.connect() as connection:
+        yield connection
+    engine.dispose()
+
+
+@contextmanager
+def a_sync_session(url: str) -> Iterator[Any]:
+    engine = create_engine(sqlalchemy_url(url, "psycopg"))
+    with Session(engine) as session:
+        yield session
+    engine.dispose()
+
+
+@contextmanager
+def a_psycopg(url: str) -> Iterator[Any]:
+    with psycopg.connect(url) as connection:
+        yield connection
+
+
+@contextmanager
+def a_psycopg_of_mappings(url: str) -> Iterator[Any]:
+    with psycopg.connect(url, row_factory=dict_row) as connection:
+        yield connection
+
+
+@contextmanager
+def a_psycopg_of_named_tuples(url: str) -> Iterator[Any]:
+    with psycopg.connect(url, row_factory=namedtuple_row) as connection:
+        yield connection
+
+
+@contextmanager
+def a_psycopg_of_values(url: str) -> Iterator[Any]:
+    with psycopg.connect(url, row_factory=scalar_row) as connection:
+        yield connection
+
+
+ORDINARY: list[Opened] = [
+    a_connection,
+    a_sync_session,
+    a_psycopg,
+    a_psycopg_of_mappings,
+    a_psycopg_of_named_tuples,
+    a_psycopg_of_values,
+]
+
+
+@asynccontextmanager
+async def an_async_connection(url: str, driver: str = "asyncpg") -> AsyncIterator[Any]:
+    engine = create_async_engine(sqlalchemy_url(url, driver))
+    async with engine.connect() as connection:
+        yield connection
+    await engine.dispose()
+
+
+def an_async_connection_of_psycopg(url: str) -> Any:  # noqa: ANN401 - a context manager
+    return an_async_connection(url, "psycopg")
+
+
+@asynccontextmanager
+async def an_async_session(url: str, driver: str = "asyncpg") -> AsyncIterator[Any]:
+    engine = create_async_engine(sqlalchemy_url(url, driver))
+    async with AsyncSession(engine) as session:
+        yield session
+    await engine.dispose()
+
+
+def an_async_session_of_psycopg(url: str) -> Any:  # noqa: ANN401 - a context manager
+    return an_async_session(url, "psycopg")
+
+
+@asynccontextmanager
+async def an_async_psycopg(url: str) -> AsyncIterator[Any]:
+    async with await psycopg.AsyncConnection.connect(url) as connection:
+        yield connection
+
+
+class InTransaction:
+    """An asyncpg connection whose transaction is ended by hand, as the others' are."""
+
+    def __init__(self, connection: Any) -> None:  # noqa: ANN401 - asyncpg's
+        self._transaction = connection.transaction()
+        self.fetchval = connection.fetchval
+
+    async def begin(self) -> None:
+        await self._transaction.start()
+
+    async def commit(self) -> None:
+        await self._transaction.commit()
+
+    async def rollback(self) -> None:
+        await self._transaction.rollback()
+
+
+@asynccontextmanager
+async def an_asyncpg(url: str) -> AsyncIterator[Any]:
+    connection = await asyncpg.connect(url)
+    held = InTransaction(connection)
+    await held.begin()
+    yield held
+    await connection.close()
+
+
+@asynccontextmanager
+async def an_asyncpg_of_a_pool(url: str) -> AsyncIterator[Any]:
+    async with asyncpg.create_pool(url, min_size=1) as pool, pool.acquire() as connection:
+        held = InTransaction(connection)
+        await held.begin()
+        yield held
+
+
+ASYNCHRONOUS: list[Opened] = [
+    an_async_connection,
+    an_async_connection_of_psycopg,
+    an_async_session,
+    an_async_session_of_psycopg,
+    an_async_psycopg,
+    an_asyncpg,
+    an_asyncpg_of_a_pool,
+]
+
+
+def name_of(opened: Opened) -> str:
+    return opened.__name__
+
+
+async def count(stage: Stage) -> int:
+    found: int = await stage.sql.fetchval("SELECT count(*) FROM taskmill.task")
+    return found
+
+
+async def assert_stored(stage: Stage, made: UUID) -> None:
+    task = await stage.task(made)
+    assert (task.name, task.type, task.payload) == ("a task", "pdf", '{"n":1,"who":"\\u0436"}')
+    assert (task.priority, task.labels, task.source) == (7, '{"team": "a"}', "sql")
+    assert task.run_at == datetime(2030, 1, 31, 9, tzinfo=UTC)
+    await assert_safe(stage.sql)
+
+
+FIELDS: dict[str, Any] = {
+    "type": "pdf",
+    "payload": {"n": 1, "who": "ж"},
+    "priority": 7,
+    "labels": {"team": "a"},
+    "run_at": datetime(2030, 1, 31, 9, tzinfo=UTC),
+    "description": None,
+}
+
+
+@pytest.mark.parametrize("opened", ORDINARY, ids=name_of)
+async def test_an_ordinary_connection_creates_when_it_commits(stage: Stage, opened: Opened) -> None:
+    await stage.created()
+    with opened(stage.url) as connection:
+        enqueue(connection, "a task", **FIELDS)
+        connection.rollback()
+        assert await count(stage) == 1
+        made = enqueue(connection, "a task", **FIELDS)
+        assert isinstance(made, UUID)
+        assert await count(stage) == 1
+        connection.commit()
+    await assert_stored(stage, made)
+
+
+@pytest.mark.parametrize("opened", ASYNCHRONOUS, ids=name_of)
+async def test_an_asynchronous_connection_creates_when_it_commits(
+    stage: Stage, opened: Opened
+) -> None:
+    await stage.created()
+    async with opened(stage.url) as connection:
+        await enqueue(connection, "a task", **FIELDS)
+        await connection.rollback()
+        assert await count(stage) == 1
+    async with opened(stage.url) as connection:
+        made = await enqueue(connection, "a task", **FIELDS)
+        assert isinstance(made, UUID)
+        assert await count(stage) == 1
+        await connection.commit()
+    await assert_stored(stage, made)
+
+
+def assert_refused(error: NotAccepted) -> None:
+    assert (error.status, error.type) == (422, "/problems/invalid-input")
+    assert [(one.pointer, one.expected, one.got) for one in error.errors] == [
+        ("/payload/to", "a string", "nothing")
+    ]
+
+
+@pytest.mark.parametrize("opened", ORDINARY, ids=name_of)
+async def test_a_refusal_is_the_clients_error(stage: Stage, opened: Opened) -> None:
+    await registered(stage, a_contract())
+    with opened(stage.url) as connection:
+        with pytest.raises(NotAccepted) as caught:
+            enqueue(connection, "a task", type=TYPE)
+        assert_refused(caught.value)
+        connection.rollback()
+        enqueue(connection, "a task", idempotency_key="k")
+        with pytest.raises(NotAccepted) as caught:
+            enqueue(connection, "another", idempotency_key="k")
+        assert caught.value.type == "/problems/idempotency-conflict"
+        connection.rollback()
+    assert await count(stage) == 0
+
+
+@pytest.mark.parametrize("opened", ASYNCHRONOUS, ids=name_of)
+async def test_a_refusal_is_the_clients_error_asynchronously(stage: Stage, opened: Opened) -> None:
+    await registered(stage, a_contract())
+    async with opened(stage.url) as connection:
+        with pytest.raises(NotAccepted) as caught:
+            await enqueue(connection, "a task", type=TYPE)
+        assert_refused(caught.value)
+        await connection.rollback()
+    assert await count(stage) == 0
+
+
+async def test_other_errors_of_the_database_pass_as_they_are(stage: Stage) -> None:
+    with psycopg.connect(stage.url) as connection:
+        with pytest.raises(psycopg.errors.InvalidDatetimeFormat):
+            enqueue(connection, "a task", run_at="tomorrow-ish")
+        connection.rollback()
+    await stage.sql.execute("DROP FUNCTION taskmill.create_task")
+    with psycopg.connect(stage.url) as connection, pytest.raises(psycopg.errors.UndefinedFunction):
+        enqueue(connection, "a task")
+    with pytest.raises(asyncpg.UndefinedFunctionError):
+        await enqueue(stage.sql, "a task")
+
+
+async def test_a_pool_is_no_connection(stage: Stage) -> None:
+    async with asyncpg.create_pool(stage.url, min_size=1) as pool:
+        with pytest.raises(TypeError, match="a connection of the pool"):
+            enqueue(pool, "a task")
+    assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.task") == 0
+
+
+async def test_what_is_no_connection_or_no_field_is_told_before_anything_is_asked(
+    stage: Stage,
+) -> None:
+    with pytest.raises(TypeError, match="can't use a int"):
+        enqueue(5, "a task")  # type: ignore[call-overload]  # that is the test
+    unknown: dict[str, Any] = {"colour": "red"}
+    with psycopg.connect(stage.url) as connection:
+        with pytest.raises(TypeError, match="'colour'"):
+            enqueue(connection, "a task", **unknown)
+        with pytest.raises(ValueError, match="run_at needs a time zone"):
+            enqueue(connection, "a task", run_at=datetime(2030, 1, 1))  # noqa: DTZ001 - that is the test
+        with pytest.raises(ValueError, match="not JSON compliant"):
+            enqueue(connection, "a task", payload={"a": float("nan")})
+        assert connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+
+
+async def test_models_and_times_in_a_payload_become_json(stage: Stage) -> None:
+    class Order(BaseModel):
+        at: datetime
+
+    when = datetime(2030, 1, 1, tzinfo=UTC)
+    made = await enqueue(
+        stage.sql,
+        "a task",
+        type="pdf",
+        payload={"order": Order(at=when), "at": when, "id": UUID(int=5)},
+    )
+    assert (await stage.task(made)).payload == (
+        '{"order":{"at":"2030-01-01T00:00:00Z"},"at":"2030-01-01T00:00:00+00:00",'
+        '"id":"00000000-0000-0000-0000-000000000005"}'
+    )
+
+
+async def test_a_callback_goes_with_the_task_and_one_that_is_no_address_is_refused(
+    stage: Stage,
+) -> None:
+    url = "https://example.org/done"
+    made = await enqueue(stage.sql, "a task", callback_url=url)
+    rows = await stage.sql.fetch("SELECT task_id, url FROM taskmill.task_callback")
+    assert [tuple(row) for row in rows] == [(made, url)]
+    with pytest.raises(NotAccepted) as caught:
+        await enqueue(stage.sql, "a task", callback_url="http://127.1/")
+    assert [one.pointer for one in caught.value.errors] == ["/callback_url"]
+    with pytest.raises(NotAccepted) as caught:
+        await enqueue(stage.sql, "a push", type="http", payload={"url": url, "methd": "PUT"})
+    [only] = caught.value.errors
+    assert (only.pointer, only.got) == (
+        "/payload/methd",
+        'an unknown field (did you mean "method"?)',
+    )
+
+
+async def typed(
+    connection: "asyncpg.Connection[asyncpg.Record]", session: AsyncSession
+) -> list[UUID]:
+    """Never run: type checkers have to accept it."""
+    waited: Awaitable[UUID] = enqueue(session, "a task", payload={"a": 1})
+    return [await waited, await enqueue(connection, "a task", priority=3)]
+
+
+def typed_ordinary(
+    connection: "psycopg.Connection[tuple[Any, ...]]", session: Session
+) -> tuple[UUID, UUID]:
+    """Never run, either."""
+    return enqueue(connection, "a task"), enqueue(session, "a task", delay_s=1.5)

@@ -1,0 +1,169 @@
+"""Failures by type and error: each is counted once, however it is folded, and bounded, whatever errors say."""
+
+from datetime import timedelta
+
+import pytest
+
+from taskmill.domain.activity import Window
+from taskmill.domain.failures import OTHER, WINDOWS, Failures
+from taskmill.domain.lifecycle import ErrorInfo, Failed, Status
+from taskmill.domain.system import PageRequest, Sweep, TaskFilter
+from taskmill.maintenance.expiry import expire_waiting
+from taskmill.storage import failures
+from tests.support.plans import explaining
+from tests.support.stage import Stage
+
+SHAPES = {
+    ("RuntimeError", "could not charge 42 EUR"): "RuntimeError: could not charge # EUR",
+    ("ValueError", ""): "ValueError: ",
+    ("E", "task 0197b0d2-1111-7abc-8def-0123456789ab is gone"): "E: task # is gone",
+    ("E", "at 0x7f3a, after 5s"): "E: at #, after #s",
+    ("E", "Traceback:\n  File x\nOSError: disk 3 is full\n\n"): "E: OSError: disk # is full",
+    ("E", "10.0.0.1:5432 at 2026-11-25T10:00:00.5Z"): "E: # at #T#Z",
+    ("E", "a feed of bad cafe"): "E: a feed of bad cafe",
+    ("E" * 300, "ж" * 10_000): "E" * 100 + ": " + "ж" * 200,
+}
+
+
+async def fail(stage: Stage, message: str, *, kind: str = "pay", error: str = "E") -> None:
+    lease_id = await stage.open_lease()
+    taken = await stage.running(lease_id, type=kind)
+    outcome = Failed(error=ErrorInfo(type=error, message=message))
+    await stage.end(taken, lease_id, outcome)
+    assert (await stage.task(taken.task.id)).status is Status.FAILED
+
+
+async def told(stage: Stage, limit: int = 100) -> Failures:
+    return await stage.service.failures(Window.HOUR, limit)
+
+
+async def test_an_error_is_told_by_what_all_of_its_kind_have_in_common(stage: Stage) -> None:
+    for (error, message), shape in SHAPES.items():
+        shown = await stage.sql.fetchval(
+            "SELECT taskmill.error_shape(jsonb_build_object('type', $1::text, 'message', $2::text))",
+            error,
+            message,
+        )
+        assert shown == shape
+    assert await stage.sql.fetchval("SELECT taskmill.error_shape('{}')") == "?: "
+
+
+async def test_failures_count_the_same_before_and_after_they_are_folded(stage: Stage) -> None:
+    for number in range(3):
+        await fail(stage, f"no answer from host {number}")
+    await fail(stage, "something else")
+    before = await told(stage)
+    assert [(one.error, one.tasks) for one in before.groups] == [
+        ("E: no answer from host #", 3),
+        ("E: something else", 1),
+    ]
+    assert (before.kinds, before.tasks) == (2, 4)
+    assert before.groups[0].first_at < before.groups[0].last_at
+    assert await failures.fold(stage.database) is False
+    assert await told(stage) == before
+    await fail(stage, "no answer from host 9")
+    await failures.fold(stage.database)
+    after = (await told(stage)).groups[0]
+    assert (after.tasks, after.first_at) == (4, before.groups[0].first_at)
+    assert (await stage.task(after.task_id)).finished_at == after.last_at
+    assert [(await stage.service.failures(one, 9)).tasks for one in WINDOWS] == [5] * 4
+
+
+async def test_an_expired_task_is_a_failure_and_a_cancelled_one_is_none(stage: Stage) -> None:
+    task = await stage.created()
+    await stage.service.cancel(task.id)
+    assert (await told(stage)).tasks == 0
+    late = await stage.created(expires_at=stage.clock.now() + timedelta(seconds=1))
+    await stage.sql.execute(
+        "UPDATE taskmill.dispatch SET expires_at = now() WHERE task_id = $1", late.id
+    )
+    await expire_waiting(stage.database)
+    assert [one.task_id for one in (await told(stage)).groups] == [late.id]
+
+
+async def test_kinds_beyond_the_limit_are_counted_together(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("taskmill.storage.failures.MOST_KINDS", 2)
+    words = ("one", "two", "two", "three")
+    for word in words:
+        await fail(stage, word)
+    await failures.fold(stage.database)
+    await fail(stage, "four")
+    await fail(stage, "one")
+    await failures.fold(stage.database)
+    groups = [(one.type, one.error, one.tasks) for one in (await told(stage)).groups]
+    assert groups == [("pay", "E: one", 2), ("pay", "E: two", 2), (OTHER, OTHER, 2)]
+    assert (await told(stage, limit=1)).tasks == 6
+
+
+async def test_only_one_folds_at_a_time(stage: Stage) -> None:
+    await fail(stage, "once")
+    async with stage.sql.transaction():
+        await stage.sql.execute("SELECT pg_advisory_xact_lock(hashtext('taskmill.failure'))")
+        await failures.fold(stage.database)
+        assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.failure") == 0
+    await failures.fold(stage.database)
+    assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.failure") == 3
+
+
+async def test_old_steps_are_forgotten_and_young_ones_stay(stage: Stage) -> None:
+    await fail(stage, "old")
+    await failures.fold(stage.database)
+    await stage.sql.execute("UPDATE taskmill.failure SET at = at - interval '2 days'")
+    await failures.prune(stage.database)
+    left = await stage.sql.fetch("SELECT step_s FROM taskmill.failure ORDER BY 1")
+    assert [row["step_s"] for row in left] == [3_600, 86_400]
+
+
+async def test_the_tasks_of_a_kind_are_listed_and_run_again(stage: Stage) -> None:
+    for number in range(2):
+        await fail(stage, f"host {number}")
+    await fail(stage, "other")
+    wanted = TaskFilter(statuses=frozenset({Status.FAILED}), type="pay", error="E: host #")
+    page = await stage.service.page(wanted, PageRequest())
+    assert page.total == 2
+    step = await stage.service.sweep(Sweep.RETRY, wanted, None, dry_run=False)
+    assert (step.matched, step.changed) == (2, 2)
+
+
+async def test_the_tasks_of_a_worker_are_listed(stage: Stage) -> None:
+    lease_id, other = await stage.open_lease(), await stage.open_lease()
+    taken = await stage.running(lease_id)
+    await stage.running(other)
+    wanted = TaskFilter(statuses=frozenset({Status.IN_PROGRESS}), lease=lease_id)
+    page = await stage.service.page(wanted, PageRequest())
+    assert [task.id for task in page.items] == [taken.task.id]
+
+
+# A month with as many kinds as there may be, and failures that are not folded yet.
+_MANY = """
+    INSERT INTO taskmill.failure
+    SELECT s, at, 'type-' || n % 20, 'E: kind ' || n, 1, at, at, gen_random_uuid()
+    FROM (VALUES (600, 1), (3600, 3), (86400, 40)) AS step (s, days)
+    CROSS JOIN LATERAL generate_series(now() - make_interval(days => days), now(), make_interval(secs => s)) AS at
+    CROSS JOIN generate_series(1, 200) AS n
+"""
+_FRESH = """
+    INSERT INTO taskmill.failure_delta
+    SELECT now(), 'type-1', 'E: kind ' || n % 300, gen_random_uuid() FROM generate_series(1, 3000) AS n
+"""
+
+
+async def test_failures_are_read_and_folded_at_a_cost_that_is_bounded(stage: Stage) -> None:
+    await stage.sql.execute(_MANY)
+    await stage.sql.execute(_FRESH)
+    await stage.sql.execute("ANALYZE taskmill.failure; ANALYZE taskmill.failure_delta")
+    async with explaining(stage.database) as session:
+        for step_s, seconds, steps in ((600, 3600, 7), (3600, 86_400, 25), (86_400, 2_592_000, 31)):
+            rows, plan = await session.fetch("list_failures", step_s, seconds, 100, 10_000)
+            assert len(rows) == 100
+            assert plan.rows_read <= 200 * steps + 3000 + 10
+            assert plan.pages <= 200 * steps + 500
+        [row], plan = await session.fetch("fold_failures", 1000, 200, [600, 3_600, 86_400])
+        assert row["taken"] == 1000
+        # Never the whole table: only the steps that failures fall into, a few rows each.
+        assert plan.rows_read <= 1000 * 3 + 3 * 400 + 100
+        rows, plan = await session.fetch("prune_failures", 600, 0.5, 100)
+        assert len(rows) == 100
+        assert plan.rows_read <= 300

@@ -1,0 +1,111 @@
+"""What operators ask of workers: to take no more tasks, to stop, to go on."""
+
+import asyncio
+from uuid import UUID, uuid4
+
+import pytest
+
+from taskmill.app import Context
+from taskmill.domain.errors import WorkerGone, WorkerNotFound
+from taskmill.domain.lifecycle import Status
+from taskmill.domain.system import WorkerRequest
+from tests.support.api import Served
+from tests.support.polling import eventually
+from tests.support.stage import Stage
+from tests.support.workers import RunningWorker, WorkerOptions, a_worker, finished
+
+FAST = WorkerOptions(ttl_s=0.6)
+
+
+async def nothing(_: Context) -> None: ...
+
+
+async def heard(worker: RunningWorker, request: WorkerRequest | None) -> None:
+    async def look() -> bool:
+        return worker.keeper.asked_to is request
+
+    await eventually(look, f"the worker to hear of {request}")
+
+
+async def lease_of(worker: RunningWorker) -> UUID:
+    await worker.has_lease()
+    assert worker.keeper.lease_id is not None
+    return worker.keeper.lease_id
+
+
+async def test_a_quiet_worker_ends_what_it_runs_and_takes_nothing(stage: Stage) -> None:
+    may_end = asyncio.Event()
+
+    async def waits(_: Context) -> None:
+        await may_end.wait()
+
+    async with a_worker(stage, {"waits": waits, "other": nothing}, FAST) as worker:
+        running = await stage.created(type="waits")
+        lease_id = await lease_of(worker)
+        asked = await stage.service.ask_worker(lease_id, WorkerRequest.QUIET)
+        assert asked.asked_to is WorkerRequest.QUIET
+        await heard(worker, WorkerRequest.QUIET)
+        later = await stage.created(type="other")
+        may_end.set()
+        assert (await finished(stage, running.id)).status is Status.SUCCEEDED
+        explained = await stage.service.explain(later.id)
+        told = [
+            gate.sentence for gate in explained.gates if "asked to take no more" in gate.sentence
+        ]
+        assert [sentence.endswith(": worker.") for sentence in told] == [True]
+        assert (await stage.task(later.id)).status is Status.NEW
+        await stage.service.ask_worker(lease_id, None)
+        assert (await finished(stage, later.id)).status is Status.SUCCEEDED
+
+
+async def test_it_stays_quiet_when_it_has_to_begin_another_lease(stage: Stage) -> None:
+    async with a_worker(stage, {"*": nothing}, FAST) as worker:
+        first = await lease_of(worker)
+        await stage.service.ask_worker(first, WorkerRequest.QUIET)
+        await heard(worker, WorkerRequest.QUIET)
+        await stage.sql.execute("UPDATE taskmill.lease SET closed_at = now() WHERE id = $1", first)
+
+        async def has_another() -> bool:
+            return worker.keeper.last_lease_id != first
+
+        await eventually(has_another, "another lease")
+        second = worker.keeper.last_lease_id
+        asked = await stage.sql.fetchval(
+            "SELECT asked_to FROM taskmill.lease WHERE id = $1", second
+        )
+        assert asked == "quiet"
+        with pytest.raises(WorkerGone):
+            await stage.service.ask_worker(first, WorkerRequest.STOP)
+
+
+async def test_one_that_is_asked_to_stop_ends_its_process(stage: Stage) -> None:
+    ends = asyncio.Event()
+    options = WorkerOptions(ttl_s=0.6, end_process=ends.set)
+    async with a_worker(stage, {"*": nothing}, options) as worker:
+        await stage.service.ask_worker(await lease_of(worker), WorkerRequest.STOP)
+        await eventually(lambda: is_set(ends), "the end of the process")
+
+
+async def is_set(event: asyncio.Event) -> bool:
+    return event.is_set()
+
+
+async def test_a_worker_that_is_not_there_can_not_be_asked(stage: Stage) -> None:
+    with pytest.raises(WorkerNotFound):
+        await stage.service.ask_worker(uuid4(), WorkerRequest.QUIET)
+
+
+async def test_each_request_has_its_address(api: Served, stage: Stage) -> None:
+    async with a_worker(stage, {"*": nothing}, FAST) as worker:
+        lease_id = await lease_of(worker)
+        for address, told in (("quiet", "quiet"), ("stop", "stop"), ("resume", None)):
+            answer = await api.post(f"/workers/{lease_id}/{address}")
+            assert (answer.status_code, answer.json()["asked_to"]) == (202, told)
+            [listed] = (await api.get("/workers")).json()["items"]
+            assert (listed["id"], listed["asked_to"]) == (str(lease_id), told)
+    gone = await api.post(f"/workers/{lease_id}/quiet")
+    assert (gone.status_code, gone.json()["type"]) == (409, "/problems/worker-gone")
+    unknown = await api.post(f"/workers/{uuid4()}/quiet")
+    assert (unknown.status_code, unknown.json()["type"]) == (404, "/problems/worker-not-found")
+    assert (await api.post("/workers/x/quiet")).status_code == 422
+    assert (await api.post(f"/workers/{lease_id}/dance")).status_code == 404

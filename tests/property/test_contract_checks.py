@@ -1,0 +1,227 @@
+"""Every door says the same of a payload: Python, PostgreSQL, and a library that knows JSON Schema by heart."""
+
+import time
+from collections.abc import Iterator
+from typing import Any, Final
+
+import jsonschema_rs
+import orjson
+import psycopg
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+
+from taskmill.domain.contracts import TypeContract
+from taskmill.domain.errors import ContractRefused
+from taskmill.wire.contracts.checking import Checker
+from taskmill.wire.contracts.door import compile_contract
+from taskmill.wire.strict_json import parse
+from tests.support.json_schemas import contract_schemas, payloads, tagged_payloads
+from tests.support.postgres import DatabaseServer
+
+CHECK = "SELECT taskmill.contract_violations(%s::jsonb, taskmill.strict_json(%s::json, '/payload', 1048576))"
+
+
+@pytest.fixture(scope="module")
+def postgres(
+    database_server: DatabaseServer, database_template: str
+) -> Iterator[psycopg.Connection]:
+    url = database_server.create(template=database_template)
+    with psycopg.connect(url, autocommit=True) as connection:
+        yield connection
+    database_server.drop(url)
+
+
+def compiled(schema: dict[str, Any]) -> str:
+    contract = TypeContract(type="a-type", schema=orjson.dumps(schema).decode())
+    return compile_contract(contract).form
+
+
+def told_by_python(form: str, payload: object) -> list[dict[str, str]]:
+    found = Checker(orjson.loads(form)).violations(payload)
+    return [{"pointer": v.pointer, "expected": v.expected, "got": v.got} for v in found]
+
+
+@settings(suppress_health_check=list(HealthCheck))
+@given(schema=contract_schemas(), payload=payloads | tagged_payloads)
+def test_python_and_postgresql_say_the_same_and_a_library_agrees(
+    postgres: psycopg.Connection, schema: dict[str, Any], payload: dict[str, Any]
+) -> None:
+    try:
+        form = compiled(schema)
+    except ContractRefused as refused:
+        assume(all("circle" in one.expected + one.got for one in refused.violations))
+        return
+    said = told_by_python(form, payload)
+    row = postgres.execute(CHECK, (form, orjson.dumps(payload).decode())).fetchone()
+    assert row is not None
+    assert row[0] == said
+    assert jsonschema_rs.Draft202012Validator(schema).is_valid(payload) == (not said)
+
+
+def assert_both_say_the_same(
+    postgres: psycopg.Connection, schema: dict[str, Any], payload: bytes
+) -> list[dict[str, str]]:
+    form = compiled(schema)
+    said = told_by_python(form, parse(payload))
+    row = postgres.execute(CHECK, (form, payload.decode())).fetchone()
+    assert row is not None
+    assert row[0] == said
+    return said
+
+
+LITERALS = (
+    "0", "-0", "-0.0", "1.0", "1e2", "1E+2", "1.50", "100.0", "1e15", "1e16", "1.5e15", "1234567890123456.5",
+    "123456789012345678", "9223372036854775807", "-9223372036854775808", "9223372036854775807.0", "1e22", "1e300",
+    "0.1", "0.1000000000000000055", "0.30000000000000004", "1e-5", "0.00001", "1e-400", "0.0001", "5e-324",
+    "12345678901234567890.5", "2.5", "3", "true", "null", '"3"', "[1e2, 3.0]", '{"x": 1e2}',
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("literal", LITERALS)
+def test_numbers_are_read_alike_however_they_are_written(
+    postgres: psycopg.Connection, literal: str
+) -> None:
+    payload = f'{{"a": {literal}, "b": {literal}, "c": {literal}, "d": [{literal}, 100, 0.1]}}'
+    schema = {
+        "properties": {
+            "a": {"not": {}},
+            "b": {"enum": [100, 0.1, 3, {"x": 100}, [100, 3], 9223372036854775807, 1e22]},
+            "c": {"type": "integer", "minimum": 3, "exclusiveMaximum": 9223372036854775807},
+            "d": {"uniqueItems": True, "items": {"multipleOf": 0.1}},
+        }
+    }
+    assert_both_say_the_same(postgres, schema, payload.encode())
+
+
+@pytest.mark.parametrize(
+    ("literal", "factor", "fits"),
+    [
+        ("1152921504606846976.0", 1000, False),
+        ("1.152921504606847e18", 1024, True),
+        ("1152921504606846976", 1000, False),
+        ("1e22", 1000, True),
+        ("-9.223372036854775e18", 1000, False),
+    ],
+)
+def test_large_whole_numbers_are_multiples_by_all_their_digits(
+    postgres: psycopg.Connection, literal: str, factor: int, *, fits: bool
+) -> None:
+    schema = {"properties": {"a": {"multipleOf": factor}}}
+    payload = f'{{"a": {literal}}}'.encode()
+    assert (assert_both_say_the_same(postgres, schema, payload) == []) is fits
+
+
+def test_enumerations_tell_values_of_all_kinds_apart(postgres: psycopg.Connection) -> None:
+    values = [1, True, None, "1", "", [1], [], {}, {"a": 1}, [[1]], 1.5, False, 0]
+    literals = (
+        "1",
+        "1.0",
+        "true",
+        "null",
+        '"1"',
+        '""',
+        "[1.0]",
+        "[]",
+        "{}",
+        '{"a": 1e0}',
+        "[[1]]",
+        "1.50",
+    )
+    for literal in (
+        *literals,
+        "false",
+        "0",
+        "-0.0",
+        "2",
+        '"a"',
+        "[2]",
+        '{"a": 2}',
+        "[[]]",
+        "[1, 1]",
+        '{"b": 1}',
+    ):
+        payload = f'{{"a": {literal}}}'.encode()
+        for listed in (values, [[one] for one in values]):
+            assert_both_say_the_same(postgres, {"properties": {"a": {"enum": listed}}}, payload)
+
+
+def test_names_are_shown_alike_whatever_they_are(postgres: psycopg.Connection) -> None:
+    names = (
+        "a\nb",
+        "\u202e",
+        "~/",
+        "ж" * 70,
+        "😀",
+        "\x7f",
+        "é",
+        "\u2028",
+        "",
+        " ",
+        '"',
+        "\\",
+        "中文",
+        "\ue000",
+        "ß",
+    )
+    payload = orjson.dumps(dict.fromkeys(names, 1))
+    schema = {"additionalProperties": False, "required": ["\t\u0100", "x" * 61]}
+    said = assert_both_say_the_same(postgres, schema, payload)
+    assert len(said) == len(names) + 2
+
+
+UNIQUE: Final = {"allOf": [{"uniqueItems": True}] * 1_000}
+LISTED: Final = {"allOf": [{"enum": [[n], {"a": n}]} for n in range(1_000)]}
+MATCHED: Final = {"allOf": [{"pattern": "^(?=[^x]*)(?=[^y]*)a*$"}] * 400}
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "is_too_much"),
+    [
+        (UNIQUE, list(range(979)), False),
+        (UNIQUE, list(range(999)), True),
+        (UNIQUE, list(range(60_000)), True),
+        (LISTED, list(range(60_000)), True),
+        (LISTED, {"a": [[n] for n in range(5_000)]}, True),
+        (MATCHED, "a" * 82_999, False),
+        (MATCHED, "a" * 84_000, True),
+        (MATCHED, "a" * 900_000, True),
+        ({"patternProperties": {f"^a*{n}$": {} for n in range(800)}}, {"a" * 900_000: 1}, True),
+        ({"patternProperties": {f"^a*{n}$": {} for n in range(800)}}, {"a" * 99_999: 1}, False),
+    ],
+)  # fmt: skip
+def test_what_is_large_is_not_looked_at_again_and_again(
+    postgres: psycopg.Connection, schema: dict[str, Any], value: object, *, is_too_much: bool
+) -> None:
+    payload = orjson.dumps({"v": value})
+    began = time.process_time()
+    said = assert_both_say_the_same(postgres, {"properties": {"v": schema}}, payload)
+    assert time.process_time() - began < 5
+    assert any("100,000 steps" in one["expected"] for one in said) is is_too_much
+
+
+def test_both_stop_at_the_same_step_and_after_as_many_violations(
+    postgres: psycopg.Connection,
+) -> None:
+    many = orjson.dumps({str(n): "x" for n in range(500)})
+    assert len(assert_both_say_the_same(postgres, {"additionalProperties": False}, many)) == 100
+    numbers = {"properties": {"a": {"items": {"type": "integer"}}}}
+    for size, count in ((99_998, 0), (99_999, 1)):
+        said = assert_both_say_the_same(postgres, numbers, orjson.dumps({"a": [1] * size}))
+        assert len(said) == count
+    named: dict[str, Any] = {"patternProperties": {"^a": {}, "^b": {}}}
+    for size, count in ((49_999, 0), (50_000, 1)):
+        said = assert_both_say_the_same(
+            postgres, named, orjson.dumps({f"c{n}": 1 for n in range(size)})
+        )
+        assert len(said) == count
+    twice = {"anyOf": [{"properties": {"n": {"$ref": "#"}}, "required": [name]} for name in "ab"]}
+    payload: dict[str, Any] = {}
+    for _ in range(40):
+        payload = {"n": payload}
+    [only] = assert_both_say_the_same(postgres, twice, orjson.dumps(payload))
+    assert "100,000 steps" in only["expected"]
+    chain: dict[str, Any] = {"properties": {"n": {"$ref": "#"}}}
+    for _ in range(4):
+        chain = {"allOf": [chain]}
+    [only] = assert_both_say_the_same(postgres, chain, orjson.dumps(payload))
+    assert "100,000 steps" in only["expected"]

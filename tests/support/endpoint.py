@@ -1,0 +1,92 @@
+"""An HTTP endpoint of the tests' own: it answers as it is told, and remembers what came."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+Answering = Callable[["Received"], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Received:
+    """A request that came."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+    connection: object
+
+
+@dataclass(kw_only=True)
+class Endpoint:
+    """Where it is, and what came so far. `answers` may be changed at any time."""
+
+    url: str
+    answers: Answering
+    received: list[Received] = field(default_factory=list)
+
+    @property
+    def connections(self) -> int:
+        """How many connections requests came over."""
+        return len({id(one.connection) for one in self.received})
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids of the messages that came, in order."""
+        return [one.headers["webhook-id"] for one in self.received]
+
+
+async def ok(_: Received) -> web.StreamResponse:
+    """Answer with success."""
+    return web.json_response({"ok": True})
+
+
+def status(code: int, **headers: str) -> Answering:
+    """Answer with a status; underscores in names of headers stand for hyphens."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+
+    async def answer(_: Received) -> web.StreamResponse:
+        return web.Response(status=code, headers=named)
+
+    return answer
+
+
+async def never(_: Received) -> web.StreamResponse:
+    """Answer nothing, for as long as anybody waits."""
+    await asyncio.Event().wait()
+    raise AssertionError("nobody sets it")
+
+
+@asynccontextmanager
+async def an_endpoint(
+    answers: Answering = ok, *, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Endpoint]:
+    """Serve on a free port of 127.0.0.1."""
+    endpoint = Endpoint(url="", answers=answers)
+
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        received = Received(
+            method=request.method,
+            path=request.path_qs,
+            headers={name.lower(): value for name, value in request.headers.items()},
+            body=await request.read(),
+            connection=request.transport,
+        )
+        endpoint.received.append(received)
+        return await endpoint.answers(received)
+
+    runner = web.ServerRunner(web.Server(handle, access_log=None), shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
+    await site.start()
+    try:
+        _, port = runner.addresses[0][:2]
+        endpoint.url = f"{'http' if tls is None else 'https'}://127.0.0.1:{port}"
+        yield endpoint
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,21 @@
+"""What the stand-in for a service answers with."""
+
+from datetime import UTC, datetime
+
+import orjson
+from starlette.responses import Response
+
+from taskmill.wire.problems import MEDIA_TYPE
+
+START = datetime(2030, 1, 31, 9, tzinfo=UTC)
+
+
+def answer(body: object, status: int = 200) -> Response:
+    """Make a JSON answer."""
+    return Response(orjson.dumps(body), status, media_type="application/json")
+
+
+def problem(status: int, *, headers: dict[str, str] | None = None, **members: object) -> Response:
+    """Make a problem."""
+    body = {"type": "/problems/test", "title": "No", "status": status, "detail": "", **members}
+    return Response(orjson.dumps(body), status, headers, media_type=MEDIA_TYPE)

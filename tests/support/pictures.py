@@ -1,0 +1,179 @@
+"""What `taskmill top` draws, of data that tests make up."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from taskmill.cli.top.frame import Picture, frame
+from taskmill.cli.top.notices import notices
+from taskmill.cli.top.rates import Rates
+from taskmill.cli.top.reading import Failure, Snapshot
+from taskmill.cli.top.rows import board
+from taskmill.cli.top.view import View
+from taskmill.domain.activity import COUNTED
+from taskmill.domain.lifecycle import Happening, Status
+from taskmill.wire.activity import ActivityView
+from taskmill.wire.queues import QueueView
+from taskmill.wire.system import StatsView, WorkerView
+
+NOW = datetime(2030, 1, 31, 9, 0, 30, tzinfo=UTC)
+_TIMES = {"tasks": 9, "mean_s": 1.0, "p50_s": 0.012, "p95_s": 4.5, "p99_s": 90.0}
+
+
+def before(**parts: float) -> datetime:
+    """Return a moment before now."""
+    return NOW - timedelta(**parts)
+
+
+def a_flow(**counts: int) -> dict[str, Any]:
+    every = {str(one): counts.get(one, 0) for one in COUNTED}
+    rates = {name: number / 900 for name, number in every.items()}
+    return {"counts": every, "waiting": _TIMES, "running": _TIMES, "per_second": rates}
+
+
+def an_activity(
+    queues: Mapping[str, Mapping[str, int]] | None = None,
+    *,
+    at: datetime = NOW,
+    since: datetime | None = None,
+    points: Sequence[Mapping[str, int]] = (),
+    **total: int,
+) -> ActivityView:
+    """What happened in 15 minutes; the points end with the minute that goes on."""
+    minute = at.replace(second=0)
+    begins = [minute - timedelta(minutes=back) for back in range(len(points))][::-1]
+    return ActivityView.model_validate(
+        {
+            "window": "15m",
+            "queue": None,
+            "type": None,
+            "since": since or minute - timedelta(minutes=15),
+            "until": at,
+            "step_s": 60,
+            "total": a_flow(**total),
+            "queues": [
+                {**a_flow(**counts), "queue": name, "types": [{**a_flow(**counts), "type": "t"}]}
+                for name, counts in (queues or {}).items()
+            ],
+            "points": [
+                {**a_flow(**point), "at": begin}
+                for begin, point in zip(begins, points, strict=True)
+            ],
+        }
+    )
+
+
+def a_queue(
+    name: str = "mail",
+    *,
+    waiting: int = 0,
+    running: int = 0,
+    paused: bool = False,
+    oldest_s: float | None = None,
+) -> QueueView:
+    return QueueView(
+        name=name,
+        paused=paused,
+        paused_at=NOW if paused else None,
+        created_at=NOW,
+        counts={**dict.fromkeys(Status, 0), Status.NEW: waiting, Status.IN_PROGRESS: running},
+        oldest_due_at=None if oldest_s is None else before(seconds=oldest_s),
+        window=0,
+    )
+
+
+def a_worker_view(name: str = "host-1", number: int = 1, **parts: Any) -> WorkerView:  # noqa: ANN401 - its fields
+    return WorkerView.model_validate(
+        {
+            "id": UUID(int=number),
+            "name": name,
+            "queues": [],
+            "types": ["*"],
+            "slots": 100,
+            "running": 7,
+            "started_at": before(hours=5),
+            "renewed_at": before(seconds=3),
+            "expires_at": NOW,
+            "closed_at": None,
+            "close_reason": None,
+            "state": "alive",
+            **parts,
+        }
+    )
+
+
+def a_failure(name: str = "monthly report", number: int = 1, **parts: Any) -> Failure:  # noqa: ANN401 - its fields
+    usual: dict[str, Any] = {
+        "task_id": str(UUID(int=number)),
+        "version": 3,
+        "at": before(seconds=number),
+        "queue": "mail",
+        "type": "send",
+        "name": name,
+        "attempt": 1,
+        "error_type": "ValueError",
+        "message": "no such customer",
+    }
+    return Failure(**{**usual, **parts})
+
+
+def a_snapshot(
+    queues: Sequence[QueueView] = (),
+    workers: Sequence[WorkerView] = (),
+    failures: Sequence[Failure] = (),
+    activity: ActivityView | None = None,
+    **stats: Any,  # noqa: ANN401 - the fields of the answer
+) -> Snapshot:
+    """The system as its queues and workers have it, unless `stats` say otherwise."""
+    by_status = {status: sum(queue.counts[status] for queue in queues) for status in Status}
+    alive = [one for one in workers if one.state == "alive"]
+    told = {
+        "total": sum(by_status.values()),
+        "by_status": by_status,
+        "by_queue": {queue.name: queue.counts for queue in queues},
+        "window": {},
+        "workers_alive": len(alive),
+        "slots": sum(one.slots for one in alive),
+        "running": sum(one.running for one in alive),
+        "broker": {"state": "ok", "trouble": None, "policy": "auto"},
+        **stats,
+    }
+    return Snapshot(
+        stats=StatsView.model_validate(told),
+        activity=activity or an_activity(),
+        queues=queues,
+        workers=workers,
+        failures=failures,
+    )
+
+
+def a_picture(
+    snapshot: Snapshot | None, view: View | None = None, trouble: str | None = None
+) -> Picture:
+    """What would be drawn of a snapshot."""
+    rates, shown = Rates(), snapshot or a_snapshot()
+    rates.add(shown.activity)
+    rows = board(shown, rates)
+    return Picture(
+        url="http://127.0.0.1:8000",
+        interval_s=1,
+        view=view or View(),
+        rates=rates,
+        board=rows,
+        snapshot=snapshot,
+        notices=notices(shown, rows),
+        trouble=trouble,
+    )
+
+
+def drawn(
+    snapshot: Snapshot | None, view: View | None = None, width: int = 80, height: int = 24
+) -> list[str]:
+    """Return the lines of its picture, as text."""
+    return [line.plain.rstrip() for line in frame(a_picture(snapshot, view), width, height)]
+
+
+def created(number: int) -> dict[str, int]:
+    """Return a point at which so many tasks were created."""
+    return {str(Happening.CREATED): number}

@@ -1,0 +1,60 @@
+"""Messages as a broker brings them, judged by the real rules and kept as refused, without a broker."""
+
+import asyncio
+import json
+import random
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+
+from taskmill.domain.errors import TaskmillError
+from taskmill.domain.rejection import RefusedMessage
+from taskmill.runtime.clock import SystemClock
+from taskmill.runtime.ids import IdFactory
+from taskmill.settings import DatabaseSettings
+from taskmill.storage import rejections
+from taskmill.storage.database import Database
+from taskmill.storage.rejections import NewRejection
+from taskmill.wire.messages import MessageLimits, kept_message, message_draft
+from taskmill.wire.problems import problem_json
+
+PROPERTIES = {"content_type": "application/json", "headers": {"x-producer": "shop"}}
+
+
+def judged(body: bytes, message_id: str | None = None) -> RefusedMessage:
+    """Return the message with the problem that the rules find."""
+    message = RefusedMessage(
+        door="amqp",
+        message_id=message_id,
+        body=body,
+        properties=json.dumps(PROPERTIES),
+        status=0,
+        problem="{}",
+    )
+    try:
+        message_draft(kept_message(message), MessageLimits())
+    except TaskmillError as error:
+        status, _, problem = problem_json(error)
+        return replace(message, status=status, problem=problem.decode())
+    raise AssertionError("nothing is wrong with the message")
+
+
+async def keep(url: str, messages: Sequence[RefusedMessage]) -> list[str]:
+    """Keep them, each as one of its own, and return their ids."""
+    database = Database(url, DatabaseSettings(pool_size=1, listing_pool_size=1))
+    ids = IdFactory(SystemClock(), random.Random())  # noqa: S311 - no secret
+    new = [NewRejection(id=ids(), message=one, body_hash=one.body_hash) for one in messages]
+    try:
+        await rejections.store(database, new)
+    finally:
+        await database.close()
+    return [str(one.id) for one in new]
+
+
+def keep_from_thread(url: str, messages: Sequence[RefusedMessage]) -> list[str]:
+    """Do the same where a loop of somebody else runs already."""
+    found: list[str] = []
+    thread = threading.Thread(target=lambda: found.extend(asyncio.run(keep(url, messages))))
+    thread.start()
+    thread.join()
+    return found

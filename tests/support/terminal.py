@@ -1,0 +1,124 @@
+"""A terminal with the program in it: what stands on the screen, keys, and another size."""
+
+import fcntl
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self
+
+from tests.support.polling import wait_until
+
+# The child takes the terminal for its own, as one that a shell starts has it: then Ctrl-C and sizes reach it.
+_START = (
+    "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
+    "from taskmill.cli.main import main; main()"
+)
+_TOKEN = re.compile(r"\x1b\[(?P<parameters>[?0-9;]*)(?P<command>[A-Za-z])|(?P<text>[^\x1b]+)")
+
+
+class Terminal:
+    """The program, run in a pseudo-terminal; `sent` is all that it ever wrote."""
+
+    def __init__(
+        self, *arguments: str, width: int = 80, height: int = 24, **environment: str
+    ) -> None:
+        self._ours, self._theirs = pty.openpty()
+        self.resize(width, height)
+        self.before = termios.tcgetattr(self._theirs)
+        self.sent = ""
+        self.process = subprocess.Popen(  # noqa: S603 - our own program
+            [sys.executable, "-c", _START, *arguments],
+            stdin=self._theirs,
+            stdout=self._theirs,
+            stderr=self._theirs,
+            env={**_environment(), **environment},
+            start_new_session=True,
+        )
+        self._reader = threading.Thread(target=self._read)
+
+    def __enter__(self) -> Self:
+        self._reader.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self._theirs)
+        self._reader.join()
+        os.close(self._ours)
+
+    def type(self, keys: str) -> None:
+        """Press keys."""
+        os.write(self._ours, keys.encode())
+
+    def resize(self, width: int, height: int) -> None:
+        """Have another size."""
+        fcntl.ioctl(self._theirs, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
+
+    def modes(self) -> list[Any]:
+        """Return how the terminal treats keys now."""
+        return termios.tcgetattr(self._theirs)
+
+    def lines(self) -> list[str]:
+        """Return what stands on the screen, for a program that writes line by line."""
+        screen: dict[int, str] = {}
+        row = 1
+        for token in _TOKEN.finditer(self.sent):
+            match token["command"], token["parameters"]:
+                case "H", place:
+                    row = int(place.partition(";")[0] or 1)
+                case "J", _:
+                    screen.clear()
+                case "K", _:
+                    screen[row] = ""
+                case None, _:
+                    screen[row] = screen.get(row, "") + token["text"]
+                case _:
+                    pass
+        return [screen.get(row, "") for row in range(1, max(screen, default=0) + 1)]
+
+    def shows(self, *texts: str) -> list[str]:
+        """Wait until all of this stands on the screen; returns its lines."""
+
+        def is_there() -> bool:
+            assert self.process.poll() is None, self.sent
+            return all(text in "\n".join(self.lines()) for text in texts)
+
+        try:
+            wait_until(is_there, "")
+        except AssertionError:
+            raise AssertionError(f"{texts} not in\n" + "\n".join(self.lines())) from None
+        return self.lines()
+
+    def exit_status(self) -> int:
+        """Wait for the end of the program."""
+        return self.process.wait(15)
+
+    def _read(self) -> None:
+        data = b""
+        with suppress(OSError):  # how Linux says that the other end is closed
+            while part := os.read(self._ours, 65536):
+                data += part
+                self.sent = data.decode(errors="replace")
+
+
+def _environment() -> Mapping[str, str]:
+    kept = {
+        name: value
+        for name, value in os.environ.items()  # noqa: TID251 - for a child
+        if not name.startswith("TASKMILL_") and name not in ("NO_COLOR", "COLUMNS", "LINES")
+    }
+    return {**kept, "PYTHONPATH": os.pathsep.join(sys.path), "TERM": "xterm-256color"}

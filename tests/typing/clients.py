@@ -1,0 +1,137 @@
+"""Both clients, call by call."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import assert_type
+from uuid import UUID
+
+from taskmill import AsyncClient, Client
+from taskmill.client import (
+    ClientError,
+    InvalidInput,
+    NotAccepted,
+    NotAllCreated,
+    Outcome,
+    ServiceUnavailable,
+    TaskNotFound,
+)
+from taskmill.domain.lifecycle import Status
+from taskmill.wire.explanations import ExplanationView
+from taskmill.wire.feed import ChangeView
+from taskmill.wire.queues import QueueView
+from taskmill.wire.rejections import RejectionSummaryView, RejectionView
+from taskmill.wire.sweeps import SweepView
+from taskmill.wire.system import EventView, StatsView, WorkerView
+from taskmill.wire.task_log import LogLineView, LogPage
+from taskmill.wire.tasks import TaskList, TaskView
+from taskmill.wire.types import TypeSummaryView, TypeView
+from taskmill.wire.webhooks import CallbackView, DeliveryView, WebhookView
+from tests.typing.handlers import send_email
+
+ID = UUID(int=7)
+
+
+def tasks(client: Client) -> None:
+    made = client.create(
+        "report",
+        type="report",
+        payload={"month": 1},
+        queue="reports",
+        priority=9,
+        delay_s=1.5,
+        retry={"base_s": 5},
+        expires_at=datetime(2031, 1, 1, tzinfo=UTC),
+        labels={"team": "finance"},
+        callback_url="https://example.org/done",
+        idempotency_key="k",
+    )
+    assert_type(made, TaskView)
+    assert_type(made.id, UUID)
+    assert_type(made.status, Status)
+    assert_type(client.create(**send_email.request(to="ada@example.org")), TaskView)
+    assert_type(client.create_batch([{"name": "a"}]), Sequence[UUID])
+    assert_type(client.create_many({"name": str(n)} for n in range(9)), Sequence[UUID])
+    assert_type(client.create_each([{"name": "a"}], chunk=10), Iterator[Outcome])
+    assert_type(client.get("0197a3b2-6c4e-7d21-8f10-2a9b3c4d5e6f"), TaskView)
+    assert_type(client.wait(ID, timeout_s=5), TaskView)
+    assert_type(client.looks(ID, hold_s=5), Iterator[TaskView])
+    assert_type(client.list(status=["new", "failed"], label="a=b"), Iterator[TaskView])
+    assert_type(client.page(limit=5, cursor=None), TaskList)
+    assert_type(client.cancel(ID), TaskView)
+    assert_type(client.retry(ID), TaskView)
+    assert_type(client.cancel_matching(queue="reports", dry_run=True), SweepView)
+    assert_type(client.retry_matching(all=True, on_step=print), SweepView)
+    assert_type(client.events(ID), Sequence[EventView])
+    assert_type(client.explain(ID), ExplanationView)
+    assert_type(client.logs(ID, level="warning"), Iterator[LogLineView])
+    assert_type(client.log_page(ID, claim=1, limit=5), LogPage)
+    assert_type(client.feed(after="0", status="failed"), Generator[ChangeView, None, None])
+    assert_type(client.callback(ID), CallbackView)
+
+
+def system(client: Client) -> None:
+    assert_type(client.ready(), Mapping[str, str])
+    assert_type(client.stats(window="1h", queue="reports", type="report"), StatsView)
+    assert_type(client.queues(), Sequence[QueueView])
+    assert_type(client.pause_queue("reports"), QueueView)
+    assert_type(client.resume_queue("reports"), QueueView)
+    assert_type(client.workers(), Sequence[WorkerView])
+    assert_type(client.quiet_worker(ID), WorkerView)
+    assert_type(client.stop_worker(ID), WorkerView)
+    assert_type(client.resume_worker(ID), WorkerView)
+    assert_type(client.rejections(page_size=5), Iterator[RejectionSummaryView])
+    assert_type(client.rejection(ID), RejectionView)
+    assert_type(client.resend(ID), TaskView)
+    assert_type(client.types(), Sequence[TypeSummaryView])
+    assert_type(client.get_type("report"), TypeView)
+    registered = client.register_type("report", {"type": "object"}, {"queue": "reports"})
+    assert_type(registered, TypeView)
+    client.drop_type("report")
+    hook = client.create_webhook("https://example.org", queues=["a"], state="paused")
+    assert_type(hook, WebhookView)
+    assert_type(client.webhooks(), Sequence[WebhookView])
+    assert_type(client.webhook(hook.id), WebhookView)
+    assert_type(client.change_webhook(hook.id, rotate_secret=True), WebhookView)
+    assert_type(client.test_webhook(hook.id), DeliveryView)
+    assert_type(client.deliveries(hook.id, state="failed"), Iterator[DeliveryView])
+    assert_type(client.resend_delivery(hook.id, 4711), DeliveryView)
+    client.delete_webhook(hook.id)
+
+
+def errors() -> None:
+    with Client("http://127.0.0.1:8000", timeout_s=5, retries=5) as client:
+        assert_type(client, Client)
+        try:
+            client.create_many([])
+        except TaskNotFound as error:
+            assert_type(error.task_id, UUID | None)
+        except InvalidInput as error:
+            assert_type(error.pointer, str)
+        except ServiceUnavailable as error:
+            assert_type(error.retry_after_s, float)
+        except NotAccepted as error:
+            assert_type(error.status, int)
+            assert_type(error.retry_after_s, float | None)
+        except NotAllCreated as error:
+            assert_type(error.ids, Sequence[UUID | None])
+            assert_type(error.refused, Mapping[int, NotAccepted])
+        except ClientError:
+            raise
+
+
+async def asynchronous() -> None:
+    async def named() -> AsyncIterator[Mapping[str, object]]:
+        yield {"name": "a"}
+
+    async with AsyncClient("http://127.0.0.1:8000") as client:
+        assert_type(client, AsyncClient)
+        assert_type(await client.create("x", payload={"n": 1}), TaskView)
+        assert_type(await client.create_many(named()), Sequence[UUID])
+        assert_type(client.create_each([{"name": "a"}]), AsyncIterator[Outcome])
+        assert_type(await client.wait(ID), TaskView)
+        assert_type(client.list(queue="a"), AsyncIterator[TaskView])
+        assert_type(client.feed(), AsyncGenerator[ChangeView, None])
+        assert_type(client.logs(ID), AsyncIterator[LogLineView])
+        assert_type(await client.explain(ID), ExplanationView)
+        assert_type(await client.webhooks(), Sequence[WebhookView])
+        assert_type(await client.get_type("report"), TypeView)

@@ -1,0 +1,92 @@
+"""One picture or one snapshot, where nobody sits at a terminal."""
+
+from collections.abc import Callable
+
+import orjson
+import pytest
+
+from tests.support.fake_service import FakeService, unused_url
+
+Taskmill = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def busy(service: FakeService, url: str) -> FakeService:
+    assert url
+    service.add(queue="mail")
+    error = {"type": "ValueError", "message": "no such customer"}
+    service.end(service.add(queue="reports", name="отчёт 🎉"), "failed", error=error)
+    return service
+
+
+@pytest.mark.usefixtures("busy")
+@pytest.mark.parametrize("options", [("--once",), ()])
+def test_one_picture_is_plain_text(
+    taskmill: Taskmill, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("LINES", "30")
+
+    status, out, err = taskmill("top", "--interval", "0.2", *options)
+
+    lines = out.splitlines()
+    assert (status, err) == (0, "")
+    assert 10 < len(lines) < 30
+    assert "\x1b" not in out
+    assert "q quit" not in out
+    assert "rates over 15m" in lines[0]
+    assert lines[1] == "tasks   2  new 1  running 0  succeeded 0  failed 1  cancelled 0"
+    assert "WORKERS 1" in out
+    assert "ValueError  no such customer" in out
+
+
+def test_a_snapshot_for_programs_has_all_of_it(taskmill: Taskmill, busy: FakeService) -> None:
+    busy.workers = []
+    busy.broker = {"state": "away", "trouble": "refused", "policy": "auto"}
+
+    status, out, _ = taskmill("top", "--json", "--window", "1h")
+
+    [line] = out.splitlines()
+    told = orjson.loads(line)
+    assert status == 0
+    assert told.keys() == {"url", "at", "notices", "stats", "queues", "workers", "failures"}
+    assert told["stats"]["activity"]["window"] == "1h"
+    assert [queue["name"] for queue in told["queues"]] == ["mail", "reports"]
+    assert told["failures"][0]["error"] == {"type": "ValueError", "message": "no such customer"}
+    assert told["failures"][0]["name"] == "отчёт 🎉"
+    assert told["notices"][0] == {
+        "level": "trouble",
+        "text": "the broker is away, PostgreSQL stands in: refused",
+    }
+
+
+@pytest.mark.usefixtures("busy")
+def test_one_snapshot_takes_as_many_requests_however_many_tasks_there_are(
+    taskmill: Taskmill, service: FakeService
+) -> None:
+    for _ in range(600):
+        service.add()
+
+    taskmill("top", "--json")
+
+    paths = [asked[1].partition("?")[0].rpartition("/")[2] for asked in service.requests]
+    assert paths == ["stats", "queues", "workers", "tasks"]
+
+
+def test_who_can_not_be_reached_is_one_message(taskmill: Taskmill) -> None:
+    status, out, err = taskmill("top", "--once", "--url", unused_url())
+
+    assert (status, out) == (1, "")
+    assert err.startswith("Error: no answer from Taskmill at ")
+
+
+@pytest.mark.parametrize("wrong", [("--interval", "0"), ("--window", "2h"), ("--interval", "x")])
+def test_a_wrong_option_is_exit_status_2(taskmill: Taskmill, wrong: tuple[str, str]) -> None:
+    assert taskmill("top", *wrong)[0] == 2
+
+
+def test_what_is_no_address_is_told_before_anything_is_drawn(taskmill: Taskmill) -> None:
+    status, out, err = taskmill("top", "--url", "nowhere")
+
+    assert (status, out) == (1, "")
+    assert "an address looks like" in err

@@ -1,0 +1,59 @@
+"""Failures are told once each, and none is missed while the feed begins."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from taskmill.cli.top.reading import Failures
+from taskmill.client.asynchronous import AsyncTaskmillClient
+from taskmill.wire.feed import ChangeView
+from tests.support.fake_service import FakeService
+from tests.support.pictures import a_failure
+
+
+@pytest.fixture
+async def client(url: str, service: FakeService) -> AsyncIterator[AsyncTaskmillClient]:
+    assert service.tasks == {}
+    async with AsyncTaskmillClient(url) as opened:
+        yield opened
+
+
+def fail(service: FakeService, name: str) -> ChangeView:
+    """Have a task fail; returns what the feed would tell."""
+    task = service.add(name=name)
+    service.end(task, "failed", error={"type": "ValueError", "message": "no"})
+    parts = {key: task[key] for key in ("queue", "type", "name", "labels")}
+    return ChangeView.model_validate({**service.events[task["id"]][-1], **parts, "cursor": "1.1"})
+
+
+def names(failures: Failures) -> list[str]:
+    return [one.name for one in failures.newest()]
+
+
+async def test_they_are_listed_when_there_are_more_until_the_feed_has_told_of_one(
+    client: AsyncTaskmillClient, service: FakeService
+) -> None:
+    failures = Failures()
+    await failures.catch_up(client, 0)
+    assert service.requests == []
+    fail(service, "before the feed")
+    await failures.catch_up(client, 1)
+    await failures.catch_up(client, 1)
+    assert (names(failures), len(service.requests)) == (["before the feed"], 1)
+    fail(service, "while it begins")
+    failures.hear(fail(service, "heard"))
+    await failures.catch_up(client, 3)
+    assert names(failures) == ["heard", "while it begins", "before the feed"]
+    failures.hear(fail(service, "later"))
+    await failures.catch_up(client, 4)
+    assert (names(failures)[0], len(service.requests)) == ("later", 2)
+    failures.begin_anew()
+    fail(service, "missed")
+    await failures.catch_up(client, 5)
+    assert (names(failures)[0], len(service.requests)) == ("missed", 3)
+
+
+def test_the_newest_are_kept() -> None:
+    failures = Failures()
+    failures.add(a_failure(str(number), number) for number in range(1, 500))
+    assert names(failures) == [str(number) for number in range(1, 201)]

@@ -1,0 +1,249 @@
+"""Many tasks at once: in requests of lines, each task once, whatever becomes of the answers."""
+
+import gc
+import tracemalloc
+from collections.abc import AsyncIterator, Iterator
+from itertools import islice
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+
+from taskmill.client import (
+    AsyncTaskmillClient,
+    InvalidInput,
+    NotAllCreated,
+    ServiceUnavailable,
+    TaskmillClient,
+    Unreachable,
+    many,
+)
+from tests.support.fake_service import FakeService, serving
+
+TROUBLE = {"type": "/problems/invalid-input", "title": "No", "status": 422, "detail": "wrong"}
+AWAY = {
+    "type": "/problems/unavailable",
+    "title": "Away",
+    "status": 503,
+    "detail": "away",
+    "retry_after_s": 0,
+}
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[tuple[FakeService, str]]:
+    service = FakeService()
+    with serving(service) as address:
+        yield service, address
+
+
+@pytest.fixture
+def service(served: tuple[FakeService, str]) -> FakeService:
+    served[0].clear()
+    return served[0]
+
+
+@pytest.fixture
+def client(served: tuple[FakeService, str]) -> Iterator[TaskmillClient]:
+    with TaskmillClient(served[1]) as opened:
+        yield opened
+
+
+def named(*names: str) -> Iterator[dict[str, Any]]:
+    return ({"name": name} for name in names)
+
+
+def sent(service: FakeService) -> list[list[str]]:
+    """The names in each request."""
+    return [
+        [orjson.loads(line)["name"] for line in body.splitlines()]
+        for _, _, _, body in service.requests
+    ]
+
+
+def test_any_number_of_tasks_from_any_iterable_is_created_in_order(
+    client: TaskmillClient, service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(many, "_MOST_BYTES", 250)
+    ids = client.create_many(named("a", "b", "c", "d", "e"))
+    assert [str(one) for one in ids] == list(service.tasks)
+    assert sent(service) == [["a", "b", "c"], ["d", "e"]], "a request has an end"
+    assert client.create_many([]) == []
+    assert (
+        client.create_many([{"name": "f"}, {"name": "g"}])
+        == [task.id for task in client.list(order="asc")][5:]
+    )
+
+
+def test_a_request_has_no_more_lines_than_asked_for(
+    client: TaskmillClient, service: FakeService
+) -> None:
+    found = list(client.create_each(named("a", "b", "c"), chunk=2))
+    assert [outcome.index for outcome in found] == [0, 1, 2]
+    assert sent(service) == [["a", "b"], ["c"]]
+
+
+def test_nothing_is_taken_or_sent_before_somebody_asks(
+    client: TaskmillClient, service: FakeService
+) -> None:
+    endless = ({"name": str(number)} for number in iter(int, 1))
+    found = list(islice(client.create_each(endless, chunk=3), 4))
+    assert len(found) == 4
+    assert len(service.tasks) == 6
+
+
+def test_memory_does_not_grow_with_the_number_of_tasks() -> None:
+    """1,000 tasks of 40 kB are 40 MB; a fifth of that is never held."""
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        count = request.content.count(b"\n")
+        lines = [
+            b'{"line":%d,"status":201,"id":"0197a3b2-6c4e-7d21-8f10-2a9b3c4d5e6f"}\n' % (n + 1)
+            for n in range(count)
+        ]
+        headers = {"Content-Type": "application/x-ndjson"}
+        return httpx.Response(200, headers=headers, content=b"".join(lines))
+
+    def tasks() -> Iterator[dict[str, Any]]:
+        for number in range(1_000):
+            if number % 25 == 0:
+                gc.collect()  # what httpx leaves in cycles
+            yield {"name": "x", "payload": {"text": "x" * 40_000}}
+
+    with TaskmillClient("http://x", transport=httpx.MockTransport(respond)) as client:
+        gc.freeze()  # so that collecting is quick
+        tracemalloc.start()
+        try:
+            made = sum(1 for _ in client.create_each(tasks(), chunk=25))
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+            gc.unfreeze()
+    assert made == 1_000
+    assert peak < 8_000_000
+
+
+def test_refused_ones_are_told_with_their_places_and_the_others_exist(
+    client: TaskmillClient, service: FakeService
+) -> None:
+    service.line_troubles = {"b": TROUBLE, "d": TROUBLE}
+    with pytest.raises(
+        NotAllCreated, match="3 tasks were created; 2 refused, the first at place 1"
+    ) as told:
+        client.create_many(named("a", "b", "c", "d", "e"))
+    refused = told.value
+    assert set(refused.refused) == {1, 3}
+    assert all(isinstance(error, InvalidInput) for error in refused.refused.values())
+    made = [None if one is None else service.tasks[str(one)]["name"] for one in refused.ids]
+    assert made == ["a", None, "c", None, "e"]
+
+
+def test_what_is_refused_for_now_is_sent_again_alone(
+    client: TaskmillClient, service: FakeService
+) -> None:
+    service.line_troubles = {"b": AWAY}
+    assert len(client.create_many(named("a", "b", "c"))) == 3
+    assert sent(service) == [["a", "b", "c"], ["b"]]
+
+
+def test_what_is_refused_for_now_for_too_long_is_refused(
+    served: tuple[FakeService, str], service: FakeService
+) -> None:
+    service.line_troubles = {"b": AWAY}
+    with TaskmillClient(served[1], retries=0) as client, pytest.raises(NotAllCreated) as told:
+        client.create_many(named("a", "b"))
+    assert isinstance(told.value.refused[1], ServiceUnavailable)
+
+
+def test_an_answer_that_breaks_off_makes_no_task_twice(
+    client: TaskmillClient, service: FakeService
+) -> None:
+    service.lines_answered = 1
+    ids = client.create_many(named("a", "b", "c"))
+    assert [str(one) for one in ids] == list(service.tasks)
+    assert sent(service) == [["a", "b", "c"], ["b", "c"]]
+
+
+def test_an_answer_that_is_lost_makes_no_task_twice(
+    client: TaskmillClient, service: FakeService
+) -> None:
+    service.refuse_next(503)
+    found = list(client.create_each(named("a", "b")))
+    assert [outcome.was_there for outcome in found] == [True, True]
+    assert len(service.tasks) == 2
+
+
+def test_keys_of_the_callers_own_hold(client: TaskmillClient, service: FakeService) -> None:
+    tasks: list[dict[str, Any]] = [
+        {"name": "a", "idempotency_key": "mine"},
+        {"name": "b", "idempotency_key": None},
+    ]
+    first = client.create_many(tasks)
+    again = client.create_many(tasks)
+    assert first[0] == again[0]
+    assert first[1] != again[1]
+    assert "mine" in service.keys
+    assert None not in service.keys
+
+
+def test_a_way_that_is_lost_between_requests_is_told_with_what_was_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(many, "_MOST_BYTES", 250)
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        if b'"late"' in request.content:
+            raise httpx.ReadError("cut")
+        line = b'{"line":1,"status":201,"id":"0197a3b2-6c4e-7d21-8f10-2a9b3c4d5e6f"}'
+        return httpx.Response(200, headers={"Content-Type": "application/x-ndjson"}, content=line)
+
+    transport = httpx.MockTransport(respond)
+    tasks: list[dict[str, Any]] = [{"name": "a", "payload": {"text": "x" * 250}}, {"name": "late"}]
+    with TaskmillClient("http://x", retries=0, transport=transport) as client:
+        with pytest.raises(NotAllCreated, match="from place 1 on") as told:
+            client.create_many(tasks)
+        assert len(told.value.ids) == 1
+        assert isinstance(told.value.__cause__, Unreachable)
+        with pytest.raises(Unreachable):
+            client.create_many(tasks[1:])
+        each = client.create_each(tasks)
+        assert next(each).index == 0
+        with pytest.raises(Unreachable):
+            next(each)
+
+
+def test_an_answer_that_stays_short_is_no_answer(
+    served: tuple[FakeService, str], service: FakeService
+) -> None:
+    service.lines_answered = 0
+    with (
+        TaskmillClient(served[1], retries=0) as client,
+        pytest.raises(Unreachable, match="broke off"),
+    ):
+        client.create_many(named("a"))
+
+
+def test_all_or_none_are_created_in_one_transaction(
+    client: TaskmillClient, service: FakeService
+) -> None:
+    ids = client.create_batch(named("a", "b"))
+    assert [str(one) for one in ids] == list(service.tasks)
+    assert [type(orjson.loads(service.requests[-1][3])), len(service.requests)] == [list, 1]
+
+
+async def test_the_asynchronous_client_takes_iterables_of_both_kinds(service: FakeService) -> None:
+    async def later() -> AsyncIterator[dict[str, Any]]:
+        for name in ("a", "b", "c"):
+            yield {"name": name}
+
+    transport = httpx.ASGITransport(service.app)
+    async with AsyncTaskmillClient("http://taskmill", transport=transport) as client:
+        assert len(await client.create_many(named("x", "y"))) == 2
+        found = [outcome async for outcome in client.create_each(later(), chunk=2)]
+        assert [outcome.index for outcome in found] == [0, 1, 2]
+        assert len(await client.create_batch(named("z"))) == 1
+        service.line_troubles = {"b": TROUBLE}
+        with pytest.raises(NotAllCreated):
+            await client.create_many(later())
+    assert len(service.tasks) == 8

@@ -1,0 +1,189 @@
+"""The client's errors: one for each type of problem that the service can answer, and what is in them."""
+
+import pickle
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+
+from taskmill import client as package
+from taskmill.client import (
+    AsyncTaskmillClient,
+    ChangesForgotten,
+    ClientError,
+    Conflict,
+    ContractRefused,
+    Gone,
+    InvalidInput,
+    KeyInFlight,
+    NotAccepted,
+    NotFound,
+    QueueLimitReached,
+    ServiceFailed,
+    ServiceUnavailable,
+    TaskmillClient,
+    TaskNotFound,
+    TooLarge,
+    TransitionRefused,
+)
+from taskmill.client.refusals import BY_STATUS, BY_TYPE
+from taskmill.wire.problems import ALL_KINDS, ProblemKind
+from tests.support.fake_answers import problem
+from tests.support.fake_service import FakeService, serving
+
+TASK_ID = UUID(int=7)
+ITEMS = [
+    {"pointer": "/priority", "expected": "a whole number", "got": "true"},
+    {"pointer": "/name", "expected": "a text", "got": "null"},
+]
+KINDS = sorted(ALL_KINDS, key=lambda kind: kind.slug)
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[tuple[FakeService, str]]:
+    service = FakeService()
+    with serving(service) as address:
+        yield service, address
+
+
+def refused(**members: Any) -> NotAccepted:  # noqa: ANN401 - of a problem
+    """Ask a service that answers with this problem."""
+    answer = problem(**members)
+
+    def respond(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(
+            answer.status_code, headers=dict(answer.headers), content=bytes(answer.body)
+        )
+
+    transport = httpx.MockTransport(respond)
+    with (
+        TaskmillClient("http://x", retries=0, transport=transport) as client,
+        pytest.raises(NotAccepted) as caught,
+    ):
+        client.get("x")
+    return caught.value
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.slug)
+async def test_each_type_of_problem_is_an_error_of_its_own_in_both_clients(
+    served: tuple[FakeService, str], kind: ProblemKind
+) -> None:
+    service, url = served
+    told: dict[str, object] = {"type": kind.type, "headers": {"Retry-After": "0"}}
+    caught: list[type[Exception]] = []
+
+    service.refuse_next(kind.status, **told)  # type: ignore[arg-type]  # members of a problem
+    with TaskmillClient(url, retries=0) as client, pytest.raises(NotAccepted) as ordinary:
+        client.stats()
+    caught.append(ordinary.type)
+    service.refuse_next(kind.status, **told)  # type: ignore[arg-type]  # members of a problem
+    async with AsyncTaskmillClient(url, retries=0) as other:
+        with pytest.raises(NotAccepted) as asynchronous:
+            await other.stats()
+    caught.append(asynchronous.type)
+
+    assert caught == [BY_TYPE[kind.type]] * 2
+    assert ordinary.value.status == kind.status
+    assert issubclass(caught[0], BY_STATUS[kind.status]), "whoever catches the status has it, too"
+
+
+def test_there_is_no_error_of_a_problem_that_does_not_exist() -> None:
+    assert set(BY_TYPE) == {kind.type for kind in ALL_KINDS}
+    assert set(BY_STATUS) == {kind.status for kind in ALL_KINDS}
+
+
+def test_all_of_them_can_be_imported_from_the_package_and_are_in_the_drawn_tree() -> None:
+    from taskmill.client import refusals  # noqa: PLC0415 - its docstring
+
+    kinds = {*BY_TYPE.values(), *BY_STATUS.values()}
+    for kind in kinds:
+        assert getattr(package, kind.__name__) is kind
+        assert kind.__name__ in package.__all__
+        assert f"── {kind.__name__}" in (refusals.__doc__ or "")
+        assert issubclass(kind, ClientError)
+
+
+def test_the_fields_of_a_refusal_are_typed() -> None:
+    missing = refused(status=404, type="/problems/task-not-found", task_id=str(TASK_ID))
+    assert isinstance(missing, TaskNotFound)
+    assert missing.task_id == TASK_ID
+
+    said = {"task_id": str(TASK_ID), "task_status": "failed", "action": "cancel"}
+    transition = refused(status=409, type="/problems/transition-refused", **said)
+    assert isinstance(transition, TransitionRefused)
+    assert (transition.task_id, transition.task_status, transition.action) == (
+        TASK_ID,
+        "failed",
+        "cancel",
+    )
+
+    wrong = refused(status=422, type="/problems/contract-refused", errors=ITEMS)
+    assert isinstance(wrong, ContractRefused)
+    assert isinstance(wrong, InvalidInput)
+    assert (wrong.pointer, wrong.expected, wrong.got) == ("/priority", "a whole number", "true")
+    assert [one.pointer for one in wrong.errors] == ["/priority", "/name"]
+
+    large = refused(status=413, type="/problems/too-large", limit=1024)
+    assert isinstance(large, TooLarge)
+    full = refused(status=422, type="/problems/queue-limit-reached", limit=1000)
+    assert isinstance(full, QueueLimitReached)
+    assert (large.limit, full.limit) == (1024, 1000)
+
+    old = refused(status=410, type="/problems/changes-forgotten", kept_days=7)
+    assert isinstance(old, ChangesForgotten)
+    assert old.kept_days == 7
+
+
+def test_when_to_ask_again_comes_from_the_problem_or_from_the_header() -> None:
+    away = refused(status=503, type="/problems/unavailable", retry_after_s=2.5)
+    assert isinstance(away, ServiceUnavailable)
+    assert away.retry_after_s == 2.5
+    assert refused(status=503, headers={"Retry-After": "7"}).retry_after_s == 7
+    assert refused(status=503).retry_after_s == 1
+    held = refused(status=409, type="/problems/key-in-flight", retry_after_s=1)
+    assert isinstance(held, KeyInFlight)
+    assert held.retry_after_s == 1
+    assert refused(status=404).retry_after_s is None
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (404, NotFound),
+        (409, Conflict),
+        (410, Gone),
+        (500, ServiceFailed),
+        (503, ServiceUnavailable),
+        (429, NotAccepted),
+        (507, NotAccepted),
+    ],
+)
+def test_a_type_that_only_a_newer_service_knows_is_told_by_its_status(
+    status: int, kind: type[NotAccepted]
+) -> None:
+    found = refused(status=status, type="/problems/of-tomorrow", title="New", detail="it is new")
+    assert type(found) is kind
+    assert (found.type, found.status, str(found)) == ("/problems/of-tomorrow", status, "it is new")
+
+
+def test_what_a_newer_service_leaves_out_is_none() -> None:
+    for slug, status, name in (
+        ("task-not-found", 404, "task_id"),
+        ("transition-refused", 409, "task_status"),
+        ("transition-refused", 409, "action"),
+        ("too-large", 413, "limit"),
+        ("webhook-limit-reached", 422, "limit"),
+        ("changes-forgotten", 410, "kept_days"),
+    ):
+        assert getattr(refused(status=status, type=f"/problems/{slug}"), name) is None
+    bare = refused(status=422, type="/problems/invalid-input")
+    assert isinstance(bare, InvalidInput)
+    assert (bare.pointer, bare.expected, bare.got) == ("", "", "")
+
+
+def test_a_refusal_can_cross_to_another_process() -> None:
+    found = refused(status=503, type="/problems/unavailable", retry_after_s=2.5, detail="away")
+    copy = pickle.loads(pickle.dumps(found))  # noqa: S301 - made here
+    assert (type(copy), str(copy), copy.retry_after_s) == (ServiceUnavailable, "away", 2.5)

@@ -1,0 +1,94 @@
+"""Regular expressions of schemas: what is taken means the same to both engines."""
+
+import re
+
+import pytest
+from pydantic_core import SchemaValidator, core_schema
+
+from taskmill.wire.contracts.patterns import UnsupportedPattern, conditions_of
+
+TEXTS = (
+    "",
+    "a",
+    "b",
+    "ab",
+    "aB9",
+    "a b",
+    "x\ny",
+    "д",
+    "a" * 300,
+    "a" * 301,
+    "1",
+    "-",
+    "]",
+    "\\",
+    "a.b",
+    "é",
+)
+
+
+def matches(pattern: str, text: str) -> bool:
+    return all(
+        SchemaValidator(core_schema.str_schema(pattern=one.rust)).isinstance_python(text)
+        != one.negated
+        for one in conditions_of(pattern)
+    )
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "",
+        "a",
+        "^a$",
+        "^[a-c]+$",
+        "^[^a-c]+$",
+        "^(a|b)*$",
+        "^(?:a|)b?$",
+        "^(?P<x>a)b$",
+        "^(?<x>a)b$",
+        "a{2}",
+        "^a{300}$",
+        "^a{1,300}$",
+        "^a{2,}$",
+        r"^\d$",
+        r"^\D$",
+        r"^\w+$",
+        r"\s",
+        r"\S",
+        r"^[\w-]+$",
+        r"^[\d\s]$",
+        r"^[^\W]$",
+        r"a\.b",
+        r"\\",
+        r"^[\]\-]$",
+        "^.$",
+        "^a+?$",
+        r"\x61",
+        r"\u0061",
+        r"^(?=a)(?!ab)",
+        "^(?!a)",
+    ],
+)
+def test_what_is_taken_matches_what_ecma_262_says(pattern: str) -> None:
+    # Python's own engine agrees with the standard where only ASCII is told by class, and `$` is the very end.
+    theirs = re.compile(pattern.replace("$", r"\Z").replace("(?<x>", "(?P<x>"), re.ASCII)
+    for text in TEXTS:
+        assert matches(pattern, text) == bool(theirs.search(text)), text
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "(", ")", "[", "[]", "[^]", "a**", "*", "a{", "{2}", "a{2,1}", "a{1001}", "(a{500}){5}", "^*", "[b-a]",
+        r"[\d-z]", "(?=a)", "a(?!b)", "(?<=a)", "(?i)a", r"\b", r"\1", r"\p{L}", r"\k<x>", r"\ud800", r"\0", "\\",
+        "a" * 501, "^(?=a)b|c",
+    ],
+)  # fmt: skip
+def test_what_could_not_be_checked_alike_is_refused(pattern: str) -> None:
+    with pytest.raises(UnsupportedPattern):
+        conditions_of(pattern)
+
+
+def test_an_expression_that_would_backtrack_for_ever_does_not() -> None:
+    assert not matches("^(a+)+$", "a" * 100_000 + "b")

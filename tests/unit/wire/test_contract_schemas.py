@@ -1,0 +1,203 @@
+"""What a schema may say: which schemas are taken, and what is said of those that are not."""
+
+from datetime import timedelta
+from typing import Any
+
+import orjson
+import pytest
+
+from taskmill.domain.contracts import TypeContract, TypeDefaults
+from taskmill.domain.errors import ContractRefused
+from taskmill.wire.contracts.door import DoorContract, compile_contract
+from tests.support.payload_schemas import Everything
+
+Json = dict[str, Any]
+
+
+def a_contract(schema: object, type: str = "a-type", **defaults: Any) -> TypeContract:  # noqa: A002, ANN401 - as in the domain
+    text = schema if isinstance(schema, str) else orjson.dumps(schema).decode()
+    return TypeContract(type=type, schema=text, defaults=TypeDefaults(**defaults))
+
+
+def a_door(schema: object) -> DoorContract:
+    made = compile_contract(a_contract(schema))
+    return DoorContract(made.type, 1, made.schema, made.form, made.defaults)
+
+
+def said(schema: object, payload: object) -> list[str]:
+    return [str(one) for one in a_door(schema).violations(payload)]  # type: ignore[arg-type]  # what comes is anything
+
+
+def refused(contract: TypeContract) -> list[str]:
+    with pytest.raises(ContractRefused) as caught:
+        compile_contract(contract)
+    assert caught.value.type == contract.type
+    assert contract.type in str(caught.value)
+    return [one.pointer for one in caught.value.violations]
+
+
+FITS: Json = {
+    "whole": 5,
+    "code": "AB12",
+    "pet": {"kind": "cat"},
+    "color": "red",
+    "at": "2030-01-31T09:30:00",
+    "id": "0197a3b2-6c4e-7d21-8f10-2a9b3c4d5e6f",
+    "pair": [1, "x"],
+}
+
+
+def test_what_pydantic_makes_of_ordinary_models_is_taken() -> None:
+    schema = Everything.model_json_schema()
+    assert said(schema, FITS) == []
+    Everything.model_validate(FITS)
+    wrong = {
+        **FITS,
+        "whole": 7,
+        "pet": {"kind": "fish"},
+        "tree": {"value": 1, "branches": [{"value": "x"}]},
+        "at": "soon",
+        "pair": [1],
+        "by_code": {"x1": "one"},
+        "more": True,
+    }
+    names = ", ".join(list(schema["properties"])[:20])
+    assert said(schema, wrong) == [
+        "/payload/whole: expected a multiple of 5, got the number 7",
+        '/payload/pet/kind: expected one of "cat", "dog", got a string of 4 characters',
+        "/payload/tree/branches/0/value: expected a whole number, got a string of 1 character",
+        "/payload/at: expected a date and time such as 2030-01-31T09:30:00Z, got a string of 4 characters",
+        "/payload/pair: expected an array of at least 2 items, got 1 item",
+        "/payload/by_code/x1: expected a whole number, got a string of 3 characters",
+        f"/payload/more: expected only the fields {names} and 4 more, got an unknown field",
+    ]
+
+
+def test_pydantics_older_pattern_of_decimals_is_taken() -> None:
+    schema = {"properties": {"a": {"pattern": r"^(?!^[-+.]*$)[+-]?0*\d*\.?\d*$"}}}
+    fit, wrong = ("1.5", "-0", "+.5", "007"), ("", "-", ".", "1.5x", "1.2.3")
+    assert [text for text in (*fit, *wrong) if not said(schema, {"a": text})] == list(fit)
+
+
+def test_no_payload_is_an_empty_one() -> None:
+    assert said({"required": ["to"]}, None) == ["/payload/to: expected a value, got nothing"]
+    assert said({}, None) == []
+
+
+def test_what_is_only_an_annotation_is_left_alone() -> None:
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": "https://example.com/x",
+        "title": "T",
+        "description": "d",
+        "x-own": {"if": 1},
+        "examples": [{"$ref": "#/nowhere"}],
+        "properties": {
+            "a": {"format": "something-new", "default": {"$ref": 1}, "deprecated": True}
+        },
+    }
+    assert said(schema, {"a": "anything"}) == []
+
+
+@pytest.mark.parametrize(
+    ("schema", "places"),
+    [
+        ("{", ["/payload_schema"]),
+        ('{"a": 1, "a": 2}', ["/payload_schema"]),
+        (5, ["/payload_schema"]),
+        ({"type": "string"}, ["/payload_schema"]),
+        ({"if": {}, "then": {}}, ["/payload_schema/if", "/payload_schema/then"]),
+        ({"typo": 1}, ["/payload_schema/typo"]),
+        ({"$schema": "http://json-schema.org/draft-07/schema#"}, ["/payload_schema/$schema"]),
+        ({"properties": {"a": {"$id": "x"}}}, ["/payload_schema/properties/a/$id"]),
+        ({"properties": {"a": {"type": "int"}}}, ["/payload_schema/properties/a/type"]),
+        ({"properties": {"a/b": {"minimum": "1"}}}, ["/payload_schema/properties/a~1b/minimum"]),
+        ({"properties": {"a": {"minLength": -1}}}, ["/payload_schema/properties/a/minLength"]),
+        ({"properties": {"a": {"items": [{}]}}}, ["/payload_schema/properties/a/items"]),
+        ({"properties": {"a": {"enum": []}}}, ["/payload_schema/properties/a/enum"]),
+        ({"properties": {"a": {"pattern": "(?<=x)y"}}}, ["/payload_schema/properties/a/pattern"]),
+        ({"patternProperties": {"[": {}}}, ["/payload_schema/patternProperties/["]),
+        ({"properties": {"a": {"$ref": "#/$defs/no"}}}, ["/payload_schema/properties/a"]),
+        ({"properties": {"a": {"$ref": "other.json"}}}, ["/payload_schema/properties/a"]),
+        ({"properties": {"a": {"$ref": f"#/allOf/{'9' * 5000}"}}, "allOf": [{}]}, None),
+        ({"properties": {"a": {"$ref": "#/allOf/00"}}, "allOf": [{}]}, None),
+        ({"$ref": "#"}, ["/payload_schema"]),
+        ({"allOf": [{"$ref": "#"}]}, ["/payload_schema"]),
+        ({"$defs": {"unused": {"type": 5}}}, ["/payload_schema/$defs/unused/type"]),
+        ({"title": 5, "examples": {}, "deprecated": "no"}, 3 * [None]),
+        ({"discriminator": {"mapping": {}}}, ["/payload_schema/discriminator"]),
+        ({"properties": {str(n): {"enum": [n]} for n in range(2001)}}, None),
+        ({"description": "x" * 65_536}, ["/payload_schema"]),
+    ],
+)
+def test_a_schema_that_can_not_be_kept_is_refused_with_the_place(
+    schema: object, places: list[str | None] | None
+) -> None:
+    found = refused(a_contract(schema))
+    if places is None:
+        assert found
+    elif None in places:
+        assert len(found) == len(places)
+    else:
+        assert found == places
+
+
+@pytest.mark.parametrize("depth", [15, 17])
+def test_alternatives_within_alternatives_have_a_limit(depth: int) -> None:
+    schema: Json = {"type": "object"}
+    for _ in range(depth):
+        schema = {"anyOf": [schema, {"$ref": "#/$defs/other"}]}
+    document = {**schema, "$defs": {"other": {}}}
+    if depth < 16:
+        assert said(document, {}) == []
+    else:
+        assert refused(a_contract(document)) == ["/payload_schema"]
+
+
+@pytest.mark.parametrize("name", ["", "Upper", "a b", "x" * 64, "emulate", "http"])
+def test_a_type_needs_a_name_of_its_own(name: str) -> None:
+    assert refused(a_contract({}, type=name)) == ["/type"]
+
+
+def test_defaults_are_checked_like_the_fields_of_a_request() -> None:
+    contract = a_contract({}, queue="No Queue", priority=10, timeout=timedelta(days=30))
+    assert refused(contract) == ["/defaults/queue", "/defaults/priority", "/defaults/timeout_s"]
+
+
+def test_the_same_contract_has_the_same_digest_and_any_other_another() -> None:
+    first = compile_contract(a_contract('{"type": "object"}'))
+    again = compile_contract(a_contract('{"type":"object"}'))
+    schema = compile_contract(a_contract('{"type":"object","title":"x"}'))
+    defaults = compile_contract(a_contract('{"type":"object"}', queue="q"))
+    assert first == again
+    assert len({first.digest, schema.digest, defaults.digest}) == 3
+
+
+def test_a_payload_that_takes_too_long_to_check_is_refused_and_others_are_not_held_up() -> None:
+    """Two alternatives on every level would be 2 ** 60 ways."""
+    twice = {"$ref": "#/$defs/node"}
+    node = {
+        "type": "object",
+        "anyOf": [
+            {"properties": {"next": twice}, "required": ["a"]},
+            {"properties": {"next": twice}, "required": ["b"]},
+        ],
+    }
+    payload: Json = {}
+    for _ in range(60):
+        payload = {"next": payload}
+    [only] = said({**node, "$defs": {"node": node}}, payload)
+    assert only == (
+        "/payload: expected a payload that can be checked in 100,000 steps, got one that takes more"
+    )
+
+
+def test_a_refusal_names_a_hundred_things_at_most() -> None:
+    schema = {"additionalProperties": {"type": "integer"}}
+    assert len(said(schema, {str(n): "x" for n in range(500)})) == 100
+
+
+def test_names_are_shown_short_and_printable() -> None:
+    schema = {"additionalProperties": False}
+    [found] = said(schema, {"a\n\u202e/~" + "ж" * 100: 1})
+    assert found.startswith("/payload/a\\u000a\\u202e~1~0" + "ж" * 54 + "…: expected no such field")
