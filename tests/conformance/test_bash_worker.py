@@ -68,13 +68,14 @@ def test_all_that_a_command_has_started_is_stopped_with_it(
 
 def sleepers(pid: int) -> list[int]:
     """The processes below that sleep for a minute."""
-    found = []
-    for child in descendants(pid):
-        # It may end meanwhile.
-        with suppress(OSError):
-            if Path(f"/proc/{child}/cmdline").read_bytes() == b"sleep\x0060\x00":
-                found.append(child)
-    return found
+    return [child for child in descendants(pid) if command(child) == b"sleep\x0060\x00"]
+
+
+def command(pid: int) -> bytes:
+    # It may end meanwhile.
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
 
 
 def test_a_worker_that_waits_stops_at_once_and_leaves_nothing(
@@ -91,8 +92,7 @@ def test_a_worker_that_waits_stops_at_once_and_leaves_nothing(
 
 
 def commands(pid: int) -> bytes:
-    files = [Path(f"/proc/{child}/cmdline") for child in descendants(pid)]
-    return b" ".join(file.read_bytes() for file in files if file.exists())
+    return b" ".join(map(command, descendants(pid)))
 
 
 def test_results_may_be_json_and_what_is_none_fails_for_good(service: Service, kind: str) -> None:
