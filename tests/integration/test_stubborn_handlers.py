@@ -223,7 +223,7 @@ class Fatal(BaseException):
         raise SystemExit(4)
 
 
-@pytest.mark.parametrize("raised", [SystemExit(3), KeyboardInterrupt(), Fatal()])
+@pytest.mark.parametrize("raised", [SystemExit(3), KeyboardInterrupt(), GeneratorExit(), Fatal()])
 async def test_whatever_a_handler_raises_ends_its_attempt_and_not_the_worker(
     stage: Stage, raised: BaseException
 ) -> None:

@@ -11,7 +11,10 @@ from datetime import timedelta
 
 
 class RetryLater(Exception):
-    """The attempt failed; try again `after` that long (a number is seconds), by the task's policy when None."""
+    """The attempt failed; try again `after` that long, by the task's policy when None.
+
+    A number is seconds. Less than nothing is at once, and more than 365 days are 365 days.
+    """
 
     def __init__(self, message: str = "", *, after: timedelta | float | None = None) -> None:
         super().__init__(message)

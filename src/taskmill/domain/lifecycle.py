@@ -11,6 +11,9 @@ from typing import assert_never
 
 from taskmill.domain.retry import RetryPolicy
 
+LONGEST_DELAY = timedelta(days=365)
+"""How long a next attempt waits at most, whatever is asked for: what is beyond the calendar could not be read back."""
+
 
 class Status(StrEnum):
     """Where a task is. Three of them are terminal."""
@@ -96,7 +99,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retry:
-    """The handler asks for another attempt, `after` a time of its own choice or by the policy."""
+    """The handler asks for another attempt, `after` a time of its own choice (a year at most) or by the policy."""
 
     error: ErrorInfo
     after: timedelta | None = None
@@ -216,12 +219,12 @@ def _again_or_failed(
 ) -> Transition:
     if claim.attempt >= claim.max_attempts:
         return _failed(error, reason)
-    delay = claim.retry.delay(claim.attempt, jitter) if after is None else max(after, timedelta(0))
+    delay = claim.retry.delay(claim.attempt, jitter) if after is None else after
     return Transition(
         status=Status.NEW,
         happening=Happening.RETRY_SCHEDULED,
         reason=reason,
-        delay=delay,
+        delay=min(max(delay, timedelta(0)), LONGEST_DELAY),
         error=error,
     )
 

@@ -42,6 +42,7 @@ async def execute(handler: Handler, context: Context, *, result_bytes: int) -> O
     Cancellation passes through: whoever cancels knows what the attempt then is. Nothing else does, SystemExit
     included: a task must not end its worker.
     """
+    begun_in = _current_task()
     try:
         value = await handler(context)
         return value.outcome if isinstance(value, Ended) else _succeeded(value, result_bytes)
@@ -49,10 +50,22 @@ async def execute(handler: Handler, context: Context, *, result_bytes: int) -> O
         return Retry(error=describe(asked), after=asked.after)
     except PermanentFailure as failure:
         return Permanent(error=describe(failure))
-    except (asyncio.CancelledError, GeneratorExit):
+    except asyncio.CancelledError:
         raise
+    except GeneratorExit as error:
+        # Of this coroutine, when it is closed after its event loop has ended; else the handler raised it.
+        if _current_task() is not begun_in:
+            raise
+        return Failed(error=describe(error))
     except BaseException as error:  # noqa: BLE001 - a handler may raise anything; it is the task's error
         return Failed(error=describe(error))
+
+
+def _current_task() -> "asyncio.Task[Any] | None":
+    try:
+        return asyncio.current_task()
+    except RuntimeError:  # no event loop runs here
+        return None
 
 
 def without_loop(running: Coroutine[Any, Any, T]) -> T:

@@ -116,6 +116,9 @@ def test_a_permanent_failure_spends_no_further_attempt() -> None:
         (None, timedelta(seconds=2)),
         (timedelta(minutes=5), timedelta(minutes=5)),
         (timedelta(0), timedelta(0)),
+        (timedelta(days=-1), timedelta(0)),
+        (timedelta(days=3_000_000), timedelta(days=365)),
+        (timedelta.max, timedelta(days=365)),
     ],
 )
 def test_a_handler_may_choose_when_it_is_tried_again(
