@@ -74,6 +74,12 @@ def test_every_page_is_reached_from_a_readme() -> None:
     assert not set(PAGES) - reached
 
 
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_diagram_is_text(page: Path) -> None:
+    """What draws Mermaid is on another host, which the site may not ask, and in no editor."""
+    assert "```mermaid" not in page.read_text(encoding="utf-8")
+
+
 def test_every_setting_is_described_with_its_default() -> None:
     described = dict(settings_rows())
     for setting in defaults():
