@@ -12,7 +12,7 @@ from typing import assert_never
 from taskmill.domain.retry import RetryPolicy
 
 LONGEST_DELAY = timedelta(days=365)
-"""How long a next attempt waits at most, whatever is asked for: what is beyond the calendar could not be read back."""
+"""How long a next attempt waits at most, whatever is asked for: no time beyond the calendar could be read back."""
 
 
 class Status(StrEnum):
