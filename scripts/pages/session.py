@@ -100,6 +100,8 @@ def site(made: Path | None, pages: Iterable[Page]) -> Iterator[Site]:
     if made is None:  # at once, and as slowly as the network is
         subprocess.run([ROOT / "taskmill", "--version"], check=True)  # noqa: S603 - our own program
     with ExitStack() as stack:
+        # Pages are run in another folder. Not resolved: a Python that is a link knows its environment by the link.
+        made = made.absolute() if made else None
         yield Site(made, _ports_of(page for page in pages if page.needs_service), stack)
 
 

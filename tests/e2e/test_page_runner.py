@@ -1,5 +1,6 @@
 """What runs pages notices when one is not as printed, and leaves nothing out in silence."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -13,12 +14,12 @@ from scripts.pages.session import Failure, site
 FIRST, SECOND = "01a2145c-200c-7000-a2f0-4eec54aa5626", "01a21454-3113-7000-b6b5-64dd3fb2c345"
 
 
-def run(folder: Path, text: str) -> list[str]:
+def run(folder: Path, text: str, environment: str = sys.prefix) -> list[str]:
     """Run a page, and return what was told of it."""
     path = folder / "page.md"
     path.write_text(text, encoding="utf-8")
     page, told = read(path), []
-    with site(Path(sys.prefix), [page]) as shared:
+    with site(Path(environment), [page]) as shared:
         shared.go_through(page, lambda _, text: told.append(text))
     return told
 
@@ -29,6 +30,11 @@ def console(*lines: str) -> str:
 
 def test_what_a_command_sets_is_there_for_the_next_one(tmp_path: Path) -> None:
     run(tmp_path, console("$ mkdir a; cd a; B='c  d'", '$ pwd; echo "$B"', "…/a", "c  d"))
+
+
+def test_an_environment_may_be_named_from_the_folder_one_is_in(tmp_path: Path) -> None:
+    text = console("$ ./taskmill --version", "taskmill …", "$ .venv/bin/python -c 'print(1)'", "1")
+    run(tmp_path, text, os.path.relpath(sys.prefix))
 
 
 def test_a_command_goes_on_until_it_is_whole(tmp_path: Path) -> None:
