@@ -136,9 +136,10 @@ class Taskmill:
             exclusive: Whether two attempts must never overlap, as far as a worker can see to it.
 
         Raises:
-            TypeError: the function can't be a handler; it says why.
+            TypeError: the function can't be a handler, or there are no parentheses; it says why.
             ValueError: an option is out of its bounds, the name is bad, or taken.
         """
+        _check_kinds(name, retry)
         given = {
             "queue": queue,
             "priority": priority,
@@ -181,6 +182,14 @@ class Taskmill:
             to_draft({"name": name, "type": name, **options}, source="app")
         except InvalidInput as error:
             raise ValueError(f"type {name}: {error}") from None
+
+
+def _check_kinds(name: object, retry: object) -> None:
+    """Refuse what would show late or never, as `@app.task` without parentheses, which makes no task type."""
+    if not isinstance(name, str | None):
+        raise TypeError(f"expected the name of a task type, got {name!r}: write @app.task()")
+    if not isinstance(retry, RetryPolicy | None):
+        raise TypeError(f"expected a RetryPolicy, got {retry!r}")
 
 
 def _retry_spec(policy: RetryPolicy) -> dict[str, float]:

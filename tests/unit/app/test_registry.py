@@ -88,6 +88,18 @@ def test_bad_names_and_options_are_refused(name: str, options: dict[str, Any], w
     assert len(app) == 1
 
 
+def test_a_decorator_without_parentheses_is_refused() -> None:
+    app: Any = Taskmill()
+    with pytest.raises(TypeError, match=r"write @app.task\(\)"):
+        app.task(function)
+
+
+def test_a_retry_that_is_no_policy_is_refused() -> None:
+    app: Any = Taskmill()
+    with pytest.raises(TypeError, match="expected a RetryPolicy"):
+        app.task("x", retry={"base_s": 1})
+
+
 def test_what_is_no_function_is_refused() -> None:
     def yields() -> Iterator[int]:
         yield 1
