@@ -30,7 +30,7 @@ from taskmill.domain.task import Task, TaskDraft
 from taskmill.operations import cancel, explain, queues, read, retry, sweep, system
 from taskmill.operations.broker import NO_BROKER, BrokerWatch
 from taskmill.operations.contracts import Contracts
-from taskmill.operations.create import TaskCreation
+from taskmill.operations.create import CreatedLater, TaskCreation
 from taskmill.operations.figures import FiguresCache
 from taskmill.operations.read import TaskReading
 from taskmill.operations.rejections import Rejections
@@ -104,6 +104,12 @@ class TaskService:
             QueueLimitReached: as for `create`.
         """
         return await self._creation.create_all(drafts)
+
+    async def submit_each(
+        self, drafts: Sequence[TaskDraft]
+    ) -> list[CreatedLater | CreatedTask | Exception]:
+        """Begin to store tasks, each for itself: see `TaskCreation.submit_each`."""
+        return await self._creation.submit_each(drafts)
 
     async def get(self, task_id: UUID) -> Task:
         """Return the task. Raises `TaskNotFound`."""
