@@ -101,6 +101,13 @@ class TaskCreation:
             raise answer
         return answer
 
+    def begin(self, draft: TaskDraft) -> CreatedLater | None:
+        """Begin to store one task; None when there is more to do first, which `create` does."""
+        if draft.misfit is not None or not self._queues.has((draft.queue,)):
+            return None
+        later = self._submitted(self._completed(draft))
+        return None if isinstance(later, Unavailable) else later
+
     async def create_all(self, drafts: Sequence[TaskDraft]) -> list[CreatedTask]:
         """Store all in one transaction, or none when a key of one was used for another request."""
         if not drafts:

@@ -96,6 +96,14 @@ class TaskService:
         """
         return await self._creation.create(draft)
 
+    def begin_create(self, draft: TaskDraft) -> CreatedLater | None:
+        """Begin what `create` does; None when it takes more than its batch."""
+        return self._creation.begin(draft)
+
+    def begin_get(self, task_id: UUID) -> "asyncio.Future[Task | None] | None":
+        """Begin what `get` does, with None for a task that is not there; None when it can't be begun now."""
+        return self._reading.begin(task_id)
+
     async def create_all(self, drafts: Sequence[TaskDraft]) -> list[CreatedTask]:
         """Store all tasks in one transaction or none of them; the answers are in the same order.
 
