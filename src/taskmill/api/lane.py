@@ -95,7 +95,7 @@ class HotLane:
         context = self._context
         if len(request.body) > context.limits.body_bytes:
             return False
-        draft = to_draft(parse(request.body), source="rest", limits=context.input_limits)
+        draft = to_draft(parse(bytes(request.body)), source="rest", limits=context.input_limits)
         later = None if draft.idempotency else context.service.begin_create(draft)
         if later is None:
             return False

@@ -53,7 +53,7 @@ class LaneRequest:
         self.method = method
         self.url = url
         self.headers = headers
-        self.body = b""
+        self.body = bytearray()
         self.more_body = True
         self.is_begun = False
         self.keep_alive = True

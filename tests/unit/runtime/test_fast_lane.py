@@ -96,7 +96,7 @@ async def test_an_ordinary_request_goes_to_the_lane(
 ) -> None:
     connection.data_received(REQUEST)
     [request] = app.begun
-    assert (request.body, request.headers[0]) == (b"{}", (b"host", b"x"))
+    assert (bytes(request.body), request.headers[0]) == (b"{}", (b"host", b"x"))
     request.respond(201, ((b"etag", b"1"),), b"done")
     assert wire.written == b"HTTP/1.1 201 Created\r\netag: 1\r\ncontent-length: 4\r\n\r\ndone"
     assert app.answered == []
