@@ -21,7 +21,9 @@ from taskmill.api.context import NO_TELEMETRY, Context
 from taskmill.api.edge import Edge
 from taskmill.api.errors import add_error_handlers
 from taskmill.api.hot import HotPaths
+from taskmill.api.lane import HotLane
 from taskmill.api.openapi import install
+from taskmill.api.request_ids import RequestIds
 from taskmill.api.routers import (
     batches,
     claims,
@@ -147,8 +149,11 @@ class Api:
         self._pages = pages
         self.framework = create_framework(context)
         behind = self.framework if pages is None else Pages(self.framework, pages)
-        edge = Edge(HotPaths(behind, context), timeout_s=context.limits.request_timeout_s)
+        ids = RequestIds()
+        edge = Edge(HotPaths(behind, context), ids, timeout_s=context.limits.request_timeout_s)
         self._app: ASGIApp = edge if traces is None else Traced(edge, traces)
+        # With traces on, each request that makes a task has a span of its own.
+        self.lane = HotLane(context, ids) if traces is None else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""

@@ -4,11 +4,7 @@ It decides nothing about tasks; what it answers by itself is "too late" and "som
 """
 
 import asyncio
-import itertools
-import re
-import secrets
 from time import perf_counter
-from typing import Final
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -16,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from taskmill.api.measuring import count_answered, count_gone
 from taskmill.api.queries import check_address
 from taskmill.api.refusals import ClientGone, answer_to, is_foreseen
+from taskmill.api.request_ids import RequestIds
 from taskmill.domain.errors import Unavailable
 from taskmill.observability.logs import get_logger
 from taskmill.observability.metrics import REQUESTS_IN_FLIGHT
@@ -24,10 +21,7 @@ from taskmill.wire.wording import safe_text
 
 log = get_logger(__name__)
 
-REQUEST_ID: Final = "X-Request-Id"
-
 _QUIET_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
-_SANE_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 _LONGEST_PATH = 200
 _RETRY_AFTER_S = 1.0
 
@@ -35,11 +29,10 @@ _RETRY_AFTER_S = 1.0
 class Edge:
     """Wraps the whole app; other protocols than HTTP are refused by not answering."""
 
-    def __init__(self, app: ASGIApp, *, timeout_s: float) -> None:
+    def __init__(self, app: ASGIApp, ids: RequestIds, *, timeout_s: float) -> None:
         self._app = app
+        self._ids = ids
         self._timeout_s = timeout_s
-        # Unique among processes; the counter within one. Cheaper than randomness for every request.
-        self._own_ids = map(f"{secrets.token_hex(5)}{{:06x}}".format, itertools.count(1))
         self._in_flight = 0
         REQUESTS_IN_FLIGHT.watch(self, Edge._told_in_flight)
 
@@ -47,7 +40,7 @@ class Edge:
         """Answer a request."""
         if scope["type"] != "http":
             return
-        request = _Request(self._request_id(scope), scope["method"], send)
+        request = _Request(self._ids.of(scope["headers"]), scope["method"], send)
         if request.method == "HEAD":
             # Answered as GET; the server, which has the scope as it was, leaves the body out.
             scope = {**scope, "method": "GET", HEAD_ONLY: True}
@@ -90,13 +83,6 @@ class Edge:
 
     def _told_in_flight(self) -> dict[tuple[str, ...], float]:
         return {(): self._in_flight}
-
-    def _request_id(self, scope: Scope) -> str:
-        for name, value in scope["headers"]:
-            if name == b"x-request-id" and _SANE_ID.fullmatch(value):
-                sent: bytes = value
-                return sent.decode()
-        return next(self._own_ids)
 
 
 class _Request:

@@ -20,6 +20,12 @@ def count_answered(scope: Scope, method: str, status: int, seconds: float) -> No
         REQUEST_TIME.observe(seconds, (method, route))
 
 
+def count_as(method: str, route: str, status: int, seconds: float) -> None:
+    """Count a request of a documented route that was answered within so many seconds."""
+    REQUESTS.add(1, (method, route, _CLASSES[status // 100]))
+    REQUEST_TIME.observe(seconds, (method, route))
+
+
 def count_gone(scope: Scope, method: str) -> None:
     """Count a request whose client left before it was complete."""
     method = method if method in _METHODS else OTHER

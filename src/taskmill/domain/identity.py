@@ -5,6 +5,7 @@ Making ids needs a clock and randomness: see `runtime/ids.py`.
 """
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from uuid import UUID
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -13,7 +14,12 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 def created_at(task_id: UUID) -> datetime:
     """Return the time in the id, to the millisecond, in UTC."""
-    return _EPOCH + timedelta(milliseconds=task_id.int >> 80)
+    return _moment(task_id.int >> 80)
+
+
+@lru_cache(maxsize=64)  # those that are made together share their millisecond
+def _moment(milliseconds: int) -> datetime:
+    return _EPOCH + timedelta(milliseconds=milliseconds)
 
 
 def lower_bound(moment: datetime) -> UUID:

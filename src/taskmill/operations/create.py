@@ -5,11 +5,11 @@ insert runs again with the same ids: it waits for the old transaction, then find
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self, TypeAlias, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -22,23 +22,20 @@ from taskmill.domain.errors import (
     Unavailable,
     Violation,
 )
-from taskmill.domain.lifecycle import Status
 from taskmill.domain.system import CreatedTask
-from taskmill.domain.task import Task, TaskDraft
+from taskmill.domain.task import TaskDraft
 from taskmill.observability.flow import count_created
 from taskmill.observability.logs import get_logger
 from taskmill.observability.metrics import BATCH_ITEMS, STATEMENTS_FAILED
+from taskmill.operations import storing
 from taskmill.operations.queues import KnownQueues
 from taskmill.runtime.batching import Batcher, Overloaded
 from taskmill.runtime.clock import Clock
 from taskmill.runtime.ids import IdFactory
-from taskmill.storage import callbacks, faults, tasks
-from taskmill.storage.callbacks import NewCallback
+from taskmill.storage import faults, tasks
 from taskmill.storage.database import RETRY_AFTER_S, Database
 from taskmill.storage.doorbell import Doorbell
-from taskmill.storage.servers import Connection
-from taskmill.storage.tasks import HeldKey, NewTask, StoredFacts
-from taskmill.wire.urls import callback_lane
+from taskmill.storage.tasks import NewTask
 from taskmill.wire.violations import MOST_VIOLATIONS
 
 log = get_logger(__name__)
@@ -48,6 +45,8 @@ _PATIENCE_S = 3.0
 _PAUSE_S = 0.1
 
 Stored = TypeVar("Stored")
+CreatedLater: TypeAlias = asyncio.Future[CreatedTask | IdempotencyConflict]
+"""A task that is being stored: its answer, or what became of the transaction that should have done it."""
 
 
 class TaskCreation:
@@ -102,6 +101,13 @@ class TaskCreation:
             raise answer
         return answer
 
+    def begin(self, draft: TaskDraft) -> CreatedLater | None:
+        """Begin to store one task; None when there is more to do first, which `create` does."""
+        if draft.misfit is not None or not self._queues.has((draft.queue,)):
+            return None
+        later = self._submitted(self._completed(draft))
+        return None if isinstance(later, Unavailable) else later
+
     async def create_all(self, drafts: Sequence[TaskDraft]) -> list[CreatedTask]:
         """Store all in one transaction, or none when a key of one was used for another request."""
         if not drafts:
@@ -114,6 +120,32 @@ class TaskCreation:
         await self._ensure_queues({one.draft.queue for one in new})
         BATCH_ITEMS.observe(len(new), ("create_all",))
         return await self._patiently(partial(self._store_all, new))
+
+    async def submit_each(
+        self, drafts: Sequence[TaskDraft]
+    ) -> list[CreatedLater | CreatedTask | Exception]:
+        """Begin to store all that can be stored together with whatever else is being created now.
+
+        Returns for each, in order, the future of its task; or at once why it is refused, or the task there is.
+
+        Raises:
+            Unavailable: the database is away; none was begun.
+        """
+        new = self.drawn(drafts)
+        judged = await self._judged([one for one in new if one.draft.misfit is not None])
+        refused = await self._refused_queues(
+            {one.draft.queue for one in new if one.id not in judged}
+        )
+        return [
+            judged.get(one.id) or refused.get(one.draft.queue) or self._submitted(one)
+            for one in new
+        ]
+
+    def _submitted(self, new: NewTask) -> CreatedLater | Unavailable:
+        try:
+            return self._batch.submit(new)
+        except Overloaded:
+            return Unavailable(RETRY_AFTER_S, "room for more tasks")
 
     def drawn(self, drafts: Iterable[TaskDraft]) -> list[NewTask]:
         """Give each draft its id and times: however often it is stored, it makes one task."""
@@ -143,11 +175,11 @@ class TaskCreation:
         return await self._patiently(partial(self._find_made, misfits)) if misfits else {}
 
     async def _find_made(self, misfits: Sequence[NewTask]) -> dict[UUID, CreatedTask | Exception]:
-        keys = {one.id: key for one in misfits if (key := _scoped_key(one))}
+        keys = {one.id: key for one in misfits if (key := storing.scoped_key(one))}
         async with self._database.hot() as connection:
             held = await tasks.find_live_keys(connection, set(keys.values()))
             there = [one for one in misfits if keys.get(one.id) in held]
-            answers = await _answers(connection, there, {}) if there else []
+            answers = await storing.answers(connection, there, {}) if there else []
         refused = {one.id: one.draft.misfit for one in misfits if one.draft.misfit is not None}
         return {**refused, **dict(zip((one.id for one in there), answers, strict=True))}
 
@@ -202,21 +234,16 @@ class TaskCreation:
         return await self._patiently(partial(self._store, new))
 
     async def _store(self, new: Sequence[NewTask]) -> list[CreatedTask | IdempotencyConflict]:
-        called = _with_callback(new)
-        # With a callback, both are written or none is.
-        lent = self._database.hot_transaction() if called else self._database.hot()
+        has_callback = any(one.draft.callback_url is not None for one in new)
+        lent = self._database.hot_transaction() if has_callback else self._database.hot()
         async with lent as connection:
-            created = await tasks.insert(connection, _first_of_each_key(new))
-            await _keep_callbacks(connection, called, created)
-            answers = await _answers(connection, new, created)
+            answers = await storing.store(connection, new)
         self._told(answers)
         return answers
 
     async def _store_all(self, new: list[NewTask]) -> list[CreatedTask]:
         async with self._database.hot_transaction() as connection:
-            created = await tasks.insert(connection, _first_of_each_key(new))
-            await _keep_callbacks(connection, _with_callback(new), created)
-            answers = _unraised(await _answers(connection, new, created))
+            answers = _unraised(await storing.store(connection, new))
         self._told(answers)
         return answers
 
@@ -277,104 +304,3 @@ def _run_at(draft: TaskDraft, created_at: datetime) -> datetime:
     if draft.delay is not None:
         return created_at + draft.delay
     return draft.run_at or created_at
-
-
-def _first_of_each_key(new: Iterable[NewTask]) -> list[NewTask]:
-    """Leave out what repeats a key within the batch: one statement may touch a key only once."""
-    seen: set[tuple[str, str]] = set()
-    first = []
-    for task in new:
-        key = _scoped_key(task)
-        if key is None or key not in seen:
-            first.append(task)
-        if key is not None:
-            seen.add(key)
-    return first
-
-
-def _scoped_key(new: NewTask) -> tuple[str, str] | None:
-    key = new.draft.idempotency
-    return (new.key_scope, key.key) if key else None
-
-
-def _with_callback(new: Iterable[NewTask]) -> list[tuple[UUID, str]]:
-    return [(one.id, url) for one in new if (url := one.draft.callback_url) is not None]
-
-
-async def _keep_callbacks(
-    connection: Connection, called: Iterable[tuple[UUID, str]], created: Mapping[UUID, StoredFacts]
-) -> None:
-    """Keep whom to call for the tasks that this transaction creates."""
-    new = [
-        NewCallback(task_id, url, callback_lane(url))
-        for task_id, url in called
-        if task_id in created
-    ]
-    if new:
-        await callbacks.insert(connection, new)
-
-
-async def _answers(
-    connection: Connection, new: Sequence[NewTask], created: Mapping[UUID, StoredFacts]
-) -> list[CreatedTask | IdempotencyConflict]:
-    """Answer for each: the task just created, the one that its key stands for, or the conflict."""
-    rest = [task for task in new if task.id not in created]
-    held = await tasks.find_keys(connection, {key for task in rest if (key := _scoped_key(task))})
-    holders = {task.id: held[key].task_id for task in rest if (key := _scoped_key(task)) in held}
-    wanted = {holders.get(task.id, task.id) for task in rest}
-    stored = await tasks.get_with(connection, wanted) if wanted else {}
-    if stored:
-        await tasks.wait_for_standby(connection)
-    return [
-        CreatedTask(task=_task(task, created[task.id]), replayed=False)
-        if task.id in created
-        else _answer_of_holder(task, held, stored)
-        for task in new
-    ]
-
-
-def _answer_of_holder(
-    new: NewTask, held: Mapping[tuple[str, str], HeldKey], stored: Mapping[UUID, Task]
-) -> CreatedTask | IdempotencyConflict:
-    key = new.draft.idempotency
-    holder = held.get((new.key_scope, key.key)) if key else None
-    if key and holder and holder.request_hash != key.request_hash:
-        return IdempotencyConflict(key.key)
-    task = stored.get(holder.task_id if holder else new.id)
-    if task is None:
-        # The key ran out, or its task passed retention, between two statements: the next try sees it.
-        raise Unavailable(RETRY_AFTER_S, "the idempotency key")
-    return CreatedTask(task=task, replayed=task.id != new.id)
-
-
-def _task(new: NewTask, stored: StoredFacts) -> Task:
-    """Put together what is now stored, without reading it back."""
-    draft = new.draft
-    return Task(
-        id=new.id,
-        number=stored.number,
-        name=draft.name,
-        description=draft.description,
-        type=draft.type,
-        payload=draft.payload,
-        queue=draft.queue,
-        priority=draft.priority,
-        status=Status.NEW,
-        run=1,
-        attempt=0,
-        max_attempts=draft.max_attempts,
-        losses=0,
-        max_losses=draft.max_losses,
-        cancel_requested=False,
-        run_at=new.run_at,
-        created_at=new.created_at,
-        started_at=None,
-        finished_at=None,
-        updated_at=stored.updated_at,
-        result=None,
-        error=None,
-        labels=draft.labels,
-        source=draft.source,
-        version=1,
-        claim_no=0,
-    )

@@ -1,5 +1,6 @@
 """Reading single tasks: requests that come together share one statement."""
 
+import asyncio
 from types import TracebackType
 from typing import Self
 from uuid import UUID
@@ -7,7 +8,7 @@ from uuid import UUID
 from taskmill.domain.errors import TaskNotFound
 from taskmill.domain.system import TaskEvent
 from taskmill.domain.task import Task
-from taskmill.runtime.batching import Batcher
+from taskmill.runtime.batching import Batcher, Overloaded
 from taskmill.storage import events as event_rows, tasks
 from taskmill.storage.database import Database
 
@@ -41,6 +42,13 @@ class TaskReading:
         if task is None:
             raise TaskNotFound(task_id)
         return task
+
+    def begin(self, task_id: UUID) -> asyncio.Future[Task | None] | None:
+        """Begin to read the task; None when too many wait already."""
+        try:
+            return self._batch.submit(task_id)
+        except Overloaded:
+            return None
 
     async def _read(self, ids: list[UUID]) -> list[Task | None]:
         found = await tasks.get(self._database, set(ids))

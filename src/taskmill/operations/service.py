@@ -30,7 +30,7 @@ from taskmill.domain.task import Task, TaskDraft
 from taskmill.operations import cancel, explain, queues, read, retry, sweep, system
 from taskmill.operations.broker import NO_BROKER, BrokerWatch
 from taskmill.operations.contracts import Contracts
-from taskmill.operations.create import TaskCreation
+from taskmill.operations.create import CreatedLater, TaskCreation
 from taskmill.operations.figures import FiguresCache
 from taskmill.operations.read import TaskReading
 from taskmill.operations.rejections import Rejections
@@ -96,6 +96,14 @@ class TaskService:
         """
         return await self._creation.create(draft)
 
+    def begin_create(self, draft: TaskDraft) -> CreatedLater | None:
+        """Begin what `create` does; None when it takes more than its batch."""
+        return self._creation.begin(draft)
+
+    def begin_get(self, task_id: UUID) -> "asyncio.Future[Task | None] | None":
+        """Begin what `get` does, with None for a task that is not there; None when it can't be begun now."""
+        return self._reading.begin(task_id)
+
     async def create_all(self, drafts: Sequence[TaskDraft]) -> list[CreatedTask]:
         """Store all tasks in one transaction or none of them; the answers are in the same order.
 
@@ -104,6 +112,12 @@ class TaskService:
             QueueLimitReached: as for `create`.
         """
         return await self._creation.create_all(drafts)
+
+    async def submit_each(
+        self, drafts: Sequence[TaskDraft]
+    ) -> list[CreatedLater | CreatedTask | Exception]:
+        """Begin to store tasks, each for itself: see `TaskCreation.submit_each`."""
+        return await self._creation.submit_each(drafts)
 
     async def get(self, task_id: UUID) -> Task:
         """Return the task. Raises `TaskNotFound`."""

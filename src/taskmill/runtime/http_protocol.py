@@ -1,6 +1,7 @@
 """What uvicorn's HTTP protocol leaves open: limits on heads, stalled requests, ignored upgrades, bad HTTP.
 
-Requests that reach the app are not touched here.
+Requests that reach the app are not touched here. Those that its `lane` takes, if it has one, go there when they
+have come whole and alone.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ from typing import Any, Final
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from taskmill.runtime.fast_lane import Lane, LaneRequest
 from taskmill.wire.problems import problem_for_status
 
 LARGEST_HEAD_BYTES: Final = 64 * 1024
@@ -26,6 +28,9 @@ _ABOUT_UPGRADES = frozenset({b"upgrade", b"connection", b"http2-settings"})
 class HttpProtocol(HttpToolsProtocol):
     """One connection. The library takes heads of any length and bodies that nobody reads; this does not."""
 
+    transport: "_Joined"  # type: ignore[assignment]  # all that is used of one
+    cycle: Any  # the library's record of the request that came last, None at first; or the lane's
+    _lane: Lane | None = None
     _data = b""
     _is_in_head = True
     _head_came = False
@@ -36,7 +41,8 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - as the base has it
         """Start the clock for the first request."""
         super().connection_made(transport)
-        self.transport = _Joined(transport, self.loop)  # type: ignore[assignment]  # all that is used of one
+        self.transport = _Joined(transport, self.loop)
+        self._lane = getattr(self.app, "lane", None)
         self._await_more()
 
     def data_received(self, data: bytes) -> None:
@@ -48,6 +54,8 @@ class HttpProtocol(HttpToolsProtocol):
         self._data = b""
         if self.transport.is_closing():
             return
+        if type(self.cycle) is LaneRequest and not self.cycle.is_begun:
+            self._give_to_app(self.cycle)  # the rest comes later
         if was_in_head and not self._head_came:
             self._head_bytes += len(data)
             if self._head_bytes > LARGEST_HEAD_BYTES:
@@ -67,7 +75,12 @@ class HttpProtocol(HttpToolsProtocol):
         self._head_came = True
         self._head_bytes = 0
         self._wants_upgrade = self.parser.should_upgrade()
-        if not self._wants_upgrade:
+        if self._wants_upgrade:
+            return
+        method = self.parser.get_method()
+        if self._lane is not None and self._lane.takes(method, self.url) and self._may_pass():
+            self.cycle = LaneRequest(self, method, self.url, self.headers)
+        else:
             super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -83,8 +96,14 @@ class HttpProtocol(HttpToolsProtocol):
         """Wait for the next head."""
         self._is_in_head = True
         self._discarded_bytes = 0
-        if not self._wants_upgrade:
-            super().on_message_complete()
+        if self._wants_upgrade:
+            return
+        super().on_message_complete()
+        request = self.cycle
+        if type(request) is LaneRequest and not request.is_begun:
+            request.is_begun = True
+            if self._lane is None or not self._lane.begin(request):
+                self._give_to_app(request)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the parser's words help nobody
         """Answer what is not proper HTTP, and close."""
@@ -107,9 +126,27 @@ class HttpProtocol(HttpToolsProtocol):
         self.parser = httptools.HttpRequestParser(self)
         super().data_received(b"\r\n".join((*lines, b"", rest)))
 
+    def _may_pass(self) -> bool:
+        """Tell whether nothing about the request or its connection is out of the ordinary."""
+        return not (
+            self._is_answering()
+            or self.expect_100_continue
+            or self.flow.write_paused
+            or self.parser.get_http_version() != "1.1"
+            or not self.parser.should_keep_alive()
+        )
+
+    def _give_to_app(self, request: LaneRequest) -> None:
+        """Have the app answer after all. The parser is still at this request."""
+        self.cycle = None
+        super().on_headers_complete()
+        self.cycle.body += request.body
+        self.cycle.more_body = request.more_body
+        if request.body or not request.more_body:
+            self.cycle.message_event.set()
+
     def _is_answering(self) -> bool:
-        cycle: Any = self.cycle  # the library's annotation hides that there is none at first
-        return cycle is not None and not cycle.response_complete
+        return self.cycle is not None and not self.cycle.response_complete
 
     def _await_more(self) -> None:
         """Close the connection when nothing more comes; any data stops this clock."""
@@ -149,6 +186,11 @@ class _Joined:
             self._call_soon(self._flush)
             return
         self._transport.write(data)
+
+    def write_whole(self, answer: bytes) -> None:
+        """Write an answer that needs nothing to follow."""
+        self._flush()
+        self._transport.write(answer)
 
     def close(self) -> None:
         self._flush()

@@ -38,9 +38,9 @@ def broken_rules(
 ) -> list[Violation]:
     """Return what the fields of a body do wrong together; `header_key` came beside it."""
     found: list[Violation] = []
-    for name, rule in _RULES.items():
-        if body.get(name) is not None:
-            found.extend(rule(body, limits))
+    for name, value in body.items():
+        if name in _RULES and value is not None:
+            found.extend(_RULES[name](body, limits))
     if header_key is not None:
         found.extend(_header_key(body, header_key, limits))
     return found

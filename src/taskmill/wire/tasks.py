@@ -299,6 +299,7 @@ def task_etag(task: Task) -> str:
 
 
 def _shown(task: Task) -> dict[str, object]:
+    created_at = format_timestamp(task.created_at)
     return {
         "id": task.id,
         "number": task.number,
@@ -315,8 +316,8 @@ def _shown(task: Task) -> dict[str, object]:
         "losses": task.losses,
         "max_losses": task.max_losses,
         "cancel_requested": task.cancel_requested,
-        "run_at": format_timestamp(task.run_at),
-        "created_at": format_timestamp(task.created_at),
+        "run_at": created_at if task.run_at is task.created_at else format_timestamp(task.run_at),
+        "created_at": created_at,
         "started_at": None if task.started_at is None else format_timestamp(task.started_at),
         "finished_at": None if task.finished_at is None else format_timestamp(task.finished_at),
         "updated_at": format_timestamp(task.updated_at),

@@ -1,8 +1,10 @@
 """Many tasks in one request: an array, all or nothing; or NDJSON, each line for itself."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from itertools import chain
+from collections import deque
+from collections.abc import AsyncIterator, Iterator, Sequence
+from itertools import chain, repeat
+from typing import TypeAlias
 
 from fastapi import APIRouter, Depends, Request, Response
 from starlette.responses import StreamingResponse
@@ -14,7 +16,10 @@ from taskmill.api.dependencies import InContext, refuse_query
 from taskmill.api.hot import IDEMPOTENCY_KEY
 from taskmill.api.openapi import refusals, request_header
 from taskmill.domain.errors import InvalidInput, TaskmillError, Unavailable
+from taskmill.domain.system import CreatedTask
 from taskmill.domain.task import TaskDraft
+from taskmill.observability.logs import get_logger
+from taskmill.operations.create import CreatedLater
 from taskmill.runtime.http_scope import DEADLINE
 from taskmill.wire.batches import (
     LINES_MEDIA_TYPE,
@@ -29,13 +34,18 @@ from taskmill.wire.batches import (
     parse_batch,
 )
 
+log = get_logger(__name__)
 router = APIRouter(tags=["tasks"])
 
-_CHUNK = 1_000
+# So many lines are read at a time, and so many of these are being stored: a thousand tasks are held.
+_CHUNK = 250
+_CHUNKS_AT_ONCE = 4
 # From here on parsing takes milliseconds, which the other requests should not wait for.
 _LARGE_BYTES = 64 * 1024
 _TASK = {"$ref": "#/components/schemas/CreateTask"}
 _LINES = "one task a line"
+_Line: TypeAlias = tuple[int, CreatedLater | CreatedTask | Exception]
+
 _ANSWERED_LINES = '{"line":1,"status":201,"id":"0197a3b2-6c4e-7d21-8f10-2a9b3c4d5e6f"}\n'
 
 
@@ -132,22 +142,63 @@ def _answer_lines(context: Context, request: Request, body: bytes) -> Response:
 
 
 async def _store(context: Context, chunks: Iterator[list[DraftedLine]]) -> AsyncIterator[bytes]:
+    """Read the lines while those before them are being stored, and answer in their order."""
+    under_way: deque[list[_Line]] = deque()
     for chunk in chunks:
-        async with asyncio.TaskGroup() as group:
-            answers = [group.create_task(_store_line(context, line)) for line in chunk]
-        yield b"".join(answer.result() for answer in answers)
+        under_way.append(await _submitted(context, chunk))
+        if len(under_way) == _CHUNKS_AT_ONCE:
+            yield await _answered(context, under_way.popleft())
+        else:
+            await asyncio.sleep(0)  # reading a chunk takes milliseconds, in which nothing else runs
+    while under_way:
+        yield await _answered(context, under_way.popleft())
 
 
-async def _store_line(context: Context, line: DraftedLine) -> bytes:
-    if isinstance(line.result, TaskmillError):
-        return line_refused_json(line.number, line.result)
-    limit_s = context.limits.request_timeout_s
+async def _submitted(context: Context, chunk: Sequence[DraftedLine]) -> list[_Line]:
+    drafts = [line.result for line in chunk if isinstance(line.result, TaskDraft)]
     try:
-        async with asyncio.timeout(limit_s):
-            created = await context.service.create(line.result)
+        async with asyncio.timeout(context.limits.request_timeout_s):
+            answers = iter(await context.service.submit_each(drafts))
     except TimeoutError:
-        late = Unavailable(1.0, f"an answer within {limit_s:g} s")
-        return line_refused_json(line.number, late)
+        answers = repeat(_late(context))
     except TaskmillError as error:
-        return line_refused_json(line.number, error)
-    return line_created_json(line.number, 200 if created.replayed else 201, created.task.id)
+        answers = repeat(error)
+    return [
+        (line.number, next(answers) if isinstance(line.result, TaskDraft) else line.result)
+        for line in chunk
+    ]
+
+
+async def _answered(context: Context, lines: Sequence[_Line]) -> bytes:
+    waited = [answer for _, answer in lines if isinstance(answer, asyncio.Future)]
+    if waited:
+        await asyncio.wait(waited, timeout=context.limits.request_timeout_s)
+    return b"".join(_line_json(context, number, answer) for number, answer in lines)
+
+
+def _line_json(
+    context: Context, number: int, answer: CreatedLater | CreatedTask | Exception
+) -> bytes:
+    if isinstance(answer, asyncio.Future):
+        answer = _known(answer) or _late(context)
+    if isinstance(answer, CreatedTask):
+        return line_created_json(number, 200 if answer.replayed else 201, answer.task.id)
+    if not isinstance(answer, TaskmillError):
+        log.error("line.failed", line=number, exc_info=answer)
+    return line_refused_json(number, answer)
+
+
+def _known(answer: CreatedLater) -> CreatedTask | Exception | None:
+    """Return what became of a task, None when nobody will wait for that any longer."""
+    if not answer.done():
+        answer.cancel()
+    if answer.cancelled():
+        return None
+    try:
+        return answer.result()
+    except Exception as error:  # noqa: BLE001 - it is the answer to this line
+        return error
+
+
+def _late(context: Context) -> Unavailable:
+    return Unavailable(1.0, f"an answer within {context.limits.request_timeout_s:g} s")

@@ -1,0 +1,198 @@
+"""The two requests that come by the thousand, as they come most often: answered by callbacks.
+
+A coroutine for each, with all the layers that it passes, costs more than what is done for it. Here requests that
+have nothing unusual are checked as they come, go into the batches of `operations`, and are answered when their
+batch is done. Whatever is unusual, or wrong, goes through the layers: they say what is wrong. What layers add to a
+request (its id, its log line, the deadline, metrics) is added here, too.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+from time import perf_counter
+from typing import Final, TypeVar, cast
+
+from taskmill.api.answers import Answer, task_answer
+from taskmill.api.context import Context
+from taskmill.api.hot import created_answer
+from taskmill.api.measuring import count_as
+from taskmill.api.queries import task_id
+from taskmill.api.refusals import answer_to, is_foreseen
+from taskmill.api.request_ids import RequestIds
+from taskmill.domain.errors import TaskmillError, TaskNotFound, Unavailable
+from taskmill.domain.system import CreatedTask
+from taskmill.domain.task import Task
+from taskmill.observability.logs import get_logger
+from taskmill.observability.metrics import REQUESTS_IN_FLIGHT
+from taskmill.operations.create import CreatedLater
+from taskmill.runtime.fast_lane import Header, LaneRequest
+from taskmill.wire.strict_json import parse
+from taskmill.wire.tasks import to_draft
+
+log = get_logger(__name__)
+
+Result = TypeVar("Result")
+
+_COLLECTION: Final = b"/tasks"
+_PREFIX: Final = b"/tasks/"
+_TASK_URL_LENGTH: Final = len(_PREFIX) + 36
+_RETRY_AFTER_S: Final = 1.0
+_JSON: Final = b"application/json"
+# With one of these a request means more than its body says.
+_UNUSUAL: Final = frozenset(
+    {
+        b"content-encoding",
+        b"idempotency-key",
+        b"if-none-match",
+        b"origin",
+        b"prefer",
+        b"traceparent",
+    }
+)
+
+
+class _Call:
+    """A request that is being answered."""
+
+    __slots__ = ("id", "method", "path", "request", "route", "started")
+
+    def __init__(self, request: LaneRequest, request_id: str, method: str, route: str) -> None:
+        self.request = request
+        self.id = request_id
+        self.method = method
+        self.path = request.url.decode("ascii")
+        self.route = route
+        self.started = perf_counter()
+
+
+class HotLane:
+    """Takes `POST /tasks` and `GET /tasks/{id}` when all about them is ordinary."""
+
+    def __init__(self, context: Context, ids: RequestIds) -> None:
+        self._context = context
+        self._ids = ids
+        # In the order in which they came, so the first one is the first to be late.
+        self._open: dict[_Call, None] = {}
+        self._clock: asyncio.TimerHandle | None = None
+        REQUESTS_IN_FLIGHT.watch(self, HotLane._told_open)
+
+    def takes(self, method: bytes, url: bytes) -> bool:
+        """Tell from its first line whether a request may go this way."""
+        if url == _COLLECTION:
+            return method == b"POST"
+        return method == b"GET" and len(url) == _TASK_URL_LENGTH and url.startswith(_PREFIX)
+
+    def begin(self, request: LaneRequest) -> bool:
+        """Begin with a request; False when it has to go the long way."""
+        if not _is_usual(request.headers):
+            return False
+        try:
+            return self._create(request) if request.method == b"POST" else self._read(request)
+        except TaskmillError:
+            return False
+
+    def _create(self, request: LaneRequest) -> bool:
+        context = self._context
+        if len(request.body) > context.limits.body_bytes:
+            return False
+        draft = to_draft(parse(bytes(request.body)), source="rest", limits=context.input_limits)
+        later = None if draft.idempotency else context.service.begin_create(draft)
+        if later is None:
+            return False
+        call = self._opened(request, "POST", "/tasks")
+        later.add_done_callback(partial(self._created, call))
+        return True
+
+    def _read(self, request: LaneRequest) -> bool:
+        wanted = task_id(request.url[len(_PREFIX) :].decode("ascii"))
+        later = self._context.service.begin_get(wanted)
+        if later is None:
+            return False
+        call = self._opened(request, "GET", "/tasks/{id}")
+        later.add_done_callback(partial(self._found, call))
+        return True
+
+    def _created(self, call: _Call, later: CreatedLater) -> None:
+        outcome = _outcome(later)
+        if isinstance(outcome, CreatedTask):
+            self._answer(call, created_answer(outcome))
+        else:
+            self._answer_error(call, outcome)
+
+    def _found(self, call: _Call, later: "asyncio.Future[Task | None]") -> None:
+        outcome = _outcome(later)
+        if isinstance(outcome, Task):
+            self._answer(call, task_answer(outcome))
+        else:
+            self._answer_error(call, outcome or TaskNotFound(task_id(call.path[len(_PREFIX) :])))
+
+    def _answer_error(self, call: _Call, error: Exception) -> None:
+        if not is_foreseen(error):
+            log.error(
+                "request.failed",
+                method=call.method,
+                path=call.path,
+                request_id=call.id,
+                exc_info=error,
+            )
+        self._answer(call, answer_to(error, call.path))
+
+    def _answer(self, call: _Call, answer: Answer) -> None:
+        if call not in self._open:
+            return  # it was answered already: too late
+        del self._open[call]
+        request_id = (b"x-request-id", call.id.encode())
+        call.request.respond(answer.status, (*answer.headers, request_id), answer.body)
+        seconds = perf_counter() - call.started
+        count_as(call.method, call.route, answer.status, seconds)
+        facts = {} if answer.task_id is None else {"task_id": answer.task_id}
+        log.info(
+            "request.served",
+            method=call.method,
+            path=call.path,
+            status=answer.status,
+            duration_ms=round(seconds * 1000, 2),
+            request_id=call.id,
+            **facts,
+        )
+
+    def _opened(self, request: LaneRequest, method: str, route: str) -> _Call:
+        call = _Call(request, self._ids.of(request.headers), method, route)
+        self._open[call] = None
+        if self._clock is None:
+            self._watch(call)
+        return call
+
+    def _watch(self, first: _Call) -> None:
+        """See to it that the request which came first is answered in time."""
+        left_s = first.started + self._context.limits.request_timeout_s - perf_counter()
+        self._clock = asyncio.get_running_loop().call_later(max(left_s, 0), self._answer_late)
+
+    def _answer_late(self) -> None:
+        """Answer those whose time is up; what became of their tasks nobody knows yet."""
+        self._clock = None
+        limit_s = self._context.limits.request_timeout_s
+        for call in list(self._open):
+            if perf_counter() - call.started < limit_s:
+                self._watch(call)
+                return
+            log.warning("request.late", method=call.method, path=call.path, request_id=call.id)
+            late = Unavailable(_RETRY_AFTER_S, f"an answer within {limit_s:g} s")
+            self._answer(call, answer_to(late, call.path))
+
+    def _told_open(self) -> dict[tuple[str, ...], float]:
+        return {(): len(self._open)}
+
+
+def _outcome(later: "asyncio.Future[Result]") -> Result | Exception:
+    if later.cancelled():
+        return Unavailable(_RETRY_AFTER_S, "the service")
+    error = later.exception()
+    return later.result() if error is None else cast("Exception", error)
+
+
+def _is_usual(headers: Sequence[Header]) -> bool:
+    for name, value in headers:  # noqa: SIM110 - a third of what `all` takes
+        if name in _UNUSUAL or (name == b"content-type" and value != _JSON):
+            return False
+    return True

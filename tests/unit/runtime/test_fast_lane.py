@@ -1,0 +1,178 @@
+"""What goes to the lane and what to the app, seen from the connection alone."""
+
+import asyncio
+
+import pytest
+import uvicorn
+from starlette.types import Receive, Scope, Send
+from uvicorn.server import ServerState
+
+from taskmill.runtime.fast_lane import LaneRequest
+from taskmill.runtime.http_protocol import HttpProtocol
+
+REQUEST = b"POST /quick HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{}"
+
+
+class Wire:
+    """A transport that keeps what is written."""
+
+    def __init__(self) -> None:
+        self.written = b""
+        self.is_closed = False
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    def is_closing(self) -> bool:
+        return self.is_closed
+
+    def get_extra_info(self, _: str) -> None:
+        return None
+
+    def abort(self) -> None:
+        self.is_closed = True
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+
+class App:
+    """Has a lane that takes `/quick`, and answers late or not at all."""
+
+    def __init__(self) -> None:
+        self.lane = self
+        self.begun: list[LaneRequest] = []
+        self.answered: list[bytes] = []
+        self.is_willing = True
+
+    def takes(self, method: bytes, url: bytes) -> bool:
+        return (method, url) == (b"POST", b"/quick")
+
+    def begin(self, request: LaneRequest) -> bool:
+        if self.is_willing:
+            self.begun.append(request)
+        return self.is_willing
+
+    async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
+        self.answered.append((await receive())["body"])
+        await send(
+            {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]}
+        )
+        await send({"type": "http.response.body", "body": b""})
+
+
+@pytest.fixture
+def app() -> App:
+    return App()
+
+
+@pytest.fixture
+async def wire() -> Wire:
+    return Wire()
+
+
+@pytest.fixture
+async def connection(app: App, wire: Wire) -> HttpProtocol:
+    config = uvicorn.Config(
+        app, http=HttpProtocol, ws="none", lifespan="off", interface="asgi3", proxy_headers=False
+    )
+    config.load()
+    protocol = HttpProtocol(config, ServerState(), {})
+    protocol.connection_made(wire)
+    return protocol
+
+
+async def turns(count: int = 10) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def test_an_ordinary_request_goes_to_the_lane(
+    app: App, wire: Wire, connection: HttpProtocol
+) -> None:
+    connection.data_received(REQUEST)
+    [request] = app.begun
+    assert (bytes(request.body), request.headers[0]) == (b"{}", (b"host", b"x"))
+    request.respond(201, ((b"etag", b"1"),), b"done")
+    assert wire.written == b"HTTP/1.1 201 Created\r\netag: 1\r\ncontent-length: 4\r\n\r\ndone"
+    assert app.answered == []
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        REQUEST.replace(b"/quick", b"/other"),
+        REQUEST.replace(b"HTTP/1.1", b"HTTP/1.0"),
+        REQUEST.replace(b"host: x", b"connection: close"),
+        REQUEST.replace(b"host: x", b"expect: 100-continue"),
+    ],
+)
+async def test_what_is_out_of_the_ordinary_goes_to_the_app(
+    app: App, connection: HttpProtocol, request_bytes: bytes
+) -> None:
+    connection.data_received(request_bytes)
+    await turns()
+    assert (app.begun, app.answered) == ([], [b"{}"])
+
+
+async def test_what_the_lane_gives_back_goes_to_the_app(app: App, connection: HttpProtocol) -> None:
+    app.is_willing = False
+    connection.data_received(REQUEST)
+    await turns()
+    assert app.answered == [b"{}"]
+    connection.data_received(REQUEST)
+    await turns()
+    assert app.answered == [b"{}", b"{}"]
+
+
+async def test_a_client_that_takes_no_answers_gets_none_by_the_lane(
+    app: App, connection: HttpProtocol
+) -> None:
+    """The app waits until it does; answers of the lane would heap up."""
+    connection.pause_writing()
+    connection.data_received(REQUEST)
+    await turns()
+    assert app.begun == []
+    connection.resume_writing()
+    await turns()
+    assert app.answered == [b"{}"]
+
+
+async def test_what_follows_waits_until_the_lane_has_answered(
+    app: App, wire: Wire, connection: HttpProtocol
+) -> None:
+    connection.data_received(REQUEST + REQUEST)
+    await turns()
+    assert (len(app.begun), app.answered, wire.written) == (1, [], b"")
+    app.begun[0].respond(201, (), b"")
+    await turns()
+    assert app.answered == [b"{}"]
+    assert [line for line in wire.written.split(b"\r\n") if line.startswith(b"HTTP/")] == [
+        b"HTTP/1.1 201 Created",
+        b"HTTP/1.1 200 OK",
+    ]
+
+
+async def test_nothing_is_written_to_a_client_that_left(
+    app: App, wire: Wire, connection: HttpProtocol
+) -> None:
+    connection.data_received(REQUEST)
+    wire.close()
+    connection.connection_lost(None)
+    app.begun[0].respond(201, (), b"too late")
+    assert wire.written == b""
+
+
+async def test_when_the_server_stops_the_answer_ends_the_connection(
+    app: App, wire: Wire, connection: HttpProtocol
+) -> None:
+    connection.data_received(REQUEST)
+    connection.shutdown()
+    assert not wire.is_closed
+    app.begun[0].respond(201, (), b"")
+    assert b"connection: close\r\n" in wire.written
+    assert wire.is_closed
