@@ -34,7 +34,7 @@ async def show_overview(view: View) -> Response:
     window = spans.window_of(view)
     service = view.context.service
     stats = await view.context.stats.get(
-        view.context.pulse.news, service.stats, holds_s=spans.HOLDS_S
+        view.context.pulse.news, lambda: service.stats(is_brief=True), holds_s=spans.HOLDS_S
     )
     activity = await spans.activity(view, window)
     figures = await service.figures()
