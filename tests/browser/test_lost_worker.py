@@ -1,4 +1,4 @@
-"""What pages tell when a worker is killed, when its tasks go to another one, and when that one comes: all by themselves."""
+"""What pages tell by themselves: a worker is killed, its tasks go to another one, and that one comes."""
 
 import shutil
 import signal
@@ -65,7 +65,8 @@ def test_a_killed_worker_is_told_and_another_one_takes_over_what_it_ran(
     with a_worker("first", database_url, tmp_path) as first:
         task_id = window.mill.create(name="Long", type="build-report")
         overview, workers, tasks, task = pages = [
-            opened(window, path) for path in ("/", "/ui/workers", "/ui/tasks", f"/ui/tasks/{task_id}")
+            opened(window, path)
+            for path in ("/", "/ui/workers", "/ui/tasks", f"/ui/tasks/{task_id}")
         ]
         row = workers.locator("tr", has_text="first")
         expect(row.locator(".status")).to_have_text("Working")

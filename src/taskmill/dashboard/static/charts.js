@@ -12,11 +12,11 @@
     if (value >= 1000) return `${+(value / 1000).toPrecision(3)}k`;
     return String(+value.toPrecision(3));
   }
-  const [s, min, h, d] = document.body.dataset.units.split(",");
+  const [s, min, h, d, ms] = document.body.dataset.units.split(",");
   function span(value) {
     if (value === null || value === undefined) return "–";
     if (value === 0) return "0";
-    if (value < 1) return `${+(value * 1000).toPrecision(2)} ms`;
+    if (value < 1) return `${+(value * 1000).toPrecision(2)} ${ms}`;
     for (const [unit, size] of [[d, 86400], [h, 3600], [min, 60]]) if (value >= size) return `${+(value / size).toPrecision(2)} ${unit}`;
     return `${+value.toPrecision(2)} ${s}`;
   }
