@@ -23,6 +23,7 @@ _KEPT: Final = frozenset({"window", "name", "order", "page"})
 _WIDTH: Final = 100.0
 _HEIGHT: Final = 24.0
 _LEAST_POINTS: Final = 3
+_DIGITS: Final = 2
 
 ORDERS: Final[Mapping[str, Callable[[QueueState], object]]] = {
     "name": lambda queue: queue.name,
@@ -130,8 +131,8 @@ def _row(queue: QueueState, activity: QueueActivity) -> Row:
     return Row(
         queue=queue,
         flow=flow,
-        created=flow.counts.get(Happening.CREATED, 0) / minutes,
-        ended=ended / minutes,
+        created=round(flow.counts.get(Happening.CREATED, 0) / minutes, _DIGITS),
+        ended=round(ended / minutes, _DIGITS),
         failed_share=failed / ended if ended else None,
         line=line(activity.ended.get(queue.name, {}), activity.steps),
     )

@@ -29,7 +29,7 @@
     const axis = { stroke: colour("muted"), grid, ticks: { show: false }, font: "11px system-ui, sans-serif" };
     const options = {
       width: node.clientWidth, height: node.clientHeight - 26,
-      padding: [8, 8, 0, 0],
+      padding: [8, 18, 0, 0],
       cursor: { y: false, points: { size: 6 } },
       legend: { live: false, markers: { width: 2 } },
       scales: { y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } },
