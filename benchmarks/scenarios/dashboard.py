@@ -1,9 +1,9 @@
 """The pages of the dashboard with 5,000,000 tasks, and what an open one costs during 1,000 changes a second.
 
 One connection asks for each page again and again, compressed, as a browser does; a figure is the 95th percentile
-of answer times. The Overview is asked for once a second, too, when nothing that it had kept is good any more, and
-some pages once as the first one after a start of the API. A first view weighs what the page does with all its
-files, as sent.
+of answer times. Some pages are asked for once a second, too, when nothing that they had kept is good any more, and
+some once as the first one after a start of the API. There are 300 queues, and failures of 500 kinds. A first view
+weighs what the page does with all its files, as sent.
 
 An open dashboard is a stream of `/ui/live` and, for each time that it says so, the live part of its page. It is
 held against the same API process under the same load without it.
@@ -27,7 +27,7 @@ from benchmarks.lab import Lab, Producer, connected, producing
 from benchmarks.load import LoadFailed
 from benchmarks.programs import Program
 from benchmarks.scenarios.noop_drain import NOOP
-from benchmarks.seeding import TASKS, seed
+from benchmarks.seeding import TASKS, Size, seed
 from taskmill.dashboard.navigation import NAVIGATION
 from taskmill.domain.task import TaskDraft
 
@@ -52,12 +52,14 @@ SELECT
     '{"title": "t", "detail": "d", "errors": []}'
 FROM generate_series(1, 100000) AS n
 """
+_MANY = {"queues": 300, "kinds_of_failures": 500}
+_STALE = {"overview": "/", "queues": "/ui/queues", "failures": "/ui/failures"}
 _OPENED = {"overview": "/", "tasks": "/ui/tasks"}
 
 
 async def run(lab: Lab) -> list[Figure]:
     async with lab.database() as url:
-        await seed(url, TASKS // 10 if lab.is_quick else TASKS)
+        await seed(url, Size(tasks=TASKS // 10 if lab.is_quick else TASKS, **_MANY))
         async with connected(url) as connection:
             await connection.execute(_REJECTIONS)
         await lab.settle()
@@ -88,6 +90,9 @@ async def _pages(url: str) -> dict[str, Sequence[str]]:
         "tasks, by text": ["/ui/tasks?name=nowhere", "/ui/tasks?type=type-3&name=7"],
         **{f"task, {status}": [f"/ui/tasks/{one}" for one in ids[status]] for status in ids},
         "another task": [f"/ui/create?like={ids['failed'][0]}"],
+        "queues, oldest": ["/ui/queues?order=oldest"],
+        "queues, 30 d": ["/ui/queues?window=30d&page=3"],
+        "failures, 30 d": ["/ui/failures?window=30d"],
         "rejected message": [f"/ui/rejections/{refused}"],
     }
 
@@ -96,8 +101,10 @@ async def _times(lab: Lab, address: str, pages: Mapping[str, Sequence[str]]) -> 
     asked = 30 if lab.is_quick else 200
     figures = [await _measured(lab, address, name, paths, asked) for name, paths in pages.items()]
     stale = 5 if lab.is_quick else 30
-    figures.append(await _measured(lab, address, "overview, stale", ["/"], stale, pause_s=_STALE_S))
-    return figures
+    return figures + [
+        await _measured(lab, address, f"{name}, stale", [path], stale, pause_s=_STALE_S)
+        for name, path in _STALE.items()
+    ]
 
 
 async def _measured(

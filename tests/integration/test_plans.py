@@ -229,6 +229,8 @@ async def test_finding_lanes_costs_what_lanes_there_are(seeded: Stage) -> None:
         # Rows that other tests took away may still stand in the index; the backlog is 20 times as many pages.
         check(plan, rows=10, pages=300)
         _, plan = await session.fetch("list_queues")
+        check(plan, rows=10, pages=10)
+        _, plan = await session.fetch("find_oldest_due", ["q0", "q1", "q2"])
         check(plan, rows=10, pages=300)
 
 

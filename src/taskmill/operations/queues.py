@@ -1,7 +1,8 @@
 """Queues: made on first use, listed, paused and resumed."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from taskmill.domain.errors import QueueLimitReached, QueueNotFound
 from taskmill.domain.system import QueueState
@@ -36,21 +37,31 @@ class KnownQueues:
                     raise QueueLimitReached(self._limit)
 
 
-async def list_queues(database: Database, broker: BrokerWatch) -> list[QueueState]:
-    """Return all queues by name."""
+async def list_queues(
+    database: Database, broker: BrokerWatch, *, is_brief: bool = False
+) -> list[QueueState]:
+    """Return all queues by name. Brief ones are without `oldest_due_at` and `window`, which look at what waits."""
     counted = await counts.by_queue(database)
-    window = await broker.window(database)
-    return [
+    window = {} if is_brief else await broker.window(database)
+    queues = [
         QueueState(
             name=row["name"],
             paused_at=row["paused_at"],
             created_at=row["created_at"],
-            oldest_due_at=row["oldest_due_at"],
+            oldest_due_at=None,
             counts=counted.get(row["name"], {}),
             window=window.get(row["name"], 0),
         )
         for row in await database.fetch("list_queues")
     ]
+    return queues if is_brief else await with_oldest(database, queues)
+
+
+async def with_oldest(database: Database, queues: Sequence[QueueState]) -> list[QueueState]:
+    """Return queues in the same order, with since when their oldest due task waits."""
+    rows = await database.fetch("find_oldest_due", [queue.name for queue in queues])
+    oldest = {row["queue"]: row["oldest_due_at"] for row in rows}
+    return [replace(queue, oldest_due_at=oldest.get(queue.name)) for queue in queues]
 
 
 async def set_paused(

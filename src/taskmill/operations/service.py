@@ -170,9 +170,13 @@ class TaskService:
         """Cancel or retry the tasks with these ids, 1,000 at most."""
         return await sweep.act_on(self._database, what, ids)
 
-    async def queues(self) -> list[QueueState]:
-        """Return all queues by name."""
-        return await queues.list_queues(self._database, self._broker)
+    async def queues(self, *, is_brief: bool = False) -> list[QueueState]:
+        """Return all queues by name; brief ones without `oldest_due_at` and `window`, which look at what waits."""
+        return await queues.list_queues(self._database, self._broker, is_brief=is_brief)
+
+    async def with_oldest(self, states: Sequence[QueueState]) -> list[QueueState]:
+        """Return some brief queues in the same order, with since when their oldest due task waits."""
+        return await queues.with_oldest(self._database, states)
 
     async def set_queue_paused(self, name: str, *, paused: bool) -> QueueState:
         """Pause or resume a queue and return it. Raises `QueueNotFound`."""
@@ -186,13 +190,15 @@ class TaskService:
         """Return the workers that live, and those that ended lately, newest first; or `only` one of them."""
         return await system.list_workers(self._database, only=only)
 
-    async def stats(self, request: ActivityRequest | None = None) -> Stats:
+    async def stats(
+        self, request: ActivityRequest | None = None, *, is_brief: bool = False
+    ) -> Stats:
         """Return the counts of tasks, the capacity of the workers, and the broker's state.
 
-        With a request, also what happened lately.
+        With a request, also what happened lately. Brief ones have no `window`, which has to look at what waits.
         """
         if request is None:
-            return await system.stats(self._database, self._broker)
+            return await system.stats(self._database, self._broker, is_brief=is_brief)
         async with self._activity_turns:
             return await system.stats(self._database, self._broker, request)
 

@@ -75,16 +75,20 @@ def _liveness(*, closed: bool, expired: bool) -> Liveness:
 
 
 async def stats(
-    database: Database, broker: BrokerWatch, request: ActivityRequest | None = None
+    database: Database,
+    broker: BrokerWatch,
+    request: ActivityRequest | None = None,
+    *,
+    is_brief: bool = False,
 ) -> Stats:
     """Return the counts of tasks by queue and status, the capacity of the live workers, and the broker's state.
 
-    With a request, also what happened lately.
+    With a request, also what happened lately. Brief ones have no `window`, which has to look at what waits.
     """
     [capacity] = await database.fetch("sum_capacity")
     return Stats(
         queues=await counts.by_queue(database),
-        window=await broker.window(database),
+        window={} if is_brief else await broker.window(database),
         workers_alive=capacity["workers"],
         slots=capacity["slots"],
         running=capacity["running"],

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 import orjson
@@ -16,6 +17,7 @@ from taskmill.domain.system import BrokerPresence, Stats
 
 _MOST_PROBLEMS: Final = 8
 _LATE_S: Final = 60.0
+_LEAST_SHARE: Final = 0.2
 _OVERDUE_LEASES: Final = 1
 
 
@@ -34,7 +36,7 @@ async def show_overview(view: View) -> Response:
     window = spans.window_of(view)
     service = view.context.service
     stats = await view.context.stats.get(
-        view.context.pulse.news, service.stats, holds_s=spans.HOLDS_S
+        view.context.pulse.news, lambda: service.stats(is_brief=True), holds_s=spans.HOLDS_S
     )
     activity = await spans.activity(view, window)
     figures = await service.figures()
@@ -108,13 +110,27 @@ def _rates(activity: Activity) -> dict[str, float | None]:
 
 def _charts(activity: Activity) -> dict[str, str]:
     """Return the points of both charts as JSON: times in seconds, then a list for each line."""
-    times = [at.timestamp() for at, _ in activity.points]
-    minutes = activity.request.window.step.total_seconds() / 60
-    flows = [flow for _, flow in activity.points]
+    points = list(_points(activity))
+    times = [at.timestamp() for at, _, _ in points]
     happenings = (Happening.CREATED, Happening.SUCCEEDED, Happening.FAILED)
-    throughput = [[_shown(flow, one, minutes) for flow in flows] for one in happenings]
-    waiting = list(zip(*(flow.waiting.percentiles_s(0.5, 0.95) for flow in flows), strict=True))
-    return {"throughput": _json(times, throughput), "waiting": _json(times, waiting)}
+    throughput = [[_shown(flow, one, minutes) for _, flow, minutes in points] for one in happenings]
+    waiting = [flow.waiting.percentiles_s(0.5, 0.95) for _, flow, _ in points]
+    return {
+        "throughput": _json(times, throughput),
+        "waiting": _json(times, list(zip(*waiting, strict=True))),
+    }
+
+
+def _points(activity: Activity) -> Iterator[tuple[datetime, Flow, float]]:
+    """Return steps of time with what happened in them, and the minutes that there were for it.
+
+    The last one goes on: as a whole step it would look like a fall, and one that has just begun tells no rate.
+    """
+    step = activity.request.window.step
+    for at, flow in activity.points:
+        length = min(step, activity.until - at)
+        if length >= step * _LEAST_SHARE:
+            yield at, flow, length.total_seconds() / 60
 
 
 def _shown(flow: Flow, happening: Happening, minutes: float) -> float:

@@ -1,7 +1,7 @@
 """The queues: how much waits and runs, how fast, how long; and their pause."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from taskmill.dashboard.form import first
 from taskmill.dashboard.pages import slices, spans
+from taskmill.dashboard.pages.slices import Slice
 from taskmill.dashboard.view import Pairs, View
 from taskmill.domain.activity import Flow, QueueActivity, Window
 from taskmill.domain.errors import InvalidInput, QueueNotFound
@@ -22,6 +23,7 @@ _KEPT: Final = frozenset({"window", "name", "order", "page"})
 _WIDTH: Final = 100.0
 _HEIGHT: Final = 24.0
 _LEAST_POINTS: Final = 3
+_DIGITS: Final = 2
 
 ORDERS: Final[Mapping[str, Callable[[QueueState], object]]] = {
     "name": lambda queue: queue.name,
@@ -49,9 +51,9 @@ async def show_queues(view: View) -> Response:
     """Draw those that were asked for."""
     window, order = spans.window_of(view), _order(view.query)
     name = slices.searched(view.query, "name")
-    queues = await view.context.service.queues()
+    queues = await view.context.service.queues(is_brief=True)
     wanted = [queue for queue in queues if name.lower() in queue.name]
-    part = slices.cut(sorted(wanted, key=ORDERS[order]), view.query)  # type: ignore[arg-type]
+    part = await _part(view, wanted, order)
     return view.page(
         "queues.html",
         title=view.t("nav.queues"),
@@ -100,6 +102,19 @@ def _order(query: Pairs) -> str:
     return order
 
 
+async def _part(view: View, wanted: Sequence[QueueState], order: str) -> Slice[QueueState]:
+    """Return those that are shown. What waits is looked at in as few queues as need be."""
+    with_oldest = view.context.service.with_oldest
+    if order == "oldest":
+        return slices.cut(_sorted(await with_oldest(wanted), order), view.query)
+    part = slices.cut(_sorted(wanted, order), view.query)
+    return replace(part, items=await with_oldest(part.items))
+
+
+def _sorted(queues: Sequence[QueueState], order: str) -> list[QueueState]:
+    return sorted(queues, key=ORDERS[order])  # type: ignore[arg-type]
+
+
 async def _rows(view: View, queues: Sequence[QueueState], window: Window) -> list[Row]:
     """Return the queues with what happened in them."""
     if not queues:
@@ -116,8 +131,8 @@ def _row(queue: QueueState, activity: QueueActivity) -> Row:
     return Row(
         queue=queue,
         flow=flow,
-        created=flow.counts.get(Happening.CREATED, 0) / minutes,
-        ended=ended / minutes,
+        created=round(flow.counts.get(Happening.CREATED, 0) / minutes, _DIGITS),
+        ended=round(ended / minutes, _DIGITS),
         failed_share=failed / ended if ended else None,
         line=line(activity.ended.get(queue.name, {}), activity.steps),
     )

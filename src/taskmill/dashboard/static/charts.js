@@ -12,11 +12,11 @@
     if (value >= 1000) return `${+(value / 1000).toPrecision(3)}k`;
     return String(+value.toPrecision(3));
   }
-  const [s, min, h, d] = document.body.dataset.units.split(",");
+  const [s, min, h, d, ms] = document.body.dataset.units.split(",");
   function span(value) {
     if (value === null || value === undefined) return "–";
     if (value === 0) return "0";
-    if (value < 1) return `${+(value * 1000).toPrecision(2)} ms`;
+    if (value < 1) return `${+(value * 1000).toPrecision(2)} ${ms}`;
     for (const [unit, size] of [[d, 86400], [h, 3600], [min, 60]]) if (value >= size) return `${+(value / size).toPrecision(2)} ${unit}`;
     return `${+value.toPrecision(2)} ${s}`;
   }
@@ -29,7 +29,7 @@
     const axis = { stroke: colour("muted"), grid, ticks: { show: false }, font: "11px system-ui, sans-serif" };
     const options = {
       width: node.clientWidth, height: node.clientHeight - 26,
-      padding: [8, 8, 0, 0],
+      padding: [8, 18, 0, 0],
       cursor: { y: false, points: { size: 6 } },
       legend: { live: false, markers: { width: 2 } },
       scales: { y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } },

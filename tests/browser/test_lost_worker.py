@@ -1,0 +1,97 @@
+"""What pages tell by themselves: a worker is killed, its tasks go to another one, and that one comes."""
+
+import shutil
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import DATABASE, HERE, Mill, Window
+from tests.browser.test_pages import has_stayed, stays
+from tests.support.processes import FAST_LEASES, Program
+from tests.support.wire import a_wire
+
+# Of workers pages hear every 5 s; figures may be another 5 s old.
+TOLD_MS = 15_000
+
+
+@pytest.fixture
+def mill(database_url: str, tmp_path: Path) -> Iterator[Mill]:
+    """An API that no worker works for."""
+    env = {**FAST_LEASES, DATABASE: database_url}
+    with (
+        a_wire(database_url) as wire,
+        Program("run", "api", "--port", "0", folder=tmp_path / "api", env=env) as program,
+        program.client() as http,
+    ):
+        yield Mill(url=program.facts["url"], http=http, wire=wire)
+
+
+@pytest.fixture
+def maintenance(database_url: str, tmp_path: Path) -> Iterator[Program]:
+    """A process that takes tasks back from workers that are gone."""
+    env = {**FAST_LEASES, DATABASE: database_url}
+    with Program("run", "maintenance", folder=tmp_path / "maintenance", env=env) as program:
+        yield program
+
+
+@contextmanager
+def a_worker(name: str, database_url: str, folder: Path) -> Iterator[Program]:
+    (folder / name).mkdir()
+    shutil.copy(HERE / "mill.py", folder / name)
+    own = {"TASKMILL_WORKER__APP": "mill:app", "TASKMILL_WORKER__NAME": name}
+    env = {**FAST_LEASES, **own, DATABASE: database_url}
+    with Program("run", "worker", folder=folder / name, env=env) as program:
+        yield program
+
+
+def opened(window: Window, path: str) -> Page:
+    """Open a page in a tab of its own."""
+    page = window.page.context.new_page()
+    page.on("console", lambda m: window.errors.append(m.text) if m.type == "error" else None)
+    page.on("pageerror", lambda error: window.errors.append(str(error)))
+    page.goto(window.mill.url + path)
+    page.locator("#pulse.on").wait_for(state="attached")
+    stays(page)
+    return page
+
+
+def test_a_killed_worker_is_told_and_another_one_takes_over_what_it_ran(
+    window: Window, maintenance: Program, database_url: str, tmp_path: Path
+) -> None:
+    with a_worker("first", database_url, tmp_path) as first:
+        task_id = window.mill.create(name="Long", type="build-report")
+        overview, workers, tasks, task = pages = [
+            opened(window, path)
+            for path in ("/", "/ui/workers", "/ui/tasks", f"/ui/tasks/{task_id}")
+        ]
+        row = workers.locator("tr", has_text="first")
+        expect(row.locator(".status")).to_have_text("Working")
+        expect(row.locator(".slots")).to_contain_text("1 / ", timeout=TOLD_MS)
+        expect(task.locator(".facts").get_by_role("link", name="first")).to_be_visible()
+        # As long as nobody takes back what it had, it is only silent.
+        maintenance.process.send_signal(signal.SIGSTOP)
+        first.process.kill()
+        expect(row.locator(".status")).to_have_text("Silent", timeout=TOLD_MS)
+        expect(workers.locator(".tile strong").first).to_have_text("0")
+        expect(overview.locator(".problems")).to_contain_text("No worker is alive", timeout=TOLD_MS)
+        expect(task.locator("main .status").first).to_have_text("In progress")
+        maintenance.process.send_signal(signal.SIGCONT)
+        expect(task.locator("main .status").first).to_have_text("New")
+        expect(task.locator(".history")).to_contain_text("Worker lost")
+        expect(tasks.locator(f"#t{task_id} .status")).to_have_text("New")
+        expect(row.locator(".status")).to_have_text("Ended", timeout=TOLD_MS)
+    with a_worker("second", database_url, tmp_path):
+        expect(task.locator("main .status").first).to_have_text("In progress")
+        expect(task.locator(".facts").get_by_role("link", name="second")).to_be_visible()
+        expect(tasks.locator(f"#t{task_id} .status")).to_have_text("In progress")
+        newcomer = workers.locator("tr", has_text="second")
+        expect(newcomer.locator(".status")).to_have_text("Working", timeout=TOLD_MS)
+        expect(newcomer.locator(".slots")).to_contain_text("1 / ", timeout=TOLD_MS)
+        expect(row.locator(".status")).to_have_text("Ended")
+        expect(overview.locator(".problems")).to_have_count(0, timeout=TOLD_MS)
+        assert [has_stayed(page) for page in pages] == [True] * len(pages)
+        assert window.errors == []
