@@ -14,7 +14,7 @@ from typing import Self
 import asyncpg
 
 from taskmill.domain.errors import Unavailable
-from taskmill.domain.lifecycle import Claim, Happening, Outcome, Permanent, decide
+from taskmill.domain.lifecycle import Claim, Happening, Outcome, Permanent, Succeeded, decide
 from taskmill.domain.retry import RetryPolicy
 from taskmill.domain.task import ClaimedTask, Fence
 from taskmill.observability.flow import REFUSED, count_ended
@@ -142,11 +142,11 @@ class Finishing:
 
 def decided(fence: Fence, outcome: Outcome, claim: Claim, *, jitter: float) -> ClaimEnd:
     """Decide once for each case: PostgreSQL knows at the last moment whether a cancel was asked."""
-    return ClaimEnd(
-        fence=fence,
-        transition=decide(outcome, claim, cancel_requested=False, jitter=jitter),
-        if_cancel_requested=decide(outcome, claim, cancel_requested=True, jitter=jitter),
-    )
+    transition = decide(outcome, claim, cancel_requested=False, jitter=jitter)
+    otherwise = transition
+    if not isinstance(outcome, Succeeded):  # a success always wins
+        otherwise = decide(outcome, claim, cancel_requested=True, jitter=jitter)
+    return ClaimEnd(fence=fence, transition=transition, if_cancel_requested=otherwise)
 
 
 def _details(outcome: Outcome, ended: EndedClaim | None) -> dict[str, str]:
