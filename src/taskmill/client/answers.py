@@ -43,7 +43,7 @@ def read_answer(response: httpx.Response, read: Callable[[httpx.Response], T]) -
             raise _refusal(response)
         return read(response)
     except ValueError as error:  # ValidationError and JSONDecodeError are ValueErrors
-        raise _unexpected(response, _shortly(error)) from error
+        raise _unexpected(response, shortly(error)) from error
 
 
 def _refusal(response: httpx.Response) -> NotAccepted:
@@ -58,7 +58,8 @@ def _unexpected(response: httpx.Response, what: str) -> Unexpected:
     return Unexpected(str(response.request.url), response.status_code, what)
 
 
-def _shortly(error: ValueError) -> str:
+def shortly(error: ValueError) -> str:
+    """Say what is wrong with an answer, without what it has."""
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"

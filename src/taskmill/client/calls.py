@@ -1,14 +1,16 @@
 """Builds requests and says how their answers are read, once for both clients; it sends nothing itself."""
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, Generic, Protocol, TypeAlias, TypedDict, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeAlias, TypedDict, TypeGuard, TypeVar, cast
 from uuid import UUID, uuid4
 
 import httpx
 from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
 
 from taskmill.client.answers import NOT_MODIFIED, read_answer, reader
 from taskmill.client.errors import Unreachable
@@ -28,21 +30,26 @@ __all__ = [
     "TaskFields",
     "TaskId",
     "WorkerId",
+    "is_many",
     "json_bytes",
     "keyed",
     "parameters_of",
     "path_of",
+    "plain",
     "reader_of_nothing",
+    "reread",
     "sent",
 ]
 
 T = TypeVar("T")
+G = TypeVar("G", bound=Mapping[str, object])
 TaskId: TypeAlias = UUID | str
 RejectionId: TypeAlias = UUID | str
 WorkerId: TypeAlias = UUID | str
 Parameters: TypeAlias = tuple[tuple[str, str], ...]
 
 LARGEST_LOG_PAGE: Final = 1000
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 class TaskFields(TypedDict, total=False):
@@ -118,7 +125,7 @@ class Call(Generic[T]):
 
 def create(name: str, fields: TaskFields) -> Call[TaskView]:
     """Create a task; with a key of its own when it brings none, so that a second try is safe."""
-    key = None if fields.get("idempotency_key") else str(uuid4())
+    key = str(uuid4()) if fields.get("idempotency_key") is None else None
     return Call(
         method="POST",
         path="/tasks",
@@ -288,7 +295,8 @@ def address(base_url: str) -> str:
     """
     try:
         url = httpx.URL(base_url)
-    except httpx.InvalidURL as error:
+        url.raw_host.decode().encode("idna")  # what a connection would do to it
+    except (httpx.InvalidURL, UnicodeError) as error:
         raise Unreachable(base_url, f"this is no address ({error})") from None
     if url.scheme not in {"http", "https"} or not url.host:
         raise Unreachable(base_url, "an address looks like http://127.0.0.1:8000")
@@ -343,16 +351,19 @@ def json_bytes(value: object) -> bytes:
     return _ENCODER.encode(value).encode()
 
 
-def _plain(value: object) -> object:
+def plain(value: object) -> object:
+    """Return what JSON does not have (a time, a model, an id, an address…) as what it has.
+
+    Raises:
+        ValueError: There is nothing in JSON that it is.
+    """
     if isinstance(value, datetime):
         return value.isoformat()
-    if isinstance(value, Mapping):
-        return dict(value)
-    return str(value)
+    return dict(value) if isinstance(value, Mapping) else to_jsonable_python(value)
 
 
 # The standard library: it takes every whole number as it is, and says no to NaN.
-_ENCODER: Final = json.JSONEncoder(default=_plain, allow_nan=False, separators=(",", ":"))
+_ENCODER: Final = json.JSONEncoder(default=plain, allow_nan=False, separators=(",", ":"))
 
 
 def _json_headers(more: Mapping[str, str]) -> dict[str, str]:
@@ -364,13 +375,26 @@ def parameters_of(given: Mapping[str, object]) -> Parameters:
     return tuple(
         (name, _text(value))
         for name, values in given.items()
-        for value in (values if isinstance(values, list | tuple | set | frozenset) else (values,))
+        for value in (values if is_many(values) else (values,))
         if value is not None
     )
 
 
+def reread(given: G) -> G:
+    """Return filters that can be read for each page, whatever their values were."""
+    kept = {name: [*value] if is_many(value) else value for name, value in given.items()}
+    return cast(G, kept)
+
+
+def is_many(value: object) -> TypeGuard[Iterable[object]]:
+    """Tell whether a filter's value is several values."""
+    return isinstance(value, Iterable) and not isinstance(value, str)
+
+
 def _text(value: object) -> str:
-    return value.isoformat() if isinstance(value, datetime) else str(value)
+    text = value.isoformat() if isinstance(value, datetime) else str(value)
+    # Bytes of a command line that are no text: an address can't have them, and nothing is called so.
+    return _SURROGATE.sub("\ufffd", text)
 
 
 class _Ready(BaseModel):

@@ -1,19 +1,27 @@
 """Sends requests and tries them again: what both clients stand on. What they ask is in `calls` and its like."""
 
 import asyncio
+import os
 import time
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Final, Self, TypeVar
 
 import httpx
 
 from taskmill.client import calls
 from taskmill.client.calls import Call
+from taskmill.client.errors import Unreachable
 from taskmill.client.tries import Tries
 
 __all__ = ["AsyncSender", "Sender"]
 
 T = TypeVar("T")
+
+# Whoever waits for a task keeps a connection as long as the service holds its answer. httpx has 100, and who finds
+# none free in time would take the service for lost.
+_LIMITS: Final = httpx.Limits(max_connections=500, max_keepalive_connections=20)
+# What httpx says to proxies that it does not know, and to certificates that are not there.
+_UNUSABLE: Final = (ImportError, OSError, ValueError, httpx.InvalidURL)
 
 
 class Sender:
@@ -30,7 +38,8 @@ class Sender:
         self.base_url = calls.address(base_url)
         self._retries = retries
         self._timeout_s = timeout_s
-        self._http = httpx.Client(timeout=timeout_s, transport=transport)
+        self._transport = transport
+        self._pool, self._process = self._opened(), os.getpid()
 
     def __enter__(self) -> Self:
         return self
@@ -47,6 +56,19 @@ class Sender:
         """Close all connections."""
         self._http.close()
 
+    @property
+    def _http(self) -> httpx.Client:
+        """The connections of this process: on its parent's, a fork would get the answers to others' questions."""
+        if self._process != os.getpid():
+            self._pool, self._process = self._opened(), os.getpid()
+        return self._pool
+
+    def _opened(self) -> httpx.Client:
+        try:
+            return httpx.Client(limits=_LIMITS, transport=self._transport)
+        except _UNUSABLE as error:
+            raise _misled(self.base_url, error) from error
+
     def _send(self, call: Call[T]) -> T:
         url = self.base_url + call.path
         retries = 0 if call.is_probe else self._retries
@@ -59,9 +81,9 @@ class Sender:
                     params=call.parameters or None,
                     content=call.content,
                     headers=call.headers,
-                    timeout=self._timeout_s + call.hold_s,
+                    timeout=_patience(self._timeout_s, call),
                 )
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 pause_s = tries.pause_after_loss(error)
             else:
                 if (again_s := tries.pause_after(response)) is None:
@@ -84,7 +106,10 @@ class AsyncSender:
         self.base_url = calls.address(base_url)
         self._retries = retries
         self._timeout_s = timeout_s
-        self._http = httpx.AsyncClient(timeout=timeout_s, transport=transport)
+        try:
+            self._http = httpx.AsyncClient(limits=_LIMITS, transport=transport)
+        except _UNUSABLE as error:
+            raise _misled(self.base_url, error) from error
 
     async def __aenter__(self) -> Self:
         return self
@@ -113,12 +138,22 @@ class AsyncSender:
                     params=call.parameters or None,
                     content=call.content,
                     headers=call.headers,
-                    timeout=self._timeout_s + call.hold_s,
+                    timeout=_patience(self._timeout_s, call),
                 )
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 pause_s = tries.pause_after_loss(error)
             else:
                 if (again_s := tries.pause_after(response)) is None:
                     return call.result(response)
                 pause_s = again_s
             await asyncio.sleep(pause_s)
+
+
+def _patience(timeout_s: float, call: Call[T]) -> httpx.Timeout:
+    """Wait so long for each part of an answer; for a free connection as long as it takes."""
+    held_s = timeout_s + call.hold_s
+    return httpx.Timeout(connect=timeout_s, read=held_s, write=held_s, pool=None)
+
+
+def _misled(url: str, error: Exception) -> Unreachable:
+    return Unreachable(url, f"the environment's proxies or certificates can't be used: {error}")
