@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from io import TextIOWrapper
 from shutil import get_terminal_size
 from types import TracebackType
 from typing import Self, TypeAlias
@@ -117,7 +118,9 @@ def note(text: str) -> None:
 
 
 def json_lines(values: Iterable[object]) -> None:
-    """Print values as JSON, one a line; bytes are JSON already."""
+    """Print values as JSON, one a line; bytes are JSON already. It is UTF-8, whatever the terminal's language."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
     for value in values:
         text = value if isinstance(value, bytes) else orjson.dumps(value, default=str)
         sys.stdout.write(text.decode() + "\n")

@@ -7,7 +7,7 @@ import httpx
 from pydantic import TypeAdapter, ValidationError
 
 from taskmill.client.errors import NotAccepted, Unexpected
-from taskmill.client.refusals import refusal
+from taskmill.client.refusals import PathNotFound, refusal
 from taskmill.client.tries import retry_after_s
 from taskmill.wire.batches import LINES_MEDIA_TYPE
 from taskmill.wire.problems import MEDIA_TYPE, Problem
@@ -49,6 +49,9 @@ def read_answer(response: httpx.Response, read: Callable[[httpx.Response], T]) -
 def _refusal(response: httpx.Response) -> NotAccepted:
     problem = Problem.model_validate_json(response.content)
     told: dict[str, object] = {"status": response.status_code}
+    if problem.type == PathNotFound.problem_type:
+        address = response.request.url.copy_with(userinfo=b"", query=None)
+        told["detail"] = f"{problem.detail or problem.title}: {address}"
     if problem.retry_after_s is None and "Retry-After" in response.headers:
         told["retry_after_s"] = retry_after_s(response)
     return refusal(problem.model_copy(update=told))
