@@ -296,13 +296,16 @@ class AsyncTaskmillClient(AsyncWebhookCalls, AsyncContractCalls):
         while not following.has_ended():
             call = following.call
             try:
-                async with self._http.stream(
-                    call.method,
-                    self.base_url + call.path,
-                    params=call.parameters or None,
-                    headers=call.headers,
-                    timeout=following.timeout,
-                ) as response:
+                async with (
+                    self._pools.borrowed() as http,
+                    http.stream(
+                        call.method,
+                        self.base_url + call.path,
+                        params=call.parameters or None,
+                        headers=call.headers,
+                        timeout=following.timeout,
+                    ) as response,
+                ):
                     if following.accepts(response):
                         async for data in response.aiter_bytes():
                             for change in following.read(data):

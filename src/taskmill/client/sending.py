@@ -4,24 +4,18 @@ import asyncio
 import os
 import time
 from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import Self, TypeVar
 
 import httpx
 
 from taskmill.client import calls
 from taskmill.client.calls import Call
-from taskmill.client.errors import Unreachable
+from taskmill.client.pools import LIMITS, Pools, misleading_told
 from taskmill.client.tries import Tries
 
 __all__ = ["AsyncSender", "Sender"]
 
 T = TypeVar("T")
-
-# Whoever waits for a task keeps a connection as long as the service holds its answer. httpx has 100, and who finds
-# none free in time would take the service for lost.
-_LIMITS: Final = httpx.Limits(max_connections=500, max_keepalive_connections=20)
-# What httpx says to proxies that it does not know, and to certificates that are not there.
-_UNUSABLE: Final = (ImportError, OSError, ValueError, httpx.InvalidURL)
 
 
 class Sender:
@@ -64,10 +58,8 @@ class Sender:
         return self._pool
 
     def _opened(self) -> httpx.Client:
-        try:
-            return httpx.Client(limits=_LIMITS, transport=self._transport)
-        except _UNUSABLE as error:
-            raise _misled(self.base_url, error) from error
+        with misleading_told(self.base_url):
+            return httpx.Client(limits=LIMITS, transport=self._transport)
 
     def _send(self, call: Call[T]) -> T:
         url = self.base_url + call.path
@@ -106,10 +98,7 @@ class AsyncSender:
         self.base_url = calls.address(base_url)
         self._retries = retries
         self._timeout_s = timeout_s
-        try:
-            self._http = httpx.AsyncClient(limits=_LIMITS, transport=transport)
-        except _UNUSABLE as error:
-            raise _misled(self.base_url, error) from error
+        self._pools = Pools(self.base_url, transport)
 
     async def __aenter__(self) -> Self:
         return self
@@ -124,7 +113,7 @@ class AsyncSender:
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._http.aclose()
+        await self._pools.aclose()
 
     async def _send(self, call: Call[T]) -> T:
         url = self.base_url + call.path
@@ -132,14 +121,15 @@ class AsyncSender:
         tries = Tries(self.base_url, repeatable=call.repeatable, retries=retries)
         while True:
             try:
-                response = await self._http.request(
-                    call.method,
-                    url,
-                    params=call.parameters or None,
-                    content=call.content,
-                    headers=call.headers,
-                    timeout=_patience(self._timeout_s, call),
-                )
+                async with self._pools.borrowed() as http:
+                    response = await http.request(
+                        call.method,
+                        url,
+                        params=call.parameters or None,
+                        content=call.content,
+                        headers=call.headers,
+                        timeout=_patience(self._timeout_s, call),
+                    )
             except httpx.RequestError as error:
                 pause_s = tries.pause_after_loss(error)
             else:
@@ -153,7 +143,3 @@ def _patience(timeout_s: float, call: Call[T]) -> httpx.Timeout:
     """Wait so long for each part of an answer; for a free connection as long as it takes."""
     held_s = timeout_s + call.hold_s
     return httpx.Timeout(connect=timeout_s, read=held_s, write=held_s, pool=None)
-
-
-def _misled(url: str, error: Exception) -> Unreachable:
-    return Unreachable(url, f"the environment's proxies or certificates can't be used: {error}")

@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from enum import Enum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -158,6 +159,33 @@ async def test_many_may_wait_at_once() -> None:
     ):
         waits = [group.create_task(client.wait(ID)) for _ in range(at_once)]
     assert {wait.result().status for wait in waits} == {Status.SUCCEEDED}
+
+
+async def serve_tasks(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer everything with one task, once for each connection."""
+    body = orjson.dumps(ENDED)
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+    with suppress(asyncio.IncompleteReadError, ConnectionError):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(f"{head}\r\nConnection: close\r\n\r\n".encode() + body)
+        await writer.drain()
+    writer.close()
+
+
+async def test_cancelled_calls_leave_no_connection_taken() -> None:
+    """Cancelled between getting its connection and using it, a call of httpcore keeps it for ever."""
+    server = await asyncio.start_server(serve_tasks, "127.0.0.1", 0, backlog=1000)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server, AsyncTaskmillClient(url, retries=0) as client:
+        for steps in [8, 9, 10, 11, 12] * 3:
+            async with asyncio.TaskGroup() as group:
+                given_up = [group.create_task(client.get(ID)) for _ in range(100)]
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+                for call in given_up:
+                    call.cancel()
+        async with asyncio.timeout(20):
+            assert (await client.get(ID)).id == ID
 
 
 @pytest.mark.parametrize("status", [502, 503, 504])
