@@ -358,7 +358,7 @@ def _print_tables(tasks: Iterator[TaskView]) -> None:
             headings,
             rows,
             cut="NAME",
-            dispensable=("TYPE", "ATTEMPT", "QUEUE"),
+            dispensable=("TYPE", "ATTEMPT", "QUEUE", "CREATED"),
             with_headings=is_first,
         )
         is_first = False

@@ -150,7 +150,9 @@ def create_batch(tasks: Iterable[Mapping[str, Any]]) -> Call[Sequence[UUID]]:
 
 def keyed(task: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a task with an idempotency key: its own, or a new one."""
-    return task if task.get("idempotency_key") else {**task, "idempotency_key": str(uuid4())}
+    if task.get("idempotency_key") is not None:
+        return task
+    return {**task, "idempotency_key": str(uuid4())}
 
 
 def get(task_id: TaskId) -> Call[TaskView]:

@@ -1,5 +1,6 @@
 """The task commands as their users meet them: output, messages, exit statuses."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
@@ -368,3 +369,31 @@ def test_a_wait_that_is_over_tells_the_time_that_was_given(
 
     assert status == 4
     assert err == f"task {waiting['id']} is still new after 0.2 s\n"
+
+
+@pytest.mark.parametrize(
+    ("columns", "headings"),
+    [
+        ("150", ["ID", "STATUS", "NAME", "QUEUE", "TYPE", "ATTEMPT", "CREATED"]),
+        ("90", ["ID", "STATUS", "NAME", "QUEUE", "CREATED"]),
+        ("30", ["ID", "STATUS", "NAME"]),
+    ],
+)
+def test_ids_are_whole_on_a_terminal_however_narrow(
+    taskmill: Taskmill,
+    service: FakeService,
+    monkeypatch: pytest.MonkeyPatch,
+    columns: str,
+    headings: list[str],
+) -> None:
+    task = service.add(name="a name that is quite long")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", columns)
+
+    _, out, _ = taskmill("task", "list")
+
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", out).splitlines()
+    assert plain[0].split() == headings
+    assert plain[1].startswith(f"{task['id']}  new")

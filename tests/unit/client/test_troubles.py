@@ -370,6 +370,17 @@ def test_an_empty_key_of_the_callers_own_is_sent_alone() -> None:
     assert orjson.loads(told.requests[0].content)["idempotency_key"] == ""
 
 
+def test_an_empty_key_in_a_batch_is_sent_as_it_is() -> None:
+    told = Told(answered({"ids": [str(ID), str(ID)]}, 201))
+    tasks: list[dict[str, str | None]] = [
+        {"name": "a", "idempotency_key": key} for key in ("", None)
+    ]
+    told.client().create_batch(tasks)
+    first, second = orjson.loads(told.requests[0].content)
+    assert first["idempotency_key"] == ""
+    assert second["idempotency_key"]
+
+
 def test_a_filter_given_as_an_iterator_holds_for_every_page() -> None:
     pages = [{"items": [TASK], "total": 2, "next_cursor": cursor} for cursor in ("c", None)]
     told = Told(*map(answered, pages))
