@@ -23,6 +23,7 @@ from taskmill.client.calls import (
 )
 from taskmill.client.contracts import AsyncContractCalls
 from taskmill.client.errors import ClientError
+from taskmill.client.filters import reread
 from taskmill.client.following import Following, Wanted
 from taskmill.client.many import Outcome, Tasks
 from taskmill.client.sweeps import OnStep, Selected, Sweep
@@ -110,7 +111,7 @@ class AsyncTaskmillClient(AsyncWebhookCalls, AsyncContractCalls):
     async def list(self, **filters: Unpack[Filters]) -> AsyncIterator[TaskView]:
         """Yield all tasks, newest first, page by page; `limit` is the size of a page."""
         cursor: str | None = None
-        wanted = calls.reread(filters)
+        wanted = reread(filters)
         while True:
             page = await self.page(cursor=cursor, **wanted)
             for task in page.items:
@@ -323,7 +324,7 @@ class AsyncTaskmillClient(AsyncWebhookCalls, AsyncContractCalls):
         self, action: Sweep, selected: Selected, on_step: OnStep, *, dry_run: bool
     ) -> SweepView:
         total: SweepView | None = None
-        wanted = calls.reread(selected)
+        wanted = reread(selected)
         while total is None or not total.is_complete:
             cursor = None if total is None else total.next_cursor
             step = await self._send(sweeps.step(action, wanted, cursor, dry_run=dry_run))

@@ -1,11 +1,10 @@
 """Builds requests and says how their answers are read, once for both clients; it sends nothing itself."""
 
 import json
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, Generic, Protocol, TypeAlias, TypedDict, TypeGuard, TypeVar, cast
+from typing import Any, Final, Generic, Protocol, TypeAlias, TypedDict, TypeVar
 from uuid import UUID, uuid4
 
 import httpx
@@ -14,6 +13,7 @@ from pydantic_core import to_jsonable_python
 
 from taskmill.client.answers import NOT_MODIFIED, read_answer, reader
 from taskmill.client.errors import Unreachable
+from taskmill.client.filters import Parameters, parameters_of
 from taskmill.wire.batches import BatchCreated
 from taskmill.wire.explanations import ExplanationView
 from taskmill.wire.queues import QueueList, QueueView
@@ -30,26 +30,20 @@ __all__ = [
     "TaskFields",
     "TaskId",
     "WorkerId",
-    "is_many",
     "json_bytes",
     "keyed",
-    "parameters_of",
     "path_of",
     "plain",
     "reader_of_nothing",
-    "reread",
     "sent",
 ]
 
 T = TypeVar("T")
-G = TypeVar("G", bound=Mapping[str, object])
 TaskId: TypeAlias = UUID | str
 RejectionId: TypeAlias = UUID | str
 WorkerId: TypeAlias = UUID | str
-Parameters: TypeAlias = tuple[tuple[str, str], ...]
 
 LARGEST_LOG_PAGE: Final = 1000
-_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 class TaskFields(TypedDict, total=False):
@@ -370,33 +364,6 @@ _ENCODER: Final = json.JSONEncoder(default=plain, allow_nan=False, separators=("
 
 def _json_headers(more: Mapping[str, str]) -> dict[str, str]:
     return {"Content-Type": "application/json", **more}
-
-
-def parameters_of(given: Mapping[str, object]) -> Parameters:
-    """Return a query: what is a collection is repeated, what is None is left out."""
-    return tuple(
-        (name, _text(value))
-        for name, values in given.items()
-        for value in (values if is_many(values) else (values,))
-        if value is not None
-    )
-
-
-def reread(given: G) -> G:
-    """Return filters that can be read for each page, whatever their values were."""
-    kept = {name: [*value] if is_many(value) else value for name, value in given.items()}
-    return cast(G, kept)
-
-
-def is_many(value: object) -> TypeGuard[Iterable[object]]:
-    """Tell whether a filter's value is several values."""
-    return isinstance(value, Iterable) and not isinstance(value, str)
-
-
-def _text(value: object) -> str:
-    text = value.isoformat() if isinstance(value, datetime) else str(value)
-    # Bytes of a command line that are no text: an address can't have them, and nothing is called so.
-    return _SURROGATE.sub("\ufffd", text)
 
 
 class _Ready(BaseModel):

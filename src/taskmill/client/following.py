@@ -5,10 +5,10 @@ from typing import Final, TypedDict
 
 import httpx
 
-from taskmill.client import calls
 from taskmill.client.answers import shortly
 from taskmill.client.calls import Call
 from taskmill.client.errors import Unexpected
+from taskmill.client.filters import parameters_of
 from taskmill.client.tries import Tries, asks_again, retry_after_s
 from taskmill.wire.feed import CHANGE, EVENT_STREAM, LIVE, ChangeView
 
@@ -41,7 +41,7 @@ class Following:
     ) -> None:
         self._is_over = False
         self._base_url = base_url
-        self._parameters = calls.parameters_of(wanted)
+        self._parameters = parameters_of(wanted)
         self._last = after
         self._ends_at_present = not follow
         self._tries = Tries(base_url, repeatable=True, retries=retries)

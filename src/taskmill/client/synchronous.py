@@ -17,6 +17,7 @@ from taskmill.client.calls import (
 )
 from taskmill.client.contracts import ContractCalls
 from taskmill.client.errors import ClientError
+from taskmill.client.filters import reread
 from taskmill.client.following import Following, Wanted
 from taskmill.client.many import Outcome
 from taskmill.client.sweeps import OnStep, Selected, Sweep
@@ -99,7 +100,7 @@ class TaskmillClient(WebhookCalls, ContractCalls):
     def list(self, **filters: Unpack[Filters]) -> Iterator[TaskView]:
         """Yield all tasks, newest first, page by page; `limit` is the size of a page."""
         cursor: str | None = None
-        wanted = calls.reread(filters)
+        wanted = reread(filters)
         while True:
             page = self.page(cursor=cursor, **wanted)
             yield from page.items
@@ -301,7 +302,7 @@ class TaskmillClient(WebhookCalls, ContractCalls):
         self, action: Sweep, selected: Selected, on_step: OnStep, *, dry_run: bool
     ) -> SweepView:
         total: SweepView | None = None
-        wanted = calls.reread(selected)
+        wanted = reread(selected)
         while total is None or not total.is_complete:
             cursor = None if total is None else total.next_cursor
             step = self._send(sweeps.step(action, wanted, cursor, dry_run=dry_run))

@@ -5,15 +5,8 @@ from typing import Any, Literal, TypeAlias, TypedDict, Unpack
 from uuid import UUID
 
 from taskmill.client.answers import reader
-from taskmill.client.calls import (
-    Call,
-    TaskId,
-    is_many,
-    parameters_of,
-    path_of,
-    reader_of_nothing,
-    sent,
-)
+from taskmill.client.calls import Call, TaskId, path_of, reader_of_nothing, sent
+from taskmill.client.filters import is_many, parameters_of
 from taskmill.client.sending import AsyncSender, Sender
 from taskmill.wire.webhooks import (
     CallbackView,
