@@ -68,6 +68,12 @@ def a_psycopg_of_values(url: str) -> Iterator[Any]:
         yield connection
 
 
+@contextmanager
+def a_psycopg_of_raw_cursors(url: str) -> Iterator[Any]:
+    with psycopg.connect(url, cursor_factory=psycopg.RawCursor) as connection:
+        yield connection
+
+
 ORDINARY: list[Opened] = [
     a_connection,
     a_sync_session,
@@ -75,6 +81,7 @@ ORDINARY: list[Opened] = [
     a_psycopg_of_mappings,
     a_psycopg_of_named_tuples,
     a_psycopg_of_values,
+    a_psycopg_of_raw_cursors,
 ]
 
 
@@ -105,6 +112,13 @@ def an_async_session_of_psycopg(url: str) -> Any:  # noqa: ANN401 - a context ma
 @asynccontextmanager
 async def an_async_psycopg(url: str) -> AsyncIterator[Any]:
     async with await psycopg.AsyncConnection.connect(url) as connection:
+        yield connection
+
+
+@asynccontextmanager
+async def an_async_psycopg_of_raw_cursors(url: str) -> AsyncIterator[Any]:
+    opened = psycopg.AsyncConnection.connect(url, cursor_factory=psycopg.AsyncRawCursor)
+    async with await opened as connection:
         yield connection
 
 
@@ -148,6 +162,7 @@ ASYNCHRONOUS: list[Opened] = [
     an_async_session,
     an_async_session_of_psycopg,
     an_async_psycopg,
+    an_async_psycopg_of_raw_cursors,
     an_asyncpg,
     an_asyncpg_of_a_pool,
 ]
@@ -277,6 +292,8 @@ async def test_what_is_no_connection_or_no_field_is_told_before_anything_is_aske
             enqueue(connection, "a task", run_at=datetime(2030, 1, 1))  # noqa: DTZ001 - that is the test
         with pytest.raises(ValueError, match="not JSON compliant"):
             enqueue(connection, "a task", payload={"a": float("nan")})
+        with pytest.raises(ValueError, match="Unable to serialize"):
+            enqueue(connection, "a task", payload={"a": object()})
         assert connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
 
 

@@ -70,7 +70,7 @@ class FakeService:
         self.paused: set[str] = set()
         self.workers = ["host-1"]
         self.requests: list[tuple[str, str, dict[str, str], bytes]] = []
-        self.refusals: list[Response] = []
+        self.refusals: list[Response | None] = []
         self.trouble: str | None = None
         self.answers_html = False
         self.parts = {"database": "ok", "schema": "ok", "broker": "ok"}
@@ -87,6 +87,10 @@ class FakeService:
         """Answer the next request with a problem."""
         headers = headers or ({"Retry-After": "0"} if status == 503 else {})
         self.refusals.append(problem(status, headers=headers, **members))
+
+    def serve_next(self) -> None:
+        """Answer the next request as ever; what is to be refused comes later."""
+        self.refusals.append(None)
 
     def add(self, **fields: object) -> dict[str, Any]:
         """Put a new task in."""

@@ -4,7 +4,10 @@ Every expected error is one message on standard error and an exit status: 2 for 
 line, 1 for the rest. Commands raise; only this module turns errors into exit statuses.
 """
 
+import errno
+import os
 import sys
+from pathlib import Path
 
 import click
 
@@ -94,7 +97,18 @@ def program() -> None:
 
 def main() -> None:
     """Run the command line of this process and exit."""
+    _prepare_streams()
     sys.exit(run(sys.argv[1:]))
+
+
+def _prepare_streams() -> None:
+    """Make sure that there are streams, and that they take every text: what they can't show, they show escaped."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by the caller, as with `>&-`
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - for the whole run
+        elif stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def run(arguments: list[str]) -> int:
@@ -108,12 +122,22 @@ def run(arguments: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         return _INTERRUPTED
     except BrokenPipeError:
-        # Where the error was raised it is imported already; a start of the service does without it.
-        from taskmill.cli import show  # noqa: PLC0415 - see above
-
-        show.forget_reader()
+        _forget_reader()
+        return 1
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _forget_reader()
+        click.echo(f"Error: {error.strerror}", err=True)
         return 1
     except TaskmillError as error:
         click.echo(f"Error: {error}", err=True)
         return 1
     return status if isinstance(status, int) else 0
+
+
+def _forget_reader() -> None:
+    # Where the error was raised it is imported already; a start of the service does without it.
+    from taskmill.cli import show  # noqa: PLC0415 - see above
+
+    show.forget_reader()

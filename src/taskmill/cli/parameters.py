@@ -1,6 +1,7 @@
-"""The kinds of option values that click does not have: payloads, times, spans of time, labels."""
+"""The kinds of option values that click does not have: payloads, times, seconds, spans of time, labels."""
 
-import json
+import math
+import os
 import sys
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -8,7 +9,10 @@ from typing import Any, ClassVar
 
 import click
 
-__all__ = ["Label", "Moment", "Payload", "Span"]
+from taskmill.domain.errors import TaskmillError
+from taskmill.wire import strict_json
+
+__all__ = ["Label", "Moment", "Payload", "Seconds", "Span"]
 
 
 class Payload(click.ParamType[dict[str, Any]]):
@@ -17,14 +21,14 @@ class Payload(click.ParamType[dict[str, Any]]):
     name = "JSON|@FILE"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - click's signature
-        """Read the text, or the file that it names."""
+        """Read the text, or the file that it names, as strictly as the service would."""
         try:
-            text = _file_text(value[1:]) if value.startswith("@") else value
-            payload = json.loads(text, parse_constant=_no_constant)
+            text = _file_bytes(value[1:]) if value.startswith("@") else os.fsencode(value)
+            payload = strict_json.parse(text)
         except OSError as error:
             self.fail(f"{value[1:]} can't be read: {error.strerror}", param, ctx)
-        except ValueError as error:
-            self.fail(f"this is not JSON: {error}", param, ctx)
+        except TaskmillError as error:
+            self.fail(f"this can't be taken: {error}", param, ctx)
         if not isinstance(payload, dict):
             self.fail('expected a JSON object, such as {"delay_s": 1}', param, ctx)
         return payload
@@ -39,9 +43,20 @@ class Moment(click.ParamType[datetime]):
         """Read an ISO time."""
         try:
             moment = datetime.fromisoformat(value)
-        except ValueError:
+            return moment if moment.tzinfo else moment.astimezone()
+        except (ValueError, OverflowError):  # the first and the last day of all have no local time
             self.fail("expected a time such as 2030-01-31T09:00 or 2030-01-31T09:00Z", param, ctx)
-        return moment if moment.tzinfo else moment.astimezone()
+
+
+class Seconds(click.FloatRange):
+    """A finite number."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - click's signature
+        """Read a number that JSON has, too."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail("expected a number of seconds", param, ctx)
+        return number
 
 
 class Span(click.ParamType[timedelta]):
@@ -75,9 +90,5 @@ class Label(click.ParamType[tuple[str, str]]):
         return (key, text)
 
 
-def _file_text(path: str) -> str:
-    return sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
-
-
-def _no_constant(name: str) -> object:
-    raise ValueError(f"{name} is no JSON number")
+def _file_bytes(path: str) -> bytes:
+    return sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from io import TextIOWrapper
 from shutil import get_terminal_size
 from types import TracebackType
 from typing import Self, TypeAlias
@@ -64,7 +65,8 @@ def table(
     """Print rows in columns.
 
     On a narrow terminal, the `dispensable` columns are left out, the first ones first, and then the
-    column `cut` is shortened. `numbers` are flush right.
+    column `cut` is shortened. What still has no room is left to the terminal to wrap: half an id is none.
+    `numbers` are flush right.
     """
     cells = [[_text(cell) for cell in row] for row in rows]
     widths = {
@@ -73,6 +75,7 @@ def table(
     }
     console = _console()
     _fit(widths, console.width, cut, dispensable)
+    console.width = max(console.width, _total(widths))
     grid = Table(box=None, padding=(0, 2, 0, 0), show_header=with_headings, header_style="bold")
     for heading, width in widths.items():
         grid.add_column(heading, width=width, justify="right" if heading in numbers else "left")
@@ -86,15 +89,16 @@ def table(
 
 def _fit(widths: dict[str, int], room: int, cut: str, dispensable: Sequence[str]) -> None:
     """Drop and shorten columns until they fit, as far as that goes."""
-
-    def missing() -> int:
-        return sum(widths.values()) + _GAP * len(widths) - room
-
     for heading in dispensable:
-        if missing() > max(widths.get(cut, 0) - _SHORTEST_CUT, 0):
+        if _total(widths) - room > max(widths.get(cut, 0) - _SHORTEST_CUT, 0):
             del widths[heading]
     if cut in widths:
-        widths[cut] = max(widths[cut] - max(missing(), 0), _SHORTEST_CUT, len(cut))
+        shortest = min(widths[cut], max(_SHORTEST_CUT, len(cut)))
+        widths[cut] = max(widths[cut] - max(_total(widths) - room, 0), shortest)
+
+
+def _total(widths: Mapping[str, int]) -> int:
+    return sum(widths.values()) + _GAP * len(widths)
 
 
 def _text(cell: Cell) -> Text:
@@ -117,7 +121,9 @@ def note(text: str) -> None:
 
 
 def json_lines(values: Iterable[object]) -> None:
-    """Print values as JSON, one a line; bytes are JSON already."""
+    """Print values as JSON, one a line; bytes are JSON already. It is UTF-8, whatever the terminal's language."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
     for value in values:
         text = value if isinstance(value, bytes) else orjson.dumps(value, default=str)
         sys.stdout.write(text.decode() + "\n")

@@ -9,6 +9,7 @@ import click
 
 from taskmill.cli import show
 from taskmill.cli.parameters import Label, Moment
+from taskmill.client.errors import ClientError
 from taskmill.client.sweeps import Selected
 from taskmill.domain.lifecycle import Status
 from taskmill.wire.sweeps import SweepView
@@ -146,12 +147,20 @@ def _followed(
     dry_run: bool,
 ) -> SweepView:
     """Do it, with a bar on a terminal as long as it takes."""
+    done = 0
     with show.Standing() as standing:
 
         def draw(so_far: SweepView) -> None:
-            standing.show(progress(so_far.matched, total, word))
+            nonlocal done
+            done = so_far.matched
+            standing.show(progress(done, total, word))
 
-        return action(dry_run=dry_run, on_step=draw, **selected)
+        try:
+            return action(dry_run=dry_run, on_step=draw, **selected)
+        except (ClientError, KeyboardInterrupt):
+            standing.clear()
+            show.note(f"broken off: {progress(done, None, word)}, maybe more")
+            raise
 
 
 def progress(done: int, total: int | None, word: str) -> str:

@@ -11,7 +11,7 @@ from taskmill.cli.deliveries import deliveries
 from taskmill.cli.explaining import explain
 from taskmill.cli.history import event_lines, history_lines, task_lines
 from taskmill.cli.logs import logs
-from taskmill.cli.parameters import Label, Moment, Payload
+from taskmill.cli.parameters import Label, Moment, Payload, Seconds
 from taskmill.cli.server import json_option, open_client, quiet_option, url_option
 from taskmill.cli.sweeping import (
     CANCEL,
@@ -22,9 +22,10 @@ from taskmill.cli.sweeping import (
     sweep,
     sweep_options,
 )
-from taskmill.cli.watching import Tell, follow, follow_as_json, wait_for
+from taskmill.cli.watching import Tell, follow, follow_as_json, told_how, wait_for
 from taskmill.client.calls import Filters, TaskFields
 from taskmill.client.errors import NotAccepted
+from taskmill.client.synchronous import TaskmillClient
 from taskmill.domain.lifecycle import Status
 from taskmill.wire.tasks import TaskView
 
@@ -79,14 +80,14 @@ task.add_command(explain)
     "--priority", type=click.IntRange(0, 9), metavar="0-9", help="9 is most urgent.  [default: 4]"
 )
 @click.option("--description", metavar="TEXT", help="More for people to read.")
-@click.option("--delay-s", type=float, metavar="S", help="Seconds to wait before it may run.")
+@click.option("--delay-s", type=Seconds(), metavar="S", help="Seconds to wait before it may run.")
 @click.option("--run-at", type=Moment(), help="Not before this time.")
 @click.option("--max-attempts", type=int, metavar="N", help="Tries in all.  [default: 1]")
 @click.option(
     "--max-losses", type=int, metavar="N", help="Lost workers that it outlives.  [default: 3]"
 )
 @click.option("--retry", type=Payload(), help='When to try again, as {"base_s": 5, "factor": 2}.')
-@click.option("--timeout-s", type=float, metavar="S", help="A try that runs longer has failed.")
+@click.option("--timeout-s", type=Seconds(), metavar="S", help="A try that runs longer has failed.")
 @click.option("--expires-at", type=Moment(), help="If it has not started by then, it fails.")
 @click.option("--callback-url", metavar="URL", help="Where its end is told.")
 @click.option("--label", "labels", type=Label(), multiple=True, help="May be given several times.")
@@ -113,10 +114,7 @@ def create(
     with open_client(url) as client:
         created = client.create(name, **fields)
         if wait:
-            if as_json:
-                return follow_as_json(client, created.id, only_end=True)
-            show.line(str(created.id))
-            return wait_for(client, [created.id]) if quiet else follow(client, created.id)
+            return _follow_new(client, created, as_json=as_json, quiet=quiet)
     if as_json:
         show.json_lines([created.model_dump_json().encode()])
     else:
@@ -124,6 +122,21 @@ def create(
     if not (as_json or quiet):
         show.note(f"{created.status}; follow it with: taskmill task watch {created.id}")
     return 0
+
+
+def _follow_new(client: TaskmillClient, created: TaskView, *, as_json: bool, quiet: bool) -> int:
+    """Follow a task to its end, after its id: with JSON, that is told only when it is not followed to there."""
+    if not as_json:
+        show.line(str(created.id))
+    try:
+        with told_how():
+            if as_json:
+                return follow_as_json(client, created.id, only_end=True)
+            return wait_for(client, [created.id]) if quiet else follow(client, created.id)
+    except (KeyboardInterrupt, click.ClickException):
+        if as_json:
+            show.note(f"it goes on: {created.id}")
+        raise
 
 
 @task.command("list", epilog=_LIST_EPILOG)
@@ -193,9 +206,10 @@ def show_(*, task_id: str, url: str, as_json: bool) -> None:
 def watch(*, task_id: str, url: str, as_json: bool) -> int:
     """Follow a task until it has ended. With --json, the task at each change, one a line.
 
-    Exit status: 0 succeeded, 1 failed, 3 cancelled, 130 interrupted (the task goes on).
+    Exit status: 0 succeeded, 1 failed, 3 cancelled, 5 nobody can tell (no answer, no such task), 130 interrupted
+    (the task goes on).
     """
-    with open_client(url) as client:
+    with told_how(), open_client(url) as client:
         if as_json:
             return follow_as_json(client, task_id, only_end=False)
         return follow(client, task_id)
@@ -204,7 +218,7 @@ def watch(*, task_id: str, url: str, as_json: bool) -> int:
 @task.command()
 @click.argument("task_ids", metavar="ID...", nargs=-1, required=True)
 @click.option(
-    "--timeout-s", type=click.FloatRange(min=0), metavar="S", help="No longer.  [default: for ever]"
+    "--timeout-s", type=Seconds(min=0), metavar="S", help="No longer.  [default: for ever]"
 )
 @url_option
 @json_option
@@ -214,9 +228,10 @@ def wait(
 ) -> int:
     """Wait until all these tasks have ended, and say how. With --json, one task a line.
 
-    Exit status: 0 all succeeded, 1 one failed, 3 one was cancelled, 4 the time is over.
+    Exit status: 0 all succeeded, 1 one failed, 3 one was cancelled, 4 the time is over, 5 nobody can tell (no
+    answer, no such task).
     """
-    with open_client(url) as client:
+    with told_how(), open_client(url) as client:
         return wait_for(
             client, task_ids, timeout_s=timeout_s, tell=_teller(as_json=as_json, quiet=quiet)
         )
@@ -320,6 +335,7 @@ def _teller(*, as_json: bool, quiet: bool) -> Tell:
 
 def _tell_as_json(changed: TaskView) -> None:
     show.json_lines([changed.model_dump_json().encode()])
+    show.flush()
 
 
 def _tell(changed: TaskView) -> None:
@@ -342,7 +358,7 @@ def _print_tables(tasks: Iterator[TaskView]) -> None:
             headings,
             rows,
             cut="NAME",
-            dispensable=("TYPE", "ATTEMPT", "QUEUE"),
+            dispensable=("TYPE", "ATTEMPT", "QUEUE", "CREATED"),
             with_headings=is_first,
         )
         is_first = False

@@ -1,19 +1,22 @@
 """Follows one task to its end, for people (a line a change) and for programs (JSON)."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import TypeAlias
+
+import click
 
 from taskmill.cli import show
 from taskmill.cli.history import event_line
 from taskmill.client.calls import TaskId
-from taskmill.client.errors import StillRunning
+from taskmill.client.errors import ClientError, StillRunning
 from taskmill.client.synchronous import TaskmillClient
 from taskmill.domain.lifecycle import TERMINAL, Status
 from taskmill.wire.tasks import TaskView
 
-__all__ = ["Tell", "follow", "follow_as_json", "wait_for"]
+__all__ = ["Tell", "follow", "follow_as_json", "told_how", "wait_for"]
 
 # So often the line of what goes on is told anew.
 _HOLD_S = 1.0
@@ -21,6 +24,21 @@ _EXIT_STATUSES = {Status.SUCCEEDED: 0, Status.FAILED: 1, Status.CANCELLED: 3}
 _STILL_RUNNING = 4
 
 Tell: TypeAlias = Callable[[TaskView], None]
+
+
+class Untold(click.ClickException):
+    """How a task ended can't be told: that must not look as if it had failed."""
+
+    exit_code = 5
+
+
+@contextmanager
+def told_how() -> Iterator[None]:
+    """Give a client's errors an exit status that is none of a task's."""
+    try:
+        yield
+    except ClientError as error:
+        raise Untold(str(error)) from error
 
 
 def follow(client: TaskmillClient, task_id: TaskId) -> int:
@@ -47,6 +65,7 @@ def follow_as_json(client: TaskmillClient, task_id: TaskId, *, only_end: bool) -
         status = task.status
         if task.version > told and (not only_end or status in TERMINAL):
             show.json_lines([task.model_dump_json().encode()])
+            show.flush()
             told = task.version
     return _EXIT_STATUSES[status]
 
@@ -66,7 +85,7 @@ def wait_for(
         try:
             task = client.wait(task_id, timeout_s=left_s)
         except StillRunning as error:
-            show.note(str(error))
+            show.note(f"task {error.task_id} is still {error.status} after {timeout_s:g} s")
             return _STILL_RUNNING
         tell(task)
         if task.status is not Status.SUCCEEDED and worst != _EXIT_STATUSES[Status.FAILED]:

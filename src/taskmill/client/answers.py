@@ -7,7 +7,7 @@ import httpx
 from pydantic import TypeAdapter, ValidationError
 
 from taskmill.client.errors import NotAccepted, Unexpected
-from taskmill.client.refusals import refusal
+from taskmill.client.refusals import PathNotFound, refusal
 from taskmill.client.tries import retry_after_s
 from taskmill.wire.batches import LINES_MEDIA_TYPE
 from taskmill.wire.problems import MEDIA_TYPE, Problem
@@ -43,12 +43,15 @@ def read_answer(response: httpx.Response, read: Callable[[httpx.Response], T]) -
             raise _refusal(response)
         return read(response)
     except ValueError as error:  # ValidationError and JSONDecodeError are ValueErrors
-        raise _unexpected(response, _shortly(error)) from error
+        raise _unexpected(response, shortly(error)) from error
 
 
 def _refusal(response: httpx.Response) -> NotAccepted:
     problem = Problem.model_validate_json(response.content)
     told: dict[str, object] = {"status": response.status_code}
+    if problem.type == PathNotFound.problem_type:
+        address = response.request.url.copy_with(userinfo=b"", query=None)
+        told["detail"] = f"{problem.detail or problem.title}: {address}"
     if problem.retry_after_s is None and "Retry-After" in response.headers:
         told["retry_after_s"] = retry_after_s(response)
     return refusal(problem.model_copy(update=told))
@@ -58,7 +61,8 @@ def _unexpected(response: httpx.Response, what: str) -> Unexpected:
     return Unexpected(str(response.request.url), response.status_code, what)
 
 
-def _shortly(error: ValueError) -> str:
+def shortly(error: ValueError) -> str:
+    """Say what is wrong with an answer, without what it has."""
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"

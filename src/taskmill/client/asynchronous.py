@@ -23,6 +23,7 @@ from taskmill.client.calls import (
 )
 from taskmill.client.contracts import AsyncContractCalls
 from taskmill.client.errors import ClientError
+from taskmill.client.filters import reread
 from taskmill.client.following import Following, Wanted
 from taskmill.client.many import Outcome, Tasks
 from taskmill.client.sweeps import OnStep, Selected, Sweep
@@ -110,8 +111,9 @@ class AsyncTaskmillClient(AsyncWebhookCalls, AsyncContractCalls):
     async def list(self, **filters: Unpack[Filters]) -> AsyncIterator[TaskView]:
         """Yield all tasks, newest first, page by page; `limit` is the size of a page."""
         cursor: str | None = None
+        wanted = reread(filters)
         while True:
-            page = await self.page(cursor=cursor, **filters)
+            page = await self.page(cursor=cursor, **wanted)
             for task in page.items:
                 yield task
             cursor = page.next_cursor
@@ -248,6 +250,8 @@ class AsyncTaskmillClient(AsyncWebhookCalls, AsyncContractCalls):
     async def wait(self, task_id: TaskId, timeout_s: float | None = None) -> TaskView:
         """Return the task once it is terminal; without `timeout_s`, wait for ever.
 
+        Once the service has answered, it may go away and come back: that is waited out.
+
         Raises:
             StillRunning: The time is over.
         """
@@ -255,7 +259,10 @@ class AsyncTaskmillClient(AsyncWebhookCalls, AsyncContractCalls):
         task = await self.get(task_id)
         while (pause := waiting.pause_after(task)) is not None:
             await asyncio.sleep(pause)
-            task = await self._send(waiting.look(task))
+            try:
+                task = await self._send(waiting.look_once(task))
+            except ClientError as error:
+                waiting.note_trouble(error)
         return task
 
     async def looks(
@@ -290,13 +297,16 @@ class AsyncTaskmillClient(AsyncWebhookCalls, AsyncContractCalls):
         while not following.has_ended():
             call = following.call
             try:
-                async with self._http.stream(
-                    call.method,
-                    self.base_url + call.path,
-                    params=call.parameters or None,
-                    headers=call.headers,
-                    timeout=following.timeout,
-                ) as response:
+                async with (
+                    self._pools.borrowed() as http,
+                    http.stream(
+                        call.method,
+                        self.base_url + call.path,
+                        params=call.parameters or None,
+                        headers=call.headers,
+                        timeout=following.timeout,
+                    ) as response,
+                ):
                     if following.accepts(response):
                         async for data in response.aiter_bytes():
                             for change in following.read(data):
@@ -306,7 +316,7 @@ class AsyncTaskmillClient(AsyncWebhookCalls, AsyncContractCalls):
                     else:
                         await response.aread()
                 pause_s = following.pause_after(response)
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 pause_s = following.pause_after_loss(error)
             await asyncio.sleep(pause_s)
 
@@ -314,9 +324,10 @@ class AsyncTaskmillClient(AsyncWebhookCalls, AsyncContractCalls):
         self, action: Sweep, selected: Selected, on_step: OnStep, *, dry_run: bool
     ) -> SweepView:
         total: SweepView | None = None
+        wanted = reread(selected)
         while total is None or not total.is_complete:
             cursor = None if total is None else total.next_cursor
-            step = await self._send(sweeps.step(action, selected, cursor, dry_run=dry_run))
+            step = await self._send(sweeps.step(action, wanted, cursor, dry_run=dry_run))
             total = sweeps.added(total, step)
             if on_step is not None:
                 on_step(total)

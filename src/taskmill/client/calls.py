@@ -9,9 +9,11 @@ from uuid import UUID, uuid4
 
 import httpx
 from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
 
 from taskmill.client.answers import NOT_MODIFIED, read_answer, reader
 from taskmill.client.errors import Unreachable
+from taskmill.client.filters import Parameters, parameters_of
 from taskmill.wire.batches import BatchCreated
 from taskmill.wire.explanations import ExplanationView
 from taskmill.wire.queues import QueueList, QueueView
@@ -30,8 +32,8 @@ __all__ = [
     "WorkerId",
     "json_bytes",
     "keyed",
-    "parameters_of",
     "path_of",
+    "plain",
     "reader_of_nothing",
     "sent",
 ]
@@ -40,7 +42,6 @@ T = TypeVar("T")
 TaskId: TypeAlias = UUID | str
 RejectionId: TypeAlias = UUID | str
 WorkerId: TypeAlias = UUID | str
-Parameters: TypeAlias = tuple[tuple[str, str], ...]
 
 LARGEST_LOG_PAGE: Final = 1000
 
@@ -118,7 +119,7 @@ class Call(Generic[T]):
 
 def create(name: str, fields: TaskFields) -> Call[TaskView]:
     """Create a task; with a key of its own when it brings none, so that a second try is safe."""
-    key = None if fields.get("idempotency_key") else str(uuid4())
+    key = str(uuid4()) if fields.get("idempotency_key") is None else None
     return Call(
         method="POST",
         path="/tasks",
@@ -143,7 +144,9 @@ def create_batch(tasks: Iterable[Mapping[str, Any]]) -> Call[Sequence[UUID]]:
 
 def keyed(task: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a task with an idempotency key: its own, or a new one."""
-    return task if task.get("idempotency_key") else {**task, "idempotency_key": str(uuid4())}
+    if task.get("idempotency_key") is not None:
+        return task
+    return {**task, "idempotency_key": str(uuid4())}
 
 
 def get(task_id: TaskId) -> Call[TaskView]:
@@ -288,7 +291,8 @@ def address(base_url: str) -> str:
     """
     try:
         url = httpx.URL(base_url)
-    except httpx.InvalidURL as error:
+        url.raw_host.decode().encode("idna")  # what a connection would do to it
+    except (httpx.InvalidURL, UnicodeError) as error:
         raise Unreachable(base_url, f"this is no address ({error})") from None
     if url.scheme not in {"http", "https"} or not url.host:
         raise Unreachable(base_url, "an address looks like http://127.0.0.1:8000")
@@ -343,34 +347,23 @@ def json_bytes(value: object) -> bytes:
     return _ENCODER.encode(value).encode()
 
 
-def _plain(value: object) -> object:
+def plain(value: object) -> object:
+    """Return what JSON does not have (a time, a model, an id, an address…) as what it has.
+
+    Raises:
+        ValueError: There is nothing in JSON that it is.
+    """
     if isinstance(value, datetime):
         return value.isoformat()
-    if isinstance(value, Mapping):
-        return dict(value)
-    return str(value)
+    return dict(value) if isinstance(value, Mapping) else to_jsonable_python(value)
 
 
 # The standard library: it takes every whole number as it is, and says no to NaN.
-_ENCODER: Final = json.JSONEncoder(default=_plain, allow_nan=False, separators=(",", ":"))
+_ENCODER: Final = json.JSONEncoder(default=plain, allow_nan=False, separators=(",", ":"))
 
 
 def _json_headers(more: Mapping[str, str]) -> dict[str, str]:
     return {"Content-Type": "application/json", **more}
-
-
-def parameters_of(given: Mapping[str, object]) -> Parameters:
-    """Return a query: what is a collection is repeated, what is None is left out."""
-    return tuple(
-        (name, _text(value))
-        for name, values in given.items()
-        for value in (values if isinstance(values, list | tuple | set | frozenset) else (values,))
-        if value is not None
-    )
-
-
-def _text(value: object) -> str:
-    return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 class _Ready(BaseModel):

@@ -18,7 +18,7 @@ from uuid import UUID
 
 from pydantic import ValidationError
 
-from taskmill.client.calls import TaskFields
+from taskmill.client.calls import TaskFields, plain
 from taskmill.client.errors import NotAccepted
 from taskmill.client.refusals import refusal
 from taskmill.wire.problems import Problem
@@ -83,7 +83,7 @@ def enqueue(connection: Any, name: str, **fields: Unpack[TaskFields]) -> Any:
     Raises:
         NotAccepted: The task is refused, with the problem that the API would give.
         TypeError: The connection is none of those that are known, or a field is unknown.
-        ValueError: A time has no zone, or a number is not one of JSON's.
+        ValueError: A time has no zone, or something in a payload is not one of JSON's.
     """
     given = _texts({"name": name, **fields})
     if hasattr(connection, "acquire"):  # asyncpg's pool can all that its connections can
@@ -100,7 +100,8 @@ def enqueue(connection: Any, name: str, **fields: Unpack[TaskFields]) -> Any:
             return _in_async_session(connection, given)
         return _on_sqlalchemy(connection.connection(), given)
     if hasattr(connection, "pgconn"):  # psycopg
-        return _called(connection.execute, (_statement(given, "%s"), tuple(given.values())))
+        mark = "${}" if _numbers(connection.cursor_factory) else "%s"
+        return _called(connection.execute, (_statement(given, mark), tuple(given.values())))
     raise TypeError(f"enqueue can't use a {type(connection).__qualname__}")
 
 
@@ -108,6 +109,11 @@ def _on_sqlalchemy(connection: Any, given: dict[str, str]) -> Any:  # noqa: ANN4
     # The dialects of asyncpg number their parameters; those of psycopg do not.
     mark = "${}" if connection.dialect.paramstyle == "numeric_dollar" else "%s"
     return _called(connection.exec_driver_sql, (_statement(given, mark), tuple(given.values())))
+
+
+def _numbers(cursor_factory: Any) -> bool:  # noqa: ANN401 - psycopg's
+    """Tell whether its cursors are raw, which number their parameters."""
+    return any(kind.__name__ == "RawCursorMixin" for kind in inspect.getmro(cursor_factory))
 
 
 async def _in_async_session(session: Any, given: dict[str, str]) -> UUID:  # noqa: ANN401 - see `enqueue`
@@ -177,20 +183,12 @@ def _texts(fields: Mapping[str, Any]) -> dict[str, str]:
 
 def _text(name: str, value: object) -> str:
     if _CASTS[name] == "json":
-        return json.dumps(value, default=_plain, allow_nan=False, separators=(",", ":"))
+        return json.dumps(value, default=plain, allow_nan=False, separators=(",", ":"))
     if isinstance(value, datetime):
         if value.tzinfo is None:
             raise ValueError(f"{name} needs a time zone")
         return value.isoformat()
     return str(value)
-
-
-def _plain(value: Any) -> object:  # noqa: ANN401 - whatever a payload has
-    if hasattr(value, "model_dump"):  # a pydantic model
-        return value.model_dump(mode="json")
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return dict(value) if isinstance(value, Mapping) else str(value)
 
 
 def _refusal(error: BaseException) -> NotAccepted | None:

@@ -11,8 +11,9 @@
 The text of an error is for people; its fields are for programs.
 """
 
+import re
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar, Final, TypeVar
 from uuid import UUID
 
 from taskmill.domain.errors import TaskmillError, Violation
@@ -29,19 +30,28 @@ __all__ = [
 ]
 
 
+E = TypeVar("E", bound=BaseException)
+
+_USER: Final = re.compile(r"(?<=//)[^/?#]*@")
+
+
 class ClientError(TaskmillError):
     """The root of what a client raises."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let it cross to another process."""
+        return _remade, (type(self), self.args, self.__dict__)
 
 
 class Unreachable(ClientError):
     """No answer came. What was asked may have been done all the same, unless it was refused."""
 
     def __init__(self, url: str, reason: str) -> None:
+        self.url = _without_user(url)
         super().__init__(
-            f"no answer from Taskmill at {url}: {reason}\n"
+            f"no answer from Taskmill at {self.url}: {reason}\n"
             "Is it running (./taskmill up), and is this its address (--url or TASKMILL_URL)?"
         )
-        self.url = url
         self.reason = reason
 
 
@@ -49,8 +59,8 @@ class Unexpected(ClientError):
     """Something answered, but not as Taskmill does: a proxy, another program, another version."""
 
     def __init__(self, url: str, status: int, what: str) -> None:
-        super().__init__(f"{url} does not answer like Taskmill: HTTP {status}, {what}")
-        self.url = url
+        self.url = _without_user(url)
+        super().__init__(f"{self.url} does not answer like Taskmill: HTTP {status}, {what}")
         self.status = status
 
 
@@ -79,10 +89,6 @@ class NotAccepted(ClientError):
         self.detail = problem.detail
         self.errors = errors
         self.retry_after_s = problem.retry_after_s
-
-    def __reduce__(self) -> tuple[type["NotAccepted"], tuple[Problem]]:
-        """Let it cross to another process."""
-        return type(self), (self.problem,)
 
 
 class StillRunning(ClientError):
@@ -113,6 +119,19 @@ class NotAllCreated(ClientError):
         super().__init__(_summary(ids, refused, is_cut=is_cut))
         self.ids = ids
         self.refused = refused
+
+
+def _remade(kind: type[E], arguments: tuple[Any, ...], fields: Mapping[str, Any]) -> E:
+    """Make an error again, whatever its `__init__` takes."""
+    error = kind.__new__(kind, *arguments)
+    error.args = arguments
+    error.__dict__.update(fields)
+    return error
+
+
+def _without_user(url: str) -> str:
+    """Leave out the name and the password that an address may have."""
+    return _USER.sub("", url)
 
 
 def _summary(

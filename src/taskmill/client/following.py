@@ -5,11 +5,11 @@ from typing import Final, TypedDict
 
 import httpx
 
-from taskmill.client import calls
+from taskmill.client.answers import shortly
 from taskmill.client.calls import Call
 from taskmill.client.errors import Unexpected
-from taskmill.client.refusals import ServiceUnavailable
-from taskmill.client.tries import Tries
+from taskmill.client.filters import parameters_of
+from taskmill.client.tries import Tries, asks_again, retry_after_s
 from taskmill.wire.feed import CHANGE, EVENT_STREAM, LIVE, ChangeView
 
 __all__ = ["Following", "Wanted"]
@@ -41,7 +41,7 @@ class Following:
     ) -> None:
         self._is_over = False
         self._base_url = base_url
-        self._parameters = calls.parameters_of(wanted)
+        self._parameters = parameters_of(wanted)
         self._last = after
         self._ends_at_present = not follow
         self._tries = Tries(base_url, repeatable=True, retries=retries)
@@ -95,7 +95,7 @@ class Following:
             self._last = self._last if block.id is None else block.id
             self._retry_s = self._retry_s if block.retry_s is None else block.retry_s
             if block.event == CHANGE:
-                yield ChangeView.model_validate_json(block.data)
+                yield self._change(block.data)
             if self._ends_at_present and LIVE in block.comments:
                 self._is_over = True
                 return
@@ -109,23 +109,28 @@ class Following:
         """
         if self._is_stream:
             return max(self._retry_s, _FIRST_PAUSE_S)
-        try:
-            self.call.result(response)
-        except ServiceUnavailable as error:
-            if self._was_connected:
-                return min(error.retry_after_s, _LONGEST_PAUSE_S)
-            pause = self._tries.pause_after(response)
-            if pause is None:
-                raise
-            return pause
+        if asks_again(response) and (pause_s := self._pause_while_away(response)) is not None:
+            return pause_s
+        self.call.result(response)
         raise Unexpected(self._base_url, response.status_code, "this is no stream of events")
 
-    def pause_after_loss(self, error: httpx.TransportError) -> float:
+    def pause_after_loss(self, error: httpx.RequestError) -> float:
         """Return the seconds to the next connection. Raises `Unreachable` when there was none yet, nor will be."""
         if not self._was_connected:
             return self._tries.pause_after_loss(error)
         self._failures += 1
         return min(_FIRST_PAUSE_S * 2.0 ** min(self._failures, 10), _LONGEST_PAUSE_S)
+
+    def _pause_while_away(self, response: httpx.Response) -> float | None:
+        if self._was_connected:
+            return min(retry_after_s(response), _LONGEST_PAUSE_S)
+        return self._tries.pause_after(response)
+
+    def _change(self, data: str) -> ChangeView:
+        try:
+            return ChangeView.model_validate_json(data)
+        except ValueError as error:
+            raise Unexpected(f"{self._base_url}/events", _OK, shortly(error)) from error
 
 
 class _Lines:

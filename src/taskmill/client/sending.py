@@ -1,6 +1,7 @@
 """Sends requests and tries them again: what both clients stand on. What they ask is in `calls` and its like."""
 
 import asyncio
+import os
 import time
 from types import TracebackType
 from typing import Self, TypeVar
@@ -9,6 +10,7 @@ import httpx
 
 from taskmill.client import calls
 from taskmill.client.calls import Call
+from taskmill.client.pools import LIMITS, Pools, misleading_told
 from taskmill.client.tries import Tries
 
 __all__ = ["AsyncSender", "Sender"]
@@ -30,7 +32,8 @@ class Sender:
         self.base_url = calls.address(base_url)
         self._retries = retries
         self._timeout_s = timeout_s
-        self._http = httpx.Client(timeout=timeout_s, transport=transport)
+        self._transport = transport
+        self._pool, self._process = self._opened(), os.getpid()
 
     def __enter__(self) -> Self:
         return self
@@ -47,6 +50,17 @@ class Sender:
         """Close all connections."""
         self._http.close()
 
+    @property
+    def _http(self) -> httpx.Client:
+        """The connections of this process: on its parent's, a fork would get the answers to others' questions."""
+        if self._process != os.getpid():
+            self._pool, self._process = self._opened(), os.getpid()
+        return self._pool
+
+    def _opened(self) -> httpx.Client:
+        with misleading_told(self.base_url):
+            return httpx.Client(limits=LIMITS, transport=self._transport)
+
     def _send(self, call: Call[T]) -> T:
         url = self.base_url + call.path
         retries = 0 if call.is_probe else self._retries
@@ -59,9 +73,9 @@ class Sender:
                     params=call.parameters or None,
                     content=call.content,
                     headers=call.headers,
-                    timeout=self._timeout_s + call.hold_s,
+                    timeout=_patience(self._timeout_s, call),
                 )
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 pause_s = tries.pause_after_loss(error)
             else:
                 if (again_s := tries.pause_after(response)) is None:
@@ -84,7 +98,7 @@ class AsyncSender:
         self.base_url = calls.address(base_url)
         self._retries = retries
         self._timeout_s = timeout_s
-        self._http = httpx.AsyncClient(timeout=timeout_s, transport=transport)
+        self._pools = Pools(self.base_url, transport)
 
     async def __aenter__(self) -> Self:
         return self
@@ -99,7 +113,7 @@ class AsyncSender:
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._http.aclose()
+        await self._pools.aclose()
 
     async def _send(self, call: Call[T]) -> T:
         url = self.base_url + call.path
@@ -107,18 +121,25 @@ class AsyncSender:
         tries = Tries(self.base_url, repeatable=call.repeatable, retries=retries)
         while True:
             try:
-                response = await self._http.request(
-                    call.method,
-                    url,
-                    params=call.parameters or None,
-                    content=call.content,
-                    headers=call.headers,
-                    timeout=self._timeout_s + call.hold_s,
-                )
-            except httpx.TransportError as error:
+                async with self._pools.borrowed() as http:
+                    response = await http.request(
+                        call.method,
+                        url,
+                        params=call.parameters or None,
+                        content=call.content,
+                        headers=call.headers,
+                        timeout=_patience(self._timeout_s, call),
+                    )
+            except httpx.RequestError as error:
                 pause_s = tries.pause_after_loss(error)
             else:
                 if (again_s := tries.pause_after(response)) is None:
                     return call.result(response)
                 pause_s = again_s
             await asyncio.sleep(pause_s)
+
+
+def _patience(timeout_s: float, call: Call[T]) -> httpx.Timeout:
+    """Wait so long for each part of an answer; for a free connection as long as it takes."""
+    held_s = timeout_s + call.hold_s
+    return httpx.Timeout(connect=timeout_s, read=held_s, write=held_s, pool=None)

@@ -37,8 +37,8 @@ def step(
     """Cancel or run again a part of the tasks that fit; with `dry_run` only count them."""
     body: dict[str, Any] = {**selected, "dry_run": dry_run, "cursor": cursor}
     for name in ("status", "label"):
-        if name in body:
-            body[name] = [body[name]] if isinstance(body[name], str) else [*body[name]]
+        if isinstance(body.get(name), str):
+            body[name] = [body[name]]
     # A task that was run again may have failed again meanwhile, and would get a third run.
     repeatable = dry_run or action == "cancel"
     return sent("POST", f"/tasks/{action}", body, SweepView, repeatable=repeatable)

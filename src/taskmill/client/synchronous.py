@@ -17,6 +17,7 @@ from taskmill.client.calls import (
 )
 from taskmill.client.contracts import ContractCalls
 from taskmill.client.errors import ClientError
+from taskmill.client.filters import reread
 from taskmill.client.following import Following, Wanted
 from taskmill.client.many import Outcome
 from taskmill.client.sweeps import OnStep, Selected, Sweep
@@ -99,8 +100,9 @@ class TaskmillClient(WebhookCalls, ContractCalls):
     def list(self, **filters: Unpack[Filters]) -> Iterator[TaskView]:
         """Yield all tasks, newest first, page by page; `limit` is the size of a page."""
         cursor: str | None = None
+        wanted = reread(filters)
         while True:
-            page = self.page(cursor=cursor, **filters)
+            page = self.page(cursor=cursor, **wanted)
             yield from page.items
             cursor = page.next_cursor
             if cursor is None:
@@ -232,6 +234,8 @@ class TaskmillClient(WebhookCalls, ContractCalls):
     def wait(self, task_id: TaskId, timeout_s: float | None = None) -> TaskView:
         """Return the task once it is terminal; without `timeout_s`, wait for ever.
 
+        Once the service has answered, it may go away and come back: that is waited out.
+
         Raises:
             StillRunning: The time is over.
         """
@@ -239,7 +243,10 @@ class TaskmillClient(WebhookCalls, ContractCalls):
         task = self.get(task_id)
         while (pause := waiting.pause_after(task)) is not None:
             time.sleep(pause)
-            task = self._send(waiting.look(task))
+            try:
+                task = self._send(waiting.look_once(task))
+            except ClientError as error:
+                waiting.note_trouble(error)
         return task
 
     def looks(self, task_id: TaskId, *, hold_s: float = LONGEST_HOLD_S) -> Iterator[TaskView]:
@@ -287,7 +294,7 @@ class TaskmillClient(WebhookCalls, ContractCalls):
                     else:
                         response.read()
                 pause_s = following.pause_after(response)
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 pause_s = following.pause_after_loss(error)
             time.sleep(pause_s)
 
@@ -295,9 +302,10 @@ class TaskmillClient(WebhookCalls, ContractCalls):
         self, action: Sweep, selected: Selected, on_step: OnStep, *, dry_run: bool
     ) -> SweepView:
         total: SweepView | None = None
+        wanted = reread(selected)
         while total is None or not total.is_complete:
             cursor = None if total is None else total.next_cursor
-            step = self._send(sweeps.step(action, selected, cursor, dry_run=dry_run))
+            step = self._send(sweeps.step(action, wanted, cursor, dry_run=dry_run))
             total = sweeps.added(total, step)
             if on_step is not None:
                 on_step(total)

@@ -7,13 +7,14 @@ import httpx
 
 from taskmill.client.errors import Unreachable
 
-__all__ = ["Tries", "retry_after_s"]
+__all__ = ["AWAY", "Tries", "asks_again", "retry_after_s"]
 
 _FIRST_PAUSE_S: Final = 0.1
 _GROWTH: Final = 3
 _LONGEST_PAUSE_S: Final = 5.0
 _CONFLICT: Final = 409
-_UNAVAILABLE: Final = 503
+AWAY: Final = frozenset({502, 503, 504})
+"""The statuses of a service that is away for now, or of a proxy that does not reach it."""
 
 
 class Tries:
@@ -31,7 +32,7 @@ class Tries:
             min(_FIRST_PAUSE_S * _GROWTH**n, _LONGEST_PAUSE_S) for n in range(retries)
         )
 
-    def pause_after_loss(self, error: httpx.TransportError) -> float:
+    def pause_after_loss(self, error: httpx.RequestError) -> float:
         """Return the seconds to wait before the next try.
 
         Raises:
@@ -45,7 +46,7 @@ class Tries:
 
     def pause_after(self, response: httpx.Response) -> float | None:
         """Return the seconds to wait before the next try, None when this answer stands."""
-        if not (self._repeatable and _asks_again(response)):
+        if not (self._repeatable and asks_again(response)):
             return None
         return self.pause_for(retry_after_s(response))
 
@@ -55,10 +56,10 @@ class Tries:
         return None if pause is None else max(pause, min(asked_s, _LONGEST_PAUSE_S))
 
 
-def _asks_again(response: httpx.Response) -> bool:
+def asks_again(response: httpx.Response) -> bool:
     """Tell whether it is an answer for now: the service is away, or the key's first request is still under way."""
     is_held = response.status_code == _CONFLICT and "Retry-After" in response.headers
-    return is_held or response.status_code == _UNAVAILABLE
+    return is_held or response.status_code in AWAY
 
 
 def retry_after_s(response: httpx.Response) -> float:
@@ -67,12 +68,14 @@ def retry_after_s(response: httpx.Response) -> float:
     return float(text) if text.isdecimal() else 1.0
 
 
-def _reason(error: httpx.TransportError) -> str:
+def _reason(error: httpx.RequestError) -> str:
     match error:
         case httpx.ConnectTimeout():
             return "it could not be reached in time"
         case httpx.ConnectError():
             return str(error) or "the connection was refused"
+        case httpx.DecodingError():
+            return f"its answer can't be decoded ({error})"
         case httpx.TimeoutException():
             return "it took too long"
         case _:

@@ -1,19 +1,23 @@
 """Paces the looks at a task that is waited for; the clients look and sleep."""
 
 import time
+from dataclasses import replace
 from typing import Final
 
 import httpx
 
 from taskmill.client import calls
 from taskmill.client.calls import Call
-from taskmill.client.errors import StillRunning
+from taskmill.client.errors import ClientError, StillRunning, Unexpected, Unreachable
+from taskmill.client.refusals import ServiceUnavailable
+from taskmill.client.tries import AWAY
 from taskmill.domain.lifecycle import TERMINAL
 from taskmill.wire.tasks import TaskView
 
 __all__ = ["LONGEST_HOLD_S", "Waiting"]
 
 LONGEST_HOLD_S: Final = 30.0
+_PAUSE_AFTER_TROUBLE_S: Final = 1.0
 
 
 class Waiting:
@@ -29,6 +33,7 @@ class Waiting:
         self._started = _monotonic_s()
         self._pause_s = 0.05
         self._is_held = True
+        self._is_troubled = False
 
     def pause_after(self, task: TaskView) -> float | None:
         """Return the seconds to the next look, None when the task has ended.
@@ -41,10 +46,24 @@ class Waiting:
         left_s = self._left_s()
         if self._timeout_s is not None and left_s <= 0:
             raise StillRunning(task.id, task.status, self._timeout_s)
+        if self._is_troubled:
+            self._is_troubled = False
+            return min(_PAUSE_AFTER_TROUBLE_S, left_s)
         if self._holds_now():
             return 0.0
         pause, self._pause_s = self._pause_s, min(self._pause_s * 1.5, 2.0)
         return min(pause, left_s)
+
+    def look_once(self, task: TaskView) -> Call[TaskView]:
+        """Return the request for a look whose trouble is told to `note_trouble`, which knows how long to try."""
+        return replace(self.look(task), is_probe=True)
+
+    def note_trouble(self, error: ClientError) -> None:
+        """Take note that a look had no answer. Raises the error again when it is none that passes by itself."""
+        is_away = isinstance(error, Unexpected) and error.status in AWAY
+        if not (is_away or isinstance(error, Unreachable | ServiceUnavailable)):
+            raise error
+        self._is_troubled = True
 
     def look(self, task: TaskView) -> Call[TaskView]:
         """Return the request for the next look."""

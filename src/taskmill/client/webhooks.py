@@ -5,7 +5,8 @@ from typing import Any, Literal, TypeAlias, TypedDict, Unpack
 from uuid import UUID
 
 from taskmill.client.answers import reader
-from taskmill.client.calls import Call, TaskId, parameters_of, path_of, reader_of_nothing, sent
+from taskmill.client.calls import Call, TaskId, path_of, reader_of_nothing, sent
+from taskmill.client.filters import is_many, parameters_of
 from taskmill.client.sending import AsyncSender, Sender
 from taskmill.wire.webhooks import (
     CallbackView,
@@ -84,8 +85,9 @@ class WebhookCalls(Sender):
     ) -> Iterator[DeliveryView]:
         """Yield what is delivered to a webhook, newest first, page by page; only of these states, if given."""
         cursor: str | None = None
+        states = [*state] if is_many(state) else state
         while True:
-            page = self._send(_deliveries(webhook_id, state, cursor, page_size))
+            page = self._send(_deliveries(webhook_id, states, cursor, page_size))
             yield from page.items
             cursor = page.next_cursor
             if cursor is None:
@@ -134,8 +136,9 @@ class AsyncWebhookCalls(AsyncSender):
     ) -> AsyncIterator[DeliveryView]:
         """Yield what is delivered to a webhook, newest first, page by page; only of these states, if given."""
         cursor: str | None = None
+        states = [*state] if is_many(state) else state
         while True:
-            page = await self._send(_deliveries(webhook_id, state, cursor, page_size))
+            page = await self._send(_deliveries(webhook_id, states, cursor, page_size))
             for item in page.items:
                 yield item
             cursor = page.next_cursor

@@ -12,8 +12,9 @@ from typing import Any, Final, TypeAlias, Unpack, overload
 from uuid import UUID
 
 import httpx
-import orjson
 
+from taskmill.api.listings import REPEATABLE, ListingQuery, page_answer
+from taskmill.api.queries import read_query
 from taskmill.app import Taskmill, TaskType
 from taskmill.client import AsyncTaskmillClient, TaskmillClient
 from taskmill.client.calls import TaskFields
@@ -36,11 +37,9 @@ from taskmill.wire.contracts.door import DoorContract, compile_contract
 from taskmill.wire.problems import problem_for_status, problem_json
 from taskmill.wire.rules import DEFAULT_LIMITS
 from taskmill.wire.strict_json import parse
-from taskmill.wire.tasks import TaskView, task_json, tasks_page_json, to_draft
+from taskmill.wire.tasks import TaskView, task_json, to_draft
 
 _ADDRESS: Final = "http://taskmill.test"
-# All of them are shown on one page, whatever its limit.
-_FILTERS: Final = frozenset({"status", "queue", "type", "label", "name", "order", "limit"})
 Action: TypeAlias = Callable[[Shelf, Task], httpx.Response]
 
 
@@ -145,7 +144,7 @@ class ServiceInMemory:
                 case "POST", ["tasks", "batch"]:
                     return self._create_many(request)
                 case "GET", ["tasks"]:
-                    return self._list(request.url.params)
+                    return self._list(request)
                 case method, ["tasks", task_id, *action] if (method, *action) in _ON_ONE:
                     task = self._shelf.get(_id(task_id)).task
                     return _ON_ONE[method, *action](self._shelf, task)
@@ -172,10 +171,7 @@ class ServiceInMemory:
 
     def _create_all(self, bodies: list[object]) -> httpx.Response:
         drafts = [to_draft(body, source="rest", limits=self._limits) for body in bodies]
-        for draft in drafts:
-            self._shelf.check(draft)
-        ids = [self._shelf.create(draft)[0].id for draft in drafts]
-        return _json(201, batch_created_json(ids))
+        return _json(201, batch_created_json([task.id for task in self._shelf.create_all(drafts)]))
 
     def _create_line(self, line: DraftedLine) -> bytes:
         try:
@@ -186,14 +182,12 @@ class ServiceInMemory:
             return line_refused_json(line.number, error)
         return line_created_json(line.number, 201 if is_new else 200, task.id)
 
-    def _list(self, wanted: httpx.QueryParams) -> httpx.Response:
-        if unknown := set(wanted) - _FILTERS:
-            expected = f"one of {', '.join(sorted(_FILTERS))}: the service in memory has no others"
-            raise InvalidInput.at(f"query:{min(unknown)}", expected, "another")
-        found = [one.task for one in self._shelf.kept.values() if _fits(one.task, wanted)]
-        if wanted.get("order") != "asc":
-            found.reverse()
-        return _json(200, tasks_page_json(found, total=len(found), next_cursor=None))
+    def _list(self, request: httpx.Request) -> httpx.Response:
+        asked = {"query_string": request.url.query}
+        query = read_query(asked, ListingQuery, repeatable=REPEATABLE)
+        wanted = query.filter()
+        answer = page_answer(query, wanted, self._shelf.page(wanted, query.page_request(wanted)))
+        return httpx.Response(answer.status, headers=answer.headers, content=answer.body)
 
 
 async def _awaited(made: UUID) -> UUID:
@@ -236,15 +230,6 @@ def _id(text: str) -> UUID:
         return UUID(text)
     except ValueError:
         raise InvalidInput.at("path:id", "a task's id", "something else") from None
-
-
-def _fits(task: Task, wanted: httpx.QueryParams) -> bool:
-    shown = {"status": str(task.status), "queue": task.queue, "type": task.type}
-    named = all(shown[name] in wanted.get_list(name) for name in shown if name in wanted)
-    labels: dict[str, str] = orjson.loads(task.labels)
-    given = (text.partition("=") for text in wanted.get_list("label"))
-    labelled = all(labels.get(key) == value for key, _, value in given)
-    return named and labelled and wanted.get("name", "") in task.name
 
 
 def _json(status: int, body: bytes) -> httpx.Response:

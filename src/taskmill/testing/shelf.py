@@ -1,19 +1,29 @@
 """Tasks in memory: what may be done to them, by the rules of the domain. It knows neither HTTP nor handlers."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
 import orjson
 
-from taskmill.domain.errors import IdempotencyConflict, TaskNotFound, TransitionRefused
+from taskmill.domain.errors import (
+    IdempotencyConflict,
+    TaskmillError,
+    TaskNotFound,
+    TransitionRefused,
+)
 from taskmill.domain.lifecycle import TERMINAL, Claim, ErrorInfo, Status, decide
 from taskmill.domain.retry import RetryPolicy
+from taskmill.domain.system import PageRequest, TaskFilter, TaskPage
 from taskmill.domain.task import ClaimedTask, Progress, Task, TaskDraft
 from taskmill.testing.attempts import Attempted
 
 _BEGINNING: Final = datetime(2030, 1, 1, tzinfo=UTC)
+_EXPIRED: Final = ErrorInfo(
+    type="Expired", message="The task was not started before its expires_at."
+)
 
 
 @dataclass(slots=True)
@@ -62,7 +72,7 @@ class Shelf:
             IdempotencyConflict: its key was used for another request.
             InvalidInput: its payload breaks the contract of its type.
         """
-        before = self.check(draft)
+        before = self._check(draft)
         if before is not None:
             return before, False
         key = draft.idempotency
@@ -72,7 +82,16 @@ class Shelf:
             self._keys[key.key] = task.id
         return task, True
 
-    def check(self, draft: TaskDraft) -> Task | None:
+    def create_all(self, drafts: Sequence[TaskDraft]) -> list[Task]:
+        """Create all or none; raises as `create` does."""
+        before = dict(self.kept), dict(self._keys)
+        try:
+            return [self.create(draft)[0] for draft in drafts]
+        except TaskmillError:
+            self.kept, self._keys = before
+            raise
+
+    def _check(self, draft: TaskDraft) -> Task | None:
         """Return the task that a request has made before, if any; raises as `create` does."""
         key = draft.idempotency
         if key is not None and key.key in self._keys:
@@ -90,6 +109,15 @@ class Shelf:
             raise TaskNotFound(task_id)
         return self.kept[task_id]
 
+    def page(self, wanted: TaskFilter, asked: PageRequest) -> TaskPage:
+        """Return a part of a listing."""
+        found = [one.task for one in self.kept.values() if _fits(one.task, wanted)]
+        in_order = found if asked.oldest_first else found[::-1]
+        rest = [task for task in in_order if _is_beyond(task, asked)][asked.offset :]
+        items = rest[: asked.limit]
+        following = items[-1].id if len(rest) > len(items) else None
+        return TaskPage(items=items, total=len(found), total_at_least=None, next_after=following)
+
     def cancel(self, task: Task) -> None:
         """Cancel a task that waits, ask one that runs. Raises `TransitionRefused`."""
         if task.status in TERMINAL:
@@ -104,7 +132,10 @@ class Shelf:
         if task.status not in TERMINAL:
             raise TransitionRefused(task.id, task.status, "retry")
         task.status, task.run, task.attempt, task.losses = Status.NEW, task.run + 1, 0, 0
-        task.run_at, task.finished_at, task.cancel_requested = self.now, None, False
+        task.run_at, task.started_at, task.finished_at = self.now, None, None
+        task.result, task.error, task.cancel_requested = None, None, False
+        kept = self.kept[task.id]
+        kept.draft = replace(kept.draft, expires_at=None)
         self._touch(task)
 
     def begin(self, kept: Kept) -> bool:
@@ -113,6 +144,7 @@ class Shelf:
         self.now = max(self.now, task.run_at)
         if expires_at is not None and expires_at <= self.now:
             task.status, task.finished_at = Status.FAILED, self.now
+            task.error = _error_text(_EXPIRED)
             self._touch(task)
             return False
         task.status, task.started_at = Status.IN_PROGRESS, self.now
@@ -154,6 +186,25 @@ class Shelf:
 
 def _error_text(error: ErrorInfo) -> str:
     return orjson.dumps({"type": error.type, "message": error.message}).decode()
+
+
+def _fits(task: Task, wanted: TaskFilter) -> bool:
+    labels = orjson.loads(task.labels)
+    return (
+        (not wanted.statuses or task.status in wanted.statuses)
+        and wanted.queue in (None, task.queue)
+        and wanted.type in (None, task.type)
+        and all(labels.get(key) == value for key, value in wanted.labels)
+        and (wanted.name or "").casefold() in task.name.casefold()
+        and (wanted.created_after is None or wanted.created_after <= task.created_at)
+        and (wanted.created_before is None or task.created_at < wanted.created_before)
+    )
+
+
+def _is_beyond(task: Task, asked: PageRequest) -> bool:
+    if asked.after is None:
+        return True
+    return task.id > asked.after if asked.oldest_first else task.id < asked.after
 
 
 def _task(draft: TaskDraft, number: int, now: datetime) -> Task:

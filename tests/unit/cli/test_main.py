@@ -6,8 +6,10 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Timer
 
 import click
+import orjson
 import pytest
 
 from taskmill import __version__
@@ -182,3 +184,75 @@ def test_an_interrupted_watch_ends_with_130_and_without_a_traceback(
             child.kill()
     assert child.returncode == 130
     assert b"Traceback" not in err
+
+
+def test_a_full_disk_is_one_message(
+    service: FakeService, url: str, environment: dict[str, str]
+) -> None:
+    service.add()
+    for options in ([], ["--json"]):
+        with Path("/dev/full").open("w") as full:
+            done = subprocess.run(  # noqa: S603 - our own program
+                [*PROGRAM, "task", "list", "--url", url, *options],
+                env=environment,
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                check=False,
+            )
+        assert (done.returncode, done.stderr) == (1, "Error: No space left on device\n")
+
+
+def test_streams_that_are_closed_are_written_nothing(
+    service: FakeService, url: str, environment: dict[str, str]
+) -> None:
+    task = service.add()
+    command = " ".join([*PROGRAM, "task", "show", task["id"], "--url", url])
+    done = subprocess.run(  # noqa: S603 - our own program
+        ["/bin/sh", "-c", f"{command} >&- 2>&-"], env=environment, check=False
+    )
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_what_a_terminal_can_not_show_is_escaped_and_json_stays_as_it_is(
+    service: FakeService, url: str, environment: dict[str, str], encoding: str
+) -> None:
+    service.add(name="ж😀")
+    command = [*PROGRAM, "task", "list", "--url", url]
+    outputs = [
+        subprocess.run(  # noqa: S603 - our own program
+            [*command, *options],
+            env={**environment, "PYTHONIOENCODING": encoding},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for options in ([], ["--json"])
+    ]
+    assert rb"\u0436\U0001f600" in outputs[0]
+    assert orjson.loads(outputs[1])["name"] == "ж😀"
+
+
+@pytest.mark.parametrize("command", ["watch", "wait"])
+def test_a_program_that_reads_along_is_told_at_once(
+    service: FakeService, url: str, environment: dict[str, str], command: str
+) -> None:
+    first, second = service.add(), service.add()
+    if command == "wait":
+        service.end(first)
+    ids = [first["id"], second["id"]] if command == "wait" else [first["id"]]
+    buffered = {k: v for k, v in environment.items() if k != "PYTHONUNBUFFERED"}
+    with subprocess.Popen(  # noqa: S603 - our own program
+        [*PROGRAM, "task", command, "--json", *ids, "--url", url],
+        env=buffered,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as child:
+        assert child.stdout is not None
+        given_up = Timer(30, child.kill)
+        given_up.start()
+        try:
+            assert orjson.loads(child.stdout.readline())["id"] == first["id"]
+        finally:
+            given_up.cancel()
+            child.kill()

@@ -59,6 +59,18 @@ def test_what_fits_is_cancelled_without_a_question_when_told_so(
     assert statuses(service) == ["in_progress", "cancelled", "cancelled", "new"]
 
 
+def test_what_was_done_is_told_when_it_breaks_off(taskmill: Taskmill, service: FakeService) -> None:
+    for _ in range(5):
+        service.end(service.add(), "failed")
+    service.serve_next()
+    service.refuse_next(500, detail="broken")
+
+    status, out, err = taskmill("task", "retry", "--all", "--yes")
+
+    assert (status, out) == (1, "")
+    assert err == "broken off: 2 new again, maybe more\nError: broken\n"
+
+
 def test_somebody_is_asked_and_may_say_no(
     taskmill: Taskmill, service: FakeService, person: Callable[[str], None]
 ) -> None:

@@ -1,7 +1,9 @@
 """The task commands as their users meet them: output, messages, exit statuses."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
+from uuid import uuid4
 
 import orjson
 import pytest
@@ -54,7 +56,13 @@ def test_a_payload_is_read_from_a_file(
     ("option", "value", "message"),
     [
         ("--payload", "{", "not JSON"),
-        ("--payload", '{"n": NaN}', "NaN is no JSON number"),
+        ("--payload", '{"n": NaN}', "NaN"),
+        ("--payload", '{"n": 1, "n": 2}', 'the key "n" is twice'),
+        ("--payload", '{"n":' * 9999 + "1" + "}" * 9999, "nested deeper"),
+        ("--payload", '{"n": "\udcff"}', "not UTF-8"),
+        ("--delay-s", "nan", "a number of seconds"),
+        ("--timeout-s", "inf", "a number of seconds"),
+        ("--expires-at", "0001-01-01", "expected a time such as"),
         ("--payload", "[1]", "expected a JSON object"),
         ("--payload", "@/does/not/exist", "can't be read"),
         ("--label", "team", "expected key=value"),
@@ -314,3 +322,78 @@ def test_events_tells_a_history(taskmill: Taskmill, service: FakeService) -> Non
 
     _, out, _ = taskmill("task", "events", task_id, "--json")
     assert orjson.loads(out)["event"] == "created"
+
+
+@pytest.mark.parametrize("command", [["watch"], ["wait"], ["wait", "-q"]])
+def test_an_end_that_nobody_can_tell_is_no_failure(taskmill: Taskmill, command: list[str]) -> None:
+    unknown = str(uuid4())
+
+    status, out, err = taskmill("task", *command, unknown)
+    assert (status, out) == (5, "")
+    assert "there is no task" in err
+
+    status, _, err = taskmill("task", *command, unknown, "--url", unused_url())
+    assert status == 5
+    assert "taskmill up" in err
+
+
+def test_a_new_task_that_can_not_be_followed_is_named(
+    taskmill: Taskmill, service: FakeService
+) -> None:
+    service.serve_next()
+    service.refuse_next(404, detail="gone")
+
+    status, out, err = taskmill("task", "create", "x", "--wait", "--json")
+
+    assert (status, out) == (5, "")
+    assert err == f"it goes on: {next(iter(service.tasks))}\nError: gone\n"
+
+
+def test_a_wrong_path_is_told_with_the_address(taskmill: Taskmill, service: FakeService) -> None:
+    service.refuse_next(404, type="/problems/not-found", detail="this path leads nowhere")
+
+    status, _, err = taskmill("task", "list")
+
+    assert status == 1
+    assert err.startswith("Error: this path leads nowhere: http://127.0.0.1:")
+    assert err.endswith("/tasks\n")
+
+
+def test_a_wait_that_is_over_tells_the_time_that_was_given(
+    taskmill: Taskmill, service: FakeService
+) -> None:
+    ended, waiting = service.add(), service.add()
+    service.end(ended)
+
+    status, _, err = taskmill("task", "wait", ended["id"], waiting["id"], "--timeout-s", "0.2")
+
+    assert status == 4
+    assert err == f"task {waiting['id']} is still new after 0.2 s\n"
+
+
+@pytest.mark.parametrize(
+    ("columns", "headings"),
+    [
+        ("150", ["ID", "STATUS", "NAME", "QUEUE", "TYPE", "ATTEMPT", "CREATED"]),
+        ("90", ["ID", "STATUS", "NAME", "QUEUE", "CREATED"]),
+        ("30", ["ID", "STATUS", "NAME"]),
+    ],
+)
+def test_ids_are_whole_on_a_terminal_however_narrow(
+    taskmill: Taskmill,
+    service: FakeService,
+    monkeypatch: pytest.MonkeyPatch,
+    columns: str,
+    headings: list[str],
+) -> None:
+    task = service.add(name="a name that is quite long")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", columns)
+
+    _, out, _ = taskmill("task", "list")
+
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", out).splitlines()
+    assert plain[0].split() == headings
+    assert plain[1].startswith(f"{task['id']}  new")

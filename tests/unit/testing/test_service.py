@@ -9,8 +9,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
 from taskmill import Client, Context, RetryLater, RetryPolicy, Taskmill
-from taskmill.client import NotAccepted
-from taskmill.client.calls import TaskFields
+from taskmill.client import (
+    BadCursor,
+    Filters,
+    IdempotencyConflict,
+    InvalidInput,
+    NotAccepted,
+    TaskFields,
+)
 from taskmill.domain.lifecycle import Status
 from taskmill.testing import ServiceInMemory
 
@@ -143,3 +149,50 @@ async def test_on_an_asynchronous_connection_it_is_awaited(service: ServiceInMem
     async with AsyncSession() as session:
         made = await service.enqueue(session, "x", type="asks-again")
     assert [task.id for task in service.tasks] == [made]
+
+
+def test_a_batch_is_all_or_nothing(service: ServiceInMemory) -> None:
+    client = service.client()
+    with pytest.raises(IdempotencyConflict):
+        client.create_batch([{"name": name, "idempotency_key": "k"} for name in ("a", "b")])
+    assert service.tasks == []
+    assert client.create("b", idempotency_key="k").name == "b"
+
+
+def test_listings_are_filtered_and_cut_as_the_api_does(service: ServiceInMemory) -> None:
+    client = service.client()
+    for name in ("Anna", "Bob", "annabel"):
+        client.create(name, queue="people")
+    first = client.page(name="ANN", limit=1)
+    assert ([task.name for task in first.items], first.total) == (["annabel"], 2)
+    second = client.page(name="ANN", limit=1, cursor=first.next_cursor)
+    assert ([task.name for task in second.items], second.next_cursor) == (["Anna"], None)
+    in_order = client.list(order="asc", limit=2, created_after=service.now, queue="people")
+    assert [task.name for task in in_order] == ["Anna", "Bob", "annabel"]
+    assert client.page(created_before=service.now).items == []
+    wrong: list[Filters] = [{"status": "nope"}, {"limit": 0}, {"order": "up"}, {"label": "a"}]
+    for filters in wrong:
+        with pytest.raises(InvalidInput):
+            client.page(**filters)
+    with pytest.raises(BadCursor):
+        client.page(cursor=first.next_cursor)
+
+
+def test_a_new_run_begins_with_nothing_of_the_one_before(service: ServiceInMemory) -> None:
+    client = service.client()
+    made = client.create("x", type="flaky", payload={"failures": 0})
+    service.run_all()
+    again = client.retry(made.id)
+    assert (again.result, again.error, again.started_at, again.finished_at) == (None,) * 4
+
+
+def test_a_task_that_expires_says_so_and_may_run_later(service: ServiceInMemory) -> None:
+    client = service.client()
+    until = service.now + timedelta(minutes=1)
+    made = client.create("x", type="flaky", payload={"failures": 1}, expires_at=until)
+    [expired] = service.run_all()
+    assert expired.error is not None
+    assert (expired.status, expired.error.type) == (Status.FAILED, "Expired")
+    client.retry(made.id)
+    [task] = service.run_all()
+    assert task.status is Status.SUCCEEDED

@@ -1,0 +1,83 @@
+"""The connections of the clients: how many there may be, and new ones after a cancelled call."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Final
+
+import httpx
+
+from taskmill.client.errors import Unreachable
+
+__all__ = ["LIMITS", "Pools", "misleading_told"]
+
+# Whoever waits for a task keeps a connection as long as the service holds its answer. httpx has 100, and who finds
+# none free in time would take the service for lost.
+LIMITS: Final = httpx.Limits(max_connections=500, max_keepalive_connections=20)
+# What httpx says to proxies that it does not know, and to certificates that are not there.
+_UNUSABLE: Final = (ImportError, OSError, ValueError, httpx.InvalidURL)
+
+
+@contextmanager
+def misleading_told(url: str) -> Iterator[None]:
+    """Raise `Unreachable` when the environment has proxies or certificates that can't be used."""
+    try:
+        yield
+    except _UNUSABLE as error:
+        raise Unreachable(
+            url, f"the environment's proxies or certificates can't be used: {error}"
+        ) from error
+
+
+class _Pool:
+    """A pool, and how many calls are on it."""
+
+    def __init__(self, http: httpx.AsyncClient) -> None:
+        self.http = http
+        self.calls = 0
+
+
+class Pools:
+    """The pool for new calls, and those before it that calls are still on.
+
+    A call that is cancelled may leave its connection taken for ever (httpcore 1.0.9, github.com/encode/httpcore
+    issue 1093); after some hundreds no call would find one. So its pool gets no more calls, and is closed with the
+    last that it has.
+    """
+
+    def __init__(self, url: str, transport: httpx.AsyncBaseTransport | None) -> None:
+        self._transport = transport
+        with misleading_told(url):
+            self._tls = httpx.create_ssl_context()
+            self._current = self._opened()
+        self._left: set[_Pool] = set()
+
+    @asynccontextmanager
+    async def borrowed(self) -> AsyncIterator[httpx.AsyncClient]:
+        """Give a call its connections."""
+        pool = self._current
+        pool.calls += 1
+        try:
+            yield pool.http
+        except asyncio.CancelledError:
+            self._leave(pool)
+            raise
+        finally:
+            pool.calls -= 1
+            if pool in self._left and not pool.calls:
+                self._left.discard(pool)
+                await pool.http.aclose()
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        for pool in (self._current, *self._left):
+            await pool.http.aclose()
+
+    def _leave(self, pool: _Pool) -> None:
+        # A transport of the caller's own is not ours to make anew; nor is one needed after the end.
+        if pool is self._current and self._transport is None and not pool.http.is_closed:
+            self._left.add(pool)
+            self._current = self._opened()
+
+    def _opened(self) -> _Pool:
+        return _Pool(httpx.AsyncClient(limits=LIMITS, transport=self._transport, verify=self._tls))
