@@ -131,7 +131,7 @@ class Cutter:
 
     def add(self, task: Mapping[str, Any]) -> Chunk | None:
         """Take a task; returns the chunk that was full before it."""
-        if not task.get("idempotency_key"):
+        if task.get("idempotency_key") is None:
             place = self._first + len(self._lines)
             task = {**task, "idempotency_key": f"{self._keys}-{place}"}
         line = json_bytes(task) + b"\n"
