@@ -83,6 +83,11 @@ class View:
         """Return a text in the reader's language."""
         return text(self.preferences.language, key, values)
 
+    @property
+    def words(self) -> Words:
+        """How values look in the reader's language, at this moment."""
+        return Words(self.preferences.language, self.context.clock.now())
+
     def href(self, path: str, pairs: Iterable[tuple[str, object]] = ()) -> str:
         """Return the address of a path of this service, as browsers reach it."""
         query = urlencode([(name, str(value)) for name, value in pairs])
@@ -115,7 +120,7 @@ class View:
         """Return what every template may use."""
         return {
             "t": lambda key, **given: Markup.escape(self.t(key, **given)),
-            "words": Words(self.preferences.language, self.context.clock.now()),
+            "words": self.words,
             "href": self.href,
             "asset": lambda path: self.href(f"/ui/static/{assets.digest()}/{path}"),
             "language": self.preferences.language,
