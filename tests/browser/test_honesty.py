@@ -47,6 +47,22 @@ def test_a_form_that_is_on_its_way_is_not_sent_again(window: Window) -> None:
     assert sent == [f"{window.mill.url}/ui/sweeps"]
 
 
+def test_a_picked_task_stays_picked_when_it_leaves_the_page(window: Window) -> None:
+    picked = window.mill.create(name="Picked", type="unknown", queue="busy")
+    page = window.open("/ui/tasks?queue=busy&status=new")
+    page.locator(f"#t{picked} input").check()
+    for number in range(51):
+        window.mill.create(name=f"Later {number}", type="unknown", queue="busy")
+    expect(page.locator(f"#t{picked}")).to_have_count(0)
+    expect(page.locator("#selected")).to_have_text("1 selected")
+    page.get_by_role("button", name="Cancel selected").click()
+    expect(page.locator("#sheet[open] .big")).to_have_text("1")
+    page.locator("#sheet").get_by_role("button", name="Cancel them").click()
+    expect(page.locator(".job")).to_contain_text("Cancelled 1 task")
+    assert window.mill.status(picked) == "cancelled"
+    assert window.mill.http.get("/tasks?queue=busy&status=new").json()["total"] == 51
+
+
 def test_times_are_right_when_the_readers_clock_is_not(window: Window) -> None:
     task_id = window.mill.create(name="Just now", type="unknown", queue="clock")
     window.page.clock.install(time=datetime.now(UTC) - timedelta(hours=3))  # noqa: TID251 - the browser's own
@@ -70,6 +86,15 @@ INK = """async points => {
     }
     return [coloured, atEdge];
 }"""
+
+
+def test_a_time_with_seconds_can_be_filtered_by_again(window: Window) -> None:
+    page = window.open("/ui/tasks?created_after=2026-01-01T03:00:30%2B03:00")
+    page.locator("#search").fill("nothing like this")
+    page.get_by_role("button", name="Apply").click()
+    expect(page).to_have_url(
+        f"{window.mill.url}/ui/tasks?name=nothing+like+this&created_after=2026-01-01T00%3A00%3A30"
+    )
 
 
 def test_charts_show_what_stands_alone_and_whole_labels(window: Window) -> None:

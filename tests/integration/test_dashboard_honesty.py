@@ -183,6 +183,17 @@ async def test_a_search_backwards_that_has_not_found_anything_yet_can_go_on(
     assert f'id="t{last.id}"' in answer.text
 
 
+@pytest.mark.parametrize(
+    ("told", "scheme"), [("https", "https"), ("HTTPS, http", "https"), ("javascript", "http")]
+)
+async def test_programs_are_shown_with_the_address_that_the_browser_has(
+    pages: Served, told: str, scheme: str
+) -> None:
+    headers = {"host": "tasks.example.org", "x-forwarded-proto": told}
+    answer = await pages.post("/ui/create/snippets", b"name=a", headers=headers)
+    assert f"curl -X POST {scheme}://tasks.example.org/tasks" in answer.text
+
+
 async def test_every_method_of_an_address_is_named(pages: Served) -> None:
     answer = await pages.http.put("/ui/create")
     assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD, POST")

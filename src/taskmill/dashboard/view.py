@@ -95,9 +95,12 @@ class View:
 
     @property
     def base(self) -> str:
-        """The address of this service, as the reader's browser has it."""
+        """The address of this service, as the reader's browser has it; it is shown, and nothing depends on it."""
         url = self.request.url
-        return f"{url.scheme}://{url.netloc}{self.context.prefix}"
+        # Where a proxy ends TLS, only it knows.
+        outer = self.request.headers.get("x-forwarded-proto", "").partition(",")[0].strip().lower()
+        scheme = outer if outer in {"http", "https"} else url.scheme
+        return f"{scheme}://{url.netloc}{self.context.prefix}"
 
     def page(self, template: str, *, status: int = 200, **values: Any) -> Response:  # noqa: ANN401 - whatever a template shows
         """Draw a page; for htmx only its block `live`. One that is not well, or not `is_live`, stays as it is."""
