@@ -209,6 +209,19 @@ async def test_exports_read_page_by_page(stage: Stage, pages: Served) -> None:
     assert [one.fault for one in ran if one.fault] == []
 
 
+async def test_asking_for_the_head_of_an_export_reads_no_task(stage: Stage, pages: Served) -> None:
+    await stage.created()
+    async with recording(stage.database) as recorder:
+        for path in ("/ui/tasks/export.csv", "/ui/tasks/export.ndjson"):
+            answer = await pages.http.head(path)
+            assert answer.headers["content-disposition"].startswith("attachment")
+        await pages.get("/ui/workers")
+        await pages.get("/ui/workers")
+        ran = recorder.ran()
+    assert ran
+    assert [one.text for one in ran if "FROM taskmill.task " in one.text] == []
+
+
 async def test_a_statement_without_a_bound_would_be_noticed(stage: Stage) -> None:
     await seeded(stage)
     async with recording(stage.database) as recorder, stage.database.hot() as connection:

@@ -147,6 +147,20 @@ async def test_one_picture_has_rates_of_now(
     assert "no such customer" in out
 
 
+async def test_one_picture_is_whole_however_small_the_terminal_is(
+    api: Served, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("LINES", "5")
+    capsys.readouterr()
+    arguments = ["top", "--once", "--interval", "0.2", "--url", api.url]
+    assert await asyncio.to_thread(run, arguments) == 0
+    out = capsys.readouterr().out
+    lines = out[out.index("taskmill top") :].splitlines()
+    assert max(map(len, lines)) == 60
+    assert {"QUEUES 2", "WORKERS 1", "FAILURES"} <= {re.split("  +", line)[0] for line in lines}
+
+
 async def test_only_lines_that_change_are_written(api: Served) -> None:
     with top(api.url) as terminal:
         await asyncio.to_thread(terminal.shows, "QUEUES 2", "last 15m")

@@ -107,7 +107,7 @@ class Dashboard:
 
     def _find(self, scope: Scope) -> Endpoint:
         scope[ROUTE] = _OTHER
-        refusal = HTTPException(404)
+        methods: set[str] = set()
         for route, endpoint in self._routes:
             match, found = route.matches(scope)
             if match is Match.FULL:
@@ -115,8 +115,10 @@ class Dashboard:
                 scope["path_params"] = found["path_params"]
                 return endpoint
             if match is Match.PARTIAL:
-                refusal = HTTPException(405, headers={"allow": ", ".join(route.methods or ())})
-        raise refusal
+                methods |= route.methods or set()
+        if methods:
+            raise HTTPException(405, headers={"allow": ", ".join(sorted(methods))})
+        raise HTTPException(404)
 
 
 async def _never(_: Request) -> Response:

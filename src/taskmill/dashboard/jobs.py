@@ -28,6 +28,13 @@ _LONGEST_PAUSE_S = 10.0
 _RETRY_AFTER_S = 5.0
 
 
+class TooManyJobs(Unavailable):
+    """As many jobs run as may, so no other was started."""
+
+    def __init__(self) -> None:
+        super().__init__(_RETRY_AFTER_S, "room for another job")
+
+
 class JobState(StrEnum):
     """Where a job is."""
 
@@ -73,24 +80,33 @@ class Jobs:
         self._jobs: dict[UUID, Job] = {}
         self._waiting: asyncio.Queue[Job | None] = asyncio.Queue()
 
+    def new_id(self) -> UUID:
+        """Return an id for a job that may be started."""
+        return self._ids()
+
     def get(self, job_id: UUID) -> Job | None:
         """Return a job; None when it is not, or no longer, known here."""
         return self._jobs.get(job_id)
 
     def start(
         self,
+        job_id: UUID,
         what: Sweep,
         *,
         wanted: TaskFilter | None = None,
         ids: Sequence[UUID] = (),
         expected: int | None = None,
     ) -> Job:
-        """Begin one. Raises `Unavailable` when as many run as may."""
+        """Begin one; whoever asks for the same id again gets the one that there is.
+
+        Raises:
+            TooManyJobs: as many run as may.
+        """
+        if job_id in self._jobs:
+            return self._jobs[job_id]
         if sum(not job.is_over for job in self._jobs.values()) >= MOST_AT_ONCE:
-            raise Unavailable(_RETRY_AFTER_S, "room for another job")
-        job = Job(
-            id=self._ids(), what=what, wanted=wanted or TaskFilter(), ids=ids, expected=expected
-        )
+            raise TooManyJobs
+        job = Job(id=job_id, what=what, wanted=wanted or TaskFilter(), ids=ids, expected=expected)
         self._jobs[job.id] = job
         self._forget_old()
         self._waiting.put_nowait(job)

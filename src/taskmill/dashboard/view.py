@@ -1,11 +1,12 @@
 """One request to a page, as endpoints see it: what was asked, and how to answer."""
 
 import gzip
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 from markupsafe import Markup
 from starlette.requests import ClientDisconnect, Request
@@ -14,6 +15,7 @@ from starlette.responses import Response
 from taskmill.dashboard import assets, drawing
 from taskmill.dashboard.context import Context
 from taskmill.dashboard.form import parse_pairs
+from taskmill.dashboard.guard import SAFE_METHODS
 from taskmill.dashboard.preferences import Preferences
 from taskmill.dashboard.texts import text
 from taskmill.dashboard.wording import Words
@@ -23,6 +25,8 @@ Pairs = list[tuple[str, str]]
 
 _LEAST_ZIPPED: Final = 1000
 _ZIP_LEVEL: Final = 4
+# With a weight of 0, it is what the reader does not take.
+_GZIP: Final = re.compile(r"\s*(gzip|\*)\s*(;\s*q=(?!0(\.0*)?\s*$).*)?", re.IGNORECASE)
 _HTML: Final = "text/html; charset=utf-8"
 
 
@@ -39,6 +43,27 @@ class View:
         """Whether htmx asks for a part of the page, to put it into the one that is there."""
         headers = self.request.headers
         return "hx-request" in headers and "hx-history-restore-request" not in headers
+
+    @property
+    def is_safe(self) -> bool:
+        """Whether the request only looks."""
+        return self.request.method in SAFE_METHODS
+
+    @property
+    def here(self) -> str:
+        """The address of this page; of what answers a form, that of the page where the form is."""
+        scope = self.request.scope
+        if self.is_safe:
+            query = scope["query_string"].decode("latin-1")
+            return self.href(quote(scope["path"])) + (f"?{query}" if query else "")
+        before = urlsplit(self.request.headers.get("referer", ""))
+        own = before.path.removeprefix(self.context.prefix)
+        is_ours = own == "/" or own.startswith("/ui/")
+        return (
+            self.href(own) + (f"?{before.query}" if before.query else "")
+            if is_ours
+            else self.href("/")
+        )
 
     @property
     def query(self) -> Pairs:
@@ -58,6 +83,11 @@ class View:
         """Return a text in the reader's language."""
         return text(self.preferences.language, key, values)
 
+    @property
+    def words(self) -> Words:
+        """How values look in the reader's language, at this moment."""
+        return Words(self.preferences.language, self.context.clock.now())
+
     def href(self, path: str, pairs: Iterable[tuple[str, object]] = ()) -> str:
         """Return the address of a path of this service, as browsers reach it."""
         query = urlencode([(name, str(value)) for name, value in pairs])
@@ -65,9 +95,12 @@ class View:
 
     @property
     def base(self) -> str:
-        """The address of this service, as the reader's browser has it."""
+        """The address of this service, as the reader's browser has it; it is shown, and nothing depends on it."""
         url = self.request.url
-        return f"{url.scheme}://{url.netloc}{self.context.prefix}"
+        # Where a proxy ends TLS, only it knows.
+        outer = self.request.headers.get("x-forwarded-proto", "").partition(",")[0].strip().lower()
+        scheme = outer if outer in {"http", "https"} else url.scheme
+        return f"{scheme}://{url.netloc}{self.context.prefix}"
 
     def page(self, template: str, *, status: int = 200, **values: Any) -> Response:  # noqa: ANN401 - whatever a template shows
         """Draw a page; for htmx only its block `live`. One that is not well, or not `is_live`, stays as it is."""
@@ -88,18 +121,16 @@ class View:
 
     def _shared(self) -> dict[str, Any]:
         """Return what every template may use."""
-        scope = self.request.scope
-        query = scope["query_string"].decode("latin-1")
         return {
             "t": lambda key, **given: Markup.escape(self.t(key, **given)),
-            "words": Words(self.preferences.language, self.context.clock.now()),
+            "words": self.words,
             "href": self.href,
             "asset": lambda path: self.href(f"/ui/static/{assets.digest()}/{path}"),
             "language": self.preferences.language,
             "theme": self.preferences.theme,
-            "path": scope["path"],
+            "path": self.request.scope["path"],
             "prefix": self.context.prefix,
-            "here": self.href(quote(scope["path"])) + (f"?{query}" if query else ""),
+            "here": self.here,
             "base": self.base,
         }
 
@@ -113,7 +144,7 @@ class View:
 
 def accepts_gzip(headers: Mapping[str, str]) -> bool:
     """Tell whether a body may be compressed."""
-    return "gzip" in headers.get("accept-encoding", "")
+    return any(map(_GZIP.fullmatch, headers.get("accept-encoding", "").split(",")))
 
 
 __all__ = ["ClientDisconnect", "Pairs", "View", "accepts_gzip"]

@@ -15,6 +15,9 @@ _UNITS: Final = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 _SIZES: Final = (("mib", 1 << 20), ("kib", 1 << 10))
 _EXACT_S: Final = 10
 _MS: Final = 1000
+_WHOLE: Final = 100
+_LEAST: Final = 0.1
+"""What is less is no number for people."""
 
 
 def iso(moment: datetime) -> str:
@@ -50,17 +53,24 @@ class Words:
     now: datetime
 
     def number(self, value: float | None) -> str:
-        """Show a number: whole ones with their thousands apart, others in three digits at most."""
+        """Show a number: whole ones with their thousands apart, others in three digits at most, from 0.1 on."""
         if value is None:
             return NOTHING
         if isinstance(value, int):
             return grouped(self.language, value)
+        if 0 < value < _LEAST:
+            return f"<{self.number(_LEAST)}"
         shown = f"{value:.0f}" if value >= 100 else f"{value:.3g}"  # noqa: PLR2004 - three digits
         return shown if self.language == "en" else shown.replace(".", ",")
 
     def share(self, value: float) -> str:
-        """Show a share of 1 in percent."""
-        return f"{self.number(round(value * 100, 1))} %"
+        """Show a share of 1 in percent; what is neither nothing nor all never looks so."""
+        percent = value * 100
+        if _LEAST <= percent <= _WHOLE - _LEAST:
+            percent = round(percent, 1)
+        elif _WHOLE - _LEAST < percent < _WHOLE:
+            return f">{self.number(_WHOLE - _LEAST)} %"
+        return f"{self.number(percent)} %"
 
     def size(self, count: int) -> str:
         """Show a number of bytes: `120 B`, `1.5 KiB`, `2 MiB`."""

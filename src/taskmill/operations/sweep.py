@@ -39,12 +39,16 @@ async def step(
 ) -> SweepStep:
     """Do what can be done in `BUDGET_S`, one chunk at least; with `dry_run` only count.
 
+    Only tasks whose status allows it are meant; where all statuses that are wanted refuse it, there are none.
     An outage after the first chunk ends the step early: what was done is told, and the next step goes on.
 
     Raises:
         Unavailable: the database is away; nothing was done, unless the answer to the first chunk was lost.
     """
-    wanted = replace(wanted, statuses=wanted.statuses or what.statuses)
+    statuses = what.statuses & (wanted.statuses or what.statuses)
+    if not statuses:  # for a listing, none would mean any
+        return SweepStep(matched=0, changed=0, asked=0, next_start=None)
+    wanted = replace(wanted, statuses=statuses)
     if dry_run and start is None and (total := await listing.counted(database, wanted)) is not None:
         return SweepStep(matched=total, changed=0, asked=0, next_start=None)
     start = start or await _beginning(database)

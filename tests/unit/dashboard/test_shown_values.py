@@ -50,6 +50,13 @@ def test_numbers_are_short_and_in_the_readers_way() -> None:
     assert [RU.number(12.345), RU.share(0.125)] == ["12,3", "12,5 %"]
 
 
+def test_what_is_next_to_nothing_or_to_all_is_told_as_such() -> None:
+    assert [EN.number(one) for one in (0.0653, 1e-9, 0.1, 0.0)] == ["<0.1", "<0.1", "0.1", "0"]
+    assert RU.number(0.0497) == "<0,1"
+    shares = [EN.share(one) for one in (0.0, 0.0004, 0.001, 1 / 3, 0.9991, 0.9999, 1.0)]
+    assert shares == ["0 %", "<0.1 %", "0.1 %", "33.3 %", ">99.9 %", ">99.9 %", "100 %"]
+
+
 def test_of_a_traceback_its_last_line_is_the_error() -> None:
     error = orjson.dumps({"type": "E", "message": "Traceback\n  File x\nValueError: no\n"}).decode()
     assert EN.error(error) == "E: ValueError: no"

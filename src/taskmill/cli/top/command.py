@@ -23,6 +23,7 @@ from taskmill.domain.activity import Window
 __all__ = ["top"]
 
 _PLAIN_SIZE = (120, 50)
+_NARROWEST = 60
 _EPILOG = """\b
 Examples:
   taskmill top
@@ -112,5 +113,7 @@ async def _print_once(url: str, interval_s: float, view: View, *, as_json: bool)
 
 def _print(picture: Picture) -> None:
     """Print a picture without colours, and without its last line, which tells of keys."""
-    lines = frame(picture, *get_terminal_size(_PLAIN_SIZE))[:-1]
+    # What is printed can be scrolled to: only its width is the terminal's.
+    width = max(get_terminal_size(_PLAIN_SIZE).columns, _NARROWEST)
+    lines = frame(picture, width, _PLAIN_SIZE[1])[:-1]
     click.echo("\n".join(line.plain.rstrip() for line in lines).rstrip())

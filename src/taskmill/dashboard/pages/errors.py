@@ -6,6 +6,8 @@ from typing import Final
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from taskmill.dashboard.jobs import TooManyJobs
+from taskmill.dashboard.pages.sweeps import JobUnknown
 from taskmill.dashboard.view import View
 from taskmill.domain.errors import InvalidInput, TaskmillError, Unavailable
 from taskmill.observability.logs import get_logger
@@ -21,7 +23,8 @@ _KNOWN: Final = {400, 403, 404, 405, 409, 413, 422, 503}
 def answer(view: View, error: Exception) -> Response:
     """Return the answer to an error; one that nobody foresaw is logged, and told as such."""
     status = _status(view, error)
-    key = status if status in _KNOWN else 500
+    is_outage = status == HTTPStatus.SERVICE_UNAVAILABLE
+    key = _key(view, error, status)
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
     if isinstance(error, Unavailable):
         headers["retry-after"] = f"{max(round(error.retry_after_s), 1)}"
@@ -31,10 +34,23 @@ def answer(view: View, error: Exception) -> Response:
         title=view.t(f"error.{key}.title"),
         explanation=view.t(f"error.{key}.text"),
         details=_details(error),
-        is_outage=status == HTTPStatus.SERVICE_UNAVAILABLE,
+        # To ask once more, as such a page does by itself, would do once more what was asked for.
+        is_outage=is_outage and view.is_safe,
+        is_view=view.is_safe,
     )
     response.headers.update(headers)
     return response
+
+
+def _key(view: View, error: Exception, status: int) -> str:
+    """Return what names the words for an error."""
+    if isinstance(error, TooManyJobs):
+        return "jobs"
+    if isinstance(error, JobUnknown):
+        return "job"
+    if status == HTTPStatus.SERVICE_UNAVAILABLE and not view.is_safe:
+        return "503.action"
+    return f"{status}" if status in _KNOWN else "500"
 
 
 def _status(view: View, error: Exception) -> int:

@@ -1,13 +1,15 @@
 """Tasks as a file: all that a filter admits, page by page while it is being sent."""
 
+import asyncio
 import csv
 import io
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Message, Receive, Scope, Send
 
 from taskmill.dashboard.pages.filters import Filters
 from taskmill.dashboard.view import View
@@ -15,13 +17,17 @@ from taskmill.domain.errors import InvalidInput
 from taskmill.domain.system import PageRequest, TaskFilter
 from taskmill.domain.task import Task
 from taskmill.operations.service import TaskService
-from taskmill.runtime.http_scope import DEADLINE, HELD
+from taskmill.runtime.http_protocol import ABORT
+from taskmill.runtime.http_scope import DEADLINE, HEAD_ONLY, HELD
 from taskmill.wire.fields import format_timestamp
 from taskmill.wire.tasks import task_json
 
 # Payloads and results of so many are in memory at once; without them there may be more.
-_WHOLE_ON_A_PAGE: Final = 100
+_WHOLE_ON_A_PAGE: Final = 50
 _BRIEF_ON_A_PAGE: Final = 500
+_CHUNK_BYTES: Final = 64 * 1024
+# A browser may let a download rest for a while.
+_STALLED_S: Final = 120.0
 _COLUMNS: Final = (
     "id",
     "number",
@@ -43,7 +49,7 @@ _COLUMNS: Final = (
     "error",
 )
 # Spreadsheets take what begins so for a formula, and run it.
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001 - wide ones, too
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,8 +88,28 @@ def _stream(view: View, form: _Format) -> Response:
         "content-disposition": f'attachment; filename="tasks.{form.ending}"',
         "cache-control": "no-store",
     }
+    if HEAD_ONLY in scope:
+        return Response(headers=headers, media_type=form.media_type)
     body = _body(view.context.service, wanted, request, form)
-    return StreamingResponse(body, headers=headers, media_type=form.media_type)
+    return File(body, headers=headers, media_type=form.media_type)
+
+
+class File(StreamingResponse):
+    """A file that is cut off when its reader takes nothing for long: what was read for it is kept as long."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer."""
+
+        async def sent(message: Message) -> None:
+            async with asyncio.timeout(_STALLED_S):
+                await send(message)
+
+        try:
+            await super().__call__(scope, receive, sent)
+        except* TimeoutError:
+            scope[ABORT]()
+            while (await receive())["type"] != "http.disconnect":
+                pass
 
 
 async def _body(
@@ -93,10 +119,22 @@ async def _body(
     yield form.heading
     while True:
         page = await service.page(wanted, request)
-        yield b"".join(map(form.line, page.items))
+        for chunk in _chunks(map(form.line, page.items)):
+            yield chunk
         if page.next_after is None:
             return
         request = replace(request, after=page.next_after)
+
+
+def _chunks(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Put short lines together; a page of long ones is never there twice."""
+    chunk = bytearray()
+    for line in lines:
+        chunk += line
+        if len(chunk) >= _CHUNK_BYTES:
+            yield bytes(chunk)
+            chunk.clear()
+    yield bytes(chunk)
 
 
 def _json_line(task: Task) -> bytes:

@@ -69,8 +69,8 @@ class Filters:
             labels=tuple(every(query, "label")),
             name=first(query, "name"),
             since=first(query, "since"),
-            created_after=first(query, "created_after"),
-            created_before=first(query, "created_before"),
+            created_after=_local(first(query, "created_after")),
+            created_before=_local(first(query, "created_before")),
             error=next((value for key, value in query if key == "error"), ""),
             worker=first(query, "worker"),
             oldest_first=first(query, "order") == "asc",
@@ -181,6 +181,13 @@ class Filters:
             or self.created_after
             or self.created_before
         )
+
+
+def _local(text: str) -> str:
+    """Return a time with a zone as the fields of a form have it, in UTC; they would be empty otherwise."""
+    if _LOCAL_TIME.fullmatch(text) or (found := _moment(text)) is None:
+        return text
+    return found.strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _moment(text: str) -> datetime | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from http import HTTPStatus
 from typing import Final
 from uuid import UUID
@@ -15,6 +16,7 @@ from taskmill.dashboard.pages.filters import Filters, Pairs
 from taskmill.dashboard.view import View
 from taskmill.domain.errors import InvalidInput
 from taskmill.domain.system import Sweep, TaskFilter
+from taskmill.wire.fields import parse_timestamp
 from taskmill.wire.wording import describe
 
 MOST_SELECTED: Final = 500
@@ -24,28 +26,45 @@ _MOST_DIGITS: Final = 15
 _STOP_POLLING: Final = 286
 
 
+class JobUnknown(HTTPException):
+    """This process does not run the job, and can't stop it."""
+
+    def __init__(self) -> None:
+        super().__init__(HTTPStatus.NOT_FOUND)
+
+
 async def preview(view: View) -> Response:
     """Say how many tasks it would be."""
     form = await view.form(_MOST_BYTES)
     what, ids, filters = _what(form), _ids(form), _filters(form)
+    at = view.context.clock.now()
     matched: int | None = len(ids)
     is_counted = True
     if not ids:
-        wanted = _wanted(view, filters, what)
+        wanted = filters.wanted(at)
         step = await view.context.service.sweep(what, wanted, None, dry_run=True)
         matched, is_counted = step.matched, step.next_start is None
     return view.fragment(
-        "sweep.html", what=what, ids=ids, filters=filters, matched=matched, is_counted=is_counted
+        "sweep.html",
+        what=what,
+        ids=ids,
+        filters=filters,
+        matched=matched,
+        is_counted=is_counted,
+        at=at.isoformat(),
+        job_id=view.context.jobs.new_id(),
     )
 
 
 async def start(view: View) -> Response:
-    """Begin, and lead back to the list, which shows how far it is."""
+    """Begin, and lead back to the list, which shows how far it is; a form that is sent again begins nothing."""
     form = await view.form(_MOST_BYTES)
     what, ids, filters = _what(form), _ids(form), _filters(form)
+    job_id = first(form, "job")
     job = view.context.jobs.start(
+        parse_id(job_id, "/job") if job_id else view.context.jobs.new_id(),
         what,
-        wanted=None if ids else _wanted(view, filters, what),
+        wanted=None if ids else _wanted(form, filters, view.context.clock.now()),
         ids=ids,
         expected=_number(first(form, "expected")),
     )
@@ -56,16 +75,18 @@ async def show_job(view: View) -> Response:
     """Show how far a job is; htmx asks again until it is over."""
     job = view.context.jobs.get(parse_id(view.request.path_params["id"], "path:id"))
     response = view.fragment("job.html", job=job)
-    if job is None or job.is_over:
+    # The next to be asked may be the process that knows it.
+    if job is not None and job.is_over:
         response.status_code = _STOP_POLLING
     return response
 
 
 async def stop_job(view: View) -> Response:
-    """Have a job end with the step that it is in."""
+    """Have a job end with the step that it is in. Raises `JobUnknown`."""
+    await view.form(_MOST_BYTES)
     job = view.context.jobs.get(parse_id(view.request.path_params["id"], "path:id"))
     if job is None:
-        raise HTTPException(HTTPStatus.NOT_FOUND)
+        raise JobUnknown
     job.stop.set()
     return view.fragment("job.html", job=job)
 
@@ -75,10 +96,17 @@ def _number(text: str) -> int | None:
     return int(text) if is_number else None
 
 
-def _wanted(view: View, filters: Filters, what: Sweep) -> TaskFilter:
-    """Return which of the tasks that fit can be dealt with so."""
-    wanted = filters.wanted(view.context.clock.now())
-    return replace(wanted, statuses=what.statuses & (wanted.statuses or what.statuses))
+def _wanted(form: Pairs, filters: Filters, now: datetime) -> TaskFilter:
+    """Return which tasks fit: those that were counted, and no later ones; if none were, those that fit now."""
+    text = first(form, "at")
+    if not text:
+        return filters.wanted(now)
+    try:
+        at = min(parse_timestamp(text), now)
+    except ValueError:
+        raise InvalidInput.at("/at", "a time", describe(text, reveal=True)) from None
+    wanted = filters.wanted(at)
+    return replace(wanted, created_before=min(wanted.created_before or at, at))
 
 
 def _what(form: Pairs) -> Sweep:

@@ -9,11 +9,11 @@ from uuid import UUID
 import orjson
 from starlette.responses import Response
 
+from taskmill.dashboard import explained
 from taskmill.dashboard.form import first
 from taskmill.dashboard.ids import parse_id
 from taskmill.dashboard.view import View
 from taskmill.domain.errors import InvalidInput
-from taskmill.domain.gates import GateState
 from taskmill.domain.lifecycle import TERMINAL, Happening, Status
 from taskmill.domain.system import TaskEvent
 from taskmill.domain.task import Task
@@ -74,6 +74,7 @@ async def show_task(view: View) -> Response:
     events = await service.latest_events(task_id, _MOST_EVENTS)
     lines = await service.logs.latest(task_id, level, _MOST_LINES)
     explanation = await service.explain(task_id)
+    gates = explained.told(view.words, task, explanation)
     return view.page(
         "task.html",
         title=task.name,
@@ -83,8 +84,8 @@ async def show_task(view: View) -> Response:
         entries=list(_entries(events))[::-1],
         is_cut=len(events) == _MOST_EVENTS,
         phases=list(_phases(task, events, now)),
-        explanation=explanation,
-        gates=[gate for gate in explanation.gates if gate.state is not GateState.NOT_REACHED],
+        gates=gates,
+        holding=next(one for one in gates if one.gate is explanation.holding),
         lines=[_line(line) for line in lines],
         lines_are_cut=len(lines) == _MOST_LINES,
         levels=list(LineLevel),

@@ -37,6 +37,7 @@ async def show_tasks(view: View) -> Response:
         page=page,
         newer=_newer(filters, page),
         older=_older(filters, page),
+        go_on=_go_on(filters, page),
         statuses=list(Status),
         since=SINCE,
         looked_until=page.next_after and identity.created_at(page.next_after),
@@ -64,19 +65,25 @@ def _newer(filters: Filters, page: TaskPage) -> list[tuple[str, str]] | None:
     is_there = filters.after is not None or (filters.before is not None and page.next_after)
     if not is_there:
         return None
-    if not page.items:
-        return filters.pairs
-    return [*filters.pairs, ("before", str(page.items[0].id))]
+    if filters.before is not None and page.next_after is not None:
+        return _go_on(filters, page)
+    return [*filters.pairs, *(("before", str(one.id)) for one in page.items[:1])]
 
 
 def _older(filters: Filters, page: TaskPage) -> list[tuple[str, str]] | None:
     """Return the query of the page behind this one, None when this is the last."""
     if filters.before is not None:
         return [*filters.pairs, ("after", str(page.items[-1].id))] if page.items else None
+    return _go_on(filters, page)
+
+
+def _go_on(filters: Filters, page: TaskPage) -> list[tuple[str, str]] | None:
+    """Return the query that goes on where this page ends, in its direction; None when there is no more."""
     if page.next_after is None:
         return None
     longer = [] if len(page.items) == _ON_A_PAGE else [("look", "longer")]
-    return [*filters.pairs, ("after", str(page.next_after)), *longer]
+    place = "after" if filters.before is None else "before"
+    return [*filters.pairs, (place, str(page.next_after)), *longer]
 
 
 ROUTES = [

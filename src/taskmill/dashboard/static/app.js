@@ -11,9 +11,10 @@
   const two = (number) => String(number).padStart(2, "0");
   const clock = (at) => `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
   const full = (at) => `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${clock(at)}`;
-  const skew = { ms: 0 };
+  // A reader's clock may be wrong; the page was drawn a moment ago.
+  const off = new Date(body.dataset.now) - Date.now(), skewMs = Math.abs(off) > 3000 ? off : 0;
   function ago(at) {
-    const seconds = (Date.now() + skew.ms - at) / 1000, away = Math.abs(seconds);
+    const seconds = (Date.now() + skewMs - at) / 1000, away = Math.abs(seconds);
     const [unit, size] = sizes.find(([, one]) => away >= one) || sizes[3];
     const span = `${Math.floor(away / size)}\u00a0${units[unit]}`;
     return (seconds < 0 ? body.dataset.in : body.dataset.ago).replace("#", span);
@@ -83,20 +84,38 @@
   });
   body.addEventListener("submit", (event) => {
     const form = event.target;
-    if (!form.dataset.confirm || form.dataset.sure) return;
+    if (!form.dataset.confirm) return;
     event.preventDefault();
     const dialog = $("#confirm");
+    // What was asked about is done, or refused: meanwhile the page may have put another action into this form.
+    const asked = form.cloneNode(true);
     $("#confirm-text").textContent = form.dataset.confirm;
     dialog.returnValue = "no";
     dialog.showModal();
     dialog.onclose = () => {
       if (dialog.returnValue !== "yes") return;
-      form.dataset.sure = "1";
-      form.requestSubmit();
+      asked.hidden = true;
+      body.append(asked);
+      asked.submit();
     };
   });
   body.addEventListener("change", (event) => {
     if ("submit" in event.target.dataset) event.target.form.requestSubmit();
+  });
+  // A form that is on its way is not sent twice.
+  body.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (event.defaultPrevented || form.method !== "post") return;
+    if (form.dataset.sent) event.preventDefault();
+    form.dataset.sent = "1";
+    setTimeout(() => { delete form.dataset.sent; }, 3000);
+  });
+  // What was asked for and refused is told where it can be seen; a page that was to be fresh stays as it is.
+  body.addEventListener("htmx:beforeSwap", ({ detail }) => {
+    if (detail.xhr.status < 400 || detail.requestConfig.verb !== "post" || detail.target.id === "same") return;
+    detail.shouldSwap = true;
+    detail.target = $("#sheet-body");
+    detail.swapOverride = "innerHTML";
   });
   // Empty fields only make addresses long.
   body.addEventListener("submit", (event) => {

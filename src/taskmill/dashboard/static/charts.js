@@ -7,18 +7,27 @@
   const probe = document.body.appendChild(document.createElement("i"));
   probe.hidden = true;
   const colour = (name) => { probe.style.color = css(name); return getComputedStyle(probe).color; };
+  const digits = (value, most) => {
+    const text = String(+value.toPrecision(most));
+    return document.documentElement.lang === "en" ? text : text.replace(".", ",");
+  };
   function number(value) {
     if (value === null || value === undefined) return "–";
-    if (value >= 1000) return `${+(value / 1000).toPrecision(3)}k`;
-    return String(+value.toPrecision(3));
+    for (const [unit, size] of [["M", 1e6], ["k", 1000]]) if (value >= size) return `${digits(value / size, 3)}${unit}`;
+    return digits(value, 3);
   }
   const [s, min, h, d, ms] = document.body.dataset.units.split(",");
   function span(value) {
     if (value === null || value === undefined) return "–";
     if (value === 0) return "0";
-    if (value < 1) return `${+(value * 1000).toPrecision(2)} ${ms}`;
-    for (const [unit, size] of [[d, 86400], [h, 3600], [min, 60]]) if (value >= size) return `${+(value / size).toPrecision(2)} ${unit}`;
-    return `${+value.toPrecision(2)} ${s}`;
+    if (value < 1) return `${digits(value * 1000, 2)} ${ms}`;
+    for (const [unit, size] of [[d, 86400], [h, 3600], [min, 60]]) if (value >= size) return `${digits(value / size, 2)} ${unit}`;
+    return `${digits(value, 2)} ${s}`;
+  }
+  // A line needs two values side by side; one that stands alone is a point.
+  function alone(chart, place) {
+    const line = chart.data[place], isThere = (at) => line[at] !== null && line[at] !== undefined;
+    return [...line.keys()].filter((at) => isThere(at) && !isThere(at - 1) && !isThere(at + 1));
   }
   function draw(node) {
     charts.get(node)?.destroy();
@@ -29,7 +38,8 @@
     const axis = { stroke: colour("muted"), grid, ticks: { show: false }, font: "11px system-ui, sans-serif" };
     const options = {
       width: node.clientWidth, height: node.clientHeight - 26,
-      padding: [8, 18, 0, 0],
+      // Half of a label has to fit beside the last line of the grid.
+      padding: [8, 28, 0, 0],
       cursor: { y: false, points: { size: 6 } },
       legend: { live: false, markers: { width: 2 } },
       scales: { y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } },
@@ -46,7 +56,7 @@
         { label: "", value: "{YYYY}-{MM}-{DD} {HH}:{mm}" },
         ...names.map((label, place) => ({
           label, stroke: colours[place], width: 1.75, spanGaps: false,
-          points: node.dataset.chart === "time" ? { size: 4 } : { show: false }, value: (_, value) => show(value),
+          points: { show: false, size: 6, filter: alone }, value: (_, value) => show(value),
           fill: place === 1 && node.dataset.chart === "rate" ? colours[place].replace("rgb(", "rgba(").replace(")", ", .08)") : undefined,
         })),
       ],

@@ -1,4 +1,5 @@
-// Picking tasks in the list: the picks outlive live updates, and say what the buttons are about.
+// Picking tasks in the list: the picks outlive live updates, also of tasks that have left the page meanwhile, and say
+// what the buttons are about.
 "use strict";
 (() => {
   const picked = new Set();
@@ -7,14 +8,13 @@
     const list = document.getElementById("list");
     if (!list) return;
     const here = boxes();
-    for (const id of [...picked]) if (!here.some((box) => box.value === id)) picked.delete(id);
     for (const box of here) {
       box.checked = picked.has(box.value);
       box.closest("tr").classList.toggle("picked", box.checked);
     }
     const every = document.getElementById("all");
-    every.checked = here.length > 0 && picked.size === here.length;
-    every.indeterminate = picked.size > 0 && picked.size < here.length;
+    every.checked = here.length > 0 && here.every((box) => box.checked);
+    every.indeterminate = picked.size > 0 && !every.checked;
     const words = document.getElementById("selected");
     words.hidden = !picked.size;
     words.textContent = words.dataset.some.replace("#", picked.size);
@@ -25,11 +25,18 @@
   }
   document.addEventListener("change", (event) => {
     const box = event.target;
-    if (box.id === "all") for (const one of boxes()) box.checked ? picked.add(one.value) : picked.delete(one.value);
+    if (box.id === "all" && !box.checked) picked.clear();
+    else if (box.id === "all") for (const one of boxes()) picked.add(one.value);
     else if (box.name === "id") box.checked ? picked.add(box.value) : picked.delete(box.value);
     else return;
     show();
   });
   document.body.addEventListener("htmx:afterSettle", show);
+  document.body.addEventListener("htmx:configRequest", ({ detail }) => {
+    // Not its `id`, which is the field of that name.
+    if (detail.elt.getAttribute("id") !== "list") return;
+    detail.formData.delete("id");
+    for (const id of picked) detail.formData.append("id", id);
+  });
   show();
 })();

@@ -49,7 +49,29 @@ def plural(language: str, number: float) -> str:
 
 def text(language: str, key: str, values: Mapping[str, object]) -> str:
     """Return a text with its values. Raises `KeyError` when there is no such key, or a value is missing."""
-    found = catalogue(language)[key]
+    return _said(language, catalogue(language)[key], values)
+
+
+def why(language: str, key: str, values: Mapping[str, object]) -> str | None:
+    """Return a text on where a task is; None where a language has none, or no such value has come.
+
+    English has none: its sentences come with the explanation.
+    """
+    found = _reasons(language).get(key)
+    try:
+        return None if found is None else _said(language, found, values)
+    except KeyError:
+        return None
+
+
+@cache
+def _reasons(language: str) -> Mapping[str, Forms]:
+    path = _FOLDER / "why" / f"{language}.json"
+    texts: Mapping[str, Forms] = orjson.loads(path.read_bytes()) if path.is_file() else {}
+    return texts
+
+
+def _said(language: str, found: Forms, values: Mapping[str, object]) -> str:
     if not isinstance(found, str):
         number = values["n"]
         found = found[plural(language, number if isinstance(number, (int, float)) else 0)]

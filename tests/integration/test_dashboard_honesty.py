@@ -1,0 +1,241 @@
+"""That pages do what they have said they would do, and say what they have not done."""
+
+import asyncio
+import re
+import socket
+from contextlib import suppress
+from datetime import timedelta
+from urllib.parse import urlsplit
+from uuid import UUID, uuid4
+
+import orjson
+import pytest
+
+from taskmill.dashboard.app import Dashboard
+from taskmill.dashboard.jobs import MOST_AT_ONCE, Jobs
+from taskmill.domain.lifecycle import Status
+from taskmill.domain.system import Sweep
+from tests.support.api import Served
+from tests.support.pages import serving_pages
+from tests.support.polling import eventually
+from tests.support.proxy import a_network
+from tests.support.stage import Stage, a_stage
+
+HTMX = {"hx-request": "true"}
+
+
+def jobs_of(pages: Served) -> Jobs:
+    dashboard = pages.app._pages
+    assert isinstance(dashboard, Dashboard)
+    return dashboard._context.jobs
+
+
+def fields_of(html: str) -> dict[str, str]:
+    """Return what a form sends unseen."""
+    return dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', html))
+
+
+async def ended(pages: Served, job: str) -> str:
+    async def look() -> str:
+        answer = await pages.get(f"/ui/jobs/{job}")
+        return answer.text if answer.status_code == 286 else ""
+
+    return await eventually(look, "the job is over")
+
+
+@pytest.mark.parametrize(
+    ("what", "status"), [(Sweep.CANCEL, Status.SUCCEEDED), (Sweep.RETRY, Status.NEW)]
+)
+async def test_a_filter_of_statuses_that_refuse_it_means_no_task_at_all(
+    pages: Served, stage: Stage, what: Sweep, status: Status
+) -> None:
+    waits, is_over = await stage.created(), await stage.created()
+    await stage.service.cancel(is_over.id)
+    form = f"what={what}&status={status}".encode()
+    preview = await pages.post("/ui/sweeps/preview", form)
+    assert (
+        f"No task that fits can be {'cancelled' if what is Sweep.CANCEL else 'retried'}."
+        in preview.text
+    )
+    started = await pages.post("/ui/sweeps", form)
+    assert "0 tasks" in await ended(pages, started.headers["location"].rpartition("job=")[2])
+    assert (await stage.task(waits.id)).status is Status.NEW
+    assert (await stage.task(is_over.id)).status is Status.CANCELLED
+
+
+async def test_what_is_done_is_what_was_counted_however_late_it_is_confirmed(
+    pages: Served, stage: Stage
+) -> None:
+    counted = [await stage.created() for _ in range(2)]
+    await stage.sql.execute("SELECT pg_sleep(0.005)")
+    preview = await pages.post("/ui/sweeps/preview", b"what=cancel&since=15m")
+    assert '<p class="big num">2</p>' in preview.text
+    fields = fields_of(preview.text)
+    assert fields["since"] == "15m"
+    later = await stage.created()
+    started = await pages.http.post("/ui/sweeps", data=fields)
+    await ended(pages, started.headers["location"].rpartition("job=")[2])
+    assert {(await stage.task(one.id)).status for one in counted} == {Status.CANCELLED}
+    assert (await stage.task(later.id)).status is Status.NEW
+
+
+async def test_a_form_that_is_sent_twice_begins_one_job(pages: Served, stage: Stage) -> None:
+    await stage.created()
+    fields = fields_of((await pages.post("/ui/sweeps/preview", b"what=cancel")).text)
+    async with asyncio.TaskGroup() as group:
+        sent = [group.create_task(pages.http.post("/ui/sweeps", data=fields)) for _ in range(3)]
+    assert len({one.result().headers["location"] for one in sent}) == 1
+    assert list(jobs_of(pages)._jobs) == [UUID(fields["job"])]
+
+
+async def test_what_is_no_moment_and_no_job_is_refused(pages: Served) -> None:
+    for form in (b"what=cancel&at=yesterday", b"what=cancel&job=x"):
+        assert (await pages.post("/ui/sweeps", form)).status_code == 422
+
+
+async def test_one_job_too_many_is_told_as_such_and_not_as_an_outage(stage: Stage) -> None:
+    async with (
+        a_network(stage.url) as (network, through),
+        a_stage(through) as cut_off,
+        serving_pages(cut_off) as pages,
+    ):
+        network.refuse(refuses=True)
+        for _ in range(MOST_AT_ONCE):
+            assert (await pages.post("/ui/sweeps", b"what=cancel")).status_code == 303
+        refused = await pages.post("/ui/sweeps", b"what=cancel")
+        assert refused.status_code == 503
+        assert "Nothing was started" in refused.text
+        assert (
+            "database does not answer"
+            not in refused.text.partition('<main id="main"')[2].partition('id="live"')[2]
+        )
+        network.refuse(refuses=False)
+
+
+async def test_a_job_of_another_process_is_asked_for_on_and_not_said_to_be_stopped(
+    pages: Served,
+) -> None:
+    job = uuid4()
+    answer = await pages.get(f"/ui/jobs/{job}", headers=HTMX)
+    # Another status ends the asking.
+    assert answer.status_code == 200
+    assert "another server runs the job" in answer.text
+    stopped = await pages.post(f"/ui/jobs/{job}/stop", headers=HTMX)
+    assert stopped.status_code == 404
+    assert "If it still runs, another server runs it" in stopped.text
+
+
+async def test_a_page_that_refuses_an_action_leads_back_to_where_it_was_asked_for(
+    pages: Served, stage: Stage
+) -> None:
+    task = await stage.created()
+    await stage.service.cancel(task.id)
+    path = f"/ui/tasks/{task.id}/cancel"
+    referer = f"{pages.url}/ui/tasks?status=new&queue=a"
+    answer = await pages.post(path, headers={"referer": referer})
+    assert answer.status_code == 409
+    assert '<a class="button main" href="/ui/tasks?status=new&amp;queue=a">Back</a>' in answer.text
+    assert 'name="back" value="/ui/tasks?status=new&amp;queue=a"' in answer.text
+    for elsewhere in (
+        "https://evil.example/tasks",
+        "https://evil.example//ui",
+        "javascript:alert(1)",
+        "[",
+        "",
+    ):
+        answer = await pages.post(path, headers={"referer": elsewhere})
+        assert '<a class="button main" href="/">Back</a>' in answer.text
+
+
+async def test_an_action_that_meets_an_outage_is_not_asked_for_again_by_itself(
+    stage: Stage,
+) -> None:
+    task = await stage.created()
+    async with (
+        a_network(stage.url) as (network, through),
+        a_stage(through) as cut_off,
+        serving_pages(cut_off) as pages,
+    ):
+        network.refuse(refuses=True)
+        network.break_all()
+        looked = await pages.get(f"/ui/tasks/{task.id}")
+        acted = await pages.post(f"/ui/tasks/{task.id}/cancel")
+        assert (looked.status_code, acted.status_code) == (503, 503)
+        assert "data-outage" in looked.text
+        assert "data-outage" not in acted.text
+        assert "nobody knows whether it was done" in acted.text
+        network.refuse(refuses=False)
+
+
+async def test_a_search_backwards_that_has_not_found_anything_yet_can_go_on(
+    pages: Served, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("taskmill.dashboard.pages.tasks._FIRST_LOOK_S", 0)
+    monkeypatch.setattr("taskmill.storage.listing._FIRST_CHUNK", 2)
+    first = await stage.created(type="rare")
+    for _ in range(4):
+        await stage.created(type="usual")
+    last = await stage.created(type="rare")
+    answer = await pages.get(f"/ui/tasks?type=rare&before={first.id}")
+    assert answer.status_code == 200
+    [go_on] = re.findall(r'<a class="button main" href="([^"]*look=longer)"', answer.text)
+    answer = await pages.get(go_on.replace("&amp;", "&"))
+    assert f'id="t{last.id}"' in answer.text
+
+
+@pytest.mark.parametrize(
+    ("told", "scheme"), [("https", "https"), ("HTTPS, http", "https"), ("javascript", "http")]
+)
+async def test_programs_are_shown_with_the_address_that_the_browser_has(
+    pages: Served, told: str, scheme: str
+) -> None:
+    headers = {"host": "tasks.example.org", "x-forwarded-proto": told}
+    answer = await pages.post("/ui/create/snippets", b"name=a", headers=headers)
+    assert f"curl -X POST {scheme}://tasks.example.org/tasks" in answer.text
+
+
+async def test_every_method_of_an_address_is_named(pages: Served) -> None:
+    answer = await pages.http.put("/ui/create")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD, POST")
+
+
+@pytest.mark.parametrize(
+    ("accepted", "is_zipped"),
+    [
+        *(("gzip", True), ("br, gzip;q=0.5", True), ("*", True), ("GZIP ; q=1", True)),
+        *(("gzip;q=0", False), ("br, gzip; q=0.000", False), ("", False), ("agzip", False)),
+    ],
+)
+async def test_an_answer_is_compressed_for_those_who_take_it(
+    pages: Served, accepted: str, *, is_zipped: bool
+) -> None:
+    answer = await pages.get("/", headers={"accept-encoding": accepted})
+    assert (answer.headers.get("content-encoding") == "gzip") is is_zipped
+
+
+async def test_a_reader_of_an_export_that_takes_nothing_is_cut_off(
+    stage: Stage, pages: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("taskmill.dashboard.pages.export._STALLED_S", 0.2)
+    payload = orjson.dumps({"x": "y" * 500_000}).decode()
+    for _ in range(60):
+        await stage.created(payload=payload, delay=timedelta(hours=1))
+    narrow = socket.socket()
+    narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    narrow.setblocking(False)  # noqa: FBT003 - the library's signature
+    address = urlsplit(pages.url)
+    loop = asyncio.get_running_loop()
+    await loop.sock_connect(narrow, (address.hostname, address.port))
+    await loop.sock_sendall(narrow, b"GET /ui/tasks/export.ndjson HTTP/1.1\r\nhost: x\r\n\r\n")
+
+    async def is_cut() -> bool:
+        return not any("run_asgi" in repr(task) for task in asyncio.all_tasks())
+
+    await loop.sock_recv(narrow, 10)
+    try:
+        await eventually(is_cut, "the connection is cut")
+        with suppress(ConnectionResetError):
+            while piece := await loop.sock_recv(narrow, 1 << 20):
+                assert not piece.endswith(b"\r\n0\r\n\r\n")
+    finally:
+        narrow.close()
