@@ -71,7 +71,6 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Let the request in, unless it is parsed once more without its wish for another protocol."""
-        self._is_in_head = False
         self._head_came = True
         self._head_bytes = 0
         self._wants_upgrade = self.parser.should_upgrade()
@@ -82,6 +81,7 @@ class HttpProtocol(HttpToolsProtocol):
             self.cycle = LaneRequest(self, method, self.url, self.headers)
         else:
             super().on_headers_complete()
+        self._is_in_head = False
 
     def on_body(self, body: bytes) -> None:
         """Hand over a part of the body; what comes after the answer is thrown away."""
@@ -124,7 +124,9 @@ class HttpProtocol(HttpToolsProtocol):
         lines = [b"%s %s HTTP/%s" % (method, self.url, self.parser.get_http_version().encode())]
         lines += [b"%s: %s" % (n, v) for n, v in self.headers if n not in _ABOUT_UPGRADES]
         self.parser = httptools.HttpRequestParser(self)
-        super().data_received(b"\r\n".join((*lines, b"", rest)))
+        # What follows may wish so, too, and the parser counts from where it was begun.
+        self._data = b"\r\n".join((*lines, b"", rest))
+        super().data_received(self._data)
 
     def _may_pass(self) -> bool:
         """Tell whether nothing about the request or its connection is out of the ordinary."""
@@ -156,7 +158,13 @@ class HttpProtocol(HttpToolsProtocol):
         )
 
     def _refuse(self, status: HTTPStatus) -> None:
-        if not (self._is_answering() and self.cycle.response_started):
+        is_started = self._is_answering() and self.cycle.response_started
+        if self.pipeline or (self._is_in_head and self._is_answering() and not is_started):
+            # It is about what came behind a request that is still to be answered, and would pass for that answer.
+            self.cycle.keep_alive = False
+            self.flow.pause_reading()
+            return
+        if not is_started:
             _, headers, body = problem_for_status(status)
             lines = [f"{name}: {value}\r\n".encode() for name, value in headers.items()]
             length = b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body)
