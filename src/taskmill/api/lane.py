@@ -19,7 +19,7 @@ from taskmill.api.measuring import count_as
 from taskmill.api.queries import task_id
 from taskmill.api.refusals import answer_to, is_foreseen
 from taskmill.api.request_ids import RequestIds
-from taskmill.domain.errors import TaskmillError, TaskNotFound, Unavailable
+from taskmill.domain.errors import TaskNotFound, Unavailable
 from taskmill.domain.system import CreatedTask
 from taskmill.domain.task import Task
 from taskmill.observability.logs import get_logger
@@ -88,7 +88,7 @@ class HotLane:
             return False
         try:
             return self._create(request) if request.method == b"POST" else self._read(request)
-        except TaskmillError:
+        except Exception:  # noqa: BLE001 - whatever it is, the long way meets it, too, and tells of it
             return False
 
     def _create(self, request: LaneRequest) -> bool:
