@@ -50,6 +50,7 @@ class App:
         self.begun: list[LaneRequest] = []
         self.bodies: list[bytes] = []
         self.answered: list[bytes] = []
+        self.headers: list[list[tuple[bytes, bytes]]] = []
         self.is_willing = True
 
     def takes(self, method: bytes, url: bytes) -> bool:
@@ -61,7 +62,8 @@ class App:
             self.bodies.append(bytes(request.body))
         return self.is_willing
 
-    async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.headers.append(scope["headers"])
         self.answered.append((await receive())["body"])
         await send(
             {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]}
@@ -246,3 +248,28 @@ async def test_an_answered_request_is_let_go_with_its_body_and_its_connection(
         assert left() is None
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("path", [b"/quick", b"/other"])
+async def test_trailers_do_not_pass_for_headers(
+    app: App, connection: HttpProtocol, path: bytes
+) -> None:
+    head, _, _ = REQUEST.replace(b"/quick", path).partition(b"content-length")
+    whole = head + b"transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nx-late: 1\r\n\r\n"
+    connection.data_received(whole)
+    await turns()
+    names = [[name for name, _ in one] for one in (*(r.headers for r in app.begun), *app.headers)]
+    assert names == [[b"host", b"transfer-encoding"]]
+
+
+@pytest.mark.parametrize("endless", [b"1;", b"0\r\nx: "])
+async def test_what_is_neither_head_nor_body_has_an_end(
+    wire: Wire, connection: HttpProtocol, endless: bytes
+) -> None:
+    head, _, _ = REQUEST.partition(b"content-length")
+    connection.data_received(head + b"transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n" + endless)
+    for _ in range(LARGEST_HEAD_BYTES // 1024):
+        connection.data_received(b"x" * 1024)
+    assert not wire.is_closed
+    connection.data_received(b"x")
+    assert (wire.written[9:12], wire.is_closed) == (b"431", True)
