@@ -2,7 +2,9 @@
 
 import asyncio
 import re
+from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 import httpx
 import orjson
@@ -10,6 +12,7 @@ import pytest
 
 from taskmill.api.server import ApiServer
 from taskmill.domain.errors import Unavailable
+from taskmill.domain.task import Task
 from taskmill.observability.metrics import REQUESTS
 from taskmill.settings import LimitSettings, Settings
 from taskmill.wire.tasks import TaskView
@@ -282,3 +285,19 @@ async def test_too_many_reads_are_told_to_come_back(
     answer = await api.get(f"/tasks/{known}")
     assert answer.status_code == 503
     assert "room for more reads" in answer.json()["detail"]
+
+
+async def test_a_task_that_cannot_be_shown_is_a_fault_at_once(
+    api: Served, stage: Stage, known: str, log_lines: LogLines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = stage.service._reading._read
+
+    async def misread(ids: list[UUID]) -> list[Task | None]:
+        return [replace(task, created_at="never") for task in await read(ids) if task]  # type: ignore[arg-type]
+
+    monkeypatch.setattr(stage.service._reading._batch, "_flush_items", misread)
+    for headers in ({}, LONG_WAY):
+        answer = await api.get(f"/tasks/{known}", headers=headers, timeout=5)
+        assert (answer.status_code, answer.json()["type"]) == (500, "/problems/internal-error")
+    quick, slow = log_lines.named("request.failed")
+    assert quick["exception"].splitlines()[-1] == slow["exception"].splitlines()[-1]
