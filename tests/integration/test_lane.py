@@ -301,3 +301,39 @@ async def test_a_task_that_cannot_be_shown_is_a_fault_at_once(
         assert (answer.status_code, answer.json()["type"]) == (500, "/problems/internal-error")
     quick, slow = log_lines.named("request.failed")
     assert quick["exception"].splitlines()[-1] == slow["exception"].splitlines()[-1]
+
+
+@pytest.mark.usefixtures("known")
+async def test_what_is_answered_after_the_grace_time_harms_nobody(
+    api: Served, stage: Stage
+) -> None:
+    server, stop = ApiServer(api.app, host="127.0.0.1", port=0, grace_s=0.1), asyncio.Event()
+    unheard: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, told: unheard.append(told))
+
+    async def is_waiting() -> bool:
+        return bool(await stage.sql.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+
+    async def heard() -> bytes:
+        try:
+            return await raw_request(str(server.url), a_post("cut") + a_post("never"))
+        except ConnectionError:
+            return b""
+
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(server.run(stop))
+        await server.started.wait()
+        async with stage.sql.transaction():
+            await stage.sql.execute("LOCK TABLE taskmill.task IN ACCESS EXCLUSIVE MODE")
+            cut = group.create_task(heard())
+            await eventually(is_waiting, "the request waits in the database")
+            stop.set()
+            await running
+            assert await cut == b""
+
+    async def is_there() -> bool:
+        return bool((await api.get("/tasks?name=cut")).json()["total"] == 1)
+
+    await eventually(is_there, "what was begun is done")
+    assert (await api.get("/tasks?name=never")).json()["total"] == 0
+    assert unheard == []
