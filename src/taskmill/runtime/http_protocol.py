@@ -134,6 +134,8 @@ class HttpProtocol(HttpToolsProtocol):
             return
         lines = [b"%s %s HTTP/%s" % (method, self.url, self.parser.get_http_version().encode())]
         lines += [b"%s: %s" % (n, v) for n, v in self.headers if n not in _ABOUT_UPGRADES]
+        if any(n == b"connection" and b"close" in v.lower() for n, v in self.headers):
+            lines.append(b"connection: close")
         self.parser = httptools.HttpRequestParser(self)
         # What follows may wish so, too, and the parser counts from where it was begun.
         self._data = b"\r\n".join((*lines, b"", rest))

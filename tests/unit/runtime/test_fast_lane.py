@@ -273,3 +273,14 @@ async def test_what_is_neither_head_nor_body_has_an_end(
     assert not wire.is_closed
     connection.data_received(b"x")
     assert (wire.written[9:12], wire.is_closed) == (b"431", True)
+
+
+async def test_with_a_wish_for_another_protocol_one_may_end_the_connection(
+    app: App, wire: Wire, connection: HttpProtocol
+) -> None:
+    wish = b"host: x\r\nupgrade: h2c\r\nconnection: Close, Upgrade"
+    connection.data_received(REQUEST.replace(b"host: x", wish))
+    await turns()
+    assert app.answered == [b"{}"]
+    assert b"connection: close\r\n" in wire.written
+    assert wire.is_closed
