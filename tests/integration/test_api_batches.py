@@ -1,9 +1,17 @@
 """Many tasks in one request: arrays and lines."""
 
+import asyncio
+import gc
+
 import httpx
 import orjson
+import pytest
 
-from tests.support.api import LIMITS, Served
+from taskmill.api.routers.batches import _store
+from taskmill.domain.errors import Unavailable
+from taskmill.wire.batches import line_drafts, parse_batch
+from tests.support.api import LIMITS, LogLines, Served, raw_request
+from tests.support.polling import eventually
 from tests.support.safety import assert_safe
 from tests.support.stage import Stage
 
@@ -103,3 +111,73 @@ async def test_no_lines_are_no_batch(api: Served) -> None:
 async def test_a_batch_is_not_a_task(api: Served) -> None:
     answer = await api.get("/tasks/batch")
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+
+
+async def test_refused_lines_by_the_thousand_let_others_have_their_turn(api: Served) -> None:
+    lines = parse_batch(NDJSON["content-type"], b"x\n" * 5000)
+    assert not isinstance(lines, list)
+    turns = 0
+
+    def count() -> None:
+        nonlocal turns
+        turns += 1
+        asyncio.get_running_loop().call_soon(count)
+
+    count()
+    context = api.app._context
+    answered = [part async for part in _store(context, line_drafts(lines, source="rest", chunk=50))]
+    assert len(answered) == 100
+    assert turns > len(answered)
+
+
+async def test_what_fails_after_its_client_has_left_is_no_unheard_error(
+    api: Served, stage: Stage, log_lines: LogLines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await api.create()
+    unheard: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, told: unheard.append(told))
+    begun, may_fail, failed = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def fails_later(_: object) -> list[None]:
+        begun.set()
+        await may_fail.wait()
+        failed.set()
+        raise Unavailable(1, "the database")
+
+    monkeypatch.setattr(stage.service._creation._batch, "_flush_items", fails_later)
+    body = b'{"name":"a"}\n' * 600
+    head = "POST /tasks/batch HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-ndjson\r\n"
+    request = f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
+    with pytest.raises(TimeoutError):
+        await raw_request(api.url, request, patience_s=0.3)
+    await begun.wait()
+
+    async def is_over() -> bool:
+        return len(log_lines.named("request.served")) > 1
+
+    await eventually(is_over, "it is noticed that the client has left")
+    may_fail.set()
+    await failed.wait()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    gc.collect()
+    assert unheard == []
+
+
+async def test_a_fault_is_told_once_for_all_lines_that_it_hit(
+    api: Served, stage: Stage, log_lines: LogLines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await api.create()
+
+    async def broken(_: object) -> list[None]:
+        raise ZeroDivisionError("secret")
+
+    monkeypatch.setattr(stage.service._creation._batch, "_flush_items", broken)
+    answer = await api.post("/tasks/batch", b'{"name":"a"}\n' * 600, headers=NDJSON)
+    answered = lines_of(answer)
+    assert [line["line"] for line in answered] == [*range(1, 601)]
+    assert {line["status"] for line in answered} == {500}
+    assert "secret" not in answer.text
+    told = log_lines.named("line.failed")
+    assert told[0]["line"] == 1
+    assert len(told) < 10

@@ -2,7 +2,9 @@
 
 import asyncio
 import re
+from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 import httpx
 import orjson
@@ -10,6 +12,7 @@ import pytest
 
 from taskmill.api.server import ApiServer
 from taskmill.domain.errors import Unavailable
+from taskmill.domain.task import Task
 from taskmill.observability.metrics import REQUESTS
 from taskmill.settings import LimitSettings, Settings
 from taskmill.wire.tasks import TaskView
@@ -182,7 +185,11 @@ async def test_what_was_begun_is_answered_before_the_server_ends(
         return bool(await stage.sql.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
 
     async def is_closing() -> bool:
-        return (await api.get("/readyz")).status_code == 503
+        try:
+            await http.get(f"{server.url}/healthz")
+        except httpx.TransportError:
+            return True
+        return False
 
     async with httpx.AsyncClient() as http, asyncio.TaskGroup() as group:
         running = group.create_task(server.run(stop))
@@ -192,7 +199,141 @@ async def test_what_was_begun_is_answered_before_the_server_ends(
             pending = group.create_task(http.get(f"{server.url}/tasks/{known}"))
             await eventually(is_waiting, "the request waits in the database")
             stop.set()
-            await eventually(is_closing, "it is told that the server stops")
+            await eventually(is_closing, "the server listens no more")
             assert not running.done()
         answer = await pending
         assert (answer.status_code, answer.headers["connection"]) == (200, "close")
+
+
+def sent(method: str, path: str, *lines: str, body: bytes = b"", version: str = "1.1") -> bytes:
+    head = (f"{method} {path} HTTP/{version}", "host: x", *lines)
+    return "\r\n".join((*head, "", "")).encode() + body
+
+
+def a_body(body: bytes, *lines: str) -> bytes:
+    return sent("POST", "/tasks", f"content-length: {len(body)}", *lines, body=body)
+
+
+def without_what_differs(raw: bytes) -> bytes:
+    """Ids, times and entity tags are each task's own."""
+    raw = re.sub(rb"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", b"ID", raw)
+    raw = re.sub(rb"[0-9-]{10}T[0-9:.]+Z", b"TIME", raw)
+    return re.sub(
+        rb"(?i)(date|x-request-id|etag|content-length): [^\r]+|\"number\":[0-9]+", b"", raw
+    )
+
+
+CHUNKED = ("transfer-encoding: chunked",)
+SHAPES = {
+    "nothing": a_body(b""),
+    "no length": sent("POST", "/tasks"),
+    "chunked": sent("POST", "/tasks", *CHUNKED, body=b'7\r\n{"name"\r\n5\r\n:"a"}\r\n0\r\n\r\n'),
+    "with a trailer": sent(
+        "POST", "/tasks", *CHUNKED, body=b'c\r\n{"name":"a"}\r\n0\r\nx-request-id: t\r\n\r\n'
+    ),
+    "broken chunk": sent("POST", "/tasks", *CHUNKED, body=b"c\r\n{}\r\n\r\n0\r\n\r\n"),
+    "both lengths": sent("POST", "/tasks", *CHUNKED, "content-length: 2", body=b"{}"),
+    "two types": a_body(b'{"name":"a"}', "content-type: application/json", "content-type: text/x"),
+    "a charset": a_body(b'{"name":"a"}', "content-type: application/json; charset=utf-8"),
+    "no JSON": a_body(b'{"name":"a"}{'),
+    "deep": a_body(b"[" * 2000),
+    "twice a name": a_body(b'{"name":"a","name":"b"}'),
+    "a NUL": a_body(b'{"name":"\\u0000"}'),
+    "half a character": a_body(b'{"name":"\\ud800"}'),
+    "no text": a_body(b'{"name":"\xff"}'),
+    "a large number": a_body(b'{"name":"a","payload":1e999}'),
+    "a mark": a_body(b'\xef\xbb\xbf{"name":"a"}'),
+    "a key": a_body(b'{"name":"a","idempotency_key":"\\u0001"}'),
+    "too much": a_body(b'{"name":"%s"}' % (b"x" * 5000)),
+    "unsound id": a_body(b'{"name":"a"}', "x-request-id: a b"),
+    "1.0": sent("POST", "/tasks", "content-length: 12", body=b'{"name":"a"}', version="1.0"),
+    "an expectation": a_body(b'{"name":"a"}', "expect: 100-continue"),
+    "GET with a body": sent("GET", "/tasks/{}", "content-length: 5", body=b"hello"),
+    "HEAD": sent("HEAD", "/tasks/{}"),
+    "capitals": sent("GET", "/tasks/0197A3B2-6C4E-7D21-8F10-2A9B3C4D5E6F"),
+    "no UUID": sent("GET", "/tasks/0197a3b2-6c4e-7d21-8f10-2a9b3c4d5e6x"),
+    "a query": sent("GET", "/tasks/0197a3b2-6c4e-7d21-8f10-2a9b3c4?a=%20"),
+    "escapes": sent("GET", "/tasks/0197a3b2-6c4e-7d21-8f10-2a9b3c4d%ff6f"),
+    "a fragment": sent("GET", "/tasks/{}#a"),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+async def test_whatever_comes_is_answered_alike_on_both_ways(
+    api: Served, known: str, shape: bytes
+) -> None:
+    request = shape.replace(b"{}", known.encode()) if b"/tasks/{}" in shape else shape
+    slow = request.replace(b"host: x", b"host: x\r\nprefer: respond-async", 1)
+    quick_answer, slow_answer = [await raw_request(api.url, one + LAST) for one in (request, slow)]
+    assert without_what_differs(quick_answer) == without_what_differs(slow_answer)
+
+
+async def test_what_the_lane_cannot_begin_is_a_fault_and_no_bad_request(
+    api: Served, stage: Stage, known: str, log_lines: LogLines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage.service._reading._batch, "_is_left", True)
+    answer = await api.get(f"/tasks/{known}")
+    assert (answer.status_code, answer.json()["type"]) == (500, "/problems/internal-error")
+    [line] = log_lines.named("request.failed")
+    assert "takes nothing any more" in line["exception"]
+
+
+async def test_too_many_reads_are_told_to_come_back(
+    api: Served, stage: Stage, known: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage.service._reading._batch, "_max_waiting", 0)
+    answer = await api.get(f"/tasks/{known}")
+    assert answer.status_code == 503
+    assert "room for more reads" in answer.json()["detail"]
+
+
+async def test_a_task_that_cannot_be_shown_is_a_fault_at_once(
+    api: Served, stage: Stage, known: str, log_lines: LogLines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = stage.service._reading._read
+
+    async def misread(ids: list[UUID]) -> list[Task | None]:
+        return [replace(task, created_at="never") for task in await read(ids) if task]  # type: ignore[arg-type]
+
+    monkeypatch.setattr(stage.service._reading._batch, "_flush_items", misread)
+    for headers in ({}, LONG_WAY):
+        answer = await api.get(f"/tasks/{known}", headers=headers, timeout=5)
+        assert (answer.status_code, answer.json()["type"]) == (500, "/problems/internal-error")
+    quick, slow = log_lines.named("request.failed")
+    assert quick["exception"].splitlines()[-1] == slow["exception"].splitlines()[-1]
+
+
+@pytest.mark.usefixtures("known")
+async def test_what_is_answered_after_the_grace_time_harms_nobody(
+    api: Served, stage: Stage
+) -> None:
+    server, stop = ApiServer(api.app, host="127.0.0.1", port=0, grace_s=0.1), asyncio.Event()
+    unheard: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, told: unheard.append(told))
+
+    async def is_waiting() -> bool:
+        return bool(await stage.sql.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+
+    async def heard() -> bytes:
+        try:
+            return await raw_request(str(server.url), a_post("cut") + a_post("never"))
+        except ConnectionError:
+            return b""
+
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(server.run(stop))
+        await server.started.wait()
+        async with stage.sql.transaction():
+            await stage.sql.execute("LOCK TABLE taskmill.task IN ACCESS EXCLUSIVE MODE")
+            cut = group.create_task(heard())
+            await eventually(is_waiting, "the request waits in the database")
+            stop.set()
+            await running
+            assert await cut == b""
+
+    async def is_there() -> bool:
+        return bool((await api.get("/tasks?name=cut")).json()["total"] == 1)
+
+    await eventually(is_there, "what was begun is done")
+    assert (await api.get("/tasks?name=never")).json()["total"] == 0
+    assert unheard == []

@@ -7,7 +7,7 @@ request (its id, its log line, the deadline, metrics) is added here, too.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from time import perf_counter
 from typing import Final, TypeVar, cast
@@ -19,7 +19,7 @@ from taskmill.api.measuring import count_as
 from taskmill.api.queries import task_id
 from taskmill.api.refusals import answer_to, is_foreseen
 from taskmill.api.request_ids import RequestIds
-from taskmill.domain.errors import TaskmillError, TaskNotFound, Unavailable
+from taskmill.domain.errors import TaskNotFound, Unavailable
 from taskmill.domain.system import CreatedTask
 from taskmill.domain.task import Task
 from taskmill.observability.logs import get_logger
@@ -88,7 +88,7 @@ class HotLane:
             return False
         try:
             return self._create(request) if request.method == b"POST" else self._read(request)
-        except TaskmillError:
+        except Exception:  # noqa: BLE001 - whatever it is, the long way meets it, too, and tells of it
             return False
 
     def _create(self, request: LaneRequest) -> bool:
@@ -115,16 +115,24 @@ class HotLane:
     def _created(self, call: _Call, later: CreatedLater) -> None:
         outcome = _outcome(later)
         if isinstance(outcome, CreatedTask):
-            self._answer(call, created_answer(outcome))
+            self._show(call, created_answer, outcome)
         else:
             self._answer_error(call, outcome)
 
     def _found(self, call: _Call, later: "asyncio.Future[Task | None]") -> None:
         outcome = _outcome(later)
         if isinstance(outcome, Task):
-            self._answer(call, task_answer(outcome))
+            self._show(call, task_answer, outcome)
         else:
             self._answer_error(call, outcome or TaskNotFound(task_id(call.path[len(_PREFIX) :])))
+
+    def _show(self, call: _Call, show: Callable[[Result], Answer], found: Result) -> None:
+        try:
+            answer = show(found)
+        except Exception as error:  # noqa: BLE001 - nobody else would answer
+            self._answer_error(call, error)
+        else:
+            self._answer(call, answer)
 
     def _answer_error(self, call: _Call, error: Exception) -> None:
         if not is_foreseen(error):

@@ -28,6 +28,7 @@ MOST_LINES: Final = 10_000
 _MOST_BYTES: Final = 8 * 2**20
 # It answers a thousand at a time.
 _LONGER_S: Final = 20.0
+_KEY_CHARS: Final = 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +128,8 @@ class Cutter:
         self._lines: list[bytes] = []
         self._size = 0
         # With the task's place it makes a key. Neighbours' keys are alike, which is cheap for the service's index.
-        self._keys = uuid4().hex
+        # Of a UUID's 36 characters, which a service takes that wants keys short, 11 are left for the place.
+        self._keys = uuid4().hex[:_KEY_CHARS]
 
     def add(self, task: Mapping[str, Any]) -> Chunk | None:
         """Take a task; returns the chunk that was full before it."""

@@ -5,12 +5,12 @@ from types import TracebackType
 from typing import Self
 from uuid import UUID
 
-from taskmill.domain.errors import TaskNotFound
+from taskmill.domain.errors import TaskNotFound, Unavailable
 from taskmill.domain.system import TaskEvent
 from taskmill.domain.task import Task
 from taskmill.runtime.batching import Batcher, Overloaded
 from taskmill.storage import events as event_rows, tasks
-from taskmill.storage.database import Database
+from taskmill.storage.database import RETRY_AFTER_S, Database
 
 _MOST_IDS = 500
 
@@ -38,7 +38,10 @@ class TaskReading:
 
     async def get(self, task_id: UUID) -> Task:
         """Return the task as it was committed at some moment after this call began."""
-        task = await self._batch(task_id)
+        try:
+            task = await self._batch(task_id)
+        except Overloaded as error:
+            raise Unavailable(RETRY_AFTER_S, "room for more reads") from error
         if task is None:
             raise TaskNotFound(task_id)
         return task

@@ -67,8 +67,9 @@ class LaneRequest:
         return _UNHEARD
 
     def respond(self, status: int, headers: tuple[Header, ...], body: bytes) -> None:
-        """Write the answer, unless the client has gone."""
-        connection = self._connection
+        """Write the answer, unless the client has gone; then let go of what an idle connection need not hold."""
+        connection, self._connection = self._connection, None
+        self.body = bytearray()
         transport = connection.transport
         self.response_started = self.response_complete = True
         if not transport.is_closing():

@@ -1,4 +1,4 @@
-"""What uvicorn's HTTP protocol leaves open: limits on heads, stalled requests, ignored upgrades, bad HTTP.
+"""What uvicorn's HTTP protocol leaves open: limits on heads and trailers, stalled requests, upgrades, bad HTTP.
 
 Requests that reach the app are not touched here. Those that its `lane` takes, if it has one, go there when they
 have come whole and alone.
@@ -15,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from taskmill.runtime.fast_lane import Lane, LaneRequest
 from taskmill.wire.problems import problem_for_status
 
+# Of what is no body: a head, a chunk's extensions, trailers.
 LARGEST_HEAD_BYTES: Final = 64 * 1024
 # A refused upload is read on for so long, because a client that still sends can't hear the refusal.
 LARGEST_DISCARD_BYTES: Final = 8 * 1024 * 1024
@@ -25,6 +26,14 @@ ABORT: Final = "taskmill.abort"
 _ABOUT_UPGRADES = frozenset({b"upgrade", b"connection", b"http2-settings"})
 
 
+class _Nowhere(list[tuple[bytes, bytes]]):
+    def append(self, _: tuple[bytes, bytes]) -> None:
+        """Keep nothing."""
+
+
+_NOWHERE: Final = _Nowhere()
+
+
 class HttpProtocol(HttpToolsProtocol):
     """One connection. The library takes heads of any length and bodies that nobody reads; this does not."""
 
@@ -33,7 +42,7 @@ class HttpProtocol(HttpToolsProtocol):
     _lane: Lane | None = None
     _data = b""
     _is_in_head = True
-    _head_came = False
+    _went_on = False
     _head_bytes = 0
     _discarded_bytes = 0
     _wants_upgrade = False
@@ -48,15 +57,14 @@ class HttpProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Parse, and bound what is still incomplete afterwards."""
         self._data = data
-        self._head_came = False
-        was_in_head = self._is_in_head
+        self._went_on = False
         super().data_received(data)
         self._data = b""
         if self.transport.is_closing():
             return
         if type(self.cycle) is LaneRequest and not self.cycle.is_begun:
             self._give_to_app(self.cycle)  # the rest comes later
-        if was_in_head and not self._head_came:
+        if not self._went_on:
             self._head_bytes += len(data)
             if self._head_bytes > LARGEST_HEAD_BYTES:
                 self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
@@ -71,8 +79,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Let the request in, unless it is parsed once more without its wish for another protocol."""
-        self._is_in_head = False
-        self._head_came = True
+        self._went_on = True
         self._head_bytes = 0
         self._wants_upgrade = self.parser.should_upgrade()
         if self._wants_upgrade:
@@ -82,9 +89,13 @@ class HttpProtocol(HttpToolsProtocol):
             self.cycle = LaneRequest(self, method, self.url, self.headers)
         else:
             super().on_headers_complete()
+        self._is_in_head = False
+        self.headers = _NOWHERE  # what comes behind a body does not pass for what came before it
 
     def on_body(self, body: bytes) -> None:
         """Hand over a part of the body; what comes after the answer is thrown away."""
+        self._went_on = True
+        self._head_bytes = 0
         if self._is_answering():
             super().on_body(body)
             return
@@ -123,8 +134,12 @@ class HttpProtocol(HttpToolsProtocol):
             return
         lines = [b"%s %s HTTP/%s" % (method, self.url, self.parser.get_http_version().encode())]
         lines += [b"%s: %s" % (n, v) for n, v in self.headers if n not in _ABOUT_UPGRADES]
+        if any(n == b"connection" and b"close" in v.lower() for n, v in self.headers):
+            lines.append(b"connection: close")
         self.parser = httptools.HttpRequestParser(self)
-        super().data_received(b"\r\n".join((*lines, b"", rest)))
+        # What follows may wish so, too, and the parser counts from where it was begun.
+        self._data = b"\r\n".join((*lines, b"", rest))
+        super().data_received(self._data)
 
     def _may_pass(self) -> bool:
         """Tell whether nothing about the request or its connection is out of the ordinary."""
@@ -156,7 +171,13 @@ class HttpProtocol(HttpToolsProtocol):
         )
 
     def _refuse(self, status: HTTPStatus) -> None:
-        if not (self._is_answering() and self.cycle.response_started):
+        is_started = self._is_answering() and self.cycle.response_started
+        if self.pipeline or (self._is_in_head and self._is_answering() and not is_started):
+            # It is about what came behind a request that is still to be answered, and would pass for that answer.
+            self.cycle.keep_alive = False
+            self.flow.pause_reading()
+            return
+        if not is_started:
             _, headers, body = problem_for_status(status)
             lines = [f"{name}: {value}\r\n".encode() for name, value in headers.items()]
             length = b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body)

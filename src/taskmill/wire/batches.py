@@ -3,6 +3,7 @@
 It splits, parses and drafts; what is stored in which transaction is the operation's.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -25,6 +26,8 @@ LINES_MEDIA_TYPES: Final = frozenset(
     {"application/x-ndjson", "application/ndjson", "application/jsonl", "application/jsonlines"}
 )
 LINES_MEDIA_TYPE: Final = "application/x-ndjson"
+
+_NOT_BLANK: Final = re.compile(rb"\S")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,15 +144,15 @@ def line_refused_json(number: int, error: Exception) -> bytes:
 
 def _lines(body: bytes, line_bytes: int) -> Iterator[Line]:
     """Yield all lines but blank ones, without a copy of the whole body in pieces."""
-    start, number = 0, 0
-    while start < len(body):
-        end = body.find(b"\n", start)
+    start, number = 0, 1
+    # Blank lines are passed over by the million, in the time of a few that are read one by one.
+    while (found := _NOT_BLANK.search(body, start)) is not None:
+        begin = found.start()
+        number += body.count(b"\n", start, begin)
+        end = body.find(b"\n", begin)
         end = len(body) if end < 0 else end
-        number += 1
-        raw = body[start:end].strip()
-        start = end + 1
-        if raw:
-            yield _line(number, raw, line_bytes)
+        yield _line(number, body[begin:end].rstrip(), line_bytes)
+        start, number = end + 1, number + 1
 
 
 def _line(number: int, raw: bytes, line_bytes: int) -> Line:

@@ -65,7 +65,7 @@ def sent(service: FakeService) -> list[list[str]]:
 def test_any_number_of_tasks_from_any_iterable_is_created_in_order(
     client: TaskmillClient, service: FakeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(many, "_MOST_BYTES", 250)
+    monkeypatch.setattr(many, "_MOST_BYTES", 200)
     ids = client.create_many(named("a", "b", "c", "d", "e"))
     assert [str(one) for one in ids] == list(service.tasks)
     assert sent(service) == [["a", "b", "c"], ["d", "e"]], "a request has an end"
@@ -247,3 +247,18 @@ async def test_the_asynchronous_client_takes_iterables_of_both_kinds(service: Fa
         with pytest.raises(NotAllCreated):
             await client.create_many(later())
     assert len(service.tasks) == 8
+
+
+def test_keys_that_are_made_are_each_tasks_own_and_no_longer_than_a_uuid() -> None:
+    """Also across requests and calls: two tasks with one key would be one task."""
+    calls = [many.Cutter("http://x", retries=0, most=700) for _ in range(2)]
+    cut = [list(many.chunks(({"name": "a"} for _ in range(1500)), cutter)) for cutter in calls]
+    assert [len(chunks) for chunks in cut] == [3, 3]
+    keys = [
+        orjson.loads(line)["idempotency_key"]
+        for chunks in cut
+        for chunk in chunks
+        for line in (chunk.call.content or b"").splitlines()
+    ]
+    assert len(set(keys)) == len(keys) == 3000
+    assert max(map(len, keys)) <= 36 - 7, "places may have seven digits more"

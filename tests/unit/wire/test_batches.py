@@ -1,6 +1,7 @@
 """Many tasks in one request."""
 
 import json
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -176,3 +177,21 @@ def test_any_bytes_as_lines_have_one_result_for_each_line_with_content(body: byt
     drafted = [line for chunk in line_drafts(lines(body), source="rest") for line in chunk]
     assert len(drafted) == sum(1 for line in body.split(b"\n") if line.strip())
     assert all(isinstance(line.result, TaskDraft | TaskmillError) for line in drafted)
+
+
+def test_blank_lines_count_and_are_passed_over_at_once() -> None:
+    """A body of nothing else is read in one turn of the loop, in which nobody else is served."""
+    calls = 0
+
+    def count(_: object, event: str, __: object) -> None:
+        nonlocal calls
+        calls += event == "c_call"
+
+    body = b"\n \r\n\t\n 1 \r\n" + b"\n" * 10_000 + b"2"
+    sys.setprofile(count)
+    try:
+        found = [(line.number, line.value) for line in lines(body)]
+    finally:
+        sys.setprofile(None)
+    assert found == [(4, 1), (10_005, 2)]
+    assert calls < 1000

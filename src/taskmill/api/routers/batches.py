@@ -144,14 +144,21 @@ def _answer_lines(context: Context, request: Request, body: bytes) -> Response:
 async def _store(context: Context, chunks: Iterator[list[DraftedLine]]) -> AsyncIterator[bytes]:
     """Read the lines while those before them are being stored, and answer in their order."""
     under_way: deque[list[_Line]] = deque()
-    for chunk in chunks:
-        under_way.append(await _submitted(context, chunk))
-        if len(under_way) == _CHUNKS_AT_ONCE:
-            yield await _answered(context, under_way.popleft())
-        else:
+    try:
+        for chunk in chunks:
+            under_way.append(await _submitted(context, chunk))
             await asyncio.sleep(0)  # reading a chunk takes milliseconds, in which nothing else runs
-    while under_way:
-        yield await _answered(context, under_way.popleft())
+            if len(under_way) == _CHUNKS_AT_ONCE:
+                yield await _answered(context, under_way[0])
+                under_way.popleft()
+        while under_way:
+            yield await _answered(context, under_way[0])
+            under_way.popleft()
+    finally:
+        # The client has gone; what fails after that nobody has to hear of.
+        for _, answer in chain.from_iterable(under_way):
+            if isinstance(answer, asyncio.Future):
+                _known(answer)
 
 
 async def _submitted(context: Context, chunk: Sequence[DraftedLine]) -> list[_Line]:
@@ -173,18 +180,24 @@ async def _answered(context: Context, lines: Sequence[_Line]) -> bytes:
     waited = [answer for _, answer in lines if isinstance(answer, asyncio.Future)]
     if waited:
         await asyncio.wait(waited, timeout=context.limits.request_timeout_s)
-    return b"".join(_line_json(context, number, answer) for number, answer in lines)
+    known = [
+        (number, (_known(one) or _late(context)) if isinstance(one, asyncio.Future) else one)
+        for number, one in lines
+    ]
+    # Lines that were stored together fail together: that is one fault, told with the first of them.
+    faults = {
+        one: number
+        for number, one in reversed(known)
+        if isinstance(one, Exception) and not isinstance(one, TaskmillError)
+    }
+    for fault, number in faults.items():
+        log.error("line.failed", line=number, exc_info=fault)
+    return b"".join(_line_json(number, one) for number, one in known)
 
 
-def _line_json(
-    context: Context, number: int, answer: CreatedLater | CreatedTask | Exception
-) -> bytes:
-    if isinstance(answer, asyncio.Future):
-        answer = _known(answer) or _late(context)
+def _line_json(number: int, answer: CreatedTask | Exception) -> bytes:
     if isinstance(answer, CreatedTask):
         return line_created_json(number, 200 if answer.replayed else 201, answer.task.id)
-    if not isinstance(answer, TaskmillError):
-        log.error("line.failed", line=number, exc_info=answer)
     return line_refused_json(number, answer)
 
 
