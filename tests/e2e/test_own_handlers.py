@@ -176,7 +176,7 @@ def test_processes_are_looked_after_and_end_together(
     [
         (["--app", "nowhere:app"], "No module named 'nowhere'"),
         (["--app", "nowhere:app", "--processes", "2"], "No module named 'nowhere'"),
-        (["--processes", "2", "api"], "--processes is for the worker role alone"),
+        (["--processes", "2", "api", "worker"], "--processes is for one role, api or worker"),
         (["--queues", "a=0"], "greater than or equal to 1"),
     ],
 )

@@ -1,8 +1,10 @@
 """The API's own server: where it listens, and what it tells while it starts and stops."""
 
+import socket
+
 from taskmill.api.app import Api
 from taskmill.observability.logs import get_logger
-from taskmill.runtime.http_server import HttpServer, bound
+from taskmill.runtime.http_server import HttpServer, bound, held
 
 log = get_logger(__name__)
 
@@ -23,6 +25,7 @@ class ApiServer(HttpServer):
         grace_s: float = 10.0,
         keep_alive_s: float = 30.0,
         stop_delay_s: float = 0.0,
+        reuse_port: bool = False,
     ) -> None:
         super().__init__(
             app,
@@ -32,6 +35,7 @@ class ApiServer(HttpServer):
             grace_s=grace_s,
             keep_alive_s=keep_alive_s,
             stop_delay_s=stop_delay_s,
+            reuse_port=reuse_port,
         )
         self._api = app
 
@@ -46,6 +50,15 @@ class ApiServer(HttpServer):
     def on_stopped(self) -> None:
         """Tell that the doors are closed."""
         log.info("api.stopped")
+
+
+def share_address(host: str, port: int) -> socket.socket:
+    """Hold an address for processes that listen there with `reuse_port`; close it to give it up.
+
+    Raises:
+        ConfigurationError: somebody has it, or nobody can.
+    """
+    return held(host, port, _ADVICE)
 
 
 def check_address(host: str, port: int) -> None:

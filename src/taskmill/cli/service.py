@@ -32,6 +32,7 @@ Examples:
   taskmill run relay intake --broker-url amqp://user:password@host/
   taskmill run worker --concurrency 5000 --queues reports,mail
   taskmill run worker --app shop.tasks:app --processes 4 --queues mail=3,reports
+  taskmill run api --processes 2
 """
 
 _port = click.IntRange(0, 65535)
@@ -161,7 +162,7 @@ def up(
     type=_at_least_one,
     default=1,
     metavar="N",
-    help="Worker processes, started again when they die.  [default: 1]",
+    help="Processes of the role api, or worker, started again when they die.  [default: 1]",
 )
 @_ready_file
 def run(
@@ -182,7 +183,7 @@ def run(
 
     Where none is named, they are those of the `taskmill up` that runs here. SIGTERM and Ctrl-C
     stop it in order: a worker ends what it can in time and hands back the rest. With --processes,
-    this process looks after so many workers and runs no tasks itself.
+    this process looks after so many others, and does nothing itself; those of the API share its port.
     """
     from taskmill.cli.places import settings_to_run  # noqa: PLC0415 - only when it runs
 
@@ -198,9 +199,9 @@ def run(
         loaded.require_broker_url()
     chosen, files = list(dict.fromkeys(roles)), [ready_file] if ready_file else []
     if processes > 1:
-        if chosen != ["worker"]:
+        if chosen not in (["worker"], ["api"]):
             raise click.UsageError(
-                "--processes is for the worker role alone: taskmill run worker --processes N"
+                "--processes is for one role, api or worker: taskmill run worker --processes N"
             )
         from taskmill.embedded import role_processes  # noqa: PLC0415 - not for one process
 

@@ -13,7 +13,7 @@ import uvloop
 
 from taskmill.app.loading import load_app
 from taskmill.app.registry import Taskmill
-from taskmill.composition.announcement import Announcement
+from taskmill.composition.announcement import Announcement, Front
 from taskmill.composition.creation import intake_services
 from taskmill.composition.process import API_GRACE_S, Process
 from taskmill.composition.workers import worker_services
@@ -41,11 +41,12 @@ def run_roles(
     ready_files: Sequence[Path] = (),
     beside: Sequence[Service] = (),
     announce: Callable[[str | None], None] = lambda _: None,
+    front: Front | None = None,
 ) -> int:
     """Run roles in this process until SIGINT or SIGTERM; return the exit status.
 
     Services `beside` them start before the doors open and stop after these have closed. `announce` gets
-    the API's address (None without an API) when everything serves.
+    the API's address (None without an API) when everything serves; `front` is what serves it in other processes.
 
     Raises:
         ConfigurationError: an unknown role, no database, an old schema, a taken port.
@@ -61,7 +62,7 @@ def run_roles(
         # Outside of an event loop: its modules may run one of their own when they are imported.
         app = load_app(settings.worker.app)
     try:
-        uvloop.run(_run(settings, roles, app, beside, Announcement(ready_files, announce)))
+        uvloop.run(_run(settings, roles, app, beside, Announcement(ready_files, announce, front)))
     except* TaskmillError as group:
         raise _first(group) from group
     finally:

@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import orjson
 
@@ -14,19 +15,32 @@ from taskmill.settings import Settings
 log = logs.get_logger(__name__)
 
 
+class Front(Protocol):
+    """What serves the API."""
+
+    started: asyncio.Event
+    url: str | None
+
+
 class Announcement:
     """Tells, once everything serves, where the API is: in the log, the ready files and to whoever asked."""
 
     name = "announcement"
     process: Process
 
-    def __init__(self, ready_files: Sequence[Path], announce: Callable[[str | None], None]) -> None:
+    def __init__(
+        self,
+        ready_files: Sequence[Path],
+        announce: Callable[[str | None], None],
+        front: Front | None = None,
+    ) -> None:
+        self._front = front
         self._ready_files = ready_files
         self._announce = announce
 
     async def run(self, stop: asyncio.Event) -> None:
         """Announce, then wait; the ready files are taken away at the end."""
-        server = self.process.server
+        server = self._front or self.process.server
         if server is not None:
             await server.started.wait()
         url = server.url if server else None

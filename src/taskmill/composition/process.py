@@ -187,6 +187,7 @@ class Process(Parts):
             app,
             host=settings.api.host,
             port=settings.api.port,
+            reuse_port=settings.api.reuse_port,
             grace_s=API_GRACE_S,
             stop_delay_s=settings.api.stop_delay_s,
         )

@@ -10,12 +10,15 @@ import signal
 import sys
 from asyncio.subprocess import Process
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from taskmill import composition
 from taskmill.app.loading import check_app
 from taskmill.embedded.programs import end_with_parent
 from taskmill.observability.logs import get_logger
+from taskmill.runtime.http_server import url_of
 from taskmill.runtime.periodic import backoff_s, pause
 from taskmill.settings import Settings
 from taskmill.settings.values import shown
@@ -27,6 +30,7 @@ _LONGEST_PAUSE_S = 30.0
 # One that ran this long was well: the next start begins without a pause again.
 _WELL_AFTER_S = 30.0
 _STOP_MARGIN_S = 3.0
+_LOOK_S = 0.05
 
 
 def run_beside(
@@ -34,43 +38,79 @@ def run_beside(
 ) -> int:
     """Look after so many processes of these roles until SIGINT or SIGTERM; return the exit status.
 
+    Those of the API listen on one port.
+
     Raises:
-        ConfigurationError: no database, or one with an old schema; the app can't be loaded.
+        ConfigurationError: no database, or one with an old schema; the app can't be loaded; the port is taken.
     """
     if settings.worker.app is not None:
         check_app(settings.worker.app)
-    running = RoleProcesses(settings, roles, count=processes)
-    return composition.run_roles(settings, [], ready_files=ready_files, beside=[running])
+    with ExitStack() as stack:
+        url = None
+        if "api" in roles:
+            # Here, because who looks after workers does without the API.
+            from taskmill.api.server import share_address  # noqa: PLC0415
+
+            address = stack.enter_context(share_address(settings.api.host, settings.api.port))
+            url = url_of(address)
+            port = address.getsockname()[1]
+            api = settings.api.model_copy(update={"port": port, "reuse_port": True})
+            settings = settings.model_copy(update={"api": api})
+        running = RoleProcesses(settings, roles, count=processes, url=url)
+        return composition.run_roles(
+            settings, [], ready_files=ready_files, beside=[running], front=running
+        )
 
 
 class RoleProcesses:
     """A service of `count` processes, each `taskmill run ROLE...` with the settings of this one.
 
     If an admin port is set, it is this process's; the first of them has the one `admin_step` above it, the second
-    the next, and so on. 0 stays 0: each picks a free one.
+    the next, and so on. 0 stays 0: each picks a free one. `started` is set when all have been ready once; `url` is
+    where they serve, None when they don't.
     """
 
     def __init__(
-        self, settings: Settings, roles: Sequence[str], *, count: int = 1, admin_step: int = 1
+        self,
+        settings: Settings,
+        roles: Sequence[str],
+        *,
+        count: int = 1,
+        admin_step: int = 1,
+        url: str | None = None,
     ) -> None:
         self.name = f"{'-'.join(roles)}-processes"
+        self.url = url
+        self.started = asyncio.Event()
         self._settings = settings
         self._roles = roles
         self._count = count
         self._admin_step = admin_step
+        self._not_ready = set(range(1, count + 1))
 
     async def run(self, stop: asyncio.Event) -> None:
         """Keep the processes running until told to stop, then wait until they have ended in order."""
-        async with asyncio.TaskGroup() as group:
-            for number in range(1, self._count + 1):
-                group.create_task(self._keep(number, stop))
+        with TemporaryDirectory(prefix="taskmill-") as folder:
+            async with asyncio.TaskGroup() as group:
+                watch = group.create_task(self._watch_start(Path(folder)))
+                for number in range(1, self._count + 1):
+                    group.create_task(self._keep(number, Path(folder), stop))
+                await stop.wait()
+                watch.cancel()
 
-    async def _keep(self, number: int, stop: asyncio.Event) -> None:
+    async def _watch_start(self, folder: Path) -> None:
+        """Tell when all are ready: each writes a file."""
+        while self._not_ready:
+            await asyncio.sleep(_LOOK_S)
+            self._not_ready -= {n for n in self._not_ready if (folder / f"{n}").exists()}
+        self.started.set()
+
+    async def _keep(self, number: int, folder: Path, stop: asyncio.Event) -> None:
         loop = asyncio.get_running_loop()
         failures = 0
         while not stop.is_set():
             started_at = loop.time()
-            process = await self._start(number)
+            process = await self._start(number, folder)
             await self._until_ended(process, stop)
             if stop.is_set():
                 return
@@ -84,13 +124,15 @@ class RoleProcesses:
             )
             await pause(stop, backoff_s(failures, first=_FIRST_PAUSE_S, longest=_LONGEST_PAUSE_S))
 
-    async def _start(self, number: int) -> Process:
+    async def _start(self, number: int, folder: Path) -> Process:
         return await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "taskmill",
             "run",
             *self._roles,
+            "--ready-file",
+            str(folder / f"{number}"),
             stdin=asyncio.subprocess.DEVNULL,
             start_new_session=True,
             preexec_fn=end_with_parent(signal.SIGTERM),
@@ -107,6 +149,10 @@ class RoleProcesses:
             "TASKMILL_WORKER__APP": settings.worker.app or "",
             "TASKMILL_BROKER": settings.broker,
         }
+        if "api" in self._roles:
+            told["TASKMILL_API__HOST"] = settings.api.host
+            told["TASKMILL_API__PORT"] = str(settings.api.port)
+            told["TASKMILL_API__REUSE_PORT"] = str(settings.api.reuse_port)
         if settings.broker_url is not None:
             told["TASKMILL_BROKER_URL"] = settings.broker_url.get_secret_value()
         if (port := settings.admin_port) is not None:

@@ -21,7 +21,8 @@ class HttpServer:
 
     `url` is known, and requests are answered, once `started` is set. A connection on which nothing comes for
     `keep_alive_s` is closed, unless a request is being answered. `advice` tells how to choose another address.
-    When told to stop it serves on for `stop_delay_s`, so that load balancers see in time that it stops.
+    When told to stop it serves on for `stop_delay_s`, so that load balancers see in time that it stops. With
+    `reuse_port` other processes may listen there, too.
     """
 
     name = "http"
@@ -36,6 +37,7 @@ class HttpServer:
         grace_s: float = 10.0,
         keep_alive_s: float = _KEEP_ALIVE_S,
         stop_delay_s: float = 0.0,
+        reuse_port: bool = False,
     ) -> None:
         self.started = asyncio.Event()
         self.url: str | None = None
@@ -46,6 +48,7 @@ class HttpServer:
         self._grace_s = grace_s
         self._keep_alive_s = keep_alive_s
         self._stop_delay_s = stop_delay_s
+        self._reuse_port = reuse_port
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until told to stop; then requests in flight have `grace_s` to be answered.
@@ -53,8 +56,8 @@ class HttpServer:
         Raises:
             ConfigurationError: the address can't be listened on.
         """
-        listener = bound(self._host, self._port, self._advice)
-        self.url = _url(listener)
+        listener = bound(self._host, self._port, self._advice, reuse_port=self._reuse_port)
+        self.url = url_of(listener)
         server = _Server(self._config(), on_started=self._on_started)
         try:
             async with asyncio.TaskGroup() as group:
@@ -130,12 +133,30 @@ class _Server(uvicorn.Server):
             connection.transport.abort()
 
 
-def bound(host: str, port: int, advice: str) -> socket.socket:
-    """Listen on an address.
+def bound(host: str, port: int, advice: str, *, reuse_port: bool = False) -> socket.socket:
+    """Listen on an address; with `reuse_port` beside others that do so.
 
     Raises:
         ConfigurationError: that can't be done; `advice` names what chooses another one.
     """
+    return _bound(host, port, advice, reuse_port=reuse_port, listens=True)
+
+
+def held(host: str, port: int, advice: str) -> socket.socket:
+    """Take an address without listening, so that others may listen there with `reuse_port`.
+
+    Raises:
+        ConfigurationError: as for `bound`, also when somebody listens there who shares it.
+    """
+    # Whoever does not share finds out that somebody listens there.
+    with _bound(host, port, advice) as alone:
+        port = alone.getsockname()[1]
+    return _bound(host, port, advice, reuse_port=True)
+
+
+def _bound(
+    host: str, port: int, advice: str, *, reuse_port: bool = False, listens: bool = False
+) -> socket.socket:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -145,8 +166,11 @@ def bound(host: str, port: int, advice: str) -> socket.socket:
         raise ConfigurationError(_refused(host, port, advice, error)) from None
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if reuse_port:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.bind(address)
-        listener.listen(_BACKLOG)
+        if listens:
+            listener.listen(_BACKLOG)
         listener.setblocking(False)  # noqa: FBT003 - the library's signature
     except OSError as error:
         listener.close()
@@ -162,7 +186,7 @@ def _refused(host: str, port: int, advice: str, error: OSError) -> str:
     )
 
 
-def _url(listener: socket.socket) -> str:
+def url_of(listener: socket.socket) -> str:
     """Return an address that a client on this machine can use."""
     host, port = listener.getsockname()[:2]
     shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104 - shown, not bound

@@ -34,6 +34,11 @@ class ApiSettings(Group):
         "trust only",
     )
     port: Port = Field(8000, description="port that it listens on; 0 picks a free one")
+    reuse_port: bool = Field(
+        False,  # noqa: FBT003 - pydantic's own
+        description="share the port with other processes of this machine that do so, too: Linux spreads "
+        "connections over them. `taskmill run api --processes N` sets it",
+    )
     stop_delay_s: SecondsOrZero = Field(
         0.0,
         description="how long an API that was told to stop serves on while `/readyz` is 503: a little more than "
