@@ -6,7 +6,8 @@ the deltas of a busy second.
 
 from datetime import UTC, datetime, timedelta
 
-from benchmarks.lab import connected, producing
+from benchmarks.looking import connected
+from benchmarks.producing import producing
 from taskmill.storage import partitions
 
 TASKS = 5_000_000
