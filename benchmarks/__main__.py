@@ -98,7 +98,8 @@ async def _measure(name: str, lab: Lab) -> Outcome:
     trouble = None
     try:
         figures = await scenario.run(lab)
-    except Exception as error:  # noqa: BLE001 - one that fails costs the others nothing
+    except Exception as failure:  # noqa: BLE001 - one that fails costs the others nothing
+        error = _cause(failure)
         trouble = str(error) or repr(error)
         print(f"  not measured: {trouble}", flush=True)
         if not isinstance(error, _EXPECTED):
@@ -111,6 +112,13 @@ async def _measure(name: str, lab: Lab) -> Outcome:
         seconds=time.monotonic() - began,
         trouble=trouble,
     )
+
+
+def _cause(error: Exception) -> Exception:
+    """Return the first error in a group, else the error itself."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:

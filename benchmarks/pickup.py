@@ -37,7 +37,7 @@ _CALIBRATED_S = 3.0
 _TICK_S = 0.01
 _AT_ONCE = 500
 # Of the load that was meant, what must have been ended for the figures to say anything.
-_LEAST_SHARE = 0.9
+_LEAST_SHARE = 0.8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

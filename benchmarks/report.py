@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks import plots
 from benchmarks.figures import Figure, Outcome
@@ -111,7 +112,7 @@ class Report:
             ]
         )
 
-    def facts(self) -> dict[str, object]:
+    def facts(self) -> dict[str, Any]:
         return {
             "machine": self.machine.facts(),
             "scale": self.scale,

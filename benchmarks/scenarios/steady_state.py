@@ -8,20 +8,20 @@ has one minute.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import asyncpg
 
-from benchmarks.figures import Figure, Series, at_least, at_most, percentile
+from benchmarks.figures import Figure, at_least, at_most
 from benchmarks.kept_tasks import keep_tasks
 from benchmarks.lab import Lab
-from benchmarks.load import LoadFailed
 from benchmarks.looking import connected
 from benchmarks.producing import Producer, producing
 from benchmarks.scenarios.noop_drain import NOOP
 from benchmarks.statement_times import Timed, sample_statements, statement_times
+from benchmarks.timeline import Timeline, begin_and_end, series
 from taskmill.domain.task import TaskDraft
 from taskmill.storage.statements import statement
 
@@ -30,8 +30,6 @@ TITLE = "2,000 tasks a second beside 1,000,000 ended ones, and a transaction tha
 _RATE = 2000
 _HELD_SHARE = 0.99
 _MOST_GROWTH = 3
-_TENTH = 10
-_STEPS = 60
 _TICK_S, _TOLD_EVERY_S = 0.02, 10.0
 _SETTLE_S = 2.0
 _ENDED = "SELECT count(*) FROM taskmill.task WHERE finished_at > $1"
@@ -56,8 +54,8 @@ class Seen:
     seconds: float
     ended: int
     left: int
-    claims: Sequence[tuple[float, float]]
-    waits: Sequence[tuple[float, float]]
+    claims: Timeline
+    waits: Timeline
 
 
 async def run(lab: Lab) -> list[Figure]:
@@ -69,15 +67,15 @@ async def run(lab: Lab) -> list[Figure]:
         await lab.settle()
         seen = await _hold(lab, url, connection, seconds)
     lab.series += [
-        _series("claim p95", seen.claims, seen.seconds),
-        _series("wait p95", seen.waits, seen.seconds),
+        series("claim p95", seen.claims, seen.seconds),
+        series("wait p95", seen.waits, seen.seconds),
     ]
     return _figures(seen)
 
 
 def _figures(seen: Seen) -> list[Figure]:
-    begin, end = _begin_and_end(seen.claims, seen.seconds)
-    waits = _begin_and_end(seen.waits, seen.seconds)
+    begin, end = begin_and_end(seen.claims, seen.seconds)
+    waits = begin_and_end(seen.waits, seen.seconds)
     return [
         Figure(
             name="ended",
@@ -138,9 +136,7 @@ async def _hold(
     )
 
 
-def _within(
-    claims: Iterable[Timed], began_at: float, took_s: float
-) -> Sequence[tuple[float, float]]:
+def _within(claims: Iterable[Timed], began_at: float, took_s: float) -> Timeline:
     return [(c.at - began_at, c.ms) for c in claims if 0 <= c.at - began_at <= took_s]
 
 
@@ -170,27 +166,3 @@ async def _tell(look: "asyncpg.Connection[asyncpg.Record]", seconds: int) -> Non
     while (left_s := ends - time.monotonic()) > 0:
         await asyncio.sleep(min(_TOLD_EVERY_S, left_s))
         print(f"  {await look.fetchval(_WAITING):,} wait; {max(left_s, 0):.0f} s", flush=True)
-
-
-def _begin_and_end(times: Sequence[tuple[float, float]], seconds: float) -> tuple[float, float]:
-    """Return the 95th percentile of the first tenth of the time, and of the last one."""
-    part = seconds / _TENTH
-    first = [ms for at, ms in times if at <= part]
-    last = [ms for at, ms in times if at >= seconds - part]
-    if not first or not last:
-        raise LoadFailed("nothing was claimed at the begin or at the end")
-    return percentile(first, 0.95), percentile(last, 0.95)
-
-
-def _series(name: str, times: Sequence[tuple[float, float]], seconds: float) -> Series:
-    step = seconds / _STEPS
-    parts: dict[int, list[float]] = {}
-    for at, ms in times:
-        parts.setdefault(int(at / step), []).append(ms)
-    places = sorted(parts)
-    return Series(
-        name=name,
-        unit="ms",
-        at_s=[round((place + 0.5) * step, 2) for place in places],
-        values=[round(percentile(parts[place], 0.95), 3) for place in places],
-    )
