@@ -26,7 +26,7 @@ from taskmill.domain.task import TaskDraft
 
 Latencies = Sequence[float]
 
-_PAUSES_S = (0.02, 0.06)
+_PAUSES_S = (0.01, 0.05)
 _SETTLE_S = 1.0
 _TIMEOUT_S = 120.0
 # The first ones make queues, connections and plans; they are not counted.

@@ -69,11 +69,10 @@ def _draw_bars(title: str, bars: Sequence[Bar], path: Path) -> None:
     axes.bar_label(axes.containers[-1], fmt="{:,.4g}", padding=4, fontsize=8)
     axes.invert_yaxis()
     axes.margins(x=0.15)
-    axes.set_title(title, fontsize=9, loc="left", wrap=True)
+    axes.set_title(title, fontsize=9, loc="left")
     axes.tick_params(labelsize=8)
     axes.spines[["top", "right"]].set_visible(False)
-    picture.tight_layout()
-    picture.savefig(path)
+    picture.savefig(path, bbox_inches="tight")
 
 
 def _draw_series(outcome: Outcome, path: Path) -> None:
@@ -91,5 +90,4 @@ def _draw_series(outcome: Outcome, path: Path) -> None:
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_xlabel("seconds", fontsize=8)
     picture.suptitle(f"{outcome.scenario}: {outcome.title}", fontsize=9)
-    picture.tight_layout()
-    picture.savefig(path)
+    picture.savefig(path, bbox_inches="tight")

@@ -34,7 +34,11 @@ class Report:
     @property
     def missed(self) -> list[str]:
         """What missed its target."""
-        return [f"{o.scenario}: {figure.name}" for o in self.outcomes for figure in o.missed]
+        return [
+            f"{outcome.scenario}: {figure.name}" + (figure.against and f" against {figure.against}")
+            for outcome in self.outcomes
+            for figure in outcome.missed
+        ]
 
     @property
     def verdict(self) -> str:

@@ -12,8 +12,8 @@ import uvloop
 
 from benchmarks.peers import given
 
-_AT_ONCE = 30
-_CONNECTIONS = 10
+_AT_ONCE = 100
+_CONNECTIONS = 20
 
 begun = given.begun()
 app = procrastinate.App(

@@ -23,10 +23,11 @@ async def run(lab: Lab) -> list[Figure]:
     async with lab.broker():
         half = await pickup.capacity(lab, is_over_broker=True) / 2
         print(f"  half load is {half:,.0f} tasks/s", flush=True)
+        peers = () if lab.is_short else _PEERS
         sides = {
             "idle": partial(pickup.of_taskmill, lab, count, is_over_broker=True),
             "half load": partial(pickup.of_taskmill, lab, count, is_over_broker=True, rate=half),
-            **{peer.title: partial(pickup.of_peer, lab, peer, count) for peer in _PEERS},
+            **{peer.title: partial(pickup.of_peer, lab, peer, count) for peer in peers},
         }
         measured = await interleaved(lab, sides, told=pickup.told)
     idle = measured["idle"]
@@ -35,9 +36,9 @@ async def run(lab: Lab) -> list[Figure]:
         *pickup.figures("half load", measured["half load"]),
         *(
             figure
-            for peer in _PEERS
+            for peer in peers
             for figure in pickup.figures(
-                "idle, both", idle, against=peer.title, theirs=measured[peer.title]
+                "idle", idle, against=peer.title, theirs=measured[peer.title]
             )
         ),
     ]

@@ -21,7 +21,7 @@ TITLE = "statements a second and processor time of a whole system that idles"
 
 _ROLES = (("api",), ("worker",), ("relay", "intake"), ("maintenance", "webhooks"))
 _MOST_PER_S, _MOST_PERCENT = 5, 1
-_SETTLE_S = 10.0
+_SETTLE_S = 5.0
 _SHOWN = 8
 _COUNTING = {
     "shared_preload_libraries": "pg_stat_statements",

@@ -73,8 +73,6 @@ async def _measure(
 ) -> list[Figure]:
     path = lab.folder / "question.path"
     path.write_text(f"/tasks?{query}\n")
-    for address in addresses.values():
-        await _ask(address, path, 1)
     print(f"  {question}", flush=True)
     seconds = lab.pick(quick=1, short=1, full=3)
     sides = {

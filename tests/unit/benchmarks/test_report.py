@@ -53,7 +53,7 @@ def test_the_table_has_target_and_measured_value_side_by_side() -> None:
 def test_a_missed_target_is_shown_in_capitals() -> None:
     missing = report(rate(1000))
     assert missing.table().endswith("MISSED")
-    assert "MISSED: drain: drained" in missing.verdict
+    assert "MISSED: drain: drained against Celery" in missing.verdict
 
 
 @pytest.mark.parametrize(
