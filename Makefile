@@ -30,7 +30,7 @@ bench:
 	. ./scripts/environment.sh && prepare_environment "$(CURDIR)" .venv-bench bench && \
 	    .venv-bench/bin/python -m benchmarks $(ARGS)
 
-# Everything, thoroughly, kept in benchmarks/results; some hours, on a machine that does nothing else.
+# Everything, thoroughly, kept in benchmarks/results; an hour or two, on a machine that does nothing else.
 bench-full:
 	. ./scripts/environment.sh && prepare_environment "$(CURDIR)" .venv-bench bench && \
 	    .venv-bench/bin/python -m benchmarks --full $(ARGS)

@@ -136,7 +136,11 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     scale = parser.add_mutually_exclusive_group()
     scale.set_defaults(scale=Scale.SHORT)
     scale.add_argument(
-        "--full", action="store_const", dest="scale", const=Scale.FULL, help="thorough; hours"
+        "--full",
+        action="store_const",
+        dest="scale",
+        const=Scale.FULL,
+        help="thorough; an hour or two",
     )
     scale.add_argument(
         "--quick",

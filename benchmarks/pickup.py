@@ -33,6 +33,8 @@ _TIMEOUT_S = 120.0
 _FIRST = 10
 _NOOP = TaskDraft(name="load", payload='{"delay_s": 0, "failure_probability": 0}')
 _ENDED = "SELECT count(*) FROM taskmill.task WHERE status = 'succeeded'"
+_WAITING = "SELECT count(*) FROM taskmill.dispatch"
+_MOST_WAITING = 2000
 _CALIBRATED_S = 3.0
 _TICK_S = 0.01
 _AT_ONCE = 500
@@ -68,7 +70,7 @@ async def of_taskmill(lab: Lab, count: int, *, is_over_broker: bool, rate: float
 
 
 async def capacity(lab: Lab, *, is_over_broker: bool) -> float:
-    """Return how many no-op tasks a second are created and ended when as many as possible are."""
+    """Return how many no-op tasks a second are created and ended when there are always some that wait."""
     async with (
         _stack(lab, 1, is_over_broker=is_over_broker) as stack,
         producing(stack.database_url) as producer,
@@ -78,7 +80,10 @@ async def capacity(lab: Lab, *, is_over_broker: bool) -> float:
         await asyncio.sleep(_SETTLE_S)
         began, before = time.monotonic(), await look.fetchval(_ENDED)
         while time.monotonic() < began + _CALIBRATED_S:
-            await producer.creation.create_all([_NOOP] * _AT_ONCE)
+            if await look.fetchval(_WAITING) < _MOST_WAITING:
+                await producer.creation.create_all([_NOOP] * _AT_ONCE)
+            else:
+                await asyncio.sleep(_TICK_S)
         ended: int = await look.fetchval(_ENDED) - before
         return ended / (time.monotonic() - began)
 
