@@ -71,7 +71,7 @@ class Scenario(Protocol):
 
 def main(arguments: Sequence[str]) -> int:
     """Measure, show and keep; return the exit status."""
-    options = _options(arguments)
+    options = read_options(arguments)
     started_at, load_before = time.monotonic(), os.getloadavg()[0]
     outcomes = []
     with open_server(_DATA) as server:
@@ -99,7 +99,7 @@ async def _measure(name: str, lab: Lab) -> Outcome:
     try:
         figures = await scenario.run(lab)
     except Exception as failure:  # noqa: BLE001 - one that fails costs the others nothing
-        error = _cause(failure)
+        error = cause_of(failure)
         trouble = str(error) or repr(error)
         print(f"  not measured: {trouble}", flush=True)
         if not isinstance(error, _EXPECTED):
@@ -114,14 +114,14 @@ async def _measure(name: str, lab: Lab) -> Outcome:
     )
 
 
-def _cause(error: Exception) -> Exception:
+def cause_of(error: Exception) -> Exception:
     """Return the first error in a group, else the error itself."""
     while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]
     return error
 
 
-def _options(arguments: Sequence[str]) -> argparse.Namespace:
+def read_options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=__doc__,
