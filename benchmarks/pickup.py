@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import orjson
 
@@ -22,6 +23,7 @@ from benchmarks.peers import queues
 from benchmarks.peers.marks import Marks
 from benchmarks.producing import Producer, producing
 from benchmarks.programs import completed
+from benchmarks.rounds import interleaved
 from taskmill.domain.task import TaskDraft
 
 Latencies = Sequence[float]
@@ -67,6 +69,16 @@ async def of_taskmill(lab: Lab, count: int, *, is_over_broker: bool, rate: float
             if ended < _LEAST_SHARE * rate * took_s:
                 raise LoadFailed(f"of {rate:,.0f} tasks/s {ended / took_s:,.0f} were ended")
         return _latencies(sent, await stack.begun.until_full(timeout_s=_TIMEOUT_S))
+
+
+async def at_half_load(lab: Lab, count: int, *, is_over_broker: bool) -> list[Latencies]:
+    """Measure what is possible, then the latencies at half of that; a short run has one round of it."""
+    half = await capacity(lab, is_over_broker=is_over_broker) / 2
+    print(f"  half load is {half:,.0f} tasks/s", flush=True)
+    measure = partial(of_taskmill, lab, count, is_over_broker=is_over_broker, rate=half)
+    rounds = 1 if lab.is_short else None
+    measured = await interleaved(lab, {"half load": measure}, told=told, rounds=rounds)
+    return measured["half load"]
 
 
 async def capacity(lab: Lab, *, is_over_broker: bool) -> float:

@@ -27,7 +27,7 @@ async def run(lab: Lab) -> list[Figure]:
     tasks = lab.pick(quick=5_000, short=20_000, full=20_000)
     figures = []
     async with lab.broker():
-        for processes in (1,) if lab.is_short else (1, 2):
+        for processes in lab.pick(quick=(1, 2), short=(1,), full=(1, 2)):
             print(f"  worker processes: {processes}", flush=True)
             sides = {
                 "Taskmill": partial(_drain_taskmill, lab, tasks, processes),

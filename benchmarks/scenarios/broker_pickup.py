@@ -21,19 +21,17 @@ _PEERS = (queues.CELERY, queues.DRAMATIQ, queues.TASKIQ)
 async def run(lab: Lab) -> list[Figure]:
     count = lab.pick(quick=50, short=150, full=400)
     async with lab.broker():
-        half = await pickup.capacity(lab, is_over_broker=True) / 2
-        print(f"  half load is {half:,.0f} tasks/s", flush=True)
-        peers = () if lab.is_short else _PEERS
+        peers = lab.pick(quick=_PEERS, short=(), full=_PEERS)
         sides = {
             "idle": partial(pickup.of_taskmill, lab, count, is_over_broker=True),
-            "half load": partial(pickup.of_taskmill, lab, count, is_over_broker=True, rate=half),
             **{peer.title: partial(pickup.of_peer, lab, peer, count) for peer in peers},
         }
         measured = await interleaved(lab, sides, told=pickup.told)
+        loaded = await pickup.at_half_load(lab, count, is_over_broker=True)
     idle = measured["idle"]
     return [
         *pickup.figures("idle", idle, p50=at_most(4), p99=at_most(12)),
-        *pickup.figures("half load", measured["half load"]),
+        *pickup.figures("half load", loaded),
         *(
             figure
             for peer in peers

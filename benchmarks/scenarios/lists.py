@@ -24,6 +24,7 @@ TITLE = "lists of 50 tasks with `total`, filters, searches and counts, by the nu
 _FEW = 1_000
 _LIMIT = 50
 _MOST = 1.3
+_ROUNDS_OF_SHORT = 2
 _STATUSES = ("succeeded", "failed", "new")
 _QUESTIONS = {
     "the newest": f"limit={_LIMIT}",
@@ -78,7 +79,12 @@ async def _measure(
     sides = {
         f"{size:,}": partial(_ask, address, path, seconds) for size, address in addresses.items()
     }
-    loads = await interleaved(lab, sides, told=lambda one: f"tasks: p50 {one.p50_ms:.2f} ms")
+    loads = await interleaved(
+        lab,
+        sides,
+        told=lambda one: f"tasks: p50 {one.p50_ms:.2f} ms",
+        rounds=min(lab.rounds, _ROUNDS_OF_SHORT) if lab.is_short else None,
+    )
     return list(_figures(question, loads))
 
 

@@ -30,7 +30,7 @@ _TIMEOUT_S = 120.0
 async def run(lab: Lab) -> list[Figure]:
     tasks = lab.pick(quick=5_000, short=20_000, full=20_000)
     figures = []
-    for processes in (1,) if lab.is_short else (1, 2):
+    for processes in lab.pick(quick=(1, 2), short=(1,), full=(1, 2)):
         print(f"  worker processes: {processes}", flush=True)
         rates = await interleaved(lab, _sides(lab, tasks, processes), told=per_second)
         figures += _figures(rates, processes)

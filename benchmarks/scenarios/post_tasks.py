@@ -52,7 +52,7 @@ async def run(lab: Lab) -> list[Figure]:
 
 async def _measure(lab: Lab, place: tuple[str, str], url: str | None, connections: int) -> Load:
     side, address = place
-    seconds = lab.pick(quick=1, short=2, full=6)
+    seconds = lab.pick(quick=1, short=1 if connections == 1 else 2, full=6)
     await lab.settle()
     if url is None:
         return await load.post(address, connections=connections, seconds=seconds)

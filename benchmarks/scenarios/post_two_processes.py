@@ -34,7 +34,7 @@ async def run(lab: Lab) -> list[Figure]:
         places = {"two": two, "one": [str(one.url)]}
         for addresses in places.values():
             await load.post(*addresses, connections=_CONNECTIONS[-1], seconds=_WARM_UP_S)
-        for connections in _CONNECTIONS[1:] if lab.is_short else _CONNECTIONS:
+        for connections in lab.pick(quick=_CONNECTIONS, short=_CONNECTIONS[1:], full=_CONNECTIONS):
             print(f"  {connections} connections", flush=True)
             # wrk needs a connection for each of its threads, and has a thread for each address.
             most = max(connections, len(two))
