@@ -1,5 +1,5 @@
 # Short names for the commands; everything works without make, too.
-.PHONY: up test test-all check docs chaos bench lock
+.PHONY: up test test-all check docs chaos bench bench-full lock
 
 up:
 	./taskmill up
@@ -25,9 +25,15 @@ chaos:
 	. ./scripts/environment.sh && prepare_environment "$(CURDIR)" .venv-test test && \
 	    PYTHONPATH=src .venv-test/bin/python -m tests.chaos --seeds $(SEEDS) $(ARGS)
 
+# Ten minutes; as in `make bench ARGS="noop_drain --quick"`, too.
 bench:
-	. ./scripts/environment.sh && prepare_environment "$(CURDIR)" .venv-bench dev && \
+	. ./scripts/environment.sh && prepare_environment "$(CURDIR)" .venv-bench bench && \
 	    .venv-bench/bin/python -m benchmarks $(ARGS)
+
+# Everything, thoroughly, kept in benchmarks/results; an hour or two, on a machine that does nothing else.
+bench-full:
+	. ./scripts/environment.sh && prepare_environment "$(CURDIR)" .venv-bench bench && \
+	    .venv-bench/bin/python -m benchmarks --full $(ARGS)
 
 lock:
 	./scripts/lock

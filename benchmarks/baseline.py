@@ -9,7 +9,7 @@ import json
 import socket
 import uuid
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import uvicorn
 from fastapi import FastAPI, HTTPException
@@ -46,11 +46,16 @@ def read_app(known: set[str]) -> FastAPI:
     return app
 
 
-def serve(app: FastAPI, ready_file: Path) -> None:
+def serve(app: FastAPI, ready_file: Path, *, lifespan: Literal["on", "off"] = "off") -> None:
     """Serve on a free port until SIGTERM."""
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
-        app, loop="uvloop", http="httptools", access_log=False, log_level="warning", lifespan="off"
+        app,
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        log_level="warning",
+        lifespan=lifespan,
     )
     ready_file.write_text(json.dumps({"url": f"http://127.0.0.1:{listener.getsockname()[1]}"}))
     uvicorn.Server(config).run(sockets=[listener])

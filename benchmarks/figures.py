@@ -59,14 +59,28 @@ class Figure:
         return median(self.ours)
 
     @property
+    def spread(self) -> float:
+        """How far the rounds lie apart: half of their range, as a share of the median."""
+        return _spread(self.ours)
+
+    @property
+    def their_spread(self) -> float | None:
+        return _spread(self.theirs) if self.theirs else None
+
+    @property
     def their_value(self) -> float | None:
         return median(self.theirs) if self.theirs else None
 
     @property
-    def ratio(self) -> float | None:
+    def ratios(self) -> list[float]:
+        """The ratio of each round; none when it is held against nothing."""
         if not self.theirs:
-            return None
-        return median(our / their for our, their in zip(self.ours, self.theirs, strict=True))
+            return []
+        return [our / their for our, their in zip(self.ours, self.theirs, strict=True)]
+
+    @property
+    def ratio(self) -> float | None:
+        return median(self.ratios) if self.theirs else None
 
     @property
     def verdict(self) -> Verdict:
@@ -77,17 +91,38 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """A quantity over time, in seconds from the begin: to be drawn, not judged."""
+
+    name: str
+    unit: str
+    at_s: Sequence[float]
+    values: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """The figures of one scenario, or why there are none."""
 
     scenario: str
     title: str
     figures: Sequence[Figure] = ()
+    series: Sequence[Series] = ()
+    seconds: float = 0.0
     trouble: str | None = None
 
     @property
-    def is_good(self) -> bool:
-        return self.trouble is None and all(f.verdict is not Verdict.MISSED for f in self.figures)
+    def is_measured(self) -> bool:
+        return self.trouble is None
+
+    @property
+    def missed(self) -> list[Figure]:
+        return [figure for figure in self.figures if figure.verdict is Verdict.MISSED]
+
+
+def _spread(values: Sequence[float]) -> float:
+    middle = median(values)
+    return (max(values) - min(values)) / 2 / abs(middle) if middle else 0.0
 
 
 def at_least(value: float) -> Target:

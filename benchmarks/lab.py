@@ -1,57 +1,79 @@
-"""What every scenario works with: databases on one embedded PostgreSQL, programs, and a producer of tasks.
+"""What every scenario works with: databases on one embedded PostgreSQL, virtual hosts, and programs.
 
 The server has the settings that `taskmill up` gives it: durable, every answer after its commit is on disk.
 """
 
 import asyncio
+import fcntl
 import itertools
-import json
 import shutil
-from collections.abc import AsyncIterator, Iterator, Sequence
+import sys
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
     asynccontextmanager,
     contextmanager,
 )
-from datetime import datetime, timedelta
+from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import asyncpg
 
 from benchmarks.broker import Broker
+from benchmarks.figures import Series
 from benchmarks.programs import Program, ProgramFailed, running
-from taskmill import settings as configuration
-from taskmill.composition.process import Process
-from taskmill.domain.task import DEFAULT_TYPE, TaskDraft
 from taskmill.embedded.fetching import find_or_fetch
 from taskmill.embedded.postgres import EmbeddedPostgres
 from taskmill.embedded.rabbitmq import EmbeddedRabbitMQ
 from taskmill.observability import logs
-from taskmill.operations.create import TaskCreation
-from taskmill.operations.queues import KnownQueues
 from taskmill.storage import migrate
-from taskmill.storage.doorbell import Doorbell
+
+T = TypeVar("T")
 
 _TEMPLATE = "taskmill_template"
-_PRODUCED_AT_ONCE = 1000
-_POLL_S = 0.2
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+class Scale(StrEnum):
+    """How thorough a run is."""
+
+    QUICK = "quick"
+    SHORT = "short"
+    FULL = "full"
 
 
 class Lab:
     """Makes databases and runs programs on them."""
 
     def __init__(
-        self, server: EmbeddedPostgres, folder: Path, *, rounds: int, is_quick: bool
+        self, server: EmbeddedPostgres, folder: Path, *, rounds: int, scale: Scale
     ) -> None:
         self._server = server
         self.folder = folder
         self.rounds = rounds
-        self.is_quick = is_quick
+        self.scale = scale
+        self.series: list[Series] = []
+        self.peer_versions: dict[str, str] = {}
         self._numbers = itertools.count(1)
         self._broker: Broker | None = None
         self.rabbitmq_version: str | None = None
+
+    @property
+    def server_log(self) -> Path:
+        """What the PostgreSQL server logs into, all databases alike."""
+        return self.folder / "postgres" / "postgres.log"
+
+    @property
+    def is_short(self) -> bool:
+        return self.scale is not Scale.FULL
+
+    def pick(self, *, quick: T, short: T, full: T) -> T:
+        """Return what this run's scale asks for."""
+        return {Scale.QUICK: quick, Scale.SHORT: short, Scale.FULL: full}[self.scale]
 
     @asynccontextmanager
     async def broker(self) -> AsyncIterator[None]:
@@ -97,6 +119,7 @@ class Lab:
         name: str | None = None,
         broker_url: str | None = None,
         broker: str = "auto",
+        environment: Mapping[str, str] = _NOTHING,
     ) -> AbstractAsyncContextManager[Program]:
         """Run one role as a user does; JSON logs go to a file."""
         over_broker = {"TASKMILL_BROKER_URL": broker_url} if broker_url else {}
@@ -104,8 +127,32 @@ class Lab:
             name or role,
             ["-m", "taskmill", "run", role, *options],
             folder=self.folder,
-            environment={"TASKMILL_DATABASE_URL": url, "TASKMILL_BROKER": broker, **over_broker},
+            environment={
+                "TASKMILL_DATABASE_URL": url,
+                "TASKMILL_BROKER": broker,
+                **over_broker,
+                **environment,
+            },
         )
+
+    @asynccontextmanager
+    async def workers(
+        self, url: str, count: int, *, broker_url: str | None = None, broker: str = "auto"
+    ) -> AsyncIterator[list[Program]]:
+        """Run so many worker processes, each by itself."""
+        async with AsyncExitStack() as stack:
+            yield [
+                await stack.enter_async_context(
+                    self.taskmill(
+                        "worker",
+                        url,
+                        name=f"worker-{number}",
+                        broker_url=broker_url,
+                        broker=broker,
+                    )
+                )
+                for number in range(count)
+            ]
 
     def result_file(self, name: str) -> Path:
         """Return a file for what a program tells at its end; it is not there yet."""
@@ -144,17 +191,36 @@ def open_server(folder: Path) -> Iterator[EmbeddedPostgres]:
 
     What this process does as a producer is logged to a file in `folder`, not between the figures.
     """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        _guard(folder.with_suffix(".lock")),
+        _fresh(folder),
+        (folder / "producer.log").open("w") as log,
+        EmbeddedPostgres(folder / "postgres") as server,
+    ):
+        logs.configure(format="json", stream=log)
+        asyncio.run(_create_template(server.url))
+        migrate.upgrade(_named(server.url, _TEMPLATE))
+        yield server
+
+
+@contextmanager
+def _guard(file: Path) -> Iterator[None]:
+    """Hold a lock, which the kernel frees: two runs at once would measure each other."""
+    with file.open("w") as guard:
+        try:
+            fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.exit("benchmarks: they run already from this folder; one at a time")
+        yield
+
+
+@contextmanager
+def _fresh(folder: Path) -> Iterator[None]:
     shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
     try:
-        folder.mkdir(parents=True)
-        with (
-            (folder / "producer.log").open("w") as log,
-            EmbeddedPostgres(folder / "postgres") as server,
-        ):
-            logs.configure(format="json", stream=log)
-            asyncio.run(_create_template(server.url))
-            migrate.upgrade(_named(server.url, _TEMPLATE))
-            yield server
+        yield
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -169,81 +235,3 @@ async def _create_template(url: str) -> None:
 
 def _named(url: str, database: str) -> str:
     return urlsplit(url)._replace(path=f"/{database}").geturl()
-
-
-class Producer:
-    """Creates tasks in this process, through the operation that all doors share."""
-
-    def __init__(self, process: Process, creation: TaskCreation) -> None:
-        self.process = process
-        self.creation = creation
-
-    async def create(self, count: int, payload: str | None, *, kind: str = DEFAULT_TYPE) -> None:
-        """Create `count` tasks of a type, a thousand in a transaction."""
-        draft = TaskDraft(name="benchmark", type=kind, payload=payload)
-        for start in range(0, count, _PRODUCED_AT_ONCE):
-            await self.creation.create_all([draft] * min(_PRODUCED_AT_ONCE, count - start))
-
-
-@asynccontextmanager
-async def producing(url: str) -> AsyncIterator[Producer]:
-    """Connect to a database as the API does; its doorbell rings."""
-    settings = configuration.load(database_url=url)
-    stop = asyncio.Event()
-    async with AsyncExitStack() as stack:
-        process = await Process.start(settings, stack, stop)
-        doorbell = Doorbell(process.database)
-        creation = TaskCreation(
-            process.database,
-            clock=process.clock,
-            ids=process.ids,
-            queues=KnownQueues(process.database, limit=settings.limits.queues),
-            doorbell=doorbell,
-            key_validity=timedelta(days=settings.retention.idempotency_days),
-        )
-        await stack.enter_async_context(creation)
-        async with asyncio.TaskGroup() as services:
-            services.create_task(doorbell.run(stop))
-            yield Producer(process, creation)
-            stop.set()
-
-
-@asynccontextmanager
-async def connected(url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
-    """Open a connection of the benchmark's own."""
-    connection = await asyncpg.connect(url)
-    try:
-        yield connection
-    finally:
-        await connection.close()
-
-
-async def until_counted(
-    connection: "asyncpg.Connection[asyncpg.Record]", query: str, count: int, *, timeout_s: float
-) -> None:
-    """Ask five times a second until the query answers `count`. Raises `TimeoutError`."""
-    async with asyncio.timeout(timeout_s):
-        while await connection.fetchval(query) < count:  # noqa: ASYNC110 - another process gets it done
-            await asyncio.sleep(_POLL_S)
-
-
-async def until_told(done: Path, *, timeout_s: float) -> float:
-    """Wait for the seconds that a program writes down when it is done. Raises `TimeoutError`."""
-    async with asyncio.timeout(timeout_s):
-        while (seconds := _told(done)) is None:  # noqa: ASYNC110 - another process gets it done
-            await asyncio.sleep(_POLL_S)
-    return seconds
-
-
-def _told(done: Path) -> float | None:
-    if not done.exists():
-        return None
-    seconds: float = json.loads(done.read_text())["seconds"]
-    return seconds
-
-
-def told_at(log: Path, event: str, *, key: str) -> dict[str, float]:
-    """Return when a program's log told of an event (Unix seconds), by what its lines have as `key`."""
-    lines = [json.loads(line) for line in log.read_bytes().splitlines() if line.startswith(b"{")]
-    told = [line for line in lines if line["event"] == event]
-    return {line[key]: datetime.fromisoformat(line["ts"]).timestamp() for line in told}

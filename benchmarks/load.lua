@@ -1,7 +1,10 @@
 -- What wrk sends and what it tells at the end. Arguments: `post`, or `get FILE` with one path a line.
 -- Every request is made before the load begins: Lua must not be what is measured.
 
+-- LOAD_SERVERS: the servers, host:port each; every thread of wrk takes the next one.
+
 local requests = {}
+local threads = 0
 local place = 0
 
 local function post_requests()
@@ -19,6 +22,16 @@ local function get_requests(file)
    for path in io.lines(file) do
       requests[#requests + 1] = wrk.format("GET", path)
    end
+end
+
+function setup(thread)
+   local servers = {}
+   for host, port in string.gmatch(os.getenv("LOAD_SERVERS"), "([^:%s]+):(%d+)") do
+      servers[#servers + 1] = { host, port }
+   end
+   local server = servers[threads % #servers + 1]
+   thread.addr = wrk.lookup(server[1], server[2])[1]
+   threads = threads + 1
 end
 
 function init(args)

@@ -5,10 +5,13 @@ A load generator in Python would be slower than what it measures; wrk takes a sm
 
 import asyncio
 import json
+import os
 import shutil
 from asyncio.subprocess import PIPE, STDOUT
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 _SCRIPT = Path(__file__).with_name("load.lua")
 _MARK = "RESULT "
@@ -32,31 +35,32 @@ class Load:
         return f"{self.rate:,.0f}/s, p50 {self.p50_ms:.2f} ms, p99 {self.p99_ms:.2f} ms"
 
 
-async def post(url: str, *, connections: int, seconds: int) -> Load:
-    """POST tasks to `url`, different ones one after the other."""
-    return await _load(url, connections, seconds, "post")
+async def post(*urls: str, connections: int, seconds: int) -> Load:
+    """POST tasks to these addresses alike, different ones one after the other."""
+    return await _load(urls, connections, seconds, "post")
 
 
 async def get(url: str, *, paths: Path, connections: int, seconds: int) -> Load:
     """GET the paths in the file, over and over."""
-    return await _load(url, connections, seconds, "get", str(paths))
+    return await _load([url], connections, seconds, "get", str(paths))
 
 
-async def _load(url: str, connections: int, seconds: int, *arguments: str) -> Load:
+async def _load(urls: Sequence[str], connections: int, seconds: int, *arguments: str) -> Load:
     wrk = shutil.which("wrk")
     if wrk is None:
         raise LoadFailed("it needs wrk (Debian: apt-get install wrk; macOS: brew install wrk)")
     process = await asyncio.create_subprocess_exec(
         wrk,
-        "--threads=1",
+        f"--threads={len(urls)}",
         f"--connections={connections}",
         f"--duration={seconds}s",
         f"--script={_SCRIPT}",
-        url,
+        urls[0],
         "--",
         *arguments,
         stdout=PIPE,
         stderr=STDOUT,
+        env={**os.environ, "LOAD_SERVERS": " ".join(urlsplit(url).netloc for url in urls)},
     )
     output, _ = await process.communicate()
     return _read(output.decode())

@@ -3,12 +3,16 @@
 import importlib.metadata
 import os
 import platform
+import shutil
+import subprocess
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from taskmill import __version__
 
+_ROOT = Path(__file__).resolve().parent.parent
 _CPUINFO = Path("/proc/cpuinfo")
 _MEMINFO = Path("/proc/meminfo")
 
@@ -28,16 +32,22 @@ class Machine:
     taskmill: str
     fastapi: str
     uvicorn: str
-    pgqueuer: str
-    celery: str
     aio_pika: str
+    peers: str
+    commit: str
+    load_before: float
 
     def facts(self) -> dict[str, object]:
         return asdict(self)
 
 
-def describe(postgresql: str, rabbitmq: str | None) -> Machine:
-    """Tell of this machine, now; no `rabbitmq` was needed for some scenarios."""
+def describe(
+    postgresql: str, rabbitmq: str | None, peers: Mapping[str, str], *, load_before: float
+) -> Machine:
+    """Tell of this machine, now; no `rabbitmq` and no `peers` were needed for some scenarios.
+
+    `load_before` is the load average of a minute when the run began: above 0.1 or so, the machine was not quiet.
+    """
     return Machine(
         measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
         cores=os.cpu_count() or 0,
@@ -50,10 +60,20 @@ def describe(postgresql: str, rabbitmq: str | None) -> Machine:
         taskmill=__version__,
         fastapi=importlib.metadata.version("fastapi"),
         uvicorn=importlib.metadata.version("uvicorn"),
-        pgqueuer=importlib.metadata.version("pgqueuer"),
-        celery=importlib.metadata.version("celery"),
         aio_pika=importlib.metadata.version("aio-pika"),
+        peers=", ".join(f"{name} {version}" for name, version in sorted(peers.items())) or "none",
+        commit=_commit(),
+        load_before=round(load_before, 2),
     )
+
+
+def _commit() -> str:
+    git = shutil.which("git")
+    if git is None:
+        return "unknown"
+    command = [git, "-C", str(_ROOT), "describe", "--always", "--dirty", "--abbrev=12"]
+    told = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603
+    return told.stdout.strip() or "unknown"
 
 
 def _memory_gib() -> float | None:

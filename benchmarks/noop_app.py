@@ -1,7 +1,8 @@
-"""The handler of `handler_drain`: typed, and nothing else."""
+"""The handlers of `handler_drain` and of the pick-up scenarios: typed, and nothing else."""
 
 from pydantic import BaseModel
 
+from benchmarks.peers import given
 from taskmill import Context, Taskmill
 
 app = Taskmill()
@@ -13,6 +14,16 @@ class Letter(BaseModel):
     copies: int = 1
 
 
+class Probe(BaseModel):
+    number: int
+
+
 @app.task("noop")
 async def noop(letter: Letter, context: Context) -> dict[str, int]:
     return {"copies": letter.copies, "attempt": context.attempt}
+
+
+@app.task("stamp")
+async def stamp(probe: Probe) -> None:
+    """Note that it begins, where the environment says."""
+    given.begun().note(probe.number)

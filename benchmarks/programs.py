@@ -34,11 +34,18 @@ class Program:
 
     def peak_memory_mb(self) -> float | None:
         """Return the largest resident size so far in MB (10⁶ bytes), None where it can't be told."""
+        return self._size_mb("VmHWM")
+
+    def _size_mb(self, name: str) -> float | None:
         status = Path(f"/proc/{self.pid}/status")
         if not status.exists():
             return None
-        peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(peak.split()[1]) * 1024 / 1e6
+        size = next(line for line in status.read_text().splitlines() if line.startswith(name))
+        return int(size.split()[1]) * 1024 / 1e6
+
+    def memory_mb(self) -> float | None:
+        """Return the resident size now in MB (10⁶ bytes), None where it can't be told."""
+        return self._size_mb("VmRSS")
 
     def cpu_s(self) -> float | None:
         """Return the seconds of processor time used so far, None where it can't be told."""
@@ -56,7 +63,7 @@ async def running(
     *,
     folder: Path,
     environment: Mapping[str, str],
-    option: str = "--ready-file",
+    python: str = sys.executable,
 ) -> AsyncIterator[Program]:
     """Run `python ARGUMENTS` in `folder` until the block ends; its output goes to a file there.
 
@@ -67,9 +74,9 @@ async def running(
     ready_file.unlink(missing_ok=True)
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
+            python,
             *arguments,
-            option,
+            "--ready-file",
             str(ready_file),
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -82,6 +89,43 @@ async def running(
     try:
         facts = await _await_ready(process, name, ready_file, log)
         yield Program(name=name, pid=process.pid, url=facts.get("url"))
+    finally:
+        await _stop(process)
+
+
+async def completed(
+    name: str,
+    arguments: Sequence[str],
+    *,
+    folder: Path,
+    environment: Mapping[str, str],
+    timeout_s: float,
+    python: str = sys.executable,
+) -> None:
+    """Run such a program until it ends by itself.
+
+    Raises:
+        ProgramFailed: it did not end well, or not in time.
+    """
+    log = folder / f"{name}.log"
+    with log.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(
+            python,
+            *arguments,
+            "--ready-file",
+            str(folder / f"{name}.ready"),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd=folder,
+            env=_environment(environment),
+            start_new_session=True,
+            preexec_fn=end_with_parent(signal.SIGTERM),
+        )
+    try:
+        async with asyncio.timeout(timeout_s):
+            if await process.wait():
+                raise ProgramFailed(f"{name} failed: {_tail(log)}")
     finally:
         await _stop(process)
 
@@ -107,9 +151,10 @@ async def _await_ready(
 
 
 def _facts(ready_file: Path) -> dict[str, str | None] | None:
-    if not ready_file.exists():
+    # It may be there already and not be written yet.
+    if not ready_file.exists() or not (text := ready_file.read_text()):
         return None
-    facts: dict[str, str | None] = json.loads(ready_file.read_text())
+    facts: dict[str, str | None] = json.loads(text)
     return facts
 
 

@@ -1,16 +1,19 @@
-"""Shows outcomes as a table, and keeps them as JSON (every round) and Markdown (medians)."""
+"""Shows outcomes as a table with targets, and keeps them as JSON (every round) and Markdown (medians)."""
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+from benchmarks import plots
 from benchmarks.figures import Figure, Outcome
 from benchmarks.machine import Machine
 
 _HEADINGS = ("scenario", "figure", "taskmill", "held against", "ratio", "target", "verdict")
 _LEFT_COLUMNS = 2
 _SMALL = 100
+_LEAST_SPREAD = 0.005
 _TIMES = "×"  # noqa: RUF001 - the sign, not the letter
 
 
@@ -19,12 +22,38 @@ class Report:
     """One run of the benchmarks."""
 
     machine: Machine
+    scale: str
     rounds: int
     outcomes: Sequence[Outcome]
 
     @property
-    def is_good(self) -> bool:
-        return all(outcome.is_good for outcome in self.outcomes)
+    def is_valid(self) -> bool:
+        """Whether everything was measured that was to be."""
+        return all(outcome.is_measured for outcome in self.outcomes)
+
+    @property
+    def missed(self) -> list[str]:
+        """What missed its target."""
+        return [
+            f"{outcome.scenario}: {figure.name}" + (figure.against and f" against {figure.against}")
+            for outcome in self.outcomes
+            for figure in outcome.missed
+        ]
+
+    @property
+    def verdict(self) -> str:
+        """Return a line on the whole run."""
+        if not self.is_valid:
+            return "NOT VALID: not everything could be measured"
+        if self.missed:
+            return f"everything was measured; MISSED: {'; '.join(self.missed)}"
+        return "everything was measured, and every target was met"
+
+    def exit_status(self, *, is_strict: bool) -> int:
+        """Return 1 when something could not be measured; when strict, 2 when a target was missed."""
+        if not self.is_valid:
+            return 1
+        return 2 if is_strict and self.missed else 0
 
     def table(self) -> str:
         """Return the table for a terminal."""
@@ -45,18 +74,22 @@ class Report:
     def write(self, folder: Path) -> tuple[Path, Path]:
         """Write both forms into `folder`, named by date and time; return their paths."""
         folder.mkdir(parents=True, exist_ok=True)
-        stem = self.machine.measured_at[:16].replace(":", "").replace("T", "-")
-        as_json, as_markdown = folder / f"{stem}.json", folder / f"{stem}.md"
-        as_json.write_text(json.dumps(self._facts(), indent=2, ensure_ascii=False) + "\n")
-        as_markdown.write_text(self._markdown())
+        as_json, as_markdown = (folder / f"{self.stem}.{kind}" for kind in ("json", "md"))
+        as_json.write_text(json.dumps(self.facts(), indent=2, ensure_ascii=False) + "\n")
+        pictures = [picture.name for picture in plots.draw(self.outcomes, folder, self.stem)]
+        as_markdown.write_text(self._markdown(pictures))
         return as_json, as_markdown
+
+    @property
+    def stem(self) -> str:
+        return self.machine.measured_at[:16].replace(":", "").replace("T", "-")
 
     def _rows(self) -> Iterator[tuple[str, ...]]:
         for outcome in self.outcomes:
             for figure in outcome.figures:
                 yield (outcome.scenario, *_cells(figure))
 
-    def _markdown(self) -> str:
+    def _markdown(self, pictures: Sequence[str]) -> str:
         facts = [f"| {name} | {value} |" for name, value in self.machine.facts().items()]
         rows = [f"| {' | '.join(row)} |" for row in self._rows()]
         titles = [f"- `{outcome.scenario}`: {outcome.title}" for outcome in self.outcomes]
@@ -64,11 +97,14 @@ class Report:
             [
                 f"# Measured on {self.machine.measured_at[:10]}",
                 "",
-                f"Medians of {self.rounds} interleaved rounds; ratios within each round.",
+                f"A {self.scale} run: medians of {self.rounds} interleaved rounds; ± is half of what lies between",
+                "the lowest and the highest of them. A ratio is the median of the rounds' own ratios.",
                 "",
                 f"| {' | '.join(_HEADINGS)} |",
                 f"|{'---|' * _LEFT_COLUMNS}{'---:|' * (len(_HEADINGS) - _LEFT_COLUMNS)}",
                 *rows,
+                "",
+                *(f"![{name}]({name})" for name in pictures),
                 "",
                 *titles,
                 *(f"- {line}" for line in self.troubles()),
@@ -80,15 +116,18 @@ class Report:
             ]
         )
 
-    def _facts(self) -> dict[str, object]:
+    def facts(self) -> dict[str, Any]:
         return {
             "machine": self.machine.facts(),
+            "scale": self.scale,
             "rounds": self.rounds,
             "outcomes": [
                 {
                     "scenario": outcome.scenario,
                     "title": outcome.title,
+                    "seconds": round(outcome.seconds, 1),
                     "trouble": outcome.trouble,
+                    "series": [asdict(series) for series in outcome.series],
                     "figures": [_figure_facts(figure) for figure in outcome.figures],
                 }
                 for outcome in self.outcomes
@@ -105,23 +144,33 @@ def _figure_facts(figure: Figure) -> dict[str, object]:
         "against": figure.against or None,
         "theirs": list(figure.theirs),
         "value": figure.value,
+        "spread": figure.spread,
         "their_value": figure.their_value,
+        "their_spread": figure.their_spread,
         "ratio": figure.ratio,
+        "ratios": figure.ratios,
         "target": f"{target.bound} {target.value:g}" if target else None,
         "verdict": figure.verdict.name.lower(),
     }
 
 
 def _cells(figure: Figure) -> tuple[str, ...]:
-    theirs = figure.their_value
+    theirs, their_spread = figure.their_value, figure.their_spread
     return (
         figure.name,
-        f"{_shown(figure.value)} {figure.unit}",
-        "" if theirs is None else f"{_shown(theirs)} {figure.unit} ({figure.against})",
+        _measured(figure.value, figure.spread, figure.unit),
+        ""
+        if theirs is None
+        else f"{_measured(theirs, their_spread or 0, figure.unit)} ({figure.against})",
         "" if figure.ratio is None else f"{figure.ratio:.2f} {_TIMES}",
         _target_cell(figure),
         figure.verdict,
     )
+
+
+def _measured(value: float, spread: float, unit: str) -> str:
+    told = f"{_shown(value)} {unit}"
+    return f"{told} ±{spread:.0%}" if spread >= _LEAST_SPREAD else told
 
 
 def _target_cell(figure: Figure) -> str:

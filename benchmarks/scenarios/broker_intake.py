@@ -15,7 +15,8 @@ import asyncpg
 
 from benchmarks.broker import creation_queue, publish_all
 from benchmarks.figures import Figure, at_least
-from benchmarks.lab import Lab, connected, told_at, until_told
+from benchmarks.lab import Lab
+from benchmarks.looking import connected, told_at, until_told
 from taskmill.amqp.names import CREATE_QUEUE
 
 TITLE = "20,000 creation messages into committed tasks, one intake process"

@@ -15,8 +15,9 @@ from uuid import uuid4
 import httpx
 
 from benchmarks.figures import Figure, Target, at_least
-from benchmarks.lab import Lab, connected
+from benchmarks.lab import Lab
 from benchmarks.load import LoadFailed
+from benchmarks.looking import connected
 from taskmill import Client
 
 TITLE = "10,000 tasks by the client's create_many, one API process, against ready NDJSON"

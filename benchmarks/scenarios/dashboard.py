@@ -23,8 +23,10 @@ from urllib.parse import urlsplit
 import httpx
 
 from benchmarks.figures import Figure, at_most, percentile
-from benchmarks.lab import Lab, Producer, connected, producing
+from benchmarks.lab import Lab
 from benchmarks.load import LoadFailed
+from benchmarks.looking import connected
+from benchmarks.producing import Producer, producing
 from benchmarks.programs import Program
 from benchmarks.scenarios.noop_drain import NOOP
 from benchmarks.seeding import TASKS, Size, seed
@@ -59,7 +61,7 @@ _OPENED = {"overview": "/", "tasks": "/ui/tasks"}
 
 async def run(lab: Lab) -> list[Figure]:
     async with lab.database() as url:
-        await seed(url, Size(tasks=TASKS // 10 if lab.is_quick else TASKS, **_MANY))
+        await seed(url, Size(tasks=TASKS // 10 if lab.is_short else TASKS, **_MANY))
         async with connected(url) as connection:
             await connection.execute(_REJECTIONS)
         await lab.settle()
@@ -98,9 +100,9 @@ async def _pages(url: str) -> dict[str, Sequence[str]]:
 
 
 async def _times(lab: Lab, address: str, pages: Mapping[str, Sequence[str]]) -> list[Figure]:
-    asked = 30 if lab.is_quick else 200
+    asked = 30 if lab.is_short else 200
     figures = [await _measured(lab, address, name, paths, asked) for name, paths in pages.items()]
-    stale = 5 if lab.is_quick else 30
+    stale = 5 if lab.is_short else 30
     return figures + [
         await _measured(lab, address, f"{name}, stale", [path], stale, pause_s=_STALE_S)
         for name, path in _STALE.items()
@@ -185,7 +187,7 @@ class _Seen:
 
 
 async def _costs(lab: Lab, url: str) -> list[Figure]:
-    seconds = 5 if lab.is_quick else 20
+    seconds = 5 if lab.is_short else 20
     sides = ("alone", *_OPENED)
     seen: dict[str, list[_Seen]] = {side: [] for side in sides}
     async with (

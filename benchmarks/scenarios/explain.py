@@ -14,8 +14,10 @@ import asyncpg
 
 from benchmarks import load
 from benchmarks.figures import Figure, at_most
-from benchmarks.lab import Lab, connected, producing
+from benchmarks.lab import Lab
 from benchmarks.load import LoadFailed
+from benchmarks.looking import connected
+from benchmarks.producing import producing
 from taskmill.storage import partitions
 
 TITLE = "GET /tasks/{id}/explain among 5,000,000 tasks, 2,000,000 of them waiting"
@@ -71,7 +73,7 @@ _OF_STATUS = "SELECT id FROM taskmill.task WHERE status = '{status}' LIMIT {ids}
 
 
 async def run(lab: Lab) -> list[Figure]:
-    seconds, tasks = (1, _TASKS // 50) if lab.is_quick else (5, _TASKS)
+    seconds, tasks = (1, _TASKS // 50) if lab.is_short else (5, _TASKS)
     async with lab.database() as url:
         files = await _seed(lab, url, tasks)
         await lab.settle()

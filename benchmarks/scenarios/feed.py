@@ -16,8 +16,10 @@ from pathlib import Path
 import httpx
 
 from benchmarks.figures import Figure, at_most, percentile
-from benchmarks.lab import Lab, Producer, connected, producing
+from benchmarks.lab import Lab
 from benchmarks.load import LoadFailed
+from benchmarks.looking import connected
+from benchmarks.producing import Producer, producing
 from benchmarks.scenarios.noop_drain import NOOP
 from taskmill.domain.task import TaskDraft
 
@@ -49,7 +51,7 @@ class Seen:
 
 
 async def run(lab: Lab) -> list[Figure]:
-    seconds = 5 if lab.is_quick else 15
+    seconds = 5 if lab.is_short else 15
     seen: dict[str, list[Seen]] = {"with": [], "without": []}
     for number in range(lab.rounds):
         for side in lab.turn(number, *seen):

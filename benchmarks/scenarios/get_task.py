@@ -1,12 +1,17 @@
-"""GET /tasks/{id} over many different ids, against FastAPI that answers from memory. Information only."""
+"""GET /tasks/{id} over many different ids, against FastAPI that answers from memory."""
 
+from functools import partial
 from pathlib import Path
 
 from benchmarks import load
-from benchmarks.figures import Figure
-from benchmarks.lab import Lab, connected, producing
+from benchmarks.figures import Figure, at_least
+from benchmarks.lab import Lab
 from benchmarks.load import Load
+from benchmarks.looking import connected
+from benchmarks.producing import producing
+from benchmarks.rounds import interleaved
 from benchmarks.scenarios.noop_drain import NOOP
+from benchmarks.scenarios.post_tasks import BARE, load_figures
 
 TITLE = "GET /tasks/{id} over 20,000 ids, one API process, 32 connections"
 
@@ -16,7 +21,7 @@ _WARM_UP_S = 1
 
 
 async def run(lab: Lab) -> list[Figure]:
-    seconds = 2 if lab.is_quick else 5
+    seconds = lab.pick(quick=1, short=2, full=6)
     paths = lab.folder / "paths"
     async with lab.database() as url:
         await _seed(url, paths)
@@ -24,15 +29,16 @@ async def run(lab: Lab) -> list[Figure]:
             lab.taskmill("api", url, "--port", "0") as api,
             lab.script("benchmarks.baseline", "--paths", str(paths)) as baseline,
         ):
-            sides = {"taskmill": str(api.url), "baseline": str(baseline.url)}
-            loads: dict[str, list[Load]] = {side: [] for side in sides}
-            for address in sides.values():
+            addresses = {"Taskmill": str(api.url), BARE: str(baseline.url)}
+            for address in addresses.values():
                 await _load(address, paths, _WARM_UP_S)
-            for number in range(lab.rounds):
-                for side in lab.turn(number, *sides):
-                    loads[side].append(await _load(sides[side], paths, seconds))
-                    print(f"  round {number + 1}: {side} {loads[side][-1]}", flush=True)
-    return _figures(loads)
+            sides = {
+                side: partial(_load, address, paths, seconds) for side, address in addresses.items()
+            }
+            loads = await interleaved(lab, sides, told=str)
+    ours, theirs = loads["Taskmill"], loads[BARE]
+    place = f"{_CONNECTIONS} connections"
+    return load_figures(place, ours, BARE, theirs, rate=at_least(2))
 
 
 async def _seed(url: str, paths: Path) -> None:
@@ -45,23 +51,3 @@ async def _seed(url: str, paths: Path) -> None:
 
 async def _load(address: str, paths: Path, seconds: int) -> Load:
     return await load.get(address, paths=paths, connections=_CONNECTIONS, seconds=seconds)
-
-
-def _figures(loads: dict[str, list[Load]]) -> list[Figure]:
-    ours, theirs = loads["taskmill"], loads["baseline"]
-    return [
-        Figure(
-            name="rate",
-            unit="/s",
-            ours=[one.rate for one in ours],
-            against="baseline",
-            theirs=[one.rate for one in theirs],
-        ),
-        Figure(
-            name="p99",
-            unit="ms",
-            ours=[one.p99_ms for one in ours],
-            against="baseline",
-            theirs=[one.p99_ms for one in theirs],
-        ),
-    ]

@@ -4,7 +4,9 @@ Both drain from PostgreSQL in one worker process, and both have a payload that i
 """
 
 from benchmarks.figures import Figure, at_least
-from benchmarks.lab import Lab, connected, producing, until_counted
+from benchmarks.lab import Lab
+from benchmarks.looking import connected, until_counted
+from benchmarks.producing import producing
 from benchmarks.scenarios.noop_drain import NOOP, SUCCEEDED
 
 TITLE = "20,000 tasks of a typed handler that does nothing, one worker process, against emulation"

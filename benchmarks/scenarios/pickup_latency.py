@@ -1,74 +1,40 @@
-"""How soon an idle worker takes a task: from the call that creates it to the claim, by PostgreSQL's clock.
+"""How soon a worker begins with a task from PostgreSQL: when it is idle, and at half load.
 
-Tasks come one by one, fifty a second, so that none waits for another. Information only.
+What is possible is measured first: no-op tasks created and ended as fast as they go. The peers are measured idle,
+from the end of the call that sends. See `pickup.py`.
 """
 
-import asyncio
-import time
+from functools import partial
 
-from benchmarks.figures import Figure, percentile
-from benchmarks.lab import Lab, connected, producing, until_counted
-from benchmarks.peer import SUCCESSFUL, pgqueuer
-from benchmarks.scenarios.noop_drain import NOOP, SUCCEEDED
-from taskmill.domain.task import TaskDraft
+from benchmarks import pickup
+from benchmarks.figures import Figure, at_most
+from benchmarks.lab import Lab
+from benchmarks.peers import queues
+from benchmarks.rounds import interleaved
 
-TITLE = "from the call that creates a task to its claim by an idle worker, 50 a second"
+TITLE = "from the 201 to the handler, one worker on PostgreSQL, one task at a time: idle, and at half load"
 
-_PAUSE_S = 0.02
-_SETTLE_S = 1.0
-_TIMEOUT_S = 30.0
+_PEERS = (queues.PGQUEUER, queues.PROCRASTINATE)
 
 
 async def run(lab: Lab) -> list[Figure]:
-    count = 100 if lab.is_quick else 400
-    sides = {"taskmill": _measure_taskmill, "pgqueuer": _measure_pgqueuer}
-    latencies: dict[str, list[list[float]]] = {side: [] for side in sides}
-    for number in range(lab.rounds):
-        for side in lab.turn(number, *sides):
-            measured = await sides[side](lab, count)
-            latencies[side].append(measured)
-            p50, p99 = percentile(measured, 0.5), percentile(measured, 0.99)
-            print(f"  round {number + 1}: {side} p50 {p50:.1f} ms, p99 {p99:.1f} ms", flush=True)
+    count = lab.pick(quick=50, short=150, full=400)
+    peers = lab.pick(quick=_PEERS, short=(), full=_PEERS)
+    sides = {
+        "idle": partial(pickup.of_taskmill, lab, count, is_over_broker=False),
+        **{peer.title: partial(pickup.of_peer, lab, peer, count) for peer in peers},
+    }
+    measured = await interleaved(lab, sides, told=pickup.told)
+    loaded = await pickup.at_half_load(lab, count, is_over_broker=False)
+    idle = measured["idle"]
     return [
-        Figure(
-            name=name,
-            unit="ms",
-            ours=[percentile(round_, share) for round_ in latencies["taskmill"]],
-            against="PgQueuer",
-            theirs=[percentile(round_, share) for round_ in latencies["pgqueuer"]],
-        )
-        for name, share in (("p50", 0.5), ("p99", 0.99))
+        *pickup.figures("idle", idle, p50=at_most(2), p99=at_most(6)),
+        *pickup.figures("half load", loaded),
+        *(
+            figure
+            for peer in peers
+            for figure in pickup.figures(
+                "idle", idle, against=peer.title, theirs=measured[peer.title]
+            )
+        ),
     ]
-
-
-async def _measure_taskmill(lab: Lab, count: int) -> list[float]:
-    async with (
-        lab.database() as url,
-        producing(url) as producer,
-        connected(url) as connection,
-        lab.taskmill("worker", url),
-    ):
-        await asyncio.sleep(_SETTLE_S)
-        asked_at = {}
-        for _ in range(count):
-            began = time.time()
-            created = await producer.creation.create(TaskDraft(name="benchmark", payload=NOOP))
-            asked_at[created.task.id] = began
-            await asyncio.sleep(_PAUSE_S)
-        await until_counted(connection, SUCCEEDED, count, timeout_s=_TIMEOUT_S)
-        rows = await connection.fetch("SELECT id, started_at FROM taskmill.task")
-        return [(row["started_at"].timestamp() - asked_at[row["id"]]) * 1000 for row in rows]
-
-
-async def _measure_pgqueuer(lab: Lab, count: int) -> list[float]:
-    async with pgqueuer(lab) as (url, queue), connected(url) as connection:
-        asked_at = {}
-        async with queue.worker():
-            await asyncio.sleep(_SETTLE_S)
-            for _ in range(count):
-                began = time.time()
-                (job,) = await queue.enqueue(1)
-                asked_at[job] = began
-                await asyncio.sleep(_PAUSE_S)
-            await until_counted(connection, SUCCESSFUL, count, timeout_s=_TIMEOUT_S)
-        return [(at - asked_at[job]) * 1000 for job, at in queue.picks().items()]

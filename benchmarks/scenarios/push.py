@@ -16,7 +16,9 @@ from urllib.parse import urlsplit
 import orjson
 
 from benchmarks.figures import Figure, at_most, percentile
-from benchmarks.lab import Lab, Producer, connected, producing, until_counted
+from benchmarks.lab import Lab
+from benchmarks.looking import connected, until_counted
+from benchmarks.producing import Producer, producing
 from benchmarks.programs import ProgramFailed, running
 from benchmarks.scenarios.noop_drain import NOOP, SUCCEEDED
 from taskmill.domain.task import TaskDraft
@@ -30,7 +32,7 @@ _REQUEST = b"POST / HTTP/1.1\r\nhost: endpoint\r\ncontent-length: 0\r\n\r\n"
 
 
 async def run(lab: Lab) -> list[Figure]:
-    count, many = (100, 1000) if lab.is_quick else (500, 10_000)
+    count, many = (100, 1000) if lab.is_short else (500, 10_000)
     rounds: list[list[float]] = []
     rates: list[float] = []
     async with lab.script("benchmarks.push_endpoint") as endpoint:

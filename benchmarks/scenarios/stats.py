@@ -13,8 +13,9 @@ from itertools import cycle, islice
 from urllib.parse import urlsplit
 
 from benchmarks.figures import Figure, at_most, percentile
-from benchmarks.lab import Lab, connected
+from benchmarks.lab import Lab
 from benchmarks.load import LoadFailed
+from benchmarks.looking import connected
 from benchmarks.seeding import TASKS, Size, seed
 
 TITLE = "GET /stats and GET /tasks/{id}/explain with 5,000,000 tasks, one API process"
@@ -31,9 +32,9 @@ _EXPLAINED = 200
 
 
 async def run(lab: Lab) -> list[Figure]:
-    asked = 60 if lab.is_quick else 300
+    asked = 60 if lab.is_short else 300
     async with lab.database() as url:
-        await seed(url, Size(tasks=TASKS // 10 if lab.is_quick else TASKS))
+        await seed(url, Size(tasks=TASKS // 10 if lab.is_short else TASKS))
         await lab.settle()
         async with lab.taskmill("api", url, "--port", "0") as api:
             address = str(api.url)

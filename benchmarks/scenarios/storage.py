@@ -10,7 +10,8 @@ from datetime import timedelta
 from uuid import UUID
 
 from benchmarks.figures import Figure
-from benchmarks.lab import Lab, Producer, producing
+from benchmarks.lab import Lab
+from benchmarks.producing import Producer, producing
 from benchmarks.programs import ProgramFailed
 from benchmarks.scenarios.noop_drain import NOOP
 from taskmill.domain import identity
@@ -47,7 +48,7 @@ async def _measure(lab: Lab, place: str, *, weeks: int) -> list[Figure]:
         await _live(producer, size=10, times=10)  # plans are made and caches filled
         for _ in range(lab.rounds):
             for size, times in _BATCHES:
-                measured = await _live(producer, size, max(times // (5 if lab.is_quick else 1), 3))
+                measured = await _live(producer, size, max(times // (5 if lab.is_short else 1), 3))
                 for statement, rate in measured.items():
                     rates.setdefault(f"{statement}, k = {size}, {place}", []).append(rate)
     print(f"  {place}: measured", flush=True)

@@ -1,0 +1,84 @@
+"""Databases of any size that have the same shape: eight weeks of tasks, most of them ended.
+
+Made by two connections at once, each with one statement for its half.
+"""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+from benchmarks.looking import connected
+from benchmarks.producing import producing
+from taskmill.storage import partitions
+from taskmill.storage.database import Database
+
+# Of the tasks of each status so many, in a hundredth.
+SHARES = {"succeeded": 70, "failed": 20, "cancelled": 5, "new": 5}
+
+_WEEKS = 8
+_PARTS = 2
+# Out of a hundred tasks: 70 succeeded, 20 failed, 5 cancelled, 5 new. Ids are UUIDv7 of the creation time.
+_SEED = """
+WITH born AS (
+    SELECT
+        n,
+        now() - make_interval(weeks => $2) * (1 - n::float8 / $1) AS created_at,
+        CASE WHEN n % 100 < 70 THEN 'succeeded' WHEN n % 100 < 90 THEN 'failed'
+             WHEN n % 100 < 95 THEN 'cancelled' WHEN $5 THEN 'succeeded' ELSE 'new' END AS status
+    FROM generate_series($3::integer, $4::integer) AS n
+)
+INSERT INTO taskmill.task (
+    id, name, description, type, payload, queue, priority, status, attempt, max_attempts, max_losses,
+    run_at, created_at, started_at, finished_at, updated_at, result, error, labels, source, version,
+    claim_no
+)
+SELECT
+    (lpad(to_hex((extract(epoch FROM created_at) * 1000)::bigint), 12, '0')
+        || '7' || lpad(to_hex(n % 4096), 3, '0')
+        || to_hex(8 + n % 4) || right(md5(n::text), 15))::uuid,
+    'report ' || n, 'figures of a region, with charts, for the board', 'emulate',
+    '{"delay_s": 1, "pages": 12}', CASE WHEN n % 10 = 0 THEN 'reports' ELSE 'default' END, 4, status,
+    CASE WHEN status IN ('succeeded', 'failed') THEN 1 ELSE 0 END, 1, 3,
+    created_at, created_at,
+    CASE WHEN status IN ('succeeded', 'failed') THEN created_at END,
+    CASE WHEN status <> 'new' THEN created_at END, created_at,
+    CASE WHEN status = 'succeeded' THEN '{"emulated": true, "delay_s": 1}'::json END,
+    CASE WHEN status = 'failed' THEN '{"type": "Failure", "message": "it failed"}'::jsonb END,
+    '{}', 'rest', 3, 1
+FROM born
+"""
+_COUNT = """
+INSERT INTO taskmill.task_count (queue, status, tasks)
+SELECT queue, status, count(*) FROM taskmill.task GROUP BY queue, status
+"""
+
+
+async def keep_tasks(url: str, tasks: int, *, is_all_ended: bool = False) -> None:
+    """Fill a database that has none with so many tasks, their counters and nothing else.
+
+    Those that are new wait in no line: nobody takes them. `is_all_ended` has none of these.
+    """
+    async with producing(url) as producer:
+        await _make_partitions(producer.process.database)
+    step = -(-tasks // _PARTS)
+    async with asyncio.TaskGroup() as group:
+        for first in range(1, tasks + 1, step):
+            last = min(first + step - 1, tasks)
+            group.create_task(_keep_part(url, (tasks, _WEEKS, first, last, is_all_ended)))
+    async with connected(url) as connection:
+        await connection.execute(_COUNT)
+        await connection.execute("VACUUM ANALYZE taskmill.task")
+    print(f"  {tasks:,} tasks are there", flush=True)
+
+
+async def _keep_part(url: str, arguments: tuple[object, ...]) -> None:
+    async with connected(url) as connection:
+        # The guards refuse a task that is born finished.
+        await connection.execute("SET session_replication_role = replica")
+        await connection.execute("SET synchronous_commit = off")
+        await connection.execute(_SEED, *arguments)
+
+
+async def _make_partitions(database: Database) -> None:
+    moment = datetime.now(UTC)
+    for week in range(_WEEKS + 1):
+        await partitions.ensure(database, moment - timedelta(weeks=week))

@@ -1,0 +1,192 @@
+"""How soon a worker begins with a task: from the 201, or the end of a peer's call, to the handler's first line.
+
+Tasks come one by one after pauses of random length: none waits for another, and none keeps step with a poll. Both
+ends of a measurement are notes of the processes themselves, by this machine's clock. What began before its
+201 was read took less than nothing, and is left so.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+
+import orjson
+
+from benchmarks.figures import Figure, Target, percentile
+from benchmarks.lab import Lab
+from benchmarks.load import LoadFailed
+from benchmarks.looking import connected
+from benchmarks.peers import queues
+from benchmarks.peers.marks import Marks
+from benchmarks.producing import Producer, producing
+from benchmarks.programs import completed
+from benchmarks.rounds import interleaved
+from taskmill.domain.task import TaskDraft
+
+Latencies = Sequence[float]
+
+_PAUSES_S = (0.01, 0.05)
+_SETTLE_S = 1.0
+_TIMEOUT_S = 120.0
+# The first ones make queues, connections and plans; they are not counted.
+_FIRST = 10
+_NOOP = TaskDraft(name="load", payload='{"delay_s": 0, "failure_probability": 0}')
+_ENDED = "SELECT count(*) FROM taskmill.task WHERE status = 'succeeded'"
+_WAITING = "SELECT count(*) FROM taskmill.dispatch"
+_MOST_WAITING = 2000
+_CALIBRATED_S = 3.0
+_TICK_S = 0.01
+_AT_ONCE = 500
+# Of the load that was meant, what must have been ended for the figures to say anything.
+_LEAST_SHARE = 0.8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stack:
+    """Taskmill on a database of its own, and where its probes note that they begin."""
+
+    database_url: str
+    api_url: str
+    begun: Marks
+
+
+async def of_taskmill(lab: Lab, count: int, *, is_over_broker: bool, rate: float = 0) -> Latencies:
+    """Return milliseconds from the 201 to the handler, while `rate` other tasks a second come and go."""
+    async with _stack(lab, count + _FIRST, is_over_broker=is_over_broker) as stack:
+        async with producing(stack.database_url) as producer, connected(stack.database_url) as look:
+            stop = asyncio.Event()
+            async with asyncio.TaskGroup() as group:
+                group.create_task(_offer(producer, rate, stop))
+                await asyncio.sleep(_SETTLE_S)
+                began, before = time.monotonic(), await look.fetchval(_ENDED)
+                sent = await _probe(lab, stack.api_url, count + _FIRST)
+                ended = await look.fetchval(_ENDED) - before
+                took_s = time.monotonic() - began
+                stop.set()
+            if ended < _LEAST_SHARE * rate * took_s:
+                raise LoadFailed(f"of {rate:,.0f} tasks/s {ended / took_s:,.0f} were ended")
+        return _latencies(sent, await stack.begun.until_full(timeout_s=_TIMEOUT_S))
+
+
+async def at_half_load(lab: Lab, count: int, *, is_over_broker: bool) -> list[Latencies]:
+    """Measure what is possible, then the latencies at half of that; a short run has one round of it."""
+    half = await capacity(lab, is_over_broker=is_over_broker) / 2
+    print(f"  half load is {half:,.0f} tasks/s", flush=True)
+    measure = partial(of_taskmill, lab, count, is_over_broker=is_over_broker, rate=half)
+    rounds = 1 if lab.is_short else None
+    measured = await interleaved(lab, {"half load": measure}, told=told, rounds=rounds)
+    return measured["half load"]
+
+
+async def capacity(lab: Lab, *, is_over_broker: bool) -> float:
+    """Return how many no-op tasks a second are created and ended when there are always some that wait."""
+    async with (
+        _stack(lab, 1, is_over_broker=is_over_broker) as stack,
+        producing(stack.database_url) as producer,
+        connected(stack.database_url) as look,
+    ):
+        await producer.creation.create_all([_NOOP] * _FIRST)
+        await asyncio.sleep(_SETTLE_S)
+        began, before = time.monotonic(), await look.fetchval(_ENDED)
+        while time.monotonic() < began + _CALIBRATED_S:
+            if await look.fetchval(_WAITING) < _MOST_WAITING:
+                await producer.creation.create_all([_NOOP] * _AT_ONCE)
+            else:
+                await asyncio.sleep(_TICK_S)
+        ended: int = await look.fetchval(_ENDED) - before
+        return ended / (time.monotonic() - began)
+
+
+async def of_peer(lab: Lab, peer: queues.Peer, count: int) -> Latencies:
+    """Return milliseconds from the end of the call that sends to the begin of the task."""
+    async with queues.queue_of(lab, peer, count + _FIRST) as (_, queue), queue.workers(1):
+        await asyncio.sleep(_SETTLE_S)
+        sent = await queue.pace(_pauses(count + _FIRST))
+        return _latencies(sent, await queue.begun.until_full(timeout_s=_TIMEOUT_S))
+
+
+def told(measured: Latencies) -> str:
+    return f"p50 {percentile(measured, 0.5):.2f} ms, p99 {percentile(measured, 0.99):.2f} ms"
+
+
+def figures(
+    place: str,
+    ours: Sequence[Latencies],
+    *,
+    against: str = "",
+    theirs: Sequence[Latencies] = (),
+    p50: Target | None = None,
+    p99: Target | None = None,
+) -> list[Figure]:
+    """Return the median and the 99th percentile of rounds."""
+    return [
+        Figure(
+            name=f"{name}, {place}",
+            unit="ms",
+            ours=[percentile(round_, share) for round_ in ours],
+            against=against,
+            theirs=[percentile(round_, share) for round_ in theirs],
+            target=target,
+        )
+        for name, share, target in (("p50", 0.5, p50), ("p99", 0.99, p99))
+    ]
+
+
+@asynccontextmanager
+async def _stack(lab: Lab, count: int, *, is_over_broker: bool) -> AsyncIterator[Stack]:
+    """Run what `taskmill up` runs, with or without a broker."""
+    begun = Marks.make(lab.folder / "begun.marks", count)
+    notes = {"PEER_BEGUN": str(begun.path)}
+    async with AsyncExitStack() as parts:
+        url = await parts.enter_async_context(lab.database())
+        amqp_url = await parts.enter_async_context(lab.vhost()) if is_over_broker else None
+        api = await parts.enter_async_context(
+            lab.taskmill("api", url, "maintenance", "--port", "0", broker_url=amqp_url)
+        )
+        if is_over_broker:
+            await parts.enter_async_context(
+                lab.taskmill("relay", url, "intake", broker_url=amqp_url)
+            )
+        app = ("--app", "benchmarks.noop_app:app")
+        await parts.enter_async_context(
+            lab.taskmill("worker", url, *app, broker_url=amqp_url, environment=notes)
+        )
+        yield Stack(database_url=url, api_url=str(api.url), begun=begun)
+
+
+async def _offer(producer: Producer, rate: float, stop: asyncio.Event) -> None:
+    """Create tasks at an even rate until told to stop."""
+    began, made = time.monotonic(), 0
+    while rate and not stop.is_set():
+        due = int((time.monotonic() - began) * rate)
+        if due > made:
+            await producer.creation.create_all([_NOOP] * (due - made))
+            made = due
+        await asyncio.sleep(_TICK_S)
+
+
+async def _probe(lab: Lab, api_url: str, count: int) -> Marks:
+    pauses = lab.folder / "pauses.json"
+    pauses.write_bytes(orjson.dumps(_pauses(count)))
+    sent = Marks.make(lab.folder / "sent.marks", count)
+    options = ("--url", api_url, "--pauses", str(pauses), "--sent", str(sent.path))
+    await completed(
+        "prober",
+        ["-m", "benchmarks.prober", *options],
+        folder=lab.folder,
+        environment={},
+        timeout_s=_TIMEOUT_S,
+    )
+    return sent
+
+
+def _pauses(count: int) -> list[float]:
+    return [random.uniform(*_PAUSES_S) for _ in range(count)]  # noqa: S311 - pauses
+
+
+def _latencies(sent: Marks, begun: Sequence[float]) -> Latencies:
+    pairs = zip(sent.times()[_FIRST:], begun[_FIRST:], strict=True)
+    return [(began - told_at) * 1000 for told_at, began in pairs]

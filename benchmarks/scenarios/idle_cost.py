@@ -1,0 +1,114 @@
+"""What a system costs that has nothing to do: API, worker, relay, intake, maintenance and webhooks, over RabbitMQ.
+
+PostgreSQL is a server of its own here that counts every statement (`pg_stat_statements`), those that open and
+close transactions, too. The broker and PostgreSQL itself are not counted.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import asyncpg
+
+from benchmarks.figures import Figure, at_most
+from benchmarks.lab import Lab
+from benchmarks.looking import connected
+from benchmarks.programs import Program, ProgramFailed
+from taskmill.embedded.postgres import EmbeddedPostgres
+from taskmill.storage import migrate
+
+TITLE = "statements a second and processor time of a whole system that idles"
+
+_ROLES = (("api",), ("worker",), ("relay", "intake"), ("maintenance", "webhooks"))
+_MOST_PER_S, _MOST_PERCENT = 5, 1
+_SETTLE_S = 5.0
+_SHOWN = 8
+_COUNTING = {
+    "shared_preload_libraries": "pg_stat_statements",
+    "pg_stat_statements.track_utility": "on",
+}
+_NOT_OURS = "query NOT LIKE '%pg_stat_%'"
+_CALLS = f"SELECT coalesce(sum(calls), 0)::float8 FROM pg_stat_statements WHERE {_NOT_OURS}"  # noqa: S608 - our own
+_COMMITS = (
+    "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()"
+)
+_MOST_CALLED = f"""
+SELECT calls, left(regexp_replace(query, '\\s+', ' ', 'g'), 70) AS query FROM pg_stat_statements
+WHERE {_NOT_OURS} ORDER BY calls DESC LIMIT {_SHOWN}
+"""  # noqa: S608 - see above
+
+
+async def run(lab: Lab) -> list[Figure]:
+    seconds = lab.pick(quick=10, short=30, full=120)
+    rounds = lab.pick(quick=1, short=1, full=3)
+    measured = []
+    async with lab.broker(), _counting_server(lab) as url, _idling(lab, url) as programs:
+        await asyncio.sleep(_SETTLE_S)
+        for number in range(rounds):
+            measured.append(await _measure(url, programs, seconds))
+            statements, commits, percent = measured[-1]
+            told = f"{statements:.1f} statements/s in {commits:.1f} transactions/s"
+            print(f"  round {number + 1}: {told}, {percent:.2f} % of a core", flush=True)
+    statements_per_s, commits_per_s, percents = zip(*measured, strict=True)
+    return [
+        Figure(name="statements", unit="/s", ours=statements_per_s, target=at_most(_MOST_PER_S)),
+        Figure(name="transactions", unit="/s", ours=commits_per_s),
+        Figure(
+            name="processor time", unit="% of a core", ours=percents, target=at_most(_MOST_PERCENT)
+        ),
+    ]
+
+
+async def _measure(
+    url: str, programs: Sequence[Program], seconds: int
+) -> tuple[float, float, float]:
+    """Return statements and transactions a second, and the share of a core in percent."""
+    async with connected(url) as connection:
+        await connection.execute("SELECT pg_stat_statements_reset()")
+        before, commits_before = _used_s(programs), await connection.fetchval(_COMMITS)
+        await asyncio.sleep(seconds)
+        used_s = _used_s(programs) - before
+        commits = await connection.fetchval(_COMMITS) - commits_before
+        calls = await connection.fetchval(_CALLS)
+        await _tell(connection, seconds)
+    return calls / seconds, commits / seconds, 100 * used_s / seconds
+
+
+async def _tell(connection: "asyncpg.Connection[asyncpg.Record]", seconds: int) -> None:
+    for row in await connection.fetch(_MOST_CALLED):
+        print(f"    {row['calls'] / seconds:.2f}/s {row['query']}", flush=True)
+
+
+def _used_s(programs: Sequence[Program]) -> float:
+    used = [program.cpu_s() for program in programs]
+    if None in used:
+        raise ProgramFailed("this system does not tell a process's processor time")
+    return sum(one for one in used if one is not None)
+
+
+@asynccontextmanager
+async def _counting_server(lab: Lab) -> AsyncIterator[str]:
+    """Run a server that counts statements, with the schema; return its address."""
+    with EmbeddedPostgres(lab.folder / "counting-postgres", settings=_COUNTING) as server:
+        await asyncio.to_thread(migrate.upgrade, server.url)
+        async with connected(server.url) as connection:
+            await connection.execute("CREATE EXTENSION pg_stat_statements")
+        yield server.url
+
+
+@asynccontextmanager
+async def _idling(lab: Lab, url: str) -> AsyncIterator[list[Program]]:
+    async with AsyncExitStack() as stack:
+        amqp_url = await stack.enter_async_context(lab.vhost())
+        yield [
+            await stack.enter_async_context(
+                lab.taskmill(
+                    role,
+                    url,
+                    *others,
+                    *(("--port", "0") if role == "api" else ()),
+                    broker_url=amqp_url,
+                )
+            )
+            for role, *others in _ROLES
+        ]
