@@ -85,8 +85,28 @@ async def test_the_places_reached_are_forgotten_once_in_a_while(stage: Stage) ->
     await transport.take(lease, 5)
     await stage.created(name="late", run_at=now - timedelta(hours=2))
     assert [t.task.name for t in await transport.take(lease, 1)] == ["early 5"]
-    transport._starts_reset_at = float("-inf")
+    transport._walked_at = float("-inf")
     assert [t.task.name for t in await transport.take(lease, 1)] == ["late"]
+
+
+async def test_what_has_come_to_cost_much_is_not_done_for_each_claim(stage: Stage) -> None:
+    """As while an old snapshot keeps all that was deleted in the index."""
+    lease, transport = await stage.open_lease(), transport_of(stage)
+    now = stage.clock.now()
+    for n in range(4):
+        await stage.created(name=f"early {n}", run_at=now - timedelta(minutes=20 - n))
+    assert len(await transport.take(lease, 10)) == 4
+    transport._walking.charge(1)
+    transport._finding.charge(1)
+    await stage.created(name="late", run_at=now - timedelta(hours=2))
+    await stage.created(name="another lane", queue="another")
+    await stage.created(name="now")
+    transport.wake()
+    assert [t.task.name for t in await transport.take(lease, 10)] == ["now"]
+    transport._walking.charge(-1)
+    assert [t.task.name for t in await transport.take(lease, 10)] == ["late"]
+    transport._finding.charge(-1)
+    assert [t.task.name for t in await transport.take(lease, 10)] == ["another lane"]
 
 
 async def test_a_paused_queue_is_left_alone_and_taken_up_again(stage: Stage) -> None:

@@ -2,7 +2,8 @@
 
 It remembers the lanes (queue, type, priority) in which tasks wait, and in each the place up to which it has
 already claimed: rows deleted there still stand in the index while somebody's old snapshot is open, and
-walking over them again and again would cost more with every claim.
+walking over them costs more with every claim. Looking for lanes, and walking them from their beginnings, for what
+was committed late or handed back, is done as often as wanted while it is cheap, else for a share of the time.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from uuid import UUID
 
+from taskmill.runtime.allowance import Allowance
 from taskmill.runtime.clock import Clock
 from taskmill.storage import claims
 from taskmill.storage.claims import Lane, LaneStart, TakenTask
@@ -18,10 +20,13 @@ from taskmill.storage.database import Database
 
 # New lanes and pauses are noticed at least this often while claims come back full.
 _LANES_HOLD_S = 1.0
-# Once in a while a lane is walked from its very beginning, for what was committed late or handed back.
+# While claims come back full a lane is walked from its very beginning once in a while only.
 _STARTS_HOLD_S = 10.0
 # Rows due up to this long before the last one claimed are always looked at again.
-_LATENESS = timedelta(seconds=1)
+_LATENESS = timedelta(seconds=0.25)
+# The share of the time that looking for lanes may take, and as much for walking them from their beginnings.
+_LOOKING_SHARE = 0.1
+_LOOKING_BURST_S = 0.2
 
 
 class PostgresTransport:
@@ -51,8 +56,10 @@ class PostgresTransport:
         self._lanes: dict[Lane, float] = {}
         self._lanes_read_at = float("-inf")
         self._looked_at = float("-inf")
+        self._finding = Allowance(clock, share=_LOOKING_SHARE, most_s=_LOOKING_BURST_S)
+        self._walking = Allowance(clock, share=_LOOKING_SHARE, most_s=_LOOKING_BURST_S)
         self._starts: dict[Lane, LaneStart] = {}
-        self._starts_reset_at = float("-inf")
+        self._walked_at = float("-inf")
         self._woken = asyncio.Event()
 
     async def take(self, lease_id: UUID, limit: int) -> list[TakenTask]:
@@ -60,8 +67,13 @@ class PostgresTransport:
         self._woken.clear()
         lanes = await self._due_lanes()
         if not lanes:
-            self._forget()
+            self._look_anew()
             return []
+        begun_at = self._clock.monotonic()
+        is_walk = begun_at - self._walked_at > _STARTS_HOLD_S and self._walking.is_open
+        if is_walk:
+            self._starts.clear()
+            self._walked_at = begun_at
         taken = await claims.take(
             self._database,
             lease_id=lease_id,
@@ -69,10 +81,11 @@ class PostgresTransport:
             lanes=[(lane, self._starts.get(lane, LaneStart())) for lane in lanes],
             limit=limit,
         )
+        if is_walk:
+            self._walking.charge(self._clock.monotonic() - begun_at)
+        self._remember(taken)
         if len(taken) < limit:
-            self._forget()
-        else:
-            self._remember(taken)
+            self._look_anew()
         return taken
 
     async def wait(self) -> None:
@@ -96,7 +109,7 @@ class PostgresTransport:
 
     async def _due_lanes(self) -> list[Lane]:
         now = self._clock.monotonic()
-        if now - self._lanes_read_at > _LANES_HOLD_S:
+        if now - self._lanes_read_at > _LANES_HOLD_S and self._finding.is_open:
             due_in = await claims.find_lanes(self._database)
             # Counted from the answer: a claim that comes a moment too early finds nothing.
             answered_at = self._clock.monotonic()
@@ -104,9 +117,7 @@ class PostgresTransport:
                 lane: answered_at + s for lane, s in due_in.items() if self._serves(lane)
             }
             self._lanes_read_at = now
-        if now - self._starts_reset_at > _STARTS_HOLD_S:
-            self._starts.clear()
-            self._starts_reset_at = now
+            self._finding.charge(answered_at - now)
         self._looked_at = self._clock.monotonic()
         due = [lane for lane, due_at in self._lanes.items() if due_at <= self._looked_at]
         return sorted(due, key=self._place)
@@ -122,10 +133,9 @@ class PostgresTransport:
     def _serves(self, lane: Lane) -> bool:
         return (not self._weights or lane.queue in self._weights) and self._accepts(lane.type)
 
-    def _forget(self) -> None:
-        """The lanes are drained or locked by others: look anew, from their beginnings."""
-        self._lanes_read_at = float("-inf")
-        self._starts.clear()
+    def _look_anew(self) -> None:
+        """The lanes are drained or locked by others: look for lanes, and from their beginnings."""
+        self._lanes_read_at = self._walked_at = float("-inf")
 
     def _remember(self, taken: list[TakenTask]) -> None:
         for one in taken:
