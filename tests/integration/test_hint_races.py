@@ -169,7 +169,7 @@ async def test_a_claim_by_hint_and_an_expiry_end_a_task_once(stage: Stage) -> No
 
 async def test_an_expiry_passes_over_what_a_hint_has_claimed(stage: Stage) -> None:
     lease_id = await stage.open_lease()
-    expires_at = stage.clock.now() + timedelta(milliseconds=500)
+    expires_at = stage.clock.now() + timedelta(seconds=2)  # so long it may take to claim it
     made = await stage.created(expires_at=expires_at)
     async with a_session(stage) as claiming:
         assert await claim_on(claiming, lease_id, [made.id]) == [made.id]

@@ -124,10 +124,10 @@ async def test_nobody_waits_longer_than_the_service_lets_them(stage: Stage) -> N
 
 
 async def test_a_held_answer_outlives_the_deadline_of_requests(stage: Stage) -> None:
-    limits = SETTINGS.limits.model_copy(update={"request_timeout_s": 0.3})
+    limits = SETTINGS.limits.model_copy(update={"request_timeout_s": 1.0})
     task = await stage.created()
     async with serving(stage.service, SETTINGS.model_copy(update={"limits": limits})) as api:
-        answer = await api.get(f"/tasks/{task.id}", headers=prefers(1))
+        answer = await api.get(f"/tasks/{task.id}", headers=prefers(2))
         assert answer.status_code == 304
 
 

@@ -209,10 +209,16 @@ async def test_a_new_address_is_not_held_to_what_the_old_one_did(stage: Stage) -
 
 
 async def test_what_nobody_takes_is_given_up_in_the_end(stage: Stage) -> None:
-    options = RoleOptions(give_up_s=0.5, retry_s=0.1)
+    options = RoleOptions(give_up_s=600, retry_s=0.1)
     async with an_endpoint(status(503)) as endpoint, a_webhooks_role(stage, options):
         await subscribed(stage, endpoint.url)
         await done(stage)
+
+        async def is_tried_again() -> bool:
+            return any(row["attempts"] > 2 for row in await deliveries(stage.sql))
+
+        await eventually(is_tried_again, "several attempts")
+        await stage.sql.execute("UPDATE taskmill.webhook_delivery SET give_up_at = now()")
         [row] = await settled(stage, 1)
         assert (row["state"], row["answer"]) == ("failed", 503)
         assert row["trouble"] == "the endpoint answered 503"

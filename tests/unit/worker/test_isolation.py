@@ -49,7 +49,7 @@ async def outcome(processes: IsolatedProcesses, kind: str, **payload: Any) -> Ou
 def is_alive(pid: int) -> bool:
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # the second when it ends while it is read
         return False
     return state != "Z"
 
