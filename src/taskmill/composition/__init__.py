@@ -95,6 +95,7 @@ async def _run(
                 *process.admin(roles, stop),
                 process.clock_setter(),
                 LoopLag(),
+                *process.doorbells(),
             ]
             if "maintenance" in roles:
                 services += process.maintenance()

@@ -1,7 +1,7 @@
 """The services that each role of a process is made of."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import timedelta
@@ -19,6 +19,7 @@ from taskmill.domain.errors import ConfigurationError, Unavailable
 from taskmill.domain.retry import RetryPolicy
 from taskmill.maintenance.deliveries import prune_deliveries
 from taskmill.maintenance.expiry import expire_waiting
+from taskmill.maintenance.lookout import Duties, Lookout
 from taskmill.maintenance.rescue import Rescue
 from taskmill.maintenance.retention import Housekeeping, numbering
 from taskmill.maintenance.time_out import TimeOut
@@ -34,7 +35,7 @@ from taskmill.runtime.services import Service
 from taskmill.settings import Settings
 from taskmill.storage import counts, failures, minutes, partitions
 from taskmill.storage.database import RETRY_AFTER_S
-from taskmill.storage.doorbell import CONTRACTS, Doorbell, DoorbellListener
+from taskmill.storage.doorbell import CHANGES, CONTRACTS, DoorbellListener
 
 if TYPE_CHECKING:
     from taskmill.amqp.connection import BrokerLink
@@ -46,7 +47,10 @@ log = logs.get_logger(__name__)
 # How long a stopping API has for the answers that it owes.
 API_GRACE_S = 10.0
 _HOUSEKEEPING_S = 60.0
-_EXPIRY_S = 0.5
+# Rows of steps that are days long, or that are kept for a day at least.
+_PRUNING_S = 300.0
+# How often maintenance looks while anything happens: what expires does so in time.
+_LOOK_S = 0.5
 # Whoever follows the feed waits for its numbering, also after an outage.
 _LONGEST_SILENCE_S = 2.0
 _CLOCK_S = 60.0
@@ -111,6 +115,25 @@ class Process(Parts):
 
         return Periodic("clock", anchor, interval_s=_CLOCK_S)
 
+    def doorbells(self) -> list[Service]:
+        """Return the services that tell other processes what happens here, and hear what happens there."""
+
+        def heard_work() -> None:
+            for wake in self.heard_work:
+                wake()
+
+        def heard_contracts() -> None:
+            for wake in self.heard_contracts:
+                wake()
+
+        listener = DoorbellListener(
+            self.database,
+            heard_work,
+            also={CHANGES: self.alertness.stir, CONTRACTS: heard_contracts},
+            alertness=self.alertness,
+        )
+        return [self.doorbell, self.news, listener]
+
     def admin(self, roles: Sequence[str], stop: asyncio.Event) -> list[Service]:
         """Return the service of the admin port, if one is set; while the process stops it says so."""
         settings = self.settings
@@ -157,8 +180,7 @@ class Process(Parts):
 
         settings = self.settings
         await sql_door.tell_limits(self.database, settings)
-        doorbell = Doorbell(self.database)
-        creation = task_creation(self, doorbell)
+        creation = task_creation(self)
         service = TaskService(
             self.database,
             creation,
@@ -170,7 +192,12 @@ class Process(Parts):
         )
         await stack.enter_async_context(service)
         helper = Drainer(self)
-        feed = Feed(self.database, settings.feed, kept_days=settings.retention.change_days)
+        feed = Feed(
+            self.database,
+            settings.feed,
+            kept_days=settings.retention.change_days,
+            alertness=self.alertness,
+        )
         pull, contracts = self._pull(), contract_refresher(self)
         pages, page_services = dashboard(self, service)
         app = create_app(
@@ -191,8 +218,8 @@ class Process(Parts):
             grace_s=API_GRACE_S,
             stop_delay_s=settings.api.stop_delay_s,
         )
-        listener = DoorbellListener(self.database, pull.wake, also={CONTRACTS: contracts.wake})
-        return [doorbell, contracts, helper, feed, pull, listener, *page_services, self.server]
+        self.heard_work.append(pull.wake)
+        return [contracts, helper, feed, pull, *page_services, self.server]
 
     def _pull(self) -> "Pull":
         from taskmill.operations.pull import Pull  # noqa: PLC0415 - as above
@@ -215,8 +242,9 @@ class Process(Parts):
         from taskmill.relay.release import Relay  # noqa: PLC0415
 
         url, feed = self.settings.require_broker_url(), self.settings.feed
-        relay = Relay(self.database, broker_url=url, clock=self.clock)
-        services: list[Service] = [DoorbellListener(self.database, relay.wake), relay]
+        relay = Relay(self.database, broker_url=url, clock=self.clock, alertness=self.alertness)
+        self.heard_work.append(relay.wake)
+        services: list[Service] = [relay]
         if feed.publish:
             exchange = EventExchange(url, source=feed.source)
             services.append(
@@ -226,6 +254,7 @@ class Process(Parts):
                     holder=self.ids(),
                     clock=self.clock,
                     is_busy=lambda: relay.is_busy,
+                    alertness=self.alertness,
                 )
             )
         return services
@@ -265,6 +294,7 @@ class Process(Parts):
             rules,
             clock=self.clock,
             randomness=self.randomness,
+            alertness=self.alertness,
         )
         fan_out = FanOut(
             self.database,
@@ -272,6 +302,7 @@ class Process(Parts):
             clock=self.clock,
             give_up_s=settings.give_up_s,
             wake=delivering.wake,
+            alertness=self.alertness,
         )
         return [delivering, fan_out]
 
@@ -294,27 +325,43 @@ class Process(Parts):
             keep_changes=timedelta(days=settings.retention.change_days),
             keep_rejections=timedelta(days=settings.retention.rejection_days),
         )
+
+        def on_demand(
+            name: str, duty: Callable[[], Awaitable[bool | None]], least_s: float = interval_s
+        ) -> Periodic:
+            return Periodic(name, duty, interval_s=least_s, on_demand=True)
+
+        look_s = min(_LOOK_S, interval_s)
+        time_out = TimeOut(database, policy=retry_policy(self), name=name)
+        wanted = Duties(
+            rescue=on_demand("rescue", rescue),
+            time_out=on_demand("time-out", time_out),
+            expiry=on_demand("expiry", lambda: expire_waiting(database), look_s),
+            fold_counts=on_demand("fold-counts", lambda: counts.fold(database)),
+            roll_up=on_demand("roll-up", lambda: minutes.roll_up(database)),
+            fold_failures=on_demand("fold-failures", lambda: failures.fold(database)),
+        )
+        lookout = Periodic(
+            "lookout",
+            Lookout(database, rescue, wanted, look_s=interval_s),
+            interval_s=look_s,
+            rest_s=lambda quick_s: self.alertness.pause_s(quick_s, interval_s),
+        )
+        number = Periodic(
+            "number-changes",
+            numbering(database),
+            interval_s=settings.maintenance.numbering_s,
+            longest_s=_LONGEST_SILENCE_S,
+            rest_s=self.alertness.pause_s,
+        )
+        for duty in (lookout, number):
+            self.alertness.wakes(duty.wake)
         return [
-            Periodic("rescue", rescue, interval_s=interval_s),
-            Periodic(
-                "time-out",
-                TimeOut(database, policy=retry_policy(self), name=name),
-                interval_s=interval_s,
-            ),
-            Periodic("expiry", lambda: expire_waiting(database), interval_s=_EXPIRY_S),
-            Periodic("fold-counts", lambda: counts.fold(database), interval_s=interval_s),
-            Periodic("roll-up", lambda: minutes.roll_up(database), interval_s=interval_s),
-            Periodic("prune-minutes", lambda: minutes.prune(database), interval_s=_HOUSEKEEPING_S),
-            Periodic("fold-failures", lambda: failures.fold(database), interval_s=interval_s),
-            Periodic(
-                "prune-failures", lambda: failures.prune(database), interval_s=_HOUSEKEEPING_S
-            ),
-            Periodic(
-                "number-changes",
-                numbering(database),
-                interval_s=settings.maintenance.numbering_s,
-                longest_s=_LONGEST_SILENCE_S,
-            ),
+            *wanted.all(),
+            lookout,
+            number,
+            Periodic("prune-minutes", lambda: minutes.prune(database), interval_s=_PRUNING_S),
+            Periodic("prune-failures", lambda: failures.prune(database), interval_s=_PRUNING_S),
             Periodic("housekeeping", housekeeping, interval_s=_HOUSEKEEPING_S),
             Periodic(
                 "prune-deliveries",

@@ -91,12 +91,14 @@ async def _number(database: Database, limit: int, beyond: int) -> _Round | None:
         done = await connection.fetchrow(statement("number_changes"), limit, beyond)
         if done is None:
             raise AssertionError("it returns one row")
-        return _Round(
-            batches=done["batches"],
-            last_id=turn["last_id"],
-            ended_before=done["ended_before"],
-            begun_until=done["begun_until"],
-        )
+    if done["batches"]:
+        database.told()
+    return _Round(
+        batches=done["batches"],
+        last_id=turn["last_id"],
+        ended_before=done["ended_before"],
+        begun_until=done["begun_until"],
+    )
 
 
 async def bounds(database: Database) -> FeedBounds:

@@ -24,10 +24,14 @@ _MOST_OF_A_TASK: Final = 500
 
 
 class DueLanes(NamedTuple):
-    """Lanes that have something due, and behind which one to look on; "" when all were looked at."""
+    """Lanes that have something due, and behind which one to look on; "" when all were looked at.
+
+    There `are_none` when nothing is to be delivered there at all, now or later.
+    """
 
     lanes: list[str]
     until: str
+    are_none: bool
 
 
 class DueDelivery(NamedTuple):
@@ -91,7 +95,9 @@ async def find_lanes(
     rows = await database.fetch("find_delivery_lanes", after, limit, looks)
     has_more = bool(rows) and (len(rows) == limit or rows[-1]["is_end"])
     return DueLanes(
-        [row["lane"] for row in rows if row["is_due"]], rows[-1]["lane"] if has_more else ""
+        [row["lane"] for row in rows if row["is_due"]],
+        rows[-1]["lane"] if has_more else "",
+        are_none=not rows,
     )
 
 

@@ -22,6 +22,7 @@ from taskmill.observability.outbound import TRIES, TRIES_UNDER_WAY, TRY_TIME, WE
 from taskmill.outbound.client import Reply
 from taskmill.outbound.errors import OutboundError
 from taskmill.outbound.retry_after import retry_after
+from taskmill.runtime.alertness import Alertness
 from taskmill.runtime.batching import Batcher, Overloaded
 from taskmill.runtime.clock import Clock
 from taskmill.runtime.periodic import backoff_s
@@ -73,7 +74,10 @@ class Delivering:
         *,
         clock: Clock,
         randomness: random.Random,
+        alertness: Alertness | None = None,
     ) -> None:
+        self._alertness = alertness or Alertness(clock)
+        self._alertness.wakes(self.wake)
         self._database = database
         self._trying = trying
         self._lanes = lanes
@@ -137,6 +141,8 @@ class Delivering:
         if self._lanes.is_full:
             return _POLL_S
         due = await webhook_deliveries.find_lanes(self._database, self._after, _MOST_LANES)
+        if due.are_none and not self._after:
+            return self._alertness.pause_s(_POLL_S)
         shares = self._lanes.shares(due.lanes, self._clock.monotonic())
         # Lanes that got nothing this time come first the next time.
         self._after = shares[-1][0] if 0 < len(shares) < len(due.lanes) else due.until
