@@ -1,7 +1,7 @@
 """The services that each role of a process is made of."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import timedelta
@@ -17,12 +17,6 @@ from taskmill.composition.tracing import open_traces
 from taskmill.composition.workers import Drainer
 from taskmill.domain.errors import ConfigurationError, Unavailable
 from taskmill.domain.retry import RetryPolicy
-from taskmill.maintenance.deliveries import prune_deliveries
-from taskmill.maintenance.expiry import expire_waiting
-from taskmill.maintenance.lookout import Duties, Lookout
-from taskmill.maintenance.rescue import Rescue
-from taskmill.maintenance.retention import Housekeeping, numbering
-from taskmill.maintenance.time_out import TimeOut
 from taskmill.observability import logs
 from taskmill.operations import sql_door
 from taskmill.operations.broker import NO_BROKER, BrokerWatch
@@ -33,7 +27,7 @@ from taskmill.operations.system import readiness
 from taskmill.runtime.periodic import Periodic, pause
 from taskmill.runtime.services import Service
 from taskmill.settings import Settings
-from taskmill.storage import counts, failures, minutes, partitions
+from taskmill.storage import partitions
 from taskmill.storage.database import RETRY_AFTER_S
 from taskmill.storage.doorbell import CHANGES, CONTRACTS, DoorbellListener
 
@@ -46,13 +40,6 @@ log = logs.get_logger(__name__)
 
 # How long a stopping API has for the answers that it owes.
 API_GRACE_S = 10.0
-_HOUSEKEEPING_S = 60.0
-# Rows of steps that are days long, or that are kept for a day at least.
-_PRUNING_S = 300.0
-# How often maintenance looks while anything happens: what expires does so in time.
-_LOOK_S = 0.5
-# Whoever follows the feed waits for its numbering, also after an outage.
-_LONGEST_SILENCE_S = 2.0
 _CLOCK_S = 60.0
 _WAIT_FOR_DATABASE_S = 30.0
 # The roles whose metrics tell of the whole system, too: of each there is a copy or a few, and not of workers.
@@ -116,7 +103,7 @@ class Process(Parts):
         return Periodic("clock", anchor, interval_s=_CLOCK_S)
 
     def doorbells(self) -> list[Service]:
-        """Return the services that tell other processes what happens here, and hear what happens there."""
+        """Return what tells other processes of what happens here, and hears of them, once all roles are there."""
 
         def heard_work() -> None:
             for wake in self.heard_work:
@@ -128,7 +115,7 @@ class Process(Parts):
 
         listener = DoorbellListener(
             self.database,
-            heard_work,
+            heard_work if self.heard_work else None,
             also={CHANGES: self.alertness.stir, CONTRACTS: heard_contracts},
             alertness=self.alertness,
         )
@@ -305,67 +292,3 @@ class Process(Parts):
             alertness=self.alertness,
         )
         return [delivering, fan_out]
-
-    def maintenance(self) -> list[Service]:
-        """Return the services of the maintenance role."""
-        settings, database = self.settings, self.database
-        interval_s = settings.maintenance.interval_s
-        name = f"rescue@{settings.worker.name}"
-        rescue = Rescue(
-            database,
-            ttl_s=settings.lease.ttl_s,
-            interval_s=interval_s,
-            name=name,
-            clock=self.clock,
-        )
-        housekeeping = Housekeeping(
-            database,
-            clock=self.clock,
-            keep_tasks=timedelta(days=settings.retention.tasks_days),
-            keep_changes=timedelta(days=settings.retention.change_days),
-            keep_rejections=timedelta(days=settings.retention.rejection_days),
-        )
-
-        def on_demand(
-            name: str, duty: Callable[[], Awaitable[bool | None]], least_s: float = interval_s
-        ) -> Periodic:
-            return Periodic(name, duty, interval_s=least_s, on_demand=True)
-
-        look_s = min(_LOOK_S, interval_s)
-        time_out = TimeOut(database, policy=retry_policy(self), name=name)
-        wanted = Duties(
-            rescue=on_demand("rescue", rescue),
-            time_out=on_demand("time-out", time_out),
-            expiry=on_demand("expiry", lambda: expire_waiting(database), look_s),
-            fold_counts=on_demand("fold-counts", lambda: counts.fold(database)),
-            roll_up=on_demand("roll-up", lambda: minutes.roll_up(database)),
-            fold_failures=on_demand("fold-failures", lambda: failures.fold(database)),
-        )
-        lookout = Periodic(
-            "lookout",
-            Lookout(database, rescue, wanted, look_s=interval_s),
-            interval_s=look_s,
-            rest_s=lambda quick_s: self.alertness.pause_s(quick_s, interval_s),
-        )
-        number = Periodic(
-            "number-changes",
-            numbering(database),
-            interval_s=settings.maintenance.numbering_s,
-            longest_s=_LONGEST_SILENCE_S,
-            rest_s=self.alertness.pause_s,
-        )
-        for duty in (lookout, number):
-            self.alertness.wakes(duty.wake)
-        return [
-            *wanted.all(),
-            lookout,
-            number,
-            Periodic("prune-minutes", lambda: minutes.prune(database), interval_s=_PRUNING_S),
-            Periodic("prune-failures", lambda: failures.prune(database), interval_s=_PRUNING_S),
-            Periodic("housekeeping", housekeeping, interval_s=_HOUSEKEEPING_S),
-            Periodic(
-                "prune-deliveries",
-                lambda: prune_deliveries(database, settings.webhooks.keep_days),
-                interval_s=_HOUSEKEEPING_S,
-            ),
-        ]

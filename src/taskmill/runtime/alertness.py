@@ -22,8 +22,9 @@ SURE_S: Final = 15.0
 class Alertness:
     """Whether this process is calm, for all of its duties. It hears nothing until it is told that it does."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, *, calm_s: float = CALM_S) -> None:
         self._clock = clock
+        self._calm_s = calm_s
         self._stirred_at = clock.monotonic()
         self._hears = False
         self._resting = asyncio.Event()
@@ -58,9 +59,9 @@ class Alertness:
         for wake in self._wakes:
             wake()
 
-    def pause_s(self, quick_s: float, calm_s: float = CALM_S) -> float:
+    def pause_s(self, quick_s: float, calm_s: float | None = None) -> float:
         """Return for how long to pause, where `quick_s` is enough while something happens."""
-        return max(quick_s, calm_s) if self.is_calm else quick_s
+        return max(quick_s, calm_s or self._calm_s) if self.is_calm else quick_s
 
     def sure_pause_s(self, quick_s: float) -> float:
         """Return for how long to pause between looks for what is surely told of, if anything is heard."""

@@ -72,9 +72,10 @@ class Periodic:
                 await self._pause(failures, stop)
 
     async def _pause(self, failures: int, stop: asyncio.Event) -> None:
-        pause_s = backoff_s(failures, first=self._interval_s, longest=self._longest_s)
-        if self._rest_s is not None and not failures:
-            pause_s = self._rest_s(pause_s)
+        if failures:
+            pause_s = backoff_s(failures, first=self._interval_s, longest=self._longest_s)
+        else:
+            pause_s = self._rest_s(self._interval_s) if self._rest_s else self._interval_s
         await pause(stop if self._on_demand else self._woken, pause_s)
         if self._on_demand and not failures:
             await self._woken.wait()

@@ -76,8 +76,9 @@ class Doorbell:
 class DoorbellListener:
     """The side that hears: a service that calls `heard` for every ring, and after each reconnect.
 
-    `also` has what to call for rings of other channels. With an `alertness` it makes sure, again and again, that
-    rings come at all: it rings for itself. It is told, and of every ring, too.
+    `heard` is None for who does not wait for tasks. `also` has what to call for rings of other channels. With an
+    `alertness` it makes sure, again and again, that rings come at all: it rings for itself. It is told of that,
+    and of every ring.
     """
 
     name = "doorbell-listener"
@@ -85,13 +86,13 @@ class DoorbellListener:
     def __init__(
         self,
         database: Database,
-        heard: Callable[[], None],
+        heard: Callable[[], None] | None,
         *,
         also: Mapping[str, Callable[[], None]] | None = None,
         alertness: Alertness | None = None,
     ) -> None:
         self._database = database
-        self._heard = {CHANNEL: heard, **(also or {})}
+        self._heard = {**({} if heard is None else {CHANNEL: heard}), **(also or {})}
         self._alertness = alertness
         self._echoed = asyncio.Event()
 

@@ -24,14 +24,10 @@ _MOST_OF_A_TASK: Final = 500
 
 
 class DueLanes(NamedTuple):
-    """Lanes that have something due, and behind which one to look on; "" when all were looked at.
-
-    There `are_none` when nothing is to be delivered there at all, now or later.
-    """
+    """Lanes that have something due, and behind which one to look on; "" when all were looked at."""
 
     lanes: list[str]
     until: str
-    are_none: bool
 
 
 class DueDelivery(NamedTuple):
@@ -95,10 +91,13 @@ async def find_lanes(
     rows = await database.fetch("find_delivery_lanes", after, limit, looks)
     has_more = bool(rows) and (len(rows) == limit or rows[-1]["is_end"])
     return DueLanes(
-        [row["lane"] for row in rows if row["is_due"]],
-        rows[-1]["lane"] if has_more else "",
-        are_none=not rows,
+        [row["lane"] for row in rows if row["is_due"]], rows[-1]["lane"] if has_more else ""
     )
+
+
+async def is_any(database: Database) -> bool:
+    """Tell whether anything is to be delivered, now or later."""
+    return bool(await database.fetch_value("has_deliveries"))
 
 
 async def claim(

@@ -2,7 +2,7 @@
 -- returned; $3 integer: most that are looked at, for most of them may have nothing due.
 -- Reads only. Relies on webhook_delivery_lane: a look for the next lane, and one at its first delivery, whatever waits
 -- behind these. Lanes of webhooks that are paused or disabled are left out. The last one that was looked at is returned
--- in any case, when there may be more behind it: `is_end`; and so is the first one, which tells that there are any.
+-- in any case, when there may be more behind it: `is_end`.
 WITH RECURSIVE found AS (
     (
         SELECT lane, 1 AS number FROM taskmill.webhook_delivery
@@ -25,7 +25,6 @@ WITH RECURSIVE found AS (
 looked_at AS (
     SELECT
         found.lane,
-        found.number,
         found.number = $3::integer AS is_end,
         EXISTS (
             SELECT FROM taskmill.webhook_delivery AS d
@@ -41,5 +40,5 @@ looked_at AS (
 )
 SELECT lane, is_due, is_end
 FROM looked_at
-WHERE is_due OR is_end OR number = 1
+WHERE is_due OR is_end
 LIMIT $2::integer

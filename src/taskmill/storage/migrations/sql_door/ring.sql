@@ -9,6 +9,6 @@ BEGIN
         SELECT FROM (SELECT at FROM taskmill.change_batch ORDER BY id DESC LIMIT 1) AS latest
         WHERE latest.at > clock_timestamp() - interval '1 second'
     ) THEN
-        PERFORM pg_notify('taskmill_dispatch', '');
+        PERFORM pg_notify('taskmill_dispatch', ''), pg_notify('taskmill_changes', '');
     END IF;
 END $$;
