@@ -14,7 +14,7 @@ from taskmill.maintenance.rescue import Rescue
 from taskmill.runtime.alertness import Alertness
 from taskmill.runtime.clock import ManualClock
 from taskmill.runtime.periodic import Periodic
-from taskmill.storage import duties, minutes
+from taskmill.storage import changes, duties, minutes
 from taskmill.storage.doorbell import CHANGES, Doorbell, DoorbellListener
 from taskmill.storage.statements import QUERIES, rings, statement
 from tests.support.builders import ERROR
@@ -100,6 +100,17 @@ async def test_who_can_hear_no_more_is_not_calm_until_it_hears_again(stage: Stag
             return alertness.is_calm
 
         await eventually(is_calm, "it to hear itself again")
+
+
+async def test_who_follows_the_feed_is_told_when_changes_have_their_numbers(stage: Stage) -> None:
+    told: list[int] = []
+    number = changes.Numbering(stage.database, lambda: told.append(1))
+    await number(10)
+    assert told == []
+    await stage.created()
+    await number(10)
+    await number(10)
+    assert told == [1]
 
 
 def test_all_that_changes_tasks_rings() -> None:

@@ -70,7 +70,7 @@ def _looked_after(parts: Parts) -> tuple[Duties, Periodic]:
 def _numbering(parts: Parts) -> Periodic:
     number = Periodic(
         "number-changes",
-        numbering(parts.database),
+        numbering(parts.database, parts.tell_feed),
         interval_s=parts.settings.maintenance.numbering_s,
         longest_s=_LONGEST_SILENCE_S,
         rest_s=parts.alertness.pause_s,

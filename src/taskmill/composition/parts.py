@@ -10,7 +10,7 @@ from taskmill.runtime.clock import SystemClock
 from taskmill.runtime.ids import IdFactory
 from taskmill.settings import Settings
 from taskmill.storage.database import Database
-from taskmill.storage.doorbell import CHANGES, CHANGES_PAUSE_S, Doorbell
+from taskmill.storage.doorbell import CHANGES, CHANGES_PAUSE_S, FEED, Doorbell
 
 if TYPE_CHECKING:
     from taskmill.app.registry import Taskmill
@@ -34,10 +34,16 @@ class Parts:
         self.alertness = Alertness(self.clock)
         self.doorbell = Doorbell(self.database)
         self.news = Doorbell(self.database, channel=CHANGES, pause_s=CHANGES_PAUSE_S)
+        self.feed_news = Doorbell(self.database, channel=FEED, pause_s=CHANGES_PAUSE_S)
         self.database.tells(self._tell)
         # Who is called when tasks have come, and when the contracts of types have changed.
         self.heard_work: list[Callable[[], None]] = []
         self.heard_contracts: list[Callable[[], None]] = []
+
+    def tell_feed(self) -> None:
+        """Pass on that whoever follows the feed may read on."""
+        self.alertness.stir()
+        self.feed_news.ring()
 
     def _tell(self) -> None:
         """Pass on that something has happened here."""

@@ -29,7 +29,7 @@ from taskmill.runtime.services import Service
 from taskmill.settings import Settings
 from taskmill.storage import partitions
 from taskmill.storage.database import RETRY_AFTER_S
-from taskmill.storage.doorbell import CHANGES, CONTRACTS, DoorbellListener
+from taskmill.storage.doorbell import CHANGES, CONTRACTS, FEED, DoorbellListener
 
 if TYPE_CHECKING:
     from taskmill.amqp.connection import BrokerLink
@@ -116,10 +116,14 @@ class Process(Parts):
         listener = DoorbellListener(
             self.database,
             heard_work if self.heard_work else None,
-            also={CHANGES: self.alertness.stir, CONTRACTS: heard_contracts},
+            also={
+                CHANGES: lambda: None,
+                FEED: self.alertness.end_rests,
+                CONTRACTS: heard_contracts,
+            },
             alertness=self.alertness,
         )
-        return [self.doorbell, self.news, listener]
+        return [self.doorbell, self.news, self.feed_news, listener]
 
     def admin(self, roles: Sequence[str], stop: asyncio.Event) -> list[Service]:
         """Return the service of the admin port, if one is set; while the process stops it says so."""

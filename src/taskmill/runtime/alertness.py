@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Final
 
 from taskmill.runtime.clock import Clock
-from taskmill.runtime.periodic import pause
 
 ALERT_S: Final = 2.0
 """For so long after something happened it is looked for more."""
@@ -54,10 +53,14 @@ class Alertness:
 
     def _rouse(self) -> None:
         # Also those who rest for longer than the calm lasts: they trust that they hear.
-        self._resting.set()
-        self._resting = asyncio.Event()
+        self.end_rests()
         for wake in self._wakes:
             wake()
+
+    def end_rests(self) -> None:
+        """Have all who rest look now: something is there for them."""
+        self._resting.set()
+        self._resting = asyncio.Event()
 
     def pause_s(self, quick_s: float, calm_s: float | None = None) -> float:
         """Return for how long to pause, where `quick_s` is enough while something happens."""
@@ -68,10 +71,7 @@ class Alertness:
         return max(quick_s, SURE_S) if self._hears else quick_s
 
     async def rest(self, quick_s: float, stop: asyncio.Event) -> None:
-        """Pause so long, or until the calm or everything ends."""
-        if not self.is_calm:
-            await pause(stop, quick_s)
-            return
+        """Pause so long, or until something is there, or everything ends."""
         async with asyncio.TaskGroup() as group:
             waits = [group.create_task(one.wait()) for one in (self._resting, stop)]
             await asyncio.wait(

@@ -24,6 +24,8 @@ CHANNEL: Final = "taskmill_dispatch"
 """The channel that rings when tasks have come."""
 CHANGES: Final = "taskmill_changes"
 """The channel that rings when anything has happened: at most once a second from each process."""
+FEED: Final = "taskmill_feed"
+"""The channel that rings when changes have got their numbers: at most once a second."""
 CONTRACTS: Final = "taskmill_contracts"
 """The channel that rings when the contracts of types have changed."""
 CHANGES_PAUSE_S: Final = 1.0

@@ -83,3 +83,12 @@ async def test_a_rest_is_short_while_something_happens() -> None:
     alertness.hear(hears=True)
     async with asyncio.timeout(10):
         await alertness.rest(0.001, asyncio.Event())
+
+
+async def test_a_rest_ends_when_something_is_there_also_while_it_is_not_calm() -> None:
+    alertness, stop = Alertness(SystemClock()), asyncio.Event()
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        resting = group.create_task(alertness.rest(3600, stop))
+        await asyncio.sleep(0)
+        assert not resting.done()
+        alertness.end_rests()
