@@ -81,7 +81,7 @@ async def test_folding_leaves_one_row_for_each_count_that_is_not_zero(stage: Sta
 async def test_folding_goes_on_when_there_is_more(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("taskmill.storage.counts._MOST_FOLDED", 3)
+    monkeypatch.setattr("taskmill.storage.counts.MOST_FOLDED", 3)
     for _ in range(4):
         await stage.created()
     assert await counts.fold(stage.database) is True

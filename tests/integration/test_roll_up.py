@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 
 from taskmill import settings as configuration
+from taskmill.composition.maintenance import maintenance_services
 from taskmill.composition.process import Process
 from taskmill.domain.activity import COUNTED, Window
 from taskmill.domain.errors import TransitionRefused
@@ -239,7 +240,7 @@ async def test_the_maintenance_role_rolls_up_and_forgets(stage: Stage) -> None:
         return [row[1:] for row in await rows_of(stage, 60)] == [(1, False)]
 
     async with asyncio.TaskGroup() as group:
-        for service in process.maintenance():
+        for service in maintenance_services(process):
             group.create_task(service.run(stop))
         await eventually(is_done, "a new minute, and none of two days ago")
         stop.set()

@@ -15,6 +15,7 @@ from taskmill.app.loading import load_app
 from taskmill.app.registry import Taskmill
 from taskmill.composition.announcement import Announcement, Front
 from taskmill.composition.creation import intake_services
+from taskmill.composition.maintenance import maintenance_services
 from taskmill.composition.process import API_GRACE_S, Process
 from taskmill.composition.workers import worker_services
 from taskmill.domain.errors import ConfigurationError, TaskmillError
@@ -97,7 +98,7 @@ async def _run(
                 LoopLag(),
             ]
             if "maintenance" in roles:
-                services += process.maintenance()
+                services += maintenance_services(process)
             services += beside
             if "worker" in roles:
                 services += worker_services(process, stop.set)
@@ -109,6 +110,7 @@ async def _run(
                 services += intake_services(process)
             if "api" in roles:
                 services += await process.api(stack)
+            services[:0] = process.doorbells()
             _tune_garbage_collection()
             announcement.process = process
             services.append(announcement)

@@ -9,12 +9,11 @@ from taskmill.operations.queues import KnownQueues
 from taskmill.operations.rejections import Rejections
 from taskmill.runtime.periodic import Periodic
 from taskmill.runtime.services import Service
-from taskmill.storage.doorbell import Doorbell
 from taskmill.wire.messages import MessageLimits
 from taskmill.wire.rules import InputLimits
 
 
-def task_creation(parts: Parts, doorbell: Doorbell) -> TaskCreation:
+def task_creation(parts: Parts) -> TaskCreation:
     """Return what stores tasks; the doorbell tells workers of them."""
     settings = parts.settings
     return TaskCreation(
@@ -22,7 +21,7 @@ def task_creation(parts: Parts, doorbell: Doorbell) -> TaskCreation:
         clock=parts.clock,
         ids=parts.ids,
         queues=KnownQueues(parts.database, limit=settings.limits.queues),
-        doorbell=doorbell,
+        doorbell=parts.doorbell,
         key_validity=timedelta(days=settings.retention.idempotency_days),
     )
 
@@ -47,10 +46,17 @@ def message_limits(parts: Parts) -> MessageLimits:
 
 
 def contract_refresher(parts: Parts) -> Periodic:
-    """Return the service that has this process's doors know the contracts that hold."""
-    return Periodic(
-        "contracts", parts.contracts.refresh, interval_s=REFRESH_S, longest_s=2 * REFRESH_S
+    """Return the service that has this process's doors know the contracts that hold: it hears of changes."""
+    refresher = Periodic(
+        "contracts",
+        parts.contracts.refresh,
+        interval_s=REFRESH_S,
+        longest_s=2 * REFRESH_S,
+        rest_s=parts.alertness.sure_pause_s,
     )
+    parts.alertness.wakes(refresher.wake)
+    parts.heard_contracts.append(refresher.wake)
+    return refresher
 
 
 def intake_services(parts: Parts) -> list[Service]:
@@ -58,8 +64,7 @@ def intake_services(parts: Parts) -> list[Service]:
     # Here, because the driver takes 0.1 s to import, and who has no broker does without it.
     from taskmill.intake.amqp import Intake  # noqa: PLC0415
 
-    doorbell = Doorbell(parts.database)
-    creation = task_creation(parts, doorbell)
+    creation = task_creation(parts)
     intake = Intake(
         parts.settings.require_broker_url(),
         creation=creation,
@@ -67,4 +72,4 @@ def intake_services(parts: Parts) -> list[Service]:
         limits=message_limits(parts),
         traces=parts.traces,
     )
-    return [doorbell, contract_refresher(parts), intake]
+    return [contract_refresher(parts), intake]

@@ -1,13 +1,16 @@
 """What all roles of a process share."""
 
 import random
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from taskmill.operations.contracts import Contracts
+from taskmill.runtime.alertness import Alertness
 from taskmill.runtime.clock import SystemClock
 from taskmill.runtime.ids import IdFactory
 from taskmill.settings import Settings
 from taskmill.storage.database import Database
+from taskmill.storage.doorbell import CHANGES, CHANGES_PAUSE_S, FEED, Doorbell
 
 if TYPE_CHECKING:
     from taskmill.app.registry import Taskmill
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Parts:
-    """Settings, clock, randomness, ids, database and contracts of one process; its traces and app, if any."""
+    """Settings, clock, randomness, ids, database, contracts and bells of one process; its traces and app."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -28,6 +31,24 @@ class Parts:
         self.ids = IdFactory(self.clock, self.randomness)
         self.database = Database(settings.require_database_url(), settings.database)
         self.contracts = Contracts(self.database)
+        self.alertness = Alertness(self.clock)
+        self.doorbell = Doorbell(self.database)
+        self.news = Doorbell(self.database, channel=CHANGES, pause_s=CHANGES_PAUSE_S)
+        self.feed_news = Doorbell(self.database, channel=FEED, pause_s=CHANGES_PAUSE_S)
+        self.database.tells(self._tell)
+        # Who is called when tasks have come, and when the contracts of types have changed.
+        self.heard_work: list[Callable[[], None]] = []
+        self.heard_contracts: list[Callable[[], None]] = []
+
+    def tell_feed(self) -> None:
+        """Pass on that whoever follows the feed may read on."""
+        self.alertness.stir()
+        self.feed_news.ring()
+
+    def _tell(self) -> None:
+        """Pass on that something has happened here."""
+        self.alertness.stir()
+        self.news.ring()
 
     async def close(self) -> None:
         """Close all connections."""

@@ -17,11 +17,6 @@ from taskmill.composition.tracing import open_traces
 from taskmill.composition.workers import Drainer
 from taskmill.domain.errors import ConfigurationError, Unavailable
 from taskmill.domain.retry import RetryPolicy
-from taskmill.maintenance.deliveries import prune_deliveries
-from taskmill.maintenance.expiry import expire_waiting
-from taskmill.maintenance.rescue import Rescue
-from taskmill.maintenance.retention import Housekeeping, numbering
-from taskmill.maintenance.time_out import TimeOut
 from taskmill.observability import logs
 from taskmill.operations import sql_door
 from taskmill.operations.broker import NO_BROKER, BrokerWatch
@@ -32,9 +27,9 @@ from taskmill.operations.system import readiness
 from taskmill.runtime.periodic import Periodic, pause
 from taskmill.runtime.services import Service
 from taskmill.settings import Settings
-from taskmill.storage import counts, failures, minutes, partitions
+from taskmill.storage import partitions
 from taskmill.storage.database import RETRY_AFTER_S
-from taskmill.storage.doorbell import CONTRACTS, Doorbell, DoorbellListener
+from taskmill.storage.doorbell import CHANGES, CONTRACTS, FEED, DoorbellListener
 
 if TYPE_CHECKING:
     from taskmill.amqp.connection import BrokerLink
@@ -45,10 +40,6 @@ log = logs.get_logger(__name__)
 
 # How long a stopping API has for the answers that it owes.
 API_GRACE_S = 10.0
-_HOUSEKEEPING_S = 60.0
-_EXPIRY_S = 0.5
-# Whoever follows the feed waits for its numbering, also after an outage.
-_LONGEST_SILENCE_S = 2.0
 _CLOCK_S = 60.0
 _WAIT_FOR_DATABASE_S = 30.0
 # The roles whose metrics tell of the whole system, too: of each there is a copy or a few, and not of workers.
@@ -111,6 +102,29 @@ class Process(Parts):
 
         return Periodic("clock", anchor, interval_s=_CLOCK_S)
 
+    def doorbells(self) -> list[Service]:
+        """Return what tells other processes of what happens here, and hears of them, once all roles are there."""
+
+        def heard_work() -> None:
+            for wake in self.heard_work:
+                wake()
+
+        def heard_contracts() -> None:
+            for wake in self.heard_contracts:
+                wake()
+
+        listener = DoorbellListener(
+            self.database,
+            heard_work if self.heard_work else None,
+            also={
+                CHANGES: lambda: None,
+                FEED: self.alertness.end_rests,
+                CONTRACTS: heard_contracts,
+            },
+            alertness=self.alertness,
+        )
+        return [self.doorbell, self.news, self.feed_news, listener]
+
     def admin(self, roles: Sequence[str], stop: asyncio.Event) -> list[Service]:
         """Return the service of the admin port, if one is set; while the process stops it says so."""
         settings = self.settings
@@ -157,8 +171,7 @@ class Process(Parts):
 
         settings = self.settings
         await sql_door.tell_limits(self.database, settings)
-        doorbell = Doorbell(self.database)
-        creation = task_creation(self, doorbell)
+        creation = task_creation(self)
         service = TaskService(
             self.database,
             creation,
@@ -170,7 +183,12 @@ class Process(Parts):
         )
         await stack.enter_async_context(service)
         helper = Drainer(self)
-        feed = Feed(self.database, settings.feed, kept_days=settings.retention.change_days)
+        feed = Feed(
+            self.database,
+            settings.feed,
+            kept_days=settings.retention.change_days,
+            alertness=self.alertness,
+        )
         pull, contracts = self._pull(), contract_refresher(self)
         pages, page_services = dashboard(self, service)
         app = create_app(
@@ -191,8 +209,8 @@ class Process(Parts):
             grace_s=API_GRACE_S,
             stop_delay_s=settings.api.stop_delay_s,
         )
-        listener = DoorbellListener(self.database, pull.wake, also={CONTRACTS: contracts.wake})
-        return [doorbell, contracts, helper, feed, pull, listener, *page_services, self.server]
+        self.heard_work.append(pull.wake)
+        return [contracts, helper, feed, pull, *page_services, self.server]
 
     def _pull(self) -> "Pull":
         from taskmill.operations.pull import Pull  # noqa: PLC0415 - as above
@@ -215,8 +233,9 @@ class Process(Parts):
         from taskmill.relay.release import Relay  # noqa: PLC0415
 
         url, feed = self.settings.require_broker_url(), self.settings.feed
-        relay = Relay(self.database, broker_url=url, clock=self.clock)
-        services: list[Service] = [DoorbellListener(self.database, relay.wake), relay]
+        relay = Relay(self.database, broker_url=url, clock=self.clock, alertness=self.alertness)
+        self.heard_work.append(relay.wake)
+        services: list[Service] = [relay]
         if feed.publish:
             exchange = EventExchange(url, source=feed.source)
             services.append(
@@ -226,6 +245,7 @@ class Process(Parts):
                     holder=self.ids(),
                     clock=self.clock,
                     is_busy=lambda: relay.is_busy,
+                    alertness=self.alertness,
                 )
             )
         return services
@@ -265,6 +285,7 @@ class Process(Parts):
             rules,
             clock=self.clock,
             randomness=self.randomness,
+            alertness=self.alertness,
         )
         fan_out = FanOut(
             self.database,
@@ -272,53 +293,6 @@ class Process(Parts):
             clock=self.clock,
             give_up_s=settings.give_up_s,
             wake=delivering.wake,
+            alertness=self.alertness,
         )
         return [delivering, fan_out]
-
-    def maintenance(self) -> list[Service]:
-        """Return the services of the maintenance role."""
-        settings, database = self.settings, self.database
-        interval_s = settings.maintenance.interval_s
-        name = f"rescue@{settings.worker.name}"
-        rescue = Rescue(
-            database,
-            ttl_s=settings.lease.ttl_s,
-            interval_s=interval_s,
-            name=name,
-            clock=self.clock,
-        )
-        housekeeping = Housekeeping(
-            database,
-            clock=self.clock,
-            keep_tasks=timedelta(days=settings.retention.tasks_days),
-            keep_changes=timedelta(days=settings.retention.change_days),
-            keep_rejections=timedelta(days=settings.retention.rejection_days),
-        )
-        return [
-            Periodic("rescue", rescue, interval_s=interval_s),
-            Periodic(
-                "time-out",
-                TimeOut(database, policy=retry_policy(self), name=name),
-                interval_s=interval_s,
-            ),
-            Periodic("expiry", lambda: expire_waiting(database), interval_s=_EXPIRY_S),
-            Periodic("fold-counts", lambda: counts.fold(database), interval_s=interval_s),
-            Periodic("roll-up", lambda: minutes.roll_up(database), interval_s=interval_s),
-            Periodic("prune-minutes", lambda: minutes.prune(database), interval_s=_HOUSEKEEPING_S),
-            Periodic("fold-failures", lambda: failures.fold(database), interval_s=interval_s),
-            Periodic(
-                "prune-failures", lambda: failures.prune(database), interval_s=_HOUSEKEEPING_S
-            ),
-            Periodic(
-                "number-changes",
-                numbering(database),
-                interval_s=settings.maintenance.numbering_s,
-                longest_s=_LONGEST_SILENCE_S,
-            ),
-            Periodic("housekeeping", housekeeping, interval_s=_HOUSEKEEPING_S),
-            Periodic(
-                "prune-deliveries",
-                lambda: prune_deliveries(database, settings.webhooks.keep_days),
-                interval_s=_HOUSEKEEPING_S,
-            ),
-        ]

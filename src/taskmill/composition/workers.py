@@ -10,9 +10,9 @@ from taskmill.composition.registration import Registration
 from taskmill.composition.retries import retry_policy
 from taskmill.domain.task_log import LineLevel
 from taskmill.operations.progress import ProgressReports
+from taskmill.runtime.alertness import Alertness
 from taskmill.runtime.ids import IdFactory
 from taskmill.runtime.services import Service
-from taskmill.storage.doorbell import DoorbellListener
 from taskmill.storage.leases import WorkerCard
 from taskmill.transports.base import Transport
 from taskmill.transports.postgres import PostgresTransport
@@ -39,10 +39,7 @@ def worker_services(parts: Parts, end_process: Callable[[], None]) -> list[Servi
         transports.append(transport)
         services += [*pool.beside, *beside]
 
-    def wake() -> None:
-        for transport in transports:
-            transport.wake()
-
+    parts.heard_work += [transport.wake for transport in transports]
     workers = [
         _worker(parts, pool, transport, end_process)
         for pool, transport in zip(found, transports, strict=True)
@@ -50,7 +47,7 @@ def worker_services(parts: Parts, end_process: Callable[[], None]) -> list[Servi
     contracts = [contract for pool in found for contract in pool.contracts]
     registration = Registration(parts.database, parts.settings.worker.name, contracts)
     together = _Together(workers, registration)
-    return [*services, DoorbellListener(parts.database, wake), together]
+    return [*services, together]
 
 
 class _Together:
@@ -72,7 +69,7 @@ class _Together:
 
 def _transport(parts: Parts, pool: Pool) -> tuple[Transport, list[Service]]:
     """Return how a pool learns of tasks, and the services for that."""
-    direct = _direct(parts, pool.name, pool.handlers)
+    direct = _direct(parts, pool.name, pool.handlers, parts.alertness)
     if not parts.settings.uses_broker:
         return direct, []
     # Here, because the driver takes 0.1 s to import, and who has no broker does without it.
@@ -87,11 +84,14 @@ def _transport(parts: Parts, pool: Pool) -> tuple[Transport, list[Service]]:
         types=None if EVERY_TYPE in types else types,
         fallback=direct if parts.settings.broker == "auto" else None,
         clock=parts.clock,
+        alertness=parts.alertness,
     )
     return hinted, [hinted]
 
 
-def _direct(parts: Parts, name: str, handlers: Handlers) -> PostgresTransport:
+def _direct(
+    parts: Parts, name: str, handlers: Handlers, alertness: Alertness | None = None
+) -> PostgresTransport:
     return PostgresTransport(
         parts.database,
         worker=name,
@@ -100,6 +100,7 @@ def _direct(parts: Parts, name: str, handlers: Handlers) -> PostgresTransport:
         poll_s=parts.settings.worker.poll_s,
         clock=parts.clock,
         randomness=parts.randomness,
+        alertness=alertness,
     )
 
 

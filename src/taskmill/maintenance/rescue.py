@@ -39,20 +39,32 @@ class Rescue:
 
     async def __call__(self) -> bool:
         """Do one round; True when there is more to take back at once."""
-        asked_before, asked_at = self._asked_at, self._clock.monotonic()
-        self._asked_at = asked_at
-        if asked_at - asked_before > self._longest_silence_s:
-            self._answers_since = None
+        asked_at = self.asks()
         try:
             stranded = await self._find_stranded(asked_at)
         except Unavailable:
-            self._answers_since = None
+            self.goes_unanswered()
             raise
-        if self._answers_since is None:
-            self._answers_since = asked_at
+        self.is_answered()
         if stranded:
             await self._take_back(stranded)
         return len(stranded) == _MOST_AT_ONCE
+
+    def asks(self) -> float:
+        """Note that the database is asked now, here or by another who tells of it; return the time."""
+        asked_before, self._asked_at = self._asked_at, self._clock.monotonic()
+        if self._asked_at - asked_before > self._longest_silence_s:
+            self._answers_since = None
+        return self._asked_at
+
+    def is_answered(self) -> None:
+        """Note that the database has answered."""
+        if self._answers_since is None:
+            self._answers_since = self._asked_at
+
+    def goes_unanswered(self) -> None:
+        """Note that the database is away."""
+        self._answers_since = None
 
     async def _find_stranded(self, asked_at: float) -> list[RunningClaim]:
         if self._answers_since is not None and asked_at - self._answers_since >= self._ttl_s:

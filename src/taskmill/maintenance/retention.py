@@ -58,7 +58,9 @@ class Housekeeping:
         return _MOST_AT_ONCE in pruned
 
 
-def numbering(database: Database) -> Callable[[], Awaitable[bool]]:
-    """Return what gives new change batches their positions, again and again."""
-    number = changes.Numbering(database)
+def numbering(
+    database: Database, numbered: Callable[[], None] | None = None
+) -> Callable[[], Awaitable[bool]]:
+    """Return what gives new change batches their positions, again and again, and calls `numbered` then."""
+    number = changes.Numbering(database, numbered)
     return lambda: number(_MOST_AT_ONCE)

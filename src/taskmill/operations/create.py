@@ -249,6 +249,7 @@ class TaskCreation:
 
     def _told(self, answers: Iterable[CreatedTask | IdempotencyConflict]) -> None:
         self._doorbell.ring()
+        self._database.told()
         new = [
             answer.task
             for answer in answers

@@ -26,6 +26,8 @@ from taskmill.observability.metrics import (
     FEED_WATCHES,
 )
 from taskmill.operations.listeners import End, Stream, Told, Watch
+from taskmill.runtime.alertness import Alertness
+from taskmill.runtime.clock import SystemClock
 from taskmill.runtime.periodic import backoff_s, pause
 from taskmill.settings import FeedSettings
 from taskmill.storage import changes
@@ -63,7 +65,15 @@ class Feed:
 
     name = "feed"
 
-    def __init__(self, database: Database, settings: FeedSettings, *, kept_days: int) -> None:
+    def __init__(
+        self,
+        database: Database,
+        settings: FeedSettings,
+        *,
+        kept_days: int,
+        alertness: Alertness | None = None,
+    ) -> None:
+        self._alertness = alertness or Alertness(SystemClock())
         self._database = database
         self._settings = settings
         self._kept_days = kept_days
@@ -244,8 +254,10 @@ class Feed:
                 # As when a newer program writes what this one does not know.
                 is_more, failures = False, failures + 1
                 log.exception("feed.failed", failures=failures, error=repr(error))
-            if not is_more:
+            if failures:
                 await pause(stop, backoff_s(failures, first=_POLL_S, longest=_LONGEST_PAUSE_S))
+            elif not is_more:
+                await self._alertness.rest(_POLL_S, stop)
         self._forget()
 
     async def _read_on(self) -> bool:

@@ -16,6 +16,7 @@ from taskmill.domain.errors import BrokerAway, ChangesForgotten, Unavailable
 from taskmill.domain.feed import START, Change, Cursor, FeedPage
 from taskmill.observability.logs import get_logger
 from taskmill.observability.metrics import FEED_PUBLISHED
+from taskmill.runtime.alertness import Alertness
 from taskmill.runtime.clock import Clock
 from taskmill.runtime.periodic import backoff_s, pause
 from taskmill.storage import changes, deliveries
@@ -56,7 +57,9 @@ class FeedDelivery:
         holder: UUID,
         clock: Clock,
         is_busy: Callable[[], bool],
+        alertness: Alertness | None = None,
     ) -> None:
+        self._alertness = alertness or Alertness(clock)
         self._database = database
         self._is_busy = is_busy
         self._exchange = exchange
@@ -116,7 +119,10 @@ class FeedDelivery:
             reached = part[-1].cursor
         if not await self._move(reached, page.cursor):
             return None
-        await pause(stop, self._rest_s(page, self._clock.monotonic() - began))
+        if page.is_last:
+            await self._alertness.rest(_POLL_S, stop)
+        else:
+            await pause(stop, self._rest_s(page, self._clock.monotonic() - began))
         return page.cursor
 
     async def _deliver(self, after: Cursor, part: Sequence[Change]) -> bool:
@@ -135,8 +141,6 @@ class FeedDelivery:
 
     def _rest_s(self, page: FeedPage, spent_s: float) -> float:
         """Return how long to leave the processor and the broker to others, who may be releasing tasks."""
-        if page.is_last:
-            return _POLL_S
         if not (page.changes and self._is_busy()):
             return 0.0
         is_late = self._clock.now() - page.changes[-1].event.at > _LATE

@@ -18,6 +18,7 @@ from taskmill.domain.errors import BrokerAway, Unavailable
 from taskmill.observability import metrics
 from taskmill.observability.logs import get_logger
 from taskmill.relay.hints import HintPublisher, split
+from taskmill.runtime.alertness import Alertness
 from taskmill.runtime.clock import Clock
 from taskmill.runtime.periodic import pause
 from taskmill.storage import claims, releases
@@ -32,7 +33,7 @@ _WINDOWS_PER_SLOT = 4
 _MOST_AT_ONCE = 1000
 # While windows are full: how soon to look whether workers have made room.
 _SHORTEST_PAUSE_S = 0.01
-# How often to look whatever else happens; scheduled tasks are released within this time.
+# How often to look while anything happens; scheduled tasks are released when they are due.
 _LONGEST_PAUSE_S = 0.2
 _OUTAGE_PAUSE_S = 0.5
 _WORKERS_HOLD_S = 1.0
@@ -52,7 +53,16 @@ class Relay:
 
     name = "relay"
 
-    def __init__(self, database: Database, *, broker_url: str, clock: Clock) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        broker_url: str,
+        clock: Clock,
+        alertness: Alertness | None = None,
+    ) -> None:
+        self._alertness = alertness or Alertness(clock)
+        self._alertness.wakes(self.wake)
         self._database = database
         self._clock = clock
         self._woken = asyncio.Event()
@@ -123,8 +133,13 @@ class Relay:
 
     def _until_next_due(self) -> float:
         now = self._clock.monotonic()
-        upcoming = min((due_at for due_at in self._lanes.values() if due_at > now), default=now + 1)
-        return min(max(upcoming - now, 0.001), _LONGEST_PAUSE_S)
+        upcoming = min(self._lanes.values(), default=float("inf"))
+        if upcoming > now:
+            longest_s = self._alertness.pause_s(_LONGEST_PAUSE_S)
+            return min(max(upcoming - now, 0.001), longest_s)
+        # What is due waits for workers, or for those who have been told of it.
+        later = min((due_at for due_at in self._lanes.values() if due_at > now), default=now + 1)
+        return min(max(later - now, 0.001), _LONGEST_PAUSE_S)
 
     async def _round(self, publishing: asyncio.TaskGroup) -> tuple[int, bool]:
         """Release in every stream; return how many tasks, and whether some are left due."""
@@ -150,9 +165,6 @@ class Relay:
     async def _due_streams(self) -> dict[Stream, list[Lane]]:
         """Return the streams with due tasks and workers for them, and their lanes, most urgent first."""
         now = self._clock.monotonic()
-        if now - self._workers_read_at > _WORKERS_HOLD_S:
-            self._workers = await Workers.read(self._database)
-            self._workers_read_at = now
         if now - self._lanes_read_at > _LANES_HOLD_S:
             due_in = await claims.find_lanes(self._database)
             answered_at = self._clock.monotonic()
@@ -164,9 +176,13 @@ class Relay:
             self._starts_reset_at = now
         streams: dict[Stream, list[Lane]] = {}
         now = self._clock.monotonic()
-        for lane in sorted(self._lanes, key=lambda lane: -lane.priority):
+        due = [lane for lane, due_at in self._lanes.items() if due_at <= now]
+        if due and now - self._workers_read_at > _WORKERS_HOLD_S:
+            self._workers = await Workers.read(self._database)
+            self._workers_read_at = now
+        for lane in sorted(due, key=lambda lane: -lane.priority):
             stream = Stream(queue=lane.queue, type=lane.type)
-            if self._lanes[lane] <= now and self._workers.of(stream).workers:
+            if self._workers.of(stream).workers:
                 streams.setdefault(stream, []).append(lane)
         return streams
 

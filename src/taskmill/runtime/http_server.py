@@ -10,10 +10,12 @@ from starlette.types import ASGIApp
 
 from taskmill.domain.errors import ConfigurationError
 from taskmill.runtime.http_protocol import HttpProtocol
+from taskmill.runtime.periodic import pause
 
 # Longer than the pauses of clients that poll, shorter than most load balancers keep a connection.
 _KEEP_ALIVE_S = 30
 _BACKLOG = 2048
+_TICK_S = 1.0
 
 
 class HttpServer:
@@ -86,7 +88,7 @@ class HttpServer:
         await stop.wait()
         self.on_stopping()
         await asyncio.sleep(self._stop_delay_s)
-        server.should_exit = True
+        server.end()
 
     def _config(self) -> uvicorn.Config:
         return uvicorn.Config(
@@ -112,6 +114,7 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, *, on_started: Callable[[], None]) -> None:
         super().__init__(config)
         self._on_started = on_started
+        self._ending = asyncio.Event()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -122,6 +125,16 @@ class _Server(uvicorn.Server):
         """Start, and tell."""
         await super().startup(sockets)
         self._on_started()
+
+    async def main_loop(self) -> None:
+        """Keep the date of answers right. uvicorn looks ten times a second whether to end; here it is told."""
+        while not await self.on_tick(0):
+            await pause(self._ending, _TICK_S)
+
+    def end(self) -> None:
+        """Stop listening, and let what is under way be answered."""
+        self.should_exit = True
+        self._ending.set()
 
     def abandon(self) -> None:
         """End what is left when the grace time is over, or the serving was cancelled."""

@@ -16,7 +16,9 @@ _MOST_DOUBLINGS = 16
 class Periodic:
     """Runs `duty` every `interval_s`; after a failure it waits longer each time, up to `longest_s`.
 
-    `duty` returns True when there is more to do at once.
+    `duty` returns True when there is more to do at once. `rest_s` may tell of another pause than `interval_s`. One
+    that is `on_demand` is run when it was woken, no sooner than `interval_s` after the last time; after a failure
+    by itself.
     """
 
     def __init__(
@@ -26,11 +28,15 @@ class Periodic:
         *,
         interval_s: float,
         longest_s: float = _LONGEST_PAUSE_S,
+        rest_s: Callable[[float], float] | None = None,
+        on_demand: bool = False,
     ) -> None:
         self.name = name
         self._duty = duty
         self._interval_s = interval_s
         self._longest_s = longest_s
+        self._rest_s = rest_s
+        self._on_demand = on_demand
         self._woken = asyncio.Event()
 
     def wake(self) -> None:
@@ -49,6 +55,8 @@ class Periodic:
 
     async def _repeat(self, stop: asyncio.Event) -> None:
         failures = 0
+        if self._on_demand:
+            await self._woken.wait()
         while not stop.is_set():
             self._woken.clear()
             more = False
@@ -61,10 +69,16 @@ class Periodic:
                 DUTY_ROUNDS.add(1, (self.name, "failed"))
                 log.warning("duty.failed", duty=self.name, failures=failures, error=repr(error))
             if not more:
-                await pause(
-                    self._woken,
-                    backoff_s(failures, first=self._interval_s, longest=self._longest_s),
-                )
+                await self._pause(failures, stop)
+
+    async def _pause(self, failures: int, stop: asyncio.Event) -> None:
+        if failures:
+            pause_s = backoff_s(failures, first=self._interval_s, longest=self._longest_s)
+        else:
+            pause_s = self._rest_s(self._interval_s) if self._rest_s else self._interval_s
+        await pause(stop if self._on_demand else self._woken, pause_s)
+        if self._on_demand and not failures:
+            await self._woken.wait()
 
 
 def backoff_s(failures: int, *, first: float, longest: float) -> float:

@@ -1,6 +1,6 @@
 """The feed of changes: committed batches get dense positions, and readers follow these."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -33,8 +33,10 @@ class Numbering:
     failover) may know fewer ids than this one has seen: there everything begins anew.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, numbered: Callable[[], None] | None = None) -> None:
+        """`numbered` is called when some have got their numbers."""
         self._database = database
+        self._numbered = numbered
         self._numbered_upto = 0
         self._seen: _Round | None = None
         self._server_since: datetime | None = None
@@ -50,6 +52,8 @@ class Numbering:
             raise
         if done is None:
             return False
+        if done.batches and self._numbered is not None:
+            self._numbered()
         self._learn(done, is_whole=done.batches < limit)
         return done.batches == limit
 
@@ -91,12 +95,12 @@ async def _number(database: Database, limit: int, beyond: int) -> _Round | None:
         done = await connection.fetchrow(statement("number_changes"), limit, beyond)
         if done is None:
             raise AssertionError("it returns one row")
-        return _Round(
-            batches=done["batches"],
-            last_id=turn["last_id"],
-            ended_before=done["ended_before"],
-            begun_until=done["begun_until"],
-        )
+    return _Round(
+        batches=done["batches"],
+        last_id=turn["last_id"],
+        ended_before=done["ended_before"],
+        begun_until=done["begun_until"],
+    )
 
 
 async def bounds(database: Database) -> FeedBounds:

@@ -2,12 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Mapping
+from typing import Final
 
 from taskmill.domain.lifecycle import Status
 from taskmill.domain.system import Counts
 from taskmill.storage.database import Database
 
-_MOST_FOLDED = 10_000
+MOST_FOLDED: Final = 10_000
 
 
 async def by_queue(database: Database) -> Mapping[str, Counts]:
@@ -20,5 +21,5 @@ async def by_queue(database: Database) -> Mapping[str, Counts]:
 
 async def fold(database: Database) -> bool:
     """Replace deltas by their sums; True when there may be many more."""
-    rows = await database.fetch("fold_counts", _MOST_FOLDED)
-    return bool(rows[0]["folded"] == _MOST_FOLDED)
+    rows = await database.fetch("fold_counts", MOST_FOLDED)
+    return bool(rows[0]["folded"] == MOST_FOLDED)

@@ -1,40 +1,56 @@
-"""Wakes idle workers when tasks come in, so that they need not poll in a hurry.
+"""Wakes those who wait when something happens elsewhere, so that they need not look in a hurry.
 
 NOTIFY holds a cluster-wide lock over its commit: inside hot transactions it halved their rate. So it runs
-by itself, at most once in a few milliseconds, and a lost ring only costs a worker's polling interval.
+by itself, after the commit and at most once in a while, and a lost ring only costs the pause between two looks.
 """
 
 import asyncio
 from collections.abc import Callable, Mapping
 from typing import Final
+from uuid import uuid4
 
 import asyncpg
 
 from taskmill.domain.errors import Unavailable
 from taskmill.observability.logs import get_logger
+from taskmill.runtime.alertness import Alertness
 from taskmill.runtime.periodic import backoff_s, pause
 from taskmill.storage.database import Database
+from taskmill.storage.servers import Connection
 
 log = get_logger(__name__)
 
-CHANNEL = "taskmill_dispatch"
+CHANNEL: Final = "taskmill_dispatch"
+"""The channel that rings when tasks have come."""
+CHANGES: Final = "taskmill_changes"
+"""The channel that rings when anything has happened: at most once a second from each process."""
+FEED: Final = "taskmill_feed"
+"""The channel that rings when changes have got their numbers: at most once a second."""
 CONTRACTS: Final = "taskmill_contracts"
 """The channel that rings when the contracts of types have changed."""
-_DEBOUNCE_S = 0.01
-_LONGEST_PAUSE_S = 5.0
+CHANGES_PAUSE_S: Final = 1.0
+_DEBOUNCE_S: Final = 0.01
+_LONGEST_PAUSE_S: Final = 5.0
+# A listener asks so often whether it still hears, and waits so long for its own voice.
+_ECHO_S: Final = 15.0
+_ECHO_PATIENCE_S: Final = 5.0
 
 
 class Doorbell:
-    """The side that rings: a service, and `ring` for whoever has brought work."""
+    """The side that rings: a service, and `ring` for whoever has brought work, or changed something."""
 
     name = "doorbell"
 
-    def __init__(self, database: Database) -> None:
+    def __init__(
+        self, database: Database, *, channel: str = CHANNEL, pause_s: float = _DEBOUNCE_S
+    ) -> None:
         self._database = database
+        self._channel = channel
+        self._pause_s = pause_s
         self._rung = asyncio.Event()
 
     def ring(self) -> None:
-        """Tell all workers soon that something waits; costs nothing here."""
+        """Tell all who listen soon; costs nothing here."""
         self._rung.set()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -45,7 +61,7 @@ class Doorbell:
             while not stop.is_set():
                 self._rung.clear()
                 await self._pass_on()
-                await pause(stop, _DEBOUNCE_S)
+                await pause(stop, self._pause_s)
                 await self._rung.wait()
 
     async def _end(self, stop: asyncio.Event) -> None:
@@ -54,7 +70,7 @@ class Doorbell:
 
     async def _pass_on(self) -> None:
         try:
-            await self._database.fetch("ring_doorbell")
+            await self._database.fetch("ring_doorbell", self._channel)
         except (Unavailable, asyncpg.PostgresError) as error:
             log.debug("doorbell.unheard", error=str(error))
 
@@ -62,7 +78,9 @@ class Doorbell:
 class DoorbellListener:
     """The side that hears: a service that calls `heard` for every ring, and after each reconnect.
 
-    `also` has what to call for rings of other channels.
+    `heard` is None for who does not wait for tasks. `also` has what to call for rings of other channels. With an
+    `alertness` it makes sure, again and again, that rings come at all: it rings for itself. It is told of that,
+    and of every ring.
     """
 
     name = "doorbell-listener"
@@ -70,12 +88,15 @@ class DoorbellListener:
     def __init__(
         self,
         database: Database,
-        heard: Callable[[], None],
+        heard: Callable[[], None] | None,
         *,
         also: Mapping[str, Callable[[], None]] | None = None,
+        alertness: Alertness | None = None,
     ) -> None:
         self._database = database
-        self._heard = {CHANNEL: heard, **(also or {})}
+        self._heard = {**({} if heard is None else {CHANNEL: heard}), **(also or {})}
+        self._alertness = alertness
+        self._echoed = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Listen until told to stop; a broken connection is made anew."""
@@ -97,18 +118,52 @@ class DoorbellListener:
             for channel, heard in self._heard.items():
                 await connection.add_listener(channel, self._on_notification)
                 heard()
-            await _either(lost, stop)
+            if self._alertness is None:
+                await _either(lost, stop)
+            else:
+                await self._listen_to_itself(connection, self._alertness, lost, stop)
         finally:
+            if self._alertness is not None:
+                self._alertness.hear(hears=False)
             connection.terminate()
 
+    async def _listen_to_itself(
+        self,
+        connection: Connection,
+        alertness: Alertness,
+        lost: asyncio.Event,
+        stop: asyncio.Event,
+    ) -> None:
+        """Ring for itself until the connection is lost. A network that swallows everything breaks none.
+
+        Raises:
+            TimeoutError: nothing was heard.
+        """
+        own = f"taskmill_echo_{uuid4().hex}"
+        await connection.add_listener(own, self._on_echo)
+        while not (lost.is_set() or stop.is_set()):
+            self._echoed.clear()
+            [answer] = await self._database.fetch("test_doorbell", own)
+            async with asyncio.timeout(_ECHO_PATIENCE_S):
+                await self._echoed.wait()
+            alertness.hear(hears=answer["all_ring"])
+            await _either(lost, stop, timeout_s=_ECHO_S)
+
+    def _on_echo(self, *_: object) -> None:
+        self._echoed.set()
+
     def _on_notification(self, _: object, __: int, channel: str, ___: object) -> None:
+        if self._alertness is not None:
+            self._alertness.stir()
         self._heard[channel]()
 
 
-async def _either(first: asyncio.Event, second: asyncio.Event) -> None:
-    """Wait until one of two events is set."""
+async def _either(
+    first: asyncio.Event, second: asyncio.Event, *, timeout_s: float | None = None
+) -> None:
+    """Wait until one of two events is set, or time is up."""
     async with asyncio.TaskGroup() as group:
         waits = {group.create_task(first.wait()), group.create_task(second.wait())}
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(waits, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
             wait.cancel()

@@ -29,6 +29,8 @@ from taskmill.storage.statements import statement
 # The steps in s, and for how many days their rows are kept: longer than a window of the domain reads them.
 KEPT_DAYS: Final = {60: 1, 600: 7, 3_600: 35, 21_600: 100, 86_400: 400}
 _STEPS: Final = tuple(KEPT_DAYS)
+CARRIED: Final = _STEPS[:-1]
+"""The steps whose rows are carried into longer ones."""
 # Types that are told apart within a step. A type is whatever a request says, so there may be very many.
 MOST_TYPES_OF_A_QUEUE: Final = 100
 MOST_TYPES: Final = 2000

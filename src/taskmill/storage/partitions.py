@@ -70,15 +70,14 @@ async def ensure(database: Database, moment: datetime) -> list[Week]:
     this_week = Week.of(moment)
     weeks = [this_week.later(offset) for offset in range(-1, WEEKS_AHEAD + 1)]
     async with database.hot() as connection:
-        return [week for week in weeks if await _make(connection, week)]
+        missing = await _missing(connection, weeks)
+        return [week for week in weeks if missing[week] and await _make(connection, week)]
 
 
 async def _make(connection: Connection, week: Week) -> bool:
-    if not await _missing(connection, week):
-        return False
     async with connection.transaction():
         await connection.execute(_TURN)
-        missing = await _missing(connection, week)
+        missing = (await _missing(connection, [week]))[week]
         if not missing:
             return False
         await connection.execute("SET LOCAL lock_timeout = '2s'")
@@ -88,17 +87,20 @@ async def _make(connection: Connection, week: Week) -> bool:
     return True
 
 
-async def _missing(connection: Connection, week: Week) -> list[str]:
-    """Return the tables that lack the week: all, or those that the program that made it did not know."""
+async def _missing(connection: Connection, weeks: Sequence[Week]) -> dict[Week, list[str]]:
+    """Return the tables that lack each week: all, or those that the program that made it did not know."""
     # Not to_regclass(): what it remembers of a name that is missing outlives the wait for our turn.
-    names = {f"{table}_{week.suffix}": table for table in _CUT_TABLES}
+    names = [f"{table}_{week.suffix}" for week in weeks for table in _CUT_TABLES]
     rows = await connection.fetch(
         "SELECT relname FROM pg_class "
         "WHERE relname = ANY($1::text[]) AND relnamespace = 'taskmill'::regnamespace",
-        list(names),
+        names,
     )
     there = {row["relname"] for row in rows}
-    return [table for name, table in names.items() if name not in there]
+    return {
+        week: [table for table in _CUT_TABLES if f"{table}_{week.suffix}" not in there]
+        for week in weeks
+    }
 
 
 async def _make_one(connection: Connection, table: str, column: str, week: Week) -> None:

@@ -115,6 +115,7 @@ async def claim(
             expires_at = await _kept(connection, lease_id, taken, wanted.ttl_s)
     except _NothingTaken:
         return None
+    database.told()
     lease = RemoteLease(
         id=lease_id,
         worker=wanted.worker,

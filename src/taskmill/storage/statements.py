@@ -13,6 +13,12 @@ def statement(name: str) -> str:
     return (QUERIES / f"{name}.sql").read_text(encoding="utf-8")
 
 
+@cache
+def rings(name: str) -> bool:
+    """Tell whether others are to hear of it when this statement has changed something: its header says so."""
+    return "\n-- Rings." in statement(name)
+
+
 def columns(rows: Iterable[Sequence[object]]) -> list[Sequence[object]]:
     """Turn rows into the arrays that a statement unnests.
 

@@ -95,6 +95,11 @@ async def find_lanes(
     )
 
 
+async def is_any(database: Database) -> bool:
+    """Tell whether anything is to be delivered, now or later."""
+    return bool(await database.fetch_value("has_deliveries"))
+
+
 async def claim(
     database: Database, rooms: Iterable[tuple[str, int]], *, hold_s: float
 ) -> list[DueDelivery]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from uuid import UUID
 
+from taskmill.runtime.alertness import Alertness
 from taskmill.runtime.allowance import Allowance
 from taskmill.runtime.clock import Clock
 from taskmill.storage import claims
@@ -45,7 +46,10 @@ class PostgresTransport:
         poll_s: float,
         clock: Clock,
         randomness: random.Random,
+        alertness: Alertness | None = None,
     ) -> None:
+        self._alertness = alertness or Alertness(clock)
+        self._alertness.wakes(self.wake)
         self._database = database
         self._worker = worker
         self._weights = dict(queues)
@@ -91,10 +95,12 @@ class PostgresTransport:
     async def wait(self) -> None:
         """Wait for the doorbell, the next due time or the polling interval."""
         # What was due already has just been tried in vain: others hold it, or it waits for its expiry.
-        upcoming = (due_at for due_at in self._lanes.values() if due_at > self._looked_at)
+        upcoming = [due_at for due_at in self._lanes.values() if due_at > self._looked_at]
         pause_s = min(upcoming, default=float("inf")) - self._clock.monotonic()
+        is_idle = len(upcoming) == len(self._lanes)
+        longest_s = self._alertness.pause_s(self._poll_s) if is_idle else self._poll_s
         try:
-            async with asyncio.timeout(min(self._poll_s, max(pause_s, 0.001))):
+            async with asyncio.timeout(min(longest_s, max(pause_s, 0.001))):
                 await self._woken.wait()
         except TimeoutError:
             return

@@ -16,6 +16,7 @@ from taskmill.amqp.connection import BROKER_ERRORS, BrokerLink
 from taskmill.amqp.topology import hint_queue
 from taskmill.domain.errors import BrokerAway, Unavailable
 from taskmill.observability.logs import get_logger
+from taskmill.runtime.alertness import Alertness
 from taskmill.runtime.clock import Clock
 from taskmill.storage import claims, releases
 from taskmill.storage.claims import TakenTask
@@ -49,6 +50,7 @@ class RabbitTransport:
         types: Iterable[str] | None,
         fallback: Transport | None,
         clock: Clock,
+        alertness: Alertness | None = None,
     ) -> None:
         """Serve these queues, by their weights (none named: all, alike), and types (None: all)."""
         self._database = database
@@ -73,6 +75,9 @@ class RabbitTransport:
         self._hears_nothing = False
         self._lanes_wanted = True
         self._lanes_read_at = float("-inf")
+        self._first_due_in_s = 0.0
+        self._alertness = alertness or Alertness(clock)
+        self._alertness.wakes(self.wake)
 
     async def take(self, lease_id: UUID, limit: int) -> list[TakenTask]:
         """Claim up to `limit` of the tasks that hints have named; an empty list is no promise of anything."""
@@ -199,7 +204,10 @@ class RabbitTransport:
         keeps_any = bool(self._held) or not self._subscriptions.is_empty
         if self._full_since is not None and keeps_any and not self._is_settling:
             return max(self._full_since + _FULL_S - self._clock.monotonic(), 0.001)
-        return _LANES_HOLD_S if self._lanes_wanted else _WATCH_S
+        if self._lanes_wanted:
+            return _LANES_HOLD_S
+        # It is no use to look before what is known could be overdue.
+        return min(self._alertness.pause_s(_WATCH_S), max(self._first_due_in_s, _WATCH_S))
 
     async def _look(self) -> None:
         """Learn what waits and can be run here. The broker is not asked: it may be frozen."""
@@ -253,6 +261,7 @@ class RabbitTransport:
         self._subscriptions.want(
             {hint_queue(lane.queue, lane.type): self._share(lane.queue) for lane in lanes}
         )
+        self._first_due_in_s = min(lanes.values(), default=float("inf"))
         self._lose_patience(now, overdue=any(s < -_PATIENCE_S for s in lanes.values()))
 
     def _share(self, queue: str) -> float:

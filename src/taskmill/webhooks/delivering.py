@@ -22,6 +22,7 @@ from taskmill.observability.outbound import TRIES, TRIES_UNDER_WAY, TRY_TIME, WE
 from taskmill.outbound.client import Reply
 from taskmill.outbound.errors import OutboundError
 from taskmill.outbound.retry_after import retry_after
+from taskmill.runtime.alertness import Alertness
 from taskmill.runtime.batching import Batcher, Overloaded
 from taskmill.runtime.clock import Clock
 from taskmill.runtime.periodic import backoff_s
@@ -43,6 +44,8 @@ _POLL_S: Final = 0.25
 # Between looks at lanes of which none may be tried, when there are more behind them.
 _STEP_S: Final = 0.025
 _GIVE_UP_LOOK_S: Final = 10.0
+# What is there to be delivered is there for a while: until then nobody asks whether there is nothing.
+_BUSY_S: Final = 5.0
 # Beyond the time of one try: until it is noted, or tried again by another.
 _HOLD_MARGIN_S: Final = TURN_S + 2.0
 _STOP_PATIENCE_S: Final = 5.0
@@ -73,7 +76,10 @@ class Delivering:
         *,
         clock: Clock,
         randomness: random.Random,
+        alertness: Alertness | None = None,
     ) -> None:
+        self._alertness = alertness or Alertness(clock)
+        self._alertness.wakes(self.wake)
         self._database = database
         self._trying = trying
         self._lanes = lanes
@@ -82,7 +88,7 @@ class Delivering:
         self._randomness = randomness
         self._woken = asyncio.Event()
         self._after = ""
-        self._gave_up_at = float("-inf")
+        self._gave_up_at = self._busy_until = float("-inf")
         self._recording: Batcher[EndedTry, None] = Batcher(
             self._record, name="deliveries", max_in_flight=2
         )
@@ -136,6 +142,8 @@ class Delivering:
         await self._give_up()
         if self._lanes.is_full:
             return _POLL_S
+        if await self._may_rest():
+            return self._alertness.pause_s(_POLL_S)
         due = await webhook_deliveries.find_lanes(self._database, self._after, _MOST_LANES)
         shares = self._lanes.shares(due.lanes, self._clock.monotonic())
         # Lanes that got nothing this time come first the next time.
@@ -151,6 +159,16 @@ class Delivering:
             tries.add(task)
             task.add_done_callback(tries.discard)
         return 0.0 if taken else _POLL_S
+
+    async def _may_rest(self) -> bool:
+        """Whether nothing at all is to be delivered; that is asked only now and then, and only when it is calm."""
+        now = self._clock.monotonic()
+        if not self._alertness.is_calm or now < self._busy_until:
+            return False
+        if await webhook_deliveries.is_any(self._database):
+            self._busy_until = now + _BUSY_S
+            return False
+        return True
 
     async def _prepared(self, taken: Sequence[DueDelivery]) -> list[Try]:
         try:

@@ -15,6 +15,7 @@ from taskmill.domain.errors import ChangesForgotten, Unavailable
 from taskmill.domain.feed import START, Cursor
 from taskmill.observability.logs import get_logger
 from taskmill.observability.outbound import CHANGES_FANNED_OUT, DELIVERIES_MADE
+from taskmill.runtime.alertness import Alertness
 from taskmill.runtime.clock import Clock
 from taskmill.runtime.periodic import backoff_s, pause
 from taskmill.storage import changes, deliveries, webhook_deliveries, webhooks
@@ -49,7 +50,9 @@ class FanOut:
         clock: Clock,
         give_up_s: float,
         wake: Callable[[], None],
+        alertness: Alertness | None = None,
     ) -> None:
+        self._alertness = alertness or Alertness(clock)
         self._database = database
         self._turn = Turn(webhook_deliveries.PLACE, holder, _HOLD_S)
         self._clock = clock
@@ -88,17 +91,25 @@ class FanOut:
 
     async def _go_on(self, after: Cursor, stop: asyncio.Event) -> Cursor | None:
         """Take a page, or wait for one; return the cursor behind it, None when the turn is lost."""
-        listening = await webhooks.count_listening(self._database)
-        limit = max(1, min(_PAGE, _MOST_MADE // (listening + 1)))
         try:
-            pairs, cursor, is_last = await changes.read_pairs(self._database, after, limit)
+            pairs, cursor, is_last = await self._read(after)
         except ChangesForgotten:
             return await self._skip(after)
         if not await self._move(after, cursor, pairs):
             return None
         if is_last:
-            await pause(stop, _POLL_S)
+            await self._alertness.rest(_POLL_S, stop)
         return cursor
+
+    async def _read(self, after: Cursor) -> tuple[list[changes.ChangePair], Cursor, bool]:
+        """Read a page; who listens is asked only when there is something to tell."""
+        page = await changes.read_pairs(self._database, after, _PAGE)
+        if page[0]:
+            listening = await webhooks.count_listening(self._database)
+            limit = max(1, min(_PAGE, _MOST_MADE // (listening + 1)))
+            if len(page[0]) > limit:
+                return await changes.read_pairs(self._database, after, limit)
+        return page
 
     async def _skip(self, after: Cursor) -> Cursor | None:
         """Go on with the oldest change that is kept, and say what is missing."""

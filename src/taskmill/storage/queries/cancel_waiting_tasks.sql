@@ -1,6 +1,7 @@
 -- Purpose: cancel those of the tasks that wait. $1 uuid[], $2 text reason.
 -- Locks in order: dispatch (in the order of ids; waits for a claim under way), task, event, count.
 -- Relies on: the primary keys of dispatch and task. Returns the tasks that were cancelled.
+-- Rings.
 WITH taken AS (
     DELETE FROM taskmill.dispatch WHERE task_id = ANY($1) RETURNING task_id
 ),

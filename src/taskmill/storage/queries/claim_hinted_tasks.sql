@@ -6,6 +6,7 @@
 -- take on an empty table, and keep: that one has another order, and is as long as the backlog. Whether a row is marked
 -- as released is not asked: hints may be late, doubled, or made up, and what they name is claimed by the same rules as
 -- everything.
+-- Rings.
 WITH held AS MATERIALIZED (
     SELECT id FROM taskmill.lease
     WHERE id = $1 AND closed_at IS NULL AND expires_at > clock_timestamp()

@@ -5,6 +5,7 @@
 -- Relies on: dispatch_lane, task's primary key, nested loops in the order of the lanes: rows are locked one by
 -- one as they are pulled, so no more than $3 are. The lease's lock makes a claim wait for the lease's closing,
 -- and the other way round: a closed lease claims nothing.
+-- Rings.
 WITH held AS MATERIALIZED (
     SELECT id FROM taskmill.lease
     WHERE id = $1 AND closed_at IS NULL AND expires_at > clock_timestamp()

@@ -5,6 +5,7 @@
 -- Locks in order: task (sorted ids given), dispatch (own new rows), event, count.
 -- Relies on: task's primary key, once per row of the input; `IS TRUE` hides the status from the planner, which
 -- would rather read every running task by task_status_id for each of them. Returns the claims that were ended; a missing one belongs to somebody else.
+-- Rings.
 WITH input AS MATERIALIZED (
     SELECT *
     FROM unnest(

@@ -1,5 +1,6 @@
 -- Purpose: fail tasks that were not started by their `expires_at`. $1 integer limit.
 -- Locks in order: dispatch (skips what others hold), task, event, count. Relies on dispatch_expiry.
+-- Rings.
 WITH picked AS MATERIALIZED (
     SELECT ctid AS place FROM taskmill.dispatch
     WHERE expires_at <= now()

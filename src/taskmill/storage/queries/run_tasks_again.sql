@@ -3,6 +3,7 @@
 -- are left alone.
 -- Locks in order: task (in the order of ids), dispatch (own new rows), event, count. Relies on task's primary key;
 -- `IS TRUE` hides the status from the planner. Returns the tasks whose run was started.
+-- Rings.
 WITH finished AS MATERIALIZED (
     SELECT id, status FROM taskmill.task
     WHERE id = ANY($1) AND (status = ANY($2)) IS TRUE

@@ -1,0 +1,100 @@
+"""The duties of the maintenance role."""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+from taskmill.composition.parts import Parts
+from taskmill.composition.retries import retry_policy
+from taskmill.maintenance.deliveries import prune_deliveries
+from taskmill.maintenance.expiry import expire_waiting
+from taskmill.maintenance.lookout import Duties, Lookout
+from taskmill.maintenance.rescue import Rescue
+from taskmill.maintenance.retention import Housekeeping, numbering
+from taskmill.maintenance.time_out import TimeOut
+from taskmill.runtime.periodic import Periodic
+from taskmill.runtime.services import Service
+from taskmill.storage import counts, failures, minutes
+
+_HOUSEKEEPING_S = 60.0
+# Rows of the roll-up are kept for a day at least.
+_PRUNING_S = 300.0
+# How often to look what is to be done while anything happens: what expires does so in time.
+_LOOK_S = 0.5
+# Whoever follows the feed waits for its numbering, also after an outage.
+_LONGEST_SILENCE_S = 2.0
+
+
+def maintenance_services(parts: Parts) -> list[Service]:
+    """Return the services of the maintenance role."""
+    duties, lookout = _looked_after(parts)
+    return [*duties.all(), lookout, _numbering(parts), *_seldom(parts)]
+
+
+def _looked_after(parts: Parts) -> tuple[Duties, Periodic]:
+    """Return the duties that are woken when they have something to do, and what wakes them."""
+    settings, database = parts.settings, parts.database
+    interval_s = settings.maintenance.interval_s
+    look_s = min(_LOOK_S, interval_s)
+    name = f"rescue@{settings.worker.name}"
+    rescue = Rescue(
+        database,
+        ttl_s=settings.lease.ttl_s,
+        interval_s=interval_s,
+        name=name,
+        clock=parts.clock,
+    )
+
+    def duty(
+        name: str, work: Callable[[], Awaitable[bool | None]], least_s: float = interval_s
+    ) -> Periodic:
+        return Periodic(name, work, interval_s=least_s, on_demand=True)
+
+    duties = Duties(
+        rescue=duty("rescue", rescue),
+        time_out=duty("time-out", TimeOut(database, policy=retry_policy(parts), name=name)),
+        expiry=duty("expiry", lambda: expire_waiting(database), look_s),
+        fold_counts=duty("fold-counts", lambda: counts.fold(database)),
+        roll_up=duty("roll-up", lambda: minutes.roll_up(database)),
+        fold_failures=duty("fold-failures", lambda: failures.fold(database)),
+    )
+    lookout = Periodic(
+        "lookout",
+        Lookout(database, rescue, duties, look_s=interval_s),
+        interval_s=look_s,
+        rest_s=lambda quick_s: parts.alertness.pause_s(quick_s, interval_s),
+    )
+    parts.alertness.wakes(lookout.wake)
+    return duties, lookout
+
+
+def _numbering(parts: Parts) -> Periodic:
+    number = Periodic(
+        "number-changes",
+        numbering(parts.database, parts.tell_feed),
+        interval_s=parts.settings.maintenance.numbering_s,
+        longest_s=_LONGEST_SILENCE_S,
+        rest_s=parts.alertness.pause_s,
+    )
+    parts.alertness.wakes(number.wake)
+    return number
+
+
+def _seldom(parts: Parts) -> list[Service]:
+    settings, database = parts.settings, parts.database
+    housekeeping = Housekeeping(
+        database,
+        clock=parts.clock,
+        keep_tasks=timedelta(days=settings.retention.tasks_days),
+        keep_changes=timedelta(days=settings.retention.change_days),
+        keep_rejections=timedelta(days=settings.retention.rejection_days),
+    )
+    return [
+        Periodic("prune-minutes", lambda: minutes.prune(database), interval_s=_PRUNING_S),
+        Periodic("prune-failures", lambda: failures.prune(database), interval_s=_PRUNING_S),
+        Periodic("housekeeping", housekeeping, interval_s=_HOUSEKEEPING_S),
+        Periodic(
+            "prune-deliveries",
+            lambda: prune_deliveries(database, settings.webhooks.keep_days),
+            interval_s=_HOUSEKEEPING_S,
+        ),
+    ]

@@ -1,0 +1,23 @@
+"""Which duties of maintenance have something to do."""
+
+from typing import NamedTuple
+
+from taskmill.storage import counts, minutes
+from taskmill.storage.database import Database
+
+
+class DueDuties(NamedTuple):
+    """For each duty whether it has something to do; `expires_in_s`: when the next task expires, None for never."""
+
+    rescue: bool
+    time_out: bool
+    expires_in_s: float | None
+    fold_counts: bool
+    roll_up: bool
+    fold_failures: bool
+
+
+async def find(database: Database) -> DueDuties:
+    """Ask for all of them at once."""
+    [row] = await database.fetch("find_duties", list(minutes.CARRIED), counts.MOST_FOLDED)
+    return DueDuties(*row.values())

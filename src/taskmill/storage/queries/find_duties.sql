@@ -1,0 +1,41 @@
+-- Purpose: which duties of maintenance have something to do, so that those that have not ask nothing themselves.
+-- $1 integer[]: the steps of the roll-up that are carried into longer ones, in s; $2 integer: most counters that are
+-- looked at. Reads only; relies on lease_open, lease_timeout, task_status_id, dispatch_expiry and task_minute_open. What is
+-- done, and whether it still has to be, is decided by the statements of the duties.
+SELECT
+    EXISTS (
+        SELECT FROM taskmill.lease WHERE closed_at IS NULL AND expires_at < clock_timestamp()
+    )
+    OR EXISTS (
+        SELECT FROM taskmill.task AS t
+        WHERE t.status = 'in_progress'
+            AND NOT EXISTS (
+                SELECT FROM taskmill.lease AS l WHERE l.id = t.lease_id AND l.closed_at IS NULL
+            )
+    ) AS rescue,
+    EXISTS (
+        SELECT FROM taskmill.lease WHERE timeout_at <= now() AND closed_at IS NULL
+    ) AS time_out,
+    (
+        SELECT extract(epoch FROM expires_at - clock_timestamp())::double precision
+        FROM taskmill.dispatch
+        WHERE expires_at IS NOT NULL
+        ORDER BY expires_at
+        LIMIT 1
+    ) AS expires_in_s,
+    EXISTS (
+        SELECT FROM (SELECT queue, status, tasks FROM taskmill.task_count LIMIT $2) AS counted
+        GROUP BY queue, status
+        HAVING count(*) > 1 OR sum(tasks) = 0
+    ) AS fold_counts,
+    EXISTS (SELECT FROM taskmill.task_minute_delta)
+    OR EXISTS (
+        SELECT FROM unnest($1::integer[]) AS step (step_s)
+        WHERE EXISTS (
+            SELECT FROM taskmill.task_minute AS m
+            WHERE m.step_s = step.step_s
+                AND NOT m.carried
+                AND m.at < now() - make_interval(secs => step.step_s + 60)
+        )
+    ) AS roll_up,
+    EXISTS (SELECT FROM taskmill.failure_delta) AS fold_failures
