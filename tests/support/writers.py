@@ -63,6 +63,9 @@ class Session(Database):
         """Lend the connection."""
         yield self.connection
 
+    def told(self) -> None:
+        """Tell nobody."""
+
     async def fetch(self, name: str, *arguments: object) -> list[asyncpg.Record]:
         """Run the statement there."""
         rows: list[asyncpg.Record] = await self.connection.fetch(statement(name), *arguments)
