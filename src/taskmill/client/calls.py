@@ -94,7 +94,8 @@ class Call(Generic[T]):
     """One request, and how its answer is read.
 
     `repeatable`: doing it twice is doing it once. `is_probe`: the question is for now, so it is sent
-    once. `hold_s`: so much longer than usual the answer may take.
+    once. `hold_s`: so much longer than usual the answer may take. `parts`: called at the begin of an answer that
+    is read as it comes; returns what takes its parts.
     """
 
     method: str
@@ -103,6 +104,7 @@ class Call(Generic[T]):
     repeatable: bool = True
     is_probe: bool = False
     hold_s: float = 0.0
+    parts: Callable[[], Callable[[bytes], None]] | None = None
     parameters: Parameters = ()
     content: bytes | None = None
     headers: Mapping[str, str] = field(default_factory=dict)

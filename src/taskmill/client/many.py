@@ -4,7 +4,14 @@ Every task has a key, its own or one that is made here: so a request whose answe
 again as it was. No more than one request's tasks are held at a time.
 """
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+)
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 from uuid import UUID, uuid4
@@ -70,13 +77,15 @@ class Chunk:
     @property
     def call(self) -> Call[list[_Line]]:
         """The request for the tasks that have no outcome yet."""
+        answer = _Answer()
         return Call(
             method="POST",
             path="/tasks/batch",
             content=b"".join(self._lines[at] for at in self._open),
             headers={"Content-Type": LINES_MEDIA_TYPE},
             hold_s=_LONGER_S,
-            read=_read_lines,
+            parts=answer.begin,
+            read=answer.lines,
         )
 
     def pause_after(self, answer: list[_Line]) -> float | None:
@@ -204,5 +213,26 @@ class Collected:
         return len(self._ids)
 
 
-def _read_lines(response: httpx.Response) -> list[_Line]:
-    return [_LINE.validate_json(line) for line in response.content.split(b"\n") if line.strip()]
+class _Answer:
+    """The answer's lines, read while the service still works on those that follow."""
+
+    def begin(self) -> Callable[[bytes], None]:
+        """Begin with an answer, perhaps after one that broke off."""
+        self._lines: list[_Line] = []
+        self._rest = b""
+        self._fault: ValueError | None = None
+        return self._take
+
+    def lines(self, _: httpx.Response) -> list[_Line]:
+        """Return all lines. Raises `ValueError` when one is no such line."""
+        self._take(b"\n")
+        if self._fault is not None:
+            raise self._fault
+        return self._lines
+
+    def _take(self, part: bytes) -> None:
+        *whole, self._rest = (self._rest + part).split(b"\n")
+        try:
+            self._lines += [_LINE.validate_json(line) for line in whole if line.strip()]
+        except ValueError as error:
+            self._fault = self._fault or error

@@ -67,14 +67,7 @@ class Sender:
         tries = Tries(self.base_url, repeatable=call.repeatable, retries=retries)
         while True:
             try:
-                response = self._http.request(
-                    call.method,
-                    url,
-                    params=call.parameters or None,
-                    content=call.content,
-                    headers=call.headers,
-                    timeout=_patience(self._timeout_s, call),
-                )
+                response = self._ask(call, url)
             except httpx.RequestError as error:
                 pause_s = tries.pause_after_loss(error)
             else:
@@ -82,6 +75,23 @@ class Sender:
                     return call.result(response)
                 pause_s = again_s
             time.sleep(pause_s)
+
+    def _ask(self, call: Call[T], url: str) -> httpx.Response:
+        with self._http.stream(
+            call.method,
+            url,
+            params=call.parameters or None,
+            content=call.content,
+            headers=call.headers,
+            timeout=_patience(self._timeout_s, call),
+        ) as response:
+            if call.parts is None or not response.is_success:
+                response.read()
+            else:
+                take = call.parts()
+                for part in response.iter_bytes():
+                    take(part)
+        return response
 
 
 class AsyncSender:
@@ -121,15 +131,7 @@ class AsyncSender:
         tries = Tries(self.base_url, repeatable=call.repeatable, retries=retries)
         while True:
             try:
-                async with self._pools.borrowed() as http:
-                    response = await http.request(
-                        call.method,
-                        url,
-                        params=call.parameters or None,
-                        content=call.content,
-                        headers=call.headers,
-                        timeout=_patience(self._timeout_s, call),
-                    )
+                response = await self._ask(call, url)
             except httpx.RequestError as error:
                 pause_s = tries.pause_after_loss(error)
             else:
@@ -137,6 +139,26 @@ class AsyncSender:
                     return call.result(response)
                 pause_s = again_s
             await asyncio.sleep(pause_s)
+
+    async def _ask(self, call: Call[T], url: str) -> httpx.Response:
+        async with (
+            self._pools.borrowed() as http,
+            http.stream(
+                call.method,
+                url,
+                params=call.parameters or None,
+                content=call.content,
+                headers=call.headers,
+                timeout=_patience(self._timeout_s, call),
+            ) as response,
+        ):
+            if call.parts is None or not response.is_success:
+                await response.aread()
+            else:
+                take = call.parts()
+                async for part in response.aiter_bytes():
+                    take(part)
+        return response
 
 
 def _patience(timeout_s: float, call: Call[T]) -> httpx.Timeout:

@@ -16,6 +16,7 @@ from taskmill.client import (
     NotAllCreated,
     ServiceUnavailable,
     TaskmillClient,
+    Unexpected,
     Unreachable,
     many,
 )
@@ -172,6 +173,26 @@ def test_an_answer_that_is_lost_makes_no_task_twice(
     found = list(client.create_each(named("a", "b")))
     assert [outcome.was_there for outcome in found] == [True, True]
     assert len(service.tasks) == 2
+
+
+def test_an_answer_may_come_in_any_pieces() -> None:
+    ids = [f"0197a3b2-6c4e-7d21-8f10-2a9b3c4d5e{n}f" for n in range(3)]
+    whole = b"".join(
+        b'{"line":%d,"status":201,"id":"%s"}\n' % (n + 1, one.encode()) for n, one in enumerate(ids)
+    )
+
+    def respond(_: httpx.Request) -> httpx.Response:
+        pieces = (whole[at : at + 7] for at in range(0, len(whole), 7))
+        return httpx.Response(200, headers={"Content-Type": "application/x-ndjson"}, content=pieces)
+
+    with TaskmillClient("http://x", transport=httpx.MockTransport(respond)) as client:
+        assert [str(one) for one in client.create_many(named("a", "b", "c"))] == ids
+
+
+def test_an_answer_of_something_else_is_told_as_such() -> None:
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, content=b"<html>\n"))
+    with TaskmillClient("http://x", transport=transport) as client, pytest.raises(Unexpected):
+        client.create_many(named("a"))
 
 
 def test_keys_of_the_callers_own_hold(client: TaskmillClient, service: FakeService) -> None:
