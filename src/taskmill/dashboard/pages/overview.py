@@ -9,6 +9,7 @@ import orjson
 from starlette.responses import Response
 
 from taskmill.dashboard.pages import spans
+from taskmill.dashboard.together import both
 from taskmill.dashboard.view import View
 from taskmill.domain.activity import Activity, Flow, Window
 from taskmill.domain.figures import QueueFigures, SystemFigures
@@ -35,11 +36,12 @@ async def show_overview(view: View) -> Response:
     """Draw the page for a window of time."""
     window = spans.window_of(view)
     service = view.context.service
-    stats = await view.context.stats.get(
+    counted = view.context.stats.get(
         view.context.pulse.news, lambda: service.stats(is_brief=True), holds_s=spans.HOLDS_S
     )
-    activity = await spans.activity(view, window)
-    figures = await service.figures()
+    activity, (stats, figures) = await both(
+        spans.activity(view, window), both(counted, service.figures())
+    )
     return view.page(
         "overview.html",
         title=view.t("nav.overview"),
