@@ -11,6 +11,7 @@ import pytest
 
 from taskmill import settings as configuration
 from taskmill.cli.main import program
+from taskmill.composition import longest_stop_s
 from taskmill.domain.gates import GateName
 from taskmill.domain.lifecycle import Happening
 
@@ -23,6 +24,7 @@ PAGES = sorted(
 READMES = [ROOT / "README.md", ROOT / "README.ru.md"]
 
 FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+FENCED_UNIT = re.compile(r"^ *```ini [^\n]*\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#{1,6} (.+)$", re.MULTILINE)
 PATH = re.compile(r"`((?:src|tests)/[^`]*)`")
@@ -209,3 +211,13 @@ def test_every_decision_is_listed_once() -> None:
     there = sorted(page.name for page in folder.glob("[0-9]*.md"))
     assert listed == there
     assert [name[:4] for name in there] == [f"{n:04}" for n in range(1, len(there) + 1)]
+
+
+def test_systemd_tells_the_first_process_only_and_leaves_it_time() -> None:
+    page = (ROOT / "docs/how-to/deploy.md").read_text(encoding="utf-8")
+    units = [unit for unit in FENCED_UNIT.findall(page) if "[Service]" in unit]
+    assert len(units) == 2
+    for unit in units:
+        service = dict(line.strip().split("=", 1) for line in unit.splitlines() if "=" in line)
+        assert service["KillMode"] == "mixed"
+        assert float(service["TimeoutStopSec"]) > longest_stop_s(configuration.Settings()) + 5

@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 
 from taskmill.embedded.postgres import EmbeddedPostgres
+from tests.support.api import log_lines
 from tests.support.postgres import FAST_SETTINGS, chosen_bin_dir
+
+__all__ = ["log_lines"]
 
 
 @pytest.fixture(scope="session")

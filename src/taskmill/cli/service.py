@@ -162,7 +162,7 @@ def up(
     type=_at_least_one,
     default=1,
     metavar="N",
-    help="Processes of the role api, or worker, started again when they die.  [default: 1]",
+    help="Processes of the role api, or worker; of several, one that dies is started again.  [default: 1]",
 )
 @_ready_file
 def run(
@@ -182,8 +182,9 @@ def run(
     """Run roles in this process, on a database and a broker of your own.
 
     Where none is named, they are those of the `taskmill up` that runs here. SIGTERM and Ctrl-C
-    stop it in order: a worker ends what it can in time and hands back the rest. With --processes,
-    this process looks after so many others, and does nothing itself; those of the API share its port.
+    stop it in order: a worker ends what it can in time and hands back the rest. With several --processes,
+    this process looks after so many others, starts those again that die, and does nothing else;
+    those of the API share its port.
     """
     from taskmill.cli.places import settings_to_run  # noqa: PLC0415 - only when it runs
 

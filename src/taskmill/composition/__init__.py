@@ -4,16 +4,18 @@ It decides nothing about tasks; it chooses implementations, hands them to each o
 them in order.
 """
 
+import asyncio
 import gc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Protocol
 
 import uvloop
 
 from taskmill.app.loading import load_app
 from taskmill.app.registry import Taskmill
-from taskmill.composition.announcement import Announcement, Front
+from taskmill.composition.announcement import Announcement
 from taskmill.composition.creation import intake_services
 from taskmill.composition.maintenance import maintenance_services
 from taskmill.composition.process import API_GRACE_S, Process
@@ -35,6 +37,17 @@ _GC_THRESHOLDS = (50_000, 20, 100)
 _STOP_MARGIN_S = 5.0
 
 
+class Supervisor(Protocol):
+    """What looks after processes that do the work of this one. `url` is where they serve, None when they don't."""
+
+    started: asyncio.Event
+    url: str | None
+
+    def trouble(self) -> str | None:
+        """Tell why they can't be relied on, or None."""
+        ...
+
+
 def run_roles(
     settings: Settings,
     roles: Sequence[str],
@@ -42,12 +55,14 @@ def run_roles(
     ready_files: Sequence[Path] = (),
     beside: Sequence[Service] = (),
     announce: Callable[[str | None], None] = lambda _: None,
-    front: Front | None = None,
+    supervisor: Supervisor | None = None,
+    last_deeds: Sequence[Callable[[], None]] = (),
 ) -> int:
     """Run roles in this process until SIGINT or SIGTERM; return the exit status.
 
     Services `beside` them start before the doors open and stop after these have closed. `announce` gets
-    the API's address (None without an API) when everything serves; `front` is what serves it in other processes.
+    the API's address (None without an API) when everything serves; a `supervisor` tells when processes beside this
+    one do, and is part of whether this one is ready. `last_deeds` are done before a second Ctrl-C ends it.
 
     Raises:
         ConfigurationError: an unknown role, no database, an old schema, a taken port.
@@ -62,8 +77,12 @@ def run_roles(
     if "worker" in roles and settings.worker.app is not None:
         # Outside of an event loop: its modules may run one of their own when they are imported.
         app = load_app(settings.worker.app)
+    announcement = Announcement(ready_files, announce, supervisor)
+    parts = {"processes": supervisor.trouble} if supervisor else {}
     try:
-        uvloop.run(_run(settings, roles, app, beside, Announcement(ready_files, announce, front)))
+        uvloop.run(
+            _run(settings, roles, app, beside, announcement, parts=parts, last_deeds=last_deeds)
+        )
     except* TaskmillError as group:
         raise _first(group) from group
     finally:
@@ -84,16 +103,19 @@ async def _run(
     app: Taskmill | None,
     beside: Sequence[Service],
     announcement: Announcement,
+    *,
+    parts: Mapping[str, Callable[[], str | None]],
+    last_deeds: Sequence[Callable[[], None]],
 ) -> None:
     _introduce(settings, roles)
-    with stop_on_signal() as stop:
+    with stop_on_signal(last_deeds) as stop:
         async with AsyncExitStack() as stack:
             process = await Process.start(settings, stack, stop)
             process.app = app
             # Stopped from the last to the first: the doors close, then workers drain.
             services: list[Service] = [
                 *process.watch(roles),
-                *process.admin(roles, stop),
+                *process.admin(roles, stop, parts),
                 process.clock_setter(),
                 LoopLag(),
             ]
@@ -114,7 +136,7 @@ async def _run(
             _tune_garbage_collection()
             announcement.process = process
             services.append(announcement)
-            await run_services(services, stop, grace_s=_grace_s(settings))
+            await run_services(services, stop, grace_s=longest_stop_s(settings) + _STOP_MARGIN_S)
 
 
 def _introduce(settings: Settings, roles: Sequence[str]) -> None:
@@ -126,10 +148,9 @@ def _introduce(settings: Settings, roles: Sequence[str]) -> None:
     BUILD.labels(version(), ",".join(sorted(roles))).set(1)
 
 
-def _grace_s(settings: Settings) -> float:
-    """Return how long any service may take to stop: the slowest are a worker and a lingering API."""
-    slowest_s = max(settings.worker.longest_stop_s, settings.api.stop_delay_s + API_GRACE_S)
-    return slowest_s + _STOP_MARGIN_S
+def longest_stop_s(settings: Settings) -> float:
+    """Return how long a service may take to stop: the slowest are a worker and a lingering API."""
+    return max(settings.worker.longest_stop_s, settings.api.stop_delay_s + API_GRACE_S)
 
 
 def _tune_garbage_collection() -> None:

@@ -10,6 +10,7 @@ import orjson
 
 from taskmill.composition.process import Process
 from taskmill.observability import logs
+from taskmill.runtime.periodic import any_set
 from taskmill.settings import Settings
 
 log = logs.get_logger(__name__)
@@ -39,10 +40,13 @@ class Announcement:
         self._announce = announce
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Announce, then wait; the ready files are taken away at the end."""
+        """Announce, unless told to stop before that; the ready files are taken away at the end."""
         server = self._front or self.process.server
-        if server is not None:
-            await server.started.wait()
+        for door in (self.process.admin_server, server):
+            if door is not None:
+                await any_set(door.started, stop)
+        if stop.is_set():
+            return
         url = server.url if server else None
         log.info("process.ready", url=url, pid=os.getpid())
         for file in self._ready_files:

@@ -1,7 +1,7 @@
 """The services that each role of a process is made of."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import timedelta
@@ -17,6 +17,7 @@ from taskmill.composition.tracing import open_traces
 from taskmill.composition.workers import Drainer
 from taskmill.domain.errors import ConfigurationError, Unavailable
 from taskmill.domain.retry import RetryPolicy
+from taskmill.domain.system import Readiness
 from taskmill.observability import logs
 from taskmill.operations import sql_door
 from taskmill.operations.broker import NO_BROKER, BrokerWatch
@@ -32,6 +33,7 @@ from taskmill.storage.database import RETRY_AFTER_S
 from taskmill.storage.doorbell import CHANGES, CONTRACTS, FEED, DoorbellListener
 
 if TYPE_CHECKING:
+    from taskmill.admin.server import AdminServer
     from taskmill.amqp.connection import BrokerLink
     from taskmill.api.server import ApiServer
     from taskmill.operations.pull import Pull
@@ -52,6 +54,7 @@ class Process(Parts):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self.server: ApiServer | None = None
+        self.admin_server: AdminServer | None = None
         self.broker_link: BrokerLink | None = None
         self.figures = FiguresCache.of(self.database, longest_s=settings.limits.request_timeout_s)
 
@@ -125,8 +128,16 @@ class Process(Parts):
         )
         return [self.doorbell, self.news, self.feed_news, listener]
 
-    def admin(self, roles: Sequence[str], stop: asyncio.Event) -> list[Service]:
-        """Return the service of the admin port, if one is set; while the process stops it says so."""
+    def admin(
+        self,
+        roles: Sequence[str],
+        stop: asyncio.Event,
+        parts: Mapping[str, Callable[[], str | None]],
+    ) -> list[Service]:
+        """Return the service of the admin port, if one is set; while the process stops it says so.
+
+        It is ready when the `parts` that are asked by name have no trouble, either.
+        """
         settings = self.settings
         if settings.admin_port is None:
             return []
@@ -134,12 +145,18 @@ class Process(Parts):
         from taskmill.admin.app import AdminApp  # noqa: PLC0415
         from taskmill.admin.server import AdminServer  # noqa: PLC0415
 
+        async def look() -> Readiness:
+            found = await readiness(self.database, self.broker_watch())
+            more = {name: trouble() for name, trouble in parts.items()}
+            return replace(found, parts={**found.parts, **more})
+
         app = AdminApp(
-            lambda: readiness(self.database, self.broker_watch()),
+            look,
             is_stopping=stop.is_set,
             figures=self.figures.get if _TELL_OF_ALL & set(roles) else None,
         )
-        return [AdminServer(app, host=settings.admin_host, port=settings.admin_port)]
+        self.admin_server = AdminServer(app, host=settings.admin_host, port=settings.admin_port)
+        return [self.admin_server]
 
     def watch(self, roles: Sequence[str]) -> list[Service]:
         """Return a connection to the broker for those who tell of it: the API, and an admin port."""

@@ -10,7 +10,7 @@ import signal
 import sys
 from asyncio.subprocess import Process
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -58,7 +58,12 @@ def run_beside(
             settings = settings.model_copy(update={"api": api})
         running = RoleProcesses(settings, roles, count=processes, url=url)
         return composition.run_roles(
-            settings, [], ready_files=ready_files, beside=[running], front=running
+            settings,
+            [],
+            ready_files=ready_files,
+            beside=[running],
+            supervisor=running,
+            last_deeds=[running.kill],
         )
 
 
@@ -66,8 +71,8 @@ class RoleProcesses:
     """A service of `count` processes, each `taskmill run ROLE...` with the settings of this one.
 
     If an admin port is set, it is this process's; the first of them has the one `admin_step` above it, the second
-    the next, and so on. 0 stays 0: each picks a free one. `started` is set when all have been ready once; `url` is
-    where they serve, None when they don't.
+    the next, and so on. 0 stays 0: each picks a free one. `started` is set when all are ready for the first time;
+    `url` is where they serve, None when they don't.
     """
 
     def __init__(
@@ -86,45 +91,73 @@ class RoleProcesses:
         self._roles = roles
         self._count = count
         self._admin_step = admin_step
-        self._not_ready = set(range(1, count + 1))
+        self._ready = set[int]()
+        self._running = set[Process]()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Keep the processes running until told to stop, then wait until they have ended in order."""
-        with TemporaryDirectory(prefix="taskmill-") as folder:
-            async with asyncio.TaskGroup() as group:
-                watch = group.create_task(self._watch_start(Path(folder)))
-                for number in range(1, self._count + 1):
-                    group.create_task(self._keep(number, Path(folder), stop))
-                await stop.wait()
-                watch.cancel()
+        async with asyncio.TaskGroup() as group:
+            for number in range(1, self._count + 1):
+                group.create_task(self._keep(number, stop))
 
-    async def _watch_start(self, folder: Path) -> None:
-        """Tell when all are ready: each writes a file."""
-        while self._not_ready:
-            await asyncio.sleep(_LOOK_S)
-            self._not_ready -= {n for n in self._not_ready if (folder / f"{n}").exists()}
-        self.started.set()
+    def trouble(self) -> str | None:
+        """Tell that too few are ready, or None: it takes all of them at the start, and later one.
 
-    async def _keep(self, number: int, folder: Path, stop: asyncio.Event) -> None:
+        A roll-out goes on when everything runs that was asked for. Later the others do the work of one that is
+        started again, and would be kept from it if this process were taken out for its sake.
+        """
+        ready, needed = len(self._ready), 1 if self.started.is_set() else self._count
+        return None if ready >= needed else f"{ready} of {self._count} are ready"
+
+    def kill(self) -> None:
+        """End them all at once."""
+        for process in self._running:
+            _send(process, signal.SIGKILL)
+
+    async def _keep(self, number: int, stop: asyncio.Event) -> None:
         loop = asyncio.get_running_loop()
         failures = 0
         while not stop.is_set():
             started_at = loop.time()
-            process = await self._start(number, folder)
-            await self._until_ended(process, stop)
-            if stop.is_set():
-                return
+            await self._live(number, stop)
             failures = 0 if loop.time() - started_at > _WELL_AFTER_S else failures + 1
-            log.error(
-                "process.died",
-                roles=",".join(self._roles),
-                number=number,
-                pid=process.pid,
-                status=process.returncode,
-            )
             await pause(stop, backoff_s(failures, first=_FIRST_PAUSE_S, longest=_LONGEST_PAUSE_S))
 
-    async def _start(self, number: int, folder: Path) -> Process:
+    async def _live(self, number: int, stop: asyncio.Event) -> None:
+        """Start one and wait for its end, which is an error unless it was told to stop."""
+        told = log.bind(roles=",".join(self._roles), number=number)
+        with ExitStack() as stack:
+            try:
+                folder = TemporaryDirectory(prefix="taskmill-", ignore_cleanup_errors=True)
+                ready_file = Path(stack.enter_context(folder)) / "ready"
+                process = await self._start(number, ready_file)
+            except OSError as error:  # no memory, too many processes, the disk is full: it may pass
+                told.error("process.unstarted", error=str(error))
+                return
+            self._running.add(process)
+            async with asyncio.TaskGroup() as group:
+                watch = group.create_task(self._watch_start(number, ready_file, folder))
+                await self._until_ended(process, stop)
+                watch.cancel()
+        self._running.discard(process)
+        self._ready.discard(number)
+        if not stop.is_set():
+            told.error("process.died", pid=process.pid, status=process.returncode)
+
+    async def _watch_start(
+        self, number: int, ready_file: Path, folder: TemporaryDirectory[str]
+    ) -> None:
+        """Wait until one is ready. The file that tells it goes at once: a killed parent leaves none."""
+        is_ready = False
+        while not is_ready:
+            await asyncio.sleep(_LOOK_S)
+            is_ready = await asyncio.to_thread(ready_file.exists)
+        folder.cleanup()
+        self._ready.add(number)
+        if len(self._ready) == self._count:
+            self.started.set()
+
+    async def _start(self, number: int, ready_file: Path) -> Process:
         return await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -132,7 +165,7 @@ class RoleProcesses:
             "run",
             *self._roles,
             "--ready-file",
-            str(folder / f"{number}"),
+            str(ready_file),
             stdin=asyncio.subprocess.DEVNULL,
             start_new_session=True,
             preexec_fn=end_with_parent(signal.SIGTERM),
@@ -167,10 +200,15 @@ class RoleProcesses:
             try:
                 await asyncio.wait([ended, told], return_when=asyncio.FIRST_COMPLETED)
                 if not ended.done():
-                    process.terminate()
-                    longest_s = self._settings.worker.longest_stop_s + _STOP_MARGIN_S
+                    _send(process, signal.SIGTERM)
+                    longest_s = composition.longest_stop_s(self._settings) + _STOP_MARGIN_S
                     await asyncio.wait([ended], timeout=longest_s)
             finally:
                 if not ended.done():
-                    process.kill()
+                    _send(process, signal.SIGKILL)
                 told.cancel()
+
+
+def _send(process: Process, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):  # it has ended meanwhile
+        process.send_signal(number)

@@ -66,17 +66,17 @@ def up(settings: Settings, *, workers: int, ready_file: Path | None) -> int:
             own = own.model_copy(update={"broker_url": SecretStr(broker.url)})
         # Admin ports: this process's, the next for webhooks, relay and intake, then one for each worker.
         running = RoleProcesses(own, ["worker"], count=workers, admin_step=2)
-        beside = [*beside, *broker.services, running]
         # Stopped before the workers: it is a door, and its hints are of no use to them then.
         doors = ["webhooks", "relay", "intake"] if own.uses_broker else ["webhooks"]
-        beside.append(RoleProcesses(own, doors))
+        at_doors = RoleProcesses(own, doors)
         _make_folder(settings.data_dir)
         return composition.run_roles(
             own,
             ["maintenance", "api"],
             ready_files=[settings.data_dir / SERVICE_FILE, *([ready_file] if ready_file else [])],
-            beside=beside,
+            beside=[*beside, *broker.services, running, at_doors],
             announce=lambda api_url: _greet(api_url, broker, place),
+            last_deeds=[running.kill, at_doors.kill],
         )
 
 

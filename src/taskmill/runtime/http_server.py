@@ -156,15 +156,21 @@ def bound(host: str, port: int, advice: str, *, reuse_port: bool = False) -> soc
 
 
 def held(host: str, port: int, advice: str) -> socket.socket:
-    """Take an address without listening, so that others may listen there with `reuse_port`.
+    """Take an address without listening, so that only those may listen there who do it with `reuse_port`.
+
+    On Linux they have to be processes of the same user.
 
     Raises:
-        ConfigurationError: as for `bound`, also when somebody listens there who shares it.
+        ConfigurationError: as for `bound`, also when somebody holds it, or listens there and shares it.
     """
-    # Whoever does not share finds out that somebody listens there.
-    with _bound(host, port, advice) as alone:
-        port = alone.getsockname()[1]
-    return _bound(host, port, advice, reuse_port=True)
+    # One that listens and does not share has it alone; then it lets in the one that stays.
+    with bound(host, port, advice) as alone:
+        alone.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        holder = _bound(host, alone.getsockname()[1], advice, reuse_port=True)
+        # It had to be set, for connections of before may linger. Now Linux would let others listen beside a socket
+        # that has it and does not listen.
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+    return holder
 
 
 def _bound(

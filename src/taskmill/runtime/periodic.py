@@ -86,6 +86,15 @@ def backoff_s(failures: int, *, first: float, longest: float) -> float:
     return min(first * 2.0 ** min(failures, _MOST_DOUBLINGS), longest)
 
 
+async def any_set(*events: asyncio.Event) -> None:
+    """Wait until one of the events is set."""
+    async with asyncio.TaskGroup() as group:
+        waits = [group.create_task(event.wait()) for event in events]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+
+
 async def pause(stop: asyncio.Event, seconds: float) -> None:
     """Wait for `seconds`, or less when `stop` is set."""
     try:

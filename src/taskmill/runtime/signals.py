@@ -1,9 +1,9 @@
-"""Turns SIGINT, SIGTERM and SIGHUP into a stop event; a second signal ends the process at once."""
+"""Turns SIGINT, SIGTERM and SIGHUP into a stop event; a Ctrl-C after that ends the process at once."""
 
 import asyncio
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from taskmill.observability.logs import get_logger
@@ -14,11 +14,14 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
-def stop_on_signal() -> Iterator[asyncio.Event]:
+def stop_on_signal(last_deeds: Sequence[Callable[[], None]] = ()) -> Iterator[asyncio.Event]:
     """Give an event that the first SIGINT, SIGTERM or SIGHUP (a closed terminal) sets.
 
-    SIGHUP stays ignored where it is, as under nohup. The second signal ends the process without cleaning
-    up: what it leaves behind is what a crash leaves, which the leases cover.
+    SIGHUP stays ignored where it is, as under nohup. A SIGINT that is not the first signal ends the process
+    without cleaning up, after `last_deeds`: what it leaves behind is what a crash leaves, which the leases cover.
+    Another SIGTERM or SIGHUP changes nothing, for many come twice: where a service manager tells a whole group, as
+    systemd does, a supervisor tells its processes again; a terminal and its shell both tell; and Linux may tell of
+    a parent's end once for each of its threads. That holds until the process ends. Who insists has SIGKILL.
     """
     loop = asyncio.get_running_loop()
     stop, heard_before = asyncio.Event(), False
@@ -27,7 +30,11 @@ def stop_on_signal() -> Iterator[asyncio.Event]:
         # Not `stop`: others may set that, too, and then the first signal asks for what goes on already.
         nonlocal heard_before
         if heard_before:
-            os._exit(128 + number)
+            if number is signal.SIGINT:
+                for do in last_deeds:
+                    do()
+                os._exit(128 + number)
+            return
         heard_before = True
         log.info("process.stopping", signal=number.name)
         stop.set()
@@ -42,3 +49,7 @@ def stop_on_signal() -> Iterator[asyncio.Event]:
     finally:
         for number in heard:
             loop.remove_signal_handler(number)
+            if heard_before and number is not signal.SIGINT:
+                # What is still to be done before the process ends is not to be cut short, either. No SIG_IGN: the
+                # programs that it starts would inherit that.
+                signal.signal(number, lambda *_: None)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 
 from taskmill.observability.metrics import DUTY_ROUNDS, LOOP_LAG
 from taskmill.runtime.loop_lag import LoopLag
-from taskmill.runtime.periodic import Periodic, backoff_s, pause
+from taskmill.runtime.periodic import Periodic, any_set, backoff_s, pause
 from taskmill.runtime.services import ServiceEnded, run_services
 from taskmill.runtime.signals import stop_on_signal
 from tests.support.polling import eventually
@@ -172,6 +173,14 @@ async def test_a_stop_ends_a_pause() -> None:
             stop.set()
 
 
+async def test_the_first_of_some_events_ends_the_wait_for_any() -> None:
+    async with asyncio.timeout(5):
+        await any_set(asyncio.Event(), an_event_that_is_set())
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.02):
+            await any_set(asyncio.Event(), asyncio.Event())
+
+
 async def test_a_pause_lasts_as_long_as_asked() -> None:
     loop = asyncio.get_running_loop()
     began = loop.time()
@@ -179,6 +188,16 @@ async def test_a_pause_lasts_as_long_as_asked() -> None:
     assert 0.045 <= loop.time() - began < 2
 
 
+@pytest.fixture
+def signals_as_before() -> Iterator[None]:
+    """What a process does with signals from its stop on is not for the tests that come next."""
+    before = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("signals_as_before")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_the_first_signal_sets_the_event(number: signal.Signals) -> None:
     with stop_on_signal() as stop:
@@ -188,29 +207,58 @@ async def test_the_first_signal_sets_the_event(number: signal.Signals) -> None:
             await stop.wait()
 
 
+@pytest.mark.usefixtures("signals_as_before")
 async def test_an_interrupt_counts_even_where_it_was_ignored() -> None:
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        with stop_on_signal() as stop:
-            os.kill(os.getpid(), signal.SIGINT)
-            async with asyncio.timeout(5):
-                await stop.wait()
-    finally:
-        signal.signal(signal.SIGINT, before)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with stop_on_signal() as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+        async with asyncio.timeout(5):
+            await stop.wait()
 
 
-def test_the_second_signal_ends_the_process_at_once() -> None:
-    code = """
+@pytest.mark.parametrize(
+    ("second", "status"),
+    [(signal.SIGINT, 128 + signal.SIGINT), (signal.SIGTERM, 0), (signal.SIGHUP, 0)],
+)
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
+def test_only_a_ctrl_c_that_is_not_the_first_signal_ends_the_process_at_once(
+    first: signal.Signals, second: signal.Signals, status: int
+) -> None:
+    code = f"""
 import asyncio, os, signal
 from taskmill.runtime.signals import stop_on_signal
 async def main():
+    heard = asyncio.Event()
     with stop_on_signal() as stop:
-        os.kill(os.getpid(), signal.SIGTERM)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, heard.set)
+        for number in ({first:d}, {second:d}, signal.SIGUSR1):
+            os.kill(os.getpid(), number)
         await stop.wait()
-        os.kill(os.getpid(), signal.SIGTERM)
-        await asyncio.sleep(30)
+        await heard.wait()
 asyncio.run(main())
 """
+    assert status_of(code) == status
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_second_signal_does_not_cut_short_what_comes_after_the_stop(
+    number: signal.Signals,
+) -> None:
+    code = f"""
+import asyncio, os
+from taskmill.runtime.signals import stop_on_signal
+async def main():
+    with stop_on_signal() as stop:
+        os.kill(os.getpid(), {number:d})
+        await stop.wait()
+asyncio.run(main())
+os.kill(os.getpid(), {number:d})
+"""
+    assert status_of(code) == 0
+
+
+def status_of(code: str) -> int:
+    """Run a program; return its exit status."""
     done = subprocess.run(  # noqa: S603 - our own program
         [sys.executable, "-c", code],
         env={**os.environ, "PYTHONPATH": str(SOURCE)},  # noqa: TID251 - the child's, plus ours
@@ -218,7 +266,7 @@ asyncio.run(main())
         check=False,
         timeout=20,
     )
-    assert done.returncode == 128 + signal.SIGTERM
+    return done.returncode
 
 
 async def test_rounds_of_duties_are_counted_by_how_they_ended() -> None:
