@@ -198,7 +198,7 @@ async def test_a_look_that_is_not_answered_in_time_keeps_nobody_from_what_is_kno
 
 
 async def _told(log_lines: LogLines) -> bool:
-    return bool(log_lines.named("lanes.unknown"))
+    return bool(log_lines.named("lanes.unread"))
 
 
 async def test_a_paused_queue_is_left_alone_and_taken_up_again(stage: Stage) -> None:

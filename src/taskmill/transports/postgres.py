@@ -139,7 +139,7 @@ class PostgresTransport:
             if not self._recent:
                 raise
             # Claiming shows whether more is wrong than that it takes too long.
-            log.warning("lanes.unknown", worker=self._worker, error=repr(error.__cause__))
+            log.warning("lanes.unread", worker=self._worker, error=repr(error.__cause__))
             return False
         finally:
             self._looking.charge(self._clock.monotonic() - began_at)
