@@ -3,20 +3,26 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 
 import asyncpg
 import pytest
 
+from taskmill.domain.errors import Unavailable
 from taskmill.domain.lifecycle import Failed, Status
 from taskmill.maintenance.lookout import Duties, Lookout
 from taskmill.maintenance.rescue import Rescue
 from taskmill.runtime.alertness import Alertness
 from taskmill.runtime.clock import ManualClock
 from taskmill.runtime.periodic import Periodic
-from taskmill.storage import changes, duties, minutes
+from taskmill.settings import DatabaseSettings
+from taskmill.storage import changes, claims, duties, minutes
+from taskmill.storage.claims import Lane, LaneStart
+from taskmill.storage.database import Database
 from taskmill.storage.doorbell import CHANGES, Doorbell, DoorbellListener
 from taskmill.storage.statements import QUERIES, rings, statement
+from tests.support.api import LogLines
 from tests.support.builders import ERROR
 from tests.support.polling import eventually
 from tests.support.stage import Stage
@@ -113,6 +119,51 @@ async def test_who_follows_the_feed_is_told_when_changes_have_their_numbers(stag
     assert told == [1]
 
 
+async def test_a_ring_that_could_not_be_passed_on_is_passed_on_later(
+    stage: Stage, log_lines: LogLines
+) -> None:
+    heard, stop = asyncio.Event(), asyncio.Event()
+    busy = Database(stage.url, DatabaseSettings(pool_size=1, connect_timeout_s=0.1))
+    bell = Doorbell(busy, channel=CHANGES, pause_s=0.01)
+
+    async def is_unheard() -> bool:
+        return bool(log_lines.named("doorbell.unheard"))
+
+    await stage.sql.add_listener(CHANGES, lambda *_: heard.set())
+    async with asyncio.TaskGroup() as group:
+        group.create_task(bell.run(stop))
+        async with busy.hot():
+            bell.ring()
+            await eventually(is_unheard, "the ring to fail")
+        async with asyncio.timeout(15):
+            await heard.wait()
+        stop.set()
+    await stage.sql.reset()
+    await busy.close()
+
+
+async def test_others_are_told_of_a_change_whose_answer_was_lost(stage: Stage) -> None:
+    """Whether it was made is unknown then."""
+    told: list[str] = []
+    lease = await stage.open_lease()
+    hasty = Database(stage.url, DatabaseSettings(statement_timeout_s=0.2))
+    hasty.tells(lambda: told.append("change"))
+    async with locked(stage, "dispatch"):
+        with pytest.raises(Unavailable):
+            await claims.find_lanes(hasty)
+        assert told == []
+        with pytest.raises(Unavailable):
+            await claims.take(
+                hasty,
+                lease_id=lease,
+                worker="w",
+                lanes=[(Lane(queue="q", type="t", priority=4), LaneStart())],
+                limit=1,
+            )
+        assert told == ["change"]
+    await hasty.close()
+
+
 def test_all_that_changes_tasks_rings() -> None:
     writes = {
         file.stem
@@ -155,6 +206,29 @@ async def test_the_sql_door_rings_when_nothing_has_happened_lately(stage: Stage)
         await connection.close()
 
 
+async def test_the_sql_door_does_not_walk_over_all_that_others_have_not_committed(
+    stage: Stage,
+) -> None:
+    connection, other = await asyncpg.connect(stage.url), await asyncpg.connect(stage.url)
+    begins = (
+        "INSERT INTO taskmill.change_batch (task_ids, versions) "
+        "SELECT '{}', '{}' FROM generate_series(1, $1::integer)"
+    )
+    try:
+        await stage.created()
+        ages = "UPDATE taskmill.change_batch SET at = now() - interval '2 s'"
+        await stage.sql.execute(ages)
+        await other.execute("BEGIN")
+        await other.execute(begins, 100)
+        assert await heard_of_door(stage, connection), "the newest that is there is old"
+        await stage.sql.execute(ages)
+        await other.execute(begins, 200)
+        assert not await heard_of_door(stage, connection), "so many under way are busy"
+    finally:
+        await connection.close()
+        await other.close()
+
+
 def a_lookout(stage: Stage, clock: ManualClock, rounds: list[str]) -> tuple[Lookout, Duties]:
     def duty(name: str) -> Periodic:
         async def note() -> None:
@@ -164,7 +238,7 @@ def a_lookout(stage: Stage, clock: ManualClock, rounds: list[str]) -> tuple[Look
 
     wanted = Duties(**{name: duty(name) for name in Duties.__slots__})
     rescue = Rescue(stage.database, ttl_s=1, interval_s=1, name="rescue", clock=clock)
-    return Lookout(stage.database, rescue, wanted, look_s=0.5), wanted
+    return Lookout(stage.database, rescue, wanted, look_s=0.5, clock=clock), wanted
 
 
 TROUBLES = {
@@ -220,19 +294,81 @@ async def test_what_expires_soon_is_expired_in_time_without_another_look(stage: 
         stop.set()
 
 
+@asynccontextmanager
+async def locked(stage: Stage, table: str) -> AsyncIterator[None]:
+    """Have another session hold a lock that keeps everybody from reading a table."""
+    other = await asyncpg.connect(stage.url)
+    try:
+        await other.execute(f"BEGIN; LOCK taskmill.{table} IN ACCESS EXCLUSIVE MODE")
+        yield
+    finally:
+        other.terminate()
+
+
+async def test_tasks_are_taken_back_also_while_the_look_for_duties_fails(stage: Stage) -> None:
+    """For as long as it fails: rescue closes leases after it has been answered for a whole time to live."""
+    lease = await stage.open_lease(ttl_s=1)
+    task = (await stage.running(lease)).task
+    await stage.sql.execute("UPDATE taskmill.lease SET expires_at = now() - interval '1 s'")
+    hasty = Database(stage.url, DatabaseSettings(statement_timeout_s=0.3))
+    rescue = Rescue(stage.database, ttl_s=1, interval_s=1, name="rescue", clock=stage.clock)
+    _, wanted = a_lookout(stage, ManualClock(stage.clock.now()), [])
+    wanted = replace(wanted, rescue=Periodic("rescue", rescue, interval_s=0.01, on_demand=True))
+    lookout = Lookout(hasty, rescue, wanted, look_s=0.1, clock=stage.clock)
+    stop = asyncio.Event()
+
+    async def is_taken_back() -> bool:
+        return (await stage.task(task.id)).status is Status.NEW
+
+    async with locked(stage, "task_minute"), asyncio.TaskGroup() as group:
+        group.create_task(Periodic("lookout", lookout, interval_s=0.05, longest_s=0.1).run(stop))
+        group.create_task(wanted.rescue.run(stop))
+        await eventually(is_taken_back, "the task to be taken back")
+        stop.set()
+    await hasty.close()
+
+
+async def test_a_look_that_is_not_answered_holds_up_no_duty(stage: Stage) -> None:
+    rounds: list[str] = []
+    clock, stop = ManualClock(stage.clock.now()), asyncio.Event()
+    lookout, wanted = a_lookout(stage, clock, rounds)
+
+    async def are_done() -> bool:
+        return set(rounds) == set(Duties.__slots__)
+
+    async with asyncio.TaskGroup() as group:
+        for duty in wanted.all():
+            group.create_task(duty.run(stop))
+        async with locked(stage, "task_minute"):
+            look = group.create_task(lookout())
+            await eventually(are_done, "all duties to be done")
+            assert not look.done()
+            clock.advance(timedelta(seconds=0.2))
+        await look
+        assert lookout.rest_s == pytest.approx(1.8)
+        stop.set()
+
+
+async def test_the_look_tells_only_of_what_expires_soon(stage: Stage) -> None:
+    await stage.created(expires_at=stage.clock.now() + timedelta(seconds=30))
+    assert (await duties.find(stage.database, soon_s=3)).expires_in_s is None
+    expires_in_s = (await duties.find(stage.database, soon_s=60)).expires_in_s
+    assert expires_in_s == pytest.approx(30, abs=15)
+
+
 async def test_the_look_finds_what_the_duties_find(stage: Stage) -> None:
-    assert await duties.find(stage.database) == (False, False, None, False, False, False)
+    assert await duties.find(stage.database, soon_s=1) == (False, False, None, False, False, False)
     await stage.sql.execute(TROUBLES["roll_up"])
     await minutes.roll_up(stage.database)
-    assert not (await duties.find(stage.database)).roll_up
+    assert not (await duties.find(stage.database, soon_s=1)).roll_up
     await stage.sql.execute("UPDATE taskmill.task_minute SET at = at - interval '1 h'")
-    found = await duties.find(stage.database)
+    found = await duties.find(stage.database, soon_s=1)
     assert (found.roll_up, found.fold_counts) == (True, False)
     await stage.sql.execute("DELETE FROM taskmill.task_minute")
     task = await stage.created()
     lease = await stage.open_lease()
     await eventually(lambda: stage.take(lease), "the task to be due")
-    assert not (await duties.find(stage.database)).rescue
+    assert not (await duties.find(stage.database, soon_s=1)).rescue
     await stage.sql.execute("UPDATE taskmill.lease SET closed_at = now() WHERE id = $1", lease)
-    assert (await duties.find(stage.database)).rescue
+    assert (await duties.find(stage.database, soon_s=1)).rescue
     assert (await stage.task(task.id)).status is Status.IN_PROGRESS

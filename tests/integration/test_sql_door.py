@@ -76,6 +76,20 @@ async def someone_waits(stage: Stage) -> None:
     await eventually(look, "a session that waits for a lock")
 
 
+async def test_serializable_transactions_that_overlap_are_not_refused_for_the_door(
+    stage: Stage,
+) -> None:
+    await create(stage.sql)
+    async with a_session(stage) as one, a_session(stage) as other:
+        for session in (one, other):
+            await session.execute("BEGIN ISOLATION LEVEL SERIALIZABLE")
+            await session.execute("SELECT count(*) FROM taskmill.queue WHERE name = ''")
+        made = [await create(session) for session in (one, other)]
+        for session in (one, other):
+            await session.execute("COMMIT")
+    assert len({(await stage.task(task_id)).id for task_id in made}) == 2
+
+
 async def test_a_task_from_sql_is_a_task_like_any_other(stage: Stage) -> None:
     made = await create(
         stage.sql,

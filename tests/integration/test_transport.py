@@ -7,9 +7,14 @@ from datetime import timedelta
 from functools import partial
 
 from taskmill.app import Context
+from taskmill.runtime.alertness import Alertness
+from taskmill.runtime.clock import ManualClock
+from taskmill.settings import DatabaseSettings
+from taskmill.storage.database import Database
 from taskmill.storage.doorbell import Doorbell, DoorbellListener
 from taskmill.transports.postgres import PostgresTransport
 from taskmill.worker.handlers import Handlers
+from tests.support.api import LogLines
 from tests.support.builders import a_draft
 from tests.support.polling import eventually
 from tests.support.stage import Stage
@@ -24,9 +29,14 @@ ALL = Handlers({"*": _handler})
 
 
 def transport_of(
-    stage: Stage, *, poll_s: float = 0.05, queues: tuple[str, ...] = ()
+    stage: Stage,
+    *,
+    poll_s: float = 0.05,
+    queues: tuple[str, ...] = (),
+    alertness: Alertness | None = None,
 ) -> PostgresTransport:
-    return a_transport(stage, ALL, WorkerOptions(poll_s=poll_s), queues=queues)
+    options = WorkerOptions(poll_s=poll_s)
+    return a_transport(stage, ALL, options, queues=queues, alertness=alertness)
 
 
 async def test_the_most_urgent_tasks_come_first_over_all_queues(stage: Stage) -> None:
@@ -77,7 +87,9 @@ async def test_full_claims_walk_on_and_still_find_what_came_late(stage: Stage) -
     assert sorted(rest) == sorted([f"early {n}" for n in range(6, 10)] + ["late"])
 
 
-async def test_the_places_reached_are_forgotten_once_in_a_while(stage: Stage) -> None:
+async def test_what_was_due_before_the_places_reached_is_found_while_claims_come_back_full(
+    stage: Stage,
+) -> None:
     lease, transport = await stage.open_lease(), transport_of(stage)
     now = stage.clock.now()
     for n in range(20):
@@ -85,8 +97,49 @@ async def test_the_places_reached_are_forgotten_once_in_a_while(stage: Stage) ->
     await transport.take(lease, 5)
     await stage.created(name="late", run_at=now - timedelta(hours=2))
     assert [t.task.name for t in await transport.take(lease, 1)] == ["early 5"]
-    transport._walked_at = float("-inf")
+    transport._lanes_read_at -= 1
     assert [t.task.name for t in await transport.take(lease, 1)] == ["late"]
+
+
+async def test_a_look_that_took_long_makes_nobody_deaf(stage: Stage) -> None:
+    lease, transport = await stage.open_lease(), transport_of(stage, poll_s=30)
+    await stage.created(name="first")
+    assert len(await transport.take(lease, 10)) == 1
+    assert await transport.take(lease, 10) == []
+    transport._looking.charge(8)
+    await stage.created(name="second")
+    transport.wake()
+    assert [t.task.name for t in await transport.take(lease, 10)] == ["second"]
+
+
+async def test_where_nothing_was_known_a_look_that_took_long_is_done_again_soon(
+    stage: Stage,
+) -> None:
+    lease, transport = await stage.open_lease(), transport_of(stage)
+    assert await transport.take(lease, 10) == []
+    transport._looking.charge(8)
+    began = stage.clock.monotonic()
+    await stage.created()
+    transport.wake()
+    assert await transport.take(lease, 10) == []
+    async with asyncio.timeout(10):
+        while not await transport.take(lease, 10):
+            await transport.wait()
+    assert stage.clock.monotonic() - began < 2.5
+
+
+async def test_who_may_not_look_yet_does_not_rest_like_the_calm(stage: Stage) -> None:
+    clock = ManualClock(stage.clock.now())
+    alertness = Alertness(clock, calm_s=30)
+    alertness.hear(hears=True)
+    clock.advance(timedelta(hours=1))
+    transport = transport_of(stage, alertness=alertness)
+    lease = await stage.open_lease()
+    transport._looking.charge(8)
+    assert alertness.is_calm
+    assert await transport.take(lease, 10) == []
+    async with asyncio.timeout(5):
+        await transport.wait()
 
 
 async def test_what_has_come_to_cost_much_is_not_done_for_each_claim(stage: Stage) -> None:
@@ -96,17 +149,56 @@ async def test_what_has_come_to_cost_much_is_not_done_for_each_claim(stage: Stag
     for n in range(4):
         await stage.created(name=f"early {n}", run_at=now - timedelta(minutes=20 - n))
     assert len(await transport.take(lease, 10)) == 4
-    transport._walking.charge(1)
-    transport._finding.charge(1)
+    transport._looking.charge(1)
     await stage.created(name="late", run_at=now - timedelta(hours=2))
     await stage.created(name="another lane", queue="another")
     await stage.created(name="now")
     transport.wake()
     assert [t.task.name for t in await transport.take(lease, 10)] == ["now"]
-    transport._walking.charge(-1)
-    assert [t.task.name for t in await transport.take(lease, 10)] == ["late"]
-    transport._finding.charge(-1)
-    assert [t.task.name for t in await transport.take(lease, 10)] == ["another lane"]
+    transport._looking.charge(-1)
+    assert {t.task.name for t in await transport.take(lease, 10)} == {"late", "another lane"}
+
+
+async def test_no_claim_walks_what_was_deleted_before_its_look(stage: Stage) -> None:
+    """A new worker too, and one whose tasks others took: their claims begin where the look has found something."""
+    lease, transport = await stage.open_lease(), transport_of(stage)
+    now = stage.clock.now()
+    await stage.created(name="first", run_at=now - timedelta(hours=2))
+    await stage.created(name="next", run_at=now - timedelta(hours=1))
+    await stage.take(lease, limit=1)
+    assert len(await transport.take(lease, 1)) == 1
+    [start] = transport._starts.values()
+    assert start.run_at == now - timedelta(hours=1)
+    assert await transport.take(lease, 1) == []
+    [start] = transport._starts.values()
+    assert start.run_at > now - timedelta(seconds=5)
+
+
+async def test_a_look_that_is_not_answered_in_time_keeps_nobody_from_what_is_known(
+    stage: Stage, log_lines: LogLines
+) -> None:
+    lease = await stage.open_lease()
+    hasty = Database(stage.url, DatabaseSettings(statement_timeout_s=1))
+    transport = a_transport(stage, ALL, WorkerOptions(database=hasty))
+    await stage.created(name="first")
+    assert len(await transport.take(lease, 10)) == 1
+    await stage.created(name="second")
+    transport.wake()
+    other = await stage.database.connect()
+    await other.execute("BEGIN; LOCK taskmill.dispatch IN ACCESS EXCLUSIVE MODE")
+    try:
+        async with asyncio.TaskGroup() as group:
+            taking = group.create_task(transport.take(lease, 10))
+            await eventually(partial(_told, log_lines), "the look to be given up")
+            await other.execute("ROLLBACK")
+        assert [t.task.name for t in taking.result()] == ["second"]
+    finally:
+        await other.close()
+        await hasty.close()
+
+
+async def _told(log_lines: LogLines) -> bool:
+    return bool(log_lines.named("lanes.unread"))
 
 
 async def test_a_paused_queue_is_left_alone_and_taken_up_again(stage: Stage) -> None:

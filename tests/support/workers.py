@@ -13,6 +13,7 @@ from taskmill.domain.retry import RetryPolicy
 from taskmill.domain.task import Task
 from taskmill.observability.traces import Traces
 from taskmill.operations.progress import ProgressReports
+from taskmill.runtime.alertness import Alertness
 from taskmill.runtime.ids import IdFactory
 from taskmill.storage.database import Database
 from taskmill.storage.doorbell import DoorbellListener
@@ -157,7 +158,12 @@ def _made(
 
 
 def a_transport(
-    stage: Stage, handlers: Handlers, options: WorkerOptions, *, queues: tuple[str, ...] = ()
+    stage: Stage,
+    handlers: Handlers,
+    options: WorkerOptions,
+    *,
+    queues: tuple[str, ...] = (),
+    alertness: Alertness | None = None,
 ) -> PostgresTransport:
     """A transport that a test may also drive without a worker."""
     return PostgresTransport(
@@ -168,6 +174,7 @@ def a_transport(
         poll_s=options.poll_s,
         clock=stage.clock,
         randomness=random.Random(1),  # noqa: S311 - no secret
+        alertness=alertness,
     )
 
 

@@ -7,7 +7,7 @@ from taskmill.composition.parts import Parts
 from taskmill.composition.retries import retry_policy
 from taskmill.maintenance.deliveries import prune_deliveries
 from taskmill.maintenance.expiry import expire_waiting
-from taskmill.maintenance.lookout import Duties, Lookout
+from taskmill.maintenance.lookout import LONGEST_REST_S, Duties, Lookout
 from taskmill.maintenance.rescue import Rescue
 from taskmill.maintenance.retention import Housekeeping, numbering
 from taskmill.maintenance.time_out import TimeOut
@@ -57,11 +57,13 @@ def _looked_after(parts: Parts) -> tuple[Duties, Periodic]:
         roll_up=duty("roll-up", lambda: minutes.roll_up(database)),
         fold_failures=duty("fold-failures", lambda: failures.fold(database)),
     )
+    look = Lookout(database, rescue, duties, look_s=interval_s, clock=parts.clock)
     lookout = Periodic(
         "lookout",
-        Lookout(database, rescue, duties, look_s=interval_s),
+        look,
         interval_s=look_s,
-        rest_s=lambda quick_s: parts.alertness.pause_s(quick_s, interval_s),
+        longest_s=LONGEST_REST_S,
+        rest_s=lambda quick_s: max(parts.alertness.pause_s(quick_s, interval_s), look.rest_s),
     )
     parts.alertness.wakes(lookout.wake)
     return duties, lookout

@@ -35,7 +35,7 @@ class Rescue:
         self._name = name
         self._clock = clock
         self._answers_since: float | None = None
-        self._asked_at = clock.monotonic()
+        self._asked_at = self._answered_at = clock.monotonic()
 
     async def __call__(self) -> bool:
         """Do one round; True when there is more to take back at once."""
@@ -52,13 +52,14 @@ class Rescue:
 
     def asks(self) -> float:
         """Note that the database is asked now, here or by another who tells of it; return the time."""
-        asked_before, self._asked_at = self._asked_at, self._clock.monotonic()
-        if self._asked_at - asked_before > self._longest_silence_s:
+        self._asked_at = self._clock.monotonic()
+        if self._asked_at - self._answered_at > self._longest_silence_s:
             self._answers_since = None
         return self._asked_at
 
     def is_answered(self) -> None:
         """Note that the database has answered."""
+        self._answered_at = self._asked_at
         if self._answers_since is None:
             self._answers_since = self._asked_at
 

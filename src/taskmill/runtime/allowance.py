@@ -4,12 +4,16 @@ from taskmill.runtime.clock import Clock
 
 
 class Allowance:
-    """Grows with the time, up to `most_s`, and is spent by what is charged; while something is left it is open."""
+    """Grows with the time, up to `most_s`, and is spent by what is charged; while something is left it is open.
 
-    def __init__(self, clock: Clock, *, share: float, most_s: float) -> None:
+    It is closed for `longest_s` at most, whatever was charged: that may have been a stall, which is over.
+    """
+
+    def __init__(self, clock: Clock, *, share: float, most_s: float, longest_s: float) -> None:
         self._clock = clock
         self._share = share
         self._most_s = most_s
+        self._least_s = -share * longest_s
         self._left_s = most_s
         self._counted_at = clock.monotonic()
 
@@ -22,7 +26,7 @@ class Allowance:
     def charge(self, seconds: float) -> None:
         """Count what doing it took; it may be more than was left."""
         self._grow()
-        self._left_s -= seconds
+        self._left_s = max(self._left_s - seconds, self._least_s)
 
     def _grow(self) -> None:
         now = self._clock.monotonic()

@@ -31,6 +31,8 @@ CONTRACTS: Final = "taskmill_contracts"
 CHANGES_PAUSE_S: Final = 1.0
 _DEBOUNCE_S: Final = 0.01
 _LONGEST_PAUSE_S: Final = 5.0
+# A ring that could not be passed on is tried again this often at least.
+_LONGEST_DEBT_S: Final = 1.0
 # A listener asks so often whether it still hears, and waits so long for its own voice.
 _ECHO_S: Final = 15.0
 _ECHO_PATIENCE_S: Final = 5.0
@@ -57,22 +59,30 @@ class Doorbell:
         """Pass the rings on until told to stop."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._end(stop))
+            failures = 0
             await self._rung.wait()
             while not stop.is_set():
                 self._rung.clear()
-                await self._pass_on()
-                await pause(stop, self._pause_s)
+                if await self._passes_on():
+                    failures = 0
+                    await pause(stop, self._pause_s)
+                else:
+                    failures += 1
+                    self._rung.set()
+                    await pause(stop, backoff_s(failures, first=0.1, longest=_LONGEST_DEBT_S))
                 await self._rung.wait()
 
     async def _end(self, stop: asyncio.Event) -> None:
         await stop.wait()
         self._rung.set()
 
-    async def _pass_on(self) -> None:
+    async def _passes_on(self) -> bool:
         try:
             await self._database.fetch("ring_doorbell", self._channel)
         except (Unavailable, asyncpg.PostgresError) as error:
             log.debug("doorbell.unheard", error=str(error))
+            return False
+        return True
 
 
 class DoorbellListener:

@@ -7,7 +7,7 @@ from taskmill.storage.database import Database
 
 
 class DueDuties(NamedTuple):
-    """For each duty whether it has something to do; `expires_in_s`: when the next task expires, None for never."""
+    """For each duty whether it has something to do; `expires_in_s`: when the next task expires, None: not soon."""
 
     rescue: bool
     time_out: bool
@@ -17,7 +17,7 @@ class DueDuties(NamedTuple):
     fold_failures: bool
 
 
-async def find(database: Database) -> DueDuties:
-    """Ask for all of them at once."""
-    [row] = await database.fetch("find_duties", list(minutes.CARRIED), counts.MOST_FOLDED)
+async def find(database: Database, *, soon_s: float) -> DueDuties:
+    """Ask for all of them at once, and for what expires within `soon_s` seconds."""
+    [row] = await database.fetch("find_duties", list(minutes.CARRIED), counts.MOST_FOLDED, soon_s)
     return DueDuties(*row.values())

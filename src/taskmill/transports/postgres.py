@@ -1,33 +1,40 @@
 """The transport without a broker: a worker claims what is due straight from `dispatch`.
 
-It remembers the lanes (queue, type, priority) in which tasks wait, and in each the place up to which it has
-already claimed: rows deleted there still stand in the index while somebody's old snapshot is open, and
-walking over them costs more with every claim. Looking for lanes, and walking them from their beginnings, for what
-was committed late or handed back, is done as often as wanted while it is cheap, else for a share of the time.
+It remembers the lanes (queue, type, priority) in which tasks wait, and in each a place before which nothing
+waited when it looked: rows deleted there still stand in the index while somebody's old snapshot is open, and
+walking over them costs more with every claim. Only the look for lanes walks them from their beginnings, and goes
+back to what was committed late or handed back. It is done as often as wanted while it is cheap, else for a share
+of the time; meanwhile lanes that tasks came from lately are tried.
 """
 
 import asyncio
 import random
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
+from taskmill.domain.errors import Unavailable
+from taskmill.observability.logs import get_logger
 from taskmill.runtime.alertness import Alertness
 from taskmill.runtime.allowance import Allowance
 from taskmill.runtime.clock import Clock
 from taskmill.storage import claims
-from taskmill.storage.claims import Lane, LaneStart, TakenTask
+from taskmill.storage.claims import FirstWaiting, Lane, LaneStart, TakenTask
 from taskmill.storage.database import Database
+
+log = get_logger(__name__)
 
 # New lanes and pauses are noticed at least this often while claims come back full.
 _LANES_HOLD_S = 1.0
-# While claims come back full a lane is walked from its very beginning once in a while only.
-_STARTS_HOLD_S = 10.0
-# Rows due up to this long before the last one claimed are always looked at again.
+# Rows due up to this long before the place reached are always looked at again.
 _LATENESS = timedelta(seconds=0.25)
-# The share of the time that looking for lanes may take, and as much for walking them from their beginnings.
-_LOOKING_SHARE = 0.1
+# The share of the time that looking for lanes may take: so little that it holds up fewer than one task in twenty.
+# What it holds off waits no longer than so long, if it is new to this worker, or was due before the place reached.
+_LOOKING_SHARE = 0.05
 _LOOKING_BURST_S = 0.2
+_UNLOOKED_S = 2.0
+# So many lanes are tried while it may not be looked which have something.
+_MOST_RECENT = 100
 
 
 class PostgresTransport:
@@ -60,10 +67,13 @@ class PostgresTransport:
         self._lanes: dict[Lane, float] = {}
         self._lanes_read_at = float("-inf")
         self._looked_at = float("-inf")
-        self._finding = Allowance(clock, share=_LOOKING_SHARE, most_s=_LOOKING_BURST_S)
-        self._walking = Allowance(clock, share=_LOOKING_SHARE, most_s=_LOOKING_BURST_S)
+        self._looking = Allowance(
+            clock, share=_LOOKING_SHARE, most_s=_LOOKING_BURST_S, longest_s=_UNLOOKED_S
+        )
+        self._knows_lanes = False
         self._starts: dict[Lane, LaneStart] = {}
-        self._walked_at = float("-inf")
+        # Where tasks came from, the latest last.
+        self._recent: dict[Lane, None] = {}
         self._woken = asyncio.Event()
 
     async def take(self, lease_id: UUID, limit: int) -> list[TakenTask]:
@@ -73,11 +83,7 @@ class PostgresTransport:
         if not lanes:
             self._look_anew()
             return []
-        begun_at = self._clock.monotonic()
-        is_walk = begun_at - self._walked_at > _STARTS_HOLD_S and self._walking.is_open
-        if is_walk:
-            self._starts.clear()
-            self._walked_at = begun_at
+        here = self._here()
         taken = await claims.take(
             self._database,
             lease_id=lease_id,
@@ -85,11 +91,12 @@ class PostgresTransport:
             lanes=[(lane, self._starts.get(lane, LaneStart())) for lane in lanes],
             limit=limit,
         )
-        if is_walk:
-            self._walking.charge(self._clock.monotonic() - begun_at)
         self._remember(taken)
         if len(taken) < limit:
             self._look_anew()
+            # Nothing is left there but what others hold; the look goes back to it if they let go.
+            for lane in lanes:
+                self._go_on_to(lane, here)
         return taken
 
     async def wait(self) -> None:
@@ -97,7 +104,7 @@ class PostgresTransport:
         # What was due already has just been tried in vain: others hold it, or it waits for its expiry.
         upcoming = [due_at for due_at in self._lanes.values() if due_at > self._looked_at]
         pause_s = min(upcoming, default=float("inf")) - self._clock.monotonic()
-        is_idle = len(upcoming) == len(self._lanes)
+        is_idle = self._knows_lanes and len(upcoming) == len(self._lanes)
         longest_s = self._alertness.pause_s(self._poll_s) if is_idle else self._poll_s
         try:
             async with asyncio.timeout(min(longest_s, max(pause_s, 0.001))):
@@ -114,19 +121,44 @@ class PostgresTransport:
         """Do nothing: what is not claimed is anybody's."""
 
     async def _due_lanes(self) -> list[Lane]:
-        now = self._clock.monotonic()
-        if now - self._lanes_read_at > _LANES_HOLD_S and self._finding.is_open:
-            due_in = await claims.find_lanes(self._database)
-            # Counted from the answer: a claim that comes a moment too early finds nothing.
-            answered_at = self._clock.monotonic()
-            self._lanes = {
-                lane: answered_at + s for lane, s in due_in.items() if self._serves(lane)
-            }
-            self._lanes_read_at = now
-            self._finding.charge(answered_at - now)
+        is_held = self._clock.monotonic() - self._lanes_read_at <= _LANES_HOLD_S
+        self._knows_lanes = is_held or await self._look()
         self._looked_at = self._clock.monotonic()
         due = [lane for lane, due_at in self._lanes.items() if due_at <= self._looked_at]
-        return sorted(due, key=self._place)
+        guesses = () if self._knows_lanes else self._recent
+        return sorted(dict.fromkeys([*due, *guesses]), key=self._place)
+
+    async def _look(self) -> bool:
+        """Look for lanes and where they begin, if that may be done now; return whether it was."""
+        if not self._looking.is_open:
+            return False
+        began_at, here = self._clock.monotonic(), self._here()
+        try:
+            found = await claims.find_firsts(self._database)
+        except Unavailable as error:
+            if not self._recent:
+                raise
+            # Claiming shows whether more is wrong than that it takes too long.
+            log.warning("lanes.unread", worker=self._worker, error=repr(error.__cause__))
+            return False
+        finally:
+            self._looking.charge(self._clock.monotonic() - began_at)
+        firsts = {lane: first for lane, first in found.items() if self._serves(lane)}
+        # Counted from the answer: a claim that comes a moment too early finds nothing.
+        answered_at = self._clock.monotonic()
+        self._lanes = {lane: answered_at + first.due_in_s for lane, first in firsts.items()}
+        self._lanes_read_at = began_at
+        self._begin_at(firsts, here)
+        return True
+
+    def _begin_at(self, firsts: Mapping[Lane, FirstWaiting], here: datetime) -> None:
+        """Begin each lane at its first task, but no later than `here`: what is due now may come at any time."""
+        self._starts = dict.fromkeys(self._recent, LaneStart(run_at=here))
+        for lane, first in firsts.items():
+            self._starts[lane] = LaneStart(run_at=min(first.run_at, here))
+
+    def _here(self) -> datetime:
+        return self._clock.now() - _LATENESS
 
     def _place(self, lane: Lane) -> tuple[int, float]:
         """Draw a lane's place: the urgent before all others, then by chance, as often first as its weight says.
@@ -140,12 +172,18 @@ class PostgresTransport:
         return (not self._weights or lane.queue in self._weights) and self._accepts(lane.type)
 
     def _look_anew(self) -> None:
-        """The lanes are drained or locked by others: look for lanes, and from their beginnings."""
-        self._lanes_read_at = self._walked_at = float("-inf")
+        """The lanes are drained or locked by others: look for lanes, and where they begin."""
+        self._lanes_read_at = float("-inf")
 
     def _remember(self, taken: list[TakenTask]) -> None:
         for one in taken:
             lane = Lane(queue=one.task.queue, type=one.task.type, priority=one.task.priority)
-            start = LaneStart(run_at=one.run_at - _LATENESS)
-            if start.run_at > self._starts.get(lane, LaneStart()).run_at:
-                self._starts[lane] = start
+            self._go_on_to(lane, one.run_at - _LATENESS)
+            self._recent.pop(lane, None)
+            self._recent[lane] = None
+        while len(self._recent) > _MOST_RECENT:
+            del self._recent[next(iter(self._recent))]
+
+    def _go_on_to(self, lane: Lane, run_at: datetime) -> None:
+        if run_at > self._starts.get(lane, LaneStart()).run_at:
+            self._starts[lane] = LaneStart(run_at=run_at)

@@ -8,7 +8,7 @@ from taskmill.runtime.clock import ManualClock
 
 def test_what_is_cheap_may_be_done_at_any_time() -> None:
     clock = ManualClock(datetime(2026, 1, 1, tzinfo=UTC))
-    allowance = Allowance(clock, share=0.1, most_s=0.2)
+    allowance = Allowance(clock, share=0.1, most_s=0.2, longest_s=60)
     for _ in range(1000):
         assert allowance.is_open
         allowance.charge(0.001)
@@ -17,7 +17,7 @@ def test_what_is_cheap_may_be_done_at_any_time() -> None:
 
 def test_what_is_dear_waits_until_it_takes_its_share_only() -> None:
     clock = ManualClock(datetime(2026, 1, 1, tzinfo=UTC))
-    allowance = Allowance(clock, share=0.1, most_s=0.2)
+    allowance = Allowance(clock, share=0.1, most_s=0.2, longest_s=60)
     allowance.charge(1)
     assert not allowance.is_open
     clock.advance(timedelta(seconds=7.9))
@@ -28,7 +28,18 @@ def test_what_is_dear_waits_until_it_takes_its_share_only() -> None:
 
 def test_what_was_not_used_does_not_heap_up() -> None:
     clock = ManualClock(datetime(2026, 1, 1, tzinfo=UTC))
-    allowance = Allowance(clock, share=0.1, most_s=0.2)
+    allowance = Allowance(clock, share=0.1, most_s=0.2, longest_s=60)
     clock.advance(timedelta(days=1))
     allowance.charge(0.3)
     assert not allowance.is_open
+
+
+def test_what_took_very_long_does_not_close_it_for_longer_than_its_time() -> None:
+    clock = ManualClock(datetime(2026, 1, 1, tzinfo=UTC))
+    allowance = Allowance(clock, share=0.1, most_s=0.2, longest_s=2)
+    allowance.charge(8)
+    allowance.charge(8)
+    clock.advance(timedelta(seconds=1.9))
+    assert not allowance.is_open
+    clock.advance(timedelta(seconds=0.2))
+    assert allowance.is_open

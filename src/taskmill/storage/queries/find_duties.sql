@@ -1,6 +1,6 @@
 -- Purpose: which duties of maintenance have something to do, so that those that have not ask nothing themselves.
 -- $1 integer[]: the steps of the roll-up that are carried into longer ones, in s; $2 integer: most counters that are
--- looked at. Reads only; relies on lease_open, lease_timeout, task_status_id, dispatch_expiry and task_minute_open. What is
+-- looked at; $3 double precision: in how many seconds is soon. Reads only; relies on lease_open, lease_timeout, task_status_id, dispatch_expiry and task_minute_open. What is
 -- done, and whether it still has to be, is decided by the statements of the duties.
 SELECT
     EXISTS (
@@ -19,7 +19,8 @@ SELECT
     (
         SELECT extract(epoch FROM expires_at - clock_timestamp())::double precision
         FROM taskmill.dispatch
-        WHERE expires_at IS NOT NULL
+        -- Also so that what died before its time is not walked over, while an old snapshot is open.
+        WHERE expires_at <= now() + make_interval(secs => $3)
         ORDER BY expires_at
         LIMIT 1
     ) AS expires_in_s,

@@ -1,6 +1,7 @@
 -- Purpose: every lane (queue, type, priority) in which a task waits in an unpaused queue, and when its first
 -- task is due.
--- Reads only. A loose index scan over dispatch_lane: its cost is the number of lanes, not of tasks.
+-- Reads only. A loose index scan over dispatch_lane: its cost is the number of lanes, not of tasks; and of rows that
+-- were deleted while somebody's old snapshot is open (0.09 µs each, 2026-11-26).
 WITH RECURSIVE lane AS (
     (
         SELECT queue, type, priority, run_at, task_id
@@ -20,7 +21,7 @@ WITH RECURSIVE lane AS (
     ) AS next
 )
 SELECT
-    lane.queue, lane.type, lane.priority,
+    lane.queue, lane.type, lane.priority, lane.run_at,
     extract(epoch FROM lane.run_at - clock_timestamp())::double precision AS due_in_s
 FROM lane
 WHERE NOT EXISTS (
