@@ -166,7 +166,9 @@ class Chunk:
         places: list[int] = []
         ids: list[str] = []
         for line in lines:
-            at = self._sent[line["line"] - 1]
+            if (number := line["line"]) < 1:
+                raise IndexError(number)
+            at = self._sent[number - 1]
             if (problem := line.get("problem")) is not None:
                 self._refused[at] = refusal(Problem.model_validate(problem))
                 continue
