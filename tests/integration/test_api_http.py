@@ -261,7 +261,19 @@ async def test_a_client_that_waits_to_be_asked_for_its_body_is_asked(api: Served
     assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
     writer.write(b'{"name":"a"}')
     assert (await reader.readuntil(b"\r\n")) == b"HTTP/1.1 201 Created\r\n"
+    assert b"connection: close" not in await reader.readuntil(b"\r\n\r\n")
     writer.close()
+
+
+async def test_a_client_that_was_not_asked_for_its_body_is_not_taken_to_send_it(
+    api: Served,
+) -> None:
+    """It may leave out a body that is refused from its head; what it sends next would pass for that."""
+    length = b"content-length: %d\r\n" % 2**30
+    expecting = b"POST /tasks/batch" + HEAD + length + b"expect: 100-continue\r\n\r\n"
+    answer = await raw_request(api.url, expecting)
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b"\r\nconnection: close\r\n" in answer
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import httpx
 import orjson
 import pytest
 
+from taskmill.api.request_ids import RequestIds
 from taskmill.api.server import ApiServer
 from taskmill.domain.errors import Unavailable
 from taskmill.domain.task import Task
@@ -276,6 +277,20 @@ async def test_what_the_lane_cannot_begin_is_a_fault_and_no_bad_request(
     assert (answer.status_code, answer.json()["type"]) == (500, "/problems/internal-error")
     [line] = log_lines.named("request.failed")
     assert "takes nothing any more" in line["exception"]
+
+
+async def test_what_fails_on_the_way_to_the_lane_makes_no_task_twice(
+    api: Served, known: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert known
+
+    class NoIds(RequestIds):
+        def of(self, _: object) -> str:
+            raise ZeroDivisionError
+
+    monkeypatch.setattr(api.app.lane, "_ids", NoIds())
+    assert (await api.post("/tasks", {"name": "once"})).status_code == 201
+    assert (await api.get("/tasks?name=once")).json()["total"] == 1
 
 
 async def test_too_many_reads_are_told_to_come_back(

@@ -96,19 +96,24 @@ class HotLane:
         if len(request.body) > context.limits.body_bytes:
             return False
         draft = to_draft(parse(bytes(request.body)), source="rest", limits=context.input_limits)
-        later = None if draft.idempotency else context.service.begin_create(draft)
+        if draft.idempotency:
+            return False
+        call = self._call(request, "POST", "/tasks")
+        # From here on nothing may fail: the long way would make the task once more.
+        later = context.service.begin_create(draft)
         if later is None:
             return False
-        call = self._opened(request, "POST", "/tasks")
+        self._open_call(call)
         later.add_done_callback(partial(self._created, call))
         return True
 
     def _read(self, request: LaneRequest) -> bool:
         wanted = task_id(request.url[len(_PREFIX) :].decode("ascii"))
+        call = self._call(request, "GET", "/tasks/{id}")
         later = self._context.service.begin_get(wanted)
         if later is None:
             return False
-        call = self._opened(request, "GET", "/tasks/{id}")
+        self._open_call(call)
         later.add_done_callback(partial(self._found, call))
         return True
 
@@ -164,12 +169,13 @@ class HotLane:
             **facts,
         )
 
-    def _opened(self, request: LaneRequest, method: str, route: str) -> _Call:
-        call = _Call(request, self._ids.of(request.headers), method, route)
+    def _call(self, request: LaneRequest, method: str, route: str) -> _Call:
+        return _Call(request, self._ids.of(request.headers), method, route)
+
+    def _open_call(self, call: _Call) -> None:
         self._open[call] = None
         if self._clock is None:
             self._watch(call)
-        return call
 
     def _watch(self, first: _Call) -> None:
         """See to it that the request which came first is answered in time."""

@@ -33,11 +33,12 @@ def read_answer(response: httpx.Response, read: Callable[[httpx.Response], T]) -
         NotAccepted: The service said no.
         Unexpected: It is no answer of a Taskmill service.
     """
-    if response.status_code in (NOT_MODIFIED, _NO_CONTENT):
-        return read(response)
+    has_body = response.status_code not in (NOT_MODIFIED, _NO_CONTENT)
     media_type = response.headers.get("Content-Type", "").partition(";")[0]
-    if media_type not in _MEDIA_TYPES:
+    if has_body and media_type not in _MEDIA_TYPES:
         raise _unexpected(response, f"{media_type or 'no content type'} instead of JSON")
+    if has_body and response.is_redirect:
+        raise _unexpected(response, "a redirect instead of an answer")
     try:
         if response.status_code >= _ERROR:
             raise _refusal(response)

@@ -21,6 +21,7 @@ from taskmill.client.calls import (
     TaskId,
     WorkerId,
 )
+from taskmill.client.chunks import Chunk
 from taskmill.client.contracts import AsyncContractCalls
 from taskmill.client.errors import ClientError
 from taskmill.client.filters import reread
@@ -71,13 +72,16 @@ class AsyncTaskmillClient(AsyncWebhookCalls, AsyncContractCalls):
             ValueError: One is no JSON; those of the requests before it are made.
         """
         found = many.Collected()
-        try:
-            async for outcome in self.create_each(tasks):
-                found.add(outcome)
-        except ClientError as error:
-            if not found:
-                raise
-            raise found.cut() from error
+        cutter = many.Cutter(self.base_url, self._retries, many.MOST_LINES)
+        async for part in many.achunks(tasks, cutter):
+            try:
+                await self._settle(part)
+            except ClientError as error:
+                found.add(part)
+                if not found:
+                    raise
+                raise found.cut() from error
+            found.add(part)
         return found.ids()
 
     async def create_each(
@@ -93,10 +97,12 @@ class AsyncTaskmillClient(AsyncWebhookCalls, AsyncContractCalls):
         """
         cutter = many.Cutter(self.base_url, self._retries, chunk)
         async for part in many.achunks(tasks, cutter):
-            pause_s: float | None = 0.0
-            while pause_s is not None:
-                await asyncio.sleep(pause_s)
-                pause_s = part.pause_after(await self._send(part.call))
+            try:
+                await self._settle(part)
+            except ClientError:
+                for outcome in part.outcomes():
+                    yield outcome
+                raise
             for outcome in part.outcomes():
                 yield outcome
 
@@ -319,6 +325,19 @@ class AsyncTaskmillClient(AsyncWebhookCalls, AsyncContractCalls):
             except httpx.RequestError as error:
                 pause_s = following.pause_after_loss(error)
             await asyncio.sleep(pause_s)
+
+    async def _settle(self, part: Chunk) -> None:
+        """Send tasks until each has its answer."""
+        pause_s: float | None = 0.0
+        while pause_s is not None:
+            await asyncio.sleep(pause_s)
+            call = part.call
+            try:
+                response = await self._ask(call, self.base_url + call.path)
+            except httpx.RequestError as error:
+                pause_s = part.pause_after_loss(error)
+            else:
+                pause_s = part.pause_after(call, response)
 
     async def _sweep(
         self, action: Sweep, selected: Selected, on_step: OnStep, *, dry_run: bool

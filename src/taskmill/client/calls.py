@@ -8,6 +8,7 @@ from typing import Any, Final, Generic, Protocol, TypeAlias, TypedDict, TypeVar
 from uuid import UUID, uuid4
 
 import httpx
+import orjson
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
@@ -346,7 +347,12 @@ def _percent(character: str) -> str:
 
 def json_bytes(value: object) -> bytes:
     """Return a value as JSON. Raises TypeError or ValueError when it is none."""
-    return _ENCODER.encode(value).encode()
+    try:
+        quick = orjson.dumps(value, option=_NO_MORE)
+    except TypeError:
+        return _ENCODER.encode(value).encode()
+    # It writes NaN and infinity as null, too.
+    return _ENCODER.encode(value).encode() if b"null" in quick else quick
 
 
 def plain(value: object) -> object:
@@ -360,6 +366,12 @@ def plain(value: object) -> object:
     return dict(value) if isinstance(value, Mapping) else to_jsonable_python(value)
 
 
+# A third of the standard library's time; here it takes little more than what JSON has.
+_NO_MORE: Final = (
+    orjson.OPT_PASSTHROUGH_DATETIME
+    | orjson.OPT_PASSTHROUGH_DATACLASS
+    | orjson.OPT_PASSTHROUGH_SUBCLASS
+)
 # The standard library: it takes every whole number as it is, and says no to NaN.
 _ENCODER: Final = json.JSONEncoder(default=plain, allow_nan=False, separators=(",", ":"))
 

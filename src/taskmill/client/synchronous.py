@@ -15,6 +15,7 @@ from taskmill.client.calls import (
     TaskId,
     WorkerId,
 )
+from taskmill.client.chunks import Chunk
 from taskmill.client.contracts import ContractCalls
 from taskmill.client.errors import ClientError
 from taskmill.client.filters import reread
@@ -64,13 +65,15 @@ class TaskmillClient(WebhookCalls, ContractCalls):
             ValueError: One is no JSON; those of the requests before it are made.
         """
         found = many.Collected()
-        try:
-            for outcome in self.create_each(tasks):
-                found.add(outcome)
-        except ClientError as error:
-            if not found:
-                raise
-            raise found.cut() from error
+        for part in many.chunks(tasks, many.Cutter(self.base_url, self._retries, many.MOST_LINES)):
+            try:
+                self._settle(part)
+            except ClientError as error:
+                found.add(part)
+                if not found:
+                    raise
+                raise found.cut() from error
+            found.add(part)
         return found.ids()
 
     def create_each(
@@ -83,10 +86,11 @@ class TaskmillClient(WebhookCalls, ContractCalls):
         """
         cutter = many.Cutter(self.base_url, self._retries, chunk)
         for part in many.chunks(tasks, cutter):
-            pause_s: float | None = 0.0
-            while pause_s is not None:
-                time.sleep(pause_s)
-                pause_s = part.pause_after(self._send(part.call))
+            try:
+                self._settle(part)
+            except ClientError:
+                yield from part.outcomes()
+                raise
             yield from part.outcomes()
 
     def get(self, task_id: TaskId) -> TaskView:
@@ -297,6 +301,19 @@ class TaskmillClient(WebhookCalls, ContractCalls):
             except httpx.RequestError as error:
                 pause_s = following.pause_after_loss(error)
             time.sleep(pause_s)
+
+    def _settle(self, part: Chunk) -> None:
+        """Send tasks until each has its answer."""
+        pause_s: float | None = 0.0
+        while pause_s is not None:
+            time.sleep(pause_s)
+            call = part.call
+            try:
+                response = self._ask(call, self.base_url + call.path)
+            except httpx.RequestError as error:
+                pause_s = part.pause_after_loss(error)
+            else:
+                pause_s = part.pause_after(call, response)
 
     def _sweep(
         self, action: Sweep, selected: Selected, on_step: OnStep, *, dry_run: bool

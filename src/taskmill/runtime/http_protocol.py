@@ -6,6 +6,8 @@ have come whole and alone.
 
 import asyncio
 import sys
+from collections.abc import Awaitable, Callable
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -89,6 +91,8 @@ class HttpProtocol(HttpToolsProtocol):
             self.cycle = LaneRequest(self, method, self.url, self.headers)
         else:
             super().on_headers_complete()
+            if self.expect_100_continue:
+                self.cycle.send = partial(_send_unasked, self.cycle, self.cycle.send)
         self._is_in_head = False
         self.headers = _NOWHERE  # what comes behind a body does not pass for what came before it
 
@@ -183,6 +187,20 @@ class HttpProtocol(HttpToolsProtocol):
             length = b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body)
             self.transport.write(b"".join((STATUS_LINE[status], *lines, length, body)))
         self.transport.close()
+
+
+async def _send_unasked(
+    cycle: Any,  # noqa: ANN401 - the library's record of the request
+    send: Callable[[Any], Awaitable[None]],
+    message: Any,  # noqa: ANN401 - as it comes
+) -> None:
+    """Close behind an answer that comes before the client was asked for its body.
+
+    It may send the body or leave it: what it sends next could be taken for the one or the other.
+    """
+    if cycle.waiting_for_100_continue:
+        cycle.keep_alive = False
+    await send(message)
 
 
 class _Joined:

@@ -2,7 +2,7 @@
 
 import gc
 import tracemalloc
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import islice
 from typing import Any
 
@@ -232,6 +232,198 @@ def test_a_way_that_is_lost_between_requests_is_told_with_what_was_made(
         assert next(each).index == 0
         with pytest.raises(Unreachable):
             next(each)
+
+
+LINES = {"Content-Type": "application/x-ndjson"}
+ID = "0197a3b2-6c4e-7d21-8f10-2a9b3c4d5e6f"
+
+
+class Parts(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """An answer for so many tasks; a cut one ends in a lost connection."""
+
+    def __init__(self, count: int, *, is_cut: bool) -> None:
+        self._count = count
+        self._is_cut = is_cut
+
+    def __iter__(self) -> Iterator[bytes]:
+        for number in range(self._count):
+            yield b'{"line":%d,"status":201,"id":"%s"}\n' % (number + 1, ID.encode())
+        if self._is_cut:
+            yield b'{"line":%d,"sta' % (self._count + 1)
+            raise httpx.ReadError("cut")
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for part in self:
+            yield part
+
+
+def answered(count: int, *, is_cut: bool = False) -> httpx.Response:
+    return httpx.Response(200, headers=LINES, stream=Parts(count, is_cut=is_cut))
+
+
+class Replies:
+    """Gives one answer after the other, the last one for ever; keeps the names that were sent."""
+
+    def __init__(self, *replies: Callable[[int], httpx.Response]) -> None:
+        self.sent: list[list[str]] = []
+        self._replies = list(replies)
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        names = [orjson.loads(line)["name"] for line in request.content.splitlines()]
+        self.sent.append(names)
+        told = self._replies.pop(0) if len(self._replies) > 1 else self._replies[0]
+        return told(len(names))
+
+    def client(self, retries: int = 3) -> TaskmillClient:
+        return TaskmillClient("http://x", retries=retries, transport=httpx.MockTransport(self))
+
+    def async_client(self, retries: int = 3) -> AsyncTaskmillClient:
+        transport = httpx.MockTransport(self)
+        return AsyncTaskmillClient("http://x", retries=retries, transport=transport)
+
+
+def cut_after(count: int) -> Callable[[int], httpx.Response]:
+    return lambda _: answered(count, is_cut=True)
+
+
+def test_what_was_answered_before_a_reset_is_not_sent_again() -> None:
+    replies = Replies(cut_after(2), cut_after(0), answered)
+    with replies.client() as client:
+        assert len(client.create_many(named("a", "b", "c"))) == 3
+    assert replies.sent == [["a", "b", "c"], ["c"], ["c"]]
+
+
+async def test_what_was_answered_before_a_reset_is_not_sent_again_asynchronously() -> None:
+    replies = Replies(cut_after(2), answered)
+    async with replies.async_client() as client:
+        assert len(await client.create_many(named("a", "b", "c"))) == 3
+    assert replies.sent == [["a", "b", "c"], ["c"]]
+
+
+def test_a_try_that_taught_something_does_not_count() -> None:
+    replies = Replies(cut_after(1), cut_after(1), cut_after(1), answered)
+    with replies.client(retries=1) as client:
+        assert len(client.create_many(named("a", "b", "c", "d"))) == 4
+
+
+def test_what_was_answered_before_the_last_reset_is_told() -> None:
+    with (
+        Replies(cut_after(2)).client(retries=0) as client,
+        pytest.raises(NotAllCreated, match="from place 2 on") as told,
+    ):
+        client.create_many(named("a", "b", "c"))
+    assert [str(one) for one in told.value.ids] == [ID, ID]
+    assert isinstance(told.value.__cause__, Unreachable)
+    with Replies(cut_after(2)).client(retries=0) as client:
+        found = client.create_each(named("a", "b", "c"))
+        assert [next(found).index, next(found).index] == [0, 1]
+        with pytest.raises(Unreachable):
+            next(found)
+
+
+async def test_what_was_answered_before_the_last_reset_is_told_asynchronously() -> None:
+    async with Replies(cut_after(2)).async_client(retries=0) as client:
+        with pytest.raises(NotAllCreated, match="from place 2 on"):
+            await client.create_many(named("a", "b", "c"))
+        found = client.create_each(named("a", "b", "c"))
+        assert [(await anext(found)).index, (await anext(found)).index] == [0, 1]
+        with pytest.raises(Unreachable):
+            await anext(found)
+
+
+def test_what_a_lost_answer_would_have_told_anew_is_not_known() -> None:
+    """A line that was refused for now was sent again: perhaps its task was made then."""
+
+    def refuses_the_first(_: int) -> httpx.Response:
+        problem = orjson.dumps(AWAY)
+        lines = b'{"line":1,"status":503,"problem":%s}\n{"line":2,"status":201,"id":"%s"}\n'
+        return httpx.Response(200, headers=LINES, content=lines % (problem, ID.encode()))
+
+    replies = Replies(refuses_the_first, cut_after(0))
+    with replies.client(retries=1) as client, pytest.raises(Unreachable):
+        client.create_many(named("a", "b"))
+    assert replies.sent == [["a", "b"], ["a"]]
+
+
+@pytest.mark.parametrize("status", [301, 307])
+def test_an_answer_that_leads_elsewhere_is_told_with_what_was_made(
+    status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(many, "_MOST_BYTES", 1)
+    elsewhere = httpx.Response(status, json={}, headers={"Location": "/"})
+    with (
+        Replies(answered, lambda _: elsewhere).client() as client,
+        pytest.raises(NotAllCreated, match="from place 1 on") as told,
+    ):
+        client.create_many(named("a", "b"))
+    assert isinstance(told.value.__cause__, Unexpected)
+    assert "redirect" in str(told.value.__cause__)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{}",
+        "1",
+        "[]",
+        '{"line":0,"status":201,"id":"%s"}',
+        '{"line":2,"status":201,"id":"%s"}',
+        '{"line":"1","status":201,"id":"%s"}',
+        '{"line":1,"status":201,"id":null}',
+        '{"line":1,"id":"%s"}',
+        '{"line":1,"status":201,"id":"none"}',
+        '{"line":1,"status":422,"problem":7}',
+    ],
+)
+def test_a_line_that_tells_of_no_task_is_told_as_such(line: str) -> None:
+    content = (line.replace("%s", ID) + "\n").encode()
+    strange = Replies(lambda _: httpx.Response(200, headers=LINES, content=content))
+    with strange.client() as client, pytest.raises(Unexpected):
+        client.create_many(named("a"))
+
+
+def passing(most_bytes: int) -> Callable[[httpx.Request], httpx.Response]:
+    """A proxy that lets so much pass, and says no in its own words."""
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        if len(request.content) > most_bytes:
+            return httpx.Response(413, html="<h1>413 Request Entity Too Large</h1>")
+        return answered(request.content.count(b"\n"))
+
+    return respond
+
+
+async def test_requests_that_are_too_large_for_a_proxy_are_halved() -> None:
+    sizes: list[int] = []
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        sizes.append(len(request.content))
+        return passing(1000)(request)
+
+    tasks = [{"name": f"{number}"} for number in range(100)]
+    transport = httpx.MockTransport(respond)
+    with TaskmillClient("http://x", retries=0, transport=transport) as client:
+        assert len(client.create_many(tasks)) == 100
+        refused = [size for size in sizes if size > 1000]
+        assert sizes[: len(refused)] == refused, "once it is known, no request is too large"
+        sizes.clear()
+        found = client.create_each(tasks, chunk=50)
+        assert [outcome.index for outcome in found] == list(range(100))
+        assert sum(size > 1000 for size in sizes) == len(refused) - 1
+    async with AsyncTaskmillClient("http://x", retries=0, transport=transport) as other:
+        assert len(await other.create_many(tasks)) == 100
+
+
+def test_a_task_that_is_too_large_alone_is_told_with_what_was_made() -> None:
+    tasks: list[dict[str, Any]] = [{"name": "a"}, {"name": "b", "payload": {"text": "x" * 1000}}]
+    transport = httpx.MockTransport(passing(500))
+    with (
+        TaskmillClient("http://x", transport=transport) as client,
+        pytest.raises(NotAllCreated, match="from place 1 on") as told,
+    ):
+        client.create_many(tasks)
+    assert isinstance(told.value.__cause__, Unexpected)
+    assert told.value.__cause__.status == 413
 
 
 def test_an_answer_that_stays_short_is_no_answer(

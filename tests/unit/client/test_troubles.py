@@ -2,17 +2,20 @@
 
 import asyncio
 import copy
+import json
 import os
 import pickle
 import subprocess
 import sys
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from datetime import UTC, date, datetime, timedelta
-from enum import Enum
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta, timezone
+from enum import Enum, IntEnum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import httpx
@@ -32,6 +35,7 @@ from taskmill.client import (
     Unexpected,
     Unreachable,
 )
+from taskmill.client.calls import json_bytes, plain
 from taskmill.domain.lifecycle import Status
 from taskmill.wire.problems import MEDIA_TYPE
 
@@ -353,6 +357,69 @@ def test_a_payload_is_sent_as_what_it_is() -> None:
         "colour": "red",
         "some": [1],
     }
+
+
+class Level(IntEnum):
+    HIGH = 9
+
+
+class Text(str):
+    __slots__ = ()
+
+
+class Point(NamedTuple):
+    x: int
+    y: float
+
+
+@dataclass
+class Size:
+    width: int
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"a": [None, True, 1, -1.5, "", "null", 'ä\u2028\x00\ud800"', (1, 2)]},
+        {"large": 2**70, "small": -(2**63), "tiny": 1e-310, "huge": 1.5e308, "zero": -0.0},
+        {1: "a", False: "b", None: "c", 1.5: "d"},
+        {Text("key"): Text("value")},
+        [Level.HIGH, Point(1, 2.0), OrderedDict(a=1)],
+    ],
+)
+def test_json_is_what_the_standard_library_makes_of_it(value: object) -> None:
+    assert json.loads(json_bytes(value)) == json.loads(json.dumps(value))
+
+
+def test_what_json_lacks_is_written_alike_wherever_it_is() -> None:
+    """Also beside what only the standard library writes."""
+    moment = datetime(2030, 1, 1, 12, 30, 15, 120, tzinfo=timezone(timedelta(hours=2)))
+    values = [
+        moment,
+        date(2030, 1, 1),
+        time(1, 2),
+        ID,
+        Colour.RED,
+        Size(3),
+        moment.replace(tzinfo=None),
+    ]
+    for value in values:
+        [alone] = orjson.loads(json_bytes([value]))
+        [beside, _] = orjson.loads(json_bytes([value, None]))
+        assert alone == beside == plain(value)
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+def test_numbers_that_json_lacks_are_refused_wherever_they_are(number: float) -> None:
+    for value in (number, [number], {"a": {"b": (number,)}}, [number, 2**70], [Colour.RED, number]):
+        with pytest.raises(ValueError, match="compliant"):
+            json_bytes(value)
+
+
+@pytest.mark.parametrize("status", [204, 304])
+def test_an_answer_without_what_was_asked_for_is_told_as_such(status: int) -> None:
+    with pytest.raises(Unexpected, match=f"HTTP {status}"):
+        Told(httpx.Response(status)).client().stats()
 
 
 @pytest.mark.parametrize("value", [object(), b"\xff", float("nan"), len])

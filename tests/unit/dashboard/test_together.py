@@ -19,19 +19,25 @@ async def test_both_are_under_way_at_once() -> None:
         assert await both(asked("one"), asked("other")) == ("one", "other")
 
 
-async def test_the_error_of_one_is_raised_as_it_is_and_the_other_given_up() -> None:
-    given_up = asyncio.Event()
+@pytest.mark.parametrize("failing", [0, 1])
+async def test_the_error_of_one_is_raised_as_it_is_once_the_other_is_done(failing: int) -> None:
+    """A statement that is given up takes a connection with it."""
+    has_failed = asyncio.Event()
+    ends: list[str] = []
 
     async def fails() -> None:
-        await asyncio.sleep(0)
+        has_failed.set()
         raise Unavailable(1, "the database")
 
-    async def waits() -> None:
-        try:
-            await asyncio.Event().wait()
-        finally:
-            given_up.set()
+    async def goes_on() -> None:
+        await has_failed.wait()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        ends.append("done")
 
+    questions = [goes_on(), goes_on()]
+    questions[failing].close()
+    questions[failing] = fails()
     with pytest.raises(Unavailable, match="the database"):
-        await both(fails(), waits())
-    assert given_up.is_set()
+        await both(*questions)
+    assert ends == ["done"]
