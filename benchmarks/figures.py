@@ -1,7 +1,8 @@
 """What a scenario hands back: figures of several rounds, what they are held against, and whether they pass.
 
-A figure is the median of its rounds. A ratio is the median of the rounds' own ratios: both sides of a round
-ran right after each other, so a machine that changes its pace changes both.
+A figure is the median of its rounds. A ratio is the median of the rounds' own ratios: the sides of a round ran one
+after the other within it, up to a minute apart where there are many, and the next round has them in reverse. So a
+machine that changes its pace slowly changes all of them alike.
 """
 
 from collections.abc import Sequence

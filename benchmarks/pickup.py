@@ -102,7 +102,7 @@ async def capacity(lab: Lab, *, is_over_broker: bool) -> float:
 
 async def of_peer(lab: Lab, peer: queues.Peer, count: int) -> Latencies:
     """Return milliseconds from the end of the call that sends to the begin of the task."""
-    async with queues.queue_of(lab, peer, count + _FIRST) as (_, queue), queue.workers(1):
+    async with queues.queue_of(lab, peer, count + _FIRST) as (_, queue), queue.worker():
         await asyncio.sleep(_SETTLE_S)
         sent = await queue.pace(_pauses(count + _FIRST))
         return _latencies(sent, await queue.begun.until_full(timeout_s=_TIMEOUT_S))
