@@ -76,10 +76,10 @@ class PeerQueue:
         await self._complete("enqueue", "--count", str(count))
 
     async def pace(self, pauses: Sequence[float]) -> Marks:
-        """Send tasks one by one; return when each was sent."""
+        """Send tasks one by one; return when each call began and was done: see `given.paced`."""
         file = self._lab.folder / "pauses.json"
         file.write_bytes(orjson.dumps(pauses))
-        sent = Marks.make(self._lab.folder / "sent.marks", len(pauses))
+        sent = Marks.make(self._lab.folder / "sent.marks", 2 * len(pauses))
         await self._complete("pace", "--pauses", str(file), "--sent", str(sent.path))
         return sent
 
