@@ -1,8 +1,9 @@
 """How soon a worker begins with a task: until the handler's first line, from the 201, and from the call's begin.
 
-The 201 comes after the commit. What a call of a peer has done at its end differs: a job is committed in PostgreSQL,
-but a message may be on its way to the broker only. So both ends of the call are noted: from its end tells how
-long one waits who has the answer, and from its begin compares sides. Taskmill's call is a request to its API.
+The 201 comes after the commit. What a call of a peer has done at its end differs: a job is committed in
+PostgreSQL, but a message may be on its way to the broker only. So both ends of the call are noted: from its end
+tells how long one waits who has the answer, and from its begin compares sides. Taskmill's call is a request to
+its API; the peers write to PostgreSQL or RabbitMQ themselves.
 
 Tasks come one by one after pauses of random length: none waits for another, and none keeps step with a poll. All
 times are notes of the processes themselves, by this machine's clock. What began before its 201 was read took
