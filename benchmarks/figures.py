@@ -11,6 +11,8 @@ from enum import StrEnum
 from statistics import median
 from typing import assert_never
 
+_SMALL = 100
+
 
 class Verdict(StrEnum):
     """How a figure did; `INFORMATION` has no target."""
@@ -132,6 +134,11 @@ def at_least(value: float) -> Target:
 
 def at_most(value: float) -> Target:
     return Target(bound=Bound.AT_MOST, value=value)
+
+
+def shown(value: float) -> str:
+    """Return a value with as many places as say something."""
+    return f"{value:,.0f}" if value >= _SMALL else f"{value:.3g}"
 
 
 def percentile(values: Sequence[float], share: float) -> float:
