@@ -7,7 +7,8 @@ held against the two that came right after it: a machine that changes its pace c
 
 Fifty a second leave the machine idle between them, and each has to wake it. So the three are measured in a row,
 too: tasks that wait, one right after the other by a worker that runs one at once, and requests likewise. Of
-these the whole is told: all that a push takes over the endpoint's own time, what any task takes included.
+these the whole is told: all that a push takes over the endpoint's own time, what any task takes included. The
+endpoint answers in 0.02 ms when both ends are on one core and in 0.09 ms else (2026-11-26).
 """
 
 import asyncio
@@ -28,7 +29,7 @@ from benchmarks.programs import ProgramFailed, running
 from benchmarks.scenarios.noop_drain import NOOP, SPAN, SUCCEEDED
 from taskmill.domain.task import TaskDraft
 
-TITLE = "a push of an empty body over the endpoint's own time, 50 a second and in a row; and how many at once"
+TITLE = "a push of an empty body over the endpoint's own time, 50 a second and in a row; and a rate"
 
 _PAUSE_S = 0.02
 _SETTLE_S = 1.0
