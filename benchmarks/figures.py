@@ -1,7 +1,8 @@
 """What a scenario hands back: figures of several rounds, what they are held against, and whether they pass.
 
-A figure is the median of its rounds. A ratio is the median of the rounds' own ratios: both sides of a round
-ran right after each other, so a machine that changes its pace changes both.
+A figure is the median of its rounds. A ratio is the median of the rounds' own ratios: the sides of a round ran one
+after the other within it, up to a minute apart where there are many, and the next round has them in reverse. So a
+machine that changes its pace slowly changes all of them alike.
 """
 
 from collections.abc import Sequence
@@ -9,6 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from statistics import median
 from typing import assert_never
+
+_SMALL = 100
 
 
 class Verdict(StrEnum):
@@ -131,6 +134,11 @@ def at_least(value: float) -> Target:
 
 def at_most(value: float) -> Target:
     return Target(bound=Bound.AT_MOST, value=value)
+
+
+def shown(value: float) -> str:
+    """Return a value with as many places as say something."""
+    return f"{value:,.0f}" if value >= _SMALL else f"{value:.3g}"
 
 
 def percentile(values: Sequence[float], share: float) -> float:

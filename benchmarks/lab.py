@@ -11,7 +11,6 @@ import sys
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
-    AsyncExitStack,
     asynccontextmanager,
     contextmanager,
 )
@@ -134,25 +133,6 @@ class Lab:
                 **environment,
             },
         )
-
-    @asynccontextmanager
-    async def workers(
-        self, url: str, count: int, *, broker_url: str | None = None, broker: str = "auto"
-    ) -> AsyncIterator[list[Program]]:
-        """Run so many worker processes, each by itself."""
-        async with AsyncExitStack() as stack:
-            yield [
-                await stack.enter_async_context(
-                    self.taskmill(
-                        "worker",
-                        url,
-                        name=f"worker-{number}",
-                        broker_url=broker_url,
-                        broker=broker,
-                    )
-                )
-                for number in range(count)
-            ]
 
     def result_file(self, name: str) -> Path:
         """Return a file for what a program tells at its end; it is not there yet."""

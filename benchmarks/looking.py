@@ -23,12 +23,17 @@ async def connected(url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Recor
 
 
 async def until_counted(
-    connection: "asyncpg.Connection[asyncpg.Record]", query: str, count: int, *, timeout_s: float
+    connection: "asyncpg.Connection[asyncpg.Record]",
+    query: str,
+    count: int,
+    *,
+    timeout_s: float,
+    pause_s: float = _POLL_S,
 ) -> None:
-    """Ask five times a second until the query answers `count`. Raises `TimeoutError`."""
+    """Ask five times a second, or after other pauses, until the query answers `count`. Raises `TimeoutError`."""
     async with asyncio.timeout(timeout_s):
         while await connection.fetchval(query) < count:  # noqa: ASYNC110 - another process gets it done
-            await asyncio.sleep(_POLL_S)
+            await asyncio.sleep(pause_s)
 
 
 async def until_told(done: Path, *, timeout_s: float) -> float:

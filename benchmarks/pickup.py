@@ -1,8 +1,13 @@
-"""How soon a worker begins with a task: from the 201, or the end of a peer's call, to the handler's first line.
+"""How soon a worker begins with a task: until the handler's first line, from the 201, and from the call's begin.
 
-Tasks come one by one after pauses of random length: none waits for another, and none keeps step with a poll. Both
-ends of a measurement are notes of the processes themselves, by this machine's clock. What began before its
-201 was read took less than nothing, and is left so.
+The 201 comes after the commit. What a call of a peer has done at its end differs: a job is committed in
+PostgreSQL, but a message may be on its way to the broker only. So both ends of the call are noted: from its end
+tells how long one waits who has the answer, and from its begin compares sides. Taskmill's call is a request to
+its API; the peers write to PostgreSQL or RabbitMQ themselves.
+
+Tasks come one by one after pauses of random length: none waits for another, and none keeps step with a poll. All
+times are notes of the processes themselves, by this machine's clock. What began before its 201 was read took
+less than nothing from there, and is left so.
 """
 
 import asyncio
@@ -26,8 +31,6 @@ from benchmarks.programs import completed
 from benchmarks.rounds import interleaved
 from taskmill.domain.task import TaskDraft
 
-Latencies = Sequence[float]
-
 _PAUSES_S = (0.01, 0.05)
 _SETTLE_S = 1.0
 _TIMEOUT_S = 120.0
@@ -45,6 +48,14 @@ _LEAST_SHARE = 0.8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Latencies:
+    """Milliseconds until the handler began: from the begin of the call that sent the task, and from its end."""
+
+    from_begin: Sequence[float]
+    from_end: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stack:
     """Taskmill on a database of its own, and where its probes note that they begin."""
 
@@ -54,7 +65,7 @@ class Stack:
 
 
 async def of_taskmill(lab: Lab, count: int, *, is_over_broker: bool, rate: float = 0) -> Latencies:
-    """Return milliseconds from the 201 to the handler, while `rate` other tasks a second come and go."""
+    """Return how soon the handler began, while `rate` other tasks a second come and go."""
     async with _stack(lab, count + _FIRST, is_over_broker=is_over_broker) as stack:
         async with producing(stack.database_url) as producer, connected(stack.database_url) as look:
             stop = asyncio.Event()
@@ -100,16 +111,23 @@ async def capacity(lab: Lab, *, is_over_broker: bool) -> float:
         return ended / (time.monotonic() - began)
 
 
-async def of_peer(lab: Lab, peer: queues.Peer, count: int) -> Latencies:
-    """Return milliseconds from the end of the call that sends to the begin of the task."""
-    async with queues.queue_of(lab, peer, count + _FIRST) as (_, queue), queue.workers(1):
+async def of_peer(lab: Lab, peer: queues.Peer, count: int, variant: str = "") -> Latencies:
+    """Return how soon a peer's task began."""
+    async with (
+        queues.queue_of(lab, peer, count + _FIRST) as (_, queue),
+        queue.worker(variant=variant),
+    ):
         await asyncio.sleep(_SETTLE_S)
         sent = await queue.pace(_pauses(count + _FIRST))
         return _latencies(sent, await queue.begun.until_full(timeout_s=_TIMEOUT_S))
 
 
 def told(measured: Latencies) -> str:
-    return f"p50 {percentile(measured, 0.5):.2f} ms, p99 {percentile(measured, 0.99):.2f} ms"
+    end, begin = (
+        f"p50 {percentile(times, 0.5):.2f} ms, p99 {percentile(times, 0.99):.2f} ms"
+        for times in (measured.from_end, measured.from_begin)
+    )
+    return f"{end}; from the call's begin {begin}"
 
 
 def figures(
@@ -121,17 +139,25 @@ def figures(
     p50: Target | None = None,
     p99: Target | None = None,
 ) -> list[Figure]:
-    """Return the median and the 99th percentile of rounds."""
+    """Return the median and the 99th percentile of rounds: from the end of the call, and from its begin."""
+    ends = [[round_.from_end for round_ in rounds] for rounds in (ours, theirs)]
+    begins = [[round_.from_begin for round_ in rounds] for rounds in (ours, theirs)]
+    wanted = (
+        (f"p50, {place}", 0.5, ends, p50),
+        (f"p99, {place}", 0.99, ends, p99),
+        (f"p50 from the call's begin, {place}", 0.5, begins, None),
+        (f"p99 from the call's begin, {place}", 0.99, begins, None),
+    )
     return [
         Figure(
-            name=f"{name}, {place}",
+            name=name,
             unit="ms",
-            ours=[percentile(round_, share) for round_ in ours],
+            ours=[percentile(times, share) for times in own],
             against=against,
-            theirs=[percentile(round_, share) for round_ in theirs],
+            theirs=[percentile(times, share) for times in others],
             target=target,
         )
-        for name, share, target in (("p50", 0.5, p50), ("p99", 0.99, p99))
+        for name, share, (own, others), target in wanted
     ]
 
 
@@ -171,7 +197,7 @@ async def _offer(producer: Producer, rate: float, stop: asyncio.Event) -> None:
 async def _probe(lab: Lab, api_url: str, count: int) -> Marks:
     pauses = lab.folder / "pauses.json"
     pauses.write_bytes(orjson.dumps(_pauses(count)))
-    sent = Marks.make(lab.folder / "sent.marks", count)
+    sent = Marks.make(lab.folder / "sent.marks", 2 * count)
     options = ("--url", api_url, "--pauses", str(pauses), "--sent", str(sent.path))
     await completed(
         "prober",
@@ -188,5 +214,9 @@ def _pauses(count: int) -> list[float]:
 
 
 def _latencies(sent: Marks, begun: Sequence[float]) -> Latencies:
-    pairs = zip(sent.times()[_FIRST:], begun[_FIRST:], strict=True)
-    return [(began - told_at) * 1000 for told_at, began in pairs]
+    def until_begun(times: Sequence[float]) -> list[float]:
+        pairs = zip(times[_FIRST:], begun[_FIRST:], strict=True)
+        return [(began - noted_at) * 1000 for noted_at, began in pairs]
+
+    noted = sent.times()
+    return Latencies(from_begin=until_begun(noted[0::2]), from_end=until_begun(noted[1::2]))

@@ -6,7 +6,7 @@ matplotlib comes with the benchmarks' own lock only.
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.figures import Figure, Outcome
+from benchmarks.figures import Figure, Outcome, shown
 
 _WIDTH_IN = 9.0
 _HEIGHT_A_BAR_IN = 0.36
@@ -66,7 +66,7 @@ def _draw_bars(title: str, bars: Sequence[Bar], path: Path) -> None:
     upper = [high - value for value, (_, high) in zip(values, ranges, strict=True)]
     colors = [_OURS if is_ours else _THEIRS for is_ours in ours]
     axes.barh(labels, values, xerr=(lower, upper), color=colors, ecolor="#444", capsize=2)
-    axes.bar_label(axes.containers[-1], fmt="{:,.4g}", padding=4, fontsize=8)
+    axes.bar_label(axes.containers[-1], fmt=shown, padding=4, fontsize=8)
     axes.invert_yaxis()
     axes.margins(x=0.15)
     axes.set_title(title, fontsize=9, loc="left")

@@ -1,4 +1,4 @@
-"""Creates tasks one by one over one connection that is kept, and notes when each 201 was there.
+"""Creates tasks one by one over one connection that is kept, and notes when each call began and its 201 was there.
 
 A process of its own, so that nothing else in it delays the note.
 """

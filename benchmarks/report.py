@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import plots
-from benchmarks.figures import Figure, Outcome
+from benchmarks.figures import Figure, Outcome, shown
 from benchmarks.machine import Machine
 
 _HEADINGS = ("scenario", "figure", "taskmill", "held against", "ratio", "target", "verdict")
 _LEFT_COLUMNS = 2
-_SMALL = 100
 _LEAST_SPREAD = 0.005
 _TIMES = "×"  # noqa: RUF001 - the sign, not the letter
 
@@ -169,7 +168,7 @@ def _cells(figure: Figure) -> tuple[str, ...]:
 
 
 def _measured(value: float, spread: float, unit: str) -> str:
-    told = f"{_shown(value)} {unit}"
+    told = f"{shown(value)} {unit}"
     return f"{told} ±{spread:.0%}" if spread >= _LEAST_SPREAD else told
 
 
@@ -178,7 +177,3 @@ def _target_cell(figure: Figure) -> str:
         return ""
     unit = _TIMES if figure.theirs else figure.unit
     return f"{figure.target.bound} {figure.target.value:g} {unit}"
-
-
-def _shown(value: float) -> str:
-    return f"{value:,.0f}" if value >= _SMALL else f"{value:.3g}"

@@ -1,4 +1,4 @@
-"""Rounds of several sides, interleaved: what changes on the machine meanwhile changes for all of them."""
+"""Rounds of several sides, interleaved: what changes slowly on the machine changes for all of them."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar

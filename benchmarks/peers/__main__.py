@@ -20,8 +20,8 @@ class App(Protocol):
 
     def pace(self, pauses: list[float], sent: Path) -> None: ...
 
-    def work(self, processes: int, batch: int) -> None:
-        """Work until SIGTERM. Where a process is started by hand, it is started so often."""
+    def work(self, variant: str) -> None:
+        """Work in one process until SIGTERM; the runner starts more of them. `variant` is empty or of `Peer`."""
 
 
 def main() -> None:
@@ -29,7 +29,7 @@ def main() -> None:
     os.environ["PEER_READY_FILE"] = str(options.ready_file)
     app: App = importlib.import_module(f"benchmarks.peers.{options.name}_app")
     if options.action == "work":
-        app.work(options.processes, options.batch)
+        app.work(options.variant)
         return
     if options.action == "install":
         app.install()
@@ -45,8 +45,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("name")
     parser.add_argument("action", choices=("install", "enqueue", "pace", "work"))
     parser.add_argument("--count", type=int, default=0)
-    parser.add_argument("--processes", type=int, default=1)
-    parser.add_argument("--batch", type=int, default=100)
+    parser.add_argument("--variant", default="")
     parser.add_argument("--pauses", type=Path)
     parser.add_argument("--sent", type=Path)
     parser.add_argument("--ready-file", type=Path, required=True)

@@ -1,15 +1,19 @@
-"""Celery: prefork, its defaults, and what its guide advises for many short tasks (a larger prefetch).
+"""Celery: its defaults, and a larger prefetch, which its guide advises for short tasks; its pool is the variant.
 
 By default tasks are acknowledged before they run, queues and messages are durable, and nothing below a warning is
 logged. No results are kept, as no backend is set.
 """
 
+import os
 from pathlib import Path
 
 from celery import Celery
 from celery.signals import worker_ready
 
 from benchmarks.peers import given
+
+# Of a process, by the pool; 8 threads as Dramatiq has.
+_AT_ONCE = {"prefork": 1, "threads": 8, "solo": 1}
 
 app = Celery("benchmark", broker=given.URL)
 # "Optimizing", of its guide: with many short tasks let the multiplier be large, 64 or 128.
@@ -42,7 +46,8 @@ def _tell_ready(**_: object) -> None:
     given.tell_ready()
 
 
-def work(processes: int, batch: int) -> None:  # noqa: ARG001 - it has no batches
-    # One worker by itself has nobody to gossip or mingle with.
-    alone = ("--without-gossip", "--without-mingle")
-    app.worker_main(["worker", "--pool", "prefork", "--concurrency", str(processes), *alone])
+def work(variant: str) -> None:
+    # Workers that share a queue and nothing else have nothing to gossip about, or to mingle for.
+    alone = ("--without-gossip", "--without-mingle", "--hostname", f"worker-{os.getpid()}@%h")
+    at_once = str(_AT_ONCE[variant])
+    app.worker_main(["worker", "--pool", variant, "--concurrency", at_once, *alone])

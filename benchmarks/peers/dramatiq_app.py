@@ -1,5 +1,9 @@
-"""Dramatiq: its own command line, eight threads a process, its default middleware, prefetch and durable queue."""
+"""Dramatiq: its own command line, eight threads a process, its default middleware and durable queue.
 
+A process fetches 128 messages ahead instead of 16, as with Celery; it ends as many (measured 2026-11-26).
+"""
+
+import os
 from pathlib import Path
 
 import dramatiq
@@ -9,6 +13,7 @@ from dramatiq.brokers.rabbitmq import RabbitmqBroker
 from benchmarks.peers import given
 
 _THREADS = 8
+_PREFETCH = "128"
 
 
 class Ready(dramatiq.Middleware):  # type: ignore[misc] # it is not there for mypy
@@ -42,6 +47,8 @@ def pace(pauses: list[float], sent: Path) -> None:
     given.paced(noop.send, pauses, sent)
 
 
-def work(processes: int, batch: int) -> None:  # noqa: ARG001 - it has no batches
-    arguments = [f"{__name__}:broker", "--processes", str(processes), "--threads", str(_THREADS)]
+def work(variant: str) -> None:  # noqa: ARG001 - it has one
+    # The process that it starts reads it.
+    os.environ["dramatiq_queue_prefetch"] = _PREFETCH  # noqa: SIM112 - its name
+    arguments = [f"{__name__}:broker", "--processes", "1", "--threads", str(_THREADS)]
     cli.main(cli.make_argument_parser().parse_args(arguments))

@@ -25,12 +25,13 @@ def tell_ready() -> None:
 
 
 def paced(send: Callable[[int], object], pauses: list[float], sent: Path) -> None:
-    """Send a task after each pause, and note when sending was done."""
+    """Send a task after each pause, and note when each call begins and when it is done: two marks a task."""
     marks = Marks(sent)
     for number, pause_s in enumerate(pauses):
         time.sleep(pause_s)
+        marks.note(2 * number)
         send(number)
-        marks.note(number)
+        marks.note(2 * number + 1)
 
 
 async def paced_async(
@@ -40,8 +41,9 @@ async def paced_async(
     marks = Marks(sent)
     for number, pause_s in enumerate(pauses):
         await asyncio.sleep(pause_s)
+        marks.note(2 * number)
         await send(number)
-        marks.note(number)
+        marks.note(2 * number + 1)
 
 
 def blocks(count: int, size: int = 1000) -> Iterator[range]:

@@ -30,7 +30,7 @@ class Marks:
         return cls(path)
 
     def note(self, number: int) -> None:
-        """Note that it is now that the task with this number begins, or was sent."""
+        """Note that it is now that the task with this number begins, or what else the number stands for."""
         self._times[number] = time.time()
 
     def times(self) -> Sequence[float]:

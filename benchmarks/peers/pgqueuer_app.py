@@ -1,6 +1,6 @@
 """PgQueuer: an entrypoint that does nothing, on a pool of asyncpg and uvloop, as its guide has it.
 
-A worker is a process; more of them are started by hand. How many jobs a statement takes and ends is `--batch`.
+How many jobs a statement takes and ends, its batch, is the variant.
 """
 
 import asyncio
@@ -48,8 +48,8 @@ async def _with_queries(use: Callable[[Queries], Awaitable[None]]) -> None:
         await use(Queries.from_asyncpg_pool(pool))
 
 
-def work(processes: int, batch: int) -> None:  # noqa: ARG001 - a worker is a process
-    uvloop.run(_work(batch))
+def work(variant: str) -> None:
+    uvloop.run(_work(int(variant.removeprefix("batch "))))
 
 
 async def _work(batch: int) -> None:

@@ -1,7 +1,6 @@
 """Procrastinate: async tasks on psycopg's pool (the binary one) and uvloop; finished jobs are kept, as by default.
 
-A worker is a process; more of them are started by hand. It takes one job a statement, so what helps is running
-many at once, each on a connection of the pool.
+It takes one job a statement, so what helps is running many at once, each on a connection of the pool.
 """
 
 from collections.abc import Awaitable, Callable
@@ -50,7 +49,7 @@ async def _opened(use: Callable[[], Awaitable[None]]) -> None:
         await use()
 
 
-def work(processes: int, batch: int) -> None:  # noqa: ARG001 - a worker is a process, and takes one job at a time
+def work(variant: str) -> None:  # noqa: ARG001 - it has one
     async def use() -> None:
         given.tell_ready()
         await app.run_worker_async(concurrency=_AT_ONCE, install_signal_handlers=True)

@@ -1,8 +1,9 @@
 """The runner's side of a peer: it makes the queue, fills it, and runs workers, each in the peer's environment."""
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import orjson
 
@@ -10,7 +11,8 @@ from benchmarks.lab import Lab
 from benchmarks.looking import connected, until_counted
 from benchmarks.peers import environments
 from benchmarks.peers.marks import Marks
-from benchmarks.programs import completed, running
+from benchmarks.programs import Program, completed, running
+from benchmarks.together import COUNTED_EVERY_S, begun_together
 
 _FILL_TIMEOUT_S = 300.0
 _DRAIN_TIMEOUT_S = 300.0
@@ -18,20 +20,25 @@ _DRAIN_TIMEOUT_S = 300.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
-    """One library. `done` counts finished jobs and `span` tells the seconds of all, where PostgreSQL knows."""
+    """One library. `done` counts finished jobs and `span` tells the seconds of all, where PostgreSQL knows.
+
+    Its `variants` are ways to run it, of which the best counts; the first is taken where nothing is said.
+    """
 
     name: str
     title: str
+    variants: Sequence[str] = ("",)
     done: str = ""
     span: str = ""
 
 
-CELERY = Peer(name="celery", title="Celery")
+CELERY = Peer(name="celery", title="Celery", variants=("prefork", "threads", "solo"))
 DRAMATIQ = Peer(name="dramatiq", title="Dramatiq")
 TASKIQ = Peer(name="taskiq", title="Taskiq")
 PGQUEUER = Peer(
     name="pgqueuer",
     title="PgQueuer",
+    variants=("batch 100", "batch 10", "batch 1000"),
     done="SELECT count(*) FROM pgqueuer_log WHERE status = 'successful'",
     span="""
         SELECT extract(epoch FROM
@@ -69,31 +76,22 @@ class PeerQueue:
         await self._complete("enqueue", "--count", str(count))
 
     async def pace(self, pauses: Sequence[float]) -> Marks:
-        """Send tasks one by one; return when each was sent."""
+        """Send tasks one by one; return when each call began and was done: see `given.paced`."""
         file = self._lab.folder / "pauses.json"
         file.write_bytes(orjson.dumps(pauses))
-        sent = Marks.make(self._lab.folder / "sent.marks", len(pauses))
+        sent = Marks.make(self._lab.folder / "sent.marks", 2 * len(pauses))
         await self._complete("pace", "--pauses", str(file), "--sent", str(sent.path))
         return sent
 
-    @asynccontextmanager
-    async def workers(self, processes: int, *, batch: int = 100) -> AsyncIterator[None]:
-        """Run so many worker processes: of its own command where it has one, else each by itself."""
-        starts = processes if self._peer.done else 1
-        arguments = ("--processes", str(processes), "--batch", str(batch))
-        async with AsyncExitStack() as stack:
-            for number in range(starts):
-                name = f"{self._peer.name}-{number}"
-                await stack.enter_async_context(
-                    running(
-                        name,
-                        self._command("work", *arguments),
-                        folder=self._lab.folder,
-                        environment=self._environment(),
-                        python=self._python,
-                    )
-                )
-            yield
+    def worker(self, number: int = 0, *, variant: str = "") -> AbstractAsyncContextManager[Program]:
+        """Run a worker process, by its own command line where it has one."""
+        return running(
+            f"{self._peer.name}-{number}",
+            self._command("work", "--variant", variant or self._peer.variants[0]),
+            folder=self._lab.folder,
+            environment=self._environment(),
+            python=self._python,
+        )
 
     async def _complete(self, action: str, *arguments: str) -> None:
         await completed(
@@ -122,19 +120,25 @@ async def queue_of(lab: Lab, peer: Peer, count: int) -> AsyncIterator[tuple[str,
         yield url, queue
 
 
-async def drain(lab: Lab, peer: Peer, count: int, *, processes: int, batch: int = 100) -> float:
-    """Let workers end what waits already; return the seconds from the first begin to the last end.
+async def drain(lab: Lab, peer: Peer, count: int, processes: int, variant: str = "") -> float:
+    """Let workers begin together with so many tasks; return how many they end a second.
 
-    In PostgreSQL by its clock and from its own records; over a broker a task is its begin, as it does nothing.
+    From the first begin to the last end: in PostgreSQL by its clock and from its own records; over a broker a task
+    is its begin, as it does nothing.
     """
     async with queue_of(lab, peer, count) as (url, queue):
-        await queue.enqueue(count)
-        await lab.settle()
-        async with queue.workers(processes, batch=batch):
+        workers = [queue.worker(number, variant=variant) for number in range(processes)]
+        async with begun_together(lab, workers, partial(queue.enqueue, count)):
             if not peer.done:
                 times = await queue.begun.until_full(timeout_s=_DRAIN_TIMEOUT_S)
-                return max(times) - min(times)
+                return count / (max(times) - min(times))
             async with connected(url) as connection:
-                await until_counted(connection, peer.done, count, timeout_s=_DRAIN_TIMEOUT_S)
+                await until_counted(
+                    connection,
+                    peer.done,
+                    count,
+                    timeout_s=_DRAIN_TIMEOUT_S,
+                    pause_s=COUNTED_EVERY_S,
+                )
                 seconds: float = await connection.fetchval(peer.span)
-                return seconds
+                return count / seconds

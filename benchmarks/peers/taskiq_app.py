@@ -68,6 +68,6 @@ async def _started() -> AsyncIterator[None]:
         await broker.shutdown()
 
 
-def work(processes: int, batch: int) -> None:  # noqa: ARG001 - it has no batches
+def work(variant: str) -> None:  # noqa: ARG001 - it has one
     options = ("--max-async-tasks", str(_AT_ONCE), "--log-level", "WARNING")
-    run_worker(WorkerArgs.from_cli([f"{__name__}:broker", "--workers", str(processes), *options]))
+    run_worker(WorkerArgs.from_cli([f"{__name__}:broker", "--workers", "1", *options]))

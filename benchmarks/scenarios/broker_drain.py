@@ -1,41 +1,42 @@
-"""No-op tasks that wait, drained over RabbitMQ by one relay and one or two worker processes, against three peers.
+"""No-op tasks drained over RabbitMQ by one relay and one or two worker processes, against three peers.
 
-All tasks are there before a worker starts, on all sides, and starting is not measured: from the begin of the first
-task to the end of the last. Taskmill's end is in PostgreSQL, with history, counters and a line of log for every
-transition, by PostgreSQL's clock; the peers keep nothing, and their tasks only note that they began.
+All sides begin by one rule, that of `together.py`. Measured from the begin of the first task to the end of the
+last. Taskmill's end is in PostgreSQL, with history, counters and a line of log for every transition, by its clock;
+the peers keep nothing, and their tasks only note that they began. For RabbitMQ the sides are not alike: 20,000
+tasks of Taskmill are a few hundred messages, hints of up to a hundred ids, and those of the peers 20,000.
+
+Celery is measured with three pools (two in a short run), and the best counts. Taskmill's policy is to claim by
+hints only (`TASKMILL_BROKER=rabbitmq`): by default a worker that has no broker claims without them.
 """
 
 from collections.abc import Mapping, Sequence
 from functools import partial
 
+from benchmarks.drains import Sides, drained, peer_sides, the_best
 from benchmarks.figures import Figure, at_least
 from benchmarks.lab import Lab
-from benchmarks.looking import connected, until_counted
 from benchmarks.peers import queues
-from benchmarks.producing import producing
 from benchmarks.rounds import interleaved, per_second
-from benchmarks.scenarios.noop_drain import NOOP, SPAN, SUCCEEDED
+from benchmarks.scenarios.noop_drain import NOOP, fill, rate_of
+from benchmarks.together import begun_together
 
 TITLE = "no-op tasks end to end over RabbitMQ, the relay and one or two worker processes"
 
-_PEERS = (queues.CELERY, queues.DRAMATIQ, queues.TASKIQ)
-_LEAST = {"Celery": 6.0, "Dramatiq": 3.0}
-_TIMEOUT_S = 120.0
-
 
 async def run(lab: Lab) -> list[Figure]:
-    tasks = lab.pick(quick=5_000, short=20_000, full=20_000)
+    tasks = lab.pick(quick=5_000, short=20_000, full=60_000)
     # The peers are slower, and it is their rate that counts.
     fewer = lab.pick(quick=2_500, short=5_000, full=20_000)
+    pools: Sequence[str] | None = lab.pick(quick=None, short=("prefork", "solo"), full=None)
     figures = []
     async with lab.broker():
         for processes in lab.pick(quick=(1, 2), short=(1,), full=(1, 2)):
             print(f"  worker processes: {processes}", flush=True)
-            sides = {
+            sides: Sides = {
                 "Taskmill": partial(_drain_taskmill, lab, tasks, processes),
-                **{
-                    peer.title: partial(_drain_peer, lab, peer, fewer, processes) for peer in _PEERS
-                },
+                **peer_sides(lab, queues.CELERY, fewer, processes, pools),
+                **peer_sides(lab, queues.DRAMATIQ, fewer, processes),
+                **peer_sides(lab, queues.TASKIQ, fewer, processes),
             }
             rates = await interleaved(lab, sides, told=per_second)
             figures += _figures(rates, processes)
@@ -43,35 +44,18 @@ async def run(lab: Lab) -> list[Figure]:
 
 
 def _figures(rates: Mapping[str, Sequence[float]], processes: int) -> list[Figure]:
-    return [
-        Figure(
-            name="drained, one worker" if processes == 1 else f"drained, {processes} workers",
-            unit="tasks/s",
-            ours=rates["Taskmill"],
-            against=peer.title,
-            theirs=rates[peer.title],
-            target=at_least(_LEAST[peer.title])
-            if processes == 1 and peer.title in _LEAST
-            else None,
-        )
-        for peer in _PEERS
-    ]
+    if processes > 1:
+        return drained(rates, processes, {})
+    best = the_best(rates, queues.CELERY, processes, at_least(6.0))
+    return [*drained(rates, processes, {"Dramatiq": at_least(3.0)}), best]
 
 
 async def _drain_taskmill(lab: Lab, tasks: int, processes: int) -> float:
-    async with lab.database() as url, lab.vhost() as amqp_url, connected(url) as connection:
-        async with producing(url) as producer:
-            await producer.create(tasks, NOOP)
-        await lab.settle()
-        # Its policy keeps it from claiming without hints while its connection is still being made.
-        async with (
-            lab.taskmill("relay", url, broker_url=amqp_url, broker="rabbitmq"),
-            lab.workers(url, processes, broker_url=amqp_url, broker="rabbitmq"),
-        ):
-            await until_counted(connection, SUCCEEDED, tasks, timeout_s=_TIMEOUT_S)
-        seconds: float = await connection.fetchval(SPAN)
-        return tasks / seconds
-
-
-async def _drain_peer(lab: Lab, peer: queues.Peer, tasks: int, processes: int) -> float:
-    return tasks / await queues.drain(lab, peer, tasks, processes=processes)
+    async with lab.database() as url, lab.vhost() as amqp_url:
+        run_role = partial(lab.taskmill, broker_url=amqp_url, broker="rabbitmq")
+        starts = [
+            run_role("relay", url),
+            *(run_role("worker", url, name=f"worker-{number}") for number in range(processes)),
+        ]
+        async with begun_together(lab, starts, partial(fill, url, tasks, NOOP)):
+            return await rate_of(url, tasks)

@@ -3,28 +3,26 @@
 Both drain from PostgreSQL in one worker process, and both have a payload that is checked and a result.
 """
 
+from functools import partial
+
 from benchmarks.figures import Figure, at_least
 from benchmarks.lab import Lab
-from benchmarks.looking import connected, until_counted
-from benchmarks.producing import producing
-from benchmarks.scenarios.noop_drain import NOOP, SUCCEEDED
+from benchmarks.rounds import interleaved, per_second
+from benchmarks.scenarios.noop_drain import NOOP, fill, rate_of
+from benchmarks.together import begun_together
 
-TITLE = "20,000 tasks of a typed handler that does nothing, one worker process, against emulation"
+TITLE = "tasks of a typed handler that does nothing, one worker process, against emulation"
 
-_TASKS = 20_000
-_TIMEOUT_S = 60.0
-_SIDES = {
-    "handler": ("noop", '{"to": "ada@example.org", "subject": "Hello"}'),
-    "emulation": ("emulate", NOOP),
-}
+_LETTER = '{"to": "ada@example.org", "subject": "Hello"}'
 
 
 async def run(lab: Lab) -> list[Figure]:
-    rates: dict[str, list[float]] = {side: [] for side in _SIDES}
-    for number in range(lab.rounds):
-        for side in lab.turn(number, *_SIDES):
-            rates[side].append(_TASKS / await _drain(lab, *_SIDES[side]))
-            print(f"  round {number + 1}: {side} {rates[side][-1]:,.0f} tasks/s", flush=True)
+    tasks = lab.pick(quick=5_000, short=20_000, full=60_000)
+    sides = {
+        "handler": partial(_drain, lab, tasks, "noop", _LETTER),
+        "emulation": partial(_drain, lab, tasks, "emulate", NOOP),
+    }
+    rates = await interleaved(lab, sides, told=per_second)
     return [
         Figure(
             name="drained",
@@ -37,14 +35,8 @@ async def run(lab: Lab) -> list[Figure]:
     ]
 
 
-async def _drain(lab: Lab, kind: str, payload: str) -> float:
-    async with lab.database() as url, connected(url) as connection:
-        async with producing(url) as producer:
-            await producer.create(_TASKS, payload, kind=kind)
-        await lab.settle()
-        async with lab.taskmill("worker", url, "--app", "benchmarks.noop_app:app"):
-            await until_counted(connection, SUCCEEDED, _TASKS, timeout_s=_TIMEOUT_S)
-        seconds: float = await connection.fetchval(
-            "SELECT extract(epoch FROM max(finished_at) - min(started_at))::float8 FROM taskmill.task"
-        )
-        return seconds
+async def _drain(lab: Lab, tasks: int, kind: str, payload: str) -> float:
+    async with lab.database() as url:
+        worker = lab.taskmill("worker", url, "--app", "benchmarks.noop_app:app")
+        async with begun_together(lab, [worker], partial(fill, url, tasks, payload, kind)):
+            return await rate_of(url, tasks)

@@ -1,7 +1,7 @@
 """How soon a worker begins with a task from PostgreSQL: when it is idle, and at half load.
 
 What is possible is measured first: no-op tasks created and ended as fast as they go. The peers are measured idle,
-from the end of the call that sends. See `pickup.py`.
+whose calls end with a commit, too. See `pickup.py`.
 """
 
 from functools import partial
