@@ -26,7 +26,8 @@ async def test_the_handler_and_the_place_are_told_once(log_lines: LogLines) -> N
         blocks(0.8)
         return Succeeded()
 
-    async def record(_: Run, __: Outcome) -> None: ...
+    async def record(run: Run, _: Outcome) -> None:
+        runs.recorded(run)
 
     runs = Runs(worker="w", work=work, record=record, freed=lambda: None, patience_s=1)
     fence = Fence(task_id=CLAIMED.id, lease_id=UUID(int=2), claim_no=CLAIMED.claim_no)

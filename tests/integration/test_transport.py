@@ -101,6 +101,18 @@ async def test_what_was_due_before_the_places_reached_is_found_while_claims_come
     assert [t.task.name for t in await transport.take(lease, 1)] == ["late"]
 
 
+async def test_an_empty_take_without_a_look_does_not_say_that_nothing_is_due(stage: Stage) -> None:
+    lease, transport = await stage.open_lease(), transport_of(stage)
+    await stage.created()
+    transport._looking.charge(8)
+    assert await transport.take(lease, 10) == []
+    assert not transport.has_looked
+    transport._looking.charge(-8)
+    assert len(await transport.take(lease, 10)) == 1
+    assert await transport.take(lease, 10) == []
+    assert transport.has_looked
+
+
 async def test_a_look_that_took_long_makes_nobody_deaf(stage: Stage) -> None:
     lease, transport = await stage.open_lease(), transport_of(stage, poll_s=30)
     await stage.created(name="first")

@@ -98,13 +98,13 @@ async def test_a_result_whose_answer_was_lost_is_recorded_once_and_not_called_lo
     ):
         told: list[object] = []
         finishing = running.worker._finishing
-        tell = finishing._tell
+        tell = finishing.tell
 
         def tell_and_note(attempt: Any, outcome: Any, ended: Any) -> None:  # noqa: ANN401
             told.append(ended)
             tell(attempt, outcome, ended)
 
-        finishing._tell = tell_and_note  # type: ignore[method-assign]
+        finishing.tell = tell_and_note  # type: ignore[method-assign]
         network.lose_the_answer_to("end a batch of claims")
         made = await stage.created()
         await network.cut.wait()

@@ -179,8 +179,8 @@ MATCHED: Final = {"allOf": [{"pattern": "^(?=[^x]*)(?=[^y]*)a*$"}] * 400}
     [
         (UNIQUE, list(range(979)), False),
         (UNIQUE, list(range(999)), True),
-        (UNIQUE, list(range(60_000)), True),
-        (LISTED, list(range(60_000)), True),
+        pytest.param(UNIQUE, list(range(60_000)), True, marks=pytest.mark.slow),
+        pytest.param(LISTED, list(range(60_000)), True, marks=pytest.mark.slow),
         (LISTED, {"a": [[n] for n in range(5_000)]}, True),
         (MATCHED, "a" * 82_999, False),
         (MATCHED, "a" * 84_000, True),

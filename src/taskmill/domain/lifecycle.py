@@ -185,7 +185,7 @@ def _decide(  # noqa: PLR0911 - one return for each outcome
 ) -> Transition:
     match outcome:
         case Succeeded(result=result):
-            return Transition(status=Status.SUCCEEDED, happening=Happening.SUCCEEDED, result=result)
+            return succeeded(result)
         case Permanent(error=error):
             return _failed(error, Reason.PERMANENT)
         case Failed(error=error, reason=reason):
@@ -208,6 +208,11 @@ def _decide(  # noqa: PLR0911 - one return for each outcome
             )
         case _:
             assert_never(outcome)
+
+
+def succeeded(result: str | None) -> Transition:
+    """Return how a claim ends whose handler returned: that depends on nothing else."""
+    return Transition(status=Status.SUCCEEDED, happening=Happening.SUCCEEDED, result=result)
 
 
 def _failed(error: ErrorInfo, reason: Reason) -> Transition:

@@ -118,6 +118,8 @@ class ProgressReports:
 
         Call it on the loop. When the database is away it returns without: progress is worth no wait.
         """
+        if not (self._waiting or self._in_flight):
+            return
         entry = self._waiting.get(fence) or self._in_flight.get(fence)
         if entry is None:
             return

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from time import perf_counter
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 from taskmill.observability.metrics import BATCH_ITEMS, BATCH_TIME
 
@@ -25,6 +25,29 @@ _YOUNG_S = 0.02
 
 class Overloaded(Exception):
     """More items wait than the batcher may hold; nothing was done with this one."""
+
+
+class Receiver(Protocol):
+    """Who waits for an answer: a future, or what does at once what is to be done with it.
+
+    It must not raise: it is told in the midst of others.
+    """
+
+    def done(self) -> bool:
+        """Tell whether it wants no answer any more, as when it has one."""
+        ...
+
+    def set_result(self, value: Any, /) -> object:  # noqa: ANN401 - a future's, whatever it is of
+        """Take the answer."""
+        ...
+
+    def set_exception(self, error: Exception, /) -> object:
+        """Take what the flush raised."""
+        ...
+
+    def cancel(self) -> object:
+        """Hear that there will be no answer."""
+        ...
 
 
 class Batcher(Generic[Item, Answer]):
@@ -58,7 +81,7 @@ class Batcher(Generic[Item, Answer]):
         self._max_waiting = max_waiting
         self._weigh = weigh
         self._is_item_fault = is_item_fault
-        self._waiting: deque[tuple[Item, asyncio.Future[Answer]]] = deque()
+        self._waiting: deque[tuple[Item, Receiver]] = deque()
         self._in_flight = 0
         self._young: dict[object, int] = {}
         self._departure_due = False
@@ -97,18 +120,21 @@ class Batcher(Generic[Item, Answer]):
 
     def submit(self, item: Item) -> asyncio.Future[Answer]:
         """Hand in an item and return the future of its answer; errors are as for a call."""
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self.put(item, answer)
+        return answer
+
+    def put(self, item: Item, receiver: Receiver) -> None:
+        """Hand in an item for somebody who will be told the answer; errors are as for a call."""
         if self._is_left:
             raise RuntimeError("the batcher takes nothing any more")
         if len(self._waiting) >= self._max_waiting:
             raise Overloaded
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Answer] = loop.create_future()
-        self._waiting.append((item, answer))
+        self._waiting.append((item, receiver))
         if not self._departure_due and self._may_depart():
             # At the end of this turn of the loop, so that all that arrives in one turn leaves together.
             self._departure_due = True
-            loop.call_soon(self._depart, context=self._context)
-        return answer
+            asyncio.get_running_loop().call_soon(self._depart, context=self._context)
 
     def _may_depart(self) -> bool:
         if not self._waiting or self._in_flight >= self._max_in_flight:
@@ -129,7 +155,7 @@ class Batcher(Generic[Item, Answer]):
         self._young.pop(flight, None)
         self._depart()
 
-    def _next_batch(self) -> list[tuple[Item, asyncio.Future[Answer]]]:
+    def _next_batch(self) -> list[tuple[Item, Receiver]]:
         batch = [self._waiting.popleft()]
         weight = self._weigh(batch[0][0])
         while self._waiting and len(batch) < self._max_size:
@@ -139,9 +165,7 @@ class Batcher(Generic[Item, Answer]):
             batch.append(self._waiting.popleft())
         return batch
 
-    async def _carry(
-        self, flight: object, batch: list[tuple[Item, asyncio.Future[Answer]]]
-    ) -> None:
+    async def _carry(self, flight: object, batch: list[tuple[Item, Receiver]]) -> None:
         youth = asyncio.get_running_loop().call_later(_YOUNG_S, self._land, flight)
         departed_at = perf_counter()
         BATCH_ITEMS.observe(len(batch), (self._name,))
@@ -160,9 +184,11 @@ class Batcher(Generic[Item, Answer]):
 
     def _abandon(self) -> None:
         while self._waiting:
-            self._waiting.popleft()[1].cancel()
+            _, receiver = self._waiting.popleft()
+            if not receiver.done():  # of a batch that was split, a part may have its answers
+                receiver.cancel()
 
-    async def _flush(self, batch: list[tuple[Item, asyncio.Future[Answer]]]) -> None:
+    async def _flush(self, batch: list[tuple[Item, Receiver]]) -> None:
         try:
             answers = await self._flush_items([item for item, _ in batch])
         except Exception as error:  # noqa: BLE001 - handed to each caller, who knows what to do

@@ -17,6 +17,11 @@ class Transport(Protocol):
         """
         ...
 
+    @property
+    def has_looked(self) -> bool:
+        """Whether an empty `take` just now means that nothing is due: it may have had to do without a look."""
+        ...
+
     async def wait(self) -> None:
         """Return when another `take` may be worth it: something came, became due, or enough time passed."""
         ...

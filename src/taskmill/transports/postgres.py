@@ -120,6 +120,11 @@ class PostgresTransport:
     def rest(self) -> None:
         """Do nothing: what is not claimed is anybody's."""
 
+    @property
+    def has_looked(self) -> bool:
+        """Whether the last `take` knew what waits."""
+        return self._knows_lanes
+
     async def _due_lanes(self) -> list[Lane]:
         is_held = self._clock.monotonic() - self._lanes_read_at <= _LANES_HOLD_S
         self._knows_lanes = is_held or await self._look()
@@ -176,9 +181,15 @@ class PostgresTransport:
         self._lanes_read_at = float("-inf")
 
     def _remember(self, taken: list[TakenTask]) -> None:
+        # To make and compare lanes for each task would cost more than all else here.
+        lasts: dict[tuple[str, str, int], datetime] = {}
         for one in taken:
-            lane = Lane(queue=one.task.queue, type=one.task.type, priority=one.task.priority)
-            self._go_on_to(lane, one.run_at - _LATENESS)
+            kind = (one.task.queue, one.task.type, one.task.priority)
+            if kind not in lasts or one.run_at > lasts[kind]:
+                lasts[kind] = one.run_at
+        for (queue, type_, priority), run_at in lasts.items():
+            lane = Lane(queue=queue, type=type_, priority=priority)
+            self._go_on_to(lane, run_at - _LATENESS)
             self._recent.pop(lane, None)
             self._recent[lane] = None
         while len(self._recent) > _MOST_RECENT:

@@ -94,6 +94,11 @@ class RabbitTransport:
             return []
         return await self._fallback.take(lease_id, limit)
 
+    @property
+    def has_looked(self) -> bool:
+        """Never: what is due is known where hints come from."""
+        return False
+
     async def wait(self) -> None:
         """Wait for a hint, or as the fallback does while it is needed."""
         if self._held or self._subscriptions.has_arrived:

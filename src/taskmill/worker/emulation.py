@@ -14,7 +14,7 @@ class EmulatedFailure(Exception):
     """The emulated work failed, as it was told to do now and then."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Profile:
     """How long emulated work takes (seconds, evenly spread) and the share of it that fails (0 to 1)."""
 
@@ -29,12 +29,11 @@ class Profile:
         were made for their real handlers, and may use the same names for something else.
         """
         shortest, longest = self._delays(payload)
+        fails = _number(payload, "failure_probability")
         return Profile(
             delay_min_s=shortest,
             delay_max_s=longest,
-            failure_probability=min(
-                _first(_number(payload, "failure_probability"), self.failure_probability), 1.0
-            ),
+            failure_probability=self.failure_probability if fails is None else min(fails, 1.0),
         )
 
     def _delays(self, payload: Mapping[str, Any]) -> tuple[float, float]:
@@ -45,19 +44,15 @@ class Profile:
         shortest, longest = _number(payload, "delay_min_s"), _number(payload, "delay_max_s")
         if shortest is None and longest is not None:
             return min(self.delay_min_s, longest), longest
-        shortest = _first(shortest, self.delay_min_s)
-        return shortest, max(_first(longest, self.delay_max_s), shortest)
+        shortest = self.delay_min_s if shortest is None else shortest
+        return shortest, max(self.delay_max_s if longest is None else longest, shortest)
 
 
 def _number(payload: Mapping[str, Any], name: str) -> float | None:
     value = payload.get(name)
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if value is None or isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     return float(value) if math.isfinite(value) and value >= 0 else None
-
-
-def _first(*values: float | None) -> float:
-    return next(value for value in values if value is not None)
 
 
 class Emulation:

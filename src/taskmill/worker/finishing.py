@@ -7,14 +7,24 @@ decides.
 
 import asyncio
 import random
+from collections.abc import Callable
+from contextvars import copy_context
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeAlias
 
 import asyncpg
 
 from taskmill.domain.errors import Unavailable
-from taskmill.domain.lifecycle import Claim, Happening, Outcome, Permanent, Succeeded, decide
+from taskmill.domain.lifecycle import (
+    Claim,
+    Happening,
+    Outcome,
+    Permanent,
+    Succeeded,
+    decide,
+    succeeded,
+)
 from taskmill.domain.retry import RetryPolicy
 from taskmill.domain.task import ClaimedTask, Fence
 from taskmill.observability.flow import REFUSED, count_ended
@@ -30,8 +40,11 @@ log = get_logger(__name__)
 
 _LONGEST_PAUSE_S = 2.0
 
+Then: TypeAlias = Callable[[BaseException | None], None]
+"""Hears that an end is written down, or why it never will be."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@dataclass(slots=True, kw_only=True)
 class Attempt:
     """A claim that this worker runs, and since when by its monotonic clock, in seconds."""
 
@@ -58,6 +71,8 @@ class Finishing:
         self._policy = policy
         self._clock = clock
         self._randomness = randomness
+        # Bound once: the module's looks for the real one at each line.
+        self._log = log.bind()
         self._batch: Batcher[ClaimEnd, EndedClaim | None] = Batcher(
             self._end,
             name="finish",
@@ -79,22 +94,27 @@ class Finishing:
     ) -> None:
         await self._batch.__aexit__(kind, error, trace)
 
-    async def finish(self, attempt: Attempt, outcome: Outcome) -> None:
-        """Record the outcome; one that PostgreSQL refuses as such becomes a failure that says so."""
+    def begin(self, attempt: Attempt, outcome: Outcome, then: Then) -> None:
+        """Have the outcome written down together with others', and tell `then`.
+
+        No future and no asyncio task for each: a worker ends thousands a second. An outcome that PostgreSQL
+        refuses as such becomes a failure that says so.
+        """
         ran_s = self._clock.monotonic() - attempt.began_at
-        try:
-            ended = await self._batch(self._decided(attempt, outcome))
-        except Exception as error:  # noqa: BLE001 - whatever the result has in it, the task must end
-            log.warning("task.unstorable", task_id=str(attempt.task.id), error=repr(error))
-            failure = Permanent(error=describe(error))
-            ended = await self._batch(self._decided(attempt, failure))
-        if ended is None:
-            REFUSED.add(1)
-        else:
-            count_ended(attempt.task, ended.status, ended.happening, ended.reason, ran_s)
-        self._tell(attempt, outcome, ended)
+        self._batch.put(
+            self._decided(attempt, outcome), _Ending(self, attempt, outcome, ran_s, then)
+        )
+
+    def begin_anew(self, ending: "_Ending", failure: Permanent) -> None:
+        """Have a failure written down instead of what PostgreSQL refused."""
+        self._batch.put(self._decided(ending.attempt, failure), ending)
 
     def _decided(self, attempt: Attempt, outcome: Outcome) -> ClaimEnd:
+        if isinstance(outcome, Succeeded):  # always wins, and knows all: this is what most are
+            transition = succeeded(outcome.result)
+            return ClaimEnd(
+                fence=attempt.fence, transition=transition, if_cancel_requested=transition
+            )
         task = attempt.task
         claim = Claim(
             attempt=task.attempt,
@@ -123,13 +143,14 @@ class Finishing:
                 log.warning("finish.delayed", tasks=len(ends), failures=failures, error=str(error))
                 await asyncio.sleep(min(0.1 * 2 ** min(failures, 10), _LONGEST_PAUSE_S))
 
-    def _tell(self, attempt: Attempt, outcome: Outcome, ended: EndedClaim | None) -> None:
+    def tell(self, attempt: Attempt, outcome: Outcome, ended: EndedClaim | None) -> None:
+        """Log how an attempt ended; None: it was no longer ours."""
         task = attempt.task
         event = f"task.{ended.happening}" if ended else "lease.lost"
-        level = log.info if ended and ended.happening is not Happening.FAILED else log.warning
-        level(
+        is_fine = ended is not None and ended.happening is not Happening.FAILED
+        (self._log.info if is_fine else self._log.warning)(
             event,
-            task_id=str(task.id),
+            task_id=task.id,
             claim_no=task.claim_no,
             attempt=task.attempt,
             worker=self._worker,
@@ -138,6 +159,78 @@ class Finishing:
             duration_ms=round((self._clock.monotonic() - attempt.began_at) * 1000, 1),
             **_details(outcome, ended),
         )
+
+
+class _Ending:
+    """An outcome on its way: what waits for the answer of the batch that carries it."""
+
+    __slots__ = (
+        "_context",
+        "_finishing",
+        "_is_replaced",
+        "_is_told",
+        "_outcome",
+        "_ran_s",
+        "_then",
+        "attempt",
+    )
+
+    def __init__(
+        self, finishing: Finishing, attempt: Attempt, outcome: Outcome, ran_s: float, then: Then
+    ) -> None:
+        self._finishing = finishing
+        self.attempt = attempt
+        self._outcome = outcome
+        self._ran_s = ran_s
+        self._then = then
+        self._is_replaced = self._is_told = False
+        # What the handler's lines carry, such as a trace, the line of its end carries, too.
+        self._context = copy_context()
+
+    def done(self) -> bool:
+        """Tell whether its end is known: nobody takes an outcome back before."""
+        return self._is_told
+
+    def set_result(self, ended: EndedClaim | None) -> None:
+        """It is committed, or the fence refused it."""
+        try:
+            self._context.run(self._count_and_tell, ended)
+        except Exception as error:  # noqa: BLE001 - the others of the batch must not suffer
+            self._told(error)
+        else:
+            self._told(None)
+
+    def set_exception(self, error: Exception) -> None:
+        """PostgreSQL refused it: whatever the result has in it, the task must end."""
+        if self._is_replaced:
+            self._told(error)
+            return
+        self._is_replaced = True
+        try:
+            self._outcome = Permanent(error=describe(error))
+            self._context.run(self._tell_refusal, error)
+            self._finishing.begin_anew(self, self._outcome)
+        except Exception as refusal:  # noqa: BLE001 - the others of the batch must not suffer
+            self._told(refusal)
+
+    def cancel(self) -> None:
+        """The worker comes to its end by an error, and writes nothing down any more."""
+        self._told(asyncio.CancelledError())
+
+    def _count_and_tell(self, ended: EndedClaim | None) -> None:
+        if ended is None:
+            REFUSED.add(1)
+        else:
+            task = self.attempt.task
+            count_ended(task, ended.status, ended.happening, ended.reason, self._ran_s)
+        self._finishing.tell(self.attempt, self._outcome, ended)
+
+    def _tell_refusal(self, error: Exception) -> None:
+        log.warning("task.unstorable", task_id=str(self.attempt.task.id), error=repr(error))
+
+    def _told(self, error: BaseException | None) -> None:
+        self._is_told = True
+        self._then(error)
 
 
 def decided(fence: Fence, outcome: Outcome, claim: Claim, *, jitter: float) -> ClaimEnd:

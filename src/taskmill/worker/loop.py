@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -103,6 +104,8 @@ class Worker:
             freed=self._news.set,
             patience_s=patience_s,
         )
+        # Bound once: the module's looks for the real one at each line.
+        self._log = log.bind()
         self._in_doubt: UUID | None = None
         self._audit_due_at = clock.monotonic() + _AUDIT_S
 
@@ -221,7 +224,7 @@ class Worker:
                 self._start(one, lease_id)
             if taken:
                 continue
-            if self._until_idle and not self._runs:
+            if self._until_idle and not self._runs and self._transport.has_looked:
                 return
             await self._transport.wait()
 
@@ -258,9 +261,9 @@ class Worker:
 
     def _start(self, taken: TakenTask, lease_id: UUID) -> None:
         task = taken.task
-        log.info(
+        self._log.info(
             "task.claimed",
-            task_id=str(task.id),
+            task_id=task.id,
             claim_no=task.claim_no,
             attempt=task.attempt,
             worker=self._worker,
@@ -297,11 +300,12 @@ class Worker:
     async def _record(self, run: Run, outcome: Outcome) -> None:
         if not isinstance(outcome, Lost):
             await self._progress.settle(run.attempt.fence)
-            await self._finishing.finish(run.attempt, outcome)
+            self._finishing.begin(run.attempt, outcome, partial(self._runs.recorded, run))
             return
         ATTEMPTS_LOST.add(1)
         task = run.attempt.task
         log.warning("lease.lost", task_id=str(task.id), claim_no=task.claim_no, worker=self._worker)
+        self._runs.recorded(run)
 
     async def _drain(self) -> None:
         """Let handlers finish for the grace time, then give their attempts back, which costs nothing."""

@@ -49,8 +49,9 @@ class Run:
 class Runs:
     """The attempts that take up slots, and the abandoned handlers, which don't.
 
-    `work` runs a handler and returns its outcome, `record` writes an outcome down, `freed` is called when a
-    slot is free again. Use it as an async context manager; leaving waits for what runs.
+    `work` runs a handler and returns its outcome; `record` takes an outcome to write it down, and whoever does
+    calls `recorded` when it is; `freed` is called when a slot is free again. Use it as an async context manager;
+    leaving waits for what runs, and until all is recorded.
     """
 
     def __init__(
@@ -85,7 +86,7 @@ class Runs:
         trace: TracebackType | None,
     ) -> None:
         try:
-            while kind is None and self._tasks:
+            while kind is None and (self._tasks or self._under_way):
                 # Not asyncio.wait(): it would wait for those, too, who are abandoned meanwhile.
                 self._somebody_ended.clear()
                 await self._somebody_ended.wait()
@@ -145,10 +146,17 @@ class Runs:
             if not run.is_abandoned:
                 run.settle()
                 await self._record(run, outcome)
-            return outcome
-        finally:
+        except BaseException:
             if not run.is_abandoned:
                 self._free(run)
+            raise
+        return outcome
+
+    def recorded(self, run: Run, error: BaseException | None = None) -> None:
+        """Free the slot: the outcome is written down. Or it can't be: then all of this comes to its end."""
+        if isinstance(error, Exception) and not self._failure.done():
+            self._failure.set_exception(error)
+        self._free(run)
 
     def _time_out(self, run: Run) -> None:
         self.stop(run, timed_out(run.attempt.task))
@@ -172,14 +180,16 @@ class Runs:
     async def _conclude(self, run: Run, outcome: Outcome) -> None:
         try:
             await self._record(run, outcome)
-        finally:
+        except BaseException:
             self._free(run)
+            raise
 
     def _free(self, run: Run) -> None:
         if run.timer is not None:
             run.cancel_timer()
         del self._under_way[run.key]
         self._freed()
+        self._somebody_ended.set()
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
@@ -202,7 +212,7 @@ class Runs:
         if left:
             await asyncio.wait(left, timeout=self._patience_s)
         for run in [run for run in self._under_way.values() if not run.is_abandoned]:
-            if run.task is not None:
+            if run.task is not None and not run.task.done():
                 self._let_go(run, run.task)
         for task, run in self._abandoned.items():
             log.warning("handler.left_behind", **self._facts(run))

@@ -92,8 +92,19 @@ def test_lines_below_the_level_are_left_out() -> None:
     assert [line["event"] for line in _lines(stream)] == ["c"]
 
 
-@pytest.mark.parametrize("odd", ["\ud800", 2**70, {1: 2}, {"s": {1}}, object()])
+class Unspeakable:
+    """As an ORM's object whose session has ended."""
+
+    def __str__(self) -> str:
+        raise LookupError
+
+
+@pytest.mark.parametrize(
+    "odd", ["\ud800", 2**70, {1: 2}, {"s": {1}}, object(), Unspeakable(), {2: Unspeakable()}]
+)
 def test_values_that_are_no_json_still_make_a_line(odd: object) -> None:
+    logs.configure(format="console", stream=io.StringIO())
+    logs.get_logger("x").info("odd", value=odd)
     logs.configure(format="json", stream=(stream := io.StringIO()))
 
     logs.get_logger("x").info("odd", value=odd)

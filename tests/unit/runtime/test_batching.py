@@ -301,6 +301,77 @@ async def test_flushing_again_from_within_an_answer_is_no_deadlock() -> None:
         assert await follow(first) == 4
 
 
+class Heard:
+    """A receiver that notes what it is told."""
+
+    def __init__(self, *, is_done: bool = False) -> None:
+        self.is_done = is_done
+        self.told: list[object] = []
+
+    def done(self) -> bool:
+        return self.is_done
+
+    def set_result(self, value: int) -> None:
+        self.told.append(value)
+
+    def set_exception(self, error: Exception) -> None:
+        self.told.append(error)
+
+    def cancel(self) -> None:
+        self.told.append("cancelled")
+
+
+async def test_whoever_receives_answers_is_told_each_at_once() -> None:
+    fine, bad, uninterested = Heard(), Heard(), Heard(is_done=True)
+    async with Batcher(Line(), is_item_fault=is_bad) as batch:
+        for item, receiver in ((1, fine), (-1, bad), (3, uninterested)):
+            batch.put(item, receiver)
+        await turns(10)
+        assert fine.told == [2]
+        assert [type(error) for error in bad.told] == [Bad]
+        assert uninterested.told == []
+
+
+async def test_whoever_has_an_answer_of_a_part_does_not_hear_that_there_will_be_none() -> None:
+    answered, waiting = Heard(), Heard()
+    stuck = asyncio.Event()
+
+    async def flush(items: list[int]) -> list[int]:
+        if len(items) > 1:
+            raise Bad
+        if items == [2]:
+            stuck.set()
+            await asyncio.Event().wait()
+        return items
+
+    async def use() -> None:
+        async with Batcher(flush, is_item_fault=is_bad) as batch:
+            batch.put(1, answered)
+            batch.put(2, waiting)
+            await stuck.wait()
+            answered.is_done = True
+            raise KeyError
+
+    with pytest.raises(ExceptionGroup):
+        await use()
+    assert (answered.told, waiting.told) == ([1], ["cancelled"])
+
+
+async def test_whoever_receives_answers_hears_that_there_will_be_none() -> None:
+    waiting = Heard()
+
+    async def use() -> None:
+        async with Batcher(Line(held=True), max_in_flight=1) as batch:
+            batch.put(1, Heard())
+            await turns()
+            batch.put(2, waiting)
+            raise Bad
+
+    with pytest.raises(ExceptionGroup):
+        await use()
+    assert waiting.told == ["cancelled"]
+
+
 async def test_each_batch_is_counted_with_its_size_and_its_time() -> None:
     sizes, times = (metric.count("a test's") for metric in (BATCH_ITEMS, BATCH_TIME))
     line = Line()
