@@ -5,28 +5,31 @@ matplotlib comes with the benchmarks' own lock only.
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks.figures import Figure, Outcome, shown
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Picture
 
 _WIDTH_IN = 9.0
 _HEIGHT_A_BAR_IN = 0.36
 _MARGINS_IN = 1.1
 _OURS, _THEIRS = "#1f6feb", "#9aa4af"
-_DPI = 110
 
 Bar = tuple[str, float, tuple[float, float], bool]
 
 
 def draw(outcomes: Sequence[Outcome], folder: Path, stem: str) -> list[Path]:
-    """Write pictures named `STEM-SCENARIO….png`; return their paths."""
+    """Write pictures named `STEM-SCENARIO….svg`; return their paths."""
     drawn = []
     for outcome in outcomes:
         for unit, bars in _by_unit(outcome).items():
             kind = "rate" if unit.endswith("/s") else unit.replace(" ", "-").replace("/", "-")
-            drawn.append(folder / f"{stem}-{outcome.scenario}-{kind}.png")
+            drawn.append(folder / f"{stem}-{outcome.scenario}-{kind}.svg")
             _draw_bars(f"{outcome.scenario}, {unit}: {outcome.title}", bars, drawn[-1])
         if outcome.series:
-            drawn.append(folder / f"{stem}-{outcome.scenario}-over-time.png")
+            drawn.append(folder / f"{stem}-{outcome.scenario}-over-time.svg")
             _draw_series(outcome, drawn[-1])
     return drawn
 
@@ -59,7 +62,7 @@ def _by_unit(outcome: Outcome) -> dict[str, list[Bar]]:
 def _draw_bars(title: str, bars: Sequence[Bar], path: Path) -> None:
     from matplotlib.figure import Figure as Picture  # noqa: PLC0415 - it takes a second to import
 
-    picture = Picture(figsize=(_WIDTH_IN, _MARGINS_IN + _HEIGHT_A_BAR_IN * len(bars)), dpi=_DPI)
+    picture = Picture(figsize=(_WIDTH_IN, _MARGINS_IN + _HEIGHT_A_BAR_IN * len(bars)))
     axes = picture.subplots()
     labels, values, ranges, ours = zip(*bars, strict=True)
     lower = [value - low for value, (low, _) in zip(values, ranges, strict=True)]
@@ -72,14 +75,14 @@ def _draw_bars(title: str, bars: Sequence[Bar], path: Path) -> None:
     axes.set_title(title, fontsize=9, loc="left")
     axes.tick_params(labelsize=8)
     axes.spines[["top", "right"]].set_visible(False)
-    picture.savefig(path, bbox_inches="tight")
+    _save(picture, path)
 
 
 def _draw_series(outcome: Outcome, path: Path) -> None:
     from matplotlib.figure import Figure as Picture  # noqa: PLC0415 - see above
 
     rows = len(outcome.series)
-    picture = Picture(figsize=(_WIDTH_IN, 0.8 + 1.8 * rows), dpi=_DPI)
+    picture = Picture(figsize=(_WIDTH_IN, 0.8 + 1.8 * rows))
     for axes, series in zip(
         picture.subplots(rows, sharex=True, squeeze=False)[:, 0], outcome.series, strict=True
     ):
@@ -90,4 +93,12 @@ def _draw_series(outcome: Outcome, path: Path) -> None:
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_xlabel("seconds", fontsize=8)
     picture.suptitle(f"{outcome.scenario}: {outcome.title}", fontsize=9)
-    picture.savefig(path, bbox_inches="tight")
+    _save(picture, path)
+
+
+def _save(picture: "Picture", path: Path) -> None:
+    """Write it as text, which a history of versions can keep."""
+    from matplotlib import rc_context  # noqa: PLC0415 - see above
+
+    with rc_context({"svg.fonttype": "none"}):
+        picture.savefig(path, bbox_inches="tight", facecolor="white", metadata={"Date": None})
