@@ -29,10 +29,11 @@ def test_what_was_confirmed_is_done_and_never_what_the_page_offers_meanwhile(
 def test_a_preview_that_is_refused_says_so(window: Window) -> None:
     window.mill.create(name="Preview", type="unknown", queue="refused")
     page = window.open("/ui/tasks?queue=refused&status=new")
-    page.locator("#list").evaluate(
-        "form => form.insertAdjacentHTML('afterbegin', '<input type=hidden name=worker value=x>')"
-    )
-    page.locator("#list button[value=cancel]").click()
+    # At once: a list that comes anew would be without it.
+    page.locator("#list").evaluate("""form => {
+        form.insertAdjacentHTML('afterbegin', '<input type=hidden name=worker value=x>')
+        form.querySelector('button[value=cancel]').click()
+    }""")
     expect(page.locator("#sheet[open]")).to_contain_text("does not fit")
 
 

@@ -71,7 +71,14 @@ async def test_one_that_can_not_be_started_is_tried_again_and_harms_no_other(
     async with a_stage(database_url) as stage, asyncio.TaskGroup() as group:
         service = group.create_task(processes.run(stop))
         await processes.started.wait()
-        victim, other = (await alive(stage)).values()
+
+        async def two() -> list[int] | None:
+            workers = await alive(stage)
+            return list(workers.values()) if len(workers) == 2 else None
+
+        workers = await eventually(two, "both leases")
+        assert workers is not None
+        victim, other = workers
         monkeypatch.setattr(sys, "executable", str(tmp_path / "nothing"))
         os.kill(victim, signal.SIGKILL)
 
