@@ -77,8 +77,9 @@ class Program:
         return httpx.Client(base_url=self.facts["url"], timeout=10)
 
     def logged(self, *events: str) -> list[dict[str, Any]]:
-        """Return its log lines of these events, oldest first."""
-        lines = [line for line in self.log_file.read_text().splitlines() if line.startswith("{")]
+        """Return its log lines of these events, oldest first; what is being written is no line yet."""
+        *whole, _ = self.log_file.read_text().split("\n")
+        lines = [line for line in whole if line.startswith("{")]
         return [entry for line in lines if (entry := json.loads(line))["event"] in events]
 
     def interrupt(self) -> int:
