@@ -57,9 +57,11 @@ async def run(lab: Lab) -> list[Figure]:
             print(f"  round {number + 1}: {told}", flush=True)
     p50s, p99s = ([percentile(over, share) for over in rounds] for share in (0.5, 0.99))
     return [
-        Figure(name="p50 over the endpoint", unit="ms", ours=p50s, target=at_most(1.0)),
-        Figure(name="p99 over the endpoint", unit="ms", ours=p99s),
-        Figure(name="p50 over the endpoint, in a row", unit="ms", ours=in_a_row),
+        Figure(name="p50 over endpoint and any task", unit="ms", ours=p50s, target=at_most(1.0)),
+        Figure(name="p99 over endpoint and any task", unit="ms", ours=p99s),
+        Figure(
+            name="p50 over the endpoint, in a row", unit="ms", ours=in_a_row, target=at_most(1.0)
+        ),
         Figure(name="pushes when many wait", unit="/s", ours=rates),
     ]
 
