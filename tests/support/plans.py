@@ -79,17 +79,20 @@ class Explaining:
         self._told: list[str] = []
         connection.add_log_listener(lambda _, message: self._told.append(message.message))
 
-    async def fetch(self, name: str, *arguments: object) -> tuple[list[asyncpg.Record], Plan]:
+    async def fetch(
+        self, name: str, *arguments: object, of_one: bool = False
+    ) -> tuple[list[asyncpg.Record], Plan]:
         """Run a statement; return its rows and its plan."""
         self._told.clear()
-        rows = await self.connection.fetch(statement(name), *arguments)
+        text = statement(name, of_one=of_one)
+        rows = await self.connection.fetch(text, *arguments)
         # A plan is told when its portal is closed, which is when the next statement comes.
         await self.connection.fetchval("SELECT 1")
         plans: list[Plan] = []
 
         async def told() -> bool:
             parsed = (orjson.loads(t.split("plan:", 1)[1]) for t in self._told if "plan:" in t)
-            plans[:] = [Plan(p["Plan"]) for p in parsed if p["Query Text"] == statement(name)]
+            plans[:] = [Plan(p["Plan"]) for p in parsed if p["Query Text"] == text]
             return bool(plans)
 
         await eventually(told, f"the plan of {name}")  # the driver hands messages on a little later

@@ -1,6 +1,6 @@
-"""What Taskmill's exchange and queues are called, and how long a hint lives. Knowing them needs no driver."""
+"""What Taskmill's exchange and queues are called, of what type those of hints are, and how long a hint lives. Knowing them needs no driver."""
 
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 EXCHANGE: Final = "taskmill"
 CREATE_QUEUE: Final = "taskmill.tasks.create"
@@ -8,6 +8,9 @@ CREATE_KEY: Final = "tasks.create"
 REJECTED_QUEUE: Final = "taskmill.tasks.rejected"
 HINTS: Final = "taskmill.hints"
 EVENTS_EXCHANGE: Final = "taskmill.events"
+
+HintQueueType: TypeAlias = Literal["classic", "quorum"]
+"""Classic ones have a hint at a worker a millisecond sooner; quorum ones outlive the node that they are on."""
 
 HINT_TTL_S: Final = 10.0
 """A hint lives so long, at the broker and in the relay's eyes: then its task is released again."""

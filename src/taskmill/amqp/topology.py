@@ -1,7 +1,8 @@
 """What Taskmill has at the broker: arguments and declarations. It consumes and publishes nothing."""
 
 from collections.abc import Iterable, Mapping
-from typing import Final
+from contextlib import suppress
+from typing import Final, get_args
 from uuid import UUID
 
 import orjson
@@ -19,6 +20,7 @@ from taskmill.amqp.names import (
     HINT_TTL_S,
     HINTS,
     REJECTED_QUEUE,
+    HintQueueType,
     hint_queue,
 )
 from taskmill.domain.errors import BrokerAway
@@ -31,6 +33,7 @@ __all__ = [
     "HINTS",
     "HINT_TTL_S",
     "REJECTED_QUEUE",
+    "HintQueueType",
     "create_arguments",
     "declare_events_exchange",
     "declare_exchange",
@@ -53,21 +56,24 @@ _LIMITS_DELIVERIES_SINCE: Final = (4,)
 _Arguments = Mapping[str, FieldValue]
 
 
-async def declare_hints(link: BrokerLink, name: str) -> None:
-    """Make a queue of hints unless it is there; relay and workers declare it alike.
+async def declare_hints(
+    link: BrokerLink, name: str, queue_type: HintQueueType = "classic"
+) -> None:
+    """Make a queue of hints unless it is there; unused for half an hour it goes away.
 
-    Replicated, so that the loss of a node loses no queue; unused for half an hour it goes away. One that
-    somebody has made otherwise is made anew: hints are worth nothing by themselves.
+    One of the other type is used as it is, so that two who were told otherwise don't take it from each other. One
+    that somebody has made in yet another way is made anew: hints are worth nothing by themselves.
 
     Raises:
         BrokerAway: there is no connection, it was lost, or the broker refuses the queue.
     """
     try:
-        try:
-            await _declare_hints(link, name)
-        except ChannelPreconditionFailed:
-            await discard_hints(link, name)
-            await _declare_hints(link, name)
+        for one in dict.fromkeys((queue_type, *_HINT_QUEUE_TYPES)):
+            with suppress(ChannelPreconditionFailed):
+                await _declare_hints(link, name, one)
+                return
+        await discard_hints(link, name)
+        await _declare_hints(link, name, queue_type)
     except ChannelClosed as error:
         raise BrokerAway(f"it refuses the queue {name}: {error}") from error
 
@@ -81,9 +87,10 @@ async def discard_hints(link: BrokerLink, name: str) -> None:
         raise BrokerAway(f"it refuses to delete {name}: {error}") from error
 
 
-async def _declare_hints(link: BrokerLink, name: str) -> None:
+async def _declare_hints(link: BrokerLink, name: str, queue_type: HintQueueType) -> None:
+    arguments = {"x-queue-type": queue_type, **_HINT_ARGUMENTS}
     async with link.side_channel() as channel:
-        await channel.declare_queue(name, durable=True, arguments=dict(_HINT_ARGUMENTS))
+        await channel.declare_queue(name, durable=True, arguments=arguments)
 
 
 def encode_hint(task_ids: Iterable[UUID]) -> bytes:
@@ -101,8 +108,8 @@ def decode_hint(body: bytes) -> list[UUID]:
     return [UUID(item) for item in told]
 
 
+_HINT_QUEUE_TYPES: Final = get_args(HintQueueType)
 _HINT_ARGUMENTS: Final[_Arguments] = {
-    "x-queue-type": "quorum",
     "x-message-ttl": int(HINT_TTL_S * 1000),
     "x-expires": int(_HINT_QUEUE_IDLE_S * 1000),
 }

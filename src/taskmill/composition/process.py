@@ -250,7 +250,13 @@ class Process(Parts):
         from taskmill.relay.release import Relay  # noqa: PLC0415
 
         url, feed = self.settings.require_broker_url(), self.settings.feed
-        relay = Relay(self.database, broker_url=url, clock=self.clock, alertness=self.alertness)
+        relay = Relay(
+            self.database,
+            broker_url=url,
+            clock=self.clock,
+            hint_queues=self.settings.hint_queue_type,
+            alertness=self.alertness,
+        )
         self.heard_work.append(relay.wake)
         services: list[Service] = [relay]
         if feed.publish:

@@ -84,6 +84,7 @@ def _transport(parts: Parts, pool: Pool) -> tuple[Transport, list[Service]]:
         types=None if EVERY_TYPE in types else types,
         fallback=direct if parts.settings.broker == "auto" else None,
         clock=parts.clock,
+        hint_queues=parts.settings.hint_queue_type,
         alertness=parts.alertness,
     )
     return hinted, [hinted]

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from taskmill.amqp.connection import BrokerLink
 from taskmill.amqp.publisher import Properties, Publisher
-from taskmill.amqp.topology import declare_hints, encode_hint, hint_queue
+from taskmill.amqp.topology import HintQueueType, declare_hints, encode_hint, hint_queue
 from taskmill.domain.errors import BrokerAway, Unroutable
 from taskmill.observability import metrics
 from taskmill.storage.releases import Stream
@@ -15,11 +15,15 @@ from taskmill.storage.releases import Stream
 # its slots with one.
 _HINTS_PER_WORKER = 4
 _MOST_IDS = 100
+_TRANSIENT = 1
 
 
 def _properties() -> Properties:
-    """Return the properties of one hint; the driver writes its own id into them."""
-    return Properties(delivery_mode=2, content_type="application/json")
+    """Return the properties of one hint; the driver writes its own id into them.
+
+    It is not for the broker's disk: one that a restart forgets is released again as soon as it would have expired.
+    """
+    return Properties(delivery_mode=_TRANSIENT, content_type="application/json")
 
 
 def split(task_ids: Sequence[UUID], *, workers: int, slots: int) -> Iterator[Sequence[UUID]]:
@@ -34,8 +38,9 @@ def split(task_ids: Sequence[UUID], *, workers: int, slots: int) -> Iterator[Seq
 class HintPublisher:
     """Publishes hints, and makes their queues when they are not there (any more)."""
 
-    def __init__(self, link: BrokerLink) -> None:
+    def __init__(self, link: BrokerLink, queue_type: HintQueueType) -> None:
         self._link = link
+        self._queue_type = queue_type
         self._publisher = Publisher(link)
         self._known: set[str] = set()
         self._declaring = asyncio.Lock()
@@ -82,5 +87,5 @@ class HintPublisher:
             return
         async with self._declaring:
             if name not in self._known:
-                await declare_hints(self._link, name)
+                await declare_hints(self._link, name, self._queue_type)
                 self._known.add(name)

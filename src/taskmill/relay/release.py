@@ -13,7 +13,7 @@ from uuid import UUID
 import asyncpg
 
 from taskmill.amqp.connection import BrokerLink
-from taskmill.amqp.topology import HINT_TTL_S
+from taskmill.amqp.topology import HINT_TTL_S, HintQueueType
 from taskmill.domain.errors import BrokerAway, Unavailable
 from taskmill.observability import metrics
 from taskmill.observability.logs import get_logger
@@ -59,6 +59,7 @@ class Relay:
         *,
         broker_url: str,
         clock: Clock,
+        hint_queues: HintQueueType = "classic",
         alertness: Alertness | None = None,
     ) -> None:
         self._alertness = alertness or Alertness(clock)
@@ -67,7 +68,7 @@ class Relay:
         self._clock = clock
         self._woken = asyncio.Event()
         self.link = BrokerLink(broker_url, name="relay", opened=self._opened, lost=self.wake)
-        self._publisher = HintPublisher(self.link)
+        self._publisher = HintPublisher(self.link, hint_queues)
         self._unconfirmed = asyncio.Semaphore(_MOST_UNCONFIRMED)
         self._must_rebuild = True
         self._lanes: dict[Lane, float] = {}

@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from functools import cache, reduce
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, Field, ValidationError
 from pydantic.fields import FieldInfo
@@ -47,6 +47,7 @@ from taskmill.settings.groups import (
 from taskmill.settings.values import (
     BrokerPolicy,
     BrokerUrl,
+    HintQueues,
     DatabaseUrl,
     LogFormat,
     LogLevel,
@@ -107,6 +108,11 @@ class Settings(BaseSettings):
         description="`amqp://user:password@host:port/vhost`, or `amqps://…`; the nodes of a cluster as "
         "`host:port,host:port`. Without it `up` runs its own RabbitMQ; relay and intake need it",
     )
+    hint_queues: HintQueues = Field(
+        "auto",
+        description="of what type RabbitMQ's queues of hints are: `classic`, which is faster, or `quorum`, which outlive "
+        "the loss of a node; `auto` is quorum where the address names several nodes. The same for relays and workers",
+    )
     data_dir: Path = Field(Path(".taskmill"), description="where `up` keeps its data")
     log_format: LogFormat = Field(
         "auto",
@@ -159,6 +165,15 @@ class Settings(BaseSettings):
     def uses_broker(self) -> bool:
         """Whether workers learn of tasks from RabbitMQ: an address is known, and the policy wants it."""
         return self.broker != "postgres" and self.broker_url is not None
+
+    @property
+    def hint_queue_type(self) -> Literal["classic", "quorum"]:
+        """The type that queues of hints are made with."""
+        if self.hint_queues != "auto":
+            return self.hint_queues
+        url = "" if self.broker_url is None else self.broker_url.get_secret_value()
+        hosts = url.partition("://")[2].partition("/")[0].rpartition("@")[2]
+        return "quorum" if "," in hosts else "classic"
 
     @classmethod
     def settings_customise_sources(

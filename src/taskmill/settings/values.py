@@ -100,6 +100,7 @@ SigningKeys = Annotated[
 DatabaseUrl = Annotated[SecretStr, BeforeValidator(_parsed_database_url)]
 BrokerUrl = Annotated[SecretStr, BeforeValidator(_parsed_broker_url)]
 BrokerPolicy = Literal["auto", "rabbitmq", "postgres"]
+HintQueues = Literal["auto", "classic", "quorum"]
 LogFormat = Literal["auto", "console", "json"]
 TracesTarget = Literal["off", "otlp"]
 LogLevel = Literal["debug", "info", "warning", "error"]

@@ -147,13 +147,15 @@ async def take_hinted(
     queues: Collection[str] | None,
 ) -> list[TakenTask]:
     """Claim those of the tasks that still wait and are due, of these types and queues (None: all)."""
+    ids = sorted(set(task_ids))
     rows = await database.fetch(
         "claim_hinted_tasks",
         lease_id,
         worker,
-        sorted(set(task_ids)),
+        ids,
         None if types is None else sorted(types),
         None if queues is None else sorted(queues),
+        of_one=len(ids) == 1,
     )
     return [_taken(row) for row in rows]
 
@@ -168,7 +170,10 @@ async def end(
     if not ends:
         return {}
     ordered = sorted(ends, key=lambda end: end.fence.task_id)
-    return _ended(await database.fetch("end_claims", *columns(map(_row, ordered)), worker))
+    rows = await database.fetch(
+        "end_claims", *columns(map(_row, ordered)), worker, of_one=len(ordered) == 1
+    )
+    return _ended(rows)
 
 
 async def find_ended(

@@ -183,8 +183,10 @@ class Database:
         assert connection is not None  # noqa: S101 - it was not given back yet
         return lent, connection, age
 
-    async def fetch(self, name: str, *arguments: object) -> list[asyncpg.Record]:
-        """Run the statement `name` alone in its transaction on a hot connection.
+    async def fetch(
+        self, name: str, *arguments: object, of_one: bool = False
+    ) -> list[asyncpg.Record]:
+        """Run the statement `name`, or its form for one row, alone in its transaction on a hot connection.
 
         Deadlocks and serialization failures are tried again.
 
@@ -194,7 +196,7 @@ class Database:
         for attempt in range(1, _COLLISION_TRIES + 1):
             try:
                 async with self.hot() as connection:
-                    rows = await connection.fetch(statement(name), *arguments)
+                    rows = await connection.fetch(statement(name, of_one=of_one), *arguments)
             except Unavailable:
                 if rings(name):
                     # It may have committed, and the answer be lost.

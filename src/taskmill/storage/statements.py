@@ -3,14 +3,24 @@
 from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Final
 
 QUERIES = Path(__file__).parent / "queries"
 
 
+# Begins a line of a statement that is for one row alone.
+_OF_ONE: Final = "-- Of one: "
+
+
 @cache
-def statement(name: str) -> str:
-    """Return the text of `queries/<name>.sql`."""
-    return (QUERIES / f"{name}.sql").read_text(encoding="utf-8")
+def statement(name: str, *, of_one: bool = False) -> str:
+    """Return the text of `queries/<name>.sql`; `of_one`: with the lines that are for one row alone.
+
+    Only an id that is named by itself tells PostgreSQL before it begins in which week it lies. For one in an
+    array it opens all weeks, which costs 0.05 ms with 6 of them and 0.4 with 60 (2026-11-26).
+    """
+    text = (QUERIES / f"{name}.sql").read_text(encoding="utf-8")
+    return text.replace(_OF_ONE, "") if of_one else text
 
 
 @cache

@@ -143,7 +143,8 @@ async def wait_for_standby(connection: Connection) -> None:
 
 async def get(database: Database, ids: Collection[UUID]) -> dict[UUID, Task]:
     """Return the tasks that exist among `ids`, all from one snapshot."""
-    return {row["id"]: from_row(row) for row in await database.fetch("get_tasks", list(ids))}
+    rows = await database.fetch("get_tasks", list(ids), of_one=len(ids) == 1)
+    return {row["id"]: from_row(row) for row in rows}
 
 
 async def get_with(connection: Connection, ids: Collection[UUID]) -> dict[UUID, Task]:

@@ -13,7 +13,7 @@ from uuid import UUID
 import asyncpg
 
 from taskmill.amqp.connection import BROKER_ERRORS, BrokerLink
-from taskmill.amqp.topology import hint_queue
+from taskmill.amqp.topology import HintQueueType, hint_queue
 from taskmill.domain.errors import BrokerAway, Unavailable
 from taskmill.observability.logs import get_logger
 from taskmill.runtime.alertness import Alertness
@@ -29,6 +29,8 @@ log = get_logger(__name__)
 # How often to look for lanes without a subscription and for consumers that were lost, and how often at most.
 _WATCH_S = 1.0
 _LANES_HOLD_S = 0.1
+# When the bell rings the relay looks, too, and what it finds is more urgent than a lane that is new.
+_BREATH_S = 0.01
 # Overdue tasks, free slots and no hint for so long: the relay is away, or somebody sleeps on the hints.
 _PATIENCE_S = 3.0
 # A worker that has had no free slot for so long gives back what the broker sent it ahead.
@@ -50,6 +52,7 @@ class RabbitTransport:
         types: Iterable[str] | None,
         fallback: Transport | None,
         clock: Clock,
+        hint_queues: HintQueueType = "classic",
         alertness: Alertness | None = None,
     ) -> None:
         """Serve these queues, by their weights (none named: all, alike), and types (None: all)."""
@@ -60,7 +63,7 @@ class RabbitTransport:
         self._types = None if types is None else frozenset(types)
         self._fallback = fallback
         self._clock = clock
-        self._subscriptions = Subscriptions(self._on_change)
+        self._subscriptions = Subscriptions(self._on_change, hint_queues)
         self.link = BrokerLink(
             broker_url, name="worker", opened=self._subscriptions.open_on, lost=self._on_loss
         )
@@ -200,6 +203,8 @@ class RabbitTransport:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._until_next_look()):
                         await self._news.wait()
+                if not stop.is_set():
+                    await asyncio.sleep(_BREATH_S)
 
     async def _end(self, stop: asyncio.Event) -> None:
         await stop.wait()

@@ -17,7 +17,7 @@ from aiormq.abc import DeliveredMessage
 from aiormq.channel import Channel as DriverChannel
 
 from taskmill.amqp.connection import BrokerLink
-from taskmill.amqp.topology import declare_hints, decode_hint, discard_hints
+from taskmill.amqp.topology import HintQueueType, declare_hints, decode_hint, discard_hints
 from taskmill.observability import metrics
 from taskmill.observability.logs import get_logger
 
@@ -37,8 +37,11 @@ class _Hint:
 class Subscriptions:
     """Consumers of hint queues; `changed` is called when hints came or a consumer was lost."""
 
-    def __init__(self, changed: Callable[[], None]) -> None:
+    def __init__(
+        self, changed: Callable[[], None], queue_type: HintQueueType = "classic"
+    ) -> None:
         self._changed = changed
+        self._queue_type = queue_type
         self._driver: DriverChannel | None = None
         self._shares: dict[str, float] = {}
         self._consumers: dict[str, str] = {}
@@ -102,7 +105,7 @@ class Subscriptions:
             self._declared.discard(name)
         for name in sorted(self._shares.keys() - self._consumers.keys()):
             if name not in self._declared:
-                await declare_hints(link, name)
+                await declare_hints(link, name, self._queue_type)
                 self._declared.add(name)
             answer = await self._consume(driver, name, link)
             if answer.consumer_tag is not None and driver is self._driver:

@@ -33,6 +33,7 @@ claimed AS (
         updated_at = now(),
         version = version + 1
     WHERE id = ANY(ARRAY(SELECT task_id FROM taken)) AND (status = 'new') IS TRUE
+        -- Of one: AND id = ($3::uuid[])[1]
     RETURNING
         id, claim_no, name, type, queue, payload, priority, run, attempt, max_attempts, losses,
         max_losses, timeout_s, retry, created_at, labels, traceparent, version, run_at,

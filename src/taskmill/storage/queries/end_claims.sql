@@ -38,6 +38,7 @@ ended AS (
         version = t.version + 1
     FROM input AS i
     WHERE t.id = i.id
+        -- Of one: AND t.id = ($1::uuid[])[1]
         AND (t.status = 'in_progress') IS TRUE
         AND t.lease_id = i.lease_id
         AND t.claim_no = i.claim_no

@@ -9,3 +9,4 @@ FROM taskmill.task AS t
 LEFT JOIN taskmill.task_progress AS p
     ON p.task_id = t.id AND p.claim_no = t.claim_no AND t.started_at IS NOT NULL
 WHERE t.id = ANY($1::uuid[])
+    -- Of one: AND t.id = ($1::uuid[])[1]
