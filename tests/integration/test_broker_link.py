@@ -4,11 +4,14 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import pytest
+
 from taskmill.amqp.publisher import Publisher
-from taskmill.amqp.topology import declare_hints, hint_queue
+from taskmill.amqp.topology import HintQueueType, declare_hints, hint_queue
 from taskmill.domain.errors import BrokerAway
 from tests.support.links import an_open_link
 from tests.support.polling import eventually
+from tests.support.rabbitmq import Management
 
 NAME = hint_queue("default", "emulate")
 
@@ -48,3 +51,30 @@ async def test_calls_under_way_when_their_link_is_closed_end_as_the_broker_being
                 await publish()
                 link.reopen()
     assert {type(error) for error in ends} == {BrokerAway}
+
+
+@pytest.mark.parametrize("first", ["classic", "quorum"])
+async def test_a_queue_of_hints_of_the_other_type_is_used_as_it_is(
+    broker_url: str, broker_management: Management, first: HintQueueType
+) -> None:
+    other: HintQueueType = "quorum" if first == "classic" else "classic"
+    async with an_open_link(broker_url) as link:
+        for queue_type in (first, other, first):
+            await declare_hints(link, NAME, queue_type)
+    assert await _type_of(NAME, broker_management) == first
+
+
+async def test_a_queue_of_hints_that_somebody_made_otherwise_is_made_anew(
+    broker_url: str, broker_management: Management
+) -> None:
+    async with an_open_link(broker_url) as link:
+        async with link.side_channel() as channel:
+            await channel.declare_queue(NAME, durable=True)
+        await declare_hints(link, NAME, "classic")
+    queue = (await asyncio.to_thread(broker_management.queues))[NAME]
+    assert queue["arguments"]["x-message-ttl"] == 10_000
+
+
+async def _type_of(name: str, management: Management) -> str:
+    told: str = (await asyncio.to_thread(management.queues))[name]["type"]
+    return told

@@ -184,7 +184,11 @@ _A_WAITING_TASK = "SELECT task_id FROM taskmill.dispatch ORDER BY task_id DESC L
 def check_of_one(plan: Plan) -> None:
     """Fail when the plan has opened more than one week of tasks."""
     check(plan, rows=5, pages=2 * PAGES_PER_TASK)
-    tables = [node["Relation Name"] for node in plan.nodes() if "Scan" in node["Node Type"] and "Relation Name" in node]
+    tables = [
+        node["Relation Name"]
+        for node in plan.nodes()
+        if "Scan" in node["Node Type"] and "Relation Name" in node
+    ]
     weeks = [table for table in tables if re.fullmatch(r"task_(\d+w\d+|default)", table)]
     assert len(weeks) == 1, weeks
 

@@ -280,3 +280,22 @@ def test_settings_cannot_be_changed_once_built() -> None:
         settings.api.port = 1  # type: ignore[misc]  # what is tried here
     with pytest.raises(ValidationError):
         settings.log_level = "debug"  # type: ignore[misc]  # what is tried here
+
+
+@pytest.mark.parametrize(
+    ("url", "said", "queue_type"),
+    [
+        (None, "auto", "classic"),
+        ("amqp://me:a,b@one:5672/", "auto", "classic"),
+        ("amqp://one/v,host", "auto", "classic"),
+        ("amqp://one:5672,two:5672/", "auto", "quorum"),
+        ("amqps://me:secret@one,two/vhost", "auto", "quorum"),
+        ("amqp://one,two/", "classic", "classic"),
+        ("amqp://one/", "quorum", "quorum"),
+    ],
+)
+def test_hints_lie_in_quorum_queues_where_the_address_names_a_cluster(
+    url: str | None, said: str, queue_type: str
+) -> None:
+    loaded = load(broker_url=url, hint_queues=said)
+    assert loaded.hint_queue_type == queue_type

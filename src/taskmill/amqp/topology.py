@@ -56,9 +56,7 @@ _LIMITS_DELIVERIES_SINCE: Final = (4,)
 _Arguments = Mapping[str, FieldValue]
 
 
-async def declare_hints(
-    link: BrokerLink, name: str, queue_type: HintQueueType = "classic"
-) -> None:
+async def declare_hints(link: BrokerLink, name: str, queue_type: HintQueueType = "classic") -> None:
     """Make a queue of hints unless it is there; unused for half an hour it goes away.
 
     One of the other type is used as it is, so that two who were told otherwise don't take it from each other. One

@@ -9,18 +9,18 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 import aiohttp
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-from taskmill.outbound.addresses import AddressRules
+from taskmill.outbound.addresses import Address, AddressRules
 from taskmill.outbound.connections import Connections
 from taskmill.outbound.errors import AddressRefused, OutboundError, Unreachable
 from taskmill.outbound.lookup import Ask, Lookup, ask_system
 from taskmill.outbound.turns import Turns
-from taskmill.wire.urls import Target, target_of
+from taskmill.wire.urls import target_of
 
 AGENT: Final = "Taskmill"
 # Shorter than what most servers keep an idle connection for (5 s): so they rarely close one just as it is used.
@@ -82,24 +82,24 @@ class Outbound:
             AddressRefused: the address leads where nobody is to be called.
             Unreachable: there was no answer in time.
         """
-        url = self._checked(request.url)
+        place = self._checked(request.url)
         try:
-            async with self._turns.turn(str(url.origin())), asyncio.timeout(timeout_s):
-                return await self._exchange(url, request)
+            async with self._turns.turn(place.origin), asyncio.timeout(timeout_s):
+                return await self._exchange(place.url, request)
         except TimeoutError:
-            raise Unreachable(f"{_named(url)} did not answer within {timeout_s:g} s") from None
+            raise Unreachable(f"{place.origin} did not answer within {timeout_s:g} s") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             # The library's words have the whole address: they are no cause that is told.
-            raise Unreachable(f"{_named(url)}: {_cause(error)}") from None
+            raise Unreachable(f"{place.origin}: {_cause(error)}") from None
 
-    def _checked(self, text: str) -> URL:
+    def _checked(self, text: str) -> "_Place":
         try:
-            target, url = _read(text)
+            place = _read(text)
         except ValueError as error:
             raise Unreachable(f"what was to be called {error}") from None
-        if target.address is not None and not self._rules.admits(target.address):
-            raise AddressRefused(target.host)
-        return url
+        if place.address is not None and not self._rules.admits(place.address):
+            raise AddressRefused(place.host)
+        return place
 
     async def _exchange(self, url: URL, request: Request) -> Reply:
         session = self._session or self._open()
@@ -155,9 +155,21 @@ class Outbound:
             await session.close()
 
 
+class _Place(NamedTuple):
+    """Where a request goes: as the client has it, the host, its address if it is one, and what may be told of it.
+
+    The rest of an address may hold secrets.
+    """
+
+    url: URL
+    host: str
+    address: Address | None
+    origin: str
+
+
 @lru_cache(maxsize=1000)
-def _read(text: str) -> tuple[Target, URL]:
-    """Return an address as we read it, and as the client does. Raises `ValueError` unless that is the same."""
+def _read(text: str) -> _Place:
+    """Return where an address leads. Raises `ValueError` unless the client reads it as we do."""
     try:
         # As it is: what was signed or escaped by others must not be spelled anew.
         target, url = target_of(text), URL(text, encoded=True)
@@ -165,14 +177,10 @@ def _read(text: str) -> tuple[Target, URL]:
     except ValueError:
         raise ValueError("is no address") from None
     # A name is judged when the client looks that up.
-    if read.address != target.address or (target.address is None and read != target):
+    address = target.address
+    if read.address != address or (address is None and read != target):
         raise ValueError("can be read in two ways")
-    return target, url
-
-
-def _named(url: URL) -> str:
-    """Return what may be told of an address: the rest may hold secrets."""
-    return str(url.origin())
+    return _Place(url, target.host, address, str(url.origin()))
 
 
 def _cause(error: Exception) -> str:

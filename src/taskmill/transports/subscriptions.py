@@ -37,9 +37,7 @@ class _Hint:
 class Subscriptions:
     """Consumers of hint queues; `changed` is called when hints came or a consumer was lost."""
 
-    def __init__(
-        self, changed: Callable[[], None], queue_type: HintQueueType = "classic"
-    ) -> None:
+    def __init__(self, changed: Callable[[], None], queue_type: HintQueueType = "classic") -> None:
         self._changed = changed
         self._queue_type = queue_type
         self._driver: DriverChannel | None = None

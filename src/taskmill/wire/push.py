@@ -78,7 +78,10 @@ Statuses = Annotated[
 
 
 class PushPayload(BaseModel):
-    """A request to an endpoint. Its body is `body` (as JSON), `text`, or empty."""
+    """A request to an endpoint. Its body is `body` (as JSON), `text`, or empty.
+
+    Defaults are tuples: pydantic would copy a list, element by element, for each payload.
+    """
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
@@ -98,10 +101,10 @@ class PushPayload(BaseModel):
         default=None, description="for the whole exchange; null takes TASKMILL_OUTBOUND__TIMEOUT_S"
     )
     expect: Statuses = Field(
-        default=["2xx"], description="the answers that are a success", min_length=1
+        default=("2xx",), description="the answers that are a success", min_length=1
     )
     retry_on: Statuses = Field(
-        default=[408, 425, 429, "5xx"],
+        default=(408, 425, 429, "5xx"),
         description="the answers after which another attempt is made, if one is left; others fail the task",
     )
 
