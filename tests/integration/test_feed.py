@@ -295,9 +295,11 @@ async def test_many_streams_cost_one_reader_and_each_change_is_made_into_bytes_o
     statements: list[str] = []
     fetch = Database.fetch
 
-    async def noted(self: Database, name: str, *arguments: object) -> list[asyncpg.Record]:
+    async def noted(
+        self: Database, name: str, *arguments: object, **form: bool
+    ) -> list[asyncpg.Record]:
         statements.append(name)
-        return await fetch(self, name, *arguments)
+        return await fetch(self, name, *arguments, **form)
 
     def counted(change: Any) -> bytes:  # noqa: ANN401 - a change
         nonlocal made

@@ -91,10 +91,12 @@ async def test_hundreds_who_wait_cost_few_statements(stage: Stage, pull: Pull) -
         looks = 0
         fetch = stage.database.fetch
 
-        async def counting(name: str, *arguments: object) -> list[asyncpg.Record]:
+        async def counting(
+            name: str, *arguments: object, of_one: bool = False
+        ) -> list[asyncpg.Record]:
             nonlocal looks
             looks += 1
-            return await fetch(name, *arguments)
+            return await fetch(name, *arguments, of_one=of_one)
 
         pull._claims._database = counted = Database(stage.url, DatabaseSettings())
         counted.fetch = counting  # type: ignore[method-assign]

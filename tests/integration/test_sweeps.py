@@ -4,6 +4,7 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
+import asyncpg
 import pytest
 
 from taskmill.domain.errors import Unavailable
@@ -127,10 +128,10 @@ async def test_an_outage_amid_a_step_leaves_what_was_done_and_where_to_go_on(
     made = [(await stage.created(queue="a")).id for _ in range(6)]
     fetch, looks = stage.database.fetch, iter(range(100))
 
-    async def away_at_the_second_chunk(name: str, *arguments: object) -> object:
+    async def away_at_the_second_chunk(name: str, *arguments: object, **form: bool) -> object:
         if name == "cancel_waiting_tasks" and next(looks) == 1:
             raise Unavailable(1, "the database")
-        return await fetch(name, *arguments)
+        return await fetch(name, *arguments, **form)
 
     monkeypatch.setattr(stage.database, "fetch", away_at_the_second_chunk)
     first, second = await steps(stage, Sweep.CANCEL, TaskFilter(queue="a"))
@@ -145,10 +146,10 @@ async def test_an_outage_at_the_beginning_of_a_step_is_told(
     await stage.created(queue="a")
     fetch = stage.database.fetch
 
-    async def away(name: str, *arguments: object) -> object:
+    async def away(name: str, *arguments: object, **form: bool) -> object:
         if name == "cancel_waiting_tasks":
             raise Unavailable(1, "the database")
-        return await fetch(name, *arguments)
+        return await fetch(name, *arguments, **form)
 
     monkeypatch.setattr(stage.database, "fetch", away)
     with pytest.raises(Unavailable):
@@ -183,13 +184,15 @@ async def test_a_task_that_moved_while_it_was_looked_at_is_found_again(
     taken = await stage.running(lease)
     fetch, is_first = Database.fetch, True
 
-    async def fetch_and_move(self: Database, name: str, *arguments: object) -> Any:  # noqa: ANN401 - as the original
+    async def fetch_and_move(
+        self: Database, name: str, *arguments: object, **form: bool
+    ) -> list[asyncpg.Record]:
         nonlocal is_first
         if name == "ask_cancels" and is_first:
             is_first = False
             await stage.end(taken, lease, Failed(error=ERROR))
             await stage.service.retry(taken.task.id)
-        return await fetch(self, name, *arguments)
+        return await fetch(self, name, *arguments, **form)
 
     monkeypatch.setattr(Database, "fetch", fetch_and_move)
     [step] = await steps(stage, Sweep.CANCEL, ALL)

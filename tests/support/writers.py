@@ -66,9 +66,12 @@ class Session(Database):
     def told(self) -> None:
         """Tell nobody."""
 
-    async def fetch(self, name: str, *arguments: object) -> list[asyncpg.Record]:
+    async def fetch(
+        self, name: str, *arguments: object, of_one: bool = False
+    ) -> list[asyncpg.Record]:
         """Run the statement there."""
-        rows: list[asyncpg.Record] = await self.connection.fetch(statement(name), *arguments)
+        text = statement(name, of_one=of_one)
+        rows: list[asyncpg.Record] = await self.connection.fetch(text, *arguments)
         return rows
 
 

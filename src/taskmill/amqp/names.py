@@ -1,4 +1,4 @@
-"""What Taskmill's exchange and queues are called, of what type those of hints are, and how long a hint lives. Knowing them needs no driver."""
+"""What Taskmill's exchange and queues are called, and what hints are. Knowing it needs no driver."""
 
 from typing import Final, Literal, TypeAlias
 
@@ -10,7 +10,7 @@ HINTS: Final = "taskmill.hints"
 EVENTS_EXCHANGE: Final = "taskmill.events"
 
 HintQueueType: TypeAlias = Literal["classic", "quorum"]
-"""Classic ones have a hint at a worker a millisecond sooner; quorum ones outlive the node that they are on."""
+"""Classic ones bring a hint to a worker sooner; quorum ones outlive the node that they are on."""
 
 HINT_TTL_S: Final = 10.0
 """A hint lives so long, at the broker and in the relay's eyes: then its task is released again."""

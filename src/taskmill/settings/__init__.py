@@ -47,8 +47,8 @@ from taskmill.settings.groups import (
 from taskmill.settings.values import (
     BrokerPolicy,
     BrokerUrl,
-    HintQueues,
     DatabaseUrl,
+    HintQueues,
     LogFormat,
     LogLevel,
     Port,

@@ -7,7 +7,7 @@ PostgreSQL says the same of a payload (`push.sql` in migration 0010): whoever ch
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -61,6 +61,9 @@ def _checked_statuses(statuses: list[Any]) -> list[int | str]:
     return statuses
 
 
+_EXPECT: Final = cast("list[Any]", ("2xx",))
+_RETRY_ON: Final = cast("list[Any]", (408, 425, 429, "5xx"))
+
 Headers = Annotated[
     dict[str, str],
     AfterValidator(_checked_headers),
@@ -80,7 +83,7 @@ Statuses = Annotated[
 class PushPayload(BaseModel):
     """A request to an endpoint. Its body is `body` (as JSON), `text`, or empty.
 
-    Defaults are tuples: pydantic would copy a list, element by element, for each payload.
+    Its default statuses are tuples: pydantic would copy a list, element by element, for each payload.
     """
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
@@ -101,10 +104,10 @@ class PushPayload(BaseModel):
         default=None, description="for the whole exchange; null takes TASKMILL_OUTBOUND__TIMEOUT_S"
     )
     expect: Statuses = Field(
-        default=("2xx",), description="the answers that are a success", min_length=1
+        default=_EXPECT, description="the answers that are a success", min_length=1
     )
     retry_on: Statuses = Field(
-        default=(408, 425, 429, "5xx"),
+        default=_RETRY_ON,
         description="the answers after which another attempt is made, if one is left; others fail the task",
     )
 
