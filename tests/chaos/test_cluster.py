@@ -137,6 +137,9 @@ async def are_back(
         return ended > 0
 
     try:
+        queues = await asyncio.to_thread(management.queues)
+        types = {queue["type"] for name, queue in queues.items() if name.startswith(HINTS)}
+        assert types == {"quorum"}, "the address names a cluster"
         await eventually(look, "all to be back", timeout_s=PATIENCE_S)
     finally:
         management.close()

@@ -8,6 +8,8 @@ import pytest
 
 from taskmill.amqp.topology import hint_queue
 from taskmill.domain.lifecycle import Status
+from taskmill.relay import release
+from taskmill.transports import rabbitmq
 from taskmill.transports.rabbitmq import RabbitTransport
 from tests.support.api import LogLines
 from tests.support.builders import a_draft
@@ -103,6 +105,73 @@ async def test_connections_closed_under_load_come_back_and_nothing_is_lost_or_do
         for worker in (a, b):
             await is_subscribed(worker)
     assert set(recorder.runs.values()) == {1}
+    await assert_safe(stage.sql)
+
+
+async def test_a_queue_that_the_broker_refuses_keeps_no_other_back(
+    way: Way,
+    stage: Stage,
+    broker_management: Management,
+    log_lines: LogLines,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(release, "HINT_TTL_S", 3.0)
+    recorder = Recorder()
+    # Its name comes before that of the other.
+    await asyncio.to_thread(broker_management.allow, but=hint_queue("a", "emulate"))
+    stuck = await stage.created(queue="a")
+    async with way.worker({"*": recorder.quick}) as worker:
+        await is_connected(worker)
+        for _ in range(20):
+            await one_succeeds(stage, within_s=2)
+        assert subscriptions_of(worker) == 1
+        assert not log_lines.named("subscription.failed"), "the link was given up"
+        assert len(log_lines.named("hints.refused")) == 1
+        assert len(log_lines.named("hint.unpublished")) <= 2, "it is not released at once again"
+        assert stuck.id not in recorder.runs
+        await asyncio.to_thread(broker_management.allow)
+        await finished(stage, stuck.id)
+    assert set(recorder.runs.values()) == {1}
+    await assert_safe(stage.sql)
+
+
+async def test_what_waits_in_a_refused_queue_is_claimed_from_the_database(
+    stage: Stage, broker_url: str, broker_management: Management
+) -> None:
+    await asyncio.to_thread(broker_management.allow, but=hint_queue("a", "emulate"))
+    recorder = Recorder()
+    options = WorkerOptions(broker_url=broker_url)
+    async with (
+        a_doorbell(stage),
+        a_relay(stage, broker_url),
+        a_worker(stage, {"*": recorder.quick}, options) as worker,
+    ):
+        await stage.created()
+        await is_subscribed(worker)
+        await one_succeeds(stage, within_s=3, queue="a")
+        for _ in range(10):
+            await one_succeeds(stage, within_s=1)
+            await one_succeeds(stage, within_s=1, queue="a")
+    await assert_safe(stage.sql)
+
+
+async def test_what_others_always_claim_at_once_is_served_soon_too(
+    way: Way, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that looks when all is claimed already would never learn what there is to serve."""
+    monkeypatch.setattr(rabbitmq, "_BREATH_S", 0.3)
+    recorder = Recorder()
+    handlers = {"*": recorder.quick}
+    async with way.worker(handlers, WorkerOptions(name="a")) as first:
+        await stage.created()
+        await is_subscribed(first)
+        async with way.worker(handlers, WorkerOptions(name="b")) as second:
+
+            async def serves() -> bool:
+                await finished(stage, (await stage.created()).id)
+                return subscriptions_of(second) > 0
+
+            await eventually(serves, "the second worker to serve it, too")
     await assert_safe(stage.sql)
 
 

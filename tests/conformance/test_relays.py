@@ -9,9 +9,10 @@ from uuid import UUID
 
 import aio_pika
 import pytest
+from aio_pika.abc import AbstractIncomingMessage
 
 from taskmill.amqp import topology
-from taskmill.amqp.topology import decode_hint, hint_queue
+from taskmill.amqp.topology import HintQueueType, decode_hint, hint_queue
 from taskmill.relay import release
 from taskmill.storage.database import Database
 from tests.support.api import LogLines
@@ -43,14 +44,20 @@ async def way(stage: Stage, broker_url: str) -> AsyncIterator[Way]:
 
 async def told(broker_url: str, queue: str = "default", task_type: str = "emulate") -> list[UUID]:
     """Take all hints out of a queue, and return the tasks that they name, in order."""
-    ids: list[UUID] = []
+    taken = await hints(broker_url, hint_queue(queue, task_type))
+    return [task_id for hint in taken for task_id in decode_hint(hint.body)]
+
+
+async def hints(broker_url: str, name: str) -> list[AbstractIncomingMessage]:
+    """Take all hints out of a queue."""
+    taken = []
     async with await aio_pika.connect(broker_url) as connection:
         channel = await connection.channel()
-        source = await channel.get_queue(hint_queue(queue, task_type))
+        source = await channel.get_queue(name)
         while (message := await source.get(fail=False)) is not None:
-            ids += decode_hint(message.body)
+            taken.append(message)
             await message.ack()
-    return ids
+    return taken
 
 
 async def slots(stage: Stage, number: int) -> UUID:
@@ -148,6 +155,26 @@ async def test_only_what_is_due_and_can_be_run_is_released(stage: Stage, broker_
             await _is_marked(stage, later.id)
     assert await released(stage) == 6
     assert (await told(broker_url, "a", "known"))[0] == due.id
+
+
+@pytest.mark.parametrize("queue_type", ["classic", "quorum"])
+async def test_hints_lie_in_a_queue_of_the_type_that_was_asked_for_and_not_on_the_disk(
+    stage: Stage, broker_url: str, broker_management: Management, queue_type: HintQueueType
+) -> None:
+    await slots(stage, 10)
+    await stage.created()
+    name = hint_queue("default", "emulate")
+
+    async def look() -> list[AbstractIncomingMessage]:
+        try:
+            return await hints(broker_url, name)
+        except aio_pika.exceptions.AMQPError:  # as in `_told_of`
+            return []
+
+    async with a_relay(stage, broker_url, hint_queues=queue_type):
+        [hint] = await eventually(look, "a hint")
+    assert hint.delivery_mode == aio_pika.DeliveryMode.NOT_PERSISTENT
+    assert (await asyncio.to_thread(broker_management.queues))[name]["type"] == queue_type
 
 
 async def _is_marked(stage: Stage, task_id: UUID) -> None:

@@ -26,7 +26,7 @@ class Consumer:
     """Subscriptions on a link of their own, and how often the link was lost."""
 
     def __init__(self, broker_url: str) -> None:
-        self.subscriptions = Subscriptions(lambda: None)
+        self.subscriptions = Subscriptions(lambda: None, "classic")
         self.losses = 0
         self.link = BrokerLink(
             broker_url, name="test", opened=self.subscriptions.open_on, lost=self._lose

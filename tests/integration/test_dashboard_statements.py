@@ -13,7 +13,7 @@ from taskmill.dashboard.app import _all_routes
 from taskmill.operations.broker import BrokerWatch
 from taskmill.storage.database import Database
 from taskmill.storage.servers import Connection
-from taskmill.storage.statements import QUERIES
+from taskmill.storage.statements import OF_ONE, QUERIES
 from tests.support.api import Served
 from tests.support.plans import Plan
 from tests.support.refusals import judged, keep
@@ -23,7 +23,11 @@ MANY = 20_000
 # A page shows 50 tasks, 200 entries and 200 lines; a look without an index begins with 2,000 tasks.
 MOST_ROWS = 2_500
 MOST_PAGES_READ = 3_000
-FILES = {path.read_text("utf-8"): path.stem for path in Path(QUERIES).glob("*.sql")}
+FILES = {
+    text: path.stem
+    for path in Path(QUERIES).glob("*.sql")
+    for text in (path.read_text("utf-8"), path.read_text("utf-8").replace(OF_ONE, ""))
+}
 SEED = """
 INSERT INTO taskmill.task (
     id, name, type, payload, queue, priority, status, attempt, max_attempts, max_losses, run_at, created_at,

@@ -41,9 +41,8 @@ async def release(stage: Stage, *, window: int = 200, life_s: float = 10) -> lis
 
 
 async def claim_on(session: Connection, lease_id: UUID, ids: list[UUID]) -> list[UUID]:
-    rows = await session.fetch(
-        statement("claim_hinted_tasks"), lease_id, "racer", sorted(ids), None, None
-    )
+    text = statement("claim_hinted_tasks", of_one=len(ids) == 1)
+    rows = await session.fetch(text, lease_id, "racer", sorted(ids), None, None)
     return [row["id"] for row in rows]
 
 

@@ -184,7 +184,7 @@ async def test_a_cancel_that_meets_the_end_of_the_attempt_finds_it_finished(stag
     taken = await stage.running(lease)
     async with a_session(stage) as ending, asyncio.TaskGroup() as group:
         row = claims._row(an_end(taken, lease, Succeeded(result="1")))
-        await ending.fetch(statement("end_claims"), *columns([row]), "racer")
+        await ending.fetch(statement("end_claims", of_one=True), *columns([row]), "racer")
         cancel = group.create_task(_cancelled(stage, taken.task.id))
         await waits_for_a_lock(stage)
         await ending.execute("COMMIT")
@@ -234,7 +234,7 @@ async def test_of_a_finish_and_a_rescue_the_first_wins_and_the_other_changes_not
         taken = await stage.running(lease)
         async with a_session(stage) as ending, asyncio.TaskGroup() as group:
             row = claims._row(an_end(taken, lease, first))
-            await ending.fetch(statement("end_claims"), *columns([row]), "racer")
+            await ending.fetch(statement("end_claims", of_one=True), *columns([row]), "racer")
             later = group.create_task(stage.end(taken, lease, second))
             await waits_for_a_lock(stage)
             await ending.execute("COMMIT")

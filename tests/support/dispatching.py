@@ -11,7 +11,7 @@ from uuid import UUID
 from taskmill.amqp.connection import BrokerLink
 from taskmill.amqp.depths import look
 from taskmill.amqp.publisher import Publisher
-from taskmill.amqp.topology import declare_hints, encode_hint, hint_queue
+from taskmill.amqp.topology import HintQueueType, declare_hints, encode_hint, hint_queue
 from taskmill.app import Context
 from taskmill.domain.errors import BrokerAway
 from taskmill.domain.lifecycle import TERMINAL
@@ -57,11 +57,16 @@ async def a_doorbell(stage: Stage) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def a_relay(
-    stage: Stage, broker_url: str, database: Database | None = None
+    stage: Stage,
+    broker_url: str,
+    database: Database | None = None,
+    *,
+    hint_queues: HintQueueType = "classic",
 ) -> AsyncIterator[Relay]:
     """Run a relay until the block is left."""
     used = database or stage.database
-    relay, stop = Relay(used, broker_url=broker_url, clock=stage.clock), asyncio.Event()
+    relay = Relay(used, broker_url=broker_url, clock=stage.clock, hint_queues=hint_queues)
+    stop = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         group.create_task(DoorbellListener(used, relay.wake).run(stop))
         group.create_task(relay.run(stop))

@@ -6,6 +6,7 @@ The node is installed or fetched as for `taskmill up`; where neither works the t
 import itertools
 import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -42,7 +43,12 @@ class Management:
         """Make the virtual host, with every right for the user."""
         settings = {"default_queue_type": default_queue_type} if default_queue_type else {}
         self.call("PUT", f"/vhosts/{self._vhost}", settings)
-        rights = {"configure": ".*", "write": ".*", "read": ".*"}
+        self.allow()
+
+    def allow(self, *, but: str | None = None) -> None:
+        """Give the user every right, save that to declare the queue `but`."""
+        configure = ".*" if but is None else f"^(?!{re.escape(but)}$).*"
+        rights = {"configure": configure, "write": ".*", "read": ".*"}
         self.call("PUT", f"/permissions/{self._vhost}/taskmill", rights)
 
     def drop_vhost(self) -> None:

@@ -190,6 +190,7 @@ def a_hinted_transport(
         types=None if EVERY_TYPE in handlers.types else handlers.types,
         fallback=None if options.is_strict else a_transport(stage, handlers, options),
         clock=stage.clock,
+        hint_queues="classic",
     )
 
 

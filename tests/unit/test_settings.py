@@ -288,6 +288,7 @@ def test_settings_cannot_be_changed_once_built() -> None:
         (None, "auto", "classic"),
         ("amqp://me:a,b@one:5672/", "auto", "classic"),
         ("amqp://one/v,host", "auto", "classic"),
+        ("amqp://one?heartbeat=5,6", "auto", "classic"),
         ("amqp://one:5672,two:5672/", "auto", "quorum"),
         ("amqps://me:secret@one,two/vhost", "auto", "quorum"),
         ("amqp://one,two/", "classic", "classic"),

@@ -34,6 +34,7 @@ __all__ = [
     "HINT_TTL_S",
     "REJECTED_QUEUE",
     "HintQueueType",
+    "QueueRefused",
     "create_arguments",
     "declare_events_exchange",
     "declare_exchange",
@@ -56,6 +57,10 @@ _LIMITS_DELIVERIES_SINCE: Final = (4,)
 _Arguments = Mapping[str, FieldValue]
 
 
+class QueueRefused(BrokerAway):
+    """The broker refuses a queue: no rights, or the node that it is on is away. Others may be had all the same."""
+
+
 async def declare_hints(link: BrokerLink, name: str, queue_type: HintQueueType = "classic") -> None:
     """Make a queue of hints unless it is there; unused for half an hour it goes away.
 
@@ -63,7 +68,8 @@ async def declare_hints(link: BrokerLink, name: str, queue_type: HintQueueType =
     that somebody has made in yet another way is made anew: hints are worth nothing by themselves.
 
     Raises:
-        BrokerAway: there is no connection, it was lost, or the broker refuses the queue.
+        QueueRefused: the broker refuses it.
+        BrokerAway: there is no connection, or it was lost.
     """
     try:
         for one in dict.fromkeys((queue_type, *_HINT_QUEUE_TYPES)):
@@ -73,7 +79,7 @@ async def declare_hints(link: BrokerLink, name: str, queue_type: HintQueueType =
         await discard_hints(link, name)
         await _declare_hints(link, name, queue_type)
     except ChannelClosed as error:
-        raise BrokerAway(f"it refuses the queue {name}: {error}") from error
+        raise QueueRefused(f"it refuses the queue {name}: {error}") from error
 
 
 async def discard_hints(link: BrokerLink, name: str) -> None:

@@ -21,7 +21,7 @@ _TRANSIENT = 1
 def _properties() -> Properties:
     """Return the properties of one hint; the driver writes its own id into them.
 
-    It is not for the broker's disk: one that a restart forgets is released again as soon as it would have expired.
+    It is not for the broker's disk: what a restart forgets, the relay releases anew when it connects again.
     """
     return Properties(delivery_mode=_TRANSIENT, content_type="application/json")
 
@@ -78,7 +78,10 @@ class HintPublisher:
         try:
             await self._declare(name)
             await self._send(body, name)
-        except (BrokerAway, Unroutable) as error:
+        except BrokerAway:
+            metrics.HINTS_FAILED.inc()
+            raise
+        except Unroutable as error:
             metrics.HINTS_FAILED.inc()
             raise BrokerAway(str(error)) from error
 

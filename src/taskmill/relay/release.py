@@ -13,7 +13,7 @@ from uuid import UUID
 import asyncpg
 
 from taskmill.amqp.connection import BrokerLink
-from taskmill.amqp.topology import HINT_TTL_S, HintQueueType
+from taskmill.amqp.topology import HINT_TTL_S, HintQueueType, QueueRefused
 from taskmill.domain.errors import BrokerAway, Unavailable
 from taskmill.observability import metrics
 from taskmill.observability.logs import get_logger
@@ -59,7 +59,7 @@ class Relay:
         *,
         broker_url: str,
         clock: Clock,
-        hint_queues: HintQueueType = "classic",
+        hint_queues: HintQueueType,
         alertness: Alertness | None = None,
     ) -> None:
         self._alertness = alertness or Alertness(clock)
@@ -233,13 +233,18 @@ class Relay:
             log.warning(
                 "hint.unpublished", queue=stream.queue, type=stream.type, trouble=str(error)
             )
-            try:
-                await releases.unmark(self._database, task_ids)
-            except (Unavailable, asyncpg.PostgresError) as again:
-                # The mark runs out by itself.
-                log.warning("release.failed", error=str(again))
+            # One that is refused now will be in a moment, too: its marks run out by themselves.
+            if not isinstance(error, QueueRefused):
+                await self._unmark(task_ids)
         finally:
             self._unconfirmed.release()
+
+    async def _unmark(self, task_ids: Sequence[UUID]) -> None:
+        try:
+            await releases.unmark(self._database, task_ids)
+        except (Unavailable, asyncpg.PostgresError) as error:
+            # The mark runs out by itself.
+            log.warning("release.failed", error=str(error))
 
 
 def _first_words(group: BaseExceptionGroup[BaseException]) -> str:

@@ -172,8 +172,8 @@ class Settings(BaseSettings):
         if self.hint_queues != "auto":
             return self.hint_queues
         url = "" if self.broker_url is None else self.broker_url.get_secret_value()
-        hosts = url.partition("://")[2].partition("/")[0].rpartition("@")[2]
-        return "quorum" if "," in hosts else "classic"
+        place = url.partition("://")[2].partition("?")[0].partition("/")[0]
+        return "quorum" if "," in place.rpartition("@")[2] else "classic"
 
     @classmethod
     def settings_customise_sources(

@@ -9,7 +9,7 @@ QUERIES = Path(__file__).parent / "queries"
 
 
 # Begins a line of a statement that is for one row alone.
-_OF_ONE: Final = "-- Of one: "
+OF_ONE: Final = "-- Of one: "
 
 
 @cache
@@ -20,7 +20,11 @@ def statement(name: str, *, of_one: bool = False) -> str:
     array it opens all weeks, which costs 0.05 ms with 6 of them and 0.4 with 60 (2026-11-26).
     """
     text = (QUERIES / f"{name}.sql").read_text(encoding="utf-8")
-    return text.replace(_OF_ONE, "") if of_one else text
+    if not of_one:
+        return text
+    if OF_ONE not in text:
+        raise ValueError(f"{name} has no form for one row")
+    return text.replace(OF_ONE, "")
 
 
 @cache

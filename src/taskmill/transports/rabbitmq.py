@@ -29,8 +29,10 @@ log = get_logger(__name__)
 # How often to look for lanes without a subscription and for consumers that were lost, and how often at most.
 _WATCH_S = 1.0
 _LANES_HOLD_S = 0.1
-# When the bell rings the relay looks, too, and what it finds is more urgent than a lane that is new.
+# When the bell rings the relay looks, too, and what it finds is more urgent than a lane that is new. But what others
+# have claimed by then is not seen: every eighth time the worker looks at once, and soon serves what they serve.
 _BREATH_S = 0.01
+_BREATHS = 7
 # Overdue tasks, free slots and no hint for so long: the relay is away, or somebody sleeps on the hints.
 _PATIENCE_S = 3.0
 # A worker that has had no free slot for so long gives back what the broker sent it ahead.
@@ -52,7 +54,7 @@ class RabbitTransport:
         types: Iterable[str] | None,
         fallback: Transport | None,
         clock: Clock,
-        hint_queues: HintQueueType = "classic",
+        hint_queues: HintQueueType,
         alertness: Alertness | None = None,
     ) -> None:
         """Serve these queues, by their weights (none named: all, alike), and types (None: all)."""
@@ -93,7 +95,7 @@ class RabbitTransport:
         await self._acknowledge()
         if not self._subscriptions.are_complete:
             self._news.set()
-        if self._fallback is None or (self.link.is_up and not self._hears_nothing):
+        if self._fallback is None or not self._is_deaf:
             return []
         return await self._fallback.take(lease_id, limit)
 
@@ -108,12 +110,17 @@ class RabbitTransport:
             return
         if self._idle_since is None:
             self._idle_since = self._clock.monotonic()
-        if self._fallback is not None and (self._hears_nothing or not self.link.is_up):
+        if self._fallback is not None and self._is_deaf:
             await self._fallback.wait()
             return
         with suppress(TimeoutError):
             async with asyncio.timeout(_WATCH_S):
                 await self._woken.wait()
+
+    @property
+    def _is_deaf(self) -> bool:
+        """Whether something may be due of which no hint comes."""
+        return self._hears_nothing or not self.link.is_up or self._subscriptions.has_refused
 
     def wake(self) -> None:
         """End the wait, and look for new lanes: the doorbell rang."""
@@ -192,6 +199,7 @@ class RabbitTransport:
         self.wake()
 
     async def _watch_until(self, stop: asyncio.Event) -> None:
+        breaths = 0
         async with asyncio.TaskGroup() as group:
             group.create_task(self._end(stop))
             while not stop.is_set():
@@ -203,7 +211,8 @@ class RabbitTransport:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._until_next_look()):
                         await self._news.wait()
-                if not stop.is_set():
+                breaths = (breaths + 1) % (_BREATHS + 1)
+                if breaths and not stop.is_set():
                     await asyncio.sleep(_BREATH_S)
 
     async def _end(self, stop: asyncio.Event) -> None:

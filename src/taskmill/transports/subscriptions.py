@@ -17,7 +17,13 @@ from aiormq.abc import DeliveredMessage
 from aiormq.channel import Channel as DriverChannel
 
 from taskmill.amqp.connection import BrokerLink
-from taskmill.amqp.topology import HintQueueType, declare_hints, decode_hint, discard_hints
+from taskmill.amqp.topology import (
+    HintQueueType,
+    QueueRefused,
+    declare_hints,
+    decode_hint,
+    discard_hints,
+)
 from taskmill.observability import metrics
 from taskmill.observability.logs import get_logger
 
@@ -26,6 +32,8 @@ log = get_logger(__name__)
 # Hints that the broker sends ahead for each queue: enough that the next claim never waits for the network.
 _PREFETCH = 16
 _CONSUME_S = 5.0
+# A queue that the broker refuses is asked for again so often.
+_REFUSED_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,13 +45,15 @@ class _Hint:
 class Subscriptions:
     """Consumers of hint queues; `changed` is called when hints came or a consumer was lost."""
 
-    def __init__(self, changed: Callable[[], None], queue_type: HintQueueType = "classic") -> None:
+    def __init__(self, changed: Callable[[], None], queue_type: HintQueueType) -> None:
         self._changed = changed
         self._queue_type = queue_type
         self._driver: DriverChannel | None = None
         self._shares: dict[str, float] = {}
         self._consumers: dict[str, str] = {}
         self._declared: set[str] = set()
+        # When to ask again for queues that the broker refuses, by the event loop's clock.
+        self._refused: dict[str, float] = {}
         self._arrived: deque[_Hint] = deque()
         self._taken_up_to = 0
 
@@ -54,8 +64,14 @@ class Subscriptions:
 
     @property
     def are_complete(self) -> bool:
-        """Whether all that is wanted is subscribed to."""
-        return self._shares.keys() <= self._consumers.keys()
+        """Whether all that is wanted is subscribed to, as far as the broker lets us."""
+        left = self._shares.keys() - self._consumers.keys()
+        return all(map(self._is_refused, left))
+
+    @property
+    def has_refused(self) -> bool:
+        """Whether the broker refuses a queue that is wanted."""
+        return bool(self._refused)
 
     @property
     def is_empty(self) -> bool:
@@ -87,10 +103,10 @@ class Subscriptions:
         self._taken_up_to = 0
 
     async def refresh(self, link: BrokerLink) -> None:
-        """Subscribe to what is wanted and is not, or no longer, subscribed to.
+        """Subscribe to what is wanted and is not, or no longer, subscribed to. Refused queues keep no other back.
 
         Raises:
-            BrokerAway: the connection was lost, or the broker refuses a queue.
+            BrokerAway: the connection was lost.
             AMQPError: the broker refuses to let us consume.
             TimeoutError: it does not answer; the queue has been deleted.
         """
@@ -102,12 +118,28 @@ class Subscriptions:
             del self._consumers[name]
             self._declared.discard(name)
         for name in sorted(self._shares.keys() - self._consumers.keys()):
-            if name not in self._declared:
-                await declare_hints(link, name, self._queue_type)
-                self._declared.add(name)
+            if name not in self._declared and not await self._declare(name, link):
+                continue
             answer = await self._consume(driver, name, link)
             if answer.consumer_tag is not None and driver is self._driver:
                 self._consumers[name] = answer.consumer_tag
+
+    async def _declare(self, name: str, link: BrokerLink) -> bool:
+        if self._is_refused(name):
+            return False
+        try:
+            await declare_hints(link, name, self._queue_type)
+        except QueueRefused as error:
+            if name not in self._refused:
+                log.warning("hints.refused", queue=name, trouble=error.trouble)
+            self._refused[name] = asyncio.get_running_loop().time() + _REFUSED_S
+            return False
+        self._refused.pop(name, None)
+        self._declared.add(name)
+        return True
+
+    def _is_refused(self, name: str) -> bool:
+        return asyncio.get_running_loop().time() < self._refused.get(name, float("-inf"))
 
     async def _consume(
         self, driver: DriverChannel, name: str, link: BrokerLink
