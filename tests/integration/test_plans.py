@@ -50,8 +50,8 @@ async def seed(url: str) -> None:
         for weeks_ago in range(0, WEEKS, 5):
             await partitions.ensure(stage.database, now - timedelta(weeks=weeks_ago))
         sql = stage.sql
-        # A test's leases are seen by nobody else: analysed meanwhile, the table would have none, and a plan made by
-        # that may begin with all of them.
+        # A test's leases are seen by nobody else: analysed meanwhile, the table would have none, and a plan made
+        # by that may begin with all of them.
         await sql.execute("ALTER TABLE taskmill.lease SET (autovacuum_enabled = off)")
         await sql.execute("SET session_replication_role = replica")
         old = now - timedelta(weeks=WEEKS - 6)

@@ -110,8 +110,9 @@ class Settings(BaseSettings):
     )
     hint_queues: HintQueues = Field(
         "auto",
-        description="of what type RabbitMQ's queues of hints are: `classic`, which is faster, or `quorum`, which outlive "
-        "the loss of a node; `auto` is quorum where the address names several nodes. The same for relays and workers",
+        description="of what type RabbitMQ's queues of hints are: `classic`, which is faster, or `quorum`, which "
+        "outlive the loss of a node; `auto` is quorum where the address names several nodes. The same for relays and "
+        "workers",
     )
     data_dir: Path = Field(Path(".taskmill"), description="where `up` keeps its data")
     log_format: LogFormat = Field(

@@ -29,7 +29,7 @@ log = get_logger(__name__)
 # How often to look for lanes without a subscription and for consumers that were lost, and how often at most.
 _WATCH_S = 1.0
 _LANES_HOLD_S = 0.1
-# When the bell rings the relay looks, too, and what it finds is more urgent than a lane that is new. But what others
+# When the bell rings the relay looks, too, and what it finds is more urgent than a new lane. But what others
 # have claimed by then is not seen: every eighth time the worker looks at once, and soon serves what they serve.
 _BREATH_S = 0.01
 _BREATHS = 7
