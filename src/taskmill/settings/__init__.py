@@ -111,8 +111,8 @@ class Settings(BaseSettings):
     hint_queues: HintQueues = Field(
         "auto",
         description="of what type RabbitMQ's queues of hints are: `classic`, which is faster, or `quorum`, which "
-        "outlive the loss of a node; `auto` is quorum where the address names several nodes. The same for relays and "
-        "workers",
+        "outlive the loss of a node; `auto` is quorum where the address names several nodes. The same for relays "
+        "and workers",
     )
     data_dir: Path = Field(Path(".taskmill"), description="where `up` keeps its data")
     log_format: LogFormat = Field(
