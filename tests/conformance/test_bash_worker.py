@@ -5,7 +5,7 @@ import random
 import shutil
 import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -33,11 +33,27 @@ def crew(service: Service, tmp_path: Path) -> BashCrew:
 def worker(
     service: Service, *arguments: str, env: Mapping[str, str] = MappingProxyType({})
 ) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen(  # noqa: S603 - our own program
+    running = subprocess.Popen(  # noqa: S603 - our own program
         [BASH_WORKER, "--url", str(service.http.base_url), *arguments],
         env={**os.environ, **env},  # noqa: TID251 - for a child
         start_new_session=True,
     )
+    _STARTED.append(running)
+    return running
+
+
+_STARTED: list["subprocess.Popen[bytes]"] = []
+
+
+@pytest.fixture(autouse=True)
+def nobody_left() -> Iterator[None]:
+    """End what a test has left behind that failed before it could stop it: it would ask for tasks for ever."""
+    yield
+    while _STARTED:
+        running = _STARTED.pop()
+        if running.poll() is None:
+            os.killpg(running.pid, signal.SIGKILL)
+            running.wait()
 
 
 def test_progress_is_shown_while_the_command_runs_and_stays(
