@@ -25,7 +25,7 @@ def draw(outcomes: Sequence[Outcome], folder: Path, stem: str) -> list[Path]:
     drawn = []
     for outcome in outcomes:
         for unit, bars in _by_unit(outcome).items():
-            kind = "rate" if unit.endswith("/s") else unit.replace(" ", "-").replace("/", "-")
+            kind = "rate" if unit.endswith("/s") else _named(unit)
             drawn.append(folder / f"{stem}-{outcome.scenario}-{kind}.svg")
             _draw_bars(f"{outcome.scenario}, {unit}: {outcome.title}", bars, drawn[-1])
         if outcome.series:
@@ -51,6 +51,11 @@ def _sides(figure: Figure) -> Iterator[tuple[str, Sequence[float], bool]]:
     yield f"{figure.name}: Taskmill", figure.ours, True
     if figure.theirs:
         yield f"{figure.name}: {figure.against}", figure.theirs, False
+
+
+def _named(unit: str) -> str:
+    """Return a unit as a part of a file's name."""
+    return unit.replace("%", "percent").replace(" ", "-").replace("/", "-")
 
 
 def _by_unit(outcome: Outcome) -> dict[str, list[Bar]]:
