@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
 import orjson
 import pytest
 
+from taskmill.cli import show
 from tests.support.fake_service import FakeService, unused_url
 
 Taskmill = Callable[..., tuple[int, str, str]]
@@ -387,6 +389,9 @@ def test_ids_are_whole_on_a_terminal_however_narrow(
     headings: list[str],
 ) -> None:
     task = service.add(name="a name that is quite long")
+    # Its age takes room, too, and is shorter when it is of whole days.
+    created_at = datetime.fromisoformat(task["created_at"])
+    monkeypatch.setattr(show, "_now", lambda: created_at + timedelta(days=55, hours=11))
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("NO_COLOR", "1")
