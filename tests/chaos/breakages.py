@@ -18,6 +18,13 @@ counted AS (
     UNION ALL
     SELECT queue, status, count(*) FROM ended GROUP BY queue, status
 )"""
+_SUCCESSES_COUNTED = """,
+counted AS (
+    INSERT INTO taskmill.task_count (queue, status, tasks)
+    SELECT moved.queue, change.status, change.sign * moved.tasks
+    FROM (SELECT queue, count(*) AS tasks FROM ended GROUP BY queue) AS moved
+    CROSS JOIN (VALUES ('in_progress', -1), ('succeeded', 1)) AS change (status, sign)
+)"""
 _FENCE = """
         AND t.lease_id = i.lease_id
         AND t.claim_no = i.claim_no"""
@@ -71,8 +78,11 @@ _DEAF = _with(
 
 _CHANGES: Mapping[str, Mapping[str, Change]] = MappingProxyType(
     {
-        "fence": {"end_claims": _without(_FENCE)},
-        "counter": {"end_claims": _without(_COUNTED)},
+        "fence": {"end_claims": _without(_FENCE), "succeed_claims": _without(_FENCE)},
+        "counter": {
+            "end_claims": _without(_COUNTED),
+            "succeed_claims": _without(_SUCCESSES_COUNTED),
+        },
         "key": {"create_tasks": _without(_ONE_KEY)},
         "rescue": {
             "close_expired_leases": lambda _: (

@@ -1,6 +1,10 @@
 """Claiming and ending claims, against the real statements."""
 
 from datetime import timedelta
+from typing import Any
+
+import asyncpg
+import pytest
 
 from taskmill.domain.lifecycle import (
     Cancelled,
@@ -273,6 +277,64 @@ async def test_ends_of_one_batch_stand_or_fall_by_their_own_fences(stage: Stage)
     ended = await claims.end(stage.database, ends, worker="w")
     assert ended.keys() == {one.task.id for one in taken[1:]}
     await assert_safe(stage.sql)
+
+
+@pytest.mark.parametrize("worker", ["tester", None])
+async def test_a_success_is_written_alike_whoever_ends_beside_it(
+    stage: Stage, worker: str | None
+) -> None:
+    """Successes by themselves have a statement of their own."""
+    lease = await stage.open_lease()
+    alone, among, failing = [await stage.running(lease, queue="q") for _ in range(3)]
+    for one in (alone, among):
+        await stage.service.cancel(one.task.id)
+    counts = await stage.sql.fetch(_COUNTS)
+    success = [an_end(one, lease, Succeeded(result='{"a": 1}')) for one in (alone, among)]
+    await claims.end(stage.database, success[:1], worker=worker)
+    of_alone = await _changes(stage, counts)
+    counts = await stage.sql.fetch(_COUNTS)
+    both = [success[1], an_end(failing, lease, Interrupted())]
+    await claims.end(stage.database, both, worker=worker)
+    of_both = await _changes(stage, counts)
+    assert of_alone.items() <= of_both.items()
+    written: list[Any] = [
+        (
+            await stage.sql.fetchrow(_WRITTEN, one.task.id),
+            await stage.sql.fetchrow(_TOLD, one.task.id),
+        )
+        for one in (alone, among)
+    ]
+    assert written[0] == written[1]
+    assert written[0][0]["status"] == "succeeded"
+    assert written[0][1]["worker"] == "tester"
+    await assert_safe(stage.sql)
+
+
+_COUNTS = """
+    SELECT queue, status, sum(tasks)::int AS tasks FROM taskmill.task_count GROUP BY queue, status
+    UNION ALL
+    SELECT type, happening, sum(tasks)::int FROM taskmill.task_minute_delta GROUP BY type, happening
+"""
+# Of a task and its last event, all but what names the one or tells when.
+_WRITTEN = """
+    SELECT t.status, t.finished_at > t.started_at AND t.updated_at = t.finished_at AS is_timed,
+        (to_jsonb(t) - ARRAY[
+            'id', 'number', 'created_at', 'updated_at', 'started_at', 'finished_at', 'run_at'
+        ])::text
+    FROM taskmill.task AS t WHERE id = $1
+"""
+_TOLD = """
+    SELECT (to_jsonb(e) - ARRAY['task_id', 'at', 'run_at'])::text, e.worker
+    FROM taskmill.task_event AS e WHERE task_id = $1 ORDER BY version DESC LIMIT 1
+"""
+
+
+async def _changes(stage: Stage, before: list[asyncpg.Record]) -> dict[tuple[str, str], int]:
+    """Return what the counters have changed by, of those that did, less what a hand-back adds."""
+    was = {row[:2]: row["tasks"] for row in before}
+    now = {row[:2]: row["tasks"] for row in await stage.sql.fetch(_COUNTS)}
+    changes = {key: tasks - was.get(key, 0) for key, tasks in now.items()}
+    return {key: change for key, change in changes.items() if change and "in_progress" not in key}
 
 
 async def test_what_runs_under_a_lease_is_known(stage: Stage) -> None:

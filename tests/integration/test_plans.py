@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from taskmill.domain.lifecycle import Status, Succeeded
+from taskmill.domain.lifecycle import ErrorInfo, Failed, Interrupted, Status, Succeeded
 from taskmill.domain.system import PageRequest, TaskFilter
 from taskmill.storage import claims, partitions, tasks
 from taskmill.storage.claims import Lane, LaneStart, TakenTask
@@ -138,9 +138,19 @@ _LANES = """
 """
 
 
+_FAILED = Failed(error=ErrorInfo(type="E", message="m"))
+
+
 async def ended(session: Explaining, rows: list[asyncpg.Record], lease: UUID) -> Plan:
-    ends = [an_end(claims._taken(row), lease, Succeeded(result="1")) for row in rows]
+    ends = [an_end(claims._taken(row), lease, _FAILED) for row in rows]
     done, plan = await session.fetch("end_claims", *columns(map(claims._row, ends)), "w")
+    assert len(done) == len(rows)
+    return plan
+
+
+async def succeeded(session: Explaining, rows: list[asyncpg.Record], lease: UUID) -> Plan:
+    ends = [an_end(claims._taken(row), lease, Succeeded(result="1")) for row in rows]
+    done, plan = await session.fetch("succeed_claims", *columns(map(claims._success, ends)), "w")
     assert len(done) == len(rows)
     return plan
 
@@ -155,8 +165,10 @@ async def test_a_claim_and_its_end_cost_what_they_take(seeded: Stage) -> None:
         assert len(rows) == BATCH
         pages = PAGES_PER_TASK * BATCH + 5 * WEEKS + pages_for_ids(seeded, BATCH)
         check(plan, rows=4 * BATCH, pages=pages)
-        plan = await ended(session, rows, lease)
-        check(plan, rows=4 * BATCH, pages=PAGES_PER_TASK * BATCH + 5 * WEEKS)
+        half = BATCH // 2
+        for end, some in ((ended, rows[:half]), (succeeded, rows[half:])):
+            plan = await end(session, some, lease)
+            check(plan, rows=4 * half, pages=PAGES_PER_TASK * half + 5 * WEEKS, name=end.__name__)
 
 
 async def test_a_single_row_is_looked_for_in_its_own_week(seeded: Stage) -> None:
@@ -164,18 +176,23 @@ async def test_a_single_row_is_looked_for_in_its_own_week(seeded: Stage) -> None
     some = await seeded.sql.fetchval(_A_WAITING_TASK)
     async with explaining(seeded.database) as session:
         lease = await seeded.open_lease()
-        rows, plan = await session.fetch(
-            "claim_hinted_tasks", lease, "w", [some], None, None, of_one=True
-        )
-        check_of_one(plan)
-        end = an_end(claims._taken(rows[0]), lease, Succeeded(result="1"))
-        ended, plan = await session.fetch(
-            "end_claims", *columns([claims._row(end)]), "w", of_one=True
-        )
-        check_of_one(plan)
+        for outcome in (Interrupted(), Succeeded(result="1")):
+            rows, plan = await session.fetch(
+                "claim_hinted_tasks", lease, "w", [some], None, None, of_one=True
+            )
+            check_of_one(plan)
+            end = an_end(claims._taken(rows[0]), lease, outcome)
+            name, of = (
+                ("succeed_claims", claims._success)
+                if isinstance(outcome, Succeeded)
+                else ("end_claims", claims._row)
+            )
+            ended, plan = await session.fetch(name, *columns([of(end)]), "w", of_one=True)
+            assert ended[0]["id"] == some
+            check_of_one(plan)
         found, plan = await session.fetch("get_tasks", [some], of_one=True)
         check_of_one(plan)
-        assert (ended[0]["id"], found[0]["status"]) == (some, "succeeded")
+        assert found[0]["status"] == "succeeded"
 
 
 _A_WAITING_TASK = "SELECT task_id FROM taskmill.dispatch ORDER BY task_id DESC LIMIT 1"
@@ -449,7 +466,10 @@ async def test_statements_are_right_on_a_database_that_was_just_made(stage: Stag
         rows, plan, lease = await claimed(session, stage)
         assert len(rows) == BATCH
         check(plan, rows=4 * BATCH, pages=PAGES_PER_TASK * BATCH)
-        check(await ended(session, rows, lease), rows=4 * BATCH, pages=PAGES_PER_TASK * BATCH)
+        half = BATCH // 2
+        for end, some in ((ended, rows[:half]), (succeeded, rows[half:])):
+            plan = await end(session, some, lease)
+            check(plan, rows=4 * half, pages=PAGES_PER_TASK * half, name=end.__name__)
         _, plan = await session.fetch("find_lanes")
         check(plan, rows=BATCH, pages=50)
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any, NoReturn
 from uuid import UUID
 
+import asyncpg
 import orjson
 import pytest
 
@@ -269,6 +270,33 @@ async def test_no_more_handlers_run_at_once_than_there_are_slots(stage: Stage) -
         for answer in made:
             await finished(stage, answer.task.id)
     assert most == 3
+
+
+async def test_a_slot_is_free_while_the_last_end_is_still_being_written_down(stage: Stage) -> None:
+    """But not without limit: no more ends wait than there are slots."""
+    begun: list[UUID] = []
+
+    async def holds_up_its_end(context: Context) -> None:
+        await holding.execute("SELECT FROM taskmill.task WHERE id = $1 FOR UPDATE", context.task.id)
+        begun.append(context.task.id)
+
+    async def both_begun() -> bool:
+        return len(begun) == 2
+
+    made = await stage.service.create_all([a_draft() for _ in range(4)])
+    holding = await asyncpg.connect(stage.url)
+    try:
+        await holding.execute("BEGIN")
+        async with a_worker(stage, {"*": holds_up_its_end}, WorkerOptions(slots=1)):
+            await eventually(both_begun, "a second run")
+            await asyncio.sleep(0.3)
+            assert len(begun) == 2
+            await holding.execute("COMMIT")
+            for one in made:
+                assert (await finished(stage, one.task.id)).status is Status.SUCCEEDED
+    finally:
+        await holding.close()
+    await assert_safe(stage.sql)
 
 
 async def test_several_workers_run_each_task_once(stage: Stage) -> None:

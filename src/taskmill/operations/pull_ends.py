@@ -231,7 +231,7 @@ def tell_end(claim: RemoteClaim, outcome: Outcome, ended: EndedClaim) -> None:
         facts["error_type"] = error.type
     if ended.reason:
         facts["reason"] = ended.reason
-    if ended.status is Status.NEW:
+    if ended.run_at is not None:
         facts["run_at"] = ended.run_at.isoformat(timespec="milliseconds")
     level = log.warning if ended.happening is Happening.FAILED else log.info
     level(

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Final
 from uuid import UUID
 
 import asyncpg
@@ -67,12 +68,17 @@ class ClaimEnd:
 
 @dataclass(slots=True, kw_only=True)
 class EndedClaim:
-    """How a claim did end. `run_at` is when a task that waits again is due."""
+    """How a claim did end. `run_at` is when a task that waits again is due, None for one that doesn't."""
 
     status: Status
     happening: Happening
     reason: str | None
-    run_at: datetime
+    run_at: datetime | None
+
+
+_SUCCEEDED: Final = EndedClaim(
+    status=Status.SUCCEEDED, happening=Happening.SUCCEEDED, reason=None, run_at=None
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,10 +176,14 @@ async def end(
     if not ends:
         return {}
     ordered = sorted(ends, key=lambda end: end.fence.task_id)
-    rows = await database.fetch(
-        "end_claims", *columns(map(_row, ordered)), worker, of_one=len(ordered) == 1
+    is_one = len(ordered) == 1
+    if all(end.transition.status is Status.SUCCEEDED for end in ordered):
+        given = columns(map(_success, ordered))
+        rows = await database.fetch("succeed_claims", *given, worker, of_one=is_one)
+        return {row[0]: _SUCCEEDED for row in rows}
+    return _ended(
+        await database.fetch("end_claims", *columns(map(_row, ordered)), worker, of_one=is_one)
     )
-    return _ended(rows)
 
 
 async def find_ended(
@@ -195,6 +205,11 @@ async def find_of_lease(database: Database, lease_id: UUID) -> list[RunningClaim
         await connection.execute(statement("lock_lease"), lease_id)
     rows = await database.fetch("find_claims_of_lease", lease_id)
     return [_running(row) for row in rows]
+
+
+def _success(end: ClaimEnd) -> tuple[object, ...]:
+    fence = end.fence
+    return (fence.task_id, fence.lease_id, fence.claim_no, end.transition.result)
 
 
 def _row(end: ClaimEnd) -> tuple[object, ...]:
@@ -222,7 +237,7 @@ def _ended(rows: Sequence[asyncpg.Record]) -> dict[UUID, EndedClaim]:
             status=_STATUSES[row["status"]],
             happening=_HAPPENINGS[row["happening"]],
             reason=row["reason"],
-            run_at=row["run_at"],
+            run_at=row["run_at"] if row["status"] == Status.NEW else None,
         )
         for row in rows
     }

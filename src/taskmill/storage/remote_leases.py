@@ -237,7 +237,7 @@ async def find_own_end(database: Database, fence: Fence) -> EndedClaim | None:
         status=Status(row["status"]),
         happening=Happening(row["happening"]),
         reason=row["reason"],
-        run_at=row["run_at"],
+        run_at=row["run_at"] if row["status"] == Status.NEW else None,
     )
 
 

@@ -276,9 +276,9 @@ def claim_end_json(
     event: Happening,
     status: Status,
     reason: str | None,
-    run_at: datetime,
+    run_at: datetime | None,
 ) -> bytes:
-    """Return the end of a claim as a `ClaimEndView` in JSON; `run_at` counts for a task that waits again."""
+    """Return the end of a claim as a `ClaimEndView` in JSON."""
     return answer_json(
         {
             "task_id": task_id,
@@ -286,6 +286,6 @@ def claim_end_json(
             "event": event,
             "status": status,
             "reason": reason,
-            "run_at": format_timestamp(run_at) if status is Status.NEW else None,
+            "run_at": None if run_at is None else format_timestamp(run_at),
         }
     )

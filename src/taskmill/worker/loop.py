@@ -115,7 +115,7 @@ class Worker:
             changed=self._on_lease_change,
             asked_to_cancel=self._on_cancels,
             asked=self._on_request,
-            running=lambda: len(self._runs),
+            running=lambda: self._runs.running,
         )
         WORKER_SLOTS.watch(self, Worker._told_slots)
         WORKER_RUNNING.watch(self, Worker._told_running)
@@ -145,7 +145,7 @@ class Worker:
         return {(): self._slots}
 
     def _told_running(self) -> dict[tuple[str, ...], float]:
-        return {(): len(self._runs)}
+        return {(): self._runs.running}
 
     async def _work_until(self, stop: asyncio.Event) -> None:
         await self._claim_until(stop)
@@ -204,7 +204,7 @@ class Worker:
         while not stop.is_set():
             self._news.clear()
             lease_id = self._keeper.lease_id
-            free = self._slots - len(self._runs)
+            free = self._free_slots()
             if lease_id is None or free <= 0 or self._keeper.asked_to is not None:
                 if self._until_idle and self._keeper.asked_to is not None and not self._runs:
                     return
@@ -227,6 +227,10 @@ class Worker:
             if self._until_idle and not self._runs and self._transport.has_looked:
                 return
             await self._transport.wait()
+
+    def _free_slots(self) -> int:
+        """Return how many may begin: ends that are still to be written down hold none, unless many are."""
+        return min(self._slots - self._runs.running, 2 * self._slots - len(self._runs))
 
     async def _take(self, lease_id: UUID, limit: int) -> list[TakenTask]:
         asked_at = self._clock.monotonic()
@@ -315,6 +319,6 @@ class Worker:
                     self._news.clear()
                     await self._news.wait()
         except TimeoutError:
-            log.info("worker.handing_back", worker=self._worker, tasks=len(self._runs))
+            log.info("worker.handing_back", worker=self._worker, tasks=self._runs.running)
         for run in self._runs.all():
             self._runs.stop(run, _STOPPED)

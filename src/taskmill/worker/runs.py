@@ -50,8 +50,8 @@ class Runs:
     """The attempts that take up slots, and the abandoned handlers, which don't.
 
     `work` runs a handler and returns its outcome; `record` takes an outcome to write it down, and whoever does
-    calls `recorded` when it is; `freed` is called when a slot is free again. Use it as an async context manager;
-    leaving waits for what runs, and until all is recorded.
+    calls `recorded` when it is; `freed` is called when a run has ended, and when that is written down. Use it as
+    an async context manager; leaving waits for what runs, and until all is recorded.
     """
 
     def __init__(
@@ -71,6 +71,7 @@ class Runs:
         self._under_way: dict[RunKey, Run] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._abandoned: dict[asyncio.Task[Any], Run] = {}
+        self._unrecorded = 0
         self._somebody_ended = asyncio.Event()
         self.is_dismissing = False
 
@@ -95,6 +96,11 @@ class Runs:
 
     def __len__(self) -> int:
         return len(self._under_way)
+
+    @property
+    def running(self) -> int:
+        """How many have not ended: of the others only the end is still to be written down."""
+        return len(self._under_way) - self._unrecorded
 
     def __contains__(self, key: RunKey) -> bool:
         return key in self._under_way
@@ -144,7 +150,7 @@ class Runs:
         try:
             outcome = run.stop_as or await self._work(run)
             if not run.is_abandoned:
-                run.settle()
+                self._settle(run)
                 await self._record(run, outcome)
         except BaseException:
             if not run.is_abandoned:
@@ -153,7 +159,7 @@ class Runs:
         return outcome
 
     def recorded(self, run: Run, error: BaseException | None = None) -> None:
-        """Free the slot: the outcome is written down. Or it can't be: then all of this comes to its end."""
+        """Forget the run: the outcome is written down. Or it can't be: then all of this comes to its end."""
         if isinstance(error, Exception) and not self._failure.done():
             self._failure.set_exception(error)
         self._free(run)
@@ -170,8 +176,14 @@ class Runs:
         log.warning("handler.abandoned", **self._facts(run), patience_s=self._patience_s)
         HANDLERS_ABANDONED.inc()
 
-    def _let_go(self, run: Run, task: asyncio.Task[Any]) -> None:
+    def _settle(self, run: Run) -> None:
+        if not run.is_settled:
+            self._unrecorded += 1
         run.settle()
+        self._freed()
+
+    def _let_go(self, run: Run, task: asyncio.Task[Any]) -> None:
+        self._settle(run)
         run.is_abandoned = True
         self._tasks.discard(task)
         self._abandoned[task] = run
@@ -188,6 +200,8 @@ class Runs:
         if run.timer is not None:
             run.cancel_timer()
         del self._under_way[run.key]
+        if run.is_settled:
+            self._unrecorded -= 1
         self._freed()
         self._somebody_ended.set()
 
