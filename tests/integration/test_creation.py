@@ -1,10 +1,11 @@
 """Creating tasks: what is stored, keys, batches, and answers that were lost."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 import asyncpg
@@ -17,8 +18,10 @@ from taskmill.domain.retry import RetryPolicy
 from taskmill.domain.system import CreatedTask
 from taskmill.domain.task import IdempotencyKey, Task
 from taskmill.storage import tasks
+from taskmill.storage.doorbell import CHANNEL
+from taskmill.storage.servers import Connection
 from taskmill.storage.statements import statement
-from taskmill.storage.tasks import NewTask
+from taskmill.storage.tasks import NewTask, StoredFacts
 from tests.support.builders import a_draft, a_key
 from tests.support.polling import eventually
 from tests.support.safety import assert_safe
@@ -47,6 +50,71 @@ async def test_the_answer_is_what_is_stored(stage: Stage) -> None:
     assert answer.task.run_at == draft.run_at
     assert answer.task.created_at == identity.created_at(answer.task.id)
     await assert_safe(stage.sql)
+
+
+async def test_a_task_that_is_created_alone_rings_with_its_commit(stage: Stage) -> None:
+    """No doorbell runs here: what is heard came with the transaction."""
+    rings: list[str] = []
+    await stage.sql.add_listener(CHANNEL, lambda *told: rings.append(told[2]))
+    await stage.created()
+    await stage.sql.fetchval("SELECT 1")
+    assert rings == [CHANNEL]
+    await stage.service.create_all([a_draft()])
+    # Of two at once only the first is alone: NOTIFY would have one wait for the other's commit.
+    async with holding_tasks(stage) as release, asyncio.TaskGroup() as group:
+        for count in (1, 2):
+            group.create_task(stage.created())
+            await waiting_for_locks(stage, count)
+        await release()
+    await stage.sql.fetchval("SELECT 1")
+    assert rings == [CHANNEL] * 2
+
+
+@asynccontextmanager
+async def holding_tasks(stage: Stage) -> AsyncIterator[Callable[[], Awaitable[object]]]:
+    """Keep everybody from writing tasks until what this yields is called."""
+    holder = await asyncpg.connect(stage.url)
+    try:
+        await holder.execute("BEGIN; LOCK TABLE taskmill.task IN ACCESS EXCLUSIVE MODE")
+        yield partial(holder.execute, "COMMIT")
+    finally:
+        await holder.close()
+
+
+async def waiting_for_locks(stage: Stage, count: int) -> None:
+    """Wait until so many statements wait for a lock."""
+
+    async def look() -> bool:
+        return bool(await stage.sql.fetchval(_WAITING) == count)
+
+    await eventually(look, f"{count} statements that wait")
+
+
+_WAITING = """
+    SELECT count(DISTINCT pid) FROM pg_locks
+    WHERE NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+
+
+async def test_a_task_is_created_when_no_more_rings_can_be_kept(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when somebody listens and never ends a transaction."""
+    tried: list[bool] = []
+    insert = tasks.insert
+
+    async def full(
+        connection: Connection, new: Collection[NewTask], *, rings: bool = False
+    ) -> dict[UUID, StoredFacts]:
+        tried.append(rings)
+        if rings:
+            raise asyncpg.ProgramLimitExceededError("too many notifications in the NOTIFY queue")
+        return await insert(connection, new)
+
+    monkeypatch.setattr(tasks, "insert", full)
+    made = await stage.created()
+    assert (await stage.task(made.id)).status is Status.NEW
+    assert tried == [True, False]
 
 
 async def test_a_plain_task_is_due_when_it_is_created_and_a_delayed_one_later(stage: Stage) -> None:

@@ -35,6 +35,7 @@ from taskmill.runtime.ids import IdFactory
 from taskmill.storage import faults, tasks
 from taskmill.storage.database import RETRY_AFTER_S, Database
 from taskmill.storage.doorbell import Doorbell
+from taskmill.storage.servers import Connection
 from taskmill.storage.tasks import NewTask
 from taskmill.wire.violations import MOST_VIOLATIONS
 
@@ -68,6 +69,7 @@ class TaskCreation:
         self._queues = queues
         self._doorbell = doorbell
         self._key_validity = key_validity
+        self._under_way = 0
         self._batch: Batcher[NewTask, CreatedTask | IdempotencyConflict] = Batcher(
             self._store_batch,
             name="create",
@@ -236,19 +238,38 @@ class TaskCreation:
     async def _store(self, new: Sequence[NewTask]) -> list[CreatedTask | IdempotencyConflict]:
         has_callback = any(one.draft.callback_url is not None for one in new)
         lent = self._database.hot_transaction() if has_callback else self._database.hot()
-        async with lent as connection:
-            answers = await storing.store(connection, new)
+        is_alone = len(new) == 1 and not has_callback and not self._under_way
+        self._under_way += 1
+        try:
+            async with lent as connection:
+                answers = await self._store_with(connection, new, rings=is_alone)
+        finally:
+            self._under_way -= 1
+        if not is_alone:
+            self._doorbell.ring()
         self._told(answers)
         return answers
+
+    async def _store_with(
+        self, connection: Connection, new: Sequence[NewTask], *, rings: bool
+    ) -> list[CreatedTask | IdempotencyConflict]:
+        try:
+            return await storing.store(connection, new, rings=rings)
+        except asyncpg.ProgramLimitExceededError:
+            # The queue of notifications is full, as when somebody listens and never ends a transaction.
+            if not rings:
+                raise
+            self._doorbell.ring()
+            return await storing.store(connection, new)
 
     async def _store_all(self, new: list[NewTask]) -> list[CreatedTask]:
         async with self._database.hot_transaction() as connection:
             answers = _unraised(await storing.store(connection, new))
+        self._doorbell.ring()
         self._told(answers)
         return answers
 
     def _told(self, answers: Iterable[CreatedTask | IdempotencyConflict]) -> None:
-        self._doorbell.ring()
         self._database.told()
         new = [
             answer.task

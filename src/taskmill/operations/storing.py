@@ -16,13 +16,13 @@ from taskmill.wire.urls import callback_lane
 
 
 async def store(
-    connection: Connection, new: Sequence[NewTask]
+    connection: Connection, new: Sequence[NewTask], *, rings: bool = False
 ) -> list[CreatedTask | IdempotencyConflict]:
-    """Store what is new and answer for each, in order.
+    """Store what is new and answer for each, in order. A single one `rings` the bell by itself, if it is to.
 
     Tasks with a callback want a transaction around it: both are written, or none is.
     """
-    created = await tasks.insert(connection, _first_of_each_key(new))
+    created = await tasks.insert(connection, _first_of_each_key(new), rings=rings)
     await _keep_callbacks(connection, called(new), created)
     return await answers(connection, new, created)
 

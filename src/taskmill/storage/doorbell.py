@@ -1,7 +1,8 @@
 """Wakes those who wait when something happens elsewhere, so that they need not look in a hurry.
 
-NOTIFY holds a cluster-wide lock over its commit: inside hot transactions it halved their rate. So it runs
-by itself, after the commit and at most once in a while, and a lost ring only costs the pause between two looks.
+NOTIFY holds a cluster-wide lock over its commit: inside hot transactions it halved their rate. So it runs by
+itself, after the commit and at most once in a while, and a lost ring only costs the pause between two looks. Only
+a task that is created while no other is rings within its own transaction.
 """
 
 import asyncio

@@ -46,15 +46,20 @@ class StoredFacts:
     updated_at: datetime
 
 
-async def insert(connection: Connection, new: Collection[NewTask]) -> dict[UUID, StoredFacts]:
+async def insert(
+    connection: Connection, new: Collection[NewTask], *, rings: bool = False
+) -> dict[UUID, StoredFacts]:
     """Store the tasks in one statement; returns what it added to those it created.
+
+    With `rings` whoever waits for tasks hears of it with the commit; that is for a single one.
 
     One that is missing from the answer was created by an earlier call with the same id, or its key is
     taken. No key may come twice. Keys are locked in sorted order, so that two batches can't wait for each
     other.
     """
     ordered = sorted(new, key=_key_order)
-    rows = await connection.fetch(statement("create_tasks"), *columns(map(_row, ordered)))
+    text = statement("create_tasks", of_one=rings)
+    rows = await connection.fetch(text, *columns(map(_row, ordered)))
     return {
         row["id"]: StoredFacts(number=row["number"], updated_at=row["updated_at"]) for row in rows
     }
