@@ -25,7 +25,7 @@ from taskmill.domain.task import (
     TaskDraft,
 )
 from taskmill.wire import fields
-from taskmill.wire.answers import Fragment, answer_json
+from taskmill.wire.answers import Fragment, answer_json, shown_time
 from taskmill.wire.contracts.door import DoorContract
 from taskmill.wire.fields import Expected, Timestamp, format_timestamp
 from taskmill.wire.retry import RetrySpec, policy_of
@@ -299,7 +299,6 @@ def task_etag(task: Task) -> str:
 
 
 def _shown(task: Task) -> dict[str, object]:
-    created_at = format_timestamp(task.created_at)
     return {
         "id": task.id,
         "number": task.number,
@@ -316,11 +315,11 @@ def _shown(task: Task) -> dict[str, object]:
         "losses": task.losses,
         "max_losses": task.max_losses,
         "cancel_requested": task.cancel_requested,
-        "run_at": created_at if task.run_at is task.created_at else format_timestamp(task.run_at),
-        "created_at": created_at,
-        "started_at": None if task.started_at is None else format_timestamp(task.started_at),
-        "finished_at": None if task.finished_at is None else format_timestamp(task.finished_at),
-        "updated_at": format_timestamp(task.updated_at),
+        "run_at": shown_time(task.run_at),
+        "created_at": shown_time(task.created_at),
+        "started_at": None if task.started_at is None else shown_time(task.started_at),
+        "finished_at": None if task.finished_at is None else shown_time(task.finished_at),
+        "updated_at": shown_time(task.updated_at),
         "progress": None if task.progress is None else _progress(task.progress),
         "result": None if task.result is None else Fragment(task.result),
         "error": None if task.error is None else Fragment(task.error),

@@ -3,10 +3,11 @@
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from uuid import UUID
 
 import asyncpg.pgproto.pgproto as driver
+import orjson
 import pytest
 from hypothesis import given, strategies as st
 
@@ -21,7 +22,8 @@ from taskmill.domain.system import (
     TaskEvent,
     WorkerState,
 )
-from taskmill.wire.answers import answer_json
+from taskmill.wire.answers import answer_json, answer_line, shown_time
+from taskmill.wire.fields import format_timestamp
 from taskmill.wire.queues import (
     QueueList,
     QueueView,
@@ -246,3 +248,12 @@ def test_any_other_change_of_a_queue_is_refused(body: object, pointer: str, expe
         to_queue_change(body)
     (violation,) = caught.value.violations
     assert (violation.pointer, violation.expected) == (pointer, expected)
+
+
+@pytest.mark.parametrize("microsecond", [0, 1, 7000, 120_000, 999_999])
+@pytest.mark.parametrize("zone", [UTC, timezone(timedelta(hours=3))])
+def test_a_time_has_six_digits_and_a_z_whoever_writes_it(microsecond: int, zone: tzinfo) -> None:
+    moment = datetime(2026, 2, 3, 4, 5, 6, microsecond, tzinfo=zone)
+    for answer in (answer_json, answer_line):
+        written = orjson.loads(answer({"at": shown_time(moment)}))
+        assert written == {"at": format_timestamp(moment)}
