@@ -96,6 +96,37 @@ _WAITING = """
 """
 
 
+async def test_who_creates_one_after_the_other_rings_within_for_a_share_of_the_time(
+    stage: Stage,
+) -> None:
+    rings: list[str] = []
+    await stage.sql.add_listener(CHANNEL, lambda *told: rings.append(told[2]))
+    stage.creation._ringing.charge(float("inf"))
+    await stage.created()
+    await stage.sql.fetchval("SELECT 1")
+    assert rings == []
+    assert stage.creation._doorbell._rung.is_set()
+
+
+async def test_whoever_finds_its_task_there_after_a_lost_answer_rings_for_it(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    insert = tasks.insert
+
+    async def loses_the_first_answer(
+        connection: Connection, new: Collection[NewTask], *, rings: bool = False
+    ) -> dict[UUID, StoredFacts]:
+        monkeypatch.setattr(tasks, "insert", insert)
+        await insert(connection, new, rings=rings)
+        raise Unavailable(0, "the database")
+
+    await stage.created()
+    assert not stage.creation._doorbell._rung.is_set()
+    monkeypatch.setattr(tasks, "insert", loses_the_first_answer)
+    await stage.created()
+    assert stage.creation._doorbell._rung.is_set()
+
+
 async def test_a_task_is_created_when_no_more_rings_can_be_kept(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,6 +146,9 @@ async def test_a_task_is_created_when_no_more_rings_can_be_kept(
     made = await stage.created()
     assert (await stage.task(made.id)).status is Status.NEW
     assert tried == [True, False]
+    assert stage.creation._doorbell._rung.is_set()
+    await stage.created()
+    assert tried == [True, False, False]  # it is not tried again at once
 
 
 async def test_a_plain_task_is_due_when_it_is_created_and_a_delayed_one_later(stage: Stage) -> None:

@@ -17,6 +17,7 @@ from taskmill.domain.lifecycle import Failed, Interrupted, Lost, Outcome, Status
 from taskmill.maintenance.expiry import expire_waiting
 from taskmill.maintenance.rescue import Rescue
 from taskmill.storage import claims, leases
+from taskmill.storage.claims import ClaimEnd
 from taskmill.storage.servers import Connection
 from taskmill.storage.statements import columns, statement
 from tests.support.builders import ERROR, a_draft, a_key, an_end
@@ -183,14 +184,21 @@ async def test_a_cancel_that_meets_the_end_of_the_attempt_finds_it_finished(stag
     lease = await stage.open_lease()
     taken = await stage.running(lease)
     async with a_session(stage) as ending, asyncio.TaskGroup() as group:
-        row = claims._row(an_end(taken, lease, Succeeded(result="1")))
-        await ending.fetch(statement("end_claims", of_one=True), *columns([row]), "racer")
+        await _end_within(ending, an_end(taken, lease, Succeeded(result="1")))
         cancel = group.create_task(_cancelled(stage, taken.task.id))
         await waits_for_a_lock(stage)
         await ending.execute("COMMIT")
     assert cancel.result() == "refused"
     assert (await stage.task(taken.task.id)).result == "1"
     await assert_safe(stage.sql)
+
+
+async def _end_within(transaction: Connection, end: ClaimEnd) -> None:
+    """Do what `claims.end` does, and leave the commit to the caller."""
+    is_success = end.transition.status is Status.SUCCEEDED
+    name = "succeed_claims" if is_success else "end_claims"
+    row = claims._success(end) if is_success else claims._row(end)
+    await transaction.fetch(statement(name, of_one=True), *columns([row]), "racer")
 
 
 async def _cancelled(stage: Stage, task_id: UUID) -> str:
@@ -233,8 +241,7 @@ async def test_of_a_finish_and_a_rescue_the_first_wins_and_the_other_changes_not
         second = Lost() if isinstance(first, Succeeded) else Succeeded(result="2")
         taken = await stage.running(lease)
         async with a_session(stage) as ending, asyncio.TaskGroup() as group:
-            row = claims._row(an_end(taken, lease, first))
-            await ending.fetch(statement("end_claims", of_one=True), *columns([row]), "racer")
+            await _end_within(ending, an_end(taken, lease, first))
             later = group.create_task(stage.end(taken, lease, second))
             await waits_for_a_lock(stage)
             await ending.execute("COMMIT")

@@ -29,6 +29,7 @@ from taskmill.observability.logs import get_logger
 from taskmill.observability.metrics import BATCH_ITEMS, STATEMENTS_FAILED
 from taskmill.operations import storing
 from taskmill.operations.queues import KnownQueues
+from taskmill.runtime.allowance import Allowance
 from taskmill.runtime.batching import Batcher, Overloaded
 from taskmill.runtime.clock import Clock
 from taskmill.runtime.ids import IdFactory
@@ -44,6 +45,10 @@ log = get_logger(__name__)
 # How long a broken connection is worth another try before the caller is told to come back.
 _PATIENCE_S = 3.0
 _PAUSE_S = 0.1
+# The share of the time in which a process may hold NOTIFY's lock over a commit, and how long at most it may not.
+_RINGING_SHARE = 0.1
+_RINGING_BURST_S = 0.1
+_UNRUNG_S = 1.0
 
 Stored = TypeVar("Stored")
 CreatedLater: TypeAlias = asyncio.Future[CreatedTask | IdempotencyConflict]
@@ -70,6 +75,10 @@ class TaskCreation:
         self._doorbell = doorbell
         self._key_validity = key_validity
         self._under_way = 0
+        self._ringing = Allowance(
+            clock, share=_RINGING_SHARE, most_s=_RINGING_BURST_S, longest_s=_UNRUNG_S
+        )
+        self._owes_ring = False
         self._batch: Batcher[NewTask, CreatedTask | IdempotencyConflict] = Batcher(
             self._store_batch,
             name="create",
@@ -239,13 +248,22 @@ class TaskCreation:
         has_callback = any(one.draft.callback_url is not None for one in new)
         lent = self._database.hot_transaction() if has_callback else self._database.hot()
         is_alone = len(new) == 1 and not has_callback and not self._under_way
+        rings = is_alone and self._ringing.is_open
+        began_at = self._clock.monotonic()
         self._under_way += 1
         try:
             async with lent as connection:
-                answers = await self._store_with(connection, new, rings=is_alone)
+                answers = await self._store_with(connection, new, rings=rings)
+        except BaseException:
+            # It may have been stored, and then the next try finds it there, and rings for nothing of its own.
+            self._owes_ring = True
+            raise
         finally:
             self._under_way -= 1
-        if not is_alone:
+        if rings:
+            self._ringing.charge(self._clock.monotonic() - began_at)
+        if not rings or self._owes_ring:
+            self._owes_ring = False
             self._doorbell.ring()
         self._told(answers)
         return answers
@@ -259,7 +277,8 @@ class TaskCreation:
             # The queue of notifications is full, as when somebody listens and never ends a transaction.
             if not rings:
                 raise
-            self._doorbell.ring()
+            self._owes_ring = True
+            self._ringing.charge(float("inf"))
             return await storing.store(connection, new)
 
     async def _store_all(self, new: list[NewTask]) -> list[CreatedTask]:

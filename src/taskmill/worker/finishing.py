@@ -40,6 +40,8 @@ from taskmill.worker.execution import describe
 log = get_logger(__name__)
 
 _LONGEST_PAUSE_S = 2.0
+# Of each kind: together they leave half of the pool's connections to claims and all else.
+_MOST_IN_FLIGHT = 2
 
 Then: TypeAlias = Callable[[BaseException | None], None]
 """Hears that an end is written down, or why it never will be."""
@@ -84,6 +86,7 @@ class Finishing:
             self._end,
             name="finish",
             max_size=size,
+            max_in_flight=_MOST_IN_FLIGHT,
             max_waiting=1_000_000,
             weigh=lambda end: len(end.transition.result or ""),
             is_item_fault=faults.is_item_fault,

@@ -115,7 +115,7 @@ class Worker:
             changed=self._on_lease_change,
             asked_to_cancel=self._on_cancels,
             asked=self._on_request,
-            running=lambda: self._runs.running,
+            running=self._taken_slots,
         )
         WORKER_SLOTS.watch(self, Worker._told_slots)
         WORKER_RUNNING.watch(self, Worker._told_running)
@@ -145,7 +145,7 @@ class Worker:
         return {(): self._slots}
 
     def _told_running(self) -> dict[tuple[str, ...], float]:
-        return {(): self._runs.running}
+        return {(): self._taken_slots()}
 
     async def _work_until(self, stop: asyncio.Event) -> None:
         await self._claim_until(stop)
@@ -211,6 +211,8 @@ class Worker:
                 self._transport.rest()
                 await self._news.wait()
                 continue
+            # Before the look: one that ends meanwhile may bring a task back which the look has not seen.
+            was_idle = not self._runs
             try:
                 await self._audit(lease_id)
                 self._in_doubt = lease_id
@@ -224,13 +226,17 @@ class Worker:
                 self._start(one, lease_id)
             if taken:
                 continue
-            if self._until_idle and not self._runs and self._transport.has_looked:
+            if self._until_idle and was_idle and self._transport.has_looked:
                 return
             await self._transport.wait()
 
     def _free_slots(self) -> int:
         """Return how many may begin: ends that are still to be written down hold none, unless many are."""
         return min(self._slots - self._runs.running, 2 * self._slots - len(self._runs))
+
+    def _taken_slots(self) -> int:
+        """Return how many slots nothing new can have, as far as others can tell."""
+        return min(len(self._runs), self._slots)
 
     async def _take(self, lease_id: UUID, limit: int) -> list[TakenTask]:
         asked_at = self._clock.monotonic()

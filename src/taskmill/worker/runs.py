@@ -47,7 +47,7 @@ class Run:
 
 
 class Runs:
-    """The attempts that take up slots, and the abandoned handlers, which don't.
+    """The attempts under way, until their ends are written down, and the abandoned handlers.
 
     `work` runs a handler and returns its outcome; `record` takes an outcome to write it down, and whoever does
     calls `recorded` when it is; `freed` is called when a run has ended, and when that is written down. Use it as
