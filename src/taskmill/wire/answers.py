@@ -19,7 +19,9 @@ def answer_json(value: object) -> bytes:
 
 def answer_line(value: object) -> bytes:
     """Return the answer as one line of NDJSON."""
-    return orjson.dumps(value, default=_text_of_id, option=orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE)
+    return orjson.dumps(
+        value, default=_text_of_id, option=orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE
+    )
 
 
 def shown_time(moment: datetime) -> datetime | str:

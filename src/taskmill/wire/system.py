@@ -57,7 +57,9 @@ class WorkerView(BaseModel):
     queues: list[str] = Field(description="the queues that it serves; empty is every queue")
     types: list[str] = Field(description="the types that it runs; * is every type")
     slots: int = Field(description="tasks that it can run at once")
-    running: int = Field(description="tasks that it has: for moments more than slots, while ends are written down")
+    running: int = Field(
+        description="tasks that it has: for moments more than slots, while ends are written down"
+    )
     started_at: Timestamp
     renewed_at: Timestamp = Field(description="when it was last heard of")
     expires_at: Timestamp = Field(description="until when its lease holds without a renewal")
