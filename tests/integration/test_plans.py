@@ -200,7 +200,7 @@ _A_WAITING_TASK = "SELECT task_id FROM taskmill.dispatch ORDER BY task_id DESC L
 
 def check_of_one(plan: Plan) -> None:
     """Fail when the plan has opened more than one week of tasks."""
-    check(plan, rows=5, pages=2 * PAGES_PER_TASK)
+    check(plan, rows=5, pages=3 * PAGES_PER_TASK)
     tables = [
         node["Relation Name"]
         for node in plan.nodes()
