@@ -195,7 +195,8 @@ def test_what_is_large_is_not_looked_at_again_and_again(
     payload = orjson.dumps({"v": value})
     began = time.process_time()
     said = assert_both_say_the_same(postgres, {"properties": {"v": schema}}, payload)
-    assert time.process_time() - began < 30  # no promise of speed: what is looked at again and again takes far longer
+    # No promise of speed: what is looked at again and again takes far longer.
+    assert time.process_time() - began < 30
     assert any("100,000 steps" in one["expected"] for one in said) is is_too_much
 
 
