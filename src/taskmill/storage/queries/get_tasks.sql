@@ -1,12 +1,16 @@
 -- Purpose: read tasks by id, in any order, with the progress of their latest claim. $1 uuid[]. Reads only; relies on
 -- the primary keys. What a claim of an earlier run had reported is not shown: that run's start is forgotten.
+-- `LIMIT 1` has progress looked up for each task: joined, all of it is read for each when it was analysed while empty.
 SELECT
     t.id, t.number, t.name, t.description, t.type, t.payload, t.queue, t.priority, t.status, t.run, t.attempt,
     t.max_attempts, t.losses, t.max_losses, t.cancel_requested, t.run_at, t.created_at, t.started_at, t.finished_at,
     t.updated_at, t.result, t.error, t.labels, t.source, t.version, t.claim_no,
     p.share AS progress_share, p.message AS progress_message, p.at AS progress_at, p.serial AS progress_serial
 FROM taskmill.task AS t
-LEFT JOIN taskmill.task_progress AS p
-    ON p.task_id = t.id AND p.claim_no = t.claim_no AND t.started_at IS NOT NULL
+LEFT JOIN LATERAL (
+    SELECT share, message, at, serial FROM taskmill.task_progress
+    WHERE task_id = t.id AND claim_no = t.claim_no AND t.started_at IS NOT NULL
+    LIMIT 1
+) AS p ON true
 WHERE t.id = ANY($1::uuid[])
     -- Of one: AND t.id = ($1::uuid[])[1]

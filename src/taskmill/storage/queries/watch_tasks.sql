@@ -3,7 +3,9 @@
 SELECT
     t.id, t.version, t.claim_no, coalesce(p.serial, 0) AS progress, l.claim_no AS line_claim, l.seq AS line
 FROM taskmill.task AS t
-LEFT JOIN taskmill.task_progress AS p ON p.task_id = t.id AND p.claim_no = t.claim_no
+LEFT JOIN LATERAL (
+    SELECT serial FROM taskmill.task_progress WHERE task_id = t.id AND claim_no = t.claim_no LIMIT 1
+) AS p ON true
 LEFT JOIN LATERAL (
     SELECT claim_no, seq FROM taskmill.task_log
     WHERE task_id = t.id ORDER BY claim_no DESC, seq DESC LIMIT 1
