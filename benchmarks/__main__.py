@@ -36,10 +36,10 @@ SHORT = (
     "lists",
     "steady_state",
     "idle_cost",
-    "start_time",
 )
 SCENARIOS = (
     *SHORT,
+    "start_time",
     "create_many",
     "handler_drain",
     "broker_intake",
