@@ -14,6 +14,7 @@ from taskmill.wire.contracts.door import (
     compile_contract,
     expressions_of,
     refuse_expressions,
+    refuse_many_looks,
 )
 
 log = get_logger(__name__)
@@ -42,6 +43,7 @@ async def register(database: Database, worker: str, contracts: Sequence[TypeCont
     if not news:
         return
     for one in news:
+        refuse_many_looks(one)
         expressions = expressions_of(one)
         if expressions and not await rows.can_match(database, expressions):
             refuse_expressions(one)

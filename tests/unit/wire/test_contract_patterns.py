@@ -82,12 +82,17 @@ def test_what_is_taken_matches_what_ecma_262_says(pattern: str) -> None:
     [
         "(", ")", "[", "[]", "[^]", "a**", "*", "a{", "{2}", "a{2,1}", "a{1001}", "(a{500}){5}", "^*", "[b-a]",
         r"[\d-z]", "(?=a)", "a(?!b)", "(?<=a)", "(?i)a", r"\b", r"\1", r"\p{L}", r"\k<x>", r"\ud800", r"\0", "\\",
-        "a" * 501, "^(?=a)b|c",
+        "a" * 501, "^(?=a)b|c", "(" * 51 + "a" + ")" * 51, "(" * 240 + "a" + ")" * 240, "(" * 500,
     ],
 )  # fmt: skip
 def test_what_could_not_be_checked_alike_is_refused(pattern: str) -> None:
     with pytest.raises(UnsupportedPattern):
         conditions_of(pattern)
+
+
+def test_fifty_groups_within_each_other_are_taken_however_many_stand_in_a_row() -> None:
+    deep = "(" * 50 + "a" + ")" * 50
+    assert matches(f"^{deep}(b)(c){deep}$", "abca")
 
 
 def test_an_expression_that_would_backtrack_for_ever_does_not() -> None:

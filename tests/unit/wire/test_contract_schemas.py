@@ -1,5 +1,6 @@
 """What a schema may say: which schemas are taken, and what is said of those that are not."""
 
+import sys
 from datetime import timedelta
 from typing import Any
 
@@ -8,7 +9,8 @@ import pytest
 
 from taskmill.domain.contracts import TypeContract, TypeDefaults
 from taskmill.domain.errors import ContractRefused
-from taskmill.wire.contracts.door import DoorContract, compile_contract
+from taskmill.wire.contracts.checking import Checker
+from taskmill.wire.contracts.door import DoorContract, compile_contract, refuse_many_looks
 from tests.support.payload_schemas import Everything
 
 Json = dict[str, Any]
@@ -152,6 +154,61 @@ def test_alternatives_within_alternatives_have_a_limit(depth: int) -> None:
         assert said(document, {}) == []
     else:
         assert refused(a_contract(document)) == ["/payload_schema"]
+
+
+def doubled(times: int, innermost: Json, keyword: str = "anyOf") -> Json:
+    """Return a schema of a value that `2 ** times` schemas look at."""
+    defs: Json = {"at-0": innermost}
+    for n in range(times):
+        defs[f"at-{n + 1}"] = {keyword: [{"$ref": f"#/$defs/at-{n}"}, {"$ref": f"#/$defs/at-{n}"}]}
+    return {"$defs": defs, "properties": {"a": {"items": {"$ref": f"#/$defs/at-{times}"}}}}
+
+
+@pytest.mark.parametrize("keyword", ["anyOf", "oneOf", "allOf"])
+def test_alternatives_that_multiply_are_refused_before_they_take_long(keyword: str) -> None:
+    taken = doubled(7, {"type": "string", "maxLength": 1}, keyword)
+    refuse_many_looks(compile_contract(a_contract(taken)))
+    with pytest.raises(ContractRefused, match=r"at most 256 schemas that look at one value.*511"):
+        refuse_many_looks(compile_contract(a_contract(doubled(8, {"type": "string"}, keyword))))
+
+
+def steps_of(schema: Json, payload: Json) -> int:
+    checker = Checker(orjson.loads(compile_contract(a_contract(schema)).form))
+    return checker.steps(payload)
+
+
+def test_500_bytes_are_checked_in_a_bounded_number_of_steps() -> None:
+    """That is 0.3 s at most; 250 values of which each is looked at as often as it may be."""
+    payload = {"a": [1] * 250}
+    assert len(orjson.dumps(payload)) < 512
+    assert steps_of(doubled(7, {"type": "string"}), payload) <= 250 * 256
+
+
+def test_fields_that_are_looked_for_and_the_states_of_expressions_are_steps() -> None:
+    """A schema that requires 5,000 fields took 20 s for `{}`; one with 900 states 12 s for a megabyte."""
+    many = {"required": [f"field-{n}" for n in range(5_000)]}
+    assert steps_of(many, {}) == 1 + 100
+    assert steps_of({"properties": {"a": {"not": many}}}, {"a": {}}) == 1 + 1 + 1 + 100
+    slow = {"properties": {"a": {"pattern": "^[01]*1[01]{900}$"}}}
+    assert steps_of(slow, {"a": "1" * 2_000}) == 1 + 1 + 2_000 * 902 // 1_000
+    [only] = said(slow, {"a": "1" * 1_000_000})
+    assert "a payload that can be checked in 100,000 steps" in only
+
+
+def test_a_check_that_begins_deep_in_the_stack_refuses_instead_of_failing() -> None:
+    chain: Json = {"properties": {"a": {"$ref": "#/$defs/top"}}}
+    for _ in range(13):
+        chain = {"anyOf": [chain]}
+    door = a_door({"$defs": {"top": chain}, "$ref": "#/$defs/top"})
+    payload: Json = {}
+    for _ in range(60):
+        payload = {"a": payload}
+
+    def at(depth: int) -> list[str]:
+        return at(depth - 1) if depth else [str(one) for one in door.violations(payload)]
+
+    [only] = at(sys.getrecursionlimit() // 2)
+    assert "a payload that can be checked in 100,000 steps" in only
 
 
 @pytest.mark.parametrize("name", ["", "Upper", "a b", "x" * 64, "emulate", "http"])

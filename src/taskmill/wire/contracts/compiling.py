@@ -9,10 +9,12 @@ A node may have, in the order in which they are looked at:
     types, type_words      the kinds that a value may have (`number` comes with `integer`)
     enum, enum_words       the values that there are
     rules                  [kind, rule, argument, words] each, for values of that kind
+    text_weight            how many states the expressions of its rules have, all together
     items, prefix          the node of items, and those of the first ones
     required               [name, words] each
     properties             [name, node] each
     patterns               [conditions, node] each, for fields whose names match
+    name_weight            how many states the expressions of its patterns have, all together
     others, others_words   the node of all other fields; -1 for none
     names                  the node that names have to fit
     all                    nodes that the value has to fit, too
@@ -20,6 +22,7 @@ A node may have, in the order in which they are looked at:
     nots                   [node, words] each: what the value must not fit
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from taskmill.domain.errors import Violation
@@ -164,6 +167,19 @@ def _measure_chain(nodes: list[Node], number: int, depths: dict[int, int], above
             raise _TooLongError
         depths[number] = 1 + below
     return depths[number]
+
+
+def most_looks(nodes: Sequence[Node]) -> int:
+    """Return how often nodes look at one value at most: alternatives within alternatives multiply."""
+    looks: dict[int, int] = {}
+    return max(_count_looks(nodes, number, looks) for number in range(len(nodes)))
+
+
+def _count_looks(nodes: Sequence[Node], number: int, looks: dict[int, int]) -> int:
+    if number not in looks:
+        inner = same_value_nodes(nodes[number])
+        looks[number] = 1 + sum(_count_looks(nodes, one, looks) for one in inner)
+    return looks[number]
 
 
 def _name_absent(node: Node) -> None:

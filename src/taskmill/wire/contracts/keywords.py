@@ -91,22 +91,22 @@ def _format(at: Reading) -> str | None:
         return "a string"
     if at.value in _FORMATS:
         pattern, expected = _FORMATS[at.value]
-        _add_rule(at, "string", "matches", _conditions(pattern), expected)
+        _add_rule(at, "string", "matches", _conditions(at, pattern, "text_weight"), expected)
     return None
 
 
 def _pattern(at: Reading) -> str | None:
     if not isinstance(at.value, str):
         return "a string"
-    conditions = _read_pattern(at, at.value, at.place)
+    conditions = _read_pattern(at, at.value, at.place, "text_weight")
     expected = f"a string that matches {plain(at.value)}"
     _add_rule(at, "string", "matches", conditions, expected)
     return None
 
 
-def _read_pattern(at: Reading, pattern: str, place: str) -> list[list[object]]:
+def _read_pattern(at: Reading, pattern: str, place: str, weight: str) -> list[list[object]]:
     try:
-        return _conditions(pattern)
+        return _conditions(at, pattern, weight)
     except UnsupportedPattern as error:
         expected = "a regular expression that every door can check: see docs/how-to/contracts.md"
         at.compiler.fault(place, expected, plain(str(error)))
@@ -142,8 +142,11 @@ def _patterns(at: Reading) -> str | None:
         return _SCHEMAS_BY_NAME
     places = {pattern: at.place + step(pattern) for pattern in at.value}
     at.node["patterns"] = [
-        [_read_pattern(at, pattern, places[pattern]), at.compiler.node(schema, places[pattern])]
-        for pattern, schema in at.value.items()
+        [
+            _read_pattern(at, pattern, place, "name_weight"),
+            at.compiler.node(at.value[pattern], place),
+        ]
+        for pattern, place in places.items()
     ]
     return None
 
@@ -258,8 +261,11 @@ def _nodes(at: Reading) -> list[int]:
     return [at.compiler.node(schema, f"{at.place}/{n}") for n, schema in enumerate(at.value)]
 
 
-def _conditions(pattern: str) -> list[list[object]]:
-    return [[one.negated, one.rust, one.postgres] for one in conditions_of(pattern)]
+def _conditions(at: Reading, pattern: str, weight: str) -> list[list[object]]:
+    """Return the conditions of an expression, and add to the node's `weight` what they cost."""
+    read = conditions_of(pattern)
+    at.node[weight] = at.node.get(weight, 0) + sum(one.weight for one in read)
+    return [[one.negated, one.rust, one.postgres] for one in read]
 
 
 def _add_rule(at: Reading, kind: str, rule: str, argument: object, expected: str) -> None:

@@ -21,6 +21,8 @@ _MOST_REPEATS: Final = 1_000
 # So many single characters may an expression come to when its repetitions are written out.
 _MOST_WEIGHT: Final = 2_000
 _LONGEST: Final = 500
+# So many groups may stand within each other: each costs this reader, and both engines, some of their stack.
+_DEEPEST: Final = 50
 _LAST: Final = 0x10FFFF
 _SURROGATES: Final = range(0xD800, 0xE000)
 
@@ -53,10 +55,14 @@ class UnsupportedPattern(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One expression that a text must match (or, `negated`, must not) in the two dialects that are needed."""
+    """One expression that a text must match (or, `negated`, must not) in the two dialects that are needed.
+
+    `weight` is about how many states an engine may be in at once: what one character of the text may cost.
+    """
 
     negated: bool
     rust: str
+    weight: int
 
     @property
     def postgres(self) -> str:
@@ -81,30 +87,31 @@ class _Reader:
     def __init__(self, text: str) -> None:
         self._text = text
         self._at = 0
+        self._depth = 0
 
     def conditions(self) -> Iterator[Condition]:
         if not self._text.startswith(("^(?=", "^(?!")):
-            yield Condition(negated=False, rust=self._whole(self._alternatives()))
+            yield _condition(self._whole(self._alternatives()))
             return
         self._at = 1
         while self._sees("(?=", "(?!"):
             negated = self._text[self._at + 2] == "!"
             self._at += 3
-            ahead = self._light(self._alternatives())
+            ahead, weight = self._light(self._alternatives())
             self._take(")")
-            yield Condition(negated=negated, rust=f"^(?:{ahead})")
-        yield Condition(negated=False, rust=f"^{self._whole(self._sequence())}")
+            yield _condition((f"^(?:{ahead})", weight), negated=negated)
+        rest, weight = self._whole(self._sequence())
+        yield _condition((f"^{rest}", weight))
 
-    def _whole(self, read: tuple[str, int]) -> str:
+    def _whole(self, read: tuple[str, int]) -> tuple[str, int]:
         if self._at < len(self._text):
             raise UnsupportedPattern(f"{self._text[self._at]!r} at character {self._at}")
         return self._light(read)
 
-    def _light(self, read: tuple[str, int]) -> str:
-        written, weight = read
-        if weight > _MOST_WEIGHT:
+    def _light(self, read: tuple[str, int]) -> tuple[str, int]:
+        if read[1] > _MOST_WEIGHT:
             raise UnsupportedPattern("repetitions that are too long when they are written out")
-        return written
+        return read
 
     def _alternatives(self) -> tuple[str, int]:
         written, weight = self._sequence()
@@ -152,13 +159,14 @@ class _Reader:
         if opening is None:
             shown = self._text[self._at : self._at + 4]
             raise UnsupportedPattern(f"{shown!r}: lookahead within, lookbehind, flags, …")
+        if self._depth == _DEEPEST:
+            raise UnsupportedPattern(f"more than {_DEEPEST} groups within each other")
         self._at = opening.end()
-        written, weight = self._light_pair(self._alternatives())
+        self._depth += 1
+        written, weight = self._light(self._alternatives())
+        self._depth -= 1
         self._take(")")
         return f"(?:{written})", weight
-
-    def _light_pair(self, read: tuple[str, int]) -> tuple[str, int]:
-        return self._light(read), read[1]
 
     def _repeated(self, atom: str, weight: int) -> tuple[str, int]:
         if self._sees("*", "+", "?"):
@@ -248,6 +256,10 @@ class _Reader:
         if not self._sees(text):
             raise UnsupportedPattern(f"a missing {text!r}")
         self._at += len(text)
+
+
+def _condition(read: tuple[str, int], *, negated: bool = False) -> Condition:
+    return Condition(negated=negated, rust=read[0], weight=read[1])
 
 
 def _written(ranges: list[Range]) -> str:

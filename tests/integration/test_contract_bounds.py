@@ -1,0 +1,49 @@
+"""What a contract may cost: what is refused when it is registered, and what goes on as before."""
+
+import orjson
+import pytest
+
+from taskmill.domain.errors import ContractRefused
+from tests.support.api import Served
+from tests.support.contracts import NEEDS_TO, TYPE, a_contract, registered
+from tests.support.stage import Stage
+
+
+def doubled(times: int) -> dict[str, object]:
+    """Return a schema of which one value meets `2 ** times` alternatives."""
+    defs: dict[str, object] = {"at-0": NEEDS_TO}
+    for n in range(times):
+        defs[f"at-{n + 1}"] = {"anyOf": [{"$ref": f"#/$defs/at-{n}"}, {"$ref": f"#/$defs/at-{n}"}]}
+    return {"$defs": defs, "$ref": f"#/$defs/at-{times}"}
+
+
+@pytest.mark.parametrize(
+    ("schema", "place", "expected"),
+    [
+        ({"properties": {"a": {"pattern": "(" * 240 + "a" + ")" * 240}}}, "/properties/a/pattern", "expression"),
+        ({"patternProperties": {"(" * 240 + "a" + ")" * 240: {}}}, None, "expression"),
+        (doubled(15), "", "at most 256 schemas that look at one value"),
+    ],
+)  # fmt: skip
+async def test_a_contract_that_costs_too_much_is_refused_when_it_is_registered(
+    api: Served, schema: object, place: str | None, expected: str
+) -> None:
+    answer = await api.http.put(f"/types/{TYPE}", content=orjson.dumps({"payload_schema": schema}))
+    assert answer.status_code == 422, answer.text
+    [fault] = answer.json()["errors"]
+    assert expected in fault["expected"]
+    assert place is None or fault["pointer"] == f"/payload_schema{place}"
+    assert (await api.get("/types")).json() == {"items": []}
+
+
+async def test_a_contract_that_holds_though_it_would_be_refused_today_is_registered_again(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that starts again must not fail for what was taken before there was a limit."""
+    held, new = a_contract(doubled(3)), a_contract({"title": "new", **doubled(3)})
+    await registered(stage, held)
+    monkeypatch.setattr("taskmill.wire.contracts.door.MOST_LOOKS", 15)
+    await registered(stage, held)
+    with pytest.raises(ContractRefused, match="at most 15 schemas that look at one value"):
+        await registered(stage, new)
+    assert (await stage.service.contracts.get(TYPE)).current.version == 1
