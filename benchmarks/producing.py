@@ -43,6 +43,7 @@ async def producing(url: str) -> AsyncIterator[Producer]:
             ids=process.ids,
             queues=KnownQueues(process.database, limit=settings.limits.queues),
             doorbell=doorbell,
+            writability=process.writability,
             key_validity=timedelta(days=settings.retention.idempotency_days),
         )
         await stack.enter_async_context(creation)

@@ -21,6 +21,7 @@ from taskmill.operations.read import TaskReading
 from taskmill.operations.rejections import Rejections
 from taskmill.operations.service import TaskService
 from taskmill.operations.webhooks import Webhooks
+from taskmill.operations.writability import Writability
 from taskmill.runtime.clock import SystemClock
 from taskmill.runtime.ids import IdFactory
 from taskmill.settings import DatabaseSettings
@@ -108,6 +109,7 @@ def a_creation(
         ids=ids,
         queues=KnownQueues(database, limit=queue_limit),
         doorbell=Doorbell(database),
+        writability=Writability(database, ids),
         key_validity=timedelta(days=7),
     )
 

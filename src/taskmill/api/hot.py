@@ -28,9 +28,9 @@ _COLLECTION = "/tasks"
 _PREFIX = "/tasks/"
 _ONE_TASK = "/tasks/{id}"
 _TASK_PATH_LENGTH = len(_PREFIX) + 36
-# Of the request's time: how long a held key is waited for, so that some is left to see why it is held.
-_KEY_SHARE = 0.8
-_LOOK_SHARE = 0.1
+# Of the request's time: how long a held key is waited for, so that some is left to see who holds it.
+_KEY_SHARE = 0.7
+_LOOK_SHARE = 0.25
 
 
 class HotPaths:
@@ -125,16 +125,17 @@ async def _create_keyed(context: Context, draft: TaskDraft, key: str) -> Created
         async with asyncio.timeout(limit_s * _KEY_SHARE):
             return await context.service.create(draft)
     except TimeoutError:
-        if await _database_answers(context, limit_s * _LOOK_SHARE):
+        if await _is_held(context, draft, limit_s * _LOOK_SHARE):
             raise KeyInFlight(key) from None
-        raise Unavailable(1.0, "the database") from None
+        raise Unavailable(1.0, "writing to the database") from None
 
 
-async def _database_answers(context: Context, patience_s: float) -> bool:
+async def _is_held(context: Context, draft: TaskDraft, patience_s: float) -> bool:
+    """Tell whether another request is seen to hold the key; who can't see that may not say so."""
     try:
         async with asyncio.timeout(patience_s):
-            return (await context.service.readiness()).is_ready
-    except TimeoutError:
+            return await context.service.is_held_by_another(draft)
+    except (TimeoutError, Unavailable):
         return False
 
 

@@ -22,6 +22,7 @@ def task_creation(parts: Parts) -> TaskCreation:
         ids=parts.ids,
         queues=KnownQueues(parts.database, limit=settings.limits.queues),
         doorbell=parts.doorbell,
+        writability=parts.writability,
         key_validity=timedelta(days=settings.retention.idempotency_days),
     )
 

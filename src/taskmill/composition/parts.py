@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from taskmill.operations.contracts import Contracts
+from taskmill.operations.writability import Writability
 from taskmill.runtime.alertness import Alertness
 from taskmill.runtime.clock import SystemClock
 from taskmill.runtime.ids import IdFactory
@@ -30,6 +31,7 @@ class Parts:
         self.randomness = random.Random()  # noqa: S311 - ids and jitter, no secrets
         self.ids = IdFactory(self.clock, self.randomness)
         self.database = Database(settings.require_database_url(), settings.database)
+        self.writability = Writability(self.database, self.ids)
         self.contracts = Contracts(self.database)
         self.alertness = Alertness(self.clock)
         self.doorbell = Doorbell(self.database)

@@ -146,7 +146,7 @@ class Process(Parts):
         from taskmill.admin.server import AdminServer  # noqa: PLC0415
 
         async def look() -> Readiness:
-            found = await readiness(self.database, self.broker_watch())
+            found = await readiness(self.database, self.broker_watch(), self.writability)
             more = {name: trouble() for name, trouble in parts.items()}
             return replace(found, parts={**found.parts, **more})
 

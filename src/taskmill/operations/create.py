@@ -5,7 +5,8 @@ insert runs again with the same ids: it waits for the old transaction, then find
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from functools import partial
 from types import TracebackType
@@ -28,7 +29,9 @@ from taskmill.observability.flow import count_created
 from taskmill.observability.logs import get_logger
 from taskmill.observability.metrics import BATCH_ITEMS, STATEMENTS_FAILED
 from taskmill.operations import storing
+from taskmill.operations.key_holders import KeyHolders
 from taskmill.operations.queues import KnownQueues
+from taskmill.operations.writability import Writability
 from taskmill.runtime.allowance import Allowance
 from taskmill.runtime.batching import Batcher, Overloaded
 from taskmill.runtime.clock import Clock
@@ -66,8 +69,11 @@ class TaskCreation:
         ids: IdFactory,
         queues: KnownQueues,
         doorbell: Doorbell,
+        writability: Writability,
         key_validity: timedelta,
     ) -> None:
+        self.writability = writability
+        self._key_holders = KeyHolders(database)
         self._database = database
         self._clock = clock
         self._ids = ids
@@ -118,6 +124,16 @@ class TaskCreation:
             return None
         later = self._submitted(self._completed(draft))
         return None if isinstance(later, Unavailable) else later
+
+    async def is_held_by_another(self, draft: TaskDraft) -> bool:
+        """Tell whether another request is seen to hold the key of this one, which waits; in a second at most.
+
+        Raises:
+            Unavailable: nobody can say, as the database takes no writes.
+        """
+        if await self.writability.tried() is not None:
+            raise Unavailable(RETRY_AFTER_S, "writing to the database")
+        return await self._key_holders.another_holds_key_of(draft)
 
     async def create_all(self, drafts: Sequence[TaskDraft]) -> list[CreatedTask]:
         """Store all in one transaction, or none when a key of one was used for another request."""
@@ -246,13 +262,12 @@ class TaskCreation:
 
     async def _store(self, new: Sequence[NewTask]) -> list[CreatedTask | IdempotencyConflict]:
         has_callback = any(one.draft.callback_url is not None for one in new)
-        lent = self._database.hot_transaction() if has_callback else self._database.hot()
         is_alone = len(new) == 1 and not has_callback and not self._under_way
         rings = is_alone and self._ringing.is_open
         began_at = self._clock.monotonic()
         self._under_way += 1
         try:
-            async with lent as connection:
+            async with self._lent(new, in_transaction=has_callback) as connection:
                 answers = await self._store_with(connection, new, rings=rings)
         except BaseException:
             # It may have been stored, and then the next try finds it there, and rings for nothing of its own.
@@ -268,6 +283,17 @@ class TaskCreation:
         self._told(answers)
         return answers
 
+    @asynccontextmanager
+    async def _lent(
+        self, new: Sequence[NewTask], *, in_transaction: bool
+    ) -> AsyncIterator[Connection]:
+        """Lend a connection to store these with; it is known by whom they are carried until they are committed."""
+        database = self._database
+        with database.writes.write(), self._key_holders.carrying(new) as carry:
+            async with database.hot_transaction() if in_transaction else database.hot() as lent:
+                carry(lent)
+                yield lent
+
     async def _store_with(
         self, connection: Connection, new: Sequence[NewTask], *, rings: bool
     ) -> list[CreatedTask | IdempotencyConflict]:
@@ -282,7 +308,7 @@ class TaskCreation:
             return await storing.store(connection, new)
 
     async def _store_all(self, new: list[NewTask]) -> list[CreatedTask]:
-        async with self._database.hot_transaction() as connection:
+        async with self._lent(new, in_transaction=True) as connection:
             answers = _unraised(await storing.store(connection, new))
         self._doorbell.ring()
         self._told(answers)

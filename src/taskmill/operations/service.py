@@ -96,6 +96,10 @@ class TaskService:
         """
         return await self._creation.create(draft)
 
+    async def is_held_by_another(self, draft: TaskDraft) -> bool:
+        """Tell whether another request holds the key of one that waits: see `TaskCreation.is_held_by_another`."""
+        return await self._creation.is_held_by_another(draft)
+
     def begin_create(self, draft: TaskDraft) -> CreatedLater | None:
         """Begin what `create` does; None when it takes more than its batch."""
         return self._creation.begin(draft)
@@ -222,4 +226,4 @@ class TaskService:
 
     async def readiness(self) -> Readiness:
         """Tell whether the database answers and has the schema that this code needs. Never raises."""
-        return await system.readiness(self._database, self._broker)
+        return await system.readiness(self._database, self._broker, self._creation.writability)

@@ -14,10 +14,12 @@ from taskmill.domain.errors import (
 )
 from taskmill.domain.system import Liveness, Readiness, Stats, WorkerRequest, WorkerState
 from taskmill.operations.broker import NO_BROKER, BrokerWatch
-from taskmill.storage import counts, migrate, minutes
+from taskmill.operations.writability import Writability
+from taskmill.storage import counts, faults, migrate, minutes
 from taskmill.storage.database import Database
 
 _MOST_WORKERS = 1000
+_UNWRITABLE = "it answers, but takes no writes"
 
 
 async def list_workers(database: Database, *, only: UUID | None = None) -> list[WorkerState]:
@@ -97,8 +99,13 @@ async def stats(
     )
 
 
-async def readiness(database: Database, broker: BrokerWatch = NO_BROKER) -> Readiness:
-    """Ask the database for its schema, and how the broker is; any trouble is told, not raised."""
+async def readiness(
+    database: Database, broker: BrokerWatch = NO_BROKER, writability: Writability | None = None
+) -> Readiness:
+    """Ask the database for its schema, and whether it takes writes when that is in doubt, and how the broker is.
+
+    Any trouble is told, not raised.
+    """
     try:
         async with database.hot() as connection:
             applied = await migrate.applied(connection)
@@ -106,10 +113,15 @@ async def readiness(database: Database, broker: BrokerWatch = NO_BROKER) -> Read
         return Readiness(
             parts={"database": str(error), "schema": None},
             broker=broker.state(),
-            cause=str(error.__cause__ or error),
+            cause=faults.in_words(error.__cause__ or error),
         )
+    schema, cause = _schema_trouble(applied), None
+    if writability is not None and schema is None:
+        cause = await writability.trouble()
     return Readiness(
-        parts={"database": None, "schema": _schema_trouble(applied)}, broker=broker.state()
+        parts={"database": None if cause is None else _UNWRITABLE, "schema": schema},
+        broker=broker.state(),
+        cause=cause,
     )
 
 

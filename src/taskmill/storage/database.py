@@ -4,8 +4,8 @@ It knows no table. Errors that mean "away for now" leave here as `Unavailable`; 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from datetime import datetime
 from typing import Any
 
@@ -22,6 +22,7 @@ from taskmill.storage import faults
 from taskmill.storage.lending import Lending
 from taskmill.storage.servers import Connection, Servers
 from taskmill.storage.statements import rings, statement
+from taskmill.storage.writes import WriteWatch
 
 log = get_logger(__name__)
 
@@ -57,6 +58,7 @@ class Database:
     """The pools of one process."""
 
     def __init__(self, url: str, settings: DatabaseSettings) -> None:
+        self.writes = WriteWatch()
         self._servers = Servers(url)
         self._settings = settings
         self._hot = self._engine(_HOT, settings.pool_size)
@@ -195,8 +197,8 @@ class Database:
         """
         for attempt in range(1, _COLLISION_TRIES + 1):
             try:
-                async with self.hot() as connection:
-                    rows = await connection.fetch(statement(name, of_one=of_one), *arguments)
+                with self.writes.write() if rings(name) else nullcontext():
+                    rows = await self._fetch(statement(name, of_one=of_one), arguments)
             except Unavailable:
                 if rings(name):
                     # It may have committed, and the answer be lost.
@@ -212,6 +214,10 @@ class Database:
                     self.told()
                 return rows
         raise AssertionError("the last try returns or raises")
+
+    async def _fetch(self, text: str, arguments: Sequence[object]) -> list[asyncpg.Record]:
+        async with self.hot() as connection:
+            return await connection.fetch(text, *arguments)
 
     async def fetch_value(self, name: str, *arguments: object) -> Any:  # noqa: ANN401 - any column's type
         """Run the statement `name` as `fetch` does and return the first column of its first row, or None."""

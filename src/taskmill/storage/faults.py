@@ -36,6 +36,14 @@ def sqlstate(error: BaseException) -> str | None:
     return state
 
 
+def in_words(error: BaseException) -> str:
+    """Say what went wrong: a time that is over has no words of its own."""
+    text = str(error).strip()
+    if text:
+        return text
+    return "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__
+
+
 def is_item_fault(error: BaseException) -> bool:
     """Tell whether one item of the batch is to blame, so that the others may pass without it."""
     return (sqlstate(error) or "").startswith(_ITEM_CLASSES)
