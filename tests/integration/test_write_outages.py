@@ -199,10 +199,8 @@ async def test_a_key_that_another_holds_makes_nobody_unready(hasty: Served, stag
 
 
 async def test_an_idle_system_is_not_asked_to_write(hasty: Served, stage: Stage) -> None:
-    sequence = await stage.sql.fetchval("SELECT pg_get_serial_sequence('taskmill.task', 'number')")
-
     async def last_number() -> object:
-        return await stage.sql.fetchval(f"SELECT last_value FROM {sequence}")
+        return await stage.sql.fetchval("SELECT last_value FROM taskmill.task_number")
 
     before = await last_number()
     for _ in range(5):
