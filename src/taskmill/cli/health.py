@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import click
 
+from taskmill.cli.numbers import Whole
 from taskmill.domain.errors import ConfigurationError
 
 __all__ = ["health"]
@@ -48,7 +49,7 @@ class _Told(NamedTuple):
     "--admin-port",
     envvar="TASKMILL_ADMIN_PORT",
     show_envvar=True,
-    type=click.IntRange(0, 65535),
+    type=Whole(0, 65535),
     metavar="N",
     help="Ask the admin port of a role.",
 )

@@ -42,6 +42,17 @@ class LazyGroup(click.Group):
                 return cast(click.Command, getattr(import_module(lazy.module), lazy.attribute))
         return None
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that is named; one that is not there is told with those that are like it."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.exceptions.NoSuchCommand as error:
+            name, known = error.command_name, self.list_commands(ctx)
+            singular = [name[:-1]] if name.endswith("s") and name[:-1] in known else known
+            raise click.exceptions.NoSuchCommand(name, possibilities=singular, ctx=ctx) from None
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
         """Write each section of commands."""
         for title, section in self.sections.items():

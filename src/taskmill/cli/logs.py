@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import click
 
 from taskmill.cli import show
+from taskmill.cli.numbers import Whole
 from taskmill.cli.server import json_option, open_client, url_option
 from taskmill.client.calls import LARGEST_LOG_PAGE
 from taskmill.client.synchronous import TaskmillClient
@@ -41,7 +42,7 @@ Examples:
     type=click.Choice([str(level) for level in LineLevel]),
     help="Only this level and above.  [default: debug]",
 )
-@click.option("--claim", type=click.IntRange(min=1), metavar="N", help="Only what claim N logged.")
+@click.option("--claim", type=Whole(min=1), metavar="N", help="Only what claim N logged.")
 @url_option
 @json_option
 def logs(

@@ -18,6 +18,8 @@ from taskmill.version import version
 __all__ = ["main", "program", "run"]
 
 _INTERRUPTED = 130
+# Full disks and quotas, and a terminal that has gone.
+_UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 _SECTIONS: Sections = {
     "Run the service": {
@@ -103,11 +105,12 @@ def main() -> None:
 
 def _prepare_streams() -> None:
     """Make sure that there are streams, and that they take every text: what they can't show, they show escaped."""
-    for name in ("stdout", "stderr"):
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         stream = getattr(sys, name)
         if stream is None:  # closed by the caller, as with `>&-`
-            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - for the whole run
-        elif stream.errors == "strict":
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - for the whole run
+        elif mode == "w":
+            # Also instead of "surrogateescape", as the locale C has it: no other text fits through that.
             stream.reconfigure(errors="backslashreplace")
 
 
@@ -125,7 +128,7 @@ def run(arguments: list[str]) -> int:
         _forget_reader()
         return 1
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno not in _UNWRITABLE:
             raise
         _forget_reader()
         click.echo(f"Error: {error.strerror}", err=True)

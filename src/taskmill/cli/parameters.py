@@ -1,6 +1,5 @@
-"""The kinds of option values that click does not have: payloads, times, seconds, spans of time, labels."""
+"""The kinds of option values that click does not have: payloads, times, spans of time, labels."""
 
-import math
 import os
 import sys
 from datetime import datetime, timedelta
@@ -12,7 +11,7 @@ import click
 from taskmill.domain.errors import TaskmillError
 from taskmill.wire import strict_json
 
-__all__ = ["Label", "Moment", "Payload", "Seconds", "Span"]
+__all__ = ["Label", "Moment", "Payload", "Span"]
 
 
 class Payload(click.ParamType[dict[str, Any]]):
@@ -46,17 +45,6 @@ class Moment(click.ParamType[datetime]):
             return moment if moment.tzinfo else moment.astimezone()
         except (ValueError, OverflowError):  # the first and the last day of all have no local time
             self.fail("expected a time such as 2030-01-31T09:00 or 2030-01-31T09:00Z", param, ctx)
-
-
-class Seconds(click.FloatRange):
-    """A finite number."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - click's signature
-        """Read a number that JSON has, too."""
-        number = super().convert(value, param, ctx)
-        if not math.isfinite(number):
-            self.fail("expected a number of seconds", param, ctx)
-        return number
 
 
 class Span(click.ParamType[timedelta]):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
+from taskmill.cli.numbers import Whole
 from taskmill.cli.places import broker_url_option, data_option, settings_of
 from taskmill.domain.errors import ConfigurationError
 
@@ -35,7 +36,7 @@ Examples:
 @data_option
 @click.option(
     "--in-flight",
-    type=click.IntRange(1, 10_000),
+    type=Whole(1, 10_000),
     default=200,
     show_default=True,
     metavar="N",

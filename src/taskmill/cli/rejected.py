@@ -6,6 +6,7 @@ from itertools import islice
 import click
 
 from taskmill.cli import show
+from taskmill.cli.numbers import Whole
 from taskmill.cli.server import json_option, open_client, url_option
 from taskmill.client.errors import NotAccepted
 from taskmill.wire.rejections import BodyEncoding, RejectionSummaryView, RejectionView
@@ -30,7 +31,7 @@ def rejected() -> None:
 @rejected.command("list")
 @click.option(
     "--limit",
-    type=click.IntRange(min=1),
+    type=Whole(min=1),
     default=50,
     show_default=True,
     metavar="N",

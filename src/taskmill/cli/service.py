@@ -8,6 +8,8 @@ from pathlib import Path
 
 import click
 
+from taskmill.cli.numbers import Whole
+
 __all__ = ["migrate", "run", "settings", "up"]
 
 _UP_EPILOG = """\b
@@ -35,8 +37,8 @@ Examples:
   taskmill run api --processes 2
 """
 
-_port = click.IntRange(0, 65535)
-_at_least_one = click.IntRange(min=1)
+_port = Whole(0, 65535)
+_at_least_one = Whole(min=1)
 _file = click.Path(dir_okay=False, path_type=Path)
 _database_url = click.option(
     "--database-url",

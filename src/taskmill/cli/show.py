@@ -29,6 +29,8 @@ _STATUS_STYLES = {
 }
 # Wide enough that nothing is ever cut in a pipe.
 _PIPE_WIDTH = 100_000
+# There a longer text of the column that would be cut on a terminal pushes the rest of its own row only.
+_WIDEST_IN_PIPE = 40
 _GAP = 2
 _SHORTEST_CUT = 12
 _UNITS = (("d", 86_400), ("h", 3_600), ("m", 60))
@@ -66,9 +68,12 @@ def table(
 
     On a narrow terminal, the `dispensable` columns are left out, the first ones first, and then the
     column `cut` is shortened. What still has no room is left to the terminal to wrap: half an id is none.
-    `numbers` are flush right.
+    `numbers` are flush right. Into a pipe every text goes whole.
     """
     cells = [[_text(cell) for cell in row] for row in rows]
+    if not sys.stdout.isatty():
+        _write_piped(headings, cells, cut=cut, numbers=numbers, with_headings=with_headings)
+        return
     widths = {
         heading: max(len(heading), *(row[at].cell_len for row in cells), 0)
         for at, heading in enumerate(headings)
@@ -85,6 +90,30 @@ def table(
     with console.capture() as captured:
         console.print(grid, crop=False)
     sys.stdout.writelines(line.rstrip() + "\n" for line in captured.get().splitlines())
+
+
+def _write_piped(
+    headings: Sequence[str],
+    cells: Sequence[Sequence[Text]],
+    *,
+    cut: str,
+    numbers: Sequence[str],
+    with_headings: bool,
+) -> None:
+    """Write rows whose columns are no wider than they must be: one very long name does not pad them all."""
+    rows = [[Text(heading) for heading in headings], *cells]
+    widths = []
+    for at, heading in enumerate(headings):
+        longest = _WIDEST_IN_PIPE if heading == cut else _PIPE_WIDTH
+        widths.append(max(row[at].cell_len for row in rows if row[at].cell_len <= longest))
+    for row in rows if with_headings else cells:
+        padded = (
+            " " * (width - cell.cell_len) + cell.plain
+            if heading in numbers
+            else cell.plain + " " * (width - cell.cell_len)
+            for heading, width, cell in zip(headings, widths, row, strict=True)
+        )
+        sys.stdout.write((" " * _GAP).join(padded).rstrip() + "\n")
 
 
 def _fit(widths: dict[str, int], room: int, cut: str, dispensable: Sequence[str]) -> None:

@@ -11,7 +11,8 @@ from taskmill.cli.deliveries import deliveries
 from taskmill.cli.explaining import explain
 from taskmill.cli.history import event_lines, history_lines, task_lines
 from taskmill.cli.logs import logs
-from taskmill.cli.parameters import Label, Moment, Payload, Seconds
+from taskmill.cli.numbers import Seconds, Whole
+from taskmill.cli.parameters import Label, Moment, Payload
 from taskmill.cli.server import json_option, open_client, quiet_option, url_option
 from taskmill.cli.sweeping import (
     CANCEL,
@@ -76,15 +77,13 @@ task.add_command(explain)
 @click.option("--type", "type_", metavar="TYPE", help="Which handler runs it.  [default: emulate]")
 @click.option("--payload", type=Payload(), help="What the handler gets; @- reads standard input.")
 @click.option("--queue", metavar="QUEUE", help="Made on first use.  [default: default]")
-@click.option(
-    "--priority", type=click.IntRange(0, 9), metavar="0-9", help="9 is most urgent.  [default: 4]"
-)
+@click.option("--priority", type=Whole(0, 9), metavar="0-9", help="9 is most urgent.  [default: 4]")
 @click.option("--description", metavar="TEXT", help="More for people to read.")
 @click.option("--delay-s", type=Seconds(), metavar="S", help="Seconds to wait before it may run.")
 @click.option("--run-at", type=Moment(), help="Not before this time.")
-@click.option("--max-attempts", type=int, metavar="N", help="Tries in all.  [default: 1]")
+@click.option("--max-attempts", type=Whole(), metavar="N", help="Tries in all.  [default: 1]")
 @click.option(
-    "--max-losses", type=int, metavar="N", help="Lost workers that it outlives.  [default: 3]"
+    "--max-losses", type=Whole(), metavar="N", help="Lost workers that it outlives.  [default: 3]"
 )
 @click.option("--retry", type=Payload(), help='When to try again, as {"base_s": 5, "factor": 2}.')
 @click.option("--timeout-s", type=Seconds(), metavar="S", help="A try that runs longer has failed.")
@@ -146,7 +145,7 @@ def _follow_new(client: TaskmillClient, created: TaskView, *, as_json: bool, qui
 )
 @click.option(
     "--limit",
-    type=click.IntRange(min=1),
+    type=Whole(min=1),
     default=50,
     show_default=True,
     metavar="N",

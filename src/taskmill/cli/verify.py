@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from taskmill.cli import show
+from taskmill.cli.numbers import Number, Whole
 from taskmill.cli.parameters import Span
 from taskmill.cli.places import data_option, database_url_option, settings_of
 from taskmill.domain.errors import TaskmillError
@@ -43,7 +44,7 @@ class CouldNotRun(click.ClickException):
 )
 @click.option(
     "--rows",
-    type=click.IntRange(min=0),
+    type=Whole(min=0),
     default=10,
     show_default=True,
     metavar="N",
@@ -52,7 +53,7 @@ class CouldNotRun(click.ClickException):
 @click.option(
     "--timeout",
     "timeout_s",
-    type=click.FloatRange(0.1, 86_400),
+    type=Number(0.1, 86_400),
     default=30.0,
     show_default=True,
     metavar="S",
@@ -90,6 +91,9 @@ def verify(
     except BrokenPipeError:
         show.forget_reader()
         return CouldNotRun.exit_code
+    except OSError as error:  # a full disk behind standard output
+        show.forget_reader()
+        raise CouldNotRun(error.strerror or str(error)) from error
     except Exception:  # noqa: BLE001 - a status of 1 would say that something was found
         traceback.print_exc()
         return CouldNotRun.exit_code

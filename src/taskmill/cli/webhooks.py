@@ -8,6 +8,7 @@ import click
 
 from taskmill.cli import show
 from taskmill.cli.deliveries import LARGEST_PAGE, print_deliveries, print_delivery
+from taskmill.cli.numbers import Whole
 from taskmill.cli.server import json_option, open_client, quiet_option, url_option
 from taskmill.client.errors import NotAccepted
 from taskmill.client.webhooks import WebhookChanges, WebhookFields
@@ -214,7 +215,7 @@ def test(*, webhook_id: str, url: str, as_json: bool) -> None:
 )
 @click.option(
     "--limit",
-    type=click.IntRange(min=1),
+    type=Whole(min=1),
     default=50,
     show_default=True,
     metavar="N",

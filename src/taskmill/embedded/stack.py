@@ -178,5 +178,10 @@ def _greet(url: str | None, broker: _Broker, place: str) -> None:
         f"  data       {place}",
         "Ctrl-C stops it; the data stays.",
     )
-    sys.stdout.write(os.linesep.join(("", *lines, "", "")))
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(os.linesep.join(("", *lines, "", "")))
+        sys.stdout.flush()
+    except (
+        OSError
+    ):  # nobody reads it, or the disk is full: what was told is in the log and the ready file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -233,6 +233,41 @@ def test_what_a_terminal_can_not_show_is_escaped_and_json_stays_as_it_is(
     assert orjson.loads(outputs[1])["name"] == "ж😀"
 
 
+@pytest.mark.parametrize(
+    "locale",
+    [
+        {"LC_ALL": "C", "PYTHONIOENCODING": "ascii"},
+        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    ],
+)
+def test_a_locale_that_has_no_such_letters_costs_no_traceback(
+    service: FakeService, url: str, environment: dict[str, str], locale: dict[str, str]
+) -> None:
+    service.add(name="письмо")
+    done = subprocess.run(  # noqa: S603 - our own program
+        [*PROGRAM, "task", "list", "--url", url],
+        env={**environment, **locale},
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert rb"\u043f\u0438\u0441" in done.stdout
+
+
+@pytest.mark.parametrize("command", ["top", "task list", "health"])
+def test_a_program_without_any_stream_ends_as_it_should(
+    service: FakeService, url: str, environment: dict[str, str], command: str
+) -> None:
+    del service
+    words = " ".join([*PROGRAM, command, "--url", url])
+    done = subprocess.run(  # noqa: S603 - our own program
+        ["/bin/sh", "-c", f"timeout 60 {words} <&- >&- 2>&- & wait $!"],
+        env=environment,
+        check=False,
+    )
+    assert done.returncode == 0
+
+
 @pytest.mark.parametrize("command", ["watch", "wait"])
 def test_a_program_that_reads_along_is_told_at_once(
     service: FakeService, url: str, environment: dict[str, str], command: str

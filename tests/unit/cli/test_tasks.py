@@ -69,7 +69,7 @@ def test_a_payload_is_read_from_a_file(
         ("--payload", "@/does/not/exist", "can't be read"),
         ("--label", "team", "expected key=value"),
         ("--run-at", "tomorrow", "expected a time such as"),
-        ("--priority", "10", "10 is not in the range"),
+        ("--priority", "10", "a whole number from 0 to 9, got '10'"),
     ],
 )
 def test_a_bad_option_is_a_usage_error_that_names_it(

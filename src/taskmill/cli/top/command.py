@@ -9,6 +9,7 @@ from shutil import get_terminal_size
 import click
 
 from taskmill.cli import show
+from taskmill.cli.numbers import Number
 from taskmill.cli.server import json_option, url_option
 from taskmill.cli.top.frame import Picture, frame
 from taskmill.cli.top.notices import notices
@@ -36,7 +37,7 @@ Examples:
 @click.command(epilog=_EPILOG)
 @click.option(
     "--interval",
-    type=click.FloatRange(min=0.2, max=3600),
+    type=Number(min=0.2, max=3600),
     default=1.0,
     show_default=True,
     metavar="SECONDS",

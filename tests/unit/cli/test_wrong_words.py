@@ -1,0 +1,49 @@
+"""What a person reads who has mistyped a command or a value."""
+
+from collections.abc import Callable
+
+import pytest
+
+Taskmill = Callable[..., tuple[int, str, str]]
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("tasks", "task"),
+        ("workers", "worker"),
+        ("queues", "queue"),
+        ("setings", "settings"),
+        ("rn", "run"),
+    ],
+)
+def test_a_command_that_is_not_there_is_told_with_the_one_that_is_like_it(
+    taskmill: Taskmill, typed: str, meant: str
+) -> None:
+    status, out, err = taskmill(typed, "list")
+
+    assert (status, out) == (2, "")
+    assert err.splitlines()[-1] == f"Error: No such command '{typed}'. Did you mean '{meant}'?"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["task", "create", "x", "--priority", "high"], "a whole number from 0 to 9, got 'high'"),
+        (["task", "create", "x", "--priority", "12"], "a whole number from 0 to 9, got '12'"),
+        (["task", "create", "x", "--max-attempts", "many"], "a whole number, got 'many'"),
+        (["task", "create", "x", "--delay-s", "soon"], "a number of seconds, got 'soon'"),
+        (["task", "create", "x", "--delay-s", "nan"], "a number of seconds, got 'nan'"),
+        (["task", "wait", "x", "--timeout-s", "-1"], "a number of seconds of 0 or more, got '-1'"),
+        (["up", "--port", "http"], "a whole number from 0 to 65,535, got 'http'"),
+        (["up", "--workers", "0"], "a whole number of 1 or more, got '0'"),
+        (["top", "--interval", "0"], "a number from 0.2 to 3,600, got '0'"),
+    ],
+)
+def test_a_number_that_does_not_fit_is_told_with_what_does(
+    taskmill: Taskmill, arguments: list[str], expected: str
+) -> None:
+    status, out, err = taskmill(*arguments)
+
+    assert (status, out) == (2, "")
+    assert err.splitlines()[-1].endswith(f"expected {expected}")
