@@ -1,6 +1,7 @@
 """Goes through a page in a fresh folder, and says where it is not as printed."""
 # ruff: noqa: TID251 - a program of its own, with a stopwatch
 
+import json
 import re
 import subprocess
 import time
@@ -9,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
+from urllib.request import urlopen
 
 from scripts.pages.blocks import Command, File, Interrupt, NotRun, Page, Step
 from scripts.pages.matching import Ids, difference
@@ -22,7 +24,6 @@ _PATIENCE_S = 60
 _FETCHING_S = 300  # the first start may fetch a RabbitMQ
 _PAUSE_S = 0.1
 _READY = "process.ready"
-_LINKED = re.compile(r"broker\.connected +link=watch")
 _WITHOUT_BROKER = re.compile(r"rabbitmq\.(absent|unusable|unfetched)")
 
 Tell: TypeAlias = Callable[[int | None, str], None]
@@ -48,8 +49,9 @@ class Site:
             terminal = Terminal(folder, environment(folder, self.ports, self.made))
             self._stack.callback(terminal.close)
             service = terminal.start("./taskmill up")
+            url = self.ports.move("http://127.0.0.1:8000")
             if not _wait(
-                lambda: _is_complete(service.printed()) or not service.is_alive, _FETCHING_S
+                lambda: _is_complete(service.printed(), url) or not service.is_alive, _FETCHING_S
             ):
                 raise Failure(f"./taskmill up is not complete:\n{service.printed()}")
             if not service.is_alive:
@@ -78,10 +80,19 @@ class Site:
                 raise Failure(f"{page.path}: " + "\n".join(troubles))
 
 
-def _is_complete(log: str) -> bool:
+def _is_complete(log: str, url: str) -> bool:
     """Whether a worker is there, and the broker if there is to be one."""
-    has_broker = _LINKED.search(log) and "intake.started" in log
-    return "worker.started" in log and bool(has_broker or _WITHOUT_BROKER.search(log))
+    if "worker.started" not in log:
+        return False
+    if _WITHOUT_BROKER.search(log):
+        return True
+    return "intake.started" in log and _reaches_broker(url)
+
+
+def _reaches_broker(url: str) -> bool:
+    """Whether the API is connected to it, too."""
+    with urlopen(f"{url}/stats", timeout=_PATIENCE_S) as answer:  # noqa: S310 - our own service
+        return bool(json.load(answer)["broker"]["state"] == "ok")
 
 
 def _ports_of(pages: Iterable[Page]) -> Ports:

@@ -49,6 +49,17 @@ _SECRETS = re.compile(r"//[^/@\s]*@")
 Opened = Callable[[AbstractChannel], Awaitable[None]]
 
 
+class _Start:
+    """Whether the broker is being started by somebody who tells how that goes."""
+
+    is_expected = False
+
+
+def expect_start() -> None:
+    """Say nothing of connections of this process until the broker has answered them for the first time."""
+    _Start.is_expected = True
+
+
 async def _nothing_to_open(channel: AbstractChannel) -> None:
     """Open nothing: for links that only watch or publish."""
 
@@ -125,7 +136,7 @@ class BrokerLink:
                 # At the start of everything the broker may be the last that listens.
                 is_early = not self.server_version and isinstance(error, OSError)
                 is_refused = isinstance(error, AuthenticationError | ProbableAuthenticationError)
-                tell = log.info if is_early and not is_refused else log.warning
+                tell = self._say_early if is_early and not is_refused else log.warning
                 self._tell_loss(in_words(error), tell)
             turn += 1
             if not stop.is_set():
@@ -157,6 +168,7 @@ class BrokerLink:
     async def _open(self, connection: AbstractConnection) -> None:
         connection.close_callbacks.add(self._on_closed)
         self._connection = connection
+        say = log.info if self.server_version else self._say_early
         self.server_version = _version(connection)
         async with asyncio.timeout(_OPEN_S):
             channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
@@ -166,7 +178,11 @@ class BrokerLink:
         self.channel = channel
         self.trouble = None
         self._has_warned = False
-        log.info("broker.connected", link=self.name)
+        say("broker.connected", link=self.name)
+
+    @staticmethod
+    def _say_early(event: str, **facts: str) -> None:
+        (log.debug if _Start.is_expected else log.info)(event, **facts)
 
     def _on_closed(self, *_: object) -> None:
         self._broken.set()

@@ -13,6 +13,7 @@ from taskmill.api.measuring import count_answered, count_gone
 from taskmill.api.queries import check_address
 from taskmill.api.refusals import ClientGone, answer_to, is_foreseen
 from taskmill.api.request_ids import RequestIds
+from taskmill.api.request_log import log_served
 from taskmill.domain.errors import Unavailable
 from taskmill.observability.logs import get_logger
 from taskmill.observability.metrics import REQUESTS_IN_FLIGHT
@@ -21,7 +22,6 @@ from taskmill.wire.wording import safe_text
 
 log = get_logger(__name__)
 
-_QUIET_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 _LONGEST_PATH = 200
 _RETRY_AFTER_S = 1.0
 
@@ -109,15 +109,6 @@ def _path(scope: Scope) -> str:
 
 
 def _log(scope: Scope, request: _Request, seconds: float) -> None:
-    path = scope["path"]
-    write = log.debug if path in _QUIET_PATHS else log.info
-    facts = {
-        "method": request.method,
-        "path": _path(scope),
-        "status": request.status,
-        "duration_ms": round(seconds * 1000, 2),
-    }
     created = scope.get("taskmill.task_id")
-    if created is not None:
-        facts["task_id"] = created
-    write("request.served", **facts)
+    facts = {} if created is None else {"task_id": created}
+    log_served(request.method, _path(scope), request.status, seconds, **facts)

@@ -19,6 +19,7 @@ from taskmill.api.measuring import count_as
 from taskmill.api.queries import task_id
 from taskmill.api.refusals import answer_to, is_foreseen
 from taskmill.api.request_ids import RequestIds
+from taskmill.api.request_log import log_served
 from taskmill.domain.errors import TaskNotFound, Unavailable
 from taskmill.domain.system import CreatedTask
 from taskmill.domain.task import Task
@@ -159,15 +160,7 @@ class HotLane:
         seconds = perf_counter() - call.started
         count_as(call.method, call.route, answer.status, seconds)
         facts = {} if answer.task_id is None else {"task_id": answer.task_id}
-        log.info(
-            "request.served",
-            method=call.method,
-            path=call.path,
-            status=answer.status,
-            duration_ms=round(seconds * 1000, 2),
-            request_id=call.id,
-            **facts,
-        )
+        log_served(call.method, call.path, answer.status, seconds, request_id=call.id, **facts)
 
     def _call(self, request: LaneRequest, method: str, route: str) -> _Call:
         return _Call(request, self._ids.of(request.headers), method, route)

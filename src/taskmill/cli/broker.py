@@ -41,7 +41,7 @@ def rebuild(*, database_url: str | None, data: Path | None) -> None:
     from taskmill.observability import logs  # noqa: PLC0415 - only when it runs
 
     logs.silence()
-    settings = settings_of(data, database_url=database_url)
+    settings = settings_of(data, "database_url", database_url=database_url)
     released = rebuild_broker(settings)
     show.line(f"{released:,} task{'' if released == 1 else 's'} to be released anew")
 
@@ -63,7 +63,7 @@ def status(
     from taskmill.observability import logs  # noqa: PLC0415 - only when it runs
 
     logs.silence()
-    settings = settings_of(data, broker_url=broker_url, database_url=database_url)
+    settings = settings_of(data, "broker_url", broker_url=broker_url, database_url=database_url)
     wanted = [names.CREATE_QUEUE, names.REJECTED_QUEUE, *_hint_queues(settings)]
     found = asyncio.run(depths.look(settings.require_broker_url(), wanted))
     if as_json:

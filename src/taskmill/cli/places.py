@@ -23,6 +23,15 @@ __all__ = [
 
 SERVICE_FILE = "service.json"
 _TOLD_AS = {"broker_url": "amqp_url", "database_url": "database_url"}
+# What is said of each: in words, its option, how it looks.
+_NEEDS = {
+    "broker_url": ("a broker", "--broker-url", "amqp://user:password@host:port/vhost"),
+    "database_url": (
+        "a database",
+        "--database-url",
+        "postgresql://user:password@host:port/database",
+    ),
+}
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -57,43 +66,57 @@ def data_option(command: F) -> F:
     )(command)
 
 
-def settings_to_run(**options: object) -> Settings:
+def settings_to_run(data: Path | None, **options: object) -> Settings:
     """Load the settings; without a database of one's own, both addresses are those of a running `up`.
 
     Its broker never goes with another database: hints are about the tasks of one.
 
     Raises:
-        ConfigurationError: A setting can't be used, or the file of `up` can't be read.
+        ConfigurationError: As for `settings_of`, which needs a database then.
     """
-    settings = load(**options)
-    return settings if settings.database_url else settings_of(None, **options)
+    settings = load(data_dir=data, **options)
+    return settings if settings.database_url else settings_of(data, "database_url", **options)
 
 
-def settings_of(data: Path | None, **addresses: object) -> Settings:
+def settings_of(data: Path | None, needed: str, **addresses: object) -> Settings:
     """Load the settings, with what a running `up` tells for the addresses that are not set.
 
     Args:
         data: its data folder; None takes the one that is set.
+        needed: ``broker_url`` or ``database_url``: what is of no use when nobody names it.
         addresses: ``broker_url`` and ``database_url``, as far as they were given as options; and
             other options.
 
     Raises:
-        ConfigurationError: A setting can't be used, or the file of `up` can't be read.
+        ConfigurationError: A setting can't be used, the file of `up` can't be read, or `needed` is not set and
+            no `up` runs there.
     """
     settings = load(data_dir=data, **addresses)
     missing = [name for name in _TOLD_AS if getattr(settings, name) is None]
     if not missing:
         return settings
     told = _told(settings.data_dir / SERVICE_FILE)
-    found = {name: told.get(_TOLD_AS[name]) for name in missing}
+    if told is None and needed in missing:
+        raise ConfigurationError(_nobody_runs(settings.data_dir, needed))
+    found = {name: (told or {}).get(_TOLD_AS[name]) for name in missing}
     return load(data_dir=data, **{**addresses, **found})
 
 
-def _told(path: Path) -> dict[str, Any]:
+def _nobody_runs(data: Path, needed: str) -> str:
+    what, option, form = _NEEDS[needed]
+    return (
+        f"no {what.removeprefix('a ')} is set, and no `taskmill up` runs with the data folder {data.absolute()}.\n"
+        "For one that runs elsewhere, name its data folder: --data DIR, the .taskmill of the folder in which "
+        f"`taskmill up` was started.\nFor {what} of your own, give {option} or TASKMILL_{needed.upper()} ({form})."
+    )
+
+
+def _told(path: Path) -> dict[str, Any] | None:
+    """Return what a running `up` has written, None where none runs."""
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
+    except (FileNotFoundError, NotADirectoryError):
+        return None
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"{path} can't be read: {error}") from None
     return told if isinstance(told, dict) else {}

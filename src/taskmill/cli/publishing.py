@@ -56,7 +56,7 @@ def publish(*, file: BinaryIO, broker_url: str | None, data: Path | None, in_fli
     from taskmill.observability import logs  # noqa: PLC0415 - only when it runs
 
     logs.silence()
-    url = settings_of(data, broker_url=broker_url).require_broker_url()
+    url = settings_of(data, "broker_url", broker_url=broker_url).require_broker_url()
     parcels = read_parcels(file.read())
 
     async def deliver(delivered: Callable[[], None]) -> "list[Undelivered]":

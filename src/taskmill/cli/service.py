@@ -34,6 +34,7 @@ Examples:
   taskmill run relay intake --broker-url amqp://user:password@host/
   taskmill run worker --concurrency 5000 --queues reports,mail
   taskmill run worker --app shop.tasks:app --processes 4 --queues mail=3,reports
+  taskmill run worker --app shop.tasks:app --data ~/taskmill/.taskmill
   taskmill run api --processes 2
 """
 
@@ -59,6 +60,12 @@ _app = click.option(
     "--app",
     metavar="MODULE:NAME",
     help="App whose task types the workers run, from the folder that they are started in.",
+)
+_running_data = click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Data folder of the `taskmill up` whose database and broker to use.  [default: .taskmill]",
 )
 _ready_file = click.option(
     "--ready-file",
@@ -159,6 +166,7 @@ def up(
     help="Queues that the worker serves, with weights if wanted.  [default: all, alike]",
 )
 @_app
+@_running_data
 @click.option(
     "--processes",
     type=_at_least_one,
@@ -178,12 +186,14 @@ def run(
     concurrency: int | None,
     queues: str | None,
     app: str | None,
+    data: Path | None,
     processes: int,
     ready_file: Path | None,
 ) -> int:
     """Run roles in this process, on a database and a broker of your own.
 
-    Where none is named, they are those of the `taskmill up` that runs here. SIGTERM and Ctrl-C
+    Where none is named, they are those of the `taskmill up` that runs in this folder, or with the
+    data folder --data. SIGTERM and Ctrl-C
     stop it in order: a worker ends what it can in time and hands back the rest. With several --processes,
     this process looks after so many others, starts those again that die, and does nothing else;
     those of the API share its port.
@@ -191,13 +201,13 @@ def run(
     from taskmill.cli.places import settings_to_run  # noqa: PLC0415 - only when it runs
 
     loaded = settings_to_run(
+        data,
         database_url=database_url,
         broker_url=broker_url,
         broker=broker,
         api={"host": host, "port": port},
         worker={"concurrency": concurrency, "queues": queues, "app": app},
     )
-    loaded.require_database_url()
     if loaded.broker == "rabbitmq":
         loaded.require_broker_url()
     chosen, files = list(dict.fromkeys(roles)), [ready_file] if ready_file else []

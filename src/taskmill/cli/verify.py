@@ -82,7 +82,7 @@ def verify(
     report: Report = JsonReport(rows) if as_json else TextReport(rows)
     try:
         with report:
-            settings = settings_of(data, database_url=database_url)
+            settings = settings_of(data, "database_url", database_url=database_url)
             audit = verify_database(settings, report, since=since, timeout_s=timeout_s)
         report.end(audit)
         sys.stdout.flush()

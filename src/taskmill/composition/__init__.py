@@ -13,6 +13,7 @@ from typing import Protocol
 
 import uvloop
 
+from taskmill.amqp.connection import expect_start
 from taskmill.app.loading import load_app
 from taskmill.app.registry import Taskmill
 from taskmill.composition.announcement import Announcement
@@ -140,11 +141,13 @@ async def _run(
 
 
 def _introduce(settings: Settings, roles: Sequence[str]) -> None:
-    """Have the metrics tell what this process is, and how much they may tell."""
+    """Have the metrics and the log tell what this process is, and how much they may tell."""
     # Here, because finding the version takes as long as starting Python does.
     from taskmill.version import version  # noqa: PLC0415
 
     kinds.bound(settings.metrics.kinds)
+    if settings.broker_starts:
+        expect_start()
     BUILD.labels(version(), ",".join(sorted(roles))).set(1)
 
 

@@ -181,6 +181,7 @@ class RoleProcesses:
             "TASKMILL_WORKER__QUEUES": shown(settings.worker.queues),
             "TASKMILL_WORKER__APP": settings.worker.app or "",
             "TASKMILL_BROKER": settings.broker,
+            "TASKMILL_BROKER_STARTS": str(settings.broker_starts),
         }
         if "api" in self._roles:
             told["TASKMILL_API__HOST"] = settings.api.host

@@ -63,7 +63,9 @@ def up(settings: Settings, *, workers: int, ready_file: Path | None) -> int:
         own = settings.model_copy(update={"database_url": SecretStr(url)})
         broker = _broker(own, stack)
         if broker.url is not None:
-            own = own.model_copy(update={"broker_url": SecretStr(broker.url)})
+            own = own.model_copy(
+                update={"broker_url": SecretStr(broker.url), "broker_starts": True}
+            )
         # Admin ports: this process's, the next for webhooks, relay and intake, then one for each worker.
         running = RoleProcesses(own, ["worker"], count=workers, admin_step=2)
         # Stopped before the workers: it is a door, and its hints are of no use to them then.

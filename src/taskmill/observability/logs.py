@@ -23,7 +23,7 @@ from structlog.typing import FilteringBoundLogger
 from taskmill.observability import capture
 from taskmill.observability.sink import Sink
 
-__all__ = ["configure", "flush", "get_logger", "silence", "traceback_text"]
+__all__ = ["configure", "flush", "get_logger", "is_for_people", "silence", "traceback_text"]
 
 Format = Literal["auto", "console", "json"]
 Level = Literal["debug", "info", "warning", "error"]
@@ -74,6 +74,11 @@ def _take_over(level: Level) -> None:
 def get_logger(name: str) -> FilteringBoundLogger:
     """Make a logger whose lines say where they come from; cheap, usable before `configure`."""
     return cast(FilteringBoundLogger, structlog.get_logger(module=name))
+
+
+def is_for_people() -> bool:
+    """Whether lines go to a terminal, or look so: there what only was read buries what has happened."""
+    return isinstance(_target.render, _Console)
 
 
 def flush(timeout_s: float = 1.0) -> bool:

@@ -108,6 +108,11 @@ class Settings(BaseSettings):
         description="`amqp://user:password@host:port/vhost`, or `amqps://…`; the nodes of a cluster as "
         "`host:port,host:port`. Without it `up` runs its own RabbitMQ; relay and intake need it",
     )
+    broker_starts: bool = Field(
+        False,  # noqa: FBT003 - pydantic's own
+        description="the broker is being started by somebody who tells how that goes: until it has answered for "
+        "the first time, that it is away is no news. `taskmill up` sets it for the processes beside it",
+    )
     hint_queues: HintQueues = Field(
         "auto",
         description="of what type RabbitMQ's queues of hints are: `classic`, which is faster, or `quorum`, which "
