@@ -2,28 +2,31 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from contextlib import AsyncExitStack
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 import aio_pika
-import orjson
 import pytest
-from aio_pika.abc import AbstractIncomingMessage
 
-from taskmill.amqp.events import EventExchange
+from taskmill.amqp.events import EventExchange, Sent
 from taskmill.amqp.names import EVENTS_EXCHANGE
-from taskmill.domain.errors import BrokerAway
 from taskmill.domain.feed import Change
-from taskmill.relay.feed import FeedDelivery
 from taskmill.storage.database import Database
 from taskmill.wire.feed import CLOUD_EVENT, CloudEventView
 from tests.support.api import LogLines
 from tests.support.builders import a_draft
 from tests.support.dispatching import Recorder
 from tests.support.feed import a_numbering, all_numbered
+from tests.support.feed_delivery import (
+    HOLDER,
+    Consumer,
+    a_consumer,
+    a_delivery,
+    assert_complete,
+    begun,
+    happened,
+)
 from tests.support.polling import eventually
 from tests.support.proxy import a_network
 from tests.support.rabbitmq import BrokerServer, Management
@@ -37,93 +40,6 @@ async def _quick(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
     monkeypatch.setattr("taskmill.relay.feed._FIRST_PAUSE_S", 0.1)
     async with a_numbering(stage.database):
         yield
-
-
-@dataclass
-class Consumer:
-    """What came to one queue, in order."""
-
-    messages: list[AbstractIncomingMessage] = field(default_factory=list)
-
-    @property
-    def events(self) -> list[dict[str, Any]]:
-        return [orjson.loads(message.body) for message in self.messages]
-
-    @property
-    def first_told(self) -> list[tuple[str, int]]:
-        """Tasks and versions, without what came again: a consumer knows doubles by their ids."""
-        by_id = {event["id"]: event["data"] for event in self.events}
-        return [(data["task_id"], data["version"]) for data in by_id.values()]
-
-    async def has(self, count: int, *, timeout_s: float = 30) -> None:
-        async def look() -> bool:
-            return len({message.message_id for message in self.messages}) >= count
-
-        await eventually(look, f"{count} changes to come", timeout_s=timeout_s)
-
-
-@asynccontextmanager
-async def a_consumer(broker_url: str, key: str = "#") -> AsyncIterator[Consumer]:
-    """Bind a queue, as a consumer does, and take what comes."""
-    consumer = Consumer()
-
-    async def take(message: AbstractIncomingMessage) -> None:
-        consumer.messages.append(message)
-        await message.ack()
-
-    async with await aio_pika.connect(broker_url) as connection:
-        channel = await connection.channel()
-        exchange = await channel.declare_exchange(EVENTS_EXCHANGE, "topic", durable=True)
-        queue = await channel.declare_queue(exclusive=True)
-        await queue.bind(exchange, key)
-        await queue.consume(take)
-        yield consumer
-
-
-@asynccontextmanager
-async def a_delivery(
-    stage: Stage, broker_url: str, database: Database | None = None, *, is_busy: bool = False
-) -> AsyncIterator[FeedDelivery]:
-    """Deliver, as a relay does, until the block is left."""
-    delivery = FeedDelivery(
-        database or stage.database,
-        EventExchange(broker_url, source="/test"),
-        holder=stage.ids(),
-        clock=stage.clock,
-        is_busy=lambda: is_busy,
-    )
-    stop = asyncio.Event()
-    async with asyncio.TaskGroup() as group:
-        group.create_task(delivery.run(stop))
-        try:
-            yield delivery
-        finally:
-            stop.set()
-
-
-async def begun(stage: Stage) -> None:
-    """Wait until somebody has the turn."""
-
-    async def look() -> bool:
-        return bool(await stage.sql.fetchval(_HOLDER))
-
-    await eventually(look, "somebody to deliver")
-
-
-_HOLDER = "SELECT holder FROM taskmill.feed_delivery WHERE place = 'rabbitmq'"
-
-
-async def happened(stage: Stage) -> list[tuple[str, int]]:
-    rows = await stage.sql.fetch("SELECT task_id, version FROM taskmill.task_event ORDER BY 1, 2")
-    return [(str(row["task_id"]), row["version"]) for row in rows]
-
-
-def assert_complete(told: list[tuple[str, int]], history: list[tuple[str, int]]) -> None:
-    assert sorted(told) == history
-    last: dict[str, int] = {}
-    for task_id, version in told:
-        assert version == last.get(task_id, 0) + 1, "out of order"
-        last[task_id] = version
 
 
 async def test_a_message_is_a_cloud_event_with_the_key_of_its_status_and_queue(
@@ -203,14 +119,14 @@ async def test_another_relay_takes_over_from_one_that_died(
             await begun(stage)
             await stage.service.create_all([a_draft() for _ in range(10)])
             await consumer.has(10)
-            first: UUID = await stage.sql.fetchval(_HOLDER)
+            first: UUID = await stage.sql.fetchval(HOLDER)
             # To the database it is as dead: nothing of it arrives any more.
             network.refuse(refuses=True)
             network.break_all()
             async with a_delivery(stage, broker_url):
                 await stage.service.create_all([a_draft() for _ in range(10)])
                 await consumer.has(20)
-                assert await stage.sql.fetchval(_HOLDER) != first
+                assert await stage.sql.fetchval(HOLDER) != first
                 network.refuse(refuses=False)
                 await stage.service.create_all([a_draft() for _ in range(10)])
                 await consumer.has(30)
@@ -246,14 +162,11 @@ async def test_who_lost_the_turn_unknowingly_finds_out(
 async def test_slow_confirms_cost_nobody_the_turn(
     stage: Stage, broker_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each part renews it, though a whole page takes longer than it lasts."""
+    """It is renewed meanwhile, though a whole page takes longer than it lasts."""
     monkeypatch.setattr("taskmill.relay.feed._HOLD_S", 1.0)
-    monkeypatch.setattr("taskmill.relay.feed._PART", 5)
     deliver = EventExchange.deliver
 
-    async def slowly(
-        self: EventExchange, changes: Sequence[Change]
-    ) -> tuple[int, BrokerAway | None]:
+    async def slowly(self: EventExchange, changes: Sequence[Change]) -> Sent:
         await asyncio.sleep(len(changes) * 0.06)
         return await deliver(self, changes)
 

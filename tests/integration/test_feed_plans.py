@@ -161,3 +161,15 @@ async def test_forgetting_costs_what_is_forgotten(seeded: Stage) -> None:
             "SELECT min(position) FROM taskmill.change_batch"
         )
         assert oldest == 1000, "the last old one stays: who has seen just that may go on"
+
+
+@pytest.mark.parametrize("position", [1, 15_000, 29_950, BATCHES + 1])
+async def test_a_look_for_the_oldest_of_each_key_costs_what_it_looks_at(
+    seeded: Stage, position: int
+) -> None:
+    async with explaining(seeded.database) as session:
+        rows, plan = await session.fetch("find_oldest_by_key", position, 1, PAGE)
+        assert len(rows) == 1, "one status of one queue"
+        assert rows[0]["changes"] >= PAGE - 1
+        # A batch, the pair that it is made into, and its rows of task_event and task.
+        check(plan, rows=6 * PAGE, pages=2 * PAGE + 200 + 10 * PAGE)

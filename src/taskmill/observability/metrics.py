@@ -113,7 +113,12 @@ FEED_READ: Final = _feed.counter(
     "feed_changes_read_total", "Changes that the shared reader handed out"
 )
 FEED_PUBLISHED: Final = _feed.counter(
-    "feed_changes_published_total", "Changes that the broker confirmed, repeated ones included"
+    "feed_changes_published_total",
+    "Changes that queues at the broker took, repeated ones included",
+)
+FEED_RETURNED: Final = _feed.counter(
+    "feed_changes_returned_total",
+    "Changes that came back, since no queue is bound for them; most of these are not even published",
 )
 
 _pull = Section(

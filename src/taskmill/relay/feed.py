@@ -2,6 +2,9 @@
 
 Whose turn it is, and how far it got, stands in PostgreSQL, and moves on only after the broker's confirms. Who
 loses the turn unknowingly (a frozen process) delivers some changes once more, and then finds out.
+
+While no queue is bound for anything that changes, nothing is published but the oldest change of each routing key,
+once a second. When all come back, whoever binds a queue later has no claim to what was before: it is passed over.
 """
 
 import asyncio
@@ -11,15 +14,18 @@ from uuid import UUID
 
 import asyncpg
 
-from taskmill.amqp.events import EventExchange
+from taskmill.amqp.events import Confirm, EventExchange, Sent
+from taskmill.amqp.names import event_key
 from taskmill.domain.errors import BrokerAway, ChangesForgotten, Unavailable
 from taskmill.domain.feed import START, Change, Cursor, FeedPage
 from taskmill.observability.logs import get_logger
-from taskmill.observability.metrics import FEED_PUBLISHED
+from taskmill.observability.metrics import FEED_PUBLISHED, FEED_RETURNED
+from taskmill.relay.routing import Routes, before
 from taskmill.runtime.alertness import Alertness
 from taskmill.runtime.clock import Clock
 from taskmill.runtime.periodic import backoff_s, pause
 from taskmill.storage import changes, deliveries
+from taskmill.storage.changes import FeedLook
 from taskmill.storage.database import Database
 from taskmill.storage.deliveries import Turn
 
@@ -27,8 +33,9 @@ log = get_logger(__name__)
 
 _PLACE = "rabbitmq"
 _PAGE = 500
-# What is published before the turn is renewed: of one window of the exchange.
-_PART = 64
+# While no queue is bound: how often to look whether one is, and through how many changes with one statement.
+_LOOK_S = 1.0
+_MOST_LOOKED_AT = 10_000
 _POLL_S = 0.1
 # Who has the turn says so at least every third of this.
 _HOLD_S = 15.0
@@ -66,6 +73,16 @@ class FeedDelivery:
         self._clock = clock
         self._turn = Turn(_PLACE, holder, _HOLD_S)
         self._moved_at = float("-inf")
+        # The cursor, and what was delivered beyond it: before trouble, or by a look.
+        self._reached, self._delivered = START, set[Cursor]()
+        self._begin(START)
+
+    def _begin(self, cursor: Cursor) -> None:
+        """Know nothing of what is bound, as at the beginning of a turn, or after trouble."""
+        self._routes = Routes()
+        self._is_bound, self._bound_until = True, cursor
+        if cursor != self._reached:
+            self._reached, self._delivered = cursor, set()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Deliver until told to stop; what is under way is confirmed first, and another may go on at once."""
@@ -100,44 +117,104 @@ class FeedDelivery:
             return
         log.info("feed.delivering", after=str(cursor))
         self._moved_at = self._clock.monotonic()
+        self._begin(cursor)
         while cursor is not None and not stop.is_set() and self._exchange.link.is_up:
             cursor = await self._go_on(cursor, stop)
         if cursor is None:
             log.info("feed.handed_over")
 
     async def _go_on(self, after: Cursor, stop: asyncio.Event) -> Cursor | None:
-        """Deliver a page, or wait for one; return the cursor behind it, None when the turn is lost."""
+        """Deliver what comes next, or wait for it; return the cursor behind it, None when the turn is lost."""
         try:
-            page = await changes.read(self._database, after, _PAGE)
+            if not self._is_bound:
+                return await self._look(after, stop)
+            return await self._deliver_page(after, stop)
         except ChangesForgotten:
             return await self._skip(after)
-        began, reached = self._clock.monotonic(), after
-        for start in range(0, len(page.changes), _PART):
-            part = page.changes[start : start + _PART]
-            if not await self._deliver(reached, part):
-                return None
-            reached = part[-1].cursor
-        if not await self._move(reached, page.cursor):
+
+    async def _look(self, after: Cursor, stop: asyncio.Event) -> Cursor | None:
+        """Pass over all there is, unless a queue is bound for one of its keys: then it is to be delivered."""
+        look = await changes.find_oldest_by_key(self._database, after, _MOST_LOOKED_AT)
+        self._is_bound = any(
+            self._routes.is_taken(event_key(head.status, head.queue)) for head in look.heads
+        )
+        if look.heads and not self._is_bound and not await self._try_heads(after, look):
             return None
+        if self._is_bound:
+            self._bound_until = look.cursor
+            return after
+        if not await self._move(after, look.cursor):
+            return None
+        if look.heads and look.is_last:
+            await pause(stop, _LOOK_S)
+        elif look.is_last:
+            await self._alertness.rest(_POLL_S, stop)
+        return look.cursor
+
+    async def _try_heads(self, after: Cursor, look: FeedLook) -> bool:
+        """Publish the oldest change of each key, and note whether any was taken; False when the turn was lost."""
+        oldest = await changes.said(self._database, [head.pair for head in look.heads])
+        sent = await self._publish(after, oldest)
+        if sent is None:
+            return False
+        if sent.trouble is not None:
+            raise sent.trouble
+        # One whose task was dropped since says nothing of its key.
+        self._is_bound = Confirm.ACKED in sent.confirms or len(oldest) < len(look.heads)
+        return True
+
+    async def _deliver_page(self, after: Cursor, stop: asyncio.Event) -> Cursor | None:
+        page = await changes.read(self._database, after, _PAGE)
+        began = self._clock.monotonic()
+        new = [change for change in page.changes if change.cursor not in self._delivered]
+        if not await self._deliver(after, new) or not await self._move(after, page.cursor):
+            return None
+        self._is_bound = self._is_bound or page.cursor < self._bound_until
         if page.is_last:
             await self._alertness.rest(_POLL_S, stop)
         else:
             await pause(stop, self._rest_s(page, self._clock.monotonic() - began))
         return page.cursor
 
-    async def _deliver(self, after: Cursor, part: Sequence[Change]) -> bool:
-        """Deliver so few changes that the turn lasts, also where confirms are slow; False when it was lost.
+    async def _deliver(self, after: Cursor, owed: Sequence[Change]) -> bool:
+        """Publish changes until each is confirmed, or no queue is bound for its key; False when the turn was lost.
 
         Raises:
-            BrokerAway: not all were confirmed; those that were, up to the first that was not, are noted.
+            BrokerAway: not all were confirmed; how far it came is noted.
         """
-        confirmed, trouble = await self._exchange.deliver(part)
-        FEED_PUBLISHED.inc(confirmed)
-        if not await self._move(after, part[confirmed - 1].cursor if confirmed else after):
-            return False
-        if trouble is not None:
-            raise trouble
+        is_bound = not owed
+        while owed:
+            wave = self._routes.wave(owed)
+            sent = await self._publish(after, wave.sent)
+            if sent is None:
+                return False
+            is_bound = is_bound or Confirm.ACKED in sent.confirms
+            owed = self._routes.owed(wave, sent.confirms)
+            if sent.trouble is not None:
+                if owed and not await self._move(after, max(after, before(owed[0]))):
+                    return False
+                raise sent.trouble
+        self._is_bound = is_bound
         return True
+
+    async def _publish(self, after: Cursor, part: Sequence[Change]) -> Sent | None:
+        """Publish changes and keep the turn meanwhile, however slow the confirms are; None when it was lost."""
+        async with asyncio.TaskGroup() as group:
+            publishing = group.create_task(self._exchange.deliver(part))
+            while not publishing.done():
+                await asyncio.wait({publishing}, timeout=_HOLD_S / 6)
+                if not publishing.done() and not await self._move(after, after):
+                    publishing.cancel()
+                    return None
+        sent = publishing.result()
+        acked = [
+            c for c, confirm in zip(part, sent.confirms, strict=False) if confirm is Confirm.ACKED
+        ]
+        self._delivered.update(change.cursor for change in acked)
+        self._routes.note(part, sent.confirms)
+        FEED_PUBLISHED.inc(len(acked))
+        FEED_RETURNED.inc(sent.confirms.count(Confirm.RETURNED))
+        return sent
 
     def _rest_s(self, page: FeedPage, spent_s: float) -> float:
         """Return how long to leave the processor and the broker to others, who may be releasing tasks."""
@@ -159,4 +236,8 @@ class FeedDelivery:
         if cursor == after and now - self._moved_at < _HOLD_S / 3:
             return True
         self._moved_at = now
-        return await deliveries.move(self._database, self._turn, cursor)
+        if not await deliveries.move(self._database, self._turn, cursor):
+            return False
+        self._reached = cursor
+        self._delivered = {one for one in self._delivered if one > cursor}
+        return True

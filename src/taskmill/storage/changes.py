@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from itertools import pairwise
 from typing import NamedTuple
 from uuid import UUID
 
@@ -119,6 +120,52 @@ class ChangePair(NamedTuple):
     version: int
 
 
+class KeyHead(NamedTuple):
+    """The oldest change of a status and a queue."""
+
+    status: str
+    queue: str
+    pair: ChangePair
+
+
+class FeedLook(NamedTuple):
+    """The oldest change of each status and queue behind a cursor, in order, and the cursor behind all of them.
+
+    `is_last` tells that nothing more was there.
+    """
+
+    heads: Sequence[KeyHead]
+    cursor: Cursor
+    is_last: bool
+
+
+async def find_oldest_by_key(database: Database, after: Cursor, limit: int) -> FeedLook:
+    """Look through up to `limit` changes behind a cursor for the oldest of each status and queue.
+
+    Raises:
+        ChangesForgotten: some of what follows the cursor is no longer kept.
+    """
+    rows = await database.fetch("find_oldest_by_key", *after, limit)
+    seen = rows[0]
+    _check_begin(after, seen["first_batch"])
+    if seen["changes"]:
+        cursor = Cursor(seen["last_position"], seen["last_ordinal"])
+    else:
+        cursor = max(after, Cursor(seen["last_batch"] or after.position, 0))
+    heads = [
+        KeyHead(
+            row["status"],
+            row["queue"],
+            ChangePair(row["position"], row["ordinal"], row["task_id"], row["version"]),
+        )
+        for row in rows
+        if row["status"] is not None
+    ]
+    heads.sort(key=lambda head: head.pair)
+    is_last = seen["changes"] < limit and seen["batches"] < limit
+    return FeedLook(heads, cursor, is_last)
+
+
 async def read_pairs(
     database: Database, after: Cursor, limit: int
 ) -> tuple[list[ChangePair], Cursor, bool]:
@@ -149,13 +196,18 @@ async def read(database: Database, after: Cursor, limit: int) -> FeedPage:
 
 def _check_whole(after: Cursor, rows: Sequence[asyncpg.Record]) -> None:
     """Raise unless the batches follow each other, from the one of the cursor (or the very first) on."""
-    if not rows and after.position > 0:
-        raise ChangesForgotten(str(after))
-    expected = max(after.position, 1)
-    for row in rows:
-        if row["position"] > expected:
+    _check_begin(after, rows[0]["position"] if rows else None)
+    for row, following in pairwise(rows):
+        if following["position"] > row["position"] + 1:
             raise ChangesForgotten(str(after))
-        expected = row["position"] + 1
+
+
+def _check_begin(after: Cursor, first: int | None) -> None:
+    """Raise unless the first batch that is there is the one of the cursor, or the very first."""
+    if first is None and after.position > 0:
+        raise ChangesForgotten(str(after))
+    if first is not None and first > max(after.position, 1):
+        raise ChangesForgotten(str(after))
 
 
 async def said(database: Database, pairs: Sequence[ChangePair]) -> list[Change]:

@@ -1,0 +1,252 @@
+"""Publishing of many messages in one piece, and in order: one buffer is written, and its confirms are counted.
+
+It knows the driver's private parts. The driver makes a future and two tasks of each message, and searches all that
+is unconfirmed for each confirm: that ends at 3,700 to 5,000 messages a second (2026-11-28). So frames are written
+here to the driver's own queue of frames, which keeps them in order with all others, and two methods stand in for
+its own, on a channel that publishes nothing else:
+
+- `_on_confirm_frame` looks for a future of each message, which these do not have;
+- `_on_return_frame` finds a message by its id among such futures. Here it reads the message, which it must, from
+  `_get_frame` with `_read_content`, and notes that it came back.
+"""
+
+import asyncio
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from enum import Enum
+from functools import lru_cache
+from itertools import islice
+from typing import Final, NamedTuple, TypeAlias, cast
+
+from aiormq import spec
+from aiormq.abc import ChannelFrame
+from aiormq.channel import Channel
+from pamqp.constants import FRAME_BODY, FRAME_END_CHAR, FRAME_HEADER
+from pamqp.frame import marshal
+from pamqp.header import ContentHeader
+
+from taskmill.amqp.connection import BROKER_ERRORS, BrokerLink, in_words
+from taskmill.domain.errors import BrokerAway
+
+_SLICE: Final = 128
+_KEYS_KEPT: Final = 4096
+_FRAME: Final = struct.Struct(">BHI")
+_HEADER: Final = struct.Struct(">HxxQH")
+_PERSISTENT: Final = b"\x02"
+_PROPERTIES: Final = sum(
+    spec.Basic.Properties.flags[name]
+    for name in ("content_type", "delivery_mode", "message_id", "message_type")
+)
+
+_ConfirmFrame: TypeAlias = spec.Basic.Ack | spec.Basic.Nack
+
+
+class Message(NamedTuple):
+    """A persistent message; its id is unique in its batch."""
+
+    routing_key: str
+    message_id: str
+    message_type: str
+    body: bytes
+
+
+class Confirm(Enum):
+    """What the broker said of a message."""
+
+    ACKED = "acked"
+    """All queues that are bound for it have it."""
+    RETURNED = "returned"
+    """No queue is bound for it: it was dropped."""
+    NACKED = "nacked"
+    """It may be in some of the queues that are bound for it, not in all of them."""
+
+
+class Sent(NamedTuple):
+    """What became of each message, None where the broker has not said; and what kept it from taking all."""
+
+    confirms: Sequence[Confirm | None]
+    trouble: BrokerAway | None = None
+
+
+class BatchPublisher:
+    """Publishes to one exchange, batch after batch, on a link that publishes nothing else."""
+
+    def __init__(
+        self, link: BrokerLink, *, exchange: str, content_type: str, timeout_s: float = 5.0
+    ) -> None:
+        self._link = link
+        self._exchange = exchange
+        self._content_type = content_type
+        self._timeout_s = timeout_s
+        self._channel: _ConfirmChannel | None = None
+
+    async def publish(self, messages: Iterable[Message]) -> Sent:
+        """Publish messages in order, and return when the broker has said of each what became of it.
+
+        Ends early, with the trouble, when the connection is lost, or no confirm comes for `timeout_s`: then, and
+        when it is cancelled, the connection is given up, so that late confirms are not taken for those of others.
+        """
+        driver = self._link.driver
+        if driver is None:
+            return Sent((), BrokerAway(self._link.trouble or "the connection was lost"))
+        if self._channel is None or self._channel.driver is not driver:
+            self._channel = _ConfirmChannel(cast("Channel", driver))
+        batch = self._channel.begin()
+        try:
+            await self._write(self._channel, batch, iter(messages))
+            await self._settled(batch)
+        except BROKER_ERRORS as error:
+            self._link.reopen()
+            return Sent(batch.confirms, BrokerAway(in_words(error)))
+        except BaseException:
+            self._link.reopen()
+            raise
+        if Confirm.NACKED in batch.confirms:
+            trouble = BrokerAway("it refused a message: a queue that is bound for it may be full")
+            return Sent(batch.confirms, trouble)
+        return Sent(batch.confirms)
+
+    async def _write(
+        self, channel: "_ConfirmChannel", batch: "_Batch", messages: Iterator[Message]
+    ) -> None:
+        """Write slice after slice: the broker has work, and other tasks go on, while the next one is made."""
+        while part := tuple(islice(messages, _SLICE)):
+            frames = b"".join(self._frames(channel, part))
+            batch.expect([message.message_id for message in part])
+            async with asyncio.timeout(self._timeout_s):
+                await channel.write(frames, len(part))
+            await asyncio.sleep(0)
+        batch.close()
+
+    def _frames(self, channel: "_ConfirmChannel", messages: Iterable[Message]) -> Iterator[bytes]:
+        number, size = channel.driver.number, channel.content_size
+        for message in messages:
+            yield _publish_frame(number, self._exchange, message.routing_key)
+            yield _header_frame(number, self._content_type, message)
+            body = message.body
+            for start in range(0, len(body), size):
+                yield _frame(FRAME_BODY, number, body[start : start + size])
+
+    async def _settled(self, batch: "_Batch") -> None:
+        """Wait for the last confirm. Raises `TimeoutError` when none came for a while."""
+        while not batch.done.done():
+            left = batch.left
+            await asyncio.wait({batch.done}, timeout=self._timeout_s)
+            if not batch.done.done() and batch.left == left:
+                raise TimeoutError("it confirmed nothing for too long")
+        batch.done.result()
+
+
+@lru_cache(maxsize=_KEYS_KEPT)
+def _publish_frame(channel: int, exchange: str, routing_key: str) -> bytes:
+    frame = spec.Basic.Publish(exchange=exchange, routing_key=routing_key, mandatory=True)
+    return marshal(frame, channel)
+
+
+def _header_frame(channel: int, content_type: str, message: Message) -> bytes:
+    """Return the frame that the library makes of `Properties`, in a fifth of its time."""
+    payload = b"".join(
+        (
+            _HEADER.pack(spec.Basic.frame_id, len(message.body), _PROPERTIES),
+            _short(content_type),
+            _PERSISTENT,
+            _short(message.message_id),
+            _short(message.message_type),
+        )
+    )
+    return _frame(FRAME_HEADER, channel, payload)
+
+
+def _short(text: str) -> bytes:
+    data = text.encode()
+    return bytes((len(data),)) + data
+
+
+def _frame(kind: int, channel: int, payload: bytes) -> bytes:
+    return _FRAME.pack(kind, channel, len(payload)) + payload + FRAME_END_CHAR
+
+
+class _Batch:
+    """Messages under way. `done` is set with the last confirm, or gets the error that the channel ended with."""
+
+    def __init__(self, first_tag: int, done: "asyncio.Future[None]") -> None:
+        self.confirms: list[Confirm | None] = []
+        self.left = 0
+        self.done = done
+        self._first_tag = first_tag
+        self._places: dict[str, int] = {}
+        self._returned: set[int] = set()
+        # All places before it are settled.
+        self._begin = 0
+        self._is_closed = False
+
+    def expect(self, ids: Sequence[str]) -> None:
+        """Expect the broker's word on further messages."""
+        self._places.update(
+            zip(ids, range(len(self.confirms), len(self.confirms) + len(ids)), strict=True)
+        )
+        self.confirms += [None] * len(ids)
+        self.left += len(ids)
+
+    def close(self) -> None:
+        """Expect no others."""
+        self._is_closed = True
+        self._end()
+
+    def give_back(self, message_id: str | None) -> None:
+        """Note that no queue takes a message; its confirm follows."""
+        place = self._places.get(message_id or "")
+        if place is not None:
+            self._returned.add(place)
+
+    def settle(self, tag: int, confirm: Confirm, *, multiple: bool) -> None:
+        """Note the broker's word on one message, or on all up to it."""
+        end = min(tag - self._first_tag + 1, len(self.confirms))
+        for place in range(self._begin if multiple else max(end - 1, 0), end):
+            if self.confirms[place] is None:
+                self.confirms[place] = Confirm.RETURNED if place in self._returned else confirm
+                self.left -= 1
+        if multiple:
+            self._begin = max(self._begin, end)
+        self._end()
+
+    def _end(self) -> None:
+        if self._is_closed and self.left == 0 and not self.done.done():
+            self.done.set_result(None)
+
+
+class _ConfirmChannel:
+    """A channel of the driver whose confirms and returns are counted here, batch by batch."""
+
+    def __init__(self, driver: Channel) -> None:
+        self.driver = driver
+        # Without a limit of the broker's the largest frame is 0.
+        self.content_size = driver.max_content_size if driver.max_content_size > 0 else 1 << 20
+        self._batch = self.begin()
+        self._take_over()
+
+    def begin(self) -> _Batch:
+        """Begin a batch; those before are settled."""
+        self._batch = _Batch(self.driver.delivery_tag + 1, self.driver.create_future())
+        return self._batch
+
+    async def write(self, frames: bytes, messages: int) -> None:
+        """Have the driver write the frames of so many messages when it has written all before."""
+        self.driver.delivery_tag += messages
+        await self.driver.write_queue.put(ChannelFrame(payload=frames, should_close=False))
+
+    def _take_over(self) -> None:
+        driver = self.driver
+        driver._on_confirm_frame = self._on_confirm  # type: ignore[assignment,method-assign]  # noqa: SLF001 - see above
+        driver._on_return_frame = self._on_return  # type: ignore[method-assign]  # noqa: SLF001 - see above
+
+    async def _on_confirm(self, frame: _ConfirmFrame) -> None:
+        confirm = Confirm.ACKED if isinstance(frame, spec.Basic.Ack) else Confirm.NACKED
+        self._batch.settle(frame.delivery_tag or 0, confirm, multiple=bool(frame.multiple))
+
+    async def _on_return(self, frame: spec.Basic.Return) -> None:
+        header = await self.driver._get_frame()  # noqa: SLF001 - see above
+        if not isinstance(header, ContentHeader):
+            raise TypeError(f"{header!r} instead of the header of a message")
+        message = await self.driver._read_content(frame, header)  # noqa: SLF001 - see above
+        self._batch.give_back(message.header.properties.message_id)

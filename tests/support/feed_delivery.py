@@ -1,0 +1,105 @@
+"""A relay's delivery of the feed, and consumers of it at a broker."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import aio_pika
+import orjson
+from aio_pika.abc import AbstractIncomingMessage
+
+from taskmill.amqp.events import EventExchange
+from taskmill.amqp.names import EVENTS_EXCHANGE
+from taskmill.relay.feed import FeedDelivery
+from taskmill.storage.database import Database
+from tests.support.polling import eventually
+from tests.support.stage import Stage
+
+
+@dataclass
+class Consumer:
+    """What came to one queue, in order."""
+
+    messages: list[AbstractIncomingMessage] = field(default_factory=list)
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        return [orjson.loads(message.body) for message in self.messages]
+
+    @property
+    def first_told(self) -> list[tuple[str, int]]:
+        """Tasks and versions, without what came again: a consumer knows doubles by their ids."""
+        by_id = {event["id"]: event["data"] for event in self.events}
+        return [(data["task_id"], data["version"]) for data in by_id.values()]
+
+    async def has(self, count: int, *, timeout_s: float = 30) -> None:
+        async def look() -> bool:
+            return len({message.message_id for message in self.messages}) >= count
+
+        await eventually(look, f"{count} changes to come", timeout_s=timeout_s)
+
+
+@asynccontextmanager
+async def a_consumer(broker_url: str, key: str = "#") -> AsyncIterator[Consumer]:
+    """Bind a queue, as a consumer does, and take what comes."""
+    consumer = Consumer()
+
+    async def take(message: AbstractIncomingMessage) -> None:
+        consumer.messages.append(message)
+        await message.ack()
+
+    async with await aio_pika.connect(broker_url) as connection:
+        channel = await connection.channel()
+        exchange = await channel.declare_exchange(EVENTS_EXCHANGE, "topic", durable=True)
+        queue = await channel.declare_queue(exclusive=True)
+        await queue.bind(exchange, key)
+        await queue.consume(take)
+        yield consumer
+
+
+@asynccontextmanager
+async def a_delivery(
+    stage: Stage, broker_url: str, database: Database | None = None, *, is_busy: bool = False
+) -> AsyncIterator[FeedDelivery]:
+    """Deliver, as a relay does, until the block is left."""
+    delivery = FeedDelivery(
+        database or stage.database,
+        EventExchange(broker_url, source="/test"),
+        holder=stage.ids(),
+        clock=stage.clock,
+        is_busy=lambda: is_busy,
+    )
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(delivery.run(stop))
+        try:
+            yield delivery
+        finally:
+            stop.set()
+
+
+async def begun(stage: Stage) -> None:
+    """Wait until somebody has the turn."""
+
+    async def look() -> bool:
+        return bool(await stage.sql.fetchval(HOLDER))
+
+    await eventually(look, "somebody to deliver")
+
+
+HOLDER = "SELECT holder FROM taskmill.feed_delivery WHERE place = 'rabbitmq'"
+
+
+async def happened(stage: Stage) -> list[tuple[str, int]]:
+    rows = await stage.sql.fetch("SELECT task_id, version FROM taskmill.task_event ORDER BY 1, 2")
+    return [(str(row["task_id"]), row["version"]) for row in rows]
+
+
+def assert_complete(told: list[tuple[str, int]], history: list[tuple[str, int]]) -> None:
+    assert sorted(told) == history
+    last: dict[str, int] = {}
+    for task_id, version in told:
+        assert version == last.get(task_id, 0) + 1, "out of order"
+        last[task_id] = version
