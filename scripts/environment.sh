@@ -19,9 +19,17 @@ environment_is_fresh() {
     {
         read -r made_from && read -r made_by && read -r made_for || return 1
     } <"$1/.complete"
-    [ "$made_from" = "$(cksum <"$2")" ] &&
+    ! has_copy "$1" && [ "$made_from" = "$(cksum <"$2")" ] &&
         [ "$made_by" = "$(readlink -f "$1/bin/python")" ] &&
         { [ -z "$wanted_python" ] || [ "$made_for" = "wanted: $wanted_python" ]; }
+}
+
+# Whether somebody has installed the package there, which hides the source: `git pull` would change nothing.
+has_copy() {
+    for copy in "$1"/lib/python3*/site-packages/taskmill; do
+        [ -d "$copy" ] && return
+    done
+    return 1
 }
 
 # Sets $python to a Python that is new enough, or says what to do.
@@ -39,7 +47,8 @@ find_python() {
     python=$(UV_PYTHON_DOWNLOADS=never uv python find --no-project '>=3.11' 2>/dev/null) &&
         is_new_enough "$python" && return
     echo "taskmill: needs Python 3.11 or newer, and found none (python3 is: $(python3 --version 2>&1))." >&2
-    echo "taskmill: install one (Debian: apt-get install python3), or name it in TASKMILL_PYTHON." >&2
+    echo "taskmill: install one (Debian: apt-get install python3; without root, by uv: uv python install 3.13)," \
+        "or name it in TASKMILL_PYTHON." >&2
     return 1
 }
 

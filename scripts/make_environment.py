@@ -10,6 +10,7 @@ outside FOLDER.
 import fcntl
 import os
 import pwd
+import re
 import shlex
 import shutil
 import subprocess
@@ -25,6 +26,14 @@ PIP_WHEELS = "usr/share/python-wheels/pip-*.whl"
 OTHER_PYTHONS = [f"python3.{minor}" for minor in range(14, 8, -1)] + ["python3", "/usr/bin/python3"]
 
 
+FOR_PACKAGES_OF_YOURS = (
+    "For packages of yours, make an environment in a folder of yours (docs/how-to/own-handlers.md)."
+)
+# On the disk, in MB; a test compares. What is fetched is about a third of it.
+SIZES = {"run.txt": 130, "test.txt": 840}
+SAY_EVERY_S = 10.0
+
+
 class CannotMakeError(Exception):
     """The environment cannot be made; the message says what to do."""
 
@@ -34,11 +43,19 @@ def main(folder: Path, lock: Path, wanted: str) -> None:
     with (folder.parent / f"{folder.name}.lock").open("w") as guard:
         wait_for(guard.fileno())
         complete = folder / ".complete"
-        if is_fresh(folder, complete, stamp_for(folder, lock, wanted)):
+        fresh = is_fresh(folder, complete, stamp_for(folder, lock, wanted))
+        for copy in copies(folder):
+            say(f"{copy} is an installed copy of Taskmill, which hides the source beside it.")
+            say(f"It is removed: {folder} is Taskmill's own. {FOR_PACKAGES_OF_YOURS}")
+            remove_copy(copy)
+        if fresh:
             return
+        if folder.exists() and not complete.exists():
+            say(f"{folder} is not as it was made here; it is made anew. {FOR_PACKAGES_OF_YOURS}")
         started = time.monotonic()
         version = ".".join(map(str, sys.version_info[:3]))
         say(f"making {folder.name} from {lock.relative_to(ROOT)} with Python {version} (only once)")
+        say(f"{size_of(lock)}; every {SAY_EVERY_S:.0f} s it says that it goes on")
         make(folder, lock)
         add_source(folder)
         complete.write_text(stamp_for(folder, lock, wanted))
@@ -65,6 +82,29 @@ def stamp_for(folder: Path, lock: Path, wanted: str) -> str:
         checksum = subprocess.run(["cksum"], stdin=content, capture_output=True, check=True).stdout  # noqa: S607 - POSIX
     interpreter = (folder / "bin" / "python").resolve()
     return f"{checksum.decode().strip()}\n{interpreter}\nwanted: {wanted}\n"
+
+
+def size_of(lock: Path) -> str:
+    """Say how many packages a lock names, and about how large they are."""
+    names = re.findall(r"^[A-Za-z0-9][^\s;]*==", lock.read_text(), re.MULTILINE)
+    size = f", about {SIZES[lock.name]} MB on the disk" if names and lock.name in SIZES else ""
+    return f"{len(names)} packages{size}"
+
+
+def copies(folder: Path) -> list[Path]:
+    """Find what somebody has installed of this very package."""
+    return [copy for copy in folder.glob("lib/python3*/site-packages/taskmill") if copy.is_dir()]
+
+
+def remove_copy(copy: Path) -> None:
+    """Remove an installed package, with what pip knows of it."""
+    for path in (copy, *copy.parent.glob("taskmill-*.dist-info")):
+        try:
+            shutil.rmtree(path)
+        except OSError as error:
+            raise CannotMakeError(
+                f"{path} cannot be removed ({error.strerror}). Remove it."
+            ) from error
 
 
 def is_fresh(folder: Path, complete: Path, stamp: str) -> bool:
@@ -172,7 +212,7 @@ def works(command: list[str]) -> bool:
 
 def run(command: list[str], *, cwd: Path = ROOT) -> str | None:
     """Run a command; return None, or when it fails the command and the end of what it said."""
-    done = subprocess.run(
+    with subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -180,12 +220,22 @@ def run(command: list[str], *, cwd: Path = ROOT) -> str | None:
         text=True,
         env=clean(),
         cwd=cwd,
-        check=False,
-    )
-    if done.returncode == 0:
+    ) as process:
+        printed = output_of(process)
+    if process.returncode == 0:
         return None
-    said = "\n".join(done.stdout.strip().splitlines()[-15:])
+    said = "\n".join(printed.strip().splitlines()[-15:])
     return f"{shlex.join(command)}\n{said}"
+
+
+def output_of(process: "subprocess.Popen[str]") -> str:
+    """Wait for a program's end, and say now and then that it goes on."""
+    started = time.monotonic()
+    while True:
+        try:
+            return process.communicate(timeout=SAY_EVERY_S)[0]
+        except subprocess.TimeoutExpired:
+            say(f"still at it, after {time.monotonic() - started:.0f} s")
 
 
 def clean() -> dict[str, str]:

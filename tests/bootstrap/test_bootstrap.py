@@ -1,5 +1,7 @@
 """`./taskmill`: the environment it makes, when it makes it again, and when it does not."""
 
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +23,16 @@ def started(small: Checkout) -> str:
 def test_a_clean_clone_starts_the_program(cloned: Checkout) -> None:
     first = cloned.taskmill("--version")
     assert "making .venv from requirements/run.txt" in first.stderr
+    told = re.search(
+        r"(\d+) packages, about (\d+) MB on the disk; every 10 s it says that it goes on",
+        first.stderr,
+    )
+    assert told, first.stderr
+    packages = list((cloned.path / ".venv").glob("lib/python3*/site-packages/*.dist-info"))
+    assert int(told[1]) - 5 <= len(packages) <= int(told[1]), "some are for other systems"
+    files = (cloned.path / ".venv").rglob("*")
+    megabytes = sum(path.lstat().st_size for path in files) / 1e6
+    assert 0.6 < megabytes / int(told[2]) < 1.6
     assert "taskmill" in first.stdout.lower()
     assert "0.1" in first.stdout
 
@@ -45,6 +57,55 @@ def test_the_folder_can_be_moved(small: Checkout, tmp_path: Path) -> None:
     moved = Checkout(path=small.path.rename(tmp_path / "moved"))
     assert started(moved) == ""
     moved.path.rename(small.path)
+
+
+def test_an_installed_copy_is_told_and_removed_so_that_the_source_is_what_runs(
+    small: Checkout,
+) -> None:
+    started(small)
+    (packages,) = (small.path / ".venv").glob("lib/python3*/site-packages")
+    for name in ("taskmill", "taskmill-0.0.1.dist-info", "pillow"):
+        (packages / name).mkdir()
+    (packages / "taskmill" / "__init__.py").touch()
+    (packages / "taskmill" / "__main__.py").write_text("print('the copy')\n")
+
+    said = started(small)
+    assert "taskmill is an installed copy of Taskmill, which hides the source" in said
+    assert "own-handlers.md" in said
+    assert "making" not in said
+    left = {path.name for path in packages.iterdir()}
+    assert "pillow" in left
+    assert not left & {"taskmill", "taskmill-0.0.1.dist-info"}
+    assert started(small) == ""
+
+
+def test_an_environment_that_was_made_elsewhere_is_told_before_it_is_replaced(
+    small: Checkout,
+) -> None:
+    (small.path / ".venv" / "bin").mkdir(parents=True)
+    said = started(small)
+    assert "is not as it was made here; it is made anew" in said
+    assert "own-handlers.md" in said
+
+
+def test_a_long_installation_says_that_it_goes_on(small: Checkout) -> None:
+    script = """
+import sys; sys.path.insert(0, sys.argv[1])
+import make_environment as made
+made.SAY_EVERY_S = 0.2
+assert made.run([sys.executable, "-c", "import time; time.sleep(1.1)"]) is None
+assert "boom" in made.run([sys.executable, "-c", "raise SystemExit('boom')"])
+"""
+    done = small.call(sys.executable, "-c", script, small.path / "scripts")
+    assert done.stderr.count("still at it, after") >= 2
+
+
+def test_where_there_is_no_python_it_says_how_to_get_one_without_root(small: Checkout) -> None:
+    script = '. "$0/environment.sh"; wanted_python=; is_new_enough() { return 1; }; find_python'
+    done = small.call("sh", "-c", script, small.path / "scripts", check=False)
+    assert done.returncode == 1
+    assert "uv python install 3.13" in done.stderr
+    assert "apt-get install python3" in done.stderr
 
 
 @pytest.mark.slow
@@ -132,6 +193,22 @@ def test_a_test_run_fails_when_its_tools_are_missing(small: Checkout) -> None:
         assert f"s  {step}\n" in done.stdout
     assert done.stdout.count("FAILED") == len(steps)
     assert f"{len(steps)} of the steps failed" in done.stdout
+
+
+def test_a_test_run_stops_at_once_when_programs_are_missing(
+    small: Checkout, tmp_path: Path
+) -> None:
+    (tmp_path / "bin").mkdir()
+    for name in ("dirname", "date", "id"):
+        (tmp_path / "bin" / name).symlink_to(str(shutil.which(name)))
+    done = small.call(
+        small.path / "scripts" / "test", check=False, env={"PATH": str(tmp_path / "bin")}
+    )
+    assert done.returncode == 1
+    assert "The tests need these programs, which are not here: chromium curl jq" in done.stderr
+    assert "==> pytest" not in done.stdout
+    assert "not run: everything else" in done.stdout
+    assert not (small.path / ".venv-test").exists()
 
 
 @pytest.mark.parametrize("script", ["taskmill", "scripts/environment.sh", "scripts/test"])

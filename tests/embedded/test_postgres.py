@@ -57,6 +57,12 @@ def test_the_first_start_makes_a_durable_database_with_checksums(tmp_path: Path)
         assert str(setting(server.url, "server_version")).startswith(server.version)
 
 
+def test_tables_that_people_make_land_in_public(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with EmbeddedPostgres(data, bin_dir=chosen_bin_dir(), settings=FAST_SETTINGS) as server:
+        assert setting(server.url, "search_path") == "public"
+
+
 def test_only_its_owner_can_reach_the_server(server: EmbeddedPostgres, data_dir: Path) -> None:
     with server:
         folder = socket_folder(server.url)

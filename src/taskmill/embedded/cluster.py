@@ -48,16 +48,25 @@ def _make_cluster(folder: DataFolder, programs: Programs, *, fsync: bool) -> Non
         "--data-checksums",
         *([] if fsync else ["--no-sync"]),
     )
-    _execute(programs, side, f"CREATE DATABASE {DATABASE}", fsync=fsync)
+    _execute(
+        programs,
+        side,
+        f"CREATE DATABASE {DATABASE}",
+        # By PostgreSQL's default, tables that somebody makes with this role would land in the schema of its name.
+        f"ALTER ROLE {USER} SET search_path = public",
+        fsync=fsync,
+    )
     side.rename(folder.cluster)
     _sync_folder(folder.path)
 
 
-def _execute(programs: Programs, cluster: Path, statement: str, *, fsync: bool) -> None:
-    """Run one statement in PostgreSQL's single-user mode: no server, no password."""
+def _execute(programs: Programs, cluster: Path, *statements: str, fsync: bool) -> None:
+    """Run statements in PostgreSQL's single-user mode: no server, no password."""
     setting = f"fsync={'on' if fsync else 'off'}"
     arguments = ("--single", "-D", str(cluster), "-c", setting, "postgres")
-    programs.run("postgres", *arguments, script=f"{statement}\n")
+    programs.run(
+        "postgres", *arguments, script="".join(f"{statement}\n" for statement in statements)
+    )
 
 
 def _sync_folder(path: Path) -> None:

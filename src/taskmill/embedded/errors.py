@@ -84,10 +84,10 @@ class NotRunningError(EmbeddedError):
 class RootNotPossibleError(EmbeddedPostgresError):
     """PostgreSQL refuses to run as root and no other identity could be taken."""
 
-    def __init__(self, detail: str) -> None:
+    def __init__(self, detail: str, way_out: str = "") -> None:
         super().__init__(
-            f"PostgreSQL does not run as root, and root can be nobody else here ({detail}). "
-            f"Start Taskmill as an ordinary user, {_OR_ANOTHER_DATABASE}."
+            f"PostgreSQL does not run as root, and root can be nobody else here ({detail}). {way_out}"
+            f"{'Or start' if way_out else 'Start'} Taskmill as an ordinary user, {_OR_ANOTHER_DATABASE}."
         )
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 from taskmill.embedded.errors import RootNotPossibleError
 
 _NOBODY = 65534
+_CLONE_ELSEWHERE = "Have the clone in a folder that everyone can enter, such as /opt/taskmill. "
+_DATA_ELSEWHERE = "Keep the data in a folder that everyone can enter: --data /var/lib/taskmill. "
 _UNSHARE = ("unshare", "--user", f"--map-user={_NOBODY}", f"--map-group={_NOBODY}")
 # --pdeathsig: the kernel forgets a parent-death signal when the uid changes, so it is set again.
 _SETPRIV = (
@@ -40,7 +42,8 @@ class Identity:
         """Raise `RootNotPossibleError` when the identity can't run the programs in `folder`."""
         # Asked by another program: setpriv would still find this one with root's rights.
         if self.uid is not None and not _works(self.prefix, "test", "-x", str(folder / "initdb")):
-            raise RootNotPossibleError(f"uid {self.uid} cannot run the programs in {folder}")
+            detail = f"uid {self.uid} cannot run the programs in {folder}"
+            raise RootNotPossibleError(detail, _CLONE_ELSEWHERE)
 
 
 def choose_identity(data_dir: Path) -> Identity:
@@ -56,7 +59,7 @@ def choose_identity(data_dir: Path) -> Identity:
     if not _works(_SETPRIV, "true"):
         raise RootNotPossibleError("neither unshare nor setpriv works")
     if not _works(_SETPRIV, "test", "-x", str(data_dir.parent)):
-        raise RootNotPossibleError(f"uid {_NOBODY} cannot enter {data_dir.parent}")
+        raise RootNotPossibleError(f"uid {_NOBODY} cannot enter {data_dir.parent}", _DATA_ELSEWHERE)
     return Identity(prefix=_SETPRIV, uid=_NOBODY)
 
 

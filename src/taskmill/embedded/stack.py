@@ -32,6 +32,7 @@ from taskmill.runtime.periodic import Periodic
 from taskmill.runtime.services import Service
 from taskmill.settings import Settings
 from taskmill.storage import migrate
+from taskmill.storage.owner import point_at_public
 from taskmill.storage.servers import Servers
 
 log = logs.get_logger(__name__)
@@ -59,7 +60,7 @@ def up(settings: Settings, *, workers: int, ready_file: Path | None) -> int:
         url, place, beside = _database(settings, stack)
         # After that: another `up` on the same data is told as such. Before the rest, which takes its time.
         check_address(settings.api.host, settings.api.port)
-        _bring_up_to_date(url)
+        _bring_up_to_date(url, is_own=settings.database_url is None)
         own = settings.model_copy(update={"database_url": SecretStr(url)})
         broker = _broker(own, stack)
         if broker.url is not None:
@@ -151,9 +152,9 @@ def _database(settings: Settings, stack: ExitStack) -> tuple[str, str, list[Serv
     return server.url, str(settings.data_dir.absolute()), [watch]
 
 
-def _bring_up_to_date(url: str) -> None:
+def _bring_up_to_date(url: str, *, is_own: bool) -> None:
     try:
-        applied = asyncio.run(_applied(url))
+        applied = asyncio.run(_applied(url, is_own=is_own))
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise ConfigurationError(f"the database can't be reached: {error}") from error
     if applied is None or applied < migrate.head():
@@ -161,9 +162,12 @@ def _bring_up_to_date(url: str) -> None:
         migrate.upgrade(url)
 
 
-async def _applied(url: str) -> str | None:
+async def _applied(url: str, *, is_own: bool) -> str | None:
     connection = await Servers(url).connect(timeout_s=_CONNECT_TIMEOUT_S)
     try:
+        if is_own and (strangers := await point_at_public(connection)):
+            advice = "ALTER TABLE taskmill.NAME SET SCHEMA public"
+            log.warning("schema.shared", tables=",".join(strangers), advice=advice)
         return await migrate.applied(connection)
     finally:
         await connection.close()
