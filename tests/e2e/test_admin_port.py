@@ -21,6 +21,7 @@ def test_a_role_without_an_api_tells_its_health_and_its_metrics(
                 "database": "ok",
                 "schema": "ok",
                 "broker": "none (claims come from PostgreSQL)",
+                "intake": "none (there is no broker)",
             }
             assert "taskmill_tasks_released_total" in admin.get("/metrics").text
 
@@ -35,6 +36,7 @@ def test_a_role_names_a_broker_that_is_away_and_serves(database_url: str, tmp_pa
             ready = client.get("/readyz")
             assert (ready.status_code, ready.json()["parts"]["database"]) == (200, "ok")
             assert ready.json()["parts"]["broker"].startswith("away: ")
+            assert ready.json()["parts"]["intake"].startswith("away: ")
             assert client.get("/stats").json()["broker"]["state"] == "away"
             assert 'taskmill_broker_up{link="watch"} 0.0' in client.get("/metrics").text
             assert client.post("/tasks", json={"name": "a"}).status_code == 201

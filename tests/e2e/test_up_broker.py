@@ -41,6 +41,16 @@ def broker_folder(folder: Path) -> Path:
     return folder / "d" / "rabbitmq"
 
 
+def until_it_says(program: Program, broker: str, intake: str) -> None:
+    """Wait until the ready file has these words."""
+
+    def says_so() -> bool:
+        facts = program.facts
+        return (facts["broker"], facts["intake"]) == (broker, intake)
+
+    wait_until(says_so, f"broker {broker}, intake {intake}", timeout_s=60)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("up with a broker")
@@ -56,7 +66,12 @@ def up(folder: Path) -> Iterator[Program]:
 async def test_its_address_is_in_the_ready_file_and_in_the_data_folder(
     up: Program, folder: Path
 ) -> None:
-    assert json.loads(service_file(folder).read_text()) == up.facts
+    await asyncio.to_thread(until_it_says, up, "ok", "ok")
+
+    def are_alike() -> bool:
+        return bool(json.loads(service_file(folder).read_text()) == up.facts)
+
+    await asyncio.to_thread(wait_until, are_alike, "both files say the same")
     assert stat.S_IMODE(service_file(folder).stat().st_mode) == 0o600
     async with await aio_pika.connect(up.facts["amqp_url"]) as connection:
         channel = await connection.channel()
@@ -64,9 +79,7 @@ async def test_its_address_is_in_the_ready_file_and_in_the_data_folder(
 
 
 async def test_a_message_becomes_a_task_that_is_run(up: Program) -> None:
-    await asyncio.to_thread(
-        wait_until, lambda: bool(up.logged("intake.started")), "intake", timeout_s=60
-    )
+    await asyncio.to_thread(until_it_says, up, "ok", "ok")
     await publish_task(up.facts["amqp_url"], "by message")
 
     def has_succeeded() -> bool:
@@ -88,12 +101,18 @@ def test_a_log_file_does_not_get_the_password(up: Program, folder: Path) -> None
 async def test_a_killed_broker_is_started_again_at_its_address(up: Program) -> None:
     before = len(up.logged("rabbitmq.ready"))
     os.kill(up.logged("rabbitmq.ready")[-1]["pid"], signal.SIGKILL)
-    await_broker(up, times=before + 1)
-    assert up.logged("rabbitmq.died")
-    async with await aio_pika.connect(up.facts["amqp_url"]):
-        pass
+    await asyncio.to_thread(until_it_says, up, "away", "away")
     with up.client() as client:
-        assert client.get("/readyz").status_code == 200
+        ready = client.get("/readyz")
+        parts = ready.json()["parts"]
+        assert (ready.status_code, parts["intake"]) == (200, "away: RabbitMQ is away")
+    await asyncio.to_thread(await_broker, up, times=before + 1)
+    assert up.logged("rabbitmq.died")
+    await asyncio.to_thread(until_it_says, up, "ok", "ok")
+    await publish_task(up.facts["amqp_url"], "after")
+    with up.client() as client:
+        parts = client.get("/readyz").json()["parts"]
+        assert (parts["broker"], parts["intake"]) == ("ok", "ok")
 
 
 def test_ctrl_c_ends_the_broker_too_also_while_it_starts(tmp_path: Path) -> None:
@@ -115,7 +134,8 @@ def test_kill_9_leaves_no_process_of_the_broker(tmp_path: Path) -> None:
 
 def test_without_a_broker_there_is_none(tmp_path: Path) -> None:
     with start(tmp_path, "--broker", "postgres") as program:
-        assert program.facts["amqp_url"] is None
+        facts = program.facts
+        assert (facts["amqp_url"], facts["broker"], facts["intake"]) == (None, "none", "none")
         assert not broker_folder(tmp_path).exists()
 
 

@@ -57,6 +57,7 @@ async def test_it_is_ready_with_a_database_and_names_the_broker(stage: Stage) ->
                 "database": "ok",
                 "schema": "ok",
                 "broker": "none (claims come from PostgreSQL)",
+                "intake": "none (there is no broker)",
             },
         }
 

@@ -73,7 +73,7 @@ class FakeService:
         self.refusals: list[Response | None] = []
         self.trouble: str | None = None
         self.answers_html = False
-        self.parts = {"database": "ok", "schema": "ok", "broker": "ok"}
+        self.parts = {"database": "ok", "schema": "ok", "broker": "ok", "intake": "ok"}
         self.broker = {"state": "ok", "trouble": None, "policy": "auto"}
         self.on_read: list[Any] = []
         self.lines_answered: int | None = None

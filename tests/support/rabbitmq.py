@@ -45,10 +45,10 @@ class Management:
         self.call("PUT", f"/vhosts/{self._vhost}", settings)
         self.allow()
 
-    def allow(self, *, but: str | None = None) -> None:
-        """Give the user every right, save that to declare the queue `but`."""
+    def allow(self, *, but: str | None = None, write: str = ".*") -> None:
+        """Give the user every right, save that to declare the queue `but`; to `write` to what that fits."""
         configure = ".*" if but is None else f"^(?!{re.escape(but)}$).*"
-        rights = {"configure": configure, "write": ".*", "read": ".*"}
+        rights = {"configure": configure, "write": write, "read": ".*"}
         self.call("PUT", f"/permissions/{self._vhost}/taskmill", rights)
 
     def drop_vhost(self) -> None:

@@ -36,6 +36,7 @@ log = get_logger(__name__)
 # What the drivers raise when the broker is away, refuses, or goes away while it is used.
 BROKER_ERRORS: Final = (AMQPError, OSError, RuntimeError, TimeoutError)
 
+_NOT_TRIED: Final = "not connected yet"
 _CONNECT_S = 5.0
 _OPEN_S = 15.0
 _CLOSE_S = 2.0
@@ -80,7 +81,7 @@ class BrokerLink:
         lost: Callable[[], None] = lambda: None,
     ) -> None:
         self.name = name
-        self.trouble: str | None = "not connected yet"
+        self.trouble: str | None = _NOT_TRIED
         self.channel: AbstractChannel | None = None
         self.driver: DriverChannel | None = None
         self.server_version: tuple[int, ...] = ()
@@ -96,6 +97,16 @@ class BrokerLink:
     def is_up(self) -> bool:
         """Whether there is a channel that `opened` has prepared."""
         return self.trouble is None
+
+    @property
+    def was_up(self) -> bool:
+        """Whether a connection was ever made."""
+        return bool(self.server_version)
+
+    @property
+    def has_tried(self) -> bool:
+        """Whether a connection was made, or one failed."""
+        return self.trouble != _NOT_TRIED
 
     def reopen(self) -> None:
         """Give up the connection there is and make another: for an owner who finds it deaf."""

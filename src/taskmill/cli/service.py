@@ -71,7 +71,7 @@ _ready_file = click.option(
     "--ready-file",
     type=_file,
     metavar="PATH",
-    help="Written as JSON when it serves: url, amqp_url, database_url, pid.",
+    help="Written as JSON when it serves: url, amqp_url, database_url, pid; how broker and intake are.",
 )
 
 

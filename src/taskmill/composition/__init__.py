@@ -58,12 +58,14 @@ def run_roles(
     announce: Callable[[str | None], None] = lambda _: None,
     supervisor: Supervisor | None = None,
     last_deeds: Sequence[Callable[[], None]] = (),
+    is_broker_starting: Callable[[], bool] = lambda: False,
 ) -> int:
     """Run roles in this process until SIGINT or SIGTERM; return the exit status.
 
     Services `beside` them start before the doors open and stop after these have closed. `announce` gets
     the API's address (None without an API) when everything serves; a `supervisor` tells when processes beside this
     one do, and is part of whether this one is ready. `last_deeds` are done before a second Ctrl-C ends it.
+    `is_broker_starting` tells whether a broker of our own is still to come.
 
     Raises:
         ConfigurationError: an unknown role, no database, an old schema, a taken port.
@@ -78,7 +80,7 @@ def run_roles(
     if "worker" in roles and settings.worker.app is not None:
         # Outside of an event loop: its modules may run one of their own when they are imported.
         app = load_app(settings.worker.app)
-    announcement = Announcement(ready_files, announce, supervisor)
+    announcement = Announcement(ready_files, announce, supervisor, is_broker_starting)
     parts = {"processes": supervisor.trouble} if supervisor else {}
     try:
         uvloop.run(
@@ -113,9 +115,10 @@ async def _run(
         async with AsyncExitStack() as stack:
             process = await Process.start(settings, stack, stop)
             process.app = app
+            process.is_broker_starting = announcement.is_broker_starting
             # Stopped from the last to the first: the doors close, then workers drain.
             services: list[Service] = [
-                *process.watch(roles),
+                *process.watch(roles, is_front=announcement.is_front),
                 *process.admin(roles, stop, parts),
                 process.clock_setter(),
                 LoopLag(),

@@ -73,4 +73,5 @@ def intake_services(parts: Parts) -> list[Service]:
         limits=message_limits(parts),
         traces=parts.traces,
     )
+    parts.own_intake = intake.state
     return [contract_refresher(parts), intake]

@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from taskmill.domain.system import IntakeState
 from taskmill.operations.contracts import Contracts
 from taskmill.operations.writability import Writability
 from taskmill.runtime.alertness import Alertness
@@ -38,6 +39,9 @@ class Parts:
         self.news = Doorbell(self.database, channel=CHANGES, pause_s=CHANGES_PAUSE_S)
         self.feed_news = Doorbell(self.database, channel=FEED, pause_s=CHANGES_PAUSE_S)
         self.database.tells(self._tell)
+        # How the intake of this process is, if it has one; and whether a broker of our own is still to come.
+        self.own_intake: Callable[[], IntakeState] | None = None
+        self.is_broker_starting: Callable[[], bool] = lambda: False
         # Who is called when tasks have come, and when the contracts of types have changed.
         self.heard_work: list[Callable[[], None]] = []
         self.heard_contracts: list[Callable[[], None]] = []

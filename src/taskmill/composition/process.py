@@ -17,7 +17,7 @@ from taskmill.composition.tracing import open_traces
 from taskmill.composition.workers import Drainer
 from taskmill.domain.errors import ConfigurationError, Unavailable
 from taskmill.domain.retry import RetryPolicy
-from taskmill.domain.system import Readiness
+from taskmill.domain.system import IntakeState, Readiness
 from taskmill.observability import logs
 from taskmill.operations import sql_door
 from taskmill.operations.broker import NO_BROKER, BrokerWatch
@@ -35,6 +35,7 @@ from taskmill.storage.doorbell import CHANGES, CONTRACTS, FEED, DoorbellListener
 if TYPE_CHECKING:
     from taskmill.admin.server import AdminServer
     from taskmill.amqp.connection import BrokerLink
+    from taskmill.amqp.intake_look import IntakeLook
     from taskmill.api.server import ApiServer
     from taskmill.operations.pull import Pull
 
@@ -56,6 +57,7 @@ class Process(Parts):
         self.server: ApiServer | None = None
         self.admin_server: AdminServer | None = None
         self.broker_link: BrokerLink | None = None
+        self.intake_look: IntakeLook | None = None
         self.figures = FiguresCache.of(self.database, longest_s=settings.limits.request_timeout_s)
 
     @classmethod
@@ -158,25 +160,43 @@ class Process(Parts):
         self.admin_server = AdminServer(app, host=settings.admin_host, port=settings.admin_port)
         return [self.admin_server]
 
-    def watch(self, roles: Sequence[str]) -> list[Service]:
-        """Return a connection to the broker for those who tell of it: the API, and an admin port."""
+    def watch(self, roles: Sequence[str], *, is_front: bool = False) -> list[Service]:
+        """Return a connection to the broker for those who tell of it: the API, an admin port, a front of APIs."""
         settings = self.settings
-        is_told = "api" in roles or settings.admin_port is not None
+        is_told = "api" in roles or is_front or settings.admin_port is not None
         if not (settings.uses_broker and is_told):
             return []
         # Here, because the driver takes 0.1 s to import, and who has no broker does without it.
         from taskmill.amqp.connection import BrokerLink  # noqa: PLC0415
+        from taskmill.amqp.intake_look import IntakeLook  # noqa: PLC0415
 
-        self.broker_link = BrokerLink(settings.require_broker_url(), name="watch")
+        self.broker_link = link = BrokerLink(settings.require_broker_url(), name="watch")
+        self.intake_look = IntakeLook(link, is_broker_starting=self._is_broker_starting)
         return [self.broker_link]
+
+    def _is_broker_starting(self) -> bool:
+        link = self.broker_link
+        if link is None or link.was_up:
+            return False
+        return self.is_broker_starting() or not link.has_tried
+
+    async def _intake_state(self) -> IntakeState | None:
+        if self.own_intake is not None:
+            return self.own_intake()
+        return None if self.intake_look is None else await self.intake_look.state()
 
     def broker_watch(self) -> BrokerWatch:
         """Return how this process sees the broker."""
         link, policy = self.broker_link, self.settings.broker
         if link is None:
-            return replace(NO_BROKER, policy=policy)
+            intake = None if self.settings.uses_broker else NO_BROKER.intake
+            return replace(NO_BROKER, policy=policy, intake=intake)
         return BrokerWatch(
-            policy=policy, hint_life=timedelta(seconds=HINT_TTL_S), trouble=lambda: link.trouble
+            policy=policy,
+            hint_life=timedelta(seconds=HINT_TTL_S),
+            trouble=lambda: link.trouble,
+            is_starting=self._is_broker_starting,
+            intake=self._intake_state,
         )
 
     async def api(self, stack: AsyncExitStack) -> list[Service]:

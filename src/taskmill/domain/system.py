@@ -151,21 +151,54 @@ class BrokerPresence(StrEnum):
 class BrokerState:
     """The broker as one process sees it; `trouble` says in words why it is away, without secrets.
 
-    `policy` is how workers learn of tasks: auto, rabbitmq or postgres.
+    `policy` is how workers learn of tasks: auto, rabbitmq or postgres. One that `is_starting` is away, too, but
+    nothing is wrong yet.
     """
 
     presence: BrokerPresence
     policy: str
     trouble: str | None = None
+    is_starting: bool = False
 
     def __str__(self) -> str:
         match self.presence:
             case BrokerPresence.OK:
                 return "ok"
             case BrokerPresence.AWAY:
-                return f"away: {self.trouble}"
+                return "starting" if self.is_starting else f"away: {self.trouble}"
             case BrokerPresence.NONE:
                 return "none (claims come from PostgreSQL)"
+            case _:
+                assert_never(self.presence)
+
+
+class IntakePresence(StrEnum):
+    """Whether somebody takes creation messages from the broker."""
+
+    STARTING = "starting"
+    OK = "ok"
+    AWAY = "away"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntakeState:
+    """The intake as one process sees it; `trouble` says in words why it is away, without secrets.
+
+    When it is ok its exchange and its queue are there, bound to each other, and somebody takes what comes.
+    """
+
+    presence: IntakePresence
+    trouble: str | None = None
+
+    def __str__(self) -> str:
+        match self.presence:
+            case IntakePresence.AWAY:
+                return f"away: {self.trouble}"
+            case IntakePresence.NONE:
+                return "none (there is no broker)"
+            case IntakePresence.OK | IntakePresence.STARTING:
+                return str(self.presence)
             case _:
                 assert_never(self.presence)
 
@@ -245,12 +278,14 @@ class CreatedTask:
 class Readiness:
     """Whether this process can serve: each part by name, None when it is well, else what is wrong.
 
-    The broker is told, but no reason not to be ready: without it nothing that was accepted is lost, and
-    everything is still answered. `cause` is for operators only: it may name hosts and users.
+    Broker and intake are told, but no reason not to be ready: without them nothing that was accepted is lost, and
+    everything is still answered. `intake` is None where this process can't tell. `cause` is for operators only: it
+    may name hosts and users.
     """
 
     parts: Mapping[str, str | None]
     broker: BrokerState
+    intake: IntakeState | None = None
     cause: str | None = None
 
     @property

@@ -41,12 +41,15 @@ class PrivateBroker:
     def __init__(self, node: EmbeddedRabbitMQ, programs: RabbitMQPrograms | None) -> None:
         self._node = node
         self._programs = programs
+        self.is_starting = True
+        """Whether it has not been there yet, and is on its way."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Start the node and keep it running until told to stop; its owner stops it."""
         programs = self._programs or await _fetched(stop)
         if programs is not None and not stop.is_set() and self._start(programs):
             await self._watch(stop)
+        self.is_starting = False
         await stop.wait()
 
     def _start(self, programs: RabbitMQPrograms) -> bool:
@@ -65,6 +68,7 @@ class PrivateBroker:
             is_ready = was_ready or await asyncio.to_thread(self._node.is_ready)
             if is_ready and not was_ready:
                 log.info("rabbitmq.ready", pid=self._node.pid)
+                self.is_starting = False
                 failures = 0
             was_ready = is_ready
             await pause(stop, _WATCH_S)

@@ -8,7 +8,7 @@ others alone; webhooks, relay and intake share one. It starts and stops things; 
 import asyncio
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +80,7 @@ def up(settings: Settings, *, workers: int, ready_file: Path | None) -> int:
             beside=[*beside, *broker.services, running, at_doors],
             announce=lambda api_url: _greet(api_url, broker, place),
             last_deeds=[running.kill, at_doors.kill],
+            is_broker_starting=broker.is_starting,
         )
 
 
@@ -98,6 +99,7 @@ class _Broker:
     url: str | None = None
     services: Sequence[Service] = ()
     lines: Sequence[str] = ()
+    is_starting: Callable[[], bool] = lambda: False
 
 
 def _broker(settings: Settings, stack: ExitStack) -> _Broker:
@@ -120,7 +122,13 @@ def _broker(settings: Settings, stack: ExitStack) -> _Broker:
         url = node.reserve()
     except EmbeddedError as error:
         raise ConfigurationError(str(error)) from error
-    return _Broker(url=url, services=[PrivateBroker(node, programs)], lines=_told(node, programs))
+    private = PrivateBroker(node, programs)
+    return _Broker(
+        url=url,
+        services=[private],
+        lines=_told(node, programs),
+        is_starting=lambda: private.is_starting,
+    )
 
 
 def _told(node: EmbeddedRabbitMQ, programs: RabbitMQPrograms | None) -> list[str]:

@@ -18,10 +18,12 @@ from aiormq.channel import Channel
 from taskmill.amqp.connection import BROKER_ERRORS, BrokerLink
 from taskmill.amqp.names import CREATE_QUEUE
 from taskmill.domain.errors import BrokerAway
+from taskmill.domain.system import IntakePresence, IntakeState
 from taskmill.intake.answers import Answers
 from taskmill.intake.declaration import declare_intake, declare_rejected
 from taskmill.intake.inbox import Batch, Inbox
 from taskmill.intake.judging import Judge
+from taskmill.intake.route import Route
 from taskmill.observability.logs import get_logger
 from taskmill.operations.create import TaskCreation
 from taskmill.operations.rejections import Rejections
@@ -67,6 +69,7 @@ class Intake:
         traces: "Traces | None" = None,
     ) -> None:
         self.link = BrokerLink(url, name="intake", opened=self._open, lost=self._forget)
+        self._route = Route(self.link)
         self._answers = Answers(url)
         self._judge = Judge(creation, rejections, limits, traces)
         self._most_bytes = most_bytes
@@ -75,12 +78,22 @@ class Intake:
         self._arrived = asyncio.Event()
         self._is_ending = False
 
+    def state(self) -> IntakeState:
+        """Tell whether what producers send is taken."""
+        trouble = self.link.trouble or self._route.trouble
+        if trouble is None:
+            return IntakeState(presence=IntakePresence.OK)
+        if not self.link.was_up and not self.link.has_tried:
+            return IntakeState(presence=IntakePresence.STARTING)
+        return IntakeState(presence=IntakePresence.AWAY, trouble=trouble)
+
     async def run(self, stop: asyncio.Event) -> None:
         """Take messages until told to stop; what has come by then is still settled, if that takes no outage."""
         closed = asyncio.Event()
         async with asyncio.TaskGroup() as group:
             group.create_task(self.link.run(closed))
             group.create_task(self._answers.run(closed))
+            group.create_task(self._route.keep(stop))
             lanes = [group.create_task(self._work()) for _ in range(_LANES)]
             await self._watch(stop)
             await self._cancel()
@@ -118,6 +131,7 @@ class Intake:
         except BaseException:
             self._forget()
             raise
+        self._route.trouble = None
         log.info("intake.started", queue=CREATE_QUEUE, prefetch=self._prefetch)
 
     def _forget(self) -> None:

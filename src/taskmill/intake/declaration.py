@@ -7,7 +7,7 @@ start.
 from collections.abc import Awaitable, Callable
 
 from aio_pika.abc import AbstractChannel
-from aio_pika.exceptions import ChannelPreconditionFailed
+from aio_pika.exceptions import ChannelNotFoundEntity, ChannelPreconditionFailed
 
 from taskmill.amqp import topology
 from taskmill.amqp.connection import BrokerLink
@@ -39,6 +39,23 @@ async def declare_intake(link: BrokerLink) -> None:
 async def declare_rejected(link: BrokerLink) -> None:
     """Make the queue of refused messages. Raises as `declare_intake` does."""
     await _unless_it_differs(link, REJECTED_QUEUE, topology.declare_rejected)
+
+
+async def mend_route(link: BrokerLink) -> bool:
+    """Bind the queue of creation messages once more, and make what is missing; return whether anything was.
+
+    A binding that was missing is made without a word: the broker does not tell. Raises as `declare_intake` does.
+    """
+    try:
+        async with link.side_channel() as channel:
+            queue = await channel.get_queue(CREATE_QUEUE, ensure=False)
+            await queue.bind(EXCHANGE, CREATE_KEY)
+            await channel.declare_queue(REJECTED_QUEUE, passive=True)
+    except ChannelNotFoundEntity:
+        await declare_intake(link)
+        await declare_rejected(link)
+        return True
+    return False
 
 
 async def _unless_it_differs(

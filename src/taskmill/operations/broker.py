@@ -1,11 +1,11 @@
 """What a process knows of its broker. It connects to nothing: whoever has a connection tells."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from taskmill.domain.system import BrokerPresence, BrokerState
+from taskmill.domain.system import BrokerPresence, BrokerState, IntakePresence, IntakeState
 from taskmill.storage import releases
 from taskmill.storage.database import Database
 
@@ -17,12 +17,15 @@ class BrokerWatch:
     """How this process sees its broker.
 
     `trouble` returns None while the broker is reached, else why not, in words without secrets; it is None
-    itself when no broker is used. A hint holds for `hint_life`.
+    itself when no broker is used. A hint holds for `hint_life`. `is_starting` tells whether it has not been there
+    yet, and need not be. `intake` looks whether somebody takes messages; None where nobody can tell.
     """
 
     policy: str
     hint_life: timedelta
     trouble: Callable[[], str | None] | None
+    is_starting: Callable[[], bool] = lambda: False
+    intake: Callable[[], Awaitable[IntakeState | None]] | None = None
 
     def state(self) -> BrokerState:
         """Return how it is now."""
@@ -30,7 +33,16 @@ class BrokerWatch:
             return BrokerState(presence=BrokerPresence.NONE, policy=self.policy)
         trouble = self.trouble()
         presence = BrokerPresence.OK if trouble is None else BrokerPresence.AWAY
-        return BrokerState(presence=presence, policy=self.policy, trouble=trouble)
+        return BrokerState(
+            presence=presence,
+            policy=self.policy,
+            trouble=trouble,
+            is_starting=presence is BrokerPresence.AWAY and self.is_starting(),
+        )
+
+    async def intake_state(self) -> IntakeState | None:
+        """Return how the intake is now, None where nobody can tell; raises nothing."""
+        return None if self.intake is None else await self.intake()
 
     async def window(self, database: Database) -> dict[str, int]:
         """Count what is released and not yet claimed, by queue; nothing is without a broker."""
@@ -39,7 +51,13 @@ class BrokerWatch:
         return await releases.count(database, hint_life=self.hint_life)
 
 
-NO_BROKER: Final = BrokerWatch(policy="postgres", hint_life=timedelta(0), trouble=None)
+async def _no_intake() -> IntakeState:
+    return IntakeState(presence=IntakePresence.NONE)
+
+
+NO_BROKER: Final = BrokerWatch(
+    policy="postgres", hint_life=timedelta(0), trouble=None, intake=_no_intake
+)
 
 
 async def find_kinds(database: Database) -> list[tuple[str, str]]:

@@ -113,6 +113,7 @@ async def readiness(
         return Readiness(
             parts={"database": str(error), "schema": None},
             broker=broker.state(),
+            intake=await broker.intake_state(),
             cause=faults.in_words(error.__cause__ or error),
         )
     schema, cause = _schema_trouble(applied), None
@@ -121,6 +122,7 @@ async def readiness(
     return Readiness(
         parts={"database": None if cause is None else _UNWRITABLE, "schema": schema},
         broker=broker.state(),
+        intake=await broker.intake_state(),
         cause=cause,
     )
 

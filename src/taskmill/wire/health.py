@@ -26,7 +26,8 @@ class Ready(BaseModel):
 
     status: Literal["ready"] = "ready"
     parts: dict[str, str] = Field(
-        description="ok for each; the broker may also be away, or none, which stops nothing"
+        description="ok for each. The broker and the intake of its messages may also be starting, away (and why) "
+        "or none, which stops nothing"
     )
 
 
@@ -42,4 +43,6 @@ def ready_answer(
         status, headers, body = problem_for_status(503, "/readyz", detail)
         return status, {**headers, **_RETRY_AFTER}, body
     parts = {**dict.fromkeys(readiness.parts, "ok"), "broker": str(readiness.broker)}
+    if readiness.intake is not None:
+        parts["intake"] = str(readiness.intake)
     return 200, _JSON, answer_json({"status": "ready", "parts": parts})

@@ -1,0 +1,72 @@
+"""Looks from outside whether the intake of creation messages works: its exchange, its queue, and its consumers.
+
+A passive declaration tells, and makes nothing. The binding between the two can't be asked for: whoever consumes
+sees to that.
+"""
+
+import asyncio
+from collections.abc import Callable
+from time import perf_counter
+from typing import Final
+
+from aiormq.exceptions import ChannelNotFoundEntity
+
+from taskmill.amqp.connection import BROKER_ERRORS, BrokerLink, in_words
+from taskmill.amqp.names import CREATE_QUEUE, EXCHANGE
+from taskmill.domain.errors import BrokerAway
+from taskmill.domain.system import IntakePresence, IntakeState
+
+_LOOK_S: Final = 2.0
+# However many ask, the broker is asked so often.
+_HOLD_S: Final = 0.5
+# So long after the broker has come an intake that was not seen yet is believed to be on its way.
+_STARTING_S: Final = 30.0
+
+
+class IntakeLook:
+    """Tells over a connection of the caller's how the intake is; it may run in any process."""
+
+    def __init__(self, link: BrokerLink, *, is_broker_starting: Callable[[], bool]) -> None:
+        self._link = link
+        self._is_broker_starting = is_broker_starting
+        self._turn = asyncio.Lock()
+        self._looked_at = self._was_ok_at = float("-inf")
+        self._broker_came_at: float | None = None
+        self._trouble: str | None = None
+
+    async def state(self) -> IntakeState:
+        """Return how it is now; raises nothing."""
+        async with self._turn:
+            if perf_counter() - self._looked_at > _HOLD_S:
+                self._trouble = await self._look()
+                self._looked_at = perf_counter()
+            if self._trouble is None:
+                self._was_ok_at = perf_counter()
+                return IntakeState(presence=IntakePresence.OK)
+            if self._is_starting():
+                return IntakeState(presence=IntakePresence.STARTING)
+            return IntakeState(presence=IntakePresence.AWAY, trouble=self._trouble)
+
+    def _is_starting(self) -> bool:
+        if self._was_ok_at > float("-inf"):
+            return False
+        if self._broker_came_at is None:
+            return self._is_broker_starting()
+        return perf_counter() - self._broker_came_at < _STARTING_S
+
+    async def _look(self) -> str | None:
+        """Return why nobody takes messages, None when somebody does."""
+        if not self._link.is_up:
+            return "RabbitMQ is away"
+        self._broker_came_at = self._broker_came_at or perf_counter()
+        try:
+            async with asyncio.timeout(_LOOK_S), self._link.side_channel() as channel:
+                await channel.get_exchange(EXCHANGE, ensure=True)
+                queue = await channel.declare_queue(CREATE_QUEUE, passive=True)
+        except ChannelNotFoundEntity as error:
+            return in_words(error)
+        except (BrokerAway, *BROKER_ERRORS) as error:
+            return in_words(error)
+        if not queue.declaration_result.consumer_count:
+            return f"nobody takes the messages of {CREATE_QUEUE}"
+        return None

@@ -1,0 +1,48 @@
+"""Sees to it that what producers publish finds its queue, as long as the intake runs.
+
+Whoever deletes the exchange or the binding gets no error, and neither does the consumer: only producers see that
+nobody takes their messages. So both are declared again and again, which changes nothing while they are there.
+"""
+
+import asyncio
+from typing import Final
+
+from taskmill.amqp.connection import BROKER_ERRORS, BrokerLink, in_words
+from taskmill.amqp.names import CREATE_QUEUE
+from taskmill.domain.errors import BrokerAway
+from taskmill.intake.declaration import mend_route
+from taskmill.observability.logs import get_logger
+from taskmill.runtime.periodic import pause
+
+log = get_logger(__name__)
+
+_LOOK_S: Final = 2.0
+_PATIENCE_S: Final = 5.0
+
+
+class Route:
+    """Keeps the way from the exchange to the queue, and the queue of refused messages."""
+
+    def __init__(self, link: BrokerLink) -> None:
+        self._link = link
+        self.trouble: str | None = None
+
+    async def keep(self, stop: asyncio.Event) -> None:
+        """Look every other second until told to stop."""
+        while not stop.is_set():
+            await pause(stop, _LOOK_S)
+            if self._link.is_up and not stop.is_set():
+                await self._look()
+
+    async def _look(self) -> None:
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                was_mended = await mend_route(self._link)
+        except (BrokerAway, *BROKER_ERRORS) as error:
+            if self.trouble is None:
+                log.warning("intake.unreachable", queue=CREATE_QUEUE, trouble=in_words(error))
+            self.trouble = in_words(error)
+            return
+        if was_mended:
+            log.warning("intake.mended", queue=CREATE_QUEUE)
+        self.trouble = None

@@ -1,0 +1,196 @@
+"""What producers publish finds its queue, whoever deletes what in between; and who looks is told so."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aio_pika
+import pytest
+
+from taskmill.amqp.connection import BrokerLink
+from taskmill.amqp.intake_look import IntakeLook
+from taskmill.amqp.names import CREATE_KEY, CREATE_QUEUE, EXCHANGE, REJECTED_QUEUE
+from taskmill.domain.system import BrokerPresence, IntakePresence
+from taskmill.operations.broker import NO_BROKER, BrokerWatch
+from taskmill.operations.read import TaskReading
+from taskmill.operations.service import TaskService
+from tests.support.api import LogLines, Served, serving
+from tests.support.intake import Producer, producing, taking_in, until_counted
+from tests.support.polling import eventually
+from tests.support.rabbitmq import Management, vhost_of
+from tests.support.stage import Stage, a_creation, a_rejections
+
+
+async def publish_until_taken(broker_url: str) -> None:
+    """Publish as a producer that begins anew whenever the broker refuses."""
+
+    async def published() -> bool:
+        try:
+            async with producing(broker_url) as producer:
+                await producer.send({"name": "a"}, message_id="a")
+        except (aio_pika.exceptions.DeliveryError, aio_pika.exceptions.AMQPError):
+            return False
+        return True
+
+    await eventually(published, "what is published finds the queue")
+
+
+async def delete_exchange(management: Management, broker_url: str, name: str) -> None:
+    path = f"/exchanges/{vhost_of(broker_url).replace('/', '%2F')}/{name}"
+    await asyncio.to_thread(management.call, "DELETE", path)
+
+
+async def unbind(producer: Producer) -> None:
+    queue = await producer.channel.get_queue(CREATE_QUEUE, ensure=False)
+    await queue.unbind(EXCHANGE, CREATE_KEY)
+
+
+async def test_a_deleted_exchange_is_made_anew_and_bound(
+    stage: Stage, broker_url: str, broker_management: Management, log_lines: LogLines
+) -> None:
+    async with taking_in(stage, broker_url) as intake:
+        await delete_exchange(broker_management, broker_url, EXCHANGE)
+        await publish_until_taken(broker_url)
+        await until_counted(stage, 1, 0)
+        assert len(log_lines.named("intake.mended")) == 1
+        assert intake.state().presence is IntakePresence.OK
+
+
+async def test_a_binding_that_is_gone_is_made_anew(stage: Stage, broker_url: str) -> None:
+    async with taking_in(stage, broker_url):
+        async with producing(broker_url) as producer:
+            await unbind(producer)
+        await publish_until_taken(broker_url)
+        await until_counted(stage, 1, 0)
+
+
+async def test_a_deleted_queue_of_refused_messages_is_made_anew_before_any_is_refused(
+    stage: Stage, broker_url: str, broker_management: Management
+) -> None:
+    async with taking_in(stage, broker_url):
+        await asyncio.to_thread(broker_management.delete_queue, REJECTED_QUEUE)
+
+        async def is_there() -> bool:
+            return REJECTED_QUEUE in await asyncio.to_thread(broker_management.queues)
+
+        await eventually(is_there, "the queue is there again")
+
+
+async def test_a_route_that_can_not_be_looked_after_is_told_of(
+    stage: Stage, broker_url: str, broker_management: Management, log_lines: LogLines
+) -> None:
+    async with taking_in(stage, broker_url) as intake:
+
+        async def is_away() -> bool:
+            return intake.state().presence is IntakePresence.AWAY
+
+        async def is_back() -> bool:
+            return intake.state().presence is IntakePresence.OK
+
+        await asyncio.to_thread(broker_management.allow, write="")
+        await eventually(is_away, "it says that it is away")
+        assert "ACCESS_REFUSED" in str(intake.state())
+        await asyncio.to_thread(broker_management.allow)
+        await eventually(is_back, "it says that it is back")
+        assert len(log_lines.named("intake.unreachable")) == 1
+
+
+@asynccontextmanager
+async def a_look(
+    broker_url: str, *, is_broker_starting: bool = False
+) -> AsyncIterator[tuple[BrokerLink, IntakeLook]]:
+    """Look at the intake over a connection of its own."""
+    link, stop = BrokerLink(broker_url, name="watch"), asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(link.run(stop))
+        try:
+            yield link, IntakeLook(link, is_broker_starting=lambda: is_broker_starting)
+        finally:
+            stop.set()
+
+
+async def until(look: IntakeLook, presence: IntakePresence, words: str = "") -> None:
+    async def reached() -> bool:
+        state = await look.state()
+        return state.presence is presence and words in str(state)
+
+    await eventually(reached, f"the intake is {presence} {words}")
+
+
+async def test_an_intake_is_starting_then_ok_then_away(
+    stage: Stage, broker_url: str, broker_management: Management
+) -> None:
+    async with a_look(broker_url) as (_, look):
+        await until(look, IntakePresence.STARTING)
+        async with taking_in(stage, broker_url):
+            await until(look, IntakePresence.OK)
+            async with producing(broker_url) as producer:
+                await producer.send({"name": "a"})
+        await until(look, IntakePresence.AWAY, "nobody takes")
+        await delete_exchange(broker_management, broker_url, EXCHANGE)
+        await until(look, IntakePresence.AWAY, f"no exchange '{EXCHANGE}'")
+
+
+async def test_an_intake_that_does_not_come_is_away(
+    broker_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("taskmill.amqp.intake_look._STARTING_S", 0.0)
+    async with a_look(broker_url) as (link, look):
+
+        async def is_up() -> bool:
+            return link.is_up
+
+        await eventually(is_up, "the broker is there")
+        await until(look, IntakePresence.AWAY, f"no exchange '{EXCHANGE}'")
+
+
+async def test_without_its_broker_an_intake_is_starting_only_while_the_broker_is() -> None:
+    nowhere = "amqp://user:secret@127.0.0.1:1/"
+    async with a_look(nowhere, is_broker_starting=True) as (_, look):
+        await until(look, IntakePresence.STARTING)
+    async with a_look(nowhere) as (_, look):
+        await until(look, IntakePresence.AWAY, "away: RabbitMQ is away")
+
+
+async def ready(served: Served) -> tuple[int, str, str]:
+    answer = await served.get("/readyz")
+    parts = answer.json()["parts"]
+    return answer.status_code, parts["broker"], parts["intake"]
+
+
+async def test_readyz_names_broker_and_intake_and_stays_200(stage: Stage, broker_url: str) -> None:
+    creation = a_creation(stage.database, stage.clock, stage.ids)
+    refused = a_rejections(stage.database, creation, stage.ids)
+    async with a_look(broker_url) as (link, look):
+        watch = BrokerWatch(
+            policy="auto",
+            hint_life=NO_BROKER.hint_life,
+            trouble=lambda: link.trouble,
+            is_starting=lambda: not link.was_up,
+            intake=look.state,
+        )
+        async with (
+            TaskService(
+                stage.database, creation, TaskReading(stage.database), refused, broker=watch
+            ) as service,
+            serving(service) as served,
+        ):
+
+            async def is_up() -> bool:
+                return await ready(served) == (200, BrokerPresence.OK, IntakePresence.STARTING)
+
+            await eventually(is_up, "the broker is there")
+            async with taking_in(stage, broker_url):
+
+                async def is_ok() -> bool:
+                    return await ready(served) == (200, "ok", "ok")
+
+                await eventually(is_ok, "the intake is there")
+                async with producing(broker_url) as producer:
+                    await producer.send({"name": "a"})
+
+
+async def test_readyz_says_that_there_is_neither_broker_nor_intake(stage: Stage) -> None:
+    async with serving(stage.service) as served:
+        status, broker, intake = await ready(served)
+    assert (status, broker.split()[0], intake.split()[0]) == (200, "none", "none")
