@@ -133,7 +133,10 @@ async def _taken(
     lanes: Sequence[Lane],
     limit: AnswerLimit,
 ) -> tuple[list[TakenTask], bool]:
-    """Claim no more at a time than there is room for, however large they are: none has to be put back."""
+    """Claim no more at a time than there is room for, however large they are: none has to be put back.
+
+    Returns them in the order of `claims.in_order`: what became due during a step may be more urgent.
+    """
     taken: list[TakenTask] = []
     while (step := min(wanted.limit - len(taken), limit.room(taken))) > 0:
         more = await claims.take_with(
@@ -145,8 +148,8 @@ async def _taken(
         )
         taken += more
         if len(more) < step:
-            return taken, False
-    return taken, True
+            return claims.in_order(taken), False
+    return claims.in_order(taken), True
 
 
 async def _kept(

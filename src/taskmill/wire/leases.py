@@ -125,7 +125,9 @@ class LeaseView(BaseModel):
         description="then its tasks are somebody else's, unless it is renewed"
     )
     ttl_s: float
-    tasks: list[LeasedTaskView] = Field(description="at least one, the most urgent first")
+    tasks: list[LeasedTaskView] = Field(
+        description="at least one; the most urgent first, then due longest, then by id"
+    )
 
 
 class RenewedLeaseView(BaseModel):

@@ -1,0 +1,98 @@
+"""Several tasks of one claim, on every way to a worker: the most urgent first, then due longest, then by id."""
+
+import random
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from taskmill.domain.remote import LeaseRequest
+from taskmill.domain.task import Task
+from taskmill.storage import claims, remote_leases
+from taskmill.storage.remote_leases import AnswerLimit
+from tests.support.api import Served
+from tests.support.builders import a_draft
+from tests.support.dispatching import Recorder, all_ended
+from tests.support.stage import Stage
+from tests.support.workers import WorkerOptions, a_worker
+
+_PAST = datetime(2024, 1, 1, tzinfo=UTC)
+SIZE = 40
+
+
+async def mixed(stage: Stage, *, types: Sequence[str] = ("emulate",)) -> list[UUID]:
+    """Create tasks of all priorities that are due at a few times; return their ids in the promised order."""
+    draw = random.Random(20)  # noqa: S311 - no secret
+    made = await stage.service.create_all(
+        [
+            a_draft(
+                priority=draw.randrange(10),
+                run_at=_PAST + timedelta(hours=draw.randrange(4)),
+                type=draw.choice(types),
+            )
+            for _ in range(SIZE)
+        ]
+    )
+    return [task.id for task in sorted((one.task for one in made), key=_place)]
+
+
+def _place(task: Task) -> tuple[int, datetime, UUID]:
+    return -task.priority, task.run_at, task.id
+
+
+async def test_a_claim_returns_its_tasks_in_order(stage: Stage) -> None:
+    expected = await mixed(stage, types=("a", "b"))
+    taken = await stage.take(await stage.open_lease())
+    assert [one.task.id for one in taken] == expected
+
+
+async def test_a_claim_of_hinted_tasks_returns_them_in_order(stage: Stage) -> None:
+    expected = await mixed(stage)
+    taken = await claims.take_hinted(
+        stage.database,
+        lease_id=await stage.open_lease(),
+        worker="tester",
+        task_ids=expected[::-1],
+        types=None,
+        queues=None,
+    )
+    assert [one.task.id for one in taken] == expected
+
+
+async def test_a_lease_that_is_filled_in_steps_has_its_tasks_in_order(stage: Stage) -> None:
+    expected = await mixed(stage, types=("a", "b"))
+    lanes = sorted(await claims.find_lanes(stage.database), key=lambda lane: -lane.priority)
+    claimed = await remote_leases.claim(
+        stage.database,
+        stage.ids(),
+        LeaseRequest(
+            worker="w",
+            queues=frozenset(),
+            types=frozenset({"a", "b"}),
+            limit=SIZE,
+            ttl_s=60,
+            wait_s=0,
+        ),
+        lanes,
+        AnswerLimit(answer_bytes=64 * 3, payload_bytes=64),
+    )
+    assert claimed is not None
+    assert [one.task.id for one in claimed.taken] == expected
+    assert [task.id for task in claimed.lease.tasks] == expected
+
+
+async def test_a_lease_over_http_has_its_tasks_in_order(api: Served, stage: Stage) -> None:
+    expected = await mixed(stage)
+    answer = await api.post(
+        "/leases", {"worker": "w", "types": ["emulate"], "limit": SIZE, "wait_s": 10}
+    )
+    assert [UUID(task["id"]) for task in answer.json()["tasks"]] == expected
+
+
+async def test_a_python_worker_starts_the_tasks_of_a_claim_in_order(stage: Stage) -> None:
+    expected, recorder = await mixed(stage, types=("a", "b")), Recorder()
+    options = WorkerOptions(slots=SIZE, claim_size=SIZE)
+    async with a_worker(stage, {"*": recorder.until_opened}, options):
+        await recorder.has_begun(SIZE)
+        recorder.gate.set()
+        await all_ended(stage)
+    assert recorder.begun == expected
