@@ -55,7 +55,7 @@ def fits(task: Task, wanted: TaskFilter) -> bool:
         and wanted.queue in (None, task.queue)
         and wanted.type in (None, task.type)
         and all(labels.get(key) == value for key, value in wanted.labels)
-        and (wanted.name is None or wanted.name.lower() in task.name.lower())
+        and (wanted.name is None or wanted.name.casefold() in task.name.casefold())
         and (wanted.created_after is None or task.created_at >= wanted.created_after)
         and (wanted.created_before is None or task.created_at < wanted.created_before)
     )
@@ -142,6 +142,7 @@ async def test_the_wildcards_of_a_name_are_letters(stage: Stage) -> None:
         ("\\", ["back\\slash"]),
         ("/", []),
         ("SURE", ["100 sure", "100% sure"]),
+        ("привет", ["ПРИВЕТ"]),
     ):
         page = await stage.service.page(TaskFilter(name=wanted), PageRequest())
         assert [task.name for task in page.items] == expected

@@ -35,7 +35,7 @@ class TaskEvent:
 class TaskFilter:
     """Which tasks to list; an empty filter means all. `name` is a substring, in any case.
 
-    `created_after` is inclusive, `created_before` exclusive. `labels` must all be there. `error` is that of a
+    Case is folded as `domain/name_search.py` says. `created_after` is inclusive, `created_before` exclusive. `labels` must all be there. `error` is that of a
     `FailureGroup`, `lease` that of the worker that runs them.
     """
 
