@@ -52,6 +52,9 @@ async def test_each_status_has_its_earlier_name_also_as_a_filter(api: Served, st
         expected = [task_id for status, task_id in ids.items() if NAMES[status] == name]
         assert [task["uid"] for task in page["objects"]] == expected
         assert page["total"] == len(expected)
+    for word, status in (("\u0043оздана", "new"), ("Выполнено успешно", "succeeded")):
+        page = (await api.get(f"{TASKS}/", params={"status": word})).json()
+        assert [task["uid"] for task in page["objects"]] == [ids[status]], "as the README had it"
 
 
 @pytest.mark.parametrize("slash", ["", "/"])

@@ -168,6 +168,9 @@ async def test_a_worker_runs_it_within_its_polling_interval(stage: Stage) -> Non
 REFUSED: list[dict[str, Any]] = [
     {"name": ""},
     {"name": "x" * 201},
+    {"name": " \n"},
+    {"name": "\u200b\u3000\ufeff"},
+    {"name": "\U000e0041"},
     {"description": "x" * 10_001},
     {"type": "Bad Type"},
     {"queue": ""},

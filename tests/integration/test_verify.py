@@ -154,10 +154,11 @@ async def move_the_positions(sql: Sql, _: Mixture) -> None:
 
 
 async def let_a_due_task_wait(sql: Sql, mixture: Mixture) -> None:
-    earlier = "run_at = now() - interval '5 minutes'"
-    await entry("waiting", 1, earlier, row=earlier)(sql, mixture)
+    since = "now() - interval '5 minutes'"
+    row = f"run_at = {since}, updated_at = {since}"
+    await entry("waiting", 1, f"run_at = {since}, at = {since}", row=row)(sql, mixture)
     await sql.execute(
-        f"UPDATE taskmill.dispatch SET {earlier} WHERE task_id = $1",  # noqa: S608 - our own
+        f"UPDATE taskmill.dispatch SET run_at = {since} WHERE task_id = $1",  # noqa: S608 - our own
         mixture.tasks["waiting"],
     )
     await sql.execute(

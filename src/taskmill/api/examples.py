@@ -166,11 +166,11 @@ _REJECTION: Final[Json] = {
         "type": "/problems/invalid-input",
         "title": "The request says something that is not allowed",
         "status": 422,
-        "detail": "/name: expected a string of 1 to 200 characters, got nothing",
+        "detail": "/name: expected a string of 1 to 200 characters, not only white space, got nothing",
         "errors": [
             {
                 "pointer": "/name",
-                "expected": "a string of 1 to 200 characters",
+                "expected": "a string of 1 to 200 characters, not only white space",
                 "got": "nothing",
             }
         ],

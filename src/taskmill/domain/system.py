@@ -35,8 +35,8 @@ class TaskEvent:
 class TaskFilter:
     """Which tasks to list; an empty filter means all. `name` is a substring, in any case.
 
-    Case is folded as `domain/name_search.py` says. `created_after` is inclusive, `created_before` exclusive. `labels` must all be there. `error` is that of a
-    `FailureGroup`, `lease` that of the worker that runs them.
+    Case is folded as `domain/name_search.py` says. `created_after` is inclusive, `created_before` exclusive.
+    `labels` must all be there. `error` is that of a `FailureGroup`, `lease` that of the worker that runs them.
     """
 
     statuses: frozenset[Status] = frozenset()

@@ -50,7 +50,7 @@ class LaneStart:
 
 @dataclass(slots=True, kw_only=True)
 class TakenTask:
-    """A claimed task, its due time and how long it waited beyond it, in seconds."""
+    """A claimed task, its due time, and for how many seconds it waited: since then, or since it came if later."""
 
     task: ClaimedTask
     run_at: datetime

@@ -11,6 +11,13 @@ from typing import Annotated, Any, Final
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9._-]{0,62}$"
+# White space, controls, and what has no width or shows nothing: Unicode's White_Space and
+# Default_Ignorable_Code_Point, and the blank of Braille. The SQL function has it, too.
+INVISIBLE: Final = (
+    r"\u0000-\u0020\u007F-\u00A0\u00AD\u034F\u061C\u115F\u1160\u1680\u17B4\u17B5\u180B-\u180F"
+    r"\u2000-\u200F\u2028-\u202F\u205F-\u206F\u2800\u3000\u3164\uFE00-\uFE0F\uFEFF\uFFA0\uFFF0-\uFFF8"
+)
+_INVISIBLE_BEYOND: Final = r"\U0001BCA0-\U0001BCA3\U0001D173-\U0001D17A\U000E0000-\U000E0FFF"
 NAME_WORDS: Final = "1 to 63 characters a-z, 0-9, '.', '_' or '-', the first a letter or a digit"
 DAY_S: Final = 86_400
 WEEK_S: Final = 7 * DAY_S
@@ -81,6 +88,15 @@ RequestedTime = Annotated[
 ]
 Slug = Annotated[str, Field(pattern=NAME_PATTERN), Expected(NAME_WORDS, reveal=True)]
 Title = Annotated[
+    str,
+    Field(min_length=1, max_length=200, pattern=f"[^{INVISIBLE}{_INVISIBLE_BEYOND}]"),
+    # Regular expressions of JavaScript write characters beyond U+FFFF in another way.
+    WithJsonSchema(
+        {"type": "string", "minLength": 1, "maxLength": 200, "pattern": f"[^{INVISIBLE}]"}
+    ),
+    Expected("a string of 1 to 200 characters, not only white space"),
+]
+NamePart = Annotated[
     str, Field(min_length=1, max_length=200), Expected("a string of 1 to 200 characters")
 ]
 Description = Annotated[

@@ -32,6 +32,14 @@ LEGACY_STATUS: Final[dict[Status, LegacyStatus]] = {
 }
 """How the earlier service names a status; it had no word for a cancelled task."""
 
+LegacyFilter = Literal[LegacyStatus, "Cоздана", "Выполнено успешно"]
+"""What may be asked for: also in the words of the earlier README, of which one begins with a Latin C."""
+
+_README_STATUS: Final[dict[str, Status]] = {
+    "Cоздана": Status.NEW,
+    "Выполнено успешно": Status.SUCCEEDED,
+}
+
 _FIELDS: Final = ("name", "description")
 
 
@@ -71,11 +79,13 @@ class LegacyError(BaseModel):
 
 
 def statuses_of(legacy: str) -> frozenset[Status]:
-    """Return the statuses that an earlier name stands for.
+    """Return the statuses that an earlier name, or a word of the earlier README, stands for.
 
     Raises:
         InvalidInput: The earlier service had no such status.
     """
+    if legacy in _README_STATUS:
+        return frozenset({_README_STATUS[legacy]})
     found = frozenset(status for status, name in LEGACY_STATUS.items() if name == legacy)
     if not found:
         names = ", ".join(dict.fromkeys(LEGACY_STATUS.values()))

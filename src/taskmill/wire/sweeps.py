@@ -32,7 +32,7 @@ class Selection(BaseModel):
             "the key of 1 to 63 characters, the value of at most 255"
         ),
     ] = Field(default=[], description="only with all of these labels, each `key=value`")
-    name: fields.Title | None = Field(
+    name: fields.NamePart | None = Field(
         default=None, description="only with this in the name, in any case"
     )
     created_after: fields.RequestedTime | None = Field(

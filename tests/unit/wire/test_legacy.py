@@ -51,6 +51,11 @@ def test_an_old_status_stands_for_all_that_it_is_shown_for() -> None:
     assert statuses_of("Создана") == {Status.NEW}
 
 
+def test_the_words_of_the_old_readme_are_taken() -> None:
+    assert statuses_of("\u0043оздана") == {Status.NEW}, "with a Latin C"
+    assert statuses_of("Выполнено успешно") == {Status.SUCCEEDED}
+
+
 @pytest.mark.parametrize("text", ["new", "", "создана", "Отменена"])
 def test_an_unknown_old_status_is_refused(text: str) -> None:
     with pytest.raises(InvalidInput, match="query:status"):
@@ -68,7 +73,9 @@ def test_an_old_body_becomes_a_request_and_its_other_fields_are_ignored() -> Non
     assert made == TaskDraft(name="x", source="rest")
 
 
-@pytest.mark.parametrize("body", [{}, [], None, {"name": ""}, {"name": 1}, {"name": "x" * 201}])
+@pytest.mark.parametrize(
+    "body", [{}, [], None, {"name": ""}, {"name": 1}, {"name": " \u200b"}, {"name": "x" * 201}]
+)
 def test_a_bad_old_body_is_refused(body: object) -> None:
     with pytest.raises(InvalidInput):
         legacy_draft(body)

@@ -96,6 +96,8 @@ def test_null_is_as_good_as_leaving_out_what_has_no_default() -> None:
     ("field", "value"),
     [
         ("name", "x" * 200),
+        ("name", " x\u200b"),
+        ("name", "\U0001f600"),
         ("description", ""),
         ("description", "x" * 10_000),
         ("type", "a"),
@@ -123,6 +125,10 @@ def test_the_bounds_of_a_field_are_inside(field: str, value: object) -> None:
     ("field", "value", "got"),
     [
         ("name", "", "an empty string"),
+        ("name", "   ", "a string of 3 characters"),
+        ("name", "\t\u3000", "a string of 2 characters"),
+        ("name", "\u200b\u200d\u2060\ufeff", "a string of 4 characters"),
+        ("name", "\U000e0020", "a string of 1 character"),
         ("name", "x" * 201, "a string of 201 characters"),
         ("name", 5, "the number 5"),
         ("name", None, "null"),

@@ -23,8 +23,8 @@ from taskmill.wire.fields import Expected
 from taskmill.wire.legacy import (
     LegacyCreate,
     LegacyError,
+    LegacyFilter,
     LegacyPage,
-    LegacyStatus,
     LegacyTask,
     legacy_draft,
     legacy_page_json,
@@ -47,7 +47,7 @@ def _refusals(*own: int) -> dict[int | str, Json]:
 class LegacyQuery(BaseModel):
     """Which tasks to list; other parameters are passed over, as they were."""
 
-    status: LegacyStatus | None = Field(default=None, description="`Ошибка` shows cancelled too")
+    status: LegacyFilter | None = Field(default=None, description="`Ошибка` shows cancelled too")
     skip: Annotated[
         int,
         Field(ge=0, le=_LARGEST_SKIP),

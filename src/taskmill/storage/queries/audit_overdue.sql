@@ -1,6 +1,8 @@
 -- Purpose: lanes of unpaused queues whose first task has been due for long, though a worker with free slots that has
 -- lived as long serves them. $1 double precision: how long, in seconds.
--- Reads only. A loose index scan over dispatch_lane; leases and queues are few.
+-- A task waits since it came, or came back: its due time may be years before. Leases of pull workers take no more
+-- tasks, however many of theirs have ended.
+-- Reads only. A loose index scan over dispatch_lane, and task's primary key; leases and queues are few.
 WITH RECURSIVE lane AS (
     (
         SELECT queue, type, priority, run_at, task_id, expires_at
@@ -21,9 +23,10 @@ WITH RECURSIVE lane AS (
 )
 SELECT
     lane.queue, lane.type, lane.priority, lane.task_id,
-    extract(epoch FROM now() - lane.run_at)::double precision AS waited_s
+    extract(epoch FROM now() - greatest(lane.run_at, t.updated_at))::double precision AS waited_s
 FROM lane
-WHERE lane.run_at < now() - make_interval(secs => $1)
+LEFT JOIN taskmill.task AS t ON t.id = lane.task_id
+WHERE greatest(lane.run_at, t.updated_at) < now() - make_interval(secs => $1)
     AND (lane.expires_at IS NULL OR lane.expires_at > now())
     AND NOT EXISTS (SELECT FROM taskmill.queue WHERE name = lane.queue AND paused_at IS NOT NULL)
     AND EXISTS (
@@ -32,6 +35,7 @@ WHERE lane.run_at < now() - make_interval(secs => $1)
             AND l.expires_at > now()
             AND l.started_at < now() - make_interval(secs => $1)
             AND l.running < l.slots
+            AND NOT l.remote
             AND (cardinality(l.queues) = 0 OR lane.queue = ANY(l.queues))
             AND (lane.type = ANY(l.types) OR '*' = ANY(l.types))
     )

@@ -53,7 +53,7 @@ claimed AS (
     RETURNING
         id, claim_no, name, type, queue, payload, priority, run, attempt, max_attempts, losses,
         max_losses, timeout_s, retry, created_at, labels, traceparent, version, run_at,
-        date_part('epoch', updated_at - run_at) AS waited_s
+        date_part('epoch', updated_at - greatest(run_at, created_at)) AS waited_s
 ),
 logged AS (
     INSERT INTO taskmill.task_event (

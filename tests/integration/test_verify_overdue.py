@@ -1,0 +1,88 @@
+"""Who is overdue for `verify`: what waits for a worker that could take it, since it has been waiting."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from taskmill.domain.audit import Check
+from taskmill.domain.lifecycle import Succeeded
+from taskmill.domain.remote import LeaseRequest
+from taskmill.storage import claims, remote_leases
+from tests.support.auditing import Told, audited, found_in
+from tests.support.builders import a_draft, an_end
+from tests.support.stage import Stage
+
+_LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+_AGED = timedelta(minutes=5)
+
+
+async def age(stage: Stage, task_id: UUID, lease_id: UUID) -> None:
+    """Let this task have waited for minutes, and this lease have lived as long."""
+    await stage.sql.execute("ALTER TABLE taskmill.task DISABLE TRIGGER USER")
+    for change in (
+        "UPDATE taskmill.task SET updated_at = updated_at - $2::interval WHERE id = $1",
+        "UPDATE taskmill.task_event SET at = at - $2::interval WHERE task_id = $1",
+    ):
+        await stage.sql.execute(change, task_id, _AGED)
+    await age_lease(stage, lease_id)
+
+
+async def age_lease(stage: Stage, lease_id: UUID) -> None:
+    await stage.sql.execute(
+        "UPDATE taskmill.lease SET started_at = started_at - $2::interval WHERE id = $1",
+        lease_id,
+        _AGED,
+    )
+
+
+async def test_a_lease_of_which_half_has_ended_takes_no_more(stage: Stage) -> None:
+    await stage.service.create_all([a_draft() for _ in range(2)])
+    claimed = await remote_leases.claim(
+        stage.database,
+        stage.ids(),
+        LeaseRequest(
+            worker="w",
+            queues=frozenset(),
+            types=frozenset({"emulate"}),
+            limit=2,
+            ttl_s=600,
+            wait_s=0,
+        ),
+        list(await claims.find_lanes(stage.database)),
+    )
+    assert claimed is not None
+    lease_id = claimed.lease.id
+    end = an_end(claimed.taken[0], lease_id, Succeeded(result=None))
+    await claims.end(stage.database, [end], worker="w")
+    await remote_leases.settle(stage.database, [lease_id], "done")
+    waiting = await stage.created(run_at=_LONG_AGO)
+    await age(stage, waiting.id, lease_id)
+    assert await found_in(stage.database) == {}
+
+
+async def test_a_task_that_came_just_now_is_not_overdue_whatever_its_due_time(stage: Stage) -> None:
+    lease_id = await stage.open_lease()
+    waiting = await stage.created(run_at=_LONG_AGO)
+    await age_lease(stage, lease_id)
+    assert await found_in(stage.database) == {}
+    await age(stage, waiting.id, lease_id)
+    told = Told()
+    await audited(stage.database, told)
+    [finding] = told.findings
+    assert finding.check is Check.TASK_OVERDUE
+    assert finding.found.startswith("due for 30"), "since it came, not since its due time"
+
+
+async def test_a_claim_counts_the_wait_from_the_tasks_coming(stage: Stage) -> None:
+    lease_id = await stage.open_lease()
+    taken = await stage.running(lease_id, run_at=_LONG_AGO)
+    assert 0 <= taken.waited_s < 60
+    waiting = await stage.created(run_at=_LONG_AGO)
+    [hinted] = await claims.take_hinted(
+        stage.database,
+        lease_id=lease_id,
+        worker="tester",
+        task_ids=[waiting.id],
+        types=None,
+        queues=None,
+    )
+    assert 0 <= hinted.waited_s < 60
