@@ -14,6 +14,7 @@ from taskmill.operations.feed import Feed
 from taskmill.operations.read import TaskReading
 from taskmill.operations.service import TaskService
 from taskmill.runtime.http_protocol import LARGEST_DISCARD_BYTES
+from taskmill.runtime.request_clock import Pace
 from taskmill.settings import DatabaseSettings, LimitSettings, Settings
 from taskmill.storage.database import Database
 from tests.support.api import SETTINGS, LogLines, Served, raw_request, serving
@@ -23,6 +24,7 @@ from tests.support.stage import Stage, a_creation, a_rejections, a_webhooks
 
 IN_A_HURRY = Settings(limits=LimitSettings(request_timeout_s=0.5))
 HEAD = b" HTTP/1.1\r\nhost: x\r\n"
+CHUNKS = b'c\r\n{"name":"a"}\r\n0\r\n\r\n'
 
 
 async def test_a_sane_request_id_comes_back_and_another_is_replaced(api: Served) -> None:
@@ -206,6 +208,19 @@ async def test_a_client_that_goes_away_is_noted_and_harms_nobody(
         (b"POST /tasks" + HEAD + b"content-length: -1\r\n\r\n", 400),
         (b"POST /tasks" + HEAD + b"content-length: 9" + b"9" * 30 + b"\r\n\r\n", 400),
         (b"POST /tasks" + HEAD + b"transfer-encoding: chunked\r\n\r\nzz\r\n", 400),
+        (b"POST /tasks" + HEAD + b"transfer-encoding: gzip, chunked\r\n\r\n" + CHUNKS, 400),
+        (b"POST /tasks" + HEAD + b"transfer-encoding: , chunked\r\n\r\n" + CHUNKS, 400),
+        (b"POST /tasks" + HEAD + b"transfer-encoding: identity\r\n\r\n" + CHUNKS, 400),
+        (b"POST /tasks" + HEAD + b"transfer-encoding: chunked, chunked\r\n\r\n" + CHUNKS, 400),
+        (b"POST /tasks" + HEAD + b"transfer-encoding: chunked\r\n" * 2 + b"\r\n" + CHUNKS, 400),
+        (
+            b"POST /tasks"
+            + HEAD
+            + b"transfer-encoding: chunked\r\ncontent-length: 2\r\n\r\n"
+            + CHUNKS,
+            400,
+        ),
+        (b"POST /tasks HTTP/1.0\r\ntransfer-encoding: chunked\r\n\r\n" + CHUNKS, 400),
         (b"CONNECT a:80" + HEAD + b"\r\n", 405),
         (b"GET /healthz HTTP/1.1\r\n" + b"a: b\r\n" * 15_000, 431),
     ],
@@ -287,7 +302,8 @@ async def test_a_client_that_was_not_asked_for_its_body_is_not_taken_to_send_it(
     ],
 )
 async def test_a_connection_on_which_nothing_comes_is_closed(api: Served, begun: bytes) -> None:
-    server = ApiServer(api.app, host="127.0.0.1", port=0, keep_alive_s=0.2)
+    pace = Pace(head_s=0.2, body_s=0.2)
+    server = ApiServer(api.app, host="127.0.0.1", port=0, keep_alive_s=0.2, pace=pace)
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         group.create_task(server.run(stop))

@@ -4,17 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Final
 
 from starlette.types import Receive, Scope
 
-from taskmill.api.refusals import ClientGone, Refused, unsupported_form
+from taskmill.api.refusals import ClientGone, unsupported_form
 from taskmill.domain.errors import InvalidInput, TooLarge
 from taskmill.runtime.http_scope import DEADLINE
 from taskmill.wire.batches import LINES_MEDIA_TYPES
-
-UPLOAD_S: Final = 30.0
 
 # curl's -d says "form" of whatever it sends; nothing here takes forms, so it is read as JSON. But not from a
 # browser, which tells the page's origin: pages of any site may send forms, and bodies of no type, anywhere.
@@ -87,7 +84,7 @@ async def read_json_body(scope: Scope, receive: Receive, limit_bytes: int) -> by
     """Return a JSON body.
 
     Raises:
-        Refused: its type is another, or it took too long to come.
+        Refused: its type is another.
         TooLarge: it is over the limit; the rest was not read.
     """
     form = form_of(scope)
@@ -101,7 +98,6 @@ async def read_body(
     """Return the body, which most often has come with the request's head already.
 
     Raises:
-        Refused: it took too long to come.
         TooLarge: it is over the limit, or says that it will be; the rest was not read.
         ClientGone: it will never come.
     """
@@ -148,7 +144,7 @@ async def _read_rest(receive: Receive, begun: bytes, limit_bytes: int) -> bytes:
 
 @asynccontextmanager
 async def _clock_stopped(scope: Scope) -> AsyncIterator[None]:
-    """Stop the request's deadline and run the client's; then start the request's anew."""
+    """Stop the request's deadline while its body comes, which the server sees to; then start it anew."""
     now = asyncio.get_running_loop().time
     deadline: asyncio.Timeout | None = scope.get(DEADLINE)
     if deadline is None or (ends_at := deadline.when()) is None:
@@ -157,11 +153,7 @@ async def _clock_stopped(scope: Scope) -> AsyncIterator[None]:
     left_s = ends_at - now()
     deadline.reschedule(None)
     try:
-        async with asyncio.timeout(UPLOAD_S):
-            yield
-    except TimeoutError:
-        detail = f"the body did not come within {UPLOAD_S:g} s"
-        raise Refused(HTTPStatus.REQUEST_TIMEOUT, detail) from None
+        yield
     finally:
         deadline.reschedule(now() + left_s)
 

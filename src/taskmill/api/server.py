@@ -4,7 +4,9 @@ import socket
 
 from taskmill.api.app import Api
 from taskmill.observability.logs import get_logger
+from taskmill.runtime.connections import DEFAULT_LIMITS, ConnectionLimits
 from taskmill.runtime.http_server import HttpServer, bound, held
+from taskmill.runtime.request_clock import DEFAULT_PACE, Pace
 
 log = get_logger(__name__)
 
@@ -26,6 +28,8 @@ class ApiServer(HttpServer):
         keep_alive_s: float = 30.0,
         stop_delay_s: float = 0.0,
         reuse_port: bool = False,
+        limits: ConnectionLimits = DEFAULT_LIMITS,
+        pace: Pace = DEFAULT_PACE,
     ) -> None:
         super().__init__(
             app,
@@ -36,6 +40,8 @@ class ApiServer(HttpServer):
             keep_alive_s=keep_alive_s,
             stop_delay_s=stop_delay_s,
             reuse_port=reuse_port,
+            limits=limits,
+            pace=pace,
         )
         self._api = app
 

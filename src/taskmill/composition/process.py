@@ -25,6 +25,8 @@ from taskmill.operations.figures import FiguresCache
 from taskmill.operations.read import TaskReading
 from taskmill.operations.service import TaskService
 from taskmill.operations.system import readiness
+from taskmill.runtime.connections import ConnectionLimits
+from taskmill.runtime.file_limit import raise_file_limit
 from taskmill.runtime.periodic import Periodic, pause
 from taskmill.runtime.services import Service
 from taskmill.settings import Settings
@@ -206,6 +208,7 @@ class Process(Parts):
         from taskmill.api.server import ApiServer  # noqa: PLC0415
         from taskmill.operations.feed import Feed  # noqa: PLC0415
 
+        raise_file_limit()
         settings = self.settings
         await sql_door.tell_limits(self.database, settings)
         creation = task_creation(self)
@@ -245,6 +248,10 @@ class Process(Parts):
             reuse_port=settings.api.reuse_port,
             grace_s=API_GRACE_S,
             stop_delay_s=settings.api.stop_delay_s,
+            limits=ConnectionLimits(
+                total=settings.api.connections,
+                unfinished_per_address=settings.api.unfinished_per_address,
+            ),
         )
         self.heard_work.append(pull.wake)
         return [contracts, helper, feed, pull, *page_services, self.server]

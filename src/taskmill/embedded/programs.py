@@ -16,6 +16,7 @@ from typing import BinaryIO
 from taskmill.embedded.binaries import Binaries
 from taskmill.embedded.errors import ServerFailedError
 from taskmill.embedded.identity import Identity
+from taskmill.runtime.file_limit import limit_of_before
 
 _PR_SET_PDEATHSIG = 1
 
@@ -80,16 +81,19 @@ def _environment() -> dict[str, str]:
 def end_with_parent(death_signal: signal.Signals) -> Callable[[], None] | None:
     """Return what a child does before it becomes its program: ask for a signal when our thread ends.
 
-    None where the kernel can't do that.
+    It takes back the limit on open files, too, if that was raised for us. None where there is nothing to do.
 
     The library is loaded here, in the parent: after a fork only plain system calls are safe.
     """
+    reset_limit = limit_of_before()
     if sys.platform != "linux":
-        return None
+        return reset_limit
     prctl = ctypes.CDLL(None).prctl
     parent = os.getpid()
 
     def ask() -> None:
+        if reset_limit is not None:
+            reset_limit()
         prctl(_PR_SET_PDEATHSIG, death_signal, 0, 0, 0)
         if os.getppid() != parent:  # it died before we asked
             os._exit(1)

@@ -237,6 +237,30 @@ REQUESTS_IN_FLIGHT: Final = _http.reading(
     "http_requests_in_flight", "Requests that are being answered now"
 )
 
+_connections = Section(
+    "Connections",
+    told_by="api; every process with an admin port",
+    notes="""\
+`server` is `api` or `admin`. `reason` is `all` (the cap on all connections is met: the one that has been idle for
+the longest, or the new one), `address` (one address has too many requests that have come in part), `slow_head` or
+`slow_body` (a request that does not come in time). The caps are [settings](settings.md#api).
+""",
+)
+CONNECTIONS: Final = _connections.reading(
+    "http_connections", "Connections that are open now", "server"
+)
+CONNECTIONS_UNFINISHED: Final = _connections.reading(
+    "http_connections_unfinished",
+    "Connections on which a request has come in part, and the rest is missing",
+    "server",
+)
+CONNECTIONS_LIMITED: Final = _connections.tally(
+    "http_connections_limited_total",
+    "Connections that were closed or refused because of a limit, by the reason",
+    "server",
+    "reason",
+)
+
 _process = Section(
     "The process itself",
     told_by="every process",

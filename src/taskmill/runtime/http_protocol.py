@@ -1,4 +1,4 @@
-"""What uvicorn's HTTP protocol leaves open: limits on heads and trailers, stalled requests, upgrades, bad HTTP.
+"""What uvicorn's HTTP protocol leaves open: limits on heads, pace and connections, stalls, upgrades, bad HTTP.
 
 Requests that reach the app are not touched here. Those that its `lane` takes, if it has one, go there when they
 have come whole and alone.
@@ -12,10 +12,21 @@ from http import HTTPStatus
 from typing import Any, Final
 
 import httptools
+import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.server import ServerState
 
+from taskmill.domain.errors import Unavailable
+from taskmill.runtime.connections import (
+    SLOW_BODY,
+    SLOW_HEAD,
+    ConnectionLimits,
+    Connections,
+    address_group,
+)
 from taskmill.runtime.fast_lane import Lane, LaneRequest
-from taskmill.wire.problems import problem_for_status
+from taskmill.runtime.request_clock import DEFAULT_PACE, Pace, RequestClock
+from taskmill.wire.problems import problem_for_status, problem_json
 
 # Of what is no body: a head, a chunk's extensions, trailers.
 LARGEST_HEAD_BYTES: Final = 64 * 1024
@@ -25,6 +36,8 @@ LARGEST_DISCARD_BYTES: Final = 8 * 1024 * 1024
 ABORT: Final = "taskmill.abort"
 """Where a request's scope has what ends its connection at once, whatever was not yet sent."""
 
+_RETRY_AFTER_S: Final = 5.0
+_TRANSFER_ENCODING: Final = b"transfer-encoding"
 _ABOUT_UPGRADES = frozenset({b"upgrade", b"connection", b"http2-settings"})
 
 
@@ -41,20 +54,65 @@ class HttpProtocol(HttpToolsProtocol):
 
     transport: "_Joined"  # type: ignore[assignment]  # all that is used of one
     cycle: Any  # the library's record of the request that came last, None at first; or the lane's
+    address = ""
     _lane: Lane | None = None
     _data = b""
+    _messages = 0
     _is_in_head = True
+    _is_head_begun = False
     _went_on = False
+    _clock: RequestClock | None = None
+    _missing: tuple[int, bool] | None = None
     _head_bytes = 0
     _discarded_bytes = 0
     _wants_upgrade = False
 
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        connections: Connections | None = None,
+        pace: Pace = DEFAULT_PACE,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._all = connections or Connections("http", ConnectionLimits(), self.loop.time)
+        self._pace = pace
+
     def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - as the base has it
-        """Start the clock for the first request."""
+        """Start the clock for the first request, if there is room for one more connection."""
         super().connection_made(transport)
         self.transport = _Joined(transport, self.loop)
         self._lane = getattr(self.app, "lane", None)
-        self._await_more()
+        self.address = address_group(self.client[0]) if self.client else ""
+        if self._all.open(self):
+            self._await_more()
+        else:
+            self._refuse_busy()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let go of all that was kept for it."""
+        self._unset_keepalive_if_required()
+        self._forget_missing()
+        self._all.close(self)
+        super().connection_lost(exc)
+
+    @property
+    def gives_way_by(self) -> tuple[int, float] | None:
+        """The order in which idle ones are closed for others: those first that never sent a whole request."""
+        if self._is_answering() or not self._is_in_head or self.transport.is_closing():
+            return None
+        if self._clock is not None:
+            return 0, self._clock.began_at
+        timer = self.timeout_keep_alive_task
+        since = timer.when() - self.timeout_keep_alive if timer is not None else 0.0
+        return min(self._messages, 1), since
+
+    def give_way(self) -> None:
+        """Close, as another connection needs the place."""
+        self.transport.close()
 
     def data_received(self, data: bytes) -> None:
         """Parse, and bound what is still incomplete afterwards."""
@@ -71,17 +129,22 @@ class HttpProtocol(HttpToolsProtocol):
             if self._head_bytes > LARGEST_HEAD_BYTES:
                 self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
                 return
-        if not self._is_answering():
+        self._note_missing()
+        if self._clock is None and not self._is_answering():
             self._await_more()
 
     def on_message_begin(self) -> None:
         """Let the app cut the connection of a client that takes nothing."""
         super().on_message_begin()
+        self._messages += 1
+        self._is_head_begun = True
         self.scope[ABORT] = self.transport.abort  # type: ignore[typeddict-unknown-key]  # our own
 
     def on_headers_complete(self) -> None:
         """Let the request in, unless it is parsed once more without its wish for another protocol."""
+        self._check_coding()
         self._went_on = True
+        self._is_head_begun = False
         self._head_bytes = 0
         self._wants_upgrade = self.parser.should_upgrade()
         if self._wants_upgrade:
@@ -100,6 +163,8 @@ class HttpProtocol(HttpToolsProtocol):
         """Hand over a part of the body; what comes after the answer is thrown away."""
         self._went_on = True
         self._head_bytes = 0
+        if self._clock is not None:
+            self._clock.note(len(body))
         if self._is_answering():
             super().on_body(body)
             return
@@ -109,7 +174,8 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Wait for the next head."""
-        self._is_in_head = True
+        self._is_in_head = self._went_on = True
+        self._head_bytes = 0
         self._discarded_bytes = 0
         if self._wants_upgrade:
             return
@@ -145,6 +211,45 @@ class HttpProtocol(HttpToolsProtocol):
         self._data = b"\r\n".join((*lines, b"", rest))
         super().data_received(self._data)
 
+    def _check_coding(self) -> None:
+        """Refuse a body in another coding than chunks: what ends it, servers on the way may see in other ways."""
+        sent = [value for name, value in self.headers if name == _TRANSFER_ENCODING]
+        if sent and (
+            [value.lower() for value in sent] != [b"chunked"]
+            or self.parser.get_http_version() == "1.0"
+        ):
+            raise _UnknownCoding  # the parser makes it an answer with 400
+
+    def _note_missing(self) -> None:
+        """Run a clock for what has yet to come of a request, and count the connection as long as that is so."""
+        if self._is_in_head and self._went_on and not self._is_head_begun:
+            self._forget_missing()
+            return
+        missing = (self._messages, self._is_in_head)
+        if missing == self._missing or self.transport.is_closing():
+            return
+        if self._clock is None:
+            if not self._all.begin(self):
+                self._refuse_busy()
+                return
+            self._clock = RequestClock(
+                self._pace, self.loop, on_late=self._refuse_late, is_reading=self._is_reading
+            )
+        self._missing = missing
+        if self._is_in_head:
+            self._clock.start_head()
+        else:
+            self._clock.start_body()
+
+    def _forget_missing(self) -> None:
+        if self._clock is not None:
+            self._clock.stop()
+            self._clock = self._missing = None
+            self._all.finish(self)
+
+    def _is_reading(self) -> bool:
+        return not self.flow.read_paused
+
     def _may_pass(self) -> bool:
         """Tell whether nothing about the request or its connection is out of the ordinary."""
         return not (
@@ -174,6 +279,20 @@ class HttpProtocol(HttpToolsProtocol):
             self.timeout_keep_alive, self.timeout_keep_alive_handler
         )
 
+    def _refuse_late(self) -> None:
+        """Answer a request that does not come in time, if an answer to it is still to be given, and close."""
+        if self.transport.is_closing():
+            return
+        self._all.report(SLOW_HEAD if self._is_in_head else SLOW_BODY, self.address)
+        if self._is_head_begun if self._is_in_head else self._is_answering():
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT)
+        else:
+            self.transport.close()
+
+    def _refuse_busy(self) -> None:
+        """Answer that there are too many connections, and close."""
+        self._refuse(HTTPStatus.SERVICE_UNAVAILABLE)
+
     def _refuse(self, status: HTTPStatus) -> None:
         is_started = self._is_answering() and self.cycle.response_started
         if self.pipeline or (self._is_in_head and self._is_answering() and not is_started):
@@ -182,11 +301,18 @@ class HttpProtocol(HttpToolsProtocol):
             self.flow.pause_reading()
             return
         if not is_started:
-            _, headers, body = problem_for_status(status)
+            if status is HTTPStatus.SERVICE_UNAVAILABLE:
+                _, headers, body = problem_json(Unavailable(_RETRY_AFTER_S, "a free connection"))
+            else:
+                _, headers, body = problem_for_status(status)
             lines = [f"{name}: {value}\r\n".encode() for name, value in headers.items()]
             length = b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body)
             self.transport.write(b"".join((STATUS_LINE[status], *lines, length, body)))
         self.transport.close()
+
+
+class _UnknownCoding(Exception):
+    """Ends the parsing."""
 
 
 async def _send_unasked(

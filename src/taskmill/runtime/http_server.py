@@ -4,25 +4,33 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from taskmill.domain.errors import ConfigurationError
+from taskmill.runtime.connections import DEFAULT_LIMITS, ConnectionLimits, Connections
+from taskmill.runtime.file_limit import file_limit
 from taskmill.runtime.http_protocol import HttpProtocol
 from taskmill.runtime.periodic import pause
+from taskmill.runtime.request_clock import DEFAULT_PACE, Pace
 
 # Longer than the pauses of clients that poll, shorter than most load balancers keep a connection.
 _KEEP_ALIVE_S = 30
 _BACKLOG = 2048
 _TICK_S = 1.0
+# Open files that are no connections of clients: the database's, the broker's, logs, pipes to children.
+_OTHER_FILES = 128
 
 
 class HttpServer:
     """A service that listens on `host` and `port` (0 picks a free one).
 
     `url` is known, and requests are answered, once `started` is set. A connection on which nothing comes for
-    `keep_alive_s` is closed, unless a request is being answered. `advice` tells how to choose another address.
+    `keep_alive_s` is closed, unless a request is being answered; one that has begun has to come at `pace`. There
+    are no more connections than `limits` and the system allow. `advice` tells how to choose another address.
     When told to stop it serves on for `stop_delay_s`, so that load balancers see in time that it stops. With
     `reuse_port` other processes may listen there, too.
     """
@@ -40,6 +48,8 @@ class HttpServer:
         keep_alive_s: float = _KEEP_ALIVE_S,
         stop_delay_s: float = 0.0,
         reuse_port: bool = False,
+        limits: ConnectionLimits = DEFAULT_LIMITS,
+        pace: Pace = DEFAULT_PACE,
     ) -> None:
         self.started = asyncio.Event()
         self.url: str | None = None
@@ -51,6 +61,8 @@ class HttpServer:
         self._keep_alive_s = keep_alive_s
         self._stop_delay_s = stop_delay_s
         self._reuse_port = reuse_port
+        self._limits = limits
+        self._pace = pace
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until told to stop; then requests in flight have `grace_s` to be answered.
@@ -90,10 +102,17 @@ class HttpServer:
         await asyncio.sleep(self._stop_delay_s)
         server.end()
 
+    def _connections(self) -> Connections:
+        """Count connections up to the limit, or to what the limit on open files leaves for them."""
+        files = file_limit()
+        most = max(files - _OTHER_FILES, files // 2)
+        limits = replace(self._limits, total=min(self._limits.total, most))
+        return Connections(self.name, limits, asyncio.get_running_loop().time)
+
     def _config(self) -> uvicorn.Config:
         return uvicorn.Config(
             self._app,
-            http=HttpProtocol,
+            http=partial(HttpProtocol, connections=self._connections(), pace=self._pace),  # type: ignore[arg-type]  # it is only called
             ws="none",
             lifespan="off",
             interface="asgi3",

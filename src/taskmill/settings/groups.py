@@ -44,6 +44,16 @@ class ApiSettings(Group):
         description="how long an API that was told to stop serves on while `/readyz` is 503: a little more than "
         "a load balancer takes to notice",
     )
+    connections: Count = Field(
+        10_000,
+        description="most connections at once, of each API process; fewer where the system's limit on open files "
+        "is lower. When it is met the one that has been idle for the longest is closed for a new one",
+    )
+    unfinished_per_address: Count = Field(
+        256,
+        description="most connections of one address whose request has come in part: what is over it is answered "
+        "503. More where a proxy passes requests on before it has them whole",
+    )
 
 
 class DashboardSettings(Group):
