@@ -25,25 +25,24 @@ from pydantic_settings import (
 )
 
 from taskmill.domain.errors import ConfigurationError
+from taskmill.settings.group import Group
 from taskmill.settings.groups import (
     ApiSettings,
     DashboardSettings,
     DatabaseSettings,
     EmulationSettings,
     FeedSettings,
-    Group,
     LeaseSettings,
     LimitSettings,
     MaintenanceSettings,
     MetricsSettings,
-    OutboundSettings,
     PullSettings,
     RetentionSettings,
     RetrySettings,
     TaskLogSettings,
-    WebhookSettings,
     WorkerSettings,
 )
+from taskmill.settings.outgoing import OutboundSettings, WebhookSettings
 from taskmill.settings.values import (
     BrokerPolicy,
     BrokerUrl,

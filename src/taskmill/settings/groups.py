@@ -1,28 +1,21 @@
-"""The groups of settings: names, defaults and bounds of everything that can be tuned."""
+"""The groups of settings: names, defaults and bounds of what can be tuned. `outgoing` has two more."""
 
 import os
 import socket
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from taskmill.settings.group import Group
 from taskmill.settings.values import (
     Count,
-    Hosts,
     Names,
     PathPrefix,
     Port,
     Seconds,
     SecondsOrZero,
-    SigningKeys,
     TaskLogLevel,
     Weights,
 )
-
-
-class Group(BaseModel):
-    """A frozen group of settings that knows all its names."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class ApiSettings(Group):
@@ -350,55 +343,4 @@ class MetricsSettings(Group):
         200,
         description="pairs of queue and type, and queues, that have series of their own in a process's metrics; "
         "all others share `_other`",
-    )
-
-
-class OutboundSettings(Group):
-    """How endpoints are called: by tasks of type http, and for webhooks."""
-
-    allow: Hosts = Field(
-        (),
-        description="networks (`10.0.0.0/8`), addresses and names (`hooks.internal`, `*.svc.local`) that may be "
-        "called though they are not public; a name may lead anywhere",
-    )
-    signing_keys: SigningKeys = Field(
-        (),
-        description="keys that pushes and callbacks are signed with, `whsec_…` each; several while receivers "
-        "change from one to the next. Never shown",
-    )
-    timeout_s: Seconds = Field(
-        30.0, description="when a push has failed whose payload does not say"
-    )
-    answer_bytes: Count = Field(64 * 1024, description="most that is read of an answer's body")
-    retry_after_s: Seconds = Field(3600.0, description="longest `Retry-After` that is kept to")
-    connections: Count = Field(
-        500,
-        description="most connections of one process; who finds none waits, and its time begins when it has one",
-    )
-    connections_per_host: Count = Field(
-        100, description="most connections of one process to one host and port"
-    )
-
-
-class WebhookSettings(Group):
-    """How events are delivered to webhooks and callbacks."""
-
-    limit: Count = Field(1000, description="most webhooks")
-    timeout_s: Seconds = Field(15.0, description="when an endpoint that does not answer has failed")
-    concurrency: int = Field(100, ge=2, description="deliveries that one process tries at once")
-    concurrency_per_endpoint: Count = Field(
-        8, description="of these, at once to one webhook, or to the callbacks of one origin"
-    )
-    retry_base_s: Seconds = Field(5.0, description="wait before the second try")
-    retry_factor: float = Field(2.0, ge=1, allow_inf_nan=False, description="growth of the wait")
-    retry_max_s: Seconds = Field(7200.0, description="longest wait between tries")
-    give_up_s: Seconds = Field(
-        86_400.0,
-        description="when a delivery is given up, counted from its event or from its last resend",
-    )
-    disable_s: Seconds = Field(
-        259_200.0, description="when a webhook is disabled whose endpoint has taken nothing since"
-    )
-    keep_days: int = Field(
-        7, ge=1, le=380, description="days to keep the log of deliveries that ended"
     )
