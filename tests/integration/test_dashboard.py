@@ -258,7 +258,8 @@ async def test_many_tasks_are_counted_and_then_dealt_with(
     if what is Sweep.RETRY:
         for task in (*mine, other):
             await stage.service.cancel(task.id)
-    form = f"what={what}&queue=mine".encode()
+    status = "&status=cancelled" if what is Sweep.RETRY else ""
+    form = f"what={what}&queue=mine{status}".encode()
     preview = await pages.post("/ui/sweeps/preview", form, headers={"hx-request": "true"})
     assert ">5</p>" in preview.text
     started = await pages.post("/ui/sweeps", form)
@@ -439,7 +440,7 @@ async def test_a_job_goes_on_when_the_database_is_back(stage: Stage) -> None:
         serving_pages(cut_off) as pages,
     ):
         network.refuse(refuses=True)
-        started = await pages.post("/ui/sweeps", b"what=cancel")
+        started = await pages.post("/ui/sweeps", b"what=cancel&since=15m")
         job = started.headers["location"].rpartition("job=")[2]
 
         async def waits() -> bool:

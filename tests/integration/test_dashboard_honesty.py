@@ -81,7 +81,7 @@ async def test_what_is_done_is_what_was_counted_however_late_it_is_confirmed(
 
 async def test_a_form_that_is_sent_twice_begins_one_job(pages: Served, stage: Stage) -> None:
     await stage.created()
-    fields = fields_of((await pages.post("/ui/sweeps/preview", b"what=cancel")).text)
+    fields = fields_of((await pages.post("/ui/sweeps/preview", b"what=cancel&since=15m")).text)
     async with asyncio.TaskGroup() as group:
         sent = [group.create_task(pages.http.post("/ui/sweeps", data=fields)) for _ in range(3)]
     assert len({one.result().headers["location"] for one in sent}) == 1
@@ -101,8 +101,8 @@ async def test_one_job_too_many_is_told_as_such_and_not_as_an_outage(stage: Stag
     ):
         network.refuse(refuses=True)
         for _ in range(MOST_AT_ONCE):
-            assert (await pages.post("/ui/sweeps", b"what=cancel")).status_code == 303
-        refused = await pages.post("/ui/sweeps", b"what=cancel")
+            assert (await pages.post("/ui/sweeps", b"what=cancel&since=15m")).status_code == 303
+        refused = await pages.post("/ui/sweeps", b"what=cancel&since=15m")
         assert refused.status_code == 503
         assert "Nothing was started" in refused.text
         assert (

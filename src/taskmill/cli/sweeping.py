@@ -27,6 +27,8 @@ __all__ = [
 
 F = TypeVar("F", bound=Callable[..., Any])
 _BAR_WIDTH = 30
+_MOST_UNTYPED = 1_000
+"""Whoever means more tasks than these types their number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,11 +133,22 @@ def sweep(
             tell(counted)
             return 0
         total = counted.matched
-    if not asked.yes and not click.confirm(f"{words.ask} {_tasks(total or 0)}?", err=True):
+    if not asked.yes and not _is_confirmed(words, total or 0):
         show.note("nothing was changed")
         return 1
     tell(_followed(action, words.done, asked.selected, total, dry_run=False))
     return 0
+
+
+def _is_confirmed(words: Words, total: int) -> bool:
+    """Ask whoever sits there; a large number is typed, as a `y` is typed too easily."""
+    question = f"{words.ask} {_tasks(total)}?"
+    if total <= _MOST_UNTYPED:
+        return click.confirm(question, err=True)
+    typed = click.prompt(
+        f"{question} Type the number", default="", show_default=False, err=True, type=str
+    )
+    return typed.replace(",", "").strip() == str(total)
 
 
 def _followed(

@@ -22,6 +22,9 @@ from taskmill.runtime.periodic import backoff_s, pause
 log = get_logger(__name__)
 
 MOST_AT_ONCE = 4
+MOST_UNTYPED = 1_000
+"""So many tasks a job changes at most, unless somebody has typed a larger number."""
+
 _MOST_KEPT = 50
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 10.0
@@ -42,6 +45,7 @@ class JobState(StrEnum):
     WAITING = "waiting"
     DONE = "done"
     STOPPED = "stopped"
+    LIMITED = "limited"
     FAILED = "failed"
 
 
@@ -49,13 +53,15 @@ class JobState(StrEnum):
 class Job:
     """A job and how far it is. `expected` is how many tasks fitted at first, where that is known.
 
-    Its tasks are those with `ids`, or those that `wanted` admits. While the database is away it is `waiting`.
+    Its tasks are those with `ids`, or those that `wanted` admits, `most` of them: then it ends as `limited` if
+    more fit. While the database is away it is `waiting`.
     """
 
     id: UUID
     what: Sweep
     wanted: TaskFilter
     ids: Sequence[UUID] = ()
+    most: int
     expected: int | None = None
     state: JobState = JobState.RUNNING
     matched: int = 0
@@ -95,6 +101,7 @@ class Jobs:
         *,
         wanted: TaskFilter | None = None,
         ids: Sequence[UUID] = (),
+        most: int = MOST_UNTYPED,
         expected: int | None = None,
     ) -> Job:
         """Begin one; whoever asks for the same id again gets the one that there is.
@@ -106,7 +113,14 @@ class Jobs:
             return self._jobs[job_id]
         if sum(not job.is_over for job in self._jobs.values()) >= MOST_AT_ONCE:
             raise TooManyJobs
-        job = Job(id=job_id, what=what, wanted=wanted or TaskFilter(), ids=ids, expected=expected)
+        job = Job(
+            id=job_id,
+            what=what,
+            wanted=wanted or TaskFilter(),
+            ids=ids,
+            most=most,
+            expected=expected,
+        )
         self._jobs[job.id] = job
         self._forget_old()
         self._waiting.put_nowait(job)
@@ -152,13 +166,16 @@ class Jobs:
             job.state, failures = JobState.RUNNING, 0
             if start is None:
                 return JobState.DONE
+            if job.matched >= job.most:
+                return JobState.LIMITED
         return JobState.STOPPED
 
     async def _step(self, job: Job, start: SweepStart | None) -> SweepStart | None:
         if job.ids:
             step = await self._service.act_on(job.what, job.ids)
         else:
-            step = await self._service.sweep(job.what, job.wanted, start, dry_run=False)
+            left = job.most - job.matched
+            step = await self._service.sweep(job.what, job.wanted, start, dry_run=False, most=left)
         job.matched += step.matched
         job.changed += step.changed
         job.asked += step.asked

@@ -108,9 +108,9 @@ class View:
         given = {**self._shared(), "is_live": status == HTTPStatus.OK, **values}
         return self._html(drawing.draw(template, given, block), status)
 
-    def fragment(self, template: str, **values: Any) -> Response:  # noqa: ANN401 - whatever a template shows
+    def fragment(self, template: str, *, status: int = 200, **values: Any) -> Response:  # noqa: ANN401 - whatever a template shows
         """Draw a template that is no page."""
-        return self._html(drawing.draw(template, self._shared() | values, None), 200)
+        return self._html(drawing.draw(template, self._shared() | values, None), status)
 
     def redirect(self, path: str, pairs: Iterable[tuple[str, object]] = ()) -> Response:
         """Lead elsewhere, by GET."""

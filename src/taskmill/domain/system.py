@@ -244,6 +244,11 @@ class Sweep(StrEnum):
             case _:
                 assert_never(self)
 
+    @property
+    def usual(self) -> frozenset[Status]:
+        """Those of them that are meant when nobody names any: what succeeded runs again only when asked for."""
+        return frozenset({Status.FAILED}) if self is Sweep.RETRY else self.statuses
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepStart:

@@ -162,13 +162,19 @@ class TaskService:
         return await retry.retry_task(self._database, task_id)
 
     async def sweep(
-        self, what: Sweep, wanted: TaskFilter, start: SweepStart | None, *, dry_run: bool
+        self,
+        what: Sweep,
+        wanted: TaskFilter,
+        start: SweepStart | None,
+        *,
+        dry_run: bool,
+        most: int | None = None,
     ) -> SweepStep:
-        """Cancel or retry the tasks that the filter admits, for as long as a request may take.
+        """Cancel or retry the tasks that the filter admits, for as long as a request may take, `most` of them.
 
         They are the tasks that were there when the sweep began, oldest first; `start` is None there.
         """
-        return await sweep.step(self._database, what, wanted, start, dry_run=dry_run)
+        return await sweep.step(self._database, what, wanted, start, dry_run=dry_run, most=most)
 
     async def act_on(self, what: Sweep, ids: Collection[UUID]) -> SweepStep:
         """Cancel or retry the tasks with these ids, 1,000 at most."""

@@ -36,10 +36,12 @@ async def step(
     start: SweepStart | None,
     *,
     dry_run: bool,
+    most: int | None = None,
 ) -> SweepStep:
     """Do what can be done in `BUDGET_S`, one chunk at least; with `dry_run` only count.
 
-    Only tasks whose status allows it are meant; where all statuses that are wanted refuse it, there are none.
+    With `most`, from 1, it ends after so many tasks; more that fit are left to the next step. Only tasks whose
+    status allows it are meant; where all statuses that are wanted refuse it, there are none.
     An outage after the first chunk ends the step early: what was done is told, and the next step goes on.
 
     Raises:
@@ -58,7 +60,8 @@ async def step(
     matched = changed = asked = 0
     after: UUID | None = start.after
     while after is not None:
-        request = PageRequest(limit=CHUNK, after=after, oldest_first=True)
+        limit = CHUNK if most is None else min(CHUNK, most - matched)
+        request = PageRequest(limit=limit, after=after, oldest_first=True)
         try:
             ids, following = await listing.ids(database, wanted, request)
             if ids and not dry_run:
@@ -70,7 +73,7 @@ async def step(
             break
         matched += len(ids)
         after = following
-        if now() >= give_up_at:
+        if now() >= give_up_at or matched == most:
             break
     next_start = None if after is None else replace(start, after=after)
     return SweepStep(matched=matched, changed=changed, asked=asked, next_start=next_start)

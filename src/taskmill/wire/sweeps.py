@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from taskmill.domain.errors import InvalidInput
 from taskmill.domain.lifecycle import Status
-from taskmill.domain.system import SweepStep, TaskFilter
+from taskmill.domain.system import Sweep, SweepStep, TaskFilter
 from taskmill.wire import fields
 from taskmill.wire.answers import answer_json
 from taskmill.wire.fields import Expected
@@ -53,7 +53,7 @@ class Selection(BaseModel):
 class CancelSelection(Selection):
     """Which tasks to cancel. Finished ones are never among them."""
 
-    usual: ClassVar = ("new", "in_progress")
+    usual: ClassVar = Sweep.CANCEL.usual
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"queue": "reports", "status": ["new"], "dry_run": True}]}
@@ -69,7 +69,7 @@ class CancelSelection(Selection):
 class RetrySelection(Selection):
     """Which finished tasks to run again; failed ones, unless `status` names others."""
 
-    usual: ClassVar = ("failed",)
+    usual: ClassVar = Sweep.RETRY.usual
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -118,7 +118,7 @@ def to_filter(selection: CancelSelection | RetrySelection) -> TaskFilter:
     if len({key for key, _ in labels}) < len(labels):
         raise InvalidInput.at("/label", "one value for each key", "two for one key")
     return TaskFilter(
-        statuses=frozenset(map(Status, selection.status or selection.usual)),
+        statuses=frozenset(map(Status, selection.status)) or selection.usual,
         queue=selection.queue,
         type=selection.type,
         labels=tuple(labels),

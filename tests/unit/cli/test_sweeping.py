@@ -91,6 +91,30 @@ def test_somebody_is_asked_and_may_say_no(
     assert taskmill("task", "retry", "--all")[:2] == (0, "0 tasks fit\n")
 
 
+@pytest.mark.parametrize(
+    ("typed", "is_done"), [("y", False), ("", False), ("2", False), ("3", True), ("3,", True)]
+)
+def test_a_large_number_is_typed(
+    taskmill: Taskmill,
+    service: FakeService,
+    person: Callable[[str], None],
+    monkeypatch: pytest.MonkeyPatch,
+    typed: str,
+    *,
+    is_done: bool,
+) -> None:
+    monkeypatch.setattr("taskmill.cli.sweeping._MOST_UNTYPED", 2)
+    for _ in range(3):
+        service.end(service.add(), "failed")
+
+    person(f"{typed}\n")
+    status, _, err = taskmill("task", "retry", "--all")
+
+    assert "Run again 3 tasks? Type the number" in err
+    assert statuses(service) == ["new" if is_done else "failed"] * 3
+    assert status == (0 if is_done else 1)
+
+
 def test_nobody_is_asked_where_nobody_is(taskmill: Taskmill, service: FakeService) -> None:
     service.add()
 

@@ -112,14 +112,14 @@ class Filters:
         }
         return {name: why for name, why in bad.items() if why}
 
-    def wanted(self, now: datetime) -> TaskFilter:
-        """Return which tasks fit; only for filters without complaints."""
+    def wanted(self, now: datetime, usual: frozenset[Status] = frozenset()) -> TaskFilter:
+        """Return which tasks fit, of `usual` statuses when none is named; only for filters without complaints."""
         after = _moment(self.created_after)
         if self.since:
             begin = now - SINCE[self.since]
             after = begin if after is None else max(after, begin)
         return TaskFilter(
-            statuses=self.statuses,
+            statuses=self.statuses or usual,
             queue=self.queue or None,
             type=self.type or None,
             labels=tuple(

@@ -1,4 +1,8 @@
-"""Cancelling or running again many tasks: what would be done, in numbers; then a job that does it."""
+"""Cancelling or running again many tasks: what would be done, in numbers; then a job that does it.
+
+Hands slip: it takes picked tasks or a filter, what succeeded runs again only when it is asked for by name, and a
+number above `MOST_UNTYPED` is typed. The job changes no more tasks than were confirmed.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,9 +16,12 @@ from starlette.responses import Response
 
 from taskmill.dashboard.form import every, first
 from taskmill.dashboard.ids import parse_id
+from taskmill.dashboard.jobs import MOST_UNTYPED
 from taskmill.dashboard.pages.filters import Filters, Pairs
 from taskmill.dashboard.view import View
+from taskmill.dashboard.wording import NOTHING
 from taskmill.domain.errors import InvalidInput
+from taskmill.domain.lifecycle import Status
 from taskmill.domain.system import Sweep, TaskFilter
 from taskmill.wire.fields import parse_timestamp
 from taskmill.wire.wording import describe
@@ -22,6 +29,8 @@ from taskmill.wire.wording import describe
 MOST_SELECTED: Final = 500
 _MOST_BYTES: Final = 64 * 1024
 _MOST_DIGITS: Final = 15
+# What stands between thousands in one language or another.
+_BETWEEN_THOUSANDS: Final = dict.fromkeys(map(ord, " ,.'\u00a0\u2009\u202f"))
 # htmx stops asking again when it gets this.
 _STOP_POLLING: Final = 286
 
@@ -35,22 +44,29 @@ class JobUnknown(HTTPException):
 
 async def preview(view: View) -> Response:
     """Say how many tasks it would be."""
-    form = await view.form(_MOST_BYTES)
-    what, ids, filters = _what(form), _ids(form), _filters(form)
+    return await _counted(view, await view.form(_MOST_BYTES))
+
+
+async def _counted(view: View, form: Pairs, *, mistyped: str = "") -> Response:
+    """Draw the number of tasks, and what to confirm; `mistyped` is what was typed instead of the number."""
+    what, ids, filters = _asked(form)
     at = view.context.clock.now()
-    matched: int | None = len(ids)
-    is_counted = True
+    matched, is_counted = len(ids), True
     if not ids:
-        wanted = filters.wanted(at)
+        wanted = filters.wanted(at, what.usual)
         step = await view.context.service.sweep(what, wanted, None, dry_run=True)
         matched, is_counted = step.matched, step.next_start is None
     return view.fragment(
         "sweep.html",
+        status=HTTPStatus.UNPROCESSABLE_ENTITY if mistyped else HTTPStatus.OK,
         what=what,
         ids=ids,
         filters=filters,
+        meant=[one for one in Status if one in (filters.statuses or what.usual) & what.statuses],
         matched=matched,
         is_counted=is_counted,
+        is_typed=matched > MOST_UNTYPED,
+        mistyped=mistyped,
         at=at.isoformat(),
         job_id=view.context.jobs.new_id(),
     )
@@ -59,14 +75,19 @@ async def preview(view: View) -> Response:
 async def start(view: View) -> Response:
     """Begin, and lead back to the list, which shows how far it is; a form that is sent again begins nothing."""
     form = await view.form(_MOST_BYTES)
-    what, ids, filters = _what(form), _ids(form), _filters(form)
+    what, ids, filters = _asked(form)
+    expected, typed = _number(first(form, "expected")), first(form, "typed")
+    confirmed = _number(typed.translate(_BETWEEN_THOUSANDS))
+    if expected is not None and expected > MOST_UNTYPED and confirmed != expected:
+        return await _counted(view, form, mistyped=typed or NOTHING)
     job_id = first(form, "job")
     job = view.context.jobs.start(
         parse_id(job_id, "/job") if job_id else view.context.jobs.new_id(),
         what,
-        wanted=None if ids else _wanted(form, filters, view.context.clock.now()),
+        wanted=None if ids else _wanted(form, what, filters, view.context.clock.now()),
         ids=ids,
-        expected=_number(first(form, "expected")),
+        most=max(confirmed or 0, MOST_UNTYPED),
+        expected=expected,
     )
     return view.redirect("/ui/tasks", [*filters.pairs, ("job", str(job.id))])
 
@@ -96,16 +117,24 @@ def _number(text: str) -> int | None:
     return int(text) if is_number else None
 
 
-def _wanted(form: Pairs, filters: Filters, now: datetime) -> TaskFilter:
+def _asked(form: Pairs) -> tuple[Sweep, Sequence[UUID], Filters]:
+    """Return what is to be done with which tasks. Raises `InvalidInput`, also when every task would be meant."""
+    what, ids, filters = _what(form), _ids(form), _filters(form)
+    if not ids and filters.is_empty:
+        raise InvalidInput.at("/", "a filter, or picked tasks", "neither")
+    return what, ids, filters
+
+
+def _wanted(form: Pairs, what: Sweep, filters: Filters, now: datetime) -> TaskFilter:
     """Return which tasks fit: those that were counted, and no later ones; if none were, those that fit now."""
     text = first(form, "at")
     if not text:
-        return filters.wanted(now)
+        return filters.wanted(now, what.usual)
     try:
         at = min(parse_timestamp(text), now)
     except ValueError:
         raise InvalidInput.at("/at", "a time", describe(text, reveal=True)) from None
-    wanted = filters.wanted(at)
+    wanted = filters.wanted(at, what.usual)
     return replace(wanted, created_before=min(wanted.created_before or at, at))
 
 

@@ -1,5 +1,6 @@
 """The list of tasks: filter, pages, live rows."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Final
@@ -13,7 +14,8 @@ from taskmill.dashboard.pages.filters import SINCE, Filters
 from taskmill.dashboard.view import View
 from taskmill.domain import identity
 from taskmill.domain.lifecycle import Status
-from taskmill.domain.system import PageRequest, TaskPage
+from taskmill.domain.system import PageRequest, Sweep, TaskPage
+from taskmill.domain.task import Task
 
 _ON_A_PAGE: Final = 50
 # How long tasks are looked through for a filter without an index: at first, and for whoever asks to go on.
@@ -38,7 +40,10 @@ async def show_tasks(view: View) -> Response:
         newer=_newer(filters, page),
         older=_older(filters, page),
         go_on=_go_on(filters, page),
+        offered=_offered(filters, page),
+        fits=_fits,
         statuses=list(Status),
+        sweeps=list(Sweep),
         since=SINCE,
         looked_until=page.next_after and identity.created_at(page.next_after),
         job=find_id(first(view.query, "job")),
@@ -58,6 +63,26 @@ async def _page(view: View, filters: Filters) -> TaskPage:
     )
     page = await view.context.service.page(filters.wanted(view.context.clock.now()), request)
     return replace(page, items=page.items[::-1]) if is_back else page
+
+
+def _offered(filters: Filters, page: TaskPage) -> list[Sweep]:
+    """Return what can be done to all tasks that fit; as far as the page shows whether it can be done to any."""
+    if filters.is_empty or filters.complaints:
+        return []
+    is_whole = page.next_after is None and filters.after is None and filters.before is None
+    return [what for what in Sweep if _is_meant(what, filters, page.items if is_whole else None)]
+
+
+def _is_meant(what: Sweep, filters: Filters, items: Sequence[Task] | None) -> bool:
+    meant = (filters.statuses or what.usual) & what.statuses
+    if items is None:
+        return bool(meant)
+    return any(one.status in meant and _fits(what, one) for one in items)
+
+
+def _fits(what: Sweep, task: Task) -> bool:
+    """Tell whether it can be done to a task; a cancel that was asked for need not be asked for again."""
+    return task.status in what.statuses and not (what is Sweep.CANCEL and task.cancel_requested)
 
 
 def _newer(filters: Filters, page: TaskPage) -> list[tuple[str, str]] | None:

@@ -35,6 +35,7 @@
     if (name === "open" && node.tagName === "DETAILS") return false;
     if (name === "checked" && node.type === "checkbox") return false;
     if (name === "class" && node.tagName === "TR") return false;
+    if (name === "hidden" && node.name === "what") return false;
     return !(node.id === "selected" || node.id === "total");
   };
   Idiomorph.defaults.callbacks.beforeNodeMorphed = (old, fresh) => {

@@ -1,8 +1,9 @@
 // Picking tasks in the list: the picks outlive live updates, also of tasks that have left the page meanwhile, and say
-// what the buttons are about.
+// what the buttons are about. Only what can be done to some of them is offered.
 "use strict";
 (() => {
-  const picked = new Set();
+  // By id, what can be done to a task, as far as it was last seen.
+  const picked = new Map();
   const boxes = () => [...document.querySelectorAll("#list tbody input[name=id]")];
   function show() {
     const list = document.getElementById("list");
@@ -10,6 +11,7 @@
     const here = boxes();
     for (const box of here) {
       box.checked = picked.has(box.value);
+      if (box.checked) picked.set(box.value, box.dataset.can);
       box.closest("tr").classList.toggle("picked", box.checked);
     }
     const every = document.getElementById("all");
@@ -21,13 +23,14 @@
     document.getElementById("total").hidden = picked.size > 0;
     for (const button of list.querySelectorAll("button[name=what]")) {
       button.querySelector("span").textContent = picked.size ? button.dataset.some : button.dataset.all;
+      button.hidden = picked.size ? ![...picked.values()].includes(button.value) : !("offered" in button.dataset);
     }
   }
   document.addEventListener("change", (event) => {
     const box = event.target;
     if (box.id === "all" && !box.checked) picked.clear();
-    else if (box.id === "all") for (const one of boxes()) picked.add(one.value);
-    else if (box.name === "id") box.checked ? picked.add(box.value) : picked.delete(box.value);
+    else if (box.id === "all") for (const one of boxes()) picked.set(one.value, one.dataset.can);
+    else if (box.name === "id") box.checked ? picked.set(box.value, box.dataset.can) : picked.delete(box.value);
     else return;
     show();
   });
@@ -36,7 +39,7 @@
     // Not its `id`, which is the field of that name.
     if (detail.elt.getAttribute("id") !== "list") return;
     detail.formData.delete("id");
-    for (const id of picked) detail.formData.append("id", id);
+    for (const id of picked.keys()) detail.formData.append("id", id);
   });
   show();
 })();
