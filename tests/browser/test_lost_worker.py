@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import DATABASE, HERE, Mill, Window
 from tests.browser.test_pages import has_stayed, stays
@@ -59,6 +59,15 @@ def opened(window: Window, path: str) -> Page:
     return page
 
 
+def is_told_with_what_it_ran(window: Window, row: Locator, task_id: str) -> None:
+    link = row.get_by_role("link", name="1 task taken back")
+    page = opened(window, str(link.get_attribute("href")))
+    expect(page.locator("main .status").first).to_have_text("Lost")
+    expect(page.locator(f"#l{task_id}")).to_contain_text("Long")
+    expect(page.locator(f"#l{task_id} .status")).to_have_text("New")
+    page.close()
+
+
 def test_a_killed_worker_is_told_and_another_one_takes_over_what_it_ran(
     window: Window, maintenance: Program, database_url: str, tmp_path: Path
 ) -> None:
@@ -83,7 +92,9 @@ def test_a_killed_worker_is_told_and_another_one_takes_over_what_it_ran(
         expect(task.locator("main .status").first).to_have_text("New")
         expect(task.locator(".history")).to_contain_text("Worker lost")
         expect(tasks.locator(f"#t{task_id} .status")).to_have_text("New")
-        expect(row.locator(".status")).to_have_text("Ended", timeout=TOLD_MS)
+        expect(row.locator(".status")).to_have_text("Lost", timeout=TOLD_MS)
+        # What it ran is told where it is shown.
+        is_told_with_what_it_ran(window, row, task_id)
     with a_worker("second", database_url, tmp_path):
         expect(task.locator("main .status").first).to_have_text("In progress")
         expect(task.locator(".facts").get_by_role("link", name="second")).to_be_visible()
@@ -91,7 +102,7 @@ def test_a_killed_worker_is_told_and_another_one_takes_over_what_it_ran(
         newcomer = workers.locator("tr", has_text="second")
         expect(newcomer.locator(".status")).to_have_text("Working", timeout=TOLD_MS)
         expect(newcomer.locator(".slots")).to_contain_text("1 / ", timeout=TOLD_MS)
-        expect(row.locator(".status")).to_have_text("Ended")
+        expect(row.locator(".status")).to_have_text("Lost")
         expect(overview.locator(".problems")).to_have_count(0, timeout=TOLD_MS)
         assert [has_stayed(page) for page in pages] == [True] * len(pages)
         assert window.errors == []

@@ -98,7 +98,7 @@ def test_a_task_as_large_as_may_be_breaks_no_page(
 @pytest.mark.parametrize("window", SIZES[1:], indirect=True, ids="-".join)
 def test_ten_thousand_lines_are_shown_in_part(window: Window, stressed: dict[str, str]) -> None:
     is_in_shape(window, f"/ui/tasks/{stressed['shout']}")
-    expect(window.page.locator(".trouble pre")).to_contain_text("File 99, in a place")
+    expect(window.page.locator(".trouble pre")).to_contain_text("File 0, in a place")
     assert window.page.locator(".lines li").count() == 200
     assert window.page.locator(".lines").bounding_box()["height"] < 500  # type: ignore[index]  # it is visible
 

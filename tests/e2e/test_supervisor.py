@@ -5,10 +5,12 @@ import os
 import signal
 import sys
 from pathlib import Path
+from uuid import UUID
 
 import httpx
 import pytest
 
+from taskmill.domain.system import WorkerRequest
 from tests.support.polling import eventually, wait_until
 from tests.support.processes import Program, descendants
 from tests.support.stage import Stage
@@ -52,6 +54,26 @@ async def test_a_signal_to_all_processes_at_once_stops_them_in_order(
     ended = await stage.sql.fetchrow("SELECT status, attempt, losses FROM taskmill.task")
     assert tuple(ended or ()) == ("succeeded", 1, 0)
     assert {worker.close_reason for worker in await stage.service.workers()} == {"stopped"}
+
+
+@linux_only
+async def test_an_end_that_was_asked_for_is_no_death_and_another_one_starts(
+    stage: Stage, tmp_path: Path
+) -> None:
+    program = await working(stage, tmp_path, delay_s=0)
+    with program:
+        for when_empty in (False, True):
+            asked = next(one for one in await stage.service.workers() if not one.closed_at)
+            await stage.service.ask_worker(asked.id, WorkerRequest.STOP, when_empty=when_empty)
+
+            async def has_another(gone: UUID = asked.id) -> bool:
+                workers = await stage.service.workers()
+                alive = [one for one in workers if one.closed_at is None]
+                return len(alive) == 2 and gone not in {one.id for one in alive}
+
+            await eventually(has_another, "another one in its place", timeout_s=60)
+        assert len(program.logged("process.ended")) == 2
+        assert not program.logged("process.died")
 
 
 @linux_only

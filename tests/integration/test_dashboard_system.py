@@ -8,13 +8,16 @@ import pytest
 
 from taskmill.domain.lifecycle import ErrorInfo, Failed, Status
 from taskmill.domain.system import WorkerRequest, WorkerState
-from taskmill.storage import failures
+from taskmill.domain.task import Fence
+from taskmill.domain.webhooks import WebhookDraft
+from taskmill.storage import failures, leases
 from taskmill.version import version
 from tests.support.api import Served
 from tests.support.pages import serving_pages
 from tests.support.polling import eventually
 from tests.support.proxy import a_network
-from tests.support.stage import Stage, a_stage
+from tests.support.refusals import judged, keep
+from tests.support.stage import Stage, a_stage, a_webhooks
 
 PAGES = ("/ui/queues", "/ui/workers", "/ui/failures")
 HOSTILE = [
@@ -170,6 +173,7 @@ async def test_a_worker_is_made_quiet_then_resumed_then_stopped(
     for what, asked, shown in (
         ("quiet", WorkerRequest.QUIET, "Quiet"),
         ("resume", None, "Working"),
+        ("empty", WorkerRequest.QUIET, "Stops when empty"),
         ("stop", WorkerRequest.STOP, "Stopping"),
     ):
         answer = await pages.post(f"/ui/workers/{lease_id}/{what}{come_from}")
@@ -190,6 +194,65 @@ async def test_one_that_is_silent_or_has_ended_is_told_as_such(pages: Served, st
     assert "Ended" in html
     assert "/quiet" not in html
     assert (await pages.post(f"/ui/workers/{ended}/quiet")).status_code == 409
+
+
+async def test_one_that_was_lost_is_told_with_what_it_ran(pages: Served, stage: Stage) -> None:
+    lost = await stage.open_lease(worker="lost")
+    taken = await stage.running(lost, name="Was under way")
+    await leases.note_lost(
+        stage.database, [Fence(task_id=taken.task.id, lease_id=lost, claim_no=1)]
+    )
+    await stage.sql.execute(
+        "UPDATE taskmill.lease SET closed_at = now(), close_reason = 'expired' WHERE id = $1", lost
+    )
+    listed = (await pages.get("/ui/workers")).text
+    assert "</i>Lost</span>" in listed
+    assert "1 task taken back" in listed
+    html = (await pages.get(f"/ui/workers/{lost}")).text
+    assert "1 task that it ran when it was lost" in html
+    assert f'<tr id="l{taken.task.id}">' in html
+    assert "Was under way" in html
+
+
+async def test_the_question_about_a_stop_says_what_becomes_of_what_runs(
+    pages: Served, stage: Stage
+) -> None:
+    lease = await stage.open_lease(worker="the-\u202eworker")
+    idle = (await pages.get(f"/ui/workers/{lease}")).text
+    assert "It runs nothing now" in idle
+    await stage.running(lease)
+    [asked] = re.findall(
+        r'/stop" data-confirm="([^"]+)"', (await pages.get(f"/ui/workers/{lease}")).text
+    )
+    for words in ("has 10\u00a0s to end", "begins anew at another worker", "`taskmill up` does"):
+        assert words in asked
+    # What a name has in it turns nothing around.
+    assert "Stop worker \u2068the-worker\u2069?" in asked
+
+
+async def test_what_goes_wrong_with_others_is_on_the_overview(pages: Served, stage: Stage) -> None:
+    await keep(stage.url, [judged(b"{"), judged(b"[]")])
+    webhooks = a_webhooks(stage.database)
+    for _ in range(2):
+        await webhooks.create(WebhookDraft(url="https://example.org/"), None)
+    await stage.sql.execute(
+        "UPDATE taskmill.webhook SET failing_since = now() - interval '1 hour'"
+        " WHERE id = (SELECT id FROM taskmill.webhook ORDER BY id LIMIT 1)"
+    )
+    await stage.sql.execute(
+        "INSERT INTO taskmill.webhook_delivery (lane, webhook_id, give_up_at, next_at)"
+        " SELECT 'webhook:' || id, id, now() + interval '1 day', now() - interval '10 min'"
+        " FROM taskmill.webhook"
+    )
+    html = (await pages.get("/")).text
+    problems = html.partition('class="card problems"')[2].partition("</section>")[0]
+    assert re.findall(r'href="([^"]+)"', problems) == ["/ui/rejections", "/webhooks"]
+    for words in (
+        "2 messages were rejected in the last 24 hours",
+        "1 webhook delivers nothing",
+        "a delivery has been due for 10\u00a0min",
+    ):
+        assert words in problems
 
 
 async def test_claims_of_one_that_pulls_are_one_worker(pages: Served, stage: Stage) -> None:

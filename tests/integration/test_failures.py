@@ -19,6 +19,8 @@ SHAPES = {
     ("E", "task 0197b0d2-1111-7abc-8def-0123456789ab is gone"): "E: task # is gone",
     ("E", "at 0x7f3a, after 5s"): "E: at #, after #s",
     ("E", "Traceback:\n  File x\nOSError: disk 3 is full\n\n"): "E: OSError: disk # is full",
+    ("E", "the bank answered 503\n<html>\n<p>busy</p>\n</html>"): "E: the bank answered #",
+    ("E", "\r\n  first\r\nsecond"): "E: first",
     ("E", "10.0.0.1:5432 at 2026-11-25T10:00:00.5Z"): "E: # at #T#Z",
     ("E", "a feed of bad cafe"): "E: a feed of bad cafe",
     ("E" * 300, "ж" * 10_000): "E" * 100 + ": " + "ж" * 200,

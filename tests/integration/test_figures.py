@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import asyncpg
 import pytest
 
+from taskmill.domain import identity
 from taskmill.domain.errors import Unavailable
 from taskmill.domain.figures import DeliveryFigures, QueueFigures, SystemFigures
 from taskmill.domain.lifecycle import Status, Succeeded
@@ -23,6 +24,7 @@ from taskmill.storage.database import Database
 from tests.support.api import Served, serving
 from tests.support.exposition import Page
 from tests.support.plans import explaining
+from tests.support.refusals import judged, keep
 from tests.support.stage import Stage, a_creation, a_webhooks
 
 BACK_BY_A_MINUTE = "UPDATE taskmill.dispatch SET run_at = run_at - interval '1 minute'"
@@ -144,6 +146,67 @@ async def test_what_webhooks_still_have_to_be_told_is_told(stage: Stage) -> None
     await delivery(first, -2)
     told = await read()
     assert (told.waiting, told.late_s // 60) == (3, 2)
+
+
+async def test_an_endpoint_that_takes_nothing_makes_nobody_late_but_is_told(stage: Stage) -> None:
+    webhooks = a_webhooks(stage.database)
+    dead, well = [
+        (await webhooks.create(WebhookDraft(url="https://example.org/"), None))[0].id
+        for _ in range(2)
+    ]
+    late = timedelta(minutes=-10)
+    for _ in range(2):
+        await stage.sql.execute(DELIVERY, dead, late, "pending")
+        await stage.sql.execute(
+            "INSERT INTO taskmill.webhook_delivery (lane, task_id, version, give_up_at, next_at)"
+            " VALUES ('callback:x', gen_random_uuid(), 1, now() + interval '1 day', now() + $1)",
+            late,
+        )
+    await stage.sql.execute("UPDATE taskmill.webhook SET failing_since = now() WHERE id = $1", dead)
+
+    async def read() -> DeliveryFigures:
+        return (await figures.read(stage.database)).deliveries
+
+    # Callbacks of which none was refused are late because nobody makes them.
+    assert (await read()).late_s >= 600
+    await stage.sql.execute(
+        "UPDATE taskmill.webhook_delivery SET trouble = 'it answered 500' WHERE id ="
+        " (SELECT max(id) FROM taskmill.webhook_delivery WHERE webhook_id IS NULL)"
+    )
+    told = await read()
+    assert (told.waiting, told.late_s, told.failing) == (4, 0, 0)
+    await stage.sql.execute("UPDATE taskmill.webhook SET failing_since = now() - interval '2 min'")
+    assert (await read()).failing == 2
+    await stage.sql.execute(
+        "UPDATE taskmill.webhook SET failing_since = NULL, state = 'disabled',"
+        " disabled_reason = CASE WHEN id = $1 THEN 'it has taken nothing' END",
+        dead,
+    )
+    assert (await read()).failing == 1
+    await stage.sql.execute("UPDATE taskmill.webhook SET state = 'enabled' WHERE id = $1", well)
+    await stage.sql.execute(DELIVERY, well, late, "pending")
+    assert (await read()).late_s >= 600
+
+
+async def test_refused_messages_are_told_until_they_are_sent_again_or_a_day_old(
+    stage: Stage,
+) -> None:
+    async def refused() -> int:
+        return (await figures.read(stage.database)).refused
+
+    assert await refused() == 0
+    first, second = await keep(stage.url, [judged(b"{"), judged(b"[]")])
+    assert await refused() == 2
+    await stage.sql.execute(
+        "UPDATE taskmill.rejection SET task_id = gen_random_uuid() WHERE id = $1", UUID(first)
+    )
+    assert await refused() == 1
+    await stage.sql.execute(
+        "UPDATE taskmill.rejection SET id = $2 WHERE id = $1",
+        UUID(second),
+        identity.lower_bound(datetime.now(UTC) - timedelta(hours=25)),  # noqa: TID251 - as old as that
+    )
+    assert await refused() == 0
 
 
 async def test_changes_that_nobody_reads_for_webhooks_are_told_while_somebody_subscribes(

@@ -54,7 +54,7 @@ async def test_lanes_are_looked_through_in_steps(stage: Stage, *, is_analysed: b
         [*some, end], plan = await session.fetch("find_delivery_lanes", "", 500, 30)
         assert (some, end["is_due"], end["is_end"]) == ([], False, True)
         check(plan, rows=6 * 30, pages=20 * 30)
-        [told], plan = await session.fetch("read_delivery_backlog", 1000, LANES)
+        [told], plan = await session.fetch("read_delivery_backlog", 1000, LANES, 60)
         assert told["waiting"] == 1000
         assert told["late_s"] > 0
         check(plan, rows=1000 + 8 * LANES, pages=1000 + 20 * LANES)

@@ -27,6 +27,13 @@ async def heard(worker: RunningWorker, request: WorkerRequest | None) -> None:
     await eventually(look, f"the worker to hear of {request}")
 
 
+async def begun(stage: Stage, task_id: UUID) -> None:
+    async def look() -> bool:
+        return (await stage.task(task_id)).status is Status.IN_PROGRESS
+
+    await eventually(look, "the task runs")
+
+
 async def lease_of(worker: RunningWorker) -> UUID:
     await worker.has_lease()
     assert worker.keeper.lease_id is not None
@@ -86,6 +93,45 @@ async def test_one_that_is_asked_to_stop_ends_its_process(stage: Stage) -> None:
         await eventually(lambda: is_set(ends), "the end of the process")
 
 
+async def test_one_that_is_to_stop_when_it_is_empty_ends_what_it_runs_takes_nothing_and_ends(
+    stage: Stage,
+) -> None:
+    may_end, ends = asyncio.Event(), asyncio.Event()
+
+    async def waits(_: Context) -> None:
+        await may_end.wait()
+
+    options = WorkerOptions(ttl_s=0.6, end_process=ends.set)
+    async with a_worker(stage, {"waits": waits, "other": nothing}, options) as worker:
+        lease_id = await lease_of(worker)
+        running = await stage.created(type="waits")
+        await begun(stage, running.id)
+        asked = await stage.service.ask_worker(lease_id, WorkerRequest.STOP, when_empty=True)
+        assert (asked.asked_to, asked.stop_when_empty) == (WorkerRequest.QUIET, True)
+        await heard(worker, WorkerRequest.QUIET)
+        later = await stage.created(type="other")
+        # It hears of what is asked for anew, and so it has looked at the new task, too.
+        await stage.service.ask_worker(lease_id, None)
+        await heard(worker, None)
+        assert (await finished(stage, later.id)).status is Status.SUCCEEDED
+        await stage.service.ask_worker(lease_id, WorkerRequest.STOP, when_empty=True)
+        await heard(worker, WorkerRequest.QUIET)
+        assert not ends.is_set()
+        left = await stage.created(type="other")
+        may_end.set()
+        await eventually(lambda: is_set(ends), "the end of the process")
+        assert (await stage.task(running.id)).status is Status.SUCCEEDED
+        assert (await stage.task(left.id)).status is Status.NEW
+
+
+async def test_one_that_runs_nothing_ends_at_once_also_after_another_lease(stage: Stage) -> None:
+    ends = asyncio.Event()
+    options = WorkerOptions(ttl_s=0.6, end_process=ends.set)
+    async with a_worker(stage, {"*": nothing}, options) as worker:
+        await stage.service.ask_worker(await lease_of(worker), WorkerRequest.STOP, when_empty=True)
+        await eventually(lambda: is_set(ends), "the end of the process")
+
+
 async def is_set(event: asyncio.Event) -> bool:
     return event.is_set()
 
@@ -103,6 +149,12 @@ async def test_each_request_has_its_address(api: Served, stage: Stage) -> None:
             assert (answer.status_code, answer.json()["asked_to"]) == (202, told)
             [listed] = (await api.get("/workers")).json()["items"]
             assert (listed["id"], listed["asked_to"]) == (str(lease_id), told)
+        for query, seen in (("true", ("quiet", True)), ("false", ("stop", False))):
+            answer = await api.post(f"/workers/{lease_id}/stop?when_empty={query}")
+            item = answer.json()
+            assert (item["asked_to"], item["stop_when_empty"]) == seen
+        for query in ("when_empty=1", "when_empty=", "empty=true"):
+            assert (await api.post(f"/workers/{lease_id}/stop?{query}")).status_code == 422
     gone = await api.post(f"/workers/{lease_id}/quiet")
     assert (gone.status_code, gone.json()["type"]) == (409, "/problems/worker-gone")
     unknown = await api.post(f"/workers/{uuid4()}/quiet")

@@ -222,6 +222,45 @@ _BOUNDS = """
 """
 
 
+async def test_failures_that_are_counted_already_are_called_by_their_first_line(
+    empty_database_url: str,
+) -> None:
+    url = empty_database_url
+    names = [version.name for version in VERSIONS]
+    own = next(number for number, name in enumerate(names) if name.endswith("_lost_workers.py"))
+    await apart(migrate.upgrade, url, names[own - 1][:4])
+    for statement in migrate.commands(_FAILED_BEFORE):
+        await asked(url, statement)
+    await apart(migrate.upgrade, url)
+    found = await asked(url, "SELECT error, tasks FROM taskmill.failure ORDER BY error")
+    assert found == [("*", 9), ("E: busy", 1 + 2 + 4), ("E: gone", 8)]
+
+
+_FAILED_BEFORE = """
+    CREATE FUNCTION public.failed(n integer, shown text, message text) RETURNS void LANGUAGE sql
+    SET session_replication_role = replica AS $$
+        INSERT INTO taskmill.task (id, number, name, type, queue, priority, status, max_attempts,
+            max_losses, run_at, created_at, finished_at, labels, source, error)
+        SELECT gen_random_uuid(), n, '', 't', 'q', 4, 'failed', 1, 3, now(), now(), now(), '{}', 'rest',
+            jsonb_build_object('type', 'E', 'message', message)
+        WHERE message <> '';
+        INSERT INTO taskmill.failure (step_s, at, type, error, tasks, first_at, last_at, task_id)
+        SELECT 600, '2026-11-25', CASE shown WHEN '*' THEN '*' ELSE 't' END, shown, n, now(), now(),
+            coalesce((SELECT id FROM taskmill.task WHERE number = n), gen_random_uuid())
+    $$;
+
+    SELECT public.failed(1, 'E: </html>', E'busy\n</html>');
+
+    SELECT public.failed(2, 'E: </body>', E'busy\n</body>');
+
+    SELECT public.failed(4, 'E: busy', 'busy');
+
+    SELECT public.failed(8, 'E: gone', '');
+
+    SELECT public.failed(9, '*', '')
+"""
+
+
 async def test_an_empty_database_has_no_number(empty_database_url: str) -> None:
     assert await _applied(empty_database_url) is None
 

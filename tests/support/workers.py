@@ -24,6 +24,7 @@ from taskmill.worker.finishing import Finishing
 from taskmill.worker.handlers import EVERY_TYPE, Handler, Handlers
 from taskmill.worker.lease import LeaseKeeper
 from taskmill.worker.loop import Worker
+from taskmill.worker.process_end import ProcessEnd
 from taskmill.worker.task_log import LineLimits, TaskLog
 from taskmill.worker.traced import AttemptSpans, telling
 from tests.support.builders import AT_ONCE
@@ -143,7 +144,7 @@ def _made(
         finishing=finishing,
         task_log=TaskLog(database, limits=options.lines, clock=stage.clock),
         progress=ProgressReports(database),
-        end_process=options.end_process,
+        end_process=ProcessEnd(options.end_process),
         handlers=handlers,
         clock=stage.clock,
         slots=options.slots,

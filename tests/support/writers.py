@@ -191,13 +191,15 @@ def _cancelling(choose: Callable[[Scene], UUID]) -> Writer:
 
 async def _take_back(database: Database, _: Scene) -> None:
     """Do rescue's second step; its first is `close_leases`."""
+    stranded = await claims.find_stranded(database, 100)
+    await leases.note_lost(database, [found.fence for found in stranded])
     ends = [
         claims.ClaimEnd(
             fence=found.fence,
             transition=decide(Lost(), found.claim, cancel_requested=False, jitter=0),
             if_cancel_requested=decide(Lost(), found.claim, cancel_requested=True, jitter=0),
         )
-        for found in await claims.find_stranded(database, 100)
+        for found in stranded
     ]
     await claims.end(database, ends, worker="rescue")
 

@@ -78,6 +78,7 @@ def system(client: Client) -> None:
     assert_type(client.workers(), Sequence[WorkerView])
     assert_type(client.quiet_worker(ID), WorkerView)
     assert_type(client.stop_worker(ID), WorkerView)
+    assert_type(client.stop_worker(ID, when_empty=True), WorkerView)
     assert_type(client.resume_worker(ID), WorkerView)
     assert_type(client.rejections(page_size=5), Iterator[RejectionSummaryView])
     assert_type(client.rejection(ID), RejectionView)

@@ -16,7 +16,7 @@ from taskmill.cli.server import json_option, open_client, url_option
 from taskmill.client.synchronous import TaskmillClient
 from taskmill.domain.activity import Window
 from taskmill.domain.lifecycle import Status
-from taskmill.domain.system import BrokerPresence, Liveness
+from taskmill.domain.system import EXPIRED, BrokerPresence, Liveness, WorkerRequest
 from taskmill.wire.queues import QueueView
 from taskmill.wire.system import BrokerView, StatsView, WorkerView
 
@@ -96,16 +96,21 @@ def quiet(*, name: str, url: str, as_json: bool) -> None:
 
 @worker.command()
 @click.argument("name")
+@click.option(
+    "--when-empty", is_flag=True, help="Only when it runs nothing more, however long that takes."
+)
 @url_option
 @json_option
-def stop(*, name: str, url: str, as_json: bool) -> None:
+def stop(*, name: str, when_empty: bool, url: str, as_json: bool) -> None:
     """Ask a worker to end what it runs, and then its process.
 
-    NAME is its name or id. What is not done within its grace time is handed back to others. Whoever looks
-    after the process may start it again, as `taskmill up` does.
+    NAME is its name or id. What is not done within its grace time is handed back to others, and begins anew there.
+    With --when-empty it takes no more tasks, and its process ends when it runs nothing more. Whoever looks after
+    the process may start it again, as `taskmill up` does.
     """
     with open_client(url) as client:
-        _print_worker(client.stop_worker(_worker_id(client, name)), as_json=as_json)
+        asked = client.stop_worker(_worker_id(client, name), when_empty=when_empty)
+        _print_worker(asked, as_json=as_json)
 
 
 @worker.command("resume")
@@ -211,8 +216,11 @@ def _queue_row(item: QueueView) -> tuple[show.Cell, ...]:
 
 def _worker_row(item: WorkerView) -> tuple[show.Cell, ...]:
     state = show.good(item.state) if item.state == "alive" else show.dim(item.state)
-    if item.asked_to and item.state != Liveness.CLOSED:
-        state = show.warning("stopping" if item.asked_to == "stop" else item.asked_to)
+    if item.close_reason == EXPIRED:
+        state = show.failure(f"lost, with {item.lost_tasks:,}" if item.lost_tasks else "lost")
+    elif item.asked_to and item.state != Liveness.CLOSED:
+        is_stopping = item.stop_when_empty or item.asked_to == WorkerRequest.STOP
+        state = show.warning("stopping" if is_stopping else item.asked_to)
     return (
         item.name,
         state,
@@ -242,10 +250,19 @@ def _print_worker(item: WorkerView, *, as_json: bool) -> None:
     if as_json:
         _print_json([item])
         return
-    asked = (
-        f"asked to {item.asked_to}" if item.asked_to == "stop" else "asked to take no more tasks"
-    )
-    show.line(item.name, show.dim(asked if item.asked_to else "asked to take tasks again"))
+    show.line(item.name, show.dim(f"asked to {_asked(item)}"))
+
+
+def _asked(item: WorkerView) -> str:
+    if item.stop_when_empty:
+        return "stop when it is empty"
+    match item.asked_to:
+        case None:
+            return "take tasks again"
+        case WorkerRequest.STOP:
+            return "stop"
+        case WorkerRequest.QUIET:
+            return "take no more tasks"
 
 
 def _counts(counts: Mapping[Status, int]) -> list[show.Cell]:

@@ -226,9 +226,9 @@ class AsyncTaskmillClient(AsyncWebhookCalls, AsyncContractCalls):
         """Ask a worker to take no more tasks; the id is that of its lease."""
         return await self._send(calls.ask_worker(worker_id, "quiet"))
 
-    async def stop_worker(self, worker_id: WorkerId) -> WorkerView:
-        """Ask a worker to end what it runs, and then its process."""
-        return await self._send(calls.ask_worker(worker_id, "stop"))
+    async def stop_worker(self, worker_id: WorkerId, *, when_empty: bool = False) -> WorkerView:
+        """Ask a worker to end what it runs, and then its process; or to take no more, and end it `when_empty`."""
+        return await self._send(calls.ask_worker(worker_id, "stop", when_empty=when_empty))
 
     async def resume_worker(self, worker_id: WorkerId) -> WorkerView:
         """Ask a quiet worker to take tasks again."""

@@ -236,10 +236,11 @@ def workers() -> Call[Sequence[WorkerView]]:
     return Call(method="GET", path="/workers", read=lambda response: read(response).items)
 
 
-def ask_worker(lease_id: WorkerId, what: str) -> Call[WorkerView]:
-    """Ask a worker to be quiet, to stop or to work as ever (`resume`)."""
+def ask_worker(lease_id: WorkerId, what: str, *, when_empty: bool = False) -> Call[WorkerView]:
+    """Ask a worker to be quiet, to stop (maybe only `when_empty`) or to work as ever (`resume`)."""
     path = f"/workers/{_segment(str(lease_id))}/{what}"
-    return Call(method="POST", path=path, read=reader(WorkerView))
+    asked = parameters_of({"when_empty": "true"} if when_empty else {})
+    return Call(method="POST", path=path, parameters=asked, read=reader(WorkerView))
 
 
 def rejections(cursor: str | None, limit: int | None) -> Call[RejectionList]:

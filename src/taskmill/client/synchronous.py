@@ -209,9 +209,9 @@ class TaskmillClient(WebhookCalls, ContractCalls):
         """Ask a worker to take no more tasks; the id is that of its lease."""
         return self._send(calls.ask_worker(worker_id, "quiet"))
 
-    def stop_worker(self, worker_id: WorkerId) -> WorkerView:
-        """Ask a worker to end what it runs, and then its process."""
-        return self._send(calls.ask_worker(worker_id, "stop"))
+    def stop_worker(self, worker_id: WorkerId, *, when_empty: bool = False) -> WorkerView:
+        """Ask a worker to end what it runs, and then its process; or to take no more, and end it `when_empty`."""
+        return self._send(calls.ask_worker(worker_id, "stop", when_empty=when_empty))
 
     def resume_worker(self, worker_id: WorkerId) -> WorkerView:
         """Ask a quiet worker to take tasks again."""

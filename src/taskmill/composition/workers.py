@@ -20,6 +20,7 @@ from taskmill.worker.finishing import Finishing
 from taskmill.worker.handlers import EVERY_TYPE, Handlers
 from taskmill.worker.lease import LeaseKeeper
 from taskmill.worker.loop import Worker
+from taskmill.worker.process_end import ProcessEnd
 from taskmill.worker.stalls import StallWatch
 from taskmill.worker.task_log import NOTHING, LineLimits, TaskLog
 from taskmill.worker.traced import AttemptSpans
@@ -40,8 +41,9 @@ def worker_services(parts: Parts, end_process: Callable[[], None]) -> list[Servi
         services += [*pool.beside, *beside]
 
     parts.heard_work += [transport.wake for transport in transports]
+    end = ProcessEnd(end_process)
     workers = [
-        _worker(parts, pool, transport, end_process)
+        _worker(parts, pool, transport, end)
         for pool, transport in zip(found, transports, strict=True)
     ]
     contracts = [contract for pool in found for contract in pool.contracts]
@@ -109,7 +111,7 @@ def _worker(
     parts: Parts,
     pool: Pool,
     transport: Transport,
-    end_process: Callable[[], None],
+    end_process: ProcessEnd,
     *,
     until_idle: bool = False,
 ) -> Worker:
@@ -199,7 +201,7 @@ class Drainer:
         pool = built_in_pool(parts, f"{parts.settings.worker.name}-drain")
         direct = _direct(parts, pool.name, pool.handlers)
         # It is a guest in its process, which goes on: asked to stop, it takes no more, and ends so.
-        return _worker(parts, pool, direct, lambda: None, until_idle=True)
+        return _worker(parts, pool, direct, ProcessEnd(lambda: None), until_idle=True)
 
     async def _end(self, stop: asyncio.Event) -> None:
         await stop.wait()

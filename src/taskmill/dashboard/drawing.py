@@ -35,6 +35,7 @@ def environment() -> Environment:
         utc=wording.utc,
         short_id=wording.short_id,
         shortened=wording.shortened,
+        isolated=wording.isolated,
         duration_s=wording.duration_s,
     )
     made.globals.update(

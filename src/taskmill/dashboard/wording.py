@@ -1,5 +1,6 @@
 """How values look: moments, lengths of time, numbers, ids."""
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -15,6 +16,8 @@ _UNITS: Final = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 _SIZES: Final = (("mib", 1 << 20), ("kib", 1 << 10))
 _EXACT_S: Final = 10
 _MS: Final = 1000
+# What turns the text around it, or ends that what has been turned.
+_TURNING: Final = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _WHOLE: Final = 100
 _LEAST: Final = 0.1
 """What is less is no number for people."""
@@ -43,6 +46,22 @@ def short_id(task_id: object) -> str:
 def shortened(content: str, longest: int) -> str:
     """Show the beginning of a long text."""
     return content if len(content) <= longest else content[: longest - 1] + "…"
+
+
+def is_traceback(message: str) -> bool:
+    """Tell whether what happened stands at a message's end, not at its beginning."""
+    return message.lstrip().startswith("Traceback")
+
+
+def title_of_error(message: str) -> str:
+    """Return the line of a message that says what happened, as `taskmill.error_shape` has it."""
+    lines = message.strip().splitlines()
+    return lines[-1 if is_traceback(message) else 0] if lines else ""
+
+
+def isolated(content: str) -> str:
+    """Have a text of others turn nothing around where there is no element for it, as in attributes."""
+    return f"\u2068{_TURNING.sub('', content)}\u2069"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +128,7 @@ class Words:
     def error(self, error: str) -> str:
         """Show an error, which is JSON text, in one line."""
         found = orjson.loads(error)
-        lines = str(found.get("message", "")).strip().splitlines()
-        # What happened stands at a traceback's end.
-        return f"{found.get('type', '')}: {lines[-1] if lines else ''}"
+        return f"{found.get('type', '')}: {title_of_error(str(found.get('message', '')))}"
 
     def since(self, moment: datetime) -> str:
         """Show how long ago a moment was."""

@@ -19,7 +19,8 @@ OTHER: Final = "*"
 class FailureGroup:
     """Tasks of one type that failed with one kind of error: how many, the first and the last, and which that is.
 
-    `error` is the error's type and the last line of its message, with # for numbers and ids.
+    `error` is the error's type and the first line of its message (of a traceback the last), with # for numbers and
+    ids.
     """
 
     type: str

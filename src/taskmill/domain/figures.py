@@ -2,8 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from taskmill.domain.system import Counts
+
+MOST_REFUSED: Final = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,18 +45,23 @@ class DatabaseFigures:
 class DeliveryFigures:
     """What webhooks and callbacks still have to be told.
 
-    `waiting` deliveries, counted up to a bound, are to be made, one of which has been due for `late_s`. The first
-    change that nobody has looked at for them is `unread_s` old. Both are 0 when there is none.
+    `waiting` deliveries, counted up to a bound, are to be made; one of them, to an endpoint that does not fail,
+    has been due for `late_s`. The first change that nobody has looked at for them is `unread_s` old. Both are 0
+    when there is none. `failing` webhooks have taken nothing for a minute, or were disabled for taking nothing.
     """
 
     waiting: int
     late_s: float
     unread_s: float
+    failing: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SystemFigures:
-    """Queues by age, the oldest first; the live workers and their slots; partitions attached, and weeks ahead."""
+    """Queues by age, the oldest first; the live workers and their slots; partitions attached, and weeks ahead.
+
+    `refused` messages of the last day, counted up to `MOST_REFUSED`, were not sent again since.
+    """
 
     queues: Sequence[QueueFigures]
     workers: int
@@ -62,3 +70,4 @@ class SystemFigures:
     deliveries: DeliveryFigures
     partitions: int
     weeks_ahead: int
+    refused: int = 0

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import assert_never
+from typing import Final, assert_never
 from uuid import UUID
 
 from taskmill.domain.activity import Activity
@@ -108,6 +108,10 @@ class Liveness(StrEnum):
     CLOSED = "closed"
 
 
+EXPIRED: Final = "expired"
+"""The reason of a lease that was closed because it ran out."""
+
+
 class WorkerRequest(StrEnum):
     """What a worker is asked to do: take no more tasks; or that, end what runs, and end its process."""
 
@@ -119,7 +123,8 @@ class WorkerRequest(StrEnum):
 class WorkerState:
     """A worker process as its lease shows it. Empty `queues` means all; `types` has `*` for all.
 
-    A `remote` one pulls over HTTP, and has a lease for each claim; its `version` is not known.
+    A `remote` one pulls over HTTP, and has a lease for each claim; its `version` is not known. A quiet one
+    may be asked to `stop_when_empty`, when it runs nothing more. `lost_tasks` of a lost one were taken back.
     """
 
     id: UUID
@@ -137,6 +142,13 @@ class WorkerState:
     remote: bool
     state: Liveness
     version: str | None = None
+    stop_when_empty: bool = False
+    lost_tasks: int = 0
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether its lease was closed because nothing was heard of it."""
+        return self.closed_at is not None and self.close_reason == EXPIRED
 
 
 class BrokerPresence(StrEnum):

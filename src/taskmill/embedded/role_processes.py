@@ -124,7 +124,7 @@ class RoleProcesses:
             await pause(stop, backoff_s(failures, first=_FIRST_PAUSE_S, longest=_LONGEST_PAUSE_S))
 
     async def _live(self, number: int, stop: asyncio.Event) -> None:
-        """Start one and wait for its end, which is an error unless it was told to stop."""
+        """Start one and wait for its end, which is an error unless it was asked for."""
         told = log.bind(roles=",".join(self._roles), number=number)
         with ExitStack() as stack:
             try:
@@ -141,7 +141,12 @@ class RoleProcesses:
                 watch.cancel()
         self._running.discard(process)
         self._ready.discard(number)
-        if not stop.is_set():
+        if stop.is_set():
+            return
+        if process.returncode == 0:
+            # In order: somebody asked a worker of it to stop, or sent it a SIGTERM.
+            told.info("process.ended", pid=process.pid)
+        else:
             told.error("process.died", pid=process.pid, status=process.returncode)
 
     async def _watch_start(

@@ -73,6 +73,8 @@ class Rescue:
         return await claims.find_stranded(self._database, _MOST_AT_ONCE)
 
     async def _take_back(self, stranded: list[RunningClaim]) -> None:
+        # First: whoever dies in between does both again.
+        await leases.note_lost(self._database, [running.fence for running in stranded])
         ends = [
             ClaimEnd(
                 fence=running.fence,

@@ -62,7 +62,11 @@ _DELIVERIES: Final = _system.figure(
 )
 _DELIVERIES_LATE: Final = _system.figure(
     "webhook_deliveries_late_seconds",
-    "How long one of them has been due, or due again; 0 when none is, or its webhook is paused",
+    "How long one of them has been due, or due again; 0 if none is, its webhook is paused or its endpoint fails",
+)
+_WEBHOOKS_FAILING: Final = _system.figure(
+    "webhooks_failing",
+    "Webhooks whose endpoint has taken nothing for a minute, or that were disabled for that",
 )
 _CHANGES_UNREAD: Final = _system.figure(
     "webhook_changes_unread_seconds",
@@ -118,6 +122,7 @@ def _of_all(figures: SystemFigures) -> Iterable[Metric]:
         (_UNNUMBERED_AGE, database.unnumbered_s),
         (_DELIVERIES, figures.deliveries.waiting),
         (_DELIVERIES_LATE, figures.deliveries.late_s),
+        (_WEBHOOKS_FAILING, figures.deliveries.failing),
         (_CHANGES_UNREAD, figures.deliveries.unread_s),
         (_SNAPSHOT, database.snapshot_s),
         (_XMIN, database.xmin_age),

@@ -35,10 +35,11 @@ from taskmill.operations.figures import FiguresCache
 from taskmill.operations.read import TaskReading
 from taskmill.operations.rejections import Rejections
 from taskmill.operations.task_log import TaskLogs
-from taskmill.storage import failures, listing, minutes
+from taskmill.storage import failures, leases, listing, minutes
 from taskmill.storage.database import Database
 
 _MOST_ACTIVITY_READS = 2
+_MOST_LOST_SHOWN = 100
 
 
 class TaskService:
@@ -192,9 +193,19 @@ class TaskService:
         """Pause or resume a queue and return it. Raises `QueueNotFound`."""
         return await queues.set_paused(self._database, name, paused=paused, broker=self._broker)
 
-    async def ask_worker(self, lease_id: UUID, request: WorkerRequest | None) -> WorkerState:
-        """Ask a worker to be quiet or to stop, or to work as ever. Raises `WorkerNotFound`, `WorkerGone`."""
-        return await system.ask_worker(self._database, lease_id, request)
+    async def ask_worker(
+        self, lease_id: UUID, request: WorkerRequest | None, *, when_empty: bool = False
+    ) -> WorkerState:
+        """Ask a worker to be quiet or to stop, or to work as ever. Raises `WorkerNotFound`, `WorkerGone`.
+
+        It stops at once, or `when_empty`: it is quiet until it runs nothing more.
+        """
+        return await system.ask_worker(self._database, lease_id, request, when_empty=when_empty)
+
+    async def lost_tasks(self, lease_id: UUID) -> list[Task]:
+        """Return what a worker ran when it was lost, as it is now; of very many a part."""
+        found = await leases.find_lost(self._database, lease_id)
+        return await listing.of_ids(self._database, found[:_MOST_LOST_SHOWN])
 
     async def workers(self, *, only: UUID | None = None) -> list[WorkerState]:
         """Return the workers that live, and those that ended lately, newest first; or `only` one of them."""

@@ -43,6 +43,8 @@ async def list_workers(database: Database, *, only: UUID | None = None) -> list[
             asked_to=None if row["asked_to"] is None else WorkerRequest(row["asked_to"]),
             remote=row["remote"],
             version=row["version"],
+            stop_when_empty=row["stop_when_empty"],
+            lost_tasks=row["lost_tasks"],
             state=_liveness(closed=row["closed_at"] is not None, expired=row["expired"]),
         )
         for row in await database.fetch("list_leases", _MOST_WORKERS, only)
@@ -50,16 +52,19 @@ async def list_workers(database: Database, *, only: UUID | None = None) -> list[
 
 
 async def ask_worker(
-    database: Database, lease_id: UUID, request: WorkerRequest | None
+    database: Database, lease_id: UUID, request: WorkerRequest | None, *, when_empty: bool = False
 ) -> WorkerState:
     """Ask a worker to do something, or (None) to work as ever; it hears of it when it renews its lease.
+
+    One that is to stop `when_empty` is quiet until it runs nothing more.
 
     Raises:
         WorkerNotFound: there is none with this id.
         WorkerGone: it has ended.
         InvalidInput: it pulls over HTTP, and can't be asked.
     """
-    [asked] = await database.fetch("ask_worker", lease_id, request)
+    wanted = WorkerRequest.QUIET if when_empty else request
+    [asked] = await database.fetch("ask_worker", lease_id, wanted, when_empty)
     if not asked["is_known"]:
         raise WorkerNotFound(lease_id)
     if asked["is_remote"]:

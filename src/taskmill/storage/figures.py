@@ -3,7 +3,14 @@
 from collections import defaultdict
 from datetime import datetime, timedelta
 
-from taskmill.domain.figures import DatabaseFigures, DeliveryFigures, QueueFigures, SystemFigures
+from taskmill.domain import identity
+from taskmill.domain.figures import (
+    MOST_REFUSED,
+    DatabaseFigures,
+    DeliveryFigures,
+    QueueFigures,
+    SystemFigures,
+)
 from taskmill.storage import claims, counts, partitions
 from taskmill.storage.database import Database
 from taskmill.storage.releases import Stream, Workers
@@ -11,7 +18,8 @@ from taskmill.storage.releases import Stream, Workers
 _MOST_UNNUMBERED = 10_000
 _MOST_WAITING = 10_000
 _MOST_LANES = 1000
-_WEEK = timedelta(weeks=1)
+_FAILING_S = 60.0
+_DAY = timedelta(days=1)
 
 
 async def read(database: Database) -> SystemFigures:
@@ -31,6 +39,9 @@ async def read(database: Database) -> SystemFigures:
         deliveries=await _deliveries(database),
         partitions=len(weeks),
         weeks_ahead=sum(1 for week in weeks if week.start > now),
+        refused=await database.fetch_value(
+            "count_rejections", identity.lower_bound(now - _DAY), MOST_REFUSED
+        ),
     )
 
 
@@ -69,7 +80,10 @@ async def _database(database: Database) -> DatabaseFigures:
 
 
 async def _deliveries(database: Database) -> DeliveryFigures:
-    [row] = await database.fetch("read_delivery_backlog", _MOST_WAITING, _MOST_LANES)
+    [row] = await database.fetch("read_delivery_backlog", _MOST_WAITING, _MOST_LANES, _FAILING_S)
     return DeliveryFigures(
-        waiting=row["waiting"], late_s=row["late_s"] or 0.0, unread_s=row["unread_s"] or 0.0
+        waiting=row["waiting"],
+        late_s=row["late_s"] or 0.0,
+        unread_s=row["unread_s"] or 0.0,
+        failing=row["failing"],
     )

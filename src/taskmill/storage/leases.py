@@ -6,6 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from taskmill.domain.system import WorkerRequest
+from taskmill.domain.task import Fence
 from taskmill.observability.logs import get_logger
 from taskmill.storage.database import Database
 from taskmill.storage.servers import Connection
@@ -13,6 +14,9 @@ from taskmill.storage.statements import statement
 from taskmill.version import version
 
 log = get_logger(__name__)
+
+MOST_LOST = 1000
+"""Of so many tasks it is remembered that a lost worker ran them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,9 +31,10 @@ class WorkerCard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Renewed:
-    """A lease that holds on, and what its worker is asked to do."""
+    """A lease that holds on, and what its worker is asked to do; a quiet one maybe to end once it is empty."""
 
     asked_to: WorkerRequest | None
+    stop_when_empty: bool
 
 
 async def open_lease(
@@ -39,6 +44,7 @@ async def open_lease(
     *,
     ttl_s: float,
     asked_to: WorkerRequest | None = None,
+    stop_when_empty: bool = False,
 ) -> None:
     """Begin a lease of `ttl_s` seconds; what the worker was asked to do under an earlier one holds on."""
     await connection.execute(
@@ -51,6 +57,7 @@ async def open_lease(
         ttl_s,
         asked_to,
         version(),
+        stop_when_empty,
     )
 
 
@@ -62,7 +69,10 @@ async def renew_lease(
     if row is None:
         return None
     asked = row["asked_to"]
-    return Renewed(asked_to=None if asked is None else WorkerRequest(asked))
+    return Renewed(
+        asked_to=None if asked is None else WorkerRequest(asked),
+        stop_when_empty=row["stop_when_empty"],
+    )
 
 
 async def find_asked(
@@ -80,6 +90,17 @@ async def find_asked(
 async def close_lease(database: Database, lease_id: UUID, reason: str) -> None:
     """End a lease for good; closing it twice does nothing."""
     await database.fetch("close_lease", lease_id, reason)
+
+
+async def note_lost(database: Database, lost: Collection[Fence]) -> None:
+    """Remember what ran under closed leases, with these; doing it again changes nothing."""
+    leases, tasks = [one.lease_id for one in lost], [one.task_id for one in lost]
+    await database.fetch("note_lost_tasks", leases, tasks, MOST_LOST)
+
+
+async def find_lost(database: Database, lease_id: UUID) -> list[UUID]:
+    """Return the ids of what ran under a lease when its worker was lost, `MOST_LOST` at most, the oldest first."""
+    return [row["task_id"] for row in await database.fetch("find_lost_tasks", lease_id)]
 
 
 async def close_expired(database: Database) -> list[UUID]:

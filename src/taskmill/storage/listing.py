@@ -93,6 +93,13 @@ async def ids(
         return await _find_ids(connection, _Scan(wanted=wanted, request=request))
 
 
+async def of_ids(database: Database, ids: Sequence[UUID]) -> list[Task]:
+    """Return the tasks with these ids in the same order, without payload and result; some may be gone."""
+    async with database.listing() as connection:
+        scan = _Scan(wanted=TaskFilter(), request=PageRequest(is_brief=True))
+        return await _read(connection, scan, list(ids))
+
+
 async def counted(database: Database, wanted: TaskFilter) -> int | None:
     """Return the total from the counters, None where they can't tell."""
     scan = _Scan(wanted=wanted, request=PageRequest())

@@ -114,6 +114,8 @@ lease = Table(
     Column("task_ids", ARRAY(UUID(as_uuid=True))),
     Column("timeout_at", _Time),
     Column("version", Text),
+    _required("stop_when_empty", Boolean, text("false")),
+    _required("lost_task_ids", ARRAY(UUID(as_uuid=True)), text("'{}'")),
     Index("lease_open", "id", postgresql_where=text("closed_at IS NULL")),
     Index(
         "lease_timeout",
@@ -389,6 +391,11 @@ webhook_delivery = Table(
     Index("webhook_delivery_lane", "lane", "next_at", "id", postgresql_where=_PENDING),
     Index("webhook_delivery_give_up", "give_up_at", postgresql_where=_PENDING),
     Index("webhook_delivery_webhook", "webhook_id", "state", "id"),
+    Index(
+        "webhook_delivery_failing",
+        "lane",
+        postgresql_where=text("state = 'pending' AND trouble IS NOT NULL AND webhook_id IS NULL"),
+    ),
     Index(
         "webhook_delivery_callback",
         "task_id",

@@ -58,7 +58,8 @@ class WorkerView(BaseModel):
     types: list[str] = Field(description="the types that it runs; * is every type")
     slots: int = Field(description="tasks that it can run at once")
     running: int = Field(
-        description="tasks that it has: for moments more than slots, while ends are written down"
+        description="tasks that it has; for moments there are more, while ends are written down, "
+        "which take no slot and are not counted"
     )
     started_at: Timestamp
     renewed_at: Timestamp = Field(description="when it was last heard of")
@@ -73,6 +74,13 @@ class WorkerView(BaseModel):
         default=False, description="it pulls over HTTP: this is one of its claims, and ends with it"
     )
     state: Liveness = Field(description="whether its lease holds")
+    stop_when_empty: bool = Field(
+        default=False, description="its process ends when it, being quiet, runs nothing more"
+    )
+    lost_tasks: int = Field(
+        default=0,
+        description="tasks that it ran when it was lost, and that were taken back; counted up to 1,000",
+    )
 
 
 class WorkerList(BaseModel):
@@ -190,4 +198,6 @@ def _worker(worker: WorkerState) -> dict[str, object]:
         "asked_to": worker.asked_to,
         "remote": worker.remote,
         "state": worker.state,
+        "stop_when_empty": worker.stop_when_empty,
+        "lost_tasks": worker.lost_tasks,
     }

@@ -25,7 +25,7 @@ from taskmill.runtime.ids import IdFactory
 from taskmill.runtime.periodic import backoff_s, pause
 from taskmill.storage import leases
 from taskmill.storage.database import Database
-from taskmill.storage.leases import WorkerCard
+from taskmill.storage.leases import Renewed, WorkerCard
 from taskmill.storage.servers import Connection
 
 log = get_logger(__name__)
@@ -62,6 +62,7 @@ class LeaseKeeper:
         self._clock = clock
         self._lease_id: UUID | None = None
         self.asked_to: WorkerRequest | None = None
+        self.stop_when_empty = False
         self._holds_until = float("-inf")
         self._thread: threading.Thread | None = None
         self._thread_loop: asyncio.AbstractEventLoop | None = None
@@ -183,7 +184,7 @@ class LeaseKeeper:
             )
         if renewed is not None:
             LEASES_RENEWED.inc()
-            self._hear(renewed.asked_to)
+            self._hear(renewed)
             held_before, self._holds_until = self._holds_until, asked_at + self._ttl_s
             # The lease may have run out while the answer was on its way, and the worker seen that.
             if held_before < self._clock.monotonic():
@@ -191,7 +192,12 @@ class LeaseKeeper:
             return
         new_id = self._ids()
         await leases.open_lease(
-            connection, new_id, self._card, ttl_s=self._ttl_s, asked_to=self.asked_to
+            connection,
+            new_id,
+            self._card,
+            ttl_s=self._ttl_s,
+            asked_to=self.asked_to,
+            stop_when_empty=self.stop_when_empty,
         )
         self._lease_id, self._holds_until = new_id, asked_at + self._ttl_s
         LEASES_OPENED.inc()
@@ -200,10 +206,12 @@ class LeaseKeeper:
         log.info("lease.opened", lease_id=str(new_id), worker=self._card.name)
         self._tell(self._changed)
 
-    def _hear(self, asked_to: WorkerRequest | None) -> None:
-        if asked_to is not self.asked_to:
-            log.info("worker.asked", worker=self._card.name, asked_to=asked_to or "work")
-            self.asked_to = asked_to
+    def _hear(self, renewed: Renewed) -> None:
+        asked_to, when_empty = renewed.asked_to, renewed.stop_when_empty
+        if (asked_to, when_empty) != (self.asked_to, self.stop_when_empty):
+            name = "stop when empty" if when_empty else asked_to or "work"
+            log.info("worker.asked", worker=self._card.name, asked_to=name)
+            self.asked_to, self.stop_when_empty = asked_to, when_empty
             self._tell(self._asked)
 
     def _tell(self, listener: Callable[..., None], *news: object) -> None:

@@ -5,7 +5,7 @@ by `lease`; how tasks are found is the transport's affair.
 """
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
@@ -34,6 +34,7 @@ from taskmill.worker.execution import describe, execute, once_stopped
 from taskmill.worker.finishing import Attempt, Finishing, decided
 from taskmill.worker.handlers import Handlers
 from taskmill.worker.lease import LeaseKeeper, RunKey
+from taskmill.worker.process_end import ProcessEnd
 from taskmill.worker.runs import Run, Runs
 from taskmill.worker.surroundings import RunSurroundings
 from taskmill.worker.task_log import TaskLog
@@ -55,7 +56,7 @@ _UNSURE_LOOK_S = 0.1
 class Worker:
     """A service that runs tasks, up to `slots` at a time; `until_idle` ends it when nothing is due.
 
-    `end_process` is called when an operator asks it to stop.
+    `end_process` is for when an operator asks it to stop.
     """
 
     name = "worker"
@@ -77,12 +78,13 @@ class Worker:
         grace_s: float,
         result_bytes: int,
         patience_s: float,
-        end_process: Callable[[], None],
+        end_process: ProcessEnd,
         until_idle: bool = False,
         spans: "AttemptSpans | None" = None,
     ) -> None:
         self._until_idle = until_idle
         self._end_process = end_process
+        end_process.join(self, self._look_again)
         self._database = database
         self._worker = worker
         self._transport = transport
@@ -156,8 +158,7 @@ class Worker:
 
     async def _notice(self, stop: asyncio.Event) -> None:
         await stop.wait()
-        self._transport.wake()
-        self._news.set()
+        self._look_again()
 
     def _on_lease_change(self) -> None:
         """Stop what ran under a lease that was closed: somebody else has it, or will have it soon."""
@@ -177,7 +178,11 @@ class Worker:
     def _on_request(self) -> None:
         """Do what an operator asks for."""
         if self._keeper.asked_to is WorkerRequest.STOP:
-            self._end_process()
+            self._end_process.begin()
+        self._end_process.ask_when_empty(self, is_asked=self._keeper.stop_when_empty)
+        self._look_again()
+
+    def _look_again(self) -> None:
         self._news.set()
         self._transport.wake()
 
@@ -205,12 +210,15 @@ class Worker:
             self._news.clear()
             lease_id = self._keeper.lease_id
             free = self._free_slots()
-            if lease_id is None or free <= 0 or self._keeper.asked_to is not None:
+            is_quiet = self._keeper.asked_to is not None or self._end_process.waits_for_empty
+            if lease_id is None or free <= 0 or is_quiet:
                 if self._until_idle and self._keeper.asked_to is not None and not self._runs:
                     return
+                self._end_process.note(self, is_empty=is_quiet and not self._runs)
                 self._transport.rest()
                 await self._news.wait()
                 continue
+            self._end_process.note(self, is_empty=False)
             # Before the look: one that ends meanwhile may bring a task back which the look has not seen.
             was_idle = not self._runs
             try:

@@ -91,3 +91,9 @@ def test_json_of_any_size_makes_a_bounded_piece_of_a_page(content: str) -> None:
 def test_what_is_left_out_is_told() -> None:
     assert json_tree.tree(orjson.dumps(list(range(1000))).decode())[1] is False
     assert json_tree.tree(orjson.dumps("x" * 300_000).decode())[1] is False
+
+
+def test_an_error_is_called_by_its_first_line() -> None:
+    page = "the bank answered 503\n<html>\n<p>busy</p>\n</html>\n"
+    error = orjson.dumps({"type": "E", "message": page}).decode()
+    assert EN.error(error) == "E: the bank answered 503"

@@ -4,7 +4,7 @@ from typing import Annotated, Final, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from taskmill.api import queries
 from taskmill.api.answers import Answer
@@ -69,6 +69,21 @@ class StatsQuery(BaseModel):
         return None
 
 
+def _parse_flag(text: object) -> object:
+    """Return what `true` and `false` say; other spellings are refused."""
+    return {"true": True, "false": False}.get(text, "") if isinstance(text, str) else text
+
+
+class StopQuery(BaseModel):
+    """Whether to wait for what runs."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    when_empty: Annotated[
+        bool, BeforeValidator(_parse_flag), Expected("true or false", reveal=True)
+    ] = Field(default=False, description="only when it runs nothing more; until then it is quiet")
+
+
 @router.get(
     "/stats",
     tags=["system"],
@@ -116,15 +131,21 @@ async def quiet_worker(context: InContext, id: WorkerId) -> Response:  # noqa: A
 @router.post(
     "/workers/{id}/stop",
     tags=["system"],
-    dependencies=_NO_QUERY,
     status_code=202,
     summary="Ask a worker to stop",
     response_model=WorkerView,
+    openapi_extra={"parameters": query_parameters(StopQuery)},
     responses=refusals(404, 409),
 )
-async def stop_worker(context: InContext, id: WorkerId) -> Response:  # noqa: A002 - as in the path
-    """Ask a worker to end its process, as SIGTERM does: it ends what it can in time, and hands back the rest."""
-    return await _ask(context, id, WorkerRequest.STOP)
+async def stop_worker(request: Request, context: InContext, id: WorkerId) -> Response:  # noqa: A002 - as in the path
+    """Ask a worker to end its process, as SIGTERM does: it ends what it can in time, and hands back the rest.
+
+    With `when_empty` it takes no more tasks, and ends its process when it runs nothing more, however long that
+    takes.
+    """
+    asked = queries.read_query(request.scope, StopQuery)
+    stop = context.service.ask_worker(id, WorkerRequest.STOP, when_empty=asked.when_empty)
+    return Answer(202, worker_json(await stop)).response()
 
 
 @router.post(

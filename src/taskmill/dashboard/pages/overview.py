@@ -12,7 +12,7 @@ from taskmill.dashboard.pages import spans
 from taskmill.dashboard.together import both
 from taskmill.dashboard.view import View
 from taskmill.domain.activity import Activity, Flow, Window
-from taskmill.domain.figures import QueueFigures, SystemFigures
+from taskmill.domain.figures import MOST_REFUSED, QueueFigures, SystemFigures
 from taskmill.domain.lifecycle import Happening, Status
 from taskmill.domain.system import BrokerPresence, Stats
 
@@ -24,11 +24,12 @@ _OVERDUE_LEASES: Final = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """Something that wants a look; its words are `problem.NAME`, with `values`."""
+    """Something that needs attention; its words are `problem.NAME`, with `values`, and `path` tells more of it."""
 
     name: str
     values: Mapping[str, object]
     queue: str | None = None
+    path: str | None = None
     is_severe: bool = False
 
 
@@ -80,8 +81,26 @@ def _problems(stats: Stats, figures: SystemFigures | None) -> Iterator[Problem]:
     if figures.database.overdue_leases >= _OVERDUE_LEASES:
         values = {"n": figures.database.overdue_leases}
         yield Problem(name="overdue_leases", values=values, is_severe=True)
+    yield from _problems_with_others(figures)
     for queue in sorted(figures.queues, key=lambda one: -one.oldest_due_s):
         yield from _problems_of_queue(queue)
+
+
+def _problems_with_others(figures: SystemFigures) -> Iterator[Problem]:
+    """Return what those have to be told who send messages, and those who run endpoints."""
+    if figures.refused:
+        name = "refused" if figures.refused < MOST_REFUSED else "refused_many"
+        yield Problem(name=name, values={"n": figures.refused}, path="/ui/rejections")
+    deliveries = figures.deliveries
+    if deliveries.failing:
+        values = {"n": deliveries.failing}
+        yield Problem(name="webhooks_failing", values=values, path="/webhooks")
+    for name, seconds in (
+        ("deliveries_late", deliveries.late_s),
+        ("deliveries_unmade", deliveries.unread_s),
+    ):
+        if seconds >= _LATE_S:
+            yield Problem(name=name, values={"seconds": seconds}, is_severe=True)
 
 
 def _problems_of_queue(queue: QueueFigures) -> Iterator[Problem]:

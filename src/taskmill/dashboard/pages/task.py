@@ -13,6 +13,7 @@ from taskmill.dashboard import explained
 from taskmill.dashboard.form import first
 from taskmill.dashboard.ids import parse_id
 from taskmill.dashboard.view import View
+from taskmill.dashboard.wording import is_traceback, shortened
 from taskmill.domain.errors import InvalidInput
 from taskmill.domain.lifecycle import TERMINAL, Happening, Status
 from taskmill.domain.system import TaskEvent
@@ -160,8 +161,10 @@ def _trouble(error: str | None) -> Trouble | None:
     found = orjson.loads(error)
     message = str(found.get("message", ""))
     is_whole = len(message) <= _LONGEST_ERROR
-    # What happened stands at a traceback's end.
-    shown = message if is_whole else "…" + message[-_LONGEST_ERROR:]
+    if is_whole or not is_traceback(message):
+        shown = shortened(message, _LONGEST_ERROR)
+    else:
+        shown = "…" + message[-_LONGEST_ERROR:]
     return Trouble(type=str(found.get("type", "")), message=shown, is_whole=is_whole)
 
 

@@ -1,6 +1,6 @@
 """The workers: whether they live, what they have room for, what they run, and what they are asked to do."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
@@ -25,6 +25,15 @@ _MOST_BYTES: Final = 8192
 _MOST_TASKS: Final = 50
 _LOOK_S: Final = 0.015
 _RESUME: Final = "resume"
+_STOP_WHEN_EMPTY: Final = "empty"
+
+
+_REQUESTS: Final[Mapping[str, WorkerRequest | None]] = {
+    WorkerRequest.QUIET: WorkerRequest.QUIET,
+    _STOP_WHEN_EMPTY: WorkerRequest.STOP,
+    WorkerRequest.STOP: WorkerRequest.STOP,
+    _RESUME: None,
+}
 
 
 class Condition(StrEnum):
@@ -33,7 +42,9 @@ class Condition(StrEnum):
     WORKING = "working"
     QUIET = "quiet"
     STOPPING = "stopping"
+    EMPTYING = "emptying"
     SILENT = "silent"
+    LOST = "lost"
     ENDED = "ended"
 
 
@@ -52,9 +63,11 @@ class Row:
             return []
         match self.worker.asked_to:
             case None:
-                return [WorkerRequest.QUIET, WorkerRequest.STOP]
-            case WorkerRequest.QUIET:
+                return [WorkerRequest.QUIET, _STOP_WHEN_EMPTY, WorkerRequest.STOP]
+            case WorkerRequest.QUIET if self.worker.stop_when_empty:
                 return [_RESUME, WorkerRequest.STOP]
+            case WorkerRequest.QUIET:
+                return [_RESUME, _STOP_WHEN_EMPTY, WorkerRequest.STOP]
             case WorkerRequest.STOP:
                 return []
 
@@ -82,6 +95,7 @@ async def show_workers(view: View) -> Response:
         there_are_some=bool(workers),
         name=name,
         kept=_kept(view.query),
+        grace_s=view.context.settings.worker.grace_s,
     )
 
 
@@ -95,25 +109,29 @@ async def show_worker(view: View) -> Response:
     wanted = TaskFilter(statuses=frozenset({Status.IN_PROGRESS}), lease=worker_id)
     request = PageRequest(limit=_MOST_TASKS, is_brief=True, with_total=False, budget_s=_LOOK_S)
     page = await view.context.service.page(wanted, request)
+    lost = await view.context.service.lost_tasks(worker_id) if worker.lost_tasks else []
     return view.page(
         "worker.html",
         title=worker.name,
         row=_row(worker, 1),
         tasks=page.items,
         is_cut=page.next_after is not None,
+        lost=lost,
+        grace_s=view.context.settings.worker.grace_s,
     )
 
 
 async def ask_worker(view: View) -> Response:
-    """Ask it to be quiet, to stop or to go on, and show where that was asked."""
+    """Ask it to be quiet, to stop (maybe when it is empty) or to go on, and show where that was asked."""
     worker_id = parse_id(view.request.path_params["id"], "path:id")
     wanted = view.request.path_params["what"]
     await view.form(_MOST_BYTES)
-    if wanted != _RESUME and wanted not in set(WorkerRequest):
-        expected = f"one of {', '.join(WorkerRequest)}, {_RESUME}"
+    if wanted not in _REQUESTS:
+        expected = f"one of {', '.join(_REQUESTS)}"
         raise InvalidInput.at("path:what", expected, describe(wanted, reveal=True))
-    request = None if wanted == _RESUME else WorkerRequest(wanted)
-    await view.context.service.ask_worker(worker_id, request)
+    await view.context.service.ask_worker(
+        worker_id, _REQUESTS[wanted], when_empty=wanted == _STOP_WHEN_EMPTY
+    )
     if ("from", "list") in view.query:
         return view.redirect("/ui/workers", _kept(view.query))
     return view.redirect(f"/ui/workers/{worker_id}")
@@ -143,27 +161,30 @@ def _row(worker: WorkerState, claims: int) -> Row:
 def _joined(one: WorkerState, other: WorkerState) -> WorkerState:
     """Return two claims as one worker: what both have, and the later signs of life."""
     is_alive = Liveness.ALIVE in {one.state, other.state}
+    # What an open claim says goes before what one says that ran out.
+    base = one if one.closed_at is None else other
     return replace(
-        one,
+        base,
         slots=one.slots + other.slots,
         running=one.running + other.running,
         started_at=min(one.started_at, other.started_at),
         renewed_at=max(one.renewed_at, other.renewed_at),
         expires_at=max(one.expires_at, other.expires_at),
-        state=Liveness.ALIVE if is_alive else one.state,
+        state=Liveness.ALIVE if is_alive else base.state,
+        lost_tasks=one.lost_tasks + other.lost_tasks,
     )
 
 
 def _condition(worker: WorkerState) -> Condition:
     if worker.state is Liveness.CLOSED:
-        return Condition.ENDED
+        return Condition.LOST if worker.is_lost else Condition.ENDED
     if worker.state is Liveness.EXPIRED:
         return Condition.SILENT
     match worker.asked_to:
         case None:
             return Condition.WORKING
         case WorkerRequest.QUIET:
-            return Condition.QUIET
+            return Condition.EMPTYING if worker.stop_when_empty else Condition.QUIET
         case WorkerRequest.STOP:
             return Condition.STOPPING
 

@@ -1,7 +1,10 @@
 -- Purpose: ask a worker to do something, which it hears of when it renews its lease. $1 uuid lease, $2 text request
--- (null: nothing). Who pulls over HTTP can't be asked: its leases are no processes. Locks: the lease. Relies on its primary key. Touches no indexed column.
+-- (null: nothing), $3 boolean: a quiet one is to end when it has nothing left. Who pulls over HTTP can't be asked: its
+-- leases are no processes. Locks: the lease. Relies on its primary key. Touches no indexed column.
 WITH asked AS (
-    UPDATE taskmill.lease SET asked_to = $2 WHERE id = $1 AND closed_at IS NULL AND NOT remote RETURNING id
+    UPDATE taskmill.lease SET asked_to = $2, stop_when_empty = $3
+    WHERE id = $1 AND closed_at IS NULL AND NOT remote
+    RETURNING id
 )
 SELECT
     EXISTS (SELECT FROM taskmill.lease WHERE id = $1) AS is_known,

@@ -1,6 +1,8 @@
 -- Purpose: workers that live, and those that ended in the last hour, newest first, with what they run now; behind them
--- the open leases of those that pull over HTTP, of which there is one for each claim.
+-- the leases of those that pull over HTTP, of which there is one for each claim: open ones, and those that ran out.
 -- $1 integer limit, $2 uuid only this one (null: all).
+-- For moments more of a worker's tasks are in progress than it has slots, while ends are written down: none of these
+-- takes a slot.
 -- Reads only; relies on task_status_id: its cost grows with the running tasks, as a round of
 -- rescue does. What a lease's row says of them is as old as its last renewal.
 WITH busy AS MATERIALIZED (
@@ -10,12 +12,13 @@ WITH busy AS MATERIALIZED (
     GROUP BY lease_id
 )
 SELECT
-    l.id, l.worker, l.queues, l.types, l.slots, coalesce(busy.running, 0) AS running, l.started_at,
+    l.id, l.worker, l.queues, l.types, l.slots, least(coalesce(busy.running, 0), l.slots) AS running, l.started_at,
     l.renewed_at, l.expires_at, l.closed_at, l.close_reason, l.asked_to, l.remote, l.version,
+    l.stop_when_empty, cardinality(l.lost_task_ids) AS lost_tasks,
     l.expires_at < clock_timestamp() AS expired
 FROM taskmill.lease AS l
 LEFT JOIN busy ON busy.lease_id = l.id
-WHERE (l.closed_at IS NULL OR (l.closed_at > now() - interval '1 hour' AND NOT l.remote))
+WHERE (l.closed_at IS NULL OR (l.closed_at > now() - interval '1 hour' AND (NOT l.remote OR l.close_reason = 'expired')))
     AND ($2::uuid IS NULL OR l.id = $2)
 ORDER BY l.remote, l.id DESC
 LIMIT $1

@@ -1,8 +1,10 @@
 -- Purpose: what /metrics tells of what webhooks and callbacks still have to be told.
--- $1 integer: most deliveries to count; $2 integer: most lanes to look at.
+-- $1 integer: most deliveries to count; $2 integer: most lanes to look at; $3 double
+-- precision: for how many seconds an endpoint has taken nothing that fails.
 -- Reads only. Relies on webhook_delivery_give_up for the count; on webhook_delivery_lane for a look for the next lane, and
 -- one at its first delivery, whatever waits behind these; on change_batch_position. Lanes of webhooks that are paused or
--- disabled are counted, but are not late; a feed that nobody waits for is not behind.
+-- disabled are counted, but are not late; nor are those of endpoints that fail, since it is these that take nothing: for
+-- callbacks webhook_delivery_failing tells. A feed that nobody waits for is not behind.
 WITH RECURSIVE found AS (
     (
         SELECT lane FROM taskmill.webhook_delivery
@@ -41,9 +43,13 @@ SELECT
         ) AS earliest
         WHERE NOT EXISTS (
             SELECT FROM taskmill.webhook AS w
-            WHERE w.state <> 'enabled'
+            WHERE (w.state <> 'enabled' OR w.failing_since IS NOT NULL)
                 AND w.id = CASE WHEN lanes.lane LIKE 'webhook:%' THEN substr(lanes.lane, 9)::uuid END
         )
+            AND NOT EXISTS (
+                SELECT FROM taskmill.webhook_delivery AS d
+                WHERE d.state = 'pending' AND d.trouble IS NOT NULL AND d.webhook_id IS NULL AND d.lane = lanes.lane
+            )
     )::double precision AS late_s,
     (
         SELECT greatest(extract(epoch FROM clock_timestamp() - b.at), 0)
@@ -55,4 +61,12 @@ SELECT
             )
         ORDER BY b.position
         LIMIT 1
-    )::double precision AS unread_s
+    )::double precision AS unread_s,
+    (
+        SELECT count(*) FROM taskmill.webhook
+        WHERE deleted_at IS NULL
+            AND (
+                (state = 'disabled' AND disabled_reason IS NOT NULL)
+                OR (state = 'enabled' AND failing_since < clock_timestamp() - make_interval(secs => $3))
+            )
+    )::integer AS failing

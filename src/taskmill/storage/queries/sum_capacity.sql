@@ -1,4 +1,5 @@
--- Purpose: what is there to run tasks: workers whose lease holds, their slots, and the tasks that run under their leases.
+-- Purpose: what is there to run tasks: workers whose lease holds, their slots, and how many of these are taken. While
+-- ends are written down, more of a worker's tasks are in progress than it has slots.
 -- Of a worker that pulls over HTTP each lease is another claim, so it is told by its name.
 -- Reads only; relies on lease_open and task_status_id: its cost grows with the running tasks, as a round of rescue does.
 WITH busy AS MATERIALIZED (
@@ -10,7 +11,7 @@ WITH busy AS MATERIALIZED (
 SELECT
     (count(*) FILTER (WHERE NOT l.remote) + count(DISTINCT l.worker) FILTER (WHERE l.remote))::integer AS workers,
     coalesce(sum(l.slots), 0)::integer AS slots,
-    coalesce(sum(busy.running), 0)::integer AS running
+    coalesce(sum(least(busy.running, l.slots)), 0)::integer AS running
 FROM taskmill.lease AS l
 LEFT JOIN busy ON busy.lease_id = l.id
 WHERE l.closed_at IS NULL AND l.expires_at > clock_timestamp()
