@@ -8,9 +8,11 @@ from standardwebhooks import Webhook
 
 from taskmill.domain.signing import MASKED, is_secret, secret_of
 from taskmill.domain.webhooks import DeliveryState
+from taskmill.settings import OutboundSettings
 from taskmill.storage import webhooks as rows
+from taskmill.wire.tasks import CreatedTaskView
 from taskmill.wire.webhooks import CallbackView, DeliveryList, WebhookList, WebhookView
-from tests.support.api import LogLines, Served, serving
+from tests.support.api import SETTINGS, LogLines, Served, serving
 from tests.support.endpoint import an_endpoint
 from tests.support.safety import assert_safe
 from tests.support.stage import Stage, a_webhooks
@@ -48,6 +50,37 @@ async def test_a_webhook_is_shown_as_it_was_made_but_for_its_secret(api: Served)
         (made["id"], MASKED),
         (second["id"], MASKED),
     ]
+
+
+async def test_an_address_that_is_not_called_is_taken_with_a_warning(api: Served) -> None:
+    made = await subscribe(api, url="http://127.0.0.1:9000/hooks")
+    assert "TASKMILL_OUTBOUND__ALLOW=127.0.0.1" in made["warning"]
+    shown = await api.get(f"/webhooks/{made['id']}")
+    assert shown.json()["warning"] == made["warning"]
+    changed = await api.http.patch(f"/webhooks/{made['id']}", json={"url": URL})
+    assert "warning" not in changed.json()
+    changed = await api.http.patch(f"/webhooks/{made['id']}", json={"url": "http://localhost/"})
+    assert "localhost is not a public address" in changed.json()["warning"]
+
+
+@pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "k"}], ids=["fast path", "framework"])
+async def test_a_callback_that_is_not_called_is_taken_with_a_warning(
+    api: Served, headers: dict[str, str]
+) -> None:
+    body = {"name": "t", "callback_url": "http://127.0.0.1:9000/done"}
+    made = await api.http.post("/tasks", json=body, headers=headers)
+    assert made.status_code == 201, made.text
+    CreatedTaskView.model_validate_json(made.content)
+    assert "TASKMILL_OUTBOUND__ALLOW=127.0.0.1" in made.json()["warning"]
+    assert "warning" not in (await api.get(f"/tasks/{made.json()['id']}")).json()
+    well = await api.http.post("/tasks", json={"name": "t", "callback_url": URL})
+    assert "warning" not in well.json()
+
+
+async def test_a_network_that_is_let_in_is_no_reason_to_warn(stage: Stage) -> None:
+    settings = SETTINGS.model_copy(update={"outbound": OutboundSettings(allow=("127.0.0.0/8",))})
+    async with serving(stage.service, settings) as api:
+        assert "warning" not in await subscribe(api, url="http://127.0.0.1:9000/hooks")
 
 
 async def test_a_secret_may_be_brought_and_is_never_shown_again(

@@ -46,6 +46,7 @@ from taskmill.operations.feed import Feed
 from taskmill.operations.pull import Pull
 from taskmill.operations.service import TaskService
 from taskmill.operations.webhooks import Webhooks
+from taskmill.outbound.addresses import AddressRules
 from taskmill.settings import Settings
 from taskmill.version import version
 from taskmill.wire.claims import AddLines, ClaimCancelled, FailClaim, FinishClaim, ReportProgress
@@ -200,6 +201,7 @@ def create_app(
                 contracts=service.contracts.by_type,
             ),
             drain=drain,
+            rules=AddressRules(settings.outbound.allow),
         ),
         traces,
         pages,

@@ -1,13 +1,15 @@
 """What every endpoint works with, made once for each app."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from taskmill.operations.feed import Feed
 from taskmill.operations.pull import Pull
 from taskmill.operations.service import TaskService
 from taskmill.operations.webhooks import Webhooks
+from taskmill.outbound.addresses import AddressRules
+from taskmill.outbound.warnings import warning_of
 from taskmill.settings import FeedSettings, LimitSettings
 from taskmill.wire.rules import InputLimits
 
@@ -24,7 +26,7 @@ class Context:
 
     `drain` starts a worker for what waits; None where the process can't. `is_stopping` turns readiness
     off while the last requests are answered; streams of `feed` end then, and say that they may be resumed after
-    `stop_delay_s`.
+    `stop_delay_s`. `rules` say which addresses may be called, as far as this process is set like those that call.
     """
 
     service: TaskService
@@ -35,5 +37,10 @@ class Context:
     limits: LimitSettings
     input_limits: InputLimits
     drain: Callable[[], None] | None
+    rules: AddressRules = field(default_factory=AddressRules)
     is_stopping: bool = False
     stop_delay_s: float = 0.0
+
+    def warning_of(self, url: str | None) -> str | None:
+        """Say that nothing will be delivered to an address, if that can be seen from here."""
+        return None if url is None else warning_of(self.rules, url)

@@ -245,6 +245,7 @@ _GATES: Final[list[Json]] = [
 
 ANSWERS: Final[dict[str, Json]] = {
     "TaskView": _TASK,
+    "CreatedTaskView": _TASK,
     "TaskList": {"items": [_TASK], "total": 1, "next_cursor": None},
     "EventView": _EVENT,
     "ChangeView": _CHANGE,

@@ -20,7 +20,7 @@ from taskmill.domain.system import CreatedTask
 from taskmill.domain.task import TaskDraft
 from taskmill.runtime.http_scope import ROUTE
 from taskmill.wire.strict_json import parse
-from taskmill.wire.tasks import task_etag, task_json, to_draft
+from taskmill.wire.tasks import created_json, task_etag, to_draft
 
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 
@@ -81,16 +81,16 @@ async def create_task(context: Context, scope: Scope, receive: Receive) -> Answe
         created = await context.service.create(draft)
     else:
         created = await _create_keyed(context, draft, draft.idempotency.key)
-    return created_answer(created)
+    return created_answer(created, context.warning_of(draft.callback_url))
 
 
-def created_answer(created: CreatedTask) -> Answer:
-    """Show a task that was just created (201), or had been before (200)."""
+def created_answer(created: CreatedTask, warning: str | None = None) -> Answer:
+    """Show a task that was just created (201), or had been before (200); `warning` is about its callback."""
     task = created.task
     shown_id = str(task.id)
     return Answer(
         200 if created.replayed else 201,
-        task_json(task),
+        created_json(task, warning),
         (
             JSON,
             (b"location", f"/tasks/{shown_id}".encode()),

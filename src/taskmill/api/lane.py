@@ -100,12 +100,13 @@ class HotLane:
         if draft.idempotency:
             return False
         call = self._call(request, "POST", "/tasks")
+        warning = context.warning_of(draft.callback_url)
         # From here on nothing may fail: the long way would make the task once more.
         later = context.service.begin_create(draft)
         if later is None:
             return False
         self._open_call(call)
-        later.add_done_callback(partial(self._created, call))
+        later.add_done_callback(partial(self._created, call, warning))
         return True
 
     def _read(self, request: LaneRequest) -> bool:
@@ -118,10 +119,10 @@ class HotLane:
         later.add_done_callback(partial(self._found, call))
         return True
 
-    def _created(self, call: _Call, later: CreatedLater) -> None:
+    def _created(self, call: _Call, warning: str | None, later: CreatedLater) -> None:
         outcome = _outcome(later)
         if isinstance(outcome, CreatedTask):
-            self._show(call, created_answer, outcome)
+            self._show(call, partial(created_answer, warning=warning), outcome)
         else:
             self._answer_error(call, outcome)
 

@@ -271,6 +271,8 @@ def _print_secret(made: WebhookView, *, as_json: bool) -> None:
     show.line(str(made.id))
     show.line(made.secret)
     show.note("keep the secret: it is not shown again")
+    if made.warning:
+        show.note(f"warning: {made.warning}")
 
 
 def _print(found: WebhookView, *, as_json: bool) -> None:
@@ -297,6 +299,8 @@ def _lines(found: WebhookView) -> Iterator[tuple[show.Cell, ...]]:
     yield _labelled("url", found.url)
     if found.description:
         yield _labelled("description", found.description)
+    if found.warning:
+        yield _labelled("warning", show.warning(found.warning))
     yield _labelled("state", _state(found), found.disabled_reason or "")
     if found.failing_since is not None:
         yield _labelled("failing", show.failure(f"for {show.elapsed(found.failing_since)}"))

@@ -257,6 +257,15 @@ class TaskView(BaseModel):
     version: int = Field(description="1, and 1 more for each change")
 
 
+class CreatedTaskView(TaskView):
+    """A task as the request that created it is answered."""
+
+    warning: str | None = Field(
+        default=None,
+        description="why nothing will be delivered to its callback_url, where that can be seen; else left out",
+    )
+
+
 class TaskList(BaseModel):
     """Tasks of one page of a listing."""
 
@@ -271,6 +280,11 @@ class TaskList(BaseModel):
 def task_json(task: Task) -> bytes:
     """Return a task as a `TaskView` in JSON."""
     return answer_json(_shown(task))
+
+
+def created_json(task: Task, warning: str | None) -> bytes:
+    """Return a task as a `CreatedTaskView` in JSON."""
+    return answer_json(_shown(task) if warning is None else {**_shown(task), "warning": warning})
 
 
 def tasks_page_json(

@@ -135,6 +135,10 @@ class WebhookView(BaseModel):
     failing_since: Timestamp | None = Field(
         description="since when the endpoint has taken nothing; null when it took the latest"
     )
+    warning: str | None = Field(
+        default=None,
+        description="why nothing will be delivered, where that can be seen; else left out",
+    )
     secret: str = Field(description=f"shown once, when it is made; afterwards {MASKED}")
     created_at: Timestamp
     updated_at: Timestamp
@@ -206,9 +210,12 @@ def to_webhook_changes(body: object) -> tuple[Mapping[str, Any], bool]:
     return changes, asked.rotate_secret
 
 
-def webhook_json(webhook: Webhook, secret: str | None = None) -> bytes:
+def webhook_json(
+    webhook: Webhook, secret: str | None = None, *, warning: str | None = None
+) -> bytes:
     """Return a webhook as a `WebhookView` in JSON; with its secret, if that was just made."""
-    return answer_json(_webhook(webhook, secret))
+    warned = {} if warning is None else {"warning": warning}
+    return answer_json(_webhook(webhook, secret) | warned)
 
 
 def webhooks_json(items: Iterable[Webhook]) -> bytes:

@@ -19,7 +19,7 @@ from taskmill.api.openapi import (
 )
 from taskmill.domain.system import CancelAnswer
 from taskmill.wire.system import EventList, events_json
-from taskmill.wire.tasks import CreateTask, TaskList, TaskView
+from taskmill.wire.tasks import CreatedTaskView, CreateTask, TaskList, TaskView
 
 router = APIRouter(tags=["tasks"])
 
@@ -30,7 +30,7 @@ _NO_QUERY = [Depends(refuse_query)]
     "/tasks",
     status_code=201,
     summary="Create a task",
-    response_model=TaskView,
+    response_model=CreatedTaskView,
     response_description="It is stored, and will be run",
     openapi_extra={
         "requestBody": json_body(CreateTask),
@@ -46,7 +46,7 @@ _NO_QUERY = [Depends(refuse_query)]
         **refusals(409, has_body=True),
         200: {
             "description": "The key's first request had created it",
-            "model": TaskView,
+            "model": CreatedTaskView,
             "headers": headers("Location", "ETag"),
         },
         201: {"headers": headers("Location", "ETag")},

@@ -10,11 +10,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from taskmill.api import cursors, queries
 from taskmill.api.answers import JSON, Answer
+from taskmill.api.context import Context
 from taskmill.api.dependencies import InContext, JsonBody, TaskId, refuse_query
 from taskmill.api.listings import LARGEST_PAGE, whole_number
 from taskmill.api.openapi import headers, json_body, query_parameters, refusals
 from taskmill.domain.errors import BadCursor, InvalidInput
-from taskmill.domain.webhooks import DeliveryState
+from taskmill.domain.webhooks import DeliveryState, Webhook
 from taskmill.wire.fields import Expected
 from taskmill.wire.webhooks import (
     CallbackView,
@@ -99,6 +100,11 @@ WebhookId = Annotated[UUID, Depends(_webhook_id)]
 DeliveryId = Annotated[int, Depends(_delivery_id)]
 
 
+def _shown(context: Context, webhook: Webhook, secret: str | None = None) -> bytes:
+    """Show a webhook, and say so if nothing can ever reach it."""
+    return webhook_json(webhook, secret, warning=context.warning_of(webhook.draft.url))
+
+
 @router.post(
     "/webhooks",
     status_code=201,
@@ -117,7 +123,7 @@ async def create_webhook(context: InContext, body: JsonBody) -> Response:
     draft, secret = to_webhook_draft(body)
     webhook, secret = await context.webhooks.create(draft, secret)
     location = (b"location", f"/webhooks/{webhook.id}".encode())
-    return Answer(201, webhook_json(webhook, secret), (JSON, location)).response()
+    return Answer(201, _shown(context, webhook, secret), (JSON, location)).response()
 
 
 @router.get(
@@ -141,7 +147,7 @@ async def list_webhooks(context: InContext) -> Response:
 )
 async def get_webhook(context: InContext, id: WebhookId) -> Response:  # noqa: A002 - as in the path
     """Read a webhook, and how its endpoint does."""
-    return Answer(200, webhook_json(await context.webhooks.get(id))).response()
+    return Answer(200, _shown(context, await context.webhooks.get(id))).response()
 
 
 @router.patch(
@@ -156,7 +162,7 @@ async def change_webhook(context: InContext, id: WebhookId, body: JsonBody) -> R
     """Change what the body names. What was not delivered yet goes to the new address."""
     changes, rotates_secret = to_webhook_changes(body)
     webhook, secret = await context.webhooks.change(id, changes, rotates_secret=rotates_secret)
-    return Answer(200, webhook_json(webhook, secret)).response()
+    return Answer(200, _shown(context, webhook, secret)).response()
 
 
 @router.delete(

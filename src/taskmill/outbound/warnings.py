@@ -1,0 +1,29 @@
+"""What can be said of an address before anything is sent there: that nothing ever will be."""
+
+from ipaddress import IPv4Address
+
+from taskmill.outbound.addresses import AddressRules
+from taskmill.wire.urls import target_of
+
+_LOOPBACK = IPv4Address("127.0.0.1")
+
+
+def warning_of(rules: AddressRules, url: str) -> str | None:
+    """Say that nothing is delivered to an address that has the right form, or None where that can't be seen.
+
+    No name is looked up: what it leads to may change, and is judged when it is called.
+    """
+    target = target_of(url)
+    address = target.address
+    if address is None and not rules.allows_host(target.host) and _is_local(target.host):
+        address = _LOOPBACK
+    if address is None or rules.admits(address):
+        return None
+    return (
+        f"{target.host} is not a public address, so nothing will be delivered there. To let it in, start what "
+        f"delivers (taskmill up, or taskmill run webhooks) with TASKMILL_OUTBOUND__ALLOW={target.host}"
+    )
+
+
+def _is_local(host: str) -> bool:
+    return host == "localhost" or host.endswith(".localhost")

@@ -1,0 +1,44 @@
+"""What is said of addresses to which nothing will be delivered."""
+
+import pytest
+
+from taskmill.outbound.addresses import AddressRules
+from taskmill.outbound.warnings import warning_of
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("http://127.0.0.1:9000/hooks", "127.0.0.1"),
+        ("http://[::1]:9000/", "::1"),
+        ("http://10.1.2.3/", "10.1.2.3"),
+        ("http://169.254.169.254/latest", "169.254.169.254"),
+        ("http://LOCALHOST:9000/", "localhost"),
+        ("http://shop.localhost/", "shop.localhost"),
+    ],
+)
+def test_an_address_that_is_never_called_is_told_with_what_lets_it_in(url: str, host: str) -> None:
+    warning = warning_of(AddressRules(), url)
+    assert warning is not None
+    assert warning.startswith(f"{host} is not a public address")
+    assert warning.endswith(f"TASKMILL_OUTBOUND__ALLOW={host}")
+    assert warning_of(AddressRules([host]), url) is None, "as the warning says"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://shop.example.org/done",
+        "http://8.8.8.8/",
+        "http://intranet/",
+        "http://notlocalhost/",
+    ],
+)
+def test_a_name_is_not_looked_up_and_a_public_address_is_well(url: str) -> None:
+    assert warning_of(AddressRules(), url) is None
+
+
+def test_what_is_allowed_is_well() -> None:
+    rules = AddressRules(["127.0.0.0/8"])
+    assert warning_of(rules, "http://127.0.0.1:9000/") is None
+    assert warning_of(rules, "http://localhost:9000/") is None
