@@ -21,6 +21,7 @@ from taskmill.domain.lifecycle import (
     decide,
 )
 from taskmill.domain.remote import LeaseRequest
+from taskmill.domain.webhooks import WebhookDraft
 from taskmill.maintenance.expiry import expire_waiting
 from taskmill.maintenance.time_out import TimeOut
 from taskmill.operations.cancel import cancel_task
@@ -29,20 +30,25 @@ from taskmill.operations.retry import retry_task
 from taskmill.storage import (
     claims,
     counts,
+    deliveries,
     leases,
     minutes,
     progress,
     releases,
     remote_leases,
     task_log,
+    webhook_deliveries,
+    webhooks,
 )
 from taskmill.storage.claims import Lane, LaneStart, TakenTask
 from taskmill.storage.database import Database
+from taskmill.storage.deliveries import Turn
 from taskmill.storage.progress import Report
 from taskmill.storage.releases import Stream
 from taskmill.storage.servers import Connection
 from taskmill.storage.statements import statement
 from taskmill.storage.task_log import NewSentLine
+from taskmill.storage.writes import WriteWatch
 from tests.support.builders import AT_ONCE, ERROR, a_draft, a_fence, a_key, an_end
 from tests.support.log_lines import a_line
 from tests.support.polling import eventually
@@ -57,6 +63,7 @@ class Session(Database):
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
+        self.writes = WriteWatch()
 
     @asynccontextmanager
     async def hot(self) -> AsyncIterator[Connection]:
@@ -282,6 +289,18 @@ async def _create_in_sql(database: Database, scene: Scene) -> None:
         await connection.execute(call, scene.queue)
 
 
+async def _subscribe(database: Database, scene: Scene) -> None:
+    draft = WebhookDraft(url="http://a/")
+    await webhooks.create(database, scene.stage.ids(), draft, secret="x", limit=10**6)  # noqa: S106
+
+
+async def _pass_over(database: Database, scene: Scene) -> None:
+    """Both sides of a pair are of the same process."""
+    turn = Turn(webhook_deliveries.PLACE, scene.held, 60.0)
+    await deliveries.take(database, turn)
+    await webhook_deliveries.pass_over(database, turn)
+
+
 WRITERS: Mapping[str, Writer] = MappingProxyType(
     {
         "create": _create,
@@ -312,6 +331,8 @@ WRITERS: Mapping[str, Writer] = MappingProxyType(
         "time_out": lambda database, _: TimeOut(database, policy=AT_ONCE, name="rescue")(),
         "report": _report,
         "fold": lambda database, _: counts.fold(database),
+        "subscribe": _subscribe,
+        "pass_over": _pass_over,
         "roll_up": lambda database, _: minutes.roll_up(database),
     }
 )

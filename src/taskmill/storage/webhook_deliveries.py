@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 
 from taskmill.domain.errors import DeliveryNotFound, WebhookNotFound
-from taskmill.domain.feed import Cursor
+from taskmill.domain.feed import START, Cursor
 from taskmill.domain.lifecycle import TERMINAL
 from taskmill.domain.webhooks import Delivery, DeliveryState
 from taskmill.storage.changes import ChangePair
@@ -61,6 +61,24 @@ class EndedTry:
     wait_s: float = 0.0
     answer: int | None = None
     trouble: str | None = None
+
+
+class PassedChanges(NamedTuple):
+    """Whether there is any webhook or callback, the end of the feed, and whether the cursor was moved there."""
+
+    is_followed: bool
+    latest: Cursor
+    has_moved: bool
+
+
+async def pass_over(database: Database, turn: Turn) -> PassedChanges:
+    """Move the feed's cursor behind all changes, if there is neither a webhook nor a callback.
+
+    Whoever lost the turn moves nothing.
+    """
+    [row] = await database.fetch("pass_changes", turn.holder, turn.hold_s)
+    latest = START if row["position"] is None else Cursor(row["position"], row["ordinal"])
+    return PassedChanges(row["is_followed"], latest, row["has_moved"])
 
 
 async def fan_out(

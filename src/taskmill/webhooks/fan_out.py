@@ -1,7 +1,7 @@
 """Makes deliveries of the feed's changes, one process at a time. It sends nothing.
 
 Deliveries of a page of changes, and the cursor behind it, are written in one transaction: whoever dies leaves all
-of it or nothing, and another goes on from there.
+of it or nothing, and another goes on from there. Without any webhook or callback no change is read.
 """
 
 import asyncio
@@ -21,6 +21,7 @@ from taskmill.runtime.periodic import backoff_s, pause
 from taskmill.storage import changes, deliveries, webhook_deliveries, webhooks
 from taskmill.storage.database import Database
 from taskmill.storage.deliveries import Turn
+from taskmill.storage.webhook_deliveries import PassedChanges
 
 log = get_logger(__name__)
 
@@ -91,6 +92,9 @@ class FanOut:
 
     async def _go_on(self, after: Cursor, stop: asyncio.Event) -> Cursor | None:
         """Take a page, or wait for one; return the cursor behind it, None when the turn is lost."""
+        passed = await webhook_deliveries.pass_over(self._database, self._turn)
+        if not passed.is_followed:
+            return await self._pass(after, passed, stop)
         try:
             pairs, cursor, is_last = await self._read(after)
         except ChangesForgotten:
@@ -100,6 +104,17 @@ class FanOut:
         if is_last:
             await self._alertness.rest(_POLL_S, stop)
         return cursor
+
+    async def _pass(
+        self, after: Cursor, passed: PassedChanges, stop: asyncio.Event
+    ) -> Cursor | None:
+        """Go on behind what was passed over, as nobody is to get any of it; None when the turn is lost."""
+        if passed.has_moved:
+            self._moved_at = self._clock.monotonic()
+        elif passed.latest > after or not await self._move(after, after, []):
+            return None
+        await self._alertness.rest(_POLL_S, stop)
+        return max(after, passed.latest)
 
     async def _read(self, after: Cursor) -> tuple[list[changes.ChangePair], Cursor, bool]:
         """Read a page; who listens is asked only when there is something to tell."""

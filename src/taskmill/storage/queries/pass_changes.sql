@@ -1,0 +1,33 @@
+-- Purpose: move the cursor of the feed's place `webhooks` behind all changes that there are, if there is neither a webhook
+-- that gets changes nor a callback. $1 uuid who has the turn, $2 double precision for how many seconds it is held then.
+-- Locks: the place's row. Relies on change_batch_position and on the primary key of task_callback.
+-- All is seen in one snapshot. What it passes over was committed before a webhook that it does not see, which gets what
+-- changes later; a callback is committed with its task's first change, so it is not missing where that is seen.
+-- Returns whether there is one of them, the end of the feed (null while it is empty), and whether the cursor was moved.
+WITH here AS MATERIALIZED (
+    SELECT
+        latest.position,
+        cardinality(latest.task_ids) AS ordinal,
+        EXISTS (SELECT FROM taskmill.webhook WHERE state <> 'disabled')
+        OR EXISTS (SELECT FROM taskmill.task_callback) AS is_followed
+    FROM (SELECT) AS always
+    LEFT JOIN LATERAL (
+        SELECT position, task_ids FROM taskmill.change_batch
+        WHERE position IS NOT NULL ORDER BY position DESC LIMIT 1
+    ) AS latest ON true
+),
+moved AS (
+    UPDATE taskmill.feed_delivery AS held
+    SET
+        position = here.position,
+        ordinal = here.ordinal,
+        expires_at = clock_timestamp() + make_interval(secs => $2)
+    FROM here
+    WHERE held.place = 'webhooks'
+        AND held.holder = $1
+        AND NOT here.is_followed
+        AND (held.position, held.ordinal) < (here.position, here.ordinal)
+    RETURNING 1
+)
+SELECT is_followed, position, ordinal, EXISTS (SELECT FROM moved) AS has_moved
+FROM here
