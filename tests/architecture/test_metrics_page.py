@@ -29,6 +29,7 @@ FIGURES = SystemFigures(
         overdue_leases=0, unnumbered=0, unnumbered_s=0.0, snapshot_s=0.0, xmin_age=0
     ),
     deliveries=DeliveryFigures(waiting=0, late_s=0.0, unread_s=0.0),
+    lags_s={"rabbitmq": 0.0},
     partitions=6,
     weeks_ahead=4,
 )

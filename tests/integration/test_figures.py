@@ -11,6 +11,7 @@ import pytest
 
 from taskmill.domain import identity
 from taskmill.domain.errors import Unavailable
+from taskmill.domain.feed import Cursor
 from taskmill.domain.figures import DeliveryFigures, QueueFigures, SystemFigures
 from taskmill.domain.lifecycle import Status, Succeeded
 from taskmill.domain.webhooks import WebhookDraft, WebhookState
@@ -19,9 +20,11 @@ from taskmill.observability.metrics import exposition
 from taskmill.observability.system import system_metrics
 from taskmill.operations.figures import FiguresCache
 from taskmill.settings import DatabaseSettings
-from taskmill.storage import changes, figures
+from taskmill.storage import changes, deliveries, figures
 from taskmill.storage.database import Database
+from taskmill.storage.deliveries import Turn
 from tests.support.api import Served, serving
+from tests.support.builders import a_draft
 from tests.support.exposition import Page
 from tests.support.plans import explaining
 from tests.support.refusals import judged, keep
@@ -230,6 +233,34 @@ async def test_changes_that_nobody_reads_for_webhooks_are_told_while_somebody_su
         "UPDATE taskmill.feed_delivery SET position = (SELECT max(position) FROM taskmill.change_batch)"
     )
     assert await unread_s() == 0
+
+
+async def test_each_follower_of_the_feed_has_its_lag(stage: Stage) -> None:
+    async def lags_s() -> dict[str, float]:
+        return {name: s // 60 for name, s in (await figures.read(stage.database)).lags_s.items()}
+
+    async def reached(place: str, position: int, ordinal: int) -> None:
+        turn = Turn(place, stage.ids(), 60.0)
+        await deliveries.take(stage.database, turn)
+        await deliveries.move(stage.database, turn, Cursor(position, ordinal))
+        await deliveries.leave(stage.database, turn)
+
+    assert await lags_s() == {"webhooks": 0}, "nothing was ever delivered to RabbitMQ"
+    await reached("rabbitmq", 0, 0)
+    await stage.service.create_all([a_draft(), a_draft()])
+    await stage.created()
+    await changes.number(stage.database, 100)
+    await stage.sql.execute(
+        "UPDATE taskmill.change_batch SET at = at - (4 - position) * interval '1 minute'"
+    )
+    assert await lags_s() == {"rabbitmq": 3, "webhooks": 0}, "nobody waits for webhooks"
+    await a_webhooks(stage.database).create(WebhookDraft(url="https://example.org/"), None)
+    for ordinal, lag in ((1, 3), (2, 2)):
+        await reached("rabbitmq", 1, ordinal)
+        assert await lags_s() == {"rabbitmq": lag, "webhooks": 3}
+    for place in ("rabbitmq", "webhooks"):
+        await reached(place, 2, 1)
+    assert await lags_s() == {"rabbitmq": 0, "webhooks": 0}
 
 
 class Source:

@@ -1,6 +1,6 @@
 """The state of the whole system in numbers, as monitoring wants it: the same from whoever asks PostgreSQL."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -61,6 +61,7 @@ class SystemFigures:
     """Queues by age, the oldest first; the live workers and their slots; partitions attached, and weeks ahead.
 
     `refused` messages of the last day, counted up to `MOST_REFUSED`, were not sent again since.
+    `lags_s` has the age of the first change that each follower of the feed does not have, 0 when it has all.
     """
 
     queues: Sequence[QueueFigures]
@@ -68,6 +69,7 @@ class SystemFigures:
     slots: int
     database: DatabaseFigures
     deliveries: DeliveryFigures
+    lags_s: Mapping[str, float]
     partitions: int
     weeks_ahead: int
     refused: int = 0

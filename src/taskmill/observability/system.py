@@ -56,6 +56,11 @@ _UNNUMBERED: Final = _system.figure(
 _UNNUMBERED_AGE: Final = _system.figure(
     "feed_unnumbered_seconds", "How long the first of them has waited for its position"
 )
+_LAG: Final = _system.figure(
+    "feed_follower_lag_seconds",
+    "How old the first change is that `rabbitmq` (queues bound to `taskmill.events`) or `webhooks` does not have",
+    "follower",
+)
 _DELIVERIES: Final = _system.figure(
     "webhook_deliveries_waiting",
     "Deliveries to webhooks and callbacks that are still to be made, counted up to 10,000",
@@ -114,6 +119,7 @@ def _of_queues(figures: SystemFigures) -> Iterable[Metric]:
 
 def _of_all(figures: SystemFigures) -> Iterable[Metric]:
     database = figures.database
+    yield _LAG({(follower,): lag_s for follower, lag_s in figures.lags_s.items()})
     for gauge, value in (
         (_WORKERS, figures.workers),
         (_SLOTS, figures.slots),

@@ -37,6 +37,7 @@ async def read(database: Database) -> SystemFigures:
         slots=workers.total.slots,
         database=await _database(database),
         deliveries=await _deliveries(database),
+        lags_s=await _lags_s(database),
         partitions=len(weeks),
         weeks_ahead=sum(1 for week in weeks if week.start > now),
         refused=await database.fetch_value(
@@ -87,3 +88,7 @@ async def _deliveries(database: Database) -> DeliveryFigures:
         unread_s=row["unread_s"] or 0.0,
         failing=row["failing"],
     )
+
+
+async def _lags_s(database: Database) -> dict[str, float]:
+    return {row["place"]: row["lag_s"] for row in await database.fetch("read_feed_followers")}

@@ -1,0 +1,19 @@
+-- Purpose: what /metrics reports of how far the places that the feed is delivered to are behind. Reads only; relies on
+-- change_batch_position. Returns each place and how long ago the first change was committed that it does not have, 0
+-- when it has all, or when it is for webhooks and callbacks and there are none.
+SELECT
+    held.place,
+    coalesce((
+        SELECT greatest(extract(epoch FROM clock_timestamp() - b.at), 0)
+        FROM taskmill.change_batch AS b
+        WHERE b.position >= held.position
+            AND (b.position > held.position OR cardinality(b.task_ids) > held.ordinal)
+            AND (
+                held.place <> 'webhooks'
+                OR EXISTS (SELECT FROM taskmill.webhook WHERE state <> 'disabled')
+                OR EXISTS (SELECT FROM taskmill.task_callback)
+            )
+        ORDER BY b.position
+        LIMIT 1
+    ), 0)::double precision AS lag_s
+FROM taskmill.feed_delivery AS held
