@@ -314,3 +314,30 @@ async def test_a_hinted_claim_whose_answer_was_lost_is_handed_back_and_runs(
     assert recorder.runs == {made.id: 1}
     assert (await stage.happenings(made.id))[1:4] == ["claimed", "handed_back", "claimed"]
     await assert_safe(stage.sql)
+
+
+async def test_a_rebuild_that_fails_when_the_broker_comes_back_is_done_later(
+    stage: Stage, broker_url: str, log_lines: LogLines
+) -> None:
+    for _ in range(3):
+        await stage.created()
+    await stage.sql.execute("UPDATE taskmill.dispatch SET released_at = now()")
+    async with a_network(stage.url) as (network, url):
+        database = Database(url, SETTINGS)
+        network.refuse(refuses=True)
+        async with a_relay(stage, broker_url, database) as relay:
+
+            async def has_failed() -> bool:
+                return relay.link.is_up and bool(log_lines.named("release.failed"))
+
+            await eventually(has_failed, "the first try meets an outage of the database")
+            network.refuse(refuses=False)
+
+            async def is_rebuilt() -> bool:
+                return not await stage.sql.fetchval(
+                    "SELECT count(released_at) FROM taskmill.dispatch"
+                )
+
+            await eventually(is_rebuilt, "all is to be released anew", timeout_s=8)
+        await database.close()
+    assert [line["tasks"] for line in log_lines.named("release.rebuilt")] == [3]

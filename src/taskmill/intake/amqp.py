@@ -17,17 +17,18 @@ from aiormq.channel import Channel
 
 from taskmill.amqp.connection import BROKER_ERRORS, BrokerLink
 from taskmill.amqp.names import CREATE_QUEUE
-from taskmill.domain.errors import BrokerAway
+from taskmill.domain.errors import BrokerAway, Unavailable
 from taskmill.domain.system import IntakePresence, IntakeState
 from taskmill.intake.answers import Answers
 from taskmill.intake.declaration import declare_intake, declare_rejected
 from taskmill.intake.inbox import Batch, Inbox
-from taskmill.intake.judging import Judge
+from taskmill.intake.judging import Abandoned, FaultPersists, Judge
 from taskmill.intake.route import Route
 from taskmill.observability.logs import get_logger
 from taskmill.operations.create import TaskCreation
 from taskmill.operations.rejections import Rejections
 from taskmill.runtime.periodic import pause
+from taskmill.storage import faults
 from taskmill.wire.messages import MessageLimits
 
 if TYPE_CHECKING:
@@ -47,10 +48,8 @@ _LONGEST_PAUSE_S: Final = 5.0
 _DRAIN_S: Final = 5.0
 _CANCEL_S: Final = 2.0
 _CONSUME_S: Final = 10.0
-
-
-class Abandoned(Exception):
-    """The channel that delivered these messages is gone: the broker has them again."""
+# After so many faults of ours in a row messages are settled one by one, to find the one that they come of.
+_MOST_FAULTS: Final = 3
 
 
 class Intake:
@@ -77,6 +76,8 @@ class Intake:
         self._inbox: Inbox | None = None
         self._arrived = asyncio.Event()
         self._is_ending = False
+        # Faults of ours in a row, with no batch settled in between.
+        self._faults = 0
 
     def state(self) -> IntakeState:
         """Tell whether what producers send is taken."""
@@ -184,6 +185,7 @@ class Intake:
                 continue
             except Exception:
                 # A fault of ours: the broker is to deliver these again, other roles of the process go on.
+                self._faults += 1
                 log.exception("intake.failed", messages=len(batch.messages))
                 self.link.reopen()
 
@@ -198,10 +200,20 @@ class Intake:
             await self._arrived.wait()
 
     async def _settle(self, batch: Batch) -> None:
-        async def persist(store: Callable[[], Awaitable[Stored]]) -> Stored:
-            return await self._persist(batch, store)
+        async def persist(
+            store: Callable[[], Awaitable[Stored]], *, tries: int | None = None
+        ) -> Stored:
+            return await self._persist(batch, store, tries)
 
-        answers = await self._judge.judge(batch.messages, persist)
+        if self._faults < _MOST_FAULTS:
+            answers = await self._judge.judge(batch.messages, persist)
+        else:  # one of these is to blame, or one of the next: each is looked at for itself
+            answers = [
+                answer
+                for message in batch.messages
+                for answer in await self._judge.judge_alone(message, persist)
+            ]
+        self._faults = 0
         if answers:
             await self._answers.send(answers)
         inbox = batch.inbox
@@ -209,27 +221,37 @@ class Intake:
         if inbox.is_spoiled and inbox.is_idle and not inbox.gone.is_set():
             self.link.reopen()
 
-    async def _persist(self, batch: Batch, store: Callable[[], Awaitable[Stored]]) -> Stored:
-        """Store, again and again, as long as the channel is there."""
+    async def _persist(
+        self, batch: Batch, store: Callable[[], Awaitable[Stored]], tries: int | None
+    ) -> Stored:
+        """Store, again and again, as long as the channel is there; what is no outage `tries` times at most."""
         gone = batch.inbox.gone
-        failures = 0
+        failures = in_a_row = 0
         while not gone.is_set():
             try:
                 return await store()
-            except Exception as error:  # noqa: BLE001 - whatever it is, these messages are not to be lost for it
+            except Exception as error:  # whatever it is, these messages are not to be lost for it
                 failures += 1
+                in_a_row = 0 if _is_outage(error) else in_a_row + 1
                 log.warning(
                     "intake.delayed",
                     messages=len(batch.messages),
                     failures=failures,
                     error=repr(error.__cause__ or error),
                 )
+                if in_a_row == tries:
+                    raise FaultPersists(error) from error
             await pause(gone, min(_FIRST_PAUSE_S * 2 ** min(failures, 8), _LONGEST_PAUSE_S))
         raise Abandoned
 
 
 def _consumer_tags(channel: DriverChannel) -> list[str]:
     return list(cast("Channel", channel).consumers)
+
+
+def _is_outage(error: Exception) -> bool:
+    """Tell whether it may pass: the database is away, overloaded, or had to choose between two of us."""
+    return isinstance(error, Unavailable) or faults.is_outage(error) or faults.is_collision(error)
 
 
 def _is_deaf(channel: DriverChannel) -> bool:

@@ -5,8 +5,9 @@ that a database that was away, or an answer that was lost, makes nothing twice.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 from uuid import UUID
 
 from aiormq.abc import DeliveredMessage
@@ -36,8 +37,10 @@ from taskmill.observability.metrics import (
 )
 from taskmill.operations.create import TaskCreation
 from taskmill.operations.rejections import Rejections
+from taskmill.storage.tasks import NewTask
 from taskmill.wire.messages import (
     MessageLimits,
+    bare_refusal,
     created_reply,
     message_draft,
     refused_message,
@@ -51,12 +54,34 @@ log = get_logger(__name__)
 
 Stored = TypeVar("Stored")
 
+# So often something is tried that fails though the database answers: then it will fail the next time, too.
+_TRIES: Final = 5
+
+
+class Abandoned(Exception):
+    """The channel that delivered these messages is gone: the broker has them again."""
+
+
+class FaultPersists(Exception):
+    """Something can't be stored, however often it is tried, and that is no outage: `error` says why."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(repr(error))
+        self.error = error
+
 
 class Persist(Protocol):
-    """Runs what it is given until it succeeds; what it raises itself ends everything."""
+    """Runs what it is given until it succeeds."""
 
-    async def __call__(self, store: Callable[[], Awaitable[Stored]]) -> Stored:
-        """Return what `store` returned."""
+    async def __call__(
+        self, store: Callable[[], Awaitable[Stored]], *, tries: int | None = None
+    ) -> Stored:
+        """Return what `store` returned. During an outage it is tried for ever, else so often.
+
+        Raises:
+            Abandoned: the channel is gone.
+            FaultPersists: `store` failed `tries` times in a row, and none was an outage; never without `tries`.
+        """
         ...
 
 
@@ -95,8 +120,7 @@ class Judge:
                 refused.append((message, outcome))
                 continue
             replayed += outcome.replayed
-            if wants_reply(message):
-                answers.append(_reply(message, created_reply(outcome)))
+            answers += _made(partial(_reply_created, message, outcome))
         MESSAGES_REPLAYED.inc(replayed)
         MESSAGES_CREATED.inc(len(messages) - len(refused) - replayed)
         if refused:
@@ -113,32 +137,87 @@ class Judge:
             log.exception("message.unreadable")
             return error
 
+    async def judge_alone(self, message: DeliveredMessage, persist: Persist) -> list[Answer]:
+        """Do what `judge` does for one; a message that this trips over is kept as a rejection.
+
+        Raises `Abandoned`.
+        """
+        try:
+            return await self.judge([message], persist)
+        except Abandoned:
+            raise
+        except Exception as error:
+            log.exception("message.undecidable")
+            return await self._refuse([(message, error)], persist)
+
     async def _store(
         self, drafts: Sequence[TaskDraft | Exception], persist: Persist
     ) -> list[CreatedTask | Exception]:
         """Store the drafts and put the answers where they were."""
-        new = self._creation.drawn(draft for draft in drafts if isinstance(draft, TaskDraft))
-        if not new:
-            return [draft for draft in drafts if isinstance(draft, Exception)]
-        stored = iter(await persist(lambda: self._creation.store_each(new)))
-        return [draft if isinstance(draft, Exception) else next(stored) for draft in drafts]
+        drawn = [self._drawn(draft) for draft in drafts]
+        new = [one for one in drawn if isinstance(one, NewTask)]
+        stored = iter(await self._store_each(new, persist, tries=_TRIES) if new else ())
+        return [one if isinstance(one, Exception) else next(stored) for one in drawn]
+
+    def _drawn(self, draft: TaskDraft | Exception) -> NewTask | Exception:
+        if isinstance(draft, Exception):
+            return draft
+        try:
+            [new] = self._creation.drawn([draft])
+        except Exception as error:
+            log.exception("message.undecidable")
+            return error
+        return new
+
+    async def _store_each(
+        self, new: Sequence[NewTask], persist: Persist, *, tries: int
+    ) -> Sequence[CreatedTask | Exception]:
+        """Store all; what can't be stored for a fault of ours is found by halves, and is answered with that.
+
+        A single one is to blame only when others can be stored, which is tried: else all would be refused.
+        """
+        while True:
+            try:
+                return await persist(lambda: self._creation.store_each(new), tries=tries)
+            except FaultPersists as fault:
+                if len(new) > 1:
+                    break
+                if await self._creation.writability.tried() is None:
+                    log.exception("message.unstorable", exc_info=fault.error)
+                    return [fault.error]
+                tries = _TRIES
+        middle = len(new) // 2
+        first = await self._store_each(new[:middle], persist, tries=1)
+        return [*first, *await self._store_each(new[middle:], persist, tries=1)]
 
     async def _refuse(
-        self, refused: Iterable[tuple[DeliveredMessage, Exception]], persist: Persist
+        self, refused: Sequence[tuple[DeliveredMessage, Exception]], persist: Persist
     ) -> list[Answer]:
         """Keep the messages that were refused and return the copies and replies to be sent."""
-        delivered = [message for message, _ in refused]
         kept = [_kept(message, error) for message, error in refused]
-        new = self._rejections.drawn(kept)
-        ids = await persist(lambda: self._rejections.store(new))
+        ids = await self._keep(kept, persist)
         answers: list[Answer] = []
-        for message, refusal, rejection_id in zip(delivered, kept, ids, strict=True):
+        for (message, _), refusal, rejection_id in zip(refused, kept, ids, strict=True):
             _tell(refusal, rejection_id)
-            copy = copy_properties(message, refusal, str(rejection_id))
-            answers.append(Answer(REJECTED_QUEUE, message.body, copy, mandatory=True))
-            if wants_reply(message):
-                answers.append(_reply(message, refused_reply(refusal)))
+            answers += _made(partial(_copy, message, refusal, rejection_id))
+            answers += _made(partial(_reply_refused, message, refusal))
         return answers
+
+    async def _keep(self, kept: Sequence[RefusedMessage], persist: Persist) -> list[UUID]:
+        """Store rejections. One that can't be stored for a fault of ours is kept with nothing but its body."""
+        new = self._rejections.drawn(kept)
+        try:
+            return await persist(lambda: self._rejections.store(new), tries=_TRIES)
+        except FaultPersists as fault:
+            if len(kept) == 1:
+                log.exception("message.unstorable", exc_info=fault.error)
+                bare = self._rejections.drawn([bare_refusal(kept[0].body, fault.error)])
+                return await persist(lambda: self._rejections.store(bare))
+        middle = len(kept) // 2
+        return [
+            *await self._keep(kept[:middle], persist),
+            *await self._keep(kept[middle:], persist),
+        ]
 
 
 def _count(messages: Sequence[DeliveredMessage]) -> None:
@@ -148,9 +227,13 @@ def _count(messages: Sequence[DeliveredMessage]) -> None:
 
 
 def _kept(message: DeliveredMessage, error: Exception) -> RefusedMessage:
-    came = message_of(message)
-    came.others = other_properties(message)
-    return refused_message(came, error)
+    try:
+        came = message_of(message)
+        came.others = other_properties(message)
+        return refused_message(came, error)
+    except Exception:
+        log.exception("message.undecidable")
+        return bare_refusal(message.body, error)
 
 
 def _tell(refusal: RefusedMessage, rejection_id: UUID) -> None:
@@ -162,6 +245,29 @@ def _tell(refusal: RefusedMessage, rejection_id: UUID) -> None:
         status=refusal.status,
         bytes=len(refusal.body),
     )
+
+
+def _made(make: Callable[[], Answer | None]) -> list[Answer]:
+    """Return an answer, if one is wanted. What was decided is stored: a fault of ours here holds up nothing."""
+    try:
+        answer = make()
+    except Exception as error:  # noqa: BLE001 - see above
+        log.warning("answers.unsent", answers=1, trouble=repr(error))
+        return []
+    return [] if answer is None else [answer]
+
+
+def _copy(message: DeliveredMessage, refusal: RefusedMessage, rejection_id: UUID) -> Answer:
+    properties = copy_properties(message, refusal, str(rejection_id))
+    return Answer(REJECTED_QUEUE, message.body, properties, mandatory=True)
+
+
+def _reply_created(message: DeliveredMessage, created: CreatedTask) -> Answer | None:
+    return _reply(message, created_reply(created)) if wants_reply(message) else None
+
+
+def _reply_refused(message: DeliveredMessage, refusal: RefusedMessage) -> Answer | None:
+    return _reply(message, refused_reply(refusal)) if wants_reply(message) else None
 
 
 def _reply(message: DeliveredMessage, body: bytes) -> Answer:

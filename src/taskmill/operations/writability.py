@@ -11,7 +11,6 @@ from typing import Final
 import asyncpg
 
 from taskmill.domain import identity
-from taskmill.domain.errors import TaskmillError
 from taskmill.domain.task import TaskDraft
 from taskmill.observability.logs import get_logger
 from taskmill.runtime.ids import IdFactory
@@ -60,7 +59,7 @@ class Writability:
                     await tasks.wait_for_standby(connection)
         except TimeoutError:
             return f"nothing was committed within {_TRIAL_S:g} s"
-        except (TaskmillError, asyncpg.PostgresError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, nothing can be written
             return faults.in_words(error.__cause__ or error)
         self._database.writes.note_commit()
         return None

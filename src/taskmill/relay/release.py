@@ -70,7 +70,8 @@ class Relay:
         self.link = BrokerLink(broker_url, name="relay", opened=self._opened, lost=self.wake)
         self._publisher = HintPublisher(self.link, hint_queues)
         self._unconfirmed = asyncio.Semaphore(_MOST_UNCONFIRMED)
-        self._must_rebuild = True
+        # How often the broker came back with nothing, and up to which of these times all was released anew.
+        self._losses, self._rebuilt = 1, 0
         self._lanes: dict[Lane, float] = {}
         self._lanes_read_at = self._workers_read_at = self._starts_reset_at = float("-inf")
         self._workers = Workers(())
@@ -104,7 +105,7 @@ class Relay:
     async def _opened(self, _: object) -> None:
         self._publisher.forget_queues()
         # Whatever the broker had been told before may be gone.
-        self._must_rebuild = True
+        self._losses += 1
         self.wake()
 
     async def _release_until(self, stop: asyncio.Event, publishing: asyncio.TaskGroup) -> None:
@@ -144,9 +145,12 @@ class Relay:
 
     async def _round(self, publishing: asyncio.TaskGroup) -> tuple[int, bool]:
         """Release in every stream; return how many tasks, and whether some are left due."""
-        if self._must_rebuild:
-            self._must_rebuild = False
-            if forgotten := await releases.forget_all(self._database):
+        if self._rebuilt < self._losses:
+            # Only once it is done: it may fail, and the broker may come back once more meanwhile.
+            losses = self._losses
+            forgotten = await releases.forget_all(self._database)
+            self._rebuilt = losses
+            if forgotten:
                 log.info("release.rebuilt", tasks=forgotten)
         streams = await self._due_streams()
         seats = asyncio.Semaphore(_STREAMS_AT_ONCE)

@@ -150,6 +150,19 @@ def refused_message(message: CreationMessage, error: Exception) -> RefusedMessag
     )
 
 
+def bare_refusal(body: bytes, error: Exception) -> RefusedMessage:
+    """Return what is kept of a message when whatever came beside its body can't be kept."""
+    status, _, problem = problem_json(error)
+    return RefusedMessage(
+        door=DOOR,
+        message_id=None,
+        body=body,
+        properties="{}",
+        status=status,
+        problem=problem.decode(),
+    )
+
+
 def kept_message(message: RefusedMessage) -> CreationMessage:
     """Return a message that was kept as one that just came, for another try."""
     properties: dict[str, Any] = orjson.loads(message.properties)
