@@ -293,10 +293,11 @@ class WebhookInactive(TaskmillError):
 
 
 class Unavailable(TaskmillError):
-    """A part that the answer needs is away for now; asking again later may help."""
+    """A part that the answer needs is away for now; asking again later may help, or what the `advice` says."""
 
-    def __init__(self, retry_after_s: float, what: str) -> None:
-        super().__init__(f"{what} is not available; try again in {retry_after_s:g} s")
+    def __init__(self, retry_after_s: float, what: str, advice: str | None = None) -> None:
+        advice = advice or f"try again in {retry_after_s:g} s"
+        super().__init__(f"{what} is not available; {advice}")
         self.retry_after_s = retry_after_s
         self.what = what
 

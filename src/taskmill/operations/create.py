@@ -285,12 +285,15 @@ class TaskCreation:
 
     @asynccontextmanager
     async def _lent(
-        self, new: Sequence[NewTask], *, in_transaction: bool
+        self, new: Sequence[NewTask], *, in_transaction: bool, longer_s: float = 0
     ) -> AsyncIterator[Connection]:
         """Lend a connection to store these with; it is known by whom they are carried until they are committed."""
         database = self._database
         with database.writes.write(), self._key_holders.carrying(new) as carry:
-            async with database.hot_transaction() if in_transaction else database.hot() as lent:
+            lending = (
+                database.hot_transaction(longer_s=longer_s) if in_transaction else database.hot()
+            )
+            async with lending as lent:
                 carry(lent)
                 yield lent
 
@@ -308,8 +311,10 @@ class TaskCreation:
             return await storing.store(connection, new)
 
     async def _store_all(self, new: list[NewTask]) -> list[CreatedTask]:
-        async with self._lent(new, in_transaction=True) as connection:
-            answers = _unraised(await storing.store(connection, new))
+        longer_s = len(new) * storing.BATCH_TASK_S
+        timeout_s = self._database.longest_s(longer_s) + 1
+        async with self._lent(new, in_transaction=True, longer_s=longer_s) as connection:
+            answers = _unraised(await storing.store(connection, new, timeout_s=timeout_s))
         self._doorbell.ring()
         self._told(answers)
         return answers

@@ -1,6 +1,7 @@
 """One try to store a batch: what the transaction writes, and what that means for each of its tasks."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 from uuid import UUID
 
 from taskmill.domain.errors import IdempotencyConflict, Unavailable
@@ -14,15 +15,26 @@ from taskmill.storage.servers import Connection
 from taskmill.storage.tasks import HeldKey, NewTask, StoredFacts
 from taskmill.wire.urls import callback_lane
 
+BATCH_TASK_S: Final = 0.002
+"""So much longer a transaction may take for each of its tasks: ten times what it takes at rest."""
+
 
 async def store(
-    connection: Connection, new: Sequence[NewTask], *, rings: bool = False
+    connection: Connection,
+    new: Sequence[NewTask],
+    *,
+    rings: bool = False,
+    timeout_s: float | None = None,
 ) -> list[CreatedTask | IdempotencyConflict]:
     """Store what is new and answer for each, in order. A single one `rings` the bell by itself, if it is to.
 
+    It is waited for as long as is usual, or for `timeout_s`.
+
     Tasks with a callback want a transaction around it: both are written, or none is.
     """
-    created = await tasks.insert(connection, _first_of_each_key(new), rings=rings)
+    created = await tasks.insert(
+        connection, _first_of_each_key(new), rings=rings, timeout_s=timeout_s
+    )
     await _keep_callbacks(connection, called(new), created)
     return await answers(connection, new, created)
 

@@ -139,8 +139,11 @@ class Database:
                 self._seats.release()
 
     @asynccontextmanager
-    async def hot_transaction(self) -> AsyncIterator[Connection]:
+    async def hot_transaction(self, *, longer_s: float = 0) -> AsyncIterator[Connection]:
         """Lend a connection as `hot` does, within a transaction that commits at the end.
+
+        It, and each of its statements, may take `longer_s` more than what is set; who waits for an answer has to
+        name a timeout of its own then.
 
         Who is cancelled, or has waited in vain, does not wait for a ROLLBACK, too: the connection ends.
         """
@@ -148,6 +151,8 @@ class Database:
             transaction = connection.transaction()
             await transaction.start()
             try:
+                if longer_s:
+                    await connection.execute(self._longer(connection, longer_s))
                 yield connection
             except (asyncpg.PostgresError, TaskmillError):
                 await transaction.rollback()
@@ -156,6 +161,20 @@ class Database:
                 connection.terminate()
                 raise
             await transaction.commit()
+
+    def longest_s(self, longer_s: float) -> float:
+        """Return how long a statement may take that was given `longer_s` more; its answer comes a second later."""
+        return self._settings.statement_timeout_s + longer_s
+
+    def _longer(self, connection: Connection, longer_s: float) -> str:
+        longest_s = self.longest_s(longer_s)
+        text = f"SET LOCAL statement_timeout = '{longest_s}s'"
+        if connection.get_server_version().major < _TRANSACTION_TIMEOUT_SINCE:
+            return text
+        # One that runs is not set anew, only begun anew.
+        whole_s = longest_s + _STATEMENT_FIRST_S
+        begin = f"SET LOCAL transaction_timeout = '{whole_s}s'"
+        return f"{text}; SET LOCAL transaction_timeout = 0; {begin}"
 
     def _keep(self, lent: PoolProxiedConnection, driver: Connection, age: int) -> None:
         if age == self._outages:

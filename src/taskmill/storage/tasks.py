@@ -47,10 +47,15 @@ class StoredFacts:
 
 
 async def insert(
-    connection: Connection, new: Collection[NewTask], *, rings: bool = False
+    connection: Connection,
+    new: Collection[NewTask],
+    *,
+    rings: bool = False,
+    timeout_s: float | None = None,
 ) -> dict[UUID, StoredFacts]:
     """Store the tasks in one statement; returns what it added to those it created.
 
+    The answer is waited for as long as is usual, or for `timeout_s`.
     With `rings` whoever waits for tasks hears of it with the commit; that is for a single one.
 
     One that is missing from the answer was created by an earlier call with the same id, or its key is
@@ -59,7 +64,7 @@ async def insert(
     """
     ordered = sorted(new, key=_key_order)
     text = statement("create_tasks", of_one=rings)
-    rows = await connection.fetch(text, *columns(map(_row, ordered)))
+    rows = await connection.fetch(text, *columns(map(_row, ordered)), timeout=timeout_s)
     return {
         row["id"]: StoredFacts(number=row["number"], updated_at=row["updated_at"]) for row in rows
     }

@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from fastapi import APIRouter, Depends, Request, Response
 from starlette.responses import StreamingResponse
+from starlette.types import Scope
 
 from taskmill.api.answers import Answer
 from taskmill.api.bodies import BATCH_TYPES, form_of, read_body, traceparent_of
@@ -21,6 +22,7 @@ from taskmill.domain.system import CreatedTask
 from taskmill.domain.task import TaskDraft
 from taskmill.observability.logs import get_logger
 from taskmill.operations.create import CreatedLater
+from taskmill.operations.storing import BATCH_TASK_S
 from taskmill.runtime.http_scope import DEADLINE
 from taskmill.wire.batches import (
     LINES_MEDIA_TYPE,
@@ -43,6 +45,16 @@ _CHUNK = 250
 _CHUNKS_AT_ONCE = 4
 # From here on parsing takes milliseconds, which the other requests should not wait for.
 _LARGE_BYTES = 64 * 1024
+_PARSED_BYTES_A_S = 4 * 1024 * 1024
+_SEND_AGAIN = (
+    "the batch may have been stored: send the same request again, which makes no task twice, "
+    "as each has an idempotency_key"
+)
+_FIND_OUT = (
+    "the batch may have been stored, as a whole or not at all: before you send it again, look for one of "
+    "its tasks with GET /tasks?created_after=...&name=...; with an idempotency_key in each task it could "
+    "simply be sent again"
+)
 _TASK = {"$ref": "#/components/schemas/CreateTask"}
 _LINES = "one task a line"
 _Line: TypeAlias = tuple[int, CreatedLater | CreatedTask | Exception]
@@ -100,9 +112,40 @@ async def create_tasks(request: Request, context: InContext) -> Response:
     body = await read_body(request.scope, request.receive, form.content_length, limit_bytes)
     if is_lines(form.media_type):
         return _answer_lines(context, request, body)
-    drafts = await _drafts(context, body, traceparent_of(request.scope))
-    created = await context.service.create_all(drafts)
+    created = await _create_all(context, request, body)
     return Answer(201, batch_created_json([one.task.id for one in created])).response()
+
+
+async def _create_all(context: Context, request: Request, body: bytes) -> list[CreatedTask]:
+    """Store all, within a time that grows with their number.
+
+    Raises:
+        Unavailable: it is not known whether they are stored; it says what to do.
+    """
+    usual_s = context.limits.request_timeout_s
+    _allow(request.scope, usual_s + len(body) / _PARSED_BYTES_A_S)
+    drafts = await _drafts(context, body, traceparent_of(request.scope))
+    limit_s = round(usual_s + len(drafts) * BATCH_TASK_S, 1)
+    _allow(request.scope, limit_s + usual_s)  # this function's own time is over before that
+    try:
+        async with asyncio.timeout(limit_s):
+            return await context.service.create_all(drafts)
+    except TimeoutError:
+        raise _unknown(f"an answer within {limit_s:g} s", drafts) from None
+    except Unavailable as error:
+        raise _unknown(error.what, drafts) from error
+
+
+def _allow(scope: Scope, seconds: float) -> None:
+    """Let the request's deadline be so long from now on."""
+    deadline: asyncio.Timeout | None = scope.get(DEADLINE)
+    if deadline is not None:
+        deadline.reschedule(asyncio.get_running_loop().time() + seconds)
+
+
+def _unknown(what: str, drafts: Sequence[TaskDraft]) -> Unavailable:
+    has_keys = all(draft.idempotency is not None for draft in drafts)
+    return Unavailable(1.0, what, _SEND_AGAIN if has_keys else _FIND_OUT)
 
 
 async def _drafts(context: Context, body: bytes, traceparent: str | None) -> list[TaskDraft]:
