@@ -114,10 +114,14 @@ async def test_whoever_finds_its_task_there_after_a_lost_answer_rings_for_it(
     insert = tasks.insert
 
     async def loses_the_first_answer(
-        connection: Connection, new: Collection[NewTask], *, rings: bool = False
+        connection: Connection,
+        new: Collection[NewTask],
+        *,
+        rings: bool = False,
+        timeout_s: float | None = None,
     ) -> dict[UUID, StoredFacts]:
         monkeypatch.setattr(tasks, "insert", insert)
-        await insert(connection, new, rings=rings)
+        await insert(connection, new, rings=rings, timeout_s=timeout_s)
         raise Unavailable(0, "the database")
 
     await stage.created()
@@ -135,12 +139,16 @@ async def test_a_task_is_created_when_no_more_rings_can_be_kept(
     insert = tasks.insert
 
     async def full(
-        connection: Connection, new: Collection[NewTask], *, rings: bool = False
+        connection: Connection,
+        new: Collection[NewTask],
+        *,
+        rings: bool = False,
+        timeout_s: float | None = None,
     ) -> dict[UUID, StoredFacts]:
         tried.append(rings)
         if rings:
             raise asyncpg.ProgramLimitExceededError("too many notifications in the NOTIFY queue")
-        return await insert(connection, new)
+        return await insert(connection, new, timeout_s=timeout_s)
 
     monkeypatch.setattr(tasks, "insert", full)
     made = await stage.created()

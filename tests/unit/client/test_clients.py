@@ -383,7 +383,12 @@ def test_refused_messages_are_read_page_by_page_and_sent_again(
 
 
 def test_readiness_is_asked_once(client: TaskmillClient, service: FakeService) -> None:
-    assert client.ready() == {"database": "ok", "schema": "ok", "broker": "ok"}
+    assert client.ready() == {
+        "database": "ok",
+        "schema": "ok",
+        "broker": "ok",
+        "intake": "ok",
+    }
 
     service.trouble = "database: away"
     with pytest.raises(ServiceUnavailable, match="database: away"):
