@@ -35,7 +35,7 @@ class Followers:
         """Read one stream for as long as it lasts."""
         reader, writer = await asyncio.open_connection(*self._place)
         path = f"/events?queue=q{number % self._queues}"
-        writer.write(f"GET {path} HTTP/1.1\r\nHost: benchmark\r\n\r\n".encode())
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         async for line in reader:
             if line.startswith(b"data: "):
                 self._note(line)

@@ -81,8 +81,14 @@ TITLES: Final = {
     "pull": "Workers that pull over HTTP",
 }
 # What only a machine knows.
-FOUND_OUT: Final = {"worker.name": "host and process id", "worker.isolated": "number of processors"}
+FOUND_OUT: Final = {
+    "api.allowed_hosts": "`localhost`, the machine's name",
+    "worker.name": "host and process id",
+    "worker.isolated": "number of processors",
+}
 MORE: Final = {
+    "api.allowed_hosts": "[who may ask](http.md#who-may-ask)",
+    "api.allowed_origins": "[who may ask](http.md#who-may-ask)",
     "traces": "[traces](../how-to/trace-tasks.md)",
     "admin_port": "[the ports](../how-to/monitor.md#prometheus)",
     "dashboard": "[dashboard](../how-to/dashboard.md)",

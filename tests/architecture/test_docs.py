@@ -29,7 +29,11 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#{1,6} (.+)$", re.MULTILINE)
 PATH = re.compile(r"`((?:src|tests)/[^`]*)`")
 EVENT = re.compile(r"[a-z_]+\.[a-z_]+")
-OF_THE_MACHINE = {"TASKMILL_WORKER__NAME", "TASKMILL_WORKER__ISOLATED"}
+OF_THE_MACHINE = {
+    "TASKMILL_WORKER__NAME",
+    "TASKMILL_API__ALLOWED_HOSTS",
+    "TASKMILL_WORKER__ISOLATED",
+}
 LOG_METHODS = {"debug", "info", "warning", "error", "exception"}
 
 

@@ -93,26 +93,18 @@ async def test_a_body_over_the_limit_is_refused_however_it_comes(api: Served, pa
     assert (await api.post(path, fits + b" ")).status_code == 413
     chunked = await api.http.post(path, content=in_parts())
     assert chunked.status_code == 413
-    head = (
-        f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999\r\nconnection: close\r\n\r\n"
-    )
+    head = f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 99999999\r\nconnection: close\r\n\r\n"
     assert b" 413 " in (await raw_request(api.url, head.encode()))[:20]
 
 
 @pytest.mark.parametrize(
     ("headers", "status"),
     [
-        ({"content-type": "text/plain"}, 415),
+        ({"content-type": "text/html"}, 415),
         ({"content-type": "multipart/form-data; boundary=x"}, 415),
         ({"content-type": "application/xml"}, 415),
         ({"content-type": "\xff"}, 415),
-        ({"content-type": ""}, 415),
         ({"content-encoding": "gzip"}, 415),
-        (
-            {"content-type": "application/x-www-form-urlencoded", "origin": "http://other.example"},
-            415,
-        ),
-        ({"origin": "http://other.example"}, 415),
         ({"content-encoding": "identity"}, 201),
         ({"idempotency-key": "\xff"}, 422),
         ({"idempotency-key": ""}, 422),
@@ -130,6 +122,30 @@ async def test_odd_headers_are_refused_or_passed_over(
     encoded = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
     answer = await api.http.post("/tasks", content=b'{"name":"a"}', headers=encoded)
     assert answer.status_code == status, answer.text
+
+
+@pytest.mark.parametrize(
+    ("headers", "came"),
+    [
+        ({"content-type": "Text/HTML; charset=utf-8"}, "it got text/html"),
+        ({"content-type": "application/octet-stream"}, "it got application/octet-stream"),
+        ({"content-type": "a/\x80b"}, "it got a/\\u0080b"),
+        (
+            {"content-type": "text/plain", "content-encoding": "br"},
+            "text/plain with the encoding br",
+        ),
+        ({"content-encoding": "gzip"}, "it got no type with the encoding gzip"),
+    ],
+)
+async def test_the_refusal_of_a_type_names_what_came_and_what_is_taken(
+    api: Served, headers: dict[str, str], came: str
+) -> None:
+    encoded = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+    answer = await api.http.post("/tasks", content=b'{"name":"a"}', headers=encoded)
+    problem = answer.json()
+    assert (answer.status_code, problem["type"]) == (415, "/problems/unsupported-media-type")
+    assert problem["detail"].startswith("this path takes application/json, ")
+    assert problem["detail"].endswith(came)
 
 
 async def test_two_keys_or_two_different_ones_are_refused(api: Served) -> None:
@@ -162,7 +178,7 @@ async def test_two_keys_or_two_different_ones_are_refused(api: Served) -> None:
     ],
 )
 async def test_an_odd_address_is_refused(api: Served, target: bytes, status: int) -> None:
-    request = b"GET " + target + b" HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+    request = b"GET " + target + b" HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
     answer = await raw_request(api.url, request)
     assert answer.startswith(b"HTTP/1.1 %d " % status), answer[:300]
 

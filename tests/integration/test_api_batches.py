@@ -146,7 +146,7 @@ async def test_what_fails_after_its_client_has_left_is_no_unheard_error(
 
     monkeypatch.setattr(stage.service._creation._batch, "_flush_items", fails_later)
     body = b'{"name":"a"}\n' * 600
-    head = "POST /tasks/batch HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-ndjson\r\n"
+    head = "POST /tasks/batch HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\n"
     request = f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
     with pytest.raises(TimeoutError):
         await raw_request(api.url, request, patience_s=0.3)

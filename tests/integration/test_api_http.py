@@ -23,7 +23,7 @@ from tests.support.pulling import a_pull
 from tests.support.stage import Stage, a_creation, a_rejections, a_webhooks
 
 IN_A_HURRY = Settings(limits=LimitSettings(request_timeout_s=0.5))
-HEAD = b" HTTP/1.1\r\nhost: x\r\n"
+HEAD = b" HTTP/1.1\r\nhost: localhost\r\n"
 CHUNKS = b'c\r\n{"name":"a"}\r\n0\r\n\r\n'
 
 

@@ -49,7 +49,7 @@ async def test_a_request_is_counted_by_its_route(
 
 async def test_a_client_that_leaves_is_counted_as_gone(api: Served) -> None:
     before = REQUESTS.value("POST", "/tasks", "gone")
-    head = b"POST /tasks HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    head = b"POST /tasks HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     host, port = api.url.removeprefix("http://").split(":")
     _, writer = await asyncio.open_connection(host, int(port))
     writer.write(head + b"Content-Length: 100\r\n\r\n{")
@@ -65,7 +65,9 @@ async def test_a_client_that_leaves_is_counted_as_gone(api: Served) -> None:
 async def test_ids_and_paths_never_become_labels(api: Served) -> None:
     for path in (f"/tasks/{NOBODY}", "/secret/path", f"/queues/{NOBODY}"):
         await api.get(path)
-    await raw_request(api.url, b"GET /%00secret HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    await raw_request(
+        api.url, b"GET /%00secret HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    )
     text = (await api.get("/metrics")).text
     assert NOBODY not in text
     assert "secret" not in text

@@ -20,7 +20,7 @@ from tests.support.api import LogLines, Served
 from tests.support.attackers import Line, lines
 from tests.support.polling import eventually
 
-HEAD = b"POST /tasks HTTP/1.1\r\nhost: x\r\n"
+HEAD = b"POST /tasks HTTP/1.1\r\nhost: localhost\r\n"
 SLOW_BODY = HEAD + b"content-length: 4000\r\n\r\n{"
 NO_BROKER = BrokerState(presence=BrokerPresence.NONE, policy="postgres")
 QUICK = Pace(head_s=0.5, body_s=0.5, body_bytes=1000, stall_s=5)
@@ -82,7 +82,7 @@ async def test_empty_lines_do_not_hold_a_connection(api: Served) -> None:
 
 async def test_a_head_behind_a_request_that_is_answered_is_cut_too(api: Served) -> None:
     async with a_server(api) as url, lines(url, 1) as [line]:
-        await line.send(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\nGET /heal")
+        await line.send(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\nGET /heal")
         received = await line.dribble(b"x")
     assert received.startswith(b"HTTP/1.1 200 ")
     assert b"HTTP/1.1 408 " in received
@@ -128,7 +128,7 @@ async def test_a_slow_honest_upload_is_taken(api: Served) -> None:
 
 
 async def test_an_idle_connection_may_wait_longer_than_a_head(api: Served) -> None:
-    request = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"
+    request = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n"
     async with a_server(api) as url, lines(url, 1, request) as [line]:
         assert (await line.reader.readuntil(b"}")).startswith(b"HTTP/1.1 200 ")
         await asyncio.sleep(QUICK.head_s * 3)  # the wait itself is what is tested
@@ -138,7 +138,7 @@ async def test_an_idle_connection_may_wait_longer_than_a_head(api: Served) -> No
 
 async def test_a_held_answer_and_a_stream_outlast_all_deadlines(api: Served) -> None:
     task = await api.create(delay_s=3600)
-    follow = b"GET /events HTTP/1.1\r\nhost: x\r\n\r\n"
+    follow = b"GET /events HTTP/1.1\r\nhost: localhost\r\n\r\n"
     async with a_server(api) as url, lines(url, 1, follow) as [stream]:
         async with httpx.AsyncClient(base_url=url, timeout=20) as http:
             etag = (await http.get(f"/tasks/{task['id']}")).headers["etag"]
@@ -171,7 +171,7 @@ async def test_too_many_bodies_of_one_address_are_refused_until_later(api: Serve
         assert attack[0].is_open
         # A whole request is not counted, and so is answered, from this address too.
         async with lines(
-            url, 1, b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+            url, 1, b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
         ) as [line]:
             assert (await line.rest()).startswith(b"HTTP/1.1 200 ")
         attack[0].writer.close()
@@ -185,11 +185,11 @@ async def test_too_many_bodies_of_one_address_are_refused_until_later(api: Serve
         await eventually(is_taken, "there is room again")
 
 
-@pytest.mark.parametrize("begun", [b"", HEAD, b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"])
+@pytest.mark.parametrize("begun", [b"", HEAD, b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n"])
 async def test_when_there_are_too_many_the_longest_idle_ones_of_who_has_most_give_way(
     api: Served, log_lines: LogLines, begun: bytes
 ) -> None:
-    request = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"
+    request = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n"
     before = CONNECTIONS_LIMITED.value("api", "all")
     patient = Pace(head_s=60, body_s=60)
     async with (
@@ -210,7 +210,7 @@ async def test_when_there_are_too_many_the_longest_idle_ones_of_who_has_most_giv
 async def test_when_all_are_being_answered_one_more_is_refused(api: Served) -> None:
     """They hold what they wait for, so nobody gives way; who comes later may try again."""
     task = await api.create(delay_s=3600)
-    held = f'GET /tasks/{task["id"]} HTTP/1.1\r\nhost: x\r\nif-none-match: "1.0"\r\nprefer: wait=20\r\n\r\n'
+    held = f'GET /tasks/{task["id"]} HTTP/1.1\r\nhost: localhost\r\nif-none-match: "1.0"\r\nprefer: wait=20\r\n\r\n'
     async with a_server(api, total=3) as url, lines(url, 3, held.encode()) as attack:
         async with lines(url, 1, b"", "127.0.0.1") as [late]:
             refused = await late.rest()

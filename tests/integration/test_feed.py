@@ -374,7 +374,7 @@ async def a_narrow_reader(
         host, port = url.removeprefix("http://").split(":")
         await asyncio.get_running_loop().sock_connect(sock, (host, int(port)))
         reader, writer = await asyncio.open_connection(sock=sock, limit=1024)
-        writer.write(b"GET /events HTTP/1.1\r\nhost: x\r\n\r\n")
+        writer.write(b"GET /events HTTP/1.1\r\nhost: localhost\r\n\r\n")
         async with asyncio.timeout(15):
             await reader.readuntil(b": live")
         transport = writer.transport

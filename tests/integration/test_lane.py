@@ -22,14 +22,19 @@ from tests.support.polling import eventually
 from tests.support.stage import Stage
 
 IN_A_HURRY = Settings(limits=LimitSettings(request_timeout_s=0.5))
-LAST = b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+LAST = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
 # Whoever asks with this goes the long way, and is answered the same.
 LONG_WAY = {"prefer": "respond-async"}
 
 
 def a_post(name: str, *headers: bytes) -> bytes:
     body = orjson.dumps({"name": name})
-    lines = (b"POST /tasks HTTP/1.1", b"host: x", b"content-length: %d" % len(body), *headers)
+    lines = (
+        b"POST /tasks HTTP/1.1",
+        b"host: localhost",
+        b"content-length: %d" % len(body),
+        *headers,
+    )
     return b"\r\n".join((*lines, b"", body))
 
 
@@ -90,7 +95,7 @@ async def test_both_ways_refuse_alike_and_are_counted_alike(api: Served) -> None
 
 
 async def test_requests_that_come_at_once_are_answered_in_order(api: Served, known: str) -> None:
-    read = f"GET /tasks/{known} HTTP/1.1\r\nhost: x\r\n\r\n".encode()
+    read = f"GET /tasks/{known} HTTP/1.1\r\nhost: localhost\r\n\r\n".encode()
     posts = [a_post(f"{number}", b"x-request-id: r%d" % number) for number in range(5)]
     raw = await raw_request(api.url, read + b"".join(posts) + read + LAST)
     assert re.findall(rb"x-request-id: r(\d)", raw) == [b"0", b"1", b"2", b"3", b"4"]
@@ -206,8 +211,15 @@ async def test_what_was_begun_is_answered_before_the_server_ends(
         assert (answer.status_code, answer.headers["connection"]) == (200, "close")
 
 
-def sent(method: str, path: str, *lines: str, body: bytes = b"", version: str = "1.1") -> bytes:
-    head = (f"{method} {path} HTTP/{version}", "host: x", *lines)
+def sent(
+    method: str,
+    path: str,
+    *lines: str,
+    body: bytes = b"",
+    version: str = "1.1",
+    host: str = "host: localhost\r\n",
+) -> bytes:
+    head = (f"{method} {path} HTTP/{version}\r\n{host}x: y", *lines)
     return "\r\n".join((*head, "", "")).encode() + body
 
 
@@ -248,6 +260,12 @@ SHAPES = {
     "too much": a_body(b'{"name":"%s"}' % (b"x" * 5000)),
     "unsound id": a_body(b'{"name":"a"}', "x-request-id: a b"),
     "1.0": sent("POST", "/tasks", "content-length: 12", body=b'{"name":"a"}', version="1.0"),
+    "another host": sent("GET", "/tasks/{}", host="host: evil.test\r\n"),
+    "no host": sent("GET", "/tasks/{}", host=""),
+    "two hosts": sent("GET", "/tasks/{}", host="host: localhost\r\nhost: localhost\r\n"),
+    "an absolute target": sent("GET", "http://evil.test/tasks/{}"),
+    "another site": a_body(b'{"name":"a"}', "sec-fetch-site: cross-site"),
+    "another origin": a_body(b'{"name":"a"}', "origin: http://evil.test"),
     "an expectation": a_body(b'{"name":"a"}', "expect: 100-continue"),
     "GET with a body": sent("GET", "/tasks/{}", "content-length: 5", body=b"hello"),
     "HEAD": sent("HEAD", "/tasks/{}"),
@@ -264,7 +282,7 @@ async def test_whatever_comes_is_answered_alike_on_both_ways(
     api: Served, known: str, shape: bytes
 ) -> None:
     request = shape.replace(b"{}", known.encode()) if b"/tasks/{}" in shape else shape
-    slow = request.replace(b"host: x", b"host: x\r\nprefer: respond-async", 1)
+    slow = request.replace(b"host: localhost", b"host: localhost\r\nprefer: respond-async", 1)
     quick_answer, slow_answer = [await raw_request(api.url, one + LAST) for one in (request, slow)]
     assert without_what_differs(quick_answer) == without_what_differs(slow_answer)
 

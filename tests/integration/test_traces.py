@@ -274,8 +274,11 @@ async def test_a_pipelined_request_does_not_belong_to_the_one_before_it(
     stage: Stage, spans: Spans, log_lines: LogLines
 ) -> None:
     body = b'{"name": "a"}'
-    post = b"POST /tasks HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
-    get = b"GET /stats HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"
+    post = b"POST /tasks HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n%b" % (
+        len(body),
+        body,
+    )
+    get = b"GET /stats HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
     async with serving(stage.service, traces=spans.traces) as api:
         answers = await raw_request(api.url, post + get)
     assert (answers.count(b"HTTP/1.1 201"), answers.count(b"HTTP/1.1 200")) == (1, 1)

@@ -12,6 +12,7 @@ from taskmill.domain.system import Readiness
 from taskmill.observability import metrics
 from taskmill.observability.logs import get_logger
 from taskmill.observability.system import system_metrics
+from taskmill.runtime.http_access import ANSWER_HEADERS, AccessRules
 from taskmill.wire.health import HEALTH_JSON, ready_answer
 from taskmill.wire.problems import problem_for_status, problem_json
 
@@ -28,7 +29,8 @@ _RETRY_AFTER_S: Final = 1.0
 class AdminApp:
     """Answers `/healthz`, `/readyz` and `/metrics` for one process.
 
-    Its metrics are told with those of the whole system, if it is given `figures`.
+    Its metrics are told with those of the whole system, if it is given `figures`. `access` says under which names
+    `/metrics` may be asked.
     """
 
     def __init__(
@@ -36,9 +38,11 @@ class AdminApp:
         readiness: Callable[[], Awaitable[Readiness]],
         is_stopping: Callable[[], bool],
         *,
+        access: AccessRules | None = None,
         figures: Callable[[], Awaitable[SystemFigures | None]] | None = None,
         timeout_s: float = _TIMEOUT_S,
     ) -> None:
+        self._access = access or AccessRules()
         self._figures = figures
         self._readiness = readiness
         self._is_stopping = is_stopping
@@ -48,13 +52,17 @@ class AdminApp:
         """Answer a request; a server that serves HEAD leaves the body out."""
         if scope["type"] != "http":
             return
-        status, headers, body = await self._answer(scope["method"], scope["path"])
+        status, headers, body = await self._answer(scope)
         encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
+        encoded += ANSWER_HEADERS
         encoded.append((b"content-length", b"%d" % len(body)))
         await send({"type": "http.response.start", "status": status, "headers": encoded})
         await send({"type": "http.response.body", "body": body})
 
-    async def _answer(self, method: str, path: str) -> Answer:
+    async def _answer(self, scope: Scope) -> Answer:
+        method, path = scope["method"], scope["path"]
+        if (refusal := self._access.host_refusal(scope)) is not None:
+            return problem_for_status(refusal.status, path, refusal.detail)
         known = {"/healthz": self._healthz, "/readyz": self._readyz, "/metrics": self._metrics}
         answer = known.get(path)
         if answer is None:

@@ -1,7 +1,8 @@
 """Puts the API together: layers from the outside in, routers, documents.
 
 Traced      a span for each request that creates tasks, when traces are on
-Edge        request id, log line, deadline, last resort
+Edge        request id, log line, who may ask, deadline, last resort
+Cors        pages elsewhere that the settings name, where they name any
 HotPaths    POST /tasks and GET /tasks/{id}
 Pages       hands on what is for people, where there are pages
 FastAPI     everything else, and the OpenAPI document of it all
@@ -18,6 +19,7 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from taskmill.api.context import NO_TELEMETRY, Context
+from taskmill.api.cors import Cors
 from taskmill.api.edge import Edge
 from taskmill.api.errors import add_error_handlers
 from taskmill.api.hot import HotPaths
@@ -47,6 +49,7 @@ from taskmill.operations.pull import Pull
 from taskmill.operations.service import TaskService
 from taskmill.operations.webhooks import Webhooks
 from taskmill.outbound.addresses import AddressRules
+from taskmill.runtime.http_access import AccessRules
 from taskmill.settings import Settings
 from taskmill.version import version
 from taskmill.wire.claims import AddLines, ClaimCancelled, FailClaim, FinishClaim, ReportProgress
@@ -151,7 +154,11 @@ class Api:
         self.framework = create_framework(context)
         behind = self.framework if pages is None else Pages(self.framework, pages)
         ids = RequestIds()
-        edge = Edge(HotPaths(behind, context), ids, timeout_s=context.limits.request_timeout_s)
+        limit_s = context.limits.request_timeout_s
+        within: ASGIApp = HotPaths(behind, context)
+        if context.access.has_origins:
+            within = Cors(within, context.access)
+        edge = Edge(within, ids, context.access, timeout_s=limit_s)
         self._app: ASGIApp = edge if traces is None else Traced(edge, traces)
         # With traces on, each request that makes a task has a span of its own.
         self.lane = HotLane(context, ids) if traces is None else None
@@ -200,6 +207,7 @@ def create_app(
                 idempotency_key_chars=limits.idempotency_key_chars,
                 contracts=service.contracts.by_type,
             ),
+            access=AccessRules.of(settings.api),
             drain=drain,
             rules=AddressRules(settings.outbound.allow),
         ),

@@ -12,22 +12,22 @@ from taskmill.api.refusals import ClientGone, unsupported_form
 from taskmill.domain.errors import InvalidInput, TooLarge
 from taskmill.runtime.http_scope import DEADLINE
 from taskmill.wire.batches import LINES_MEDIA_TYPES
+from taskmill.wire.wording import safe_text
 
-# curl's -d says "form" of whatever it sends; nothing here takes forms, so it is read as JSON. But not from a
-# browser, which tells the page's origin: pages of any site may send forms, and bodies of no type, anywhere.
-_FORM: Final = "application/x-www-form-urlencoded"
-JSON_TYPES: Final = frozenset({"application/json", _FORM})
+# Nothing here takes forms or text, but that is what curl's -d and `fetch` in JavaScript say of whatever they send.
+# Pages of any site may send both without asking first: they have been refused before (`runtime.http_access`).
+_SAID_UNASKED: Final = frozenset({"application/x-www-form-urlencoded", "text/plain"})
+JSON_TYPES: Final = frozenset({"application/json"}) | _SAID_UNASKED
 BATCH_TYPES: Final = JSON_TYPES | LINES_MEDIA_TYPES
 
 FORM_HEADERS: Final = {
     b"content-type": "content_type",
     b"content-length": "content_length",
     b"content-encoding": "content_encoding",
-    b"origin": "origin",
 }
 """The headers that say what a body is, and the parts of a `Form` that they fill."""
 
-_USUAL_TYPES: Final = frozenset({None, b"application/json"})
+_USUAL_TYPES: Final = frozenset({None, b"", b"application/json"})
 
 
 @dataclass(slots=True)
@@ -37,7 +37,6 @@ class Form:
     content_type: bytes | None = None
     content_length: bytes | None = None
     content_encoding: bytes | None = None
-    origin: bytes | None = None
 
     @property
     def media_type(self) -> str | None:
@@ -47,22 +46,25 @@ class Form:
         return self.content_type.partition(b";")[0].strip().lower().decode("latin-1")
 
     def check(self, accepted: frozenset[str]) -> None:
-        """Raise `Refused` unless the body comes in one of the accepted types; none given is fine.
-
-        A browser has to say that it is JSON: then it asks first whether the page may send it.
-        """
+        """Raise `Refused` unless the body comes in one of the accepted types; none given is fine."""
         if self.content_encoding not in {None, b"identity"}:
-            raise unsupported_form(sorted(accepted))
-        if self.content_type in _USUAL_TYPES and self.origin is None:
+            raise unsupported_form(accepted - _SAID_UNASKED, self._shown)
+        if self.content_type in _USUAL_TYPES:
             return
-        media_type = self.media_type
-        is_json = (media_type or "").startswith("application/") and (media_type or "").endswith(
-            "+json"
-        )
-        if self.origin is not None:
-            accepted -= {_FORM}
+        media_type = self.media_type or ""
+        is_json = media_type.startswith("application/") and media_type.endswith("+json")
         if media_type not in accepted and not is_json:
-            raise unsupported_form(sorted(accepted))
+            raise unsupported_form(accepted - _SAID_UNASKED, self._shown)
+
+    @property
+    def _shown(self) -> str:
+        """What came, in words."""
+        media_type = safe_text(self.media_type or "no type")
+        if self.content_encoding in {None, b"identity"}:
+            return media_type
+        return (
+            f"{media_type} with the encoding {safe_text(self.content_encoding.decode('latin-1'))}"
+        )
 
 
 def traceparent_of(scope: Scope) -> str | None:

@@ -10,6 +10,7 @@ from taskmill.operations.service import TaskService
 from taskmill.operations.webhooks import Webhooks
 from taskmill.outbound.addresses import AddressRules
 from taskmill.outbound.warnings import warning_of
+from taskmill.runtime.http_access import AccessRules
 from taskmill.settings import FeedSettings, LimitSettings
 from taskmill.wire.rules import InputLimits
 
@@ -22,7 +23,7 @@ NO_TELEMETRY: "Final[TelemetryConfig]" = {"tracing": False}
 
 @dataclass(slots=True, kw_only=True)
 class Context:
-    """The service, the limits of requests, and what the process can be asked for.
+    """The service, who may ask, the limits of requests, and what the process can be asked for.
 
     `drain` starts a worker for what waits; None where the process can't. `is_stopping` turns readiness
     off while the last requests are answered; streams of `feed` end then, and say that they may be resumed after
@@ -36,6 +37,7 @@ class Context:
     feed_settings: FeedSettings
     limits: LimitSettings
     input_limits: InputLimits
+    access: AccessRules
     drain: Callable[[], None] | None
     rules: AddressRules = field(default_factory=AddressRules)
     is_stopping: bool = False

@@ -1,6 +1,6 @@
-"""The outermost layer: request ids, one log line for each request, the deadline, and the last resort.
+"""The outermost layer: request ids, one log line for each request, who may ask, the deadline, and the last resort.
 
-It decides nothing about tasks; what it answers by itself is "too late" and "something broke".
+It decides nothing about tasks; what it answers by itself is "not you", "too late" and "something broke".
 """
 
 import asyncio
@@ -11,12 +11,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from taskmill.api.measuring import count_answered, count_gone
 from taskmill.api.queries import check_address
-from taskmill.api.refusals import ClientGone, answer_to, is_foreseen
+from taskmill.api.refusals import ClientGone, answer_to, is_foreseen, raise_refusal
 from taskmill.api.request_ids import RequestIds
 from taskmill.api.request_log import log_served
 from taskmill.domain.errors import Unavailable
 from taskmill.observability.logs import get_logger
 from taskmill.observability.metrics import REQUESTS_IN_FLIGHT
+from taskmill.runtime.http_access import ANSWER_HEADERS, AccessRules
 from taskmill.runtime.http_scope import DEADLINE, HEAD_ONLY
 from taskmill.wire.wording import safe_text
 
@@ -29,9 +30,12 @@ _RETRY_AFTER_S = 1.0
 class Edge:
     """Wraps the whole app; other protocols than HTTP are refused by not answering."""
 
-    def __init__(self, app: ASGIApp, ids: RequestIds, *, timeout_s: float) -> None:
+    def __init__(
+        self, app: ASGIApp, ids: RequestIds, access: AccessRules, *, timeout_s: float
+    ) -> None:
         self._app = app
         self._ids = ids
+        self._access = access
         self._timeout_s = timeout_s
         self._in_flight = 0
         REQUESTS_IN_FLIGHT.watch(self, Edge._told_in_flight)
@@ -63,6 +67,7 @@ class Edge:
         try:
             async with asyncio.timeout(self._timeout_s) as deadline:
                 scope[DEADLINE] = deadline
+                raise_refusal(self._access.refusal(scope))
                 check_address(scope)
                 await self._app(scope, receive, request.send)
         except TimeoutError as error:
@@ -100,7 +105,9 @@ class _Request:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            message["headers"] = [*message["headers"], self._header]
+            said = {name for name, _ in message["headers"]}
+            usual = [header for header in ANSWER_HEADERS if header[0] not in said]
+            message["headers"] = [*usual, *message["headers"], self._header]
         await self._send(message)
 
 

@@ -27,6 +27,7 @@ from taskmill.observability.logs import get_logger
 from taskmill.observability.metrics import REQUESTS_IN_FLIGHT
 from taskmill.operations.create import CreatedLater
 from taskmill.runtime.fast_lane import Header, LaneRequest
+from taskmill.runtime.http_access import ANSWER_HEADERS
 from taskmill.wire.strict_json import parse
 from taskmill.wire.tasks import to_draft
 
@@ -47,6 +48,7 @@ _UNUSUAL: Final = frozenset(
         b"if-none-match",
         b"origin",
         b"prefer",
+        b"sec-fetch-site",
         b"traceparent",
     }
 )
@@ -85,7 +87,8 @@ class HotLane:
 
     def begin(self, request: LaneRequest) -> bool:
         """Begin with a request; False when it has to go the long way."""
-        if not _is_usual(request.headers):
+        host = _usual_host(request.headers)
+        if host is None or not self._context.access.lets_in(host):
             return False
         try:
             return self._create(request) if request.method == b"POST" else self._read(request)
@@ -156,8 +159,8 @@ class HotLane:
         if call not in self._open:
             return  # it was answered already: too late
         del self._open[call]
-        request_id = (b"x-request-id", call.id.encode())
-        call.request.respond(answer.status, (*answer.headers, request_id), answer.body)
+        headers = (*ANSWER_HEADERS, *answer.headers, (b"x-request-id", call.id.encode()))
+        call.request.respond(answer.status, headers, answer.body)
         seconds = perf_counter() - call.started
         count_as(call.method, call.route, answer.status, seconds)
         facts = {} if answer.task_id is None else {"task_id": answer.task_id}
@@ -199,8 +202,12 @@ def _outcome(later: "asyncio.Future[Result]") -> Result | Exception:
     return later.result() if error is None else cast("Exception", error)
 
 
-def _is_usual(headers: Sequence[Header]) -> bool:
-    for name, value in headers:  # noqa: SIM110 - a third of what `all` takes
-        if name in _UNUSUAL or (name == b"content-type" and value != _JSON):
-            return False
-    return True
+def _usual_host(headers: Sequence[Header]) -> bytes | None:
+    """Return the `Host` of a request with usual headers, None for any other."""
+    host = None
+    for name, value in headers:
+        if name == b"host" and host is None:
+            host = value
+        elif name in _UNUSUAL or name == b"host" or (name == b"content-type" and value != _JSON):
+            return None
+    return host

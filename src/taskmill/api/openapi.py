@@ -23,18 +23,20 @@ _REF = "#/components/schemas/{model}"
 
 _REFUSALS: Final[dict[int, str]] = {
     400: "It can't be read: not strict JSON, not UTF-8, or a cursor of another listing",
+    403: "A page of another site sent it",
     404: "There is no such thing",
     408: "The body did not come in time",
     409: "Its state does not allow it",
     410: "The feed no longer has what follows the cursor; `detail` says what to do",
     413: "The body is over the limit",
     415: "The body has a type that is not taken",
+    421: "The `Host` is a name that is not among `TASKMILL_API__ALLOWED_HOSTS`",
     422: "It says something that is not allowed; `errors` names all of it",
     500: "The service failed; its log tells why, under the request's id",
     503: "A part that the answer needs is away for now; ask again after `Retry-After`",
 }
 _WITH_BODY: Final = (400, 408, 413, 415)
-_ALWAYS: Final = (400, 422, 500, 503)
+_ALWAYS: Final = (400, 421, 422, 500, 503)
 
 HEADERS: Final[dict[str, Json]] = {
     "Location": {"description": "the task's address", "schema": {"type": "string"}},
@@ -124,16 +126,23 @@ def _parameter(name: str, schema: Json) -> Json:
 LISTING_PARAMETERS: Final = query_parameters(ListingQuery)
 
 
-def install(app: FastAPI, models: Iterable[type[BaseModel]], *, prefix: str = "") -> None:
+def install(
+    app: FastAPI,
+    models: Iterable[type[BaseModel]],
+    *,
+    prefix: str = "",
+    cross_site: Json | None = None,
+) -> None:
     """Have the app make its document here, once, when it is asked for first; that may be in any thread.
 
     `models` are those that only bodies name, whose parsing is not the framework's; `prefix` is where the
-    app is mounted.
+    app is mounted; `cross_site` how the refusal of what pages of other sites send looks there.
     """
 
     def document() -> Json:
         if app.openapi_schema is None:
             app.openapi_schema = _document(app, models, prefix)
+            _add_to_answers(app.openapi_schema, cross_site or refusal(403))
         return app.openapi_schema
 
     app.openapi = document  # type: ignore[method-assign]  # the framework's documented way
@@ -151,11 +160,19 @@ def _document(app: FastAPI, models: Iterable[type[BaseModel]], prefix: str) -> J
     )
     document["paths"] = {prefix + path: item for path, item in document["paths"].items()}
     _add_schemas(document, models)
-    for operations in document["paths"].values():
-        for operation in operations.values():
-            for answer in operation["responses"].values():
-                answer.setdefault("headers", {}).update(headers(REQUEST_ID))
     return document
+
+
+def _add_to_answers(document: Json, cross_site: Json) -> None:
+    """Describe what operations have in common."""
+    for operations in document["paths"].values():
+        for method, operation in operations.items():
+            responses = operation["responses"]
+            if method != "get":
+                responses.setdefault("403", cross_site)
+            for answer in responses.values():
+                answer.setdefault("headers", {}).update(headers(REQUEST_ID))
+            operation["responses"] = dict(sorted(responses.items()))
 
 
 def _add_schemas(document: Json, models: Iterable[type[BaseModel]]) -> None:

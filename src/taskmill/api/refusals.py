@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 
 from taskmill.api.answers import JSON, Answer, from_problem
 from taskmill.domain.errors import TaskmillError
+from taskmill.runtime.http_access import Refusal
 from taskmill.wire.answers import answer_json
 from taskmill.wire.legacy import legacy_error_json
 from taskmill.wire.problems import problem_for_status, problem_json
@@ -26,13 +27,21 @@ class Refused(Exception):
         self.detail = detail
 
 
+def raise_refusal(refusal: Refusal | None) -> None:
+    """Raise `Refused` for a request that is not let in, if there is a reason."""
+    if refusal is not None:
+        raise Refused(refusal.status, refusal.detail)
+
+
 class ClientGone(Exception):
     """The client closed the connection before its request was complete: nobody waits for an answer."""
 
 
-def unsupported_form(accepted: Collection[str]) -> Refused:
-    """Say which content types would have been taken."""
-    detail = f"this path takes {', '.join(accepted)}, without a content encoding"
+def unsupported_form(accepted: Collection[str], came: str) -> Refused:
+    """Say which content types would have been taken, and what came."""
+    detail = (
+        f"this path takes {', '.join(sorted(accepted))}, without a content encoding; it got {came}"
+    )
     return Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, detail)
 
 

@@ -148,6 +148,7 @@ class Process(Parts):
         # Here, because the web server takes 0.1 s to import, and most workers do without it.
         from taskmill.admin.app import AdminApp  # noqa: PLC0415
         from taskmill.admin.server import AdminServer  # noqa: PLC0415
+        from taskmill.runtime.http_access import AccessRules  # noqa: PLC0415
 
         async def look() -> Readiness:
             found = await readiness(self.database, self.broker_watch(), self.writability)
@@ -157,6 +158,7 @@ class Process(Parts):
         app = AdminApp(
             look,
             is_stopping=stop.is_set,
+            access=AccessRules.of(settings.api),
             figures=self.figures.get if _TELL_OF_ALL & set(roles) else None,
         )
         self.admin_server = AdminServer(app, host=settings.admin_host, port=settings.admin_port)

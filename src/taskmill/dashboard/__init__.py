@@ -15,9 +15,9 @@ How a page is added:
 4. A line in `navigation.py`, if it is to be found there.
 5. Styles in `static/app.css`; a script only for what HTML can't do. There is no inline script and no inline
    style: the policy refuses them. Widths that depend on data are attributes of SVG, `progress` and `meter`.
-6. Forms post to addresses of the dashboard; `guard.py` lets them come from its own pages only. An answer to a
-   form is a redirect (`view.redirect`), or the fragment that htmx asked for (`view.fragment`). A form with
-   `data-confirm` asks first.
+6. Forms post to addresses of the dashboard; `runtime.http_access` lets them come from its own pages only. An
+   answer to a form is a redirect (`view.redirect`), or the fragment that htmx asked for (`view.fragment`). A form
+   with `data-confirm` asks first.
 7. Queries are bounded, and cost the same at 5,000,000 tasks.
 
 It knows the operations, and neither the API nor any other role.

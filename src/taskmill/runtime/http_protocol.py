@@ -25,6 +25,7 @@ from taskmill.runtime.connections import (
     address_group,
 )
 from taskmill.runtime.fast_lane import Lane, LaneRequest
+from taskmill.runtime.http_scope import TARGET
 from taskmill.runtime.request_clock import DEFAULT_PACE, Pace, RequestClock
 from taskmill.wire.problems import problem_for_status, problem_json
 
@@ -153,6 +154,8 @@ class HttpProtocol(HttpToolsProtocol):
         if self._lane is not None and self._lane.takes(method, self.url) and self._may_pass():
             self.cycle = LaneRequest(self, method, self.url, self.headers)
         else:
+            if not self.url.startswith(b"/"):
+                self.scope[TARGET] = self.url  # type: ignore[typeddict-unknown-key]  # our own
             super().on_headers_complete()
             if self.expect_100_continue:
                 self.cycle.send = partial(_send_unasked, self.cycle, self.cycle.send)

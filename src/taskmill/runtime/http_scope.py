@@ -13,3 +13,6 @@ ROUTE: Final = "taskmill.route"
 
 HELD: Final = "taskmill.held"
 """There when the answer was held back, or goes on, as the client wants it: no measure of speed."""
+
+TARGET: Final = "taskmill.target"
+"""The request's target as it came, where it is more than a path: it may name another host than `Host` does."""

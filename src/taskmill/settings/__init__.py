@@ -25,9 +25,9 @@ from pydantic_settings import (
 )
 
 from taskmill.domain.errors import ConfigurationError
+from taskmill.settings.api import ApiSettings
 from taskmill.settings.group import Group
 from taskmill.settings.groups import (
-    ApiSettings,
     DashboardSettings,
     DatabaseSettings,
     EmulationSettings,
@@ -56,6 +56,7 @@ from taskmill.settings.values import (
 )
 
 __all__ = [
+    "ApiSettings",
     "DashboardSettings",
     "DatabaseSettings",
     "Effective",

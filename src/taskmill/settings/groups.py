@@ -10,43 +10,11 @@ from taskmill.settings.values import (
     Count,
     Names,
     PathPrefix,
-    Port,
     Seconds,
     SecondsOrZero,
     TaskLogLevel,
     Weights,
 )
-
-
-class ApiSettings(Group):
-    """Where the API listens."""
-
-    host: str = Field(
-        "127.0.0.1",
-        description="address that it listens on. There is no authentication yet: open it to networks that you "
-        "trust only",
-    )
-    port: Port = Field(8000, description="port that it listens on; 0 picks a free one")
-    reuse_port: bool = Field(
-        False,  # noqa: FBT003 - pydantic's own
-        description="share the port with other processes of this machine that do so, too: Linux spreads "
-        "connections over them. `taskmill run api --processes N` sets it",
-    )
-    stop_delay_s: SecondsOrZero = Field(
-        0.0,
-        description="how long an API that was told to stop serves on while `/readyz` is 503: a little more than "
-        "a load balancer takes to notice",
-    )
-    connections: Count = Field(
-        10_000,
-        description="most connections at once, of each API process; fewer where the system's limit on open files "
-        "is lower. When it is met the one that has been idle for the longest is closed for a new one",
-    )
-    unfinished_per_address: Count = Field(
-        256,
-        description="most connections of one address whose request has come in part: what is over it is answered "
-        "503. More where a proxy passes requests on before it has them whole",
-    )
 
 
 class DashboardSettings(Group):

@@ -16,6 +16,7 @@ _WEIGHTED = re.compile(
     r"(?P<name>[a-z0-9][a-z0-9._-]{0,62})\s*(?:=\s*(?P<weight>[0-9]{1,9}))?", re.ASCII
 )
 _HOST_NAME = re.compile(r"(?:\*\.)?[a-z0-9_](?:[a-z0-9_.-]{0,251}[a-z0-9_])?\.?", re.ASCII)
+_ORIGIN = re.compile(rf"https?://(?!\Z){_HOST}", re.ASCII)
 _ENDS_IN_NUMBER = re.compile(r"(?:.*\.)?[0-9]+\.?", re.ASCII)
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*/?", re.ASCII)
 _AMQP = re.compile(rf"(?:[^/]*@)?{_HOST}(?:,{_HOST})*(?:/[^/]*)?", re.ASCII | re.DOTALL)
@@ -77,6 +78,22 @@ def _checked_hosts(entries: tuple[str, ...]) -> tuple[str, ...]:
     return entries
 
 
+def _checked_host_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if _HOST_NAME.fullmatch(name.lower()) is None:
+            raise ValueError(
+                "expected names without ports, such as tasks.example.org or *.example.org"
+            )
+    return names
+
+
+def _checked_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
+    for origin in origins:
+        if _ORIGIN.fullmatch(origin.lower()) is None:
+            raise ValueError("expected origins, such as http://localhost:5173")
+    return origins
+
+
 def _checked_secrets(secrets: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     if not all(is_secret(secret.get_secret_value()) for secret in secrets):
         raise ValueError("expected whsec_ and 24 to 64 bytes in Base64, for each of them")
@@ -94,6 +111,12 @@ Weights = Annotated[
     dict[str, Annotated[int, Field(ge=1, le=1000)]], BeforeValidator(_parsed_weights)
 ]
 Hosts = Annotated[tuple[str, ...], BeforeValidator(_parsed_list), AfterValidator(_checked_hosts)]
+HostNames = Annotated[
+    tuple[str, ...], BeforeValidator(_parsed_list), AfterValidator(_checked_host_names)
+]
+Origins = Annotated[
+    tuple[str, ...], BeforeValidator(_parsed_list), AfterValidator(_checked_origins)
+]
 SigningKeys = Annotated[
     tuple[SecretStr, ...], BeforeValidator(_parsed_list), AfterValidator(_checked_secrets)
 ]

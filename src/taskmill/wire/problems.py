@@ -229,6 +229,10 @@ _FAULT: Final = ProblemKind("internal-error", 500, "The service failed; its log 
 
 _BY_STATUS: Final[Mapping[int, tuple[ProblemKind, str]]] = {
     400: (ProblemKind("bad-request", 400, "The request can't be read"), "it is not proper HTTP"),
+    403: (
+        ProblemKind("cross-site", 403, "A page of another site may change nothing"),
+        "the browser says that a page of another site sent this",
+    ),
     404: (ProblemKind("not-found", 404, "Nothing is here"), "this path leads nowhere"),
     405: (
         ProblemKind("method-not-allowed", 405, "This path does not take this method"),
@@ -244,6 +248,10 @@ _BY_STATUS: Final[Mapping[int, tuple[ProblemKind, str]]] = {
     415: (
         ProblemKind("unsupported-media-type", 415, "The body has a form that is not taken"),
         "bodies are JSON",
+    ),
+    421: (
+        ProblemKind("unknown-host", 421, "The service is not known under this name"),
+        "ask by address, or name it in TASKMILL_API__ALLOWED_HOSTS",
     ),
     422: (PROBLEMS[InvalidInput], "it does not fit"),
     431: (ProblemKind("headers-too-large", 431, "The headers are too large"), "send fewer"),

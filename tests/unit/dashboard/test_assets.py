@@ -5,10 +5,9 @@ import re
 from pathlib import Path
 
 import pytest
-from starlette.datastructures import Headers
 
 from taskmill.dashboard import assets
-from taskmill.dashboard.guard import POLICY, is_foreign
+from taskmill.dashboard.guard import POLICY
 
 TEMPLATES = sorted((assets.FOLDER.parent / "templates").glob("*.html"))
 MOST_BYTES_OF_SCRIPTS = 60_000
@@ -53,20 +52,3 @@ def test_the_policy_lets_nothing_in_from_elsewhere() -> None:
     assert POLICY.startswith("default-src 'self';")
     assert "unsafe" not in POLICY
     assert "http" not in POLICY
-
-
-@pytest.mark.parametrize(
-    ("headers", "refused"),
-    [
-        ({}, False),
-        ({"sec-fetch-site": "same-origin"}, False),
-        ({"sec-fetch-site": "none"}, False),
-        ({"sec-fetch-site": "same-site"}, True),
-        ({"sec-fetch-site": "cross-site", "origin": "http://here:1", "host": "here:1"}, True),
-        ({"origin": "http://here:1", "host": "here:1"}, False),
-        ({"origin": "http://there", "host": "here:1"}, True),
-        ({"origin": "null", "host": "here:1"}, True),
-    ],
-)
-def test_only_pages_from_here_and_programs_may_post(headers: dict[str, str], refused: bool) -> None:  # noqa: FBT001 - what is expected
-    assert is_foreign(Headers(headers)) is refused

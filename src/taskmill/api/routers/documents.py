@@ -121,7 +121,7 @@ def _page_endpoint(page: bytes) -> Callable[[Request], Awaitable[Response]]:
             "headers": headers("ETag"),
         },
         304: {"description": "It is still the one that `If-None-Match` names"},
-        500: refusal(500),
+        **{status: refusal(status) for status in (400, 421, 500)},
     },
 )
 async def get_asyncapi(request: Request, context: InContext) -> Response:

@@ -42,7 +42,7 @@ async def readyz(context: InContext) -> Response:
             "description": "Prometheus' text format, version 0.0.4",
             "content": {"text/plain": {"schema": {"type": "string"}}},
         },
-        500: refusal(500),
+        **{status: refusal(status) for status in (400, 421, 500)},
     },
 )
 async def tell_metrics(context: InContext) -> Response:

@@ -17,6 +17,7 @@ from taskmill.api.dependencies import InContext, JsonBody
 from taskmill.api.errors import add_error_handlers
 from taskmill.api.listings import LARGEST_PAGE, whole_number
 from taskmill.api.openapi import Json, install, json_body, query_parameters, refusal
+from taskmill.api.refusals import raise_refusal
 from taskmill.api.routers.documents import add_documents
 from taskmill.domain.system import PageRequest, TaskFilter
 from taskmill.wire.fields import Expected
@@ -40,7 +41,7 @@ router = APIRouter(prefix="/api/v1", tags=["earlier service"])
 
 
 def _refusals(*own: int) -> dict[int | str, Json]:
-    statuses = sorted({*own, 400, 422, 500, 503})
+    statuses = sorted({*own, 400, 421, 422, 500, 503})
     return {status: refusal(status, LegacyError, "application/json") for status in statuses}
 
 
@@ -125,8 +126,18 @@ class WorkerStarted(BaseModel):
     detail: str = "a worker runs what waits"
 
 
-@router.get("/worker/", summary="Run what waits", responses={500: _refusals()[500]})
-@router.get("/worker", include_in_schema=False)
+def _refuse_other_sites(request: Request, context: InContext) -> None:
+    """Refuse a page of another site, as everywhere where something changes: this does, though it is a GET."""
+    raise_refusal(context.access.cross_site_refusal(request.scope))
+
+
+@router.get(
+    "/worker/",
+    summary="Run what waits",
+    dependencies=[Depends(_refuse_other_sites)],
+    responses={status: _refusals(403)[status] for status in (400, 403, 421, 500)},
+)
+@router.get("/worker", include_in_schema=False, dependencies=[Depends(_refuse_other_sites)])
 async def start_worker(context: InContext) -> WorkerStarted:
     """Start a worker in the background that runs what waits, and ends; harmless when others run."""
     if context.drain is not None:
@@ -148,7 +159,7 @@ def create_legacy_app(context: Context, *, version: str) -> FastAPI:
     )
     app.state.context = context
     app.include_router(router)
-    install(app, (LegacyCreate, LegacyError), prefix=PREFIX)
+    install(app, (LegacyCreate, LegacyError), prefix=PREFIX, cross_site=_refusals(403)[403])
     add_documents(app, static="../static", with_redoc=False)
     add_error_handlers(app)
     return app

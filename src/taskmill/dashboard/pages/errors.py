@@ -17,7 +17,7 @@ from taskmill.wire.wording import safe_text
 log = get_logger(__name__)
 
 _LONGEST_PATH: Final = 200
-_KNOWN: Final = {400, 403, 404, 405, 409, 413, 422, 503}
+_KNOWN: Final = {400, 404, 405, 409, 413, 422, 503}
 
 
 def answer(view: View, error: Exception) -> Response:

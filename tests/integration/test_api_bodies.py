@@ -1,0 +1,55 @@
+"""Bodies that are not there: whatever type a library says of them."""
+
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+
+from tests.support.api import Served
+
+
+async def a_renewal(api: Served) -> str:
+    """Take a task, and return the address at which its lease is renewed."""
+    await api.create()
+    lease = await api.post("/leases", {"worker": "w", "types": ["emulate"]})
+    assert lease.status_code == 201
+    return f"/leases/{lease.json()['lease_id']}/renew"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"content-type": "application/octet-stream"},
+        {"content-type": "text/html"},
+        {"content-encoding": "gzip"},
+    ],
+)
+async def test_a_renewal_without_a_body_is_taken_whatever_type_is_said(
+    api: Served, headers: dict[str, str]
+) -> None:
+    """As HTTP libraries do: aiohttp names a type for the body that is not there."""
+    path = await a_renewal(api)
+
+    answer = await api.post(path, headers=headers)
+    assert answer.status_code == 200, answer.text
+    assert (await api.post(path, b"{}", headers=headers)).status_code == 415
+
+
+async def test_a_renewal_without_a_body_may_come_in_no_chunks(api: Served) -> None:
+    async def nothing() -> AsyncIterator[bytes]:
+        for part in list[bytes]():
+            yield part
+
+    headers = {"content-type": "application/octet-stream"}
+    answer = await api.http.post(await a_renewal(api), content=nothing(), headers=headers)
+    assert answer.request.headers["transfer-encoding"] == "chunked"
+    assert answer.status_code == 200, answer.text
+
+
+async def test_aiohttp_renews_a_lease_without_a_body(api: Served) -> None:
+    url = api.url + await a_renewal(api)
+    async with aiohttp.ClientSession() as session:
+        async with session.post(url) as answer:
+            assert answer.status == 200, await answer.text()
+        async with session.post(url, data=b"") as answer:
+            assert answer.status == 200, await answer.text()
