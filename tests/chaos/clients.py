@@ -13,6 +13,7 @@ import orjson
 from taskmill.amqp.courier import Courier, Parcel
 from taskmill.amqp.names import CREATE_KEY, EXCHANGE
 from taskmill.domain.errors import BrokerAway
+from tests.chaos import pullers
 from tests.chaos.history import Deed, Door, History, Told
 from tests.chaos.site import Site
 
@@ -216,7 +217,7 @@ class Clients:
         payload: dict[str, Any] = {"delay_s": dice.choice(self._delays_s)}
         body: dict[str, Any] = {
             "name": name,
-            "type": "work",
+            "type": dice.choices(("work", pullers.TYPE), (9, 1))[0],
             "queue": dice.choice(QUEUES),
             "priority": dice.randrange(10),
             "max_attempts": dice.choice((1, 2, 3)),

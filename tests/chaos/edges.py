@@ -1,4 +1,4 @@
-"""A network cable between one process and one server, which a nemesis may delay, cut, or make swallow things."""
+"""A network cable between a process and a server, which a nemesis may cut, delay, or have swallow or keep things."""
 
 import asyncio
 from collections import Counter
@@ -15,7 +15,8 @@ Connect: TypeAlias = Callable[[], Awaitable[Streams]]
 class Edge:
     """Passes bytes on between whoever connects to `port` and the server behind it, until told otherwise.
 
-    `felt` counts what came of it: connections reset and refused, answers lost, and pieces swallowed and delayed.
+    `felt` counts what came of it: connections reset and refused, answers lost, and pieces swallowed,
+    delayed and held back.
     """
 
     def __init__(self, name: str, connect: Connect) -> None:
@@ -26,6 +27,8 @@ class Edge:
         self._is_silent = False
         self._refuses = False
         self._loses_an_answer = False
+        self._passes = asyncio.Event()
+        self._passes.set()
         self._open: set[asyncio.StreamWriter] = set()
         self._serving: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
@@ -37,6 +40,7 @@ class Edge:
     async def __aexit__(self, *_: object) -> None:
         if self._server is not None:
             self._server.close()
+        self.heal()
         self.reset()
         if self._serving:
             await asyncio.wait(self._serving)
@@ -63,6 +67,10 @@ class Edge:
         """Swallow whatever is sent from now on, both ways, and break nothing."""
         self._is_silent = True
 
+    def hold_back(self) -> None:
+        """Keep whatever is sent, both ways, and deliver it when healed, also what its sender has given up."""
+        self._passes.clear()
+
     def refuse(self) -> None:
         """End all connections and take no new ones."""
         self._refuses = True
@@ -82,6 +90,7 @@ class Edge:
             self.reset()
         self._is_silent = self._refuses = self._loses_an_answer = False
         self.delay_s = 0.0
+        self._passes.set()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -132,6 +141,9 @@ class Edge:
         if self.delay_s:
             self.felt["delayed"] += 1
             await asyncio.sleep(self.delay_s)
+        if not self._passes.is_set():
+            self.felt["held_back"] += 1
+            await self._passes.wait()
         if self._is_silent:
             self.felt["swallowed"] += 1
         else:

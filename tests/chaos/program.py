@@ -7,36 +7,17 @@ The environment tells where traces go (`CHAOS_EFFECTS`), which folder holds the 
 """
 
 import asyncio
-import json
 import os
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from tests.chaos import breakages, failpoints
+from tests.chaos.effects import Effects
 
 _EFFECTS = "CHAOS_EFFECTS"
 _FAILPOINTS = "CHAOS_FAILPOINTS"
 _BREAK = "CHAOS_BREAK"
-
-
-class Effects:
-    """A file to which handlers append what they do; it knows nothing of the database."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-
-    def note(self, what: str, context: Any) -> None:  # noqa: ANN401 - the program is imported later
-        """Append a line, whole or not at all."""
-        line = {
-            "what": what,
-            "task": str(context.task.id),
-            "claim_no": context.task.claim_no,
-            # TID251: the one clock of this machine that is never faked, and the one that clients note.
-            "at": time.monotonic(),  # noqa: TID251
-        }
-        os.write(self._file, (json.dumps(line) + "\n").encode())
 
 
 def handlers(effects: Effects) -> Mapping[str, Any]:
@@ -45,13 +26,13 @@ def handlers(effects: Effects) -> Mapping[str, Any]:
 
     async def work(context: Any) -> object:  # noqa: ANN401 - see above
         payload = context.payload
-        effects.note("begin", context)
+        effects.note("begin", context.task.id, context.task.claim_no)
         await asyncio.sleep(payload["delay_s"])
         if context.attempt <= payload.get("failures", 0):
             raise RetryLater("it fails, as it was told to")
         if payload.get("is_hopeless"):
             raise PermanentFailure("it fails for good, as it was told to")
-        effects.note("end", context)
+        effects.note("end", context.task.id, context.task.claim_no)
         return {"claim_no": context.task.claim_no}
 
     return {"work": work}

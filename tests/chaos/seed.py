@@ -15,6 +15,7 @@ from tests.chaos.clients import Clients
 from tests.chaos.history import History
 from tests.chaos.nemesis import Nemesis
 from tests.chaos.peace import not_back
+from tests.chaos.pullers import Pullers
 from tests.chaos.site import Site, scrape
 from tests.support.polling import eventually
 
@@ -100,20 +101,22 @@ async def _do_harm(site: Site, plan: Plan, report: Report) -> None:
         pause_s=_pause_s(plan),
     )
     report.absent = nemesis.absent
-    stop, loop = asyncio.Event(), asyncio.get_running_loop()
-    async with asyncio.TaskGroup() as group:
-        group.create_task(clients.run(stop))
-        await nemesis.run(plan.faults)
-        await nemesis.heal()
-        healed_at = loop.time()
-        report.wrongs.extend(await not_back(site))
-        report.back_s = loop.time() - healed_at
-        await _enough(history, plan)
-        stop.set()
-    report.faults, report.deaths = nemesis.done, nemesis.deaths
-    report.answers, report.accepted = history.answers, len(history.accepted)
-    await clients.resume()
-    report.wrongs.extend(await _settled(site, plan, report))
+    async with asyncio.TaskGroup() as pulling:
+        settled = asyncio.Event()
+        pulling.create_task(Pullers(site).run(settled))
+        async with asyncio.TaskGroup() as group:
+            stop = asyncio.Event()
+            group.create_task(clients.run(stop))
+            await nemesis.run(plan.faults)
+            await nemesis.heal()
+            report.wrongs.extend(await _recovery(site, report))
+            await _enough(history, plan)
+            stop.set()
+        report.faults, report.deaths = nemesis.done, nemesis.deaths
+        report.answers, report.accepted = history.answers, len(history.accepted)
+        await clients.resume()
+        report.wrongs.extend(await _settled(site, plan, report))
+        settled.set()
     sql = await asyncpg.connect(site.database_url)
     try:
         report.wrongs.extend(await findings(sql, history, site.effects))
@@ -124,6 +127,14 @@ async def _do_harm(site: Site, plan: Plan, report: Report) -> None:
         )
     finally:
         await sql.close()
+
+
+async def _recovery(site: Site, report: Report) -> list[str]:
+    loop = asyncio.get_running_loop()
+    healed_at = loop.time()
+    wrongs = await not_back(site)
+    report.back_s = loop.time() - healed_at
+    return wrongs
 
 
 def _pause_s(plan: Plan) -> float:
@@ -164,11 +175,21 @@ async def _settled(site: Site, plan: Plan, report: Report) -> list[str]:
             try:
                 await eventually(look, what, timeout_s=left_s)
             except AssertionError:
-                wrongs.append(what)
+                wrongs += [what, *await _left(sql)]
     finally:
         await sql.close()
     report.settled_s = loop.time() - began_at
     return wrongs
+
+
+async def _left(sql: Sql) -> list[str]:
+    """Describe some of the tasks that are not terminal."""
+    rows = await sql.fetch(
+        "SELECT t.id, t.type, t.queue, t.status, t.claim_no, t.run_at, t.lease_id, d.released_at "
+        "FROM taskmill.task AS t LEFT JOIN taskmill.dispatch AS d ON d.task_id = t.id "
+        "WHERE t.finished_at IS NULL ORDER BY t.id LIMIT 5"
+    )
+    return [f"left: {dict(row)}" for row in rows]
 
 
 async def _none(sql: Sql, rows: str) -> bool:

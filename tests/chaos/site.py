@@ -4,12 +4,10 @@ import asyncio
 import errno
 import json
 import os
-import shutil
 import signal
-import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -23,6 +21,7 @@ from taskmill.embedded.postgres import EmbeddedPostgres
 from taskmill.storage import migrate
 from tests.chaos import breakages
 from tests.chaos.edges import Edge, Streams
+from tests.chaos.small_disk import a_small_disk
 from tests.support.polling import eventually
 from tests.support.postgres import chosen_bin_dir
 from tests.support.processes import ROOT, Program
@@ -30,7 +29,6 @@ from tests.support.rabbitmq import BrokerServer
 
 LEASE_TTL_S = 2.0
 _POSTGRES_PORT = 5432
-_MOUNT_BYTES = 400 * 2**20
 # Small enough for the small disk, and quick to start again.
 _POSTGRES_SETTINGS: Mapping[str, str] = {
     "shared_buffers": "64MB",
@@ -181,7 +179,7 @@ class Site:
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
-            self.disk = stack.enter_context(_a_small_disk(self.folder / "disk"))
+            self.disk = stack.enter_context(a_small_disk(self.folder / "disk"))
             data = (self.disk or self.folder) / "postgres"
             self._postgres = EmbeddedPostgres(
                 data, bin_dir=chosen_bin_dir(), settings=_POSTGRES_SETTINGS
@@ -250,6 +248,21 @@ class Site:
         assert self._postgres is not None
         if self._postgres.pid is not None:
             os.kill(self._postgres.pid, signal.SIGQUIT)
+
+    def freeze_database(self) -> bool:
+        """Stop all processes of PostgreSQL where they stand; return whether they are."""
+        assert self._postgres is not None
+        pid = self._postgres.pid
+        if pid is None:
+            return False
+        os.killpg(pid, signal.SIGSTOP)
+        return _is_stopped(pid)
+
+    def thaw_database(self) -> None:
+        """Let PostgreSQL go on."""
+        assert self._postgres is not None
+        if self._postgres.pid is not None:
+            os.killpg(self._postgres.pid, signal.SIGCONT)
 
     @property
     def database_runs(self) -> bool:
@@ -349,35 +362,18 @@ class Site:
             member.kill()
 
 
+def _is_stopped(pid: int) -> bool:
+    """Return whether the kernel has stopped a process, which it does a moment after the signal."""
+    looks = os.WSTOPPED | os.WNOWAIT
+    return os.waitid(os.P_PID, pid, looks) is not None
+
+
 def _through(url: str, edge: Edge) -> str:
     """Return the address by way of an edge, without its query."""
     parts = urlsplit(url)
     return parts._replace(
         netloc=f"{parts.username}:{parts.password}@127.0.0.1:{edge.port}", query=""
     ).geturl()
-
-
-@contextmanager
-def _a_small_disk(folder: Path) -> Iterator[Path | None]:
-    """Give a file system that can be filled, where this user may mount one; else None."""
-    with ExitStack() as stack:
-        found = None
-        if os.geteuid() == 0 and shutil.which("mount"):
-            folder.mkdir(parents=True)
-            command = [
-                "mount",
-                "-t",
-                "tmpfs",
-                "-o",
-                f"size={_MOUNT_BYTES}",
-                "taskmill",
-                str(folder),
-            ]
-            # S603: fixed words and a folder of our own.
-            if subprocess.run(command, capture_output=True, check=False).returncode == 0:  # noqa: S603
-                found = folder
-                stack.callback(subprocess.run, ["umount", "-l", str(folder)], check=False)
-        yield found
 
 
 async def scrape(member: Member, counter: str) -> float:

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -64,6 +65,38 @@ class Management:
         """Delete a queue, whatever is in it; its consumers are cancelled."""
         self.call("DELETE", f"/queues/{self._vhost}/{quote(name, safe='')}")
 
+    def delete_exchange(self, name: str) -> bool:
+        """Delete an exchange with all its bindings; return whether it was there."""
+        return self._delete(f"/exchanges/{self._vhost}/{quote(name, safe='')}")
+
+    def unbind(self, exchange: str, queue: str) -> bool:
+        """Take away all bindings of a queue to an exchange; return whether there was one."""
+        place = f"/bindings/{self._vhost}/e/{quote(exchange, safe='')}/q/{quote(queue, safe='')}"
+        try:
+            found = self.call("GET", place)
+        except AssertionError:  # one of the two is not there
+            return False
+        gone = [self._delete(f"{place}/{binding['properties_key']}") for binding in found]
+        return any(gone)
+
+    def set_policy(self, name: str, pattern: str, definition: Mapping[str, object]) -> None:
+        """Lay a policy on all queues and exchanges whose names match, over any other."""
+        policy = {"pattern": pattern, "definition": definition, "priority": 99, "apply-to": "all"}
+        self.call("PUT", f"/policies/{self._vhost}/{name}", policy)
+
+    def delete_policy(self, name: str) -> bool:
+        """Take a policy away; return whether it was there."""
+        return self._delete(f"/policies/{self._vhost}/{name}")
+
+    def has_alarm(self) -> bool:
+        """Whether the node takes nothing from publishers, for want of memory or disk."""
+        return self._client.get("/health/checks/local-alarms").status_code == 503
+
+    def _delete(self, path: str) -> bool:
+        answer = self._client.delete(path)
+        assert answer.status_code in {204, 404}, answer.text
+        return answer.status_code == 204
+
     def consumers(self) -> list[dict[str, Any]]:
         """Return the consumers of the virtual host."""
         found: list[dict[str, Any]] = self.call("GET", f"/consumers/{self._vhost}")
@@ -78,8 +111,7 @@ class Management:
         """Close every connection to the virtual host, as an operator does; return how many."""
         names = [connection["name"] for connection in self.connections()]
         for name in names:
-            answer = self._client.delete(f"/connections/{quote(name, safe='')}")
-            assert answer.status_code in {204, 404}, answer.text
+            self._delete(f"/connections/{quote(name, safe='')}")
         return len(names)
 
     def call(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 - JSON
@@ -174,6 +206,20 @@ class BrokerServer:
         if self._node.pid is not None:
             self.kill(settled=False)
         shutil.rmtree(self._node.data_dir / "data")
+
+    def control(self, *words: str) -> None:
+        """Run `rabbitmqctl` against the node, which takes half a second."""
+        pid = self._node.pid
+        assert pid, "the broker runs"
+        lines = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
+        done = subprocess.run(  # noqa: S603 - our own program and words
+            [find_or_fetch(_say).server.parent / "rabbitmqctl", "--quiet", *words],
+            env=dict(line.split("=", 1) for line in lines if "=" in line),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
 
     def management(self, url: str | None = None) -> Management:
         """Return the management calls about the virtual host of an AMQP address (default `/`)."""

@@ -1,0 +1,33 @@
+"""A file system of its own that a test can fill."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+_MOUNT_BYTES = 400 * 2**20
+
+
+@contextmanager
+def a_small_disk(folder: Path) -> Iterator[Path | None]:
+    """Give a file system that can be filled, where this user may mount one; else None."""
+    with ExitStack() as stack:
+        found = None
+        if os.geteuid() == 0 and shutil.which("mount"):
+            folder.mkdir(parents=True)
+            command = [
+                "mount",
+                "-t",
+                "tmpfs",
+                "-o",
+                f"size={_MOUNT_BYTES}",
+                "taskmill",
+                str(folder),
+            ]
+            # S603: fixed words and a folder of our own.
+            if subprocess.run(command, capture_output=True, check=False).returncode == 0:  # noqa: S603
+                found = folder
+                stack.callback(subprocess.run, ["umount", "-l", str(folder)], check=False)
+        yield found
