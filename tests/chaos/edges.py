@@ -1,4 +1,4 @@
-"""A network cable between a process and a server, which a nemesis may cut, delay, or have swallow or keep things."""
+"""A network cable between a process and a server, which a nemesis may cut, or have delay, swallow or keep things."""
 
 import asyncio
 from collections import Counter

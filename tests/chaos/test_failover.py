@@ -134,6 +134,43 @@ async def test_a_standby_that_takes_over_has_everything_that_was_accepted(
 
 
 @pytest.mark.slow
+async def test_keyed_creates_outlive_a_standby_that_is_lost(
+    replicated: ReplicatedDatabase, tmp_path: Path
+) -> None:
+    """No commit is answered meanwhile: clients are asked to come back, and each key makes one task."""
+    await asyncio.to_thread(migrate.upgrade, replicated.url)
+    with a_fleet(
+        tmp_path,
+        database_url=replicated.url_of(replicated.primary),
+        env={"TASKMILL_BROKER": "postgres", "TASKMILL_API__PORT": "0"},
+        api=1,
+        worker=1,
+        maintenance=1,
+    ) as fleet:
+        url = fleet.programs["api-1"].facts["url"]
+        async with posting(url) as clients:
+            await clients.have(BEFORE)
+            replicated.standby.kill()
+            await eventually(lambda: _refused(clients), "clients to be asked to come back")
+            await eventually(lambda: _is_unready(url), "the API to say that it can't write")
+            await asyncio.to_thread(replicated.standby.start, {})
+            await clients.have(BEFORE + DURING)
+        assert set(clients.refused) == set(AWAY)
+        sql = await asyncpg.connect(replicated.url_of(replicated.primary))
+        try:
+            await eventually(lambda: _all_ended(sql), "all tasks to end", timeout_s=PATIENCE_S)
+            made = await sql.fetch(
+                "SELECT t.id::text AS id, count(i.key) AS keys FROM taskmill.task AS t "
+                "LEFT JOIN taskmill.idempotency AS i ON i.task_id = t.id GROUP BY t.id"
+            )
+            assert clients.accepted <= {row["id"] for row in made}
+            assert {row["keys"] for row in made} == {1}, "a key made two tasks"
+            await assert_safe(sql)
+        finally:
+            await sql.close()
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("key", [None, "key"])
 async def test_a_creation_that_is_repeated_is_not_answered_before_the_standby_has_it(
     replicated: ReplicatedDatabase, key: str | None
@@ -171,6 +208,11 @@ async def _end_a_commit_that_waits(sql: "asyncpg.Connection[asyncpg.Record]") ->
 
 async def _refused(clients: Clients) -> bool:
     return bool(clients.refused)
+
+
+async def _is_unready(url: str) -> bool:
+    async with httpx.AsyncClient() as http:
+        return (await http.get(f"{url}/readyz")).status_code == 503
 
 
 async def _all_ended(sql: "asyncpg.Connection[asyncpg.Record]") -> bool:
