@@ -1,4 +1,4 @@
-"""A network cable between a process and a server, which a nemesis may cut, or have delay, swallow or keep things."""
+"""A network cable between a process and a server, which a nemesis may cut, silence, slow down or hold up."""
 
 import asyncio
 from collections import Counter
