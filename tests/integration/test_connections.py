@@ -210,7 +210,8 @@ async def test_when_there_are_too_many_the_longest_idle_ones_of_who_has_most_giv
 async def test_when_all_are_being_answered_one_more_is_refused(api: Served) -> None:
     """They hold what they wait for, so nobody gives way; who comes later may try again."""
     task = await api.create(delay_s=3600)
-    held = f'GET /tasks/{task["id"]} HTTP/1.1\r\nhost: localhost\r\nif-none-match: "1.0"\r\nprefer: wait=20\r\n\r\n'
+    waiting = 'if-none-match: "1.0"\r\nprefer: wait=20'
+    held = f"GET /tasks/{task['id']} HTTP/1.1\r\nhost: localhost\r\n{waiting}\r\n\r\n"
     async with a_server(api, total=3) as url, lines(url, 3, held.encode()) as attack:
         async with lines(url, 1, b"", "127.0.0.1") as [late]:
             refused = await late.rest()
