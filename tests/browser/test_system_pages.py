@@ -65,7 +65,7 @@ def test_a_worker_is_made_quiet_and_goes_on(window: Window) -> None:
     page = window.open("/ui/workers")
     row = page.locator(f"#w{the_worker(window.mill)}")
     row.get_by_role("button", name="Quiet").click()
-    page.locator("#confirm[open]").get_by_role("button", name="Confirm").click()
+    page.locator("#confirm[open]").get_by_role("button", name="Quiet").click()
     try:
         expect(row.locator(".status")).to_have_text("Quiet")
     finally:

@@ -79,7 +79,9 @@ class Words:
             return grouped(self.language, value)
         if 0 < value < _LEAST:
             return f"<{self.number(_LEAST)}"
-        shown = f"{value:.0f}" if value >= 100 else f"{value:.3g}"  # noqa: PLR2004 - three digits
+        if value >= 100:  # noqa: PLR2004 - three digits
+            return grouped(self.language, round(value))
+        shown = f"{value:.3g}"
         return shown if self.language == "en" else shown.replace(".", ",")
 
     def share(self, value: float) -> str:

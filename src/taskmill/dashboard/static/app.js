@@ -90,11 +90,17 @@
     const dialog = $("#confirm");
     // What was asked about is done, or refused: meanwhile the page may have put another action into this form.
     const asked = form.cloneNode(true);
-    $("#confirm-text").textContent = form.dataset.confirm;
+    const { confirm, other, otherAction, otherSays, yes } = form.dataset;
+    $("#confirm-text").textContent = other ? `${confirm}\n${otherSays}` : confirm;
+    const [otherButton, yesButton] = ["other", "yes"].map((value) => $(`button[value=${value}]`, dialog));
+    otherButton.hidden = !other;
+    otherButton.textContent = other || "";
+    yesButton.textContent = yes || yesButton.dataset.usual;
     dialog.returnValue = "no";
     dialog.showModal();
     dialog.onclose = () => {
-      if (dialog.returnValue !== "yes") return;
+      if (dialog.returnValue === "other") asked.action = otherAction;
+      else if (dialog.returnValue !== "yes") return;
       asked.hidden = true;
       body.append(asked);
       asked.submit();

@@ -1,0 +1,183 @@
+"""Whatever can be done on a page can be reached at every width, however wide the values are."""
+
+import asyncio
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+from playwright.sync_api import Browser
+
+from tests.browser.conftest import DATABASE, HERE, Mill, Window, a_window
+from tests.support.postgres import DatabaseServer
+from tests.support.processes import Program
+from tests.support.refusals import judged, keep_from_thread
+from tests.support.wire import a_wire
+
+WIDTHS = (320, 600, 768, 1024, 1280, 1440)
+LONG = "q" * 63
+NAME = "W" * 60 + " " + "a name of many words " * 6
+
+# Big numbers, long names, and every state: as an installation has them that has worked for years.
+WIDE = f"""
+INSERT INTO taskmill.queue (name, paused_at)
+SELECT 'queue-{"x" * 50}-' || n, CASE WHEN n % 3 = 0 THEN now() - interval '400 days' END FROM generate_series(1, 6) AS n;
+
+INSERT INTO taskmill.task_count (queue, status, tasks)
+SELECT name, status, 123456789 FROM taskmill.queue
+CROSS JOIN unnest('{{new,in_progress,succeeded,failed,cancelled}}'::text[]) AS status;
+
+INSERT INTO taskmill.task_minute (
+    step_s, at, queue, type, created, claimed, succeeded, failed, retry_scheduled, handed_back, lost, expired,
+    cancelled, run_again, waiting, waiting_s, running, running_s
+)
+SELECT
+    60, date_trunc('minute', now()) - make_interval(mins => m), q.name, '{LONG}', 7654321, 7654321, 7000000, 654321,
+    0, 0, 0, 0, 0, 0, taskmill.packed_bucket(1000, 70::smallint), 1e6, taskmill.packed_bucket(1000, 80::smallint), 1e6
+FROM taskmill.queue AS q CROSS JOIN generate_series(1, 50) AS m;
+
+INSERT INTO taskmill.dispatch (task_id, queue, type, priority, run_at)
+SELECT gen_random_uuid(), name, '{LONG}', 4, now() - interval '300 days' FROM taskmill.queue;
+
+INSERT INTO taskmill.lease (
+    id, worker, queues, types, slots, running, started_at, expires_at, closed_at, close_reason, asked_to, remote,
+    version, stop_when_empty, lost_task_ids
+)
+SELECT
+    gen_random_uuid(), 'worker-' || n || '-{"h" * 100}', array_fill('{LONG}'::text, ARRAY[1 + n % 5]),
+    array_fill('{LONG}'::text, ARRAY[1 + n % 5]), 1000000, 0, now() - interval '400 days',
+    now() + interval '1 day', CASE WHEN n IN (5, 6) THEN now() END,
+    CASE n WHEN 5 THEN 'expired' WHEN 6 THEN 'stopped' END,
+    CASE WHEN n IN (2, 3) THEN 'quiet' WHEN n = 4 THEN 'stop' END, n = 7, '0.1.0.dev123456', n = 3,
+    CASE WHEN n = 5 THEN (SELECT array_agg(id) FROM taskmill.task) ELSE '{{}}' END
+FROM generate_series(1, 7) AS n;
+
+INSERT INTO taskmill.failure (step_s, at, type, error, tasks, first_at, last_at, task_id)
+SELECT 600, date_bin('10 min', now(), '2000-01-01'), '{LONG}', '{"E" * 100}: ' || n || repeat('message ', 20), 123456789,
+    now() - interval '30 days', now(), (SELECT id FROM taskmill.task LIMIT 1)
+FROM generate_series(1, 4) AS n;
+
+INSERT INTO taskmill.webhook (id, url, queues, types, statuses, secrets, state, since_position, failing_since)
+SELECT gen_random_uuid(), 'https://example.org/', '{{}}', '{{}}', '{{}}', '{{}}', 'enabled', 0, now() - interval '1 h'
+"""
+
+# What can be clicked: each must be wholly in sight once it was scrolled to, and be what a click there meets. Nobody can
+# scroll what hides the rest of itself.
+REACHED = """() => {
+    const wrong = [], moved = new Set();
+    const said = (node) => `${node.tagName} ${node.className} «${node.textContent.trim().slice(0, 40)}»`;
+    for (const node of document.querySelectorAll("a[href], button, input, select, textarea, summary")) {
+        if (!node.checkVisibility({ visibilityProperty: true }) || node.closest(".skip, [hidden]")) continue;
+        node.scrollIntoView({ block: "center", inline: "center", behavior: "instant" });
+        for (let up = node.parentElement; up; up = up.parentElement) {
+            const { overflowX, overflowY } = getComputedStyle(up);
+            const hides = [overflowX, overflowY].some((one) => one === "hidden" || one === "clip");
+            if (hides && (up.scrollLeft || up.scrollTop) && !moved.has(up)) { moved.add(up); wrong.push(`hidden beside: ${said(node)}`); }
+        }
+        const box = node.getClientRects()[0];
+        if (!box || !box.width) { wrong.push(`no place: ${said(node)}`); continue; }
+        const middle = box.top + box.height / 2;
+        for (const across of [box.left + Math.min(3, box.width / 2), box.left + box.width / 2, box.right - Math.min(3, box.width / 2)]) {
+            const met = document.elementFromPoint(across, middle);
+            if (met && (node.contains(met) || met.contains(node) && met.matches("label, summary, q, code, bdi, p, li, td, span, div"))) continue;
+            wrong.push(`${Math.round(across)},${Math.round(middle)} meets ${met ? said(met) : "nothing"}: ${said(node)}`);
+            break;
+        }
+    }
+    return wrong;
+}"""
+
+
+def do(url: str, script: str) -> None:
+    """Run SQL, where a loop of somebody else runs already."""
+
+    async def run() -> None:
+        connection = await asyncpg.connect(url)
+        try:
+            await connection.execute(script)
+        finally:
+            await connection.close()
+
+    thread = threading.Thread(target=lambda: asyncio.run(run()))
+    thread.start()
+    thread.join()
+
+
+def fill(mill: Mill) -> None:
+    """Make what is wide."""
+    for kind in (LONG, "short"):
+        mill.create(
+            name=NAME[:200],
+            type=kind,
+            queue=LONG,
+            labels={"k" * 60: "v" * 200},
+            max_attempts=100,
+        )
+    body = b'{"name": "' + b"n" * 300 + b'", "priority": 12}'
+    keep_from_thread(mill.wire.url, [judged(body, f"{number}{'m' * 200}") for number in range(3)])
+    do(mill.wire.url, WIDE)
+
+
+@pytest.fixture(scope="module")
+def mill(
+    database_server: DatabaseServer,
+    database_template: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Mill]:
+    """An API over such a database; nobody works."""
+    folder: Path = tmp_path_factory.mktemp("wide")
+    shutil.copy(HERE / "mill.py", folder)
+    url = database_server.create(template=database_template)
+    with (
+        a_wire(url) as wire,
+        Program("run", "api", "--port", "0", folder=folder, env={DATABASE: wire.url}) as program,
+        program.client() as http,
+    ):
+        made = Mill(url=program.facts["url"], http=http, wire=wire)
+        fill(made)
+        yield made
+
+
+def pages_of(mill: Mill) -> list[str]:
+    """Return the addresses of all kinds of pages."""
+    task = mill.http.get("/tasks").json()["items"][0]["id"]
+    workers = mill.http.get("/workers").json()["items"]
+    lost = next(one["id"] for one in workers if one["lost_tasks"])
+    alive = next(one["id"] for one in workers if one["state"] == "alive" and not one["asked_to"])
+    refused = mill.http.get("/rejections").json()["items"][0]["id"]
+    return [
+        *("/", "/ui/tasks", f"/ui/tasks?queue={LONG}&status=new&label=a%3Db&order=asc"),
+        *(
+            f"/ui/tasks?queue={LONG}",
+            f"/ui/tasks/{task}",
+            "/ui/queues",
+            "/ui/queues?order=oldest&window=30d",
+        ),
+        *("/ui/workers", f"/ui/workers/{lost}", f"/ui/workers/{alive}", "/ui/failures"),
+        *("/ui/create", f"/ui/create?like={task}", "/ui/rejections", f"/ui/rejections/{refused}"),
+    ]
+
+
+@pytest.mark.parametrize("language", ["en", "ru"])
+def test_every_action_is_reached_at_every_width(
+    browser: Browser, mill: Mill, language: str
+) -> None:
+    context = browser.new_context(locale=language, reduced_motion="reduce")
+    window: Window = a_window(mill, context)
+    found: dict[str, list[str]] = {}
+    for path in pages_of(mill):
+        for width in WIDTHS:
+            window.page.set_viewport_size({"width": width, "height": 800})
+            if width == WIDTHS[0]:
+                window.open(path)
+            wider = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+            wrong = list(window.page.evaluate(REACHED))
+            if window.page.evaluate(wider) > 0:
+                wrong.append("the page is wider than the window")
+            if wrong:
+                found[f"{width} {path}"] = wrong
+    assert found == {}
+    assert window.errors == []
+    context.close()
