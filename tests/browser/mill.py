@@ -43,3 +43,11 @@ async def shout(context: Context, lines: int) -> None:
         context.logger.info("אבג 🎉 long " * (number % 7 + 1), number=number)
     context.logger.error("x" * 5_000)
     raise RuntimeError("\n".join(f"  File {number}, in a place" for number in range(lines)))
+
+
+@app.task("say", max_attempts=1)
+async def say(text: str, context: Context) -> None:
+    context.progress(0.5, f"{text} on its way")
+    said = f"{text} was said"
+    context.logger.info(said, text=text, number=42)
+    raise RuntimeError(f"{text} went wrong\nand that was all")

@@ -210,7 +210,7 @@ async def test_a_task_shows_its_whole_life(pages: Served, stage: Stage) -> None:
         "Claimed",
         "Created",
         "tester",
-        "team=",
+        "team</bdi>=",
         "42",
     ):
         assert words in answer.text

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from taskmill.dashboard import json_tree, wording
+from taskmill.dashboard import direction, json_tree, wording
 from taskmill.dashboard.navigation import NAVIGATION
 from taskmill.dashboard.preferences import THEMES
 from taskmill.dashboard.prose import prose
@@ -35,7 +35,10 @@ def environment() -> Environment:
         utc=wording.utc,
         short_id=wording.short_id,
         shortened=wording.shortened,
-        isolated=wording.isolated,
+        isolated=direction.isolated,
+        balanced=direction.balanced,
+        plain=direction.without_turning,
+        theirs=direction.theirs,
         duration_s=wording.duration_s,
     )
     made.globals.update(

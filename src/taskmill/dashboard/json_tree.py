@@ -7,6 +7,8 @@ from typing import Final
 import orjson
 from markupsafe import Markup, escape
 
+from taskmill.dashboard.direction import theirs
+
 MOST_NODES: Final = 400
 LONGEST_PARSED: Final = 200_000
 _LONGEST_TEXT: Final = 2_000
@@ -26,7 +28,7 @@ class _Room:
 def tree(content: str) -> tuple[Markup, bool]:
     """Return JSON text as HTML, and whether all of it is shown."""
     if len(content) > LONGEST_PARSED:
-        return Markup('<pre class="code">{}…</pre>').format(content[:_LONGEST_TEXT]), False
+        return Markup('<pre class="code">{}…</pre>').format(theirs(content[:_LONGEST_TEXT])), False
     room = _Room()
     html = Markup("").join(_value(orjson.loads(content), room, 0))
     return Markup('<div class="tree">{}</div>').format(html), room.nodes > 0
@@ -62,7 +64,7 @@ def _folded(
         if room.nodes <= 0:
             yield Markup("<li>…</li>")
             break
-        yield Markup("<li><span>{}</span> ").format(_cut(name))
+        yield Markup("<li><span>{}</span> ").format(theirs(_cut(name)))
         yield from _value(part, room, depth + 1)
         yield Markup("</li>")
     yield Markup("</ul></details>")
@@ -71,7 +73,7 @@ def _folded(
 def _leaf(value: object) -> Markup:
     shown = orjson.dumps(value).decode()
     if isinstance(value, str):
-        return Markup('<q dir="auto">{}</q>').format(_cut(value))
+        return Markup('<q dir="auto">{}</q>').format(theirs(_cut(value)))
     return Markup("<code>{}</code>").format(escape(shown))
 
 

@@ -4,6 +4,8 @@ import re
 
 from markupsafe import Markup
 
+from taskmill.dashboard.direction import without_turning
+
 _PARTS = re.compile(
     r"`([^`]+)`|([0-9]{4}-[0-9]{2}-[0-9]{2})T([0-9]{2}:[0-9]{2}:[0-9]{2})((?:\.[0-9]{1,6})?)Z",
     re.ASCII,
@@ -12,6 +14,8 @@ _PARTS = re.compile(
 
 def prose(sentence: str) -> Markup:
     """Return a sentence as HTML, with code as such, and with times that scripts show in the reader's zone."""
+    # What somebody called a thing stands within it, and only there could turn around the rest.
+    sentence = without_turning(sentence)
     shown, begin = Markup(), 0
     for found in _PARTS.finditer(sentence):
         shown += Markup("{}{}").format(sentence[begin : found.start()], _shown(found))

@@ -1,6 +1,5 @@
 """How values look: moments, lengths of time, numbers, ids."""
 
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -16,8 +15,6 @@ _UNITS: Final = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 _SIZES: Final = (("mib", 1 << 20), ("kib", 1 << 10))
 _EXACT_S: Final = 10
 _MS: Final = 1000
-# What turns the text around it, or ends that what has been turned.
-_TURNING: Final = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _WHOLE: Final = 100
 _LEAST: Final = 0.1
 """What is less is no number for people."""
@@ -57,11 +54,6 @@ def title_of_error(message: str) -> str:
     """Return the line of a message that says what happened, as `taskmill.error_shape` has it."""
     lines = message.strip().splitlines()
     return lines[-1 if is_traceback(message) else 0] if lines else ""
-
-
-def isolated(content: str) -> str:
-    """Have a text of others turn nothing around where there is no element for it, as in attributes."""
-    return f"\u2068{_TURNING.sub('', content)}\u2069"
 
 
 @dataclass(frozen=True, slots=True)

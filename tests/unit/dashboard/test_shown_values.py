@@ -44,7 +44,7 @@ def test_numbers_are_short_and_in_the_readers_way() -> None:
     assert [EN.number(one) for one in (1234, 12.345, 1234.5, None)] == [
         "1,234",
         "12.3",
-        "1234",
+        "1,234",
         NOTHING,
     ]
     assert [RU.number(12.345), RU.share(0.125)] == ["12,3", "12,5 %"]

@@ -9,6 +9,8 @@ from typing import Any, Final
 
 import orjson
 
+from taskmill.dashboard.direction import escaped_in_json
+
 FILE: Final = "task.json"
 """Where a long body is taken from."""
 
@@ -28,7 +30,7 @@ class Snippets:
 
 def snippets_of(base: str, body: Mapping[str, Any]) -> Snippets:
     """Return the programs for a service at the address `base`."""
-    shown = orjson.dumps(body, option=orjson.OPT_INDENT_2).decode()
+    shown = escaped_in_json(orjson.dumps(body, option=orjson.OPT_INDENT_2).decode())
     if len(shown) > _LONGEST_INLINE:
         return _with_file(base)
     return Snippets(
