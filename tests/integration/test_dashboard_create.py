@@ -63,7 +63,9 @@ async def contract(stage: Stage, name: str, schema: dict[str, Any]) -> None:
 
 def faults(answer: httpx.Response) -> list[tuple[str, str]]:
     """Return the places that the summary tells of: the element of the form, and the pointer."""
-    return re.findall(r'<li lang="en"><a href="#f-([^"]+)"><code><bdi>([^<]*)</bdi></code>', answer.text)
+    return re.findall(
+        r'<li lang="en"><a href="#f-([^"]+)"><code><bdi>([^<]*)</bdi></code>', answer.text
+    )
 
 
 def snippet(answer: httpx.Response, number: int) -> str:
