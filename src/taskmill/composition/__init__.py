@@ -6,10 +6,12 @@ them in order.
 
 import asyncio
 import gc
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Protocol
+from uuid import UUID
 
 import uvloop
 
@@ -34,6 +36,7 @@ ROLES = ("api", "worker", "relay", "intake", "webhooks", "maintenance")
 # After the start everything that lives is frozen, and young garbage is looked at rarely: with the default
 # thresholds the p99 of POST /tasks was five times as long.
 _GC_THRESHOLDS = (50_000, 20, 100)
+_MOST_NAMED = 20
 # What a service gets beyond its own grace time before it is cancelled.
 _STOP_MARGIN_S = 5.0
 
@@ -82,15 +85,39 @@ def run_roles(
         app = load_app(settings.worker.app)
     announcement = Announcement(ready_files, announce, supervisor, is_broker_starting)
     parts = {"processes": supervisor.trouble} if supervisor else {}
+    unwritten: list[UUID] = []
     try:
         uvloop.run(
-            _run(settings, roles, app, beside, announcement, parts=parts, last_deeds=last_deeds)
+            _run(
+                settings,
+                roles,
+                app,
+                beside,
+                announcement,
+                parts=parts,
+                last_deeds=last_deeds,
+                unwritten=unwritten,
+            )
         )
     except* TaskmillError as group:
         raise _first(group) from group
     finally:
         logs.flush()
+        _report_unwritten(unwritten)
     return 0
+
+
+def _report_unwritten(task_ids: Sequence[UUID]) -> None:
+    """Say at the very end which results are lost, to whoever reads no log."""
+    if not task_ids:
+        return
+    named = ", ".join(map(str, task_ids[:_MOST_NAMED]))
+    more = f" and {len(task_ids) - _MOST_NAMED} more" if len(task_ids) > _MOST_NAMED else ""
+    sys.stderr.write(
+        f"Stopped before {len(task_ids)} results could be written, as the database took none: "
+        f"these tasks will run again, unless that is their last attempt: {named}{more}\n"
+    )
+    sys.stderr.flush()
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
@@ -109,12 +136,14 @@ async def _run(
     *,
     parts: Mapping[str, Callable[[], str | None]],
     last_deeds: Sequence[Callable[[], None]],
+    unwritten: list[UUID],
 ) -> None:
     _introduce(settings, roles)
     with stop_on_signal(last_deeds) as stop:
         async with AsyncExitStack() as stack:
             process = await Process.start(settings, stack, stop)
             process.app = app
+            process.unwritten = unwritten
             process.is_broker_starting = announcement.is_broker_starting
             # Stopped from the last to the first: the doors close, then workers drain.
             services: list[Service] = [

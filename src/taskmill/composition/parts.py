@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from taskmill.domain.system import IntakeState
 from taskmill.operations.contracts import Contracts
@@ -39,6 +40,8 @@ class Parts:
         self.news = Doorbell(self.database, channel=CHANGES, pause_s=CHANGES_PAUSE_S)
         self.feed_news = Doorbell(self.database, channel=FEED, pause_s=CHANGES_PAUSE_S)
         self.database.tells(self._tell)
+        # Tasks whose results could not be written before the end.
+        self.unwritten: list[UUID] = []
         # How the intake of this process is, if it has one; and whether a broker of our own is still to come.
         self.own_intake: Callable[[], IntakeState] | None = None
         self.is_broker_starting: Callable[[], bool] = lambda: False

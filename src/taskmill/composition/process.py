@@ -92,6 +92,8 @@ class Process(Parts):
             state = await readiness(self.database)
             if state.is_ready:
                 return
+            if trouble := self.database.unsuitable:
+                raise ConfigurationError(f"the database can't be used: {trouble}")
             if trouble := state.parts["schema"]:
                 raise ConfigurationError(trouble)
             if stop.is_set():

@@ -128,6 +128,7 @@ def _worker(
             clock=parts.clock,
             randomness=parts.randomness,
             batch_size=settings.worker.claim_size,
+            left=parts.unwritten.extend,
         ),
         task_log=TaskLog(parts.database, limits=_line_limits(parts), clock=parts.clock),
         progress=ProgressReports(parts.database),

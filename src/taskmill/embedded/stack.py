@@ -31,7 +31,7 @@ from taskmill.observability import logs
 from taskmill.runtime.periodic import Periodic
 from taskmill.runtime.services import Service
 from taskmill.settings import Settings
-from taskmill.storage import migrate
+from taskmill.storage import faults, migrate
 from taskmill.storage.owner import point_at_public
 from taskmill.storage.servers import Servers
 
@@ -164,7 +164,8 @@ def _bring_up_to_date(url: str, *, is_own: bool) -> None:
     try:
         applied = asyncio.run(_applied(url, is_own=is_own))
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise ConfigurationError(f"the database can't be reached: {error}") from error
+        reason = faults.in_words(error)
+        raise ConfigurationError(f"the database can't be reached: {reason}") from error
     if applied is None or applied < migrate.head():
         log.info("schema.migrating", applied=applied, head=migrate.head())
         migrate.upgrade(url)

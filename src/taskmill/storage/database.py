@@ -21,6 +21,7 @@ from taskmill.settings import DatabaseSettings
 from taskmill.storage import faults
 from taskmill.storage.lending import Lending
 from taskmill.storage.servers import Connection, Servers
+from taskmill.storage.session import TRANSACTION_TIMEOUT_SINCE, PoolerBetween, open_session
 from taskmill.storage.statements import rings, statement
 from taskmill.storage.writes import WriteWatch
 
@@ -31,7 +32,6 @@ _COLLISION_TRIES = 5
 _ANCHOR_TRIES = 3
 # An answer that came so soon sets the clock closely enough.
 _CLOSE_S = 0.002
-_TRANSACTION_TIMEOUT_SINCE = 17
 # A statement alone in its transaction ends by its own timeout, which breaks no connection.
 _STATEMENT_FIRST_S = 0.5
 
@@ -59,6 +59,8 @@ class Database:
 
     def __init__(self, url: str, settings: DatabaseSettings) -> None:
         self.writes = WriteWatch()
+        self.unsuitable: str | None = None
+        """Why this database can't be used at all, in words; None as far as is known."""
         self._servers = Servers(url)
         self._settings = settings
         self._hot = self._engine(_HOT, settings.pool_size)
@@ -91,24 +93,28 @@ class Database:
     async def _connect(
         self, server_settings: Mapping[str, str], timeout_s: float, *, transaction_timeout_s: float
     ) -> Connection:
-        connection = await self._servers.connect(
-            timeout_s=self._settings.connect_timeout_s,
-            # The server ends a statement in time, if it can still be heard: a network that swallows
-            # everything breaks no connection.
-            command_timeout=timeout_s + 1,
-            server_settings={
-                "application_name": "taskmill",
-                "statement_timeout": f"{timeout_s}s",
-                **_COMMON,
-                **server_settings,
-            },
-        )
-        if connection.get_server_version().major >= _TRANSACTION_TIMEOUT_SINCE:
-            try:
-                await connection.execute(f"SET transaction_timeout = '{transaction_timeout_s}s'")
-            except BaseException:
-                connection.terminate()
-                raise
+        wanted = {
+            "application_name": "taskmill",
+            "statement_timeout": f"{timeout_s}s",
+            **_COMMON,
+            **server_settings,
+        }
+        try:
+            connection = await open_session(
+                self._servers,
+                wanted,
+                timeout_s=self._settings.connect_timeout_s,
+                # The server ends a statement in time, if it can still be heard: a network that swallows
+                # everything breaks no connection.
+                command_timeout_s=timeout_s + 1,
+                transaction_timeout_s=transaction_timeout_s,
+            )
+        except PoolerBetween as error:
+            if self.unsuitable is None:
+                log.error("database.unsuitable", trouble=str(error))  # noqa: TRY400 - it says all
+            self.unsuitable = str(error)
+            raise Unavailable(RETRY_AFTER_S, "the database", self.unsuitable) from error
+        self.unsuitable = None
         return connection
 
     @asynccontextmanager
@@ -169,7 +175,7 @@ class Database:
     def _longer(self, connection: Connection, longer_s: float) -> str:
         longest_s = self.longest_s(longer_s)
         text = f"SET LOCAL statement_timeout = '{longest_s}s'"
-        if connection.get_server_version().major < _TRANSACTION_TIMEOUT_SINCE:
+        if connection.get_server_version().major < TRANSACTION_TIMEOUT_SINCE:
             return text
         # One that runs is not set anew, only begun anew.
         whole_s = longest_s + _STATEMENT_FIRST_S

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from taskmill.domain.errors import ConfigurationError
+from taskmill.storage import faults
 from taskmill.storage.servers import Connection, Servers
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -53,7 +54,9 @@ def upgrade(database_url: str, revision: str = "head") -> None:
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError) as error:
         # The library's own text has the whole statement in it, and an address of its manual.
         told = error.orig if isinstance(error, DBAPIError) else error
-        raise ConfigurationError(f"the database can't be used: {told}") from error
+        raise ConfigurationError(
+            f"the database can't be used: {faults.in_words(told or error)}"
+        ) from error
 
 
 def commands(script: str) -> list[str]:

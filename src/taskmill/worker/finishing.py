@@ -7,12 +7,13 @@ decides.
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AsyncExitStack
 from contextvars import copy_context
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self, TypeAlias
+from typing import Final, Self, TypeAlias
+from uuid import UUID
 
 import asyncpg
 
@@ -20,6 +21,7 @@ from taskmill.domain.errors import Unavailable
 from taskmill.domain.lifecycle import (
     Claim,
     Happening,
+    Interrupted,
     Outcome,
     Permanent,
     Succeeded,
@@ -40,6 +42,7 @@ from taskmill.worker.execution import describe
 log = get_logger(__name__)
 
 _LONGEST_PAUSE_S = 2.0
+_MOST_NAMED: Final = 100
 # Of each kind: together they leave half of the pool's connections to claims and all else.
 _MOST_IN_FLIGHT = 2
 
@@ -68,6 +71,7 @@ class Finishing:
         clock: Clock,
         randomness: random.Random,
         batch_size: int,
+        left: Callable[[Collection[UUID]], None] = lambda _: None,
     ) -> None:
         self._database = database
         self._worker = worker
@@ -80,6 +84,8 @@ class Finishing:
         self._successes = self._batches(batch_size)
         self._others = self._batches(batch_size)
         self._open = AsyncExitStack()
+        self._unwritten: dict[_Ending, None] = {}
+        self._left = left
 
     def _batches(self, size: int) -> Batcher[ClaimEnd, EndedClaim | None]:
         return Batcher(
@@ -104,7 +110,24 @@ class Finishing:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._open.__aexit__(kind, error, trace)
+        try:
+            await self._open.__aexit__(kind, error, trace)
+        finally:
+            if self._unwritten:
+                self._report_left([*self._unwritten])
+
+    def _report_left(self, endings: Sequence["_Ending"]) -> None:
+        """Say which results are lost with this worker: their tasks run again."""
+        results = [one.attempt.task.id for one in endings if one.has_result]
+        log.error(
+            "finish.unwritten",
+            worker=self._worker,
+            results=len(results),
+            handed_back=len(endings) - len(results),
+            task_ids=[str(task_id) for task_id in results[:_MOST_NAMED]],
+        )
+        if results:
+            self._left(results)
 
     def begin(self, attempt: Attempt, outcome: Outcome, then: Then) -> None:
         """Have the outcome written down together with others', and tell `then`.
@@ -114,7 +137,13 @@ class Finishing:
         """
         ran_s = self._clock.monotonic() - attempt.began_at
         batches = self._successes if isinstance(outcome, Succeeded) else self._others
-        batches.put(self._decided(attempt, outcome), _Ending(self, attempt, outcome, ran_s, then))
+        ending = _Ending(self, attempt, outcome, ran_s, then)
+        batches.put(self._decided(attempt, outcome), ending)
+        self._unwritten[ending] = None
+
+    def forget(self, ending: "_Ending") -> None:
+        """Count an outcome no more: what becomes of it is known."""
+        self._unwritten.pop(ending, None)
 
     def begin_anew(self, ending: "_Ending", failure: Permanent) -> None:
         """Have a failure written down instead of what PostgreSQL refused."""
@@ -198,6 +227,11 @@ class _Ending:
         # What the handler's lines carry, such as a trace, the line of its end carries, too.
         self._context = copy_context()
 
+    @property
+    def has_result(self) -> bool:
+        """Whether the handler has done something; else the task is only handed back."""
+        return not isinstance(self._outcome, Interrupted)
+
     def done(self) -> bool:
         """Tell whether its end is known: nobody takes an outcome back before."""
         return self._is_told
@@ -226,7 +260,8 @@ class _Ending:
 
     def cancel(self) -> None:
         """The worker comes to its end by an error, and writes nothing down any more."""
-        self._told(asyncio.CancelledError())
+        self._is_told = True
+        self._then(asyncio.CancelledError())
 
     def _count_and_tell(self, ended: EndedClaim | None) -> None:
         if ended is None:
@@ -241,6 +276,7 @@ class _Ending:
 
     def _told(self, error: BaseException | None) -> None:
         self._is_told = True
+        self._finishing.forget(self)
         self._then(error)
 
 
