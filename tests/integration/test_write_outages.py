@@ -13,6 +13,7 @@ from tests.support.api import LogLines, Served, serving
 from tests.support.builders import a_draft, a_key
 from tests.support.polling import eventually
 from tests.support.stage import Stage
+from tests.support.standby import without_its_standby
 
 # Long enough for what looks who holds a key, on a machine that is busy with other tests.
 HASTY = Settings(limits=LimitSettings(request_timeout_s=4))
@@ -33,24 +34,6 @@ async def locked(stage: Stage, table: str, mode: str = "SHARE") -> AsyncIterator
     async with stage.sql.transaction():
         await stage.sql.execute(f"LOCK TABLE taskmill.{table} IN {mode} MODE")
         yield
-
-
-@asynccontextmanager
-async def without_its_standby(stage: Stage) -> AsyncIterator[None]:
-    """Have every commit wait for a standby that is not there."""
-    await stage.sql.execute("ALTER SYSTEM SET synchronous_standby_names = 'gone'")
-    await stage.sql.execute("SELECT pg_reload_conf()")
-    try:
-        await eventually(lambda: _waits_for(stage, "gone"), "the setting holds")
-        yield
-    finally:
-        await stage.sql.execute("ALTER SYSTEM RESET synchronous_standby_names")
-        await stage.sql.execute("SELECT pg_reload_conf()")
-        await eventually(lambda: _waits_for(stage, ""), "the setting holds no more")
-
-
-async def _waits_for(stage: Stage, name: str) -> bool:
-    return bool(await stage.sql.fetchval("SHOW synchronous_standby_names") == name)
 
 
 async def create_at_once(served: Served, keys: list[str]) -> list[httpx.Response]:
