@@ -2,14 +2,22 @@
 
 import asyncio
 import re
+from collections.abc import Iterator
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 
+from taskmill.api.nearest import Addresses
 from taskmill.api.refusals import Refused, answer_to
 from taskmill.domain.errors import TaskmillError
+
+_UNROUTED: Final = {
+    404: "this path leads nowhere",
+    405: "the Allow header names the methods that this path takes",
+}
 
 
 def add_error_handlers(app: FastAPI) -> None:
@@ -24,21 +32,40 @@ async def _answer(request: Request, error: Exception) -> Response:
 
 
 class _HttpErrors:
-    """Answers what the framework refuses; it names one route's methods, but a path may have several."""
+    """Answers what the framework refuses.
+
+    It names one route's methods, but a path may have several; and the address that was perhaps meant.
+    """
 
     def __init__(self, app: FastAPI) -> None:
         self._app = app
         self._methods: list[tuple[re.Pattern[str], set[str]]] = []
+        self._addresses = Addresses(())
 
     async def __call__(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for nothing else
         path = request.scope["path"]
-        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-            if not self._methods:
-                document = await asyncio.to_thread(self._app.openapi)
-                self._methods = _methods_of(document)
-            error.headers = {"allow": ", ".join(sorted(self._allowed(path, error)))}
-        return answer_to(error, path).response()
+        if error.status_code not in _UNROUTED:
+            return answer_to(error, path).response()
+        if not self._methods:
+            document = await asyncio.to_thread(self._app.openapi)
+            self._addresses = Addresses([*_documented(document), *self._undocumented()])
+            self._methods = _methods_of(document)
+        status, detail = HTTPStatus(error.status_code), _UNROUTED[error.status_code]
+        is_there = status is HTTPStatus.METHOD_NOT_ALLOWED
+        method = request.scope["method"]
+        if nearest := self._addresses.nearest(method, path, any_method=not is_there):
+            detail += f"; the nearest address is {nearest}"
+        allow = {}
+        if is_there:
+            allow = {"allow": ", ".join(sorted(self._allowed(path, error)))}
+        return answer_to(Refused(status, detail, allow), path).response()
+
+    def _undocumented(self) -> Iterator[tuple[str, str]]:
+        """Pages and documents."""
+        for route in self._app.routes:
+            if isinstance(route, Route) and not route.include_in_schema:
+                yield "GET", route.path
 
     def _allowed(self, path: str, error: HTTPException) -> set[str]:
         allowed = {method.strip() for method in (error.headers or {}).get("Allow", "").split(",")}
@@ -47,6 +74,12 @@ class _HttpErrors:
                 allowed = methods
                 break
         return allowed | ({"HEAD"} if "GET" in allowed else set())
+
+
+def _documented(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for path, operations in document["paths"].items():
+        for method in operations:
+            yield method.upper(), path
 
 
 def _methods_of(document: dict[str, Any]) -> list[tuple[re.Pattern[str], set[str]]]:

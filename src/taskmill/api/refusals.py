@@ -1,7 +1,8 @@
 """Refusals that only HTTP knows, and the answer to every error that a request can meet."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Final
 
 import orjson
@@ -21,10 +22,13 @@ EARLIER: Final = "/task_service/"
 class Refused(Exception):
     """The request is refused by HTTP's own rules, before anything is known of tasks."""
 
-    def __init__(self, status: HTTPStatus, detail: str) -> None:
+    def __init__(
+        self, status: HTTPStatus, detail: str, headers: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
+        self.headers = headers
 
 
 def raise_refusal(refusal: Refusal | None) -> None:
@@ -64,13 +68,18 @@ def answer_to(error: Exception, path: str) -> Answer:
 
 def _problem(error: Exception, path: str) -> Answer:
     if isinstance(error, Refused):
-        return from_problem(problem_for_status(error.status, path, error.detail))
+        answer = from_problem(problem_for_status(error.status, path, error.detail))
+        return _with_headers(answer, error.headers)
     if isinstance(error, HTTPException):
         answer = from_problem(problem_for_status(error.status_code, path))
-        own = ((name.encode(), value.encode()) for name, value in (error.headers or {}).items())
-        answer.headers = (*answer.headers, *own)
-        return answer
+        return _with_headers(answer, error.headers or {})
     return from_problem(problem_json(error, path))
+
+
+def _with_headers(answer: Answer, headers: Mapping[str, str]) -> Answer:
+    own = ((name.encode(), value.encode()) for name, value in headers.items())
+    answer.headers = (*answer.headers, *own)
+    return answer
 
 
 def is_foreseen(error: Exception) -> bool:
