@@ -1,4 +1,4 @@
-"""What every kind of worker does alike: Taskmill's own, and one in bash that pulls over HTTP."""
+"""What every kind of worker does alike: Taskmill's own, and two that pull over HTTP, in bash and in JavaScript."""
 
 from pathlib import Path
 

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from tests.support.processes import ROOT, descendants
 
 WORK = ROOT / "tests/support/work.sh"
+NODE_WORK = ROOT / "tests/support/work.mjs"
 BASH_WORKER = ROOT / "examples/bash-worker/worker.sh"
 TTL_S = 3
 
@@ -106,8 +107,15 @@ class BashCrew(Crew):
         return [BASH_WORKER, *options.split(), "--", WORK]
 
 
+class NodeCrew(Crew):
+    """The example in JavaScript, over HTTP."""
+
+    def command(self, name: str, task_type: str, *, grace_s: int) -> Sequence[str | Path]:
+        return ["node", NODE_WORK, self.url, name, task_type, str(TTL_S), str(grace_s)]
+
+
 CREWS: Mapping[str, Callable[..., Crew]] = MappingProxyType(
-    {"python": PythonCrew, "bash": BashCrew}
+    {"python": PythonCrew, "bash": BashCrew, "node": NodeCrew}
 )
 
 
