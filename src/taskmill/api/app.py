@@ -3,6 +3,7 @@
 Traced      a span for each request that creates tasks, when traces are on
 Edge        request id, log line, who may ask, deadline, last resort
 Cors        pages elsewhere that the settings name, where they name any
+Compression large answers to reads
 HotPaths    POST /tasks and GET /tasks/{id}
 Pages       hands on what is for people, where there are pages
 FastAPI     everything else, and the OpenAPI document of it all
@@ -18,6 +19,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from taskmill.api.compression import Compression, Compressor
 from taskmill.api.context import NO_TELEMETRY, Context
 from taskmill.api.cors import Cors
 from taskmill.api.edge import Edge
@@ -155,13 +157,14 @@ class Api:
         behind = self.framework if pages is None else Pages(self.framework, pages)
         ids = RequestIds()
         limit_s = context.limits.request_timeout_s
-        within: ASGIApp = HotPaths(behind, context)
+        self._compressor = compressor = Compressor()
+        within: ASGIApp = Compression(HotPaths(behind, context), compressor)
         if context.access.has_origins:
             within = Cors(within, context.access)
         edge = Edge(within, ids, context.access, timeout_s=limit_s)
         self._app: ASGIApp = edge if traces is None else Traced(edge, traces)
         # With traces on, each request that makes a task has a span of its own.
-        self.lane = HotLane(context, ids) if traces is None else None
+        self.lane = HotLane(context, ids, compressor) if traces is None else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""

@@ -13,6 +13,13 @@ from time import perf_counter
 from typing import Final, TypeVar, cast
 
 from taskmill.api.answers import Answer, task_answer
+from taskmill.api.compression import (
+    LEAST_BYTES,
+    VARY,
+    Compressor,
+    encoded_headers,
+    takes_gzip,
+)
 from taskmill.api.context import Context
 from taskmill.api.hot import created_answer
 from taskmill.api.measuring import count_as
@@ -71,8 +78,9 @@ class _Call:
 class HotLane:
     """Takes `POST /tasks` and `GET /tasks/{id}` when all about them is ordinary."""
 
-    def __init__(self, context: Context, ids: RequestIds) -> None:
+    def __init__(self, context: Context, ids: RequestIds, compressor: Compressor) -> None:
         self._context = context
+        self._compressor = compressor
         self._ids = ids
         # In the order in which they came, so the first one is the first to be late.
         self._open: dict[_Call, None] = {}
@@ -141,8 +149,29 @@ class HotLane:
             answer = show(found)
         except Exception as error:  # noqa: BLE001 - nobody else would answer
             self._answer_error(call, error)
-        else:
+            return
+        if len(answer.body) < LEAST_BYTES or call.method != "GET":
             self._answer(call, answer)
+        else:
+            self._answer_large(call, answer)
+
+    def _answer_large(self, call: _Call, answer: Answer) -> None:
+        """Answer with what is worth compressing."""
+        answer.headers = (*answer.headers, VARY)
+        wanted = takes_gzip(call.request.headers)
+        pending = self._compressor.begin(answer.body) if wanted else None
+        if pending is None:
+            self._answer(call, answer)
+        else:
+            pending.add_done_callback(partial(self._answer_compressed, call, answer))
+
+    def _answer_compressed(
+        self, call: _Call, answer: Answer, pending: "asyncio.Future[bytes]"
+    ) -> None:
+        compressed = _outcome(pending)
+        if isinstance(compressed, bytes):
+            answer.body, answer.headers = compressed, encoded_headers(answer.headers)
+        self._answer(call, answer)
 
     def _answer_error(self, call: _Call, error: Exception) -> None:
         if not is_foreseen(error):
