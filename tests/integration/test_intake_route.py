@@ -8,8 +8,17 @@ import aio_pika
 import pytest
 
 from taskmill.amqp.connection import BrokerLink
+from taskmill.amqp.events import EventExchange
 from taskmill.amqp.intake_look import IntakeLook
-from taskmill.amqp.names import CREATE_KEY, CREATE_QUEUE, EXCHANGE, REJECTED_QUEUE
+from taskmill.amqp.names import (
+    CREATE_KEY,
+    CREATE_QUEUE,
+    EVENTS_EXCHANGE,
+    EXCHANGE,
+    REJECTED_QUEUE,
+)
+from taskmill.amqp.topology import declare_events_exchange
+from taskmill.amqp.upkeep import ExchangeUpkeep
 from taskmill.domain.system import BrokerPresence, IntakePresence
 from taskmill.operations.broker import NO_BROKER, BrokerWatch
 from taskmill.operations.read import TaskReading
@@ -74,6 +83,37 @@ async def test_a_deleted_queue_of_refused_messages_is_made_anew_before_any_is_re
             return REJECTED_QUEUE in await asyncio.to_thread(broker_management.queues)
 
         await eventually(is_there, "the queue is there again")
+
+
+async def test_the_exchange_of_changes_is_made_anew_while_nothing_happens(
+    broker_url: str, broker_management: Management, log_lines: LogLines
+) -> None:
+    exchange, stop = EventExchange(broker_url, source="/test"), asyncio.Event()
+    upkeep = ExchangeUpkeep(exchange.link, EVENTS_EXCHANGE, declare_events_exchange)
+
+    async def is_up() -> bool:
+        return exchange.link.is_up
+
+    async def binds() -> bool:
+        try:
+            async with await aio_pika.connect(broker_url) as connection:
+                channel = await connection.channel()
+                queue = await channel.declare_queue(exclusive=True)
+                await queue.bind(EVENTS_EXCHANGE, "#")
+        except aio_pika.exceptions.ChannelNotFoundEntity:
+            return False
+        return True
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(exchange.link.run(stop))
+        group.create_task(upkeep.run(stop))
+        try:
+            await eventually(is_up, "the link is up")
+            await delete_exchange(broker_management, broker_url, EVENTS_EXCHANGE)
+            await eventually(binds, "a consumer can bind a queue")
+        finally:
+            stop.set()
+    assert len(log_lines.named("exchange.mended")) == 1
 
 
 async def test_a_route_that_can_not_be_looked_after_is_told_of(

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from taskmill.amqp.names import HINT_TTL_S
+from taskmill.amqp.names import EVENTS_EXCHANGE, HINT_TTL_S
 from taskmill.composition.creation import contract_refresher, kept_rejections, task_creation
 from taskmill.composition.outgoing import kept_webhooks, open_outbound, signer
 from taskmill.composition.pages import dashboard
@@ -277,6 +277,8 @@ class Process(Parts):
         """Return the services of the relay role."""
         # Here, because the driver takes 0.1 s to import, and who has no broker does without it.
         from taskmill.amqp.events import EventExchange  # noqa: PLC0415
+        from taskmill.amqp.topology import declare_events_exchange  # noqa: PLC0415
+        from taskmill.amqp.upkeep import ExchangeUpkeep  # noqa: PLC0415
         from taskmill.relay.feed import FeedDelivery  # noqa: PLC0415
         from taskmill.relay.release import Relay  # noqa: PLC0415
 
@@ -292,6 +294,7 @@ class Process(Parts):
         services: list[Service] = [relay]
         if feed.publish:
             exchange = EventExchange(url, source=feed.source)
+            services.append(ExchangeUpkeep(exchange.link, EVENTS_EXCHANGE, declare_events_exchange))
             services.append(
                 FeedDelivery(
                     self.database,

@@ -1,0 +1,65 @@
+"""Sees to it that an exchange stays there, also while nothing is published to it.
+
+Whoever deletes it breaks nothing that is noticed here until the next message; consumers that want to bind a queue
+to it are refused meanwhile.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from aio_pika.abc import AbstractChannel
+from aiormq.exceptions import ChannelNotFoundEntity
+
+from taskmill.amqp.connection import BROKER_ERRORS, BrokerLink, in_words
+from taskmill.domain.errors import BrokerAway
+from taskmill.observability.logs import get_logger
+from taskmill.runtime.periodic import pause
+
+log = get_logger(__name__)
+
+_LOOK_S: Final = 3.0
+_PATIENCE_S: Final = 5.0
+
+
+class ExchangeUpkeep:
+    """A service that looks for an exchange on somebody's link, and has it made anew when it is gone."""
+
+    name = "exchange-upkeep"
+
+    def __init__(
+        self,
+        link: BrokerLink,
+        exchange: str,
+        declare: Callable[[AbstractChannel], Awaitable[None]],
+    ) -> None:
+        self._link = link
+        self._exchange = exchange
+        self._declare = declare
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Look every few seconds until told to stop."""
+        while not stop.is_set():
+            await pause(stop, _LOOK_S)
+            if self._link.is_up and not stop.is_set():
+                await self._look()
+
+    async def _look(self) -> None:
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                if await self._is_there():
+                    return
+                async with self._link.side_channel() as channel:
+                    await self._declare(channel)
+        except (BrokerAway, *BROKER_ERRORS) as error:
+            log.info("exchange.unmended", name=self._exchange, trouble=in_words(error))
+            return
+        log.warning("exchange.mended", name=self._exchange)
+
+    async def _is_there(self) -> bool:
+        try:
+            async with self._link.side_channel() as channel:
+                await channel.get_exchange(self._exchange, ensure=True)
+        except ChannelNotFoundEntity:
+            return False
+        return True
