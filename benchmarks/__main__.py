@@ -39,6 +39,8 @@ SHORT = (
 )
 SCENARIOS = (
     *SHORT,
+    "whole_up",
+    "publish_changes",
     "start_time",
     "create_many",
     "handler_drain",
@@ -75,7 +77,7 @@ def main(arguments: Sequence[str]) -> int:
     started_at, load_before = time.monotonic(), os.getloadavg()[0]
     outcomes = []
     with open_server(_DATA) as server:
-        lab = Lab(server, _DATA, rounds=options.rounds, scale=options.scale)
+        lab = Lab(server, _DATA, rounds=options.rounds, scale=options.scale, before=options.before)
         for place, name in enumerate(options.scenarios, start=1):
             passed_s = time.monotonic() - started_at
             print(f"[{place}/{len(options.scenarios)}, {passed_s:.0f} s] {name}", end=": ")
@@ -151,6 +153,9 @@ def read_options(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--rounds", type=int, help="rounds of each scenario (3; 5 with --full)")
     parser.add_argument("--strict", action="store_true", help="2 when a target was missed")
+    parser.add_argument(
+        "--before", metavar="REV", help="hold whole_up against this revision of the repository"
+    )
     parser.add_argument("--out", type=Path, help="where the results are kept")
     options = parser.parse_args(arguments)
     options.rounds = options.rounds or ROUNDS[options.scale]

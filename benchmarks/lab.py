@@ -49,12 +49,20 @@ class Lab:
     """Makes databases and runs programs on them."""
 
     def __init__(
-        self, server: EmbeddedPostgres, folder: Path, *, rounds: int, scale: Scale
+        self,
+        server: EmbeddedPostgres,
+        folder: Path,
+        *,
+        rounds: int,
+        scale: Scale,
+        before: str | None = None,
     ) -> None:
         self._server = server
         self.folder = folder
         self.rounds = rounds
         self.scale = scale
+        # The revision that a scenario is to be held against, where it can be.
+        self.before = before
         self.series: list[Series] = []
         self.peer_versions: dict[str, str] = {}
         self._numbers = itertools.count(1)

@@ -64,6 +64,7 @@ async def running(
     folder: Path,
     environment: Mapping[str, str],
     python: str = sys.executable,
+    start_s: float = _START_TIMEOUT_S,
 ) -> AsyncIterator[Program]:
     """Run `python ARGUMENTS` in `folder` until the block ends; its output goes to a file there.
 
@@ -87,7 +88,7 @@ async def running(
             preexec_fn=end_with_parent(signal.SIGTERM),
         )
     try:
-        facts = await _await_ready(process, name, ready_file, log)
+        facts = await _await_ready(process, name, ready_file, log, start_s)
         yield Program(name=name, pid=process.pid, url=facts.get("url"))
     finally:
         await _stop(process)
@@ -137,10 +138,10 @@ def _environment(own: Mapping[str, str]) -> dict[str, str]:
 
 
 async def _await_ready(
-    process: asyncio.subprocess.Process, name: str, ready_file: Path, log: Path
+    process: asyncio.subprocess.Process, name: str, ready_file: Path, log: Path, start_s: float
 ) -> dict[str, str | None]:
     try:
-        async with asyncio.timeout(_START_TIMEOUT_S):
+        async with asyncio.timeout(start_s):
             while (facts := _facts(ready_file)) is None:
                 if process.returncode is not None:
                     raise ProgramFailed(f"{name} ended: {_tail(log)}")

@@ -81,6 +81,7 @@ class FeedDelivery:
         """Know nothing of what is bound, as at the beginning of a turn, or after trouble."""
         self._routes = Routes()
         self._is_bound, self._bound_until = True, cursor
+        self._ahead: tuple[Cursor, FeedPage] | None = None
         if cursor != self._reached:
             self._reached, self._delivered = cursor, set()
 
@@ -164,10 +165,11 @@ class FeedDelivery:
         return True
 
     async def _deliver_page(self, after: Cursor, stop: asyncio.Event) -> Cursor | None:
-        page = await changes.read(self._database, after, _PAGE)
+        page = await self._page(after)
         began = self._clock.monotonic()
         new = [change for change in page.changes if change.cursor not in self._delivered]
-        if not await self._deliver(after, new) or not await self._move(after, page.cursor):
+        behind = None if page.is_last else page.cursor
+        if not await self._deliver(after, new, behind) or not await self._move(after, page.cursor):
             return None
         self._is_bound = self._is_bound or page.cursor < self._bound_until
         if page.is_last:
@@ -176,8 +178,24 @@ class FeedDelivery:
             await pause(stop, self._rest_s(page, self._clock.monotonic() - began))
         return page.cursor
 
-    async def _deliver(self, after: Cursor, owed: Sequence[Change]) -> bool:
+    async def _page(self, after: Cursor) -> FeedPage:
+        """Return the page behind a cursor, which may have been read while the one before was published."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None and ahead[0] == after:
+            return ahead[1]
+        return await changes.read(self._database, after, _PAGE)
+
+    async def _read_ahead(self, after: Cursor) -> None:
+        try:
+            self._ahead = (after, await changes.read(self._database, after, _PAGE))
+        except (ChangesForgotten, *_OUTAGES):
+            # It is read again when it is needed, and what is wrong is dealt with there.
+            self._ahead = None
+
+    async def _deliver(self, after: Cursor, owed: Sequence[Change], behind: Cursor | None) -> bool:
         """Publish changes until each is confirmed, or no queue is bound for its key; False when the turn was lost.
+
+        Meanwhile what is behind them is read, if there is more.
 
         Raises:
             BrokerAway: not all were confirmed; how far it came is noted.
@@ -185,9 +203,10 @@ class FeedDelivery:
         is_bound = not owed
         while owed:
             wave = self._routes.wave(owed)
-            sent = await self._publish(after, wave.sent)
+            sent = await self._publish(after, wave.sent, behind)
             if sent is None:
                 return False
+            behind = None
             is_bound = is_bound or Confirm.ACKED in sent.confirms
             owed = self._routes.owed(wave, sent.confirms)
             if sent.trouble is not None:
@@ -197,10 +216,14 @@ class FeedDelivery:
         self._is_bound = is_bound
         return True
 
-    async def _publish(self, after: Cursor, part: Sequence[Change]) -> Sent | None:
+    async def _publish(
+        self, after: Cursor, part: Sequence[Change], behind: Cursor | None = None
+    ) -> Sent | None:
         """Publish changes and keep the turn meanwhile, however slow the confirms are; None when it was lost."""
         async with asyncio.TaskGroup() as group:
             publishing = group.create_task(self._exchange.deliver(part))
+            if behind is not None:
+                group.create_task(self._read_ahead(behind))
             while not publishing.done():
                 await asyncio.wait({publishing}, timeout=_HOLD_S / 6)
                 if not publishing.done() and not await self._move(after, after):

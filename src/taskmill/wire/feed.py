@@ -10,8 +10,8 @@ from pydantic import BaseModel, Field
 
 from taskmill.domain.feed import Change, Cursor
 from taskmill.domain.lifecycle import Happening
-from taskmill.wire.answers import Fragment, answer_json
-from taskmill.wire.fields import Timestamp, format_timestamp
+from taskmill.wire.answers import Fragment, answer_json, shown_time
+from taskmill.wire.fields import Timestamp
 from taskmill.wire.system import EventView, event_shown
 
 EVENT_STREAM: Final = "text/event-stream"
@@ -91,7 +91,7 @@ def cloud_event_json(change: Change, *, source: str) -> bytes:
         "source": source,
         "type": event_type(change),
         "subject": change.event.task_id,
-        "time": format_timestamp(change.event.at),
+        "time": shown_time(change.event.at),
         "datacontenttype": "application/json",
         "data": _shown(change),
     }

@@ -20,7 +20,7 @@ from taskmill.domain.system import (
     WorkerState,
 )
 from taskmill.wire.activity import ActivityView, activity_fields
-from taskmill.wire.answers import Fragment, answer_json
+from taskmill.wire.answers import Fragment, answer_json, shown_time
 from taskmill.wire.fields import Timestamp, format_timestamp
 from taskmill.wire.tasks import TaskError
 
@@ -168,7 +168,7 @@ def event_shown(event: TaskEvent) -> dict[str, object]:
     return {
         "task_id": event.task_id,
         "version": event.version,
-        "at": format_timestamp(event.at),
+        "at": shown_time(event.at),
         "event": event.happening,
         "status": event.status,
         "run": event.run,
@@ -178,7 +178,7 @@ def event_shown(event: TaskEvent) -> dict[str, object]:
         "worker": event.worker,
         "reason": event.reason,
         "error": None if event.error is None else Fragment(event.error),
-        "run_at": format_timestamp(event.run_at),
+        "run_at": shown_time(event.run_at),
     }
 
 
