@@ -16,6 +16,7 @@ import yaml  # type: ignore[import-untyped]  # no stubs for one call
 
 from taskmill import settings as configuration
 from taskmill.cli.main import program
+from taskmill.runtime.http_access import AccessRules
 
 Json = dict[str, Any]
 
@@ -103,6 +104,30 @@ def test_every_setting_is_known_and_has_a_good_value(
 
     assert loaded.require_database_url() == "postgresql://taskmill:taskmill@postgres:5432/taskmill"
     assert loaded.require_broker_url() == "amqp://guest:guest@rabbitmq:5672/"
+
+
+@pytest.mark.parametrize("name", [name for name in OURS if name in LONG_RUNNING])
+def test_every_container_answers_under_its_names_and_addresses(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As others know it in their network, as the machine does, and as `.env` says."""
+    monkeypatch.chdir(tmp_path)
+    for setting, value in compose(API_HOSTS="tasks.example.org")["services"][name][
+        "environment"
+    ].items():
+        monkeypatch.setenv(setting, value)
+
+    rules = AccessRules.of(configuration.load().api)
+
+    for host in (
+        f"{name}:8001",
+        "api:8000",
+        "172.18.0.5:8001",
+        "localhost:8000",
+        "tasks.example.org",
+    ):
+        assert rules.lets_in(host.encode()), host
+    assert not rules.lets_in(b"evil.test")
 
 
 def test_every_setting_of_the_image_is_known() -> None:

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import httpx
+import yaml  # type: ignore[import-untyped]  # no stubs for one call
 
 from tests.support.polling import wait_until
-from tests.support.processes import Program
+from tests.support.processes import ROOT, Program
 
 
 def test_a_role_without_an_api_tells_its_health_and_its_metrics(
@@ -24,6 +25,33 @@ def test_a_role_without_an_api_tells_its_health_and_its_metrics(
                 "intake": "none (there is no broker)",
             }
             assert "taskmill_tasks_released_total" in admin.get("/metrics").text
+
+
+def test_a_container_is_scraped_and_probed_by_its_address_and_by_its_services_name(
+    database_url: str, tmp_path: Path
+) -> None:
+    compose = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))
+    hosts = compose["x-environment"]["TASKMILL_API__ALLOWED_HOSTS"].replace("${API_HOSTS:-}", "")
+    settings = {
+        "TASKMILL_DATABASE_URL": database_url,
+        "TASKMILL_ADMIN_PORT": "0",
+        "TASKMILL_API__ALLOWED_HOSTS": hosts,
+    }
+    with Program("run", "api", "--port", "0", folder=tmp_path, env=settings) as program:
+        wait_until(lambda: bool(program.logged("admin.started")), "the admin port answers")
+        [line] = program.logged("admin.started")
+        for url in (line["url"], program.facts["url"]):
+            with httpx.Client(base_url=url, timeout=10) as client:
+                for host, scraped in (
+                    ("api:8001", 200),
+                    ("172.18.0.5:8001", 200),
+                    ("[fd00::5]:8001", 200),
+                    ("api.evil.test:8001", 421),
+                ):
+                    named = {"host": host}
+                    assert client.get("/metrics", headers=named).status_code == scraped
+                    for probe in ("/healthz", "/readyz"):
+                        assert client.get(probe, headers=named).status_code == 200
 
 
 def test_a_role_names_a_broker_that_is_away_and_serves(database_url: str, tmp_path: Path) -> None:

@@ -8,11 +8,15 @@ from taskmill.composition.handlers import Pool, built_in_pool, pools
 from taskmill.composition.parts import Parts
 from taskmill.composition.registration import Registration
 from taskmill.composition.retries import retry_policy
+from taskmill.domain.errors import Unavailable
 from taskmill.domain.task_log import LineLevel
+from taskmill.observability.logs import get_logger
 from taskmill.operations.progress import ProgressReports
 from taskmill.runtime.alertness import Alertness
 from taskmill.runtime.ids import IdFactory
+from taskmill.runtime.periodic import pause
 from taskmill.runtime.services import Service
+from taskmill.storage.draining import drain_lock
 from taskmill.storage.leases import WorkerCard
 from taskmill.transports.base import Transport
 from taskmill.transports.postgres import PostgresTransport
@@ -24,6 +28,10 @@ from taskmill.worker.process_end import ProcessEnd
 from taskmill.worker.stalls import StallWatch
 from taskmill.worker.task_log import NOTHING, LineLimits, TaskLog
 from taskmill.worker.traced import AttemptSpans
+
+log = get_logger(__name__)
+
+_DRAIN_AGAIN_S = 1.0
 
 
 def worker_services(parts: Parts, end_process: Callable[[], None]) -> list[Service]:
@@ -174,7 +182,7 @@ def _line_limits(parts: Parts) -> LineLimits:
 
 
 class Drainer:
-    """Starts a worker for what waits when the earlier service's address asks for one; one at a time."""
+    """Starts a worker for what waits when the earlier service's address asks; one at a time of all processes."""
 
     name = "drainer"
 
@@ -193,8 +201,19 @@ class Drainer:
             while not stop.is_set():
                 await self._asked.wait()
                 self._asked.clear()
-                if not stop.is_set():
+                while not (stop.is_set() or await self._has_drained(stop)):
+                    await pause(stop, _DRAIN_AGAIN_S)
+
+    async def _has_drained(self, stop: asyncio.Event) -> bool:
+        """Run a worker; False when another process has one now, or the database is away."""
+        try:
+            async with drain_lock(self._parts.database) as is_ours:
+                if is_ours:
                     await self._worker().run(stop)
+                return is_ours
+        except Unavailable as error:
+            log.warning("drain.delayed", error=repr(error.__cause__ or error))
+            return False
 
     def _worker(self) -> Worker:
         """Return a worker that claims from PostgreSQL, whatever the policy, and ends when nothing is due."""
