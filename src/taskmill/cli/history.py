@@ -22,7 +22,11 @@ def task_lines(task: TaskView) -> Iterator[tuple[Cell, ...]]:
         yield _labelled("description", task.description)
     yield _labelled("type", task.type, show.dim(f"queue {task.queue}, priority {task.priority}"))
     yield _labelled("created", *_moment(task.created_at), show.dim(f"by {task.source}"))
-    for label, moment in (("due", _due(task)), ("started", task.started_at)):
+    for label, moment in (
+        ("due", _due(task)),
+        ("expires", task.expires_at),
+        ("started", task.started_at),
+    ):
         if moment:
             yield _labelled(label, *_moment(moment))
     if task.finished_at:
@@ -31,6 +35,7 @@ def task_lines(task: TaskView) -> Iterator[tuple[Cell, ...]]:
         share, message = task.progress.share, task.progress.message
         told = ("" if share is None else f"{share:.0%}", message or "")
         yield _labelled("progress", *filter(None, told), *_moment(task.progress.at))
+    yield from _wishes(task)
     yield from _contents(task)
 
 
@@ -101,6 +106,16 @@ def _ran(task: TaskView) -> tuple[Cell, ...]:
         return ()
     seconds = max((task.finished_at - task.started_at).total_seconds(), 0)
     return (show.dim(f"ran {show.duration(seconds)}"),)
+
+
+def _wishes(task: TaskView) -> Iterator[tuple[Cell, ...]]:
+    """Tell how its attempts are to be made, and whom to call, as far as that was asked for."""
+    if task.timeout_s is not None:
+        yield _labelled("time limit", show.duration(task.timeout_s), show.dim("each attempt"))
+    if task.retry is not None:
+        yield _labelled("retry", show.fields(task.retry.model_dump()))
+    if task.callback_url is not None:
+        yield _labelled("callback", task.callback_url)
 
 
 def _contents(task: TaskView) -> Iterator[tuple[Cell, ...]]:

@@ -76,7 +76,10 @@ class Progress:
 
 @dataclass(slots=True, kw_only=True)
 class Task:
-    """A stored task: everything that the wire shows, and the fence."""
+    """A stored task: everything that the wire shows, and the fence.
+
+    `retry` is JSON as a policy is stored, None for the service's.
+    """
 
     id: UUID
     number: int
@@ -104,6 +107,10 @@ class Task:
     source: str
     version: int
     claim_no: int
+    retry: str | None = None
+    timeout: timedelta | None = None
+    expires_at: datetime | None = None
+    callback_url: str | None = None
     progress: Progress | None = None
 
 

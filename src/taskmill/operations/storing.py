@@ -139,4 +139,8 @@ def _task(new: NewTask, stored: StoredFacts) -> Task:
         source=draft.source,
         version=1,
         claim_no=0,
+        retry=None if draft.retry is None else tasks.retry_text(draft.retry),
+        timeout=draft.timeout,
+        expires_at=draft.expires_at,
+        callback_url=draft.callback_url,
     )

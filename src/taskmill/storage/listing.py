@@ -23,7 +23,7 @@ from taskmill.domain.system import PageRequest, TaskFilter, TaskPage
 from taskmill.domain.task import Task
 from taskmill.storage import counts, faults
 from taskmill.storage.database import Database
-from taskmill.storage.schema import task, task_progress
+from taskmill.storage.schema import task, task_callback, task_progress
 from taskmill.storage.tasks import from_row
 
 BUDGET_S = 0.25
@@ -33,10 +33,15 @@ _LARGEST_CHUNK = 64_000
 Condition = sa.ColumnElement[bool]
 
 _PROGRESS = ("share", "message", "at", "serial")
-_UNSHOWN = ("expires_at", "timeout_s", "retry", "traceparent", "lease_id")
+_UNSHOWN = ("traceparent", "lease_id")
 _COLUMNS = [
     *(column for column in task.c if column.name not in _UNSHOWN),
     *(task_progress.c[name].label(f"progress_{name}") for name in _PROGRESS),
+    sa.select(task_callback.c.url)
+    .where(task_callback.c.task_id == task.c.id)
+    .correlate(task)
+    .scalar_subquery()
+    .label("callback_url"),
 ]
 _LARGE = ("payload", "result")
 _BRIEF_COLUMNS = [

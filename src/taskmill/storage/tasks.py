@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import asyncpg
@@ -200,6 +200,10 @@ def from_row(row: asyncpg.Record | RowMapping) -> Task:
         source=row["source"],
         version=row["version"],
         claim_no=row["claim_no"],
+        retry=row["retry"],
+        timeout=None if row["timeout_s"] is None else timedelta(seconds=row["timeout_s"]),
+        expires_at=row["expires_at"],
+        callback_url=row["callback_url"],
         progress=None if row["progress_serial"] is None else _progress(row),
     )
 

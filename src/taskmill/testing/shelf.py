@@ -19,6 +19,7 @@ from taskmill.domain.retry import RetryPolicy
 from taskmill.domain.system import PageRequest, TaskFilter, TaskPage
 from taskmill.domain.task import ClaimedTask, Progress, Task, TaskDraft
 from taskmill.testing.attempts import Attempted
+from taskmill.wire.retry import spec_of
 
 _BEGINNING: Final = datetime(2030, 1, 1, tzinfo=UTC)
 _EXPIRED: Final = ErrorInfo(
@@ -134,6 +135,7 @@ class Shelf:
         task.status, task.run, task.attempt, task.losses = Status.NEW, task.run + 1, 0, 0
         task.run_at, task.started_at, task.finished_at = self.now, None, None
         task.result, task.error, task.cancel_requested = None, None, False
+        task.expires_at = None
         kept = self.kept[task.id]
         kept.draft = replace(kept.draft, expires_at=None)
         self._touch(task)
@@ -235,4 +237,8 @@ def _task(draft: TaskDraft, number: int, now: datetime) -> Task:
         source=draft.source,
         version=1,
         claim_no=0,
+        retry=None if draft.retry is None else orjson.dumps(spec_of(draft.retry)).decode(),
+        timeout=draft.timeout,
+        expires_at=draft.expires_at,
+        callback_url=draft.callback_url,
     )

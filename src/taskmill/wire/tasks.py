@@ -224,6 +224,15 @@ class ProgressView(BaseModel):
     at: Timestamp
 
 
+class RetryView(BaseModel):
+    """When a failed attempt is tried again, in full: what was left out has its default."""
+
+    base_s: float = Field(description="wait before the second attempt")
+    factor: float = Field(description="growth of the wait from one attempt to the next")
+    max_s: float = Field(description="longest wait")
+    jitter: float = Field(description="the wait is spread by ± this part of itself")
+
+
 class TaskView(BaseModel):
     """A task as it is shown."""
 
@@ -241,10 +250,15 @@ class TaskView(BaseModel):
     max_attempts: int = Field(description="how often it may fail in a run, the last one included")
     losses: int = Field(description="how often its worker was lost in this run")
     max_losses: int = Field(description="how often it is run again after its worker was lost")
+    retry: RetryView | None = Field(
+        description="when a failed attempt is tried again; null for the service's policy"
+    )
+    timeout_s: float | None = Field(description="how long an attempt may run, in seconds")
     cancel_requested: bool = Field(
         description="a cancel was asked; if it runs, its worker is to stop it"
     )
     run_at: Timestamp = Field(description="when it was, or is next, due")
+    expires_at: Timestamp | None = Field(description="if it has not begun by then, it fails")
     created_at: Timestamp
     started_at: Timestamp | None = Field(description="when its latest attempt began")
     finished_at: Timestamp | None = Field(description="when it came into a terminal status")
@@ -253,6 +267,7 @@ class TaskView(BaseModel):
     result: Any = Field(description="what its handler returned, any JSON")
     error: TaskError | None = Field(description="why its latest failed attempt failed")
     labels: dict[str, str]
+    callback_url: str | None = Field(description="where its end is posted to")
     source: str = Field(description="the door that it came through: rest, amqp or sql")
     version: int = Field(description="1, and 1 more for each change")
 
@@ -328,8 +343,11 @@ def _shown(task: Task) -> dict[str, object]:
         "max_attempts": task.max_attempts,
         "losses": task.losses,
         "max_losses": task.max_losses,
+        "retry": None if task.retry is None else Fragment(task.retry),
+        "timeout_s": None if task.timeout is None else task.timeout.total_seconds(),
         "cancel_requested": task.cancel_requested,
         "run_at": shown_time(task.run_at),
+        "expires_at": None if task.expires_at is None else shown_time(task.expires_at),
         "created_at": shown_time(task.created_at),
         "started_at": None if task.started_at is None else shown_time(task.started_at),
         "finished_at": None if task.finished_at is None else shown_time(task.finished_at),
@@ -338,6 +356,7 @@ def _shown(task: Task) -> dict[str, object]:
         "result": None if task.result is None else Fragment(task.result),
         "error": None if task.error is None else Fragment(task.error),
         "labels": Fragment(task.labels),
+        "callback_url": task.callback_url,
         "source": task.source,
         "version": task.version,
     }

@@ -44,8 +44,8 @@ from tests.unit.wire.builders import NOON, TASK_ID, a_task
 
 ON_THE_WIRE = (
     "id, number, name, description, type, payload, queue, priority, status, run, attempt, "
-    "max_attempts, losses, max_losses, cancel_requested, run_at, created_at, started_at, "
-    "finished_at, updated_at, progress, result, error, labels, source, version"
+    "max_attempts, losses, max_losses, retry, timeout_s, cancel_requested, run_at, expires_at, created_at, "
+    "started_at, finished_at, updated_at, progress, result, error, labels, callback_url, source, version"
 )
 FINISHED = a_task(
     status=Status.FAILED,
@@ -55,6 +55,10 @@ FINISHED = a_task(
     labels='{"team":"finance"}',
     started_at=NOON + timedelta(microseconds=1),
     finished_at=NOON + timedelta(seconds=5),
+    expires_at=NOON + timedelta(days=1),
+    retry='{"base_s":1.0,"factor":2.0,"max_s":3600.0,"jitter":0.1}',
+    timeout=timedelta(seconds=7.5),
+    callback_url="https://example.org/done?order=5",
     version=3,
 )
 
@@ -79,6 +83,9 @@ def test_json_parts_go_into_the_answer_as_they_are_stored() -> None:
     assert shown["error"] == {"type": "ValueError", "message": "no such customer"}
     assert shown["labels"] == {"team": "finance"}
     assert shown["status"] == "failed"
+    assert shown["retry"] == {"base_s": 1, "factor": 2, "max_s": 3600, "jitter": 0.1}
+    assert (shown["timeout_s"], shown["expires_at"]) == (7.5, "2030-02-01T12:00:00.000000Z")
+    assert shown["callback_url"] == "https://example.org/done?order=5"
     assert shown["started_at"] == "2030-01-31T12:00:00.000001Z"
 
 

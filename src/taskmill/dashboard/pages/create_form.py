@@ -68,7 +68,7 @@ class CreateForm:
 
     @classmethod
     def like(cls, task: Task, contracts: Mapping[str, DoorContract]) -> "CreateForm":
-        """Fill in what makes another task as this one; what can't be read back of a task is left out."""
+        """Fill in what makes another task as this one; when it is due and expires is of this one alone."""
         pairs = [
             ("name", task.name),
             ("description", task.description or ""),
@@ -77,6 +77,12 @@ class CreateForm:
             ("priority", str(task.priority)),
             ("max_attempts", str(task.max_attempts)),
             ("max_losses", str(task.max_losses)),
+            ("timeout_s", "" if task.timeout is None else _text(task.timeout.total_seconds())),
+            *(
+                (f"retry_{name}", _text(value))
+                for name, value in orjson.loads(task.retry or "{}").items()
+            ),
+            ("callback_url", task.callback_url or ""),
             ("labels", "\n".join(f"{k}={v}" for k, v in orjson.loads(task.labels).items())),
         ]
         form = cls.of(pairs, contracts)
@@ -194,6 +200,10 @@ class CreateForm:
 def indented(content: str) -> str:
     """Return JSON text with a line for each member."""
     return orjson.dumps(orjson.loads(content), option=orjson.OPT_INDENT_2).decode()
+
+
+def _text(value: float) -> str:
+    return str(value).removesuffix(".0")
 
 
 def _moment(text: str) -> str:

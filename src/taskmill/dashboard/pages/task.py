@@ -81,6 +81,7 @@ async def show_task(view: View) -> Response:
         title=task.name,
         task=task,
         labels=orjson.loads(task.labels),
+        retry=None if task.retry is None else orjson.loads(task.retry),
         trouble=_trouble(task.error),
         entries=list(_entries(events))[::-1],
         is_cut=len(events) == _MOST_EVENTS,

@@ -1,10 +1,13 @@
 -- Purpose: read tasks by id, in any order, with the progress of their latest claim. $1 uuid[]. Reads only; relies on
 -- the primary keys. What a claim of an earlier run had reported is not shown: that run's start is forgotten.
 -- `LIMIT 1` has progress looked up for each task: joined, all of it is read for each when it was analysed while empty.
+-- So is the callback, which few tasks have.
 SELECT
     t.id, t.number, t.name, t.description, t.type, t.payload, t.queue, t.priority, t.status, t.run, t.attempt,
     t.max_attempts, t.losses, t.max_losses, t.cancel_requested, t.run_at, t.created_at, t.started_at, t.finished_at,
     t.updated_at, t.result, t.error, t.labels, t.source, t.version, t.claim_no,
+    t.retry, t.timeout_s, t.expires_at,
+    (SELECT url FROM taskmill.task_callback WHERE task_id = t.id) AS callback_url,
     p.share AS progress_share, p.message AS progress_message, p.at AS progress_at, p.serial AS progress_serial
 FROM taskmill.task AS t
 LEFT JOIN LATERAL (
