@@ -38,7 +38,7 @@ def ordinary(client: Client, session: Session, error: InvalidInput | TaskNotFoun
     client.create("x", when=5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     client.create("x", payload=[1])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     client.create_many(["a"])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
-    client.get(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    client.get(5.0)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     client.list(state="failed")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     client.cancel_matching(queue=["a"])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     client.change_webhook("x", state="disabled")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

@@ -25,18 +25,22 @@ def refuse_query(request: Request) -> None:
     queries.refuse_query(request.scope)
 
 
-def task_id_of(
+async def task_id_of(
+    request: Request,
     id: Annotated[  # noqa: A002 - the parameter's name in the document
         str,
         Path(
-            description="the task's id",
-            json_schema_extra={"format": "uuid"},
-            examples=["0197a3b2-6c4e-7d21-8f10-2a9b3c4d5e6f"],
+            description="the task's id, or its number",
+            json_schema_extra={"pattern": queries.TASK_PATTERN},
+            examples=["0197a3b2-6c4e-7d21-8f10-2a9b3c4d5e6f", "17"],
         ),
     ],
 ) -> UUID:
-    """Parse the id in the path."""
-    return queries.task_id(id)
+    """Parse the id in the path, or find the one of the number in it."""
+    number = queries.task_number(id)
+    return (
+        queries.task_id(id) if number is None else await context_of(request).service.find_id(number)
+    )
 
 
 def rejection_id_of(

@@ -13,6 +13,7 @@ from taskmill.domain.errors import (
     TooLarge,
     TransitionRefused,
     Unavailable,
+    VersionMismatch,
 )
 from taskmill.domain.lifecycle import Status
 from taskmill.domain.signing import MASKED
@@ -338,6 +339,7 @@ _REFUSED: Final = {
     400: MalformedJson("not JSON at character 9: Expecting value"),
     404: TaskNotFound(UUID(TASK_ID)),
     409: TransitionRefused(UUID(TASK_ID), Status.SUCCEEDED, "cancel"),
+    412: VersionMismatch(UUID(TASK_ID), 3, "cancel"),
     410: ChangesForgotten("4711.3", 7),
     413: TooLarge(1024**2),
     422: InvalidInput.at(

@@ -6,6 +6,7 @@ These functions are the whole of both endpoints. The framework's routes call the
 
 import asyncio
 from typing import Final
+from uuid import UUID
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -143,7 +144,11 @@ async def get_task(context: Context, scope: Scope, receive: Receive) -> Answer:
     """Answer `GET /tasks/{id}`."""
     if scope["query_string"]:
         refuse_query(scope)
-    wanted = task_id(scope["path"][len(_PREFIX) :])
+    return await read_task(context, scope, receive, task_id(scope["path"][len(_PREFIX) :]))
+
+
+async def read_task(context: Context, scope: Scope, receive: Receive, wanted: UUID) -> Answer:
+    """Answer with the task, or that it is as the client knows it."""
     task = await context.service.get(wanted)
     for name, _ in scope["headers"]:
         if name == b"if-none-match":

@@ -28,6 +28,7 @@ _REFUSALS: Final[dict[int, str]] = {
     408: "The body did not come in time",
     409: "Its state does not allow it",
     410: "The feed no longer has what follows the cursor; `detail` says what to do",
+    412: "It is not as the request knows it, which `If-Match` says",
     413: "The body is over the limit",
     415: "The body has a type that is not taken",
     421: "The `Host` is a name that is not among `TASKMILL_API__ALLOWED_HOSTS`",

@@ -1,5 +1,6 @@
 """Reads query strings and ids in paths: strictly, and with a word on what would have fitted."""
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from difflib import get_close_matches
@@ -20,6 +21,11 @@ Model = TypeVar("Model", bound=BaseModel)
 
 _MOST_PARAMETERS: Final = 200
 _ID_LENGTH: Final = 36
+_NUMBER: Final = re.compile(r"0|[1-9][0-9]*", re.ASCII)
+_LONGEST_NUMBER: Final = 19
+_UUID: Final = r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
+TASK_PATTERN: Final = rf"^({_UUID}|0|[1-9][0-9]*)$"
+"""What names a task in an address: its id, or its number."""
 
 
 def check_address(scope: Scope) -> None:
@@ -117,9 +123,16 @@ def _unknown(name: str, known: Collection[str]) -> str:
     return "an unknown parameter" + (f" (did you mean {near[0]}?)" if near else "")
 
 
+def task_number(text: str) -> int | None:
+    """Return the task's number that a path has, 0 for one that no task can have; None when it is none."""
+    if _NUMBER.fullmatch(text) is None:
+        return None
+    return int(text) if len(text) <= _LONGEST_NUMBER else 0
+
+
 def task_id(text: str, name: str = "id") -> UUID:
     """Return the task's id that a path has. Raises `InvalidInput`."""
-    return path_id(text, "a task's id", name)
+    return path_id(text, "a task's number, or its id", name)
 
 
 def path_id(text: str, what: str, name: str = "id") -> UUID:

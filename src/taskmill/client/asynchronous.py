@@ -126,13 +126,16 @@ class AsyncTaskmillClient(AsyncWebhookCalls, AsyncContractCalls):
             if cursor is None:
                 return
 
-    async def cancel(self, task_id: TaskId) -> TaskView:
-        """Cancel a waiting task at once; ask a running one (`cancel_requested`)."""
-        return await self._send(calls.cancel(task_id))
+    async def cancel(self, task_id: TaskId, *, version: int | None = None) -> TaskView:
+        """Cancel a waiting task at once; ask a running one (`cancel_requested`).
 
-    async def retry(self, task_id: TaskId) -> TaskView:
-        """Start a new run of a finished task."""
-        return await self._send(calls.retry(task_id))
+        With `version` only while the task has it: else `VersionMismatch`.
+        """
+        return await self._send(calls.cancel(task_id, version))
+
+    async def retry(self, task_id: TaskId, *, version: int | None = None) -> TaskView:
+        """Start a new run of a finished task. With `version` as `cancel`."""
+        return await self._send(calls.retry(task_id, version))
 
     async def cancel_matching(
         self, *, dry_run: bool = False, on_step: OnStep = None, **selected: Unpack[Selected]

@@ -21,7 +21,7 @@ from taskmill.wire.queues import QueueList, QueueView
 from taskmill.wire.rejections import RejectionList, RejectionView
 from taskmill.wire.system import EventList, EventView, StatsView, WorkerList, WorkerView
 from taskmill.wire.task_log import LogPage
-from taskmill.wire.tasks import TaskList, TaskView
+from taskmill.wire.tasks import TaskList, TaskView, etag
 
 __all__ = [
     "LARGEST_LOG_PAGE",
@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-TaskId: TypeAlias = UUID | str
+TaskId: TypeAlias = UUID | str | int
 RejectionId: TypeAlias = UUID | str
 WorkerId: TypeAlias = UUID | str
 
@@ -213,14 +213,14 @@ def logs(
     return Call(method="GET", path=path, parameters=parameters_of(given), read=reader(LogPage))
 
 
-def cancel(task_id: TaskId) -> Call[TaskView]:
+def cancel(task_id: TaskId, version: int | None) -> Call[TaskView]:
     """Cancel a task that waits, or ask a running one to end."""
-    return _action(task_id, "cancel")
+    return _action(task_id, "cancel", version)
 
 
-def retry(task_id: TaskId) -> Call[TaskView]:
+def retry(task_id: TaskId, version: int | None) -> Call[TaskView]:
     """Run a finished task again."""
-    return _action(task_id, "retry")
+    return _action(task_id, "retry", version)
 
 
 def stats(window: str | None, queue: str | None, type_: str | None) -> Call[StatsView]:
@@ -320,10 +320,11 @@ def sent(method: str, path: str, body: object, model: type[T], *, repeatable: bo
     )
 
 
-def _action(task_id: TaskId, action: str) -> Call[TaskView]:
+def _action(task_id: TaskId, action: str, version: int | None) -> Call[TaskView]:
     # Not repeatable: the second try of one that was done is refused, and a retry could run twice.
     path = _task_path(task_id, f"/{action}")
-    return Call(method="POST", path=path, read=reader(TaskView), repeatable=False)
+    headers = {} if version is None else {"If-Match": etag(version)}
+    return Call(method="POST", path=path, read=reader(TaskView), repeatable=False, headers=headers)
 
 
 def _task_path(task_id: TaskId, rest: str = "") -> str:

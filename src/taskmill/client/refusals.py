@@ -28,6 +28,7 @@
     │   └── KeyInFlight              `retry_after_s`
     ├── Gone                         410
     │   └── ChangesForgotten         `kept_days`
+    ├── VersionMismatch              412: `task_id`, `action`
     ├── TooLarge                     413: `limit`
     ├── UriTooLong                   414
     ├── UnsupportedMediaType         415
@@ -152,6 +153,13 @@ class TransitionRefused(_OfTask, Conflict):
     def action(self) -> str | None:
         """What was asked for."""
         return self.problem.action
+
+
+class VersionMismatch(_OfTask):
+    """The task has another version than the one that was named."""
+
+    problem_type: ClassVar[str | None] = "/problems/version-mismatch"
+    http_status: ClassVar[int | None] = 412
 
 
 class StaleFence(_OfTask, Conflict):

@@ -112,13 +112,16 @@ class TaskmillClient(WebhookCalls, ContractCalls):
             if cursor is None:
                 return
 
-    def cancel(self, task_id: TaskId) -> TaskView:
-        """Cancel a waiting task at once; ask a running one (`cancel_requested`)."""
-        return self._send(calls.cancel(task_id))
+    def cancel(self, task_id: TaskId, *, version: int | None = None) -> TaskView:
+        """Cancel a waiting task at once; ask a running one (`cancel_requested`).
 
-    def retry(self, task_id: TaskId) -> TaskView:
-        """Start a new run of a finished task."""
-        return self._send(calls.retry(task_id))
+        With `version` only while the task has it: else `VersionMismatch`.
+        """
+        return self._send(calls.cancel(task_id, version))
+
+    def retry(self, task_id: TaskId, *, version: int | None = None) -> TaskView:
+        """Start a new run of a finished task. With `version` as `cancel`."""
+        return self._send(calls.retry(task_id, version))
 
     def cancel_matching(
         self, *, dry_run: bool = False, on_step: OnStep = None, **selected: Unpack[Selected]

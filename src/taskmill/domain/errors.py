@@ -15,6 +15,7 @@
     ├── WorkerNotFound          no such worker
     ├── WorkerGone              the worker has ended
     ├── TransitionRefused       the task's status does not allow the action
+    ├── VersionMismatch         the task is not as the caller knows it
     ├── StaleFence              the claim is not, or no longer, the caller's
     ├── CancelNotAsked          a claim can't end as cancelled unless somebody asked for that
     ├── LeaseNotFound           no such lease of a worker that pulls over HTTP
@@ -132,9 +133,9 @@ class TooLarge(TaskmillError):
 
 
 class TaskNotFound(TaskmillError):
-    """No task has this id; it may be past its retention."""
+    """No task has this id, or this number; it may be past its retention."""
 
-    def __init__(self, task_id: UUID) -> None:
+    def __init__(self, task_id: UUID | int) -> None:
         super().__init__(f"there is no task {task_id}")
         self.task_id = task_id
 
@@ -194,6 +195,18 @@ class TransitionRefused(TaskmillError):
         super().__init__(f"can't {action} task {task_id}: it is {status}")
         self.task_id = task_id
         self.status = status
+        self.action = action
+
+
+class VersionMismatch(TaskmillError):
+    """The task has changed since the caller saw it: it has none of the versions that were named."""
+
+    def __init__(self, task_id: UUID, version: int, action: str) -> None:
+        super().__init__(
+            f"can't {action} task {task_id}: it has version {version} now, not the one that was named"
+        )
+        self.task_id = task_id
+        self.version = version
         self.action = action
 
 

@@ -1,8 +1,9 @@
 """Cancelling: at once while the task waits, by asking while it runs."""
 
+from collections.abc import Collection
 from uuid import UUID
 
-from taskmill.domain.errors import TaskNotFound, TransitionRefused, Unavailable
+from taskmill.domain.errors import TaskNotFound, TransitionRefused, Unavailable, VersionMismatch
 from taskmill.domain.lifecycle import TERMINAL, Reason
 from taskmill.domain.system import CancelAnswer
 from taskmill.domain.task import Task
@@ -17,26 +18,34 @@ log = get_logger(__name__)
 _LOOKS = 20
 
 
-async def cancel_task(database: Database, task_id: UUID) -> tuple[CancelAnswer, Task]:
-    """Cancel the task, or ask the worker that runs it to stop.
+async def cancel_task(
+    database: Database, task_id: UUID, versions: Collection[int] | None = None
+) -> tuple[CancelAnswer, Task]:
+    """Cancel the task, or ask the worker that runs it to stop; with `versions` only while it has one of them.
 
     Raises:
         TaskNotFound: there is no such task.
+        VersionMismatch: it has another version.
         TransitionRefused: it has finished.
         Unavailable: it kept moving between waiting and running.
     """
+    wanted = None if versions is None else sorted(versions)
     for _ in range(_LOOKS):
-        if await database.fetch("cancel_waiting_tasks", [task_id], Reason.CANCELLED):
+        if await database.fetch(
+            "cancel_waiting_tasks", [task_id], Reason.CANCELLED, wanted, of_one=True
+        ):
             CANCELS.add(1, ("done",))
             log.info("task.cancelled", task_id=str(task_id))
             return CancelAnswer.CANCELLED, await tasks.get_one(database, task_id)
-        if await database.fetch("ask_cancels", [task_id]):
+        if await database.fetch("ask_cancels", [task_id], wanted, of_one=True):
             CANCELS.add(1, ("asked",))
             log.info("task.cancel_requested", task_id=str(task_id))
             return CancelAnswer.ASKED, await tasks.get_one(database, task_id)
         found = (await tasks.get(database, {task_id})).get(task_id)
         if found is None:
             raise TaskNotFound(task_id)
+        if versions is not None and found.version not in versions:
+            raise VersionMismatch(task_id, found.version, "cancel")
         if found.status in TERMINAL:
             raise TransitionRefused(task_id, found.status, "cancel")
     raise Unavailable(RETRY_AFTER_S, "a quiet moment of the task")

@@ -7,6 +7,7 @@ from typing import Self
 from uuid import UUID
 
 from taskmill.domain.activity import Activity, ActivityRequest, QueueActivity, Window
+from taskmill.domain.errors import TaskNotFound
 from taskmill.domain.explanation import Explanation
 from taskmill.domain.failures import Failures
 from taskmill.domain.figures import SystemFigures
@@ -35,7 +36,7 @@ from taskmill.operations.figures import FiguresCache
 from taskmill.operations.read import TaskReading
 from taskmill.operations.rejections import Rejections
 from taskmill.operations.task_log import TaskLogs
-from taskmill.storage import failures, leases, listing, minutes
+from taskmill.storage import failures, leases, listing, minutes, numbers
 from taskmill.storage.database import Database
 
 _MOST_ACTIVITY_READS = 2
@@ -144,23 +145,36 @@ class TaskService:
         """Return a page of the tasks that the filter admits, newest first unless asked otherwise."""
         return await listing.page(self._database, wanted, request)
 
-    async def cancel(self, task_id: UUID) -> tuple[CancelAnswer, Task]:
+    async def find_id(self, number: int) -> UUID:
+        """Return the id of the task with this number. Raises `TaskNotFound`."""
+        found = await numbers.find_id(self._database, number)
+        if found is None:
+            raise TaskNotFound(number)
+        return found
+
+    async def cancel(
+        self, task_id: UUID, versions: Collection[int] | None = None
+    ) -> tuple[CancelAnswer, Task]:
         """Cancel a waiting task at once, or ask a running one to stop; returns the task as it is then.
 
+        With `versions` only while it has one of them.
+
         Raises:
             TaskNotFound: there is no such task.
+            VersionMismatch: it has another version.
             TransitionRefused: it has finished.
         """
-        return await cancel.cancel_task(self._database, task_id)
+        return await cancel.cancel_task(self._database, task_id, versions)
 
-    async def retry(self, task_id: UUID) -> Task:
-        """Start a new run of a finished task; returns it as it waits.
+    async def retry(self, task_id: UUID, versions: Collection[int] | None = None) -> Task:
+        """Start a new run of a finished task; returns it as it waits. With `versions` as `cancel`.
 
         Raises:
             TaskNotFound: there is no such task.
+            VersionMismatch: it has another version.
             TransitionRefused: it has not finished.
         """
-        return await retry.retry_task(self._database, task_id)
+        return await retry.retry_task(self._database, task_id, versions)
 
     async def sweep(
         self,

@@ -13,13 +13,14 @@ from uuid import UUID
 
 import httpx
 
+from taskmill.api.conditions import versions_asked
 from taskmill.api.listings import REPEATABLE, ListingQuery, page_answer
-from taskmill.api.queries import read_query
+from taskmill.api.queries import read_query, task_number
 from taskmill.app import Taskmill, TaskType
 from taskmill.client import AsyncTaskmillClient, TaskmillClient
 from taskmill.client.calls import TaskFields
 from taskmill.client.enqueue import AsyncExecutes, Executes, is_async
-from taskmill.domain.errors import ContractRefused, InvalidInput, TaskmillError
+from taskmill.domain.errors import ContractRefused, InvalidInput, TaskmillError, VersionMismatch
 from taskmill.domain.lifecycle import Status
 from taskmill.domain.task import Task
 from taskmill.testing.attempts import Attempted, attempt_now, attempt_of
@@ -146,7 +147,9 @@ class ServiceInMemory:
                 case "GET", ["tasks"]:
                     return self._list(request)
                 case method, ["tasks", task_id, *action] if (method, *action) in _ON_ONE:
-                    task = self._shelf.get(_id(task_id)).task
+                    number = task_number(task_id)
+                    task = self._shelf.get(_id(task_id) if number is None else number).task
+                    _check_version(request, task, *action)
                     return _ON_ONE[method, *action](self._shelf, task)
         except TaskmillError as error:
             return _response(problem_json(error, path))
@@ -192,6 +195,12 @@ class ServiceInMemory:
 
 async def _awaited(made: UUID) -> UUID:
     return made
+
+
+def _check_version(request: httpx.Request, task: Task, action: str = "read") -> None:
+    versions = versions_asked({"headers": [(k.lower(), v) for k, v in request.headers.raw]})
+    if versions is not None and task.version not in versions:
+        raise VersionMismatch(task.id, task.version, action)
 
 
 def _show(_: Shelf, task: Task) -> httpx.Response:

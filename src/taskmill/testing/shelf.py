@@ -104,8 +104,13 @@ class Shelf:
             raise draft.misfit
         return None
 
-    def get(self, task_id: UUID) -> Kept:
-        """Return a task. Raises `TaskNotFound`."""
+    def get(self, task_id: UUID | int) -> Kept:
+        """Return the task with this id, or number. Raises `TaskNotFound`."""
+        if isinstance(task_id, int):
+            found = [one for one in self.kept.values() if one.task.number == task_id]
+            if not found:
+                raise TaskNotFound(task_id)
+            return found[0]
         if task_id not in self.kept:
             raise TaskNotFound(task_id)
         return self.kept[task_id]

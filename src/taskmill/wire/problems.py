@@ -35,6 +35,7 @@ from taskmill.domain.errors import (
     TypeLimitReached,
     TypeNotFound,
     Unavailable,
+    VersionMismatch,
     Violation,
     WebhookInactive,
     WebhookLimitReached,
@@ -153,7 +154,10 @@ PROBLEMS: Final[Mapping[type[TaskmillError], ProblemKind]] = {
         "too-large", 413, "The body is too large", lambda error: {"limit": error.limit_bytes}
     ),
     TaskNotFound: ProblemKind(
-        "task-not-found", 404, "There is no such task", lambda e: {"task_id": str(e.task_id)}
+        "task-not-found",
+        404,
+        "There is no such task",
+        lambda e: {} if isinstance(e.task_id, int) else {"task_id": str(e.task_id)},
     ),
     QueueNotFound: ProblemKind("queue-not-found", 404, "There is no such queue"),
     WorkerNotFound: ProblemKind("worker-not-found", 404, "There is no such worker"),
@@ -175,6 +179,12 @@ PROBLEMS: Final[Mapping[type[TaskmillError], ProblemKind]] = {
             "task_status": str(error.status),
             "action": error.action,
         },
+    ),
+    VersionMismatch: ProblemKind(
+        "version-mismatch",
+        412,
+        "The task is not as you know it",
+        lambda error: {"task_id": str(error.task_id), "action": error.action},
     ),
     StaleFence: ProblemKind(
         "stale-fence",

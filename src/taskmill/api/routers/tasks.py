@@ -1,12 +1,14 @@
 """Tasks: create, read, list, their history, cancel and retry."""
 
 from http import HTTPStatus
+from typing import Final
 
 from fastapi import APIRouter, Depends, Request, Response
 from starlette.exceptions import HTTPException
 
 from taskmill.api import hot
 from taskmill.api.answers import Answer, task_answer
+from taskmill.api.conditions import IF_MATCH, versions_asked
 from taskmill.api.dependencies import InContext, Listing, TaskId, refuse_query
 from taskmill.api.holding import PREFER
 from taskmill.api.listings import page_answer
@@ -24,6 +26,14 @@ from taskmill.wire.tasks import CreatedTaskView, CreateTask, TaskList, TaskView
 router = APIRouter(tags=["tasks"])
 
 _NO_QUERY = [Depends(refuse_query)]
+_IF_MATCH: Final = {
+    "parameters": [
+        request_header(
+            IF_MATCH,
+            "an ETag, or several: 412 unless its version is that of one; progress is no matter",
+        )
+    ]
+}
 
 
 @router.post(
@@ -108,13 +118,13 @@ async def refuse_to_read_a_batch() -> Response:
         },
     },
 )
-async def get_task(request: Request, context: InContext, id: TaskId) -> Response:  # noqa: A002, ARG001 - named as in the path, for the document
+async def get_task(request: Request, context: InContext, id: TaskId) -> Response:  # noqa: A002 - as in the path
     """Read a task as it was committed after the request came.
 
     With `If-None-Match` and `Prefer: wait=30` the answer comes as soon as the task has another version, or with
     304 when the time is up; `Preference-Applied: wait` tells that it was held.
     """
-    return (await hot.get_task(context, request.scope, request.receive)).response()
+    return (await hot.read_task(context, request.scope, request.receive, id)).response()
 
 
 @router.get(
@@ -135,7 +145,7 @@ async def list_events(context: InContext, id: TaskId) -> Response:  # noqa: A002
     response_model=TaskView,
     response_description="It is cancelled",
     responses={
-        **refusals(404, 409),
+        **refusals(404, 409, 412),
         200: {"headers": headers("ETag")},
         202: {
             "description": "It runs; its worker stops the handler within about a second",
@@ -143,11 +153,12 @@ async def list_events(context: InContext, id: TaskId) -> Response:  # noqa: A002
             "headers": headers("ETag"),
         },
     },
+    openapi_extra=_IF_MATCH,
     dependencies=_NO_QUERY,
 )
-async def cancel_task(context: InContext, id: TaskId) -> Response:  # noqa: A002 - as in the path
+async def cancel_task(request: Request, context: InContext, id: TaskId) -> Response:  # noqa: A002 - as in the path
     """Cancel a waiting task at once; a running one is stopped soon, unless it succeeds first."""
-    done, task = await context.service.cancel(id)
+    done, task = await context.service.cancel(id, versions_asked(request.scope))
     return task_answer(task, 200 if done is CancelAnswer.CANCELLED else 202).response()
 
 
@@ -156,9 +167,11 @@ async def cancel_task(context: InContext, id: TaskId) -> Response:  # noqa: A002
     summary="Run a finished task again",
     response_model=TaskView,
     response_description="It waits for a new run",
-    responses={**refusals(404, 409), 200: {"headers": headers("ETag")}},
+    responses={**refusals(404, 409, 412), 200: {"headers": headers("ETag")}},
+    openapi_extra=_IF_MATCH,
     dependencies=_NO_QUERY,
 )
-async def retry_task(context: InContext, id: TaskId) -> Response:  # noqa: A002 - as in the path
+async def retry_task(request: Request, context: InContext, id: TaskId) -> Response:  # noqa: A002 - as in the path
     """Start a new run of a task that has succeeded, failed or was cancelled."""
-    return task_answer(await context.service.retry(id)).response()
+    task = await context.service.retry(id, versions_asked(request.scope))
+    return task_answer(task).response()

@@ -1,10 +1,12 @@
 -- Purpose: ask that those of the tasks that run be cancelled; asking again changes nothing. $1 uuid[].
+-- One alone has $2 integer[]: the versions that it may have, null for any.
 -- Locks in order: task (in the order of ids), event. Relies on task's primary key.
 -- Returns the tasks that run and are now, or were already, asked to stop.
 -- Rings.
 WITH running AS MATERIALIZED (
     SELECT id, cancel_requested AS asked_before FROM taskmill.task
     WHERE id = ANY($1) AND (status = 'in_progress') IS TRUE
+        -- Of one: AND ($2::integer[] IS NULL OR version = ANY($2))
     ORDER BY id
     FOR NO KEY UPDATE
 ),
