@@ -494,7 +494,7 @@ async def test_only_roles_that_it_was_granted_to_may_call_it_and_they_may_do_not
             for forbidden in (
                 "SELECT FROM taskmill.task",
                 "DELETE FROM taskmill.task_type",
-                "SELECT taskmill.store_tasks(" + ", ".join(["'{}'"] * 21) + ")",
+                "SELECT taskmill.store_tasks(" + ", ".join(["'{}'"] * 22) + ")",
                 "SELECT taskmill.ensure_queue('x', 5)",
             ):
                 with pytest.raises(asyncpg.InsufficientPrivilegeError):

@@ -9,6 +9,7 @@ import click
 from taskmill.cli import show
 from taskmill.cli.parameters import Payload
 from taskmill.cli.server import json_option, open_client, quiet_option, url_option
+from taskmill.wire.contracts.defaults import defaults_shown
 from taskmill.wire.types import TypeSummaryView, TypeView
 
 __all__ = ["type_"]
@@ -18,6 +19,7 @@ Examples:
   taskmill type list
   taskmill type show send-email
   taskmill type register send-email @email.schema.json --defaults '{"queue": "mail"}'
+  taskmill type register --app shop.tasks:app
 """
 
 
@@ -59,22 +61,42 @@ def show_(*, name: str, url: str, as_json: bool) -> None:
 
 
 @type_.command()
-@click.argument("name")
-@click.argument("schema", type=Payload())
+@click.argument("name", required=False)
+@click.argument("schema", type=Payload(), required=False)
 @click.option("--defaults", type=Payload(), help="What tasks get that do not say.")
+@click.option("--app", metavar="MODULE:NAME", help="Register all types of this app instead.")
 @url_option
 @json_option
 def register(
     *,
-    name: str,
-    schema: dict[str, Any],
+    name: str | None,
+    schema: dict[str, Any] | None,
     defaults: dict[str, Any] | None,
+    app: str | None,
     url: str,
     as_json: bool,
 ) -> None:
-    """Have every door refuse payloads of type NAME that do not fit the JSON Schema; @- reads standard input."""
+    """Have payloads of type NAME refused that do not fit the JSON Schema; @- reads standard input.
+
+    With --app it registers what the app's handlers say, as its first worker would: a step of a deployment, so that
+    tasks get their handlers' policies from the first one on.
+    """
+    if (app is None) == (name is None or schema is None) or (app and (name or defaults is not None)):
+        raise click.UsageError("name a type and its JSON Schema, or --app alone")
+    wanted = [(name, schema, defaults)] if app is None else list(_contracts_of(app))
     with open_client(url) as client:
-        _print(client.register_type(name, schema, defaults), as_json=as_json)  # type: ignore[arg-type]  # checked by the service
+        for type_name, payload_schema, filled in wanted:
+            found = client.register_type(type_name, payload_schema, filled)  # type: ignore[arg-type]  # checked by the service
+            _print(found, as_json=as_json)
+
+
+def _contracts_of(app: str) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
+    """Return of each type of an app its name, schema and defaults."""
+    # Here, because it is a worker's import, which the other commands need not pay for.
+    from taskmill.app.loading import load_app  # noqa: PLC0415
+
+    for contract in (made.contract() for made in load_app(app)):
+        yield contract.type, json.loads(contract.schema), defaults_shown(contract.defaults)
 
 
 @type_.command()

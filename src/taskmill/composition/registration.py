@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 
 import asyncpg
 
@@ -16,6 +17,8 @@ from taskmill.wire.contracts.door import compile_contract
 log = get_logger(__name__)
 
 _LONGEST_PAUSE_S = 5.0
+# Tasks that say nothing of their policy take it at their first claim from what is registered by then.
+_LONGEST_WAIT_S = 5.0
 
 
 class Registration:
@@ -28,9 +31,22 @@ class Registration:
         self._database = database
         self._worker = worker
         self._wanted = [one for one in wanted if _is_kept_at_doors(one)]
+        self._is_over = asyncio.Event()
+
+    async def wait(self) -> None:
+        """Wait until they are registered, or can't be; no longer than a few seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LONGEST_WAIT_S):
+                await self._is_over.wait()
 
     async def register_until(self, stop: asyncio.Event) -> None:
         """Register them, again and again until it is done or told to stop."""
+        try:
+            await self._register_until(stop)
+        finally:
+            self._is_over.set()
+
+    async def _register_until(self, stop: asyncio.Event) -> None:
         failures = 0
         while self._wanted and not stop.is_set():
             try:

@@ -70,9 +70,10 @@ class _Together:
         self._registration = registration
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Register what they run, and run all of them until told to stop."""
+        """Register what they run, then run all of them until told to stop."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._registration.register_until(stop))
+            await self._registration.wait()
             for worker in self._workers:
                 group.create_task(worker.run(stop))
 

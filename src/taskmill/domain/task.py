@@ -9,6 +9,7 @@ The three largest are not frozen, though nobody changes them: that costs an attr
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import IntFlag
 from uuid import UUID
 
 from taskmill.domain.errors import InvalidInput
@@ -21,6 +22,15 @@ DEFAULT_PRIORITY = 4
 DEFAULT_MAX_ATTEMPTS = 1
 DEFAULT_MAX_LOSSES = 3
 HIGHEST_PRIORITY = 9
+
+
+class PolicyPart(IntFlag):
+    """What a contract's defaults say of how a task's attempts are made, as the claims' statements count it."""
+
+    MAX_ATTEMPTS = 1
+    MAX_LOSSES = 2
+    RETRY = 4
+    TIMEOUT = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +47,8 @@ class TaskDraft:
 
     `run_at` and `delay` are never both set; with neither, the task is due at once. `retry` None means
     the service's policy. `source` names the door it came through. `misfit` is how the payload breaks its type's
-    contract: then only the task that the idempotency key stands for already may be the answer.
+    contract: then only the task that the idempotency key stands for already may be the answer. `open_policy` has
+    the `PolicyPart`s that nobody has said: the first claim takes them from the contract that the type has by then.
     """
 
     name: str
@@ -59,6 +70,7 @@ class TaskDraft:
     traceparent: str | None = None
     callback_url: str | None = None
     misfit: InvalidInput | None = None
+    open_policy: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

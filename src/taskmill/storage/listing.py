@@ -33,7 +33,7 @@ _LARGEST_CHUNK = 64_000
 Condition = sa.ColumnElement[bool]
 
 _PROGRESS = ("share", "message", "at", "serial")
-_UNSHOWN = ("traceparent", "lease_id")
+_UNSHOWN = ("traceparent", "lease_id", "open_policy")
 _COLUMNS = [
     *(column for column in task.c if column.name not in _UNSHOWN),
     *(task_progress.c[name].label(f"progress_{name}") for name in _PROGRESS),

@@ -63,6 +63,7 @@ task = Table(
     required("version", Integer, text("1")),
     required("claim_no", Integer, text("0")),
     Column("lease_id", UUID(as_uuid=True)),
+    Column("open_policy", SmallInteger),
     Index("task_status_id", "status", "id"),
     Index("task_queue_status_id", "queue", "status", "id"),
     Index(

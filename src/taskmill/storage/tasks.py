@@ -101,6 +101,7 @@ def _row(task: NewTask) -> tuple[object, ...]:
         key.key if key else None,
         key.request_hash if key else None,
         task.key_expires_at if key else None,
+        draft.open_policy or None,
     )
 
 

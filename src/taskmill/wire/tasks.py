@@ -6,7 +6,7 @@ are made from them. Answers are written by hand, several times faster, and teste
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Final, cast
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -20,6 +20,7 @@ from taskmill.domain.task import (
     DEFAULT_QUEUE,
     DEFAULT_TYPE,
     IdempotencyKey,
+    PolicyPart,
     Progress,
     Task,
     TaskDraft,
@@ -28,6 +29,7 @@ from taskmill.wire import fields
 from taskmill.wire.answers import Fragment, answer_json, shown_time
 from taskmill.wire.contracts.door import DoorContract
 from taskmill.wire.fields import Expected, Timestamp, format_timestamp
+from taskmill.wire.push import TYPE as PUSH
 from taskmill.wire.retry import RetrySpec, policy_of
 from taskmill.wire.rules import DEFAULT_LIMITS, InputLimits, broken_rules
 from taskmill.wire.strict_json import canonical_hash, compact
@@ -133,7 +135,22 @@ def to_draft(
     draft = _draft(request, sent, header_key, source, traceparent)
     if contract is not None:
         _keep(contract, draft, sent, misfits)
+    elif request.type not in _BUILT_IN:
+        draft.open_policy = sum(part for name, part in _POLICY if name not in sent)
     return draft
+
+
+_POLICY: Final = tuple(
+    (name, int(part))
+    for name, part in (
+        ("max_attempts", PolicyPart.MAX_ATTEMPTS),
+        ("max_losses", PolicyPart.MAX_LOSSES),
+        ("retry", PolicyPart.RETRY),
+        ("timeout_s", PolicyPart.TIMEOUT),
+    )
+)
+# These never have a contract.
+_BUILT_IN: Final = frozenset({DEFAULT_TYPE, PUSH})
 
 
 def _keep(

@@ -186,3 +186,28 @@ def test_types_are_registered_listed_shown_and_dropped(
     )
     assert taskmill("type", "drop", "mail") == (0, "", "")
     assert taskmill("type", "drop", "mail") == (1, "", "Error: no type has a contract\n")
+
+
+def test_all_types_of_an_app_are_registered_in_one_step(
+    taskmill: Taskmill, service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(Path(__file__).parents[2] / "e2e")
+    status, out, _ = taskmill("type", "register", "--app", "own_app:app", "--json")
+    assert status == 0
+    found = {one["name"]: one for one in map(orjson.loads, out.splitlines())}
+    assert {"in-loop", "in-thread", "in-process"} <= found.keys()
+    assert found["in-loop"]["defaults"]["max_attempts"] == 3
+    assert found["in-process"]["defaults"]["timeout_s"] == 60
+    assert {request[0] for request in service.requests} == {"PUT"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [(), ("mail",), ("mail", "{}", "--app", "x:app"), ("--defaults", "{}", "--app", "x")],
+)
+def test_a_type_or_an_app_is_registered_not_both(
+    taskmill: Taskmill, arguments: tuple[str, ...]
+) -> None:
+    status, _, err = taskmill("type", "register", *arguments)
+    assert status == 2
+    assert "name a type and its JSON Schema, or --app alone" in err

@@ -5,6 +5,8 @@
 -- Relies on: dispatch_lane, task's primary key, nested loops in the order of the lanes: rows are locked one by
 -- one as they are pulled, so no more than $3 are. The lease's lock makes a claim wait for the lease's closing,
 -- and the other way round: a closed lease claims nothing.
+-- What nobody has said of its policy a task takes from its type at its first claim; then its open_policy is 0. Null: all
+-- was said, or there was nothing to take.
 -- Rings.
 WITH held AS MATERIALIZED (
     SELECT id FROM taskmill.lease
@@ -48,19 +50,35 @@ claimed AS (
         lease_id = $1,
         started_at = now(),
         updated_at = now(),
-        version = version + 1
+        version = version + 1,
+        max_attempts = CASE WHEN claim_no = 0 AND open_policy & 1 > 0 THEN coalesce((
+            SELECT p.max_attempts FROM taskmill.type_policy AS p WHERE p.type = task.type
+        ), max_attempts) ELSE max_attempts END,
+        max_losses = CASE WHEN claim_no = 0 AND open_policy & 2 > 0 THEN coalesce((
+            SELECT p.max_losses FROM taskmill.type_policy AS p WHERE p.type = task.type
+        ), max_losses) ELSE max_losses END,
+        retry = CASE WHEN claim_no = 0 AND open_policy & 4 > 0 THEN (
+            SELECT p.retry FROM taskmill.type_policy AS p WHERE p.type = task.type
+        ) ELSE retry END,
+        timeout_s = CASE WHEN claim_no = 0 AND open_policy & 8 > 0 THEN (
+            SELECT p.timeout_s FROM taskmill.type_policy AS p WHERE p.type = task.type
+        ) ELSE timeout_s END,
+        open_policy = CASE WHEN open_policy > 0 THEN (
+            SELECT 0 FROM taskmill.type_policy AS p WHERE p.type = task.type AND task.claim_no = 0
+        ) ELSE open_policy END
     WHERE id = ANY(ARRAY(SELECT task_id FROM taken)) AND (status = 'new') IS TRUE
     RETURNING
         id, claim_no, name, type, queue, payload, priority, run, attempt, max_attempts, losses,
-        max_losses, timeout_s, retry, created_at, labels, traceparent, version, run_at,
+        max_losses, timeout_s, retry, created_at, labels, traceparent, version, run_at, open_policy,
         date_part('epoch', updated_at - greatest(run_at, created_at)) AS waited_s
 ),
 logged AS (
     INSERT INTO taskmill.task_event (
-        task_id, version, happening, status, run, attempt, losses, claim_no, run_at, lease_id, worker
+        task_id, version, happening, status, run, attempt, losses, claim_no, run_at, lease_id, worker, reason
     )
     SELECT
-        id, version, 'claimed', 'in_progress', run, attempt, losses, claim_no, run_at, $1, $2
+        id, version, 'claimed', 'in_progress', run, attempt, losses, claim_no, run_at, $1, $2,
+        CASE WHEN claim_no = 1 AND open_policy = 0 THEN 'type_policy' END
     FROM claimed
 ),
 changed AS (

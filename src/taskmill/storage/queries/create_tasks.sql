@@ -1,5 +1,5 @@
 -- Purpose: create a batch of tasks with their keys, history, place in `dispatch` and counters, atomically.
--- $1..$21: arrays, one element a task (see storage/tasks.py), or empty for nulls only; rows with a key come sorted by it.
+-- $1..$22: arrays, one element a task (see storage/tasks.py), or empty for nulls only; rows with a key come sorted by it.
 -- Locks in order: idempotency (sorted keys), dispatch, task, event, count.
 -- Relies on: the primary keys of idempotency and task. Running it again with the same ids changes nothing.
 -- Of one it rings the bell itself: NOTIFY takes a lock of all databases until the commit is on disk, which costs a
@@ -12,12 +12,12 @@ WITH input AS MATERIALIZED (
         $1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::smallint[],
         $8::timestamptz[], $9::timestamptz[], $10::integer[], $11::integer[], $12::text[],
         $13::double precision[], $14::timestamptz[], $15::text[], $16::text[], $17::text[],
-        $18::text[], $19::text[], $20::bytea[], $21::timestamptz[]
+        $18::text[], $19::text[], $20::bytea[], $21::timestamptz[], $22::smallint[]
     ) AS input (
         id, name, description, type, payload, queue, priority,
         run_at, created_at, max_attempts, max_losses, retry,
         timeout_s, expires_at, labels, source, traceparent,
-        scope, key, request_hash, key_expires_at
+        scope, key, request_hash, key_expires_at, open_policy
     )
 ),
 keyed AS (
@@ -33,12 +33,12 @@ keyed AS (
 created AS (
     INSERT INTO taskmill.task (
         id, name, description, type, payload, queue, priority, status, run_at, created_at,
-        max_attempts, max_losses, retry, timeout_s, expires_at, labels, source, traceparent
+        max_attempts, max_losses, retry, timeout_s, expires_at, labels, source, traceparent, open_policy
     )
     SELECT
         id, name, description, type, payload::json, queue, priority, 'new', run_at, created_at,
         max_attempts, max_losses, retry::jsonb, timeout_s, expires_at, labels::jsonb, source,
-        traceparent
+        traceparent, open_policy
     FROM input
     WHERE key IS NULL OR id IN (SELECT task_id FROM keyed)
     ON CONFLICT (id) DO NOTHING
