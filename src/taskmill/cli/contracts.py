@@ -81,7 +81,9 @@ def register(
     With --app it registers what the app's handlers say, as its first worker would: a step of a deployment, so that
     tasks get their handlers' policies from the first one on.
     """
-    if (app is None) == (name is None or schema is None) or (app and (name or defaults is not None)):
+    if (app is None) == (name is None or schema is None) or (
+        app and (name or defaults is not None)
+    ):
         raise click.UsageError("name a type and its JSON Schema, or --app alone")
     wanted = [(name, schema, defaults)] if app is None else list(_contracts_of(app))
     with open_client(url) as client:

@@ -50,7 +50,7 @@ A field that such a service leaves out is None.
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import ClassVar, Final
 from uuid import UUID
 
 from taskmill.client.errors import NotAccepted
