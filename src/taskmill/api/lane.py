@@ -59,6 +59,7 @@ _UNUSUAL: Final = frozenset(
         b"traceparent",
     }
 )
+_LOOKED_AT: Final = _UNUSUAL | {b"host", b"content-type"}
 
 
 class _Call:
@@ -235,8 +236,9 @@ def _usual_host(headers: Sequence[Header]) -> bytes | None:
     """Return the `Host` of a request with usual headers, None for any other."""
     host = None
     for name, value in headers:
-        if name == b"host" and host is None:
-            host = value
-        elif name in _UNUSUAL or name == b"host" or (name == b"content-type" and value != _JSON):
-            return None
+        if name in _LOOKED_AT:
+            if name == b"host" and host is None:
+                host = value
+            elif name != b"content-type" or value != _JSON:
+                return None
     return host
