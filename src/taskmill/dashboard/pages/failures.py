@@ -1,6 +1,7 @@
 """What failed lately, by type and error: how often, since when, an example, and another run for all of a kind."""
 
 from dataclasses import dataclass
+from hashlib import blake2s
 from typing import Final
 
 from starlette.responses import Response
@@ -16,12 +17,13 @@ _HOLDS_S: Final = 0.9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A kind of failures, and the query of the list of tasks that failed so; without one for all the others."""
+    """A kind of failures, its key, and the query of the list of such tasks; without one for all the others."""
 
     group: FailureGroup
     error_type: str
     message: str
     share: float
+    key: str
     tasks: Pairs | None
 
 
@@ -51,6 +53,7 @@ def _row(group: FailureGroup, most: int) -> Row:
         error_type=error_type,
         message=message,
         share=group.tasks / most,
+        key=blake2s(f"{group.type} {group.error}".encode(), digest_size=8).hexdigest(),
         tasks=None
         if group.is_rest
         else [("status", Status.FAILED), ("type", group.type), ("error", group.error)],

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Final
+from uuid import UUID
 
 from starlette.responses import Response
 
@@ -18,6 +19,8 @@ from taskmill.domain.system import PageRequest, Sweep, TaskPage
 from taskmill.domain.task import Task
 
 _ON_A_PAGE: Final = 50
+_MOST_NEWER: Final = 99
+_LARGEST_ID: Final = 2**128 - 1
 # How long tasks are looked through for a filter without an index: at first, and for whoever asks to go on.
 _FIRST_LOOK_S: Final = 0.015
 _LONGER_LOOK_S: Final = 1.0
@@ -29,7 +32,8 @@ async def show_tasks(view: View) -> Response:
     filters = Filters.of(view.query)
     if (task_id := find_id(filters.name)) is not None and not view.wants_fragment:
         return view.redirect(f"/ui/tasks/{task_id}")
-    page = _EMPTY if filters.complaints else await _page(view, filters)
+    top = _top(view, filters)
+    page = _EMPTY if filters.complaints else await _page(view, filters, top)
     return view.page(
         "tasks.html",
         status=HTTPStatus.UNPROCESSABLE_ENTITY if filters.complaints else HTTPStatus.OK,
@@ -40,6 +44,8 @@ async def show_tasks(view: View) -> Response:
         newer=_newer(filters, page),
         older=_older(filters, page),
         go_on=_go_on(filters, page),
+        is_newest=_is_newest(filters),
+        newer_count=None if top is None else await _newer_count(view, filters, top),
         offered=_offered(filters, page),
         fits=_fits,
         statuses=list(Status),
@@ -50,12 +56,39 @@ async def show_tasks(view: View) -> Response:
     )
 
 
-async def _page(view: View, filters: Filters) -> TaskPage:
+def _is_newest(filters: Filters) -> bool:
+    """Whether it is the page that new tasks come to."""
+    return not (filters.oldest_first or filters.after or filters.before)
+
+
+def _top(view: View, filters: Filters) -> UUID | None:
+    """Return the task that the page is to begin with, as long as the reader points at its rows."""
+    top = find_id(first(view.query, "top"))
+    return top if view.wants_fragment and not filters.complaints and _is_newest(filters) else None
+
+
+async def _newer_count(view: View, filters: Filters, top: UUID) -> str:
+    """Return how many tasks that fit have come since, as far as they are counted."""
+    request = PageRequest(
+        limit=_MOST_NEWER,
+        after=top,
+        oldest_first=True,
+        budget_s=_FIRST_LOOK_S,
+        is_brief=True,
+        with_total=False,
+    )
+    page = await view.context.service.page(filters.wanted(view.context.clock.now()), request)
+    return f"{len(page.items)}{'+' if page.next_after else ''}"
+
+
+async def _page(view: View, filters: Filters, top: UUID | None = None) -> TaskPage:
     """Read the page; one that ends before a task is read backwards from there."""
     is_back = filters.before is not None
+    # Beyond an id is what is smaller: the largest of them is to be `top`.
+    behind_top = None if top is None else UUID(int=min(top.int + 1, _LARGEST_ID))
     request = PageRequest(
         limit=_ON_A_PAGE,
-        after=filters.before if is_back else filters.after,
+        after=behind_top or (filters.before if is_back else filters.after),
         oldest_first=filters.oldest_first is not is_back,
         budget_s=_LONGER_LOOK_S if filters.looks_longer else _FIRST_LOOK_S,
         is_brief=True,

@@ -11,9 +11,10 @@
     const text = String(+value.toPrecision(most));
     return document.documentElement.lang === "en" ? text : text.replace(".", ",");
   };
+  const [million, thousand] = document.body.dataset.large.split(",");
   function number(value) {
     if (value === null || value === undefined) return "–";
-    for (const [unit, size] of [["M", 1e6], ["k", 1000]]) if (value >= size) return `${digits(value / size, 3)}${unit}`;
+    for (const [unit, size] of [[million, 1e6], [thousand, 1000]]) if (value >= size) return `${digits(value / size, 3)}${unit}`;
     return digits(value, 3);
   }
   const [s, min, h, d, ms] = document.body.dataset.units.split(",");
@@ -50,7 +51,7 @@
           [60, "{HH}:{mm}", null, null, null, null, null, null, 1],
           [1, "{HH}:{mm}:{ss}", null, null, null, null, null, null, 1],
         ] },
-        { ...axis, size: 56, values: (_, values) => values.map(show) },
+        { ...axis, size: 62, values: (_, values) => values.map(show) },
       ],
       series: [
         { label: "", value: "{YYYY}-{MM}-{DD} {HH}:{mm}" },
