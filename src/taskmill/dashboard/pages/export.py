@@ -1,6 +1,7 @@
 """Tasks as a file: all that a filter admits, page by page while it is being sent."""
 
 import asyncio
+import codecs
 import csv
 import io
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
@@ -11,6 +12,7 @@ from typing import Final
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
+from taskmill.dashboard.form import first
 from taskmill.dashboard.pages.filters import Filters
 from taskmill.dashboard.view import View
 from taskmill.domain.errors import InvalidInput
@@ -21,6 +23,7 @@ from taskmill.runtime.http_protocol import ABORT
 from taskmill.runtime.http_scope import DEADLINE, HEAD_ONLY, HELD
 from taskmill.wire.fields import format_timestamp
 from taskmill.wire.tasks import task_json
+from taskmill.wire.wording import describe
 
 # Payloads and results of so many are in memory at once; without them there may be more.
 _WHOLE_ON_A_PAGE: Final = 50
@@ -64,8 +67,11 @@ class _Format:
 
 
 async def export_csv(view: View) -> Response:
-    """Send the tasks as CSV, without payloads and results."""
-    return _stream(view, _CSV)
+    """Send the tasks as CSV, without payloads and results; `bom=1` begins it with the mark that Excel wants."""
+    asked = first(view.query, "bom")
+    if asked not in ("", "0", "1"):
+        raise InvalidInput.at("query:bom", "0 or 1", describe(asked, reveal=True))
+    return _stream(view, _MARKED_CSV if asked == "1" else _CSV)
 
 
 async def export_ndjson(view: View) -> Response:
@@ -167,6 +173,7 @@ _CSV: Final = _Format(
     line=_csv_line,
     request=PageRequest(limit=_BRIEF_ON_A_PAGE, is_brief=True, with_total=False),
 )
+_MARKED_CSV: Final = replace(_CSV, heading=codecs.BOM_UTF8 + _CSV.heading)
 _NDJSON: Final = _Format(
     ending="ndjson",
     media_type="application/x-ndjson",
