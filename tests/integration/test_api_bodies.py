@@ -1,4 +1,4 @@
-"""Bodies that are not there: whatever type a library says of them."""
+"""Bodies that are not there, whatever type a library says of them, and those of which nothing is kept."""
 
 from collections.abc import AsyncIterator
 
@@ -53,3 +53,15 @@ async def test_aiohttp_renews_a_lease_without_a_body(api: Served) -> None:
             assert answer.status == 200, await answer.text()
         async with session.post(url, data=b"") as answer:
             assert answer.status == 200, await answer.text()
+
+
+async def test_lines_of_which_none_is_kept_are_left_out_and_no_fault(api: Served) -> None:
+    """The settings keep none below `info`."""
+    task = await api.create()
+    lease = (await api.post("/leases", {"worker": "w", "types": ["emulate"]})).json()
+    body = {"lease_id": lease["lease_id"], "claim_no": 1, "first": 1}
+    lines = {"lines": [{"message": "quiet", "level": "debug"}]}
+    kept = await api.post(f"/tasks/{task['id']}/logs", {**body, **lines})
+    assert (kept.status_code, kept.json()) == (200, {"left_out": 1})
+    stale = await api.post(f"/tasks/{task['id']}/logs", {**body, **lines, "claim_no": 2})
+    assert stale.status_code == 409

@@ -62,7 +62,7 @@ async def add(
     rows = await database.fetch(
         "add_log_lines",
         *(fence.task_id, fence.lease_id, fence.claim_no),
-        *columns(lines),
+        *(columns(lines) or ((),) * len(NewSentLine._fields)),
         *(most_lines, most_bytes),
     )
     return rows[0]["left_out"] if rows[0]["held"] else None
