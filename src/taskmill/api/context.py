@@ -11,6 +11,7 @@ from taskmill.operations.webhooks import Webhooks
 from taskmill.outbound.addresses import AddressRules
 from taskmill.outbound.warnings import warning_of
 from taskmill.runtime.http_access import AccessRules
+from taskmill.runtime.offload import Offload
 from taskmill.settings import FeedSettings, LimitSettings
 from taskmill.wire.rules import InputLimits
 
@@ -25,9 +26,10 @@ NO_TELEMETRY: "Final[TelemetryConfig]" = {"tracing": False}
 class Context:
     """The service, who may ask, the limits of requests, and what the process can be asked for.
 
-    `drain` starts a worker for what waits; None where the process can't. `is_stopping` turns readiness
-    off while the last requests are answered; streams of `feed` end then, and say that they may be resumed after
-    `stop_delay_s`. `rules` say which addresses may be called, as far as this process is set like those that call.
+    `offload` is where large bodies are read. `drain` starts a worker for what waits; None where the process can't.
+    `is_stopping` turns readiness off while the last requests are answered; streams of `feed` end then, and say
+    that they may be resumed after `stop_delay_s`. `rules` say which addresses may be called, as far as this
+    process is set like those that call.
     """
 
     service: TaskService
@@ -40,6 +42,7 @@ class Context:
     access: AccessRules
     drain: Callable[[], None] | None
     rules: AddressRules = field(default_factory=AddressRules)
+    offload: Offload = field(default_factory=Offload)
     is_stopping: bool = False
     stop_delay_s: float = 0.0
 

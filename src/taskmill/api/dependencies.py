@@ -1,5 +1,6 @@
 """What the framework hands to endpoints: the context, ids, parsed bodies and queries."""
 
+from functools import partial
 from typing import Annotated, cast
 from uuid import UUID
 
@@ -117,8 +118,9 @@ def type_name_of(
 
 async def json_body_of(request: Request) -> object:
     """Read and parse the body."""
-    limit_bytes = context_of(request).limits.body_bytes
-    return parse(await read_json_body(request.scope, request.receive, limit_bytes))
+    context = context_of(request)
+    body = await read_json_body(request.scope, request.receive, context.limits.body_bytes)
+    return await context.offload.run_if_large(len(body), partial(parse, body))
 
 
 def listing_query_of(request: Request) -> ListingQuery:

@@ -5,6 +5,7 @@ These functions are the whole of both endpoints. The framework's routes call the
 """
 
 import asyncio
+from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -20,6 +21,7 @@ from taskmill.domain.errors import InvalidInput, KeyInFlight, Unavailable
 from taskmill.domain.system import CreatedTask
 from taskmill.domain.task import TaskDraft
 from taskmill.runtime.http_scope import ROUTE
+from taskmill.wire.rules import InputLimits
 from taskmill.wire.strict_json import parse
 from taskmill.wire.tasks import created_json, task_etag, to_draft
 
@@ -71,18 +73,22 @@ async def create_task(context: Context, scope: Scope, receive: Receive) -> Answe
     form, key, traceparent = _headers(scope)
     form.check(JSON_TYPES)
     body = await read_body(scope, receive, form.content_length, context.limits.body_bytes)
-    draft = to_draft(
-        parse(body),
-        header_key=key,
-        source="rest",
-        traceparent=traceparent,
-        limits=context.input_limits,
+    draft = await context.offload.run_if_large(
+        len(body), partial(_read_draft, body, key, traceparent, context.input_limits)
     )
     if draft.idempotency is None:
         created = await context.service.create(draft)
     else:
         created = await _create_keyed(context, draft, draft.idempotency.key)
     return created_answer(created, context.warning_of(draft.callback_url))
+
+
+def _read_draft(
+    body: bytes, key: str | None, traceparent: str | None, limits: InputLimits
+) -> TaskDraft:
+    return to_draft(
+        parse(body), header_key=key, source="rest", traceparent=traceparent, limits=limits
+    )
 
 
 def created_answer(created: CreatedTask, warning: str | None = None) -> Answer:

@@ -35,6 +35,7 @@ from taskmill.observability.metrics import REQUESTS_IN_FLIGHT
 from taskmill.operations.create import CreatedLater
 from taskmill.runtime.fast_lane import Header, LaneRequest
 from taskmill.runtime.http_access import ANSWER_HEADERS
+from taskmill.runtime.offload import LARGE_BYTES
 from taskmill.wire.strict_json import parse
 from taskmill.wire.tasks import to_draft
 
@@ -106,7 +107,7 @@ class HotLane:
 
     def _create(self, request: LaneRequest) -> bool:
         context = self._context
-        if len(request.body) > context.limits.body_bytes:
+        if len(request.body) > min(context.limits.body_bytes, LARGE_BYTES):
             return False
         draft = to_draft(parse(bytes(request.body)), source="rest", limits=context.input_limits)
         if draft.idempotency:

@@ -4,6 +4,7 @@ Renewals may come without a body, which no other request may.
 """
 
 import asyncio
+from functools import partial
 
 from starlette.types import Receive, Scope
 
@@ -79,4 +80,4 @@ async def optional_body(context: Context, scope: Scope, receive: Receive) -> obj
     if not body:
         return {}
     form.check(JSON_TYPES)
-    return parse(body)
+    return await context.offload.run_if_large(len(body), partial(parse, body))

@@ -61,7 +61,7 @@ def fit_query(values: Mapping[str, object], model: type[Model]) -> Model:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        violations = violations_of(error, model)
+        violations = violations_of(error, model, values)
         raise InvalidInput(tuple(replace(v, pointer=_pointer(v)) for v in violations)) from None
 
 

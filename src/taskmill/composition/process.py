@@ -27,6 +27,7 @@ from taskmill.operations.service import TaskService
 from taskmill.operations.system import readiness
 from taskmill.runtime.connections import ConnectionLimits
 from taskmill.runtime.file_limit import raise_file_limit
+from taskmill.runtime.offload import let_the_loop_in
 from taskmill.runtime.periodic import Periodic, pause
 from taskmill.runtime.services import Service
 from taskmill.settings import Settings
@@ -213,6 +214,7 @@ class Process(Parts):
         from taskmill.operations.feed import Feed  # noqa: PLC0415
 
         raise_file_limit()
+        let_the_loop_in()
         settings = self.settings
         await sql_door.tell_limits(self.database, settings)
         creation = task_creation(self)

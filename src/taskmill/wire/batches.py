@@ -6,7 +6,7 @@ It splits, parses and drafts; what is stored in which transaction is the operati
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain
 from typing import Final
 from uuid import UUID
 
@@ -15,12 +15,12 @@ from pydantic import BaseModel
 from taskmill.domain.errors import InvalidInput, TaskmillError, TooLarge, Violation
 from taskmill.domain.task import TaskDraft
 from taskmill.wire.answers import Fragment, answer_json, answer_line
+from taskmill.wire.array_items import PIECE_BYTES, array_items
 from taskmill.wire.problems import problem_json
 from taskmill.wire.rules import DEFAULT_LIMITS, InputLimits
-from taskmill.wire.strict_json import MAX_DEPTH, parse
+from taskmill.wire.strict_json import parse
 from taskmill.wire.tasks import to_draft
 from taskmill.wire.violations import MOST_VIOLATIONS
-from taskmill.wire.wording import describe
 
 LINES_MEDIA_TYPES: Final = frozenset(
     {"application/x-ndjson", "application/ndjson", "application/jsonl", "application/jsonlines"}
@@ -32,9 +32,10 @@ _NOT_BLANK: Final = re.compile(rb"\S")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One line of NDJSON: its number in the body (from 1), its value, or what is wrong with it."""
+    """One line of NDJSON: its number in the body (from 1), its bytes, its value, or what is wrong with it."""
 
     number: int
+    size: int = 0
     value: object = None
     error: TaskmillError | None = None
 
@@ -71,12 +72,22 @@ def parse_batch(
     """
     if is_lines(content_type):
         return _lines(body, line_bytes)
-    items = parse(body, max_depth=MAX_DEPTH + 1)
-    if not isinstance(items, list):
-        raise InvalidInput.at("", "an array of tasks", describe(items))
-    if not 0 < len(items) <= max_items:
-        raise InvalidInput.at("", f"1 to {max_items} tasks", f"{len(items)} tasks")
-    return items
+    return list(chain.from_iterable(array_pieces(body, max_items=max_items, item_bytes=line_bytes)))
+
+
+def array_pieces(
+    body: bytes, *, max_items: int = 10_000, item_bytes: int = 2**20
+) -> Iterator[list[object]]:
+    """Yield the items of an array, a bounded part of the body at a time; raises as `parse_batch`."""
+    count = 0
+    for items in array_items(body, item_bytes=item_bytes):
+        count += len(items)
+        if count > max_items:
+            break
+        yield items
+    if not 0 < count <= max_items:
+        got = f"{count} tasks" if len(body) <= PIECE_BYTES else "more"
+        raise InvalidInput.at("", f"1 to {max_items} tasks", got)
 
 
 def array_drafts(
@@ -86,8 +97,9 @@ def array_drafts(
     traceparent: str | None = None,
     limits: InputLimits = DEFAULT_LIMITS,
     item_bytes: int = 2**20,
+    first: int = 0,
 ) -> list[TaskDraft]:
-    """Return an array's items as requests; all have the `traceparent` that came with them.
+    """Return an array's items from the `first` on as requests; all have the `traceparent` that came with them.
 
     Raises:
         InvalidInput: Any of them is not allowed (pointers start with its index, from 0), or has a
@@ -95,7 +107,7 @@ def array_drafts(
     """
     drafts: list[TaskDraft] = []
     found: list[Violation] = []
-    for index, item in enumerate(items):
+    for index, item in enumerate(items, first):
         try:
             draft = to_draft(item, source=source, traceparent=traceparent, limits=limits)
             if draft.misfit is not None:
@@ -117,13 +129,22 @@ def line_drafts(
     traceparent: str | None = None,
     limits: InputLimits = DEFAULT_LIMITS,
     chunk: int = 1000,
+    chunk_bytes: int = 2**20,
 ) -> Iterator[list[DraftedLine]]:
-    """Yield NDJSON's lines as requests, or as what is wrong with them, `chunk` at a time.
+    """Yield NDJSON's lines as requests, or as what is wrong with them: up to `chunk`, or some over `chunk_bytes`.
 
     All have the `traceparent` that came with them.
     """
-    while taken := list(islice(lines, chunk)):
-        yield [_drafted(line, source, traceparent, limits) for line in taken]
+    drafted: list[DraftedLine] = []
+    size = 0
+    for line in lines:
+        drafted.append(_drafted(line, source, traceparent, limits))
+        size += line.size
+        if len(drafted) == chunk or size >= chunk_bytes:
+            yield drafted
+            drafted, size = [], 0
+    if drafted:
+        yield drafted
 
 
 def batch_created_json(ids: Sequence[UUID]) -> bytes:
@@ -157,11 +178,11 @@ def _lines(body: bytes, line_bytes: int) -> Iterator[Line]:
 
 def _line(number: int, raw: bytes, line_bytes: int) -> Line:
     if len(raw) > line_bytes:
-        return Line(number=number, error=TooLarge(line_bytes))
+        return Line(number=number, size=len(raw), error=TooLarge(line_bytes))
     try:
-        return Line(number=number, value=parse(raw))
+        return Line(number=number, size=len(raw), value=parse(raw))
     except TaskmillError as error:
-        return Line(number=number, error=error)
+        return Line(number=number, size=len(raw), error=error)
 
 
 def _drafted(line: Line, source: str, traceparent: str | None, limits: InputLimits) -> DraftedLine:

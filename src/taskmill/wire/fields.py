@@ -24,6 +24,8 @@ WEEK_S: Final = 7 * DAY_S
 YEAR_S: Final = 365 * DAY_S
 
 _NAME = re.compile(NAME_PATTERN.removesuffix("$"))
+# Far over what settings say: those are looked at together with all else that is wrong.
+_MOST_MEMBERS = 10_000
 _FIRST_YEAR = 2000
 _LAST_YEAR = 2100
 _RFC_3339 = re.compile(
@@ -70,6 +72,13 @@ def format_timestamp(moment: datetime) -> str:
     return moment.isoformat(timespec="microseconds")[:-6] + "Z"
 
 
+def _bounded(members: object) -> object:
+    """Refuse at once what no setting allows: each member that is wrong would be found first."""
+    if isinstance(members, dict) and len(members) > _MOST_MEMBERS:
+        raise ValueError("too many members")
+    return members
+
+
 Timestamp = Annotated[
     datetime,
     PlainSerializer(format_timestamp, return_type=str, when_used="json"),
@@ -110,6 +119,7 @@ LabelKey = Annotated[str, Field(min_length=1, max_length=63)]
 LabelValue = Annotated[str, Field(max_length=255)]
 Labels = Annotated[
     dict[LabelKey, LabelValue],
+    BeforeValidator(_bounded),
     Expected("an object of texts: keys of 1 to 63 characters, values of at most 255"),
 ]
 Delay = Annotated[

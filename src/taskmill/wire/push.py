@@ -15,7 +15,7 @@ from taskmill.domain.errors import Violation
 from taskmill.wire import fields
 from taskmill.wire.fields import Expected
 from taskmill.wire.urls import Url
-from taskmill.wire.violations import MOST_VIOLATIONS, violations_of
+from taskmill.wire.violations import MOST_IN_PAYLOAD, violations_of
 
 TYPE: Final = "http"
 MOST_HEADERS: Final = 50
@@ -118,12 +118,12 @@ def push_violations(payload: Mapping[str, Any]) -> list[Violation]:
     try:
         PushPayload.model_validate(payload)
     except ValidationError as error:
-        wrong = violations_of(error, PushPayload)
+        wrong = violations_of(error, PushPayload, payload, most=MOST_IN_PAYLOAD, depth=1)
         found = [replace(one, pointer=f"/payload{one.pointer}") for one in wrong]
     if payload.get("text") is not None and "body" in payload:
         expected = "either body or text"
         found.append(Violation(pointer="/payload/text", expected=expected, got="both"))
-    return found[:MOST_VIOLATIONS]
+    return found[:MOST_IN_PAYLOAD]
 
 
 def missing_payload() -> Violation:

@@ -159,7 +159,7 @@ def _keep(
     """Hold the draft to its type's contract."""
     contract.fill(draft, sent)
     if misfits:
-        draft.misfit = InvalidInput(misfits)
+        draft.misfit = InvalidInput(misfits[:MOST_VIOLATIONS])
         if draft.idempotency is None:
             raise draft.misfit
 
@@ -167,7 +167,7 @@ def _keep(
 def _refusal(
     error: ValidationError, body: object, header_key: str | None, limits: InputLimits
 ) -> InvalidInput:
-    found = violations_of(error, CreateTask)
+    found = violations_of(error, CreateTask, body)
     if not isinstance(body, dict):
         return InvalidInput(tuple(found))
     rules = broken_rules(body, header_key, limits)

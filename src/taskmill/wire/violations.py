@@ -17,8 +17,15 @@ from taskmill.domain.errors import InvalidInput, Violation
 from taskmill.wire.fields import Expected
 from taskmill.wire.wording import describe, json_pointer, plain_name
 
-MOST_VIOLATIONS: Final = 100
+MOST_VIOLATIONS: Final = 20
 """A refusal names at most so many; more would only help who sends rubbish."""
+
+MOST_IN_PAYLOAD: Final = 100
+"""The checks of a payload stop after so many, in SQL alike."""
+
+# Of more faults than these not all are written out: 60,000 of them take 90 ms (measured 2026-11-28).
+_MANY_FAULTS: Final = 200
+_DEEPEST_MODEL: Final = 3
 
 _OBJECT = Expected("an object")
 _KEY_MARK: Final = "[key]"
@@ -35,13 +42,41 @@ def validated(model: type[Model], body: object) -> Model:
     try:
         return model.model_validate(body)
     except ValidationError as error:
-        raise InvalidInput(tuple(violations_of(error, model))) from None
+        raise InvalidInput(tuple(violations_of(error, model, body))) from None
 
 
-def violations_of(error: ValidationError, model: type[BaseModel]) -> Iterator[Violation]:
-    """Yield what pydantic found wrong with a body for `model`, at most `MOST_VIOLATIONS`."""
-    details = error.errors(include_url=False, include_context=False)
-    return (_violation(detail, model) for detail in islice(details, MOST_VIOLATIONS))
+def violations_of(
+    error: ValidationError,
+    model: type[BaseModel],
+    body: object,
+    *,
+    most: int = MOST_VIOLATIONS,
+    depth: int = _DEEPEST_MODEL,
+) -> Iterator[Violation]:
+    """Yield what pydantic found wrong with a body for `model`, at most so much.
+
+    Of many faults only those in the beginning of its objects and arrays are looked for, of `depth` levels.
+    """
+    if error.error_count() > _MANY_FAULTS:
+        try:
+            model.model_validate(_beginning(body, most, frozenset(model.model_fields), depth))
+        except ValidationError as few:
+            error = few
+    faults = error.errors(include_url=False, include_context=False)
+    return (_violation(fault, model) for fault in islice(faults, most))
+
+
+def _beginning(
+    value: object, most: int, known: frozenset[str] = frozenset(), depth: int = _DEEPEST_MODEL
+) -> object:
+    """Return a value with only the first members of each array and object, and those that are `known`."""
+    if depth and isinstance(value, list):
+        return [_beginning(item, most, depth=depth - 1) for item in value[:most]]
+    if depth and isinstance(value, dict):
+        kept = dict(islice(value.items(), most + len(known)))
+        kept.update((name, value[name]) for name in known if name in value)
+        return {name: _beginning(member, most, depth=depth - 1) for name, member in kept.items()}
+    return value
 
 
 def _violation(detail: ErrorDetails, model: type[BaseModel]) -> Violation:

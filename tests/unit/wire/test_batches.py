@@ -68,10 +68,10 @@ def test_one_bad_item_makes_the_whole_array_bad_and_its_index_is_told() -> None:
     assert pointers == ["/1/name", "/3/priority", "/3/x", "/4"]
 
 
-def test_of_many_bad_items_the_first_hundred_violations_are_told() -> None:
+def test_of_many_bad_items_the_first_twenty_violations_are_told() -> None:
     with pytest.raises(InvalidInput) as caught:
         array_drafts([{}] * 10_000, source="rest")
-    assert len(caught.value.violations) == 100
+    assert len(caught.value.violations) == 20
 
 
 @pytest.mark.parametrize(

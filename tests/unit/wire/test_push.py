@@ -90,7 +90,7 @@ def test_a_refusal_names_so_many_at_most() -> None:
     body = {"name": "", "type": "http", "payload": payload}
     with pytest.raises(InvalidInput) as caught:
         to_draft(body, source="rest")
-    assert len(caught.value.violations) == 100
+    assert len(caught.value.violations) == 20
 
 
 def test_classes_of_statuses_stand_for_all_of_them() -> None:

@@ -50,8 +50,10 @@ async def finish_claim(request: Request, context: InContext, id: TaskId) -> Resp
     """
     limits = context.limits
     limit_bytes = max(limits.body_bytes, limits.result_bytes + _BESIDE_RESULT_BYTES)
-    body = parse(await read_json_body(request.scope, request.receive, limit_bytes))
-    claim, outcome = to_finish(body, result_bytes=limits.result_bytes)
+    body = await read_json_body(request.scope, request.receive, limit_bytes)
+    claim, outcome = await context.offload.run_if_large(
+        len(body), lambda: to_finish(parse(body), result_bytes=limits.result_bytes)
+    )
     return await _ended(context, id, claim, outcome)
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from taskmill.domain.errors import Violation
 from taskmill.wire.contracts.comparing import RULES, Holds, equality_key, matcher, size_of
-from taskmill.wire.violations import MOST_VIOLATIONS
+from taskmill.wire.violations import MOST_IN_PAYLOAD
 from taskmill.wire.wording import describe, json_pointer
 
 MOST_STEPS: Final = 100_000
@@ -141,7 +141,7 @@ class _Walk:
     def check(
         self, number: int, value: object, place: Place, found: list[Found], depth: int
     ) -> None:
-        if len(found) >= MOST_VIOLATIONS:
+        if len(found) >= MOST_IN_PAYLOAD:
             return
         self._spend(1)
         if depth > DEEPEST:
@@ -305,12 +305,12 @@ def _tell_by_tag(
 
 
 def _add(found: list[Found], place: Place, expected: str, came: str) -> None:
-    if len(found) < MOST_VIOLATIONS:
+    if len(found) < MOST_IN_PAYLOAD:
         found.append((place, expected, came))
 
 
 def _extend(found: list[Found], more: Sequence[Found]) -> None:
-    found.extend(more[: MOST_VIOLATIONS - len(found)])
+    found.extend(more[: MOST_IN_PAYLOAD - len(found)])
 
 
 def _pointer(place: Place) -> str:

@@ -1,0 +1,87 @@
+"""A large array is read in pieces: what it says does not depend on where they end."""
+
+import json
+from itertools import chain
+
+import pytest
+from hypothesis import given, strategies as st
+
+from taskmill.domain.errors import InvalidInput, MalformedJson, TaskmillError
+from taskmill.wire.array_items import array_items
+from taskmill.wire.strict_json import MAX_DEPTH, parse
+
+TEXTS = st.text(st.sampled_from('a"\\]},{[ёя\U0001f600 \n'), max_size=8)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(10**6), 10**6) | TEXTS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def read(body: bytes, piece_bytes: int) -> list[object]:
+    return list(chain.from_iterable(array_items(body, item_bytes=10_000, piece_bytes=piece_bytes)))
+
+
+@given(st.lists(VALUES, max_size=8), st.integers(4, 60), st.sampled_from([None, 1]))
+def test_pieces_of_any_size_give_the_same_items(
+    items: list[object], piece_bytes: int, indent: int | None
+) -> None:
+    body = json.dumps(items, ensure_ascii=False, indent=indent).encode()
+    assert read(body, piece_bytes) == items
+
+
+@given(st.lists(VALUES, min_size=1, max_size=5), st.integers(4, 40), st.data())
+def test_what_is_not_json_is_refused_as_in_one_piece(
+    items: list[object], piece_bytes: int, data: st.DataObject
+) -> None:
+    body = bytearray(json.dumps(items, ensure_ascii=False).encode())
+    place = data.draw(st.integers(0, len(body) - 1))
+    body[place : place + data.draw(st.integers(0, 2))] = data.draw(
+        st.sampled_from([b",", b"]", b'"', b"\xff", b"x"])
+    )
+    try:
+        whole = parse(bytes(body), max_depth=MAX_DEPTH + 1)
+    except TaskmillError:
+        with pytest.raises((MalformedJson, InvalidInput)):
+            read(bytes(body), piece_bytes)
+    else:
+        if isinstance(whole, list):
+            assert read(bytes(body), piece_bytes) == whole
+        else:
+            with pytest.raises((MalformedJson, InvalidInput)):
+                read(bytes(body), piece_bytes)
+
+
+def test_an_item_is_as_strict_as_a_body() -> None:
+    deep = b"[" * MAX_DEPTH + b"]" * MAX_DEPTH
+    assert len(read(b"[" + deep + b"," + deep + b"]", 140)) == 2
+    for wrong in (b"[" + deep + b"]", b'{"a":1,"a":2}', b"NaN", b"9" * 30):
+        with pytest.raises(MalformedJson):
+            read(b"[" + wrong + b", " + b"1," * 200 + b"1]", 150)
+    with pytest.raises(InvalidInput):
+        read(b'["\\u0000", ' + b"1," * 200 + b"1]", 150)
+
+
+def test_a_comma_before_the_end_is_no_item() -> None:
+    for body in (
+        b"[" + b"1, " * 100 + b"]",
+        b"[" + b" " * 300 + b",1]",
+        b"[1" + b" " * 300 + b"2]",
+    ):
+        with pytest.raises(MalformedJson):
+            read(body, 30)
+
+
+def test_an_item_beyond_all_bounds_is_not_read_on() -> None:
+    with pytest.raises(InvalidInput, match="at most 10000 bytes"):
+        read(b'[1,"' + b"x" * 100_000 + b'"]', 100)
+    with pytest.raises(InvalidInput, match="at most 10000 bytes"):
+        read(b'["' + b"x" * 100_000, 100)
+    with pytest.raises(MalformedJson, match="nested deeper than 64"):
+        read(b"[" * 100_000, 5000)
+
+
+@pytest.mark.parametrize("other", [b"{}", b'"text"', b"true"])
+def test_another_value_is_no_array(other: bytes) -> None:
+    with pytest.raises(InvalidInput, match="an array of tasks"):
+        read(other + b" " * 300, 100)
