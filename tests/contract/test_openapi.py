@@ -12,6 +12,7 @@ from schemathesis.core.result import Ok
 from schemathesis.schemas import APIOperation
 from schemathesis.specs.openapi import checks
 
+from tests.contract.acceptance import what_fits_is_taken, with_whole_numbers
 from tests.contract.conftest import RunningService
 
 CHECKS = [
@@ -21,6 +22,7 @@ CHECKS = [
     checks.response_headers_conformance,
     checks.response_schema_conformance,
     checks.negative_data_rejection,
+    what_fits_is_taken,
 ]
 DOCUMENTS = ("/openapi.json", "/task_service/openapi.json")
 
@@ -59,6 +61,7 @@ def ask(service: RunningService, operation: AnyOperation, examples: int) -> int:
             if known is not None and name in (case.path_parameters or {}):
                 case.path_parameters[name] = known
         asked += 1
+        case.body = with_whole_numbers(case.body)
         case.validate_response(case.call(base_url=service.url), checks=CHECKS)
 
     run()

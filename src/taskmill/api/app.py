@@ -26,7 +26,7 @@ from taskmill.api.edge import Edge
 from taskmill.api.errors import add_error_handlers
 from taskmill.api.hot import HotPaths
 from taskmill.api.lane import HotLane
-from taskmill.api.openapi import install
+from taskmill.api.openapi import install, short_id
 from taskmill.api.request_ids import RequestIds
 from taskmill.api.routers import (
     batches,
@@ -250,6 +250,7 @@ def _described() -> FastAPI:
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=short_id,
         telemetry=NO_TELEMETRY,
     )
     for router in (

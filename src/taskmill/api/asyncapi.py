@@ -16,6 +16,7 @@ from taskmill.amqp.names import (
     event_key,
 )
 from taskmill.api import examples
+from taskmill.api.openapi import move_defaults
 from taskmill.domain.lifecycle import Status
 from taskmill.wire.feed import CLOUD_EVENT, CloudEventView
 from taskmill.wire.fields import NAME_PATTERN
@@ -262,6 +263,8 @@ def _schemas() -> Json:
         (CloudEventView, "serialization"),
     ]
     _, made = models_json_schema(models, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
+    for schema in made["$defs"].values():
+        move_defaults(schema)
     replies = [
         _object(
             {"status": {"enum": statuses}, name: _ref("schemas", model)}, required=["status", name]

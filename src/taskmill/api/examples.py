@@ -73,7 +73,7 @@ _EVENT: Final[Json] = {
     "worker": "node-1-4242",
     "reason": None,
     "error": None,
-    "run_at": None,
+    "run_at": _CREATED,
 }
 _LINE: Final[Json] = {
     "claim_no": 1,

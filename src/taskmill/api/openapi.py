@@ -7,8 +7,10 @@ while a request is answered.
 from collections.abc import Iterable
 from typing import Any, Final
 
+import orjson
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
@@ -20,6 +22,9 @@ from taskmill.wire.problems import MEDIA_TYPE, Problem
 Json = dict[str, Any]
 
 _REF = "#/components/schemas/{model}"
+_IN_MODEL = "#/$defs/"
+# What a reader tries first stands first.
+_FIRST = "/tasks"
 
 _REFUSALS: Final[dict[int, str]] = {
     400: "It can't be read: not strict JSON, not UTF-8, or a cursor of another listing",
@@ -83,14 +88,14 @@ def headers(*names: str) -> Json:
     return {name: HEADERS[name] for name in names}
 
 
-def request_header(name: str, description: str) -> Json:
-    """Describe a header of a request."""
+def request_header(name: str, description: str, **schema: Any) -> Json:  # noqa: ANN401 - keywords of JSON Schema
+    """Describe a header of a request; `schema` says more of its text."""
     return {
         "name": name,
         "in": "header",
         "required": False,
         "description": description,
-        "schema": {"type": "string"},
+        "schema": {"type": "string", **schema},
     }
 
 
@@ -113,8 +118,7 @@ def _parameter(name: str, schema: Json) -> Json:
         described = {**options[0], "default": None}
     if described.get("default", ...) in (None, []):
         del described["default"]
-    if "$ref" in str(described):
-        described = {"type": "array", "items": {"$ref": _REF.format(model="Status")}}
+    described = _placed(described)
     return {
         "name": name,
         "in": "query",
@@ -124,7 +128,24 @@ def _parameter(name: str, schema: Json) -> Json:
     }
 
 
+def _placed(schema: Any) -> Any:  # noqa: ANN401 - any part of a schema
+    """Have references to definitions of a model lead to where the document has them."""
+    if isinstance(schema, list):
+        return [_placed(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: _REF.format(model=part.removeprefix(_IN_MODEL)) if key == "$ref" else _placed(part)
+        for key, part in schema.items()
+    }
+
+
 LISTING_PARAMETERS: Final = query_parameters(ListingQuery)
+
+
+def short_id(route: APIRoute) -> str:
+    """Name an operation as its endpoint is named: generated clients call it so, and it never changes."""
+    return route.name
 
 
 def install(
@@ -159,8 +180,14 @@ def _document(app: FastAPI, models: Iterable[type[BaseModel]], prefix: str) -> J
         tags=app.openapi_tags,
         license_info=app.license_info,
     )
-    document["paths"] = {prefix + path: item for path, item in document["paths"].items()}
+    paths = sorted(document["paths"].items(), key=lambda item: item[0] != _FIRST)
+    document["paths"] = {prefix + path: item for path, item in paths}
+    # Where the document is: a proxy may publish it below a path.
+    document["servers"] = [{"url": ".." if prefix else ".", "description": "this service"}]
+    document["security"] = []
     _add_schemas(document, models)
+    for schema in document["components"]["schemas"].values():
+        move_defaults(schema)
     return document
 
 
@@ -174,6 +201,19 @@ def _add_to_answers(document: Json, cross_site: Json) -> None:
             for answer in responses.values():
                 answer.setdefault("headers", {}).update(headers(REQUEST_ID))
             operation["responses"] = dict(sorted(responses.items()))
+
+
+def move_defaults(schema: Json) -> None:
+    """Say in words what a field has when it is left out: for generators, what has a default is always there."""
+    for field in schema.get("properties", {}).values():
+        default = field.pop("default", None)
+        if default not in (None, [], {}, ""):
+            words = f"`{_in_json(default)}` when it is left out"
+            field["description"] = "; ".join(filter(None, [field.get("description"), words]))
+
+
+def _in_json(value: object) -> str:
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
 def _add_schemas(document: Json, models: Iterable[type[BaseModel]]) -> None:

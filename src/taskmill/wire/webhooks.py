@@ -20,6 +20,11 @@ from taskmill.wire.fields import Expected, Timestamp, format_timestamp
 from taskmill.wire.urls import Url
 from taskmill.wire.violations import validated
 
+# 24 to 64 bytes in Base64, as documents can say it.
+_FORM: Final = (
+    "^whsec_(?:[A-Za-z0-9+/]{4}){8}(?:(?:[A-Za-z0-9+/]{4}){0,13}(?:[A-Za-z0-9+/]{2}==)?"
+    "|(?:[A-Za-z0-9+/]{4}){0,12}[A-Za-z0-9+/]{3}=)$"
+)
 TEST_EVENT: Final = "taskmill.webhook.test"
 MOST_NAMES: Final = 100
 
@@ -62,7 +67,7 @@ _Statuses = Annotated[
 ]
 _Secret = Annotated[
     str,
-    Field(json_schema_extra={"writeOnly": True}),
+    Field(json_schema_extra={"writeOnly": True, "pattern": _FORM}),
     AfterValidator(_checked_secret),
     Expected("whsec_ and 24 to 64 bytes in Base64, or null"),
 ]

@@ -13,7 +13,7 @@ router = APIRouter(tags=["health"])
 
 
 @router.get("/healthz", summary="Is it alive?", responses={500: refusal(500)})
-async def healthz() -> Health:
+async def get_health() -> Health:
     """Answer as long as the process can answer at all; it looks at nothing else."""
     return Health()
 
@@ -24,7 +24,7 @@ async def healthz() -> Health:
     response_model=Ready,
     responses={500: refusal(500), 503: refusal(503)},
 )
-async def readyz(context: InContext) -> Response:
+async def get_readiness(context: InContext) -> Response:
     """Tell whether requests should be sent here: the database answers and has the right schema.
 
     The broker's state is told and changes nothing: requests are answered without it.
@@ -45,7 +45,7 @@ async def readyz(context: InContext) -> Response:
         **{status: refusal(status) for status in (400, 421, 500)},
     },
 )
-async def tell_metrics(context: InContext) -> Response:
+async def get_metrics(context: InContext) -> Response:
     """Tell what this process has counted since it started, and what PostgreSQL tells of the whole system.
 
     Other roles tell what they have counted on their admin port. While the database is away, this answers without

@@ -16,7 +16,7 @@ from taskmill.api.context import NO_TELEMETRY, Context
 from taskmill.api.dependencies import InContext, JsonBody
 from taskmill.api.errors import add_error_handlers
 from taskmill.api.listings import LARGEST_PAGE, whole_number
-from taskmill.api.openapi import Json, install, json_body, query_parameters, refusal
+from taskmill.api.openapi import Json, install, json_body, query_parameters, refusal, short_id
 from taskmill.api.refusals import raise_refusal
 from taskmill.api.routers.documents import add_documents
 from taskmill.domain.system import PageRequest, TaskFilter
@@ -155,6 +155,8 @@ def create_legacy_app(context: Context, *, version: str) -> FastAPI:
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        generate_unique_id_function=short_id,
         telemetry=NO_TELEMETRY,
     )
     app.state.context = context

@@ -20,6 +20,7 @@ from taskmill.wire.task_log import LogPage, log_page_json
 router = APIRouter(tags=["tasks"])
 
 LARGEST_PAGE: Final = 1000
+_LARGEST_CLAIM: Final = 999_999_999
 _LARGEST_NUMBER: Final = 2**31 - 1
 _BITS: Final = 64
 
@@ -32,9 +33,9 @@ class LogQuery(BaseModel):
     claim: (
         Annotated[
             int,
-            Field(ge=1),
+            Field(ge=1, le=_LARGEST_CLAIM),
             BeforeValidator(whole_number),
-            Expected("a whole number from 1", reveal=True),
+            Expected(f"a whole number from 1 to {_LARGEST_CLAIM}", reveal=True),
         ]
         | None
     ) = Field(default=None, description="only the lines of this claim")

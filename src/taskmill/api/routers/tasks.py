@@ -48,6 +48,8 @@ _IF_MATCH: Final = {
             request_header(
                 hot.IDEMPOTENCY_KEY,
                 "requests with the same key are one; or `idempotency_key` in the body",
+                minLength=1,
+                maxLength=255,
             ),
             request_header("traceparent", "the caller's trace (W3C)"),
         ],
