@@ -19,6 +19,7 @@ _OPAQUE = frozenset(
         "/problems/contract-refused",
         "/problems/idempotency-conflict",
         "/problems/queue-limit-reached",
+        "/problems/version-mismatch",
     }
 )
 _EXACT_BELOW = 2**53
@@ -33,9 +34,18 @@ _UNSAYABLE = re.compile(
 
 def what_fits_is_taken(context: CheckContext, response: Response, case: Case[Any]) -> bool | None:
     """Fail when a request that fits the document is refused for what the document could have said."""
-    if response.status_code in {400, 422} and _is_unsayable(response.json()):
+    if response.status_code in {400, 412, 422} and _is_unsayable(response.json()):
         return None
     return checks.positive_data_acceptance(context, response, case)
+
+
+def what_does_not_fit_is_refused(
+    context: CheckContext, response: Response, case: Case[Any]
+) -> bool | None:
+    """Fail when a request that does not fit the document is taken; its size may be refused before that."""
+    if response.status_code in {412, 413}:
+        return None
+    return checks.negative_data_rejection(context, response, case)
 
 
 def with_whole_numbers(value: Any) -> Any:  # noqa: ANN401 - any JSON

@@ -12,7 +12,11 @@ from schemathesis.core.result import Ok
 from schemathesis.schemas import APIOperation
 from schemathesis.specs.openapi import checks
 
-from tests.contract.acceptance import what_fits_is_taken, with_whole_numbers
+from tests.contract.acceptance import (
+    what_does_not_fit_is_refused,
+    what_fits_is_taken,
+    with_whole_numbers,
+)
 from tests.contract.conftest import RunningService
 
 CHECKS = [
@@ -21,7 +25,7 @@ CHECKS = [
     checks.content_type_conformance,
     checks.response_headers_conformance,
     checks.response_schema_conformance,
-    checks.negative_data_rejection,
+    what_does_not_fit_is_refused,
     what_fits_is_taken,
 ]
 DOCUMENTS = ("/openapi.json", "/task_service/openapi.json")
