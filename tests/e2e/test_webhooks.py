@@ -9,9 +9,12 @@ from pathlib import Path
 import httpx
 from standardwebhooks import Webhook
 
-from tests.support.endpoint import Endpoint, an_endpoint
+from tests.support.commands import Taskmill, taskmill
+from tests.support.endpoint import Endpoint, Received, an_endpoint
 from tests.support.polling import wait_until
 from tests.support.processes import FAST_LEASES, Program
+
+__all__ = ["taskmill"]
 
 TASKS = 300
 QUICK = {
@@ -105,6 +108,33 @@ def test_nothing_is_lost_though_whoever_delivers_is_killed_again_and_again(
         assert set(told) == ids
     logs = "".join(file.read_text() for file in tmp_path.glob("*/log.jsonl"))
     assert "whsec_" not in logs
+
+
+def test_with_nothing_set_callbacks_are_signed_with_a_key_that_stays(
+    database_url: str, tmp_path: Path, taskmill: Taskmill
+) -> None:
+    unset = {name: value for name, value in QUICK.items() if "SIGNING" not in name}
+    settings = {"TASKMILL_DATABASE_URL": database_url, **unset}
+    options = ("--port", "0", "--broker", "postgres", "--data", tmp_path)
+    status, key, note = taskmill("webhook", "callback-key", "--database-url", database_url)
+    assert (status, note) == (0, "")
+    with serving_endpoint() as endpoint:
+
+        def came(path: str) -> list[Received]:
+            return [one for one in list(endpoint.received) if one.path == path]
+
+        for path in ("/first", "/second"):
+            folder = tmp_path / path.strip("/")
+            with Program("up", *options, folder=folder, env=settings) as up:
+                with up.client() as client:
+                    body = {"name": "t", "callback_url": endpoint.url + path}
+                    task = client.post("/tasks", json=body).json()
+                    wait_until(lambda path=path: bool(came(path)), path, timeout_s=60)  # type: ignore[misc]
+                assert taskmill("webhook", "callback-key", "--data", str(tmp_path)) == (0, key, "")
+                assert key.strip() not in up.log_file.read_text()
+            received = came(path)[0]
+            event = Webhook(key.strip()).verify(received.body, received.headers)
+            assert event["subject"] == task["id"]
 
 
 def test_up_pushes_and_delivers(database_url: str, tmp_path: Path) -> None:

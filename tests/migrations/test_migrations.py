@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
+from base64 import b64decode
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 
+from taskmill.domain.signing import NEW_BYTES, is_secret
 from taskmill.runtime.clock import SystemClock
 from taskmill.settings import DatabaseSettings
 from taskmill.storage import migrate, partitions
@@ -259,6 +261,28 @@ _FAILED_BEFORE = """
 
     SELECT public.failed(9, '*', '')
 """
+
+
+async def test_a_database_gets_a_key_for_callbacks_once(empty_database_url: str) -> None:
+    url, query = empty_database_url, "SELECT secret FROM taskmill.callback_key"
+    await apart(migrate.upgrade, url)
+    [(key,)] = await asked(url, query)
+    assert is_secret(key)
+    assert len(b64decode(key.removeprefix("whsec_"))) == NEW_BYTES
+    await apart(migrate.upgrade, url)
+    assert await asked(url, query) == [(key,)]
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await asked(url, "INSERT INTO taskmill.callback_key (secret) VALUES ('another')")
+
+
+async def test_each_database_has_a_key_for_callbacks_of_its_own(empty_database_url: str) -> None:
+    url, query = empty_database_url, "SELECT secret FROM taskmill.callback_key"
+    found = set()
+    for _ in range(2):
+        await apart(migrate.upgrade, url)
+        found.update(await asked(url, query))
+        await asked(url, "DROP SCHEMA taskmill CASCADE")
+    assert len(found) == 2
 
 
 async def test_an_empty_database_has_no_number(empty_database_url: str) -> None:

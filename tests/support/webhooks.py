@@ -17,7 +17,6 @@ from taskmill.domain.task import Task
 from taskmill.domain.webhooks import Webhook, WebhookDraft
 from taskmill.outbound.addresses import AddressRules
 from taskmill.outbound.client import Outbound, OutboundLimits
-from taskmill.outbound.signing import Signer
 from taskmill.webhooks.delivering import Delivering, DeliveryRules
 from taskmill.webhooks.fan_out import FanOut
 from taskmill.webhooks.lanes import Lanes
@@ -72,7 +71,7 @@ def _delivering(stage: Stage, outbound: Outbound, options: RoleOptions) -> Deliv
     trying = Trying(
         stage.database,
         outbound,
-        callbacks=Signer(options.keys),
+        callback_keys=options.keys,
         clock=stage.clock,
         source="/tests",
         timeout_s=options.timeout_s,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import islice
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import click
@@ -9,6 +10,7 @@ import click
 from taskmill.cli import show
 from taskmill.cli.deliveries import LARGEST_PAGE, print_deliveries, print_delivery
 from taskmill.cli.numbers import Whole
+from taskmill.cli.places import data_option, database_url_option, settings_of
 from taskmill.cli.server import json_option, open_client, quiet_option, url_option
 from taskmill.client.errors import NotAccepted
 from taskmill.client.webhooks import WebhookChanges, WebhookFields
@@ -24,6 +26,7 @@ Examples:
   taskmill webhook list
   taskmill webhook deliveries ID --state failed
   taskmill webhook resend ID 4712
+  taskmill webhook callback-key
 """
 _filters = (
     click.option("--queue", "queues", metavar="QUEUE", multiple=True, help="Only of this queue."),
@@ -174,6 +177,28 @@ def rotate(*, webhook_id: str, url: str, as_json: bool) -> None:
     with open_client(url) as client:
         changed = client.change_webhook(webhook_id, rotate_secret=True)
     _print_secret(changed, as_json=as_json)
+
+
+@webhook.command("callback-key")
+@database_url_option
+@data_option
+def callback_key_(*, database_url: str | None, data: Path | None) -> None:
+    """Print the key that callbacks are signed with, for those who receive them.
+
+    It is made once, with the database's tables. Where TASKMILL_OUTBOUND__SIGNING_KEYS is set, callbacks
+    are signed with the keys of that instead.
+    """
+    from taskmill.composition.questions import callback_key  # noqa: PLC0415 - only when it runs
+    from taskmill.observability import logs  # noqa: PLC0415 - only when it runs
+
+    logs.silence()
+    settings = settings_of(data, "database_url", database_url=database_url)
+    key = callback_key(settings)
+    if key is None:
+        raise click.ClickException("the database has no key for callbacks: somebody deleted it")
+    show.line(key)
+    if settings.outbound.signing_keys:
+        show.note("not in use: callbacks are signed with TASKMILL_OUTBOUND__SIGNING_KEYS")
 
 
 @webhook.command()

@@ -29,10 +29,15 @@ def open_outbound(parts: Parts) -> "Outbound":
 
 
 def signer(parts: Parts) -> "Signer":
-    """Return what signs with the secrets of the settings."""
+    """Return what signs with the keys of the settings."""
     from taskmill.outbound.signing import Signer  # noqa: PLC0415 - as above
 
-    return Signer([secret.get_secret_value() for secret in parts.settings.outbound.signing_keys])
+    return Signer(signing_keys(parts))
+
+
+def signing_keys(parts: Parts) -> list[str]:
+    """Return the keys of the settings."""
+    return [secret.get_secret_value() for secret in parts.settings.outbound.signing_keys]
 
 
 def kept_webhooks(parts: Parts) -> Webhooks:

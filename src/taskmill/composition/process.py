@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from taskmill.amqp.names import EVENTS_EXCHANGE, HINT_TTL_S
 from taskmill.composition.creation import contract_refresher, kept_rejections, task_creation
-from taskmill.composition.outgoing import kept_webhooks, open_outbound, signer
+from taskmill.composition.outgoing import kept_webhooks, open_outbound, signing_keys
 from taskmill.composition.pages import dashboard
 from taskmill.composition.parts import Parts
 from taskmill.composition.retries import retry_policy
@@ -321,7 +321,7 @@ class Process(Parts):
         trying = Trying(
             self.database,
             open_outbound(self),
-            callbacks=signer(self),
+            callback_keys=signing_keys(self),
             clock=self.clock,
             source=self.settings.feed.source,
             timeout_s=settings.timeout_s,

@@ -5,10 +5,14 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import TypeVar
 
+import asyncpg
+
 from taskmill.amqp.names import hint_queue
+from taskmill.domain.errors import ConfigurationError
 from taskmill.operations import broker
 from taskmill.operations.verify import Audit, Extent, Listener, verify
 from taskmill.settings import Settings
+from taskmill.storage import callbacks
 from taskmill.storage.database import Database
 
 T = TypeVar("T")
@@ -36,6 +40,21 @@ def list_hint_queues(settings: Settings) -> list[str]:
         return [hint_queue(*kind) for kind in await broker.find_kinds(database)]
 
     return _asked(settings, names)
+
+
+def callback_key(settings: Settings) -> str | None:
+    """Return the key that callbacks are signed with where the settings have none, None where that is gone.
+
+    Raises:
+        ConfigurationError: no database is set, or it has no such key yet.
+        Unavailable: the database is away.
+    """
+    try:
+        return _asked(settings, callbacks.signing_key)
+    except asyncpg.UndefinedTableError:
+        raise ConfigurationError(
+            "the database is older than this program: `taskmill migrate` makes the key"
+        ) from None
 
 
 def verify_database(

@@ -17,7 +17,8 @@ class OutboundSettings(Group):
     signing_keys: SigningKeys = Field(
         (),
         description="keys that pushes and callbacks are signed with, `whsec_…` each; several while receivers "
-        "change from one to the next. Never shown",
+        "change from one to the next. Never shown. Without any, pushes are not signed, and callbacks are with the "
+        "key that `taskmill webhook callback-key` prints",
     )
     timeout_s: Seconds = Field(
         30.0, description="when a push has failed whose payload does not say"

@@ -29,6 +29,12 @@ async def find(database: Database, task_id: UUID) -> str | None:
     return url
 
 
+async def signing_key(database: Database) -> str | None:
+    """Return the key that a migration has made to sign callbacks with, None where somebody has deleted it."""
+    secret: str | None = await database.fetch_value("get_callback_key")
+    return secret
+
+
 async def prune(database: Database, limit: int) -> int:
     """Forget up to `limit` callbacks of tasks that are gone, and return how many."""
     weeks = await partitions.attached(database)

@@ -1,6 +1,6 @@
 """The tables of webhooks and callbacks, as in `schema`."""
 
-from sqlalchemy import BigInteger, Column, Identity, Index, Integer, Table, Text, text
+from sqlalchemy import BigInteger, Boolean, Column, Identity, Index, Integer, Table, Text, text
 from sqlalchemy.dialects.postgresql import ARRAY, UUID
 
 from taskmill.storage.schema_columns import NOW, TIME, metadata, required
@@ -27,6 +27,13 @@ task_callback = Table(
     Column("task_id", UUID(as_uuid=True), primary_key=True),
     required("url", Text),
     required("lane", Text),
+)
+
+callback_key = Table(
+    "callback_key",
+    metadata,
+    Column("is_only", Boolean, primary_key=True, server_default=text("true")),
+    required("secret", Text),
 )
 
 _PENDING = text("state = 'pending'")

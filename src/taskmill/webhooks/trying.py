@@ -11,7 +11,7 @@ from taskmill.outbound.client import Outbound, Reply, Request
 from taskmill.outbound.errors import Unreachable
 from taskmill.outbound.signing import Signer
 from taskmill.runtime.clock import Clock
-from taskmill.storage import changes
+from taskmill.storage import callbacks, changes
 from taskmill.storage.changes import ChangePair
 from taskmill.storage.database import Database
 from taskmill.storage.webhook_deliveries import DueDelivery
@@ -34,21 +34,24 @@ class Try:
 
 
 class Trying:
-    """Makes requests. Those of callbacks are signed by `callbacks`, others by the secrets of their webhook."""
+    """Makes requests, signed: callbacks with `callback_keys`, others with the secrets of their webhook.
+
+    Without `callback_keys` it is the database's key, read once, before the first try.
+    """
 
     def __init__(
         self,
         database: Database,
         outbound: Outbound,
         *,
-        callbacks: Signer,
+        callback_keys: Sequence[str],
         clock: Clock,
         source: str,
         timeout_s: float,
     ) -> None:
         self._database = database
         self._outbound = outbound
-        self._callbacks = callbacks
+        self._callbacks = Signer(callback_keys) if callback_keys else None
         self._clock = clock
         self._source = source
         self._timeout_s = timeout_s
@@ -58,7 +61,8 @@ class Trying:
         pairs = [one.pair for one in due if one.pair is not None]
         said = await changes.said(self._database, pairs) if pairs else []
         told = {(one.event.task_id, one.event.version): one for one in said}
-        return [self._prepared(one, told) for one in due]
+        signer = await self._callback_signer()
+        return [self._prepared(one, told, signer) for one in due]
 
     async def send(self, request: Request) -> Reply:
         """Send a request, after a short wait for its turn if need be. Raises `OutboundError`."""
@@ -68,13 +72,21 @@ class Trying:
         except TimeoutError:
             raise Unreachable("too many requests to that host were under way") from None
 
-    def _prepared(self, due: DueDelivery, told: Mapping[tuple[UUID, int], Change]) -> Try:
+    async def _callback_signer(self) -> Signer:
+        if self._callbacks is None:
+            key = await callbacks.signing_key(self._database)
+            self._callbacks = Signer([] if key is None else [key])
+        return self._callbacks
+
+    def _prepared(
+        self, due: DueDelivery, told: Mapping[tuple[UUID, int], Change], callback_signer: Signer
+    ) -> Try:
         if due.url is None:
             return Try(delivery=due, request=None, trouble=GONE)
         body = self._body(due, due.pair, told)
         if body is None:
             return Try(delivery=due, request=None, trouble=FORGOTTEN)
-        signer = self._callbacks if due.webhook_id is None else Signer(due.secrets or ())
+        signer = callback_signer if due.webhook_id is None else Signer(due.secrets or ())
         headers = {
             "Content-Type": CLOUD_EVENT,
             **signer.headers(due.event_id, self._clock.now(), body),
