@@ -101,7 +101,10 @@ async def test_a_wait_is_counted_from_when_the_task_was_due(stage: Stage) -> Non
     made = await stage.created(**kind)
     await stage.sql.execute("UPDATE taskmill.dispatch SET run_at = run_at - interval '2 minutes'")
     await stage.sql.execute("SET session_replication_role = replica")
-    await stage.sql.execute("UPDATE taskmill.task SET run_at = run_at - interval '2 minutes'")
+    await stage.sql.execute(
+        "UPDATE taskmill.task SET run_at = run_at - interval '2 minutes', "
+        "created_at = created_at - interval '2 minutes'"
+    )
     async with a_worker(stage, {"*": nothing}):
         await finished(stage, made.id)
     assert 120 <= grown("task_wait_seconds_sum", **kind) < 180
