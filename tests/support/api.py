@@ -103,9 +103,15 @@ class LogLines:
 
     def named(self, event: str) -> list[dict[str, Any]]:
         """Return all lines of one kind so far."""
+        return [line for line in self._lines() if line["event"] == event]
+
+    def warnings(self) -> list[dict[str, Any]]:
+        """Return all warnings and errors so far, those of libraries too."""
+        return [line for line in self._lines() if line["level"] not in {"debug", "info"}]
+
+    def _lines(self) -> list[dict[str, Any]]:
         assert logs.flush(5)
-        lines = [orjson.loads(line) for line in self._stream.getvalue().splitlines()]
-        return [line for line in lines if line["event"] == event]
+        return [orjson.loads(line) for line in self._stream.getvalue().splitlines()]
 
 
 @pytest.fixture

@@ -4,7 +4,9 @@ It decides nothing about tasks; what it answers by itself is "not you", "too lat
 """
 
 import asyncio
+from collections.abc import Callable
 from time import perf_counter
+from typing import NoReturn
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -18,6 +20,7 @@ from taskmill.domain.errors import Unavailable
 from taskmill.observability.logs import get_logger
 from taskmill.observability.metrics import REQUESTS_IN_FLIGHT
 from taskmill.runtime.http_access import ANSWER_HEADERS, AccessRules
+from taskmill.runtime.http_protocol import ABORT
 from taskmill.runtime.http_scope import DEADLINE, HEAD_ONLY
 from taskmill.wire.wording import safe_text
 
@@ -70,9 +73,11 @@ class Edge:
                 raise_refusal(self._access.refusal(scope))
                 check_address(scope)
                 await self._app(scope, receive, request.send)
+        except asyncio.CancelledError:
+            _cut_off(scope)  # the server stops, and has waited long enough
         except TimeoutError as error:
             if request.status:
-                raise  # the server closes the connection in the middle of the answer
+                _cut_off(scope)  # the client does not take its answer
             late = Unavailable(_RETRY_AFTER_S, f"an answer within {self._timeout_s:g} s")
             log.warning(
                 "request.late", method=scope["method"], path=_path(scope), error=repr(error)
@@ -109,6 +114,19 @@ class _Request:
             usual = [header for header in ANSWER_HEADERS if header[0] not in said]
             message["headers"] = [*usual, *message["headers"], self._header]
         await self._send(message)
+
+
+def _cut_off(scope: Scope) -> NoReturn:
+    """End the connection of a request that is not to be answered any further; call it while handling the cause.
+
+    Raises:
+        ClientGone: always, unless the server can't do that: then what was raised before.
+    """
+    abort: Callable[[], None] | None = scope.get(ABORT)
+    if abort is None:
+        raise  # noqa: PLE0704 - see above
+    abort()
+    raise ClientGone
 
 
 def _path(scope: Scope) -> str:

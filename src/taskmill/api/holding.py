@@ -83,6 +83,8 @@ async def _held_answer(
         if watch is None:
             return _answer(task, asked)
         presence.watch = watch
+        if presence.is_gone:
+            raise ClientGone  # before there was anything to end
         deadline: asyncio.Timeout | None = scope.get(DEADLINE)
         if deadline is not None:
             deadline.reschedule(ends_at + context.limits.request_timeout_s)

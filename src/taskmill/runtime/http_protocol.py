@@ -55,6 +55,9 @@ class HttpProtocol(HttpToolsProtocol):
 
     transport: "_Joined"  # type: ignore[assignment]  # all that is used of one
     cycle: Any  # the library's record of the request that came last, None at first; or the lane's
+    _running: Any = (
+        None  # that of the one which the app answers: an earlier one when requests are pipelined
+    )
     address = ""
     _lane: Lane | None = None
     _data = b""
@@ -98,7 +101,9 @@ class HttpProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         self._forget_missing()
         self._all.close(self)
+        self._report_gone()
         super().connection_lost(exc)
+        self.scope = {}  # type: ignore[typeddict-item]  # it refers to this
 
     @property
     def gives_way_by(self) -> tuple[int, float] | None:
@@ -139,7 +144,7 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self._messages += 1
         self._is_head_begun = True
-        self.scope[ABORT] = self.transport.abort  # type: ignore[typeddict-unknown-key]  # our own
+        self.scope[ABORT] = self._abort  # type: ignore[typeddict-unknown-key]  # our own
 
     def on_headers_complete(self) -> None:
         """Let the request in, unless it is parsed once more without its wish for another protocol."""
@@ -157,6 +162,8 @@ class HttpProtocol(HttpToolsProtocol):
             if not self.url.startswith(b"/"):
                 self.scope[TARGET] = self.url  # type: ignore[typeddict-unknown-key]  # our own
             super().on_headers_complete()
+            if not self.pipeline:
+                self._running = self.cycle
             if self.expect_100_continue:
                 self.cycle.send = partial(_send_unasked, self.cycle, self.cycle.send)
         self._is_in_head = False
@@ -188,6 +195,11 @@ class HttpProtocol(HttpToolsProtocol):
             request.is_begun = True
             if self._lane is None or not self._lane.begin(request):
                 self._give_to_app(request)
+
+    def on_response_complete(self) -> None:
+        """Go on with the next one, if there is one."""
+        self._running = self.pipeline[-1][0] if self.pipeline else None
+        super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the parser's words help nobody
         """Answer what is not proper HTTP, and close."""
@@ -267,6 +279,7 @@ class HttpProtocol(HttpToolsProtocol):
         """Have the app answer after all. The parser is still at this request."""
         self.cycle = None
         super().on_headers_complete()
+        self._running = self.cycle
         self.cycle.body += request.body
         self.cycle.more_body = request.more_body
         if request.body or not request.more_body:
@@ -274,6 +287,16 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _is_answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
+
+    def _abort(self) -> None:
+        self._report_gone()
+        self.transport.abort()
+
+    def _report_gone(self) -> None:
+        """Have the app see that nobody waits for its answer. The library marks only the request that came last."""
+        if self._running is not None and not self._running.response_complete:
+            self._running.disconnected = True
+            self._running.message_event.set()
 
     def _await_more(self) -> None:
         """Close the connection when nothing more comes; any data stops this clock."""

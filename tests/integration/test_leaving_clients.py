@@ -1,0 +1,117 @@
+"""Clients that leave, or take nothing, in the middle of their answer: that is no fault, so no error is logged."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
+
+import orjson
+import pytest
+
+from taskmill.api.server import ApiServer
+from taskmill.observability.metrics import REQUESTS_IN_FLIGHT
+from taskmill.settings import LimitSettings, Settings
+from tests.support.api import LogLines, Served, serving
+from tests.support.attackers import Line, lines
+from tests.support.polling import eventually
+from tests.support.stage import Stage
+
+SETTINGS = Settings(limits=LimitSettings(request_timeout_s=1))
+END = b" HTTP/1.1\r\nhost: localhost\r\n"
+LARGE = b"GET /tasks?limit=100" + END + b"\r\n"
+STREAM = b"GET /events" + END + b"\r\n"
+LEASE = b'{"worker":"w","types":["nobody"],"wait_s":20}'
+POLL = b"POST /leases" + END + b"content-length: %d\r\n\r\n" % len(LEASE) + LEASE
+UPLOAD = b"POST /tasks" + END + b"content-length: 4000\r\n\r\n{"
+HELD = (
+    b'GET /tasks/%s HTTP/1.1\r\nhost: localhost\r\nif-none-match: "1.0"\r\nprefer: wait=20\r\n\r\n'
+)
+NDJSON = b"\n".join(orjson.dumps({"name": "x" * 200}) for _ in range(5_000))
+BATCH = b"POST /tasks/batch" + END + b"content-type: application/x-ndjson\r\n"
+BATCH += b"content-length: %d\r\n\r\n" % len(NDJSON) + NDJSON
+
+
+@pytest.fixture
+async def api(stage: Stage) -> AsyncIterator[Served]:
+    """Serve with tasks of which a list is a megabyte."""
+    async with serving(stage.service, SETTINGS) as served:
+        tasks = [{"name": "large", "delay_s": 3600, "description": "x" * 9_900}] * 100
+        assert (await served.post("/tasks/batch", tasks)).status_code == 201
+        yield served
+
+
+async def a_small_line(url: str) -> Line:
+    """Connect with next to no room for what comes."""
+    place = urlsplit(url)
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.setblocking(False)  # noqa: FBT003 - the library's signature
+    await asyncio.get_running_loop().sock_connect(connection, (place.hostname, place.port))
+    reader, writer = await asyncio.open_connection(sock=connection, limit=1024)
+    return Line(reader, writer)
+
+
+def in_flight() -> float:
+    return sum(sample.value for family in REQUESTS_IN_FLIGHT.collect() for sample in family.samples)
+
+
+async def all_have_ended() -> bool:
+    return in_flight() == 0
+
+
+async def one_is_in_flight() -> bool:
+    return in_flight() == 1
+
+
+@pytest.mark.parametrize("behind", [b"", LARGE], ids=["alone", "pipelined"])
+@pytest.mark.parametrize("leaves", ["reset", "close"])
+@pytest.mark.parametrize(
+    "request_", [STREAM, POLL, HELD, UPLOAD], ids=["stream", "poll", "held", "upload"]
+)
+async def test_a_request_ends_when_its_client_leaves(
+    api: Served, log_lines: LogLines, request_: bytes, leaves: str, behind: bytes
+) -> None:
+    task = await api.create(delay_s=3600)
+    sent = request_ % task["id"].encode() if request_ is HELD else request_
+    line = await a_small_line(api.url)
+    await line.send(sent + (b"" if request_ is UPLOAD else behind))
+    await eventually(one_is_in_flight, "it is being answered")
+    if leaves == "reset":
+        line.writer.transport.abort()
+    else:
+        line.writer.close()
+    await eventually(all_have_ended, "the request has ended")
+    assert log_lines.warnings() == []
+
+
+@pytest.mark.parametrize("request_", [LARGE, LARGE * 8, BATCH], ids=["large", "several", "batch"])
+@pytest.mark.parametrize("leaves", ["reset", "half", "stays"])
+async def test_a_large_answer_that_is_not_taken_is_given_up(
+    api: Served, log_lines: LogLines, request_: bytes, leaves: str
+) -> None:
+    line = await a_small_line(api.url)
+    await line.send(request_)
+    assert await line.reader.read(1)
+    if leaves == "reset":
+        line.writer.transport.abort()
+    elif leaves == "half":
+        line.writer.write_eof()
+    await eventually(all_have_ended, "the requests have ended")
+    line.writer.transport.abort()
+    assert log_lines.warnings() == []
+
+
+async def test_a_server_that_stops_logs_no_error_for_a_slow_upload(
+    api: Served, log_lines: LogLines
+) -> None:
+    server, stop = ApiServer(api.app, host="127.0.0.1", port=0, grace_s=0.2), asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(server.run(stop))
+        await server.started.wait()
+        async with lines(str(server.url), 1, UPLOAD):
+            await eventually(one_is_in_flight, "it is being received")
+            stop.set()
+            await eventually(all_have_ended, "it is given up")
+    assert [line["event"] for line in log_lines.warnings()] == [
+        "Cancel 1 running task(s), timeout graceful shutdown exceeded"
+    ]
