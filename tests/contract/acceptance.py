@@ -28,7 +28,7 @@ _UNSAYABLE = re.compile(
     "of the years 2000 to 2100|text without NUL|printable characters|bytes of JSON"
     # Between fields: a filter that is empty, two ways to say when, half of a report.
     "|at least one of |share, message or both|either .* or |nothing, or a window, too"
-    "|the same key as in the header|one value for each key"
+    "|the same key as in the header|one value for each key|nothing, with permanent|a time after "
 )
 
 
