@@ -9,6 +9,7 @@ from taskmill import settings as configuration
 from taskmill.composition.process import Process
 from taskmill.domain.task import DEFAULT_TYPE, TaskDraft
 from taskmill.operations.create import TaskCreation
+from taskmill.operations.known_types import KnownTypes
 from taskmill.operations.queues import KnownQueues
 from taskmill.storage.doorbell import Doorbell
 
@@ -41,7 +42,10 @@ async def producing(url: str) -> AsyncIterator[Producer]:
             process.database,
             clock=process.clock,
             ids=process.ids,
-            queues=KnownQueues(process.database, limit=settings.limits.queues),
+            queues=KnownQueues(process.database, limit=settings.limits.queues, clock=process.clock),
+            types=KnownTypes(
+                process.database, limit=settings.limits.unserved_types, clock=process.clock
+            ),
             doorbell=doorbell,
             writability=process.writability,
             key_validity=timedelta(days=settings.retention.idempotency_days),

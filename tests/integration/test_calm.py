@@ -17,7 +17,7 @@ from taskmill.runtime.alertness import Alertness
 from taskmill.runtime.clock import ManualClock
 from taskmill.runtime.periodic import Periodic
 from taskmill.settings import DatabaseSettings
-from taskmill.storage import changes, claims, duties, minutes
+from taskmill.storage import changes, claims, duties, looks, minutes
 from taskmill.storage.claims import Lane, LaneStart
 from taskmill.storage.database import Database
 from taskmill.storage.doorbell import CHANGES, Doorbell, DoorbellListener
@@ -150,7 +150,7 @@ async def test_others_are_told_of_a_change_whose_answer_was_lost(stage: Stage) -
     hasty.tells(lambda: told.append("change"))
     async with locked(stage, "dispatch"):
         with pytest.raises(Unavailable):
-            await claims.find_lanes(hasty)
+            await looks.find_lanes(hasty)
         assert told == []
         with pytest.raises(Unavailable):
             await claims.take(

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from taskmill.domain.remote import LeaseRequest
 from taskmill.domain.task import Task
-from taskmill.storage import claims, remote_leases
+from taskmill.storage import claims, looks, remote_leases
 from taskmill.storage.remote_leases import AnswerLimit
 from tests.support.api import Served
 from tests.support.builders import a_draft
@@ -60,7 +60,7 @@ async def test_a_claim_of_hinted_tasks_returns_them_in_order(stage: Stage) -> No
 
 async def test_a_lease_that_is_filled_in_steps_has_its_tasks_in_order(stage: Stage) -> None:
     expected = await mixed(stage, types=("a", "b"))
-    lanes = sorted(await claims.find_lanes(stage.database), key=lambda lane: -lane.priority)
+    lanes = sorted(await looks.find_lanes(stage.database), key=lambda lane: -lane.priority)
     claimed = await remote_leases.claim(
         stage.database,
         stage.ids(),

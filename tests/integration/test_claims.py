@@ -17,7 +17,7 @@ from taskmill.domain.lifecycle import (
     Status,
     Succeeded,
 )
-from taskmill.storage import claims, leases
+from taskmill.storage import claims, leases, looks
 from taskmill.storage.claims import Lane, LaneStart
 from tests.support.builders import AT_ONCE, ERROR, a_draft, a_fence, an_end
 from tests.support.safety import assert_safe
@@ -126,7 +126,7 @@ async def test_nothing_is_claimed_from_a_paused_queue(stage: Stage) -> None:
         (Lane(queue=queue, type="emulate", priority=4), LaneStart()) for queue in ("paused", "open")
     ]
     await stage.service.set_queue_paused("paused", paused=True)
-    assert list(await claims.find_lanes(stage.database)) == [lanes[1][0]]
+    assert list(await looks.find_lanes(stage.database)) == [lanes[1][0]]
     taken = await claims.take(stage.database, lease_id=lease, worker="w", lanes=lanes, limit=9)
     assert [one.task.queue for one in taken] == ["open"]
     await stage.service.set_queue_paused("paused", paused=False)

@@ -309,7 +309,7 @@ async def _insert_and_hold(stage: Stage, key: IdempotencyKey | None) -> _Holder:
     connection = await stage.database.connect()
     await connection.execute("BEGIN")
     new = stage.creation._completed(a_draft(idempotency=key))
-    await stage.creation._queues.ensure((new.draft.queue,))
+    await stage.creation.queues.ensure((new.draft.queue,))
     await tasks.insert(connection, [new])
     return _Holder(new, connection)
 

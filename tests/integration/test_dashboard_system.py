@@ -83,7 +83,7 @@ async def test_bad_addresses_get_a_page_that_says_so(pages: Served) -> None:
 async def test_bad_actions_are_refused(pages: Served, stage: Stage) -> None:
     lease_id = await stage.open_lease()
     for path, status in (
-        ("/ui/queues/nothing/pause", 404),
+        ("/ui/queues/nothing/delete", 404),
         ("/ui/queues/%00/pause", 404),
         (f"/ui/queues/{'x' * 64}/resume", 404),
         (f"/ui/workers/{lease_id}/burn", 422),
@@ -113,6 +113,20 @@ async def test_a_queue_shows_what_waits_and_is_paused_and_resumed(
     await pages.post(f"/ui/queues/{LONGEST}/resume")
     [queue] = await stage.service.queues()
     assert queue.paused_at is None
+
+
+async def test_only_a_queue_that_is_empty_has_a_button_to_delete_it(
+    pages: Served, stage: Stage
+) -> None:
+    task = await stage.created(queue="mine")
+    address = "/ui/queues/mine/delete"
+    assert address not in (await pages.get("/ui/queues")).text
+    assert (await pages.post(address)).status_code == 409
+    await stage.service.cancel(task.id)
+    assert address in (await pages.get("/ui/queues")).text
+    answer = await pages.post(f"{address}?name=m&evil=1")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/ui/queues?name=m")
+    assert await stage.service.queues() == []
 
 
 async def test_hundreds_of_queues_come_in_parts_and_in_the_order_that_was_asked_for(

@@ -271,7 +271,7 @@ async def _one_of_all(
         for task_id in ids[:2]:
             with suppress(TransitionRefused):  # another has cancelled it meanwhile
                 await side.service.cancel(task_id)
-        await releases.forget_of_queue(side.database, "default")
+        await side.service.set_queue_paused("default", paused=False)
     else:
         is_hinted = choice < 7
         taken = await (claim(side, lease_id, ids) if is_hinted else side.take(lease_id, 10))

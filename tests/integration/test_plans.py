@@ -25,6 +25,7 @@ FINISHED = 100_000
 WEEKS = 60
 BATCH = 100
 LAST_ID = UUID(int=2**128 - 1)
+FROM_HERE = ("", "", -1)
 
 SEED = """
     INSERT INTO taskmill.task (
@@ -279,20 +280,23 @@ async def test_keeping_lines_costs_what_is_kept_and_reading_them_what_is_read(
 
 async def test_finding_lanes_costs_what_lanes_there_are(seeded: Stage) -> None:
     async with explaining(seeded.database) as session:
-        rows, plan = await session.fetch("find_lanes")
+        rows, plan = await session.fetch("find_lanes", None, None, 1000, *FROM_HERE)
         assert len(rows) == 3
         # Rows that other tests took away may still stand in the index; the backlog is 20 times as many pages.
         check(plan, rows=10, pages=300)
         _, plan = await session.fetch("list_queues")
-        check(plan, rows=10, pages=10)
-        _, plan = await session.fetch("find_oldest_due", ["q0", "q1", "q2"])
+        check(plan, rows=20, pages=20)
+        _, plan = await session.fetch("find_oldest_due", ["q0", "q1", "q2"], 1000)
         check(plan, rows=10, pages=300)
 
 
 async def test_counting_the_window_costs_what_lanes_there_are(seeded: Stage) -> None:
     async with explaining(seeded.database) as session:
         await session.connection.execute("UPDATE taskmill.dispatch SET released_at = now()")
-        rows, plan = await session.fetch("count_released", 10.0, BATCH)
+        await session.connection.execute(
+            "INSERT INTO taskmill.queue (name) VALUES ('q0'), ('q1'), ('q2') ON CONFLICT DO NOTHING"
+        )
+        rows, plan = await session.fetch("count_released", None, 10.0, 1000, 10_000, BATCH)
         assert {row["tasks"] for row in rows} == {BATCH}
         check(plan, rows=4 * BATCH, pages=20 * BATCH)
         _, plan = await session.fetch("find_kinds", 1000)
@@ -470,7 +474,7 @@ async def test_statements_are_right_on_a_database_that_was_just_made(stage: Stag
         for end, some in ((ended, rows[:half]), (succeeded, rows[half:])):
             plan = await end(session, some, lease)
             check(plan, rows=4 * half, pages=PAGES_PER_TASK * half, name=end.__name__)
-        _, plan = await session.fetch("find_lanes")
+        _, plan = await session.fetch("find_lanes", None, None, 1000, *FROM_HERE)
         check(plan, rows=BATCH, pages=50)
 
 

@@ -15,6 +15,7 @@ from tests.support.stage import Stage, a_stage
 
 WAITING = 100_000
 WINDOW = 400
+PAUSED = True
 BATCH = 100
 EARLIEST = datetime(1, 1, 1, tzinfo=UTC)
 # A task costs some pages in each of: dispatch, task, two indexes more, history, counters.
@@ -183,14 +184,15 @@ async def test_taking_marks_off_costs_what_they_are(backlog: Stage) -> None:
         check(plan, rows=4 * BATCH, pages=20 * BATCH)
 
 
-async def test_resuming_a_queue_looks_at_the_beginnings_of_its_lanes(backlog: Stage) -> None:
+async def test_resuming_a_queue_looks_at_no_task_and_has_all_released_anew(backlog: Stage) -> None:
     async with explaining(backlog.database) as session:
         await mark(session, WINDOW)
-        rows, plan = await session.fetch("forget_releases_of_queue", "q", 1000)
-        assert len(rows) == WINDOW
-        check(plan, rows=10 * 1000 + 4 * WINDOW + 20, pages=10 * 1000 * 2 + 20 * WINDOW)
-        _, plan = await session.fetch("forget_releases_of_queue", "another", 1000)
-        check(plan, rows=10, pages=50)
+        _, plan = await session.fetch("set_queue_pause", "q", PAUSED)
+        check(plan, rows=10, pages=20)
+        _, plan = await session.fetch("set_queue_pause", "q", not PAUSED)
+        check(plan, rows=10, pages=20)
+        row, plan = await release(session)
+        assert (len(row["task_ids"]), row["again"], row["out_before"]) == (BATCH, BATCH, 0)
 
 
 async def test_the_turn_of_a_release_is_one_streams_alone(backlog: Stage) -> None:

@@ -6,7 +6,7 @@ from uuid import UUID
 from taskmill.domain.audit import Check
 from taskmill.domain.lifecycle import Succeeded
 from taskmill.domain.remote import LeaseRequest
-from taskmill.storage import claims, remote_leases
+from taskmill.storage import claims, looks, remote_leases
 from tests.support.auditing import Told, audited, found_in
 from tests.support.builders import a_draft, an_end
 from tests.support.stage import Stage
@@ -47,7 +47,7 @@ async def test_a_lease_of_which_half_has_ended_takes_no_more(stage: Stage) -> No
             ttl_s=600,
             wait_s=0,
         ),
-        list(await claims.find_lanes(stage.database)),
+        list(await looks.find_lanes(stage.database)),
     )
     assert claimed is not None
     lease_id = claimed.lease.id

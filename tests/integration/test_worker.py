@@ -328,7 +328,7 @@ async def test_a_type_without_a_handler_waits(stage: Stage) -> None:
 
 
 async def test_a_claimed_task_without_a_handler_is_handed_back_for_a_while(stage: Stage) -> None:
-    async with a_worker(stage, {}, WorkerOptions(accepts=lambda _: True)):
+    async with a_worker(stage, {}, WorkerOptions(takes_all=True)):
         made = await stage.created()
 
         async def look() -> bool:

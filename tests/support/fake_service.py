@@ -47,6 +47,7 @@ class FakeService:
                 Route("/tasks/{id}/{action:str}", self._act, methods=["POST"]),
                 Route("/queues", self._queues),
                 Route("/queues/{name}", self._change_queue, methods=["PATCH"]),
+                Route("/queues/{name}", self._delete_queue, methods=["DELETE"]),
                 Route("/rejections", self._rejections),
                 Route("/rejections/{id}", self._rejection),
                 Route("/rejections/{id}/resend", self._resend, methods=["POST"]),
@@ -384,6 +385,13 @@ class FakeService:
         )
         change(name)
         return refused or answer(self._queue(name))
+
+    async def _delete_queue(self, request: Request) -> Response:
+        refused = await self.noted(request)
+        name = request.path_params["name"]
+        if any(task["queue"] == name for task in self.tasks.values()):
+            return refused or problem(409, type="/problems/queue-not-empty", waiting=1, running=0)
+        return refused or Response(status_code=204)
 
     async def _rejections(self, request: Request) -> Response:
         refused = await self.noted(request)

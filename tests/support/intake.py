@@ -76,11 +76,14 @@ async def taking_in(
     limits: MessageLimits = LIMITS,
     database: Database | None = None,
     queue_limit: int = 1000,
+    type_limit: int = 500,
     **options: Any,  # noqa: ANN401 - the intake's own
 ) -> AsyncIterator[Intake]:
     """Run an intake, on the stage's database or another way to it, once it consumes."""
     database = database or stage.database
-    creation = a_creation(database, stage.clock, stage.ids, queue_limit=queue_limit)
+    creation = a_creation(
+        database, stage.clock, stage.ids, queue_limit=queue_limit, type_limit=type_limit
+    )
     intake = Intake(
         url,
         creation=creation,

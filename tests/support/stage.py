@@ -16,6 +16,7 @@ import pytest
 from taskmill.domain.lifecycle import Outcome
 from taskmill.domain.task import Task
 from taskmill.operations.create import TaskCreation
+from taskmill.operations.known_types import KnownTypes
 from taskmill.operations.queues import KnownQueues
 from taskmill.operations.read import TaskReading
 from taskmill.operations.rejections import Rejections
@@ -25,7 +26,7 @@ from taskmill.operations.writability import Writability
 from taskmill.runtime.clock import SystemClock
 from taskmill.runtime.ids import IdFactory
 from taskmill.settings import DatabaseSettings
-from taskmill.storage import claims, leases, partitions, tasks
+from taskmill.storage import claims, leases, looks, partitions, tasks
 from taskmill.storage.claims import EndedClaim, LaneStart, TakenTask
 from taskmill.storage.database import Database
 from taskmill.storage.doorbell import Doorbell
@@ -65,7 +66,7 @@ class Stage:
 
     async def take(self, lease_id: UUID, limit: int = 100) -> list[TakenTask]:
         """Claim what is due, the most urgent first, as a worker does."""
-        lanes = sorted(await claims.find_lanes(self.database), key=lambda lane: -lane.priority)
+        lanes = sorted(await looks.find_lanes(self.database), key=lambda lane: -lane.priority)
         return await claims.take(
             self.database,
             lease_id=lease_id,
@@ -100,14 +101,20 @@ class Stage:
 
 
 def a_creation(
-    database: Database, clock: SystemClock, ids: IdFactory, *, queue_limit: int = 1000
+    database: Database,
+    clock: SystemClock,
+    ids: IdFactory,
+    *,
+    queue_limit: int = 1000,
+    type_limit: int = 500,
 ) -> TaskCreation:
     """What stores tasks, with a door of its own."""
     return TaskCreation(
         database,
         clock=clock,
         ids=ids,
-        queues=KnownQueues(database, limit=queue_limit),
+        queues=KnownQueues(database, limit=queue_limit, clock=clock),
+        types=KnownTypes(database, limit=type_limit, clock=clock),
         doorbell=Doorbell(database),
         writability=Writability(database, ids),
         key_validity=timedelta(days=7),

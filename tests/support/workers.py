@@ -50,7 +50,7 @@ class WorkerOptions:
     poll_s: float = 0.05
     result_bytes: int = 1000
     policy: RetryPolicy = AT_ONCE
-    accepts: Callable[[str], bool] | None = None
+    takes_all: bool = False
     until_idle: bool = False
     database: Database | None = None
     queues: tuple[str, ...] = ()
@@ -171,7 +171,7 @@ def a_transport(
         options.database or stage.database,
         worker=options.name,
         queues={**dict.fromkeys(queues or options.queues, 1), **options.weights},
-        accepts=options.accepts or handlers.accepts,
+        types=None if options.takes_all or EVERY_TYPE in handlers.types else handlers.types,
         poll_s=options.poll_s,
         clock=stage.clock,
         randomness=random.Random(1),  # noqa: S311 - no secret

@@ -34,6 +34,7 @@ from taskmill.storage import (
     leases,
     minutes,
     progress,
+    queues,
     releases,
     remote_leases,
     task_log,
@@ -319,6 +320,8 @@ WRITERS: Mapping[str, Writer] = MappingProxyType(
         "renew": _renew,
         "close_lease": lambda database, s: leases.close_lease(database, s.held, "stopped"),
         "pause": lambda database, s: database.fetch("set_queue_pause", s.queue, True),  # noqa: FBT003
+        "remove_queue": lambda database, s: queues.remove(database, s.queue),
+        "prune_queues": lambda database, _: queues.prune(database, idle_s=0.0),
         "expire": lambda database, _: expire_waiting(database),
         "release": _release,
         "unmark": lambda database, s: releases.unmark(database, s.ids),

@@ -75,6 +75,7 @@ def system(client: Client) -> None:
     assert_type(client.queues(), Sequence[QueueView])
     assert_type(client.pause_queue("reports"), QueueView)
     assert_type(client.resume_queue("reports"), QueueView)
+    client.delete_queue("reports")
     assert_type(client.workers(), Sequence[WorkerView])
     assert_type(client.quiet_worker(ID), WorkerView)
     assert_type(client.stop_worker(ID), WorkerView)

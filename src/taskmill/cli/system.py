@@ -13,6 +13,7 @@ from taskmill.cli.activity import print_activity
 from taskmill.cli.publishing import publish
 from taskmill.cli.rejected import rejected
 from taskmill.cli.server import json_option, open_client, url_option
+from taskmill.client.errors import NotAccepted
 from taskmill.client.synchronous import TaskmillClient
 from taskmill.domain.activity import Window
 from taskmill.domain.lifecycle import Status
@@ -28,7 +29,7 @@ _STATUS_HEADINGS = tuple(status.value.upper() for status in _STATUSES)
 
 @click.group()
 def queue() -> None:
-    """List, pause and resume queues; publish tasks to them, and see which were refused."""
+    """List, pause, resume and delete queues; publish tasks to them, and see which were refused."""
 
 
 queue.add_command(publish)
@@ -61,7 +62,10 @@ def queue_list(*, url: str, as_json: bool) -> None:
 @url_option
 @json_option
 def pause(*, name: str, url: str, as_json: bool) -> None:
-    """Stop handing out a queue's tasks; running ones go on."""
+    """Stop handing out a queue's tasks; running ones go on.
+
+    A queue that is not there is made, so it can be paused before its first task.
+    """
     with open_client(url) as client:
         _print_queue(client.pause_queue(name), as_json=as_json)
 
@@ -74,6 +78,25 @@ def resume(*, name: str, url: str, as_json: bool) -> None:
     """Hand out a queue's tasks again."""
     with open_client(url) as client:
         _print_queue(client.resume_queue(name), as_json=as_json)
+
+
+@queue.command("delete")
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@url_option
+def queue_delete(*, names: tuple[str, ...], url: str) -> int:
+    """Delete queues in which nothing waits or runs; their ended tasks stay.
+
+    A task that names one later makes it anew. Exit status 1 when one of them could not be deleted.
+    """
+    exit_status = 0
+    with open_client(url) as client:
+        for name in names:
+            try:
+                client.delete_queue(name)
+            except NotAccepted as error:
+                click.echo(f"Error: {name}: {error}", err=True)
+                exit_status = 1
+    return exit_status
 
 
 @click.group()

@@ -221,6 +221,10 @@ class AsyncTaskmillClient(AsyncWebhookCalls, AsyncContractCalls):
         """Hand out a queue's tasks again."""
         return await self._send(calls.pause_queue(name, paused=False))
 
+    async def delete_queue(self, name: str) -> None:
+        """Remove a queue in which nothing waits or runs; its ended tasks stay. Its next task makes it anew."""
+        await self._send(calls.delete_queue(name))
+
     async def workers(self) -> Sequence[WorkerView]:
         """Read the workers, the latest started first."""
         return await self._send(calls.workers())

@@ -281,6 +281,11 @@ def ready() -> Call[Mapping[str, str]]:
     )
 
 
+def delete_queue(name: str) -> Call[None]:
+    """Remove an empty queue."""
+    return Call(method="DELETE", path=f"/queues/{_segment(name)}", read=lambda _: None)
+
+
 def pause_queue(name: str, *, paused: bool) -> Call[QueueView]:
     """Stop or resume the dispatch of a queue's tasks."""
     return Call(

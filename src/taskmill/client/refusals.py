@@ -24,6 +24,7 @@
     │   ├── CancelNotAsked           `task_id`
     │   ├── LeaseClosed
     │   ├── WorkerGone
+    │   ├── QueueNotEmpty            `waiting`, `running`
     │   ├── WebhookInactive
     │   └── KeyInFlight              `retry_after_s`
     ├── Gone                         410
@@ -39,13 +40,14 @@
     │   ├── IdempotencyConflict
     │   ├── QueueLimitReached        `limit`
     │   ├── TypeLimitReached         `limit`
+    │   ├── UnservedTypeLimitReached `limit`
     │   └── WebhookLimitReached      `limit`
     ├── HeadersTooLarge              431
     ├── ServiceFailed                500
     └── ServiceUnavailable           503: `retry_after_s`
 
-A type that only a newer service knows becomes the class of its status, and a status that has none `NotAccepted`.
-A field that such a service leaves out is None.
+A type that only a newer service knows becomes the class of its status, and a status that has none `NotAccepted`; a
+field that such a service leaves out is None.
 """
 
 from collections.abc import Iterator, Mapping
@@ -98,7 +100,7 @@ class TaskNotFound(_OfTask, NotFound):
 
 
 class QueueNotFound(NotFound):
-    """No queue has this name; a queue exists from its first task on."""
+    """No queue has this name: it had no task yet, or was empty for long."""
 
     problem_type = "/problems/queue-not-found"
 
@@ -186,6 +188,22 @@ class WorkerGone(Conflict):
     problem_type = "/problems/worker-gone"
 
 
+class QueueNotEmpty(Conflict):
+    """Tasks wait or run in the queue, so it can't be deleted."""
+
+    problem_type = "/problems/queue-not-empty"
+
+    @property
+    def waiting(self) -> int | None:
+        """How many wait."""
+        return self.problem.waiting
+
+    @property
+    def running(self) -> int | None:
+        """How many run."""
+        return self.problem.running
+
+
 class WebhookInactive(Conflict):
     """Nothing is sent to the webhook as it is: enable it first."""
 
@@ -263,6 +281,12 @@ class TypeLimitReached(_OverLimit):
     problem_type = "/problems/type-limit-reached"
 
 
+class UnservedTypeLimitReached(_OverLimit):
+    """No more types may wait without a contract and a live worker."""
+
+    problem_type = "/problems/unserved-type-limit-reached"
+
+
 class WebhookLimitReached(_OverLimit):
     """No more webhooks may be made."""
 
@@ -271,8 +295,7 @@ class WebhookLimitReached(_OverLimit):
 
 def _descendants(kind: type[NotAccepted]) -> Iterator[type[NotAccepted]]:
     for child in kind.__subclasses__():
-        yield child
-        yield from _descendants(child)
+        yield from (child, *_descendants(child))
 
 
 _KINDS: Final = tuple(_descendants(NotAccepted))

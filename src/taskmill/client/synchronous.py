@@ -204,6 +204,10 @@ class TaskmillClient(WebhookCalls, ContractCalls):
         """Hand out a queue's tasks again."""
         return self._send(calls.pause_queue(name, paused=False))
 
+    def delete_queue(self, name: str) -> None:
+        """Remove a queue in which nothing waits or runs; its ended tasks stay. Its next task makes it anew."""
+        self._send(calls.delete_queue(name))
+
     def workers(self) -> Sequence[WorkerView]:
         """Read the workers, the latest started first."""
         return self._send(calls.workers())

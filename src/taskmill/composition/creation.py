@@ -5,6 +5,7 @@ from datetime import timedelta
 from taskmill.composition.parts import Parts
 from taskmill.operations.contracts import REFRESH_S
 from taskmill.operations.create import TaskCreation
+from taskmill.operations.known_types import KnownTypes
 from taskmill.operations.queues import KnownQueues
 from taskmill.operations.rejections import Rejections
 from taskmill.runtime.periodic import Periodic
@@ -20,7 +21,8 @@ def task_creation(parts: Parts) -> TaskCreation:
         parts.database,
         clock=parts.clock,
         ids=parts.ids,
-        queues=KnownQueues(parts.database, limit=settings.limits.queues),
+        queues=KnownQueues(parts.database, limit=settings.limits.queues, clock=parts.clock),
+        types=KnownTypes(parts.database, limit=settings.limits.unserved_types, clock=parts.clock),
         doorbell=parts.doorbell,
         writability=parts.writability,
         key_validity=timedelta(days=settings.retention.idempotency_days),

@@ -11,9 +11,10 @@ from taskmill.maintenance.lookout import LONGEST_REST_S, Duties, Lookout
 from taskmill.maintenance.rescue import Rescue
 from taskmill.maintenance.retention import Housekeeping, numbering
 from taskmill.maintenance.time_out import TimeOut
+from taskmill.operations.queues import tidy
 from taskmill.runtime.periodic import Periodic
 from taskmill.runtime.services import Service
-from taskmill.storage import counts, failures, minutes
+from taskmill.storage import counts, failures, minutes, unserved_types
 
 _HOUSEKEEPING_S = 60.0
 # Rows of the roll-up are kept for a day at least.
@@ -93,6 +94,10 @@ def _seldom(parts: Parts) -> list[Service]:
     return [
         Periodic("prune-minutes", lambda: minutes.prune(database), interval_s=_PRUNING_S),
         Periodic("prune-failures", lambda: failures.prune(database), interval_s=_PRUNING_S),
+        Periodic("tidy-queues", lambda: tidy(database), interval_s=_HOUSEKEEPING_S),
+        Periodic(
+            "forget-types", lambda: unserved_types.forget(database), interval_s=_HOUSEKEEPING_S
+        ),
         Periodic("housekeeping", housekeeping, interval_s=_HOUSEKEEPING_S),
         Periodic(
             "prune-deliveries",

@@ -108,7 +108,7 @@ def _direct(
         parts.database,
         worker=name,
         queues=parts.settings.worker.queues,
-        accepts=handlers.accepts,
+        types=None if EVERY_TYPE in handlers.types else handlers.types,
         poll_s=parts.settings.worker.poll_s,
         clock=parts.clock,
         randomness=parts.randomness,

@@ -9,8 +9,10 @@
     ├── TooLarge                the body is over its limit
     ├── TaskNotFound            no such task
     ├── QueueNotFound           no such queue
+    ├── QueueNotEmpty           tasks wait or run in the queue
     ├── TypeNotFound            no contract of such a type
     ├── TypeLimitReached        no more types may have contracts
+    ├── UnservedTypeLimitReached no more types may wait that nobody is there for
     ├── RejectionNotFound       no such refused message
     ├── WorkerNotFound          no such worker
     ├── WorkerGone              the worker has ended
@@ -141,11 +143,24 @@ class TaskNotFound(TaskmillError):
 
 
 class QueueNotFound(TaskmillError):
-    """No queue has this name; a queue exists from its first task on."""
+    """No queue has this name; a queue exists from its first task on, until it was empty for long."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"there is no queue {name!r}")
         self.name = name
+
+
+class QueueNotEmpty(TaskmillError):
+    """Tasks wait or run in the queue, so it can't be removed."""
+
+    def __init__(self, name: str, *, waiting: int, running: int) -> None:
+        super().__init__(
+            f"queue {name!r} is not empty: {waiting} of its tasks wait, and {running} run; "
+            "cancel them or let them end first"
+        )
+        self.name = name
+        self.waiting = waiting
+        self.running = running
 
 
 class TypeNotFound(TaskmillError):
@@ -161,6 +176,17 @@ class TypeLimitReached(TaskmillError):
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"{limit} types have contracts already, and no more may have one")
+        self.limit = limit
+
+
+class UnservedTypeLimitReached(TaskmillError):
+    """The type has neither a contract nor a live worker, and as many such types as may wait do so already."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"tasks of {limit} types without a contract and without a live worker wait already, and no more "
+            "such types may: start a worker for the type, or register a contract"
+        )
         self.limit = limit
 
 

@@ -44,11 +44,11 @@ class BrokerWatch:
         """Return how the intake is now, None where nobody can tell; raises nothing."""
         return None if self.intake is None else await self.intake()
 
-    async def window(self, database: Database) -> dict[str, int]:
-        """Count what is released and not yet claimed, by queue; nothing is without a broker."""
+    async def window(self, database: Database, queue: str | None = None) -> dict[str, int]:
+        """Count what is released and not yet claimed, by queue (or in one); nothing is without a broker."""
         if self.trouble is None:
             return {}
-        return await releases.count(database, hint_life=self.hint_life)
+        return await releases.count(database, hint_life=self.hint_life, queue=queue)
 
 
 async def _no_intake() -> IntakeState:

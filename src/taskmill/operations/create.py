@@ -5,7 +5,7 @@ insert runs again with the same ids: it waits for the old transaction, then find
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from functools import partial
@@ -21,6 +21,7 @@ from taskmill.domain.errors import (
     InvalidInput,
     QueueLimitReached,
     Unavailable,
+    UnservedTypeLimitReached,
     Violation,
 )
 from taskmill.domain.system import CreatedTask
@@ -30,6 +31,7 @@ from taskmill.observability.logs import get_logger
 from taskmill.observability.metrics import BATCH_ITEMS, STATEMENTS_FAILED
 from taskmill.operations import storing
 from taskmill.operations.key_holders import KeyHolders
+from taskmill.operations.known_types import KnownTypes
 from taskmill.operations.queues import KnownQueues
 from taskmill.operations.writability import Writability
 from taskmill.runtime.allowance import Allowance
@@ -68,6 +70,7 @@ class TaskCreation:
         clock: Clock,
         ids: IdFactory,
         queues: KnownQueues,
+        types: KnownTypes,
         doorbell: Doorbell,
         writability: Writability,
         key_validity: timedelta,
@@ -77,7 +80,8 @@ class TaskCreation:
         self._database = database
         self._clock = clock
         self._ids = ids
-        self._queues = queues
+        self.queues = queues
+        self.types = types
         self._doorbell = doorbell
         self._key_validity = key_validity
         self._under_way = 0
@@ -106,12 +110,12 @@ class TaskCreation:
 
     async def create(self, draft: TaskDraft) -> CreatedTask:
         """Store one task together with whatever else is being created now."""
-        if draft.misfit is not None:
-            [made] = _unraised((await self._judged(self.drawn((draft,)))).values())
+        new = self._completed(draft)
+        if refused := await self._refused((new,)):
+            [made] = _unraised(refused.values())
             return made
-        await self._ensure_queues((draft.queue,))
         try:
-            answer = await self._batch(self._completed(draft))
+            answer = await self._batch(new)
         except Overloaded as error:
             raise Unavailable(RETRY_AFTER_S, "room for more tasks") from error
         if isinstance(answer, IdempotencyConflict):
@@ -120,7 +124,9 @@ class TaskCreation:
 
     def begin(self, draft: TaskDraft) -> CreatedLater | None:
         """Begin to store one task; None when there is more to do first, which `create` does."""
-        if draft.misfit is not None or not self._queues.has((draft.queue,)):
+        if draft.misfit is not None or not (
+            self.queues.has((draft.queue,)) and self.types.has((draft.type,))
+        ):
             return None
         later = self._submitted(self._completed(draft))
         return None if isinstance(later, Unavailable) else later
@@ -136,17 +142,18 @@ class TaskCreation:
         return await self._key_holders.another_holds_key_of(draft)
 
     async def create_all(self, drafts: Sequence[TaskDraft]) -> list[CreatedTask]:
-        """Store all in one transaction, or none when a key of one was used for another request."""
+        """Store all in one transaction, or none when one of them is refused."""
         if not drafts:
             return []
-        if any(draft.misfit for draft in drafts):
-            return await self._create_all_but_made(self.drawn(drafts))
-        return await self._create_drawn(self.drawn(drafts))
-
-    async def _create_drawn(self, new: list[NewTask]) -> list[CreatedTask]:
-        await self._ensure_queues({one.draft.queue for one in new})
-        BATCH_ITEMS.observe(len(new), ("create_all",))
-        return await self._patiently(partial(self._store_all, new))
+        new = self.drawn(drafts)
+        refused = await self._refused(new)
+        if found := [v for answer in refused.values() for v in _violations(answer)]:
+            raise InvalidInput(tuple(found[:MOST_VIOLATIONS]))
+        made = dict(zip(refused, _unraised(refused.values()), strict=True))
+        rest = [one for one in new if one.id not in made] if made else new
+        BATCH_ITEMS.observe(len(rest), ("create_all",))
+        stored = iter(await self._patiently(partial(self._store_all, rest)) if rest else ())
+        return [made.get(one.id) or next(stored) for one in new]
 
     async def submit_each(
         self, drafts: Sequence[TaskDraft]
@@ -159,14 +166,8 @@ class TaskCreation:
             Unavailable: the database is away; none was begun.
         """
         new = self.drawn(drafts)
-        judged = await self._judged([one for one in new if one.draft.misfit is not None])
-        refused = await self._refused_queues(
-            {one.draft.queue for one in new if one.id not in judged}
-        )
-        return [
-            judged.get(one.id) or refused.get(one.draft.queue) or self._submitted(one)
-            for one in new
-        ]
+        refused = await self._refused(new)
+        return [refused.get(one.id) or self._submitted(one) for one in new]
 
     def _submitted(self, new: NewTask) -> CreatedLater | Unavailable:
         try:
@@ -187,47 +188,43 @@ class TaskCreation:
         Raises:
             Unavailable: the database is away; what was stored is unknown.
         """
-        judged = await self._judged([one for one in new if one.draft.misfit is not None])
-        left = [one for one in new if one.id not in judged] if judged else new
-        refused = await self._refused_queues({one.draft.queue for one in left})
-        rest = [one for one in left if one.draft.queue not in refused] if refused else left
+        refused = await self._refused(new)
+        rest = [one for one in new if one.id not in refused] if refused else new
         answers = iter(await self._store_apart(rest) if rest else ())
-        return [judged.get(one.id) or refused.get(one.draft.queue) or next(answers) for one in new]
+        return [refused.get(one.id) or next(answers) for one in new]
 
-    async def _judged(self, misfits: Sequence[NewTask]) -> dict[UUID, CreatedTask | Exception]:
-        """Answer for requests whose payloads do not fit, by their ids.
+    async def _refused(self, new: Sequence[NewTask]) -> dict[UUID, CreatedTask | Exception]:
+        """Answer for requests that can't be stored, by their ids: payloads that do not fit, one name too many.
 
-        A key may stand for a task already, which was made while another contract held: then that is the answer.
+        A key may stand for a task already, which was made while that was allowed: then this is the answer.
         """
-        return await self._patiently(partial(self._find_made, misfits)) if misfits else {}
+        errors: dict[UUID, Exception] = {
+            one.id: one.draft.misfit for one in new if one.draft.misfit is not None
+        }
+        for known, name_of in ((self.types, _type_of), (self.queues, _queue_of)):
+            left = [one for one in new if one.id not in errors] if errors else new
+            names = set(map(name_of, left))
+            try:
+                if not known.has(names):
+                    await self._patiently(partial(known.ensure, names))
+            except (QueueLimitReached, UnservedTypeLimitReached) as error:
+                errors |= {one.id: error for one in left if not known.has((name_of(one),))}
+        if not errors:
+            return {}
+        return await self._patiently(partial(self._find_made, new, errors))
 
-    async def _find_made(self, misfits: Sequence[NewTask]) -> dict[UUID, CreatedTask | Exception]:
-        keys = {one.id: key for one in misfits if (key := storing.scoped_key(one))}
+    async def _find_made(
+        self, new: Sequence[NewTask], errors: Mapping[UUID, Exception]
+    ) -> dict[UUID, CreatedTask | Exception]:
+        refused = [one for one in new if one.id in errors]
+        keys = {one.id: key for one in refused if (key := storing.scoped_key(one))}
+        if not keys:
+            return dict(errors)
         async with self._database.hot() as connection:
             held = await tasks.find_live_keys(connection, set(keys.values()))
-            there = [one for one in misfits if keys.get(one.id) in held]
+            there = [one for one in refused if keys.get(one.id) in held]
             answers = await storing.answers(connection, there, {}) if there else []
-        refused = {one.id: one.draft.misfit for one in misfits if one.draft.misfit is not None}
-        return {**refused, **dict(zip((one.id for one in there), answers, strict=True))}
-
-    async def _create_all_but_made(self, new: list[NewTask]) -> list[CreatedTask]:
-        """Store a batch in which some payloads do not fit: only if all their tasks are there already."""
-        judged = await self._judged([one for one in new if one.draft.misfit is not None])
-        found = [v for answer in judged.values() for v in _violations(answer)]
-        if found:
-            raise InvalidInput(tuple(found[:MOST_VIOLATIONS]))
-        made = dict(zip(judged, _unraised(judged.values()), strict=True))
-        rest = [one for one in new if one.id not in made]
-        stored = iter(await self._create_drawn(rest) if rest else ())
-        return [made.get(one.id) or next(stored) for one in new]
-
-    async def _refused_queues(self, names: Collection[str]) -> dict[str, QueueLimitReached]:
-        """Make the queues that are missing and return those that there was no room for."""
-        try:
-            await self._ensure_queues(names)
-        except QueueLimitReached as error:
-            return {name: error for name in names if not self._queues.has((name,))}
-        return {}
+        return {**errors, **dict(zip((one.id for one in there), answers, strict=True))}
 
     async def _store_apart(self, new: Sequence[NewTask]) -> Sequence[CreatedTask | Exception]:
         """Store in halves, and halves of these, as long as PostgreSQL refuses one of them."""
@@ -240,10 +237,6 @@ class TaskCreation:
                 return [error]
         middle = len(new) // 2
         return [*await self._store_apart(new[:middle]), *await self._store_apart(new[middle:])]
-
-    async def _ensure_queues(self, names: Collection[str]) -> None:
-        if not self._queues.has(names):
-            await self._patiently(partial(self._queues.ensure, names))
 
     def _completed(self, draft: TaskDraft) -> NewTask:
         task_id = self._ids()
@@ -365,6 +358,14 @@ def _unraised(answers: Iterable[CreatedTask | Exception]) -> list[CreatedTask]:
             raise answer
         kept.append(answer)
     return kept
+
+
+def _type_of(new: NewTask) -> str:
+    return new.draft.type
+
+
+def _queue_of(new: NewTask) -> str:
+    return new.draft.queue
 
 
 def _weight(new: NewTask) -> int:

@@ -8,7 +8,7 @@ and nothing of it is left when this process dies. How claims end is not decided 
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from uuid import UUID
 
 import asyncpg
@@ -20,9 +20,10 @@ from taskmill.observability.logs import get_logger
 from taskmill.observability.metrics import PULLS_RETURNED, PULLS_WAITING
 from taskmill.runtime.ids import IdFactory
 from taskmill.runtime.periodic import pause
-from taskmill.storage import claims, faults, remote_leases
+from taskmill.storage import faults, remote_leases
 from taskmill.storage.claims import Lane, TakenTask
 from taskmill.storage.database import Database
+from taskmill.storage.looks import FirstWaiting, LaneScan
 from taskmill.storage.remote_leases import AnswerLimit
 
 log = get_logger(__name__)
@@ -86,6 +87,7 @@ class PullClaims:
         self._poll_s = poll_s
         self._answer_limit = answer_limit
         self._calls: dict[_Call, None] = {}
+        self._scan = LaneScan()
         self._unwanted: set[UUID] = set()
         self._news = asyncio.Event()
         self._next_due_s = float("inf")
@@ -200,16 +202,39 @@ class PullClaims:
             self._unwanted.discard(lease_id)
 
     async def _claim_for_all(self) -> bool:
-        """Give each call its turn; True when anything was claimed."""
-        due_in = await claims.find_lanes(self._database)
-        self._next_due_s = min((s for s in due_in.values() if s > 0), default=float("inf"))
-        due = [lane for lane, s in due_in.items() if s <= 0]
+        """Give each call its turn; True when anything was claimed.
+
+        When a look does not see all lanes, the calls go on waiting until one has seen the rest, or claimed.
+        """
+        self._next_due_s = float("inf")
+        # From where the last round has claimed, once over the end if need be.
+        ends_left = 1 if self._scan.is_at_end else 2
+        while True:
+            firsts = await self._scan.look(
+                self._database, types=self._types(), queues=self._queues()
+            )
+            ends_left -= self._scan.is_at_end
+            turns = self._turns(firsts, is_last=not ends_left)
+            async with asyncio.TaskGroup() as group:
+                await self._serve(turns, group)
+            if turns.has_claimed or not ends_left:
+                return turns.has_claimed
+
+    def _types(self) -> set[str]:
+        return {kind for call in self._calls for kind in call.wanted.types}
+
+    def _queues(self) -> set[str] | None:
+        if any(not call.wanted.queues for call in self._calls):
+            return None
+        return {queue for call in self._calls for queue in call.wanted.queues}
+
+    def _turns(self, firsts: Mapping[Lane, FirstWaiting], *, is_last: bool) -> "_Turns":
+        upcoming = (first.due_in_s for first in firsts.values() if first.due_in_s > 0)
+        self._next_due_s = min(upcoming, default=self._next_due_s)
+        due = [lane for lane, first in firsts.items() if first.due_in_s <= 0]
         self._randomness.shuffle(due)
         due.sort(key=lambda lane: -lane.priority)
-        turns = _Turns(iter(list(self._calls)), due)
-        async with asyncio.TaskGroup() as group:
-            await self._serve(turns, group)
-        return turns.has_claimed
+        return _Turns(iter(list(self._calls)), due, is_last=is_last)
 
     async def _serve(self, turns: "_Turns", group: asyncio.TaskGroup) -> None:
         """Serve one call after the other, with ever more helpers while there is enough for all.
@@ -221,7 +246,8 @@ class PullClaims:
             lanes = turns.lanes_of(call.wanted)
             if lanes and not call.answer.done():
                 await self._claim(call, lanes, turns)
-            call.take_turn()
+            if turns.is_last or turns.has_claimed:
+                call.take_turn()
             if turns.lanes_of(call.wanted) and turns.servers < _CLAIMS_AT_ONCE:
                 group.create_task(self._serve(turns, group))
 
@@ -256,8 +282,9 @@ class PullClaims:
 class _Turns:
     """One round: the calls that have no turn yet, and the lanes in which something is due and not yet taken."""
 
-    def __init__(self, calls: Iterator[_Call], due: Sequence[Lane]) -> None:
+    def __init__(self, calls: Iterator[_Call], due: Sequence[Lane], *, is_last: bool) -> None:
         self.calls = calls
+        self.is_last = is_last
         self.drained: set[Lane] = set()
         self.has_claimed = False
         self.servers = 0

@@ -1,40 +1,70 @@
-"""Queues: made on first use, listed, paused and resumed."""
+"""Queues: made on first use or by hand, listed, paused and resumed, removed when they are empty."""
 
 import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from datetime import datetime
+from typing import Final
 
-from taskmill.domain.errors import QueueLimitReached, QueueNotFound
+from taskmill.domain.errors import QueueLimitReached, QueueNotEmpty, QueueNotFound
 from taskmill.domain.system import QueueState
+from taskmill.observability.logs import get_logger
 from taskmill.operations.broker import BrokerWatch
-from taskmill.storage import counts, queues as queue_rows, releases
+from taskmill.runtime.clock import Clock
+from taskmill.storage import counts, queues as rows
 from taskmill.storage.database import Database
+from taskmill.storage.queues import QueueRow
+
+log = get_logger(__name__)
+
+RESERVE: Final = 100
+"""So many queues may be made by hand when tasks may make no more."""
+# A queue may be removed elsewhere: what was seen is looked up again after so long.
+_TRUSTED_S: Final = 30.0
+# Who pauses or resumes a queue does not wait for what there is in it.
+_MOST_LANES_OF_ONE: Final = 100
 
 
 class KnownQueues:
-    """Makes queues that a task names for the first time.
+    """Makes queues that a task names for the first time, and remembers for a while which there are."""
 
-    Queues are never removed, so what was seen once needs no second look.
-    """
-
-    def __init__(self, database: Database, *, limit: int) -> None:
+    def __init__(self, database: Database, *, limit: int, clock: Clock) -> None:
         self._database = database
         self._limit = limit
+        self._clock = clock
         self._known: set[str] = set()
+        self._known_until = float("inf")
         self._turn = asyncio.Lock()
 
     def has(self, names: Collection[str]) -> bool:
         """Tell whether all of these are known to exist."""
+        if self._clock.monotonic() >= self._known_until:
+            self._known = set()
         return self._known.issuperset(names)
 
     async def ensure(self, names: Collection[str]) -> None:
         """Make the queues that do not exist yet. Raises `QueueLimitReached`."""
         async with self._turn:
             # Whoever had the turn before may have made them.
+            if self.has(names):
+                return
+            if not self._known:
+                self._known_until = self._clock.monotonic() + _TRUSTED_S
+            self._known |= await rows.names(self._database)
             if missing := set(names) - self._known:
-                self._known |= await queue_rows.add(self._database, missing, limit=self._limit)
+                self._known |= await rows.add(self._database, missing, limit=self._limit)
                 if not self._known.issuperset(missing):
                     raise QueueLimitReached(self._limit)
+
+    async def make(self, name: str) -> None:
+        """Make a queue by hand: there is some room left for that. Raises `QueueLimitReached`."""
+        most = self._limit + RESERVE
+        if name not in await rows.add(self._database, (name,), limit=most):
+            raise QueueLimitReached(most)
+
+    def forget(self, name: str) -> None:
+        """Look a queue up before the next task: it was removed."""
+        self._known.discard(name)
 
 
 async def list_queues(
@@ -45,32 +75,76 @@ async def list_queues(
     window = {} if is_brief else await broker.window(database)
     queues = [
         QueueState(
-            name=row["name"],
-            paused_at=row["paused_at"],
-            created_at=row["created_at"],
+            name=row.name,
+            paused_at=row.paused_at,
+            created_at=row.created_at,
             oldest_due_at=None,
-            counts=counted.get(row["name"], {}),
-            window=window.get(row["name"], 0),
+            counts=counted.get(row.name, {}),
+            window=window.get(row.name, 0),
         )
-        for row in await database.fetch("list_queues")
+        for row in await rows.all_queues(database)
     ]
     return queues if is_brief else await with_oldest(database, queues)
 
 
-async def with_oldest(database: Database, queues: Sequence[QueueState]) -> list[QueueState]:
+async def with_oldest(
+    database: Database, queues: Sequence[QueueState], *, most: int = rows.MOST_LANES
+) -> list[QueueState]:
     """Return queues in the same order, with since when their oldest due task waits."""
-    rows = await database.fetch("find_oldest_due", [queue.name for queue in queues])
-    oldest = {row["queue"]: row["oldest_due_at"] for row in rows}
+    oldest: dict[str, datetime] = {}
+    for due in await rows.oldest_due(database, [queue.name for queue in queues], most=most):
+        oldest[due.queue] = min(due.since, oldest.get(due.queue, due.since))
     return [replace(queue, oldest_due_at=oldest.get(queue.name)) for queue in queues]
 
 
 async def set_paused(
-    database: Database, name: str, *, paused: bool, broker: BrokerWatch
-) -> QueueState:
-    """Pause or resume a queue; claims that begin after this returned obey it."""
-    if not await database.fetch("set_queue_pause", name, paused):
+    database: Database, known: KnownQueues, name: str, *, paused: bool
+) -> QueueRow:
+    """Pause or resume a queue, and make it if need be; claims that begin after this returned obey it.
+
+    Raises:
+        QueueLimitReached: it does not exist, and there is no room left even for those made by hand.
+    """
+    while (queue := await rows.set_pause(database, name, paused=paused)) is None:
+        await known.make(name)
+    return queue
+
+
+async def one_queue(database: Database, broker: BrokerWatch, queue: QueueRow) -> QueueState:
+    """Return a queue with what is in it: other queues are not looked at, and few of its own lanes."""
+    counted, window = await counts.by_queue(database), await broker.window(database, queue.name)
+    state = QueueState(
+        name=queue.name,
+        paused_at=queue.paused_at,
+        created_at=queue.created_at,
+        oldest_due_at=None,
+        counts=counted.get(queue.name, {}),
+        window=window.get(queue.name, 0),
+    )
+    [state] = await with_oldest(database, [state], most=_MOST_LANES_OF_ONE)
+    return state
+
+
+async def remove(database: Database, known: KnownQueues, name: str) -> None:
+    """Remove a queue in which nothing waits or runs. Its ended tasks stay; the next task makes it anew.
+
+    Raises:
+        QueueNotFound: there is none of this name.
+        QueueNotEmpty: tasks wait or run in it.
+    """
+    done = await rows.remove(database, name)
+    known.forget(name)
+    if done.is_removed:
+        log.info("queue.removed", queue=name)
+    elif not done.is_known:
         raise QueueNotFound(name)
-    if not paused:
-        # Hints that came during the pause were forgotten: without this their tasks wait for the marks to run out.
-        await releases.forget_of_queue(database, name)
-    return next(queue for queue in await list_queues(database, broker) if queue.name == name)
+    else:
+        raise QueueNotEmpty(name, waiting=done.waiting, running=done.running)
+
+
+async def tidy(database: Database) -> None:
+    """Remove queues that were empty for a day; make those anew that got a task while they were removed."""
+    for name in await rows.restore(database):
+        log.info("queue.restored", queue=name)
+    for name in await rows.prune(database):
+        log.info("queue.removed", queue=name)

@@ -204,8 +204,13 @@ class TaskService:
         return await queues.with_oldest(self._database, states)
 
     async def set_queue_paused(self, name: str, *, paused: bool) -> QueueState:
-        """Pause or resume a queue and return it. Raises `QueueNotFound`."""
-        return await queues.set_paused(self._database, name, paused=paused, broker=self._broker)
+        """Pause or resume a queue, which is made if need be, and return it. Raises `QueueLimitReached`."""
+        queue = await queues.set_paused(self._database, self._creation.queues, name, paused=paused)
+        return await queues.one_queue(self._database, self._broker, queue)
+
+    async def remove_queue(self, name: str) -> None:
+        """Remove a queue that is empty. Raises `QueueNotFound`, `QueueNotEmpty`."""
+        await queues.remove(self._database, self._creation.queues, name)
 
     async def ask_worker(
         self, lease_id: UUID, request: WorkerRequest | None, *, when_empty: bool = False

@@ -16,4 +16,5 @@ async def tell_limits(database: Database, settings: Settings) -> None:
         limits.idempotency_key_chars,
         limits.body_bytes,
         timedelta(days=settings.retention.idempotency_days),
+        limits.unserved_types,
     )

@@ -21,9 +21,10 @@ from taskmill.relay.hints import HintPublisher, split
 from taskmill.runtime.alertness import Alertness
 from taskmill.runtime.clock import Clock
 from taskmill.runtime.periodic import pause
-from taskmill.storage import claims, releases
+from taskmill.storage import releases
 from taskmill.storage.claims import Lane
 from taskmill.storage.database import Database
+from taskmill.storage.looks import LaneScan
 from taskmill.storage.releases import Capacity, Release, Stream, Workers
 
 log = get_logger(__name__)
@@ -75,6 +76,7 @@ class Relay:
         self._lanes: dict[Lane, float] = {}
         self._lanes_read_at = self._workers_read_at = self._starts_reset_at = float("-inf")
         self._workers = Workers(())
+        self._scan = LaneScan()
         self._starts: dict[Lane, datetime] = {}
         self._released_at = float("-inf")
 
@@ -134,9 +136,11 @@ class Relay:
             return
 
     def _until_next_due(self) -> float:
+        if not self._scan.is_at_end:
+            return _SHORTEST_PAUSE_S
         now = self._clock.monotonic()
         upcoming = min(self._lanes.values(), default=float("inf"))
-        if upcoming > now:
+        if upcoming > now and not self._scan.has_others_due:
             longest_s = self._alertness.pause_s(_LONGEST_PAUSE_S)
             return min(max(upcoming - now, 0.001), longest_s)
         # What is due waits for workers, or for those who have been told of it.
@@ -170,9 +174,13 @@ class Relay:
     async def _due_streams(self) -> dict[Stream, list[Lane]]:
         """Return the streams with due tasks and workers for them, and their lanes, most urgent first."""
         now = self._clock.monotonic()
-        if now - self._lanes_read_at > _LANES_HOLD_S:
-            due_in = await claims.find_lanes(self._database)
+        if now - self._workers_read_at > _WORKERS_HOLD_S:
+            self._workers = await Workers.read(self._database)
+            self._workers_read_at = now
+        if now - self._lanes_read_at > _LANES_HOLD_S or not self._scan.is_at_end:
+            firsts = await self._scan.look(self._database, types=self._workers.types)
             answered_at = self._clock.monotonic()
+            due_in = {lane: first.due_in_s for lane, first in firsts.items()}
             self._lanes = {lane: answered_at + s for lane, s in due_in.items()}
             self._lanes_read_at = now
             self._go_back_to(due_in)
@@ -182,9 +190,6 @@ class Relay:
         streams: dict[Stream, list[Lane]] = {}
         now = self._clock.monotonic()
         due = [lane for lane, due_at in self._lanes.items() if due_at <= now]
-        if due and now - self._workers_read_at > _WORKERS_HOLD_S:
-            self._workers = await Workers.read(self._database)
-            self._workers_read_at = now
         for lane in sorted(due, key=lambda lane: -lane.priority):
             stream = Stream(queue=lane.queue, type=lane.type)
             if self._workers.of(stream).workers:

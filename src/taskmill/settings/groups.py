@@ -43,7 +43,12 @@ class LimitSettings(Group):
     )
     idempotency_key_chars: Count = Field(255, description="longest idempotency key")
     queues: Count = Field(
-        1000, description="most queues; they are made on first use and never removed"
+        1000,
+        description="most queues that tasks make by naming them; 100 more can be made by hand "
+        "(`taskmill queue pause NAME`). One that was empty for a day goes",
+    )
+    unserved_types: Count = Field(
+        500, description="most types that wait without a contract and without a live worker"
     )
     request_timeout_s: Seconds = Field(5.0, description="when a request is given up with 503")
 

@@ -33,14 +33,6 @@ class Lane:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FirstWaiting:
-    """When a lane's first task is due, and in how many seconds that is."""
-
-    run_at: datetime
-    due_in_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LaneStart:
     """Where to look for a lane's first task; the default is its very beginning."""
 
@@ -89,21 +81,6 @@ class RunningClaim:
     queue: str
     claim: Claim
     cancel_requested: bool
-
-
-async def find_lanes(database: Database) -> dict[Lane, float]:
-    """Return the lanes of unpaused queues in which tasks wait, and in how many seconds each is due."""
-    return {lane: first.due_in_s for lane, first in (await find_firsts(database)).items()}
-
-
-async def find_firsts(database: Database) -> dict[Lane, FirstWaiting]:
-    """Return the lanes of unpaused queues in which tasks wait, and the first task of each."""
-    return {
-        Lane(queue=row["queue"], type=row["type"], priority=row["priority"]): FirstWaiting(
-            run_at=row["run_at"], due_in_s=row["due_in_s"]
-        )
-        for row in await database.fetch("find_lanes")
-    }
 
 
 async def take(

@@ -1,6 +1,7 @@
 """Reads the state of the whole system in numbers: a few short statements, at any table size."""
 
 from collections import defaultdict
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 
 from taskmill.domain import identity
@@ -11,7 +12,10 @@ from taskmill.domain.figures import (
     QueueFigures,
     SystemFigures,
 )
-from taskmill.storage import claims, counts, partitions
+from taskmill.domain.lifecycle import Status
+from taskmill.domain.system import Counts
+from taskmill.observability.kinds import OTHER
+from taskmill.storage import counts, partitions, queues
 from taskmill.storage.database import Database
 from taskmill.storage.releases import Stream, Workers
 
@@ -48,13 +52,14 @@ async def read(database: Database) -> SystemFigures:
 
 async def _queues(database: Database, workers: Workers) -> list[QueueFigures]:
     counted = await counts.by_queue(database)
+    rows = await database.fetch("list_pauses")
+    open_queues = [row["name"] for row in rows if not row["is_paused"]]
     oldest: dict[str, float] = defaultdict(float)
     due_types: dict[str, set[str]] = defaultdict(set)
-    for lane, due_in_s in (await claims.find_lanes(database)).items():
-        if due_in_s <= 0:
-            oldest[lane.queue] = max(oldest[lane.queue], -due_in_s)
-            due_types[lane.queue].add(lane.type)
-    return [
+    for due in await queues.oldest_due(database, open_queues):
+        oldest[due.queue] = max(oldest[due.queue], due.for_s)
+        due_types[due.queue].add(due.type)
+    found = [
         QueueFigures(
             name=(name := row["name"]),
             counts=counted.get(name, {}),
@@ -65,8 +70,26 @@ async def _queues(database: Database, workers: Workers) -> list[QueueFigures]:
                 1 for due in due_types[name] if not workers.of(Stream(queue=name, type=due)).workers
             ),
         )
-        for row in await database.fetch("list_pauses")
+        for row in rows
     ]
+    gone = _of_gone(counted, {queue.name for queue in found})
+    return [*found, gone] if gone.counts else found
+
+
+def _of_gone(counted: Mapping[str, Counts], names: Collection[str]) -> QueueFigures:
+    """Add up the tasks of queues that were removed, so that the sum over all queues stays right."""
+    counts: dict[Status, int] = defaultdict(int)
+    for name in counted.keys() - names:
+        for status, tasks in counted[name].items():
+            counts[status] += tasks
+    return QueueFigures(
+        name=OTHER,
+        counts=counts,
+        is_paused=False,
+        oldest_due_s=0.0,
+        workers=0,
+        unserved_types=0,
+    )
 
 
 async def _database(database: Database) -> DatabaseFigures:

@@ -1,9 +1,57 @@
-"""Makes queues on their first use; they are never removed."""
+"""Makes queues on their first use, changes them, and removes those that are empty.
+
+A queue is a row with a name: tasks only name it. So one that is removed in the moment in which a task comes loses
+nothing, and is made anew: who removed it looks again after the commit, and maintenance every minute.
+"""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import asyncpg
 
 from taskmill.storage.database import Database
 from taskmill.storage.statements import statement
+
+IDLE_S: Final = 86_400.0
+"""A queue in which nothing has happened for so long, or up to an hour longer, goes by itself."""
+MOST_LANES: Final = 2_500
+"""So many lanes are looked at to say since when the oldest due tasks wait: 35 ms (2026-11-28)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueRow:
+    """A queue without what is in it."""
+
+    name: str
+    paused_at: datetime | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removal:
+    """What became of removing a queue: it is removed, or not known, or has so many tasks that wait and run."""
+
+    is_known: bool
+    is_removed: bool
+    waiting: int
+    running: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OldestDue:
+    """Since when the oldest due task of a queue and type waits."""
+
+    queue: str
+    type: str
+    since: datetime
+    for_s: float
+
+
+async def names(database: Database) -> set[str]:
+    """Return the names of all queues that have a row."""
+    return {row["name"] for row in await database.fetch("list_pauses")}
 
 
 async def add(database: Database, names: Iterable[str], *, limit: int) -> set[str]:
@@ -12,3 +60,72 @@ async def add(database: Database, names: Iterable[str], *, limit: int) -> set[st
         await connection.execute(statement("take_queue_turn"))
         rows = await connection.fetch(statement("add_queues"), sorted(names), limit)
     return {row["name"] for row in rows}
+
+
+async def set_pause(database: Database, name: str, *, paused: bool) -> QueueRow | None:
+    """Pause or resume a queue; return it, None when there is none."""
+    rows = await database.fetch("set_queue_pause", name, paused)
+    return _queue(rows[0]) if rows else None
+
+
+async def all_queues(database: Database) -> list[QueueRow]:
+    """Return all queues, by name."""
+    return [_queue(row) for row in await database.fetch("list_queues")]
+
+
+async def remove(database: Database, name: str) -> Removal:
+    """Remove a queue if nothing waits or runs in it."""
+    async with database.hot_transaction() as connection:
+        await connection.execute(statement("take_queue_turn"))
+        [row] = await connection.fetch(statement("remove_queue"), name)
+    if row["is_removed"]:
+        await restore(database)
+    return Removal(
+        is_known=row["is_known"] or row["waiting"] > 0 or row["running"] > 0,
+        is_removed=row["is_removed"],
+        waiting=row["waiting"],
+        running=row["running"],
+    )
+
+
+async def restore(database: Database) -> list[str]:
+    """Make those queues anew that have tasks and were removed; return their names."""
+    return await _in_turn(database, statement("restore_queues"))
+
+
+async def prune(database: Database, *, idle_s: float = IDLE_S) -> list[str]:
+    """Remove queues that were empty for long, are not paused and named by no contract; return their names."""
+    pruned = await _in_turn(database, statement("prune_queues"), idle_s)
+    if pruned:
+        await restore(database)
+    return pruned
+
+
+async def oldest_due(
+    database: Database, names: Iterable[str], *, most: int = MOST_LANES
+) -> list[OldestDue]:
+    """Return since when the oldest due tasks of these queues wait, by type, as far as a bounded look sees.
+
+    Of `most` lanes each queue has an equal share, and at least one.
+    """
+    rows = await database.fetch("find_oldest_due", list(names), most)
+    return [
+        OldestDue(
+            queue=row["queue"],
+            type=row["type"],
+            since=row["oldest_due_at"],
+            for_s=row["due_for_s"],
+        )
+        for row in rows
+    ]
+
+
+async def _in_turn(database: Database, query: str, *arguments: object) -> list[str]:
+    async with database.hot_transaction() as connection:
+        await connection.execute(statement("take_queue_turn"))
+        rows = await connection.fetch(query, *arguments)
+    return [row["name"] for row in rows]
+
+
+def _queue(row: asyncpg.Record) -> QueueRow:
+    return QueueRow(name=row["name"], paused_at=row["paused_at"], created_at=row["created_at"])

@@ -13,8 +13,10 @@ from taskmill.storage.statements import statement
 
 _EARLIEST = datetime(1, 1, 1, tzinfo=UTC)
 _ALL = "*"
+_MOST_LANES = 2_500
+_MOST_LANES_OF_ONE = 100
+_MOST_COUNTED = 50_000
 _MOST_COUNTED_IN_A_LANE = 5_000
-_MOST_FORGOTTEN_IN_A_LANE = 20_000
 _FORGOTTEN_AT_ONCE = 5_000
 _BEFORE_ALL_IDS = UUID(int=0)
 
@@ -87,6 +89,12 @@ class Workers:
         return sum(1 for queues, _, _ in self._rows if not queues or queue in queues)
 
     @property
+    def types(self) -> frozenset[str] | None:
+        """The types that any of them runs; None for all."""
+        types = frozenset(kind for _, types, _ in self._rows for kind in types)
+        return None if _ALL in types else types
+
+    @property
     def total(self) -> Capacity:
         """Count all."""
         return Capacity(workers=len(self._rows), slots=sum(slots for _, _, slots in self._rows))
@@ -141,13 +149,21 @@ async def unmark(database: Database, task_ids: Collection[UUID]) -> int:
     return len(await database.fetch("unmark_tasks", sorted(task_ids))) if task_ids else 0
 
 
-async def count(database: Database, *, hint_life: timedelta) -> dict[str, int]:
-    """Return how many tasks of each queue are released and wait to be claimed.
+async def count(
+    database: Database, *, hint_life: timedelta, queue: str | None = None
+) -> dict[str, int]:
+    """Return how many tasks of each queue (or of one) are released and wait to be claimed.
 
-    Looks at the first 5,000 due tasks of each lane: tasks are released in the order of their lanes.
+    Looks at the first due tasks of each lane: tasks are released in the order of their lanes. Where more than
+    2,500 lanes have tasks (100 of one queue), or more than 50,000 tasks are due, it may see fewer than there are.
     """
     rows = await database.fetch(
-        "count_released", hint_life.total_seconds(), _MOST_COUNTED_IN_A_LANE
+        "count_released",
+        None if queue is None else [queue],
+        hint_life.total_seconds(),
+        _MOST_LANES if queue is None else _MOST_LANES_OF_ONE,
+        _MOST_COUNTED,
+        _MOST_COUNTED_IN_A_LANE,
     )
     return {row["queue"]: row["tasks"] for row in rows}
 
@@ -162,8 +178,3 @@ async def forget_all(database: Database) -> int:
         if row["last_id"] is None:
             return forgotten
         after = row["last_id"]
-
-
-async def forget_of_queue(database: Database, queue: str) -> int:
-    """Take the marks from the first 20,000 due tasks of each lane of a queue; return how many had one."""
-    return len(await database.fetch("forget_releases_of_queue", queue, _MOST_FORGOTTEN_IN_A_LANE))

@@ -198,6 +198,7 @@ queue = Table(
     Column("name", Text, primary_key=True),
     Column("paused_at", TIME),
     required("created_at", TIME, NOW),
+    Column("resumed_at", TIME),
 )
 
 task_count = Table(
@@ -318,6 +319,13 @@ task_type = Table(
     required("changed_at", TIME, NOW),
 )
 
+unserved_type = Table(
+    "unserved_type",
+    metadata,
+    Column("name", Text, primary_key=True),
+    required("noted_at", TIME, NOW),
+)
+
 contract_revision = Table(
     "contract_revision",
     metadata,
@@ -334,4 +342,5 @@ door_limit = Table(
     required("idempotency_key_chars", Integer),
     required("payload_bytes", Integer),
     required("key_validity", INTERVAL),
+    required("unserved_types", Integer, text("500")),
 )

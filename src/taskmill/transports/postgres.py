@@ -9,7 +9,7 @@ of the time; meanwhile lanes that tasks came from lately are tried.
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -19,8 +19,9 @@ from taskmill.runtime.alertness import Alertness
 from taskmill.runtime.allowance import Allowance
 from taskmill.runtime.clock import Clock
 from taskmill.storage import claims
-from taskmill.storage.claims import FirstWaiting, Lane, LaneStart, TakenTask
+from taskmill.storage.claims import Lane, LaneStart, TakenTask
 from taskmill.storage.database import Database
+from taskmill.storage.looks import FirstWaiting, LaneScan
 
 log = get_logger(__name__)
 
@@ -33,6 +34,8 @@ _LATENESS = timedelta(seconds=0.25)
 _LOOKING_SHARE = 0.05
 _LOOKING_BURST_S = 0.2
 _UNLOOKED_S = 2.0
+# How soon to look on when a look did not see all lanes.
+_NEXT_LOOK_S = 0.02
 # So many lanes are tried while it may not be looked which have something.
 _MOST_RECENT = 100
 
@@ -40,7 +43,8 @@ _MOST_RECENT = 100
 class PostgresTransport:
     """Claims from the lanes that a worker serves, most urgent first, among equals by the weights of their queues.
 
-    `queues` are those that it serves, with their weights; none named: all, with the same weight.
+    `queues` are those that it serves, with their weights; none named: all, with the same weight. `types` likewise;
+    None for all.
     """
 
     def __init__(
@@ -49,7 +53,7 @@ class PostgresTransport:
         *,
         worker: str,
         queues: Mapping[str, int],
-        accepts: Callable[[str], bool],
+        types: Collection[str] | None,
         poll_s: float,
         clock: Clock,
         randomness: random.Random,
@@ -60,7 +64,8 @@ class PostgresTransport:
         self._database = database
         self._worker = worker
         self._weights = dict(queues)
-        self._accepts = accepts
+        self._types = types
+        self._scan = LaneScan()
         self._poll_s = poll_s
         self._clock = clock
         self._randomness = randomness
@@ -104,8 +109,10 @@ class PostgresTransport:
         # What was due already has just been tried in vain: others hold it, or it waits for its expiry.
         upcoming = [due_at for due_at in self._lanes.values() if due_at > self._looked_at]
         pause_s = min(upcoming, default=float("inf")) - self._clock.monotonic()
-        is_idle = self._knows_lanes and len(upcoming) == len(self._lanes)
+        is_idle = self._knows_lanes and self._scan.is_whole and len(upcoming) == len(self._lanes)
         longest_s = self._alertness.pause_s(self._poll_s) if is_idle else self._poll_s
+        if not self._scan.is_at_end:
+            longest_s = min(longest_s, _NEXT_LOOK_S)
         try:
             async with asyncio.timeout(min(longest_s, max(pause_s, 0.001))):
                 await self._woken.wait()
@@ -139,7 +146,9 @@ class PostgresTransport:
             return False
         began_at, here = self._clock.monotonic(), self._here()
         try:
-            found = await claims.find_firsts(self._database)
+            firsts = await self._scan.look(
+                self._database, types=self._types, queues=self._weights or None
+            )
         except Unavailable as error:
             if not self._recent:
                 raise
@@ -148,7 +157,6 @@ class PostgresTransport:
             return False
         finally:
             self._looking.charge(self._clock.monotonic() - began_at)
-        firsts = {lane: first for lane, first in found.items() if self._serves(lane)}
         # Counted from the answer: a claim that comes a moment too early finds nothing.
         answered_at = self._clock.monotonic()
         self._lanes = {lane: answered_at + first.due_in_s for lane, first in firsts.items()}
@@ -172,9 +180,6 @@ class PostgresTransport:
         """
         weight = self._weights.get(lane.queue, 1)
         return -lane.priority, -(self._randomness.random() ** (1 / weight))
-
-    def _serves(self, lane: Lane) -> bool:
-        return (not self._weights or lane.queue in self._weights) and self._accepts(lane.type)
 
     def _look_anew(self) -> None:
         """The lanes are drained or locked by others: look for lanes, and where they begin."""

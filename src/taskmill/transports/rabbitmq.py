@@ -21,6 +21,7 @@ from taskmill.runtime.clock import Clock
 from taskmill.storage import claims, releases
 from taskmill.storage.claims import TakenTask
 from taskmill.storage.database import Database
+from taskmill.storage.looks import MOST_LANES, LaneScan
 from taskmill.transports.base import Transport
 from taskmill.transports.subscriptions import Subscriptions
 
@@ -80,6 +81,9 @@ class RabbitTransport:
         self._hears_nothing = False
         self._lanes_wanted = True
         self._lanes_read_at = float("-inf")
+        self._scan = LaneScan()
+        # Queues of hints that looks have found, each with its share, since one saw all or the round began.
+        self._found: dict[str, float] = {}
         self._first_due_in_s = 0.0
         self._alertness = alertness or Alertness(clock)
         self._alertness.wakes(self.wake)
@@ -271,17 +275,22 @@ class RabbitTransport:
         await releases.unmark(self._database, held)
 
     async def _read_lanes(self, now: float) -> None:
-        lanes = {
-            lane: due_in_s
-            for lane, due_in_s in (await claims.find_lanes(self._database)).items()
-            if (self._queues is None or lane.queue in self._queues)
-            and (self._types is None or lane.type in self._types)
-        }
-        self._subscriptions.want(
-            {hint_queue(lane.queue, lane.type): self._share(lane.queue) for lane in lanes}
-        )
-        self._first_due_in_s = min(lanes.values(), default=float("inf"))
-        self._lose_patience(now, overdue=any(s < -_PATIENCE_S for s in lanes.values()))
+        lanes = await self._scan.look(self._database, types=self._types, queues=self._queues)
+        self._want({hint_queue(lane.queue, lane.type): self._share(lane.queue) for lane in lanes})
+        if not self._scan.is_at_end:
+            self._lanes_wanted = True
+        due_in_s = [first.due_in_s for first in lanes.values()]
+        self._first_due_in_s = min(due_in_s, default=float("inf"))
+        self._lose_patience(now, overdue=any(s < -_PATIENCE_S for s in due_in_s))
+
+    def _want(self, found: Mapping[str, float]) -> None:
+        """Subscribe to what was found, and while a look does not see all, to what those before it found, too.
+
+        There is no end to names: beyond a number the queues of hints take turns.
+        """
+        are_many = len(self._found) + len(found) > MOST_LANES
+        self._found = {**({} if self._scan.is_whole or are_many else self._found), **found}
+        self._subscriptions.want(self._found)
 
     def _share(self, queue: str) -> float:
         """Return a queue's weight as a part of the largest."""

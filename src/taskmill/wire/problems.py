@@ -25,6 +25,7 @@ from taskmill.domain.errors import (
     LeaseNotFound,
     MalformedJson,
     QueueLimitReached,
+    QueueNotEmpty,
     QueueNotFound,
     RejectionNotFound,
     StaleFence,
@@ -35,6 +36,7 @@ from taskmill.domain.errors import (
     TypeLimitReached,
     TypeNotFound,
     Unavailable,
+    UnservedTypeLimitReached,
     VersionMismatch,
     Violation,
     WebhookInactive,
@@ -106,6 +108,8 @@ class Problem(BaseModel):
     task_id: str | None = None
     task_status: str | None = Field(default=None, description="the status that does not allow it")
     action: str | None = Field(default=None, description="what was asked for")
+    waiting: int | None = Field(default=None, description="how many tasks of the queue wait")
+    running: int | None = Field(default=None, description="how many of them run")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,9 +164,21 @@ PROBLEMS: Final[Mapping[type[TaskmillError], ProblemKind]] = {
         lambda e: {} if isinstance(e.task_id, int) else {"task_id": str(e.task_id)},
     ),
     QueueNotFound: ProblemKind("queue-not-found", 404, "There is no such queue"),
+    QueueNotEmpty: ProblemKind(
+        "queue-not-empty",
+        409,
+        "The queue is not empty",
+        lambda error: {"waiting": error.waiting, "running": error.running},
+    ),
     WorkerNotFound: ProblemKind("worker-not-found", 404, "There is no such worker"),
     WorkerGone: ProblemKind("worker-gone", 409, "The worker has ended"),
     TypeNotFound: ProblemKind("type-not-found", 404, "No such type has a contract"),
+    UnservedTypeLimitReached: ProblemKind(
+        "unserved-type-limit-reached",
+        422,
+        "No more types may wait without a contract or a worker",
+        lambda error: {"limit": error.limit},
+    ),
     TypeLimitReached: ProblemKind(
         "type-limit-reached",
         422,

@@ -1,6 +1,6 @@
 """What runs a task: handlers by type."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import TypeAlias
 
 from taskmill.app import Context
@@ -25,10 +25,6 @@ class Handlers:
         """Return the handler of a type, None when this worker has none."""
         return self._handlers.get(task_type) or self._handlers.get(EVERY_TYPE)
 
-    def accepts(self, task_type: str) -> bool:
-        """Tell whether this worker can run tasks of that type."""
-        return self.get(task_type) is not None
-
     @property
     def has_exclusive(self) -> bool:
         """Tell whether any type is exclusive."""
@@ -39,6 +35,6 @@ class Handlers:
         return task_type in self._exclusive or EVERY_TYPE in self._exclusive
 
     @property
-    def types(self) -> Iterable[str]:
+    def types(self) -> Collection[str]:
         """The types that there are handlers for; `*` among them means all."""
         return self._handlers.keys()

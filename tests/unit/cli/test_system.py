@@ -24,6 +24,16 @@ def test_queues_are_listed_with_their_state_and_counts(
     assert out.splitlines()[1].split() == ["mail", "paused", "1", "0", "1", "0", "0", "5", "-"]
 
 
+def test_queues_are_deleted_and_those_that_are_not_empty_are_named(
+    taskmill: Taskmill, service: FakeService
+) -> None:
+    service.add(queue="mail")
+    assert taskmill("queue", "delete", "a", "b")[:2] == (0, "")
+    status, out, err = taskmill("queue", "delete", "a", "mail", "b")
+    assert (status, out) == (1, "")
+    assert err.startswith("Error: mail: ")
+
+
 def test_a_queue_is_paused_and_resumed(taskmill: Taskmill, service: FakeService) -> None:
     assert taskmill("queue", "pause", "mail")[:2] == (0, "mail  paused\n")
     assert service.paused == {"mail"}

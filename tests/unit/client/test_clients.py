@@ -13,6 +13,7 @@ import pytest
 from taskmill.client import (
     AsyncTaskmillClient,
     NotAccepted,
+    QueueNotEmpty,
     ServiceUnavailable,
     StillRunning,
     TaskmillClient,
@@ -334,6 +335,10 @@ def test_history_queues_workers_and_stats_are_typed(
     assert client.pause_queue("a.b").paused
     assert [queue.paused for queue in client.queues()] == [True]
     assert not client.resume_queue("a.b").paused
+    client.delete_queue("other")
+    with pytest.raises(QueueNotEmpty) as caught:
+        client.delete_queue("a.b")
+    assert (caught.value.waiting, caught.value.running) == (1, 0)
     assert client.workers()[0].slots == 1000
     assert client.stats().by_queue["a.b"][Status.IN_PROGRESS] == 1
     assert client.stats().activity is None
@@ -418,6 +423,7 @@ async def test_the_asynchronous_client_asks_the_same() -> None:
         assert (await client.retry(task.id)).status is Status.NEW
         assert (await client.pause_queue("reports")).paused
         assert not (await client.resume_queue("reports")).paused
+        await client.delete_queue("other")
         assert len(await client.queues()) == 2
         assert (await client.workers())[0].name == "host-1"
         assert (await client.stats()).total == 2

@@ -15,6 +15,7 @@ from taskmill.domain.errors import (
     KeyInFlight,
     MalformedJson,
     QueueLimitReached,
+    QueueNotEmpty,
     QueueNotFound,
     RejectionNotFound,
     TaskmillError,
@@ -22,6 +23,7 @@ from taskmill.domain.errors import (
     TooLarge,
     TransitionRefused,
     Unavailable,
+    UnservedTypeLimitReached,
     Violation,
 )
 from taskmill.domain.lifecycle import Status
@@ -49,6 +51,10 @@ def test_the_tree_in_the_docstring_is_the_real_one() -> None:
         (TooLarge(1024), "the body is larger than 1024 bytes"),
         (TaskNotFound(TASK_ID), f"there is no task {TASK_ID}"),
         (QueueNotFound("mail"), "there is no queue 'mail'"),
+        (
+            QueueNotEmpty("mail", waiting=2, running=1),
+            "queue 'mail' is not empty: 2 of its tasks wait, and 1 run; cancel them or let them end first",
+        ),
         (RejectionNotFound(TASK_ID), f"there is no rejection {TASK_ID}"),
         (
             TransitionRefused(TASK_ID, Status.SUCCEEDED, "cancel"),
@@ -59,6 +65,13 @@ def test_the_tree_in_the_docstring_is_the_real_one() -> None:
             "the idempotency key 'k' was used for a request with another body",
         ),
         (KeyInFlight("k"), "a request with the idempotency key 'k' is still being answered"),
+        (
+            UnservedTypeLimitReached(500),
+            (
+                "tasks of 500 types without a contract and without a live worker wait already, and no more "
+                "such types may: start a worker for the type, or register a contract"
+            ),
+        ),
         (QueueLimitReached(1000), "there are 1000 queues already, and no more may be made"),
         (Unavailable(1.5, "the database"), "the database is not available; try again in 1.5 s"),
         (ConfigurationError("TASKMILL_X is unknown"), "TASKMILL_X is unknown"),

@@ -17,6 +17,7 @@ from taskmill.domain.errors import (
     KeyInFlight,
     MalformedJson,
     QueueLimitReached,
+    QueueNotEmpty,
     QueueNotFound,
     RejectionNotFound,
     TaskmillError,
@@ -25,6 +26,7 @@ from taskmill.domain.errors import (
     TransitionRefused,
     Unavailable,
     Unroutable,
+    UnservedTypeLimitReached,
     Violation,
 )
 from taskmill.domain.lifecycle import Status
@@ -60,6 +62,12 @@ TASK_ID = UUID("01890a5d-ac96-774b-bcce-b302099a8057")
         (TooLarge(1024), "too-large", 413, {"limit": 1024}),
         (TaskNotFound(TASK_ID), "task-not-found", 404, {"task_id": str(TASK_ID)}),
         (QueueNotFound("mail"), "queue-not-found", 404, {}),
+        (
+            QueueNotEmpty("mail", waiting=2, running=1),
+            "queue-not-empty",
+            409,
+            {"waiting": 2, "running": 1},
+        ),
         (RejectionNotFound(TASK_ID), "rejection-not-found", 404, {}),
         (
             TransitionRefused(TASK_ID, Status.FAILED, "cancel"),
@@ -70,6 +78,7 @@ TASK_ID = UUID("01890a5d-ac96-774b-bcce-b302099a8057")
         (IdempotencyConflict("k"), "idempotency-conflict", 422, {}),
         (KeyInFlight("k"), "key-in-flight", 409, {"retry_after_s": 1.0}),
         (QueueLimitReached(1000), "queue-limit-reached", 422, {"limit": 1000}),
+        (UnservedTypeLimitReached(500), "unserved-type-limit-reached", 422, {"limit": 500}),
         (Unavailable(2.5, "the database"), "unavailable", 503, {"retry_after_s": 2.5}),
     ],
 )

@@ -175,7 +175,12 @@ async def _ask(context: InContext, lease_id: UUID, request: WorkerRequest | None
     responses=refusals(),
 )
 async def list_queues(context: InContext) -> Response:
-    """List all queues by name; a queue is made by its first task."""
+    """List all queues by name.
+
+    A queue is made by its first task, or by hand. One that was empty for a day goes by itself, unless it is
+    paused or the contract of a type names it. Of very many lanes (types and priorities of a queue) a look sees
+    a part: then `oldest_due_at` may be later and `window` lower than what is true.
+    """
     return Answer(200, queues_json(await context.service.queues())).response()
 
 
@@ -186,10 +191,29 @@ async def list_queues(context: InContext) -> Response:
     summary="Pause or resume a queue",
     openapi_extra={"requestBody": json_body(QueueChange)},
     response_model=QueueView,
-    responses=refusals(404, has_body=True),
+    responses=refusals(has_body=True),
 )
 async def change_queue(context: InContext, name: QueueName, body: JsonBody) -> Response:
-    """Pause a queue (it keeps its tasks and hands out none), or resume it."""
+    """Pause a queue (it keeps its tasks and hands out none), or resume it; one that is not there is made.
+
+    Some queues may be made so when tasks may make no more.
+    """
     change = to_queue_change(body)
     queue = await context.service.set_queue_paused(name, paused=change.paused)
     return Answer(200, queue_json(queue)).response()
+
+
+@router.delete(
+    "/queues/{name}",
+    tags=["queues"],
+    dependencies=_NO_QUERY,
+    status_code=204,
+    summary="Delete an empty queue",
+    response_class=Response,
+    response_description="It is gone; its next task makes it anew",
+    responses=refusals(404, 409),
+)
+async def delete_queue(context: InContext, name: QueueName) -> Response:
+    """Delete a queue in which nothing waits or runs. Its ended tasks stay, with their counts."""
+    await context.service.remove_queue(name)
+    return Response(status_code=204)

@@ -21,6 +21,7 @@ from taskmill.domain.errors import (
     TaskmillError,
     TooLarge,
     Unavailable,
+    UnservedTypeLimitReached,
     Violation,
 )
 from taskmill.domain.system import Liveness
@@ -144,6 +145,9 @@ def _violations(error: TaskmillError) -> tuple[Violation, ...]:
         case QueueLimitReached():
             expected = f"one of the {error.limit} queues that there are"
             return (Violation(pointer="/queue", expected=expected, got="a new one"),)
+        case UnservedTypeLimitReached():
+            expected = "a type that has a worker or a contract, or one whose tasks wait already"
+            return (Violation(pointer="/type", expected=expected, got="another one"),)
         case _:
             return (Violation(pointer="", expected="a task that can be created", got=str(error)),)
 

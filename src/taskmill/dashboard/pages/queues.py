@@ -80,13 +80,26 @@ async def resume_queue(view: View) -> Response:
     return await _set_paused(view, paused=False)
 
 
+async def remove_queue(view: View) -> Response:
+    """Remove an empty queue, and show the others."""
+    name = await _named(view)
+    await view.context.service.remove_queue(name)
+    return view.redirect("/ui/queues", _kept(view.query))
+
+
 async def _set_paused(view: View, *, paused: bool) -> Response:
-    name = view.request.path_params["name"]
+    name = await _named(view)
+    await view.context.service.set_queue_paused(name, paused=paused)
+    return view.redirect("/ui/queues", _kept(view.query))
+
+
+async def _named(view: View) -> str:
+    """Return the queue that a form is about."""
+    name: str = view.request.path_params["name"]
     await view.form(_MOST_BYTES)
     if not is_name(name):
         raise QueueNotFound(name)
-    await view.context.service.set_queue_paused(name, paused=paused)
-    return view.redirect("/ui/queues", _kept(view.query))
+    return name
 
 
 def _kept(query: Pairs) -> Pairs:
@@ -156,4 +169,5 @@ ROUTES = [
     ("GET", "/ui/queues", show_queues),
     ("POST", "/ui/queues/{name}/pause", pause_queue),
     ("POST", "/ui/queues/{name}/resume", resume_queue),
+    ("POST", "/ui/queues/{name}/delete", remove_queue),
 ]

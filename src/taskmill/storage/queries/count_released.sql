@@ -1,40 +1,52 @@
 -- Purpose: how many tasks of each queue are released to the broker and not yet claimed.
--- $1 double precision: for how many seconds a release holds; $2 integer: most rows to look at in each lane.
--- Reads only. A loose index scan over dispatch_lane, then the first rows of each lane in its order, which is
--- the order of releases: its cost is bounded by lanes and $2, not by what waits.
-WITH RECURSIVE lane AS (
-    (
-        SELECT queue, type, priority
-        FROM taskmill.dispatch
-        ORDER BY queue, type, priority, run_at, task_id
+-- $1 text[] queues (null: all); $2 double precision: for how many seconds a release holds; $3 integer: most lanes to look
+-- at in all queues, $4 integer: most rows to look at in all lanes: both are shared out evenly, so what comes out may be
+-- too low where there are very many; $5 integer: most rows in one lane.
+-- Reads only. A loose index scan over each queue's part of dispatch_lane, then the first rows of each lane in its order,
+-- which is the order of releases: its cost is bounded, whatever waits.
+WITH RECURSIVE wanted AS MATERIALIZED (
+    SELECT name, resumed_at FROM taskmill.queue WHERE $1::text[] IS NULL OR name = ANY($1)
+),
+lane AS (
+    SELECT first.queue, first.type, first.priority, wanted.resumed_at, 1 AS number
+    FROM wanted
+    CROSS JOIN LATERAL (
+        SELECT d.queue, d.type, d.priority
+        FROM taskmill.dispatch AS d
+        WHERE d.queue = wanted.name
+        ORDER BY d.type, d.priority, d.run_at, d.task_id
         LIMIT 1
-    )
+    ) AS first
     UNION ALL
-    SELECT next.queue, next.type, next.priority
+    SELECT next.queue, next.type, next.priority, lane.resumed_at, lane.number + 1
     FROM lane
     CROSS JOIN LATERAL (
         SELECT d.queue, d.type, d.priority
         FROM taskmill.dispatch AS d
-        WHERE (d.queue, d.type, d.priority) > (lane.queue, lane.type, lane.priority)
-        ORDER BY d.queue, d.type, d.priority, d.run_at, d.task_id
+        WHERE d.queue = lane.queue AND (d.type, d.priority) > (lane.type, lane.priority)
+        ORDER BY d.type, d.priority, d.run_at, d.task_id
         LIMIT 1
     ) AS next
+    WHERE lane.number < $3::integer / (SELECT count(*) FROM wanted)
+),
+looked_at AS MATERIALIZED (
+    SELECT queue, type, priority, resumed_at FROM lane
 )
-SELECT lane.queue, sum(released.tasks)::bigint AS tasks
-FROM lane
+SELECT looked_at.queue, sum(released.tasks)::bigint AS tasks
+FROM looked_at
 CROSS JOIN LATERAL (
     SELECT count(*) AS tasks
     FROM (
         SELECT d.released_at
         FROM taskmill.dispatch AS d
-        WHERE d.queue = lane.queue
-            AND d.type = lane.type
-            AND d.priority = lane.priority
+        WHERE d.queue = looked_at.queue
+            AND d.type = looked_at.type
+            AND d.priority = looked_at.priority
             AND d.run_at <= now()
         ORDER BY d.run_at, d.task_id
-        LIMIT $2
+        LIMIT (SELECT least($5::integer, 1 + $4::integer / greatest(count(*), 1)) FROM looked_at)
     ) AS first
-    WHERE first.released_at > now() - make_interval(secs => $1)
+    WHERE first.released_at > greatest(now() - make_interval(secs => $2), looked_at.resumed_at)
 ) AS released
-GROUP BY lane.queue
+GROUP BY looked_at.queue
 HAVING sum(released.tasks) > 0

@@ -6,7 +6,9 @@ SELECT
     t.id, t.status, t.queue, t.type, t.priority, t.run, t.attempt, t.max_attempts, t.losses, t.max_losses,
     t.claim_no, t.cancel_requested, t.run_at, t.expires_at, t.started_at, t.finished_at, t.timeout_s, t.error,
     t.lease_id,
-    d.task_id IS NOT NULL AS is_enqueued, d.released_at,
+    d.task_id IS NOT NULL AS is_enqueued,
+    -- What was released before its queue was paused is as good as not released.
+    CASE WHEN q.resumed_at IS NULL OR d.released_at > q.resumed_at THEN d.released_at END AS released_at,
     q.paused_at AS queue_paused_at,
     l.worker, l.renewed_at, l.expires_at AS lease_expires_at, l.closed_at, l.close_reason,
     e.at AS last_at, e.happening AS last_happening, e.reason AS last_reason

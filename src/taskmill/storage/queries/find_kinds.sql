@@ -1,15 +1,15 @@
 -- Purpose: the queues and types of which the broker may have hints: tasks wait there, or live workers serve them.
 -- $1 integer: most rows. Workers that pull over HTTP take no hints.
--- Reads only. A loose index scan over dispatch_lane; leases and queues are few.
+-- Reads only. A loose index scan over dispatch_lane, as far as $1 goes; leases and queues are few.
 WITH RECURSIVE kind AS (
     (
-        SELECT queue, type
+        SELECT queue, type, 1 AS number
         FROM taskmill.dispatch
         ORDER BY queue, type
         LIMIT 1
     )
     UNION ALL
-    SELECT next.queue, next.type
+    SELECT next.queue, next.type, kind.number + 1
     FROM kind
     CROSS JOIN LATERAL (
         SELECT d.queue, d.type
@@ -18,6 +18,7 @@ WITH RECURSIVE kind AS (
         ORDER BY d.queue, d.type
         LIMIT 1
     ) AS next
+    WHERE kind.number < $1::integer
 )
 SELECT queue, type FROM kind
 UNION

@@ -1,9 +1,9 @@
--- Purpose: when the oldest due task of each of some queues became due; queues where nothing is due are left out.
--- $1 text[] queues.
--- Reads only; one probe of dispatch_lane for each of their lanes, and one more for each queue: its cost does not
--- depend on what waits, nor on other queues.
+-- Purpose: since when the oldest due task of each type in some queues has been due; what has none is left out.
+-- $1 text[] queues; $2 integer: most lanes to look at in all of them, which are shared out evenly.
+-- Reads only; one probe of dispatch_lane for each of their lanes, and one more for each queue: its cost depends neither
+-- on what waits nor on other queues, and is bounded by $2, or the number of queues if that is more.
 WITH RECURSIVE lane AS (
-    SELECT first.queue, first.type, first.priority, first.run_at
+    SELECT first.queue, first.type, first.priority, first.run_at, 1 AS number
     FROM unnest($1::text[]) AS wanted (name)
     CROSS JOIN LATERAL (
         SELECT d.queue, d.type, d.priority, d.run_at
@@ -13,7 +13,7 @@ WITH RECURSIVE lane AS (
         LIMIT 1
     ) AS first
     UNION ALL
-    SELECT next.queue, next.type, next.priority, next.run_at
+    SELECT next.queue, next.type, next.priority, next.run_at, lane.number + 1
     FROM lane
     CROSS JOIN LATERAL (
         SELECT d.queue, d.type, d.priority, d.run_at
@@ -22,8 +22,11 @@ WITH RECURSIVE lane AS (
         ORDER BY d.type, d.priority, d.run_at, d.task_id
         LIMIT 1
     ) AS next
+    WHERE lane.number < $2::integer / cardinality($1::text[])
 )
-SELECT queue, min(run_at) AS oldest_due_at
+SELECT
+    queue, type, min(run_at) AS oldest_due_at,
+    extract(epoch FROM now() - min(run_at))::double precision AS due_for_s
 FROM lane
 WHERE run_at <= now()
-GROUP BY queue
+GROUP BY queue, type

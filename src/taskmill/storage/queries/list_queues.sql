@@ -1,4 +1,11 @@
--- Purpose: all queues, and whether they are paused. Reads only.
+-- Purpose: all queues, and whether they are paused; also those that have tasks and no row, as when one was removed in
+-- the moment in which a task came. Reads only: queues are few, and their counters are.
 SELECT name, paused_at, created_at
 FROM taskmill.queue
+UNION ALL
+SELECT c.queue, NULL, now()
+FROM taskmill.task_count AS c
+WHERE c.status IN ('new', 'in_progress') AND NOT EXISTS (SELECT FROM taskmill.queue AS q WHERE q.name = c.queue)
+GROUP BY c.queue
+HAVING sum(c.tasks) > 0
 ORDER BY name

@@ -9,7 +9,10 @@ WITH looked AS MATERIALIZED (
     CROSS JOIN LATERAL (
         SELECT
             d.ctid AS place, d.run_at, d.released_at,
-            coalesce(d.released_at > now() - make_interval(secs => $5), false) AS is_out
+            -- What was released before its queue was paused is as good as forgotten: its hints were.
+            coalesce(d.released_at > greatest(
+                now() - make_interval(secs => $5), (SELECT resumed_at FROM taskmill.queue WHERE name = $1)), false)
+                AS is_out
         FROM taskmill.dispatch AS d
         WHERE d.queue = $1
             AND d.type = $2

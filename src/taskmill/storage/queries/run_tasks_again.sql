@@ -1,7 +1,8 @@
 -- Purpose: an operator starts a new run of finished tasks: attempts and losses from zero, the fence goes on.
 -- An old `expires_at` is dropped: it would end the new run at once. $1 uuid[], $2 text[] terminal statuses: others
 -- are left alone. One alone has $3 integer[]: the versions that it may have, null for any.
--- Locks in order: task (in the order of ids), dispatch (own new rows), event, count. Relies on task's primary key;
+-- Locks in order: task (in the order of ids), dispatch (own new rows), event, count; own new rows of queues. Relies on
+-- task's primary key;
 -- `IS TRUE` hides the status from the planner. Returns the tasks whose run was started.
 -- Rings.
 WITH finished AS MATERIALIZED (
@@ -48,6 +49,10 @@ counted AS (
     SELECT again.queue, finished.status, -count(*) FROM again JOIN finished USING (id) GROUP BY 1, 2
     UNION ALL
     SELECT queue, 'new', count(*) FROM again GROUP BY queue
+),
+-- The queue may be gone: it was empty.
+restored AS (
+    INSERT INTO taskmill.queue (name) SELECT DISTINCT queue FROM again ORDER BY queue ON CONFLICT (name) DO NOTHING
 ),
 rolled AS (
     INSERT INTO taskmill.task_minute_delta (queue, type, happening, tasks)

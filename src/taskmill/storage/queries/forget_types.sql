@@ -1,0 +1,42 @@
+-- Purpose: forget noted types that have a contract or a live worker by now, or of which nothing waits any more and nothing
+-- was created lately. $1 integer: most queues and types to look at; when more wait, only the former are forgotten.
+-- Runs after take_type_turn in the same transaction. Locks: the rows of these types. Returns them.
+-- A loose index scan over dispatch_lane, if a type may be forgotten at all. IS TRUE: see find_expected_types.
+WITH RECURSIVE old AS MATERIALIZED (
+    SELECT name FROM taskmill.unserved_type WHERE noted_at < now() - interval '10 minutes'
+),
+served AS MATERIALIZED (
+    SELECT DISTINCT unnest(types) AS type
+    FROM taskmill.lease
+    WHERE closed_at IS NULL AND expires_at > clock_timestamp()
+    UNION
+    SELECT name FROM taskmill.task_type
+),
+kind AS (
+    (
+        SELECT queue, type, 1 AS number
+        FROM taskmill.dispatch
+        WHERE EXISTS (SELECT FROM old)
+        ORDER BY queue, type
+        LIMIT 1
+    )
+    UNION ALL
+    SELECT next.queue, next.type, kind.number + 1
+    FROM kind
+    CROSS JOIN LATERAL (
+        SELECT d.queue, d.type
+        FROM taskmill.dispatch AS d
+        WHERE (d.queue, d.type) > (kind.queue, kind.type)
+        ORDER BY d.queue, d.type
+        LIMIT 1
+    ) AS next
+    WHERE kind.number < $1::integer
+)
+DELETE FROM taskmill.unserved_type AS u
+WHERE (u.name IN (SELECT type FROM served)) IS TRUE
+    OR (
+        (u.name IN (SELECT name FROM old)) IS TRUE
+        AND (u.name NOT IN (SELECT type FROM kind)) IS TRUE
+        AND (SELECT count(*) FROM kind) < $1::integer
+    )
+RETURNING u.name

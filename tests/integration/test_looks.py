@@ -1,0 +1,225 @@
+"""Whatever names there are, looking at what waits costs what it may, and everything gets its turn."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from taskmill.domain.lifecycle import Status
+from taskmill.domain.remote import LeaseRequest
+from taskmill.operations.broker import find_kinds
+from taskmill.storage import figures, queues
+from taskmill.storage.claims import Lane
+from taskmill.storage.looks import LaneScan
+from taskmill.worker.handlers import Handlers
+from tests.support.plans import Plan, explaining
+from tests.support.postgres import DatabaseServer
+from tests.support.pulling import a_pull
+from tests.support.stage import Stage, a_stage
+from tests.support.workers import WorkerOptions, a_hinted_transport, a_transport
+
+NAMES = 6_000
+QUEUES = 300
+MOST = 100
+FROM_HERE = ("", "", -1)
+
+# Each task is a lane of its own: of very many types, in very many queues, at all priorities.
+SEED = """
+    WITH named AS (
+        SELECT
+            n, 'queue-' || n % $2 AS queue, 'type-' || n AS type, (n % 10)::smallint AS priority,
+            (lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint), 12, '0') || '7'
+                || lpad(to_hex(n % 4096), 3, '0') || '8' || lpad(to_hex(n), 15, '0'))::uuid AS id
+        FROM generate_series(1, $1::integer) AS n
+    ),
+    made AS (
+        INSERT INTO taskmill.task (
+            id, name, type, queue, priority, status, run_at, created_at, max_attempts, max_losses, labels, source
+        )
+        SELECT id, 'a task', type, queue, priority, 'new', now(), now(), 1, 3, '{}', 'seed' FROM named
+    ),
+    waiting AS (
+        INSERT INTO taskmill.dispatch (task_id, queue, type, priority, run_at, released_at)
+        SELECT id, queue, type, priority, now() - interval '1 minute', now() FROM named
+    ),
+    queues AS (
+        INSERT INTO taskmill.queue (name) SELECT DISTINCT queue FROM named ON CONFLICT (name) DO NOTHING
+    )
+    INSERT INTO taskmill.task_count (queue, status, tasks) SELECT queue, 'new', count(*) FROM named GROUP BY queue
+"""
+
+
+async def seed(url: str, queues: int) -> None:
+    async with a_stage(url) as stage:
+        await stage.sql.execute("SET session_replication_role = replica")
+        await stage.sql.execute(SEED, NAMES, queues)
+
+
+@pytest.fixture(scope="module", params=[1, QUEUES], ids=["one queue", "many queues"])
+def crowded_url(
+    database_server: DatabaseServer, stage_template: str, request: pytest.FixtureRequest
+) -> Iterator[str]:
+    """A database with tasks of very many names; tests undo what they do to it."""
+    url = database_server.create(template=stage_template)
+    database_server.run(seed(url, request.param))
+    yield url
+    database_server.drop(url)
+
+
+@pytest.fixture
+async def crowded(crowded_url: str) -> AsyncIterator[Stage]:
+    async with a_stage(crowded_url) as stage:
+        yield stage
+
+
+def check(plan: Plan, *, rows: float) -> None:
+    assert plan.faults == []
+    assert plan.rows_read <= rows, f"{plan.rows_read} rows read"
+
+
+async def test_each_look_is_bounded_and_a_round_of_them_sees_everything_once(
+    crowded: Stage,
+) -> None:
+    scan, seen = LaneScan(most=1_000), list[Lane]()
+    while True:
+        found = await scan.look(crowded.database)
+        assert len(found) <= 1_000
+        assert not scan.is_whole
+        seen += found
+        if scan.is_at_end:
+            break
+    assert len(seen) == len(set(seen)) == NAMES
+
+
+async def test_a_look_costs_what_it_may_see_whatever_there_is(crowded: Stage) -> None:
+    async with explaining(crowded.database) as session:
+        rows, plan = await session.fetch("find_lanes", None, None, MOST, *FROM_HERE)
+        assert len(rows) == MOST
+        assert [row["is_end"] for row in rows] == [False] * (MOST - 1) + [True]
+        # Each lane is one row of the index, and of its queue; or all queues are read once.
+        check(plan, rows=2 * MOST + QUEUES + 2)
+
+
+async def test_types_of_others_are_passed_over(crowded: Stage) -> None:
+    """Who serves two types looks at a few places of each queue, not at all that waits there."""
+    queue_count = await crowded.sql.fetchval("SELECT count(*) FROM taskmill.queue")
+    async with explaining(crowded.database) as session:
+        wanted = ["type-2500", "type-777"]
+        rows, plan = await session.fetch("find_lanes", wanted, None, 5_000, *FROM_HERE)
+        assert sorted(row["type"] for row in rows if row["is_wanted"]) == wanted
+        check(plan, rows=8 * queue_count + 10)
+        [queue] = {row["queue"] for row in rows if row["type"] == "type-777"}
+        rows, plan = await session.fetch("find_lanes", wanted, [queue], 5_000, *FROM_HERE)
+        assert "type-777" in {row["type"] for row in rows if row["is_wanted"]}
+        check(plan, rows=20)
+        await session.connection.execute("UPDATE taskmill.queue SET paused_at = now()")
+        rows, plan = await session.fetch("find_lanes", None, None, 5_000, *FROM_HERE)
+        assert rows == []
+        check(plan, rows=3 * queue_count + 2)
+
+
+async def test_the_siblings_of_a_look_cost_what_they_may_see(crowded: Stage) -> None:
+    names = sorted(await queues.names(crowded.database))
+    most = max(MOST, len(names))
+    async with explaining(crowded.database) as session:
+        _, plan = await session.fetch("find_oldest_due", names, most)
+        check(plan, rows=2 * most + 2)
+        _, plan = await session.fetch("count_released", None, 60.0, most, 2 * most, 5_000)
+        check(plan, rows=6 * most + 10)
+        rows, plan = await session.fetch("find_kinds", MOST)
+        assert len(rows) == MOST
+        check(plan, rows=4 * MOST)
+
+
+async def test_what_is_said_of_the_system_is_bounded_and_names_every_queue(crowded: Stage) -> None:
+    listed = await crowded.service.queues()
+    assert sum(queue.counts[Status.NEW] for queue in listed) == NAMES
+    assert all(queue.oldest_due_at is not None for queue in listed)
+    told = await figures.read(crowded.database)
+    assert all(queue.oldest_due_s > 50 for queue in told.queues)
+    assert sum(queue.unserved_types for queue in told.queues) <= queues.MOST_LANES
+    assert len(await find_kinds(crowded.database)) == 1_000
+
+
+async def test_pausing_and_resuming_look_at_few_lanes_of_the_queue(
+    crowded: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only their answer does; how many there are makes no difference."""
+    monkeypatch.setattr("taskmill.operations.queues._MOST_LANES_OF_ONE", 3)
+    paused = await crowded.service.set_queue_paused("queue-0", paused=True)
+    resumed = await crowded.service.set_queue_paused("queue-0", paused=False)
+    assert paused.paused_at is not None
+    assert resumed.oldest_due_at is not None
+
+
+async def test_a_worker_finds_its_own_tasks_among_very_many_names(crowded: Stage) -> None:
+    mine = await crowded.created(type="mine", queue="queue-0")
+    lease = await crowded.open_lease()
+    transport = a_transport(crowded, Handlers({"mine": _never}), WorkerOptions())
+    taken = await transport.take(lease, 10)
+    while not taken:
+        await transport.wait()
+        taken = await transport.take(lease, 10)
+    assert [one.task.id for one in taken] == [mine.id]
+    await crowded.sql.execute("UPDATE taskmill.lease SET expires_at = now() WHERE id = $1", lease)
+
+
+async def _never(_: object) -> None:
+    raise AssertionError
+
+
+async def _spread(stage: Stage) -> set[str]:
+    """Make a task of each of twelve types, in three queues; return their ids."""
+    made = [await stage.created(type=f"type-{n}", queue=f"queue-{n % 3}") for n in range(12)]
+    return {str(task.id) for task in made}
+
+
+async def test_lanes_beyond_one_look_get_their_turn(stage: Stage) -> None:
+    left, lease = await _spread(stage), await stage.open_lease()
+    transport = a_transport(stage, Handlers({"*": _never}), WorkerOptions(poll_s=0.01))
+    transport._scan = LaneScan(most=2)
+    async with asyncio.timeout(30):
+        while left:
+            left -= {str(one.task.id) for one in await transport.take(lease, 3)}
+            await transport.wait()
+
+
+async def test_a_call_that_pulls_is_not_sent_away_before_all_was_looked_at(stage: Stage) -> None:
+    left, pull, stop = await _spread(stage), a_pull(stage.database), asyncio.Event()
+    pull._claims._scan = LaneScan(most=2)
+    wanted = LeaseRequest(
+        worker="w",
+        queues=frozenset(),
+        types=frozenset({"type-2", "type-5", "type-11"}),
+        limit=1,
+        ttl_s=60,
+        wait_s=0,
+    )
+    async with asyncio.TaskGroup() as group:
+        group.create_task(pull.run(stop))
+        for _ in range(3):
+            lease = await pull.claim(wanted)
+            assert lease is not None
+            left -= {str(task.id) for task in lease.tasks}
+        assert await pull.claim(wanted) is None
+        stop.set()
+    assert len(left) == 9
+
+
+async def test_queues_of_hints_are_those_of_a_round_of_looks_and_take_turns_when_they_are_many(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _spread(stage)
+    handlers = Handlers({"*": _never})
+    transport = a_hinted_transport(stage, handlers, WorkerOptions(), "amqp://127.0.0.1:1")
+    transport._scan = LaneScan(most=5)
+    for expected in (5, 10, 12, 12):
+        await transport._read_lanes(0.0)
+        assert len(transport._found) == expected
+    monkeypatch.setattr("taskmill.transports.rabbitmq.MOST_LANES", 6)
+    for _ in range(5):
+        await transport._read_lanes(0.0)
+        assert len(transport._found) <= 6
+    transport._scan = LaneScan()
+    await transport._read_lanes(0.0)
+    assert len(transport._found) == 12

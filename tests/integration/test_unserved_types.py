@@ -1,0 +1,170 @@
+"""Types that wait for nobody are bounded, at every entry point; any other may have as many tasks as it likes."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import aio_pika
+import asyncpg
+import orjson
+import pytest
+
+from taskmill.domain.errors import UnservedTypeLimitReached
+from taskmill.domain.system import CreatedTask
+from taskmill.operations.create import TaskCreation
+from taskmill.operations.known_types import KnownTypes
+from taskmill.operations.read import TaskReading
+from taskmill.operations.service import TaskService
+from taskmill.storage import leases, unserved_types as rows
+from taskmill.storage.leases import WorkerCard
+from tests.support.api import Served, serving
+from tests.support.builders import a_draft, a_key
+from tests.support.contracts import NEEDS_TO, a_contract, registered
+from tests.support.intake import producing, taking_in, until_counted
+from tests.support.safety import assert_safe
+from tests.support.stage import Stage, a_creation, a_rejections
+
+LIMIT = 3
+PROBLEM = "/problems/unserved-type-limit-reached"
+
+
+@pytest.fixture
+async def creation(stage: Stage) -> AsyncIterator[TaskCreation]:
+    """What stores tasks, of a few types that nobody is there for."""
+    async with a_creation(stage.database, stage.clock, stage.ids, type_limit=LIMIT) as creation:
+        yield creation
+
+
+async def full(creation: TaskCreation) -> None:
+    """Have as many types wait as may."""
+    await creation.create_all([a_draft(type=f"junk-{n}") for n in range(LIMIT)])
+
+
+async def noted(stage: Stage) -> list[str]:
+    found = await stage.sql.fetch("SELECT name FROM taskmill.unserved_type ORDER BY name")
+    return [row["name"] for row in found]
+
+
+async def test_no_more_types_wait_for_nobody_than_allowed(
+    stage: Stage, creation: TaskCreation
+) -> None:
+    await full(creation)
+    with pytest.raises(UnservedTypeLimitReached, match="tasks of 3 types without a contract"):
+        await creation.create(a_draft(type="one-more"))
+    assert creation.begin(a_draft(type="one-more")) is None
+    with pytest.raises(UnservedTypeLimitReached):
+        await creation.create_all([a_draft(type="junk-0"), a_draft(type="one-more")])
+    answers = await creation.store_each(
+        creation.drawn([a_draft(type=kind) for kind in ("one-more", "junk-0", "two-more")])
+    )
+    assert [type(one) for one in answers] == [
+        UnservedTypeLimitReached,
+        CreatedTask,
+        UnservedTypeLimitReached,
+    ]
+    assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.task") == LIMIT + 1
+    await assert_safe(stage.sql)
+
+
+async def test_types_that_somebody_is_there_for_are_not_counted(
+    stage: Stage, creation: TaskCreation
+) -> None:
+    await full(creation)
+    await registered(stage, a_contract(NEEDS_TO, "with-a-contract"))
+    async with stage.database.hot() as connection:
+        card = WorkerCard(name="w", queues=(), types=("with-a-worker",), slots=1)
+        await leases.open_lease(connection, stage.ids(), card, ttl_s=60)
+    for kind in ("emulate", "http", "with-a-contract", "with-a-worker"):
+        await creation.create(a_draft(type=kind))
+    assert await noted(stage) == ["junk-0", "junk-1", "junk-2"]
+
+
+async def test_the_limit_holds_between_processes(stage: Stage, creation: TaskCreation) -> None:
+    await full(creation)
+    other = KnownTypes(stage.database, limit=LIMIT, clock=stage.clock)
+    await other.ensure(["junk-0", "junk-1"])
+    with pytest.raises(UnservedTypeLimitReached):
+        await other.ensure(["one-more", "junk-1"])
+    assert other.has(["junk-0", "junk-1"])
+    assert not other.has(["one-more"])
+
+
+async def test_a_key_finds_its_task_though_its_type_may_not_wait_any_more(
+    stage: Stage, creation: TaskCreation
+) -> None:
+    draft = a_draft(type="early", idempotency=a_key("k"))
+    made = await creation.create(draft)
+    await stage.sql.execute("DELETE FROM taskmill.unserved_type")
+    async with a_creation(stage.database, stage.clock, stage.ids, type_limit=LIMIT) as later:
+        await full(later)
+        again = await later.create(draft)
+        assert (again.replayed, again.task.id) == (True, made.task.id)
+        [batch] = await later.create_all([draft])
+        assert (batch.replayed, batch.task.id) == (True, made.task.id)
+
+
+async def test_a_type_is_forgotten_when_nothing_of_it_waits_or_somebody_is_there(
+    stage: Stage, creation: TaskCreation
+) -> None:
+    await creation.create_all([a_draft(type=kind) for kind in ("ended", "waits", "served")])
+    ended = await stage.sql.fetchval("SELECT id FROM taskmill.task WHERE type = 'ended'")
+    await stage.service.cancel(ended)
+    await rows.forget(stage.database)
+    assert await noted(stage) == ["ended", "served", "waits"], "all were noted a moment ago"
+    await stage.sql.execute(
+        "UPDATE taskmill.unserved_type SET noted_at = noted_at - $1::interval", timedelta(hours=1)
+    )
+    await registered(stage, a_contract({}, "served"))
+    await rows.forget(stage.database)
+    assert await noted(stage) == ["waits"]
+
+
+@pytest.fixture
+async def limited(stage: Stage) -> AsyncIterator[Served]:
+    """An API that takes tasks of few types that nobody is there for."""
+    creation = a_creation(stage.database, stage.clock, stage.ids, type_limit=LIMIT)
+    rejections = a_rejections(stage.database, creation, stage.ids)
+    service = TaskService(stage.database, creation, TaskReading(stage.database), rejections)
+    async with service, serving(service) as served:
+        yield served
+
+
+async def test_every_way_over_http_says_that_no_more_types_may_wait(limited: Served) -> None:
+    for n in range(LIMIT):
+        await limited.create(type=f"junk-{n}")
+    body = {"name": "a task", "type": "one-more"}
+    for answer in (
+        await limited.post("/tasks", body),
+        await limited.post("/tasks/batch", [body]),
+    ):
+        problem = answer.json()
+        assert (answer.status_code, problem["type"], problem["limit"]) == (422, PROBLEM, LIMIT)
+        assert "start a worker for the type, or register a contract" in problem["detail"]
+    lines = b"\n".join(map(orjson.dumps, [body, {**body, "type": "junk-0"}]))
+    answer = await limited.post(
+        "/tasks/batch", lines, headers={"content-type": "application/x-ndjson"}
+    )
+    first, second = map(orjson.loads, answer.content.splitlines())
+    assert (first["status"], first["problem"]["type"], second["status"]) == (422, PROBLEM, 201)
+
+
+async def test_sql_says_so_too(stage: Stage) -> None:
+    call = "SELECT taskmill.create_task('a task', type => $1)"
+    await stage.sql.execute("UPDATE taskmill.door_limit SET unserved_types = 2")
+    for kind in ("a", "b", "a", "emulate"):
+        await stage.sql.execute(call, kind)
+    with pytest.raises(asyncpg.InvalidParameterValueError) as caught:
+        await stage.sql.execute(call, "c")
+    told = orjson.loads(caught.value.detail or "")
+    assert (told["type"], told["status"], told["limit"]) == (PROBLEM, 422, 2)
+    assert told["detail"] == str(UnservedTypeLimitReached(2))
+    assert await noted(stage) == ["a", "b"]
+
+
+async def test_a_message_of_one_type_too_many_is_a_rejection(stage: Stage, broker_url: str) -> None:
+    async with producing(broker_url) as producer, taking_in(stage, broker_url, type_limit=2):
+        await producer.send_all(
+            aio_pika.Message(orjson.dumps({"name": "a", "type": f"t{n % 3}"})) for n in range(9)
+        )
+        await until_counted(stage, 6, 3)
+    told = await stage.sql.fetch("SELECT DISTINCT problem->>'type' AS type FROM taskmill.rejection")
+    assert [row["type"] for row in told] == [PROBLEM]
