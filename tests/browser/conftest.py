@@ -117,18 +117,31 @@ def chromium_path() -> str | None:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Chromium, as the system has it."""
+def chromium() -> Iterator[Callable[..., Browser]]:
+    """Chromium, as the system has it: a function that starts one, with further arguments of its own.
+
+    Only one Playwright can run in a thread.
+    """
     path = chromium_path()
     if path is None:
         pytest.fail(NO_CHROMIUM)
     playwright = beside(sync_playwright().start)
-    # Where everything runs as root the browser's sandbox can't; it meets our own pages only.
-    launch = playwright.chromium.launch
-    browser = beside(lambda: launch(executable_path=path, args=["--no-sandbox"]))
+
+    def launch(*arguments: str) -> Browser:
+        # Where everything runs as root the browser's sandbox can't; it meets our own pages only.
+        args = ["--no-sandbox", *arguments]
+        return beside(lambda: playwright.chromium.launch(executable_path=path, args=args))
+
+    yield launch
+    beside(playwright.stop)
+
+
+@pytest.fixture(scope="session")
+def browser(chromium: Callable[..., Browser]) -> Iterator[Browser]:
+    """The browser of all tests that need nothing special of it."""
+    browser = chromium()
     yield browser
     beside(browser.close)
-    beside(playwright.stop)
 
 
 @dataclass(kw_only=True)

@@ -14,9 +14,9 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
-from tests.browser.conftest import DATABASE, NO_CHROMIUM, beside, chromium_path
+from tests.browser.conftest import DATABASE, beside
 from tests.support.polling import wait_until
 from tests.support.postgres import DatabaseServer
 from tests.support.processes import Program
@@ -77,18 +77,11 @@ def an_evil_site() -> Iterator[int]:
 
 
 @pytest.fixture(scope="module")
-def misled() -> Iterator[Browser]:
+def misled(chromium: Callable[..., Browser]) -> Iterator[Browser]:
     """Chromium for which two names lead to this machine."""
-    path = chromium_path()
-    if path is None:
-        pytest.fail(NO_CHROMIUM)
-    playwright = beside(sync_playwright().start)
-    rules = f"--host-resolver-rules=MAP {NAME} 127.0.0.1, MAP {KNOWN} 127.0.0.1"
-    launch = playwright.chromium.launch
-    browser = beside(lambda: launch(executable_path=path, args=["--no-sandbox", rules]))
+    browser = chromium(f"--host-resolver-rules=MAP {NAME} 127.0.0.1, MAP {KNOWN} 127.0.0.1")
     yield browser
     beside(browser.close)
-    beside(playwright.stop)
 
 
 @pytest.fixture
