@@ -43,7 +43,7 @@ def test_a_queue_is_paused_and_resumed_and_fills_meanwhile_without_a_reload(
     )
     page = window.open("/ui/queues?name=pauses")
     row = page.locator("#q-pauses")
-    row.get_by_role("button", name="Pause").click()
+    row.get_by_role("button", name="Pause").first.click()
     window.check()
     page.locator("#confirm[open]").get_by_role("button", name="Confirm").click()
     expect(row).to_contain_text("Paused")

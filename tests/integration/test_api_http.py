@@ -77,7 +77,7 @@ async def test_tasks_that_were_created_together_carry_nobodys_request_id(
         ("POST", "/tasks/x", "GET, HEAD"),
         ("DELETE", "/tasks/x/cancel", "POST"),
         ("HEAD", "/tasks/x/cancel", "POST"),
-        ("DELETE", "/queues/x", "PATCH"),
+        ("POST", "/queues/x", "DELETE, PATCH"),
         ("POST", "/docs", "GET, HEAD"),
     ],
 )

@@ -127,7 +127,9 @@ async def test_requests_that_do_not_fit_are_refused(
     assert (answer.status_code, answer.json()["type"]) == (status, f"/problems/{kind}")
 
 
-@pytest.mark.parametrize(("task_id", "status"), [(NOWHERE, 404), ("1", 422), ("%00", 422)])
+@pytest.mark.parametrize(
+    ("task_id", "status"), [(NOWHERE, 404), ("1", 404), ("-1", 422), ("%00", 422)]
+)
 async def test_a_task_that_is_none_has_no_logs(api: Served, task_id: str, status: int) -> None:
     answer = await api.get(f"/tasks/{task_id}/logs")
     assert answer.status_code == status

@@ -76,7 +76,8 @@ async def test_a_large_request_leaves_the_loop_free(
     answer = await api.http.post(path, content=body, headers=headers)
     watched.end()
     assert answer.status_code == status, answer.text[:200]
-    assert watched.longest_s < 0.04
+    # Counting of coverage doubles it; before requests were read in steps these took 0.09 to 0.7.
+    assert watched.longest_s < 0.08
     if status == 422:
         assert len(answer.json()["errors"]) <= 20
         assert len(answer.content) < 20_000

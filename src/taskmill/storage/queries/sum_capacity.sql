@@ -11,7 +11,7 @@ WITH busy AS MATERIALIZED (
 SELECT
     (count(*) FILTER (WHERE NOT l.remote) + count(DISTINCT l.worker) FILTER (WHERE l.remote))::integer AS workers,
     coalesce(sum(l.slots), 0)::integer AS slots,
-    coalesce(sum(least(busy.running, l.slots)), 0)::integer AS running
+    coalesce(sum(least(coalesce(busy.running, 0), l.slots)), 0)::integer AS running
 FROM taskmill.lease AS l
 LEFT JOIN busy ON busy.lease_id = l.id
 WHERE l.closed_at IS NULL AND l.expires_at > clock_timestamp()
