@@ -90,6 +90,7 @@ async def test_it_is_ready_until_the_schema_is_older_than_the_program(
             "database": "ok",
             "schema": "ok",
             "broker": "none (claims come from PostgreSQL)",
+            "intake": "none (there is no broker)",
         },
     }
     await stage.sql.execute("UPDATE taskmill.alembic_version SET version_num = '0000'")

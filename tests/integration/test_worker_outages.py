@@ -282,7 +282,7 @@ async def test_a_transaction_whose_answer_never_comes_does_not_wait_for_its_roll
 async def test_what_ran_under_a_lease_that_was_closed_is_lost_and_not_handed_back(
     stage: Stage,
 ) -> None:
-    async with a_worker(stage, {"*": no_work}) as running:
+    async with a_worker(stage, {"another": no_work}) as running:
         await running.has_lease()
         closed = await stage.open_lease()
         taken = await stage.running(closed, max_losses=0)
