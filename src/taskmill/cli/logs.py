@@ -10,7 +10,7 @@ from taskmill.cli import show
 from taskmill.cli.numbers import Whole
 from taskmill.cli.server import json_option, open_client, url_option
 from taskmill.client.calls import LARGEST_LOG_PAGE
-from taskmill.client.synchronous import TaskmillClient
+from taskmill.client.synchronous.client import TaskmillClient
 from taskmill.domain.lifecycle import TERMINAL
 from taskmill.domain.task_log import LineLevel
 from taskmill.wire.task_log import LogLineView

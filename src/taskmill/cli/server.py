@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import click
 
-from taskmill.client.synchronous import TaskmillClient
+from taskmill.client.synchronous.client import TaskmillClient
 
 __all__ = ["DEFAULT_URL", "json_option", "open_client", "quiet_option", "url_option"]
 

@@ -14,7 +14,7 @@ from taskmill.cli.publishing import publish
 from taskmill.cli.rejected import rejected
 from taskmill.cli.server import json_option, open_client, url_option
 from taskmill.client.errors import NotAccepted
-from taskmill.client.synchronous import TaskmillClient
+from taskmill.client.synchronous.client import TaskmillClient
 from taskmill.domain.activity import Window
 from taskmill.domain.lifecycle import Status
 from taskmill.domain.system import EXPIRED, BrokerPresence, Liveness, WorkerRequest

@@ -26,7 +26,7 @@ from taskmill.cli.sweeping import (
 from taskmill.cli.watching import Tell, follow, follow_as_json, told_how, wait_for
 from taskmill.client.calls import Filters, TaskFields
 from taskmill.client.errors import NotAccepted
-from taskmill.client.synchronous import TaskmillClient
+from taskmill.client.synchronous.client import TaskmillClient
 from taskmill.domain.lifecycle import Status
 from taskmill.wire.tasks import TaskView
 

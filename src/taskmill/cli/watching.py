@@ -12,7 +12,7 @@ from taskmill.cli import show
 from taskmill.cli.history import event_line
 from taskmill.client.calls import TaskId
 from taskmill.client.errors import ClientError, StillRunning
-from taskmill.client.synchronous import TaskmillClient
+from taskmill.client.synchronous.client import TaskmillClient
 from taskmill.domain.lifecycle import TERMINAL, Status
 from taskmill.wire.tasks import TaskView
 

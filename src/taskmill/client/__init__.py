@@ -9,7 +9,7 @@
 It knows the wire format and nothing of the server.
 """
 
-from taskmill.client.asynchronous import AsyncTaskmillClient
+from taskmill.client.asynchronous.client import AsyncTaskmillClient
 from taskmill.client.calls import Filters, TaskFields
 from taskmill.client.contracts import ContractDefaults
 from taskmill.client.errors import (
@@ -70,7 +70,7 @@ from taskmill.client.statuses import (
     UriTooLong,
 )
 from taskmill.client.sweeps import Selected
-from taskmill.client.synchronous import TaskmillClient
+from taskmill.client.synchronous.client import TaskmillClient
 from taskmill.client.webhooks import WebhookChanges, WebhookFields
 
 __all__ = [

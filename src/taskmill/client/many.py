@@ -14,9 +14,19 @@ from taskmill.client.chunks import Chunk, Outcome, Room
 from taskmill.client.errors import NotAccepted, NotAllCreated
 from taskmill.client.tries import Tries
 
-__all__ = ["MOST_LINES", "Collected", "Cutter", "Outcome", "Tasks", "achunks", "chunks"]
+__all__ = [
+    "MOST_LINES",
+    "AsyncTasks",
+    "Collected",
+    "Cutter",
+    "Outcome",
+    "Tasks",
+    "async_chunks",
+    "chunks",
+]
 
-Tasks: TypeAlias = Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]]
+Tasks: TypeAlias = Iterable[Mapping[str, Any]]
+AsyncTasks: TypeAlias = Tasks | AsyncIterable[Mapping[str, Any]]
 
 MOST_LINES: Final = 10_000
 # A service takes 32 MiB unless it is told otherwise.
@@ -62,7 +72,7 @@ class Cutter:
         return chunk
 
 
-def chunks(tasks: Iterable[Mapping[str, Any]], cutter: Cutter) -> Iterator[Chunk]:
+def chunks(tasks: Tasks, cutter: Cutter) -> Iterator[Chunk]:
     """Yield all tasks in chunks."""
     for task in tasks:
         if (full := cutter.add(task)) is not None:
@@ -71,7 +81,7 @@ def chunks(tasks: Iterable[Mapping[str, Any]], cutter: Cutter) -> Iterator[Chunk
         yield rest
 
 
-async def achunks(tasks: Tasks, cutter: Cutter) -> AsyncIterator[Chunk]:
+async def async_chunks(tasks: AsyncTasks, cutter: Cutter) -> AsyncIterator[Chunk]:
     """Yield all tasks in chunks."""
     if isinstance(tasks, Iterable):
         for chunk in chunks(tasks, cutter):

@@ -1,6 +1,7 @@
 """The connections of the clients: how many there may be, and new ones after a cancelled call."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Final
@@ -9,17 +10,17 @@ import httpx
 
 from taskmill.client.errors import Unreachable
 
-__all__ = ["LIMITS", "Pools", "misleading_told"]
+__all__ = ["AsyncPools", "Pools", "timeout_of"]
 
 # Whoever waits for a task keeps a connection as long as the service holds its answer. httpx has 100, and who finds
 # none free in time would take the service for lost.
-LIMITS: Final = httpx.Limits(max_connections=500, max_keepalive_connections=20)
+_LIMITS: Final = httpx.Limits(max_connections=500, max_keepalive_connections=20)
 # What httpx says to proxies that it does not know, and to certificates that are not there.
 _UNUSABLE: Final = (ImportError, OSError, ValueError, httpx.InvalidURL)
 
 
 @contextmanager
-def misleading_told(url: str) -> Iterator[None]:
+def _checked_environment(url: str) -> Iterator[None]:
     """Raise `Unreachable` when the environment has proxies or certificates that can't be used."""
     try:
         yield
@@ -27,6 +28,42 @@ def misleading_told(url: str) -> Iterator[None]:
         raise Unreachable(
             url, f"the environment's proxies or certificates can't be used: {error}"
         ) from error
+
+
+def timeout_of(timeout_s: float, hold_s: float) -> httpx.Timeout:
+    """Wait so long for each part of an answer, which may be held; for a free connection as long as it takes."""
+    held_s = timeout_s + hold_s
+    return httpx.Timeout(connect=timeout_s, read=held_s, write=held_s, pool=None)
+
+
+class Pools:
+    """For ordinary Python: one pool of connections for each process.
+
+    On its parent's connections, a fork would get the answers to others' questions.
+    """
+
+    def __init__(self, url: str, transport: httpx.BaseTransport | None) -> None:
+        self._url = url
+        self._transport = transport
+        self._current, self._process = self._opened(), os.getpid()
+
+    @contextmanager
+    def borrowed(self) -> Iterator[httpx.Client]:
+        """Give a call its connections."""
+        yield self._of_this_process()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._of_this_process().close()
+
+    def _of_this_process(self) -> httpx.Client:
+        if self._process != os.getpid():
+            self._current, self._process = self._opened(), os.getpid()
+        return self._current
+
+    def _opened(self) -> httpx.Client:
+        with _checked_environment(self._url):
+            return httpx.Client(limits=_LIMITS, transport=self._transport)
 
 
 class _Pool:
@@ -37,8 +74,8 @@ class _Pool:
         self.calls = 0
 
 
-class Pools:
-    """The pool for new calls, and those before it that calls are still on.
+class AsyncPools:
+    """For asynchronous Python: the pool for new calls, and those before it that calls are still on.
 
     A call that is cancelled may leave its connection taken for ever (httpcore 1.0.9, github.com/encode/httpcore
     issue 1093); after some hundreds no call would find one. So its pool gets no more calls, and is closed with the
@@ -47,7 +84,7 @@ class Pools:
 
     def __init__(self, url: str, transport: httpx.AsyncBaseTransport | None) -> None:
         self._transport = transport
-        with misleading_told(url):
+        with _checked_environment(url):
             self._tls = httpx.create_ssl_context()
             self._current = self._opened()
         self._left: set[_Pool] = set()
@@ -80,4 +117,4 @@ class Pools:
             self._current = self._opened()
 
     def _opened(self) -> _Pool:
-        return _Pool(httpx.AsyncClient(limits=LIMITS, transport=self._transport, verify=self._tls))
+        return _Pool(httpx.AsyncClient(limits=_LIMITS, transport=self._transport, verify=self._tls))

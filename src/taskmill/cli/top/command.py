@@ -18,7 +18,7 @@ from taskmill.cli.top.reading import Failures, as_json as fields_of, read
 from taskmill.cli.top.rows import board
 from taskmill.cli.top.view import View
 from taskmill.client import calls
-from taskmill.client.asynchronous import AsyncTaskmillClient
+from taskmill.client.asynchronous.client import AsyncTaskmillClient
 from taskmill.domain.activity import Window
 
 __all__ = ["top"]

@@ -15,7 +15,7 @@ from taskmill.cli.top.reading import Failures, Snapshot, read
 from taskmill.cli.top.rows import Board, board
 from taskmill.cli.top.screen import Screen
 from taskmill.cli.top.view import ChangeQueue, Effect, Quit, Reread, View
-from taskmill.client.asynchronous import AsyncTaskmillClient
+from taskmill.client.asynchronous.client import AsyncTaskmillClient
 from taskmill.client.errors import ClientError, Unreachable
 from taskmill.client.refusals import ChangesForgotten
 from taskmill.domain.lifecycle import Status

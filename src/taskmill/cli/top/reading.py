@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from taskmill.client.asynchronous import AsyncTaskmillClient
+from taskmill.client.asynchronous.client import AsyncTaskmillClient
 from taskmill.domain.lifecycle import Status
 from taskmill.wire.activity import ActivityView
 from taskmill.wire.feed import ChangeView

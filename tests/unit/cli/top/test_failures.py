@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from taskmill.cli.top.reading import Failures
-from taskmill.client.asynchronous import AsyncTaskmillClient
+from taskmill.client.asynchronous.client import AsyncTaskmillClient
 from taskmill.wire.feed import ChangeView
 from tests.support.fake_service import FakeService
 from tests.support.pictures import a_failure

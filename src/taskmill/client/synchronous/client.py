@@ -1,35 +1,23 @@
-"""The client for asynchronous Python; what it asks and reads is in `calls`."""
+"""The client for ordinary Python; what it asks and reads is in `calls`."""
 
-import asyncio
-from collections.abc import (
-    AsyncGenerator,
-    AsyncIterator,
-    Iterable,
-    Mapping,
-    Sequence,
-)
+import time
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Unpack
 from uuid import UUID
 
 import httpx
 
 from taskmill.client import calls, many, sweeps
-from taskmill.client.calls import (
-    Filters,
-    RejectionId,
-    TaskFields,
-    TaskId,
-    WorkerId,
-)
+from taskmill.client.calls import Filters, RejectionId, TaskFields, TaskId, WorkerId
 from taskmill.client.chunks import Chunk
-from taskmill.client.contracts import AsyncContractCalls
 from taskmill.client.errors import ClientError
 from taskmill.client.filters import reread
 from taskmill.client.following import Following, Wanted
 from taskmill.client.many import Outcome, Tasks
 from taskmill.client.sweeps import OnStep, Selected, Sweep
+from taskmill.client.synchronous.contracts import ContractCalls
+from taskmill.client.synchronous.webhooks import WebhookCalls
 from taskmill.client.waiting import LONGEST_HOLD_S, Waiting
-from taskmill.client.webhooks import AsyncWebhookCalls
 from taskmill.wire.explanations import ExplanationView
 from taskmill.wire.feed import ChangeView
 from taskmill.wire.queues import QueueView
@@ -39,29 +27,30 @@ from taskmill.wire.system import EventView, StatsView, WorkerView
 from taskmill.wire.task_log import LogLineView, LogPage
 from taskmill.wire.tasks import TaskList, TaskView
 
-__all__ = ["AsyncTaskmillClient"]
+__all__ = ["TaskmillClient"]
 
 
-class AsyncTaskmillClient(AsyncWebhookCalls, AsyncContractCalls):
-    """A connection pool to one Taskmill service; close it, or use it in an `async with`.
+class TaskmillClient(WebhookCalls, ContractCalls):
+    """A connection pool to one Taskmill service; close it, or use it in a `with`.
 
-    Safe to share between the tasks of one event loop. A call that fails on the way is tried again
-    where that can't do harm: `retries` times more, with pauses of 0.1 s, 0.3 s and so on.
-    Cancelling a call gives up its answer; what it asked for may happen all the same.
+    Safe to share between threads, and across a fork.
+
+    A call that fails on the way is tried again where that can't do harm: `retries` times more, with pauses of
+    0.1 s, 0.3 s and so on.
 
     Every method raises a `ClientError`: `Unreachable`, `Unexpected`, or `NotAccepted` (it says what was wrong, and
     where), of which each reason has a class, such as `TaskNotFound`, `InvalidInput` and `ServiceUnavailable`.
     """
 
-    async def create(self, name: str, **fields: Unpack[TaskFields]) -> TaskView:
+    def create(self, name: str, **fields: Unpack[TaskFields]) -> TaskView:
         """Create a task; the same `idempotency_key` gives the same task again."""
-        return await self._send(calls.create(name, fields))
+        return self._send(calls.create(name, fields))
 
-    async def create_batch(self, tasks: Iterable[Mapping[str, Any]]) -> Sequence[UUID]:
+    def create_batch(self, tasks: Iterable[Mapping[str, Any]]) -> Sequence[UUID]:
         """Create up to 10,000 tasks in one transaction, all or none; returns their ids in order."""
-        return await self._send(calls.create_batch(tasks))
+        return self._send(calls.create_batch(tasks))
 
-    async def create_many(self, tasks: Tasks) -> Sequence[UUID]:
+    def create_many(self, tasks: Tasks) -> Sequence[UUID]:
         """Create any number of tasks, each for itself; returns their ids in order.
 
         They go in requests of some thousand lines, which are sent again until each task has an answer: no task is
@@ -73,9 +62,9 @@ class AsyncTaskmillClient(AsyncWebhookCalls, AsyncContractCalls):
         """
         found = many.Collected()
         cutter = many.Cutter(self.base_url, self._retries, many.MOST_LINES)
-        async for part in many.achunks(tasks, cutter):
+        for part in many.chunks(tasks, cutter):
             try:
-                await self._settle(part)
+                self._settle(part)
             except ClientError as error:
                 found.add(part)
                 if not found:
@@ -84,21 +73,16 @@ class AsyncTaskmillClient(AsyncWebhookCalls, AsyncContractCalls):
             found.add(part)
         return found.ids()
 
-    async def create_each(
-        self,
-        tasks: Tasks,
-        *,
-        chunk: int = many.MOST_LINES,
-    ) -> AsyncIterator[Outcome]:
+    def create_each(self, tasks: Tasks, *, chunk: int = many.MOST_LINES) -> Iterator[Outcome]:
         """Create any number of tasks as they come, and yield what became of each, in order.
 
         Up to `chunk` tasks go in one request; no more are held at once. What was not yielded when an error ends it
         may have been made all the same.
         """
         cutter = many.Cutter(self.base_url, self._retries, chunk)
-        async for part in many.achunks(tasks, cutter):
+        for part in many.chunks(tasks, cutter):
             try:
-                await self._settle(part)
+                self._settle(part)
             except ClientError:
                 for outcome in part.outcomes():
                     yield outcome
@@ -106,61 +90,60 @@ class AsyncTaskmillClient(AsyncWebhookCalls, AsyncContractCalls):
             for outcome in part.outcomes():
                 yield outcome
 
-    async def get(self, task_id: TaskId) -> TaskView:
+    def get(self, task_id: TaskId) -> TaskView:
         """Read a task."""
-        return await self._send(calls.get(task_id))
+        return self._send(calls.get(task_id))
 
-    async def page(self, *, cursor: str | None = None, **filters: Unpack[Filters]) -> TaskList:
+    def page(self, *, cursor: str | None = None, **filters: Unpack[Filters]) -> TaskList:
         """Read one page of at most `limit` (50, up to 500) tasks."""
-        return await self._send(calls.page(filters, cursor))
+        return self._send(calls.page(filters, cursor))
 
-    async def list(self, **filters: Unpack[Filters]) -> AsyncIterator[TaskView]:
+    def list(self, **filters: Unpack[Filters]) -> Iterator[TaskView]:
         """Yield all tasks, newest first, page by page; `limit` is the size of a page."""
         cursor: str | None = None
         wanted = reread(filters)
         while True:
-            page = await self.page(cursor=cursor, **wanted)
-            for task in page.items:
-                yield task
+            page = self.page(cursor=cursor, **wanted)
+            yield from page.items
             cursor = page.next_cursor
             if cursor is None:
                 return
 
-    async def cancel(self, task_id: TaskId, *, version: int | None = None) -> TaskView:
+    def cancel(self, task_id: TaskId, *, version: int | None = None) -> TaskView:
         """Cancel a waiting task at once; ask a running one (`cancel_requested`).
 
         With `version` only while the task has it: else `VersionMismatch`.
         """
-        return await self._send(calls.cancel(task_id, version))
+        return self._send(calls.cancel(task_id, version))
 
-    async def retry(self, task_id: TaskId, *, version: int | None = None) -> TaskView:
+    def retry(self, task_id: TaskId, *, version: int | None = None) -> TaskView:
         """Start a new run of a finished task. With `version` as `cancel`."""
-        return await self._send(calls.retry(task_id, version))
+        return self._send(calls.retry(task_id, version))
 
-    async def cancel_matching(
+    def cancel_matching(
         self, *, dry_run: bool = False, on_step: OnStep = None, **selected: Unpack[Selected]
     ) -> SweepView:
         """Cancel all tasks that fit, waiting or running; with `dry_run` only count them.
 
         It takes as many requests as it needs; `on_step` gets the sums after each.
         """
-        return await self._sweep("cancel", selected, on_step, dry_run=dry_run)
+        return self._sweep("cancel", selected, on_step, dry_run=dry_run)
 
-    async def retry_matching(
+    def retry_matching(
         self, *, dry_run: bool = False, on_step: OnStep = None, **selected: Unpack[Selected]
     ) -> SweepView:
         """Run all finished tasks that fit again (failed ones, without a `status`); as `cancel_matching`."""
-        return await self._sweep("retry", selected, on_step, dry_run=dry_run)
+        return self._sweep("retry", selected, on_step, dry_run=dry_run)
 
-    async def events(self, task_id: TaskId) -> Sequence[EventView]:
+    def events(self, task_id: TaskId) -> Sequence[EventView]:
         """Read a task's history, oldest first."""
-        return await self._send(calls.events(task_id))
+        return self._send(calls.events(task_id))
 
-    async def explain(self, task_id: TaskId) -> ExplanationView:
+    def explain(self, task_id: TaskId) -> ExplanationView:
         """Ask why a task is where it is, and what to do."""
-        return await self._send(calls.explain(task_id))
+        return self._send(calls.explain(task_id))
 
-    async def stats(
+    def stats(
         self,
         *,
         window: str | None = None,
@@ -171,9 +154,9 @@ class AsyncTaskmillClient(AsyncWebhookCalls, AsyncContractCalls):
 
         With a `window` (5m, 15m, 1h, 6h, 24h, 7d, 30d) also what happened lately, of a queue or a type if given.
         """
-        return await self._send(calls.stats(window, queue, type))
+        return self._send(calls.stats(window, queue, type))
 
-    async def log_page(
+    def log_page(
         self,
         task_id: TaskId,
         *,
@@ -186,81 +169,77 @@ class AsyncTaskmillClient(AsyncWebhookCalls, AsyncContractCalls):
 
         Its `next_cursor` leads on, also beyond what there is so far: ask again with it.
         """
-        return await self._send(
-            calls.logs(task_id, claim=claim, level=level, cursor=cursor, limit=limit)
-        )
+        return self._send(calls.logs(task_id, claim=claim, level=level, cursor=cursor, limit=limit))
 
-    async def logs(
+    def logs(
         self, task_id: TaskId, *, claim: int | None = None, level: str | None = None
-    ) -> AsyncIterator[LogLineView]:
+    ) -> Iterator[LogLineView]:
         """Yield all that a task's handlers logged so far, oldest first, page by page; of a `level` and above."""
         cursor: str | None = None
         while True:
-            page = await self.log_page(
+            page = self.log_page(
                 task_id, claim=claim, level=level, cursor=cursor, limit=calls.LARGEST_LOG_PAGE
             )
-            for line in page.items:
-                yield line
+            yield from page.items
             if len(page.items) < calls.LARGEST_LOG_PAGE:
                 return
             cursor = page.next_cursor
 
-    async def queues(self) -> Sequence[QueueView]:
+    def queues(self) -> Sequence[QueueView]:
         """Read all queues, by name."""
-        return await self._send(calls.queues())
+        return self._send(calls.queues())
 
-    async def ready(self) -> Mapping[str, str]:
+    def ready(self) -> Mapping[str, str]:
         """Ask once whether the service can serve, and how its parts are; else `ServiceUnavailable`."""
-        return await self._send(calls.ready())
+        return self._send(calls.ready())
 
-    async def pause_queue(self, name: str) -> QueueView:
+    def pause_queue(self, name: str) -> QueueView:
         """Stop handing out a queue's tasks; running ones go on."""
-        return await self._send(calls.pause_queue(name, paused=True))
+        return self._send(calls.pause_queue(name, paused=True))
 
-    async def resume_queue(self, name: str) -> QueueView:
+    def resume_queue(self, name: str) -> QueueView:
         """Hand out a queue's tasks again."""
-        return await self._send(calls.pause_queue(name, paused=False))
+        return self._send(calls.pause_queue(name, paused=False))
 
-    async def delete_queue(self, name: str) -> None:
+    def delete_queue(self, name: str) -> None:
         """Remove a queue in which nothing waits or runs; its ended tasks stay. Its next task makes it anew."""
-        await self._send(calls.delete_queue(name))
+        self._send(calls.delete_queue(name))
 
-    async def workers(self) -> Sequence[WorkerView]:
+    def workers(self) -> Sequence[WorkerView]:
         """Read the workers, the latest started first."""
-        return await self._send(calls.workers())
+        return self._send(calls.workers())
 
-    async def quiet_worker(self, worker_id: WorkerId) -> WorkerView:
+    def quiet_worker(self, worker_id: WorkerId) -> WorkerView:
         """Ask a worker to take no more tasks; the id is that of its lease."""
-        return await self._send(calls.ask_worker(worker_id, "quiet"))
+        return self._send(calls.ask_worker(worker_id, "quiet"))
 
-    async def stop_worker(self, worker_id: WorkerId, *, when_empty: bool = False) -> WorkerView:
+    def stop_worker(self, worker_id: WorkerId, *, when_empty: bool = False) -> WorkerView:
         """Ask a worker to end what it runs, and then its process; or to take no more, and end it `when_empty`."""
-        return await self._send(calls.ask_worker(worker_id, "stop", when_empty=when_empty))
+        return self._send(calls.ask_worker(worker_id, "stop", when_empty=when_empty))
 
-    async def resume_worker(self, worker_id: WorkerId) -> WorkerView:
+    def resume_worker(self, worker_id: WorkerId) -> WorkerView:
         """Ask a quiet worker to take tasks again."""
-        return await self._send(calls.ask_worker(worker_id, "resume"))
+        return self._send(calls.ask_worker(worker_id, "resume"))
 
-    async def rejections(self, *, page_size: int = 50) -> AsyncIterator[RejectionSummaryView]:
+    def rejections(self, *, page_size: int = 50) -> Iterator[RejectionSummaryView]:
         """Yield all messages that were refused, newest first, page by page."""
         cursor: str | None = None
         while True:
-            page = await self._send(calls.rejections(cursor, page_size))
-            for item in page.items:
-                yield item
+            page = self._send(calls.rejections(cursor, page_size))
+            yield from page.items
             cursor = page.next_cursor
             if cursor is None:
                 return
 
-    async def rejection(self, rejection_id: RejectionId) -> RejectionView:
+    def rejection(self, rejection_id: RejectionId) -> RejectionView:
         """Read a refused message with its body, and why it was refused."""
-        return await self._send(calls.rejection(rejection_id))
+        return self._send(calls.rejection(rejection_id))
 
-    async def resend(self, rejection_id: RejectionId) -> TaskView:
+    def resend(self, rejection_id: RejectionId) -> TaskView:
         """Send a refused message again; the task is the same however often it is sent."""
-        return await self._send(calls.resend(rejection_id))
+        return self._send(calls.resend(rejection_id))
 
-    async def wait(self, task_id: TaskId, timeout_s: float | None = None) -> TaskView:
+    def wait(self, task_id: TaskId, timeout_s: float | None = None) -> TaskView:
         """Return the task once it is terminal; without `timeout_s`, wait for ever.
 
         Once the service has answered, it may go away and come back: that is waited out.
@@ -269,32 +248,30 @@ class AsyncTaskmillClient(AsyncWebhookCalls, AsyncContractCalls):
             StillRunning: The time is over.
         """
         waiting = Waiting(timeout_s)
-        task = await self.get(task_id)
+        task = self.get(task_id)
         while (pause := waiting.pause_after(task)) is not None:
-            await asyncio.sleep(pause)
+            time.sleep(pause)
             try:
-                task = await self._send(waiting.look_once(task))
+                task = self._send(waiting.look_once(task))
             except ClientError as error:
                 waiting.note_trouble(error)
         return task
 
-    async def looks(
-        self, task_id: TaskId, *, hold_s: float = LONGEST_HOLD_S
-    ) -> AsyncIterator[TaskView]:
+    def looks(self, task_id: TaskId, *, hold_s: float = LONGEST_HOLD_S) -> Iterator[TaskView]:
         """Yield a task at once, at each change and at least every `hold_s` seconds; the last one is terminal."""
         waiting = Waiting(None, hold_s=hold_s)
-        task = await self.get(task_id)
+        task = self.get(task_id)
         while True:
             yield task
             pause = waiting.pause_after(task)
             if pause is None:
                 return
-            await asyncio.sleep(pause)
-            task = await self._send(waiting.look(task))
+            time.sleep(pause)
+            task = self._send(waiting.look(task))
 
-    async def feed(
+    def feed(
         self, *, after: str | None = None, follow: bool = True, **wanted: Unpack[Wanted]
-    ) -> AsyncGenerator[ChangeView, None]:
+    ) -> Generator[ChangeView, None, None]:
         """Yield changes of tasks as they happen, each once and in order.
 
         It begins with what follows the cursor `after` (`0`: the oldest that is kept), without one now. Lost
@@ -310,7 +287,7 @@ class AsyncTaskmillClient(AsyncWebhookCalls, AsyncContractCalls):
         while not following.has_ended():
             call = following.call
             try:
-                async with (
+                with (
                     self._pools.borrowed() as http,
                     http.stream(
                         call.method,
@@ -321,39 +298,38 @@ class AsyncTaskmillClient(AsyncWebhookCalls, AsyncContractCalls):
                     ) as response,
                 ):
                     if following.accepts(response):
-                        async for data in response.aiter_bytes():
-                            for change in following.read(data):
-                                yield change
+                        for data in response.iter_bytes():
+                            yield from following.read(data)
                             if following.has_ended():
                                 return
                     else:
-                        await response.aread()
+                        response.read()
                 pause_s = following.pause_after(response)
             except httpx.RequestError as error:
                 pause_s = following.pause_after_loss(error)
-            await asyncio.sleep(pause_s)
+            time.sleep(pause_s)
 
-    async def _settle(self, part: Chunk) -> None:
+    def _settle(self, part: Chunk) -> None:
         """Send tasks until each has its answer."""
         pause_s: float | None = 0.0
         while pause_s is not None:
-            await asyncio.sleep(pause_s)
+            time.sleep(pause_s)
             call = part.call
             try:
-                response = await self._ask(call, self.base_url + call.path)
+                response = self._ask(call, self.base_url + call.path)
             except httpx.RequestError as error:
                 pause_s = part.pause_after_loss(error)
             else:
                 pause_s = part.pause_after(call, response)
 
-    async def _sweep(
+    def _sweep(
         self, action: Sweep, selected: Selected, on_step: OnStep, *, dry_run: bool
     ) -> SweepView:
         total: SweepView | None = None
         wanted = reread(selected)
         while total is None or not total.is_complete:
             cursor = None if total is None else total.next_cursor
-            step = await self._send(sweeps.step(action, wanted, cursor, dry_run=dry_run))
+            step = self._send(sweeps.step(action, wanted, cursor, dry_run=dry_run))
             total = sweeps.added(total, step)
             if on_step is not None:
                 on_step(total)

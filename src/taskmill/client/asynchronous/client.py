@@ -1,13 +1,21 @@
-"""The client for ordinary Python; what it asks and reads is in `calls`."""
+"""The asynchronous client; what it asks and reads is in `calls`."""
 
-import time
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+import asyncio
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from typing import Any, Unpack
 from uuid import UUID
 
 import httpx
 
 from taskmill.client import calls, many, sweeps
+from taskmill.client.asynchronous.contracts import AsyncContractCalls
+from taskmill.client.asynchronous.webhooks import AsyncWebhookCalls
 from taskmill.client.calls import (
     Filters,
     RejectionId,
@@ -16,14 +24,12 @@ from taskmill.client.calls import (
     WorkerId,
 )
 from taskmill.client.chunks import Chunk
-from taskmill.client.contracts import ContractCalls
 from taskmill.client.errors import ClientError
 from taskmill.client.filters import reread
 from taskmill.client.following import Following, Wanted
-from taskmill.client.many import Outcome
+from taskmill.client.many import AsyncTasks, Outcome
 from taskmill.client.sweeps import OnStep, Selected, Sweep
 from taskmill.client.waiting import LONGEST_HOLD_S, Waiting
-from taskmill.client.webhooks import WebhookCalls
 from taskmill.wire.explanations import ExplanationView
 from taskmill.wire.feed import ChangeView
 from taskmill.wire.queues import QueueView
@@ -33,28 +39,31 @@ from taskmill.wire.system import EventView, StatsView, WorkerView
 from taskmill.wire.task_log import LogLineView, LogPage
 from taskmill.wire.tasks import TaskList, TaskView
 
-__all__ = ["TaskmillClient"]
+__all__ = ["AsyncTaskmillClient"]
 
 
-class TaskmillClient(WebhookCalls, ContractCalls):
-    """A connection pool to one Taskmill service; close it, or use it in a `with`.
+class AsyncTaskmillClient(AsyncWebhookCalls, AsyncContractCalls):
+    """A connection pool to one Taskmill service; close it, or use it in an `async with`.
 
-    Safe to share between threads. A call that fails on the way is tried again where that can't do
-    harm: `retries` times more, with pauses of 0.1 s, 0.3 s and so on.
+    Safe to share between the tasks of one event loop. Cancelling a call gives up its answer; what it asked for may
+    happen all the same.
+
+    A call that fails on the way is tried again where that can't do harm: `retries` times more, with pauses of
+    0.1 s, 0.3 s and so on.
 
     Every method raises a `ClientError`: `Unreachable`, `Unexpected`, or `NotAccepted` (it says what was wrong, and
     where), of which each reason has a class, such as `TaskNotFound`, `InvalidInput` and `ServiceUnavailable`.
     """
 
-    def create(self, name: str, **fields: Unpack[TaskFields]) -> TaskView:
+    async def create(self, name: str, **fields: Unpack[TaskFields]) -> TaskView:
         """Create a task; the same `idempotency_key` gives the same task again."""
-        return self._send(calls.create(name, fields))
+        return await self._send(calls.create(name, fields))
 
-    def create_batch(self, tasks: Iterable[Mapping[str, Any]]) -> Sequence[UUID]:
+    async def create_batch(self, tasks: Iterable[Mapping[str, Any]]) -> Sequence[UUID]:
         """Create up to 10,000 tasks in one transaction, all or none; returns their ids in order."""
-        return self._send(calls.create_batch(tasks))
+        return await self._send(calls.create_batch(tasks))
 
-    def create_many(self, tasks: Iterable[Mapping[str, Any]]) -> Sequence[UUID]:
+    async def create_many(self, tasks: AsyncTasks) -> Sequence[UUID]:
         """Create any number of tasks, each for itself; returns their ids in order.
 
         They go in requests of some thousand lines, which are sent again until each task has an answer: no task is
@@ -65,9 +74,10 @@ class TaskmillClient(WebhookCalls, ContractCalls):
             ValueError: One is no JSON; those of the requests before it are made.
         """
         found = many.Collected()
-        for part in many.chunks(tasks, many.Cutter(self.base_url, self._retries, many.MOST_LINES)):
+        cutter = many.Cutter(self.base_url, self._retries, many.MOST_LINES)
+        async for part in many.async_chunks(tasks, cutter):
             try:
-                self._settle(part)
+                await self._settle(part)
             except ClientError as error:
                 found.add(part)
                 if not found:
@@ -76,77 +86,83 @@ class TaskmillClient(WebhookCalls, ContractCalls):
             found.add(part)
         return found.ids()
 
-    def create_each(
-        self, tasks: Iterable[Mapping[str, Any]], *, chunk: int = many.MOST_LINES
-    ) -> Iterator[Outcome]:
+    async def create_each(
+        self,
+        tasks: AsyncTasks,
+        *,
+        chunk: int = many.MOST_LINES,
+    ) -> AsyncIterator[Outcome]:
         """Create any number of tasks as they come, and yield what became of each, in order.
 
         Up to `chunk` tasks go in one request; no more are held at once. What was not yielded when an error ends it
         may have been made all the same.
         """
         cutter = many.Cutter(self.base_url, self._retries, chunk)
-        for part in many.chunks(tasks, cutter):
+        async for part in many.async_chunks(tasks, cutter):
             try:
-                self._settle(part)
+                await self._settle(part)
             except ClientError:
-                yield from part.outcomes()
+                for outcome in part.outcomes():
+                    yield outcome
                 raise
-            yield from part.outcomes()
+            for outcome in part.outcomes():
+                yield outcome
 
-    def get(self, task_id: TaskId) -> TaskView:
+    async def get(self, task_id: TaskId) -> TaskView:
         """Read a task."""
-        return self._send(calls.get(task_id))
+        return await self._send(calls.get(task_id))
 
-    def page(self, *, cursor: str | None = None, **filters: Unpack[Filters]) -> TaskList:
+    async def page(self, *, cursor: str | None = None, **filters: Unpack[Filters]) -> TaskList:
         """Read one page of at most `limit` (50, up to 500) tasks."""
-        return self._send(calls.page(filters, cursor))
+        return await self._send(calls.page(filters, cursor))
 
-    def list(self, **filters: Unpack[Filters]) -> Iterator[TaskView]:
+    async def list(self, **filters: Unpack[Filters]) -> AsyncIterator[TaskView]:
         """Yield all tasks, newest first, page by page; `limit` is the size of a page."""
         cursor: str | None = None
         wanted = reread(filters)
         while True:
-            page = self.page(cursor=cursor, **wanted)
-            yield from page.items
+            page = await self.page(cursor=cursor, **wanted)
+            for task in page.items:
+                yield task
             cursor = page.next_cursor
             if cursor is None:
                 return
 
-    def cancel(self, task_id: TaskId, *, version: int | None = None) -> TaskView:
+    async def cancel(self, task_id: TaskId, *, version: int | None = None) -> TaskView:
         """Cancel a waiting task at once; ask a running one (`cancel_requested`).
 
         With `version` only while the task has it: else `VersionMismatch`.
         """
-        return self._send(calls.cancel(task_id, version))
+        return await self._send(calls.cancel(task_id, version))
 
-    def retry(self, task_id: TaskId, *, version: int | None = None) -> TaskView:
+    async def retry(self, task_id: TaskId, *, version: int | None = None) -> TaskView:
         """Start a new run of a finished task. With `version` as `cancel`."""
-        return self._send(calls.retry(task_id, version))
+        return await self._send(calls.retry(task_id, version))
 
-    def cancel_matching(
+    async def cancel_matching(
         self, *, dry_run: bool = False, on_step: OnStep = None, **selected: Unpack[Selected]
     ) -> SweepView:
         """Cancel all tasks that fit, waiting or running; with `dry_run` only count them.
 
         It takes as many requests as it needs; `on_step` gets the sums after each.
         """
-        return self._sweep("cancel", selected, on_step, dry_run=dry_run)
+        return await self._sweep("cancel", selected, on_step, dry_run=dry_run)
 
-    def retry_matching(
+    async def retry_matching(
         self, *, dry_run: bool = False, on_step: OnStep = None, **selected: Unpack[Selected]
     ) -> SweepView:
         """Run all finished tasks that fit again (failed ones, without a `status`); as `cancel_matching`."""
-        return self._sweep("retry", selected, on_step, dry_run=dry_run)
+        return await self._sweep("retry", selected, on_step, dry_run=dry_run)
 
-    def events(self, task_id: TaskId) -> Sequence[EventView]:
+    async def events(self, task_id: TaskId) -> Sequence[EventView]:
         """Read a task's history, oldest first."""
-        return self._send(calls.events(task_id))
+        return await self._send(calls.events(task_id))
 
-    def explain(self, task_id: TaskId) -> ExplanationView:
+    async def explain(self, task_id: TaskId) -> ExplanationView:
         """Ask why a task is where it is, and what to do."""
-        return self._send(calls.explain(task_id))
+        return await self._send(calls.explain(task_id))
 
-    def stats(
+    async def stats(
         self,
         *,
         window: str | None = None,
@@ -157,9 +173,9 @@ class TaskmillClient(WebhookCalls, ContractCalls):
 
         With a `window` (5m, 15m, 1h, 6h, 24h, 7d, 30d) also what happened lately, of a queue or a type if given.
         """
-        return self._send(calls.stats(window, queue, type))
+        return await self._send(calls.stats(window, queue, type))
 
-    def log_page(
+    async def log_page(
         self,
         task_id: TaskId,
         *,
@@ -172,77 +188,81 @@ class TaskmillClient(WebhookCalls, ContractCalls):
 
         Its `next_cursor` leads on, also beyond what there is so far: ask again with it.
         """
-        return self._send(calls.logs(task_id, claim=claim, level=level, cursor=cursor, limit=limit))
+        return await self._send(
+            calls.logs(task_id, claim=claim, level=level, cursor=cursor, limit=limit)
+        )
 
-    def logs(
+    async def logs(
         self, task_id: TaskId, *, claim: int | None = None, level: str | None = None
-    ) -> Iterator[LogLineView]:
+    ) -> AsyncIterator[LogLineView]:
         """Yield all that a task's handlers logged so far, oldest first, page by page; of a `level` and above."""
         cursor: str | None = None
         while True:
-            page = self.log_page(
+            page = await self.log_page(
                 task_id, claim=claim, level=level, cursor=cursor, limit=calls.LARGEST_LOG_PAGE
             )
-            yield from page.items
+            for line in page.items:
+                yield line
             if len(page.items) < calls.LARGEST_LOG_PAGE:
                 return
             cursor = page.next_cursor
 
-    def queues(self) -> Sequence[QueueView]:
+    async def queues(self) -> Sequence[QueueView]:
         """Read all queues, by name."""
-        return self._send(calls.queues())
+        return await self._send(calls.queues())
 
-    def ready(self) -> Mapping[str, str]:
+    async def ready(self) -> Mapping[str, str]:
         """Ask once whether the service can serve, and how its parts are; else `ServiceUnavailable`."""
-        return self._send(calls.ready())
+        return await self._send(calls.ready())
 
-    def pause_queue(self, name: str) -> QueueView:
+    async def pause_queue(self, name: str) -> QueueView:
         """Stop handing out a queue's tasks; running ones go on."""
-        return self._send(calls.pause_queue(name, paused=True))
+        return await self._send(calls.pause_queue(name, paused=True))
 
-    def resume_queue(self, name: str) -> QueueView:
+    async def resume_queue(self, name: str) -> QueueView:
         """Hand out a queue's tasks again."""
-        return self._send(calls.pause_queue(name, paused=False))
+        return await self._send(calls.pause_queue(name, paused=False))
 
-    def delete_queue(self, name: str) -> None:
+    async def delete_queue(self, name: str) -> None:
         """Remove a queue in which nothing waits or runs; its ended tasks stay. Its next task makes it anew."""
-        self._send(calls.delete_queue(name))
+        await self._send(calls.delete_queue(name))
 
-    def workers(self) -> Sequence[WorkerView]:
+    async def workers(self) -> Sequence[WorkerView]:
         """Read the workers, the latest started first."""
-        return self._send(calls.workers())
+        return await self._send(calls.workers())
 
-    def quiet_worker(self, worker_id: WorkerId) -> WorkerView:
+    async def quiet_worker(self, worker_id: WorkerId) -> WorkerView:
         """Ask a worker to take no more tasks; the id is that of its lease."""
-        return self._send(calls.ask_worker(worker_id, "quiet"))
+        return await self._send(calls.ask_worker(worker_id, "quiet"))
 
-    def stop_worker(self, worker_id: WorkerId, *, when_empty: bool = False) -> WorkerView:
+    async def stop_worker(self, worker_id: WorkerId, *, when_empty: bool = False) -> WorkerView:
         """Ask a worker to end what it runs, and then its process; or to take no more, and end it `when_empty`."""
-        return self._send(calls.ask_worker(worker_id, "stop", when_empty=when_empty))
+        return await self._send(calls.ask_worker(worker_id, "stop", when_empty=when_empty))
 
-    def resume_worker(self, worker_id: WorkerId) -> WorkerView:
+    async def resume_worker(self, worker_id: WorkerId) -> WorkerView:
         """Ask a quiet worker to take tasks again."""
-        return self._send(calls.ask_worker(worker_id, "resume"))
+        return await self._send(calls.ask_worker(worker_id, "resume"))
 
-    def rejections(self, *, page_size: int = 50) -> Iterator[RejectionSummaryView]:
+    async def rejections(self, *, page_size: int = 50) -> AsyncIterator[RejectionSummaryView]:
         """Yield all messages that were refused, newest first, page by page."""
         cursor: str | None = None
         while True:
-            page = self._send(calls.rejections(cursor, page_size))
-            yield from page.items
+            page = await self._send(calls.rejections(cursor, page_size))
+            for item in page.items:
+                yield item
             cursor = page.next_cursor
             if cursor is None:
                 return
 
-    def rejection(self, rejection_id: RejectionId) -> RejectionView:
+    async def rejection(self, rejection_id: RejectionId) -> RejectionView:
         """Read a refused message with its body, and why it was refused."""
-        return self._send(calls.rejection(rejection_id))
+        return await self._send(calls.rejection(rejection_id))
 
-    def resend(self, rejection_id: RejectionId) -> TaskView:
+    async def resend(self, rejection_id: RejectionId) -> TaskView:
         """Send a refused message again; the task is the same however often it is sent."""
-        return self._send(calls.resend(rejection_id))
+        return await self._send(calls.resend(rejection_id))
 
-    def wait(self, task_id: TaskId, timeout_s: float | None = None) -> TaskView:
+    async def wait(self, task_id: TaskId, timeout_s: float | None = None) -> TaskView:
         """Return the task once it is terminal; without `timeout_s`, wait for ever.
 
         Once the service has answered, it may go away and come back: that is waited out.
@@ -251,30 +271,32 @@ class TaskmillClient(WebhookCalls, ContractCalls):
             StillRunning: The time is over.
         """
         waiting = Waiting(timeout_s)
-        task = self.get(task_id)
+        task = await self.get(task_id)
         while (pause := waiting.pause_after(task)) is not None:
-            time.sleep(pause)
+            await asyncio.sleep(pause)
             try:
-                task = self._send(waiting.look_once(task))
+                task = await self._send(waiting.look_once(task))
             except ClientError as error:
                 waiting.note_trouble(error)
         return task
 
-    def looks(self, task_id: TaskId, *, hold_s: float = LONGEST_HOLD_S) -> Iterator[TaskView]:
+    async def looks(
+        self, task_id: TaskId, *, hold_s: float = LONGEST_HOLD_S
+    ) -> AsyncIterator[TaskView]:
         """Yield a task at once, at each change and at least every `hold_s` seconds; the last one is terminal."""
         waiting = Waiting(None, hold_s=hold_s)
-        task = self.get(task_id)
+        task = await self.get(task_id)
         while True:
             yield task
             pause = waiting.pause_after(task)
             if pause is None:
                 return
-            time.sleep(pause)
-            task = self._send(waiting.look(task))
+            await asyncio.sleep(pause)
+            task = await self._send(waiting.look(task))
 
-    def feed(
+    async def feed(
         self, *, after: str | None = None, follow: bool = True, **wanted: Unpack[Wanted]
-    ) -> Generator[ChangeView, None, None]:
+    ) -> AsyncGenerator[ChangeView, None]:
         """Yield changes of tasks as they happen, each once and in order.
 
         It begins with what follows the cursor `after` (`0`: the oldest that is kept), without one now. Lost
@@ -290,46 +312,50 @@ class TaskmillClient(WebhookCalls, ContractCalls):
         while not following.has_ended():
             call = following.call
             try:
-                with self._http.stream(
-                    call.method,
-                    self.base_url + call.path,
-                    params=call.parameters or None,
-                    headers=call.headers,
-                    timeout=following.timeout,
-                ) as response:
+                async with (
+                    self._pools.borrowed() as http,
+                    http.stream(
+                        call.method,
+                        self.base_url + call.path,
+                        params=call.parameters or None,
+                        headers=call.headers,
+                        timeout=following.timeout,
+                    ) as response,
+                ):
                     if following.accepts(response):
-                        for data in response.iter_bytes():
-                            yield from following.read(data)
+                        async for data in response.aiter_bytes():
+                            for change in following.read(data):
+                                yield change
                             if following.has_ended():
                                 return
                     else:
-                        response.read()
+                        await response.aread()
                 pause_s = following.pause_after(response)
             except httpx.RequestError as error:
                 pause_s = following.pause_after_loss(error)
-            time.sleep(pause_s)
+            await asyncio.sleep(pause_s)
 
-    def _settle(self, part: Chunk) -> None:
+    async def _settle(self, part: Chunk) -> None:
         """Send tasks until each has its answer."""
         pause_s: float | None = 0.0
         while pause_s is not None:
-            time.sleep(pause_s)
+            await asyncio.sleep(pause_s)
             call = part.call
             try:
-                response = self._ask(call, self.base_url + call.path)
+                response = await self._ask(call, self.base_url + call.path)
             except httpx.RequestError as error:
                 pause_s = part.pause_after_loss(error)
             else:
                 pause_s = part.pause_after(call, response)
 
-    def _sweep(
+    async def _sweep(
         self, action: Sweep, selected: Selected, on_step: OnStep, *, dry_run: bool
     ) -> SweepView:
         total: SweepView | None = None
         wanted = reread(selected)
         while total is None or not total.is_complete:
             cursor = None if total is None else total.next_cursor
-            step = self._send(sweeps.step(action, wanted, cursor, dry_run=dry_run))
+            step = await self._send(sweeps.step(action, wanted, cursor, dry_run=dry_run))
             total = sweeps.added(total, step)
             if on_step is not None:
                 on_step(total)

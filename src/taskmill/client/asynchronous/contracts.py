@@ -1,0 +1,36 @@
+"""The methods for types and their contracts: what payloads have to look like."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from taskmill.client import contracts
+from taskmill.client.asynchronous.sending import AsyncSender
+from taskmill.client.contracts import ContractDefaults
+from taskmill.wire.types import TypeSummaryView, TypeView
+
+__all__ = ["AsyncContractCalls"]
+
+
+class AsyncContractCalls(AsyncSender):
+    """Types and their contracts."""
+
+    async def types(self) -> Sequence[TypeSummaryView]:
+        """Read the types that have a contract, by name."""
+        return await self._send(contracts.everything())
+
+    async def get_type(self, name: str) -> TypeView:
+        """Read a type's contract, with its earlier versions."""
+        return await self._send(contracts.get(name))
+
+    async def register_type(
+        self,
+        name: str,
+        payload_schema: Mapping[str, Any],
+        defaults: ContractDefaults | None = None,
+    ) -> TypeView:
+        """Have every door refuse payloads of this type that do not fit the JSON Schema, from now on."""
+        return await self._send(contracts.register(name, payload_schema, defaults))
+
+    async def drop_type(self, name: str) -> None:
+        """Free a type from its contract, until a worker that has one starts."""
+        await self._send(contracts.drop(name))

@@ -1,0 +1,1 @@
+"""The client for ordinary Python, made of `asynchronous` by `scripts/synchronous_client.py`."""

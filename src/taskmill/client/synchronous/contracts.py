@@ -1,0 +1,33 @@
+"""The methods for types and their contracts: what payloads have to look like."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from taskmill.client import contracts
+from taskmill.client.contracts import ContractDefaults
+from taskmill.client.synchronous.sending import Sender
+from taskmill.wire.types import TypeSummaryView, TypeView
+
+__all__ = ["ContractCalls"]
+
+
+class ContractCalls(Sender):
+    """Types and their contracts."""
+
+    def types(self) -> Sequence[TypeSummaryView]:
+        """Read the types that have a contract, by name."""
+        return self._send(contracts.everything())
+
+    def get_type(self, name: str) -> TypeView:
+        """Read a type's contract, with its earlier versions."""
+        return self._send(contracts.get(name))
+
+    def register_type(
+        self, name: str, payload_schema: Mapping[str, Any], defaults: ContractDefaults | None = None
+    ) -> TypeView:
+        """Have every door refuse payloads of this type that do not fit the JSON Schema, from now on."""
+        return self._send(contracts.register(name, payload_schema, defaults))
+
+    def drop_type(self, name: str) -> None:
+        """Free a type from its contract, until a worker that has one starts."""
+        self._send(contracts.drop(name))

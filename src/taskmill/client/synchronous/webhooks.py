@@ -1,0 +1,64 @@
+"""The methods for webhooks and callbacks: subscribe, look at what was delivered, send again."""
+
+from collections.abc import Iterator, Sequence
+from typing import Unpack
+
+from taskmill.client import webhooks
+from taskmill.client.calls import TaskId
+from taskmill.client.filters import is_many
+from taskmill.client.synchronous.sending import Sender
+from taskmill.client.webhooks import States, WebhookChanges, WebhookFields, WebhookId
+from taskmill.wire.webhooks import CallbackView, DeliveryView, WebhookView
+
+__all__ = ["WebhookCalls"]
+
+
+class WebhookCalls(Sender):
+    """Webhooks and callbacks."""
+
+    def create_webhook(self, url: str, **fields: Unpack[WebhookFields]) -> WebhookView:
+        """Have changes that fit posted to an endpoint, signed; the answer alone shows the secret."""
+        return self._send(webhooks.create(url, fields))
+
+    def webhooks(self) -> Sequence[WebhookView]:
+        """Read all webhooks, the oldest first."""
+        return self._send(webhooks.everything())
+
+    def webhook(self, webhook_id: WebhookId) -> WebhookView:
+        """Read a webhook, and how its endpoint does."""
+        return self._send(webhooks.get(webhook_id))
+
+    def change_webhook(
+        self, webhook_id: WebhookId, **changes: Unpack[WebhookChanges]
+    ) -> WebhookView:
+        """Change what is named; what was not delivered yet goes to the new address."""
+        return self._send(webhooks.change(webhook_id, changes))
+
+    def delete_webhook(self, webhook_id: WebhookId) -> None:
+        """Delete a webhook, with what was still to be delivered to it and its log."""
+        self._send(webhooks.delete(webhook_id))
+
+    def test_webhook(self, webhook_id: WebhookId) -> DeliveryView:
+        """Have a test event delivered, which tells of no task."""
+        return self._send(webhooks.test(webhook_id))
+
+    def deliveries(
+        self, webhook_id: WebhookId, *, state: States = (), page_size: int = 50
+    ) -> Iterator[DeliveryView]:
+        """Yield what is delivered to a webhook, newest first, page by page; only of these states, if given."""
+        cursor: str | None = None
+        states = [*state] if is_many(state) else state
+        while True:
+            page = self._send(webhooks.deliveries(webhook_id, states, cursor, page_size))
+            yield from page.items
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    def resend_delivery(self, webhook_id: WebhookId, delivery_id: int) -> DeliveryView:
+        """Have a delivery tried again now, whatever became of it."""
+        return self._send(webhooks.resend(webhook_id, delivery_id))
+
+    def callback(self, task_id: TaskId) -> CallbackView:
+        """Read whom a task's end is told to, and how that went."""
+        return self._send(webhooks.callback(task_id))
