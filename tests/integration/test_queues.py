@@ -175,11 +175,11 @@ async def test_another_process_that_remembers_a_removed_queue_still_makes_tasks_
 async def test_what_a_process_remembers_of_queues_is_looked_up_again_after_a_while(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("taskmill.operations.queues._TRUSTED_S", 0.0)
+    monkeypatch.setattr("taskmill.operations.known_names._TRUSTED_S", 0.0)
     known = KnownQueues(stage.database, limit=1, clock=stage.clock)
     await known.ensure(["a"])
     assert not known.has(["a"])
-    monkeypatch.setattr("taskmill.operations.queues._TRUSTED_S", 60.0)
+    monkeypatch.setattr("taskmill.operations.known_names._TRUSTED_S", 60.0)
     await known.ensure(["a"])
     assert known.has(["a"])
     known.forget("a")

@@ -19,9 +19,7 @@ from taskmill.domain import identity
 from taskmill.domain.errors import (
     IdempotencyConflict,
     InvalidInput,
-    QueueLimitReached,
     Unavailable,
-    UnservedTypeLimitReached,
     Violation,
 )
 from taskmill.domain.system import CreatedTask
@@ -31,6 +29,7 @@ from taskmill.observability.logs import get_logger
 from taskmill.observability.metrics import BATCH_ITEMS, STATEMENTS_FAILED
 from taskmill.operations import storing
 from taskmill.operations.key_holders import KeyHolders
+from taskmill.operations.known_names import KnownNames
 from taskmill.operations.known_types import KnownTypes
 from taskmill.operations.queues import KnownQueues
 from taskmill.operations.writability import Writability
@@ -201,14 +200,18 @@ class TaskCreation:
         errors: dict[UUID, Exception] = {
             one.id: one.draft.misfit for one in new if one.draft.misfit is not None
         }
-        for known, name_of in ((self.types, _type_of), (self.queues, _queue_of)):
+        names_of: tuple[tuple[KnownNames, Callable[[NewTask], str]], ...] = (
+            (self.types, _type_of),
+            (self.queues, _queue_of),
+        )
+        for known, name_of in names_of:
             left = [one for one in new if one.id not in errors] if errors else new
             names = set(map(name_of, left))
-            try:
-                if not known.has(names):
-                    await self._patiently(partial(known.ensure, names))
-            except (QueueLimitReached, UnservedTypeLimitReached) as error:
-                errors |= {one.id: error for one in left if not known.has((name_of(one),))}
+            if known.has(names):
+                continue
+            if refused := await self._patiently(partial(known.refused, names)):
+                error = known.limit_reached()
+                errors |= {one.id: error for one in left if name_of(one) in refused}
         if not errors:
             return {}
         return await self._patiently(partial(self._find_made, new, errors))

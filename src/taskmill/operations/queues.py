@@ -1,6 +1,5 @@
 """Queues: made on first use or by hand, listed, paused and resumed, removed when they are empty."""
 
-import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -10,6 +9,7 @@ from taskmill.domain.errors import QueueLimitReached, QueueNotEmpty, QueueNotFou
 from taskmill.domain.system import QueueState
 from taskmill.observability.logs import get_logger
 from taskmill.operations.broker import BrokerWatch
+from taskmill.operations.known_names import KnownNames
 from taskmill.runtime.clock import Clock
 from taskmill.storage import counts, queues as rows
 from taskmill.storage.database import Database
@@ -19,42 +19,27 @@ log = get_logger(__name__)
 
 RESERVE: Final = 100
 """So many queues may be made by hand when tasks may make no more."""
-# A queue may be removed elsewhere: what was seen is looked up again after so long.
-_TRUSTED_S: Final = 30.0
 # Who pauses or resumes a queue does not wait for what there is in it.
 _MOST_LANES_OF_ONE: Final = 100
 
 
-class KnownQueues:
+class KnownQueues(KnownNames):
     """Makes queues that a task names for the first time, and remembers for a while which there are."""
 
     def __init__(self, database: Database, *, limit: int, clock: Clock) -> None:
+        super().__init__(clock=clock)
         self._database = database
         self._limit = limit
-        self._clock = clock
-        self._known: set[str] = set()
-        self._known_until = float("inf")
-        self._turn = asyncio.Lock()
 
-    def has(self, names: Collection[str]) -> bool:
-        """Tell whether all of these are known to exist."""
-        if self._clock.monotonic() >= self._known_until:
-            self._known = set()
-        return self._known.issuperset(names)
+    def limit_reached(self) -> QueueLimitReached:
+        """Return the error for a queue that may not be made."""
+        return QueueLimitReached(self._limit)
 
-    async def ensure(self, names: Collection[str]) -> None:
-        """Make the queues that do not exist yet. Raises `QueueLimitReached`."""
-        async with self._turn:
-            # Whoever had the turn before may have made them.
-            if self.has(names):
-                return
-            if not self._known:
-                self._known_until = self._clock.monotonic() + _TRUSTED_S
-            self._known |= await rows.names(self._database)
-            if missing := set(names) - self._known:
-                self._known |= await rows.add(self._database, missing, limit=self._limit)
-                if not self._known.issuperset(missing):
-                    raise QueueLimitReached(self._limit)
+    async def _find(self, names: Collection[str]) -> set[str]:  # noqa: ARG002 - there are few: all are read
+        return await rows.names(self._database)
+
+    async def _make(self, names: Collection[str]) -> set[str]:
+        return await rows.add(self._database, names, limit=self._limit)
 
     async def make(self, name: str) -> None:
         """Make a queue by hand: there is some room left for that. Raises `QueueLimitReached`."""
