@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from taskmill.domain.lifecycle import Status
-from taskmill.domain.remote import LeaseRequest
+from taskmill.domain.remote import LeaseRequest, RemoteLease
 from taskmill.operations.broker import find_kinds
 from taskmill.storage import figures, queues
 from taskmill.storage.claims import Lane
-from taskmill.storage.looks import LaneScan
+from taskmill.storage.database import Database
+from taskmill.storage.looks import FirstWaiting, LaneScan
 from taskmill.worker.handlers import Handlers
 from tests.support.plans import Plan, explaining
 from tests.support.postgres import DatabaseServer
@@ -184,17 +185,16 @@ async def test_lanes_beyond_one_look_get_their_turn(stage: Stage) -> None:
             await transport.wait()
 
 
+def _a_call(*types: str) -> LeaseRequest:
+    return LeaseRequest(
+        worker="w", queues=frozenset(), types=frozenset(types), limit=1, ttl_s=60, wait_s=0
+    )
+
+
 async def test_a_call_that_pulls_is_not_sent_away_before_all_was_looked_at(stage: Stage) -> None:
     left, pull, stop = await _spread(stage), a_pull(stage.database), asyncio.Event()
     pull._claims._scan = LaneScan(most=2)
-    wanted = LeaseRequest(
-        worker="w",
-        queues=frozenset(),
-        types=frozenset({"type-2", "type-5", "type-11"}),
-        limit=1,
-        ttl_s=60,
-        wait_s=0,
-    )
+    wanted = _a_call("type-2", "type-5", "type-11")
     async with asyncio.TaskGroup() as group:
         group.create_task(pull.run(stop))
         for _ in range(3):
@@ -204,6 +204,40 @@ async def test_a_call_that_pulls_is_not_sent_away_before_all_was_looked_at(stage
         assert await pull.claim(wanted) is None
         stop.set()
     assert len(left) == 9
+
+
+async def test_calls_that_pull_together_or_come_while_others_are_served_see_all_lanes(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What one of them gets, or where looks were when it came, says nothing of what there is for the other."""
+    await _spread(stage)
+    pull, stop = a_pull(stage.database), asyncio.Event()
+    scan = pull._claims._scan = LaneScan(most=2)
+    look = scan.look
+    late = list[asyncio.Task[RemoteLease | None]]()
+
+    async def looking(
+        database: Database, *, types: set[str] | None, queues: set[str] | None
+    ) -> dict[Lane, FirstWaiting]:
+        if len(late) == 0 and scan._after[0] == "queue-1":
+            late.append(group.create_task(pull.claim(_a_call("type-9"))))
+            await asyncio.sleep(0)
+        return await look(database, types=types, queues=queues)
+
+    monkeypatch.setattr(scan, "look", looking)
+    async with asyncio.TaskGroup() as group:
+        early = [group.create_task(pull.claim(_a_call(f"type-{n}"))) for n in (0, 11, 99)]
+        await asyncio.sleep(0)
+        group.create_task(pull.run(stop))
+        leases = [await one for one in early]
+        leases += [await one for one in late]
+        stop.set()
+    assert [[task.type for task in lease.tasks] if lease else [] for lease in leases] == [
+        ["type-0"],
+        ["type-11"],
+        [],
+        ["type-9"],
+    ]
 
 
 async def test_queues_of_hints_are_those_of_a_round_of_looks_and_take_turns_when_they_are_many(
@@ -223,3 +257,21 @@ async def test_queues_of_hints_are_those_of_a_round_of_looks_and_take_turns_when
     transport._scan = LaneScan()
     await transport._read_lanes(0.0)
     assert len(transport._found) == 12
+
+
+@pytest.mark.parametrize("is_paused", [False, True])
+async def test_no_name_is_taken_for_the_last_of_all(stage: Stage, *, is_paused: bool) -> None:
+    """In Danish aa comes behind z, in Estonian t to y do; here `~` stands for them."""
+    kinds = ("a", "mine", "t1", "t2", "t3")
+    made = [await stage.created(queue=queue, type=kind) for queue in "qrs" for kind in kinds]
+    await stage.sql.execute("UPDATE taskmill.dispatch SET queue = '~s' WHERE queue = 's'")
+    await stage.sql.execute("UPDATE taskmill.dispatch SET type = '~' || type WHERE type LIKE 't_'")
+    if is_paused:
+        await stage.service.set_queue_paused("r", paused=True)
+    scan = LaneScan(most=len(made))
+    found = await scan.look(stage.database, types={"mine"})
+    assert scan.is_whole
+    assert {lane.queue for lane in found} == {"q", "~s"} | (set() if is_paused else {"r"})
+    found = await scan.look(stage.database, types={"mine"}, queues={"~s", "r"})
+    assert scan.is_whole
+    assert {lane.queue for lane in found} == {"~s"} | (set() if is_paused else {"r"})

@@ -37,15 +37,16 @@ _RETRY_AFTER_S = 1.0
 
 
 class _Call:
-    """A call that waits for its tasks; once its time is over it goes empty, but not before it was looked at."""
+    """A call that waits for its tasks; once its time is over it goes empty, but not before all was looked at."""
 
-    __slots__ = ("answer", "has_had_its_turn", "is_over", "wanted")
+    __slots__ = ("_ends_left", "answer", "has_had_its_turn", "is_over", "wanted")
 
     def __init__(self, wanted: LeaseRequest, answer: "asyncio.Future[RemoteLease | None]") -> None:
         self.wanted = wanted
         self.answer = answer
         self.is_over = False
         self.has_had_its_turn = False
+        self._ends_left: int | None = None
 
     def end(self) -> None:
         """The time is over."""
@@ -53,10 +54,16 @@ class _Call:
         if self.has_had_its_turn:
             self.go_empty()
 
-    def take_turn(self) -> None:
-        """It was looked at, and there is nothing for it now."""
-        self.has_had_its_turn = True
-        if self.is_over:
+    def begin(self, ends_left: int) -> None:
+        """From the first look on that it is part of, looks have to reach the end of all lanes so often."""
+        if self._ends_left is None:
+            self._ends_left = ends_left
+
+    def reach_end(self) -> None:
+        """Looks have reached the end of all lanes, and there was nothing for it there."""
+        self._ends_left = (self._ends_left or 1) - 1
+        self.has_had_its_turn |= not self._ends_left
+        if self.has_had_its_turn and self.is_over:
             self.go_empty()
 
     def go_empty(self) -> None:
@@ -202,23 +209,35 @@ class PullClaims:
             self._unwanted.discard(lease_id)
 
     async def _claim_for_all(self) -> bool:
-        """Give each call its turn; True when anything was claimed.
+        """Look for every call that waits now, at all that there is if need be; True when anything was claimed.
 
-        When a look does not see all lanes, the calls go on waiting until one has seen the rest, or claimed.
+        One that comes meanwhile is served, too, as far as looks still go; the next round sees the rest.
         """
         self._next_due_s = float("inf")
-        # From where the last round has claimed, once over the end if need be.
-        ends_left = 1 if self._scan.is_at_end else 2
-        while True:
-            firsts = await self._scan.look(
-                self._database, types=self._types(), queues=self._queues()
-            )
-            ends_left -= self._scan.is_at_end
-            turns = self._turns(firsts, is_last=not ends_left)
-            async with asyncio.TaskGroup() as group:
-                await self._serve(turns, group)
-            if turns.has_claimed or not ends_left:
-                return turns.has_claimed
+        first, has_claimed = list(self._calls), False
+        ends_left = self._ends_to_see()
+        while ends_left and not all(call.answer.done() for call in first):
+            calls = list(self._calls)
+            for call in calls:
+                call.begin(self._ends_to_see())
+            has_claimed |= await self._look_for(calls)
+            if self._scan.is_at_end:
+                ends_left -= 1
+                for call in calls:
+                    call.reach_end()
+        return has_claimed
+
+    def _ends_to_see(self) -> int:
+        """Return how often looks from here on have to reach the end until they have seen everything."""
+        return 1 if self._scan.is_at_end else 2
+
+    async def _look_for(self, calls: Sequence[_Call]) -> bool:
+        """Look at the next lanes for these calls; True when anything was claimed."""
+        firsts = await self._scan.look(self._database, types=self._types(), queues=self._queues())
+        turns = self._turns(calls, firsts)
+        async with asyncio.TaskGroup() as group:
+            await self._serve(turns, group)
+        return turns.has_claimed
 
     def _types(self) -> set[str]:
         return {kind for call in self._calls for kind in call.wanted.types}
@@ -228,13 +247,13 @@ class PullClaims:
             return None
         return {queue for call in self._calls for queue in call.wanted.queues}
 
-    def _turns(self, firsts: Mapping[Lane, FirstWaiting], *, is_last: bool) -> "_Turns":
+    def _turns(self, calls: Sequence[_Call], firsts: Mapping[Lane, FirstWaiting]) -> "_Turns":
         upcoming = (first.due_in_s for first in firsts.values() if first.due_in_s > 0)
         self._next_due_s = min(upcoming, default=self._next_due_s)
         due = [lane for lane, first in firsts.items() if first.due_in_s <= 0]
         self._randomness.shuffle(due)
         due.sort(key=lambda lane: -lane.priority)
-        return _Turns(iter(list(self._calls)), due, is_last=is_last)
+        return _Turns(iter(calls), due)
 
     async def _serve(self, turns: "_Turns", group: asyncio.TaskGroup) -> None:
         """Serve one call after the other, with ever more helpers while there is enough for all.
@@ -246,8 +265,6 @@ class PullClaims:
             lanes = turns.lanes_of(call.wanted)
             if lanes and not call.answer.done():
                 await self._claim(call, lanes, turns)
-            if turns.is_last or turns.has_claimed:
-                call.take_turn()
             if turns.lanes_of(call.wanted) and turns.servers < _CLAIMS_AT_ONCE:
                 group.create_task(self._serve(turns, group))
 
@@ -282,9 +299,8 @@ class PullClaims:
 class _Turns:
     """One round: the calls that have no turn yet, and the lanes in which something is due and not yet taken."""
 
-    def __init__(self, calls: Iterator[_Call], due: Sequence[Lane], *, is_last: bool) -> None:
+    def __init__(self, calls: Iterator[_Call], due: Sequence[Lane]) -> None:
         self.calls = calls
-        self.is_last = is_last
         self.drained: set[Lane] = set()
         self.has_claimed = False
         self.servers = 0

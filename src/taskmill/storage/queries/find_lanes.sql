@@ -6,13 +6,13 @@
 -- Reads only. A loose index scan over dispatch_lane, which goes from a type or queue that is not wanted straight to the
 -- next one that is: its cost is bounded by $3, and otherwise the number of wanted lanes, and of queues that have
 -- others beside them; not of tasks; and of rows that were deleted while somebody's old snapshot is open (0.09 µs each,
--- 2026-11-26). What is 64 z's long comes behind every name.
+-- 2026-11-26). No name is taken for the last: which one is differs between locales.
 WITH RECURSIVE lane AS (
     (
         SELECT
             d.queue, d.type, d.priority, d.run_at, 1 AS number,
             ($2::text[] IS NULL OR d.queue = ANY($2))
-                AND NOT EXISTS (SELECT FROM taskmill.queue AS q WHERE q.name = d.queue AND q.paused_at IS NOT NULL)
+                AND (SELECT q.paused_at FROM taskmill.queue AS q WHERE q.name = d.queue) IS NULL
                 AS has_open_queue,
             $1::text[] IS NULL OR d.type = ANY($1) AS has_wanted_type
         FROM taskmill.dispatch AS d
@@ -24,25 +24,31 @@ WITH RECURSIVE lane AS (
     SELECT
         next.queue, next.type, next.priority, next.run_at, lane.number + 1,
         ($2::text[] IS NULL OR next.queue = ANY($2))
-            AND NOT EXISTS (SELECT FROM taskmill.queue AS q WHERE q.name = next.queue AND q.paused_at IS NOT NULL),
+            AND (SELECT q.paused_at FROM taskmill.queue AS q WHERE q.name = next.queue) IS NULL,
         $1::text[] IS NULL OR next.type = ANY($1)
     FROM lane
     CROSS JOIN LATERAL (
         SELECT
             CASE
-                WHEN lane.has_open_queue OR $2::text[] IS NULL THEN lane.queue
-                ELSE coalesce(
-                    (SELECT min(wanted.name) FROM unnest($2) AS wanted (name) WHERE wanted.name > lane.queue),
-                    repeat('z', 64))
-            END AS queue,
-            CASE
-                WHEN NOT lane.has_open_queue THEN CASE WHEN $2::text[] IS NULL THEN repeat('z', 64) ELSE '' END
+                WHEN NOT lane.has_open_queue THEN NULL
                 WHEN lane.has_wanted_type THEN lane.type
-                ELSE coalesce(
-                    (SELECT min(wanted.name) FROM unnest($1) AS wanted (name) WHERE wanted.name > lane.type),
-                    repeat('z', 64))
-            END AS type,
+                ELSE (SELECT min(wanted.name) FROM unnest($1) AS wanted (name) WHERE wanted.name > lane.type)
+            END AS type
+        OFFSET 0
+    ) AS left_here
+    CROSS JOIN LATERAL (
+        SELECT
+            CASE
+                WHEN left_here.type IS NOT NULL THEN lane.queue
+                WHEN $2::text[] IS NULL THEN (
+                    SELECT d.queue FROM taskmill.dispatch AS d WHERE d.queue > lane.queue
+                    ORDER BY d.queue, d.type, d.priority, d.run_at, d.task_id
+                    LIMIT 1)
+                ELSE (SELECT min(wanted.name) FROM unnest($2) AS wanted (name) WHERE wanted.name > lane.queue)
+            END AS queue,
+            coalesce(left_here.type, '') AS type,
             CASE WHEN lane.has_open_queue AND lane.has_wanted_type THEN lane.priority ELSE -1::smallint END AS priority
+        OFFSET 0
     ) AS place
     CROSS JOIN LATERAL (
         SELECT d.queue, d.type, d.priority, d.run_at
