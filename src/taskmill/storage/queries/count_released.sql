@@ -5,7 +5,8 @@
 -- Reads only. A loose index scan over each queue's part of dispatch_lane, then the first rows of each lane in its order,
 -- which is the order of releases: its cost is bounded, whatever waits.
 WITH RECURSIVE wanted AS MATERIALIZED (
-    SELECT name, resumed_at FROM taskmill.queue WHERE $1::text[] IS NULL OR name = ANY($1)
+    SELECT name, CASE WHEN resumed_at <= now() THEN resumed_at END AS resumed_at FROM taskmill.queue
+    WHERE $1::text[] IS NULL OR name = ANY($1)
 ),
 lane AS (
     SELECT first.queue, first.type, first.priority, wanted.resumed_at, 1 AS number

@@ -9,10 +9,11 @@ WITH looked AS MATERIALIZED (
     CROSS JOIN LATERAL (
         SELECT
             d.ctid AS place, d.run_at, d.released_at,
-            -- What was released before its queue was paused is as good as forgotten: its hints were.
+            -- What was released before its queue was resumed is as good as forgotten: its hints were. A time to
+            -- come is from before the clock was set back: all would be released again and again until then.
             coalesce(d.released_at > greatest(
-                now() - make_interval(secs => $5), (SELECT resumed_at FROM taskmill.queue WHERE name = $1)), false)
-                AS is_out
+                now() - make_interval(secs => $5),
+                (SELECT resumed_at FROM taskmill.queue WHERE name = $1 AND resumed_at <= now())), false) AS is_out
         FROM taskmill.dispatch AS d
         WHERE d.queue = $1
             AND d.type = $2
