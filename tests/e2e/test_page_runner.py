@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from scripts.pages.__main__ import not_run
-from scripts.pages.blocks import Command, PageError, read
-from scripts.pages.matching import Ids
-from scripts.pages.session import Failure, site
+from tools.pages.__main__ import not_run
+from tools.pages.blocks import Command, PageError, read
+from tools.pages.matching import Ids
+from tools.pages.session import Failure, site
 
 FIRST, SECOND = "01a2145c-200c-7000-a2f0-4eec54aa5626", "01a21454-3113-7000-b6b5-64dd3fb2c345"
 

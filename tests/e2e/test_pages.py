@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from scripts.pages.__main__ import PAGES, not_run
-from scripts.pages.blocks import Command, File, Page, read
-from scripts.pages.session import Site, site
 from tests.bootstrap.conftest import Checkout, clone
 from tests.support.processes import ROOT
+from tools.pages.__main__ import PAGES, not_run
+from tools.pages.blocks import Command, File, Page, read
+from tools.pages.session import Site, site
 
 TUTORIAL = ROOT / "docs/tutorial/first-handler.md"
 TAKE_LONG = {
@@ -23,7 +23,7 @@ TAKE_LONG = {
     "docs/how-to/broker.md",
     "docs/how-to/from-a-cron-script.md",
 }
-# How many blocks of each page are not run. Each has its reason before it: `scripts/run_pages --list` shows them.
+# How many blocks of each page are not run. Each has its reason before it: `tools/run_pages --list` shows them.
 NOT_RUN = {
     "README.md": 5,
     "docs/how-to/broker.md": 1,
@@ -100,7 +100,7 @@ def test_the_tutorial_of_a_clean_clone_ends_with_the_readers_own_handler_retried
 ) -> None:
     checkout = Checkout(path=clone(tmp_path / "task mill"))
     done = checkout.call(
-        checkout.path / "scripts/run_pages", "task mill/docs/tutorial/first-handler.md"
+        checkout.path / "tools/run_pages", "task mill/docs/tutorial/first-handler.md"
     )
     assert "as printed" in done.stdout
     assert '{"letter":"outbox/17.txt"}' in done.stdout

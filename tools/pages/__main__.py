@@ -1,4 +1,4 @@
-"""The command: `scripts/run_pages [PAGE...]`."""
+"""The command: `tools/run_pages [PAGE...]`."""
 
 import argparse
 import os
@@ -7,9 +7,9 @@ import sys
 import time
 from pathlib import Path
 
-from scripts.pages.blocks import NotRun, Page, PageError, read
-from scripts.pages.place import ROOT
-from scripts.pages.session import Failure, Site, site
+from tools.pages.blocks import NotRun, Page, PageError, read
+from tools.pages.place import ROOT
+from tools.pages.session import Failure, Site, site
 
 __all__ = ["PAGES", "main", "not_run"]
 
@@ -54,7 +54,7 @@ def not_run(page: Page) -> list[NotRun]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="scripts/run_pages", description=_ABOUT)
+    parser = argparse.ArgumentParser(prog="tools/run_pages", description=_ABOUT)
     parser.add_argument(
         "pages", nargs="*", type=Path, default=PAGES, metavar="PAGE", help="all unless given"
     )

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TypeAlias
 from urllib.request import urlopen
 
-from scripts.pages.blocks import Command, File, Interrupt, NotRun, Page, Step
-from scripts.pages.matching import Ids, difference
-from scripts.pages.place import ROOT, Ports, environment, fresh_folder
-from scripts.pages.terminal import Running, Terminal
+from tools.pages.blocks import Command, File, Interrupt, NotRun, Page, Step
+from tools.pages.matching import Ids, difference
+from tools.pages.place import ROOT, Ports, environment, fresh_folder
+from tools.pages.terminal import Running, Terminal
 
 __all__ = ["Failure", "Site", "Tell", "site"]
 
