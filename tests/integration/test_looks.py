@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 
 import pytest
 
@@ -145,12 +146,20 @@ async def test_what_is_said_of_the_system_is_bounded_and_names_every_queue(crowd
 async def test_pausing_and_resuming_look_at_few_lanes_of_the_queue(
     crowded: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only their answer does; how many there are makes no difference."""
+    """Only their answer does; how many there are makes no difference, and what is behind them is not seen."""
     monkeypatch.setattr("taskmill.operations.queues._MOST_LANES_OF_ONE", 3)
+    last = await crowded.sql.fetchval(
+        "SELECT max(type) FROM taskmill.dispatch WHERE queue = 'queue-0'"
+    )
+    move = "UPDATE taskmill.dispatch SET run_at = run_at + $1 WHERE queue = 'queue-0' AND type = $2"
+    await crowded.sql.execute(move, timedelta(days=-1), last)
     paused = await crowded.service.set_queue_paused("queue-0", paused=True)
     resumed = await crowded.service.set_queue_paused("queue-0", paused=False)
+    await crowded.sql.execute(move, timedelta(days=1), last)
     assert paused.paused_at is not None
-    assert resumed.oldest_due_at is not None
+    for answer in (paused, resumed):
+        assert answer.oldest_due_at is not None
+        assert crowded.clock.now() - answer.oldest_due_at < timedelta(hours=1)
 
 
 async def test_a_worker_finds_its_own_tasks_among_very_many_names(crowded: Stage) -> None:
