@@ -23,7 +23,7 @@ from taskmill.storage.claims import ClaimEnd, Lane, LaneStart, TakenTask
 from taskmill.storage.database import Database
 from taskmill.storage.leases import WorkerCard
 from taskmill.storage.tasks import NewTask
-from taskmill.worker.finishing import decided
+from taskmill.worker.ends import decided
 
 TITLE = "create, claim and end statements on one connection, by batch size"
 

@@ -104,7 +104,7 @@ async def test_a_repeated_creation_is_not_answered_before_the_standby_has_the_fi
 async def test_an_end_is_written_however_often_that_has_failed(
     stage: Stage, log_lines: LogLines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("taskmill.worker.finishing._LONGEST_PAUSE_S", 0.01)
+    monkeypatch.setattr("taskmill.worker.recorder._LONGEST_PAUSE_S", 0.01)
     may_end = asyncio.Event()
 
     async def handler(_: Context) -> str:

@@ -150,7 +150,7 @@ async def test_a_result_that_the_fence_refuses_is_counted(stage: Stage) -> None:
         may_end.set()
 
         async def let_go() -> bool:
-            return not running.worker._runs
+            return not running.worker.pool
 
         await eventually(let_go, "a worker that is done with it")
     assert grown("finishes_refused_total") == 1
@@ -211,8 +211,8 @@ async def test_a_claim_that_nobody_runs_is_counted_when_it_is_handed_back(stage:
         lease_id = running.keeper.lease_id
         assert lease_id is not None
         await stage.running(lease_id)
-        running.worker._in_doubt = lease_id
-        await running.worker._reconcile()
+        running.worker._reconciler.begin_claim(lease_id)
+        await running.worker._reconciler.reconcile()
     assert grown("claims_reconciled_total") == 1
 
 

@@ -190,7 +190,7 @@ async def test_a_flood_is_cut_and_its_end_says_how_much_is_missing(stage: Stage)
             context.logger.debug("unwanted")
             logging.getLogger("flood").info("line %s", n)
             context.logger.info("flood", n=n)
-        waiting.append(len(running.worker._task_log._waiting))
+        waiting.append(len(running.worker.pool._executor._task_log._waiting))
 
     limits = LineLimits(claim_lines=100)
     # While it lasts nothing else runs, and no lease is renewed.
@@ -392,7 +392,7 @@ async def test_lines_of_an_outage_wait_up_to_their_bound_and_the_rest_is_counted
         network.break_all()
         talker.may_talk.set()
         await talker.has_talked.wait()
-        assert len(running.worker._task_log._waiting) <= 51
+        assert len(running.worker.pool._executor._task_log._waiting) <= 51
 
         async def dropped() -> bool:
             return counted("queue_full") > before
@@ -434,7 +434,7 @@ def stored(running: RunningWorker) -> Callable[[], Awaitable[bool]]:
     """Tell whether no line waits any more."""
 
     async def look() -> bool:
-        return not running.worker._task_log._waiting
+        return not running.worker.pool._executor._task_log._waiting
 
     return look
 

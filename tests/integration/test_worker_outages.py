@@ -14,6 +14,7 @@ from taskmill.domain.errors import Unavailable
 from taskmill.domain.lifecycle import TERMINAL, Status
 from taskmill.settings import DatabaseSettings
 from taskmill.storage.database import Database
+from tests.support.api import LogLines
 from tests.support.builders import a_draft, a_key
 from tests.support.polling import eventually
 from tests.support.proxy import Network, a_network
@@ -90,31 +91,23 @@ async def test_a_claim_whose_answer_was_lost_is_handed_back_by_a_worker_that_sto
 
 
 async def test_a_result_whose_answer_was_lost_is_recorded_once_and_not_called_lost(
-    stage: Stage,
+    stage: Stage, log_lines: LogLines
 ) -> None:
     async with (
         far_away(stage) as (network, database),
-        a_worker(stage, {"*": no_work}, WorkerOptions(database=database)) as running,
+        a_worker(stage, {"*": no_work}, WorkerOptions(database=database)),
     ):
-        told: list[object] = []
-        finishing = running.worker._finishing
-        tell = finishing.tell
-
-        def tell_and_note(attempt: Any, outcome: Any, ended: Any) -> None:  # noqa: ANN401
-            told.append(ended)
-            tell(attempt, outcome, ended)
-
-        finishing.tell = tell_and_note  # type: ignore[method-assign]
         network.lose_the_answer_to("end a batch of claims")
         made = await stage.created()
         await network.cut.wait()
 
         async def knows() -> bool:
-            return bool(told)
+            return bool(log_lines.named("task.succeeded"))
 
         await eventually(knows, "the worker to know how it ended")
     assert await stage.happenings(made.id) == ["created", "claimed", "succeeded"]
-    assert [getattr(ended, "status", None) for ended in told] == ["succeeded"]
+    assert len(log_lines.named("task.succeeded")) == 1
+    assert log_lines.named("lease.lost") == []
     await assert_safe(stage.sql)
 
 
@@ -166,7 +159,7 @@ async def test_results_of_an_outage_are_recorded_when_the_database_is_back(stage
         made = await stage.service.create_all([a_draft() for _ in range(10)])
 
         async def all_run() -> bool:
-            return len(running.worker._runs) == 10
+            return len(running.worker.pool) == 10
 
         await eventually(all_run, "all handlers to run")
         network.refuse(refuses=True)
@@ -174,7 +167,7 @@ async def test_results_of_an_outage_are_recorded_when_the_database_is_back(stage
         may_end.set()
 
         async def results_wait() -> bool:
-            return all(run.is_settled for run in running.worker._runs.all())
+            return running.worker.pool.running == 0
 
         await eventually(results_wait, "results that can not be written")
         assert (await stage.service.stats()).queues["default"] == {Status.IN_PROGRESS: 10}
@@ -287,8 +280,8 @@ async def test_what_ran_under_a_lease_that_was_closed_is_lost_and_not_handed_bac
         closed = await stage.open_lease()
         taken = await stage.running(closed, max_losses=0)
         await stage.sql.execute("UPDATE taskmill.lease SET closed_at = now() WHERE id = $1", closed)
-        running.worker._in_doubt = closed
-        await running.worker._reconcile()
+        running.worker._reconciler.begin_claim(closed)
+        await running.worker._reconciler.reconcile()
     assert await stage.happenings(taken.task.id) == ["created", "claimed"]
 
 

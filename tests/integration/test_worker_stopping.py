@@ -148,7 +148,7 @@ async def test_a_lease_that_was_lost_while_the_claim_was_answered_starts_nothing
         await lost.wait()
 
         async def has_let_go() -> bool:
-            return not worker._runs
+            return not worker.pool
 
         await eventually(has_let_go, "a worker that forgets the attempt")
         assert ran == []
@@ -174,7 +174,7 @@ async def test_a_worker_until_idle_ends_when_nothing_is_due(stage: Stage) -> Non
 async def test_the_audit_hands_back_what_nobody_runs(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("taskmill.worker.loop._AUDIT_S", 0.05)
+    monkeypatch.setattr("taskmill.worker.reconciler._AUDIT_S", 0.05)
 
     async def quick(_: Context) -> str:
         return "done"

@@ -12,7 +12,7 @@ from taskmill.domain.lifecycle import Claim, ErrorInfo, Outcome
 from taskmill.domain.retry import RetryPolicy
 from taskmill.domain.task import Fence, IdempotencyKey, TaskDraft
 from taskmill.storage.claims import ClaimEnd, TakenTask
-from taskmill.worker.finishing import decided
+from taskmill.worker.ends import decided
 
 ERROR = ErrorInfo(type="ValueError", message="no such customer")
 AT_ONCE = RetryPolicy(base=timedelta(0), jitter=0.0)

@@ -12,7 +12,6 @@ from taskmill.domain.lifecycle import TERMINAL, Status
 from taskmill.domain.retry import RetryPolicy
 from taskmill.domain.task import Task
 from taskmill.observability.traces import Traces
-from taskmill.operations.progress import ProgressReports
 from taskmill.runtime.alertness import Alertness
 from taskmill.runtime.ids import IdFactory
 from taskmill.storage.database import Database
@@ -20,12 +19,14 @@ from taskmill.storage.doorbell import DoorbellListener
 from taskmill.storage.leases import WorkerCard
 from taskmill.transports.postgres import PostgresTransport
 from taskmill.transports.rabbitmq import RabbitTransport
-from taskmill.worker.finishing import Finishing
+from taskmill.worker.assembly import make_worker
+from taskmill.worker.ends import EndPolicy
 from taskmill.worker.handlers import EVERY_TYPE, Handler, Handlers
 from taskmill.worker.lease import LeaseKeeper
 from taskmill.worker.loop import Worker
+from taskmill.worker.options import WorkerOptions as InnerOptions
 from taskmill.worker.process_end import ProcessEnd
-from taskmill.worker.task_log import LineLimits, TaskLog
+from taskmill.worker.task_log import LineLimits
 from taskmill.worker.traced import AttemptSpans, telling
 from tests.support.builders import AT_ONCE
 from tests.support.polling import eventually
@@ -128,31 +129,24 @@ def _made(
         ids=IdFactory(stage.clock, random.Random()),  # noqa: S311 - no secret
         clock=stage.clock,
     )
-    finishing = Finishing(
+    worker = make_worker(
         database,
-        worker=options.name,
-        policy=options.policy,
-        clock=stage.clock,
-        randomness=random.Random(1),  # noqa: S311 - no secret
-        batch_size=options.claim_size,
-    )
-    worker = Worker(
-        database,
-        worker=options.name,
+        InnerOptions(
+            name=options.name,
+            slots=options.slots,
+            claim_size=options.claim_size,
+            grace_s=options.grace_s,
+            patience_s=options.patience_s,
+            result_bytes=options.result_bytes,
+            until_idle=options.until_idle,
+        ),
         transport=transport,
         keeper=keeper,
-        finishing=finishing,
-        task_log=TaskLog(database, limits=options.lines, clock=stage.clock),
-        progress=ProgressReports(database),
-        end_process=ProcessEnd(options.end_process),
         handlers=handlers,
+        policy=EndPolicy(options.policy, random.Random(1)),  # noqa: S311 - no secret
+        lines=options.lines,
         clock=stage.clock,
-        slots=options.slots,
-        claim_size=options.claim_size,
-        grace_s=options.grace_s,
-        patience_s=options.patience_s,
-        result_bytes=options.result_bytes,
-        until_idle=options.until_idle,
+        process_end=ProcessEnd(options.end_process),
         spans=AttemptSpans(options.traces, worker=options.name) if options.traces else None,
     )
     return transport, keeper, worker, database

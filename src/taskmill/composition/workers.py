@@ -1,4 +1,4 @@
-"""Puts workers together: transport, lease, handlers, finishing."""
+"""Puts workers together: transport, lease, handlers."""
 
 import asyncio
 import random
@@ -11,22 +11,24 @@ from taskmill.composition.retries import retry_policy
 from taskmill.domain.errors import Unavailable
 from taskmill.domain.task_log import LineLevel
 from taskmill.observability.logs import get_logger
-from taskmill.operations.progress import ProgressReports
 from taskmill.runtime.alertness import Alertness
 from taskmill.runtime.ids import IdFactory
 from taskmill.runtime.periodic import pause
 from taskmill.runtime.services import Service
+from taskmill.runtime.waiting import wake_on
 from taskmill.storage.draining import drain_lock
 from taskmill.storage.leases import WorkerCard
 from taskmill.transports.base import Transport
 from taskmill.transports.postgres import PostgresTransport
-from taskmill.worker.finishing import Finishing
+from taskmill.worker.assembly import make_worker
+from taskmill.worker.ends import EndPolicy
 from taskmill.worker.handlers import EVERY_TYPE, Handlers
 from taskmill.worker.lease import LeaseKeeper
 from taskmill.worker.loop import Worker
+from taskmill.worker.options import WorkerOptions
 from taskmill.worker.process_end import ProcessEnd
 from taskmill.worker.stalls import StallWatch
-from taskmill.worker.task_log import NOTHING, LineLimits, TaskLog
+from taskmill.worker.task_log import NOTHING, LineLimits
 from taskmill.worker.traced import AttemptSpans
 
 log = get_logger(__name__)
@@ -39,8 +41,7 @@ def worker_services(parts: Parts, end_process: Callable[[], None]) -> list[Servi
 
     `end_process` is called when an operator asks one of them to stop.
     """
-    watch = StallWatch(parts.clock, longest_s=parts.settings.worker.blocked_s)
-    services: list[Service] = [watch]
+    services: list[Service] = []
     found = pools(parts)
     transports = []
     for pool in found:
@@ -56,8 +57,12 @@ def worker_services(parts: Parts, end_process: Callable[[], None]) -> list[Servi
     ]
     contracts = [contract for pool in found for contract in pool.contracts]
     registration = Registration(parts.database, parts.settings.worker.name, contracts)
-    together = _Together(workers, registration)
-    return [*services, together]
+    watch = StallWatch(
+        parts.clock,
+        [worker.pool for worker in workers],
+        longest_s=parts.settings.worker.blocked_s,
+    )
+    return [watch, *services, _Together(workers, registration)]
 
 
 class _Together:
@@ -124,33 +129,28 @@ def _worker(
     *,
     until_idle: bool = False,
 ) -> Worker:
-    settings, name = parts.settings, pool.name
-    return Worker(
-        parts.database,
-        worker=name,
-        transport=transport,
-        keeper=_lease_keeper(parts, pool),
-        finishing=Finishing(
-            parts.database,
-            worker=name,
-            policy=retry_policy(parts),
-            clock=parts.clock,
-            randomness=parts.randomness,
-            batch_size=settings.worker.claim_size,
-            left=parts.unwritten.extend,
-        ),
-        task_log=TaskLog(parts.database, limits=_line_limits(parts), clock=parts.clock),
-        progress=ProgressReports(parts.database),
-        handlers=pool.handlers,
-        clock=parts.clock,
+    settings = parts.settings
+    options = WorkerOptions(
+        name=pool.name,
         slots=pool.slots,
         claim_size=settings.worker.claim_size,
         grace_s=settings.worker.grace_s,
         patience_s=settings.worker.patience_s,
         result_bytes=settings.limits.result_bytes,
-        end_process=end_process,
         until_idle=until_idle,
-        spans=None if parts.traces is None else AttemptSpans(parts.traces, worker=name),
+    )
+    return make_worker(
+        parts.database,
+        options,
+        transport=transport,
+        keeper=_lease_keeper(parts, pool),
+        handlers=pool.handlers,
+        policy=EndPolicy(retry_policy(parts), parts.randomness),
+        lines=_line_limits(parts),
+        clock=parts.clock,
+        process_end=end_process,
+        spans=None if parts.traces is None else AttemptSpans(parts.traces, worker=pool.name),
+        unwritten=parts.unwritten.extend,
     )
 
 
@@ -197,8 +197,7 @@ class Drainer:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run one worker after the other, as asked."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._end(stop))
+        async with wake_on(stop, self._asked.set):
             while not stop.is_set():
                 await self._asked.wait()
                 self._asked.clear()
@@ -223,7 +222,3 @@ class Drainer:
         direct = _direct(parts, pool.name, pool.handlers)
         # It is a guest in its process, which goes on: asked to stop, it takes no more, and ends so.
         return _worker(parts, pool, direct, ProcessEnd(lambda: None), until_idle=True)
-
-    async def _end(self, stop: asyncio.Event) -> None:
-        await stop.wait()
-        self._asked.set()

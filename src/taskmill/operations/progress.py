@@ -113,6 +113,12 @@ class ProgressReports:
             entry = self._put(_storable(fence, share, message))
         return await self._answer_to(entry)
 
+    def has_reports_of(self, fence: Fence) -> bool:
+        """Whether anything that was reported of the claim waits, so that `settle` would."""
+        if not (self._waiting or self._in_flight):
+            return False
+        return fence in self._waiting or fence in self._in_flight
+
     async def settle(self, fence: Fence) -> None:
         """Return when nothing that was reported of the claim waits any more; at once when nothing does.
 

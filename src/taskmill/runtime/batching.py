@@ -1,9 +1,11 @@
 """Lets work that arrives at the same time share one round trip and one commit.
 
-No item waits for company: one that arrives while nothing is in flight leaves at once, alone. While flushes
+No item waits for company: one that arrives while nothing is in flight is flushed at once, alone. While flushes
 are in flight the next batch gathers until it is half as large as what is under way: many small batches would
-cost more than they hurry. A flush that takes long holds nobody back. What a flush does, and which of its
-errors are an item's own fault, is told by the caller.
+cost more than they hurry. A flush that takes long holds nobody back.
+
+`BatchQueue` only gathers; `Batcher` also returns each item's answer to its caller. What a flush does, and which of
+its errors are an item's own fault, is the caller's to say.
 """
 
 import asyncio
@@ -12,50 +14,145 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from time import perf_counter
 from types import TracebackType
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import Generic, Self, TypeAlias, TypeVar
 
 from taskmill.observability.metrics import BATCH_ITEMS, BATCH_TIME
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
+Asked: TypeAlias = tuple[Item, asyncio.Future[Answer]]
 
-# A flush is young for so long; it is many times what a healthy one takes.
-_YOUNG_S = 0.02
+# A flush is recent for so long; it is many times what a healthy one takes.
+_RECENT_S = 0.02
 
 
 class Overloaded(Exception):
     """More items wait than the batcher may hold; nothing was done with this one."""
 
 
-class Receiver(Protocol):
-    """Who waits for an answer: a future, or what does at once what is to be done with it.
+class BatchQueue(Generic[Item]):
+    """Gathers items and flushes them in batches, up to `max_in_flight` at a time.
 
-    It must not raise: it is told in the midst of others.
+    `flush` gets the items in order of arrival. An error that it raises ends the queue, and the block that uses it.
+    Metrics call its batches `name`.
+
+    Use it as an async context manager: leaving it waits until everything accepted was flushed. When it is left by
+    an error or cancelled, flushes under way are cancelled, and `dropped` gets each item that is not flushed to its
+    end.
     """
 
-    def done(self) -> bool:
-        """Tell whether it wants no answer any more, as when it has one."""
-        ...
+    def __init__(
+        self,
+        flush: Callable[[list[Item]], Awaitable[None]],
+        *,
+        name: str = "other",
+        max_size: int = 1000,
+        max_weight: int = 16 * 1024 * 1024,
+        max_in_flight: int = 4,
+        weigh: Callable[[Item], int] = lambda _: 0,
+        dropped: Callable[[Item], object] = lambda _: None,
+    ) -> None:
+        self._flush = flush
+        self._name = name
+        self._max_size = max_size
+        self._max_weight = max_weight
+        self._max_in_flight = max_in_flight
+        self._weigh = weigh
+        self._dropped = dropped
+        self._waiting: deque[Item] = deque()
+        self._in_flight = 0
+        self._recent: dict[object, int] = {}
+        self._is_flush_due = False
+        self._is_left = False
+        self._flushes = asyncio.TaskGroup()
+        # A batch belongs to no single caller: its log lines must not carry the first one's request id.
+        self._context = contextvars.Context()
 
-    def set_result(self, value: Any, /) -> object:  # noqa: ANN401 - a future's, whatever it is of
-        """Take the answer."""
-        ...
+    async def __aenter__(self) -> Self:
+        await self._flushes.__aenter__()
+        return self
 
-    def set_exception(self, error: Exception, /) -> object:
-        """Take what the flush raised."""
-        ...
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._is_left = True
+        if error is None:
+            self._flush_some()
+        else:
+            self._drop_all()
+        await self._flushes.__aexit__(kind, error, trace)
 
-    def cancel(self) -> object:
-        """Hear that there will be no answer."""
-        ...
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def put(self, item: Item) -> None:
+        """Hand in an item; it is flushed with all that come in the same iteration of the event loop."""
+        if self._is_left:
+            raise RuntimeError("the queue takes nothing any more")
+        self._waiting.append(item)
+        if not self._is_flush_due and self._may_flush():
+            self._is_flush_due = True
+            asyncio.get_running_loop().call_soon(self._flush_some, context=self._context)
+
+    def _may_flush(self) -> bool:
+        if not self._waiting or self._in_flight >= self._max_in_flight:
+            return False
+        return not self._recent or 2 * len(self._waiting) >= sum(self._recent.values())
+
+    def _flush_some(self) -> None:
+        self._is_flush_due = False
+        while self._may_flush():
+            self._in_flight += 1
+            batch = self._next_batch()
+            key = object()
+            self._recent[key] = len(batch)
+            self._flushes.create_task(self._flush_one(key, batch))
+
+    def _complete(self, key: object) -> None:
+        """Count a flush no more: it is over, or no longer recent."""
+        self._recent.pop(key, None)
+        self._flush_some()
+
+    def _next_batch(self) -> list[Item]:
+        batch = [self._waiting.popleft()]
+        weight = self._weigh(batch[0])
+        while self._waiting and len(batch) < self._max_size:
+            weight += self._weigh(self._waiting[0])
+            if weight > self._max_weight:
+                break
+            batch.append(self._waiting.popleft())
+        return batch
+
+    async def _flush_one(self, key: object, batch: list[Item]) -> None:
+        timer = asyncio.get_running_loop().call_later(_RECENT_S, self._complete, key)
+        began_at = perf_counter()
+        BATCH_ITEMS.observe(len(batch), (self._name,))
+        try:
+            await self._flush(batch)
+        except BaseException:
+            # All of this is coming to its end: nobody will flush what waits, either.
+            self._waiting.extendleft(reversed(batch))
+            self._drop_all()
+            raise
+        finally:
+            BATCH_TIME.observe(perf_counter() - began_at, (self._name,))
+            timer.cancel()
+            self._in_flight -= 1
+            self._complete(key)
+
+    def _drop_all(self) -> None:
+        while self._waiting:
+            self._dropped(self._waiting.popleft())
 
 
 class Batcher(Generic[Item, Answer]):
-    """Gathers items and flushes them in batches, up to `max_in_flight` at a time.
+    """Gathers items as a `BatchQueue` does, and returns to each caller the answer to its item.
 
-    `flush` gets the items in order of arrival and returns one answer for each, in the same order. When it
-    raises an error that `is_item_fault` accepts, the batch is split in halves until the bad item fails
-    alone; any other error fails the whole batch. Metrics call its batches `name`.
+    `flush` returns one answer for each item, in the same order. When it raises an error that `is_item_fault`
+    accepts, the batch is split in halves until the bad item fails alone; any other error fails the whole batch.
 
     Use it as an async context manager: leaving it waits until everything accepted was flushed. When it is
     left by an error or cancelled, what was not yet answered is cancelled, too.
@@ -74,24 +171,21 @@ class Batcher(Generic[Item, Answer]):
         is_item_fault: Callable[[Exception], bool] = lambda _: False,
     ) -> None:
         self._flush_items = flush
-        self._name = name
-        self._max_size = max_size
-        self._max_weight = max_weight
-        self._max_in_flight = max_in_flight
         self._max_waiting = max_waiting
-        self._weigh = weigh
         self._is_item_fault = is_item_fault
-        self._waiting: deque[tuple[Item, Receiver]] = deque()
-        self._in_flight = 0
-        self._young: dict[object, int] = {}
-        self._departure_due = False
-        self._is_left = False
-        self._flushes = asyncio.TaskGroup()
-        # A batch belongs to no single caller: its log lines must not carry the first one's request id.
-        self._context = contextvars.Context()
+        self._queue: BatchQueue[Asked[Item, Answer]] = BatchQueue(
+            self._flush,
+            name=name,
+            max_size=max_size,
+            max_weight=max_weight,
+            max_in_flight=max_in_flight,
+            weigh=lambda asked: weigh(asked[0]),
+            # Of a batch that was split, a part may have its answers: those futures are done.
+            dropped=lambda asked: asked[1].cancel(),
+        )
 
     async def __aenter__(self) -> Self:
-        await self._flushes.__aenter__()
+        await self._queue.__aenter__()
         return self
 
     async def __aexit__(
@@ -100,12 +194,7 @@ class Batcher(Generic[Item, Answer]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._is_left = True
-        if error is None:
-            self._depart()
-        else:
-            self._abandon()
-        await self._flushes.__aexit__(kind, error, trace)
+        await self._queue.__aexit__(kind, error, trace)
 
     async def __call__(self, item: Item) -> Answer:
         """Return the item's answer, after the flush that carried it has committed.
@@ -120,75 +209,13 @@ class Batcher(Generic[Item, Answer]):
 
     def submit(self, item: Item) -> asyncio.Future[Answer]:
         """Hand in an item and return the future of its answer; errors are as for a call."""
+        if len(self._queue) >= self._max_waiting:
+            raise Overloaded
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self.put(item, answer)
+        self._queue.put((item, answer))
         return answer
 
-    def put(self, item: Item, receiver: Receiver) -> None:
-        """Hand in an item for somebody who will be told the answer; errors are as for a call."""
-        if self._is_left:
-            raise RuntimeError("the batcher takes nothing any more")
-        if len(self._waiting) >= self._max_waiting:
-            raise Overloaded
-        self._waiting.append((item, receiver))
-        if not self._departure_due and self._may_depart():
-            # At the end of this turn of the loop, so that all that arrives in one turn leaves together.
-            self._departure_due = True
-            asyncio.get_running_loop().call_soon(self._depart, context=self._context)
-
-    def _may_depart(self) -> bool:
-        if not self._waiting or self._in_flight >= self._max_in_flight:
-            return False
-        return not self._young or 2 * len(self._waiting) >= sum(self._young.values())
-
-    def _depart(self) -> None:
-        self._departure_due = False
-        while self._may_depart():
-            self._in_flight += 1
-            batch = self._next_batch()
-            flight = object()
-            self._young[flight] = len(batch)
-            self._flushes.create_task(self._carry(flight, batch))
-
-    def _land(self, flight: object) -> None:
-        """Count a flush no more: it is over, or no longer young."""
-        self._young.pop(flight, None)
-        self._depart()
-
-    def _next_batch(self) -> list[tuple[Item, Receiver]]:
-        batch = [self._waiting.popleft()]
-        weight = self._weigh(batch[0][0])
-        while self._waiting and len(batch) < self._max_size:
-            weight += self._weigh(self._waiting[0][0])
-            if weight > self._max_weight:
-                break
-            batch.append(self._waiting.popleft())
-        return batch
-
-    async def _carry(self, flight: object, batch: list[tuple[Item, Receiver]]) -> None:
-        youth = asyncio.get_running_loop().call_later(_YOUNG_S, self._land, flight)
-        departed_at = perf_counter()
-        BATCH_ITEMS.observe(len(batch), (self._name,))
-        try:
-            await self._flush(batch)
-        except BaseException:
-            # All of this is coming to its end: nobody will flush what waits, either.
-            self._waiting.extendleft(reversed(batch))
-            self._abandon()
-            raise
-        finally:
-            BATCH_TIME.observe(perf_counter() - departed_at, (self._name,))
-            youth.cancel()
-            self._in_flight -= 1
-            self._land(flight)
-
-    def _abandon(self) -> None:
-        while self._waiting:
-            _, receiver = self._waiting.popleft()
-            if not receiver.done():  # of a batch that was split, a part may have its answers
-                receiver.cancel()
-
-    async def _flush(self, batch: list[tuple[Item, Receiver]]) -> None:
+    async def _flush(self, batch: list[Asked[Item, Answer]]) -> None:
         try:
             answers = await self._flush_items([item for item, _ in batch])
         except Exception as error:  # noqa: BLE001 - handed to each caller, who knows what to do

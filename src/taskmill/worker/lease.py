@@ -8,7 +8,6 @@ Between the renewals it asks which of the worker's tasks are to be cancelled.
 import asyncio
 import threading
 from collections.abc import Callable, Collection
-from typing import TypeAlias
 from uuid import UUID
 
 from taskmill.domain.errors import Unavailable
@@ -27,10 +26,9 @@ from taskmill.storage import leases
 from taskmill.storage.database import Database
 from taskmill.storage.leases import Renewed, WorkerCard
 from taskmill.storage.servers import Connection
+from taskmill.worker.attempt import ClaimKey
 
 log = get_logger(__name__)
-
-RunKey: TypeAlias = tuple[UUID, int]
 
 # The part of the time to live between two renewals.
 _RENEWALS_PER_TTL = 3
@@ -88,7 +86,7 @@ class LeaseKeeper:
         self,
         *,
         changed: Callable[[], None],
-        asked_to_cancel: Callable[[Collection[RunKey]], None],
+        asked_to_cancel: Callable[[Collection[ClaimKey]], None],
         asked: Callable[[], None],
         running: Callable[[], int],
     ) -> None:

@@ -6,26 +6,31 @@ A thread looks whether the loop still turns. It does not interfere.
 import asyncio
 import sys
 import threading
+from collections.abc import Iterable
 from types import FrameType
 from typing import Any, Final
 
 from taskmill.observability.logs import get_logger
 from taskmill.runtime.clock import Clock
-from taskmill.worker.runs import Runs
+from taskmill.worker.attempt import Attempt
+from taskmill.worker.pool import AttemptPool
 
 log = get_logger(__name__)
 
 _TURN_S: Final = 0.1
-_STARTS_RUNS: Final = Runs.carry_out.__code__
 
 
 class StallWatch:
-    """A service that warns when the loop has not turned for `longest_s`, once for each time."""
+    """A service that warns when the loop has not turned for `longest_s`, once for each time.
+
+    `pools` are those whose handlers run in the loop.
+    """
 
     name = "stall-watch"
 
-    def __init__(self, clock: Clock, *, longest_s: float) -> None:
+    def __init__(self, clock: Clock, pools: Iterable[AttemptPool], *, longest_s: float) -> None:
         self._clock = clock
+        self._pools = tuple(pools)
         self._longest_s = longest_s
         self._ended = threading.Event()
         self._turned_at = clock.monotonic()
@@ -63,11 +68,11 @@ class StallWatch:
         if frame is None:
             return
         facts: dict[str, Any] = {"blocked_s": round(blocked_s, 1), "at": _place(frame)}
-        run = _run_in(frame)
-        if run is None:
+        attempt = self._current_attempt()
+        if attempt is None:
             log.warning("loop.blocked", **facts)
         else:
-            task = run.attempt.task
+            task = attempt.task
             log.warning(
                 "handler.blocks_loop",
                 task_id=str(task.id),
@@ -77,15 +82,12 @@ class StallWatch:
                 **facts,
             )
 
+    def _current_attempt(self) -> Attempt | None:
+        """Return the attempt whose handler's own asyncio task the loop is in, None when it is in none."""
+        current = asyncio.current_task(self._loop)
+        found = (pool.of_task(current) for pool in self._pools)
+        return next(filter(None, found), None)
+
 
 def _place(frame: FrameType) -> str:
     return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_qualname}"
-
-
-def _run_in(frame: FrameType | None) -> Any:  # noqa: ANN401 - a local variable
-    """Return the run whose handler a stack is in, None when it is in none."""
-    while frame is not None:
-        if frame.f_code is _STARTS_RUNS:
-            return frame.f_locals["run"]
-        frame = frame.f_back
-    return None

@@ -6,27 +6,27 @@ from typing import TypeAlias
 from structlog.typing import FilteringBoundLogger
 
 from taskmill.domain.task import ClaimedTask, Fence
+from taskmill.worker.attempt import Attempt
 from taskmill.worker.claim_log import ClaimLog
 from taskmill.worker.logger import handler_logger
-from taskmill.worker.runs import Run
 
 Report: TypeAlias = Callable[[Fence, float, str | None], None]
 
 
-class RunSurroundings:
-    """Those of one run: its log, its progress, and whether it is to stop."""
+class AttemptSurroundings:
+    """Those of one attempt: its log, its progress, and whether it is to stop."""
 
-    __slots__ = ("_lines", "_report", "_run")
+    __slots__ = ("_attempt", "_lines", "_report")
 
-    def __init__(self, run: Run, lines: ClaimLog, report: Report) -> None:
-        self._run = run
+    def __init__(self, attempt: Attempt, lines: ClaimLog, report: Report) -> None:
+        self._attempt = attempt
         self._lines = lines
         self._report = report
 
     @property
     def is_stopping(self) -> bool:
-        """Whether somebody stopped the run."""
-        return self._run.stop_as is not None
+        """Whether somebody stopped the attempt."""
+        return self._attempt.stop_reason is not None
 
     def make_logger(self, task: ClaimedTask) -> FilteringBoundLogger:
         """Make a logger whose lines are kept with the task."""

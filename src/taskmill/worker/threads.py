@@ -27,7 +27,7 @@ class Threads:
         """Call the function in a thread, in the context of the caller, and return what it returns.
 
         A thread can't be cancelled: this waits for the function's end, however often it is cancelled meanwhile.
-        Whoever cancels and does not want to wait lets go of it (`runs.Runs` does).
+        Whoever cancels and does not want to wait abandons it, as the `AttemptPool` does.
         """
         loop, context = asyncio.get_running_loop(), copy_context()
         ended: asyncio.Future[T] = loop.create_future()

@@ -4,16 +4,16 @@ What an attempt ends as, and when it is abandoned, is decided as without.
 """
 
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final
 
 from taskmill.app import Context
 from taskmill.domain.lifecycle import Outcome
+from taskmill.worker.attempt import Attempt
 from taskmill.worker.execution import describe
 from taskmill.worker.handlers import Handler
-from taskmill.worker.lease import RunKey
-from taskmill.worker.runs import Run
 from taskmill.worker.storable import storable
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _LONGEST_STACK: Final = 20_000
 _LONGEST_TYPE: Final = 200
 
 # Of the handler's own asyncio task.
-_attempt: "ContextVar[AttemptSpan | None]" = ContextVar("attempt_span", default=None)
+_span: "ContextVar[AttemptSpan | None]" = ContextVar("attempt_span", default=None)
 
 
 class AttemptSpan:
@@ -46,8 +46,11 @@ class AttemptSpan:
         )
         self._has_exception = True
 
-    def end(self, outcome: Outcome) -> None:
-        """End the span as the attempt ends."""
+    def end(self, outcome: Outcome | None) -> None:
+        """End the span as the attempt ends; None when the worker ends before it has an outcome."""
+        if outcome is None:
+            self.span.end()
+            return
         self.span.tell({"taskmill.task.outcome": type(outcome).__name__.lower()})
         error = getattr(outcome, "error", None)
         if error is not None:
@@ -58,49 +61,23 @@ class AttemptSpan:
 
 
 class AttemptSpans:
-    """Makes the spans of a worker's attempts, around what carries them out (`work`) and writes down (`record`)."""
+    """Makes the spans of a worker's attempts; the pool ends them when the attempts are settled."""
 
     def __init__(self, traces: "Traces", *, worker: str) -> None:
         self._traces = traces
         self._worker = worker
-        self._under_way: dict[RunKey, AttemptSpan] = {}
 
-    def around(
-        self, work: Callable[[Run], Awaitable[Outcome]]
-    ) -> Callable[[Run], Awaitable[Outcome]]:
-        """Return `work` inside of a span, which is current for the handler and all that it calls."""
+    @contextmanager
+    def around(self, attempt: Attempt) -> Iterator[None]:
+        """Give the attempt a span, which is current for the handler and all that it calls."""
+        span = attempt.span = AttemptSpan(self._start(attempt))
+        _span.set(span)
+        span.span.name_in_logs()
+        with span.span.current():
+            yield
 
-        async def traced(run: Run) -> Outcome:
-            attempt = AttemptSpan(self._start(run))
-            self._under_way[run.key] = attempt
-            _attempt.set(attempt)
-            attempt.span.name_in_logs()
-            try:
-                with attempt.span.current():
-                    return await work(run)
-            except BaseException:
-                # The worker comes to its end without an outcome.
-                if self._under_way.pop(run.key, None) is not None:
-                    attempt.span.end()
-                raise
-
-        return traced
-
-    def before(
-        self, record: Callable[[Run, Outcome], Awaitable[None]]
-    ) -> Callable[[Run, Outcome], Awaitable[None]]:
-        """Return `record` after the end of the attempt's span; an abandoned handler's ends so, too."""
-
-        async def traced(run: Run, outcome: Outcome) -> None:
-            attempt = self._under_way.pop(run.key, None)
-            if attempt is not None:
-                attempt.end(outcome)
-            await record(run, outcome)
-
-        return traced
-
-    def _start(self, run: Run) -> "LiveSpan":
-        task = run.attempt.task
+    def _start(self, attempt: Attempt) -> "LiveSpan":
+        task = attempt.task
         return self._traces.start(
             f"process {task.type}",
             kind="consumer",
@@ -127,9 +104,9 @@ def telling(handler: Handler) -> Handler:
         try:
             return await handler(context)
         except Exception as error:
-            attempt = _attempt.get()
-            if attempt is not None:
-                attempt.tell_exception(error)
+            span = _span.get()
+            if span is not None:
+                span.tell_exception(error)
             raise
 
     return told

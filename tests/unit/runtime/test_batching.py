@@ -7,7 +7,7 @@ from contextvars import ContextVar
 import pytest
 
 from taskmill.observability.metrics import BATCH_ITEMS, BATCH_TIME
-from taskmill.runtime.batching import Batcher, Overloaded
+from taskmill.runtime.batching import Batcher, BatchQueue, Overloaded
 from tests.support.polling import eventually
 
 
@@ -301,39 +301,8 @@ async def test_flushing_again_from_within_an_answer_is_no_deadlock() -> None:
         assert await follow(first) == 4
 
 
-class Heard:
-    """A receiver that notes what it is told."""
-
-    def __init__(self, *, is_done: bool = False) -> None:
-        self.is_done = is_done
-        self.told: list[object] = []
-
-    def done(self) -> bool:
-        return self.is_done
-
-    def set_result(self, value: int) -> None:
-        self.told.append(value)
-
-    def set_exception(self, error: Exception) -> None:
-        self.told.append(error)
-
-    def cancel(self) -> None:
-        self.told.append("cancelled")
-
-
-async def test_whoever_receives_answers_is_told_each_at_once() -> None:
-    fine, bad, uninterested = Heard(), Heard(), Heard(is_done=True)
-    async with Batcher(Line(), is_item_fault=is_bad) as batch:
-        for item, receiver in ((1, fine), (-1, bad), (3, uninterested)):
-            batch.put(item, receiver)
-        await turns(10)
-        assert fine.told == [2]
-        assert [type(error) for error in bad.told] == [Bad]
-        assert uninterested.told == []
-
-
-async def test_whoever_has_an_answer_of_a_part_does_not_hear_that_there_will_be_none() -> None:
-    answered, waiting = Heard(), Heard()
+async def test_a_caller_that_has_the_answer_of_a_part_keeps_it_when_the_rest_is_dropped() -> None:
+    answers: list[asyncio.Future[int]] = []
     stuck = asyncio.Event()
 
     async def flush(items: list[int]) -> list[int]:
@@ -346,30 +315,52 @@ async def test_whoever_has_an_answer_of_a_part_does_not_hear_that_there_will_be_
 
     async def use() -> None:
         async with Batcher(flush, is_item_fault=is_bad) as batch:
-            batch.put(1, answered)
-            batch.put(2, waiting)
+            answers.extend([batch.submit(1), batch.submit(2)])
             await stuck.wait()
-            answered.is_done = True
             raise KeyError
 
     with pytest.raises(ExceptionGroup):
         await use()
-    assert (answered.told, waiting.told) == ([1], ["cancelled"])
+    assert answers[0].result() == 1
+    assert answers[1].cancelled()
 
 
-async def test_whoever_receives_answers_hears_that_there_will_be_none() -> None:
-    waiting = Heard()
+async def test_a_queue_flushes_what_comes_together_and_waits_for_it() -> None:
+    batches: list[list[int]] = []
+
+    async def flush(items: list[int]) -> None:
+        await turns()
+        batches.append(items)
+
+    async with BatchQueue(flush, max_in_flight=1) as queue:
+        queue.put(1)
+        await turns(2)
+        for item in (2, 3):
+            queue.put(item)
+        assert len(queue) == 2
+    assert batches == [[1], [2, 3]]
+
+
+async def test_an_error_of_a_flush_ends_its_queue_and_drops_what_it_held() -> None:
+    dropped: list[int] = []
+    flushing = asyncio.Event()
+
+    async def flush(_: list[int]) -> None:
+        flushing.set()
+        await turns()
+        raise Bad
 
     async def use() -> None:
-        async with Batcher(Line(held=True), max_in_flight=1) as batch:
-            batch.put(1, Heard())
-            await turns()
-            batch.put(2, waiting)
-            raise Bad
+        async with BatchQueue(flush, max_in_flight=1, dropped=dropped.append) as queue:
+            queue.put(1)
+            await flushing.wait()
+            queue.put(2)
+            await asyncio.Event().wait()
 
-    with pytest.raises(ExceptionGroup):
+    with pytest.raises(ExceptionGroup) as failed:
         await use()
-    assert waiting.told == ["cancelled"]
+    assert [type(error) for error in failed.value.exceptions] == [Bad]
+    assert dropped == [1, 2]
 
 
 async def test_each_batch_is_counted_with_its_size_and_its_time() -> None:

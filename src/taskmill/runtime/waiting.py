@@ -1,0 +1,51 @@
+"""Waiting for more than one thing: the end of a service and what it works for, or the first of several events.
+
+An `asyncio.Event` has no callbacks, so somebody must wait for it: here, once for all services.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+__all__ = ["alongside", "first_of", "wake_on"]
+
+
+@asynccontextmanager
+async def alongside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run a coroutine beside the block, and cancel it when the block is left.
+
+    Raises:
+        ExceptionGroup: with what the coroutine or the block raised; the other one was cancelled.
+    """
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(work)
+        try:
+            yield
+        finally:
+            task.cancel()
+
+
+def wake_on(event: asyncio.Event, wake: Callable[[], object]) -> AbstractAsyncContextManager[None]:
+    """Call `wake` once when the event is set, as long as the block runs.
+
+    A service that waits for something else than its `stop` so learns of its end, too: `async with wake_on(stop,
+    self.wake)`.
+    """
+    return alongside(_wake_on(event, wake))
+
+
+async def _wake_on(event: asyncio.Event, wake: Callable[[], object]) -> None:
+    await event.wait()
+    wake()
+
+
+async def first_of(*events: asyncio.Event, timeout_s: float | None = None) -> None:
+    """Return when one of the events is set, or after `timeout_s` seconds."""
+    if any(event.is_set() for event in events):
+        return
+    async with asyncio.TaskGroup() as group:
+        waits = [group.create_task(event.wait()) for event in events]
+        await asyncio.wait(waits, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()

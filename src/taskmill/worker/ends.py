@@ -1,0 +1,81 @@
+"""How claims are to end, as PostgreSQL is asked to, and what it made of that."""
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+from uuid import UUID
+
+from taskmill.domain.lifecycle import Claim, Outcome, Succeeded, decide, succeeded
+from taskmill.domain.retry import RetryPolicy
+from taskmill.domain.task import Fence
+from taskmill.storage import claims
+from taskmill.storage.claims import ClaimEnd, EndedClaim
+from taskmill.storage.database import Database
+from taskmill.worker.attempt import Attempt
+
+
+class ClaimEnds(Protocol):
+    """Where ends are written."""
+
+    async def end(self, ends: Sequence[ClaimEnd]) -> Mapping[UUID, EndedClaim]:
+        """End claims, and return by task how; what is missing was no longer this worker's.
+
+        Raises:
+            Unavailable: it may have done so, or not.
+            PostgresError: it has not.
+        """
+        ...
+
+    async def find_ended(self, fences: Sequence[Fence]) -> Mapping[UUID, EndedClaim]:
+        """Return how this worker ended these claims, if it did; errors are as for `end`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEnds:
+    """The ends of one worker's claims in PostgreSQL."""
+
+    database: Database
+    worker: str
+
+    async def end(self, ends: Sequence[ClaimEnd]) -> Mapping[UUID, EndedClaim]:
+        """End claims whose fence still holds."""
+        return await claims.end(self.database, ends, worker=self.worker)
+
+    async def find_ended(self, fences: Sequence[Fence]) -> Mapping[UUID, EndedClaim]:
+        """Return how these claims were ended."""
+        return await claims.find_ended(self.database, fences, worker=self.worker)
+
+
+@dataclass(frozen=True, slots=True)
+class EndPolicy:
+    """Decides how attempts end, by `retry` where a task says nothing of its own."""
+
+    retry: RetryPolicy
+    randomness: random.Random
+
+    def end_of(self, attempt: Attempt) -> ClaimEnd:
+        """Return the end of an attempt that is settled."""
+        outcome, task = attempt.outcome, attempt.task
+        if isinstance(outcome, Succeeded):  # always wins, and knows all: this is what most are
+            end = succeeded(outcome.result)
+            return ClaimEnd(fence=attempt.fence, transition=end, if_cancel_requested=end)
+        assert outcome is not None  # noqa: S101 - it is settled
+        claim = Claim(
+            attempt=task.attempt,
+            max_attempts=task.max_attempts,
+            losses=task.losses,
+            max_losses=task.max_losses,
+            retry=task.retry or self.retry,
+        )
+        return decided(attempt.fence, outcome, claim, jitter=self.randomness.random())
+
+
+def decided(fence: Fence, outcome: Outcome, claim: Claim, *, jitter: float) -> ClaimEnd:
+    """Decide once for each case: PostgreSQL knows at the last moment whether a cancel was asked."""
+    transition = decide(outcome, claim, cancel_requested=False, jitter=jitter)
+    otherwise = transition
+    if not isinstance(outcome, Succeeded):  # a success always wins
+        otherwise = decide(outcome, claim, cancel_requested=True, jitter=jitter)
+    return ClaimEnd(fence=fence, transition=transition, if_cancel_requested=otherwise)

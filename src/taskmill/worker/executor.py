@@ -1,0 +1,75 @@
+"""Runs the handler of an attempt, and gives it what it needs: its log, its progress, its span."""
+
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Self
+
+from taskmill.app import Context
+from taskmill.domain.lifecycle import Interrupted, Outcome, Reason
+from taskmill.operations.progress import ProgressReports
+from taskmill.worker.attempt import Attempt
+from taskmill.worker.claim_log import ClaimLog
+from taskmill.worker.execution import execute
+from taskmill.worker.handlers import Handlers
+from taskmill.worker.surroundings import AttemptSurroundings
+from taskmill.worker.task_log import TaskLog
+
+if TYPE_CHECKING:
+    from taskmill.worker.traced import AttemptSpans
+
+_NO_HANDLER_PAUSE: Final = timedelta(seconds=30)
+
+
+class Executor:
+    """Executes attempts with the handlers of one worker.
+
+    Use it as an async context manager; leaving it stores what handlers have logged and reported, if the database
+    takes that soon.
+    """
+
+    def __init__(
+        self,
+        handlers: Handlers,
+        *,
+        task_log: TaskLog,
+        progress: ProgressReports,
+        result_bytes: int,
+        spans: "AttemptSpans | None" = None,
+    ) -> None:
+        self._handlers = handlers
+        self._task_log = task_log
+        self._progress = progress
+        self._result_bytes = result_bytes
+        self._spans = spans
+        self._open = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        await self._open.enter_async_context(self._task_log)
+        await self._open.enter_async_context(self._progress)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._open.__aexit__(kind, error, trace)
+
+    async def execute(self, attempt: Attempt) -> Outcome:
+        """Run the handler and return how it ended; cancellation passes through."""
+        if self._spans is None:
+            return await self._execute(attempt)
+        with self._spans.around(attempt):
+            return await self._execute(attempt)
+
+    async def _execute(self, attempt: Attempt) -> Outcome:
+        handler = self._handlers.get(attempt.task.type)
+        if handler is None:
+            return Interrupted(reason=Reason.NO_HANDLER, after=_NO_HANDLER_PAUSE)
+        lines = ClaimLog(self._task_log, attempt.task.id, attempt.task.claim_no)
+        surroundings = AttemptSurroundings(attempt, lines, self._progress.report)
+        context = Context(task=attempt.task, fence=attempt.fence, surroundings=surroundings)
+        with lines:
+            return await execute(handler, context, result_bytes=self._result_bytes)

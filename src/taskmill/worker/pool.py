@@ -1,0 +1,258 @@
+"""Owns the attempts of a worker and their asyncio tasks, from the claim until their ends are recorded.
+
+It owns tasks as a TaskGroup does, with one difference: a handler that was asked to stop, and has not within the
+patience, is *abandoned*. Its attempt is settled without it, its slot is free, and whatever it still does or
+returns changes nothing.
+
+A slot is for a handler that runs: an attempt that is settled holds none, unless many are.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import asynccontextmanager
+from typing import Any
+
+from taskmill.domain.lifecycle import Failed, Outcome
+from taskmill.observability.logs import get_logger
+from taskmill.observability.metrics import HANDLERS_ABANDONED, HANDLERS_LINGERING
+from taskmill.runtime.clock import Clock
+from taskmill.runtime.waiting import alongside
+from taskmill.worker.attempt import Attempt, AttemptState, ClaimKey
+from taskmill.worker.execution import describe, once_stopped, timed_out
+from taskmill.worker.executor import Executor
+from taskmill.worker.options import WorkerOptions
+from taskmill.worker.recorder import Recorder
+
+log = get_logger(__name__)
+
+
+class AttemptPool:
+    """The attempts under way, and the abandoned handlers; `wake` is set when a slot may be free."""
+
+    def __init__(
+        self,
+        executor: Executor,
+        recorder: Recorder,
+        *,
+        options: WorkerOptions,
+        clock: Clock,
+        wake: asyncio.Event,
+    ) -> None:
+        self._executor = executor
+        self._recorder = recorder
+        self._options = options
+        self._clock = clock
+        self._wake = wake
+        self._attempts: dict[ClaimKey, Attempt] = {}
+        self._settled = 0
+        # Handlers that run, those of abandoned attempts among them.
+        self._tasks: dict[asyncio.Task[Any], Attempt] = {}
+        self._is_cancelling = False
+        self._is_empty = asyncio.Event()
+        self._is_empty.set()
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Run attempts as long as the block does; leaving it waits until all that was started is recorded.
+
+        Left by an error, it cancels the handlers and records nothing more.
+
+        Raises:
+            ExceptionGroup: with what keeps outcomes from being recorded, or an error of the worker's own.
+        """
+        self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        async with (
+            self._executor,
+            self._recorder,
+            alongside(self._forget_ended()),
+            alongside(self._fail()),
+        ):
+            try:
+                yield
+                await self.empty()
+            finally:
+                await self.cancel_all()
+
+    def __len__(self) -> int:
+        return len(self._attempts)
+
+    def __contains__(self, key: ClaimKey) -> bool:
+        return key in self._attempts
+
+    @property
+    def running(self) -> int:
+        """How many are not settled: they hold the slots."""
+        return len(self._attempts) - self._settled
+
+    @property
+    def free_slots(self) -> int:
+        """How many attempts may begin: those that are settled hold no slot, unless many are."""
+        slots = self._options.slots
+        return min(slots - self.running, 2 * slots - len(self._attempts))
+
+    @property
+    def taken_slots(self) -> int:
+        """How many slots nothing new can have, as far as others can tell."""
+        return min(len(self._attempts), self._options.slots)
+
+    @property
+    def attempts(self) -> Collection[Attempt]:
+        """The attempts under way."""
+        return self._attempts.values()
+
+    def get(self, key: ClaimKey) -> Attempt | None:
+        """Return the attempt under way of this claim."""
+        return self._attempts.get(key)
+
+    def of_task(self, task: "asyncio.Task[Any] | None") -> Attempt | None:
+        """Return the attempt whose handler runs in that asyncio task; may be called from any thread."""
+        return None if task is None else self._tasks.get(task)
+
+    async def empty(self) -> None:
+        """Return when no attempt is under way."""
+        await self._is_empty.wait()
+
+    def start(self, attempt: Attempt) -> None:
+        """Execute a claimed attempt in an asyncio task of its own."""
+        self._attempts[attempt.key] = attempt
+        self._is_empty.clear()
+        # Neither a TaskGroup: it would wait for abandoned handlers, for ever.
+        task = asyncio.get_running_loop().create_task(self._run(attempt), context=attempt.context)
+        attempt.handler_task = task
+        self._tasks[task] = attempt
+        task.add_done_callback(self._on_end)
+
+    def stop(self, attempt: Attempt, reason: Outcome) -> None:
+        """Cancel the handler; the attempt ends with `reason`, at the latest when the patience is over."""
+        if not attempt.ask_to_stop(reason):
+            return
+        # A task that is cancelled before its first step never gets to clean up after itself.
+        if attempt.state is AttemptState.RUNNING and attempt.handler_task is not None:
+            attempt.handler_task.cancel()
+            self._set_timer(attempt, self._options.patience_s, self._abandon)
+
+    def stop_all(self, reason: Outcome) -> None:
+        """Stop all that are under way."""
+        for attempt in self._attempts.values():
+            self.stop(attempt, reason)
+
+    async def cancel_all(self) -> None:
+        """Cancel all handlers, wait as long as the patience lasts, and detach those that do not end."""
+        self._is_cancelling = True
+        left = list(self._tasks)
+        for task in left:
+            task.cancel()
+        if left:
+            await asyncio.wait(left, timeout=self._options.patience_s)
+        for task, attempt in self._tasks.items():
+            if task.done():
+                continue
+            if not attempt.is_abandoned:
+                self._leave_handler(attempt)
+            log.warning("handler.left_behind", **self._facts(attempt))
+            _detach(task)
+
+    async def _run(self, attempt: Attempt) -> Outcome:
+        """Take one attempt from its first step to its outcome."""
+        outcome = attempt.stop_reason
+        if outcome is None:
+            attempt.begin()
+            if attempt.task.timeout is not None:
+                self._set_timer(attempt, attempt.task.timeout.total_seconds(), self._time_out)
+            outcome = await self._outcome(attempt)
+        if not attempt.is_abandoned:
+            self._settle(attempt, outcome)
+        return outcome
+
+    async def _outcome(self, attempt: Attempt) -> Outcome:
+        try:
+            outcome = await self._executor.execute(attempt)
+        except asyncio.CancelledError as error:
+            if self._is_cancelling or attempt.handler_task is None:
+                raise
+            while attempt.handler_task.uncancel():
+                pass
+            # Or nobody stopped the attempt: the handler cancelled itself, or awaited what was cancelled.
+            return attempt.stop_reason or Failed(error=describe(error))
+        reason = attempt.stop_reason
+        return outcome if reason is None else once_stopped(outcome, reason)
+
+    def _settle(self, attempt: Attempt, outcome: Outcome) -> None:
+        attempt.settle(outcome, at=self._clock.monotonic())
+        self._settled += 1
+        if attempt.span is not None:
+            attempt.span.end(outcome)
+        self._recorder.put(attempt)
+        self._wake.set()
+
+    def _time_out(self, attempt: Attempt) -> None:
+        self.stop(attempt, timed_out(attempt.task))
+
+    def _abandon(self, attempt: Attempt) -> None:
+        """Settle the attempt without its handler, which goes on but has no say any more."""
+        if attempt.stop_reason is None or not attempt.is_open:
+            return
+        self._leave_handler(attempt)
+        log.warning(
+            "handler.abandoned", **self._facts(attempt), patience_s=self._options.patience_s
+        )
+        HANDLERS_ABANDONED.inc()
+        self._settle(attempt, attempt.stop_reason)
+
+    def _leave_handler(self, attempt: Attempt) -> None:
+        attempt.abandon()
+        HANDLERS_LINGERING.inc()
+
+    def _set_timer(self, attempt: Attempt, seconds: float, call: Callable[[Attempt], None]) -> None:
+        attempt.timer = asyncio.get_running_loop().call_later(seconds, call, attempt)
+
+    def _on_end(self, task: "asyncio.Task[Any]") -> None:
+        """Let go of a handler's task."""
+        attempt = self._tasks.pop(task)
+        error = None if task.cancelled() else task.exception()
+        if attempt.is_abandoned:
+            HANDLERS_LINGERING.dec()
+            dropped = "cancelled" if task.cancelled() else type(error or task.result()).__name__
+            log.warning("handler.ended_late", **self._facts(attempt), dropped=dropped.lower())
+            return
+        if attempt.is_open:  # the worker comes to its end
+            if attempt.span is not None:
+                attempt.span.end(None)
+            self._forget(attempt)
+        if error is not None and not self._failure.done():
+            self._failure.set_exception(error)
+
+    async def _forget_ended(self) -> None:
+        while True:
+            for attempt in await self._recorder.ended():
+                self._settled -= 1
+                self._forget(attempt)
+            self._wake.set()
+
+    def _forget(self, attempt: Attempt) -> None:
+        del self._attempts[attempt.key]
+        if not self._attempts:
+            self._is_empty.set()
+
+    async def _fail(self) -> None:
+        """Wait for ever; raise what is no error of a handler, but of this worker."""
+        await self._failure
+
+    def _facts(self, attempt: Attempt) -> dict[str, Any]:
+        task = attempt.task
+        return {
+            "task_id": str(task.id),
+            "claim_no": task.claim_no,
+            "attempt": task.attempt,
+            "worker": self._options.name,
+            "queue": task.queue,
+            "type": task.type,
+        }
+
+
+def _detach(task: "asyncio.Task[Any]") -> None:
+    """Let the event loop close without this task: it would wait for it for ever."""
+    # Documented for whoever extends asyncio; nothing else tells `asyncio.run` not to wait.
+    asyncio._unregister_task(task)  # noqa: SLF001 - see above
+    # That it is still pending was said just now.
+    task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001 - as asyncio.gather does
