@@ -40,6 +40,7 @@ SHORT = (
 SCENARIOS = (
     *SHORT,
     "whole_up",
+    "neighbours",
     "publish_changes",
     "start_time",
     "create_many",

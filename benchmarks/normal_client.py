@@ -1,0 +1,114 @@
+"""A client as most are: on each of a few connections a task is created and read at a fixed pace, for some seconds.
+
+What a request took is counted from when it was due: one that could not be sent because the one before was not
+answered yet has waited, too. One of the connections is made anew for each task. What was not answered as it should
+be, or not in time, counts as refused.
+"""
+
+import argparse
+import asyncio
+import json
+from contextlib import AsyncExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from time import monotonic
+
+from benchmarks.connections import Connection, Response, connected_from
+
+_ADDRESS = "127.0.0.1"
+_CONNECTIONS = 4
+_TASKS_PER_S = 10
+"""On each connection."""
+_TIMEOUT_S = 10.0
+_CREATED, _OK = 201, 200
+_TASK = b'{"name":"normal","payload":{"delay_s":0,"failure_probability":0}}'
+_POST = (
+    b"POST /tasks HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+    b"content-length: %d\r\n\r\n%s" % (len(_TASK), _TASK)
+)
+_GET = "GET {} HTTP/1.1\r\nhost: localhost\r\n\r\n"
+
+
+@dataclass(slots=True)
+class Seen:
+    """Milliseconds of all requests that were answered well, and what came of the others."""
+
+    answered_ms: list[float] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+
+
+async def measure(url: str, seconds: float) -> Seen:
+    """Be such a client for some seconds."""
+    seen = Seen()
+    began = monotonic() + 0.05
+    async with asyncio.TaskGroup() as group:
+        for number in range(_CONNECTIONS):
+            group.create_task(_Line(url, seen, is_kept=number > 0).run(began, number, seconds))
+    return seen
+
+
+class _Line:
+    """One connection, or, unless it `is_kept`, one after the other."""
+
+    def __init__(self, url: str, seen: Seen, *, is_kept: bool) -> None:
+        self._url = url
+        self._seen = seen
+        self._is_kept = is_kept
+        self._stack = AsyncExitStack()
+        self._open: Connection | None = None
+
+    async def run(self, began: float, number: int, seconds: float) -> None:
+        """Create and read at the pace; the connections take turns. What is too late is not sent any more."""
+        async with self._stack:
+            for step in range(round(seconds * _TASKS_PER_S)):
+                due = began + (step + number / _CONNECTIONS) / _TASKS_PER_S
+                await asyncio.sleep(max(due - monotonic(), 0))
+                if monotonic() - due > _TIMEOUT_S:
+                    self._seen.failed.append("never sent")
+                    continue
+                await self._step(due)
+                if not self._is_kept:
+                    await self._close()
+
+    async def _step(self, due: float) -> None:
+        created = await self._ask(_POST, _CREATED, due)
+        if created is not None:
+            path = created.header(b"location")
+            await self._ask(_GET.format(path).encode(), _OK, monotonic())
+
+    async def _ask(self, request: bytes, status: int, due: float) -> Response | None:
+        """Return the response if it is as it should be; note how long it took, or what came instead."""
+        try:
+            async with asyncio.timeout(_TIMEOUT_S):
+                if self._open is None:
+                    connecting = connected_from(_ADDRESS, self._url)
+                    self._open = await self._stack.enter_async_context(connecting)
+                response = await self._open.ask(request)
+        except (OSError, EOFError, TimeoutError) as error:
+            self._seen.failed.append(repr(error))
+            await self._close()
+            return None
+        if response.status != status:
+            self._seen.failed.append(str(response.status))
+            return None
+        self._seen.answered_ms.append((monotonic() - due) * 1000)
+        return response
+
+    async def _close(self) -> None:
+        self._open = None
+        await self._stack.aclose()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--url", required=True)
+    parser.add_argument("--seconds", type=float, required=True)
+    parser.add_argument("--done", type=Path, required=True)
+    parser.add_argument("--ready-file", type=Path, required=True)
+    options = parser.parse_args()
+    seen = asyncio.run(measure(options.url, options.seconds))
+    options.done.write_text(json.dumps(asdict(seen)))
+
+
+if __name__ == "__main__":
+    main()
