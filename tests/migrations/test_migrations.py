@@ -6,8 +6,6 @@ import subprocess
 import sys
 from base64 import b64decode
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,24 +17,11 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 
 from taskmill.domain.signing import NEW_BYTES, is_secret
-from taskmill.runtime.clock import SystemClock
-from taskmill.settings import DatabaseSettings
-from taskmill.storage import migrate, partitions
-from taskmill.storage.database import Database
-from taskmill.storage.partitions import Week
+from taskmill.storage import migrate
 from taskmill.storage.schema import metadata
+from tests.support.migrating import ROOT, VERSIONS, apart, applied, asked, downgrade, run_module
 
-ROOT = Path(__file__).resolve().parents[2]
-VERSIONS = sorted((migrate.MIGRATIONS / "versions").glob("[0-9]*_*.py"))
 T = TypeVar("T")
-
-
-async def asked(url: str, query: str) -> list[tuple[Any, ...]]:
-    connection = await asyncpg.connect(url)
-    try:
-        return [tuple(row) for row in await connection.fetch(query)]
-    finally:
-        await connection.close()
 
 
 async def with_schema(url: str, work: Callable[[Connection], T]) -> T:
@@ -47,12 +32,6 @@ async def with_schema(url: str, work: Callable[[Connection], T]) -> T:
             return await connection.run_sync(work)
     finally:
         await engine.dispose()
-
-
-async def apart(work: Callable[..., T], *arguments: object) -> T:
-    """Call what runs a loop of its own."""
-    with ThreadPoolExecutor(1) as thread:
-        return await asyncio.wrap_future(thread.submit(work, *arguments))
 
 
 def belongs_to_the_picture(_: object, name: str | None, kind: str, __: bool, ___: object) -> bool:  # noqa: FBT001 - alembic calls it
@@ -121,106 +100,45 @@ async def test_defaults_and_indexes_are_those_of_the_picture(
 
 
 async def test_steps_can_be_undone_and_taken_again(empty_database_url: str) -> None:
+    """One step back gives exactly what was there before, the text and the rights of functions included."""
     url = empty_database_url
-    numbers = [version.name[:4] for version in VERSIONS]
-    for number in numbers:
-        await apart(migrate.upgrade, url, number)
-        assert await _applied(url) == number
-    whole = await asked(url, _EVERYTHING)
-    await apart(_downgrade, url, "base")
-    assert await asked(url, _EVERYTHING) == [("alembic_version", "r"), ("alembic_version_pkc", "i")]
+    made: dict[str, list[tuple[Any, ...]]] = {}
+    for version in VERSIONS:
+        await apart(migrate.upgrade, url, version.name[:4])
+        assert await applied(url) == version.name[:4]
+        made[version.name[:4]] = await asked(url, _EVERYTHING)
+    *earlier, newest = made
+    for number in reversed(earlier):
+        await apart(downgrade, url, number)
+        assert await asked(url, _EVERYTHING) == made[number]
+    await apart(downgrade, url, "base")
+    left = [name for name, *_ in await asked(url, _EVERYTHING)]
+    assert [name for name in left if not name.startswith("alembic_version")] == []
     await apart(migrate.upgrade, url)
-    assert await asked(url, _EVERYTHING) == whole
+    assert await asked(url, _EVERYTHING) == made[newest]
     assert await with_schema(url, differences) == []
 
 
 _EVERYTHING = """
-    SELECT relname::text, relkind::text FROM pg_class
-    WHERE relnamespace = 'taskmill'::regnamespace
+    SELECT c.relname::text, c.relkind::text, c.reloptions::text, coalesce(
+        pg_get_viewdef(CASE c.relkind WHEN 'v' THEN c.oid END),
+        pg_get_indexdef(CASE c.relkind WHEN 'i' THEN c.oid END),
+        (SELECT string_agg(concat_ws(' ', a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
+            pg_get_expr(d.adbin, d.adrelid)), ', ' ORDER BY a.attname)
+        FROM pg_attribute AS a LEFT JOIN pg_attrdef AS d ON (d.adrelid, d.adnum) = (a.attrelid, a.attnum)
+        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped))
+    FROM pg_class AS c WHERE c.relnamespace = 'taskmill'::regnamespace
     UNION ALL
-    SELECT proname::text, 'function' FROM pg_proc WHERE pronamespace = 'taskmill'::regnamespace
-    ORDER BY 1, 2
-"""
-
-
-async def _applied(url: str) -> str | None:
-    connection = await asyncpg.connect(url)
-    try:
-        return await migrate.applied(connection)
-    finally:
-        await connection.close()
-
-
-def _downgrade(url: str, revision: str) -> None:
-    from alembic import command  # noqa: PLC0415 - slow to import
-    from alembic.config import Config  # noqa: PLC0415 - see above
-
-    config = Config()
-    config.set_main_option("script_location", str(migrate.MIGRATIONS))
-    config.attributes[migrate.URL_OPTION] = url
-    command.downgrade(config, revision)
-
-
-async def test_an_index_added_later_covers_the_weeks_that_are_there_and_those_to_come(
-    empty_database_url: str,
-) -> None:
-    url = empty_database_url
-    await apart(migrate.upgrade, url, "0002")
-    database = Database(url, DatabaseSettings())
-    moment = await database.anchor(SystemClock())
-    await make_as_before_lines(url, *(Week.of(moment).later(n) for n in range(-1, 5)))
-    await apart(migrate.upgrade, url)
-    await partitions.ensure(database, moment + timedelta(weeks=1))
-    await database.close()
-    indexes = await asked(url, _INDEXES_OF_WEEKS)
-    assert len(indexes) == 8, "last week, this one, five ahead, and the net"
-    assert {found for _, found in indexes} == {1}
-
-
-_INDEXES_OF_WEEKS = """
-    SELECT t.inhrelid::regclass::text, count(i.indexrelid) FILTER (
-        WHERE i.indisvalid AND p.inhparent = 'taskmill.task_cancel_asked'::regclass)
-    FROM pg_inherits AS t
-    JOIN pg_index AS i ON i.indrelid = t.inhrelid
-    LEFT JOIN pg_inherits AS p ON p.inhrelid = i.indexrelid
-    WHERE t.inhparent = 'taskmill.task'::regclass AND pg_get_indexdef(i.indexrelid) LIKE '%(lease_id)%'
-    GROUP BY 1
-"""
-
-
-async def test_the_weeks_that_are_there_get_room_for_lines_with_the_same_bounds(
-    empty_database_url: str,
-) -> None:
-    url = empty_database_url
-    await apart(migrate.upgrade, url, "0003")
-    weeks = [Week.of(datetime(2026, 1, 7, tzinfo=UTC)).later(n) for n in (-40, -1, 0, 1)]
-    await make_as_before_lines(url, *weeks)
-    await apart(migrate.upgrade, url)
-    bounds = {
-        table: await asked(url, _BOUNDS.format(table=table)) for table in ("task", "task_log")
-    }
-    assert len(bounds["task"]) == 5
-    assert bounds["task_log"] == bounds["task"]
-    database = Database(url, DatabaseSettings())
-    made_now = await partitions.ensure(database, weeks[-1].start)
-    assert [week.suffix for week in made_now] == [weeks[-1].later(n).suffix for n in (1, 2, 3, 4)]
-    await database.close()
-
-
-async def make_as_before_lines(url: str, *weeks: Week) -> None:
-    """Make weeks as a program does that knows no lines."""
-    for week in weeks:
-        lower, upper = week.bounds
-        for table in ("task", "task_event"):
-            made = f"taskmill.{table}_{week.suffix} PARTITION OF taskmill.{table}"
-            await asked(url, f"CREATE TABLE {made} FOR VALUES FROM ('{lower}') TO ('{upper}')")
-
-
-_BOUNDS = """
-    SELECT replace(c.relname, '{table}_', ''), pg_get_expr(c.relpartbound, c.oid)
-    FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
-    WHERE i.inhparent = 'taskmill.{table}'::regclass
-    ORDER BY 1
+    SELECT proname::text, 'function', proacl::text, pg_get_functiondef(oid)
+    FROM pg_proc WHERE pronamespace = 'taskmill'::regnamespace
+    UNION ALL
+    SELECT tgname, 'trigger', NULL, pg_get_triggerdef(t.oid)
+    FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid
+    WHERE c.relnamespace = 'taskmill'::regnamespace AND NOT tgisinternal
+    UNION ALL
+    SELECT conname, 'constraint', NULL, pg_get_constraintdef(oid)
+    FROM pg_constraint WHERE connamespace = 'taskmill'::regnamespace
+    ORDER BY 1, 2, 4
 """
 
 
@@ -286,7 +204,7 @@ async def test_each_database_has_a_key_for_callbacks_of_its_own(empty_database_u
 
 
 async def test_an_empty_database_has_no_number(empty_database_url: str) -> None:
-    assert await _applied(empty_database_url) is None
+    assert await applied(empty_database_url) is None
 
 
 async def test_many_may_migrate_at_once(empty_database_url: str) -> None:
@@ -306,27 +224,19 @@ async def test_many_may_migrate_at_once(empty_database_url: str) -> None:
     async with asyncio.TaskGroup() as group:
         runs: list[Awaitable[int]] = [group.create_task(apart(run)) for _ in range(3)]
         assert [await one for one in runs] == [0, 0, 0]
-    assert await _applied(empty_database_url) == migrate.head()
+    assert await applied(empty_database_url) == migrate.head()
 
 
 def test_alembic_itself_works_from_the_root(empty_database_url: str) -> None:
     for arguments in (["upgrade", "head"], ["current"]):
-        done = subprocess.run(  # noqa: S603 - our own program
-            [sys.executable, "-m", "alembic", *arguments],
-            cwd=ROOT,
-            env={**os.environ, "TASKMILL_DATABASE_URL": empty_database_url},  # noqa: TID251 - for the child
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
+        done = run_module(empty_database_url, "alembic", *arguments)
         assert done.returncode == 0, done.stderr
-    assert asyncio.run(_applied(empty_database_url)) == migrate.head()
+    assert asyncio.run(applied(empty_database_url)) == migrate.head()
 
 
 def test_the_numbers_have_no_gaps_and_every_step_knows_the_one_before() -> None:
     numbers = [version.name[:4] for version in VERSIONS]
-    assert numbers == [f"{n:04}" for n in range(1, len(numbers) + 1)]
+    assert numbers == [f"{n:04}" for n in range(14, 14 + len(numbers))]
     assert migrate.head() == numbers[-1]
     for before, version in zip([None, *numbers], VERSIONS, strict=False):
         text = version.read_text(encoding="utf-8")

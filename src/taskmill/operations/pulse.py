@@ -19,7 +19,6 @@ import asyncpg
 from taskmill.domain.errors import Unavailable
 from taskmill.observability.logs import get_logger
 from taskmill.runtime.periodic import pause
-from taskmill.runtime.waiting import wake_on
 from taskmill.storage import changes, watches
 from taskmill.storage.database import Database
 
@@ -110,14 +109,16 @@ class Pulse:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Look once a second while somebody watches, until told to stop."""
-        async with wake_on(stop, self._end):
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._close_at(stop))
             while not stop.is_set():
                 await self._wanted.wait()
                 if not stop.is_set():
                     await self._look()
                     await pause(stop, _BEAT_S)
 
-    def _end(self) -> None:
+    async def _close_at(self, stop: asyncio.Event) -> None:
+        await stop.wait()
         self.close()
         self._wanted.set()
 

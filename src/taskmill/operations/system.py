@@ -144,6 +144,6 @@ def _schema_trouble(applied: str | None) -> str | None:
     needed = migrate.head()
     if applied is not None and applied >= needed:
         return None
-    return (
+    return migrate.too_old(applied) or (
         f"the schema is {applied or 'missing'}, this program needs {needed}: run `taskmill migrate`"
     )

@@ -1,6 +1,7 @@
-"""Brings a database to the schema that this code needs, and tells which schema it has.
+"""Brings a database to the schema that this code needs, and reports which schema it has.
 
-The migrations themselves are in `migrations/versions`, plain SQL in order of their numbers.
+The migrations themselves are in `migrations/versions`, plain SQL in order of their numbers. What is committed
+there never changes: `tests/migrations/committed.sha256` has a hash of each file.
 """
 
 from pathlib import Path
@@ -17,6 +18,9 @@ from taskmill.storage.servers import Connection, Servers
 MIGRATIONS = Path(__file__).parent / "migrations"
 URL_OPTION = "taskmill.database_url"
 _CONNECT_TIMEOUT_S = 60.0
+# The first migration, which is all those up to this number as one; and the last commit that has them one by one.
+_FIRST = "0014"
+_LAST_WITH_OLDER = "0543e85"
 
 
 def head() -> str:
@@ -34,6 +38,16 @@ async def applied(connection: Connection) -> str | None:
     return number
 
 
+def too_old(number: str | None) -> str | None:
+    """Say what to do with a schema from before the first migration that is left; None if it is not that old."""
+    if number is None or number >= _FIRST:
+        return None
+    return (
+        f"the schema is {number}, too old for this program: start commit {_LAST_WITH_OLDER} once first "
+        f"(`taskmill up`, or `taskmill migrate`), which brings it to {_FIRST}"
+    )
+
+
 def upgrade(database_url: str, revision: str = "head") -> None:
     """Apply every missing migration; safe to call from many processes at once.
 
@@ -41,16 +55,20 @@ def upgrade(database_url: str, revision: str = "head") -> None:
     `applied` first where that matters.
 
     Raises:
-        ConfigurationError: the database can't be reached, or refuses a migration.
+        ConfigurationError: the database can't be reached, refuses a migration, or has a schema that no migration
+            starts from.
     """
     from alembic import command  # noqa: PLC0415 - see above
     from alembic.config import Config  # noqa: PLC0415 - see above
+    from alembic.util import CommandError  # noqa: PLC0415 - see above
 
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes[URL_OPTION] = database_url
     try:
         command.upgrade(config, revision)
+    except CommandError as error:
+        raise ConfigurationError(str(error)) from error
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError) as error:
         # The library's own text has the whole statement in it, and an address of its manual.
         told = error.orig if isinstance(error, DBAPIError) else error
@@ -65,6 +83,13 @@ def commands(script: str) -> list[str]:
     The driver takes one command at a time; bodies of functions must not have such a line.
     """
     return [command for part in script.split(";\n\n") if (command := part.strip().rstrip(";"))]
+
+
+def script(migration: str, *parts: str) -> list[str]:
+    """Return the commands of a migration's SQL files, by its `__file__`: they are in the folder of its name."""
+    folder = Path(migration).with_suffix("")
+    files = [folder / f"{part}.sql" for part in parts]
+    return [command for file in files for command in commands(file.read_text(encoding="utf-8"))]
 
 
 def migration_engine(database_url: str) -> AsyncEngine:

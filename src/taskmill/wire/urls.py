@@ -1,7 +1,7 @@
 """The form of an address that Taskmill is to call. Where it leads, and whether one may go there, is not asked.
 
-PostgreSQL judges it in the same way (`urls.sql` in migration 0010), so nothing here rests on how a library reads
-addresses, which differs between versions, too.
+PostgreSQL judges it in the same way (`taskmill.url_origin`, migration 0014), so nothing here rests on how a
+library reads addresses, which differs between versions, too.
 """
 
 import re

@@ -1,8 +1,8 @@
 """How a refusal speaks of what came: short, printable, without secrets or long input.
 
 Everything from a request that is shown again (in a problem, a log line) passes through here. What a refusal by
-a rule says is told by PostgreSQL as well (`words.sql` in migration 0010), so it rests on nothing that differs
-between the two: which characters are printable, for one, is spelled out here.
+a rule says is told by PostgreSQL as well (`create_task/wording.sql` in migration 0014), so it rests on nothing
+that differs between the two: which characters are printable, for one, is spelled out here.
 """
 
 import re

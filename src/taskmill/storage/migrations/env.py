@@ -3,27 +3,37 @@
 import asyncio
 
 from alembic import context
+from alembic.util import CommandError
 from sqlalchemy import Connection, text
 
 from taskmill import settings
-from taskmill.storage.migrate import URL_OPTION, migration_engine
+from taskmill.storage.migrate import URL_OPTION, migration_engine, too_old
 
-# A migration that can't get its lock in time fails and is tried again, instead of queueing everyone behind it.
-LOCK_TIMEOUT = "5s"
-STATEMENT_TIMEOUT = "10min"
+# A migration that can't get its lock in time fails, instead of making everybody queue behind it: run it again. One
+# that needs longer says why, and sets its own: SET LOCAL statement_timeout.
+LOCK_TIMEOUT = "2s"
+STATEMENT_TIMEOUT = "5s"
 # Any constant will do; it only has to be the same in every process.
 ADVISORY_LOCK = 0x7461736B
+# The timeouts come after the lock: whoever migrates at the same time waits for the first, however long that takes.
+PREPARE = (
+    f"SELECT pg_advisory_lock({ADVISORY_LOCK})",
+    "CREATE SCHEMA IF NOT EXISTS taskmill",
+    f"SET lock_timeout = '{LOCK_TIMEOUT}'",
+    f"SET statement_timeout = '{STATEMENT_TIMEOUT}'",
+)
 
 
 def _migrate(connection: Connection) -> None:
-    connection.execute(text(f"SELECT pg_advisory_lock({ADVISORY_LOCK})"))
-    connection.execute(text("CREATE SCHEMA IF NOT EXISTS taskmill"))
-    connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
-    connection.execute(text(f"SET statement_timeout = '{STATEMENT_TIMEOUT}'"))
+    for statement in PREPARE:
+        connection.execute(text(statement))
     connection.commit()
     context.configure(
         connection=connection, version_table_schema="taskmill", transaction_per_migration=True
     )
+    if advice := too_old(context.get_context().get_current_revision()):
+        raise CommandError(advice)
+    connection.rollback()
     with context.begin_transaction():
         context.run_migrations()
 
@@ -41,6 +51,8 @@ if context.is_offline_mode():
     context.configure(
         dialect_name="postgresql", version_table_schema="taskmill", literal_binds=True
     )
+    for statement in PREPARE:
+        context.execute(statement)
     with context.begin_transaction():
         context.run_migrations()
 else:

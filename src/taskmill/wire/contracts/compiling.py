@@ -1,7 +1,7 @@
 """From a JSON Schema to its normal form: numbered nodes that every door walks in the same steps.
 
 The normal form is JSON, and has every sentence that a refusal may need, so that Python (`checking.py`) and
-PostgreSQL (`taskmill.check_value`, migration 0010) only compare, count and choose. What they could not do alike is
+PostgreSQL (`taskmill.check_value`, migration 0015) only compare, count and choose. What they could not do alike is
 refused here, with the keyword and its place; nothing is left out in silence but annotations.
 
 A node may have, in the order in which they are looked at:

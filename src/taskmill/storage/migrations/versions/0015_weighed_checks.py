@@ -1,184 +1,25 @@
-"""Checking a payload in SQL counts what is looked at as `wire/contracts/checking.py` does.
+"""Checking a payload in SQL counts steps as `wire/contracts/checking.py` does.
 
 A schema that requires 5,000 fields took 20 s for an empty payload; an expression with 900 states took 12 s for
-a megabyte. Now fields that are looked for, and the states of expressions, are steps, too. Programs of before run
-with it: what they compile has no weights, and an expression without one counts as 25 states.
+a megabyte. Now fields that are searched for, and the states of expressions, are steps, too. The previous program
+runs with it: what that compiles has no weights, and an expression without one counts as 25 states.
 """
-
-from pathlib import Path
 
 from alembic import op
 
-from taskmill.storage.migrate import commands
+from taskmill.storage.migrate import script
 
 revision = "0015"
 down_revision = "0014"
 branch_labels = None
 depends_on = None
 
-# The further steps of a text of so many characters: each in as many states as its expressions have, by 1,000.
-MATCH_WEIGHT = """
-CREATE FUNCTION taskmill.match_weight(characters integer, weight jsonb, expressions jsonb[]) RETURNS integer
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
-BEGIN
-    RETURN least(100001, characters::bigint * coalesce(weight::bigint, 25 * (
-        SELECT coalesce(sum(jsonb_array_length(one.conditions)), 0)
-        FROM unnest(expressions) AS one (conditions))) / 1000)::integer;
-END $$
-"""
-
-CHECK_WEIGHT = r"""
-CREATE OR REPLACE FUNCTION taskmill.check_weight(node jsonb, value jsonb) RETURNS integer
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
-DECLARE
-    times integer;
-    more integer = 0;
-BEGIN
-    CASE jsonb_typeof(value)
-        WHEN 'string' THEN
-            RETURN taskmill.match_weight(length(value #>> '{}'), node -> 'text_weight', ARRAY(
-                SELECT one.rule -> 2 FROM jsonb_array_elements(node -> 'rules') AS one (rule)
-                WHERE one.rule ->> 1 = 'matches'));
-        WHEN 'array' THEN
-            times = (node ? 'enum')::integer + EXISTS (
-                SELECT FROM jsonb_array_elements(node -> 'rules') AS one (rule)
-                WHERE one.rule ->> 1 = 'unique')::integer;
-        WHEN 'object' THEN
-            times = (node ? 'enum')::integer;
-            more = (coalesce(jsonb_array_length(node -> 'required'), 0)
-                + coalesce(jsonb_array_length(node -> 'properties'), 0)) / 50;
-        ELSE
-            RETURN 0;
-    END CASE;
-    RETURN more + CASE WHEN times = 0 THEN 0
-        ELSE times * ((SELECT count(*) FROM jsonb_path_query(value, 'strict $.**')) / 10) END;
-END $$
-"""
-
-CHECK_VALUE = r"""
-CREATE OR REPLACE FUNCTION taskmill.check_value(
-    nodes jsonb, number integer, value jsonb, place text, depth integer, INOUT faults jsonb, INOUT steps integer
-) LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
-DECLARE
-    node constant jsonb = nodes -> number;
-    kind constant text = taskmill.json_kind(value);
-    part jsonb;
-    own jsonb;
-BEGIN
-    IF jsonb_array_length(faults) >= 100 THEN
-        RETURN;
-    END IF;
-    steps = CASE WHEN depth > 200 THEN 100001 ELSE least(steps, 100000) + 1 END;
-    IF steps > 100000 THEN
-        RETURN;
-    END IF;
-    IF node ? 'types' AND NOT (node -> 'types') ? kind THEN
-        faults = taskmill.add_violation(faults, place, node ->> 'type_words', taskmill.described(value));
-        RETURN;
-    END IF;
-    IF kind IN ('array', 'object') OR kind = 'string' AND node ? 'rules' THEN
-        steps = steps + taskmill.check_weight(node, value);
-        IF steps > 100000 THEN
-            RETURN;
-        END IF;
-    END IF;
-    -- An array contains a single value if one of its items is equal: that is found without taking it apart.
-    IF node ? 'enum' AND NOT (CASE WHEN kind IN ('array', 'object')
-        THEN EXISTS (
-            SELECT FROM jsonb_array_elements(node -> 'enum') AS one (value) WHERE one.value = check_value.value)
-        ELSE node -> 'enum' @> value END)
-    THEN
-        faults = taskmill.add_violation(faults, place, node ->> 'enum_words', taskmill.described(value));
-        RETURN;
-    END IF;
-    FOR part IN SELECT rule.part FROM jsonb_array_elements(node -> 'rules') AS rule (part) LOOP
-        IF (part ->> 0 = kind OR part ->> 0 = 'number' AND kind = 'integer')
-            AND NOT taskmill.keeps_rule(part ->> 1, part -> 2, value)
-        THEN
-            faults = taskmill.add_violation(faults, place, part ->> 3, CASE
-                WHEN part ->> 1 = 'unique' THEN 'a repeated item'
-                WHEN kind = 'array' THEN taskmill.counted(jsonb_array_length(value), 'item')
-                ELSE taskmill.described(value) END);
-        END IF;
-    END LOOP;
-    IF kind = 'array' THEN
-        SELECT c.faults, c.steps INTO faults, steps
-        FROM taskmill.check_items(nodes, node, value, place, depth, faults, steps) AS c;
-    ELSIF kind = 'object' THEN
-        SELECT c.faults, c.steps INTO faults, steps
-        FROM taskmill.check_fields(nodes, node, value, place, depth, faults, steps) AS c;
-    END IF;
-    FOR part IN SELECT one.part FROM jsonb_array_elements(node -> 'all') AS one (part) LOOP
-        SELECT c.faults, c.steps INTO faults, steps
-        FROM taskmill.check_value(nodes, part::integer, value, place, depth + 1, faults, steps) AS c;
-    END LOOP;
-    FOR part IN SELECT one.part FROM jsonb_array_elements(node -> 'unions') AS one (part) LOOP
-        SELECT c.faults, c.steps INTO faults, steps
-        FROM taskmill.check_union(nodes, part, value, place, depth, faults, steps) AS c;
-    END LOOP;
-    FOR part IN SELECT one.part FROM jsonb_array_elements(node -> 'nots') AS one (part) LOOP
-        SELECT c.faults, c.steps INTO own, steps
-        FROM taskmill.check_value(nodes, (part -> 0)::integer, value, place, depth + 1, '[]', steps) AS c;
-        IF own = '[]' THEN
-            faults = taskmill.add_violation(faults, place, part ->> 1, taskmill.described(value));
-        END IF;
-    END LOOP;
-END $$
-"""
-
-CHECK_NAME = r"""
-CREATE OR REPLACE FUNCTION taskmill.check_name(
-    nodes jsonb, node jsonb, name text, value jsonb, place text, depth integer,
-    INOUT faults jsonb, INOUT steps integer
-) LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
-DECLARE
-    part jsonb;
-    is_known boolean;
-BEGIN
-    steps = steps + coalesce(jsonb_array_length(node -> 'patterns'), 0)
-        + taskmill.match_weight(length(name), node -> 'name_weight', ARRAY(
-            SELECT one.part -> 0 FROM jsonb_array_elements(node -> 'patterns') AS one (part)));
-    IF steps > 100000 THEN
-        RETURN;
-    END IF;
-    IF node ? 'names' THEN
-        SELECT c.faults, c.steps INTO faults, steps FROM taskmill.check_value(
-            nodes, (node -> 'names')::integer, to_jsonb(name), place, depth + 1, faults, steps) AS c;
-    END IF;
-    is_known = EXISTS (
-        SELECT FROM jsonb_array_elements(node -> 'properties') AS one (field)
-        WHERE one.field ->> 0 = check_name.name);
-    FOR part IN SELECT one.part FROM jsonb_array_elements(node -> 'patterns') AS one (part) LOOP
-        IF taskmill.keeps_rule('matches', part -> 0, to_jsonb(name)) THEN
-            is_known = true;
-            SELECT c.faults, c.steps INTO faults, steps FROM taskmill.check_value(
-                nodes, (part -> 1)::integer, value, place, depth + 1, faults, steps) AS c;
-        END IF;
-    END LOOP;
-    IF is_known OR NOT node ? 'others' THEN
-        RETURN;
-    END IF;
-    IF (node -> 'others')::integer < 0 THEN
-        faults = taskmill.add_violation(faults, place, node ->> 'others_words', 'an unknown field');
-    ELSE
-        SELECT c.faults, c.steps INTO faults, steps FROM taskmill.check_value(
-            nodes, (node -> 'others')::integer, value, place, depth + 1, faults, steps) AS c;
-    END IF;
-END $$
-"""
-
 
 def upgrade() -> None:
-    op.execute(MATCH_WEIGHT)
-    op.execute("REVOKE ALL ON FUNCTION taskmill.match_weight FROM PUBLIC")
-    for function in (CHECK_WEIGHT, CHECK_VALUE, CHECK_NAME):
-        # Whoever may not call it still may not.
-        op.execute(function)
+    for command in script(__file__, "up"):
+        op.execute(command)
 
 
 def downgrade() -> None:
-    file = Path(__file__).parents[1] / "sql_door" / "checks.sql"
-    for command in commands(file.read_text(encoding="utf-8")):
-        if "FUNCTION taskmill.check_" in command:
-            op.execute(command.replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION", 1))
-    op.execute("DROP FUNCTION taskmill.match_weight")
+    for command in script(__file__, "down"):
+        op.execute(command)

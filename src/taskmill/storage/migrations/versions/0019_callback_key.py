@@ -1,6 +1,6 @@
 """A key that callbacks are signed with where the settings have none: made once, here, for all processes.
 
-Programs of before run with it: they go on as their settings say.
+The previous program runs with it, and goes on as its settings say.
 """
 
 from alembic import op

@@ -1,7 +1,7 @@
-"""Queues can be removed, and resuming one looks at no task: it notes when.
+"""Queues can be removed, and resuming one reads no task: `resumed_at` records when.
 
-What was released to the broker before a queue was resumed counts as not released. Relays of before wait for up
-to 10 s until these marks run out. Programs of before run with it; they go on naming queues that were removed, and
+What was released to the broker before a queue was resumed counts as not released. Previous relays wait for up to
+10 s until these marks run out. The previous program runs with it; it goes on naming queues that were removed, and
 maintenance makes those anew that have tasks.
 """
 

@@ -1,0 +1,63 @@
+"""What tests of migrations share: the files, questions to a database by its address, Alembic's way back."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import asyncpg
+
+from taskmill.storage import migrate
+
+ROOT = Path(__file__).resolve().parents[2]
+VERSIONS = sorted((migrate.MIGRATIONS / "versions").glob("[0-9]*_*.py"))
+T = TypeVar("T")
+
+
+async def asked(url: str, query: str) -> list[tuple[Any, ...]]:
+    connection = await asyncpg.connect(url)
+    try:
+        return [tuple(row) for row in await connection.fetch(query)]
+    finally:
+        await connection.close()
+
+
+async def applied(url: str) -> str | None:
+    connection = await asyncpg.connect(url)
+    try:
+        return await migrate.applied(connection)
+    finally:
+        await connection.close()
+
+
+async def apart(work: Callable[..., T], *arguments: object) -> T:
+    """Call what runs a loop of its own."""
+    with ThreadPoolExecutor(1) as thread:
+        return await asyncio.wrap_future(thread.submit(work, *arguments))
+
+
+def downgrade(url: str, revision: str) -> None:
+    from alembic import command  # noqa: PLC0415 - slow to import
+    from alembic.config import Config  # noqa: PLC0415 - see above
+
+    config = Config()
+    config.set_main_option("script_location", str(migrate.MIGRATIONS))
+    config.attributes[migrate.URL_OPTION] = url
+    command.downgrade(config, revision)
+
+
+def run_module(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `python -m …` in the root of the project, with this database in the environment."""
+    return subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-m", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src"), "TASKMILL_DATABASE_URL": url},  # noqa: TID251 - for the child
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
