@@ -14,9 +14,11 @@ from taskmill.domain.system import PageRequest, TaskFilter
 from taskmill.operations.queues import RESERVE, KnownQueues, remove, set_paused, tidy
 from taskmill.storage import figures, minutes, queues as rows, releases, tasks
 from taskmill.storage.claims import Lane
+from taskmill.storage.statements import statement
 from tests.support.api import Served
 from tests.support.builders import ERROR, a_draft
 from tests.support.contracts import NEEDS_TO, a_contract, registered
+from tests.support.polling import eventually
 from tests.support.safety import assert_safe
 from tests.support.stage import Stage, a_creation, a_stage
 
@@ -224,6 +226,28 @@ async def test_a_queue_goes_by_itself_when_nothing_has_happened_for_a_day(
     assert await rows.prune(stage.database) == ["idle"]
     assert await rows.prune(stage.database) == []
     await assert_safe(stage.sql)
+
+
+async def test_a_queue_that_is_paused_in_the_moment_in_which_it_would_go_stays_paused(
+    stage: Stage,
+) -> None:
+    await stage.service.set_queue_paused("idle", paused=False)
+    await _age(stage, days=2)
+    pausing = await stage.database.connect()
+    await pausing.execute("BEGIN")
+    await pausing.fetch(statement("set_queue_pause"), "idle", True)  # noqa: FBT003 - the statement's
+    async with asyncio.TaskGroup() as group:
+        pruning = group.create_task(rows.prune(stage.database))
+        await eventually(lambda: _waits_for_a_lock(stage), "a removal that waits")
+        await pausing.execute("COMMIT")
+    await pausing.close()
+    assert pruning.result() == []
+    [shown] = await stage.service.queues()
+    assert shown.paused_at is not None
+
+
+async def _waits_for_a_lock(stage: Stage) -> bool:
+    return bool(await stage.sql.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
 
 
 async def test_a_queue_that_is_not_a_day_old_stays_though_nothing_has_happened(

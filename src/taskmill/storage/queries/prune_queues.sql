@@ -30,6 +30,8 @@ busy AS MATERIALIZED (
     SELECT queue FROM taskmill.task_minute_delta
     WHERE at > now() - make_interval(secs => $1) AND EXISTS (SELECT FROM candidate)
 )
+-- What was paused meanwhile stays: the row is read again when somebody has changed it.
 DELETE FROM taskmill.queue
-WHERE name = ANY(ARRAY(SELECT c.name FROM candidate AS c WHERE (c.name NOT IN (SELECT b.queue FROM busy AS b)) IS TRUE))
+WHERE paused_at IS NULL
+    AND name = ANY(ARRAY(SELECT c.name FROM candidate AS c WHERE (c.name NOT IN (SELECT b.queue FROM busy AS b)) IS TRUE))
 RETURNING name
