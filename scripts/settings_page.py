@@ -17,6 +17,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(ROOT / "src"))
 
 from taskmill.settings import Settings, effective  # noqa: E402 - see above
+from taskmill.settings.values import MOST  # noqa: E402 - see above
 
 Json = dict[str, Any]
 
@@ -45,7 +46,7 @@ queues = ["reports"]
 ```
 
 Lists are comma separated or JSON (`report,mail.send` or `["report", "mail.send"]`). A variable that is set
-but empty counts as not set.
+but empty counts as not set. No number may be above 1,000,000,000.
 
 A `TASKMILL_…` name that is no setting is an error, and so is a value that does not fit; other names are
 nobody's business ([0010](../decisions/0010-unknown-settings-are-errors.md)):
@@ -155,7 +156,7 @@ def _values(field: str, described: Json) -> str:
 
 def _bounds(schema: Json) -> str:
     least, most = schema.get("minimum"), schema.get("maximum")
-    if most is not None:
+    if most is not None and most < MOST:
         return f"{least:,} to {most:,}" if least is not None else f"more than 0, at most {most:,}"
     return f"at least {least:,}" if least is not None else "more than 0"
 

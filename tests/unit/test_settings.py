@@ -187,6 +187,12 @@ def test_an_env_file_that_is_no_text_is_told(folder: Path) -> None:
         ("WORKER__QUEUES", "[1", "expected a valid list"),
         ("LEASE__TTL_S", "0.5", "greater than or equal to 1"),
         ("RETRY__MAX_S", "inf", "finite"),
+        ("RETRY__MAX_S", "1e10", "less than or equal to 1000000000"),
+        ("MAINTENANCE__INTERVAL_S", "1e10", "less than or equal to 1000000000"),
+        ("RETRY__FACTOR", "100000", "less than or equal to 100"),
+        ("LEASE__TTL_S", "1e10", "less than or equal to 1000000000"),
+        ("LIMITS__UNSERVED_TYPES", "3000000000", "less than or equal to 1000000000"),
+        ("DATABASE__STATEMENT_TIMEOUT_S", "3000000", "less than or equal to 86400"),
     ],
 )
 def test_a_bad_value_names_the_variable_the_value_and_what_was_expected(
@@ -200,6 +206,19 @@ def test_a_bad_value_names_the_variable_the_value_and_what_was_expected(
     message = str(caught.value)
     assert message.startswith(f"TASKMILL_{name}={value!r} (environment): ")
     assert expected in message
+
+
+def test_every_number_has_a_largest_value() -> None:
+    """What is beyond fits neither PostgreSQL's integers and intervals nor Python's powers and times."""
+    described = [
+        kind
+        for group in Settings.model_json_schema()["$defs"].values()
+        for field in group.get("properties", {}).values()
+        for kind in (field, *field.get("anyOf", ()))
+        if kind.get("type") in {"integer", "number"}
+    ]
+    assert described
+    assert [kind for kind in described if kind.get("maximum", 1e10) > 1e9] == []
 
 
 def test_all_bad_values_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

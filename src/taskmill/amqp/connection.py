@@ -30,6 +30,7 @@ from taskmill.domain.errors import BrokerAway
 from taskmill.observability import metrics
 from taskmill.observability.logs import get_logger
 from taskmill.runtime.periodic import backoff_s, pause
+from taskmill.runtime.waiting import first_of
 
 log = get_logger(__name__)
 
@@ -140,7 +141,7 @@ class BrokerLink:
             try:
                 async with self._connected(self._addresses[turn % len(self._addresses)]):
                     failures = 0
-                    await _first_of(self._broken, stop)
+                    await first_of(self._broken, stop)
                     if not stop.is_set():
                         self._tell_loss("the connection was lost", log.warning)
             except BROKER_ERRORS as error:
@@ -253,11 +254,3 @@ def in_words(error: BaseException) -> str:
     """Say what went wrong, without the credentials that some messages carry."""
     text = str(error) or type(error).__name__
     return _SECRETS.sub("//***@", text)[:300]
-
-
-async def _first_of(first: asyncio.Event, second: asyncio.Event) -> None:
-    async with asyncio.TaskGroup() as group:
-        waits = {group.create_task(first.wait()), group.create_task(second.wait())}
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        for wait in waits:
-            wait.cancel()

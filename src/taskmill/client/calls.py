@@ -282,8 +282,9 @@ def ready() -> Call[Mapping[str, str]]:
 
 
 def delete_queue(name: str) -> Call[None]:
-    """Remove an empty queue."""
-    return Call(method="DELETE", path=f"/queues/{_segment(name)}", read=lambda _: None)
+    """Remove an empty queue. Not repeatable: the second try of one that was done finds nothing."""
+    path = f"/queues/{_segment(name)}"
+    return Call(method="DELETE", path=path, read=lambda _: None, repeatable=False)
 
 
 def pause_queue(name: str, *, paused: bool) -> Call[QueueView]:

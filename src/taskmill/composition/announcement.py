@@ -11,7 +11,8 @@ import orjson
 
 from taskmill.composition.process import Process
 from taskmill.observability import logs
-from taskmill.runtime.periodic import any_set, pause
+from taskmill.runtime.periodic import pause
+from taskmill.runtime.waiting import first_of
 from taskmill.settings import Settings
 
 log = logs.get_logger(__name__)
@@ -59,7 +60,7 @@ class Announcement:
         server = self._front or self.process.server
         for door in (self.process.admin_server, server):
             if door is not None:
-                await any_set(door.started, stop)
+                await first_of(door.started, stop)
         if stop.is_set():
             return
         url = server.url if server else None

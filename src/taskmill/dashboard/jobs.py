@@ -18,6 +18,7 @@ from taskmill.observability.logs import get_logger
 from taskmill.operations.service import TaskService
 from taskmill.runtime.ids import IdFactory
 from taskmill.runtime.periodic import backoff_s, pause
+from taskmill.runtime.waiting import wake_on
 
 log = get_logger(__name__)
 
@@ -129,13 +130,11 @@ class Jobs:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run what is started, until told to stop; jobs under way end with the step that they are in."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._end_at(stop))
+        async with asyncio.TaskGroup() as group, wake_on(stop, self._end):
             while (job := await self._waiting.get()) is not None:
                 group.create_task(self._run(job))
 
-    async def _end_at(self, stop: asyncio.Event) -> None:
-        await stop.wait()
+    def _end(self) -> None:
         for job in self._jobs.values():
             job.stop.set()
         self._waiting.put_nowait(None)

@@ -29,6 +29,7 @@ from taskmill.operations.listeners import End, Stream, Told, Watch
 from taskmill.runtime.alertness import Alertness
 from taskmill.runtime.clock import SystemClock
 from taskmill.runtime.periodic import backoff_s, pause
+from taskmill.runtime.waiting import wake_on
 from taskmill.settings import FeedSettings
 from taskmill.storage import changes
 from taskmill.storage.database import Database
@@ -95,8 +96,7 @@ class Feed:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Read while somebody listens, until told to stop; then all streams end."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._close_at(stop))
+        async with wake_on(stop, self._end):
             while not stop.is_set():
                 await self._wanted.wait()
                 await self._follow(stop)
@@ -205,8 +205,7 @@ class Feed:
         """Up to where everything was handed out."""
         return self._cursor
 
-    async def _close_at(self, stop: asyncio.Event) -> None:
-        await stop.wait()
+    def _end(self) -> None:
         self.close()
         self._wanted.set()
 

@@ -20,6 +20,7 @@ from taskmill.observability.logs import get_logger
 from taskmill.observability.metrics import PULLS_RETURNED, PULLS_WAITING
 from taskmill.runtime.ids import IdFactory
 from taskmill.runtime.periodic import pause
+from taskmill.runtime.waiting import wake_on
 from taskmill.storage import faults, remote_leases
 from taskmill.storage.claims import Lane, TakenTask
 from taskmill.storage.database import Database
@@ -147,8 +148,7 @@ class PullClaims:
         """Claim while somebody waits, until told to stop; what nobody heard of is given back first."""
         PULLS_WAITING.watch(self, PullClaims._told_waiting)
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._end(stop))
+            async with wake_on(stop, self._end):
                 while not stop.is_set():
                     await self._wait()
                     await self._look(stop)
@@ -167,8 +167,7 @@ class PullClaims:
     def _told_waiting(self) -> dict[tuple[str, ...], float]:
         return {(): len(self._calls)}
 
-    async def _end(self, stop: asyncio.Event) -> None:
-        await stop.wait()
+    def _end(self) -> None:
         self.close()
         self._news.set()
 

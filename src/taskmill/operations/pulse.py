@@ -19,6 +19,7 @@ import asyncpg
 from taskmill.domain.errors import Unavailable
 from taskmill.observability.logs import get_logger
 from taskmill.runtime.periodic import pause
+from taskmill.runtime.waiting import wake_on
 from taskmill.storage import changes, watches
 from taskmill.storage.database import Database
 
@@ -109,16 +110,14 @@ class Pulse:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Look once a second while somebody watches, until told to stop."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._close_at(stop))
+        async with wake_on(stop, self._end):
             while not stop.is_set():
                 await self._wanted.wait()
                 if not stop.is_set():
                     await self._look()
                     await pause(stop, _BEAT_S)
 
-    async def _close_at(self, stop: asyncio.Event) -> None:
-        await stop.wait()
+    def _end(self) -> None:
         self.close()
         self._wanted.set()
 

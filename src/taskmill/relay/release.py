@@ -21,6 +21,7 @@ from taskmill.relay.hints import HintPublisher, split
 from taskmill.runtime.alertness import Alertness
 from taskmill.runtime.clock import Clock
 from taskmill.runtime.periodic import pause
+from taskmill.runtime.waiting import wake_on
 from taskmill.storage import releases
 from taskmill.storage.claims import Lane
 from taskmill.storage.database import Database
@@ -92,17 +93,12 @@ class Relay:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Release until told to stop; hints under way are confirmed first."""
-        async with asyncio.TaskGroup() as group:
+        async with asyncio.TaskGroup() as group, wake_on(stop, self._woken.set):
             closing = asyncio.Event()
             group.create_task(self.link.run(closing))
-            group.create_task(self._wake_at(stop))
             async with asyncio.TaskGroup() as publishing:
                 await self._release_until(stop, publishing)
             closing.set()
-
-    async def _wake_at(self, stop: asyncio.Event) -> None:
-        await stop.wait()
-        self._woken.set()
 
     async def _opened(self, _: object) -> None:
         self._publisher.forget_queues()

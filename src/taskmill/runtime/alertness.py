@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from taskmill.runtime.clock import Clock
+from taskmill.runtime.waiting import first_of
 
 ALERT_S: Final = 2.0
 """For so long after something happened it is looked for more."""
@@ -72,10 +73,4 @@ class Alertness:
 
     async def rest(self, quick_s: float, stop: asyncio.Event) -> None:
         """Pause so long, or until something is there, or everything ends."""
-        async with asyncio.TaskGroup() as group:
-            waits = [group.create_task(one.wait()) for one in (self._resting, stop)]
-            await asyncio.wait(
-                waits, timeout=self.pause_s(quick_s), return_when=asyncio.FIRST_COMPLETED
-            )
-            for wait in waits:
-                wait.cancel()
+        await first_of(self._resting, stop, timeout_s=self.pause_s(quick_s))

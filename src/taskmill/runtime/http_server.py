@@ -16,6 +16,7 @@ from taskmill.runtime.file_limit import file_limit
 from taskmill.runtime.http_protocol import HttpProtocol
 from taskmill.runtime.periodic import pause
 from taskmill.runtime.request_clock import DEFAULT_PACE, Pace
+from taskmill.runtime.waiting import alongside
 
 # Longer than the pauses of clients that poll, shorter than most load balancers keep a connection.
 _KEEP_ALIVE_S = 30
@@ -74,10 +75,8 @@ class HttpServer:
         self.url = url_of(listener)
         server = _Server(self._config(), on_started=self._on_started)
         try:
-            async with asyncio.TaskGroup() as group:
-                watch = group.create_task(self._end(server, stop))
+            async with alongside(self._end(server, stop)):
                 await server.serve(sockets=[listener])
-                watch.cancel()
         finally:
             server.abandon()
             listener.close()

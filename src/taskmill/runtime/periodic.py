@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from taskmill.observability.logs import get_logger
 from taskmill.observability.metrics import DUTY_ROUNDS
+from taskmill.runtime.waiting import wake_on
 
 log = get_logger(__name__)
 
@@ -45,13 +46,8 @@ class Periodic:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Repeat the duty until told to stop; a round under way is finished."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._end(stop))
+        async with wake_on(stop, self.wake):
             await self._repeat(stop)
-
-    async def _end(self, stop: asyncio.Event) -> None:
-        await stop.wait()
-        self.wake()
 
     async def _repeat(self, stop: asyncio.Event) -> None:
         failures = 0
@@ -84,15 +80,6 @@ class Periodic:
 def backoff_s(failures: int, *, first: float, longest: float) -> float:
     """Return `first` seconds, doubled for every failure (however many), but no more than `longest`."""
     return min(first * 2.0 ** min(failures, _MOST_DOUBLINGS), longest)
-
-
-async def any_set(*events: asyncio.Event) -> None:
-    """Wait until one of the events is set."""
-    async with asyncio.TaskGroup() as group:
-        waits = [group.create_task(event.wait()) for event in events]
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        for wait in waits:
-            wait.cancel()
 
 
 async def pause(stop: asyncio.Event, seconds: float) -> None:

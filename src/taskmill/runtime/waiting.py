@@ -5,7 +5,7 @@ An `asyncio.Event` has no callbacks, so somebody must wait for it: here, once fo
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Any
 
 __all__ = ["alongside", "first_of", "wake_on"]
@@ -26,13 +26,20 @@ async def alongside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
             task.cancel()
 
 
-def wake_on(event: asyncio.Event, wake: Callable[[], object]) -> AbstractAsyncContextManager[None]:
-    """Call `wake` once when the event is set, as long as the block runs.
+@asynccontextmanager
+async def wake_on(event: asyncio.Event, wake: Callable[[], object]) -> AsyncIterator[None]:
+    """Call `wake` once when the event is set, as long as the block runs, also when it is left just then.
 
     A service that waits for something else than its `stop` so learns of its end, too: `async with wake_on(stop,
     self.wake)`.
     """
-    return alongside(_wake_on(event, wake))
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(_wake_on(event, wake))
+        try:
+            yield
+        finally:
+            if not event.is_set():
+                task.cancel()
 
 
 async def _wake_on(event: asyncio.Event, wake: Callable[[], object]) -> None:

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from taskmill.settings.group import Group
 from taskmill.settings.values import (
+    MOST,
     Count,
     Names,
     PathPrefix,
@@ -58,8 +59,12 @@ class DatabaseSettings(Group):
 
     pool_size: Count = Field(8, description="connections for the hot statements, each process")
     listing_pool_size: Count = Field(4, description="connections for lists, each process")
-    statement_timeout_s: Seconds = Field(
-        10.0, description="longest statement, and on PostgreSQL 17 and later longest transaction"
+    statement_timeout_s: float = Field(
+        10.0,
+        gt=0,
+        le=86_400,
+        allow_inf_nan=False,
+        description="longest statement, and on PostgreSQL 17 and later longest transaction",
     )
     connect_timeout_s: Seconds = Field(5.0, description="longest wait for a connection")
 
@@ -85,6 +90,7 @@ class LeaseSettings(Group):
     ttl_s: float = Field(
         15.0,
         ge=1,
+        le=MOST,
         allow_inf_nan=False,
         description="how long a worker that says nothing keeps its tasks. It is renewed every third of that. "
         "Give it to workers and maintenance alike",
@@ -152,6 +158,7 @@ class WorkerSettings(Group):
     blocked_s: float = Field(
         1.0,
         ge=0.3,
+        le=MOST,
         allow_inf_nan=False,
         description="a handler that blocks the event loop for longer is named in a warning",
     )
@@ -189,6 +196,7 @@ class TaskLogSettings(Group):
     fields_bytes: int = Field(
         4096,
         ge=256,
+        le=MOST,
         description="most bytes of one line's fields; long values are cut, then fields left out",
     )
     waiting_bytes: Count = Field(
@@ -204,7 +212,7 @@ class RetrySettings(Group):
     """
 
     base_s: SecondsOrZero = Field(1.0, description="wait before the second attempt")
-    factor: float = Field(2.0, ge=1, allow_inf_nan=False, description="growth of the wait")
+    factor: float = Field(2.0, ge=1, le=100, description="growth of the wait")
     max_s: SecondsOrZero = Field(3600.0, description="longest wait")
     jitter: float = Field(
         0.1, ge=0, le=1, description="the wait is spread by ± this part of itself"
@@ -257,6 +265,7 @@ class FeedSettings(Group):
     buffer: int = Field(
         10_000,
         ge=1000,
+        le=MOST,
         description="how many changes a stream may be behind before it is ended, to be resumed",
     )
     heartbeat_s: Seconds = Field(15.0, description="longest silence of a stream")
@@ -290,12 +299,14 @@ class PullSettings(Group):
     ttl_s: float = Field(
         30.0,
         ge=1,
+        le=MOST,
         allow_inf_nan=False,
         description="how long a lease lives without a renewal when its worker names no time",
     )
     longest_ttl_s: float = Field(
         600.0,
         ge=1,
+        le=MOST,
         allow_inf_nan=False,
         description="longest that a worker may ask for: so long a dead one keeps its tasks",
     )

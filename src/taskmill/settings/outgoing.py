@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from taskmill.settings.group import Group
-from taskmill.settings.values import Count, Hosts, Seconds, SigningKeys
+from taskmill.settings.values import MOST, Count, Hosts, Seconds, SigningKeys
 
 
 class OutboundSettings(Group):
@@ -39,12 +39,14 @@ class WebhookSettings(Group):
 
     limit: Count = Field(1000, description="most webhooks")
     timeout_s: Seconds = Field(15.0, description="when an endpoint that does not answer has failed")
-    concurrency: int = Field(100, ge=2, description="deliveries that one process tries at once")
+    concurrency: int = Field(
+        100, ge=2, le=MOST, description="deliveries that one process tries at once"
+    )
     concurrency_per_endpoint: Count = Field(
         8, description="of these, at once to one webhook, or to the callbacks of one origin"
     )
     retry_base_s: Seconds = Field(5.0, description="wait before the second try")
-    retry_factor: float = Field(2.0, ge=1, allow_inf_nan=False, description="growth of the wait")
+    retry_factor: float = Field(2.0, ge=1, le=100, description="growth of the wait")
     retry_max_s: Seconds = Field(7200.0, description="longest wait between tries")
     give_up_s: Seconds = Field(
         86_400.0,

@@ -3,7 +3,7 @@
 import re
 from contextlib import suppress
 from ipaddress import ip_network
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import orjson
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
@@ -130,9 +130,12 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 TaskLogLevel = Literal["debug", "info", "warning", "error", "off"]
 PathPrefix = Annotated[str, AfterValidator(_checked_prefix)]
 Port = Annotated[int, Field(ge=0, le=65535)]
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-SecondsOrZero = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
+# More is as good as no limit, and too much for PostgreSQL's integers and intervals.
+MOST: Final = 1_000_000_000
+"""No number may be above it."""
+Seconds = Annotated[float, Field(gt=0, le=MOST, allow_inf_nan=False)]
+SecondsOrZero = Annotated[float, Field(ge=0, le=MOST, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1, le=MOST)]
 
 
 def shown(value: object) -> str:

@@ -16,6 +16,7 @@ from taskmill.domain.errors import Unavailable
 from taskmill.observability.logs import get_logger
 from taskmill.runtime.alertness import Alertness
 from taskmill.runtime.periodic import backoff_s, pause
+from taskmill.runtime.waiting import first_of, wake_on
 from taskmill.storage.database import Database
 from taskmill.storage.servers import Connection
 
@@ -58,8 +59,7 @@ class Doorbell:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Pass the rings on until told to stop."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._end(stop))
+        async with wake_on(stop, self._rung.set):
             failures = 0
             await self._rung.wait()
             while not stop.is_set():
@@ -72,10 +72,6 @@ class Doorbell:
                     self._rung.set()
                     await pause(stop, backoff_s(failures, first=0.1, longest=_LONGEST_DEBT_S))
                 await self._rung.wait()
-
-    async def _end(self, stop: asyncio.Event) -> None:
-        await stop.wait()
-        self._rung.set()
 
     async def _passes_on(self) -> bool:
         try:
@@ -130,7 +126,7 @@ class DoorbellListener:
                 await connection.add_listener(channel, self._on_notification)
                 heard()
             if self._alertness is None:
-                await _either(lost, stop)
+                await first_of(lost, stop)
             else:
                 await self._listen_to_itself(connection, self._alertness, lost, stop)
         finally:
@@ -158,7 +154,7 @@ class DoorbellListener:
             async with asyncio.timeout(_ECHO_PATIENCE_S):
                 await self._echoed.wait()
             alertness.hear(hears=answer["all_ring"])
-            await _either(lost, stop, timeout_s=_ECHO_S)
+            await first_of(lost, stop, timeout_s=_ECHO_S)
 
     def _on_echo(self, *_: object) -> None:
         self._echoed.set()
@@ -167,14 +163,3 @@ class DoorbellListener:
         if self._alertness is not None:
             self._alertness.stir()
         self._heard[channel]()
-
-
-async def _either(
-    first: asyncio.Event, second: asyncio.Event, *, timeout_s: float | None = None
-) -> None:
-    """Wait until one of two events is set, or time is up."""
-    async with asyncio.TaskGroup() as group:
-        waits = {group.create_task(first.wait()), group.create_task(second.wait())}
-        await asyncio.wait(waits, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-        for wait in waits:
-            wait.cancel()

@@ -18,6 +18,7 @@ from taskmill.domain.errors import BrokerAway, Unavailable
 from taskmill.observability.logs import get_logger
 from taskmill.runtime.alertness import Alertness
 from taskmill.runtime.clock import Clock
+from taskmill.runtime.waiting import wake_on
 from taskmill.storage import claims, releases
 from taskmill.storage.claims import TakenTask
 from taskmill.storage.database import Database
@@ -204,8 +205,7 @@ class RabbitTransport:
 
     async def _watch_until(self, stop: asyncio.Event) -> None:
         breaths = 0
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._end(stop))
+        async with wake_on(stop, self._news.set):
             while not stop.is_set():
                 self._news.clear()
                 try:
@@ -218,10 +218,6 @@ class RabbitTransport:
                 breaths = (breaths + 1) % (_BREATHS + 1)
                 if breaths and not stop.is_set():
                     await asyncio.sleep(_BREATH_S)
-
-    async def _end(self, stop: asyncio.Event) -> None:
-        await stop.wait()
-        self._news.set()
 
     def _until_next_look(self) -> float:
         keeps_any = bool(self._held) or not self._subscriptions.is_empty

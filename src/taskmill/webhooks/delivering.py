@@ -26,6 +26,7 @@ from taskmill.runtime.alertness import Alertness
 from taskmill.runtime.batching import Batcher, Overloaded
 from taskmill.runtime.clock import Clock
 from taskmill.runtime.periodic import backoff_s
+from taskmill.runtime.waiting import wake_on
 from taskmill.storage import webhook_deliveries, webhooks
 from taskmill.storage.database import Database
 from taskmill.storage.webhook_deliveries import DueDelivery, EndedTry
@@ -100,19 +101,13 @@ class Delivering:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Deliver until told to stop; what is under way then has some seconds to end."""
-        async with self._recording, asyncio.TaskGroup() as group:
+        async with self._recording, asyncio.TaskGroup() as group, wake_on(stop, self.wake):
             tries: set[asyncio.Task[None]] = set()
-            stopping = group.create_task(self._wake_at(stop))
             await self._deliver_until(stop, group, tries)
             if tries:
                 await asyncio.wait(tries, timeout=_STOP_PATIENCE_S)
             for one in list(tries):
                 one.cancel()
-            stopping.cancel()
-
-    async def _wake_at(self, stop: asyncio.Event) -> None:
-        await stop.wait()
-        self.wake()
 
     async def _deliver_until(
         self, stop: asyncio.Event, group: asyncio.TaskGroup, tries: set[asyncio.Task[None]]

@@ -555,6 +555,8 @@ async def test_webhooks_and_types_asynchronously_as_well(service: FakeService) -
         (lambda client: client.test_webhook("x"), 1),
         (lambda client: client.register_type("x", {}), 4),
         (lambda client: client.drop_type("x"), 1),
+        (lambda client: client.delete_queue("x"), 1),
+        (lambda client: client.pause_queue("x"), 4),
     ],
 )
 def test_only_what_does_no_harm_twice_is_sent_twice(

@@ -14,7 +14,7 @@ import pytest
 
 from taskmill.observability.metrics import DUTY_ROUNDS, LOOP_LAG
 from taskmill.runtime.loop_lag import LoopLag
-from taskmill.runtime.periodic import Periodic, any_set, backoff_s, pause
+from taskmill.runtime.periodic import Periodic, backoff_s, pause
 from taskmill.runtime.services import ServiceEnded, run_services
 from taskmill.runtime.signals import stop_on_signal
 from tests.support.polling import eventually
@@ -171,14 +171,6 @@ async def test_a_stop_ends_a_pause() -> None:
             group.create_task(pause(stop, 60))
             await asyncio.sleep(0)
             stop.set()
-
-
-async def test_the_first_of_some_events_ends_the_wait_for_any() -> None:
-    async with asyncio.timeout(5):
-        await any_set(asyncio.Event(), an_event_that_is_set())
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.02):
-            await any_set(asyncio.Event(), asyncio.Event())
 
 
 async def test_a_pause_lasts_as_long_as_asked() -> None:

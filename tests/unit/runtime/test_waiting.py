@@ -27,6 +27,14 @@ async def test_whoever_is_done_before_waits_for_no_stop_and_is_not_woken() -> No
     assert woken == []
 
 
+async def test_whoever_is_done_just_when_the_stop_is_set_is_woken_all_the_same() -> None:
+    stop, woken = asyncio.Event(), []
+    async with wake_on(stop, lambda: woken.append(1)):
+        await settle_down()
+        stop.set()
+    assert woken == [1]
+
+
 async def test_an_error_of_the_block_or_beside_it_ends_both() -> None:
     async def fails() -> None:
         raise KeyError("beside")
