@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 
 from taskmill.domain.lifecycle import ErrorInfo, Failed, Interrupted, Status, Succeeded
+from taskmill.domain.parts import PAGE_BYTES
 from taskmill.domain.system import PageRequest, TaskFilter
 from taskmill.storage import claims, partitions, tasks
 from taskmill.storage.claims import Lane, LaneStart, TakenTask
@@ -244,7 +245,7 @@ async def test_reading_costs_what_is_read(seeded: Stage) -> None:
         # A week's index is two or three pages deep; then the task, and its progress.
         pages = WEEKS + pages_for_ids(seeded, len(ids)) + 2 * len(ids)
         check(plan, rows=len(ids), pages=pages)
-        rows, plan = await session.fetch("list_events", ids[0])
+        rows, plan = await session.fetch("list_events", ids[0], 0, 11, PAGE_BYTES)
         check(plan, rows=10, pages=20)
         numbers = [1] * len(ids)
         _, plan = await session.fetch("find_ended_claims", ids, numbers, "w")
@@ -266,7 +267,7 @@ async def test_keeping_lines_costs_what_is_kept_and_reading_them_what_is_read(
         [row], plan = await session.fetch("store_log_lines", *columns(lines))
         assert row["fenced"] == 5 * BATCH
         check(plan, rows=20 * BATCH, pages=PAGES_PER_TASK * 10 * BATCH)
-        arguments = (rows[0]["id"], 0, 5, LAST_CLAIM, 20, 3)
+        arguments = (rows[0]["id"], 0, 5, LAST_CLAIM, 20, 3, PAGE_BYTES)
         found, plan = await session.fetch("list_log_lines", *arguments)
         assert [line["seq"] for line in found] == [6, 7, 8]
         check(plan, rows=3, pages=20)

@@ -3,6 +3,7 @@
 import pytest
 
 from taskmill.domain import identity
+from taskmill.domain.parts import PAGE_BYTES
 from taskmill.storage.rejections import LAST_ID
 from tests.support.plans import Plan, explaining
 from tests.support.stage import Stage
@@ -31,11 +32,11 @@ async def test_refused_messages_are_found_by_their_keys(stage: Stage, *, is_anal
     if is_analysed:
         await stage.sql.execute("ANALYZE taskmill.rejection")
     async with explaining(stage.database) as session:
-        rows, plan = await session.fetch("list_rejections", LAST_ID, 50)
+        rows, plan = await session.fetch("list_rejections", LAST_ID, 50, PAGE_BYTES)
         assert len(rows) == 50
         check(plan, rows=60, pages=10)
         middle = await stage.sql.fetchval("SELECT id FROM taskmill.rejection OFFSET 10000 LIMIT 1")
-        rows, plan = await session.fetch("list_rejections", middle, 50)
+        rows, plan = await session.fetch("list_rejections", middle, 50, PAGE_BYTES)
         assert len(rows) == 50
         check(plan, rows=60, pages=10)
         _, plan = await session.fetch("get_rejection", middle)

@@ -273,7 +273,9 @@ class FakeService:
 
     async def _events(self, request: Request) -> Response:
         refused = await self.noted(request)
-        return refused or answer({"items": self.events[request.path_params["id"]]})
+        return refused or answer(
+            {"items": self.events[request.path_params["id"]], "next_cursor": None}
+        )
 
     async def _explain(self, request: Request) -> Response:
         """A task of a paused queue that no worker serves, told in a few gates."""
@@ -310,7 +312,9 @@ class FakeService:
         wanted = request.query_params
         start, size = int(wanted.get("cursor", 0)), int(wanted.get("limit", 100))
         items = found[start : start + size]
-        return refused or answer({"items": items, "next_cursor": str(start + len(items))})
+        end = start + len(items)
+        more = end < len(found)
+        return refused or answer({"items": items, "next_cursor": str(end), "has_more": more})
 
     async def _act(self, request: Request) -> Response:
         refused = await self.noted(request)

@@ -35,6 +35,7 @@ from taskmill.api.routers import (
     events,
     explanations,
     health,
+    history,
     leases,
     legacy,
     logs,
@@ -256,6 +257,7 @@ def _described() -> FastAPI:
     for router in (
         sweeps.router,
         tasks.router,
+        history.router,
         logs.router,
         events.router,
         claims.router,

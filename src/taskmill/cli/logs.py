@@ -85,7 +85,7 @@ def _followed(
         )
         yield from page.items
         cursor = page.next_cursor
-        if len(page.items) == LARGEST_LOG_PAGE:
+        if page.has_more:
             continue
         looks_left = looks_left - 1 if has_ended and not page.items else _LOOKS_AFTER_THE_END
         time.sleep(_PAUSE_S)

@@ -19,7 +19,7 @@ from taskmill.wire.batches import BatchCreated
 from taskmill.wire.explanations import ExplanationView
 from taskmill.wire.queues import QueueList, QueueView
 from taskmill.wire.rejections import RejectionList, RejectionView
-from taskmill.wire.system import EventList, EventView, StatsView, WorkerList, WorkerView
+from taskmill.wire.system import EventList, StatsView, WorkerList, WorkerView
 from taskmill.wire.task_log import LogPage
 from taskmill.wire.tasks import TaskList, TaskView, etag
 
@@ -186,11 +186,11 @@ def page(filters: Filters, cursor: str | None) -> Call[TaskList]:
     return Call(method="GET", path="/tasks", parameters=parameters_of(given), read=reader(TaskList))
 
 
-def events(task_id: TaskId) -> Call[Sequence[EventView]]:
-    """Read a task's history, oldest first."""
-    read = reader(EventList)
+def events(task_id: TaskId, cursor: str | None) -> Call[EventList]:
+    """Read a part of a task's history, oldest first."""
+    parameters = parameters_of({"cursor": cursor})
     path = _task_path(task_id, "/events")
-    return Call(method="GET", path=path, read=lambda response: read(response).items)
+    return Call(method="GET", path=path, parameters=parameters, read=reader(EventList))
 
 
 def explain(task_id: TaskId) -> Call[ExplanationView]:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from taskmill.domain.activity import Activity
 from taskmill.domain.lifecycle import TERMINAL, Happening, Status
+from taskmill.domain.parts import PAGE_BYTES
 from taskmill.domain.task import Task
 
 
@@ -56,6 +57,7 @@ class PageRequest:
 
     `budget_s` is for how long tasks are looked for without an index, and counted as long again; None is as usual.
     Tasks of a brief one come without payload and result, which may be large. Without a total none is counted.
+    The page ends with the task that brings it to `most_bytes`.
     """
 
     limit: int = 50
@@ -65,6 +67,7 @@ class PageRequest:
     budget_s: float | None = None
     is_brief: bool = False
     with_total: bool = True
+    most_bytes: int | None = PAGE_BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +76,7 @@ class TaskPage:
 
     `total` is exact, or None when counting took too long; then `total_at_least` is a lower bound.
     `next_after` is where the next page begins, None at the end. A page may be short and still have a
-    next one: then the time for looking was up.
+    next one: then the time for looking was up, or its tasks are large.
     """
 
     items: list[Task]

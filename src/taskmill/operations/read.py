@@ -6,6 +6,7 @@ from typing import Self
 from uuid import UUID
 
 from taskmill.domain.errors import TaskNotFound, Unavailable
+from taskmill.domain.parts import Part
 from taskmill.domain.system import TaskEvent
 from taskmill.domain.task import Task
 from taskmill.runtime.batching import Batcher, Overloaded
@@ -13,6 +14,7 @@ from taskmill.storage import events as event_rows, tasks
 from taskmill.storage.database import RETRY_AFTER_S, Database
 
 _MOST_IDS = 500
+_MOST_EVENTS = 1000
 
 
 class TaskReading:
@@ -58,10 +60,10 @@ class TaskReading:
         return [found.get(task_id) for task_id in ids]
 
 
-async def events(database: Database, task_id: UUID) -> list[TaskEvent]:
-    """Return the task's history, oldest first; every task has one."""
-    history = await event_rows.of_task(database, task_id)
-    if not history:
+async def events(database: Database, task_id: UUID, *, after: int) -> Part[TaskEvent]:
+    """Return the task's history behind a version, oldest first; every task has one from 0 on."""
+    history = await event_rows.of_task(database, task_id, after=after, limit=_MOST_EVENTS)
+    if not history and not after:
         raise TaskNotFound(task_id)
     return history
 

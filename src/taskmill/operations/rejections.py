@@ -6,6 +6,7 @@ from uuid import UUID
 
 import asyncpg
 
+from taskmill.domain.parts import Part
 from taskmill.domain.rejection import RefusedMessage, Rejection, RejectionSummary
 from taskmill.domain.system import CreatedTask
 from taskmill.domain.task import IdempotencyKey, TaskDraft
@@ -68,7 +69,7 @@ class Rejections:
                 log.info("creation.collided", error=repr(error))
         return await rejections.store(self._database, new)
 
-    async def page(self, *, before: UUID | None, limit: int) -> Sequence[RejectionSummary]:
+    async def page(self, *, before: UUID | None, limit: int) -> Part[RejectionSummary]:
         """Return up to `limit` rejections, newest first, from `before` on or from the newest."""
         return await rejections.page(self._database, before=before or LAST_ID, limit=limit)
 

@@ -11,6 +11,7 @@ from taskmill.domain.errors import TaskNotFound
 from taskmill.domain.explanation import Explanation
 from taskmill.domain.failures import Failures
 from taskmill.domain.figures import SystemFigures
+from taskmill.domain.parts import Part
 from taskmill.domain.system import (
     CancelAnswer,
     CreatedTask,
@@ -129,9 +130,9 @@ class TaskService:
         """Return the task. Raises `TaskNotFound`."""
         return await self._reading.get(task_id)
 
-    async def events(self, task_id: UUID) -> list[TaskEvent]:
-        """Return the task's history, oldest first. Raises `TaskNotFound`."""
-        return await read.events(self._database, task_id)
+    async def events(self, task_id: UUID, *, after: int = 0) -> Part[TaskEvent]:
+        """Return the task's history behind a version, oldest first, 1,000 at most. Raises `TaskNotFound`."""
+        return await read.events(self._database, task_id, after=after)
 
     async def latest_events(self, task_id: UUID, limit: int) -> list[TaskEvent]:
         """Return the last entries of the task's history, oldest first; none of a task that is unknown."""

@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from taskmill.domain.parts import Part
 from taskmill.domain.task_log import LineFilter, LineLevel, LinePosition, LogLine
 from taskmill.operations.read import TaskReading
 from taskmill.storage import task_log
@@ -17,7 +18,7 @@ class TaskLogs:
 
     async def page(
         self, task_id: UUID, wanted: LineFilter, *, after: LinePosition, limit: int
-    ) -> list[LogLine]:
+    ) -> Part[LogLine]:
         """Return up to `limit` lines beyond `after`, oldest first. Raises `TaskNotFound`."""
         found = await task_log.page(self._database, task_id, wanted, after=after, limit=limit)
         if not found:

@@ -5,13 +5,16 @@ from uuid import UUID
 import asyncpg
 
 from taskmill.domain.lifecycle import Happening, Status
+from taskmill.domain.parts import PAGE_BYTES, Part
 from taskmill.domain.system import TaskEvent
 from taskmill.storage.database import Database
+from taskmill.storage.statements import part
 
 
-async def of_task(database: Database, task_id: UUID) -> list[TaskEvent]:
-    """Return the entries of one task in order of their versions; empty when there is no such task."""
-    return [event_of(row) for row in await database.fetch("list_events", task_id)]
+async def of_task(database: Database, task_id: UUID, *, after: int, limit: int) -> Part[TaskEvent]:
+    """Return up to `limit` entries of a task behind a version, in order; none of a task that is unknown."""
+    rows = await database.fetch("list_events", task_id, after, limit + 1, PAGE_BYTES)
+    return part(rows, limit, event_of)
 
 
 async def latest_of_task(database: Database, task_id: UUID, limit: int) -> list[TaskEvent]:

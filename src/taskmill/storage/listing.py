@@ -2,12 +2,13 @@
 
 With a filter on status, queue and time only, the ids of a page come straight from an index. Any other filter
 (type, label, name, error, lease) is looked for in that order chunk by chunk, within a time budget; the page
-then tells where to go on.
+then tells where to go on. A page whose tasks are large ends before it has as many as were asked for.
 """
 
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 import orjson
@@ -48,6 +49,7 @@ _BRIEF_COLUMNS = [
     sa.literal(None, sa.Text).label(column.name) if column.name in _LARGE else column
     for column in _COLUMNS
 ]
+_SIZED = ("description", "error", "labels")
 # As in queries/get_tasks.sql: of the latest claim, and not of a run before.
 _WITH_PROGRESS = task.outerjoin(
     task_progress,
@@ -81,13 +83,18 @@ async def page(database: Database, wanted: TaskFilter, request: PageRequest) -> 
     scan = _Scan(wanted=wanted, request=request)
     async with database.listing() as connection:
         ids, next_after = await _find_ids(connection, scan)
-        items = await _read(connection, scan, ids)
+        items, is_cut = await _read(connection, scan, ids, most_bytes=request.most_bytes)
         must_count = scan.must_count and request.with_total
         total = await _count(connection, scan) if must_count else None
     if request.with_total and not scan.must_count:
         total = await _counted(database, wanted)
-    at_least = None if total is not None else request.offset + len(items) + bool(next_after)
-    return TaskPage(items=items, total=total, total_at_least=at_least, next_after=next_after)
+    at_least = None if total is not None else request.offset + len(ids) + bool(next_after)
+    return TaskPage(
+        items=items,
+        total=total,
+        total_at_least=at_least,
+        next_after=items[-1].id if is_cut else next_after,
+    )
 
 
 async def ids(
@@ -102,7 +109,7 @@ async def of_ids(database: Database, ids: Sequence[UUID]) -> list[Task]:
     """Return the tasks with these ids in the same order, without payload and result; some may be gone."""
     async with database.listing() as connection:
         scan = _Scan(wanted=TaskFilter(), request=PageRequest(is_brief=True))
-        return await _read(connection, scan, list(ids))
+        return (await _read(connection, scan, list(ids)))[0]
 
 
 async def counted(database: Database, wanted: TaskFilter) -> int | None:
@@ -240,19 +247,44 @@ async def _look_for_ids(connection: AsyncConnection, scan: _Scan) -> tuple[list[
         after, chunk = last, min(chunk * 2, _LARGEST_CHUNK)
 
 
-async def _read(connection: AsyncConnection, scan: _Scan, ids: list[UUID]) -> list[Task]:
-    """Read the tasks, leaving out those that ceased to fit since their ids were found."""
+async def _read(
+    connection: AsyncConnection, scan: _Scan, ids: list[UUID], *, most_bytes: int | None = None
+) -> tuple[list[Task], bool]:
+    """Read the tasks, leaving out those that ceased to fit since their ids were found.
+
+    Returns with them whether the last ones were left out because those before them have `most_bytes` together.
+    """
     if not ids:
-        return []
+        return [], False
     conditions = [task.c.id.in_(ids), *scan.looked_at()]
     if scan.wanted.statuses:
         conditions.append(task.c.status.in_(sorted(scan.wanted.statuses)))
     columns = _BRIEF_COLUMNS if scan.request.is_brief else _COLUMNS
-    rows = await connection.execute(
-        sa.select(*columns).select_from(_WITH_PROGRESS).where(*conditions)
-    )
-    by_id = {row["id"]: from_row(row) for row in rows.mappings()}
-    return [by_id[task_id] for task_id in ids if task_id in by_id]
+    query = sa.select(*columns).select_from(_WITH_PROGRESS).where(*conditions)
+    if most_bytes is not None:
+        query = _cut(query, scan, most_bytes)
+    rows = (await connection.execute(query)).mappings().all()
+    by_id = {row["id"]: from_row(row) for row in rows}
+    is_cut = most_bytes is not None and bool(rows) and len(rows) < rows[0]["fitting"]
+    return [by_id[task_id] for task_id in ids if task_id in by_id], is_cut
+
+
+def _cut(query: sa.Select[Any], scan: _Scan, most_bytes: int) -> sa.Select[Any]:
+    """Leave out what comes when `most_bytes` are reached; `fitting` says how many there are without that."""
+    sized = _SIZED if scan.request.is_brief else (*_SIZED, *_LARGE)
+    size = sum((_size(task.c[name]) for name in sized), sa.literal(0))
+    before = sa.func.sum(size).over(order_by=scan.ordered(task.c.id)) - size
+    found = query.add_columns(
+        before.label("bytes_before"), sa.func.count().over().label("fitting")
+    ).subquery()
+    return sa.select(found).where(found.c.bytes_before < most_bytes)
+
+
+def _size(column: sa.ColumnElement[Any]) -> sa.ColumnElement[int]:
+    """Return how many bytes a value has; it is unpacked for that only where it is stored compressed."""
+    is_plain = sa.func.pg_column_compression(column).is_(None)
+    plain = sa.func.coalesce(sa.func.pg_column_size(column), 0)
+    return sa.case((is_plain, plain), else_=sa.func.octet_length(sa.cast(column, sa.Text)))
 
 
 async def _counted(database: Database, wanted: TaskFilter) -> int:

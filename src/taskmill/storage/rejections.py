@@ -1,6 +1,6 @@
 """Keeps refused messages, reads them, and forgets them. Why they are refused is not its matter."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -9,9 +9,10 @@ import asyncpg
 
 from taskmill.domain import identity
 from taskmill.domain.errors import RejectionNotFound
+from taskmill.domain.parts import PAGE_BYTES, Part
 from taskmill.domain.rejection import RefusedMessage, Rejection, RejectionSummary
 from taskmill.storage.database import Database
-from taskmill.storage.statements import columns
+from taskmill.storage.statements import columns, part
 
 LAST_ID = UUID(int=2**128 - 1)
 
@@ -66,9 +67,10 @@ def _row(new: NewRejection) -> tuple[object, ...]:
     )
 
 
-async def page(database: Database, *, before: UUID, limit: int) -> Sequence[RejectionSummary]:
+async def page(database: Database, *, before: UUID, limit: int) -> Part[RejectionSummary]:
     """Return up to `limit` rejections with ids before `before`, newest first."""
-    return [_summary(row) for row in await database.fetch("list_rejections", before, limit)]
+    rows = await database.fetch("list_rejections", before, limit + 1, PAGE_BYTES)
+    return part(rows, limit, _summary)
 
 
 async def get(database: Database, rejection_id: UUID) -> Rejection:

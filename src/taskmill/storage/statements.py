@@ -1,9 +1,15 @@
 """Loads the SQL files in `queries/`: one statement a file, named after what it does."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
+
+import asyncpg
+
+from taskmill.domain.parts import Part
+
+Item = TypeVar("Item")
 
 QUERIES = Path(__file__).parent / "queries"
 
@@ -31,6 +37,14 @@ def statement(name: str, *, of_one: bool = False) -> str:
 def rings(name: str) -> bool:
     """Tell whether others are to hear of it when this statement has changed something: its header says so."""
     return "\n-- Rings." in statement(name)
+
+
+def part(
+    rows: Sequence[asyncpg.Record], limit: int, make: Callable[[asyncpg.Record], Item]
+) -> Part[Item]:
+    """Return what a statement found that was asked for one more than `limit`; its `found` counts all of that."""
+    items = [make(row) for row in rows[:limit]]
+    return Part(items, has_more=bool(rows) and rows[0]["found"] > len(items))
 
 
 def columns(rows: Iterable[Sequence[object]]) -> list[Sequence[object]]:

@@ -7,10 +7,11 @@ from uuid import UUID
 
 import asyncpg
 
+from taskmill.domain.parts import PAGE_BYTES, Part
 from taskmill.domain.task import Fence
 from taskmill.domain.task_log import LineFilter, LineLevel, LinePosition, LogLine
 from taskmill.storage.database import Database
-from taskmill.storage.statements import columns
+from taskmill.storage.statements import columns, part
 
 LAST_CLAIM = 2**31 - 1
 
@@ -70,15 +71,17 @@ async def add(
 
 async def page(
     database: Database, task_id: UUID, wanted: LineFilter, *, after: LinePosition, limit: int
-) -> list[LogLine]:
+) -> Part[LogLine]:
     """Return up to `limit` lines beyond `after`, oldest first; none for a task that is unknown."""
     first, last = after, LAST_CLAIM
     if wanted.claim_no is not None:
         first, last = max(after, LinePosition(wanted.claim_no)), wanted.claim_no
     rows = await database.fetch(
-        "list_log_lines", task_id, first.claim_no, first.seq, last, wanted.level.number, limit
+        "list_log_lines",
+        *(task_id, first.claim_no, first.seq, last),
+        *(wanted.level.number, limit + 1, PAGE_BYTES),
     )
-    return [_line(row) for row in rows]
+    return part(rows, limit, _line)
 
 
 async def latest(database: Database, task_id: UUID, level: LineLevel, limit: int) -> list[LogLine]:

@@ -47,6 +47,7 @@ class EventList(BaseModel):
     """A task's history, oldest first."""
 
     items: list[EventView]
+    next_cursor: str | None = Field(default=None, description="null at its end")
 
 
 class WorkerView(BaseModel):
@@ -118,9 +119,10 @@ class StatsView(BaseModel):
     )
 
 
-def events_json(events: Iterable[TaskEvent]) -> bytes:
-    """Return a history as an `EventList` in JSON."""
-    return answer_json({"items": [event_shown(event) for event in events]})
+def events_json(events: Iterable[TaskEvent], next_cursor: str | None) -> bytes:
+    """Return a part of a history as an `EventList` in JSON."""
+    items = [event_shown(event) for event in events]
+    return answer_json({"items": items, "next_cursor": next_cursor})
 
 
 def worker_json(worker: WorkerState) -> bytes:

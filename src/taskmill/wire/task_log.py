@@ -32,11 +32,13 @@ class LogPage(BaseModel):
     next_cursor: str = Field(
         description="where to go on, also when this is all so far: ask again with it for what comes later"
     )
+    has_more: bool = Field(default=False, description="whether there are more of them already")
 
 
-def log_page_json(lines: Iterable[LogLine], next_cursor: str) -> bytes:
+def log_page_json(lines: Iterable[LogLine], next_cursor: str, *, has_more: bool) -> bytes:
     """Return lines as a `LogPage` in JSON."""
-    return answer_json({"items": [_line(line) for line in lines], "next_cursor": next_cursor})
+    items = [_line(line) for line in lines]
+    return answer_json({"items": items, "next_cursor": next_cursor, "has_more": has_more})
 
 
 def _line(line: LogLine) -> dict[str, object]:

@@ -152,7 +152,7 @@ def test_a_history_is_its_view_to_the_byte() -> None:
         reason="error",
         error='{"type":"ValueError","message":"no"}',
     )
-    shown = events_json([an_event(), failed])
+    shown = events_json([an_event(), failed], "next")
     assert EventList.model_validate_json(shown).model_dump_json().encode() == shown
 
 

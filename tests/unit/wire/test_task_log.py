@@ -17,7 +17,10 @@ def a_line(**parts: object) -> LogLine:
 
 def test_a_page_is_its_view_to_the_byte() -> None:
     lines = [a_line(), a_line(level=LineLevel.ERROR, logger="a.b", fields='{"n":1,"t":"ü"}')]
-    for shown in (log_page_json(lines, "next"), log_page_json([], "next")):
+    for shown in (
+        log_page_json(lines, "next", has_more=True),
+        log_page_json([], "next", has_more=False),
+    ):
         assert LogPage.model_validate_json(shown).model_dump_json().encode() == shown
 
 

@@ -68,8 +68,8 @@ class LogQuery(BaseModel):
 async def list_logs(request: Request, context: InContext, id: TaskId) -> Response:  # noqa: A002 - as in the path
     """Read the lines that the handlers of a task logged, claim by claim, oldest first.
 
-    A page with fewer lines than `limit` is the last one for now. `next_cursor` is always there: whoever asks
-    again with it gets what came meanwhile. Lines arrive about a quarter of a second after they were written.
+    `has_more` says whether more of them are there already. `next_cursor` is always there: whoever asks again with
+    it gets what came meanwhile. Lines arrive about a quarter of a second after they were written.
     """
     query = queries.read_query(request.scope, LogQuery)
     wanted = query.filter()
@@ -78,7 +78,7 @@ async def list_logs(request: Request, context: InContext, id: TaskId) -> Respons
     found = await context.service.logs.page(id, wanted, after=after, limit=query.limit)
     last = found[-1].position if found else after
     following = cursors.encode(UUID(int=last.claim_no << _BITS | last.seq), listing)
-    return Answer(200, log_page_json(found, following)).response()
+    return Answer(200, log_page_json(found, following, has_more=found.has_more)).response()
 
 
 def _digest(task_id: UUID, wanted: LineFilter) -> bytes:

@@ -52,9 +52,8 @@ async def list_rejections(request: Request, context: InContext) -> Response:
     """List messages that came in by a broker and were refused, newest first, without their bodies."""
     query = queries.read_query(request.scope, RejectionQuery)
     before = None if query.cursor is None else cursors.decode(query.cursor, _DIGEST)
-    found = await context.service.rejections.page(before=before, limit=query.limit + 1)
-    page = found[: query.limit]
-    following = cursors.encode(page[-1].id, _DIGEST) if len(found) > len(page) else None
+    page = await context.service.rejections.page(before=before, limit=query.limit)
+    following = cursors.encode(page[-1].id, _DIGEST) if page.has_more else None
     return Answer(200, rejections_json(page, following)).response()
 
 

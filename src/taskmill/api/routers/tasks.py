@@ -1,4 +1,4 @@
-"""Tasks: create, read, list, their history, cancel and retry."""
+"""Tasks: create, read, list, cancel and retry."""
 
 from http import HTTPStatus
 from typing import Final
@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from starlette.exceptions import HTTPException
 
 from taskmill.api import hot
-from taskmill.api.answers import Answer, task_answer
+from taskmill.api.answers import task_answer
 from taskmill.api.conditions import IF_MATCH, versions_asked
 from taskmill.api.dependencies import InContext, Listing, TaskId, refuse_query
 from taskmill.api.holding import PREFER
@@ -20,7 +20,6 @@ from taskmill.api.openapi import (
     request_header,
 )
 from taskmill.domain.system import CancelAnswer
-from taskmill.wire.system import EventList, events_json
 from taskmill.wire.tasks import CreatedTaskView, CreateTask, TaskList, TaskView
 
 router = APIRouter(tags=["tasks"])
@@ -84,8 +83,8 @@ async def list_tasks(context: InContext, query: Listing) -> Response:
     """List tasks, newest first, page by page.
 
     `total` is exact; when counting would take too long it is null, and `total_at_least` says how many
-    there are at least. A filter by type, label or name looks for a limited time: a page may be short
-    and still have a next one.
+    there are at least. A filter by type, label or name looks for a limited time, and a page ends with the
+    task that brings it to 8 MiB: it may be short and still have a next one.
     """
     wanted = query.filter()
     page = await context.service.page(wanted, query.page_request(wanted))
@@ -127,18 +126,6 @@ async def get_task(request: Request, context: InContext, id: TaskId) -> Response
     304 when the time is up; `Preference-Applied: wait` tells that it was held.
     """
     return (await hot.read_task(context, request.scope, request.receive, id)).response()
-
-
-@router.get(
-    "/tasks/{id}/events",
-    summary="Read a task's history",
-    response_model=EventList,
-    responses=refusals(404),
-    dependencies=_NO_QUERY,
-)
-async def list_events(context: InContext, id: TaskId) -> Response:  # noqa: A002 - as in the path
-    """Read all that happened to a task, oldest first."""
-    return Answer(200, events_json(await context.service.events(id))).response()
 
 
 @router.post(

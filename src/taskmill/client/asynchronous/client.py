@@ -156,7 +156,14 @@ class AsyncTaskmillClient(AsyncWebhookCalls, AsyncContractCalls):
 
     async def events(self, task_id: TaskId) -> Sequence[EventView]:
         """Read a task's history, oldest first."""
-        return await self._send(calls.events(task_id))
+        found: list[EventView] = []
+        cursor: str | None = None
+        while True:
+            page = await self._send(calls.events(task_id, cursor))
+            found += page.items
+            cursor = page.next_cursor
+            if cursor is None:
+                return found
 
     async def explain(self, task_id: TaskId) -> ExplanationView:
         """Ask why a task is where it is, and what to do."""
@@ -203,7 +210,7 @@ class AsyncTaskmillClient(AsyncWebhookCalls, AsyncContractCalls):
             )
             for line in page.items:
                 yield line
-            if len(page.items) < calls.LARGEST_LOG_PAGE:
+            if not page.has_more:
                 return
             cursor = page.next_cursor
 

@@ -137,7 +137,14 @@ class TaskmillClient(WebhookCalls, ContractCalls):
 
     def events(self, task_id: TaskId) -> Sequence[EventView]:
         """Read a task's history, oldest first."""
-        return self._send(calls.events(task_id))
+        found: list[EventView] = []
+        cursor: str | None = None
+        while True:
+            page = self._send(calls.events(task_id, cursor))
+            found += page.items
+            cursor = page.next_cursor
+            if cursor is None:
+                return found
 
     def explain(self, task_id: TaskId) -> ExplanationView:
         """Ask why a task is where it is, and what to do."""
@@ -181,7 +188,7 @@ class TaskmillClient(WebhookCalls, ContractCalls):
                 task_id, claim=claim, level=level, cursor=cursor, limit=calls.LARGEST_LOG_PAGE
             )
             yield from page.items
-            if len(page.items) < calls.LARGEST_LOG_PAGE:
+            if not page.has_more:
                 return
             cursor = page.next_cursor
 

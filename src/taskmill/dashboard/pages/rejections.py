@@ -52,14 +52,13 @@ async def show_rejections(view: View) -> Response:
     """Draw a page of them, newest first."""
     before = first(view.query, "before")
     start = parse_id(before, "query:before") if before else None
-    found = await view.context.service.rejections.page(before=start, limit=_ON_A_PAGE + 1)
-    page = found[:_ON_A_PAGE]
+    page = await view.context.service.rejections.page(before=start, limit=_ON_A_PAGE)
     return view.page(
         "rejections.html",
         title=view.t("rejections.title"),
         rows=[Row(message=one, refusal=_refusal(one)) for one in page],
         is_first=start is None,
-        older=[("before", str(page[-1].id))] if len(found) > len(page) else None,
+        older=[("before", str(page[-1].id))] if page.has_more else None,
     )
 
 

@@ -1,7 +1,21 @@
--- Purpose: the history of one task, oldest first. $1 uuid. Reads only; relies on the primary key.
+-- Purpose: the history of one task from behind a version on, oldest first; it ends with the entry that brings it to
+-- $4 bytes. `found` says how many there are without that. $1 uuid; $2 integer version; $3 integer: how many at most;
+-- $4 bigint. Reads only; relies on the primary key.
 SELECT
-    task_id, version, at, happening, status, run, attempt, losses, claim_no, run_at, worker,
-    reason, error
-FROM taskmill.task_event
-WHERE task_id = $1
+    task_id, version, at, happening, status, run, attempt, losses, claim_no, run_at, worker, reason, error, found
+FROM (
+    SELECT
+        task_id, version, at, happening, status, run, attempt, losses, claim_no, run_at, worker, reason, error,
+        count(*) OVER () AS found, sum(bytes) OVER (ORDER BY version) - bytes AS bytes_before
+    FROM (
+        SELECT
+            task_id, version, at, happening, status, run, attempt, losses, claim_no, run_at, worker, reason, error,
+            coalesce(octet_length(error::text), 0) AS bytes
+        FROM taskmill.task_event
+        WHERE task_id = $1 AND version > $2
+        ORDER BY version
+        LIMIT $3
+    ) AS part
+) AS sized
+WHERE bytes_before < $4
 ORDER BY version

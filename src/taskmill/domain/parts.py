@@ -1,0 +1,19 @@
+"""Parts of lists: how large they are, and whether there is more."""
+
+from collections.abc import Iterable
+from typing import Final, TypeVar
+
+Item = TypeVar("Item")
+
+PAGE_BYTES: Final = 8 * 1024**2
+"""A part ends with the entry that brings it to so many bytes, however many entries were asked for."""
+
+
+class Part(list[Item]):
+    """Some entries of a list, in its order; `has_more` says whether others follow."""
+
+    __slots__ = ("has_more",)
+
+    def __init__(self, items: Iterable[Item], *, has_more: bool) -> None:
+        super().__init__(items)
+        self.has_more = has_more
