@@ -10,6 +10,8 @@ from uuid import UUID
 from taskmill.domain.errors import Unavailable
 from taskmill.domain.lifecycle import Outcome, Succeeded
 from taskmill.domain.task import Fence
+from taskmill.operations.contracts import Contracts
+from taskmill.operations.first_claims import FirstClaims
 from taskmill.operations.progress import ProgressReports
 from taskmill.runtime.clock import Clock, SystemClock
 from taskmill.settings import DatabaseSettings
@@ -161,6 +163,7 @@ def a_pool(
     ends, wake, clock = ends or EndsInMemory(), asyncio.Event(), SystemClock()
     executor = Executor(
         Handlers(handlers),
+        first_claims=FirstClaims(Contracts(no_database()), clock),
         task_log=TaskLog(no_database(), limits=LineLimits(level=NOTHING), clock=clock),
         progress=ProgressReports(no_database()),
         result_bytes=options.result_bytes,

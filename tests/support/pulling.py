@@ -2,6 +2,8 @@
 
 import random
 
+from taskmill.operations.contracts import Contracts
+from taskmill.operations.first_claims import FirstClaims
 from taskmill.operations.pull import Pull
 from taskmill.runtime.clock import SystemClock
 from taskmill.runtime.ids import IdFactory
@@ -19,6 +21,7 @@ def a_pull(
         database,
         settings or PullSettings(),
         policy=AT_ONCE,
+        first_claims=FirstClaims(Contracts(database), SystemClock()),
         ids=IdFactory(SystemClock(), randomness),
         randomness=randomness,
         payload_bytes=payload_bytes,

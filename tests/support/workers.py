@@ -12,6 +12,8 @@ from taskmill.domain.lifecycle import TERMINAL, Status
 from taskmill.domain.retry import RetryPolicy
 from taskmill.domain.task import Task
 from taskmill.observability.traces import Traces
+from taskmill.operations.contracts import Contracts
+from taskmill.operations.first_claims import FirstClaims
 from taskmill.runtime.alertness import Alertness
 from taskmill.runtime.ids import IdFactory
 from taskmill.storage.database import Database
@@ -144,6 +146,7 @@ def _made(
         keeper=keeper,
         handlers=handlers,
         policy=EndPolicy(options.policy, random.Random(1)),  # noqa: S311 - no secret
+        first_claims=FirstClaims(Contracts(database), stage.clock),
         lines=options.lines,
         clock=stage.clock,
         process_end=ProcessEnd(options.end_process),

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from taskmill.domain.system import IntakeState
 from taskmill.operations.contracts import Contracts
+from taskmill.operations.first_claims import FirstClaims
 from taskmill.operations.writability import Writability
 from taskmill.runtime.alertness import Alertness
 from taskmill.runtime.clock import SystemClock
@@ -35,6 +36,7 @@ class Parts:
         self.database = Database(settings.require_database_url(), settings.database)
         self.writability = Writability(self.database, self.ids)
         self.contracts = Contracts(self.database)
+        self.first_claims = FirstClaims(self.contracts, self.clock)
         self.alertness = Alertness(self.clock)
         self.doorbell = Doorbell(self.database)
         self.news = Doorbell(self.database, channel=CHANGES, pause_s=CHANGES_PAUSE_S)

@@ -269,6 +269,7 @@ class Process(Parts):
             self.database,
             self.settings.pull,
             policy=retry_policy(self),
+            first_claims=self.first_claims,
             ids=self.ids,
             randomness=self.randomness,
             payload_bytes=self.settings.limits.body_bytes,

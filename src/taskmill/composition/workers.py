@@ -146,6 +146,7 @@ def _worker(
         keeper=_lease_keeper(parts, pool),
         handlers=pool.handlers,
         policy=EndPolicy(retry_policy(parts), parts.randomness),
+        first_claims=parts.first_claims,
         lines=_line_limits(parts),
         clock=parts.clock,
         process_end=end_process,

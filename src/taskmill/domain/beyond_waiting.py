@@ -54,6 +54,7 @@ def end_kind(c: Circumstances) -> EndKind:
     # By their text: a newer program may have written another one.
     by_reason = {
         str(Reason.PERMANENT): EndKind.PERMANENT_FAILURE,
+        str(Reason.PAYLOAD_REFUSED): EndKind.PAYLOAD_REFUSED,
         str(Reason.EXPIRED): EndKind.EXPIRED,
         str(Reason.WORKER_LOST): EndKind.LOSSES_USED_UP,
     }
@@ -61,7 +62,7 @@ def end_kind(c: Circumstances) -> EndKind:
     return by_reason.get(reason, EndKind.ATTEMPTS_USED_UP)
 
 
-def _how_it_ended(c: Circumstances, kind: EndKind) -> str:
+def _how_it_ended(c: Circumstances, kind: EndKind) -> str:  # noqa: PLR0911 - one for each end
     at = when(c.finished_at, c.now) if c.finished_at else "at an unknown time"
     attempt = f"attempt {c.attempt} of {c.max_attempts}"
     match kind:
@@ -76,6 +77,8 @@ def _how_it_ended(c: Circumstances, kind: EndKind) -> str:
             return f"It failed at {at}: {lost}."
         case EndKind.PERMANENT_FAILURE:
             return f"It failed at {at}, for good as its handler said: {told_error(c.error)}."
+        case EndKind.PAYLOAD_REFUSED:
+            return f"It failed at {at}, before it was run: {told_error(c.error)}."
         case EndKind.ATTEMPTS_USED_UP:
             return f"It failed at {at}, and {attempt} was the last: {told_error(c.error)}."
         case _:
@@ -91,6 +94,8 @@ def _after_the_end(c: Circumstances, kind: EndKind) -> str:
             return f"{again} runs it after all, without an expires_at."
         case EndKind.LOSSES_USED_UP:
             return f"Find out what became of its workers, then run it again: {again}."
+        case EndKind.PAYLOAD_REFUSED:
+            return f"Create it anew with a payload that fits. {again} runs it as it is."
         case EndKind.PERMANENT_FAILURE | EndKind.ATTEMPTS_USED_UP:
             return f"Mend the cause, then run it again: {again}."
         case _:

@@ -48,6 +48,7 @@ class EndKind(StrEnum):
     ATTEMPTS_USED_UP = "attempts_used_up"
     LOSSES_USED_UP = "losses_used_up"
     PERMANENT_FAILURE = "permanent_failure"
+    PAYLOAD_REFUSED = "payload_refused"
     EXPIRED = "expired"
     CANCELLED = "cancelled"
 

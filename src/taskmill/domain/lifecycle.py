@@ -64,11 +64,13 @@ class Reason(StrEnum):
     ERROR = "error"
     TIMEOUT = "timeout"
     PERMANENT = "permanent"
+    PAYLOAD_REFUSED = "payload_refused"
     RETRY_ASKED = "retry_asked"
     WORKER_LOST = "worker_lost"
     WORKER_STOPPED = "worker_stopped"
     LEASE_UNSURE = "lease_unsure"
     NO_HANDLER = "no_handler"
+    CONTRACT_UNREAD = "contract_unread"
     CANCELLED = "cancelled"
     EXPIRED = "expired"
     OPERATOR = "operator"
@@ -107,9 +109,10 @@ class Retry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Permanent:
-    """The handler says that no further attempt can help."""
+    """No further attempt can help: the handler says so, or the payload was refused."""
 
     error: ErrorInfo
+    reason: Reason = Reason.PERMANENT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +122,7 @@ class Lost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interrupted:
-    """The worker gave the attempt back unfinished (it stops, its lease is unsure, or it has no handler)."""
+    """The worker gave the attempt back unfinished; `reason` says why."""
 
     reason: Reason = Reason.WORKER_STOPPED
     after: timedelta = timedelta(0)
@@ -186,8 +189,8 @@ def _decide(  # noqa: PLR0911 - one return for each outcome
     match outcome:
         case Succeeded(result=result):
             return succeeded(result)
-        case Permanent(error=error):
-            return _failed(error, Reason.PERMANENT)
+        case Permanent(error=error, reason=reason):
+            return _failed(error, reason)
         case Failed(error=error, reason=reason):
             return _again_or_failed(claim, error, reason, None, jitter)
         case Retry(error=error, after=after):

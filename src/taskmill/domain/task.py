@@ -128,7 +128,10 @@ class Task:
 
 @dataclass(slots=True, kw_only=True)
 class ClaimedTask:
-    """A task that this worker now runs, with its fence (`claim_no`) and the policy of its attempt."""
+    """A task that this worker now runs, with its fence (`claim_no`) and the policy of its attempt.
+
+    `is_unchecked` where nobody has held its payload against the contract of its type yet.
+    """
 
     id: UUID
     claim_no: int
@@ -147,6 +150,7 @@ class ClaimedTask:
     created_at: datetime
     labels: str = field(default="{}")
     traceparent: str | None = None
+    is_unchecked: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

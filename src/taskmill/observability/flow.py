@@ -58,7 +58,7 @@ RETRIES: Final = _tasks.tally(
 )
 HANDED_BACK: Final = _tasks.tally(
     "tasks_handed_back_total",
-    "Attempts that a worker gave back unspent: `worker_stopped`, `lease_unsure` or `no_handler`",
+    "Attempts given back unspent: `worker_stopped`, `lease_unsure`, `no_handler` or `contract_unread`",
     "queue",
     "type",
     "reason",

@@ -3,15 +3,17 @@
 import asyncio
 import random
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from uuid import UUID
 
-from taskmill.domain.errors import LeaseNotFound
+from taskmill.domain.errors import LeaseNotFound, StaleFence, TaskNotFound
 from taskmill.domain.lifecycle import Outcome
 from taskmill.domain.remote import LeaseRequest, RemoteLease, RenewedLease
 from taskmill.domain.retry import RetryPolicy
 from taskmill.domain.task import Fence
 from taskmill.domain.task_log import SentLine
+from taskmill.operations.first_claims import FirstClaims
 from taskmill.operations.progress import ProgressReports
 from taskmill.operations.pull_claims import PullClaims
 from taskmill.operations.pull_ends import PullEnds
@@ -35,6 +37,7 @@ class Pull:
         settings: PullSettings,
         *,
         policy: RetryPolicy,
+        first_claims: FirstClaims,
         ids: IdFactory,
         randomness: random.Random,
         payload_bytes: int,
@@ -43,11 +46,13 @@ class Pull:
         """Serve tasks whose payloads have `payload_bytes` at most."""
         self._database = database
         self._settings = settings
+        self._first_claims = first_claims
         self._progress = ProgressReports(database)
         self._logs = PullLogs(database, task_log)
         self._ends = PullEnds(database, policy=policy, randomness=randomness)
         self._claims = PullClaims(
             database,
+            check=self._without_refused,
             give_back=self._give_back,
             ids=ids,
             randomness=randomness,
@@ -140,6 +145,19 @@ class Pull:
 
     def _bounded(self, ttl_s: float) -> float:
         return min(ttl_s, self._settings.longest_ttl_s)
+
+    async def _without_refused(self, lease: RemoteLease) -> RemoteLease:
+        """End what is not to run, as the tasks whose payloads are refused, and return the lease without it."""
+        tasks = []
+        for task in lease.tasks:
+            outcome = await self._first_claims.outcome(task)
+            if outcome is None:
+                tasks.append(task)
+                continue
+            fence = Fence(task_id=task.id, lease_id=lease.id, claim_no=task.claim_no)
+            with suppress(TaskNotFound, StaleFence):  # it was cancelled, or lost, meanwhile
+                await self._ends.end(fence, outcome)
+        return replace(lease, tasks=tasks)
 
     async def _give_back(self, lease_id: UUID) -> None:
         try:

@@ -74,12 +74,17 @@ class _Call:
 
 
 class PullClaims:
-    """The service, and `claim` for its callers. `give_back` hands back what runs under a lease, at no cost."""
+    """The service, and `claim` for its callers.
+
+    `check` ends tasks of a new lease that are not to run, and returns it without them. `give_back` hands back what
+    runs under a lease, at no cost.
+    """
 
     def __init__(
         self,
         database: Database,
         *,
+        check: Callable[[RemoteLease], Awaitable[RemoteLease]],
         give_back: Callable[[UUID], Awaitable[None]],
         ids: IdFactory,
         randomness: random.Random,
@@ -88,6 +93,7 @@ class PullClaims:
         answer_limit: AnswerLimit,
     ) -> None:
         self._database = database
+        self._check = check
         self._give_back = give_back
         self._ids = ids
         self._randomness = randomness
@@ -273,6 +279,7 @@ class PullClaims:
             claimed = await remote_leases.claim(
                 self._database, lease_id, call.wanted, lanes, self._answer_limit
             )
+            lease = None if claimed is None else await self._check(claimed.lease)
         except asyncpg.PostgresError as error:
             if not faults.is_collision(error):
                 raise
@@ -285,14 +292,16 @@ class PullClaims:
             raise
         if claimed is None or not claimed.may_be_more:
             turns.drained.update(lanes)
-        if claimed is None:
+        if claimed is None or lease is None:
             return
         turns.has_claimed = True
         _tell(claimed.lease, claimed.taken)
         if call.answer.done():
             self.return_lease(lease_id)
+        elif lease.tasks:
+            call.answer.set_result(lease)
         else:
-            call.answer.set_result(claimed.lease)
+            self._news.set()
 
 
 class _Turns:

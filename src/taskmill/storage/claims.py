@@ -258,6 +258,7 @@ def _taken(row: asyncpg.Record) -> TakenTask:
         created_at=row["created_at"],
         labels=row["labels"],
         traceparent=row["traceparent"],
+        is_unchecked=row["is_unchecked"],
     )
     return TakenTask(task=task, run_at=row["run_at"], waited_s=row["waited_s"])
 

@@ -305,7 +305,7 @@ def problem_json(
     kind = next((PROBLEMS[c] for c in type(error).__mro__ if c in PROBLEMS), None)
     if kind is None:
         return problem_for_status(_FAULT.status, instance)
-    return _answer(kind, _detail(error), instance, kind.members(error))
+    return _answer(kind, detail_of(error), instance, kind.members(error))
 
 
 def problem_for_status(
@@ -317,12 +317,13 @@ def problem_for_status(
     return _answer(kind, usual if detail is None else detail, instance, {})
 
 
-def _detail(error: Exception) -> str:
-    """Say what the error says; of violations the first, since `errors` has them all."""
+def detail_of(error: Exception) -> str:
+    """Return what the error says; of violations the first, since `errors` has them all."""
+    detail = str(error)
     if isinstance(error, InvalidInput) and error.violations:
         more = len(error.violations) - 1
-        return f"{error.violations[0]}" + (f" (and {more} more)" if more else "")
-    return str(error)
+        detail = f"{error.violations[0]}" + (f" (and {more} more)" if more else "")
+    return safe_text(detail, _LONGEST_DETAIL)
 
 
 def _answer(

@@ -4,7 +4,7 @@ They look at the body as it was sent, so that they can be told together with wha
 wrong.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -75,10 +75,25 @@ def _time(value: object) -> datetime | None:
 def _payload(body: Mapping[str, Any], _: InputLimits) -> Iterable[Violation]:
     if not isinstance(body["payload"], dict):
         return ()
-    task_type = body.get("type", DEFAULT_TYPE)
+    return _of_built_in(body.get("type", DEFAULT_TYPE), body["payload"])
+
+
+def _of_built_in(task_type: object, payload: Mapping[str, Any]) -> Sequence[Violation]:
     if task_type == DEFAULT_TYPE:
-        return emulation_violations(body["payload"])
-    return push_violations(body["payload"]) if task_type == PUSH else ()
+        return emulation_violations(payload)
+    return push_violations(payload) if task_type == PUSH else ()
+
+
+def payload_violations(
+    task_type: str, payload: Mapping[str, Any] | None, contracts: Mapping[str, DoorContract]
+) -> Sequence[Violation]:
+    """Return all that is wrong with the payload of a task of this type, up to a limit."""
+    if task_type == PUSH and payload is None:
+        return [missing_payload()]
+    contract = contracts.get(task_type)
+    if contract is not None:
+        return contract.violations(payload)
+    return () if payload is None else _of_built_in(task_type, payload)
 
 
 def _type(body: Mapping[str, Any], _: InputLimits) -> Iterator[Violation]:

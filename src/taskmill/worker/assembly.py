@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from taskmill.operations.first_claims import FirstClaims
 from taskmill.operations.progress import ProgressReports
 from taskmill.runtime.clock import Clock
 from taskmill.storage.database import Database
@@ -34,6 +35,7 @@ def make_worker(
     keeper: LeaseKeeper,
     handlers: Handlers,
     policy: EndPolicy,
+    first_claims: FirstClaims,
     lines: LineLimits,
     clock: Clock,
     process_end: ProcessEnd,
@@ -45,6 +47,7 @@ def make_worker(
     progress = ProgressReports(database)
     executor = Executor(
         handlers,
+        first_claims=first_claims,
         task_log=TaskLog(database, limits=lines, clock=clock),
         progress=progress,
         result_bytes=options.result_bytes,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from taskmill.app import Context
 from taskmill.domain.lifecycle import Interrupted, Outcome, Reason
+from taskmill.operations.first_claims import FirstClaims
 from taskmill.operations.progress import ProgressReports
 from taskmill.worker.attempt import Attempt
 from taskmill.worker.claim_log import ClaimLog
@@ -32,12 +33,14 @@ class Executor:
         self,
         handlers: Handlers,
         *,
+        first_claims: FirstClaims,
         task_log: TaskLog,
         progress: ProgressReports,
         result_bytes: int,
         spans: "AttemptSpans | None" = None,
     ) -> None:
         self._handlers = handlers
+        self._first_claims = first_claims
         self._task_log = task_log
         self._progress = progress
         self._result_bytes = result_bytes
@@ -68,6 +71,9 @@ class Executor:
         handler = self._handlers.get(attempt.task.type)
         if handler is None:
             return Interrupted(reason=Reason.NO_HANDLER, after=_NO_HANDLER_PAUSE)
+        refused = await self._first_claims.outcome(attempt.task)
+        if refused is not None:
+            return refused
         lines = ClaimLog(self._task_log, attempt.task.id, attempt.task.claim_no)
         surroundings = AttemptSurroundings(attempt, lines, self._progress.report)
         context = Context(task=attempt.task, fence=attempt.fence, surroundings=surroundings)

@@ -8,6 +8,8 @@
 -- everything.
 -- What nobody has said of its policy a task takes from its type at its first claim; then its open_policy is 0. Null: all
 -- was said, or there was nothing to take.
+-- What create_task has made is unchecked until an attempt of it is spent: the payload is no business of that function. A
+-- claim that was lost or handed back has spent none.
 -- Rings.
 WITH held AS MATERIALIZED (
     SELECT id FROM taskmill.lease
@@ -54,6 +56,7 @@ claimed AS (
     RETURNING
         id, claim_no, name, type, queue, payload, priority, run, attempt, max_attempts, losses,
         max_losses, timeout_s, retry, created_at, labels, traceparent, version, run_at, open_policy,
+        source = 'sql' AND run = 1 AND attempt = 1 AS is_unchecked,
         date_part('epoch', updated_at - greatest(run_at, created_at)) AS waited_s
 ),
 logged AS (
@@ -82,5 +85,5 @@ rolled AS (
 )
 SELECT
     id, claim_no, name, type, queue, payload, priority, run, attempt, max_attempts, losses,
-    max_losses, timeout_s, retry, created_at, labels, traceparent, run_at, waited_s
+    max_losses, timeout_s, retry, created_at, labels, traceparent, run_at, waited_s, is_unchecked
 FROM claimed

@@ -1,0 +1,81 @@
+"""Checks the payloads of tasks that SQL has created, at their first claim: whoever hands a task out asks here.
+
+The contract counts that holds then. A task fails only by what PostgreSQL says at that moment; while that can't be
+read it is handed back, and waits.
+"""
+
+import asyncio
+from datetime import timedelta
+from functools import partial
+from typing import Final
+
+import asyncpg
+
+from taskmill.domain.errors import InvalidInput, MalformedJson, Unavailable
+from taskmill.domain.lifecycle import ErrorInfo, Interrupted, Permanent, Reason
+from taskmill.domain.task import ClaimedTask
+from taskmill.observability.logs import get_logger
+from taskmill.operations.contracts import REFRESH_S, Contracts
+from taskmill.runtime.clock import Clock
+from taskmill.runtime.offload import Offload
+from taskmill.wire.first_claim import payload_problem
+from taskmill.wire.problems import detail_of
+
+log = get_logger(__name__)
+
+REFUSED: Final = "PayloadRefused"
+"""The error's type: that of a payload which a Python handler's own check refuses."""
+_LONGEST_S: Final = 5.0
+_PAUSE: Final = timedelta(seconds=1)
+
+
+class FirstClaims:
+    """The check of one process; of other tasks it says nothing."""
+
+    def __init__(self, contracts: Contracts, clock: Clock) -> None:
+        self._contracts = contracts
+        self._clock = clock
+        self._offload = Offload()
+        self._reading = asyncio.Lock()
+        self._read_at = float("-inf")
+
+    async def outcome(self, task: ClaimedTask) -> Permanent | Interrupted | None:
+        """Return how a claim ends before its handler begins; None when it is to begin.
+
+        It takes half of the task's own time at most.
+        """
+        if not task.is_unchecked:
+            return None
+        limit_s = _LONGEST_S
+        if task.timeout is not None:
+            limit_s = min(limit_s, task.timeout.total_seconds() / 2)
+        try:
+            async with asyncio.timeout(limit_s):
+                problem = await self._problem(task)
+        except (Unavailable, asyncpg.PostgresError, TimeoutError) as fault:
+            log.warning("contract.unread", task_id=str(task.id), type=task.type, error=repr(fault))
+            return Interrupted(reason=Reason.CONTRACT_UNREAD, after=_PAUSE)
+        if problem is None:
+            return None
+        error = ErrorInfo(type=REFUSED, message=detail_of(problem))
+        return Permanent(error=error, reason=Reason.PAYLOAD_REFUSED)
+
+    async def _problem(self, task: ClaimedTask) -> InvalidInput | MalformedJson | None:
+        await self._read()
+        if await self._checked(task) is None:
+            return None
+        # It fails for good: not by a contract that has just been changed.
+        await self._contracts.refresh()
+        return await self._checked(task)
+
+    async def _read(self) -> None:
+        """Know the contracts as they were `REFRESH_S` ago, or later."""
+        async with self._reading:
+            asked_at = self._clock.monotonic()
+            if asked_at - self._read_at >= REFRESH_S:
+                await self._contracts.refresh()
+                self._read_at = asked_at
+
+    async def _checked(self, task: ClaimedTask) -> InvalidInput | MalformedJson | None:
+        check = partial(payload_problem, task.type, task.payload, self._contracts.by_type)
+        return await self._offload.run_if_large(len(task.payload or ""), check)

@@ -1,0 +1,28 @@
+"""What is wrong with the payload of a task that `create_task` has made: it leaves that to the first claim."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, cast
+
+from taskmill.domain.errors import InvalidInput, MalformedJson
+from taskmill.wire.contracts.door import DoorContract
+from taskmill.wire.rules import payload_violations
+from taskmill.wire.strict_json import parse
+from taskmill.wire.violations import MOST_VIOLATIONS
+
+
+def payload_problem(
+    type: str,  # noqa: A002 - as everywhere
+    payload: str | None,
+    contracts: Mapping[str, DoorContract],
+) -> InvalidInput | MalformedJson | None:
+    """Return the error that a request with this payload (JSON text) would be refused with; None if it fits."""
+    try:
+        value = None if payload is None else parse(payload.encode(errors="surrogatepass"))
+    except MalformedJson as error:
+        return error
+    except InvalidInput as error:
+        found = [replace(one, pointer=f"/payload{one.pointer}") for one in error.violations]
+        return InvalidInput(tuple(found))
+    violations = payload_violations(type, cast("dict[str, Any] | None", value), contracts)
+    return InvalidInput(tuple(violations[:MOST_VIOLATIONS])) if violations else None
