@@ -234,6 +234,17 @@ def test_alembic_itself_works_from_the_root(empty_database_url: str) -> None:
     assert asyncio.run(applied(empty_database_url)) == migrate.head()
 
 
+async def test_the_sql_that_alembic_writes_makes_the_same(
+    database_url: str, empty_database_url: str
+) -> None:
+    written = await apart(run_module, empty_database_url, "alembic", "upgrade", "head", "--sql")
+    connection = await asyncpg.connect(empty_database_url)
+    await connection.execute(written.stdout)
+    await connection.close()
+    assert await asked(empty_database_url, _EVERYTHING) == await asked(database_url, _EVERYTHING)
+    assert await applied(empty_database_url) == migrate.head()
+
+
 def test_the_numbers_have_no_gaps_and_every_step_knows_the_one_before() -> None:
     numbers = [version.name[:4] for version in VERSIONS]
     assert numbers == [f"{n:04}" for n in range(14, 14 + len(numbers))]

@@ -48,8 +48,12 @@ async def _run(url: str) -> None:
 
 
 if context.is_offline_mode():
+    # With the default style of parameters each % would come out twice.
     context.configure(
-        dialect_name="postgresql", version_table_schema="taskmill", literal_binds=True
+        dialect_name="postgresql",
+        dialect_opts={"paramstyle": "named"},
+        version_table_schema="taskmill",
+        literal_binds=True,
     )
     for statement in PREPARE:
         context.execute(statement)
