@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from taskmill.domain.lifecycle import Status
 from taskmill.domain.remote import LeaseRequest, RemoteLease
 from taskmill.operations.broker import find_kinds
+from taskmill.settings import PullSettings
 from taskmill.storage import figures, queues
 from taskmill.storage.claims import Lane
 from taskmill.storage.database import Database
@@ -247,6 +249,24 @@ async def test_calls_that_pull_together_or_come_while_others_are_served_see_all_
         [],
         ["type-9"],
     ]
+
+
+async def test_a_call_that_pulls_gets_what_is_due_next_in_whatever_look_that_was(
+    stage: Stage,
+) -> None:
+    """And not what is due next in the last one only."""
+    pull, stop = a_pull(stage.database, PullSettings(poll_s=3_600)), asyncio.Event()
+    pull._claims._scan = LaneScan(most=1)
+    soon = stage.clock.now() + timedelta(seconds=1)
+    await stage.created(type="soon", run_at=soon)
+    await stage.created(type="soon-not", run_at=soon + timedelta(hours=1))
+    wanted = replace(_a_call("soon", "soon-not"), wait_s=60)
+    async with asyncio.TaskGroup() as group, asyncio.timeout(30):
+        group.create_task(pull.run(stop))
+        lease = await pull.claim(wanted)
+        stop.set()
+    assert lease is not None
+    assert [task.type for task in lease.tasks] == ["soon"]
 
 
 async def test_queues_of_hints_are_those_of_a_round_of_looks_and_take_turns_when_they_are_many(

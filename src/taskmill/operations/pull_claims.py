@@ -254,7 +254,7 @@ class PullClaims:
 
     def _turns(self, calls: Sequence[_Call], firsts: Mapping[Lane, FirstWaiting]) -> "_Turns":
         upcoming = (first.due_in_s for first in firsts.values() if first.due_in_s > 0)
-        self._next_due_s = min(upcoming, default=self._next_due_s)
+        self._next_due_s = min(self._next_due_s, *upcoming, float("inf"))
         due = [lane for lane, first in firsts.items() if first.due_in_s <= 0]
         self._randomness.shuffle(due)
         due.sort(key=lambda lane: -lane.priority)
