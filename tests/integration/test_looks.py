@@ -10,6 +10,8 @@ import pytest
 from taskmill.domain.lifecycle import Status
 from taskmill.domain.remote import LeaseRequest, RemoteLease
 from taskmill.operations.broker import find_kinds
+from taskmill.relay.release import Relay
+from taskmill.runtime.alertness import CALM_S, Alertness
 from taskmill.settings import PullSettings
 from taskmill.storage import figures, queues
 from taskmill.storage.claims import Lane
@@ -304,3 +306,27 @@ async def test_no_name_is_taken_for_the_last_of_all(stage: Stage, *, is_paused: 
     found = await scan.look(stage.database, types={"mine"}, queues={"~s", "r"})
     assert scan.is_whole
     assert {lane.queue for lane in found} == {"~s"} | (set() if is_paused else {"r"})
+
+
+async def test_a_calm_relay_looks_often_when_one_look_does_not_see_all(stage: Stage) -> None:
+    """What is due next may be in another look than the last one."""
+    alertness = Alertness(stage.clock)
+    alertness.hear(hears=True)
+    alertness._stirred_at = float("-inf")
+    relay = Relay(
+        stage.database,
+        broker_url="amqp://127.0.0.1:1",
+        clock=stage.clock,
+        hint_queues="classic",
+        alertness=alertness,
+    )
+    await stage.open_lease()
+    for kind in ("a", "b"):
+        await stage.created(type=kind, run_at=stage.clock.now() + timedelta(hours=1))
+    await relay._due_streams()
+    assert relay._until_next_due() == CALM_S
+    relay._scan, relay._lanes_read_at = LaneScan(most=1), float("-inf")
+    await relay._due_streams()
+    while not relay._scan.is_at_end:
+        await relay._due_streams()
+    assert relay._until_next_due() <= 0.2

@@ -137,7 +137,9 @@ class Relay:
         now = self._clock.monotonic()
         upcoming = min(self._lanes.values(), default=float("inf"))
         if upcoming > now and not self._scan.has_others_due:
-            longest_s = self._alertness.pause_s(_LONGEST_PAUSE_S)
+            longest_s = _LONGEST_PAUSE_S
+            if self._scan.is_whole:  # else something may be due sooner behind another look
+                longest_s = self._alertness.pause_s(_LONGEST_PAUSE_S)
             return min(max(upcoming - now, 0.001), longest_s)
         # What is due waits for workers, or for those who have been told of it.
         later = min((due_at for due_at in self._lanes.values() if due_at > now), default=now + 1)
