@@ -2,11 +2,14 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
+from taskmill.app import Context
 from taskmill.domain.errors import Unavailable
 from taskmill.domain.lifecycle import Outcome, Succeeded
 from taskmill.domain.task import Fence
@@ -28,6 +31,7 @@ from taskmill.worker.task_log import NOTHING, LineLimits, TaskLog
 from tests.support.builders import AT_ONCE
 from tests.support.contexts import CLAIMED
 
+SOON: Final = timedelta(milliseconds=20)
 LEASE: Final = UUID(int=2)
 OPTIONS: Final = WorkerOptions(
     name="worker", slots=2, claim_size=10, grace_s=1, patience_s=0.05, result_bytes=1000
@@ -48,6 +52,31 @@ def settled(number: int = 1, outcome: Outcome | None = None) -> Attempt:
     attempt.begin()
     attempt.settle(outcome or Succeeded(), at=1.0)
     return attempt
+
+
+async def nothing(_: Context) -> None:
+    """Handle a task by doing nothing."""
+
+
+class WaitingHandler:
+    """A handler that waits until it `may_end`, and notes what happens to it."""
+
+    def __init__(self, *, is_stubborn: bool = False) -> None:
+        self.is_stubborn = is_stubborn
+        self.may_end = asyncio.Event()
+        self.began: list[int] = []
+        self.cancels = 0
+
+    async def __call__(self, context: Context) -> str:
+        self.began.append(context.task.id.int)
+        while not self.may_end.is_set():
+            try:
+                await self.may_end.wait()
+            except asyncio.CancelledError:
+                self.cancels += 1
+                if not self.is_stubborn:
+                    raise
+        return "done"
 
 
 class EndsInMemory:
@@ -145,6 +174,12 @@ class RunningPool:
     pool: AttemptPool
     ends: EndsInMemory
     wake: asyncio.Event
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Run attempts; who leaves has 10 s until all is recorded."""
+        async with asyncio.timeout(10), self.pool.open():
+            yield
 
     def start(self, number: int = 1, **fields: Any) -> Attempt:  # noqa: ANN401 - the fields of a claimed task
         """Start an attempt of task `number`."""

@@ -168,10 +168,8 @@ class AttemptPool:
         try:
             outcome = await self._executor.execute(attempt)
         except asyncio.CancelledError as error:
-            if self._is_cancelling or attempt.handler_task is None:
+            if self._is_cancelling:
                 raise
-            while attempt.handler_task.uncancel():
-                pass
             # Or nobody stopped the attempt: the handler cancelled itself, or awaited what was cancelled.
             return attempt.stop_reason or Failed(error=describe(error))
         reason = attempt.stop_reason

@@ -12,39 +12,21 @@ from taskmill.app import Context
 from taskmill.domain.lifecycle import Cancelled, Interrupted, Lost, Reason, Succeeded
 from taskmill.observability.metrics import HANDLERS_ABANDONED, HANDLERS_LINGERING
 from taskmill.worker.attempt import AttemptState
-from taskmill.worker.executor import Executor
 from tests.support.api import LogLines, log_lines
-from tests.support.attempts import OPTIONS, EndsInMemory, RunningPool, a_pool, settle_down
+from tests.support.attempts import (
+    OPTIONS,
+    SOON,
+    RunningPool,
+    WaitingHandler,
+    a_pool,
+    nothing,
+    settle_down,
+)
 from tests.support.polling import eventually
 
 __all__ = ["log_lines"]
 
-SOON: Final = timedelta(milliseconds=20)
 PATIENT: Final = replace(OPTIONS, patience_s=60)
-
-
-class Handler:
-    """A handler that waits until it `may_end`, and notes what happens to it."""
-
-    def __init__(self, *, is_stubborn: bool = False) -> None:
-        self.is_stubborn = is_stubborn
-        self.may_end = asyncio.Event()
-        self.began: list[int] = []
-        self.cancels = 0
-
-    async def __call__(self, context: Context) -> str:
-        self.began.append(context.task.id.int)
-        while not self.may_end.is_set():
-            try:
-                await self.may_end.wait()
-            except asyncio.CancelledError:
-                self.cancels += 1
-                if not self.is_stubborn:
-                    raise
-        return "done"
-
-
-async def nothing(_: Context) -> None: ...
 
 
 async def until(running: RunningPool, state: AttemptState) -> None:
@@ -57,9 +39,9 @@ async def until(running: RunningPool, state: AttemptState) -> None:
 
 
 async def test_an_attempt_goes_from_its_claim_to_its_record_and_is_forgotten() -> None:
-    handler = Handler()
+    handler = WaitingHandler()
     running = a_pool({"*": handler})
-    async with running.pool.open():
+    async with running.open():
         attempt = running.start(1)
         states = [attempt.state]
         assert running.pool.running == 1
@@ -81,7 +63,7 @@ async def test_an_attempt_goes_from_its_claim_to_its_record_and_is_forgotten() -
 async def test_a_slot_is_free_while_the_end_is_still_being_written() -> None:
     running = a_pool({"*": nothing})
     running.ends.may_go.clear()
-    async with running.pool.open():
+    async with running.open():
         assert running.pool.free_slots == 2
         running.start(1)
         assert (running.pool.free_slots, running.pool.taken_slots) == (1, 1)
@@ -95,7 +77,7 @@ async def test_a_slot_is_free_while_the_end_is_still_being_written() -> None:
 async def test_a_worker_that_has_twice_as_many_ends_as_slots_has_no_free_slot() -> None:
     running = a_pool({"*": nothing})
     running.ends.may_go.clear()
-    async with running.pool.open():
+    async with running.open():
         for number, free in ((1, 2), (2, 2), (3, 1), (4, 0)):
             running.start(number)
             await settle_down()
@@ -111,9 +93,9 @@ async def test_a_worker_that_has_twice_as_many_ends_as_slots_has_no_free_slot() 
 
 @pytest.mark.parametrize("reason", [Cancelled(), Interrupted(reason=Reason.WORKER_STOPPED)])
 async def test_one_that_is_stopped_ends_with_the_reason(reason: Any) -> None:  # noqa: ANN401 - an outcome
-    handler = Handler()
+    handler = WaitingHandler()
     running = a_pool({"*": handler}, options=PATIENT)
-    async with running.pool.open():
+    async with running.open():
         attempt, other = running.start(1), running.start(2)
         await settle_down()
         running.pool.stop(attempt, reason)
@@ -126,10 +108,25 @@ async def test_one_that_is_stopped_ends_with_the_reason(reason: Any) -> None:  #
     assert list(running.ends.ended) == [attempt.task.id, other.task.id]
 
 
+async def test_what_a_handler_raises_when_it_is_stopped_is_most_likely_the_stopping() -> None:
+    async def raises(_: Context) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise ConnectionError("closed")
+
+    running = a_pool({"*": raises}, options=PATIENT)
+    async with running.open():
+        attempt = running.start(1)
+        await settle_down()
+        running.pool.stop(attempt, Cancelled())
+    assert running.ends.statuses() == {1: "cancelled"}
+
+
 async def test_one_that_is_stopped_before_its_first_step_never_begins() -> None:
-    handler = Handler()
+    handler = WaitingHandler()
     running = a_pool({"*": handler})
-    async with running.pool.open():
+    async with running.open():
         attempt = running.start(1)
         running.pool.stop(attempt, Lost())
     assert (handler.began, attempt.state) == ([], AttemptState.LOST)
@@ -139,7 +136,7 @@ async def test_one_that_is_stopped_before_its_first_step_never_begins() -> None:
 async def test_one_that_has_settled_is_not_stopped_any_more() -> None:
     running = a_pool({"*": nothing})
     running.ends.may_go.clear()
-    async with running.pool.open():
+    async with running.open():
         attempt = running.start(1)
         await settle_down()
         running.pool.stop(attempt, Cancelled())
@@ -148,9 +145,9 @@ async def test_one_that_has_settled_is_not_stopped_any_more() -> None:
 
 
 async def test_all_are_stopped_at_once() -> None:
-    handler = Handler()
+    handler = WaitingHandler()
     running = a_pool({"*": handler}, options=PATIENT)
-    async with running.pool.open():
+    async with running.open():
         for number in (1, 2):
             running.start(number)
         await settle_down()
@@ -159,9 +156,9 @@ async def test_all_are_stopped_at_once() -> None:
 
 
 async def test_a_timeout_stops_the_handler() -> None:
-    handler = Handler()
+    handler = WaitingHandler()
     running = a_pool({"*": handler}, options=PATIENT)
-    async with running.pool.open():
+    async with running.open():
         running.start(1, timeout=SOON)
         await running.pool.empty()
     [end] = running.ends.ended.values()
@@ -170,17 +167,17 @@ async def test_a_timeout_stops_the_handler() -> None:
 
 async def test_a_timeout_that_does_not_come_leaves_no_timer() -> None:
     running = a_pool({"*": nothing})
-    async with running.pool.open():
+    async with running.open():
         attempt = running.start(1, timeout=timedelta(hours=1))
         await running.pool.empty()
     assert attempt.timer is None
 
 
 async def test_an_abandoned_handler_holds_no_slot_and_has_no_say(log_lines: LogLines) -> None:
-    handler = Handler(is_stubborn=True)
+    handler = WaitingHandler(is_stubborn=True)
     running = a_pool({"*": handler})
     abandoned, lingering = HANDLERS_ABANDONED._value.get(), HANDLERS_LINGERING._value.get()
-    async with running.pool.open():
+    async with running.open():
         attempt = running.start(1, timeout=SOON)
         await running.pool.empty()
         assert (attempt.state, attempt.is_abandoned) == (AttemptState.RECORDED, True)
@@ -200,75 +197,6 @@ async def test_an_abandoned_handler_holds_no_slot_and_has_no_say(log_lines: LogL
     assert late["dropped"] == "succeeded"
 
 
-async def test_leaving_waits_for_handlers_and_for_their_ends() -> None:
-    handler, ends = Handler(), EndsInMemory()
-    ends.may_go.clear()
-    running = a_pool({"*": handler}, ends=ends)
-
-    async def use() -> None:
-        async with running.pool.open():
-            running.start(1)
-
-    async with asyncio.TaskGroup() as group:
-        using = group.create_task(use())
-        await settle_down()
-        handler.may_end.set()
-        await settle_down()
-        assert not using.done()
-        ends.may_go.set()
-    assert ends.statuses() == {1: "succeeded"}
-
-
-async def test_a_stubborn_handler_is_left_behind_when_the_pool_is_left(log_lines: LogLines) -> None:
-    handler = Handler(is_stubborn=True)
-    running = a_pool({"*": handler})
-    lingering = HANDLERS_LINGERING._value.get()
-    async with running.pool.open():
-        attempt = running.start(1)
-        await settle_down()
-        running.pool.stop_all(Cancelled())
-    assert running.ends.statuses() == {1: "cancelled"}
-    assert handler.cancels == 2, "when it was stopped, and at the very end"
-    assert len(log_lines.named("handler.left_behind")) == 1
-    assert attempt.handler_task not in asyncio.all_tasks(), "the loop does not wait for it"
-    assert HANDLERS_LINGERING._value.get() == lingering + 1
-    handler.may_end.set()
-    await settle_down()
-    assert len(log_lines.named("handler.ended_late")) == 1
-    assert HANDLERS_LINGERING._value.get() == lingering
-
-
-@pytest.mark.parametrize("is_stubborn", [False, True])
-async def test_a_pool_that_is_cancelled_cancels_handlers_and_records_nothing(
-    *, is_stubborn: bool, log_lines: LogLines
-) -> None:
-    handler = Handler(is_stubborn=is_stubborn)
-    running = a_pool({"*": handler})
-
-    async def use() -> None:
-        async with running.pool.open():
-            running.start(1)
-            await settle_down()
-            running.start(2)  # never gets to its first step
-            await asyncio.Event().wait()
-
-    async with asyncio.TaskGroup() as group:
-        using = group.create_task(use())
-        await eventually(lambda: _has(handler, 1), "a handler that runs")
-        using.cancel()
-    assert using.cancelled()
-    assert handler.cancels >= 1
-    assert running.ends.batches == []
-    assert len(log_lines.named("handler.left_behind")) == (len(handler.began) if is_stubborn else 0)
-    handler.may_end.set()
-    await settle_down()
-    assert running.ends.batches == []
-
-
-async def _has(handler: Handler, number: int) -> bool:
-    return number in handler.began
-
-
 async def test_a_handler_that_cancels_itself_fails_and_the_pool_goes_on() -> None:
     async def cancels_itself(context: Context) -> None:
         task = asyncio.current_task()
@@ -278,7 +206,7 @@ async def test_a_handler_that_cancels_itself_fails_and_the_pool_goes_on() -> Non
             await asyncio.sleep(0)
 
     running = a_pool({"*": cancels_itself})
-    async with running.pool.open():
+    async with running.open():
         running.start(1)
         running.start(2)
         await running.pool.empty()
@@ -287,59 +215,16 @@ async def test_a_handler_that_cancels_itself_fails_and_the_pool_goes_on() -> Non
 
 async def test_a_type_without_a_handler_is_handed_back() -> None:
     running = a_pool({"other": nothing})
-    async with running.pool.open():
+    async with running.open():
         running.start(1)
     [end] = running.ends.ended.values()
     assert (end.happening, end.reason) == ("handed_back", Reason.NO_HANDLER)
 
 
-async def test_an_error_of_the_workers_own_ends_the_pool(monkeypatch: pytest.MonkeyPatch) -> None:
-    handler = Handler()
-    running = a_pool({"*": handler})
-    execute = Executor.execute
-
-    async def broken(self: Executor, attempt: Any) -> Any:  # noqa: ANN401 - as `execute`
-        if attempt.task.id.int == 2:
-            raise KeyError("of the worker")
-        return await execute(self, attempt)
-
-    monkeypatch.setattr(Executor, "execute", broken)
-
-    async def use() -> None:
-        async with running.pool.open():
-            running.start(1)
-            running.start(2)
-            await asyncio.Event().wait()
-
-    with pytest.raises(ExceptionGroup) as failed:
-        async with asyncio.timeout(5):
-            await use()
-    assert failed.group_contains(KeyError)
-    assert handler.cancels == 1
-    assert running.ends.batches == []
-
-
-async def test_ends_that_can_not_be_recorded_end_the_pool_and_stay_settled() -> None:
-    running = a_pool({"*": nothing})
-    running.ends.refuses = lambda _: ValueError("never")
-
-    async def use() -> None:
-        async with running.pool.open():
-            running.start(1)
-            await asyncio.Event().wait()
-
-    with pytest.raises(ExceptionGroup) as failed:
-        async with asyncio.timeout(5):
-            await use()
-    assert failed.group_contains(ValueError)
-    [left] = running.pool.attempts
-    assert left.state is AttemptState.SETTLED
-
-
 async def test_the_attempt_of_an_asyncio_task_is_known_while_it_runs() -> None:
-    handler = Handler()
+    handler = WaitingHandler()
     running = a_pool({"*": handler})
-    async with running.pool.open():
+    async with running.open():
         first, second = running.start(1), running.start(2)
         assert running.pool.of_task(first.handler_task) is first
         assert running.pool.of_task(second.handler_task) is second
@@ -360,7 +245,7 @@ async def test_what_a_handler_sets_in_its_context_stays_there() -> None:
         current.set(context.task.id.int)
 
     running = a_pool({"*": sets})
-    async with running.pool.open():
+    async with running.open():
         attempts = [running.start(1), running.start(2)]
     assert running.ends.statuses() == {1: "succeeded", 2: "succeeded"}
     assert [attempt.context.get(current) for attempt in attempts] == [1, 2]

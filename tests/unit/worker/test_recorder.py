@@ -65,7 +65,7 @@ def refuses_all_of(number: int) -> Any:  # noqa: ANN401 - what refuses ends
 async def test_what_is_put_in_together_is_written_together_and_successes_apart() -> None:
     ends = EndsInMemory()
     attempts = [settled(n) for n in (1, 2, 3)] + [settled(n, FAILURE) for n in (4, 5)]
-    async with a_recorder(ends) as recorder:
+    async with asyncio.timeout(10), a_recorder(ends) as recorder:
         for attempt in attempts:
             recorder.put(attempt)
         assert set(await ended(recorder, 5)) == set(attempts)
@@ -83,7 +83,7 @@ async def test_what_is_put_in_together_is_written_together_and_successes_apart()
 async def test_what_comes_while_ends_are_written_gathers() -> None:
     ends = EndsInMemory()
     ends.may_go.clear()
-    async with a_recorder(ends) as recorder:
+    async with asyncio.timeout(10), a_recorder(ends) as recorder:
         for number in range(1, 7):
             recorder.put(settled(number))
             await settle_down()
@@ -99,7 +99,7 @@ async def test_leaving_waits_until_all_is_written() -> None:
     attempts = [settled(n) for n in range(1, 6)]
 
     async def use() -> None:
-        async with a_recorder(ends, batch_size=1) as recorder:
+        async with asyncio.timeout(10), a_recorder(ends, batch_size=1) as recorder:
             for attempt in attempts:
                 recorder.put(attempt)
 
@@ -115,7 +115,7 @@ async def test_the_end_of_an_attempt_that_is_somebody_elses_is_dropped(log_lines
     ends, attempts = EndsInMemory(), [settled(1), settled(2)]
     ends.stolen.add(attempts[0].task.id)
     before = REFUSED.value()
-    async with a_recorder(ends) as recorder:
+    async with asyncio.timeout(10), a_recorder(ends) as recorder:
         for attempt in attempts:
             recorder.put(attempt)
         await ended(recorder, 2)
@@ -127,7 +127,7 @@ async def test_the_end_of_an_attempt_that_is_somebody_elses_is_dropped(log_lines
 
 async def test_an_attempt_whose_lease_is_lost_is_not_written(log_lines: LogLines) -> None:
     ends, attempt, before = EndsInMemory(), settled(1, Lost()), ATTEMPTS_LOST.value()
-    async with a_recorder(ends) as recorder:
+    async with asyncio.timeout(10), a_recorder(ends) as recorder:
         recorder.put(attempt)
         assert await ended(recorder, 1) == [attempt]
     assert attempt.state is AttemptState.LOST
@@ -142,7 +142,7 @@ async def test_what_one_has_in_it_that_can_not_be_stored_harms_no_other(
     ends = EndsInMemory()
     ends.refuses = refuses(3)
     attempts = [settled(n) for n in range(1, 6)]
-    async with a_recorder(ends) as recorder:
+    async with asyncio.timeout(10), a_recorder(ends) as recorder:
         for attempt in attempts:
             recorder.put(attempt)
         assert len(await ended(recorder, 5)) == 5
@@ -163,7 +163,7 @@ async def test_what_one_has_in_it_that_can_not_be_stored_harms_no_other(
 async def test_a_refusal_while_leaving_is_written_as_a_failure_all_the_same() -> None:
     ends, attempt = EndsInMemory(), settled(1)
     ends.refuses = refuses(1)
-    async with a_recorder(ends) as recorder:
+    async with asyncio.timeout(10), a_recorder(ends) as recorder:
         recorder.put(attempt)
     assert ends.statuses() == {1: "failed"}
     assert attempt.state is AttemptState.RECORDED
@@ -176,7 +176,7 @@ async def test_an_end_that_is_refused_whatever_it_is_ends_the_recorder_and_leave
     ends.refuses = refuses_all_of(1)
 
     async def use() -> None:
-        async with a_recorder(ends) as recorder:
+        async with asyncio.timeout(10), a_recorder(ends) as recorder:
             recorder.put(bad)
             recorder.put(good)
             await asyncio.Event().wait()
@@ -191,7 +191,7 @@ async def test_an_end_that_is_refused_whatever_it_is_ends_the_recorder_and_leave
 async def test_an_outage_is_waited_for_and_no_outcome_is_dropped(log_lines: LogLines) -> None:
     ends, attempts = EndsInMemory(), [settled(n) for n in (1, 2)]
     ends.failures = [AWAY, asyncpg.ConnectionDoesNotExistError("gone"), AWAY]
-    async with a_recorder(ends) as recorder:
+    async with asyncio.timeout(10), a_recorder(ends) as recorder:
         for attempt in attempts:
             recorder.put(attempt)
         await ended(recorder, 2)
@@ -203,7 +203,7 @@ async def test_an_outage_is_waited_for_and_no_outcome_is_dropped(log_lines: LogL
 async def test_an_answer_that_was_lost_is_looked_up_and_nothing_is_called_lost() -> None:
     ends, attempts = EndsInMemory(), [settled(n) for n in (1, 2)]
     ends.answers_get_lost = 2
-    async with a_recorder(ends) as recorder:
+    async with asyncio.timeout(10), a_recorder(ends) as recorder:
         for attempt in attempts:
             recorder.put(attempt)
         await ended(recorder, 2)
@@ -217,7 +217,7 @@ async def test_without_a_lost_answer_nobody_looks_up_what_is_missing() -> None:
 
     ends, attempt = NeverAsked(), settled(1)
     ends.stolen.add(attempt.task.id)
-    async with a_recorder(ends) as recorder:
+    async with asyncio.timeout(10), a_recorder(ends) as recorder:
         recorder.put(attempt)
         await ended(recorder, 1)
     assert attempt.state is AttemptState.LOST
@@ -226,7 +226,7 @@ async def test_without_a_lost_answer_nobody_looks_up_what_is_missing() -> None:
 async def test_reports_of_progress_are_stored_before_the_end() -> None:
     ends, reports, attempts = EndsInMemory(), LateReports(), [settled(n) for n in (1, 2)]
     reports.of.add(attempts[0].task.id)
-    async with a_recorder(ends, progress=reports) as recorder:
+    async with asyncio.timeout(10), a_recorder(ends, progress=reports) as recorder:
         for attempt in attempts:
             recorder.put(attempt)
         assert await ended(recorder, 1) == [attempts[1]], (
@@ -244,7 +244,7 @@ async def test_left_by_an_error_it_writes_nothing_more() -> None:
     ends.may_go.clear()
 
     async def use() -> None:
-        async with a_recorder(ends, batch_size=1) as recorder:
+        async with asyncio.timeout(10), a_recorder(ends, batch_size=1) as recorder:
             for attempt in attempts:
                 recorder.put(attempt)
             await settle_down()
@@ -267,7 +267,7 @@ async def test_the_line_of_an_end_carries_what_the_handlers_lines_do(
     attempts = [settled(n) for n in (1, 2)]
     for attempt, value in zip(attempts, ("first", "second"), strict=True):
         attempt.context.run(tag.set, value)
-    async with a_recorder(EndsInMemory()) as recorder:
+    async with asyncio.timeout(10), a_recorder(EndsInMemory()) as recorder:
         for attempt in attempts:
             recorder.put(attempt)
     assert seen == ["first", "second"]
@@ -287,7 +287,7 @@ async def test_an_end_that_can_not_be_reported_harms_no_other(
     attempts = [settled(n) for n in (1, 2, 3)]
 
     async def use() -> None:
-        async with a_recorder(EndsInMemory()) as recorder:
+        async with asyncio.timeout(10), a_recorder(EndsInMemory()) as recorder:
             for attempt in attempts:
                 recorder.put(attempt)
             await asyncio.Event().wait()
@@ -299,7 +299,7 @@ async def test_an_end_that_can_not_be_reported_harms_no_other(
 
 
 async def test_how_an_attempt_ended_is_logged(log_lines: LogLines) -> None:
-    async with a_recorder(EndsInMemory()) as recorder:
+    async with asyncio.timeout(10), a_recorder(EndsInMemory()) as recorder:
         recorder.put(settled(1))
         recorder.put(settled(2, FAILURE))
         recorder.put(settled(3, Cancelled()))

@@ -29,7 +29,7 @@ async def test_the_handler_and_the_place_are_told_once(log_lines: LogLines) -> N
         watch = StallWatch(SystemClock(), [other.pool, running.pool], longest_s=0.3)
         group.create_task(watch.run(stop))
         await asyncio.sleep(0)
-        async with running.pool.open():
+        async with running.open():
             blocking = [running.start(number) for number in (1, 2)][1]
         await eventually(lambda: told(log_lines), "a warning")
         stop.set()

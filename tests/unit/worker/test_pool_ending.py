@@ -1,0 +1,169 @@
+"""How a pool is left: in order, by an error, cancelled, with handlers that do not end."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from taskmill.domain.lifecycle import Cancelled, Outcome
+from taskmill.observability.metrics import HANDLERS_LINGERING
+from taskmill.worker.attempt import AttemptState
+from taskmill.worker.executor import Executor
+from tests.support.api import LogLines, log_lines
+from tests.support.attempts import SOON, EndsInMemory, WaitingHandler, a_pool, nothing, settle_down
+from tests.support.polling import eventually
+
+__all__ = ["log_lines"]
+
+
+class NotedSpan:
+    """Notes how it was ended."""
+
+    def __init__(self) -> None:
+        self.ends: list[Outcome | None] = []
+
+    def end(self, outcome: Outcome | None) -> None:
+        """Note it."""
+        self.ends.append(outcome)
+
+
+async def test_a_span_ends_as_its_attempt_also_when_the_handler_goes_on() -> None:
+    handler, spans = WaitingHandler(is_stubborn=True), [NotedSpan(), NotedSpan()]
+    running = a_pool({"stubborn": handler, "*": nothing})
+    async with running.open():
+        attempts = [running.start(1, type="stubborn", timeout=SOON), running.start(2)]
+        for attempt, span in zip(attempts, spans, strict=True):
+            attempt.span = span
+        await running.pool.empty()
+        handler.may_end.set()
+    assert [span.ends for span in spans] == [[attempt.outcome] for attempt in attempts]
+
+
+async def test_a_span_ends_without_an_outcome_when_the_pool_does_by_an_error() -> None:
+    running, span = a_pool({"*": WaitingHandler()}), NotedSpan()
+
+    async def use() -> None:
+        async with running.open():
+            running.start(1).span = span
+            await settle_down()
+            raise KeyError
+
+    with pytest.raises(ExceptionGroup):
+        await use()
+    assert span.ends == [None]
+
+
+async def test_leaving_waits_for_handlers_and_for_their_ends() -> None:
+    handler, ends = WaitingHandler(), EndsInMemory()
+    ends.may_go.clear()
+    running = a_pool({"*": handler}, ends=ends)
+
+    async def use() -> None:
+        async with running.open():
+            running.start(1)
+
+    async with asyncio.TaskGroup() as group:
+        using = group.create_task(use())
+        await settle_down()
+        handler.may_end.set()
+        await settle_down()
+        assert not using.done()
+        ends.may_go.set()
+    assert ends.statuses() == {1: "succeeded"}
+
+
+async def test_a_stubborn_handler_is_left_behind_when_the_pool_is_left(log_lines: LogLines) -> None:
+    handler = WaitingHandler(is_stubborn=True)
+    running = a_pool({"*": handler})
+    lingering = HANDLERS_LINGERING._value.get()
+    async with running.open():
+        attempt = running.start(1)
+        await settle_down()
+        running.pool.stop_all(Cancelled())
+    awaited = asyncio.all_tasks()
+    handler.may_end.set()
+    assert attempt.handler_task not in awaited, "the loop does not wait for it"
+    assert running.ends.statuses() == {1: "cancelled"}
+    assert handler.cancels == 2, "when it was stopped, and at the very end"
+    assert len(log_lines.named("handler.left_behind")) == 1
+    assert HANDLERS_LINGERING._value.get() == lingering + 1
+    await settle_down()
+    assert len(log_lines.named("handler.ended_late")) == 1
+    assert HANDLERS_LINGERING._value.get() == lingering
+
+
+@pytest.mark.parametrize("is_stubborn", [False, True])
+async def test_a_pool_that_is_cancelled_cancels_handlers_and_records_nothing(
+    *, is_stubborn: bool, log_lines: LogLines
+) -> None:
+    handler = WaitingHandler(is_stubborn=is_stubborn)
+    running = a_pool({"*": handler})
+
+    async def use() -> None:
+        async with running.open():
+            running.start(1)
+            await settle_down()
+            running.start(2)  # never gets to its first step
+            await asyncio.Event().wait()
+
+    async with asyncio.TaskGroup() as group:
+        using = group.create_task(use())
+        await eventually(lambda: _has(handler, 1), "a handler that runs")
+        using.cancel()
+    assert using.cancelled()
+    assert handler.cancels >= 1
+    assert len(running.pool) == (len(handler.began) if is_stubborn else 0), (
+        "ended ones are forgotten"
+    )
+    assert running.ends.batches == []
+    assert len(log_lines.named("handler.left_behind")) == (len(handler.began) if is_stubborn else 0)
+    handler.may_end.set()
+    await settle_down()
+    assert running.ends.batches == []
+
+
+async def _has(handler: WaitingHandler, number: int) -> bool:
+    return number in handler.began
+
+
+async def test_an_error_of_the_workers_own_ends_the_pool(monkeypatch: pytest.MonkeyPatch) -> None:
+    handler = WaitingHandler()
+    running = a_pool({"*": handler})
+    execute = Executor.execute
+
+    async def broken(self: Executor, attempt: Any) -> Any:  # noqa: ANN401 - as `execute`
+        if attempt.task.id.int == 2:
+            raise KeyError("of the worker")
+        return await execute(self, attempt)
+
+    monkeypatch.setattr(Executor, "execute", broken)
+
+    async def use() -> None:
+        async with running.open():
+            running.start(1)
+            running.start(2)
+            await asyncio.Event().wait()
+
+    with pytest.raises(ExceptionGroup) as failed:
+        async with asyncio.timeout(5):
+            await use()
+    assert failed.group_contains(KeyError)
+    assert handler.cancels == 1
+    assert running.ends.batches == []
+
+
+async def test_ends_that_can_not_be_recorded_end_the_pool_and_stay_settled() -> None:
+    running = a_pool({"*": nothing})
+    running.ends.refuses = lambda _: ValueError("never")
+
+    async def use() -> None:
+        async with running.open():
+            running.start(1)
+            await asyncio.Event().wait()
+
+    with pytest.raises(ExceptionGroup) as failed:
+        async with asyncio.timeout(5):
+            await use()
+    assert failed.group_contains(ValueError)
+    [left] = running.pool.attempts
+    assert left.state is AttemptState.SETTLED
