@@ -26,7 +26,7 @@ NO_TELEMETRY: "Final[TelemetryConfig]" = {"tracing": False}
 class Context:
     """The service, who may ask, the limits of requests, and what the process can be asked for.
 
-    `offload` is where large bodies are read. `drain` starts a worker for what waits; None where the process can't.
+    `drain` starts a worker for what waits; None where the process can't.
     `is_stopping` turns readiness off while the last requests are answered; streams of `feed` end then, and say
     that they may be resumed after `stop_delay_s`. `rules` say which addresses may be called, as far as this
     process is set like those that call.
@@ -42,9 +42,13 @@ class Context:
     access: AccessRules
     drain: Callable[[], None] | None
     rules: AddressRules = field(default_factory=AddressRules)
-    offload: Offload = field(default_factory=Offload)
     is_stopping: bool = False
     stop_delay_s: float = 0.0
+
+    @property
+    def offload(self) -> Offload:
+        """Where large bodies are read."""
+        return self.service.offload
 
     def warning_of(self, url: str | None) -> str | None:
         """Say that nothing will be delivered to an address, if that can be seen from here."""

@@ -1,7 +1,7 @@
 """What the framework hands to endpoints: the context, ids, parsed bodies and queries."""
 
-from functools import partial
-from typing import Annotated, cast
+from collections.abc import Callable
+from typing import Annotated, TypeVar, cast
 from uuid import UUID
 
 from fastapi import Depends, Path, Request
@@ -11,9 +11,12 @@ from taskmill.api.bodies import read_json_body
 from taskmill.api.context import Context
 from taskmill.api.listings import REPEATABLE, ListingQuery
 from taskmill.domain.errors import InvalidInput
+from taskmill.runtime.offload import LARGE_BYTES
 from taskmill.wire.fields import NAME_PATTERN, NAME_WORDS, is_name
 from taskmill.wire.strict_json import parse
 from taskmill.wire.wording import describe
+
+Result = TypeVar("Result")
 
 
 def context_of(request: Request) -> Context:
@@ -116,11 +119,17 @@ def type_name_of(
     return queue_name_of(name)
 
 
-async def json_body_of(request: Request) -> object:
-    """Read and parse the body."""
+async def fitted_body(request: Request, read: Callable[[object], Result]) -> Result:
+    """Return what `read` makes of the parsed body; a large one is parsed and read apart."""
     context = context_of(request)
     body = await read_json_body(request.scope, request.receive, context.limits.body_bytes)
-    return await context.offload.run_if_large(len(body), partial(parse, body))
+    return await context.offload.run_if_large(len(body), lambda: read(parse(body)))
+
+
+async def small_body_of(request: Request) -> object:
+    """Read and parse a body that needs no more than `LARGE_BYTES`, whatever it says."""
+    limit_bytes = min(LARGE_BYTES, context_of(request).limits.body_bytes)
+    return parse(await read_json_body(request.scope, request.receive, limit_bytes))
 
 
 def listing_query_of(request: Request) -> ListingQuery:
@@ -135,5 +144,5 @@ RejectionId = Annotated[UUID, Depends(rejection_id_of)]
 WorkerId = Annotated[UUID, Depends(worker_id_of)]
 TypeName = Annotated[str, Depends(type_name_of)]
 QueueName = Annotated[str, Depends(queue_name_of)]
-JsonBody = Annotated[object, Depends(json_body_of)]
+SmallJsonBody = Annotated[object, Depends(small_body_of)]
 Listing = Annotated[ListingQuery, Depends(listing_query_of)]

@@ -4,7 +4,6 @@ Renewals may come without a body, which no other request may.
 """
 
 import asyncio
-from functools import partial
 
 from starlette.types import Receive, Scope
 
@@ -14,6 +13,7 @@ from taskmill.api.refusals import ClientGone
 from taskmill.domain.remote import LeaseRequest, RemoteLease
 from taskmill.operations.pull import Pull
 from taskmill.runtime.http_scope import DEADLINE, HELD
+from taskmill.runtime.offload import LARGE_BYTES
 from taskmill.wire.strict_json import parse
 
 
@@ -76,8 +76,9 @@ async def optional_body(context: Context, scope: Scope, receive: Receive) -> obj
     Raises as `bodies.read_json_body` and `strict_json.parse` do.
     """
     form = form_of(scope)
-    body = await read_body(scope, receive, form.content_length, context.limits.body_bytes)
+    limit_bytes = min(LARGE_BYTES, context.limits.body_bytes)
+    body = await read_body(scope, receive, form.content_length, limit_bytes)
     if not body:
         return {}
     form.check(JSON_TYPES)
-    return await context.offload.run_if_large(len(body), partial(parse, body))
+    return parse(body)

@@ -4,6 +4,7 @@ import gzip
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
@@ -20,6 +21,7 @@ from taskmill.dashboard.preferences import Preferences
 from taskmill.dashboard.texts import text
 from taskmill.dashboard.wording import Words
 from taskmill.domain.errors import TooLarge
+from taskmill.runtime.offload import Offload
 
 Pairs = list[tuple[str, str]]
 
@@ -77,7 +79,12 @@ class View:
             body += chunk
             if len(body) > most_bytes:
                 raise TooLarge(most_bytes)
-        return parse_pairs(bytes(body))
+        return await self.offload.run_if_large(len(body), partial(parse_pairs, bytes(body)))
+
+    @property
+    def offload(self) -> Offload:
+        """Where what is large is read, and drawn."""
+        return self.context.service.offload
 
     def t(self, key: str, **values: object) -> str:
         """Return a text in the reader's language."""

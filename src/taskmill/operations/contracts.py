@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
-from taskmill.domain.contracts import RegisteredType, TypeContract
+from taskmill.domain.contracts import CompiledContract, RegisteredType, TypeContract
 from taskmill.domain.errors import ContractRefused, TypeNotFound, Violation
 from taskmill.observability.logs import get_logger
+from taskmill.runtime.offload import Offload
 from taskmill.storage import contracts as rows
 from taskmill.storage.database import Database
 from taskmill.wire.contracts.door import (
@@ -23,19 +25,27 @@ REFRESH_S = 0.5
 """How often a door looks whether contracts have changed, if it does not hear of it at once."""
 
 
-async def register(database: Database, worker: str, contracts: Sequence[TypeContract]) -> None:
+async def register(
+    database: Database,
+    worker: str,
+    contracts: Sequence[TypeContract],
+    offload: Offload | None = None,
+) -> None:
     """Make these the contracts that hold for their types; all of them, or none.
 
     A contract that was never seen for its type is a new version; one that was holds again. Whoever registers
     last decides, so a worker of an older release that starts again brings its contracts back. Registering what
-    holds already writes nothing, however many workers do it at once. `worker` is told with new versions.
+    holds already writes nothing, however many workers do it at once. `worker` is told with new versions. They are
+    compiled on a thread, of `offload` where that is given: that may take some ten milliseconds.
 
     Raises:
         ContractRefused: A contract can't be kept at all doors; nothing is registered.
         TypeLimitReached: Too many types would have a contract.
         Unavailable: The database is away; registering again is safe.
     """
-    wanted = {one.type: one for one in map(compile_contract, contracts)}
+    offload = offload or Offload()
+    compiled = await offload.run(lambda: list(map(compile_contract, contracts)))
+    wanted = {one.type: one for one in compiled}
     if len(wanted) < len(contracts):
         raise _doubled(contracts)
     held = await rows.held_digests(database, wanted)
@@ -43,13 +53,17 @@ async def register(database: Database, worker: str, contracts: Sequence[TypeCont
     if not news:
         return
     for one in news:
-        refuse_many_looks(one)
-        expressions = expressions_of(one)
+        expressions = await offload.run(partial(_checked_expressions, one))
         if expressions and not await rows.can_match(database, expressions):
             refuse_expressions(one)
     # All of them: what held a moment ago may be replaced by the time that our turn comes.
     changed = await rows.register(database, worker, list(wanted.values()))
     log.info("contract.registered", types=sorted(one.type for one in news), changed=changed)
+
+
+def _checked_expressions(contract: CompiledContract) -> set[str]:
+    refuse_many_looks(contract)
+    return expressions_of(contract)
 
 
 def _doubled(contracts: Sequence[TypeContract]) -> ContractRefused:
@@ -65,10 +79,11 @@ def _doubled(contracts: Sequence[TypeContract]) -> ContractRefused:
 class Contracts:
     """The contracts that hold, as a door has them (about `REFRESH_S` late), and what may be done to them.
 
-    `by_type` is always the same mapping, changed in place; `revision` changes with it.
+    `by_type` is always the same mapping, changed in place; `revision` changes with it. `offload` compiles them.
     """
 
     def __init__(self, database: Database) -> None:
+        self.offload = Offload()
         self._database = database
         self._current: dict[str, DoorContract] = {}
         self._turn = asyncio.Lock()
@@ -89,7 +104,7 @@ class Contracts:
         if changed is None:
             return
         revision, stored = changed
-        current = {one.type: self._made(one) for one in stored}
+        current = await self.offload.run(lambda: {one.type: self._made(one) for one in stored})
         # Other threads look up types meanwhile: none that has a contract before and after may seem free.
         self._current.update(current)
         for name in self._current.keys() - current.keys():
@@ -106,7 +121,7 @@ class Contracts:
 
     async def register(self, contract: TypeContract, *, by: str) -> RegisteredType:
         """Make this the contract that holds for its type; raises as `register` does."""
-        await register(self._database, by, (contract,))
+        await register(self._database, by, (contract,), self.offload)
         await self.refresh()
         return await self.get(contract.type)
 

@@ -48,6 +48,7 @@ class TaskService:
     """Creates, reads and steers tasks; `rejections` are the messages that became none, `logs` what handlers said.
 
     `contracts` are what payloads of some types have to look like; whoever runs the service has them refreshed.
+    `offload` is where the process reads what is large.
 
     Use it as an async context manager.
 
@@ -68,6 +69,7 @@ class TaskService:
         self.rejections = rejections
         self.logs = TaskLogs(database, reading)
         self.contracts = contracts or Contracts(database)
+        self.offload = self.contracts.offload
         self._figures = figures or FiguresCache.of(database)
         self._database = database
         self._creation = creation

@@ -3,6 +3,7 @@
 import json
 from itertools import chain
 
+import orjson
 import pytest
 from hypothesis import given, strategies as st
 
@@ -85,3 +86,15 @@ def test_an_item_beyond_all_bounds_is_not_read_on() -> None:
 def test_another_value_is_no_array(other: bytes) -> None:
     with pytest.raises(InvalidInput, match="an array of tasks"):
         read(other + b" " * 300, 100)
+
+
+def test_an_item_may_be_long_by_its_spaces_only() -> None:
+    size = 2**20
+    spaced = orjson.dumps({"a": [[]] * 100_000}).replace(b",", b"," + b" " * 20)
+    dense = orjson.dumps({"a": [[]] * 800_000})
+    assert size < len(spaced) < 4 * size
+    assert size < len(dense) < 4 * size
+    [items] = [found for found in array_items(b"[" + spaced + b"]", item_bytes=size) if found]
+    assert items == [orjson.loads(spaced)]
+    with pytest.raises(InvalidInput, match="a task of at most"):
+        list(array_items(b"[" + dense + b",1]", item_bytes=size))

@@ -1,7 +1,9 @@
 """The strict parse step: what passes, what is refused and as what, and nothing else can happen."""
 
+import gc
 import json
 import math
+from contextlib import suppress
 
 import pytest
 from hypothesis import example, given, strategies as st
@@ -18,6 +20,7 @@ from taskmill.wire.strict_json import (
 
 INTEGERS = st.integers(SMALLEST_INTEGER, LARGEST_INTEGER)
 TEXTS = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]))
+MANY_ARRAYS = b"[" + b"[]," * 100_000 + b"1]"
 SCALARS = st.one_of(
     st.none(), st.booleans(), INTEGERS, st.floats(allow_nan=False, allow_infinity=False), TEXTS
 )
@@ -228,3 +231,32 @@ def test_negative_zero_stays_a_float() -> None:
     value = parse(b"-0.0")
     assert isinstance(value, float)
     assert math.copysign(1, value) == -1
+
+
+@pytest.mark.parametrize(
+    "body", [MANY_ARRAYS, MANY_ARRAYS.replace(b"1]", b'"\\u0041"]'), MANY_ARRAYS[:-1]]
+)
+def test_nothing_is_collected_while_a_large_body_is_parsed(body: bytes) -> None:
+    began: list[str] = []
+
+    def note(phase: str, _: dict[str, int]) -> None:
+        began.append(phase)
+
+    gc.collect()
+    gc.callbacks.append(note)
+    try:
+        with suppress(MalformedJson):
+            parse(body)
+    finally:
+        gc.callbacks.remove(note)
+    assert len(began) <= 2  # what is left of the moments before and after
+    assert gc.isenabled()
+
+
+def test_who_has_no_garbage_collected_has_none_collected_afterwards() -> None:
+    gc.disable()
+    try:
+        parse(MANY_ARRAYS)
+        assert not gc.isenabled()
+    finally:
+        gc.enable()

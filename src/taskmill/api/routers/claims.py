@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from taskmill.api.answers import Answer
 from taskmill.api.bodies import read_json_body
 from taskmill.api.context import Context
-from taskmill.api.dependencies import InContext, JsonBody, TaskId, refuse_query
+from taskmill.api.dependencies import InContext, SmallJsonBody, TaskId, fitted_body, refuse_query
 from taskmill.api.openapi import json_body, refusals
 from taskmill.domain.lifecycle import Cancelled, Outcome
 from taskmill.wire.claims import (
@@ -64,12 +64,12 @@ async def finish_claim(request: Request, context: InContext, id: TaskId) -> Resp
     openapi_extra={"requestBody": json_body(FailClaim)},
     responses=refusals(404, 409, has_body=True),
 )
-async def fail_claim(context: InContext, id: TaskId, body: JsonBody) -> Response:  # noqa: A002 - as in the path
+async def fail_claim(request: Request, context: InContext, id: TaskId) -> Response:  # noqa: A002 - as in the path
     """End a claim with a failure. The answer tells what follows: another attempt (`new`, with `run_at`), or none.
 
     Sent again, and 409: as for success.
     """
-    claim, outcome = to_failure(body)
+    claim, outcome = await fitted_body(request, to_failure)
     return await _ended(context, id, claim, outcome)
 
 
@@ -80,7 +80,7 @@ async def fail_claim(context: InContext, id: TaskId, body: JsonBody) -> Response
     openapi_extra={"requestBody": json_body(ClaimCancelled)},
     responses=refusals(404, 409, has_body=True),
 )
-async def end_claim_as_cancelled(context: InContext, id: TaskId, body: JsonBody) -> Response:  # noqa: A002 - as in the path
+async def end_claim_as_cancelled(context: InContext, id: TaskId, body: SmallJsonBody) -> Response:  # noqa: A002 - as in the path
     """End a claim whose work was stopped because a renewal told to. 409 when nobody had asked to cancel the task.
 
     To ask for a cancel is `POST /tasks/{id}/cancel`.
@@ -97,7 +97,7 @@ async def end_claim_as_cancelled(context: InContext, id: TaskId, body: JsonBody)
     openapi_extra={"requestBody": json_body(ReportProgress)},
     responses=refusals(404, 409, has_body=True),
 )
-async def report_progress(context: InContext, id: TaskId, body: JsonBody) -> Response:  # noqa: A002 - as in the path
+async def report_progress(context: InContext, id: TaskId, body: SmallJsonBody) -> Response:  # noqa: A002 - as in the path
     """Show how far an attempt has come, as the task's `progress`. It stays when the attempt ends.
 
     Only the latest report is kept. 409 when the claim is not, or no longer, yours: stop the work.
@@ -116,13 +116,13 @@ async def report_progress(context: InContext, id: TaskId, body: JsonBody) -> Res
     openapi_extra={"requestBody": json_body(AddLines)},
     responses=refusals(404, 409, has_body=True),
 )
-async def add_log_lines(context: InContext, id: TaskId, body: JsonBody) -> Response:  # noqa: A002 - as in the path
+async def add_log_lines(request: Request, context: InContext, id: TaskId) -> Response:  # noqa: A002 - as in the path
     """Keep lines of a claim that runs, as `GET /tasks/{id}/logs` shows them, at the time at which they come.
 
     Lines are numbered by the worker, from 1 in each claim: sent again, as after a lost answer, they are kept once.
     What is beyond a claim's bounds is left out. 409 when the claim is not, or no longer, yours.
     """
-    said, lines = to_lines(body)
+    said, lines = await fitted_body(request, to_lines)
     left_out = await context.pull.say(id, said.lease_id, said.claim_no, said.first, lines)
     return Answer(200, lines_kept_json(left_out)).response()
 

@@ -4,7 +4,7 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from taskmill.api import pulling
 from taskmill.api.answers import Answer
-from taskmill.api.dependencies import InContext, JsonBody, LeaseId, refuse_query
+from taskmill.api.dependencies import InContext, LeaseId, SmallJsonBody, refuse_query
 from taskmill.api.openapi import json_body, refusals
 from taskmill.wire.leases import (
     LeaseView,
@@ -34,7 +34,7 @@ router = APIRouter(tags=["leases"], dependencies=[Depends(refuse_query)])
         204: {"description": "Nothing came in time, or this server stops: ask again"},
     },
 )
-async def take_lease(request: Request, context: InContext, body: JsonBody) -> Response:
+async def take_lease(request: Request, context: InContext, body: SmallJsonBody) -> Response:
     """Claim up to `limit` due tasks, no more than fit into an answer, under a new lease; wait for the first one.
 
     Each call has a lease of its own. It ends by itself when all its tasks have ended. Renew it every third of

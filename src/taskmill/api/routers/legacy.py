@@ -3,6 +3,7 @@
 An app of its own, mounted under `/task_service`, with its own document and its own form of errors.
 """
 
+from functools import partial
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from taskmill.api import queries
 from taskmill.api.answers import Answer
 from taskmill.api.bodies import traceparent_of
 from taskmill.api.context import NO_TELEMETRY, Context
-from taskmill.api.dependencies import InContext, JsonBody
+from taskmill.api.dependencies import InContext, fitted_body
 from taskmill.api.errors import add_error_handlers
 from taskmill.api.listings import LARGEST_PAGE, whole_number
 from taskmill.api.openapi import Json, install, json_body, query_parameters, refusal, short_id
@@ -83,9 +84,10 @@ def _uid_of(uid: Annotated[str, Path(json_schema_extra={"format": "uuid"})]) -> 
     responses=_refusals(408, 413, 415),
 )
 @router.post("/task", status_code=201, include_in_schema=False)
-async def create_task(request: Request, context: InContext, body: JsonBody) -> Response:
+async def create_task(request: Request, context: InContext) -> Response:
     """Create a task; `POST /tasks` can say more."""
-    draft = legacy_draft(body, traceparent_of(request.scope))
+    traceparent = traceparent_of(request.scope)
+    draft = await fitted_body(request, partial(legacy_draft, traceparent=traceparent))
     created = await context.service.create(draft)
     return Answer(201, legacy_task_json(created.task)).response()
 

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from taskmill.api import cursors, listings
 from taskmill.api.answers import Answer
 from taskmill.api.context import Context
-from taskmill.api.dependencies import InContext, JsonBody, refuse_query
+from taskmill.api.dependencies import InContext, SmallJsonBody, refuse_query
 from taskmill.api.openapi import json_body, refusals
 from taskmill.domain import identity
 from taskmill.domain.errors import BadCursor
@@ -43,7 +43,7 @@ _STEP: Final = "How far this step came; `next_cursor` leads on"
     responses=refusals(has_body=True),
     dependencies=_NO_QUERY,
 )
-async def cancel_tasks(context: InContext, body: JsonBody) -> Response:
+async def cancel_tasks(context: InContext, body: SmallJsonBody) -> Response:
     """Cancel waiting tasks that fit the filter at once, and ask the workers of running ones to stop them.
 
     It works for about two seconds, oldest tasks first, then answers; go on with `next_cursor`. Tasks that
@@ -61,7 +61,7 @@ async def cancel_tasks(context: InContext, body: JsonBody) -> Response:
     responses=refusals(has_body=True),
     dependencies=_NO_QUERY,
 )
-async def retry_tasks(context: InContext, body: JsonBody) -> Response:
+async def retry_tasks(context: InContext, body: SmallJsonBody) -> Response:
     """Start a new run of finished tasks that fit the filter: of failed ones, unless `status` says otherwise.
 
     In steps, as for cancelling. With `dry_run` it only counts.

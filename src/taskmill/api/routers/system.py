@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from taskmill.api import queries
 from taskmill.api.answers import Answer
-from taskmill.api.dependencies import InContext, JsonBody, QueueName, WorkerId, refuse_query
+from taskmill.api.dependencies import InContext, QueueName, SmallJsonBody, WorkerId, refuse_query
 from taskmill.api.openapi import json_body, query_parameters, refusals
 from taskmill.domain.activity import ActivityRequest, Window
 from taskmill.domain.errors import InvalidInput, Violation
@@ -193,7 +193,7 @@ async def list_queues(context: InContext) -> Response:
     response_model=QueueView,
     responses=refusals(has_body=True),
 )
-async def change_queue(context: InContext, name: QueueName, body: JsonBody) -> Response:
+async def change_queue(context: InContext, name: QueueName, body: SmallJsonBody) -> Response:
     """Pause a queue (it keeps its tasks and hands out none), or resume it; one that is not there is made.
 
     Some queues may be made so when tasks may make no more.

@@ -1,11 +1,12 @@
 """Types and their contracts: what payloads have to look like, at every door."""
 
+from functools import partial
 from typing import Final
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Request, Response
 
 from taskmill.api.answers import Answer
-from taskmill.api.dependencies import InContext, JsonBody, TypeName, refuse_query
+from taskmill.api.dependencies import InContext, TypeName, fitted_body, refuse_query
 from taskmill.api.openapi import json_body, refusals
 from taskmill.wire.types import (
     ContractChange,
@@ -51,13 +52,13 @@ async def get_type(context: InContext, name: TypeName) -> Response:
     response_description="It holds",
     responses=refusals(has_body=True),
 )
-async def register_type(context: InContext, name: TypeName, body: JsonBody) -> Response:
+async def register_type(request: Request, context: InContext, name: TypeName) -> Response:
     """Have every door refuse payloads of this type that do not fit the schema.
 
     What was never seen for the type is a new version; what was holds again. Tasks that wait already are run all
     the same. A schema that some door could not check like the others is refused, with the keyword and its place.
     """
-    contract = to_contract(name, body)
+    contract = await fitted_body(request, partial(to_contract, name))
     found = await context.service.contracts.register(contract, by=_BY)
     return Answer(200, type_json(found)).response()
 

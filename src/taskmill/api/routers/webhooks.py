@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from taskmill.api import cursors, queries
 from taskmill.api.answers import JSON, Answer
 from taskmill.api.context import Context
-from taskmill.api.dependencies import InContext, JsonBody, TaskId, refuse_query
+from taskmill.api.dependencies import InContext, SmallJsonBody, TaskId, refuse_query
 from taskmill.api.listings import LARGEST_PAGE, whole_number
 from taskmill.api.openapi import headers, json_body, query_parameters, refusals
 from taskmill.domain.errors import BadCursor, InvalidInput
@@ -115,7 +115,7 @@ def _shown(context: Context, webhook: Webhook, secret: str | None = None) -> byt
     responses={**refusals(has_body=True), 201: {"headers": headers("Location")}},
     dependencies=_NO_QUERY,
 )
-async def create_webhook(context: InContext, body: JsonBody) -> Response:
+async def create_webhook(context: InContext, body: SmallJsonBody) -> Response:
     """Have every change that fits posted to an endpoint, signed, at least once.
 
     It is not called now; `POST /webhooks/{id}/test` does that.
@@ -158,7 +158,7 @@ async def get_webhook(context: InContext, id: WebhookId) -> Response:  # noqa: A
     responses=refusals(404, has_body=True),
     dependencies=_NO_QUERY,
 )
-async def change_webhook(context: InContext, id: WebhookId, body: JsonBody) -> Response:  # noqa: A002 - as in the path
+async def change_webhook(context: InContext, id: WebhookId, body: SmallJsonBody) -> Response:  # noqa: A002 - as in the path
     """Change what the body names. What was not delivered yet goes to the new address."""
     changes, rotates_secret = to_webhook_changes(body)
     webhook, secret = await context.webhooks.change(id, changes, rotates_secret=rotates_secret)

@@ -1,7 +1,9 @@
 """A new task: the form, what is wrong with it, and the programs that would create the same."""
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from http import HTTPStatus
 from typing import Any, Final
@@ -25,7 +27,7 @@ from taskmill.domain.errors import (
     Violation,
 )
 from taskmill.domain.system import Liveness
-from taskmill.domain.task import DEFAULT_TYPE, HIGHEST_PRIORITY, IdempotencyKey
+from taskmill.domain.task import DEFAULT_TYPE, HIGHEST_PRIORITY, IdempotencyKey, TaskDraft
 from taskmill.wire.problems import problem_json
 from taskmill.wire.push import TYPE as PUSH
 from taskmill.wire.rules import InputLimits
@@ -63,10 +65,10 @@ async def create_task(view: View) -> Response:
     """Create the task and show it, or draw the form again with what is wrong."""
     pairs = await _pairs(view)
     form = await _form_of(view, pairs)
-    body = form.body()
     token = first(pairs, "token")[:_LONGEST_TOKEN] or _token()
     try:
-        task_id = await _created(view, form, body, token)
+        draft = await view.offload.run_if_large(form.size, partial(_draft, view, form, token))
+        task_id = (await view.context.service.create(draft)).task.id
     except Unavailable:
         # The token has one task made of it, however often the form is sent.
         return await _page(view, form, status=HTTPStatus.SERVICE_UNAVAILABLE, token=token)
@@ -85,19 +87,27 @@ async def draw_payload(view: View) -> Response:
         # Whoever wants to say it in another way does not want the one that is too long to show.
         pairs = [("mode", JSON) if pair == ("mode", SAME) else pair for pair in pairs]
     form = await _form_of(view, pairs)
+    return await view.offload.run_if_large(form.size, partial(_payload_drawn, view, form, wanted))
+
+
+async def draw_snippets(view: View) -> Response:
+    """Draw the programs for what is filled in at the moment."""
+    form = await _form_of(view, await _pairs(view))
+    return await view.offload.run_if_large(
+        form.size, lambda: view.fragment("create_snippets.html", **_snippets(view, form))
+    )
+
+
+def _payload_drawn(view: View, form: CreateForm, wanted: str) -> Response:
     is_stuck = wanted == "fields" and not form.show_fields()
     if wanted == JSON and form.mode != JSON:
         form.show_json()
     return view.fragment("create_payload.html", form=form, faults=[], is_stuck=is_stuck)
 
 
-async def draw_snippets(view: View) -> Response:
-    """Draw the programs for what is filled in at the moment."""
-    form = await _form_of(view, await _pairs(view))
-    return view.fragment("create_snippets.html", **_snippets(view, form))
-
-
-async def _created(view: View, form: CreateForm, body: dict[str, Any], token: str) -> object:
+def _draft(view: View, form: CreateForm, token: str) -> TaskDraft:
+    """Return the request that the form makes; without a key of its own its token has one task made of it."""
+    body = form.body()
     if form.faults:
         raise InvalidInput(tuple(form.faults))
     encoded = orjson.dumps(body)
@@ -108,7 +118,7 @@ async def _created(view: View, form: CreateForm, body: dict[str, Any], token: st
         digest = sha256(encoded)
         key = f"dashboard:{token}:{digest.hexdigest()}"
         draft.idempotency = IdempotencyKey(key=key, request_hash=digest.digest())
-    return (await view.context.service.create(draft)).task.id
+    return draft
 
 
 def _limits(view: View) -> InputLimits:
@@ -174,21 +184,26 @@ async def _page(
     like: str = "",
 ) -> Response:
     types, queues = await _offers(view)
+    shown = {"faults": faults or [], "like": like, "types": types, "queues": queues}
+    drawn = partial(_drawn, view, form, status, token or _token(), shown)
+    return await view.offload.run_if_large(form.size, drawn)
+
+
+def _drawn(
+    view: View, form: CreateForm, status: int, token: str, shown: Mapping[str, Any]
+) -> Response:
     return view.page(
         "create.html",
         status=status,
         title=view.t("nav.create"),
         is_live=False,
         form=form,
-        faults=faults or [],
-        is_more_open=form.has_more or any(one.field in MORE for one in faults or []),
+        is_more_open=form.has_more or any(one.field in MORE for one in shown["faults"]),
         is_away=status == HTTPStatus.SERVICE_UNAVAILABLE,
         is_stuck=False,
-        token=token or _token(),
-        like=like,
-        types=types,
-        queues=queues,
+        token=token,
         priorities=range(HIGHEST_PRIORITY, -1, -1),
+        **shown,
         **_snippets(view, form),
     )
 

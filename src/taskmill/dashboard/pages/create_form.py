@@ -15,6 +15,7 @@ from taskmill.domain.errors import InvalidInput, MalformedJson, Violation
 from taskmill.domain.task import DEFAULT_TYPE, Task
 from taskmill.wire.contracts.door import DoorContract
 from taskmill.wire.strict_json import MAX_DEPTH, parse
+from taskmill.wire.violations import MOST_VIOLATIONS
 
 Pairs = list[tuple[str, str]]
 
@@ -130,6 +131,11 @@ class CreateForm:
         return self.values.get(_MARK + name, "")
 
     @property
+    def size(self) -> int:
+        """How many characters were filled in."""
+        return len(self.payload) + sum(map(len, self.values.values()))
+
+    @property
     def has_more(self) -> bool:
         """Whether anything is filled in that most tasks say nothing about."""
         return any(map(self.value, MORE))
@@ -188,6 +194,8 @@ class CreateForm:
             if not line.strip():
                 continue
             if not mark or not key or key in labels:
+                if len(self.faults) >= MOST_VIOLATIONS:
+                    break
                 expected = "a line key=value for each label, and one value for each key"
                 self.faults.append(
                     Violation(pointer="/labels", expected=expected, got="another line")
