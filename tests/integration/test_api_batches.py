@@ -182,3 +182,32 @@ async def test_a_fault_is_told_once_for_all_lines_that_it_hit(
     told = log_lines.named("line.failed")
     assert told[0]["line"] == 1
     assert len(told) < 10
+
+
+async def test_callbacks_that_are_never_called_are_warned_of_in_both_forms(api: Served) -> None:
+    urls = (
+        None,
+        "http://127.0.0.1:9000/a",
+        "http://127.0.0.1:9000/b",
+        "http://[::1]/",
+        "https://example.org/",
+    )
+    tasks = [{"name": "x", **({"callback_url": url} if url else {})} for url in urls]
+    array = (await api.post("/tasks/batch", tasks)).json()
+    assert [(one["index"], one["warning"].split()[0]) for one in array["warnings"]] == [
+        (1, "127.0.0.1"),
+        (3, "::1"),
+    ]
+    single = (await api.create(callback_url=urls[1]))["warning"]
+    assert array["warnings"][0]["warning"] == single
+    body = b"\n".join(map(orjson.dumps, tasks))
+    answer = await api.post("/tasks/batch", body, headers={"content-type": "application/x-ndjson"})
+    lines = [orjson.loads(line) for line in answer.content.splitlines()]
+    assert [line.get("warning", "none").split()[0] for line in lines] == [
+        "none",
+        "127.0.0.1",
+        "127.0.0.1",
+        "::1",
+        "none",
+    ]
+    assert "warnings" not in (await api.post("/tasks/batch", [{"name": "x"}])).json()

@@ -122,12 +122,16 @@ async def test_who_asks_for_a_reply_gets_the_task_or_the_problem(
         await producer.send({"name": "a"}, message_id="1", correlation_id="again", **wanted)
         await producer.send({"name": ""}, correlation_id="bad", **wanted)
         again, bad = await producer.taken("answers", 2)
+        await producer.send({"name": "b", "callback_url": "http://127.0.0.1:9/"}, **wanted)
+        [warned] = await producer.taken("answers", 1)
     replies = {answer.correlation_id: json.loads(answer.body) for answer in (first, again, bad)}
     assert (replies["first"]["status"], replies["again"]["status"]) == (201, 200)
     assert replies["first"]["task"]["name"] == "a"
     assert replies["again"]["task"]["id"] == replies["first"]["task"]["id"]
     assert replies["bad"]["status"] == replies["bad"]["problem"]["status"] == 422
     assert first.content_type == "application/json"
+    assert "warning" not in replies["first"]["task"]
+    assert "127.0.0.1 is not a public address" in json.loads(warned.body)["task"]["warning"]
 
 
 async def test_a_reply_that_nobody_can_get_holds_nothing_up(stage: Stage, broker_url: str) -> None:

@@ -12,6 +12,8 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
 from taskmill.amqp.names import CREATE_KEY, CREATE_QUEUE, EXCHANGE, REJECTED_QUEUE
 from taskmill.intake.amqp import Intake
+from taskmill.outbound.addresses import AddressRules
+from taskmill.outbound.warnings import Warnings
 from taskmill.storage.database import Database
 from taskmill.wire.messages import MessageLimits
 from tests.support.polling import eventually
@@ -89,6 +91,7 @@ async def taking_in(
         creation=creation,
         rejections=a_rejections(database, creation, stage.ids, limits),
         limits=limits,
+        warning_of=Warnings(AddressRules()),
         **options,
     )
     stop = asyncio.Event()

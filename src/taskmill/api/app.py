@@ -52,6 +52,7 @@ from taskmill.operations.pull import Pull
 from taskmill.operations.service import TaskService
 from taskmill.operations.webhooks import Webhooks
 from taskmill.outbound.addresses import AddressRules
+from taskmill.outbound.warnings import Warnings
 from taskmill.runtime.http_access import AccessRules
 from taskmill.settings import Settings
 from taskmill.version import version
@@ -213,7 +214,7 @@ def create_app(
             ),
             access=AccessRules.of(settings.api),
             drain=drain,
-            rules=AddressRules(settings.outbound.allow),
+            warning_of=Warnings(AddressRules(settings.outbound.allow)),
         ),
         traces,
         pages,

@@ -21,7 +21,7 @@ from taskmill.domain.lifecycle import Status
 from taskmill.wire.feed import CLOUD_EVENT, CloudEventView
 from taskmill.wire.fields import NAME_PATTERN
 from taskmill.wire.problems import Problem
-from taskmill.wire.tasks import CreateTask, TaskView
+from taskmill.wire.tasks import CreatedTaskView, CreateTask
 
 Json = dict[str, Any]
 
@@ -197,7 +197,7 @@ def _messages() -> Json:
             "payload": _ref("schemas", "Reply"),
             "correlationId": _ref("correlationIds", "reply"),
             "examples": [
-                {"payload": {"status": 201, "task": examples.ANSWERS["TaskView"]}},
+                {"payload": {"status": 201, "task": examples.ANSWERS["CreatedTaskView"]}},
                 {"payload": {"status": 422, "problem": examples.problem(422)}},
             ],
         },
@@ -258,7 +258,7 @@ _REJECTED_HEADERS: Final[Json] = {
 def _schemas() -> Json:
     models = [
         (CreateTask, "validation"),
-        (TaskView, "serialization"),
+        (CreatedTaskView, "serialization"),
         (Problem, "serialization"),
         (CloudEventView, "serialization"),
     ]
@@ -270,7 +270,7 @@ def _schemas() -> Json:
             {"status": {"enum": statuses}, name: _ref("schemas", model)}, required=["status", name]
         )
         for statuses, name, model in (
-            ([200, 201], "task", "TaskView"),
+            ([200, 201], "task", "CreatedTaskView"),
             ([400, 409, 413, 422], "problem", "Problem"),
         )
     ]

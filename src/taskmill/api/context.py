@@ -9,7 +9,7 @@ from taskmill.operations.pull import Pull
 from taskmill.operations.service import TaskService
 from taskmill.operations.webhooks import Webhooks
 from taskmill.outbound.addresses import AddressRules
-from taskmill.outbound.warnings import warning_of
+from taskmill.outbound.warnings import Warnings
 from taskmill.runtime.http_access import AccessRules
 from taskmill.runtime.offload import Offload
 from taskmill.settings import FeedSettings, LimitSettings
@@ -28,8 +28,8 @@ class Context:
 
     `drain` starts a worker for what waits; None where the process can't.
     `is_stopping` turns readiness off while the last requests are answered; streams of `feed` end then, and say
-    that they may be resumed after `stop_delay_s`. `rules` say which addresses may be called, as far as this
-    process is set like those that call.
+    that they may be resumed after `stop_delay_s`. `warning_of` says of an address that nothing will be
+    delivered there, as far as this process is set like those that deliver.
     """
 
     service: TaskService
@@ -41,7 +41,7 @@ class Context:
     input_limits: InputLimits
     access: AccessRules
     drain: Callable[[], None] | None
-    rules: AddressRules = field(default_factory=AddressRules)
+    warning_of: Warnings = field(default_factory=lambda: Warnings(AddressRules()))
     is_stopping: bool = False
     stop_delay_s: float = 0.0
 
@@ -49,7 +49,3 @@ class Context:
     def offload(self) -> Offload:
         """Where large bodies are read."""
         return self.service.offload
-
-    def warning_of(self, url: str | None) -> str | None:
-        """Say that nothing will be delivered to an address, if that can be seen from here."""
-        return None if url is None else warning_of(self.rules, url)

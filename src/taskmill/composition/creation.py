@@ -8,6 +8,8 @@ from taskmill.operations.create import TaskCreation
 from taskmill.operations.known_types import KnownTypes
 from taskmill.operations.queues import KnownQueues
 from taskmill.operations.rejections import Rejections
+from taskmill.outbound.addresses import AddressRules
+from taskmill.outbound.warnings import Warnings
 from taskmill.runtime.periodic import Periodic
 from taskmill.runtime.services import Service
 from taskmill.wire.messages import MessageLimits
@@ -73,6 +75,7 @@ def intake_services(parts: Parts) -> list[Service]:
         creation=creation,
         rejections=kept_rejections(parts, creation),
         limits=message_limits(parts),
+        warning_of=Warnings(AddressRules(parts.settings.outbound.allow)),
         traces=parts.traces,
     )
     parts.own_intake = intake.state

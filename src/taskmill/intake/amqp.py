@@ -27,6 +27,7 @@ from taskmill.intake.route import Route
 from taskmill.observability.logs import get_logger
 from taskmill.operations.create import TaskCreation
 from taskmill.operations.rejections import Rejections
+from taskmill.outbound.warnings import Warnings
 from taskmill.runtime.periodic import pause
 from taskmill.storage import faults
 from taskmill.wire.messages import MessageLimits
@@ -64,13 +65,14 @@ class Intake:
         creation: TaskCreation,
         rejections: Rejections,
         limits: MessageLimits,
+        warning_of: Warnings,
         most_bytes: int = _MOST_BYTES,
         traces: "Traces | None" = None,
     ) -> None:
         self.link = BrokerLink(url, name="intake", opened=self._open, lost=self._forget)
         self._route = Route(self.link)
         self._answers = Answers(url)
-        self._judge = Judge(creation, rejections, limits, traces)
+        self._judge = Judge(creation, rejections, limits, traces, warning_of=warning_of)
         self._most_bytes = most_bytes
         self._prefetch = _PREFETCH
         self._inbox: Inbox | None = None

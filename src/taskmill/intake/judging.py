@@ -37,6 +37,7 @@ from taskmill.observability.metrics import (
 )
 from taskmill.operations.create import TaskCreation
 from taskmill.operations.rejections import Rejections
+from taskmill.outbound.warnings import Warnings
 from taskmill.storage.tasks import NewTask
 from taskmill.wire.messages import (
     MessageLimits,
@@ -86,7 +87,10 @@ class Persist(Protocol):
 
 
 class Judge:
-    """Decides about messages, with `creation` and `rejections` to write down what it decided."""
+    """Decides about messages, with `creation` and `rejections` to write down what it decided.
+
+    `warning_of` says of a callback's address that nothing will be delivered there.
+    """
 
     def __init__(
         self,
@@ -94,11 +98,14 @@ class Judge:
         rejections: Rejections,
         limits: MessageLimits,
         traces: "Traces | None" = None,
+        *,
+        warning_of: Warnings,
     ) -> None:
         self._creation = creation
         self._rejections = rejections
         self._limits = limits
         self._traces = traces
+        self._warning_of = warning_of
         # One batch is stored at a time, in the order in which they came: of two messages with one id the
         # first one counts. Another batch is read meanwhile.
         self._turn = asyncio.Lock()
@@ -120,7 +127,7 @@ class Judge:
                 refused.append((message, outcome))
                 continue
             replayed += outcome.replayed
-            answers += _made(partial(_reply_created, message, outcome))
+            answers += _made(partial(self._reply_created, message, outcome))
         MESSAGES_REPLAYED.inc(replayed)
         MESSAGES_CREATED.inc(len(messages) - len(refused) - replayed)
         if refused:
@@ -136,6 +143,12 @@ class Judge:
             # A fault of ours: the message is kept with it, and those behind it are not held up.
             log.exception("message.unreadable")
             return error
+
+    def _reply_created(self, message: DeliveredMessage, created: CreatedTask) -> Answer | None:
+        if not wants_reply(message):
+            return None
+        warning = self._warning_of(created.task.callback_url)
+        return _reply(message, created_reply(created, warning))
 
     async def judge_alone(self, message: DeliveredMessage, persist: Persist) -> list[Answer]:
         """Do what `judge` does for one; a message that this trips over is kept as a rejection.
@@ -260,10 +273,6 @@ def _made(make: Callable[[], Answer | None]) -> list[Answer]:
 def _copy(message: DeliveredMessage, refusal: RefusedMessage, rejection_id: UUID) -> Answer:
     properties = copy_properties(message, refusal, str(rejection_id))
     return Answer(REJECTED_QUEUE, message.body, properties, mandatory=True)
-
-
-def _reply_created(message: DeliveredMessage, created: CreatedTask) -> Answer | None:
-    return _reply(message, created_reply(created)) if wants_reply(message) else None
 
 
 def _reply_refused(message: DeliveredMessage, refusal: RefusedMessage) -> Answer | None:

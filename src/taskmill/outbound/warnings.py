@@ -8,6 +8,28 @@ from taskmill.wire.urls import target_of
 _LOOPBACK = IPv4Address("127.0.0.1")
 
 
+_MOST_REMEMBERED = 1000
+
+
+class Warnings:
+    """What can be said of addresses, under the rules of one process; that of a host is found once."""
+
+    def __init__(self, rules: AddressRules) -> None:
+        self._rules = rules
+        self._known: dict[str, str | None] = {}
+
+    def __call__(self, url: str | None) -> str | None:
+        """Say that nothing will be delivered to an address, if that can be seen from here."""
+        if url is None:
+            return None
+        host = url.split("/", 3)[2]
+        if host not in self._known:
+            if len(self._known) >= _MOST_REMEMBERED:
+                self._known.clear()
+            self._known[host] = warning_of(self._rules, url)
+        return self._known[host]
+
+
 def warning_of(rules: AddressRules, url: str) -> str | None:
     """Say that nothing is delivered to an address that has the right form, or None where that can't be seen.
 

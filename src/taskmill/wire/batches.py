@@ -4,13 +4,13 @@ It splits, parses and drafts; what is stored in which transaction is the operati
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Final
 from uuid import UUID
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from taskmill.domain.errors import InvalidInput, TaskmillError, TooLarge, Violation
 from taskmill.domain.task import TaskDraft
@@ -26,6 +26,7 @@ LINES_MEDIA_TYPES: Final = frozenset(
     {"application/x-ndjson", "application/ndjson", "application/jsonl", "application/jsonlines"}
 )
 LINES_MEDIA_TYPE: Final = "application/x-ndjson"
+_MOST_WARNINGS: Final = 20
 
 _NOT_BLANK: Final = re.compile(rb"\S")
 
@@ -48,10 +49,22 @@ class DraftedLine:
     result: TaskDraft | TaskmillError
 
 
+class TaskWarning(BaseModel):
+    """Why nothing will be delivered to the callback_url of a task."""
+
+    index: int = Field(description="which task of the array, from 0")
+    warning: str
+
+
 class BatchCreated(BaseModel):
     """The tasks of an array, in its order."""
 
     ids: list[UUID]
+    warnings: list[TaskWarning] = Field(
+        default=[],
+        description="where it can be seen that nothing will be delivered to a callback_url, once for each host, "
+        "20 at most; left out when there are none",
+    )
 
 
 def is_lines(content_type: str | None) -> bool:
@@ -147,14 +160,22 @@ def line_drafts(
         yield drafted
 
 
-def batch_created_json(ids: Sequence[UUID]) -> bytes:
-    """Return the answer to an array as a `BatchCreated` in JSON."""
-    return answer_json({"ids": ids})
+def batch_created_json(ids: Sequence[UUID], warnings: Iterable[str | None] | None = None) -> bytes:
+    """Return the answer to an array as a `BatchCreated` in JSON; of warnings that repeat the first counts."""
+    first: dict[str, int] = {}
+    for index, warning in enumerate(warnings or ()):
+        if warning is not None and len(first) < _MOST_WARNINGS:
+            first.setdefault(warning, index)
+    if not first:
+        return answer_json({"ids": ids})
+    shown = [{"index": index, "warning": warning} for warning, index in first.items()]
+    return answer_json({"ids": ids, "warnings": shown})
 
 
-def line_created_json(number: int, status: int, task_id: UUID) -> bytes:
+def line_created_json(number: int, status: int, task_id: UUID, warning: str | None = None) -> bytes:
     """Return the answer's line for a task that exists now (201), or did already (200)."""
-    return answer_line({"line": number, "status": status, "id": task_id})
+    line: dict[str, object] = {"line": number, "status": status, "id": task_id}
+    return answer_line(line if warning is None else {**line, "warning": warning})
 
 
 def line_refused_json(number: int, error: Exception) -> bytes:

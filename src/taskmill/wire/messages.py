@@ -20,7 +20,7 @@ from taskmill.wire.problems import problem_json
 from taskmill.wire.properties import PRIORITY_UNSET, storable_properties
 from taskmill.wire.rules import DEFAULT_LIMITS, InputLimits, key_violations
 from taskmill.wire.strict_json import parse
-from taskmill.wire.tasks import task_json, to_draft
+from taskmill.wire.tasks import created_json, to_draft
 from taskmill.wire.wording import describe, safe_text
 
 DOOR: Final = "amqp"
@@ -175,10 +175,10 @@ def kept_message(message: RefusedMessage) -> CreationMessage:
     )
 
 
-def created_reply(created: CreatedTask) -> bytes:
+def created_reply(created: CreatedTask, warning: str | None) -> bytes:
     """Return the reply to a message whose task exists: 201, or 200 when an earlier one had made it."""
     status = 200 if created.replayed else 201
-    return answer_json({"status": status, "task": Fragment(task_json(created.task))})
+    return answer_json({"status": status, "task": Fragment(created_json(created.task, warning))})
 
 
 def refused_reply(refused: RefusedMessage) -> bytes:

@@ -3,7 +3,7 @@
 import pytest
 
 from taskmill.outbound.addresses import AddressRules
-from taskmill.outbound.warnings import warning_of
+from taskmill.outbound.warnings import Warnings, warning_of
 
 
 @pytest.mark.parametrize(
@@ -42,3 +42,14 @@ def test_what_is_allowed_is_well() -> None:
     rules = AddressRules(["127.0.0.0/8"])
     assert warning_of(rules, "http://127.0.0.1:9000/") is None
     assert warning_of(rules, "http://localhost:9000/") is None
+
+
+def test_what_was_found_of_a_host_holds_for_its_other_addresses() -> None:
+    warnings = Warnings(AddressRules())
+    assert warnings(None) is None
+    for path in ("", "/a", "/b?c=d/e"):
+        assert warnings(f"http://127.0.0.1:9000{path}") is not None
+        assert warnings(f"https://example.org{path}") is None
+    for number in range(3000):
+        assert warnings(f"http://127.0.0.1:{number % 60_000 + 1}/") is not None
+    assert len(warnings._known) <= 1000

@@ -194,10 +194,12 @@ def test_an_unprintable_message_id_is_kept_escaped() -> None:
 
 def test_replies_have_a_status_and_the_task_or_the_problem() -> None:
     task = a_task()
-    made = json.loads(created_reply(CreatedTask(task=task, replayed=False)))
-    again = json.loads(created_reply(CreatedTask(task=task, replayed=True)))
+    made = json.loads(created_reply(CreatedTask(task=task, replayed=False), None))
+    again = json.loads(created_reply(CreatedTask(task=task, replayed=True), "nothing comes"))
     assert (made["status"], again["status"]) == (201, 200)
     assert made["task"]["id"] == again["task"]["id"] == str(task.id)
+    assert "warning" not in made["task"]
+    assert again["task"]["warning"] == "nothing comes"
     reply = json.loads(refused_reply(refused()))
     assert reply["status"] == reply["problem"]["status"] == 422
 

@@ -106,7 +106,8 @@ async def create_tasks(request: Request, context: InContext) -> Response:
     """Create the tasks of a JSON array in one transaction: all of them or none.
 
     With NDJSON each line is a task for itself, stored as it is read, up to 1,000 at once; the answer has
-    a line for each: its number, a status, and the id or the problem. Keys go into the tasks.
+    a line for each: its number, a status, and the id (with a `warning` as the task alone would have) or the
+    problem. Keys go into the tasks.
     """
     form = form_of(request.scope)
     form.check(BATCH_TYPES)
@@ -118,7 +119,8 @@ async def create_tasks(request: Request, context: InContext) -> Response:
     if is_lines(form.media_type):
         return await _answer_lines(context, request, body)
     created = await _create_all(context, request, body)
-    return Answer(201, batch_created_json([one.task.id for one in created])).response()
+    warnings = (context.warning_of(one.task.callback_url) for one in created)
+    return Answer(201, batch_created_json([one.task.id for one in created], warnings)).response()
 
 
 async def _create_all(context: Context, request: Request, body: bytes) -> list[CreatedTask]:
@@ -261,7 +263,7 @@ async def _answered(context: Context, lines: Sequence[_Line]) -> bytes:
     }
     for fault, number in faults.items():
         log.error("line.failed", line=number, exc_info=fault)
-    return b"".join(_line_json(number, one) for number, one in known)
+    return b"".join(_line_json(context, number, one) for number, one in known)
 
 
 async def _wait(answers: Sequence[CreatedLater], timeout_s: float) -> None:
@@ -276,9 +278,13 @@ async def _wait(answers: Sequence[CreatedLater], timeout_s: float) -> None:
                     await asyncio.wait((answer,))
 
 
-def _line_json(number: int, answer: CreatedTask | Exception) -> bytes:
+def _line_json(context: Context, number: int, answer: CreatedTask | Exception) -> bytes:
     if isinstance(answer, CreatedTask):
-        return line_created_json(number, 200 if answer.replayed else 201, answer.task.id)
+        status, warning = (
+            200 if answer.replayed else 201,
+            context.warning_of(answer.task.callback_url),
+        )
+        return line_created_json(number, status, answer.task.id, warning)
     return line_refused_json(number, answer)
 
 
