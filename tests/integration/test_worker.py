@@ -151,7 +151,7 @@ class Unspeakable(Exception):
         (ValueError(""), {"type": "ValueError", "message": ""}),
         (
             Unspeakable(),
-            {"type": "Unspeakable", "message": "the message can't be told: RuntimeError"},
+            {"type": "Unspeakable", "message": "the message can't be shown: RuntimeError"},
         ),
         (asyncio.CancelledError("inner"), {"type": "CancelledError", "message": "inner"}),
     ],

@@ -33,7 +33,7 @@ CLAIMED: Final = ClaimedTask(
 )
 
 
-class TestSurroundings:
+class TestRuntime:
     """Notes what is reported; keeps lines where it has a place for them."""
 
     __test__ = False
@@ -48,7 +48,7 @@ class TestSurroundings:
         """Make a logger whose lines go where they belong, or are noted."""
         return logger_to(self) if self._lines is None else handler_logger(task, self._lines)
 
-    def say(self, level: str, event: object, facts: Mapping[str, Any]) -> None:
+    def write(self, level: str, event: object, facts: Mapping[str, Any]) -> None:
         """Note a line."""
         self.said.append((level, event, dict(facts)))
 
@@ -62,10 +62,10 @@ def a_context(
     payload: Mapping[str, Any] | None = None,
     *,
     attempt: int = 1,
-    surroundings: TestSurroundings | None = None,
+    runtime: TestRuntime | None = None,
 ) -> Context:
     """The context of an attempt with this payload."""
     text = None if payload is None else orjson.dumps(payload).decode()
     task = replace(CLAIMED, attempt=attempt, payload=text)
     fence = Fence(task_id=task.id, lease_id=UUID(int=2), claim_no=task.claim_no)
-    return Context(task=task, fence=fence, surroundings=surroundings or TestSurroundings())
+    return Context(task=task, fence=fence, runtime=runtime or TestRuntime())

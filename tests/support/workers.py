@@ -29,7 +29,7 @@ from taskmill.worker.loop import Worker
 from taskmill.worker.options import WorkerOptions as InnerOptions
 from taskmill.worker.process_end import ProcessEnd
 from taskmill.worker.task_log import LineLimits
-from taskmill.worker.traced import AttemptSpans, telling
+from taskmill.worker.traced import AttemptSpans, noting_exceptions
 from tests.support.builders import AT_ONCE
 from tests.support.polling import eventually
 from tests.support.stage import Stage
@@ -92,7 +92,7 @@ async def a_worker(
     """Run a worker until the block is left, then stop it in order."""
     options = options or WorkerOptions()
     if options.traces is not None:
-        handlers = {kind: telling(handler) for kind, handler in handlers.items()}
+        handlers = {kind: noting_exceptions(handler) for kind, handler in handlers.items()}
     made = _made(stage, Handlers(handlers, exclusive=options.exclusive), options)
     transport, keeper, worker, database = made
     stop, deaf = asyncio.Event(), asyncio.Event()

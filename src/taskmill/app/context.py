@@ -15,7 +15,7 @@ from taskmill.domain.task import ClaimedTask, Fence
 MOST_PROGRESS_CHARACTERS: Final = 500
 
 
-class Surroundings(Protocol):
+class HandlerRuntime(Protocol):
     """What runs an attempt, as far as its handler has to do with it. Everything may be used from any thread."""
 
     @property
@@ -42,7 +42,7 @@ class Context:
 
     task: ClaimedTask
     fence: Fence
-    surroundings: Surroundings = field(repr=False)
+    runtime: HandlerRuntime = field(repr=False)
 
     @property
     def attempt(self) -> int:
@@ -58,7 +58,7 @@ class Context:
     @cached_property
     def logger(self) -> FilteringBoundLogger:
         """A logger whose lines name the task, the claim and the attempt, and are kept with the task."""
-        return self.surroundings.make_logger(self.task)
+        return self.runtime.make_logger(self.task)
 
     @property
     def cancelled(self) -> bool:
@@ -67,7 +67,7 @@ class Context:
         An async handler is cancelled as asyncio does it, and need not ask. A plain function can only be asked: it
         should look now and then, and leave by `raise_if_cancelled`. One that returns has succeeded.
         """
-        return self.surroundings.is_stopping
+        return self.runtime.is_stopping
 
     def raise_if_cancelled(self) -> None:
         """Leave the handler when the attempt is to stop.
@@ -89,4 +89,4 @@ class Context:
         if not (math.isfinite(share) and 0 <= share <= 1):
             raise ValueError(f"expected a share from 0 to 1, got {share}")
         cut = None if message is None else str(message)[:MOST_PROGRESS_CHARACTERS]
-        self.surroundings.report(self.fence, float(share), cut)
+        self.runtime.report(self.fence, float(share), cut)

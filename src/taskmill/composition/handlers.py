@@ -22,7 +22,7 @@ from taskmill.worker.emulation import Emulation, Profile
 from taskmill.worker.handlers import EVERY_TYPE, Handler, Handlers
 from taskmill.worker.isolation.pool import IsolatedProcesses
 from taskmill.worker.threads import Threads
-from taskmill.worker.traced import telling
+from taskmill.worker.traced import noting_exceptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +135,7 @@ def _pool(
     beside: Sequence[Service] = (),
 ) -> Pool:
     if parts.traces is not None:
-        handlers = {kind: telling(handler) for kind, handler in handlers.items()}
+        handlers = {kind: noting_exceptions(handler) for kind, handler in handlers.items()}
     exclusive = {*parts.settings.worker.exclusive_types, *(m.name for m in made if m.is_exclusive)}
     return Pool(
         name=name,

@@ -23,7 +23,7 @@ _BEGINNING: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class Line(NamedTuple):
-    """What a handler said through `context.logger`."""
+    """What a handler logged through `context.logger`."""
 
     level: str
     message: object
@@ -32,7 +32,7 @@ class Line(NamedTuple):
 
 @dataclass(slots=True, kw_only=True)
 class Attempted:
-    """How an attempt ended, and what its handler said meanwhile.
+    """How an attempt ended, and what its handler logged meanwhile.
 
     `raised` is what it raised, for its traceback. `progress` are its reports, oldest first.
     """
@@ -124,27 +124,27 @@ async def attempt_of(
     made: "TaskType[..., Any]", task: ClaimedTask, *, is_cancelled: bool = False
 ) -> Attempted:
     """Run an attempt of a task that is there already."""
-    heard = _Heard(is_cancelled=is_cancelled)
+    runtime = _TestRuntime(is_cancelled=is_cancelled)
     fence = Fence(task_id=task.id, lease_id=UUID(int=0), claim_no=task.claim_no)
-    context = Context(task=task, fence=fence, surroundings=heard)
+    context = Context(task=task, fence=fence, runtime=runtime)
 
     async def handle(context: Context) -> object:
         try:
             value = made.function(**made.binding.arguments(context))
             result: object = await value if isawaitable(value) else value
         except Exception as error:
-            heard.raised = error
+            runtime.raised = error
             raise
         return result
 
     outcome = await execute(handle, context, result_bytes=_RESULT_BYTES)
     return Attempted(
-        outcome=outcome, raised=heard.raised, progress=heard.progress, lines=heard.lines
+        outcome=outcome, raised=runtime.raised, progress=runtime.progress, lines=runtime.lines
     )
 
 
-class _Heard:
-    """Keeps what a handler says."""
+class _TestRuntime:
+    """Keeps what a handler logs and reports."""
 
     def __init__(self, *, is_cancelled: bool) -> None:
         self.is_stopping = is_cancelled
@@ -157,7 +157,7 @@ class _Heard:
         """Make a logger whose lines are kept."""
         return logger_to(self)
 
-    def say(self, level: str, event: object, facts: Mapping[str, Any]) -> None:
+    def write(self, level: str, event: object, facts: Mapping[str, Any]) -> None:
         """Keep a line."""
         with self._lock:
             self.lines.append(Line(level, event, dict(facts)))

@@ -3,8 +3,8 @@
     claimed ──▶ running ──▶ settled ──▶ recorded
        └───────────────────────▲  └────▶ lost
 
-It holds what is known, and refuses changes that make no sense. Who makes them is told by `pool`, which owns the
-attempts and their asyncio tasks, and by `recorder`, which writes their outcomes down. There is no I/O here.
+It holds what is known, and refuses changes that make no sense. `pool` owns the attempts and their
+asyncio tasks, and `recorder` writes their outcomes down. There is no I/O here.
 """
 
 import asyncio

@@ -14,7 +14,7 @@ from taskmill.worker.task_log import TaskLog
 
 
 class ClaimLog:
-    """The lines of one claim, from any thread. While it is entered, `logging` is heard in this context.
+    """The lines of one claim, from any thread. While it is entered, it takes records of `logging`, too.
 
     Where lines are missing, a line says how many: at once when there is room again, of those over the claim's own
     limits when it is left.
@@ -40,7 +40,7 @@ class ClaimLog:
         self._token: Token[capture.Listener | None] | None = None
 
     def __enter__(self) -> Self:
-        self._token = capture.begin(self.hear)
+        self._token = capture.begin(self.take_record)
         return self
 
     def __exit__(
@@ -53,14 +53,14 @@ class ClaimLog:
             capture.end(self._token)
         if self._missing:
             with self._log.lock:
-                self._tell_missing()
+                self._report_missing()
 
-    def say(self, level: int, event: object, fields: Mapping[str, Any]) -> None:
+    def write(self, level: int, event: object, fields: Mapping[str, Any]) -> None:
         """Take a call of the context's logger."""
         if self._takes(level):
-            self._add(level, None, event, lines.said(fields))
+            self._add(level, None, event, lines.with_traceback(fields))
 
-    def hear(self, record: logging.LogRecord) -> None:
+    def take_record(self, record: logging.LogRecord) -> None:
         """Take a record of `logging`."""
         if self._takes(record.levelno):
             fields = lines.record_fields(record)
@@ -82,15 +82,15 @@ class ClaimLog:
     ) -> None:
         limits = self._log.limits
         text = lines.message_text(message, limits.message_chars)
-        told = lines.fields_text(fields, limits.fields_bytes)
-        size = len(text.encode()) + len((told or "").encode()) + len((logger or "").encode())
+        facts = lines.fields_text(fields, limits.fields_bytes)
+        size = len(text.encode()) + len((facts or "").encode()) + len((logger or "").encode())
         with self._log.lock:
             if self._lines >= limits.claim_lines or self._bytes + size > limits.claim_bytes:
                 self._is_full = True
             if (
                 self._is_full
-                or (self._missing and not self._tell_missing())
-                or not self._put(level, logger, text, told, size)
+                or (self._missing and not self._report_missing())
+                or not self._put(level, logger, text, facts, size)
             ):
                 self._miss()
 
@@ -98,8 +98,8 @@ class ClaimLog:
         self._missing += 1
         self._log.count_missing(is_claim_full=self._is_full)
 
-    def _tell_missing(self) -> bool:
-        """Say how many lines are not here. Call it with the lock held."""
+    def _report_missing(self) -> bool:
+        """Write how many lines are missing. Call it with the lock held."""
         are = "1 line was" if self._missing == 1 else f"{self._missing} lines were"
         text = f"{are} left out"
         if not self._put(logging.WARNING, None, text, None, len(text)):

@@ -11,7 +11,7 @@ from taskmill.app import Context
 
 
 class EmulatedFailure(Exception):
-    """The emulated work failed, as it was told to do now and then."""
+    """The emulated work failed, as it was asked to do now and then."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -66,7 +66,7 @@ class Emulation:
         """Sleep, then return the payload's `result`, or what was done.
 
         With a `seed` in the payload, delay and outcome are the same for every run of the same attempt. It logs
-        what it was asked to do and how it ended; when that is nothing at once, there is nothing to tell.
+        what it was asked to do and how it ended; when that is nothing at once, there is nothing to log.
 
         Raises:
             EmulatedFailure: with the profile's probability.

@@ -88,19 +88,19 @@ def timed_out(task: ClaimedTask) -> Failed:
     return Failed(error=error, reason=Reason.TIMEOUT)
 
 
-def once_stopped(said: Outcome, stop_as: Outcome) -> Outcome:
+def once_stopped(outcome: Outcome, reason: Outcome) -> Outcome:
     """Return how an attempt ends whose handler was stopped, and then returned or raised something.
 
     What it finished counts, and so does an explicit word on further attempts, unless the task is cancelled.
     Any other error is most likely the stopping's: a connection that was closed, a timeout around a cancel.
     """
-    match said:
+    match outcome:
         case Succeeded():
-            return said
-        case Retry() | Permanent() if not isinstance(stop_as, Cancelled):
-            return said
+            return outcome
+        case Retry() | Permanent() if not isinstance(reason, Cancelled):
+            return outcome
         case _:
-            return stop_as
+            return reason
 
 
 def _succeeded(value: object, result_bytes: int) -> Outcome:
@@ -131,4 +131,4 @@ def _message(error: BaseException) -> str:
     try:
         return str(error)
     except BaseException as unsaid:  # noqa: BLE001 - a handler's exception may not even have a message
-        return f"the message can't be told: {type(unsaid).__name__}"
+        return f"the message can't be shown: {type(unsaid).__name__}"

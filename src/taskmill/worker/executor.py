@@ -12,8 +12,8 @@ from taskmill.operations.progress import ProgressReports
 from taskmill.worker.attempt import Attempt
 from taskmill.worker.claim_log import ClaimLog
 from taskmill.worker.execution import execute
+from taskmill.worker.handler_runtime import AttemptRuntime
 from taskmill.worker.handlers import Handlers
-from taskmill.worker.surroundings import AttemptSurroundings
 from taskmill.worker.task_log import TaskLog
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Executor:
         if refused is not None:
             return refused
         lines = ClaimLog(self._task_log, attempt.task.id, attempt.task.claim_no)
-        surroundings = AttemptSurroundings(attempt, lines, self._progress.report)
-        context = Context(task=attempt.task, fence=attempt.fence, surroundings=surroundings)
+        runtime = AttemptRuntime(attempt, lines, self._progress.report)
+        context = Context(task=attempt.task, fence=attempt.fence, runtime=runtime)
         with lines:
             return await execute(handler, context, result_bytes=self._result_bytes)

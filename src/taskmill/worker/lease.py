@@ -32,17 +32,17 @@ log = get_logger(__name__)
 
 # The part of the time to live between two renewals.
 _RENEWALS_PER_TTL = 3
-_SHORTEST_PATIENCE_S = 1.0
+_SHORTEST_TIMEOUT_S = 1.0
 # A person waits for a cancel. A worker that runs nothing does not ask.
 _CANCELS_S = 1.0
 # A renewal must not wait for an answer about cancels, as while somebody holds a lock on all tasks.
-_CANCELS_PATIENCE_S = 0.5
+_CANCELS_TIMEOUT_S = 0.5
 # What is asked once a second is planned once: over 60 weeks that takes longer than the answer.
 _PLANS = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off"}
 
 
 class LeaseKeeper:
-    """Holds one lease at a time, and tells when it was lost, regained or replaced, and what operators ask for."""
+    """Holds one lease at a time, and says when it was lost, regained or replaced, and what operators ask for."""
 
     def __init__(
         self,
@@ -136,19 +136,19 @@ class LeaseKeeper:
         return self._ttl_s / _RENEWALS_PER_TTL
 
     @property
-    def _patience_s(self) -> float:
+    def _timeout_s(self) -> float:
         """How long to wait for an answer: one that does not come must leave time for another try."""
         if self._lease_id is None:
             return self._ttl_s
-        return min(max(self._renewal_s, _SHORTEST_PATIENCE_S), self._ttl_s)
+        return min(max(self._renewal_s, _SHORTEST_TIMEOUT_S), self._ttl_s)
 
     async def _keep_connected(self, stop: asyncio.Event) -> None:
-        async with asyncio.timeout(self._patience_s):
+        async with asyncio.timeout(self._timeout_s):
             connection = await self._database.connect(**_PLANS)
         try:
             while not stop.is_set():
                 renew_at = self._clock.monotonic() + self._renewal_s
-                async with asyncio.timeout(self._patience_s):
+                async with asyncio.timeout(self._timeout_s):
                     await self._renew_or_open(connection)
                 await self._watch_cancels(connection, stop, renew_at)
         finally:
@@ -165,12 +165,12 @@ class LeaseKeeper:
 
     async def _pass_on_cancels(self, connection: Connection, lease_id: UUID) -> None:
         try:
-            asked = await leases.find_asked(connection, lease_id, timeout_s=_CANCELS_PATIENCE_S)
+            asked = await leases.find_asked(connection, lease_id, timeout_s=_CANCELS_TIMEOUT_S)
         except TimeoutError:
-            log.info("cancel.unheard", worker=self._card.name)
+            log.info("cancel.unanswered", worker=self._card.name)
             return
         if asked:
-            self._tell(self._asked_to_cancel, asked)
+            self._notify(self._asked_to_cancel, asked)
 
     async def _renew_or_open(self, connection: Connection) -> None:
         # Counted from before the statement: PostgreSQL can only have set a later end.
@@ -182,11 +182,11 @@ class LeaseKeeper:
             )
         if renewed is not None:
             LEASES_RENEWED.inc()
-            self._hear(renewed)
+            self._note_requests(renewed)
             held_before, self._holds_until = self._holds_until, asked_at + self._ttl_s
             # The lease may have run out while the answer was on its way, and the worker seen that.
             if held_before < self._clock.monotonic():
-                self._tell(self._changed)
+                self._notify(self._changed)
             return
         new_id = self._ids()
         await leases.open_lease(
@@ -202,16 +202,16 @@ class LeaseKeeper:
         if lease_id is not None:
             LEASES_LOST.inc()
         log.info("lease.opened", lease_id=str(new_id), worker=self._card.name)
-        self._tell(self._changed)
+        self._notify(self._changed)
 
-    def _hear(self, renewed: Renewed) -> None:
+    def _note_requests(self, renewed: Renewed) -> None:
         asked_to, when_empty = renewed.asked_to, renewed.stop_when_empty
         if (asked_to, when_empty) != (self.asked_to, self.stop_when_empty):
             name = "stop when empty" if when_empty else asked_to or "work"
             log.info("worker.asked", worker=self._card.name, asked_to=name)
             self.asked_to, self.stop_when_empty = asked_to, when_empty
-            self._tell(self._asked)
+            self._notify(self._asked)
 
-    def _tell(self, listener: Callable[..., None], *news: object) -> None:
+    def _notify(self, listener: Callable[..., None], *news: object) -> None:
         if not self._callers_loop.is_closed():
             self._callers_loop.call_soon_threadsafe(listener, *news)

@@ -1,6 +1,6 @@
 """Makes text of what a handler logs: a message and fields, cut to their limits, that PostgreSQL takes.
 
-Whatever a handler hands in, nothing is raised: what can't be told is told as such.
+Whatever a handler hands in, nothing is raised: what can't be shown is named as such.
 """
 
 import logging
@@ -24,11 +24,11 @@ _USUAL: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctim
 
 def message_text(message: object, longest: int) -> str:
     """Return a message of at most `longest` characters, not counting those that are written out."""
-    return storable(message if isinstance(message, str) else _told(message), longest)
+    return storable(message if isinstance(message, str) else _text(message), longest)
 
 
 def fields_text(fields: Mapping[str, object], most_bytes: int) -> str | None:
-    """Return fields as a JSON object, None when there are none; what is no JSON is told as text."""
+    """Return fields as a JSON object, None when there are none; what is no JSON becomes text."""
     if not fields:
         return None
     whole = _json(fields)
@@ -37,13 +37,13 @@ def fields_text(fields: Mapping[str, object], most_bytes: int) -> str | None:
     return _cut(fields, most_bytes)
 
 
-def said(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+def with_traceback(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the fields of a call of structlog's, an exception among them as its traceback."""
     if not _is_given(fields.get("exc_info")):
         return fields
-    told = {name: value for name, value in fields.items() if name != "exc_info"}
-    told[_EXCEPTION] = _traceback(fields["exc_info"])
-    return told
+    shown = {name: value for name, value in fields.items() if name != "exc_info"}
+    shown[_EXCEPTION] = _traceback(fields["exc_info"])
+    return shown
 
 
 def _is_given(exc_info: object) -> bool:
@@ -55,7 +55,7 @@ def _is_given(exc_info: object) -> bool:
 
 def record_name(record: logging.LogRecord) -> str:
     """Return the name of a record's logger, which is whatever a handler calls it."""
-    return storable(_told(record.name), _LONGEST_NAME)
+    return storable(_text(record.name), _LONGEST_NAME)
 
 
 def record_message(record: logging.LogRecord) -> object:
@@ -78,7 +78,7 @@ def _traceback(exc_info: object) -> str:
     try:
         return traceback_text(exc_info)
     except Exception as error:  # noqa: BLE001 - whatever a handler's exception does
-        return f"the traceback can't be told: {type(error).__name__}"
+        return f"the traceback can't be shown: {type(error).__name__}"
 
 
 def _cut(fields: Mapping[str, object], most_bytes: int) -> str:
@@ -96,14 +96,14 @@ def _cut(fields: Mapping[str, object], most_bytes: int) -> str:
 
 
 def _member(name: str, value: object, longest: int) -> bytes:
-    return orjson.dumps(storable(_told(name), _LONGEST_NAME)) + b":" + _value(name, value, longest)
+    return orjson.dumps(storable(_text(name), _LONGEST_NAME)) + b":" + _value(name, value, longest)
 
 
 def _value(name: str, value: object, longest: int) -> bytes:
     encoded = _json(value)
     if encoded is not None and len(encoded) <= longest:
         return encoded
-    text = _told(value) if encoded is None or isinstance(value, str) else encoded.decode()
+    text = _text(value) if encoded is None or isinstance(value, str) else encoded.decode()
     if name == _EXCEPTION and len(text) > longest:
         # What happened stands at a traceback's end.
         text = _REST + text[1 - longest :]
@@ -117,7 +117,7 @@ def _json(value: object) -> bytes | None:
         return None
 
 
-def _told(value: object) -> str:
+def _text(value: object) -> str:
     try:
         return str(value)
     except Exception:  # noqa: BLE001 - see above

@@ -29,17 +29,17 @@ def handler_logger(task: ClaimedTask, lines: "ClaimLog") -> FilteringBoundLogger
     return logger_to(_Both(process, lines))
 
 
-class Sayer(Protocol):
+class LineSink(Protocol):
     """Takes lines of every level."""
 
-    def say(self, level: str, event: object, facts: Mapping[str, Any]) -> None:
+    def write(self, level: str, event: object, facts: Mapping[str, Any]) -> None:
         """Take one line; whatever it holds, nothing is raised."""
         ...
 
 
-def logger_to(sayer: Sayer) -> FilteringBoundLogger:
+def logger_to(sink: LineSink) -> FilteringBoundLogger:
     """Make a logger that hands each line on."""
-    return cast(FilteringBoundLogger, _Logger(sayer, [], {}))
+    return cast(FilteringBoundLogger, _Logger(sink, [], {}))
 
 
 class _Both:
@@ -51,15 +51,15 @@ class _Both:
         self._process = process
         self._lines = lines
 
-    def say(self, level: str, event: object, facts: Mapping[str, Any]) -> None:
+    def write(self, level: str, event: object, facts: Mapping[str, Any]) -> None:
         """Hand a line to both."""
-        self._lines.say(_NUMBERS.get(level, 0), event, facts)
+        self._lines.write(_NUMBERS.get(level, 0), event, facts)
         # Bound, and not handed over: then a fact may be called `event` or `level`.
-        said = self._process.bind(**{k: v for k, v in facts.items() if k != "exc_info"})
+        bound = self._process.bind(**{k: v for k, v in facts.items() if k != "exc_info"})
         try:
-            getattr(said, level)(event, exc_info=facts.get("exc_info"))
-        except Exception as error:  # noqa: BLE001 - what can't be told is no reason for an attempt to fail
-            self._process.warning("handler.untold", error=type(error).__name__)
+            getattr(bound, level)(event, exc_info=facts.get("exc_info"))
+        except Exception as error:  # noqa: BLE001 - what can't be shown is no reason for an attempt to fail
+            self._process.warning("handler.line_failed", error=type(error).__name__)
 
 
 _base: Any = structlog.make_filtering_bound_logger(logging.NOTSET)
@@ -67,5 +67,5 @@ _base: Any = structlog.make_filtering_bound_logger(logging.NOTSET)
 
 class _Logger(_base):  # type: ignore[misc]  # a class that is made at run time
     def _proxy_to_logger(self, level: str, event: object = None, /, **facts: Any) -> None:  # noqa: ANN401 - any fact
-        sayer: Sayer = self._logger
-        sayer.say(level, event, {**self._context, **facts})
+        sink: LineSink = self._logger
+        sink.write(level, event, {**self._context, **facts})

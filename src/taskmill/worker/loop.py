@@ -77,7 +77,7 @@ class Worker:
         process_end.join(self, self._look_again)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until told to stop; then finish what runs, or hand it back when the grace time is over."""
+        """Work until `stop` is set; then finish what runs, or hand it back when the grace time is over."""
         self._keeper.start(
             changed=self._on_lease_change,
             asked_to_cancel=self._on_cancels,

@@ -1,4 +1,4 @@
-"""What a worker is told of itself when it is made."""
+"""What a worker is made with."""
 
 from dataclasses import dataclass
 

@@ -92,7 +92,7 @@ class AttemptPool:
 
     @property
     def taken_slots(self) -> int:
-        """How many slots nothing new can have, as far as others can tell."""
+        """How many slots nothing new can have, as far as others can see."""
         return min(len(self._attempts), self._options.slots)
 
     @property
@@ -250,7 +250,7 @@ class AttemptPool:
 
 def _detach(task: "asyncio.Task[Any]") -> None:
     """Let the event loop close without this task: it would wait for it for ever."""
-    # Documented for whoever extends asyncio; nothing else tells `asyncio.run` not to wait.
+    # Documented for whoever extends asyncio; nothing else keeps `asyncio.run` from waiting.
     asyncio._unregister_task(task)  # noqa: SLF001 - see above
-    # That it is still pending was said just now.
+    # That it is still pending was logged just now.
     task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001 - as asyncio.gather does

@@ -1,7 +1,7 @@
 """The handler of type `http`: it makes the request that the payload describes, and returns the answer.
 
 A request is made at least once: a worker that dies after it has sent one leaves the task to another, which sends
-it again. Receivers tell repeats by `webhook-id`.
+it again. Receivers recognize repeats by `webhook-id`.
 """
 
 from collections.abc import Mapping
@@ -39,7 +39,7 @@ class AddressForbidden(PermanentFailure):
 
 
 class Push:
-    """Makes requests. What is not said by the payload is said by settings.
+    """Makes requests. What the payload does not say comes from settings.
 
     Answers that are too large for a result (`result_bytes`) are kept without their body: what the receiver was
     asked for is done.
@@ -78,7 +78,7 @@ class Push:
         reply = await self._sent(push, context)
         if is_among(reply.status, push.expect):
             return self._kept(reply)
-        message = f"{target_of(push.url).origin} answered {reply.status}{_told(reply)}"
+        message = f"{target_of(push.url).origin} answered {reply.status}{_excerpt(reply)}"
         if is_among(reply.status, push.retry_on):
             asked = reply.headers.get("retry-after")
             after = retry_after(asked, self._clock.now(), longest=self._longest_wait)
@@ -134,10 +134,10 @@ def _body(push: PushPayload) -> tuple[bytes, str | None]:
     return b"", None
 
 
-def _told(reply: Reply) -> str:
-    """Say what the receiver said, as far as it helps whoever reads the task's error."""
+def _excerpt(reply: Reply) -> str:
+    """Return what the receiver answered, as far as it helps whoever reads the task's error."""
     location = reply.headers.get("location")
     if location is not None:
         return " with a Location: redirects are not followed"
-    said = excerpt(reply, _SHOWN)
-    return f": {said}" if said else ""
+    text = excerpt(reply, _SHOWN)
+    return f": {text}" if text else ""

@@ -4,7 +4,7 @@ A failed connection is no reason to drop a result, nor is any other trouble that
 written when the database takes it, as long as the worker runs. Whether it is still wanted then, the fence
 decides.
 
-Settled attempts come by `put`, and wait in queues of this module. What became of them is told by their state, and
+Settled attempts come by `put`, and wait in queues of this module. What became of them is in their state, and
 `ended` returns them. No asyncio task, future or callback for each: a worker ends thousands a second.
 """
 
@@ -167,9 +167,7 @@ class Recorder:
         """Have a failure written instead: whatever the result has in it, the task must end."""
         if attempt.is_replaced:
             raise error
-        attempt.context.run(
-            log.warning, "task.unstorable", task_id=str(attempt.task.id), error=repr(error)
-        )
+        attempt.context.run(_report_refusal, attempt, error)
         attempt.replace(Permanent(error=describe(error)))
         self._others.put(attempt)
 
@@ -215,6 +213,10 @@ class Recorder:
             duration_ms=round((self._clock.monotonic() - attempt.began_at) * 1000, 1),
             **_details(attempt.outcome, ended),
         )
+
+
+def _report_refusal(attempt: Attempt, error: Exception) -> None:
+    log.warning("task.unstorable", task_id=str(attempt.task.id), error=repr(error))
 
 
 def _weight(attempt: Attempt) -> int:

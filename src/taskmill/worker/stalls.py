@@ -1,6 +1,6 @@
 """Names the handler that blocks the event loop, while it does: everything else in the process waits for it.
 
-A thread looks whether the loop still turns. It does not interfere.
+A thread looks whether the loop still runs. It does not interfere.
 """
 
 import asyncio
@@ -17,11 +17,11 @@ from taskmill.worker.pool import AttemptPool
 
 log = get_logger(__name__)
 
-_TURN_S: Final = 0.1
+_TICK_S: Final = 0.1
 
 
 class StallWatch:
-    """A service that warns when the loop has not turned for `longest_s`, once for each time.
+    """A service that warns when the loop has not run for `longest_s`, once for each time.
 
     `pools` are those whose handlers run in the loop.
     """
@@ -33,37 +33,37 @@ class StallWatch:
         self._pools = tuple(pools)
         self._longest_s = longest_s
         self._ended = threading.Event()
-        self._turned_at = clock.monotonic()
+        self._ticked_at = clock.monotonic()
         self._loop_thread = 0
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Watch until told to stop."""
+        """Watch until `stop` is set."""
         self._loop = asyncio.get_running_loop()
         self._loop_thread = threading.get_ident()
-        self._turn()
+        self._tick()
         watch = threading.Thread(target=self._watch, name="stalls", daemon=True)
         watch.start()
         await stop.wait()
         self._timer.cancel()
         self._ended.set()
 
-    def _turn(self) -> None:
-        self._turned_at = self._clock.monotonic()
-        self._timer = self._loop.call_later(_TURN_S, self._turn)
+    def _tick(self) -> None:
+        self._ticked_at = self._clock.monotonic()
+        self._timer = self._loop.call_later(_TICK_S, self._tick)
 
     def _watch(self) -> None:
-        told_of = looked_at = float("-inf")
-        while not self._ended.wait(_TURN_S):
+        reported = looked_at = float("-inf")
+        while not self._ended.wait(_TICK_S):
             now = self._clock.monotonic()
             # After a pause of our own the whole process was frozen, and not by a handler.
             is_awake = now - looked_at < self._longest_s
             looked_at = now
-            turned_at = self._turned_at
-            if is_awake and now - turned_at > self._longest_s and turned_at != told_of:
-                told_of = turned_at
-                self._tell(now - turned_at)
+            ticked_at = self._ticked_at
+            if is_awake and now - ticked_at > self._longest_s and ticked_at != reported:
+                reported = ticked_at
+                self._report(now - ticked_at)
 
-    def _tell(self, blocked_s: float) -> None:
+    def _report(self, blocked_s: float) -> None:
         frame = sys._current_frames().get(self._loop_thread)  # noqa: SLF001 - the documented way to look at a thread
         if frame is None:
             return

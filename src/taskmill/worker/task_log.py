@@ -38,7 +38,7 @@ _LONGEST_PAUSE_S = 5.0
 LAST_FLUSH_S = 1.0
 # What a line takes beside its text (measured with tracemalloc, 2026-11-25: 374 bytes).
 _LINE_BYTES = 400
-_TELL_S = 10.0
+_REPORT_S = 10.0
 NOTHING = logging.CRITICAL + 1
 
 
@@ -66,10 +66,10 @@ class TaskLog:
         self._waiting: deque[tuple[NewLine, int]] = deque()
         self._waiting_bytes = 0
         self._is_open = False
-        self._is_told = False
+        self._is_notified = False
         self._dropped: Counter[str] = Counter()
-        self._untold: Counter[str] = Counter()
-        self._tell_at = 0.0
+        self._unreported: Counter[str] = Counter()
+        self._report_at = 0.0
         self._news, self._closing = asyncio.Event(), asyncio.Event()
         self._duty = asyncio.TaskGroup()
 
@@ -100,7 +100,7 @@ class TaskLog:
             with self.lock:
                 self._dropped["stopped"] += len(self._waiting)
                 self._waiting.clear()
-            self._tell_dropped(at_once=True)
+            self._report_dropped(at_once=True)
 
     def put(self, line: NewLine, size: int) -> bool:
         """Have a line stored; False when there is no room for it. Call it with the lock held."""
@@ -109,9 +109,9 @@ class TaskLog:
             return False
         self._waiting.append((line, size))
         self._waiting_bytes += size
-        if not self._is_told:
-            self._is_told = True
-            # From any thread. A loop that was closed meanwhile has told what was lost.
+        if not self._is_notified:
+            self._is_notified = True
+            # From any thread. A loop that was closed meanwhile has reported what was lost.
             with suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._news.set)
         return True
@@ -126,11 +126,11 @@ class TaskLog:
             await self._news.wait()
             await pause(self._closing, _GATHER_S)
             self._news.clear()
-            self._is_told = False
+            self._is_notified = False
             while batch := self._next_batch():
                 await self._store_somehow(batch)
                 self._forget(len(batch))
-            self._tell_dropped()
+            self._report_dropped()
             if self._closing.is_set():
                 return
 
@@ -159,7 +159,7 @@ class TaskLog:
             except Exception as error:  # noqa: BLE001 - the duty's boundary: no line is worth a worker
                 log.warning("task_log.refused", lines=len(batch), error=repr(error))
                 return self._drop("refused", len(batch))
-            self._tell_dropped()
+            self._report_dropped()
             if self._closing.is_set():
                 return self._drop("stopped", len(batch))
             await pause(
@@ -185,17 +185,17 @@ class TaskLog:
         with self.lock:
             self._dropped[reason] += count
 
-    def _tell_dropped(self, *, at_once: bool = False) -> None:
-        """Count what was dropped since the last time, and now and then tell of it in the log."""
+    def _report_dropped(self, *, at_once: bool = False) -> None:
+        """Count what was dropped since the last time, and now and then log it."""
         with self.lock:
             dropped, self._dropped = self._dropped, Counter()
         for reason, count in dropped.items():
             TASK_LOG_DROPPED.labels(reason).inc(count)
-        # Of these each task tells by itself.
+        # These stand with each task.
         del dropped["claim_full"]
-        self._untold += dropped
+        self._unreported += dropped
         now = self.clock.monotonic()
-        if self._untold and (at_once or now >= self._tell_at):
-            log.warning("task_log.dropped", lines=self._untold.total(), **self._untold)
-            self._untold.clear()
-            self._tell_at = now + _TELL_S
+        if self._unreported and (at_once or now >= self._report_at):
+            log.warning("task_log.dropped", lines=self._unreported.total(), **self._unreported)
+            self._unreported.clear()
+            self._report_at = now + _REPORT_S

@@ -36,9 +36,9 @@ class Threads:
             try:
                 result = context.run(function)
             except BaseException as error:  # noqa: BLE001 - whatever it is, it is the caller's
-                _tell(loop, _fail, ended, error)
+                _notify(loop, _fail, ended, error)
             else:
-                _tell(loop, _succeed, ended, result)
+                _notify(loop, _succeed, ended, result)
 
         self._hand_over(call)
         while not ended.done():
@@ -76,7 +76,7 @@ def _fail(ended: "asyncio.Future[T]", error: BaseException) -> None:
     ended.set_exception(error)
 
 
-def _tell(loop: asyncio.AbstractEventLoop, *news: object) -> None:
+def _notify(loop: asyncio.AbstractEventLoop, *news: object) -> None:
     """Have the loop do something; a loop that has ended wants nothing any more."""
     with suppress(RuntimeError):
         loop.call_soon_threadsafe(*news)  # type: ignore[arg-type]

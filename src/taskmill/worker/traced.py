@@ -33,7 +33,7 @@ class AttemptSpan:
         self.span = span
         self._has_exception = False
 
-    def tell_exception(self, error: Exception) -> None:
+    def add_exception(self, error: Exception) -> None:
         """Add what the handler raised, with its stack, whatever becomes of it."""
         if not self.span.is_recording:
             return
@@ -97,16 +97,16 @@ class AttemptSpans:
         )
 
 
-def telling(handler: Handler) -> Handler:
-    """Return the handler as one that tells its attempt's span what it raised."""
+def noting_exceptions(handler: Handler) -> Handler:
+    """Return the handler as one whose exceptions are added to the span of its attempt."""
 
-    async def told(context: Context) -> object:
+    async def handle(context: Context) -> object:
         try:
             return await handler(context)
         except Exception as error:
             span = _span.get()
             if span is not None:
-                span.tell_exception(error)
+                span.add_exception(error)
             raise
 
-    return told
+    return handle

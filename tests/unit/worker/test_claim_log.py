@@ -18,7 +18,7 @@ def a_task_log(limits: LineLimits) -> TaskLog:
     """One that takes lines; nobody stores them."""
     database = Database("postgresql://nowhere/none", DatabaseSettings())
     made = TaskLog(database, limits=limits, clock=ManualClock(NOON))
-    made._is_open = made._is_told = True
+    made._is_open = made._is_notified = True
     return made
 
 
@@ -32,7 +32,7 @@ def test_lines_from_many_threads_are_numbered_without_gaps() -> None:
 
     def talk() -> None:
         for n in range(100):
-            claim.say(20, "said", {"n": n})
+            claim.write(20, "said", {"n": n})
 
     threads = [threading.Thread(target=talk) for _ in range(8)]
     for thread in threads:
@@ -56,7 +56,7 @@ class _SaysMore(ManualClock):
     def now(self) -> datetime:
         claim, self.claim = self.claim, None
         if claim is not None:
-            claim.hear(logging.LogRecord("asyncio", 40, "", 1, "never retrieved", (), None))
+            claim.take_record(logging.LogRecord("asyncio", 40, "", 1, "never retrieved", (), None))
         return super().now()
 
 
@@ -64,7 +64,7 @@ def test_a_line_in_the_midst_of_another_one_stops_nobody() -> None:
     log = a_task_log(LineLimits())
     log.clock = clock = _SaysMore()
     claim = clock.claim = ClaimLog(log, UUID(int=1), 1)
-    talking = threading.Thread(target=claim.say, args=(20, "said", {}), daemon=True)
+    talking = threading.Thread(target=claim.write, args=(20, "said", {}), daemon=True)
     talking.start()
     talking.join(10)
     assert not talking.is_alive()
@@ -76,12 +76,12 @@ def test_where_lines_are_missing_a_line_says_how_many_as_soon_as_there_is_room()
     claim = ClaimLog(log, UUID(int=1), 1)
     with claim:
         for n in range(5):
-            claim.say(20, f"line {n}", {})
+            claim.write(20, f"line {n}", {})
         log._forget(2)
-        claim.say(20, "after", {})
+        claim.write(20, "after", {})
         assert [line.message for line, _ in log._waiting] == ["3 lines were left out"]
         log._forget(1)
-        claim.say(20, "at last", {})
+        claim.write(20, "at last", {})
         assert [line.message for line, _ in log._waiting] == ["1 line was left out"]
         log._forget(1)
     assert [line.message for line, _ in log._waiting] == ["1 line was left out"]
@@ -92,7 +92,7 @@ def test_batches_are_bounded_but_a_large_line_goes_alone() -> None:
     log = a_task_log(LineLimits(claim_bytes=10**9, message_chars=10**9, waiting_bytes=10**9))
     claim = ClaimLog(log, UUID(int=1), 1)
     for size in (2 * _MOST_BYTES, _MOST_BYTES // 2, _MOST_BYTES // 3, _MOST_BYTES // 3):
-        claim.say(20, "x" * size, {})
+        claim.write(20, "x" * size, {})
     sizes = []
     while batch := log._next_batch():
         sizes.append(len(batch))
@@ -104,8 +104,8 @@ def test_batches_are_bounded_but_a_large_line_goes_alone() -> None:
 def test_times_are_those_of_the_clock() -> None:
     log = a_task_log(LineLimits())
     claim = ClaimLog(log, UUID(int=1), 1)
-    claim.say(20, "first", {})
+    claim.write(20, "first", {})
     assert isinstance(log.clock, ManualClock)
     log.clock.advance(timedelta(seconds=2))
-    claim.say(20, "second", {})
+    claim.write(20, "second", {})
     assert [line.at for line, _ in log._waiting] == [NOON, NOON + timedelta(seconds=2)]

@@ -19,7 +19,7 @@ from taskmill.app import Context
 from taskmill.domain.lifecycle import Failed, Outcome, Permanent, Retry, Succeeded
 from taskmill.observability import capture
 from taskmill.worker.isolation.pool import IsolatedProcesses
-from tests.support.contexts import TestSurroundings, a_context
+from tests.support.contexts import TestRuntime, a_context
 from tests.support.polling import eventually
 
 APP = "tests.unit.worker.isolated_app:app"
@@ -37,8 +37,8 @@ async def a_pool(app: str = APP, patience_s: float = 20.0) -> AsyncIterator[Isol
         stop.set()
 
 
-def an_attempt(kind: str, surroundings: TestSurroundings | None = None, **payload: Any) -> Context:  # noqa: ANN401 - any payload
-    context = a_context(payload, surroundings=surroundings)
+def an_attempt(kind: str, runtime: TestRuntime | None = None, **payload: Any) -> Context:  # noqa: ANN401 - any payload
+    context = a_context(payload, runtime=runtime)
     return replace(context, task=replace(context.task, type=kind))
 
 
@@ -114,15 +114,15 @@ def heard() -> Iterator[list[logging.LogRecord]]:
 async def test_what_a_handler_says_is_heard_where_its_worker_is(
     heard: list[logging.LogRecord], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    surroundings = TestSurroundings()
+    runtime = TestRuntime()
     async with a_pool() as processes:
-        ended = await processes.call(an_attempt("talks", surroundings))
+        ended = await processes.call(an_attempt("talks", runtime))
     assert ended.outcome == Succeeded()
     [record] = [one for one in heard if one.name == "app"]
     assert (record.getMessage(), record.levelno) == ("logged 2", logging.WARNING)
     assert vars(record)["of"] == "record"
-    assert surroundings.reports == [(0.5, "half")]
-    assert surroundings.said == [("info", "said", {"event": "odd", "n": 1})]
+    assert runtime.reports == [(0.5, "half")]
+    assert runtime.said == [("info", "said", {"event": "odd", "n": 1})]
     assert "to nobody" in capfd.readouterr().err
 
 
@@ -185,15 +185,15 @@ async def test_a_plain_function_may_run_a_loop_of_its_own() -> None:
 
 
 async def test_what_an_attempt_left_behind_says_nothing_of_the_next(tmp_path: Path) -> None:
-    go, surroundings = tmp_path / "go", TestSurroundings()
+    go, runtime = tmp_path / "go", TestRuntime()
     async with a_pool() as processes:
         assert await outcome(processes, "leaves_a_thread", go=str(go)) == Succeeded(result='"left"')
         go.touch()
         said = str(tmp_path / "go.said")
-        context = an_attempt("waits_for", surroundings, file=said)
+        context = an_attempt("waits_for", runtime, file=said)
         later = replace(context, task=replace(context.task, claim_no=4))
         assert (await processes.call(later)).outcome == Succeeded(result='"found"')
-    assert (surroundings.reports, surroundings.said) == ([], [])
+    assert (runtime.reports, runtime.said) == ([], [])
 
 
 async def test_a_fork_tells_nothing() -> None:
@@ -203,10 +203,10 @@ async def test_a_fork_tells_nothing() -> None:
 
 
 async def test_odd_text_is_no_reason_to_fail() -> None:
-    surroundings = TestSurroundings()
+    runtime = TestRuntime()
     async with a_pool() as processes:
-        assert (await processes.call(an_attempt("says_odd", surroundings))).outcome == Succeeded()
-    assert surroundings.reports == [(0.5, "bad \\ud800")]
+        assert (await processes.call(an_attempt("says_odd", runtime))).outcome == Succeeded()
+    assert runtime.reports == [(0.5, "bad \\ud800")]
 
 
 WORKER = """

@@ -23,7 +23,7 @@ class Awkward:
 
 
 class Unprintable(Exception):
-    """One whose traceback can't be told."""
+    """One whose traceback can't be shown."""
 
     @property
     def __cause__(self) -> BaseException:  # type: ignore[override]  # it is meant to break
@@ -123,7 +123,7 @@ def test_an_exception_is_told_with_its_traceback() -> None:
         raise LookupError("gone")  # noqa: TRY301 - to be caught
     except LookupError as error:
         for exc_info in (True, error, sys.exc_info()):
-            said = lines.said({"a": 1, "exc_info": exc_info})
+            said = lines.with_traceback({"a": 1, "exc_info": exc_info})
             assert list(said) == ["a", "exception"]
             assert said["exception"].endswith("LookupError: gone")
         record = a_record("a")
@@ -132,8 +132,8 @@ def test_an_exception_is_told_with_its_traceback() -> None:
 
 
 def test_an_exception_that_can_not_be_told_is_named() -> None:
-    said = lines.said({"exc_info": Unprintable("x")})
-    assert said == {"exception": "the traceback can't be told: RuntimeError"}
+    said = lines.with_traceback({"exc_info": Unprintable("x")})
+    assert said == {"exception": "the traceback can't be shown: RuntimeError"}
 
 
 ANYTHING = st.recursive(

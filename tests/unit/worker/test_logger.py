@@ -16,7 +16,7 @@ from taskmill.settings import DatabaseSettings
 from taskmill.storage.database import Database
 from taskmill.worker.claim_log import ClaimLog
 from taskmill.worker.task_log import LineLimits, TaskLog
-from tests.support.contexts import CLAIMED, TestSurroundings, a_context
+from tests.support.contexts import CLAIMED, TestRuntime, a_context
 
 
 @pytest.fixture(autouse=True)
@@ -33,9 +33,9 @@ def quiet_afterwards() -> Iterator[None]:
 def logging_context(level: int) -> tuple[Context, TaskLog]:
     database = Database("postgresql://nowhere/none", DatabaseSettings())
     log = TaskLog(database, limits=LineLimits(level=level), clock=ManualClock(CLAIMED.created_at))
-    log._is_open = log._is_told = True
+    log._is_open = log._is_notified = True
     claim = ClaimLog(log, CLAIMED.id, CLAIMED.claim_no)
-    return a_context(attempt=2, surroundings=TestSurroundings(claim)), log
+    return a_context(attempt=2, runtime=TestRuntime(claim)), log
 
 
 def written(stream: io.StringIO) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""What an isolated process does: run one attempt after the other, as the worker tells it.
+"""What an isolated process does: run one attempt after the other, as the worker orders.
 
 Orders come on its standard input and answers leave on its standard output, so a handler gets others: nothing to
 read, and what it prints goes to the worker's standard error.
@@ -40,14 +40,14 @@ from taskmill.worker.isolation.messages import (
     Answer,
     Began,
     Broken,
+    Execute,
+    Line,
     Logged,
     Progressed,
     Ready,
-    Run,
-    Said,
     Start,
-    run_name,
-    told,
+    attempt_name,
+    finished,
 )
 from taskmill.worker.logger import logger_to
 from taskmill.worker.storable import storable
@@ -55,22 +55,22 @@ from taskmill.worker.storable import storable
 _PR_SET_PDEATHSIG = 1
 _LONGEST_MESSAGE = 1_000_000
 # Empty in threads that a handler has left behind, and in those that it starts itself.
-_run: ContextVar[str] = ContextVar("run", default="")
+_attempt: ContextVar[str] = ContextVar("attempt", default="")
 
 
 def main() -> None:
-    """Run attempts until the worker closes the line."""
+    """Run attempts until the worker closes the pipe."""
     start = START.validate_json(sys.argv[1])
     _end_with(start.parent)
     stand_guard()
-    line = _Line()
+    pipe = _Pipe()
     try:
         app = load_app(start.app)
     except ConfigurationError as error:
-        line.send(Broken(message=str(error)))
+        pipe.send(Broken(message=str(error)))
         return
-    _hear_logging(line, start.log_level)
-    _Process(app, start, line).work()
+    _send_logging(pipe, start.log_level)
+    _Process(app, start, pipe).work()
 
 
 def _end_with(parent: int) -> None:
@@ -81,8 +81,8 @@ def _end_with(parent: int) -> None:
         os._exit(1)
 
 
-class _Line:
-    """The line to the worker. Answers may be sent from any thread."""
+class _Pipe:
+    """The pipe to the worker. Answers may be sent from any thread."""
 
     def __init__(self) -> None:
         self.orders: BinaryIO = os.fdopen(os.dup(0), "rb")
@@ -107,51 +107,51 @@ class _Line:
 class _Process:
     """Runs the attempts, one at a time, on the main thread; another thread takes the orders."""
 
-    def __init__(self, app: Taskmill, start: Start, line: _Line) -> None:
+    def __init__(self, app: Taskmill, start: Start, pipe: _Pipe) -> None:
         self._app = app
         self._start = start
-        self._line = line
-        self._runs: SimpleQueue[Run] = SimpleQueue()
-        self._current: _ChildSurroundings | None = None
+        self._pipe = pipe
+        self._orders: SimpleQueue[Execute] = SimpleQueue()
+        self._current: _ChildRuntime | None = None
 
     def work(self) -> None:
         """Run what comes."""
         threading.Thread(target=self._listen, name="orders", daemon=True).start()
-        self._line.send(Ready())
+        self._pipe.send(Ready())
         while True:
-            self._carry_out(self._runs.get())
+            self._execute(self._orders.get())
 
     def _listen(self) -> None:
-        for text in self._line.orders:
+        for text in self._pipe.orders:
             order = ORDER.validate_json(text)
-            if isinstance(order, Run):
-                self._runs.put(order)
+            if isinstance(order, Execute):
+                self._orders.put(order)
             elif (current := self._current) is not None:
                 current.stop()
         # The worker is gone, or wants us no more: nobody would take an answer.
         os._exit(0)
 
-    def _carry_out(self, run: Run) -> None:
-        name = run_name(run.task)
-        surroundings = _ChildSurroundings(name, self._line)
-        self._current = surroundings
-        self._line.send(Began(run=name))
-        variable = _run.set(name)
+    def _execute(self, order: Execute) -> None:
+        name = attempt_name(order.task)
+        runtime = _ChildRuntime(name, self._pipe)
+        self._current = runtime
+        self._pipe.send(Began(attempt=name))
+        variable = _attempt.set(name)
         try:
-            outcome = self._outcome(run, surroundings)
+            outcome = self._outcome(order, runtime)
         finally:
             self._current = None
-            _run.reset(variable)
-        self._line.send(told(name, outcome))
+            _attempt.reset(variable)
+        self._pipe.send(finished(name, outcome))
 
-    def _outcome(self, run: Run, surroundings: "_ChildSurroundings") -> Outcome:
-        made = self._app.get(run.task.type)
+    def _outcome(self, order: Execute, runtime: "_ChildRuntime") -> Outcome:
+        made = self._app.get(order.task.type)
         if made is None:
-            message = f"app {self._start.app} has no type {run.task.type} in its process"
+            message = f"app {self._start.app} has no type {order.task.type} in its process"
             return Permanent(error=ErrorInfo(type="NoHandler", message=message))
-        fence = Fence(task_id=run.task.id, lease_id=run.lease_id, claim_no=run.task.claim_no)
-        context = Context(task=run.task, fence=fence, surroundings=surroundings)
-        handler = _here(made, surroundings)
+        fence = Fence(task_id=order.task.id, lease_id=order.lease_id, claim_no=order.task.claim_no)
+        context = Context(task=order.task, fence=fence, runtime=runtime)
+        handler = _here(made, runtime)
         running = execute(handler, context, result_bytes=self._start.result_bytes)
         return _in_loop(running) if made.is_async else without_loop(running)
 
@@ -163,13 +163,13 @@ def _in_loop(running: Coroutine[Any, Any, Outcome]) -> Outcome:
         return Failed(error=ErrorInfo(type="Stopped", message="it was cancelled"))
 
 
-def _here(made: "TaskType[..., Any]", surroundings: "_ChildSurroundings") -> Handler:
+def _here(made: "TaskType[..., Any]", runtime: "_ChildRuntime") -> Handler:
     """Return the handler that calls the function at once: nothing else waits for this process."""
     function, arguments = made.function, made.binding.arguments
 
     async def handle(context: Context) -> object:
         if made.is_async:
-            surroundings.cancel_with(asyncio.get_running_loop(), asyncio.current_task())
+            runtime.cancel_with(asyncio.get_running_loop(), asyncio.current_task())
         value = function(**arguments(context))
         result: object = await value if isawaitable(value) else value
         return result
@@ -177,12 +177,12 @@ def _here(made: "TaskType[..., Any]", surroundings: "_ChildSurroundings") -> Han
     return handle
 
 
-class _ChildSurroundings:
+class _ChildRuntime:
     """Those of one attempt: sends what its handler says to the worker."""
 
-    def __init__(self, run: str, line: _Line) -> None:
-        self._run = run
-        self._line = line
+    def __init__(self, attempt: str, pipe: _Pipe) -> None:
+        self._attempt = attempt
+        self._pipe = pipe
         self._cancel: Callable[[], object] = lambda: None
         self.is_stopping = False
 
@@ -203,31 +203,36 @@ class _ChildSurroundings:
         """Make a logger whose lines the worker gets."""
         return logger_to(self)
 
-    def say(self, level: str, event: object, facts: Mapping[str, Any]) -> None:
+    def write(self, level: str, event: object, facts: Mapping[str, Any]) -> None:
         """Send a line."""
         text = lines.message_text(event, _LONGEST_MESSAGE)
-        self._line.send(
-            Said(run=self._run, level=level, event=text, facts=_plain(lines.said(facts)))
+        self._pipe.send(
+            Line(
+                attempt=self._attempt,
+                level=level,
+                event=text,
+                facts=_plain(lines.with_traceback(facts)),
+            )
         )
 
     def report(self, fence: Fence, share: float, message: str | None) -> None:  # noqa: ARG002 - the worker knows it
         """Send a report of progress."""
-        told = None if message is None else storable(message, MOST_PROGRESS_CHARACTERS)
-        self._line.send(Progressed(run=self._run, share=share, message=told))
+        text = None if message is None else storable(message, MOST_PROGRESS_CHARACTERS)
+        self._pipe.send(Progressed(attempt=self._attempt, share=share, message=text))
 
 
-class _Ear(logging.Handler):
+class _LogSender(logging.Handler):
     """Sends the records of `logging`."""
 
-    def __init__(self, line: _Line) -> None:
+    def __init__(self, pipe: _Pipe) -> None:
         super().__init__()
-        self._line = line
+        self._pipe = pipe
 
     def emit(self, record: logging.LogRecord) -> None:
         """Send one record."""
-        self._line.send(
+        self._pipe.send(
             Logged(
-                run=_run.get(),
+                attempt=_attempt.get(),
                 logger=lines.record_name(record),
                 level=record.levelno,
                 message=lines.message_text(lines.record_message(record), _LONGEST_MESSAGE),
@@ -236,14 +241,14 @@ class _Ear(logging.Handler):
         )
 
 
-def _hear_logging(line: _Line, level: int) -> None:
+def _send_logging(pipe: _Pipe, level: int) -> None:
     root = logging.getLogger()
     root.setLevel(level)
-    root.addHandler(_Ear(line))
+    root.addHandler(_LogSender(pipe))
 
 
 def _plain(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return facts as JSON has them; what is no JSON is told as text."""
+    """Return facts as JSON has them; what is no JSON becomes text."""
     text = lines.fields_text(facts, _LONGEST_MESSAGE)
     plain: dict[str, Any] = {} if text is None else orjson.loads(text)
     return plain

@@ -14,7 +14,7 @@ __all__ = ["stand_guard"]
 
 
 def stand_guard() -> None:
-    """Have this process's group killed when it ends: if it leads one, and the kernel (Linux 5.3) tells of ends."""
+    """Have this process's group killed when it ends: if it leads one, and the kernel (Linux 5.3) reports ends."""
     if sys.platform != "linux" or os.getpgrp() != os.getpid():
         return
     try:

@@ -1,4 +1,4 @@
-"""What worker and isolated process say to each other: one JSON document a line."""
+"""What worker and isolated process send to each other: one JSON document a line."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeAlias
@@ -21,7 +21,7 @@ from taskmill.domain.task import ClaimedTask
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """What a process is told when it begins: how to find the app, and what is wanted of logs and results.
+    """What a process gets when it begins: how to find the app, and what is wanted of logs and results.
 
     `path` is where Python looks for modules; `log_level` is a number of `logging`.
     """
@@ -34,12 +34,12 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """Run this attempt."""
+class Execute:
+    """Execute this attempt."""
 
     task: ClaimedTask
     lease_id: UUID
-    kind: Literal["run"] = "run"
+    kind: Literal["execute"] = "execute"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,28 +58,28 @@ class Ready:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Began:
-    """The process has been told of the attempt, and begins it."""
+    """The process has got the attempt, and begins it."""
 
-    run: str
+    attempt: str
     kind: Literal["began"] = "began"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
+class Line:
     """A line of the context's logger; `facts` are JSON."""
 
-    run: str
+    attempt: str
     level: str
     event: str
     facts: dict[str, Any]
-    kind: Literal["said"] = "said"
+    kind: Literal["line"] = "line"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Logged:
-    """A record of Python's `logging`; `run` is empty when it is of no attempt that is known."""
+    """A record of Python's `logging`; `attempt` is empty when it is of no attempt that is known."""
 
-    run: str
+    attempt: str
     logger: str
     level: int
     message: str
@@ -91,20 +91,20 @@ class Logged:
 class Progressed:
     """A report of progress."""
 
-    run: str
+    attempt: str
     share: float
     message: str | None
     kind: Literal["progressed"] = "progressed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class Finished:
     """How the attempt ended; `way` names the outcome's class, since some have the same fields."""
 
-    run: str
+    attempt: str
     way: str
     outcome: dict[str, Any]
-    kind: Literal["told"] = "told"
+    kind: Literal["finished"] = "finished"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,9 +115,9 @@ class Broken:
     kind: Literal["broken"] = "broken"
 
 
-Order: TypeAlias = Annotated[Run | Stop, Field(discriminator="kind")]
+Order: TypeAlias = Annotated[Execute | Stop, Field(discriminator="kind")]
 Answer: TypeAlias = Annotated[
-    Ready | Began | Said | Logged | Progressed | Told | Broken, Field(discriminator="kind")
+    Ready | Began | Line | Logged | Progressed | Finished | Broken, Field(discriminator="kind")
 ]
 
 START: TypeAdapter[Start] = TypeAdapter(Start)
@@ -130,18 +130,20 @@ _OUTCOMES: dict[str, TypeAdapter[Any]] = {
 }
 
 
-def run_name(task: ClaimedTask) -> str:
+def attempt_name(task: ClaimedTask) -> str:
     """Return what an attempt is called: what one has left behind must not be taken for the next one's."""
     return f"{task.id}:{task.claim_no}"
 
 
-def told(run: str, outcome: Outcome) -> Told:
+def finished(attempt: str, outcome: Outcome) -> Finished:
     """Return an outcome as it travels."""
     way = type(outcome).__name__
-    return Told(run=run, way=way, outcome=_OUTCOMES[way].dump_python(outcome, mode="json"))
+    return Finished(
+        attempt=attempt, way=way, outcome=_OUTCOMES[way].dump_python(outcome, mode="json")
+    )
 
 
-def outcome_of(answer: Told) -> Outcome:
+def outcome_of(answer: Finished) -> Outcome:
     """Return the outcome that came."""
     outcome: Outcome = _OUTCOMES[answer.way].validate_python(answer.outcome)
     return outcome

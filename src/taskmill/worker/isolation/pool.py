@@ -27,16 +27,16 @@ from taskmill.worker.isolation.messages import (
     Answer,
     Began,
     Broken,
+    Execute,
+    Finished,
+    Line,
     Logged,
     Progressed,
     Ready,
-    Run,
-    Said,
     Start,
     Stop,
-    Told,
+    attempt_name,
     outcome_of,
-    run_name,
 )
 
 log = get_logger(__name__)
@@ -61,7 +61,7 @@ class IsolatedProcesses:
         self._all: list[_Child] = []
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Have a process ready, wait until told to stop, then end all: none of them runs anything any more."""
+        """Have a process ready, wait for the stop, then end all: none of them runs anything any more."""
         self._idle.append(await self._start())
         await stop.wait()
         for child in self._all:
@@ -79,12 +79,12 @@ class IsolatedProcesses:
         for _ in range(_MOST_TRIES + len(self._idle)):
             child = await self._ready_one()
             try:
-                outcome = await child.carry_out(context)
+                outcome = await child.execute(context)
             except asyncio.CancelledError:
-                told = await child.stopped(self._patience_s)
-                if told is None:
+                last = await child.stopped(self._patience_s)
+                if last is None:
                     raise
-                outcome = told
+                outcome = last
             finally:
                 if child.is_free:
                     self._idle.append(child)
@@ -146,7 +146,7 @@ class _Child(asyncio.SubprocessProtocol):
         self._variables: Variables | None = None
         self._ended: asyncio.Future[Outcome | None] | None = None
         self._trouble: str | None = None
-        self._run = ""
+        self._attempt = ""
         self._has_begun = False
         self._is_gone = False
         self.ready, self.gone = asyncio.Event(), asyncio.Event()
@@ -156,14 +156,14 @@ class _Child(asyncio.SubprocessProtocol):
         """Whether it lives and runs nothing."""
         return not self._is_gone and self._ended is None
 
-    async def carry_out(self, context: Context) -> Outcome | None:
+    async def execute(self, context: Context) -> Outcome | None:
         """Have it run the attempt, and return how that ended; None when it was dead before it could begin."""
         self._ended = asyncio.get_running_loop().create_future()
-        self._run, self._has_begun = run_name(context.task), False
+        self._attempt, self._has_begun = attempt_name(context.task), False
         if self._is_gone:
             self._die()
         self._context, self._variables = context, copy_context()
-        self._send(Run(task=context.task, lease_id=context.fence.lease_id))
+        self._send(Execute(task=context.task, lease_id=context.fence.lease_id))
         return await self._until_ended()
 
     async def stopped(self, patience_s: float) -> Outcome | None:
@@ -199,11 +199,11 @@ class _Child(asyncio.SubprocessProtocol):
             try:
                 self._take(ANSWER.validate_json(line))
             except ValidationError:
-                # Somebody else wrote to the line: nothing that comes by it can be trusted any more.
+                # Somebody else wrote to the pipe: nothing that comes by it can be trusted any more.
                 self._trouble = "its process wrote what is no answer"
                 self.kill()
             except Exception as error:  # noqa: BLE001 - a logging filter of the app's own; the rest must come
-                log.warning("isolated.untold", pid=self.pid, error=repr(error))
+                log.warning("isolated.line_failed", pid=self.pid, error=repr(error))
 
     def process_exited(self) -> None:
         """End what it has started and left behind: that may hold the line open."""
@@ -232,7 +232,7 @@ class _Child(asyncio.SubprocessProtocol):
         self._ended = self._context = self._variables = None
         return outcome
 
-    def _send(self, order: Run | Stop) -> None:
+    def _send(self, order: Execute | Stop) -> None:
         line = self._transport.get_pipe_transport(_STDIN)
         if line is not None and not self._is_gone:
             cast("asyncio.WriteTransport", line).write(ORDER.dump_json(order) + b"\n")
@@ -243,21 +243,21 @@ class _Child(asyncio.SubprocessProtocol):
                 self.ready.set()
             case Broken():
                 self._trouble = answer.message
-            case Logged(run=""):
+            case Logged(attempt=""):
                 _pass_on_logged(answer)
-            case _ if answer.run == self._run and self._context is not None:
+            case _ if answer.attempt == self._attempt and self._context is not None:
                 self._take_of_run(answer, self._context)
             case _:
                 # Of an attempt before: a thread that its handler has left behind.
-                log.debug("isolated.unasked", pid=self.pid, kind=answer.kind)
+                log.debug("isolated.late_answer", pid=self.pid, kind=answer.kind)
 
     def _take_of_run(
-        self, answer: Began | Said | Logged | Progressed | Told, context: Context
+        self, answer: Began | Line | Logged | Progressed | Finished, context: Context
     ) -> None:
         match answer:
             case Began():
                 self._has_begun = True
-            case Told():
+            case Finished():
                 if self._ended is not None and not self._ended.done():
                     self._ended.set_result(outcome_of(answer))
             case _:
@@ -270,9 +270,9 @@ def _pass_on_logged(answer: Logged) -> None:
     logging.getLogger(answer.logger).handle(_record(answer))
 
 
-def _pass_on(answer: Said | Logged | Progressed, context: Context) -> None:
+def _pass_on(answer: Line | Logged | Progressed, context: Context) -> None:
     match answer:
-        case Said():
+        case Line():
             # Bound, and not handed over: a fact may be called `event`.
             getattr(context.logger.bind(**answer.facts), answer.level)(answer.event)
         case Logged():
@@ -282,9 +282,9 @@ def _pass_on(answer: Said | Logged | Progressed, context: Context) -> None:
 
 
 def _record(answer: Logged) -> logging.LogRecord:
-    said = {"name": answer.logger, "levelno": answer.level, "msg": answer.message}
+    record = {"name": answer.logger, "levelno": answer.level, "msg": answer.message}
     level = {"levelname": logging.getLevelName(answer.level)}
-    return logging.makeLogRecord({**answer.facts, **said, **level})
+    return logging.makeLogRecord({**answer.facts, **record, **level})
 
 
 def _farewell(status: int | None) -> str:

@@ -13,7 +13,7 @@ from taskmill.worker.logger import handler_logger
 Report: TypeAlias = Callable[[Fence, float, str | None], None]
 
 
-class AttemptSurroundings:
+class AttemptRuntime:
     """Those of one attempt: its log, its progress, and whether it is to stop."""
 
     __slots__ = ("_attempt", "_lines", "_report")
