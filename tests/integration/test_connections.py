@@ -234,3 +234,28 @@ async def test_the_admin_port_bears_half_sent_heads(log_lines: LogLines) -> None
             assert 'taskmill_http_connections{server="admin"}' in (await http.get("/metrics")).text
         await open_ones(attack, 0)
     assert {line["server"] for line in log_lines.named("connections.limited")} == {"admin"}
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"rubbish\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nx: " + b"y" * 70_000, 431),
+        (b"CONNECT localhost:80 HTTP/1.1\r\nhost: localhost\r\n\r\n", 405),
+        (b"GET / HT", 408),
+        (SLOW_BODY, 408),
+        (b"", 503),
+    ],
+    ids=["bad", "large", "connect", "head", "body", "busy"],
+)
+async def test_what_the_server_answers_itself_has_the_headers_for_browsers(
+    api: Served, sent: bytes, status: int
+) -> None:
+    total = 1000 if sent else 0
+    async with a_server(api, total=total) as url, lines(url, 1, sent) as [line]:
+        head, _, body = (await line.rest()).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % status)
+    for header in (b"x-content-type-options: nosniff", b"referrer-policy: ", b"cache-control: "):
+        assert head.count(b"\r\n" + header) == 1
+    assert b"cache-control: no-store" in head
+    assert orjson.loads(body)["status"] == status

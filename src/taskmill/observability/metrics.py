@@ -243,7 +243,8 @@ _connections = Section(
     notes="""\
 `server` is `api` or `admin`. `reason` is `all` (the cap on all connections is met: the one that has been idle for
 the longest, or the new one), `address` (one address has too many requests that have come in part), `slow_head` or
-`slow_body` (a request that does not come in time). The caps are [settings](settings.md#api).
+`slow_body` (a request that does not come in time), `slow_answer` (a client that takes nothing of its answer). The
+caps are [settings](settings.md#api).
 """,
 )
 CONNECTIONS: Final = _connections.reading(

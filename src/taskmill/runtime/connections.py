@@ -18,11 +18,13 @@ from taskmill.observability.metrics import (
 
 log = get_logger(__name__)
 
-# Why a connection is closed, or refused: one of the caps, or its request does not come in time.
+# Why a connection is closed, or refused: one of the caps, or its request does not come in time, or its answer is
+# not taken.
 ALL: Final = "all"
 ADDRESS: Final = "address"
 SLOW_HEAD: Final = "slow_head"
 SLOW_BODY: Final = "slow_body"
+SLOW_ANSWER: Final = "slow_answer"
 
 _LOG_INTERVAL_S: Final = 10.0
 # A look for the oldest walks through an address's connections: it is done once for so many that come.

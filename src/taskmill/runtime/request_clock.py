@@ -11,13 +11,15 @@ class Pace:
     """How fast requests have to come.
 
     A head has `head_s` from its first byte to its last. A body has `body_s`, and a second more for each
-    `body_bytes` that have come; between two parts of it may be `stall_s`.
+    `body_bytes` that have come; between two parts of it may be `stall_s`. Of an answer something has to be taken
+    every `answer_stall_s`.
     """
 
     head_s: float = 10.0
     body_s: float = 20.0
     body_bytes: int = 4096
     stall_s: float = 30.0
+    answer_stall_s: float = 120.0
 
 
 DEFAULT_PACE: Final = Pace()

@@ -31,6 +31,9 @@ class Wire:
     def is_closing(self) -> bool:
         return self.is_closed
 
+    def get_write_buffer_size(self) -> int:
+        return 0
+
     def get_extra_info(self, _: str) -> None:
         return None
 
