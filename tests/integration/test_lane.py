@@ -290,7 +290,7 @@ async def test_whatever_comes_is_answered_alike_on_both_ways(
 async def test_what_the_lane_cannot_begin_is_a_fault_and_no_bad_request(
     api: Served, stage: Stage, known: str, log_lines: LogLines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stage.service._reading._batch, "_is_left", True)
+    monkeypatch.setattr(stage.service._reading._batch._queue, "_is_left", True)
     answer = await api.get(f"/tasks/{known}")
     assert (answer.status_code, answer.json()["type"]) == (500, "/problems/internal-error")
     [line] = log_lines.named("request.failed")
