@@ -7,6 +7,10 @@ from typing import Final
 _LOOKS: Final = 4
 
 
+def _nothing() -> None:
+    """Do nothing."""
+
+
 class ClientTransport:
     """Writes an answer's head together with what follows in the same turn of the loop.
 
@@ -68,7 +72,8 @@ class ClientTransport:
         self._transport.abort()
 
     def stop_waiting(self) -> None:
-        """Report nothing any more: the connection is lost."""
+        """Report nothing any more: the connection is lost, and who would hear of it is let go."""
+        self._on_stalled = _nothing
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
