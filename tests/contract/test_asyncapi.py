@@ -98,7 +98,7 @@ TAKES_ALL = True
 
 def a_door_contract(schema: object, name: str) -> DoorContract:
     made = compile_contract(a_contract(schema, name))
-    return DoorContract(made.type, 1, made.schema, made.form, made.defaults)
+    return DoorContract(made.type, 1, made.schema, made.defaults)
 
 
 def test_with_registered_types_it_still_is_asyncapi(

@@ -24,7 +24,7 @@ TAKES_ALL = True
 
 def a_door_contract(schema: object, name: str = "a.type-1") -> DoorContract:
     made = compile_contract(a_contract(schema, name))
-    return DoorContract(made.type, 1, made.schema, made.form, made.defaults)
+    return DoorContract(made.type, 1, made.schema, made.defaults)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ from typing import Any
 import asyncpg
 import pytest
 
-from taskmill.composition.registration import Registration
 from taskmill.domain.errors import (
     ContractRefused,
     IdempotencyConflict,
@@ -141,34 +140,6 @@ async def test_of_several_contracts_one_that_is_bad_leaves_all_out(stage: Stage)
     with pytest.raises(ContractRefused, match="one contract for a type"):
         await register(stage.database, "w", [a_contract(), a_contract(NEEDS_CC)])
     assert await versions(stage) == []
-
-
-@pytest.mark.parametrize(
-    "pattern",
-    ["(?:a*){0,1000}", r"((?:)|é)|(([^\u{10FFFF}]|[b-e])|\s[a-c]|\S{0,}){300}|[^a]{300}(a){0,}"],
-    ids=["slow", "too complex"],
-)
-async def test_an_expression_that_only_postgresql_can_not_compile_is_refused(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch, pattern: str
-) -> None:
-    monkeypatch.setattr(rows, "LONGEST_TRIAL_S", 0.5)
-    good, bad = a_contract(), a_contract({"properties": {"a": {"pattern": pattern}}}, type="bad")
-    with pytest.raises(ContractRefused) as caught:
-        await register(stage.database, "a worker", [good, bad])
-    assert caught.value.type == "bad"
-    assert said(caught.value) == [
-        (
-            "/payload_schema",
-            "regular expressions that can be compiled",
-            "one that is too large",
-        )
-    ]
-    assert await versions(stage) == []
-    named = a_contract({"patternProperties": {pattern: {}}}, type="bad")
-    with pytest.raises(ContractRefused):
-        await register(stage.database, "a worker", [named])
-    await Registration(stage.database, "a worker", [bad, good]).register_until(asyncio.Event())
-    assert await versions(stage) == [(TYPE, 1)], "a worker goes on without it"
 
 
 async def test_old_versions_are_forgotten_and_types_have_a_limit(

@@ -260,6 +260,55 @@ async def test_a_refusal_is_the_clients_error_asynchronously(stage: Stage, opene
     assert await count(stage) == 0
 
 
+@pytest.mark.parametrize("opened", ORDINARY, ids=name_of)
+async def test_a_payload_that_does_not_fit_is_refused_before_it_is_sent(
+    stage: Stage, opened: Opened
+) -> None:
+    """So the transaction goes on; and what was learnt of a contract counts as long as it holds."""
+    known = await registered(stage, a_contract())
+    with opened(stage.url) as connection:
+        for _ in range(2):
+            with pytest.raises(NotAccepted) as caught:
+                enqueue(connection, "a task", type=TYPE)
+            assert_refused(caught.value)
+        with pytest.raises(NotAccepted) as caught:
+            enqueue(
+                connection, "a task", type="http", payload={"url": "http://a.example/", "urk": 1}
+            )
+        assert [one.pointer for one in caught.value.errors] == ["/payload/urk"]
+        enqueue(connection, "a task", type=TYPE, payload={"to": "ann"})
+        await registered(stage, a_contract({"required": ["cc"]}))
+        with pytest.raises(NotAccepted) as caught:
+            enqueue(connection, "a task", type=TYPE, payload={"to": "ann"})
+        assert [one.pointer for one in caught.value.errors] == ["/payload/cc"]
+        await known.drop(TYPE)
+        enqueue(connection, "a task", type=TYPE)
+        connection.commit()
+    assert await count(stage) == 2
+
+
+@pytest.mark.parametrize("opened", ASYNCHRONOUS, ids=name_of)
+async def test_it_is_refused_before_it_is_sent_asynchronously(stage: Stage, opened: Opened) -> None:
+    await registered(stage, a_contract())
+    async with opened(stage.url) as connection:
+        with pytest.raises(NotAccepted) as caught:
+            await enqueue(connection, "a task", type=TYPE)
+        assert_refused(caught.value)
+        await enqueue(connection, "a task", type=TYPE, payload={"to": "ann"})
+        await connection.commit()
+    assert await count(stage) == 1
+
+
+async def test_a_contract_that_no_longer_compiles_refuses_nothing(stage: Stage) -> None:
+    await registered(stage, a_contract())
+    await stage.sql.execute(
+        """UPDATE taskmill.type_contract SET schema = '{"type": "int"}', digest = 'x'"""
+    )
+    with psycopg.connect(stage.url) as connection:
+        enqueue(connection, "a task", type=TYPE)
+    assert await count(stage) == 1
+
+
 async def test_other_errors_of_the_database_pass_as_they_are(stage: Stage) -> None:
     with psycopg.connect(stage.url) as connection:
         with pytest.raises(psycopg.errors.InvalidDatetimeFormat):

@@ -12,7 +12,7 @@ from taskmill.domain.errors import InvalidInput
 from taskmill.domain.lifecycle import Interrupted, Lost, Status
 from taskmill.wire.problems import problem_json
 from taskmill.wire.tasks import to_draft
-from tests.support.api import Served
+from tests.support.api import LogLines, Served
 from tests.support.auditing import found_in
 from tests.support.contracts import NEEDS_TO, TYPE, a_contract, limits_of, registered
 from tests.support.polling import eventually
@@ -168,6 +168,49 @@ async def test_a_contract_that_was_dropped_refuses_nothing(stage: Stage) -> None
         second = await from_sql(stage)
         assert (await finished(stage, second)).status is Status.SUCCEEDED
     assert seen.ids == [second]
+
+
+async def test_a_contract_that_no_longer_compiles_lets_every_payload_pass(
+    stage: Stage, api: Served, log_lines: LogLines
+) -> None:
+    """At every entry point, and at the first claim: the handler decides. It is logged once."""
+    await registered(stage, a_contract(NEEDS_TO))
+    update = "UPDATE taskmill.type_contract SET schema = $1::text::json"
+    await stage.sql.execute(update, '{"type": "int"}')
+    await stage.sql.execute("UPDATE taskmill.contract_revision SET revision = revision + 1")
+    await stage.service.contracts.refresh()
+    task_id = await from_sql(stage)
+    answer = await api.post("/tasks", {"name": "x", "type": TYPE, "payload": BAD})
+    assert answer.status_code == 201, answer.text
+    [line] = log_lines.named("contract.unusable")
+    assert (line["type"], line["version"]) == (TYPE, 1)
+    assert "/payload_schema/type" in line["error"]
+    async with a_worker(stage, {TYPE: Seen()}):
+        assert (await finished(stage, task_id)).status is Status.SUCCEEDED
+    assert (await api.get(f"/types/{TYPE}")).status_code == 200
+    assert (await api.get("/openapi.json")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("task_type", "payload", "words"),
+    [
+        ("emulate", '{"delay_s": -1}', "/payload/delay_s: expected a number of seconds"),
+        ("http", None, "/payload: expected an object that has at least a url"),
+        ("http", '{"url": "http://127.1/"}', "/payload/url: expected an absolute"),
+        ("free", '{"a": 1, "a": 2}', 'the key "a" is twice'),
+        ("free", '{"a": 9223372036854775808}', "does not fit in 64 bits"),
+    ],
+)
+async def test_what_needs_no_contract_is_checked_too(
+    stage: Stage, task_type: str, payload: str | None, words: str
+) -> None:
+    query = "SELECT taskmill.create_task('x', type => $1, payload => $2::text::json)"
+    task_id = await stage.sql.fetchval(query, task_type, payload)
+    seen = Seen()
+    async with a_worker(stage, {task_type: seen}):
+        task = await finished(stage, task_id)
+    assert words in orjson.loads(task.error or "")["message"]
+    assert not seen.ids
 
 
 async def test_while_contracts_can_not_be_read_a_task_waits(stage: Stage) -> None:

@@ -284,10 +284,13 @@ async def _create(database: Database, scene: Scene) -> None:
 
 
 async def _create_in_sql(database: Database, scene: Scene) -> None:
-    """Create a task at the SQL door; both sides of a pair bring the same key, and the queue is there."""
-    call = "SELECT taskmill.create_task('a task', queue => $1, idempotency_key => $1)"
+    """Create a task over SQL; both sides of a pair bring the same key, type and queue, which are all new.
+
+    So they take all locks that it takes, in its order: key, type, queue.
+    """
+    call = "SELECT taskmill.create_task('a task', type => $1, queue => $1, idempotency_key => $1)"
     async with database.hot() as connection:
-        await connection.execute(call, scene.queue)
+        await connection.execute(call, f"{scene.queue}-new")
 
 
 async def _subscribe(database: Database, scene: Scene) -> None:

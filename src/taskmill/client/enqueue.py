@@ -4,16 +4,17 @@
         session.add(order)
         enqueue(session, "send invoice", type="send-invoice", payload={"order": order.id})
 
-It only calls the database's `taskmill.create_task` on the connection that it is given: SQLAlchemy's
-`Connection`, `Session`, `AsyncConnection` or `AsyncSession`, asyncpg's `Connection`, psycopg's `Connection` or
-`AsyncConnection`. None of them is imported here: they are told by what they can do.
+It checks the payload by the contract of its type, and calls the database's `taskmill.create_task`, on the
+connection that it is given: SQLAlchemy's `Connection`, `Session`, `AsyncConnection` or `AsyncSession`, asyncpg's
+`Connection`, psycopg's `Connection` or `AsyncConnection`. None of them is imported here: what each can do
+tells it apart.
 """
 
 import inspect
 import json
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
 from datetime import datetime
-from typing import Any, Final, Protocol, Unpack, overload
+from typing import Any, Final, Protocol, TypeAlias, Unpack, overload
 from uuid import UUID
 
 from pydantic import ValidationError
@@ -21,7 +22,11 @@ from pydantic import ValidationError
 from taskmill.client.calls import TaskFields, plain
 from taskmill.client.errors import NotAccepted
 from taskmill.client.refusals import refusal
-from taskmill.wire.problems import Problem
+from taskmill.domain.task import DEFAULT_TYPE
+from taskmill.wire.contracts.door import DoorContract
+from taskmill.wire.first_claim import payload_problem
+from taskmill.wire.problems import Problem, problem_json
+from taskmill.wire.push import TYPE as PUSH
 
 __all__ = ["enqueue"]
 
@@ -77,8 +82,8 @@ def enqueue(connection: Executes, name: str, **fields: Unpack[TaskFields]) -> UU
 def enqueue(connection: Any, name: str, **fields: Unpack[TaskFields]) -> Any:
     """Create a task in the connection's transaction and return its id; await that on an asynchronous connection.
 
-    The fields are those of `POST /tasks`; one that is None is left out. The transaction goes on as usual, unless
-    the task is refused: then PostgreSQL has it rolled back, as after any error.
+    The fields are those of `POST /tasks`; one that is None is left out. A payload that does not fit is refused
+    before it is sent, and the transaction goes on; after any other refusal PostgreSQL has it rolled back.
 
     Raises:
         NotAccepted: The task is refused, with the problem that the API would give.
@@ -91,8 +96,9 @@ def enqueue(connection: Any, name: str, **fields: Unpack[TaskFields]) -> Any:
             "enqueue needs a connection of the pool: on any other the task would commit by itself"
         )
     if hasattr(connection, "fetchval"):  # asyncpg
-        call = _statement(given, "${}"), *given.values()
-        return _awaited(connection.fetchval, call)
+        return _run_async(
+            _calls(given, "${}"), lambda query, values: connection.fetchval(query, *values)
+        )
     if hasattr(connection, "exec_driver_sql"):  # SQLAlchemy's connections
         return _on_sqlalchemy(connection, given)
     if hasattr(connection, "get_bind"):  # SQLAlchemy's sessions
@@ -101,14 +107,14 @@ def enqueue(connection: Any, name: str, **fields: Unpack[TaskFields]) -> Any:
         return _on_sqlalchemy(connection.connection(), given)
     if hasattr(connection, "pgconn"):  # psycopg
         mark = "${}" if _numbers(connection.cursor_factory) else "%s"
-        return _called(connection.execute, (_statement(given, mark), tuple(given.values())))
+        return _run(_calls(given, mark), connection.execute)
     raise TypeError(f"enqueue can't use a {type(connection).__qualname__}")
 
 
 def _on_sqlalchemy(connection: Any, given: dict[str, str]) -> Any:  # noqa: ANN401 - see `enqueue`
     # The dialects of asyncpg number their parameters; those of psycopg do not.
     mark = "${}" if connection.dialect.paramstyle == "numeric_dollar" else "%s"
-    return _called(connection.exec_driver_sql, (_statement(given, mark), tuple(given.values())))
+    return _run(_calls(given, mark), connection.exec_driver_sql)
 
 
 def _numbers(cursor_factory: Any) -> bool:  # noqa: ANN401 - psycopg's
@@ -121,23 +127,84 @@ async def _in_async_session(session: Any, given: dict[str, str]) -> UUID:  # noq
     return made
 
 
-def _called(execute: Callable[..., Any], call: tuple[object, ...]) -> Any:  # noqa: ANN401 - a UUID, or its awaitable
+_Call: TypeAlias = tuple[str, tuple[str, ...]]
+_Calls: TypeAlias = Generator[_Call, str | None, UUID]
+
+
+def _calls(given: dict[str, str], mark: str) -> _Calls:
+    """Yield the calls to make, a query and its parameters; each is sent the one value that it gives."""
+    task_type = given.get("type", DEFAULT_TYPE)
+    contract = known = _CONTRACTS.get(task_type)
+    if task_type not in _BUILT_IN:
+        digest = "" if known is None else known[0]
+        answer = yield _ASK.format(*_marks(mark, 2)), (task_type, digest)
+        contract = _told(task_type, answer, known)
+    contracts = {} if contract is None else {task_type: contract[1]}
+    problem = payload_problem(task_type, given.get("payload"), contracts)
+    if problem is not None:
+        raise refusal(Problem.model_validate_json(problem_json(problem)[2]))
+    made = yield _statement(given, mark), tuple(given.values())
+    if made is None:
+        raise TypeError("the connection gave no id")
+    return UUID(made)
+
+
+_BUILT_IN: Final = frozenset({DEFAULT_TYPE, PUSH})
+_ASK: Final = """
+SELECT (SELECT json_build_object('digest', encode(contract_digest, 'hex'), 'schema', contract_schema)::text
+FROM taskmill.contract_of({}::text, decode({}::text, 'hex'))) AS id
+"""
+# By type: the digest of its contract, and that. Another database may have another one, and then another digest.
+_CONTRACTS: Final[dict[str, tuple[str, DoorContract]]] = {}
+_MOST_CONTRACTS: Final = 500
+
+
+def _told(
+    task_type: str, answer: str | None, known: tuple[str, DoorContract] | None
+) -> tuple[str, DoorContract] | None:
+    """Return the contract that the database has for a type: the one that is known, or what it sends."""
+    if answer is None:
+        return None
+    told = json.loads(answer)
+    if told["schema"] is None:
+        return known
+    if len(_CONTRACTS) >= _MOST_CONTRACTS:
+        _CONTRACTS.clear()
+    sent = _CONTRACTS[task_type] = told["digest"], DoorContract(task_type, 0, told["schema"])
+    return sent
+
+
+def _run(calls: _Calls, execute: Callable[..., Any]) -> Any:  # noqa: ANN401 - a UUID, or its awaitable
     if is_async(execute):
-        return _fetched(execute, call)
+        return _run_async(calls, lambda query, values: _fetched(execute, query, values))
+    value: str | None = None
     with _RefusalsTold():
-        return _id(execute(*call).fetchone())
+        try:
+            while True:
+                value = _value(execute(*calls.send(value)).fetchone())
+        except StopIteration as ended:
+            return ended.value
 
 
-async def _fetched(execute: Callable[..., Awaitable[Any]], call: tuple[object, ...]) -> UUID:
+async def _run_async(
+    calls: _Calls, ask: Callable[[str, tuple[str, ...]], Awaitable[str | None]]
+) -> UUID:
+    value: str | None = None
     with _RefusalsTold():
-        rows = await execute(*call)
-        row = rows.fetchone()
-        return _id(await row if inspect.isawaitable(row) else row)
+        while True:
+            try:
+                call = calls.send(value)
+            except StopIteration as ended:
+                made: UUID = ended.value
+                return made
+            value = await ask(*call)
 
 
-async def _awaited(fetch_value: Callable[..., Awaitable[Any]], call: tuple[object, ...]) -> UUID:
-    with _RefusalsTold():
-        return UUID(await fetch_value(*call))
+async def _fetched(
+    execute: Callable[..., Awaitable[Any]], query: str, values: tuple[str, ...]
+) -> str | None:
+    row = (await execute(query, values)).fetchone()
+    return _value(await row if inspect.isawaitable(row) else row)
 
 
 class _RefusalsTold:
@@ -157,19 +224,25 @@ def is_async(method: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(inspect.unwrap(method))
 
 
-def _id(row: Any) -> UUID:  # noqa: ANN401 - a row, as the caller's connection makes them
+def _value(row: Any) -> str | None:  # noqa: ANN401 - a row, as the caller's connection makes them
     if isinstance(row, Mapping):
         row = row["id"]
-    elif not isinstance(row, str):
+    elif row is not None and not isinstance(row, str):
         row = row[0] if hasattr(row, "__getitem__") else row.id
-    return UUID(row)
+    value: str | None = row
+    return value
+
+
+def _marks(mark: str, count: int) -> list[str]:
+    """Return how the driver marks that many parameters."""
+    return [mark.format(number) for number in range(1, count + 1)]
 
 
 def _statement(given: Mapping[str, str], mark: str) -> str:
     """Return the call with a parameter for each value, marked as the driver wants it."""
     values = ", ".join(
-        f"{name} => {mark.format(number)}::text::{_CASTS[name]}"
-        for number, name in enumerate(given, 1)
+        f"{name} => {one}::text::{_CASTS[name]}"
+        for name, one in zip(given, _marks(mark, len(given)), strict=True)
     )
     return f"SELECT taskmill.create_task({values})::text AS id"
 

@@ -39,7 +39,7 @@ class TypeContract:
 class CompiledContract:
     """A contract as it is stored: JSON texts, and a digest that tells one version from another.
 
-    `form` is the schema's normal form, which the doors walk.
+    `form` is the schema's normal form: programs of the release before read it.
     """
 
     type: str

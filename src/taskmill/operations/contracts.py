@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
-from taskmill.domain.contracts import CompiledContract, RegisteredType, TypeContract
+from taskmill.domain.contracts import RegisteredType, TypeContract
 from taskmill.domain.errors import ContractRefused, TypeNotFound, Violation
 from taskmill.observability.logs import get_logger
 from taskmill.runtime.offload import Offload
@@ -14,8 +14,6 @@ from taskmill.storage.database import Database
 from taskmill.wire.contracts.door import (
     DoorContract,
     compile_contract,
-    expressions_of,
-    refuse_expressions,
     refuse_many_looks,
 )
 
@@ -39,7 +37,7 @@ async def register(
     compiled on a thread, of `offload` where that is given: that may take some ten milliseconds.
 
     Raises:
-        ContractRefused: A contract can't be kept at all doors; nothing is registered.
+        ContractRefused: A contract can't be kept; nothing is registered.
         TypeLimitReached: Too many types would have a contract.
         Unavailable: The database is away; registering again is safe.
     """
@@ -53,17 +51,10 @@ async def register(
     if not news:
         return
     for one in news:
-        expressions = await offload.run(partial(_checked_expressions, one))
-        if expressions and not await rows.can_match(database, expressions):
-            refuse_expressions(one)
+        await offload.run(partial(refuse_many_looks, one))
     # All of them: what held a moment ago may be replaced by the time that our turn comes.
     changed = await rows.register(database, worker, list(wanted.values()))
     log.info("contract.registered", types=sorted(one.type for one in news), changed=changed)
-
-
-def _checked_expressions(contract: CompiledContract) -> set[str]:
-    refuse_many_looks(contract)
-    return expressions_of(contract)
 
 
 def _doubled(contracts: Sequence[TypeContract]) -> ContractRefused:
@@ -74,6 +65,10 @@ def _doubled(contracts: Sequence[TypeContract]) -> ContractRefused:
         seen.add(one.type)
     fault = Violation(pointer="/type", expected="one contract for a type", got="several")
     return ContractRefused(one.type, (fault,))
+
+
+def _report_unusable(contract: DoorContract, problem: str) -> None:
+    log.error("contract.unusable", type=contract.type, version=contract.version, error=problem)
 
 
 class Contracts:
@@ -116,7 +111,11 @@ class Contracts:
         if known is not None and known.version == stored.version and known.schema == stored.schema:
             return known
         return DoorContract(
-            stored.type, stored.version, stored.schema, stored.form, stored.defaults
+            stored.type,
+            stored.version,
+            stored.schema,
+            stored.defaults,
+            on_unusable=_report_unusable,
         )
 
     async def register(self, contract: TypeContract, *, by: str) -> RegisteredType:

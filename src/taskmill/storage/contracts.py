@@ -6,15 +6,12 @@ from dataclasses import dataclass
 import asyncpg
 
 from taskmill.domain.contracts import CompiledContract, ContractVersion, RegisteredType
-from taskmill.domain.errors import TypeLimitReached, TypeNotFound, Unavailable
-from taskmill.storage import faults
+from taskmill.domain.errors import TypeLimitReached, TypeNotFound
 from taskmill.storage.database import Database
 from taskmill.storage.statements import statement
 
 MOST_TYPES = 500
 MOST_VERSIONS = 100
-LONGEST_TRIAL_S = 2.0
-"""Most expressions take a millisecond; one that takes longer than this would hold up whoever meets it first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +21,6 @@ class StoredContract:
     type: str
     version: int
     schema: str
-    form: str
     defaults: str
 
 
@@ -40,7 +36,6 @@ async def read_changed(
             type=row["name"],
             version=row["version"],
             schema=row["schema"],
-            form=row["form"],
             defaults=row["defaults"],
         )
         for row in rows
@@ -52,25 +47,6 @@ async def held_digests(database: Database, types: Collection[str]) -> dict[str, 
     """Return the digests of the contracts that hold for these types; types without one are left out."""
     rows = await database.fetch("find_contract_digests", list(types))
     return {row["name"]: row["digest"] for row in rows}
-
-
-async def can_match(database: Database, expressions: Collection[str]) -> bool:
-    """Tell whether PostgreSQL can make these regular expressions ready, all of them within `LONGEST_TRIAL_S`.
-
-    Raises:
-        Unavailable: the database is away.
-    """
-    try:
-        async with database.hot_transaction() as connection:
-            await connection.execute(f"SET LOCAL statement_timeout = '{LONGEST_TRIAL_S}s'")
-            await connection.execute(statement("try_expressions"), list(expressions))
-    except asyncpg.InvalidRegularExpressionError:
-        return False
-    except Unavailable as error:
-        if not faults.is_time_up(error.__cause__):
-            raise
-        return False
-    return True
 
 
 async def register(database: Database, worker: str, contracts: Sequence[CompiledContract]) -> int:

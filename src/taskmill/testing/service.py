@@ -230,7 +230,7 @@ def _contracts(app: Taskmill) -> Mapping[str, DoorContract]:
         # One that the doors can't keep is left to the handler, as a worker does.
         with suppress(ContractRefused):
             c = compile_contract(made.contract())
-            found[c.type] = DoorContract(c.type, 1, c.schema, c.form, c.defaults)
+            found[c.type] = DoorContract(c.type, 1, c.schema, c.defaults)
     return found
 
 

@@ -145,7 +145,7 @@ PROBLEMS: Final[Mapping[type[TaskmillError], ProblemKind]] = {
         "invalid-input", 422, "The request says something that is not allowed", _violations
     ),
     ContractRefused: ProblemKind(
-        "contract-refused", 422, "The contract can't be kept at every door", _violations
+        "contract-refused", 422, "The contract can't be kept", _violations
     ),
     ChangesForgotten: ProblemKind(
         "changes-forgotten",

@@ -1,8 +1,6 @@
 """The payload of a task of type `http`: the request that a worker is to make, and which answers are good.
 
 Every field is known: a misspelt one would be a request that nobody meant. What is done with it is the worker's.
-PostgreSQL says the same of a payload (`taskmill.push_violations`, migration 0014): whoever changes one changes the
-other.
 """
 
 import re

@@ -23,7 +23,7 @@ def a_contract(schema: object, type: str = "a-type", **defaults: Any) -> TypeCon
 
 def a_door(schema: object) -> DoorContract:
     made = compile_contract(a_contract(schema))
-    return DoorContract(made.type, 1, made.schema, made.form, made.defaults)
+    return DoorContract(made.type, 1, made.schema, made.defaults)
 
 
 def said(schema: object, payload: object) -> list[str]:

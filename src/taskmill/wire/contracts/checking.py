@@ -1,8 +1,6 @@
 """Checks a payload against the normal form of a schema.
 
-PostgreSQL does the same with the same nodes (`taskmill.check_value`, migrations 0014 and 0015), step by step:
-whoever changes one changes the other. What a schema can express may take more steps than anybody wants to wait
-for, so steps are counted, and both stop at the same one.
+What a schema can express may take more steps than anybody wants to wait for, so steps are counted.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

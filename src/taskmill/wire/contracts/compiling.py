@@ -1,4 +1,4 @@
-"""From a JSON Schema to its normal form: numbered nodes that every door walks in the same steps.
+"""From a JSON Schema to its normal form: numbered nodes that the checker walks.
 
 The normal form is JSON, and has every sentence that a refusal may need, so that Python (`checking.py`) and
 PostgreSQL (`taskmill.check_value`, migration 0015) only compare, count and choose. What they could not do alike is
@@ -128,7 +128,7 @@ class _Compiler:
             return
         reader = READERS.get(keyword)
         if reader is None:
-            expected = "a keyword that every door can check: see docs/how-to/contracts.md"
+            expected = "a keyword that can be checked: see docs/how-to/contracts.md"
             self.fault(place, expected, f"the keyword {plain(keyword[:60])}")
             return
         trouble = reader(Reading(compiler=self, node=node, schema=schema, value=value, place=place))

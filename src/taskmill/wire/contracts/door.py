@@ -1,8 +1,8 @@
-"""Contracts at the doors: one is compiled when it is registered, and read back where requests come in."""
+"""Contracts at the entry points: one is compiled when it is registered, and again where payloads come in."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from hashlib import sha256
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 import orjson
 from pydantic_core import SchemaError
@@ -32,20 +32,43 @@ _TOO_LARGE: Final = ("regular expressions that can be compiled", "one that is to
 
 
 class DoorContract:
-    """A current contract, ready to check requests."""
+    """A current contract, which checks requests. Its schema is compiled when the first payload comes.
 
-    __slots__ = ("_checker", "_fillers", "schema", "type", "version")
+    One that was registered long ago may not compile any more: then every payload passes, and whoever runs the task
+    decides. `on_unusable` hears of that, once, with what is wrong.
+    """
 
-    def __init__(self, type: str, version: int, schema: str, form: str, defaults: str) -> None:  # noqa: A002 - as everywhere
+    __slots__ = ("_checker", "_fillers", "_on_unusable", "schema", "type", "version")
+
+    def __init__(
+        self,
+        type: str,  # noqa: A002 - as everywhere
+        version: int,
+        schema: str,
+        defaults: str = "{}",
+        *,
+        on_unusable: "Callable[[DoorContract, str], None]" = lambda *_: None,
+    ) -> None:
         self.type = type
         self.version = version
         self.schema = schema
-        self._checker = Checker(orjson.loads(form))
+        self._checker: Checker | None = None
+        self._on_unusable = on_unusable
         self._fillers = fillers(orjson.loads(defaults))
 
     def violations(self, payload: Mapping[str, Any] | None) -> tuple[Violation, ...]:
         """Return all that is wrong with a payload, up to a limit; none counts as an empty object."""
-        return tuple(self._checker.violations({} if payload is None else payload))
+        checker = self._checker or self._compiled()
+        return tuple(checker.violations({} if payload is None else payload))
+
+    def _compiled(self) -> Checker:
+        try:
+            nodes = _nodes(_read(self.schema))
+        except InvalidInput as error:
+            nodes = _nodes({})
+            self._on_unusable(self, str(error))
+        self._checker = Checker(nodes)
+        return self._checker
 
     def fill(self, draft: TaskDraft, sent: Mapping[str, Any]) -> None:
         """Give the draft what the request has left out; what it says, null included, stands."""
@@ -66,14 +89,6 @@ def compile_contract(contract: TypeContract) -> CompiledContract:
         raise ContractRefused(contract.type, error.violations) from None
 
 
-def expressions_of(contract: CompiledContract) -> set[str]:
-    """Return the regular expressions that PostgreSQL will have to match for this contract."""
-    nodes = orjson.loads(contract.form)
-    rules = [rule[2] for node in nodes for rule in node.get("rules", ()) if rule[1] == "matches"]
-    names = [pattern[0] for node in nodes for pattern in node.get("patterns", ())]
-    return {postgres for conditions in (*rules, *names) for _, _, postgres in conditions}
-
-
 def refuse_many_looks(contract: CompiledContract) -> None:
     """Refuse a contract that has one value looked at very often; those that hold already go on.
 
@@ -88,11 +103,6 @@ def refuse_many_looks(contract: CompiledContract) -> None:
         )
         found = InvalidInput.at(_SCHEMA, expected, f"{looks:,}")
         raise ContractRefused(contract.type, found.violations)
-
-
-def refuse_expressions(contract: CompiledContract) -> NoReturn:
-    """Refuse a contract for its regular expressions. Raises `ContractRefused`."""
-    raise ContractRefused(contract.type, InvalidInput.at(_SCHEMA, *_TOO_LARGE).violations)
 
 
 def _compiled(contract: TypeContract) -> CompiledContract:

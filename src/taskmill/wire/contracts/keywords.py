@@ -108,7 +108,7 @@ def _read_pattern(at: Reading, pattern: str, place: str, weight: str) -> list[li
     try:
         return _conditions(at, pattern, weight)
     except UnsupportedPattern as error:
-        expected = "a regular expression that every door can check: see docs/how-to/contracts.md"
+        expected = "a regular expression that can be checked: see docs/how-to/contracts.md"
         at.compiler.fault(place, expected, plain(str(error)))
         return []
 

@@ -1,9 +1,6 @@
-"""The SQL door: tasks in the caller's own transaction, refused with the words of the other doors."""
+"""Tasks in the caller's own transaction: they are there when it commits; keys, queues, rights and the feed."""
 
 import asyncio
-import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -14,69 +11,21 @@ import pytest
 
 from taskmill.app import Context
 from taskmill.domain import identity
-from taskmill.domain.errors import InvalidInput, TaskmillError
 from taskmill.domain.lifecycle import Status
-from taskmill.operations import sql_door
-from taskmill.settings import LimitSettings, Settings
 from taskmill.storage import changes
-from taskmill.storage.servers import Connection
-from taskmill.storage.statements import statement
-from taskmill.wire.problems import problem_json
-from taskmill.wire.strict_json import parse
-from taskmill.wire.tasks import to_draft
 from tests.support.auditing import found_in
 from tests.support.builders import AT_ONCE
-from tests.support.contracts import NEEDS_CC, NEEDS_TO, TYPE, a_contract, limits_of, registered
-from tests.support.polling import eventually
+from tests.support.contracts import NEEDS_CC, NEEDS_TO, TYPE, a_contract, registered
 from tests.support.safety import assert_safe
+from tests.support.sql import a_session, create, problem, someone_waits
 from tests.support.stage import Stage
 from tests.support.workers import a_worker, finished
 
 BAD = '{"copies": 0}'
 URL = "https://example.org/hooks"
-CASTS = {"payload": "::text::json", "labels": "::text::json", "retry": "::text::json"}
 
 
-async def create(sql: Connection, **arguments: Any) -> UUID:  # noqa: ANN401 - the function's
-    """Call the function with these arguments, JSON as text."""
-    given = {"name": "a task", **arguments}
-    called = ", ".join(
-        f"{name} => ${number}{CASTS.get(name, '')}" for number, name in enumerate(given, 1)
-    )
-    made: UUID = await sql.fetchval(f"SELECT taskmill.create_task({called})", *given.values())
-    return made
-
-
-async def problem(sql: Connection, **arguments: Any) -> dict[str, Any]:  # noqa: ANN401 - the function's
-    """Call it and return the problem that it is refused with."""
-    with pytest.raises(asyncpg.InvalidParameterValueError) as caught:
-        await create(sql, **arguments)
-    told: dict[str, Any] = orjson.loads(caught.value.detail or "")
-    assert told["detail"] in str(caught.value)
-    return told
-
-
-@asynccontextmanager
-async def a_session(stage: Stage) -> AsyncIterator[Connection]:
-    connection = await asyncpg.connect(stage.url)
-    try:
-        yield connection
-    finally:
-        await connection.close()
-
-
-async def someone_waits(stage: Stage) -> None:
-    async def look() -> bool:
-        query = (
-            "SELECT count(*) FROM pg_stat_activity "
-            "WHERE wait_event_type = 'Lock' AND datname = current_database()"
-        )
-        return bool(await stage.sql.fetchval(query))
-
-    await eventually(look, "a session that waits for a lock")
-
-
-async def test_serializable_transactions_that_overlap_are_not_refused_for_the_door(
+async def test_serializable_transactions_that_overlap_are_not_refused_for_create_task(
     stage: Stage,
 ) -> None:
     await create(stage.sql)
@@ -165,161 +114,6 @@ async def test_a_worker_runs_it_within_its_polling_interval(stage: Stage) -> Non
     await assert_safe(stage.sql)
 
 
-REFUSED: list[dict[str, Any]] = [
-    {"name": ""},
-    {"name": "x" * 201},
-    {"name": " \n"},
-    {"name": "\u200b\u3000\ufeff"},
-    {"name": "\U000e0041"},
-    {"description": "x" * 10_001},
-    {"type": "Bad Type"},
-    {"queue": ""},
-    {"queue": "q" * 64},
-    {"payload": [1]},
-    {"payload": "text"},
-    {"priority": 10, "queue": "Q"},
-    {"delay_s": -1},
-    {"max_attempts": 0, "max_losses": 101},
-    {"timeout_s": 0},
-    {"retry": {"base_s": -1, "factor": 0.5, "max_s": 1e9, "jitter": True}},
-    {"retry": []},
-    {"labels": {"": "x", "k": 5}},
-    {"labels": {str(n): "x" for n in range(65)}},
-    {"labels": "x"},
-    {"labels": {**{str(n): "x" for n in range(65)}, "": 5}, "idempotency_key": "k" * 300},
-    {"idempotency_key": ""},
-    {"idempotency_key": "a\nb"},
-    {"payload": {"delay_s": -1, "seed": 1.5, "failure_probability": 2}},
-    {"payload": {"delay_s": 1, "delay_min_s": 2}},
-    {"payload": {"delay_min_s": 5, "delay_max_s": 2.5}},
-    {"payload": {"delay_min_s": 1e15, "delay_max_s": 1.5e300}},
-    {"payload": {"seed": -0.0}},
-    {"retry": {"base_s": "x", "factr": 2, "zz": 1, "a": None}},
-    {"labels": {"[key]": 5, "😀": 5}, "queue": "😀"},
-    {"callback_url": ""},
-    {"callback_url": "http://user:secret@example.org/", "timeout_s": 0, "labels": 5},
-    {"callback_url": "https://example.org/" + "x" * 2048},
-    {"type": "http"},
-    {"type": "http", "payload": None, "idempotency_key": ""},
-    {"type": "http", "payload": []},
-    {"type": "http", "payload": {"methd": "PUT", "url": "http://127.1/", "body": 1, "text": "x"}},
-    {"type": "http", "payload": {"url": URL, "headers": {"b": 1, "a": None}, "expect": [600]}},
-    {"type": "http", "payload": {f"n{n}": n for n in range(15)}, "name": "", "queue": "Q"},
-    {"type": TYPE},
-    {"type": TYPE, "payload": {"to": 5, "copies": 0}},
-    {"type": TYPE, "payload": {"copies": 1.5}, "priority": -1},
-]
-
-
-@pytest.mark.parametrize("fields", REFUSED, ids=",".join)
-async def test_what_the_api_refuses_is_refused_with_the_same_problem(
-    stage: Stage, fields: dict[str, Any]
-) -> None:
-    known = await registered(stage, a_contract())
-    body = {"name": "a task", **fields}
-    with pytest.raises(InvalidInput) as caught:
-        to_draft(body, source="rest", limits=limits_of(known))
-    _, _, expected = problem_json(caught.value)
-    arguments = {
-        name: orjson.dumps(value).decode() if name in CASTS else value
-        for name, value in fields.items()
-    }
-    assert await problem(stage.sql, **arguments) == orjson.loads(expected)
-    assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.task") == 0
-
-
-@pytest.mark.parametrize(
-    "payload",
-    [
-        '{"a": 1, "a": 2}',
-        '{"b": {"a": "\\u0022", "\\u0061": 2}}',
-        '{"a": 9223372036854775808}',
-        '{"a": 1e400}',
-        '{"a": 1e200000}',
-        '{"a": 1e99999999999}',
-        '{"a": ' + "1" * 400 + "e-5}",
-        '{"a": ' + "1" * 140_000 + "}",
-        '{"a": ' + "[" * 63 + "]" * 63 + "}",
-        '{"a": "\\u0000"}',
-        '{"a": "\\ud800"}',
-    ],
-)
-async def test_json_that_is_not_strict_is_refused(stage: Stage, payload: str) -> None:
-    with pytest.raises(TaskmillError) as caught:
-        parse(b'{"payload": ' + payload.encode() + b"}")
-    told = await problem(stage.sql, payload=payload)
-    status, _, expected = problem_json(caught.value)
-    assert (told["status"], told["type"]) == (status, orjson.loads(expected)["type"])
-    if told["status"] == 400:
-        assert told["detail"] == orjson.loads(expected)["detail"]
-
-
-@pytest.mark.parametrize(
-    "json",
-    [
-        '{"a": "x", "a": "y"}',
-        '{"a": 1e400}',
-        '{"a": 1e200000}',
-        '{"a": 9223372036854775808}',
-        '{"a": ' + "[" * 63 + "]" * 63 + "}",
-        '{"a": "\\u0000"}',
-        '{"\\ud800": "a"}',
-    ],
-)
-@pytest.mark.parametrize("argument", ["labels", "retry"])
-async def test_labels_and_policies_are_read_as_strictly(
-    stage: Stage, argument: str, json: str
-) -> None:
-    with pytest.raises(TaskmillError) as caught:
-        parse(f'{{"{argument}": {json}}}'.encode())
-    status, _, expected = problem_json(caught.value)
-    told = await problem(stage.sql, **{argument: json})
-    assert (told["status"], told["type"]) == (status, orjson.loads(expected)["type"])
-    if told["status"] == 400:
-        assert told["detail"] == orjson.loads(expected)["detail"]
-    else:
-        assert [one["pointer"] for one in told["errors"]] == [f"/{argument}"]
-
-
-@pytest.mark.parametrize(
-    "payload",
-    [
-        '{"a": 9223372036854775807, "b": -9223372036854775808}',
-        '{"a": 1e-400, "b": 0.1000000000000000055, "c": 1E2, "d": 12345678901234567890.5}',
-        '{"a": 1e-20000, "b": -1e-99999999999, "c": 0e99999999999, "d": 0.' + "0" * 20_000 + "1}",
-        '{"a": ' + "[" * 62 + "]" * 62 + "}",
-        '{"4e5": "5e6, 7e8", "q\\u0022": "\\"", "[": "{{{"}',
-        '{"many": [' + ", ".join(["[]"] * 500) + "]}",
-        "null",
-    ],
-)
-async def test_strict_json_is_stored_as_it_came(stage: Stage, payload: str) -> None:
-    parse(payload.encode())
-    made = await create(stage.sql, payload=payload, type="free")
-    assert (await stage.task(made)).payload == (None if payload == "null" else payload)
-
-
-async def test_times_have_their_bounds(stage: Stage) -> None:
-    early, late = datetime(1999, 12, 31, tzinfo=UTC), datetime(2101, 1, 2, tzinfo=UTC)
-    told = await problem(stage.sql, run_at=early, expires_at=late)
-    assert [one["pointer"] for one in told["errors"]] == ["/run_at", "/expires_at"]
-    told = await problem(
-        stage.sql,
-        run_at=datetime(2030, 1, 2, tzinfo=UTC),
-        expires_at=datetime(2030, 1, 1, tzinfo=UTC),
-    )
-    assert [one["expected"] for one in told["errors"]] == ["a time after run_at"]
-    told = await problem(stage.sql, run_at=datetime(2030, 1, 2, tzinfo=UTC), delay_s=1.0)
-    assert [one["got"] for one in told["errors"]] == ["both"]
-    for never in ("'infinity'", "'-infinity'"):
-        with pytest.raises(asyncpg.InvalidParameterValueError):
-            await stage.sql.fetchval(f"SELECT taskmill.create_task('x', run_at => {never})")
-    with pytest.raises(asyncpg.InvalidParameterValueError):
-        await stage.sql.fetchval("SELECT taskmill.create_task('x', delay_s => 'NaN')")
-    with pytest.raises(asyncpg.InvalidParameterValueError):
-        await stage.sql.fetchval("SELECT taskmill.create_task('x', timeout_s => 'NaN')")
-
-
 async def test_the_same_key_and_request_give_the_same_task_and_any_other_is_a_conflict(
     stage: Stage,
 ) -> None:
@@ -378,8 +172,6 @@ async def test_a_repeated_key_gets_its_task_though_the_contract_has_changed_sinc
     assert await create(stage.sql, type=TYPE, payload=BAD, idempotency_key="k") == made
     told = await problem(stage.sql, type=TYPE, payload=BAD, idempotency_key="k", priority=1)
     assert told["type"] == "/problems/idempotency-conflict"
-    told = await problem(stage.sql, type=TYPE, payload=BAD, idempotency_key="free")
-    assert [one["pointer"] for one in told["errors"]] == ["/payload/to", "/payload/copies"]
     assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.idempotency") == 1
     await registered(stage, a_contract(NEEDS_CC))
     assert (await stage.task(made)).status is Status.NEW
@@ -413,7 +205,7 @@ async def callbacks(stage: Stage) -> list[tuple[Any, ...]]:
     return [tuple(row) for row in rows]
 
 
-async def test_a_callback_is_stored_with_its_task_as_another_door_stores_it(stage: Stage) -> None:
+async def test_a_callback_is_stored_with_its_task_as_the_api_stores_it(stage: Stage) -> None:
     url = "HTTPS://[::FFFF:0102:304]?a=b"
     other = await stage.created(callback_url=url)
     async with a_session(stage) as mine:
@@ -447,23 +239,6 @@ async def test_a_push_from_sql_is_stored_as_it_is_written(stage: Stage) -> None:
     assert (await stage.task(made)).payload == payload
 
 
-async def test_queues_and_labels_are_limited_as_the_settings_say(stage: Stage) -> None:
-    limits = LimitSettings(queues=2, labels=1, idempotency_key_chars=3, body_bytes=50)
-    await sql_door.tell_limits(stage.database, Settings(limits=limits))
-    await create(stage.sql, queue="a")
-    await create(stage.sql, queue="b")
-    await create(stage.sql, queue="a")
-    told = await problem(stage.sql, queue="c")
-    assert (told["type"], told["limit"]) == ("/problems/queue-limit-reached", 2)
-    told = await problem(stage.sql, labels='{"a": "1", "b": "2"}', idempotency_key="long")
-    assert [one["expected"] for one in told["errors"]] == [
-        "at most 1 labels",
-        "1 to 3 printable characters",
-    ]
-    told = await problem(stage.sql, payload=orjson.dumps({"a": "x" * 50}).decode())
-    assert [one["expected"] for one in told["errors"]] == ["at most 50 bytes"]
-
-
 async def test_two_who_name_a_new_queue_at_once_make_it_once(stage: Stage) -> None:
     async with a_session(stage) as first:
         await first.execute("BEGIN")
@@ -479,6 +254,8 @@ async def test_two_who_name_a_new_queue_at_once_make_it_once(stage: Stage) -> No
 async def test_only_roles_that_it_was_granted_to_may_call_it_and_they_may_do_nothing_else(
     stage: Stage,
 ) -> None:
+    await registered(stage, a_contract())
+    asks = "SELECT FROM taskmill.contract_of($1)"
     await stage.sql.execute(
         "CREATE ROLE app_of_test; GRANT USAGE ON SCHEMA taskmill TO app_of_test"
     )
@@ -487,14 +264,16 @@ async def test_only_roles_that_it_was_granted_to_may_call_it_and_they_may_do_not
             await app.execute("SET ROLE app_of_test")
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await create(app)
+            assert await app.fetch(asks, TYPE) == [], "contracts are for who may create tasks"
             await stage.sql.execute("GRANT EXECUTE ON FUNCTION taskmill.create_task TO app_of_test")
             assert isinstance(await create(app), UUID)
             told = await problem(app, name="")
             assert told["status"] == 422
+            assert len(await app.fetch(asks, TYPE)) == 1
             for forbidden in (
                 "SELECT FROM taskmill.task",
                 "DELETE FROM taskmill.task_type",
-                "SELECT taskmill.store_tasks(" + ", ".join(["'{}'"] * 22) + ")",
+                "SELECT taskmill.new_task_id()",
                 "SELECT taskmill.ensure_queue('x', 5)",
             ):
                 with pytest.raises(asyncpg.InsufficientPrivilegeError):
@@ -515,19 +294,16 @@ async def test_only_roles_that_it_was_granted_to_may_call_it_and_they_may_do_not
     ],
 )
 async def test_settings_of_the_callers_session_change_nothing(stage: Stage, setting: str) -> None:
-    await registered(stage, a_contract({"properties": {"to": {"pattern": r"^\d+\.[a-c]$"}}}))
     refused = {
-        "payload": '{"to": "1.d\\\\"}',
+        "payload": '{"to": 1e400}',
         "queue": "a\\b",
         "timeout_s": 0.1 + 604_800,
         "run_at": datetime(1999, 1, 1, tzinfo=UTC),
-        "type": TYPE,
     }
-    usual = await problem(stage.sql, **refused)
-    assert len(usual["errors"]) == 4
+    usual = [await problem(stage.sql, **{name: value}) for name, value in refused.items()]
     async with a_session(stage) as session:
         await session.execute(f"SET {setting}")
-        assert await problem(session, **refused) == usual
+        assert [await problem(session, **{name: value}) for name, value in refused.items()] == usual
         made = await create(
             session,
             payload='{"to": "1.a"}',
@@ -549,14 +325,15 @@ async def test_objects_of_the_caller_are_not_taken_for_the_functions_own(stage: 
         assert isinstance(await create(mine, payload='{"a": 1}'), UUID)
 
 
-# Triggers, and functions that compute something of their arguments alone.
+# Triggers, functions that compute something of their arguments alone, and one that asks who calls it.
 OPEN_TO_ALL = {
     *("refuse_transition", "refuse_birth", "note_failure"),
     *("error_shape", "duration_bucket", "packed_bucket"),
+    "contract_of",
 }
 
 
-async def test_nothing_but_the_door_is_open_to_the_public(stage: Stage) -> None:
+async def test_nothing_but_contract_of_is_open_to_the_public(stage: Stage) -> None:
     """Not even the door: its owner grants it."""
     functions = await stage.sql.fetch(
         "SELECT proname, prosecdef, proconfig, has_function_privilege('public', oid, 'EXECUTE') AS is_open "
@@ -564,19 +341,12 @@ async def test_nothing_but_the_door_is_open_to_the_public(stage: Stage) -> None:
     )
     made = {row["proname"]: row for row in functions}
     assert {name for name, row in made.items() if row["is_open"]} == OPEN_TO_ALL
-    assert [name for name, row in made.items() if row["prosecdef"]] == ["create_task"]
-    assert "search_path=pg_catalog, pg_temp" in made["create_task"]["proconfig"]
-
-
-def without_comments(text: str) -> str:
-    return " ".join(re.sub(r"--.*", "", text).split())
-
-
-async def test_the_door_stores_by_the_statement_of_the_other_doors(stage: Stage) -> None:
-    """Whoever changes one of them writes a migration that brings the function up to date."""
-    for function, text in (("store_tasks", "create_tasks"), ("store_callbacks", "store_callbacks")):
-        body = await stage.sql.fetchval("SELECT prosrc FROM pg_proc WHERE proname = $1", function)
-        assert without_comments(statement(text)) in without_comments(body)
+    assert {name for name, row in made.items() if row["prosecdef"]} == {
+        "create_task",
+        "contract_of",
+    }
+    for name in ("create_task", "contract_of"):
+        assert "search_path=pg_catalog, pg_temp" in made[name]["proconfig"]
 
 
 async def test_a_task_that_commits_late_is_in_the_feed_and_in_order_of_its_commit(
