@@ -1,19 +1,23 @@
 """Lists of tasks: every filter, every combination, pages without gaps, totals, and the time budget."""
 
+import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import product
 from typing import Any
 
 import orjson
 import pytest
+import sqlalchemy as sa
 
 from taskmill.domain.lifecycle import Failed, Status, Succeeded
 from taskmill.domain.system import PageRequest, TaskFilter, TaskPage
 from taskmill.domain.task import Task
+from taskmill.storage import listing
 from tests.support.builders import ERROR, a_draft
 from tests.support.stage import Stage
 
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 LABELS: tuple[dict[str, str], ...] = ({}, {"team": "a"}, {"team": "a", "tier": "1"}, {"team": "b"})
 
 
@@ -213,3 +217,39 @@ async def test_larger_chunks_are_looked_through_while_there_is_time(
     fitting = [task for task in population if fits(task, wanted)][::-1]
     assert page.items == fitting[:4]
     assert page.next_after == fitting[3].id
+
+
+async def test_what_a_search_has_looked_through_is_not_counted_once_more(stage: Stage) -> None:
+    """So the total is exact even where there is no time to count."""
+    await stage.service.create_all([a_draft(name="ж" * 200) for _ in range(1_500)])
+    await stage.service.create(a_draft(name="wanted"))
+    page = await stage.service.page(TaskFilter(name="wanted"), PageRequest(budget_s=0.001))
+    assert ([task.name for task in page.items], page.total) == (["wanted"], 1)
+    none = await stage.service.page(TaskFilter(name="w2"), PageRequest(budget_s=0.001))
+    assert (none.items, none.total) == ([], 0)
+    beyond = await stage.service.page(TaskFilter(name="ж"), PageRequest(budget_s=0.001, limit=10))
+    assert (beyond.total, beyond.total_at_least) == (None, 11)
+
+
+@pytest.mark.parametrize("wanted", [TaskFilter(name="a"), TaskFilter(created_after=LONG_AGO)])
+async def test_searches_leave_connections_to_other_lists(stage: Stage, wanted: TaskFilter) -> None:
+    await stage.service.create(a_draft())
+    database = stage.database
+    # There are two connections for lists.
+    async with database.listing(is_search=True), asyncio.TaskGroup() as group:
+        search = group.create_task(stage.service.page(wanted, PageRequest()))
+        ids = group.create_task(listing.ids(database, wanted, PageRequest()))
+        for _ in range(4):  # the other connection goes to whoever came first, each time
+            assert (await stage.service.page(TaskFilter(), PageRequest())).total == 1
+        assert not search.done()
+        assert not ids.done()
+        search.cancel()
+        ids.cancel()
+    assert len((await stage.service.page(wanted, PageRequest())).items) == 1
+
+
+async def test_a_list_takes_one_process_of_postgresql(stage: Stage) -> None:
+    """A search of a large table took all processors, from everybody else."""
+    async with stage.database.listing() as connection:
+        setting = await connection.scalar(sa.text("SHOW max_parallel_workers_per_gather"))
+    assert setting == "0"

@@ -48,6 +48,8 @@ _HOT = {
 }
 # A generic plan for a rare queue and status took 770 ms; a custom one takes 1.
 _LISTING = {"plan_cache_mode": "force_custom_plan"}
+# A search of a whole table took all processors for itself, in three processes of PostgreSQL's.
+_ALONE = {"max_parallel_workers_per_gather": "0"}
 _BEGIN_SNAPSHOT = "".join(
     ["BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"]
     + [f"; SET LOCAL {name} = {value}" for name, value in _HOT.items()]
@@ -64,7 +66,8 @@ class Database:
         self._servers = Servers(url)
         self._settings = settings
         self._hot = self._engine(_HOT, settings.pool_size)
-        self._listing = self._engine(_LISTING, settings.listing_pool_size)
+        self._listing = self._engine({**_LISTING, **_ALONE}, settings.listing_pool_size)
+        self._searches = asyncio.Semaphore(max(settings.listing_pool_size // 2, 1))
         # Connections lent by the pool and kept at hand: to give one back and take it again costs 0.2 ms, half
         # of what a small batch costs in all (measured 2026-11-25). There are as many seats as connections.
         self._seats = asyncio.Semaphore(settings.pool_size)
@@ -250,14 +253,19 @@ class Database:
         return rows[0][0] if rows else None
 
     @asynccontextmanager
-    async def listing(self) -> AsyncIterator[AsyncConnection]:
+    async def listing(self, *, is_search: bool = False) -> AsyncIterator[AsyncConnection]:
         """Lend a read-only connection for composed statements, planned for their actual values.
+
+        Searches, which read row by row, take half of the connections at most: other lists don't wait for them.
 
         Raises:
             Unavailable: as for `hot`.
         """
         with _outages_translated(), self._listing_lending.turn() as turn:
             async with AsyncExitStack() as stack:
+                if is_search:
+                    async with asyncio.timeout(self._settings.connect_timeout_s):
+                        await stack.enter_async_context(self._searches)
                 try:
                     connection = await stack.enter_async_context(self._listing.connect())
                 except Exception as error:  # as in `_lend`

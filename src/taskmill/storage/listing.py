@@ -81,11 +81,14 @@ def has_in_name(needle: str) -> Condition:
 async def page(database: Database, wanted: TaskFilter, request: PageRequest) -> TaskPage:
     """Return one page of the tasks that `wanted` admits."""
     scan = _Scan(wanted=wanted, request=request)
-    async with database.listing() as connection:
+    async with database.listing(is_search=scan.must_count) as connection:
         ids, next_after = await _find_ids(connection, scan)
         items, is_cut = await _read(connection, scan, ids, most_bytes=request.most_bytes)
-        must_count = scan.must_count and request.with_total
-        total = await _count(connection, scan) if must_count else None
+        total = None
+        if scan.must_count and request.with_total:
+            total = scan.total_of(ids, next_after)
+            if total is None:
+                total = await _count(connection, scan)
     if request.with_total and not scan.must_count:
         total = await _counted(database, wanted)
     at_least = None if total is not None else request.offset + len(ids) + bool(next_after)
@@ -101,8 +104,9 @@ async def ids(
     database: Database, wanted: TaskFilter, request: PageRequest
 ) -> tuple[list[UUID], UUID | None]:
     """Return the ids of such a page only, in order, and where the next one begins."""
-    async with database.listing() as connection:
-        return await _find_ids(connection, _Scan(wanted=wanted, request=request))
+    scan = _Scan(wanted=wanted, request=request)
+    async with database.listing(is_search=scan.must_count) as connection:
+        return await _find_ids(connection, scan)
 
 
 async def of_ids(database: Database, ids: Sequence[UUID]) -> list[Task]:
@@ -142,6 +146,12 @@ class _Scan:
         """Tell whether some condition has no index."""
         wanted = self.wanted
         return bool(wanted.type or wanted.labels or wanted.name or wanted.error or wanted.lease)
+
+    def total_of(self, ids: Sequence[UUID], next_after: UUID | None) -> int | None:
+        """Return how many tasks there are in all, None when a page with these ids does not say."""
+        has_seen_all = self.request.after is None and next_after is None
+        is_within = bool(ids) or self.request.offset == 0
+        return self.request.offset + len(ids) if has_seen_all and is_within else None
 
     def indexed(self) -> list[Condition]:
         """Return the conditions that bound the walk along an index, without status."""
