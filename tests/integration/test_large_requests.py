@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from time import thread_time
 from urllib.parse import urlencode
 
 import orjson
@@ -12,36 +11,13 @@ from taskmill.domain.errors import Unavailable
 from taskmill.runtime.offload import Offload
 from taskmill.settings import LimitSettings, Settings
 from tests.support.api import Served, serving
+from tests.support.event_loops import Watched
 from tests.support.pages import serving_pages
 from tests.support.stage import Stage
 
 JSON_LINES = {"content-type": "application/x-ndjson"}
 FIELDS = {f"f{number:07d}": 1 for number in range(60_000)}
 SMALL = b'{"name":"a"}'
-
-
-class Watched:
-    """Knows how long the loop's thread computed at most between two turns of the loop.
-
-    It is the thread's own time: a machine that is busy with other things does not change it.
-    """
-
-    def __init__(self) -> None:
-        self.longest_s = 0.0
-        self._last = thread_time()
-        self._loop = asyncio.get_running_loop()
-        self._is_watching = True
-        self._turn()
-
-    def _turn(self) -> None:
-        now = thread_time()
-        self.longest_s = max(self.longest_s, now - self._last)
-        self._last = now
-        if self._is_watching:
-            self._loop.call_soon(self._turn)
-
-    def end(self) -> None:
-        self._is_watching = False
 
 
 @pytest.fixture

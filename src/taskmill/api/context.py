@@ -1,7 +1,7 @@
 """What every endpoint works with, made once for each app."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from taskmill.operations.feed import Feed
@@ -44,6 +44,12 @@ class Context:
     warning_of: Warnings = field(default_factory=lambda: Warnings(AddressRules()))
     is_stopping: bool = False
     stop_delay_s: float = 0.0
+
+    quick_limits: InputLimits = field(init=False)
+    """The same limits for what the event loop reads itself."""
+
+    def __post_init__(self) -> None:
+        self.quick_limits = replace(self.input_limits, is_quick=True)
 
     @property
     def offload(self) -> Offload:

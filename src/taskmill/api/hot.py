@@ -5,6 +5,7 @@ These functions are the whole of both endpoints. The framework's routes call the
 """
 
 import asyncio
+from contextlib import suppress
 from functools import partial
 from typing import Final
 from uuid import UUID
@@ -21,6 +22,8 @@ from taskmill.domain.errors import InvalidInput, KeyInFlight, Unavailable
 from taskmill.domain.system import CreatedTask
 from taskmill.domain.task import TaskDraft
 from taskmill.runtime.http_scope import ROUTE
+from taskmill.runtime.offload import LARGE_BYTES
+from taskmill.wire.contracts.checking import TakesLong
 from taskmill.wire.rules import InputLimits
 from taskmill.wire.strict_json import parse
 from taskmill.wire.tasks import created_json, task_etag, to_draft
@@ -73,14 +76,23 @@ async def create_task(context: Context, scope: Scope, receive: Receive) -> Answe
     form, key, traceparent = _headers(scope)
     form.check(JSON_TYPES)
     body = await read_body(scope, receive, form.content_length, context.limits.body_bytes)
-    draft = await context.offload.run_if_large(
-        len(body), partial(_read_draft, body, key, traceparent, context.input_limits)
-    )
+    draft = await _draft(context, body, key, traceparent)
     if draft.idempotency is None:
         created = await context.service.create(draft)
     else:
         created = await _create_keyed(context, draft, draft.idempotency.key)
     return created_answer(created, context.warning_of(draft.callback_url))
+
+
+async def _draft(
+    context: Context, body: bytes, key: str | None, traceparent: str | None
+) -> TaskDraft:
+    """Read a request to create a task, apart if that takes long."""
+    read = partial(_read_draft, body, key, traceparent)
+    if len(body) <= LARGE_BYTES:
+        with suppress(TakesLong):
+            return read(context.quick_limits)
+    return await context.offload.run(partial(read, context.input_limits))
 
 
 def _read_draft(

@@ -20,8 +20,8 @@ ASKED_AGAIN: Final = b"no-cache"
 class KeptDocument:
     """A document of the moment: made anew when contracts have changed, and otherwise kept as bytes.
 
-    `base` makes the document without types. It is called in a thread, when the document is asked for: it takes
-    some 0.3 s, which a start need not wait for.
+    `base` makes the document without types. It is called when the document is asked for: its 0.3 s are none of the
+    start. A thread makes all of it, for one request at a time: large contracts take long.
     """
 
     def __init__(
@@ -31,22 +31,26 @@ class KeptDocument:
     ) -> None:
         self._base = base
         self._complete = complete
-        self._revision: int | None = None
-        self._bytes = b""
-        self._tag = b""
+        self._making = asyncio.Lock()
+        # Of which revision it is, its bytes and its tag.
+        self._kept: tuple[int | None, bytes, bytes] = (None, b"", b"")
 
     async def answer(self, request: Request, contracts: Contracts | None) -> Response:
         """Show the document, unless the client has it."""
-        revision = 0 if contracts is None else contracts.revision
-        if revision != self._revision:
-            base = await asyncio.to_thread(self._base)
+        async with self._making:
             revision = 0 if contracts is None else contracts.revision
-            types = () if contracts is None else contracts.by_type.values()
-            self._bytes = answer_json(self._complete(base, types))
-            self._tag = f'"{sha256(self._bytes).hexdigest()[:16]}"'.encode()
-            self._revision = revision
-        kept = ((b"etag", self._tag), (b"cache-control", ASKED_AGAIN))
+            if revision != self._kept[0]:
+                types = () if contracts is None else tuple(contracts.by_type.values())
+                await asyncio.to_thread(self._make, revision, types)
+        _, document, tag = self._kept
+        kept = ((b"etag", tag), (b"cache-control", ASKED_AGAIN))
         asked = request.headers.get("if-none-match", "").encode("latin-1")
-        if matches(asked, self._tag):
+        if matches(asked, tag):
             return Answer(304, b"", kept).response()
-        return Answer(200, self._bytes, (JSON, *kept)).response()
+        return Answer(200, document, (JSON, *kept)).response()
+
+    def _make(self, revision: int, types: Iterable[DoorContract]) -> None:
+        """Make it anew; it is kept also when whoever asked for it has gone meanwhile."""
+        document = answer_json(self._complete(self._base(), types))
+        tag = f'"{sha256(document).hexdigest()[:16]}"'.encode()
+        self._kept = (revision, document, tag)

@@ -109,7 +109,7 @@ class HotLane:
         context = self._context
         if len(request.body) > min(context.limits.body_bytes, LARGE_BYTES):
             return False
-        draft = to_draft(parse(bytes(request.body)), source="rest", limits=context.input_limits)
+        draft = to_draft(parse(bytes(request.body)), source="rest", limits=context.quick_limits)
         if draft.idempotency:
             return False
         call = self._call(request, "POST", "/tasks")

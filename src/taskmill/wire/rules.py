@@ -23,11 +23,15 @@ _FIELD: Final = "/idempotency_key"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputLimits:
-    """The limits of a request to create a task that are not fixed: settings, and the contracts of types now."""
+    """The limits of a request to create a task that are not fixed: settings, and the contracts of types now.
+
+    Where it `is_quick`, a payload whose check takes long raises `TakesLong` instead.
+    """
 
     labels: int = 64
     idempotency_key_chars: int = 255
     contracts: Mapping[str, DoorContract] = field(default_factory=dict)
+    is_quick: bool = False
 
 
 DEFAULT_LIMITS: Final = InputLimits()

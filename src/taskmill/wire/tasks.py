@@ -121,6 +121,7 @@ def to_draft(
 
     Raises:
         InvalidInput: Something is not allowed; all of it is named at once.
+        TakesLong: The limits say that it is to be quick, and its payload takes longer to check.
     """
     try:
         request = _validate(body)
@@ -129,7 +130,9 @@ def to_draft(
     sent = cast("dict[str, Any]", body)
     broken = broken_rules(sent, header_key, limits)
     contract = limits.contracts.get(request.type)
-    misfits = () if contract is None else contract.violations(request.payload)
+    misfits = (
+        () if contract is None else contract.violations(request.payload, is_quick=limits.is_quick)
+    )
     if broken:
         raise InvalidInput((*broken, *misfits)[:MOST_VIOLATIONS])
     draft = _draft(request, sent, header_key, source, traceparent)
@@ -180,7 +183,7 @@ def _misfits(body: dict[str, Any], limits: InputLimits) -> tuple[Violation, ...]
     contract = limits.contracts.get(wanted) if isinstance(wanted, str) else None
     if contract is None or not isinstance(payload, dict | None):
         return ()
-    return contract.violations(payload)
+    return contract.violations(payload, is_quick=limits.is_quick)
 
 
 _validate = CreateTask.__pydantic_validator__.validate_python

@@ -155,9 +155,14 @@ def _unknown(what: str, drafts: Sequence[TaskDraft]) -> Unavailable:
     return Unavailable(1.0, what, _SEND_AGAIN if has_keys else _FIND_OUT)
 
 
+def _is_read_here(context: Context, body: bytes) -> bool:
+    """Whether a batch is read at once; a payload of a few bytes may take long to check against a contract."""
+    return len(body) < _LARGE_BYTES and not context.input_limits.contracts
+
+
 async def _drafts(context: Context, body: bytes, traceparent: str | None) -> list[TaskDraft]:
     steps = _array_steps(context, body, traceparent)
-    if len(body) < _LARGE_BYTES:
+    if _is_read_here(context, body):
         return list(chain.from_iterable(steps))
     return [draft async for drafts in context.offload.steps(steps) for draft in drafts]
 
@@ -193,7 +198,7 @@ async def _answer_lines(context: Context, request: Request, body: bytes) -> Resp
         chunk=_CHUNK,
         chunk_bytes=_STEP_BYTES,
     )
-    steps = _here(chunks) if len(body) < _LARGE_BYTES else context.offload.steps(chunks)
+    steps = _here(chunks) if _is_read_here(context, body) else context.offload.steps(chunks)
     first = await anext(steps, None)
     if first is None:
         raise InvalidInput.at("", "at least one line", "none")

@@ -67,7 +67,7 @@ async def create_task(view: View) -> Response:
     form = await _form_of(view, pairs)
     token = first(pairs, "token")[:_LONGEST_TOKEN] or _token()
     try:
-        draft = await view.offload.run_if_large(form.size, partial(_draft, view, form, token))
+        draft = await _read(view, form, token)
         task_id = (await view.context.service.create(draft)).task.id
     except Unavailable:
         # The token has one task made of it, however often the form is sent.
@@ -103,6 +103,14 @@ def _payload_drawn(view: View, form: CreateForm, wanted: str) -> Response:
     if wanted == JSON and form.mode != JSON:
         form.show_json()
     return view.fragment("create_payload.html", form=form, faults=[], is_stuck=is_stuck)
+
+
+async def _read(view: View, form: CreateForm, token: str) -> TaskDraft:
+    """Return the request that the form makes; few bytes may take long to check against a contract."""
+    read = partial(_draft, view, form, token)
+    if form.value("type") in view.context.service.contracts.by_type:
+        return await view.offload.run(read)
+    return await view.offload.run_if_large(form.size, read)
 
 
 def _draft(view: View, form: CreateForm, token: str) -> TaskDraft:

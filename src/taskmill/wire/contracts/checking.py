@@ -13,6 +13,8 @@ from taskmill.wire.violations import MOST_IN_PAYLOAD
 from taskmill.wire.wording import describe, json_pointer
 
 MOST_STEPS: Final = 100_000
+QUICK_STEPS: Final = 1_000
+"""So many take about a millisecond (2026-11-28): what an event loop has time for."""
 DEEPEST: Final = 200
 # So many characters, each times the states that an expression may be in; values that are compared; or fields that
 # are looked for: these are a step. The first took at most 13 µs, the last 1 to 6 (2026-11-28).
@@ -40,6 +42,10 @@ _TOO_MUCH: Final = Violation(
 Place = tuple[str | int, Any]
 # A violation whose place is not written out yet: most are of alternatives, and never told.
 Found = tuple[Place, str, str]
+
+
+class TakesLong(Exception):
+    """A check that was to be quick takes more than `QUICK_STEPS`: nothing is known of the payload yet."""
 
 
 class _TooMuchError(Exception):
@@ -103,9 +109,15 @@ class Checker:
     def __init__(self, nodes: Sequence[Mapping[str, Any]]) -> None:
         self._nodes = [_node(node) for node in nodes]
 
-    def violations(self, payload: object) -> list[Violation]:
-        """Return what is wrong with a payload: everything, up to a limit, in the order of the schema."""
-        walk, found = self._walked(payload)
+    def violations(self, payload: object, *, is_quick: bool = False) -> list[Violation]:
+        """Return what is wrong with a payload: everything, up to a limit, in the order of the schema.
+
+        Raises:
+            TakesLong: it is to be quick, and would not be.
+        """
+        walk, found = self._walked(payload, QUICK_STEPS if is_quick else MOST_STEPS)
+        if walk.is_over and is_quick:
+            raise TakesLong
         if walk.is_over:
             return [_TOO_MUCH]
         return [
@@ -115,10 +127,10 @@ class Checker:
 
     def steps(self, payload: object) -> int:
         """Return in how many steps a payload is checked, as far as they are counted."""
-        return self._walked(payload)[0].steps
+        return self._walked(payload, MOST_STEPS)[0].steps
 
-    def _walked(self, payload: object) -> "tuple[_Walk, list[Found]]":
-        walk = _Walk(nodes=self._nodes)
+    def _walked(self, payload: object, most_steps: int) -> "tuple[_Walk, list[Found]]":
+        walk = _Walk(nodes=self._nodes, most_steps=most_steps)
         found: list[Found] = []
         try:
             walk.check(0, payload, ROOT, found, 1)
@@ -133,6 +145,7 @@ class _Walk:
     """One check of one payload."""
 
     nodes: Sequence[_Node]
+    most_steps: int
     steps: int = field(default=0)
     is_over: bool = field(default=False)
 
@@ -159,7 +172,7 @@ class _Walk:
 
     def _spend(self, steps: int) -> None:
         self.steps += steps
-        if self.steps > MOST_STEPS:
+        if self.steps > self.most_steps:
             raise _TooMuchError
 
     def _check_whole(

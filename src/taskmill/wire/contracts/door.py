@@ -15,7 +15,7 @@ from taskmill.domain.errors import (
     Violation,
 )
 from taskmill.domain.task import DEFAULT_TYPE, TaskDraft
-from taskmill.wire.contracts.checking import Checker
+from taskmill.wire.contracts.checking import Checker, TakesLong
 from taskmill.wire.contracts.compiling import Faults, compiled, most_looks
 from taskmill.wire.contracts.defaults import DefaultsSpec, defaults_shown, fillers
 from taskmill.wire.fields import NAME_WORDS, is_name
@@ -56,10 +56,18 @@ class DoorContract:
         self._on_unusable = on_unusable
         self._fillers = fillers(orjson.loads(defaults))
 
-    def violations(self, payload: Mapping[str, Any] | None) -> tuple[Violation, ...]:
-        """Return all that is wrong with a payload, up to a limit; none counts as an empty object."""
+    def violations(
+        self, payload: Mapping[str, Any] | None, *, is_quick: bool = False
+    ) -> tuple[Violation, ...]:
+        """Return all that is wrong with a payload, up to a limit; none counts as an empty object.
+
+        Raises:
+            TakesLong: it is to be quick, and would not be, as the first time, in which the schema is compiled.
+        """
+        if self._checker is None and is_quick:
+            raise TakesLong
         checker = self._checker or self._compiled()
-        return tuple(checker.violations({} if payload is None else payload))
+        return tuple(checker.violations({} if payload is None else payload, is_quick=is_quick))
 
     def _compiled(self) -> Checker:
         try:
