@@ -53,6 +53,7 @@ from taskmill.operations.service import TaskService
 from taskmill.operations.webhooks import Webhooks
 from taskmill.outbound.addresses import AddressRules
 from taskmill.outbound.warnings import Warnings
+from taskmill.runtime.body_memory import BodyLimits, BodyMemory
 from taskmill.runtime.http_access import AccessRules
 from taskmill.settings import Settings
 from taskmill.version import version
@@ -163,7 +164,8 @@ class Api:
         within: ASGIApp = Compression(HotPaths(behind, context), compressor)
         if context.access.has_origins:
             within = Cors(within, context.access)
-        edge = Edge(within, ids, context.access, timeout_s=limit_s)
+        bodies = BodyMemory(context.body_limits)
+        edge = Edge(within, ids, context.access, bodies, timeout_s=limit_s)
         self._app: ASGIApp = edge if traces is None else Traced(edge, traces)
         # With traces on, each request that makes a task has a span of its own.
         self.lane = HotLane(context, ids, compressor) if traces is None else None
@@ -213,6 +215,10 @@ def create_app(
                 contracts=service.contracts.by_type,
             ),
             access=AccessRules.of(settings.api),
+            body_limits=BodyLimits(
+                total=settings.api.body_memory_bytes,
+                per_address=settings.api.body_memory_bytes_per_address,
+            ),
             drain=drain,
             warning_of=Warnings(AddressRules(settings.outbound.allow)),
         ),

@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope
 
 from taskmill.api.refusals import ClientGone, unsupported_form
 from taskmill.domain.errors import InvalidInput, TooLarge
+from taskmill.runtime.body_memory import grown
 from taskmill.runtime.http_scope import DEADLINE
 from taskmill.wire.batches import LINES_MEDIA_TYPES
 from taskmill.wire.wording import safe_text
@@ -101,6 +102,7 @@ async def read_body(
 
     Raises:
         TooLarge: it is over the limit, or says that it will be; the rest was not read.
+        Unavailable: there is no memory for it beside other bodies.
         ClientGone: it will never come.
     """
     if content_length is not None and _says_more_than(content_length, limit_bytes):
@@ -116,10 +118,11 @@ async def read_body(
         raise ClientGone
     if len(body) > limit_bytes:
         raise TooLarge(limit_bytes)
+    grown(scope, len(body))
     if not message.get("more_body", False):
         return body
     async with _clock_stopped(scope):
-        return await _read_rest(receive, body, limit_bytes)
+        return await _read_rest(scope, receive, body, limit_bytes)
 
 
 def _says_more_than(content_length: bytes, limit_bytes: int) -> bool:
@@ -129,7 +132,7 @@ def _says_more_than(content_length: bytes, limit_bytes: int) -> bool:
     )
 
 
-async def _read_rest(receive: Receive, begun: bytes, limit_bytes: int) -> bytes:
+async def _read_rest(scope: Scope, receive: Receive, begun: bytes, limit_bytes: int) -> bytes:
     parts, size = [begun], len(begun)
     while True:
         message = await receive()
@@ -140,6 +143,7 @@ async def _read_rest(receive: Receive, begun: bytes, limit_bytes: int) -> bytes:
         size += len(part)
         if size > limit_bytes:
             raise TooLarge(limit_bytes)
+        grown(scope, len(part))
         if not message.get("more_body", False):
             return b"".join(parts)
 

@@ -10,6 +10,7 @@ from taskmill.operations.service import TaskService
 from taskmill.operations.webhooks import Webhooks
 from taskmill.outbound.addresses import AddressRules
 from taskmill.outbound.warnings import Warnings
+from taskmill.runtime.body_memory import BodyLimits
 from taskmill.runtime.http_access import AccessRules
 from taskmill.runtime.offload import Offload
 from taskmill.settings import FeedSettings, LimitSettings
@@ -40,6 +41,7 @@ class Context:
     limits: LimitSettings
     input_limits: InputLimits
     access: AccessRules
+    body_limits: BodyLimits
     drain: Callable[[], None] | None
     warning_of: Warnings = field(default_factory=lambda: Warnings(AddressRules()))
     is_stopping: bool = False

@@ -19,6 +19,7 @@ from taskmill.api.request_log import log_served
 from taskmill.domain.errors import Unavailable
 from taskmill.observability.logs import get_logger
 from taskmill.observability.metrics import REQUESTS_IN_FLIGHT
+from taskmill.runtime.body_memory import BodyMemory
 from taskmill.runtime.http_access import ANSWER_HEADERS, AccessRules
 from taskmill.runtime.http_protocol import ABORT
 from taskmill.runtime.http_scope import DEADLINE, HEAD_ONLY
@@ -34,11 +35,18 @@ class Edge:
     """Wraps the whole app; other protocols than HTTP are refused by not answering."""
 
     def __init__(
-        self, app: ASGIApp, ids: RequestIds, access: AccessRules, *, timeout_s: float
+        self,
+        app: ASGIApp,
+        ids: RequestIds,
+        access: AccessRules,
+        bodies: BodyMemory,
+        *,
+        timeout_s: float,
     ) -> None:
         self._app = app
         self._ids = ids
         self._access = access
+        self._bodies = bodies
         self._timeout_s = timeout_s
         self._in_flight = 0
         REQUESTS_IN_FLIGHT.watch(self, Edge._told_in_flight)
@@ -67,6 +75,7 @@ class Edge:
         _log(scope, request, seconds)
 
     async def _answer(self, scope: Scope, receive: Receive, request: "_Request") -> None:
+        body = self._bodies.body_of(scope)
         try:
             async with asyncio.timeout(self._timeout_s) as deadline:
                 scope[DEADLINE] = deadline
@@ -90,6 +99,8 @@ class Edge:
                 log.exception("request.failed", method=scope["method"], path=_path(scope))
             if not request.status:
                 await answer_to(error, scope["path"]).send(request.send)
+        finally:
+            body.let_go()
 
     def _told_in_flight(self) -> dict[tuple[str, ...], float]:
         return {(): self._in_flight}

@@ -255,6 +255,10 @@ CONNECTIONS_UNFINISHED: Final = _connections.reading(
     "Connections on which a request has come in part, and the rest is missing",
     "server",
 )
+BODY_BYTES: Final = _connections.reading(
+    "http_body_bytes",
+    "Memory of bodies over 64 KiB whose requests are being read or answered (api)",
+)
 CONNECTIONS_LIMITED: Final = _connections.tally(
     "http_connections_limited_total",
     "Connections that were closed or refused because of a limit, by the reason",

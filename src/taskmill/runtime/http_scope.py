@@ -8,6 +8,9 @@ DEADLINE: Final = "taskmill.deadline"
 HEAD_ONLY: Final = "taskmill.head_only"
 """There when the head of the answer is all that is wanted."""
 
+BODY: Final = "taskmill.body"
+"""What the memory that its body takes is counted with."""
+
 ROUTE: Final = "taskmill.route"
 """Which route it is, as documented: said by those that answer without the framework."""
 

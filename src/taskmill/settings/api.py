@@ -49,6 +49,15 @@ class ApiSettings(Group):
         description="most connections at once, of each API process; fewer where the system's limit on open files "
         "is lower. When it is met the one that has been idle for the longest is closed for a new one",
     )
+    body_memory_bytes: Count = Field(
+        512 * 1024**2,
+        description="most memory for bodies over 64 KiB, of each API process, from their first part until the "
+        "request is answered: what is over it is answered 503. A body that is alone has room, however large it is",
+    )
+    body_memory_bytes_per_address: Count = Field(
+        256 * 1024**2,
+        description="of these, most of one address. More where a proxy passes many large requests on",
+    )
     unfinished_per_address: Count = Field(
         256,
         description="most connections of one address whose request has come in part: what is over it is answered "
