@@ -12,6 +12,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from taskmill.domain.errors import WebhookNotFound
 from taskmill.domain.signing import secret_of
 from taskmill.domain.webhooks import DeliveryState, WebhookState
+from taskmill.observability.outbound import CALLBACKS_GIVEN_UP
 from taskmill.storage import tasks, webhook_deliveries
 from taskmill.storage.tasks import NewTask
 from taskmill.wire.feed import CloudEventView
@@ -236,9 +237,30 @@ async def test_what_was_never_tried_in_its_time_is_given_up_too(stage: Stage) ->
 
         await eventually(is_made, "the delivery")
     await stage.sql.execute("SELECT pg_sleep(0.1)")
-    assert await webhook_deliveries.give_up(stage.database, 100) == 1
+    assert await webhook_deliveries.give_up(stage.database, 100) == (1, 0)
     [row] = await deliveries(stage.sql)
     assert (row["state"], row["attempts"]) == ("failed", 0)
+
+
+async def test_callbacks_that_are_given_up_are_counted_and_no_webhooks(stage: Stage) -> None:
+    before = CALLBACKS_GIVEN_UP.value()
+
+    async def are_given_up(count: int) -> None:
+        async def look() -> bool:
+            return CALLBACKS_GIVEN_UP.value() == before + count
+
+        await settled(stage, count * 2)
+        await eventually(look, f"{count} callbacks were given up")
+
+    async with an_endpoint(status(410)) as gone, a_webhooks_role(stage):
+        await subscribed(stage, gone.url)
+        await done(stage, callback_url=gone.url)
+        await are_given_up(1)
+    # Of those whose time is over before a try of them the statement that gives them up says it.
+    await stage.sql.execute(
+        "UPDATE taskmill.webhook_delivery SET state = 'pending', give_up_at = now() - interval '1 s'"
+    )
+    assert await webhook_deliveries.give_up(stage.database, 100) == (2, 1)
 
 
 async def test_private_addresses_are_refused_here_too(stage: Stage) -> None:
@@ -341,7 +363,7 @@ async def test_what_is_taken_though_it_was_given_up_meanwhile_counts_as_delivere
         stage.database, [(f"webhook:{webhook.id}", 1)], hold_s=60
     )
     await stage.sql.execute("UPDATE taskmill.webhook_delivery SET give_up_at = now()")
-    assert await webhook_deliveries.give_up(stage.database, 100) == 1
+    assert await webhook_deliveries.give_up(stage.database, 100) == (1, 0)
     for ended, noted in (
         (webhook_deliveries.EndedTry(delivery=taken, state=DeliveryState.PENDING), 0),
         (webhook_deliveries.EndedTry(delivery=taken, state=DeliveryState.DELIVERED, answer=204), 1),

@@ -32,6 +32,10 @@ TRY_TIME: Final = _webhooks.histogram(
 TRIES_UNDER_WAY: Final = _webhooks.reading(
     "webhook_tries_under_way", "Deliveries that are being tried now"
 )
+CALLBACKS_GIVEN_UP: Final = _webhooks.tally(
+    "callbacks_given_up_total",
+    "Callbacks that failed for good: nobody was told that the task has ended",
+)
 WEBHOOKS_DISABLED: Final = _webhooks.tally(
     "webhooks_disabled_total", "Webhooks that were disabled because of their endpoint"
 )

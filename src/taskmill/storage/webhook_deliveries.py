@@ -135,9 +135,17 @@ async def record(database: Database, ended: Iterable[EndedTry]) -> int:
     return len(await database.fetch("record_deliveries", *zip(*rows, strict=True)))
 
 
-async def give_up(database: Database, limit: int) -> int:
-    """Give up deliveries whose time is over, up to `limit` of them, and return how many."""
-    return len(await database.fetch("give_up_deliveries", limit))
+class GivenUp(NamedTuple):
+    """How many deliveries were given up, and how many of them were callbacks."""
+
+    deliveries: int
+    callbacks: int
+
+
+async def give_up(database: Database, limit: int) -> GivenUp:
+    """Give up deliveries whose time is over, up to `limit` of them."""
+    rows = await database.fetch("give_up_deliveries", limit)
+    return GivenUp(len(rows), sum(row["is_callback"] for row in rows))
 
 
 async def page(

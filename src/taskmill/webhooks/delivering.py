@@ -18,7 +18,13 @@ from taskmill.domain.errors import Unavailable
 from taskmill.domain.retry import RetryPolicy
 from taskmill.domain.webhooks import DeliveryState
 from taskmill.observability.logs import get_logger
-from taskmill.observability.outbound import TRIES, TRIES_UNDER_WAY, TRY_TIME, WEBHOOKS_DISABLED
+from taskmill.observability.outbound import (
+    CALLBACKS_GIVEN_UP,
+    TRIES,
+    TRIES_UNDER_WAY,
+    TRY_TIME,
+    WEBHOOKS_DISABLED,
+)
 from taskmill.outbound.client import Reply
 from taskmill.outbound.errors import OutboundError
 from taskmill.outbound.retry_after import retry_after
@@ -178,10 +184,11 @@ class Delivering:
         if now - self._gave_up_at < _GIVE_UP_LOOK_S:
             return
         given_up = await webhook_deliveries.give_up(self._database, _MOST_GIVEN_UP)
-        if given_up:
-            TRIES.add(given_up, ("failed",))
-            log.warning("deliveries.given_up", deliveries=given_up)
-        if given_up < _MOST_GIVEN_UP:
+        if given_up.deliveries:
+            TRIES.add(given_up.deliveries, ("failed",))
+            CALLBACKS_GIVEN_UP.add(given_up.callbacks)
+            log.warning("deliveries.given_up", **given_up._asdict())
+        if given_up.deliveries < _MOST_GIVEN_UP:
             self._gave_up_at = now
 
     async def _try(self, prepared: Try) -> None:
@@ -312,4 +319,5 @@ def _tell(ended: EndedTry) -> None:
             )
         case DeliveryState.FAILED:
             TRIES.add(1, ("failed",))
+            CALLBACKS_GIVEN_UP.add(delivery.webhook_id is None)
             log.warning("delivery.failed", **facts, trouble=ended.trouble)

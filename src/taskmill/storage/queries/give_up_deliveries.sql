@@ -9,4 +9,4 @@ WHERE id = ANY(ARRAY(
     LIMIT $1
     FOR UPDATE SKIP LOCKED
 ))
-RETURNING 1
+RETURNING webhook_id IS NULL AS is_callback
