@@ -163,6 +163,39 @@ async def test_a_transaction_that_can_not_see_the_keys_task_is_told_to_try_again
             await create(mine, idempotency_key="k")
 
 
+@pytest.mark.parametrize(
+    ("field", "makes_it_new", "limit"),
+    [
+        (
+            "type",
+            "DELETE FROM taskmill.unserved_type",
+            "UPDATE taskmill.door_limit SET unserved_types = 1",
+        ),
+        ("queue", "DELETE FROM taskmill.queue", "UPDATE taskmill.door_limit SET queues = 1"),
+    ],
+)
+async def test_a_repeated_key_gets_its_task_though_no_more_names_may_come(
+    stage: Stage, field: str, makes_it_new: str, limit: str
+) -> None:
+    call = f"SELECT taskmill.create_task('a', {field} => 'early', idempotency_key => 'k')"
+    first = await stage.sql.fetchval(call)
+    await stage.sql.execute(makes_it_new)
+    await stage.sql.execute(limit)
+    await stage.sql.execute(f"SELECT taskmill.create_task('a', {field} => 'late')")
+    assert await stage.sql.fetchval(call) == first
+
+
+@pytest.mark.parametrize("field", ["type", "queue"])
+async def test_a_transaction_that_can_not_see_a_new_name_is_told_to_try_again(
+    stage: Stage, field: str
+) -> None:
+    async with a_session(stage) as early:
+        await early.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; TABLE taskmill.queue")
+        await create(stage.sql, **{field: "new"})
+        with pytest.raises(asyncpg.SerializationError):
+            await create(early, **{field: "new"})
+
+
 async def test_a_repeated_key_gets_its_task_though_the_contract_has_changed_since(
     stage: Stage,
 ) -> None:

@@ -68,7 +68,8 @@ BEGIN
         RETURN;
     END IF;
     INSERT INTO taskmill.unserved_type (name)
-    SELECT wanted WHERE (SELECT count(*) FROM taskmill.unserved_type) < most;
+    SELECT wanted WHERE (SELECT count(*) FROM taskmill.unserved_type) < most
+    ON CONFLICT (name) DO NOTHING;
     IF NOT FOUND THEN
         PERFORM taskmill.refuse_request(
             'unserved-type-limit-reached', 'No more types may wait without a contract or a worker',
