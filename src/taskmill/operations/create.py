@@ -93,6 +93,7 @@ class TaskCreation:
             name="create",
             weigh=_weight,
             is_item_fault=faults.is_item_fault,
+            may_be_item_fault=faults.may_be_item_fault,
         )
 
     async def __aenter__(self) -> Self:

@@ -68,9 +68,13 @@ class PullEnds:
             max_size=_MOST_AT_ONCE,
             weigh=lambda ending: len(getattr(ending[1], "result", None) or ""),
             is_item_fault=faults.is_item_fault,
+            may_be_item_fault=faults.may_be_item_fault,
         )
         self._renewals: Batcher[tuple[UUID, float | None], RenewedLease | None] = Batcher(
-            self._renew_all, name="renew", max_size=_MOST_AT_ONCE
+            self._renew_all,
+            name="renew",
+            max_size=_MOST_AT_ONCE,
+            may_be_item_fault=faults.may_be_item_fault,
         )
 
     async def __aenter__(self) -> Self:

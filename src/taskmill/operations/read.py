@@ -10,7 +10,7 @@ from taskmill.domain.parts import Part
 from taskmill.domain.system import TaskEvent
 from taskmill.domain.task import Task
 from taskmill.runtime.batching import Batcher, Overloaded
-from taskmill.storage import events as event_rows, tasks
+from taskmill.storage import events as event_rows, faults, tasks
 from taskmill.storage.database import RETRY_AFTER_S, Database
 
 _MOST_IDS = 500
@@ -23,7 +23,7 @@ class TaskReading:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._batch: Batcher[UUID, Task | None] = Batcher(
-            self._read, name="read", max_size=_MOST_IDS
+            self._read, name="read", max_size=_MOST_IDS, may_be_item_fault=faults.may_be_item_fault
         )
 
     async def __aenter__(self) -> Self:

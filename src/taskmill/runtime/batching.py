@@ -24,6 +24,8 @@ Asked: TypeAlias = tuple[Item, asyncio.Future[Answer]]
 
 # A flush is recent for so long; it is many times what a healthy one takes.
 _RECENT_S = 0.02
+# The one bad item of the largest batch is found after ten failures in a row; where all fail it ends soon after.
+_MOST_FAILED_IN_ROW = 12
 
 
 class Overloaded(Exception):
@@ -152,7 +154,9 @@ class Batcher(Generic[Item, Answer]):
     """Gathers items as a `BatchQueue` does, and returns to each caller the answer to its item.
 
     `flush` returns one answer for each item, in the same order. When it raises an error that `is_item_fault`
-    accepts, the batch is split in halves until the bad item fails alone; any other error fails the whole batch.
+    accepts, the batch is split in halves until the bad item fails alone. So it is with one that
+    `may_be_item_fault` accepts, unless too many flushes in a row have failed: then it is no item's. Any other
+    error fails the whole batch.
 
     Use it as an async context manager: leaving it waits until everything accepted was flushed. When it is
     left by an error or cancelled, what was not yet answered is cancelled, too.
@@ -169,10 +173,12 @@ class Batcher(Generic[Item, Answer]):
         max_waiting: int = 20_000,
         weigh: Callable[[Item], int] = lambda _: 0,
         is_item_fault: Callable[[Exception], bool] = lambda _: False,
+        may_be_item_fault: Callable[[Exception], bool] = lambda _: False,
     ) -> None:
         self._flush_items = flush
         self._max_waiting = max_waiting
         self._is_item_fault = is_item_fault
+        self._may_be_item_fault = may_be_item_fault
         self._queue: BatchQueue[Asked[Item, Answer]] = BatchQueue(
             self._flush,
             name=name,
@@ -216,18 +222,26 @@ class Batcher(Generic[Item, Answer]):
         return answer
 
     async def _flush(self, batch: list[Asked[Item, Answer]]) -> None:
+        await self._flush_part(batch, 0)
+
+    async def _flush_part(self, batch: list[Asked[Item, Answer]], failed: int) -> int:
+        """Flush a part of a batch of which `failed` flushes in a row have failed; return how many it is then."""
         try:
             answers = await self._flush_items([item for item, _ in batch])
         except Exception as error:  # noqa: BLE001 - handed to each caller, who knows what to do
-            if len(batch) > 1 and self._is_item_fault(error):
+            if len(batch) > 1 and self._is_worth_splitting(error, failed):
                 middle = len(batch) // 2
-                await self._flush(batch[:middle])
-                await self._flush(batch[middle:])
-                return
+                failed = await self._flush_part(batch[:middle], failed + 1)
+                return await self._flush_part(batch[middle:], failed)
             for _, answer in batch:
                 if not answer.done():
                     answer.set_exception(error)
-            return
+            return failed + 1
         for (_, answer), value in zip(batch, answers, strict=True):
             if not answer.done():
                 answer.set_result(value)
+        return 0
+
+    def _is_worth_splitting(self, error: Exception, failed: int) -> bool:
+        may_be = failed < _MOST_FAILED_IN_ROW and self._may_be_item_fault(error)
+        return may_be or self._is_item_fault(error)

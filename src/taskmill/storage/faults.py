@@ -7,6 +7,8 @@ message's text. Errors without one come from the connection, and are outages.
 import asyncpg
 from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeout
 
+from taskmill.domain.errors import TaskmillError
+
 # 22 data exception, 23 constraint violation: the statement's input is wrong, whoever sends it.
 _ITEM_CLASSES = ("22", "23")
 # By statement_timeout, or by an operator.
@@ -47,6 +49,12 @@ def in_words(error: BaseException) -> str:
 def is_item_fault(error: BaseException) -> bool:
     """Tell whether one item of the batch is to blame, so that the others may pass without it."""
     return (sqlstate(error) or "").startswith(_ITEM_CLASSES)
+
+
+def may_be_item_fault(error: BaseException) -> bool:
+    """Tell whether it is a fault of ours, which one item of the batch may have met: others may pass without it."""
+    is_of_all = is_outage(error) or is_collision(error)
+    return not (is_of_all or isinstance(error, TaskmillError))
 
 
 def is_collision(error: BaseException) -> bool:

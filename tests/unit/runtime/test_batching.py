@@ -166,6 +166,30 @@ async def test_halves_are_flushed_in_order() -> None:
     assert isinstance(answers[2].exception(), Bad)
 
 
+@pytest.mark.parametrize("bad_places", [(0,), (999,), (499, 500), (3, 400, 401, 800)])
+async def test_what_may_be_the_fault_of_one_item_is_found_in_the_largest_batch(
+    bad_places: tuple[int, ...],
+) -> None:
+    line = Line()
+    async with Batcher(line, may_be_item_fault=is_bad) as batch:
+        answers = [batch.submit(-1 if n in bad_places else n) for n in range(1000)]
+        await asyncio.wait(answers)
+    failed = [n for n, answer in enumerate(answers) if answer.exception() is not None]
+    assert failed == list(bad_places)
+
+
+async def test_where_all_fail_no_item_is_looked_for() -> None:
+    line = Line()
+    line.fails_with = Bad()
+    async with Batcher(line, may_be_item_fault=is_bad) as batch:
+        answers = [batch.submit(n) for n in range(1000)]
+        await asyncio.wait(answers)
+        assert all(isinstance(answer.exception(), Bad) for answer in answers)
+        assert len(line.batches) < 40
+        line.fails_with = None
+        assert await batch(7) == 14
+
+
 async def test_any_other_error_fails_the_whole_batch_unsplit() -> None:
     line = Line()
     line.fails_with = ConnectionError("gone")

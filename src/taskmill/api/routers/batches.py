@@ -260,13 +260,13 @@ async def _answered(context: Context, lines: Sequence[_Line]) -> bytes:
         (number, (_known(one) or _late(context)) if isinstance(one, asyncio.Future) else one)
         for number, one in lines
     ]
-    # Lines that were stored together fail together: that is one fault, told with the first of them.
+    # Lines that fail alike are one fault, told with the first of them.
     faults = {
-        one: number
+        repr(one): (number, one)
         for number, one in reversed(known)
         if isinstance(one, Exception) and not isinstance(one, TaskmillError)
     }
-    for fault, number in faults.items():
+    for number, fault in faults.values():
         log.error("line.failed", line=number, exc_info=fault)
     return b"".join(_line_json(context, number, one) for number, one in known)
 
