@@ -34,7 +34,7 @@ SEED = """
     WITH named AS (
         SELECT
             n, 'queue-' || n % $2 AS queue, 'type-' || n AS type, (n % 10)::smallint AS priority,
-            (lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint), 12, '0') || '7'
+            (lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint - 60000), 12, '0') || '7'
                 || lpad(to_hex(n % 4096), 3, '0') || '8' || lpad(to_hex(n), 15, '0'))::uuid AS id
         FROM generate_series(1, $1::integer) AS n
     ),

@@ -25,7 +25,7 @@ from taskmill.runtime.waiting import wake_on
 from taskmill.storage import releases
 from taskmill.storage.claims import Lane
 from taskmill.storage.database import Database
-from taskmill.storage.looks import LaneScan
+from taskmill.storage.looks import FirstWaiting, LaneScan
 from taskmill.storage.releases import Capacity, Release, Stream, Workers
 
 log = get_logger(__name__)
@@ -178,10 +178,9 @@ class Relay:
         if now - self._lanes_read_at > _LANES_HOLD_S or not self._scan.is_at_end:
             firsts = await self._scan.look(self._database, types=self._workers.types)
             answered_at = self._clock.monotonic()
-            due_in = {lane: first.due_in_s for lane, first in firsts.items()}
-            self._lanes = {lane: answered_at + s for lane, s in due_in.items()}
+            self._lanes = {lane: answered_at + first.due_in_s for lane, first in firsts.items()}
             self._lanes_read_at = now
-            self._go_back_to(due_in)
+            self._go_back_to(firsts)
         if now - self._starts_reset_at > _STARTS_HOLD_S:
             self._starts.clear()
             self._starts_reset_at = now
@@ -194,12 +193,10 @@ class Relay:
                 streams.setdefault(stream, []).append(lane)
         return streams
 
-    def _go_back_to(self, due_in: Mapping[Lane, float]) -> None:
+    def _go_back_to(self, firsts: Mapping[Lane, FirstWaiting]) -> None:
         """Begin earlier in lanes where a task has come that was due before those already seen."""
-        now = self._clock.now()
-        for lane in self._starts.keys() & due_in.keys():
-            first = now + timedelta(seconds=due_in[lane]) - _LATENESS
-            self._starts[lane] = min(self._starts[lane], first)
+        for lane in self._starts.keys() & firsts.keys():
+            self._starts[lane] = min(self._starts[lane], firsts[lane].run_at - _LATENESS)
 
     async def _fill(
         self,

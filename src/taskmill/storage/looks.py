@@ -21,7 +21,7 @@ _BEGINNING: Final = ("", "", -1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FirstWaiting:
-    """When a lane's first task is due, and in how many seconds that is."""
+    """When a lane's first task is due, and in how many seconds; no task is due since before it was made."""
 
     run_at: datetime
     due_in_s: float

@@ -21,7 +21,8 @@ class QueueView(BaseModel):
     created_at: Timestamp
     counts: dict[Status, int] = Field(description="tasks by status; every status is there")
     oldest_due_at: Timestamp | None = Field(
-        description="since when the longest waiting due task could have run; null if none waits"
+        description="since when the longest waiting due task could have run, its creation at the earliest; null "
+        "if none waits"
     )
     window: int = Field(description="tasks released to the broker and not yet claimed")
 

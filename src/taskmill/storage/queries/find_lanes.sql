@@ -1,5 +1,6 @@
 -- Purpose: the lanes (queue, type, priority) of unpaused queues in which a task waits, and when its first task is due;
--- of those that are not wanted some, too, so that somebody knows that they are there.
+-- of those that are not wanted some, too, so that somebody knows that they are there. `due_in_s` counts from when the
+-- task was made, the time in its id, where that is later.
 -- $1 text[] types and $2 text[] queues that are wanted (null: all); $3 integer: most lanes to look at; where to begin:
 -- after $4 text queue, $5 text type, $6 smallint priority. `is_end`: the last one that was looked at, wanted or not,
 -- when there may be more behind it.
@@ -10,7 +11,7 @@
 WITH RECURSIVE lane AS (
     (
         SELECT
-            d.queue, d.type, d.priority, d.run_at, 1 AS number,
+            d.queue, d.type, d.priority, d.run_at, d.task_id, 1 AS number,
             ($2::text[] IS NULL OR d.queue = ANY($2))
                 AND (SELECT q.paused_at FROM taskmill.queue AS q WHERE q.name = d.queue) IS NULL
                 AS has_open_queue,
@@ -22,7 +23,7 @@ WITH RECURSIVE lane AS (
     )
     UNION ALL
     SELECT
-        next.queue, next.type, next.priority, next.run_at, lane.number + 1,
+        next.queue, next.type, next.priority, next.run_at, next.task_id, lane.number + 1,
         ($2::text[] IS NULL OR next.queue = ANY($2))
             AND (SELECT q.paused_at FROM taskmill.queue AS q WHERE q.name = next.queue) IS NULL,
         $1::text[] IS NULL OR next.type = ANY($1)
@@ -51,7 +52,7 @@ WITH RECURSIVE lane AS (
         OFFSET 0
     ) AS place
     CROSS JOIN LATERAL (
-        SELECT d.queue, d.type, d.priority, d.run_at
+        SELECT d.queue, d.type, d.priority, d.run_at, d.task_id
         FROM taskmill.dispatch AS d
         WHERE (d.queue, d.type, d.priority) > (place.queue, place.type, place.priority)
         ORDER BY d.queue, d.type, d.priority, d.run_at, d.task_id
@@ -61,7 +62,13 @@ WITH RECURSIVE lane AS (
 )
 SELECT
     queue, type, priority, run_at,
-    extract(epoch FROM run_at - clock_timestamp())::double precision AS due_in_s,
+    extract(
+        epoch FROM greatest(
+            run_at,
+            to_timestamp(0)
+                + ('x' || left(replace(task_id::text, '-', ''), 12))::bit(48)::bigint * interval '1 millisecond'
+        ) - clock_timestamp()
+    )::double precision AS due_in_s,
     has_open_queue AND has_wanted_type AS is_wanted,
     number = $3::integer AS is_end
 FROM lane

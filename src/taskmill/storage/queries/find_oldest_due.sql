@@ -1,22 +1,23 @@
--- Purpose: since when the oldest due task of each type in some queues has been due; what has none is left out.
+-- Purpose: since when the oldest due task of each type in some queues waits; what has none is left out. No task waits
+-- since before it was made, which is the time in its id: its due time may be years earlier.
 -- $1 text[] queues; $2 integer: most lanes to look at in all of them, which are shared out evenly.
 -- Reads only; one probe of dispatch_lane for each of their lanes, and one more for each queue: its cost depends neither
 -- on what waits nor on other queues, and is bounded by $2, or the number of queues if that is more.
 WITH RECURSIVE lane AS (
-    SELECT first.queue, first.type, first.priority, first.run_at, 1 AS number
+    SELECT first.queue, first.type, first.priority, first.run_at, first.task_id, 1 AS number
     FROM unnest($1::text[]) AS wanted (name)
     CROSS JOIN LATERAL (
-        SELECT d.queue, d.type, d.priority, d.run_at
+        SELECT d.queue, d.type, d.priority, d.run_at, d.task_id
         FROM taskmill.dispatch AS d
         WHERE d.queue = wanted.name
         ORDER BY d.type, d.priority, d.run_at, d.task_id
         LIMIT 1
     ) AS first
     UNION ALL
-    SELECT next.queue, next.type, next.priority, next.run_at, lane.number + 1
+    SELECT next.queue, next.type, next.priority, next.run_at, next.task_id, lane.number + 1
     FROM lane
     CROSS JOIN LATERAL (
-        SELECT d.queue, d.type, d.priority, d.run_at
+        SELECT d.queue, d.type, d.priority, d.run_at, d.task_id
         FROM taskmill.dispatch AS d
         WHERE d.queue = lane.queue AND (d.type, d.priority) > (lane.type, lane.priority)
         ORDER BY d.type, d.priority, d.run_at, d.task_id
@@ -25,8 +26,16 @@ WITH RECURSIVE lane AS (
     WHERE lane.number < $2::integer / cardinality($1::text[])
 )
 SELECT
-    queue, type, min(run_at) AS oldest_due_at,
-    extract(epoch FROM now() - min(run_at))::double precision AS due_for_s
+    queue, type, min(since) AS oldest_due_at,
+    extract(epoch FROM now() - min(since))::double precision AS due_for_s
 FROM lane
+CROSS JOIN LATERAL (
+    SELECT
+        greatest(
+            run_at,
+            to_timestamp(0)
+                + ('x' || left(replace(task_id::text, '-', ''), 12))::bit(48)::bigint * interval '1 millisecond'
+        ) AS since
+) AS waiting
 WHERE run_at <= now()
 GROUP BY queue, type
