@@ -130,6 +130,8 @@ async def test_the_siblings_of_a_look_cost_what_they_may_see(crowded: Stage) -> 
     async with explaining(crowded.database) as session:
         _, plan = await session.fetch("find_oldest_due", names, most)
         check(plan, rows=2 * most + 2)
+        _, plan = await session.fetch("audit_overdue", 120.0, MOST, *FROM_HERE)
+        check(plan, rows=4 * MOST + 10)
         _, plan = await session.fetch("count_released", None, 60.0, most, 2 * most, 5_000)
         check(plan, rows=6 * most + 10)
         rows, plan = await session.fetch("find_kinds", MOST)

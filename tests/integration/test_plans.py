@@ -333,7 +333,7 @@ async def test_an_audit_costs_what_it_looks_at(seeded: Stage) -> None:
         check(plan, rows=2 * BATCH, pages=10 * BATCH)
         _, plan = await session.fetch("audit_rejections", UUID(int=0), BATCH)
         check(plan, rows=2 * BATCH, pages=10 * BATCH)
-        _, plan = await session.fetch("audit_overdue", 120.0)
+        _, plan = await session.fetch("audit_overdue", 120.0, 1000, *FROM_HERE)
         check(plan, rows=10, pages=300)
 
 

@@ -3,6 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import pytest
+
 from taskmill.domain.audit import Check
 from taskmill.domain.lifecycle import Succeeded
 from taskmill.domain.remote import LeaseRequest
@@ -70,6 +72,22 @@ async def test_a_task_that_came_just_now_is_not_overdue_whatever_its_due_time(st
     [finding] = told.findings
     assert finding.check is Check.TASK_OVERDUE
     assert finding.found.startswith("due for 30"), "since it came, not since its due time"
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 4, 5, 1000])
+async def test_every_overdue_lane_is_found_a_bounded_number_at_a_time(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr("taskmill.operations.verify._LANES_AT_ONCE", at_once)
+    lease_id = await stage.open_lease()
+    waiting = [await stage.created(queue=f"q{n % 2}", type=f"t{n}", priority=n) for n in range(4)]
+    for task in (waiting[0], waiting[2], waiting[3]):
+        await age(stage, task.id, lease_id)
+    await stage.sql.execute("UPDATE taskmill.dispatch SET run_at = run_at - interval '1 hour'")
+    told = Told()
+    await audited(stage.database, told)
+    found = [finding.task_id for finding in told.findings if finding.check is Check.TASK_OVERDUE]
+    assert sorted(map(str, found)) == sorted(str(waiting[n].id) for n in (0, 2, 3))
 
 
 async def test_a_claim_counts_the_wait_from_the_tasks_coming(stage: Stage) -> None:

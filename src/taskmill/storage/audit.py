@@ -77,6 +77,14 @@ class OverdueLane(NamedTuple):
     waited_s: float
 
 
+class LanePlace(NamedTuple):
+    """A place among lanes, in their order; the default is before all of them."""
+
+    queue: str = ""
+    type: str = ""
+    priority: int = -1
+
+
 class Snapshot:
     """The database as it was at one moment."""
 
@@ -153,10 +161,19 @@ class Snapshot:
         assert row is not None  # noqa: S101 - an aggregate always has a row
         return row["batches"], row["waited_s"]
 
-    async def overdue(self, longer_s: float) -> list[OverdueLane]:
-        """Return lanes that have waited longer, though a worker with free slots serves them."""
-        rows = await self._connection.fetch(statement("audit_overdue"), longer_s)
-        return [OverdueLane._make(row) for row in rows]
+    async def overdue(
+        self, longer_s: float, after: LanePlace, limit: int
+    ) -> tuple[list[OverdueLane], LanePlace | None]:
+        """Return which of the next lanes have waited longer, though a worker with free slots serves them.
+
+        With them the place from which to go on, None at the end.
+        """
+        rows = await self._connection.fetch(statement("audit_overdue"), longer_s, limit, *after)
+        found = [OverdueLane._make(row[:-2]) for row in rows if row["is_overdue"]]
+        last = rows[-1] if rows else None
+        if last is None or not last["is_end"]:
+            return found, None
+        return found, LanePlace(last["queue"], last["type"], last["priority"])
 
 
 @asynccontextmanager

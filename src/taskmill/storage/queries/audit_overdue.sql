@@ -1,17 +1,20 @@
 -- Purpose: lanes of unpaused queues whose first task has been due for long, though a worker with free slots that has
--- lived as long serves them. $1 double precision: how long, in seconds.
+-- lived as long serves them. $1 double precision: how long, in seconds; $2 integer: most lanes to look at; where to
+-- begin: after $3 text queue, $4 text type, $5 smallint priority. `is_end`: the last one that was looked at, overdue
+-- or not, when there may be more behind it.
 -- A task waits since it came, or came back: its due time may be years before. Leases of pull workers take no more
 -- tasks, however many of theirs have ended.
 -- Reads only. A loose index scan over dispatch_lane, and task's primary key; leases and queues are few.
 WITH RECURSIVE lane AS (
     (
-        SELECT queue, type, priority, run_at, task_id, expires_at
+        SELECT queue, type, priority, run_at, task_id, expires_at, 1 AS number
         FROM taskmill.dispatch
+        WHERE (queue, type, priority) > ($3::text, $4::text, $5::smallint)
         ORDER BY queue, type, priority, run_at, task_id
         LIMIT 1
     )
     UNION ALL
-    SELECT next.queue, next.type, next.priority, next.run_at, next.task_id, next.expires_at
+    SELECT next.queue, next.type, next.priority, next.run_at, next.task_id, next.expires_at, lane.number + 1
     FROM lane
     CROSS JOIN LATERAL (
         SELECT d.queue, d.type, d.priority, d.run_at, d.task_id, d.expires_at
@@ -20,23 +23,30 @@ WITH RECURSIVE lane AS (
         ORDER BY d.queue, d.type, d.priority, d.run_at, d.task_id
         LIMIT 1
     ) AS next
+    WHERE lane.number < $2::integer
+),
+judged AS (
+    SELECT
+        lane.queue, lane.type, lane.priority, lane.task_id,
+        extract(epoch FROM now() - greatest(lane.run_at, t.updated_at))::double precision AS waited_s,
+        lane.number = $2::integer AS is_end,
+        greatest(lane.run_at, t.updated_at) < now() - make_interval(secs => $1)
+            AND (lane.expires_at IS NULL OR lane.expires_at > now())
+            AND NOT EXISTS (SELECT FROM taskmill.queue WHERE name = lane.queue AND paused_at IS NOT NULL)
+            AND EXISTS (
+                SELECT FROM taskmill.lease AS l
+                WHERE l.closed_at IS NULL
+                    AND l.expires_at > now()
+                    AND l.started_at < now() - make_interval(secs => $1)
+                    AND l.running < l.slots
+                    AND NOT l.remote
+                    AND (cardinality(l.queues) = 0 OR lane.queue = ANY(l.queues))
+                    AND (lane.type = ANY(l.types) OR '*' = ANY(l.types))
+            ) AS is_overdue
+    FROM lane
+    LEFT JOIN taskmill.task AS t ON t.id = lane.task_id
 )
-SELECT
-    lane.queue, lane.type, lane.priority, lane.task_id,
-    extract(epoch FROM now() - greatest(lane.run_at, t.updated_at))::double precision AS waited_s
-FROM lane
-LEFT JOIN taskmill.task AS t ON t.id = lane.task_id
-WHERE greatest(lane.run_at, t.updated_at) < now() - make_interval(secs => $1)
-    AND (lane.expires_at IS NULL OR lane.expires_at > now())
-    AND NOT EXISTS (SELECT FROM taskmill.queue WHERE name = lane.queue AND paused_at IS NOT NULL)
-    AND EXISTS (
-        SELECT FROM taskmill.lease AS l
-        WHERE l.closed_at IS NULL
-            AND l.expires_at > now()
-            AND l.started_at < now() - make_interval(secs => $1)
-            AND l.running < l.slots
-            AND NOT l.remote
-            AND (cardinality(l.queues) = 0 OR lane.queue = ANY(l.queues))
-            AND (lane.type = ANY(l.types) OR '*' = ANY(l.types))
-    )
-ORDER BY lane.queue, lane.type, lane.priority
+SELECT queue, type, priority, task_id, waited_s, is_overdue, is_end
+FROM judged
+WHERE is_overdue OR is_end
+ORDER BY queue, type, priority
