@@ -1,7 +1,4 @@
-"""Checks a payload against the normal form of a schema.
-
-What a schema can express may take more steps than anybody wants to wait for, so steps are counted.
-"""
+"""Checks a payload against the normal form of a schema; steps are counted, as a schema can ask for very many."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,8 +18,7 @@ DEEPEST: Final = 200
 _STATES: Final = 1_000
 _PARTS: Final = 10
 _FIELDS: Final = 50
-# What an expression counts for that was compiled before weights were.
-_UNWEIGHED: Final = 25
+_UNWEIGHED: Final = 25  # for an expression that was compiled before weights were
 ROOT: Final = ("/payload", None)
 _KINDS: Final[Mapping[type, str]] = {
     str: "string",
