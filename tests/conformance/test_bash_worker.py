@@ -102,10 +102,13 @@ def test_a_worker_that_waits_stops_at_once_and_leaves_nothing(
         service.become(service.create(kind, "return"), "succeeded")
         wait_until(lambda: b"curl" in commands(first.process.pid), "it to wait again")
         assert first.stop() == 0
-        names = [one["name"] for one in service.http.get("/workers").json()["items"]]
-        assert "first" not in names
+        wait_until(lambda: "first" not in worker_names(service), "its lease to be gone")
     task_id = service.create(kind, "return")
     assert service.get(task_id)["status"] == "new"
+
+
+def worker_names(service: Service) -> list[str]:
+    return [one["name"] for one in service.http.get("/workers").json()["items"]]
 
 
 def commands(pid: int) -> bytes:
