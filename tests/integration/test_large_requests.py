@@ -1,6 +1,7 @@
 """What takes long to read holds nobody up: the loop's thread has little to do with it."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from urllib.parse import urlencode
 
@@ -11,8 +12,10 @@ from taskmill.domain.errors import Unavailable
 from taskmill.runtime.offload import Offload
 from taskmill.settings import LimitSettings, Settings
 from tests.support.api import Served, serving
+from tests.support.attackers import lines
 from tests.support.event_loops import Watched
 from tests.support.pages import serving_pages
+from tests.support.polling import eventually
 from tests.support.stage import Stage
 
 JSON_LINES = {"content-type": "application/x-ndjson"}
@@ -182,3 +185,44 @@ async def test_who_comes_when_too_many_wait_is_told_to_come_later() -> None:
     may_go.set()
     assert await first == "done"
     assert await offload.run_if_large(1, lambda: "here") == "here"
+
+
+async def test_who_is_answered_at_once_counts_as_held_up_by_large_requests(
+    api: Served, stage: Stage
+) -> None:
+    offload = stage.service.offload
+    before = offload._others
+    await api.post("/tasks", SMALL)
+    await api.http.get("/queues")
+    assert offload._others == before + 2
+    large = orjson.dumps({"name": "x", **FIELDS})
+    assert (await api.http.post("/tasks", content=large)).status_code == 422
+    assert offload._others == before + 2
+
+
+async def test_many_large_requests_of_one_address_do_not_come_before_one_of_another(
+    api: Served, stage: Stage
+) -> None:
+    body = b'{"name":"x","a":"' + b"x" * 70_000 + b'"}'
+    head = b"POST /tasks HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n"
+    request = head + b"content-length: %d\r\n\r\n" % len(body) + body
+    offload, may_go, answered = stage.service.offload, threading.Event(), list[str]()
+
+    async def ask(address: str) -> None:
+        async with lines(api.url, 1, request, address) as [line]:
+            assert (await line.rest(60)).startswith(b"HTTP/1.1 422 ")
+            answered.append(address)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(offload.run(lambda: may_go.wait(60)))
+        for _ in range(5):
+            group.create_task(ask("127.0.0.2"))
+        await eventually(lambda: waiting(offload, 6), "five wait")
+        group.create_task(ask("127.0.0.3"))
+        await eventually(lambda: waiting(offload, 7), "six wait")
+        may_go.set()
+    assert answered.index("127.0.0.3") < 4
+
+
+async def waiting(offload: Offload, count: int) -> bool:
+    return offload._count == count

@@ -165,7 +165,7 @@ class Api:
         if context.access.has_origins:
             within = Cors(within, context.access)
         bodies = BodyMemory(context.body_limits)
-        edge = Edge(within, ids, context.access, bodies, timeout_s=limit_s)
+        edge = Edge(within, ids, context.access, bodies, context.offload, timeout_s=limit_s)
         self._app: ASGIApp = edge if traces is None else Traced(edge, traces)
         # With traces on, each request that makes a task has a span of its own.
         self.lane = HotLane(context, ids, compressor) if traces is None else None

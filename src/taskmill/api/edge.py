@@ -23,6 +23,7 @@ from taskmill.runtime.body_memory import BodyMemory
 from taskmill.runtime.http_access import ANSWER_HEADERS, AccessRules
 from taskmill.runtime.http_protocol import ABORT
 from taskmill.runtime.http_scope import DEADLINE, HEAD_ONLY
+from taskmill.runtime.offload import Caller, Offload, caller
 from taskmill.wire.wording import safe_text
 
 log = get_logger(__name__)
@@ -40,6 +41,7 @@ class Edge:
         ids: RequestIds,
         access: AccessRules,
         bodies: BodyMemory,
+        offload: Offload,
         *,
         timeout_s: float,
     ) -> None:
@@ -47,6 +49,7 @@ class Edge:
         self._ids = ids
         self._access = access
         self._bodies = bodies
+        self._offload = offload
         self._timeout_s = timeout_s
         self._in_flight = 0
         REQUESTS_IN_FLIGHT.watch(self, Edge._told_in_flight)
@@ -60,6 +63,9 @@ class Edge:
             # Answered as GET; the server, which has the scope as it was, leaves the body out.
             scope = {**scope, "method": "GET", HEAD_ONLY: True}
         structlog.contextvars.bind_contextvars(request_id=request.id)
+        client = scope.get("client")
+        asking = Caller(host=client[0] if client else "")
+        caller.set(asking)
         started = perf_counter()
         self._in_flight += 1
         try:
@@ -72,6 +78,8 @@ class Edge:
             self._in_flight -= 1
         seconds = perf_counter() - started
         count_answered(scope, request.method, request.status, seconds)
+        if not asking.was_apart:
+            self._offload.note_answer()
         _log(scope, request, seconds)
 
     async def _answer(self, scope: Scope, receive: Receive, request: "_Request") -> None:

@@ -194,6 +194,7 @@ class HotLane:
         call.request.respond(answer.status, headers, answer.body)
         seconds = perf_counter() - call.started
         count_as(call.method, call.route, answer.status, seconds)
+        self._context.offload.note_answer()
         facts = {} if answer.task_id is None else {"task_id": answer.task_id}
         log_served(call.method, call.path, answer.status, seconds, request_id=call.id, **facts)
 

@@ -35,7 +35,7 @@ from taskmill.wire.rules import DEFAULT_LIMITS, InputLimits, broken_rules
 from taskmill.wire.strict_json import canonical_hash, compact
 from taskmill.wire.traceparent import kept_traceparent
 from taskmill.wire.urls import Url
-from taskmill.wire.violations import MOST_VIOLATIONS, violations_of
+from taskmill.wire.violations import MOST_VIOLATIONS, bounded, violations_of
 
 
 class CreateTask(BaseModel):
@@ -123,6 +123,7 @@ def to_draft(
         InvalidInput: Something is not allowed; all of it is named at once.
         TakesLong: The limits say that it is to be quick, and its payload takes longer to check.
     """
+    body = bounded(body, CreateTask)
     try:
         request = _validate(body)
     except ValidationError as error:

@@ -1,14 +1,16 @@
 """The words of a refusal stand next to every field that a request may have."""
 
 import pytest
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from taskmill.domain.errors import InvalidInput
 from taskmill.wire.legacy import LegacyCreate
 from taskmill.wire.queues import QueueChange
 from taskmill.wire.retry import RetrySpec
-from taskmill.wire.tasks import CreateTask
-from taskmill.wire.violations import validated
+from taskmill.wire.tasks import CreateTask, to_draft
+from taskmill.wire.violations import bounded, validated
+
+MANY = {f"f{number}": 1 for number in range(80_000)}
 
 
 class Wordless(BaseModel):
@@ -58,3 +60,40 @@ def test_a_key_and_its_value_are_told_apart(labels: object, pointer: str, got: s
 
 def test_a_body_that_fits_becomes_the_model() -> None:
     assert validated(Wordless, {"inner": {"a": 1}}).inner == {"a": 1}
+
+
+def told(body: object) -> list[str]:
+    with pytest.raises(InvalidInput) as caught:
+        to_draft(body, source="rest")
+    return [f"{one.pointer}: {one.got}" for one in caught.value.violations]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"name": "x", **MANY},
+        {**MANY, "name": "x", "queue": "q"},
+        {"name": "x", "retry": MANY},
+        {**MANY, "name": "x", "retry": {"base_s": 1, **MANY}},
+    ],
+)
+def test_of_very_many_unknown_fields_few_are_looked_at(body: dict[str, object]) -> None:
+    """Each is a fault to the library, which makes all of them in one call that nobody can interrupt."""
+    few = bounded(body, CreateTask)
+    assert isinstance(few, dict)
+    with pytest.raises(ValidationError) as caught:
+        CreateTask.model_validate(few)
+    assert caught.value.error_count() < 100
+    assert few.keys() >= body.keys() & CreateTask.model_fields.keys()
+    assert len(told(body)) == 20
+
+
+def test_what_is_wrong_with_known_fields_is_named_however_many_others_there_are() -> None:
+    found = told({**MANY, "name": 1, "retry": {**MANY, "factor": "x"}})
+    assert found[:2] == ["/name: the number 1", '/retry/factor: the string "x"']
+    assert found[2:4] == ["/retry/f0: an unknown field", "/retry/f1: an unknown field"]
+
+
+def test_a_body_of_no_more_fields_than_are_known_is_looked_at_whole() -> None:
+    bodies: list[object] = [{"name": "x", "labels": {str(n): "v" for n in range(64)}}, [], None, 1]
+    assert [bounded(body, CreateTask) for body in bodies] == bodies

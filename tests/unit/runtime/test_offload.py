@@ -1,0 +1,138 @@
+"""The thread for what takes long: it rests, so that others have the interpreter most of the time."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
+from statistics import median
+from time import perf_counter, thread_time
+
+import pytest
+
+from taskmill.domain.errors import Unavailable
+from taskmill.runtime.offload import Caller, Offload, caller
+
+
+class Work:
+    """Something that computes for so long, and knows when."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self.began = self.ended = 0.0
+
+    def __call__(self) -> None:
+        self.began, until = perf_counter(), thread_time() + self._seconds
+        while thread_time() < until:
+            pass
+        self.ended = perf_counter()
+
+
+class Waiting:
+    """Something that goes on until it may end."""
+
+    def __init__(self) -> None:
+        self._may_end = threading.Event()
+        self.end = self._may_end.set
+
+    def __call__(self) -> None:
+        assert self._may_end.wait(30)
+
+
+async def run(offload: Offload, function: Callable[[], object], host: str = "a") -> None:
+    """Run the function for somebody with an address."""
+    caller.set(Caller(host=host))
+    await offload.run(function)
+
+
+async def test_after_work_that_took_long_it_rests_before_the_next_but_not_before_the_answer() -> (
+    None
+):
+    offload, first, second = Offload(), Work(0.03), Work(0)
+    answered_at = []
+
+    async def noted(work: Work) -> None:
+        await offload.run(work)
+        answered_at.append(perf_counter())
+
+    offload.note_answer()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(noted(first))
+        group.create_task(noted(second))
+    # Three times the time in which as much would be rested, so nine times as long.
+    assert second.began - first.ended >= 0.09 * 0.9
+    assert answered_at[0] < second.began
+
+
+async def test_it_rests_the_less_the_shorter_the_work_was() -> None:
+    offload, works = Offload(), [Work(0.005) for _ in range(21)]
+    for work in works:
+        offload.note_answer()
+        await offload.run(work)
+    pauses = [after.began - before.ended for before, after in pairwise(works)]
+    assert 0.002 < median(pauses) < 0.015
+
+
+async def test_it_does_not_rest_while_nobody_else_is_answered() -> None:
+    offload, works = Offload(), [Work(0.05) for _ in range(5)]
+    offload.note_answer()
+    for work in works:
+        await offload.run(work)
+    pauses = [after.began - before.ended for before, after in pairwise(works)]
+    assert pauses[0] >= 0.25 * 0.9
+    assert median(pauses[1:]) < 0.1
+
+
+async def test_it_never_rests_for_long() -> None:
+    offload, first, second = Offload(), Work(0.2), Work(0)
+    offload.note_answer()
+    await offload.run(first)
+    await offload.run(second)
+    assert 0.45 < second.began - first.ended < 2
+
+
+async def test_addresses_take_turns_however_many_wait_for_one() -> None:
+    offload, held = Offload(), Waiting()
+    done: list[str] = []
+    async with asyncio.TaskGroup() as group:
+        group.create_task(run(offload, held))
+        for host in ("a", "a", "a", "2001:db8::1", "2001:db8::2", "c"):
+            group.create_task(run(offload, partial(done.append, host), host))
+        await asyncio.sleep(0)
+        held.end()
+    assert done == ["a", "2001:db8::1", "c", "a", "2001:db8::2", "a"]
+
+
+async def test_one_address_has_half_of_the_places() -> None:
+    offload, held = Offload(most_waiting=4), Waiting()
+    async with asyncio.TaskGroup() as group:
+        for host in ("a", "a", "a"):  # the first one does not wait
+            group.create_task(run(offload, held, host))
+        await asyncio.sleep(0)
+        with pytest.raises(Unavailable):
+            await asyncio.create_task(run(offload, held, "a"))  # noqa: TID251 - it needs a context of its own
+        group.create_task(run(offload, held, "b"))
+        await asyncio.sleep(0)
+        with pytest.raises(Unavailable):
+            await asyncio.create_task(run(offload, held, "c"))  # noqa: TID251 - see above
+        held.end()
+
+
+async def test_what_nobody_waits_for_any_more_is_not_begun() -> None:
+    offload, held, given_up = Offload(), Waiting(), Work(0)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(run(offload, held))
+        waiting = group.create_task(run(offload, given_up))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.sleep(0)
+        held.end()
+    await offload.run(Work(0))
+    assert given_up.began == 0
+
+
+async def test_an_error_is_that_of_the_function_and_the_next_one_runs() -> None:
+    offload = Offload()
+    with pytest.raises(ZeroDivisionError):
+        await offload.run(lambda: 1 / 0)
+    assert await offload.run(lambda: 1) == 1
