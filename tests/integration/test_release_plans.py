@@ -191,6 +191,11 @@ async def test_resuming_a_queue_looks_at_no_task_and_has_all_released_anew(backl
         check(plan, rows=10, pages=20)
         _, plan = await session.fetch("set_queue_pause", "q", not PAUSED)
         check(plan, rows=10, pages=20)
+        # All this is one transaction, whose time stands still: the next release comes after the resume.
+        await session.connection.execute(
+            "UPDATE taskmill.dispatch SET released_at = now() - interval '2 ms' WHERE released_at IS NOT NULL;"
+            "UPDATE taskmill.queue SET resumed_at = now() - interval '1 ms' WHERE name = 'q'"
+        )
         row, plan = await release(session)
         assert (len(row["task_ids"]), row["again"], row["out_before"]) == (BATCH, BATCH, 0)
 
