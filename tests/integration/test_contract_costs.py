@@ -61,9 +61,8 @@ async def test_a_check_that_takes_long_leaves_the_loop_free(
     api: Served, path: str, body: bytes, headers: dict[str, str], status: int
 ) -> None:
     """A few hundred bytes held it for 0.05 to 0.1 s. A type's first payload has its schema compiled."""
-    watched = Watched()
-    answer = await api.http.post(path, content=body, headers=headers)
-    watched.end()
+    with Watched() as watched:
+        answer = await api.http.post(path, content=body, headers=headers)
     assert answer.status_code == status, answer.text[:200]
     assert watched.longest_s < 0.025
     if status == 422 and path == "/tasks":
@@ -78,12 +77,11 @@ async def test_documents_of_large_contracts_are_made_apart(
     part = {"type": "object", "properties": {"b": {"type": "integer"}}, "required": ["b"]}
     large = {"properties": {f"a{n}": part for n in range(600)}}
     await registered(stage, *(a_contract(large, f"t{n}") for n in range(20)))
-    watched = Watched()
-    # On a machine that is busy with other things it takes longer than a request may; it is kept, then.
-    shown = await api.http.get(path)
-    while shown.status_code == 503:
+    with Watched() as watched:
+        # On a machine that is busy with other things it takes longer than a request may; it is kept, then.
         shown = await api.http.get(path)
-    watched.end()
+        while shown.status_code == 503:
+            shown = await api.http.get(path)
     assert "Payload.t19" in shown.text
     assert watched.longest_s < most_s
     again = await api.http.get(path, headers={"if-none-match": shown.headers["etag"]})

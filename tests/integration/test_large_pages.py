@@ -8,7 +8,7 @@ import pytest
 
 from taskmill.domain.parts import PAGE_BYTES
 from taskmill.domain.system import PageRequest, TaskFilter
-from taskmill.settings import Settings
+from taskmill.settings import LimitSettings, Settings
 from taskmill.storage import task_log
 from tests.support.api import Served, serving
 from tests.support.log_lines import a_line
@@ -20,8 +20,10 @@ LINES = {"content-type": "application/x-ndjson"}
 
 @pytest.fixture
 async def api(stage: Stage) -> AsyncIterator[Served]:
-    """A server with the limits that it has by default."""
-    async with serving(stage.service, Settings()) as served:
+    """A server with the limits that it has by default, but for the time: a busy machine takes longer."""
+    async with serving(
+        stage.service, Settings(limits=LimitSettings(request_timeout_s=60))
+    ) as served:
         yield served
 
 
