@@ -11,7 +11,7 @@ from taskmill.domain.task import DEFAULT_TYPE, TaskDraft
 from taskmill.operations.create import TaskCreation
 from taskmill.operations.known_types import KnownTypes
 from taskmill.operations.queues import KnownQueues
-from taskmill.storage.doorbell import Doorbell
+from taskmill.storage.notifier import Notifier
 
 _PRODUCED_AT_ONCE = 1000
 
@@ -32,12 +32,12 @@ class Producer:
 
 @asynccontextmanager
 async def producing(url: str) -> AsyncIterator[Producer]:
-    """Connect to a database as the API does; its doorbell rings."""
+    """Connect to a database as the API does; its notifier rings."""
     settings = configuration.load(database_url=url)
     stop = asyncio.Event()
     async with AsyncExitStack() as stack:
         process = await Process.start(settings, stack, stop)
-        doorbell = Doorbell(process.database)
+        notifier = Notifier(process.database)
         creation = TaskCreation(
             process.database,
             clock=process.clock,
@@ -46,12 +46,12 @@ async def producing(url: str) -> AsyncIterator[Producer]:
             types=KnownTypes(
                 process.database, limit=settings.limits.unserved_types, clock=process.clock
             ),
-            doorbell=doorbell,
+            notifier=notifier,
             writability=process.writability,
             key_validity=timedelta(days=settings.retention.idempotency_days),
         )
         await stack.enter_async_context(creation)
         async with asyncio.TaskGroup() as services:
-            services.create_task(doorbell.run(stop))
+            services.create_task(notifier.run(stop))
             yield Producer(process, creation)
             stop.set()

@@ -22,7 +22,7 @@ from scripts.http_pages import link_to_bodies  # noqa: E402
 from scripts.schemas import fields, row  # noqa: E402
 from taskmill.amqp.names import EVENTS_EXCHANGE, event_key  # noqa: E402
 from taskmill.domain.history import NOTHING, STEPS  # noqa: E402
-from taskmill.domain.lifecycle import TERMINAL, Happening, Reason, Status  # noqa: E402
+from taskmill.domain.lifecycle import TERMINAL, EventType, Reason, Status  # noqa: E402
 from taskmill.wire.feed import CHANGE, CLOUD_EVENT, ChangeView, CloudEventView  # noqa: E402
 from taskmill.wire.system import EventView  # noqa: E402
 from taskmill.wire.webhooks import TEST_EVENT  # noqa: E402
@@ -67,17 +67,17 @@ From the exchange, and to webhooks and callbacks, events may come twice, with th
 once. The log has lines of the same names, `task.created` and so on ([log events](../operations/log-events.md)).
 """
 MEANINGS: Final = {
-    Happening.CREATED: "it was stored, and waits",
-    Happening.CLAIMED: "a worker took it: an attempt begins",
-    Happening.SUCCEEDED: "the attempt ended well",
-    Happening.FAILED: "the attempt failed and there is no other, or no loss was left; see `reason`, `error`",
-    Happening.RETRY_SCHEDULED: "the attempt failed; the next one is due at `run_at`",
-    Happening.HANDED_BACK: "the worker gave the attempt back unfinished; see `reason`",
-    Happening.LOST: "the worker's lease ended while it ran",
-    Happening.EXPIRED: "it still waited at its `expires_at`",
-    Happening.CANCEL_REQUESTED: "it runs, and its worker is to stop it",
-    Happening.CANCELLED: "it was cancelled while it waited, or its attempt ended after that was asked",
-    Happening.RUN_AGAIN: "somebody asked for a new run; attempts and losses begin at 0",
+    EventType.CREATED: "it was stored, and waits",
+    EventType.CLAIMED: "a worker took it: an attempt begins",
+    EventType.SUCCEEDED: "the attempt ended well",
+    EventType.FAILED: "the attempt failed and there is no other, or no loss was left; see `reason`, `error`",
+    EventType.RETRY_SCHEDULED: "the attempt failed; the next one is due at `run_at`",
+    EventType.HANDED_BACK: "the worker gave the attempt back unfinished; see `reason`",
+    EventType.LOST: "the worker's lease ended while it ran",
+    EventType.EXPIRED: "it still waited at its `expires_at`",
+    EventType.CANCEL_REQUESTED: "it runs, and its worker is to stop it",
+    EventType.CANCELLED: "it was cancelled while it waited, or its attempt ended after that was asked",
+    EventType.RUN_AGAIN: "somebody asked for a new run; attempts and losses begin at 0",
 }
 REASONS: Final = {
     Reason.ERROR: "the handler raised an error",
@@ -111,12 +111,12 @@ def _happenings() -> Iterator[str]:
         "",
     )
     yield from (row(["event", "from", "to", "attempt", "losses", "what"]), row(["---"] * 6))
-    for happening in Happening:
-        step = STEPS[happening]
+    for event_type in EventType:
+        step = STEPS[event_type]
         begins = ", ".join(f"`{status}`" for status in Status if status in step.befores - {NOTHING})
         [attempt, losses] = step.costs[0]
-        cells = [f"`{happening}`", begins, f"`{step.after}`", _signed(attempt), _signed(losses)]
-        yield row([*cells, MEANINGS[happening]])
+        cells = [f"`{event_type}`", begins, f"`{step.after}`", _signed(attempt), _signed(losses)]
+        yield row([*cells, MEANINGS[event_type]])
     yield ""
 
 
@@ -128,9 +128,9 @@ def _keys() -> Iterator[str]:
     yield from ("## Types and keys", "")
     yield from (row(["event", "CloudEvent `type`", "routing key"]), row(["---"] * 3))
     types = CloudEventView.model_json_schema()["properties"]["type"]["enum"]
-    for happening, kind in zip(Happening, types, strict=True):
-        key = event_key(STEPS[happening].after, "<queue>")
-        yield row([f"`{happening}`", f"`{kind}`", f"`{key}`"])
+    for event_type, kind in zip(EventType, types, strict=True):
+        key = event_key(STEPS[event_type].after, "<queue>")
+        yield row([f"`{event_type}`", f"`{kind}`", f"`{key}`"])
     yield from (
         "",
         "A queue's name may have dots: bind `task.failed.#`, never `task.failed.*`.",

@@ -103,14 +103,14 @@ async def _prepare(lab: Lab, url: str) -> None:
 
 async def _attacked(lab: Lab, program: Program) -> Round:
     url = str(program.url)
-    calm_s, attack_s = lab.pick(quick=(1.0, 1.0), short=(1.5, 4.0), full=(3.0, 6.0))
-    first = before = await _calm(lab, url, calm_s)
+    idle_pause_s, attack_s = lab.pick(quick=(1.0, 1.0), short=(1.5, 4.0), full=(3.0, 6.0))
+    first = before = await _calm(lab, url, idle_pause_s)
     print(f"  calm: {before}", flush=True)
     pairs = {}
     for name, attack in attacks().items():
         during = await _during(lab, program, name, attack, attack_s)
-        after_s, after = monotonic(), await _calm(lab, url, calm_s)
-        calm_after_s = monotonic() - after_s - calm_s
+        after_s, after = monotonic(), await _calm(lab, url, idle_pause_s)
+        calm_after_s = monotonic() - after_s - idle_pause_s
         pairs[name] = (during, before + after)
         print(f"    calm again {calm_after_s:.1f} s after: {after}", flush=True)
         before = after

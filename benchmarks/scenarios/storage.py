@@ -19,7 +19,7 @@ from taskmill.domain.lifecycle import Claim, Succeeded
 from taskmill.domain.retry import RetryPolicy
 from taskmill.domain.task import Fence, TaskDraft
 from taskmill.storage import claims, leases, partitions, tasks
-from taskmill.storage.claims import ClaimEnd, Lane, LaneStart, TakenTask
+from taskmill.storage.claims import Bucket, BucketStart, ClaimEnd, TakenTask
 from taskmill.storage.database import Database
 from taskmill.storage.leases import WorkerCard
 from taskmill.storage.tasks import NewTask
@@ -28,7 +28,7 @@ from taskmill.worker.ends import decided
 TITLE = "create, claim and end statements on one connection, by batch size"
 
 _BATCHES = ((1, 500), (10, 300), (100, 100), (500, 40))
-_LANE = Lane(queue="default", type="emulate", priority=4)
+_LANE = Bucket(queue="default", type="emulate", priority=4)
 _WORKER = "benchmark"
 _LEASE_S = 300.0
 _LATENESS = timedelta(seconds=1)
@@ -101,14 +101,14 @@ async def _claimed(
     database: Database, lease: UUID, size: int, times: int
 ) -> AsyncIterator[list[TakenTask]]:
     """Claim as the worker's transport does, which goes on where the last claim ended."""
-    start = LaneStart()
+    start = BucketStart()
     for _ in range(times):
         taken = await claims.take(
-            database, lease_id=lease, worker=_WORKER, lanes=[(_LANE, start)], limit=size
+            database, lease_id=lease, worker=_WORKER, buckets=[(_LANE, start)], limit=size
         )
         if len(taken) != size:
             raise ProgramFailed(f"a claim of {size} took {len(taken)}")
-        start = LaneStart(run_at=taken[-1].run_at - _LATENESS)
+        start = BucketStart(run_at=taken[-1].run_at - _LATENESS)
         yield taken
 
 

@@ -12,8 +12,8 @@ import pytest
 from taskmill import settings as configuration
 from taskmill.cli.main import program
 from taskmill.composition import longest_stop_s
-from taskmill.domain.gates import GateName
-from taskmill.domain.lifecycle import Happening
+from taskmill.domain.blockers import BlockerName
+from taskmill.domain.lifecycle import EventType
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(
@@ -166,7 +166,7 @@ def test_every_log_event_is_described() -> None:
         for event in re.findall(r"`([^`]+)`", row)
     }
     logged = {event for file in sources() for event in events(file)}
-    logged |= {f"task.{happening}" for happening in Happening}
+    logged |= {f"task.{event_type}" for event_type in EventType}
     assert logged >= {"task.claimed", "request.served", "log.dropped"}
     assert logged - described == set(), "these are not described"
     assert described - logged == set(), "these are never logged"
@@ -175,7 +175,7 @@ def test_every_log_event_is_described() -> None:
 def test_every_gate_is_described_in_its_order() -> None:
     text = (ROOT / "docs/reference/http.md").read_text(encoding="utf-8")
     described = re.findall(r"^\| `(\w+)` \|[^|]*\|[^|]*\|[^|]*\|$", text, re.MULTILINE)
-    assert described == list(GateName)
+    assert described == list(BlockerName)
 
 
 def sources() -> Iterator[Path]:

@@ -129,7 +129,7 @@ def test_what_is_outside_docs_is_there_when_a_page_links_to_it(site: Path) -> No
     repository = site / "repository"
     assert "<h1" in (repository / "index.html").read_text(encoding="utf-8")
     code = (repository / "src/taskmill/domain/lifecycle.py.html").read_text(encoding="utf-8")
-    assert "Happening" in code
+    assert "EventType" in code
     folder = (repository / "src/taskmill/storage/queries.html").read_text(encoding="utf-8")
     assert "create_tasks.sql" in folder
 

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from taskmill.domain.lifecycle import ALLOWED, TERMINAL, Happening, Reason, Status
+from taskmill.domain.lifecycle import ALLOWED, TERMINAL, EventType, Reason, Status
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/state_machine.md"
 
@@ -40,11 +40,11 @@ def test_the_diagram_shows_exactly_the_allowed_transitions() -> None:
 
 def test_the_diagrams_arrows_are_the_events_that_change_the_status() -> None:
     shown = {event for *_, event in arrows()}
-    assert shown == set(Happening) - {Happening.CREATED, Happening.CANCEL_REQUESTED}
+    assert shown == set(EventType) - {EventType.CREATED, EventType.CANCEL_REQUESTED}
 
 
 def test_the_table_has_every_event_and_every_reason() -> None:
-    assert {row[0].strip("`") for row in table()} == set(Happening)
+    assert {row[0].strip("`") for row in table()} == set(EventType)
     reasons = {name for row in table() for name in re.findall(r"`(\w+)`", row[2])}
     assert reasons - {"expires_at"} == set(Reason)
 

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import orjson
 
-from taskmill.amqp.courier import Courier, Parcel
+from taskmill.amqp.confirmed_publisher import ConfirmedPublisher, SentMessage
 from taskmill.amqp.names import CREATE_KEY, EXCHANGE
 from taskmill.domain.errors import BrokerAway
 from tests.chaos import pullers
@@ -19,7 +19,7 @@ from tests.chaos.site import Site
 
 QUEUES = ("q0", "q1", "q2")
 _CREATORS = 6
-_PATIENCE_S = 6.0
+_TIMEOUT_S = 6.0
 _PAUSE_S = 0.15
 
 
@@ -41,7 +41,7 @@ class Clients:
         self._numbers = itertools.count(1)
         self._pause_s = _CREATORS / posts_per_s
         self._delays_s = delays_s
-        self._http = httpx.AsyncClient(timeout=_PATIENCE_S)
+        self._http = httpx.AsyncClient(timeout=_TIMEOUT_S)
         self._stopping = False
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -122,15 +122,17 @@ class Clients:
         deeds = [
             self._deed(Door.MESSAGE, 1, with_key=True) for _ in range(self._dice.randint(3, 12))
         ]
-        parcels: list[Parcel] = []
+        messages: list[SentMessage] = []
         owners: list[Deed] = []
         for deed in deeds:
             for body in self._message_bodies(deed):
                 owners.append(deed)
-                parcels.append(Parcel(number=len(owners), body=body, message_id=str(deed.key)))
-        order = list(range(len(parcels)))
+                messages.append(
+                    SentMessage(number=len(owners), body=body, message_id=str(deed.key))
+                )
+        order = list(range(len(messages)))
         self._dice.shuffle(order)
-        await self._deliver([parcels[n] for n in order], owners)
+        await self._deliver([messages[n] for n in order], owners)
 
     def _message_bodies(self, deed: Deed) -> list[bytes]:
         kind = self._dice.random()
@@ -143,17 +145,17 @@ class Clients:
             return [orjson.dumps(body), orjson.dumps({**body, "description": "another body"})]
         return [orjson.dumps(body)] * (2 if kind < 0.4 else 1)
 
-    async def _deliver(self, parcels: list[Parcel], owners: list[Deed]) -> None:
+    async def _deliver(self, messages: list[SentMessage], owners: list[Deed]) -> None:
         assert self._site.broker is not None
-        courier = Courier(
-            self._site.broker.url, exchange=EXCHANGE, routing_key=CREATE_KEY, patience_s=2
+        confirmed_publisher = ConfirmedPublisher(
+            self._site.broker.url, exchange=EXCHANGE, routing_key=CREATE_KEY, timeout_s=2
         )
         sent_at = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(20):
-                failed = {one.number for one in await courier.deliver(parcels)}
+                failed = {one.number for one in await confirmed_publisher.deliver(messages)}
         except (BrokerAway, TimeoutError):
-            failed = {parcel.number for parcel in parcels}
+            failed = {message.number for message in messages}
         doubtful = {id(owners[number - 1]) for number in failed}
         for deed in owners:
             if id(deed) not in doubtful:
@@ -193,7 +195,7 @@ class Clients:
 
     async def resume(self) -> None:
         """Let all queues run again."""
-        async with httpx.AsyncClient(timeout=_PATIENCE_S) as http:
+        async with httpx.AsyncClient(timeout=_TIMEOUT_S) as http:
             answer = await http.patch(
                 f"{self._site.api_url}/queues/{QUEUES[-1]}", json={"paused": False}
             )

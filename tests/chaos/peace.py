@@ -13,7 +13,7 @@ import asyncpg
 import httpx
 import orjson
 
-from taskmill.amqp.courier import Courier, Parcel
+from taskmill.amqp.confirmed_publisher import ConfirmedPublisher, SentMessage
 from taskmill.amqp.names import CREATE_KEY, CREATE_QUEUE, EXCHANGE
 from taskmill.domain.errors import BrokerAway
 from tests.chaos.checker import PROBES, Sql
@@ -24,7 +24,7 @@ from tests.chaos.site import Site, scrape
 _ROUNDS = 100
 # What nothing may take longer than, on any machine.
 _MOST_S = 120.0
-_PATIENCE_S = 3.0
+_TIMEOUT_S = 3.0
 _RELEASED = "taskmill_tasks_released_total"
 _POSTED, _PUBLISHED = PROBES
 
@@ -36,7 +36,7 @@ async def not_back(site: Site) -> list[str]:
     lacking: list[str] = []
     sql = await asyncpg.connect(site.database_url)
     try:
-        async with httpx.AsyncClient(timeout=_PATIENCE_S) as http:
+        async with httpx.AsyncClient(timeout=_TIMEOUT_S) as http:
             released = await _released(site)
             for number in itertools.count(1):
                 await _probe(site, http, number)
@@ -55,10 +55,12 @@ async def _probe(site: Site, http: httpx.AsyncClient, number: int) -> None:
     with suppress(httpx.TransportError):
         await http.post(f"{site.api_url}/tasks", json=_body(_POSTED))
     if site.broker is not None:
-        courier = Courier(site.broker.url, exchange=EXCHANGE, routing_key=CREATE_KEY)
+        confirmed_publisher = ConfirmedPublisher(
+            site.broker.url, exchange=EXCHANGE, routing_key=CREATE_KEY
+        )
         body, name = orjson.dumps(_body(_PUBLISHED)), f"{_PUBLISHED}-{number}"
         with suppress(BrokerAway):
-            await courier.deliver([Parcel(number=1, body=body, message_id=name)])
+            await confirmed_publisher.deliver([SentMessage(number=1, body=body, message_id=name)])
 
 
 def _body(name: str) -> dict[str, object]:
@@ -87,7 +89,7 @@ async def _idle_doors(site: Site, sql: Sql) -> list[str]:
 async def _idle_workers(site: Site, sql: Sql) -> list[str]:
     rows = await sql.fetch(
         "SELECT DISTINCT e.worker FROM taskmill.task AS t "
-        "JOIN taskmill.task_event AS e ON e.task_id = t.id AND e.happening = 'claimed' "
+        "JOIN taskmill.task_event AS e ON e.task_id = t.id AND e.event_type = 'claimed' "
         "WHERE t.name = ANY($1)",
         PROBES,
     )

@@ -21,7 +21,7 @@ from tests.support.safety import assert_safe
 from tests.support.stage import Stage
 
 # When it could have run: from its creation on, or once the broker serves again, if only that tells of it.
-PATIENCE_S = 15.0
+TIMEOUT_S = 15.0
 MOST_UNFINISHED = 600
 CHUNK = 100
 SLOTS = 50
@@ -112,7 +112,7 @@ async def longest_wait_s(stage: Stage, healed: list[datetime]) -> float:
     """How long the most unlucky task waited for its claim after it could have been claimed."""
     rows = await stage.sql.fetch("""
         SELECT t.created_at, e.at
-        FROM taskmill.task AS t JOIN taskmill.task_event AS e ON e.task_id = t.id AND e.happening = 'claimed'
+        FROM taskmill.task AS t JOIN taskmill.task_event AS e ON e.task_id = t.id AND e.event_type = 'claimed'
     """)
     waits = [
         row["at"] - max([row["created_at"], *(moment for moment in healed if moment <= row["at"])])
@@ -152,10 +152,10 @@ async def survive(
     ) as fleet:
         async with a_doorbell(stage):
             healed = await feed_and_harm(stage, broker, harms, total)
-            await all_ended(stage, timeout_s=PATIENCE_S)
+            await all_ended(stage, timeout_s=TIMEOUT_S)
         # Without a broker `auto` can claim all the same.
         waited_s = await longest_wait_s(stage, healed if policy == "rabbitmq" else [])
-        assert waited_s < PATIENCE_S
+        assert waited_s < TIMEOUT_S
         check_workers(fleet, policy)
     assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.task") == total
     ends = await stage.sql.fetch("SELECT DISTINCT status, attempt, claim_no FROM taskmill.task")

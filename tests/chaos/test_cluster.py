@@ -9,7 +9,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from taskmill.amqp.courier import Courier, Parcel, Undelivered
+from taskmill.amqp.confirmed_publisher import ConfirmedPublisher, SentMessage, Undelivered
 from taskmill.amqp.names import CREATE_KEY, CREATE_QUEUE, EXCHANGE, HINTS
 from tests.support.dispatching import all_ended
 from tests.support.fleet import Fleet, a_fleet
@@ -20,7 +20,7 @@ from tests.support.safety import assert_safe
 from tests.support.stage import Stage
 
 MESSAGES = 3000
-PATIENCE_S = 15.0
+TIMEOUT_S = 15.0
 
 
 @pytest.fixture
@@ -32,11 +32,11 @@ def cluster() -> Iterator[BrokerCluster]:
         yield cluster
 
 
-def parcels(round_number: int) -> list[Parcel]:
+def messages(round_number: int) -> list[SentMessage]:
     payload = {"delay_s": 0.01, "failure_probability": 0}
     body = orjson.dumps({"name": f"round {round_number}", "payload": payload})
     return [
-        Parcel(number=n, body=body, message_id=f"{round_number}:{n}")
+        SentMessage(number=n, body=body, message_id=f"{round_number}:{n}")
         for n in range(1, MESSAGES + 1)
     ]
 
@@ -75,7 +75,9 @@ async def test_a_node_that_is_killed_under_load_loses_nothing(
 
 async def one_round(stage: Stage, cluster: BrokerCluster, fleet: Fleet, victim: int) -> None:
     """Publish, kill a node meanwhile, and see that all is well without it; then start it again."""
-    courier = Courier(cluster.url, exchange=EXCHANGE, routing_key=CREATE_KEY, patience_s=30)
+    confirmed_publisher = ConfirmedPublisher(
+        cluster.url, exchange=EXCHANGE, routing_key=CREATE_KEY, timeout_s=30
+    )
     delivered = 0
 
     def note() -> None:
@@ -86,12 +88,14 @@ async def one_round(stage: Stage, cluster: BrokerCluster, fleet: Fleet, victim: 
         return delivered >= MESSAGES // 5
 
     async with asyncio.TaskGroup() as group:
-        publishing = group.create_task(courier.deliver(parcels(victim), delivered=note))
+        publishing = group.create_task(
+            confirmed_publisher.deliver(messages(victim), delivered=note)
+        )
         await eventually(is_underway, "messages to be published")
         await asyncio.to_thread(cluster.kill, victim)
         killed_at = stage.clock.now()
         await are_back(stage, cluster, fleet, victim, killed_at)
-        assert (stage.clock.now() - killed_at).total_seconds() < PATIENCE_S
+        assert (stage.clock.now() - killed_at).total_seconds() < TIMEOUT_S
     failed: list[Undelivered] = publishing.result()
     assert failed == []
     await has_all(stage, (victim + 1) * MESSAGES)
@@ -140,7 +144,7 @@ async def are_back(
         queues = await asyncio.to_thread(management.queues)
         types = {queue["type"] for name, queue in queues.items() if name.startswith(HINTS)}
         assert types == {"quorum"}, "the address names a cluster"
-        await eventually(look, "all to be back", timeout_s=PATIENCE_S)
+        await eventually(look, "all to be back", timeout_s=TIMEOUT_S)
     finally:
         management.close()
 

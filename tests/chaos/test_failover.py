@@ -30,7 +30,7 @@ CLIENTS = 8
 # What a client sees while nobody takes writes.
 AWAY = (503,)
 BEFORE, DURING, AFTER = 400, 400, 800
-PATIENCE_S = 60.0
+TIMEOUT_S = 60.0
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ class Clients:
         async def look() -> bool:
             return len(self.accepted) >= accepted
 
-        await eventually(look, f"{accepted} tasks accepted", timeout_s=PATIENCE_S)
+        await eventually(look, f"{accepted} tasks accepted", timeout_s=TIMEOUT_S)
 
 
 @asynccontextmanager
@@ -123,7 +123,7 @@ async def test_a_standby_that_takes_over_has_everything_that_was_accepted(
         assert set(clients.refused) == set(AWAY)
         sql = await asyncpg.connect(replicated.url_of(replicated.standby))
         try:
-            await eventually(lambda: _all_ended(sql), "all tasks to end", timeout_s=PATIENCE_S)
+            await eventually(lambda: _all_ended(sql), "all tasks to end", timeout_s=TIMEOUT_S)
             kept = {str(row["id"]) for row in await sql.fetch("SELECT id FROM taskmill.task")}
             assert clients.accepted <= kept, (
                 f"{len(clients.accepted - kept)} accepted tasks are missing"
@@ -158,7 +158,7 @@ async def test_keyed_creates_outlive_a_standby_that_is_lost(
         assert set(clients.refused) == set(AWAY)
         sql = await asyncpg.connect(replicated.url_of(replicated.primary))
         try:
-            await eventually(lambda: _all_ended(sql), "all tasks to end", timeout_s=PATIENCE_S)
+            await eventually(lambda: _all_ended(sql), "all tasks to end", timeout_s=TIMEOUT_S)
             made = await sql.fetch(
                 "SELECT t.id::text AS id, count(i.key) AS keys FROM taskmill.task AS t "
                 "LEFT JOIN taskmill.idempotency AS i ON i.task_id = t.id GROUP BY t.id"

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from taskmill.amqp.topology import hint_queue
+from taskmill.amqp.names import hint_queue_name
 from taskmill.domain.lifecycle import Status
 from taskmill.relay import release
 from taskmill.transports import rabbitmq
@@ -20,7 +20,7 @@ from tests.support.safety import assert_safe
 from tests.support.stage import Stage
 from tests.support.workers import RunningWorker, WorkerOptions, a_worker, finished
 
-NAME = hint_queue("default", "emulate")
+NAME = hint_queue_name("default", "emulate")
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ async def one_succeeds(stage: Stage, *, within_s: float, queue: str = "default")
     """Create a task and see how long it waits."""
     made = await stage.created(queue=queue)
     await finished(stage, made.id)
-    [claimed] = [e for e in await stage.service.events(made.id) if e.happening == "claimed"]
+    [claimed] = [e for e in await stage.service.events(made.id) if e.event_type == "claimed"]
     waited_s = (claimed.at - made.created_at).total_seconds()
     assert waited_s < within_s
 
@@ -118,7 +118,7 @@ async def test_a_queue_that_the_broker_refuses_keeps_no_other_back(
     monkeypatch.setattr(release, "HINT_TTL_S", 3.0)
     recorder = Recorder()
     # Its name comes before that of the other.
-    await asyncio.to_thread(broker_management.allow, but=hint_queue("a", "emulate"))
+    await asyncio.to_thread(broker_management.allow, but=hint_queue_name("a", "emulate"))
     stuck = await stage.created(queue="a")
     async with way.worker({"*": recorder.quick}) as worker:
         await is_connected(worker)
@@ -138,7 +138,7 @@ async def test_a_queue_that_the_broker_refuses_keeps_no_other_back(
 async def test_what_waits_in_a_refused_queue_is_claimed_from_the_database(
     stage: Stage, broker_url: str, broker_management: Management
 ) -> None:
-    await asyncio.to_thread(broker_management.allow, but=hint_queue("a", "emulate"))
+    await asyncio.to_thread(broker_management.allow, but=hint_queue_name("a", "emulate"))
     recorder = Recorder()
     options = WorkerOptions(broker_url=broker_url)
     async with (
@@ -159,7 +159,7 @@ async def test_what_others_always_claim_at_once_is_served_soon_too(
     way: Way, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A worker that looks when all is claimed already would never learn what there is to serve."""
-    monkeypatch.setattr(rabbitmq, "_BREATH_S", 0.3)
+    monkeypatch.setattr(rabbitmq, "_MIN_INTERVAL_S", 0.3)
     recorder = Recorder()
     handlers = {"*": recorder.quick}
     async with way.worker(handlers, WorkerOptions(name="a")) as first:
@@ -274,7 +274,7 @@ async def test_a_wiped_broker_costs_moments(stage: Stage, private_broker: Broker
         await stage.service.create_all([a_draft() for _ in range(300)])
         await recorder.has_begun(5)
         await asyncio.to_thread(private_broker.wipe)
-        recorder.gate.set()
+        recorder.blocker.set()
         private_broker.spawn()
         await asyncio.to_thread(private_broker.wait)
         await all_ended(stage, timeout_s=8)

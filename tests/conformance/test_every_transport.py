@@ -108,7 +108,7 @@ async def test_a_paused_queue_gives_nothing_and_is_taken_up_again_soon(
         await stage.service.create_all([a_draft(queue="a") for _ in range(20)])
         await recorder.has_begun(2)
         await stage.service.set_queue_paused("a", paused=True)
-        recorder.gate.set()
+        recorder.blocker.set()
         other = await stage.created(queue="b")
         await finished(stage, other.id)
         # The worker has had free slots for a while by now, and hints of the paused queue.
@@ -123,18 +123,18 @@ async def test_a_paused_queue_gives_nothing_and_is_taken_up_again_soon(
 
 async def test_an_urgent_task_waits_for_no_more_than_a_window(way: Way, stage: Stage) -> None:
     recorder = Recorder()
-    gate = asyncio.Semaphore(0)
+    blocker = asyncio.Semaphore(0)
 
     async def one_by_one(context: Context) -> None:
         await recorder.quick(context)
-        await gate.acquire()
+        await blocker.acquire()
 
     await stage.service.create_all([a_draft(priority=1) for _ in range(500)])
     async with way.worker({"*": one_by_one}, WorkerOptions(slots=1, claim_size=1)):
         await recorder.has_begun(1)
         urgent = await stage.created(priority=9)
         for _ in range(501):
-            gate.release()
+            blocker.release()
         await finished(stage, urgent.id)
         at_most = {"postgres": 2, "rabbitmq": 202}[way.name]
         assert recorder.begun.index(urgent.id) <= at_most
@@ -152,7 +152,7 @@ async def test_scheduled_and_retried_tasks_start_when_they_are_due(way: Way, sta
         await all_ended(stage)
     events = await stage.sql.fetch(
         "SELECT extract(epoch FROM at - run_at)::float AS late_s FROM taskmill.task_event "
-        "WHERE happening = 'claimed'"
+        "WHERE event_type = 'claimed'"
     )
     late = [row["late_s"] for row in events]
     assert len(late) == 40
@@ -167,7 +167,7 @@ async def test_a_task_that_was_due_long_ago_starts_soon(way: Way, stage: Stage) 
         await finished(stage, (await stage.created()).id)
         late = await stage.created(run_at=stage.clock.now() - timedelta(hours=2))
         await finished(stage, late.id)
-        [claimed] = [e for e in await stage.service.events(late.id) if e.happening == "claimed"]
+        [claimed] = [e for e in await stage.service.events(late.id) if e.event_type == "claimed"]
         assert (claimed.at - late.created_at).total_seconds() < 2
 
 
@@ -178,7 +178,7 @@ async def test_a_full_worker_leaves_the_rest_to_an_idle_one(way: Way, stage: Sta
         await full.has_begun(2)
         async with way.worker({"*": idle.quick}, WorkerOptions(name="idle")):
             await idle.has_begun(28, timeout_s=5)
-        full.gate.set()
+        full.blocker.set()
         await all_ended(stage)
     assert set((full.runs + idle.runs).values()) == {1}
 
@@ -196,7 +196,7 @@ async def test_a_worker_that_stops_leaves_the_rest_to_others_while_it_finishes(
             await stage.service.create_all([a_draft() for _ in range(30)])
             await other.has_begun(30, timeout_s=5)
         assert not first.ended.done()
-        stopping.gate.set()
+        stopping.blocker.set()
     assert set((stopping.runs + other.runs).values()) == {1}
     await assert_safe(stage.sql)
 
@@ -216,7 +216,7 @@ async def test_a_cancelled_task_never_runs(way: Way, stage: Stage) -> None:
 
         await eventually(is_told, "both to be released")
         assert (await stage.service.cancel(doomed.id))[0] == "cancelled"
-        recorder.gate.set()
+        recorder.blocker.set()
         await all_ended(stage)
     assert list(recorder.runs) == [first.id, next_one.id]
     assert await stage.happenings(doomed.id) == ["created", "cancelled"]

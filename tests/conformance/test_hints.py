@@ -8,7 +8,8 @@ from uuid import UUID
 import pytest
 from pamqp.commands import Basic
 
-from taskmill.amqp.topology import declare_hints, hint_queue
+from taskmill.amqp.names import hint_queue_name
+from taskmill.amqp.topology import declare_hints
 from taskmill.domain.lifecycle import Status
 from tests.support.builders import a_draft
 from tests.support.dispatching import Hinter, Recorder, Way, a_doorbell, a_hinter, all_ended
@@ -132,7 +133,7 @@ async def test_what_the_driver_can_not_read_stops_no_worker(
 ) -> None:
     recorder = Recorder()
     made = await stage.created()
-    name = hint_queue("default", "emulate")
+    name = hint_queue_name("default", "emulate")
     async with (
         hinted.worker({"*": recorder.quick}),
         an_open_link(broker_url) as link,

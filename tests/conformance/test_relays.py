@@ -12,7 +12,7 @@ import pytest
 from aio_pika.abc import AbstractIncomingMessage
 
 from taskmill.amqp import topology
-from taskmill.amqp.topology import HintQueueType, decode_hint, hint_queue
+from taskmill.amqp.topology import HintQueueType, decode_hint, hint_queue_name
 from taskmill.relay import release
 from taskmill.storage.database import Database
 from tests.support.api import LogLines
@@ -44,7 +44,7 @@ async def way(stage: Stage, broker_url: str) -> AsyncIterator[Way]:
 
 async def told(broker_url: str, queue: str = "default", task_type: str = "emulate") -> list[UUID]:
     """Take all hints out of a queue, and return the tasks that they name, in order."""
-    taken = await hints(broker_url, hint_queue(queue, task_type))
+    taken = await hints(broker_url, hint_queue_name(queue, task_type))
     return [task_id for hint in taken for task_id in decode_hint(hint.body)]
 
 
@@ -163,7 +163,7 @@ async def test_hints_lie_in_a_queue_of_the_type_that_was_asked_for_and_not_on_th
 ) -> None:
     await slots(stage, 10)
     await stage.created()
-    name = hint_queue("default", "emulate")
+    name = hint_queue_name("default", "emulate")
 
     async def look() -> list[AbstractIncomingMessage]:
         try:
@@ -237,7 +237,9 @@ async def test_a_queue_of_hints_that_somebody_deleted_is_made_again(
     recorder = Recorder()
     async with a_relay(stage, broker_url), way.worker({"*": recorder.quick}):
         await finished(stage, (await stage.created()).id)
-        await asyncio.to_thread(broker_management.delete_queue, hint_queue("default", "emulate"))
+        await asyncio.to_thread(
+            broker_management.delete_queue, hint_queue_name("default", "emulate")
+        )
         await stage.service.create_all([a_draft() for _ in range(50)])
         await all_ended(stage, timeout_s=5)
     assert set(recorder.runs.values()) == {1}
@@ -248,7 +250,7 @@ async def test_a_queue_that_was_declared_otherwise_is_made_anew(
 ) -> None:
     async with await aio_pika.connect(broker_url) as connection:
         channel = await connection.channel()
-        await channel.declare_queue(hint_queue("default", "emulate"), durable=True)
+        await channel.declare_queue(hint_queue_name("default", "emulate"), durable=True)
     recorder = Recorder()
     async with a_relay(stage, broker_url), way.worker({"*": recorder.quick}):
         await finished(stage, (await stage.created()).id)

@@ -7,12 +7,12 @@ from uuid import UUID
 import pytest
 
 from taskmill.amqp.connection import BrokerLink
-from taskmill.amqp.topology import hint_queue
+from taskmill.amqp.names import hint_queue_name
 from taskmill.transports.subscriptions import Subscriptions
 from tests.support.dispatching import Hinter, a_hinter
 from tests.support.polling import eventually
 
-NAME = hint_queue("default", "emulate")
+NAME = hint_queue_name("default", "emulate")
 IDS = [UUID(int=number) for number in range(1, 6)]
 
 

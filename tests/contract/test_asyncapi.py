@@ -18,7 +18,7 @@ from taskmill.amqp.names import (
 from taskmill.api.asyncapi import document
 from taskmill.api.typed_documents import with_types_asyncapi
 from taskmill.domain.lifecycle import Status
-from taskmill.wire.contracts.door import DoorContract, compile_contract
+from taskmill.wire.contracts.contract import Contract, compile_contract
 from tests.support.contracts import a_contract
 from tests.support.payload_schemas import HOSTILE, Everything
 
@@ -96,9 +96,9 @@ def test_it_names_what_is_at_the_broker(told: Json) -> None:
 TAKES_ALL = True
 
 
-def a_door_contract(schema: object, name: str) -> DoorContract:
+def a_door_contract(schema: object, name: str) -> Contract:
     made = compile_contract(a_contract(schema, name))
-    return DoorContract(made.type, 1, made.schema, made.defaults)
+    return Contract(made.type, 1, made.schema, made.defaults)
 
 
 def test_with_registered_types_it_still_is_asyncapi(

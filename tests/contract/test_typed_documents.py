@@ -11,7 +11,7 @@ from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 
 from taskmill.api.typed_documents import MOST_SHOWN_BYTES, with_types_openapi
 from taskmill.domain.errors import ContractRefused
-from taskmill.wire.contracts.door import DoorContract, compile_contract
+from taskmill.wire.contracts.contract import Contract, compile_contract
 from tests.contract.conftest import RunningService
 from tests.support.contracts import a_contract
 from tests.support.json_schemas import contract_schemas
@@ -22,9 +22,9 @@ Json = dict[str, Any]
 TAKES_ALL = True
 
 
-def a_door_contract(schema: object, name: str = "a.type-1") -> DoorContract:
+def a_door_contract(schema: object, name: str = "a.type-1") -> Contract:
     made = compile_contract(a_contract(schema, name))
-    return DoorContract(made.type, 1, made.schema, made.defaults)
+    return Contract(made.type, 1, made.schema, made.defaults)
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from tests.support.safety import assert_safe
 from tests.support.stage import Stage
 
 POSTS_PER_S = 300
-PATIENCE_S = 60.0
+TIMEOUT_S = 60.0
 # Two of three tasks end within the grace time of a stopping worker, the others are handed back.
 DELAYS_S = (0.05, 0.4, 2.5)
 GRACE_S = "1"
@@ -112,12 +112,12 @@ async def test_a_rolling_restart_under_load_fails_no_request_and_costs_no_attemp
             )
             return bool(ended == posting.result())
 
-        await eventually(all_ended, "all tasks to succeed", timeout_s=PATIENCE_S)
+        await eventually(all_ended, "all tasks to succeed", timeout_s=TIMEOUT_S)
     assert rounds >= max(1, seconds // 12)
     spent = await stage.sql.fetch("SELECT DISTINCT attempt, losses FROM taskmill.task")
     assert [tuple(row) for row in spent] == [(1, 0)]
     handed_back = await stage.sql.fetchval(
-        "SELECT count(*) FROM taskmill.task_event WHERE happening = 'handed_back'"
+        "SELECT count(*) FROM taskmill.task_event WHERE event_type = 'handed_back'"
     )
     assert handed_back > 0, "nothing ran longer than the grace time"
     await assert_safe(stage.sql)

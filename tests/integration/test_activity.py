@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from taskmill.domain.activity import Durations, Window
-from taskmill.domain.lifecycle import Happening
+from taskmill.domain.lifecycle import EventType
 from taskmill.storage import minutes
 from taskmill.storage.rates import claimed_per_second
 from tests.support.rolling import (
@@ -196,9 +196,9 @@ async def test_a_time_that_is_missing_or_runs_backwards_stops_no_roll_up(stage: 
     moment = await now(stage)
     await happen(stage, moment, "succeeded", tasks=1)
     await stage.sql.execute(
-        "UPDATE taskmill.task_minute_delta SET bucket = 0, seconds = NULL WHERE happening = 'succeeded'"
+        "UPDATE taskmill.task_minute_delta SET bucket = 0, seconds = NULL WHERE event_type = 'succeeded'"
     )
     await settle(stage)
     activity = await told(stage)
-    assert activity.total.counts[Happening.SUCCEEDED] == 1
+    assert activity.total.counts[EventType.SUCCEEDED] == 1
     assert activity.total.running.seconds == 0

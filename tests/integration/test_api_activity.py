@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from taskmill.domain.activity import COUNTED, ActivityRequest, Window
-from taskmill.domain.lifecycle import Happening, Permanent, Succeeded
+from taskmill.domain.lifecycle import EventType, Permanent, Succeeded
 from taskmill.storage import minutes
 from taskmill.wire.system import StatsView
 from tests.support.api import Served
@@ -33,15 +33,15 @@ async def test_what_happened_is_told_with_a_window_only(api: Served, stage: Stag
         assert [queue.queue for queue in view.activity.queues] == ["mail", "reports"]
         [check, send] = view.activity.queues[0].types
         assert (check.type, send.type) == ("check", "send")
-        assert check.counts[Happening.FAILED] == send.counts[Happening.SUCCEEDED] == 1
+        assert check.counts[EventType.FAILED] == send.counts[EventType.SUCCEEDED] == 1
         mail = view.activity.queues[0]
-        assert (mail.counts[Happening.CREATED], mail.waiting.tasks, mail.running.tasks) == (2, 2, 2)
+        assert (mail.counts[EventType.CREATED], mail.waiting.tasks, mail.running.tasks) == (2, 2, 2)
         total = view.activity.total
-        assert (total.counts[Happening.CLAIMED], total.waiting.tasks) == (3, 3)
-        assert total.per_second[Happening.CLAIMED] == pytest.approx(3 / 930, rel=0.04)
+        assert (total.counts[EventType.CLAIMED], total.waiting.tasks) == (3, 3)
+        assert total.per_second[EventType.CLAIMED] == pytest.approx(3 / 930, rel=0.04)
         assert set(total.counts) == set(total.per_second) == set(COUNTED)
         assert total.waiting.p50_s is not None
-        assert sum(point.counts[Happening.CLAIMED] for point in view.activity.points) == 3
+        assert sum(point.counts[EventType.CLAIMED] for point in view.activity.points) == 3
         assert (len(view.activity.points), view.activity.step_s) == (16, 60)
         await minutes.roll_up(stage.database)
 

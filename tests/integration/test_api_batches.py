@@ -150,7 +150,7 @@ async def test_what_fails_after_its_client_has_left_is_no_unheard_error(
     head = "POST /tasks/batch HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\n"
     request = f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
     with pytest.raises(TimeoutError):
-        await raw_request(api.url, request, patience_s=0.3)
+        await raw_request(api.url, request, timeout_s=0.3)
     await begun.wait()
 
     async def is_over() -> bool:

@@ -189,7 +189,7 @@ async def test_a_client_that_goes_away_is_noted_and_harms_nobody(
 ) -> None:
     head = b"POST /tasks" + HEAD + b"content-length: 100\r\n\r\n{"
     with pytest.raises(TimeoutError):
-        await raw_request(api.url, head, patience_s=0.2)
+        await raw_request(api.url, head, timeout_s=0.2)
 
     async def is_noted() -> bool:
         return len(log_lines.named("request.abandoned")) == 1

@@ -79,7 +79,7 @@ async def test_a_lease_has_the_task_and_all_that_is_needed_to_run_it(
     assert (worker["id"], worker["name"], worker["remote"]) == (fence["lease_id"], "shell-1", True)
     assert (worker["slots"], worker["running"]) == (1, 1)
     why = (await api.get(f"/tasks/{task['id']}/explain")).json()
-    assert why["gate"] == "running"
+    assert why["blocker"] == "running"
     assert why["summary"].startswith("It runs on shell-1")
     assert await found_in(stage.database) == {}
 

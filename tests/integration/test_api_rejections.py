@@ -50,7 +50,7 @@ async def test_a_refused_message_is_shown_with_its_body_and_its_reason(
     answer = await api.get(f"/rejections/{rejection_id}")
     assert answer.status_code == 200
     view = RejectionView.model_validate_json(answer.content)
-    assert (view.id, view.door, view.message_id) == (rejection_id, "amqp", "order-1")
+    assert (view.id, view.source, view.message_id) == (rejection_id, "amqp", "order-1")
     assert (view.status, view.problem.type) == (422, "/problems/invalid-input")
     assert (view.body, view.body_encoding, view.body_bytes) == ('{"name":""}', "utf-8", 11)
     assert view.properties["priority"] == 3

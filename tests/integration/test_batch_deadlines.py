@@ -19,7 +19,7 @@ COUNT = 2_000
 
 @pytest.fixture
 async def short_stage(stage_url: str) -> AsyncIterator[Stage]:
-    """Parts of a process whose statements are given little time."""
+    """ProcessContext of a process whose statements are given little time."""
     async with a_stage(stage_url, SHORT) as stage:
         yield stage
 

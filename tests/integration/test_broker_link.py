@@ -6,14 +6,15 @@ from typing import Any
 
 import pytest
 
+from taskmill.amqp.names import hint_queue_name
 from taskmill.amqp.publisher import Publisher
-from taskmill.amqp.topology import HintQueueType, declare_hints, hint_queue
+from taskmill.amqp.topology import HintQueueType, declare_hints
 from taskmill.domain.errors import BrokerAway
 from tests.support.links import an_open_link
 from tests.support.polling import eventually
 from tests.support.rabbitmq import Management
 
-NAME = hint_queue("default", "emulate")
+NAME = hint_queue_name("default", "emulate")
 
 
 async def the_end_of(call: Callable[[], Coroutine[Any, Any, None]], ends: list[Exception]) -> None:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from taskmill.domain.remote import LeaseRequest
 from taskmill.domain.task import Task
-from taskmill.storage import claims, looks, remote_leases
+from taskmill.storage import bucket_scan, claims, remote_leases
 from taskmill.storage.remote_leases import AnswerLimit
 from tests.support.api import Served
 from tests.support.builders import a_draft
@@ -60,7 +60,9 @@ async def test_a_claim_of_hinted_tasks_returns_them_in_order(stage: Stage) -> No
 
 async def test_a_lease_that_is_filled_in_steps_has_its_tasks_in_order(stage: Stage) -> None:
     expected = await mixed(stage, types=("a", "b"))
-    lanes = sorted(await looks.find_lanes(stage.database), key=lambda lane: -lane.priority)
+    buckets = sorted(
+        await bucket_scan.find_buckets(stage.database), key=lambda bucket: -bucket.priority
+    )
     claimed = await remote_leases.claim(
         stage.database,
         stage.ids(),
@@ -72,7 +74,7 @@ async def test_a_lease_that_is_filled_in_steps_has_its_tasks_in_order(stage: Sta
             ttl_s=60,
             wait_s=0,
         ),
-        lanes,
+        buckets,
         AnswerLimit(answer_bytes=64 * 3, payload_bytes=64),
     )
     assert claimed is not None
@@ -93,6 +95,6 @@ async def test_a_python_worker_starts_the_tasks_of_a_claim_in_order(stage: Stage
     options = WorkerOptions(slots=SIZE, claim_size=SIZE)
     async with a_worker(stage, {"*": recorder.until_opened}, options):
         await recorder.has_begun(SIZE)
-        recorder.gate.set()
+        recorder.blocker.set()
         await all_ended(stage)
     assert recorder.begun == expected

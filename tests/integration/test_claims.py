@@ -17,8 +17,8 @@ from taskmill.domain.lifecycle import (
     Status,
     Succeeded,
 )
-from taskmill.storage import claims, leases, looks
-from taskmill.storage.claims import Lane, LaneStart
+from taskmill.storage import bucket_scan, claims, leases
+from taskmill.storage.claims import Bucket, BucketStart
 from tests.support.builders import AT_ONCE, ERROR, a_draft, a_fence, an_end
 from tests.support.safety import assert_safe
 from tests.support.stage import Stage
@@ -88,9 +88,9 @@ async def test_only_the_lanes_asked_for_are_claimed(stage: Stage) -> None:
     lease = await stage.open_lease()
     for queue, kind, priority in (("a", "x", 4), ("a", "y", 4), ("b", "x", 4), ("a", "x", 5)):
         await stage.created(queue=queue, type=kind, priority=priority)
-    lane = Lane(queue="a", type="x", priority=4)
+    bucket = Bucket(queue="a", type="x", priority=4)
     taken = await claims.take(
-        stage.database, lease_id=lease, worker="w", lanes=[(lane, LaneStart())], limit=9
+        stage.database, lease_id=lease, worker="w", buckets=[(bucket, BucketStart())], limit=9
     )
     assert [(t.task.queue, t.task.type, t.task.priority) for t in taken] == [("a", "x", 4)]
 
@@ -98,10 +98,10 @@ async def test_only_the_lanes_asked_for_are_claimed(stage: Stage) -> None:
 async def test_a_lane_is_walked_from_where_it_is_told(stage: Stage) -> None:
     lease = await stage.open_lease()
     first, second = await stage.created(), await stage.created()
-    lane = Lane(queue="default", type="emulate", priority=4)
-    start = LaneStart(run_at=second.run_at, task_id=second.id)
+    bucket = Bucket(queue="default", type="emulate", priority=4)
+    start = BucketStart(run_at=second.run_at, task_id=second.id)
     taken = await claims.take(
-        stage.database, lease_id=lease, worker="w", lanes=[(lane, start)], limit=9
+        stage.database, lease_id=lease, worker="w", buckets=[(bucket, start)], limit=9
     )
     assert [one.task.id for one in taken] == [second.id]
     assert [one.task.id for one in await stage.take(lease)] == [first.id]
@@ -122,12 +122,13 @@ async def test_nothing_is_claimed_from_a_paused_queue(stage: Stage) -> None:
     lease = await stage.open_lease()
     await stage.created(queue="paused")
     await stage.created(queue="open")
-    lanes = [
-        (Lane(queue=queue, type="emulate", priority=4), LaneStart()) for queue in ("paused", "open")
+    buckets = [
+        (Bucket(queue=queue, type="emulate", priority=4), BucketStart())
+        for queue in ("paused", "open")
     ]
     await stage.service.set_queue_paused("paused", paused=True)
-    assert list(await looks.find_lanes(stage.database)) == [lanes[1][0]]
-    taken = await claims.take(stage.database, lease_id=lease, worker="w", lanes=lanes, limit=9)
+    assert list(await bucket_scan.find_buckets(stage.database)) == [buckets[1][0]]
+    taken = await claims.take(stage.database, lease_id=lease, worker="w", buckets=buckets, limit=9)
     assert [one.task.queue for one in taken] == ["open"]
     await stage.service.set_queue_paused("paused", paused=False)
     assert [one.task.queue for one in await stage.take(lease)] == ["paused"]
@@ -164,7 +165,7 @@ async def test_a_failed_attempt_is_tried_again_until_none_is_left(stage: Stage) 
     assert (failed.status, failed.attempt) == (Status.FAILED, 2)
     assert failed.error == '{"type": "ValueError", "message": "no such customer"}'
     events = await stage.service.events(taken.task.id)
-    assert [(str(e.happening), e.reason) for e in events] == [
+    assert [(str(e.event_type), e.reason) for e in events] == [
         ("created", None),
         ("claimed", None),
         ("retry_scheduled", "error"),
@@ -313,7 +314,7 @@ async def test_a_success_is_written_alike_whoever_ends_beside_it(
 _COUNTS = """
     SELECT queue, status, sum(tasks)::int AS tasks FROM taskmill.task_count GROUP BY queue, status
     UNION ALL
-    SELECT type, happening, sum(tasks)::int FROM taskmill.task_minute_delta GROUP BY type, happening
+    SELECT type, event_type, sum(tasks)::int FROM taskmill.task_minute_delta GROUP BY type, event_type
 """
 # Of a task and its last event, all but what names the one or tells when.
 _WRITTEN = """

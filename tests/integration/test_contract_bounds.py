@@ -42,7 +42,7 @@ async def test_a_contract_that_holds_though_it_would_be_refused_today_is_registe
     """A worker that starts again must not fail for what was taken before there was a limit."""
     held, new = a_contract(doubled(3)), a_contract({"title": "new", **doubled(3)})
     await registered(stage, held)
-    monkeypatch.setattr("taskmill.wire.contracts.door.MOST_LOOKS", 14)
+    monkeypatch.setattr("taskmill.wire.contracts.contract.MOST_LOOKS", 14)
     await registered(stage, held)
     with pytest.raises(ContractRefused, match="at most 14 schemas that look at one value"):
         await registered(stage, new)

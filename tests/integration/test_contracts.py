@@ -19,7 +19,7 @@ from taskmill.domain.task import TaskDraft
 from taskmill.operations.contracts import Contracts, register
 from taskmill.runtime.periodic import Periodic
 from taskmill.storage import contracts as rows, tasks
-from taskmill.storage.doorbell import CONTRACTS, DoorbellListener
+from taskmill.storage.notifier import CONTRACTS, NotificationListener
 from taskmill.storage.statements import statement
 from taskmill.wire.batches import array_drafts
 from taskmill.wire.messages import CreationMessage, message_draft
@@ -112,7 +112,7 @@ async def test_workers_of_two_releases_that_start_at_once_leave_one_of_their_con
 async def test_who_registers_waits_for_another_whose_transaction_is_open(stage: Stage) -> None:
     holder = await stage.database.connect()
     await holder.execute("BEGIN")
-    await holder.execute(statement("take_contract_turn"))
+    await holder.execute(statement("lock_contracts"))
     async with asyncio.TaskGroup() as group:
         waiting = group.create_task(register(stage.database, "w", [a_contract()]))
         await _someone_waits(stage)
@@ -159,7 +159,7 @@ async def test_a_dropped_contract_frees_its_type_and_keeps_its_versions(stage: S
     known = await registered(stage, a_contract())
     await known.drop(TYPE)
     assert not known.by_type
-    assert drafted(known, a_body(BAD)).misfit is None
+    assert drafted(known, a_body(BAD)).payload_error is None
     with pytest.raises(TypeNotFound):
         await known.drop(TYPE)
     with pytest.raises(TypeNotFound):
@@ -193,7 +193,7 @@ async def test_a_door_knows_of_a_change_about_as_soon_as_it_looks(stage: Stage) 
 async def test_a_door_that_listens_hears_of_a_change_at_once(stage: Stage) -> None:
     known, stop = Contracts(stage.database), asyncio.Event()
     never = Periodic("contracts", known.refresh, interval_s=3600)
-    listener = DoorbellListener(stage.database, lambda: None, also={CONTRACTS: never.wake})
+    listener = NotificationListener(stage.database, lambda: None, also={CONTRACTS: never.wake})
     async with asyncio.TaskGroup() as group:
         group.create_task(never.run(stop))
         group.create_task(listener.run(stop))
@@ -225,8 +225,8 @@ async def test_a_payload_that_does_not_fit_is_refused_before_there_is_a_task(sta
     with pytest.raises(InvalidInput) as caught:
         drafted(known, a_body({}, run_at="2030-01-01T00:00:00Z", delay_s=1))
     assert [one.pointer for one in caught.value.violations] == ["/delay_s", "/payload/to"]
-    assert drafted(known, a_body({"to": "x"})).misfit is None
-    assert drafted(known, a_body(BAD, type="free")).misfit is None
+    assert drafted(known, a_body({"to": "x"})).payload_error is None
+    assert drafted(known, a_body(BAD, type="free")).payload_error is None
 
 
 async def test_what_a_request_leaves_out_comes_from_the_contract_and_what_it_says_stands(

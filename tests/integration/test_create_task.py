@@ -8,7 +8,7 @@ import asyncpg
 import orjson
 import pytest
 
-from taskmill.operations import sql_door
+from taskmill.operations import sql_limits
 from taskmill.settings import LimitSettings, Settings
 from tests.support.api import Served
 from tests.support.auditing import found_in
@@ -219,7 +219,7 @@ async def test_times_have_their_bounds(stage: Stage) -> None:
 
 async def test_queues_and_labels_are_limited_as_the_settings_say(stage: Stage) -> None:
     limits = LimitSettings(queues=2, labels=1, idempotency_key_chars=3, body_bytes=50)
-    await sql_door.tell_limits(stage.database, Settings(limits=limits))
+    await sql_limits.store(stage.database, Settings(limits=limits))
     await create(stage.sql, queue="a")
     await create(stage.sql, queue="b")
     await create(stage.sql, queue="a")

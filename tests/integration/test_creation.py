@@ -18,7 +18,7 @@ from taskmill.domain.retry import RetryPolicy
 from taskmill.domain.system import CreatedTask
 from taskmill.domain.task import IdempotencyKey, Task
 from taskmill.storage import tasks
-from taskmill.storage.doorbell import CHANNEL
+from taskmill.storage.notifier import CHANNEL
 from taskmill.storage.servers import Connection
 from taskmill.storage.statements import statement
 from taskmill.storage.tasks import NewTask, StoredFacts
@@ -53,12 +53,12 @@ async def test_the_answer_is_what_is_stored(stage: Stage) -> None:
 
 
 async def test_a_task_that_is_created_alone_rings_with_its_commit(stage: Stage) -> None:
-    """No doorbell runs here: what is heard came with the transaction."""
-    rings: list[str] = []
-    await stage.sql.add_listener(CHANNEL, lambda *told: rings.append(told[2]))
+    """No notifier runs here: what is heard came with the transaction."""
+    notifies: list[str] = []
+    await stage.sql.add_listener(CHANNEL, lambda *told: notifies.append(told[2]))
     await stage.created()
     await stage.sql.fetchval("SELECT 1")
-    assert rings == [CHANNEL]
+    assert notifies == [CHANNEL]
     await stage.service.create_all([a_draft()])
     # Of two at once only the first is alone: NOTIFY would have one wait for the other's commit.
     async with holding_tasks(stage) as release, asyncio.TaskGroup() as group:
@@ -67,7 +67,7 @@ async def test_a_task_that_is_created_alone_rings_with_its_commit(stage: Stage) 
             await waiting_for_locks(stage, count)
         await release()
     await stage.sql.fetchval("SELECT 1")
-    assert rings == [CHANNEL] * 2
+    assert notifies == [CHANNEL] * 2
 
 
 @asynccontextmanager
@@ -99,13 +99,13 @@ _WAITING = """
 async def test_who_creates_one_after_the_other_rings_within_for_a_share_of_the_time(
     stage: Stage,
 ) -> None:
-    rings: list[str] = []
-    await stage.sql.add_listener(CHANNEL, lambda *told: rings.append(told[2]))
-    stage.creation._ringing.charge(float("inf"))
+    notifies: list[str] = []
+    await stage.sql.add_listener(CHANNEL, lambda *told: notifies.append(told[2]))
+    stage.creation._notifying.charge(float("inf"))
     await stage.created()
     await stage.sql.fetchval("SELECT 1")
-    assert rings == []
-    assert stage.creation._doorbell._rung.is_set()
+    assert notifies == []
+    assert stage.creation._notifier._wanted.is_set()
 
 
 async def test_whoever_finds_its_task_there_after_a_lost_answer_rings_for_it(
@@ -117,18 +117,18 @@ async def test_whoever_finds_its_task_there_after_a_lost_answer_rings_for_it(
         connection: Connection,
         new: Collection[NewTask],
         *,
-        rings: bool = False,
+        notifies: bool = False,
         timeout_s: float | None = None,
     ) -> dict[UUID, StoredFacts]:
         monkeypatch.setattr(tasks, "insert", insert)
-        await insert(connection, new, rings=rings, timeout_s=timeout_s)
+        await insert(connection, new, notifies=notifies, timeout_s=timeout_s)
         raise Unavailable(0, "the database")
 
     await stage.created()
-    assert not stage.creation._doorbell._rung.is_set()
+    assert not stage.creation._notifier._wanted.is_set()
     monkeypatch.setattr(tasks, "insert", loses_the_first_answer)
     await stage.created()
-    assert stage.creation._doorbell._rung.is_set()
+    assert stage.creation._notifier._wanted.is_set()
 
 
 async def test_a_task_is_created_when_no_more_rings_can_be_kept(
@@ -142,11 +142,11 @@ async def test_a_task_is_created_when_no_more_rings_can_be_kept(
         connection: Connection,
         new: Collection[NewTask],
         *,
-        rings: bool = False,
+        notifies: bool = False,
         timeout_s: float | None = None,
     ) -> dict[UUID, StoredFacts]:
-        tried.append(rings)
-        if rings:
+        tried.append(notifies)
+        if notifies:
             raise asyncpg.ProgramLimitExceededError("too many notifications in the NOTIFY queue")
         return await insert(connection, new, timeout_s=timeout_s)
 
@@ -154,7 +154,7 @@ async def test_a_task_is_created_when_no_more_rings_can_be_kept(
     made = await stage.created()
     assert (await stage.task(made.id)).status is Status.NEW
     assert tried == [True, False]
-    assert stage.creation._doorbell._rung.is_set()
+    assert stage.creation._notifier._wanted.is_set()
     await stage.created()
     assert tried == [True, False, False]  # it is not tried again at once
 
@@ -485,7 +485,7 @@ async def _queues_being_made(stage: Stage) -> AsyncIterator["asyncpg.Connection[
     """A session that has the turn to make queues until it commits."""
     connection = await stage.database.connect()
     await connection.execute("BEGIN")
-    await connection.execute(statement("take_queue_turn"))
+    await connection.execute(statement("lock_queues"))
     yield connection
     await connection.close()
 
@@ -503,7 +503,7 @@ async def _made_queue(stage: Stage, name: str, *, limit: int) -> bool:
 async def test_an_outage_is_told_within_the_patience_and_leaves_nothing_behind(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("taskmill.operations.create._PATIENCE_S", 0.3)
+    monkeypatch.setattr("taskmill.operations.create._TIMEOUT_S", 0.3)
     await stage.created()
     name = await stage.sql.fetchval("SELECT current_database()")
     admin = await asyncpg.connect(stage.url.replace(f"/{name}", "/postgres"))

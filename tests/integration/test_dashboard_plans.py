@@ -5,7 +5,7 @@ from uuid import UUID
 import asyncpg
 
 from taskmill.domain.activity import ActivityRequest, Window
-from taskmill.domain.lifecycle import Happening
+from taskmill.domain.lifecycle import EventType
 from tests.support.plans import Plan, explaining
 from tests.support.stage import Stage
 
@@ -22,7 +22,7 @@ async def a_long_life(stage: Stage) -> UUID:
     await stage.sql.execute(
         """
         INSERT INTO taskmill.task_event
-            (task_id, version, at, happening, status, run, attempt, losses, claim_no, run_at)
+            (task_id, version, at, event_type, status, run, attempt, losses, claim_no, run_at)
         SELECT $1, n, now(), 'claimed', 'in_progress', 1, 1, 0, n, now() FROM generate_series(2, $2::integer) AS n
         """,
         task.id,
@@ -89,10 +89,10 @@ _MINUTES = """
         ) AS at
         CROSS JOIN generate_series(1, 40) AS queue
     )
-    INSERT INTO taskmill.task_minute_delta (queue, type, happening, bucket, tasks, seconds)
-    SELECT 'q' || n % 40 + 1, 'emulate', happening, 5, 1, 1
+    INSERT INTO taskmill.task_minute_delta (queue, type, event_type, bucket, tasks, seconds)
+    SELECT 'q' || n % 40 + 1, 'emulate', event_type, 5, 1, 1
     FROM generate_series(1, 100) AS n
-    CROSS JOIN unnest('{created,claimed,succeeded,failed}'::text[]) AS happening
+    CROSS JOIN unnest('{created,claimed,succeeded,failed}'::text[]) AS event_type
 """
 
 
@@ -113,11 +113,11 @@ async def test_some_queues_are_told_as_all_of_them_together_are(stage: Stage) ->
     whole = await stage.service.activity(ActivityRequest(window=Window.HOURS_6, queue="q7"))
     told = await stage.service.queue_activity(Window.HOURS_6, ["q7"])
     flow = told.flows["q7"]
-    for happening in (Happening.CREATED, Happening.SUCCEEDED, Happening.FAILED):
-        assert flow.counts[happening] == whole.total.counts[happening] > 0
+    for event_type in (EventType.CREATED, EventType.SUCCEEDED, EventType.FAILED):
+        assert flow.counts[event_type] == whole.total.counts[event_type] > 0
     assert flow.waiting.buckets == whole.total.waiting.buckets
     assert flow.running.buckets == whole.total.running.buckets
     assert told.steps == [at for at, _ in whole.points]
     for at, step in whole.points:
-        ended = step.counts.get(Happening.SUCCEEDED, 0) + step.counts.get(Happening.FAILED, 0)
+        ended = step.counts.get(EventType.SUCCEEDED, 0) + step.counts.get(EventType.FAILED, 0)
         assert told.ended["q7"].get(at, 0) == ended

@@ -24,7 +24,7 @@ PROBLEM = {
 
 async def refused(stage: Stage, body: bytes, *, message_id: str | None = None) -> UUID:
     message = RefusedMessage(
-        door="amqp",
+        source="amqp",
         message_id=message_id,
         body=body,
         properties=orjson.dumps({"headers": {"x": "<b>"}, "content_type": "text/html"}).decode(),

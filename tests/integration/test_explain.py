@@ -1,4 +1,4 @@
-"""Why a task is where it is: each gate over the API, with the task really brought there."""
+"""Why a task is where it is: each blocker over the API, with the task really brought there."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,9 +12,9 @@ import pytest
 from sqlalchemy import text
 
 from taskmill.amqp.connection import BrokerLink
-from taskmill.domain.circumstances import Circumstances, Line
+from taskmill.domain.blockers import BlockerName
 from taskmill.domain.errors import TaskNotFound, Unavailable
-from taskmill.domain.gates import GateName
+from taskmill.domain.explain_snapshot import ExplainSnapshot, QueuePosition
 from taskmill.domain.lifecycle import (
     ErrorInfo,
     Failed,
@@ -33,10 +33,10 @@ from taskmill.operations.broker import BrokerWatch
 from taskmill.operations.read import TaskReading
 from taskmill.operations.service import TaskService
 from taskmill.settings import LimitSettings, Settings
-from taskmill.storage import circumstances, leases, releases
-from taskmill.storage.claims import Lane
+from taskmill.storage import explain_snapshot, leases, releases
+from taskmill.storage.claims import Bucket
 from taskmill.storage.leases import WorkerCard
-from taskmill.storage.releases import Stream
+from taskmill.storage.releases import HintQueue
 from taskmill.wire.explanations import ExplanationView
 from tests.support.api import Served, serving
 from tests.support.builders import ERROR, a_draft
@@ -57,19 +57,19 @@ async def explained(api: Served, task_id: object) -> Answer:
     view = ExplanationView.model_validate_json(told.content)
     assert view.model_dump_json().encode() == told.content
     answer: Answer = told.json()
-    assert [gate["gate"] for gate in answer["gates"]] == list(GateName)
-    first = next(gate for gate in answer["gates"] if gate["state"] == "holds")
-    assert (answer["gate"], answer["summary"]) == (first["gate"], first["sentence"])
+    assert [blocker["blocker"] for blocker in answer["blockers"]] == list(BlockerName)
+    first = next(blocker for blocker in answer["blockers"] if blocker["state"] == "holds")
+    assert (answer["blocker"], answer["summary"]) == (first["blocker"], first["sentence"])
     assert answer["todo"] == first["todo"]
     return answer
 
 
 def holding(answer: Answer) -> list[str]:
-    return [gate["gate"] for gate in answer["gates"] if gate["state"] == "holds"]
+    return [blocker["blocker"] for blocker in answer["blockers"] if blocker["state"] == "holds"]
 
 
 def gate_of(answer: Answer, name: str) -> Answer:
-    return next(gate for gate in answer["gates"] if gate["gate"] == name)
+    return next(blocker for blocker in answer["blockers"] if blocker["blocker"] == name)
 
 
 def facts_of(answer: Answer, name: str) -> Answer:
@@ -183,7 +183,7 @@ async def test_a_task_that_runs_names_its_worker_and_its_lease(api: Served, stag
         assert timeout_at - datetime.fromisoformat(started) == timedelta(seconds=600)
         assert facts["heartbeat_at"] <= answer["at"] < facts["lease_expires_at"]
         assert facts["cancel_requested_at"] is None
-        recorder.gate.set()
+        recorder.blocker.set()
 
 
 async def test_a_running_task_that_was_asked_to_stop_says_since_when(
@@ -401,13 +401,13 @@ async def test_taken_slots_are_told_as_they_are_now(api: Served, stage: Stage) -
         assert facts_of(answer, "no_free_slot") == {"slots": 1, "running": 1, "is_counted": True}
         # The lease's row still says what it said at its last renewal.
         assert await stage.sql.fetchval("SELECT running FROM taskmill.lease") == 0
-        recorder.gate.set()
+        recorder.blocker.set()
 
 
 async def test_more_running_tasks_than_are_counted_are_told_by_the_workers(
     api: Served, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(circumstances, "_MOST_RUNNING", 2)
+    monkeypatch.setattr(explain_snapshot, "_MOST_RUNNING", 2)
     lease_id = await stage.open_lease()
     await stage.running(lease_id)
     await stage.running(lease_id)
@@ -447,14 +447,14 @@ async def test_more_urgent_tasks_are_counted_and_no_others(api: Served, stage: S
 async def test_counting_ends_at_a_bound_and_says_so(
     api: Served, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(circumstances, "MOST_AHEAD", 5)
+    monkeypatch.setattr(explain_snapshot, "MOST_AHEAD", 5)
     await a_lease(stage, slots=2)
     await stage.service.create_all([a_draft(priority=n % 10) for n in range(20)])
     task = await stage.created(priority=0)
     facts = facts_of(await explained(api, task.id), "tasks_ahead")
     assert (facts["ahead"], facts["is_more"]) == (5, True)
-    monkeypatch.setattr(circumstances, "MOST_AHEAD", 1000)
-    monkeypatch.setattr(circumstances, "_MOST_LANES", 3)
+    monkeypatch.setattr(explain_snapshot, "MOST_AHEAD", 1000)
+    monkeypatch.setattr(explain_snapshot, "_MOST_BUCKETS", 3)
     facts = facts_of(await explained(api, task.id), "tasks_ahead")
     assert (facts["ahead"], facts["is_more"]) == (6, True)
 
@@ -462,8 +462,8 @@ async def test_counting_ends_at_a_bound_and_says_so(
 async def test_a_count_that_takes_too_long_is_given_up(
     api: Served, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(circumstances, "MOST_AHEAD", 1_000_000)
-    monkeypatch.setattr(circumstances, "_LIMIT_TIME", "SET LOCAL statement_timeout = '2ms'")
+    monkeypatch.setattr(explain_snapshot, "MOST_AHEAD", 1_000_000)
+    monkeypatch.setattr(explain_snapshot, "_LIMIT_TIME", "SET LOCAL statement_timeout = '2ms'")
     await a_lease(stage)
     task = await stage.created()
     await stage.sql.execute("""
@@ -497,10 +497,10 @@ async def test_a_task_has_to_be_released_to_the_broker_and_then_claimed(stage: S
 
 async def released(stage: Stage) -> None:
     """Release what is due, as the relay does."""
-    lane = Lane(queue="default", type="emulate", priority=4)
-    stream = Stream(queue="default", type="emulate")
+    bucket = Bucket(queue="default", type="emulate", priority=4)
+    stream = HintQueue(queue="default", type="emulate")
     done = await releases.release(
-        stage.database, stream, window=200, most=10, life_s=10, lanes=[(lane, None)]
+        stage.database, stream, release_limit=200, most=10, life_s=10, buckets=[(bucket, None)]
     )
     assert len(done.task_ids) == 1
 
@@ -519,14 +519,14 @@ async def test_all_facts_are_of_one_moment(stage: Stage) -> None:
     lease_id = await stage.open_lease()
     task = await stage.created()
     broker = stage.service._broker
-    seen: list[tuple[Circumstances, Line]] = []
+    seen: list[tuple[ExplainSnapshot, QueuePosition]] = []
     async with stage.database.snapshot() as connection:
         for _ in range(2):
-            found = await circumstances.read(
+            found = await explain_snapshot.read(
                 connection, task.id, broker=broker.state(), hint_life=broker.hint_life
             )
             assert found is not None
-            seen.append((found, await circumstances.read_line(connection, found)))
+            seen.append((found, await explain_snapshot.read_position(connection, found)))
             await stage.take(lease_id)
             await stage.created(priority=9)
     assert seen[0] == seen[1]

@@ -38,7 +38,7 @@ async def seeded(seeded_url: str, request: pytest.FixtureRequest) -> AsyncIterat
 
 
 async def place(stage: Stage, number: int) -> tuple[datetime, UUID]:
-    """Due time and id of the task at a place in the line of q1, from 0."""
+    """Due time and id of the task at a place in the position of q1, from 0."""
     row = await stage.sql.fetchrow(
         "SELECT run_at, task_id FROM taskmill.dispatch WHERE queue = 'q1' AND priority = 1"
         " ORDER BY run_at, task_id OFFSET $1 LIMIT 1",
@@ -94,7 +94,7 @@ async def test_facts_of_a_task_cost_little(seeded: Stage) -> None:
     )
     async with explaining(seeded.database) as session:
         for task_id in (waiting, ended):
-            [row], plan = await session.fetch("find_circumstances", task_id)
+            [row], plan = await session.fetch("find_explain_snapshot", task_id)
             assert row["is_enqueued"] == (task_id == waiting)
             check(plan, rows=10, pages=30 + 5 * WEEKS)
 

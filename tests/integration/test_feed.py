@@ -166,7 +166,7 @@ async def test_what_this_program_does_not_know_delays_the_feed_and_ends_nothing(
     read = changes.read
 
     async def unknown(*_: object) -> FeedPage:
-        raise ValueError("'pondered' is not a valid Happening")
+        raise ValueError("'pondered' is not a valid EventType")
 
     async with a_stream(api.http) as stream:
         await until(stream, "live")

@@ -22,7 +22,7 @@ from taskmill.operations.figures import FiguresCache
 from taskmill.settings import DatabaseSettings
 from taskmill.storage import changes, deliveries, figures
 from taskmill.storage.database import Database
-from taskmill.storage.deliveries import Turn
+from taskmill.storage.deliveries import CursorLease
 from tests.support.api import Served, serving
 from tests.support.builders import a_draft
 from tests.support.exposition import Page
@@ -132,7 +132,7 @@ async def test_queues_beyond_the_bound_share_one_series(
 
 
 DELIVERY = """
-    INSERT INTO taskmill.webhook_delivery (lane, webhook_id, task_id, version, give_up_at, next_at, state)
+    INSERT INTO taskmill.webhook_delivery (bucket, webhook_id, task_id, version, give_up_at, next_at, state)
     SELECT 'webhook:' || $1::uuid, $1, gen_random_uuid(), 1, now() + interval '1 day', now() + $2::interval, $3
 """
 
@@ -169,7 +169,7 @@ async def test_an_endpoint_that_takes_nothing_makes_nobody_late_but_is_told(stag
     for _ in range(2):
         await stage.sql.execute(DELIVERY, dead, late, "pending")
         await stage.sql.execute(
-            "INSERT INTO taskmill.webhook_delivery (lane, task_id, version, give_up_at, next_at)"
+            "INSERT INTO taskmill.webhook_delivery (bucket, task_id, version, give_up_at, next_at)"
             " VALUES ('callback:x', gen_random_uuid(), 1, now() + interval '1 day', now() + $1)",
             late,
         )
@@ -248,7 +248,7 @@ async def test_each_follower_of_the_feed_has_its_lag(stage: Stage) -> None:
         return {name: s // 60 for name, s in (await figures.read(stage.database)).lags_s.items()}
 
     async def reached(place: str, position: int, ordinal: int) -> None:
-        turn = Turn(place, stage.ids(), 60.0)
+        turn = CursorLease(place, stage.ids(), 60.0)
         await deliveries.take(stage.database, turn)
         await deliveries.move(stage.database, turn, Cursor(position, ordinal))
         await deliveries.leave(stage.database, turn)
@@ -319,7 +319,7 @@ async def test_old_figures_are_read_anew(source: Source) -> None:
 async def test_an_outage_drops_the_figures_and_is_not_asked_about_again_and_again(
     source: Source, error: Exception | None
 ) -> None:
-    fresh, stale = (FiguresCache(source, holds_s=s, patience_s=0.05) for s in (60, 0))
+    fresh, stale = (FiguresCache(source, holds_s=s, timeout_s=0.05) for s in (60, 0))
     assert await stale.get() is not None
     source.error = error
     if error is None:

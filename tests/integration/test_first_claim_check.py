@@ -63,7 +63,7 @@ async def failed_with(stage: Stage, task_id: UUID, detail: str) -> None:
     assert task.status is Status.FAILED
     assert orjson.loads(task.error or "") == {"type": "PayloadRefused", "message": detail}
     [event] = (await stage.service.events(task_id))[2:]
-    assert (event.happening, event.reason, event.attempt) == ("failed", "payload_refused", 1)
+    assert (event.event_type, event.reason, event.attempt) == ("failed", "payload_refused", 1)
     await assert_safe(stage.sql)
     assert await found_in(stage.database) == {}
 

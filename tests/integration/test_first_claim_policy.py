@@ -87,7 +87,7 @@ async def test_the_first_claim_takes_the_policy_that_the_type_has_by_then(
     )
     assert policy_of(await stage.task(task.id)) == POLICY
     event = (await stage.service.events(task.id))[-1]
-    assert (event.happening, event.reason) == ("claimed", "type_policy")
+    assert (event.event_type, event.reason) == ("claimed", "type_policy")
     await assert_safe(stage.sql)
     assert await found_in(stage.database) == {}
 
@@ -121,7 +121,7 @@ async def test_later_claims_take_nothing(stage: Stage) -> None:
     assert [
         event.reason
         for event in await stage.service.events(task.id)
-        if event.happening == "claimed"
+        if event.event_type == "claimed"
     ] == [
         None,
         None,

@@ -14,8 +14,8 @@ from taskmill.domain.errors import TransitionRefused
 from taskmill.domain.lifecycle import Interrupted, Status
 from taskmill.maintenance.expiry import expire_waiting
 from taskmill.storage import claims, leases, releases
-from taskmill.storage.claims import Lane, TakenTask
-from taskmill.storage.releases import Stream
+from taskmill.storage.claims import Bucket, TakenTask
+from taskmill.storage.releases import HintQueue
 from taskmill.storage.servers import Connection
 from taskmill.storage.statements import statement
 from tests.support.builders import a_draft, an_end
@@ -23,8 +23,8 @@ from tests.support.polling import eventually
 from tests.support.safety import assert_safe
 from tests.support.stage import Stage, a_stage
 
-STREAM = Stream(queue="default", type="emulate")
-LANE = Lane(queue="default", type="emulate", priority=4)
+STREAM = HintQueue(queue="default", type="emulate")
+LANE = Bucket(queue="default", type="emulate", priority=4)
 
 
 async def claim(stage: Stage, lease_id: UUID, ids: list[UUID]) -> list[TakenTask]:
@@ -33,9 +33,14 @@ async def claim(stage: Stage, lease_id: UUID, ids: list[UUID]) -> list[TakenTask
     )
 
 
-async def release(stage: Stage, *, window: int = 200, life_s: float = 10) -> list[UUID]:
+async def release(stage: Stage, *, release_limit: int = 200, life_s: float = 10) -> list[UUID]:
     done = await releases.release(
-        stage.database, STREAM, window=window, most=1000, life_s=life_s, lanes=[(LANE, None)]
+        stage.database,
+        STREAM,
+        release_limit=release_limit,
+        most=1000,
+        life_s=life_s,
+        buckets=[(LANE, None)],
     )
     return list(done.task_ids)
 
@@ -212,7 +217,7 @@ async def test_two_relays_release_in_turn_and_never_more_than_the_window(stage: 
     await stage.service.create_all([a_draft() for _ in range(300)])
     async with a_stage(stage.url) as other, asyncio.TaskGroup() as group:
         turns = [
-            group.create_task(release((stage, other)[number % 2], window=100))
+            group.create_task(release((stage, other)[number % 2], release_limit=100))
             for number in range(10)
         ]
     told = Counter(task_id for turn in turns for task_id in turn.result())
@@ -263,7 +268,7 @@ async def _one_of_all(
     if choice < 2:
         await side.service.create_all([a_draft() for _ in range(20)])
     elif choice == 2:
-        await release(side, window=100, life_s=0.05)
+        await release(side, release_limit=100, life_s=0.05)
     elif choice == 3:
         await releases.unmark(side.database, ids)
         await releases.forget_all(side.database)

@@ -331,9 +331,7 @@ async def test_messages_too_large_to_be_held_are_taken_fewer_at_a_time(
         await producer.send_all(messages)
         turn = stage.sql.transaction()
         await turn.start()
-        await stage.sql.execute(
-            statement("take_queue_turn")
-        )  # the first task of a queue waits for it
+        await stage.sql.execute(statement("lock_queues"))  # the first task of a queue waits for it
         async with taking_in(stage, broker_url, most_bytes=100_000):
 
             async def overflowed() -> bool:

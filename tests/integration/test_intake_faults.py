@@ -6,7 +6,7 @@ import pytest
 from aiormq.abc import DeliveredMessage
 
 from taskmill.domain.task import TaskDraft
-from taskmill.intake.judging import Judge
+from taskmill.intake.validating import Validator
 from tests.support.api import LogLines
 from tests.support.intake import (
     assert_all_acknowledged,
@@ -93,14 +93,14 @@ async def test_a_rejection_that_can_not_be_stored_as_it_is_keeps_its_body(
 async def test_a_message_that_we_trip_over_again_and_again_is_a_rejection(
     stage: Stage, broker_url: str, monkeypatch: pytest.MonkeyPatch, log_lines: LogLines
 ) -> None:
-    read = Judge._read
+    read = Validator._read
 
-    def trips(self: Judge, message: DeliveredMessage) -> TaskDraft | Exception:
+    def trips(self: Validator, message: DeliveredMessage) -> TaskDraft | Exception:
         if message.body == b'{"name":"poison"}':
             raise KeyError("a fault of ours")
         return read(self, message)
 
-    monkeypatch.setattr(Judge, "_read", trips)
+    monkeypatch.setattr(Validator, "_read", trips)
     async with producing(broker_url) as producer:
         async with taking_in(stage, broker_url):
             async with asyncio.TaskGroup() as group:

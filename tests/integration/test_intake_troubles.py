@@ -42,7 +42,7 @@ def messages(count: int, *, bad_every: int = 0) -> list[aio_pika.Message]:
 async def test_messages_wait_out_an_outage_of_the_database(
     stage: Stage, broker_url: str, log_lines: LogLines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("taskmill.operations.create._PATIENCE_S", 0.2)
+    monkeypatch.setattr("taskmill.operations.create._TIMEOUT_S", 0.2)
     async with (
         producing(broker_url) as producer,
         a_network(stage.url) as (network, url),
@@ -95,7 +95,7 @@ async def test_a_lost_answer_makes_no_second_task_even_without_an_id(
 async def test_an_intake_that_stops_during_an_outage_leaves_the_messages_to_the_broker(
     stage: Stage, broker_url: str, monkeypatch: pytest.MonkeyPatch, log_lines: LogLines
 ) -> None:
-    monkeypatch.setattr("taskmill.operations.create._PATIENCE_S", 0.2)
+    monkeypatch.setattr("taskmill.operations.create._TIMEOUT_S", 0.2)
     monkeypatch.setattr("taskmill.intake.amqp._DRAIN_S", 0.3)
     async with producing(broker_url) as producer:
         async with (
@@ -218,7 +218,7 @@ async def test_connections_that_an_operator_closes_come_back(
 async def test_a_queue_that_is_there_is_consumed_as_it_is_and_drops_nothing_in_an_outage(
     stage: Stage, broker_url: str, log_lines: LogLines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("taskmill.operations.create._PATIENCE_S", 0.2)
+    monkeypatch.setattr("taskmill.operations.create._TIMEOUT_S", 0.2)
     async with (
         producing(broker_url) as producer,
         a_network(stage.url) as (network, url),

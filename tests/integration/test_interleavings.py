@@ -24,7 +24,7 @@ GATES = {
     "one_task": "SELECT FROM taskmill.task WHERE queue = $1 ORDER BY id DESC LIMIT 1 FOR UPDATE",
     "lease": "SELECT FROM taskmill.lease WHERE $1 <> '' FOR UPDATE",
 }
-PATIENCE_S = 10.0
+TIMEOUT_S = 10.0
 
 
 @asynccontextmanager
@@ -48,7 +48,7 @@ async def until_it_waits(stage: Stage, session: Session, doing: "asyncio.Task[No
 
 
 async def write(name: str, database: Database, scene: Scene) -> None:
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(TIMEOUT_S):
         await WRITERS[name](database, scene)
 
 
@@ -67,12 +67,12 @@ async def one_holds(
 
 
 async def both_stop(
-    scene: Scene, first: str, second: str, gate: str, sessions: list[Session]
+    scene: Scene, first: str, second: str, blocker: str, sessions: list[Session]
 ) -> None:
     """Both begin while a third holds rows that they need."""
     one, other, third = sessions
     await third.connection.execute("BEGIN")
-    await third.connection.execute(GATES[gate].replace("$1", f"'{scene.queue}'"))
+    await third.connection.execute(GATES[blocker].replace("$1", f"'{scene.queue}'"))
     async with asyncio.TaskGroup() as group:
         for name, session in ((first, one), (second, other)):
             writing = group.create_task(write(name, session, scene))

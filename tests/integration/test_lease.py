@@ -231,7 +231,7 @@ async def test_tasks_of_closed_leases_are_taken_back_at_once(stage: Stage) -> No
     ]
     assert "WorkerLost" in (tasks[1].error or "")
     events = await stage.service.events(lost[0].task.id)
-    assert [(str(e.happening), e.worker) for e in events] == [
+    assert [(str(e.event_type), e.worker) for e in events] == [
         ("created", None),
         ("claimed", "tester"),
         ("lost", "rescue"),

@@ -13,7 +13,7 @@ from taskmill.domain.lifecycle import ErrorInfo, Failed, Interrupted, Status, Su
 from taskmill.domain.parts import PAGE_BYTES
 from taskmill.domain.system import PageRequest, TaskFilter
 from taskmill.storage import claims, partitions, tasks
-from taskmill.storage.claims import Lane, LaneStart, TakenTask
+from taskmill.storage.claims import Bucket, BucketStart, TakenTask
 from taskmill.storage.statements import columns
 from taskmill.storage.task_log import LAST_CLAIM, NewLine
 from tests.support.builders import a_draft, a_key, an_end
@@ -124,13 +124,13 @@ def check(plan: Plan, *, rows: float, pages: int, name: str = "") -> None:
 
 
 async def claimed(session: Explaining, stage: Stage) -> tuple[list[asyncpg.Record], Plan, UUID]:
-    """Claim a batch over all lanes."""
+    """Claim a batch over all buckets."""
     lease = await stage.open_lease()
-    lanes = await session.connection.fetch(_LANES)
-    arguments = [list(column) for column in zip(*lanes, strict=True)] or [[], [], []]
+    buckets = await session.connection.fetch(_LANES)
+    arguments = [list(column) for column in zip(*buckets, strict=True)] or [[], [], []]
     starts: list[list[object]] = [
-        [datetime(1, 1, 1, tzinfo=UTC)] * len(lanes),
-        [UUID(int=0)] * len(lanes),
+        [datetime(1, 1, 1, tzinfo=UTC)] * len(buckets),
+        [UUID(int=0)] * len(buckets),
     ]
     rows, plan = await session.fetch("claim_tasks", lease, "w", BATCH, *arguments, *starts)
     return rows, plan, lease
@@ -282,7 +282,7 @@ async def test_keeping_lines_costs_what_is_kept_and_reading_them_what_is_read(
 
 async def test_finding_lanes_costs_what_lanes_there_are(seeded: Stage) -> None:
     async with explaining(seeded.database) as session:
-        rows, plan = await session.fetch("find_lanes", None, None, 1000, *FROM_HERE)
+        rows, plan = await session.fetch("find_buckets", None, None, 1000, *FROM_HERE)
         assert len(rows) == 3
         # Rows that other tests took away may still stand in the index; the backlog is 20 times as many pages.
         check(plan, rows=10, pages=300)
@@ -335,7 +335,7 @@ async def test_an_audit_costs_what_it_looks_at(seeded: Stage) -> None:
         _, plan = await session.fetch("audit_rejections", UUID(int=0), BATCH)
         check(plan, rows=2 * BATCH, pages=10 * BATCH)
         _, plan = await session.fetch("audit_overdue", 120.0, 1000, *FROM_HERE)
-        # Of each of nine lanes the first row of `dispatch`, its task, and the row of its queue.
+        # Of each of nine buckets the first row of `dispatch`, its task, and the row of its queue.
         check(plan, rows=3 * 9, pages=300)
 
 
@@ -441,7 +441,7 @@ _ROLLED = """
         ) AS at
         CROSS JOIN generate_series(0, 9) AS queue
     )
-    INSERT INTO taskmill.task_minute_delta (queue, type, happening, bucket, tasks, seconds)
+    INSERT INTO taskmill.task_minute_delta (queue, type, event_type, bucket, tasks, seconds)
     SELECT 'q' || n % 10, 'emulate', 'claimed', n % 100, 1, 1 FROM generate_series(1, 500) AS n
 """
 
@@ -479,7 +479,7 @@ async def test_statements_are_right_on_a_database_that_was_just_made(stage: Stag
         for end, some in ((ended, rows[:half]), (succeeded, rows[half:])):
             plan = await end(session, some, lease)
             check(plan, rows=4 * half, pages=PAGES_PER_TASK * half, name=end.__name__)
-        _, plan = await session.fetch("find_lanes", None, None, 1000, *FROM_HERE)
+        _, plan = await session.fetch("find_buckets", None, None, 1000, *FROM_HERE)
         check(plan, rows=BATCH, pages=50)
 
 
@@ -487,11 +487,13 @@ async def test_a_claim_at_sixty_weeks_takes_milliseconds(seeded_url: str) -> Non
     """Measured 2026-11 at claims of 100: 3 to 5 ms each way; the limit leaves room for a busy machine."""
     async with a_stage(seeded_url) as stage:
         lease, times = await stage.open_lease(), []
-        lanes = [(Lane(queue=f"q{n}", type="emulate", priority=n), LaneStart()) for n in range(3)]
+        buckets = [
+            (Bucket(queue=f"q{n}", type="emulate", priority=n), BucketStart()) for n in range(3)
+        ]
         for _ in range(12):
             began = stage.clock.monotonic()
             taken: list[TakenTask] = await claims.take(
-                stage.database, lease_id=lease, worker="w", lanes=lanes, limit=BATCH
+                stage.database, lease_id=lease, worker="w", buckets=buckets, limit=BATCH
             )
             between = stage.clock.monotonic()
             ends = [an_end(one, lease, Succeeded()) for one in taken]

@@ -10,8 +10,8 @@ import pytest
 from aio_pika.abc import AbstractIncomingMessage
 
 from taskmill.amqp import depths, topology
-from taskmill.amqp.courier import Courier, Parcel
-from taskmill.amqp.names import CREATE_KEY, CREATE_QUEUE, EXCHANGE, REJECTED_QUEUE, hint_queue
+from taskmill.amqp.confirmed_publisher import ConfirmedPublisher, SentMessage
+from taskmill.amqp.names import CREATE_KEY, CREATE_QUEUE, EXCHANGE, REJECTED_QUEUE, hint_queue_name
 from taskmill.cli.main import run
 from taskmill.domain.errors import BrokerAway
 from tests.support.fake_service import unused_url
@@ -130,13 +130,13 @@ async def test_messages_survive_the_loss_of_the_connection(
     sent: list[str] = []
     done = 0
 
-    def parcels() -> Iterator[Parcel]:
+    def messages() -> Iterator[SentMessage]:
         """Go on until some have been sent after the cut."""
         after = 0
         while after < 100:
             after += is_cut.is_set()
             sent.append(f"m{len(sent)}")
-            yield Parcel(number=len(sent), body=b"{}", message_id=sent[-1])
+            yield SentMessage(number=len(sent), body=b"{}", message_id=sent[-1])
 
     def delivered() -> None:
         nonlocal done
@@ -149,9 +149,11 @@ async def test_messages_survive_the_loss_of_the_connection(
         await eventually(close_connections, "the connection is seen and closed")
         is_cut.set()
 
-    courier = Courier(intake_url, exchange=EXCHANGE, routing_key=CREATE_KEY, in_flight=5)
+    confirmed_publisher = ConfirmedPublisher(
+        intake_url, exchange=EXCHANGE, routing_key=CREATE_KEY, in_flight=5
+    )
     async with asyncio.TaskGroup() as group:
-        delivery = group.create_task(courier.deliver(parcels(), delivered=delivered))
+        delivery = group.create_task(confirmed_publisher.deliver(messages(), delivered=delivered))
         group.create_task(cut())
     assert (delivery.result(), done) == ([], len(sent))
     assert await ids_until(intake_url, set(sent)) == set(sent)
@@ -171,9 +173,11 @@ async def ids_until(url: str, expected: set[str]) -> set[str | None]:
 
 
 async def test_a_broker_that_is_not_there_is_waited_for_in_vain_only_once() -> None:
-    courier = Courier(NOBODY, exchange=EXCHANGE, routing_key=CREATE_KEY, patience_s=0.3)
+    confirmed_publisher = ConfirmedPublisher(
+        NOBODY, exchange=EXCHANGE, routing_key=CREATE_KEY, timeout_s=0.3
+    )
     with pytest.raises(BrokerAway) as caught:
-        await courier.deliver([Parcel(number=1, body=b"{}", message_id="m")])
+        await confirmed_publisher.deliver([SentMessage(number=1, body=b"{}", message_id="m")])
     assert "secret" not in str(caught.value)
 
 
@@ -189,7 +193,7 @@ def test_the_brokers_queues_are_shown_with_what_waits(
     assert [line.split() for line in out.splitlines()[1:]] == [
         [CREATE_QUEUE, "3", "0"],
         [REJECTED_QUEUE, "0", "0"],
-        [hint_queue("mail", "emulate"), "0", "0"],
+        [hint_queue_name("mail", "emulate"), "0", "0"],
     ]
     _, out, _ = taskmill("broker", "status", *places, "--json")
     first = orjson.loads(out.splitlines()[0])
@@ -203,7 +207,7 @@ async def wait_with_hints(database_url: str, broker_url: str) -> None:
         await stage.created(queue="never-released")
         await stage.sql.execute("UPDATE taskmill.dispatch SET released_at = now()")
     async with an_open_link(broker_url) as link:
-        await topology.declare_hints(link, hint_queue("mail", "emulate"))
+        await topology.declare_hints(link, hint_queue_name("mail", "emulate"))
 
 
 def test_a_broker_on_which_nothing_has_run_yet_has_no_queues(

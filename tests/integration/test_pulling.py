@@ -21,10 +21,10 @@ from taskmill.operations.pull import Pull
 from taskmill.runtime.clock import SystemClock
 from taskmill.settings import DatabaseSettings, LimitSettings, PullSettings, Settings
 from taskmill.storage import contracts, remote_leases
-from taskmill.storage.claims import Lane
+from taskmill.storage.claims import Bucket
 from taskmill.storage.database import Database
-from taskmill.storage.doorbell import DoorbellListener
-from taskmill.storage.releases import Stream, Workers
+from taskmill.storage.notifier import NotificationListener
+from taskmill.storage.releases import HintQueue, Workers
 from tests.support.api import LIMITS, LogLines, Served, serving
 from tests.support.auditing import found_in
 from tests.support.builders import AT_ONCE, a_draft
@@ -50,12 +50,12 @@ def asking(**parts: object) -> LeaseRequest:
 
 @pytest.fixture
 async def pull(stage: Stage) -> AsyncIterator[Pull]:
-    """The parts, running, with a doorbell that is heard."""
+    """The parts, running, with a notifier that is heard."""
     made, stop = a_pull(stage.database), asyncio.Event()
     async with asyncio.TaskGroup() as group:
         group.create_task(made.run(stop))
-        group.create_task(stage.creation._doorbell.run(stop))
-        group.create_task(DoorbellListener(stage.database, made.wake).run(stop))
+        group.create_task(stage.creation._notifier.run(stop))
+        group.create_task(NotificationListener(stage.database, made.wake).run(stop))
         yield made
         stop.set()
 
@@ -303,11 +303,11 @@ async def test_a_claim_that_commits_after_its_answer_was_lost_is_given_back(
 ) -> None:
     made = await stage.created(max_losses=0)
     lease_id, wanted = stage.ids(), asking()
-    lane = Lane(queue="default", type="emulate", priority=made.priority)
+    bucket = Bucket(queue="default", type="emulate", priority=made.priority)
     blocker = await asyncpg.connect(stage.url)
     await blocker.execute("BEGIN; LOCK TABLE taskmill.task_event")
     claiming = asyncio.get_running_loop().create_task(
-        remote_leases.claim(stage.database, lease_id, wanted, [lane])
+        remote_leases.claim(stage.database, lease_id, wanted, [bucket])
     )
 
     async def is_claiming() -> bool:
@@ -337,9 +337,9 @@ async def test_a_claim_that_was_given_up_can_not_be_made_later(stage: Stage, pul
         return bool(await stage.sql.fetchval(query, lease_id) == "lost")
 
     await eventually(is_barred, "the lease to be barred")
-    lane = Lane(queue="default", type="emulate", priority=4)
+    bucket = Bucket(queue="default", type="emulate", priority=4)
     with pytest.raises(asyncpg.UniqueViolationError):
-        await remote_leases.claim(stage.database, lease_id, asking(), [lane])
+        await remote_leases.claim(stage.database, lease_id, asking(), [bucket])
     assert await found_in(stage.database) == {}
 
 
@@ -445,7 +445,7 @@ async def test_remote_leases_mislead_nobody(stage: Stage, pull: Pull) -> None:
     assert [one.id for one in listed[1:]] == [lease.id for lease in reversed(held)]
     stats = await stage.service.stats()
     assert (stats.workers_alive, stats.slots, stats.running) == (3, 105, 5)
-    stream = Stream(queue="default", type="emulate")
+    stream = HintQueue(queue="default", type="emulate")
     assert (await Workers.read(stage.database)).of(stream).slots == 100, "the relay's"
     assert (await Workers.read(stage.database, with_remote=True)).total.workers == 3
     await stage.sql.execute(

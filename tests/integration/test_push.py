@@ -178,7 +178,7 @@ async def test_retry_after_is_kept_to_within_bounds(stage: Stage) -> None:
         planned = [
             (event.run_at - event.at).total_seconds()
             for event in events
-            if event.happening == "retry_scheduled"
+            if event.event_type == "retry_scheduled"
         ]
         assert planned == pytest.approx([1, 1.5], abs=0.3)
 

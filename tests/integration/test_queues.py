@@ -13,7 +13,7 @@ from taskmill.domain.lifecycle import Permanent, Status, Succeeded
 from taskmill.domain.system import PageRequest, TaskFilter
 from taskmill.operations.queues import RESERVE, KnownQueues, remove, set_paused, tidy
 from taskmill.storage import figures, minutes, queues as rows, releases, tasks
-from taskmill.storage.claims import Lane
+from taskmill.storage.claims import Bucket
 from taskmill.storage.statements import statement
 from tests.support.api import Served
 from tests.support.builders import ERROR, a_draft
@@ -314,15 +314,15 @@ async def test_a_queue_that_was_resumed_before_the_clock_was_set_back_is_release
     for paused in (True, False):
         await stage.service.set_queue_paused("q", paused=paused)
     await stage.sql.execute("UPDATE taskmill.queue SET resumed_at = now() + interval '1 hour'")
-    lanes = [(Lane(queue="q", type="t", priority=5), None)]
+    buckets = [(Bucket(queue="q", type="t", priority=5), None)]
     released = [
         await releases.release(
             stage.database,
-            releases.Stream(queue="q", type="t"),
-            window=10,
+            releases.HintQueue(queue="q", type="t"),
+            release_limit=10,
             most=10,
             life_s=60,
-            lanes=lanes,
+            buckets=buckets,
         )
         for _ in range(2)
     ]

@@ -29,7 +29,7 @@ from tests.support.stage import Stage, a_stage
 async def claim_with(
     connection: Connection, lease_id: UUID, limit: int = 10
 ) -> list[asyncpg.Record]:
-    """Claim from the ordinary lane on a session that the test holds."""
+    """Claim from the ordinary bucket on a session that the test holds."""
     return await connection.fetch(
         statement("claim_tasks"),
         lease_id,

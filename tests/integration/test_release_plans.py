@@ -21,7 +21,7 @@ EARLIEST = datetime(1, 1, 1, tzinfo=UTC)
 # A task costs some pages in each of: dispatch, task, two indexes more, history, counters.
 PAGES_PER_TASK = 30
 
-# Ten lanes of one queue and type, one for each priority.
+# Ten buckets of one queue and type, one for each priority.
 SEED = """
     INSERT INTO taskmill.task (
         id, name, type, queue, priority, status, run_at, created_at, max_attempts, max_losses,
@@ -80,9 +80,9 @@ def check(plan: Plan, *, rows: float, pages: int) -> None:
 async def release(
     session: Explaining, *, starts: datetime = EARLIEST, most: int = BATCH
 ) -> tuple[asyncpg.Record, Plan]:
-    """Release in all ten lanes."""
-    lanes: list[Any] = [list(range(9, -1, -1)), [starts] * 10]
-    [row], plan = await session.fetch("release_tasks", "q", "emulate", WINDOW, most, 10.0, *lanes)
+    """Release in all ten buckets."""
+    buckets: list[Any] = [list(range(9, -1, -1)), [starts] * 10]
+    [row], plan = await session.fetch("release_tasks", "q", "emulate", WINDOW, most, 10.0, *buckets)
     return row, plan
 
 
@@ -202,14 +202,14 @@ async def test_resuming_a_queue_looks_at_no_task_and_has_all_released_anew(backl
 
 async def test_the_turn_of_a_release_is_one_streams_alone(backlog: Stage) -> None:
     async with explaining(backlog.database) as session:
-        await session.connection.execute(statement("take_release_turn"), 1)
+        await session.connection.execute(statement("lock_release"), 1)
         other = await backlog.database.connect()
         try:
             await other.execute("BEGIN")
             await other.execute("SET LOCAL lock_timeout = '200ms'")
-            await other.execute(statement("take_release_turn"), 2)
+            await other.execute(statement("lock_release"), 2)
             with pytest.raises(asyncpg.LockNotAvailableError):
-                await other.execute(statement("take_release_turn"), 1)
+                await other.execute(statement("lock_release"), 1)
         finally:
             await other.close()
 

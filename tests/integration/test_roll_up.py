@@ -41,8 +41,8 @@ from tests.support.stage import Stage
 
 async def test_everything_that_happens_is_told_at_once_and_after_each_fold(stage: Stage) -> None:
     await a_mixture(stage)
-    happened = {happening for _, _, happening in await counted(stage)}
-    assert happened == {str(happening) for happening in COUNTED}
+    happened = {event_type for _, _, event_type in await counted(stage)}
+    assert happened == {str(event_type) for event_type in COUNTED}
     await assert_told(stage)
     assert await minutes.roll_up(stage.database) is False
     assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.task_minute_delta") == 0
@@ -162,7 +162,7 @@ async def test_a_round_that_dies_has_changed_nothing(stage: Stage) -> None:
     await happen(stage, await now(stage) - timedelta(hours=2), tasks=4)
     dying = await stage.database.connect()
     await dying.execute("BEGIN")
-    assert await dying.fetchval(statement("take_roll_up_turn"))
+    assert await dying.fetchval(statement("lock_roll_up"))
     assert await dying.fetchval(statement("roll_up"), 60, 0, 100, 100, 100) == 2
     await dying.fetchval(statement("roll_up"), 600, 60, 100, 100, 100)
     dying.terminate()
@@ -176,7 +176,7 @@ async def test_one_process_rolls_up_at_a_time(stage: Stage) -> None:
     await happen(stage, await now(stage))
     other = await stage.database.connect()
     await other.execute("BEGIN")
-    assert await other.fetchval(statement("take_roll_up_turn"))
+    assert await other.fetchval(statement("lock_roll_up"))
     assert await minutes.roll_up(stage.database) is False
     assert await rows_of(stage, 60) == []
     await other.execute("COMMIT")

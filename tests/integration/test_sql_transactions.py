@@ -233,7 +233,7 @@ async def test_defaults_of_the_contract_fill_what_is_left_out(stage: Stage) -> N
 
 async def callbacks(stage: Stage) -> list[tuple[Any, ...]]:
     rows = await stage.sql.fetch(
-        "SELECT task_id, url, lane FROM taskmill.task_callback ORDER BY task_id"
+        "SELECT task_id, url, bucket FROM taskmill.task_callback ORDER BY task_id"
     )
     return [tuple(row) for row in rows]
 
@@ -250,8 +250,8 @@ async def test_a_callback_is_stored_with_its_task_as_the_api_stores_it(stage: St
         assert len(await callbacks(stage)) == 1
         await mine.execute("COMMIT")
     await create(stage.sql)
-    lane = "callback:https://[::ffff:1.2.3.4]:443"
-    assert await callbacks(stage) == sorted([(other.id, url, lane), (made, url, lane)])
+    bucket = "callback:https://[::ffff:1.2.3.4]:443"
+    assert await callbacks(stage) == sorted([(other.id, url, bucket), (made, url, bucket)])
     await assert_safe(stage.sql)
 
 

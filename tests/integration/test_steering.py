@@ -37,7 +37,7 @@ async def test_a_running_task_is_asked_once_and_ends_as_cancelled(stage: Stage) 
     await stage.end(taken, lease, Cancelled())
     assert (await stage.task(taken.task.id)).status is Status.CANCELLED
     events = await stage.service.events(taken.task.id)
-    assert [str(event.happening) for event in events] == [
+    assert [str(event.event_type) for event in events] == [
         "created",
         "claimed",
         "cancel_requested",
@@ -167,7 +167,7 @@ async def test_only_waiting_tasks_past_their_expiry_expire(stage: Stage) -> None
     assert statuses == ["in_progress", "new", "failed", "failed"]
     expired, [*_, event] = await stage.task(late.id), await stage.service.events(late.id)
     assert "Expired" in (expired.error or "")
-    assert (event.happening, event.reason) == ("expired", "expired")
+    assert (event.event_type, event.reason) == ("expired", "expired")
     await assert_safe(stage.sql)
 
 
@@ -185,11 +185,11 @@ async def test_a_task_that_waits_for_its_next_attempt_expires_too(stage: Stage) 
     assert not await expires()
     await eventually(expires, "the expiry")
     *_, failed, expired = await stage.service.events(taken.task.id)
-    assert (failed.happening, "no such customer" in (failed.error or "")) == (
+    assert (failed.event_type, "no such customer" in (failed.error or "")) == (
         "retry_scheduled",
         True,
     )
-    assert (expired.happening, expired.reason, expired.attempt) == ("expired", "expired", 1)
+    assert (expired.event_type, expired.reason, expired.attempt) == ("expired", "expired", 1)
     await assert_safe(stage.sql)
 
 

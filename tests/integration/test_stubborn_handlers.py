@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 Payload = Mapping[str, Any]
 
 SHORT = timedelta(milliseconds=50)
-IMPATIENT = WorkerOptions(slots=1, patience_s=0.1, grace_s=0)
+IMPATIENT = WorkerOptions(slots=1, timeout_s=0.1, grace_s=0)
 
 
 class Stubborn:
@@ -103,7 +103,7 @@ async def test_the_next_attempt_runs_while_the_last_ones_handler_still_does(stag
         stubborn.may_end.set()
     assert await stage.task(made.id) == task
     events = await stage.service.events(made.id)
-    assert [event.happening for event in events][2:4] == ["retry_scheduled", "claimed"]
+    assert [event.event_type for event in events][2:4] == ["retry_scheduled", "claimed"]
     assert (events[2].reason, "Timeout" in (events[2].error or "")) == ("timeout", True)
     await assert_safe(stage.sql)
 
@@ -133,7 +133,7 @@ async def test_a_handler_that_ends_within_the_patience_is_not_abandoned(
             await asyncio.sleep(0.05)
         return "tidy"
 
-    async with a_worker(stage, {"*": tidies_up}, WorkerOptions(patience_s=10)):
+    async with a_worker(stage, {"*": tidies_up}, WorkerOptions(timeout_s=10)):
         task = await finished(stage, (await stage.created(timeout=SHORT)).id)
     assert (task.status, task.result) == (Status.SUCCEEDED, '"tidy"')
     assert log_lines.named("handler.abandoned") == []
@@ -186,7 +186,7 @@ async def test_a_stopping_worker_does_not_wait_for_who_ignores_it(
 async def test_a_worker_that_is_cancelled_does_not_wait_either(stage: Stage) -> None:
     stubborn = Stubborn()
     async with a_worker(
-        stage, {"*": stubborn}, WorkerOptions(patience_s=0.1, grace_s=60)
+        stage, {"*": stubborn}, WorkerOptions(timeout_s=0.1, grace_s=60)
     ) as running:
         made = await stage.created()
         await stubborn.began.wait()
@@ -202,7 +202,7 @@ async def test_a_worker_that_is_cancelled_does_not_wait_either(stage: Stage) -> 
 
 async def test_a_lost_lease_frees_the_slots_of_those_who_ignore_it(stage: Stage) -> None:
     stubborn = Stubborn()
-    options = WorkerOptions(slots=1, patience_s=0.1, grace_s=0, ttl_s=0.6)
+    options = WorkerOptions(slots=1, timeout_s=0.1, grace_s=0, ttl_s=0.6)
     async with a_worker(stage, {"*": stubborn}, options) as running:
         made = await stage.created()
         await stubborn.began.wait()
@@ -254,7 +254,7 @@ async def main():
             except asyncio.CancelledError:
                 print("cancelled", flush=True)
     async with a_stage(sys.argv[1]) as stage:
-        async with a_worker(stage, {"*": endless}, WorkerOptions(patience_s=0.1, grace_s=0)):
+        async with a_worker(stage, {"*": endless}, WorkerOptions(timeout_s=0.1, grace_s=0)):
             await stage.created()
             await began.wait()
     print("stopped", flush=True)

@@ -149,7 +149,7 @@ async def test_an_abandoned_handler_s_span_ends_with_its_attempt(
         has_ended.set()
         raise ValueError("too late")
 
-    options = WorkerOptions(traces=spans.traces, patience_s=0.1)
+    options = WorkerOptions(traces=spans.traces, timeout_s=0.1)
     async with a_worker(stage, {"work": stubborn}, options):
         made = await stage.created(type="work", timeout=timedelta(milliseconds=100))
         span = await spans.one("process work")

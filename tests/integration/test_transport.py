@@ -7,11 +7,11 @@ from datetime import timedelta
 from functools import partial
 
 from taskmill.app import Context
-from taskmill.runtime.alertness import Alertness
 from taskmill.runtime.clock import ManualClock
+from taskmill.runtime.idle_backoff import IdleBackoff
 from taskmill.settings import DatabaseSettings
 from taskmill.storage.database import Database
-from taskmill.storage.doorbell import Doorbell, DoorbellListener
+from taskmill.storage.notifier import NotificationListener, Notifier
 from taskmill.transports.postgres import PostgresTransport
 from taskmill.worker.handlers import Handlers
 from tests.support.api import LogLines
@@ -33,10 +33,10 @@ def transport_of(
     *,
     poll_s: float = 0.05,
     queues: tuple[str, ...] = (),
-    alertness: Alertness | None = None,
+    idle_backoff: IdleBackoff | None = None,
 ) -> PostgresTransport:
     options = WorkerOptions(poll_s=poll_s)
-    return a_transport(stage, ALL, options, queues=queues, alertness=alertness)
+    return a_transport(stage, ALL, options, queues=queues, idle_backoff=idle_backoff)
 
 
 async def test_the_most_urgent_tasks_come_first_over_all_queues(stage: Stage) -> None:
@@ -75,7 +75,7 @@ async def test_a_worker_of_some_types_takes_no_others(stage: Stage) -> None:
 
 
 async def test_full_claims_walk_on_and_still_find_what_came_late(stage: Stage) -> None:
-    """Rows that are due before the place already reached are found at the latest when the lane is drained."""
+    """Rows that are due before the place already reached are found at the latest when the bucket is drained."""
     lease, transport = await stage.open_lease(), transport_of(stage)
     hour = timedelta(hours=1)
     now = stage.clock.now()
@@ -97,7 +97,7 @@ async def test_what_was_due_before_the_places_reached_is_found_while_claims_come
     await transport.take(lease, 5)
     await stage.created(name="late", run_at=now - timedelta(hours=2))
     assert [t.task.name for t in await transport.take(lease, 1)] == ["early 5"]
-    transport._lanes_read_at -= 1
+    transport._buckets_read_at -= 1
     assert [t.task.name for t in await transport.take(lease, 1)] == ["late"]
 
 
@@ -142,13 +142,13 @@ async def test_where_nothing_was_known_a_look_that_took_long_is_done_again_soon(
 
 async def test_who_may_not_look_yet_does_not_rest_like_the_calm(stage: Stage) -> None:
     clock = ManualClock(stage.clock.now())
-    alertness = Alertness(clock, calm_s=30)
-    alertness.hear(hears=True)
+    idle_backoff = IdleBackoff(clock, idle_pause_s=30)
+    idle_backoff.set_notified(is_notified=True)
     clock.advance(timedelta(hours=1))
-    transport = transport_of(stage, alertness=alertness)
+    transport = transport_of(stage, idle_backoff=idle_backoff)
     lease = await stage.open_lease()
     transport._looking.charge(8)
-    assert alertness.is_calm
+    assert idle_backoff.is_idle
     assert await transport.take(lease, 10) == []
     async with asyncio.timeout(5):
         await transport.wait()
@@ -163,12 +163,12 @@ async def test_what_has_come_to_cost_much_is_not_done_for_each_claim(stage: Stag
     assert len(await transport.take(lease, 10)) == 4
     transport._looking.charge(1)
     await stage.created(name="late", run_at=now - timedelta(hours=2))
-    await stage.created(name="another lane", queue="another")
+    await stage.created(name="another bucket", queue="another")
     await stage.created(name="now")
     transport.wake()
     assert [t.task.name for t in await transport.take(lease, 10)] == ["now"]
     transport._looking.charge(-1)
-    assert {t.task.name for t in await transport.take(lease, 10)} == {"late", "another lane"}
+    assert {t.task.name for t in await transport.take(lease, 10)} == {"late", "another bucket"}
 
 
 async def test_no_claim_walks_what_was_deleted_before_its_look(stage: Stage) -> None:
@@ -210,7 +210,7 @@ async def test_a_look_that_is_not_answered_in_time_keeps_nobody_from_what_is_kno
 
 
 async def _told(log_lines: LogLines) -> bool:
-    return bool(log_lines.named("lanes.unread"))
+    return bool(log_lines.named("buckets.unread"))
 
 
 async def test_a_paused_queue_is_left_alone_and_taken_up_again(stage: Stage) -> None:
@@ -269,22 +269,22 @@ async def test_lanes_that_were_tried_in_vain_are_not_tried_in_a_hurry(stage: Sta
 
 async def test_the_doorbell_wakes_everybody_who_listens(stage: Stage) -> None:
     heard = [0, 0]
-    bell, stop = Doorbell(stage.database), asyncio.Event()
+    notifier, stop = Notifier(stage.database), asyncio.Event()
 
     def hears(number: int) -> None:
         heard[number] += 1
 
-    listeners = [DoorbellListener(stage.database, partial(hears, number)) for number in (0, 1)]
+    listeners = [NotificationListener(stage.database, partial(hears, number)) for number in (0, 1)]
     async with asyncio.TaskGroup() as group:
-        group.create_task(bell.run(stop))
+        group.create_task(notifier.run(stop))
         for listener in listeners:
             group.create_task(listener.run(stop))
         await eventually(_all_above(heard, 0), "everybody to listen")
         before = min(heard)
         for _ in range(100):
-            bell.ring()
+            notifier.notify()
         await eventually(_all_above(heard, before), "everybody to hear")
-        assert max(heard) < 20, "rings in one moment are one ring"
+        assert max(heard) < 20, "notifies in one moment are one ring"
         stop.set()
 
 
@@ -302,7 +302,7 @@ async def test_a_listener_listens_again_after_its_connection_broke(stage: Stage)
         heard[0] += 1
 
     async with asyncio.TaskGroup() as group:
-        group.create_task(DoorbellListener(stage.database, hears).run(stop))
+        group.create_task(NotificationListener(stage.database, hears).run(stop))
         await eventually(_all_above(heard, 0), "the listener to listen")
         await stage.sql.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "

@@ -8,7 +8,7 @@ import pytest
 from taskmill.domain.audit import Check
 from taskmill.domain.lifecycle import Succeeded
 from taskmill.domain.remote import LeaseRequest
-from taskmill.storage import claims, looks, remote_leases
+from taskmill.storage import bucket_scan, claims, remote_leases
 from tests.support.auditing import Told, audited, found_in
 from tests.support.builders import a_draft, an_end
 from tests.support.stage import Stage
@@ -49,7 +49,7 @@ async def test_a_lease_of_which_half_has_ended_takes_no_more(stage: Stage) -> No
             ttl_s=600,
             wait_s=0,
         ),
-        list(await looks.find_lanes(stage.database)),
+        list(await bucket_scan.find_buckets(stage.database)),
     )
     assert claimed is not None
     lease_id = claimed.lease.id
@@ -78,7 +78,7 @@ async def test_a_task_that_came_just_now_is_not_overdue_whatever_its_due_time(st
 async def test_every_overdue_lane_is_found_a_bounded_number_at_a_time(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, at_once: int
 ) -> None:
-    monkeypatch.setattr("taskmill.operations.verify._LANES_AT_ONCE", at_once)
+    monkeypatch.setattr("taskmill.operations.verify._BUCKETS_AT_ONCE", at_once)
     lease_id = await stage.open_lease()
     waiting = [await stage.created(queue=f"q{n % 2}", type=f"t{n}", priority=n) for n in range(4)]
     for task in (waiting[0], waiting[2], waiting[3]):

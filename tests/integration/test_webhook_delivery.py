@@ -341,9 +341,9 @@ async def test_a_try_of_which_nothing_is_heard_is_made_again(stage: Stage) -> No
             await done(stage)
             await settled(stage, 1)
         await stage.sql.execute("UPDATE taskmill.webhook_delivery SET state = 'pending'")
-        [lane] = (await webhook_deliveries.find_lanes(stage.database, "", 10)).lanes
-        [taken] = await webhook_deliveries.claim(stage.database, [(lane, 5)], hold_s=0.5)
-        assert await webhook_deliveries.claim(stage.database, [(lane, 5)], hold_s=0.5) == []
+        [due] = (await webhook_deliveries.find_due(stage.database, "", 10)).endpoints
+        [taken] = await webhook_deliveries.claim(stage.database, [(due, 5)], hold_s=0.5)
+        assert await webhook_deliveries.claim(stage.database, [(due, 5)], hold_s=0.5) == []
         async with a_webhooks_role(stage):
             await settled(stage, 1)
         assert len(endpoint.received) == 2
@@ -389,9 +389,9 @@ async def test_several_who_deliver_do_so_once_each(stage: Stage) -> None:
 
 
 async def test_lanes_are_looked_at_some_at_a_time_and_none_is_passed_over(stage: Stage) -> None:
-    """Of 100 lanes every seventh has something due."""
+    """Of 100 endpoints every seventh has something due."""
     await stage.sql.execute(
-        "INSERT INTO taskmill.webhook_delivery (lane, give_up_at, next_at) "
+        "INSERT INTO taskmill.webhook_delivery (endpoint, give_up_at, next_at) "
         "SELECT 'callback:' || lpad(n::text, 3, '0'), now() + interval '1 day', "
         "now() + CASE WHEN n % 7 = 0 THEN interval '-1 s' ELSE interval '1 h' END "
         "FROM generate_series(1, 100) AS n"
@@ -399,7 +399,7 @@ async def test_lanes_are_looked_at_some_at_a_time_and_none_is_passed_over(stage:
     for limit, looks in ((500, 2000), (500, 100), (500, 10), (500, 1), (3, 2000), (3, 10), (1, 7)):
         found, after = [], ""
         while True:
-            some, after = await webhook_deliveries.find_lanes(
+            some, after = await webhook_deliveries.find_due(
                 stage.database, after, limit, looks=looks
             )
             found += some

@@ -13,7 +13,7 @@ from taskmill.domain.lifecycle import ErrorInfo, Permanent, Status, Succeeded
 from taskmill.domain.webhooks import WebhookState
 from taskmill.maintenance.deliveries import prune_deliveries
 from taskmill.storage import changes, deliveries as turns, webhook_deliveries, webhooks
-from taskmill.storage.deliveries import Turn
+from taskmill.storage.deliveries import CursorLease
 from taskmill.storage.statements import statement
 from taskmill.webhooks.fan_out import FanOut
 from tests.support.api import LogLines
@@ -67,7 +67,7 @@ async def test_a_webhook_gets_what_ends_from_now_on(stage: Stage) -> None:
     second = await done(stage)
     assert told(await fanned_out(stage)) == [(second.id, 3)]
     [row] = await deliveries(stage.sql, webhook.id)
-    assert row["lane"] == f"webhook:{webhook.id}"
+    assert row["endpoint"] == f"webhook:{webhook.id}"
 
 
 async def test_what_happened_before_a_webhook_is_not_told_though_it_is_looked_at_later(
@@ -115,7 +115,7 @@ async def test_a_callback_is_made_each_time_that_its_task_ends(stage: Stage) -> 
     waiting = await stage.created(callback_url=URL)
     [row] = await fanned_out(stage)
     assert (row["task_id"], row["version"], row["webhook_id"]) == (task.id, 3, None)
-    assert row["lane"] == "callback:https://example.org:8443"
+    assert row["endpoint"] == "callback:https://example.org:8443"
     await stage.service.retry(task.id)
     await stage.service.cancel(task.id)
     await stage.service.cancel(waiting.id)
@@ -130,7 +130,7 @@ async def test_a_callback_that_came_over_sql_is_made_too(stage: Stage) -> None:
     await stage.service.cancel(task_id)
     [row] = await fanned_out(stage)
     assert (row["task_id"], row["version"]) == (task_id, 2)
-    assert row["lane"] == "callback:https://example.org:443"
+    assert row["endpoint"] == "callback:https://example.org:443"
 
 
 async def test_a_paused_webhook_is_told_later_and_a_disabled_one_never(stage: Stage) -> None:
@@ -144,14 +144,14 @@ async def test_a_paused_webhook_is_told_later_and_a_disabled_one_never(stage: St
     task = await done(stage)
     rows = await fanned_out(stage)
     assert [(row["webhook_id"], row["task_id"]) for row in rows] == [(paused.id, task.id)]
-    assert await webhook_deliveries.find_lanes(stage.database, "", 10) == ([], "")
+    assert await webhook_deliveries.find_due(stage.database, "", 10) == ([], "")
     # Enabled again, both go on: the disabled one with what comes now.
     for one in (paused, disabled):
         await kept.change(one.id, {"state": WebhookState.ENABLED}, rotates_secret=False)
     later = await done(stage)
     rows = await fanned_out(stage)
     assert [row["task_id"] for row in rows if row["webhook_id"] == disabled.id] == [later.id]
-    assert len((await webhook_deliveries.find_lanes(stage.database, "", 10)).lanes) == 2
+    assert len((await webhook_deliveries.find_due(stage.database, "", 10)).endpoints) == 2
 
 
 async def test_two_who_take_turns_make_each_delivery_once(stage: Stage) -> None:
@@ -183,7 +183,7 @@ async def test_who_lost_the_turn_makes_nothing(stage: Stage) -> None:
     await done(stage)
     async with a_numbering(stage.database):
         await all_numbered(stage)
-    mine, others = (Turn(webhook_deliveries.PLACE, stage.ids(), 60.0) for _ in range(2))
+    mine, others = (CursorLease(webhook_deliveries.PLACE, stage.ids(), 60.0) for _ in range(2))
     begin = await turns.take(stage.database, mine)
     assert begin is not None
     pairs, cursor, _ = await changes.read_pairs(stage.database, begin, 100)
@@ -203,7 +203,7 @@ async def test_what_dies_in_the_middle_leaves_all_or_nothing(stage: Stage) -> No
     tasks = [await done(stage) for _ in range(30)]
     async with a_numbering(stage.database):
         await all_numbered(stage)
-    turn, randomness = Turn(webhook_deliveries.PLACE, stage.ids(), 60.0), random.Random(7)  # noqa: S311
+    turn, randomness = CursorLease(webhook_deliveries.PLACE, stage.ids(), 60.0), random.Random(7)  # noqa: S311
     for _ in range(200):
         cursor = await turns.take(stage.database, turn)
         assert cursor is not None
@@ -240,7 +240,7 @@ async def test_nothing_of_tasks_is_looked_at_while_nobody_listens(stage: Stage) 
         await all_numbered(stage)
     pairs, cursor, _ = await changes.read_pairs(stage.database, Cursor(0, 0), 100)
     assert len(pairs) == 3 * len(tasks)
-    turn = Turn(webhook_deliveries.PLACE, stage.ids(), 60.0)
+    turn = CursorLease(webhook_deliveries.PLACE, stage.ids(), 60.0)
     await turns.take(stage.database, turn)
     looked = """
         SELECT coalesce(sum(idx_scan), 0)::bigint FROM pg_stat_xact_user_tables

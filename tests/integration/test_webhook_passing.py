@@ -12,7 +12,7 @@ from taskmill.domain.feed import Cursor
 from taskmill.domain.webhooks import WebhookDraft, WebhookState
 from taskmill.storage import changes, deliveries as turns, webhook_deliveries, webhooks
 from taskmill.storage.database import Database
-from taskmill.storage.deliveries import Turn
+from taskmill.storage.deliveries import CursorLease
 from tests.support.builders import a_draft
 from tests.support.feed import a_numbering, all_numbered
 from tests.support.plans import explaining
@@ -33,8 +33,8 @@ async def numbered(stage: Stage) -> Cursor:
     return latest
 
 
-async def a_turn(stage: Stage) -> Turn:
-    turn = Turn(webhook_deliveries.PLACE, stage.ids(), 60.0)
+async def a_turn(stage: Stage) -> CursorLease:
+    turn = CursorLease(webhook_deliveries.PLACE, stage.ids(), 60.0)
     assert await turns.take(stage.database, turn) is not None
     return turn
 
@@ -58,7 +58,7 @@ async def a_session(stage: Stage) -> AsyncIterator[Session]:
         await connection.close()
 
 
-async def fanned_out(stage: Stage, turn: Turn) -> list[tuple[UUID, int]]:
+async def fanned_out(stage: Stage, turn: CursorLease) -> list[tuple[UUID, int]]:
     """Make the deliveries of all that follows the cursor."""
     await numbered(stage)
     pairs, behind, _ = await changes.read_pairs(stage.database, await cursor(stage), 1000)

@@ -1,4 +1,4 @@
-"""The statements on deliveries cost what they take, however many wait and however many lanes there are."""
+"""The statements on deliveries cost what they take, however many wait and however many endpoints there are."""
 
 from uuid import UUID
 
@@ -9,10 +9,10 @@ from tests.support.plans import Plan, explaining
 from tests.support.stage import Stage
 
 LANES = 100
-# Of the 100 lanes, the first half has nothing due. Some of each have ended.
+# Of the 100 endpoints, the first half has nothing due. Some of each have ended.
 SEED = """
     INSERT INTO taskmill.webhook_delivery (
-        lane, webhook_id, task_id, version, position, ordinal, state, give_up_at, next_at, finished_at
+        endpoint, webhook_id, task_id, version, position, ordinal, state, give_up_at, next_at, finished_at
     )
     SELECT
         'webhook:' || hook, hook::uuid, hook::uuid, 1, n, 1,
@@ -47,11 +47,11 @@ async def seed(stage: Stage, *, is_analysed: bool) -> None:
 async def test_lanes_are_looked_through_in_steps(stage: Stage, *, is_analysed: bool) -> None:
     await seed(stage, is_analysed=is_analysed)
     async with explaining(stage.database) as session:
-        found, plan = await session.fetch("find_delivery_lanes", "", 500, 2000)
+        found, plan = await session.fetch("find_due_endpoints", "", 500, 2000)
         assert len(found) == LANES // 2
         check(plan, rows=6 * LANES, pages=20 * LANES)
         # Behind the first few none is due: the look ends where it was told to.
-        [*some, end], plan = await session.fetch("find_delivery_lanes", "", 500, 30)
+        [*some, end], plan = await session.fetch("find_due_endpoints", "", 500, 30)
         assert (some, end["is_due"], end["is_end"]) == ([], False, True)
         check(plan, rows=6 * 30, pages=20 * 30)
         [told], plan = await session.fetch("read_delivery_backlog", 1000, LANES, 60)
@@ -64,9 +64,9 @@ async def test_lanes_are_looked_through_in_steps(stage: Stage, *, is_analysed: b
 async def test_deliveries_are_found_by_lane_and_webhook(stage: Stage, *, is_analysed: bool) -> None:
     await seed(stage, is_analysed=is_analysed)
     async with explaining(stage.database) as session:
-        found, _ = await session.fetch("find_delivery_lanes", "", 500, 2000)
-        lanes = [row["lane"] for row in found[:10]]
-        taken, plan = await session.fetch("claim_deliveries", lanes, [2] * 10, 20.0)
+        found, _ = await session.fetch("find_due_endpoints", "", 500, 2000)
+        endpoints = [row["endpoint"] for row in found[:10]]
+        taken, plan = await session.fetch("claim_deliveries", endpoints, [2] * 10, 20.0)
         assert len(taken) == 20
         check(plan, rows=120, pages=1500)
         ids = [row["id"] for row in taken]

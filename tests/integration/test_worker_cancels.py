@@ -16,7 +16,7 @@ from tests.support.workers import RunningWorker, WorkerOptions, a_worker, finish
 
 Payload = Mapping[str, Any]
 # So long that only the questions between two renewals can tell in time.
-SLOW_RENEWALS = WorkerOptions(ttl_s=600, slots=2, patience_s=0.2)
+SLOW_RENEWALS = WorkerOptions(ttl_s=600, slots=2, timeout_s=0.2)
 
 
 async def endless(_: Context) -> None:

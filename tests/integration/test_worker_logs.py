@@ -318,7 +318,7 @@ async def test_late_lines_of_a_lost_claim_are_dropped_and_counted(
                 continue
         context.logger.info("late")
 
-    options = WorkerOptions(ttl_s=0.6, patience_s=0.1)
+    options = WorkerOptions(ttl_s=0.6, timeout_s=0.1)
     async with a_worker(stage, {"*": stubborn}, options) as running:
         made = await stage.created()
         await began.wait()

@@ -57,7 +57,9 @@ async def test_a_quiet_worker_ends_what_it_runs_and_takes_nothing(stage: Stage) 
         assert (await finished(stage, running.id)).status is Status.SUCCEEDED
         explained = await stage.service.explain(later.id)
         told = [
-            gate.sentence for gate in explained.gates if "asked to take no more" in gate.sentence
+            blocker.sentence
+            for blocker in explained.blockers
+            if "asked to take no more" in blocker.sentence
         ]
         assert [sentence.endswith(": worker.") for sentence in told] == [True]
         assert (await stage.task(later.id)).status is Status.NEW

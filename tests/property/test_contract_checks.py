@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from taskmill.domain.contracts import TypeContract
 from taskmill.domain.errors import ContractRefused
 from taskmill.wire.contracts.checking import Checker
-from taskmill.wire.contracts.door import compile_contract
+from taskmill.wire.contracts.contract import compile_contract
 from taskmill.wire.strict_json import parse
 from tests.support.json_schemas import contract_schemas, payloads, tagged_payloads
 

@@ -124,12 +124,12 @@ def log_lines() -> Iterator[LogLines]:
     logs.configure(format="json", level="debug", stream=io.StringIO())
 
 
-async def raw_request(url: str, *parts: bytes, patience_s: float = 15.0) -> bytes:
+async def raw_request(url: str, *parts: bytes, timeout_s: float = 15.0) -> bytes:
     """Send bytes that no client library would, and return what comes until the server closes."""
     host, port = url.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     try:
-        async with asyncio.timeout(patience_s):
+        async with asyncio.timeout(timeout_s):
             for part in parts:
                 writer.write(part)
                 await writer.drain()

@@ -21,10 +21,10 @@ class Line:
         self.writer.write(data)
         await self.writer.drain()
 
-    async def rest(self, patience_s: float = 15.0) -> bytes:
+    async def rest(self, timeout_s: float = 15.0) -> bytes:
         """Return what comes until the server closes; a cut counts as that."""
         received = b""
-        async with asyncio.timeout(patience_s):
+        async with asyncio.timeout(timeout_s):
             try:
                 while part := await self.reader.read(65536):
                     received += part
@@ -32,7 +32,7 @@ class Line:
                 pass
         return received
 
-    async def dribble(self, byte: bytes, pause_s: float = 0.05, patience_s: float = 15.0) -> bytes:
+    async def dribble(self, byte: bytes, pause_s: float = 0.05, timeout_s: float = 15.0) -> bytes:
         """Send the byte again and again until the server closes, and return what came."""
 
         async def send_on() -> None:
@@ -45,7 +45,7 @@ class Line:
 
         async with asyncio.TaskGroup() as group:
             sending = group.create_task(send_on())
-            received = await self.rest(patience_s)
+            received = await self.rest(timeout_s)
             sending.cancel()
         return received
 

@@ -34,7 +34,7 @@ from tests.support.contexts import CLAIMED
 SOON: Final = timedelta(milliseconds=20)
 LEASE: Final = UUID(int=2)
 OPTIONS: Final = WorkerOptions(
-    name="worker", slots=2, claim_size=10, grace_s=1, patience_s=0.05, result_bytes=1000
+    name="worker", slots=2, claim_size=10, grace_s=1, stop_timeout_s=0.05, result_bytes=1000
 )
 AWAY: Final = Unavailable(1, "the database")
 
@@ -105,7 +105,7 @@ class EndsInMemory:
         new = {
             end.fence.task_id: EndedClaim(
                 status=end.transition.status,
-                happening=end.transition.happening,
+                event_type=end.transition.event_type,
                 reason=end.transition.reason,
                 run_at=None,
             )

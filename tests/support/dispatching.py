@@ -11,13 +11,13 @@ from uuid import UUID
 from taskmill.amqp.connection import BrokerLink
 from taskmill.amqp.depths import look
 from taskmill.amqp.publisher import Publisher
-from taskmill.amqp.topology import HintQueueType, declare_hints, encode_hint, hint_queue
+from taskmill.amqp.topology import HintQueueType, declare_hints, encode_hint, hint_queue_name
 from taskmill.app import Context
 from taskmill.domain.errors import BrokerAway
 from taskmill.domain.lifecycle import TERMINAL
 from taskmill.relay.release import Relay
 from taskmill.storage.database import Database
-from taskmill.storage.doorbell import DoorbellListener
+from taskmill.storage.notifier import NotificationListener
 from taskmill.worker.handlers import Handler
 from tests.support.links import an_open_link
 from tests.support.polling import eventually
@@ -48,7 +48,7 @@ async def a_doorbell(stage: Stage) -> AsyncIterator[None]:
     """Let those who listen hear of the stage's new tasks, as the API does."""
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as group:
-        group.create_task(stage.creation._doorbell.run(stop))
+        group.create_task(stage.creation._notifier.run(stop))
         try:
             yield
         finally:
@@ -68,7 +68,7 @@ async def a_relay(
     relay = Relay(used, broker_url=broker_url, clock=stage.clock, hint_queues=hint_queues)
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as group:
-        group.create_task(DoorbellListener(used, relay.wake).run(stop))
+        group.create_task(NotificationListener(used, relay.wake).run(stop))
         group.create_task(relay.run(stop))
         try:
             yield relay
@@ -83,7 +83,7 @@ class Recorder:
     begun: list[UUID] = field(default_factory=list)
     running: int = 0
     most_at_once: int = 0
-    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    blocker: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def quick(self, context: Context) -> None:
         """End after a moment in which others may begin."""
@@ -92,10 +92,10 @@ class Recorder:
         self.running -= 1
 
     async def until_opened(self, context: Context) -> None:
-        """End when the test opens the gate."""
+        """End when the test opens the blocker."""
         self._begin(context)
         try:
-            await self.gate.wait()
+            await self.blocker.wait()
         finally:
             self.running -= 1
 
@@ -159,7 +159,7 @@ class Hinter:
         self, told: bytes | Sequence[UUID], *, queue: str = "default", task_type: str = "emulate"
     ) -> None:
         """Publish a hint of these tasks, or any body; returns when the broker has it."""
-        name = hint_queue(queue, task_type)
+        name = hint_queue_name(queue, task_type)
         await declare_hints(self._link, name)
         body = told if isinstance(told, bytes) else encode_hint(told)
 
@@ -179,7 +179,7 @@ class Hinter:
 
         async def nobody_consumes() -> bool:
             nonlocal left
-            [depth] = await look(self._url, [hint_queue(queue, task_type)])
+            [depth] = await look(self._url, [hint_queue_name(queue, task_type)])
             left = depth.messages
             return depth.consumers == 0
 

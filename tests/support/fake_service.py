@@ -278,29 +278,29 @@ class FakeService:
         )
 
     async def _explain(self, request: Request) -> Response:
-        """A task of a paused queue that no worker serves, told in a few gates."""
+        """A task of a paused queue that no worker serves, told in a few blockers."""
         refused = await self.noted(request)
         task = self.tasks.get(request.path_params["id"])
         if task is None:
             return refused or problem(404, title="There is no such task", detail="there is no task")
         words = f"Queue {task['queue']} is paused."
         todo = f"`taskmill queue resume {task['queue']}`"
-        gates: list[tuple[object, ...]] = [
+        blockers: list[tuple[object, ...]] = [
             ("finished", "passed", "It has not ended.", None, {}),
             ("queue_paused", "holds", words, todo, {"queue": task["queue"]}),
             ("no_worker", "holds", "No worker lives.", "Start one.", {}),
             ("not_released", "not_reached", "Not reached.", None, {}),
             ("not_claimed", "not_reached", "Not reached.", None, {}),
         ]
-        names = ("gate", "state", "sentence", "todo", "facts")
+        names = ("blocker", "state", "sentence", "todo", "facts")
         explanation = {
             "task_id": task["id"],
             "status": task["status"],
             "at": task["updated_at"],
-            "gate": "queue_paused",
+            "blocker": "queue_paused",
             "summary": words,
             "todo": todo,
-            "gates": [dict(zip(names, gate, strict=True)) for gate in gates],
+            "blockers": [dict(zip(names, blocker, strict=True)) for blocker in blockers],
         }
         return refused or answer(explanation)
 

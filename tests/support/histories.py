@@ -5,14 +5,14 @@ from uuid import UUID
 
 from taskmill.domain.audit import Check
 from taskmill.domain.history import STEPS, Entry, Standing
-from taskmill.domain.lifecycle import Happening
+from taskmill.domain.lifecycle import EventType
 from taskmill.domain.replay import Replay
 
 TASK = UUID(int=1)
 LEASE = UUID(int=2)
 BEGIN = datetime(2026, 11, 25, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
-_BACK = {Happening.RETRY_SCHEDULED, Happening.HANDED_BACK, Happening.LOST}
+_BACK = {EventType.RETRY_SCHEDULED, EventType.HANDED_BACK, EventType.LOST}
 
 
 class History:
@@ -38,21 +38,21 @@ class History:
             updated_at=BEGIN,
             error=None,
         )
-        self(Happening.CREATED)
+        self(EventType.CREATED)
 
     def __call__(
         self,
-        happening: Happening,
+        event_type: EventType,
         *,
         cost: tuple[int, int] | None = None,
         reason: str | None = None,
         error: str | None = None,
     ) -> "History":
         """Let something happen; `cost` is what it adds to attempt and losses, if not the usual."""
-        row, step = self.row, STEPS[happening]
+        row, step = self.row, STEPS[event_type]
         at = row.updated_at + SECOND
         spent, lost = cost or step.costs[0]
-        is_claim, is_again = happening is Happening.CLAIMED, happening is Happening.RUN_AGAIN
+        is_claim, is_again = event_type is EventType.CLAIMED, event_type is EventType.RUN_AGAIN
         carried = LEASE if is_claim else row.lease_id
         self.row = row._replace(
             version=row.version + 1,
@@ -61,26 +61,26 @@ class History:
             attempt=0 if is_again else row.attempt + spent,
             losses=0 if is_again else row.losses + lost,
             claim_no=row.claim_no + is_claim,
-            run_at=at if is_again or happening in _BACK else row.run_at,
+            run_at=at if is_again or event_type in _BACK else row.run_at,
             lease_id=carried if step.after == "in_progress" else None,
-            cancel_requested=self._is_cancelled(happening),
+            cancel_requested=self._is_cancelled(event_type),
             started_at=at if is_claim else None if is_again else row.started_at,
             finished_at=at if step.after in {"succeeded", "failed", "cancelled"} else None,
             updated_at=at,
-            error=None if is_again or happening is Happening.SUCCEEDED else error or row.error,
+            error=None if is_again or event_type is EventType.SUCCEEDED else error or row.error,
         )
-        self._record(happening, carried, reason, error)
+        self._record(event_type, carried, reason, error)
         return self
 
-    def _is_cancelled(self, happening: Happening) -> bool:
-        if happening is Happening.CANCELLED:
+    def _is_cancelled(self, event_type: EventType) -> bool:
+        if event_type is EventType.CANCELLED:
             return self.row.cancel_requested or self.row.lease_id is None
-        if happening is Happening.CANCEL_REQUESTED:
+        if event_type is EventType.CANCEL_REQUESTED:
             return True
-        return self.row.cancel_requested and happening is not Happening.RUN_AGAIN
+        return self.row.cancel_requested and event_type is not EventType.RUN_AGAIN
 
     def _record(
-        self, happening: Happening, lease_id: UUID | None, reason: str | None, error: str | None
+        self, event_type: EventType, lease_id: UUID | None, reason: str | None, error: str | None
     ) -> None:
         row = self.row
         self.entries.append(
@@ -88,7 +88,7 @@ class History:
                 task_id=TASK,
                 version=row.version,
                 at=row.updated_at,
-                happening=happening,
+                event_type=event_type,
                 status=row.status,
                 run=row.run,
                 attempt=row.attempt,

@@ -9,7 +9,7 @@ import pytest
 from taskmill.dashboard.app import Dashboard
 from taskmill.dashboard.context import Context
 from taskmill.dashboard.jobs import Jobs
-from taskmill.operations.pulse import Pulse
+from taskmill.operations.change_ticker import ChangeTicker
 from taskmill.settings import Settings
 from tests.support.api import SETTINGS, Served, serving
 from tests.support.stage import Stage
@@ -18,12 +18,20 @@ from tests.support.stage import Stage
 @asynccontextmanager
 async def serving_pages(stage: Stage, settings: Settings = SETTINGS) -> AsyncIterator[Served]:
     """Serve pages over a stage, with all that runs for them."""
-    pulse, jobs, stop = Pulse(stage.database), Jobs(stage.service, stage.ids), asyncio.Event()
+    change_ticker, jobs, stop = (
+        ChangeTicker(stage.database),
+        Jobs(stage.service, stage.ids),
+        asyncio.Event(),
+    )
     context = Context(
-        service=stage.service, pulse=pulse, jobs=jobs, settings=settings, clock=stage.clock
+        service=stage.service,
+        change_ticker=change_ticker,
+        jobs=jobs,
+        settings=settings,
+        clock=stage.clock,
     )
     async with asyncio.TaskGroup() as group:
-        group.create_task(pulse.run(stop))
+        group.create_task(change_ticker.run(stop))
         group.create_task(jobs.run(stop))
         try:
             async with serving(stage.service, settings, pages=Dashboard(context)) as served:
@@ -39,8 +47,8 @@ async def pages(stage: Stage) -> AsyncIterator[Served]:
         yield served
 
 
-def pulse_of(pages: Served) -> Pulse:
+def pulse_of(pages: Served) -> ChangeTicker:
     """Return what keeps these pages fresh."""
     dashboard = pages.app._pages
     assert isinstance(dashboard, Dashboard)
-    return dashboard._context.pulse
+    return dashboard._context.change_ticker

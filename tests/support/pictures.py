@@ -12,7 +12,7 @@ from taskmill.cli.top.reading import Failure, Snapshot
 from taskmill.cli.top.rows import board
 from taskmill.cli.top.view import View
 from taskmill.domain.activity import COUNTED
-from taskmill.domain.lifecycle import Happening, Status
+from taskmill.domain.lifecycle import EventType, Status
 from taskmill.wire.activity import ActivityView
 from taskmill.wire.queues import QueueView
 from taskmill.wire.system import StatsView, WorkerView
@@ -176,4 +176,4 @@ def drawn(
 
 def created(number: int) -> dict[str, int]:
     """Return a point at which so many tasks were created."""
-    return {str(Happening.CREATED): number}
+    return {str(EventType.CREATED): number}

@@ -25,12 +25,12 @@ async def work(context: Context) -> str:
         case "hang":
             await asyncio.sleep(60)
         case "hold first" if context.task.claim_no == 1:
-            gate = Path(os.environ["WORK_FOLDER"]) / f"{context.task.type}.go"  # noqa: TID251 - a test's own
+            blocker = Path(os.environ["WORK_FOLDER"]) / f"{context.task.type}.go"  # noqa: TID251 - a test's own
 
             async def is_open() -> bool:
-                return await asyncio.to_thread(gate.exists)
+                return await asyncio.to_thread(blocker.exists)
 
-            await eventually(is_open, "the gate to open", timeout_s=60)
+            await eventually(is_open, "the blocker to open", timeout_s=60)
         case _:
             pass
     return f'claim {context.task.claim_no} of "{context.task.type}"'

@@ -24,7 +24,7 @@ PROPERTIES = {"content_type": "application/json", "headers": {"x-producer": "sho
 def judged(body: bytes, message_id: str | None = None) -> RefusedMessage:
     """Return the message with the problem that the rules find."""
     message = RefusedMessage(
-        door="amqp",
+        source="amqp",
         message_id=message_id,
         body=body,
         properties=json.dumps(PROPERTIES),

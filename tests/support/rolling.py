@@ -8,7 +8,7 @@ from datetime import datetime
 import pytest
 
 from taskmill.domain.activity import Activity, ActivityRequest, Durations, Window
-from taskmill.domain.lifecycle import Happening
+from taskmill.domain.lifecycle import EventType
 from taskmill.storage import minutes
 from tests.support.stage import Stage
 
@@ -28,9 +28,9 @@ async def told(
 
 def counts_of(activity: Activity) -> Told:
     return {
-        (queue, type_, str(happening)): count
+        (queue, type_, str(event_type)): count
         for (queue, type_), flow in activity.groups.items()
-        for happening, count in flow.counts.items()
+        for event_type, count in flow.counts.items()
         if count
     }
 
@@ -38,9 +38,9 @@ def counts_of(activity: Activity) -> Told:
 async def counted(stage: Stage) -> Told:
     """What the history says."""
     rows = await stage.sql.fetch("""
-        SELECT t.queue, t.type, e.happening, count(*)
+        SELECT t.queue, t.type, e.event_type, count(*)
         FROM taskmill.task_event AS e JOIN taskmill.task AS t ON t.id = e.task_id
-        WHERE e.happening <> 'cancel_requested'
+        WHERE e.event_type <> 'cancel_requested'
         GROUP BY 1, 2, 3
     """)
     return {(row[0], row[1], row[2]): row[3] for row in rows}
@@ -50,12 +50,12 @@ async def durations(stage: Stage) -> tuple[list[float], list[float]]:
     """How long claimed tasks had waited, and how long ended attempts ran, by the history."""
     rows = await stage.sql.fetch("""
         SELECT
-            e.happening = 'claimed' AS has_waited,
-            date_part('epoch', e.at - CASE WHEN e.happening = 'claimed' THEN e.run_at ELSE c.at END)
+            e.event_type = 'claimed' AS has_waited,
+            date_part('epoch', e.at - CASE WHEN e.event_type = 'claimed' THEN e.run_at ELSE c.at END)
         FROM taskmill.task_event AS e
         LEFT JOIN taskmill.task_event AS c
-            ON c.task_id = e.task_id AND c.claim_no = e.claim_no AND c.happening = 'claimed'
-        WHERE e.happening <> 'cancel_requested' AND e.lease_id IS NOT NULL
+            ON c.task_id = e.task_id AND c.claim_no = e.claim_no AND c.event_type = 'claimed'
+        WHERE e.event_type <> 'cancel_requested' AND e.lease_id IS NOT NULL
     """)
     return [row[1] for row in rows if row[0]], [row[1] for row in rows if not row[0]]
 
@@ -69,8 +69,8 @@ async def assert_told(stage: Stage, window: str = "1h") -> None:
         for flow in flows:
             happened.update({str(name): count for name, count in flow.counts.items() if count})
         expected = Counter()  # type: ignore[var-annotated]
-        for (_, _, happening), count in events.items():
-            expected[happening] += count
+        for (_, _, event_type), count in events.items():
+            expected[event_type] += count
         assert happened == expected
     waited, ran = await durations(stage)
     assert_times(activity.total.waiting, waited)
@@ -88,7 +88,7 @@ def assert_times(shown: Durations, real: list[float]) -> None:
 async def happen(
     stage: Stage,
     at: datetime,
-    happening: str = "created",
+    event_type: str = "created",
     *,
     tasks: int = 1,
     seconds: Iterable[float] = (),
@@ -100,12 +100,12 @@ async def happen(
         await stage.sql.executemany(
             "INSERT INTO taskmill.task_minute_delta "
             "VALUES ($1, $2, $3, $4, taskmill.duration_bucket($5), 1, $5)",
-            [(at, queue, type_, happening, value) for value in seconds],
+            [(at, queue, type_, event_type, value) for value in seconds],
         )
     else:
         await stage.sql.execute(
             "INSERT INTO taskmill.task_minute_delta VALUES ($1, $2, $3, $4, NULL, $5, NULL)",
-            at, queue, type_, happening, tasks,
+            at, queue, type_, event_type, tasks,
         )  # fmt: skip
 
 
@@ -128,5 +128,5 @@ async def rows_of(stage: Stage, step_s: int) -> list[tuple[object, ...]]:
     return [tuple(row) for row in rows]
 
 
-async def total(stage: Stage, window: str, happening: Happening = Happening.CREATED) -> int:
-    return (await told(stage, window)).total.counts[happening]
+async def total(stage: Stage, window: str, event_type: EventType = EventType.CREATED) -> int:
+    return (await told(stage, window)).total.counts[event_type]

@@ -26,11 +26,11 @@ from taskmill.operations.writability import Writability
 from taskmill.runtime.clock import SystemClock
 from taskmill.runtime.ids import IdFactory
 from taskmill.settings import DatabaseSettings
-from taskmill.storage import claims, leases, looks, partitions, tasks
-from taskmill.storage.claims import EndedClaim, LaneStart, TakenTask
+from taskmill.storage import bucket_scan, claims, leases, partitions, tasks
+from taskmill.storage.claims import BucketStart, EndedClaim, TakenTask
 from taskmill.storage.database import Database
-from taskmill.storage.doorbell import Doorbell
 from taskmill.storage.leases import WorkerCard
+from taskmill.storage.notifier import Notifier
 from taskmill.wire.messages import MessageLimits
 from tests.support.builders import a_draft, an_end
 from tests.support.polling import eventually
@@ -66,12 +66,14 @@ class Stage:
 
     async def take(self, lease_id: UUID, limit: int = 100) -> list[TakenTask]:
         """Claim what is due, the most urgent first, as a worker does."""
-        lanes = sorted(await looks.find_lanes(self.database), key=lambda lane: -lane.priority)
+        buckets = sorted(
+            await bucket_scan.find_buckets(self.database), key=lambda bucket: -bucket.priority
+        )
         return await claims.take(
             self.database,
             lease_id=lease_id,
             worker="tester",
-            lanes=[(lane, LaneStart()) for lane in lanes],
+            buckets=[(bucket, BucketStart()) for bucket in buckets],
             limit=limit,
         )
 
@@ -97,7 +99,7 @@ class Stage:
 
     async def happenings(self, task_id: UUID) -> list[str]:
         """Read what happened to a task."""
-        return [str(event.happening) for event in await self.service.events(task_id)]
+        return [str(event.event_type) for event in await self.service.events(task_id)]
 
 
 def a_creation(
@@ -115,7 +117,7 @@ def a_creation(
         ids=ids,
         queues=KnownQueues(database, limit=queue_limit, clock=clock),
         types=KnownTypes(database, limit=type_limit, clock=clock),
-        doorbell=Doorbell(database),
+        notifier=Notifier(database),
         writability=Writability(database, ids),
         key_validity=timedelta(days=7),
     )

@@ -18,8 +18,8 @@ from taskmill.domain.webhooks import Webhook, WebhookDraft
 from taskmill.outbound.addresses import AddressRules
 from taskmill.outbound.client import Outbound, OutboundLimits
 from taskmill.webhooks.delivering import Delivering, DeliveryRules
+from taskmill.webhooks.endpoint_slots import EndpointSlots
 from taskmill.webhooks.fan_out import FanOut
-from taskmill.webhooks.lanes import Lanes
 from taskmill.webhooks.trying import Trying
 from tests.support.feed import a_numbering
 from tests.support.polling import eventually
@@ -85,7 +85,7 @@ def _delivering(stage: Stage, outbound: Outbound, options: RoleOptions) -> Deliv
     return Delivering(
         stage.database,
         trying,
-        Lanes(options.concurrency, per_lane=options.per_endpoint),
+        EndpointSlots(options.concurrency, per_endpoint=options.per_endpoint),
         rules,
         clock=stage.clock,
         randomness=random.Random(1),  # noqa: S311 - no secret

@@ -14,11 +14,11 @@ from taskmill.domain.task import Task
 from taskmill.observability.traces import Traces
 from taskmill.operations.contracts import Contracts
 from taskmill.operations.first_claims import FirstClaims
-from taskmill.runtime.alertness import Alertness
+from taskmill.runtime.idle_backoff import IdleBackoff
 from taskmill.runtime.ids import IdFactory
 from taskmill.storage.database import Database
-from taskmill.storage.doorbell import DoorbellListener
 from taskmill.storage.leases import WorkerCard
+from taskmill.storage.notifier import NotificationListener
 from taskmill.transports.postgres import PostgresTransport
 from taskmill.transports.rabbitmq import RabbitTransport
 from taskmill.worker.assembly import make_worker
@@ -48,7 +48,7 @@ class WorkerOptions:
     slots: int = 20
     claim_size: int = 20
     grace_s: float = 5.0
-    patience_s: float = 5.0
+    timeout_s: float = 5.0
     ttl_s: float = 3.0
     poll_s: float = 0.05
     result_bytes: int = 1000
@@ -97,7 +97,7 @@ async def a_worker(
     transport, keeper, worker, database = made
     stop, deaf = asyncio.Event(), asyncio.Event()
     async with asyncio.TaskGroup() as group:
-        group.create_task(DoorbellListener(database, transport.wake).run(deaf))
+        group.create_task(NotificationListener(database, transport.wake).run(deaf))
         if isinstance(transport, RabbitTransport):
             group.create_task(transport.run(deaf))
         ended = group.create_task(worker.run(stop))
@@ -138,7 +138,7 @@ def _made(
             slots=options.slots,
             claim_size=options.claim_size,
             grace_s=options.grace_s,
-            patience_s=options.patience_s,
+            stop_timeout_s=options.timeout_s,
             result_bytes=options.result_bytes,
             until_idle=options.until_idle,
         ),
@@ -161,7 +161,7 @@ def a_transport(
     options: WorkerOptions,
     *,
     queues: tuple[str, ...] = (),
-    alertness: Alertness | None = None,
+    idle_backoff: IdleBackoff | None = None,
 ) -> PostgresTransport:
     """A transport that a test may also drive without a worker."""
     return PostgresTransport(
@@ -172,7 +172,7 @@ def a_transport(
         poll_s=options.poll_s,
         clock=stage.clock,
         randomness=random.Random(1),  # noqa: S311 - no secret
-        alertness=alertness,
+        idle_backoff=idle_backoff,
     )
 
 

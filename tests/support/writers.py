@@ -41,11 +41,11 @@ from taskmill.storage import (
     webhook_deliveries,
     webhooks,
 )
-from taskmill.storage.claims import Lane, LaneStart, TakenTask
+from taskmill.storage.claims import Bucket, BucketStart, TakenTask
 from taskmill.storage.database import Database
-from taskmill.storage.deliveries import Turn
+from taskmill.storage.deliveries import CursorLease
 from taskmill.storage.progress import Report
-from taskmill.storage.releases import Stream
+from taskmill.storage.releases import HintQueue
 from taskmill.storage.servers import Connection
 from taskmill.storage.statements import statement
 from taskmill.storage.task_log import NewSentLine
@@ -154,9 +154,9 @@ Writer: TypeAlias = Callable[[Database, Scene], Awaitable[object]]
 
 
 async def _claim(database: Database, scene: Scene) -> None:
-    lane = Lane(queue=scene.queue, type=TYPE, priority=PRIORITY)
+    bucket = Bucket(queue=scene.queue, type=TYPE, priority=PRIORITY)
     await claims.take(
-        database, lease_id=scene.held, worker="w", lanes=[(lane, LaneStart())], limit=10
+        database, lease_id=scene.held, worker="w", buckets=[(bucket, BucketStart())], limit=10
     )
 
 
@@ -224,9 +224,11 @@ async def _renew(database: Database, scene: Scene) -> None:
 
 
 async def _release(database: Database, scene: Scene) -> None:
-    stream = Stream(queue=scene.queue, type=TYPE)
-    lane = Lane(queue=scene.queue, type=TYPE, priority=PRIORITY)
-    await releases.release(database, stream, window=100, most=100, life_s=10, lanes=[(lane, None)])
+    stream = HintQueue(queue=scene.queue, type=TYPE)
+    bucket = Bucket(queue=scene.queue, type=TYPE, priority=PRIORITY)
+    await releases.release(
+        database, stream, release_limit=100, most=100, life_s=10, buckets=[(bucket, None)]
+    )
 
 
 async def _log(database: Database, scene: Scene) -> None:
@@ -243,7 +245,7 @@ async def _log_remote(database: Database, scene: Scene) -> None:
 
 
 async def _pull(database: Database, scene: Scene) -> None:
-    lane = Lane(queue=scene.queue, type=TYPE, priority=PRIORITY)
+    bucket = Bucket(queue=scene.queue, type=TYPE, priority=PRIORITY)
     wanted = LeaseRequest(
         worker="w",
         queues=frozenset({scene.queue}),
@@ -252,7 +254,7 @@ async def _pull(database: Database, scene: Scene) -> None:
         ttl_s=60,
         wait_s=0,
     )
-    await remote_leases.claim(database, scene.stage.ids(), wanted, [lane])
+    await remote_leases.claim(database, scene.stage.ids(), wanted, [bucket])
 
 
 async def _renew_remote(database: Database, scene: Scene) -> None:
@@ -300,7 +302,7 @@ async def _subscribe(database: Database, scene: Scene) -> None:
 
 async def _pass_over(database: Database, scene: Scene) -> None:
     """Both sides of a pair are of the same process."""
-    turn = Turn(webhook_deliveries.PLACE, scene.held, 60.0)
+    turn = CursorLease(webhook_deliveries.PLACE, scene.held, 60.0)
     await deliveries.take(database, turn)
     await webhook_deliveries.pass_over(database, turn)
 
@@ -333,7 +335,7 @@ WRITERS: Mapping[str, Writer] = MappingProxyType(
         "pull": _pull,
         "renew_remote": _renew_remote,
         "end_remote": _end_remote,
-        "bar_remote": lambda database, s: remote_leases.bar(database, s.held),
+        "bar_remote": lambda database, s: remote_leases.add_tombstone(database, s.held),
         "time_out": lambda database, _: TimeOut(database, policy=AT_ONCE, name="rescue")(),
         "report": _report,
         "fold": lambda database, _: counts.fold(database),

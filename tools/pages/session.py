@@ -20,7 +20,7 @@ from tools.pages.terminal import Running, Terminal
 __all__ = ["Failure", "Site", "Tell", "site"]
 
 _COMMAND_S = 60
-_PATIENCE_S = 60
+_TIMEOUT_S = 60
 _FETCHING_S = 300  # the first start may fetch a RabbitMQ
 _PAUSE_S = 0.1
 _READY = "process.ready"
@@ -91,7 +91,7 @@ def _is_complete(log: str, url: str) -> bool:
 
 def _reaches_broker(url: str) -> bool:
     """Whether the API is connected to it, too."""
-    with urlopen(f"{url}/stats", timeout=_PATIENCE_S) as answer:  # noqa: S310 - our own service
+    with urlopen(f"{url}/stats", timeout=_TIMEOUT_S) as answer:  # noqa: S310 - our own service
         return bool(json.load(answer)["broker"]["state"] == "ok")
 
 
@@ -181,7 +181,7 @@ class _Session:
 
     def _run(self, step: Command) -> None:
         self.tell(step.line, f"$ {step.text}")
-        deadline = time.monotonic() + _PATIENCE_S
+        deadline = time.monotonic() + _TIMEOUT_S
         while True:
             ended = self.terminal.run(self._real(step.text), _COMMAND_S)
             printed = self.ports.move_back(ended.printed)
@@ -206,8 +206,8 @@ class _Session:
         )
 
 
-def _wait(condition: Callable[[], bool], patience_s: float = _PATIENCE_S) -> bool:
-    deadline = time.monotonic() + patience_s
+def _wait(condition: Callable[[], bool], timeout_s: float = _TIMEOUT_S) -> bool:
+    deadline = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() > deadline:
             return False

@@ -16,7 +16,7 @@ HINT_TTL_S: Final = 10.0
 """A hint lives so long, at the broker and in the relay's eyes: then its task is released again."""
 
 
-def hint_queue(queue: str, task_type: str) -> str:
+def hint_queue_name(queue: str, task_type: str) -> str:
     """Return the name of the queue that tells workers of waiting tasks of one queue and type.
 
     Names of queues and types may have dots, but no colons.

@@ -21,7 +21,7 @@ from taskmill.amqp.names import (
     HINTS,
     REJECTED_QUEUE,
     HintQueueType,
-    hint_queue,
+    hint_queue_name,
 )
 from taskmill.domain.errors import BrokerAway
 
@@ -41,7 +41,7 @@ __all__ = [
     "declare_hints",
     "declare_rejected",
     "discard_hints",
-    "hint_queue",
+    "hint_queue_name",
 ]
 
 _HINT_QUEUE_IDLE_S: Final = 1800.0

@@ -19,7 +19,7 @@ from taskmill.runtime.periodic import pause
 log = get_logger(__name__)
 
 _LOOK_S: Final = 3.0
-_PATIENCE_S: Final = 5.0
+_TIMEOUT_S: Final = 5.0
 
 
 class ExchangeUpkeep:
@@ -46,7 +46,7 @@ class ExchangeUpkeep:
 
     async def _look(self) -> None:
         try:
-            async with asyncio.timeout(_PATIENCE_S):
+            async with asyncio.timeout(_TIMEOUT_S):
                 if await self._is_there():
                     return
                 async with self._link.side_channel() as channel:

@@ -4,7 +4,7 @@ Traced      a span for each request that creates tasks, when traces are on
 Edge        request id, log line, who may ask, deadline, last resort
 Cors        pages elsewhere that the settings name, where they name any
 Compression large answers to reads
-HotPaths    POST /tasks and GET /tasks/{id}
+FastRoutes    POST /tasks and GET /tasks/{id}
 Pages       hands on what is for people, where there are pages
 FastAPI     everything else, and the OpenAPI document of it all
 """
@@ -24,8 +24,8 @@ from taskmill.api.context import NO_TELEMETRY, Context
 from taskmill.api.cors import Cors
 from taskmill.api.edge import Edge
 from taskmill.api.errors import add_error_handlers
-from taskmill.api.hot import HotPaths
-from taskmill.api.lane import HotLane
+from taskmill.api.fast_path import FastPath
+from taskmill.api.fast_routes import FastRoutes
 from taskmill.api.openapi import install, short_id
 from taskmill.api.request_ids import RequestIds
 from taskmill.api.routers import (
@@ -161,14 +161,14 @@ class Api:
         ids = RequestIds()
         limit_s = context.limits.request_timeout_s
         self._compressor = compressor = Compressor()
-        within: ASGIApp = Compression(HotPaths(behind, context), compressor)
+        within: ASGIApp = Compression(FastRoutes(behind, context), compressor)
         if context.access.has_origins:
             within = Cors(within, context.access)
         bodies = BodyMemory(context.body_limits)
         edge = Edge(within, ids, context.access, bodies, context.offload, timeout_s=limit_s)
         self._app: ASGIApp = edge if traces is None else Traced(edge, traces)
         # With traces on, each request that makes a task has a span of its own.
-        self.lane = HotLane(context, ids, compressor) if traces is None else None
+        self.fast_path = FastPath(context, ids, compressor) if traces is None else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""

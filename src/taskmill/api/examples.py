@@ -164,7 +164,7 @@ _CHANGE: Final[Json] = {
 _REJECTION: Final[Json] = {
     "id": "01a2104d-0554-7000-8f02-9a41d3c2b7e6",
     "created_at": _CREATED,
-    "door": "amqp",
+    "source": "amqp",
     "message_id": "order-4711",
     "status": 422,
     "problem": {
@@ -224,23 +224,23 @@ _CALLBACK: Final[Json] = {
     "url": "https://shop.example.org/done",
 }
 
-_GATES: Final[list[Json]] = [
+_BLOCKERS: Final[list[Json]] = [
     {
-        "gate": "finished",
+        "blocker": "finished",
         "state": "passed",
         "sentence": "It has not ended.",
         "todo": None,
         "facts": {},
     },
     {
-        "gate": "queue_paused",
+        "blocker": "queue_paused",
         "state": "holds",
         "sentence": "Queue reports is paused since 2026-11-25T01:23:32Z (2m 3s ago).",
         "todo": "`taskmill queue resume reports`",
         "facts": {"queue": "reports", "paused_at": _CREATED},
     },
     {
-        "gate": "not_claimed",
+        "blocker": "not_claimed",
         "state": "not_reached",
         "sentence": "Not reached.",
         "todo": None,
@@ -308,15 +308,15 @@ ANSWERS: Final[dict[str, Json]] = {
         "is_complete": False,
         "next_cursor": "AaIQTQVUcACqMX4XluP_BAGiEE0FVAAAAAAAAAAAAAAHfzQeMAAAAA==",
     },
-    "GateView": _GATES[1],
+    "BlockerView": _BLOCKERS[1],
     "ExplanationView": {
         "task_id": TASK_ID,
         "status": "new",
         "at": "2026-11-25T01:25:35.820000Z",
-        "gate": "queue_paused",
-        "summary": _GATES[1]["sentence"],
-        "todo": _GATES[1]["todo"],
-        "gates": _GATES,
+        "blocker": "queue_paused",
+        "summary": _BLOCKERS[1]["sentence"],
+        "todo": _BLOCKERS[1]["todo"],
+        "blockers": _BLOCKERS,
     },
     "BatchCreated": {"ids": [TASK_ID]},
     "RejectionSummaryView": _REJECTION,

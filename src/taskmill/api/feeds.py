@@ -159,8 +159,8 @@ class _Sending:
             await self._send(notice_frame("ok", cursor=stream.cursor, retry_ms=_RETRY_MS))
             while self._now() < ends_at:
                 silent_s = self._now() - self._sent_at
-                patience_s = min(settings.heartbeat_s - silent_s, ends_at - self._now())
-                batch = await stream.next(max(patience_s, 0.0))
+                timeout_s = min(settings.heartbeat_s - silent_s, ends_at - self._now())
+                batch = await stream.next(max(timeout_s, 0.0))
                 for part in _parts(batch.frames):
                     await self._send(part)
                 if not batch.frames and stream.end is not None:

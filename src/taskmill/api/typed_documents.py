@@ -10,7 +10,7 @@ from typing import Any, Final
 import orjson
 
 from taskmill.api.samples import sample
-from taskmill.wire.contracts.door import DoorContract
+from taskmill.wire.contracts.contract import Contract
 
 Json = dict[str, Any]
 
@@ -25,7 +25,7 @@ _SEVERAL: Final = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
 _BY_NAME: Final = frozenset({"properties", "patternProperties", "$defs", "definitions"})
 
 
-def with_types_openapi(document: Json, contracts: Iterable[DoorContract]) -> Json:
+def with_types_openapi(document: Json, contracts: Iterable[Contract]) -> Json:
     """Return the OpenAPI document with these types; the one that was given stays as it is."""
     shown = _shown(contracts)
     if not shown:
@@ -42,7 +42,7 @@ def with_types_openapi(document: Json, contracts: Iterable[DoorContract]) -> Jso
     }
 
 
-def with_types_asyncapi(document: Json, contracts: Iterable[DoorContract]) -> Json:
+def with_types_asyncapi(document: Json, contracts: Iterable[Contract]) -> Json:
     """Return the AsyncAPI document with these types; the one that was given stays as it is."""
     shown = _shown(contracts)
     if not shown:
@@ -65,7 +65,7 @@ def with_types_asyncapi(document: Json, contracts: Iterable[DoorContract]) -> Js
     }
 
 
-def _shown(contracts: Iterable[DoorContract]) -> list[tuple[DoorContract, Json | bool]]:
+def _shown(contracts: Iterable[Contract]) -> list[tuple[Contract, Json | bool]]:
     """Choose what is shown: all, unless that would make a document that nobody can load."""
     shown, size = [], 0
     for contract in sorted(contracts, key=lambda one: one.type):
@@ -77,7 +77,7 @@ def _shown(contracts: Iterable[DoorContract]) -> list[tuple[DoorContract, Json |
 
 
 def _schemas(
-    shown: Iterable[tuple[DoorContract, Json | bool]], *, discriminators: bool
+    shown: Iterable[tuple[Contract, Json | bool]], *, discriminators: bool
 ) -> dict[str, Any]:
     schemas: dict[str, Any] = {}
     for contract, schema in shown:
@@ -98,27 +98,27 @@ def _schemas(
     return schemas
 
 
-def _payload_name(contract: DoorContract) -> str:
+def _payload_name(contract: Contract) -> str:
     return f"Payload.{contract.type}"
 
 
-def _task_name(contract: DoorContract) -> str:
+def _task_name(contract: Contract) -> str:
     return f"CreateTask.{contract.type}"
 
 
-def _any_of(shown: Iterable[tuple[DoorContract, Json | bool]]) -> Json:
+def _any_of(shown: Iterable[tuple[Contract, Json | bool]]) -> Json:
     names = ["CreateTask", *(_task_name(contract) for contract, _ in shown)]
     return {"anyOf": [{_REF: _PLACE + name} for name in names]}
 
 
 def _named_examples(
-    shown: Iterable[tuple[DoorContract, Json | bool]],
+    shown: Iterable[tuple[Contract, Json | bool]],
 ) -> Iterator[tuple[str, Json]]:
     yield "any", {"summary": "a task of any other type", "value": {"name": "first"}}
     yield from _examples(shown)
 
 
-def _examples(shown: Iterable[tuple[DoorContract, Json | bool]]) -> Iterator[tuple[str, Json]]:
+def _examples(shown: Iterable[tuple[Contract, Json | bool]]) -> Iterator[tuple[str, Json]]:
     for contract, schema in shown:
         payload = sample(schema)
         if isinstance(payload, dict) and not contract.violations(payload):

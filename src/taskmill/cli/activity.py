@@ -4,20 +4,20 @@ from collections.abc import Iterator
 from typing import Final
 
 from taskmill.cli import show
-from taskmill.domain.lifecycle import Happening
+from taskmill.domain.lifecycle import EventType
 from taskmill.wire.activity import ActivityView, DurationsView, RatedFlowView
 
 __all__ = ["latency", "print_activity"]
 
 # One column for each, in the order of a task's life; an expired task has failed.
 _COUNTS: Final = {
-    "CREATED": (Happening.CREATED, Happening.RUN_AGAIN),
-    "CLAIMED": (Happening.CLAIMED,),
-    "SUCCEEDED": (Happening.SUCCEEDED,),
-    "FAILED": (Happening.FAILED, Happening.EXPIRED),
-    "CANCELLED": (Happening.CANCELLED,),
-    "RETRIED": (Happening.RETRY_SCHEDULED,),
-    "BACK": (Happening.HANDED_BACK, Happening.LOST),
+    "CREATED": (EventType.CREATED, EventType.RUN_AGAIN),
+    "CLAIMED": (EventType.CLAIMED,),
+    "SUCCEEDED": (EventType.SUCCEEDED,),
+    "FAILED": (EventType.FAILED, EventType.EXPIRED),
+    "CANCELLED": (EventType.CANCELLED,),
+    "RETRIED": (EventType.RETRY_SCHEDULED,),
+    "BACK": (EventType.HANDED_BACK, EventType.LOST),
 }
 _TIMES: Final = ("WAIT P50", "WAIT P95", "WAIT P99", "RUN P50", "RUN P95", "RUN P99")
 _NUMBERS: Final = (*_COUNTS, "CLAIMS/S", *_TIMES)
@@ -45,9 +45,9 @@ def print_activity(found: ActivityView) -> None:
 
 def _cells(flow: RatedFlowView) -> Iterator[show.Cell]:
     for happenings in _COUNTS.values():
-        count = sum(flow.counts[happening] for happening in happenings)
+        count = sum(flow.counts[event_type] for event_type in happenings)
         yield f"{count:,}" if count else show.dim("0")
-    yield f"{flow.per_second[Happening.CLAIMED]:,g}"
+    yield f"{flow.per_second[EventType.CLAIMED]:,g}"
     yield from _times(flow.waiting)
     yield from _times(flow.running)
 

@@ -37,7 +37,7 @@ def rebuild(*, database_url: str | None, data: Path | None) -> None:
     It only makes a wiped broker whole at once.
     """
     from taskmill.cli import show  # noqa: PLC0415 - only when it runs
-    from taskmill.composition.questions import rebuild_broker  # noqa: PLC0415 - only when it runs
+    from taskmill.composition.one_shot import rebuild_broker  # noqa: PLC0415 - only when it runs
     from taskmill.observability import logs  # noqa: PLC0415 - only when it runs
 
     logs.silence()
@@ -82,6 +82,6 @@ def status(
 def _hint_queues(settings: Settings) -> list[str]:
     if settings.database_url is None:
         return []
-    from taskmill.composition.questions import list_hint_queues  # noqa: PLC0415 - only when it runs
+    from taskmill.composition.one_shot import list_hint_queues  # noqa: PLC0415 - only when it runs
 
     return list_hint_queues(settings)

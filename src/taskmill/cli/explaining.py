@@ -7,12 +7,12 @@ import click
 
 from taskmill.cli import show
 from taskmill.cli.server import json_option, open_client, url_option
-from taskmill.domain.gates import GateName, GateState
-from taskmill.wire.explanations import ExplanationView, GateView
+from taskmill.domain.blockers import BlockerName, BlockerState
+from taskmill.wire.explanations import BlockerView, ExplanationView
 
 __all__ = ["explain"]
 
-_NAME_WIDTH = max(map(len, GateName))
+_NAME_WIDTH = max(map(len, BlockerName))
 _INDENT = " " * (_NAME_WIDTH + 3)
 
 _EPILOG = """\b
@@ -43,23 +43,25 @@ def _told(found: ExplanationView) -> Iterator[tuple[show.Cell, ...]]:
     yield (str(found.task_id), show.status(found.status), show.strong(found.summary))
     yield (show.dim("→"), found.todo)
     yield ()
-    for gate in found.gates:
-        yield from _told_gate(gate, is_first=gate.gate is found.gate)
-    if left := [gate.gate for gate in found.gates if gate.state is GateState.NOT_REACHED]:
+    for blocker in found.blockers:
+        yield from _rendered_blocker(blocker, is_first=blocker.blocker is found.blocker)
+    if left := [
+        blocker.blocker for blocker in found.blockers if blocker.state is BlockerState.NOT_REACHED
+    ]:
         yield (show.dim("·"), show.dim(f"not reached: {', '.join(left)}"))
 
 
-def _told_gate(gate: GateView, *, is_first: bool) -> Iterator[tuple[show.Cell, ...]]:
-    """Tell a gate that was reached; what to do about the first one that holds has been said."""
-    name = f"{gate.gate:<{_NAME_WIDTH}}"
-    match gate.state:
-        case GateState.PASSED:
-            yield (show.good("✓"), name, gate.sentence)
-        case GateState.HOLDS:
-            yield (show.warning("●"), show.strong(name), gate.sentence)
+def _rendered_blocker(blocker: BlockerView, *, is_first: bool) -> Iterator[tuple[show.Cell, ...]]:
+    """Tell a blocker that was reached; what to do about the first one that holds has been said."""
+    name = f"{blocker.blocker:<{_NAME_WIDTH}}"
+    match blocker.state:
+        case BlockerState.PASSED:
+            yield (show.good("✓"), name, blocker.sentence)
+        case BlockerState.HOLDS:
+            yield (show.warning("●"), show.strong(name), blocker.sentence)
             if not is_first:
-                yield (_INDENT, show.dim("→"), gate.todo or "")
-        case GateState.NOT_REACHED:
+                yield (_INDENT, show.dim("→"), blocker.todo or "")
+        case BlockerState.NOT_REACHED:
             return
         case _:
-            assert_never(gate.state)
+            assert_never(blocker.state)

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from taskmill.cli import show
 from taskmill.cli.show import Cell
-from taskmill.domain.lifecycle import Happening
+from taskmill.domain.lifecycle import EventType
 from taskmill.wire.system import EventView
 from taskmill.wire.tasks import TaskView
 
@@ -68,9 +68,9 @@ def event_line(event: EventView, before: datetime | None) -> tuple[Cell, ...]:
 def change_facts(event: EventView) -> dict[str, object]:
     """Return the facts of a change that matter to people."""
     facts: dict[str, object] = {"reason": event.reason, "worker": event.worker}
-    if event.event is Happening.CLAIMED:
+    if event.event is EventType.CLAIMED:
         facts |= {"attempt": event.attempt, "claim": event.claim_no}
-    if event.event is Happening.RETRY_SCHEDULED:
+    if event.event is EventType.RETRY_SCHEDULED:
         facts["next_try"] = show.clock_time(event.run_at)
     if event.error:
         facts["error"] = f"{event.error.type}: {event.error.message}"

@@ -14,7 +14,7 @@ from taskmill.cli.places import broker_url_option, data_option, settings_of
 from taskmill.domain.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from taskmill.amqp.courier import Parcel, Undelivered
+    from taskmill.amqp.confirmed_publisher import SentMessage, Undelivered
 
 __all__ = ["publish"]
 
@@ -51,25 +51,25 @@ def publish(*, file: BinaryIO, broker_url: str | None, data: Path | None, in_fli
     message was not confirmed.
     """
     from taskmill.amqp import depths, names  # noqa: PLC0415 - only when it runs
-    from taskmill.amqp.courier import Courier  # noqa: PLC0415 - only when it runs
-    from taskmill.cli.parcels import read_parcels  # noqa: PLC0415 - only when it runs
+    from taskmill.amqp.confirmed_publisher import ConfirmedPublisher  # noqa: PLC0415 - only when it runs
+    from taskmill.cli.message_file import read_message_file  # noqa: PLC0415 - only when it runs
     from taskmill.observability import logs  # noqa: PLC0415 - only when it runs
 
     logs.silence()
     url = settings_of(data, "broker_url", broker_url=broker_url).require_broker_url()
-    parcels = read_parcels(file.read())
+    messages = read_message_file(file.read())
 
     async def deliver(delivered: Callable[[], None]) -> "list[Undelivered]":
         if not await depths.look(url, [names.CREATE_QUEUE]):
             raise ConfigurationError(_NO_INTAKE.format(queue=names.CREATE_QUEUE))
-        courier = Courier(
+        confirmed_publisher = ConfirmedPublisher(
             url, exchange=names.EXCHANGE, routing_key=names.CREATE_KEY, in_flight=in_flight
         )
-        return await courier.deliver(parcels, delivered=delivered)
+        return await confirmed_publisher.deliver(messages, delivered=delivered)
 
-    with _progress(len(parcels)) as delivered:
+    with _progress(len(messages)) as delivered:
         failures = asyncio.run(deliver(delivered))
-    return _tell(parcels, failures)
+    return _tell(messages, failures)
 
 
 @contextmanager
@@ -87,14 +87,14 @@ def _progress(total: int) -> Iterator[Callable[[], None]]:
         yield lambda: progress.advance(bar)
 
 
-def _tell(parcels: "Sequence[Parcel]", failures: "Sequence[Undelivered]") -> int:
+def _tell(messages: "Sequence[SentMessage]", failures: "Sequence[Undelivered]") -> int:
     from taskmill.cli import show  # noqa: PLC0415 - only when it runs
 
     for failure in failures[:_MOST_TOLD]:
         show.note(f"line {failure.number}: not confirmed: {failure.why}")
     if len(failures) > _MOST_TOLD:
         show.note(f"… and {len(failures) - _MOST_TOLD:,} more")
-    confirmed = len(parcels) - len(failures)
-    summary = f"{confirmed:,} of {len(parcels):,} messages confirmed"
+    confirmed = len(messages) - len(failures)
+    summary = f"{confirmed:,} of {len(messages):,} messages confirmed"
     show.line(show.failure(summary) if failures else show.good(summary))
     return 1 if failures else 0

@@ -124,7 +124,7 @@ def _row(item: RejectionSummaryView) -> tuple[show.Cell, ...]:
 
 def _lines(found: RejectionView) -> Iterator[tuple[show.Cell, ...]]:
     yield (show.strong(str(found.id)),)
-    yield _labelled("came", show.age(found.created_at), show.dim(f"by {found.door}"))
+    yield _labelled("came", show.age(found.created_at), show.dim(f"by {found.source}"))
     yield _labelled("refused", show.failure(str(found.status)), found.problem.detail)
     for item in (found.problem.errors or ())[1:]:
         yield _labelled("", f"{item.pointer}: expected {item.expected}, got {item.got}")

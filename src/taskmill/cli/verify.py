@@ -75,7 +75,7 @@ def verify(
     not be verified, or not all of it. Warnings are no violations.
     """
     from taskmill.cli.auditing import JsonReport, TextReport  # noqa: PLC0415 - only when it runs
-    from taskmill.composition.questions import verify_database  # noqa: PLC0415 - only when it runs
+    from taskmill.composition.one_shot import verify_database  # noqa: PLC0415 - only when it runs
     from taskmill.observability import logs  # noqa: PLC0415 - only when it runs
 
     logs.silence()

@@ -188,7 +188,7 @@ def callback_key_(*, database_url: str | None, data: Path | None) -> None:
     It is made once, with the database's tables. Where TASKMILL_OUTBOUND__SIGNING_KEYS is set, callbacks
     are signed with the keys of that instead.
     """
-    from taskmill.composition.questions import callback_key  # noqa: PLC0415 - only when it runs
+    from taskmill.composition.one_shot import callback_key  # noqa: PLC0415 - only when it runs
     from taskmill.observability import logs  # noqa: PLC0415 - only when it runs
 
     logs.silence()

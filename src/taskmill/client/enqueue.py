@@ -23,7 +23,7 @@ from taskmill.client.calls import TaskFields, plain
 from taskmill.client.errors import NotAccepted
 from taskmill.client.refusals import refusal
 from taskmill.domain.task import DEFAULT_TYPE
-from taskmill.wire.contracts.door import DoorContract
+from taskmill.wire.contracts.contract import Contract
 from taskmill.wire.first_claim import payload_problem
 from taskmill.wire.problems import Problem, problem_json
 from taskmill.wire.push import TYPE as PUSH
@@ -155,13 +155,13 @@ SELECT (SELECT json_build_object('digest', encode(contract_digest, 'hex'), 'sche
 FROM taskmill.contract_of({}::text, decode({}::text, 'hex'))) AS id
 """
 # By type: the digest of its contract, and that. Another database may have another one, and then another digest.
-_CONTRACTS: Final[dict[str, tuple[str, DoorContract]]] = {}
+_CONTRACTS: Final[dict[str, tuple[str, Contract]]] = {}
 _MOST_CONTRACTS: Final = 500
 
 
 def _told(
-    task_type: str, answer: str | None, known: tuple[str, DoorContract] | None
-) -> tuple[str, DoorContract] | None:
+    task_type: str, answer: str | None, known: tuple[str, Contract] | None
+) -> tuple[str, Contract] | None:
     """Return the contract that the database has for a type: the one that is known, or what it sends."""
     if answer is None:
         return None
@@ -170,7 +170,7 @@ def _told(
         return known
     if len(_CONTRACTS) >= _MOST_CONTRACTS:
         _CONTRACTS.clear()
-    sent = _CONTRACTS[task_type] = told["digest"], DoorContract(task_type, 0, told["schema"])
+    sent = _CONTRACTS[task_type] = told["digest"], Contract(task_type, 0, told["schema"])
     return sent
 
 

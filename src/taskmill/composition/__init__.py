@@ -60,14 +60,14 @@ def run_roles(
     beside: Sequence[Service] = (),
     announce: Callable[[str | None], None] = lambda _: None,
     supervisor: Supervisor | None = None,
-    last_deeds: Sequence[Callable[[], None]] = (),
+    on_force_quit: Sequence[Callable[[], None]] = (),
     is_broker_starting: Callable[[], bool] = lambda: False,
 ) -> int:
     """Run roles in this process until SIGINT or SIGTERM; return the exit status.
 
     Services `beside` them start before the doors open and stop after these have closed. `announce` gets
     the API's address (None without an API) when everything serves; a `supervisor` tells when processes beside this
-    one do, and is part of whether this one is ready. `last_deeds` are done before a second Ctrl-C ends it.
+    one do, and is part of whether this one is ready. `on_force_quit` are done before a second Ctrl-C ends it.
     `is_broker_starting` tells whether a broker of our own is still to come.
 
     Raises:
@@ -95,7 +95,7 @@ def run_roles(
                 beside,
                 announcement,
                 parts=parts,
-                last_deeds=last_deeds,
+                on_force_quit=on_force_quit,
                 unwritten=unwritten,
             )
         )
@@ -135,11 +135,11 @@ async def _run(
     announcement: Announcement,
     *,
     parts: Mapping[str, Callable[[], str | None]],
-    last_deeds: Sequence[Callable[[], None]],
+    on_force_quit: Sequence[Callable[[], None]],
     unwritten: list[UUID],
 ) -> None:
     _introduce(settings, roles)
-    with stop_on_signal(last_deeds) as stop:
+    with stop_on_signal(on_force_quit) as stop:
         async with AsyncExitStack() as stack:
             process = await Process.start(settings, stack, stop)
             process.app = app
@@ -165,7 +165,7 @@ async def _run(
                 services += intake_services(process)
             if "api" in roles:
                 services += await process.api(stack)
-            services[:0] = process.doorbells()
+            services[:0] = process.notifiers()
             _tune_garbage_collection()
             announcement.process = process
             services.append(announcement)

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from taskmill.composition.parts import Parts
+from taskmill.composition.process_context import ProcessContext
 from taskmill.operations.contracts import REFRESH_S
 from taskmill.operations.create import TaskCreation
 from taskmill.operations.known_types import KnownTypes
@@ -16,8 +16,8 @@ from taskmill.wire.messages import MessageLimits
 from taskmill.wire.rules import InputLimits
 
 
-def task_creation(parts: Parts) -> TaskCreation:
-    """Return what stores tasks; the doorbell tells workers of them."""
+def task_creation(parts: ProcessContext) -> TaskCreation:
+    """Return what stores tasks; the notifier tells workers of them."""
     settings = parts.settings
     return TaskCreation(
         parts.database,
@@ -25,19 +25,19 @@ def task_creation(parts: Parts) -> TaskCreation:
         ids=parts.ids,
         queues=KnownQueues(parts.database, limit=settings.limits.queues, clock=parts.clock),
         types=KnownTypes(parts.database, limit=settings.limits.unserved_types, clock=parts.clock),
-        doorbell=parts.doorbell,
+        notifier=parts.notifier,
         writability=parts.writability,
         key_validity=timedelta(days=settings.retention.idempotency_days),
     )
 
 
-def kept_rejections(parts: Parts, creation: TaskCreation) -> Rejections:
+def kept_rejections(parts: ProcessContext, creation: TaskCreation) -> Rejections:
     """Return what keeps refused messages, and makes tasks of them after all."""
     limits = message_limits(parts)
     return Rejections(parts.database, creation, ids=parts.ids, limits=limits)
 
 
-def message_limits(parts: Parts) -> MessageLimits:
+def message_limits(parts: ProcessContext) -> MessageLimits:
     """Return what a creation message may have: the same as a request."""
     limits = parts.settings.limits
     return MessageLimits(
@@ -50,21 +50,21 @@ def message_limits(parts: Parts) -> MessageLimits:
     )
 
 
-def contract_refresher(parts: Parts) -> Periodic:
+def contract_refresher(parts: ProcessContext) -> Periodic:
     """Return the service that has this process's doors know the contracts that hold: it hears of changes."""
     refresher = Periodic(
         "contracts",
         parts.contracts.refresh,
         interval_s=REFRESH_S,
         longest_s=2 * REFRESH_S,
-        rest_s=parts.alertness.sure_pause_s,
+        rest_s=parts.idle_backoff.notified_pause_s,
     )
-    parts.alertness.wakes(refresher.wake)
+    parts.idle_backoff.on_wake(refresher.wake)
     parts.heard_contracts.append(refresher.wake)
     return refresher
 
 
-def intake_services(parts: Parts) -> list[Service]:
+def intake_services(parts: ProcessContext) -> list[Service]:
     """Return the services of the intake role."""
     # Here, because the driver takes 0.1 s to import, and who has no broker does without it.
     from taskmill.intake.amqp import Intake  # noqa: PLC0415

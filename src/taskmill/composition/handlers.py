@@ -12,7 +12,7 @@ from typing import Any
 from taskmill.app import TaskType
 from taskmill.app.registry import Taskmill
 from taskmill.composition.outgoing import open_outbound, signer
-from taskmill.composition.parts import Parts
+from taskmill.composition.process_context import ProcessContext
 from taskmill.domain.contracts import TypeContract
 from taskmill.domain.errors import ConfigurationError
 from taskmill.runtime.services import Service
@@ -39,7 +39,7 @@ class Pool:
     contracts: Sequence[TypeContract] = ()
 
 
-def pools(parts: Parts) -> list[Pool]:
+def pools(parts: ProcessContext) -> list[Pool]:
     """Return the pools of a worker: for its built-in types and async handlers, and those that its app needs.
 
     Raises:
@@ -66,37 +66,37 @@ def pools(parts: Parts) -> list[Pool]:
     return found
 
 
-def built_in_pool(parts: Parts, name: str) -> Pool:
+def built_in_pool(parts: ProcessContext, name: str) -> Pool:
     """Return a pool of the types that every worker has."""
     return _pool(parts, name, _built_in(parts), parts.settings.worker.concurrency)
 
 
-def _loop_pool(parts: Parts, made: Sequence["TaskType[..., Any]"]) -> Pool:
+def _loop_pool(parts: ProcessContext, made: Sequence["TaskType[..., Any]"]) -> Pool:
     settings = parts.settings.worker
     handlers = _built_in(parts) | {one.name: in_loop(one) for one in made}
     return _pool(parts, settings.name, handlers, settings.concurrency, made)
 
 
-def _thread_pool(parts: Parts, made: Sequence["TaskType[..., Any]"]) -> Pool:
+def _thread_pool(parts: ProcessContext, made: Sequence["TaskType[..., Any]"]) -> Pool:
     settings, threads = parts.settings.worker, Threads()
     handlers: dict[str, Handler] = {one.name: in_threads(one, threads) for one in made}
     return _pool(parts, f"{settings.name}-threads", handlers, settings.threads, made)
 
 
-def _process_pool(parts: Parts, made: Sequence["TaskType[..., Any]"]) -> Pool:
+def _process_pool(parts: ProcessContext, made: Sequence["TaskType[..., Any]"]) -> Pool:
     settings = parts.settings.worker
     assert settings.app is not None  # noqa: S101 - the types are its
     processes = IsolatedProcesses(
         settings.app,
         result_bytes=parts.settings.limits.result_bytes,
-        patience_s=settings.patience_s,
+        stop_timeout_s=settings.stop_timeout_s,
     )
     handlers: dict[str, Handler] = {one.name: in_processes(one, processes) for one in made}
     name = f"{settings.name}-processes"
     return _pool(parts, name, handlers, settings.isolated, made, beside=[processes])
 
 
-def _built_in(parts: Parts) -> dict[str, Handler]:
+def _built_in(parts: ProcessContext) -> dict[str, Handler]:
     emulation = parts.settings.emulation
     profile = Profile(
         delay_min_s=emulation.delay_min_s,
@@ -110,7 +110,7 @@ def _built_in(parts: Parts) -> dict[str, Handler]:
     return handlers
 
 
-def _push(parts: Parts) -> Handler:
+def _push(parts: ProcessContext) -> Handler:
     # Here, because the HTTP client takes 0.1 s to import, and the API needs it for a drain only.
     from taskmill.worker.push import Push  # noqa: PLC0415
 
@@ -126,7 +126,7 @@ def _push(parts: Parts) -> Handler:
 
 
 def _pool(
-    parts: Parts,
+    parts: ProcessContext,
     name: str,
     handlers: dict[str, Handler],
     slots: int,

@@ -3,11 +3,11 @@
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
-from taskmill.composition.parts import Parts
+from taskmill.composition.process_context import ProcessContext
 from taskmill.composition.retries import retry_policy
 from taskmill.maintenance.deliveries import prune_deliveries
+from taskmill.maintenance.duty_trigger import LONGEST_REST_S, Duties, DutyTrigger
 from taskmill.maintenance.expiry import expire_waiting
-from taskmill.maintenance.lookout import LONGEST_REST_S, Duties, Lookout
 from taskmill.maintenance.rescue import Rescue
 from taskmill.maintenance.retention import Housekeeping, numbering
 from taskmill.maintenance.time_out import TimeOut
@@ -25,13 +25,13 @@ _LOOK_S = 0.5
 _LONGEST_SILENCE_S = 2.0
 
 
-def maintenance_services(parts: Parts) -> list[Service]:
+def maintenance_services(parts: ProcessContext) -> list[Service]:
     """Return the services of the maintenance role."""
-    duties, lookout = _looked_after(parts)
-    return [*duties.all(), lookout, _numbering(parts), *_seldom(parts)]
+    duties, duty_trigger = _looked_after(parts)
+    return [*duties.all(), duty_trigger, _numbering(parts), *_seldom(parts)]
 
 
-def _looked_after(parts: Parts) -> tuple[Duties, Periodic]:
+def _looked_after(parts: ProcessContext) -> tuple[Duties, Periodic]:
     """Return the duties that are woken when they have something to do, and what wakes them."""
     settings, database = parts.settings, parts.database
     interval_s = settings.maintenance.interval_s
@@ -58,31 +58,31 @@ def _looked_after(parts: Parts) -> tuple[Duties, Periodic]:
         roll_up=duty("roll-up", lambda: minutes.roll_up(database)),
         fold_failures=duty("fold-failures", lambda: failures.fold(database)),
     )
-    look = Lookout(database, rescue, duties, look_s=interval_s, clock=parts.clock)
-    lookout = Periodic(
-        "lookout",
+    look = DutyTrigger(database, rescue, duties, look_s=interval_s, clock=parts.clock)
+    duty_trigger = Periodic(
+        "duty_trigger",
         look,
         interval_s=look_s,
         longest_s=LONGEST_REST_S,
-        rest_s=lambda quick_s: max(parts.alertness.pause_s(quick_s, interval_s), look.rest_s),
+        rest_s=lambda quick_s: max(parts.idle_backoff.pause_s(quick_s, interval_s), look.rest_s),
     )
-    parts.alertness.wakes(lookout.wake)
-    return duties, lookout
+    parts.idle_backoff.on_wake(duty_trigger.wake)
+    return duties, duty_trigger
 
 
-def _numbering(parts: Parts) -> Periodic:
+def _numbering(parts: ProcessContext) -> Periodic:
     number = Periodic(
         "number-changes",
         numbering(parts.database, parts.tell_feed),
         interval_s=parts.settings.maintenance.numbering_s,
         longest_s=_LONGEST_SILENCE_S,
-        rest_s=parts.alertness.pause_s,
+        rest_s=parts.idle_backoff.pause_s,
     )
-    parts.alertness.wakes(number.wake)
+    parts.idle_backoff.on_wake(number.wake)
     return number
 
 
-def _seldom(parts: Parts) -> list[Service]:
+def _seldom(parts: ProcessContext) -> list[Service]:
     settings, database = parts.settings, parts.database
     housekeeping = Housekeeping(
         database,

@@ -3,7 +3,7 @@
 import secrets
 from typing import TYPE_CHECKING
 
-from taskmill.composition.parts import Parts
+from taskmill.composition.process_context import ProcessContext
 from taskmill.operations.webhooks import Webhooks
 
 if TYPE_CHECKING:
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from taskmill.outbound.signing import Signer
 
 
-def open_outbound(parts: Parts) -> "Outbound":
+def open_outbound(parts: ProcessContext) -> "Outbound":
     """Return what this process sends by; it is made at first, and closed with the process."""
     # Here, because the client takes 0.1 s to import, and most roles do without it.
     from taskmill.outbound.addresses import AddressRules  # noqa: PLC0415
@@ -28,19 +28,19 @@ def open_outbound(parts: Parts) -> "Outbound":
     return parts.outbound
 
 
-def signer(parts: Parts) -> "Signer":
+def signer(parts: ProcessContext) -> "Signer":
     """Return what signs with the keys of the settings."""
     from taskmill.outbound.signing import Signer  # noqa: PLC0415 - as above
 
     return Signer(signing_keys(parts))
 
 
-def signing_keys(parts: Parts) -> list[str]:
+def signing_keys(parts: ProcessContext) -> list[str]:
     """Return the keys of the settings."""
     return [secret.get_secret_value() for secret in parts.settings.outbound.signing_keys]
 
 
-def kept_webhooks(parts: Parts) -> Webhooks:
+def kept_webhooks(parts: ProcessContext) -> Webhooks:
     """Return what keeps webhooks, and tells of their deliveries."""
     settings = parts.settings.webhooks
     return Webhooks(

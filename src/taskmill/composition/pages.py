@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from taskmill.composition.parts import Parts
+from taskmill.composition.process_context import ProcessContext
 from taskmill.operations.service import TaskService
 from taskmill.runtime.services import Service
 
@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from taskmill.dashboard.app import Dashboard
 
 
-def dashboard(parts: Parts, service: TaskService) -> "tuple[Dashboard | None, list[Service]]":
+def dashboard(
+    parts: ProcessContext, service: TaskService
+) -> "tuple[Dashboard | None, list[Service]]":
     """Return the pages for people and what runs for them; None and nothing where they are off."""
     if not parts.settings.dashboard.enabled:
         return None, []
@@ -18,14 +20,14 @@ def dashboard(parts: Parts, service: TaskService) -> "tuple[Dashboard | None, li
     from taskmill.dashboard.app import Dashboard  # noqa: PLC0415
     from taskmill.dashboard.context import Context  # noqa: PLC0415
     from taskmill.dashboard.jobs import Jobs  # noqa: PLC0415
-    from taskmill.operations.pulse import Pulse  # noqa: PLC0415
+    from taskmill.operations.change_ticker import ChangeTicker  # noqa: PLC0415
 
-    pulse, jobs = Pulse(parts.database), Jobs(service, parts.ids)
+    change_ticker, jobs = ChangeTicker(parts.database), Jobs(service, parts.ids)
     context = Context(
         service=service,
-        pulse=pulse,
+        change_ticker=change_ticker,
         jobs=jobs,
         settings=parts.settings,
         clock=parts.clock,
     )
-    return Dashboard(context), [pulse, jobs]
+    return Dashboard(context), [change_ticker, jobs]

@@ -11,7 +11,7 @@ from taskmill.amqp.names import EVENTS_EXCHANGE, HINT_TTL_S
 from taskmill.composition.creation import contract_refresher, kept_rejections, task_creation
 from taskmill.composition.outgoing import kept_webhooks, open_outbound, signing_keys
 from taskmill.composition.pages import dashboard
-from taskmill.composition.parts import Parts
+from taskmill.composition.process_context import ProcessContext
 from taskmill.composition.retries import retry_policy
 from taskmill.composition.tracing import open_traces
 from taskmill.composition.workers import Drainer
@@ -19,7 +19,7 @@ from taskmill.domain.errors import ConfigurationError, Unavailable
 from taskmill.domain.retry import RetryPolicy
 from taskmill.domain.system import IntakeState, Readiness
 from taskmill.observability import logs
-from taskmill.operations import sql_door
+from taskmill.operations import sql_limits
 from taskmill.operations.broker import NO_BROKER, BrokerWatch
 from taskmill.operations.figures import FiguresCache
 from taskmill.operations.read import TaskReading
@@ -33,7 +33,7 @@ from taskmill.runtime.services import Service
 from taskmill.settings import Settings
 from taskmill.storage import partitions
 from taskmill.storage.database import RETRY_AFTER_S
-from taskmill.storage.doorbell import CHANGES, CONTRACTS, FEED, DoorbellListener
+from taskmill.storage.notifier import CHANGES, CONTRACTS, FEED, NotificationListener
 
 if TYPE_CHECKING:
     from taskmill.admin.server import AdminServer
@@ -52,7 +52,7 @@ _WAIT_FOR_DATABASE_S = 30.0
 _TELL_OF_ALL = frozenset({"api", "maintenance"})
 
 
-class Process(Parts):
+class Process(ProcessContext):
     """One process: what its roles share, and the services of each."""
 
     def __init__(self, settings: Settings) -> None:
@@ -112,7 +112,7 @@ class Process(Parts):
 
         return Periodic("clock", anchor, interval_s=_CLOCK_S)
 
-    def doorbells(self) -> list[Service]:
+    def notifiers(self) -> list[Service]:
         """Return what tells other processes of what happens here, and hears of them, once all roles are there."""
 
         def heard_work() -> None:
@@ -123,17 +123,17 @@ class Process(Parts):
             for wake in self.heard_contracts:
                 wake()
 
-        listener = DoorbellListener(
+        listener = NotificationListener(
             self.database,
             heard_work if self.heard_work else None,
             also={
                 CHANGES: lambda: None,
-                FEED: self.alertness.end_rests,
+                FEED: self.idle_backoff.wake_all,
                 CONTRACTS: heard_contracts,
             },
-            alertness=self.alertness,
+            idle_backoff=self.idle_backoff,
         )
-        return [self.doorbell, self.news, self.feed_news, listener]
+        return [self.notifier, self.news, self.feed_news, listener]
 
     def admin(
         self,
@@ -216,7 +216,7 @@ class Process(Parts):
         raise_file_limit()
         let_the_loop_in()
         settings = self.settings
-        await sql_door.tell_limits(self.database, settings)
+        await sql_limits.store(self.database, settings)
         creation = task_creation(self)
         service = TaskService(
             self.database,
@@ -233,7 +233,7 @@ class Process(Parts):
             self.database,
             settings.feed,
             kept_days=settings.retention.change_days,
-            alertness=self.alertness,
+            idle_backoff=self.idle_backoff,
         )
         pull, contracts = self._pull(), contract_refresher(self)
         pages, page_services = dashboard(self, service)
@@ -291,7 +291,7 @@ class Process(Parts):
             broker_url=url,
             clock=self.clock,
             hint_queues=self.settings.hint_queue_type,
-            alertness=self.alertness,
+            idle_backoff=self.idle_backoff,
         )
         self.heard_work.append(relay.wake)
         services: list[Service] = [relay]
@@ -305,7 +305,7 @@ class Process(Parts):
                     holder=self.ids(),
                     clock=self.clock,
                     is_busy=lambda: relay.is_busy,
-                    alertness=self.alertness,
+                    idle_backoff=self.idle_backoff,
                 )
             )
         return services
@@ -314,8 +314,8 @@ class Process(Parts):
         """Return the services of the webhooks role."""
         # Here, because the HTTP client takes 0.1 s to import, and most roles do without it.
         from taskmill.webhooks.delivering import Delivering, DeliveryRules  # noqa: PLC0415
+        from taskmill.webhooks.endpoint_slots import EndpointSlots  # noqa: PLC0415
         from taskmill.webhooks.fan_out import FanOut  # noqa: PLC0415
-        from taskmill.webhooks.lanes import Lanes  # noqa: PLC0415
         from taskmill.webhooks.trying import Trying  # noqa: PLC0415
 
         settings, outbound = self.settings.webhooks, self.settings.outbound
@@ -337,15 +337,17 @@ class Process(Parts):
             timeout_s=settings.timeout_s,
             disable_s=settings.disable_s,
         )
-        lanes = Lanes(settings.concurrency, per_lane=settings.concurrency_per_endpoint)
+        endpoints = EndpointSlots(
+            settings.concurrency, per_endpoint=settings.concurrency_per_endpoint
+        )
         delivering = Delivering(
             self.database,
             trying,
-            lanes,
+            endpoints,
             rules,
             clock=self.clock,
             randomness=self.randomness,
-            alertness=self.alertness,
+            idle_backoff=self.idle_backoff,
         )
         fan_out = FanOut(
             self.database,
@@ -353,6 +355,6 @@ class Process(Parts):
             clock=self.clock,
             give_up_s=settings.give_up_s,
             wake=delivering.wake,
-            alertness=self.alertness,
+            idle_backoff=self.idle_backoff,
         )
         return [delivering, fan_out]

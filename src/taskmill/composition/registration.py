@@ -12,7 +12,7 @@ from taskmill.observability.logs import get_logger
 from taskmill.operations import contracts
 from taskmill.runtime.periodic import backoff_s, pause
 from taskmill.storage.database import Database
-from taskmill.wire.contracts.door import compile_contract
+from taskmill.wire.contracts.contract import compile_contract
 
 log = get_logger(__name__)
 

@@ -2,11 +2,11 @@
 
 from datetime import timedelta
 
-from taskmill.composition.parts import Parts
+from taskmill.composition.process_context import ProcessContext
 from taskmill.domain.retry import RetryPolicy
 
 
-def retry_policy(parts: Parts) -> RetryPolicy:
+def retry_policy(parts: ProcessContext) -> RetryPolicy:
     """Return the policy that the settings name."""
     retry = parts.settings.retry
     return RetryPolicy(

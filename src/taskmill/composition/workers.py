@@ -5,13 +5,13 @@ import random
 from collections.abc import Callable, Sequence
 
 from taskmill.composition.handlers import Pool, built_in_pool, pools
-from taskmill.composition.parts import Parts
+from taskmill.composition.process_context import ProcessContext
 from taskmill.composition.registration import Registration
 from taskmill.composition.retries import retry_policy
 from taskmill.domain.errors import Unavailable
 from taskmill.domain.task_log import LineLevel
 from taskmill.observability.logs import get_logger
-from taskmill.runtime.alertness import Alertness
+from taskmill.runtime.idle_backoff import IdleBackoff
 from taskmill.runtime.ids import IdFactory
 from taskmill.runtime.periodic import pause
 from taskmill.runtime.services import Service
@@ -36,7 +36,7 @@ log = get_logger(__name__)
 _DRAIN_AGAIN_S = 1.0
 
 
-def worker_services(parts: Parts, end_process: Callable[[], None]) -> list[Service]:
+def worker_services(parts: ProcessContext, end_process: Callable[[], None]) -> list[Service]:
     """Return the services of the worker role: a worker for each way in which handlers run.
 
     `end_process` is called when an operator asks one of them to stop.
@@ -83,9 +83,9 @@ class _Together:
                 group.create_task(worker.run(stop))
 
 
-def _transport(parts: Parts, pool: Pool) -> tuple[Transport, list[Service]]:
+def _transport(parts: ProcessContext, pool: Pool) -> tuple[Transport, list[Service]]:
     """Return how a pool learns of tasks, and the services for that."""
-    direct = _direct(parts, pool.name, pool.handlers, parts.alertness)
+    direct = _direct(parts, pool.name, pool.handlers, parts.idle_backoff)
     if not parts.settings.uses_broker:
         return direct, []
     # Here, because the driver takes 0.1 s to import, and who has no broker does without it.
@@ -101,13 +101,13 @@ def _transport(parts: Parts, pool: Pool) -> tuple[Transport, list[Service]]:
         fallback=direct if parts.settings.broker == "auto" else None,
         clock=parts.clock,
         hint_queues=parts.settings.hint_queue_type,
-        alertness=parts.alertness,
+        idle_backoff=parts.idle_backoff,
     )
     return hinted, [hinted]
 
 
 def _direct(
-    parts: Parts, name: str, handlers: Handlers, alertness: Alertness | None = None
+    parts: ProcessContext, name: str, handlers: Handlers, idle_backoff: IdleBackoff | None = None
 ) -> PostgresTransport:
     return PostgresTransport(
         parts.database,
@@ -117,12 +117,12 @@ def _direct(
         poll_s=parts.settings.worker.poll_s,
         clock=parts.clock,
         randomness=parts.randomness,
-        alertness=alertness,
+        idle_backoff=idle_backoff,
     )
 
 
 def _worker(
-    parts: Parts,
+    parts: ProcessContext,
     pool: Pool,
     transport: Transport,
     end_process: ProcessEnd,
@@ -135,7 +135,7 @@ def _worker(
         slots=pool.slots,
         claim_size=settings.worker.claim_size,
         grace_s=settings.worker.grace_s,
-        patience_s=settings.worker.patience_s,
+        stop_timeout_s=settings.worker.stop_timeout_s,
         result_bytes=settings.limits.result_bytes,
         until_idle=until_idle,
     )
@@ -155,7 +155,7 @@ def _worker(
     )
 
 
-def _lease_keeper(parts: Parts, pool: Pool) -> LeaseKeeper:
+def _lease_keeper(parts: ProcessContext, pool: Pool) -> LeaseKeeper:
     card = WorkerCard(
         name=pool.name,
         queues=parts.settings.worker.queues,
@@ -171,7 +171,7 @@ def _lease_keeper(parts: Parts, pool: Pool) -> LeaseKeeper:
     )
 
 
-def _line_limits(parts: Parts) -> LineLimits:
+def _line_limits(parts: ProcessContext) -> LineLimits:
     kept = parts.settings.task_log
     return LineLimits(
         level=NOTHING if kept.level == "off" else LineLevel(kept.level).number,
@@ -188,7 +188,7 @@ class Drainer:
 
     name = "drainer"
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: ProcessContext) -> None:
         self._parts = parts
         self._asked = asyncio.Event()
 

@@ -1,4 +1,4 @@
-"""The dashboard: pages for people, drawn here and kept fresh by the pulse of the feed.
+"""The dashboard: pages for people, drawn here and kept fresh by the change_ticker of the feed.
 
 How a page is added:
 

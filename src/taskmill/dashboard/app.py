@@ -68,7 +68,7 @@ class Dashboard:
 
     def stop_being_ready(self) -> None:
         """End all streams."""
-        self._context.pulse.close()
+        self._context.change_ticker.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""

@@ -3,11 +3,11 @@
 from dataclasses import dataclass, field
 
 from taskmill.dashboard.jobs import Jobs
-from taskmill.dashboard.kept import Kept
+from taskmill.dashboard.ttl_cache import TtlCache
 from taskmill.domain.activity import Activity, QueueActivity
 from taskmill.domain.failures import Failures
 from taskmill.domain.system import Stats
-from taskmill.operations.pulse import Pulse
+from taskmill.operations.change_ticker import ChangeTicker
 from taskmill.operations.service import TaskService
 from taskmill.runtime.clock import Clock
 from taskmill.settings import Settings
@@ -15,17 +15,17 @@ from taskmill.settings import Settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """The service, the pulse, the jobs that run in the background, settings and clock."""
+    """The service, the change_ticker, the jobs that run in the background, settings and clock."""
 
     service: TaskService
-    pulse: Pulse
+    change_ticker: ChangeTicker
     jobs: Jobs
     settings: Settings
     clock: Clock
-    stats: Kept[Stats] = field(default_factory=Kept)
-    activities: Kept[Activity] = field(default_factory=Kept)
-    queue_activities: Kept[QueueActivity] = field(default_factory=Kept)
-    failures: Kept[Failures] = field(default_factory=Kept)
+    stats: TtlCache[Stats] = field(default_factory=TtlCache)
+    activities: TtlCache[Activity] = field(default_factory=TtlCache)
+    queue_activities: TtlCache[QueueActivity] = field(default_factory=TtlCache)
+    failures: TtlCache[Failures] = field(default_factory=TtlCache)
 
     @property
     def prefix(self) -> str:

@@ -1,7 +1,7 @@
-"""Where a task is and why, in the reader's language: a gate's own sentence, or the same said anew from its facts.
+"""Where a task is and why, in the reader's language: a blocker's own sentence, or one made from its facts.
 
-The sentences that gates bring are English. Another language has texts of its own (`texts/why/`), by the gate and
-by what its facts say. Where it has none, as for facts newer than the texts, the English sentence is shown.
+The sentences that blockers bring are English. Another language has texts of its own (`texts/why/`), by the blocker
+and by what its facts say. Where it has none, as for facts newer than the texts, the English sentence is shown.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,8 +11,8 @@ from typing import Any, Final, NamedTuple
 
 from taskmill.dashboard.texts import DEFAULT, text, why
 from taskmill.dashboard.wording import NOTHING, Words, shortened
+from taskmill.domain.blockers import Blocker, BlockerName, BlockerState, DelayKind, moment
 from taskmill.domain.explanation import Explanation
-from taskmill.domain.gates import DelayKind, Gate, GateName, GateState, moment
 from taskmill.domain.lifecycle import Reason, Status
 from taskmill.domain.system import BrokerPresence, Liveness
 from taskmill.domain.task import Task
@@ -25,9 +25,9 @@ _MOST_NAMES: Final = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """A gate in words, and their language."""
+    """A blocker in words, and their language."""
 
-    gate: Gate
+    blocker: Blocker
     sentence: str
     todo: str | None
     language: str
@@ -42,41 +42,46 @@ class _Keys(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Case:
-    """A gate, and what it is about."""
+    """A blocker, and what it is about."""
 
-    gate: Gate
+    blocker: Blocker
     task: Task
     explanation: Explanation
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        return self.gate.facts
+        return self.blocker.facts
 
     @property
     def holds(self) -> bool:
-        return self.gate.state is GateState.HOLDS
+        return self.blocker.state is BlockerState.HOLDS
 
-    def other(self, name: GateName) -> Gate:
-        return next(gate for gate in self.explanation.gates if gate.name is name)
+    def other(self, name: BlockerName) -> Blocker:
+        return next(blocker for blocker in self.explanation.blockers if blocker.name is name)
 
 
 def told(words: Words, task: Task, explanation: Explanation) -> list[Told]:
-    """Return all gates that were reached, in their order."""
-    reached = (gate for gate in explanation.gates if gate.state is not GateState.NOT_REACHED)
-    return [_told(words, _Case(gate=gate, task=task, explanation=explanation)) for gate in reached]
+    """Return all blockers that were reached, in their order."""
+    reached = (
+        blocker for blocker in explanation.blockers if blocker.state is not BlockerState.NOT_REACHED
+    )
+    return [
+        _told(words, _Case(blocker=blocker, task=task, explanation=explanation))
+        for blocker in reached
+    ]
 
 
 def _told(words: Words, case: _Case) -> Told:
-    gate = case.gate
+    blocker = case.blocker
     if words.language != DEFAULT:
-        keys = _CASES[gate.name](case)
+        keys = _CASES[blocker.name](case)
         values = _values(words, case)
-        sentences = [why(words.language, f"{gate.name}.{key}", values) for key in keys.sentences]
-        todo = keys.todo and why(words.language, f"{gate.name}.{keys.todo}", values)
-        if None not in sentences and (todo is None) is (gate.todo is None):
+        sentences = [why(words.language, f"{blocker.name}.{key}", values) for key in keys.sentences]
+        todo = keys.todo and why(words.language, f"{blocker.name}.{keys.todo}", values)
+        if None not in sentences and (todo is None) is (blocker.todo is None):
             sentence = " ".join(filter(None, sentences))
-            return Told(gate=gate, sentence=sentence, todo=todo, language=words.language)
-    return Told(gate=gate, sentence=gate.sentence, todo=gate.todo, language=DEFAULT)
+            return Told(blocker=blocker, sentence=sentence, todo=todo, language=words.language)
+    return Told(blocker=blocker, sentence=blocker.sentence, todo=blocker.todo, language=DEFAULT)
 
 
 def _values(words: Words, case: _Case) -> dict[str, object]:
@@ -141,7 +146,7 @@ def _lease_ended(case: _Case) -> _Keys:
     why_closed = ["closed.reason"] * (how == "closed" and facts["close_reason"] is not None)
     rescue_at, at = facts["rescue_at"], case.explanation.at
     rescue = "rescue" if rescue_at is None else "rescue.due" if rescue_at > at else "rescue.late"
-    is_away = case.other(GateName.MAINTENANCE_AWAY).state is GateState.HOLDS
+    is_away = case.other(BlockerName.MAINTENANCE_AWAY).state is BlockerState.HOLDS
     todo = "away.todo" if is_away else "todo"
     return _Keys([how, *why_closed, rescue, f"then.{facts['next_status']}"], todo)
 
@@ -196,7 +201,7 @@ def _not_released(case: _Case) -> _Keys:
     if case.holds:
         again = case.facts["hint_valid_until"] is not None
         return _Keys(["again" if again else "holds"], "holds.todo")
-    broker = case.other(GateName.BROKER_AWAY).facts.get("state")
+    broker = case.other(BlockerName.BROKER_AWAY).facts.get("state")
     return _Keys(["passed" if broker == BrokerPresence.OK else "no_broker"])
 
 
@@ -210,19 +215,19 @@ def _plain(case: _Case) -> _Keys:
     return _Keys(["holds"], "holds.todo") if case.holds else _Keys(["passed"])
 
 
-_CASES: Final[Mapping[GateName, Callable[[_Case], _Keys]]] = {
-    GateName.FINISHED: _finished,
-    GateName.RUNNING: _running,
-    GateName.LEASE_ENDED: _lease_ended,
-    GateName.NOT_ENQUEUED: _plain,
-    GateName.QUEUE_PAUSED: _plain,
-    GateName.NOT_DUE: _not_due,
-    GateName.EXPIRED: _expired,
-    GateName.NO_WORKER: _no_worker,
-    GateName.BROKER_AWAY: _broker_away,
-    GateName.NO_FREE_SLOT: _plain,
-    GateName.TASKS_AHEAD: _tasks_ahead,
-    GateName.NOT_RELEASED: _not_released,
-    GateName.NOT_CLAIMED: _plain,
-    GateName.MAINTENANCE_AWAY: _maintenance_away,
+_CASES: Final[Mapping[BlockerName, Callable[[_Case], _Keys]]] = {
+    BlockerName.FINISHED: _finished,
+    BlockerName.RUNNING: _running,
+    BlockerName.LEASE_ENDED: _lease_ended,
+    BlockerName.NOT_ENQUEUED: _plain,
+    BlockerName.QUEUE_PAUSED: _plain,
+    BlockerName.NOT_DUE: _not_due,
+    BlockerName.EXPIRED: _expired,
+    BlockerName.NO_WORKER: _no_worker,
+    BlockerName.BROKER_AWAY: _broker_away,
+    BlockerName.NO_FREE_SLOT: _plain,
+    BlockerName.TASKS_AHEAD: _tasks_ahead,
+    BlockerName.NOT_RELEASED: _not_released,
+    BlockerName.NOT_CLAIMED: _plain,
+    BlockerName.MAINTENANCE_AWAY: _maintenance_away,
 }

@@ -11,7 +11,7 @@ from uuid import UUID
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from taskmill.operations.pulse import Beat, Pulse, Watcher
+from taskmill.operations.change_ticker import ChangeTicker, Tick, Watcher
 from taskmill.runtime.http_protocol import ABORT
 from taskmill.runtime.http_scope import DEADLINE, HEAD_ONLY, HELD
 
@@ -32,14 +32,14 @@ _ALIVE: Final = b": alive\n\n"
 class LiveStream(Response):
     """The answer to `/ui/live`: it goes on until the reader leaves, an hour is over, or the process stops."""
 
-    def __init__(self, pulse: Pulse, task_id: UUID | None) -> None:
+    def __init__(self, change_ticker: ChangeTicker, task_id: UUID | None) -> None:
         super().__init__()
-        self._pulse = pulse
+        self._change_ticker = change_ticker
         self._task_id = task_id
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer; refusals are raised before anything is sent."""
-        async with self._pulse.watching(self._task_id) as watcher:
+        async with self._change_ticker.watching(self._task_id) as watcher:
             scope[HELD] = True
             deadline: asyncio.Timeout | None = scope.get(DEADLINE)
             if deadline is not None:
@@ -61,7 +61,7 @@ class LiveStream(Response):
 async def _until_gone(receive: Receive, watcher: Watcher) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-    watcher.tell(Beat.OVER)
+    watcher.tell(Tick.OVER)
 
 
 async def _tell(watcher: Watcher, send: Send) -> None:
@@ -70,10 +70,10 @@ async def _tell(watcher: Watcher, send: Send) -> None:
     body = _BEGIN
     while loop.time() < ends_at:
         await _send(send, body, more=True)
-        beat = await watcher.next(_HEARTBEAT_S)
-        if beat is Beat.OVER:
+        tick = await watcher.next(_HEARTBEAT_S)
+        if tick is Tick.OVER:
             break
-        body = _ALIVE if beat is None else f"event: {beat}\ndata:\n\n".encode()
+        body = _ALIVE if tick is None else f"event: {tick}\ndata:\n\n".encode()
     await _send(send, b"", more=False)
 
 

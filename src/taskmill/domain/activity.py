@@ -1,4 +1,4 @@
-"""What happened over a span of time: counts by happening, and how long tasks waited and ran.
+"""What happened over a span of time: counts by event_type, and how long tasks waited and ran.
 
 Durations are known by histogram. Its buckets grow by e^0.2: the first is up to 1 ms, bucket b is up to e^(b/5) ms,
 the last is 34 days and everything longer. So a percentile is off by a factor of e^0.1 (1.11) at most.
@@ -14,9 +14,9 @@ from enum import StrEnum
 from itertools import accumulate
 from typing import Final
 
-from taskmill.domain.lifecycle import Happening
+from taskmill.domain.lifecycle import EventType
 
-COUNTED: Final = tuple(one for one in Happening if one is not Happening.CANCEL_REQUESTED)
+COUNTED: Final = tuple(one for one in EventType if one is not EventType.CANCEL_REQUESTED)
 """The happenings that move a task, in the order in which they are shown."""
 
 OTHER_TYPES: Final = "*"
@@ -110,7 +110,7 @@ def _middle_s(bucket: int) -> float:
 class Flow:
     """What happened: how often each, how long claimed tasks had been due, and how long ended attempts ran."""
 
-    counts: Mapping[Happening, int] = field(default_factory=dict)
+    counts: Mapping[EventType, int] = field(default_factory=dict)
     waiting: Durations = field(default_factory=Durations)
     running: Durations = field(default_factory=Durations)
 

@@ -1,9 +1,9 @@
-"""Says why a task is where it is: facts in, gates out. Reads nothing and knows no clock.
+"""Says why a task is where it is: facts in, blockers out. Reads nothing and knows no clock.
 
-The gates are looked at in the order in which a claim meets them: the lanes of unpaused queues, the due time and
-the expiry, a worker that serves queue and type, the broker where there is one, a free slot, and its turn. Those
-that can be told apart from the others are all told, since several may hold at once; what depends on an earlier
-gate is not reached while that holds.
+The blockers are looked at in the order in which a claim meets them: the buckets of unpaused queues, the due time
+and the expiry, a worker that serves queue and type, the broker where there is one, a free slot, and its turn.
+Those that can be told apart from the others are all told, since several may hold at once; what depends on an
+earlier blocker is not reached while that holds.
 """
 
 from collections.abc import Iterator
@@ -12,10 +12,11 @@ from datetime import datetime
 from typing import assert_never
 from uuid import UUID
 
-from taskmill.domain.beyond_waiting import finished, lease_ended, maintenance_away, running
-from taskmill.domain.circumstances import Circumstances, Line
-from taskmill.domain.gates import Gate, GateName, GateState, not_reached, passed
-from taskmill.domain.hindrances import (
+from taskmill.domain.blockers import Blocker, BlockerName, BlockerState, not_reached, passed
+from taskmill.domain.explain_position import no_free_slot, not_claimed, not_released, tasks_ahead
+from taskmill.domain.explain_running import finished, lease_ended, maintenance_away, running
+from taskmill.domain.explain_snapshot import ExplainSnapshot, QueuePosition
+from taskmill.domain.explain_waiting import (
     broker_away,
     expired,
     no_worker,
@@ -24,44 +25,43 @@ from taskmill.domain.hindrances import (
     queue_paused,
 )
 from taskmill.domain.lifecycle import Status
-from taskmill.domain.turns import no_free_slot, not_claimed, not_released, tasks_ahead
 
-__all__ = ["Explanation", "explain", "needs_line"]
+__all__ = ["Explanation", "explain", "needs_position"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """All gates in their order, as they were `at` a moment of the database's clock; one at least holds."""
+    """All blockers in their order, as they were `at` a moment of the database's clock; one at least holds."""
 
     task_id: UUID
     status: Status
     at: datetime
-    gates: tuple[Gate, ...]
+    blockers: tuple[Blocker, ...]
 
     @property
-    def holding(self) -> Gate:
-        """Return the first gate that keeps the task: its sentence is the summary of all."""
-        return next(gate for gate in self.gates if gate.state is GateState.HOLDS)
+    def holding(self) -> Blocker:
+        """Return the first blocker that keeps the task: its sentence is the summary of all."""
+        return next(blocker for blocker in self.blockers if blocker.state is BlockerState.HOLDS)
 
 
-def explain(c: Circumstances) -> Explanation:
-    """Judge every gate."""
-    looked_at = {gate.name: gate for gate in _gates(c)}
-    gates = tuple(looked_at.get(name) or not_reached(name) for name in GateName)
-    return Explanation(task_id=c.task_id, status=c.status, at=c.now, gates=gates)
+def explain(c: ExplainSnapshot) -> Explanation:
+    """Judge every blocker."""
+    looked_at = {blocker.name: blocker for blocker in _blockers(c)}
+    blockers = tuple(looked_at.get(name) or not_reached(name) for name in BlockerName)
+    return Explanation(task_id=c.task_id, status=c.status, at=c.now, blockers=blockers)
 
 
-def needs_line(c: Circumstances) -> bool:
+def needs_position(c: ExplainSnapshot) -> bool:
     """Tell whether slots and the tasks ahead matter: all that can be told without them is passed."""
-    return c.status is Status.NEW and not any(_holds(gate) for gate in _standing(c))
+    return c.status is Status.NEW and not any(_holds(blocker) for blocker in _standing(c))
 
 
-def _gates(c: Circumstances) -> Iterator[Gate]:
+def _blockers(c: ExplainSnapshot) -> Iterator[Blocker]:
     match c.status:
         case Status.SUCCEEDED | Status.FAILED | Status.CANCELLED:
             yield finished(c)
         case Status.IN_PROGRESS:
-            yield passed(GateName.FINISHED, "It has not ended.")
+            yield passed(BlockerName.FINISHED, "It has not ended.")
             yield running(c)
             ended = lease_ended(c)
             if _holds(ended):
@@ -73,19 +73,19 @@ def _gates(c: Circumstances) -> Iterator[Gate]:
             assert_never(c.status)
 
 
-def _waiting(c: Circumstances) -> Iterator[Gate]:
-    yield passed(GateName.FINISHED, "It has not ended.")
-    yield passed(GateName.RUNNING, "It does not run.")
-    yield passed(GateName.LEASE_ENDED, "It is under no lease.")
+def _waiting(c: ExplainSnapshot) -> Iterator[Blocker]:
+    yield passed(BlockerName.FINISHED, "It has not ended.")
+    yield passed(BlockerName.RUNNING, "It does not run.")
+    yield passed(BlockerName.LEASE_ENDED, "It is under no lease.")
     standing = list(_standing(c))
     yield from standing
-    if any(gate.name is GateName.EXPIRED and _holds(gate) for gate in standing):
+    if any(blocker.name is BlockerName.EXPIRED and _holds(blocker) for blocker in standing):
         yield maintenance_away(c)
     if not any(map(_holds, standing)):
-        yield from _in_line(c, c.line or Line())
+        yield from _in_position(c, c.position or QueuePosition())
 
 
-def _standing(c: Circumstances) -> Iterator[Gate]:
+def _standing(c: ExplainSnapshot) -> Iterator[Blocker]:
     """Judge what does not depend on other tasks."""
     yield not_enqueued(c)
     yield queue_paused(c)
@@ -95,17 +95,17 @@ def _standing(c: Circumstances) -> Iterator[Gate]:
     yield broker_away(c)
 
 
-def _in_line(c: Circumstances, line: Line) -> Iterator[Gate]:
+def _in_position(c: ExplainSnapshot, position: QueuePosition) -> Iterator[Blocker]:
     """Judge what depends on other tasks, and what is left when it is this one's turn."""
-    slots, turn, released = no_free_slot(c, line), tasks_ahead(c, line), not_released(c)
+    slots, turn, released = no_free_slot(c, position), tasks_ahead(c, position), not_released(c)
     yield slots
     yield turn
-    is_its_turn = not (_holds(slots) or _holds(turn))
-    if is_its_turn or not _holds(released):
+    is_next = not (_holds(slots) or _holds(turn))
+    if is_next or not _holds(released):
         yield released
-    if is_its_turn and not _holds(released):
+    if is_next and not _holds(released):
         yield not_claimed(c)
 
 
-def _holds(gate: Gate) -> bool:
-    return gate.state is GateState.HOLDS
+def _holds(blocker: Blocker) -> bool:
+    return blocker.state is BlockerState.HOLDS

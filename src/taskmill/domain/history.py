@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from taskmill.domain.lifecycle import ALLOWED, TERMINAL, Happening, Reason, Status
+from taskmill.domain.lifecycle import ALLOWED, TERMINAL, EventType, Reason, Status
 
 
 class Entry(NamedTuple):
@@ -18,7 +18,7 @@ class Entry(NamedTuple):
     task_id: UUID
     version: int
     at: datetime
-    happening: str
+    event_type: str
     status: str
     run: int
     attempt: int
@@ -79,7 +79,7 @@ Costs = tuple[tuple[int, int], ...]
 
 
 class Step(NamedTuple):
-    """From which statuses to which one a happening leads, and what it may add to (attempt, losses)."""
+    """From which statuses to which one a event_type leads, and what it may add to (attempt, losses)."""
 
     befores: frozenset[str]
     after: str
@@ -90,17 +90,17 @@ NOTHING: Final = ""
 _RUNNING: Final = frozenset({Status.IN_PROGRESS})
 _GIVEN_BACK: Final = ((-1, 0),)
 STEPS: Final[dict[str, Step]] = {
-    Happening.CREATED: Step(frozenset({NOTHING}), Status.NEW),
-    Happening.CLAIMED: Step(frozenset({Status.NEW}), Status.IN_PROGRESS, ((1, 0),)),
-    Happening.SUCCEEDED: Step(_RUNNING, Status.SUCCEEDED),
-    Happening.FAILED: Step(_RUNNING, Status.FAILED),
-    Happening.RETRY_SCHEDULED: Step(_RUNNING, Status.NEW),
-    Happening.HANDED_BACK: Step(_RUNNING, Status.NEW, _GIVEN_BACK),
-    Happening.LOST: Step(_RUNNING, Status.NEW, ((-1, 1),)),
-    Happening.EXPIRED: Step(frozenset({Status.NEW}), Status.FAILED),
-    Happening.CANCEL_REQUESTED: Step(_RUNNING, Status.IN_PROGRESS),
-    Happening.CANCELLED: Step(frozenset({Status.NEW, Status.IN_PROGRESS}), Status.CANCELLED),
-    Happening.RUN_AGAIN: Step(TERMINAL, Status.NEW),
+    EventType.CREATED: Step(frozenset({NOTHING}), Status.NEW),
+    EventType.CLAIMED: Step(frozenset({Status.NEW}), Status.IN_PROGRESS, ((1, 0),)),
+    EventType.SUCCEEDED: Step(_RUNNING, Status.SUCCEEDED),
+    EventType.FAILED: Step(_RUNNING, Status.FAILED),
+    EventType.RETRY_SCHEDULED: Step(_RUNNING, Status.NEW),
+    EventType.HANDED_BACK: Step(_RUNNING, Status.NEW, _GIVEN_BACK),
+    EventType.LOST: Step(_RUNNING, Status.NEW, ((-1, 1),)),
+    EventType.EXPIRED: Step(frozenset({Status.NEW}), Status.FAILED),
+    EventType.CANCEL_REQUESTED: Step(_RUNNING, Status.IN_PROGRESS),
+    EventType.CANCELLED: Step(frozenset({Status.NEW, Status.IN_PROGRESS}), Status.CANCELLED),
+    EventType.RUN_AGAIN: Step(TERMINAL, Status.NEW),
 }
 # A cancel that was asked ends a claim in place of a failure, a hand-back or a loss, with the cost of that.
 _COSTS_OF_CANCELLED_CLAIM: Final = ((0, 0), (-1, 0), (-1, 1))
@@ -114,14 +114,14 @@ ALLOWED_PAIRS: Final[frozenset[tuple[str, str]]] = frozenset(
     }
 )
 SETS_DUE_TIME: Final[frozenset[str]] = frozenset(
-    {Happening.RETRY_SCHEDULED, Happening.HANDED_BACK, Happening.LOST, Happening.RUN_AGAIN}
+    {EventType.RETRY_SCHEDULED, EventType.HANDED_BACK, EventType.LOST, EventType.RUN_AGAIN}
 )
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 ORIGIN: Final = Entry(
     task_id=UUID(int=0),
     version=0,
     at=_LONG_AGO,
-    happening=NOTHING,
+    event_type=NOTHING,
     status=NOTHING,
     run=1,
     attempt=0,
@@ -137,19 +137,19 @@ ORIGIN: Final = Entry(
 
 def is_lost_for_good(entry: Entry) -> bool:
     """Tell whether it is the loss for which none was left."""
-    return entry.happening == Happening.FAILED and entry.reason == Reason.WORKER_LOST
+    return entry.event_type == EventType.FAILED and entry.reason == Reason.WORKER_LOST
 
 
 def costs_of(step: Step, entry: Entry, *, ran: bool) -> Costs:
     """Return what an entry may add to (attempt, losses); `ran` tells whether a claim was open before it."""
     if is_lost_for_good(entry):
         return _GIVEN_BACK
-    if ran and entry.happening == Happening.CANCELLED:
+    if ran and entry.event_type == EventType.CANCELLED:
         return _COSTS_OF_CANCELLED_CLAIM
     return step.costs
 
 
 def ignores_cancel(entry: Entry) -> bool:
     """Tell whether a claim may not end so once its cancel was asked."""
-    goes_back = entry.status == Status.NEW and entry.happening != Happening.RUN_AGAIN
+    goes_back = entry.status == Status.NEW and entry.event_type != EventType.RUN_AGAIN
     return goes_back or is_lost_for_good(entry)

@@ -42,7 +42,7 @@ def is_allowed(before: Status, after: Status) -> bool:
     return after in ALLOWED[before]
 
 
-class Happening(StrEnum):
+class EventType(StrEnum):
     """What a history entry records; the entry's `status` says where the task went."""
 
     CREATED = "created"
@@ -59,7 +59,7 @@ class Happening(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a task changed, where the happening alone does not say it."""
+    """Why a task changed, where the event_type alone does not say it."""
 
     ERROR = "error"
     TIMEOUT = "timeout"
@@ -156,7 +156,7 @@ class Transition:
     """
 
     status: Status
-    happening: Happening
+    event_type: EventType
     reason: Reason | None = None
     delay: timedelta = timedelta(0)
     spends_attempt: bool = True
@@ -200,14 +200,14 @@ def _decide(  # noqa: PLR0911 - one return for each outcome
         case Interrupted(reason=reason, after=after):
             return Transition(
                 status=Status.NEW,
-                happening=Happening.HANDED_BACK,
+                event_type=EventType.HANDED_BACK,
                 reason=reason,
                 delay=after,
                 spends_attempt=False,
             )
         case Cancelled():
             return Transition(
-                status=Status.CANCELLED, happening=Happening.CANCELLED, reason=Reason.CANCELLED
+                status=Status.CANCELLED, event_type=EventType.CANCELLED, reason=Reason.CANCELLED
             )
         case _:
             assert_never(outcome)
@@ -215,11 +215,11 @@ def _decide(  # noqa: PLR0911 - one return for each outcome
 
 def succeeded(result: str | None) -> Transition:
     """Return how a claim ends whose handler returned: that depends on nothing else."""
-    return Transition(status=Status.SUCCEEDED, happening=Happening.SUCCEEDED, result=result)
+    return Transition(status=Status.SUCCEEDED, event_type=EventType.SUCCEEDED, result=result)
 
 
 def _failed(error: ErrorInfo, reason: Reason) -> Transition:
-    return Transition(status=Status.FAILED, happening=Happening.FAILED, reason=reason, error=error)
+    return Transition(status=Status.FAILED, event_type=EventType.FAILED, reason=reason, error=error)
 
 
 def _again_or_failed(
@@ -230,7 +230,7 @@ def _again_or_failed(
     delay = claim.retry.delay(claim.attempt, jitter) if after is None else after
     return Transition(
         status=Status.NEW,
-        happening=Happening.RETRY_SCHEDULED,
+        event_type=EventType.RETRY_SCHEDULED,
         reason=reason,
         delay=min(max(delay, timedelta(0)), LONGEST_DELAY),
         error=error,
@@ -241,14 +241,14 @@ def _lost(claim: Claim) -> Transition:
     if claim.losses >= claim.max_losses:
         return Transition(
             status=Status.FAILED,
-            happening=Happening.FAILED,
+            event_type=EventType.FAILED,
             reason=Reason.WORKER_LOST,
             error=LOST_ERROR,
             spends_attempt=False,
         )
     return Transition(
         status=Status.NEW,
-        happening=Happening.LOST,
+        event_type=EventType.LOST,
         reason=Reason.WORKER_LOST,
         spends_attempt=False,
         counts_loss=True,
@@ -259,7 +259,7 @@ def _cancelled_instead(transition: Transition) -> Transition:
     """Keep what the attempt cost and how it failed; only the way forward changes."""
     return Transition(
         status=Status.CANCELLED,
-        happening=Happening.CANCELLED,
+        event_type=EventType.CANCELLED,
         reason=Reason.CANCELLED,
         error=transition.error,
         spends_attempt=transition.spends_attempt,

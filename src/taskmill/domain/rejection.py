@@ -16,7 +16,7 @@ class RefusedMessage:
     `message_id` is the producer's name for it: the same body with the same id is the same message.
     """
 
-    door: str
+    source: str
     message_id: str | None
     body: bytes
     properties: str
@@ -38,7 +38,7 @@ class RejectionSummary:
 
     id: UUID
     created_at: datetime
-    door: str
+    source: str
     message_id: str | None
     body_bytes: int
     properties: str

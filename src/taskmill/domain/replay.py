@@ -23,7 +23,7 @@ from taskmill.domain.history import (
     costs_of,
     ignores_cancel,
 )
-from taskmill.domain.lifecycle import Happening, Status
+from taskmill.domain.lifecycle import EventType, Status
 
 
 class Replay:
@@ -54,7 +54,7 @@ class Replay:
         """Take the next entry. Behind a gap, or what nobody knows, nothing more can be said."""
         if not self._is_readable:
             return
-        step = STEPS.get(entry.happening)
+        step = STEPS.get(entry.event_type)
         if entry.version != self._before.version + 1:
             self._stop(
                 Check.VERSION_GAP,
@@ -97,11 +97,11 @@ class Replay:
         return True
 
     def _wrong_way(self, step: Step, before: Entry, entry: Entry) -> Check | None:
-        if before.status in ENDED and entry.happening != Happening.RUN_AGAIN:
+        if before.status in ENDED and entry.event_type != EventType.RUN_AGAIN:
             return Check.AFTER_THE_END
-        if entry.happening == Happening.CLAIMED and before.status == Status.IN_PROGRESS:
+        if entry.event_type == EventType.CLAIMED and before.status == Status.IN_PROGRESS:
             return Check.CLAIMS_OVERLAP
-        if entry.happening == Happening.SUCCEEDED and self._claim is None:
+        if entry.event_type == EventType.SUCCEEDED and self._claim is None:
             return Check.UNCLAIMED_SUCCESS
         fits = before.status in step.befores and entry.status == step.after
         if not fits or (before.status, entry.status) not in ALLOWED_PAIRS:
@@ -110,7 +110,7 @@ class Replay:
 
     def _compare_counts(self, step: Step, entry: Entry) -> None:
         before = self._before
-        is_again = entry.happening == Happening.RUN_AGAIN
+        is_again = entry.event_type == EventType.RUN_AGAIN
         run = before.run + is_again
         if entry.run != run:
             self._found(Check.RUN_MISCOUNTED, entry, f"run {run}", f"run {entry.run}")
@@ -135,7 +135,7 @@ class Replay:
             self._found(Check.ATTEMPTS_MISCOUNTED, entry, expected, f"attempt {entry.attempt}")
 
     def _compare_fence(self, entry: Entry) -> None:
-        is_claim = entry.happening == Happening.CLAIMED
+        is_claim = entry.event_type == EventType.CLAIMED
         claim = self._claim
         if claim is not None and not is_claim:
             fence = (claim.lease_id, claim.claim_no)
@@ -152,14 +152,14 @@ class Replay:
 
     def _compare_times(self, entry: Entry) -> None:
         self._compare_due_time(entry)
-        if entry.happening == Happening.CLAIMED:
+        if entry.event_type == EventType.CLAIMED:
             self._compare_moment(Check.CLAIMED_TOO_EARLY, entry, self._before.run_at)
         elif self._claim is not None and entry.status != Status.IN_PROGRESS:
             self._compare_moment(Check.CLOCK_SET_BACK, entry, self._claim.at)
 
     def _compare_due_time(self, entry: Entry) -> None:
         before = self._before
-        if entry.happening in SETS_DUE_TIME:
+        if entry.event_type in SETS_DUE_TIME:
             if entry.run_at >= entry.at:
                 return
             expected = f"due at {_shown(entry.at)} or later"
@@ -176,17 +176,17 @@ class Replay:
 
     def _move(self, entry: Entry) -> None:
         """Let the entry happen."""
-        happening = entry.happening
-        if happening == Happening.CLAIMED:
+        event_type = entry.event_type
+        if event_type == EventType.CLAIMED:
             self._claim, self._started_at = entry, entry.at
-        elif happening == Happening.CANCEL_REQUESTED:
+        elif event_type == EventType.CANCEL_REQUESTED:
             self._cancel_requested = True
         else:
-            if happening == Happening.RUN_AGAIN:
+            if event_type == EventType.RUN_AGAIN:
                 self._started_at, self._cancel_requested, self._error = None, False, None
-            elif happening == Happening.SUCCEEDED:
+            elif event_type == EventType.SUCCEEDED:
                 self._error = None
-            elif happening == Happening.CANCELLED and self._claim is None:
+            elif event_type == EventType.CANCELLED and self._claim is None:
                 self._cancel_requested = True
             self._claim = None
         self._error = entry.error or self._error
@@ -233,7 +233,7 @@ class Replay:
 
 
 def _told(entry: Entry) -> str:
-    return f"{entry.happening}, {entry.status}"
+    return f"{entry.event_type}, {entry.status}"
 
 
 def _fence(lease_id: UUID | None, claim_no: int) -> str:

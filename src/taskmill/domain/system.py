@@ -8,7 +8,7 @@ from typing import Final, assert_never
 from uuid import UUID
 
 from taskmill.domain.activity import Activity
-from taskmill.domain.lifecycle import TERMINAL, Happening, Status
+from taskmill.domain.lifecycle import TERMINAL, EventType, Status
 from taskmill.domain.parts import PAGE_BYTES
 from taskmill.domain.task import Task
 
@@ -20,7 +20,7 @@ class TaskEvent:
     task_id: UUID
     version: int
     at: datetime
-    happening: Happening
+    event_type: EventType
     status: Status
     run: int
     attempt: int

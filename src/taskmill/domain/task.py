@@ -45,8 +45,8 @@ class IdempotencyKey:
 class TaskDraft:
     """A valid request to create a task.
 
-    `run_at` and `delay` are never both set; with neither, the task is due at once. `retry` None means
-    the service's policy. `source` names the door it came through. `misfit` is how the payload breaks its type's
+    `run_at` and `delay` are never both set; with neither, the task is due at once. `retry` None means the
+    service's policy. `source` names the door it came through. `payload_error` is how the payload breaks its type's
     contract: then only the task that the idempotency key stands for already may be the answer. `open_policy` has
     the `PolicyPart`s that nobody has said: the first claim takes them from the contract that the type has by then.
     """
@@ -69,7 +69,7 @@ class TaskDraft:
     idempotency: IdempotencyKey | None = None
     traceparent: str | None = None
     callback_url: str | None = None
-    misfit: InvalidInput | None = None
+    payload_error: InvalidInput | None = None
     open_policy: int = 0
 
 

@@ -209,10 +209,10 @@ class EmbeddedPostgres:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    for step, patience_s in _STOP_STEPS:
+    for step, timeout_s in _STOP_STEPS:
         process.send_signal(step)
         try:
-            process.wait(patience_s)
+            process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             continue
         return

@@ -190,10 +190,10 @@ def speaks_amqp(port: int) -> bool:
 
 def end(process: subprocess.Popen[bytes]) -> None:
     """Ask a process to end, and insist after a while."""
-    for step, patience_s in _STOP_STEPS:
+    for step, timeout_s in _STOP_STEPS:
         process.send_signal(step)
         try:
-            process.wait(patience_s)
+            process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             continue
         return

@@ -63,7 +63,7 @@ def run_beside(
             ready_files=ready_files,
             beside=[running],
             supervisor=running,
-            last_deeds=[running.kill],
+            on_force_quit=[running.kill],
         )
 
 

@@ -79,7 +79,7 @@ def up(settings: Settings, *, workers: int, ready_file: Path | None) -> int:
             ready_files=[settings.data_dir / SERVICE_FILE, *([ready_file] if ready_file else [])],
             beside=[*beside, *broker.services, running, at_doors],
             announce=lambda api_url: _greet(api_url, broker, place),
-            last_deeds=[running.kill, at_doors.kill],
+            on_force_quit=[running.kill, at_doors.kill],
             is_broker_starting=broker.is_starting,
         )
 

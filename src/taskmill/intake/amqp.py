@@ -22,8 +22,8 @@ from taskmill.domain.system import IntakePresence, IntakeState
 from taskmill.intake.answers import Answers
 from taskmill.intake.declaration import declare_intake, declare_rejected
 from taskmill.intake.inbox import Batch, Inbox
-from taskmill.intake.judging import Abandoned, FaultPersists, Judge
 from taskmill.intake.route import Route
+from taskmill.intake.validating import Abandoned, FaultPersists, Validator
 from taskmill.observability.logs import get_logger
 from taskmill.operations.create import TaskCreation
 from taskmill.operations.rejections import Rejections
@@ -40,7 +40,7 @@ log = get_logger(__name__)
 Stored = TypeVar("Stored")
 
 # While one batch is being stored the next one is read: two are in flight.
-_LANES: Final = 2
+_CONSUMERS: Final = 2
 _PREFETCH: Final = 1000
 _MOST_BYTES: Final = 128 * 1024 * 1024
 _WATCH_S: Final = 0.5
@@ -72,7 +72,7 @@ class Intake:
         self.link = BrokerLink(url, name="intake", opened=self._open, lost=self._forget)
         self._route = Route(self.link)
         self._answers = Answers(url)
-        self._judge = Judge(creation, rejections, limits, traces, warning_of=warning_of)
+        self._validator = Validator(creation, rejections, limits, traces, warning_of=warning_of)
         self._most_bytes = most_bytes
         self._prefetch = _PREFETCH
         self._inbox: Inbox | None = None
@@ -97,12 +97,12 @@ class Intake:
             group.create_task(self.link.run(closed))
             group.create_task(self._answers.run(closed))
             group.create_task(self._route.keep(stop))
-            lanes = [group.create_task(self._work()) for _ in range(_LANES)]
+            consumers = [group.create_task(self._work()) for _ in range(_CONSUMERS)]
             await self._watch(stop)
             await self._cancel()
             self._is_ending = True
             self._arrived.set()
-            await asyncio.wait(lanes, timeout=_DRAIN_S)
+            await asyncio.wait(consumers, timeout=_DRAIN_S)
             self._forget()
             closed.set()
         log.info("intake.stopped")
@@ -208,12 +208,12 @@ class Intake:
             return await self._persist(batch, store, tries)
 
         if self._faults < _MOST_FAULTS:
-            answers = await self._judge.judge(batch.messages, persist)
+            answers = await self._validator.validate(batch.messages, persist)
         else:  # one of these is to blame, or one of the next: each is looked at for itself
             answers = [
                 answer
                 for message in batch.messages
-                for answer in await self._judge.judge_alone(message, persist)
+                for answer in await self._validator.validate_alone(message, persist)
             ]
         self._faults = 0
         if answers:

@@ -19,7 +19,7 @@ from taskmill.observability.metrics import MESSAGES_REPLIED
 
 log = get_logger(__name__)
 
-_PATIENCE_S: Final = 5.0
+_TIMEOUT_S: Final = 5.0
 _PAUSE_S: Final = 0.1
 
 
@@ -38,7 +38,7 @@ class Answers:
 
     def __init__(self, url: str) -> None:
         self._link = BrokerLink(url, name="intake-answers")
-        self._publisher = Publisher(self._link, timeout_s=_PATIENCE_S)
+        self._publisher = Publisher(self._link, timeout_s=_TIMEOUT_S)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Keep the connection until told to stop."""
@@ -47,7 +47,7 @@ class Answers:
     async def send(self, answers: Sequence[Answer]) -> None:
         """Publish all at once, and return when the broker has them or the patience is over."""
         try:
-            async with asyncio.timeout(_PATIENCE_S), asyncio.TaskGroup() as group:
+            async with asyncio.timeout(_TIMEOUT_S), asyncio.TaskGroup() as group:
                 for answer in answers:
                     group.create_task(self._send(answer))
         except TimeoutError:

@@ -17,7 +17,7 @@ from taskmill.runtime.periodic import pause
 log = get_logger(__name__)
 
 _LOOK_S: Final = 2.0
-_PATIENCE_S: Final = 5.0
+_TIMEOUT_S: Final = 5.0
 
 
 class Route:
@@ -36,7 +36,7 @@ class Route:
 
     async def _look(self) -> None:
         try:
-            async with asyncio.timeout(_PATIENCE_S):
+            async with asyncio.timeout(_TIMEOUT_S):
                 was_mended = await mend_route(self._link)
         except (BrokerAway, *BROKER_ERRORS) as error:
             if self.trouble is None:

@@ -94,8 +94,8 @@ def _transition(running: RunningClaim, *, cancel_requested: bool) -> Transition:
 
 
 def _tell(running: RunningClaim, end: EndedClaim) -> None:
-    RESCUED.add(1, (end.happening,))
-    event = f"task.{end.happening}"
+    RESCUED.add(1, (end.event_type,))
+    event = f"task.{end.event_type}"
     log.warning(
         event,
         task_id=str(running.fence.task_id),

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Final, Protocol
 
-from taskmill.domain.lifecycle import Happening, Status
+from taskmill.domain.lifecycle import EventType, Status
 from taskmill.domain.task import ClaimedTask
 from taskmill.observability.catalogue import Section
 from taskmill.observability.kinds import KINDS, QUEUES
@@ -165,14 +165,14 @@ class _OfKind(Protocol):
 
 
 def count_ended(
-    task: _OfKind, status: Status, happening: Happening, reason: str | None, ran_s: float
+    task: _OfKind, status: Status, event_type: EventType, reason: str | None, ran_s: float
 ) -> None:
     """Count how a claim ended that ran for so many seconds."""
     kind = KINDS[task.queue, task.type]
     RAN.observe(ran_s, kind)
     if status is not Status.NEW:
         FINISHED.add(1, (*kind, status))
-    elif happening is Happening.RETRY_SCHEDULED:
+    elif event_type is EventType.RETRY_SCHEDULED:
         RETRIES.add(1, kind)
     else:
         HANDED_BACK.add(1, (*kind, reason or ""))

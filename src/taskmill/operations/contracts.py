@@ -11,8 +11,8 @@ from taskmill.observability.logs import get_logger
 from taskmill.runtime.offload import Offload
 from taskmill.storage import contracts as rows
 from taskmill.storage.database import Database
-from taskmill.wire.contracts.door import (
-    DoorContract,
+from taskmill.wire.contracts.contract import (
+    Contract,
     compile_contract,
     refuse_many_looks,
 )
@@ -67,7 +67,7 @@ def _doubled(contracts: Sequence[TypeContract]) -> ContractRefused:
     return ContractRefused(one.type, (fault,))
 
 
-def _report_unusable(contract: DoorContract, problem: str) -> None:
+def _report_unusable(contract: Contract, problem: str) -> None:
     log.error("contract.unusable", type=contract.type, version=contract.version, error=problem)
 
 
@@ -80,12 +80,12 @@ class Contracts:
     def __init__(self, database: Database) -> None:
         self.offload = Offload()
         self._database = database
-        self._current: dict[str, DoorContract] = {}
+        self._current: dict[str, Contract] = {}
         self._turn = asyncio.Lock()
         self.revision = 0
 
     @property
-    def by_type(self) -> Mapping[str, DoorContract]:
+    def by_type(self) -> Mapping[str, Contract]:
         """The contracts by the names of their types."""
         return self._current
 
@@ -106,11 +106,11 @@ class Contracts:
             del self._current[name]
         self.revision = revision
 
-    def _made(self, stored: rows.StoredContract) -> DoorContract:
+    def _made(self, stored: rows.StoredContract) -> Contract:
         known = self._current.get(stored.type)
         if known is not None and known.version == stored.version and known.schema == stored.schema:
             return known
-        return DoorContract(
+        return Contract(
             stored.type,
             stored.version,
             stored.schema,

@@ -33,13 +33,13 @@ from taskmill.operations.known_names import KnownNames
 from taskmill.operations.known_types import KnownTypes
 from taskmill.operations.queues import KnownQueues
 from taskmill.operations.writability import Writability
-from taskmill.runtime.allowance import Allowance
 from taskmill.runtime.batching import Batcher, Overloaded
 from taskmill.runtime.clock import Clock
+from taskmill.runtime.duty_cycle import DutyCycle
 from taskmill.runtime.ids import IdFactory
 from taskmill.storage import faults, tasks
 from taskmill.storage.database import RETRY_AFTER_S, Database
-from taskmill.storage.doorbell import Doorbell
+from taskmill.storage.notifier import Notifier
 from taskmill.storage.servers import Connection
 from taskmill.storage.tasks import NewTask
 from taskmill.wire.violations import MOST_VIOLATIONS
@@ -47,7 +47,7 @@ from taskmill.wire.violations import MOST_VIOLATIONS
 log = get_logger(__name__)
 
 # How long a broken connection is worth another try before the caller is told to come back.
-_PATIENCE_S = 3.0
+_TIMEOUT_S = 3.0
 _PAUSE_S = 0.1
 # The share of the time in which a process may hold NOTIFY's lock over a commit, and how long at most it may not.
 _RINGING_SHARE = 0.1
@@ -70,7 +70,7 @@ class TaskCreation:
         ids: IdFactory,
         queues: KnownQueues,
         types: KnownTypes,
-        doorbell: Doorbell,
+        notifier: Notifier,
         writability: Writability,
         key_validity: timedelta,
     ) -> None:
@@ -81,13 +81,13 @@ class TaskCreation:
         self._ids = ids
         self.queues = queues
         self.types = types
-        self._doorbell = doorbell
+        self._notifier = notifier
         self._key_validity = key_validity
         self._under_way = 0
-        self._ringing = Allowance(
+        self._notifying = DutyCycle(
             clock, share=_RINGING_SHARE, most_s=_RINGING_BURST_S, longest_s=_UNRUNG_S
         )
-        self._owes_ring = False
+        self._owes_notification = False
         self._batch: Batcher[NewTask, CreatedTask | IdempotencyConflict] = Batcher(
             self._store_batch,
             name="create",
@@ -124,7 +124,7 @@ class TaskCreation:
 
     def begin(self, draft: TaskDraft) -> CreatedLater | None:
         """Begin to store one task; None when there is more to do first, which `create` does."""
-        if draft.misfit is not None or not (
+        if draft.payload_error is not None or not (
             self.queues.has((draft.queue,)) and self.types.has((draft.type,))
         ):
             return None
@@ -199,7 +199,7 @@ class TaskCreation:
         A key may stand for a task already, which was made while that was allowed: then this is the answer.
         """
         errors: dict[UUID, Exception] = {
-            one.id: one.draft.misfit for one in new if one.draft.misfit is not None
+            one.id: one.draft.payload_error for one in new if one.draft.payload_error is not None
         }
         names_of: tuple[tuple[KnownNames, Callable[[NewTask], str]], ...] = (
             (self.types, _type_of),
@@ -260,23 +260,23 @@ class TaskCreation:
     async def _store(self, new: Sequence[NewTask]) -> list[CreatedTask | IdempotencyConflict]:
         has_callback = any(one.draft.callback_url is not None for one in new)
         is_alone = len(new) == 1 and not has_callback and not self._under_way
-        rings = is_alone and self._ringing.is_open
+        notifies = is_alone and self._notifying.is_open
         began_at = self._clock.monotonic()
         self._under_way += 1
         try:
             async with self._lent(new, in_transaction=has_callback) as connection:
-                answers = await self._store_with(connection, new, rings=rings)
+                answers = await self._store_with(connection, new, notifies=notifies)
         except BaseException:
-            # It may have been stored, and then the next try finds it there, and rings for nothing of its own.
-            self._owes_ring = True
+            # It may have been stored, and then the next try finds it there, and notifies for nothing of its own.
+            self._owes_notification = True
             raise
         finally:
             self._under_way -= 1
-        if rings:
-            self._ringing.charge(self._clock.monotonic() - began_at)
-        if not rings or self._owes_ring:
-            self._owes_ring = False
-            self._doorbell.ring()
+        if notifies:
+            self._notifying.charge(self._clock.monotonic() - began_at)
+        if not notifies or self._owes_notification:
+            self._owes_notification = False
+            self._notifier.notify()
         self._told(answers)
         return answers
 
@@ -295,16 +295,16 @@ class TaskCreation:
                 yield lent
 
     async def _store_with(
-        self, connection: Connection, new: Sequence[NewTask], *, rings: bool
+        self, connection: Connection, new: Sequence[NewTask], *, notifies: bool
     ) -> list[CreatedTask | IdempotencyConflict]:
         try:
-            return await storing.store(connection, new, rings=rings)
+            return await storing.store(connection, new, notifies=notifies)
         except asyncpg.ProgramLimitExceededError:
             # The queue of notifications is full, as when somebody listens and never ends a transaction.
-            if not rings:
+            if not notifies:
                 raise
-            self._owes_ring = True
-            self._ringing.charge(float("inf"))
+            self._owes_notification = True
+            self._notifying.charge(float("inf"))
             return await storing.store(connection, new)
 
     async def _store_all(self, new: list[NewTask]) -> list[CreatedTask]:
@@ -312,7 +312,7 @@ class TaskCreation:
         timeout_s = self._database.longest_s(longer_s) + 1
         async with self._lent(new, in_transaction=True, longer_s=longer_s) as connection:
             answers = _unraised(await storing.store(connection, new, timeout_s=timeout_s))
-        self._doorbell.ring()
+        self._notifier.notify()
         self._told(answers)
         return answers
 
@@ -335,7 +335,7 @@ class TaskCreation:
 
     async def _patiently(self, store: Callable[[], Awaitable[Stored]]) -> Stored:
         """Run the same insert again while the database is only briefly away."""
-        give_up_at = self._clock.monotonic() + _PATIENCE_S
+        give_up_at = self._clock.monotonic() + _TIMEOUT_S
         while True:
             try:
                 return await store()

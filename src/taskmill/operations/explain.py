@@ -4,23 +4,27 @@ from dataclasses import replace
 from uuid import UUID
 
 from taskmill.domain.errors import TaskNotFound
-from taskmill.domain.explanation import Explanation, explain, needs_line
+from taskmill.domain.explanation import Explanation, explain, needs_position
 from taskmill.operations.broker import BrokerWatch
-from taskmill.storage import circumstances, rates
+from taskmill.storage import explain_snapshot, rates
 from taskmill.storage.database import Database
 
 
 async def explain_task(database: Database, broker: BrokerWatch, task_id: UUID) -> Explanation:
     """Read all facts in one snapshot, and judge them. Raises `TaskNotFound`."""
     async with database.snapshot() as connection:
-        found = await circumstances.read(
+        found = await explain_snapshot.read(
             connection, task_id, broker=broker.state(), hint_life=broker.hint_life
         )
         if found is None:
             raise TaskNotFound(task_id)
-        line = await circumstances.read_line(connection, found) if needs_line(found) else None
-    if line and line.ahead != 0:
+        position = (
+            await explain_snapshot.read_position(connection, found)
+            if needs_position(found)
+            else None
+        )
+    if position and position.ahead != 0:
         only_type = found.type if found.rival_types == frozenset({found.type}) else None
         per_second = await rates.claimed_per_second(database, found.queue, only_type)
-        line = replace(line, per_second=per_second)
-    return explain(replace(found, line=line))
+        position = replace(position, per_second=per_second)
+    return explain(replace(found, position=position))

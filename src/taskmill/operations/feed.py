@@ -26,8 +26,8 @@ from taskmill.observability.metrics import (
     FEED_WATCHES,
 )
 from taskmill.operations.listeners import End, Stream, Told, Watch
-from taskmill.runtime.alertness import Alertness
 from taskmill.runtime.clock import SystemClock
+from taskmill.runtime.idle_backoff import IdleBackoff
 from taskmill.runtime.periodic import backoff_s, pause
 from taskmill.runtime.waiting import wake_on
 from taskmill.settings import FeedSettings
@@ -47,7 +47,7 @@ _POLL_S = 0.1
 _LONGEST_PAUSE_S = 2.0
 # 200 streams that send at once keep everybody else waiting for 10 ms; so they are woken in turns.
 _WOKEN_AT_ONCE = 8
-_BREATH_S = 0.001
+_MIN_INTERVAL_S = 0.001
 # A thousand changes for a thousand streams keep everybody else waiting for 0.2 s.
 _HANDED_AT_ONCE = 100
 # What was read lately, for those who come back: so many changes, and so many bytes of them.
@@ -72,9 +72,9 @@ class Feed:
         settings: FeedSettings,
         *,
         kept_days: int,
-        alertness: Alertness | None = None,
+        idle_backoff: IdleBackoff | None = None,
     ) -> None:
-        self._alertness = alertness or Alertness(SystemClock())
+        self._idle_backoff = idle_backoff or IdleBackoff(SystemClock())
         self._database = database
         self._settings = settings
         self._kept_days = kept_days
@@ -155,14 +155,14 @@ class Feed:
             _discard(self._watches, task_id, watch)
             self._has_listeners()
 
-    async def next_page(self, after: Cursor, patience_s: float) -> FeedPage:
+    async def next_page(self, after: Cursor, timeout_s: float) -> FeedPage:
         """Read what follows a cursor, for a stream that catches up.
 
         Raises:
-            TimeoutError: it was not its turn within `patience_s` seconds.
+            TimeoutError: it was not its turn within `timeout_s` seconds.
             ChangesForgotten, Unavailable: as `changes.read` does.
         """
-        async with asyncio.timeout(patience_s):
+        async with asyncio.timeout(timeout_s):
             await self._catch_ups.acquire()
         try:
             page = self._page_behind(after)
@@ -256,7 +256,7 @@ class Feed:
             if failures:
                 await pause(stop, backoff_s(failures, first=_POLL_S, longest=_LONGEST_PAUSE_S))
             elif not is_more:
-                await self._alertness.rest(_POLL_S, stop)
+                await self._idle_backoff.pause(_POLL_S, stop)
         self._forget()
 
     async def _read_on(self) -> bool:
@@ -282,7 +282,7 @@ class Feed:
         waiting = [stream for stream in self._streams if stream.has_more]
         for start in range(0, len(waiting), _WOKEN_AT_ONCE):
             if start:
-                await asyncio.sleep(_BREATH_S)
+                await asyncio.sleep(_MIN_INTERVAL_S)
             for stream in waiting[start : start + _WOKEN_AT_ONCE]:
                 stream.wake()
 

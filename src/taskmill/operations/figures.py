@@ -14,11 +14,11 @@ from taskmill.storage.database import Database
 log = get_logger(__name__)
 
 HOLDS_S = 5.0
-PATIENCE_S = 2.0
+TIMEOUT_S = 2.0
 
 
 class FiguresCache:
-    """Reads figures at most every `holds_s`, and tells None for as long when that fails, or takes `patience_s`.
+    """Reads figures at most every `holds_s`, and tells None for as long when that fails, or takes `timeout_s`.
 
     Whoever asks while they are read waits for the same answer.
     """
@@ -28,20 +28,20 @@ class FiguresCache:
         read: Callable[[], Awaitable[SystemFigures]],
         *,
         holds_s: float = HOLDS_S,
-        patience_s: float = PATIENCE_S,
+        timeout_s: float = TIMEOUT_S,
     ) -> None:
         self._read = read
         self._holds_s = holds_s
-        self._patience_s = patience_s
+        self._timeout_s = timeout_s
         self._turn = asyncio.Lock()
         self._figures: SystemFigures | None = None
         self._stale_at = float("-inf")
 
     @classmethod
-    def of(cls, database: Database, *, longest_s: float = 2 * PATIENCE_S) -> "FiguresCache":
+    def of(cls, database: Database, *, longest_s: float = 2 * TIMEOUT_S) -> "FiguresCache":
         """Return a cache of what this database tells, for answers that may take `longest_s`."""
-        patience_s = min(PATIENCE_S, longest_s / 2)
-        return cls(lambda: figures.read(database), patience_s=patience_s)
+        timeout_s = min(TIMEOUT_S, longest_s / 2)
+        return cls(lambda: figures.read(database), timeout_s=timeout_s)
 
     async def get(self) -> SystemFigures | None:
         """Return figures that are a few seconds old at most; None when the database does not tell them in time."""
@@ -54,7 +54,7 @@ class FiguresCache:
 
     async def _fresh(self) -> SystemFigures | None:
         try:
-            async with asyncio.timeout(self._patience_s):
+            async with asyncio.timeout(self._timeout_s):
                 return await self._read()
         except (TimeoutError, Unavailable, asyncpg.PostgresError) as error:
             log.info("figures.unread", error=repr(error))

@@ -10,7 +10,7 @@ from taskmill.storage.audit import (
     FeedDifference,
     HeldKey,
     KeptRejection,
-    OverdueLane,
+    OverdueBucket,
     PositionHole,
 )
 from taskmill.storage.partitions import Week
@@ -114,12 +114,12 @@ def unnumbered(batches: int, waited_s: float) -> Finding:
     )
 
 
-def overdue(lane: OverdueLane) -> Finding:
-    """Tell of a lane whose first task is not claimed."""
+def overdue(bucket: OverdueBucket) -> Finding:
+    """Tell of a bucket whose first task is not claimed."""
     return Finding(
         check=Check.TASK_OVERDUE,
-        task_id=lane.task_id,
-        subject=f"queue {lane.queue}, type {lane.type}, priority {lane.priority}",
+        task_id=bucket.task_id,
+        subject=f"queue {bucket.queue}, type {bucket.type}, priority {bucket.priority}",
         expected="claimed within seconds",
-        found=f"due for {lane.waited_s:.0f} s",
+        found=f"due for {bucket.waited_s:.0f} s",
     )

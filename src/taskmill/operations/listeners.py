@@ -69,7 +69,7 @@ class Source(Protocol):
         """Up to where everything was handed out."""
         ...
 
-    async def next_page(self, after: Cursor, patience_s: float) -> FeedPage:
+    async def next_page(self, after: Cursor, timeout_s: float) -> FeedPage:
         """Read what follows a cursor. Raises `TimeoutError` when it was not its turn in time."""
         ...
 
@@ -120,22 +120,22 @@ class Stream:
             self._waiting_bytes = 0
         self._woken.set()
 
-    async def next(self, patience_s: float) -> Batch:
-        """Return what comes next, within `patience_s` seconds; nothing, too, moves the cursor on.
+    async def next(self, timeout_s: float) -> Batch:
+        """Return what comes next, within `timeout_s` seconds; nothing, too, moves the cursor on.
 
         After an empty batch the stream is over if it has an `end`.
         """
         if not self._is_live and self.end is None:
             self._is_live = self._source.attach(self)
-            return self._taken() if self._is_live else await self._catch_up(patience_s)
+            return self._taken() if self._is_live else await self._catch_up(timeout_s)
         if not self._waiting and self.end is None:
-            await self._wait(patience_s)
+            await self._wait(timeout_s)
         return self._taken()
 
-    async def _wait(self, patience_s: float) -> None:
+    async def _wait(self, timeout_s: float) -> None:
         self._woken.clear()
         try:
-            async with asyncio.timeout(patience_s):
+            async with asyncio.timeout(timeout_s):
                 await self._woken.wait()
         except TimeoutError:
             return
@@ -153,9 +153,9 @@ class Stream:
             [told.frame for told in taken], self.cursor, self._is_live and not self._waiting
         )
 
-    async def _catch_up(self, patience_s: float) -> Batch:
+    async def _catch_up(self, timeout_s: float) -> Batch:
         try:
-            page = await self._source.next_page(self.cursor, patience_s)
+            page = await self._source.next_page(self.cursor, timeout_s)
         except TimeoutError:
             return Batch([], self.cursor, is_live=False)
         except ChangesForgotten:
@@ -186,10 +186,10 @@ class Watch:
         self.is_over = True
         self._noticed.set()
 
-    async def wait(self, patience_s: float) -> None:
+    async def wait(self, timeout_s: float) -> None:
         """Return when something has happened since the last time, or the watch is over, or time is up."""
         try:
-            async with asyncio.timeout(patience_s):
+            async with asyncio.timeout(timeout_s):
                 await self._noticed.wait()
         except TimeoutError:
             return

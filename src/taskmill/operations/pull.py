@@ -164,5 +164,5 @@ class Pull:
             await self._ends.hand_back(lease_id)
         except LeaseNotFound:
             # Its transaction may still be under way: PostgreSQL goes on without us.
-            if not await remote_leases.bar(self._database, lease_id):
+            if not await remote_leases.add_tombstone(self._database, lease_id):
                 await self._ends.hand_back(lease_id)

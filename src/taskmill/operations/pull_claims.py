@@ -1,8 +1,8 @@
 """Claims for workers that pull over HTTP: one service of a process, whatever number of calls wait for tasks.
 
-The calls wait in memory, in the order in which they came. The service looks for due tasks when the doorbell
+The calls wait in memory, in the order in which they came. The service looks for due tasks when the notifier
 rings, when a task becomes due, when a call comes, and once in a while; it claims for the first call that a due
-lane fits, and for the next one only when that left something. A call that waits has no lease: it holds nothing,
+bucket fits, and for the next one only when that left something. A call that waits has no lease: it holds nothing,
 and nothing of it is left when this process dies. How claims end is not decided here.
 """
 
@@ -22,17 +22,17 @@ from taskmill.runtime.ids import IdFactory
 from taskmill.runtime.periodic import pause
 from taskmill.runtime.waiting import wake_on
 from taskmill.storage import faults, remote_leases
-from taskmill.storage.claims import Lane, TakenTask
+from taskmill.storage.bucket_scan import BucketScan, FirstWaiting
+from taskmill.storage.claims import Bucket, TakenTask
 from taskmill.storage.database import Database
-from taskmill.storage.looks import FirstWaiting, LaneScan
 from taskmill.storage.remote_leases import AnswerLimit
 
 log = get_logger(__name__)
 
 # Claims at a time: enough to keep PostgreSQL at work, and half of the pool left to everybody else.
 _CLAIMS_AT_ONCE = 4
-# After a look in vain: however often the doorbell rings for others.
-_BREATH_S = 0.02
+# After a look in vain: however often the notifier rings for others.
+_MIN_INTERVAL_S = 0.02
 _OUTAGE_PAUSE_S = 0.5
 _RETRY_AFTER_S = 1.0
 
@@ -56,12 +56,12 @@ class _Call:
             self.go_empty()
 
     def begin(self, ends_left: int) -> None:
-        """From the first look on that it is part of, looks have to reach the end of all lanes so often."""
+        """From the first look on that it is part of, looks have to reach the end of all buckets so often."""
         if self._ends_left is None:
             self._ends_left = ends_left
 
     def reach_end(self) -> None:
-        """Looks have reached the end of all lanes, and there was nothing for it there."""
+        """Looks have reached the end of all buckets, and there was nothing for it there."""
         self._ends_left = (self._ends_left or 1) - 1
         self.has_had_its_turn |= not self._ends_left
         if self.has_had_its_turn and self.is_over:
@@ -101,7 +101,7 @@ class PullClaims:
         self._poll_s = poll_s
         self._answer_limit = answer_limit
         self._calls: dict[_Call, None] = {}
-        self._scan = LaneScan()
+        self._scan = BucketScan()
         self._unwanted: set[UUID] = set()
         self._news = asyncio.Event()
         self._next_due_s = float("inf")
@@ -179,7 +179,7 @@ class PullClaims:
 
     async def _wait(self) -> None:
         """Wait for news; as long as somebody waits, not for long."""
-        limit_s = min(self._poll_s, max(self._next_due_s, _BREATH_S)) if self._calls else None
+        limit_s = min(self._poll_s, max(self._next_due_s, _MIN_INTERVAL_S)) if self._calls else None
         if self._unwanted:
             limit_s = min(_OUTAGE_PAUSE_S, limit_s or _OUTAGE_PAUSE_S)
         try:
@@ -193,7 +193,7 @@ class PullClaims:
         await self._return_unwanted()
         try:
             if self._calls and not await self._claim_for_all():
-                await pause(stop, _BREATH_S)
+                await pause(stop, _MIN_INTERVAL_S)
         except* (Unavailable, asyncpg.PostgresError) as group:
             error = _first(group)
             log.warning("claim.failed", worker="pull", error=str(error))
@@ -237,7 +237,7 @@ class PullClaims:
         return 1 if self._scan.is_at_end else 2
 
     async def _look_for(self, calls: Sequence[_Call]) -> bool:
-        """Look at the next lanes for these calls; True when anything was claimed."""
+        """Look at the next buckets for these calls; True when anything was claimed."""
         firsts = await self._scan.look(self._database, types=self._types(), queues=self._queues())
         turns = self._turns(calls, firsts)
         async with asyncio.TaskGroup() as group:
@@ -252,12 +252,12 @@ class PullClaims:
             return None
         return {queue for call in self._calls for queue in call.wanted.queues}
 
-    def _turns(self, calls: Sequence[_Call], firsts: Mapping[Lane, FirstWaiting]) -> "_Turns":
+    def _turns(self, calls: Sequence[_Call], firsts: Mapping[Bucket, FirstWaiting]) -> "_Turns":
         upcoming = (first.due_in_s for first in firsts.values() if first.due_in_s > 0)
         self._next_due_s = min(self._next_due_s, *upcoming, float("inf"))
-        due = [lane for lane, first in firsts.items() if first.due_in_s <= 0]
+        due = [bucket for bucket, first in firsts.items() if first.due_in_s <= 0]
         self._randomness.shuffle(due)
-        due.sort(key=lambda lane: -lane.priority)
+        due.sort(key=lambda bucket: -bucket.priority)
         return _Turns(iter(calls), due)
 
     async def _serve(self, turns: "_Turns", group: asyncio.TaskGroup) -> None:
@@ -267,17 +267,17 @@ class PullClaims:
         """
         turns.servers += 1
         for call in turns.calls:
-            lanes = turns.lanes_of(call.wanted)
-            if lanes and not call.answer.done():
-                await self._claim(call, lanes, turns)
-            if turns.lanes_of(call.wanted) and turns.servers < _CLAIMS_AT_ONCE:
+            buckets = turns.buckets_of(call.wanted)
+            if buckets and not call.answer.done():
+                await self._claim(call, buckets, turns)
+            if turns.buckets_of(call.wanted) and turns.servers < _CLAIMS_AT_ONCE:
                 group.create_task(self._serve(turns, group))
 
-    async def _claim(self, call: _Call, lanes: Sequence[Lane], turns: "_Turns") -> None:
+    async def _claim(self, call: _Call, buckets: Sequence[Bucket], turns: "_Turns") -> None:
         lease_id = self._ids()
         try:
             claimed = await remote_leases.claim(
-                self._database, lease_id, call.wanted, lanes, self._answer_limit
+                self._database, lease_id, call.wanted, buckets, self._answer_limit
             )
             lease = None if claimed is None else await self._check(claimed.lease)
         except asyncpg.PostgresError as error:
@@ -291,7 +291,7 @@ class PullClaims:
             self.return_lease(lease_id)
             raise
         if claimed is None or not claimed.may_be_more:
-            turns.drained.update(lanes)
+            turns.drained.update(buckets)
         if claimed is None or lease is None:
             return
         turns.has_claimed = True
@@ -305,21 +305,21 @@ class PullClaims:
 
 
 class _Turns:
-    """One round: the calls that have no turn yet, and the lanes in which something is due and not yet taken."""
+    """One round: the calls that have no turn yet, and the buckets in which something is due and not yet taken."""
 
-    def __init__(self, calls: Iterator[_Call], due: Sequence[Lane]) -> None:
+    def __init__(self, calls: Iterator[_Call], due: Sequence[Bucket]) -> None:
         self.calls = calls
-        self.drained: set[Lane] = set()
+        self.drained: set[Bucket] = set()
         self.has_claimed = False
         self.servers = 0
         self._due = due
 
-    def lanes_of(self, wanted: LeaseRequest) -> list[Lane]:
-        """Return the lanes that fit, the most urgent first."""
+    def buckets_of(self, wanted: LeaseRequest) -> list[Bucket]:
+        """Return the buckets that fit, the most urgent first."""
         return [
-            lane
-            for lane in self._due
-            if lane not in self.drained and wanted.takes(lane.queue, lane.type)
+            bucket
+            for bucket in self._due
+            if bucket not in self.drained and wanted.takes(bucket.queue, bucket.type)
         ]
 
 

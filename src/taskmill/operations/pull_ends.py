@@ -19,7 +19,7 @@ from taskmill.domain.errors import (
 )
 from taskmill.domain.lifecycle import (
     Cancelled,
-    Happening,
+    EventType,
     Interrupted,
     Outcome,
     Reason,
@@ -229,7 +229,7 @@ def decided(
 
 def tell_end(claim: RemoteClaim, outcome: Outcome, ended: EndedClaim) -> None:
     """Log and count how a claim ended."""
-    count_ended(claim, ended.status, ended.happening, ended.reason, claim.ran_s)
+    count_ended(claim, ended.status, ended.event_type, ended.reason, claim.ran_s)
     facts: dict[str, object] = {}
     if error := getattr(outcome, "error", None):
         facts["error_type"] = error.type
@@ -237,9 +237,9 @@ def tell_end(claim: RemoteClaim, outcome: Outcome, ended: EndedClaim) -> None:
         facts["reason"] = ended.reason
     if ended.run_at is not None:
         facts["run_at"] = ended.run_at.isoformat(timespec="milliseconds")
-    level = log.warning if ended.happening is Happening.FAILED else log.info
+    level = log.warning if ended.event_type is EventType.FAILED else log.info
     level(
-        f"task.{ended.happening}",
+        f"task.{ended.event_type}",
         task_id=str(claim.fence.task_id),
         claim_no=claim.fence.claim_no,
         attempt=claim.attempt,
@@ -269,7 +269,7 @@ def _is_end_of(outcome: Outcome, before: EndedClaim) -> bool:
         case Succeeded():
             return before.status is Status.SUCCEEDED
         case Cancelled():
-            return before.happening is Happening.CANCELLED
+            return before.event_type is EventType.CANCELLED
         case _:
-            is_cancelled = before.happening is Happening.CANCELLED
+            is_cancelled = before.event_type is EventType.CANCELLED
             return is_cancelled or before.reason in _FAILURES

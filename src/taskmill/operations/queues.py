@@ -20,7 +20,7 @@ log = get_logger(__name__)
 RESERVE: Final = 100
 """So many queues may be made by hand when tasks may make no more."""
 # Who pauses or resumes a queue does not wait for what there is in it.
-_MOST_LANES_OF_ONE: Final = 100
+_MOST_BUCKETS_OF_ONE: Final = 100
 
 
 class KnownQueues(KnownNames):
@@ -73,7 +73,7 @@ async def list_queues(
 
 
 async def with_oldest(
-    database: Database, queues: Sequence[QueueState], *, most: int = rows.MOST_LANES
+    database: Database, queues: Sequence[QueueState], *, most: int = rows.MOST_BUCKETS
 ) -> list[QueueState]:
     """Return queues in the same order, with since when their oldest due task waits."""
     oldest: dict[str, datetime] = {}
@@ -96,7 +96,7 @@ async def set_paused(
 
 
 async def one_queue(database: Database, broker: BrokerWatch, queue: QueueRow) -> QueueState:
-    """Return a queue with what is in it: other queues are not looked at, and few of its own lanes."""
+    """Return a queue with what is in it: other queues are not looked at, and few of its own buckets."""
     counted, window = await counts.by_queue(database), await broker.window(database, queue.name)
     state = QueueState(
         name=queue.name,
@@ -106,7 +106,7 @@ async def one_queue(database: Database, broker: BrokerWatch, queue: QueueRow) ->
         counts=counted.get(queue.name, {}),
         window=window.get(queue.name, 0),
     )
-    [state] = await with_oldest(database, [state], most=_MOST_LANES_OF_ONE)
+    [state] = await with_oldest(database, [state], most=_MOST_BUCKETS_OF_ONE)
     return state
 
 

@@ -97,7 +97,7 @@ class Rejections:
     def _draft(self, kept: Rejection) -> TaskDraft:
         summary = kept.summary
         message = RefusedMessage(
-            door=summary.door,
+            source=summary.source,
             message_id=summary.message_id,
             body=kept.body,
             properties=summary.properties,

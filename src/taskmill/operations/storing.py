@@ -13,7 +13,7 @@ from taskmill.storage.callbacks import NewCallback
 from taskmill.storage.database import RETRY_AFTER_S
 from taskmill.storage.servers import Connection
 from taskmill.storage.tasks import HeldKey, NewTask, StoredFacts
-from taskmill.wire.urls import callback_lane
+from taskmill.wire.urls import callback_endpoint
 
 BATCH_TASK_S: Final = 0.002
 """So much longer a transaction may take for each of its tasks: ten times what it takes at rest."""
@@ -23,17 +23,17 @@ async def store(
     connection: Connection,
     new: Sequence[NewTask],
     *,
-    rings: bool = False,
+    notifies: bool = False,
     timeout_s: float | None = None,
 ) -> list[CreatedTask | IdempotencyConflict]:
-    """Store what is new and answer for each, in order. A single one `rings` the bell by itself, if it is to.
+    """Store what is new and answer for each, in order. With `notifies`, of a single one, listeners are notified.
 
     It is waited for as long as is usual, or for `timeout_s`.
 
     Tasks with a callback want a transaction around it: both are written, or none is.
     """
     created = await tasks.insert(
-        connection, _first_of_each_key(new), rings=rings, timeout_s=timeout_s
+        connection, _first_of_each_key(new), notifies=notifies, timeout_s=timeout_s
     )
     await _keep_callbacks(connection, called(new), created)
     return await answers(connection, new, created)
@@ -68,7 +68,7 @@ async def _keep_callbacks(
 ) -> None:
     """Keep whom to call for the tasks that this transaction creates."""
     new = [
-        NewCallback(task_id, url, callback_lane(url))
+        NewCallback(task_id, url, callback_endpoint(url))
         for task_id, url in called
         if task_id in created
     ]

@@ -24,7 +24,7 @@ from taskmill.domain.waiting import LONG_S, lease_faults, waiting_faults
 from taskmill.operations import findings
 from taskmill.operations.system import check_schema
 from taskmill.storage import audit, counts, faults
-from taskmill.storage.audit import FeedDifference, LanePlace, Snapshot
+from taskmill.storage.audit import BucketKey, FeedDifference, Snapshot
 from taskmill.storage.database import Database
 
 Different = TypeVar("Different")
@@ -32,7 +32,7 @@ Different = TypeVar("Different")
 _TASKS_AT_ONCE = 2_000
 _ROWS_AT_ONCE = 5_000
 # Of each its first task is read: 12 to 60 ms for all on a busy machine (2026-11-28).
-_LANES_AT_ONCE = 1_000
+_BUCKETS_AT_ONCE = 1_000
 # The feed is read anew for every range: few, large ranges, but none that is sorted for seconds.
 _CHANGES_IN_RANGE = 250_000
 # More than anybody reads, and what fits into memory when a table is gone.
@@ -263,11 +263,11 @@ class _Verification:
             batches, waited_s = await snapshot.unnumbered()
         if waited_s > LONG_S:
             self._tell([findings.unnumbered(batches, waited_s)])
-        place: LanePlace | None = LanePlace()
+        place: BucketKey | None = BucketKey()
         while place is not None:
             async with audit.snapshot(self._database) as snapshot:
-                lanes, place = await snapshot.overdue(LONG_S, place, _LANES_AT_ONCE)
-            self._tell(map(findings.overdue, lanes))
+                buckets, place = await snapshot.overdue(LONG_S, place, _BUCKETS_AT_ONCE)
+            self._tell(map(findings.overdue, buckets))
 
     async def _feed_start(self, snapshot: Snapshot) -> datetime:
         return await snapshot.feed_start(self._extent.keep_changes / _DAY)

@@ -16,10 +16,10 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from taskmill.outbound.addresses import Address, AddressRules
+from taskmill.outbound.connection_limit import ConnectionLimit
 from taskmill.outbound.connections import Connections
 from taskmill.outbound.errors import AddressRefused, OutboundError, Unreachable
 from taskmill.outbound.lookup import Ask, Lookup, ask_system
-from taskmill.outbound.turns import Turns
 from taskmill.wire.urls import target_of
 
 AGENT: Final = "Taskmill"
@@ -73,7 +73,7 @@ class Outbound:
         self._trust = trust
         self._ask = ask
         self._session: aiohttp.ClientSession | None = None
-        self._turns = Turns(limits.connections, per_host=limits.connections_per_host)
+        self._limit = ConnectionLimit(limits.connections, per_host=limits.connections_per_host)
 
     async def send(self, request: Request, *, timeout_s: float) -> Reply:
         """Send a request and return the answer, in `timeout_s` seconds with everything but waiting for its turn.
@@ -84,7 +84,7 @@ class Outbound:
         """
         place = self._checked(request.url)
         try:
-            async with self._turns.turn(place.origin), asyncio.timeout(timeout_s):
+            async with self._limit.slot(place.origin), asyncio.timeout(timeout_s):
                 return await self._exchange(place.url, request)
         except TimeoutError:
             raise Unreachable(f"{place.origin} did not answer within {timeout_s:g} s") from None

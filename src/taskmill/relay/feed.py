@@ -21,13 +21,13 @@ from taskmill.domain.feed import START, Change, Cursor, FeedPage
 from taskmill.observability.logs import get_logger
 from taskmill.observability.metrics import FEED_PUBLISHED, FEED_RETURNED
 from taskmill.relay.routing import Routes, before
-from taskmill.runtime.alertness import Alertness
 from taskmill.runtime.clock import Clock
+from taskmill.runtime.idle_backoff import IdleBackoff
 from taskmill.runtime.periodic import backoff_s, pause
 from taskmill.storage import changes, deliveries
 from taskmill.storage.changes import FeedLook
 from taskmill.storage.database import Database
-from taskmill.storage.deliveries import Turn
+from taskmill.storage.deliveries import CursorLease
 
 log = get_logger(__name__)
 
@@ -64,14 +64,14 @@ class FeedDelivery:
         holder: UUID,
         clock: Clock,
         is_busy: Callable[[], bool],
-        alertness: Alertness | None = None,
+        idle_backoff: IdleBackoff | None = None,
     ) -> None:
-        self._alertness = alertness or Alertness(clock)
+        self._idle_backoff = idle_backoff or IdleBackoff(clock)
         self._database = database
         self._is_busy = is_busy
         self._exchange = exchange
         self._clock = clock
-        self._turn = Turn(_PLACE, holder, _HOLD_S)
+        self._cursor_lease = CursorLease(_PLACE, holder, _HOLD_S)
         self._moved_at = float("-inf")
         # The cursor, and what was delivered beyond it: before trouble, or by a look.
         self._reached, self._delivered = START, set[Cursor]()
@@ -99,7 +99,7 @@ class FeedDelivery:
             pause_s = _ASK_S
             try:
                 if self._exchange.link.is_up:
-                    await self._take_turn(stop)
+                    await self._take_cursor_lease(stop)
                 failures = 0
             except Exception as error:  # noqa: BLE001 - the loop's boundary: logged, tried again
                 log.warning("feed.undelivered", error=repr(error))
@@ -107,13 +107,13 @@ class FeedDelivery:
                 failures += 1
             await pause(stop, pause_s)
         try:
-            await deliveries.leave(self._database, self._turn)
+            await deliveries.leave(self._database, self._cursor_lease)
         except _OUTAGES as error:
             log.info("feed.left_open", error=repr(error))
 
-    async def _take_turn(self, stop: asyncio.Event) -> None:
+    async def _take_cursor_lease(self, stop: asyncio.Event) -> None:
         """Deliver for as long as it is this process's turn."""
-        cursor: Cursor | None = await deliveries.take(self._database, self._turn)
+        cursor: Cursor | None = await deliveries.take(self._database, self._cursor_lease)
         if cursor is None:
             return
         log.info("feed.delivering", after=str(cursor))
@@ -149,7 +149,7 @@ class FeedDelivery:
         if look.heads and look.is_last:
             await pause(stop, _LOOK_S)
         elif look.is_last:
-            await self._alertness.rest(_POLL_S, stop)
+            await self._idle_backoff.pause(_POLL_S, stop)
         return look.cursor
 
     async def _try_heads(self, after: Cursor, look: FeedLook) -> bool:
@@ -173,7 +173,7 @@ class FeedDelivery:
             return None
         self._is_bound = self._is_bound or page.cursor < self._bound_until
         if page.is_last:
-            await self._alertness.rest(_POLL_S, stop)
+            await self._idle_backoff.pause(_POLL_S, stop)
         else:
             await pause(stop, self._rest_s(page, self._clock.monotonic() - began))
         return page.cursor
@@ -259,7 +259,7 @@ class FeedDelivery:
         if cursor == after and now - self._moved_at < _HOLD_S / 3:
             return True
         self._moved_at = now
-        if not await deliveries.move(self._database, self._turn, cursor):
+        if not await deliveries.move(self._database, self._cursor_lease, cursor):
             return False
         self._reached = cursor
         self._delivered = {one for one in self._delivered if one > cursor}

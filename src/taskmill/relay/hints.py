@@ -5,11 +5,12 @@ from collections.abc import Iterator, Sequence
 from uuid import UUID
 
 from taskmill.amqp.connection import BrokerLink
+from taskmill.amqp.names import hint_queue_name
 from taskmill.amqp.publisher import Properties, Publisher
-from taskmill.amqp.topology import HintQueueType, declare_hints, encode_hint, hint_queue
+from taskmill.amqp.topology import HintQueueType, declare_hints, encode_hint
 from taskmill.domain.errors import BrokerAway, Unroutable
 from taskmill.observability import metrics
-from taskmill.storage.releases import Stream
+from taskmill.storage.releases import HintQueue
 
 # A worker should get its share in a few hints, so that others get theirs, and fill no more than a quarter of
 # its slots with one.
@@ -49,13 +50,13 @@ class HintPublisher:
         """Believe in no queue until it has been declared again."""
         self._known.clear()
 
-    async def publish(self, stream: Stream, task_ids: Sequence[UUID]) -> None:
-        """Tell the workers of a stream about tasks; returns when the broker has it.
+    async def publish(self, hint_queue: HintQueue, task_ids: Sequence[UUID]) -> None:
+        """Tell the workers of a hint_queue about tasks; returns when the broker has it.
 
         Raises:
             BrokerAway: it is unknown whether the hint went out, or it surely did not.
         """
-        name = hint_queue(stream.queue, stream.type)
+        name = hint_queue_name(hint_queue.queue, hint_queue.type)
         body = encode_hint(task_ids)
         try:
             await self._declare(name)

@@ -18,20 +18,20 @@ from taskmill.domain.errors import BrokerAway, Unavailable
 from taskmill.observability import metrics
 from taskmill.observability.logs import get_logger
 from taskmill.relay.hints import HintPublisher, split
-from taskmill.runtime.alertness import Alertness
 from taskmill.runtime.clock import Clock
+from taskmill.runtime.idle_backoff import IdleBackoff
 from taskmill.runtime.periodic import pause
 from taskmill.runtime.waiting import wake_on
 from taskmill.storage import releases
-from taskmill.storage.claims import Lane
+from taskmill.storage.bucket_scan import BucketScan, FirstWaiting
+from taskmill.storage.claims import Bucket
 from taskmill.storage.database import Database
-from taskmill.storage.looks import FirstWaiting, LaneScan
-from taskmill.storage.releases import Capacity, Release, Stream, Workers
+from taskmill.storage.releases import Capacity, HintQueue, Release, Workers
 
 log = get_logger(__name__)
 
-_LEAST_WINDOW = 200
-_WINDOWS_PER_SLOT = 4
+_LEAST_RELEASE_LIMIT = 200
+_RELEASED_PER_SLOT = 4
 _MOST_AT_ONCE = 1000
 # While windows are full: how soon to look whether workers have made room.
 _SHORTEST_PAUSE_S = 0.01
@@ -39,19 +39,19 @@ _SHORTEST_PAUSE_S = 0.01
 _LONGEST_PAUSE_S = 0.2
 _OUTAGE_PAUSE_S = 0.5
 _WORKERS_HOLD_S = 1.0
-# While there is more to release in known lanes, new lanes are looked for this often.
-_LANES_HOLD_S = 0.1
+# While there is more to release in known buckets, new buckets are looked for this often.
+_BUCKETS_HOLD_S = 0.1
 _STARTS_HOLD_S = 10.0
 _BUSY_S = 0.5
-# Rows due up to this long before a lane's first are always looked at.
+# Rows due up to this long before a bucket's first are always looked at.
 _LATENESS = timedelta(seconds=1)
 # Streams served at a time, and hints that may await their confirms.
-_STREAMS_AT_ONCE = 4
+_HINT_QUEUES_AT_ONCE = 4
 _MOST_UNCONFIRMED = 64
 
 
 class Relay:
-    """A service that keeps the windows of all streams full. Several may run at once."""
+    """A service that keeps the windows of all hint_queues full. Several may run at once."""
 
     name = "relay"
 
@@ -62,10 +62,10 @@ class Relay:
         broker_url: str,
         clock: Clock,
         hint_queues: HintQueueType,
-        alertness: Alertness | None = None,
+        idle_backoff: IdleBackoff | None = None,
     ) -> None:
-        self._alertness = alertness or Alertness(clock)
-        self._alertness.wakes(self.wake)
+        self._idle_backoff = idle_backoff or IdleBackoff(clock)
+        self._idle_backoff.on_wake(self.wake)
         self._database = database
         self._clock = clock
         self._woken = asyncio.Event()
@@ -74,16 +74,16 @@ class Relay:
         self._unconfirmed = asyncio.Semaphore(_MOST_UNCONFIRMED)
         # How often the broker came back with nothing, and up to which of these times all was released anew.
         self._losses, self._rebuilt = 1, 0
-        self._lanes: dict[Lane, float] = {}
-        self._lanes_read_at = self._workers_read_at = self._starts_reset_at = float("-inf")
+        self._buckets: dict[Bucket, float] = {}
+        self._buckets_read_at = self._workers_read_at = self._starts_reset_at = float("-inf")
         self._workers = Workers(())
-        self._scan = LaneScan()
-        self._starts: dict[Lane, datetime] = {}
+        self._scan = BucketScan()
+        self._starts: dict[Bucket, datetime] = {}
         self._released_at = float("-inf")
 
     def wake(self) -> None:
         """Look at once: something may be due."""
-        self._lanes_read_at = float("-inf")
+        self._buckets_read_at = float("-inf")
         self._woken.set()
 
     @property
@@ -135,18 +135,18 @@ class Relay:
         if not self._scan.is_at_end:
             return _SHORTEST_PAUSE_S
         now = self._clock.monotonic()
-        upcoming = min(self._lanes.values(), default=float("inf"))
+        upcoming = min(self._buckets.values(), default=float("inf"))
         if upcoming > now and not self._scan.has_others_due:
             longest_s = _LONGEST_PAUSE_S
             if self._scan.is_whole:  # else something may be due sooner behind another look
-                longest_s = self._alertness.pause_s(_LONGEST_PAUSE_S)
+                longest_s = self._idle_backoff.pause_s(_LONGEST_PAUSE_S)
             return min(max(upcoming - now, 0.001), longest_s)
         # What is due waits for workers, or for those who have been told of it.
-        later = min((due_at for due_at in self._lanes.values() if due_at > now), default=now + 1)
+        later = min((due_at for due_at in self._buckets.values() if due_at > now), default=now + 1)
         return min(max(later - now, 0.001), _LONGEST_PAUSE_S)
 
     async def _round(self, publishing: asyncio.TaskGroup) -> tuple[int, bool]:
-        """Release in every stream; return how many tasks, and whether some are left due."""
+        """Release in every hint_queue; return how many tasks, and whether some are left due."""
         if self._rebuilt < self._losses:
             # Only once it is done: it may fail, and the broker may come back once more meanwhile.
             losses = self._losses
@@ -154,12 +154,12 @@ class Relay:
             self._rebuilt = losses
             if forgotten:
                 log.info("release.rebuilt", tasks=forgotten)
-        streams = await self._due_streams()
-        seats = asyncio.Semaphore(_STREAMS_AT_ONCE)
+        hint_queues = await self._due_hint_queues()
+        seats = asyncio.Semaphore(_HINT_QUEUES_AT_ONCE)
         async with asyncio.TaskGroup() as group:
             turns = [
-                group.create_task(self._fill(stream, lanes, seats, publishing))
-                for stream, lanes in streams.items()
+                group.create_task(self._fill(hint_queue, buckets, seats, publishing))
+                for hint_queue, buckets in hint_queues.items()
             ]
         done = [turn.result() for turn in turns]
         if any(one.task_ids for one in done):
@@ -169,73 +169,77 @@ class Relay:
         metrics.WINDOW_TASKS.set(sum(one.out for one in done))
         return sum(len(one.task_ids) for one in done), any(one.left for one in done)
 
-    async def _due_streams(self) -> dict[Stream, list[Lane]]:
-        """Return the streams with due tasks and workers for them, and their lanes, most urgent first."""
+    async def _due_hint_queues(self) -> dict[HintQueue, list[Bucket]]:
+        """Return the hint_queues with due tasks and workers for them, and their buckets, most urgent first."""
         now = self._clock.monotonic()
         if now - self._workers_read_at > _WORKERS_HOLD_S:
             self._workers = await Workers.read(self._database)
             self._workers_read_at = now
-        if now - self._lanes_read_at > _LANES_HOLD_S or not self._scan.is_at_end:
+        if now - self._buckets_read_at > _BUCKETS_HOLD_S or not self._scan.is_at_end:
             firsts = await self._scan.look(self._database, types=self._workers.types)
             answered_at = self._clock.monotonic()
-            self._lanes = {lane: answered_at + first.due_in_s for lane, first in firsts.items()}
-            self._lanes_read_at = now
+            self._buckets = {
+                bucket: answered_at + first.due_in_s for bucket, first in firsts.items()
+            }
+            self._buckets_read_at = now
             self._go_back_to(firsts)
         if now - self._starts_reset_at > _STARTS_HOLD_S:
             self._starts.clear()
             self._starts_reset_at = now
-        streams: dict[Stream, list[Lane]] = {}
+        hint_queues: dict[HintQueue, list[Bucket]] = {}
         now = self._clock.monotonic()
-        due = [lane for lane, due_at in self._lanes.items() if due_at <= now]
-        for lane in sorted(due, key=lambda lane: -lane.priority):
-            stream = Stream(queue=lane.queue, type=lane.type)
-            if self._workers.of(stream).workers:
-                streams.setdefault(stream, []).append(lane)
-        return streams
+        due = [bucket for bucket, due_at in self._buckets.items() if due_at <= now]
+        for bucket in sorted(due, key=lambda bucket: -bucket.priority):
+            hint_queue = HintQueue(queue=bucket.queue, type=bucket.type)
+            if self._workers.of(hint_queue).workers:
+                hint_queues.setdefault(hint_queue, []).append(bucket)
+        return hint_queues
 
-    def _go_back_to(self, firsts: Mapping[Lane, FirstWaiting]) -> None:
-        """Begin earlier in lanes where a task has come that was due before those already seen."""
-        for lane in self._starts.keys() & firsts.keys():
-            self._starts[lane] = min(self._starts[lane], firsts[lane].run_at - _LATENESS)
+    def _go_back_to(self, firsts: Mapping[Bucket, FirstWaiting]) -> None:
+        """Begin earlier in buckets where a task has come that was due before those already seen."""
+        for bucket in self._starts.keys() & firsts.keys():
+            self._starts[bucket] = min(self._starts[bucket], firsts[bucket].run_at - _LATENESS)
 
     async def _fill(
         self,
-        stream: Stream,
-        lanes: Iterable[Lane],
+        hint_queue: HintQueue,
+        buckets: Iterable[Bucket],
         seats: asyncio.Semaphore,
         publishing: asyncio.TaskGroup,
     ) -> Release:
-        capacity = self._workers.of(stream)
+        capacity = self._workers.of(hint_queue)
         async with seats:
             done = await releases.release(
                 self._database,
-                stream,
-                window=max(_LEAST_WINDOW, _WINDOWS_PER_SLOT * capacity.slots),
+                hint_queue,
+                release_limit=max(_LEAST_RELEASE_LIMIT, _RELEASED_PER_SLOT * capacity.slots),
                 most=_MOST_AT_ONCE,
                 life_s=HINT_TTL_S,
-                lanes=[(lane, self._starts.get(lane)) for lane in lanes],
+                buckets=[(bucket, self._starts.get(bucket)) for bucket in buckets],
             )
-            self._starts.update((lane, first - _LATENESS) for lane, first in done.firsts.items())
-            await self._tell(stream, done.task_ids, capacity, publishing)
+            self._starts.update(
+                (bucket, first - _LATENESS) for bucket, first in done.firsts.items()
+            )
+            await self._tell(hint_queue, done.task_ids, capacity, publishing)
         return done
 
     async def _tell(
         self,
-        stream: Stream,
+        hint_queue: HintQueue,
         task_ids: Sequence[UUID],
         capacity: Capacity,
         publishing: asyncio.TaskGroup,
     ) -> None:
         for hint in split(task_ids, workers=capacity.workers, slots=capacity.slots):
             await self._unconfirmed.acquire()
-            publishing.create_task(self._publish(stream, hint))
+            publishing.create_task(self._publish(hint_queue, hint))
 
-    async def _publish(self, stream: Stream, task_ids: Sequence[UUID]) -> None:
+    async def _publish(self, hint_queue: HintQueue, task_ids: Sequence[UUID]) -> None:
         try:
-            await self._publisher.publish(stream, task_ids)
+            await self._publisher.publish(hint_queue, task_ids)
         except BrokerAway as error:
             log.warning(
-                "hint.unpublished", queue=stream.queue, type=stream.type, trouble=str(error)
+                "hint.unpublished", queue=hint_queue.queue, type=hint_queue.type, trouble=str(error)
             )
             # One that is refused now will be in a moment, too: its marks run out by themselves.
             if not isinstance(error, QueueRefused):

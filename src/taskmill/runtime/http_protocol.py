@@ -1,7 +1,7 @@
 """What uvicorn's HTTP protocol leaves open: limits on heads, pace and connections, stalls, upgrades, bad HTTP.
 
-Requests that reach the app are not touched here. Those that its `lane` takes, if it has one, go there when they
-have come whole and alone.
+Requests that reach the app are not touched here. Those that its `fast_path` takes, if it has one, go there when
+they have come whole and alone.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from taskmill.runtime.connections import (
     Connections,
     address_group,
 )
-from taskmill.runtime.fast_lane import Lane, LaneRequest
+from taskmill.runtime.fast_path import FastPath, FastRequest
 from taskmill.runtime.http_access import ANSWER_HEADERS
 from taskmill.runtime.http_scope import TARGET
 from taskmill.runtime.request_clock import DEFAULT_PACE, Pace, RequestClock
@@ -57,12 +57,14 @@ class HttpProtocol(HttpToolsProtocol):
     """One connection. The library takes heads of any length and bodies that nobody reads; this does not."""
 
     transport: ClientTransport  # type: ignore[assignment]  # all that is used of one
-    cycle: Any  # the library's record of the request that came last, None at first; or the lane's
+    cycle: (
+        Any  # the library's record of the request that came last, None at first; or the fast_path's
+    )
     _running: Any = (
         None  # that of the one which the app answers: an earlier one when requests are pipelined
     )
     address = ""
-    _lane: Lane | None = None
+    _fast_path: FastPath | None = None
     _data = b""
     _messages = 0
     _is_in_head = True
@@ -97,7 +99,7 @@ class HttpProtocol(HttpToolsProtocol):
             stall_s=self._pace.answer_stall_s,
             on_stalled=self._cut_stalled,
         )
-        self._lane = getattr(self.app, "lane", None)
+        self._fast_path = getattr(self.app, "fast_path", None)
         self.address = address_group(self.client[0]) if self.client else ""
         if self._all.open(self):
             self._await_more()
@@ -145,7 +147,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._data = b""
         if self.transport.is_closing():
             return
-        if type(self.cycle) is LaneRequest and not self.cycle.is_begun:
+        if type(self.cycle) is FastRequest and not self.cycle.is_begun:
             self._give_to_app(self.cycle)  # the rest comes later
         if not self._went_on:
             self._head_bytes += len(data)
@@ -173,8 +175,12 @@ class HttpProtocol(HttpToolsProtocol):
         if self._wants_upgrade:
             return
         method = self.parser.get_method()
-        if self._lane is not None and self._lane.takes(method, self.url) and self._may_pass():
-            self.cycle = LaneRequest(self, method, self.url, self.headers)
+        if (
+            self._fast_path is not None
+            and self._fast_path.takes(method, self.url)
+            and self._may_pass()
+        ):
+            self.cycle = FastRequest(self, method, self.url, self.headers)
         else:
             if not self.url.startswith(b"/"):
                 self.scope[TARGET] = self.url  # type: ignore[typeddict-unknown-key]  # our own
@@ -208,9 +214,9 @@ class HttpProtocol(HttpToolsProtocol):
             return
         super().on_message_complete()
         request = self.cycle
-        if type(request) is LaneRequest and not request.is_begun:
+        if type(request) is FastRequest and not request.is_begun:
             request.is_begun = True
-            if self._lane is None or not self._lane.begin(request):
+            if self._fast_path is None or not self._fast_path.begin(request):
                 self._give_to_app(request)
 
     def on_response_complete(self) -> None:
@@ -292,7 +298,7 @@ class HttpProtocol(HttpToolsProtocol):
             or not self.parser.should_keep_alive()
         )
 
-    def _give_to_app(self, request: LaneRequest) -> None:
+    def _give_to_app(self, request: FastRequest) -> None:
         """Have the app answer after all. The parser is still at this request."""
         self.cycle = None
         super().on_headers_complete()

@@ -14,14 +14,15 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
-def stop_on_signal(last_deeds: Sequence[Callable[[], None]] = ()) -> Iterator[asyncio.Event]:
+def stop_on_signal(on_force_quit: Sequence[Callable[[], None]] = ()) -> Iterator[asyncio.Event]:
     """Give an event that the first SIGINT, SIGTERM or SIGHUP (a closed terminal) sets.
 
     SIGHUP stays ignored where it is, as under nohup. A SIGINT that is not the first signal ends the process
-    without cleaning up, after `last_deeds`: what it leaves behind is what a crash leaves, which the leases cover.
-    Another SIGTERM or SIGHUP changes nothing, for many come twice: where a service manager tells a whole group, as
-    systemd does, a supervisor tells its processes again; a terminal and its shell both tell; and Linux may tell of
-    a parent's end once for each of its threads. That holds until the process ends. Who insists has SIGKILL.
+    without cleaning up, after `on_force_quit`: what it leaves behind is what a crash leaves, which the leases
+    cover. Another SIGTERM or SIGHUP changes nothing, for many come twice: where a service manager tells a whole
+    group, as systemd does, a supervisor tells its processes again; a terminal and its shell both tell; and Linux
+    may tell of a parent's end once for each of its threads. That holds until the process ends. Who insists has
+    SIGKILL.
     """
     loop = asyncio.get_running_loop()
     stop, heard_before = asyncio.Event(), False
@@ -31,7 +32,7 @@ def stop_on_signal(last_deeds: Sequence[Callable[[], None]] = ()) -> Iterator[as
         nonlocal heard_before
         if heard_before:
             if number is signal.SIGINT:
-                for do in last_deeds:
+                for do in on_force_quit:
                     do()
                 os._exit(128 + number)
             return

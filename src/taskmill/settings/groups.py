@@ -147,7 +147,7 @@ class WorkerSettings(Group):
     grace_s: SecondsOrZero = Field(
         10.0, description="time that handlers get to end when the worker is told to stop"
     )
-    patience_s: float = Field(
+    stop_timeout_s: float = Field(
         1.0,
         gt=0,
         le=60,
@@ -164,7 +164,7 @@ class WorkerSettings(Group):
     )
     poll_s: Seconds = Field(
         0.25,
-        description="how often an idle worker looks when no doorbell rings; where doorbells are heard and nothing "
+        description="how often an idle worker looks when no notifier rings; where notifiers are heard and nothing "
         "has happened for 2 s, every 3 s",
     )
     claim_size: Count = Field(
@@ -174,7 +174,7 @@ class WorkerSettings(Group):
     @property
     def longest_stop_s(self) -> float:
         """The time that a worker needs to stop when its handlers won't: they are told to, and told again."""
-        return self.grace_s + 2 * self.patience_s
+        return self.grace_s + 2 * self.stop_timeout_s
 
 
 class TaskLogSettings(Group):

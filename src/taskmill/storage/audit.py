@@ -67,8 +67,8 @@ class PositionHole(NamedTuple):
     after: int
 
 
-class OverdueLane(NamedTuple):
-    """A lane whose first task should have been claimed `waited_s` seconds ago."""
+class OverdueBucket(NamedTuple):
+    """A bucket whose first task should have been claimed `waited_s` seconds ago."""
 
     queue: str
     type: str
@@ -77,8 +77,8 @@ class OverdueLane(NamedTuple):
     waited_s: float
 
 
-class LanePlace(NamedTuple):
-    """A place among lanes, in their order; the default is before all of them."""
+class BucketKey(NamedTuple):
+    """A place among buckets, in their order; the default is before all of them."""
 
     queue: str = ""
     type: str = ""
@@ -162,18 +162,18 @@ class Snapshot:
         return row["batches"], row["waited_s"]
 
     async def overdue(
-        self, longer_s: float, after: LanePlace, limit: int
-    ) -> tuple[list[OverdueLane], LanePlace | None]:
-        """Return which of the next lanes have waited longer, though a worker with free slots serves them.
+        self, longer_s: float, after: BucketKey, limit: int
+    ) -> tuple[list[OverdueBucket], BucketKey | None]:
+        """Return which of the next buckets have waited longer, though a worker with free slots serves them.
 
         With them the place from which to go on, None at the end.
         """
         rows = await self._connection.fetch(statement("audit_overdue"), longer_s, limit, *after)
-        found = [OverdueLane._make(row[:-2]) for row in rows if row["is_overdue"]]
+        found = [OverdueBucket._make(row[:-2]) for row in rows if row["is_overdue"]]
         last = rows[-1] if rows else None
         if last is None or not last["is_end"]:
             return found, None
-        return found, LanePlace(last["queue"], last["type"], last["priority"])
+        return found, BucketKey(last["queue"], last["type"], last["priority"])
 
 
 @asynccontextmanager

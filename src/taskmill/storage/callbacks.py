@@ -11,11 +11,11 @@ from taskmill.storage.statements import statement
 
 
 class NewCallback(NamedTuple):
-    """A task's callback; those of one `lane` are delivered as to one endpoint."""
+    """A task's callback; those of one `bucket` are delivered as to one endpoint."""
 
     task_id: UUID
     url: str
-    lane: str
+    bucket: str
 
 
 async def insert(connection: Connection, new: Iterable[NewCallback]) -> None:

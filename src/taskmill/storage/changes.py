@@ -90,15 +90,15 @@ async def number(database: Database, limit: int) -> int:
 
 async def _number(database: Database, limit: int, beyond: int) -> _Round | None:
     async with database.hot_transaction() as connection:
-        turn = await connection.fetchrow(statement("take_numbering_turn"))
-        if turn is None or not turn["is_ours"]:
+        numbering = await connection.fetchrow(statement("lock_numbering"))
+        if numbering is None or not numbering["is_ours"]:
             return None
         done = await connection.fetchrow(statement("number_changes"), limit, beyond)
         if done is None:
             raise AssertionError("it returns one row")
     return _Round(
         batches=done["batches"],
-        last_id=turn["last_id"],
+        last_id=numbering["last_id"],
         ended_before=done["ended_before"],
         begun_until=done["begun_until"],
     )

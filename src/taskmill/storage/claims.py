@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 
-from taskmill.domain.lifecycle import Claim, ErrorInfo, Happening, Status, Transition
+from taskmill.domain.lifecycle import Claim, ErrorInfo, EventType, Status, Transition
 from taskmill.domain.retry import RetryPolicy
 from taskmill.domain.task import ClaimedTask, Fence
 from taskmill.storage.database import Database
@@ -19,12 +19,12 @@ from taskmill.storage.statements import columns, statement
 _LOWEST_ID = UUID(int=0)
 # To look a member up in its enum by its value takes five times as long.
 _STATUSES = {str(status): status for status in Status}
-_HAPPENINGS = {str(happening): happening for happening in Happening}
+_HAPPENINGS = {str(event_type): event_type for event_type in EventType}
 _EARLIEST = datetime(1, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lane:
+class Bucket:
     """Tasks of one queue, type and priority wait in one line."""
 
     queue: str
@@ -33,8 +33,8 @@ class Lane:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LaneStart:
-    """Where to look for a lane's first task; the default is its very beginning."""
+class BucketStart:
+    """Where to look for a bucket's first task; the default is its very beginning."""
 
     run_at: datetime = _EARLIEST
     task_id: UUID = _LOWEST_ID
@@ -63,13 +63,13 @@ class EndedClaim:
     """How a claim did end. `run_at` is when a task that waits again is due, None for one that doesn't."""
 
     status: Status
-    happening: Happening
+    event_type: EventType
     reason: str | None
     run_at: datetime | None
 
 
 _SUCCEEDED: Final = EndedClaim(
-    status=Status.SUCCEEDED, happening=Happening.SUCCEEDED, reason=None, run_at=None
+    status=Status.SUCCEEDED, event_type=EventType.SUCCEEDED, reason=None, run_at=None
 )
 
 
@@ -88,14 +88,14 @@ async def take(
     *,
     lease_id: UUID,
     worker: str,
-    lanes: Sequence[tuple[Lane, LaneStart]],
+    buckets: Sequence[tuple[Bucket, BucketStart]],
     limit: int,
 ) -> list[TakenTask]:
-    """Claim up to `limit` due tasks, from the first lanes first; none when the lease is not alive.
+    """Claim up to `limit` due tasks, from the first buckets first; none when the lease is not alive.
 
     Returns them in the order of `in_order`.
     """
-    rows = await database.fetch("claim_tasks", lease_id, worker, limit, *_columns_of(lanes))
+    rows = await database.fetch("claim_tasks", lease_id, worker, limit, *_columns_of(buckets))
     return in_order(map(_taken, rows))
 
 
@@ -104,12 +104,14 @@ async def take_with(
     *,
     lease_id: UUID,
     worker: str,
-    lanes: Sequence[tuple[Lane, LaneStart]],
+    buckets: Sequence[tuple[Bucket, BucketStart]],
     limit: int,
 ) -> list[TakenTask]:
     """Do what `take` does in the transaction of a connection that the caller holds."""
-    lane_columns = _columns_of(lanes)
-    rows = await connection.fetch(statement("claim_tasks"), lease_id, worker, limit, *lane_columns)
+    bucket_columns = _columns_of(buckets)
+    rows = await connection.fetch(
+        statement("claim_tasks"), lease_id, worker, limit, *bucket_columns
+    )
     return in_order(map(_taken, rows))
 
 
@@ -125,13 +127,13 @@ def _place(taken: TakenTask) -> tuple[int, datetime, UUID]:
     return -taken.task.priority, taken.run_at, taken.task.id
 
 
-def _columns_of(lanes: Sequence[tuple[Lane, LaneStart]]) -> tuple[Sequence[object], ...]:
+def _columns_of(buckets: Sequence[tuple[Bucket, BucketStart]]) -> tuple[Sequence[object], ...]:
     return (
-        [lane.queue for lane, _ in lanes],
-        [lane.type for lane, _ in lanes],
-        [lane.priority for lane, _ in lanes],
-        [start.run_at for _, start in lanes],
-        [start.task_id for _, start in lanes],
+        [bucket.queue for bucket, _ in buckets],
+        [bucket.type for bucket, _ in buckets],
+        [bucket.priority for bucket, _ in buckets],
+        [start.run_at for _, start in buckets],
+        [start.task_id for _, start in buckets],
     )
 
 
@@ -214,9 +216,9 @@ def _row(end: ClaimEnd) -> tuple[object, ...]:
         end.fence.lease_id,
         end.fence.claim_no,
         transition.status,
-        transition.happening,
+        transition.event_type,
         otherwise.status,
-        otherwise.happening,
+        otherwise.event_type,
         transition.reason,
         transition.delay.total_seconds(),
         transition.spends_attempt,
@@ -230,7 +232,7 @@ def _ended(rows: Sequence[asyncpg.Record]) -> dict[UUID, EndedClaim]:
     return {
         row["id"]: EndedClaim(
             status=_STATUSES[row["status"]],
-            happening=_HAPPENINGS[row["happening"]],
+            event_type=_HAPPENINGS[row["happening"]],
             reason=row["reason"],
             run_at=row["run_at"] if row["status"] == Status.NEW else None,
         )

@@ -58,7 +58,7 @@ async def register(database: Database, worker: str, contracts: Sequence[Compiled
         TypeLimitReached: Too many types would have a contract.
     """
     async with database.hot_transaction() as connection:
-        await connection.execute(statement("take_contract_turn"))
+        await connection.execute(statement("lock_contracts"))
         types = [contract.type for contract in contracts]
         if await connection.fetchval(statement("count_types"), types) > MOST_TYPES:
             raise TypeLimitReached(MOST_TYPES)
@@ -73,17 +73,17 @@ async def register(database: Database, worker: str, contracts: Sequence[Compiled
             MOST_VERSIONS,
         )
         if changed:
-            await connection.fetch(statement("ring_contracts"))
+            await connection.fetch(statement("notify_contracts"))
     return changed
 
 
 async def drop(database: Database, name: str) -> None:
     """Free a type from its contract. Raises `TypeNotFound`."""
     async with database.hot_transaction() as connection:
-        await connection.execute(statement("take_contract_turn"))
+        await connection.execute(statement("lock_contracts"))
         if not await connection.fetch(statement("drop_contract"), name):
             raise TypeNotFound(name)
-        await connection.fetch(statement("ring_contracts"))
+        await connection.fetch(statement("notify_contracts"))
 
 
 async def types(database: Database, names: Sequence[str] | None = None) -> list[RegisteredType]:

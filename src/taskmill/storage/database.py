@@ -19,10 +19,10 @@ from taskmill.observability.metrics import STATEMENTS_FAILED
 from taskmill.runtime.clock import SystemClock
 from taskmill.settings import DatabaseSettings
 from taskmill.storage import faults
-from taskmill.storage.lending import Lending
+from taskmill.storage.pool_usage import PoolUsage
 from taskmill.storage.servers import Connection, Servers
 from taskmill.storage.session import TRANSACTION_TIMEOUT_SINCE, PoolerBetween, open_session
-from taskmill.storage.statements import rings, statement
+from taskmill.storage.statements import notifies, statement
 from taskmill.storage.writes import WriteWatch
 
 log = get_logger(__name__)
@@ -71,8 +71,8 @@ class Database:
         # Connections lent by the pool and kept at hand: to give one back and take it again costs 0.2 ms, half
         # of what a small batch costs in all (measured 2026-11-25). There are as many seats as connections.
         self._seats = asyncio.Semaphore(settings.pool_size)
-        self._hot_lending = Lending("hot", settings.pool_size)
-        self._listing_lending = Lending("listing", settings.listing_pool_size)
+        self._hot_usage = PoolUsage("hot", settings.pool_size)
+        self._listing_usage = PoolUsage("listing", settings.listing_pool_size)
         self._spare: list[tuple[PoolProxiedConnection, Connection, int]] = []
         # Connections are as old as the outage that they were made after.
         self._outages = 0
@@ -127,12 +127,12 @@ class Database:
         Raises:
             Unavailable: when the database is away, now or while the connection is used.
         """
-        with _outages_translated(), self._hot_lending.turn() as turn:
+        with _outages_translated(), self._hot_usage.checkout() as checkout:
             async with asyncio.timeout(self._settings.connect_timeout_s):
                 await self._seats.acquire()
             try:
                 lent, driver, age = await self._lend()
-                turn.served()
+                checkout.served()
                 try:
                     yield driver
                 except BaseException as error:
@@ -225,10 +225,10 @@ class Database:
         """
         for attempt in range(1, _COLLISION_TRIES + 1):
             try:
-                with self.writes.write() if rings(name) else nullcontext():
+                with self.writes.write() if notifies(name) else nullcontext():
                     rows = await self._fetch(statement(name, of_one=of_one), arguments)
             except Unavailable:
-                if rings(name):
+                if notifies(name):
                     # It may have committed, and the answer be lost.
                     self.told()
                 raise
@@ -238,7 +238,7 @@ class Database:
                 STATEMENTS_FAILED.add(1, ("collision",))
                 log.info("statement.collided", statement=name, attempt=attempt, error=str(error))
             else:
-                if rows and rings(name):
+                if rows and notifies(name):
                     self.told()
                 return rows
         raise AssertionError("the last try returns or raises")
@@ -261,7 +261,7 @@ class Database:
         Raises:
             Unavailable: as for `hot`.
         """
-        with _outages_translated(), self._listing_lending.turn() as turn:
+        with _outages_translated(), self._listing_usage.checkout() as checkout:
             async with AsyncExitStack() as stack:
                 if is_search:
                     async with asyncio.timeout(self._settings.connect_timeout_s):
@@ -270,7 +270,7 @@ class Database:
                     connection = await stack.enter_async_context(self._listing.connect())
                 except Exception as error:  # as in `_lend`
                     raise Unavailable(RETRY_AFTER_S, "the database") from error
-                turn.served()
+                checkout.served()
                 yield connection
 
     @asynccontextmanager
@@ -342,8 +342,8 @@ class Database:
             self._spare.pop()[0].close()
         await self._hot.dispose()
         await self._listing.dispose()
-        self._hot_lending.close()
-        self._listing_lending.close()
+        self._hot_usage.close()
+        self._listing_usage.close()
 
     def _engine(self, server_settings: dict[str, str], size: int) -> AsyncEngine:
         async def creator() -> Connection:

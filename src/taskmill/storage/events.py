@@ -4,7 +4,7 @@ from uuid import UUID
 
 import asyncpg
 
-from taskmill.domain.lifecycle import Happening, Status
+from taskmill.domain.lifecycle import EventType, Status
 from taskmill.domain.parts import PAGE_BYTES, Part
 from taskmill.domain.system import TaskEvent
 from taskmill.storage.database import Database
@@ -29,7 +29,7 @@ def event_of(row: asyncpg.Record) -> TaskEvent:
         task_id=row["task_id"],
         version=row["version"],
         at=row["at"],
-        happening=Happening(row["happening"]),
+        event_type=EventType(row["happening"]),
         status=Status(row["status"]),
         run=row["run"],
         attempt=row["attempt"],

@@ -25,7 +25,7 @@ async def fold(database: Database) -> bool:
     While another process does it, nothing is done.
     """
     async with database.hot_transaction() as connection:
-        if not await connection.fetchval(statement("take_failure_turn")):
+        if not await connection.fetchval(statement("lock_failures")):
             return False
         taken = await connection.fetchval(
             statement("fold_failures"), _MOST_TAKEN, MOST_KINDS, list(KEPT_DAYS)

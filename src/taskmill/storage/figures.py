@@ -17,11 +17,11 @@ from taskmill.domain.system import Counts
 from taskmill.observability.kinds import OTHER
 from taskmill.storage import counts, partitions, queues
 from taskmill.storage.database import Database
-from taskmill.storage.releases import Stream, Workers
+from taskmill.storage.releases import HintQueue, Workers
 
 _MOST_UNNUMBERED = 10_000
 _MOST_WAITING = 10_000
-_MOST_LANES = 1000
+_MOST_BUCKETS = 1000
 _FAILING_S = 60.0
 _DAY = timedelta(days=1)
 
@@ -67,7 +67,9 @@ async def _queues(database: Database, workers: Workers) -> list[QueueFigures]:
             oldest_due_s=oldest[name],
             workers=workers.of_queue(name),
             unserved_types=sum(
-                1 for due in due_types[name] if not workers.of(Stream(queue=name, type=due)).workers
+                1
+                for due in due_types[name]
+                if not workers.of(HintQueue(queue=name, type=due)).workers
             ),
         )
         for row in rows
@@ -104,7 +106,7 @@ async def _database(database: Database) -> DatabaseFigures:
 
 
 async def _deliveries(database: Database) -> DeliveryFigures:
-    [row] = await database.fetch("read_delivery_backlog", _MOST_WAITING, _MOST_LANES, _FAILING_S)
+    [row] = await database.fetch("read_delivery_backlog", _MOST_WAITING, _MOST_BUCKETS, _FAILING_S)
     return DeliveryFigures(
         waiting=row["waiting"],
         late_s=row["late_s"] or 0.0,

@@ -22,7 +22,7 @@ from taskmill.domain.activity import (
     QueueActivity,
     Window,
 )
-from taskmill.domain.lifecycle import Happening
+from taskmill.domain.lifecycle import EventType
 from taskmill.storage.database import Database
 from taskmill.storage.statements import statement
 
@@ -46,7 +46,7 @@ async def roll_up(database: Database) -> bool:
     While another process does it, nothing is done.
     """
     async with database.hot_transaction() as connection:
-        if not await connection.fetchval(statement("take_roll_up_turn")):
+        if not await connection.fetchval(statement("lock_roll_up")):
             return False
         taken = [
             await connection.fetchval(
@@ -107,7 +107,7 @@ async def read_queues(database: Database, window: Window, queues: Collection[str
 
 
 def _flow_of_queue(row: asyncpg.Record) -> Flow:
-    happenings = (Happening.CREATED, Happening.SUCCEEDED, Happening.FAILED)
+    happenings = (EventType.CREATED, EventType.SUCCEEDED, EventType.FAILED)
     return Flow(
         counts={one: row[one] for one in happenings},
         waiting=Durations(buckets=_unpacked(row["waiting"])),
@@ -128,7 +128,7 @@ def _steps(since: datetime, until: datetime, step: timedelta) -> Iterator[dateti
 
 def _flow(row: asyncpg.Record) -> Flow:
     return Flow(
-        counts={happening: row[happening] or 0 for happening in COUNTED},
+        counts={event_type: row[event_type] or 0 for event_type in COUNTED},
         waiting=Durations(seconds=row["waiting_s"] or 0.0, buckets=_unpacked(row["waiting"])),
         running=Durations(seconds=row["running_s"] or 0.0, buckets=_unpacked(row["running"])),
     )

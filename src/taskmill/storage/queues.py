@@ -16,8 +16,8 @@ from taskmill.storage.statements import statement
 
 IDLE_S: Final = 86_400.0
 """A queue in which nothing has happened for so long, or up to an hour longer, goes by itself."""
-MOST_LANES: Final = 2_500
-"""So many lanes are looked at to say since when the oldest due tasks wait: 35 ms (2026-11-28)."""
+MOST_BUCKETS: Final = 2_500
+"""So many buckets are looked at to say since when the oldest due tasks wait: 35 ms (2026-11-28)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +57,7 @@ async def names(database: Database) -> set[str]:
 async def add(database: Database, names: Iterable[str], *, limit: int) -> set[str]:
     """Make the queues that are missing, as long as there are fewer than `limit`; return those that exist."""
     async with database.hot_transaction() as connection:
-        await connection.execute(statement("take_queue_turn"))
+        await connection.execute(statement("lock_queues"))
         rows = await connection.fetch(statement("add_queues"), sorted(names), limit)
     return {row["name"] for row in rows}
 
@@ -76,7 +76,7 @@ async def all_queues(database: Database) -> list[QueueRow]:
 async def remove(database: Database, name: str) -> Removal:
     """Remove a queue if nothing waits or runs in it."""
     async with database.hot_transaction() as connection:
-        await connection.execute(statement("take_queue_turn"))
+        await connection.execute(statement("lock_queues"))
         [row] = await connection.fetch(statement("remove_queue"), name)
     if row["is_removed"]:
         await restore(database)
@@ -90,23 +90,23 @@ async def remove(database: Database, name: str) -> Removal:
 
 async def restore(database: Database) -> list[str]:
     """Make those queues anew that have tasks and were removed; return their names."""
-    return await _in_turn(database, statement("restore_queues"))
+    return await _under_lock(database, statement("restore_queues"))
 
 
 async def prune(database: Database, *, idle_s: float = IDLE_S) -> list[str]:
     """Remove queues that were empty for long, are not paused and named by no contract; return their names."""
-    pruned = await _in_turn(database, statement("prune_queues"), idle_s)
+    pruned = await _under_lock(database, statement("prune_queues"), idle_s)
     if pruned:
         await restore(database)
     return pruned
 
 
 async def oldest_due(
-    database: Database, names: Iterable[str], *, most: int = MOST_LANES
+    database: Database, names: Iterable[str], *, most: int = MOST_BUCKETS
 ) -> list[OldestDue]:
     """Return since when the oldest due tasks of these queues wait, by type, as far as a bounded look sees.
 
-    Of `most` lanes each queue has an equal share, and at least one.
+    Of `most` buckets each queue has an equal share, and at least one.
     """
     rows = await database.fetch("find_oldest_due", list(names), most)
     return [
@@ -120,9 +120,9 @@ async def oldest_due(
     ]
 
 
-async def _in_turn(database: Database, query: str, *arguments: object) -> list[str]:
+async def _under_lock(database: Database, query: str, *arguments: object) -> list[str]:
     async with database.hot_transaction() as connection:
-        await connection.execute(statement("take_queue_turn"))
+        await connection.execute(statement("lock_queues"))
         rows = await connection.fetch(query, *arguments)
     return [row["name"] for row in rows]
 

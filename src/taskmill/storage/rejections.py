@@ -56,7 +56,7 @@ def _row(new: NewRejection) -> tuple[object, ...]:
     return (
         new.id,
         identity.created_at(new.id),
-        message.door,
+        message.source,
         message.message_id,
         message.body,
         new.body_hash,
@@ -96,7 +96,7 @@ def _summary(row: asyncpg.Record) -> RejectionSummary:
     return RejectionSummary(
         id=row["id"],
         created_at=row["created_at"],
-        door=row["door"],
+        source=row["door"],
         message_id=row["message_id"],
         body_bytes=row["body_bytes"],
         properties=row["headers"],

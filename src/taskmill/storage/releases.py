@@ -7,23 +7,23 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 from zlib import crc32
 
-from taskmill.storage.claims import Lane
+from taskmill.storage.claims import Bucket
 from taskmill.storage.database import Database
 from taskmill.storage.statements import statement
 
 _EARLIEST = datetime(1, 1, 1, tzinfo=UTC)
 _ALL = "*"
-_MOST_LANES = 2_500
-_MOST_LANES_OF_ONE = 100
+_MOST_BUCKETS = 2_500
+_MOST_BUCKETS_OF_ONE = 100
 _MOST_COUNTED = 50_000
-_MOST_COUNTED_IN_A_LANE = 5_000
+_MOST_COUNTED_IN_A_BUCKET = 5_000
 _FORGOTTEN_AT_ONCE = 5_000
 _BEFORE_ALL_IDS = UUID(int=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stream:
-    """Tasks of one queue and type: they have a window and a queue of hints of their own."""
+class HintQueue:
+    """Tasks of one queue and type: they have a release_limit and a queue of hints of their own."""
 
     queue: str
     type: str
@@ -31,7 +31,7 @@ class Stream:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capacity:
-    """How many live workers serve a stream, and their slots."""
+    """How many live workers serve a hint_queue, and their slots."""
 
     workers: int = 0
     slots: int = 0
@@ -39,7 +39,7 @@ class Capacity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """What one turn released: `task_ids` in order of urgency, `again` of them not for the first time.
+    """What one lock_key released: `task_ids` in order of urgency, `again` of them not for the first time.
 
     `out` are released and not yet claimed, the new ones included; `left` are due and not released.
     `firsts` says for each priority when its first waiting task was due.
@@ -49,7 +49,7 @@ class Release:
     again: int
     out: int
     left: int
-    firsts: Mapping[Lane, datetime]
+    firsts: Mapping[Bucket, datetime]
 
 
 class Workers:
@@ -75,12 +75,13 @@ class Workers:
         found += [(queues, types, slots) for (_, queues, types), slots in remote.items()]
         return cls(found)
 
-    def of(self, stream: Stream) -> Capacity:
-        """Count those that would take tasks of the stream."""
+    def of(self, hint_queue: HintQueue) -> Capacity:
+        """Count those that would take tasks of the hint_queue."""
         slots = [
             slots
             for queues, types, slots in self._rows
-            if (not queues or stream.queue in queues) and (_ALL in types or stream.type in types)
+            if (not queues or hint_queue.queue in queues)
+            and (_ALL in types or hint_queue.type in types)
         ]
         return Capacity(workers=len(slots), slots=sum(slots))
 
@@ -102,28 +103,28 @@ class Workers:
 
 async def release(
     database: Database,
-    stream: Stream,
+    hint_queue: HintQueue,
     *,
-    window: int,
+    release_limit: int,
     most: int,
     life_s: float,
-    lanes: Sequence[tuple[Lane, datetime | None]],
+    buckets: Sequence[tuple[Bucket, datetime | None]],
 ) -> Release:
-    """Mark due tasks of a stream as released, up to `most`, until `window` are; committed on return.
+    """Mark due tasks of a hint_queue as released, up to `most`, until `release_limit` are; committed on return.
 
-    `lanes` are the stream's, most urgent first, each with the time from which to look (None: the
+    `buckets` are the hint_queue's, most urgent first, each with the time from which to look (None: the
     beginning). A mark older than `life_s` seconds counts as none.
     """
-    priorities = [lane.priority for lane, _ in lanes]
-    starts = [start or _EARLIEST for _, start in lanes]
-    turn = crc32(f"{stream.queue}:{stream.type}".encode()) - 2**31
+    priorities = [bucket.priority for bucket, _ in buckets]
+    starts = [start or _EARLIEST for _, start in buckets]
+    lock_key = crc32(f"{hint_queue.queue}:{hint_queue.type}".encode()) - 2**31
     async with database.hot_transaction() as connection:
-        await connection.execute(statement("take_release_turn"), turn)
+        await connection.execute(statement("lock_release"), lock_key)
         row = await connection.fetchrow(
             statement("release_tasks"),
-            stream.queue,
-            stream.type,
-            window,
+            hint_queue.queue,
+            hint_queue.type,
+            release_limit,
             most,
             life_s,
             priorities,
@@ -138,7 +139,7 @@ async def release(
         out=row["out_before"] + len(ids),
         left=row["waiting"] - len(ids),
         firsts={
-            Lane(queue=stream.queue, type=stream.type, priority=priority): first
+            Bucket(queue=hint_queue.queue, type=hint_queue.type, priority=priority): first
             for priority, first in firsts
         },
     )
@@ -154,16 +155,17 @@ async def count(
 ) -> dict[str, int]:
     """Return how many tasks of each queue (or of one) are released and wait to be claimed.
 
-    Looks at the first due tasks of each lane: tasks are released in the order of their lanes. Where more than
-    2,500 lanes have tasks (100 of one queue), or more than 50,000 tasks are due, it may see fewer than there are.
+    Looks at the first due tasks of each bucket: tasks are released in the order of their buckets. Where more than
+    2,500 buckets have tasks (100 of one queue), or more than 50,000 tasks are due, it may see fewer than there
+    are.
     """
     rows = await database.fetch(
         "count_released",
         None if queue is None else [queue],
         hint_life.total_seconds(),
-        _MOST_LANES if queue is None else _MOST_LANES_OF_ONE,
+        _MOST_BUCKETS if queue is None else _MOST_BUCKETS_OF_ONE,
         _MOST_COUNTED,
-        _MOST_COUNTED_IN_A_LANE,
+        _MOST_COUNTED_IN_A_BUCKET,
     )
     return {row["queue"]: row["tasks"] for row in rows}
 

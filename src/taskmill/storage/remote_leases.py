@@ -8,12 +8,12 @@ from uuid import UUID
 import asyncpg
 
 from taskmill.domain.errors import TaskmillError
-from taskmill.domain.lifecycle import Claim, Happening, Status
+from taskmill.domain.lifecycle import Claim, EventType, Status
 from taskmill.domain.remote import LeaseRequest, RemoteLease, RenewedLease
 from taskmill.domain.retry import RetryPolicy
 from taskmill.domain.task import Fence
 from taskmill.storage import claims
-from taskmill.storage.claims import EndedClaim, Lane, LaneStart, TakenTask
+from taskmill.storage.claims import Bucket, BucketStart, EndedClaim, TakenTask
 from taskmill.storage.database import Database
 from taskmill.storage.servers import Connection
 from taskmill.storage.statements import statement
@@ -81,7 +81,7 @@ class AnswerLimit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claimed:
-    """A lease with what was claimed under it; `may_be_more` where its lanes may still have due tasks."""
+    """A lease with what was claimed under it; `may_be_more` where its buckets may still have due tasks."""
 
     lease: RemoteLease
     taken: Sequence[TakenTask]
@@ -92,10 +92,10 @@ async def claim(
     database: Database,
     lease_id: UUID,
     wanted: LeaseRequest,
-    lanes: Sequence[Lane],
+    buckets: Sequence[Bucket],
     limit: AnswerLimit = AnswerLimit(),
 ) -> Claimed | None:
-    """Open a lease and claim due tasks of these lanes under it, in one transaction; None when there are none.
+    """Open a lease and claim due tasks of these buckets under it, in one transaction; None when there are none.
 
     Raises:
         Unavailable: the database is away; whether it has committed is unknown.
@@ -111,7 +111,7 @@ async def claim(
                 wanted.limit,
                 wanted.ttl_s,
             )
-            taken, may_be_more = await _taken(connection, lease_id, wanted, lanes, limit)
+            taken, may_be_more = await _taken(connection, lease_id, wanted, buckets, limit)
             expires_at = await _kept(connection, lease_id, taken, wanted.ttl_s)
     except _NothingTaken:
         return None
@@ -130,7 +130,7 @@ async def _taken(
     connection: Connection,
     lease_id: UUID,
     wanted: LeaseRequest,
-    lanes: Sequence[Lane],
+    buckets: Sequence[Bucket],
     limit: AnswerLimit,
 ) -> tuple[list[TakenTask], bool]:
     """Claim no more at a time than there is room for, however large they are: none has to be put back.
@@ -143,7 +143,7 @@ async def _taken(
             connection,
             lease_id=lease_id,
             worker=wanted.worker,
-            lanes=[(lane, LaneStart()) for lane in lanes],
+            buckets=[(bucket, BucketStart()) for bucket in buckets],
             limit=step,
         )
         taken += more
@@ -195,7 +195,7 @@ async def settle(database: Database, lease_ids: Collection[UUID], reason: str) -
     await database.fetch("settle_remote_leases", sorted(lease_ids), reason)
 
 
-async def bar(database: Database, lease_id: UUID) -> bool:
+async def add_tombstone(database: Database, lease_id: UUID) -> bool:
     """Return whether a lease that is not to be seen never will be; False when it has just been committed.
 
     Raises:
@@ -203,7 +203,7 @@ async def bar(database: Database, lease_id: UUID) -> bool:
     """
     async with database.hot_transaction() as connection:
         await connection.execute(_WAIT_BRIEFLY)
-        return await connection.fetchval(statement("bar_remote_lease"), lease_id) is not None
+        return await connection.fetchval(statement("add_lease_tombstone"), lease_id) is not None
 
 
 async def find(database: Database, lease_id: UUID) -> LeaseState | None:
@@ -238,7 +238,7 @@ async def find_own_end(database: Database, fence: Fence) -> EndedClaim | None:
     [row] = rows
     return EndedClaim(
         status=Status(row["status"]),
-        happening=Happening(row["happening"]),
+        event_type=EventType(row["happening"]),
         reason=row["reason"],
         run_at=row["run_at"] if row["status"] == Status.NEW else None,
     )

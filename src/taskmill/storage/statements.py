@@ -34,9 +34,9 @@ def statement(name: str, *, of_one: bool = False) -> str:
 
 
 @cache
-def rings(name: str) -> bool:
+def notifies(name: str) -> bool:
     """Tell whether others are to hear of it when this statement has changed something: its header says so."""
-    return "\n-- Rings." in statement(name)
+    return "\n-- Notifies." in statement(name)
 
 
 def part(
@@ -48,7 +48,7 @@ def part(
 
 
 def columns(rows: Iterable[Sequence[object]]) -> list[Sequence[object]]:
-    """Turn rows into the arrays that a statement unnests.
+    """CursorLease rows into the arrays that a statement unnests.
 
     A column of nothing but nulls becomes an empty array, which `unnest` fills up with nulls: the driver
     asks every element of an array whether it is an array, and that is a third of its work.

@@ -50,20 +50,20 @@ async def insert(
     connection: Connection,
     new: Collection[NewTask],
     *,
-    rings: bool = False,
+    notifies: bool = False,
     timeout_s: float | None = None,
 ) -> dict[UUID, StoredFacts]:
     """Store the tasks in one statement; returns what it added to those it created.
 
     The answer is waited for as long as is usual, or for `timeout_s`.
-    With `rings` whoever waits for tasks hears of it with the commit; that is for a single one.
+    With `notifies` whoever waits for tasks hears of it with the commit; that is for a single one.
 
     One that is missing from the answer was created by an earlier call with the same id, or its key is
     taken. No key may come twice. Keys are locked in sorted order, so that two batches can't wait for each
     other.
     """
     ordered = sorted(new, key=_key_order)
-    text = statement("create_tasks", of_one=rings)
+    text = statement("create_tasks", of_one=notifies)
     rows = await connection.fetch(text, *columns(map(_row, ordered)), timeout=timeout_s)
     return {
         row["id"]: StoredFacts(number=row["number"], updated_at=row["updated_at"]) for row in rows
@@ -173,7 +173,7 @@ async def get_one(database: Database, task_id: UUID) -> Task:
 
 
 def from_row(row: asyncpg.Record | RowMapping) -> Task:
-    """Turn a row of `get_tasks` into a task."""
+    """CursorLease a row of `get_tasks` into a task."""
     return Task(
         id=row["id"],
         number=row["number"],

@@ -18,7 +18,7 @@ async def expected(database: Database, types: Collection[str]) -> set[str]:
 async def note(database: Database, types: Collection[str], *, limit: int) -> set[str]:
     """Note types as long as there are fewer than `limit`; return those that are noted now."""
     async with database.hot_transaction() as connection:
-        await connection.execute(statement("take_type_turn"))
+        await connection.execute(statement("lock_types"))
         rows = await connection.fetch(statement("note_types"), sorted(types), limit)
     return {row["name"] for row in rows}
 
@@ -26,5 +26,5 @@ async def note(database: Database, types: Collection[str], *, limit: int) -> set
 async def forget(database: Database) -> None:
     """Forget those of which nothing waits any more, and those that somebody is there for."""
     async with database.hot_transaction() as connection:
-        await connection.execute(statement("take_type_turn"))
+        await connection.execute(statement("lock_types"))
         await connection.fetch(statement("forget_types"), _MOST_KINDS)

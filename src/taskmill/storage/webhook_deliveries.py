@@ -14,7 +14,7 @@ from taskmill.domain.lifecycle import TERMINAL
 from taskmill.domain.webhooks import Delivery, DeliveryState
 from taskmill.storage.changes import ChangePair
 from taskmill.storage.database import Database
-from taskmill.storage.deliveries import Turn
+from taskmill.storage.deliveries import CursorLease
 
 PLACE: Final = "webhooks"
 LAST_ID: Final = 2**63 - 1
@@ -23,10 +23,10 @@ MOST_LOOKED_AT: Final = 2000
 _MOST_OF_A_TASK: Final = 500
 
 
-class DueLanes(NamedTuple):
+class DueEndpoints(NamedTuple):
     """Lanes that have something due, and behind which one to look on; "" when all were looked at."""
 
-    lanes: list[str]
+    endpoints: list[str]
     until: str
 
 
@@ -37,7 +37,7 @@ class DueDelivery(NamedTuple):
     """
 
     id: int
-    lane: str
+    endpoint: str
     webhook_id: UUID | None
     pair: ChangePair | None
     attempt: int
@@ -71,45 +71,45 @@ class PassedChanges(NamedTuple):
     has_moved: bool
 
 
-async def pass_over(database: Database, turn: Turn) -> PassedChanges:
+async def pass_over(database: Database, cursor_lease: CursorLease) -> PassedChanges:
     """Move the feed's cursor behind all changes, if there is neither a webhook nor a callback.
 
-    Whoever lost the turn moves nothing.
+    Whoever lost the cursor_lease moves nothing.
     """
-    [row] = await database.fetch("pass_changes", turn.holder, turn.hold_s)
+    [row] = await database.fetch("pass_changes", cursor_lease.holder, cursor_lease.hold_s)
     latest = START if row["position"] is None else Cursor(row["position"], row["ordinal"])
     return PassedChanges(row["is_followed"], latest, row["has_moved"])
 
 
 async def fan_out(
     database: Database,
-    turn: Turn,
+    cursor_lease: CursorLease,
     cursor: Cursor,
     pairs: Sequence[ChangePair],
     *,
     give_up_s: float,
 ) -> int | None:
-    """Make deliveries of changes and move the feed's cursor behind them; None when the turn was lost.
+    """Make deliveries of changes and move the feed's cursor behind them; None when the cursor_lease was lost.
 
     Both happen or none does.
     """
     columns = tuple(map(list, zip(*pairs, strict=True))) if pairs else ([], [], [], [])
     made: int | None = await database.fetch_value(
         "fan_out_changes",
-        *(turn.holder, turn.hold_s, *cursor, *columns),
+        *(cursor_lease.holder, cursor_lease.hold_s, *cursor, *columns),
         *(list(TERMINAL), give_up_s),
     )
     return made
 
 
-async def find_lanes(
+async def find_due(
     database: Database, after: str, limit: int, *, looks: int = MOST_LOOKED_AT
-) -> DueLanes:
-    """Find up to `limit` lanes behind `after` that have something due, in their order, among the next `looks`."""
-    rows = await database.fetch("find_delivery_lanes", after, limit, looks)
+) -> DueEndpoints:
+    """Find up to `limit` endpoints behind `after` with something due, in order, among the next `looks`."""
+    rows = await database.fetch("find_due_endpoints", after, limit, looks)
     has_more = bool(rows) and (len(rows) == limit or rows[-1]["is_end"])
-    return DueLanes(
-        [row["lane"] for row in rows if row["is_due"]], rows[-1]["lane"] if has_more else ""
+    return DueEndpoints(
+        [row["endpoint"] for row in rows if row["is_due"]], rows[-1]["endpoint"] if has_more else ""
     )
 
 
@@ -121,9 +121,9 @@ async def is_any(database: Database) -> bool:
 async def claim(
     database: Database, rooms: Iterable[tuple[str, int]], *, hold_s: float
 ) -> list[DueDelivery]:
-    """Take what is due, so much of each lane; unless it is recorded before, it is due again after `hold_s`."""
-    lanes, sizes = zip(*rooms, strict=True)
-    return [_due(row) for row in await database.fetch("claim_deliveries", lanes, sizes, hold_s)]
+    """Take what is due, so much of each endpoint; unless it is recorded before, it is due again after `hold_s`."""
+    endpoints, sizes = zip(*rooms, strict=True)
+    return [_due(row) for row in await database.fetch("claim_deliveries", endpoints, sizes, hold_s)]
 
 
 async def record(database: Database, ended: Iterable[EndedTry]) -> int:
@@ -204,7 +204,7 @@ def _event_id(delivery_id: int, pair: ChangePair | None) -> str:
 def _due(row: asyncpg.Record) -> DueDelivery:
     return DueDelivery(
         id=row["id"],
-        lane=row["lane"],
+        endpoint=row["endpoint"],
         webhook_id=row["webhook_id"],
         pair=_pair(row),
         attempt=row["attempts"],

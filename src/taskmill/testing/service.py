@@ -24,7 +24,7 @@ from taskmill.domain.errors import ContractRefused, InvalidInput, TaskmillError,
 from taskmill.domain.lifecycle import Status
 from taskmill.domain.task import Task
 from taskmill.testing.attempts import Attempted, attempt_now, attempt_of
-from taskmill.testing.shelf import Kept, Shelf
+from taskmill.testing.store import InMemoryStore, StoredTask
 from taskmill.wire.batches import (
     LINES_MEDIA_TYPE,
     DraftedLine,
@@ -34,14 +34,14 @@ from taskmill.wire.batches import (
     line_refused_json,
     parse_batch,
 )
-from taskmill.wire.contracts.door import DoorContract, compile_contract
+from taskmill.wire.contracts.contract import Contract, compile_contract
 from taskmill.wire.problems import problem_for_status, problem_json
 from taskmill.wire.rules import DEFAULT_LIMITS
 from taskmill.wire.strict_json import parse
 from taskmill.wire.tasks import TaskView, task_json, to_draft
 
 _ADDRESS: Final = "http://taskmill.test"
-Action: TypeAlias = Callable[[Shelf, Task], httpx.Response]
+Action: TypeAlias = Callable[[InMemoryStore, Task], httpx.Response]
 
 
 class ServiceInMemory:
@@ -49,7 +49,7 @@ class ServiceInMemory:
 
     def __init__(self, app: Taskmill | None = None) -> None:
         self._app = app or Taskmill()
-        self._shelf = Shelf()
+        self._store = InMemoryStore()
         self._limits = replace(DEFAULT_LIMITS, contracts=_contracts(self._app))
 
     def client(self) -> TaskmillClient:
@@ -85,17 +85,17 @@ class ServiceInMemory:
     @property
     def now(self) -> datetime:
         """The service's time. It stands still until `run_all` comes to a task that is due later."""
-        return self._shelf.now
+        return self._store.now
 
     @property
     def tasks(self) -> list[TaskView]:
         """All tasks as they are now, in the order in which they were created."""
-        kept = self._shelf.kept.values()
+        kept = self._store.kept.values()
         return [TaskView.model_validate_json(task_json(one.task)) for one in kept]
 
     def attempts(self, task_id: UUID) -> list[Attempted]:
         """Return how a task's attempts ended, oldest first. Raises `TaskNotFound`."""
-        return list(self._shelf.get(task_id).attempts)
+        return list(self._store.get(task_id).attempts)
 
     def run_all(self, *, most: int = 1000) -> list[TaskView]:
         """Run what waits and has a handler, the longest due first, until nothing does; return all tasks.
@@ -107,31 +107,31 @@ class ServiceInMemory:
                 already: use `run_all_async`.
         """
         for kept, made in self._due(most):
-            self._shelf.end(kept, attempt_now(made, kept.claimed()))
+            self._store.end(kept, attempt_now(made, kept.claimed()))
         return self.tasks
 
     async def run_all_async(self, *, most: int = 1000) -> list[TaskView]:
         """Do what `run_all` does, in the event loop that runs."""
         for kept, made in self._due(most):
-            self._shelf.end(kept, await attempt_of(made, kept.claimed()))
+            self._store.end(kept, await attempt_of(made, kept.claimed()))
         return self.tasks
 
-    def _due(self, most: int) -> Iterator[tuple[Kept, "TaskType[..., Any]"]]:
+    def _due(self, most: int) -> Iterator[tuple[StoredTask, "TaskType[..., Any]"]]:
         """Begin one task after the other; whoever asks for the next has ended the one before."""
         for _ in range(most):
             kept = self._next()
             made = None if kept is None else self._app.get(kept.task.type)
             if kept is None or made is None:
                 return
-            if self._shelf.begin(kept):
+            if self._store.begin(kept):
                 yield kept, made
         if self._next() is not None:
             raise RuntimeError(f"tasks still wait after {most} attempts")
 
-    def _next(self) -> Kept | None:
+    def _next(self) -> StoredTask | None:
         waiting = [
             one
-            for one in self._shelf.kept.values()
+            for one in self._store.kept.values()
             if one.task.status is Status.NEW and self._app.get(one.task.type) is not None
         ]
         return min(waiting, key=lambda one: (one.task.run_at, one.task.number), default=None)
@@ -148,9 +148,9 @@ class ServiceInMemory:
                     return self._list(request)
                 case method, ["tasks", task_id, *action] if (method, *action) in _ON_ONE:
                     number = task_number(task_id)
-                    task = self._shelf.get(_id(task_id) if number is None else number).task
+                    task = self._store.get(_id(task_id) if number is None else number).task
                     _check_version(request, task, *action)
-                    return _ON_ONE[method, *action](self._shelf, task)
+                    return _ON_ONE[method, *action](self._store, task)
         except TaskmillError as error:
             return _response(problem_json(error, path))
         detail = "the service in memory does not have this address"
@@ -160,7 +160,7 @@ class ServiceInMemory:
         key = request.headers.get("Idempotency-Key")
         body = parse(request.content)
         draft = to_draft(body, header_key=key, source="rest", limits=self._limits)
-        task, is_new = self._shelf.create(draft)
+        task, is_new = self._store.create(draft)
         return _json(201 if is_new else 200, task_json(task))
 
     def _create_many(self, request: httpx.Request) -> httpx.Response:
@@ -174,13 +174,13 @@ class ServiceInMemory:
 
     def _create_all(self, bodies: list[object]) -> httpx.Response:
         drafts = [to_draft(body, source="rest", limits=self._limits) for body in bodies]
-        return _json(201, batch_created_json([task.id for task in self._shelf.create_all(drafts)]))
+        return _json(201, batch_created_json([task.id for task in self._store.create_all(drafts)]))
 
     def _create_line(self, line: DraftedLine) -> bytes:
         try:
             if isinstance(line.result, TaskmillError):
                 raise line.result
-            task, is_new = self._shelf.create(line.result)
+            task, is_new = self._store.create(line.result)
         except TaskmillError as error:
             return line_refused_json(line.number, error)
         return line_created_json(line.number, 201 if is_new else 200, task.id)
@@ -189,7 +189,7 @@ class ServiceInMemory:
         asked = {"query_string": request.url.query}
         query = read_query(asked, ListingQuery, repeatable=REPEATABLE)
         wanted = query.filter()
-        answer = page_answer(query, wanted, self._shelf.page(wanted, query.page_request(wanted)))
+        answer = page_answer(query, wanted, self._store.page(wanted, query.page_request(wanted)))
         return httpx.Response(answer.status, headers=answer.headers, content=answer.body)
 
 
@@ -203,17 +203,17 @@ def _check_version(request: httpx.Request, task: Task, action: str = "read") -> 
         raise VersionMismatch(task.id, task.version, action)
 
 
-def _show(_: Shelf, task: Task) -> httpx.Response:
+def _show(_: InMemoryStore, task: Task) -> httpx.Response:
     return _json(200, task_json(task))
 
 
-def _cancel(shelf: Shelf, task: Task) -> httpx.Response:
-    shelf.cancel(task)
+def _cancel(store: InMemoryStore, task: Task) -> httpx.Response:
+    store.cancel(task)
     return _json(200 if task.status is Status.CANCELLED else 202, task_json(task))
 
 
-def _retry(shelf: Shelf, task: Task) -> httpx.Response:
-    shelf.retry(task)
+def _retry(store: InMemoryStore, task: Task) -> httpx.Response:
+    store.retry(task)
     return _json(200, task_json(task))
 
 
@@ -224,13 +224,13 @@ _ON_ONE: Final[Mapping[tuple[str, ...], Action]] = {
 }
 
 
-def _contracts(app: Taskmill) -> Mapping[str, DoorContract]:
+def _contracts(app: Taskmill) -> Mapping[str, Contract]:
     found = {}
     for made in app:
         # One that the doors can't keep is left to the handler, as a worker does.
         with suppress(ContractRefused):
             c = compile_contract(made.contract())
-            found[c.type] = DoorContract(c.type, 1, c.schema, c.defaults)
+            found[c.type] = Contract(c.type, 1, c.schema, c.defaults)
     return found
 
 

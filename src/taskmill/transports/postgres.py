@@ -1,10 +1,10 @@
 """The transport without a broker: a worker claims what is due straight from `dispatch`.
 
-It remembers the lanes (queue, type, priority) in which tasks wait, and in each a place before which nothing
+It remembers the buckets (queue, type, priority) in which tasks wait, and in each a place before which nothing
 waited when it looked: rows deleted there still stand in the index while somebody's old snapshot is open, and
-walking over them costs more with every claim. Only the look for lanes walks them from their beginnings, and goes
+walking over them costs more with every claim. Only the look for buckets walks them from their beginnings, and goes
 back to what was committed late or handed back. It is done as often as wanted while it is cheap, else for a share
-of the time; meanwhile lanes that tasks came from lately are tried.
+of the time; meanwhile buckets that tasks came from lately are tried.
 """
 
 import asyncio
@@ -15,33 +15,34 @@ from uuid import UUID
 
 from taskmill.domain.errors import Unavailable
 from taskmill.observability.logs import get_logger
-from taskmill.runtime.alertness import Alertness
-from taskmill.runtime.allowance import Allowance
 from taskmill.runtime.clock import Clock
+from taskmill.runtime.duty_cycle import DutyCycle
+from taskmill.runtime.idle_backoff import IdleBackoff
 from taskmill.storage import claims
-from taskmill.storage.claims import Lane, LaneStart, TakenTask
+from taskmill.storage.bucket_scan import BucketScan, FirstWaiting
+from taskmill.storage.claims import Bucket, BucketStart, TakenTask
 from taskmill.storage.database import Database
-from taskmill.storage.looks import FirstWaiting, LaneScan
 
 log = get_logger(__name__)
 
-# New lanes and pauses are noticed at least this often while claims come back full.
-_LANES_HOLD_S = 1.0
+# New buckets and pauses are noticed at least this often while claims come back full.
+_BUCKETS_HOLD_S = 1.0
 # Rows due up to this long before the place reached are always looked at again.
 _LATENESS = timedelta(seconds=0.25)
-# The share of the time that looking for lanes may take: so little that it holds up fewer than one task in twenty.
-# What it holds off waits no longer than so long, if it is new to this worker, or was due before the place reached.
+# The share of the time that looking for buckets may take: so little that it holds up fewer than one task in
+# twenty. What it holds off waits no longer than so long, if it is new to this worker, or was due before the place
+# reached.
 _LOOKING_SHARE = 0.05
 _LOOKING_BURST_S = 0.2
 _UNLOOKED_S = 2.0
-# How soon to look on when a look did not see all lanes.
+# How soon to look on when a look did not see all buckets.
 _NEXT_LOOK_S = 0.02
-# So many lanes are tried while it may not be looked which have something.
+# So many buckets are tried while it may not be looked which have something.
 _MOST_RECENT = 100
 
 
 class PostgresTransport:
-    """Claims from the lanes that a worker serves, most urgent first, among equals by the weights of their queues.
+    """Claims from the buckets that a worker serves, most urgent first, equals by the weights of their queues.
 
     `queues` are those that it serves, with their weights; none named: all, with the same weight. `types` likewise;
     None for all.
@@ -57,35 +58,35 @@ class PostgresTransport:
         poll_s: float,
         clock: Clock,
         randomness: random.Random,
-        alertness: Alertness | None = None,
+        idle_backoff: IdleBackoff | None = None,
     ) -> None:
-        self._alertness = alertness or Alertness(clock)
-        self._alertness.wakes(self.wake)
+        self._idle_backoff = idle_backoff or IdleBackoff(clock)
+        self._idle_backoff.on_wake(self.wake)
         self._database = database
         self._worker = worker
         self._weights = dict(queues)
         self._types = types
-        self._scan = LaneScan()
+        self._scan = BucketScan()
         self._poll_s = poll_s
         self._clock = clock
         self._randomness = randomness
-        self._lanes: dict[Lane, float] = {}
-        self._lanes_read_at = float("-inf")
+        self._buckets: dict[Bucket, float] = {}
+        self._buckets_read_at = float("-inf")
         self._looked_at = float("-inf")
-        self._looking = Allowance(
+        self._looking = DutyCycle(
             clock, share=_LOOKING_SHARE, most_s=_LOOKING_BURST_S, longest_s=_UNLOOKED_S
         )
-        self._knows_lanes = False
-        self._starts: dict[Lane, LaneStart] = {}
+        self._knows_buckets = False
+        self._starts: dict[Bucket, BucketStart] = {}
         # Where tasks came from, the latest last.
-        self._recent: dict[Lane, None] = {}
+        self._recent: dict[Bucket, None] = {}
         self._woken = asyncio.Event()
 
     async def take(self, lease_id: UUID, limit: int) -> list[TakenTask]:
         """Claim up to `limit` due tasks."""
         self._woken.clear()
-        lanes = await self._due_lanes()
-        if not lanes:
+        buckets = await self._due_buckets()
+        if not buckets:
             self._look_anew()
             return []
         here = self._here()
@@ -93,24 +94,26 @@ class PostgresTransport:
             self._database,
             lease_id=lease_id,
             worker=self._worker,
-            lanes=[(lane, self._starts.get(lane, LaneStart())) for lane in lanes],
+            buckets=[(bucket, self._starts.get(bucket, BucketStart())) for bucket in buckets],
             limit=limit,
         )
         self._remember(taken)
         if len(taken) < limit:
             self._look_anew()
             # Nothing is left there but what others hold; the look goes back to it if they let go.
-            for lane in lanes:
-                self._go_on_to(lane, here)
+            for bucket in buckets:
+                self._go_on_to(bucket, here)
         return taken
 
     async def wait(self) -> None:
-        """Wait for the doorbell, the next due time or the polling interval."""
+        """Wait for the notifier, the next due time or the polling interval."""
         # What was due already has just been tried in vain: others hold it, or it waits for its expiry.
-        upcoming = [due_at for due_at in self._lanes.values() if due_at > self._looked_at]
+        upcoming = [due_at for due_at in self._buckets.values() if due_at > self._looked_at]
         pause_s = min(upcoming, default=float("inf")) - self._clock.monotonic()
-        is_idle = self._knows_lanes and self._scan.is_whole and len(upcoming) == len(self._lanes)
-        longest_s = self._alertness.pause_s(self._poll_s) if is_idle else self._poll_s
+        is_idle = (
+            self._knows_buckets and self._scan.is_whole and len(upcoming) == len(self._buckets)
+        )
+        longest_s = self._idle_backoff.pause_s(self._poll_s) if is_idle else self._poll_s
         if not self._scan.is_at_end:
             longest_s = min(longest_s, _NEXT_LOOK_S)
         try:
@@ -120,8 +123,8 @@ class PostgresTransport:
             return
 
     def wake(self) -> None:
-        """End the wait: the doorbell rang."""
-        self._lanes_read_at = float("-inf")
+        """End the wait: the notifier rang."""
+        self._buckets_read_at = float("-inf")
         self._woken.set()
 
     def rest(self) -> None:
@@ -130,18 +133,18 @@ class PostgresTransport:
     @property
     def has_looked(self) -> bool:
         """Whether the last `take` knew what waits."""
-        return self._knows_lanes
+        return self._knows_buckets
 
-    async def _due_lanes(self) -> list[Lane]:
-        is_held = self._clock.monotonic() - self._lanes_read_at <= _LANES_HOLD_S
-        self._knows_lanes = is_held or await self._look()
+    async def _due_buckets(self) -> list[Bucket]:
+        is_held = self._clock.monotonic() - self._buckets_read_at <= _BUCKETS_HOLD_S
+        self._knows_buckets = is_held or await self._look()
         self._looked_at = self._clock.monotonic()
-        due = [lane for lane, due_at in self._lanes.items() if due_at <= self._looked_at]
-        guesses = () if self._knows_lanes else self._recent
+        due = [bucket for bucket, due_at in self._buckets.items() if due_at <= self._looked_at]
+        guesses = () if self._knows_buckets else self._recent
         return sorted(dict.fromkeys([*due, *guesses]), key=self._place)
 
     async def _look(self) -> bool:
-        """Look for lanes and where they begin, if that may be done now; return whether it was."""
+        """Look for buckets and where they begin, if that may be done now; return whether it was."""
         if not self._looking.is_open:
             return False
         began_at, here = self._clock.monotonic(), self._here()
@@ -153,53 +156,53 @@ class PostgresTransport:
             if not self._recent:
                 raise
             # Claiming shows whether more is wrong than that it takes too long.
-            log.warning("lanes.unread", worker=self._worker, error=repr(error.__cause__))
+            log.warning("buckets.unread", worker=self._worker, error=repr(error.__cause__))
             return False
         finally:
             self._looking.charge(self._clock.monotonic() - began_at)
         # Counted from the answer: a claim that comes a moment too early finds nothing.
         answered_at = self._clock.monotonic()
-        self._lanes = {lane: answered_at + first.due_in_s for lane, first in firsts.items()}
-        self._lanes_read_at = began_at
+        self._buckets = {bucket: answered_at + first.due_in_s for bucket, first in firsts.items()}
+        self._buckets_read_at = began_at
         self._begin_at(firsts, here)
         return True
 
-    def _begin_at(self, firsts: Mapping[Lane, FirstWaiting], here: datetime) -> None:
-        """Begin each lane at its first task, but no later than `here`: what is due now may come at any time."""
-        self._starts = dict.fromkeys(self._recent, LaneStart(run_at=here))
-        for lane, first in firsts.items():
-            self._starts[lane] = LaneStart(run_at=min(first.run_at, here))
+    def _begin_at(self, firsts: Mapping[Bucket, FirstWaiting], here: datetime) -> None:
+        """Begin each bucket at its first task, but no later than `here`: what is due now may come at any time."""
+        self._starts = dict.fromkeys(self._recent, BucketStart(run_at=here))
+        for bucket, first in firsts.items():
+            self._starts[bucket] = BucketStart(run_at=min(first.run_at, here))
 
     def _here(self) -> datetime:
         return self._clock.now() - _LATENESS
 
-    def _place(self, lane: Lane) -> tuple[int, float]:
-        """Draw a lane's place: the urgent before all others, then by chance, as often first as its weight says.
+    def _place(self, bucket: Bucket) -> tuple[int, float]:
+        """Draw a bucket's place: the urgent before all others, then by chance, as often first as its weight says.
 
         By Efraimidis and Spirakis, Weighted random sampling with a reservoir (2006).
         """
-        weight = self._weights.get(lane.queue, 1)
-        return -lane.priority, -(self._randomness.random() ** (1 / weight))
+        weight = self._weights.get(bucket.queue, 1)
+        return -bucket.priority, -(self._randomness.random() ** (1 / weight))
 
     def _look_anew(self) -> None:
-        """The lanes are drained or locked by others: look for lanes, and where they begin."""
-        self._lanes_read_at = float("-inf")
+        """The buckets are drained or locked by others: look for buckets, and where they begin."""
+        self._buckets_read_at = float("-inf")
 
     def _remember(self, taken: list[TakenTask]) -> None:
-        # To make and compare lanes for each task would cost more than all else here.
+        # To make and compare buckets for each task would cost more than all else here.
         lasts: dict[tuple[str, str, int], datetime] = {}
         for one in taken:
             kind = (one.task.queue, one.task.type, one.task.priority)
             if kind not in lasts or one.run_at > lasts[kind]:
                 lasts[kind] = one.run_at
         for (queue, type_, priority), run_at in lasts.items():
-            lane = Lane(queue=queue, type=type_, priority=priority)
-            self._go_on_to(lane, run_at - _LATENESS)
-            self._recent.pop(lane, None)
-            self._recent[lane] = None
+            bucket = Bucket(queue=queue, type=type_, priority=priority)
+            self._go_on_to(bucket, run_at - _LATENESS)
+            self._recent.pop(bucket, None)
+            self._recent[bucket] = None
         while len(self._recent) > _MOST_RECENT:
             del self._recent[next(iter(self._recent))]
 
-    def _go_on_to(self, lane: Lane, run_at: datetime) -> None:
-        if run_at > self._starts.get(lane, LaneStart()).run_at:
-            self._starts[lane] = LaneStart(run_at=run_at)
+    def _go_on_to(self, bucket: Bucket, run_at: datetime) -> None:
+        if run_at > self._starts.get(bucket, BucketStart()).run_at:
+            self._starts[bucket] = BucketStart(run_at=run_at)

@@ -13,30 +13,30 @@ from uuid import UUID
 import asyncpg
 
 from taskmill.amqp.connection import BROKER_ERRORS, BrokerLink
-from taskmill.amqp.topology import HintQueueType, hint_queue
+from taskmill.amqp.topology import HintQueueType, hint_queue_name
 from taskmill.domain.errors import BrokerAway, Unavailable
 from taskmill.observability.logs import get_logger
-from taskmill.runtime.alertness import Alertness
 from taskmill.runtime.clock import Clock
+from taskmill.runtime.idle_backoff import IdleBackoff
 from taskmill.runtime.waiting import wake_on
 from taskmill.storage import claims, releases
+from taskmill.storage.bucket_scan import MOST_BUCKETS, BucketScan
 from taskmill.storage.claims import TakenTask
 from taskmill.storage.database import Database
-from taskmill.storage.looks import MOST_LANES, LaneScan
 from taskmill.transports.base import Transport
 from taskmill.transports.subscriptions import Subscriptions
 
 log = get_logger(__name__)
 
-# How often to look for lanes without a subscription and for consumers that were lost, and how often at most.
+# How often to look for buckets without a subscription and for consumers that were lost, and how often at most.
 _WATCH_S = 1.0
-_LANES_HOLD_S = 0.1
-# When the bell rings the relay looks, too, and what it finds is more urgent than a new lane. But what others
+_BUCKETS_HOLD_S = 0.1
+# When the notifier rings the relay looks, too, and what it finds is more urgent than a new bucket. But what others
 # have claimed by then is not seen: every eighth time the worker looks at once, and soon serves what they serve.
-_BREATH_S = 0.01
-_BREATHS = 7
+_MIN_INTERVAL_S = 0.01
+_INTERVALS = 7
 # Overdue tasks, free slots and no hint for so long: the relay is away, or somebody sleeps on the hints.
-_PATIENCE_S = 3.0
+_TIMEOUT_S = 3.0
 # A worker that has had no free slot for so long gives back what the broker sent it ahead.
 _FULL_S = 0.5
 
@@ -57,7 +57,7 @@ class RabbitTransport:
         fallback: Transport | None,
         clock: Clock,
         hint_queues: HintQueueType,
-        alertness: Alertness | None = None,
+        idle_backoff: IdleBackoff | None = None,
     ) -> None:
         """Serve these queues, by their weights (none named: all, alike), and types (None: all)."""
         self._database = database
@@ -80,14 +80,14 @@ class RabbitTransport:
         self._full_since: float | None = None
         self._idle_since: float | None = None
         self._hears_nothing = False
-        self._lanes_wanted = True
-        self._lanes_read_at = float("-inf")
-        self._scan = LaneScan()
+        self._buckets_wanted = True
+        self._buckets_read_at = float("-inf")
+        self._scan = BucketScan()
         # Queues of hints that looks have found, each with its share, since one saw all or the round began.
         self._found: dict[str, float] = {}
         self._first_due_in_s = 0.0
-        self._alertness = alertness or Alertness(clock)
-        self._alertness.wakes(self.wake)
+        self._idle_backoff = idle_backoff or IdleBackoff(clock)
+        self._idle_backoff.on_wake(self.wake)
 
     async def take(self, lease_id: UUID, limit: int) -> list[TakenTask]:
         """Claim up to `limit` of the tasks that hints have named; an empty list is no promise of anything."""
@@ -128,9 +128,9 @@ class RabbitTransport:
         return self._hears_nothing or not self.link.is_up or self._subscriptions.has_refused
 
     def wake(self) -> None:
-        """End the wait, and look for new lanes: the doorbell rang."""
+        """End the wait, and look for new buckets: the notifier rang."""
         self._woken.set()
-        self._lanes_wanted = True
+        self._buckets_wanted = True
         self._news.set()
         if self._fallback is not None:
             self._fallback.wake()
@@ -204,39 +204,39 @@ class RabbitTransport:
         self.wake()
 
     async def _watch_until(self, stop: asyncio.Event) -> None:
-        breaths = 0
+        intervals = 0
         async with wake_on(stop, self._news.set):
             while not stop.is_set():
                 self._news.clear()
                 try:
                     await self._look()
                 except (Unavailable, asyncpg.PostgresError) as error:
-                    log.debug("lanes.unknown", error=str(error))
+                    log.debug("buckets.unknown", error=str(error))
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._until_next_look()):
                         await self._news.wait()
-                breaths = (breaths + 1) % (_BREATHS + 1)
-                if breaths and not stop.is_set():
-                    await asyncio.sleep(_BREATH_S)
+                intervals = (intervals + 1) % (_INTERVALS + 1)
+                if intervals and not stop.is_set():
+                    await asyncio.sleep(_MIN_INTERVAL_S)
 
     def _until_next_look(self) -> float:
         keeps_any = bool(self._held) or not self._subscriptions.is_empty
         if self._full_since is not None and keeps_any and not self._is_settling:
             return max(self._full_since + _FULL_S - self._clock.monotonic(), 0.001)
-        if self._lanes_wanted:
-            return _LANES_HOLD_S
+        if self._buckets_wanted:
+            return _BUCKETS_HOLD_S
         # It is no use to look before what is known could be overdue.
-        return min(self._alertness.pause_s(_WATCH_S), max(self._first_due_in_s, _WATCH_S))
+        return min(self._idle_backoff.pause_s(_WATCH_S), max(self._first_due_in_s, _WATCH_S))
 
     async def _look(self) -> None:
         """Learn what waits and can be run here. The broker is not asked: it may be frozen."""
         if not self.link.is_up:
             return
         now = self._clock.monotonic()
-        if self._full_since is None and now - self._lanes_read_at >= _LANES_HOLD_S:
-            self._lanes_wanted = False
-            self._lanes_read_at = now
-            await self._read_lanes(now)
+        if self._full_since is None and now - self._buckets_read_at >= _BUCKETS_HOLD_S:
+            self._buckets_wanted = False
+            self._buckets_read_at = now
+            await self._read_buckets(now)
         self._unsettled.set()
 
     async def _settle_until(self, stop: asyncio.Event) -> None:
@@ -248,7 +248,7 @@ class RabbitTransport:
             try:
                 await self._settle()
             except (Unavailable, asyncpg.PostgresError) as error:
-                log.debug("lanes.unknown", error=str(error))
+                log.debug("buckets.unknown", error=str(error))
             except (BrokerAway, *BROKER_ERRORS) as error:
                 if not stop.is_set():
                     log.info("subscription.failed", worker=self._worker, error=str(error))
@@ -270,21 +270,26 @@ class RabbitTransport:
         held, self._held = self._held, []
         await releases.unmark(self._database, held)
 
-    async def _read_lanes(self, now: float) -> None:
-        lanes = await self._scan.look(self._database, types=self._types, queues=self._queues)
-        self._want({hint_queue(lane.queue, lane.type): self._share(lane.queue) for lane in lanes})
+    async def _read_buckets(self, now: float) -> None:
+        buckets = await self._scan.look(self._database, types=self._types, queues=self._queues)
+        self._want(
+            {
+                hint_queue_name(bucket.queue, bucket.type): self._share(bucket.queue)
+                for bucket in buckets
+            }
+        )
         if not self._scan.is_at_end:
-            self._lanes_wanted = True
-        due_in_s = [first.due_in_s for first in lanes.values()]
+            self._buckets_wanted = True
+        due_in_s = [first.due_in_s for first in buckets.values()]
         self._first_due_in_s = min(due_in_s, default=float("inf"))
-        self._lose_patience(now, overdue=any(s < -_PATIENCE_S for s in due_in_s))
+        self._lose_patience(now, overdue=any(s < -_TIMEOUT_S for s in due_in_s))
 
     def _want(self, found: Mapping[str, float]) -> None:
         """Subscribe to what was found, and while a look does not see all, to what those before it found, too.
 
         There is no end to names: beyond a number the queues of hints take turns.
         """
-        are_many = len(self._found) + len(found) > MOST_LANES
+        are_many = len(self._found) + len(found) > MOST_BUCKETS
         self._found = {**({} if self._scan.is_whole or are_many else self._found), **found}
         self._subscriptions.want(self._found)
 
@@ -293,7 +298,7 @@ class RabbitTransport:
         return self._weights.get(queue, 1) / max(self._weights.values(), default=1)
 
     def _lose_patience(self, now: float, *, overdue: bool) -> None:
-        is_deaf = overdue and self._idle_since is not None and now - self._idle_since > _PATIENCE_S
+        is_deaf = overdue and self._idle_since is not None and now - self._idle_since > _TIMEOUT_S
         if is_deaf and self._fallback is not None and not self._hears_nothing:
             self._hears_nothing = True
             log.warning("hints.missing", worker=self._worker)

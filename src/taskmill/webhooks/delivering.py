@@ -28,15 +28,15 @@ from taskmill.observability.outbound import (
 from taskmill.outbound.client import Reply
 from taskmill.outbound.errors import OutboundError
 from taskmill.outbound.retry_after import retry_after
-from taskmill.runtime.alertness import Alertness
 from taskmill.runtime.batching import Batcher, Overloaded
 from taskmill.runtime.clock import Clock
+from taskmill.runtime.idle_backoff import IdleBackoff
 from taskmill.runtime.periodic import backoff_s
 from taskmill.runtime.waiting import wake_on
 from taskmill.storage import webhook_deliveries, webhooks
 from taskmill.storage.database import Database
 from taskmill.storage.webhook_deliveries import DueDelivery, EndedTry
-from taskmill.webhooks.lanes import Lanes
+from taskmill.webhooks.endpoint_slots import EndpointSlots
 from taskmill.webhooks.trying import TURN_S, Try, Trying
 
 log = get_logger(__name__)
@@ -44,11 +44,11 @@ log = get_logger(__name__)
 _GONE: Final = 410
 _BUSY: Final = (429, 503)
 _SUCCESS: Final = range(200, 300)
-# Lanes that are looked at in one round; the next one begins behind them.
-_MOST_LANES: Final = 500
+# EndpointSlots that are looked at in one round; the next one begins behind them.
+_MOST_ENDPOINTS: Final = 500
 _MOST_GIVEN_UP: Final = 1000
 _POLL_S: Final = 0.25
-# Between looks at lanes of which none may be tried, when there are more behind them.
+# Between looks at endpoints of which none may be tried, when there are more behind them.
 _STEP_S: Final = 0.025
 _GIVE_UP_LOOK_S: Final = 10.0
 # What is there to be delivered is there for a while: until then nobody asks whether there is nothing.
@@ -78,18 +78,18 @@ class Delivering:
         self,
         database: Database,
         trying: Trying,
-        lanes: Lanes,
+        endpoints: EndpointSlots,
         rules: DeliveryRules,
         *,
         clock: Clock,
         randomness: random.Random,
-        alertness: Alertness | None = None,
+        idle_backoff: IdleBackoff | None = None,
     ) -> None:
-        self._alertness = alertness or Alertness(clock)
-        self._alertness.wakes(self.wake)
+        self._idle_backoff = idle_backoff or IdleBackoff(clock)
+        self._idle_backoff.on_wake(self.wake)
         self._database = database
         self._trying = trying
-        self._lanes = lanes
+        self._endpoints = endpoints
         self._rules = rules
         self._clock = clock
         self._randomness = randomness
@@ -99,7 +99,7 @@ class Delivering:
         self._recording: Batcher[EndedTry, None] = Batcher(
             self._record, name="deliveries", max_in_flight=2
         )
-        TRIES_UNDER_WAY.watch(lanes, lambda owner: {(): owner.under_way})
+        TRIES_UNDER_WAY.watch(endpoints, lambda owner: {(): owner.under_way})
 
     def wake(self) -> None:
         """Look for what is due at once."""
@@ -141,20 +141,20 @@ class Delivering:
     async def _begin_tries(self, group: asyncio.TaskGroup, tries: set[asyncio.Task[None]]) -> float:
         """Begin what may begin now; return for how many seconds to rest then, unless woken."""
         await self._give_up()
-        if self._lanes.is_full:
+        if self._endpoints.is_full:
             return _POLL_S
         if await self._may_rest():
-            return self._alertness.pause_s(_POLL_S)
-        due = await webhook_deliveries.find_lanes(self._database, self._after, _MOST_LANES)
-        shares = self._lanes.shares(due.lanes, self._clock.monotonic())
-        # Lanes that got nothing this time come first the next time.
-        self._after = shares[-1][0] if 0 < len(shares) < len(due.lanes) else due.until
+            return self._idle_backoff.pause_s(_POLL_S)
+        due = await webhook_deliveries.find_due(self._database, self._after, _MOST_ENDPOINTS)
+        shares = self._endpoints.shares(due.endpoints, self._clock.monotonic())
+        # EndpointSlots that got nothing this time come first the next time.
+        self._after = shares[-1][0] if 0 < len(shares) < len(due.endpoints) else due.until
         if not shares:
             return _STEP_S if self._after else _POLL_S
         hold_s = self._rules.timeout_s + _HOLD_MARGIN_S
         taken = await webhook_deliveries.claim(self._database, shares, hold_s=hold_s)
         for one in taken:
-            self._lanes.begin(one.lane)
+            self._endpoints.begin(one.endpoint)
         for prepared in await self._prepared(taken):
             task = group.create_task(self._try(prepared))
             tries.add(task)
@@ -164,7 +164,7 @@ class Delivering:
     async def _may_rest(self) -> bool:
         """Whether nothing at all is to be delivered; that is asked only now and then, and only when it is calm."""
         now = self._clock.monotonic()
-        if not self._alertness.is_calm or now < self._busy_until:
+        if not self._idle_backoff.is_idle or now < self._busy_until:
             return False
         if await webhook_deliveries.is_any(self._database):
             self._busy_until = now + _BUSY_S
@@ -176,7 +176,7 @@ class Delivering:
             return await self._trying.prepared(taken)
         except BaseException:
             for one in taken:
-                self._lanes.dropped(one.lane)
+                self._endpoints.dropped(one.endpoint)
             raise
 
     async def _give_up(self) -> None:
@@ -197,7 +197,7 @@ class Delivering:
         try:
             ended = await self._ended(prepared)
         except BaseException:
-            self._lanes.dropped(delivery.lane)
+            self._endpoints.dropped(delivery.endpoint)
             raise
         self.wake()
         try:
@@ -206,27 +206,27 @@ class Delivering:
             log.warning("delivery.unrecorded", delivery_id=delivery.id, error=repr(error))
 
     async def _ended(self, prepared: Try) -> EndedTry:
-        delivery, lane = prepared.delivery, prepared.delivery.lane
+        delivery, endpoint = prepared.delivery, prepared.delivery.endpoint
         if prepared.request is None:
-            self._lanes.dropped(lane)
+            self._endpoints.dropped(endpoint)
             return EndedTry(delivery=delivery, state=DeliveryState.FAILED, trouble=prepared.trouble)
         began = self._clock.monotonic()
         try:
             reply = await self._trying.send(prepared.request)
         except OutboundError as error:
-            self._lanes.silent(lane, self._clock.monotonic())
+            self._endpoints.silent(endpoint, self._clock.monotonic())
             return self._again(delivery, trouble=str(error))
         except Exception as error:  # a try's boundary: whatever an endpoint did, others go on
             log.exception("delivery.broken", delivery_id=delivery.id)
-            self._lanes.silent(lane, self._clock.monotonic())
+            self._endpoints.silent(endpoint, self._clock.monotonic())
             return self._again(delivery, trouble=f"the try broke: {type(error).__name__}")
         now = self._clock.monotonic()
         TRY_TIME.observe(now - began)
         wait = self._asked_wait(reply)
-        # Of callbacks only the one: others of its lane have addresses of their own.
+        # Of callbacks only the one: others of its endpoint have addresses of their own.
         rests = reply.status in _BUSY and delivery.webhook_id is not None
         rest_s = wait.total_seconds() if wait and rests else 0.0
-        self._lanes.answered(lane, now, after_s=now - began, rest_s=rest_s)
+        self._endpoints.answered(endpoint, now, after_s=now - began, rest_s=rest_s)
         return self._judged(delivery, reply, wait)
 
     def _asked_wait(self, reply: Reply) -> timedelta | None:

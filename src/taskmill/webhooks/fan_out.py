@@ -15,12 +15,12 @@ from taskmill.domain.errors import ChangesForgotten, Unavailable
 from taskmill.domain.feed import START, Cursor
 from taskmill.observability.logs import get_logger
 from taskmill.observability.outbound import CHANGES_FANNED_OUT, DELIVERIES_MADE
-from taskmill.runtime.alertness import Alertness
 from taskmill.runtime.clock import Clock
+from taskmill.runtime.idle_backoff import IdleBackoff
 from taskmill.runtime.periodic import backoff_s, pause
 from taskmill.storage import changes, deliveries, webhook_deliveries, webhooks
 from taskmill.storage.database import Database
-from taskmill.storage.deliveries import Turn
+from taskmill.storage.deliveries import CursorLease
 from taskmill.storage.webhook_deliveries import PassedChanges
 
 log = get_logger(__name__)
@@ -51,11 +51,11 @@ class FanOut:
         clock: Clock,
         give_up_s: float,
         wake: Callable[[], None],
-        alertness: Alertness | None = None,
+        idle_backoff: IdleBackoff | None = None,
     ) -> None:
-        self._alertness = alertness or Alertness(clock)
+        self._idle_backoff = idle_backoff or IdleBackoff(clock)
         self._database = database
-        self._turn = Turn(webhook_deliveries.PLACE, holder, _HOLD_S)
+        self._cursor_lease = CursorLease(webhook_deliveries.PLACE, holder, _HOLD_S)
         self._clock = clock
         self._give_up_s = give_up_s
         self._wake = wake
@@ -67,7 +67,7 @@ class FanOut:
         while not stop.is_set():
             pause_s = _ASK_S
             try:
-                await self._take_turn(stop)
+                await self._take_cursor_lease(stop)
                 failures = 0
             except Exception as error:  # noqa: BLE001 - the loop's boundary: logged, tried again
                 log.warning("webhooks.delayed", error=repr(error))
@@ -75,12 +75,12 @@ class FanOut:
                 failures += 1
             await pause(stop, pause_s)
         try:
-            await deliveries.leave(self._database, self._turn)
+            await deliveries.leave(self._database, self._cursor_lease)
         except (Unavailable, asyncpg.PostgresError) as error:
             log.info("webhooks.left_open", error=repr(error))
 
-    async def _take_turn(self, stop: asyncio.Event) -> None:
-        cursor: Cursor | None = await deliveries.take(self._database, self._turn)
+    async def _take_cursor_lease(self, stop: asyncio.Event) -> None:
+        cursor: Cursor | None = await deliveries.take(self._database, self._cursor_lease)
         if cursor is None:
             return
         log.info("webhooks.fanning_out", after=str(cursor))
@@ -92,7 +92,7 @@ class FanOut:
 
     async def _go_on(self, after: Cursor, stop: asyncio.Event) -> Cursor | None:
         """Take a page, or wait for one; return the cursor behind it, None when the turn is lost."""
-        passed = await webhook_deliveries.pass_over(self._database, self._turn)
+        passed = await webhook_deliveries.pass_over(self._database, self._cursor_lease)
         if not passed.is_followed:
             return await self._pass(after, passed, stop)
         try:
@@ -102,7 +102,7 @@ class FanOut:
         if not await self._move(after, cursor, pairs):
             return None
         if is_last:
-            await self._alertness.rest(_POLL_S, stop)
+            await self._idle_backoff.pause(_POLL_S, stop)
         return cursor
 
     async def _pass(
@@ -113,7 +113,7 @@ class FanOut:
             self._moved_at = self._clock.monotonic()
         elif passed.latest > after or not await self._move(after, after, []):
             return None
-        await self._alertness.rest(_POLL_S, stop)
+        await self._idle_backoff.pause(_POLL_S, stop)
         return max(after, passed.latest)
 
     async def _read(self, after: Cursor) -> tuple[list[changes.ChangePair], Cursor, bool]:
@@ -140,7 +140,7 @@ class FanOut:
             return True
         self._moved_at = now
         made = await webhook_deliveries.fan_out(
-            self._database, self._turn, cursor, pairs, give_up_s=self._give_up_s
+            self._database, self._cursor_lease, cursor, pairs, give_up_s=self._give_up_s
         )
         if made is None:
             return False

@@ -9,7 +9,7 @@ from itertools import groupby
 from pydantic import BaseModel, Field
 
 from taskmill.domain.activity import COUNTED, OTHER_TYPES, Activity, Durations, Flow, Window
-from taskmill.domain.lifecycle import Happening
+from taskmill.domain.lifecycle import EventType
 from taskmill.wire.fields import Timestamp, format_timestamp
 
 
@@ -26,7 +26,7 @@ class DurationsView(BaseModel):
 class FlowView(BaseModel):
     """What happened."""
 
-    counts: dict[Happening, int] = Field(
+    counts: dict[EventType, int] = Field(
         description="how often each happened, as in the history of a task (all but cancel_requested)"
     )
     waiting: DurationsView = Field(description="of claimed tasks: from when they were due")
@@ -36,7 +36,7 @@ class FlowView(BaseModel):
 class RatedFlowView(FlowView):
     """What happened, also by second."""
 
-    per_second: dict[Happening, float] = Field(description="the counts over the whole time")
+    per_second: dict[EventType, float] = Field(description="the counts over the whole time")
 
 
 class TypeActivityView(RatedFlowView):

@@ -123,8 +123,8 @@ def array_drafts(
     for index, item in enumerate(items, first):
         try:
             draft = to_draft(item, source=source, traceparent=traceparent, limits=limits)
-            if draft.misfit is not None:
-                draft.misfit = InvalidInput(_in_item(index, draft.misfit))
+            if draft.payload_error is not None:
+                draft.payload_error = InvalidInput(_in_item(index, draft.payload_error))
             drafts.append(_of_size(draft, item_bytes))
         except InvalidInput as error:
             found.extend(_in_item(index, error))

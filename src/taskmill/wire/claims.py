@@ -13,8 +13,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from taskmill.domain.errors import InvalidInput
 from taskmill.domain.lifecycle import (
     ErrorInfo,
+    EventType,
     Failed,
-    Happening,
     Outcome,
     Permanent,
     Reason,
@@ -206,7 +206,7 @@ class ClaimEndView(BaseModel):
 
     task_id: UUID
     claim_no: int
-    event: Happening = Field(description="as in the task's history")
+    event: EventType = Field(description="as in the task's history")
     status: Status = Field(description="the task's status since")
     reason: Reason | None
     run_at: Timestamp | None = Field(description="when the next attempt is due, if there is one")
@@ -273,7 +273,7 @@ def claim_end_json(
     task_id: UUID,
     claim_no: int,
     *,
-    event: Happening,
+    event: EventType,
     status: Status,
     reason: str | None,
     run_at: datetime | None,

@@ -1,4 +1,4 @@
-"""The shape of an explanation: why a task is where it is, gate by gate.
+"""The shape of an explanation: why a task is where it is, blocker by blocker.
 
 The models are for the OpenAPI document and the client; the bytes are written by hand, and tested with the models.
 """
@@ -10,23 +10,25 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
+from taskmill.domain.blockers import Blocker, BlockerName, BlockerState
 from taskmill.domain.explanation import Explanation
-from taskmill.domain.gates import Gate, GateName, GateState
 from taskmill.domain.lifecycle import Status
 from taskmill.wire.answers import answer_json
 from taskmill.wire.fields import Timestamp, format_timestamp
 
 
-class GateView(BaseModel):
+class BlockerView(BaseModel):
     """Something that can keep a task where it is, and whether it does."""
 
-    gate: GateName
-    state: GateState = Field(
+    blocker: BlockerName
+    state: BlockerState = Field(
         description="holds: it keeps the task; passed: it does not; not_reached: an earlier one decides"
     )
     sentence: str = Field(description="the fact in words, which may change")
     todo: str | None = Field(description="what to do, in words, where there is something to do")
-    facts: dict[str, Any] = Field(description="the fact in fields; which ones depends on the gate")
+    facts: dict[str, Any] = Field(
+        description="the fact in fields; which ones depends on the blocker"
+    )
 
 
 class ExplanationView(BaseModel):
@@ -35,10 +37,12 @@ class ExplanationView(BaseModel):
     task_id: UUID
     status: Status
     at: Timestamp = Field(description="the moment of all facts, by the database's clock")
-    gate: GateName = Field(description="the first gate that holds; there always is one")
-    summary: str = Field(description="the sentence of that gate")
-    todo: str = Field(description="what to do about that gate")
-    gates: list[GateView] = Field(description="all gates, in the order in which they are met")
+    blocker: BlockerName = Field(description="the first blocker that holds; there always is one")
+    summary: str = Field(description="the sentence of that blocker")
+    todo: str = Field(description="what to do about that blocker")
+    blockers: list[BlockerView] = Field(
+        description="all blockers, in the order in which they are met"
+    )
 
 
 def explanation_json(explanation: Explanation) -> bytes:
@@ -49,21 +53,21 @@ def explanation_json(explanation: Explanation) -> bytes:
             "task_id": explanation.task_id,
             "status": explanation.status,
             "at": format_timestamp(explanation.at),
-            "gate": holding.name,
+            "blocker": holding.name,
             "summary": holding.sentence,
             "todo": holding.todo,
-            "gates": [_gate(gate) for gate in explanation.gates],
+            "blockers": [_blocker(blocker) for blocker in explanation.blockers],
         }
     )
 
 
-def _gate(gate: Gate) -> dict[str, object]:
+def _blocker(blocker: Blocker) -> dict[str, object]:
     return {
-        "gate": gate.name,
-        "state": gate.state,
-        "sentence": gate.sentence,
-        "todo": gate.todo,
-        "facts": _shown(gate.facts),
+        "blocker": blocker.name,
+        "state": blocker.state,
+        "sentence": blocker.sentence,
+        "todo": blocker.todo,
+        "facts": _shown(blocker.facts),
     }
 
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from taskmill.domain.feed import Change, Cursor
-from taskmill.domain.lifecycle import Happening
+from taskmill.domain.lifecycle import EventType
 from taskmill.wire.answers import Fragment, answer_json, shown_time
 from taskmill.wire.fields import Timestamp
 from taskmill.wire.system import EventView, event_shown
@@ -44,7 +44,7 @@ class CloudEventView(BaseModel):
     source: str = Field(description="which Taskmill it is of: TASKMILL_FEED__SOURCE")
     type: str = Field(
         description="what happened",
-        json_schema_extra={"enum": [f"{_TYPE}.{happening}" for happening in Happening]},
+        json_schema_extra={"enum": [f"{_TYPE}.{event_type}" for event_type in EventType]},
     )
     subject: UUID = Field(description="the task's id")
     time: Timestamp
@@ -80,7 +80,7 @@ def notice_frame(
 
 def event_type(change: Change) -> str:
     """Return the `type` of a change's CloudEvent."""
-    return f"{_TYPE}.{change.event.happening}"
+    return f"{_TYPE}.{change.event.event_type}"
 
 
 def cloud_event_json(change: Change, *, source: str) -> bytes:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 from taskmill.domain.errors import InvalidInput, MalformedJson
-from taskmill.wire.contracts.door import DoorContract
+from taskmill.wire.contracts.contract import Contract
 from taskmill.wire.rules import payload_violations
 from taskmill.wire.strict_json import parse
 from taskmill.wire.violations import MOST_VIOLATIONS
@@ -14,7 +14,7 @@ from taskmill.wire.violations import MOST_VIOLATIONS
 def payload_problem(
     type: str,  # noqa: A002 - as everywhere
     payload: str | None,
-    contracts: Mapping[str, DoorContract],
+    contracts: Mapping[str, Contract],
 ) -> InvalidInput | MalformedJson | None:
     """Return the error that a request with this payload (JSON text) would be refused with; None if it fits."""
     try:

@@ -23,7 +23,7 @@ from taskmill.wire.strict_json import parse
 from taskmill.wire.tasks import created_json, to_draft
 from taskmill.wire.wording import describe, safe_text
 
-DOOR: Final = "amqp"
+SOURCE: Final = "amqp"
 
 _ENCODINGS: Final = frozenset({"", "identity", "utf-8", "utf8"})
 _LONGEST_ID: Final = 300
@@ -72,7 +72,7 @@ def message_draft(message: CreationMessage, limits: MessageLimits) -> TaskDraft:
         draft = to_draft(
             _with_priority(body, message) if message.priority else body,
             header_key=None if wrong else _key_beside(body, message),
-            source=DOOR,
+            source=SOURCE,
             traceparent=traceparent_of(message.headers),
             limits=limits.input,
         )
@@ -134,7 +134,7 @@ def refused_message(message: CreationMessage, error: Exception) -> RefusedMessag
     """Return what is kept of a message that was refused for `error`."""
     status, _, problem = problem_json(error)
     return RefusedMessage(
-        door=DOOR,
+        source=SOURCE,
         message_id=safe_text(message.message_id, _LONGEST_ID) if message.message_id else None,
         body=message.body,
         properties=storable_properties(
@@ -154,7 +154,7 @@ def bare_refusal(body: bytes, error: Exception) -> RefusedMessage:
     """Return what is kept of a message when whatever came beside its body can't be kept."""
     status, _, problem = problem_json(error)
     return RefusedMessage(
-        door=DOOR,
+        source=SOURCE,
         message_id=None,
         body=body,
         properties="{}",

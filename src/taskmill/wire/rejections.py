@@ -30,7 +30,7 @@ class RejectionSummaryView(BaseModel):
 
     id: UUID
     created_at: Timestamp
-    door: str = Field(description="where it came in")
+    source: str = Field(description="where it came in")
     message_id: str | None = Field(description="the producer's; unprintable characters escaped")
     status: int = Field(description="the status that the same request over HTTP would have had")
     problem: Problem = Field(description="why it was refused")
@@ -77,7 +77,7 @@ def _shown(item: RejectionSummary) -> dict[str, object]:
     return {
         "id": item.id,
         "created_at": format_timestamp(item.created_at),
-        "door": item.door,
+        "source": item.source,
         "message_id": item.message_id,
         "status": item.status,
         "problem": Fragment(item.problem),

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from taskmill.domain.errors import Violation
 from taskmill.domain.task import DEFAULT_TYPE
-from taskmill.wire.contracts.door import DoorContract
+from taskmill.wire.contracts.contract import Contract
 from taskmill.wire.emulation import emulation_violations
 from taskmill.wire.fields import parse_timestamp
 from taskmill.wire.push import TYPE as PUSH, missing_payload, push_violations
@@ -30,7 +30,7 @@ class InputLimits:
 
     labels: int = 64
     idempotency_key_chars: int = 255
-    contracts: Mapping[str, DoorContract] = field(default_factory=dict)
+    contracts: Mapping[str, Contract] = field(default_factory=dict)
     is_quick: bool = False
 
 
@@ -89,7 +89,7 @@ def _of_built_in(task_type: object, payload: Mapping[str, Any]) -> Sequence[Viol
 
 
 def payload_violations(
-    task_type: str, payload: Mapping[str, Any] | None, contracts: Mapping[str, DoorContract]
+    task_type: str, payload: Mapping[str, Any] | None, contracts: Mapping[str, Contract]
 ) -> Sequence[Violation]:
     """Return all that is wrong with the payload of a task of this type, up to a limit."""
     if task_type == PUSH and payload is None:

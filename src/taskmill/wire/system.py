@@ -9,7 +9,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from taskmill.domain.lifecycle import Happening, Reason, Status
+from taskmill.domain.lifecycle import EventType, Reason, Status
 from taskmill.domain.system import (
     BrokerPresence,
     Counts,
@@ -31,7 +31,7 @@ class EventView(BaseModel):
     task_id: UUID
     version: int = Field(description="the task's version after it: 1, 2, 3, … without gaps")
     at: Timestamp
-    event: Happening = Field(description="what happened")
+    event: EventType = Field(description="what happened")
     status: Status = Field(description="the status after it")
     run: int = Field(description="the task's run, from 1")
     attempt: int = Field(description="attempts of this run, the current one included")
@@ -171,7 +171,7 @@ def event_shown(event: TaskEvent) -> dict[str, object]:
         "task_id": event.task_id,
         "version": event.version,
         "at": shown_time(event.at),
-        "event": event.happening,
+        "event": event.event_type,
         "status": event.status,
         "run": event.run,
         "attempt": event.attempt,

@@ -27,7 +27,7 @@ from taskmill.domain.task import (
 )
 from taskmill.wire import fields
 from taskmill.wire.answers import Fragment, answer_json, shown_time
-from taskmill.wire.contracts.door import DoorContract
+from taskmill.wire.contracts.contract import Contract
 from taskmill.wire.fields import Expected, Timestamp, format_timestamp
 from taskmill.wire.push import TYPE as PUSH
 from taskmill.wire.retry import RetrySpec, policy_of
@@ -117,7 +117,7 @@ def to_draft(
     `traceparent` that is not one is left out.
 
     A payload that does not fit its type's contract is refused, too; but with an idempotency key the draft
-    only says so (`misfit`), since the key's task may be there already.
+    only says so (`payload_error`), since the key's task may be there already.
 
     Raises:
         InvalidInput: Something is not allowed; all of it is named at once.
@@ -131,14 +131,14 @@ def to_draft(
     sent = cast("dict[str, Any]", body)
     broken = broken_rules(sent, header_key, limits)
     contract = limits.contracts.get(request.type)
-    misfits = (
+    payload_errors = (
         () if contract is None else contract.violations(request.payload, is_quick=limits.is_quick)
     )
     if broken:
-        raise InvalidInput((*broken, *misfits)[:MOST_VIOLATIONS])
+        raise InvalidInput((*broken, *payload_errors)[:MOST_VIOLATIONS])
     draft = _draft(request, sent, header_key, source, traceparent)
     if contract is not None:
-        _keep(contract, draft, sent, misfits)
+        _keep(contract, draft, sent, payload_errors)
     elif request.type not in _BUILT_IN:
         draft.open_policy = sum(part for name, part in _POLICY if name not in sent)
     return draft
@@ -158,14 +158,17 @@ _BUILT_IN: Final = frozenset({DEFAULT_TYPE, PUSH})
 
 
 def _keep(
-    contract: DoorContract, draft: TaskDraft, sent: dict[str, Any], misfits: tuple[Violation, ...]
+    contract: Contract,
+    draft: TaskDraft,
+    sent: dict[str, Any],
+    payload_errors: tuple[Violation, ...],
 ) -> None:
     """Hold the draft to its type's contract."""
     contract.fill(draft, sent)
-    if misfits:
-        draft.misfit = InvalidInput(misfits[:MOST_VIOLATIONS])
+    if payload_errors:
+        draft.payload_error = InvalidInput(payload_errors[:MOST_VIOLATIONS])
         if draft.idempotency is None:
-            raise draft.misfit
+            raise draft.payload_error
 
 
 def _refusal(
@@ -175,10 +178,10 @@ def _refusal(
     if not isinstance(body, dict):
         return InvalidInput(tuple(found))
     rules = broken_rules(body, header_key, limits)
-    return InvalidInput((*found, *rules, *_misfits(body, limits))[:MOST_VIOLATIONS])
+    return InvalidInput((*found, *rules, *_payload_errors(body, limits))[:MOST_VIOLATIONS])
 
 
-def _misfits(body: dict[str, Any], limits: InputLimits) -> tuple[Violation, ...]:
+def _payload_errors(body: dict[str, Any], limits: InputLimits) -> tuple[Violation, ...]:
     """Check the payload of a request that is refused anyway, as far as there is one."""
     wanted, payload = body.get("type", DEFAULT_TYPE), body.get("payload")
     contract = limits.contracts.get(wanted) if isinstance(wanted, str) else None

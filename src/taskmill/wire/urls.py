@@ -80,7 +80,7 @@ def target_of(url: str) -> Target:
     return Target(scheme=scheme, host=host, port=port)
 
 
-def callback_lane(url: str) -> str:
+def callback_endpoint(url: str) -> str:
     """Return whom calls to an address go to: those to one origin take turns."""
     return f"callback:{target_of(url).origin}"
 

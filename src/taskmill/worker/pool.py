@@ -129,7 +129,7 @@ class AttemptPool:
         # A task that is cancelled before its first step never gets to clean up after itself.
         if attempt.state is AttemptState.RUNNING and attempt.handler_task is not None:
             attempt.handler_task.cancel()
-            self._set_timer(attempt, self._options.patience_s, self._abandon)
+            self._set_timer(attempt, self._options.stop_timeout_s, self._abandon)
 
     def stop_all(self, reason: Outcome) -> None:
         """Stop all that are under way."""
@@ -143,7 +143,7 @@ class AttemptPool:
         for task in left:
             task.cancel()
         if left:
-            await asyncio.wait(left, timeout=self._options.patience_s)
+            await asyncio.wait(left, timeout=self._options.stop_timeout_s)
         for task, attempt in self._tasks.items():
             if task.done():
                 continue
@@ -192,7 +192,7 @@ class AttemptPool:
             return
         self._leave_handler(attempt)
         log.warning(
-            "handler.abandoned", **self._facts(attempt), patience_s=self._options.patience_s
+            "handler.abandoned", **self._facts(attempt), stop_timeout_s=self._options.stop_timeout_s
         )
         HANDLERS_ABANDONED.inc()
         self._settle(attempt, attempt.stop_reason)

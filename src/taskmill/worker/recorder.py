@@ -18,7 +18,7 @@ from uuid import UUID
 import asyncpg
 
 from taskmill.domain.errors import Unavailable
-from taskmill.domain.lifecycle import Happening, Lost, Outcome, Permanent, Succeeded
+from taskmill.domain.lifecycle import EventType, Lost, Outcome, Permanent, Succeeded
 from taskmill.observability.flow import ATTEMPTS_LOST, REFUSED, count_ended
 from taskmill.observability.logs import get_logger
 from taskmill.operations.progress import ProgressReports
@@ -200,8 +200,8 @@ class Recorder:
             REFUSED.add(1)
             event, is_fine = "lease.lost", False
         else:
-            count_ended(task, ended.status, ended.happening, ended.reason, attempt.ran_s)
-            event, is_fine = f"task.{ended.happening}", ended.happening is not Happening.FAILED
+            count_ended(task, ended.status, ended.event_type, ended.reason, attempt.ran_s)
+            event, is_fine = f"task.{ended.event_type}", ended.event_type is not EventType.FAILED
         (self._log.info if is_fine else self._log.warning)(
             event,
             task_id=task.id,

@@ -5,7 +5,8 @@ from uuid import UUID
 import orjson
 import pytest
 
-from taskmill.amqp.topology import decode_hint, encode_hint, hint_queue
+from taskmill.amqp.names import hint_queue_name
+from taskmill.amqp.topology import decode_hint, encode_hint
 
 IDS = [UUID(int=number) for number in (7, 5, 7)]
 
@@ -46,5 +47,5 @@ def test_a_hint_names_a_thousand_tasks_at_most() -> None:
 
 def test_queues_and_types_with_dots_get_names_of_their_own() -> None:
     pairs = [("a.b", "c"), ("a", "b.c"), ("a", "b"), ("a.b.c", "d")]
-    assert len({hint_queue(*pair) for pair in pairs}) == len(pairs)
-    assert hint_queue("mail", "send") == "taskmill.hints.mail:send"
+    assert len({hint_queue_name(*pair) for pair in pairs}) == len(pairs)
+    assert hint_queue_name("mail", "send") == "taskmill.hints.mail:send"

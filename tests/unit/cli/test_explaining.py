@@ -37,8 +37,8 @@ def test_an_explanation_as_json_is_one_object(taskmill: Taskmill, service: FakeS
     status, out, _ = taskmill("task", "explain", task["id"], "--json")
 
     told = orjson.loads(out)
-    assert (status, told["task_id"], told["gate"]) == (0, task["id"], "queue_paused")
-    assert told["gates"][1]["facts"] == {"queue": "default"}
+    assert (status, told["task_id"], told["blocker"]) == (0, task["id"], "queue_paused")
+    assert told["blockers"][1]["facts"] == {"queue": "default"}
 
 
 def test_a_name_in_a_sentence_cannot_steer_the_terminal(

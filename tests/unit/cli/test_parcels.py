@@ -2,11 +2,11 @@
 
 import pytest
 
-from taskmill.cli.parcels import NotJson, read_parcels
+from taskmill.cli.message_file import NotJson, read_message_file
 
 
 def bodies(content: bytes) -> list[bytes]:
-    return [parcel.body for parcel in read_parcels(content)]
+    return [message.body for message in read_message_file(content)]
 
 
 def test_an_object_is_one_message_however_it_is_laid_out() -> None:
@@ -14,8 +14,8 @@ def test_an_object_is_one_message_however_it_is_laid_out() -> None:
 
 
 def test_each_line_is_a_message_under_the_number_of_its_line() -> None:
-    parcels = read_parcels(b'{"name": "a"}\r\n\n{"name":"b"}')
-    assert [(p.number, p.body) for p in parcels] == [(1, b'{"name": "a"}'), (3, b'{"name":"b"}')]
+    messages = read_message_file(b'{"name": "a"}\r\n\n{"name":"b"}')
+    assert [(p.number, p.body) for p in messages] == [(1, b'{"name": "a"}'), (3, b'{"name":"b"}')]
 
 
 def test_items_of_an_array_go_out_as_they_were_written() -> None:
@@ -35,14 +35,14 @@ def test_nothing_is_no_message(content: bytes) -> None:
 
 def test_the_key_of_a_body_is_the_id_of_its_message_and_others_get_new_ones() -> None:
     lines = b'{"idempotency_key": "k"}\n{"idempotency_key": 7}\n{"idempotency_key": ""}\n{}'
-    first, *others = [parcel.message_id for parcel in read_parcels(lines)]
+    first, *others = [message.message_id for message in read_message_file(lines)]
     assert first == "k"
     assert len({*others, "k", "7", ""}) == 6
 
 
 def test_all_lines_that_are_not_json_are_named() -> None:
     with pytest.raises(NotJson) as caught:
-        read_parcels(b'{"name": "a"}\n{"name"\n{"name": "b"}\nplain\n')
+        read_message_file(b'{"name": "a"}\n{"name"\n{"name": "b"}\nplain\n')
     said = str(caught.value).splitlines()
     assert said[0] == "nothing was published:"
     assert [line.partition(":")[0] for line in said[1:]] == ["line 2", "line 4"]
@@ -50,17 +50,17 @@ def test_all_lines_that_are_not_json_are_named() -> None:
 
 def test_many_such_lines_are_told_by_their_number() -> None:
     with pytest.raises(NotJson, match="… and 15 more"):
-        read_parcels(b"no\n" * 25)
+        read_message_file(b"no\n" * 25)
 
 
 @pytest.mark.parametrize("content", [b"[1,", b"[1 2]", b'["\xff"]', b"[1] 2", b"[" * 100_000])
 def test_an_array_that_is_none_is_refused(content: bytes) -> None:
     with pytest.raises(NotJson, match="nothing was published"):
-        read_parcels(content)
+        read_message_file(content)
 
 
 def test_a_key_that_is_too_long_for_a_message_id_gets_the_same_one_every_time() -> None:
     body = '{"name": "a", "idempotency_key": "' + "я" * 200 + '"}'
-    [one], [again] = read_parcels(body.encode()), read_parcels(body.encode())
+    [one], [again] = read_message_file(body.encode()), read_message_file(body.encode())
     assert one.message_id == again.message_id
     assert len(one.message_id.encode()) <= 255

@@ -24,7 +24,7 @@ from taskmill.client import (
     sweeps,
 )
 from taskmill.client.sweeps import Sweep
-from taskmill.domain.gates import GateName, GateState
+from taskmill.domain.blockers import BlockerName, BlockerState
 from taskmill.domain.lifecycle import Status
 from tests.support.fake_service import FakeService, serving, unused_url
 
@@ -99,8 +99,8 @@ def test_an_explanation_comes_back_as_a_typed_view(
 ) -> None:
     task = service.add(queue="mail")
     found = client.explain(task["id"])
-    assert (found.gate, found.todo) == (GateName.QUEUE_PAUSED, "`taskmill queue resume mail`")
-    assert {gate.state for gate in found.gates} == set(GateState)
+    assert (found.blocker, found.todo) == (BlockerName.QUEUE_PAUSED, "`taskmill queue resume mail`")
+    assert {blocker.state for blocker in found.blockers} == set(BlockerState)
     with pytest.raises(NotAccepted):
         client.explain(uuid4())
 
@@ -109,7 +109,7 @@ async def test_an_explanation_comes_asynchronously_as_well(service: FakeService)
     task = service.add(queue="mail")
     async with _asynchronous(service) as client:
         found = await client.explain(task["id"])
-    assert (str(found.task_id), found.gate) == (task["id"], GateName.QUEUE_PAUSED)
+    assert (str(found.task_id), found.blocker) == (task["id"], BlockerName.QUEUE_PAUSED)
 
 
 def test_a_created_task_comes_back_as_a_typed_view(client: TaskmillClient) -> None:

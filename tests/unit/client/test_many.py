@@ -238,7 +238,7 @@ LINES = {"Content-Type": "application/x-ndjson"}
 ID = "0197a3b2-6c4e-7d21-8f10-2a9b3c4d5e6f"
 
 
-class Parts(httpx.SyncByteStream, httpx.AsyncByteStream):
+class ProcessContext(httpx.SyncByteStream, httpx.AsyncByteStream):
     """An answer for so many tasks; a cut one ends in a lost connection."""
 
     def __init__(self, count: int, *, is_cut: bool) -> None:
@@ -258,7 +258,7 @@ class Parts(httpx.SyncByteStream, httpx.AsyncByteStream):
 
 
 def answered(count: int, *, is_cut: bool = False) -> httpx.Response:
-    return httpx.Response(200, headers=LINES, stream=Parts(count, is_cut=is_cut))
+    return httpx.Response(200, headers=LINES, stream=ProcessContext(count, is_cut=is_cut))
 
 
 class Replies:

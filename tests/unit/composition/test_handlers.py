@@ -7,13 +7,13 @@ import pytest
 
 from taskmill.app import Taskmill
 from taskmill.composition.handlers import pools
-from taskmill.composition.parts import Parts
+from taskmill.composition.process_context import ProcessContext
 from taskmill.domain.errors import ConfigurationError
 from taskmill.settings import load
 
 
 @asynccontextmanager
-async def parts_with(*, emulated: str = "") -> AsyncIterator[Parts]:
+async def parts_with(*, emulated: str = "") -> AsyncIterator[ProcessContext]:
     app = Taskmill()
 
     @app.task("awaits", exclusive=True)
@@ -25,7 +25,7 @@ async def parts_with(*, emulated: str = "") -> AsyncIterator[Parts]:
     @app.task("computes", isolation="process")
     def computes() -> None: ...
 
-    parts = Parts(
+    parts = ProcessContext(
         load(
             database_url="postgresql://nowhere/none",
             worker={"name": "w", "app": "shop:app", "threads": 7, "isolated": 3},

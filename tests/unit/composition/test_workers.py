@@ -1,7 +1,7 @@
 """How settings become what a worker is made of."""
 
 from taskmill import settings as configuration
-from taskmill.composition.parts import Parts
+from taskmill.composition.process_context import ProcessContext
 from taskmill.composition.workers import _line_limits
 from taskmill.worker.task_log import NOTHING, LineLimits
 
@@ -9,7 +9,7 @@ NOWHERE = "postgresql://nowhere/none"
 
 
 def limits(**task_log: object) -> LineLimits:
-    return _line_limits(Parts(configuration.load(database_url=NOWHERE, task_log=task_log)))
+    return _line_limits(ProcessContext(configuration.load(database_url=NOWHERE, task_log=task_log)))
 
 
 def test_the_bounds_of_lines_are_the_settings() -> None:

@@ -6,14 +6,14 @@ import orjson
 
 from taskmill.dashboard.pages.overview import _charts
 from taskmill.domain.activity import Activity, ActivityRequest, Flow, Window
-from taskmill.domain.lifecycle import Happening
+from taskmill.domain.lifecycle import EventType
 
 BEGIN = datetime(2026, 11, 25, tzinfo=UTC)
 
 
 def created_per_minute(until: timedelta) -> list[float]:
     """Chart three minutes with 60 new tasks each, the last one as far as it has come."""
-    flow = Flow(counts={Happening.CREATED: 60})
+    flow = Flow(counts={EventType.CREATED: 60})
     activity = Activity(
         request=ActivityRequest(window=Window.HOUR, by_group=False),
         since=BEGIN,

@@ -1,4 +1,4 @@
-"""Where a task is, in another language than that of the gates: all is said, and with the facts."""
+"""Where a task is, in another language than that of the blockers: all is said, and with the facts."""
 
 import re
 from collections.abc import Iterator
@@ -13,10 +13,10 @@ import pytest
 
 from taskmill.dashboard import explained, texts
 from taskmill.dashboard.wording import Words
-from taskmill.domain.circumstances import Circumstances, Line
+from taskmill.domain.blockers import BlockerName, BlockerState
+from taskmill.domain.explain_snapshot import ExplainSnapshot, QueuePosition
 from taskmill.domain.explanation import explain
-from taskmill.domain.gates import GateName, GateState
-from taskmill.domain.lifecycle import Happening, Reason, Status
+from taskmill.domain.lifecycle import EventType, Reason, Status
 from taskmill.domain.system import BrokerPresence, BrokerState
 from taskmill.domain.task import Task
 from tests.unit.domain.test_explanation import (
@@ -41,7 +41,7 @@ SILENT = a_lease(expires_at=NOON - s(1), renewed_at=NOON - s(16))
 FORGOTTEN = a_lease(expires_at=NOON - LATE, renewed_at=NOON - LATE - s(15))
 CASES = (
     *(
-        ended(Status.FAILED, error=ERROR, last=a_last(Happening.FAILED, one))
+        ended(Status.FAILED, error=ERROR, last=a_last(EventType.FAILED, one))
         for one in [*Reason, None]
     ),
     *(ended(status) for status in (Status.SUCCEEDED, Status.CANCELLED)),
@@ -64,9 +64,9 @@ CASES = (
     waiting(is_enqueued=False),
     waiting(queue_paused_at=NOON - s(60)),
     waiting(run_at=NOON + s(60)),
-    waiting(run_at=NOON + s(60), error=ERROR, last=a_last(Happening.RETRY_SCHEDULED)),
+    waiting(run_at=NOON + s(60), error=ERROR, last=a_last(EventType.RETRY_SCHEDULED)),
     *(
-        waiting(run_at=NOON + s(60), last=a_last(Happening.HANDED_BACK, why))
+        waiting(run_at=NOON + s(60), last=a_last(EventType.HANDED_BACK, why))
         for why in (Reason.NO_HANDLER, Reason.WORKER_STOPPED, "something new", None)
     ),
     waiting(expires_at=NOON + s(60)),
@@ -78,9 +78,9 @@ CASES = (
     waiting(leases=tuple(a_worker(types=frozenset({f"t{n}"}), worker=f"w{n}") for n in range(9))),
     waiting(broker=AWAY),
     waiting(broker=replace(AWAY, policy="rabbitmq")),
-    waiting(line=Line(running={WORKER_ID: 4}, ahead=0)),
+    waiting(position=QueuePosition(running={WORKER_ID: 4}, ahead=0)),
     *(
-        waiting(line=Line(running={}, ahead=ahead, is_more=more, per_second=rate))
+        waiting(position=QueuePosition(running={}, ahead=ahead, is_more=more, per_second=rate))
         for ahead in (None, 0, 1, 3, 12, 10_000)
         for more in (False, True)
         for rate in (None, 0.0, 0.02, 250.0)
@@ -91,7 +91,7 @@ CASES = (
 )
 
 
-def task_of(c: Circumstances) -> Task:
+def task_of(c: ExplainSnapshot) -> Task:
     given: dict[str, Any] = {one.name: None for one in fields(Task)}
     if c.error is not None:
         given["error"] = orjson.dumps({"type": c.error.type, "message": c.error.message}).decode()
@@ -99,25 +99,27 @@ def task_of(c: Circumstances) -> Task:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_every_gate_has_its_words_in_russian(case: Circumstances) -> None:
+def test_every_gate_has_its_words_in_russian(case: ExplainSnapshot) -> None:
     explanation = explain(case)
     found = explained.told(RU, task_of(case), explanation)
-    reached = [gate for gate in explanation.gates if gate.state is not GateState.NOT_REACHED]
-    assert [one.gate for one in found] == reached
+    reached = [
+        blocker for blocker in explanation.blockers if blocker.state is not BlockerState.NOT_REACHED
+    ]
+    assert [one.blocker for one in found] == reached
     for one in found:
         assert one.language == "ru", one
         assert re.search("[\u0430-\u044f]{3}", one.sentence)
         assert "{" not in one.sentence + (one.todo or "")
-        assert (one.todo is None) is (one.gate.todo is None)
+        assert (one.todo is None) is (one.blocker.todo is None)
 
 
-def keys_of(case: Circumstances) -> Iterator[str]:
+def keys_of(case: ExplainSnapshot) -> Iterator[str]:
     """Name the texts that say a case."""
     explanation = explain(case)
     for one in explained.told(RU, task_of(case), explanation):
-        about = explained._Case(gate=one.gate, task=task_of(case), explanation=explanation)
-        sentences, todo = explained._CASES[one.gate.name](about)
-        yield from (f"{one.gate.name}.{key}" for key in [*sentences, todo] if key)
+        about = explained._Case(blocker=one.blocker, task=task_of(case), explanation=explanation)
+        sentences, todo = explained._CASES[one.blocker.name](about)
+        yield from (f"{one.blocker.name}.{key}" for key in [*sentences, todo] if key)
 
 
 def test_every_text_is_said_of_some_case() -> None:
@@ -127,14 +129,14 @@ def test_every_text_is_said_of_some_case() -> None:
 
 
 def test_what_a_gate_says_is_said_with_its_facts() -> None:
-    case = waiting(line=Line(running={}, ahead=12_345, per_second=10.0))
+    case = waiting(position=QueuePosition(running={}, ahead=12_345, per_second=10.0))
     found = explained.told(RU, task_of(case), explain(case))
-    [ahead] = [one for one in found if one.gate.name is GateName.TASKS_AHEAD]
+    [ahead] = [one for one in found if one.blocker.name is BlockerName.TASKS_AHEAD]
     assert ahead.sentence == (
         "Перед ней в очереди mail примерно 12\u202f345 задач. "
         "При нынешней скорости (10 в секунду) это займёт примерно 20\u00a0мин 34\u00a0\u0441."
     )
-    case = ended(Status.FAILED, error=ERROR, last=a_last(Happening.FAILED, Reason.ERROR))
+    case = ended(Status.FAILED, error=ERROR, last=a_last(EventType.FAILED, Reason.ERROR))
     [end] = explained.told(RU, task_of(case), explain(case))
     assert "2030-01-31T11:59:00Z (1\u00a0мин назад)" in end.sentence
     assert "ValueError: no such customer" in end.sentence
@@ -150,11 +152,11 @@ def test_a_name_is_never_taken_for_a_part_of_the_text() -> None:
 def test_what_is_newer_than_the_texts_is_told_in_english() -> None:
     case = in_progress()
     explanation = explain(case)
-    gates = tuple(
-        replace(gate, facts={k: v for k, v in gate.facts.items() if k != "worker"})
-        for gate in explanation.gates
+    blockers = tuple(
+        replace(blocker, facts={k: v for k, v in blocker.facts.items() if k != "worker"})
+        for blocker in explanation.blockers
     )
-    found = explained.told(RU, task_of(case), replace(explanation, gates=gates))
+    found = explained.told(RU, task_of(case), replace(explanation, blockers=blockers))
     assert [one.language for one in found] == ["ru", "en"]
     assert found[1].sentence == explanation.holding.sentence
 
@@ -162,4 +164,8 @@ def test_what_is_newer_than_the_texts_is_told_in_english() -> None:
 def test_in_english_the_sentences_are_those_of_the_gates() -> None:
     explanation = explain(waiting())
     for one in explained.told(EN, task_of(waiting()), explanation):
-        assert (one.sentence, one.todo, one.language) == (one.gate.sentence, one.gate.todo, "en")
+        assert (one.sentence, one.todo, one.language) == (
+            one.blocker.sentence,
+            one.blocker.todo,
+            "en",
+        )

@@ -1,4 +1,4 @@
-"""Parts of a short list, and the small charts of queues."""
+"""ProcessContext of a short list, and the small charts of queues."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -13,8 +13,8 @@ from taskmill.dashboard.pages.queues import ORDERS
 from taskmill.dashboard.pages.workers import Condition
 from taskmill.dashboard.preferences import THEMES
 from taskmill.domain.activity import Window
-from taskmill.domain.gates import GateName
-from taskmill.domain.lifecycle import Happening, Reason, Status
+from taskmill.domain.blockers import BlockerName
+from taskmill.domain.lifecycle import EventType, Reason, Status
 
 PACKAGE = Path(taskmill.dashboard.app.__file__).parent
 # All but the docstring that tells how a page is added.
@@ -74,9 +74,9 @@ def test_every_text_that_is_asked_for_is_there_and_every_one_that_is_there_is_as
 def test_every_value_of_a_closed_set_has_its_words() -> None:
     wanted = {
         *(f"status.{one}" for one in Status),
-        *(f"happening.{one}" for one in Happening),
+        *(f"happening.{one}" for one in EventType),
         *(f"reason.{one}" for one in Reason),
-        *(f"gate.{one}" for one in GateName),
+        *(f"blocker.{one}" for one in BlockerName),
         *(f"window.{one}" for one in Window),
         *(f"theme.{one}" for one in THEMES),
         *(f"nav.{one.name}" for one in NAVIGATION),

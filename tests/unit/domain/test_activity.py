@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from taskmill.domain.activity import LAST_BUCKET, Durations, Flow, Window
-from taskmill.domain.lifecycle import Happening
+from taskmill.domain.lifecycle import EventType
 
 
 def bucket_of(seconds: float) -> int:
@@ -53,10 +53,10 @@ def test_the_mean_is_exact() -> None:
 
 
 def test_flows_add_up() -> None:
-    one = Flow(counts={Happening.CLAIMED: 1}, waiting=of([1.0]), running=of([2.0]))
-    two = Flow(counts={Happening.CLAIMED: 2, Happening.LOST: 1}, waiting=of([1.0, 9.0]))
+    one = Flow(counts={EventType.CLAIMED: 1}, waiting=of([1.0]), running=of([2.0]))
+    two = Flow(counts={EventType.CLAIMED: 2, EventType.LOST: 1}, waiting=of([1.0, 9.0]))
     both = one + two
-    assert both.counts == {Happening.CLAIMED: 3, Happening.LOST: 1}
+    assert both.counts == {EventType.CLAIMED: 3, EventType.LOST: 1}
     assert (both.changes, both.waiting.tasks, both.running.tasks) == (4, 3, 1)
     assert both.waiting == of([1.0, 1.0, 9.0])
 

@@ -1,4 +1,4 @@
-"""Which gate holds, for every kind of facts; the words are looked at where they carry a fact."""
+"""Which blocker holds, for every kind of facts; the words are looked at where they carry a fact."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -8,26 +8,26 @@ from uuid import UUID
 
 import pytest
 
-from taskmill.domain.circumstances import (
-    Circumstances,
-    HeldLease,
-    LastEvent,
-    Line,
-    OpenLease,
-)
-from taskmill.domain.explanation import Explanation, explain, needs_line
-from taskmill.domain.gates import (
+from taskmill.domain.blockers import (
+    Blocker,
+    BlockerName,
+    BlockerState,
     EndKind,
-    Gate,
-    GateName,
-    GateState,
     a_few,
     counted,
     rate,
     span,
     when,
 )
-from taskmill.domain.lifecycle import ErrorInfo, Happening, Reason, Status
+from taskmill.domain.explain_snapshot import (
+    ExplainSnapshot,
+    HeldLease,
+    LastEvent,
+    OpenLease,
+    QueuePosition,
+)
+from taskmill.domain.explanation import Explanation, explain, needs_position
+from taskmill.domain.lifecycle import ErrorInfo, EventType, Reason, Status
 from taskmill.domain.system import BrokerPresence, BrokerState
 
 NOON = datetime(2030, 1, 31, 12, tzinfo=UTC)
@@ -36,7 +36,7 @@ WORKER_ID = UUID(int=1)
 NO_BROKER = BrokerState(presence=BrokerPresence.NONE, policy="postgres")
 BROKER = BrokerState(presence=BrokerPresence.OK, policy="auto")
 ERROR = ErrorInfo(type="ValueError", message="no such customer")
-IDLE = Line(running={}, ahead=0)
+IDLE = QueuePosition(running={}, ahead=0)
 
 
 def s(seconds: float) -> timedelta:
@@ -57,11 +57,11 @@ def a_worker(**parts: Any) -> OpenLease:  # noqa: ANN401 - the fields
     return OpenLease(**{**given, **parts})
 
 
-def a_last(happening: Happening, reason: str | None = None) -> LastEvent:
-    return LastEvent(at=NOON - s(20), happening=happening, reason=reason)
+def a_last(event_type: EventType, reason: str | None = None) -> LastEvent:
+    return LastEvent(at=NOON - s(20), event_type=event_type, reason=reason)
 
 
-def waiting(**parts: Any) -> Circumstances:  # noqa: ANN401 - the fields
+def waiting(**parts: Any) -> ExplainSnapshot:  # noqa: ANN401 - the fields
     """A task that nothing keeps."""
     given: dict[str, Any] = {
         "now": NOON,
@@ -85,16 +85,16 @@ def waiting(**parts: Any) -> Circumstances:  # noqa: ANN401 - the fields
         "error": None,
         "lease_id": None,
         "lease": None,
-        "last": a_last(Happening.CREATED),
+        "last": a_last(EventType.CREATED),
         "is_enqueued": True,
         "released_at": None,
         "queue_paused_at": None,
         "leases": (a_worker(),),
         "broker": NO_BROKER,
         "hint_life": s(10),
-        "line": IDLE,
+        "position": IDLE,
     }
-    return Circumstances(**{**given, **parts})
+    return ExplainSnapshot(**{**given, **parts})
 
 
 def a_lease(**parts: Any) -> HeldLease:  # noqa: ANN401 - the fields
@@ -108,7 +108,7 @@ def a_lease(**parts: Any) -> HeldLease:  # noqa: ANN401 - the fields
     return HeldLease(**{**given, **parts})
 
 
-def in_progress(**parts: Any) -> Circumstances:  # noqa: ANN401 - the fields
+def in_progress(**parts: Any) -> ExplainSnapshot:  # noqa: ANN401 - the fields
     given: dict[str, Any] = {
         "status": Status.IN_PROGRESS,
         "attempt": 1,
@@ -116,76 +116,78 @@ def in_progress(**parts: Any) -> Circumstances:  # noqa: ANN401 - the fields
         "started_at": NOON - s(5),
         "lease_id": WORKER_ID,
         "lease": a_lease(),
-        "last": a_last(Happening.CLAIMED),
+        "last": a_last(EventType.CLAIMED),
         "is_enqueued": False,
-        "line": None,
+        "position": None,
     }
     return waiting(**{**given, **parts})
 
 
-def ended(status: Status, **parts: Any) -> Circumstances:  # noqa: ANN401 - the fields
+def ended(status: Status, **parts: Any) -> ExplainSnapshot:  # noqa: ANN401 - the fields
     given: dict[str, Any] = {
         "status": status,
         "attempt": 3,
         "finished_at": NOON - s(60),
         "is_enqueued": False,
-        "line": None,
+        "position": None,
     }
     return waiting(**{**given, **parts})
 
 
-def gate_of(explanation: Explanation, name: GateName) -> Gate:
-    return next(gate for gate in explanation.gates if gate.name is name)
+def gate_of(explanation: Explanation, name: BlockerName) -> Blocker:
+    return next(blocker for blocker in explanation.blockers if blocker.name is name)
 
 
-def holding(c: Circumstances) -> list[GateName]:
-    return [gate.name for gate in explain(c).gates if gate.state is GateState.HOLDS]
+def holding(c: ExplainSnapshot) -> list[BlockerName]:
+    return [blocker.name for blocker in explain(c).blockers if blocker.state is BlockerState.HOLDS]
 
 
-def unreached(c: Circumstances) -> list[GateName]:
-    return [gate.name for gate in explain(c).gates if gate.state is GateState.NOT_REACHED]
+def unreached(c: ExplainSnapshot) -> list[BlockerName]:
+    return [
+        blocker.name for blocker in explain(c).blockers if blocker.state is BlockerState.NOT_REACHED
+    ]
 
 
-def facts_of(c: Circumstances, name: GateName) -> Mapping[str, object]:
+def facts_of(c: ExplainSnapshot, name: BlockerName) -> Mapping[str, object]:
     return gate_of(explain(c), name).facts
 
 
 def test_every_gate_is_told_once_and_in_order() -> None:
     for c in (waiting(), in_progress(), ended(Status.FAILED)):
         found = explain(c)
-        assert [gate.name for gate in found.gates] == list(GateName)
+        assert [blocker.name for blocker in found.blockers] == list(BlockerName)
         assert (found.task_id, found.status, found.at) == (TASK_ID, c.status, NOON)
         assert found.holding.todo
-        assert all(gate.sentence.endswith(".") for gate in found.gates)
+        assert all(blocker.sentence.endswith(".") for blocker in found.blockers)
 
 
 @pytest.mark.parametrize(
     ("status", "last", "kind", "words"),
     [
-        (Status.SUCCEEDED, a_last(Happening.SUCCEEDED), EndKind.SUCCEEDED, "in attempt 3 of 3"),
-        (Status.CANCELLED, a_last(Happening.CANCELLED), EndKind.CANCELLED, "was cancelled"),
+        (Status.SUCCEEDED, a_last(EventType.SUCCEEDED), EndKind.SUCCEEDED, "in attempt 3 of 3"),
+        (Status.CANCELLED, a_last(EventType.CANCELLED), EndKind.CANCELLED, "was cancelled"),
         (
             Status.FAILED,
-            a_last(Happening.FAILED, Reason.ERROR),
+            a_last(EventType.FAILED, Reason.ERROR),
             EndKind.ATTEMPTS_USED_UP,
             "attempt 3 of 3 was the last: ValueError: no such customer",
         ),
         (Status.FAILED, None, EndKind.ATTEMPTS_USED_UP, "was the last"),
         (
             Status.FAILED,
-            a_last(Happening.FAILED, Reason.PERMANENT),
+            a_last(EventType.FAILED, Reason.PERMANENT),
             EndKind.PERMANENT_FAILURE,
             "as its handler said",
         ),
         (
             Status.FAILED,
-            a_last(Happening.FAILED, Reason.WORKER_LOST),
+            a_last(EventType.FAILED, Reason.WORKER_LOST),
             EndKind.LOSSES_USED_UP,
             "no loss is left (3 of 3)",
         ),
         (
             Status.FAILED,
-            a_last(Happening.EXPIRED, Reason.EXPIRED),
+            a_last(EventType.EXPIRED, Reason.EXPIRED),
             EndKind.EXPIRED,
             "not started before its expires_at",
         ),
@@ -195,49 +197,49 @@ def test_ends_are_told_apart(
     status: Status, last: LastEvent | None, kind: EndKind, words: str
 ) -> None:
     c = ended(status, last=last, error=ERROR, losses=3)
-    assert holding(c) == [GateName.FINISHED]
-    assert unreached(c) == list(GateName)[1:]
-    gate = explain(c).holding
-    assert (gate.facts["end"], gate.facts["finished_at"]) == (kind, NOON - s(60))
-    assert words in gate.sentence
-    assert f"`taskmill task retry {TASK_ID}`" in (gate.todo or "")
+    assert holding(c) == [BlockerName.FINISHED]
+    assert unreached(c) == list(BlockerName)[1:]
+    blocker = explain(c).holding
+    assert (blocker.facts["end"], blocker.facts["finished_at"]) == (kind, NOON - s(60))
+    assert words in blocker.sentence
+    assert f"`taskmill task retry {TASK_ID}`" in (blocker.todo or "")
 
 
 def test_an_end_without_a_time_or_an_error_is_told_all_the_same() -> None:
-    gate = explain(ended(Status.FAILED, finished_at=None, error=None)).holding
-    assert "at an unknown time" in gate.sentence
-    assert "no error was recorded" in gate.sentence
+    blocker = explain(ended(Status.FAILED, finished_at=None, error=None)).holding
+    assert "at an unknown time" in blocker.sentence
+    assert "no error was recorded" in blocker.sentence
 
 
 def test_a_long_error_is_cut_in_the_sentence_and_whole_in_the_facts() -> None:
-    long = ErrorInfo(type="E", message="line\n" * 500)
-    gate = explain(ended(Status.FAILED, error=long)).holding
-    assert len(gate.sentence) < 400
-    assert "\n" not in gate.sentence
-    assert gate.facts["error_message"] == long.message
+    long = ErrorInfo(type="E", message="position\n" * 500)
+    blocker = explain(ended(Status.FAILED, error=long)).holding
+    assert len(blocker.sentence) < 400
+    assert "\n" not in blocker.sentence
+    assert blocker.facts["error_message"] == long.message
 
 
 def test_a_task_runs_as_long_as_its_lease_holds() -> None:
     c = in_progress()
-    assert holding(c) == [GateName.RUNNING]
+    assert holding(c) == [BlockerName.RUNNING]
     assert "w1 since 2030-01-31T11:59:55Z (5 s ago), attempt 1 of 3" in explain(c).holding.sentence
     assert explain(c).holding.facts["timeout_at"] is None
-    assert GateName.LEASE_ENDED in unreached(c)
+    assert BlockerName.LEASE_ENDED in unreached(c)
 
 
 def test_a_running_task_tells_of_its_timeout_and_of_a_cancel() -> None:
-    c = in_progress(timeout=s(60), cancel_requested=True, last=a_last(Happening.CANCEL_REQUESTED))
-    gate = explain(c).holding
-    assert gate.facts["timeout_at"] == NOON + s(55)
-    assert gate.facts["cancel_requested_at"] == NOON - s(20)
-    assert "(in 55 s). It was asked to stop." in gate.sentence
-    assert "about a second" in (gate.todo or "")
+    c = in_progress(timeout=s(60), cancel_requested=True, last=a_last(EventType.CANCEL_REQUESTED))
+    blocker = explain(c).holding
+    assert blocker.facts["timeout_at"] == NOON + s(55)
+    assert blocker.facts["cancel_requested_at"] == NOON - s(20)
+    assert "(in 55 s). It was asked to stop." in blocker.sentence
+    assert "about a second" in (blocker.todo or "")
 
 
 def test_what_a_damaged_row_lacks_is_left_out() -> None:
-    gate = explain(in_progress(started_at=None, last=None, timeout=s(1))).holding
-    assert "w1, attempt" in gate.sentence
-    assert gate.facts["timeout_at"] is None
+    blocker = explain(in_progress(started_at=None, last=None, timeout=s(1))).holding
+    assert "w1, attempt" in blocker.sentence
+    assert blocker.facts["timeout_at"] is None
 
 
 @pytest.mark.parametrize(
@@ -258,12 +260,12 @@ def test_a_task_whose_lease_ended_waits_for_its_rescue(
     lease: HeldLease | None, liveness: str, words: str
 ) -> None:
     c = in_progress(lease=lease, leases=())
-    assert holding(c) == [GateName.LEASE_ENDED]
-    gate = explain(c).holding
-    assert gate.facts["lease"] == liveness
-    assert words in gate.sentence
-    assert gate_of(explain(c), GateName.RUNNING).state is GateState.PASSED
-    assert gate_of(explain(c), GateName.MAINTENANCE_AWAY).state is GateState.PASSED
+    assert holding(c) == [BlockerName.LEASE_ENDED]
+    blocker = explain(c).holding
+    assert blocker.facts["lease"] == liveness
+    assert words in blocker.sentence
+    assert gate_of(explain(c), BlockerName.RUNNING).state is BlockerState.PASSED
+    assert gate_of(explain(c), BlockerName.MAINTENANCE_AWAY).state is BlockerState.PASSED
 
 
 @pytest.mark.parametrize(
@@ -276,69 +278,69 @@ def test_a_task_whose_lease_ended_waits_for_its_rescue(
 )
 def test_what_becomes_of_a_lost_task_is_foretold(parts: dict[str, Any], status: Status) -> None:
     c = in_progress(lease=a_lease(expires_at=NOON - s(5)), **parts)
-    gate = explain(c).holding
-    assert gate.facts["next_status"] is status
-    assert gate.facts["rescue_at"] == NOON - s(3)
-    assert "was to take the task back" in gate.sentence
+    blocker = explain(c).holding
+    assert blocker.facts["next_status"] is status
+    assert blocker.facts["rescue_at"] == NOON - s(3)
+    assert "was to take the task back" in blocker.sentence
 
 
 def test_a_rescue_that_does_not_come_means_that_maintenance_is_away() -> None:
     lease = a_lease(renewed_at=NOON - s(100), expires_at=NOON - s(85))
     open_lease = a_worker(renewed_at=lease.renewed_at, expires_at=lease.expires_at)
     c = in_progress(lease=lease, leases=(open_lease, a_worker(id=UUID(int=2))))
-    assert holding(c) == [GateName.LEASE_ENDED, GateName.MAINTENANCE_AWAY]
+    assert holding(c) == [BlockerName.LEASE_ENDED, BlockerName.MAINTENANCE_AWAY]
     # The lease's end, its time to live, and ten seconds.
-    assert facts_of(c, GateName.MAINTENANCE_AWAY) == {
+    assert facts_of(c, BlockerName.MAINTENANCE_AWAY) == {
         "overdue_since": NOON - s(60),
         "leases_to_close": 1,
     }
-    assert "1 lease that ran out" in gate_of(explain(c), GateName.MAINTENANCE_AWAY).sentence
+    assert "1 lease that ran out" in gate_of(explain(c), BlockerName.MAINTENANCE_AWAY).sentence
     assert "`taskmill run maintenance`" in (explain(c).holding.todo or "")
 
 
 def test_a_closed_lease_whose_task_was_not_taken_back_means_so_too() -> None:
     lease = a_lease(closed_at=NOON - s(60), close_reason="expired")
     c = in_progress(lease=lease)
-    assert holding(c) == [GateName.LEASE_ENDED, GateName.MAINTENANCE_AWAY]
-    assert "wait to be closed" not in gate_of(explain(c), GateName.MAINTENANCE_AWAY).sentence
+    assert holding(c) == [BlockerName.LEASE_ENDED, BlockerName.MAINTENANCE_AWAY]
+    assert "wait to be closed" not in gate_of(explain(c), BlockerName.MAINTENANCE_AWAY).sentence
 
 
 def test_leases_of_others_that_nobody_closes_tell_it_before_its_own_is_late() -> None:
     silent = a_worker(renewed_at=NOON - s(100), expires_at=NOON - s(85))
     c = in_progress(lease=a_lease(expires_at=NOON - s(1)), leases=(silent,))
-    assert holding(c) == [GateName.LEASE_ENDED, GateName.MAINTENANCE_AWAY]
+    assert holding(c) == [BlockerName.LEASE_ENDED, BlockerName.MAINTENANCE_AWAY]
 
 
 def test_a_task_that_nothing_keeps_is_claimed_next() -> None:
     c = waiting()
-    assert holding(c) == [GateName.NOT_CLAIMED]
-    assert unreached(c) == [GateName.MAINTENANCE_AWAY]
+    assert holding(c) == [BlockerName.NOT_CLAIMED]
+    assert unreached(c) == [BlockerName.MAINTENANCE_AWAY]
     assert explain(c).holding.facts == {"ready_at": NOON - s(20), "ready_for_s": 20.0}
     assert explain(waiting(last=None)).holding.facts["ready_for_s"] == 30.0
 
 
-HINDRANCES: list[tuple[dict[str, Any], GateName]] = [
-    ({"is_enqueued": False}, GateName.NOT_ENQUEUED),
-    ({"queue_paused_at": NOON - s(200)}, GateName.QUEUE_PAUSED),
-    ({"run_at": NOON + s(1)}, GateName.NOT_DUE),
-    ({"expires_at": NOON}, GateName.EXPIRED),
-    ({"leases": ()}, GateName.NO_WORKER),
-    ({"leases": (a_worker(expires_at=NOON),)}, GateName.NO_WORKER),
+HINDRANCES: list[tuple[dict[str, Any], BlockerName]] = [
+    ({"is_enqueued": False}, BlockerName.NOT_ENQUEUED),
+    ({"queue_paused_at": NOON - s(200)}, BlockerName.QUEUE_PAUSED),
+    ({"run_at": NOON + s(1)}, BlockerName.NOT_DUE),
+    ({"expires_at": NOON}, BlockerName.EXPIRED),
+    ({"leases": ()}, BlockerName.NO_WORKER),
+    ({"leases": (a_worker(expires_at=NOON),)}, BlockerName.NO_WORKER),
     (
         {"broker": BrokerState(presence=BrokerPresence.AWAY, policy="rabbitmq", trouble="refused")},
-        GateName.BROKER_AWAY,
+        BlockerName.BROKER_AWAY,
     ),
 ]
 
 
 @pytest.mark.parametrize(("parts", "name"), HINDRANCES)
 def test_a_hindrance_holds_alone_and_nothing_behind_it_is_reached(
-    parts: dict[str, Any], name: GateName
+    parts: dict[str, Any], name: BlockerName
 ) -> None:
     c = waiting(**parts)
     assert holding(c) == [name]
-    assert not needs_line(c)
-    behind = [GateName.NO_FREE_SLOT, GateName.TASKS_AHEAD, GateName.NOT_RELEASED]
+    assert not needs_position(c)
+    behind = [BlockerName.NO_FREE_SLOT, BlockerName.TASKS_AHEAD, BlockerName.NOT_RELEASED]
     assert unreached(c)[:3] == behind
 
 
@@ -350,30 +352,30 @@ def test_hindrances_are_all_told_the_first_one_first() -> None:
 
 
 def test_only_a_waiting_task_without_hindrance_needs_its_line() -> None:
-    assert needs_line(waiting(line=None))
-    assert not needs_line(in_progress())
-    assert not needs_line(ended(Status.FAILED))
+    assert needs_position(waiting(position=None))
+    assert not needs_position(in_progress())
+    assert not needs_position(ended(Status.FAILED))
 
 
 @pytest.mark.parametrize(
     ("last", "delay", "words", "todo"),
     [
-        (a_last(Happening.CREATED), "scheduled", "scheduled for 2030-01-31T12:03:20Z", "Wait."),
+        (a_last(EventType.CREATED), "scheduled", "scheduled for 2030-01-31T12:03:20Z", "Wait."),
         (None, "scheduled", "(in 3m 20s)", "Wait."),
         (
-            a_last(Happening.RETRY_SCHEDULED, Reason.ERROR),
+            a_last(EventType.RETRY_SCHEDULED, Reason.ERROR),
             "backoff",
             "Attempt 1 of 3 failed: ValueError: no such customer. The next is due",
             "mend the cause",
         ),
         (
-            a_last(Happening.HANDED_BACK, Reason.NO_HANDLER),
+            a_last(EventType.HANDED_BACK, Reason.NO_HANDLER),
             "handed_back",
             "handed it back (no_handler)",
             "handler for type report",
         ),
         (
-            a_last(Happening.HANDED_BACK, Reason.WORKER_STOPPED),
+            a_last(EventType.HANDED_BACK, Reason.WORKER_STOPPED),
             "handed_back",
             "(worker_stopped)",
             "no attempt was spent",
@@ -382,33 +384,33 @@ def test_only_a_waiting_task_without_hindrance_needs_its_line() -> None:
 )
 def test_delays_are_told_apart(last: LastEvent | None, delay: str, words: str, todo: str) -> None:
     c = waiting(run_at=NOON + s(200), last=last, attempt=1, error=ERROR)
-    gate = explain(c).holding
-    assert (gate.facts["delay"], gate.facts["due_in_s"]) == (delay, 200.0)
-    assert words in gate.sentence
-    assert todo in (gate.todo or "")
+    blocker = explain(c).holding
+    assert (blocker.facts["delay"], blocker.facts["due_in_s"]) == (delay, 200.0)
+    assert words in blocker.sentence
+    assert todo in (blocker.todo or "")
 
 
 def test_an_expiry_that_is_near_is_told_while_it_is_passed() -> None:
-    gate = gate_of(explain(waiting(expires_at=NOON + s(30))), GateName.EXPIRED)
-    assert (gate.state, gate.facts["expires_in_s"]) == (GateState.PASSED, 30.0)
-    assert "(in 30 s)" in gate.sentence
+    blocker = gate_of(explain(waiting(expires_at=NOON + s(30))), BlockerName.EXPIRED)
+    assert (blocker.state, blocker.facts["expires_in_s"]) == (BlockerState.PASSED, 30.0)
+    assert "(in 30 s)" in blocker.sentence
 
 
 def test_an_expired_task_that_nobody_fails_means_that_maintenance_is_away() -> None:
-    assert holding(waiting(expires_at=NOON - s(5))) == [GateName.EXPIRED]
+    assert holding(waiting(expires_at=NOON - s(5))) == [BlockerName.EXPIRED]
     assert holding(waiting(expires_at=NOON - s(50))) == [
-        GateName.EXPIRED,
-        GateName.MAINTENANCE_AWAY,
+        BlockerName.EXPIRED,
+        BlockerName.MAINTENANCE_AWAY,
     ]
 
 
 def test_a_missing_type_is_told_with_what_the_workers_run() -> None:
     others = (a_worker(types=frozenset({"a", "b"})), a_worker(types=frozenset({"b", "c"})))
-    gate = explain(waiting(leases=others)).holding
-    assert gate.sentence == "2 workers live, but none runs type report; they run a, b, c."
-    assert "TASKMILL_EMULATION__TYPES=report" in (gate.todo or "")
-    assert (gate.facts["workers_alive"], gate.facts["workers_for_type"]) == (2, 0)
-    assert gate.facts["workers"] == [
+    blocker = explain(waiting(leases=others)).holding
+    assert blocker.sentence == "2 workers live, but none runs type report; they run a, b, c."
+    assert "TASKMILL_EMULATION__TYPES=report" in (blocker.todo or "")
+    assert (blocker.facts["workers_alive"], blocker.facts["workers_for_type"]) == (2, 0)
+    assert blocker.facts["workers"] == [
         {
             "name": "w1",
             "queues": [],
@@ -423,16 +425,16 @@ def test_a_missing_type_is_told_with_what_the_workers_run() -> None:
 def test_a_queue_that_no_worker_of_the_type_serves_is_told() -> None:
     for_others = a_worker(queues=frozenset({"reports"}))
     wrong_type = a_worker(types=frozenset({"x"}), queues=frozenset({"mail"}))
-    gate = explain(waiting(leases=(for_others, wrong_type))).holding
-    assert "serves queue mail; they serve reports" in gate.sentence
-    assert "TASKMILL_WORKER__QUEUES=mail" in (gate.todo or "")
-    assert (gate.facts["workers_for_queue"], gate.facts["workers_for_both"]) == (1, 0)
+    blocker = explain(waiting(leases=(for_others, wrong_type))).holding
+    assert "serves queue mail; they serve reports" in blocker.sentence
+    assert "TASKMILL_WORKER__QUEUES=mail" in (blocker.todo or "")
+    assert (blocker.facts["workers_for_queue"], blocker.facts["workers_for_both"]) == (1, 0)
 
 
 def test_a_worker_of_every_type_serves_it_and_every_type_is_its_rival() -> None:
     every = a_worker(types=frozenset({"*"}), queues=frozenset({"mail"}))
     c = waiting(leases=(every,))
-    assert gate_of(explain(c), GateName.NO_WORKER).state is GateState.PASSED
+    assert gate_of(explain(c), BlockerName.NO_WORKER).state is BlockerState.PASSED
     assert c.rival_types is None
     two = (a_worker(), a_worker(types=frozenset({"report", "x"})))
     assert waiting(leases=two).rival_types == frozenset({"report", "x"})
@@ -441,85 +443,87 @@ def test_a_worker_of_every_type_serves_it_and_every_type_is_its_rival() -> None:
 def test_workers_claim_from_postgresql_while_the_broker_is_away_unless_the_policy_forbids() -> None:
     away = BrokerState(presence=BrokerPresence.AWAY, policy="auto", trouble="refused")
     c = waiting(broker=away)
-    assert holding(c) == [GateName.NOT_CLAIMED]
-    assert gate_of(explain(c), GateName.NOT_RELEASED).state is GateState.PASSED
+    assert holding(c) == [BlockerName.NOT_CLAIMED]
+    assert gate_of(explain(c), BlockerName.NOT_RELEASED).state is BlockerState.PASSED
     strict = replace(away, policy="rabbitmq")
     assert "(refused)" in explain(waiting(broker=strict)).holding.sentence
 
 
 def test_taken_slots_are_counted_or_taken_from_the_last_heartbeat() -> None:
-    c = waiting(line=Line(running={WORKER_ID: 4}, ahead=0))
-    assert holding(c) == [GateName.NO_FREE_SLOT]
-    assert facts_of(c, GateName.NO_FREE_SLOT) == {"slots": 4, "running": 4, "is_counted": True}
-    assert unreached(c) == [GateName.NOT_CLAIMED, GateName.MAINTENANCE_AWAY]
+    c = waiting(position=QueuePosition(running={WORKER_ID: 4}, ahead=0))
+    assert holding(c) == [BlockerName.NO_FREE_SLOT]
+    assert facts_of(c, BlockerName.NO_FREE_SLOT) == {"slots": 4, "running": 4, "is_counted": True}
+    assert unreached(c) == [BlockerName.NOT_CLAIMED, BlockerName.MAINTENANCE_AWAY]
     assert explain(c).holding.sentence == "All 4 slots of 1 worker are taken."
-    told = waiting(line=Line(running=None, ahead=0))
-    assert facts_of(told, GateName.NO_FREE_SLOT)["running"] == 1
-    assert holding(told) == [GateName.NOT_CLAIMED]
+    told = waiting(position=QueuePosition(running=None, ahead=0))
+    assert facts_of(told, BlockerName.NO_FREE_SLOT)["running"] == 1
+    assert holding(told) == [BlockerName.NOT_CLAIMED]
 
 
 @pytest.mark.parametrize(
-    ("line", "words", "about_s"),
+    ("position", "words", "about_s"),
     [
-        (Line(running={}, ahead=4, per_second=2.0), "About 4 due tasks", 2.0),
+        (QueuePosition(running={}, ahead=4, per_second=2.0), "About 4 due tasks", 2.0),
         (
-            Line(running={}, ahead=10_000, is_more=True, per_second=100),
+            QueuePosition(running={}, ahead=10_000, is_more=True, per_second=100),
             "at the present 100 a second that takes at least 1m 40s.",
             100.0,
         ),
-        (Line(running={}, ahead=5), "none was claimed in the last minutes", None),
-        (Line(running={}, ahead=None, per_second=3.0), "could be counted in time.", None),
+        (QueuePosition(running={}, ahead=5), "none was claimed in the last minutes", None),
+        (QueuePosition(running={}, ahead=None, per_second=3.0), "could be counted in time.", None),
     ],
 )
-def test_a_task_waits_for_more_urgent_ones(line: Line, words: str, about_s: float | None) -> None:
-    c = waiting(line=line)
-    assert holding(c) == [GateName.TASKS_AHEAD]
+def test_a_task_waits_for_more_urgent_ones(
+    position: QueuePosition, words: str, about_s: float | None
+) -> None:
+    c = waiting(position=position)
+    assert holding(c) == [BlockerName.TASKS_AHEAD]
     assert words in explain(c).holding.sentence
     facts = explain(c).holding.facts
-    assert (facts["ahead"], facts["about_s"]) == (line.ahead, about_s)
+    assert (facts["ahead"], facts["about_s"]) == (position.ahead, about_s)
     assert facts["free_slots"] == 4
 
 
 def test_fewer_tasks_than_free_slots_keep_nobody_waiting() -> None:
-    c = waiting(line=Line(running={}, ahead=3, per_second=1))
-    assert holding(c) == [GateName.NOT_CLAIMED]
+    c = waiting(position=QueuePosition(running={}, ahead=3, per_second=1))
+    assert holding(c) == [BlockerName.NOT_CLAIMED]
     assert "3 due tasks of queue mail go before it, and 4 slots" in (
-        gate_of(explain(c), GateName.TASKS_AHEAD).sentence
+        gate_of(explain(c), BlockerName.TASKS_AHEAD).sentence
     )
 
 
 def test_nothing_ahead_as_far_as_was_looked_is_not_told_as_nothing() -> None:
-    c = waiting(line=Line(running={}, ahead=0, is_more=True))
-    assert holding(c) == [GateName.NOT_CLAIMED]
-    told = gate_of(explain(c), GateName.TASKS_AHEAD).sentence
+    c = waiting(position=QueuePosition(running={}, ahead=0, is_more=True))
+    assert holding(c) == [BlockerName.NOT_CLAIMED]
+    told = gate_of(explain(c), BlockerName.TASKS_AHEAD).sentence
     assert told.startswith("At least 0 due tasks of queue mail go before it")
 
 
 def test_without_its_line_a_task_waits_behind_an_unknown_number() -> None:
-    assert holding(waiting(line=None)) == [GateName.TASKS_AHEAD]
+    assert holding(waiting(position=None)) == [BlockerName.TASKS_AHEAD]
 
 
 def test_over_a_broker_a_task_has_to_be_released_before_it_is_claimed() -> None:
     unreleased = waiting(broker=BROKER)
-    assert holding(unreleased) == [GateName.NOT_RELEASED]
+    assert holding(unreleased) == [BlockerName.NOT_RELEASED]
     assert "`taskmill run relay`" in (explain(unreleased).holding.todo or "")
     ran_out = waiting(broker=BROKER, released_at=NOON - s(10))
-    assert holding(ran_out) == [GateName.NOT_RELEASED]
+    assert holding(ran_out) == [BlockerName.NOT_RELEASED]
     assert "ran out at 2030-01-31T12:00:00Z" in explain(ran_out).holding.sentence
     out = waiting(broker=BROKER, released_at=NOON - s(3))
-    assert holding(out) == [GateName.NOT_CLAIMED]
-    assert facts_of(out, GateName.NOT_RELEASED) == {
+    assert holding(out) == [BlockerName.NOT_CLAIMED]
+    assert facts_of(out, BlockerName.NOT_RELEASED) == {
         "released_at": NOON - s(3),
         "hint_valid_until": NOON + s(7),
     }
 
 
 def test_a_release_is_told_while_others_go_first_and_its_lack_is_not() -> None:
-    behind = Line(running={}, ahead=9)
-    out = waiting(broker=BROKER, released_at=NOON - s(3), line=behind)
-    assert gate_of(explain(out), GateName.NOT_RELEASED).state is GateState.PASSED
-    assert GateName.NOT_RELEASED in unreached(waiting(broker=BROKER, line=behind))
-    assert holding(out) == [GateName.TASKS_AHEAD]
+    behind = QueuePosition(running={}, ahead=9)
+    out = waiting(broker=BROKER, released_at=NOON - s(3), position=behind)
+    assert gate_of(explain(out), BlockerName.NOT_RELEASED).state is BlockerState.PASSED
+    assert BlockerName.NOT_RELEASED in unreached(waiting(broker=BROKER, position=behind))
+    assert holding(out) == [BlockerName.TASKS_AHEAD]
 
 
 @pytest.mark.parametrize(

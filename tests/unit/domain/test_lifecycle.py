@@ -13,8 +13,8 @@ from taskmill.domain.lifecycle import (
     Cancelled,
     Claim,
     ErrorInfo,
+    EventType,
     Failed,
-    Happening,
     Interrupted,
     Lost,
     Outcome,
@@ -77,7 +77,7 @@ def test_a_terminal_status_leads_nowhere_but_to_a_new_run() -> None:
 def test_a_success_keeps_its_result() -> None:
     transition = ends(Succeeded(result='{"rows":3}'))
     assert transition == Transition(
-        status=Status.SUCCEEDED, happening=Happening.SUCCEEDED, result='{"rows":3}'
+        status=Status.SUCCEEDED, event_type=EventType.SUCCEEDED, result='{"rows":3}'
     )
 
 
@@ -89,7 +89,7 @@ def test_a_failure_is_tried_again_after_the_back_off_of_its_attempt() -> None:
     transition = ends(Failed(error=ERROR), a_claim(attempt=2))
     assert transition == Transition(
         status=Status.NEW,
-        happening=Happening.RETRY_SCHEDULED,
+        event_type=EventType.RETRY_SCHEDULED,
         reason=Reason.ERROR,
         delay=timedelta(seconds=4),
         error=ERROR,
@@ -99,7 +99,7 @@ def test_a_failure_is_tried_again_after_the_back_off_of_its_attempt() -> None:
 def test_the_last_attempt_fails_for_good_and_keeps_its_reason() -> None:
     transition = ends(Failed(error=ERROR, reason=Reason.TIMEOUT), a_claim(attempt=3))
     assert transition == Transition(
-        status=Status.FAILED, happening=Happening.FAILED, reason=Reason.TIMEOUT, error=ERROR
+        status=Status.FAILED, event_type=EventType.FAILED, reason=Reason.TIMEOUT, error=ERROR
     )
 
 
@@ -138,7 +138,7 @@ def test_asking_for_a_retry_gives_no_attempt_beyond_the_last() -> None:
 def test_a_lost_attempt_costs_a_loss_and_no_attempt() -> None:
     transition = ends(Lost(), a_claim(losses=2))
     assert transition.status is Status.NEW
-    assert transition.happening is Happening.LOST
+    assert transition.event_type is EventType.LOST
     assert transition.counts_loss
     assert not transition.spends_attempt
     assert transition.delay == timedelta(0)
@@ -157,7 +157,7 @@ def test_handing_back_costs_nothing() -> None:
     transition = ends(Interrupted(reason=Reason.NO_HANDLER, after=timedelta(seconds=30)))
     assert transition == Transition(
         status=Status.NEW,
-        happening=Happening.HANDED_BACK,
+        event_type=EventType.HANDED_BACK,
         reason=Reason.NO_HANDLER,
         delay=timedelta(seconds=30),
         spends_attempt=False,
@@ -182,7 +182,7 @@ def test_a_cancel_turns_every_way_back_into_cancelled_at_the_same_cost(
 ) -> None:
     transition = ends(outcome, cancel=True)
     assert transition.status is Status.CANCELLED
-    assert transition.happening is Happening.CANCELLED
+    assert transition.event_type is EventType.CANCELLED
     assert transition.reason is Reason.CANCELLED
     assert transition.delay == timedelta(0)
     assert transition.spends_attempt is spends_attempt

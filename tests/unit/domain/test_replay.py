@@ -9,11 +9,11 @@ from hypothesis import given, strategies as st
 
 from taskmill.domain.audit import EXPLANATIONS, Check
 from taskmill.domain.history import ALLOWED_PAIRS, NOTHING, STEPS
-from taskmill.domain.lifecycle import ALLOWED, Happening, Reason, Status
+from taskmill.domain.lifecycle import ALLOWED, EventType, Reason, Status
 from taskmill.domain.replay import Replay
 from tests.support.histories import BEGIN, SECOND, History
 
-H = Happening
+H = EventType
 OTHER_LEASE = UUID(int=9)
 
 
@@ -22,7 +22,7 @@ def a_success() -> History:
 
 
 def all_of_it() -> History:
-    """A history with every happening in it."""
+    """A history with every event_type in it."""
     history = History()(H.CLAIMED)(H.RETRY_SCHEDULED, error='{"a": 1}')(H.CLAIMED)(H.HANDED_BACK)
     history(H.CLAIMED)(H.LOST)(H.CLAIMED)(H.SUCCEEDED)(H.RUN_AGAIN)(H.CANCELLED)(H.RUN_AGAIN)
     history(H.CLAIMED)(H.CANCEL_REQUESTED)(H.CANCELLED, cost=(-1, 1))(H.RUN_AGAIN)
@@ -31,7 +31,7 @@ def all_of_it() -> History:
 
 def test_nothing_is_found_in_a_history_with_everything_in_it() -> None:
     history = all_of_it()
-    assert {entry.happening for entry in history.entries} == set(Happening)
+    assert {entry.event_type for entry in history.entries} == set(EventType)
     assert history.replay() == []
 
 
@@ -67,9 +67,9 @@ WRONG: list[tuple[Callable[[], History], Check, int | None]] = [
     (lambda: a_success().change_row(version=2), Check.VERSION_GAP, None),
     (lambda: a_success().change(2, version=7), Check.VERSION_GAP, 7),
     (lambda: a_success().change(1, version=2), Check.VERSION_GAP, 2),
-    (lambda: a_success().change(2, happening="sneezed"), Check.UNKNOWN_ENTRY, 2),
+    (lambda: a_success().change(2, event_type="sneezed"), Check.UNKNOWN_ENTRY, 2),
     (lambda: a_success().change(2, status="sneezing"), Check.UNKNOWN_ENTRY, 2),
-    (lambda: History().change(1, happening=H.RUN_AGAIN), Check.FORBIDDEN_TRANSITION, 1),
+    (lambda: History().change(1, event_type=H.RUN_AGAIN), Check.FORBIDDEN_TRANSITION, 1),
     (lambda: History()(H.FAILED), Check.FORBIDDEN_TRANSITION, 2),
     (lambda: History()(H.CLAIMED)(H.EXPIRED), Check.FORBIDDEN_TRANSITION, 3),
     (lambda: History()(H.CREATED), Check.FORBIDDEN_TRANSITION, 2),
@@ -228,9 +228,9 @@ def test_any_way_through_the_state_machine_is_sound(data: st.DataObject) -> None
     assert history.replay() == []
 
 
-def _possible(history: History) -> list[Happening]:
+def _possible(history: History) -> list[EventType]:
     status, is_cancelled = history.row.status, history.row.cancel_requested
-    ways = [happening for happening in Happening if status in STEPS[happening].befores]
+    ways = [event_type for event_type in EventType if status in STEPS[event_type].befores]
     if is_cancelled and status == Status.IN_PROGRESS:
         return [way for way in ways if STEPS[way].after != Status.NEW and way != H.CANCEL_REQUESTED]
     return ways
@@ -241,7 +241,7 @@ def test_steps_lead_exactly_where_the_state_machine_allows() -> None:
     allowed = {(before, after) for before, afters in ALLOWED.items() for after in afters}
     in_place = {(NOTHING, Status.NEW), (Status.IN_PROGRESS, Status.IN_PROGRESS)}
     assert pairs == allowed | in_place == ALLOWED_PAIRS
-    assert STEPS.keys() == set(Happening)
+    assert STEPS.keys() == set(EventType)
 
 
 def test_every_check_is_explained() -> None:

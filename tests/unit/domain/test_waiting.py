@@ -4,13 +4,13 @@ import pytest
 
 from taskmill.domain.audit import Check
 from taskmill.domain.history import AuditedTask, Place, Standing
-from taskmill.domain.lifecycle import Happening
+from taskmill.domain.lifecycle import EventType
 from taskmill.domain.waiting import lease_faults, waiting_faults
 from tests.support.histories import BEGIN, SECOND, History
 
 PLACE = Place(queue="mail", type="send", priority=4, run_at=BEGIN, expires_at=None)
 WAITS = History().row
-RUNS = History()(Happening.CLAIMED).row
+RUNS = History()(EventType.CLAIMED).row
 
 
 def a_task(

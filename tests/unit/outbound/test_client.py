@@ -242,12 +242,12 @@ async def test_the_time_is_for_everything_together(begun: bytes) -> None:
 
 
 async def test_a_resolver_that_hangs_blocks_nobody_else() -> None:
-    gate, threads = threading.Event(), []
+    blocker, threads = threading.Event(), []
 
     def ask(host: str) -> list[str]:
         threads.append(host)
         if host == "slow.example":
-            gate.wait(20)
+            blocker.wait(20)
         return ["127.0.0.1"]
 
     async with an_endpoint() as endpoint, an_outbound(ask=ask) as outbound:
@@ -259,7 +259,7 @@ async def test_a_resolver_that_hangs_blocks_nobody_else() -> None:
             assert (await sent(outbound, quick)).status == 200
             waiting[0].cancel()
             assert not any(one.done() for one in waiting[1:])
-            gate.set()
+            blocker.set()
         assert [one.result().status for one in waiting[1:]] == [200] * 39
         assert sorted(threads) == ["quick.example", "slow.example"], (
             "a host is asked for once at a time"
@@ -267,12 +267,12 @@ async def test_a_resolver_that_hangs_blocks_nobody_else() -> None:
 
 
 async def test_dead_names_hold_up_no_other_and_are_not_asked_for_once_nobody_wants_them() -> None:
-    gate, asked = threading.Event(), []
+    blocker, asked = threading.Event(), []
 
     def ask(host: str) -> list[str]:
         asked.append(host)
         if host.startswith("dead"):
-            gate.wait(20)
+            blocker.wait(20)
         return ["127.0.0.1"]
 
     async with an_endpoint() as endpoint, an_outbound(ask=ask) as outbound:
@@ -291,7 +291,7 @@ async def test_dead_names_hold_up_no_other_and_are_not_asked_for_once_nobody_wan
         async with asyncio.TaskGroup() as group:
             for number in range(100, 300):
                 group.create_task(given_up(number))
-        gate.set()
+        blocker.set()
         assert (await sent(outbound, at("later.example"))).status == 200
         assert len(asked) == 258, "256 dead ones, and the two that were there"
 
@@ -344,13 +344,13 @@ async def test_tls_is_checked_against_the_name_not_the_address(certificate: Path
 
 
 async def test_no_more_connections_are_opened_to_one_host_than_allowed() -> None:
-    gate, are_inside, inside = asyncio.Event(), asyncio.Event(), []
+    blocker, are_inside, inside = asyncio.Event(), asyncio.Event(), []
 
     async def held(received: Received) -> web.StreamResponse:
         inside.append(received)
         if len(inside) == 3:
             are_inside.set()
-        await gate.wait()
+        await blocker.wait()
         return await ok(received)
 
     limits = OutboundLimits(connections=10, connections_per_host=3)
@@ -358,7 +358,7 @@ async def test_no_more_connections_are_opened_to_one_host_than_allowed() -> None
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(sent(outbound, endpoint.url)) for _ in range(9)]
             await are_inside.wait()
-            gate.set()
+            blocker.set()
         assert [task.result().status for task in tasks] == [200] * 9
         assert endpoint.connections == 3
 

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from taskmill.amqp.events import Confirm
 from taskmill.domain.feed import Change, Cursor
-from taskmill.domain.lifecycle import Happening, Status
+from taskmill.domain.lifecycle import EventType, Status
 from taskmill.domain.system import TaskEvent
 from taskmill.relay.routing import Routes, before
 
@@ -17,7 +17,7 @@ def a_change(number: int, queue: str) -> Change:
         task_id=UUID(int=number),
         version=1,
         at=AT,
-        happening=Happening.CREATED,
+        event_type=EventType.CREATED,
         status=Status.NEW,
         run=1,
         attempt=0,

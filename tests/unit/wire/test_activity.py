@@ -4,13 +4,13 @@ import json
 from datetime import UTC, datetime, timedelta
 
 from taskmill.domain.activity import Activity, ActivityRequest, Durations, Flow, Window
-from taskmill.domain.lifecycle import Happening
+from taskmill.domain.lifecycle import EventType
 from taskmill.wire.activity import ActivityView, activity_fields
 from taskmill.wire.answers import answer_json
 
 SINCE = datetime(2030, 1, 31, 9, tzinfo=UTC)
 FLOW = Flow(
-    counts={Happening.CLAIMED: 3, Happening.SUCCEEDED: 2},
+    counts={EventType.CLAIMED: 3, EventType.SUCCEEDED: 2},
     waiting=Durations(seconds=0.3, buckets={20: 2, 30: 1}),
 )
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from taskmill.domain.errors import InvalidInput
-from taskmill.domain.lifecycle import Happening, Status
+from taskmill.domain.lifecycle import EventType, Status
 from taskmill.domain.system import (
     BrokerPresence,
     BrokerState,
@@ -129,7 +129,7 @@ def an_event() -> TaskEvent:
         task_id=TASK_ID,
         version=1,
         at=NOON,
-        happening=Happening.CREATED,
+        event_type=EventType.CREATED,
         status=Status.NEW,
         run=1,
         attempt=0,
@@ -146,7 +146,7 @@ def test_a_history_is_its_view_to_the_byte() -> None:
     failed = replace(
         an_event(),
         version=2,
-        happening=Happening.FAILED,
+        event_type=EventType.FAILED,
         status=Status.FAILED,
         worker="host-1",
         reason="error",

@@ -10,7 +10,7 @@ import pytest
 from taskmill.domain.contracts import TypeContract, TypeDefaults
 from taskmill.domain.errors import ContractRefused
 from taskmill.wire.contracts.checking import Checker
-from taskmill.wire.contracts.door import DoorContract, compile_contract, refuse_many_looks
+from taskmill.wire.contracts.contract import Contract, compile_contract, refuse_many_looks
 from tests.support.payload_schemas import Everything
 
 Json = dict[str, Any]
@@ -21,9 +21,9 @@ def a_contract(schema: object, type: str = "a-type", **defaults: Any) -> TypeCon
     return TypeContract(type=type, schema=text, defaults=TypeDefaults(**defaults))
 
 
-def a_door(schema: object) -> DoorContract:
+def a_door(schema: object) -> Contract:
     made = compile_contract(a_contract(schema))
-    return DoorContract(made.type, 1, made.schema, made.defaults)
+    return Contract(made.type, 1, made.schema, made.defaults)
 
 
 def said(schema: object, payload: object) -> list[str]:
@@ -199,13 +199,13 @@ def test_a_check_that_begins_deep_in_the_stack_refuses_instead_of_failing() -> N
     chain: Json = {"properties": {"a": {"$ref": "#/$defs/top"}}}
     for _ in range(13):
         chain = {"anyOf": [chain]}
-    door = a_door({"$defs": {"top": chain}, "$ref": "#/$defs/top"})
+    source = a_door({"$defs": {"top": chain}, "$ref": "#/$defs/top"})
     payload: Json = {}
     for _ in range(60):
         payload = {"a": payload}
 
     def at(depth: int) -> list[str]:
-        return at(depth - 1) if depth else [str(one) for one in door.violations(payload)]
+        return at(depth - 1) if depth else [str(one) for one in source.violations(payload)]
 
     [only] = at(sys.getrecursionlimit() // 2)
     assert "a payload that can be checked in 100,000 steps" in only

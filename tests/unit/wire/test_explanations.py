@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import asyncpg.pgproto.pgproto as driver
 
+from taskmill.domain.blockers import BlockerName, EndKind, holds, not_reached, passed
 from taskmill.domain.explanation import Explanation
-from taskmill.domain.gates import EndKind, GateName, holds, not_reached, passed
 from taskmill.domain.lifecycle import Status
 from taskmill.wire.explanations import ExplanationView, explanation_json
 from tests.unit.wire.builders import NOON, TASK_ID
@@ -15,10 +15,10 @@ EXPLANATION = Explanation(
     task_id=TASK_ID,
     status=Status.NEW,
     at=NOON,
-    gates=(
-        passed(GateName.FINISHED, "It has not ended.", {"end": EndKind.SUCCEEDED}),
+    blockers=(
+        passed(BlockerName.FINISHED, "It has not ended.", {"end": EndKind.SUCCEEDED}),
         holds(
-            GateName.NO_WORKER,
+            BlockerName.NO_WORKER,
             "No worker lives.",
             {
                 "lease_id": driver.UUID(str(TASK_ID)),
@@ -29,8 +29,8 @@ EXPLANATION = Explanation(
             },
             todo="Start one.",
         ),
-        holds(GateName.BROKER_AWAY, "It is away.", todo="Bring it back."),
-        not_reached(GateName.NOT_CLAIMED),
+        holds(BlockerName.BROKER_AWAY, "It is away.", todo="Bring it back."),
+        not_reached(BlockerName.NOT_CLAIMED),
     ),
 )
 
@@ -42,7 +42,7 @@ def test_an_explanation_is_its_view_to_the_byte() -> None:
 
 def test_the_first_gate_that_holds_is_the_summary() -> None:
     shown = json.loads(explanation_json(EXPLANATION))
-    assert (shown["gate"], shown["summary"], shown["todo"]) == (
+    assert (shown["blocker"], shown["summary"], shown["todo"]) == (
         "no_worker",
         "No worker lives.",
         "Start one.",
@@ -50,7 +50,7 @@ def test_the_first_gate_that_holds_is_the_summary() -> None:
 
 
 def test_times_and_ids_look_as_everywhere_however_deep_they_are() -> None:
-    facts = json.loads(explanation_json(EXPLANATION))["gates"][1]["facts"]
+    facts = json.loads(explanation_json(EXPLANATION))["blockers"][1]["facts"]
     assert facts == {
         "lease_id": str(TASK_ID),
         "at": "2030-01-31T12:00:00.000001Z",

@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 
 from taskmill.domain.feed import OLDEST, START, Change, Cursor, FeedFilter
-from taskmill.domain.lifecycle import Happening, Status
+from taskmill.domain.lifecycle import EventType, Status
 from taskmill.domain.system import TaskEvent
 from taskmill.wire.feed import (
     ChangeView,
@@ -24,7 +24,7 @@ CHANGE = Change(
         task_id=UUID("0197a3b2-6c4e-7d21-8f10-2a9b3c4d5e6f"),
         version=3,
         at=MOMENT,
-        happening=Happening.FAILED,
+        event_type=EventType.FAILED,
         status=Status.FAILED,
         run=1,
         attempt=1,

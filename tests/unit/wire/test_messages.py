@@ -159,7 +159,7 @@ def test_a_refused_message_is_kept_with_its_reason_and_properties() -> None:
         headers={"tenant": "north"},
         others={"content_type": "application/json", "app_id": None},
     )
-    assert (kept.door, kept.message_id, kept.body, kept.status) == ("amqp", "order-1", b"{}", 422)
+    assert (kept.source, kept.message_id, kept.body, kept.status) == ("amqp", "order-1", b"{}", 422)
     assert json.loads(kept.properties) == {
         "priority": 3,
         "headers": {"tenant": "north"},

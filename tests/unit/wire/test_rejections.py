@@ -19,7 +19,7 @@ NOON = datetime(2030, 1, 31, 12, tzinfo=UTC)
 SUMMARY = RejectionSummary(
     id=UUID("01890a5d-ac96-774b-bcce-b302099a8057"),
     created_at=NOON,
-    door="amqp",
+    source="amqp",
     message_id=None,
     body_bytes=2,
     properties='{"priority":3}',

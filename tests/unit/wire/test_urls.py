@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given, strategies as st
 
-from taskmill.wire.urls import callback_lane, target_of
+from taskmill.wire.urls import callback_endpoint, target_of
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ from taskmill.wire.urls import callback_lane, target_of
 def test_an_address_tells_where_it_leads(url: str, origin: str) -> None:
     target = target_of(url)
     assert target.origin == origin
-    assert callback_lane(url) == f"callback:{target.origin}"
+    assert callback_endpoint(url) == f"callback:{target.origin}"
 
 
 @pytest.mark.parametrize(

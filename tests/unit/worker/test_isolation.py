@@ -26,9 +26,9 @@ APP = "tests.unit.worker.isolated_app:app"
 
 
 @asynccontextmanager
-async def a_pool(app: str = APP, patience_s: float = 20.0) -> AsyncIterator[IsolatedProcesses]:
+async def a_pool(app: str = APP, stop_timeout_s: float = 20.0) -> AsyncIterator[IsolatedProcesses]:
     processes, stop = (
-        IsolatedProcesses(app, result_bytes=100_000, patience_s=patience_s),
+        IsolatedProcesses(app, result_bytes=100_000, stop_timeout_s=stop_timeout_s),
         asyncio.Event(),
     )
     async with asyncio.TaskGroup() as group:
@@ -128,7 +128,7 @@ async def test_what_a_handler_says_is_heard_where_its_worker_is(
 
 async def test_one_that_computes_is_killed_with_all_that_it_started(tmp_path: Path) -> None:
     pids = tmp_path / "pids"
-    async with a_pool(patience_s=0.2) as processes:
+    async with a_pool(stop_timeout_s=0.2) as processes:
         attempt = asyncio.get_running_loop().create_task(  # owned and awaited here
             processes.call(an_attempt("computes", pid_file=str(pids)))
         )

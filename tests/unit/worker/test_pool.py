@@ -26,7 +26,7 @@ from tests.support.polling import eventually
 
 __all__ = ["log_lines"]
 
-PATIENT: Final = replace(OPTIONS, patience_s=60)
+PATIENT: Final = replace(OPTIONS, stop_timeout_s=60)
 
 
 async def until(running: RunningPool, state: AttemptState) -> None:
@@ -218,7 +218,7 @@ async def test_a_type_without_a_handler_is_handed_back() -> None:
     async with running.open():
         running.start(1)
     [end] = running.ends.ended.values()
-    assert (end.happening, end.reason) == ("handed_back", Reason.NO_HANDLER)
+    assert (end.event_type, end.reason) == ("handed_back", Reason.NO_HANDLER)
 
 
 async def test_the_attempt_of_an_asyncio_task_is_known_while_it_runs() -> None:

@@ -15,7 +15,7 @@ from taskmill.api.answers import Answer
 from taskmill.api.bodies import BATCH_TYPES, form_of, read_body, traceparent_of
 from taskmill.api.context import Context
 from taskmill.api.dependencies import InContext, refuse_query
-from taskmill.api.hot import IDEMPOTENCY_KEY
+from taskmill.api.fast_routes import IDEMPOTENCY_KEY
 from taskmill.api.openapi import refusals, request_header
 from taskmill.domain.errors import InvalidInput, TaskmillError, Unavailable
 from taskmill.domain.system import CreatedTask

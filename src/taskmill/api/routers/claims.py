@@ -132,7 +132,7 @@ async def _ended(context: Context, task_id: UUID, claim: ClaimOf, outcome: Outco
     shown = claim_end_json(
         task_id,
         claim.claim_no,
-        event=ended.happening,
+        event=ended.event_type,
         status=ended.status,
         reason=ended.reason,
         run_at=ended.run_at,

@@ -17,8 +17,8 @@ from starlette.types import Scope
 
 from taskmill.api import asyncapi
 from taskmill.api.answers import Answer
+from taskmill.api.cached_documents import ASKED_AGAIN, CachedDocument
 from taskmill.api.dependencies import InContext
-from taskmill.api.kept_documents import ASKED_AGAIN, KeptDocument
 from taskmill.api.openapi import headers, refusal
 from taskmill.api.typed_documents import with_types_asyncapi, with_types_openapi
 from taskmill.operations.contracts import Contracts
@@ -89,7 +89,7 @@ def add_documents(
             title=app.title, root=static, library=library, start=start, style=style
         )
         app.add_route(path, _page_endpoint(page.encode()), include_in_schema=False)
-    kept = KeptDocument(app.openapi, with_types_openapi)
+    kept = CachedDocument(app.openapi, with_types_openapi)
 
     async def show(request: Request) -> Response:
         return await kept.answer(request, contracts)
@@ -126,13 +126,13 @@ def _page_endpoint(page: bytes) -> Callable[[Request], Awaitable[Response]]:
 )
 async def get_asyncapi(request: Request, context: InContext) -> Response:
     """Describe how tasks are created by messages: exchange, queues, bodies, replies."""
-    return await _kept_asyncapi(request).answer(request, context.service.contracts)
+    return await _cached_asyncapi(request).answer(request, context.service.contracts)
 
 
-def _kept_asyncapi(request: Request) -> KeptDocument:
+def _cached_asyncapi(request: Request) -> CachedDocument:
     """Return this app's copy, since each app has contracts of its own."""
     state = request.app.state
     if not hasattr(state, "asyncapi"):
-        state.asyncapi = KeptDocument(partial(asyncapi.document, version()), with_types_asyncapi)
-    kept: KeptDocument = state.asyncapi
+        state.asyncapi = CachedDocument(partial(asyncapi.document, version()), with_types_asyncapi)
+    kept: CachedDocument = state.asyncapi
     return kept

@@ -17,7 +17,7 @@ router = APIRouter(tags=["tasks"], dependencies=[Depends(refuse_query)])
     responses=refusals(404),
 )
 async def explain_task(context: InContext, id: TaskId) -> Response:  # noqa: A002 - as in the path
-    """Tell why a task is where it is: every gate, whether it holds, the fact behind it, and what to do.
+    """Tell why a task is where it is: every blocker, whether it holds, the fact behind it, and what to do.
 
     All facts are of one moment. How many tasks go first, and how long that takes, is about right, not exact.
     """

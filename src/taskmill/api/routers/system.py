@@ -178,7 +178,7 @@ async def list_queues(context: InContext) -> Response:
     """List all queues by name.
 
     A queue is made by its first task, or by hand. One that was empty for a day goes by itself, unless it is
-    paused or the contract of a type names it. Of very many lanes (types and priorities of a queue) a look sees
+    paused or the contract of a type names it. Of very many buckets (types and priorities of a queue) a look sees
     a part: then `oldest_due_at` may be later and `window` lower than what is true.
     """
     return Answer(200, queues_json(await context.service.queues())).response()

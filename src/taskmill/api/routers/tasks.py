@@ -6,7 +6,7 @@ from typing import Final
 from fastapi import APIRouter, Depends, Request, Response
 from starlette.exceptions import HTTPException
 
-from taskmill.api import hot
+from taskmill.api import fast_routes
 from taskmill.api.answers import task_answer
 from taskmill.api.conditions import IF_MATCH, versions_asked
 from taskmill.api.dependencies import InContext, Listing, TaskId, refuse_query
@@ -45,7 +45,7 @@ _IF_MATCH: Final = {
         "requestBody": json_body(CreateTask),
         "parameters": [
             request_header(
-                hot.IDEMPOTENCY_KEY,
+                fast_routes.IDEMPOTENCY_KEY,
                 "requests with the same key are one; or `idempotency_key` in the body",
                 minLength=1,
                 maxLength=255,
@@ -69,7 +69,7 @@ async def create_task(request: Request, context: InContext) -> Response:
     With an idempotency key the same request may be sent again: it answers 200 with the same task. The
     same key with another body is refused.
     """
-    return (await hot.create_task(context, request.scope, request.receive)).response()
+    return (await fast_routes.create_task(context, request.scope, request.receive)).response()
 
 
 @router.get(
@@ -125,7 +125,7 @@ async def get_task(request: Request, context: InContext, id: TaskId) -> Response
     With `If-None-Match` and `Prefer: wait=30` the answer comes as soon as the task has another version, or with
     304 when the time is up; `Preference-Applied: wait` tells that it was held.
     """
-    return (await hot.read_task(context, request.scope, request.receive, id)).response()
+    return (await fast_routes.read_task(context, request.scope, request.receive, id)).response()
 
 
 @router.post(

@@ -22,7 +22,7 @@ from taskmill.cli.top.reading import Failure, Snapshot
 from taskmill.cli.top.rows import CREATED, ENDED, FAILED, QueueRow, Row, WorkerRow
 from taskmill.cli.top.summary import series, times
 from taskmill.cli.top.tables import queue_state, worker_state
-from taskmill.domain.lifecycle import Happening
+from taskmill.domain.lifecycle import EventType
 from taskmill.domain.system import BrokerPresence, Liveness
 from taskmill.wire.activity import ActivityView
 from taskmill.wire.system import WorkerView
@@ -128,10 +128,10 @@ def _activity(activity: ActivityView, one: QueueRow, width: int) -> Iterator[Tex
             counts, rate = type_.counts, type_.per_second
             cells: list[Cell] = [
                 type_.type,
-                per_second(sum(rate[happening] for happening in CREATED)),
-                per_second(sum(rate[happening] for happening in ENDED)),
-                count(sum(counts[happening] for happening in FAILED)),
-                count(counts[Happening.RETRY_SCHEDULED]),
+                per_second(sum(rate[event_type] for event_type in CREATED)),
+                per_second(sum(rate[event_type] for event_type in ENDED)),
+                count(sum(counts[event_type] for event_type in FAILED)),
+                count(counts[EventType.RETRY_SCHEDULED]),
                 seconds(type_.waiting.p95_s),
                 seconds(type_.running.p95_s),
             ]

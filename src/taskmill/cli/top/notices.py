@@ -15,7 +15,7 @@ from taskmill.cli.top.rows import (
     WorkerRow,
     WorkerTrouble,
 )
-from taskmill.domain.lifecycle import Happening, Status
+from taskmill.domain.lifecycle import EventType, Status
 from taskmill.domain.system import BrokerPresence
 
 __all__ = ["Level", "Notice", "notices"]
@@ -102,8 +102,8 @@ def _full(snapshot: Snapshot, board: Board) -> Iterator[str]:
 
 def _failing(snapshot: Snapshot, _: Board) -> Iterator[str]:
     counts = snapshot.activity.total.counts
-    failed = sum(counts[happening] for happening in FAILED)
-    ended = failed + counts[Happening.SUCCEEDED]
+    failed = sum(counts[event_type] for event_type in FAILED)
+    ended = failed + counts[EventType.SUCCEEDED]
     if failed >= _FEWEST_FAILURES and failed >= _FAILING_SHARE * ended:
         yield f"{failed / ended:.0%} of what ended in the last {snapshot.activity.window} failed"
 

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import NamedTuple, TypeAlias
 
-from taskmill.domain.lifecycle import Happening
+from taskmill.domain.lifecycle import EventType
 from taskmill.wire.activity import ActivityView
 
 __all__ = ["PerSecond", "Rates"]
 
-PerSecond: TypeAlias = Mapping[Happening, float]
+PerSecond: TypeAlias = Mapping[EventType, float]
 
 _SPAN = timedelta(seconds=10)
 _SHORTEST = timedelta(seconds=0.1)
@@ -21,7 +21,7 @@ class _Sample(NamedTuple):
 
     since: datetime
     until: datetime
-    counts: Mapping[str | None, Mapping[Happening, int]]
+    counts: Mapping[str | None, Mapping[EventType, int]]
 
 
 class Rates:
@@ -52,18 +52,18 @@ class Rates:
             whole = {None: activity.total.per_second}
             self._rates = whole | {one.queue: one.per_second for one in activity.queues}
 
-    def of(self, queue: str | None, *happenings: Happening) -> float:
+    def of(self, queue: str | None, *happenings: EventType) -> float:
         """Return how often these happened in a second, in a queue or (None) in all."""
         rates = self._rates.get(queue, {})
-        return sum(rates.get(happening, 0.0) for happening in happenings)
+        return sum(rates.get(event_type, 0.0) for event_type in happenings)
 
 
 def _between(first: _Sample, last: _Sample) -> Mapping[str | None, PerSecond]:
     seconds = (last.until - first.until) / timedelta(seconds=1)
     return {
         queue: {
-            happening: max(count - first.counts.get(queue, {}).get(happening, 0), 0) / seconds
-            for happening, count in counts.items()
+            event_type: max(count - first.counts.get(queue, {}).get(event_type, 0), 0) / seconds
+            for event_type, count in counts.items()
         }
         for queue, counts in last.counts.items()
     }

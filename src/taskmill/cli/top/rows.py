@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from taskmill.cli.top.rates import Rates
 from taskmill.cli.top.reading import Failure, Snapshot
-from taskmill.domain.lifecycle import Happening, Status
+from taskmill.domain.lifecycle import EventType, Status
 from taskmill.domain.system import Liveness, WorkerRequest
 from taskmill.wire.activity import DurationsView
 from taskmill.wire.system import WorkerView
@@ -17,9 +17,9 @@ __all__ = ["Board", "QueueRow", "QueueTrouble", "Row", "WorkerRow", "WorkerTroub
 
 LATE_S = 60.0
 
-CREATED = (Happening.CREATED, Happening.RUN_AGAIN)
-ENDED = (Happening.SUCCEEDED, Happening.FAILED, Happening.EXPIRED, Happening.CANCELLED)
-FAILED = (Happening.FAILED, Happening.EXPIRED)
+CREATED = (EventType.CREATED, EventType.RUN_AGAIN)
+ENDED = (EventType.SUCCEEDED, EventType.FAILED, EventType.EXPIRED, EventType.CANCELLED)
+FAILED = (EventType.FAILED, EventType.EXPIRED)
 
 
 class QueueTrouble(StrEnum):

@@ -13,7 +13,7 @@ from taskmill.cli.top.notices import Level, Notice
 from taskmill.cli.top.rates import Rates
 from taskmill.cli.top.reading import Snapshot
 from taskmill.cli.top.rows import CREATED, ENDED, FAILED
-from taskmill.domain.lifecycle import Happening, Status
+from taskmill.domain.lifecycle import EventType, Status
 from taskmill.domain.system import BrokerPresence
 from taskmill.wire.activity import ActivityView, DurationsView, PointView
 
@@ -63,7 +63,7 @@ def _as_text(value: Cell, style: str) -> Text:
 
 def _rate(
     label: str,
-    happenings: Sequence[Happening],
+    happenings: Sequence[EventType],
     rates: Rates,
     activity: ActivityView,
     width: int,
@@ -78,10 +78,10 @@ def _rate(
     )
 
 
-def series(activity: ActivityView, happenings: Sequence[Happening]) -> list[float | None]:
+def series(activity: ActivityView, happenings: Sequence[EventType]) -> list[float | None]:
     """Return how often these happened in a second, step by step; the last step as far as it has gone."""
     return [
-        sum(point.counts[happening] for happening in happenings) / length
+        sum(point.counts[event_type] for event_type in happenings) / length
         for point in activity.points
         if (length := _length_s(point, activity)) >= _FEWEST_S
     ]

@@ -13,7 +13,7 @@ from taskmill.dashboard.form import first
 from taskmill.dashboard.pages.payload_fields import Field, fields_of, number
 from taskmill.domain.errors import InvalidInput, MalformedJson, Violation
 from taskmill.domain.task import DEFAULT_TYPE, Task
-from taskmill.wire.contracts.door import DoorContract
+from taskmill.wire.contracts.contract import Contract
 from taskmill.wire.strict_json import MAX_DEPTH, parse
 from taskmill.wire.violations import MOST_VIOLATIONS
 
@@ -54,7 +54,7 @@ class CreateForm:
     faults: list[Violation] = field(default_factory=list)
 
     @classmethod
-    def of(cls, pairs: Pairs, contracts: Mapping[str, DoorContract]) -> "CreateForm":
+    def of(cls, pairs: Pairs, contracts: Mapping[str, Contract]) -> "CreateForm":
         """Read what was sent."""
         form = cls(values={name: value.strip() for name, value in reversed(pairs)})
         form.payload = form.values.pop("payload", "")
@@ -68,7 +68,7 @@ class CreateForm:
         return form
 
     @classmethod
-    def like(cls, task: Task, contracts: Mapping[str, DoorContract]) -> "CreateForm":
+    def like(cls, task: Task, contracts: Mapping[str, Contract]) -> "CreateForm":
         """Fill in what makes another task as this one; when it is due and expires is of this one alone."""
         pairs = [
             ("name", task.name),

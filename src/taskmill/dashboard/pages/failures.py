@@ -31,7 +31,7 @@ async def show_failures(view: View) -> Response:
     """Draw them for a span of time."""
     window = spans.window_of(view, WINDOWS)
     failures = await view.context.failures.get(
-        (window, view.context.pulse.news),
+        (window, view.context.change_ticker.news),
         lambda: view.context.service.failures(window, _MOST),
         holds_s=_HOLDS_S,
     )

@@ -8,12 +8,12 @@ from typing import Final
 import orjson
 from starlette.responses import Response
 
+from taskmill.dashboard.gather import gather
 from taskmill.dashboard.pages import spans
-from taskmill.dashboard.together import both
 from taskmill.dashboard.view import View
 from taskmill.domain.activity import Activity, Flow, Window
 from taskmill.domain.figures import MOST_REFUSED, QueueFigures, SystemFigures
-from taskmill.domain.lifecycle import Happening, Status
+from taskmill.domain.lifecycle import EventType, Status
 from taskmill.domain.system import BrokerPresence, Stats
 
 _MOST_PROBLEMS: Final = 8
@@ -38,10 +38,10 @@ async def show_overview(view: View) -> Response:
     window = spans.window_of(view)
     service = view.context.service
     counted = view.context.stats.get(
-        view.context.pulse.news, lambda: service.stats(is_brief=True), holds_s=spans.HOLDS_S
+        view.context.change_ticker.news, lambda: service.stats(is_brief=True), holds_s=spans.HOLDS_S
     )
-    activity, (stats, figures) = await both(
-        spans.activity(view, window), both(counted, service.figures())
+    activity, (stats, figures) = await gather(
+        spans.activity(view, window), gather(counted, service.figures())
     )
     return view.page(
         "overview.html",
@@ -120,12 +120,12 @@ def _rates(activity: Activity) -> dict[str, float | None]:
     """Return what ended in a minute, and which share of the attempts that ended well or badly failed."""
     minutes = max((activity.until - activity.since).total_seconds() / 60, 1.0)
     counts = activity.total.counts
-    succeeded, failed = counts.get(Happening.SUCCEEDED, 0), counts.get(Happening.FAILED, 0)
+    succeeded, failed = counts.get(EventType.SUCCEEDED, 0), counts.get(EventType.FAILED, 0)
     ended = succeeded + failed
     return {
         "per_minute": ended / minutes,
         "failed_share": failed / ended if ended else None,
-        "created_per_minute": counts.get(Happening.CREATED, 0) / minutes,
+        "created_per_minute": counts.get(EventType.CREATED, 0) / minutes,
     }
 
 
@@ -133,7 +133,7 @@ def _charts(activity: Activity) -> dict[str, str]:
     """Return the points of both charts as JSON: times in seconds, then a list for each line."""
     points = list(_points(activity))
     times = [at.timestamp() for at, _, _ in points]
-    happenings = (Happening.CREATED, Happening.SUCCEEDED, Happening.FAILED)
+    happenings = (EventType.CREATED, EventType.SUCCEEDED, EventType.FAILED)
     throughput = [[_shown(flow, one, minutes) for _, flow, minutes in points] for one in happenings]
     waiting = [flow.waiting.percentiles_s(0.5, 0.95) for _, flow, _ in points]
     return {
@@ -154,8 +154,8 @@ def _points(activity: Activity) -> Iterator[tuple[datetime, Flow, float]]:
             yield at, flow, length.total_seconds() / 60
 
 
-def _shown(flow: Flow, happening: Happening, minutes: float) -> float:
-    return round(flow.counts.get(happening, 0) / minutes, 3)
+def _shown(flow: Flow, event_type: EventType, minutes: float) -> float:
+    return round(flow.counts.get(event_type, 0) / minutes, 3)
 
 
 def _json(times: Sequence[float], lines: Sequence[Sequence[float | None]]) -> str:

@@ -13,7 +13,7 @@ from taskmill.dashboard.pages.slices import Slice
 from taskmill.dashboard.view import Pairs, View
 from taskmill.domain.activity import Flow, QueueActivity, Window
 from taskmill.domain.errors import InvalidInput, QueueNotFound
-from taskmill.domain.lifecycle import Happening, Status
+from taskmill.domain.lifecycle import EventType, Status
 from taskmill.domain.system import QueueState
 from taskmill.wire.fields import is_name
 from taskmill.wire.wording import describe
@@ -139,12 +139,12 @@ async def _rows(view: View, queues: Sequence[QueueState], window: Window) -> lis
 def _row(queue: QueueState, activity: QueueActivity) -> Row:
     minutes = max((activity.until - activity.since).total_seconds() / 60, 1.0)
     flow = activity.flows.get(queue.name, Flow())
-    failed = flow.counts.get(Happening.FAILED, 0)
-    ended = flow.counts.get(Happening.SUCCEEDED, 0) + failed
+    failed = flow.counts.get(EventType.FAILED, 0)
+    ended = flow.counts.get(EventType.SUCCEEDED, 0) + failed
     return Row(
         queue=queue,
         flow=flow,
-        created=round(flow.counts.get(Happening.CREATED, 0) / minutes, _DIGITS),
+        created=round(flow.counts.get(EventType.CREATED, 0) / minutes, _DIGITS),
         ended=round(ended / minutes, _DIGITS),
         failed_share=failed / ended if ended else None,
         line=line(activity.ended.get(queue.name, {}), activity.steps),

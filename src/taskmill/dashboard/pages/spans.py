@@ -45,7 +45,7 @@ async def queue_activity(view: View, window: Window, queues: Sequence[str]) -> Q
 
 
 def _news(view: View, window: Window) -> int | None:
-    return None if window in _LONG else view.context.pulse.news
+    return None if window in _LONG else view.context.change_ticker.news
 
 
 def _holds_s(window: Window) -> float:

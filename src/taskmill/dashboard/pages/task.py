@@ -15,7 +15,7 @@ from taskmill.dashboard.ids import parse_id
 from taskmill.dashboard.view import View
 from taskmill.dashboard.wording import is_traceback, shortened
 from taskmill.domain.errors import InvalidInput
-from taskmill.domain.lifecycle import TERMINAL, Happening, Status
+from taskmill.domain.lifecycle import TERMINAL, EventType, Status
 from taskmill.domain.system import TaskEvent
 from taskmill.domain.task import Task
 from taskmill.domain.task_log import LineLevel, LogLine
@@ -75,7 +75,7 @@ async def show_task(view: View) -> Response:
     events = await service.latest_events(task_id, _MOST_EVENTS)
     lines = await service.logs.latest(task_id, level, _MOST_LINES)
     explanation = await service.explain(task_id)
-    gates = explained.told(view.words, task, explanation)
+    blockers = explained.told(view.words, task, explanation)
     return view.page(
         "task.html",
         title=task.name,
@@ -86,8 +86,8 @@ async def show_task(view: View) -> Response:
         entries=list(_entries(events))[::-1],
         is_cut=len(events) == _MOST_EVENTS,
         phases=list(_phases(task, events, now)),
-        gates=gates,
-        holding=next(one for one in gates if one.gate is explanation.holding),
+        blockers=blockers,
+        holding=next(one for one in blockers if one.blocker is explanation.holding),
         lines=[_line(line) for line in lines],
         lines_are_cut=len(lines) == _MOST_LINES,
         levels=list(LineLevel),
@@ -144,7 +144,7 @@ def _phases(task: Task, events: Sequence[TaskEvent], now: datetime) -> Iterator[
     ends = [*(event.at for event in events[1:]), end]
     for event, until in zip(events, ends, strict=True):
         seconds = (until - event.at).total_seconds()
-        if event.status in TERMINAL and event.happening is not Happening.RUN_AGAIN and not seconds:
+        if event.status in TERMINAL and event.event_type is not EventType.RUN_AGAIN and not seconds:
             continue
         width = max(seconds / whole_s * _PERCENT, _THINNEST)
         start = (event.at - begin).total_seconds() / whole_s * _PERCENT

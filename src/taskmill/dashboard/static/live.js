@@ -2,11 +2,11 @@
 // lets go of its stream, since browsers open only six at a time to one host.
 "use strict";
 (() => {
-  const body = document.body, pulse = document.getElementById("pulse"), banner = document.getElementById("banner");
+  const body = document.body, change_ticker = document.getElementById("change_ticker"), banner = document.getElementById("banner");
   let source = null, isAway = "outage" in body.dataset;
   function show(state) {
-    pulse.className = `pulse ${state}`;
-    const words = pulse.querySelector("span"), text = pulse.dataset[state];
+    change_ticker.className = `change_ticker ${state}`;
+    const words = change_ticker.querySelector("span"), text = change_ticker.dataset[state];
     if (words.textContent !== text) words.textContent = text;
     const trouble = state === "on" ? "" : banner.dataset[state];
     if (banner.textContent !== trouble) banner.textContent = trouble;
@@ -15,8 +15,8 @@
   function refresh() {
     // A page that could not be drawn at all is asked for anew.
     if ("outage" in body.dataset) { location.reload(); return; }
-    pulse.classList.remove("beat");
-    requestAnimationFrame(() => pulse.classList.add("beat"));
+    change_ticker.classList.remove("beat");
+    requestAnimationFrame(() => change_ticker.classList.add("beat"));
     htmx.trigger(body, "beat");
   }
   let lost = 0;

@@ -1,5 +1,5 @@
 -- Purpose: make queues on their first use. $1 text[] sorted names, $2 integer: most queues there may be.
--- Runs after take_queue_turn in the same transaction: a statement that waited for the turn itself would count
+-- Runs after lock_queues in the same transaction: a statement that waited for the turn itself would count
 -- in a snapshot from before the wait. Returns the names that now exist.
 WITH added AS (
     INSERT INTO taskmill.queue (name)

@@ -2,7 +2,7 @@
 -- One alone has $2 integer[]: the versions that it may have, null for any.
 -- Locks in order: task (in the order of ids), event. Relies on task's primary key.
 -- Returns the tasks that run and are now, or were already, asked to stop.
--- Rings.
+-- Notifies.
 WITH running AS MATERIALIZED (
     SELECT id, cancel_requested AS asked_before FROM taskmill.task
     WHERE id = ANY($1) AND (status = 'in_progress') IS TRUE
@@ -18,7 +18,7 @@ asked AS (
 ),
 logged AS (
     INSERT INTO taskmill.task_event (
-        task_id, version, happening, status, run, attempt, losses, claim_no, run_at, lease_id
+        task_id, version, event_type, status, run, attempt, losses, claim_no, run_at, lease_id
     )
     SELECT
         id, version, 'cancel_requested', 'in_progress', run, attempt, losses, claim_no, run_at, lease_id

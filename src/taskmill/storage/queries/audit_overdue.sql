@@ -1,11 +1,11 @@
--- Purpose: lanes of unpaused queues whose first task has been due for long, though a worker with free slots that has
--- lived as long serves them. $1 double precision: how long, in seconds; $2 integer: most lanes to look at; where to
+-- Purpose: buckets of unpaused queues whose first task has been due for long, though a worker with free slots that has
+-- lived as long serves them. $1 double precision: how long, in seconds; $2 integer: most buckets to look at; where to
 -- begin: after $3 text queue, $4 text type, $5 smallint priority. `is_end`: the last one that was looked at, overdue
 -- or not, when there may be more behind it.
 -- A task waits since it came, or came back: its due time may be years before. Leases of pull workers take no more
 -- tasks, however many of theirs have ended.
 -- Reads only. A loose index scan over dispatch_lane, and task's primary key; leases and queues are few.
-WITH RECURSIVE lane AS (
+WITH RECURSIVE bucket AS (
     (
         SELECT queue, type, priority, run_at, task_id, expires_at, 1 AS number
         FROM taskmill.dispatch
@@ -14,25 +14,25 @@ WITH RECURSIVE lane AS (
         LIMIT 1
     )
     UNION ALL
-    SELECT next.queue, next.type, next.priority, next.run_at, next.task_id, next.expires_at, lane.number + 1
-    FROM lane
+    SELECT next.queue, next.type, next.priority, next.run_at, next.task_id, next.expires_at, bucket.number + 1
+    FROM bucket
     CROSS JOIN LATERAL (
         SELECT d.queue, d.type, d.priority, d.run_at, d.task_id, d.expires_at
         FROM taskmill.dispatch AS d
-        WHERE (d.queue, d.type, d.priority) > (lane.queue, lane.type, lane.priority)
+        WHERE (d.queue, d.type, d.priority) > (bucket.queue, bucket.type, bucket.priority)
         ORDER BY d.queue, d.type, d.priority, d.run_at, d.task_id
         LIMIT 1
     ) AS next
-    WHERE lane.number < $2::integer
+    WHERE bucket.number < $2::integer
 ),
 judged AS (
     SELECT
-        lane.queue, lane.type, lane.priority, lane.task_id,
-        extract(epoch FROM now() - greatest(lane.run_at, t.updated_at))::double precision AS waited_s,
-        lane.number = $2::integer AS is_end,
-        greatest(lane.run_at, t.updated_at) < now() - make_interval(secs => $1)
-            AND (lane.expires_at IS NULL OR lane.expires_at > now())
-            AND NOT EXISTS (SELECT FROM taskmill.queue WHERE name = lane.queue AND paused_at IS NOT NULL)
+        bucket.queue, bucket.type, bucket.priority, bucket.task_id,
+        extract(epoch FROM now() - greatest(bucket.run_at, t.updated_at))::double precision AS waited_s,
+        bucket.number = $2::integer AS is_end,
+        greatest(bucket.run_at, t.updated_at) < now() - make_interval(secs => $1)
+            AND (bucket.expires_at IS NULL OR bucket.expires_at > now())
+            AND NOT EXISTS (SELECT FROM taskmill.queue WHERE name = bucket.queue AND paused_at IS NOT NULL)
             AND EXISTS (
                 SELECT FROM taskmill.lease AS l
                 WHERE l.closed_at IS NULL
@@ -40,11 +40,11 @@ judged AS (
                     AND l.started_at < now() - make_interval(secs => $1)
                     AND l.running < l.slots
                     AND NOT l.remote
-                    AND (cardinality(l.queues) = 0 OR lane.queue = ANY(l.queues))
-                    AND (lane.type = ANY(l.types) OR '*' = ANY(l.types))
+                    AND (cardinality(l.queues) = 0 OR bucket.queue = ANY(l.queues))
+                    AND (bucket.type = ANY(l.types) OR '*' = ANY(l.types))
             ) AS is_overdue
-    FROM lane
-    LEFT JOIN taskmill.task AS t ON t.id = lane.task_id
+    FROM bucket
+    LEFT JOIN taskmill.task AS t ON t.id = bucket.task_id
 )
 SELECT queue, type, priority, task_id, waited_s, is_overdue, is_end
 FROM judged

@@ -2,7 +2,7 @@
 -- Locks in order: dispatch (in the order of ids; waits for a claim under way), task, event, count.
 -- Relies on: the primary keys of dispatch and task. Returns the tasks that were cancelled.
 -- One alone has $3 integer[]: the versions that it may have, null for any. While a task waits its version stays.
--- Rings.
+-- Notifies.
 WITH taken AS (
     DELETE FROM taskmill.dispatch WHERE task_id = ANY($1)
         -- Of one: AND ($3::integer[] IS NULL OR (SELECT version FROM taskmill.task WHERE id = task_id) = ANY($3))
@@ -20,7 +20,7 @@ cancelled AS (
 ),
 logged AS (
     INSERT INTO taskmill.task_event (
-        task_id, version, happening, status, run, attempt, losses, claim_no, run_at, reason
+        task_id, version, event_type, status, run, attempt, losses, claim_no, run_at, reason
     )
     SELECT id, version, 'cancelled', 'cancelled', run, attempt, losses, claim_no, run_at, $2
     FROM cancelled
@@ -36,7 +36,7 @@ counted AS (
     CROSS JOIN (VALUES ('new', -1), ('cancelled', 1)) AS change (status, sign)
 ),
 rolled AS (
-    INSERT INTO taskmill.task_minute_delta (queue, type, happening, tasks)
+    INSERT INTO taskmill.task_minute_delta (queue, type, event_type, tasks)
     SELECT queue, type, 'cancelled', count(*) FROM cancelled GROUP BY queue, type
 )
 SELECT id FROM cancelled

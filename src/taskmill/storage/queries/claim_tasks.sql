@@ -1,15 +1,15 @@
--- Purpose: a worker takes up to $3 due tasks from its lanes, in the order of the lanes given.
--- $1 uuid lease, $2 text worker, $3 integer limit; lanes: $4 text[] queues, $5 text[] types,
+-- Purpose: a worker takes up to $3 due tasks from its buckets, in the order of the buckets given.
+-- $1 uuid lease, $2 text worker, $3 integer limit; buckets: $4 text[] queues, $5 text[] types,
 -- $6 smallint[] priorities, and where to start in each: $7 timestamptz[] run_at, $8 uuid[] task ids.
 -- Locks in order: lease (shared), dispatch (skips what others hold), task, event, count.
--- Relies on: dispatch_lane, task's primary key, nested loops in the order of the lanes: rows are locked one by
+-- Relies on: dispatch_lane, task's primary key, nested loops in the order of the buckets: rows are locked one by
 -- one as they are pulled, so no more than $3 are. The lease's lock makes a claim wait for the lease's closing,
 -- and the other way round: a closed lease claims nothing.
 -- What nobody has said of its policy a task takes from its type at its first claim; then its open_policy is 0. Null: all
 -- was said, or there was nothing to take.
 -- What create_task has made is unchecked until an attempt of it is spent: the payload is no business of that function. A
 -- claim that was lost or handed back has spent none.
--- Rings.
+-- Notifies.
 WITH held AS MATERIALIZED (
     SELECT id FROM taskmill.lease
     WHERE id = $1 AND closed_at IS NULL AND expires_at > clock_timestamp()
@@ -19,14 +19,14 @@ picked AS MATERIALIZED (
     SELECT waiting.place
     FROM unnest(
         $4::text[], $5::text[], $6::smallint[], $7::timestamptz[], $8::uuid[]
-    ) AS lane (queue, type, priority, from_run_at, from_task_id)
+    ) AS bucket (queue, type, priority, from_run_at, from_task_id)
     CROSS JOIN LATERAL (
         SELECT d.ctid AS place
         FROM taskmill.dispatch AS d
-        WHERE d.queue = lane.queue
-            AND d.type = lane.type
-            AND d.priority = lane.priority
-            AND (d.run_at, d.task_id) >= (lane.from_run_at, lane.from_task_id)
+        WHERE d.queue = bucket.queue
+            AND d.type = bucket.type
+            AND d.priority = bucket.priority
+            AND (d.run_at, d.task_id) >= (bucket.from_run_at, bucket.from_task_id)
             AND d.run_at <= now()
             AND (d.expires_at IS NULL OR d.expires_at > now())
         ORDER BY d.run_at, d.task_id
@@ -35,7 +35,7 @@ picked AS MATERIALIZED (
     ) AS waiting
     WHERE EXISTS (SELECT FROM held)
         AND NOT EXISTS (
-            SELECT FROM taskmill.queue WHERE name = lane.queue AND paused_at IS NOT NULL
+            SELECT FROM taskmill.queue WHERE name = bucket.queue AND paused_at IS NOT NULL
         )
     LIMIT $3
 ),
@@ -77,7 +77,7 @@ claimed AS (
 ),
 logged AS (
     INSERT INTO taskmill.task_event (
-        task_id, version, happening, status, run, attempt, losses, claim_no, run_at, lease_id, worker, reason
+        task_id, version, event_type, status, run, attempt, losses, claim_no, run_at, lease_id, worker, reason
     )
     SELECT
         id, version, 'claimed', 'in_progress', run, attempt, losses, claim_no, run_at, $1, $2,
@@ -95,7 +95,7 @@ counted AS (
     CROSS JOIN (VALUES ('new', -1), ('in_progress', 1)) AS change (status, sign)
 ),
 rolled AS (
-    INSERT INTO taskmill.task_minute_delta (queue, type, happening, bucket, tasks, seconds)
+    INSERT INTO taskmill.task_minute_delta (queue, type, event_type, bucket, tasks, seconds)
     SELECT queue, type, 'claimed', taskmill.duration_bucket(waited_s), count(*), sum(greatest(waited_s, 0))
     FROM claimed GROUP BY 1, 2, 4
 )

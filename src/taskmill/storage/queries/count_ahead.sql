@@ -1,10 +1,10 @@
 -- Purpose: about how many due tasks of a queue go before one: those of a higher priority, and those as urgent that
 -- are due earlier. $1 text queue, $2 text[] types that go to the same workers (null: all), $3 smallint priority,
--- $4 timestamptz run_at, $5 uuid task id; $6 integer: most tasks to count, $7 integer: most lanes to look at.
+-- $4 timestamptz run_at, $5 uuid task id; $6 integer: most tasks to count, $7 integer: most buckets to look at.
 -- Reads only. A loose index scan over the queue's part of dispatch_lane, then an index scan from the head of each
--- lane, the most urgent first, that ends at the task's place: its cost is bounded by $6 and $7, not by what waits.
+-- bucket, the most urgent first, that ends at the task's place: its cost is bounded by $6 and $7, not by what waits.
 -- What expires before it can be claimed is counted, too: looking at `expires_at` would cost a visit of each row.
-WITH RECURSIVE lane AS (
+WITH RECURSIVE bucket AS (
     (
         SELECT type, priority
         FROM taskmill.dispatch
@@ -14,17 +14,17 @@ WITH RECURSIVE lane AS (
     )
     UNION ALL
     SELECT next.type, next.priority
-    FROM lane
+    FROM bucket
     CROSS JOIN LATERAL (
         SELECT d.type, d.priority
         FROM taskmill.dispatch AS d
-        WHERE d.queue = $1 AND (d.type, d.priority) > (lane.type, lane.priority)
+        WHERE d.queue = $1 AND (d.type, d.priority) > (bucket.type, bucket.priority)
         ORDER BY d.type, d.priority, d.run_at, d.task_id
         LIMIT 1
     ) AS next
 ),
 looked_at AS MATERIALIZED (
-    SELECT type, priority FROM lane LIMIT $7
+    SELECT type, priority FROM bucket LIMIT $7
 ),
 rival AS MATERIALIZED (
     SELECT

@@ -1,14 +1,14 @@
 -- Purpose: how many tasks of each queue are released to the broker and not yet claimed.
--- $1 text[] queues (null: all); $2 double precision: for how many seconds a release holds; $3 integer: most lanes to look
--- at in all queues, $4 integer: most rows to look at in all lanes: both are shared out evenly, so what comes out may be
--- too low where there are very many; $5 integer: most rows in one lane.
--- Reads only. A loose index scan over each queue's part of dispatch_lane, then the first rows of each lane in its order,
+-- $1 text[] queues (null: all); $2 double precision: for how many seconds a release holds; $3 integer: most buckets to look
+-- at in all queues, $4 integer: most rows to look at in all buckets: both are shared out evenly, so what comes out may be
+-- too low where there are very many; $5 integer: most rows in one bucket.
+-- Reads only. A loose index scan over each queue's part of dispatch_lane, then the first rows of each bucket in its order,
 -- which is the order of releases: its cost is bounded, whatever waits.
 WITH RECURSIVE wanted AS MATERIALIZED (
     SELECT name, CASE WHEN resumed_at <= now() THEN resumed_at END AS resumed_at FROM taskmill.queue
     WHERE $1::text[] IS NULL OR name = ANY($1)
 ),
-lane AS (
+bucket AS (
     SELECT first.queue, first.type, first.priority, wanted.resumed_at, 1 AS number
     FROM wanted
     CROSS JOIN LATERAL (
@@ -19,19 +19,19 @@ lane AS (
         LIMIT 1
     ) AS first
     UNION ALL
-    SELECT next.queue, next.type, next.priority, lane.resumed_at, lane.number + 1
-    FROM lane
+    SELECT next.queue, next.type, next.priority, bucket.resumed_at, bucket.number + 1
+    FROM bucket
     CROSS JOIN LATERAL (
         SELECT d.queue, d.type, d.priority
         FROM taskmill.dispatch AS d
-        WHERE d.queue = lane.queue AND (d.type, d.priority) > (lane.type, lane.priority)
+        WHERE d.queue = bucket.queue AND (d.type, d.priority) > (bucket.type, bucket.priority)
         ORDER BY d.type, d.priority, d.run_at, d.task_id
         LIMIT 1
     ) AS next
-    WHERE lane.number < $3::integer / (SELECT count(*) FROM wanted)
+    WHERE bucket.number < $3::integer / (SELECT count(*) FROM wanted)
 ),
 looked_at AS MATERIALIZED (
-    SELECT queue, type, priority, resumed_at FROM lane
+    SELECT queue, type, priority, resumed_at FROM bucket
 )
 SELECT looked_at.queue, sum(released.tasks)::bigint AS tasks
 FROM looked_at

@@ -2,7 +2,7 @@
 -- $1..$22: arrays, one element a task (see storage/tasks.py), or empty for nulls only; rows with a key come sorted by it.
 -- Locks in order: idempotency (sorted keys), dispatch, task, event, count.
 -- Relies on: the primary keys of idempotency and task. Running it again with the same ids changes nothing.
--- Of one it rings the bell itself: NOTIFY takes a lock of all databases until the commit is on disk, which costs a
+-- Of one it notifies the notifier itself: NOTIFY takes a lock of all databases until the commit is on disk, which costs a
 -- lone task less than a statement of its own, and many at once their common rate.
 -- Returns: id and number of each task that this run created. A row that is missing has a key that is taken,
 -- or was created by an earlier run whose answer was lost.
@@ -50,7 +50,7 @@ waiting AS (
 ),
 logged AS (
     INSERT INTO taskmill.task_event (
-        task_id, version, happening, status, run, attempt, losses, claim_no, run_at
+        task_id, version, event_type, status, run, attempt, losses, claim_no, run_at
     )
     SELECT id, 1, 'created', 'new', 1, 0, 0, 0, run_at FROM created
 ),
@@ -63,7 +63,7 @@ counted AS (
     SELECT queue, 'new', count(*) FROM created GROUP BY queue
 ),
 rolled AS (
-    INSERT INTO taskmill.task_minute_delta (queue, type, happening, tasks)
+    INSERT INTO taskmill.task_minute_delta (queue, type, event_type, tasks)
     SELECT queue, type, 'created', count(*) FROM created GROUP BY queue, type
 )
 SELECT id, number, updated_at

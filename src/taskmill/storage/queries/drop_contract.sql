@@ -1,5 +1,5 @@
 -- Purpose: free a type from its contract; its versions are kept. $1 text: the type.
--- Runs after take_contract_turn in the same transaction. Locks in order: task_type, contract_revision.
+-- Runs after lock_contracts in the same transaction. Locks in order: task_type, contract_revision.
 WITH dropped AS (
     DELETE FROM taskmill.task_type WHERE name = $1 RETURNING name
 )

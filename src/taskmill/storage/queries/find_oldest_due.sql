@@ -1,9 +1,9 @@
 -- Purpose: since when the oldest due task of each type in some queues waits; what has none is left out. No task waits
 -- since before it was made, which is the time in its id: its due time may be years earlier.
--- $1 text[] queues; $2 integer: most lanes to look at in all of them, which are shared out evenly.
--- Reads only; one probe of dispatch_lane for each of their lanes, and one more for each queue: its cost depends neither
+-- $1 text[] queues; $2 integer: most buckets to look at in all of them, which are shared out evenly.
+-- Reads only; one probe of dispatch_lane for each of their buckets, and one more for each queue: its cost depends neither
 -- on what waits nor on other queues, and is bounded by $2, or the number of queues if that is more.
-WITH RECURSIVE lane AS (
+WITH RECURSIVE bucket AS (
     SELECT first.queue, first.type, first.priority, first.run_at, first.task_id, 1 AS number
     FROM unnest($1::text[]) AS wanted (name)
     CROSS JOIN LATERAL (
@@ -14,21 +14,21 @@ WITH RECURSIVE lane AS (
         LIMIT 1
     ) AS first
     UNION ALL
-    SELECT next.queue, next.type, next.priority, next.run_at, next.task_id, lane.number + 1
-    FROM lane
+    SELECT next.queue, next.type, next.priority, next.run_at, next.task_id, bucket.number + 1
+    FROM bucket
     CROSS JOIN LATERAL (
         SELECT d.queue, d.type, d.priority, d.run_at, d.task_id
         FROM taskmill.dispatch AS d
-        WHERE d.queue = lane.queue AND (d.type, d.priority) > (lane.type, lane.priority)
+        WHERE d.queue = bucket.queue AND (d.type, d.priority) > (bucket.type, bucket.priority)
         ORDER BY d.type, d.priority, d.run_at, d.task_id
         LIMIT 1
     ) AS next
-    WHERE lane.number < $2::integer / cardinality($1::text[])
+    WHERE bucket.number < $2::integer / cardinality($1::text[])
 )
 SELECT
     queue, type, min(since) AS oldest_due_at,
     extract(epoch FROM now() - min(since))::double precision AS due_for_s
-FROM lane
+FROM bucket
 CROSS JOIN LATERAL (
     SELECT
         greatest(

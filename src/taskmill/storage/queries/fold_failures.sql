@@ -1,7 +1,7 @@
 -- Purpose: add failures to the rows of their steps, one of each length. Atomic: whatever dies, each counts once.
 -- $1 integer: most that are taken at once, $2 integer: most kinds of failures in a step; the rest goes as *.
 -- $3 integer[]: the lengths of steps in s.
--- Runs after take_failure_turn in the same transaction, or the limit would not hold. Locks: the deltas that are taken
+-- Runs after lock_failures in the same transaction, or the limit would not hold. Locks: the deltas that are taken
 -- (skips those of transactions under way), rows of `failure` in the order of its key.
 -- Relies on: the primary key. Returns how many were taken.
 WITH folded AS (

@@ -1,6 +1,6 @@
 -- Purpose: give committed change batches their dense positions. $1 integer: most batches numbered at once; $2 bigint:
 -- only batches beyond this id, below which none can be without a position (see storage/changes.py).
--- Runs after take_numbering_turn in the same transaction: in a snapshot from before the turn, batches that the
+-- Runs after lock_numbering in the same transaction: in a snapshot from before the turn, batches that the
 -- runner before has just numbered would be numbered anew. Relies on change_batch_unnumbered and change_batch_position.
 -- Returns how many it numbered, and bounds: transactions below `ended_before` have all ended; those from
 -- `begun_until` on, which is our own, had not begun to write when the turn was taken. (Not pg_snapshot_xmax: that is

@@ -1,6 +1,6 @@
 -- Purpose: remove queues in which nothing has happened for a day, and nothing waits or runs; not those that are paused, or
 -- that the contract of a type names. $1 double precision: for how many seconds nothing has happened.
--- Runs after take_queue_turn in the same transaction. Locks: the rows of these queues. Returns their names.
+-- Runs after lock_queues in the same transaction. Locks: the rows of these queues. Returns their names.
 -- Relies on task_minute_at: an hour is the longest step that is looked at, so it may be an hour more than $1. Names are
 -- compared with IS TRUE, which makes a hash table of them instead of a join by nested loops.
 WITH candidate AS MATERIALIZED (

@@ -1,29 +1,29 @@
 -- Purpose: what /metrics tells of what webhooks and callbacks still have to be told.
--- $1 integer: most deliveries to count; $2 integer: most lanes to look at; $3 double
+-- $1 integer: most deliveries to count; $2 integer: most buckets to look at; $3 double
 -- precision: for how many seconds an endpoint has taken nothing that fails.
--- Reads only. Relies on webhook_delivery_give_up for the count; on webhook_delivery_lane for a look for the next lane, and
+-- Reads only. Relies on webhook_delivery_give_up for the count; on webhook_delivery_lane for a look for the next bucket, and
 -- one at its first delivery, whatever waits behind these; on change_batch_position. Lanes of webhooks that are paused or
 -- disabled are counted, but are not late; nor are those of endpoints that fail, since it is these that take nothing: for
 -- callbacks webhook_delivery_failing tells. A feed that nobody waits for is not behind.
 WITH RECURSIVE found AS (
     (
-        SELECT lane FROM taskmill.webhook_delivery
+        SELECT bucket FROM taskmill.webhook_delivery
         WHERE state = 'pending'
-        ORDER BY lane
+        ORDER BY bucket
         LIMIT 1
     )
     UNION ALL
     SELECT (
-        SELECT d.lane FROM taskmill.webhook_delivery AS d
-        WHERE d.state = 'pending' AND d.lane > found.lane
-        ORDER BY d.lane
+        SELECT d.bucket FROM taskmill.webhook_delivery AS d
+        WHERE d.state = 'pending' AND d.bucket > found.bucket
+        ORDER BY d.bucket
         LIMIT 1
     )
     FROM found
-    WHERE found.lane IS NOT NULL
+    WHERE found.bucket IS NOT NULL
 ),
-lanes AS MATERIALIZED (
-    SELECT lane FROM found WHERE lane IS NOT NULL LIMIT $2
+buckets AS MATERIALIZED (
+    SELECT bucket FROM found WHERE bucket IS NOT NULL LIMIT $2
 )
 SELECT
     (
@@ -34,21 +34,21 @@ SELECT
     )::integer AS waiting,
     (
         SELECT greatest(extract(epoch FROM clock_timestamp() - min(earliest.next_at)), 0)
-        FROM lanes
+        FROM buckets
         CROSS JOIN LATERAL (
             SELECT d.next_at FROM taskmill.webhook_delivery AS d
-            WHERE d.state = 'pending' AND d.lane = lanes.lane
+            WHERE d.state = 'pending' AND d.bucket = buckets.bucket
             ORDER BY d.next_at, d.id
             LIMIT 1
         ) AS earliest
         WHERE NOT EXISTS (
             SELECT FROM taskmill.webhook AS w
             WHERE (w.state <> 'enabled' OR w.failing_since IS NOT NULL)
-                AND w.id = CASE WHEN lanes.lane LIKE 'webhook:%' THEN substr(lanes.lane, 9)::uuid END
+                AND w.id = CASE WHEN buckets.bucket LIKE 'webhook:%' THEN substr(buckets.bucket, 9)::uuid END
         )
             AND NOT EXISTS (
                 SELECT FROM taskmill.webhook_delivery AS d
-                WHERE d.state = 'pending' AND d.trouble IS NOT NULL AND d.webhook_id IS NULL AND d.lane = lanes.lane
+                WHERE d.state = 'pending' AND d.trouble IS NOT NULL AND d.webhook_id IS NULL AND d.bucket = buckets.bucket
             )
     )::double precision AS late_s,
     (

@@ -1,7 +1,7 @@
 -- Purpose: make contracts the ones that hold; those never seen become new versions.
 -- $1 text[] types (each once), $2 bytea[] digests, $3 text[] schemas, $4 text[] forms, $5 text[] defaults,
 -- $6 text who registers them, $7 integer most versions of a type that are kept.
--- Runs after take_contract_turn in the same transaction. Locks in order: type_contract, task_type, contract_revision.
+-- Runs after lock_contracts in the same transaction. Locks in order: type_contract, task_type, contract_revision.
 -- Relies on the primary keys and type_contract_digest. Returns how many types changed.
 WITH wanted AS MATERIALIZED (
     SELECT u.type, u.digest, u.schema, u.form, u.defaults

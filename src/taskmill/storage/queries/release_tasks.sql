@@ -1,11 +1,11 @@
 -- Purpose: mark the most urgent due tasks of a queue and type as released, as many as its window has room for.
 -- $1 text queue, $2 text type, $3 integer window, $4 integer most at once, $5 double precision life of a hint in
--- seconds; lanes, most urgent first: $6 smallint[] priorities and $7 timestamptz[] where to start in each.
--- Locks: dispatch (skips what others hold). Run it in the turn that take_release_turn gives.
--- Relies on dispatch_lane, read in the order of the lanes as far as twice the window. Marks touch no index.
+-- seconds; buckets, most urgent first: $6 smallint[] priorities and $7 timestamptz[] where to start in each.
+-- Locks: dispatch (skips what others hold). Run it in the turn that lock_release gives.
+-- Relies on dispatch_lane, read in the order of the buckets as far as twice the window. Marks touch no index.
 WITH looked AS MATERIALIZED (
-    SELECT waiting.place, lane.priority, waiting.run_at, waiting.released_at, waiting.is_out
-    FROM unnest($6::smallint[], $7::timestamptz[]) AS lane (priority, from_run_at)
+    SELECT waiting.place, bucket.priority, waiting.run_at, waiting.released_at, waiting.is_out
+    FROM unnest($6::smallint[], $7::timestamptz[]) AS bucket (priority, from_run_at)
     CROSS JOIN LATERAL (
         SELECT
             d.ctid AS place, d.run_at, d.released_at,
@@ -17,8 +17,8 @@ WITH looked AS MATERIALIZED (
         FROM taskmill.dispatch AS d
         WHERE d.queue = $1
             AND d.type = $2
-            AND d.priority = lane.priority
-            AND d.run_at >= lane.from_run_at
+            AND d.priority = bucket.priority
+            AND d.run_at >= bucket.from_run_at
             AND d.run_at <= now()
             AND (d.expires_at IS NULL OR d.expires_at > now())
         ORDER BY d.run_at, d.task_id

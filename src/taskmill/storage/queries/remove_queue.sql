@@ -1,5 +1,5 @@
 -- Purpose: remove a queue in which nothing waits or runs; its ended tasks stay, with their counters. $1 text.
--- Runs after take_queue_turn in the same transaction. Locks: the queue's row.
+-- Runs after lock_queues in the same transaction. Locks: the queue's row.
 -- A task that is being created at this moment is not seen: restore_queues makes the queue anew for it.
 WITH counted AS MATERIALIZED (
     SELECT

@@ -1,5 +1,5 @@
 -- Purpose: make the queues anew that have tasks that wait or run, and no row: those of which one was removed in the
--- moment in which a task came. Runs after take_queue_turn in the same transaction. Returns their names.
+-- moment in which a task came. Runs after lock_queues in the same transaction. Returns their names.
 -- Locks: none but that and its own rows. Queues are few, and their counters are.
 INSERT INTO taskmill.queue (name)
 SELECT c.queue

@@ -4,7 +4,7 @@
 -- Locks in order: task (in the order of ids), dispatch (own new rows), event, count; own new rows of queues. Relies on
 -- task's primary key;
 -- `IS TRUE` hides the status from the planner. Returns the tasks whose run was started.
--- Rings.
+-- Notifies.
 WITH finished AS MATERIALIZED (
     SELECT id, status FROM taskmill.task
     WHERE id = ANY($1) AND (status = ANY($2)) IS TRUE
@@ -36,7 +36,7 @@ waiting AS (
 ),
 logged AS (
     INSERT INTO taskmill.task_event (
-        task_id, version, happening, status, run, attempt, losses, claim_no, run_at, reason
+        task_id, version, event_type, status, run, attempt, losses, claim_no, run_at, reason
     )
     SELECT id, version, 'run_again', 'new', run, 0, 0, claim_no, run_at, 'operator' FROM again
 ),
@@ -55,7 +55,7 @@ restored AS (
     INSERT INTO taskmill.queue (name) SELECT DISTINCT queue FROM again ORDER BY queue ON CONFLICT (name) DO NOTHING
 ),
 rolled AS (
-    INSERT INTO taskmill.task_minute_delta (queue, type, happening, tasks)
+    INSERT INTO taskmill.task_minute_delta (queue, type, event_type, tasks)
     SELECT queue, type, 'run_again', count(*) FROM again GROUP BY queue, type
 )
 SELECT id FROM again

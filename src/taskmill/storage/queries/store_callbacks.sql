@@ -1,6 +1,6 @@
--- Purpose: keep whom to call when tasks have ended. $1 uuid[] tasks, $2 text[] addresses, $3 text[] lanes.
+-- Purpose: keep whom to call when tasks have ended. $1 uuid[] tasks, $2 text[] addresses, $3 text[] buckets.
 -- Runs in the transaction that creates the tasks. Locks: own new rows. Relies on the primary key: a run of the same
 -- creation again changes nothing.
-INSERT INTO taskmill.task_callback (task_id, url, lane)
-SELECT task_id, url, lane FROM unnest($1::uuid[], $2::text[], $3::text[]) AS input (task_id, url, lane)
+INSERT INTO taskmill.task_callback (task_id, url, bucket)
+SELECT task_id, url, bucket FROM unnest($1::uuid[], $2::text[], $3::text[]) AS input (task_id, url, bucket)
 ON CONFLICT (task_id) DO NOTHING

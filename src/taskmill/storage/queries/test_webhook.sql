@@ -1,8 +1,8 @@
 -- Purpose: make a delivery of a test event for a webhook. $1 uuid, $2 double precision: seconds until it is given up.
 -- Relies on the primary key.
--- Rings.
+-- Notifies.
 WITH made AS (
-    INSERT INTO taskmill.webhook_delivery (lane, webhook_id, give_up_at)
+    INSERT INTO taskmill.webhook_delivery (bucket, webhook_id, give_up_at)
     SELECT 'webhook:' || id, id, now() + make_interval(secs => $2)
     FROM taskmill.webhook
     WHERE id = $1 AND deleted_at IS NULL

@@ -52,11 +52,11 @@ class IsolatedProcesses:
 
     name = "isolated"
 
-    def __init__(self, app: str, *, result_bytes: int, patience_s: float) -> None:
-        """Give a process that is asked to stop half of `patience_s`; then it is killed."""
+    def __init__(self, app: str, *, result_bytes: int, stop_timeout_s: float) -> None:
+        """Give a process that is asked to stop half of `stop_timeout_s`; then it is killed."""
         self._app = app
         self._result_bytes = result_bytes
-        self._patience_s = patience_s / 2
+        self._stop_timeout_s = stop_timeout_s / 2
         self._idle: list[_Child] = []
         self._all: list[_Child] = []
 
@@ -81,7 +81,7 @@ class IsolatedProcesses:
             try:
                 outcome = await child.execute(context)
             except asyncio.CancelledError:
-                last = await child.stopped(self._patience_s)
+                last = await child.stopped(self._stop_timeout_s)
                 if last is None:
                     raise
                 outcome = last
@@ -166,11 +166,11 @@ class _Child(asyncio.SubprocessProtocol):
         self._send(Execute(task=context.task, lease_id=context.fence.lease_id))
         return await self._until_ended()
 
-    async def stopped(self, patience_s: float) -> Outcome | None:
+    async def stopped(self, stop_timeout_s: float) -> Outcome | None:
         """Ask it to end the attempt; return how that ended, None when it does not within the patience."""
         self._send(Stop())
         with suppress(TimeoutError):
-            async with asyncio.timeout(patience_s):
+            async with asyncio.timeout(stop_timeout_s):
                 return await self._until_ended()
         return None
 

@@ -5,10 +5,10 @@ from datetime import timedelta
 import pytest
 
 from taskmill.cli.top.rates import Rates
-from taskmill.domain.lifecycle import Happening
+from taskmill.domain.lifecycle import EventType
 from tests.support.pictures import NOW, an_activity
 
-CREATED = Happening.CREATED
+CREATED = EventType.CREATED
 
 
 def look(rates: Rates, after_s: float, number: int, *, moved: bool = False) -> float:

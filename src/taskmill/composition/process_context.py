@@ -1,0 +1,68 @@
+"""What all roles of a process share."""
+
+import random
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from taskmill.domain.system import IntakeState
+from taskmill.operations.contracts import Contracts
+from taskmill.operations.first_claims import FirstClaims
+from taskmill.operations.writability import Writability
+from taskmill.runtime.clock import SystemClock
+from taskmill.runtime.idle_backoff import IdleBackoff
+from taskmill.runtime.ids import IdFactory
+from taskmill.settings import Settings
+from taskmill.storage.database import Database
+from taskmill.storage.notifier import CHANGES, CHANGES_PAUSE_S, FEED, Notifier
+
+if TYPE_CHECKING:
+    from taskmill.app.registry import Taskmill
+    from taskmill.observability.traces import Traces
+    from taskmill.outbound.client import Outbound
+
+
+class ProcessContext:
+    """Settings, clock, randomness, ids, database, contracts and bells of one process; its traces and app."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.traces: Traces | None = None
+        self.app: Taskmill | None = None
+        self.outbound: Outbound | None = None
+        self.clock = SystemClock()
+        self.randomness = random.Random()  # noqa: S311 - ids and jitter, no secrets
+        self.ids = IdFactory(self.clock, self.randomness)
+        self.database = Database(settings.require_database_url(), settings.database)
+        self.writability = Writability(self.database, self.ids)
+        self.contracts = Contracts(self.database)
+        self.first_claims = FirstClaims(self.contracts, self.clock)
+        self.idle_backoff = IdleBackoff(self.clock)
+        self.notifier = Notifier(self.database)
+        self.news = Notifier(self.database, channel=CHANGES, pause_s=CHANGES_PAUSE_S)
+        self.feed_news = Notifier(self.database, channel=FEED, pause_s=CHANGES_PAUSE_S)
+        self.database.tells(self._tell)
+        # Tasks whose results could not be written before the end.
+        self.unwritten: list[UUID] = []
+        # How the intake of this process is, if it has one; and whether a broker of our own is still to come.
+        self.own_intake: Callable[[], IntakeState] | None = None
+        self.is_broker_starting: Callable[[], bool] = lambda: False
+        # Who is called when tasks have come, and when the contracts of types have changed.
+        self.heard_work: list[Callable[[], None]] = []
+        self.heard_contracts: list[Callable[[], None]] = []
+
+    def tell_feed(self) -> None:
+        """Pass on that whoever follows the feed may read on."""
+        self.idle_backoff.mark_activity()
+        self.feed_news.notify()
+
+    def _tell(self) -> None:
+        """Pass on that something has happened here."""
+        self.idle_backoff.mark_activity()
+        self.news.notify()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self.outbound is not None:
+            await self.outbound.close()
+        await self.database.close()

@@ -1,0 +1,116 @@
+"""Judges what keeps a task that could run: slots that are taken, more urgent tasks, its release, its claim."""
+
+from datetime import timedelta
+
+from taskmill.domain.blockers import (
+    Blocker,
+    BlockerName,
+    counted,
+    holds,
+    moment,
+    passed,
+    rate,
+    span,
+    when,
+)
+from taskmill.domain.explain_snapshot import ExplainSnapshot, QueuePosition
+from taskmill.domain.system import BrokerPresence
+
+
+def _taken_slots(c: ExplainSnapshot, position: QueuePosition) -> tuple[int, int]:
+    """Return how many slots the workers for the task have, and how many are taken."""
+    serving = c.serving
+    counts = position.running
+    taken = (w.running if counts is None else counts.get(w.id, 0) for w in serving)
+    return sum(worker.slots for worker in serving), sum(taken)
+
+
+def no_free_slot(c: ExplainSnapshot, position: QueuePosition) -> Blocker:
+    """A worker claims no more than it can run at once."""
+    slots, taken = _taken_slots(c, position)
+    workers = counted(len(c.serving), "worker")
+    facts = {"slots": slots, "running": taken, "is_counted": position.running is not None}
+    if taken < slots:
+        told = f"{taken:,} of {counted(slots, 'slot')} of {workers} are taken."
+        return passed(BlockerName.NO_FREE_SLOT, told, facts)
+    todo = "Wait; or start another worker, or give them more slots (TASKMILL_WORKER__CONCURRENCY)."
+    told = f"All {counted(slots, 'slot')} of {workers} are taken."
+    return holds(BlockerName.NO_FREE_SLOT, told, facts, todo=todo)
+
+
+def tasks_ahead(c: ExplainSnapshot, position: QueuePosition) -> Blocker:
+    """More urgent tasks go first: of a higher priority, or as urgent and due earlier."""
+    slots, taken = _taken_slots(c, position)
+    free = max(slots - taken, 0)
+    wait_s = (
+        position.ahead / position.per_second if position.ahead and position.per_second else None
+    )
+    facts = {
+        "ahead": position.ahead,
+        "is_more": position.is_more,
+        "priority": c.priority,
+        "free_slots": free,
+        "claimed_per_second": None
+        if position.per_second is None
+        else round(position.per_second, 3),
+        "about_s": None if wait_s is None else round(wait_s, 1),
+    }
+    if position.ahead == 0 and not position.is_more:
+        return passed(BlockerName.TASKS_AHEAD, "No due task goes before it.", facts)
+    told = _told_line(c, position)
+    if position.ahead is not None and position.ahead < free:
+        return passed(BlockerName.TASKS_AHEAD, f"{told}, and {free:,} slots are free.", facts)
+    todo = "Wait, or start more workers. A task with a higher `priority` goes before those with a lower."
+    return holds(
+        BlockerName.TASKS_AHEAD, f"{told}{_told_wait(position, wait_s)}.", facts, todo=todo
+    )
+
+
+def _told_line(c: ExplainSnapshot, position: QueuePosition) -> str:
+    of = f"of queue {c.queue}"
+    if position.ahead is None:
+        return f"More due tasks {of} go before it than could be counted in time"
+    return f"{'At least' if position.is_more else 'About'} {counted(position.ahead, 'due task')} {of} go before it"
+
+
+def _told_wait(position: QueuePosition, wait_s: float | None) -> str:
+    if wait_s is not None and position.per_second is not None:
+        takes = f"{'at least' if position.is_more else 'about'} {span(timedelta(seconds=wait_s))}"
+        return f"; at the present {rate(position.per_second)} a second that takes {takes}"
+    return "; none was claimed in the last minutes" if position.per_second == 0 else ""
+
+
+def not_released(c: ExplainSnapshot) -> Blocker:
+    """Over a broker, workers learn of a task when the relay has released it."""
+    out_until = c.released_at + c.hint_life if c.released_at else None
+    facts = {"released_at": c.released_at, "hint_valid_until": out_until}
+    if c.broker.presence is not BrokerPresence.OK:
+        told = "No broker is told of it: workers claim from PostgreSQL."
+        return passed(BlockerName.NOT_RELEASED, told, facts)
+    if c.released_at and out_until and out_until > c.now:
+        told = (
+            f"It was released to the broker at {when(c.released_at, c.now)}; "
+            f"the hint is valid until {moment(out_until)}."
+        )
+        return passed(BlockerName.NOT_RELEASED, told, facts)
+    told = "It was not yet released to the broker."
+    if out_until:
+        told = f"Its hint ran out at {when(out_until, c.now)}; it has to be released again."
+    todo = (
+        "The relay does so within a second. If not: does it run (`taskmill run relay`), "
+        "and does it reach the broker (`taskmill broker status`)?"
+    )
+    return holds(BlockerName.NOT_RELEASED, told, facts, todo=todo)
+
+
+def not_claimed(c: ExplainSnapshot) -> Blocker:
+    """Nothing keeps the task: the next claim takes it."""
+    ready_at = max(c.run_at, c.last.at) if c.last else c.run_at
+    ready_for = c.now - ready_at
+    facts = {"ready_at": ready_at, "ready_for_s": ready_for.total_seconds()}
+    told = f"Nothing keeps it since {span(ready_for)}: the next claim takes it."
+    todo = (
+        "Ask again in a second. If it stays so, look for `claim.failed` and `hints.missing` "
+        "in the workers' logs."
+    )
+    return holds(BlockerName.NOT_CLAIMED, told, facts, todo=todo)

@@ -1,0 +1,142 @@
+"""The facts that decide why a task is where it is, all from one moment of the database.
+
+`domain/explanation.py` judges them; here they are only named, and asked the simplest questions.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from taskmill.domain.lifecycle import ErrorInfo, EventType, Status
+from taskmill.domain.system import BrokerState, Liveness
+
+EVERY_TYPE = "*"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastEvent:
+    """The newest entry of the task's history."""
+
+    at: datetime
+    event_type: EventType
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldLease:
+    """The lease that the task runs under, as its row says."""
+
+    worker: str
+    renewed_at: datetime
+    expires_at: datetime
+    closed_at: datetime | None
+    close_reason: str | None
+
+    def liveness(self, now: datetime) -> Liveness:
+        """Tell whether it holds. Only an open lease can be renewed, also after it ran out."""
+        if self.closed_at is not None:
+            return Liveness.CLOSED
+        return Liveness.ALIVE if self.expires_at > now else Liveness.EXPIRED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenLease:
+    """A worker whose lease is open. Empty `queues` means all; `types` has `*` for all.
+
+    `running` is what it said at its last renewal. One that `is_quiet` was asked to take no more tasks.
+    """
+
+    id: UUID
+    worker: str
+    queues: frozenset[str]
+    types: frozenset[str]
+    slots: int
+    running: int
+    renewed_at: datetime
+    expires_at: datetime
+    is_quiet: bool = False
+
+    def takes_queue(self, queue: str) -> bool:
+        """Tell whether it serves the queue."""
+        return not self.queues or queue in self.queues
+
+    def takes_type(self, task_type: str) -> bool:
+        """Tell whether it runs the type."""
+        return EVERY_TYPE in self.types or task_type in self.types
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueuePosition:
+    """What takes slots now, and what goes before the task.
+
+    `running` counts tasks by lease, None when that took too long. `ahead` is how many due tasks are more urgent,
+    None when that took too long; at least so many when `is_more`. `per_second` is how many tasks of the queue
+    were claimed lately, None when that is not known.
+    """
+
+    running: Mapping[UUID, int] | None = None
+    ahead: int | None = None
+    is_more: bool = False
+    per_second: float | None = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExplainSnapshot:
+    """A task and what surrounds it at `now`, by the database's clock.
+
+    `is_enqueued` tells whether it has its row in `dispatch`. `leases` are all open leases, those that ran out
+    included. `position` is None where nothing needs it (`explanation.needs_position`). A hint holds for
+    `hint_life`.
+    """
+
+    now: datetime
+    task_id: UUID
+    status: Status
+    queue: str
+    type: str
+    priority: int
+    run: int
+    attempt: int
+    max_attempts: int
+    losses: int
+    max_losses: int
+    claim_no: int
+    cancel_requested: bool
+    run_at: datetime
+    expires_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    timeout: timedelta | None
+    error: ErrorInfo | None
+    lease_id: UUID | None
+    lease: HeldLease | None
+    last: LastEvent | None
+    is_enqueued: bool
+    released_at: datetime | None
+    queue_paused_at: datetime | None
+    leases: tuple[OpenLease, ...]
+    broker: BrokerState
+    hint_life: timedelta
+    position: QueuePosition | None = None
+
+    @property
+    def alive(self) -> list[OpenLease]:
+        """Return the workers that live."""
+        return [lease for lease in self.leases if lease.expires_at > self.now]
+
+    @property
+    def serving(self) -> list[OpenLease]:
+        """Return the workers that live and would take the task."""
+        return [worker for worker in self.fitting if not worker.is_quiet]
+
+    @property
+    def fitting(self) -> list[OpenLease]:
+        """Return the workers that live and could take the task, those included that were asked to take no more."""
+        return [w for w in self.alive if w.takes_queue(self.queue) and w.takes_type(self.type)]
+
+    @property
+    def rival_types(self) -> frozenset[str] | None:
+        """Return the types whose tasks go to the same workers; None is every type."""
+        types = frozenset[str]().union(*(worker.types for worker in self.serving))
+        return None if EVERY_TYPE in types else types

@@ -1,0 +1,169 @@
+"""Judges what can keep a waiting task whatever else waits: its place, queue and times, workers, the broker."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import assert_never
+
+from taskmill.domain.blockers import Blocker, BlockerName, DelayKind, a_few, holds, passed, when
+from taskmill.domain.explain_running import told_error
+from taskmill.domain.explain_snapshot import ExplainSnapshot, OpenLease
+from taskmill.domain.lifecycle import EventType, Reason
+from taskmill.domain.system import BrokerPresence
+
+_MOST_WORKERS = 20
+
+
+def not_enqueued(c: ExplainSnapshot) -> Blocker:
+    """A task that waits has a row in `dispatch`; one that has none was damaged from outside."""
+    if c.is_enqueued:
+        return passed(BlockerName.NOT_ENQUEUED, "It stands in line.")
+    return holds(
+        BlockerName.NOT_ENQUEUED,
+        "It is new, but has no row in `dispatch`: no worker can find it.",
+        todo="Somebody changed the tables by hand. `taskmill verify` says what is wrong and what to do.",
+    )
+
+
+def queue_paused(c: ExplainSnapshot) -> Blocker:
+    """A paused queue hands out nothing."""
+    facts = {"queue": c.queue, "paused_at": c.queue_paused_at}
+    if c.queue_paused_at is None:
+        return passed(BlockerName.QUEUE_PAUSED, f"Queue {c.queue} is open.", facts)
+    told = f"Queue {c.queue} is paused since {when(c.queue_paused_at, c.now)}."
+    return holds(BlockerName.QUEUE_PAUSED, told, facts, todo=f"`taskmill queue resume {c.queue}`")
+
+
+def not_due(c: ExplainSnapshot) -> Blocker:
+    """Nothing runs before its time."""
+    due_in = c.run_at - c.now
+    facts: dict[str, object] = {"run_at": c.run_at, "due_in_s": due_in.total_seconds()}
+    if due_in <= timedelta(0):
+        return passed(BlockerName.NOT_DUE, f"It is due since {when(c.run_at, c.now)}.", facts)
+    kind = _delay_kind(c)
+    facts |= {
+        "delay": kind,
+        "reason": c.last.reason if c.last else None,
+        "attempt": c.attempt,
+        "max_attempts": c.max_attempts,
+    }
+    told, todo = _told_delay(c, kind)
+    return holds(BlockerName.NOT_DUE, told, facts, todo=todo)
+
+
+def _delay_kind(c: ExplainSnapshot) -> DelayKind:
+    kinds = {
+        EventType.RETRY_SCHEDULED: DelayKind.BACKOFF,
+        EventType.HANDED_BACK: DelayKind.HANDED_BACK,
+    }
+    return kinds.get(c.last.event_type, DelayKind.SCHEDULED) if c.last else DelayKind.SCHEDULED
+
+
+def _told_delay(c: ExplainSnapshot, kind: DelayKind) -> tuple[str, str]:
+    due = when(c.run_at, c.now)
+    cancel = f"`taskmill task cancel {c.task_id}` would end it."
+    match kind:
+        case DelayKind.SCHEDULED:
+            return f"It is scheduled for {due}.", f"Wait. {cancel}"
+        case DelayKind.BACKOFF:
+            failed = f"Attempt {c.attempt} of {c.max_attempts} failed: {told_error(c.error)}."
+            return f"{failed} The next is due at {due}.", f"Wait, or mend the cause. {cancel}"
+        case DelayKind.HANDED_BACK:
+            reason = c.last.reason if c.last else None
+            told = f"Its worker handed it back ({reason}); it is due again at {due}."
+            if reason == Reason.NO_HANDLER:
+                return told, f"Run a worker that has a handler for type {c.type}."
+            return told, "Wait: no attempt was spent."
+        case _:
+            assert_never(kind)
+
+
+def expired(c: ExplainSnapshot) -> Blocker:
+    """What has not started by its `expires_at` fails."""
+    if c.expires_at is None:
+        return passed(BlockerName.EXPIRED, "It does not expire.")
+    left = c.expires_at - c.now
+    facts = {"expires_at": c.expires_at, "expires_in_s": left.total_seconds()}
+    at = when(c.expires_at, c.now)
+    if left > timedelta(0):
+        return passed(BlockerName.EXPIRED, f"It fails at {at} unless it starts before.", facts)
+    told = f"It expired at {at}: no worker takes it, and maintenance fails it."
+    return holds(BlockerName.EXPIRED, told, facts, todo="Nothing: that takes a second.")
+
+
+def no_worker(c: ExplainSnapshot) -> Blocker:
+    """A task waits for a live worker that serves its queue and its type."""
+    alive, serving = c.alive, c.serving
+    for_type = [worker for worker in alive if worker.takes_type(c.type)]
+    facts = {
+        "queue": c.queue,
+        "type": c.type,
+        "workers_alive": len(alive),
+        "workers_for_queue": sum(worker.takes_queue(c.queue) for worker in alive),
+        "workers_for_type": len(for_type),
+        "workers_for_both": len(c.fitting),
+        "workers_quiet": sum(worker.is_quiet for worker in alive),
+        "workers": [_told_worker(worker) for worker in (serving or alive)[:_MOST_WORKERS]],
+    }
+    if serving:
+        names = a_few([worker.worker for worker in serving])
+        told = f"{_some(serving)} for queue {c.queue} and type {c.type}: {names}."
+        return passed(BlockerName.NO_WORKER, told, facts)
+    told, todo = _missing_worker(c, alive, for_type)
+    return holds(BlockerName.NO_WORKER, told, facts, todo=todo)
+
+
+def _missing_worker(
+    c: ExplainSnapshot, alive: list[OpenLease], for_type: list[OpenLease]
+) -> tuple[str, str]:
+    if not alive:
+        return "No worker lives.", "Start one: `taskmill run worker`."
+    if c.fitting:
+        names = a_few([worker.worker for worker in c.fitting])
+        told = f"Every worker for queue {c.queue} and type {c.type} was asked to take no more tasks: {names}."
+        return told, "Have one work again: `taskmill worker resume NAME`; or start another."
+    if for_type:
+        queues = sorted({queue for worker in for_type for queue in worker.queues})
+        told = (
+            f"No live worker for type {c.type} serves queue {c.queue}; they serve {a_few(queues)}."
+        )
+        return told, f"Start a worker for the queue: TASKMILL_WORKER__QUEUES={c.queue}."
+    types = sorted({task_type for worker in alive for task_type in worker.types})
+    told = f"{_some(alive)}, but none runs type {c.type}; they run {a_few(types)}."
+    return told, (
+        "Start a worker that has a handler for it; or have the type emulated meanwhile: "
+        f"TASKMILL_EMULATION__TYPES={c.type}."
+    )
+
+
+def _some(workers: list[OpenLease]) -> str:
+    return "1 worker lives" if len(workers) == 1 else f"{len(workers):,} workers live"
+
+
+def _told_worker(worker: OpenLease) -> Mapping[str, object]:
+    return {
+        "name": worker.worker,
+        "queues": sorted(worker.queues),
+        "types": sorted(worker.types),
+        "slots": worker.slots,
+        "heartbeat_at": worker.renewed_at,
+    }
+
+
+def broker_away(c: ExplainSnapshot) -> Blocker:
+    """Only the policy `rabbitmq` makes workers wait for a broker."""
+    broker = c.broker
+    facts = {"state": broker.presence, "policy": broker.policy, "trouble": broker.trouble}
+    match broker.presence:
+        case BrokerPresence.NONE:
+            return passed(BlockerName.BROKER_AWAY, "There is no broker to wait for.", facts)
+        case BrokerPresence.OK:
+            return passed(BlockerName.BROKER_AWAY, "The broker is reached.", facts)
+        case BrokerPresence.AWAY if broker.policy != "rabbitmq":
+            told = "The broker is away; meanwhile workers claim from PostgreSQL."
+            return passed(BlockerName.BROKER_AWAY, told, facts)
+        case BrokerPresence.AWAY:
+            told = f"The broker is away ({broker.trouble}), and workers wait for it."
+            todo = "Bring the broker back, or run the workers with TASKMILL_BROKER=auto."
+            return holds(BlockerName.BROKER_AWAY, told, facts, todo=todo)
+        case _:
+            assert_never(broker.presence)

@@ -1,0 +1,285 @@
+"""What becomes of a batch of messages: tasks, rejections, and what is answered.
+
+Nothing is acknowledged here. Everything is stored as often as it takes, always under the same ids, so
+that a database that was away, or an answer that was lost, makes nothing twice.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+from uuid import UUID
+
+from aiormq.abc import DeliveredMessage
+
+from taskmill.amqp.names import REJECTED_QUEUE
+from taskmill.domain.errors import TaskmillError
+from taskmill.domain.rejection import RefusedMessage
+from taskmill.domain.system import CreatedTask
+from taskmill.domain.task import TaskDraft
+from taskmill.intake.answers import Answer
+from taskmill.intake.deliveries import (
+    copy_properties,
+    message_of,
+    other_properties,
+    reply_properties,
+    wants_reply,
+)
+from taskmill.intake.traced import end_spans, start_spans
+from taskmill.observability.logs import get_logger
+from taskmill.observability.metrics import (
+    BATCH_ITEMS,
+    MESSAGES_CONSUMED,
+    MESSAGES_CREATED,
+    MESSAGES_REDELIVERED,
+    MESSAGES_REJECTED,
+    MESSAGES_REPLAYED,
+)
+from taskmill.operations.create import TaskCreation
+from taskmill.operations.rejections import Rejections
+from taskmill.outbound.warnings import Warnings
+from taskmill.storage.tasks import NewTask
+from taskmill.wire.messages import (
+    MessageLimits,
+    bare_refusal,
+    created_reply,
+    message_draft,
+    refused_message,
+    refused_reply,
+)
+
+if TYPE_CHECKING:
+    from taskmill.observability.traces import Traces
+
+log = get_logger(__name__)
+
+Stored = TypeVar("Stored")
+
+# So often something is tried that fails though the database answers: then it will fail the next time, too.
+_TRIES: Final = 5
+
+
+class Abandoned(Exception):
+    """The channel that delivered these messages is gone: the broker has them again."""
+
+
+class FaultPersists(Exception):
+    """Something can't be stored, however often it is tried, and that is no outage: `error` says why."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(repr(error))
+        self.error = error
+
+
+class Persist(Protocol):
+    """Runs what it is given until it succeeds."""
+
+    async def __call__(
+        self, store: Callable[[], Awaitable[Stored]], *, tries: int | None = None
+    ) -> Stored:
+        """Return what `store` returned. During an outage it is tried for ever, else so often.
+
+        Raises:
+            Abandoned: the channel is gone.
+            FaultPersists: `store` failed `tries` times in a row, and none was an outage; never without `tries`.
+        """
+        ...
+
+
+class Validator:
+    """Decides about messages, with `creation` and `rejections` to write down what it decided.
+
+    `warning_of` says of a callback's address that nothing will be delivered there.
+    """
+
+    def __init__(
+        self,
+        creation: TaskCreation,
+        rejections: Rejections,
+        limits: MessageLimits,
+        traces: "Traces | None" = None,
+        *,
+        warning_of: Warnings,
+    ) -> None:
+        self._creation = creation
+        self._rejections = rejections
+        self._limits = limits
+        self._traces = traces
+        self._warning_of = warning_of
+        # One batch is stored at a time, in the order in which they came: of two messages with one id the
+        # first one counts. Another batch is read meanwhile.
+        self._turn = asyncio.Lock()
+
+    async def validate(
+        self, messages: Sequence[DeliveredMessage], persist: Persist
+    ) -> list[Answer]:
+        """Store a task or a rejection for each message and return what is to be answered."""
+        _count(messages)
+        drafts = [self._read(message) for message in messages]
+        spans = start_spans(self._traces, messages, drafts) if self._traces else None
+        async with self._turn:
+            outcomes = await self._store(drafts, persist)
+        if spans is not None:
+            end_spans(spans, outcomes)
+        answers: list[Answer] = []
+        refused: list[tuple[DeliveredMessage, Exception]] = []
+        replayed = 0
+        for message, outcome in zip(messages, outcomes, strict=True):
+            if not isinstance(outcome, CreatedTask):
+                refused.append((message, outcome))
+                continue
+            replayed += outcome.replayed
+            answers += _made(partial(self._reply_created, message, outcome))
+        MESSAGES_REPLAYED.inc(replayed)
+        MESSAGES_CREATED.inc(len(messages) - len(refused) - replayed)
+        if refused:
+            answers += await self._refuse(refused, persist)
+        return answers
+
+    def _read(self, message: DeliveredMessage) -> TaskDraft | Exception:
+        try:
+            return message_draft(message_of(message), self._limits)
+        except TaskmillError as error:
+            return error
+        except Exception as error:
+            # A fault of ours: the message is kept with it, and those behind it are not held up.
+            log.exception("message.unreadable")
+            return error
+
+    def _reply_created(self, message: DeliveredMessage, created: CreatedTask) -> Answer | None:
+        if not wants_reply(message):
+            return None
+        warning = self._warning_of(created.task.callback_url)
+        return _reply(message, created_reply(created, warning))
+
+    async def validate_alone(self, message: DeliveredMessage, persist: Persist) -> list[Answer]:
+        """Do what `validate` does for one; a message that this trips over is kept as a rejection.
+
+        Raises `Abandoned`.
+        """
+        try:
+            return await self.validate([message], persist)
+        except Abandoned:
+            raise
+        except Exception as error:
+            log.exception("message.undecidable")
+            return await self._refuse([(message, error)], persist)
+
+    async def _store(
+        self, drafts: Sequence[TaskDraft | Exception], persist: Persist
+    ) -> list[CreatedTask | Exception]:
+        """Store the drafts and put the answers where they were."""
+        drawn = [self._drawn(draft) for draft in drafts]
+        new = [one for one in drawn if isinstance(one, NewTask)]
+        stored = iter(await self._store_each(new, persist, tries=_TRIES) if new else ())
+        return [one if isinstance(one, Exception) else next(stored) for one in drawn]
+
+    def _drawn(self, draft: TaskDraft | Exception) -> NewTask | Exception:
+        if isinstance(draft, Exception):
+            return draft
+        try:
+            [new] = self._creation.drawn([draft])
+        except Exception as error:
+            log.exception("message.undecidable")
+            return error
+        return new
+
+    async def _store_each(
+        self, new: Sequence[NewTask], persist: Persist, *, tries: int
+    ) -> Sequence[CreatedTask | Exception]:
+        """Store all; what can't be stored for a fault of ours is found by halves, and is answered with that.
+
+        A single one is to blame only when others can be stored, which is tried: else all would be refused.
+        """
+        while True:
+            try:
+                return await persist(lambda: self._creation.store_each(new), tries=tries)
+            except FaultPersists as fault:
+                if len(new) > 1:
+                    break
+                if await self._creation.writability.tried() is None:
+                    log.exception("message.unstorable", exc_info=fault.error)
+                    return [fault.error]
+                tries = _TRIES
+        middle = len(new) // 2
+        first = await self._store_each(new[:middle], persist, tries=1)
+        return [*first, *await self._store_each(new[middle:], persist, tries=1)]
+
+    async def _refuse(
+        self, refused: Sequence[tuple[DeliveredMessage, Exception]], persist: Persist
+    ) -> list[Answer]:
+        """Keep the messages that were refused and return the copies and replies to be sent."""
+        kept = [_kept(message, error) for message, error in refused]
+        ids = await self._keep(kept, persist)
+        answers: list[Answer] = []
+        for (message, _), refusal, rejection_id in zip(refused, kept, ids, strict=True):
+            _tell(refusal, rejection_id)
+            answers += _made(partial(_copy, message, refusal, rejection_id))
+            answers += _made(partial(_reply_refused, message, refusal))
+        return answers
+
+    async def _keep(self, kept: Sequence[RefusedMessage], persist: Persist) -> list[UUID]:
+        """Store rejections. One that can't be stored for a fault of ours is kept with nothing but its body."""
+        new = self._rejections.drawn(kept)
+        try:
+            return await persist(lambda: self._rejections.store(new), tries=_TRIES)
+        except FaultPersists as fault:
+            if len(kept) == 1:
+                log.exception("message.unstorable", exc_info=fault.error)
+                bare = self._rejections.drawn([bare_refusal(kept[0].body, fault.error)])
+                return await persist(lambda: self._rejections.store(bare))
+        middle = len(kept) // 2
+        return [
+            *await self._keep(kept[:middle], persist),
+            *await self._keep(kept[middle:], persist),
+        ]
+
+
+def _count(messages: Sequence[DeliveredMessage]) -> None:
+    BATCH_ITEMS.observe(len(messages), ("intake",))
+    MESSAGES_CONSUMED.inc(len(messages))
+    MESSAGES_REDELIVERED.inc(sum(1 for message in messages if message.redelivered))
+
+
+def _kept(message: DeliveredMessage, error: Exception) -> RefusedMessage:
+    try:
+        came = message_of(message)
+        came.others = other_properties(message)
+        return refused_message(came, error)
+    except Exception:
+        log.exception("message.undecidable")
+        return bare_refusal(message.body, error)
+
+
+def _tell(refusal: RefusedMessage, rejection_id: UUID) -> None:
+    MESSAGES_REJECTED.labels(str(refusal.status)).inc()
+    log.info(
+        "message.rejected",
+        rejection_id=str(rejection_id),
+        message_id=refusal.message_id,
+        status=refusal.status,
+        bytes=len(refusal.body),
+    )
+
+
+def _made(make: Callable[[], Answer | None]) -> list[Answer]:
+    """Return an answer, if one is wanted. What was decided is stored: a fault of ours here holds up nothing."""
+    try:
+        answer = make()
+    except Exception as error:  # noqa: BLE001 - see above
+        log.warning("answers.unsent", answers=1, trouble=repr(error))
+        return []
+    return [] if answer is None else [answer]
+
+
+def _copy(message: DeliveredMessage, refusal: RefusedMessage, rejection_id: UUID) -> Answer:
+    properties = copy_properties(message, refusal, str(rejection_id))
+    return Answer(REJECTED_QUEUE, message.body, properties, mandatory=True)
+
+
+def _reply_refused(message: DeliveredMessage, refusal: RefusedMessage) -> Answer | None:
+    return _reply(message, refused_reply(refusal)) if wants_reply(message) else None
+
+
+def _reply(message: DeliveredMessage, body: bytes) -> Answer:
+    return Answer(message.header.properties.reply_to or "", body, reply_properties(message))

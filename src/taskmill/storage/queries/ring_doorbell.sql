@@ -1,3 +1,0 @@
--- Purpose: wake those who wait for something to happen. $1 text: the channel.
--- By itself: NOTIFY holds a cluster-wide lock over its commit. Only `create_tasks` of a lone task rings within.
-SELECT pg_notify($1, '')

@@ -1,0 +1,130 @@
+"""Shares what one process may try at once among endpoints, so that none of them holds up the others.
+
+An *endpoint* is a webhook, or all callbacks to one origin. What this process has seen of endpoints is known here,
+and nothing of what is delivered.
+
+- An endpoint begins with one try at a time; each quick answer doubles that, up to a limit. Slow answers lead to
+  half of the limit, from below and from above; none takes it back to one.
+- Endpoints that are not known to be quick have half of all tries at most: the other half is for those that are.
+- An endpoint that gave no answer, or may not be called, rests, each time for longer; so does one that asks for it.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+_QUICK_S: Final = 1.0
+_FIRST_REST_S: Final = 1.0
+_LONGEST_REST_S: Final = 60.0
+_MOST_DOUBLINGS: Final = 10
+# Of so many endpoints it is remembered how they were.
+_MOST_KNOWN: Final = 10_000
+
+
+@dataclass(slots=True)
+class _Endpoint:
+    under_way: int = 0
+    room: int = 1
+    is_quick: bool = False
+    silences: int = 0
+    rests_until: float = 0.0
+
+
+class EndpointSlots:
+    """The endpoints that this process has seen, and how many tries are under way in each; times are monotonic."""
+
+    def __init__(self, most: int, *, per_endpoint: int) -> None:
+        self._most = most
+        self._per_endpoint = per_endpoint
+        self._endpoints: dict[str, _Endpoint] = {}
+        self._under_way = 0
+        self._slow_under_way = 0
+
+    @property
+    def under_way(self) -> int:
+        """How many tries are under way."""
+        return self._under_way
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing more may be tried now."""
+        return self._under_way >= self._most
+
+    def shares(self, due: Iterable[str], now: float) -> list[tuple[str, int]]:
+        """Return how many tries each of the endpoints may begin now; those that may none are left out."""
+        names = list(due)
+        free = self._most - self._under_way
+        slow_free = self._most // 2 - self._slow_under_way
+        share = max(1, free // max(1, len(names)))
+        found = []
+        for name in names:
+            endpoint = self._endpoints.get(name) or _Endpoint()
+            room = min(
+                endpoint.room - endpoint.under_way,
+                share,
+                free if endpoint.is_quick else slow_free,
+                free,
+            )
+            if room > 0 and endpoint.rests_until <= now:
+                found.append((name, room))
+                free -= room
+                slow_free -= 0 if endpoint.is_quick else room
+        return found
+
+    def begin(self, name: str) -> None:
+        """Count a try that begins."""
+        endpoint = self._endpoints.get(name)
+        if endpoint is None:
+            self._forget_some()
+            endpoint = self._endpoints[name] = _Endpoint()
+        endpoint.under_way += 1
+        self._under_way += 1
+        self._slow_under_way += not endpoint.is_quick
+
+    def answered(self, name: str, now: float, *, after_s: float, rest_s: float = 0.0) -> None:
+        """Count a try that ended with an answer after so many seconds; the endpoint may have asked for a rest."""
+        endpoint = self._end(name)
+        endpoint.silences = 0
+        endpoint.rests_until = (
+            max(endpoint.rests_until, now + rest_s) if rest_s else endpoint.rests_until
+        )
+        if after_s <= _QUICK_S:
+            self._become(endpoint, is_quick=True)
+            endpoint.room = min(2 * endpoint.room, self._per_endpoint)
+        else:
+            self._become(endpoint, is_quick=False)
+            endpoint.room = min(endpoint.room + 1, max(1, self._per_endpoint // 2))
+
+    def silent(self, name: str, now: float) -> None:
+        """Count a try that ended without an answer, or was not made because nobody is to be called there."""
+        endpoint = self._end(name)
+        self._become(endpoint, is_quick=False)
+        endpoint.room = 1
+        if endpoint.rests_until > now:
+            return  # Others that were under way with the one that was counted.
+        rest_s = _FIRST_REST_S * 2.0 ** min(endpoint.silences, _MOST_DOUBLINGS)
+        endpoint.silences += 1
+        endpoint.rests_until = now + min(rest_s, _LONGEST_REST_S)
+
+    def dropped(self, name: str) -> None:
+        """Count a try that came to no end: nothing is learned of its endpoint."""
+        self._end(name)
+
+    def _end(self, name: str) -> _Endpoint:
+        endpoint = self._endpoints[name]
+        endpoint.under_way -= 1
+        self._under_way -= 1
+        self._slow_under_way -= not endpoint.is_quick
+        return endpoint
+
+    def _become(self, endpoint: _Endpoint, *, is_quick: bool) -> None:
+        """Move what is still under way in an endpoint to the other half, when it turns out to be another kind."""
+        if endpoint.is_quick != is_quick:
+            self._slow_under_way += -endpoint.under_way if is_quick else endpoint.under_way
+            endpoint.is_quick = is_quick
+
+    def _forget_some(self) -> None:
+        if len(self._endpoints) >= _MOST_KNOWN:
+            idle = [name for name, endpoint in self._endpoints.items() if not endpoint.under_way]
+            for name in idle[: _MOST_KNOWN // 2]:
+                del self._endpoints[name]

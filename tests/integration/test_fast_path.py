@@ -1,0 +1,372 @@
+"""The two hot requests without a coroutine: they are answered as all others are, whatever the connection does."""
+
+import asyncio
+import re
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+import httpx
+import orjson
+import pytest
+
+from taskmill.api.request_ids import RequestIds
+from taskmill.api.server import ApiServer
+from taskmill.domain.errors import Unavailable
+from taskmill.domain.task import Task
+from taskmill.observability.metrics import REQUESTS
+from taskmill.settings import LimitSettings, Settings
+from taskmill.wire.tasks import TaskView
+from tests.support.api import LogLines, Served, raw_request, serving
+from tests.support.polling import eventually
+from tests.support.stage import Stage
+
+IN_A_HURRY = Settings(limits=LimitSettings(request_timeout_s=0.5))
+LAST = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
+# Whoever asks with this goes the long way, and is answered the same.
+LONG_WAY = {"prefer": "respond-async"}
+
+
+def a_post(name: str, *headers: bytes) -> bytes:
+    body = orjson.dumps({"name": name})
+    lines = (
+        b"POST /tasks HTTP/1.1",
+        b"host: localhost",
+        b"content-length: %d" % len(body),
+        *headers,
+    )
+    return b"\r\n".join((*lines, b"", body))
+
+
+def answers(raw: bytes) -> list[tuple[int, dict[str, Any]]]:
+    """The statuses and JSON bodies of the answers on one connection."""
+    found = []
+    while raw:
+        head, _, rest = raw.partition(b"\r\n\r\n")
+        [length] = re.findall(rb"content-length: (\d+)", head)
+        found.append((int(head.split()[1]), orjson.loads(rest[: int(length)])))
+        raw = rest[int(length) :]
+    return found
+
+
+@pytest.fixture
+async def known(api: Served) -> str:
+    """A task of a queue that the service has seen: from then on creating is one statement."""
+    return str((await api.create(name="known"))["id"])
+
+
+@pytest.mark.usefixtures("known")
+async def test_both_ways_lead_to_the_same_answer(api: Served, log_lines: LogLines) -> None:
+    quick, slow = [
+        await api.post("/tasks", {"name": "a", "payload": {"n": 1}}, headers=headers)
+        for headers in ({}, LONG_WAY)
+    ]
+    assert quick.status_code == slow.status_code == 201
+    assert set(quick.headers) == set(slow.headers)
+    assert list(quick.json()) == list(slow.json()) == list(TaskView.model_fields)
+    path = quick.headers["location"]
+    read, read_slowly = await api.get(path), await api.get(path, headers=LONG_WAY)
+    assert read.json() == read_slowly.json() == quick.json()
+    assert set(read.headers) == set(read_slowly.headers)
+    posted, posted_slowly, got, got_slowly = log_lines.named("request.served")
+    for one, other in ((posted, posted_slowly), (got, got_slowly)):
+        assert one.keys() == other.keys()
+        assert (one["method"], one["status"]) == (other["method"], other["status"])
+    assert posted["task_id"] == quick.json()["id"]
+    assert posted["request_id"] == quick.headers["x-request-id"]
+
+
+@pytest.mark.usefixtures("known")
+async def test_both_ways_refuse_alike_and_are_counted_alike(api: Served) -> None:
+    nobody = "/tasks/0197a3b2-6c4e-7d21-8f10-2a9b3c4d5e6f"
+    before = REQUESTS.value("GET", "/tasks/{id}", "4xx")
+    for headers in ({}, LONG_WAY):
+        refused = await api.post("/tasks", {"name": ""}, headers=headers)
+        assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/name")
+        broken = await api.post("/tasks", b'{"name":', headers=headers)
+        assert (broken.status_code, broken.json()["type"]) == (400, "/problems/malformed-json")
+        missing = await api.get(nobody, headers=headers)
+        assert (missing.status_code, missing.json()["type"]) == (404, "/problems/task-not-found")
+        assert missing.json()["instance"] == nobody
+        assert re.fullmatch(r"[0-9a-f]{16}", missing.headers["x-request-id"])
+        large = await api.post("/tasks", {"name": "a", "description": "x" * 5000}, headers=headers)
+        assert large.status_code == 413
+    assert REQUESTS.value("GET", "/tasks/{id}", "4xx") == before + 2
+
+
+async def test_requests_that_come_at_once_are_answered_in_order(api: Served, known: str) -> None:
+    read = f"GET /tasks/{known} HTTP/1.1\r\nhost: localhost\r\n\r\n".encode()
+    posts = [a_post(f"{number}", b"x-request-id: r%d" % number) for number in range(5)]
+    raw = await raw_request(api.url, read + b"".join(posts) + read + LAST)
+    assert re.findall(rb"x-request-id: r(\d)", raw) == [b"0", b"1", b"2", b"3", b"4"]
+    (first, *made, again, _) = answers(raw)
+    assert first == again == (200, (await api.get(f"/tasks/{known}")).json())
+    assert [(status, task["name"]) for status, task in made] == [(201, f"{n}") for n in range(5)]
+
+
+@pytest.mark.usefixtures("known")
+@pytest.mark.parametrize("cut", [10, -13, -5, -1])
+async def test_a_request_may_come_in_pieces(api: Served, cut: int) -> None:
+    whole = a_post("pieces")
+    host, port = api.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(whole[:cut])
+    await writer.drain()
+    await asyncio.sleep(0.05)  # no other way to have the parts arrive as two
+    writer.write(whole[cut:] + LAST)
+    [(status, task), _] = answers(await reader.read())
+    assert (status, task["name"]) == (201, "pieces")
+    writer.close()
+    listed = (await api.get("/tasks?name=pieces")).json()
+    assert listed["total"] == 1
+
+
+@pytest.mark.usefixtures("known")
+async def test_a_client_that_leaves_takes_nothing_back(api: Served, stage: Stage) -> None:
+    async with stage.sql.transaction():
+        await stage.sql.execute("LOCK TABLE taskmill.task IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(TimeoutError):
+            await raw_request(api.url, a_post("left alone"), timeout_s=0.2)
+
+    async def is_there() -> bool:
+        found = await api.get("/tasks?name=left alone")
+        return bool(found.json()["total"] == 1)
+
+    await eventually(is_there, "what was begun is done")
+
+
+async def test_those_that_take_too_long_are_answered_one_after_the_other(stage: Stage) -> None:
+    await stage.created()
+    async with serving(stage.service, IN_A_HURRY) as served:
+        known = (await served.create())["id"]
+        async with stage.sql.transaction():
+            await stage.sql.execute("LOCK TABLE taskmill.task IN ACCESS EXCLUSIVE MODE")
+            async with asyncio.TaskGroup() as group:
+                first = group.create_task(served.post("/tasks", {"name": "a"}))
+                await asyncio.sleep(0.2)  # so that the second is not late with the first
+                second = await served.get(f"/tasks/{known}")
+                assert first.done()
+            for late in (first.result(), second):
+                assert (late.status_code, late.headers["retry-after"]) == (503, "1")
+                assert "an answer within 0.5 s" in late.json()["detail"]
+        assert (await served.get(f"/tasks/{known}")).status_code == 200
+
+
+async def test_a_fault_is_told_to_the_log_only(
+    stage: Stage, log_lines: LogLines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(stage.service) as served:
+        known = await served.create()
+
+        async def broken(_: object) -> list[None]:
+            raise ZeroDivisionError("secret")
+
+        monkeypatch.setattr(stage.service._reading._batch, "_flush_items", broken)
+        answer = await served.get(f"/tasks/{known['id']}")
+    assert (answer.status_code, answer.json()["type"]) == (500, "/problems/internal-error")
+    assert "secret" not in answer.text
+    [line] = log_lines.named("request.failed")
+    assert "ZeroDivisionError: secret" in line["exception"]
+    assert line["request_id"] == answer.headers["x-request-id"]
+
+
+async def test_an_outage_is_told_as_such(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving(stage.service) as served:
+        known = await served.create()
+
+        async def away(_: object) -> list[None]:
+            raise Unavailable(7, "the database")
+
+        monkeypatch.setattr(stage.service._reading._batch, "_flush_items", away)
+        answer = await served.get(f"/tasks/{known['id']}")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "7")
+
+
+async def test_what_was_begun_is_answered_before_the_server_ends(
+    api: Served, stage: Stage, known: str
+) -> None:
+    server, stop = ApiServer(api.app, host="127.0.0.1", port=0), asyncio.Event()
+
+    async def is_waiting() -> bool:
+        return bool(await stage.sql.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+
+    async def is_closing() -> bool:
+        try:
+            await http.get(f"{server.url}/healthz")
+        except httpx.TransportError:
+            return True
+        return False
+
+    async with httpx.AsyncClient() as http, asyncio.TaskGroup() as group:
+        running = group.create_task(server.run(stop))
+        await server.started.wait()
+        async with stage.sql.transaction():
+            await stage.sql.execute("LOCK TABLE taskmill.task IN ACCESS EXCLUSIVE MODE")
+            pending = group.create_task(http.get(f"{server.url}/tasks/{known}"))
+            await eventually(is_waiting, "the request waits in the database")
+            stop.set()
+            await eventually(is_closing, "the server listens no more")
+            assert not running.done()
+        answer = await pending
+        assert (answer.status_code, answer.headers["connection"]) == (200, "close")
+
+
+def sent(
+    method: str,
+    path: str,
+    *lines: str,
+    body: bytes = b"",
+    version: str = "1.1",
+    host: str = "host: localhost\r\n",
+) -> bytes:
+    head = (f"{method} {path} HTTP/{version}\r\n{host}x: y", *lines)
+    return "\r\n".join((*head, "", "")).encode() + body
+
+
+def a_body(body: bytes, *lines: str) -> bytes:
+    return sent("POST", "/tasks", f"content-length: {len(body)}", *lines, body=body)
+
+
+def without_what_differs(raw: bytes) -> bytes:
+    """Ids, times and entity tags are each task's own."""
+    raw = re.sub(rb"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", b"ID", raw)
+    raw = re.sub(rb"[0-9-]{10}T[0-9:.]+Z", b"TIME", raw)
+    return re.sub(
+        rb"(?i)(date|x-request-id|etag|content-length): [^\r]+|\"number\":[0-9]+", b"", raw
+    )
+
+
+CHUNKED = ("transfer-encoding: chunked",)
+SHAPES = {
+    "nothing": a_body(b""),
+    "no length": sent("POST", "/tasks"),
+    "chunked": sent("POST", "/tasks", *CHUNKED, body=b'7\r\n{"name"\r\n5\r\n:"a"}\r\n0\r\n\r\n'),
+    "with a trailer": sent(
+        "POST", "/tasks", *CHUNKED, body=b'c\r\n{"name":"a"}\r\n0\r\nx-request-id: t\r\n\r\n'
+    ),
+    "broken chunk": sent("POST", "/tasks", *CHUNKED, body=b"c\r\n{}\r\n\r\n0\r\n\r\n"),
+    "both lengths": sent("POST", "/tasks", *CHUNKED, "content-length: 2", body=b"{}"),
+    "two types": a_body(b'{"name":"a"}', "content-type: application/json", "content-type: text/x"),
+    "a charset": a_body(b'{"name":"a"}', "content-type: application/json; charset=utf-8"),
+    "no JSON": a_body(b'{"name":"a"}{'),
+    "deep": a_body(b"[" * 2000),
+    "twice a name": a_body(b'{"name":"a","name":"b"}'),
+    "a NUL": a_body(b'{"name":"\\u0000"}'),
+    "half a character": a_body(b'{"name":"\\ud800"}'),
+    "no text": a_body(b'{"name":"\xff"}'),
+    "a large number": a_body(b'{"name":"a","payload":1e999}'),
+    "a mark": a_body(b'\xef\xbb\xbf{"name":"a"}'),
+    "a key": a_body(b'{"name":"a","idempotency_key":"\\u0001"}'),
+    "too much": a_body(b'{"name":"%s"}' % (b"x" * 5000)),
+    "unsound id": a_body(b'{"name":"a"}', "x-request-id: a b"),
+    "1.0": sent("POST", "/tasks", "content-length: 12", body=b'{"name":"a"}', version="1.0"),
+    "another host": sent("GET", "/tasks/{}", host="host: evil.test\r\n"),
+    "no host": sent("GET", "/tasks/{}", host=""),
+    "two hosts": sent("GET", "/tasks/{}", host="host: localhost\r\nhost: localhost\r\n"),
+    "an absolute target": sent("GET", "http://evil.test/tasks/{}"),
+    "another site": a_body(b'{"name":"a"}', "sec-fetch-site: cross-site"),
+    "another origin": a_body(b'{"name":"a"}', "origin: http://evil.test"),
+    "an expectation": a_body(b'{"name":"a"}', "expect: 100-continue"),
+    "GET with a body": sent("GET", "/tasks/{}", "content-length: 5", body=b"hello"),
+    "HEAD": sent("HEAD", "/tasks/{}"),
+    "capitals": sent("GET", "/tasks/0197A3B2-6C4E-7D21-8F10-2A9B3C4D5E6F"),
+    "no UUID": sent("GET", "/tasks/0197a3b2-6c4e-7d21-8f10-2a9b3c4d5e6x"),
+    "a query": sent("GET", "/tasks/0197a3b2-6c4e-7d21-8f10-2a9b3c4?a=%20"),
+    "escapes": sent("GET", "/tasks/0197a3b2-6c4e-7d21-8f10-2a9b3c4d%ff6f"),
+    "a fragment": sent("GET", "/tasks/{}#a"),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+async def test_whatever_comes_is_answered_alike_on_both_ways(
+    api: Served, known: str, shape: bytes
+) -> None:
+    request = shape.replace(b"{}", known.encode()) if b"/tasks/{}" in shape else shape
+    slow = request.replace(b"host: localhost", b"host: localhost\r\nprefer: respond-async", 1)
+    quick_answer, slow_answer = [await raw_request(api.url, one + LAST) for one in (request, slow)]
+    assert without_what_differs(quick_answer) == without_what_differs(slow_answer)
+
+
+async def test_what_the_lane_cannot_begin_is_a_fault_and_no_bad_request(
+    api: Served, stage: Stage, known: str, log_lines: LogLines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage.service._reading._batch._queue, "_is_left", True)
+    answer = await api.get(f"/tasks/{known}")
+    assert (answer.status_code, answer.json()["type"]) == (500, "/problems/internal-error")
+    [line] = log_lines.named("request.failed")
+    assert "takes nothing any more" in line["exception"]
+
+
+async def test_what_fails_on_the_way_to_the_lane_makes_no_task_twice(
+    api: Served, known: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert known
+
+    class NoIds(RequestIds):
+        def of(self, _: object) -> str:
+            raise ZeroDivisionError
+
+    monkeypatch.setattr(api.app.fast_path, "_ids", NoIds())
+    assert (await api.post("/tasks", {"name": "once"})).status_code == 201
+    assert (await api.get("/tasks?name=once")).json()["total"] == 1
+
+
+async def test_too_many_reads_are_told_to_come_back(
+    api: Served, stage: Stage, known: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage.service._reading._batch, "_max_waiting", 0)
+    answer = await api.get(f"/tasks/{known}")
+    assert answer.status_code == 503
+    assert "room for more reads" in answer.json()["detail"]
+
+
+async def test_a_task_that_cannot_be_shown_is_a_fault_at_once(
+    api: Served, stage: Stage, known: str, log_lines: LogLines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = stage.service._reading._read
+
+    async def misread(ids: list[UUID]) -> list[Task | None]:
+        return [replace(task, created_at="never") for task in await read(ids) if task]  # type: ignore[arg-type]
+
+    monkeypatch.setattr(stage.service._reading._batch, "_flush_items", misread)
+    for headers in ({}, LONG_WAY):
+        answer = await api.get(f"/tasks/{known}", headers=headers, timeout=5)
+        assert (answer.status_code, answer.json()["type"]) == (500, "/problems/internal-error")
+    quick, slow = log_lines.named("request.failed")
+    assert quick["exception"].splitlines()[-1] == slow["exception"].splitlines()[-1]
+
+
+@pytest.mark.usefixtures("known")
+async def test_what_is_answered_after_the_grace_time_harms_nobody(
+    api: Served, stage: Stage
+) -> None:
+    server, stop = ApiServer(api.app, host="127.0.0.1", port=0, grace_s=0.1), asyncio.Event()
+    unheard: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, told: unheard.append(told))
+
+    async def is_waiting() -> bool:
+        return bool(await stage.sql.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+
+    async def heard() -> bytes:
+        try:
+            return await raw_request(str(server.url), a_post("cut") + a_post("never"))
+        except ConnectionError:
+            return b""
+
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(server.run(stop))
+        await server.started.wait()
+        async with stage.sql.transaction():
+            await stage.sql.execute("LOCK TABLE taskmill.task IN ACCESS EXCLUSIVE MODE")
+            cut = group.create_task(heard())
+            await eventually(is_waiting, "the request waits in the database")
+            stop.set()
+            await running
+            assert await cut == b""
+
+    async def is_there() -> bool:
+        return bool((await api.get("/tasks?name=cut")).json()["total"] == 1)
+
+    await eventually(is_there, "what was begun is done")
+    assert (await api.get("/tasks?name=never")).json()["total"] == 0
+    assert unheard == []

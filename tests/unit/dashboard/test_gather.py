@@ -1,0 +1,43 @@
+"""Two questions at once."""
+
+import asyncio
+
+import pytest
+
+from taskmill.dashboard.gather import gather
+from taskmill.domain.errors import Unavailable
+
+
+async def test_both_are_under_way_at_once() -> None:
+    met = asyncio.Barrier(2)
+
+    async def asked(answer: str) -> str:
+        await met.wait()
+        return answer
+
+    async with asyncio.timeout(5):
+        assert await gather(asked("one"), asked("other")) == ("one", "other")
+
+
+@pytest.mark.parametrize("failing", [0, 1])
+async def test_the_error_of_one_is_raised_as_it_is_once_the_other_is_done(failing: int) -> None:
+    """A statement that is given up takes a connection with it."""
+    has_failed = asyncio.Event()
+    ends: list[str] = []
+
+    async def fails() -> None:
+        has_failed.set()
+        raise Unavailable(1, "the database")
+
+    async def goes_on() -> None:
+        await has_failed.wait()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        ends.append("done")
+
+    questions = [goes_on(), goes_on()]
+    questions[failing].close()
+    questions[failing] = fails()
+    with pytest.raises(Unavailable, match="the database"):
+        await gather(*questions)
+    assert ends == ["done"]

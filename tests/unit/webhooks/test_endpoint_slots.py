@@ -1,0 +1,116 @@
+"""How tries are shared among endpoints."""
+
+from taskmill.webhooks.endpoint_slots import EndpointSlots
+
+
+def begun(endpoints: EndpointSlots, due: list[str], now: float = 0.0) -> dict[str, int]:
+    shares = dict(endpoints.shares(due, now))
+    for endpoint, tries in shares.items():
+        for _ in range(tries):
+            endpoints.begin(endpoint)
+    return shares
+
+
+def made_quick(endpoints: EndpointSlots, *names: str) -> None:
+    for name in names:
+        for _ in range(4):
+            endpoints.begin(name)
+            endpoints.answered(name, 0, after_s=0.01)
+
+
+def test_an_unknown_endpoint_begins_with_one_try_and_a_quick_one_gets_more() -> None:
+    endpoints = EndpointSlots(100, per_endpoint=8)
+    rooms = []
+    for _ in range(5):
+        tries = begun(endpoints, ["a"])["a"]
+        rooms.append(tries)
+        for _ in range(tries):
+            endpoints.answered("a", 0, after_s=0.01)
+    assert rooms == [1, 2, 8, 8, 8]
+
+
+def test_an_endpoint_that_is_slow_gets_half_of_what_a_quick_one_does() -> None:
+    """With one at a time, one that takes 2 s would lose whatever comes more often."""
+    endpoints = EndpointSlots(100, per_endpoint=8)
+    rooms = []
+    for _ in range(5):
+        tries = begun(endpoints, ["a"])["a"]
+        rooms.append(tries)
+        for _ in range(tries):
+            endpoints.answered("a", 0, after_s=2)
+    assert rooms == [1, 2, 4, 4, 4]
+
+
+def test_a_slow_answer_takes_a_quick_endpoint_back_to_half() -> None:
+    endpoints = EndpointSlots(100, per_endpoint=8)
+    made_quick(endpoints, "a")
+    endpoints.begin("a")
+    endpoints.answered("a", 0, after_s=3)
+    assert begun(endpoints, ["a"]) == {"a": 4}
+    assert begun(EndpointSlots(100, per_endpoint=1), ["a"]) == {"a": 1}
+
+
+def test_endpoints_that_are_not_quick_have_half_of_all_tries() -> None:
+    endpoints = EndpointSlots(10, per_endpoint=8)
+    made_quick(endpoints, "quick")
+    slow = [f"slow{number}" for number in range(20)]
+    assert len(begun(endpoints, slow)) == 5
+    assert begun(endpoints, [*slow, "quick"]) == {"quick": 1}
+    assert begun(endpoints, ["quick"]) == {"quick": 4}
+    assert endpoints.is_full
+    assert begun(endpoints, ["quick", "another"]) == {}
+
+
+def test_those_that_are_due_share_what_is_free() -> None:
+    endpoints = EndpointSlots(12, per_endpoint=8)
+    made_quick(endpoints, "a", "b", "c")
+    assert begun(endpoints, ["a", "b", "c"]) == {"a": 4, "b": 4, "c": 4}
+
+
+def test_one_that_is_silent_rests_for_longer_each_time() -> None:
+    endpoints = EndpointSlots(10, per_endpoint=8)
+    now, rests = 0.0, []
+    for _ in range(8):
+        assert begun(endpoints, ["a"], now) == {"a": 1}
+        endpoints.silent("a", now)
+        began = now
+        while not endpoints.shares(["a"], now):
+            now += 0.5
+        rests.append(now - began)
+    assert rests == [1, 2, 4, 8, 16, 32, 60, 60]
+    endpoints.begin("a")
+    endpoints.answered("a", now, after_s=0.1)
+    endpoints.begin("a")
+    endpoints.silent("a", now)
+    assert endpoints.shares(["a"], now + 1), "it begins anew once it has answered"
+
+
+def test_silence_at_the_same_time_counts_once() -> None:
+    endpoints = EndpointSlots(10, per_endpoint=8)
+    made_quick(endpoints, "a")
+    assert begun(endpoints, ["a"]) == {"a": 8}
+    for _ in range(8):
+        endpoints.silent("a", 0)
+    assert endpoints.under_way == 0
+    assert endpoints.shares(["a"], 1.0)
+
+
+def test_one_that_asks_for_a_rest_gets_it() -> None:
+    endpoints = EndpointSlots(10, per_endpoint=8)
+    endpoints.begin("a")
+    endpoints.answered("a", 0, after_s=0.1, rest_s=30)
+    assert endpoints.shares(["a"], 29) == []
+    assert endpoints.shares(["a"], 30)
+
+
+def test_the_count_is_right_whatever_endpoints_become_meanwhile() -> None:
+    endpoints = EndpointSlots(10, per_endpoint=8)
+    made_quick(endpoints, "a")
+    begun(endpoints, ["a"])
+    endpoints.answered("a", 0, after_s=5)
+    endpoints.silent("a", 0)
+    endpoints.dropped("a")
+    for _ in range(5):
+        endpoints.answered("a", 0, after_s=0.01)
+    assert endpoints.under_way == 0
+    assert len(begun(endpoints, [f"slow{number}" for number in range(20)])) == 5
