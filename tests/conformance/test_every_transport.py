@@ -152,7 +152,7 @@ async def test_scheduled_and_retried_tasks_start_when_they_are_due(way: Way, sta
         await all_ended(stage)
     events = await stage.sql.fetch(
         "SELECT extract(epoch FROM at - run_at)::float AS late_s FROM taskmill.task_event "
-        "WHERE event_type = 'claimed'"
+        "WHERE happening = 'claimed'"
     )
     late = [row["late_s"] for row in events]
     assert len(late) == 40

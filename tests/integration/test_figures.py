@@ -132,7 +132,7 @@ async def test_queues_beyond_the_bound_share_one_series(
 
 
 DELIVERY = """
-    INSERT INTO taskmill.webhook_delivery (bucket, webhook_id, task_id, version, give_up_at, next_at, state)
+    INSERT INTO taskmill.webhook_delivery (lane, webhook_id, task_id, version, give_up_at, next_at, state)
     SELECT 'webhook:' || $1::uuid, $1, gen_random_uuid(), 1, now() + interval '1 day', now() + $2::interval, $3
 """
 
@@ -169,7 +169,7 @@ async def test_an_endpoint_that_takes_nothing_makes_nobody_late_but_is_told(stag
     for _ in range(2):
         await stage.sql.execute(DELIVERY, dead, late, "pending")
         await stage.sql.execute(
-            "INSERT INTO taskmill.webhook_delivery (bucket, task_id, version, give_up_at, next_at)"
+            "INSERT INTO taskmill.webhook_delivery (lane, task_id, version, give_up_at, next_at)"
             " VALUES ('callback:x', gen_random_uuid(), 1, now() + interval '1 day', now() + $1)",
             late,
         )

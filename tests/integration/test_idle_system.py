@@ -248,7 +248,7 @@ TROUBLES = {
     "VALUES ('q', 'new', 1), ('q', 'new', 1)",
     "fold_failures": "INSERT INTO taskmill.failure_delta (type, error, task_id) "
     "VALUES ('t', 'e', gen_random_uuid())",
-    "roll_up": "INSERT INTO taskmill.task_minute_delta (queue, type, event_type, tasks) "
+    "roll_up": "INSERT INTO taskmill.task_minute_delta (queue, type, happening, tasks) "
     "VALUES ('q', 't', 'created', 1)",
 }
 

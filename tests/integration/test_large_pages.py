@@ -115,7 +115,7 @@ async def test_a_history_of_many_long_errors_comes_in_parts(
     await stage.sql.execute(
         """
         INSERT INTO taskmill.task_event
-            (task_id, version, event_type, status, run, attempt, losses, claim_no, run_at, error)
+            (task_id, version, happening, status, run, attempt, losses, claim_no, run_at, error)
         SELECT
             $1, n + 1, 'retry_scheduled', 'new', 1, n, 0, n, now(),
             jsonb_build_object('type', 'E', 'message', repeat('x', 10000))

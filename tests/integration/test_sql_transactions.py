@@ -233,7 +233,7 @@ async def test_defaults_of_the_contract_fill_what_is_left_out(stage: Stage) -> N
 
 async def callbacks(stage: Stage) -> list[tuple[Any, ...]]:
     rows = await stage.sql.fetch(
-        "SELECT task_id, url, bucket FROM taskmill.task_callback ORDER BY task_id"
+        "SELECT task_id, url, lane FROM taskmill.task_callback ORDER BY task_id"
     )
     return [tuple(row) for row in rows]
 

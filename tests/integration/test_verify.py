@@ -62,7 +62,7 @@ def repeated(name: str) -> Damage:
             """
             INSERT INTO taskmill.task_event
             SELECT
-                task_id, version + 1, at, event_type, status, run, attempt, losses, claim_no, run_at,
+                task_id, version + 1, at, happening, status, run, attempt, losses, claim_no, run_at,
                 lease_id, worker, reason, error
             FROM taskmill.task_event WHERE task_id = $1 ORDER BY version DESC LIMIT 1
             RETURNING version
@@ -132,7 +132,7 @@ async def leave_a_history_behind(sql: Sql, mixture: Mixture) -> None:
     await sql.execute(
         """
         INSERT INTO taskmill.task_event (
-            task_id, version, event_type, status, run, attempt, losses, claim_no, run_at
+            task_id, version, happening, status, run, attempt, losses, claim_no, run_at
         )
         VALUES ($1, 1, 'created', 'new', 1, 0, 0, 0, now()), ($1, 2, 'cancelled', 'cancelled', 1, 0, 0, 0, now())
         """,
@@ -321,7 +321,7 @@ async def test_nothing_is_found_where_everything_happened_that_can(stage: Stage)
     assert (audit.counts, audit.unchecked, told.findings) == ({}, (), [])
     tasks = await stage.sql.fetchval("SELECT count(*) FROM taskmill.task")
     assert audit.tasks == told.looked_at == told.expected == tasks > 20
-    happened = await stage.sql.fetch("SELECT event_type FROM taskmill.task_event")
+    happened = await stage.sql.fetch("SELECT happening FROM taskmill.task_event")
     assert audit.entries == len(happened)
     assert {row["happening"] for row in happened} == set(EventType)
 

@@ -391,7 +391,7 @@ async def test_several_who_deliver_do_so_once_each(stage: Stage) -> None:
 async def test_lanes_are_looked_at_some_at_a_time_and_none_is_passed_over(stage: Stage) -> None:
     """Of 100 endpoints every seventh has something due."""
     await stage.sql.execute(
-        "INSERT INTO taskmill.webhook_delivery (endpoint, give_up_at, next_at) "
+        "INSERT INTO taskmill.webhook_delivery (lane, give_up_at, next_at) "
         "SELECT 'callback:' || lpad(n::text, 3, '0'), now() + interval '1 day', "
         "now() + CASE WHEN n % 7 = 0 THEN interval '-1 s' ELSE interval '1 h' END "
         "FROM generate_series(1, 100) AS n"

@@ -11,11 +11,11 @@ from taskmill.storage.statements import statement
 
 
 class NewCallback(NamedTuple):
-    """A task's callback; those of one `bucket` are delivered as to one endpoint."""
+    """A task's callback; those of one `endpoint` share its connections and its pace."""
 
     task_id: UUID
     url: str
-    bucket: str
+    endpoint: str
 
 
 async def insert(connection: Connection, new: Iterable[NewCallback]) -> None:

@@ -26,7 +26,7 @@ task_callback = Table(
     metadata,
     Column("task_id", UUID(as_uuid=True), primary_key=True),
     required("url", Text),
-    required("bucket", Text),
+    required("lane", Text),
 )
 
 callback_key = Table(
@@ -42,7 +42,7 @@ webhook_delivery = Table(
     "webhook_delivery",
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
-    required("bucket", Text),
+    required("lane", Text),
     Column("webhook_id", UUID(as_uuid=True)),
     Column("task_id", UUID(as_uuid=True)),
     Column("version", Integer),
@@ -57,12 +57,12 @@ webhook_delivery = Table(
     Column("finished_at", TIME),
     Column("answer", Integer),
     Column("trouble", Text),
-    Index("webhook_delivery_lane", "bucket", "next_at", "id", postgresql_where=_PENDING),
+    Index("webhook_delivery_lane", "lane", "next_at", "id", postgresql_where=_PENDING),
     Index("webhook_delivery_give_up", "give_up_at", postgresql_where=_PENDING),
     Index("webhook_delivery_webhook", "webhook_id", "state", "id"),
     Index(
         "webhook_delivery_failing",
-        "bucket",
+        "lane",
         postgresql_where=text("state = 'pending' AND trouble IS NOT NULL AND webhook_id IS NULL"),
     ),
     Index(

@@ -77,7 +77,7 @@ claimed AS (
 ),
 logged AS (
     INSERT INTO taskmill.task_event (
-        task_id, version, event_type, status, run, attempt, losses, claim_no, run_at, lease_id, worker, reason
+        task_id, version, happening, status, run, attempt, losses, claim_no, run_at, lease_id, worker, reason
     )
     SELECT
         id, version, 'claimed', 'in_progress', run, attempt, losses, claim_no, run_at, $1, $2,
@@ -95,7 +95,7 @@ counted AS (
     CROSS JOIN (VALUES ('new', -1), ('in_progress', 1)) AS change (status, sign)
 ),
 rolled AS (
-    INSERT INTO taskmill.task_minute_delta (queue, type, event_type, bucket, tasks, seconds)
+    INSERT INTO taskmill.task_minute_delta (queue, type, happening, bucket, tasks, seconds)
     SELECT queue, type, 'claimed', taskmill.duration_bucket(waited_s), count(*), sum(greatest(waited_s, 0))
     FROM claimed GROUP BY 1, 2, 4
 )

@@ -16,6 +16,6 @@ LEFT JOIN LATERAL (
     UNION ALL
     SELECT tasks, true, false
     FROM taskmill.task_minute_delta
-    WHERE event_type = 'claimed' AND at >= span.since AND queue = $1 AND ($2::text IS NULL OR type = $2)
+    WHERE happening = 'claimed' AND at >= span.since AND queue = $1 AND ($2::text IS NULL OR type = $2)
 ) AS told ON true
 GROUP BY span.since

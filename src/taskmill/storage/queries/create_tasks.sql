@@ -50,7 +50,7 @@ waiting AS (
 ),
 logged AS (
     INSERT INTO taskmill.task_event (
-        task_id, version, event_type, status, run, attempt, losses, claim_no, run_at
+        task_id, version, happening, status, run, attempt, losses, claim_no, run_at
     )
     SELECT id, 1, 'created', 'new', 1, 0, 0, 0, run_at FROM created
 ),
@@ -63,7 +63,7 @@ counted AS (
     SELECT queue, 'new', count(*) FROM created GROUP BY queue
 ),
 rolled AS (
-    INSERT INTO taskmill.task_minute_delta (queue, type, event_type, tasks)
+    INSERT INTO taskmill.task_minute_delta (queue, type, happening, tasks)
     SELECT queue, type, 'created', count(*) FROM created GROUP BY queue, type
 )
 SELECT id, number, updated_at

@@ -20,8 +20,8 @@ pair AS MATERIALIZED (
     WHERE EXISTS (SELECT FROM turn)
 ),
 called AS (
-    INSERT INTO taskmill.webhook_delivery (bucket, task_id, version, position, ordinal, give_up_at)
-    SELECT c.bucket, pair.task_id, pair.version, pair.position, pair.ordinal, now() + make_interval(secs => $10)
+    INSERT INTO taskmill.webhook_delivery (lane, task_id, version, position, ordinal, give_up_at)
+    SELECT c.lane, pair.task_id, pair.version, pair.position, pair.ordinal, now() + make_interval(secs => $10)
     FROM pair
     JOIN taskmill.task_callback AS c ON c.task_id = pair.task_id
     JOIN taskmill.task_event AS e ON e.task_id = pair.task_id AND e.version = pair.version
@@ -37,7 +37,7 @@ told AS MATERIALIZED (
 ),
 subscribed AS (
     INSERT INTO taskmill.webhook_delivery (
-        bucket, webhook_id, task_id, version, position, ordinal, give_up_at
+        lane, webhook_id, task_id, version, position, ordinal, give_up_at
     )
     SELECT
         'webhook:' || w.id, w.id, told.task_id, told.version, told.position, told.ordinal,

@@ -1,29 +1,29 @@
 -- Purpose: what /metrics tells of what webhooks and callbacks still have to be told.
--- $1 integer: most deliveries to count; $2 integer: most buckets to look at; $3 double
+-- $1 integer: most deliveries to count; $2 integer: most endpoints to look at; $3 double
 -- precision: for how many seconds an endpoint has taken nothing that fails.
--- Reads only. Relies on webhook_delivery_give_up for the count; on webhook_delivery_lane for a look for the next bucket, and
--- one at its first delivery, whatever waits behind these; on change_batch_position. Lanes of webhooks that are paused or
+-- Reads only. Relies on webhook_delivery_give_up for the count; on webhook_delivery_lane for a look for the next endpoint, and
+-- one at its first delivery, whatever waits behind these; on change_batch_position. Those of webhooks that are paused or
 -- disabled are counted, but are not late; nor are those of endpoints that fail, since it is these that take nothing: for
 -- callbacks webhook_delivery_failing tells. A feed that nobody waits for is not behind.
 WITH RECURSIVE found AS (
     (
-        SELECT bucket FROM taskmill.webhook_delivery
+        SELECT lane AS endpoint FROM taskmill.webhook_delivery
         WHERE state = 'pending'
-        ORDER BY bucket
+        ORDER BY lane
         LIMIT 1
     )
     UNION ALL
     SELECT (
-        SELECT d.bucket FROM taskmill.webhook_delivery AS d
-        WHERE d.state = 'pending' AND d.bucket > found.bucket
-        ORDER BY d.bucket
+        SELECT d.lane FROM taskmill.webhook_delivery AS d
+        WHERE d.state = 'pending' AND d.lane > found.endpoint
+        ORDER BY d.lane
         LIMIT 1
     )
     FROM found
-    WHERE found.bucket IS NOT NULL
+    WHERE found.endpoint IS NOT NULL
 ),
-buckets AS MATERIALIZED (
-    SELECT bucket FROM found WHERE bucket IS NOT NULL LIMIT $2
+endpoints AS MATERIALIZED (
+    SELECT endpoint FROM found WHERE endpoint IS NOT NULL LIMIT $2
 )
 SELECT
     (
@@ -34,21 +34,21 @@ SELECT
     )::integer AS waiting,
     (
         SELECT greatest(extract(epoch FROM clock_timestamp() - min(earliest.next_at)), 0)
-        FROM buckets
+        FROM endpoints
         CROSS JOIN LATERAL (
             SELECT d.next_at FROM taskmill.webhook_delivery AS d
-            WHERE d.state = 'pending' AND d.bucket = buckets.bucket
+            WHERE d.state = 'pending' AND d.lane = endpoints.endpoint
             ORDER BY d.next_at, d.id
             LIMIT 1
         ) AS earliest
         WHERE NOT EXISTS (
             SELECT FROM taskmill.webhook AS w
             WHERE (w.state <> 'enabled' OR w.failing_since IS NOT NULL)
-                AND w.id = CASE WHEN buckets.bucket LIKE 'webhook:%' THEN substr(buckets.bucket, 9)::uuid END
+                AND w.id = CASE WHEN endpoints.endpoint LIKE 'webhook:%' THEN substr(endpoints.endpoint, 9)::uuid END
         )
             AND NOT EXISTS (
                 SELECT FROM taskmill.webhook_delivery AS d
-                WHERE d.state = 'pending' AND d.trouble IS NOT NULL AND d.webhook_id IS NULL AND d.bucket = buckets.bucket
+                WHERE d.state = 'pending' AND d.trouble IS NOT NULL AND d.webhook_id IS NULL AND d.lane = endpoints.endpoint
             )
     )::double precision AS late_s,
     (

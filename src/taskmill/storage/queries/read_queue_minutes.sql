@@ -14,12 +14,12 @@ WITH span AS MATERIALIZED (
 ),
 told AS (
     SELECT
-        at, queue, event_type, sum(tasks)::bigint AS tasks,
+        at, queue, happening, sum(tasks)::bigint AS tasks,
         sum(taskmill.packed_bucket(tasks, bucket)) FILTER (WHERE bucket IS NOT NULL) AS histogram
     FROM (
         SELECT
             date_bin(make_interval(secs => $1::integer), at, '2000-01-01 00:00:00+00') AS at,
-            queue, event_type, bucket, sum(tasks)::bigint AS tasks
+            queue, happening, bucket, sum(tasks)::bigint AS tasks
         FROM taskmill.task_minute_delta
         WHERE at >= (SELECT since FROM span) AND (queue IN (SELECT unnest($3::text[]))) IS TRUE
         GROUP BY 1, 2, 3, 4
@@ -37,11 +37,11 @@ found AS MATERIALIZED (
     UNION ALL
     SELECT
         at, queue,
-        CASE event_type WHEN 'created' THEN tasks ELSE 0 END,
-        CASE event_type WHEN 'succeeded' THEN tasks ELSE 0 END,
-        CASE event_type WHEN 'failed' THEN tasks ELSE 0 END,
-        CASE WHEN event_type = 'claimed' THEN coalesce(histogram, 0) ELSE 0 END,
-        CASE WHEN event_type <> 'claimed' THEN coalesce(histogram, 0) ELSE 0 END
+        CASE happening WHEN 'created' THEN tasks ELSE 0 END,
+        CASE happening WHEN 'succeeded' THEN tasks ELSE 0 END,
+        CASE happening WHEN 'failed' THEN tasks ELSE 0 END,
+        CASE WHEN happening = 'claimed' THEN coalesce(histogram, 0) ELSE 0 END,
+        CASE WHEN happening <> 'claimed' THEN coalesce(histogram, 0) ELSE 0 END
     FROM told
 ),
 -- Two sums of the same rows: histograms are large numbers, and to add them up by step as well would take as long again.

@@ -36,7 +36,7 @@ waiting AS (
 ),
 logged AS (
     INSERT INTO taskmill.task_event (
-        task_id, version, event_type, status, run, attempt, losses, claim_no, run_at, reason
+        task_id, version, happening, status, run, attempt, losses, claim_no, run_at, reason
     )
     SELECT id, version, 'run_again', 'new', run, 0, 0, claim_no, run_at, 'operator' FROM again
 ),
@@ -55,7 +55,7 @@ restored AS (
     INSERT INTO taskmill.queue (name) SELECT DISTINCT queue FROM again ORDER BY queue ON CONFLICT (name) DO NOTHING
 ),
 rolled AS (
-    INSERT INTO taskmill.task_minute_delta (queue, type, event_type, tasks)
+    INSERT INTO taskmill.task_minute_delta (queue, type, happening, tasks)
     SELECT queue, type, 'run_again', count(*) FROM again GROUP BY queue, type
 )
 SELECT id FROM again

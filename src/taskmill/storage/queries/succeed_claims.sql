@@ -25,7 +25,7 @@ WITH ended AS (
 ),
 logged AS (
     INSERT INTO taskmill.task_event (
-        task_id, version, event_type, status, run, attempt, losses, claim_no, run_at, lease_id, worker
+        task_id, version, happening, status, run, attempt, losses, claim_no, run_at, lease_id, worker
     )
     SELECT
         id, version, 'succeeded', 'succeeded', run, attempt, losses, claim_no, run_at, lease_id,
@@ -43,7 +43,7 @@ counted AS (
     CROSS JOIN (VALUES ('in_progress', -1), ('succeeded', 1)) AS change (status, sign)
 ),
 rolled AS (
-    INSERT INTO taskmill.task_minute_delta (queue, type, event_type, bucket, tasks, seconds)
+    INSERT INTO taskmill.task_minute_delta (queue, type, happening, bucket, tasks, seconds)
     SELECT queue, type, 'succeeded', taskmill.duration_bucket(ran_s), count(*), sum(greatest(ran_s, 0))
     FROM ended GROUP BY 1, 2, 4
 )

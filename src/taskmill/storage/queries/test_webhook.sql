@@ -2,7 +2,7 @@
 -- Relies on the primary key.
 -- Notifies.
 WITH made AS (
-    INSERT INTO taskmill.webhook_delivery (bucket, webhook_id, give_up_at)
+    INSERT INTO taskmill.webhook_delivery (lane, webhook_id, give_up_at)
     SELECT 'webhook:' || id, id, now() + make_interval(secs => $2)
     FROM taskmill.webhook
     WHERE id = $1 AND deleted_at IS NULL
