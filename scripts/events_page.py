@@ -113,9 +113,9 @@ def _happenings() -> Iterator[str]:
     yield from (row(["event", "from", "to", "attempt", "losses", "what"]), row(["---"] * 6))
     for event_type in EventType:
         step = STEPS[event_type]
-        begins = ", ".join(f"`{status}`" for status in Status if status in step.befores - {NOTHING})
+        begins = ", ".join(f"`{status}`" for status in Status if status in step.sources - {NOTHING})
         [attempt, losses] = step.costs[0]
-        cells = [f"`{event_type}`", begins, f"`{step.after}`", _signed(attempt), _signed(losses)]
+        cells = [f"`{event_type}`", begins, f"`{step.target}`", _signed(attempt), _signed(losses)]
         yield row([*cells, MEANINGS[event_type]])
     yield ""
 
@@ -129,7 +129,7 @@ def _keys() -> Iterator[str]:
     yield from (row(["event", "CloudEvent `type`", "routing key"]), row(["---"] * 3))
     types = CloudEventView.model_json_schema()["properties"]["type"]["enum"]
     for event_type, kind in zip(EventType, types, strict=True):
-        key = event_key(STEPS[event_type].after, "<queue>")
+        key = event_key(STEPS[event_type].target, "<queue>")
         yield row([f"`{event_type}`", f"`{kind}`", f"`{key}`"])
     yield from (
         "",

@@ -15,7 +15,7 @@ from benchmarks.producing import Producer, producing
 from benchmarks.programs import ProgramFailed
 from benchmarks.scenarios.noop_drain import NOOP
 from taskmill.domain import identity
-from taskmill.domain.lifecycle import Claim, Succeeded
+from taskmill.domain.lifecycle import AttemptFacts, Succeeded
 from taskmill.domain.retry import RetryPolicy
 from taskmill.domain.task import Fence, TaskDraft
 from taskmill.storage import claims, leases, partitions, tasks
@@ -100,7 +100,7 @@ def _new_tasks(producer: Producer, size: int) -> list[NewTask]:
 async def _claimed(
     database: Database, lease: UUID, size: int, times: int
 ) -> AsyncIterator[list[TakenTask]]:
-    """Claim as the worker's transport does, which goes on where the last claim ended."""
+    """AttemptFacts as the worker's transport does, which goes on where the last claim ended."""
     start = BucketStart()
     for _ in range(times):
         taken = await claims.take(
@@ -123,7 +123,7 @@ async def _open_lease(producer: Producer) -> UUID:
 def _end(taken: TakenTask, lease: UUID) -> ClaimEnd:
     task = taken.task
     fence = Fence(task_id=task.id, lease_id=lease, claim_no=task.claim_no)
-    claim = Claim(
+    claim = AttemptFacts(
         attempt=task.attempt,
         max_attempts=task.max_attempts,
         losses=task.losses,

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from taskmill.domain.audit import EXPLANATIONS, Check
+from taskmill.domain.audit import CHECK_MEANINGS, Check
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/reference/checks.md"
 
@@ -13,5 +13,5 @@ def test_every_check_is_on_the_page_with_its_meaning_and_in_its_place() -> None:
     for text, is_warning in ((violations, False), (warnings, True)):
         rows = re.findall(r"^\| `(\w+)` \| (.+) \| (.+) \|$", text, re.MULTILINE)
         checks = [check for check in Check if check.is_warning is is_warning]
-        told = [(c, EXPLANATIONS[c].means, EXPLANATIONS[c].advice) for c in checks]
+        told = [(c, CHECK_MEANINGS[c].means, CHECK_MEANINGS[c].advice) for c in checks]
         assert rows == told

@@ -34,10 +34,10 @@ class _Audited:
     def __init__(self) -> None:
         self.wrongs: list[str] = []
 
-    def begun(self, tasks: int | None) -> None:
+    def started(self, tasks: int | None) -> None:
         """Nobody waits for this one."""
 
-    def looked(self, tasks: int) -> None:
+    def checked(self, tasks: int) -> None:
         """See above."""
 
     def found(self, finding: Finding) -> None:

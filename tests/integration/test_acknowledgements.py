@@ -81,7 +81,7 @@ async def test_a_repeated_creation_is_not_answered_before_the_standby_has_the_fi
     stage: Stage,
 ) -> None:
     """As after a lost answer: the first one can be visible here and nowhere else."""
-    new = stage.creation.drawn([a_draft()])
+    new = stage.creation.with_ids([a_draft()])
     [first] = await stage.creation.store_each(new)
     async with asyncio.TaskGroup() as group, without_its_standby(stage):
         again = group.create_task(stage.creation.store_each(new))

@@ -29,7 +29,7 @@ async def refuse(stage: Stage, body: bytes, **parts: Any) -> UUID:  # noqa: ANN4
     else:
         refused = refused_message(message, InvalidInput.at("/name", "another one", "this one"))
     service = stage.service.rejections
-    [rejection_id] = await service.store(service.drawn([refused]))
+    [rejection_id] = await service.store(service.with_ids([refused]))
     return rejection_id
 
 
@@ -174,7 +174,7 @@ async def test_keeping_the_same_messages_again_after_a_lost_answer_makes_no_seco
         refused_message(CreationMessage(body=b"x", message_id=message_id), TooLarge(1))
         for message_id in (None, "one", "one", None)
     ]
-    new = service.drawn(refused)
+    new = service.with_ids(refused)
     first = await service.store(new)
     again = await service.store(new)
     assert first == again
@@ -192,7 +192,7 @@ async def test_a_message_that_is_kept_twice_at_the_same_time_is_one(stage: Stage
     ]
     async with asyncio.TaskGroup() as group:
         stored = [
-            group.create_task(service.store(service.drawn(order)))
+            group.create_task(service.store(service.with_ids(order)))
             for order in (messages, messages[::-1]) * 3
         ]
     ids = {tuple(sorted(one.result())) for one in stored}

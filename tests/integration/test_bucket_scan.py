@@ -9,7 +9,7 @@ import pytest
 
 from taskmill.domain.lifecycle import Status
 from taskmill.domain.remote import LeaseRequest, RemoteLease
-from taskmill.operations.broker import find_kinds
+from taskmill.operations.broker import find_hint_queues
 from taskmill.relay.release import Relay
 from taskmill.runtime.idle_backoff import IDLE_PAUSE_S, IdleBackoff
 from taskmill.settings import PullSettings
@@ -146,7 +146,7 @@ async def test_what_is_said_of_the_system_is_bounded_and_names_every_queue(crowd
     told = await figures.read(crowded.database)
     assert all(queue.oldest_due_s > 50 for queue in told.queues)
     assert sum(queue.unserved_types for queue in told.queues) <= queues.MOST_BUCKETS
-    assert len(await find_kinds(crowded.database)) == 1_000
+    assert len(await find_hint_queues(crowded.database)) == 1_000
 
 
 async def test_pausing_and_resuming_look_at_few_lanes_of_the_queue(

@@ -272,14 +272,14 @@ async def test_a_misfit_waits_for_the_first_request_of_its_key(stage: Stage) -> 
     """A redelivered message must not be refused while the task of its first delivery is being committed."""
     known = await registered(stage, a_contract({}))
     body = a_body(BAD, idempotency_key="k")
-    new = stage.creation.drawn([drafted(known, body)])[0]
+    new = stage.creation.with_ids([drafted(known, body)])[0]
     await registered(stage, a_contract(NEEDS_TO))
     for end, is_replayed in (("ROLLBACK", False), ("COMMIT", True)):
         holder = await stage.database.connect()
         await holder.execute("BEGIN")
         await tasks.insert(holder, [new])
         async with asyncio.TaskGroup() as group:
-            asked = stage.creation.store_each(stage.creation.drawn([drafted(known, body)]))
+            asked = stage.creation.store_each(stage.creation.with_ids([drafted(known, body)]))
             waiting = group.create_task(asked)
             await _someone_waits(stage)
             await holder.execute(end)
@@ -302,7 +302,7 @@ async def test_intake_refuses_with_the_same_words_and_stores_the_rest(stage: Sta
         message_draft(CreationMessage(body=body, message_id=f"m{n}"), limits)
         for n, body in enumerate((fits, bad, fits))
     ]
-    answers = await stage.creation.store_each(stage.creation.drawn(drafts))
+    answers = await stage.creation.store_each(stage.creation.with_ids(drafts))
     assert [isinstance(answer, CreatedTask) for answer in answers] == [True, False, True]
     assert isinstance(answers[1], InvalidInput)
     assert said(answers[1]) == SAID

@@ -31,7 +31,7 @@ async def refused(stage: Stage, body: bytes, *, message_id: str | None = None) -
         status=422,
         problem=orjson.dumps(PROBLEM).decode(),
     )
-    [kept] = await stage.service.rejections.store(stage.service.rejections.drawn([message]))
+    [kept] = await stage.service.rejections.store(stage.service.rejections.with_ids([message]))
     return kept
 
 

@@ -295,7 +295,7 @@ async def source(stage: Stage) -> Source:
 
 
 async def test_whoever_asks_at_the_same_time_gets_the_same_answer(source: Source) -> None:
-    cache = FiguresCache(source, holds_s=60)
+    cache = FiguresCache(source, max_age_s=60)
     source.may_answer.clear()
     async with asyncio.TaskGroup() as group:
         asks = [group.create_task(cache.get()) for _ in range(20)]
@@ -307,7 +307,7 @@ async def test_whoever_asks_at_the_same_time_gets_the_same_answer(source: Source
 
 
 async def test_old_figures_are_read_anew(source: Source) -> None:
-    cache = FiguresCache(source, holds_s=0)
+    cache = FiguresCache(source, max_age_s=0)
     await cache.get()
     source.told = replace(source.told, workers=99)
     assert (await cache.get()) is source.told
@@ -319,7 +319,7 @@ async def test_old_figures_are_read_anew(source: Source) -> None:
 async def test_an_outage_drops_the_figures_and_is_not_asked_about_again_and_again(
     source: Source, error: Exception | None
 ) -> None:
-    fresh, stale = (FiguresCache(source, holds_s=s, timeout_s=0.05) for s in (60, 0))
+    fresh, stale = (FiguresCache(source, max_age_s=s, timeout_s=0.05) for s in (60, 0))
     assert await stale.get() is not None
     source.error = error
     if error is None:
@@ -334,7 +334,7 @@ async def test_an_outage_drops_the_figures_and_is_not_asked_about_again_and_agai
 
 
 async def test_one_who_leaves_while_figures_are_read_takes_them_from_nobody(source: Source) -> None:
-    cache = FiguresCache(source, holds_s=60)
+    cache = FiguresCache(source, max_age_s=60)
     source.may_answer.clear()
     async with asyncio.TaskGroup() as group:
         first, second = (group.create_task(cache.get()) for _ in range(2))

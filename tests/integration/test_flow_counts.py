@@ -268,7 +268,7 @@ async def test_cancels_and_new_runs_are_counted_one_by_one_and_in_sweeps(stage: 
     for _ in range(3):
         await stage.created()
     step = await stage.service.sweep(Sweep.CANCEL, TaskFilter(), None, dry_run=False)
-    assert (step.changed, step.asked) == (3, 1)
+    assert (step.changed, step.requested) == (3, 1)
     assert grown("cancels_total", answer="done") == 4
     assert grown("cancels_total", answer="asked") == 1
     cancelled = TaskFilter(statuses=frozenset({Status.CANCELLED}))

@@ -261,7 +261,7 @@ async def test_a_message_for_one_queue_too_many_is_refused_and_the_others_are_no
 async def test_what_postgresql_refuses_fails_alone(stage: Stage) -> None:
     names = [f"task {n}" for n in range(9)]
     names[4] = "bad \x00 name"
-    new = stage.creation.drawn(a_draft(name=name) for name in names)
+    new = stage.creation.with_ids(a_draft(name=name) for name in names)
     answers = await stage.creation.store_each(new)
     assert [isinstance(answer, CreatedTask) for answer in answers] == [n != 4 for n in range(9)]
     again = await stage.creation.store_each(new)
@@ -273,7 +273,7 @@ async def test_what_postgresql_refuses_fails_alone(stage: Stage) -> None:
 
 async def test_each_is_answered_where_there_is_room_for_some_queues_only(stage: Stage) -> None:
     async with a_creation(stage.database, stage.clock, stage.ids, queue_limit=1) as creation:
-        new = creation.drawn(a_draft(queue=queue) for queue in ("b", "a", "b", "a"))
+        new = creation.with_ids(a_draft(queue=queue) for queue in ("b", "a", "b", "a"))
         answers = await creation.store_each(new)
     kinds = [type(answer) for answer in answers]
     assert kinds == [QueueLimitReached, CreatedTask] * 2

@@ -73,7 +73,7 @@ async def test_one_name_too_many_refuses_no_other_when_memory_ends_in_that_momen
             a_draft(queue="one-more", type="there"),
             a_draft(queue="there", type="one-more"),
         ]
-        answers = await creation.store_each(creation.drawn(drafts))
+        answers = await creation.store_each(creation.with_ids(drafts))
     assert [type(one) for one in answers][1:] == [QueueLimitReached, UnservedTypeLimitReached]
     assert not isinstance(answers[0], Exception)
 

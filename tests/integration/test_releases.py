@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from taskmill.domain.system import BrokerPresence
-from taskmill.operations.broker import BrokerWatch, find_kinds, forget_releases
+from taskmill.operations.broker import BrokerWatch, find_hint_queues, forget_releases
 from taskmill.operations.read import TaskReading
 from taskmill.operations.service import TaskService
 from taskmill.storage import releases
@@ -85,11 +85,11 @@ async def test_hints_may_be_of_what_waits_and_of_what_live_workers_serve(stage: 
     await stage.created(queue="a", type="report")
     await stage.created(queue="b", type="mail")
     await stage.take(await stage.open_lease())
-    assert await find_kinds(stage.database) == []
+    assert await find_hint_queues(stage.database) == []
     await stage.created(queue="a", type="report")
-    assert await find_kinds(stage.database) == [("a", "report")]
+    assert await find_hint_queues(stage.database) == [("a", "report")]
     await stage.sql.execute("UPDATE taskmill.lease SET types = '{mail}', queues = '{b}'")
-    assert await find_kinds(stage.database) == [("a", "report"), ("b", "mail")]
+    assert await find_hint_queues(stage.database) == [("a", "report"), ("b", "mail")]
 
 
 class Broker:

@@ -8,7 +8,7 @@ import pytest
 from taskmill.domain.errors import TaskNotFound, TransitionRefused, Unavailable
 from taskmill.domain.lifecycle import Cancelled, Failed, Interrupted, Lost, Status, Succeeded
 from taskmill.domain.retry import RetryPolicy
-from taskmill.domain.system import CancelAnswer
+from taskmill.domain.system import CancelResult
 from taskmill.maintenance.expiry import expire_waiting
 from tests.support.builders import ERROR, a_draft
 from tests.support.polling import eventually
@@ -20,7 +20,7 @@ async def test_a_waiting_task_is_cancelled_at_once_and_never_runs(stage: Stage) 
     lease = await stage.open_lease()
     made = await stage.created()
     answer, task = await stage.service.cancel(made.id)
-    assert (answer, task.status) == (CancelAnswer.CANCELLED, Status.CANCELLED)
+    assert (answer, task.status) == (CancelResult.CANCELLED, Status.CANCELLED)
     assert task.finished_at is not None
     assert await stage.take(lease) == []
     assert await stage.happenings(made.id) == ["created", "cancelled"]
@@ -33,7 +33,7 @@ async def test_a_running_task_is_asked_once_and_ends_as_cancelled(stage: Stage) 
     answer, task = await stage.service.cancel(taken.task.id)
     assert (answer, task.status, task.cancel_requested) == ("asked", Status.IN_PROGRESS, True)
     again, same = await stage.service.cancel(taken.task.id)
-    assert (again, same.version) == (CancelAnswer.ASKED, task.version)
+    assert (again, same.version) == (CancelResult.REQUESTED, task.version)
     await stage.end(taken, lease, Cancelled())
     assert (await stage.task(taken.task.id)).status is Status.CANCELLED
     events = await stage.service.events(taken.task.id)

@@ -42,7 +42,7 @@ def summed(done: list[SweepStep]) -> tuple[int, int, int]:
     return (
         sum(step.matched for step in done),
         sum(step.changed for step in done),
-        sum(step.asked for step in done),
+        sum(step.requested for step in done),
     )
 
 
@@ -68,7 +68,7 @@ async def a_mixture(stage: Stage) -> dict[str, list[Any]]:
 async def test_a_sweep_cancels_what_waits_and_asks_what_runs(stage: Stage) -> None:
     ids = await a_mixture(stage)
     [step] = await steps(stage, Sweep.CANCEL, TaskFilter(queue="a"))
-    assert (step.matched, step.changed, step.asked) == (4, 2, 2)
+    assert (step.matched, step.changed, step.requested) == (4, 2, 2)
     for task_id in ids["new"]:
         assert await stage.happenings(task_id) == ["created", "cancelled"]
     for task_id in ids["in_progress"]:
@@ -196,7 +196,7 @@ async def test_a_task_that_moved_while_it_was_looked_at_is_found_again(
 
     monkeypatch.setattr(Database, "fetch", fetch_and_move)
     [step] = await steps(stage, Sweep.CANCEL, ALL)
-    assert (step.matched, step.changed, step.asked) == (1, 1, 0)
+    assert (step.matched, step.changed, step.requested) == (1, 1, 0)
     assert (await stage.task(taken.task.id)).status is Status.CANCELLED
     await assert_safe(stage.sql)
 

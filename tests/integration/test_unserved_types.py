@@ -54,7 +54,7 @@ async def test_no_more_types_wait_for_nobody_than_allowed(
     with pytest.raises(UnservedTypeLimitReached):
         await creation.create_all([a_draft(type="junk-0"), a_draft(type="one-more")])
     answers = await creation.store_each(
-        creation.drawn([a_draft(type=kind) for kind in ("one-more", "junk-0", "two-more")])
+        creation.with_ids([a_draft(type=kind) for kind in ("one-more", "junk-0", "two-more")])
     )
     assert [type(one) for one in answers] == [
         UnservedTypeLimitReached,

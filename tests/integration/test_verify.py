@@ -9,7 +9,7 @@ import pytest
 
 from taskmill.domain.audit import Check
 from taskmill.domain.lifecycle import EventType
-from tests.support.auditing import Told, audited, found_in
+from tests.support.auditing import AuditRecord, audited, found_in
 from tests.support.mixture import Mixture, a_mixture
 from tests.support.stage import Stage
 
@@ -316,14 +316,14 @@ def test_no_check_is_without_a_proof() -> None:
 
 async def test_nothing_is_found_where_everything_happened_that_can(stage: Stage) -> None:
     await a_mixture(stage)
-    told = Told()
-    audit = await audited(stage.database, told)
-    assert (audit.counts, audit.unchecked, told.findings) == ({}, (), [])
+    record = AuditRecord()
+    audit = await audited(stage.database, record)
+    assert (audit.counts, audit.unchecked, record.findings) == ({}, (), [])
     tasks = await stage.sql.fetchval("SELECT count(*) FROM taskmill.task")
-    assert audit.tasks == told.looked_at == told.expected == tasks > 20
-    happened = await stage.sql.fetch("SELECT happening FROM taskmill.task_event")
-    assert audit.entries == len(happened)
-    assert {row["happening"] for row in happened} == set(EventType)
+    assert audit.tasks == record.checked_tasks == record.expected == tasks > 20
+    events = await stage.sql.fetch("SELECT happening FROM taskmill.task_event")
+    assert audit.entries == len(events)
+    assert {row["happening"] for row in events} == set(EventType)
 
 
 @pytest.mark.parametrize(

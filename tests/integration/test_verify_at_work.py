@@ -17,7 +17,7 @@ from taskmill.storage import audit, changes, counts, partitions
 from taskmill.storage.audit import snapshot
 from taskmill.storage.database import Database
 from taskmill.wire.messages import CreationMessage, refused_message
-from tests.support.auditing import KEEP_CHANGES, Told, audited, found_in
+from tests.support.auditing import KEEP_CHANGES, AuditRecord, audited, found_in
 from tests.support.builders import ERROR, a_draft, a_key
 from tests.support.mixture import a_mixture
 from tests.support.polling import eventually
@@ -71,9 +71,9 @@ async def test_nothing_is_found_while_others_work(
     async def verify_again_and_again() -> None:
         auditor = Database(stage.url, SETTINGS)
         while not stop.is_set():
-            told = Told()
-            audit = await audited(auditor, told)
-            wrong.extend(told.findings)
+            record = AuditRecord()
+            audit = await audited(auditor, record)
+            wrong.extend(record.findings)
             assert audit.unchecked == ()
         await auditor.close()
 
@@ -133,10 +133,10 @@ async def test_only_tasks_of_the_time_asked_for_are_looked_at_and_no_counters(st
         "UPDATE taskmill.task SET losses = 1 WHERE id = $1", mixture.tasks["failed"]
     )
     await stage.sql.execute("INSERT INTO taskmill.task_count VALUES ('default', 'new', 7)")
-    told = Told()
-    audit = await audited(stage.database, told, since=timedelta(hours=1))
+    record = AuditRecord()
+    audit = await audited(stage.database, record, since=timedelta(hours=1))
     assert audit.counts == {Check.ROW_DRIFT: 1}
-    assert told.expected is None
+    assert record.expected is None
     audit = await audited(stage.database, since=timedelta(0))
     assert (audit.tasks, audit.entries, audit.counts) == (0, 0, {})
 
@@ -194,9 +194,9 @@ async def test_at_the_edge_of_what_was_forgotten_holes_are_no_damage(stage: Stag
         UPDATE taskmill.change_batch SET at = now() - interval '7 days' WHERE position <= 3;
         DELETE FROM taskmill.change_batch WHERE position IN (1, 3);
     """)
-    told = Told()
-    await audited(stage.database, told)
-    assert [f.subject for f in told.findings if f.check is Check.POSITION_GAP] == ["position 3"]
+    record = AuditRecord()
+    await audited(stage.database, record)
+    assert [f.subject for f in record.findings if f.check is Check.POSITION_GAP] == ["position 3"]
     await stage.sql.execute(
         "UPDATE taskmill.change_batch SET at = now() - interval '6 days 23 hours 30 minutes' "
         "WHERE position = 4"
@@ -211,16 +211,16 @@ async def test_what_a_dropped_week_leaves_behind_is_no_damage(stage: Stage) -> N
     await stage.created(idempotency=a_key())
     service = stage.service.rejections
     refused = refused_message(CreationMessage(body=b'{"name": "a"}'), TooLarge(1))
-    [rejection] = await service.store(service.drawn([refused]))
+    [rejection] = await service.store(service.with_ids([refused]))
     await service.resend(rejection)
     for taken in await stage.take(lease):
         await stage.end(taken, lease, Succeeded())
     assert await found_in(stage.database) == {}
     later = stage.clock.now() + timedelta(weeks=9)
     assert await partitions.drop_finished(stage.database, later, timedelta(0))
-    told = Told()
-    audit = await audited(stage.database, told)
-    assert (audit.tasks, told.findings) == (0, [])
+    record = AuditRecord()
+    audit = await audited(stage.database, record)
+    assert (audit.tasks, record.findings) == (0, [])
     fed = await stage.sql.fetchval("SELECT count(*) FROM taskmill.change_batch")
     assert fed > 0
 
@@ -252,20 +252,20 @@ async def test_a_part_ends_where_it_should_whatever_comes_behind_it(stage: Stage
     ids = [(await stage.created()).id for _ in range(4)]
     async with snapshot(stage.database) as opened:
         tasks = await opened.tasks(ids[0], ids[2], 10)
-        assert [task.standing.id for task in tasks] == ids[1:3]
+        assert [task.row.id for task in tasks] == ids[1:3]
         parts = [entries async for entries in opened.entries(ids[0], ids[2])]
         assert [entry.task_id for entries in parts for entry in entries] == ids[1:3]
 
 
-class Beginning(Told):
+class Beginning(AuditRecord):
     """Does something as soon as an audit has begun."""
 
     def __init__(self, does: Callable[[], object]) -> None:
         super().__init__()
         self._does = does
 
-    def begun(self, tasks: int | None) -> None:
-        super().begun(tasks)
+    def started(self, tasks: int | None) -> None:
+        super().started(tasks)
         self._does()
 
 
@@ -277,8 +277,8 @@ async def test_what_there_was_no_time_for_is_told_and_the_rest_is_checked(stage:
         await stage.sql.execute("BEGIN; LOCK TABLE taskmill.task_count IN ACCESS EXCLUSIVE MODE")
 
     async with asyncio.TaskGroup() as group:
-        told = Beginning(lambda: group.create_task(lock()))
-        audit = await audited(stage.database, told, timeout_s=0.5)
+        record = Beginning(lambda: group.create_task(lock()))
+        audit = await audited(stage.database, record, timeout_s=0.5)
         await stage.sql.execute("ROLLBACK")
     assert audit.unchecked == ("the counters",)
     assert audit.counts == {Check.LEASE_MISSING: 2}
@@ -312,14 +312,14 @@ async def test_tasks_of_which_only_the_feed_tells_are_missed(stage: Stage, gone:
         )
     await stage.sql.execute("INSERT INTO taskmill.task_count VALUES ('default', 'new', -3)")
     assert await found_in(stage.database) == {Check.CHANGE_UNKNOWN: 3}
-    told = await audited(stage.database, since=timedelta(days=1))
-    assert told.counts == {Check.CHANGE_UNKNOWN: 3}
+    record = await audited(stage.database, since=timedelta(days=1))
+    assert record.counts == {Check.CHANGE_UNKNOWN: 3}
 
 
 async def test_whoever_reads_the_findings_may_take_their_time(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No snapshot is open while one is told."""
+    """No snapshot is open while a finding is reported."""
     mixture = await a_mixture(stage)
     await stage.sql.execute("SET session_replication_role = replica")
     await stage.sql.execute("UPDATE taskmill.task SET losses = 1 WHERE status = 'succeeded'")
@@ -334,7 +334,7 @@ async def test_whoever_reads_the_findings_may_take_their_time(
             yield snapshot
             opened.remove(snapshot)
 
-    class Reader(Told):
+    class Reader(AuditRecord):
         def found(self, finding: Finding) -> None:
             super().found(finding)
             assert not opened

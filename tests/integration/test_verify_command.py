@@ -11,7 +11,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from taskmill.domain.audit import EXPLANATIONS, Check
+from taskmill.domain.audit import CHECK_MEANINGS, Check
 from tests.support.commands import Taskmill, taskmill
 from tests.support.mixture import Mixture, a_mixture
 from tests.support.stage import a_stage
@@ -71,8 +71,8 @@ def test_damage_is_shown_as_far_as_asked_for_and_all_of_it_counted(
     assert "row_drift  4 violations, 2 shown" in out
     assert "counter_drift  1 violation\n" in out
     assert "lease_over  2 warnings\n" in out
-    assert EXPLANATIONS[Check.ROW_DRIFT].means in out
-    assert EXPLANATIONS[Check.ROW_DRIFT].advice in out
+    assert CHECK_MEANINGS[Check.ROW_DRIFT].means in out
+    assert CHECK_MEANINGS[Check.ROW_DRIFT].advice in out
     assert "queue mail, new  expected 1 tasks, found 4" in out
     assert "5 violations of 2 kinds in 21 tasks" in out.splitlines()[-1]
 

@@ -9,7 +9,7 @@ from taskmill.domain.audit import Check
 from taskmill.domain.lifecycle import Succeeded
 from taskmill.domain.remote import LeaseRequest
 from taskmill.storage import bucket_scan, claims, remote_leases
-from tests.support.auditing import Told, audited, found_in
+from tests.support.auditing import AuditRecord, audited, found_in
 from tests.support.builders import a_draft, an_end
 from tests.support.stage import Stage
 
@@ -67,9 +67,9 @@ async def test_a_task_that_came_just_now_is_not_overdue_whatever_its_due_time(st
     await age_lease(stage, lease_id)
     assert await found_in(stage.database) == {}
     await age(stage, waiting.id, lease_id)
-    told = Told()
-    await audited(stage.database, told)
-    [finding] = told.findings
+    record = AuditRecord()
+    await audited(stage.database, record)
+    [finding] = record.findings
     assert finding.check is Check.TASK_OVERDUE
     assert finding.found.startswith("due for 30"), "since it came, not since its due time"
 
@@ -84,9 +84,9 @@ async def test_every_overdue_lane_is_found_a_bounded_number_at_a_time(
     for task in (waiting[0], waiting[2], waiting[3]):
         await age(stage, task.id, lease_id)
     await stage.sql.execute("UPDATE taskmill.dispatch SET run_at = run_at - interval '1 hour'")
-    told = Told()
-    await audited(stage.database, told)
-    found = [finding.task_id for finding in told.findings if finding.check is Check.TASK_OVERDUE]
+    record = AuditRecord()
+    await audited(stage.database, record)
+    found = [finding.task_id for finding in record.findings if finding.check is Check.TASK_OVERDUE]
     assert sorted(map(str, found)) == sorted(str(waiting[n].id) for n in (0, 2, 3))
 
 

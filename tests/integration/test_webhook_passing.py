@@ -152,7 +152,7 @@ async def test_a_callback_that_is_made_meanwhile_is_called(stage: Stage, first: 
     async with a_session(stage) as session:
         if first == "creates":
             creation = a_creation(session, stage.clock, stage.ids)
-            [made] = await creation.store_each(creation.drawn([a_draft(callback_url=URL)]))
+            [made] = await creation.store_each(creation.with_ids([a_draft(callback_url=URL)]))
             await done(stage)
             end = await numbered(stage)
             assert await webhook_deliveries.pass_over(stage.database, turn) == (False, end, True)

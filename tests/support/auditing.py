@@ -11,18 +11,18 @@ KEEP_CHANGES = timedelta(days=7)
 
 
 @dataclass(kw_only=True)
-class Told:
-    """What an audit tells while it runs."""
+class AuditRecord:
+    """What an audit reports while it runs."""
 
     findings: list[Finding] = field(default_factory=list)
     expected: int | None = None
-    looked_at: int = 0
+    checked_tasks: int = 0
 
-    def begun(self, tasks: int | None) -> None:
+    def started(self, tasks: int | None) -> None:
         self.expected = tasks
 
-    def looked(self, tasks: int) -> None:
-        self.looked_at += tasks
+    def checked(self, tasks: int) -> None:
+        self.checked_tasks += tasks
 
     def found(self, finding: Finding) -> None:
         self.findings.append(finding)
@@ -30,14 +30,14 @@ class Told:
 
 async def audited(
     database: Database,
-    told: Told | None = None,
+    record: AuditRecord | None = None,
     *,
     since: timedelta | None = None,
     timeout_s: float = 30,
 ) -> Audit:
     """Verify a database."""
     extent = Extent(since=since, timeout_s=timeout_s, keep_changes=KEEP_CHANGES)
-    return await verify(database, extent, told or Told())
+    return await verify(database, extent, record or AuditRecord())
 
 
 async def found_in(database: Database) -> dict[Check, int]:

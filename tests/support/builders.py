@@ -8,7 +8,7 @@ from uuid import UUID
 
 import orjson
 
-from taskmill.domain.lifecycle import Claim, ErrorInfo, Outcome
+from taskmill.domain.lifecycle import AttemptFacts, ErrorInfo, Outcome
 from taskmill.domain.retry import RetryPolicy
 from taskmill.domain.task import Fence, IdempotencyKey, TaskDraft
 from taskmill.storage.claims import ClaimEnd, TakenTask
@@ -37,7 +37,7 @@ def a_fence(taken: TakenTask, lease_id: UUID) -> Fence:
 def an_end(taken: TakenTask, lease_id: UUID, outcome: Outcome) -> ClaimEnd:
     """The end of a claim, retried at once unless the task has a policy of its own."""
     task = taken.task
-    claim = Claim(
+    claim = AttemptFacts(
         attempt=task.attempt,
         max_attempts=task.max_attempts,
         losses=task.losses,

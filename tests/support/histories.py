@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from taskmill.domain.audit import Check
-from taskmill.domain.history import STEPS, Entry, Standing
+from taskmill.domain.history import STEPS, Entry, TaskRow
 from taskmill.domain.lifecycle import EventType
 from taskmill.domain.replay import Replay
 
@@ -20,7 +20,7 @@ class History:
 
     def __init__(self, *, max_attempts: int = 3, max_losses: int = 2) -> None:
         self.entries: list[Entry] = []
-        self.row = Standing(
+        self.row = TaskRow(
             id=TASK,
             version=0,
             status="",
@@ -56,16 +56,16 @@ class History:
         carried = LEASE if is_claim else row.lease_id
         self.row = row._replace(
             version=row.version + 1,
-            status=step.after,
+            status=step.target,
             run=row.run + is_again,
             attempt=0 if is_again else row.attempt + spent,
             losses=0 if is_again else row.losses + lost,
             claim_no=row.claim_no + is_claim,
             run_at=at if is_again or event_type in _BACK else row.run_at,
-            lease_id=carried if step.after == "in_progress" else None,
+            lease_id=carried if step.target == "in_progress" else None,
             cancel_requested=self._is_cancelled(event_type),
             started_at=at if is_claim else None if is_again else row.started_at,
-            finished_at=at if step.after in {"succeeded", "failed", "cancelled"} else None,
+            finished_at=at if step.target in {"succeeded", "failed", "cancelled"} else None,
             updated_at=at,
             error=None if is_again or event_type is EventType.SUCCEEDED else error or row.error,
         )

@@ -113,6 +113,6 @@ class _Making:
         service = self.stage.service.rejections
         messages = [CreationMessage(body=body) for body in (b'{"name": "too large"}', b"rubbish")]
         refused = [refused_message(message, TooLarge(1)) for message in messages]
-        first, _ = await service.store(service.drawn(refused))
+        first, _ = await service.store(service.with_ids(refused))
         self.tasks["sent again"] = (await service.resend(first)).task.id
         return first

@@ -280,7 +280,7 @@ async def _create(database: Database, scene: Scene) -> None:
     """Create tasks; both sides of a pair bring the same key."""
     creation = a_creation(database, scene.stage.clock, scene.stage.ids)
     drafts = [a_draft(queue=scene.queue, idempotency=a_key(f"{scene.queue} {n}")) for n in (2, 1)]
-    answers = await creation.store_each(creation.drawn(drafts))
+    answers = await creation.store_each(creation.with_ids(drafts))
     if failed := [answer for answer in answers if isinstance(answer, Exception)]:
         raise failed[0]
 

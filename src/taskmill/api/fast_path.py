@@ -32,7 +32,7 @@ from taskmill.domain.system import CreatedTask
 from taskmill.domain.task import Task
 from taskmill.observability.logs import get_logger
 from taskmill.observability.metrics import REQUESTS_IN_FLIGHT
-from taskmill.operations.create import CreatedLater
+from taskmill.operations.create import CreationFuture
 from taskmill.runtime.fast_path import FastRequest, Header
 from taskmill.runtime.http_access import ANSWER_HEADERS
 from taskmill.runtime.offload import LARGE_BYTES
@@ -132,7 +132,7 @@ class FastPath:
         later.add_done_callback(partial(self._found, call))
         return True
 
-    def _created(self, call: _Call, warning: str | None, later: CreatedLater) -> None:
+    def _created(self, call: _Call, warning: str | None, later: CreationFuture) -> None:
         outcome = _outcome(later)
         if isinstance(outcome, CreatedTask):
             self._show(call, partial(created_answer, warning=warning), outcome)

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 
 from taskmill.cli import show
-from taskmill.domain.audit import EXPLANATIONS, Check, Finding
+from taskmill.domain.audit import CHECK_MEANINGS, Check, Finding
 from taskmill.operations.verify import Audit
 
 __all__ = ["JsonReport", "Report", "TextReport"]
@@ -46,11 +46,11 @@ class Report(ABC):
     ) -> None:
         self._progress.stop()
 
-    def begun(self, tasks: int | None) -> None:
+    def started(self, tasks: int | None) -> None:
         """Set the length of the bar."""
         self._progress.update(self._bar, total=tasks)
 
-    def looked(self, tasks: int) -> None:
+    def checked(self, tasks: int) -> None:
         """Move the bar."""
         self._progress.advance(self._bar, tasks)
 
@@ -102,7 +102,7 @@ class TextReport(Report):
         )
 
     def _explain(self, check: Check, count: int) -> None:
-        explanation = EXPLANATIONS[check]
+        explanation = CHECK_MEANINGS[check]
         shown = f", {self._rows} shown" if count > self._rows else ""
         kind = "warning" if check.is_warning else "violation"
         counted = f"{count:,} {kind}{'' if count == 1 else 's'}{shown}"

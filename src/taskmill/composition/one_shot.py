@@ -10,7 +10,7 @@ import asyncpg
 from taskmill.amqp.names import hint_queue_name
 from taskmill.domain.errors import ConfigurationError
 from taskmill.operations import broker
-from taskmill.operations.verify import Audit, Extent, Listener, verify
+from taskmill.operations.verify import Audit, AuditListener, Extent, verify
 from taskmill.settings import Settings
 from taskmill.storage import callbacks
 from taskmill.storage.database import Database
@@ -37,7 +37,7 @@ def list_hint_queues(settings: Settings) -> list[str]:
     """
 
     async def names(database: Database) -> list[str]:
-        return [hint_queue_name(*kind) for kind in await broker.find_kinds(database)]
+        return [hint_queue_name(*kind) for kind in await broker.find_hint_queues(database)]
 
     return _asked(settings, names)
 
@@ -58,7 +58,7 @@ def callback_key(settings: Settings) -> str | None:
 
 
 def verify_database(
-    settings: Settings, listener: Listener, *, since: timedelta | None, timeout_s: float
+    settings: Settings, listener: AuditListener, *, since: timedelta | None, timeout_s: float
 ) -> Audit:
     """Compare all that must be true with what is stored. `since` and `timeout_s` are those of `Extent`.
 

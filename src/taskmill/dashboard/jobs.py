@@ -177,7 +177,7 @@ class Jobs:
             step = await self._service.sweep(job.what, job.wanted, start, dry_run=False, most=left)
         job.matched += step.matched
         job.changed += step.changed
-        job.asked += step.asked
+        job.asked += step.requested
         return step.next_start
 
     def _forget_old(self) -> None:

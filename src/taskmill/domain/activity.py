@@ -1,7 +1,7 @@
-"""What happened over a span of time: counts by event_type, and how long tasks waited and ran.
+"""What happened over a span of time: counts by event type, and how long tasks waited and ran.
 
-Durations are known by histogram. Its buckets grow by e^0.2: the first is up to 1 ms, bucket b is up to e^(b/5) ms,
-the last is 34 days and everything longer. So a percentile is off by a factor of e^0.1 (1.11) at most.
+Durations are kept as a histogram. Its buckets grow by e^0.2: the first is up to 1 ms, bucket b is up to e^(b/5)
+ms, the last is 34 days and everything longer. So a percentile is off by a factor of e^0.1 (1.11) at most.
 """
 
 import math
@@ -17,10 +17,10 @@ from typing import Final
 from taskmill.domain.lifecycle import EventType
 
 COUNTED: Final = tuple(one for one in EventType if one is not EventType.CANCEL_REQUESTED)
-"""The happenings that move a task, in the order in which they are shown."""
+"""The types of events that move a task, in the order in which they are shown."""
 
 OTHER_TYPES: Final = "*"
-"""Stands for the types of a queue beyond the limit of those that are told apart."""
+"""Stands for all types of a queue beyond the number that is counted separately."""
 
 LAST_BUCKET: Final = 110
 _BUCKETS_TO_E: Final = 5
@@ -39,12 +39,12 @@ class Window(StrEnum):
 
     @property
     def length(self) -> timedelta:
-        """The time that is looked back, at least."""
+        """The time that it covers, at least."""
         return _WINDOWS[self][0]
 
     @property
     def step(self) -> timedelta:
-        """The distance of the points of its series."""
+        """The distance between the points of its series."""
         return _WINDOWS[self][1]
 
 
@@ -69,17 +69,17 @@ class Durations:
 
     @property
     def tasks(self) -> int:
-        """How many there are."""
+        """The number of tasks."""
         return sum(self.buckets.values())
 
     @property
     def mean_s(self) -> float | None:
-        """The mean, exactly; None of none."""
+        """The exact mean; None when there are no tasks."""
         tasks = self.tasks
         return self.seconds / tasks if tasks else None
 
     def percentile_s(self, share: float) -> float | None:
-        """Return about what `share` (over 0, up to 1) of them did not exceed; None of none."""
+        """Return about what `share` (over 0, up to 1) of them did not exceed; None when there are none."""
         return self.percentiles_s(share)[0]
 
     def percentiles_s(self, *shares: float) -> list[float | None]:
@@ -88,11 +88,11 @@ class Durations:
             return [None for _ in shares]
         buckets = sorted(self.buckets)
         ranks = list(accumulate(self.buckets[bucket] for bucket in buckets))
-        places = (bisect_left(ranks, math.ceil(share * ranks[-1])) for share in shares)
-        return [_middle_s(buckets[place]) for place in places]
+        indexes = (bisect_left(ranks, math.ceil(share * ranks[-1])) for share in shares)
+        return [_middle_s(buckets[index]) for index in indexes]
 
     def __add__(self, other: "Durations") -> "Durations":
-        """Return those of both."""
+        """Return the sum of both."""
         return Durations(
             seconds=self.seconds + other.seconds,
             buckets=Counter(self.buckets) + Counter(other.buckets),
@@ -116,11 +116,11 @@ class Flow:
 
     @property
     def changes(self) -> int:
-        """How much happened in all."""
+        """The number of events."""
         return sum(self.counts.values())
 
     def __add__(self, other: "Flow") -> "Flow":
-        """Return what happened in both."""
+        """Return the sum of both."""
         return Flow(
             counts=Counter(self.counts) + Counter(other.counts),
             waiting=self.waiting + other.waiting,
@@ -130,9 +130,9 @@ class Flow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActivityRequest:
-    """Over which window to tell what happened, and of which queue and type (None: of all).
+    """Over which window to report what happened, and of which queue and type (None: of all).
 
-    `by_group` tells it by queue and type as well, which takes twice as long.
+    `by_group` reports it by queue and type as well, which takes twice as long.
     """
 
     window: Window

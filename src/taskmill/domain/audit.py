@@ -1,6 +1,6 @@
 """What an audit of a database may find: each check by its stable name, what it means, and what to do about it.
 
-How something is found is not told here: `domain/history.py` replays one task, `operations/verify.py` the rest.
+The checks themselves are in `domain/replay.py` and `domain/waiting.py` (one task) and `operations/verify.py`.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from uuid import UUID
 
 
 class Check(StrEnum):
-    """Everything that is looked for. Programs may rely on these names."""
+    """All checks. Programs may rely on these names."""
 
     VERSION_GAP = "version_gap"
     UNKNOWN_ENTRY = "unknown_entry"
@@ -49,7 +49,7 @@ class Check(StrEnum):
 
     @property
     def is_warning(self) -> bool:
-        """Tell whether it breaks no promise: it may be right, and it may pass by itself."""
+        """Whether it breaks no promise: it may be in order, and it may pass by itself."""
         return self in _WARNINGS
 
 
@@ -62,8 +62,8 @@ _WARNINGS = frozenset(
 class Finding:
     """One thing that contradicts what must be true.
 
-    `version` is the entry of the task's history that it was found at, None when it is about no entry; `subject`
-    names what it is about beside the task, such as a queue or a key.
+    `version` is the entry of the task's history that it concerns, if any; `subject` names what else it concerns,
+    such as a queue or a key.
     """
 
     check: Check
@@ -75,8 +75,8 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Explanation:
-    """A sentence of what a finding means, and one of what to do."""
+class CheckMeaning:
+    """What a finding of a check means, and what to do about it."""
 
     means: str
     advice: str
@@ -91,131 +91,131 @@ _RETRY = (
 )
 
 
-def _explained(means: str, advice: str = _HISTORY) -> Explanation:
-    return Explanation(means=means, advice=advice)
+def _meaning(means: str, advice: str = _HISTORY) -> CheckMeaning:
+    return CheckMeaning(means=means, advice=advice)
 
 
-EXPLANATIONS: dict[Check, Explanation] = {
-    Check.VERSION_GAP: _explained(
+CHECK_MEANINGS: dict[Check, CheckMeaning] = {
+    Check.VERSION_GAP: _meaning(
         "A task's history does not have the versions 1 to n without gaps, n being the row's."
     ),
-    Check.UNKNOWN_ENTRY: _explained(
+    Check.UNKNOWN_ENTRY: _meaning(
         "An entry of the history says what this version of Taskmill does not know.",
         "Run `taskmill verify` of the version that the service runs.",
     ),
-    Check.FORBIDDEN_TRANSITION: _explained(
+    Check.FORBIDDEN_TRANSITION: _meaning(
         "A task went from one status to another in a way that is not allowed."
     ),
-    Check.AFTER_THE_END: _explained(
+    Check.AFTER_THE_END: _meaning(
         "Something other than a retry by hand follows the end of a run: it ended twice, or went on."
     ),
-    Check.RUN_MISCOUNTED: _explained(
+    Check.RUN_MISCOUNTED: _meaning(
         "The run of an entry is not that of the entry before, or one more after a retry by hand."
     ),
-    Check.ATTEMPTS_MISCOUNTED: _explained(
+    Check.ATTEMPTS_MISCOUNTED: _meaning(
         "The attempts that an entry tells are not those before and what it spends or gives back.",
         _RETRY,
     ),
-    Check.LOSSES_MISCOUNTED: _explained(
+    Check.LOSSES_MISCOUNTED: _meaning(
         "The losses that an entry tells are not those before and what it adds.", _RETRY
     ),
-    Check.TOO_MANY_ATTEMPTS: _explained("A run spent more attempts than the task may have."),
-    Check.TOO_MANY_LOSSES: _explained("A run lost its worker more often than the task may."),
-    Check.CLAIM_GAP: _explained(
+    Check.TOO_MANY_ATTEMPTS: _meaning("A run spent more attempts than the task may have."),
+    Check.TOO_MANY_LOSSES: _meaning("A run lost its worker more often than the task may."),
+    Check.CLAIM_GAP: _meaning(
         "A task's claims are not numbered 1, 2, 3: a fence was skipped or given twice.",
         "Look at effects elsewhere that rely on the claim number: two workers may have had the same one.",
     ),
-    Check.CLAIMS_OVERLAP: _explained(
+    Check.CLAIMS_OVERLAP: _meaning(
         "A task was claimed while another claim of it had not ended.",
         "It may have run twice at the same time: look at what its handler did elsewhere.",
     ),
-    Check.FENCE_MISMATCH: _explained(
+    Check.FENCE_MISMATCH: _meaning(
         "An entry carries another lease or claim number than the claim that it belongs to.",
         "A worker that had lost the task may have written its result: compare it with what was done.",
     ),
-    Check.UNCLAIMED_SUCCESS: _explained(
+    Check.UNCLAIMED_SUCCESS: _meaning(
         "A run succeeded in which nobody had claimed the task.",
         "Its work was not done: run it again by hand.",
     ),
-    Check.CLAIMED_TOO_EARLY: _explained("A task was claimed before it was due."),
-    Check.DUE_TIME_CHANGED: _explained(
+    Check.CLAIMED_TOO_EARLY: _meaning("A task was claimed before it was due."),
+    Check.DUE_TIME_CHANGED: _meaning(
         "An entry has another due time than the one before without having the right to set one, or sets one in "
         "its past."
     ),
-    Check.CANCEL_IGNORED: _explained(
+    Check.CANCEL_IGNORED: _meaning(
         "A running task that was asked to cancel went back to waiting, or failed as lost.",
         "Cancel it once more if it still waits.",
     ),
-    Check.ROW_DRIFT: _explained(
+    Check.ROW_DRIFT: _meaning(
         "The task's row is not what its history leads to.",
         "Answers and lists show the row; whatever changed it recorded nothing. Believe the history.",
     ),
-    Check.FINISH_TIME: _explained(
+    Check.FINISH_TIME: _meaning(
         "A task has a finishing time and has not ended, or the other way round, or another than its last entry."
     ),
-    Check.HISTORY_WITHOUT_TASK: _explained(
+    Check.HISTORY_WITHOUT_TASK: _meaning(
         "There is history of a task that is not there.",
         "The task is lost, or was deleted by hand: restore it from a backup, or create it again.",
     ),
-    Check.DISPATCH_MISSING: _explained(
+    Check.DISPATCH_MISSING: _meaning(
         "A task waits, but nobody is told: it has no row in `dispatch`, and will never start.",
         "A cancel is answered with 503. Insert the row, with the task's queue, type, priority, run_at and "
         "expires_at.",
     ),
-    Check.DISPATCH_SURPLUS: _explained(
+    Check.DISPATCH_SURPLUS: _meaning(
         "`dispatch` has a task that does not wait, or is not there.",
         "A claim deletes such a row without running anything; delete it by hand if none comes.",
     ),
-    Check.DISPATCH_DRIFT: _explained(
+    Check.DISPATCH_DRIFT: _meaning(
         "`dispatch` has a waiting task with another queue, type, priority or time than its row.",
         "It is claimed by what `dispatch` says: correct the one that is wrong.",
     ),
-    Check.LEASE_MISSING: _explained(
+    Check.LEASE_MISSING: _meaning(
         "A task runs under a lease that is not there.",
         "Maintenance takes it back within seconds: run it, then verify again.",
     ),
-    Check.COUNTER_DRIFT: _explained(
+    Check.COUNTER_DRIFT: _meaning(
         "The counters of a queue and status are not the number of its tasks.",
         "Totals of lists and `taskmill stats` are wrong by that much: insert the difference into `task_count`.",
     ),
-    Check.KEY_WITHOUT_TASK: _explained(
+    Check.KEY_WITHOUT_TASK: _meaning(
         "An idempotency key stands for a task that is not there.",
         "Requests with this key are answered with 503 until it runs out: delete the key, or restore the task.",
     ),
-    Check.KEY_SHARED: _explained("Several idempotency keys stand for the same task."),
-    Check.RESEND_INCOMPLETE: _explained(
+    Check.KEY_SHARED: _meaning("Several idempotency keys stand for the same task."),
+    Check.RESEND_INCOMPLETE: _meaning(
         "A refused message was sent again without a task, or has a task without having been sent again."
     ),
-    Check.RESEND_WITHOUT_TASK: _explained(
+    Check.RESEND_WITHOUT_TASK: _meaning(
         "A refused message became a task that is not there, though its week is kept.",
         "The task is lost, or was deleted by hand: restore it from a backup, or create it again.",
     ),
-    Check.CHANGE_MISSING: _explained(
+    Check.CHANGE_MISSING: _meaning(
         "A change is in a task's history and not in the feed of changes.",
         "Whoever follows the feed has missed it: let them read the task once.",
     ),
-    Check.CHANGE_UNKNOWN: _explained(
+    Check.CHANGE_UNKNOWN: _meaning(
         "The feed names a change twice, or one that no history has though the task's week is kept.",
         "If the task is not there, it is lost, or was deleted by hand.",
     ),
-    Check.POSITION_GAP: _explained(
+    Check.POSITION_GAP: _meaning(
         "The feed's positions have a hole beyond what was forgotten of it.",
         "Batches were deleted: whoever follows the feed may have missed changes.",
     ),
-    Check.CLOCK_SET_BACK: _explained(
+    Check.CLOCK_SET_BACK: _meaning(
         "A claim ended before it began.",
         "The database's clock was set back, as by a change of its machine. Leases and due times go by it, too.",
     ),
-    Check.LEASE_OVER: _explained(
+    Check.LEASE_OVER: _meaning(
         "A task runs under a lease that ended minutes ago.",
         "Does `taskmill run maintenance` run? It takes such tasks back within seconds.",
     ),
-    Check.TASK_OVERDUE: _explained(
+    Check.TASK_OVERDUE: _meaning(
         "A task has been due for minutes though a live worker with free slots serves its queue and type.",
         "`taskmill worker list`, and the worker's log, tell why it claims nothing; with RabbitMQ and the policy "
         "`rabbitmq`, whether the relay runs.",
     ),
-    Check.CHANGES_UNNUMBERED: _explained(
+    Check.CHANGES_UNNUMBERED: _meaning(
         "Changes have waited for their position in the feed for minutes.",
         "Does `taskmill run maintenance` run? Whoever follows the feed sees nothing new meanwhile.",
     ),

@@ -15,7 +15,7 @@ _UNITS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 
 
 class BlockerName(StrEnum):
-    """What can keep a task where it is, in the order in which it is looked at. The names are stable."""
+    """What can keep a task where it is, in the order of the checks. The names are stable."""
 
     FINISHED = "finished"
     RUNNING = "running"
@@ -42,7 +42,7 @@ class BlockerState(StrEnum):
 
 
 class EndKind(StrEnum):
-    """How a task came to its end, told apart by its history."""
+    """How a task ended, as its history shows."""
 
     SUCCEEDED = "succeeded"
     ATTEMPTS_USED_UP = "attempts_used_up"
@@ -67,7 +67,7 @@ _NONE: Facts = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blocker:
-    """A blocker, whether it keeps the task, the fact behind that, and what to do.
+    """A blocker: whether it keeps the task, the facts behind that, and what to do.
 
     `facts` has texts, numbers, times, ids, and lists and mappings of these.
     """
@@ -82,17 +82,17 @@ class Blocker:
 def passed(
     name: BlockerName, sentence: str, facts: Facts = _NONE, *, todo: str | None = None
 ) -> Blocker:
-    """Make a blocker that is behind the task."""
+    """Make a blocker that the task has passed."""
     return Blocker(name=name, state=BlockerState.PASSED, sentence=sentence, facts=facts, todo=todo)
 
 
 def holds(name: BlockerName, sentence: str, facts: Facts = _NONE, *, todo: str) -> Blocker:
-    """Make a blocker that keeps the task; there is always something to do, or a reason for patience."""
+    """Make a blocker that keeps the task; `todo` is what to do, or why waiting is enough."""
     return Blocker(name=name, state=BlockerState.HOLDS, sentence=sentence, facts=facts, todo=todo)
 
 
 def not_reached(name: BlockerName) -> Blocker:
-    """Make a blocker that an earlier one keeps out of question."""
+    """Make a blocker that does not matter yet, because an earlier one holds."""
     return Blocker(name=name, state=BlockerState.NOT_REACHED, sentence="Not reached.")
 
 
@@ -104,8 +104,8 @@ def moment(at: datetime) -> str:
 def when(at: datetime, now: datetime) -> str:
     """Show a time, and how far it is away."""
     away = at - now
-    told = f"in {span(away)}" if away > timedelta(0) else f"{span(-away)} ago"
-    return f"{moment(at)} ({told})"
+    distance = f"in {span(away)}" if away > timedelta(0) else f"{span(-away)} ago"
+    return f"{moment(at)} ({distance})"
 
 
 def span(length: timedelta) -> str:
@@ -113,10 +113,10 @@ def span(length: timedelta) -> str:
     seconds = max(length.total_seconds(), 0.0)
     if seconds < _MINUTE_S:
         return f"{seconds:.1f} s" if seconds < 1 else f"{int(seconds)} s"
-    rest = int(seconds)
+    remaining = int(seconds)
     parts: list[str] = []
     for unit, size in _UNITS:
-        count, rest = divmod(rest, size)
+        count, remaining = divmod(remaining, size)
         if count or parts:
             parts.append(f"{count}{unit}")
     return " ".join(part for part in parts[:2] if not part.startswith("0"))
@@ -128,7 +128,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def rate(per_second: float) -> str:
-    """Show how many things come in a second, in two digits at least."""
+    """Show a rate per second, with two digits at least."""
     return f"{per_second:,.0f}" if per_second >= _EXACT_RATE else f"{per_second:.2g}"
 
 

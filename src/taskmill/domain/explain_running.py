@@ -76,11 +76,11 @@ def _how_it_ended(c: ExplainSnapshot, kind: EndKind) -> str:  # noqa: PLR0911 - 
             lost = f"its worker fell silent, and no loss is left ({c.losses} of {c.max_losses})"
             return f"It failed at {at}: {lost}."
         case EndKind.PERMANENT_FAILURE:
-            return f"It failed at {at}, for good as its handler said: {told_error(c.error)}."
+            return f"It failed at {at}, for good as its handler said: {error_line(c.error)}."
         case EndKind.PAYLOAD_REFUSED:
-            return f"It failed at {at}, before it was run: {told_error(c.error)}."
+            return f"It failed at {at}, before it was run: {error_line(c.error)}."
         case EndKind.ATTEMPTS_USED_UP:
-            return f"It failed at {at}, and {attempt} was the last: {told_error(c.error)}."
+            return f"It failed at {at}, and {attempt} was the last: {error_line(c.error)}."
         case _:
             assert_never(kind)
 
@@ -102,7 +102,7 @@ def _after_the_end(c: ExplainSnapshot, kind: EndKind) -> str:
             assert_never(kind)
 
 
-def told_error(error: ErrorInfo | None) -> str:
+def error_line(error: ErrorInfo | None) -> str:
     """Tell an error in a line."""
     if error is None:
         return "no error was recorded"

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import assert_never
 
 from taskmill.domain.blockers import Blocker, BlockerName, DelayKind, a_few, holds, passed, when
-from taskmill.domain.explain_running import told_error
+from taskmill.domain.explain_running import error_line
 from taskmill.domain.explain_snapshot import ExplainSnapshot, OpenLease
 from taskmill.domain.lifecycle import EventType, Reason
 from taskmill.domain.system import BrokerPresence
@@ -65,7 +65,7 @@ def _told_delay(c: ExplainSnapshot, kind: DelayKind) -> tuple[str, str]:
         case DelayKind.SCHEDULED:
             return f"It is scheduled for {due}.", f"Wait. {cancel}"
         case DelayKind.BACKOFF:
-            failed = f"Attempt {c.attempt} of {c.max_attempts} failed: {told_error(c.error)}."
+            failed = f"Attempt {c.attempt} of {c.max_attempts} failed: {error_line(c.error)}."
             return f"{failed} The next is due at {due}.", f"Wait, or mend the cause. {cancel}"
         case DelayKind.HANDED_BACK:
             reason = c.last.reason if c.last else None

@@ -31,7 +31,7 @@ class FailureGroup:
     task_id: UUID
 
     @property
-    def is_rest(self) -> bool:
+    def is_other(self) -> bool:
         """Whether these are all that are not told apart."""
         return self.type == OTHER
 

@@ -1,6 +1,6 @@
-"""A task as an audit reads it: its history, its row, its place among those that wait; and what may follow what.
+"""A task as an audit reads it (its history, its row, its row in `dispatch`), and which entry may follow which.
 
-Statuses and happenings are plain text here, for what is stored may be anything: `domain/replay.py` judges it.
+Statuses and event types are plain text here, since anything may be stored: `domain/replay.py` checks them.
 All are tuples: an audit makes millions of them, and a frozen dataclass takes 2.9 us to make, a tuple 0.2
 (measured 2026-11-25).
 """
@@ -30,8 +30,8 @@ class Entry(NamedTuple):
     error: str | None
 
 
-class Standing(NamedTuple):
-    """What a task's row says of where it stands. `error` is JSON text."""
+class TaskRow(NamedTuple):
+    """What an audit compares of a task's row. `error` is JSON text."""
 
     id: UUID
     version: int
@@ -51,8 +51,8 @@ class Standing(NamedTuple):
     error: str | None
 
 
-class Place(NamedTuple):
-    """Where and until when a task waits, as its row or `dispatch` has it."""
+class DispatchRow(NamedTuple):
+    """A row of `dispatch`: as it is, or as the task's row requires it."""
 
     queue: str
     type: str
@@ -64,13 +64,13 @@ class Place(NamedTuple):
 class AuditedTask(NamedTuple):
     """A task with all that has to agree with it, from one snapshot.
 
-    `dispatched` is None when it has no row in `dispatch`. `lease_over_s` is for how many seconds the lease that it
-    runs under has been closed or expired, None while that lives.
+    `expected` is what its row in `dispatch` should be, `dispatched` what it is, None when there is none.
+    `lease_over_s` is for how many seconds its lease has been closed or expired, None while that is alive.
     """
 
-    standing: Standing
-    place: Place
-    dispatched: Place | None
+    row: TaskRow
+    expected: DispatchRow
+    dispatched: DispatchRow | None
     has_lease: bool
     lease_over_s: float | None
 
@@ -79,10 +79,10 @@ Costs = tuple[tuple[int, int], ...]
 
 
 class Step(NamedTuple):
-    """From which statuses to which one a event_type leads, and what it may add to (attempt, losses)."""
+    """From which statuses to which one an event leads, and what it may add to (attempt, losses)."""
 
-    befores: frozenset[str]
-    after: str
+    sources: frozenset[str]
+    target: str
     costs: Costs = ((0, 0),)
 
 
@@ -102,14 +102,14 @@ STEPS: Final[dict[str, Step]] = {
     EventType.CANCELLED: Step(frozenset({Status.NEW, Status.IN_PROGRESS}), Status.CANCELLED),
     EventType.RUN_AGAIN: Step(TERMINAL, Status.NEW),
 }
-# A cancel that was asked ends a claim in place of a failure, a hand-back or a loss, with the cost of that.
+# A requested cancel ends a claim in place of a failure, a hand-back or a loss, and costs the same.
 _COSTS_OF_CANCELLED_CLAIM: Final = ((0, 0), (-1, 0), (-1, 1))
 STATUSES: Final[frozenset[str]] = frozenset(Status)
 ENDED: Final[frozenset[str]] = TERMINAL
 ALLOWED_PAIRS: Final[frozenset[tuple[str, str]]] = frozenset(
     {
         (NOTHING, Status.NEW),
-        (Status.IN_PROGRESS, Status.IN_PROGRESS),  # a cancel that is asked
+        (Status.IN_PROGRESS, Status.IN_PROGRESS),  # a requested cancel
         *((before, after) for before, afters in ALLOWED.items() for after in afters),
     }
 )
@@ -132,16 +132,16 @@ ORIGIN: Final = Entry(
     reason=None,
     error=None,
 )
-"""What stands before the first entry."""
+"""Stands before the first entry."""
 
 
 def is_lost_for_good(entry: Entry) -> bool:
-    """Tell whether it is the loss for which none was left."""
+    """Return whether the task failed because it was lost and had no loss left."""
     return entry.event_type == EventType.FAILED and entry.reason == Reason.WORKER_LOST
 
 
 def costs_of(step: Step, entry: Entry, *, ran: bool) -> Costs:
-    """Return what an entry may add to (attempt, losses); `ran` tells whether a claim was open before it."""
+    """Return what an entry may add to (attempt, losses); `ran` is whether a claim was open before it."""
     if is_lost_for_good(entry):
         return _GIVEN_BACK
     if ran and entry.event_type == EventType.CANCELLED:
@@ -150,6 +150,6 @@ def costs_of(step: Step, entry: Entry, *, ran: bool) -> Costs:
 
 
 def ignores_cancel(entry: Entry) -> bool:
-    """Tell whether a claim may not end so once its cancel was asked."""
+    """Return whether a claim may not end like this once its cancel was requested."""
     goes_back = entry.status == Status.NEW and entry.event_type != EventType.RUN_AGAIN
     return goes_back or is_lost_for_good(entry)

@@ -1,7 +1,7 @@
-"""The status machine: statuses, allowed transitions, and the one decision of how a claim ends.
+"""The status machine: statuses, allowed transitions, and the one decision of how an attempt ends.
 
 Worker, rescue and API apply the transitions that `decide` returns; a trigger in the database refuses any
-other. This module does not read a clock, draw randomness or touch storage: all of that is passed in.
+other. This module has no clock, randomness or storage: what it needs of them is passed in.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from typing import assert_never
 from taskmill.domain.retry import RetryPolicy
 
 LONGEST_DELAY = timedelta(days=365)
-"""How long a next attempt waits at most, whatever is asked for: no time beyond the calendar could be read back."""
+"""The longest wait for a next attempt, whatever is requested: a time beyond the calendar can't be read back."""
 
 
 class Status(StrEnum):
@@ -38,7 +38,7 @@ ALLOWED: dict[Status, frozenset[Status]] = {
 
 
 def is_allowed(before: Status, after: Status) -> bool:
-    """Tell whether a task may go from `before` to `after`."""
+    """Return whether a task may go from `before` to `after`."""
     return after in ALLOWED[before]
 
 
@@ -59,7 +59,7 @@ class EventType(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a task changed, where the event_type alone does not say it."""
+    """Why a task changed, where the event type alone does not say it."""
 
     ERROR = "error"
     TIMEOUT = "timeout"
@@ -93,7 +93,7 @@ class Succeeded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
-    """The handler raised, or ran longer than its `timeout_s`; it may be tried again."""
+    """The handler raised, or ran longer than its `timeout_s`; it may be retried."""
 
     error: ErrorInfo
     reason: Reason = Reason.ERROR
@@ -101,7 +101,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retry:
-    """The handler asks for another attempt, `after` a time of its own choice (a year at most) or by the policy."""
+    """The handler requests another attempt, `after` a time that it chooses (at most a year) or by the policy."""
 
     error: ErrorInfo
     after: timedelta | None = None
@@ -109,7 +109,7 @@ class Retry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Permanent:
-    """No further attempt can help: the handler says so, or the payload was refused."""
+    """Another attempt can't help: the handler says so, or the payload was refused."""
 
     error: ErrorInfo
     reason: Reason = Reason.PERMANENT
@@ -117,12 +117,12 @@ class Permanent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lost:
-    """The worker's lease ended while the task ran: what its handler did is unknown."""
+    """The worker's lease ended while the task ran; what its handler did is unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interrupted:
-    """The worker gave the attempt back unfinished; `reason` says why."""
+    """The worker handed the task back before the attempt had finished; `reason` says why."""
 
     reason: Reason = Reason.WORKER_STOPPED
     after: timedelta = timedelta(0)
@@ -130,14 +130,14 @@ class Interrupted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cancelled:
-    """The handler stopped because a cancel was asked."""
+    """The handler stopped because a cancel was requested."""
 
 
 Outcome = Succeeded | Failed | Retry | Permanent | Lost | Interrupted | Cancelled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
+class AttemptFacts:
     """The facts of a running attempt that the decision needs."""
 
     attempt: int
@@ -149,10 +149,10 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transition:
-    """How a claim ends: the next status and what changes with it.
+    """How an attempt ends: the next status and what changes with it.
 
     `delay` is the time from now to the next attempt (only for `new`); `spends_attempt` is False when the
-    attempt is given back; `counts_loss` adds one to `losses`.
+    attempt does not count; `counts_loss` adds one to `losses`.
     """
 
     status: Status
@@ -171,20 +171,22 @@ LOST_ERROR = ErrorInfo(
 )
 
 
-def decide(outcome: Outcome, claim: Claim, *, cancel_requested: bool, jitter: float) -> Transition:
-    """Return how the claim ends.
+def decide(
+    outcome: Outcome, facts: AttemptFacts, *, cancel_requested: bool, jitter: float
+) -> Transition:
+    """Return how the attempt ends.
 
     `jitter` is a random number in [0, 1) for the back-off. A success always wins; with `cancel_requested`
     every way back to `new`, and every loss, ends in `cancelled` instead.
     """
-    transition = _decide(outcome, claim, jitter)
+    transition = _decide(outcome, facts, jitter)
     if cancel_requested and (transition.status is Status.NEW or isinstance(outcome, Lost)):
         return _cancelled_instead(transition)
     return transition
 
 
 def _decide(  # noqa: PLR0911 - one return for each outcome
-    outcome: Outcome, claim: Claim, jitter: float
+    outcome: Outcome, facts: AttemptFacts, jitter: float
 ) -> Transition:
     match outcome:
         case Succeeded(result=result):
@@ -192,11 +194,11 @@ def _decide(  # noqa: PLR0911 - one return for each outcome
         case Permanent(error=error, reason=reason):
             return _failed(error, reason)
         case Failed(error=error, reason=reason):
-            return _again_or_failed(claim, error, reason, None, jitter)
+            return _retried_or_failed(facts, error, reason, None, jitter)
         case Retry(error=error, after=after):
-            return _again_or_failed(claim, error, Reason.RETRY_ASKED, after, jitter)
+            return _retried_or_failed(facts, error, Reason.RETRY_ASKED, after, jitter)
         case Lost():
-            return _lost(claim)
+            return _lost(facts)
         case Interrupted(reason=reason, after=after):
             return Transition(
                 status=Status.NEW,
@@ -214,7 +216,7 @@ def _decide(  # noqa: PLR0911 - one return for each outcome
 
 
 def succeeded(result: str | None) -> Transition:
-    """Return how a claim ends whose handler returned: that depends on nothing else."""
+    """Return how an attempt ends whose handler returned: that depends on nothing else."""
     return Transition(status=Status.SUCCEEDED, event_type=EventType.SUCCEEDED, result=result)
 
 
@@ -222,12 +224,12 @@ def _failed(error: ErrorInfo, reason: Reason) -> Transition:
     return Transition(status=Status.FAILED, event_type=EventType.FAILED, reason=reason, error=error)
 
 
-def _again_or_failed(
-    claim: Claim, error: ErrorInfo, reason: Reason, after: timedelta | None, jitter: float
+def _retried_or_failed(
+    facts: AttemptFacts, error: ErrorInfo, reason: Reason, after: timedelta | None, jitter: float
 ) -> Transition:
-    if claim.attempt >= claim.max_attempts:
+    if facts.attempt >= facts.max_attempts:
         return _failed(error, reason)
-    delay = claim.retry.delay(claim.attempt, jitter) if after is None else after
+    delay = facts.retry.delay(facts.attempt, jitter) if after is None else after
     return Transition(
         status=Status.NEW,
         event_type=EventType.RETRY_SCHEDULED,
@@ -237,8 +239,8 @@ def _again_or_failed(
     )
 
 
-def _lost(claim: Claim) -> Transition:
-    if claim.losses >= claim.max_losses:
+def _lost(facts: AttemptFacts) -> Transition:
+    if facts.losses >= facts.max_losses:
         return Transition(
             status=Status.FAILED,
             event_type=EventType.FAILED,
@@ -256,7 +258,7 @@ def _lost(claim: Claim) -> Transition:
 
 
 def _cancelled_instead(transition: Transition) -> Transition:
-    """Keep what the attempt cost and how it failed; only the way forward changes."""
+    """Keep what the attempt cost and its error; only the next status changes."""
     return Transition(
         status=Status.CANCELLED,
         event_type=EventType.CANCELLED,

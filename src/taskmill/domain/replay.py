@@ -1,7 +1,7 @@
-"""Replays the history of one task and names all that contradicts the rules, or the task's row.
+"""Replays the history of one task and reports what contradicts the rules, or the task's row.
 
-A history comes entry by entry, oldest first, so that a long one needs no memory. What an entry tells is believed
-for what follows it: one wrong entry is one finding, not a trail of them.
+A history comes entry by entry, oldest first, so that a long one needs no memory. Each entry is the base for the
+next, even a wrong one: so it is one finding and not a trail of them.
 """
 
 from collections.abc import Iterable
@@ -18,8 +18,8 @@ from taskmill.domain.history import (
     STEPS,
     Costs,
     Entry,
-    Standing,
     Step,
+    TaskRow,
     costs_of,
     ignores_cancel,
 )
@@ -27,7 +27,7 @@ from taskmill.domain.lifecycle import EventType, Status
 
 
 class Replay:
-    """Takes the entries of the task that stands as `row`, then compares; `findings` grows meanwhile."""
+    """Takes the entries of a task one by one and then compares them with its `row`; `findings` grows meanwhile."""
 
     __slots__ = (
         "_before",
@@ -40,7 +40,7 @@ class Replay:
         "findings",
     )
 
-    def __init__(self, row: Standing) -> None:
+    def __init__(self, row: TaskRow) -> None:
         self.findings: list[Finding] = []
         self._row = row
         self._before = ORIGIN
@@ -51,7 +51,7 @@ class Replay:
         self._is_readable = True
 
     def add(self, entry: Entry) -> None:
-        """Take the next entry. Behind a gap, or what nobody knows, nothing more can be said."""
+        """Take the next entry. After a gap, or an unknown entry, the rest can't be checked."""
         if not self._is_readable:
             return
         step = STEPS.get(entry.event_type)
@@ -63,16 +63,16 @@ class Replay:
                 f"version {entry.version}",
             )
         elif step is None or entry.status not in STATUSES:
-            self._stop(Check.UNKNOWN_ENTRY, entry, "a known event", _told(entry))
+            self._stop(Check.UNKNOWN_ENTRY, entry, "a known event", _event_text(entry))
         else:
-            if self._leads(step, entry):
+            if self._check_transition(step, entry):
                 self._compare_counts(step, entry)
                 self._compare_fence(entry)
                 self._compare_times(entry)
-            self._move(entry)
+            self._apply(entry)
 
     def close(self) -> None:
-        """Compare the row with what its history leads to; all entries are told."""
+        """Compare the row with its history, after the last entry."""
         if not self._is_readable:
             return
         if self._before.version != self._row.version:
@@ -84,26 +84,26 @@ class Replay:
         if self._row.finished_at != ended_at:
             self._found(Check.FINISH_TIME, None, _shown(ended_at), _shown(self._row.finished_at))
 
-    def _leads(self, step: Step, entry: Entry) -> bool:
-        """Tell whether the entry may follow the one before; its numbers mean nothing when it may not."""
+    def _check_transition(self, step: Step, entry: Entry) -> bool:
+        """Check that the entry may follow the one before; if it may not, its numbers mean nothing."""
         before = self._before
-        check = self._wrong_way(step, before, entry)
+        check = self._wrong_transition(step, before, entry)
         if check is not None:
             expected = f"what may follow {before.status or 'nothing'}"
-            self._found(check, entry, expected, _told(entry))
+            self._found(check, entry, expected, _event_text(entry))
             return False
         if self._cancel_requested and ignores_cancel(entry):
-            self._found(Check.CANCEL_IGNORED, entry, "cancelled", _told(entry))
+            self._found(Check.CANCEL_IGNORED, entry, "cancelled", _event_text(entry))
         return True
 
-    def _wrong_way(self, step: Step, before: Entry, entry: Entry) -> Check | None:
+    def _wrong_transition(self, step: Step, before: Entry, entry: Entry) -> Check | None:
         if before.status in ENDED and entry.event_type != EventType.RUN_AGAIN:
             return Check.AFTER_THE_END
         if entry.event_type == EventType.CLAIMED and before.status == Status.IN_PROGRESS:
             return Check.CLAIMS_OVERLAP
         if entry.event_type == EventType.SUCCEEDED and self._claim is None:
             return Check.UNCLAIMED_SUCCESS
-        fits = before.status in step.befores and entry.status == step.after
+        fits = before.status in step.sources and entry.status == step.target
         if not fits or (before.status, entry.status) not in ALLOWED_PAIRS:
             return Check.FORBIDDEN_TRANSITION
         return None
@@ -117,7 +117,7 @@ class Replay:
         attempt, losses = (0, 0) if is_again else (before.attempt, before.losses)
         costs = costs_of(step, entry, ran=self._claim is not None)
         if (entry.attempt - attempt, entry.losses - losses) not in costs:
-            self._tell_costs(costs, entry, attempt, losses)
+            self._report_costs(costs, entry, attempt, losses)
         if attempt < entry.attempt > self._row.max_attempts:
             expected = f"at most {self._row.max_attempts}"
             self._found(Check.TOO_MANY_ATTEMPTS, entry, expected, f"attempt {entry.attempt}")
@@ -125,7 +125,7 @@ class Replay:
             expected = f"at most {self._row.max_losses}"
             self._found(Check.TOO_MANY_LOSSES, entry, expected, f"{entry.losses} losses")
 
-    def _tell_costs(self, costs: Costs, entry: Entry, attempt: int, losses: int) -> None:
+    def _report_costs(self, costs: Costs, entry: Entry, attempt: int, losses: int) -> None:
         fitting = [losses + lost for spent, lost in costs if attempt + spent == entry.attempt]
         if fitting:
             expected, found = f"{_either(fitting)} losses", f"{entry.losses} losses"
@@ -174,8 +174,8 @@ class Replay:
             expected = f"at {_shown(earliest)} or later"
             self._found(check, entry, expected, f"at {_shown(entry.at)}")
 
-    def _move(self, entry: Entry) -> None:
-        """Let the entry happen."""
+    def _apply(self, entry: Entry) -> None:
+        """Apply the entry to the state that the next one is compared with."""
         event_type = entry.event_type
         if event_type == EventType.CLAIMED:
             self._claim, self._started_at = entry, entry.at
@@ -232,7 +232,7 @@ class Replay:
         )
 
 
-def _told(entry: Entry) -> str:
+def _event_text(entry: Entry) -> str:
     return f"{entry.event_type}, {entry.status}"
 
 

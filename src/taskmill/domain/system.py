@@ -92,7 +92,7 @@ Counts = Mapping[Status, int]
 class QueueState:
     """A queue, its pause, how many tasks it has by status, and since when its oldest due task waits.
 
-    `window` is how many of its tasks were released to the broker and are neither claimed nor released anew.
+    `released` is how many of its tasks were released to the broker and are not claimed yet.
     """
 
     name: str
@@ -100,7 +100,7 @@ class QueueState:
     created_at: datetime
     oldest_due_at: datetime | None
     counts: Counts
-    window: int
+    released: int
 
 
 class Liveness(StrEnum):
@@ -222,12 +222,12 @@ class IntakeState:
 class Stats:
     """How many tasks there are, by queue and status, and what is there to run them.
 
-    `window` is how many tasks of a queue were released to the broker and are neither claimed nor released
-    anew; queues without such tasks are left out. `activity` is what happened lately, if that was asked for.
+    `released` is how many tasks of a queue were released to the broker and are not claimed yet; queues without
+    such tasks are left out. `activity` is what happened lately, if that was requested.
     """
 
     queues: Mapping[str, Counts]
-    window: Mapping[str, int]
+    released: Mapping[str, int]
     workers_alive: int
     slots: int
     running: int
@@ -235,11 +235,11 @@ class Stats:
     activity: Activity | None = None
 
 
-class CancelAnswer(StrEnum):
-    """What a cancel did: it is done, or recorded for the end of the running attempt."""
+class CancelResult(StrEnum):
+    """What a cancel did: it is done, or the running attempt was asked to stop."""
 
     CANCELLED = "cancelled"
-    ASKED = "asked"
+    REQUESTED = "requested"
 
 
 class Sweep(StrEnum):
@@ -275,14 +275,14 @@ class SweepStart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepStep:
-    """A part of a sweep: tasks that fit, those changed, and those running ones that are asked to stop.
+    """A part of a sweep: how many tasks fit, how many changed, and how many running ones were asked to stop.
 
     `next_start` is where it goes on, None when it is complete.
     """
 
     matched: int
     changed: int
-    asked: int
+    requested: int
     next_start: SweepStart | None
 
 

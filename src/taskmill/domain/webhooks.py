@@ -59,8 +59,8 @@ class Webhook:
 class Delivery:
     """One event for one endpoint, and what became of it. A test has no task.
 
-    `answer` is the status of the last answer, `trouble` what was wrong with the last try. `next_at` is when it is
-    tried next; while it is being tried, when it is tried again if nothing is heard of that.
+    `response_status` is that of the last response, `trouble` what was wrong with the last attempt. `next_at` is
+    when it is tried next; while it is being tried, when it is tried again if nothing is heard of that.
     """
 
     id: int
@@ -75,5 +75,5 @@ class Delivery:
     tried_at: datetime | None
     next_at: datetime | None
     finished_at: datetime | None
-    answer: int | None
+    response_status: int | None
     trouble: str | None

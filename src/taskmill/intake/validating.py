@@ -178,7 +178,7 @@ class Validator:
         if isinstance(draft, Exception):
             return draft
         try:
-            [new] = self._creation.drawn([draft])
+            [new] = self._creation.with_ids([draft])
         except Exception as error:
             log.exception("message.undecidable")
             return error
@@ -197,7 +197,7 @@ class Validator:
             except FaultPersists as fault:
                 if len(new) > 1:
                     break
-                if await self._creation.writability.tried() is None:
+                if await self._creation.writability.probe() is None:
                     log.exception("message.unstorable", exc_info=fault.error)
                     return [fault.error]
                 tries = _TRIES
@@ -220,13 +220,13 @@ class Validator:
 
     async def _keep(self, kept: Sequence[RefusedMessage], persist: Persist) -> list[UUID]:
         """Store rejections. One that can't be stored for a fault of ours is kept with nothing but its body."""
-        new = self._rejections.drawn(kept)
+        new = self._rejections.with_ids(kept)
         try:
             return await persist(lambda: self._rejections.store(new), tries=_TRIES)
         except FaultPersists as fault:
             if len(kept) == 1:
                 log.exception("message.unstorable", exc_info=fault.error)
-                bare = self._rejections.drawn([bare_refusal(kept[0].body, fault.error)])
+                bare = self._rejections.with_ids([bare_refusal(kept[0].body, fault.error)])
                 return await persist(lambda: self._rejections.store(bare))
         middle = len(kept) // 2
         return [

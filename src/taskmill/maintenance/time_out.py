@@ -10,7 +10,7 @@ import random
 from taskmill.domain.lifecycle import ErrorInfo, Failed, Reason
 from taskmill.domain.retry import RetryPolicy
 from taskmill.observability.metrics import PULLS_TIMED_OUT
-from taskmill.operations.pull_ends import decided, tell_end
+from taskmill.operations.pull_ends import decided, report_end
 from taskmill.storage import claims, remote_leases
 from taskmill.storage.database import Database
 from taskmill.storage.remote_leases import RemoteClaim
@@ -44,7 +44,7 @@ class TimeOut:
         for claim in late:
             if how := ended.get(claim.fence.task_id):
                 PULLS_TIMED_OUT.add(1)
-                tell_end(claim, outcomes[claim.fence], how)
+                report_end(claim, outcomes[claim.fence], how)
         return len(late) == _MOST_AT_ONCE
 
 

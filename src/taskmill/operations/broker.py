@@ -44,8 +44,8 @@ class BrokerWatch:
         """Return how the intake is now, None where nobody can tell; raises nothing."""
         return None if self.intake is None else await self.intake()
 
-    async def window(self, database: Database, queue: str | None = None) -> dict[str, int]:
-        """Count what is released and not yet claimed, by queue (or in one); nothing is without a broker."""
+    async def count_released(self, database: Database, queue: str | None = None) -> dict[str, int]:
+        """Count the tasks released and not yet claimed, by queue (or in one); empty without a broker."""
         if self.trouble is None:
             return {}
         return await releases.count(database, hint_life=self.hint_life, queue=queue)
@@ -60,7 +60,7 @@ NO_BROKER: Final = BrokerWatch(
 )
 
 
-async def find_kinds(database: Database) -> list[tuple[str, str]]:
+async def find_hint_queues(database: Database) -> list[tuple[str, str]]:
     """Return at most 1,000 queues and types that hints may be of: tasks wait there, or workers serve them."""
     rows = await database.fetch("find_kinds", _MOST_KINDS)
     return [(row["queue"], row["type"]) for row in rows]

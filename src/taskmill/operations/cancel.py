@@ -5,7 +5,7 @@ from uuid import UUID
 
 from taskmill.domain.errors import TaskNotFound, TransitionRefused, Unavailable, VersionMismatch
 from taskmill.domain.lifecycle import TERMINAL, Reason
-from taskmill.domain.system import CancelAnswer
+from taskmill.domain.system import CancelResult
 from taskmill.domain.task import Task
 from taskmill.observability.flow import CANCELS
 from taskmill.observability.logs import get_logger
@@ -20,7 +20,7 @@ _LOOKS = 20
 
 async def cancel_task(
     database: Database, task_id: UUID, versions: Collection[int] | None = None
-) -> tuple[CancelAnswer, Task]:
+) -> tuple[CancelResult, Task]:
     """Cancel the task, or ask the worker that runs it to stop; with `versions` only while it has one of them.
 
     Raises:
@@ -36,11 +36,11 @@ async def cancel_task(
         ):
             CANCELS.add(1, ("done",))
             log.info("task.cancelled", task_id=str(task_id))
-            return CancelAnswer.CANCELLED, await tasks.get_one(database, task_id)
+            return CancelResult.CANCELLED, await tasks.get_one(database, task_id)
         if await database.fetch("ask_cancels", [task_id], wanted, of_one=True):
             CANCELS.add(1, ("asked",))
             log.info("task.cancel_requested", task_id=str(task_id))
-            return CancelAnswer.ASKED, await tasks.get_one(database, task_id)
+            return CancelResult.REQUESTED, await tasks.get_one(database, task_id)
         found = (await tasks.get(database, {task_id})).get(task_id)
         if found is None:
             raise TaskNotFound(task_id)

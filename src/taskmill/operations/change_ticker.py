@@ -80,7 +80,7 @@ class ChangeTicker:
         self._wanted = asyncio.Event()
         self._is_closed = False
         self._head: object = None
-        self._news = 0
+        self._change_count = 0
         self._stamps: Mapping[UUID, object] = {}
 
     @asynccontextmanager
@@ -99,9 +99,9 @@ class ChangeTicker:
                 self._wanted.clear()
 
     @property
-    def news(self) -> int:
+    def change_count(self) -> int:
         """How often there was news of anything; it stands still while nobody watches."""
-        return self._news
+        return self._change_count
 
     def close(self) -> None:
         """Tell all who watch that it is over, and let no new ones in."""
@@ -138,7 +138,7 @@ class ChangeTicker:
             head = (await changes.bounds(self._database)).latest
             is_news = head != self._head
             self._head = head
-            self._news += is_news
+            self._change_count += is_news
             self._tell_news(watchers, is_news=is_news)
 
     async def _look_at_tasks(self) -> None:

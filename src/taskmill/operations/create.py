@@ -55,7 +55,7 @@ _RINGING_BURST_S = 0.1
 _UNRUNG_S = 1.0
 
 Stored = TypeVar("Stored")
-CreatedLater: TypeAlias = asyncio.Future[CreatedTask | IdempotencyConflict]
+CreationFuture: TypeAlias = asyncio.Future[CreatedTask | IdempotencyConflict]
 """A task that is being stored: its answer, or what became of the transaction that should have done it."""
 
 
@@ -122,7 +122,7 @@ class TaskCreation:
             raise answer
         return answer
 
-    def begin(self, draft: TaskDraft) -> CreatedLater | None:
+    def begin(self, draft: TaskDraft) -> CreationFuture | None:
         """Begin to store one task; None when there is more to do first, which `create` does."""
         if draft.payload_error is not None or not (
             self.queues.has((draft.queue,)) and self.types.has((draft.type,))
@@ -137,7 +137,7 @@ class TaskCreation:
         Raises:
             Unavailable: nobody can say, as the database takes no writes.
         """
-        if await self.writability.tried() is not None:
+        if await self.writability.probe() is not None:
             raise Unavailable(RETRY_AFTER_S, "writing to the database")
         return await self._key_holders.another_holds_key_of(draft)
 
@@ -145,7 +145,7 @@ class TaskCreation:
         """Store all in one transaction, or none when one of them is refused."""
         if not drafts:
             return []
-        new = self.drawn(drafts)
+        new = self.with_ids(drafts)
         refused = await self._refused(new)
         if found := [v for answer in refused.values() for v in _violations(answer)]:
             raise InvalidInput(tuple(found[:MOST_VIOLATIONS]))
@@ -157,7 +157,7 @@ class TaskCreation:
 
     async def submit_each(
         self, drafts: Sequence[TaskDraft]
-    ) -> list[CreatedLater | CreatedTask | Exception]:
+    ) -> list[CreationFuture | CreatedTask | Exception]:
         """Begin to store all that can be stored together with whatever else is being created now.
 
         Returns for each, in order, the future of its task; or at once why it is refused, or the task there is.
@@ -165,17 +165,17 @@ class TaskCreation:
         Raises:
             Unavailable: the database is away; none was begun.
         """
-        new = self.drawn(drafts)
+        new = self.with_ids(drafts)
         refused = await self._refused(new)
         return [refused.get(one.id) or self._submitted(one) for one in new]
 
-    def _submitted(self, new: NewTask) -> CreatedLater | Unavailable:
+    def _submitted(self, new: NewTask) -> CreationFuture | Unavailable:
         try:
             return self._batch.submit(new)
         except Overloaded:
             return Unavailable(RETRY_AFTER_S, "room for more tasks")
 
-    def drawn(self, drafts: Iterable[TaskDraft]) -> list[NewTask]:
+    def with_ids(self, drafts: Iterable[TaskDraft]) -> list[NewTask]:
         """Give each draft its id and times: however often it is stored, it makes one task."""
         return list(map(self._completed, drafts))
 

@@ -25,7 +25,7 @@ from taskmill.observability.metrics import (
     FEED_STREAMS_ENDED,
     FEED_WATCHES,
 )
-from taskmill.operations.listeners import End, Stream, Told, Watch
+from taskmill.operations.listeners import End, RenderedChange, Stream, Watch
 from taskmill.runtime.clock import SystemClock
 from taskmill.runtime.idle_backoff import IdleBackoff
 from taskmill.runtime.periodic import backoff_s, pause
@@ -84,7 +84,7 @@ class Feed:
         self._by_task: dict[UUID, set[Stream]] = {}
         self._by_queue: dict[str, set[Stream]] = {}
         self._others: set[Stream] = set()
-        self._recent: deque[Told] = deque()
+        self._recent: deque[RenderedChange] = deque()
         self._recent_bytes = 0
         self._pages: deque[tuple[Cursor, FeedPage]] = deque(maxlen=_PAGES)
         # Behind which change `_recent` begins, and up to where was read and handed out, once started.
@@ -270,7 +270,7 @@ class Feed:
             if start:
                 await asyncio.sleep(0)
             for change in page.changes[start : start + _HANDED_AT_ONCE]:
-                self._hand_out(Told(change))
+                self._hand_out(RenderedChange(change))
                 self._cursor = change.cursor
         FEED_READ.inc(len(page.changes))
         self._cursor = page.cursor
@@ -286,7 +286,7 @@ class Feed:
             for stream in waiting[start : start + _WOKEN_AT_ONCE]:
                 stream.wake()
 
-    def _hand_out(self, told: Told) -> None:
+    def _hand_out(self, told: RenderedChange) -> None:
         self._recent.append(told)
         self._recent_bytes += told.size
         while len(self._recent) > _RECENT or self._recent_bytes > _RECENT_BYTES:

@@ -13,12 +13,12 @@ from taskmill.storage.database import Database
 
 log = get_logger(__name__)
 
-HOLDS_S = 5.0
+MAX_AGE_S = 5.0
 TIMEOUT_S = 2.0
 
 
 class FiguresCache:
-    """Reads figures at most every `holds_s`, and tells None for as long when that fails, or takes `timeout_s`.
+    """Reads figures at most every `max_age_s`, and tells None for as long when that fails, or takes `timeout_s`.
 
     Whoever asks while they are read waits for the same answer.
     """
@@ -27,11 +27,11 @@ class FiguresCache:
         self,
         read: Callable[[], Awaitable[SystemFigures]],
         *,
-        holds_s: float = HOLDS_S,
+        max_age_s: float = MAX_AGE_S,
         timeout_s: float = TIMEOUT_S,
     ) -> None:
         self._read = read
-        self._holds_s = holds_s
+        self._max_age_s = max_age_s
         self._timeout_s = timeout_s
         self._turn = asyncio.Lock()
         self._figures: SystemFigures | None = None
@@ -49,7 +49,7 @@ class FiguresCache:
         async with self._turn:
             if now() >= self._stale_at:
                 self._figures = await self._fresh()
-                self._stale_at = now() + self._holds_s
+                self._stale_at = now() + self._max_age_s
             return self._figures
 
     async def _fresh(self) -> SystemFigures | None:

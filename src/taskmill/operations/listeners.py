@@ -33,7 +33,7 @@ class End(StrEnum):
 _AT_ONCE = frozenset({End.STOPPING, End.GONE})
 
 
-class Told:
+class RenderedChange:
     """A change that was handed out; its bytes are made once, when somebody wants them."""
 
     __slots__ = ("_frame", "change", "size")
@@ -87,12 +87,12 @@ class Stream:
         self.end: End | None = None
         self._source = source
         self._limit = limit
-        self._waiting: deque[Told] = deque()
+        self._waiting: deque[RenderedChange] = deque()
         self._waiting_bytes = 0
         self._is_live = False
         self._woken = asyncio.Event()
 
-    def offer(self, told: Told) -> None:
+    def offer(self, told: RenderedChange) -> None:
         """Take a change that was handed out, if it is wanted and new here. One that is too far behind ends."""
         if self.end is not None or told.change.cursor <= self.cursor:
             return

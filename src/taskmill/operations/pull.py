@@ -130,7 +130,7 @@ class Pull:
         if not await self._progress.store(fence, share, message):
             await self._ends.refuse(fence)
 
-    async def say(
+    async def log(
         self, task_id: UUID, lease_id: UUID, claim_no: int, first: int, lines: Sequence[SentLine]
     ) -> int:
         """Keep what a claim logs, its lines numbered from `first`; return how many of them are left out.

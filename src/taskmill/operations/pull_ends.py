@@ -181,7 +181,7 @@ class PullEnds:
         ended = await claims.end(self._database, ends, worker=None)
         for claim, outcome in endings:
             if how := ended.get(claim.fence.task_id):
-                tell_end(claim, outcome, how)
+                report_end(claim, outcome, how)
         return ended
 
     async def _settle(self, lease_ids: set[UUID]) -> None:
@@ -227,7 +227,7 @@ def decided(
     )
 
 
-def tell_end(claim: RemoteClaim, outcome: Outcome, ended: EndedClaim) -> None:
+def report_end(claim: RemoteClaim, outcome: Outcome, ended: EndedClaim) -> None:
     """Log and count how a claim ended."""
     count_ended(claim, ended.status, ended.event_type, ended.reason, claim.ran_s)
     facts: dict[str, object] = {}

@@ -55,9 +55,9 @@ class KnownQueues(KnownNames):
 async def list_queues(
     database: Database, broker: BrokerWatch, *, is_brief: bool = False
 ) -> list[QueueState]:
-    """Return all queues by name. Brief ones are without `oldest_due_at` and `window`, which look at what waits."""
+    """Return all queues by name. Brief ones are without `oldest_due_at` and `released`, which read what waits."""
     counted = await counts.by_queue(database)
-    window = {} if is_brief else await broker.window(database)
+    released = {} if is_brief else await broker.count_released(database)
     queues = [
         QueueState(
             name=row.name,
@@ -65,7 +65,7 @@ async def list_queues(
             created_at=row.created_at,
             oldest_due_at=None,
             counts=counted.get(row.name, {}),
-            window=window.get(row.name, 0),
+            released=released.get(row.name, 0),
         )
         for row in await rows.all_queues(database)
     ]
@@ -97,14 +97,15 @@ async def set_paused(
 
 async def one_queue(database: Database, broker: BrokerWatch, queue: QueueRow) -> QueueState:
     """Return a queue with what is in it: other queues are not looked at, and few of its own buckets."""
-    counted, window = await counts.by_queue(database), await broker.window(database, queue.name)
+    counted = await counts.by_queue(database)
+    released = await broker.count_released(database, queue.name)
     state = QueueState(
         name=queue.name,
         paused_at=queue.paused_at,
         created_at=queue.created_at,
         oldest_due_at=None,
         counts=counted.get(queue.name, {}),
-        window=window.get(queue.name, 0),
+        released=released.get(queue.name, 0),
     )
     [state] = await with_oldest(database, [state], most=_MOST_BUCKETS_OF_ONE)
     return state

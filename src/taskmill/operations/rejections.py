@@ -39,7 +39,7 @@ class Rejections:
         self._ids = ids
         self._limits = limits
 
-    def drawn(self, messages: Iterable[RefusedMessage]) -> list[NewRejection]:
+    def with_ids(self, messages: Iterable[RefusedMessage]) -> list[NewRejection]:
         """Give each message the id that its row gets, if it is not there yet."""
         return [
             NewRejection(id=self._ids(), message=message, body_hash=message.body_hash)

@@ -13,7 +13,7 @@ from taskmill.domain.failures import Failures
 from taskmill.domain.figures import SystemFigures
 from taskmill.domain.parts import Part
 from taskmill.domain.system import (
-    CancelAnswer,
+    CancelResult,
     CreatedTask,
     PageRequest,
     QueueState,
@@ -32,7 +32,7 @@ from taskmill.domain.task import Task, TaskDraft
 from taskmill.operations import cancel, explain, queues, read, retry, sweep, system
 from taskmill.operations.broker import NO_BROKER, BrokerWatch
 from taskmill.operations.contracts import Contracts
-from taskmill.operations.create import CreatedLater, TaskCreation
+from taskmill.operations.create import CreationFuture, TaskCreation
 from taskmill.operations.figures import FiguresCache
 from taskmill.operations.read import TaskReading
 from taskmill.operations.rejections import Rejections
@@ -105,7 +105,7 @@ class TaskService:
         """Tell whether another request holds the key of one that waits: see `TaskCreation.is_held_by_another`."""
         return await self._creation.is_held_by_another(draft)
 
-    def begin_create(self, draft: TaskDraft) -> CreatedLater | None:
+    def begin_create(self, draft: TaskDraft) -> CreationFuture | None:
         """Begin what `create` does; None when it takes more than its batch."""
         return self._creation.begin(draft)
 
@@ -124,7 +124,7 @@ class TaskService:
 
     async def submit_each(
         self, drafts: Sequence[TaskDraft]
-    ) -> list[CreatedLater | CreatedTask | Exception]:
+    ) -> list[CreationFuture | CreatedTask | Exception]:
         """Begin to store tasks, each for itself: see `TaskCreation.submit_each`."""
         return await self._creation.submit_each(drafts)
 
@@ -157,7 +157,7 @@ class TaskService:
 
     async def cancel(
         self, task_id: UUID, versions: Collection[int] | None = None
-    ) -> tuple[CancelAnswer, Task]:
+    ) -> tuple[CancelResult, Task]:
         """Cancel a waiting task at once, or ask a running one to stop; returns the task as it is then.
 
         With `versions` only while it has one of them.
@@ -199,7 +199,7 @@ class TaskService:
         return await sweep.act_on(self._database, what, ids)
 
     async def queues(self, *, is_brief: bool = False) -> list[QueueState]:
-        """Return all queues by name; brief ones without `oldest_due_at` and `window`, which look at what waits."""
+        """Return all queues by name; brief ones without `oldest_due_at` and `released`."""
         return await queues.list_queues(self._database, self._broker, is_brief=is_brief)
 
     async def with_oldest(self, states: Sequence[QueueState]) -> list[QueueState]:
@@ -238,7 +238,7 @@ class TaskService:
     ) -> Stats:
         """Return the counts of tasks, the capacity of the workers, and the broker's state.
 
-        With a request, also what happened lately. Brief ones have no `window`, which has to look at what waits.
+        With a request, also what happened lately. Brief ones leave out `released`, which reads what waits.
         """
         if request is None:
             return await system.stats(self._database, self._broker, is_brief=is_brief)

@@ -49,15 +49,15 @@ async def step(
     """
     statuses = what.statuses & (wanted.statuses or what.statuses)
     if not statuses:  # for a listing, none would mean any
-        return SweepStep(matched=0, changed=0, asked=0, next_start=None)
+        return SweepStep(matched=0, changed=0, requested=0, next_start=None)
     wanted = replace(wanted, statuses=statuses)
     if dry_run and start is None and (total := await listing.counted(database, wanted)) is not None:
-        return SweepStep(matched=total, changed=0, asked=0, next_start=None)
+        return SweepStep(matched=total, changed=0, requested=0, next_start=None)
     start = start or await _beginning(database)
     wanted = _ended(wanted, start)
     now = asyncio.get_running_loop().time
     give_up_at = now() + BUDGET_S
-    matched = changed = asked = 0
+    matched = changed = requested = 0
     after: UUID | None = start.after
     while after is not None:
         limit = CHUNK if most is None else min(CHUNK, most - matched)
@@ -65,8 +65,8 @@ async def step(
         try:
             ids, following = await listing.ids(database, wanted, request)
             if ids and not dry_run:
-                more_changed, more_asked = await _act(database, what, wanted.statuses, ids)
-                changed, asked = changed + more_changed, asked + more_asked
+                more_changed, more_requested = await _act(database, what, wanted.statuses, ids)
+                changed, requested = changed + more_changed, requested + more_requested
         except Unavailable:
             if after == start.after:
                 raise
@@ -76,7 +76,7 @@ async def step(
         if now() >= give_up_at or matched == most:
             break
     next_start = None if after is None else replace(start, after=after)
-    return SweepStep(matched=matched, changed=changed, asked=asked, next_start=next_start)
+    return SweepStep(matched=matched, changed=changed, requested=requested, next_start=next_start)
 
 
 async def act_on(database: Database, what: Sweep, ids: Collection[UUID]) -> SweepStep:
@@ -85,8 +85,8 @@ async def act_on(database: Database, what: Sweep, ids: Collection[UUID]) -> Swee
     Raises:
         Unavailable: the database is away; nothing was done, unless its answer was lost.
     """
-    changed, asked = await _act(database, what, what.statuses, sorted(ids)[:CHUNK])
-    return SweepStep(matched=len(ids), changed=changed, asked=asked, next_start=None)
+    changed, requested = await _act(database, what, what.statuses, sorted(ids)[:CHUNK])
+    return SweepStep(matched=len(ids), changed=changed, requested=requested, next_start=None)
 
 
 async def _beginning(database: Database) -> SweepStart:
@@ -118,7 +118,7 @@ async def _act(
 async def _cancel(
     database: Database, statuses: Collection[Status], ids: list[UUID]
 ) -> tuple[int, int]:
-    left, changed, asked = set(ids), 0, 0
+    left, changed, requested = set(ids), 0, 0
     for _ in range(_LOOKS):
         if Status.NEW in statuses:
             rows = await database.fetch("cancel_waiting_tasks", sorted(left), Reason.CANCELLED)
@@ -129,10 +129,10 @@ async def _cancel(
             rows = await database.fetch("ask_cancels", sorted(left))
             done = _told("task.cancel_requested", (row["id"] for row in rows))
             CANCELS.add(len(done), ("asked",))
-            left, asked = left - done, asked + len(done)
+            left, requested = left - done, requested + len(done)
         if not left:
             break
-    return changed, asked
+    return changed, requested
 
 
 def _told(event: str, ids: Iterable[UUID]) -> set[UUID]:

@@ -90,12 +90,12 @@ async def stats(
 ) -> Stats:
     """Return the counts of tasks by queue and status, the capacity of the live workers, and the broker's state.
 
-    With a request, also what happened lately. Brief ones have no `window`, which has to look at what waits.
+    With a request, also what happened lately. Brief ones leave out `released`, which reads what waits.
     """
     [capacity] = await database.fetch("sum_capacity")
     return Stats(
         queues=await counts.by_queue(database),
-        window={} if is_brief else await broker.window(database),
+        released={} if is_brief else await broker.count_released(database),
         workers_alive=capacity["workers"],
         slots=capacity["slots"],
         running=capacity["running"],

@@ -75,20 +75,20 @@ class Audit:
         return sum(count for check, count in self.counts.items() if not check.is_warning)
 
 
-class Listener(Protocol):
+class AuditListener(Protocol):
     """Whoever is told while an audit runs."""
 
-    def begun(self, tasks: int | None) -> None:
+    def started(self, tasks: int | None) -> None:
         """So many tasks will be looked at, about; None when nobody knows."""
 
-    def looked(self, tasks: int) -> None:
+    def checked(self, tasks: int) -> None:
         """So many more tasks were looked at."""
 
     def found(self, finding: Finding) -> None:
         """Something is not as it must be."""
 
 
-async def verify(database: Database, extent: Extent, listener: Listener) -> Audit:
+async def verify(database: Database, extent: Extent, listener: AuditListener) -> Audit:
     """Compare all that must be true with what is stored; each finding is told as soon as it is known.
 
     What goes wrong later than at the first look breaks it off: the database is away, or has no time for a part
@@ -108,7 +108,7 @@ async def verify(database: Database, extent: Extent, listener: Listener) -> Audi
 class _Verification:
     """One audit, and what it counts meanwhile."""
 
-    def __init__(self, database: Database, extent: Extent, listener: Listener) -> None:
+    def __init__(self, database: Database, extent: Extent, listener: AuditListener) -> None:
         self._database = database
         self._extent = extent
         self._listener = listener
@@ -121,7 +121,7 @@ class _Verification:
         broken_off = None
         try:
             since = self._extent.since
-            self._listener.begun(None if since else await _count_tasks(self._database))
+            self._listener.started(None if since else await _count_tasks(self._database))
             await self._look()
         except (Unavailable, asyncpg.PostgresError) as error:
             broken_off = str(error)
@@ -158,13 +158,13 @@ class _Verification:
         while after < upto:
             async with audit.snapshot(self._database) as snapshot:
                 part = await snapshot.tasks(after, upto, _TASKS_AT_ONCE)
-                last = part[-1].standing.id if len(part) == _TASKS_AT_ONCE else upto
+                last = part[-1].row.id if len(part) == _TASKS_AT_ONCE else upto
                 found, more = await self._look_at_part(snapshot, part, (after, last), fed_from)
             # Only now: whoever reads them may be slow, and a snapshot must be short.
             self._tell(found)
             changes += more
             self._tasks += len(part)
-            self._listener.looked(len(part))
+            self._listener.checked(len(part))
             after = last
             if changes >= _CHANGES_IN_RANGE:
                 await self._look_at_feed(range_after, after)
@@ -180,10 +180,10 @@ class _Verification:
         fed_from: datetime,
     ) -> tuple[list[Finding], int]:
         """Compare some tasks with all that belongs to them; return how many changes must be in the feed, too."""
-        replays = {task.standing.id: Replay(task.standing) for task in part}
+        replays = {task.row.id: Replay(task.row) for task in part}
         found, changes = await self._replay(snapshot, replays, ids, fed_from)
         for task in part:
-            replay = replays[task.standing.id]
+            replay = replays[task.row.id]
             replay.close()
             found += [*replay.findings, *waiting_faults(task), *lease_faults(task)]
         found += map(findings.stray_dispatch, await snapshot.stray_dispatch(*ids))

@@ -41,9 +41,9 @@ class Writability:
         if not self._database.writes.is_in_doubt:
             self._note(None)
             return None
-        return await self.tried()
+        return await self.probe()
 
-    async def tried(self) -> str | None:
+    async def probe(self) -> str | None:
         """Try to write; return why that fails, None when it does not. It takes a second or two at most."""
         async with self._turn:
             if perf_counter() - self._tried_at > _HOLD_S:

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import asyncpg
 
-from taskmill.domain.history import AuditedTask, Entry, Place, Standing
+from taskmill.domain.history import AuditedTask, DispatchRow, Entry, TaskRow
 from taskmill.storage import partitions
 from taskmill.storage.database import Database
 from taskmill.storage.partitions import Week
@@ -20,9 +20,9 @@ from taskmill.storage.servers import Connection
 from taskmill.storage.statements import statement
 
 _ENTRIES_AT_ONCE = 5_000
-_STANDING = slice(0, len(Standing._fields))
-_PLACE = slice(_STANDING.stop, _STANDING.stop + len(Place._fields))
-_DISPATCHED = slice(_PLACE.stop, _PLACE.stop + len(Place._fields))
+_ROW_COLUMNS = slice(0, len(TaskRow._fields))
+_EXPECTED = slice(_ROW_COLUMNS.stop, _ROW_COLUMNS.stop + len(DispatchRow._fields))
+_DISPATCHED = slice(_EXPECTED.stop, _EXPECTED.stop + len(DispatchRow._fields))
 
 
 class HeldKey(NamedTuple):
@@ -216,9 +216,11 @@ async def last_id(database: Database) -> UUID | None:
 def _audited(row: asyncpg.Record) -> AuditedTask:
     facts = tuple(row)
     return AuditedTask(
-        standing=Standing._make(facts[_STANDING]),
-        place=Place._make(facts[_PLACE]),
-        dispatched=None if row[_DISPATCHED.start] is None else Place._make(facts[_DISPATCHED]),
+        row=TaskRow._make(facts[_ROW_COLUMNS]),
+        expected=DispatchRow._make(facts[_EXPECTED]),
+        dispatched=None
+        if row[_DISPATCHED.start] is None
+        else DispatchRow._make(facts[_DISPATCHED]),
         has_lease=row["has_lease"],
         lease_over_s=row["lease_over_s"],
     )

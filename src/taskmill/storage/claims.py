@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 
-from taskmill.domain.lifecycle import Claim, ErrorInfo, EventType, Status, Transition
+from taskmill.domain.lifecycle import AttemptFacts, ErrorInfo, EventType, Status, Transition
 from taskmill.domain.retry import RetryPolicy
 from taskmill.domain.task import ClaimedTask, Fence
 from taskmill.storage.database import Database
@@ -79,7 +79,7 @@ class RunningClaim:
 
     fence: Fence
     queue: str
-    claim: Claim
+    claim: AttemptFacts
     cancel_requested: bool
 
 
@@ -269,7 +269,7 @@ def _running(row: asyncpg.Record) -> RunningClaim:
     return RunningClaim(
         fence=Fence(task_id=row["id"], lease_id=row["lease_id"], claim_no=row["claim_no"]),
         queue=row["queue"],
-        claim=Claim(
+        claim=AttemptFacts(
             attempt=row["attempt"],
             max_attempts=row["max_attempts"],
             losses=row["losses"],

@@ -8,7 +8,7 @@ from uuid import UUID
 import asyncpg
 
 from taskmill.domain.errors import TaskmillError
-from taskmill.domain.lifecycle import Claim, EventType, Status
+from taskmill.domain.lifecycle import AttemptFacts, EventType, Status
 from taskmill.domain.remote import LeaseRequest, RemoteLease, RenewedLease
 from taskmill.domain.retry import RetryPolicy
 from taskmill.domain.task import Fence
@@ -39,9 +39,9 @@ class RemoteClaim:
     cancel_requested: bool
     ran_s: float
 
-    def facts(self, policy: RetryPolicy) -> Claim:
+    def facts(self, policy: RetryPolicy) -> AttemptFacts:
         """Return what decides how it ends; the policy is for tasks that bring none."""
-        return Claim(
+        return AttemptFacts(
             attempt=self.attempt,
             max_attempts=self.max_attempts,
             losses=self.losses,

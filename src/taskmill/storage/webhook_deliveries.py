@@ -230,6 +230,6 @@ def _delivery(row: asyncpg.Record) -> Delivery:
         tried_at=row["tried_at"],
         next_at=row["next_at"] if is_pending else None,
         finished_at=row["finished_at"],
-        answer=row["answer"],
+        response_status=row["answer"],
         trouble=row["trouble"],
     )

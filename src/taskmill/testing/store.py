@@ -14,7 +14,7 @@ from taskmill.domain.errors import (
     TaskNotFound,
     TransitionRefused,
 )
-from taskmill.domain.lifecycle import TERMINAL, Claim, ErrorInfo, Status, decide
+from taskmill.domain.lifecycle import TERMINAL, AttemptFacts, ErrorInfo, Status, decide
 from taskmill.domain.retry import RetryPolicy
 from taskmill.domain.system import PageRequest, TaskFilter, TaskPage
 from taskmill.domain.task import ClaimedTask, Progress, Task, TaskDraft
@@ -164,7 +164,7 @@ class InMemoryStore:
         """End the attempt under way as the outcome and the task's policy have it."""
         task = kept.task
         kept.attempts.append(ended)
-        claim = Claim(
+        claim = AttemptFacts(
             attempt=task.attempt,
             max_attempts=task.max_attempts,
             losses=task.losses,

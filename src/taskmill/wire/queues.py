@@ -74,5 +74,5 @@ def _shown(queue: QueueState) -> dict[str, object]:
         "created_at": format_timestamp(queue.created_at),
         "counts": every_status(queue.counts),
         "oldest_due_at": None if due_at is None else format_timestamp(due_at),
-        "window": queue.window,
+        "window": queue.released,
     }

@@ -144,7 +144,7 @@ def sweep_json(step: SweepStep, *, dry_run: bool, next_cursor: str | None) -> by
         {
             "matched": step.matched,
             "changed": step.changed,
-            "asked": step.asked,
+            "asked": step.requested,
             "dry_run": dry_run,
             "is_complete": next_cursor is None,
             "next_cursor": next_cursor,

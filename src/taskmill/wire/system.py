@@ -146,7 +146,7 @@ def stats_json(stats: Stats) -> bytes:
             "total": sum(by_status.values()),
             "by_status": by_status,
             "by_queue": by_queue,
-            "window": dict(stats.window),
+            "window": dict(stats.released),
             "workers_alive": stats.workers_alive,
             "slots": stats.slots,
             "running": stats.running,

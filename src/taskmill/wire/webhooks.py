@@ -291,7 +291,7 @@ def _delivery(delivery: Delivery) -> dict[str, object]:
         "tried_at": _time(delivery.tried_at),
         "next_at": _time(delivery.next_at),
         "finished_at": _time(delivery.finished_at),
-        "answer": delivery.answer,
+        "answer": delivery.response_status,
         "trouble": delivery.trouble,
     }
 

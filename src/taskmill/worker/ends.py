@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
-from taskmill.domain.lifecycle import Claim, Outcome, Succeeded, decide, succeeded
+from taskmill.domain.lifecycle import AttemptFacts, Outcome, Succeeded, decide, succeeded
 from taskmill.domain.retry import RetryPolicy
 from taskmill.domain.task import Fence
 from taskmill.storage import claims
@@ -62,7 +62,7 @@ class EndPolicy:
             end = succeeded(outcome.result)
             return ClaimEnd(fence=attempt.fence, transition=end, if_cancel_requested=end)
         assert outcome is not None  # noqa: S101 - it is settled
-        claim = Claim(
+        claim = AttemptFacts(
             attempt=task.attempt,
             max_attempts=task.max_attempts,
             losses=task.losses,
@@ -72,7 +72,7 @@ class EndPolicy:
         return decided(attempt.fence, outcome, claim, jitter=self.randomness.random())
 
 
-def decided(fence: Fence, outcome: Outcome, claim: Claim, *, jitter: float) -> ClaimEnd:
+def decided(fence: Fence, outcome: Outcome, claim: AttemptFacts, *, jitter: float) -> ClaimEnd:
     """Decide once for each case: PostgreSQL knows at the last moment whether a cancel was asked."""
     transition = decide(outcome, claim, cancel_requested=False, jitter=jitter)
     otherwise = transition

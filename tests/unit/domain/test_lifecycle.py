@@ -10,8 +10,8 @@ from taskmill.domain.lifecycle import (
     ALLOWED,
     LOST_ERROR,
     TERMINAL,
+    AttemptFacts,
     Cancelled,
-    Claim,
     ErrorInfo,
     EventType,
     Failed,
@@ -46,8 +46,8 @@ EXPECTED_TRANSITIONS = {
 
 def a_claim(
     *, attempt: int = 1, max_attempts: int = 3, losses: int = 0, max_losses: int = 3
-) -> Claim:
-    return Claim(
+) -> AttemptFacts:
+    return AttemptFacts(
         attempt=attempt,
         max_attempts=max_attempts,
         losses=losses,
@@ -56,7 +56,9 @@ def a_claim(
     )
 
 
-def ends(outcome: Outcome, claim: Claim | None = None, *, cancel: bool = False) -> Transition:
+def ends(
+    outcome: Outcome, claim: AttemptFacts | None = None, *, cancel: bool = False
+) -> Transition:
     return decide(outcome, claim or a_claim(), cancel_requested=cancel, jitter=0.5)
 
 
@@ -203,10 +205,10 @@ OUTCOMES: st.SearchStrategy[Outcome] = st.one_of(
 
 
 @st.composite
-def claims(draw: st.DrawFn) -> Claim:
+def claims(draw: st.DrawFn) -> AttemptFacts:
     max_attempts = draw(st.integers(1, 1000))
     max_losses = draw(st.integers(0, 100))
-    return Claim(
+    return AttemptFacts(
         attempt=draw(st.integers(1, max_attempts)),
         max_attempts=max_attempts,
         losses=draw(st.integers(0, max_losses)),
@@ -220,7 +222,7 @@ JITTER = st.floats(0, 1, exclude_max=True)
 
 @given(outcome=OUTCOMES, claim=claims(), cancel=st.booleans(), jitter=JITTER)
 def test_every_decision_keeps_the_rules(
-    outcome: Outcome, claim: Claim, *, cancel: bool, jitter: float
+    outcome: Outcome, claim: AttemptFacts, *, cancel: bool, jitter: float
 ) -> None:
     transition = decide(outcome, claim, cancel_requested=cancel, jitter=jitter)
     assert is_allowed(Status.IN_PROGRESS, transition.status)

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given, strategies as st
 
-from taskmill.domain.audit import EXPLANATIONS, Check
+from taskmill.domain.audit import CHECK_MEANINGS, Check
 from taskmill.domain.history import ALLOWED_PAIRS, NOTHING, STEPS
 from taskmill.domain.lifecycle import ALLOWED, EventType, Reason, Status
 from taskmill.domain.replay import Replay
@@ -230,14 +230,16 @@ def test_any_way_through_the_state_machine_is_sound(data: st.DataObject) -> None
 
 def _possible(history: History) -> list[EventType]:
     status, is_cancelled = history.row.status, history.row.cancel_requested
-    ways = [event_type for event_type in EventType if status in STEPS[event_type].befores]
+    ways = [event_type for event_type in EventType if status in STEPS[event_type].sources]
     if is_cancelled and status == Status.IN_PROGRESS:
-        return [way for way in ways if STEPS[way].after != Status.NEW and way != H.CANCEL_REQUESTED]
+        return [
+            way for way in ways if STEPS[way].target != Status.NEW and way != H.CANCEL_REQUESTED
+        ]
     return ways
 
 
 def test_steps_lead_exactly_where_the_state_machine_allows() -> None:
-    pairs = {(before, step.after) for step in STEPS.values() for before in step.befores}
+    pairs = {(before, step.target) for step in STEPS.values() for before in step.sources}
     allowed = {(before, after) for before, afters in ALLOWED.items() for after in afters}
     in_place = {(NOTHING, Status.NEW), (Status.IN_PROGRESS, Status.IN_PROGRESS)}
     assert pairs == allowed | in_place == ALLOWED_PAIRS
@@ -245,4 +247,4 @@ def test_steps_lead_exactly_where_the_state_machine_allows() -> None:
 
 
 def test_every_check_is_explained() -> None:
-    assert EXPLANATIONS.keys() == set(Check)
+    assert CHECK_MEANINGS.keys() == set(Check)

@@ -3,34 +3,34 @@
 import pytest
 
 from taskmill.domain.audit import Check
-from taskmill.domain.history import AuditedTask, Place, Standing
+from taskmill.domain.history import AuditedTask, DispatchRow, TaskRow
 from taskmill.domain.lifecycle import EventType
 from taskmill.domain.waiting import lease_faults, waiting_faults
 from tests.support.histories import BEGIN, SECOND, History
 
-PLACE = Place(queue="mail", type="send", priority=4, run_at=BEGIN, expires_at=None)
+DISPATCH_ROW = DispatchRow(queue="mail", type="send", priority=4, run_at=BEGIN, expires_at=None)
 WAITS = History().row
 RUNS = History()(EventType.CLAIMED).row
 
 
 def a_task(
-    standing: Standing,
-    dispatched: Place | None = None,
+    row: TaskRow,
+    dispatched: DispatchRow | None = None,
     *,
     has_lease: bool = True,
     lease_over_s: float | None = None,
 ) -> AuditedTask:
-    return AuditedTask(standing, PLACE, dispatched, has_lease, lease_over_s)
+    return AuditedTask(row, DISPATCH_ROW, dispatched, has_lease, lease_over_s)
 
 
 def test_a_task_that_waits_has_a_row_and_one_that_runs_has_none() -> None:
-    assert list(waiting_faults(a_task(WAITS, PLACE))) == []
+    assert list(waiting_faults(a_task(WAITS, DISPATCH_ROW))) == []
     assert list(waiting_faults(a_task(RUNS))) == []
 
 
 def test_a_missing_row_and_one_too_many_are_found() -> None:
     [missing] = waiting_faults(a_task(WAITS))
-    [surplus] = waiting_faults(a_task(RUNS, PLACE))
+    [surplus] = waiting_faults(a_task(RUNS, DISPATCH_ROW))
     assert (missing.check, surplus.check) == (Check.DISPATCH_MISSING, Check.DISPATCH_SURPLUS)
 
 
@@ -45,10 +45,13 @@ def test_a_missing_row_and_one_too_many_are_found() -> None:
     ],
 )
 def test_a_row_that_differs_is_found_and_the_difference_named(name: str, value: object) -> None:
-    other = PLACE._replace(**{name: value})  # type: ignore[arg-type]  # names are the fields
+    other = DISPATCH_ROW._replace(**{name: value})  # type: ignore[arg-type]  # names are the fields
     [drift] = waiting_faults(a_task(WAITS, other))
     assert drift.check is Check.DISPATCH_DRIFT
-    assert (drift.expected, drift.found) == (f"{name} {getattr(PLACE, name)}", f"{name} {value}")
+    assert (drift.expected, drift.found) == (
+        f"{name} {getattr(DISPATCH_ROW, name)}",
+        f"{name} {value}",
+    )
 
 
 def test_a_lease_that_lives_or_ended_just_now_is_no_fault_and_nobody_else_needs_one() -> None:

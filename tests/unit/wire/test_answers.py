@@ -185,7 +185,7 @@ def a_queue(*, counts: Mapping[Status, int] | None = None) -> QueueState:
         created_at=NOON,
         oldest_due_at=None,
         counts=counts or {},
-        window=0,
+        released=0,
     )
 
 
@@ -211,7 +211,7 @@ def test_counts_name_every_status() -> None:
 def test_stats_add_up_over_queues() -> None:
     stats = Stats(
         queues={"a": {Status.NEW: 1, Status.FAILED: 2}, "b": {Status.NEW: 4}},
-        window={"b": 3},
+        released={"b": 3},
         workers_alive=1,
         slots=10,
         running=3,
@@ -229,7 +229,7 @@ def test_stats_add_up_over_queues() -> None:
 
 def test_stats_of_an_empty_service_are_zeros() -> None:
     none = BrokerState(presence=BrokerPresence.NONE, policy="postgres")
-    empty = Stats(queues={}, window={}, workers_alive=0, slots=0, running=0, broker=none)
+    empty = Stats(queues={}, released={}, workers_alive=0, slots=0, running=0, broker=none)
     shown = json.loads(stats_json(empty))
     assert shown["total"] == 0
     assert set(shown["by_status"].values()) == {0}

@@ -21,7 +21,7 @@ from taskmill.domain.errors import InvalidInput, TaskmillError, Unavailable
 from taskmill.domain.system import CreatedTask
 from taskmill.domain.task import TaskDraft
 from taskmill.observability.logs import get_logger
-from taskmill.operations.create import CreatedLater
+from taskmill.operations.create import CreationFuture
 from taskmill.operations.storing import BATCH_TASK_S
 from taskmill.runtime.http_scope import DEADLINE
 from taskmill.wire.batches import (
@@ -62,7 +62,7 @@ _FIND_OUT = (
 )
 _TASK = {"$ref": "#/components/schemas/CreateTask"}
 _LINES = "one task a line"
-_Line: TypeAlias = tuple[int, CreatedLater | CreatedTask | Exception]
+_Line: TypeAlias = tuple[int, CreationFuture | CreatedTask | Exception]
 
 _ANSWERED_LINES = '{"line":1,"status":201,"id":"0197a3b2-6c4e-7d21-8f10-2a9b3c4d5e6f"}\n'
 
@@ -271,7 +271,7 @@ async def _answered(context: Context, lines: Sequence[_Line]) -> bytes:
     return b"".join(_line_json(context, number, one) for number, one in known)
 
 
-async def _wait(answers: Sequence[CreatedLater], timeout_s: float) -> None:
+async def _wait(answers: Sequence[CreationFuture], timeout_s: float) -> None:
     """Wait until all are there, or the time is up.
 
     Those stored together come together; to listen to each costs 0.4 of a task's 23 us (measured 2026-11-26).
@@ -293,7 +293,7 @@ def _line_json(context: Context, number: int, answer: CreatedTask | Exception) -
     return line_refused_json(number, answer)
 
 
-def _known(answer: CreatedLater) -> CreatedTask | Exception | None:
+def _known(answer: CreationFuture) -> CreatedTask | Exception | None:
     """Return what became of a task, None when nobody will wait for that any longer."""
     if not answer.done():
         answer.cancel()

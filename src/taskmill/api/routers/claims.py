@@ -123,7 +123,7 @@ async def add_log_lines(request: Request, context: InContext, id: TaskId) -> Res
     What is beyond a claim's bounds is left out. 409 when the claim is not, or no longer, yours.
     """
     said, lines = await fitted_body(request, to_lines)
-    left_out = await context.pull.say(id, said.lease_id, said.claim_no, said.first, lines)
+    left_out = await context.pull.log(id, said.lease_id, said.claim_no, said.first, lines)
     return Answer(200, lines_kept_json(left_out)).response()
 
 

@@ -19,7 +19,7 @@ from taskmill.api.openapi import (
     refusals,
     request_header,
 )
-from taskmill.domain.system import CancelAnswer
+from taskmill.domain.system import CancelResult
 from taskmill.wire.tasks import CreatedTaskView, CreateTask, TaskList, TaskView
 
 router = APIRouter(tags=["tasks"])
@@ -148,7 +148,7 @@ async def get_task(request: Request, context: InContext, id: TaskId) -> Response
 async def cancel_task(request: Request, context: InContext, id: TaskId) -> Response:  # noqa: A002 - as in the path
     """Cancel a waiting task at once; a running one is stopped soon, unless it succeeds first."""
     done, task = await context.service.cancel(id, versions_asked(request.scope))
-    return task_answer(task, 200 if done is CancelAnswer.CANCELLED else 202).response()
+    return task_answer(task, 200 if done is CancelResult.CANCELLED else 202).response()
 
 
 @router.post(

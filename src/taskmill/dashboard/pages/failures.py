@@ -31,7 +31,7 @@ async def show_failures(view: View) -> Response:
     """Draw them for a span of time."""
     window = spans.window_of(view, WINDOWS)
     failures = await view.context.failures.get(
-        (window, view.context.change_ticker.news),
+        (window, view.context.change_ticker.change_count),
         lambda: view.context.service.failures(window, _MOST),
         holds_s=_HOLDS_S,
     )
@@ -55,7 +55,7 @@ def _row(group: FailureGroup, most: int) -> Row:
         share=group.tasks / most,
         key=blake2s(f"{group.type} {group.error}".encode(), digest_size=8).hexdigest(),
         tasks=None
-        if group.is_rest
+        if group.is_other
         else [("status", Status.FAILED), ("type", group.type), ("error", group.error)],
     )
 

@@ -38,7 +38,9 @@ async def show_overview(view: View) -> Response:
     window = spans.window_of(view)
     service = view.context.service
     counted = view.context.stats.get(
-        view.context.change_ticker.news, lambda: service.stats(is_brief=True), holds_s=spans.HOLDS_S
+        view.context.change_ticker.change_count,
+        lambda: service.stats(is_brief=True),
+        holds_s=spans.HOLDS_S,
     )
     activity, (stats, figures) = await gather(
         spans.activity(view, window), gather(counted, service.figures())

@@ -45,7 +45,7 @@ async def queue_activity(view: View, window: Window, queues: Sequence[str]) -> Q
 
 
 def _news(view: View, window: Window) -> int | None:
-    return None if window in _LONG else view.context.change_ticker.news
+    return None if window in _LONG else view.context.change_ticker.change_count
 
 
 def _holds_s(window: Window) -> float:
