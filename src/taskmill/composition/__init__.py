@@ -1,7 +1,6 @@
-"""Puts a process together: settings in, running roles out. The only place that knows all parts.
+"""Puts a process together: settings in, running roles out. The only package that knows all others.
 
-It decides nothing about tasks; it chooses implementations, hands them to each other, and starts and stops
-them in order.
+It decides nothing about tasks; it chooses implementations, connects them, and starts and stops them in order.
 """
 
 import asyncio
@@ -33,8 +32,8 @@ from taskmill.settings import Settings
 
 ROLES = ("api", "worker", "relay", "intake", "webhooks", "maintenance")
 
-# After the start everything that lives is frozen, and young garbage is looked at rarely: with the default
-# thresholds the p99 of POST /tasks was five times as long.
+# After the start all objects are frozen, and the young generation is collected rarely: with the default thresholds
+# the p99 of POST /tasks was five times as long.
 _GC_THRESHOLDS = (50_000, 20, 100)
 _MOST_NAMED = 20
 # What a service gets beyond its own grace time before it is cancelled.
@@ -42,13 +41,13 @@ _STOP_MARGIN_S = 5.0
 
 
 class Supervisor(Protocol):
-    """What looks after processes that do the work of this one. `url` is where they serve, None when they don't."""
+    """Supervises processes that do the work of this one. `url` is where they serve, None when they don't."""
 
     started: asyncio.Event
     url: str | None
 
     def trouble(self) -> str | None:
-        """Tell why they can't be relied on, or None."""
+        """Return why they are not ready, or None."""
         ...
 
 
@@ -65,10 +64,10 @@ def run_roles(
 ) -> int:
     """Run roles in this process until SIGINT or SIGTERM; return the exit status.
 
-    Services `beside` them start before the doors open and stop after these have closed. `announce` gets
-    the API's address (None without an API) when everything serves; a `supervisor` tells when processes beside this
-    one do, and is part of whether this one is ready. `on_force_quit` are done before a second Ctrl-C ends it.
-    `is_broker_starting` tells whether a broker of our own is still to come.
+    Services `beside` them start before the entry points open and stop after these have closed. `announce` gets
+    the API's address (None without an API) when everything serves; a `supervisor` reports whether processes beside
+    this one do, and counts for this one's readiness. `on_force_quit` is called before a second Ctrl-C ends it.
+    `is_broker_starting` is whether the embedded broker is still to come.
 
     Raises:
         ConfigurationError: an unknown role, no database, an old schema, a taken port.
@@ -84,7 +83,7 @@ def run_roles(
         # Outside of an event loop: its modules may run one of their own when they are imported.
         app = load_app(settings.worker.app)
     announcement = Announcement(ready_files, announce, supervisor, is_broker_starting)
-    parts = {"processes": supervisor.trouble} if supervisor else {}
+    checks = {"processes": supervisor.trouble} if supervisor else {}
     unwritten: list[UUID] = []
     try:
         uvloop.run(
@@ -94,7 +93,7 @@ def run_roles(
                 app,
                 beside,
                 announcement,
-                parts=parts,
+                checks=checks,
                 on_force_quit=on_force_quit,
                 unwritten=unwritten,
             )
@@ -108,7 +107,7 @@ def run_roles(
 
 
 def _report_unwritten(task_ids: Sequence[UUID]) -> None:
-    """Say at the very end which results are lost, to whoever reads no log."""
+    """Print at the very end which results are lost, for those who read no log."""
     if not task_ids:
         return
     named = ", ".join(map(str, task_ids[:_MOST_NAMED]))
@@ -134,21 +133,21 @@ async def _run(
     beside: Sequence[Service],
     announcement: Announcement,
     *,
-    parts: Mapping[str, Callable[[], str | None]],
+    checks: Mapping[str, Callable[[], str | None]],
     on_force_quit: Sequence[Callable[[], None]],
     unwritten: list[UUID],
 ) -> None:
-    _introduce(settings, roles)
+    _describe_process(settings, roles)
     with stop_on_signal(on_force_quit) as stop:
         async with AsyncExitStack() as stack:
             process = await Process.start(settings, stack, stop)
             process.app = app
             process.unwritten = unwritten
             process.is_broker_starting = announcement.is_broker_starting
-            # Stopped from the last to the first: the doors close, then workers drain.
+            # Stopped from the last to the first: the entry points close, then workers drain.
             services: list[Service] = [
                 *process.watch(roles, is_front=announcement.is_front),
-                *process.admin(roles, stop, parts),
+                *process.admin(roles, stop, checks),
                 process.clock_setter(),
                 LoopLag(),
             ]
@@ -172,9 +171,9 @@ async def _run(
             await run_services(services, stop, grace_s=longest_stop_s(settings) + _STOP_MARGIN_S)
 
 
-def _introduce(settings: Settings, roles: Sequence[str]) -> None:
-    """Have the metrics and the log tell what this process is, and how much they may tell."""
-    # Here, because finding the version takes as long as starting Python does.
+def _describe_process(settings: Settings, roles: Sequence[str]) -> None:
+    """Set the metrics that describe this process, and the bound on their labels."""
+    # Imported here: finding the version takes as long as starting Python.
     from taskmill.version import version  # noqa: PLC0415
 
     kinds.bound(settings.metrics.kinds)
@@ -184,7 +183,7 @@ def _introduce(settings: Settings, roles: Sequence[str]) -> None:
 
 
 def longest_stop_s(settings: Settings) -> float:
-    """Return how long a service may take to stop: the slowest are a worker and a lingering API."""
+    """Return how long a service may take to stop: the slowest are a worker and an API with a stop delay."""
     return max(settings.worker.longest_stop_s, settings.api.stop_delay_s + API_GRACE_S)
 
 

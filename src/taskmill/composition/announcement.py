@@ -1,4 +1,4 @@
-"""Tells whoever waits for it that a process serves, and where."""
+"""Announces that a process serves, and where."""
 
 import asyncio
 import os
@@ -17,7 +17,7 @@ from taskmill.settings import Settings
 
 log = logs.get_logger(__name__)
 
-# While something is on its way it is looked for often, else seldom: a system at rest is to have little to do.
+# Checked often while something is about to change, else rarely: an idle system should have little to do.
 _PAUSE_S = 0.5
 _SETTLED_PAUSE_S = 3.0
 
@@ -30,9 +30,9 @@ class Front(Protocol):
 
 
 class Announcement:
-    """Tells, once everything serves, where the API is: in the log, the ready files and to whoever asked.
+    """Announces, once everything serves, where the API is: in the log, in the ready files and to `announce`.
 
-    The files also say how the broker and the intake are, and are written anew when that changes.
+    The files also have the state of broker and intake, and are rewritten when it changes.
     """
 
     name = "announcement"
@@ -52,43 +52,45 @@ class Announcement:
 
     @property
     def is_front(self) -> bool:
-        """Whether ready files tell of an API that other processes serve."""
+        """Whether ready files name an API that other processes serve."""
         return bool(self._ready_files) and self._front is not None and self._front.url is not None
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Announce, unless told to stop before that; the ready files are taken away at the end."""
+        """Announce, unless stopped before; the ready files are removed at the end."""
         server = self._front or self.process.server
-        for door in (self.process.admin_server, server):
-            if door is not None:
-                await first_of(door.started, stop)
+        for one in (self.process.admin_server, server):
+            if one is not None:
+                await first_of(one.started, stop)
         if stop.is_set():
             return
         url = server.url if server else None
         log.info("process.ready", url=url, pid=os.getpid())
-        told = await self._presence()
+        presence = await self._presence()
         for file in self._ready_files:
-            _write_ready_file(file, self.process.settings, url, told)
+            _write_ready_file(file, self.process.settings, url, presence)
         self._announce(url)
-        await self._keep_up(stop, url, told)
+        await self._refresh_files(stop, url, presence)
         for file in self._ready_files:
             file.unlink(missing_ok=True)
 
-    async def _keep_up(self, stop: asyncio.Event, url: str | None, told: Mapping[str, str]) -> None:
-        """Write the files again whenever the broker or the intake is not as they say."""
+    async def _refresh_files(
+        self, stop: asyncio.Event, url: str | None, presence: Mapping[str, str]
+    ) -> None:
+        """Rewrite the files whenever the state of broker or intake has changed."""
         while not stop.is_set():
-            is_changing = told.get("broker") == "away" or "starting" in told.values()
+            is_changing = presence.get("broker") == "away" or "starting" in presence.values()
             await pause(stop, _PAUSE_S if is_changing else _SETTLED_PAUSE_S)
             found = await self._presence()
-            if found == told or stop.is_set():
+            if found == presence or stop.is_set():
                 continue
-            told = found
-            # One that is gone was taken by whoever waited for it; a full disk must not end the process.
+            presence = found
+            # A file that is gone was removed by its reader; a full disk must not end the process.
             for file in filter(Path.exists, self._ready_files):
                 with suppress(OSError):
-                    _write_ready_file(file, self.process.settings, url, told)
+                    _write_ready_file(file, self.process.settings, url, presence)
 
     async def _presence(self) -> Mapping[str, str]:
-        """Return how broker and intake are, in a word each; nothing where this process can't tell."""
+        """Return the state of broker and intake, one word each; empty when this process does not know."""
         watch = self.process.broker_watch()
         intake = await watch.intake_state()
         if intake is None:
@@ -101,7 +103,7 @@ class Announcement:
 def _write_ready_file(
     path: Path, settings: Settings, url: str | None, presence: Mapping[str, str]
 ) -> None:
-    """Write it whole or not at all: whoever waits for it reads it as soon as it is there."""
+    """Write the file atomically: its reader reads it as soon as it exists."""
     facts = {
         "url": url,
         "amqp_url": settings.broker_url.get_secret_value() if settings.broker_url else None,
@@ -109,7 +111,7 @@ def _write_ready_file(
         "pid": os.getpid(),
         **presence,
     }
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.touch(mode=0o600)
-    draft.write_bytes(orjson.dumps(facts, option=orjson.OPT_APPEND_NEWLINE))
-    draft.replace(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.touch(mode=0o600)
+    temporary.write_bytes(orjson.dumps(facts, option=orjson.OPT_APPEND_NEWLINE))
+    temporary.replace(path)

@@ -1,4 +1,4 @@
-"""What makes tasks, for the doors that do: the API, and the intake of messages."""
+"""Assembles what creates tasks, for the API and for the intake of messages."""
 
 from datetime import timedelta
 
@@ -16,67 +16,69 @@ from taskmill.wire.messages import MessageLimits
 from taskmill.wire.rules import InputLimits
 
 
-def task_creation(parts: ProcessContext) -> TaskCreation:
-    """Return what stores tasks; the notifier tells workers of them."""
-    settings = parts.settings
+def task_creation(context: ProcessContext) -> TaskCreation:
+    """Return what stores tasks and notifies workers of them."""
+    settings = context.settings
     return TaskCreation(
-        parts.database,
-        clock=parts.clock,
-        ids=parts.ids,
-        queues=KnownQueues(parts.database, limit=settings.limits.queues, clock=parts.clock),
-        types=KnownTypes(parts.database, limit=settings.limits.unserved_types, clock=parts.clock),
-        notifier=parts.notifier,
-        writability=parts.writability,
+        context.database,
+        clock=context.clock,
+        ids=context.ids,
+        queues=KnownQueues(context.database, limit=settings.limits.queues, clock=context.clock),
+        types=KnownTypes(
+            context.database, limit=settings.limits.unserved_types, clock=context.clock
+        ),
+        notifier=context.notifier,
+        writability=context.writability,
         key_validity=timedelta(days=settings.retention.idempotency_days),
     )
 
 
-def kept_rejections(parts: ProcessContext, creation: TaskCreation) -> Rejections:
-    """Return what keeps refused messages, and makes tasks of them after all."""
-    limits = message_limits(parts)
-    return Rejections(parts.database, creation, ids=parts.ids, limits=limits)
+def rejection_operations(context: ProcessContext, creation: TaskCreation) -> Rejections:
+    """Return what stores rejected messages, and resends them."""
+    limits = message_limits(context)
+    return Rejections(context.database, creation, ids=context.ids, limits=limits)
 
 
-def message_limits(parts: ProcessContext) -> MessageLimits:
-    """Return what a creation message may have: the same as a request."""
-    limits = parts.settings.limits
+def message_limits(context: ProcessContext) -> MessageLimits:
+    """Return the limits of a creation message: the same as a request's."""
+    limits = context.settings.limits
     return MessageLimits(
         body_bytes=limits.body_bytes,
         input=InputLimits(
             labels=limits.labels,
             idempotency_key_chars=limits.idempotency_key_chars,
-            contracts=parts.contracts.by_type,
+            contracts=context.contracts.by_type,
         ),
     )
 
 
-def contract_refresher(parts: ProcessContext) -> Periodic:
-    """Return the service that has this process's doors know the contracts that hold: it hears of changes."""
+def contract_refresher(context: ProcessContext) -> Periodic:
+    """Return the service that keeps this process's contracts up to date; notifications wake it."""
     refresher = Periodic(
         "contracts",
-        parts.contracts.refresh,
+        context.contracts.refresh,
         interval_s=REFRESH_S,
         longest_s=2 * REFRESH_S,
-        rest_s=parts.idle_backoff.notified_pause_s,
+        rest_s=context.idle_backoff.notified_pause_s,
     )
-    parts.idle_backoff.on_wake(refresher.wake)
-    parts.heard_contracts.append(refresher.wake)
+    context.idle_backoff.on_wake(refresher.wake)
+    context.on_contracts.append(refresher.wake)
     return refresher
 
 
-def intake_services(parts: ProcessContext) -> list[Service]:
+def intake_services(context: ProcessContext) -> list[Service]:
     """Return the services of the intake role."""
-    # Here, because the driver takes 0.1 s to import, and who has no broker does without it.
+    # Imported here: the driver takes 0.1 s, and is not needed without a broker.
     from taskmill.intake.amqp import Intake  # noqa: PLC0415
 
-    creation = task_creation(parts)
+    creation = task_creation(context)
     intake = Intake(
-        parts.settings.require_broker_url(),
+        context.settings.require_broker_url(),
         creation=creation,
-        rejections=kept_rejections(parts, creation),
-        limits=message_limits(parts),
-        warning_of=Warnings(AddressRules(parts.settings.outbound.allow)),
-        traces=parts.traces,
+        rejections=rejection_operations(context, creation),
+        limits=message_limits(context),
+        warning_of=Warnings(AddressRules(context.settings.outbound.allow)),
+        traces=context.traces,
     )
-    parts.own_intake = intake.state
-    return [contract_refresher(parts), intake]
+    context.own_intake_state = intake.state
+    return [contract_refresher(context), intake]

@@ -1,7 +1,8 @@
-"""Says which handlers a worker process has, and in which pools they run.
+"""Decides which handlers a worker process has, and in which pools they run.
 
-Async handlers share the event loop and may be many; plain functions need threads, isolated ones processes, of
-which there are fewer. So each kind has a worker of its own, with its own slots, and takes no more than it can run.
+Async handlers share the event loop, so there may be many; plain functions need threads and isolated ones
+processes, of which there are fewer. So each kind has its own worker with its own slots, and claims no more than it
+can run.
 """
 
 from collections.abc import Sequence
@@ -39,108 +40,111 @@ class Pool:
     contracts: Sequence[TypeContract] = ()
 
 
-def pools(parts: ProcessContext) -> list[Pool]:
+def pools(context: ProcessContext) -> list[Pool]:
     """Return the pools of a worker: for its built-in types and async handlers, and those that its app needs.
 
     Raises:
         ConfigurationError: types of the app are to be emulated as well.
     """
-    settings, app = parts.settings.worker, parts.app or Taskmill()
-    plain = [made for made in app if made.isolation is None and not made.is_async]
-    isolated = [made for made in app if made.isolation is not None]
-    apart = {made.name for made in (*plain, *isolated)}
-    if both := apart.intersection(parts.settings.emulation.types):
+    settings, app = context.settings.worker, context.app or Taskmill()
+    plain = [one for one in app if one.isolation is None and not one.is_async]
+    isolated = [one for one in app if one.isolation is not None]
+    outside_loop = {one.name for one in (*plain, *isolated)}
+    if emulated := outside_loop.intersection(context.settings.emulation.types):
         raise ConfigurationError(
-            f"TASKMILL_EMULATION__TYPES names {min(both)}, for which app {settings.app} has a handler: "
+            f"TASKMILL_EMULATION__TYPES names {min(emulated)}, for which app {settings.app} has a handler: "
             "now and then it would be emulated"
         )
-    if EVERY_TYPE in parts.settings.emulation.types and apart:
+    if EVERY_TYPE in context.settings.emulation.types and outside_loop:
         raise ConfigurationError(
             f"TASKMILL_EMULATION__TYPES=* would emulate types of app {settings.app}: name those to be emulated"
         )
-    found = [_loop_pool(parts, [made for made in app if made.isolation is None and made.is_async])]
+    found = [_loop_pool(context, [one for one in app if one.isolation is None and one.is_async])]
     if plain:
-        found.append(_thread_pool(parts, plain))
+        found.append(_thread_pool(context, plain))
     if isolated:
-        found.append(_process_pool(parts, isolated))
+        found.append(_process_pool(context, isolated))
     return found
 
 
-def built_in_pool(parts: ProcessContext, name: str) -> Pool:
+def built_in_pool(context: ProcessContext, name: str) -> Pool:
     """Return a pool of the types that every worker has."""
-    return _pool(parts, name, _built_in(parts), parts.settings.worker.concurrency)
+    return _pool(context, name, _built_in(context), context.settings.worker.concurrency)
 
 
-def _loop_pool(parts: ProcessContext, made: Sequence["TaskType[..., Any]"]) -> Pool:
-    settings = parts.settings.worker
-    handlers = _built_in(parts) | {one.name: in_loop(one) for one in made}
-    return _pool(parts, settings.name, handlers, settings.concurrency, made)
+def _loop_pool(context: ProcessContext, types: Sequence["TaskType[..., Any]"]) -> Pool:
+    settings = context.settings.worker
+    handlers = _built_in(context) | {one.name: in_loop(one) for one in types}
+    return _pool(context, settings.name, handlers, settings.concurrency, types)
 
 
-def _thread_pool(parts: ProcessContext, made: Sequence["TaskType[..., Any]"]) -> Pool:
-    settings, threads = parts.settings.worker, Threads()
-    handlers: dict[str, Handler] = {one.name: in_threads(one, threads) for one in made}
-    return _pool(parts, f"{settings.name}-threads", handlers, settings.threads, made)
+def _thread_pool(context: ProcessContext, types: Sequence["TaskType[..., Any]"]) -> Pool:
+    settings, threads = context.settings.worker, Threads()
+    handlers: dict[str, Handler] = {one.name: in_threads(one, threads) for one in types}
+    return _pool(context, f"{settings.name}-threads", handlers, settings.threads, types)
 
 
-def _process_pool(parts: ProcessContext, made: Sequence["TaskType[..., Any]"]) -> Pool:
-    settings = parts.settings.worker
-    assert settings.app is not None  # noqa: S101 - the types are its
+def _process_pool(context: ProcessContext, types: Sequence["TaskType[..., Any]"]) -> Pool:
+    settings = context.settings.worker
+    assert settings.app is not None  # noqa: S101 - the types come from it
     processes = IsolatedProcesses(
         settings.app,
-        result_bytes=parts.settings.limits.result_bytes,
+        result_bytes=context.settings.limits.result_bytes,
         stop_timeout_s=settings.stop_timeout_s,
     )
-    handlers: dict[str, Handler] = {one.name: in_processes(one, processes) for one in made}
+    handlers: dict[str, Handler] = {one.name: in_processes(one, processes) for one in types}
     name = f"{settings.name}-processes"
-    return _pool(parts, name, handlers, settings.isolated, made, beside=[processes])
+    return _pool(context, name, handlers, settings.isolated, types, beside=[processes])
 
 
-def _built_in(parts: ProcessContext) -> dict[str, Handler]:
-    emulation = parts.settings.emulation
+def _built_in(context: ProcessContext) -> dict[str, Handler]:
+    emulation = context.settings.emulation
     profile = Profile(
         delay_min_s=emulation.delay_min_s,
         delay_max_s=emulation.delay_max_s,
         failure_probability=emulation.failure_probability,
     )
-    emulated: Handler = Emulation(profile, parts.randomness)
+    emulated: Handler = Emulation(profile, context.randomness)
     handlers = dict.fromkeys(("emulate", *emulation.types), emulated)
-    # A front-end team may want calls emulated, too.
-    handlers.setdefault(PUSH, _push(parts))
+    # Calls may be emulated, too, for instance by a front-end team.
+    handlers.setdefault(PUSH, _push(context))
     return handlers
 
 
-def _push(parts: ProcessContext) -> Handler:
-    # Here, because the HTTP client takes 0.1 s to import, and the API needs it for a drain only.
+def _push(context: ProcessContext) -> Handler:
+    # Imported here: the HTTP client takes 0.1 s, and the API needs it only for a drain.
     from taskmill.worker.push import Push  # noqa: PLC0415
 
-    settings = parts.settings.outbound
+    settings = context.settings.outbound
     return Push(
-        open_outbound(parts),
-        signer(parts),
-        parts.clock,
+        open_outbound(context),
+        signer(context),
+        context.clock,
         timeout_s=settings.timeout_s,
         longest_wait=timedelta(seconds=settings.retry_after_s),
-        result_bytes=parts.settings.limits.result_bytes,
+        result_bytes=context.settings.limits.result_bytes,
     )
 
 
 def _pool(
-    parts: ProcessContext,
+    context: ProcessContext,
     name: str,
     handlers: dict[str, Handler],
     slots: int,
-    made: Sequence["TaskType[..., Any]"] = (),
+    types: Sequence["TaskType[..., Any]"] = (),
     *,
     beside: Sequence[Service] = (),
 ) -> Pool:
-    if parts.traces is not None:
+    if context.traces is not None:
         handlers = {kind: noting_exceptions(handler) for kind, handler in handlers.items()}
-    exclusive = {*parts.settings.worker.exclusive_types, *(m.name for m in made if m.is_exclusive)}
+    exclusive = {
+        *context.settings.worker.exclusive_types,
+        *(one.name for one in types if one.is_exclusive),
+    }
     return Pool(
         name=name,
         handlers=Handlers(handlers, exclusive=exclusive),
         slots=slots,
         beside=beside,
-        contracts=[one.contract() for one in made],
+        contracts=[one.contract() for one in types],
     )

@@ -17,32 +17,32 @@ from taskmill.runtime.services import Service
 from taskmill.storage import counts, failures, minutes, unserved_types
 
 _HOUSEKEEPING_S = 60.0
-# Rows of the roll-up are kept for a day at least.
+# Rows of the roll-up are retained for a day at least.
 _PRUNING_S = 300.0
-# How often to look what is to be done while anything happens: what expires does so in time.
-_LOOK_S = 0.5
-# Whoever follows the feed waits for its numbering, also after an outage.
-_LONGEST_SILENCE_S = 2.0
+# How often duties are checked for while the system is active, so that tasks expire in time.
+_POLL_S = 0.5
+# Followers of the feed wait for its numbering, also after an outage.
+_LONGEST_NUMBERING_S = 2.0
 
 
-def maintenance_services(parts: ProcessContext) -> list[Service]:
+def maintenance_services(context: ProcessContext) -> list[Service]:
     """Return the services of the maintenance role."""
-    duties, duty_trigger = _looked_after(parts)
-    return [*duties.all(), duty_trigger, _numbering(parts), *_seldom(parts)]
+    duties, trigger = _triggered_duties(context)
+    return [*duties.all(), trigger, _numbering(context), *_periodic_duties(context)]
 
 
-def _looked_after(parts: ProcessContext) -> tuple[Duties, Periodic]:
-    """Return the duties that are woken when they have something to do, and what wakes them."""
-    settings, database = parts.settings, parts.database
+def _triggered_duties(context: ProcessContext) -> tuple[Duties, Periodic]:
+    """Return the duties that run when there is work for them, and the service that triggers them."""
+    settings, database = context.settings, context.database
     interval_s = settings.maintenance.interval_s
-    look_s = min(_LOOK_S, interval_s)
+    poll_s = min(_POLL_S, interval_s)
     name = f"rescue@{settings.worker.name}"
     rescue = Rescue(
         database,
         ttl_s=settings.lease.ttl_s,
         interval_s=interval_s,
         name=name,
-        clock=parts.clock,
+        clock=context.clock,
     )
 
     def duty(
@@ -52,41 +52,43 @@ def _looked_after(parts: ProcessContext) -> tuple[Duties, Periodic]:
 
     duties = Duties(
         rescue=duty("rescue", rescue),
-        time_out=duty("time-out", TimeOut(database, policy=retry_policy(parts), name=name)),
-        expiry=duty("expiry", lambda: expire_waiting(database), look_s),
+        time_out=duty("time-out", TimeOut(database, policy=retry_policy(context), name=name)),
+        expiry=duty("expiry", lambda: expire_waiting(database), poll_s),
         fold_counts=duty("fold-counts", lambda: counts.fold(database)),
         roll_up=duty("roll-up", lambda: minutes.roll_up(database)),
         fold_failures=duty("fold-failures", lambda: failures.fold(database)),
     )
-    look = DutyTrigger(database, rescue, duties, look_s=interval_s, clock=parts.clock)
-    duty_trigger = Periodic(
-        "duty_trigger",
-        look,
-        interval_s=look_s,
+    trigger = DutyTrigger(database, rescue, duties, look_s=interval_s, clock=context.clock)
+    trigger_service = Periodic(
+        "duty-trigger",
+        trigger,
+        interval_s=poll_s,
         longest_s=LONGEST_REST_S,
-        rest_s=lambda quick_s: max(parts.idle_backoff.pause_s(quick_s, interval_s), look.rest_s),
+        rest_s=lambda quick_s: max(
+            context.idle_backoff.pause_s(quick_s, interval_s), trigger.rest_s
+        ),
     )
-    parts.idle_backoff.on_wake(duty_trigger.wake)
-    return duties, duty_trigger
+    context.idle_backoff.on_wake(trigger_service.wake)
+    return duties, trigger_service
 
 
-def _numbering(parts: ProcessContext) -> Periodic:
+def _numbering(context: ProcessContext) -> Periodic:
     number = Periodic(
         "number-changes",
-        numbering(parts.database, parts.tell_feed),
-        interval_s=parts.settings.maintenance.numbering_s,
-        longest_s=_LONGEST_SILENCE_S,
-        rest_s=parts.idle_backoff.pause_s,
+        numbering(context.database, context.notify_feed),
+        interval_s=context.settings.maintenance.numbering_s,
+        longest_s=_LONGEST_NUMBERING_S,
+        rest_s=context.idle_backoff.pause_s,
     )
-    parts.idle_backoff.on_wake(number.wake)
+    context.idle_backoff.on_wake(number.wake)
     return number
 
 
-def _seldom(parts: ProcessContext) -> list[Service]:
-    settings, database = parts.settings, parts.database
+def _periodic_duties(context: ProcessContext) -> list[Service]:
+    settings, database = context.settings, context.database
     housekeeping = Housekeeping(
         database,
-        clock=parts.clock,
+        clock=context.clock,
         keep_tasks=timedelta(days=settings.retention.tasks_days),
         keep_changes=timedelta(days=settings.retention.change_days),
         keep_rejections=timedelta(days=settings.retention.rejection_days),

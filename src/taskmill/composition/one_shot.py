@@ -1,4 +1,4 @@
-"""What commands ask the database once, without running a role."""
+"""Operations on the database that commands run once, without a role."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -19,13 +19,13 @@ T = TypeVar("T")
 
 
 def rebuild_broker(settings: Settings) -> int:
-    """Have every waiting task released to the broker anew; return how many had been released.
+    """Have every waiting task released to the broker again; return how many had been released.
 
     Raises:
         ConfigurationError: no database is set.
-        Unavailable: the database is away; some may be done.
+        Unavailable: the database is away; some tasks may be done.
     """
-    return _asked(settings, broker.forget_releases)
+    return _run_once(settings, broker.forget_releases)
 
 
 def list_hint_queues(settings: Settings) -> list[str]:
@@ -39,18 +39,18 @@ def list_hint_queues(settings: Settings) -> list[str]:
     async def names(database: Database) -> list[str]:
         return [hint_queue_name(*kind) for kind in await broker.find_hint_queues(database)]
 
-    return _asked(settings, names)
+    return _run_once(settings, names)
 
 
 def callback_key(settings: Settings) -> str | None:
-    """Return the key that callbacks are signed with where the settings have none, None where that is gone.
+    """Return the key that signs callbacks when the settings have none; None when it is gone.
 
     Raises:
         ConfigurationError: no database is set, or it has no such key yet.
         Unavailable: the database is away.
     """
     try:
-        return _asked(settings, callbacks.signing_key)
+        return _run_once(settings, callbacks.signing_key)
     except asyncpg.UndefinedTableError:
         raise ConfigurationError(
             "the database is older than this program: `taskmill migrate` makes the key"
@@ -60,7 +60,7 @@ def callback_key(settings: Settings) -> str | None:
 def verify_database(
     settings: Settings, listener: AuditListener, *, since: timedelta | None, timeout_s: float
 ) -> Audit:
-    """Compare all that must be true with what is stored. `since` and `timeout_s` are those of `Extent`.
+    """Check all invariants against what is stored. `since` and `timeout_s` are those of `Extent`.
 
     Raises:
         ConfigurationError: no database is set, or it can't be verified.
@@ -68,17 +68,17 @@ def verify_database(
     """
     keep_changes = timedelta(days=settings.retention.change_days)
     extent = Extent(since=since, timeout_s=timeout_s, keep_changes=keep_changes)
-    return _asked(settings, lambda database: verify(database, extent, listener))
+    return _run_once(settings, lambda database: verify(database, extent, listener))
 
 
-def _asked(settings: Settings, question: Callable[[Database], Awaitable[T]]) -> T:
+def _run_once(settings: Settings, query: Callable[[Database], Awaitable[T]]) -> T:
     url = settings.require_database_url()
 
-    async def ask() -> T:
+    async def run() -> T:
         database = Database(url, settings.database)
         try:
-            return await question(database)
+            return await query(database)
         finally:
             await database.close()
 
-    return asyncio.run(ask())
+    return asyncio.run(run())

@@ -1,4 +1,4 @@
-"""Webhooks as the API has them, and what a process sends requests by, for the roles that do."""
+"""Assembles the API's webhook operations, and the client for outgoing requests."""
 
 import secrets
 from typing import TYPE_CHECKING
@@ -11,41 +11,41 @@ if TYPE_CHECKING:
     from taskmill.outbound.signing import Signer
 
 
-def open_outbound(parts: ProcessContext) -> "Outbound":
-    """Return what this process sends by; it is made at first, and closed with the process."""
-    # Here, because the client takes 0.1 s to import, and most roles do without it.
+def open_outbound(context: ProcessContext) -> "Outbound":
+    """Return this process's client, made on first use and closed with the process."""
+    # Imported here: the client takes 0.1 s, and most roles do not need it.
     from taskmill.outbound.addresses import AddressRules  # noqa: PLC0415
     from taskmill.outbound.client import Outbound, OutboundLimits  # noqa: PLC0415
 
-    if parts.outbound is None:
-        settings = parts.settings.outbound
+    if context.outbound is None:
+        settings = context.settings.outbound
         limits = OutboundLimits(
             connections=settings.connections,
             connections_per_host=settings.connections_per_host,
             answer_bytes=settings.answer_bytes,
         )
-        parts.outbound = Outbound(AddressRules(settings.allow), limits)
-    return parts.outbound
+        context.outbound = Outbound(AddressRules(settings.allow), limits)
+    return context.outbound
 
 
-def signer(parts: ProcessContext) -> "Signer":
+def signer(context: ProcessContext) -> "Signer":
     """Return what signs with the keys of the settings."""
     from taskmill.outbound.signing import Signer  # noqa: PLC0415 - as above
 
-    return Signer(signing_keys(parts))
+    return Signer(signing_keys(context))
 
 
-def signing_keys(parts: ProcessContext) -> list[str]:
+def signing_keys(context: ProcessContext) -> list[str]:
     """Return the keys of the settings."""
-    return [secret.get_secret_value() for secret in parts.settings.outbound.signing_keys]
+    return [secret.get_secret_value() for secret in context.settings.outbound.signing_keys]
 
 
-def kept_webhooks(parts: ProcessContext) -> Webhooks:
-    """Return what keeps webhooks, and tells of their deliveries."""
-    settings = parts.settings.webhooks
+def webhook_operations(context: ProcessContext) -> Webhooks:
+    """Return what stores webhooks and reports their deliveries."""
+    settings = context.settings.webhooks
     return Webhooks(
-        parts.database,
-        ids=parts.ids,
+        context.database,
+        ids=context.ids,
         secret_bytes=secrets.token_bytes,
         limit=settings.limit,
         give_up_s=settings.give_up_s,

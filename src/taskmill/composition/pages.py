@@ -11,23 +11,23 @@ if TYPE_CHECKING:
 
 
 def dashboard(
-    parts: ProcessContext, service: TaskService
+    context: ProcessContext, service: TaskService
 ) -> "tuple[Dashboard | None, list[Service]]":
-    """Return the pages for people and what runs for them; None and nothing where they are off."""
-    if not parts.settings.dashboard.enabled:
+    """Return the pages and the services that they need; None and none when the dashboard is off."""
+    if not context.settings.dashboard.enabled:
         return None, []
-    # Here, because templates take time to import, and most processes do without them.
+    # Imported here: templates take time, and most processes do not need them.
     from taskmill.dashboard.app import Dashboard  # noqa: PLC0415
-    from taskmill.dashboard.context import Context  # noqa: PLC0415
+    from taskmill.dashboard.context import Context as PageContext  # noqa: PLC0415
     from taskmill.dashboard.jobs import Jobs  # noqa: PLC0415
     from taskmill.operations.change_ticker import ChangeTicker  # noqa: PLC0415
 
-    change_ticker, jobs = ChangeTicker(parts.database), Jobs(service, parts.ids)
-    context = Context(
+    change_ticker, jobs = ChangeTicker(context.database), Jobs(service, context.ids)
+    page_context = PageContext(
         service=service,
         change_ticker=change_ticker,
         jobs=jobs,
-        settings=parts.settings,
-        clock=parts.clock,
+        settings=context.settings,
+        clock=context.clock,
     )
-    return Dashboard(context), [change_ticker, jobs]
+    return Dashboard(page_context), [change_ticker, jobs]

@@ -1,4 +1,4 @@
-"""The services that each role of a process is made of."""
+"""The services of each role of a process."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -8,8 +8,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from taskmill.amqp.names import EVENTS_EXCHANGE, HINT_TTL_S
-from taskmill.composition.creation import contract_refresher, kept_rejections, task_creation
-from taskmill.composition.outgoing import kept_webhooks, open_outbound, signing_keys
+from taskmill.composition.creation import contract_refresher, rejection_operations, task_creation
+from taskmill.composition.outgoing import open_outbound, signing_keys, webhook_operations
 from taskmill.composition.pages import dashboard
 from taskmill.composition.process_context import ProcessContext
 from taskmill.composition.retries import retry_policy
@@ -44,12 +44,12 @@ if TYPE_CHECKING:
 
 log = logs.get_logger(__name__)
 
-# How long a stopping API has for the answers that it owes.
+# How long a stopping API has for responses under way.
 API_GRACE_S = 10.0
 _CLOCK_S = 60.0
 _WAIT_FOR_DATABASE_S = 30.0
-# The roles whose metrics tell of the whole system, too: of each there is a copy or a few, and not of workers.
-_TELL_OF_ALL = frozenset({"api", "maintenance"})
+# The roles whose metrics include the whole system: each runs once or a few times, unlike workers.
+_REPORT_SYSTEM = frozenset({"api", "maintenance"})
 
 
 class Process(ProcessContext):
@@ -60,18 +60,18 @@ class Process(ProcessContext):
         self.server: ApiServer | None = None
         self.admin_server: AdminServer | None = None
         self.broker_link: BrokerLink | None = None
-        self.intake_look: IntakeLook | None = None
+        self.intake_probe: IntakeLook | None = None
         self.figures = FiguresCache.of(self.database, longest_s=settings.limits.request_timeout_s)
 
     @classmethod
     async def start(
         cls, settings: Settings, stack: AsyncExitStack, stop: asyncio.Event
     ) -> "Process":
-        """Wait for the database, check its schema, set the clock by it, make partitions and read the contracts.
+        """Wait for the database, check its schema, set the clock by it, create partitions and read the contracts.
 
         Raises:
-            ConfigurationError: the database did not answer in time, or has not the schema that this program needs;
-                traces are on and can't be.
+            ConfigurationError: the database did not answer in time, or lacks the schema that this program needs;
+                traces are on but can't be.
             Unavailable: the database did not answer before `stop`.
         """
         process = cls(settings)
@@ -82,7 +82,7 @@ class Process(ProcessContext):
         try:
             await partitions.ensure(process.database, moment)
         except Unavailable as error:
-            # Somebody holds a lock, as a backup does: until it is over the DEFAULT partition takes the tasks.
+            # Something holds a lock, as a backup does: until then tasks go into the DEFAULT partition.
             log.warning("partition.delayed", error=repr(error.__cause__))
         await process.contracts.refresh()
         return process
@@ -105,7 +105,7 @@ class Process(ProcessContext):
             await pause(stop, 1)
 
     def clock_setter(self) -> Service:
-        """Return the service that keeps this process's clock by PostgreSQL's, however long the machine slept."""
+        """Return the service that keeps this process's clock in step with PostgreSQL's, even after a suspend."""
 
         async def anchor() -> None:
             await self.database.anchor(self.clock)
@@ -113,72 +113,72 @@ class Process(ProcessContext):
         return Periodic("clock", anchor, interval_s=_CLOCK_S)
 
     def notifiers(self) -> list[Service]:
-        """Return what tells other processes of what happens here, and hears of them, once all roles are there."""
+        """Return the services that notify other processes and listen to them; call once all roles are set up."""
 
-        def heard_work() -> None:
-            for wake in self.heard_work:
+        def notify_work() -> None:
+            for wake in self.on_work:
                 wake()
 
-        def heard_contracts() -> None:
-            for wake in self.heard_contracts:
+        def notify_contracts() -> None:
+            for wake in self.on_contracts:
                 wake()
 
         listener = NotificationListener(
             self.database,
-            heard_work if self.heard_work else None,
+            notify_work if self.on_work else None,
             also={
                 CHANGES: lambda: None,
                 FEED: self.idle_backoff.wake_all,
-                CONTRACTS: heard_contracts,
+                CONTRACTS: notify_contracts,
             },
             idle_backoff=self.idle_backoff,
         )
-        return [self.notifier, self.news, self.feed_news, listener]
+        return [self.notifier, self.change_notifier, self.feed_notifier, listener]
 
     def admin(
         self,
         roles: Sequence[str],
         stop: asyncio.Event,
-        parts: Mapping[str, Callable[[], str | None]],
+        checks: Mapping[str, Callable[[], str | None]],
     ) -> list[Service]:
-        """Return the service of the admin port, if one is set; while the process stops it says so.
+        """Return the service of the admin port, if one is set; it is not ready while the process stops.
 
-        It is ready when the `parts` that are asked by name have no trouble, either.
+        It is ready when none of the named `checks` reports trouble, either.
         """
         settings = self.settings
         if settings.admin_port is None:
             return []
-        # Here, because the web server takes 0.1 s to import, and most workers do without it.
+        # Imported here: the web server takes 0.1 s, and most workers do not need it.
         from taskmill.admin.app import AdminApp  # noqa: PLC0415
         from taskmill.admin.server import AdminServer  # noqa: PLC0415
         from taskmill.runtime.http_access import AccessRules  # noqa: PLC0415
 
-        async def look() -> Readiness:
+        async def check() -> Readiness:
             found = await readiness(self.database, self.broker_watch(), self.writability)
-            more = {name: trouble() for name, trouble in parts.items()}
+            more = {name: trouble() for name, trouble in checks.items()}
             return replace(found, parts={**found.parts, **more})
 
         app = AdminApp(
-            look,
+            check,
             is_stopping=stop.is_set,
             access=AccessRules.of(settings.api),
-            figures=self.figures.get if _TELL_OF_ALL & set(roles) else None,
+            figures=self.figures.get if _REPORT_SYSTEM & set(roles) else None,
         )
         self.admin_server = AdminServer(app, host=settings.admin_host, port=settings.admin_port)
         return [self.admin_server]
 
     def watch(self, roles: Sequence[str], *, is_front: bool = False) -> list[Service]:
-        """Return a connection to the broker for those who tell of it: the API, an admin port, a front of APIs."""
+        """Return a connection to the broker for what reports on it: the API, an admin port, a front of APIs."""
         settings = self.settings
-        is_told = "api" in roles or is_front or settings.admin_port is not None
-        if not (settings.uses_broker and is_told):
+        is_reported = "api" in roles or is_front or settings.admin_port is not None
+        if not (settings.uses_broker and is_reported):
             return []
-        # Here, because the driver takes 0.1 s to import, and who has no broker does without it.
+        # Imported here: the driver takes 0.1 s, and is not needed without a broker.
         from taskmill.amqp.connection import BrokerLink  # noqa: PLC0415
         from taskmill.amqp.intake_look import IntakeLook  # noqa: PLC0415
 
         self.broker_link = link = BrokerLink(settings.require_broker_url(), name="watch")
-        self.intake_look = IntakeLook(link, is_broker_starting=self._is_broker_starting)
+        self.intake_probe = IntakeLook(link, is_broker_starting=self._is_broker_starting)
         return [self.broker_link]
 
     def _is_broker_starting(self) -> bool:
@@ -188,9 +188,9 @@ class Process(ProcessContext):
         return self.is_broker_starting() or not link.has_tried
 
     async def _intake_state(self) -> IntakeState | None:
-        if self.own_intake is not None:
-            return self.own_intake()
-        return None if self.intake_look is None else await self.intake_look.state()
+        if self.own_intake_state is not None:
+            return self.own_intake_state()
+        return None if self.intake_probe is None else await self.intake_probe.state()
 
     def broker_watch(self) -> BrokerWatch:
         """Return how this process sees the broker."""
@@ -208,7 +208,7 @@ class Process(ProcessContext):
 
     async def api(self, stack: AsyncExitStack) -> list[Service]:
         """Return the services of the API role."""
-        # Here, because the web framework takes 0.3 s to import, and workers do without it.
+        # Imported here: the web framework takes 0.3 s, and workers do not need it.
         from taskmill.api.app import create_app  # noqa: PLC0415
         from taskmill.api.server import ApiServer  # noqa: PLC0415
         from taskmill.operations.feed import Feed  # noqa: PLC0415
@@ -222,13 +222,13 @@ class Process(ProcessContext):
             self.database,
             creation,
             TaskReading(self.database),
-            kept_rejections(self, creation),
+            rejection_operations(self, creation),
             broker=self.broker_watch(),
             figures=self.figures,
             contracts=self.contracts,
         )
         await stack.enter_async_context(service)
-        helper = Drainer(self)
+        drainer = Drainer(self)
         feed = Feed(
             self.database,
             settings.feed,
@@ -241,9 +241,9 @@ class Process(ProcessContext):
             service,
             feed=feed,
             pull=pull,
-            webhooks=kept_webhooks(self),
+            webhooks=webhook_operations(self),
             settings=settings,
-            drain=helper.drain,
+            drain=drainer.drain,
             traces=self.traces,
             pages=pages,
         )
@@ -259,8 +259,8 @@ class Process(ProcessContext):
                 unfinished_per_address=settings.api.unfinished_per_address,
             ),
         )
-        self.heard_work.append(pull.wake)
-        return [contracts, helper, feed, pull, *page_services, self.server]
+        self.on_work.append(pull.wake)
+        return [contracts, drainer, feed, pull, *page_services, self.server]
 
     def _pull(self) -> "Pull":
         from taskmill.operations.pull import Pull  # noqa: PLC0415 - as above
@@ -278,7 +278,7 @@ class Process(ProcessContext):
 
     def relay(self) -> list[Service]:
         """Return the services of the relay role."""
-        # Here, because the driver takes 0.1 s to import, and who has no broker does without it.
+        # Imported here: the driver takes 0.1 s, and is not needed without a broker.
         from taskmill.amqp.events import EventExchange  # noqa: PLC0415
         from taskmill.amqp.topology import declare_events_exchange  # noqa: PLC0415
         from taskmill.amqp.upkeep import ExchangeUpkeep  # noqa: PLC0415
@@ -293,7 +293,7 @@ class Process(ProcessContext):
             hint_queues=self.settings.hint_queue_type,
             idle_backoff=self.idle_backoff,
         )
-        self.heard_work.append(relay.wake)
+        self.on_work.append(relay.wake)
         services: list[Service] = [relay]
         if feed.publish:
             exchange = EventExchange(url, source=feed.source)
@@ -312,7 +312,7 @@ class Process(ProcessContext):
 
     def webhooks(self) -> list[Service]:
         """Return the services of the webhooks role."""
-        # Here, because the HTTP client takes 0.1 s to import, and most roles do without it.
+        # Imported here: the HTTP client takes 0.1 s, and most roles do not need it.
         from taskmill.webhooks.delivering import Delivering, DeliveryRules  # noqa: PLC0415
         from taskmill.webhooks.endpoint_slots import EndpointSlots  # noqa: PLC0415
         from taskmill.webhooks.fan_out import FanOut  # noqa: PLC0415

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class ProcessContext:
-    """Settings, clock, randomness, ids, database, contracts and bells of one process; its traces and app."""
+    """Settings, clock, randomness, ids, database, contracts, notifiers, traces and app of one process."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -39,27 +39,27 @@ class ProcessContext:
         self.first_claims = FirstClaims(self.contracts, self.clock)
         self.idle_backoff = IdleBackoff(self.clock)
         self.notifier = Notifier(self.database)
-        self.news = Notifier(self.database, channel=CHANGES, pause_s=CHANGES_PAUSE_S)
-        self.feed_news = Notifier(self.database, channel=FEED, pause_s=CHANGES_PAUSE_S)
-        self.database.tells(self._tell)
-        # Tasks whose results could not be written before the end.
+        self.change_notifier = Notifier(self.database, channel=CHANGES, pause_s=CHANGES_PAUSE_S)
+        self.feed_notifier = Notifier(self.database, channel=FEED, pause_s=CHANGES_PAUSE_S)
+        self.database.tells(self._notify_change)
+        # Tasks whose results could not be written before the process ended.
         self.unwritten: list[UUID] = []
-        # How the intake of this process is, if it has one; and whether a broker of our own is still to come.
-        self.own_intake: Callable[[], IntakeState] | None = None
+        # The state of this process's intake, if it has one; and whether the embedded broker is still starting.
+        self.own_intake_state: Callable[[], IntakeState] | None = None
         self.is_broker_starting: Callable[[], bool] = lambda: False
-        # Who is called when tasks have come, and when the contracts of types have changed.
-        self.heard_work: list[Callable[[], None]] = []
-        self.heard_contracts: list[Callable[[], None]] = []
+        # Called when tasks have been created, and when contracts have changed.
+        self.on_work: list[Callable[[], None]] = []
+        self.on_contracts: list[Callable[[], None]] = []
 
-    def tell_feed(self) -> None:
-        """Pass on that whoever follows the feed may read on."""
+    def notify_feed(self) -> None:
+        """Notify followers of the feed that there is more to read."""
         self.idle_backoff.mark_activity()
-        self.feed_news.notify()
+        self.feed_notifier.notify()
 
-    def _tell(self) -> None:
-        """Pass on that something has happened here."""
+    def _notify_change(self) -> None:
+        """Notify other processes that this one has changed something."""
         self.idle_backoff.mark_activity()
-        self.news.notify()
+        self.change_notifier.notify()
 
     async def close(self) -> None:
         """Close all connections."""

@@ -1,4 +1,4 @@
-"""Makes the contracts of a worker's types known at the doors, when the worker begins."""
+"""Registers the contracts of a worker's types, when the worker starts."""
 
 import asyncio
 from collections.abc import Sequence
@@ -17,30 +17,30 @@ from taskmill.wire.contracts.contract import compile_contract
 log = get_logger(__name__)
 
 _LONGEST_PAUSE_S = 5.0
-# Tasks that say nothing of their policy take it at their first claim from what is registered by then.
+# Tasks without a policy take it at their first claim from what is registered by then.
 _LONGEST_WAIT_S = 5.0
 
 
 class Registration:
     """Registers contracts once, as soon as the database takes them.
 
-    One that the doors can't keep is left out, with a warning: its payloads are checked by the worker alone.
+    One that does not compile is left out, with a warning: then only the worker checks its payloads.
     """
 
     def __init__(self, database: Database, worker: str, wanted: Sequence[TypeContract]) -> None:
         self._database = database
         self._worker = worker
-        self._wanted = [one for one in wanted if _is_kept_at_doors(one)]
+        self._wanted = [one for one in wanted if _compiles(one)]
         self._is_over = asyncio.Event()
 
     async def wait(self) -> None:
-        """Wait until they are registered, or can't be; no longer than a few seconds."""
+        """Wait until they are registered or refused; a few seconds at most."""
         with suppress(TimeoutError):
             async with asyncio.timeout(_LONGEST_WAIT_S):
                 await self._is_over.wait()
 
     async def register_until(self, stop: asyncio.Event) -> None:
-        """Register them, again and again until it is done or told to stop."""
+        """Register them, trying again until it is done or stopped."""
         try:
             await self._register_until(stop)
         finally:
@@ -65,7 +65,7 @@ class Registration:
                 return
 
 
-def _is_kept_at_doors(contract: TypeContract) -> bool:
+def _compiles(contract: TypeContract) -> bool:
     try:
         compile_contract(contract)
     except ContractRefused as error:

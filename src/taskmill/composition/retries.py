@@ -1,4 +1,4 @@
-"""The retry policy of tasks that bring none."""
+"""The retry policy of tasks that have none of their own."""
 
 from datetime import timedelta
 
@@ -6,9 +6,9 @@ from taskmill.composition.process_context import ProcessContext
 from taskmill.domain.retry import RetryPolicy
 
 
-def retry_policy(parts: ProcessContext) -> RetryPolicy:
-    """Return the policy that the settings name."""
-    retry = parts.settings.retry
+def retry_policy(context: ProcessContext) -> RetryPolicy:
+    """Return the policy of the settings."""
+    retry = context.settings.retry
     return RetryPolicy(
         base=timedelta(seconds=retry.base_s),
         factor=retry.factor,

@@ -15,15 +15,15 @@ pip install 'taskmill[traces]'"""
 
 
 def open_traces(settings: Settings, clock: Clock, stack: AsyncExitStack) -> "Traces | None":
-    """Return what makes the spans of this process, None when traces are off; leaving the stack ends the export.
+    """Return what creates this process's spans, None when traces are off; leaving the stack ends the export.
 
     Raises:
-        ConfigurationError: OpenTelemetry is not installed, or one of its own variables makes no sense.
+        ConfigurationError: OpenTelemetry is not installed, or one of its variables is invalid.
     """
     if settings.traces == "off":
         return None
     try:
-        # Here, because it takes 0.1 s to import, and need not be installed.
+        # Imported here: it takes 0.1 s, and need not be installed.
         from taskmill.observability.span_export import open_export  # noqa: PLC0415
     except ImportError as error:
         raise ConfigurationError(_NOT_INSTALLED) from error

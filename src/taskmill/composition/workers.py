@@ -36,37 +36,37 @@ log = get_logger(__name__)
 _DRAIN_AGAIN_S = 1.0
 
 
-def worker_services(parts: ProcessContext, end_process: Callable[[], None]) -> list[Service]:
+def worker_services(context: ProcessContext, end_process: Callable[[], None]) -> list[Service]:
     """Return the services of the worker role: a worker for each way in which handlers run.
 
     `end_process` is called when an operator asks one of them to stop.
     """
     services: list[Service] = []
-    found = pools(parts)
+    found = pools(context)
     transports = []
     for pool in found:
-        transport, beside = _transport(parts, pool)
+        transport, beside = _transport(context, pool)
         transports.append(transport)
         services += [*pool.beside, *beside]
 
-    parts.heard_work += [transport.wake for transport in transports]
+    context.on_work += [transport.wake for transport in transports]
     end = ProcessEnd(end_process)
     workers = [
-        _worker(parts, pool, transport, end)
+        _worker(context, pool, transport, end)
         for pool, transport in zip(found, transports, strict=True)
     ]
     contracts = [contract for pool in found for contract in pool.contracts]
-    registration = Registration(parts.database, parts.settings.worker.name, contracts)
+    registration = Registration(context.database, context.settings.worker.name, contracts)
     watch = StallWatch(
-        parts.clock,
+        context.clock,
         [worker.pool for worker in workers],
-        longest_s=parts.settings.worker.blocked_s,
+        longest_s=context.settings.worker.blocked_s,
     )
-    return [watch, *services, _Together(workers, registration)]
+    return [watch, *services, _WorkerGroup(workers, registration)]
 
 
-class _Together:
-    """Workers of one process: they stop at the same time, not one after the other."""
+class _WorkerGroup:
+    """The workers of one process: they stop together, not one after the other."""
 
     name = "worker"
 
@@ -75,7 +75,7 @@ class _Together:
         self._registration = registration
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Register what they run, then run all of them until told to stop."""
+        """Register their contracts, then run all of them until stopped."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._registration.register_until(stop))
             await self._registration.wait()
@@ -83,53 +83,53 @@ class _Together:
                 group.create_task(worker.run(stop))
 
 
-def _transport(parts: ProcessContext, pool: Pool) -> tuple[Transport, list[Service]]:
-    """Return how a pool learns of tasks, and the services for that."""
-    direct = _direct(parts, pool.name, pool.handlers, parts.idle_backoff)
-    if not parts.settings.uses_broker:
+def _transport(context: ProcessContext, pool: Pool) -> tuple[Transport, list[Service]]:
+    """Return how a pool gets tasks, and the services for that."""
+    direct = _direct(context, pool.name, pool.handlers, context.idle_backoff)
+    if not context.settings.uses_broker:
         return direct, []
-    # Here, because the driver takes 0.1 s to import, and who has no broker does without it.
+    # Imported here: the driver takes 0.1 s, and is not needed without a broker.
     from taskmill.transports.rabbitmq import RabbitTransport  # noqa: PLC0415
 
     types = pool.handlers.types
     hinted = RabbitTransport(
-        parts.database,
-        broker_url=parts.settings.require_broker_url(),
+        context.database,
+        broker_url=context.settings.require_broker_url(),
         worker=pool.name,
-        queues=parts.settings.worker.queues,
+        queues=context.settings.worker.queues,
         types=None if EVERY_TYPE in types else types,
-        fallback=direct if parts.settings.broker == "auto" else None,
-        clock=parts.clock,
-        hint_queues=parts.settings.hint_queue_type,
-        idle_backoff=parts.idle_backoff,
+        fallback=direct if context.settings.broker == "auto" else None,
+        clock=context.clock,
+        hint_queues=context.settings.hint_queue_type,
+        idle_backoff=context.idle_backoff,
     )
     return hinted, [hinted]
 
 
 def _direct(
-    parts: ProcessContext, name: str, handlers: Handlers, idle_backoff: IdleBackoff | None = None
+    context: ProcessContext, name: str, handlers: Handlers, idle_backoff: IdleBackoff | None = None
 ) -> PostgresTransport:
     return PostgresTransport(
-        parts.database,
+        context.database,
         worker=name,
-        queues=parts.settings.worker.queues,
+        queues=context.settings.worker.queues,
         types=None if EVERY_TYPE in handlers.types else handlers.types,
-        poll_s=parts.settings.worker.poll_s,
-        clock=parts.clock,
-        randomness=parts.randomness,
+        poll_s=context.settings.worker.poll_s,
+        clock=context.clock,
+        randomness=context.randomness,
         idle_backoff=idle_backoff,
     )
 
 
 def _worker(
-    parts: ProcessContext,
+    context: ProcessContext,
     pool: Pool,
     transport: Transport,
     end_process: ProcessEnd,
     *,
     until_idle: bool = False,
 ) -> Worker:
-    settings = parts.settings
+    settings = context.settings
     options = WorkerOptions(
         name=pool.name,
         slots=pool.slots,
@@ -140,75 +140,75 @@ def _worker(
         until_idle=until_idle,
     )
     return make_worker(
-        parts.database,
+        context.database,
         options,
         transport=transport,
-        keeper=_lease_keeper(parts, pool),
+        keeper=_lease_keeper(context, pool),
         handlers=pool.handlers,
-        policy=EndPolicy(retry_policy(parts), parts.randomness),
-        first_claims=parts.first_claims,
-        lines=_line_limits(parts),
-        clock=parts.clock,
+        policy=EndPolicy(retry_policy(context), context.randomness),
+        first_claims=context.first_claims,
+        lines=_line_limits(context),
+        clock=context.clock,
         process_end=end_process,
-        spans=None if parts.traces is None else AttemptSpans(parts.traces, worker=pool.name),
-        unwritten=parts.unwritten.extend,
+        spans=None if context.traces is None else AttemptSpans(context.traces, worker=pool.name),
+        unwritten=context.unwritten.extend,
     )
 
 
-def _lease_keeper(parts: ProcessContext, pool: Pool) -> LeaseKeeper:
+def _lease_keeper(context: ProcessContext, pool: Pool) -> LeaseKeeper:
     card = WorkerCard(
         name=pool.name,
-        queues=parts.settings.worker.queues,
+        queues=context.settings.worker.queues,
         types=list(pool.handlers.types),
         slots=pool.slots,
     )
     return LeaseKeeper(
-        parts.database,
+        context.database,
         card,
-        ttl_s=parts.settings.lease.ttl_s,
-        ids=IdFactory(parts.clock, random.Random()),  # noqa: S311 - for its thread alone
-        clock=parts.clock,
+        ttl_s=context.settings.lease.ttl_s,
+        ids=IdFactory(context.clock, random.Random()),  # noqa: S311 - for its thread alone
+        clock=context.clock,
     )
 
 
-def _line_limits(parts: ProcessContext) -> LineLimits:
-    kept = parts.settings.task_log
+def _line_limits(context: ProcessContext) -> LineLimits:
+    limits = context.settings.task_log
     return LineLimits(
-        level=NOTHING if kept.level == "off" else LineLevel(kept.level).number,
-        claim_lines=kept.claim_lines,
-        claim_bytes=kept.claim_bytes,
-        message_chars=kept.message_chars,
-        fields_bytes=kept.fields_bytes,
-        waiting_bytes=kept.waiting_bytes,
+        level=NOTHING if limits.level == "off" else LineLevel(limits.level).number,
+        claim_lines=limits.claim_lines,
+        claim_bytes=limits.claim_bytes,
+        message_chars=limits.message_chars,
+        fields_bytes=limits.fields_bytes,
+        waiting_bytes=limits.waiting_bytes,
     )
 
 
 class Drainer:
-    """Starts a worker for what waits when the earlier service's address asks; one at a time of all processes."""
+    """Starts a worker for waiting tasks when the earlier service's endpoint is called; one at a time overall."""
 
     name = "drainer"
 
-    def __init__(self, parts: ProcessContext) -> None:
-        self._parts = parts
-        self._asked = asyncio.Event()
+    def __init__(self, context: ProcessContext) -> None:
+        self._context = context
+        self._requested = asyncio.Event()
 
     def drain(self) -> None:
-        """Start a worker soon, unless one that was started so still works."""
-        self._asked.set()
+        """Start a worker soon, unless one still runs."""
+        self._requested.set()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Run one worker after the other, as asked."""
-        async with wake_on(stop, self._asked.set):
+        """Run one worker after the other, as requested."""
+        async with wake_on(stop, self._requested.set):
             while not stop.is_set():
-                await self._asked.wait()
-                self._asked.clear()
+                await self._requested.wait()
+                self._requested.clear()
                 while not (stop.is_set() or await self._has_drained(stop)):
                     await pause(stop, _DRAIN_AGAIN_S)
 
     async def _has_drained(self, stop: asyncio.Event) -> bool:
         """Run a worker; False when another process has one now, or the database is away."""
         try:
-            async with drain_lock(self._parts.database) as is_ours:
+            async with drain_lock(self._context.database) as is_ours:
                 if is_ours:
                     await self._worker().run(stop)
                 return is_ours
@@ -217,9 +217,9 @@ class Drainer:
             return False
 
     def _worker(self) -> Worker:
-        """Return a worker that claims from PostgreSQL, whatever the policy, and ends when nothing is due."""
-        parts = self._parts
-        pool = built_in_pool(parts, f"{parts.settings.worker.name}-drain")
-        direct = _direct(parts, pool.name, pool.handlers)
-        # It is a guest in its process, which goes on: asked to stop, it takes no more, and ends so.
-        return _worker(parts, pool, direct, ProcessEnd(lambda: None), until_idle=True)
+        """Return a worker that claims from PostgreSQL whatever the broker policy, and ends when nothing is due."""
+        context = self._context
+        pool = built_in_pool(context, f"{context.settings.worker.name}-drain")
+        direct = _direct(context, pool.name, pool.handlers)
+        # Its process goes on: when asked to stop, it claims no more, and so ends.
+        return _worker(context, pool, direct, ProcessEnd(lambda: None), until_idle=True)

@@ -13,7 +13,7 @@ from taskmill.settings import load
 
 
 @asynccontextmanager
-async def parts_with(*, emulated: str = "") -> AsyncIterator[ProcessContext]:
+async def context_with(*, emulated: str = "") -> AsyncIterator[ProcessContext]:
     app = Taskmill()
 
     @app.task("awaits", exclusive=True)
@@ -25,23 +25,23 @@ async def parts_with(*, emulated: str = "") -> AsyncIterator[ProcessContext]:
     @app.task("computes", isolation="process")
     def computes() -> None: ...
 
-    parts = ProcessContext(
+    context = ProcessContext(
         load(
             database_url="postgresql://nowhere/none",
             worker={"name": "w", "app": "shop:app", "threads": 7, "isolated": 3},
             emulation={"types": emulated},
         )
     )
-    parts.app = app
+    context.app = app
     try:
-        yield parts
+        yield context
     finally:
-        await parts.close()
+        await context.close()
 
 
 async def test_each_way_of_running_has_a_pool_with_its_own_slots() -> None:
-    async with parts_with(emulated="other,awaits") as parts:
-        found = {pool.name: pool for pool in pools(parts)}
+    async with context_with(emulated="other,awaits") as context:
+        found = {pool.name: pool for pool in pools(context)}
     types = {name: set(pool.handlers.types) for name, pool in found.items()}
     assert types == {
         "w": {"awaits", "emulate", "http", "other"},
@@ -63,6 +63,6 @@ async def test_each_way_of_running_has_a_pool_with_its_own_slots() -> None:
     [("*", "name those to be emulated"), ("other,plain", "names plain"), ("computes", "computes")],
 )
 async def test_a_type_is_not_both_run_and_emulated(emulated: str, words: str) -> None:
-    async with parts_with(emulated=emulated) as parts:
+    async with context_with(emulated=emulated) as context:
         with pytest.raises(ConfigurationError, match=words):
-            pools(parts)
+            pools(context)
