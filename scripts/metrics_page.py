@@ -52,7 +52,7 @@ def page() -> str:
 
 
 def _lines(section: Section) -> Iterator[str]:
-    yield from (f"## {section.title}", "", f"Told by: {section.told_by}.", "")
+    yield from (f"## {section.title}", "", f"Reported by: {section.reported_by}.", "")
     yield from ("| metric | kind | labels | unit | what |", "|---|---|---|---|---|")
     for metric in section.metrics:
         labels = ", ".join(f"`{label}`" for label in metric.labels)

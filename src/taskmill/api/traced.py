@@ -84,9 +84,9 @@ def _hand_on(scope: Scope, traceparent: str | None) -> None:
 
 def _end(span: "LiveSpan", scope: Scope, status: int) -> None:
     if status:
-        span.tell({"http.response.status_code": status})
+        span.set_attributes({"http.response.status_code": status})
     if "taskmill.task_id" in scope:
-        span.tell({"taskmill.task.id": scope["taskmill.task_id"]})
+        span.set_attributes({"taskmill.task.id": scope["taskmill.task_id"]})
     if status >= _OURS_TO_BLAME:
         span.fail(str(status))
     span.end()

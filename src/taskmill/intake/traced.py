@@ -34,7 +34,7 @@ def end_spans(spans: "Iterable[LiveSpan]", outcomes: Iterable[CreatedTask | Exce
     """End the spans, each with the task that its message became or the reason why it is refused."""
     for span, outcome in zip(spans, outcomes, strict=True):
         if isinstance(outcome, CreatedTask):
-            span.tell({"taskmill.task.id": str(outcome.task.id)})
+            span.set_attributes({"taskmill.task.id": str(outcome.task.id)})
         else:
             # What else may be raised could have parts of the message in its text.
             said = str(outcome) if isinstance(outcome, TaskmillError) else None

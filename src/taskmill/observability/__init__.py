@@ -1,1 +1,1 @@
-"""How a process tells what it does: logs. It decides nothing about tasks."""
+"""Logs, metrics and traces of a process. It decides nothing about tasks."""

@@ -1,7 +1,7 @@
-"""Lets code hear what is logged through Python's `logging` within its own context, beside the process's log.
+"""Passes what is logged through Python's `logging` to a listener of its context, besides the process's log.
 
-What the process's log gets of it stays as it is, though the root logger may let more through. It decides
-nothing about what is done with a record.
+The process's log stays the same, though the root logger may let more through. What is done with a record is the
+listener's decision.
 """
 
 import logging
@@ -9,47 +9,47 @@ from collections.abc import Callable
 from contextvars import ContextVar, Token
 from typing import Final, TypeAlias
 
-__all__ = ["Listener", "attach", "begin", "end", "is_overheard", "listen_from"]
+__all__ = ["Listener", "attach", "begin", "capture_from", "end", "is_for_listeners_only"]
 
 Listener: TypeAlias = Callable[[logging.LogRecord], None]
-"""Takes a record; called from any thread, it must not wait and not raise."""
+"""Takes a record. It is called from any thread, and must neither block nor raise."""
 
 _listener: Final[ContextVar[Listener | None]] = ContextVar("taskmill_listener", default=None)
-_NOBODY = logging.CRITICAL + 1
+_OFF = logging.CRITICAL + 1
 
 
-class _Ear(logging.Handler):
-    """Hands records to the listener of the context that they are made in."""
+class _ListenerHandler(logging.Handler):
+    """Passes each record to the listener of the context in which it was logged."""
 
     def handle(self, record: logging.LogRecord) -> bool:
-        """Do so without the lock that handlers have: a listener needs none."""
+        """Pass it on without the handler's lock: a listener needs none."""
         listener = _listener.get()
-        # The event loop tells of forgotten tasks and futures in whatever context they happen to be collected.
+        # The event loop logs forgotten tasks and futures in whatever context they happen to be collected.
         if listener is not None and record.name != "asyncio":
             listener(record)
         return True
 
 
-_ear: Final = _Ear(_NOBODY)
+_handler: Final = _ListenerHandler(_OFF)
 
 
-def listen_from(level: int) -> None:
-    """From now on let listeners hear what is logged from `level` on, for as long as this process lives."""
-    _ear.setLevel(min(_ear.level, level))
+def capture_from(level: int) -> None:
+    """From now on pass records from `level` up to listeners, for as long as this process lives."""
+    _handler.setLevel(min(_handler.level, level))
     attach()
 
 
 def attach() -> None:
-    """Put the ear to the root logger, if anybody listens: whoever sets up logging has taken all handlers off."""
+    """Add the handler to the root logger, if there are listeners; setting up logging removes all handlers."""
     root = logging.getLogger()
-    if _ear.level < _NOBODY:
-        root.setLevel(min(root.level, _ear.level))
-        if _ear not in root.handlers:
-            root.addHandler(_ear)
+    if _handler.level < _OFF:
+        root.setLevel(min(root.level, _handler.level))
+        if _handler not in root.handlers:
+            root.addHandler(_handler)
 
 
-def is_overheard(record: logging.LogRecord) -> bool:
-    """Tell whether a record came through only because somebody listens: no logger of its own let it pass."""
+def is_for_listeners_only(record: logging.LogRecord) -> bool:
+    """Return whether a record passed only because there are listeners: no logger's own level let it through."""
     if record.levelno >= logging.WARNING:
         return False
     logger: logging.Logger | None = logging.getLogger(record.name)
@@ -61,10 +61,10 @@ def is_overheard(record: logging.LogRecord) -> bool:
 
 
 def begin(listener: Listener) -> Token[Listener | None]:
-    """Hear the records of this context, of tasks that it starts and `to_thread`s, until `end`."""
+    """Listen to the records of this context, and of tasks and `to_thread` calls that it starts, until `end`."""
     return _listener.set(listener)
 
 
 def end(token: Token[Listener | None]) -> None:
-    """Hear no more in this context; contexts that were copied from it go on."""
+    """Stop listening in this context; contexts that were copied from it go on."""
     _listener.reset(token)

@@ -1,6 +1,7 @@
-"""What becomes of tasks and leases: counted by the process that did it, after its commit.
+"""Metrics of tasks and leases: counted by the process that made the change, after its commit.
 
-A change whose answer was lost is counted when it is found out, or not at all: exact numbers are in `GET /stats`.
+A change whose response was lost is counted when that is found out, or not at all: exact numbers are in `GET
+/stats`.
 """
 
 from collections import defaultdict
@@ -20,18 +21,18 @@ _DURATIONS = (
 
 _tasks = Section(
     "Tasks",
-    told_by="whoever did it: api and intake create, workers claim and finish, maintenance expires, api cancels; "
-    "api also claims and finishes for workers that pull over HTTP",
+    reported_by="the process that did it: api and intake create, workers claim and finish, maintenance expires, "
+    "api cancels; api also claims and finishes for workers that pull over HTTP",
     notes="""\
-A task is created once, and claimed once for each attempt, so `taskmill_task_wait_seconds_count` is
-`taskmill_tasks_claimed_total`. A claim ends in one of `taskmill_tasks_finished_total`,
-`taskmill_retries_scheduled_total` and `taskmill_tasks_handed_back_total`, which together are
+A task is created once, and claimed once for each attempt, so `taskmill_task_wait_seconds_count` equals
+`taskmill_tasks_claimed_total`. An attempt ends in one of `taskmill_tasks_finished_total`,
+`taskmill_retries_scheduled_total` and `taskmill_tasks_handed_back_total`, which together equal
 `taskmill_task_run_seconds_count`; or it is lost.
 
 Created and run again = finished + cancelled while they waited + expired + taken back and ended there
 (`taskmill_tasks_rescued_total` with `failed` or `cancelled`) + what waits or runs now. Tasks that
-`taskmill.create_task` makes in SQL are created, too, but no process of Taskmill makes them, so none counts them:
-`GET /stats?window=1h` does, and `taskmill_queue_tasks` has them.
+`taskmill.create_task` creates in SQL are not counted here, as no process of Taskmill creates them;
+`GET /stats?window=1h` and `taskmill_queue_tasks` include them.
 """,
 )
 CREATED: Final = _tasks.tally(
@@ -45,7 +46,7 @@ CLAIMED: Final = _tasks.tally(
 )
 FINISHED: Final = _tasks.tally(
     "tasks_finished_total",
-    "Tasks whose run a worker ended, by their terminal status: `succeeded`, `failed` or `cancelled`",
+    "Tasks that a worker ended, by their terminal status: `succeeded`, `failed` or `cancelled`",
     "queue",
     "type",
     "status",
@@ -65,21 +66,21 @@ HANDED_BACK: Final = _tasks.tally(
 )
 WAITED: Final = _tasks.histogram(
     "task_wait_seconds",
-    "From when a task was due to when it was claimed",
+    "From when a task was due until it was claimed",
     "queue",
     "type",
     bounds=_DURATIONS,
 )
 RAN: Final = _tasks.histogram(
     "task_run_seconds",
-    "From a claim to the end of its handler, for claims whose end was recorded",
+    "From a claim to the end of its handler, for attempts whose outcome was recorded",
     "queue",
     "type",
     bounds=_DURATIONS,
 )
 CANCELS: Final = _tasks.tally(
     "cancels_total",
-    "Cancels: `done` is a task that waited and is cancelled, `asked` one that runs and is to stop",
+    "Cancels: `done` is a waiting task that was cancelled, `asked` a running one that was asked to stop",
     "answer",
     known=(("done",), ("asked",)),
 )
@@ -94,10 +95,10 @@ EXPIRED: Final = _tasks.tally(
 
 _leases = Section(
     "Leases and rescue",
-    told_by="worker, and api for workers that pull over HTTP; rescues and expired leases by maintenance",
+    reported_by="worker, and api for workers that pull over HTTP; rescues and expired leases by maintenance",
     notes="""\
-A worker that died: `taskmill_leases_expired_total` and `taskmill_tasks_rescued_total` grow. One that was
-frozen or cut off and came back: `taskmill_leases_lost_total`, and what its handlers returned too late is
+When a worker died, `taskmill_leases_expired_total` and `taskmill_tasks_rescued_total` grow. When one was
+frozen or cut off and came back, `taskmill_leases_lost_total` does, and what its handlers returned too late is
 counted by `taskmill_finishes_refused_total` or `taskmill_attempts_lost_total`. That is the fence at work, no
 damage.
 """,
@@ -111,7 +112,7 @@ RENEWALS_FAILED: Final = _leases.counter(
 )
 LEASES_LOST: Final = _leases.counter(
     "leases_lost_total",
-    "Renewals that found the lease closed: what ran under it is somebody else's",
+    "Renewals that found the lease closed: its tasks belong to others now",
 )
 LEASES_EXPIRED: Final = _leases.tally(
     "leases_expired_total", "Leases that had run out and were closed by rescue"
@@ -124,7 +125,7 @@ RESCUED: Final = _leases.tally(
     known=(("lost",), ("failed",), ("cancelled",)),
 )
 REFUSED: Final = _leases.tally(
-    "finishes_refused_total", "Results that the fence refused: the task belongs to another claim"
+    "finishes_refused_total", "Results that the fence refused: the task has been claimed again"
 )
 ATTEMPTS_LOST: Final = _leases.tally(
     "attempts_lost_total",
@@ -132,13 +133,13 @@ ATTEMPTS_LOST: Final = _leases.tally(
 )
 RECONCILED: Final = _leases.tally(
     "claims_reconciled_total",
-    "Claims whose answer was lost, which nobody ran, and which were handed back",
+    "Claims whose result was lost, so that they did not run and were handed back",
 )
 
 
 def count_created(kinds: Iterable[tuple[str, ...]]) -> None:
     """Count tasks that were stored, each by its queue and type."""
-    # Not a Counter: to make one takes as long as ten tasks, and most batches are smaller.
+    # Not a collections.Counter: making one takes as long as ten tasks, and most batches are smaller.
     numbers: dict[tuple[str, ...], int] = {}
     for kind in kinds:
         numbers[kind] = numbers.get(kind, 0) + 1
@@ -167,7 +168,7 @@ class _OfKind(Protocol):
 def count_ended(
     task: _OfKind, status: Status, event_type: EventType, reason: str | None, ran_s: float
 ) -> None:
-    """Count how a claim ended that ran for so many seconds."""
+    """Count the end of an attempt that ran for `ran_s` seconds."""
     kind = KINDS[task.queue, task.type]
     RAN.observe(ran_s, kind)
     if status is not Status.NEW:

@@ -1,7 +1,7 @@
-"""Bounds the labels that come from outside: names of queues and types, which anybody may invent.
+"""Bounds the labels that come from outside: names of queues and types, which any client may invent.
 
-The first `most` that come get series of their own, for as long as the process lives; all others share one, whose
-labels no queue and no type can have as a name.
+The first `most` get series of their own, for as long as the process lives; all others share one, whose labels
+can't be the name of a queue or type.
 """
 
 from typing import Final
@@ -10,16 +10,16 @@ OTHER: Final = "_other"
 
 
 class Bounded(dict[tuple[str, ...], tuple[str, ...]]):
-    """Gives the labels of values: themselves, or `_other` for each when there are too many already."""
+    """Maps values to labels: the values themselves, or `_other` for each when there are too many already."""
 
     def __init__(self, size: int, *, most: int) -> None:
         super().__init__()
         self.most = most
-        self._rest = (OTHER,) * size
+        self._others = (OTHER,) * size
 
     def __missing__(self, values: tuple[str, ...]) -> tuple[str, ...]:
         if len(self) >= self.most:
-            return self._rest
+            return self._others
         self[values] = values
         return values
 
@@ -32,5 +32,5 @@ QUEUES: Final = Bounded(1, most=200)
 
 
 def bound(most: int) -> None:
-    """Let at most so many kinds, and queues, have series of their own from now on."""
+    """Allow at most `most` kinds, and as many queues, series of their own from now on."""
     KINDS.most = QUEUES.most = most

@@ -1,7 +1,7 @@
 """Sets up logging: for people on a terminal, JSON lines elsewhere; one output for all libraries.
 
 One line is ``ts`` (RFC 3339, UTC), ``level``, ``event``, then what the caller and the context
-(``structlog.contextvars``) say. It decides how lines look and where they go, not what deserves one.
+(``structlog.contextvars``) add. It decides how lines look and where they go, not what is logged.
 """
 
 import atexit
@@ -31,7 +31,7 @@ _Facts = dict[str, Any]
 _Render = Callable[[str, str, _Facts, _Facts], bytes]
 
 _QUIET = ("alembic", "asyncio", "httpcore", "httpx", "sqlalchemy", "uvicorn", "uvicorn.error")
-# They tell as errors what is told here in order: that the broker is away.
+# They log as errors what we log ourselves: that the broker is away.
 _MUTE = ("aio_pika", "aiormq")
 _LEVELS = {name.lower(): number for name, number in logging.getLevelNamesMapping().items()}
 _COLOURS = {"debug": "2", "info": "32", "warning": "33", "error": "31", "critical": "1;31"}
@@ -57,7 +57,7 @@ def configure(
 
 
 def silence() -> None:
-    """Drop all lines, unless `configure` was called: for commands that say all in their own words."""
+    """Drop all lines, unless `configure` was called: for commands that print everything themselves."""
     _take_over("debug")
 
 
@@ -72,12 +72,12 @@ def _take_over(level: Level) -> None:
 
 
 def get_logger(name: str) -> FilteringBoundLogger:
-    """Make a logger whose lines say where they come from; cheap, usable before `configure`."""
+    """Make a logger whose lines name their module; cheap, usable before `configure`."""
     return cast(FilteringBoundLogger, structlog.get_logger(module=name))
 
 
 def is_for_people() -> bool:
-    """Whether lines go to a terminal, or look so: there what only was read buries what has happened."""
+    """Whether lines are for a terminal, where lines about mere reads would bury what has changed."""
     return isinstance(_target.render, _Console)
 
 
@@ -110,19 +110,19 @@ class _Target:
 
 
 def _discard(line: bytes) -> None:
-    """Take a line from before the first `configure`."""
+    """Drop a line that comes before the first `configure`."""
 
 
 def _logger_class(level: Level) -> type[FilteringBoundLogger]:
     """Return structlog's logger for a level, with what would be its chain of processors in one step.
 
-    A line costs a third so. With two lines for each request and each task that tells.
+    That cuts the cost of a line to a third, which matters with two lines for each request and each task.
     """
     base: Any = structlog.make_filtering_bound_logger(level)
 
     class Logger(base):  # type: ignore[misc]  # a class that is made at run time
         def _proxy_to_logger(self, level: str, event: str | None = None, /, **facts: Any) -> None:  # noqa: ANN401 - any fact
-            _say(self, level, event or "", facts)
+            _log(self, level, event or "", facts)
 
     for name in _COLOURS:
         if _LEVELS[name] >= _LEVELS[level]:
@@ -131,18 +131,18 @@ def _logger_class(level: Level) -> type[FilteringBoundLogger]:
 
 
 def _method(level: str, structlogs: Callable[..., None]) -> Callable[..., None]:
-    """Return a level's method of a logger: as structlog's own, but that it hands the facts on as they are."""
+    """Return a level's method of a logger: like structlog's own, but it passes the facts on as they are."""
 
     def method(self: Any, event: str, *args: Any, **facts: Any) -> None:  # noqa: ANN401 - any fact
         if args:
             structlogs(self, event, *args, **facts)
         else:
-            _say(self, level, event, facts)
+            _log(self, level, event, facts)
 
     return method
 
 
-def _say(logger: Any, level: str, event: str, facts: _Facts) -> None:  # noqa: ANN401 - a class that is made at run time
+def _log(logger: Any, level: str, event: str, facts: _Facts) -> None:  # noqa: ANN401 - a class that is made at run time
     for variable, value in copy_context().items():
         if value is not ... and variable.name.startswith(_BOUND):
             facts.setdefault(variable.name[len(_BOUND) :], value)
@@ -171,11 +171,11 @@ def _json_line(level: str, event: str, context: _Facts, facts: _Facts) -> bytes:
 
 
 def _text(value: object) -> str:
-    """Return what a value says of itself; a line must not cost what it is about."""
+    """Return a value as text; a failing `__str__` must not fail the caller."""
     try:
         return str(value)
     except Exception as error:  # noqa: BLE001 - anybody's object
-        return f"<{type(value).__name__} that can't be told: {type(error).__name__}>"
+        return f"<{type(value).__name__} that can't be shown: {type(error).__name__}>"
 
 
 class _LastMoment:
@@ -185,7 +185,7 @@ class _LastMoment:
 
 
 def _timestamp() -> str:
-    moment = int(time.time() * 1000)  # noqa: TID251 - a line tells this machine's time, also when no Clock exists
+    moment = int(time.time() * 1000)  # noqa: TID251 - a line has this machine's time, also when no Clock exists
     last, text = _LastMoment.formatted
     if last != moment:
         second, millisecond = divmod(moment, 1000)
@@ -238,11 +238,11 @@ def _colours_wanted() -> bool:
 
 
 class _ToStructlog(logging.Handler):
-    """Hands what libraries log to the same output."""
+    """Passes what libraries log to the same output."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            if capture.is_overheard(record):
+            if capture.is_for_listeners_only(record):
                 return
             fields: dict[str, Any] = {"exc_info": record.exc_info} if record.exc_info else {}
             get_logger(record.name).log(record.levelno, record.getMessage(), **fields)
@@ -251,7 +251,7 @@ class _ToStructlog(logging.Handler):
 
 
 def _take_over_stdlib() -> None:
-    """Route libraries' warnings and errors here; nothing below, and no handlers of their own."""
+    """Route libraries' warnings and errors here; nothing below, and without handlers of their own."""
     logging.basicConfig(level=logging.WARNING, handlers=[_ToStructlog()], force=True)
     for name in _QUIET:
         library = logging.getLogger(name)

@@ -1,7 +1,7 @@
-"""What the parts of a process count about themselves, and all of it in Prometheus' text format.
+"""What the parts of a process count, and the exposition of all metrics in Prometheus' text format.
 
-Counters live where they are counted up; here are their names and meanings. What becomes of tasks is in `flow`,
-what PostgreSQL tells of the whole system in `system`. It serves nothing; `admin` and the API do.
+Counters are incremented elsewhere; here are their names and meanings. Those of tasks are in `flow`, those of the
+whole system, read from PostgreSQL, in `system`. It serves nothing; `admin` and the API do.
 """
 
 from collections.abc import Iterable
@@ -24,9 +24,9 @@ _SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 
 _relay = Section(
     "The relay",
-    told_by="relay",
+    reported_by="relay",
     notes="""\
-`taskmill_tasks_released_again_total` that grows steadily: hints reach nobody who claims them. Do live workers
+When `taskmill_tasks_released_again_total` grows steadily, hints reach no worker that claims them. Do live workers
 serve these queues and types (`taskmill worker list`), and do they reach the broker (`taskmill_broker_up`)?
 """,
 )
@@ -55,14 +55,14 @@ WINDOW_TASKS: Final = _relay.gauge(
 
 _worker = Section(
     "The worker",
-    told_by="worker",
+    reported_by="worker",
     notes="""\
-`taskmill_handlers_lingering` that grows: a handler swallows `CancelledError`, or cleans up for ever.
+When `taskmill_handlers_lingering` grows, a handler swallows `CancelledError`, or cleans up for ever.
 `handler.abandoned` in the log names the tasks.
 """,
 )
 WORKER_SLOTS: Final = _worker.reading(
-    "worker_slots", "Tasks that the workers of this process run at once at most"
+    "worker_slots", "Tasks that the workers of this process can run at once"
 )
 WORKER_RUNNING: Final = _worker.reading(
     "worker_running", "Tasks that the workers of this process run now"
@@ -72,7 +72,7 @@ HINTS_REDELIVERED: Final = _worker.counter(
     "hints_redelivered_total", "Hint messages that workers got marked as redelivered"
 )
 HANDLERS_ABANDONED: Final = _worker.counter(
-    "handlers_abandoned_total", "Handlers that did not stop when told to, and lost their attempt"
+    "handlers_abandoned_total", "Handlers that did not stop when asked to, and lost their attempt"
 )
 HANDLERS_LINGERING: Final = _worker.gauge(
     "handlers_lingering", "Abandoned handlers that still run, outside of any slot"
@@ -80,9 +80,9 @@ HANDLERS_LINGERING: Final = _worker.gauge(
 
 _task_logs = Section(
     "Task logs",
-    told_by="worker; api, of workers that pull over HTTP",
+    reported_by="worker; api, of workers that pull over HTTP",
     notes="""\
-`reason` is `claim_full` (over the limits of one claim: the task's lines, or the API's answer, say so), or one of
+`reason` is `claim_full` (over the limits of one claim, as the task's lines or the API's response say), or one of
 [`task_log.dropped`](../operations/log-events.md#what-handlers-log).
 """,
 )
@@ -97,20 +97,20 @@ TASK_LOG_DROPPED: Final = _task_logs.counter(
 
 _feed = Section(
     "The feed",
-    told_by="api, of those who follow it; relay, of what it publishes",
+    reported_by="api, of those who follow it; relay, of what it publishes",
     notes="""\
 `reason` is `gone` (the client left), `slow` (it was too far behind), `stopping` (the server), `forgotten` (what
-follows is no longer kept), or `other` (its time was up, or it took nothing). How far numbering is behind is told
-by [the whole system](#the-whole-system).
+follows is no longer retained), or `other` (its time was up, or it read nothing). How far numbering is behind is
+among the metrics of [the whole system](#the-whole-system).
 """,
 )
 FEED_STREAMS: Final = _feed.gauge("feed_streams", "Clients of `GET /events` that are connected now")
 FEED_STREAMS_ENDED: Final = _feed.counter(
     "feed_streams_ended_total", "Streams that ended, by the reason", "reason"
 )
-FEED_WATCHES: Final = _feed.gauge("feed_watches", "Answers held by `Prefer: wait` now")
+FEED_WATCHES: Final = _feed.gauge("feed_watches", "Requests with `Prefer: wait` that wait now")
 FEED_READ: Final = _feed.counter(
-    "feed_changes_read_total", "Changes that the shared reader handed out"
+    "feed_changes_read_total", "Changes that the shared reader passed on"
 )
 FEED_PUBLISHED: Final = _feed.counter(
     "feed_changes_published_total",
@@ -123,33 +123,33 @@ FEED_RETURNED: Final = _feed.counter(
 
 _pull = Section(
     "Workers that pull over HTTP",
-    told_by="api; attempts that ran too long by maintenance",
-    notes="What becomes of their tasks and leases is counted with that of all workers.",
+    reported_by="api; attempts that ran too long by maintenance",
+    notes="Their tasks and leases are counted with those of all workers.",
 )
 PULLS_WAITING: Final = _pull.reading(
     "pulls_waiting", "Calls of `POST /leases` that wait for tasks now"
 )
 PULLS_RETURNED: Final = _pull.tally(
     "pulls_returned_total",
-    "Leases whose tasks were given back at once, since the client had left, or the claim's answer was lost",
+    "Leases whose tasks were handed back at once, since the client had left, or the claim's result was lost",
 )
 PULLS_TIMED_OUT: Final = _pull.tally(
     "pulls_timed_out_total",
     "Attempts that maintenance ended because they ran longer than their `timeout_s`",
 )
 
-_intake = Section("The intake", told_by="intake")
+_intake = Section("The intake", reported_by="intake")
 MESSAGES_CONSUMED: Final = _intake.counter(
     "messages_consumed_total", "Creation messages taken from the broker, redelivered ones included"
 )
 MESSAGES_REDELIVERED: Final = _intake.counter(
-    "messages_redelivered_total", "Creation messages that came marked as redelivered"
+    "messages_redelivered_total", "Creation messages that were marked as redelivered"
 )
 MESSAGES_CREATED: Final = _intake.counter(
-    "messages_created_total", "Creation messages that made a new task"
+    "messages_created_total", "Creation messages that created a task"
 )
 MESSAGES_REPLAYED: Final = _intake.counter(
-    "messages_replayed_total", "Creation messages whose task was there already"
+    "messages_replayed_total", "Creation messages whose task existed already"
 )
 MESSAGES_REJECTED: Final = _intake.counter(
     "messages_rejected_total", "Creation messages refused, by the status of the problem", "status"
@@ -158,7 +158,7 @@ MESSAGES_REPLIED: Final = _intake.counter(
     "messages_replied_total", "Replies to creation messages that were handed to the broker"
 )
 
-_broker = Section("The broker", told_by="every process that has a connection to it")
+_broker = Section("The broker", reported_by="every process that has a connection to it")
 BROKER_UP: Final = _broker.gauge(
     "broker_up",
     "1 while a connection to the broker is up, else 0, by the connection's name in this program",
@@ -167,7 +167,7 @@ BROKER_UP: Final = _broker.gauge(
 
 _database = Section(
     "The database",
-    told_by="every process",
+    reported_by="every process",
     notes="""\
 `pool` is `hot` (the statements that every task goes through) or `listing` (lists); a process has [so many
 connections](settings.md#database) of each.
@@ -198,11 +198,11 @@ STATEMENTS_FAILED: Final = _database.tally(
 
 _batches = Section(
     "Batches",
-    told_by="every process, of the batches that it makes",
+    reported_by="every process, of the batches that it makes",
     notes="""\
-`batch` is `create` (tasks that requests and messages make), `create_all` (all or nothing, as `POST
-/tasks/batch` has it), `read` (tasks by id), `claim`, `finish`, `intake` (messages), or `deliveries` (tries). What
-comes at the same time shares one statement and one commit; while little comes, batches have one item.
+`batch` is `create` (tasks of requests and messages), `create_all` (all or nothing, as `POST
+/tasks/batch` has it), `read` (tasks by id), `claim`, `finish`, `intake` (messages), or `deliveries` (tries). Work
+that arrives at the same time shares one statement and one commit; under low load, batches have one item.
 """,
 )
 BATCH_ITEMS: Final = _batches.histogram(
@@ -210,17 +210,17 @@ BATCH_ITEMS: Final = _batches.histogram(
 )
 BATCH_TIME: Final = _batches.histogram(
     "batch_duration_seconds",
-    "How long a batch took from its departure to its answer, with all that was tried again",
+    "How long a batch took from its flush to its result, retries included",
     "batch",
     bounds=_STEPS,
 )
 
 _http = Section(
     "Requests",
-    told_by="api",
+    reported_by="api",
     notes="""\
-`route` is the path as the [reference](http.md) has it (`/tasks/{id}`), and `_other` for files and what is not
-there; `status` is a class (`2xx`), and `gone` when the client left before its request was complete.
+`route` is the path as in the [reference](http.md) (`/tasks/{id}`), and `_other` for files and unknown paths;
+`status` is a class (`2xx`), and `gone` when the client left before its request was complete.
 """,
 )
 REQUESTS: Final = _http.tally(
@@ -228,23 +228,23 @@ REQUESTS: Final = _http.tally(
 )
 REQUEST_TIME: Final = _http.histogram(
     "http_request_duration_seconds",
-    "How long answers took, to the last byte handed to the network",
+    "How long responses took, to the last byte handed to the network",
     "method",
     "route",
     bounds=_STEPS,
 )
 REQUESTS_IN_FLIGHT: Final = _http.reading(
-    "http_requests_in_flight", "Requests that are being answered now"
+    "http_requests_in_flight", "Requests that are being handled now"
 )
 
 _connections = Section(
     "Connections",
-    told_by="api; every process with an admin port",
+    reported_by="api; every process with an admin port",
     notes="""\
-`server` is `api` or `admin`. `reason` is `all` (the cap on all connections is met: the one that has been idle for
-the longest, or the new one), `address` (one address has too many requests that have come in part), `slow_head` or
-`slow_body` (a request that does not come in time), `slow_answer` (a client that takes nothing of its answer). The
-caps are [settings](settings.md#api).
+`server` is `api` or `admin`. `reason` is `all` (the limit on all connections is reached: the one that has been
+idle for the longest, or the new one), `address` (one address has too many incomplete requests), `slow_head` or
+`slow_body` (a request that does not arrive in time), `slow_answer` (a client that does not read its response). The
+limits are [settings](settings.md#api).
 """,
 )
 CONNECTIONS: Final = _connections.reading(
@@ -252,12 +252,12 @@ CONNECTIONS: Final = _connections.reading(
 )
 CONNECTIONS_UNFINISHED: Final = _connections.reading(
     "http_connections_unfinished",
-    "Connections on which a request has come in part, and the rest is missing",
+    "Connections with an incomplete request",
     "server",
 )
 BODY_BYTES: Final = _connections.reading(
     "http_body_bytes",
-    "Memory of bodies over 64 KiB whose requests are being read or answered (api)",
+    "Memory of bodies over 64 KiB whose requests are being read or handled (api)",
 )
 CONNECTIONS_LIMITED: Final = _connections.tally(
     "http_connections_limited_total",
@@ -268,18 +268,18 @@ CONNECTIONS_LIMITED: Final = _connections.tally(
 
 _process = Section(
     "The process itself",
-    told_by="every process",
+    reported_by="every process",
     notes="""\
 Also `process_*` (processor time, memory, file descriptors; Linux), `python_info`, and `python_gc_*`, as
-Prometheus' Python library tells them.
+Prometheus' Python library exposes them.
 """,
 )
 BUILD: Final = _process.gauge(
-    "build_info", "1; which version this is, and the roles of the process", "version", "roles"
+    "build_info", "1, with the version and the roles of the process", "version", "roles"
 )
 LOOP_LAG: Final = _process.histogram(
     "event_loop_lag_seconds",
-    "How late the event loop came to something that was due, looked at twice a second",
+    "How late the event loop ran something that was due, measured twice a second",
     bounds=_STEPS,
 )
 DUTY_ROUNDS: Final = _process.tally(
@@ -291,7 +291,7 @@ DUTY_ROUNDS: Final = _process.tally(
 
 
 def exposition(beside: Iterable[Metric] = ()) -> bytes:
-    """Return all metrics as they are now, and those `beside` them, in the format that `CONTENT_TYPE` names."""
+    """Return all metrics, and those `beside` them, in the format of `CONTENT_TYPE`."""
     return generate_latest(REGISTRY) + generate_latest(_Beside(beside))
 
 

@@ -1,4 +1,4 @@
-"""What becomes of events that are delivered to webhooks and callbacks."""
+"""Metrics of deliveries to webhooks and callbacks."""
 
 from typing import Final
 
@@ -8,17 +8,17 @@ _TIMES = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 6
 
 _webhooks = Section(
     "Webhooks",
-    told_by="webhooks",
+    reported_by="webhooks",
     notes="""\
-`outcome` is `delivered`, `postponed` (no answer, or none that is a success; tried again), or `failed` (for good:
-its time was over, or nobody is there any more). Which endpoint it is, says the log (`delivery.postponed`).
+`outcome` is `delivered`, `postponed` (no response, or no success; it is tried again), or `failed` (for good:
+its time was over, or its endpoint is gone). The log names the endpoint (`delivery.postponed`).
 """,
 )
 CHANGES_FANNED_OUT: Final = _webhooks.tally(
-    "webhook_changes_read_total", "Changes that were looked at for webhooks and callbacks"
+    "webhook_changes_read_total", "Changes that were read for webhooks and callbacks"
 )
 DELIVERIES_MADE: Final = _webhooks.tally(
-    "webhook_deliveries_made_total", "Deliveries that were made of them"
+    "webhook_deliveries_made_total", "Deliveries that were created from them"
 )
 TRIES: Final = _webhooks.tally(
     "webhook_tries_total",
@@ -27,14 +27,14 @@ TRIES: Final = _webhooks.tally(
     known=(("delivered",), ("postponed",), ("failed",)),
 )
 TRY_TIME: Final = _webhooks.histogram(
-    "webhook_try_duration_seconds", "How long endpoints took to answer", bounds=_TIMES
+    "webhook_try_duration_seconds", "How long endpoints took to respond", bounds=_TIMES
 )
 TRIES_UNDER_WAY: Final = _webhooks.reading(
     "webhook_tries_under_way", "Deliveries that are being tried now"
 )
 CALLBACKS_GIVEN_UP: Final = _webhooks.tally(
     "callbacks_given_up_total",
-    "Callbacks that failed for good: nobody was told that the task has ended",
+    "Callbacks that failed for good: the end of their task was not delivered",
 )
 WEBHOOKS_DISABLED: Final = _webhooks.tally(
     "webhooks_disabled_total", "Webhooks that were disabled because of their endpoint"

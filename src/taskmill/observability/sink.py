@@ -1,7 +1,7 @@
 """Takes log lines at the speed of memory and writes them from a thread of its own.
 
 The caller never waits for the stream: a slow reader costs memory up to a bound and then lines (they
-are counted and told), a closed one costs all that follow. It knows bytes, not what they mean.
+are counted and the count is logged), a closed one costs all that follow. It knows bytes, not what they mean.
 """
 
 import errno
@@ -67,7 +67,7 @@ class Sink:
         return done.wait(timeout_s)
 
     def close(self, timeout_s: float = 1.0) -> None:
-        """Write what waits, for `timeout_s` at most, and end the thread."""
+        """Write what is buffered, for `timeout_s` at most, and end the thread."""
         self._closing = True
         self._hurry.set()
         self._wake.set()
@@ -106,13 +106,13 @@ class _Out:
         self._fd: int | None = None
         self._is_gone = False
         try:
-            # Its own: when somebody closes the stream, the number may come to mean a socket.
+            # A duplicate: once the stream is closed, its number may be reused for a socket.
             self._fd = os.dup(stream.fileno())
         except (OSError, ValueError, io.UnsupportedOperation):
             return
 
     def put(self, data: bytes) -> None:
-        """Write all of `data`, or give it up: a full disk costs these lines, a closed pipe all."""
+        """Write all of `data`, or give up: a full disk costs these lines, a closed pipe all that follow."""
         if self._is_gone:
             return
         try:
@@ -127,16 +127,16 @@ class _Out:
             self._is_gone = error.errno in _GONE
 
     def close(self) -> None:
-        """Give the descriptor back; the stream stays its owner's."""
+        """Close the descriptor; the stream belongs to its owner."""
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
 
 
 def _write_all(fd: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
+    remaining = memoryview(data)
+    while remaining:
         try:
-            rest = rest[os.write(fd, rest) :]
+            remaining = remaining[os.write(fd, remaining) :]
         except BlockingIOError:  # a terminal that another program made non-blocking
             select.select([], [fd], [], 1.0)

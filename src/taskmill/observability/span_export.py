@@ -1,7 +1,7 @@
-"""Where spans go: over OTLP/HTTP, from a thread in the background, as the `OTEL_` variables say.
+"""Exports spans over OTLP/HTTP, from a background thread, as configured by the `OTEL_` variables.
 
 A collector that is slow or away costs spans, never time: the queue is bounded, and stopping waits for the last
-export only so long. What is lost so is told in the log now and then.
+export for a bounded time. Lost spans are logged from time to time.
 """
 
 import asyncio
@@ -22,30 +22,30 @@ from taskmill.observability.logs import get_logger
 from taskmill.observability.traces import Traces
 from taskmill.version import version
 
-__all__ = ["CLOSE_S", "SpanExport", "ToldExporter", "open_export"]
+__all__ = ["CLOSE_S", "ReportingExporter", "SpanExport", "open_export"]
 
 log = get_logger(__name__)
 
 CLOSE_S: Final = 2.0
-"""How long a process that stops waits for its last spans to be sent."""
+"""How long a stopping process waits until its last spans are sent."""
 
-_QUIET_S: Final = 60.0
+_MIN_INTERVAL_S: Final = 60.0
 
 
 def open_export(instance: str, monotonic: Callable[[], float]) -> "SpanExport":
-    """Begin to export the spans of this process, which is called `instance`, and those of its handlers' libraries.
+    """Begin to export the spans of this process, named `instance`, and those of its handlers' libraries.
 
-    `monotonic` tells seconds. A provider that somebody has set for the process, as `opentelemetry-instrument`
-    does, is used as it is.
+    `monotonic` returns seconds. A provider that is already set for the process, as by `opentelemetry-instrument`,
+    is used as it is.
 
     Raises:
-        ConfigurationError: an `OTEL_` variable makes no sense.
+        ConfigurationError: an `OTEL_` variable is invalid.
     """
     present = trace.get_tracer_provider()
     if not isinstance(present, trace.ProxyTracerProvider):
         return SpanExport(Traces(present))
     try:
-        exporter = ToldExporter(OTLPSpanExporter(), monotonic)
+        exporter = ReportingExporter(OTLPSpanExporter(), monotonic)
         provider = TracerProvider(resource=_resource(instance), shutdown_on_exit=False)
         provider.add_span_processor(BatchSpanProcessor(exporter))
     except ValueError as error:
@@ -55,7 +55,7 @@ def open_export(instance: str, monotonic: Callable[[], float]) -> "SpanExport":
 
 
 class SpanExport:
-    """What makes this process's spans (`traces`), and the end of their export."""
+    """Creates this process's spans (`traces`), and ends their export."""
 
     def __init__(self, traces: Traces, provider: TracerProvider | None = None) -> None:
         self.traces = traces
@@ -69,10 +69,10 @@ class SpanExport:
 
         def shut_down(provider: TracerProvider) -> None:
             provider.shutdown()
-            with suppress(RuntimeError):  # the loop has closed: nobody waits any more
+            with suppress(RuntimeError):  # the loop has closed: nothing waits any more
                 loop.call_soon_threadsafe(ended.set)
 
-        # A thread that nobody waits for: the library's own bound is 30 s.
+        # A daemon thread, as the library itself would wait up to 30 s.
         threading.Thread(target=shut_down, args=(self._provider,), daemon=True).start()
         try:
             async with asyncio.timeout(CLOSE_S):
@@ -81,42 +81,42 @@ class SpanExport:
             log.warning("traces.cut_off", waited_s=CLOSE_S)
 
 
-class ToldExporter(SpanExporter):
-    """An exporter whose failures are told once a minute at most, with what the library said of the last one."""
+class ReportingExporter(SpanExporter):
+    """An exporter whose failures are logged once a minute at most, with the library's message for the last one."""
 
     def __init__(self, exporter: SpanExporter, monotonic: Callable[[], float]) -> None:
         self._exporter = exporter
         self._monotonic = monotonic
-        self._said = _LastWord(logging.getLogger(type(exporter).__module__))
+        self._last_warning = _LastWarning(logging.getLogger(type(exporter).__module__))
         self._lost = 0
-        self._tell_at = monotonic()
+        self._report_at = monotonic()
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Export, from the thread in the background."""
+        """Export, in the background thread."""
         result = self._exporter.export(spans)
         if result is not SpanExportResult.SUCCESS:
             self._lost += len(spans)
-            self._tell()
+            self._report()
         return result
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         now = self._monotonic()
-        if now < self._tell_at:
+        if now < self._report_at:
             return
-        log.warning("traces.unsent", spans=self._lost, error=self._said.message)
-        self._lost, self._tell_at = 0, now + _QUIET_S
+        log.warning("traces.unsent", spans=self._lost, error=self._last_warning.message)
+        self._lost, self._report_at = 0, now + _MIN_INTERVAL_S
 
     def shutdown(self) -> None:
         """End the exporter."""
         self._exporter.shutdown()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Have everything sent that was handed over."""
+        """Send everything that is buffered."""
         return self._exporter.force_flush(timeout_millis)
 
 
-class _LastWord(logging.Handler):
-    """Keeps what a library says of its trouble instead of having it logged each time."""
+class _LastWarning(logging.Handler):
+    """Retains a library's last warning instead of logging each one."""
 
     def __init__(self, logger: logging.Logger) -> None:
         super().__init__(logging.WARNING)
@@ -129,7 +129,7 @@ class _LastWord(logging.Handler):
 
 
 def _resource(instance: str) -> Resource:
-    """Return what all spans say of their process; what the environment says goes before ours."""
+    """Return the attributes of all spans of this process; those of the environment go before ours."""
     ours = {
         "service.name": "taskmill",
         "service.version": version(),

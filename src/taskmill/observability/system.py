@@ -1,4 +1,4 @@
-"""What PostgreSQL tells of the whole system, as gauges: the same from each process that tells it."""
+"""Figures of the whole system from PostgreSQL, as gauges: the same from each process that exposes them."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -13,21 +13,21 @@ from taskmill.observability.kinds import KINDS, OTHER
 
 _system = Section(
     "The whole system",
-    told_by="api and maintenance",
+    reported_by="api and maintenance",
     notes="""\
-**Read from PostgreSQL when it is asked for, at most once in 5 s, and the same from each process that tells it:
+**Read from PostgreSQL on each scrape, at most once in 5 s, and the same from each process that exposes it:
 take `max by (queue, status) (…)` or `max(…)`, never `sum`.** While the database does not answer within 2 s,
 `taskmill_system_up` is 0 and the others are left out; the scrape succeeds all the same.
 
-The oldest 200 queues (`TASKMILL_METRICS__KINDS`) are told one by one, what is beyond them as `_other`: the sum of
+The oldest 200 queues (`TASKMILL_METRICS__KINDS`) have series of their own, all others share `_other`: the sum of
 tasks, workers and types, the longest wait, and 1 for paused if any is.
 
 Of other logins' sessions PostgreSQL shows the snapshots only to members of `pg_read_all_stats`.
 """,
 )
-_UP: Final = _system.figure("system_up", "1 when PostgreSQL told these figures, else 0")
+_UP: Final = _system.figure("system_up", "1 when PostgreSQL returned these figures, else 0")
 _TASKS: Final = _system.figure(
-    "queue_tasks", "Tasks that there are, exactly, by their status", "queue", "status"
+    "queue_tasks", "The exact number of tasks, by their status", "queue", "status"
 )
 _OLDEST: Final = _system.figure(
     "queue_oldest_due_seconds",
@@ -40,14 +40,14 @@ _QUEUE_WORKERS: Final = _system.figure(
 )
 _UNSERVED: Final = _system.figure(
     "queue_unserved_types",
-    "Types of which tasks are due here and that no live worker of this queue runs",
+    "Types with due tasks here that no live worker of this queue runs",
     "queue",
 )
 _WORKERS: Final = _system.figure("workers_alive", "Workers whose lease holds")
-_SLOTS: Final = _system.figure("workers_slots", "Tasks that they run at once at most, in all")
+_SLOTS: Final = _system.figure("workers_slots", "Tasks that live workers can run at once, in all")
 _OVERDUE: Final = _system.figure(
     "leases_overdue",
-    "Leases that have run out and that nobody has closed: for longer than a lease lives, no maintenance runs",
+    "Leases that have run out and are not closed: if for longer than a lease lives, no maintenance runs",
 )
 _UNNUMBERED: Final = _system.figure(
     "feed_unnumbered_batches",
@@ -67,15 +67,15 @@ _DELIVERIES: Final = _system.figure(
 )
 _DELIVERIES_LATE: Final = _system.figure(
     "webhook_deliveries_late_seconds",
-    "How long one of them has been due, or due again; 0 if none is, its webhook is paused or its endpoint fails",
+    "How long the oldest of them has been due; 0 if none is, its webhook is paused or its endpoint fails",
 )
 _WEBHOOKS_FAILING: Final = _system.figure(
     "webhooks_failing",
-    "Webhooks whose endpoint has taken nothing for a minute, or that were disabled for that",
+    "Webhooks whose endpoint has accepted nothing for a minute, or that were disabled for that",
 )
 _CHANGES_UNREAD: Final = _system.figure(
     "webhook_changes_unread_seconds",
-    "How old the first change is that nobody has looked at for webhooks; 0 while nobody subscribes",
+    "How old the first change is that was not read for webhooks yet; 0 while nothing is subscribed",
 )
 _SNAPSHOT: Final = _system.figure(
     "database_oldest_snapshot_seconds",
@@ -102,8 +102,8 @@ def _of_queues(figures: SystemFigures) -> Iterable[Metric]:
     oldest, paused, workers, unserved = (
         defaultdict[tuple[str, ...], float](float) for _ in range(4)
     )
-    for place, queue in enumerate(figures.queues):
-        label = queue.name if place < KINDS.most else OTHER
+    for position, queue in enumerate(figures.queues):
+        label = queue.name if position < KINDS.most else OTHER
         for status in Status:
             tasks[label, status] += queue.counts.get(status, 0)
         oldest[label,] = max(oldest[label,], queue.oldest_due_s)

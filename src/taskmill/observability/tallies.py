@@ -1,7 +1,7 @@
 """Counters, histograms and readings of our own, for the event loop's thread alone.
 
-The library's take a lock and look up an object for each count. These are numbers in dictionaries, and take the
-library's form when they are told.
+The library's take a lock and look up an object for each count. These are numbers in dictionaries, and are
+converted to the library's form when they are collected.
 """
 
 from bisect import bisect_left
@@ -48,11 +48,11 @@ class Tally:
         return self._counts.get(labels, 0)
 
     def describe(self) -> Iterable[Metric]:
-        """Name the metric, as the registry asks."""
+        """Name the metric, as the registry requires."""
         yield CounterMetricFamily(*self._family, labels=self._labels)
 
     def collect(self) -> Iterable[Metric]:
-        """Tell the counts."""
+        """Return the counts."""
         family = CounterMetricFamily(*self._family, labels=self._labels)
         for labels, count in self._counts.items():
             family.add_metric(labels, count)
@@ -83,19 +83,19 @@ class Histogram:
 
     def observe(self, value: float, labels: tuple[str, ...] = ()) -> None:
         """Count a value."""
-        series = self._series.get(labels) or self._begun(labels)
+        series = self._series.get(labels) or self._add_series(labels)
         series.counts[bisect_left(self._bounds, value)] += 1
         series.total += value
 
     def observe_all(self, values: Sequence[float], labels: tuple[str, ...]) -> None:
         """Count many values."""
-        series = self._series.get(labels) or self._begun(labels)
+        series = self._series.get(labels) or self._add_series(labels)
         counts, bounds = series.counts, self._bounds
         for value in values:
             counts[bisect_left(bounds, value)] += 1
         series.total += sum(values)
 
-    def _begun(self, labels: tuple[str, ...]) -> _Series:
+    def _add_series(self, labels: tuple[str, ...]) -> _Series:
         series = self._series[labels] = _Series(len(self._names))
         return series
 
@@ -105,11 +105,11 @@ class Histogram:
         return sum(series.counts) if series else 0
 
     def describe(self) -> Iterable[Metric]:
-        """Name the metric, as the registry asks."""
+        """Name the metric, as the registry requires."""
         yield HistogramMetricFamily(*self._family, labels=self._labels)
 
     def collect(self) -> Iterable[Metric]:
-        """Tell the buckets, each with all that is below it, the count and the sum."""
+        """Return the cumulative buckets, the count and the sum."""
         family = HistogramMetricFamily(*self._family, labels=self._labels)
         for labels, series in self._series.items():
             buckets = list(zip(self._names, accumulate(series.counts), strict=True))
@@ -118,7 +118,7 @@ class Histogram:
 
 
 class Reading:
-    """A gauge that is read at its owners when it is told; what they say is added up."""
+    """A gauge that is read from its owners when it is collected; their values are added up."""
 
     def __init__(self, name: str, meaning: str, labels: Sequence[str]) -> None:
         self._family = (name, meaning)
@@ -126,15 +126,15 @@ class Reading:
         self._owners: WeakKeyDictionary[object, Callable[[Any], Values]] = WeakKeyDictionary()
 
     def watch(self, owner: Owner, read: Callable[[Owner], Values]) -> None:
-        """Read `owner` by `read` from now on, until it is forgotten or gone; `read` must not hold it."""
+        """Read `owner` by `read` from now on, until it is forgotten or collected; `read` must not refer to it."""
         self._owners[owner] = cast("Callable[[Any], Values]", read)
 
     def forget(self, owner: object) -> None:
-        """Read this one no more."""
+        """Stop reading `owner`."""
         self._owners.pop(owner, None)
 
     def describe(self) -> Iterable[Metric]:
-        """Name the metric, as the registry asks."""
+        """Name the metric, as the registry requires."""
         yield GaugeMetricFamily(*self._family, labels=self._labels)
 
     def collect(self) -> Iterable[Metric]:

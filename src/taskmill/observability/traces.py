@@ -1,7 +1,7 @@
-"""Traces: the spans of this process, made with OpenTelemetry.
+"""Traces: the spans of this process, created with OpenTelemetry.
 
-Only who has traces on imports it. What a span is called and what it says is its maker's affair (api, intake,
-worker); where spans are sent is `span_export`'s.
+It is imported only when traces are on. Names and attributes of spans are up to api, intake and worker;
+`span_export` sends them.
 """
 
 from collections.abc import Iterator, Mapping
@@ -32,7 +32,7 @@ _KINDS: Final = {"server": SpanKind.SERVER, "consumer": SpanKind.CONSUMER}
 
 
 class Traces:
-    """Starts spans. Each is a child of the context that came with the work, or begins a trace of its own."""
+    """Starts spans. Each is a child of the incoming context, or begins a trace of its own."""
 
     def __init__(self, provider: TracerProvider) -> None:
         self._tracer = provider.get_tracer("taskmill", version())
@@ -45,16 +45,18 @@ class Traces:
         traceparent: str | None,
         attributes: Attributes,
     ) -> "LiveSpan":
-        """Start a span; a `traceparent` that is not valid counts as none."""
-        came = kept_traceparent(traceparent)
-        parent = Context() if came is None else set_span_in_context(_remote(came), Context())
+        """Start a span; an invalid `traceparent` is ignored."""
+        incoming = kept_traceparent(traceparent)
+        parent = (
+            Context() if incoming is None else set_span_in_context(_remote(incoming), Context())
+        )
         span = self._tracer.start_span(
             name, context=parent, kind=_KINDS[kind], attributes=dict(attributes)
         )
-        return LiveSpan(span, came)
+        return LiveSpan(span, incoming)
 
     def forget(self) -> None:
-        """Forget the span that was current, and named in logs, where this asyncio task was started."""
+        """Forget the span that this asyncio task has inherited as the current one, also for its log lines."""
         unbind_contextvars("trace_id", "span_id")
         attach(Context())
 
@@ -62,45 +64,45 @@ class Traces:
 class LiveSpan:
     """A span under way, until `end`. Nothing here raises, and nothing waits for an export."""
 
-    __slots__ = ("_came", "_span")
+    __slots__ = ("_incoming", "_span")
 
-    def __init__(self, span: Span, came: str | None) -> None:
+    def __init__(self, span: Span, incoming: str | None) -> None:
         self._span = span
-        self._came = came
+        self._incoming = incoming
 
     @property
     def is_recording(self) -> bool:
-        """Whether anybody will see it: it is sampled, and has not ended."""
+        """Whether it will be exported: it is sampled, and has not ended."""
         return self._span.is_recording()
 
     @property
     def traceparent(self) -> str | None:
-        """The context of what this span causes: its own, or that which came when nobody will see the span."""
+        """The context for what this span causes: its own, or the incoming one when the span is not exported."""
         context = self._span.get_span_context()
-        if not context.is_valid or (self._came is not None and not self._span.is_recording()):
-            return self._came
+        if not context.is_valid or (self._incoming is not None and not self._span.is_recording()):
+            return self._incoming
         return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
 
     def name_in_logs(self) -> None:
-        """Have the log lines of this asyncio task name it, from here on."""
+        """Add its ids to the log lines of this asyncio task, from here on."""
         context = self._span.get_span_context()
         if context.is_valid:
             bind_contextvars(trace_id=f"{context.trace_id:032x}", span_id=f"{context.span_id:016x}")
 
     @contextmanager
     def current(self) -> Iterator[None]:
-        """Make the spans of the block its children."""
+        """Make it the parent of the spans of the block."""
         token = attach(set_span_in_context(self._span))
         try:
             yield
         finally:
             detach(token)
 
-    def tell(self, attributes: Attributes) -> None:
-        """Add what became known meanwhile."""
+    def set_attributes(self, attributes: Attributes) -> None:
+        """Add attributes."""
         self._span.set_attributes(dict(attributes))
 
-    def tell_exception(self, kind: str, message: str, stack: str | None = None) -> None:
+    def add_exception(self, kind: str, message: str, stack: str | None = None) -> None:
         """Add an exception as an event."""
         facts = {"exception.type": kind, "exception.message": message}
         if stack is not None:
@@ -108,17 +110,17 @@ class LiveSpan:
         self._span.add_event("exception", facts)
 
     def fail(self, kind: str, message: str | None = None) -> None:
-        """Mark it as failed, with a class of errors and, for people, what happened."""
+        """Mark it as failed, with a class of errors and a message for people."""
         self._span.set_attribute("error.type", kind)
         self._span.set_status(StatusCode.ERROR, message)
 
     def end(self) -> None:
-        """End it; from here on it is the exporter's."""
+        """End it and pass it to the exporter."""
         self._span.end()
 
 
 def _remote(traceparent: str) -> Span:
-    """Return what stands for a caller's span, whose context is valid."""
+    """Return a placeholder for the caller's span, whose context is valid."""
     _, trace_id, span_id, flags = traceparent.split("-")
     context = SpanContext(
         int(trace_id, 16), int(span_id, 16), is_remote=True, trace_flags=TraceFlags(int(flags, 16))

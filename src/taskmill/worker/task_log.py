@@ -79,7 +79,7 @@ class TaskLog:
         self._flusher = self._duty.create_task(self._flush_until_closed())
         self._is_open = True
         if self.limits.level < NOTHING:
-            capture.listen_from(self.limits.level)
+            capture.capture_from(self.limits.level)
         return self
 
     async def __aexit__(

@@ -39,7 +39,7 @@ class AttemptSpan:
             return
         kind = type(error)
         stack = "".join(traceback.format_exception(error))[-_LONGEST_STACK:]
-        self.span.tell_exception(
+        self.span.add_exception(
             storable(f"{kind.__module__}.{kind.__qualname__}", _LONGEST_TYPE),
             describe(error).message,
             storable(stack, _LONGEST_STACK),
@@ -51,11 +51,11 @@ class AttemptSpan:
         if outcome is None:
             self.span.end()
             return
-        self.span.tell({"taskmill.task.outcome": type(outcome).__name__.lower()})
+        self.span.set_attributes({"taskmill.task.outcome": type(outcome).__name__.lower()})
         error = getattr(outcome, "error", None)
         if error is not None:
             if not self._has_exception:
-                self.span.tell_exception(error.type, error.message)
+                self.span.add_exception(error.type, error.message)
             self.span.fail(error.type, error.message)
         self.span.end()
 

@@ -17,11 +17,11 @@ from taskmill.observability import capture, logs
 def deaf_before_and_after() -> Iterator[None]:
     """Begin with nobody who listens, and give the process its own logging back."""
     root = logging.getLogger()
-    handlers, level, heard_from = root.handlers[:], root.level, capture._ear.level
-    capture._ear.setLevel(capture._NOBODY)
+    handlers, level, captured_from = root.handlers[:], root.level, capture._handler.level
+    capture._handler.setLevel(capture._OFF)
     yield
     structlog.reset_defaults()
-    capture._ear.setLevel(heard_from)
+    capture._handler.setLevel(captured_from)
     root.handlers[:] = handlers
     root.setLevel(level)
 
@@ -33,7 +33,7 @@ def _events(stream: io.StringIO) -> list[str]:
 
 async def test_only_the_context_that_listens_hears() -> None:
     logs.configure(format="json", stream=io.StringIO())
-    capture.listen_from(logging.INFO)
+    capture.capture_from(logging.INFO)
     library = logging.getLogger("library")
     heard: dict[str, list[str]] = {"a": [], "b": []}
 
@@ -57,7 +57,7 @@ def test_the_processs_log_gets_what_it_always_got() -> None:
     logs.configure(format="json", level="debug", stream=(stream := io.StringIO()))
     talkative = logging.getLogger("talkative")
     talkative.setLevel(logging.DEBUG)
-    capture.listen_from(logging.DEBUG)
+    capture.capture_from(logging.DEBUG)
     try:
         for logger in (logging.getLogger("plain.part"), logging.getLogger("talkative.part")):
             logger.debug("debug of %s", logger.name)
@@ -73,7 +73,7 @@ def test_the_processs_log_gets_what_it_always_got() -> None:
 
 def test_setting_up_logging_anew_makes_nobody_deaf() -> None:
     logs.configure(format="json", stream=io.StringIO())
-    capture.listen_from(logging.INFO)
+    capture.capture_from(logging.INFO)
     logs.configure(format="json", stream=io.StringIO())
     heard: list[str] = []
     token = capture.begin(lambda record: heard.append(record.getMessage()))
@@ -85,13 +85,13 @@ def test_setting_up_logging_anew_makes_nobody_deaf() -> None:
 def test_where_nobody_listens_nothing_more_comes_through() -> None:
     logs.configure(format="json", stream=io.StringIO())
     assert logging.getLogger().level == logging.WARNING
-    assert capture._ear not in logging.getLogger().handlers
+    assert capture._handler not in logging.getLogger().handlers
 
 
 async def test_what_the_event_loop_says_of_others_is_not_heard() -> None:
     """It tells of a task that was forgotten in whatever context collects it."""
     logs.configure(format="json", stream=io.StringIO())
-    capture.listen_from(logging.INFO)
+    capture.capture_from(logging.INFO)
     heard: list[str] = []
 
     async def fails() -> None:

@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
 from taskmill.observability import span_export
-from taskmill.observability.span_export import SpanExport, ToldExporter
+from taskmill.observability.span_export import ReportingExporter, SpanExport
 from taskmill.observability.traces import Traces
 from taskmill.runtime.clock import ManualClock
 from tests.support.api import LogLines, log_lines
@@ -51,7 +51,7 @@ def a_span() -> ReadableSpan:
 
 def test_a_collector_that_is_away_is_told_once_a_minute(log_lines: LogLines) -> None:
     clock = ManualClock(START)
-    exporter = ToldExporter(Refusing(), clock.monotonic)
+    exporter = ReportingExporter(Refusing(), clock.monotonic)
     for _ in range(3):
         assert exporter.export([a_span(), a_span()]) is SpanExportResult.FAILURE
     clock.advance(timedelta(seconds=61))

@@ -103,7 +103,7 @@ def heard() -> Iterator[list[logging.LogRecord]]:
     records: list[logging.LogRecord] = []
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    capture.listen_from(logging.INFO)
+    capture.capture_from(logging.INFO)
     token = capture.begin(records.append)
     yield records
     capture.end(token)
