@@ -1,1 +1,1 @@
-"""A PostgreSQL of its own for `taskmill up` and the tests; it knows nothing about tasks."""
+"""PostgreSQL and RabbitMQ for `taskmill up` and the tests; it knows nothing about tasks."""

@@ -1,7 +1,6 @@
 """The RabbitMQ of `taskmill up`: found or fetched, started, and started again when it dies.
 
-It runs beside the API, which serves meanwhile; clients know the address from the beginning. It does not
-decide whether there is to be one: `stack` does.
+The API serves meanwhile; clients know the address from the beginning. `stack` decides whether there is a broker.
 """
 
 import asyncio
@@ -30,10 +29,10 @@ _LONGEST_PAUSE_S = 30.0
 
 
 class PrivateBroker:
-    """A service that has a reserved node run, fetching its programs first when there are none.
+    """A service that runs a reserved node, fetching its programs first when there are none.
 
-    Runs in the main thread, as the node needs. When the programs can't be had, it says so once and waits
-    for the end: workers claim from PostgreSQL.
+    Runs in the main thread, as the node requires. When the programs can't be had, it logs that once and waits for
+    the end: workers claim from PostgreSQL.
     """
 
     name = "rabbitmq"
@@ -42,10 +41,10 @@ class PrivateBroker:
         self._node = node
         self._programs = programs
         self.is_starting = True
-        """Whether it has not been there yet, and is on its way."""
+        """Whether it has not served yet, and is starting."""
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Start the node and keep it running until told to stop; its owner stops it."""
+        """Start the node and keep it running until stopped; its owner stops the node."""
         programs = self._programs or await _fetched(stop)
         if programs is not None and not stop.is_set() and self._start(programs):
             await self._watch(stop)
@@ -86,7 +85,7 @@ class PrivateBroker:
     def _revive(self) -> None:
         try:
             self._node.revive()
-        except OSError as error:  # a full disk; it is tried again
+        except OSError as error:  # a full disk; the next round tries again
             log.warning("rabbitmq.unusable", error=str(error), advice="it is tried again")
 
 
@@ -103,21 +102,21 @@ async def _fetched(stop: asyncio.Event) -> RabbitMQPrograms | None:
         start_new_session=True,
         preexec_fn=end_with_parent(signal.SIGTERM),
     )
-    said = await _output(process, stop)
+    output = await _output(process, stop)
     found = find_present() if process.returncode == 0 else None
     if found is None and not stop.is_set():
-        log.warning("rabbitmq.unfetched", error=said, advice=HOW_TO_GET)
+        log.warning("rabbitmq.unfetched", error=output, advice=HOW_TO_GET)
     return found
 
 
 async def _output(process: Process, stop: asyncio.Event) -> str:
     async with asyncio.TaskGroup() as group:
         ended = group.create_task(process.communicate())
-        told = group.create_task(stop.wait())
+        stopped = group.create_task(stop.wait())
         try:
-            await asyncio.wait([ended, told], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([ended, stopped], return_when=asyncio.FIRST_COMPLETED)
         finally:
             if process.returncode is None:
                 process.terminate()
-            told.cancel()
+            stopped.cancel()
     return ended.result()[0].decode(errors="replace").replace(ANNOUNCEMENT, "").strip()

@@ -14,7 +14,7 @@ DATABASE = "taskmill"
 
 
 def prepare_cluster(folder: DataFolder, programs: Programs, *, fsync: bool) -> str:
-    """Make the data unless it is there already, and return the superuser's password.
+    """Make the data unless it exists already, and return the superuser's password.
 
     Only the owner of the folder may call it, and only while no server runs on it.
 
@@ -34,7 +34,7 @@ def prepare_cluster(folder: DataFolder, programs: Programs, *, fsync: bool) -> s
 
 
 def _make_cluster(folder: DataFolder, programs: Programs, *, fsync: bool) -> None:
-    """Make it in a side folder and rename that, so that a cluster is either whole or not there."""
+    """Make it in a side folder and rename that, so that a cluster is either complete or absent."""
     side = folder.path / "cluster.new"
     shutil.rmtree(side, ignore_errors=True)
     programs.run(
@@ -52,7 +52,7 @@ def _make_cluster(folder: DataFolder, programs: Programs, *, fsync: bool) -> Non
         programs,
         side,
         f"CREATE DATABASE {DATABASE}",
-        # By PostgreSQL's default, tables that somebody makes with this role would land in the schema of its name.
+        # By PostgreSQL's default, tables that are made with this role would land in the schema of its name.
         f"ALTER ROLE {USER} SET search_path = public",
         fsync=fsync,
     )

@@ -1,4 +1,4 @@
-"""The folder of one embedded server: who owns it, and where things are in it.
+"""The folder of one embedded server: its owner, and where things are in it.
 
 It holds `cluster` (PostgreSQL's data), `password`, `postgres.log`, `owner` (locked while a process
 owns the folder) and, while the server runs, `socket`. It does not look into the cluster.
@@ -40,7 +40,7 @@ class DataFolder:
 
     @property
     def log(self) -> Path:
-        """What the server says."""
+        """The server's log."""
         return self.path / "postgres.log"
 
     @property
@@ -59,13 +59,13 @@ class DataFolder:
         self._ownership.take()
 
     def release(self) -> None:
-        """Remove what is needed at run time only, and let go of the folder; idempotent."""
+        """Remove what is needed at run time only, and release the folder; idempotent."""
         if self._ownership.is_held:
             self._remove_socket_folder()
             self._ownership.release()
 
     def make_socket_folder(self) -> Path:
-        """Make the socket's private folder; a short one elsewhere when its path does not do."""
+        """Make the socket's private folder; elsewhere when its path would be too long."""
         self._remove_socket_folder()
         folder = self.path / "socket"
         # Drivers take a comma in an address for the start of a second host.
@@ -81,7 +81,7 @@ class DataFolder:
         return short
 
     def open_log(self) -> BinaryIO:
-        """Open the log to append; a large one is put aside first."""
+        """Open the log to append; a large one is renamed first."""
         return open_log(self.log)
 
     def _remove_socket_folder(self) -> None:

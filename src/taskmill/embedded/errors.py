@@ -1,9 +1,9 @@
-"""What can go wrong with the embedded servers; each message says what to do next.
+"""Errors of the embedded servers; each message says what to do next.
 
 EmbeddedError
 ├── DataFolderInUseError          another process owns the data folder
 ├── DataFolderUnusableError       the data folder cannot be made or written
-├── NotRunningError               asked for what only a started server has
+├── NotRunningError               the server has not been started
 ├── EmbeddedPostgresError
 │   ├── BinariesNotFoundError     no usable PostgreSQL on this machine
 │   ├── DataFolderVersionError    the data belongs to another major version

@@ -1,8 +1,8 @@
 """Fetches RabbitMQ and Erlang from the distribution's archive, without root and without installing.
 
-Debian and Ubuntu only: `apt-get` does it with state of its own, so the system stays as it is. What was
-fetched is kept in the user's cache, complete or not at all, and starts nothing. Run as a program it says
-where RabbitMQ is, fetching it when there is none.
+Debian and Ubuntu only: `apt-get` does it with state of its own, so the system stays as it is. The result is in the
+user's cache, complete or not at all. It starts nothing. Run as a program it prints where RabbitMQ is, fetching it
+when there is none.
 """
 
 import fcntl
@@ -26,7 +26,7 @@ _TREE = "tree"
 _SIDE = "fetching-"
 _NO_INSTALL = ("recommends", "suggests", "conflicts", "breaks", "replaces", "enhances")
 _WANTED = re.compile(r"^(rabbitmq-server|erlang-[a-z0-9-]+)$", re.MULTILINE)
-# Debian's script names the place where its package would be; this finds the place where it is.
+# Debian's script names the folder where its package would be; this finds the folder where it is.
 _FIXED_ROOT = re.compile(r'^(\s*)ROOTDIR="?/usr/lib/erlang"?\s*$', re.MULTILINE)
 _OWN_FOLDER = 'ROOTDIR=$(dirname "$(readlink -f "$0")")'
 _UP = "; ROOTDIR=${ROOTDIR%/*}"
@@ -35,8 +35,8 @@ _UP = "; ROOTDIR=${ROOTDIR%/*}"
 def find_or_fetch(announce: Callable[[str], None]) -> RabbitMQPrograms:
     """Return an installed RabbitMQ, else a fetched one; fetch it first when there is none.
 
-    Blocks for about 10 s when it has to fetch, which `announce` is told; safe to call from any thread and
-    from several processes at once.
+    Calls `announce` and blocks for about 10 s when it has to fetch; safe to call from any thread and from several
+    processes at once.
 
     Raises:
         FetchFailedError: there is none and it can't be fetched; the message says why.
@@ -50,7 +50,7 @@ def find_present() -> RabbitMQPrograms | None:
 
 
 def why_not_fetchable() -> str | None:
-    """Why nothing can be fetched on this machine, whatever the network; None when it can be tried."""
+    """Why this machine can't fetch it, whatever the network; None when it can try."""
     for program in ("apt-get", "dpkg-deb"):
         if shutil.which(program) is None:
             return f"it is taken from Debian's or Ubuntu's archive, and here is no {program}"
@@ -58,8 +58,8 @@ def why_not_fetchable() -> str | None:
 
 
 def cache_folder() -> Path:
-    """Where this user's fetched programs are kept, by the XDG rules; HOME need not be set."""
-    # An entry that is not absolute is to be ignored, the rules say.
+    """The folder of this user's fetched programs, by the XDG rules; HOME need not be set."""
+    # The rules say to ignore an entry that is not absolute.
     chosen = Path(os.environ.get("XDG_CACHE_HOME", ""))
     try:
         base = chosen if chosen.is_absolute() else Path.home() / ".cache"
@@ -76,7 +76,7 @@ def find_fetched(cache: Path) -> RabbitMQPrograms | None:
 def _fetch(cache: Path, announce: Callable[[str], None]) -> RabbitMQPrograms:
     if trouble := why_not_fetchable():
         raise FetchFailedError(trouble)
-    with _alone(cache):
+    with _fetch_lock(cache):
         # Another process may have fetched it while this one waited.
         if found := find_fetched(cache):
             return found
@@ -85,14 +85,14 @@ def _fetch(cache: Path, announce: Callable[[str], None]) -> RabbitMQPrograms:
             shutil.rmtree(left, ignore_errors=True)
         with tempfile.TemporaryDirectory(prefix=_SIDE, dir=cache) as side:
             _unpack(Path(side), _download(Path(side)))
-            _put_in_place(Path(side) / _TREE, cache / _TREE)
+            _install(Path(side) / _TREE, cache / _TREE)
     if found := find_fetched(cache):
         return found
     raise FetchFailedError(f"what was fetched into {cache} does not run")
 
 
 @contextmanager
-def _alone(cache: Path) -> Iterator[None]:
+def _fetch_lock(cache: Path) -> Iterator[None]:
     """Let one process fetch at a time."""
     try:
         cache.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -121,7 +121,7 @@ def _download(side: Path) -> list[Path]:
         "Dir::State::status": "/var/lib/dpkg/status",
         "Dir::Cache": side / "cache",
         "Debug::NoLocking": "1",
-        # Root would otherwise become a user who may not write here; for others it says nothing.
+        # Root would otherwise become a user who may not write here; for others it has no effect.
         "APT::Sandbox::User": "root",
         "Acquire::Retries": "2",
     }
@@ -129,8 +129,8 @@ def _download(side: Path) -> list[Path]:
     get = ["apt-get", "-qq", *options]
     _run([*get, "update"], packages)
     without = [f"--no-{kind}" for kind in _NO_INSTALL]
-    ask = ["apt-cache", *options, "depends", "--recurse", *without, "rabbitmq-server"]
-    names = sorted(set(_WANTED.findall(_run(ask, packages))))
+    depends = ["apt-cache", *options, "depends", "--recurse", *without, "rabbitmq-server"]
+    names = sorted(set(_WANTED.findall(_run(depends, packages))))
     _run([*get, "download", *names], packages)
     return sorted(packages.glob("*.deb"))
 
@@ -142,13 +142,13 @@ def _unpack(side: Path, packages: list[Path]) -> None:
     erlang = tree / "usr" / "lib" / "erlang"
     for depth, pattern in ((1, "bin/*"), (2, "erts-*/bin/*")):
         for script in erlang.glob(pattern):
-            _find_itself(script, depth)
+            _make_relocatable(script, depth)
     if not runs(erlang / "bin"):
         raise FetchFailedError("the fetched Erlang does not run on this machine")
 
 
-def _find_itself(script: Path, depth: int) -> None:
-    """Let a script of Erlang's find Erlang's folder, `depth` levels above its own, wherever that is moved."""
+def _make_relocatable(script: Path, depth: int) -> None:
+    """Have a script of Erlang's find Erlang's folder, `depth` levels above its own, wherever that is moved."""
     if script.is_symlink() or not script.is_file():
         return
     with script.open("rb") as file:
@@ -159,10 +159,10 @@ def _find_itself(script: Path, depth: int) -> None:
     script.write_text(_FIXED_ROOT.sub(lambda found: found[1] + own_root, text))
 
 
-def _put_in_place(made: Path, target: Path) -> None:
-    """Rename what was made; an old one that does not run makes way."""
+def _install(tree: Path, target: Path) -> None:
+    """Rename the tree to its target, replacing an old one that does not run."""
     shutil.rmtree(target, ignore_errors=True)
-    made.rename(target)
+    tree.rename(target)
 
 
 def _run(command: list[str], folder: Path) -> str:
@@ -182,19 +182,19 @@ def _run(command: list[str], folder: Path) -> str:
 
 
 def main() -> int:
-    """Say where RabbitMQ is, fetching it when there is none; return the exit status."""
-    # Leave in order, so that what is half fetched is removed.
+    """Print where RabbitMQ is, fetching it when there is none; return the exit status."""
+    # Exit in order, so that a partial download is removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:
-        found = find_or_fetch(_say)
+        found = find_or_fetch(_print)
     except FetchFailedError as error:
-        _say(str(error))
+        _print(str(error))
         return 1
-    _say(f"RabbitMQ {found.version} is at {found.server}")
+    _print(f"RabbitMQ {found.version} is at {found.server}")
     return 0
 
 
-def _say(line: str) -> None:
+def _print(line: str) -> None:
     sys.stderr.write(f"{line}\n")
 
 

@@ -1,4 +1,4 @@
-"""Decides as whom PostgreSQL's programs run, since they refuse to be root; it starts no server.
+"""Decides as which user PostgreSQL's programs run, since they refuse to run as root; it starts no server.
 
 As an ordinary user: as that user. As root: in a user namespace of its own, where root's files
 belong to "nobody" (no new user, no changed permissions); where that is forbidden: as uid 65534.
@@ -40,7 +40,7 @@ class Identity:
 
     def check_programs(self, folder: Path) -> None:
         """Raise `RootNotPossibleError` when the identity can't run the programs in `folder`."""
-        # Asked by another program: setpriv would still find this one with root's rights.
+        # Tested by another program: setpriv itself would still find this one with root's rights.
         if self.uid is not None and not _works(self.prefix, "test", "-x", str(folder / "initdb")):
             detail = f"uid {self.uid} cannot run the programs in {folder}"
             raise RootNotPossibleError(detail, _CLONE_ELSEWHERE)

@@ -1,4 +1,4 @@
-"""Says which process owns a folder. It looks at nothing else in it."""
+"""The lock that says which process owns a folder. It reads nothing else in it."""
 
 import fcntl
 import os
@@ -8,7 +8,7 @@ from taskmill.embedded.errors import DataFolderInUseError, DataFolderUnusableErr
 
 
 class Ownership:
-    """The lock on `path`/owner; the kernel gives the folder back when the process dies."""
+    """The lock on `path`/owner; the kernel releases it when the process dies."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -42,7 +42,7 @@ class Ownership:
         os.write(lock, f"{os.getpid()}\n".encode())
 
     def release(self) -> None:
-        """Let go of the folder; idempotent."""
+        """Release the folder; idempotent."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None

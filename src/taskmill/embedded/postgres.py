@@ -1,7 +1,7 @@
 """A private PostgreSQL server that lives and dies with this process.
 
-It is reached by a socket only, in a folder that only its owner can enter. This module knows nothing
-about schemas or tasks: the caller migrates the database.
+It is reached only by a socket, in a folder that only its owner can enter. This module knows nothing about schemas
+or tasks: the caller migrates the database.
 """
 
 import signal
@@ -31,7 +31,7 @@ _NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 
 SETTINGS: Mapping[str, str] = MappingProxyType(
     {
-        # Durable: an answer is given after the commit is on the disk.
+        # Durable: a request is acknowledged when its commit is on the disk.
         "fsync": "on",
         "synchronous_commit": "on",
         "full_page_writes": "on",
@@ -45,7 +45,7 @@ SETTINGS: Mapping[str, str] = MappingProxyType(
         # Rare checkpoints: each one makes the next write of every page expensive.
         "checkpoint_timeout": "15min",
         "max_wal_size": "2GB",
-        # What waits is a small table with very many changes.
+        # `dispatch` is a small table with very many changes.
         "autovacuum_naptime": "10s",
         "idle_in_transaction_session_timeout": "60s",
         "timezone": "UTC",
@@ -132,7 +132,7 @@ class EmbeddedPostgres:
         return self._url
 
     def stop(self) -> None:
-        """Stop the server (fast shutdown, then harder) and let go of the data folder; idempotent.
+        """Stop the server (fast shutdown, then harder) and release the data folder; idempotent.
 
         The data stays. Open connections are cut and their transactions rolled back.
         """
@@ -144,7 +144,7 @@ class EmbeddedPostgres:
         self._url = None
 
     def revive(self) -> bool:
-        """Start the server again when it has ended by itself, at the same address; True when it had.
+        """Start the server again, at the same address, when it has ended by itself; True when it had.
 
         Does not wait until it serves: recovery may take a while. Needs the thread that `start` needs.
         """
@@ -182,10 +182,10 @@ class EmbeddedPostgres:
                 return programs.spawn("postgres", "-D", cluster, *arguments, log=log)
 
         with self._folder.open_log() as log:
-            said_before = log.tell()
+            log_start = log.tell()
         self._spawn = spawn
         self._process = spawn()
-        self._wait_until_ready(self._process, said_before)
+        self._wait_until_ready(self._process, log_start)
 
     def _options(self, socket: Path) -> list[str]:
         quoted = str(socket).replace('"', '""')
@@ -198,13 +198,13 @@ class EmbeddedPostgres:
         }
         return [f"{name}={value}" for name, value in settings.items()]
 
-    def _wait_until_ready(self, process: subprocess.Popen[bytes], said_before: int) -> None:
+    def _wait_until_ready(self, process: subprocess.Popen[bytes], log_start: int) -> None:
         deadline = time.monotonic() + _START_TIMEOUT_S
         while not is_ready(self._folder.cluster, process.pid):
             if process.poll() is not None or time.monotonic() > deadline:
-                said = self._folder.log.read_bytes()[said_before:].decode(errors="replace")
+                output = self._folder.log.read_bytes()[log_start:].decode(errors="replace")
                 advice = f"The whole log is {self._folder.log}."
-                raise ServerFailedError("PostgreSQL did not start", said, advice)
+                raise ServerFailedError("PostgreSQL did not start", output, advice)
             time.sleep(_POLL_S)
 
 

@@ -1,7 +1,7 @@
-"""Reads `postmaster.pid`, the file in which a PostgreSQL server says who and how it is.
+"""Reads `postmaster.pid`, in which a PostgreSQL server writes its pid and state.
 
-It also clears what a dead owner left: a server still shutting down, or a file whose pid now belongs
-to some other program. It does not start servers.
+It also clears what a dead owner left: a server that still shuts down, or a file whose pid now belongs to another
+program. It does not start servers.
 """
 
 import os
@@ -27,7 +27,7 @@ def is_ready(cluster: Path, pid: int) -> bool:
 
 
 def clear_leftover(cluster: Path, *, timeout_s: float) -> None:
-    """Wait for a server that lost its owner, and make the file of a dead one harmless.
+    """Stop a server that lost its owner, and make the file of a dead one harmless.
 
     Only the holder of the data folder's lock may call it.
 
@@ -41,9 +41,9 @@ def clear_leftover(cluster: Path, *, timeout_s: float) -> None:
     if _serves(pid, cluster):
         _stop_leftover(pid, cluster, timeout_s)
         return
-    # The pid belongs to another program by now (usual after a restart of a container), which
-    # PostgreSQL would take for a running server. It knows that its parent is none, and it still
-    # tests the shared memory named further down; so name ourselves instead of removing the file.
+    # The pid belongs to another program by now (usual after a restart of a container), which PostgreSQL would take
+    # for a running server. It ignores its own parent's pid, and still tests the shared memory named further down;
+    # so write our pid instead of removing the file.
     (cluster / "postmaster.pid").write_text("\n".join([str(os.getpid()), *lines[1:], ""]))
 
 

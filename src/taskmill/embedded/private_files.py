@@ -8,7 +8,7 @@ _LARGEST_LOG = 8 * 1024 * 1024
 
 
 def write_private(path: Path, text: str, *, mode: int = 0o600) -> None:
-    """Write a file whole or not at all, readable by its owner from the first moment."""
+    """Write a file atomically, readable only by its owner from the first moment."""
     side = path.with_name(f"{path.name}.new")
     side.unlink(missing_ok=True)
     descriptor = os.open(side, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
@@ -20,7 +20,7 @@ def write_private(path: Path, text: str, *, mode: int = 0o600) -> None:
 
 
 def open_log(path: Path) -> BinaryIO:
-    """Open a log to append; a large one is put aside first."""
+    """Open a log to append; a large one is renamed first."""
     if path.exists() and path.stat().st_size > _LARGEST_LOG:
         path.replace(path.with_suffix(".log.1"))
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND

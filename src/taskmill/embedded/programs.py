@@ -47,7 +47,7 @@ class Programs:
             preexec_fn=end_with_parent(signal.SIGINT),
         )
         output = done.stdout.decode(errors="replace")
-        # Single-user mode tells of a failed statement in its output only.
+        # Single-user mode reports a failed statement in its output only.
         if done.returncode != 0 or "ERROR:" in output or "FATAL:" in output:
             raise ServerFailedError(
                 f"{name} failed in {self.folder}",
@@ -73,15 +73,17 @@ class Programs:
 
 
 def _environment() -> dict[str, str]:
-    """Our environment without what would steer PostgreSQL (PGPORT, PGDATA, a missing locale, …)."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_"))}
-    return {**kept, "LC_ALL": "C", "TZ": "UTC"}
+    """Our environment without the variables that affect PostgreSQL (PGPORT, PGDATA, a missing locale, …)."""
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_"))
+    }
+    return {**inherited, "LC_ALL": "C", "TZ": "UTC"}
 
 
 def end_with_parent(death_signal: signal.Signals) -> Callable[[], None] | None:
-    """Return what a child does before it becomes its program: ask for a signal when our thread ends.
+    """Return what a child runs before its program: it requests a signal for when our thread ends.
 
-    It takes back the limit on open files, too, if that was raised for us. None where there is nothing to do.
+    It also restores the limit on open files, if we have raised it. None where there is nothing to do.
 
     The library is loaded here, in the parent: after a fork only plain system calls are safe.
     """
@@ -91,11 +93,11 @@ def end_with_parent(death_signal: signal.Signals) -> Callable[[], None] | None:
     prctl = ctypes.CDLL(None).prctl
     parent = os.getpid()
 
-    def ask() -> None:
+    def prepare_child() -> None:
         if reset_limit is not None:
             reset_limit()
         prctl(_PR_SET_PDEATHSIG, death_signal, 0, 0, 0)
-        if os.getppid() != parent:  # it died before we asked
+        if os.getppid() != parent:  # it died before the request
             os._exit(1)
 
-    return ask
+    return prepare_child

@@ -1,7 +1,7 @@
 """A private RabbitMQ node that lives and dies with this process.
 
-Everything listens on 127.0.0.1 only, with a password of its own. This module knows nothing about queues;
-it fetches nothing either, unless `start` is called without programs.
+Everything listens on 127.0.0.1 only, with a password of its own. This module knows nothing about queues, and
+fetches nothing unless `start` is called without programs.
 """
 
 import subprocess
@@ -15,8 +15,8 @@ from typing import Self
 
 from taskmill.embedded.errors import NodeFailedError, NotRunningError
 from taskmill.embedded.fetching import find_or_fetch
-from taskmill.embedded.rabbitmq_folder import Ports, RabbitMQFolder, Secrets, other_ports
-from taskmill.embedded.rabbitmq_node import NODE, USER, Node, complaint, end, speaks_amqp
+from taskmill.embedded.rabbitmq_folder import Ports, RabbitMQFolder, Secrets, with_other_ports
+from taskmill.embedded.rabbitmq_node import NODE, USER, Node, boot_error, end, speaks_amqp
 from taskmill.embedded.rabbitmq_programs import RabbitMQPrograms
 
 _START_TIMEOUT_S = 120.0
@@ -27,9 +27,9 @@ _NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Membership:
-    """What makes a node one of several on this machine: they share secrets, and an epmd that outlives each.
+    """Makes a node one of several on this machine: they share secrets, and an epmd that outlives each.
 
-    `name` is the Erlang name, such as "one@localhost"; how they find each other is in the settings.
+    `name` is the Erlang name, such as "one@localhost"; the settings say how they find each other.
     """
 
     name: str
@@ -60,7 +60,7 @@ class EmbeddedRabbitMQ:
         self._epmd: subprocess.Popen[bytes] | None = None
         self._server: subprocess.Popen[bytes] | None = None
         self._has_served = False
-        self._said_before = 0
+        self._console_start = 0
 
     def __enter__(self) -> Self:
         self.start()
@@ -82,8 +82,8 @@ class EmbeddedRabbitMQ:
     @property
     def amqp_url(self) -> str:
         """Where clients connect, with the password; known from `reserve` to `stop`."""
-        opened, ports = self._reserved()
-        return f"amqp://{USER}:{opened.password}@127.0.0.1:{ports.amqp}/"
+        secrets, ports = self._reserved()
+        return f"amqp://{USER}:{secrets.password}@127.0.0.1:{ports.amqp}/"
 
     @property
     def management_url(self) -> str:
@@ -116,34 +116,34 @@ class EmbeddedRabbitMQ:
     @property
     def secrets_file(self) -> Path:
         """The file with the password, which only its owner may read."""
-        return self._folder.kept
+        return self._folder.node_file
 
     @property
     def console(self) -> Path:
-        """The file with what the node's programs say; why it did not start is there."""
+        """The file with the output of the node's programs, which says why it did not start."""
         return self._folder.console
 
     def reserve(self) -> str:
         """Become the owner of the folder and choose the ports; return the `amqp_url`.
 
-        With that, clients can be told the address before there are programs to start.
+        So clients can have the address before there are programs to start.
 
         Raises:
             DataFolderInUseError: another process owns the folder.
             DataFolderUnusableError: it cannot be made or written.
         """
         if self._secrets is None:
-            opened, ports = self._folder.take()
+            secrets, ports = self._folder.take()
             if self._member is not None:
-                opened = self._member.secrets
+                secrets = self._member.secrets
                 ports = replace(ports, epmd=self._member.epmd_port)
-            self._secrets, self._ports = opened, ports
+            self._secrets, self._ports = secrets, ports
         return self.amqp_url
 
     def start(self, programs: RabbitMQPrograms | None = None) -> str:
         """Start the node and return its `amqp_url`, some seconds before it serves.
 
-        Without `programs` it finds or fetches them, which may block for a while; else it returns at once.
+        Without `programs` it finds or fetches them, which may block for a while.
         Does nothing when the node runs already.
 
         Raises:
@@ -164,14 +164,14 @@ class EmbeddedRabbitMQ:
         return self.amqp_url
 
     def is_ready(self) -> bool:
-        """Whether the node runs and answers clients; blocks for 1 s at most."""
+        """Whether the node runs and responds to clients; blocks for 1 s at most."""
         if self.pid is None or not speaks_amqp(self._reserved()[1].amqp):
             return False
         self._has_served = True
         return True
 
     def wait_until_ready(self, timeout_s: float = _START_TIMEOUT_S) -> None:
-        """Return when the node serves; one that dies before it ever did is started once more.
+        """Wait until the node serves; one that dies before it ever did is started once more.
 
         Raises:
             NodeFailedError: it died again, or is not ready after `timeout_s` seconds.
@@ -180,32 +180,32 @@ class EmbeddedRabbitMQ:
         may_die = True
         while not self.is_ready():
             if time.monotonic() > give_up_at or (self.pid is None and not may_die):
-                said = complaint(self._folder.console, self._said_before)
-                raise NodeFailedError("RabbitMQ did not start", said, self._folder.console)
+                output = boot_error(self._folder.console, self._console_start)
+                raise NodeFailedError("RabbitMQ did not start", output, self._folder.console)
             if self.revive():
                 may_die = False
             time.sleep(_POLL_S)
 
     def revive(self) -> bool:
-        """Start the node again when it has ended by itself, at the same address; True when it had.
+        """Start the node again, at the same address, when it has ended by itself; True when it had.
 
         Does not wait until it serves. Needs the thread that `start` needs.
         """
         if self._server is None or self._server.poll() is None:
             return False
-        opened, ports = self._reserved()
+        secrets, ports = self._reserved()
         if not self._has_served and self._member is None:
-            # Seen in private starts: "nodistribution"; ports that somebody has taken meanwhile do it.
-            self._ports = other_ports(ports)
-            self._folder.keep(opened, self._ports)
+            # Seen in private starts: "nodistribution", when ports were taken meanwhile.
+            self._ports = with_other_ports(ports)
+            self._folder.save(secrets, self._ports)
             self._end_epmd()
         self._spawn()
         return True
 
     def stop(self) -> None:
-        """Stop the node, in order or else harder, and let go of the folder; idempotent.
+        """Stop the node, in order or else harder, and release the folder; idempotent.
 
-        What it holds stays. Blocks for some seconds.
+        Its data stays. Blocks for some seconds.
         """
         if self._server is not None:
             end(self._server)
@@ -216,20 +216,20 @@ class EmbeddedRabbitMQ:
         self._secrets = self._ports = None
 
     def _spawn(self) -> None:
-        opened, ports = self._reserved()
+        secrets, ports = self._reserved()
         if self._programs is None:
             raise NotRunningError
         node = Node(
             programs=self._programs,
             folder=self._folder,
-            secrets=opened,
+            secrets=secrets,
             ports=ports,
             settings=self._settings,
             name=self._member.name if self._member else NODE,
         )
         node.write_configuration()
         console = self._folder.console
-        self._said_before = console.stat().st_size if console.exists() else 0
+        self._console_start = console.stat().st_size if console.exists() else 0
         if self._member is None and (self._epmd is None or self._epmd.poll() is not None):
             self._epmd = node.spawn_epmd()
         self._server = node.spawn_server()

@@ -1,8 +1,8 @@
-"""The folder of one embedded RabbitMQ node: who owns it, its secrets, its ports, and where things are.
+"""The folder of one embedded RabbitMQ node: its owner, secrets, ports, and where things are.
 
-It holds `node.json` (password, cookie and ports), `home` (the cookie as Erlang wants it), `rabbitmq.conf`,
-`plugins`, `data` (what the node keeps), `log`, `console.log` (what is said before there is a log) and
-`owner` (locked while a process owns the folder). It does not look into the data.
+It holds `node.json` (password, cookie and ports), `home` (the cookie as Erlang requires it), `rabbitmq.conf`,
+`plugins`, `data` (the node's data), `log`, `console.log` (output before there is a log) and `owner` (locked while
+a process owns the folder). It does not read the data.
 """
 
 import json
@@ -14,7 +14,7 @@ from pathlib import Path
 from taskmill.embedded.ownership import Ownership
 from taskmill.embedded.private_files import write_private
 
-# Below the ports that systems give to outgoing connections, which could take one between two starts.
+# Below the ports that systems use for outgoing connections, which could take one between two starts.
 _PORTS = range(10_240, 32_768)
 _LOOPBACK = "127.0.0.1"
 _TRIES = 1000
@@ -32,7 +32,7 @@ class Ports:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Secrets:
-    """What opens a node: the password of its user, and the cookie of its Erlang."""
+    """The password of a node's user, and its Erlang cookie."""
 
     password: str
     cookie: str
@@ -49,8 +49,8 @@ class RabbitMQFolder:
         self._ownership = Ownership(self.path)
 
     @property
-    def kept(self) -> Path:
-        """Secrets and ports."""
+    def node_file(self) -> Path:
+        """The file with secrets and ports."""
         return self.path / "node.json"
 
     @property
@@ -60,7 +60,7 @@ class RabbitMQFolder:
 
     @property
     def data(self) -> Path:
-        """What the node keeps."""
+        """The node's data."""
         return self.path / "data"
 
     @property
@@ -70,7 +70,7 @@ class RabbitMQFolder:
 
     @property
     def plugins(self) -> Path:
-        """The list of the plugins that are on."""
+        """The list of enabled plugins."""
         return self.path / "plugins"
 
     @property
@@ -80,47 +80,47 @@ class RabbitMQFolder:
 
     @property
     def console(self) -> Path:
-        """What the programs say themselves; why a node did not start is here."""
+        """The output of the programs, which says why a node did not start."""
         return self.path / "console.log"
 
     def take(self) -> tuple[Secrets, Ports]:
         """Become the only owner; return the secrets, and ports of which each is free now.
 
-        Both are kept for the next start, as far as the ports are still free then.
+        Both are saved for the next start, which uses the ports that are still free.
 
         Raises:
             DataFolderInUseError: another process owns the folder.
             DataFolderUnusableError: it cannot be made or written.
         """
         self._ownership.take()
-        kept = self._kept()
-        opened = Secrets(
-            password=str(kept.get("password") or secrets.token_hex(24)),
-            cookie=str(kept.get("cookie") or secrets.token_hex(24)),
+        saved = self._load()
+        node_secrets = Secrets(
+            password=str(saved.get("password") or secrets.token_hex(24)),
+            cookie=str(saved.get("cookie") or secrets.token_hex(24)),
         )
-        ports = _free_ports(kept)
-        self.keep(opened, ports)
-        return opened, ports
+        ports = _free_ports(saved)
+        self.save(node_secrets, ports)
+        return node_secrets, ports
 
-    def keep(self, opened: Secrets, ports: Ports) -> None:
-        """Remember secrets and ports."""
-        text = json.dumps({**asdict(opened), **asdict(ports)}, indent=2)
-        write_private(self.kept, f"{text}\n")
+    def save(self, node_secrets: Secrets, ports: Ports) -> None:
+        """Save secrets and ports for the next start."""
+        text = json.dumps({**asdict(node_secrets), **asdict(ports)}, indent=2)
+        write_private(self.node_file, f"{text}\n")
 
     def release(self) -> None:
-        """Let go of the folder; idempotent."""
+        """Release the folder; idempotent."""
         self._ownership.release()
 
-    def _kept(self) -> dict[str, object]:
+    def _load(self) -> dict[str, object]:
         try:
-            kept: dict[str, object] = json.loads(self.kept.read_text())
+            saved: dict[str, object] = json.loads(self.node_file.read_text())
         except FileNotFoundError:
             return {}
-        return kept
+        return saved
 
 
-def other_ports(ports: Ports) -> Ports:
-    """The same doors for clients, with other ports for what only Erlang uses."""
+def with_other_ports(ports: Ports) -> Ports:
+    """Return the same ports for clients, with others for what only Erlang uses."""
     return _free_ports({"amqp": ports.amqp, "management": ports.management})
 
 

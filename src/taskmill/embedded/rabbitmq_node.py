@@ -1,7 +1,7 @@
 """Starts the processes of one embedded RabbitMQ node, epmd and the server, and ends them.
 
-Both end with their parent where the kernel can see to it (Linux), by SIGKILL: a node that is killed
-keeps what it has confirmed, and one that is asked to stop may hang. It decides no ports and no secrets.
+Both end with their parent where the kernel supports it (Linux), by SIGKILL: a killed node keeps what it has
+confirmed, and one that is asked to stop may hang. Ports and secrets are decided elsewhere.
 """
 
 import os
@@ -30,19 +30,19 @@ _FAILED = "BOOT FAILED"
 _LINES_AFTER = 4
 _FEW_CORES = 2
 _PREFIX = re.compile(r"^\d{4}-\S+ \S+ \[\w+\] <[\d.]+>")
-_EPMD_PATIENCE_S = 5.0
+_EPMD_TIMEOUT_S = 5.0
 _STOP_STEPS = ((signal.SIGTERM, 15.0), (signal.SIGKILL, 5.0))
 _PLUGINS = "[rabbitmq_management].\n"
-# A request for the names of all nodes: its length, then "n". The answer begins with epmd's own port.
+# A request for the names of all nodes: its length, then "n". The reply begins with epmd's own port.
 _EPMD_NAMES = b"\x00\x01n"
-# What a client says first, and what the first frame of the answer begins with (a method, channel 0).
+# The header that a client sends first, and the beginning of the reply's first frame (a method, channel 0).
 _AMQP_HEADER = b"AMQP\x00\x00\x09\x01"
-_AMQP_ANSWER = b"\x01\x00\x00"
+_AMQP_REPLY = b"\x01\x00\x00"
 
 SETTINGS: Mapping[str, str] = {
     "default_vhost": "/",
-    # One machine, shared with the database, the API and the workers. The broker's own threshold for the
-    # disk would stop publishers on a small one; it holds little here.
+    # One machine, shared with the database, the API and the workers. The broker's default threshold for free disk
+    # space would block publishers on a small disk; it stores little here.
     "disk_free_limit.absolute": "50MB",
     "vm_memory_high_watermark.relative": "0.25",
     "raft.wal_max_size_bytes": "67108864",
@@ -54,7 +54,7 @@ SETTINGS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """What one node is started with."""
+    """The parameters of one node, and its processes."""
 
     programs: RabbitMQPrograms
     folder: RabbitMQFolder
@@ -85,13 +85,13 @@ class Node:
     def spawn_epmd(self) -> subprocess.Popen[bytes]:
         """Start the node's own epmd, and return when it listens or has ended.
 
-        The node would start one itself, as a daemon that outlives everything.
+        Otherwise the node would start one as a daemon, which would outlive the node.
         """
         epmd = str(self.programs.epmd)
         words = ["-address", _LOOPBACK, "-port", str(self.ports.epmd), "-relaxed_command_check"]
         process = self._spawn([epmd, *words])
-        give_up_at = time.monotonic() + _EPMD_PATIENCE_S
-        while process.poll() is None and not _epmd_answers(self.ports.epmd):
+        give_up_at = time.monotonic() + _EPMD_TIMEOUT_S
+        while process.poll() is None and not _epmd_responds(self.ports.epmd):
             if time.monotonic() > give_up_at:
                 break
             time.sleep(_POLL_S)
@@ -126,9 +126,11 @@ class Node:
             )
 
     def _environment(self) -> dict[str, str]:
-        """Our environment, without what would steer another RabbitMQ or Erlang."""
-        steering = ("RABBITMQ_", "ERL_", "LC_", "LANG", "TASKMILL_")
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(steering)}
+        """Our environment, without the variables of another RabbitMQ or Erlang."""
+        excluded = ("RABBITMQ_", "ERL_", "LC_", "LANG", "TASKMILL_")
+        inherited = {
+            key: value for key, value in os.environ.items() if not key.startswith(excluded)
+        }
         folder = self.folder
         threads = _schedulers()
         erlang_words = (
@@ -136,10 +138,10 @@ class Node:
             f"+S {threads}:{threads} +SDio 2"
         )
         return {
-            **kept,
+            **inherited,
             "HOME": str(folder.home),
             "LC_ALL": "C.UTF-8",
-            "PATH": f"{self.programs.erlang}{os.pathsep}{kept.get('PATH', os.defpath)}",
+            "PATH": f"{self.programs.erlang}{os.pathsep}{inherited.get('PATH', os.defpath)}",
             "RABBITMQ_NODENAME": self.name,
             "RABBITMQ_NODE_IP_ADDRESS": _LOOPBACK,
             "RABBITMQ_NODE_PORT": str(self.ports.amqp),
@@ -161,7 +163,7 @@ class Node:
 
 
 def _schedulers() -> int:
-    """How many threads run Erlang: one on two cores, as the broker shares them with everything else.
+    """The number of Erlang's scheduler threads: one on two cores, as the broker shares them with everything else.
 
     Measured there (2026-11-25, 4.0.5, confirmed publishes of a client on the same machine): with one thread
     6,200/s and two thirds of the processor time, with two 4,500/s.
@@ -169,7 +171,7 @@ def _schedulers() -> int:
     return 1 if (os.cpu_count() or 1) <= _FEW_CORES else 2
 
 
-def _epmd_answers(port: int) -> bool:
+def _epmd_responds(port: int) -> bool:
     try:
         with socket.create_connection((_LOOPBACK, port), timeout=1) as client:
             client.sendall(_EPMD_NAMES)
@@ -179,11 +181,11 @@ def _epmd_answers(port: int) -> bool:
 
 
 def speaks_amqp(port: int) -> bool:
-    """Whether a broker answers on a port of the loopback interface."""
+    """Whether a broker responds on a port of the loopback interface."""
     try:
         with socket.create_connection((_LOOPBACK, port), timeout=1) as client:
             client.sendall(_AMQP_HEADER)
-            return client.recv(len(_AMQP_ANSWER)) == _AMQP_ANSWER
+            return client.recv(len(_AMQP_REPLY)) == _AMQP_REPLY
     except OSError:
         return False
 
@@ -199,17 +201,17 @@ def end(process: subprocess.Popen[bytes]) -> None:
         return
 
 
-def complaint(console: Path, start: int) -> str:
-    """What was written to the console since it had `start` bytes, without what Erlang says of itself.
+def boot_error(console: Path, start: int) -> str:
+    """Return what was written to the console after its first `start` bytes, without Erlang's internals.
 
     The reason is before or just after the words "BOOT FAILED"; pages of internals follow.
     """
     with console.open("rb") as file:
         file.seek(start if console.stat().st_size >= start else 0)
-        said = file.read().decode(errors="replace")
-    lines = [_PREFIX.sub("", line).strip() for line in said.splitlines()]
+        output = file.read().decode(errors="replace")
+    lines = [_PREFIX.sub("", line).strip() for line in output.splitlines()]
     # The log and the program write the same things, in any order.
-    told = [line[:_LONGEST_LINE] for line in dict.fromkeys(lines) if line.strip("=")]
-    if _FAILED in told:
-        told = told[: told.index(_FAILED) + _LINES_AFTER]
-    return "\n".join(told)
+    distinct = [line[:_LONGEST_LINE] for line in dict.fromkeys(lines) if line.strip("=")]
+    if _FAILED in distinct:
+        distinct = distinct[: distinct.index(_FAILED) + _LINES_AFTER]
+    return "\n".join(distinct)

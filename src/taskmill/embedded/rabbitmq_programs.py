@@ -1,4 +1,4 @@
-"""Finds a RabbitMQ on this machine: installed, or fetched earlier; it fetches and starts nothing."""
+"""Finds a RabbitMQ on this machine, installed or fetched earlier; it fetches and starts nothing."""
 
 import os
 import re

@@ -1,7 +1,7 @@
 """Processes of roles beside `taskmill up`: started, started again when they die, stopped in order.
 
-They end with their parent (on Linux the kernel sees to that), and they do not get the terminal's Ctrl-C:
-they are told to stop when it is their turn.
+They end with their parent (on Linux the kernel ensures that), and do not get the terminal's Ctrl-C: they are asked
+to stop in their order.
 """
 
 import asyncio
@@ -27,18 +27,18 @@ log = get_logger(__name__)
 
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
-# One that ran this long was well: the next start begins without a pause again.
-_WELL_AFTER_S = 30.0
+# One that ran this long counts as healthy: the next start begins without a pause again.
+_HEALTHY_AFTER_S = 30.0
 _STOP_MARGIN_S = 3.0
-_LOOK_S = 0.05
+_POLL_S = 0.05
 
 
 def run_beside(
     settings: Settings, roles: Sequence[str], *, processes: int, ready_files: Sequence[Path]
 ) -> int:
-    """Look after so many processes of these roles until SIGINT or SIGTERM; return the exit status.
+    """Supervise `processes` processes of these roles until SIGINT or SIGTERM; return the exit status.
 
-    Those of the API listen on one port.
+    Those of the API share one port.
 
     Raises:
         ConfigurationError: no database, or one with an old schema; the app can't be loaded; the port is taken.
@@ -48,7 +48,7 @@ def run_beside(
     with ExitStack() as stack:
         url = None
         if "api" in roles:
-            # Here, because who looks after workers does without the API.
+            # Imported here: a supervisor of workers does not need the API.
             from taskmill.api.server import share_address  # noqa: PLC0415
 
             address = stack.enter_context(share_address(settings.api.host, settings.api.port))
@@ -95,44 +95,44 @@ class RoleProcesses:
         self._running = set[Process]()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Keep the processes running until told to stop, then wait until they have ended in order."""
+        """Keep the processes running until stopped, then wait until they have ended in order."""
         async with asyncio.TaskGroup() as group:
             for number in range(1, self._count + 1):
-                group.create_task(self._keep(number, stop))
+                group.create_task(self._keep_running(number, stop))
 
     def trouble(self) -> str | None:
-        """Tell that too few are ready, or None: it takes all of them at the start, and later one.
+        """Return that too few are ready, or None: all of them are needed at the start, and later one.
 
-        A roll-out goes on when everything runs that was asked for. Later the others do the work of one that is
-        started again, and would be kept from it if this process were taken out for its sake.
+        A roll-out goes on when all of them run. Later the others do the work of one that is restarted, which they
+        could not if this process counted as not ready because of it.
         """
         ready, needed = len(self._ready), 1 if self.started.is_set() else self._count
         return None if ready >= needed else f"{ready} of {self._count} are ready"
 
     def kill(self) -> None:
-        """End them all at once."""
+        """Kill them all at once."""
         for process in self._running:
             _send(process, signal.SIGKILL)
 
-    async def _keep(self, number: int, stop: asyncio.Event) -> None:
+    async def _keep_running(self, number: int, stop: asyncio.Event) -> None:
         loop = asyncio.get_running_loop()
         failures = 0
         while not stop.is_set():
             started_at = loop.time()
-            await self._live(number, stop)
-            failures = 0 if loop.time() - started_at > _WELL_AFTER_S else failures + 1
+            await self._run_one(number, stop)
+            failures = 0 if loop.time() - started_at > _HEALTHY_AFTER_S else failures + 1
             await pause(stop, backoff_s(failures, first=_FIRST_PAUSE_S, longest=_LONGEST_PAUSE_S))
 
-    async def _live(self, number: int, stop: asyncio.Event) -> None:
-        """Start one and wait for its end, which is an error unless it was asked for."""
-        told = log.bind(roles=",".join(self._roles), number=number)
+    async def _run_one(self, number: int, stop: asyncio.Event) -> None:
+        """Start one and wait for its end, which is an error unless it was requested."""
+        bound_log = log.bind(roles=",".join(self._roles), number=number)
         with ExitStack() as stack:
             try:
                 folder = TemporaryDirectory(prefix="taskmill-", ignore_cleanup_errors=True)
                 ready_file = Path(stack.enter_context(folder)) / "ready"
                 process = await self._start(number, ready_file)
             except OSError as error:  # no memory, too many processes, the disk is full: it may pass
-                told.error("process.unstarted", error=str(error))
+                bound_log.error("process.unstarted", error=str(error))
                 return
             self._running.add(process)
             async with asyncio.TaskGroup() as group:
@@ -144,18 +144,18 @@ class RoleProcesses:
         if stop.is_set():
             return
         if process.returncode == 0:
-            # In order: somebody asked a worker of it to stop, or sent it a SIGTERM.
-            told.info("process.ended", pid=process.pid)
+            # In order: a worker of it was asked to stop, or it got a SIGTERM.
+            bound_log.info("process.ended", pid=process.pid)
         else:
-            told.error("process.died", pid=process.pid, status=process.returncode)
+            bound_log.error("process.died", pid=process.pid, status=process.returncode)
 
     async def _watch_start(
         self, number: int, ready_file: Path, folder: TemporaryDirectory[str]
     ) -> None:
-        """Wait until one is ready. The file that tells it goes at once: a killed parent leaves none."""
+        """Wait until one is ready. Its ready file is removed at once, so that a killed parent leaves none."""
         is_ready = False
         while not is_ready:
-            await asyncio.sleep(_LOOK_S)
+            await asyncio.sleep(_POLL_S)
             is_ready = await asyncio.to_thread(ready_file.exists)
         folder.cleanup()
         self._ready.add(number)
@@ -178,9 +178,9 @@ class RoleProcesses:
         )
 
     def _overrides(self, number: int) -> dict[str, str]:
-        """What the processes are told by their environment, which goes before every file."""
+        """The environment variables of the processes, which go before every settings file."""
         settings = self._settings
-        told = {
+        variables = {
             "TASKMILL_DATABASE_URL": settings.require_database_url(),
             "TASKMILL_WORKER__CONCURRENCY": str(settings.worker.concurrency),
             "TASKMILL_WORKER__QUEUES": shown(settings.worker.queues),
@@ -189,22 +189,22 @@ class RoleProcesses:
             "TASKMILL_BROKER_STARTS": str(settings.broker_starts),
         }
         if "api" in self._roles:
-            told["TASKMILL_API__HOST"] = settings.api.host
-            told["TASKMILL_API__PORT"] = str(settings.api.port)
-            told["TASKMILL_API__REUSE_PORT"] = str(settings.api.reuse_port)
+            variables["TASKMILL_API__HOST"] = settings.api.host
+            variables["TASKMILL_API__PORT"] = str(settings.api.port)
+            variables["TASKMILL_API__REUSE_PORT"] = str(settings.api.reuse_port)
         if settings.broker_url is not None:
-            told["TASKMILL_BROKER_URL"] = settings.broker_url.get_secret_value()
+            variables["TASKMILL_BROKER_URL"] = settings.broker_url.get_secret_value()
         if (port := settings.admin_port) is not None:
-            told["TASKMILL_ADMIN_PORT"] = str(port and port + self._admin_step + number - 1)
-        return told
+            variables["TASKMILL_ADMIN_PORT"] = str(port and port + self._admin_step + number - 1)
+        return variables
 
     async def _until_ended(self, process: Process, stop: asyncio.Event) -> None:
-        """Wait for the process to end; when told to stop, ask it to, and insist after its grace time."""
+        """Wait for the process to end; when stopped, ask it to end, and kill it after its grace time."""
         async with asyncio.TaskGroup() as group:
             ended = group.create_task(process.wait())
-            told = group.create_task(stop.wait())
+            stopped = group.create_task(stop.wait())
             try:
-                await asyncio.wait([ended, told], return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait([ended, stopped], return_when=asyncio.FIRST_COMPLETED)
                 if not ended.done():
                     _send(process, signal.SIGTERM)
                     longest_s = composition.longest_stop_s(self._settings) + _STOP_MARGIN_S
@@ -212,7 +212,7 @@ class RoleProcesses:
             finally:
                 if not ended.done():
                     _send(process, signal.SIGKILL)
-                told.cancel()
+                stopped.cancel()
 
 
 def _send(process: Process, number: signal.Signals) -> None:

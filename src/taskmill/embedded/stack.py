@@ -1,8 +1,7 @@
-"""`taskmill up`: PostgreSQL, RabbitMQ, migrations, API and maintenance; workers and the other roles beside it.
+"""`taskmill up`: PostgreSQL, RabbitMQ, migrations, API and maintenance; processes of workers and other roles.
 
-Each worker is a process of its own, so that handlers never slow the API, and the end of one leaves the
-others alone; webhooks, relay and intake share one. It starts and stops things; what they do is composed in
-`composition`.
+Each worker is a process of its own, so that handlers never slow the API, and the end of one does not affect the
+others; webhooks, relay and intake share one. It starts and stops things; `composition` puts them together.
 """
 
 import asyncio
@@ -37,7 +36,7 @@ from taskmill.storage.servers import Servers
 
 log = logs.get_logger(__name__)
 
-# In the data folder: the facts of the ready file, for commands that look for a running `up`.
+# In the data folder, with the contents of the ready file, for commands that look for a running `up`.
 SERVICE_FILE = "service.json"
 _WATCH_S = 1.0
 _CONNECT_TIMEOUT_S = 10.0
@@ -52,15 +51,15 @@ def up(settings: Settings, *, workers: int, ready_file: Path | None) -> int:
     """
     logs.configure(format=settings.log_format, level=settings.log_level)
     if ready_file is not None:
-        # One that a killed run has left would tell of an address where nobody serves.
+        # One left by a killed run would name an address where nothing serves.
         ready_file.unlink(missing_ok=True)
     if settings.worker.app is not None:
         check_app(settings.worker.app)
     with ExitStack() as stack:
-        url, place, beside = _database(settings, stack)
-        # After that: another `up` on the same data is told as such. Before the rest, which takes its time.
+        url, location, beside = _database(settings, stack)
+        # After the database, so that another `up` on the same data is reported as such; before what takes longer.
         check_address(settings.api.host, settings.api.port)
-        _bring_up_to_date(url, is_own=settings.database_url is None)
+        _migrate(url, is_own=settings.database_url is None)
         own = settings.model_copy(update={"database_url": SecretStr(url)})
         broker = _broker(own, stack)
         if broker.url is not None:
@@ -68,24 +67,24 @@ def up(settings: Settings, *, workers: int, ready_file: Path | None) -> int:
                 update={"broker_url": SecretStr(broker.url), "broker_starts": True}
             )
         # Admin ports: this process's, the next for webhooks, relay and intake, then one for each worker.
-        running = RoleProcesses(own, ["worker"], count=workers, admin_step=2)
-        # Stopped before the workers: it is a door, and its hints are of no use to them then.
-        doors = ["webhooks", "relay", "intake"] if own.uses_broker else ["webhooks"]
-        at_doors = RoleProcesses(own, doors)
+        worker_processes = RoleProcesses(own, ["worker"], count=workers, admin_step=2)
+        # Stopped before the workers: intake is an entry point, and the relay's hints are useless from then on.
+        roles = ["webhooks", "relay", "intake"] if own.uses_broker else ["webhooks"]
+        other_process = RoleProcesses(own, roles)
         _make_folder(settings.data_dir)
         return composition.run_roles(
             own,
             ["maintenance", "api"],
             ready_files=[settings.data_dir / SERVICE_FILE, *([ready_file] if ready_file else [])],
-            beside=[*beside, *broker.services, running, at_doors],
-            announce=lambda api_url: _greet(api_url, broker, place),
-            on_force_quit=[running.kill, at_doors.kill],
+            beside=[*beside, *broker.services, worker_processes, other_process],
+            announce=lambda api_url: _greet(api_url, broker, location),
+            on_force_quit=[worker_processes.kill, other_process.kill],
             is_broker_starting=broker.is_starting,
         )
 
 
 def _make_folder(path: Path) -> None:
-    """Make the data folder: where database and broker are somebody else's, nobody has made it."""
+    """Make the data folder: nothing else has, when neither database nor broker is embedded."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -94,7 +93,7 @@ def _make_folder(path: Path) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Broker:
-    """Where the broker is, what looks after it, and what people are told about it."""
+    """The broker's address, its services, and its lines of the greeting."""
 
     url: str | None = None
     services: Sequence[Service] = ()
@@ -103,7 +102,7 @@ class _Broker:
 
 
 def _broker(settings: Settings, stack: ExitStack) -> _Broker:
-    """Choose the broker: the one that was given, else one of our own, else none."""
+    """Choose the broker: the one that was given, else an embedded one, else none."""
     if settings.broker == "postgres":
         return _Broker(lines=["  RabbitMQ   not wanted: workers claim from PostgreSQL"])
     if settings.broker_url is not None:
@@ -126,13 +125,13 @@ def _broker(settings: Settings, stack: ExitStack) -> _Broker:
     return _Broker(
         url=url,
         services=[private],
-        lines=_told(node, programs),
+        lines=_node_lines(node, programs),
         is_starting=lambda: private.is_starting,
     )
 
 
-def _told(node: EmbeddedRabbitMQ, programs: RabbitMQPrograms | None) -> list[str]:
-    """What people are told about our own node; its password only on a terminal."""
+def _node_lines(node: EmbeddedRabbitMQ, programs: RabbitMQPrograms | None) -> list[str]:
+    """The lines of the greeting about the embedded node; with its password only on a terminal."""
     shown = node.amqp_url if sys.stdout.isatty() else node.amqp_url.replace(node.password, "***")
     coming = "" if programs else "  (being fetched: about 66 MB, once)"
     return [
@@ -142,7 +141,7 @@ def _told(node: EmbeddedRabbitMQ, programs: RabbitMQPrograms | None) -> list[str
 
 
 def _database(settings: Settings, stack: ExitStack) -> tuple[str, str, list[Service]]:
-    """Return the database's address, in words where the data is, and what looks after it."""
+    """Return the database's address, a description of where the data is, and the services for it."""
     if settings.database_url is not None:
         return settings.require_database_url(), "the database that was given", []
     folder = settings.data_dir / "postgres"
@@ -160,7 +159,7 @@ def _database(settings: Settings, stack: ExitStack) -> tuple[str, str, list[Serv
     return server.url, str(settings.data_dir.absolute()), [watch]
 
 
-def _bring_up_to_date(url: str, *, is_own: bool) -> None:
+def _migrate(url: str, *, is_own: bool) -> None:
     try:
         applied = asyncio.run(_applied(url, is_own=is_own))
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
@@ -174,15 +173,15 @@ def _bring_up_to_date(url: str, *, is_own: bool) -> None:
 async def _applied(url: str, *, is_own: bool) -> str | None:
     connection = await Servers(url).connect(timeout_s=_CONNECT_TIMEOUT_S)
     try:
-        if is_own and (strangers := await point_at_public(connection)):
+        if is_own and (foreign_tables := await point_at_public(connection)):
             advice = "ALTER TABLE taskmill.NAME SET SCHEMA public"
-            log.warning("schema.shared", tables=",".join(strangers), advice=advice)
+            log.warning("schema.shared", tables=",".join(foreign_tables), advice=advice)
         return await migrate.applied(connection)
     finally:
         await connection.close()
 
 
-def _greet(url: str | None, broker: _Broker, place: str) -> None:
+def _greet(url: str | None, broker: _Broker, location: str) -> None:
     logs.flush()
     lines = (
         f"Taskmill serves at {url}",
@@ -190,7 +189,7 @@ def _greet(url: str | None, broker: _Broker, place: str) -> None:
         f'  try it     curl -X POST {url}/tasks -d \'{{"name": "first"}}\'',
         f"  Swagger    {url}/docs",
         *broker.lines,
-        f"  data       {place}",
+        f"  data       {location}",
         "Ctrl-C stops it; the data stays.",
     )
     try:
@@ -198,5 +197,5 @@ def _greet(url: str | None, broker: _Broker, place: str) -> None:
         sys.stdout.flush()
     except (
         OSError
-    ):  # nobody reads it, or the disk is full: what was told is in the log and the ready file
+    ):  # nothing reads it, or the disk is full: the log and the ready file have the same facts
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
