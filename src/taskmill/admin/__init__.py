@@ -1,1 +1,1 @@
-"""The admin port: what a process tells of itself to orchestrators and monitoring. It changes nothing."""
+"""The admin port: what a process reports to orchestrators and monitoring. It changes nothing."""

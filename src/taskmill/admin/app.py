@@ -1,4 +1,4 @@
-"""Three addresses, without a framework: workers do not pay for one."""
+"""Three routes, without a framework, so that workers need not import one."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -18,7 +18,7 @@ from taskmill.wire.problems import problem_for_status, problem_json
 
 log = get_logger(__name__)
 
-Answer = tuple[int, Mapping[str, str], bytes]
+Response = tuple[int, Mapping[str, str], bytes]
 
 _METHODS: Final = frozenset({"GET", "HEAD"})
 _ALLOW: Final = {"allow": "GET, HEAD"}
@@ -27,10 +27,9 @@ _RETRY_AFTER_S: Final = 1.0
 
 
 class AdminApp:
-    """Answers `/healthz`, `/readyz` and `/metrics` for one process.
+    """Serves `/healthz`, `/readyz` and `/metrics` of one process.
 
-    Its metrics are told with those of the whole system, if it is given `figures`. `access` says under which names
-    `/metrics` may be asked.
+    `/metrics` includes those of the whole system, if `figures` are given. `access` has the allowed host names.
     """
 
     def __init__(
@@ -49,30 +48,30 @@ class AdminApp:
         self._timeout_s = timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
-        """Answer a request; a server that serves HEAD leaves the body out."""
+        """Serve a request; for HEAD the server leaves the body out."""
         if scope["type"] != "http":
             return
-        status, headers, body = await self._answer(scope)
+        status, headers, body = await self._respond(scope)
         encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
         encoded += ANSWER_HEADERS
         encoded.append((b"content-length", b"%d" % len(body)))
         await send({"type": "http.response.start", "status": status, "headers": encoded})
         await send({"type": "http.response.body", "body": body})
 
-    async def _answer(self, scope: Scope) -> Answer:
+    async def _respond(self, scope: Scope) -> Response:
         method, path = scope["method"], scope["path"]
         if (refusal := self._access.host_refusal(scope)) is not None:
             return problem_for_status(refusal.status, path, refusal.detail)
-        known = {"/healthz": self._healthz, "/readyz": self._readyz, "/metrics": self._metrics}
-        answer = known.get(path)
-        if answer is None:
+        routes = {"/healthz": self._healthz, "/readyz": self._readyz, "/metrics": self._metrics}
+        endpoint = routes.get(path)
+        if endpoint is None:
             return problem_for_status(404, path)
         if method not in _METHODS:
             status, headers, body = problem_for_status(405, path)
             return status, {**headers, **_ALLOW}, body
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await answer()
+                return await endpoint()
         except TimeoutError:
             late = Unavailable(_RETRY_AFTER_S, f"an answer within {self._timeout_s:g} s")
             return problem_json(late, path)
@@ -80,12 +79,12 @@ class AdminApp:
             log.exception("admin.failed", path=path)
             return problem_for_status(500, path)
 
-    async def _healthz(self) -> Answer:
+    async def _healthz(self) -> Response:
         return 200, {"content-type": "application/json"}, HEALTH_JSON
 
-    async def _readyz(self) -> Answer:
+    async def _readyz(self) -> Response:
         return ready_answer(await self._readiness(), is_stopping=self._is_stopping())
 
-    async def _metrics(self) -> Answer:
-        told = () if self._figures is None else system_metrics(await self._figures())
-        return 200, {"content-type": metrics.CONTENT_TYPE}, metrics.exposition(told)
+    async def _metrics(self) -> Response:
+        system = () if self._figures is None else system_metrics(await self._figures())
+        return 200, {"content-type": metrics.CONTENT_TYPE}, metrics.exposition(system)

@@ -15,7 +15,7 @@ _LIMITS = ConnectionLimits(total=256, unfinished_per_address=32)
 
 
 class AdminServer(HttpServer):
-    """Listens on `host` and `port` (0 picks a free one, which the log tells)."""
+    """Listens on `host` and `port` (0 picks a free one, which is logged)."""
 
     name = "admin"
 
@@ -33,9 +33,9 @@ class AdminServer(HttpServer):
         )
 
     def on_started(self) -> None:
-        """Tell where it is."""
+        """Log the address."""
         log.info("admin.started", url=self.url)
 
     def on_stopped(self) -> None:
-        """Tell that it is gone."""
+        """Log that it has stopped."""
         log.info("admin.stopped")
