@@ -27,7 +27,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 from tests.browser.conftest import SIZES, a_context, chromium_path  # noqa: E402 - after the path
 from tests.support.postgres import DatabaseServer  # noqa: E402 - see above
 from tests.support.processes import Program  # noqa: E402 - see above
-from tests.support.refusals import judged, keep_from_thread  # noqa: E402 - see above
+from tests.support.refusals import refused_message, store_refused_in_thread  # noqa: E402 - see above
 
 IMAGES = ROOT / "docs/images"
 FED_S = 75
@@ -184,8 +184,8 @@ def refuse(url: str) -> str:
         "export-17": bytes(range(256)),
         "order-4715": b'{"name": "Resize the photos", "payload": {"delay_s": "soon"}}',
     }
-    messages = [judged(body, message_id) for message_id, body in bodies.items()]
-    return keep_from_thread(url, messages)[0]
+    messages = [refused_message(body, message_id) for message_id, body in bodies.items()]
+    return store_refused_in_thread(url, messages)[0]
 
 
 @contextmanager

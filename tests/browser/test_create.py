@@ -12,7 +12,7 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import Mill, Window
 from tests.support.polling import wait_until
-from tests.support.refusals import judged, keep_from_thread
+from tests.support.refusals import refused_message, store_refused_in_thread
 
 BOTH = [("desktop", "light", "en"), ("phone", "dark", "ru")]
 SCHEMA = {
@@ -165,8 +165,8 @@ def test_while_the_database_is_away_the_form_is_kept_and_makes_one_task_then(
 @pytest.mark.parametrize("window", BOTH, indirect=True, ids="-".join)
 def test_rejected_messages_are_looked_at_and_sent_again(window: Window) -> None:
     bodies = [b'{"name": "", "queu": "x"}', b"\x00\xff\xfe" * 200, "مهمة 🎉 ".encode() * 50]
-    ids = keep_from_thread(
-        window.mill.wire.url, [judged(body, f"{uuid4()}{'m' * 200}") for body in bodies]
+    ids = store_refused_in_thread(
+        window.mill.wire.url, [refused_message(body, f"{uuid4()}{'m' * 200}") for body in bodies]
     )
     page = window.open("/ui/rejections")
     expect(page.locator(f"#m{ids[0]}")).to_be_visible()

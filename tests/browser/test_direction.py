@@ -6,7 +6,7 @@ from playwright.sync_api import expect
 from tests.browser.conftest import Mill, Window
 from tests.browser.test_reach import do
 from tests.browser.test_system_pages import fail_one
-from tests.support.refusals import judged, keep_from_thread
+from tests.support.refusals import refused_message, store_refused_in_thread
 
 # An override that is not closed, and one that closes what may be around it.
 TURNING = "\u202eturning"
@@ -67,7 +67,9 @@ def turning(mill: Mill) -> list[str]:
     rows = mill.http.get("/tasks", params={"queue": "turn"}).json()["items"]
     assert [one["status"] for one in rows] == ["failed"]
     bodies = [f'{{"name": 1, "{TURNING}": 1}}'.encode(), f"{CLOSING} is no JSON".encode()]
-    kept = keep_from_thread(mill.wire.url, [judged(body, f"{TURNING}-id") for body in bodies])
+    kept = store_refused_in_thread(
+        mill.wire.url, [refused_message(body, f"{TURNING}-id") for body in bodies]
+    )
     do(mill.wire.url, A_WORKER)
     return [
         *(

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser
 from tests.browser.conftest import DATABASE, HERE, Mill, Window, a_window
 from tests.support.postgres import DatabaseServer
 from tests.support.processes import Program
-from tests.support.refusals import judged, keep_from_thread
+from tests.support.refusals import refused_message, store_refused_in_thread
 from tests.support.wire import a_wire
 
 WIDTHS = (320, 600, 768, 1024, 1280, 1440)
@@ -122,7 +122,9 @@ def fill(mill: Mill) -> None:
             max_attempts=100,
         )
     body = b'{"name": "' + b"n" * 300 + b'", "priority": 12}'
-    keep_from_thread(mill.wire.url, [judged(body, f"{number}{'m' * 200}") for number in range(3)])
+    store_refused_in_thread(
+        mill.wire.url, [refused_message(body, f"{number}{'m' * 200}") for number in range(3)]
+    )
     do(mill.wire.url, WIDE)
 
 

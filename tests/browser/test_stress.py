@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, expect
 from tests.browser.conftest import DATABASE, HERE, Mill, Window, a_context
 from tests.support.postgres import DatabaseServer
 from tests.support.processes import Program
-from tests.support.refusals import judged, keep_from_thread
+from tests.support.refusals import refused_message, store_refused_in_thread
 from tests.support.wire import a_wire
 
 SIZES = [("desktop", "light", "en"), ("phone", "dark", "ru")]
@@ -108,7 +108,9 @@ def test_ten_thousand_lines_are_shown_in_part(window: Window, stressed: dict[str
 def test_rejected_messages_of_any_kind_break_no_page(window: Window) -> None:
     bodies = [*(name.encode() for name in NAMES.values()), b"\xff" * MEBIBYTE, b"x" * MEBIBYTE, b""]
     name = f"{uuid4()}{'m' * 219}"
-    for kept in keep_from_thread(window.mill.wire.url, [judged(body, name) for body in bodies]):
+    for kept in store_refused_in_thread(
+        window.mill.wire.url, [refused_message(body, name) for body in bodies]
+    ):
         is_in_shape(window, f"/ui/rejections/{kept}")
     is_in_shape(window, "/ui/rejections")
     window.check()

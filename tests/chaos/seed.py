@@ -143,10 +143,10 @@ def _pause_s(plan: Plan) -> float:
 
 
 async def _enough(history: History, plan: Plan) -> None:
-    async def look() -> bool:
+    async def probe() -> bool:
         return len(history.accepted) >= plan.tasks
 
-    await eventually(look, f"{plan.tasks} tasks to be accepted", timeout_s=SETTLE_S)
+    await eventually(probe, f"{plan.tasks} tasks to be accepted", timeout_s=SETTLE_S)
 
 
 async def _settled(site: Site, plan: Plan, report: Report) -> list[str]:
@@ -170,10 +170,10 @@ async def _settled(site: Site, plan: Plan, report: Report) -> list[str]:
         checks.append(("undrained: the broker holds messages", lambda: _drained(site)))
     wrongs = []
     try:
-        for what, look in checks:
+        for what, probe in checks:
             left_s = max(began_at + plan.settle_s - loop.time(), 1.0)
             try:
-                await eventually(look, what, timeout_s=left_s)
+                await eventually(probe, what, timeout_s=left_s)
             except AssertionError:
                 wrongs += [what, *await _left(sql)]
     finally:

@@ -221,7 +221,7 @@ class Site:
     async def serves(self, timeout_s: float = 60.0) -> None:
         """Wait until all processes say that they are ready."""
 
-        async def look() -> bool:
+        async def probe() -> bool:
             for member in self.members.values():
                 assert member.is_alive, f"{member.name} ended: see {member.folder}"
             return all(
@@ -229,7 +229,7 @@ class Site:
                 for m in self.members.values()
             )
 
-        await eventually(look, "all processes to serve", timeout_s=timeout_s)
+        await eventually(probe, "all processes to serve", timeout_s=timeout_s)
 
     def of(self, *roles: str) -> list[Member]:
         """Return the processes of these roles."""

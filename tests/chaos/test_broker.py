@@ -13,7 +13,7 @@ import pytest
 
 from taskmill.amqp.names import HINTS
 from tests.support.builders import a_draft
-from tests.support.dispatching import a_doorbell, all_ended
+from tests.support.dispatching import a_notifier, all_ended
 from tests.support.fleet import Fleet, a_fleet
 from tests.support.polling import eventually
 from tests.support.rabbitmq import FAST_SETTINGS, BrokerServer
@@ -150,7 +150,7 @@ async def survive(
         relay=2,
         maintenance=1,
     ) as fleet:
-        async with a_doorbell(stage):
+        async with a_notifier(stage):
             healed = await feed_and_harm(stage, broker, harms, total)
             await all_ended(stage, timeout_s=TIMEOUT_S)
         # Without a broker `auto` can claim all the same.

@@ -113,11 +113,11 @@ async def takes_messages(cluster: BrokerCluster) -> None:
     """Wait for the intake to consume: it has made the queue then."""
     management = Management(cluster.nodes[0].management_url, cluster.nodes[0].password)
 
-    async def look() -> bool:
+    async def probe() -> bool:
         return CREATE_QUEUE in await consumers_of(management)
 
     try:
-        await eventually(look, "the intake to consume")
+        await eventually(probe, "the intake to consume")
     finally:
         management.close()
 
@@ -129,7 +129,7 @@ async def are_back(
     survivor = cluster.nodes[(victim + 1) % 3]
     management = Management(survivor.management_url, survivor.password)
 
-    async def look() -> bool:
+    async def probe() -> bool:
         consumed = await consumers_of(management)
         hints = [name for name in consumed if name.startswith(HINTS)]
         if fleet.links_down or CREATE_QUEUE not in consumed or len(hints) != 2:
@@ -144,14 +144,14 @@ async def are_back(
         queues = await asyncio.to_thread(management.queues)
         types = {queue["type"] for name, queue in queues.items() if name.startswith(HINTS)}
         assert types == {"quorum"}, "the address names a cluster"
-        await eventually(look, "all to be back", timeout_s=TIMEOUT_S)
+        await eventually(probe, "all to be back", timeout_s=TIMEOUT_S)
     finally:
         management.close()
 
 
 async def has_all(stage: Stage, total: int) -> None:
-    async def look() -> bool:
+    async def probe() -> bool:
         made: int = await stage.sql.fetchval("SELECT count(*) FROM taskmill.task")
         return made == total
 
-    await eventually(look, f"{total} tasks", timeout_s=60)
+    await eventually(probe, f"{total} tasks", timeout_s=60)

@@ -86,10 +86,10 @@ class Clients:
     async def have(self, accepted: int) -> None:
         """Wait until so many were accepted."""
 
-        async def look() -> bool:
+        async def probe() -> bool:
             return len(self.accepted) >= accepted
 
-        await eventually(look, f"{accepted} tasks accepted", timeout_s=TIMEOUT_S)
+        await eventually(probe, f"{accepted} tasks accepted", timeout_s=TIMEOUT_S)
 
 
 @asynccontextmanager
@@ -200,10 +200,10 @@ async def _end_a_commit_that_waits(sql: "asyncpg.Connection[asyncpg.Record]") ->
     """End the session of whoever waits for the standby: what it stored is visible from then on."""
     query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
 
-    async def look() -> bool:
+    async def probe() -> bool:
         return bool(await sql.fetch(query))
 
-    await eventually(look, "a commit that waits to be ended")
+    await eventually(probe, "a commit that waits to be ended")
 
 
 async def _refused(clients: Clients) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.support.api import log_lines
-from tests.support.dispatching import Way, a_doorbell, a_relay
+from tests.support.dispatching import TransportSetup, a_notifier, a_relay
 from tests.support.serving_crews import kind, service
 from tests.support.stage import Stage, stage, stage_template, stage_url
 
@@ -13,12 +13,12 @@ __all__ = ["kind", "log_lines", "service", "stage", "stage_template", "stage_url
 
 
 @pytest.fixture(params=["postgres", "rabbitmq"])
-async def way(request: pytest.FixtureRequest, stage: Stage) -> AsyncIterator[Way]:
+async def way(request: pytest.FixtureRequest, stage: Stage) -> AsyncIterator[TransportSetup]:
     """Each transport in turn."""
     if request.param == "postgres":
-        async with a_doorbell(stage):
-            yield Way(name="postgres", stage=stage)
+        async with a_notifier(stage):
+            yield TransportSetup(name="postgres", stage=stage)
         return
     broker_url: str = request.getfixturevalue("broker_url")
-    async with a_doorbell(stage), a_relay(stage, broker_url):
-        yield Way(name="rabbitmq", stage=stage, broker_url=broker_url)
+    async with a_notifier(stage), a_relay(stage, broker_url):
+        yield TransportSetup(name="rabbitmq", stage=stage, broker_url=broker_url)

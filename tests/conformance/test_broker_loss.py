@@ -13,7 +13,7 @@ from taskmill.transports import rabbitmq
 from taskmill.transports.rabbitmq import RabbitTransport
 from tests.support.api import LogLines
 from tests.support.builders import a_draft
-from tests.support.dispatching import Recorder, Way, a_doorbell, a_relay, all_ended
+from tests.support.dispatching import Recorder, TransportSetup, a_notifier, a_relay, all_ended
 from tests.support.polling import eventually
 from tests.support.rabbitmq import BrokerServer, Management
 from tests.support.safety import assert_safe
@@ -24,10 +24,10 @@ NAME = hint_queue_name("default", "emulate")
 
 
 @pytest.fixture
-async def way(stage: Stage, broker_url: str) -> AsyncIterator[Way]:
+async def way(stage: Stage, broker_url: str) -> AsyncIterator[TransportSetup]:
     """Workers that go by hints alone, and a relay."""
-    async with a_doorbell(stage), a_relay(stage, broker_url):
-        yield Way(name="rabbitmq", stage=stage, broker_url=broker_url)
+    async with a_notifier(stage), a_relay(stage, broker_url):
+        yield TransportSetup(name="rabbitmq", stage=stage, broker_url=broker_url)
 
 
 def subscriptions_of(worker: RunningWorker) -> int:
@@ -37,18 +37,18 @@ def subscriptions_of(worker: RunningWorker) -> int:
 
 
 async def is_subscribed(worker: RunningWorker, *, timeout_s: float = 15) -> None:
-    async def look() -> bool:
+    async def probe() -> bool:
         return subscriptions_of(worker) > 0
 
-    await eventually(look, "a subscription", timeout_s=timeout_s)
+    await eventually(probe, "a subscription", timeout_s=timeout_s)
 
 
 async def is_connected(worker: RunningWorker) -> None:
-    async def look() -> bool:
+    async def probe() -> bool:
         assert isinstance(worker.transport, RabbitTransport)
         return worker.transport.link.is_up
 
-    await eventually(look, "a connection")
+    await eventually(probe, "a connection")
 
 
 async def one_succeeds(stage: Stage, *, within_s: float, queue: str = "default") -> None:
@@ -61,7 +61,7 @@ async def one_succeeds(stage: Stage, *, within_s: float, queue: str = "default")
 
 
 async def test_a_consumer_that_the_server_cancelled_comes_back(
-    way: Way, stage: Stage, broker_management: Management
+    way: TransportSetup, stage: Stage, broker_management: Management
 ) -> None:
     recorder = Recorder()
     async with way.worker({"*": recorder.quick}) as worker:
@@ -74,7 +74,9 @@ async def test_a_consumer_that_the_server_cancelled_comes_back(
     await assert_safe(stage.sql)
 
 
-async def test_a_channel_that_the_server_closed_comes_back(way: Way, stage: Stage) -> None:
+async def test_a_channel_that_the_server_closed_comes_back(
+    way: TransportSetup, stage: Stage
+) -> None:
     recorder = Recorder()
     async with way.worker({"*": recorder.quick}) as worker:
         await one_succeeds(stage, within_s=5)
@@ -88,7 +90,7 @@ async def test_a_channel_that_the_server_closed_comes_back(way: Way, stage: Stag
 
 
 async def test_connections_closed_under_load_come_back_and_nothing_is_lost_or_doubled(
-    way: Way, stage: Stage, broker_management: Management
+    way: TransportSetup, stage: Stage, broker_management: Management
 ) -> None:
     recorder = Recorder()
     first, second = WorkerOptions(name="a"), WorkerOptions(name="b")
@@ -109,7 +111,7 @@ async def test_connections_closed_under_load_come_back_and_nothing_is_lost_or_do
 
 
 async def test_a_queue_that_the_broker_refuses_keeps_no_other_back(
-    way: Way,
+    way: TransportSetup,
     stage: Stage,
     broker_management: Management,
     log_lines: LogLines,
@@ -142,7 +144,7 @@ async def test_what_waits_in_a_refused_queue_is_claimed_from_the_database(
     recorder = Recorder()
     options = WorkerOptions(broker_url=broker_url)
     async with (
-        a_doorbell(stage),
+        a_notifier(stage),
         a_relay(stage, broker_url),
         a_worker(stage, {"*": recorder.quick}, options) as worker,
     ):
@@ -156,7 +158,7 @@ async def test_what_waits_in_a_refused_queue_is_claimed_from_the_database(
 
 
 async def test_what_others_always_claim_at_once_is_served_soon_too(
-    way: Way, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    way: TransportSetup, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A worker that looks when all is claimed already would never learn what there is to serve."""
     monkeypatch.setattr(rabbitmq, "_MIN_INTERVAL_S", 0.3)
@@ -180,7 +182,7 @@ async def test_without_any_relay_workers_claim_from_the_database_and_say_so_once
 ) -> None:
     recorder = Recorder()
     options = WorkerOptions(broker_url=broker_url)
-    async with a_doorbell(stage), a_worker(stage, {"*": recorder.quick}, options) as worker:
+    async with a_notifier(stage), a_worker(stage, {"*": recorder.quick}, options) as worker:
         await is_connected(worker)
         await one_succeeds(stage, within_s=6)
         for _ in range(20):
@@ -232,7 +234,7 @@ async def test_a_broker_that_dies_is_done_without_and_used_again_afterwards(
     auto = WorkerOptions(name="auto", broker_url=url, queues=("default",))
     waiting = WorkerOptions(name="strict", broker_url=url, queues=("strict",), is_strict=True)
     async with (
-        a_doorbell(stage),
+        a_notifier(stage),
         a_relay(stage, url),
         a_worker(stage, {"*": recorder.quick}, auto) as worker,
         a_worker(stage, {"*": strict.quick}, waiting),
@@ -267,14 +269,14 @@ async def test_a_wiped_broker_costs_moments(stage: Stage, private_broker: Broker
     url = private_broker.url
     options = WorkerOptions(slots=5, broker_url=url, is_strict=True)
     async with (
-        a_doorbell(stage),
+        a_notifier(stage),
         a_relay(stage, url),
-        a_worker(stage, {"*": recorder.until_opened}, options),
+        a_worker(stage, {"*": recorder.held}, options),
     ):
         await stage.service.create_all([a_draft() for _ in range(300)])
         await recorder.has_begun(5)
         await asyncio.to_thread(private_broker.wipe)
-        recorder.blocker.set()
+        recorder.may_end.set()
         private_broker.spawn()
         await asyncio.to_thread(private_broker.wait)
         await all_ended(stage, timeout_s=8)
@@ -290,7 +292,7 @@ async def test_a_frozen_broker_is_given_up_and_tasks_go_on(
     url = private_broker.url
     options = WorkerOptions(broker_url=url)
     async with (
-        a_doorbell(stage),
+        a_notifier(stage),
         a_relay(stage, url),
         a_worker(stage, {"*": recorder.quick}, options) as worker,
     ):

@@ -10,7 +10,7 @@ import pytest
 from taskmill.app import Context, RetryLater
 from taskmill.domain.lifecycle import Status
 from tests.support.builders import a_draft
-from tests.support.dispatching import Recorder, Way, all_ended
+from tests.support.dispatching import Recorder, TransportSetup, all_ended
 from tests.support.polling import eventually
 from tests.support.safety import assert_safe
 from tests.support.stage import Stage
@@ -18,7 +18,7 @@ from tests.support.workers import WorkerOptions, finished
 
 
 async def test_every_task_is_claimed_once_however_many_workers_there_are(
-    way: Way, stage: Stage
+    way: TransportSetup, stage: Stage
 ) -> None:
     recorder = Recorder()
     async with AsyncExitStack() as stack:
@@ -37,7 +37,7 @@ async def test_every_task_is_claimed_once_however_many_workers_there_are(
 
 @pytest.mark.parametrize("slots", [1, 2, 3])
 async def test_a_worker_never_runs_more_than_it_has_slots(
-    way: Way, stage: Stage, slots: int
+    way: TransportSetup, stage: Stage, slots: int
 ) -> None:
     recorder = Recorder()
     await stage.service.create_all([a_draft() for _ in range(60)])
@@ -47,7 +47,7 @@ async def test_a_worker_never_runs_more_than_it_has_slots(
     assert set(recorder.runs.values()) == {1}
 
 
-async def test_a_worker_takes_only_the_types_that_it_has(way: Way, stage: Stage) -> None:
+async def test_a_worker_takes_only_the_types_that_it_has(way: TransportSetup, stage: Stage) -> None:
     some, other = Recorder(), Recorder()
     async with way.worker({"known": some.quick}):
         strange = await stage.created(type="strange")
@@ -59,7 +59,7 @@ async def test_a_worker_takes_only_the_types_that_it_has(way: Way, stage: Stage)
     assert (await stage.task(strange.id)).claim_no == 1, "nobody else has tried it"
 
 
-async def test_a_worker_takes_only_from_its_queues(way: Way, stage: Stage) -> None:
+async def test_a_worker_takes_only_from_its_queues(way: TransportSetup, stage: Stage) -> None:
     recorder = Recorder()
     other, mine = await stage.created(queue="other"), await stage.created(queue="mine")
     async with way.worker({"*": recorder.quick}, WorkerOptions(queues=("mine",))):
@@ -70,7 +70,7 @@ async def test_a_worker_takes_only_from_its_queues(way: Way, stage: Stage) -> No
     assert (await stage.task(other.id)).status is Status.NEW
 
 
-async def test_queues_are_served_by_their_weights(way: Way, stage: Stage) -> None:
+async def test_queues_are_served_by_their_weights(way: TransportSetup, stage: Stage) -> None:
     served: list[str] = []
 
     async def notes(context: Context) -> None:
@@ -86,7 +86,7 @@ async def test_queues_are_served_by_their_weights(way: Way, stage: Stage) -> Non
     assert 20 <= served[:250].count("seldom") <= 90
 
 
-async def test_names_with_dots_are_kept_apart(way: Way, stage: Stage) -> None:
+async def test_names_with_dots_are_kept_apart(way: TransportSetup, stage: Stage) -> None:
     """`a.b` with `c`, and `a` with `b.c`, are not the same."""
     recorder = Recorder()
     options = WorkerOptions(queues=("a.b",))
@@ -101,14 +101,14 @@ async def test_names_with_dots_are_kept_apart(way: Way, stage: Stage) -> None:
 
 
 async def test_a_paused_queue_gives_nothing_and_is_taken_up_again_soon(
-    way: Way, stage: Stage
+    way: TransportSetup, stage: Stage
 ) -> None:
     recorder = Recorder()
-    async with way.worker({"*": recorder.until_opened}, WorkerOptions(slots=2)):
+    async with way.worker({"*": recorder.held}, WorkerOptions(slots=2)):
         await stage.service.create_all([a_draft(queue="a") for _ in range(20)])
         await recorder.has_begun(2)
         await stage.service.set_queue_paused("a", paused=True)
-        recorder.blocker.set()
+        recorder.may_end.set()
         other = await stage.created(queue="b")
         await finished(stage, other.id)
         # The worker has had free slots for a while by now, and hints of the paused queue.
@@ -121,7 +121,9 @@ async def test_a_paused_queue_gives_nothing_and_is_taken_up_again_soon(
     await assert_safe(stage.sql)
 
 
-async def test_an_urgent_task_waits_for_no_more_than_a_window(way: Way, stage: Stage) -> None:
+async def test_an_urgent_task_waits_for_no_more_than_a_window(
+    way: TransportSetup, stage: Stage
+) -> None:
     recorder = Recorder()
     blocker = asyncio.Semaphore(0)
 
@@ -141,7 +143,9 @@ async def test_an_urgent_task_waits_for_no_more_than_a_window(way: Way, stage: S
         await all_ended(stage, timeout_s=30)
 
 
-async def test_scheduled_and_retried_tasks_start_when_they_are_due(way: Way, stage: Stage) -> None:
+async def test_scheduled_and_retried_tasks_start_when_they_are_due(
+    way: TransportSetup, stage: Stage
+) -> None:
     async def fails_once(context: Context) -> None:
         if context.attempt == 1:
             raise RetryLater(after=timedelta(milliseconds=300))
@@ -161,7 +165,7 @@ async def test_scheduled_and_retried_tasks_start_when_they_are_due(way: Way, sta
     assert max(late) <= 2, "a busy machine may be late, but not for long"
 
 
-async def test_a_task_that_was_due_long_ago_starts_soon(way: Way, stage: Stage) -> None:
+async def test_a_task_that_was_due_long_ago_starts_soon(way: TransportSetup, stage: Stage) -> None:
     recorder = Recorder()
     async with way.worker({"*": recorder.quick}):
         await finished(stage, (await stage.created()).id)
@@ -171,24 +175,26 @@ async def test_a_task_that_was_due_long_ago_starts_soon(way: Way, stage: Stage) 
         assert (claimed.at - late.created_at).total_seconds() < 2
 
 
-async def test_a_full_worker_leaves_the_rest_to_an_idle_one(way: Way, stage: Stage) -> None:
+async def test_a_full_worker_leaves_the_rest_to_an_idle_one(
+    way: TransportSetup, stage: Stage
+) -> None:
     full, idle = Recorder(), Recorder()
-    async with way.worker({"*": full.until_opened}, WorkerOptions(slots=2, grace_s=0.1)):
+    async with way.worker({"*": full.held}, WorkerOptions(slots=2, grace_s=0.1)):
         await stage.service.create_all([a_draft() for _ in range(30)])
         await full.has_begun(2)
         async with way.worker({"*": idle.quick}, WorkerOptions(name="idle")):
             await idle.has_begun(28, timeout_s=5)
-        full.blocker.set()
+        full.may_end.set()
         await all_ended(stage)
     assert set((full.runs + idle.runs).values()) == {1}
 
 
 async def test_a_worker_that_stops_leaves_the_rest_to_others_while_it_finishes(
-    way: Way, stage: Stage
+    way: TransportSetup, stage: Stage
 ) -> None:
     stopping, other = Recorder(), Recorder()
     options = WorkerOptions(slots=20, grace_s=30)
-    async with way.worker({"*": stopping.until_opened}, options) as first:
+    async with way.worker({"*": stopping.held}, options) as first:
         await stage.service.create_all([a_draft() for _ in range(3)])
         await stopping.has_begun(3)
         first.stop.set()
@@ -196,14 +202,14 @@ async def test_a_worker_that_stops_leaves_the_rest_to_others_while_it_finishes(
             await stage.service.create_all([a_draft() for _ in range(30)])
             await other.has_begun(30, timeout_s=5)
         assert not first.ended.done()
-        stopping.blocker.set()
+        stopping.may_end.set()
     assert set((stopping.runs + other.runs).values()) == {1}
     await assert_safe(stage.sql)
 
 
-async def test_a_cancelled_task_never_runs(way: Way, stage: Stage) -> None:
+async def test_a_cancelled_task_never_runs(way: TransportSetup, stage: Stage) -> None:
     recorder = Recorder()
-    async with way.worker({"*": recorder.until_opened}, WorkerOptions(slots=1)):
+    async with way.worker({"*": recorder.held}, WorkerOptions(slots=1)):
         first = await stage.created()
         await recorder.has_begun(1)
         doomed, next_one = await stage.created(), await stage.created()
@@ -216,14 +222,16 @@ async def test_a_cancelled_task_never_runs(way: Way, stage: Stage) -> None:
 
         await eventually(is_told, "both to be released")
         assert (await stage.service.cancel(doomed.id))[0] == "cancelled"
-        recorder.blocker.set()
+        recorder.may_end.set()
         await all_ended(stage)
     assert list(recorder.runs) == [first.id, next_one.id]
-    assert await stage.happenings(doomed.id) == ["created", "cancelled"]
+    assert await stage.event_types(doomed.id) == ["created", "cancelled"]
     await assert_safe(stage.sql)
 
 
-async def test_a_task_that_runs_again_is_dispatched_again(way: Way, stage: Stage) -> None:
+async def test_a_task_that_runs_again_is_dispatched_again(
+    way: TransportSetup, stage: Stage
+) -> None:
     recorder = Recorder()
     async with way.worker({"*": recorder.quick}):
         made = await stage.created()

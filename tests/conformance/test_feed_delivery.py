@@ -25,7 +25,7 @@ from tests.support.feed_delivery import (
     a_delivery,
     assert_complete,
     begun,
-    happened,
+    read_history,
 )
 from tests.support.polling import eventually
 from tests.support.proxy import a_network
@@ -78,7 +78,7 @@ async def test_a_fresh_install_begins_at_the_present(stage: Stage, broker_url: s
         await begun(stage)
         task = await stage.created()
         await consumer.has(1)
-    assert consumer.first_told == [(str(task.id), 1)]
+    assert consumer.unique_changes == [(str(task.id), 1)]
 
 
 async def test_it_goes_on_where_it_stopped(stage: Stage, broker_url: str) -> None:
@@ -91,7 +91,7 @@ async def test_it_goes_on_where_it_stopped(stage: Stage, broker_url: str) -> Non
         async with a_delivery(stage, broker_url):
             await consumer.has(60)
     assert len(consumer.messages) == 60, "a stop in order doubles nothing"
-    assert_complete(consumer.first_told, await happened(stage))
+    assert_complete(consumer.unique_changes, await read_history(stage))
 
 
 async def test_several_relays_deliver_as_one(stage: Stage, broker_url: str) -> None:
@@ -106,7 +106,7 @@ async def test_several_relays_deliver_as_one(stage: Stage, broker_url: str) -> N
             await recorder.has_begun(200)
         await consumer.has(600)
     assert len(consumer.messages) == 600, "one at a time"
-    assert_complete(consumer.first_told, await happened(stage))
+    assert_complete(consumer.unique_changes, await read_history(stage))
 
 
 async def test_another_relay_takes_over_from_one_that_died(
@@ -131,7 +131,7 @@ async def test_another_relay_takes_over_from_one_that_died(
                 await stage.service.create_all([a_draft() for _ in range(10)])
                 await consumer.has(30)
         await doomed.close()
-    assert_complete(consumer.first_told, await happened(stage))
+    assert_complete(consumer.unique_changes, await read_history(stage))
 
 
 async def test_who_lost_the_turn_unknowingly_finds_out(
@@ -156,7 +156,7 @@ async def test_who_lost_the_turn_unknowingly_finds_out(
         await stage.sql.execute("UPDATE taskmill.feed_delivery SET expires_at = now()")
         await stage.created()
         await consumer.has(2)
-    assert_complete(consumer.first_told, await happened(stage))
+    assert_complete(consumer.unique_changes, await read_history(stage))
 
 
 async def test_slow_confirms_cost_nobody_the_turn(
@@ -217,7 +217,7 @@ async def test_lost_connections_and_a_deleted_exchange_lose_no_change(
         while (message := await queue.get(fail=False)) is not None:
             told.messages.append(message)
             await message.ack()
-    assert_complete(told.first_told, await happened(stage))
+    assert_complete(told.unique_changes, await read_history(stage))
 
 
 async def test_a_wiped_broker_is_waited_for_and_gets_what_it_missed(
@@ -242,8 +242,10 @@ async def test_a_wiped_broker_is_waited_for_and_gets_what_it_missed(
         async with a_consumer(url) as consumer:
             await stage.sql.execute("UPDATE taskmill.feed_delivery SET holder = NULL")
             await consumer.has(10, timeout_s=60)
-    assert {task_id for task_id, _ in consumer.first_told} == {str(one.task.id) for one in missed}
-    assert not {task_id for task_id, _ in consumer.first_told} & {
+    assert {task_id for task_id, _ in consumer.unique_changes} == {
+        str(one.task.id) for one in missed
+    }
+    assert not {task_id for task_id, _ in consumer.unique_changes} & {
         str(one.task.id) for one in before
     }
 
@@ -274,7 +276,7 @@ async def test_changes_of_dropped_tasks_are_passed_over(stage: Stage, broker_url
     )
     async with a_consumer(broker_url) as consumer, a_delivery(stage, broker_url):
         await consumer.has(1)
-    assert consumer.first_told == [(str(tasks[2].id), 1)]
+    assert consumer.unique_changes == [(str(tasks[2].id), 1)]
 
 
 async def test_it_rests_while_tasks_are_released_unless_it_is_late(

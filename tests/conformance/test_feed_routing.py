@@ -89,7 +89,7 @@ async def taken(queue: AbstractQueue, consumer: Consumer) -> list[str]:
     while (message := await queue.get(fail=False)) is not None:
         consumer.messages.append(message)
         await message.ack()
-    return [task_id for task_id, _ in consumer.first_told]
+    return [task_id for task_id, _ in consumer.unique_changes]
 
 
 async def is_passed(stage: Stage) -> bool:
@@ -112,11 +112,11 @@ async def all_passed(stage: Stage) -> None:
 async def quiet(stage: Stage, delivery: FeedDelivery, queue: str = "mail") -> None:
     """Have the delivery find out that no queue is bound for what happens."""
 
-    async def look() -> bool:
+    async def probe() -> bool:
         return not delivery._is_bound
 
     await stage.created(queue=queue)
-    await eventually(look, "the delivery to find no binding")
+    await eventually(probe, "the delivery to find no binding")
     await all_passed(stage)
 
 
@@ -174,10 +174,10 @@ async def test_a_queue_that_is_bound_under_load_gets_all_from_then_on(
             await stage.service.create_all([a_draft(queue="other") for _ in range(50)])
 
     async def has_failed(count: int) -> None:
-        async def look() -> bool:
+        async def probe() -> bool:
             return len(mail.failed) >= count
 
-        await eventually(look, "tasks to fail", timeout_s=60)
+        await eventually(probe, "tasks to fail", timeout_s=60)
 
     async with (
         a_delivery(stage, broker_url),
@@ -218,7 +218,7 @@ async def test_a_queue_that_is_bound_for_all_gets_the_rest_of_what_is_looked_at(
                 await stage.service.cancel(one.task.id)
             await consumer.has(30)
     ids = {(str(one.task.id), 1) for one in made} | {(str(one.task.id), 2) for one in made[:10]}
-    assert set(consumer.first_told) == ids
+    assert set(consumer.unique_changes) == ids
     assert len(consumer.messages) == 30
 
 
@@ -260,7 +260,7 @@ async def test_a_queue_that_is_bound_beside_others_gets_all_from_then_on(
         async with a_consumer(broker_url, "task.new.b") as consumer:
             made = await stage.service.create_all([a_draft(queue=queue) for queue in "ab" * 50])
             await consumer.has(50)
-    assert [task_id for task_id, _ in consumer.first_told] == [
+    assert [task_id for task_id, _ in consumer.unique_changes] == [
         str(one.task.id) for one in made[1::2]
     ]
 

@@ -12,7 +12,14 @@ from taskmill.amqp.names import hint_queue_name
 from taskmill.amqp.topology import declare_hints
 from taskmill.domain.lifecycle import Status
 from tests.support.builders import a_draft
-from tests.support.dispatching import Hinter, Recorder, Way, a_doorbell, a_hinter, all_ended
+from tests.support.dispatching import (
+    Hinter,
+    Recorder,
+    TransportSetup,
+    a_hinter,
+    a_notifier,
+    all_ended,
+)
 from tests.support.hostile import NotUtf8, Unreadable
 from tests.support.links import an_open_link
 from tests.support.safety import assert_safe
@@ -21,10 +28,10 @@ from tests.support.workers import WorkerOptions, finished
 
 
 @pytest.fixture
-async def hinted(stage: Stage, broker_url: str) -> AsyncIterator[Way]:
+async def hinted(stage: Stage, broker_url: str) -> AsyncIterator[TransportSetup]:
     """Workers that hear only of what the test publishes."""
-    async with a_doorbell(stage):
-        yield Way(name="rabbitmq", stage=stage, broker_url=broker_url)
+    async with a_notifier(stage):
+        yield TransportSetup(name="rabbitmq", stage=stage, broker_url=broker_url)
 
 
 @pytest.fixture
@@ -33,7 +40,9 @@ async def hinter(broker_url: str) -> AsyncIterator[Hinter]:
         yield hinter
 
 
-async def test_doubled_hints_cost_nothing(hinted: Way, hinter: Hinter, stage: Stage) -> None:
+async def test_doubled_hints_cost_nothing(
+    hinted: TransportSetup, hinter: Hinter, stage: Stage
+) -> None:
     recorder = Recorder()
     made = [answer.task.id for answer in await stage.service.create_all([a_draft()] * 20)]
     for _ in range(3):
@@ -51,7 +60,7 @@ async def test_doubled_hints_cost_nothing(hinted: Way, hinter: Hinter, stage: St
     async with hinted.worker({"*": recorder.quick}):
         await finished(stage, await one_more(hinter, stage))
     assert set(recorder.runs.values()) == {1}
-    assert await hinter.left() == 0
+    assert await hinter.unacknowledged() == 0
     assert {(await stage.task(task_id)).claim_no for task_id in made} == {1}
     await assert_safe(stage.sql)
 
@@ -64,7 +73,7 @@ async def one_more(hinter: Hinter, stage: Stage) -> UUID:
 
 
 async def test_a_hint_of_unknown_and_finished_tasks_is_forgotten(
-    hinted: Way, hinter: Hinter, stage: Stage
+    hinted: TransportSetup, hinter: Hinter, stage: Stage
 ) -> None:
     recorder = Recorder()
     async with hinted.worker({"*": recorder.quick}):
@@ -77,13 +86,13 @@ async def test_a_hint_of_unknown_and_finished_tasks_is_forgotten(
         await hinter.send([last.id])
         await finished(stage, last.id)
     assert list(recorder.runs) == [made.id, last.id]
-    assert await hinter.left() == 0
+    assert await hinter.unacknowledged() == 0
     await assert_safe(stage.sql)
 
 
 @pytest.mark.parametrize("slots", [1, 2, 3])
 async def test_what_exceeds_the_slots_is_claimed_as_they_free_up_and_before_the_next_hint(
-    hinted: Way, hinter: Hinter, stage: Stage, slots: int
+    hinted: TransportSetup, hinter: Hinter, stage: Stage, slots: int
 ) -> None:
     recorder = Recorder()
     made = [answer.task.id for answer in await stage.service.create_all([a_draft()] * 110)]
@@ -115,7 +124,7 @@ _POISON = {
 
 @pytest.mark.parametrize("body", list(_POISON.values()), ids=list(_POISON))
 async def test_poison_is_swallowed_however_much_of_it_comes(
-    hinted: Way, hinter: Hinter, stage: Stage, body: bytes
+    hinted: TransportSetup, hinter: Hinter, stage: Stage, body: bytes
 ) -> None:
     """More of it than the broker sends ahead: unacknowledged, it would leave the worker deaf."""
     recorder = Recorder()
@@ -125,11 +134,11 @@ async def test_poison_is_swallowed_however_much_of_it_comes(
             await hinter.send(body)
         await hinter.send([made.id])
         await finished(stage, made.id)
-    assert await hinter.left() == 0
+    assert await hinter.unacknowledged() == 0
 
 
 async def test_what_the_driver_can_not_read_stops_no_worker(
-    hinted: Way, hinter: Hinter, stage: Stage, broker_url: str
+    hinted: TransportSetup, hinter: Hinter, stage: Stage, broker_url: str
 ) -> None:
     recorder = Recorder()
     made = await stage.created()
@@ -151,10 +160,12 @@ async def test_what_the_driver_can_not_read_stops_no_worker(
         # The bad ones live for ten seconds: by then they would be gone in any case.
         async with asyncio.timeout(5):
             await finished(stage, made.id)
-    assert await hinter.left() == 0
+    assert await hinter.unacknowledged() == 0
 
 
-async def test_an_early_hint_claims_nothing(hinted: Way, hinter: Hinter, stage: Stage) -> None:
+async def test_an_early_hint_claims_nothing(
+    hinted: TransportSetup, hinter: Hinter, stage: Stage
+) -> None:
     recorder = Recorder()
     early, due = await stage.created(delay=timedelta(hours=1)), await stage.created()
     async with hinted.worker({"*": recorder.quick}):
@@ -165,7 +176,9 @@ async def test_an_early_hint_claims_nothing(hinted: Way, hinter: Hinter, stage: 
     assert (await stage.task(early.id)).status is Status.NEW
 
 
-async def test_an_expired_task_is_not_claimed(hinted: Way, hinter: Hinter, stage: Stage) -> None:
+async def test_an_expired_task_is_not_claimed(
+    hinted: TransportSetup, hinter: Hinter, stage: Stage
+) -> None:
     recorder = Recorder()
     over = await stage.created(expires_at=stage.clock.now() - timedelta(seconds=1))
     due = await stage.created()
@@ -176,7 +189,7 @@ async def test_an_expired_task_is_not_claimed(hinted: Way, hinter: Hinter, stage
 
 
 async def test_a_hint_in_the_wrong_place_claims_nothing_that_the_worker_does_not_serve(
-    hinted: Way, hinter: Hinter, stage: Stage
+    hinted: TransportSetup, hinter: Hinter, stage: Stage
 ) -> None:
     recorder = Recorder()
     alien = await stage.created(type="strange")
@@ -192,7 +205,7 @@ async def test_a_hint_in_the_wrong_place_claims_nothing_that_the_worker_does_not
 
 
 async def test_a_hint_of_a_paused_queue_claims_nothing(
-    hinted: Way, hinter: Hinter, stage: Stage
+    hinted: TransportSetup, hinter: Hinter, stage: Stage
 ) -> None:
     recorder = Recorder()
     first = await stage.created(queue="a")

@@ -19,9 +19,9 @@ from tests.support.api import LogLines
 from tests.support.builders import a_draft
 from tests.support.dispatching import (
     Recorder,
-    Way,
-    a_doorbell,
+    TransportSetup,
     a_hinter,
+    a_notifier,
     a_relay,
     all_ended,
     is_released,
@@ -36,10 +36,10 @@ from tests.support.workers import WorkerOptions, finished
 
 
 @pytest.fixture
-async def way(stage: Stage, broker_url: str) -> AsyncIterator[Way]:
+async def way(stage: Stage, broker_url: str) -> AsyncIterator[TransportSetup]:
     """Workers that go by hints; the test runs the relays."""
-    async with a_doorbell(stage):
-        yield Way(name="rabbitmq", stage=stage, broker_url=broker_url)
+    async with a_notifier(stage):
+        yield TransportSetup(name="rabbitmq", stage=stage, broker_url=broker_url)
 
 
 async def told(broker_url: str, queue: str = "default", task_type: str = "emulate") -> list[UUID]:
@@ -89,7 +89,9 @@ async def test_several_relays_fill_one_window_and_tell_of_each_task_once(
     assert max(Counter(ids).values()) <= 3
 
 
-async def test_a_window_has_room_again_as_soon_as_workers_claim(way: Way, stage: Stage) -> None:
+async def test_a_window_has_room_again_as_soon_as_workers_claim(
+    way: TransportSetup, stage: Stage
+) -> None:
     recorder = Recorder()
     assert way.broker_url
     await stage.service.create_all([a_draft() for _ in range(1000)])
@@ -165,30 +167,30 @@ async def test_hints_lie_in_a_queue_of_the_type_that_was_asked_for_and_not_on_th
     await stage.created()
     name = hint_queue_name("default", "emulate")
 
-    async def look() -> list[AbstractIncomingMessage]:
+    async def probe() -> list[AbstractIncomingMessage]:
         try:
             return await hints(broker_url, name)
         except aio_pika.exceptions.AMQPError:  # as in `_told_of`
             return []
 
     async with a_relay(stage, broker_url, hint_queues=queue_type):
-        [hint] = await eventually(look, "a hint")
+        [hint] = await eventually(probe, "a hint")
     assert hint.delivery_mode == aio_pika.DeliveryMode.NOT_PERSISTENT
     assert (await asyncio.to_thread(broker_management.queues))[name]["type"] == queue_type
 
 
 async def _is_marked(stage: Stage, task_id: UUID) -> None:
-    async def look() -> bool:
+    async def probe() -> bool:
         marked: bool = await stage.sql.fetchval(
             "SELECT released_at IS NOT NULL FROM taskmill.dispatch WHERE task_id = $1", task_id
         )
         return marked
 
-    await eventually(look, "the mark of a task")
+    await eventually(probe, "the mark of a task")
 
 
 async def test_a_lost_hint_is_told_again_when_its_life_has_run_out(
-    way: Way, stage: Stage, broker_url: str, monkeypatch: pytest.MonkeyPatch
+    way: TransportSetup, stage: Stage, broker_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(release, "HINT_TTL_S", 1.0)
     lease_id = await slots(stage, 10)
@@ -207,14 +209,14 @@ async def test_a_lost_hint_is_told_again_when_its_life_has_run_out(
 
 
 async def _told_of(broker_url: str) -> list[UUID]:
-    async def look() -> list[UUID]:
+    async def probe() -> list[UUID]:
         try:
             return await told(broker_url)
         except aio_pika.exceptions.AMQPError:
             # There is none yet, or its process has not begun (INTERNAL_ERROR, noproc).
             return []
 
-    return await eventually(look, "a hint")
+    return await eventually(probe, "a hint")
 
 
 async def test_a_hint_that_nobody_takes_dies_at_the_broker_too(
@@ -226,13 +228,13 @@ async def test_a_hint_that_nobody_takes_dies_at_the_broker_too(
         await hinter.send([stage.ids()])
 
         async def is_gone() -> bool:
-            return await hinter.left() == 0
+            return await hinter.unacknowledged() == 0
 
         await eventually(is_gone, "the hint to die")
 
 
 async def test_a_queue_of_hints_that_somebody_deleted_is_made_again(
-    way: Way, stage: Stage, broker_url: str, broker_management: Management
+    way: TransportSetup, stage: Stage, broker_url: str, broker_management: Management
 ) -> None:
     recorder = Recorder()
     async with a_relay(stage, broker_url), way.worker({"*": recorder.quick}):
@@ -246,7 +248,7 @@ async def test_a_queue_of_hints_that_somebody_deleted_is_made_again(
 
 
 async def test_a_queue_that_was_declared_otherwise_is_made_anew(
-    way: Way, stage: Stage, broker_url: str
+    way: TransportSetup, stage: Stage, broker_url: str
 ) -> None:
     async with await aio_pika.connect(broker_url) as connection:
         channel = await connection.channel()
@@ -279,7 +281,7 @@ async def test_a_relay_outlives_an_outage_of_the_database(
 
 
 async def test_a_release_whose_answer_was_lost_is_made_good_when_its_mark_runs_out(
-    way: Way, stage: Stage, broker_url: str, monkeypatch: pytest.MonkeyPatch
+    way: TransportSetup, stage: Stage, broker_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Marked and committed, but the relay doesn't know, and tells nobody."""
     monkeypatch.setattr(release, "HINT_TTL_S", 1.0)
@@ -291,7 +293,7 @@ async def test_a_release_whose_answer_was_lost_is_made_good_when_its_mark_runs_o
             way.worker({"*": recorder.quick}) as worker,
         ):
             await worker.has_lease()
-            network.lose_the_answer_to("mark the most urgent due tasks")
+            network.lose_response_to("mark the most urgent due tasks")
             made = await stage.created()
             await network.cut.wait()
             await finished(stage, made.id)
@@ -300,7 +302,7 @@ async def test_a_release_whose_answer_was_lost_is_made_good_when_its_mark_runs_o
 
 
 async def test_a_hinted_claim_whose_answer_was_lost_is_handed_back_and_runs(
-    way: Way, stage: Stage, broker_url: str
+    way: TransportSetup, stage: Stage, broker_url: str
 ) -> None:
     recorder = Recorder()
     async with a_network(stage.url) as (network, url):
@@ -308,13 +310,13 @@ async def test_a_hinted_claim_whose_answer_was_lost_is_handed_back_and_runs(
         options = WorkerOptions(database=database)
         async with a_relay(stage, broker_url), way.worker({"*": recorder.quick}, options) as worker:
             await worker.has_lease()
-            network.lose_the_answer_to("a worker takes the tasks that hints told it of")
+            network.lose_response_to("a worker takes the tasks that hints told it of")
             made = await stage.created()
             await network.cut.wait()
             await finished(stage, made.id)
         await database.close()
     assert recorder.runs == {made.id: 1}
-    assert (await stage.happenings(made.id))[1:4] == ["claimed", "handed_back", "claimed"]
+    assert (await stage.event_types(made.id))[1:4] == ["claimed", "handed_back", "claimed"]
     await assert_safe(stage.sql)
 
 

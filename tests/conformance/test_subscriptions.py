@@ -37,10 +37,10 @@ class Consumer:
         self.subscriptions.lose()
 
     async def has(self, count: int) -> None:
-        async def look() -> bool:
+        async def probe() -> bool:
             return len(self.subscriptions._arrived) == count
 
-        await eventually(look, f"{count} hints")
+        await eventually(probe, f"{count} hints")
 
 
 @pytest.fixture

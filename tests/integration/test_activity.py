@@ -10,12 +10,12 @@ from taskmill.domain.lifecycle import EventType
 from taskmill.storage import minutes
 from taskmill.storage.rates import claimed_per_second
 from tests.support.rolling import (
+    add_events,
     assert_times,
     counts_of,
-    happen,
     now,
+    read_activity,
     settle,
-    told,
     total,
 )
 from tests.support.stage import Stage
@@ -27,11 +27,11 @@ async def test_percentiles_are_right_within_eleven_percent_at_every_step(stage: 
     runs = [rng.uniform(5, 10) for _ in range(3000)]
     for part in range(6):
         at = moment - part * timedelta(minutes=9)
-        await happen(stage, at, "claimed", seconds=waits[part::6])
-        await happen(stage, at, "succeeded", seconds=runs[part::6])
+        await add_events(stage, at, "claimed", seconds=waits[part::6])
+        await add_events(stage, at, "succeeded", seconds=runs[part::6])
     for _ in range(3):
         for window in (Window.HOUR, Window.HOURS_6, Window.MONTH):
-            flow = (await told(stage, window)).total
+            flow = (await read_activity(stage, window)).total
             assert_times(flow.waiting, waits)
             assert_times(flow.running, runs)
         await settle(stage)
@@ -55,14 +55,14 @@ async def test_counts_up_to_twelve_digits_stay_in_their_bucket(stage: Stage) -> 
 
 async def test_the_window_begins_with_a_step_and_the_first_one_counts_whole(stage: Stage) -> None:
     for window in Window:
-        activity = await told(stage, window)
+        activity = await read_activity(stage, window)
         since = activity.since - timedelta(days=100)
         while since != activity.since:  # a step may begin just now
             since = activity.since
             await stage.sql.execute("DELETE FROM taskmill.task_minute_delta")
-            await happen(stage, since, tasks=1)
-            await happen(stage, since - timedelta(microseconds=1), tasks=1000)
-            activity = await told(stage, window)
+            await add_events(stage, since, tasks=1)
+            await add_events(stage, since - timedelta(microseconds=1), tasks=1000)
+            activity = await read_activity(stage, window)
         late = activity.until - window.length - since
         assert timedelta(0) <= late < window.step
         assert activity.points[0] == (since, activity.total)
@@ -72,10 +72,10 @@ async def test_the_window_begins_with_a_step_and_the_first_one_counts_whole(stag
 async def test_a_series_has_a_point_for_every_step_also_where_nothing_happened(
     stage: Stage,
 ) -> None:
-    activity = await told(stage, "1h")
+    activity = await read_activity(stage, "1h")
     assert (len(activity.points), activity.groups, activity.total.changes) == (61, {}, 0)
-    await happen(stage, await now(stage) - timedelta(minutes=30))
-    points = (await told(stage, "1h")).points
+    await add_events(stage, await now(stage) - timedelta(minutes=30))
+    points = (await read_activity(stage, "1h")).points
     assert [at for at, _ in points] == [at for at, _ in activity.points]
     assert sum(flow.changes for _, flow in points) == 1
 
@@ -83,13 +83,13 @@ async def test_a_series_has_a_point_for_every_step_also_where_nothing_happened(
 async def test_filters_choose_a_queue_and_a_type(stage: Stage) -> None:
     moment = await now(stage)
     for number, (queue, type_) in enumerate([("a", "x"), ("a", "y"), ("b", "x")]):
-        await happen(stage, moment, tasks=10**number, queue=queue, type_=type_)
+        await add_events(stage, moment, tasks=10**number, queue=queue, type_=type_)
     for _ in range(2):
-        assert (await told(stage, queue="a")).total.changes == 11
-        assert (await told(stage, type="x")).total.changes == 101
-        only = await told(stage, queue="a", type="y")
+        assert (await read_activity(stage, queue="a")).total.changes == 11
+        assert (await read_activity(stage, type="x")).total.changes == 101
+        only = await read_activity(stage, queue="a", type="y")
         assert (only.total.changes, list(only.groups)) == (10, [("a", "y")])
-        assert (await told(stage, queue="c")).total.changes == 0
+        assert (await read_activity(stage, queue="c")).total.changes == 0
         await settle(stage)
 
 
@@ -98,16 +98,16 @@ async def test_types_beyond_the_limit_are_told_together_and_none_is_lost(
 ) -> None:
     monkeypatch.setattr("taskmill.storage.minutes.MOST_TYPES_OF_A_QUEUE", 3)
     moment = await now(stage)
-    await happen(stage, moment, queue="b", type_="z")
+    await add_events(stage, moment, queue="b", type_="z")
     await minutes.roll_up(stage.database)
     for number in range(10):
-        await happen(stage, moment, queue="b", type_=f"t{number}")
-    await happen(stage, moment, queue="a", type_="t0")
+        await add_events(stage, moment, queue="b", type_=f"t{number}")
+    await add_events(stage, moment, queue="a", type_="t0")
     await minutes.roll_up(stage.database)
     for type_ in ("z", "t0", "t9"):
-        await happen(stage, moment, queue="b", type_=type_)
+        await add_events(stage, moment, queue="b", type_=type_)
     await minutes.roll_up(stage.database)
-    assert counts_of(await told(stage)) == {
+    assert counts_of(await read_activity(stage)) == {
         ("a", "t0", "created"): 1,
         ("b", "z", "created"): 2,
         ("b", "t0", "created"): 2,
@@ -122,11 +122,11 @@ async def test_all_queues_share_a_limit_of_types_fairly(
     monkeypatch.setattr("taskmill.storage.minutes.MOST_TYPES", 4)
     moment = await now(stage)
     for number in range(50):
-        await happen(stage, moment, queue="a", type_=f"t{number}")
+        await add_events(stage, moment, queue="a", type_=f"t{number}")
     for queue in ("b", "c"):
-        await happen(stage, moment, queue=queue)
+        await add_events(stage, moment, queue=queue)
     await minutes.roll_up(stage.database)
-    groups = (await told(stage)).groups
+    groups = (await read_activity(stage)).groups
     assert set(groups) == {("a", "*"), ("a", "t0"), ("a", "t1"), ("b", "send"), ("c", "send")}
     assert groups["a", "*"].changes == 48
 
@@ -137,7 +137,7 @@ async def test_the_limit_of_types_holds_for_longer_steps_too(
     monkeypatch.setattr("taskmill.storage.minutes.MOST_TYPES_OF_A_QUEUE", 2)
     past = (await now(stage)).replace(minute=0) - timedelta(hours=3)
     for number in range(6):
-        await happen(stage, past + timedelta(minutes=number), type_=f"t{number}")
+        await add_events(stage, past + timedelta(minutes=number), type_=f"t{number}")
     await settle(stage)
     rows = await stage.sql.fetch(
         "SELECT type, created FROM taskmill.task_minute WHERE step_s = 600 ORDER BY type"
@@ -151,8 +151,8 @@ async def test_an_answer_tells_the_busiest_types_apart(
 ) -> None:
     monkeypatch.setattr("taskmill.storage.minutes._MOST_TOLD", 2)
     for number in range(4):
-        await happen(stage, await now(stage), type_=f"t{number}", tasks=10**number)
-    groups = (await told(stage)).groups
+        await add_events(stage, await now(stage), type_=f"t{number}", tasks=10**number)
+    groups = (await read_activity(stage)).groups
     assert {type_: flow.changes for (_, type_), flow in groups.items()} == {
         "*": 11, "t2": 100, "t3": 1000,
     }  # fmt: skip
@@ -160,11 +160,11 @@ async def test_an_answer_tells_the_busiest_types_apart(
 
 async def test_claims_of_the_last_minutes_are_told_by_second(stage: Stage) -> None:
     moment = await now(stage)
-    await happen(stage, moment, "claimed", seconds=[1.0] * 60)
-    await happen(stage, moment - timedelta(minutes=3), "claimed", seconds=[1.0] * 300)
-    await happen(stage, moment, "claimed", seconds=[1.0] * 90, type_="other")
-    await happen(stage, moment - timedelta(minutes=8), "claimed", seconds=[1.0] * 500)
-    await happen(stage, moment, "created", tasks=500)
+    await add_events(stage, moment, "claimed", seconds=[1.0] * 60)
+    await add_events(stage, moment - timedelta(minutes=3), "claimed", seconds=[1.0] * 300)
+    await add_events(stage, moment, "claimed", seconds=[1.0] * 90, type_="other")
+    await add_events(stage, moment - timedelta(minutes=8), "claimed", seconds=[1.0] * 500)
+    await add_events(stage, moment, "created", tasks=500)
     for _ in range(2):
         assert 450 / 361 <= await rate_of(stage, "mail") <= 450 / 300
         assert 360 / 361 <= await rate_of(stage, "mail", "send") <= 360 / 300
@@ -185,7 +185,7 @@ async def test_a_type_that_may_be_among_the_rest_has_no_rate(
     monkeypatch.setattr(minutes, "MOST_TYPES_OF_A_QUEUE", 1)
     moment = await now(stage)
     for type_ in ("a", "b"):
-        await happen(stage, moment, "claimed", seconds=[1.0], type_=type_)
+        await add_events(stage, moment, "claimed", seconds=[1.0], type_=type_)
     await settle(stage)
     told_apart = [await claimed_per_second(stage.database, "mail", t) is not None for t in "ab"]
     assert sorted(told_apart) == [False, True]
@@ -194,11 +194,11 @@ async def test_a_type_that_may_be_among_the_rest_has_no_rate(
 
 async def test_a_time_that_is_missing_or_runs_backwards_stops_no_roll_up(stage: Stage) -> None:
     moment = await now(stage)
-    await happen(stage, moment, "succeeded", tasks=1)
+    await add_events(stage, moment, "succeeded", tasks=1)
     await stage.sql.execute(
         "UPDATE taskmill.task_minute_delta SET bucket = 0, seconds = NULL WHERE happening = 'succeeded'"
     )
     await settle(stage)
-    activity = await told(stage)
+    activity = await read_activity(stage)
     assert activity.total.counts[EventType.SUCCEEDED] == 1
     assert activity.total.running.seconds == 0

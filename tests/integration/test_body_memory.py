@@ -11,7 +11,7 @@ from taskmill.observability.metrics import BODY_BYTES
 from taskmill.settings import LimitSettings, Settings
 from taskmill.settings.api import ApiSettings
 from tests.support.api import LogLines, Served, serving
-from tests.support.attackers import ATTACKER, Line, lines
+from tests.support.attackers import ATTACKER, RawConnection, raw_connections
 from tests.support.pages import serving_pages
 from tests.support.polling import eventually
 from tests.support.stage import Stage
@@ -43,8 +43,8 @@ async def holding(size: int) -> None:
 
 async def unfinished(
     stack: AsyncExitStack, api: Served, size: int, address: str = ATTACKER
-) -> Line:
-    [line] = await stack.enter_async_context(lines(api.url, 1, BEGUN, address))
+) -> RawConnection:
+    [line] = await stack.enter_async_context(raw_connections(api.url, 1, BEGUN, address))
     await line.send(b" " * size)
     return line
 

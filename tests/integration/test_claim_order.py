@@ -93,8 +93,8 @@ async def test_a_lease_over_http_has_its_tasks_in_order(api: Served, stage: Stag
 async def test_a_python_worker_starts_the_tasks_of_a_claim_in_order(stage: Stage) -> None:
     expected, recorder = await mixed(stage, types=("a", "b")), Recorder()
     options = WorkerOptions(slots=SIZE, claim_size=SIZE)
-    async with a_worker(stage, {"*": recorder.until_opened}, options):
+    async with a_worker(stage, {"*": recorder.held}, options):
         await recorder.has_begun(SIZE)
-        recorder.blocker.set()
+        recorder.may_end.set()
         await all_ended(stage)
     assert recorder.begun == expected

@@ -17,7 +17,7 @@ from taskmill.runtime.connections import ConnectionLimits
 from taskmill.runtime.http_server import HttpServer
 from taskmill.runtime.request_clock import Pace
 from tests.support.api import LogLines, Served
-from tests.support.attackers import Line, lines
+from tests.support.attackers import RawConnection, raw_connections
 from tests.support.polling import eventually
 
 HEAD = b"POST /tasks HTTP/1.1\r\nhost: localhost\r\n"
@@ -52,7 +52,7 @@ async def is_served(url: str) -> None:
         assert (await http.post("/tasks", content=b'{"name":"a"}')).status_code == 201
 
 
-async def open_ones(attack: list[Line], most: int) -> None:
+async def open_ones(attack: list[RawConnection], most: int) -> None:
     """Wait until at most so many are still open."""
 
     async def are_few() -> bool:
@@ -66,7 +66,7 @@ async def test_a_head_that_goes_on_and_on_is_cut(
     api: Served, log_lines: LogLines, begun: bytes
 ) -> None:
     before = CONNECTIONS_LIMITED.value("api", "slow_head")
-    async with a_server(api) as url, lines(url, 3, begun) as attack:
+    async with a_server(api) as url, raw_connections(url, 3, begun) as attack:
         received = await asyncio.gather(*(line.dribble(b"x") for line in attack))  # noqa: TID251 - a test
     assert all(answer.startswith(b"HTTP/1.1 408 ") for answer in received)
     assert all(b"\r\nconnection: close\r\n" in answer for answer in received)
@@ -76,12 +76,12 @@ async def test_a_head_that_goes_on_and_on_is_cut(
 
 
 async def test_empty_lines_do_not_hold_a_connection(api: Served) -> None:
-    async with a_server(api) as url, lines(url, 1) as [line]:
+    async with a_server(api) as url, raw_connections(url, 1) as [line]:
         assert await line.dribble(b"\r\n") == b""
 
 
 async def test_a_head_behind_a_request_that_is_answered_is_cut_too(api: Served) -> None:
-    async with a_server(api) as url, lines(url, 1) as [line]:
+    async with a_server(api) as url, raw_connections(url, 1) as [line]:
         await line.send(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\nGET /heal")
         received = await line.dribble(b"x")
     assert received.startswith(b"HTTP/1.1 200 ")
@@ -93,7 +93,7 @@ async def test_a_head_behind_a_request_that_is_answered_is_cut_too(api: Served) 
 )
 async def test_a_body_that_dribbles_is_cut(api: Served, framing: bytes) -> None:
     byte = b"1\r\n \r\n" if b"chunked" in framing else b" "
-    async with a_server(api) as url, lines(url, 1, HEAD + framing) as [line]:
+    async with a_server(api) as url, raw_connections(url, 1, HEAD + framing) as [line]:
         received = await line.dribble(byte)
         assert received.startswith(b"HTTP/1.1 408 ")
         await is_served(url)
@@ -101,7 +101,7 @@ async def test_a_body_that_dribbles_is_cut(api: Served, framing: bytes) -> None:
 
 async def test_the_rest_of_a_refused_body_has_to_come_in_time_too(api: Served) -> None:
     begun = HEAD + b"content-length: 99999999\r\n\r\n{"
-    async with a_server(api) as url, lines(url, 1, begun) as [line]:
+    async with a_server(api) as url, raw_connections(url, 1, begun) as [line]:
         received = await line.dribble(b" ")
     assert received.startswith(b"HTTP/1.1 413 ")
     assert b" 408 " not in received
@@ -109,8 +109,11 @@ async def test_the_rest_of_a_refused_body_has_to_come_in_time_too(api: Served) -
 
 async def test_a_body_that_stalls_is_cut_however_fast_it_was(api: Served) -> None:
     pace = Pace(body_s=30, body_bytes=1, stall_s=0.3)
-    async with a_server(api, pace) as url, lines(url, 1, SLOW_BODY + b" " * 3000) as [line]:
-        assert (await line.rest()).startswith(b"HTTP/1.1 408 ")
+    async with (
+        a_server(api, pace) as url,
+        raw_connections(url, 1, SLOW_BODY + b" " * 3000) as [line],
+    ):
+        assert (await line.read_to_end()).startswith(b"HTTP/1.1 408 ")
 
 
 async def test_a_slow_honest_upload_is_taken(api: Served) -> None:
@@ -118,18 +121,18 @@ async def test_a_slow_honest_upload_is_taken(api: Served) -> None:
     body = orjson.dumps({"name": "slow", "description": "x" * 3900})
     async with (
         a_server(api) as url,
-        lines(url, 1, HEAD + b"content-length: %d\r\n" % len(body)) as [line],
+        raw_connections(url, 1, HEAD + b"content-length: %d\r\n" % len(body)) as [line],
     ):
         await line.send(b"connection: close\r\n\r\n")
         for start in range(0, len(body), 400):
             await line.send(body[start : start + 400])
             await asyncio.sleep(0.15)  # the pace itself is what is tested
-        assert (await line.rest()).startswith(b"HTTP/1.1 201 ")
+        assert (await line.read_to_end()).startswith(b"HTTP/1.1 201 ")
 
 
 async def test_an_idle_connection_may_wait_longer_than_a_head(api: Served) -> None:
     request = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n"
-    async with a_server(api) as url, lines(url, 1, request) as [line]:
+    async with a_server(api) as url, raw_connections(url, 1, request) as [line]:
         assert (await line.reader.readuntil(b"}")).startswith(b"HTTP/1.1 200 ")
         await asyncio.sleep(QUICK.head_s * 3)  # the wait itself is what is tested
         await line.send(request)
@@ -139,7 +142,7 @@ async def test_an_idle_connection_may_wait_longer_than_a_head(api: Served) -> No
 async def test_a_held_answer_and_a_stream_outlast_all_deadlines(api: Served) -> None:
     task = await api.create(delay_s=3600)
     follow = b"GET /events HTTP/1.1\r\nhost: localhost\r\n\r\n"
-    async with a_server(api) as url, lines(url, 1, follow) as [stream]:
+    async with a_server(api) as url, raw_connections(url, 1, follow) as [stream]:
         async with httpx.AsyncClient(base_url=url, timeout=20) as http:
             etag = (await http.get(f"/tasks/{task['id']}")).headers["etag"]
             headers = {"if-none-match": etag, "prefer": "wait=2"}
@@ -154,7 +157,10 @@ async def test_one_address_has_only_so_many_unfinished_requests(
 ) -> None:
     before = CONNECTIONS_LIMITED.value("api", "address")
     patient = Pace(head_s=60, body_s=60)
-    async with a_server(api, patient, per_address=5) as url, lines(url, 20, begun) as attack:
+    async with (
+        a_server(api, patient, per_address=5) as url,
+        raw_connections(url, 20, begun) as attack,
+    ):
         await open_ones(attack, 5)
         await is_served(url)
         assert sum(line.is_open for line in attack) == 5
@@ -164,20 +170,23 @@ async def test_one_address_has_only_so_many_unfinished_requests(
 
 async def test_too_many_bodies_of_one_address_are_refused_until_later(api: Served) -> None:
     patient = Pace(head_s=60, body_s=60)
-    async with a_server(api, patient, per_address=2) as url, lines(url, 3, SLOW_BODY) as attack:
-        refused = await attack[2].rest()
+    async with (
+        a_server(api, patient, per_address=2) as url,
+        raw_connections(url, 3, SLOW_BODY) as attack,
+    ):
+        refused = await attack[2].read_to_end()
         assert refused.startswith(b"HTTP/1.1 503 ")
         assert b"\r\nretry-after: 5\r\n" in refused
         assert attack[0].is_open
         # A whole request is not counted, and so is answered, from this address too.
-        async with lines(
+        async with raw_connections(
             url, 1, b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
         ) as [line]:
-            assert (await line.rest()).startswith(b"HTTP/1.1 200 ")
+            assert (await line.read_to_end()).startswith(b"HTTP/1.1 200 ")
         attack[0].writer.close()
 
         async def is_taken() -> bool:
-            async with lines(url, 1, SLOW_BODY) as [line]:
+            async with raw_connections(url, 1, SLOW_BODY) as [line]:
                 await line.send(b" ")
                 await asyncio.sleep(0.05)
                 return line.is_open
@@ -194,10 +203,10 @@ async def test_when_there_are_too_many_the_longest_idle_ones_of_who_has_most_giv
     patient = Pace(head_s=60, body_s=60)
     async with (
         a_server(api, patient, total=10) as url,
-        lines(url, 1, request, "127.0.0.1") as [honest],
+        raw_connections(url, 1, request, "127.0.0.1") as [honest],
     ):
         assert (await honest.reader.readuntil(b"}")).startswith(b"HTTP/1.1 200 ")
-        async with lines(url, 30, begun) as attack:
+        async with raw_connections(url, 30, begun) as attack:
             await is_served(url)
             await honest.send(request)
             assert (await honest.reader.readuntil(b"}")).startswith(b"HTTP/1.1 200 ")
@@ -212,9 +221,9 @@ async def test_when_all_are_being_answered_one_more_is_refused(api: Served) -> N
     task = await api.create(delay_s=3600)
     waiting = 'if-none-match: "1.0"\r\nprefer: wait=20'
     held = f"GET /tasks/{task['id']} HTTP/1.1\r\nhost: localhost\r\n{waiting}\r\n\r\n"
-    async with a_server(api, total=3) as url, lines(url, 3, held.encode()) as attack:
-        async with lines(url, 1, b"", "127.0.0.1") as [late]:
-            refused = await late.rest()
+    async with a_server(api, total=3) as url, raw_connections(url, 3, held.encode()) as attack:
+        async with raw_connections(url, 1, b"", "127.0.0.1") as [late]:
+            refused = await late.read_to_end()
         assert refused.startswith(b"HTTP/1.1 503 ")
         assert b"\r\nretry-after: 5\r\n" in refused
         assert all(line.is_open for line in attack)
@@ -228,7 +237,7 @@ async def test_the_admin_port_bears_half_sent_heads(log_lines: LogLines) -> None
     pace = Pace(head_s=0.5)
     limits = ConnectionLimits(total=20, unfinished_per_address=5)
     server = AdminServer(app, host="127.0.0.1", port=0, limits=limits, pace=pace)
-    async with running(server) as url, lines(url, 50, b"GET /metrics HT") as attack:
+    async with running(server) as url, raw_connections(url, 50, b"GET /metrics HT") as attack:
         async with httpx.AsyncClient(base_url=url) as http:
             assert (await http.get("/readyz")).status_code == 200
             assert 'taskmill_http_connections{server="admin"}' in (await http.get("/metrics")).text
@@ -252,8 +261,8 @@ async def test_what_the_server_answers_itself_has_the_headers_for_browsers(
     api: Served, sent: bytes, status: int
 ) -> None:
     total = 1000 if sent else 0
-    async with a_server(api, total=total) as url, lines(url, 1, sent) as [line]:
-        head, _, body = (await line.rest()).partition(b"\r\n\r\n")
+    async with a_server(api, total=total) as url, raw_connections(url, 1, sent) as [line]:
+        head, _, body = (await line.read_to_end()).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 %d " % status)
     for header in (b"x-content-type-options: nosniff", b"referrer-policy: ", b"cache-control: "):
         assert head.count(b"\r\n" + header) == 1

@@ -19,7 +19,7 @@ from taskmill.domain.system import Sweep
 from taskmill.settings import Settings
 from taskmill.storage import changes
 from tests.support.api import LIMITS, Served
-from tests.support.pages import pulse_of, serving_pages
+from tests.support.pages import change_ticker_of, serving_pages
 from tests.support.polling import eventually
 from tests.support.proxy import a_network
 from tests.support.stage import Stage, a_stage
@@ -363,7 +363,7 @@ async def test_a_page_of_everything_hears_of_any_change(pages: Served, stage: St
 async def test_nobody_asks_the_database_while_no_page_is_open(pages: Served) -> None:
     heard: list[str] = []
     await hear(pages, "/ui/live", heard, lambda all_: len(all_) == 1)
-    watching = pulse_of(pages)
+    watching = change_ticker_of(pages)
 
     async def is_quiet() -> bool:
         return not watching._watchers and not watching._wanted.is_set()

@@ -16,7 +16,7 @@ from taskmill.storage.servers import Connection
 from taskmill.storage.statements import OF_ONE, QUERIES
 from tests.support.api import Served
 from tests.support.plans import Plan
-from tests.support.refusals import judged, keep
+from tests.support.refusals import refused_message, store_refused
 from tests.support.stage import Stage
 
 MANY = 20_000
@@ -131,7 +131,9 @@ async def seeded(stage: Stage) -> dict[str, list[str]]:
     task = await stage.created(name="long lived", delay=timedelta(hours=1))
     await stage.sql.execute(LIFE, task.id, MANY)
     await stage.sql.execute(LINES, task.id, MANY)
-    kept = await keep(stage.url, [judged(str(number).encode()) for number in range(3_000)])
+    kept = await store_refused(
+        stage.url, [refused_message(str(number).encode()) for number in range(3_000)]
+    )
     worker = await stage.open_lease()
     await stage.take(worker, 50)
     return {

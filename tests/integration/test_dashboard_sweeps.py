@@ -49,7 +49,7 @@ async def test_what_succeeded_runs_again_only_when_it_is_asked_for_by_name(
     assert '<p class="big num">1</p>' in preview.text
     started = await pages.http.post("/ui/sweeps", data=fields_of(preview.text))
     await ended(pages, started.headers["location"].rpartition("job=")[2])
-    events = {status: await stage.happenings(ids[status]) for status in ids}  # type: ignore[arg-type]  # ids
+    events = {status: await stage.event_types(ids[status]) for status in ids}  # type: ignore[arg-type]  # ids
     assert [status for status in ids if "run_again" in events[status]] == [Status.FAILED]
     by_name = b"what=retry&queue=a&status=succeeded&status=cancelled"
     preview = await pages.post("/ui/sweeps/preview", by_name, headers=HTMX)

@@ -16,7 +16,7 @@ from tests.support.api import Served
 from tests.support.pages import serving_pages
 from tests.support.polling import eventually
 from tests.support.proxy import a_network
-from tests.support.refusals import judged, keep
+from tests.support.refusals import refused_message, store_refused
 from tests.support.stage import Stage, a_stage, a_webhooks
 
 PAGES = ("/ui/queues", "/ui/workers", "/ui/failures")
@@ -245,7 +245,7 @@ async def test_the_question_about_a_stop_says_what_becomes_of_what_runs(
 
 
 async def test_what_goes_wrong_with_others_is_on_the_overview(pages: Served, stage: Stage) -> None:
-    await keep(stage.url, [judged(b"{"), judged(b"[]")])
+    await store_refused(stage.url, [refused_message(b"{"), refused_message(b"[]")])
     webhooks = a_webhooks(stage.database)
     for _ in range(2):
         await webhooks.create(WebhookDraft(url="https://example.org/"), None)

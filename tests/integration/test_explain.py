@@ -169,7 +169,7 @@ async def test_an_expired_and_a_cancelled_end_are_told_apart(api: Served, stage:
 async def test_a_task_that_runs_names_its_worker_and_its_lease(api: Served, stage: Stage) -> None:
     recorder = Recorder()
     options = WorkerOptions(name="node-7")
-    async with a_worker(stage, {"emulate": recorder.until_opened}, options) as worker:
+    async with a_worker(stage, {"emulate": recorder.held}, options) as worker:
         task = await api.create(max_attempts=3, timeout_s=600)
         await recorder.has_begun(1)
         answer = await explained(api, task["id"])
@@ -183,7 +183,7 @@ async def test_a_task_that_runs_names_its_worker_and_its_lease(api: Served, stag
         assert timeout_at - datetime.fromisoformat(started) == timedelta(seconds=600)
         assert facts["heartbeat_at"] <= answer["at"] < facts["lease_expires_at"]
         assert facts["cancel_requested_at"] is None
-        recorder.blocker.set()
+        recorder.may_end.set()
 
 
 async def test_a_running_task_that_was_asked_to_stop_says_since_when(
@@ -390,9 +390,7 @@ async def test_a_broker_that_is_away_holds_only_those_who_wait_for_it(stage: Sta
 
 async def test_taken_slots_are_told_as_they_are_now(api: Served, stage: Stage) -> None:
     recorder = Recorder()
-    async with a_worker(
-        stage, {"emulate": recorder.until_opened}, WorkerOptions(slots=1, ttl_s=60)
-    ):
+    async with a_worker(stage, {"emulate": recorder.held}, WorkerOptions(slots=1, ttl_s=60)):
         await api.create()
         await recorder.has_begun(1)
         task = await api.create()
@@ -401,7 +399,7 @@ async def test_taken_slots_are_told_as_they_are_now(api: Served, stage: Stage) -
         assert facts_of(answer, "no_free_slot") == {"slots": 1, "running": 1, "is_counted": True}
         # The lease's row still says what it said at its last renewal.
         assert await stage.sql.fetchval("SELECT running FROM taskmill.lease") == 0
-        recorder.blocker.set()
+        recorder.may_end.set()
 
 
 async def test_more_running_tasks_than_are_counted_are_told_by_the_workers(

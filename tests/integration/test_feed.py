@@ -25,7 +25,7 @@ from taskmill.storage.database import Database
 from taskmill.wire.feed import ChangeView
 from tests.support.api import SETTINGS, LogLines, Served, serving
 from tests.support.builders import a_draft
-from tests.support.feed import a_numbering, a_stream, all_numbered, taken, told, until
+from tests.support.feed import a_numbering, a_stream, all_numbered, taken, task_versions, until
 from tests.support.polling import eventually
 from tests.support.proxy import a_network
 from tests.support.stage import Stage, a_stage
@@ -107,7 +107,7 @@ async def test_who_followed_before_anything_happened_goes_on_from_there(
     task = await stage.created()
     await all_numbered(stage)
     async with a_stream(api.http, last=first) as stream:
-        assert told(await taken(stream, 1)) == [(str(task.id), 1)]
+        assert task_versions(await taken(stream, 1)) == [(str(task.id), 1)]
 
 
 async def test_streams_and_what_they_are_told_are_counted(api: Served, stage: Stage) -> None:
@@ -179,7 +179,7 @@ async def test_what_this_program_does_not_know_delays_the_feed_and_ends_nothing(
 
         await eventually(has_failed, "the reader to fail")
         monkeypatch.setattr(changes, "read", read)
-        assert told(await taken(stream, 1)) == [(str(task.id), 1)]
+        assert task_versions(await taken(stream, 1)) == [(str(task.id), 1)]
 
 
 FILTERS = [
@@ -254,7 +254,7 @@ async def test_a_silent_stream_lives_and_moves_its_id_on(stage: Stage) -> None:
                         break
         other = await stage.created(queue="nothing")
         async with a_stream(api.http, "?queue=nothing", last="2.1") as again:
-            assert told(await taken(again, 1)) == [(str(other.id), 1)]
+            assert task_versions(await taken(again, 1)) == [(str(other.id), 1)]
 
 
 async def test_no_stream_costs_a_reader_when_nobody_listens(
@@ -284,7 +284,7 @@ async def test_no_stream_costs_a_reader_when_nobody_listens(
             await until(two, "live")
             task = await stage.created()
             for stream in (one, two):
-                assert told(await taken(stream, 1))[-1] == (str(task.id), 1)
+                assert task_versions(await taken(stream, 1))[-1] == (str(task.id), 1)
         await eventually(is_idle, "the reader to rest")
 
 
@@ -463,7 +463,7 @@ async def test_a_stream_outlives_the_deadline_of_requests(stage: Stage) -> None:
                 if beats == 10:
                     break
         task = await stage.created()
-        assert told(await taken(stream, 1)) == [(str(task.id), 1)]
+        assert task_versions(await taken(stream, 1)) == [(str(task.id), 1)]
 
 
 async def test_a_stream_of_age_ends_and_is_resumed(stage: Stage) -> None:
@@ -473,7 +473,7 @@ async def test_a_stream_of_age_ends_and_is_resumed(stage: Stage) -> None:
         last = next(block.id for block in reversed(blocks) if block.id)
         task = await stage.created()
         async with a_stream(api.http, last=last) as stream:
-            assert told(await taken(stream, 1)) == [(str(task.id), 1)]
+            assert task_versions(await taken(stream, 1)) == [(str(task.id), 1)]
 
 
 async def test_there_are_no_more_streams_than_are_allowed(stage: Stage) -> None:
@@ -611,7 +611,7 @@ async def test_a_stream_outlives_an_outage_of_the_database(stage: Stage) -> None
             first = await stage.created()
             await all_numbered(stage)
             async with a_stream(api.http, "?after=0") as stream, a_stream(api.http) as late:
-                assert told(await taken(stream, 1)) == [(str(first.id), 1)]
+                assert task_versions(await taken(stream, 1)) == [(str(first.id), 1)]
                 await until(late, "live")
                 network.refuse(refuses=True)
                 network.break_all()

@@ -27,7 +27,7 @@ from tests.support.api import Served, serving
 from tests.support.builders import a_draft
 from tests.support.exposition import Page
 from tests.support.plans import explaining
-from tests.support.refusals import judged, keep
+from tests.support.refusals import refused_message, store_refused
 from tests.support.stage import Stage, a_creation, a_webhooks
 
 # Made a minute earlier, too, which ids say.
@@ -206,7 +206,7 @@ async def test_refused_messages_are_told_until_they_are_sent_again_or_a_day_old(
         return (await figures.read(stage.database)).refused
 
     assert await refused() == 0
-    first, second = await keep(stage.url, [judged(b"{"), judged(b"[]")])
+    first, second = await store_refused(stage.url, [refused_message(b"{"), refused_message(b"[]")])
     assert await refused() == 2
     await stage.sql.execute(
         "UPDATE taskmill.rejection SET task_id = gen_random_uuid() WHERE id = $1", UUID(first)

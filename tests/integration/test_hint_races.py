@@ -63,14 +63,14 @@ async def a_session(stage: Stage) -> AsyncIterator[Connection]:
 
 
 async def waits_for_a_lock(stage: Stage) -> None:
-    async def look() -> bool:
+    async def probe() -> bool:
         waiting: int = await stage.sql.fetchval(
             "SELECT count(*) FROM pg_stat_activity "
             "WHERE wait_event_type = 'Lock' AND datname = current_database()"
         )
         return waiting > 0
 
-    await eventually(look, "a session that waits for a lock")
+    await eventually(probe, "a session that waits for a lock")
 
 
 @pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK"])

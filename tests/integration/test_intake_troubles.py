@@ -79,11 +79,11 @@ async def test_a_lost_answer_makes_no_second_task_even_without_an_id(
         another_database(url) as database,
     ):
         async with taking_in(stage, broker_url, database=database):
-            network.lose_the_answer_to("INSERT INTO taskmill.task (")
+            network.lose_response_to("INSERT INTO taskmill.task (")
             await producer.send({"name": "a"})
             await network.cut.wait()
             await until_counted(stage, 1, 0)
-            network.lose_the_answer_to("INSERT INTO taskmill.rejection")
+            network.lose_response_to("INSERT INTO taskmill.rejection")
             await producer.send(b"rubbish")
             await network.cut.wait()
             await producer.rejected(1)

@@ -12,7 +12,7 @@ from taskmill.domain.errors import Unavailable
 from taskmill.runtime.offload import Offload
 from taskmill.settings import LimitSettings, Settings
 from tests.support.api import Served, serving
-from tests.support.attackers import lines
+from tests.support.attackers import raw_connections
 from tests.support.event_loops import Watched
 from tests.support.pages import serving_pages
 from tests.support.polling import eventually
@@ -206,8 +206,8 @@ async def test_many_large_requests_of_one_address_do_not_come_before_one_of_anot
     offload, may_go, answered = stage.service.offload, threading.Event(), list[str]()
 
     async def ask(address: str) -> None:
-        async with lines(api.url, 1, request, address) as [line]:
-            assert (await line.rest(60)).startswith(b"HTTP/1.1 422 ")
+        async with raw_connections(api.url, 1, request, address) as [line]:
+            assert (await line.read_to_end(60)).startswith(b"HTTP/1.1 422 ")
             answered.append(address)
 
     async with asyncio.TaskGroup() as group:

@@ -45,10 +45,10 @@ async def a_keeper(
 
 
 def _told(told: Sized, count: int) -> Callable[[], Awaitable[bool]]:
-    async def look() -> bool:
+    async def probe() -> bool:
         return len(told) >= count
 
-    return look
+    return probe
 
 
 async def _row(stage: Stage, lease_id: UUID | None) -> asyncpg.Record:

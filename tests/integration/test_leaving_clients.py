@@ -12,7 +12,7 @@ from taskmill.api.server import ApiServer
 from taskmill.observability.metrics import REQUESTS_IN_FLIGHT
 from taskmill.settings import LimitSettings, Settings
 from tests.support.api import LogLines, Served, serving
-from tests.support.attackers import Line, lines
+from tests.support.attackers import RawConnection, raw_connections
 from tests.support.polling import eventually
 from tests.support.stage import Stage
 
@@ -40,7 +40,7 @@ async def api(stage: Stage) -> AsyncIterator[Served]:
         yield served
 
 
-async def a_small_line(url: str) -> Line:
+async def a_small_line(url: str) -> RawConnection:
     """Connect with next to no room for what comes."""
     place = urlsplit(url)
     connection = socket.socket()
@@ -48,7 +48,7 @@ async def a_small_line(url: str) -> Line:
     connection.setblocking(False)  # noqa: FBT003 - the library's signature
     await asyncio.get_running_loop().sock_connect(connection, (place.hostname, place.port))
     reader, writer = await asyncio.open_connection(sock=connection, limit=1024)
-    return Line(reader, writer)
+    return RawConnection(reader, writer)
 
 
 def in_flight() -> float:
@@ -108,7 +108,7 @@ async def test_a_server_that_stops_logs_no_error_for_a_slow_upload(
     async with asyncio.TaskGroup() as group:
         group.create_task(server.run(stop))
         await server.started.wait()
-        async with lines(str(server.url), 1, UPLOAD):
+        async with raw_connections(str(server.url), 1, UPLOAD):
             await eventually(one_is_in_flight, "it is being received")
             stop.set()
             await eventually(all_have_ended, "it is given up")

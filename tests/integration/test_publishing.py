@@ -235,5 +235,5 @@ def test_a_rebuild_tells_how_many_tasks_it_released_anew(
 
 async def test_a_queue_that_is_not_there_hides_none_after_it(intake_url: str) -> None:
     names = ["missing", CREATE_QUEUE, "missing too", REJECTED_QUEUE]
-    found = await depths.look(intake_url, names)
+    found = await depths.read_depths(intake_url, names)
     assert [depth.name for depth in found] == [CREATE_QUEUE, REJECTED_QUEUE]

@@ -152,7 +152,7 @@ async def test_a_call_that_is_given_up_in_the_moment_of_its_claim_gives_it_back(
     await stage.sql.execute("COMMIT")
 
     async def was_claimed() -> bool:
-        return await stage.happenings(made.id) == ["created", "claimed", "handed_back"]
+        return await stage.event_types(made.id) == ["created", "claimed", "handed_back"]
 
     await eventually(was_claimed, "the task to be claimed for nobody, and given back")
     await is_new_at_no_cost(stage, made.id)
@@ -208,7 +208,7 @@ async def test_a_claim_that_comes_too_late_for_its_request_is_given_back(stage: 
         await stage.sql.execute("COMMIT")
 
         async def was_claimed() -> bool:
-            return await stage.happenings(made.id) == ["created", "claimed", "handed_back"]
+            return await stage.event_types(made.id) == ["created", "claimed", "handed_back"]
 
         await eventually(was_claimed, "the task to be claimed for nobody, and given back")
         await is_new_at_no_cost(stage, made.id)
@@ -323,7 +323,7 @@ async def test_a_claim_that_commits_after_its_answer_was_lost_is_given_back(
     await blocker.close()
     assert await claiming is not None
     await is_new_at_no_cost(stage, made.id)
-    assert await stage.happenings(made.id) == ["created", "claimed", "handed_back"]
+    assert await stage.event_types(made.id) == ["created", "claimed", "handed_back"]
     assert await found_in(stage.database) == {}
 
 

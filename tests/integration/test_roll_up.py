@@ -27,13 +27,13 @@ from tests.support.builders import AT_ONCE, ERROR, a_draft, an_end
 from tests.support.mixture import a_mixture
 from tests.support.polling import eventually
 from tests.support.rolling import (
-    assert_told,
+    add_events,
+    assert_matches_history,
     counted,
-    happen,
     now,
+    read_activity,
     rows_of,
     settle,
-    told,
     total,
 )
 from tests.support.stage import Stage
@@ -43,11 +43,11 @@ async def test_everything_that_happens_is_told_at_once_and_after_each_fold(stage
     await a_mixture(stage)
     happened = {event_type for _, _, event_type in await counted(stage)}
     assert happened == {str(event_type) for event_type in COUNTED}
-    await assert_told(stage)
+    await assert_matches_history(stage)
     assert await minutes.roll_up(stage.database) is False
     assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.task_minute_delta") == 0
     for window in Window:
-        await assert_told(stage, window)
+        await assert_matches_history(stage, window)
 
 
 async def test_a_batch_over_many_queues_and_types_is_told_apart(stage: Stage) -> None:
@@ -62,10 +62,10 @@ async def test_a_batch_over_many_queues_and_types_is_told_apart(stage: Stage) ->
     outcomes = (Succeeded(), Permanent(error=ERROR), Lost())
     ends = [an_end(one, lease, outcomes[n % 3]) for n, one in enumerate([*taken, *hinted])]
     await claims.end(stage.database, ends, worker="w")
-    await assert_told(stage)
+    await assert_matches_history(stage)
     await minutes.roll_up(stage.database)
-    await assert_told(stage)
-    everything = await told(stage)
+    await assert_matches_history(stage)
+    everything = await read_activity(stage)
     assert len(everything.groups) == 35
     request = replace(everything.request, by_group=False)
     alone = await minutes.read(stage.database, request)
@@ -112,7 +112,7 @@ async def test_it_agrees_with_the_history_after_random_work_while_several_roll_u
 
     async def look() -> None:
         while not stop.is_set():
-            seen.append((await told(stage)).total.changes)
+            seen.append((await read_activity(stage)).total.changes)
 
     async with asyncio.TaskGroup() as group:
         for duty in (roll_up(), roll_up(), look()):
@@ -123,9 +123,9 @@ async def test_it_agrees_with_the_history_after_random_work_while_several_roll_u
                 workers.create_task(some_work(stage, rng, f"w{number}"))
         stop.set()
     assert seen == sorted(seen), "what was told once is told no more"
-    await assert_told(stage)
+    await assert_matches_history(stage)
     await settle(stage)
-    await assert_told(stage)
+    await assert_matches_history(stage)
 
 
 async def test_a_past_minute_becomes_part_of_every_longer_step_once(stage: Stage) -> None:
@@ -133,7 +133,7 @@ async def test_a_past_minute_becomes_part_of_every_longer_step_once(stage: Stage
     ages = [timedelta(minutes=m) for m in (0, 4, 20, 50)]
     ages += [timedelta(hours=h) for h in (3, 20)] + [timedelta(days=d) for d in (3, 20)]
     for number, age in enumerate(ages):
-        await happen(stage, moment - age, tasks=10**number)
+        await add_events(stage, moment - age, tasks=10**number)
     expected = {
         "5m": 11, "1h": 1111, "6h": 11111, "24h": 111_111, "7d": 1_111_111, "30d": 11_111_111,
     }  # fmt: skip
@@ -150,7 +150,7 @@ async def test_a_past_minute_becomes_part_of_every_longer_step_once(stage: Stage
 async def test_what_comes_late_is_added_to_a_minute_that_was_carried_long_ago(stage: Stage) -> None:
     past = await now(stage) - timedelta(hours=5)
     for number in (1, 2, 3):
-        await happen(stage, past)
+        await add_events(stage, past)
         assert await total(stage, "6h") == await total(stage, "30d") == number
         await settle(stage)
         assert await total(stage, "6h") == await total(stage, "30d") == number
@@ -158,8 +158,8 @@ async def test_what_comes_late_is_added_to_a_minute_that_was_carried_long_ago(st
 
 
 async def test_a_round_that_dies_has_changed_nothing(stage: Stage) -> None:
-    await happen(stage, await now(stage), tasks=3)
-    await happen(stage, await now(stage) - timedelta(hours=2), tasks=4)
+    await add_events(stage, await now(stage), tasks=3)
+    await add_events(stage, await now(stage) - timedelta(hours=2), tasks=4)
     dying = await stage.database.connect()
     await dying.execute("BEGIN")
     assert await dying.fetchval(statement("lock_roll_up"))
@@ -173,7 +173,7 @@ async def test_a_round_that_dies_has_changed_nothing(stage: Stage) -> None:
 
 
 async def test_one_process_rolls_up_at_a_time(stage: Stage) -> None:
-    await happen(stage, await now(stage))
+    await add_events(stage, await now(stage))
     other = await stage.database.connect()
     await other.execute("BEGIN")
     assert await other.fetchval(statement("lock_roll_up"))
@@ -190,7 +190,7 @@ async def test_rolling_up_goes_on_when_there_is_more(
 ) -> None:
     monkeypatch.setattr("taskmill.storage.minutes._MOST_TAKEN", 3)
     for number in range(4):
-        await happen(stage, await now(stage) - timedelta(minutes=number), tasks=10)
+        await add_events(stage, await now(stage) - timedelta(minutes=number), tasks=10)
     assert await minutes.roll_up(stage.database) is True
     assert await total(stage, "1h") == 40
     while await minutes.roll_up(stage.database):
@@ -203,7 +203,7 @@ async def test_rows_are_forgotten_when_they_are_part_of_a_longer_step_and_past_t
 ) -> None:
     moment = await now(stage)
     for days in (0, 0.8, 1.2, 8, 36, 101, 401):
-        await happen(stage, moment - timedelta(days=days))
+        await add_events(stage, moment - timedelta(days=days))
     await stage.sql.fetch(statement("roll_up"), 60, 0, 100, 100, 100)
     assert await minutes.prune(stage.database) is False
     assert len(await rows_of(stage, 60)) == 7
@@ -224,16 +224,16 @@ async def test_pruning_goes_on_when_there_is_more(
 ) -> None:
     monkeypatch.setattr("taskmill.storage.minutes._MOST_PRUNED", 2)
     for number in range(3):
-        await happen(stage, await now(stage) - timedelta(days=2, minutes=number))
+        await add_events(stage, await now(stage) - timedelta(days=2, minutes=number))
     await settle(stage)
     assert await minutes.prune(stage.database) is True
     assert await minutes.prune(stage.database) is False
 
 
 async def test_the_maintenance_role_rolls_up_and_forgets(stage: Stage) -> None:
-    await happen(stage, await now(stage) - timedelta(days=2))
+    await add_events(stage, await now(stage) - timedelta(days=2))
     await settle(stage)
-    await happen(stage, await now(stage))
+    await add_events(stage, await now(stage))
     process, stop = Process(configuration.load(database_url=stage.url)), asyncio.Event()
 
     async def is_done() -> bool:

@@ -74,7 +74,7 @@ async def test_a_task_from_sql_is_a_task_like_any_other(stage: Stage) -> None:
     assert row is not None
     assert orjson.loads(row["retry"]) == {"base_s": 2, "factor": 2, "max_s": 3600, "jitter": 0.1}
     assert (row["timeout_s"], row["traceparent"][:6]) == (1.5, "00-4bf")
-    assert await stage.happenings(made) == ["created"]
+    assert await stage.event_types(made) == ["created"]
     await assert_safe(stage.sql)
 
 

@@ -23,7 +23,7 @@ async def test_a_waiting_task_is_cancelled_at_once_and_never_runs(stage: Stage) 
     assert (answer, task.status) == (CancelResult.CANCELLED, Status.CANCELLED)
     assert task.finished_at is not None
     assert await stage.take(lease) == []
-    assert await stage.happenings(made.id) == ["created", "cancelled"]
+    assert await stage.event_types(made.id) == ["created", "cancelled"]
     await assert_safe(stage.sql)
 
 

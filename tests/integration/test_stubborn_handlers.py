@@ -61,10 +61,10 @@ class Stubborn:
 async def heard(log_lines: LogLines, event: str) -> dict[str, Any]:
     """The only line of its kind, once it is there."""
 
-    async def look() -> list[dict[str, Any]]:
+    async def probe() -> list[dict[str, Any]]:
         return log_lines.named(event)
 
-    [line] = await eventually(look, f"a line {event}")
+    [line] = await eventually(probe, f"a line {event}")
     return line
 
 
@@ -175,7 +175,7 @@ async def test_a_stopping_worker_does_not_wait_for_who_ignores_it(
             await running.ended
     task = await stage.task(made.id)
     assert (task.status, task.attempt) == (Status.NEW, 0)
-    assert (await stage.happenings(made.id))[-1] == "handed_back"
+    assert (await stage.event_types(made.id))[-1] == "handed_back"
     assert stubborn.cancels == 2, "when the grace time was over, and at the very end"
     assert (await heard(log_lines, "handler.left_behind"))["task_id"] == str(made.id)
     stubborn.may_end.set()

@@ -70,10 +70,10 @@ async def test_a_sweep_cancels_what_waits_and_asks_what_runs(stage: Stage) -> No
     [step] = await steps(stage, Sweep.CANCEL, TaskFilter(queue="a"))
     assert (step.matched, step.changed, step.requested) == (4, 2, 2)
     for task_id in ids["new"]:
-        assert await stage.happenings(task_id) == ["created", "cancelled"]
+        assert await stage.event_types(task_id) == ["created", "cancelled"]
     for task_id in ids["in_progress"]:
         assert (await stage.task(task_id)).cancel_requested
-        assert (await stage.happenings(task_id))[-1] == "cancel_requested"
+        assert (await stage.event_types(task_id))[-1] == "cancel_requested"
     for status in ("succeeded", "failed"):
         for task_id in ids[status]:
             assert (await stage.task(task_id)).status == status

@@ -217,10 +217,10 @@ async def test_spans_and_log_lines_of_a_handler_belong_to_its_attempt(
 
 
 def lines(log_lines: LogLines, event: str) -> Any:  # noqa: ANN401 - what `eventually` takes
-    async def look() -> list[dict[str, Any]]:
+    async def probe() -> list[dict[str, Any]]:
         return log_lines.named(event)
 
-    return look
+    return probe
 
 
 @pytest.mark.parametrize("rubbish", ["00-abc-def-01", "", "\u2603" * 500])

@@ -289,10 +289,10 @@ async def test_the_doorbell_wakes_everybody_who_listens(stage: Stage) -> None:
 
 
 def _all_above(heard: list[int], least: int) -> Callable[[], Awaitable[bool]]:
-    async def look() -> bool:
+    async def probe() -> bool:
         return min(heard) > least
 
-    return look
+    return probe
 
 
 async def test_a_listener_listens_again_after_its_connection_broke(stage: Stage) -> None:

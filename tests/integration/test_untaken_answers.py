@@ -13,7 +13,7 @@ from taskmill.runtime.connections import ConnectionLimits
 from taskmill.runtime.http_server import HttpServer
 from taskmill.runtime.request_clock import Pace
 from tests.support.api import LogLines
-from tests.support.attackers import Line, lines
+from tests.support.attackers import RawConnection, raw_connections
 from tests.support.polling import eventually
 
 # More than what the system keeps of a connection for both of its ends.
@@ -46,7 +46,7 @@ def cut() -> float:
     return CONNECTIONS_LIMITED.value("http", "slow_answer")
 
 
-async def is_whole(line: Line) -> bool:
+async def is_whole(line: RawConnection) -> bool:
     """Take what is left of an answer, up to its end."""
     received = 0
     with suppress(ConnectionError):
@@ -60,7 +60,10 @@ async def test_a_client_that_takes_nothing_of_its_answer_is_cut(
     request_: bytes, log_lines: LogLines
 ) -> None:
     before = cut()
-    async with a_server(Pace(answer_stall_s=0.4)) as url, lines(url, 2, request_) as attack:
+    async with (
+        a_server(Pace(answer_stall_s=0.4)) as url,
+        raw_connections(url, 2, request_) as attack,
+    ):
 
         async def are_cut() -> bool:
             return cut() == before + 2
@@ -73,7 +76,7 @@ async def test_a_client_that_takes_nothing_of_its_answer_is_cut(
 
 async def test_who_takes_an_answer_slowly_gets_all_of_it() -> None:
     before, received = cut(), 0
-    async with a_server(Pace(answer_stall_s=0.6)) as url, lines(url, 1, CLOSE) as [line]:
+    async with a_server(Pace(answer_stall_s=0.6)) as url, raw_connections(url, 1, CLOSE) as [line]:
         while part := await line.reader.read(SIZE // 16):
             received += len(part)
             await asyncio.sleep(0.01)  # so that all of it takes longer than nothing may
@@ -84,7 +87,7 @@ async def test_who_takes_an_answer_slowly_gets_all_of_it() -> None:
 @pytest.mark.parametrize("request_", [CLOSE, STAY], ids=["closing", "kept"])
 async def test_who_takes_nothing_gives_way_to_others(request_: bytes) -> None:
     patient = Pace(answer_stall_s=60)
-    async with a_server(patient, total=4) as url, lines(url, 4, request_) as attack:
+    async with a_server(patient, total=4) as url, raw_connections(url, 4, request_) as attack:
         async with httpx.AsyncClient(base_url=url, timeout=20) as http:
             assert (await http.get("/")).status_code == 200
         assert sorted([await is_whole(line) for line in attack]) == [False, True, True, True]

@@ -35,10 +35,10 @@ KEY = secret_of(b"k" * 32)
 
 
 async def came(endpoint: Any, count: int, *, timeout_s: float = 15) -> None:  # noqa: ANN401 - an endpoint
-    async def look() -> bool:
+    async def probe() -> bool:
         return len(endpoint.received) >= count
 
-    await eventually(look, f"{count} requests", timeout_s=timeout_s)
+    await eventually(probe, f"{count} requests", timeout_s=timeout_s)
 
 
 async def test_an_event_comes_signed_as_a_cloud_event(stage: Stage) -> None:
@@ -246,11 +246,11 @@ async def test_callbacks_that_are_given_up_are_counted_and_no_webhooks(stage: St
     before = CALLBACKS_GIVEN_UP.value()
 
     async def are_given_up(count: int) -> None:
-        async def look() -> bool:
+        async def probe() -> bool:
             return CALLBACKS_GIVEN_UP.value() == before + count
 
         await settled(stage, count * 2)
-        await eventually(look, f"{count} callbacks were given up")
+        await eventually(probe, f"{count} callbacks were given up")
 
     async with an_endpoint(status(410)) as gone, a_webhooks_role(stage):
         await subscribed(stage, gone.url)

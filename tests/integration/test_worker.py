@@ -44,7 +44,7 @@ async def test_a_handler_gets_its_payload_and_its_result_is_kept(stage: Stage) -
     assert (context.attempt, context.fence.claim_no) == (1, 1)
     assert (context.fence.task_id, context.fence.lease_id) == (made.id, lease_id)
     context.logger.info("handler.said")
-    assert await stage.happenings(made.id) == ["created", "claimed", "succeeded"]
+    assert await stage.event_types(made.id) == ["created", "claimed", "succeeded"]
     await assert_safe(stage.sql)
 
 
@@ -97,11 +97,11 @@ async def test_a_handler_says_when_to_try_again(stage: Stage) -> None:
     async with a_worker(stage, {"*": later}):
         made = await stage.created(max_attempts=2)
 
-        async def look() -> Task | None:
+        async def probe() -> Task | None:
             task = await stage.task(made.id)
             return task if task.version == 3 else None
 
-        task = await eventually(look, "the end of the attempt")
+        task = await eventually(probe, "the end of the attempt")
     assert task is not None
     assert (task.status, error_of(task)["message"]) == (Status.NEW, "busy")
     assert timedelta(hours=1.9) < task.run_at - made.run_at < timedelta(hours=2.1)
@@ -324,17 +324,17 @@ async def test_a_type_without_a_handler_waits(stage: Stage) -> None:
     async with a_worker(stage, {"known": known}):
         unknown = await stage.created(type="unknown", priority=9)
         await finished(stage, (await stage.created(type="known")).id)
-        assert await stage.happenings(unknown.id) == ["created"]
+        assert await stage.event_types(unknown.id) == ["created"]
 
 
 async def test_a_claimed_task_without_a_handler_is_handed_back_for_a_while(stage: Stage) -> None:
     async with a_worker(stage, {}, WorkerOptions(takes_all=True)):
         made = await stage.created()
 
-        async def look() -> bool:
+        async def probe() -> bool:
             return len(await stage.service.events(made.id)) == 3
 
-        await eventually(look, "the hand-back")
+        await eventually(probe, "the hand-back")
     task, [*_, last] = await stage.task(made.id), await stage.service.events(made.id)
     assert (task.status, task.attempt, last.reason) == (Status.NEW, 0, "no_handler")
     assert abs(task.run_at - task.updated_at - timedelta(seconds=30)) < timedelta(seconds=1)

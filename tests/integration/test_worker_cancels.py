@@ -38,7 +38,7 @@ async def test_a_running_task_is_stopped_soon_after_its_cancel(stage: Stage) -> 
         other = await stage.created()
         await in_status(stage, other.id, Status.IN_PROGRESS)
     assert (task.status, task.attempt, task.error) == (Status.CANCELLED, 1, None)
-    assert await stage.happenings(task.id) == [
+    assert await stage.event_types(task.id) == [
         "created",
         "claimed",
         "cancel_requested",

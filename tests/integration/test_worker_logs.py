@@ -433,10 +433,10 @@ class Talker:
 def stored(running: RunningWorker) -> Callable[[], Awaitable[bool]]:
     """Tell whether no line waits any more."""
 
-    async def look() -> bool:
+    async def probe() -> bool:
         return not running.worker.pool._executor._task_log._waiting
 
-    return look
+    return probe
 
 
 async def test_lines_whose_answer_was_lost_are_stored_once(stage: Stage) -> None:
@@ -449,7 +449,7 @@ async def test_lines_whose_answer_was_lost_are_stored_once(stage: Stage) -> None
         a_worker(stage, {"*": talks}, WorkerOptions(database=database)) as running,
     ):
         await running.has_lease()
-        network.lose_the_answer_to("keep a batch of log lines")
+        network.lose_response_to("keep a batch of log lines")
         before = counted()
         made = await stage.created()
         await network.cut.wait()

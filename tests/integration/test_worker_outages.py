@@ -39,12 +39,12 @@ async def far_away(
 
 
 async def all_finished(stage: Stage, ids: list[UUID], *, timeout_s: float = 20) -> None:
-    async def look() -> bool:
+    async def probe() -> bool:
         unfinished = "SELECT count(*) FROM taskmill.task WHERE id = ANY($1) AND status <> ALL($2)"
         left: int = await stage.sql.fetchval(unfinished, ids, list(TERMINAL))
         return left == 0
 
-    await eventually(look, "all tasks to be finished", timeout_s=timeout_s)
+    await eventually(probe, "all tasks to be finished", timeout_s=timeout_s)
 
 
 async def no_work(_: Context) -> str:
@@ -57,11 +57,11 @@ async def test_a_claim_whose_answer_was_lost_is_handed_back_and_runs(stage: Stag
         a_worker(stage, {"*": no_work}, WorkerOptions(database=database)) as running,
     ):
         await running.has_lease()
-        network.lose_the_answer_to("a worker takes up to")
+        network.lose_response_to("a worker takes up to")
         made = await stage.created()
         await network.cut.wait()
         await all_finished(stage, [made.id])
-    assert await stage.happenings(made.id) == [
+    assert await stage.event_types(made.id) == [
         "created",
         "claimed",
         "handed_back",
@@ -81,12 +81,12 @@ async def test_a_claim_whose_answer_was_lost_is_handed_back_by_a_worker_that_sto
         a_worker(stage, {"*": no_work}, WorkerOptions(database=database)) as running,
     ):
         await running.has_lease()
-        network.lose_the_answer_to("a worker takes up to")
+        network.lose_response_to("a worker takes up to")
         made = await stage.created()
         await network.cut.wait()
         running.stop.set()
         await running.ended
-    assert (await stage.happenings(made.id))[-1] == "handed_back"
+    assert (await stage.event_types(made.id))[-1] == "handed_back"
     assert (await stage.task(made.id)).status is Status.NEW
 
 
@@ -97,7 +97,7 @@ async def test_a_result_whose_answer_was_lost_is_recorded_once_and_not_called_lo
         far_away(stage) as (network, database),
         a_worker(stage, {"*": no_work}, WorkerOptions(database=database)),
     ):
-        network.lose_the_answer_to("end a batch of claims")
+        network.lose_response_to("end a batch of claims")
         made = await stage.created()
         await network.cut.wait()
 
@@ -105,7 +105,7 @@ async def test_a_result_whose_answer_was_lost_is_recorded_once_and_not_called_lo
             return bool(log_lines.named("task.succeeded"))
 
         await eventually(knows, "the worker to know how it ended")
-    assert await stage.happenings(made.id) == ["created", "claimed", "succeeded"]
+    assert await stage.event_types(made.id) == ["created", "claimed", "succeeded"]
     assert len(log_lines.named("task.succeeded")) == 1
     assert log_lines.named("lease.lost") == []
     await assert_safe(stage.sql)
@@ -119,7 +119,7 @@ async def test_a_creation_whose_answer_was_lost_makes_one_task(
         far_away(stage) as (network, database),
         a_creation(database, stage.clock, stage.ids) as creation,
     ):
-        network.lose_the_answer_to("create a batch of tasks")
+        network.lose_response_to("create a batch of tasks")
         answer = await creation.create(a_draft(idempotency=a_key(key) if key else None))
         assert network.cut.is_set()
     assert not answer.replayed
@@ -136,7 +136,7 @@ async def test_a_batch_whose_commit_was_answered_into_the_void_is_stored_once(
         a_creation(database, stage.clock, stage.ids) as creation,
     ):
         await creation.create(a_draft())
-        network.lose_the_answer_to("COMMIT;")
+        network.lose_response_to("COMMIT;")
         drafts = [a_draft(idempotency=a_key(f"k{n}")) for n in range(5)]
         answers = await creation.create_all(drafts)
         assert network.cut.is_set()
@@ -237,7 +237,7 @@ async def test_a_worker_that_can_not_renew_claims_nothing_and_works_on(stage: St
         assert running.keeper.lease_id == lease_id, "the lease was still open: it is revived"
         may_end.set()
         await all_finished(stage, [made.id])
-    assert await stage.happenings(made.id) == ["created", "claimed", "succeeded"]
+    assert await stage.event_types(made.id) == ["created", "claimed", "succeeded"]
     await assert_safe(stage.sql)
 
 
@@ -282,7 +282,7 @@ async def test_what_ran_under_a_lease_that_was_closed_is_lost_and_not_handed_bac
         await stage.sql.execute("UPDATE taskmill.lease SET closed_at = now() WHERE id = $1", closed)
         running.worker._reconciler.begin_claim(closed)
         await running.worker._reconciler.reconcile()
-    assert await stage.happenings(taken.task.id) == ["created", "claimed"]
+    assert await stage.event_types(taken.task.id) == ["created", "claimed"]
 
 
 class Interruptible:
@@ -329,7 +329,7 @@ async def test_exclusive_tasks_stop_as_soon_as_the_lease_could_have_ended(stage:
         handler.may_end.set()
         network.refuse(refuses=False)
         await all_finished(stage, [alone, shared])
-    assert await stage.happenings(alone) == [
+    assert await stage.event_types(alone) == [
         "created",
         "claimed",
         "handed_back",
@@ -339,7 +339,7 @@ async def test_exclusive_tasks_stop_as_soon_as_the_lease_could_have_ended(stage:
     assert [event.reason for event in await stage.service.events(alone)][2] == "lease_unsure"
     task = await stage.task(alone)
     assert (task.attempt, task.losses) == (1, 0)
-    assert await stage.happenings(shared) == ["created", "claimed", "succeeded"]
+    assert await stage.event_types(shared) == ["created", "claimed", "succeeded"]
     await assert_safe(stage.sql)
 
 

@@ -21,17 +21,17 @@ async def nothing(_: Context) -> None: ...
 
 
 async def heard(worker: RunningWorker, request: WorkerRequest | None) -> None:
-    async def look() -> bool:
+    async def probe() -> bool:
         return worker.keeper.asked_to is request
 
-    await eventually(look, f"the worker to hear of {request}")
+    await eventually(probe, f"the worker to hear of {request}")
 
 
 async def begun(stage: Stage, task_id: UUID) -> None:
-    async def look() -> bool:
+    async def probe() -> bool:
         return (await stage.task(task_id)).status is Status.IN_PROGRESS
 
-    await eventually(look, "the task runs")
+    await eventually(probe, "the task runs")
 
 
 async def lease_of(worker: RunningWorker) -> UUID:

@@ -61,7 +61,7 @@ async def test_a_stopping_worker_hands_back_what_takes_too_long_at_no_cost(
         task = await stage.task(one.id)
         assert (task.status, task.attempt, task.losses) == (Status.NEW, 0, 0)
         if task.claim_no:
-            assert (await stage.happenings(one.id))[-1] == "handed_back"
+            assert (await stage.event_types(one.id))[-1] == "handed_back"
     assert (await stage.task(made[0].id)).claim_no == 1
     await assert_safe(stage.sql)
 
@@ -186,5 +186,5 @@ async def test_the_audit_hands_back_what_nobody_runs(
         taken = await stage.running(lease_id, queue="elsewhere")
         task = await in_status(stage, taken.task.id, Status.NEW)
     assert (task.claim_no, task.attempt, task.losses) == (1, 0, 0)
-    assert await stage.happenings(task.id) == ["created", "claimed", "handed_back"]
+    assert await stage.event_types(task.id) == ["created", "claimed", "handed_back"]
     await assert_safe(stage.sql)

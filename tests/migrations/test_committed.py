@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from taskmill.storage import migrate
-from tests.support.migrating import VERSIONS, asked
+from tests.support.migrating import VERSIONS, fetch_rows
 
 FOLDER = migrate.MIGRATIONS / "versions"
 LISTING = Path(__file__).with_name("committed.sha256")
@@ -92,7 +92,7 @@ async def test_a_function_that_runs_is_as_the_last_migration_that_has_it_says(
                     for name in re.findall(r"taskmill\.(\w+)", names):
                         bodies.pop(name, None)
                 bodies.update(dict(re.findall(_FUNCTION, text)))
-    assert dict(await asked(database_url, _BODIES)) == bodies
+    assert dict(await fetch_rows(database_url, _BODIES)) == bodies
 
 
 _FUNCTION = r"(?s)FUNCTION taskmill\.(\w+)\((?:(?!FUNCTION).)*?AS \$\$(.*?)\$\$"

@@ -19,7 +19,15 @@ from sqlalchemy import Connection
 from taskmill.domain.signing import NEW_BYTES, is_secret
 from taskmill.storage import migrate
 from taskmill.storage.schema import metadata
-from tests.support.migrating import ROOT, VERSIONS, apart, applied, asked, downgrade, run_module
+from tests.support.migrating import (
+    ROOT,
+    VERSIONS,
+    apart,
+    applied,
+    downgrade,
+    fetch_rows,
+    run_module,
+)
 
 T = TypeVar("T")
 
@@ -94,7 +102,10 @@ async def test_defaults_and_indexes_are_those_of_the_picture(
         ORDER BY 1, 2
         """,
     ):
-        made, pictured = await asked(database_url, query), await asked(empty_database_url, query)
+        made, pictured = (
+            await fetch_rows(database_url, query),
+            await fetch_rows(empty_database_url, query),
+        )
         assert made == pictured
         assert made
 
@@ -106,16 +117,16 @@ async def test_steps_can_be_undone_and_taken_again(empty_database_url: str) -> N
     for version in VERSIONS:
         await apart(migrate.upgrade, url, version.name[:4])
         assert await applied(url) == version.name[:4]
-        made[version.name[:4]] = await asked(url, _EVERYTHING)
+        made[version.name[:4]] = await fetch_rows(url, _EVERYTHING)
     *earlier, newest = made
     for number in reversed(earlier):
         await apart(downgrade, url, number)
-        assert await asked(url, _EVERYTHING) == made[number]
+        assert await fetch_rows(url, _EVERYTHING) == made[number]
     await apart(downgrade, url, "base")
-    left = [name for name, *_ in await asked(url, _EVERYTHING)]
+    left = [name for name, *_ in await fetch_rows(url, _EVERYTHING)]
     assert [name for name in left if not name.startswith("alembic_version")] == []
     await apart(migrate.upgrade, url)
-    assert await asked(url, _EVERYTHING) == made[newest]
+    assert await fetch_rows(url, _EVERYTHING) == made[newest]
     assert await with_schema(url, differences) == []
 
 
@@ -150,9 +161,9 @@ async def test_failures_that_are_counted_already_are_called_by_their_first_line(
     own = next(number for number, name in enumerate(names) if name.endswith("_lost_workers.py"))
     await apart(migrate.upgrade, url, names[own - 1][:4])
     for statement in migrate.commands(_FAILED_BEFORE):
-        await asked(url, statement)
+        await fetch_rows(url, statement)
     await apart(migrate.upgrade, url)
-    found = await asked(url, "SELECT error, tasks FROM taskmill.failure ORDER BY error")
+    found = await fetch_rows(url, "SELECT error, tasks FROM taskmill.failure ORDER BY error")
     assert found == [("*", 9), ("E: busy", 1 + 2 + 4), ("E: gone", 8)]
 
 
@@ -184,13 +195,13 @@ _FAILED_BEFORE = """
 async def test_a_database_gets_a_key_for_callbacks_once(empty_database_url: str) -> None:
     url, query = empty_database_url, "SELECT secret FROM taskmill.callback_key"
     await apart(migrate.upgrade, url)
-    [(key,)] = await asked(url, query)
+    [(key,)] = await fetch_rows(url, query)
     assert is_secret(key)
     assert len(b64decode(key.removeprefix("whsec_"))) == NEW_BYTES
     await apart(migrate.upgrade, url)
-    assert await asked(url, query) == [(key,)]
+    assert await fetch_rows(url, query) == [(key,)]
     with pytest.raises(asyncpg.UniqueViolationError):
-        await asked(url, "INSERT INTO taskmill.callback_key (secret) VALUES ('another')")
+        await fetch_rows(url, "INSERT INTO taskmill.callback_key (secret) VALUES ('another')")
 
 
 async def test_each_database_has_a_key_for_callbacks_of_its_own(empty_database_url: str) -> None:
@@ -198,8 +209,8 @@ async def test_each_database_has_a_key_for_callbacks_of_its_own(empty_database_u
     found = set()
     for _ in range(2):
         await apart(migrate.upgrade, url)
-        found.update(await asked(url, query))
-        await asked(url, "DROP SCHEMA taskmill CASCADE")
+        found.update(await fetch_rows(url, query))
+        await fetch_rows(url, "DROP SCHEMA taskmill CASCADE")
     assert len(found) == 2
 
 
@@ -241,7 +252,9 @@ async def test_the_sql_that_alembic_writes_makes_the_same(
     connection = await asyncpg.connect(empty_database_url)
     await connection.execute(written.stdout)
     await connection.close()
-    assert await asked(empty_database_url, _EVERYTHING) == await asked(database_url, _EVERYTHING)
+    assert await fetch_rows(empty_database_url, _EVERYTHING) == await fetch_rows(
+        database_url, _EVERYTHING
+    )
     assert await applied(empty_database_url) == migrate.head()
 
 

@@ -14,7 +14,7 @@ from taskmill.operations.broker import NO_BROKER
 from taskmill.settings import DatabaseSettings
 from taskmill.storage import migrate
 from taskmill.storage.database import Database
-from tests.support.migrating import apart, applied, asked, run_module
+from tests.support.migrating import apart, applied, fetch_rows, run_module
 
 LINE = (
     "the schema is 0010, too old for this program: start commit 0543e85 once first "
@@ -25,7 +25,7 @@ LINE = (
 @pytest.fixture
 async def old_database_url(database_url: str) -> str:
     """The address of a database that says of itself that it is at a revision that is gone."""
-    await asked(database_url, "UPDATE taskmill.alembic_version SET version_num = '0010'")
+    await fetch_rows(database_url, "UPDATE taskmill.alembic_version SET version_num = '0010'")
     return database_url
 
 
@@ -67,7 +67,7 @@ async def test_a_service_on_such_a_schema_is_not_ready_and_says_the_same(
 
 
 async def test_a_schema_that_is_newer_than_the_program_is_left_alone(database_url: str) -> None:
-    await asked(database_url, "UPDATE taskmill.alembic_version SET version_num = '9999'")
+    await fetch_rows(database_url, "UPDATE taskmill.alembic_version SET version_num = '9999'")
     with pytest.raises(ConfigurationError, match="9999"):
         await apart(migrate.upgrade, database_url)
     assert await applied(database_url) == "9999"
@@ -95,7 +95,7 @@ async def test_every_migration_has_short_timeouts(database_url: str, tmp_path: P
     config.set_main_option("script_location", str(copy))
     config.attributes[migrate.URL_OPTION] = database_url
     await apart(command.upgrade, config, "head")
-    assert await asked(database_url, "SELECT * FROM timeouts") == [("2s", "5s")]
+    assert await fetch_rows(database_url, "SELECT * FROM timeouts") == [("2s", "5s")]
 
 
 _NEXT = """

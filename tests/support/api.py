@@ -35,7 +35,7 @@ class Served:
     app: Api
 
     async def get(self, path: str, **options: Any) -> httpx.Response:  # noqa: ANN401 - httpx's own
-        """Ask for a path."""
+        """Get a path."""
         return await self.http.get(path, **options)
 
     async def post(self, path: str, body: object = None, **options: Any) -> httpx.Response:  # noqa: ANN401 - httpx's own
@@ -45,9 +45,9 @@ class Served:
 
     async def create(self, **fields: Any) -> dict[str, Any]:  # noqa: ANN401 - the fields of a task
         """Create a task and return it."""
-        answer = await self.post("/tasks", {"name": "a task", **fields})
-        assert answer.status_code == 201, answer.text
-        task: dict[str, Any] = answer.json()
+        response = await self.post("/tasks", {"name": "a task", **fields})
+        assert response.status_code == 201, response.text
+        task: dict[str, Any] = response.json()
         return task
 
 
@@ -61,7 +61,7 @@ async def serving(
     webhooks: Webhooks | None = None,
     pages: PagesApp | None = None,
 ) -> AsyncIterator[Served]:
-    """Serve over a service that is entered already."""
+    """Serve a service that has been entered."""
     feed = Feed(service._database, settings.feed, kept_days=settings.retention.change_days)
     pull = a_pull(service._database, settings.pull)
     app = create_app(

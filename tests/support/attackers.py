@@ -1,4 +1,4 @@
-"""Clients that mean no good, from an address of their own; what they send is bounded and stays on this machine."""
+"""Hostile clients, on an address of their own; what they send is bounded and stays on this machine."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,7 +10,7 @@ ATTACKER = "127.0.0.2"
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class RawConnection:
     """One open connection."""
 
     reader: asyncio.StreamReader
@@ -21,8 +21,8 @@ class Line:
         self.writer.write(data)
         await self.writer.drain()
 
-    async def rest(self, timeout_s: float = 15.0) -> bytes:
-        """Return what comes until the server closes; a cut counts as that."""
+    async def read_to_end(self, timeout_s: float = 15.0) -> bytes:
+        """Return what arrives until the server closes the connection, or resets it."""
         received = b""
         async with asyncio.timeout(timeout_s):
             try:
@@ -33,7 +33,7 @@ class Line:
         return received
 
     async def dribble(self, byte: bytes, pause_s: float = 0.05, timeout_s: float = 15.0) -> bytes:
-        """Send the byte again and again until the server closes, and return what came."""
+        """Send the byte repeatedly until the server closes, and return what arrived."""
 
         async def send_on() -> None:
             try:
@@ -45,7 +45,7 @@ class Line:
 
         async with asyncio.TaskGroup() as group:
             sending = group.create_task(send_on())
-            received = await self.rest(timeout_s)
+            received = await self.read_to_end(timeout_s)
             sending.cancel()
         return received
 
@@ -57,20 +57,20 @@ class Line:
 
 
 @asynccontextmanager
-async def lines(
+async def raw_connections(
     url: str, count: int, begun: bytes = b"", address: str = ATTACKER
-) -> AsyncIterator[list[Line]]:
-    """Open so many connections from an address, one after the other, and send each the same."""
-    place = urlsplit(url)
-    opened: list[Line] = []
+) -> AsyncIterator[list[RawConnection]]:
+    """Open `count` connections from an address, one after the other, and send `begun` on each."""
+    target = urlsplit(url)
+    opened: list[RawConnection] = []
     try:
         for _ in range(count):
             reader, writer = await asyncio.open_connection(
-                place.hostname, place.port, local_addr=(address, 0)
+                target.hostname, target.port, local_addr=(address, 0)
             )
-            opened.append(Line(reader, writer))
+            opened.append(RawConnection(reader, writer))
             await opened[-1].send(begun)
         yield opened
     finally:
-        for line in opened:
-            line.writer.transport.abort()
+        for connection in opened:
+            connection.writer.transport.abort()

@@ -1,4 +1,4 @@
-"""Attempts of handlers of the tests' own, and where their ends are written: no database is needed."""
+"""Attempts with test handlers, and an in-memory store for their ends: no database is needed."""
 
 import asyncio
 import random
@@ -59,7 +59,7 @@ async def nothing(_: Context) -> None:
 
 
 class WaitingHandler:
-    """A handler that waits until it `may_end`, and notes what happens to it."""
+    """A handler that waits until it `may_end`, and records what happens to it."""
 
     def __init__(self, *, is_stubborn: bool = False) -> None:
         self.is_stubborn = is_stubborn
@@ -80,7 +80,7 @@ class WaitingHandler:
 
 
 class EndsInMemory:
-    """Where ends are written; a test may hold it up, have it fail, or give tasks to somebody else."""
+    """Stores ends; a test can block it, make it fail, lose its responses, or give tasks to another worker."""
 
     def __init__(self) -> None:
         self.ended: dict[UUID, EndedClaim] = {}
@@ -91,7 +91,7 @@ class EndsInMemory:
         """Raised by the next writes, one each."""
         self.refuses: Callable[[ClaimEnd], Exception | None] = lambda _: None
         self.stolen: set[UUID] = set()
-        self.answers_get_lost = 0
+        self.lost_responses = 0
 
     async def end(self, ends: Sequence[ClaimEnd]) -> Mapping[UUID, EndedClaim]:
         """End claims, all or none."""
@@ -113,8 +113,8 @@ class EndsInMemory:
             if end.fence.task_id not in self.stolen and end.fence.task_id not in self.ended
         }
         self.ended |= new
-        if self.answers_get_lost:
-            self.answers_get_lost -= 1
+        if self.lost_responses:
+            self.lost_responses -= 1
             raise AWAY
         return new
 
@@ -128,7 +128,7 @@ class EndsInMemory:
 
 
 class LateReports(ProgressReports):
-    """Reports of progress that are stored when a test says so."""
+    """Progress reports that are stored when the test sets `stored`."""
 
     def __init__(self) -> None:
         super().__init__(no_database())
@@ -136,7 +136,7 @@ class LateReports(ProgressReports):
         self.stored = asyncio.Event()
 
     def has_reports_of(self, fence: Fence) -> bool:
-        """Whether the test says that something waits."""
+        """Whether the test has listed the task in `of`."""
         return fence.task_id in self.of
 
     async def settle(self, fence: Fence) -> None:  # noqa: ARG002 - all are stored at once
@@ -145,7 +145,7 @@ class LateReports(ProgressReports):
 
 
 def no_database() -> Database:
-    """One that cannot be reached, and need not be."""
+    """A database that cannot be reached."""
     return Database("postgresql://nowhere/none", DatabaseSettings())
 
 
@@ -169,7 +169,7 @@ def a_recorder(
 
 @dataclass(frozen=True, kw_only=True)
 class RunningPool:
-    """A pool, and what it is made of."""
+    """A pool and its parts."""
 
     pool: AttemptPool
     ends: EndsInMemory
@@ -177,7 +177,7 @@ class RunningPool:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        """Run attempts; who leaves has 10 s until all is recorded."""
+        """Run attempts; on leaving, all must be recorded within 10 s."""
         async with asyncio.timeout(10), self.pool.open():
             yield
 
@@ -208,6 +208,6 @@ def a_pool(
 
 
 async def settle_down(times: int = 20) -> None:
-    """Let the event loop go round, so that all that can happen at once has."""
+    """Run the event loop for some iterations, so that everything that is ready has run."""
     for _ in range(times):
         await asyncio.sleep(0)

@@ -41,7 +41,7 @@ async def audited(
 
 
 async def found_in(database: Database) -> dict[Check, int]:
-    """How often each check finds something; nothing may be left out."""
+    """How often each check finds something; fails if the audit skipped or aborted anything."""
     audit = await audited(database)
     assert (audit.unchecked, audit.broken_off) == ((), None)
     return dict(audit.counts)

@@ -1,4 +1,4 @@
-"""What tests are made of, with defaults: a test names only what it is about."""
+"""Builders of domain objects with defaults: a test names only what it is about."""
 
 import hashlib
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""A collector that takes spans over OTLP/HTTP, as far as tests need one."""
+"""A minimal collector that takes spans over OTLP/HTTP."""
 
 import threading
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from tests.support.polling import wait_until
 
 @dataclass(frozen=True, kw_only=True)
 class Received:
-    """A span as it came; ids in hex, `parent_id` is empty for the first of a trace."""
+    """A received span; ids in hex, `parent_id` is empty for the root of a trace."""
 
     name: str
     trace_id: str
@@ -25,13 +25,13 @@ class Received:
 
 @dataclass(kw_only=True)
 class Collector:
-    """What came at `url` so far, the oldest first."""
+    """The spans received at `url` so far, the oldest first."""
 
     url: str
     spans: list[Received] = field(default_factory=list)
 
     def has(self, *names: str) -> None:
-        """Wait until a span of each name is there."""
+        """Wait until a span of each name has been received."""
         wait_until(
             lambda: {span.name for span in self.spans} >= set(names),
             f"spans {names}",
@@ -58,7 +58,7 @@ def a_collector() -> Iterator[Collector]:
             self.end_headers()
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's
-            """Say nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     collector = Collector(url=f"http://127.0.0.1:{server.server_port}")

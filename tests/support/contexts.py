@@ -34,7 +34,7 @@ CLAIMED: Final = ClaimedTask(
 
 
 class TestRuntime:
-    """Notes what is reported; keeps lines where it has a place for them."""
+    """Records reports; log lines go to `lines` if given, else to `logged`."""
 
     __test__ = False
 
@@ -42,18 +42,18 @@ class TestRuntime:
         self._lines = lines
         self.is_stopping = False
         self.reports: list[tuple[float, str | None]] = []
-        self.said: list[tuple[str, object, dict[str, Any]]] = []
+        self.logged: list[tuple[str, object, dict[str, Any]]] = []
 
     def make_logger(self, task: ClaimedTask) -> FilteringBoundLogger:
-        """Make a logger whose lines go where they belong, or are noted."""
+        """Make a logger whose lines go to `lines`, or are recorded."""
         return logger_to(self) if self._lines is None else handler_logger(task, self._lines)
 
     def write(self, level: str, event: object, facts: Mapping[str, Any]) -> None:
-        """Note a line."""
-        self.said.append((level, event, dict(facts)))
+        """Record a line."""
+        self.logged.append((level, event, dict(facts)))
 
     def report(self, fence: Fence, share: float, message: str | None) -> None:
-        """Note a report."""
+        """Record a report."""
         assert fence.claim_no == CLAIMED.claim_no
         self.reports.append((share, message))
 

@@ -1,4 +1,4 @@
-"""Contracts for tests: schemas, and the doors of a process that knows them."""
+"""Contracts for tests: schemas, and the input limits of a process that knows them."""
 
 from typing import Any, Final
 
@@ -27,7 +27,7 @@ def a_contract(schema: object = NEEDS_TO, type: str = TYPE, **defaults: Any) -> 
 
 
 async def registered(stage: Stage, *contracts: TypeContract) -> Contracts:
-    """Register contracts and return what a process knows of them then."""
+    """Register contracts, and return the known contracts of the stage's process."""
     await register(stage.database, "a worker", contracts)
     known = stage.service.contracts
     await known.refresh()
@@ -35,7 +35,7 @@ async def registered(stage: Stage, *contracts: TypeContract) -> Contracts:
 
 
 def limits_of(known: Contracts) -> InputLimits:
-    """The limits of a door that keeps contracts."""
+    """The limits of an entry point that checks contracts."""
     return InputLimits(contracts=known.by_type)
 
 

@@ -1,4 +1,4 @@
-"""Workers of several kinds as processes that do the same work, so that the same is asked of each."""
+"""Workers of several kinds as processes that do the same work, so that the same tests run with each."""
 
 import os
 import signal
@@ -27,15 +27,15 @@ class Member:
     log: Path
 
     def freeze(self) -> None:
-        """Stop it and all that it has started, as a machine does that sleeps."""
+        """Suspend it and everything that it has started, like a machine that sleeps."""
         self._signal(signal.SIGSTOP)
 
     def wake(self) -> None:
-        """Let it go on where it was."""
+        """Resume it."""
         self._signal(signal.SIGCONT)
 
     def kill(self) -> None:
-        """End it and all that it has started, without a word."""
+        """Kill it and everything that it has started, without a warning."""
         self._signal(signal.SIGKILL)
         self.process.wait(10)
 
@@ -45,7 +45,7 @@ class Member:
                 os.kill(pid, which)
 
     def stop(self) -> int:
-        """Tell it to stop, and return its exit status."""
+        """Stop it with SIGTERM, and return its exit status."""
         self.process.terminate()
         return self.process.wait(15)
 
@@ -120,5 +120,5 @@ CREWS: Mapping[str, Callable[..., Crew]] = MappingProxyType(
 
 
 def _environment() -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("TASKMILL_")}  # noqa: TID251 - for a child
-    return {**kept, "PYTHONPATH": str(ROOT / "src"), "TASKMILL_LOG_FORMAT": "json"}
+    inherited = {name: v for name, v in os.environ.items() if not name.startswith("TASKMILL_")}  # noqa: TID251 - for a child
+    return {**inherited, "PYTHONPATH": str(ROOT / "src"), "TASKMILL_LOG_FORMAT": "json"}

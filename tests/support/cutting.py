@@ -1,4 +1,4 @@
-"""A way to HTTP servers on which a test cuts what is open, again and again."""
+"""A TCP proxy before HTTP servers, whose connections a test cuts."""
 
 import asyncio
 import itertools
@@ -10,10 +10,10 @@ _CHUNK = 4096
 
 
 class Cutter:
-    """Passes bytes on to servers in turn; `url` is where it listens. While it `is_away` it carries nothing."""
+    """Forwards connections to servers in turn; `url` is where it listens. While it `is_away` it accepts none."""
 
     def __init__(self, urls: Sequence[str]) -> None:
-        self._places = itertools.cycle([(urlsplit(u).hostname, urlsplit(u).port) for u in urls])
+        self._targets = itertools.cycle([(urlsplit(u).hostname, urlsplit(u).port) for u in urls])
         self._open: set[asyncio.StreamWriter] = set()
         self.url = ""
         self.connections = 0
@@ -25,12 +25,12 @@ class Cutter:
             writer.transport.abort()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Carry one connection."""
+        """Forward one connection."""
         self.connections += 1
         if self.is_away:
             writer.transport.abort()
             return
-        host, port = next(self._places)
+        host, port = next(self._targets)
         ends = [writer]
         try:
             server_reader, server_writer = await asyncio.open_connection(host, port)
@@ -59,7 +59,7 @@ async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 @asynccontextmanager
 async def a_cutter(*urls: str) -> AsyncIterator[Cutter]:
-    """Give a way to these servers."""
+    """Run a proxy before these servers."""
     cutter = Cutter(urls)
     server = await asyncio.start_server(cutter.serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]

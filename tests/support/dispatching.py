@@ -1,4 +1,4 @@
-"""Ways from a waiting task to a worker: relays beside the test, and workers that go by a transport."""
+"""Transports under test: relays that run beside the test, and workers that use one transport alone."""
 
 import asyncio
 from collections import Counter
@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from taskmill.amqp.connection import BrokerLink
-from taskmill.amqp.depths import look
+from taskmill.amqp.depths import read_depths
 from taskmill.amqp.publisher import Publisher
 from taskmill.amqp.topology import HintQueueType, declare_hints, encode_hint, hint_queue_name
 from taskmill.app import Context
@@ -28,8 +28,8 @@ Payload = Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Way:
-    """A transport under test, with all that it needs beside the worker."""
+class TransportSetup:
+    """A transport under test, with everything that it needs beside the worker."""
 
     name: str
     stage: Stage
@@ -38,14 +38,14 @@ class Way:
     def worker(
         self, handlers: Mapping[str, Handler], options: WorkerOptions | None = None
     ) -> AbstractAsyncContextManager[RunningWorker]:
-        """Run a worker that goes by the transport alone."""
+        """Run a worker that uses the transport alone."""
         chosen = replace(options or WorkerOptions(), broker_url=self.broker_url, is_strict=True)
         return a_worker(self.stage, handlers, chosen)
 
 
 @asynccontextmanager
-async def a_doorbell(stage: Stage) -> AsyncIterator[None]:
-    """Let those who listen hear of the stage's new tasks, as the API does."""
+async def a_notifier(stage: Stage) -> AsyncIterator[None]:
+    """Notify listeners of the stage's new tasks, as the API does."""
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         group.create_task(stage.creation._notifier.run(stop))
@@ -64,11 +64,11 @@ async def a_relay(
     hint_queues: HintQueueType = "classic",
 ) -> AsyncIterator[Relay]:
     """Run a relay until the block is left."""
-    used = database or stage.database
-    relay = Relay(used, broker_url=broker_url, clock=stage.clock, hint_queues=hint_queues)
+    database = database or stage.database
+    relay = Relay(database, broker_url=broker_url, clock=stage.clock, hint_queues=hint_queues)
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as group:
-        group.create_task(NotificationListener(used, relay.wake).run(stop))
+        group.create_task(NotificationListener(database, relay.wake).run(stop))
         group.create_task(relay.run(stop))
         try:
             yield relay
@@ -78,24 +78,24 @@ async def a_relay(
 
 @dataclass(kw_only=True)
 class Recorder:
-    """Handlers that note what they ran, and how much of it at once."""
+    """Handlers that record what they ran, and how many attempts ran at once."""
 
     begun: list[UUID] = field(default_factory=list)
     running: int = 0
     most_at_once: int = 0
-    blocker: asyncio.Event = field(default_factory=asyncio.Event)
+    may_end: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def quick(self, context: Context) -> None:
-        """End after a moment in which others may begin."""
+        """End after one iteration of the event loop, in which others may begin."""
         self._begin(context)
         await asyncio.sleep(0)
         self.running -= 1
 
-    async def until_opened(self, context: Context) -> None:
-        """End when the test opens the blocker."""
+    async def held(self, context: Context) -> None:
+        """End when the test sets `may_end`."""
         self._begin(context)
         try:
-            await self.blocker.wait()
+            await self.may_end.wait()
         finally:
             self.running -= 1
 
@@ -110,28 +110,28 @@ class Recorder:
         return Counter(self.begun)
 
     async def has_begun(self, count: int, *, timeout_s: float = 15) -> None:
-        """Wait until so many attempts have begun."""
+        """Wait until `count` attempts have begun."""
 
-        async def look() -> bool:
+        async def probe() -> bool:
             return len(self.begun) >= count
 
-        await eventually(look, f"{count} attempts to begin", timeout_s=timeout_s)
+        await eventually(probe, f"{count} attempts to begin", timeout_s=timeout_s)
 
 
 async def all_ended(stage: Stage, *, timeout_s: float = 15) -> None:
     """Wait until every task is terminal."""
 
-    async def look() -> bool:
-        left: int = await stage.sql.fetchval(
+    async def probe() -> bool:
+        remaining: int = await stage.sql.fetchval(
             "SELECT count(*) FROM taskmill.task WHERE status <> ALL($1)", list(TERMINAL)
         )
-        return left == 0
+        return remaining == 0
 
-    await eventually(look, "all tasks to end", timeout_s=timeout_s)
+    await eventually(probe, "all tasks to end", timeout_s=timeout_s)
 
 
 async def released(stage: Stage) -> int:
-    """How many waiting tasks have a mark."""
+    """How many waiting tasks are marked as released."""
     marked: int = await stage.sql.fetchval(
         "SELECT count(*) FROM taskmill.dispatch WHERE released_at IS NOT NULL"
     )
@@ -139,16 +139,16 @@ async def released(stage: Stage) -> int:
 
 
 async def is_released(stage: Stage, count: int) -> None:
-    """Wait until so many waiting tasks have a mark."""
+    """Wait until `count` waiting tasks are marked as released."""
 
-    async def look() -> bool:
+    async def probe() -> bool:
         return await released(stage) == count
 
-    await eventually(look, f"{count} tasks to be released")
+    await eventually(probe, f"{count} tasks to be released")
 
 
 class Hinter:
-    """Publishes hints by hand, good ones and bad ones."""
+    """Publishes hints by hand, valid and invalid ones."""
 
     def __init__(self, link: BrokerLink, broker_url: str) -> None:
         self._link = link
@@ -156,12 +156,12 @@ class Hinter:
         self._publisher = Publisher(link)
 
     async def send(
-        self, told: bytes | Sequence[UUID], *, queue: str = "default", task_type: str = "emulate"
+        self, hint: bytes | Sequence[UUID], *, queue: str = "default", task_type: str = "emulate"
     ) -> None:
         """Publish a hint of these tasks, or any body; returns when the broker has it."""
         name = hint_queue_name(queue, task_type)
         await declare_hints(self._link, name)
-        body = told if isinstance(told, bytes) else encode_hint(told)
+        body = hint if isinstance(hint, bytes) else encode_hint(hint)
 
         async def is_sent() -> bool:
             try:
@@ -172,23 +172,22 @@ class Hinter:
 
         await eventually(is_sent, "the broker to take a hint")
 
-    async def left(self, *, queue: str = "default", task_type: str = "emulate") -> int:
-        """Count the hints that nobody has acknowledged, once nobody consumes."""
-
-        left = 0
+    async def unacknowledged(self, *, queue: str = "default", task_type: str = "emulate") -> int:
+        """Count the hints that were not acknowledged, once the queue has no consumer."""
+        count = 0
 
         async def nobody_consumes() -> bool:
-            nonlocal left
-            [depth] = await look(self._url, [hint_queue_name(queue, task_type)])
-            left = depth.messages
+            nonlocal count
+            [depth] = await read_depths(self._url, [hint_queue_name(queue, task_type)])
+            count = depth.messages
             return depth.consumers == 0
 
         await eventually(nobody_consumes, "nobody to consume")
-        return left
+        return count
 
 
 @asynccontextmanager
 async def a_hinter(broker_url: str) -> AsyncIterator[Hinter]:
-    """Give what publishes hints."""
+    """A publisher of hints with an open link."""
     async with an_open_link(broker_url) as link:
         yield Hinter(link, broker_url)

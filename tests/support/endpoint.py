@@ -1,4 +1,4 @@
-"""An HTTP endpoint of the tests' own: it answers as it is told, and remembers what came."""
+"""An HTTP endpoint for tests: it responds as the test chooses, and records the requests."""
 
 import asyncio
 import ssl
@@ -13,7 +13,7 @@ Answering = Callable[["Received"], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, kw_only=True)
 class Received:
-    """A request that came."""
+    """A request that was received."""
 
     method: str
     path: str
@@ -24,7 +24,7 @@ class Received:
 
 @dataclass(kw_only=True)
 class Endpoint:
-    """Where it is, and what came so far. `answers` may be changed at any time."""
+    """Its address, and the requests so far. `answers` may be changed at any time."""
 
     url: str
     answers: Answering
@@ -32,32 +32,32 @@ class Endpoint:
 
     @property
     def connections(self) -> int:
-        """How many connections requests came over."""
+        """How many connections the requests used."""
         return len({id(one.connection) for one in self.received})
 
     @property
     def ids(self) -> list[str]:
-        """The ids of the messages that came, in order."""
+        """The ids of the received messages, in order."""
         return [one.headers["webhook-id"] for one in self.received]
 
 
 async def ok(_: Received) -> web.StreamResponse:
-    """Answer with success."""
+    """Respond with success."""
     return web.json_response({"ok": True})
 
 
 def status(code: int, **headers: str) -> Answering:
-    """Answer with a status; underscores in names of headers stand for hyphens."""
+    """Respond with a status; underscores in names of headers stand for hyphens."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
 
-    async def answer(_: Received) -> web.StreamResponse:
+    async def respond(_: Received) -> web.StreamResponse:
         return web.Response(status=code, headers=named)
 
-    return answer
+    return respond
 
 
 async def never(_: Received) -> web.StreamResponse:
-    """Answer nothing, for as long as anybody waits."""
+    """Never respond."""
     await asyncio.Event().wait()
     raise AssertionError("nobody sets it")
 

@@ -1,4 +1,4 @@
-"""Sees how long an event loop is held by one of its callbacks."""
+"""Measures how long a single callback holds the event loop."""
 
 import asyncio
 import gc
@@ -11,11 +11,10 @@ _COUNT_S = 0.0082
 
 
 class Watched:
-    """Knows how long the loop's thread computed at most between two turns of the loop while the block ran.
+    """Measures the longest CPU time of the loop's thread between two iterations of the loop within the block.
 
-    It is the thread's own time, as of a machine that counts as fast as the one that limits are written for: other
-    programs, a slow machine and the counting of coverage do not change it. The garbage collector rests meanwhile:
-    what it takes depends on what other tests have left.
+    It is scaled to the machine that limits are written for, so other programs, a slow machine and coverage do not
+    change it. The garbage collector is off meanwhile: its time depends on what other tests have left.
     """
 
     longest_s = 0.0
@@ -26,19 +25,19 @@ class Watched:
         self._is_watching = True
         gc.disable()
         self._last = thread_time()
-        self._turn()
+        self._tick()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._is_watching = False
         gc.enable()
 
-    def _turn(self) -> None:
+    def _tick(self) -> None:
         now = thread_time()
         self.longest_s = max(self.longest_s, (now - self._last) / self._pace)
         self._last = now
         if self._is_watching:
-            self._loop.call_soon(self._turn)
+            self._loop.call_soon(self._tick)
 
 
 def _count() -> float:

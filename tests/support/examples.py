@@ -1,4 +1,4 @@
-"""Runs the programs of `examples/` as their pages say, from their folder."""
+"""Runs the programs of `examples/` from their folder, as their pages describe."""
 
 import base64
 import os
@@ -35,7 +35,7 @@ def python(
 
 
 class Worker:
-    """A worker of an example. It may be killed, and another started in its place."""
+    """A worker of an example. It can be killed and started again."""
 
     def __init__(self, *arguments: str, folder: Path, env: Mapping[str, str]) -> None:
         self._arguments = arguments

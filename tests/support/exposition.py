@@ -1,4 +1,4 @@
-"""Reads a page of metrics as Prometheus does, and finds fault with it as `promtool check metrics` would."""
+"""Reads a page of metrics as Prometheus does, and checks it as `promtool check metrics` would."""
 
 import math
 import re
@@ -29,13 +29,13 @@ class Page:
         }
 
     def value(self, name: str, **labels: str) -> float | None:
-        """Return a sample's value, None when it is not there."""
+        """Return a sample's value, None if it is missing."""
         return self.samples.get((name, frozenset(labels.items())))
 
     def sum(self, name: str, **labels: str) -> float:
         """Return the sum of all samples of a name that have these labels, whatever others they have."""
         wanted = set(labels.items())
-        return sum(v for (n, told), v in self.samples.items() if n == name and wanted <= told)
+        return sum(v for (n, own), v in self.samples.items() if n == name and wanted <= own)
 
     def told(self) -> Mapping[str, str]:
         """Return the kinds of our own metrics, by their names as declared."""
@@ -46,14 +46,14 @@ class Page:
         }
 
     def faults(self) -> list[str]:
-        """Say what is wrong with the page; nothing is with a good one."""
+        """Return what is wrong with the page."""
         names = Counter(family.name for family in self.families)
         lines = Counter(
             line.rpartition(" ")[0] for line in self.text.splitlines() if line[:1] != "#"
         )
         repeated = [name for one in (names, lines) for name, times in one.items() if times > 1]
         return [
-            *(f"{name} is told twice" for name in repeated),
+            *(f"{name} appears twice" for name in repeated),
             *(fault for family in self.families for fault in _faults(family)),
         ]
 
@@ -93,8 +93,8 @@ def _histogram_faults(family: Metric) -> Iterable[str]:
             buckets.setdefault(labels, []).append((float(sample.labels["le"]), sample.value))
         elif sample.name.endswith("_count"):
             counts[labels] = sample.value
-    for labels, told in buckets.items():
-        bounds, values = [bound for bound, _ in told], [value for _, value in told]
+    for labels, pairs in buckets.items():
+        bounds, values = [bound for bound, _ in pairs], [value for _, value in pairs]
         if bounds != sorted(set(bounds)) or bounds[-1] != math.inf:
             yield f"{family.name}{set(labels)}: the buckets are {bounds}"
         if values != sorted(values) or values[-1] != counts.get(labels):

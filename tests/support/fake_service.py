@@ -1,7 +1,7 @@
-"""A stand-in for a Taskmill service, for tests of what talks to one.
+"""A fake Taskmill service in memory, for tests of its clients.
 
-It keeps the contract's shapes and statuses in memory. A test moves tasks along by hand (`claim`, `end`),
-and makes the service fail on purpose (`refuse_next`).
+It has the API's shapes and statuses. A test moves tasks along by hand (`claim`, `end`), and makes the service fail
+on purpose (`refuse_next`).
 """
 
 import socket
@@ -21,18 +21,18 @@ from starlette.routing import Route
 
 from taskmill.domain.activity import COUNTED
 from taskmill.wire.batches import LINES_MEDIA_TYPE
-from tests.support.fake_answers import START, answer, problem
+from tests.support.fake_responses import START, json_response, problem
 from tests.support.fake_webhooks import FakeTypes, FakeWebhooks
 
 NAMES = ("new", "in_progress", "succeeded", "failed", "cancelled")
 
 
 class FakeService:
-    """Tasks in memory behind the contract's addresses."""
+    """Tasks in memory behind the API's paths."""
 
     def __init__(self) -> None:
-        self.webhooks = FakeWebhooks(self.noted)
-        self.types = FakeTypes(self.noted)
+        self.webhooks = FakeWebhooks(self.record)
+        self.types = FakeTypes(self.record)
         self.clear()
         self.app = Starlette(
             routes=[
@@ -73,11 +73,11 @@ class FakeService:
         self.requests: list[tuple[str, str, dict[str, str], bytes]] = []
         self.refusals: list[Response | None] = []
         self.trouble: str | None = None
-        self.answers_html = False
+        self.returns_html = False
         self.parts = {"database": "ok", "schema": "ok", "broker": "ok", "intake": "ok"}
         self.broker = {"state": "ok", "trouble": None, "policy": "auto"}
         self.on_read: list[Any] = []
-        self.lines_answered: int | None = None
+        self.lines_returned: int | None = None
         self.line_troubles: dict[str, dict[str, Any]] = {}
         self.webhooks.clear()
         self.types.clear()
@@ -85,16 +85,16 @@ class FakeService:
     def refuse_next(
         self, status: int, headers: dict[str, str] | None = None, **members: object
     ) -> None:
-        """Answer the next request with a problem."""
+        """Respond to the next request with a problem."""
         headers = headers or ({"Retry-After": "0"} if status == 503 else {})
         self.refusals.append(problem(status, headers=headers, **members))
 
     def serve_next(self) -> None:
-        """Answer the next request as ever; what is to be refused comes later."""
+        """Serve the next request as usual, before those that are to be refused."""
         self.refusals.append(None)
 
     def add(self, **fields: object) -> dict[str, Any]:
-        """Put a new task in."""
+        """Add a new task."""
         created = START + timedelta(seconds=len(self.tasks))
         text = created.isoformat().replace("+00:00", "Z")
         task: dict[str, Any] = {
@@ -137,8 +137,8 @@ class FakeService:
         return task
 
     def add_refused(self, body: str = "rubbish", **fields: object) -> dict[str, Any]:
-        """Put a refused message in."""
-        kept: dict[str, Any] = {
+        """Add a refused message."""
+        refused: dict[str, Any] = {
             "id": str(uuid4()),
             "created_at": START.isoformat(),
             "door": "amqp",
@@ -154,8 +154,8 @@ class FakeService:
             "body": body,
             **fields,
         }
-        self.refused[kept["id"]] = kept
-        return kept
+        self.refused[refused["id"]] = refused
+        return refused
 
     def claim(self, task: dict[str, Any]) -> None:
         """Give the task to a worker."""
@@ -163,15 +163,15 @@ class FakeService:
         self._record(task, "claimed", "in_progress", worker="host-1", claim_no=1)
         task["started_at"] = task["updated_at"]
 
-    def say(self, task: dict[str, Any], message: str, **parts: object) -> None:
-        """Log a line in the task's claim."""
+    def log_line(self, task: dict[str, Any], message: str, **parts: object) -> None:
+        """Add a log line to the task's claim."""
         lines = self.lines[task["id"]]
         usual = {"claim_no": 1, "level": "info", "logger": None, "fields": None}
         own = {"seq": len(lines) + 1, "at": START.isoformat(), "message": message}
         lines.append({**usual, **own, **parts})
 
     def end(self, task: dict[str, Any], status: str = "succeeded", **fields: object) -> None:
-        """Let the task end."""
+        """End the task."""
         task.update(fields)
         self._record(task, status, status, worker="host-1", claim_no=1, error=task["error"])
         task["finished_at"] = task["updated_at"]
@@ -200,36 +200,36 @@ class FakeService:
             }
         )
 
-    async def noted(self, request: Request) -> Response | None:
-        """Keep a request; returns the refusal that waits for it."""
+    async def record(self, request: Request) -> Response | None:
+        """Record a request; returns the refusal prepared for it, if any."""
         body = await request.body()
         self.requests.append((request.method, str(request.url), dict(request.headers), body))
         return self.refusals.pop(0) if self.refusals else None
 
     async def _create(self, request: Request) -> Response:
-        refused = await self.noted(request)
+        refused = await self.record(request)
         fields = orjson.loads(self.requests[-1][3])
         key = fields.pop("idempotency_key", None) or request.headers.get("Idempotency-Key")
         if key in self.keys:
-            return refused or answer(self.tasks[self.keys[key]])
+            return refused or json_response(self.tasks[self.keys[key]])
         known = {name: value for name, value in fields.items() if name != "delay_s"}
         task = self.add(**known)
         self.keys[key] = task["id"]
-        return refused or answer(task, 201)
+        return refused or json_response(task, 201)
 
     async def _batch(self, request: Request) -> Response:
-        refused = await self.noted(request)
+        refused = await self.record(request)
         body = self.requests[-1][3]
         if request.headers["Content-Type"] != LINES_MEDIA_TYPE:
             made = [self._made(fields)[0] for fields in orjson.loads(body)]
-            return refused or answer({"ids": made}, 201)
+            return refused or json_response({"ids": made}, 201)
         lines = [
             self._line(number, orjson.loads(line))
             for number, line in enumerate(body.splitlines(), 1)
         ]
-        kept = b"".join(orjson.dumps(line) + b"\n" for line in lines[: self.lines_answered])
-        self.lines_answered = None
-        return refused or Response(kept, media_type=LINES_MEDIA_TYPE)
+        body = b"".join(orjson.dumps(line) + b"\n" for line in lines[: self.lines_returned])
+        self.lines_returned = None
+        return refused or Response(body, media_type=LINES_MEDIA_TYPE)
 
     def _line(self, number: int, fields: dict[str, Any]) -> dict[str, Any]:
         """Make one task of many, unless its name is one of those that get a problem, each once."""
@@ -247,7 +247,7 @@ class FakeService:
         return self.keys[key], was_there
 
     async def _list(self, request: Request) -> Response:
-        refused = await self.noted(request)
+        refused = await self.record(request)
         wanted = request.query_params
         statuses = wanted.getlist("status")
         found = [t for t in self.tasks.values() if not statuses or t["status"] in statuses]
@@ -260,26 +260,26 @@ class FakeService:
             "total": len(found),
             "next_cursor": str(start + size) if more else None,
         }
-        return refused or answer(page)
+        return refused or json_response(page)
 
     async def _get(self, request: Request) -> Response:
-        refused = await self.noted(request)
+        refused = await self.record(request)
         task = self.tasks.get(request.path_params["id"])
         if task is None:
             return refused or problem(404, title="There is no such task", detail="there is no task")
         if self.on_read:
             self.on_read.pop(0)(task)
-        return refused or answer(task)
+        return refused or json_response(task)
 
     async def _events(self, request: Request) -> Response:
-        refused = await self.noted(request)
-        return refused or answer(
+        refused = await self.record(request)
+        return refused or json_response(
             {"items": self.events[request.path_params["id"]], "next_cursor": None}
         )
 
     async def _explain(self, request: Request) -> Response:
-        """A task of a paused queue that no worker serves, told in a few blockers."""
-        refused = await self.noted(request)
+        """Explain a task of a paused queue that no worker serves, with a few blockers."""
+        refused = await self.record(request)
         task = self.tasks.get(request.path_params["id"])
         if task is None:
             return refused or problem(404, title="There is no such task", detail="there is no task")
@@ -302,10 +302,10 @@ class FakeService:
             "todo": todo,
             "blockers": [dict(zip(names, blocker, strict=True)) for blocker in blockers],
         }
-        return refused or answer(explanation)
+        return refused or json_response(explanation)
 
     async def _logs(self, request: Request) -> Response:
-        refused = await self.noted(request)
+        refused = await self.record(request)
         found = self.lines.get(request.path_params["id"])
         if found is None:
             return refused or problem(404, title="There is no such task", detail="there is no task")
@@ -314,10 +314,10 @@ class FakeService:
         items = found[start : start + size]
         end = start + len(items)
         more = end < len(found)
-        return refused or answer({"items": items, "next_cursor": str(end), "has_more": more})
+        return refused or json_response({"items": items, "next_cursor": str(end), "has_more": more})
 
     async def _act(self, request: Request) -> Response:
-        refused = await self.noted(request)
+        refused = await self.record(request)
         task = self.tasks[request.path_params["id"]]
         is_retry = request.path_params["action"] == "retry"
         if (task["status"] in NAMES[2:]) is not is_retry:
@@ -328,23 +328,23 @@ class FakeService:
             self._record(task, "run_again", "new")
         elif task["status"] == "in_progress":
             task["cancel_requested"] = True
-            return answer(task, 202)
+            return json_response(task, 202)
         else:
             self._record(task, "cancelled", "cancelled")
-        return refused or answer(task)
+        return refused or json_response(task)
 
     async def _sweep(self, request: Request) -> Response:
-        """Go on by two tasks; the cursor is the first number that is not done."""
-        refused = await self.noted(request)
-        asked = orjson.loads(self.requests[-1][3])
-        action, dry_run = request.path_params["action"], asked["dry_run"]
+        """Change two more tasks; the cursor is the number of the next one."""
+        refused = await self.record(request)
+        sweep = orjson.loads(self.requests[-1][3])
+        action, dry_run = request.path_params["action"], sweep["dry_run"]
         usual = ["new", "in_progress"] if action == "cancel" else ["failed"]
         fits = [
             task
             for task in self.tasks.values()
-            if task["number"] >= int(asked["cursor"] or 0)
-            and task["status"] in (asked.get("status") or usual)
-            and asked.get("queue") in (None, task["queue"])
+            if task["number"] >= int(sweep["cursor"] or 0)
+            and task["status"] in (sweep.get("status") or usual)
+            and sweep.get("queue") in (None, task["queue"])
         ]
         step = {"matched": len(fits[:2]), "changed": 0, "asked": 0, "dry_run": dry_run}
         for task in [] if dry_run else fits[:2]:
@@ -356,7 +356,7 @@ class FakeService:
             self._record(task, "cancelled" if action == "cancel" else "run_again", status)
             step["changed"] += 1
         following = str(fits[2]["number"]) if len(fits) > 2 else None
-        return refused or answer(
+        return refused or json_response(
             {**step, "is_complete": following is None, "next_cursor": following}
         )
 
@@ -377,64 +377,64 @@ class FakeService:
         }
 
     async def _queues(self, request: Request) -> Response:
-        refused = await self.noted(request)
+        refused = await self.record(request)
         names = sorted({task["queue"] for task in self.tasks.values()})
-        return refused or answer({"items": [self._queue(name) for name in names]})
+        return refused or json_response({"items": [self._queue(name) for name in names]})
 
     async def _change_queue(self, request: Request) -> Response:
-        refused = await self.noted(request)
+        refused = await self.record(request)
         name = request.path_params["name"]
         change = (
             self.paused.add if orjson.loads(self.requests[-1][3])["paused"] else self.paused.discard
         )
         change(name)
-        return refused or answer(self._queue(name))
+        return refused or json_response(self._queue(name))
 
     async def _delete_queue(self, request: Request) -> Response:
-        refused = await self.noted(request)
+        refused = await self.record(request)
         name = request.path_params["name"]
         if any(task["queue"] == name for task in self.tasks.values()):
             return refused or problem(409, type="/problems/queue-not-empty", waiting=1, running=0)
         return refused or Response(status_code=204)
 
     async def _rejections(self, request: Request) -> Response:
-        refused = await self.noted(request)
-        kept = list(self.refused.values())[::-1]
+        refused = await self.record(request)
+        found = list(self.refused.values())[::-1]
         wanted = request.query_params
         start, size = int(wanted.get("cursor", 0)), int(wanted.get("limit", 50))
-        more = start + size < len(kept)
+        more = start + size < len(found)
         items = [
             {name: value for name, value in one.items() if name not in {"body", "body_encoding"}}
-            for one in kept[start : start + size]
+            for one in found[start : start + size]
         ]
         page = {"items": items, "next_cursor": str(start + size) if more else None}
-        return refused or answer(page)
+        return refused or json_response(page)
 
     async def _rejection(self, request: Request) -> Response:
-        refused = await self.noted(request)
-        kept = self.refused.get(request.path_params["id"])
-        if kept is None:
+        refused = await self.record(request)
+        found = self.refused.get(request.path_params["id"])
+        if found is None:
             return refused or problem(404, detail="there is no rejection")
-        return refused or answer(kept)
+        return refused or json_response(found)
 
     async def _resend(self, request: Request) -> Response:
-        refused = await self.noted(request)
-        kept = self.refused[request.path_params["id"]]
-        if kept["body"] == "rubbish":
+        refused = await self.record(request)
+        found = self.refused[request.path_params["id"]]
+        if found["body"] == "rubbish":
             return problem(400, detail="not JSON")
-        if kept["task_id"] is None:
-            kept["task_id"] = self.add(name=kept["body"])["id"]
-        return refused or answer(self.tasks[kept["task_id"]])
+        if found["task_id"] is None:
+            found["task_id"] = self.add(name=found["body"])["id"]
+        return refused or json_response(self.tasks[found["task_id"]])
 
     async def _workers(self, request: Request) -> Response:
-        refused = await self.noted(request)
-        return refused or answer({"items": [self._worker(name) for name in self.workers]})
+        refused = await self.record(request)
+        return refused or json_response({"items": [self._worker(name) for name in self.workers]})
 
     async def _ask_worker(self, request: Request) -> Response:
-        refused = await self.noted(request)
-        asked = request.path_params["action"]
-        return refused or answer(
-            {**self._worker("host-1"), "asked_to": None if asked == "resume" else asked}
+        refused = await self.record(request)
+        action = request.path_params["action"]
+        return refused or json_response(
+            {**self._worker("host-1"), "asked_to": None if action == "resume" else action}
         )
 
     def _worker(self, name: str) -> dict[str, Any]:
@@ -456,7 +456,7 @@ class FakeService:
         }
 
     async def _stats(self, request: Request) -> Response:
-        refused = await self.noted(request)
+        refused = await self.record(request)
         queues = sorted({task["queue"] for task in self.tasks.values()})
         stats = {
             "total": len(self.tasks),
@@ -470,10 +470,10 @@ class FakeService:
         }
         if "window" in request.query_params:
             stats["activity"] = self._activity(dict(request.query_params))
-        return refused or answer(stats)
+        return refused or json_response(stats)
 
-    def _activity(self, asked: dict[str, str]) -> dict[str, Any]:
-        """Tell of one queue and type in which each thing happened once more often than the one before."""
+    def _activity(self, query: dict[str, str]) -> dict[str, Any]:
+        """Return one queue and type, in which each event type happened once more than the one before."""
         times = {"tasks": 2, "mean_s": 3.0, "p50_s": 0.0055, "p95_s": 4.5, "p99_s": 90.0}
         none = {"tasks": 0, "mean_s": None, "p50_s": None, "p95_s": None, "p99_s": None}
         flow = {
@@ -483,11 +483,11 @@ class FakeService:
             "per_second": dict.fromkeys(map(str, COUNTED), 0.5),
         }
         moment = START.isoformat()
-        queue, type_ = asked.get("queue", "mail"), asked.get("type", "emulate")
+        queue, type_ = query.get("queue", "mail"), query.get("type", "emulate")
         return {
-            "window": asked["window"],
-            "queue": asked.get("queue"),
-            "type": asked.get("type"),
+            "window": query["window"],
+            "queue": query.get("queue"),
+            "type": query.get("type"),
             "since": moment,
             "until": moment,
             "step_s": 60,
@@ -497,12 +497,12 @@ class FakeService:
         }
 
     async def _ready(self, request: Request) -> Response:
-        await self.noted(request)
-        if self.answers_html:
+        await self.record(request)
+        if self.returns_html:
             return Response("<html>", media_type="text/html")
         if self.trouble:
             return problem(503, detail=self.trouble)
-        return answer({"status": "ready", "parts": self.parts})
+        return json_response({"status": "ready", "parts": self.parts})
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The webhooks and types of the stand-in for a service, in memory."""
+"""The webhooks and types of the fake service, in memory."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -9,19 +9,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from tests.support.fake_answers import START, answer, problem
+from tests.support.fake_responses import START, json_response, problem
 
-Noted = Callable[[Request], Awaitable[Response | None]]
+Recording = Callable[[Request], Awaitable[Response | None]]
 MASKED = "whsec_…"
 NO_WEBHOOK = problem(404, type="/problems/webhook-not-found", detail="there is no webhook")
 NO_TYPE = problem(404, type="/problems/type-not-found", detail="no type has a contract")
 
 
 class FakeWebhooks:
-    """Webhooks and what is delivered to them, by ids that count from 1."""
+    """Webhooks and their deliveries, with ids that count from 1."""
 
-    def __init__(self, noted: Noted) -> None:
-        self._noted = noted
+    def __init__(self, record: Recording) -> None:
+        self._record = record
         self.clear()
         self.routes = [
             Route("/webhooks", self._create, methods=["POST"]),
@@ -40,7 +40,7 @@ class FakeWebhooks:
         self.callback_url: str | None = None
 
     def deliver(self, state: str = "delivered", **fields: object) -> dict[str, Any]:
-        """Put in a delivery."""
+        """Add a delivery."""
         number = len(self.delivered) + 1
         moment = START.isoformat()
         made: dict[str, Any] = {
@@ -64,7 +64,7 @@ class FakeWebhooks:
         return made
 
     async def _create(self, request: Request) -> Response:
-        refused = await self._noted(request)
+        refused = await self._record(request)
         moment = START.isoformat()
         made = {
             "id": str(UUID(int=len(self.kept) + 1)),
@@ -81,14 +81,14 @@ class FakeWebhooks:
             **orjson.loads(await request.body()),
         }
         self.kept[made["id"]] = made
-        return refused or answer({**made, "secret": "whsec_new"}, 201)
+        return refused or json_response({**made, "secret": "whsec_new"}, 201)
 
     async def _all(self, request: Request) -> Response:
-        refused = await self._noted(request)
-        return refused or answer({"items": list(self.kept.values())})
+        refused = await self._record(request)
+        return refused or json_response({"items": list(self.kept.values())})
 
     async def _one(self, request: Request) -> Response:
-        refused = await self._noted(request)
+        refused = await self._record(request)
         found = self.kept.get(request.path_params["id"])
         if found is None:
             return refused or NO_WEBHOOK
@@ -98,18 +98,18 @@ class FakeWebhooks:
         changes = orjson.loads(await request.body()) if request.method == "PATCH" else {}
         secret = "whsec_next" if changes.pop("rotate_secret", False) else MASKED
         found.update(changes)
-        return refused or answer({**found, "secret": secret})
+        return refused or json_response({**found, "secret": secret})
 
     async def _test(self, request: Request) -> Response:
-        refused = await self._noted(request)
+        refused = await self._record(request)
         if request.path_params["id"] not in self.kept:
             return refused or NO_WEBHOOK
         waiting = {"attempts": 0, "tried_at": None, "finished_at": None, "answer": None}
         made = self.deliver("pending", task_id=None, version=None, **waiting)
-        return refused or answer(made, 202)
+        return refused or json_response(made, 202)
 
     async def _list(self, request: Request) -> Response:
-        refused = await self._noted(request)
+        refused = await self._record(request)
         wanted = request.query_params
         states = wanted.getlist("state")
         found = [one for one in self.delivered[::-1] if not states or one["state"] in states]
@@ -119,28 +119,28 @@ class FakeWebhooks:
             "items": found[start : start + size],
             "next_cursor": str(start + size) if more else None,
         }
-        return refused or answer(page)
+        return refused or json_response(page)
 
     async def _resend(self, request: Request) -> Response:
-        refused = await self._noted(request)
+        refused = await self._record(request)
         number = int(request.path_params["delivery"])
         if not 0 < number <= len(self.delivered):
             return problem(404, type="/problems/delivery-not-found", detail="no such delivery")
         found = self.delivered[number - 1]
         found.update(state="pending", finished_at=None)
-        return refused or answer(found, 202)
+        return refused or json_response(found, 202)
 
     async def _callback(self, request: Request) -> Response:
-        refused = await self._noted(request)
+        refused = await self._record(request)
         url = "https://example.org/done" if self.delivered else self.callback_url
-        return refused or answer({"callback_url": url, "items": self.delivered[::-1]})
+        return refused or json_response({"callback_url": url, "items": self.delivered[::-1]})
 
 
 class FakeTypes:
     """Types with contracts, by name."""
 
-    def __init__(self, noted: Noted) -> None:
-        self._noted = noted
+    def __init__(self, record: Recording) -> None:
+        self._record = record
         self.clear()
         methods = ["GET", "PUT", "DELETE"]
         self.routes = [
@@ -169,11 +169,13 @@ class FakeTypes:
         return {**current, "name": name, "changed_at": current["registered_at"], "workers": 2}
 
     async def _all(self, request: Request) -> Response:
-        refused = await self._noted(request)
-        return refused or answer({"items": [self._summary(name) for name in sorted(self.kept)]})
+        refused = await self._record(request)
+        return refused or json_response(
+            {"items": [self._summary(name) for name in sorted(self.kept)]}
+        )
 
     async def _one(self, request: Request) -> Response:
-        refused = await self._noted(request)
+        refused = await self._record(request)
         name = request.path_params["name"]
         if request.method == "PUT":
             self.register(name, **_contract(orjson.loads(await request.body())))
@@ -182,7 +184,7 @@ class FakeTypes:
         elif request.method == "DELETE":
             del self.kept[name]
             return refused or Response(status_code=204)
-        return refused or answer({**self._summary(name), "versions": self.kept[name]})
+        return refused or json_response({**self._summary(name), "versions": self.kept[name]})
 
 
 def _contract(body: dict[str, Any]) -> dict[str, Any]:

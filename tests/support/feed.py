@@ -1,4 +1,4 @@
-"""What follows the feed in tests: a reader of server-sent events, and one that numbers changes meanwhile."""
+"""Following the feed in tests: a reader of server-sent events, and a service that numbers changes."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,7 +20,7 @@ Change = dict[str, Any]
 
 @dataclass
 class Frame:
-    """One block of a stream, as it came."""
+    """One block of a stream, as it was received."""
 
     id: str | None = None
     event: str | None = None
@@ -30,7 +30,7 @@ class Frame:
 
     @property
     def change(self) -> Change:
-        """The change that it tells of."""
+        """The change that it carries."""
         assert self.event == "change"
         change: Change = orjson.loads(self.data or "")
         assert change["cursor"] == self.id
@@ -41,20 +41,20 @@ class Frame:
 async def a_stream(
     http: httpx.AsyncClient, query: str = "", *, last: str | None = None
 ) -> AsyncIterator[AsyncIterator[Frame]]:
-    """Open a stream and give its blocks; it was accepted."""
+    """Open a stream, check that it was accepted, and yield its blocks."""
     headers = {} if last is None else {"Last-Event-ID": last}
-    async with http.stream("GET", f"/events{query}", headers=headers) as answer:
-        if answer.status_code != 200:
-            await answer.aread()
-        assert answer.status_code == 200, answer.text
-        assert answer.headers["content-type"] == "text/event-stream"
-        yield frames(answer)
+    async with http.stream("GET", f"/events{query}", headers=headers) as response:
+        if response.status_code != 200:
+            await response.aread()
+        assert response.status_code == 200, response.text
+        assert response.headers["content-type"] == "text/event-stream"
+        yield frames(response)
 
 
-async def frames(answer: httpx.Response) -> AsyncIterator[Frame]:
+async def frames(response: httpx.Response) -> AsyncIterator[Frame]:
     """Read the blocks of a stream."""
     frame = Frame()
-    async for line in _lines(answer):
+    async for line in _lines(response):
         name, _, value = line.partition(": ")
         match name:
             case "":
@@ -69,28 +69,28 @@ async def frames(answer: httpx.Response) -> AsyncIterator[Frame]:
                 setattr(frame, name, value)
 
 
-async def _lines(answer: httpx.Response) -> AsyncIterator[str]:
-    """Cut at line feeds only, as the standard has it."""
-    rest = b""
-    async for data in answer.aiter_bytes():
-        *lines, rest = (rest + data).split(b"\n")
+async def _lines(response: httpx.Response) -> AsyncIterator[str]:
+    """Split at line feeds only, as the standard requires."""
+    partial = b""
+    async for data in response.aiter_bytes():
+        *lines, partial = (partial + data).split(b"\n")
         for line in lines:
             yield line.decode()
 
 
 async def until(stream: AsyncIterator[Frame], comment: str) -> list[Frame]:
-    """Return the blocks up to the one with a comment, that one last."""
+    """Return the blocks up to and including the one with a comment."""
     found = []
     async with asyncio.timeout(15):
         async for frame in stream:
             found.append(frame)
-            if any(told.startswith(comment) for told in frame.comments):
+            if any(one.startswith(comment) for one in frame.comments):
                 return found
     raise AssertionError(f"the stream ended without {comment!r}: {found[-3:]}")
 
 
 async def taken(stream: AsyncIterator[Frame], count: int, *, timeout_s: float = 15) -> list[Change]:
-    """Return so many changes."""
+    """Return the next `count` changes."""
     found: list[Change] = []
     async with asyncio.timeout(timeout_s):
         async for frame in stream:
@@ -114,7 +114,7 @@ async def a_numbering(database: Database, *, interval_s: float = 0.02) -> AsyncI
             stop.set()
 
 
-def told(changes: list[Change]) -> list[tuple[str, int]]:
+def task_versions(changes: list[Change]) -> list[tuple[str, int]]:
     """The tasks and versions of changes."""
     return [(change["task_id"], change["version"]) for change in changes]
 
@@ -122,10 +122,10 @@ def told(changes: list[Change]) -> list[tuple[str, int]]:
 async def all_numbered(stage: Stage) -> None:
     """Wait until every change has its position."""
 
-    async def look() -> bool:
-        left = await stage.sql.fetchval(
+    async def probe() -> bool:
+        unnumbered = await stage.sql.fetchval(
             "SELECT count(*) FROM taskmill.change_batch WHERE position IS NULL"
         )
-        return bool(left == 0)
+        return bool(unnumbered == 0)
 
-    await eventually(look, "all changes to be numbered")
+    await eventually(probe, "all changes to be numbered")

@@ -20,7 +20,7 @@ from tests.support.stage import Stage
 
 @dataclass
 class Consumer:
-    """What came to one queue, in order."""
+    """The messages that one queue received, in order."""
 
     messages: list[AbstractIncomingMessage] = field(default_factory=list)
 
@@ -29,21 +29,21 @@ class Consumer:
         return [orjson.loads(message.body) for message in self.messages]
 
     @property
-    def first_told(self) -> list[tuple[str, int]]:
-        """Tasks and versions, without what came again: a consumer knows doubles by their ids."""
+    def unique_changes(self) -> list[tuple[str, int]]:
+        """Tasks and versions without duplicates, which a consumer knows by their ids."""
         by_id = {event["id"]: event["data"] for event in self.events}
         return [(data["task_id"], data["version"]) for data in by_id.values()]
 
     async def has(self, count: int, *, timeout_s: float = 30) -> None:
-        async def look() -> bool:
+        async def probe() -> bool:
             return len({message.message_id for message in self.messages}) >= count
 
-        await eventually(look, f"{count} changes to come", timeout_s=timeout_s)
+        await eventually(probe, f"{count} changes to arrive", timeout_s=timeout_s)
 
 
 @asynccontextmanager
 async def a_consumer(broker_url: str, key: str = "#") -> AsyncIterator[Consumer]:
-    """Bind a queue, as a consumer does, and take what comes."""
+    """Bind a queue, as a consumer does, and consume it."""
     consumer = Consumer()
 
     async def take(message: AbstractIncomingMessage) -> None:
@@ -81,25 +81,25 @@ async def a_delivery(
 
 
 async def begun(stage: Stage) -> None:
-    """Wait until somebody has the turn."""
+    """Wait until somebody holds the cursor lease."""
 
-    async def look() -> bool:
+    async def probe() -> bool:
         return bool(await stage.sql.fetchval(HOLDER))
 
-    await eventually(look, "somebody to deliver")
+    await eventually(probe, "somebody to deliver")
 
 
 HOLDER = "SELECT holder FROM taskmill.feed_delivery WHERE place = 'rabbitmq'"
 
 
-async def happened(stage: Stage) -> list[tuple[str, int]]:
+async def read_history(stage: Stage) -> list[tuple[str, int]]:
     rows = await stage.sql.fetch("SELECT task_id, version FROM taskmill.task_event ORDER BY 1, 2")
     return [(str(row["task_id"]), row["version"]) for row in rows]
 
 
-def assert_complete(told: list[tuple[str, int]], history: list[tuple[str, int]]) -> None:
-    assert sorted(told) == history
+def assert_complete(delivered: list[tuple[str, int]], history: list[tuple[str, int]]) -> None:
+    assert sorted(delivered) == history
     last: dict[str, int] = {}
-    for task_id, version in told:
+    for task_id, version in delivered:
         assert version == last.get(task_id, 0) + 1, "out of order"
         last[task_id] = version

@@ -1,4 +1,4 @@
-"""A proxy before a service that resets, loses, delays and refuses, as a bad network and a busy service do."""
+"""A proxy before a service that resets, loses, delays and refuses, like a bad network and a busy service."""
 
 import asyncio
 import random
@@ -16,7 +16,7 @@ _REFUSAL: Final = (
 
 
 class FlakyProxy:
-    """Each request passes, is cut off before or after the service has it, waits for ever, or gets a 503."""
+    """Each request passes, is cut off before or after the service has it, stalls, or gets a 503."""
 
     def __init__(self, target: str, *, stall_s: float, seed: int = 1) -> None:
         parts = urlsplit(target)
@@ -37,7 +37,7 @@ class FlakyProxy:
             del self._serving[task]
 
     async def end(self) -> None:
-        """End all connections, and wait until nobody is served."""
+        """Abort all connections, and wait until nobody is served."""
         for writer in self._serving.values():
             writer.transport.abort()
         if self._serving:
@@ -69,12 +69,12 @@ class FlakyProxy:
         if fate == "reset":
             return False
         up_writer.write(request)
-        answer = await _message(up_reader)
+        response = await _message(up_reader)
         if fate == "stall":
             await asyncio.sleep(self._stall_s)
         if fate in ("lose", "stall"):
             return False
-        writer.write(answer)
+        writer.write(response)
         return True
 
 

@@ -15,7 +15,7 @@ class Fleet:
     programs: Mapping[str, Program]
 
     def logged(self, event: str) -> int:
-        """Count the lines of one kind in all logs."""
+        """Count the lines of one event in all logs."""
         return sum(len(program.logged(event)) for program in self.programs.values())
 
     @property
@@ -44,7 +44,7 @@ def a_fleet(
     env: Mapping[str, str],
     **roles: int,
 ) -> Iterator[Fleet]:
-    """Run so many processes of each role until the block is left; all of them must end in order."""
+    """Run the given number of processes of each role until the block is left; all must end in order."""
     shared = {
         **FAST_LEASES,
         "TASKMILL_DATABASE_URL": database_url,

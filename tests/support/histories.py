@@ -1,4 +1,4 @@
-"""Histories as the program writes them, to be replayed as they are or after one fact was changed."""
+"""Histories as the program writes them, to be replayed as they are or with one fact changed."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -16,7 +16,7 @@ _BACK = {EventType.RETRY_SCHEDULED, EventType.HANDED_BACK, EventType.LOST}
 
 
 class History:
-    """Grows by a second and an entry with each call; `row` is what it leads to."""
+    """Grows by a second and an entry with each call; `row` is the resulting row."""
 
     def __init__(self, *, max_attempts: int = 3, max_losses: int = 2) -> None:
         self.entries: list[Entry] = []
@@ -48,7 +48,7 @@ class History:
         reason: str | None = None,
         error: str | None = None,
     ) -> "History":
-        """Let something happen; `cost` is what it adds to attempt and losses, if not the usual."""
+        """Add an event; `cost` is what it adds to attempt and losses, if not the default."""
         row, step = self.row, STEPS[event_type]
         at = row.updated_at + SECOND
         spent, lost = cost or step.costs[0]
@@ -102,12 +102,12 @@ class History:
         )
 
     def change(self, version: int, /, **facts: object) -> "History":
-        """Change what an entry tells; what follows, and the row, stay."""
+        """Change an entry; later entries and the row stay as they are."""
         self.entries[version - 1] = self.entries[version - 1]._replace(**facts)  # type: ignore[arg-type]  # names are the fields
         return self
 
     def change_row(self, **facts: object) -> "History":
-        """Change what the row tells."""
+        """Change the row."""
         self.row = self.row._replace(**facts)  # type: ignore[arg-type]  # names are the fields
         return self
 

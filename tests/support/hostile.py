@@ -1,4 +1,4 @@
-"""What a broker passes on, and no driver in Python can read."""
+"""Messages that a broker forwards, and that no Python driver can read."""
 
 import struct
 
@@ -6,7 +6,7 @@ from pamqp.commands import Basic
 
 
 class Unreadable(Basic.Properties):
-    """Properties of one kind only, as the bytes that are given."""
+    """A single property, with the given bytes as its value."""
 
     def __init__(self, name: str, value: bytes) -> None:
         super().__init__()
@@ -17,7 +17,7 @@ class Unreadable(Basic.Properties):
 
 
 class NotUtf8(str):
-    """A text that goes out as bytes which are not UTF-8."""
+    """A text that is sent as bytes that are not UTF-8."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""An intake at work on a stage, and a producer to send it messages."""
+"""An intake that runs on a stage, and a producer to send it messages."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
@@ -24,12 +24,12 @@ LIMITS = MessageLimits(body_bytes=4096)
 
 @dataclass(frozen=True, kw_only=True)
 class Producer:
-    """Somebody else's program, with aio-pika."""
+    """A producer that uses aio-pika."""
 
     channel: AbstractChannel
 
     async def send(self, body: object, **properties: Any) -> None:  # noqa: ANN401 - aio-pika's own
-        """Publish a value as JSON, or bytes as they are, as the documentation says."""
+        """Publish a value as JSON, or bytes as they are."""
         content = body if isinstance(body, bytes) else orjson.dumps(body)
         message = aio_pika.Message(content, **properties)
         exchange = await self.channel.get_exchange(EXCHANGE, ensure=False)
@@ -43,12 +43,12 @@ class Producer:
                 group.create_task(exchange.publish(message, CREATE_KEY))
 
     async def depth(self, queue: str = CREATE_QUEUE) -> int:
-        """How many messages wait in a queue, those that are being settled left out."""
+        """How many messages wait in a queue, without those that are unacknowledged."""
         declared = await self.channel.declare_queue(queue, passive=True)
         return declared.declaration_result.message_count or 0
 
     async def taken(self, queue: str, count: int) -> list[AbstractIncomingMessage]:
-        """Take so many messages out of a queue, as soon as they are there."""
+        """Take `count` messages out of a queue, as soon as they are there."""
         source = await self.channel.get_queue(queue, ensure=False)
 
         async def take() -> AbstractIncomingMessage | None:
@@ -58,7 +58,7 @@ class Producer:
         return [message for message in found if message is not None]
 
     async def rejected(self, count: int) -> list[AbstractIncomingMessage]:
-        """Take so many copies of refused messages."""
+        """Take `count` copies of refused messages."""
         return await self.taken(REJECTED_QUEUE, count)
 
 
@@ -81,7 +81,7 @@ async def taking_in(
     type_limit: int = 500,
     **options: Any,  # noqa: ANN401 - the intake's own
 ) -> AsyncIterator[Intake]:
-    """Run an intake, on the stage's database or another way to it, once it consumes."""
+    """Run an intake on the stage's database, or on `database`, and yield it once it consumes."""
     database = database or stage.database
     creation = a_creation(
         database, stage.clock, stage.ids, queue_limit=queue_limit, type_limit=type_limit
@@ -115,7 +115,7 @@ async def until_it_consumes(intake: Intake) -> None:
 
 @asynccontextmanager
 async def another_database(url: str) -> AsyncIterator[Database]:
-    """Another way to a database, through a network for instance."""
+    """Another connection pool to a database, for instance through a proxy."""
     database = Database(url, SETTINGS)
     try:
         yield database
@@ -133,7 +133,7 @@ async def counted(stage: Stage) -> tuple[int, int]:
 
 
 async def until_counted(stage: Stage, tasks: int, rejections: int) -> None:
-    """Wait until there are so many of both, and no more."""
+    """Wait until there are exactly this many of both."""
 
     async def reached() -> bool:
         now = await counted(stage)
@@ -145,12 +145,12 @@ async def until_counted(stage: Stage, tasks: int, rejections: int) -> None:
 
 
 async def assert_all_acknowledged(producer: Producer) -> None:
-    """Fail when messages came back to the queue; to be asked once the intake has stopped."""
+    """Fail when messages came back to the queue. Call it once the intake has stopped."""
 
     async def depth() -> int:
         return await producer.depth()
 
-    # The broker puts back what a closed channel had, as soon as it has noticed.
+    # The broker requeues what a closed channel had as soon as it notices the closing.
     for _ in range(20):
         assert await depth() == 0
         await asyncio.sleep(0.01)

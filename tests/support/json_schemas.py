@@ -1,4 +1,4 @@
-"""Schemas of the subset that the doors check, and payloads that fit them, or nearly do."""
+"""Schemas of the subset that entry points check, and payloads that fit them, or nearly do."""
 
 from typing import Any
 
@@ -140,7 +140,7 @@ schemas = st.recursive(leaf_schemas, _compound, max_leaves=8)
 
 @st.composite
 def contract_schemas(draw: st.DrawFn) -> Json:
-    """A schema of payloads, with a definition that others may name, themselves included."""
+    """A schema of payloads, with a definition that its parts may refer to, recursively too."""
     root = draw(object_schemas(schemas))
     return {**root, "$defs": {"T": draw(object_schemas(schemas))}}
 

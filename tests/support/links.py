@@ -10,7 +10,7 @@ from tests.support.polling import eventually
 
 @asynccontextmanager
 async def an_open_link(broker_url: str) -> AsyncIterator[BrokerLink]:
-    """Lend a link that is up."""
+    """A link that is up until the block is left."""
     stop = asyncio.Event()
     link = BrokerLink(broker_url, name="test")
 

@@ -1,4 +1,4 @@
-"""Lines of handlers, as tests make them and read them."""
+"""Log lines of handlers, as tests make and read them."""
 
 from typing import Any
 from uuid import UUID
@@ -34,13 +34,13 @@ async def stored_lines(stage: Stage, task_id: UUID) -> list[LogLine]:
 
 
 async def lines_once(stage: Stage, task_id: UUID, count: int) -> list[LogLine]:
-    """The lines of a task, once there are so many."""
+    """The lines of a task, once there are `count`."""
 
-    async def look() -> list[LogLine] | None:
+    async def probe() -> list[LogLine] | None:
         found = await stored_lines(stage, task_id)
         return found if len(found) >= count else None
 
-    found = await eventually(look, f"{count} lines")
+    found = await eventually(probe, f"{count} lines")
     assert found is not None
     assert len(found) == count
     return found

@@ -1,4 +1,4 @@
-"""What tests of migrations share: the files, questions to a database by its address, Alembic's way back."""
+"""Shared by tests of migrations: the files, queries on a database by its address, downgrades by Alembic."""
 
 import asyncio
 import os
@@ -18,7 +18,7 @@ VERSIONS = sorted((migrate.MIGRATIONS / "versions").glob("[0-9]*_*.py"))
 T = TypeVar("T")
 
 
-async def asked(url: str, query: str) -> list[tuple[Any, ...]]:
+async def fetch_rows(url: str, query: str) -> list[tuple[Any, ...]]:
     connection = await asyncpg.connect(url)
     try:
         return [tuple(row) for row in await connection.fetch(query)]
@@ -35,7 +35,7 @@ async def applied(url: str) -> str | None:
 
 
 async def apart(work: Callable[..., T], *arguments: object) -> T:
-    """Call what runs a loop of its own."""
+    """Call a function that runs an event loop of its own."""
     with ThreadPoolExecutor(1) as thread:
         return await asyncio.wrap_future(thread.submit(work, *arguments))
 

@@ -1,4 +1,4 @@
-"""A database with a task in every situation, made by the program's own operations."""
+"""A database with a task in every situation, made by the program's operations."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -26,7 +26,7 @@ class Mixture:
 
 
 async def a_mixture(stage: Stage) -> Mixture:
-    """Let everything happen that can."""
+    """Make a task for everything that can happen."""
     made = _Making(stage, await stage.open_lease())
     await made.lost()
     await made.ended("succeeded", Succeeded(result='{"a": 1}'), key="order-1")
@@ -44,9 +44,9 @@ async def a_mixture(stage: Stage) -> Mixture:
     await made.ended("succeeded and run again", Succeeded())
     await made.cancelled("cancelled while it ran, and run again", Interrupted())
     running = await stage.running(made.lease, queue="running")
-    asked = await stage.running(made.lease, queue="running")
-    made.tasks |= {"running": running.task.id, "to be cancelled": asked.task.id}
-    await stage.service.cancel(asked.task.id)
+    cancelled = await stage.running(made.lease, queue="running")
+    made.tasks |= {"running": running.task.id, "to be cancelled": cancelled.task.id}
+    await stage.service.cancel(cancelled.task.id)
     await made.ended("waiting for another try", Failed(error=ERROR))
     for name in [name for name in made.tasks if name.endswith("run again")]:
         await stage.service.retry(made.tasks[name])
@@ -71,7 +71,7 @@ class _Making:
         self.tasks[name] = (await self.stage.created(**parts)).id
 
     async def taken(self) -> list[TakenTask]:
-        """Claim what is due, or will be in a moment by PostgreSQL's clock."""
+        """Claim what is due now, or will be in a moment by PostgreSQL's clock."""
         return await eventually(lambda: self.stage.take(self.lease), "a task that is due at once")
 
     async def ended(self, name: str, *outcomes: Outcome, key: str | None = None) -> None:
@@ -102,11 +102,11 @@ class _Making:
         task = await self.stage.created(expires_at=soon)
         self.tasks["expired"] = task.id
 
-        async def look() -> bool:
+        async def probe() -> bool:
             await expire_waiting(self.stage.database)
             return (await self.stage.task(task.id)).status == "failed"
 
-        await eventually(look, "an expired task")
+        await eventually(probe, "an expired task")
 
     async def resent(self) -> UUID:
         """Refuse two messages and send the first again."""

@@ -1,4 +1,4 @@
-"""What requests are sent by in tests, and resolvers that answer as they are told."""
+"""An outbound client for tests, and resolvers that return what the test chooses."""
 
 import ssl
 from collections.abc import AsyncIterator, Sequence
@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from taskmill.outbound.addresses import AddressRules
 from taskmill.outbound.client import Outbound, OutboundLimits, Reply, Request
-from taskmill.outbound.lookup import Ask, ask_system
+from taskmill.outbound.lookup import Resolve, resolve_by_system
 
 HERE = AddressRules(["127.0.0.1"])
 
@@ -15,25 +15,25 @@ HERE = AddressRules(["127.0.0.1"])
 async def an_outbound(
     rules: AddressRules = HERE,
     *,
-    ask: Ask = ask_system,
+    resolve: Resolve = resolve_by_system,
     trust: ssl.SSLContext | None = None,
     limits: OutboundLimits | None = None,
 ) -> AsyncIterator[Outbound]:
-    outbound = Outbound(rules, limits or OutboundLimits(), ask=ask, trust=trust)
+    outbound = Outbound(rules, limits or OutboundLimits(), resolve=resolve, trust=trust)
     try:
         yield outbound
     finally:
         await outbound.close()
 
 
-def answering(*answers: Sequence[str]) -> Ask:
-    """A resolver that gives one answer after the other, and the last one for ever."""
-    left = list(answers)
+def a_resolver(*results: Sequence[str]) -> Resolve:
+    """A resolver that returns one result after the other, and the last one from then on."""
+    remaining = list(results)
 
-    def ask(_: str) -> Sequence[str]:
-        return left.pop(0) if len(left) > 1 else left[0]
+    def resolve(_: str) -> Sequence[str]:
+        return remaining.pop(0) if len(remaining) > 1 else remaining[0]
 
-    return ask
+    return resolve
 
 
 async def sent(outbound: Outbound, url: str, *, timeout_s: float = 10) -> Reply:

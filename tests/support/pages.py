@@ -17,12 +17,9 @@ from tests.support.stage import Stage
 
 @asynccontextmanager
 async def serving_pages(stage: Stage, settings: Settings = SETTINGS) -> AsyncIterator[Served]:
-    """Serve pages over a stage, with all that runs for them."""
-    change_ticker, jobs, stop = (
-        ChangeTicker(stage.database),
-        Jobs(stage.service, stage.ids),
-        asyncio.Event(),
-    )
+    """Serve pages over a stage, with the services that they need."""
+    stop, jobs = asyncio.Event(), Jobs(stage.service, stage.ids)
+    change_ticker = ChangeTicker(stage.database)
     context = Context(
         service=stage.service,
         change_ticker=change_ticker,
@@ -47,8 +44,8 @@ async def pages(stage: Stage) -> AsyncIterator[Served]:
         yield served
 
 
-def pulse_of(pages: Served) -> ChangeTicker:
-    """Return what keeps these pages fresh."""
+def change_ticker_of(pages: Served) -> ChangeTicker:
+    """Return the ticker that keeps these pages current."""
     dashboard = pages.app._pages
     assert isinstance(dashboard, Dashboard)
     return dashboard._context.change_ticker

@@ -1,4 +1,4 @@
-"""Schemas of payloads that have it all: one of a program's models, and one of somebody who means harm."""
+"""Schemas of payloads that use everything: one made of models, and a hostile one."""
 
 import enum
 from datetime import date, datetime, time, timedelta
@@ -31,7 +31,7 @@ class Branch(BaseModel):
 
 
 class Everything(BaseModel):
-    """What models of programs are made of."""
+    """A model with a field of every kind."""
 
     model_config = ConfigDict(extra="forbid")
 

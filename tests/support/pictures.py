@@ -40,7 +40,7 @@ def an_activity(
     points: Sequence[Mapping[str, int]] = (),
     **total: int,
 ) -> ActivityView:
-    """What happened in 15 minutes; the points end with the minute that goes on."""
+    """The activity of 15 minutes; the points end with the current minute."""
     minute = at.replace(second=0)
     begins = [minute - timedelta(minutes=back) for back in range(len(points))][::-1]
     return ActivityView.model_validate(
@@ -123,12 +123,12 @@ def a_snapshot(
     workers: Sequence[WorkerView] = (),
     failures: Sequence[Failure] = (),
     activity: ActivityView | None = None,
-    **stats: Any,  # noqa: ANN401 - the fields of the answer
+    **stats: Any,  # noqa: ANN401 - the fields of the response
 ) -> Snapshot:
-    """The system as its queues and workers have it, unless `stats` say otherwise."""
+    """The system with these queues and workers; `stats` overrides what follows from them."""
     by_status = {status: sum(queue.counts[status] for queue in queues) for status in Status}
     alive = [one for one in workers if one.state == "alive"]
-    told = {
+    values = {
         "total": sum(by_status.values()),
         "by_status": by_status,
         "by_queue": {queue.name: queue.counts for queue in queues},
@@ -140,7 +140,7 @@ def a_snapshot(
         **stats,
     }
     return Snapshot(
-        stats=StatsView.model_validate(told),
+        stats=StatsView.model_validate(values),
         activity=activity or an_activity(),
         queues=queues,
         workers=workers,
@@ -167,7 +167,7 @@ def a_picture(
     )
 
 
-def drawn(
+def rendered(
     snapshot: Snapshot | None, view: View | None = None, width: int = 80, height: int = 24
 ) -> list[str]:
     """Return the lines of its picture, as text."""

@@ -35,7 +35,7 @@ class Plan:
 
     @property
     def rows_read(self) -> float:
-        """Rows that scans of tables have looked at, whether or not they were wanted."""
+        """Rows that table scans have read, whether or not they matched."""
         rows: float = sum(
             node["Actual Loops"]
             * (
@@ -72,36 +72,36 @@ def _is_fault(node: dict[str, Any]) -> bool:
 
 
 class Explaining:
-    """A session as the hot pool has them; every statement leaves its plan."""
+    """A session like those of the hot pool, in which every statement reports its plan."""
 
     def __init__(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
         self.connection = connection
-        self._told: list[str] = []
-        connection.add_log_listener(lambda _, message: self._told.append(message.message))
+        self._notices: list[str] = []
+        connection.add_log_listener(lambda _, message: self._notices.append(message.message))
 
     async def fetch(
         self, name: str, *arguments: object, of_one: bool = False
     ) -> tuple[list[asyncpg.Record], Plan]:
         """Run a statement; return its rows and its plan."""
-        self._told.clear()
+        self._notices.clear()
         text = statement(name, of_one=of_one)
         rows = await self.connection.fetch(text, *arguments)
-        # A plan is told when its portal is closed, which is when the next statement comes.
+        # A plan is reported when its portal is closed, which is when the next statement comes.
         await self.connection.fetchval("SELECT 1")
         plans: list[Plan] = []
 
-        async def told() -> bool:
-            parsed = (orjson.loads(t.split("plan:", 1)[1]) for t in self._told if "plan:" in t)
+        async def probe() -> bool:
+            parsed = (orjson.loads(n.split("plan:", 1)[1]) for n in self._notices if "plan:" in n)
             plans[:] = [Plan(p["Plan"]) for p in parsed if p["Query Text"] == text]
             return bool(plans)
 
-        await eventually(told, f"the plan of {name}")  # the driver hands messages on a little later
+        await eventually(probe, f"the plan of {name}")  # the driver delivers notices a little later
         return rows, plans[0]
 
 
 @asynccontextmanager
 async def explaining(database: Database) -> AsyncIterator[Explaining]:
-    """Open such a session; what it writes is undone at the end."""
+    """Open such a session; what it writes is rolled back at the end."""
     connection = await database.connect(**_HOT)
     await connection.execute("LOAD 'auto_explain'")
     for name, value in (

@@ -11,7 +11,7 @@ Found = TypeVar("Found")
 
 def wait_until(condition: Callable[[], bool], what: str, *, timeout_s: float = 15.0) -> None:
     """Return as soon as `condition` is true; fail with `what` after `timeout_s` seconds."""
-    deadline = time.monotonic() + timeout_s  # noqa: TID251 - a test's patience is real time
+    deadline = time.monotonic() + timeout_s  # noqa: TID251 - a test's timeout is real time
     while not condition():
         if time.monotonic() > deadline:  # noqa: TID251 - see above
             raise AssertionError(f"not within {timeout_s} s: {what}")
@@ -19,11 +19,11 @@ def wait_until(condition: Callable[[], bool], what: str, *, timeout_s: float = 1
 
 
 async def eventually(
-    look: Callable[[], Awaitable[Found]], what: str, *, timeout_s: float = 15.0
+    probe: Callable[[], Awaitable[Found]], what: str, *, timeout_s: float = 15.0
 ) -> Found:
-    """Return what `look` returns as soon as that is true; fail with `what` after `timeout_s` seconds."""
-    deadline = time.monotonic() + timeout_s  # noqa: TID251 - a test's patience is real time
-    while not (found := await look()):
+    """Return what `probe` returns as soon as that is true; fail with `what` after `timeout_s` seconds."""
+    deadline = time.monotonic() + timeout_s  # noqa: TID251 - a test's timeout is real time
+    while not (found := await probe()):
         if time.monotonic() > deadline:  # noqa: TID251 - see above
             raise AssertionError(f"not within {timeout_s} s: {what}")
         await asyncio.sleep(0.01)

@@ -16,28 +16,28 @@ def _error(text: str) -> bytes:
 
 
 class Pooler:
-    """Passes on only some of the settings of a session's begin, or `refuses` those that it does not know."""
+    """Forwards only some startup parameters of a session, or `refuses` those that it does not know."""
 
     def __init__(self, socket_path: str, *, refuses: bool) -> None:
         self._socket_path = socket_path
         self._refuses = refuses
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Carry one connection."""
+        """Forward one connection."""
         head = await reader.readexactly(_HEAD_BYTES)
         body = await reader.readexactly(int.from_bytes(head[:4], "big") - _HEAD_BYTES)
         words = body.rstrip(b"\0").split(b"\0")
-        asked = dict(zip(words[::2], words[1::2], strict=True))
-        unknown = sorted(asked.keys() - _PASSED_ON)
+        requested = dict(zip(words[::2], words[1::2], strict=True))
+        unknown = sorted(requested.keys() - _PASSED_ON)
         if self._refuses and unknown:
             writer.write(_error(f"unsupported startup parameter: {unknown[0].decode()}"))
             writer.close()
             return
-        kept = (
-            b"".join(b"%b\0%b\0" % pair for pair in asked.items() if pair[0] in _PASSED_ON) + b"\0"
-        )
+        passed_on = [pair for pair in requested.items() if pair[0] in _PASSED_ON]
+        parameters = b"".join(b"%b\0%b\0" % pair for pair in passed_on) + b"\0"
         up_reader, up_writer = await asyncio.open_unix_connection(self._socket_path)
-        up_writer.write((len(kept) + _HEAD_BYTES).to_bytes(4, "big") + head[4:] + kept)
+        length = (len(parameters) + _HEAD_BYTES).to_bytes(4, "big")
+        up_writer.write(length + head[4:] + parameters)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(_carry(reader, up_writer))
@@ -58,14 +58,14 @@ async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 @asynccontextmanager
 async def a_pooler(url: str, *, refuses: bool = False) -> AsyncIterator[str]:
-    """Give the database's address through a pooler."""
+    """Run a pooler, and yield the database's address through it."""
     parts = urlsplit(url)
     folder = parse_qs(parts.query)["host"][0]
     pooler = Pooler(f"{folder}/.s.PGSQL.5432", refuses=refuses)
     server = await asyncio.start_server(pooler.serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    place = f"{parts.username}:{parts.password}@127.0.0.1:{port}"
+    netloc = f"{parts.username}:{parts.password}@127.0.0.1:{port}"
     try:
-        yield parts._replace(netloc=place, query="sslmode=disable").geturl()
+        yield parts._replace(netloc=netloc, query="sslmode=disable").geturl()
     finally:
         server.close()

@@ -18,13 +18,13 @@ import asyncpg
 
 from taskmill.embedded.postgres import EmbeddedPostgres
 
-# The program refuses TASKMILL_ names that it does not know: the tests keep theirs out of its sight.
-_ASKED = "TASKMILL_TEST_POSTGRES_BIN"
-_KEPT = "POSTGRES_BIN_OF_TESTS"
+# The program refuses unknown TASKMILL_ variables: the tests move theirs to another name.
+_VARIABLE = "TASKMILL_TEST_POSTGRES_BIN"
+_HIDDEN_VARIABLE = "POSTGRES_BIN_OF_TESTS"
 
 TEMPLATE = "taskmill_template"
 
-# What a crash of the machine would lose is worth nothing here.
+# Durability is worth nothing here.
 FAST_SETTINGS: Mapping[str, str] = MappingProxyType(
     {
         "fsync": "off",
@@ -40,7 +40,7 @@ _ROOMY_BYTES = 6 * 1024**3
 
 
 def data_parent() -> Path | None:
-    """Where data is best kept: in memory if there is room, else None, where all temporary files go.
+    """The folder for data: in memory if there is room, else None for the usual temporary folder.
 
     Copying a template took 28 ms there, and 770 ms on the disk of a busy machine (2026-11-25).
     """
@@ -50,11 +50,11 @@ def data_parent() -> Path | None:
 
 def chosen_bin_dir() -> Path | None:
     """The PostgreSQL that this run tests with; None is the program's own choice."""
-    asked = os.environ.pop(_ASKED, None)  # noqa: TID251 - how a test run is told
-    if asked:
-        os.environ[_KEPT] = asked  # noqa: TID251 - worker processes of the run inherit it
-    kept = os.environ.get(_KEPT)  # noqa: TID251 - see above
-    return Path(kept) if kept else None
+    requested = os.environ.pop(_VARIABLE, None)  # noqa: TID251 - an option of the test run
+    if requested:
+        os.environ[_HIDDEN_VARIABLE] = requested  # noqa: TID251 - worker processes of the run inherit it
+    bin_dir = os.environ.get(_HIDDEN_VARIABLE)  # noqa: TID251 - see above
+    return Path(bin_dir) if bin_dir else None
 
 
 class DatabaseServer:
@@ -63,7 +63,7 @@ class DatabaseServer:
     def __init__(self, data_dir: Path) -> None:
         self._server = EmbeddedPostgres(data_dir, bin_dir=chosen_bin_dir(), settings=FAST_SETTINGS)
         self._numbers = itertools.count(1)
-        # A thread and loop of its own: the tests' loops come and go.
+        # It has its own thread and event loop: the tests' loops come and go.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="database-server")
         self._runner = asyncio.Runner()
         self._admin: asyncpg.Connection[asyncpg.Record] | None = None

@@ -1,4 +1,4 @@
-"""Starts the program as users do, and knows where it serves."""
+"""Starts the program as users do, and reads its ready file and log."""
 
 import json
 import os
@@ -77,7 +77,7 @@ class Program:
         return httpx.Client(base_url=self.facts["url"], timeout=10)
 
     def logged(self, *events: str) -> list[dict[str, Any]]:
-        """Return its log lines of these events, oldest first; what is being written is no line yet."""
+        """Return its log lines of these events, oldest first, without a line that is still being written."""
         *whole, _ = self.log_file.read_text().split("\n")
         lines = [line for line in whole if line.startswith("{")]
         return [entry for line in lines if (entry := json.loads(line))["event"] in events]
@@ -89,8 +89,8 @@ class Program:
 
 
 def _environment() -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("TASKMILL_")}  # noqa: TID251 - for a child
-    return {**kept, "PYTHONPATH": str(ROOT / "src"), "TASKMILL_LOG_FORMAT": "json"}
+    inherited = {name: v for name, v in os.environ.items() if not name.startswith("TASKMILL_")}  # noqa: TID251 - for a child
+    return {**inherited, "PYTHONPATH": str(ROOT / "src"), "TASKMILL_LOG_FORMAT": "json"}
 
 
 def descendants(pid: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""A network between the program and PostgreSQL that loses what a test wants lost."""
+"""A proxy between the program and PostgreSQL that loses what a test wants lost."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,7 +10,7 @@ _PORT = 5432
 
 
 class Network:
-    """Passes bytes on, until told otherwise."""
+    """Forwards bytes until a test makes it fail."""
 
     def __init__(self, socket_path: str) -> None:
         self._socket_path = socket_path
@@ -30,10 +30,10 @@ class Network:
         port: int = self._server.sockets[0].getsockname()[1]
         return port
 
-    def lose_the_answer_to(self, text: str) -> None:
-        """Let the next request that has `text` in it reach PostgreSQL, and break before the answer.
+    def lose_response_to(self, text: str) -> None:
+        """Let the next request that contains `text` reach PostgreSQL, and break before its response.
 
-        Statements are prepared once: it must be sent for the first time on its connection.
+        Statements are prepared once: this must be the first time that its connection sends it.
         """
         self._cut_at = text.encode()
         self.cut.clear()
@@ -44,15 +44,15 @@ class Network:
             writer.transport.abort()
 
     def fall_silent(self) -> None:
-        """Swallow every answer from now on, and break nothing."""
+        """Swallow every response from now on, and break nothing."""
         self._is_silent = True
 
     def swallow_what_is_open(self) -> None:
-        """Swallow every answer on the connections that there are now; new ones work."""
+        """Swallow every response on the connections that are open now; new ones work."""
         self._swallowed |= self._open
 
     def refuse(self, *, refuses: bool) -> None:
-        """Take no new connections, or take them again."""
+        """Refuse new connections, or accept them again."""
         self._refuses = refuses
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -65,7 +65,7 @@ class Network:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._pass_requests(reader, server_writer, lost))
-                group.create_task(self._pass_answers(server_reader, writer, lost))
+                group.create_task(self._pass_responses(server_reader, writer, lost))
         finally:
             for end in (writer, server_writer):
                 self._open.discard(end)
@@ -87,7 +87,7 @@ class Network:
             writer.write(data)
         writer.transport.abort()
 
-    async def _pass_answers(
+    async def _pass_responses(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, lost: asyncio.Event
     ) -> None:
         while data := await _read(reader):
@@ -108,7 +108,7 @@ async def _read(reader: asyncio.StreamReader) -> bytes:
 
 @asynccontextmanager
 async def a_network(url: str) -> AsyncIterator[tuple[Network, str]]:
-    """Give a network and the database's address through it."""
+    """Run a network, and yield it with the database's address through it."""
     parts = urlsplit(url)
     folder = parse_qs(parts.query)["host"][0]
     network = Network(f"{folder}/.s.PGSQL.{_PORT}")

@@ -1,4 +1,4 @@
-"""Pulling over HTTP without HTTP: the parts of an API's process that do it."""
+"""Pulling without HTTP: the part of an API's process that does it."""
 
 import random
 
@@ -15,7 +15,7 @@ from tests.support.builders import AT_ONCE
 def a_pull(
     database: Database, settings: PullSettings | None = None, payload_bytes: int = 2**20
 ) -> Pull:
-    """What claims and ends for workers that pull; tasks without a policy are retried at once."""
+    """A `Pull` in which tasks without a policy are retried at once."""
     randomness = random.Random()  # noqa: S311 - no secret
     return Pull(
         database,

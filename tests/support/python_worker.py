@@ -1,4 +1,4 @@
-"""A process with a worker of Taskmill's own, whose handler does what every crew does; see crews.py."""
+"""A process with Taskmill's own worker, whose handler does what every crew does; see crews.py."""
 
 import asyncio
 import os
@@ -25,12 +25,12 @@ async def work(context: Context) -> str:
         case "hang":
             await asyncio.sleep(60)
         case "hold first" if context.task.claim_no == 1:
-            blocker = Path(os.environ["WORK_FOLDER"]) / f"{context.task.type}.go"  # noqa: TID251 - a test's own
+            may_end = Path(os.environ["WORK_FOLDER"]) / f"{context.task.type}.go"  # noqa: TID251 - a test's own
 
-            async def is_open() -> bool:
-                return await asyncio.to_thread(blocker.exists)
+            async def probe() -> bool:
+                return await asyncio.to_thread(may_end.exists)
 
-            await eventually(is_open, "the blocker to open", timeout_s=60)
+            await eventually(probe, f"{may_end} to exist", timeout_s=60)
         case _:
             pass
     return f'claim {context.task.claim_no} of "{context.task.type}"'

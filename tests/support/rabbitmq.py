@@ -47,7 +47,7 @@ class Management:
         self.allow()
 
     def allow(self, *, but: str | None = None, write: str = ".*") -> None:
-        """Give the user every right, save that to declare the queue `but`; to `write` to what that fits."""
+        """Give the user all rights except to declare the queue `but`; to write only where `write` matches."""
         configure = ".*" if but is None else f"^(?!{re.escape(but)}$).*"
         rights = {"configure": configure, "write": write, "read": ".*"}
         self.call("PUT", f"/permissions/{self._vhost}/taskmill", rights)
@@ -70,32 +70,32 @@ class Management:
         return self._delete(f"/exchanges/{self._vhost}/{quote(name, safe='')}")
 
     def unbind(self, exchange: str, queue: str) -> bool:
-        """Take away all bindings of a queue to an exchange; return whether there was one."""
-        place = f"/bindings/{self._vhost}/e/{quote(exchange, safe='')}/q/{quote(queue, safe='')}"
+        """Delete all bindings of a queue to an exchange; return whether there was one."""
+        path = f"/bindings/{self._vhost}/e/{quote(exchange, safe='')}/q/{quote(queue, safe='')}"
         try:
-            found = self.call("GET", place)
-        except AssertionError:  # one of the two is not there
+            found = self.call("GET", path)
+        except AssertionError:  # the exchange or the queue does not exist
             return False
-        gone = [self._delete(f"{place}/{binding['properties_key']}") for binding in found]
+        gone = [self._delete(f"{path}/{binding['properties_key']}") for binding in found]
         return any(gone)
 
     def set_policy(self, name: str, pattern: str, definition: Mapping[str, object]) -> None:
-        """Lay a policy on all queues and exchanges whose names match, over any other."""
+        """Set a policy for all queues and exchanges whose names match, above any other."""
         policy = {"pattern": pattern, "definition": definition, "priority": 99, "apply-to": "all"}
         self.call("PUT", f"/policies/{self._vhost}/{name}", policy)
 
     def delete_policy(self, name: str) -> bool:
-        """Take a policy away; return whether it was there."""
+        """Delete a policy; return whether it was there."""
         return self._delete(f"/policies/{self._vhost}/{name}")
 
     def has_alarm(self) -> bool:
-        """Whether the node takes nothing from publishers, for want of memory or disk."""
+        """Whether the node blocks publishers, for want of memory or disk."""
         return self._client.get("/health/checks/local-alarms").status_code == 503
 
     def _delete(self, path: str) -> bool:
-        answer = self._client.delete(path)
-        assert answer.status_code in {204, 404}, answer.text
-        return answer.status_code == 204
+        response = self._client.delete(path)
+        assert response.status_code in {204, 404}, response.text
+        return response.status_code == 204
 
     def consumers(self) -> list[dict[str, Any]]:
         """Return the consumers of the virtual host."""
@@ -116,12 +116,12 @@ class Management:
 
     def call(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 - JSON
         """Call any path below /api; fail unless that succeeds."""
-        answer = self._client.request(method, path, json=body)
-        assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text}"
-        return answer.json() if answer.content else None
+        response = self._client.request(method, path, json=body)
+        assert response.is_success, f"{method} {path}: {response.status_code} {response.text}"
+        return response.json() if response.content else None
 
     def serves(self) -> bool:
-        """Whether the management API answers."""
+        """Whether the management API responds."""
         try:
             return self._client.get("/overview").is_success
         except httpx.TransportError:
@@ -129,7 +129,7 @@ class Management:
 
 
 class BrokerServer:
-    """A node of one's own, with what a test may do to it; start it in the main thread."""
+    """A node, with what a test may do to it. Start it in the main thread."""
 
     def __init__(self, data_dir: Path, *, settings: Mapping[str, str] = FAST_SETTINGS) -> None:
         self._numbers = itertools.count(1)
@@ -167,20 +167,20 @@ class BrokerServer:
         self.wait()
 
     def spawn(self) -> None:
-        """Start it (again), and return at once; a loop that runs parts under test goes on so."""
+        """Start it (again), and return at once, so that the test's event loop goes on."""
         if not self._node.revive():
             self._node.start(find_or_fetch(_say))
 
     def wait(self) -> None:
-        """Return when it serves clients and the management API; any thread may wait."""
+        """Wait until it serves clients and the management API; may be called in any thread."""
         wait_until(self._node.is_ready, "the broker serves", timeout_s=60)
         wait_until(self.management().serves, "the management API", timeout_s=30)
 
     def kill(self, *, settled: bool = True) -> None:
         """Kill the server as `kill -9` does; the folder and the address stay its own.
 
-        RabbitMQ itself breaks a quorum queue for good when it is killed within about 1.5 s after the queue
-        was made (consumers hang; only deleting it helps). With `settled` that is waited for.
+        RabbitMQ breaks a quorum queue for good when it is killed within about 1.5 s after the queue was made
+        (consumers hang; only deleting it helps). With `settled` this waits until no queue is that new.
         """
         pid = self._node.pid
         assert pid, "the broker runs"
@@ -192,17 +192,17 @@ class BrokerServer:
         wait_until(lambda: self._node.pid is None, "the broker has died")
 
     def freeze(self) -> None:
-        """Stop the server's process where it stands: it accepts connections and answers nothing."""
+        """Suspend the server's process: the system accepts connections, and nothing responds."""
         assert self._node.pid, "the broker runs"
         os.kill(self._node.pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let it go on."""
+        """Resume it."""
         assert self._node.pid, "the broker runs"
         os.kill(self._node.pid, signal.SIGCONT)
 
     def wipe(self) -> None:
-        """Kill it and remove all that it holds; `start` brings an empty broker to the same address."""
+        """Kill it and remove its data; `start` brings an empty broker to the same address."""
         if self._node.pid is not None:
             self.kill(settled=False)
         shutil.rmtree(self._node.data_dir / "data")
@@ -225,8 +225,8 @@ class BrokerServer:
         """Return the management calls about the virtual host of an AMQP address (default `/`)."""
         vhost = vhost_of(url) if url else "/"
         if vhost not in self._management:
-            place = self._node.management_url
-            self._management[vhost] = Management(place, self._node.password, vhost)
+            management_url = self._node.management_url
+            self._management[vhost] = Management(management_url, self._node.password, vhost)
         return self._management[vhost]
 
     def create(self) -> str:
@@ -244,7 +244,7 @@ class BrokerServer:
 
 
 def await_queues_on_disk(node: EmbeddedRabbitMQ, *queues: str) -> None:
-    """Return when a node has written down that it has these quorum queues, which it does once in a while."""
+    """Wait until a node has written these quorum queues to disk, which it does only now and then."""
     (register,) = node.data_dir.glob("data/*/quorum/*/names.dets")
 
     def has_all() -> bool:
@@ -267,7 +267,7 @@ def processes_of(folder: Path) -> list[int]:
 
 
 async def publish_task(url: str, name: str) -> None:
-    """Create a task as any producer does: publish, and no more."""
+    """Create a task as any producer does, by publishing."""
     async with await aio_pika.connect(url) as connection:
         channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
         exchange = await channel.get_exchange("taskmill")

@@ -1,4 +1,4 @@
-"""Three RabbitMQ nodes on this machine that form a cluster, and what a test may do to each."""
+"""A cluster of three RabbitMQ nodes on this machine, and what a test may do to each."""
 
 import os
 import secrets
@@ -59,7 +59,7 @@ class BrokerCluster:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # All at once: one after the other, the last ones would wait for their majority.
+        # All at once: stopped one after the other, the last ones would wait for a majority.
         for node in self.nodes:
             if node.pid is not None:
                 os.kill(node.pid, signal.SIGKILL)
@@ -83,7 +83,7 @@ class BrokerCluster:
         wait_until(lambda: node.pid is None, "the node has died")
 
     def restart(self, number: int) -> None:
-        """Start a killed node again; `nodes[number].is_ready()` tells when it serves."""
+        """Start a killed node again; `nodes[number].is_ready()` is true once it serves."""
         assert self.nodes[number].revive()
 
     def _is_whole(self) -> bool:

@@ -1,4 +1,4 @@
-"""Messages as a broker brings them, judged by the real rules and kept as refused, without a broker."""
+"""Creation messages that the real rules refuse, stored as rejections without a broker."""
 
 import asyncio
 import json
@@ -21,8 +21,8 @@ from taskmill.wire.problems import problem_json
 PROPERTIES = {"content_type": "application/json", "headers": {"x-producer": "shop"}}
 
 
-def judged(body: bytes, message_id: str | None = None) -> RefusedMessage:
-    """Return the message with the problem that the rules find."""
+def refused_message(body: bytes, message_id: str | None = None) -> RefusedMessage:
+    """Return a message with the problem that the rules find in it."""
     message = RefusedMessage(
         source="amqp",
         message_id=message_id,
@@ -39,8 +39,8 @@ def judged(body: bytes, message_id: str | None = None) -> RefusedMessage:
     raise AssertionError("nothing is wrong with the message")
 
 
-async def keep(url: str, messages: Sequence[RefusedMessage]) -> list[str]:
-    """Keep them, each as one of its own, and return their ids."""
+async def store_refused(url: str, messages: Sequence[RefusedMessage]) -> list[str]:
+    """Store messages, each as a rejection of its own, and return their ids."""
     database = Database(url, DatabaseSettings(pool_size=1, listing_pool_size=1))
     ids = IdFactory(SystemClock(), random.Random())  # noqa: S311 - no secret
     new = [NewRejection(id=ids(), message=one, body_hash=one.body_hash) for one in messages]
@@ -51,10 +51,12 @@ async def keep(url: str, messages: Sequence[RefusedMessage]) -> list[str]:
     return [str(one.id) for one in new]
 
 
-def keep_from_thread(url: str, messages: Sequence[RefusedMessage]) -> list[str]:
-    """Do the same where a loop of somebody else runs already."""
+def store_refused_in_thread(url: str, messages: Sequence[RefusedMessage]) -> list[str]:
+    """Do the same in a thread, for callers whose thread runs an event loop."""
     found: list[str] = []
-    thread = threading.Thread(target=lambda: found.extend(asyncio.run(keep(url, messages))))
+    thread = threading.Thread(
+        target=lambda: found.extend(asyncio.run(store_refused(url, messages)))
+    )
     thread.start()
     thread.join()
     return found

@@ -1,4 +1,4 @@
-"""What the roll-up tells, held against the history; and things that happened at other times."""
+"""Compares the roll-up with the history, and adds events at other times."""
 
 import math
 from collections import Counter
@@ -12,10 +12,10 @@ from taskmill.domain.lifecycle import EventType
 from taskmill.storage import minutes
 from tests.support.stage import Stage
 
-Told = dict[tuple[str, str, str], int]
+EventCounts = dict[tuple[str, str, str], int]
 
 
-async def told(
+async def read_activity(
     stage: Stage,
     window: str = "1h",
     *,
@@ -26,7 +26,7 @@ async def told(
     return await minutes.read(stage.database, request)
 
 
-def counts_of(activity: Activity) -> Told:
+def counts_of(activity: Activity) -> EventCounts:
     return {
         (queue, type_, str(event_type)): count
         for (queue, type_), flow in activity.groups.items()
@@ -35,8 +35,8 @@ def counts_of(activity: Activity) -> Told:
     }
 
 
-async def counted(stage: Stage) -> Told:
-    """What the history says."""
+async def counted(stage: Stage) -> EventCounts:
+    """The counts by the history."""
     rows = await stage.sql.fetch("""
         SELECT t.queue, t.type, e.happening, count(*)
         FROM taskmill.task_event AS e JOIN taskmill.task AS t ON t.id = e.task_id
@@ -60,9 +60,9 @@ async def durations(stage: Stage) -> tuple[list[float], list[float]]:
     return [row[1] for row in rows if row[0]], [row[1] for row in rows if not row[0]]
 
 
-async def assert_told(stage: Stage, window: str = "1h") -> None:
+async def assert_matches_history(stage: Stage, window: str = "1h") -> None:
     """Compare with the history: by queue and type, in total, along the series, and the times."""
-    activity, events = await told(stage, window), await counted(stage)
+    activity, events = await read_activity(stage, window), await counted(stage)
     assert counts_of(activity) == events
     for flows in ([flow for _, flow in activity.points], [activity.total]):
         happened = Counter()  # type: ignore[var-annotated]
@@ -85,7 +85,7 @@ def assert_times(shown: Durations, real: list[float]) -> None:
         assert shown.percentile_s(share) == pytest.approx(exact, rel=0.11)
 
 
-async def happen(
+async def add_events(
     stage: Stage,
     at: datetime,
     event_type: str = "created",
@@ -95,7 +95,7 @@ async def happen(
     queue: str = "mail",
     type_: str = "send",
 ) -> None:
-    """Record what happened at some other time."""
+    """Record events of some other time."""
     if seconds:
         await stage.sql.executemany(
             "INSERT INTO taskmill.task_minute_delta "
@@ -110,7 +110,7 @@ async def happen(
 
 
 async def settle(stage: Stage) -> None:
-    """Roll up until everything is where it belongs."""
+    """Roll up until everything is carried as far as it can be."""
     for _ in range(6):
         await minutes.roll_up(stage.database)
 
@@ -129,4 +129,4 @@ async def rows_of(stage: Stage, step_s: int) -> list[tuple[object, ...]]:
 
 
 async def total(stage: Stage, window: str, event_type: EventType = EventType.CREATED) -> int:
-    return (await told(stage, window)).total.counts[event_type]
+    return (await read_activity(stage, window)).total.counts[event_type]

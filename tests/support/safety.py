@@ -1,4 +1,4 @@
-"""What must be true of any database at any moment, read from its rows and events (docs: guarantees)."""
+"""Checks what must be true of any database at any moment, by its rows and events (docs: guarantees)."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ _ENDS_A_RUN = {str(status) for status in TERMINAL}
 
 
 async def unsafe(sql: "asyncpg.Connection[asyncpg.Record]") -> list[str]:
-    """Return everything that is wrong, in one snapshot."""
+    """Return everything that is wrong, as of one snapshot."""
     async with sql.transaction(isolation="repeatable_read", readonly=True):
         rows = await sql.fetch("SELECT * FROM taskmill.task")
         events = await sql.fetch("SELECT * FROM taskmill.task_event ORDER BY task_id, version")
@@ -44,7 +44,7 @@ async def unsafe(sql: "asyncpg.Connection[asyncpg.Record]") -> list[str]:
 
 
 async def assert_safe(sql: "asyncpg.Connection[asyncpg.Record]") -> None:
-    """Fail with all that is wrong."""
+    """Fail with everything that is wrong."""
     problems = await unsafe(sql)
     assert not problems, "\n".join(problems)
 
@@ -147,18 +147,18 @@ def _of_counts(rows: Sequence[Row], counted: Sequence[Row]) -> list[str]:
     really: dict[tuple[str, str], int] = defaultdict(int)
     for row in rows:
         really[row["queue"], row["status"]] += 1
-    told = {(row["queue"], row["status"]): row["tasks"] for row in counted}
-    return [] if really == told else [f"counters say {told}, there are {dict(really)}"]
+    counters = {(row["queue"], row["status"]): row["tasks"] for row in counted}
+    return [] if really == counters else [f"counters say {counters}, there are {dict(really)}"]
 
 
 def _of_feed(events: Sequence[Row], batches: Sequence[Row]) -> list[str]:
     """Every change is in exactly one batch of the feed, which outlives tasks that were dropped."""
-    kept = {event["task_id"] for event in events}
+    known = {event["task_id"] for event in events}
     fed = sorted(
         pair
         for b in batches
         for pair in zip(b["task_ids"], b["versions"], strict=True)
-        if pair[0] in kept
+        if pair[0] in known
     )
     happened = sorted((event["task_id"], event["version"]) for event in events)
     return [] if fed == happened else [f"the feed has {len(fed)} changes, history {len(happened)}"]

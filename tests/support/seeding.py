@@ -1,4 +1,4 @@
-"""What a system of very many tasks has after 30 days, written past the program: millions within a minute or two.
+"""Fills a database as 30 days of very many tasks would, with SQL alone: millions within a minute or two.
 
 Some tasks wait, some run, of the others 90 % succeeded. The roll-up has what 30 days of them leave, and the deltas
 of a busy second: 20 queues are busy with 5 types each, the others with one.
@@ -63,7 +63,7 @@ INSERT INTO taskmill.lease (id, worker, queues, types, slots, running, expires_a
 VALUES (gen_random_uuid(), 'benchmark', '{}', '{*}', $1::integer, $1, now() + interval '1 day')
 RETURNING id
 """
-# A row for each queue, type and step of what is kept, in the order in which they come to be; each histogram has 25
+# A row for each queue, type and step that is retained, in the order in which they are made; each histogram has 25
 # filled buckets.
 _MINUTES = """
 WITH sample AS MATERIALIZED (
@@ -95,7 +95,7 @@ INSERT INTO taskmill.task_minute_delta (queue, type, happening, bucket, tasks, s
 SELECT 'queue-' || n % $1::integer, 'type-' || n / $1 % 5, happening, 20 + n % 25, 10, 1.5
 FROM generate_series(1, 1000) AS n, (VALUES ('claimed'), ('succeeded')) AS h (happening)
 """
-# As many kinds in each step of time as are told apart there, not the same in all of them.
+# As many kinds in each step of time as are distinguished there, not the same in all of them.
 _FAILURES = """
 WITH example AS MATERIALIZED (
     SELECT id, created_at FROM taskmill.task WHERE status = 'failed' ORDER BY id DESC LIMIT 1
@@ -125,7 +125,7 @@ FROM generate_series(1, 1000) AS n,
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
-    """How much there is of what. The tasks of each queue are of 5 types."""
+    """How many rows to make. The tasks of each queue are of 5 types."""
 
     tasks: int
     queues: int = 20
@@ -139,7 +139,7 @@ async def seed(url: str, size: Size) -> None:
     await _make_partitions(url)
     connection = await asyncpg.connect(url)
     try:
-        # The guards refuse a task that is born finished.
+        # Triggers refuse a task that is finished when it is inserted.
         await connection.execute("SET session_replication_role = replica")
         lease = await connection.fetchval(_LEASE, size.running)
         await connection.execute(_TASKS, size.tasks, size.waiting, size.running, lease, size.queues)

@@ -1,4 +1,4 @@
-"""An API with maintenance for the workers of a test file, and the type of tasks that each test has for itself."""
+"""An API with maintenance for the workers of a test file, and a type of tasks for each test."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,16 +19,16 @@ RETRY_AT_ONCE = {"base_s": 0, "jitter": 0}
 
 @dataclass(frozen=True)
 class Service:
-    """A running API with maintenance, and where it keeps its tasks."""
+    """A running API with maintenance, and its database."""
 
     http: httpx.Client
     database_url: str
 
     def create(self, task_type: str, what: str, **fields: Any) -> str:  # noqa: ANN401 - the fields of a task
         body = {"name": what, "type": task_type, "payload": {"do": what}, "retry": RETRY_AT_ONCE}
-        answer = self.http.post("/tasks", json={**body, **fields})
-        assert answer.status_code == 201, answer.text
-        return str(answer.json()["id"])
+        response = self.http.post("/tasks", json={**body, **fields})
+        assert response.status_code == 201, response.text
+        return str(response.json()["id"])
 
     def get(self, task_id: str) -> dict[str, Any]:
         task: dict[str, Any] = self.http.get(f"/tasks/{task_id}").json()
@@ -58,7 +58,7 @@ def service(
     database_template: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Service]:
-    """One for all tests of this file, each of which has a type of its own; at the end its database is audited."""
+    """One service for all tests of a file, each of which has its own type; its database is audited at the end."""
     url = database_server.create(template=database_template)
     folder = tmp_path_factory.mktemp("service")
     env = {**FAST_LEASES, "TASKMILL_DATABASE_URL": url}

@@ -1,4 +1,4 @@
-"""Spans that stay in memory, and what tests ask of them."""
+"""Spans that stay in memory, and queries on them."""
 
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -16,7 +16,7 @@ UNSAMPLED = f"00-{TRACE_ID}-{PARENT_ID}-00"
 
 
 class Spans:
-    """What `traces` made and ended; `library` is somebody else's tracer in the same process."""
+    """The ended spans of `traces`; `library` is another tracer in the same process."""
 
     def __init__(self) -> None:
         self._exporter = InMemorySpanExporter()
@@ -36,10 +36,10 @@ class Spans:
     async def one(self, name: str) -> ReadableSpan:
         """The only span of that name, once it has ended."""
 
-        async def look() -> list[ReadableSpan]:
+        async def probe() -> list[ReadableSpan]:
             return self.named(name)
 
-        [span] = await eventually(look, f"a span {name}")
+        [span] = await eventually(probe, f"a span {name}")
         return span
 
 
@@ -63,7 +63,7 @@ def parent_ids(span: ReadableSpan) -> tuple[str, str] | None:
 
 
 def exceptions(span: ReadableSpan) -> list[dict[str, object]]:
-    """The exceptions that a span tells of."""
+    """The exceptions that a span has recorded."""
     return [dict(event.attributes or {}) for event in span.events if event.name == "exception"]
 
 

@@ -1,4 +1,4 @@
-"""Calls of `taskmill.create_task`, on connections of a test's own."""
+"""Calls of `taskmill.create_task`, on a test's own connections."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -30,9 +30,9 @@ async def problem(sql: Connection, **arguments: Any) -> dict[str, Any]:  # noqa:
     """Call it and return the problem that it is refused with."""
     with pytest.raises(asyncpg.InvalidParameterValueError) as caught:
         await create(sql, **arguments)
-    told: dict[str, Any] = orjson.loads(caught.value.detail or "")
-    assert told["detail"] in str(caught.value)
-    return told
+    problem: dict[str, Any] = orjson.loads(caught.value.detail or "")
+    assert problem["detail"] in str(caught.value)
+    return problem
 
 
 @asynccontextmanager
@@ -45,11 +45,11 @@ async def a_session(stage: Stage) -> AsyncIterator[Connection]:
 
 
 async def someone_waits(stage: Stage) -> None:
-    async def look() -> bool:
+    async def probe() -> bool:
         query = (
             "SELECT count(*) FROM pg_stat_activity "
             "WHERE wait_event_type = 'Lock' AND datname = current_database()"
         )
         return bool(await stage.sql.fetchval(query))
 
-    await eventually(look, "a session that waits for a lock")
+    await eventually(probe, "a session that waits for a lock")

@@ -1,4 +1,4 @@
-"""A database with everything in place, and the parts of a process that tests drive by hand."""
+"""A database that is ready for use, and the parts of a process that tests drive by hand."""
 
 import random
 import secrets
@@ -42,7 +42,7 @@ LIMITS = MessageLimits()
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """One process's parts on a database of its own; `sql` is a plain connection to look with."""
+    """One process's parts on a database of its own; `sql` is a plain connection for checks."""
 
     url: str
     database: Database
@@ -81,11 +81,11 @@ class Stage:
         """Create a task and claim it."""
         task = await self.created(**parts)
 
-        async def look() -> list[TakenTask]:
+        async def probe() -> list[TakenTask]:
             return [one for one in await self.take(lease_id) if one.task.id == task.id]
 
         # This process's clock may be ahead of PostgreSQL's by moments: then the task is not quite due.
-        [taken] = await eventually(look, "a task that is due at once")
+        [taken] = await eventually(probe, "a task that is due at once")
         return taken
 
     async def end(self, taken: TakenTask, lease_id: UUID, outcome: Outcome) -> EndedClaim | None:
@@ -97,8 +97,8 @@ class Stage:
         """Read a task."""
         return await tasks.get_one(self.database, task_id)
 
-    async def happenings(self, task_id: UUID) -> list[str]:
-        """Read what happened to a task."""
+    async def event_types(self, task_id: UUID) -> list[str]:
+        """Read the types of a task's events, oldest first."""
         return [str(event.event_type) for event in await self.service.events(task_id)]
 
 
@@ -110,7 +110,7 @@ def a_creation(
     queue_limit: int = 1000,
     type_limit: int = 500,
 ) -> TaskCreation:
-    """What stores tasks, with a door of its own."""
+    """A creation with its own known queues, known types and notifier."""
     return TaskCreation(
         database,
         clock=clock,
@@ -126,12 +126,12 @@ def a_creation(
 def a_rejections(
     database: Database, creation: TaskCreation, ids: IdFactory, limits: MessageLimits = LIMITS
 ) -> Rejections:
-    """What keeps refused messages, and makes tasks of them after all."""
+    """What stores refused messages, and resends them."""
     return Rejections(database, creation, ids=ids, limits=limits)
 
 
 def a_webhooks(database: Database, ids: IdFactory | None = None, *, limit: int = 1000) -> Webhooks:
-    """What keeps webhooks, and tells of their deliveries."""
+    """What stores webhooks, and lists their deliveries."""
     return Webhooks(
         database,
         ids=ids or IdFactory(SystemClock(), random.Random()),  # noqa: S311 - no secret
@@ -143,7 +143,7 @@ def a_webhooks(database: Database, ids: IdFactory | None = None, *, limit: int =
 
 @asynccontextmanager
 async def a_stage(url: str, settings: DatabaseSettings = SETTINGS) -> AsyncIterator[Stage]:
-    """Set everything up, and take it down."""
+    """Set everything up, and tear it down at the end."""
     database, clock = Database(url, settings), SystemClock()
     sql = await asyncpg.connect(url)
     try:
@@ -175,7 +175,7 @@ async def make_partitions(url: str) -> None:
 
 @pytest.fixture(scope="session")
 def stage_template(database_server: DatabaseServer, database_template: str) -> str:
-    """The name of a migrated database with the partitions of these weeks, which nobody connects to."""
+    """The name of a migrated database with current partitions, to which nobody connects."""
     url = database_server.create(template=database_template)
     database_server.run(make_partitions(url))
     return urlsplit(url).path[1:]

@@ -1,4 +1,4 @@
-"""A synchronous standby that is gone: commits wait for it. The setting is the whole server's, for a moment."""
+"""A synchronous standby that is missing, so that commits wait. The setting is that of the whole server."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,7 +9,7 @@ from tests.support.stage import Stage
 
 @asynccontextmanager
 async def without_its_standby(stage: Stage) -> AsyncIterator[None]:
-    """Have every commit wait for a standby that is not there."""
+    """Make every commit wait for a standby that does not exist."""
     await stage.sql.execute("ALTER SYSTEM SET synchronous_standby_names = 'gone'")
     await stage.sql.execute("SELECT pg_reload_conf()")
     try:
@@ -20,7 +20,7 @@ async def without_its_standby(stage: Stage) -> AsyncIterator[None]:
 
 
 async def standby_restored(stage: Stage) -> None:
-    """Have commits wait for nobody again; those that wait go on."""
+    """Make commits wait for nobody again; those that wait go on."""
     await stage.sql.execute("ALTER SYSTEM RESET synchronous_standby_names")
     await stage.sql.execute("SELECT pg_reload_conf()")
     await eventually(lambda: _waits_for(stage, ""), "the setting holds no more")

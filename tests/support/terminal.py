@@ -1,4 +1,4 @@
-"""A terminal with the program in it: what stands on the screen, keys, and another size."""
+"""A terminal in which the program runs: its screen, its keys, its size."""
 
 import fcntl
 import os
@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from tests.support.polling import wait_until
 
-# The child takes the terminal for its own, as one that a shell starts has it: then Ctrl-C and sizes reach it.
+# The child makes it its controlling terminal, as a shell would: then Ctrl-C and changes of size reach it.
 _START = (
     "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
     "from taskmill.cli.main import main; main()"
@@ -25,7 +25,7 @@ _TOKEN = re.compile(r"\x1b\[(?P<parameters>[?0-9;]*)(?P<command>[A-Za-z])|(?P<te
 
 
 class Terminal:
-    """The program, run in a pseudo-terminal; `sent` is all that it ever wrote."""
+    """The program, run in a pseudo-terminal; `sent` is everything that it has written."""
 
     def __init__(
         self, *arguments: str, width: int = 80, height: int = 24, **environment: str
@@ -65,7 +65,7 @@ class Terminal:
         os.write(self._ours, keys.encode())
 
     def resize(self, width: int, height: int) -> None:
-        """Have another size."""
+        """Change the size."""
         fcntl.ioctl(self._theirs, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
 
     def modes(self) -> list[Any]:
@@ -73,13 +73,13 @@ class Terminal:
         return termios.tcgetattr(self._theirs)
 
     def lines(self) -> list[str]:
-        """Return what stands on the screen, for a program that writes line by line."""
+        """Return the lines on the screen, for a program that writes line by line."""
         screen: dict[int, str] = {}
         row = 1
         for token in _TOKEN.finditer(self.sent):
             match token["command"], token["parameters"]:
-                case "H", place:
-                    row = int(place.partition(";")[0] or 1)
+                case "H", position:
+                    row = int(position.partition(";")[0] or 1)
                 case "J", _:
                     screen.clear()
                 case "K", _:
@@ -91,7 +91,7 @@ class Terminal:
         return [screen.get(row, "") for row in range(1, max(screen, default=0) + 1)]
 
     def shows(self, *texts: str) -> list[str]:
-        """Wait until all of this stands on the screen; returns its lines."""
+        """Wait until all of these texts are on the screen; returns its lines."""
 
         def is_there() -> bool:
             assert self.process.poll() is None, self.sent
@@ -104,21 +104,21 @@ class Terminal:
         return self.lines()
 
     def exit_status(self) -> int:
-        """Wait for the end of the program."""
+        """Wait until the program ends."""
         return self.process.wait(15)
 
     def _read(self) -> None:
         data = b""
-        with suppress(OSError):  # how Linux says that the other end is closed
+        with suppress(OSError):  # how Linux reports that the other end is closed
             while part := os.read(self._ours, 65536):
                 data += part
                 self.sent = data.decode(errors="replace")
 
 
 def _environment() -> Mapping[str, str]:
-    kept = {
+    inherited = {
         name: value
         for name, value in os.environ.items()  # noqa: TID251 - for a child
         if not name.startswith("TASKMILL_") and name not in ("NO_COLOR", "COLUMNS", "LINES")
     }
-    return {**kept, "PYTHONPATH": os.pathsep.join(sys.path), "TERM": "xterm-256color"}
+    return {**inherited, "PYTHONPATH": os.pathsep.join(sys.path), "TERM": "xterm-256color"}

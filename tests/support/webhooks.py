@@ -1,4 +1,4 @@
-"""The webhooks role in tests: it runs beside the test, on the stage's database."""
+"""The webhooks role, which runs beside the test on the stage's database."""
 
 import asyncio
 import random
@@ -28,7 +28,7 @@ from tests.support.stage import Stage, a_webhooks
 
 @dataclass(frozen=True, kw_only=True)
 class RoleOptions:
-    """How the role works; failed deliveries are tried again soon."""
+    """Options of the role; failed deliveries are retried soon."""
 
     allow: tuple[str, ...] = ("127.0.0.1",)
     keys: tuple[str, ...] = ()
@@ -117,11 +117,11 @@ async def deliveries(
 
 
 async def settled(stage: Stage, count: int, *, timeout_s: float = 15) -> list[asyncpg.Record]:
-    """Wait until there are so many deliveries and none is pending; return them."""
+    """Wait until there are `count` deliveries and none is pending; return them."""
 
-    async def look() -> list[asyncpg.Record]:
+    async def probe() -> list[asyncpg.Record]:
         rows = await deliveries(stage.sql)
         is_settled = len(rows) == count and all(row["state"] != "pending" for row in rows)
         return rows if is_settled else []
 
-    return await eventually(look, f"{count} deliveries to end", timeout_s=timeout_s)
+    return await eventually(probe, f"{count} deliveries to end", timeout_s=timeout_s)

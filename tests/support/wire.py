@@ -1,4 +1,4 @@
-"""The network of `proxy` for tests without a loop of their own."""
+"""The network of `proxy` for tests without an event loop."""
 
 import asyncio
 import threading
@@ -11,7 +11,7 @@ from tests.support.proxy import Network, a_network
 
 @dataclass(frozen=True, kw_only=True)
 class Wire:
-    """The way to a database, which can be cut; `url` is the database's address through it."""
+    """A proxy before a database, which can be cut; `url` is the database's address through it."""
 
     url: str
     _network: Network
@@ -23,13 +23,13 @@ class Wire:
         self._loop.call_soon_threadsafe(self._network.break_all)
 
     def mend(self) -> None:
-        """Carry connections again."""
+        """Accept connections again."""
         self._loop.call_soon_threadsafe(lambda: self._network.refuse(refuses=False))
 
 
 @contextmanager
 def a_wire(url: str) -> Iterator[Wire]:
-    """Lend a way to a database, which a thread of its own keeps open."""
+    """Run a proxy before a database in a thread of its own."""
     is_up = threading.Event()
     wires: list[Wire] = []
     ends: list[asyncio.Event] = []

@@ -1,4 +1,4 @@
-"""Workers with handlers of the tests' own, run beside the test."""
+"""Workers with the test's handlers, which run beside the test."""
 
 import asyncio
 import random
@@ -39,9 +39,9 @@ AnyTransport: TypeAlias = PostgresTransport | RabbitTransport
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerOptions:
-    """How a test's worker works; the lease is renewed every third of `ttl_s`.
+    """Options of a test's worker; the lease is renewed every third of `ttl_s`.
 
-    With a `broker_url` it goes by hints; when it `is_strict` then by nothing else.
+    With a `broker_url` it uses hints, and with `is_strict` nothing else.
     """
 
     name: str = "worker"
@@ -68,7 +68,7 @@ class WorkerOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class RunningWorker:
-    """A worker and what it is made of; `ended` is done when it has stopped."""
+    """A worker and its parts; `ended` is done when it has stopped."""
 
     transport: AnyTransport
     keeper: LeaseKeeper
@@ -77,12 +77,12 @@ class RunningWorker:
     ended: asyncio.Task[None]
 
     async def has_lease(self) -> None:
-        """Wait until it may claim."""
+        """Wait until it has a lease, and may claim."""
 
-        async def looks() -> bool:
+        async def probe() -> bool:
             return self.keeper.lease_id is not None
 
-        await eventually(looks, "a lease")
+        await eventually(probe, "a lease")
 
 
 @asynccontextmanager
@@ -95,11 +95,11 @@ async def a_worker(
         handlers = {kind: noting_exceptions(handler) for kind, handler in handlers.items()}
     made = _made(stage, Handlers(handlers, exclusive=options.exclusive), options)
     transport, keeper, worker, database = made
-    stop, deaf = asyncio.Event(), asyncio.Event()
+    stop, closing = asyncio.Event(), asyncio.Event()
     async with asyncio.TaskGroup() as group:
-        group.create_task(NotificationListener(database, transport.wake).run(deaf))
+        group.create_task(NotificationListener(database, transport.wake).run(closing))
         if isinstance(transport, RabbitTransport):
-            group.create_task(transport.run(deaf))
+            group.create_task(transport.run(closing))
         ended = group.create_task(worker.run(stop))
         try:
             yield RunningWorker(
@@ -108,7 +108,7 @@ async def a_worker(
         finally:
             stop.set()
             await asyncio.wait([ended])
-            deaf.set()
+            closing.set()
 
 
 def _made(
@@ -163,7 +163,7 @@ def a_transport(
     queues: tuple[str, ...] = (),
     idle_backoff: IdleBackoff | None = None,
 ) -> PostgresTransport:
-    """A transport that a test may also drive without a worker."""
+    """A transport that a test can also drive without a worker."""
     return PostgresTransport(
         options.database or stage.database,
         worker=options.name,
@@ -179,7 +179,7 @@ def a_transport(
 def a_hinted_transport(
     stage: Stage, handlers: Handlers, options: WorkerOptions, broker_url: str
 ) -> RabbitTransport:
-    """A transport that goes by hints; it is connected while its `run` runs."""
+    """A transport that uses hints; it is connected while its `run` runs."""
     return RabbitTransport(
         options.database or stage.database,
         broker_url=broker_url,
@@ -195,11 +195,11 @@ def a_hinted_transport(
 async def finished(stage: Stage, task_id: UUID) -> Task:
     """The task once it is terminal."""
 
-    async def look() -> Task | None:
+    async def probe() -> Task | None:
         task = await stage.task(task_id)
         return task if task.status in TERMINAL else None
 
-    task = await eventually(look, "a finished task")
+    task = await eventually(probe, "a finished task")
     assert task is not None
     return task
 
@@ -207,10 +207,10 @@ async def finished(stage: Stage, task_id: UUID) -> Task:
 async def in_status(stage: Stage, task_id: UUID, status: Status) -> Task:
     """The task once it has that status."""
 
-    async def look() -> Task | None:
+    async def probe() -> Task | None:
         task = await stage.task(task_id)
         return task if task.status is status else None
 
-    task = await eventually(look, f"a task that is {status}")
+    task = await eventually(probe, f"a task that is {status}")
     assert task is not None
     return task

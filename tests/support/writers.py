@@ -1,4 +1,4 @@
-"""Everything that writes to tasks, leases and queues, each as one step on a session of the caller's choice."""
+"""Everything that writes to tasks, leases and queues, each as one step on a session that the caller chooses."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -60,7 +60,7 @@ PRIORITY = 4
 
 
 class Session(Database):
-    """One connection that stands for the pool: everything is done there, and nothing is tried again."""
+    """One connection in place of the pool: everything is done on it, and nothing is retried."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -68,11 +68,11 @@ class Session(Database):
 
     @asynccontextmanager
     async def hot(self) -> AsyncIterator[Connection]:
-        """Lend the connection."""
+        """Check the connection out."""
         yield self.connection
 
     def told(self) -> None:
-        """Tell nobody."""
+        """Notify nobody."""
 
     async def fetch(
         self, name: str, *arguments: object, of_one: bool = False
@@ -85,7 +85,7 @@ class Session(Database):
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """A queue with a task in every state that a writer can meet.
+    """A queue with a task in every state that a writer can find.
 
     `adrift` runs under a lease that ran out, `stranded` under one that was closed; `overdue` was not started
     by its `expires_at`. `held` is the lease of a worker that pulls over HTTP.
@@ -161,12 +161,12 @@ async def _claim(database: Database, scene: Scene) -> None:
 
 
 async def _claimed(stage: Stage, lease_id: UUID, task_id: UUID) -> TakenTask:
-    """Claim a task that is due, or will be in a moment by PostgreSQL's clock."""
+    """Claim a task that is due now, or will be in a moment by PostgreSQL's clock."""
 
-    async def look() -> list[TakenTask]:
+    async def probe() -> list[TakenTask]:
         return await _claim_by_hint(stage.database, lease_id, [task_id])
 
-    [taken] = await eventually(look, "a task that is due at once")
+    [taken] = await eventually(probe, "a task that is due at once")
     return taken
 
 
@@ -177,7 +177,7 @@ async def _claim_by_hint(database: Database, lease_id: UUID, ids: list[UUID]) ->
 
 
 def _ending(outcome: Outcome) -> Writer:
-    """End what runs, with the worst order of ids that a caller may give."""
+    """End what runs, with the ids in the worst order."""
 
     async def write(database: Database, scene: Scene) -> None:
         ends = [
@@ -224,21 +224,21 @@ async def _renew(database: Database, scene: Scene) -> None:
 
 
 async def _release(database: Database, scene: Scene) -> None:
-    stream = HintQueue(queue=scene.queue, type=TYPE)
+    hint_queue = HintQueue(queue=scene.queue, type=TYPE)
     bucket = Bucket(queue=scene.queue, type=TYPE, priority=PRIORITY)
     await releases.release(
-        database, stream, release_limit=100, most=100, life_s=10, buckets=[(bucket, None)]
+        database, hint_queue, release_limit=100, most=100, life_s=10, buckets=[(bucket, None)]
     )
 
 
 async def _log(database: Database, scene: Scene) -> None:
-    """Keep lines of what runs; both sides of a pair bring the same ones."""
+    """Store lines of what runs; both sides of a pair bring the same ones."""
     taken = (scene.stranded, scene.running, scene.adrift)
     await task_log.store(database, [a_line(one, scene.stage) for one in taken])
 
 
 async def _log_remote(database: Database, scene: Scene) -> None:
-    """Keep a line of what runs under a remote lease; both sides of a pair bring the same one."""
+    """Store a line of what runs under a remote lease; both sides of a pair bring the same one."""
     fence = a_fence(scene.running, scene.held)
     line = NewSentLine(seq=1, level=20, message="x", fields=None)
     await task_log.add(database, fence, [line], most_lines=10, most_bytes=1000)
@@ -270,7 +270,7 @@ async def _end_remote(database: Database, scene: Scene) -> None:
 
 
 async def _report(database: Database, scene: Scene) -> None:
-    """Say how far what runs has come; both sides of a pair say the same, in the worst order."""
+    """Report the progress of what runs; both sides of a pair report the same, in the worst order."""
     pairs = ((scene.adrift, scene.expired), (scene.running, scene.held))
     reports = [Report(fence=a_fence(taken, lease), share=0.5) for taken, lease in pairs]
     await progress.store(database, reports)
@@ -280,15 +280,15 @@ async def _create(database: Database, scene: Scene) -> None:
     """Create tasks; both sides of a pair bring the same key."""
     creation = a_creation(database, scene.stage.clock, scene.stage.ids)
     drafts = [a_draft(queue=scene.queue, idempotency=a_key(f"{scene.queue} {n}")) for n in (2, 1)]
-    answers = await creation.store_each(creation.with_ids(drafts))
-    if failed := [answer for answer in answers if isinstance(answer, Exception)]:
+    results = await creation.store_each(creation.with_ids(drafts))
+    if failed := [result for result in results if isinstance(result, Exception)]:
         raise failed[0]
 
 
 async def _create_in_sql(database: Database, scene: Scene) -> None:
     """Create a task over SQL; both sides of a pair bring the same key, type and queue, which are all new.
 
-    So they take all locks that it takes, in its order: key, type, queue.
+    So they take all its locks, in its order: key, type, queue.
     """
     call = "SELECT taskmill.create_task('a task', type => $1, queue => $1, idempotency_key => $1)"
     async with database.hot() as connection:
@@ -301,10 +301,10 @@ async def _subscribe(database: Database, scene: Scene) -> None:
 
 
 async def _pass_over(database: Database, scene: Scene) -> None:
-    """Both sides of a pair are of the same process."""
-    turn = CursorLease(webhook_deliveries.PLACE, scene.held, 60.0)
-    await deliveries.take(database, turn)
-    await webhook_deliveries.pass_over(database, turn)
+    """Pass changes over; both sides of a pair are of the same process."""
+    cursor_lease = CursorLease(webhook_deliveries.PLACE, scene.held, 60.0)
+    await deliveries.take(database, cursor_lease)
+    await webhook_deliveries.pass_over(database, cursor_lease)
 
 
 WRITERS: Mapping[str, Writer] = MappingProxyType(
@@ -335,7 +335,7 @@ WRITERS: Mapping[str, Writer] = MappingProxyType(
         "pull": _pull,
         "renew_remote": _renew_remote,
         "end_remote": _end_remote,
-        "bar_remote": lambda database, s: remote_leases.add_tombstone(database, s.held),
+        "add_tombstone": lambda database, s: remote_leases.add_tombstone(database, s.held),
         "time_out": lambda database, _: TimeOut(database, policy=AT_ONCE, name="rescue")(),
         "report": _report,
         "fold": lambda database, _: counts.fold(database),

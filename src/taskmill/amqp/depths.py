@@ -22,7 +22,7 @@ class Depth:
     consumers: int
 
 
-async def look(url: str, names: Iterable[str]) -> list[Depth]:
+async def read_depths(url: str, names: Iterable[str]) -> list[Depth]:
     """Return those of the queues that exist, in the order of their names given.
 
     Raises:

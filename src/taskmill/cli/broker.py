@@ -65,7 +65,7 @@ def status(
     logs.silence()
     settings = settings_of(data, "broker_url", broker_url=broker_url, database_url=database_url)
     wanted = [names.CREATE_QUEUE, names.REJECTED_QUEUE, *_hint_queues(settings)]
-    found = asyncio.run(depths.look(settings.require_broker_url(), wanted))
+    found = asyncio.run(depths.read_depths(settings.require_broker_url(), wanted))
     if as_json:
         show.json_lines(
             {"queue": d.name, "messages": d.messages, "consumers": d.consumers} for d in found

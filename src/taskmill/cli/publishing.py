@@ -60,7 +60,7 @@ def publish(*, file: BinaryIO, broker_url: str | None, data: Path | None, in_fli
     messages = read_message_file(file.read())
 
     async def deliver(delivered: Callable[[], None]) -> "list[Undelivered]":
-        if not await depths.look(url, [names.CREATE_QUEUE]):
+        if not await depths.read_depths(url, [names.CREATE_QUEUE]):
             raise ConfigurationError(_NO_INTAKE.format(queue=names.CREATE_QUEUE))
         confirmed_publisher = ConfirmedPublisher(
             url, exchange=names.EXCHANGE, routing_key=names.CREATE_KEY, in_flight=in_flight

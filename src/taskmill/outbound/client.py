@@ -19,7 +19,7 @@ from taskmill.outbound.addresses import Address, AddressRules
 from taskmill.outbound.connection_limit import ConnectionLimit
 from taskmill.outbound.connections import Connections
 from taskmill.outbound.errors import AddressRefused, OutboundError, Unreachable
-from taskmill.outbound.lookup import Ask, Lookup, ask_system
+from taskmill.outbound.lookup import Lookup, Resolve, resolve_by_system
 from taskmill.wire.urls import target_of
 
 AGENT: Final = "Taskmill"
@@ -66,12 +66,12 @@ class Outbound:
         limits: OutboundLimits,
         *,
         trust: ssl.SSLContext | None = None,
-        ask: Ask = ask_system,
+        resolve: Resolve = resolve_by_system,
     ) -> None:
         self._rules = rules
         self._limits = limits
         self._trust = trust
-        self._ask = ask
+        self._resolve = resolve
         self._session: aiohttp.ClientSession | None = None
         self._limit = ConnectionLimit(limits.connections, per_host=limits.connections_per_host)
 
@@ -131,7 +131,7 @@ class Outbound:
         connector = Connections(
             limit=limits.connections,
             limit_per_host=limits.connections_per_host,
-            resolver=Lookup(self._rules, ask=self._ask),
+            resolver=Lookup(self._rules, resolve=self._resolve),
             use_dns_cache=False,
             keepalive_timeout=_KEEP_ALIVE_S,
             ssl=self._trust or True,

@@ -26,10 +26,10 @@ _MOST_AT_ONCE: Final = 256
 _MOST_OF_A_FAMILY: Final = 4
 _NUMERIC: Final = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
 
-Ask = Callable[[str], Sequence[str]]
+Resolve = Callable[[str], Sequence[str]]
 
 
-def ask_system(host: str) -> list[str]:
+def resolve_by_system(host: str) -> list[str]:
     """Return all addresses of a host, as the system's resolver tells them. Blocks. Raises `OSError`."""
     found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
@@ -44,9 +44,9 @@ class _Question:
 class Lookup(AbstractResolver):
     """Resolves for the HTTP client: a connection goes to one of the addresses that were judged here."""
 
-    def __init__(self, rules: AddressRules, *, ask: Ask = ask_system) -> None:
+    def __init__(self, rules: AddressRules, *, resolve: Resolve = resolve_by_system) -> None:
         self._rules = rules
-        self._ask = ask
+        self._resolve = resolve
         self._asked: dict[str, _Question] = {}
         self._waiting: deque[str] = deque()
         self._threads = 0
@@ -116,7 +116,7 @@ class Lookup(AbstractResolver):
     def _ask_for(self, loop: asyncio.AbstractEventLoop, host: str) -> None:
         answer: Sequence[str] | OSError
         try:
-            answer = self._ask(host)
+            answer = self._resolve(host)
         except (OSError, UnicodeError) as error:
             answer = error if isinstance(error, OSError) else OSError(str(error))
         # The loop may be closed by now: then nobody wants to know.

@@ -67,18 +67,18 @@ class Scene:
 async def within(seconds: float, is_so: Callable[[], bool]) -> bool:
     """Return whether it became so in time."""
 
-    async def look() -> bool:
+    async def probe() -> bool:
         return is_so()
 
     with suppress(AssertionError):
-        return await eventually(look, "it to be so", timeout_s=seconds)
+        return await eventually(probe, "it to be so", timeout_s=seconds)
     return False
 
 
 async def _until_ready_or_ended(member: Member) -> None:
-    async def look() -> bool:
+    async def probe() -> bool:
         assert member.program is not None
         return member.program.ready_file.exists() or not member.is_alive
 
     with suppress(AssertionError):
-        await eventually(look, f"{member.name} to be ready", timeout_s=_STARTUP_S)
+        await eventually(probe, f"{member.name} to be ready", timeout_s=_STARTUP_S)

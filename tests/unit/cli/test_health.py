@@ -53,7 +53,7 @@ def test_it_is_1_when_something_else_answers(taskmill: Taskmill, url: str) -> No
 def test_it_is_1_when_the_answer_is_not_taskmills(
     taskmill: Taskmill, service: FakeService, url: str
 ) -> None:
-    service.answers_html = True
+    service.returns_html = True
 
     assert taskmill("health", "--url", url)[:2] == (
         1,

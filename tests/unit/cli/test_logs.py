@@ -16,9 +16,9 @@ def test_lines_are_shown_with_their_fields_claim_by_claim(
     taskmill: Taskmill, service: FakeService
 ) -> None:
     task = service.add()
-    service.say(task, "report.began", fields={"pages": 3, "title": "a b"})
-    service.say(task, "paper low\x1b[2J", level="warning", logger="printer")
-    service.say(task, "again", claim_no=2)
+    service.log_line(task, "report.began", fields={"pages": 3, "title": "a b"})
+    service.log_line(task, "paper low\x1b[2J", level="warning", logger="printer")
+    service.log_line(task, "again", claim_no=2)
 
     status, out, err = taskmill("task", "logs", task["id"])
 
@@ -33,7 +33,7 @@ def test_lines_are_shown_with_their_fields_claim_by_claim(
 def test_a_traceback_stands_below_its_line(taskmill: Taskmill, service: FakeService) -> None:
     task = service.add()
     traceback = "Traceback (most recent call last):\n  File …\nLookupError: gone\x1b"
-    service.say(task, "broken", level="error", fields={"exception": traceback, "n": 1})
+    service.log_line(task, "broken", level="error", fields={"exception": traceback, "n": 1})
 
     _, out, _ = taskmill("task", "logs", task["id"])
 
@@ -48,8 +48,8 @@ def test_a_traceback_stands_below_its_line(taskmill: Taskmill, service: FakeServ
 
 def test_lines_as_json_are_one_object_a_line(taskmill: Taskmill, service: FakeService) -> None:
     task = service.add()
-    service.say(task, "a\nb", fields={"n": 1})
-    service.say(task, "c")
+    service.log_line(task, "a\nb", fields={"n": 1})
+    service.log_line(task, "c")
 
     _, out, _ = taskmill("task", "logs", task["id"], "--json")
 
@@ -91,7 +91,7 @@ def test_following_ends_with_the_task_and_has_its_last_lines(
         def act(kept: dict[str, Any]) -> None:
             if then:
                 then(kept)
-            service.say(kept, message)
+            service.log_line(kept, message)
 
         return act
 
@@ -126,7 +126,7 @@ def test_following_reads_page_after_page_without_a_pause(
     monkeypatch.setattr("taskmill.cli.logs.time.sleep", pauses.append)
     task = service.add()
     for n in range(2500):
-        service.say(task, f"line {n}")
+        service.log_line(task, f"line {n}")
     service.end(task)
 
     _, out, _ = taskmill("task", "logs", task["id"], "--follow")

@@ -6,7 +6,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from tests.support.fake_answers import START
+from tests.support.fake_responses import START
 from tests.support.fake_service import FakeService
 
 Taskmill = Callable[..., tuple[int, str, str]]

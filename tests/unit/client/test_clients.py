@@ -356,7 +356,7 @@ def test_logs_are_read_page_by_page_and_go_on_at_their_end(
 ) -> None:
     task = service.add()
     for n in range(1001):
-        service.say(task, f"line {n}", fields={"n": n})
+        service.log_line(task, f"line {n}", fields={"n": n})
 
     lines = list(client.logs(task["id"], claim=1, level="info"))
     page = client.log_page(task["id"], limit=1000)
@@ -365,7 +365,7 @@ def test_logs_are_read_page_by_page_and_go_on_at_their_end(
     assert [line.fields for line in lines] == [{"n": n} for n in range(1001)]
     assert (len(page.items), len(rest.items)) == (1000, 1)
     assert "claim=1&level=info&limit=1000" in service.requests[0][1]
-    service.say(task, "later")
+    service.log_line(task, "later")
     later = client.log_page(task["id"], cursor=rest.next_cursor)
     assert [line.message for line in later.items] == ["later"]
     with pytest.raises(NotAccepted):
@@ -432,7 +432,7 @@ async def test_the_asynchronous_client_asks_the_same() -> None:
         assert activity.queues[0].queue == "a"
         assert (await client.ready())["database"] == "ok"
         assert len(await client.events(task.id)) == 3
-        service.say(service.tasks[str(task.id)], "said")
+        service.log_line(service.tasks[str(task.id)], "said")
         assert [line.message async for line in client.logs(task.id)] == ["said"]
         assert len((await client.log_page(task.id, limit=1)).items) == 1
         assert (await client.page()).total == 2

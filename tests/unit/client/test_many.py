@@ -160,7 +160,7 @@ def test_what_is_refused_for_now_for_too_long_is_refused(
 def test_an_answer_that_breaks_off_makes_no_task_twice(
     client: TaskmillClient, service: FakeService
 ) -> None:
-    service.lines_answered = 1
+    service.lines_returned = 1
     ids = client.create_many(named("a", "b", "c"))
     assert [str(one) for one in ids] == list(service.tasks)
     assert sent(service) == [["a", "b", "c"], ["b", "c"]]
@@ -429,7 +429,7 @@ def test_a_task_that_is_too_large_alone_is_told_with_what_was_made() -> None:
 def test_an_answer_that_stays_short_is_no_answer(
     served: tuple[FakeService, str], service: FakeService
 ) -> None:
-    service.lines_answered = 0
+    service.lines_returned = 0
     with (
         TaskmillClient(served[1], retries=0) as client,
         pytest.raises(Unreachable, match="broke off"),

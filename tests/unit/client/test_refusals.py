@@ -30,7 +30,7 @@ from taskmill.client import (
 )
 from taskmill.client.refusals import BY_STATUS, BY_TYPE
 from taskmill.wire.problems import ALL_KINDS, ProblemKind
-from tests.support.fake_answers import problem
+from tests.support.fake_responses import problem
 from tests.support.fake_service import FakeService, serving
 
 TASK_ID = UUID(int=7)

@@ -16,7 +16,7 @@ from taskmill.outbound.client import OutboundLimits
 from taskmill.outbound.errors import AddressRefused, OutboundError, Unreachable
 from taskmill.outbound.lookup import Lookup
 from tests.support.endpoint import Received, an_endpoint, ok, status
-from tests.support.outbound import an_outbound, answering, sent
+from tests.support.outbound import a_resolver, an_outbound, sent
 
 NOBODY = AddressRules()
 
@@ -52,7 +52,7 @@ async def test_this_machine_is_never_called_however_it_is_written(place: str) ->
     ],
 )
 async def test_a_name_that_leads_to_private_addresses_only_is_refused(addresses: list[str]) -> None:
-    async with an_outbound(NOBODY, ask=answering(addresses)) as outbound:
+    async with an_outbound(NOBODY, resolve=a_resolver(addresses)) as outbound:
         with pytest.raises(AddressRefused, match=r"^rebind\.example leads to no address"):
             await sent(outbound, "http://rebind.example/secret-path")
 
@@ -61,7 +61,7 @@ async def test_only_the_addresses_of_a_name_that_may_be_called_are() -> None:
     # 127.0.0.1 is allowed here; the other stands for what is not.
     async with (
         an_endpoint() as endpoint,
-        an_outbound(ask=answering(["127.0.0.2", "127.0.0.1"])) as outbound,
+        an_outbound(resolve=a_resolver(["127.0.0.2", "127.0.0.1"])) as outbound,
     ):
         url = endpoint.url.replace("127.0.0.1", "both.example")
         assert (await sent(outbound, url)).status == 200
@@ -74,10 +74,10 @@ async def test_of_a_name_with_thousands_of_addresses_some_are_tried() -> None:
         *(f"fd00::{n}" for n in range(99)),
     ]
     rules = AddressRules(["10.0.0.0/8", "fd00::/8"])
-    found = await Lookup(rules, ask=answering(many)).resolve("many.example", 80)
+    found = await Lookup(rules, resolve=a_resolver(many)).resolve("many.example", 80)
     assert [one["host"] for one in found] == [*many[:4], *many[2000:2004]]
     with pytest.raises(Unreachable, match="has no address"):
-        await Lookup(rules, ask=answering([])).resolve("none.example", 80)
+        await Lookup(rules, resolve=a_resolver([])).resolve("none.example", 80)
 
 
 async def test_the_address_that_was_judged_is_the_one_that_is_called() -> None:
@@ -88,7 +88,7 @@ async def test_the_address_that_was_judged_is_the_one_that_is_called() -> None:
         asked.append(host)
         return ["127.0.0.1"] if len(asked) == 1 else ["127.0.0.2"]
 
-    async with an_endpoint() as endpoint, an_outbound(ask=ask) as outbound:
+    async with an_endpoint() as endpoint, an_outbound(resolve=ask) as outbound:
         url = endpoint.url.replace("127.0.0.1", "rebind.example")
         for _ in range(3):
             assert (await sent(outbound, url)).status == 200
@@ -106,7 +106,7 @@ async def test_an_allowed_name_may_lead_anywhere_and_others_may_not() -> None:
     rules = AddressRules(["hooks.internal"])
     async with (
         an_endpoint() as endpoint,
-        an_outbound(rules, ask=answering(["127.0.0.1"])) as outbound,
+        an_outbound(rules, resolve=a_resolver(["127.0.0.1"])) as outbound,
     ):
         assert (
             await sent(outbound, endpoint.url.replace("127.0.0.1", "Hooks.Internal."))
@@ -250,7 +250,7 @@ async def test_a_resolver_that_hangs_blocks_nobody_else() -> None:
             blocker.wait(20)
         return ["127.0.0.1"]
 
-    async with an_endpoint() as endpoint, an_outbound(ask=ask) as outbound:
+    async with an_endpoint() as endpoint, an_outbound(resolve=ask) as outbound:
         slow, quick = (
             endpoint.url.replace("127.0.0.1", host) for host in ("slow.example", "quick.example")
         )
@@ -275,7 +275,7 @@ async def test_dead_names_hold_up_no_other_and_are_not_asked_for_once_nobody_wan
             blocker.wait(20)
         return ["127.0.0.1"]
 
-    async with an_endpoint() as endpoint, an_outbound(ask=ask) as outbound:
+    async with an_endpoint() as endpoint, an_outbound(resolve=ask) as outbound:
 
         def at(host: str) -> str:
             return endpoint.url.replace("127.0.0.1", host)
@@ -300,7 +300,7 @@ async def test_a_name_that_is_not_there_is_unreachable() -> None:
     def ask(_: str) -> list[str]:
         raise OSError(-2, "Name or service not known")
 
-    async with an_outbound(ask=ask) as outbound:
+    async with an_outbound(resolve=ask) as outbound:
         for _ in range(2):
             with pytest.raises(Unreachable, match=r"name a\.example was not found"):
                 await sent(outbound, "http://a.example/")
@@ -329,15 +329,15 @@ async def test_tls_is_checked_against_the_name_not_the_address(certificate: Path
     served = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     served.load_cert_chain(certificate)
     trust = ssl.create_default_context(cafile=str(certificate))
-    ask = answering(["127.0.0.1"])
+    ask = a_resolver(["127.0.0.1"])
     async with an_endpoint(ok, tls=served) as endpoint:
         right = endpoint.url.replace("127.0.0.1", "hooks.example")
-        async with an_outbound(ask=ask, trust=trust) as outbound:
+        async with an_outbound(resolve=ask, trust=trust) as outbound:
             assert (await sent(outbound, right)).status == 200
             for host in ("other.example", "127.0.0.1"):
                 with pytest.raises(Unreachable, match="its certificate was not accepted"):
                     await sent(outbound, endpoint.url.replace("127.0.0.1", host))
-        async with an_outbound(ask=ask) as outbound:
+        async with an_outbound(resolve=ask) as outbound:
             with pytest.raises(Unreachable, match="its certificate was not accepted"):
                 await sent(outbound, right)
         assert len(endpoint.received) == 1

@@ -8,7 +8,7 @@ import pytest
 from taskmill.outbound.addresses import AddressRules
 from taskmill.outbound.client import OutboundLimits, Request
 from taskmill.outbound.errors import Unreachable
-from tests.support.outbound import an_outbound, answering, sent
+from tests.support.outbound import a_resolver, an_outbound, sent
 
 ANSWER = b"HTTP/1.1 204 No Content\r\n\r\n"
 
@@ -60,7 +60,7 @@ async def test_idle_connections_count_and_the_oldest_makes_room() -> None:
     rules, limits = AddressRules(["*.example"]), OutboundLimits(connections=5)
     async with (
         server,
-        an_outbound(rules, ask=answering(["127.0.0.1"]), limits=limits) as outbound,
+        an_outbound(rules, resolve=a_resolver(["127.0.0.1"]), limits=limits) as outbound,
     ):
         for number in range(50):
             # h0 is never the oldest: it is used before each of the others.

@@ -96,7 +96,7 @@ def leaves_a_thread(context: Context, go: str) -> str:
             time.sleep(0.01)
         context.progress(1, "late")
         context.logger.info("late")
-        Path(go + ".said").touch()
+        Path(go + ".logged").touch()
 
     threading.Thread(target=late, daemon=True).start()
     return "left"

@@ -55,10 +55,10 @@ def is_alive(pid: int) -> bool:
 
 
 async def gone(pid: int) -> None:
-    async def looks() -> bool:
+    async def probe() -> bool:
         return not is_alive(pid)
 
-    await eventually(looks, "the end of a process")
+    await eventually(probe, "the end of a process")
 
 
 async def test_results_come_back_and_a_process_is_used_again() -> None:
@@ -122,7 +122,7 @@ async def test_what_a_handler_says_is_heard_where_its_worker_is(
     assert (record.getMessage(), record.levelno) == ("logged 2", logging.WARNING)
     assert vars(record)["of"] == "record"
     assert runtime.reports == [(0.5, "half")]
-    assert runtime.said == [("info", "said", {"event": "odd", "n": 1})]
+    assert runtime.logged == [("info", "said", {"event": "odd", "n": 1})]
     assert "to nobody" in capfd.readouterr().err
 
 
@@ -189,11 +189,11 @@ async def test_what_an_attempt_left_behind_says_nothing_of_the_next(tmp_path: Pa
     async with a_pool() as processes:
         assert await outcome(processes, "leaves_a_thread", go=str(go)) == Succeeded(result='"left"')
         go.touch()
-        said = str(tmp_path / "go.said")
+        said = str(tmp_path / "go.logged")
         context = an_attempt("waits_for", runtime, file=said)
         later = replace(context, task=replace(context.task, claim_no=4))
         assert (await processes.call(later)).outcome == Succeeded(result='"found"')
-    assert (runtime.reports, runtime.said) == ([], [])
+    assert (runtime.reports, runtime.logged) == ([], [])
 
 
 async def test_a_fork_tells_nothing() -> None:

@@ -32,10 +32,10 @@ PATIENT: Final = replace(OPTIONS, stop_timeout_s=60)
 async def until(running: RunningPool, state: AttemptState) -> None:
     """Wait until all attempts of the pool have this state."""
 
-    async def look() -> bool:
+    async def probe() -> bool:
         return all(attempt.state is state for attempt in running.pool.attempts)
 
-    await eventually(look, f"attempts that are {state}")
+    await eventually(probe, f"attempts that are {state}")
 
 
 async def test_an_attempt_goes_from_its_claim_to_its_record_and_is_forgotten() -> None:

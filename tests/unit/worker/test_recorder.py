@@ -202,7 +202,7 @@ async def test_an_outage_is_waited_for_and_no_outcome_is_dropped(log_lines: LogL
 
 async def test_an_answer_that_was_lost_is_looked_up_and_nothing_is_called_lost() -> None:
     ends, attempts = EndsInMemory(), [settled(n) for n in (1, 2)]
-    ends.answers_get_lost = 2
+    ends.lost_responses = 2
     async with asyncio.timeout(10), a_recorder(ends) as recorder:
         for attempt in attempts:
             recorder.put(attempt)

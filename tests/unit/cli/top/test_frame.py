@@ -15,7 +15,7 @@ from tests.support.pictures import (
     an_activity,
     before,
     created,
-    drawn,
+    rendered,
 )
 
 SIZES = [(60, 12), (80, 24), (100, 31), (120, 40), (237, 70), (30, 8), (1, 1)]
@@ -117,7 +117,7 @@ def test_every_picture_is_as_large_as_the_terminal_and_steers_nothing(
 
 
 def test_a_small_terminal_has_all_three_tables_and_what_wants_a_look() -> None:
-    lines = drawn(few())
+    lines = rendered(few())
 
     assert lines[0].startswith("taskmill top  http://127.0.0.1:8000")
     assert lines[1] == "tasks   12  new 5  running 7  succeeded 0  failed 0  cancelled 0"
@@ -153,14 +153,14 @@ def test_a_small_terminal_has_all_three_tables_and_what_wants_a_look() -> None:
 
 
 def test_a_wide_terminal_tells_more() -> None:
-    headings = next(line for line in drawn(few(), width=140) if line.startswith("QUEUES"))
+    headings = next(line for line in rendered(few(), width=140) if line.startswith("QUEUES"))
 
     assert headings.split()[-6:] == ["ENDED/S", "FAILED/S", "WAIT", "P50", "P95", "OLDEST"]
     assert "NEW/S" in headings
 
 
 def test_what_there_is_no_room_for_is_counted() -> None:
-    text = "\n".join(drawn(many()))
+    text = "\n".join(rendered(many()))
 
     assert "QUEUES 1-6 of 300" in text
     assert "WORKERS 1-3 of 300" in text
@@ -171,14 +171,14 @@ def test_what_there_is_no_room_for_is_counted() -> None:
 def test_one_table_can_have_all_the_room() -> None:
     view = View(pane=Pane.WORKERS, is_zoomed=True)
 
-    lines = drawn(many(), view)
+    lines = rendered(many(), view)
 
     assert "WORKERS 1-15 of 300" in "\n".join(lines)
     assert not any(line.startswith(("QUEUES", "FAILURES")) for line in lines)
 
 
 def test_an_empty_system_says_how_to_begin() -> None:
-    text = "\n".join(drawn(a_snapshot()))
+    text = "\n".join(rendered(a_snapshot()))
 
     assert "✓ nothing wants a look" in text
     assert "no queues yet: a queue is made by its first task" in text
@@ -190,7 +190,7 @@ def test_before_the_first_answer_there_is_only_the_trouble() -> None:
     lines = frame(a_picture(None, trouble="no answer: refused"), 80, 24)
 
     assert lines[1].plain.rstrip() == "trying again: no answer: refused"
-    assert "waiting for the first answer" in "\n".join(drawn(None))
+    assert "waiting for the first answer" in "\n".join(rendered(None))
 
 
 def test_an_old_picture_says_that_it_is_old() -> None:
@@ -203,8 +203,8 @@ def test_a_traceback_is_told_by_its_last_line_and_in_full_when_it_is_open() -> N
     message = "Traceback (most recent call last):\n  File x\nKeyError: 'colour'"
     snapshot = a_snapshot(failures=[a_failure(message=message)])
 
-    assert any("ValueError  KeyError: 'colour'" in line for line in drawn(snapshot))
-    opened = drawn(snapshot, view_of("failure", snapshot))
+    assert any("ValueError  KeyError: 'colour'" in line for line in rendered(snapshot))
+    opened = rendered(snapshot, view_of("failure", snapshot))
     assert [line for line in opened if line in message.splitlines()] == message.splitlines()
 
 
@@ -214,7 +214,7 @@ def test_workers_over_http_are_one_row_for_each_name() -> None:
     ]
     ended = a_worker_view("old", 99, state="closed", closed_at=before(minutes=9))
 
-    lines = drawn(a_snapshot(workers=[ended, *leases]))
+    lines = rendered(a_snapshot(workers=[ended, *leases]))
     place = next(at for at, line in enumerate(lines) if line.startswith("WORKERS 2"))
 
     assert lines[place + 1].split()[:6] == ["puller", "over", "HTTP", "8", "of", "8"]
@@ -226,7 +226,7 @@ def test_details_of_a_queue_name_who_serves_it_and_what_failed() -> None:
     view = view_of("queue", snapshot)
     view.opened = a_picture(snapshot).board.queues[1]
 
-    text = "\n".join(drawn(snapshot, view))
+    text = "\n".join(rendered(snapshot, view))
 
     assert "queue mail  open" in text
     assert "waiting   3  the oldest one for 12 s" in text
