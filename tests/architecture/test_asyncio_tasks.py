@@ -15,8 +15,8 @@ SOURCE: Final = ROOT / "src/taskmill"
 
 OWNERS: Final = {
     "worker/pool.py": "a TaskGroup waits for abandoned handlers for ever; the pool detaches them",
-    "api/holding.py": "a TaskGroup wraps what its block raises; the task is cancelled, and waited for",
-    "api/pulling.py": "as api/holding.py; both tasks are cancelled and waited for before it returns",
+    "api/long_polling.py": "a TaskGroup wraps what its block raises; the task is cancelled, and waited for",
+    "api/pulling.py": "as api/long_polling.py; both tasks are cancelled and waited for before it returns",
 }
 """Files that may have tasks of a loop's own, and why."""
 

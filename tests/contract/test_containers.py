@@ -126,8 +126,8 @@ def test_every_container_answers_under_its_names_and_addresses(
         "localhost:8000",
         "tasks.example.org",
     ):
-        assert rules.lets_in(host.encode()), host
-    assert not rules.lets_in(b"evil.test")
+        assert rules.allows_host(host.encode()), host
+    assert not rules.allows_host(b"evil.test")
 
 
 def test_every_setting_of_the_image_is_known() -> None:

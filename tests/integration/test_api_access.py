@@ -7,7 +7,7 @@ import pytest
 from taskmill.admin.app import AdminApp
 from taskmill.admin.server import AdminServer
 from taskmill.domain.system import BrokerPresence, BrokerState, Readiness
-from taskmill.runtime.http_access import ANSWER_HEADERS, AccessRules
+from taskmill.runtime.http_access import DEFAULT_RESPONSE_HEADERS, AccessRules
 from taskmill.settings import ApiSettings, Settings
 from tests.support.api import LIMITS, SETTINGS, LogLines, Served, raw_request, serving
 from tests.support.stage import Stage
@@ -164,7 +164,7 @@ async def test_programs_and_own_pages_may_write_whatever_type_they_say(
 
 async def test_answers_tell_browsers_to_guess_pass_on_and_keep_nothing(api: Served) -> None:
     task = await api.create()
-    expected = {name.decode(): value.decode() for name, value in ANSWER_HEADERS}
+    expected = {name.decode(): value.decode() for name, value in DEFAULT_RESPONSE_HEADERS}
     assert expected.keys() == {"x-content-type-options", "referrer-policy", "cache-control"}
     for answer in (
         await api.get(f"/tasks/{task['id']}"),

@@ -7,7 +7,7 @@ import httpx
 import orjson
 import pytest
 
-from taskmill.api.routers.batches import _here, _store
+from taskmill.api.routers.batches import _on_loop, _store
 from taskmill.domain.errors import Unavailable
 from taskmill.wire.batches import line_drafts, parse_batch
 from tests.support.api import LIMITS, LogLines, Served, raw_request
@@ -126,7 +126,7 @@ async def test_refused_lines_by_the_thousand_let_others_have_their_turn(api: Ser
     count()
     context = api.app._context
     chunks = line_drafts(lines, source="rest", chunk=50)
-    answered = [part async for part in _store(context, next(chunks), _here(chunks))]
+    answered = [part async for part in _store(context, next(chunks), _on_loop(chunks))]
     assert len(answered) == 100
     assert turns >= len(answered)
 

@@ -9,7 +9,7 @@ import httpx
 import orjson
 import pytest
 
-from taskmill.api.compression import LEAST_BYTES, takes_gzip
+from taskmill.api.compression import LEAST_BYTES, accepts_gzip
 from taskmill.settings import LimitSettings, Settings
 from tests.support.api import Served, raw_request, serving
 from tests.support.polling import eventually
@@ -178,5 +178,5 @@ async def test_a_client_that_leaves_while_it_is_compressed_harms_nothing(roomy: 
     ],
 )
 def test_who_takes_it(sent: str, is_taken: bool) -> None:  # noqa: FBT001 - what is expected
-    assert takes_gzip([(b"accept-encoding", sent.encode())]) is is_taken
-    assert takes_gzip([(b"accept", b"gzip")]) is False
+    assert accepts_gzip([(b"accept-encoding", sent.encode())]) is is_taken
+    assert accepts_gzip([(b"accept", b"gzip")]) is False

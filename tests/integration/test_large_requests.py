@@ -188,13 +188,13 @@ async def test_who_is_answered_at_once_counts_as_held_up_by_large_requests(
     api: Served, stage: Stage
 ) -> None:
     offload = stage.service.offload
-    before = offload._others
+    before = offload._responses
     await api.post("/tasks", SMALL)
     await api.http.get("/queues")
-    assert offload._others == before + 2
+    assert offload._responses == before + 2
     large = orjson.dumps({"name": "x", **FIELDS})
     assert (await api.http.post("/tasks", content=large)).status_code == 422
-    assert offload._others == before + 2
+    assert offload._responses == before + 2
 
 
 async def test_many_large_requests_of_one_address_do_not_come_before_one_of_another(

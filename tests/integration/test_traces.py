@@ -8,7 +8,7 @@ import pytest
 from opentelemetry.trace import SpanKind, StatusCode
 from starlette.types import Message, Receive, Scope, Send
 
-from taskmill.api.traced import Traced
+from taskmill.api.tracing import TracingMiddleware
 from taskmill.app import Context
 from taskmill.domain.lifecycle import Status
 from tests.support.api import LogLines, Served, raw_request, serving
@@ -292,7 +292,7 @@ async def test_a_request_that_the_service_fails_is_an_error(spans: Spans, status
     async def app(_: Scope, __: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": status, "headers": []})
 
-    await Traced(app, spans.traces)(a_request(), nothing_comes, into_nowhere)
+    await TracingMiddleware(app, spans.traces)(a_request(), nothing_comes, into_nowhere)
     [span] = spans.all()
     assert (span.attributes or {})["http.response.status_code"] == status
     assert (span.attributes or {}).get("error.type") == ("503" if status == 503 else None)
@@ -306,9 +306,9 @@ async def test_a_request_without_an_answer_ends_its_span(spans: Spans) -> None:
     async def breaks(_: Scope, __: Receive, ___: Send) -> None:
         raise TimeoutError
 
-    await Traced(leaves, spans.traces)(a_request(), nothing_comes, into_nowhere)
+    await TracingMiddleware(leaves, spans.traces)(a_request(), nothing_comes, into_nowhere)
     with pytest.raises(TimeoutError):
-        await Traced(breaks, spans.traces)(a_request(), nothing_comes, into_nowhere)
+        await TracingMiddleware(breaks, spans.traces)(a_request(), nothing_comes, into_nowhere)
     assert len(spans.all()) == 2
     for span in spans.all():
         assert "http.response.status_code" not in (span.attributes or {})

@@ -61,7 +61,7 @@ async def test_a_client_that_takes_nothing_of_its_answer_is_cut(
 ) -> None:
     before = cut()
     async with (
-        a_server(Pace(answer_stall_s=0.4)) as url,
+        a_server(Pace(response_stall_s=0.4)) as url,
         raw_connections(url, 2, request_) as attack,
     ):
 
@@ -76,7 +76,10 @@ async def test_a_client_that_takes_nothing_of_its_answer_is_cut(
 
 async def test_who_takes_an_answer_slowly_gets_all_of_it() -> None:
     before, received = cut(), 0
-    async with a_server(Pace(answer_stall_s=0.6)) as url, raw_connections(url, 1, CLOSE) as [line]:
+    async with (
+        a_server(Pace(response_stall_s=0.6)) as url,
+        raw_connections(url, 1, CLOSE) as [line],
+    ):
         while part := await line.reader.read(SIZE // 16):
             received += len(part)
             await asyncio.sleep(0.01)  # so that all of it takes longer than nothing may
@@ -86,7 +89,7 @@ async def test_who_takes_an_answer_slowly_gets_all_of_it() -> None:
 
 @pytest.mark.parametrize("request_", [CLOSE, STAY], ids=["closing", "kept"])
 async def test_who_takes_nothing_gives_way_to_others(request_: bytes) -> None:
-    patient = Pace(answer_stall_s=60)
+    patient = Pace(response_stall_s=60)
     async with a_server(patient, total=4) as url, raw_connections(url, 4, request_) as attack:
         async with httpx.AsyncClient(base_url=url, timeout=20) as http:
             assert (await http.get("/")).status_code == 200

@@ -12,8 +12,8 @@ from taskmill.domain.system import Readiness
 from taskmill.observability import metrics
 from taskmill.observability.logs import get_logger
 from taskmill.observability.system import system_metrics
-from taskmill.runtime.http_access import ANSWER_HEADERS, AccessRules
-from taskmill.wire.health import HEALTH_JSON, ready_answer
+from taskmill.runtime.http_access import DEFAULT_RESPONSE_HEADERS, AccessRules
+from taskmill.wire.health import HEALTH_JSON, ready_response
 from taskmill.wire.problems import problem_for_status, problem_json
 
 log = get_logger(__name__)
@@ -53,7 +53,7 @@ class AdminApp:
             return
         status, headers, body = await self._respond(scope)
         encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
-        encoded += ANSWER_HEADERS
+        encoded += DEFAULT_RESPONSE_HEADERS
         encoded.append((b"content-length", b"%d" % len(body)))
         await send({"type": "http.response.start", "status": status, "headers": encoded})
         await send({"type": "http.response.body", "body": body})
@@ -83,7 +83,7 @@ class AdminApp:
         return 200, {"content-type": "application/json"}, HEALTH_JSON
 
     async def _readyz(self) -> Response:
-        return ready_answer(await self._readiness(), is_stopping=self._is_stopping())
+        return ready_response(await self._readiness(), is_stopping=self._is_stopping())
 
     async def _metrics(self) -> Response:
         system = () if self._figures is None else system_metrics(await self._figures())

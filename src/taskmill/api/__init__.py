@@ -1,1 +1,1 @@
-"""The HTTP door: reads requests, calls the one service, writes answers. It knows no storage."""
+"""The HTTP entry point: reads requests, calls the task service, writes responses. It knows nothing of storage."""

@@ -1,12 +1,12 @@
 """Puts the API together: layers from the outside in, routers, documents.
 
-Traced      a span for each request that creates tasks, when traces are on
-Edge        request id, log line, who may ask, deadline, last resort
-Cors        pages elsewhere that the settings name, where they name any
-Compression large answers to reads
-FastRoutes    POST /tasks and GET /tasks/{id}
-Pages       hands on what is for people, where there are pages
-FastAPI     everything else, and the OpenAPI document of it all
+TracingMiddleware  a span for each request that creates tasks, when traces are on
+Edge               request id, log line, host and origin checks, deadline, unexpected errors
+Cors               pages of the origins in the settings, if there are any
+Compression        large responses to reads
+FastRoutes         POST /tasks and GET /tasks/{id}
+Pages              the dashboard's paths, where there is a dashboard
+FastAPI            everything else, and the OpenAPI document of all routes
 """
 
 import re
@@ -46,7 +46,7 @@ from taskmill.api.routers import (
     types,
     webhooks as webhook_routes,
 )
-from taskmill.api.traced import Traced
+from taskmill.api.tracing import TracingMiddleware
 from taskmill.operations.feed import Feed
 from taskmill.operations.pull import Pull
 from taskmill.operations.service import TaskService
@@ -74,8 +74,8 @@ if TYPE_CHECKING:
 _DESCRIPTION: Final = """\
 A task service: hand it work, watch it run, never lose it.
 
-Every error is `application/problem+json` (RFC 9457) with a stable `type`; it says what was expected, what
-came, and where. Every answer carries `X-Request-Id`, under which the logs tell more. Times are RFC 3339 in
+Every error is `application/problem+json` (RFC 9457) with a stable `type`; it names what was expected, what
+came, and where. Every response has an `X-Request-Id`, under which the logs have more. Times are RFC 3339 in
 UTC; names of queues and types match `[a-z0-9][a-z0-9._-]{0,62}`.
 
 The earlier service's addresses live on below `/task_service`, with [their own page](task_service/docs).
@@ -89,13 +89,13 @@ _TAGS: Final = [
     {"name": "events", "description": "Follow what happens to tasks, live."},
     {"name": "queues", "description": "What waits where; pause and resume."},
     {"name": "types", "description": "What payloads of each type have to look like."},
-    {"name": "webhooks", "description": "Have an endpoint told what happens."},
+    {"name": "webhooks", "description": "Have events posted to an endpoint."},
     {"name": "rejections", "description": "Messages that were refused; send them again."},
     {"name": "system", "description": "Counts, workers, the queue's side."},
     {"name": "health", "description": "For load balancers, orchestrators and monitoring."},
 ]
 
-# What the document names, and the framework does not parse.
+# In the document, but not parsed by the framework.
 _BODIES: Final = (
     CreateTask,
     CancelSelection,
@@ -117,14 +117,14 @@ _BODIES: Final = (
 
 
 class PagesApp(Protocol):
-    """An ASGI app that answers some paths, and streams: the dashboard."""
+    """An ASGI app that serves some paths and streams: the dashboard."""
 
-    def answers(self, path: str) -> bool:
-        """Tell whether a path is its own."""
+    def serves(self, path: str) -> bool:
+        """Return whether it serves a path."""
         ...
 
     def stop_being_ready(self) -> None:
-        """End what would go on for ever."""
+        """End the open streams."""
         ...
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -133,15 +133,15 @@ class PagesApp(Protocol):
 
 
 class Pages:
-    """The layer that asks the pages before the framework."""
+    """The layer that lets the pages serve their paths before the framework."""
 
     def __init__(self, app: ASGIApp, pages: PagesApp) -> None:
         self._app = app
         self._pages = pages
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Have one of the two answer."""
-        app = self._pages if self._pages.answers(scope["path"]) else self._app
+        """Pass the request to one of the two."""
+        app = self._pages if self._pages.serves(scope["path"]) else self._app
         await app(scope, receive, send)
 
 
@@ -166,8 +166,8 @@ class Api:
             within = Cors(within, context.access)
         bodies = BodyMemory(context.body_limits)
         edge = Edge(within, ids, context.access, bodies, context.offload, timeout_s=limit_s)
-        self._app: ASGIApp = edge if traces is None else Traced(edge, traces)
-        # With traces on, each request that makes a task has a span of its own.
+        self._app: ASGIApp = edge if traces is None else TracingMiddleware(edge, traces)
+        # The fast path makes no spans.
         self.fast_path = FastPath(context, ids, compressor) if traces is None else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -175,7 +175,7 @@ class Api:
         await self._app(scope, receive, send)
 
     def stop_being_ready(self) -> None:
-        """Have `/readyz` say that no new requests should come here; all are still answered, none is held."""
+        """Have `/readyz` report that the server stops; requests are still answered, but long polls end at once."""
         self._context.is_stopping = True
         self._context.feed.close()
         self._context.pull.close()
@@ -196,8 +196,8 @@ def create_app(
 ) -> Api:
     """Make the API over a service that is entered already, a feed and a pull that run.
 
-    `drain` is called, and must return at once, when the earlier service's address asks for a worker.
-    `traces` is None when they are off, `pages` where there are none for people.
+    `drain` is called when the legacy API is asked to start a worker, and must return at once.
+    `traces` is None when they are off, `pages` where there is no dashboard.
     """
     limits = settings.limits
     return Api(
@@ -228,26 +228,26 @@ def create_app(
 
 
 def create_framework(context: Context) -> FastAPI:
-    """Make the FastAPI app that has every route, the hot ones too."""
+    """Make the FastAPI app with all routes, also those that `FastRoutes` serves."""
     app = _described()
     app.state.context = context
     documents.add_documents(
         app, static="static", with_redoc=True, contracts=context.service.contracts
     )
     app.mount("/static", documents.PackageFiles())
-    app.add_route("/", _lead_to_documents, include_in_schema=False)
-    app.router.routes.append(_mount_of_earlier(context))
+    app.add_route("/", _redirect_to_documents, include_in_schema=False)
+    app.router.routes.append(_legacy_mount(context))
     add_error_handlers(app)
     return app
 
 
 def openapi_document() -> dict[str, Any]:
-    """Return the OpenAPI document as it is where no type has a contract."""
+    """Return the OpenAPI document without the types that have contracts."""
     return _described().openapi()
 
 
 def _described() -> FastAPI:
-    """Make an app of all that its document describes."""
+    """Make an app with the routes that the document describes."""
     app = FastAPI(
         title="Taskmill",
         version=version(),
@@ -283,12 +283,12 @@ def _described() -> FastAPI:
     return app
 
 
-async def _lead_to_documents(_: Request) -> Response:
+async def _redirect_to_documents(_: Request) -> Response:
     return RedirectResponse("docs")
 
 
-def _mount_of_earlier(context: Context) -> Mount:
+def _legacy_mount(context: Context) -> Mount:
     mount = Mount(legacy.PREFIX, legacy.create_legacy_app(context, version=version()))
-    # The library's "." leaves out a line break, whose 404 would then have the other form.
+    # Starlette's "." does not match a line break: such a path would get the 404 of the main API.
     mount.path_regex = re.compile(mount.path_regex.pattern, re.DOTALL)
     return mount

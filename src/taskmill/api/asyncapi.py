@@ -1,6 +1,6 @@
-"""The AsyncAPI document: what the queue's side takes and answers.
+"""The AsyncAPI document: creation messages, replies and events over RabbitMQ.
 
-Its schemas are made from the models that the OpenAPI document has; here are the words around them.
+Its schemas are made of the models that the OpenAPI document has; the descriptions around them are here.
 """
 
 from typing import Any, Final
@@ -149,7 +149,7 @@ def _operations() -> Json:
         },
         "tellChange": {
             "action": "send",
-            "summary": "Tell what has happened to a task",
+            "summary": "Publish what has happened to a task",
             "channel": {"$ref": "#/channels/changes"},
             "messages": [{"$ref": "#/channels/changes/messages/taskChanged"}],
             "bindings": {"amqp": {"deliveryMode": 2, "mandatory": False, **_BINDING}},
@@ -182,7 +182,7 @@ def _messages() -> Json:
             "contentType": CLOUD_EVENT,
             "headers": _object(_CHANGE_PROPERTIES),
             "payload": _ref("schemas", "CloudEventView"),
-            "examples": [{"payload": examples.ANSWERS["CloudEventView"]}],
+            "examples": [{"payload": examples.RESPONSES["CloudEventView"]}],
         },
         "rejectedMessage": {
             "title": "A message that was refused, its body untouched",
@@ -191,13 +191,13 @@ def _messages() -> Json:
             "correlationId": _ref("correlationIds", "reply"),
         },
         "reply": {
-            "title": "What came of a creation message",
+            "title": "The reply to a creation message",
             "contentType": _JSON_TYPE,
             "headers": _object({"correlation_id": _CREATE_PROPERTIES["correlation_id"]}),
             "payload": _ref("schemas", "Reply"),
             "correlationId": _ref("correlationIds", "reply"),
             "examples": [
-                {"payload": {"status": 201, "task": examples.ANSWERS["CreatedTaskView"]}},
+                {"payload": {"status": 201, "task": examples.RESPONSES["CreatedTaskView"]}},
                 {"payload": {"status": 422, "problem": examples.problem(422)}},
             ],
         },

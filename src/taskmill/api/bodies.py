@@ -1,4 +1,4 @@
-"""Reads the bodies of requests: the right form, within the limit, in time. Parsing is `wire`'s."""
+"""Reads the bodies of requests: of an accepted type, within the limit, in time. `wire` parses them."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,15 +10,15 @@ from starlette.types import Receive, Scope
 
 from taskmill.api.refusals import ClientGone, unsupported_form
 from taskmill.domain.errors import InvalidInput, TooLarge
-from taskmill.runtime.body_memory import grown
+from taskmill.runtime.body_memory import count_body_bytes
 from taskmill.runtime.http_scope import DEADLINE
 from taskmill.wire.batches import LINES_MEDIA_TYPES
 from taskmill.wire.wording import safe_text
 
-# Nothing here takes forms or text, but that is what curl's -d and `fetch` in JavaScript say of whatever they send.
-# Pages of any site may send both without asking first: they have been refused before (`runtime.http_access`).
-_SAID_UNASKED: Final = frozenset({"application/x-www-form-urlencoded", "text/plain"})
-JSON_TYPES: Final = frozenset({"application/json"}) | _SAID_UNASKED
+# No endpoint takes forms or text, but these are the default types of curl's -d and of `fetch` in JavaScript.
+# A page of any site may send both without a preflight; `runtime.http_access` has refused such requests before.
+_DEFAULT_TYPES: Final = frozenset({"application/x-www-form-urlencoded", "text/plain"})
+JSON_TYPES: Final = frozenset({"application/json"}) | _DEFAULT_TYPES
 BATCH_TYPES: Final = JSON_TYPES | LINES_MEDIA_TYPES
 
 FORM_HEADERS: Final = {
@@ -33,7 +33,7 @@ _USUAL_TYPES: Final = frozenset({None, b"", b"application/json"})
 
 @dataclass(slots=True)
 class Form:
-    """What a request's headers say of its body."""
+    """A request's headers that describe its body."""
 
     content_type: bytes | None = None
     content_length: bytes | None = None
@@ -47,19 +47,19 @@ class Form:
         return self.content_type.partition(b";")[0].strip().lower().decode("latin-1")
 
     def check(self, accepted: frozenset[str]) -> None:
-        """Raise `Refused` unless the body comes in one of the accepted types; none given is fine."""
+        """Raise `Refused` unless the body has an accepted type, or none is given."""
         if self.content_encoding not in {None, b"identity"}:
-            raise unsupported_form(accepted - _SAID_UNASKED, self._shown)
+            raise unsupported_form(accepted - _DEFAULT_TYPES, self._shown)
         if self.content_type in _USUAL_TYPES:
             return
         media_type = self.media_type or ""
         is_json = media_type.startswith("application/") and media_type.endswith("+json")
         if media_type not in accepted and not is_json:
-            raise unsupported_form(accepted - _SAID_UNASKED, self._shown)
+            raise unsupported_form(accepted - _DEFAULT_TYPES, self._shown)
 
     @property
     def _shown(self) -> str:
-        """What came, in words."""
+        """The type and encoding for a refusal's text."""
         media_type = safe_text(self.media_type or "no type")
         if self.content_encoding in {None, b"identity"}:
             return media_type
@@ -69,13 +69,13 @@ class Form:
 
 
 def traceparent_of(scope: Scope) -> str | None:
-    """Return the caller's trace context as it came; several are none, as the standard says."""
+    """Return the caller's trace context as it came; None when the header is repeated, as the standard says."""
     sent = [value for name, value in scope["headers"] if name == b"traceparent"]
     return sent[0].decode("latin-1") if len(sent) == 1 else None
 
 
 def form_of(scope: Scope) -> Form:
-    """Read what the headers say of the body."""
+    """Return the headers that describe the body."""
     form = Form()
     for name, value in scope["headers"]:
         if name in FORM_HEADERS:
@@ -87,8 +87,8 @@ async def read_json_body(scope: Scope, receive: Receive, limit_bytes: int) -> by
     """Return a JSON body.
 
     Raises:
-        Refused: its type is another.
-        TooLarge: it is over the limit; the rest was not read.
+        Refused: its type is not accepted.
+        TooLarge: it is over the limit; what follows was not read.
     """
     form = form_of(scope)
     form.check(JSON_TYPES)
@@ -98,14 +98,14 @@ async def read_json_body(scope: Scope, receive: Receive, limit_bytes: int) -> by
 async def read_body(
     scope: Scope, receive: Receive, content_length: bytes | None, limit_bytes: int
 ) -> bytes:
-    """Return the body, which most often has come with the request's head already.
+    """Return the body. Most bodies have come together with the request's head.
 
     Raises:
-        TooLarge: it is over the limit, or says that it will be; the rest was not read.
+        TooLarge: it is over the limit, or its content-length is; what follows was not read.
         Unavailable: there is no memory for it beside other bodies.
-        ClientGone: it will never come.
+        ClientGone: the client has disconnected.
     """
-    if content_length is not None and _says_more_than(content_length, limit_bytes):
+    if content_length is not None and _is_length_over(content_length, limit_bytes):
         raise TooLarge(limit_bytes)
     if content_length is None:
         message = await receive()
@@ -118,21 +118,21 @@ async def read_body(
         raise ClientGone
     if len(body) > limit_bytes:
         raise TooLarge(limit_bytes)
-    grown(scope, len(body))
+    count_body_bytes(scope, len(body))
     if not message.get("more_body", False):
         return body
-    async with _clock_stopped(scope):
-        return await _read_rest(scope, receive, body, limit_bytes)
+    async with _deadline_paused(scope):
+        return await _read_remaining(scope, receive, body, limit_bytes)
 
 
-def _says_more_than(content_length: bytes, limit_bytes: int) -> bool:
-    # The server has checked that it is a number before anybody else reads it; other servers may not.
+def _is_length_over(content_length: bytes, limit_bytes: int) -> bool:
+    # Our server has checked that it is a number; others may not.
     return content_length.isdigit() and (
         len(content_length) > 18 or int(content_length) > limit_bytes  # noqa: PLR2004 - fits in 64 bits
     )
 
 
-async def _read_rest(scope: Scope, receive: Receive, begun: bytes, limit_bytes: int) -> bytes:
+async def _read_remaining(scope: Scope, receive: Receive, begun: bytes, limit_bytes: int) -> bytes:
     parts, size = [begun], len(begun)
     while True:
         message = await receive()
@@ -143,25 +143,25 @@ async def _read_rest(scope: Scope, receive: Receive, begun: bytes, limit_bytes: 
         size += len(part)
         if size > limit_bytes:
             raise TooLarge(limit_bytes)
-        grown(scope, len(part))
+        count_body_bytes(scope, len(part))
         if not message.get("more_body", False):
             return b"".join(parts)
 
 
 @asynccontextmanager
-async def _clock_stopped(scope: Scope) -> AsyncIterator[None]:
-    """Stop the request's deadline while its body comes, which the server sees to; then start it anew."""
+async def _deadline_paused(scope: Scope) -> AsyncIterator[None]:
+    """Pause the request's deadline while its body comes: the server limits that time itself."""
     now = asyncio.get_running_loop().time
     deadline: asyncio.Timeout | None = scope.get(DEADLINE)
     if deadline is None or (ends_at := deadline.when()) is None:
         yield
         return
-    left_s = ends_at - now()
+    remaining_s = ends_at - now()
     deadline.reschedule(None)
     try:
         yield
     finally:
-        deadline.reschedule(now() + left_s)
+        deadline.reschedule(now() + remaining_s)
 
 
 def header_text(name: str, value: bytes) -> str:

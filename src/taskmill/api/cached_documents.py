@@ -1,4 +1,4 @@
-"""Documents that are sent as bytes, and made anew when the contracts that they show have changed."""
+"""Documents that are cached as bytes, and rendered anew when contracts have changed."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -8,20 +8,20 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from taskmill.api.answers import JSON, Answer
-from taskmill.api.holding import matches
+from taskmill.api.long_polling import matches
+from taskmill.api.responses import JSON, RawResponse
 from taskmill.operations.contracts import Contracts
-from taskmill.wire.answers import answer_json
 from taskmill.wire.contracts.contract import Contract
+from taskmill.wire.encoding import encode_json
 
-ASKED_AGAIN: Final = b"no-cache"
+REVALIDATE: Final = b"no-cache"
 
 
 class CachedDocument:
-    """A document of the moment: made anew when contracts have changed, and otherwise kept as bytes.
+    """A document that is rendered anew when contracts have changed.
 
-    `base` makes the document without types. It is called when the document is asked for: its 0.3 s are none of the
-    start. A thread makes all of it, for one request at a time: large contracts take long.
+    `base` makes the document without types. It takes 0.3 s, so it is called by the first request and not at the
+    start. A thread renders the document, for one request at a time: large contracts take long.
     """
 
     def __init__(
@@ -31,26 +31,26 @@ class CachedDocument:
     ) -> None:
         self._base = base
         self._complete = complete
-        self._making = asyncio.Lock()
-        # Of which revision it is, its bytes and its tag.
-        self._kept: tuple[int | None, bytes, bytes] = (None, b"", b"")
+        self._lock = asyncio.Lock()
+        # Its revision, bytes and entity tag.
+        self._cached: tuple[int | None, bytes, bytes] = (None, b"", b"")
 
-    async def answer(self, request: Request, contracts: Contracts | None) -> Response:
-        """Show the document, unless the client has it."""
-        async with self._making:
+    async def respond(self, request: Request, contracts: Contracts | None) -> Response:
+        """Respond with the document, or 304 when the client has it."""
+        async with self._lock:
             revision = 0 if contracts is None else contracts.revision
-            if revision != self._kept[0]:
+            if revision != self._cached[0]:
                 types = () if contracts is None else tuple(contracts.by_type.values())
-                await asyncio.to_thread(self._make, revision, types)
-        _, document, tag = self._kept
-        kept = ((b"etag", tag), (b"cache-control", ASKED_AGAIN))
-        asked = request.headers.get("if-none-match", "").encode("latin-1")
-        if matches(asked, tag):
-            return Answer(304, b"", kept).response()
-        return Answer(200, document, (JSON, *kept)).response()
+                await asyncio.to_thread(self._render, revision, types)
+        _, document, tag = self._cached
+        headers = ((b"etag", tag), (b"cache-control", REVALIDATE))
+        if_none_match = request.headers.get("if-none-match", "").encode("latin-1")
+        if matches(if_none_match, tag):
+            return RawResponse(304, b"", headers).to_starlette()
+        return RawResponse(200, document, (JSON, *headers)).to_starlette()
 
-    def _make(self, revision: int, types: Iterable[Contract]) -> None:
-        """Make it anew; it is kept also when whoever asked for it has gone meanwhile."""
-        document = answer_json(self._complete(self._base(), types))
+    def _render(self, revision: int, types: Iterable[Contract]) -> None:
+        """Render and cache it, also when the client that requested it has left meanwhile."""
+        document = encode_json(self._complete(self._base(), types))
         tag = f'"{sha256(document).hexdigest()[:16]}"'.encode()
-        self._kept = (revision, document, tag)
+        self._cached = (revision, document, tag)

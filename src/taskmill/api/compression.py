@@ -1,10 +1,11 @@
-"""Compresses large answers to reads (gzip), for clients that take them so.
+"""Compresses large responses to reads (gzip), for clients that accept it.
 
-It is done in threads, a few at once: when all are busy the answer goes as it is. Only answers to GET are
-compressed, and only JSON that comes in one piece: streams go on as they come.
+Threads do it, a few at once: when all are busy the response is sent uncompressed. Only responses to GET are
+compressed, and only JSON that comes in one piece: streams are passed on as they come.
 
-The length of what is compressed tells of its content, to whoever can see it and choose a part of it (BREACH). So
-no secret may ever be in an answer to a GET: those of webhooks are shown by the POST and the PATCH that make them.
+The length of a compressed response reveals its content to an attacker who sees it and chooses a part of it
+(BREACH). So no response to a GET may have a secret: those of webhooks are shown by the POST and the PATCH that
+make them.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from typing import Final
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LEAST_BYTES: Final = 16 * 1024
-"""What is shorter is sent sooner than it is compressed."""
+"""Compressing less than this takes longer than sending it."""
 
 VARY: Final = (b"vary", b"accept-encoding")
 _ENCODED: Final = (b"content-encoding", b"gzip")
@@ -27,19 +28,19 @@ _OK: Final = 200
 Headers = Iterable[tuple[bytes, bytes]]
 
 
-def takes_gzip(headers: Headers) -> bool:
-    """Tell whether a client takes what is compressed."""
+def accepts_gzip(headers: Headers) -> bool:
+    """Return whether a client accepts gzip."""
     offered: dict[bytes, bool] = {}
     for name, value in headers:
         if name == b"accept-encoding":
             for coding in value.lower().split(b","):
-                what, _, weight = coding.partition(b";")
-                offered[what.strip()] = weight.replace(b" ", b"").rstrip(b"0.") != b"q="
+                name_of_coding, _, weight = coding.partition(b";")
+                offered[name_of_coding.strip()] = weight.replace(b" ", b"").rstrip(b"0.") != b"q="
     return offered.get(b"gzip", offered.get(b"*", False))
 
 
 def encoded_headers(headers: Headers) -> tuple[tuple[bytes, bytes], ...]:
-    """Return the headers of an answer as they are when its body is compressed: its tag is a weak one then."""
+    """Return the headers of a response whose body is compressed: its entity tag becomes weak."""
     return (
         *((name, _weak(value) if name == b"etag" else value) for name, value in headers),
         _ENCODED,
@@ -51,13 +52,13 @@ def _weak(tag: bytes) -> bytes:
 
 
 class Compressor:
-    """The threads that compress; both ways to an answer share them."""
+    """The threads that compress; the fast path and the layer share them."""
 
     def __init__(self) -> None:
         self._running = 0
 
     def begin(self, body: bytes) -> "asyncio.Future[bytes] | None":
-        """Begin to compress; None when as many as may are at it."""
+        """Begin to compress; None when all threads are busy."""
         if self._running >= _AT_ONCE:
             return None
         self._running += 1
@@ -75,7 +76,7 @@ def _compressed(body: bytes) -> bytes:
 
 
 class Compression:
-    """The layer that compresses what layers within answer to reads."""
+    """The layer that compresses the inner layers' responses to reads."""
 
     def __init__(self, app: ASGIApp, compressor: Compressor) -> None:
         self._app = app
@@ -88,32 +89,32 @@ class Compression:
             return
         start: Message | None = None
 
-        async def passed_on(message: Message) -> None:
+        async def pass_on(message: Message) -> None:
             nonlocal start
             if message["type"] == "http.response.start" and _may_be_compressed(message):
                 start = message
                 return
             if start is not None:
                 begun, start = start, None
-                message = await self._joined(scope, begun, message)
+                message = await self._compress(scope, begun, message)
                 await send(begun)
             await send(message)
 
-        await self._app(scope, receive, passed_on)
+        await self._app(scope, receive, pass_on)
 
-    async def _joined(self, scope: Scope, start: Message, message: Message) -> Message:
-        """Return the body as it is to be sent, and have the head say what it is."""
+    async def _compress(self, scope: Scope, start: Message, message: Message) -> Message:
+        """Return the body to send, and set the head's headers to match it."""
         body: bytes = message.get("body", b"")
         if message.get("more_body", False) or len(body) < LEAST_BYTES:
             return message
         headers = start["headers"] = [*start["headers"], VARY]
-        pending = self._compressor.begin(body) if takes_gzip(scope["headers"]) else None
+        pending = self._compressor.begin(body) if accepts_gzip(scope["headers"]) else None
         if pending is None:
             return message
         compressed = await pending
-        kept = (header for header in headers if header[0] != b"content-length")
+        others = (header for header in headers if header[0] != b"content-length")
         length = (b"content-length", b"%d" % len(compressed))
-        start["headers"] = [*encoded_headers(kept), length]
+        start["headers"] = [*encoded_headers(others), length]
         return {**message, "body": compressed}
 
 

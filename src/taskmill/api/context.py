@@ -25,12 +25,12 @@ NO_TELEMETRY: "Final[TelemetryConfig]" = {"tracing": False}
 
 @dataclass(slots=True, kw_only=True)
 class Context:
-    """The service, who may ask, the limits of requests, and what the process can be asked for.
+    """The services, the access rules and the limits of requests.
 
-    `drain` starts a worker for what waits; None where the process can't.
-    `is_stopping` turns readiness off while the last requests are answered; streams of `feed` end then, and say
-    that they may be resumed after `stop_delay_s`. `warning_of` says of an address that nothing will be
-    delivered there, as far as this process is set like those that deliver.
+    `drain` starts a worker for the waiting tasks; None where the process can't. `is_stopping` turns readiness off
+    while the last requests are answered; streams of `feed` end then, and tell clients to resume after
+    `stop_delay_s`. `warning_of` returns why nothing will be delivered to an address, if the settings of this
+    process are those of the one that delivers.
     """
 
     service: TaskService
@@ -48,12 +48,12 @@ class Context:
     stop_delay_s: float = 0.0
 
     quick_limits: InputLimits = field(init=False)
-    """The same limits for what the event loop reads itself."""
+    """The same limits for requests that the event loop reads itself."""
 
     def __post_init__(self) -> None:
         self.quick_limits = replace(self.input_limits, is_quick=True)
 
     @property
     def offload(self) -> Offload:
-        """Where large bodies are read."""
+        """The thread that reads large bodies."""
         return self.service.offload

@@ -1,4 +1,4 @@
-"""Lets pages of the origins that the settings name ask and read, as browsers want to be told (CORS)."""
+"""Lets pages of the origins in the settings send requests and read responses (CORS)."""
 
 from typing import Final
 
@@ -19,12 +19,12 @@ _SHOWN: Final = (
 
 
 class Cors(CORSMiddleware):
-    """The layer that answers a browser's question whether a page may ask, and marks answers for such pages."""
+    """The layer that answers preflight requests, and adds the CORS headers to responses."""
 
     def __init__(self, app: ASGIApp, access: AccessRules) -> None:
         super().__init__(app, allow_methods=_METHODS, allow_headers=("*",), expose_headers=_SHOWN)
         self._access = access
 
     def is_allowed_origin(self, origin: str) -> bool:
-        """Tell whether the settings name an origin."""
+        """Return whether an origin is in the settings."""
         return self._access.is_listed(origin)

@@ -1,4 +1,4 @@
-"""What the framework hands to endpoints: the context, ids, parsed bodies and queries."""
+"""What the framework passes to endpoints: the context, ids, parsed bodies and queries."""
 
 from collections.abc import Callable
 from typing import Annotated, TypeVar, cast
@@ -25,7 +25,7 @@ def context_of(request: Request) -> Context:
 
 
 def refuse_query(request: Request) -> None:
-    """Refuse parameters where none are known."""
+    """Refuse any query parameter."""
     queries.refuse_query(request.scope)
 
 
@@ -40,7 +40,7 @@ async def task_id_of(
         ),
     ],
 ) -> UUID:
-    """Parse the id in the path, or find the one of the number in it."""
+    """Parse the id in the path, or look up the id of the number in it."""
     number = queries.task_number(id)
     return (
         queries.task_id(id) if number is None else await context_of(request).service.find_id(number)
@@ -65,7 +65,7 @@ def worker_id_of(
     id: Annotated[  # noqa: A002 - the parameter's name in the document
         str,
         Path(
-            description="the id of the worker's lease, as GET /workers tells it",
+            description="the id of the worker's lease, as GET /workers shows it",
             json_schema_extra={"format": "uuid"},
             examples=["0197a3b2-6c4e-7d21-8f10-2a9b3c4d5e6f"],
         ),
@@ -119,15 +119,15 @@ def type_name_of(
     return queue_name_of(name)
 
 
-async def fitted_body(request: Request, read: Callable[[object], Result]) -> Result:
-    """Return what `read` makes of the parsed body; a large one is parsed and read apart."""
+async def validated_body(request: Request, read: Callable[[object], Result]) -> Result:
+    """Return what `read` makes of the parsed body. A large one is parsed and read on the offload thread."""
     context = context_of(request)
     body = await read_json_body(request.scope, request.receive, context.limits.body_bytes)
     return await context.offload.run_if_large(len(body), lambda: read(parse(body)))
 
 
 async def small_body_of(request: Request) -> object:
-    """Read and parse a body that needs no more than `LARGE_BYTES`, whatever it says."""
+    """Read and parse a body of at most `LARGE_BYTES`."""
     limit_bytes = min(LARGE_BYTES, context_of(request).limits.body_bytes)
     return parse(await read_json_body(request.scope, request.receive, limit_bytes))
 

@@ -1,6 +1,6 @@
-"""The outermost layer: request ids, one log line for each request, who may ask, the deadline, and the last resort.
+"""The outermost layer: request ids, a log line for each request, access checks, the deadline, unexpected errors.
 
-It decides nothing about tasks; what it answers by itself is "not you", "too late" and "something broke".
+It decides nothing about tasks. Of its own it sends only refusals, 503 for late requests, and 500.
 """
 
 import asyncio
@@ -11,16 +11,16 @@ from typing import NoReturn
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from taskmill.api.measuring import count_answered, count_gone
 from taskmill.api.queries import check_address
-from taskmill.api.refusals import ClientGone, answer_to, is_foreseen, raise_refusal
+from taskmill.api.refusals import ClientGone, error_response, is_expected, raise_if_refused
 from taskmill.api.request_ids import RequestIds
 from taskmill.api.request_log import log_served
+from taskmill.api.request_metrics import count_gone, count_served
 from taskmill.domain.errors import Unavailable
 from taskmill.observability.logs import get_logger
 from taskmill.observability.metrics import REQUESTS_IN_FLIGHT
 from taskmill.runtime.body_memory import BodyMemory
-from taskmill.runtime.http_access import ANSWER_HEADERS, AccessRules
+from taskmill.runtime.http_access import DEFAULT_RESPONSE_HEADERS, AccessRules
 from taskmill.runtime.http_protocol import ABORT
 from taskmill.runtime.http_scope import DEADLINE, HEAD_ONLY
 from taskmill.runtime.offload import Caller, Offload, caller
@@ -33,7 +33,7 @@ _RETRY_AFTER_S = 1.0
 
 
 class Edge:
-    """Wraps the whole app; other protocols than HTTP are refused by not answering."""
+    """Wraps the whole app; it ignores other protocols than HTTP."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Edge:
         self._offload = offload
         self._timeout_s = timeout_s
         self._in_flight = 0
-        REQUESTS_IN_FLIGHT.watch(self, Edge._told_in_flight)
+        REQUESTS_IN_FLIGHT.watch(self, Edge._sample_in_flight)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -60,16 +60,16 @@ class Edge:
             return
         request = _Request(self._ids.of(scope["headers"]), scope["method"], send)
         if request.method == "HEAD":
-            # Answered as GET; the server, which has the scope as it was, leaves the body out.
+            # Served as GET; the server, which has the original scope, leaves the body out.
             scope = {**scope, "method": "GET", HEAD_ONLY: True}
         structlog.contextvars.bind_contextvars(request_id=request.id)
         client = scope.get("client")
-        asking = Caller(host=client[0] if client else "")
-        caller.set(asking)
+        current = Caller(host=client[0] if client else "")
+        caller.set(current)
         started = perf_counter()
         self._in_flight += 1
         try:
-            await self._answer(scope, receive, request)
+            await self._respond(scope, receive, request)
         except ClientGone:
             log.info("request.abandoned", method=scope["method"], path=_path(scope))
             count_gone(scope, request.method)
@@ -77,45 +77,45 @@ class Edge:
         finally:
             self._in_flight -= 1
         seconds = perf_counter() - started
-        count_answered(scope, request.method, request.status, seconds)
-        if not asking.was_apart:
-            self._offload.note_answer()
+        count_served(scope, request.method, request.status, seconds)
+        if not current.was_offloaded:
+            self._offload.note_response()
         _log(scope, request, seconds)
 
-    async def _answer(self, scope: Scope, receive: Receive, request: "_Request") -> None:
-        body = self._bodies.body_of(scope)
+    async def _respond(self, scope: Scope, receive: Receive, request: "_Request") -> None:
+        body = self._bodies.track(scope)
         try:
             async with asyncio.timeout(self._timeout_s) as deadline:
                 scope[DEADLINE] = deadline
-                raise_refusal(self._access.refusal(scope))
+                raise_if_refused(self._access.refusal(scope))
                 check_address(scope)
                 await self._app(scope, receive, request.send)
         except asyncio.CancelledError:
-            _cut_off(scope)  # the server stops, and has waited long enough
+            _cut_off(scope)  # the server stops, and the grace time is over
         except TimeoutError as error:
             if request.status:
-                _cut_off(scope)  # the client does not take its answer
+                _cut_off(scope)  # the client does not read the response
             late = Unavailable(_RETRY_AFTER_S, f"an answer within {self._timeout_s:g} s")
             log.warning(
                 "request.late", method=scope["method"], path=_path(scope), error=repr(error)
             )
-            await answer_to(late, scope["path"]).send(request.send)
+            await error_response(late, scope["path"]).send(request.send)
         except ClientGone:
             raise
         except Exception as error:
-            if not is_foreseen(error):
+            if not is_expected(error):
                 log.exception("request.failed", method=scope["method"], path=_path(scope))
             if not request.status:
-                await answer_to(error, scope["path"]).send(request.send)
+                await error_response(error, scope["path"]).send(request.send)
         finally:
-            body.let_go()
+            body.release()
 
-    def _told_in_flight(self) -> dict[tuple[str, ...], float]:
+    def _sample_in_flight(self) -> dict[tuple[str, ...], float]:
         return {(): self._in_flight}
 
 
 class _Request:
-    """What the log line needs to know, picked up from the answer as it passes."""
+    """A request's id, and the status of the response that passes through `send`."""
 
     __slots__ = ("_header", "_send", "id", "method", "status")
 
@@ -129,17 +129,17 @@ class _Request:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            said = {name for name, _ in message["headers"]}
-            usual = [header for header in ANSWER_HEADERS if header[0] not in said]
-            message["headers"] = [*usual, *message["headers"], self._header]
+            present = {name for name, _ in message["headers"]}
+            defaults = [header for header in DEFAULT_RESPONSE_HEADERS if header[0] not in present]
+            message["headers"] = [*defaults, *message["headers"], self._header]
         await self._send(message)
 
 
 def _cut_off(scope: Scope) -> NoReturn:
-    """End the connection of a request that is not to be answered any further; call it while handling the cause.
+    """Close the connection of a request that gets no further response. Call it while handling an exception.
 
     Raises:
-        ClientGone: always, unless the server can't do that: then what was raised before.
+        ClientGone: always, except where the server can't abort; then the exception being handled.
     """
     abort: Callable[[], None] | None = scope.get(ABORT)
     if abort is None:

@@ -1,4 +1,4 @@
-"""Has the framework answer errors as everything else here does."""
+"""Has the framework respond to errors with problems."""
 
 import asyncio
 import re
@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
 from taskmill.api.nearest import Addresses
-from taskmill.api.refusals import Refused, answer_to
+from taskmill.api.refusals import Refused, error_response
 from taskmill.domain.errors import TaskmillError
 
 _UNROUTED: Final = {
@@ -21,20 +21,20 @@ _UNROUTED: Final = {
 
 
 def add_error_handlers(app: FastAPI) -> None:
-    """Replace the framework's own answers; the app has all its routes already."""
+    """Replace the framework's error responses; call it when the app has all its routes."""
     for error in (TaskmillError, Refused, Exception):
-        app.add_exception_handler(error, _answer)
+        app.add_exception_handler(error, _respond)
     app.add_exception_handler(HTTPException, _HttpErrors(app))
 
 
-async def _answer(request: Request, error: Exception) -> Response:
-    return answer_to(error, request.scope["path"]).response()
+async def _respond(request: Request, error: Exception) -> Response:
+    return error_response(error, request.scope["path"]).to_starlette()
 
 
 class _HttpErrors:
-    """Answers what the framework refuses.
+    """Responds to what the framework refuses.
 
-    It names one route's methods, but a path may have several; and the address that was perhaps meant.
+    The framework names the methods of one route, but a path may have several routes; and it suggests no address.
     """
 
     def __init__(self, app: FastAPI) -> None:
@@ -46,20 +46,20 @@ class _HttpErrors:
         assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for nothing else
         path = request.scope["path"]
         if error.status_code not in _UNROUTED:
-            return answer_to(error, path).response()
+            return error_response(error, path).to_starlette()
         if not self._methods:
             document = await asyncio.to_thread(self._app.openapi)
             self._addresses = Addresses([*_documented(document), *self._undocumented()])
             self._methods = _methods_of(document)
         status, detail = HTTPStatus(error.status_code), _UNROUTED[error.status_code]
-        is_there = status is HTTPStatus.METHOD_NOT_ALLOWED
+        is_known_path = status is HTTPStatus.METHOD_NOT_ALLOWED
         method = request.scope["method"]
-        if nearest := self._addresses.nearest(method, path, any_method=not is_there):
+        if nearest := self._addresses.nearest(method, path, any_method=not is_known_path):
             detail += f"; the nearest address is {nearest}"
         allow = {}
-        if is_there:
+        if is_known_path:
             allow = {"allow": ", ".join(sorted(self._allowed(path, error)))}
-        return answer_to(Refused(status, detail, allow), path).response()
+        return error_response(Refused(status, detail, allow), path).to_starlette()
 
     def _undocumented(self) -> Iterator[tuple[str, str]]:
         """Pages and documents."""
@@ -95,5 +95,5 @@ def _pattern(path: str) -> re.Pattern[str]:
 
 
 def _has_parameters(item: tuple[str, object]) -> bool:
-    """Put exact paths first: `/tasks/batch` would pass for a task's."""
+    """Sort exact paths first: `/tasks/batch` also matches `/tasks/{id}`."""
     return "{" in item[0]

@@ -1,4 +1,4 @@
-"""Examples for the OpenAPI document: answers as they look, and a problem for each status."""
+"""Examples for the OpenAPI document: a response for each model, and a problem for each status."""
 
 from typing import Any, Final
 from uuid import UUID
@@ -248,7 +248,7 @@ _BLOCKERS: Final[list[Json]] = [
     },
 ]
 
-ANSWERS: Final[dict[str, Json]] = {
+RESPONSES: Final[dict[str, Json]] = {
     "TaskView": _TASK,
     "CreatedTaskView": _TASK,
     "TaskList": {"items": [_TASK], "total": 1, "next_cursor": None},
@@ -337,7 +337,7 @@ ANSWERS: Final[dict[str, Json]] = {
     },
     "LegacyError": {"detail": "Not found"},
 }
-"""An example for each shape, by the name of its model."""
+"""An example for each model, by its name."""
 
 _REFUSED: Final = {
     400: MalformedJson("not JSON at character 9: Expecting value"),

@@ -1,9 +1,9 @@
-"""The two requests that come by the thousand, as they come most often: answered by callbacks.
+"""The fast path: callbacks serve the usual form of the two most frequent requests.
 
-A coroutine for each, with all the layers that it passes, costs more than what is done for it. Here requests that
-have nothing unusual are checked as they come, go into the batches of `operations`, and are answered when their
-batch is done. Whatever is unusual, or wrong, goes through the layers: they say what is wrong. What layers add to a
-request (its id, its log line, the deadline, metrics) is added here, too.
+A coroutine that passes through all layers costs more than the work itself. Here requests with nothing unusual are
+checked as they come, join the batches of `operations`, and get their response when the batch is done. Unusual or
+wrong requests go through the layers, which report what is wrong. What the layers add to a request (its id, its log
+line, the deadline, metrics) is added here, too.
 """
 
 import asyncio
@@ -12,21 +12,21 @@ from functools import partial
 from time import perf_counter
 from typing import Final, TypeVar, cast
 
-from taskmill.api.answers import Answer, task_answer
 from taskmill.api.compression import (
     LEAST_BYTES,
     VARY,
     Compressor,
+    accepts_gzip,
     encoded_headers,
-    takes_gzip,
 )
 from taskmill.api.context import Context
-from taskmill.api.fast_routes import created_answer
-from taskmill.api.measuring import count_as
+from taskmill.api.fast_routes import created_response
 from taskmill.api.queries import task_id
-from taskmill.api.refusals import answer_to, is_foreseen
+from taskmill.api.refusals import error_response, is_expected
 from taskmill.api.request_ids import RequestIds
 from taskmill.api.request_log import log_served
+from taskmill.api.request_metrics import count_as
+from taskmill.api.responses import RawResponse, task_response
 from taskmill.domain.errors import TaskNotFound, Unavailable
 from taskmill.domain.system import CreatedTask
 from taskmill.domain.task import Task
@@ -34,7 +34,7 @@ from taskmill.observability.logs import get_logger
 from taskmill.observability.metrics import REQUESTS_IN_FLIGHT
 from taskmill.operations.create import CreationFuture
 from taskmill.runtime.fast_path import FastRequest, Header
-from taskmill.runtime.http_access import ANSWER_HEADERS
+from taskmill.runtime.http_access import DEFAULT_RESPONSE_HEADERS
 from taskmill.runtime.offload import LARGE_BYTES
 from taskmill.wire.strict_json import parse
 from taskmill.wire.tasks import to_draft
@@ -48,7 +48,7 @@ _PREFIX: Final = b"/tasks/"
 _TASK_URL_LENGTH: Final = len(_PREFIX) + 36
 _RETRY_AFTER_S: Final = 1.0
 _JSON: Final = b"application/json"
-# With one of these a request means more than its body says.
+# Headers that change what a request means.
 _UNUSUAL: Final = frozenset(
     {
         b"content-encoding",
@@ -60,11 +60,11 @@ _UNUSUAL: Final = frozenset(
         b"traceparent",
     }
 )
-_LOOKED_AT: Final = _UNUSUAL | {b"host", b"content-type"}
+_CHECKED: Final = _UNUSUAL | {b"host", b"content-type"}
 
 
 class _Call:
-    """A request that is being answered."""
+    """A request that is being served."""
 
     __slots__ = ("id", "method", "path", "request", "route", "started")
 
@@ -78,31 +78,31 @@ class _Call:
 
 
 class FastPath:
-    """Takes `POST /tasks` and `GET /tasks/{id}` when all about them is ordinary."""
+    """Serves `POST /tasks` and `GET /tasks/{id}` when they have nothing unusual."""
 
     def __init__(self, context: Context, ids: RequestIds, compressor: Compressor) -> None:
         self._context = context
         self._compressor = compressor
         self._ids = ids
-        # In the order in which they came, so the first one is the first to be late.
+        # In order of arrival: the first one is the first to be late.
         self._open: dict[_Call, None] = {}
-        self._clock: asyncio.TimerHandle | None = None
-        REQUESTS_IN_FLIGHT.watch(self, FastPath._told_open)
+        self._timer: asyncio.TimerHandle | None = None
+        REQUESTS_IN_FLIGHT.watch(self, FastPath._sample_open)
 
-    def takes(self, method: bytes, url: bytes) -> bool:
-        """Tell from its first line whether a request may go this way."""
+    def accepts(self, method: bytes, url: bytes) -> bool:
+        """Return whether it may serve a request with this first line."""
         if url == _COLLECTION:
             return method == b"POST"
         return method == b"GET" and len(url) == _TASK_URL_LENGTH and url.startswith(_PREFIX)
 
     def begin(self, request: FastRequest) -> bool:
-        """Begin with a request; False when it has to go the long way."""
+        """Begin to serve a request; False when it has to go through the layers."""
         host = _usual_host(request.headers)
-        if host is None or not self._context.access.lets_in(host):
+        if host is None or not self._context.access.allows_host(host):
             return False
         try:
             return self._create(request) if request.method == b"POST" else self._read(request)
-        except Exception:  # noqa: BLE001 - whatever it is, the long way meets it, too, and tells of it
+        except Exception:  # noqa: BLE001 - the layers meet the same error, and report it
             return False
 
     def _create(self, request: FastRequest) -> bool:
@@ -114,7 +114,7 @@ class FastPath:
             return False
         call = self._call(request, "POST", "/tasks")
         warning = context.warning_of(draft.callback_url)
-        # From here on nothing may fail: the long way would make the task once more.
+        # From here on nothing may fail: the layers would create the task again.
         later = context.service.begin_create(draft)
         if later is None:
             return False
@@ -133,50 +133,50 @@ class FastPath:
         return True
 
     def _created(self, call: _Call, warning: str | None, later: CreationFuture) -> None:
-        outcome = _outcome(later)
-        if isinstance(outcome, CreatedTask):
-            self._show(call, partial(created_answer, warning=warning), outcome)
+        result = _result_of(later)
+        if isinstance(result, CreatedTask):
+            self._render(call, partial(created_response, warning=warning), result)
         else:
-            self._answer_error(call, outcome)
+            self._respond_error(call, result)
 
     def _found(self, call: _Call, later: "asyncio.Future[Task | None]") -> None:
-        outcome = _outcome(later)
-        if isinstance(outcome, Task):
-            self._show(call, task_answer, outcome)
+        result = _result_of(later)
+        if isinstance(result, Task):
+            self._render(call, task_response, result)
         else:
-            self._answer_error(call, outcome or TaskNotFound(task_id(call.path[len(_PREFIX) :])))
+            self._respond_error(call, result or TaskNotFound(task_id(call.path[len(_PREFIX) :])))
 
-    def _show(self, call: _Call, show: Callable[[Result], Answer], found: Result) -> None:
+    def _render(self, call: _Call, render: Callable[[Result], RawResponse], found: Result) -> None:
         try:
-            answer = show(found)
-        except Exception as error:  # noqa: BLE001 - nobody else would answer
-            self._answer_error(call, error)
+            response = render(found)
+        except Exception as error:  # noqa: BLE001 - nothing else would respond
+            self._respond_error(call, error)
             return
-        if len(answer.body) < LEAST_BYTES or call.method != "GET":
-            self._answer(call, answer)
+        if len(response.body) < LEAST_BYTES or call.method != "GET":
+            self._respond(call, response)
         else:
-            self._answer_large(call, answer)
+            self._respond_large(call, response)
 
-    def _answer_large(self, call: _Call, answer: Answer) -> None:
-        """Answer with what is worth compressing."""
-        answer.headers = (*answer.headers, VARY)
-        wanted = takes_gzip(call.request.headers)
-        pending = self._compressor.begin(answer.body) if wanted else None
+    def _respond_large(self, call: _Call, response: RawResponse) -> None:
+        """Respond with a body that is worth compressing."""
+        response.headers = (*response.headers, VARY)
+        wanted = accepts_gzip(call.request.headers)
+        pending = self._compressor.begin(response.body) if wanted else None
         if pending is None:
-            self._answer(call, answer)
+            self._respond(call, response)
         else:
-            pending.add_done_callback(partial(self._answer_compressed, call, answer))
+            pending.add_done_callback(partial(self._respond_compressed, call, response))
 
-    def _answer_compressed(
-        self, call: _Call, answer: Answer, pending: "asyncio.Future[bytes]"
+    def _respond_compressed(
+        self, call: _Call, response: RawResponse, pending: "asyncio.Future[bytes]"
     ) -> None:
-        compressed = _outcome(pending)
+        compressed = _result_of(pending)
         if isinstance(compressed, bytes):
-            answer.body, answer.headers = compressed, encoded_headers(answer.headers)
-        self._answer(call, answer)
+            response.body, response.headers = compressed, encoded_headers(response.headers)
+        self._respond(call, response)
 
-    def _answer_error(self, call: _Call, error: Exception) -> None:
-        if not is_foreseen(error):
+    def _respond_error(self, call: _Call, error: Exception) -> None:
+        if not is_expected(error):
             log.error(
                 "request.failed",
                 method=call.method,
@@ -184,36 +184,40 @@ class FastPath:
                 request_id=call.id,
                 exc_info=error,
             )
-        self._answer(call, answer_to(error, call.path))
+        self._respond(call, error_response(error, call.path))
 
-    def _answer(self, call: _Call, answer: Answer) -> None:
+    def _respond(self, call: _Call, response: RawResponse) -> None:
         if call not in self._open:
-            return  # it was answered already: too late
+            return  # it got a response already: it was late
         del self._open[call]
-        headers = (*ANSWER_HEADERS, *answer.headers, (b"x-request-id", call.id.encode()))
-        call.request.respond(answer.status, headers, answer.body)
+        headers = (
+            *DEFAULT_RESPONSE_HEADERS,
+            *response.headers,
+            (b"x-request-id", call.id.encode()),
+        )
+        call.request.respond(response.status, headers, response.body)
         seconds = perf_counter() - call.started
-        count_as(call.method, call.route, answer.status, seconds)
-        self._context.offload.note_answer()
-        facts = {} if answer.task_id is None else {"task_id": answer.task_id}
-        log_served(call.method, call.path, answer.status, seconds, request_id=call.id, **facts)
+        count_as(call.method, call.route, response.status, seconds)
+        self._context.offload.note_response()
+        facts = {} if response.task_id is None else {"task_id": response.task_id}
+        log_served(call.method, call.path, response.status, seconds, request_id=call.id, **facts)
 
     def _call(self, request: FastRequest, method: str, route: str) -> _Call:
         return _Call(request, self._ids.of(request.headers), method, route)
 
     def _open_call(self, call: _Call) -> None:
         self._open[call] = None
-        if self._clock is None:
+        if self._timer is None:
             self._watch(call)
 
     def _watch(self, first: _Call) -> None:
-        """See to it that the request which came first is answered in time."""
-        left_s = first.started + self._context.limits.request_timeout_s - perf_counter()
-        self._clock = asyncio.get_running_loop().call_later(max(left_s, 0), self._answer_late)
+        """Set the timer for the deadline of the oldest request."""
+        remaining_s = first.started + self._context.limits.request_timeout_s - perf_counter()
+        self._timer = asyncio.get_running_loop().call_later(max(remaining_s, 0), self._respond_late)
 
-    def _answer_late(self) -> None:
-        """Answer those whose time is up; what became of their tasks nobody knows yet."""
-        self._clock = None
+    def _respond_late(self) -> None:
+        """Respond to requests whose time is up; whether their tasks exist is not known yet."""
+        self._timer = None
         limit_s = self._context.limits.request_timeout_s
         for call in list(self._open):
             if perf_counter() - call.started < limit_s:
@@ -221,13 +225,13 @@ class FastPath:
                 return
             log.warning("request.late", method=call.method, path=call.path, request_id=call.id)
             late = Unavailable(_RETRY_AFTER_S, f"an answer within {limit_s:g} s")
-            self._answer(call, answer_to(late, call.path))
+            self._respond(call, error_response(late, call.path))
 
-    def _told_open(self) -> dict[tuple[str, ...], float]:
+    def _sample_open(self) -> dict[tuple[str, ...], float]:
         return {(): len(self._open)}
 
 
-def _outcome(later: "asyncio.Future[Result]") -> Result | Exception:
+def _result_of(later: "asyncio.Future[Result]") -> Result | Exception:
     if later.cancelled():
         return Unavailable(_RETRY_AFTER_S, "the service")
     error = later.exception()
@@ -238,7 +242,7 @@ def _usual_host(headers: Sequence[Header]) -> bytes | None:
     """Return the `Host` of a request with usual headers, None for any other."""
     host = None
     for name, value in headers:
-        if name in _LOOKED_AT:
+        if name in _CHECKED:
             if name == b"host" and host is None:
                 host = value
             elif name != b"content-type" or value != _JSON:

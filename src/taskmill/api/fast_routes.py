@@ -1,7 +1,7 @@
-"""Creating and reading one task: the two requests that come by the thousand.
+"""Creating and reading one task: the two most frequent requests.
 
-These functions are the whole of both endpoints. The framework's routes call them and document them;
-`FastRoutes` calls them before the framework is asked, which costs as much again as all that they do.
+These functions are the whole of both endpoints. The framework's routes call and document them. `FastRoutes` calls
+them without the framework, whose share would double the cost.
 """
 
 import asyncio
@@ -12,12 +12,12 @@ from uuid import UUID
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from taskmill.api.answers import JSON, Answer, task_answer
 from taskmill.api.bodies import FORM_HEADERS, JSON_TYPES, Form, header_text, read_body
 from taskmill.api.context import Context
-from taskmill.api.holding import conditional_answer
+from taskmill.api.long_polling import conditional_response
 from taskmill.api.queries import refuse_query, task_id
-from taskmill.api.refusals import answer_to, is_foreseen
+from taskmill.api.refusals import error_response, is_expected
+from taskmill.api.responses import JSON, RawResponse, task_response
 from taskmill.domain.errors import InvalidInput, KeyInFlight, Unavailable
 from taskmill.domain.system import CreatedTask
 from taskmill.domain.task import TaskDraft
@@ -34,20 +34,20 @@ _COLLECTION = "/tasks"
 _PREFIX = "/tasks/"
 _ONE_TASK = "/tasks/{id}"
 _TASK_PATH_LENGTH = len(_PREFIX) + 36
-# Of the request's time: how long a held key is waited for, so that some is left to see who holds it.
+# Shares of the request's time: to wait for a held key, and then to check who holds it.
 _KEY_SHARE = 0.7
-_LOOK_SHARE = 0.25
+_CHECK_SHARE = 0.25
 
 
 class FastRoutes:
-    """The layer in front of the framework: it answers two paths and passes on everything else."""
+    """The layer in front of the framework: it serves two paths and passes on everything else."""
 
     def __init__(self, app: ASGIApp, context: Context) -> None:
         self._app = app
         self._context = context
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one of the two, or have the framework answer."""
+        """Serve one of the two, or pass the request to the framework."""
         path: str = scope["path"]
         method = scope["method"]
         if path == _COLLECTION and method == "POST":
@@ -59,17 +59,17 @@ class FastRoutes:
             return
         scope[ROUTE] = route
         try:
-            answer = await endpoint(self._context, scope, receive)
+            response = await endpoint(self._context, scope, receive)
         except Exception as error:
-            if not is_foreseen(error):
+            if not is_expected(error):
                 raise
-            answer = answer_to(error, path)
-        if answer.task_id is not None:
-            scope["taskmill.task_id"] = answer.task_id
-        await answer.send(send)
+            response = error_response(error, path)
+        if response.task_id is not None:
+            scope["taskmill.task_id"] = response.task_id
+        await response.send(send)
 
 
-async def create_task(context: Context, scope: Scope, receive: Receive) -> Answer:
+async def create_task(context: Context, scope: Scope, receive: Receive) -> RawResponse:
     """Answer `POST /tasks`."""
     if scope["query_string"]:
         refuse_query(scope)
@@ -81,13 +81,13 @@ async def create_task(context: Context, scope: Scope, receive: Receive) -> Answe
         created = await context.service.create(draft)
     else:
         created = await _create_keyed(context, draft, draft.idempotency.key)
-    return created_answer(created, context.warning_of(draft.callback_url))
+    return created_response(created, context.warning_of(draft.callback_url))
 
 
 async def _draft(
     context: Context, body: bytes, key: str | None, traceparent: str | None
 ) -> TaskDraft:
-    """Read a request to create a task, apart if that takes long."""
+    """Read a request to create a task; on the offload thread if that takes long."""
     read = partial(_read_draft, body, key, traceparent)
     if len(body) <= LARGE_BYTES:
         with suppress(TakesLong):
@@ -103,11 +103,11 @@ def _read_draft(
     )
 
 
-def created_answer(created: CreatedTask, warning: str | None = None) -> Answer:
-    """Show a task that was just created (201), or had been before (200); `warning` is about its callback."""
+def created_response(created: CreatedTask, warning: str | None = None) -> RawResponse:
+    """Respond with a new task (201), or one that existed before (200); `warning` is about its callback."""
     task = created.task
     shown_id = str(task.id)
-    return Answer(
+    return RawResponse(
         200 if created.replayed else 201,
         created_json(task, warning),
         (
@@ -120,7 +120,7 @@ def created_answer(created: CreatedTask, warning: str | None = None) -> Answer:
 
 
 def _headers(scope: Scope) -> tuple[Form, str | None, str | None]:
-    """Pick the headers that creating looks at, in one walk."""
+    """Return the headers that matter for creating, in one pass."""
     form = Form()
     key: str | None = None
     traceparent: str | None = None
@@ -132,25 +132,25 @@ def _headers(scope: Scope) -> tuple[Form, str | None, str | None]:
                 raise InvalidInput.at(f"header:{IDEMPOTENCY_KEY}", "one key", "several")
             key = header_text(IDEMPOTENCY_KEY, value)
         elif name == b"traceparent":
-            # Several are none, as the standard says; what is empty is none, either.
+            # A repeated header counts as none, as the standard says; "" does, too.
             traceparent = value.decode("latin-1") if traceparent is None else ""
     return form, key, traceparent
 
 
 async def _create_keyed(context: Context, draft: TaskDraft, key: str) -> CreatedTask:
-    """Create with a key, which another request may hold: then wait for it, but not for ever."""
+    """Create with a key. If another request holds it, wait for that, within limits."""
     limit_s = context.limits.request_timeout_s
     try:
         async with asyncio.timeout(limit_s * _KEY_SHARE):
             return await context.service.create(draft)
     except TimeoutError:
-        if await _is_held(context, draft, limit_s * _LOOK_SHARE):
+        if await _is_held(context, draft, limit_s * _CHECK_SHARE):
             raise KeyInFlight(key) from None
         raise Unavailable(1.0, "writing to the database") from None
 
 
 async def _is_held(context: Context, draft: TaskDraft, timeout_s: float) -> bool:
-    """Tell whether another request is seen to hold the key; who can't see that may not say so."""
+    """Return whether another request is known to hold the key; False when that can't be found out."""
     try:
         async with asyncio.timeout(timeout_s):
             return await context.service.is_held_by_another(draft)
@@ -158,17 +158,17 @@ async def _is_held(context: Context, draft: TaskDraft, timeout_s: float) -> bool
         return False
 
 
-async def get_task(context: Context, scope: Scope, receive: Receive) -> Answer:
+async def get_task(context: Context, scope: Scope, receive: Receive) -> RawResponse:
     """Answer `GET /tasks/{id}`."""
     if scope["query_string"]:
         refuse_query(scope)
     return await read_task(context, scope, receive, task_id(scope["path"][len(_PREFIX) :]))
 
 
-async def read_task(context: Context, scope: Scope, receive: Receive, wanted: UUID) -> Answer:
-    """Answer with the task, or that it is as the client knows it."""
+async def read_task(context: Context, scope: Scope, receive: Receive, wanted: UUID) -> RawResponse:
+    """Respond with the task, or 304 when the client has this version."""
     task = await context.service.get(wanted)
     for name, _ in scope["headers"]:
         if name == b"if-none-match":
-            return await conditional_answer(context, scope, receive, task)
-    return task_answer(task)
+            return await conditional_response(context, scope, receive, task)
+    return task_response(task)

@@ -17,7 +17,7 @@ from taskmill.domain.lifecycle import Status
 from taskmill.observability.logs import get_logger
 from taskmill.operations.listeners import End, Stream
 from taskmill.runtime.http_protocol import ABORT
-from taskmill.runtime.http_scope import DEADLINE, HEAD_ONLY, HELD
+from taskmill.runtime.http_scope import DEADLINE, HEAD_ONLY, UNTIMED
 from taskmill.wire import fields
 from taskmill.wire.feed import EVENT_STREAM, LIVE, notice_frame
 from taskmill.wire.fields import Expected
@@ -31,20 +31,20 @@ REPEATABLE: Final = frozenset({"queue", "type", "status", "task"})
 _HEADERS: Final = [
     (b"content-type", EVENT_STREAM.encode()),
     (b"cache-control", b"no-store"),
-    # Proxies of this kind would hold events back until they have enough of them.
+    # nginx would buffer the events otherwise.
     (b"x-accel-buffering", b"no"),
 ]
 _RETRY_MS: Final = 1000
-# So far apart clients come back when a server stops: not all at the same moment.
+# Clients reconnect within this time after a server stops, not all at once.
 _SPREAD_MS: Final = 2000
-# A client that takes nothing for so long is cut off.
+# A client that reads nothing for this long is disconnected.
 _STALLED_S: Final = 15.0
-_MOST_AT_ONCE: Final = 200
+_MOST_FRAMES: Final = 200
 _ID_LENGTH: Final = 36
 
 
 def _plain_id(text: object) -> object:
-    """Take no braces, URNs and other spellings of one id."""
+    """Refuse braces, URNs and other spellings of an id."""
     if not isinstance(text, str) or len(text) != _ID_LENGTH or str(UUID(text)) != text.lower():
         raise ValueError("not a UUID of 36 characters")
     return text
@@ -66,7 +66,7 @@ class FeedQuery(BaseModel):
     ] = Field(default=[], description="only these tasks; may be repeated")
     after: Annotated[str, Expected("a cursor: the id of an event")] | None = Field(
         default=None,
-        description="the id of the last event that was seen, 0 for the oldest that is kept; without it from "
+        description="the id of the last event that was seen, 0 for the oldest one retained; without it from "
         "now on. The header Last-Event-ID wins",
     )
 
@@ -80,11 +80,11 @@ class FeedQuery(BaseModel):
         )
 
 
-def beginning(scope: Scope, query: FeedQuery) -> Cursor | None:
-    """Return the cursor to go on from, None for the present.
+def start_cursor(scope: Scope, query: FeedQuery) -> Cursor | None:
+    """Return the cursor to start after, None to start at the present.
 
     Raises:
-        BadCursor: it is none.
+        BadCursor: it is not a cursor of the feed.
         InvalidInput: the header came several times.
     """
     sent = [value for name, value in scope["headers"] if name == b"last-event-id"]
@@ -104,7 +104,7 @@ def _cursor(text: str, pointer: str) -> Cursor:
 
 
 class EventStream(Response):
-    """The answer to `GET /events`: it goes on until the client leaves, or is told to come back."""
+    """The response to `GET /events`: it goes on until the client leaves, or is asked to reconnect."""
 
     media_type = EVENT_STREAM
 
@@ -115,9 +115,9 @@ class EventStream(Response):
         self._after = after
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer; refusals are raised before anything is sent."""
+        """Send the stream; refusals are raised before anything is sent."""
         async with self._context.feed.listening(self._wanted, self._after) as stream:
-            scope[HELD] = True
+            scope[UNTIMED] = True
             deadline: asyncio.Timeout | None = scope.get(DEADLINE)
             if deadline is not None:
                 deadline.reschedule(None)
@@ -126,22 +126,22 @@ class EventStream(Response):
                 await send({"type": "http.response.body", "body": b""})
                 return
             async with asyncio.TaskGroup() as group:
-                watch = group.create_task(_until_gone(receive, stream))
-                if not await _Sending(self._context, stream, send).run():
-                    # It takes nothing: what is left to send would be kept for it as long as it likes.
+                watch = group.create_task(_finish_on_disconnect(receive, stream))
+                if not await _StreamWriter(self._context, stream, send).run():
+                    # It reads nothing: what is left to send would stay in memory until it disconnects.
                     scope[ABORT]()
                     await watch
                 watch.cancel()
 
 
-async def _until_gone(receive: Receive, stream: Stream) -> None:
+async def _finish_on_disconnect(receive: Receive, stream: Stream) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
     stream.finish(End.GONE)
 
 
-class _Sending:
-    """What is sent to one client, and when."""
+class _StreamWriter:
+    """Writes a stream to one client."""
 
     def __init__(self, context: Context, stream: Stream, send: Send) -> None:
         self._context = context
@@ -152,32 +152,32 @@ class _Sending:
         self._is_live = False
 
     async def run(self) -> bool:
-        """Send until the stream is over; False when the client does not take it."""
+        """Send until the stream is over; False when the client does not read it."""
         settings, stream = self._context.feed_settings, self._stream
         ends_at = self._now() + settings.stream_s
         try:
             await self._send(notice_frame("ok", cursor=stream.cursor, retry_ms=_RETRY_MS))
             while self._now() < ends_at:
-                silent_s = self._now() - self._sent_at
-                timeout_s = min(settings.heartbeat_s - silent_s, ends_at - self._now())
+                idle_s = self._now() - self._sent_at
+                timeout_s = min(settings.heartbeat_s - idle_s, ends_at - self._now())
                 batch = await stream.next(max(timeout_s, 0.0))
                 for part in _parts(batch.frames):
                     await self._send(part)
                 if not batch.frames and stream.end is not None:
                     break
-                await self._tell_standing(batch.cursor, is_live=batch.is_live)
+                await self._send_notice(batch.cursor, is_live=batch.is_live)
             await self._end(stream.end)
         except TimeoutError:
             log.info("stream.stalled", cursor=str(stream.cursor))
             return False
         except Exception:
-            # The head is out: an error can no longer be the answer, but the client resumes where it is.
+            # The head is sent, so the response can't be an error. The client resumes at its cursor.
             log.exception("stream.failed", cursor=str(stream.cursor))
             await self._end(None)
         return True
 
-    async def _tell_standing(self, cursor: Cursor, *, is_live: bool) -> None:
-        """Say that the present is reached, or that the stream lives; both move the client's cursor on."""
+    async def _send_notice(self, cursor: Cursor, *, is_live: bool) -> None:
+        """Send `live` when the present is reached, or a heartbeat; both advance the client's cursor."""
         if is_live and not self._is_live:
             self._is_live = True
             await self._send(notice_frame(LIVE, cursor=cursor))
@@ -205,5 +205,5 @@ class _Sending:
 
 
 def _parts(frames: Sequence[bytes]) -> Iterator[bytes]:
-    for start in range(0, len(frames), _MOST_AT_ONCE):
-        yield b"".join(frames[start : start + _MOST_AT_ONCE])
+    for start in range(0, len(frames), _MOST_FRAMES):
+        yield b"".join(frames[start : start + _MOST_FRAMES])

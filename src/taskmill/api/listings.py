@@ -1,4 +1,4 @@
-"""Listings over HTTP: their query, their cursors and their pages. Finding the tasks is not its duty."""
+"""Listings over HTTP: their queries, cursors and pages. It does not find the tasks."""
 
 import re
 from hashlib import blake2s
@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from taskmill.api import cursors
-from taskmill.api.answers import JSON, Answer
+from taskmill.api.responses import JSON, RawResponse
 from taskmill.domain.errors import InvalidInput
 from taskmill.domain.lifecycle import Status
 from taskmill.domain.system import PageRequest, TaskFilter, TaskPage
@@ -25,18 +25,18 @@ _DIGITS = re.compile(r"[0-9]{1,9}", re.ASCII)
 
 
 def whole_number(text: object) -> object:
-    """Read digits only; what is a number already (a default) stays."""
+    """Accept digits only; a default, which is a number already, stays."""
     if isinstance(text, str) and _DIGITS.fullmatch(text) is None:
         raise ValueError("not a whole number")
     return text
 
 
-def _unspoiled(text: object) -> object:
-    """Put back the plus of a zone (`+03:00`), which a query that was not encoded turns into a space."""
+def _restored_plus(text: object) -> object:
+    """Restore the plus of a time zone (`+03:00`), which an unencoded query turns into a space."""
     return text.replace(" ", "+") if isinstance(text, str) else text
 
 
-QueryTime = Annotated[fields.RequestedTime, BeforeValidator(_unspoiled)]
+QueryTime = Annotated[fields.RequestedTime, BeforeValidator(_restored_plus)]
 
 
 class ListingQuery(BaseModel):
@@ -101,7 +101,7 @@ class ListingQuery(BaseModel):
         """Return which part of them is wanted.
 
         Raises:
-            BadCursor: the cursor is none, or belongs to another listing.
+            BadCursor: the cursor is invalid, or belongs to another listing.
             InvalidInput: there are both a cursor and an offset.
         """
         oldest_first = self.order == "asc"
@@ -121,17 +121,17 @@ def _split(label: str) -> tuple[str, str]:
 
 
 def cursor(after: UUID, wanted: TaskFilter, *, oldest_first: bool) -> str:
-    """Return the text that leads to what follows `after` in this listing, and in no other."""
+    """Return the cursor to what follows `after`, which is valid in this listing only."""
     return cursors.encode(after, digest(wanted, oldest_first))
 
 
 def position(text: str, wanted: TaskFilter, *, oldest_first: bool) -> UUID:
-    """Return where a cursor leads to. Raises `BadCursor`."""
+    """Return the id that a cursor has. Raises `BadCursor`."""
     return cursors.decode(text, digest(wanted, oldest_first))
 
 
 def digest(wanted: TaskFilter, order: object) -> bytes:
-    """Return what tells the cursors of one listing, in one order, from those of all others."""
+    """Return a digest of a listing and its order: cursors of another listing do not have it."""
     times = (wanted.created_after, wanted.created_before)
     facts = (
         sorted(wanted.statuses),
@@ -145,26 +145,26 @@ def digest(wanted: TaskFilter, order: object) -> bytes:
     return blake2s(repr(facts).encode(), digest_size=cursors.DIGEST_BYTES).digest()
 
 
-def page_answer(query: ListingQuery, wanted: TaskFilter, page: TaskPage) -> Answer:
-    """Show a page; its `Link` leads to the next one."""
-    following = None
+def page_response(query: ListingQuery, wanted: TaskFilter, page: TaskPage) -> RawResponse:
+    """Respond with a page; its `Link` leads to the next one."""
+    next_cursor = None
     if page.next_after is not None:
-        following = cursor(page.next_after, wanted, oldest_first=query.order == "asc")
+        next_cursor = cursor(page.next_after, wanted, oldest_first=query.order == "asc")
     body = tasks_page_json(
         page.items,
         total=page.total,
-        next_cursor=following,
+        next_cursor=next_cursor,
         total_at_least=page.total_at_least,
     )
-    if following is None:
-        return Answer(200, body)
-    return Answer(200, body, (JSON, (b"link", _link(query, following))))
+    if next_cursor is None:
+        return RawResponse(200, body)
+    return RawResponse(200, body, (JSON, (b"link", _link(query, next_cursor))))
 
 
-def _link(query: ListingQuery, following: str) -> bytes:
-    asked = query.model_dump(mode="json", exclude_unset=True, exclude={"cursor", "offset"})
+def _link(query: ListingQuery, next_cursor: str) -> bytes:
+    parameters = query.model_dump(mode="json", exclude_unset=True, exclude={"cursor", "offset"})
     for name in ("created_after", "created_before"):
-        if name in asked:
-            asked[name] = format_timestamp(getattr(query, name))
-    target = urlencode({**asked, "cursor": following}, doseq=True)
+        if name in parameters:
+            parameters[name] = format_timestamp(getattr(query, name))
+    target = urlencode({**parameters, "cursor": next_cursor}, doseq=True)
     return f'</tasks?{target}>; rel="next"'.encode()

@@ -1,4 +1,4 @@
-"""Names the address that was perhaps meant when one was asked for that leads nowhere."""
+"""Suggests the address that was perhaps meant when a request has an unknown one."""
 
 from collections.abc import Iterable, Iterator
 from difflib import SequenceMatcher
@@ -24,18 +24,18 @@ class Addresses:
         ]
 
     def nearest(self, method: str, path: str, *, any_method: bool = True) -> str | None:
-        """Return the method and the template that come nearest to what was asked; None when nothing is near.
+        """Return the method and the template that are most like the requested ones; None when nothing is similar.
 
-        It takes the method that was asked; if nothing near does, another one with `any_method`.
+        It prefers the same method; with `any_method` it may name another one.
         """
-        asked = _segments(path.lower())
-        if len(path) > _LONGEST_PATH or not 0 < len(asked) <= _MOST_SEGMENTS:
+        requested = _segments(path.lower())
+        if len(path) > _LONGEST_PATH or not 0 < len(requested) <= _MOST_SEGMENTS:
             return None
         method = "GET" if method == "HEAD" else method
-        mine = [address for address in self._addresses if address.method == method]
-        for addresses in (mine, self._addresses if any_method else ()):
+        same_method = [address for address in self._addresses if address.method == method]
+        for addresses in (same_method, self._addresses if any_method else ()):
             likeness, best = max(
-                ((_likeness(asked, address.segments), address) for address in addresses),
+                ((_likeness(requested, address.segments), address) for address in addresses),
                 key=lambda found: found[0],
                 default=(0, None),
             )
@@ -48,14 +48,14 @@ def _segments(path: str) -> list[str]:
     return [segment for segment in path.split("/") if segment]
 
 
-def _likeness(asked: list[str], segments: list[str]) -> float:
-    """Return how like two paths are, from 0 to 1: as the least like of their words."""
-    if len(asked) == len(segments):
-        return min(_word_likenesses(asked, segments))
-    return SequenceMatcher(None, "/".join(asked), "/".join(segments)).ratio()
+def _likeness(requested: list[str], segments: list[str]) -> float:
+    """Return how alike two paths are, from 0 to 1: that of their least similar words."""
+    if len(requested) == len(segments):
+        return min(_word_likenesses(requested, segments))
+    return SequenceMatcher(None, "/".join(requested), "/".join(segments)).ratio()
 
 
-def _word_likenesses(asked: list[str], segments: list[str]) -> Iterator[float]:
-    for came, word in zip(asked, segments, strict=True):
-        # A parameter may be anything, but is less like than the very word.
+def _word_likenesses(requested: list[str], segments: list[str]) -> Iterator[float]:
+    for came, word in zip(requested, segments, strict=True):
+        # A parameter matches anything, but not as well as the same word.
         yield 0.99 if word.startswith("{") else SequenceMatcher(None, came, word).ratio()

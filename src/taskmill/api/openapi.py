@@ -1,7 +1,7 @@
-"""The OpenAPI document: what every address takes and answers, each status code included.
+"""The OpenAPI document: the requests and responses of every address, with each status code.
 
-The models of bodies and answers are the wire's; here are the words around them. Nothing here is asked
-while a request is answered.
+The models of bodies are in `wire`; the descriptions around them are here. Nothing here runs while a request is
+served.
 """
 
 from collections.abc import Iterable
@@ -23,7 +23,7 @@ Json = dict[str, Any]
 
 _REF = "#/components/schemas/{model}"
 _IN_MODEL = "#/$defs/"
-# What a reader tries first stands first.
+# What a reader tries first comes first.
 _FIRST = "/tasks"
 
 _REFUSALS: Final[dict[int, str]] = {
@@ -33,13 +33,13 @@ _REFUSALS: Final[dict[int, str]] = {
     408: "The body did not come in time",
     409: "Its state does not allow it",
     410: "The feed no longer has what follows the cursor; `detail` says what to do",
-    412: "It is not as the request knows it, which `If-Match` says",
+    412: "It has another version than those in `If-Match`",
     413: "The body is over the limit",
-    415: "The body has a type that is not taken",
+    415: "The body has a type that is not accepted",
     421: "The `Host` is a name that is not among `TASKMILL_API__ALLOWED_HOSTS`",
-    422: "It says something that is not allowed; `errors` names all of it",
-    500: "The service failed; its log tells why, under the request's id",
-    503: "A part that the answer needs is away for now; ask again after `Retry-After`",
+    422: "Something in it is not allowed; `errors` names all of it",
+    500: "The service failed; its log has the reason, under the request's id",
+    503: "A part that is needed is unavailable for now; send it again after `Retry-After`",
 }
 _WITH_BODY: Final = (400, 408, 413, 415)
 _ALWAYS: Final = (400, 421, 422, 500, 503)
@@ -51,7 +51,7 @@ HEADERS: Final[dict[str, Json]] = {
         "schema": {"type": "string", "examples": ['"3.0"']},
     },
     "Preference-Applied": {
-        "description": "`wait` when the answer was held; missing otherwise",
+        "description": "`wait` when the response waited for a change; missing otherwise",
         "schema": {"type": "string"},
     },
     "Link": {
@@ -60,14 +60,14 @@ HEADERS: Final[dict[str, Json]] = {
     },
     "Retry-After": {"description": "seconds", "schema": {"type": "integer", "minimum": 1}},
     REQUEST_ID: {
-        "description": "the request's id in the logs; the one that was sent, if it was sane",
+        "description": "the request's id in the logs; the one that was sent, if it is valid",
         "schema": {"type": "string"},
     },
 }
 
 
 def refusals(*own: int, has_body: bool = False) -> dict[int | str, Json]:
-    """Describe the problems that an operation answers with: its own and those of all."""
+    """Describe the problems of an operation: its own and those of all."""
     statuses = sorted({*own, *_ALWAYS, *(_WITH_BODY if has_body else ())})
     return {status: refusal(status) for status in statuses}
 
@@ -84,12 +84,12 @@ def refusal(status: int, model: type[BaseModel] = Problem, media_type: str = MED
 
 
 def headers(*names: str) -> Json:
-    """Describe headers of an answer."""
+    """Describe headers of a response."""
     return {name: HEADERS[name] for name in names}
 
 
 def request_header(name: str, description: str, **schema: Any) -> Json:  # noqa: ANN401 - keywords of JSON Schema
-    """Describe a header of a request; `schema` says more of its text."""
+    """Describe a header of a request; `schema` has more keywords for its text."""
     return {
         "name": name,
         "in": "header",
@@ -100,7 +100,7 @@ def request_header(name: str, description: str, **schema: Any) -> Json:  # noqa:
 
 
 def json_body(model: type[BaseModel]) -> Json:
-    """Describe a JSON body whose parsing is not the framework's."""
+    """Describe a JSON body that the framework does not parse."""
     content = {"application/json": {"schema": {"$ref": _REF.format(model=model.__name__)}}}
     return {"required": True, "content": content}
 
@@ -118,7 +118,7 @@ def _parameter(name: str, schema: Json) -> Json:
         described = {**options[0], "default": None}
     if described.get("default", ...) in (None, []):
         del described["default"]
-    described = _placed(described)
+    described = _relocated(described)
     return {
         "name": name,
         "in": "query",
@@ -128,14 +128,14 @@ def _parameter(name: str, schema: Json) -> Json:
     }
 
 
-def _placed(schema: Any) -> Any:  # noqa: ANN401 - any part of a schema
-    """Have references to definitions of a model lead to where the document has them."""
+def _relocated(schema: Any) -> Any:  # noqa: ANN401 - any part of a schema
+    """Point references to definitions of a model to their place in the document."""
     if isinstance(schema, list):
-        return [_placed(part) for part in schema]
+        return [_relocated(part) for part in schema]
     if not isinstance(schema, dict):
         return schema
     return {
-        key: _REF.format(model=part.removeprefix(_IN_MODEL)) if key == "$ref" else _placed(part)
+        key: _REF.format(model=part.removeprefix(_IN_MODEL)) if key == "$ref" else _relocated(part)
         for key, part in schema.items()
     }
 
@@ -144,7 +144,7 @@ LISTING_PARAMETERS: Final = query_parameters(ListingQuery)
 
 
 def short_id(route: APIRoute) -> str:
-    """Name an operation as its endpoint is named: generated clients call it so, and it never changes."""
+    """Name an operation like its endpoint: generated clients use the name, so it never changes."""
     return route.name
 
 
@@ -155,16 +155,16 @@ def install(
     prefix: str = "",
     cross_site: Json | None = None,
 ) -> None:
-    """Have the app make its document here, once, when it is asked for first; that may be in any thread.
+    """Have the app make its document here, once, at the first request; that may be in any thread.
 
-    `models` are those that only bodies name, whose parsing is not the framework's; `prefix` is where the
-    app is mounted; `cross_site` how the refusal of what pages of other sites send looks there.
+    `models` are those of bodies that the framework does not parse; `prefix` is where the app is mounted;
+    `cross_site` describes the refusal of requests by pages of other sites.
     """
 
     def document() -> Json:
         if app.openapi_schema is None:
             app.openapi_schema = _document(app, models, prefix)
-            _add_to_answers(app.openapi_schema, cross_site or refusal(403))
+            _add_to_responses(app.openapi_schema, cross_site or refusal(403))
         return app.openapi_schema
 
     app.openapi = document  # type: ignore[method-assign]  # the framework's documented way
@@ -182,7 +182,7 @@ def _document(app: FastAPI, models: Iterable[type[BaseModel]], prefix: str) -> J
     )
     paths = sorted(document["paths"].items(), key=lambda item: item[0] != _FIRST)
     document["paths"] = {prefix + path: item for path, item in paths}
-    # Where the document is: a proxy may publish it below a path.
+    # Relative to the document: a proxy may publish it below a path.
     document["servers"] = [{"url": ".." if prefix else ".", "description": "this service"}]
     document["security"] = []
     _add_schemas(document, models)
@@ -191,20 +191,20 @@ def _document(app: FastAPI, models: Iterable[type[BaseModel]], prefix: str) -> J
     return document
 
 
-def _add_to_answers(document: Json, cross_site: Json) -> None:
+def _add_to_responses(document: Json, cross_site: Json) -> None:
     """Describe what operations have in common."""
     for operations in document["paths"].values():
         for method, operation in operations.items():
             responses = operation["responses"]
             if method != "get":
                 responses.setdefault("403", cross_site)
-            for answer in responses.values():
-                answer.setdefault("headers", {}).update(headers(REQUEST_ID))
+            for response in responses.values():
+                response.setdefault("headers", {}).update(headers(REQUEST_ID))
             operation["responses"] = dict(sorted(responses.items()))
 
 
 def move_defaults(schema: Json) -> None:
-    """Say in words what a field has when it is left out: for generators, what has a default is always there."""
+    """Describe defaults in words: generators take a field with a default for one that is always present."""
     for field in schema.get("properties", {}).values():
         default = field.pop("default", None)
         if default not in (None, [], {}, ""):
@@ -221,6 +221,6 @@ def _add_schemas(document: Json, models: Iterable[type[BaseModel]]) -> None:
     _, extra = models_json_schema([(m, "validation") for m in models], ref_template=_REF)
     for name, schema in extra["$defs"].items():
         schemas.setdefault(name, schema)
-    for name, example in examples.ANSWERS.items():
+    for name, example in examples.RESPONSES.items():
         if name in schemas:
             schemas[name]["examples"] = [example]

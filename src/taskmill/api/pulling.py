@@ -1,6 +1,6 @@
-"""Long polls of workers: held as long as wished; what a client that has left can't have got is given back.
+"""Long polls of workers for tasks; a lease that a client can't have received, because it left, is given back.
 
-Renewals may come without a body, which no other request may.
+Renewals may come without a body; no other request may.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from taskmill.api.context import Context
 from taskmill.api.refusals import ClientGone
 from taskmill.domain.remote import LeaseRequest, RemoteLease
 from taskmill.operations.pull import Pull
-from taskmill.runtime.http_scope import DEADLINE, HELD
+from taskmill.runtime.http_scope import DEADLINE, UNTIMED
 from taskmill.runtime.offload import LARGE_BYTES
 from taskmill.wire.strict_json import parse
 
@@ -20,49 +20,49 @@ from taskmill.wire.strict_json import parse
 async def claim(
     context: Context, scope: Scope, receive: Receive, wanted: LeaseRequest
 ) -> RemoteLease | None:
-    """Return a lease for the client that waits, None when nothing came in time.
+    """Return a lease for a waiting client, None when no task came in time.
 
     Raises:
-        ClientGone: it has left; nothing stays claimed for it.
+        ClientGone: the client has left; nothing stays claimed for it.
         Unavailable: the database is away, or too many calls wait.
     """
     if wanted.wait_s:
-        scope[HELD] = True
-        _allow(scope, wanted.wait_s, context.limits.request_timeout_s)
+        scope[UNTIMED] = True
+        _extend_deadline(scope, wanted.wait_s, context.limits.request_timeout_s)
     loop = asyncio.get_running_loop()
     claiming = loop.create_task(context.pull.claim(wanted))
-    leaving = loop.create_task(_left(receive))
-    both = (claiming, leaving)
-    is_wanted = False
+    leaving = loop.create_task(_wait_for_disconnect(receive))
+    tasks = (claiming, leaving)
+    is_returned = False
     try:
-        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         if leaving.done():
             raise ClientGone
         lease = claiming.result()
-        is_wanted = True
+        is_returned = True
         return lease
     finally:
-        for task in both:
+        for task in tasks:
             task.cancel()
-        await asyncio.wait(both)
-        if not is_wanted:
+        await asyncio.wait(tasks)
+        if not is_returned:
             _give_back(context.pull, claiming)
 
 
-def _allow(scope: Scope, wait_s: float, rest_s: float) -> None:
-    """Let the request's deadline begin when the wait is over."""
+def _extend_deadline(scope: Scope, wait_s: float, timeout_s: float) -> None:
+    """Set the request's deadline to `timeout_s` after the wait."""
     deadline: asyncio.Timeout | None = scope.get(DEADLINE)
     if deadline is not None:
-        deadline.reschedule(asyncio.get_running_loop().time() + wait_s + rest_s)
+        deadline.reschedule(asyncio.get_running_loop().time() + wait_s + timeout_s)
 
 
-async def _left(receive: Receive) -> None:
+async def _wait_for_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
 def _give_back(pull: Pull, claiming: "asyncio.Task[RemoteLease | None]") -> None:
-    """Return a lease that came in the very moment in which nobody wanted it any more."""
+    """Return a lease that was claimed at the moment in which the client left."""
     if claiming.cancelled() or claiming.exception() is not None:
         return
     lease = claiming.result()
@@ -71,7 +71,7 @@ def _give_back(pull: Pull, claiming: "asyncio.Task[RemoteLease | None]") -> None
 
 
 async def optional_body(context: Context, scope: Scope, receive: Receive) -> object:
-    """Return the parsed body, an empty object for none, whatever type is said of that.
+    """Return the parsed body; for an empty one, whatever its type, an empty object.
 
     Raises as `bodies.read_json_body` and `strict_json.parse` do.
     """

@@ -1,4 +1,4 @@
-"""Reads query strings and ids in paths: strictly, and with a word on what would have fitted."""
+"""Reads query strings and ids in paths: strictly, with errors that name what is expected."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -25,11 +25,11 @@ _NUMBER: Final = re.compile(r"0|[1-9][0-9]*", re.ASCII)
 _LONGEST_NUMBER: Final = 19
 _UUID: Final = r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 TASK_PATTERN: Final = rf"^({_UUID}|0|[1-9][0-9]*)$"
-"""What names a task in an address: its id, or its number."""
+"""Matches a task's id or number in a path."""
 
 
 def check_address(scope: Scope) -> None:
-    """Raise `Refused` when the path is not UTF-8; the server would replace what it can't read."""
+    """Raise `Refused` when the path is not UTF-8; the server would replace the wrong bytes."""
     raw: bytes = scope.get("raw_path") or b""
     if b"%" in raw:
         try:
@@ -39,7 +39,7 @@ def check_address(scope: Scope) -> None:
 
 
 def refuse_query(scope: Scope) -> None:
-    """Raise `InvalidInput` when a request has query parameters where none are known."""
+    """Raise `InvalidInput` when a request has any query parameters."""
     if scope["query_string"]:
         _refuse_unknown(_parsed(scope), ())
 
@@ -53,10 +53,10 @@ def read_query(scope: Scope, model: type[Model], *, repeatable: Collection[str] 
     """
     values = _parsed(scope)
     _refuse_unknown(values, model.model_fields)
-    return fit_query(_singled(values, repeatable), model)
+    return validate_query(_singled(values, repeatable), model)
 
 
-def fit_query(values: Mapping[str, object], model: type[Model]) -> Model:
+def validate_query(values: Mapping[str, object], model: type[Model]) -> Model:
     """Return parsed parameters as `model`. Raises `InvalidInput` with pointers into the query."""
     try:
         return model.model_validate(values)
@@ -70,7 +70,7 @@ def _pointer(violation: Violation) -> str:
 
 
 def parsed_query(scope: Scope, known: Collection[str]) -> dict[str, object]:
-    """Return the known parameters, each once, and pass over all others.
+    """Return the known parameters, each of which may come once, and ignore all others.
 
     Raises as `read_query` does.
     """
@@ -124,20 +124,20 @@ def _unknown(name: str, known: Collection[str]) -> str:
 
 
 def task_number(text: str) -> int | None:
-    """Return the task's number that a path has, 0 for one that no task can have; None when it is none."""
+    """Return the task's number in a path, 0 for one that no task can have; None when it is not a number."""
     if _NUMBER.fullmatch(text) is None:
         return None
     return int(text) if len(text) <= _LONGEST_NUMBER else 0
 
 
 def task_id(text: str, name: str = "id") -> UUID:
-    """Return the task's id that a path has. Raises `InvalidInput`."""
+    """Return the task's id in a path. Raises `InvalidInput`."""
     return path_id(text, "a task's number, or its id", name)
 
 
 def path_id(text: str, what: str, name: str = "id") -> UUID:
-    """Return the id that a path has; `what` says what it names. Raises `InvalidInput`."""
-    # UUID() takes braces, URNs and hyphens anywhere, which are other spellings of one address.
+    """Return the id in a path; `what` names its kind in the error. Raises `InvalidInput`."""
+    # UUID() also accepts braces, URNs and hyphens anywhere: other spellings of one address.
     if len(text) == _ID_LENGTH:
         try:
             found = UUID(text)

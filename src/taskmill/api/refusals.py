@@ -1,4 +1,4 @@
-"""Refusals that only HTTP knows, and the answer to every error that a request can meet."""
+"""Refusals by HTTP's rules, and the response to every error that a request can meet."""
 
 from collections.abc import Collection, Mapping
 from http import HTTPStatus
@@ -8,19 +8,19 @@ from typing import Final
 import orjson
 from starlette.exceptions import HTTPException
 
-from taskmill.api.answers import JSON, Answer, from_problem
+from taskmill.api.responses import JSON, RawResponse, problem_response
 from taskmill.domain.errors import TaskmillError
 from taskmill.runtime.http_access import Refusal
-from taskmill.wire.answers import answer_json
+from taskmill.wire.encoding import encode_json
 from taskmill.wire.legacy import legacy_error_json
 from taskmill.wire.problems import problem_for_status, problem_json
 
-EARLIER: Final = "/task_service/"
-"""Where the earlier service's addresses are."""
+LEGACY_PREFIX: Final = "/task_service/"
+"""Where the legacy API's addresses are."""
 
 
 class Refused(Exception):
-    """The request is refused by HTTP's own rules, before anything is known of tasks."""
+    """The request is refused by HTTP's own rules, before tasks are involved."""
 
     def __init__(
         self, status: HTTPStatus, detail: str, headers: Mapping[str, str] = MappingProxyType({})
@@ -31,57 +31,57 @@ class Refused(Exception):
         self.headers = headers
 
 
-def raise_refusal(refusal: Refusal | None) -> None:
-    """Raise `Refused` for a request that is not let in, if there is a reason."""
+def raise_if_refused(refusal: Refusal | None) -> None:
+    """Raise `Refused` for a refusal, if there is one."""
     if refusal is not None:
         raise Refused(refusal.status, refusal.detail)
 
 
 class ClientGone(Exception):
-    """The client closed the connection before its request was complete: nobody waits for an answer."""
+    """The client closed the connection before its request was complete: there is nobody to respond to."""
 
 
 def unsupported_form(accepted: Collection[str], came: str) -> Refused:
-    """Say which content types would have been taken, and what came."""
+    """Return the refusal of a body's type, with the accepted ones and what came."""
     detail = (
         f"this path takes {', '.join(sorted(accepted))}, without a content encoding; it got {came}"
     )
     return Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, detail)
 
 
-def answer_to(error: Exception, path: str) -> Answer:
-    """Return the answer to an error; one that nobody foresaw is a 500 that tells nothing.
+def error_response(error: Exception, path: str) -> RawResponse:
+    """Return the response to an error. An unexpected one is a 500 that reveals nothing.
 
-    Below the earlier service's addresses it has the earlier form.
+    Below the legacy API's addresses it has the legacy form.
     """
-    if not path.startswith(EARLIER):
+    if not path.startswith(LEGACY_PREFIX):
         return _problem(error, path)
     if isinstance(error, TaskmillError):
-        return from_problem(legacy_error_json(error))
-    answer = _problem(error, path)
-    is_missing = answer.status == HTTPStatus.NOT_FOUND
-    detail = "Not found" if is_missing else orjson.loads(answer.body)["detail"]
-    answer.body = answer_json({"detail": detail})
-    answer.headers = (JSON, *(header for header in answer.headers if header[0] != JSON[0]))
-    return answer
+        return problem_response(legacy_error_json(error))
+    response = _problem(error, path)
+    is_missing = response.status == HTTPStatus.NOT_FOUND
+    detail = "Not found" if is_missing else orjson.loads(response.body)["detail"]
+    response.body = encode_json({"detail": detail})
+    response.headers = (JSON, *(header for header in response.headers if header[0] != JSON[0]))
+    return response
 
 
-def _problem(error: Exception, path: str) -> Answer:
+def _problem(error: Exception, path: str) -> RawResponse:
     if isinstance(error, Refused):
-        answer = from_problem(problem_for_status(error.status, path, error.detail))
-        return _with_headers(answer, error.headers)
+        response = problem_response(problem_for_status(error.status, path, error.detail))
+        return _with_headers(response, error.headers)
     if isinstance(error, HTTPException):
-        answer = from_problem(problem_for_status(error.status_code, path))
-        return _with_headers(answer, error.headers or {})
-    return from_problem(problem_json(error, path))
+        response = problem_response(problem_for_status(error.status_code, path))
+        return _with_headers(response, error.headers or {})
+    return problem_response(problem_json(error, path))
 
 
-def _with_headers(answer: Answer, headers: Mapping[str, str]) -> Answer:
+def _with_headers(response: RawResponse, headers: Mapping[str, str]) -> RawResponse:
     own = ((name.encode(), value.encode()) for name, value in headers.items())
-    answer.headers = (*answer.headers, *own)
-    return answer
+    response.headers = (*response.headers, *own)
+    return response
 
 
-def is_foreseen(error: Exception) -> bool:
-    """Tell whether the error is an answer, rather than a fault of the service."""
+def is_expected(error: Exception) -> bool:
+    """Return whether the error has a response of its own, and is not a fault of the service."""
     return isinstance(error, TaskmillError | Refused | HTTPException)

@@ -1,4 +1,4 @@
-"""The log line of a request that was answered: what it says, and how loudly."""
+"""The log line of a request that was served, and its level."""
 
 from taskmill.observability.logs import get_logger, is_for_people
 
@@ -10,7 +10,7 @@ _FIRST_ERROR = 400
 
 
 def log_served(method: str, path: str, status: int, seconds: float, **facts: str) -> None:
-    """Write the line; on a terminal, what was only read does not bury what has happened."""
+    """Write the line. On a terminal, reads are logged as debug only, so that they do not hide changes."""
     is_read = method in _READING and status < _FIRST_ERROR
     is_quiet = path in _QUIET_PATHS or (is_read and is_for_people())
     write = log.debug if is_quiet else log.info

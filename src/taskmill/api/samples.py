@@ -1,7 +1,7 @@
-"""Makes a payload up from a schema, for people to begin with.
+"""Makes up a payload from a schema, as a first example for people.
 
-It tries the likely: what the schema gives as an example or default, then its required fields. It is no promise:
-whoever uses it checks that it fits.
+It uses the schema's examples and defaults, then its required fields. The payload may not fit: the caller checks
+that.
 """
 
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ class _TooLargeError(Exception):
 def sample(schema: Any) -> object:  # noqa: ANN401 - a schema is an object or a boolean
     """Return a value that may fit, None when it would be too large."""
     try:
-        return _Sampler(schema).made(schema, 0)
+        return _Sampler(schema).sample(schema, 0)
     except _TooLargeError:
         return None
 
@@ -39,25 +39,25 @@ class _Sampler:
 
     def __init__(self, root: Any) -> None:  # noqa: ANN401 - a schema is an object or a boolean
         self._root = root
-        self._left = _MOST_CHARACTERS
+        self._remaining = _MOST_CHARACTERS
 
     def _spend(self, characters: int) -> None:
-        self._left -= characters
-        if self._left < 0:
+        self._remaining -= characters
+        if self._remaining < 0:
             raise _TooLargeError
 
-    def made(self, schema: Any, depth: int) -> object:  # noqa: ANN401 - see above
+    def sample(self, schema: Any, depth: int) -> object:  # noqa: ANN401 - see above
         self._spend(1)
         if not isinstance(schema, dict) or depth > _DEEPEST:
             return {}
         if "$ref" in schema:
-            return self.made(_target(schema["$ref"], self._root), depth + 1)
+            return self.sample(_target(schema["$ref"], self._root), depth + 1)
         for value in _given(schema):
             self._spend(len(orjson.dumps(value)))
             return value
         for choice in ("anyOf", "oneOf", "allOf"):
             if choice in schema:
-                return self.made(schema[choice][0], depth + 1)
+                return self.sample(schema[choice][0], depth + 1)
         return self._of_kind(schema, depth)
 
     def _of_kind(self, schema: dict[str, Any], depth: int) -> object:
@@ -83,14 +83,15 @@ class _Sampler:
         return "a" * length
 
     def _array(self, schema: dict[str, Any], depth: int) -> list[object]:
-        firsts = [self.made(one, depth + 1) for one in schema.get("prefixItems", ())]
+        firsts = [self.sample(one, depth + 1) for one in schema.get("prefixItems", ())]
         missing = int(schema.get("minItems", 0)) - len(firsts)
-        return firsts + [self.made(schema.get("items"), depth + 1) for _ in range(missing)]
+        return firsts + [self.sample(schema.get("items"), depth + 1) for _ in range(missing)]
 
     def _object(self, schema: dict[str, Any], depth: int) -> dict[str, object]:
         properties = schema.get("properties", {})
         return {
-            name: self.made(properties.get(name), depth + 1) for name in schema.get("required", ())
+            name: self.sample(properties.get(name), depth + 1)
+            for name in schema.get("required", ())
         }
 
 

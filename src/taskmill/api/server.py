@@ -1,11 +1,11 @@
-"""The API's own server: where it listens, and what it tells while it starts and stops."""
+"""The API's server: its address, and what it logs when it starts and stops."""
 
 import socket
 
 from taskmill.api.app import Api
 from taskmill.observability.logs import get_logger
 from taskmill.runtime.connections import DEFAULT_LIMITS, ConnectionLimits
-from taskmill.runtime.http_server import HttpServer, bound, held
+from taskmill.runtime.http_server import HttpServer, listening_socket, reserved_address
 from taskmill.runtime.request_clock import DEFAULT_PACE, Pace
 
 log = get_logger(__name__)
@@ -14,7 +14,7 @@ _ADVICE = "--host and --port (TASKMILL_API__HOST, TASKMILL_API__PORT)"
 
 
 class ApiServer(HttpServer):
-    """Serves the API until told to stop; while it stops, `/readyz` says so."""
+    """Serves the API until it is stopped; while it stops, `/readyz` reports that."""
 
     name = "api"
 
@@ -46,31 +46,31 @@ class ApiServer(HttpServer):
         self._api = app
 
     def on_started(self) -> None:
-        """Tell where it is."""
+        """Log the URL."""
         log.info("api.started", url=self.url)
 
     def on_stopping(self) -> None:
-        """Keep new requests away."""
+        """Have `/readyz` keep new requests away, and end streams."""
         self._api.stop_being_ready()
 
     def on_stopped(self) -> None:
-        """Tell that the doors are closed."""
+        """Log that no more requests are served."""
         log.info("api.stopped")
 
 
 def share_address(host: str, port: int) -> socket.socket:
-    """Hold an address for processes that listen there with `reuse_port`; close it to give it up.
+    """Reserve an address for processes that listen there with `reuse_port`, until the socket is closed.
 
     Raises:
-        ConfigurationError: somebody has it, or nobody can.
+        ConfigurationError: the address is in use, or can't be used.
     """
-    return held(host, port, _ADVICE)
+    return reserved_address(host, port, _ADVICE)
 
 
 def check_address(host: str, port: int) -> None:
-    """Try whether the API could listen there: whoever starts much before it asks first.
+    """Check that the API could listen there, before other things are started.
 
     Raises:
-        ConfigurationError: it could not.
+        ConfigurationError: it can't.
     """
-    bound(host, port, _ADVICE).close()
+    listening_socket(host, port, _ADVICE).close()

@@ -1,6 +1,6 @@
 """Adds the types that have contracts to the documents: a named schema for each, and an example to try.
 
-References within a schema are rewritten to where it stands in the document. What is data within a schema
+References within a schema are rewritten to its place in the document. What is data within a schema
 (examples, defaults, values) is left as it is.
 """
 
@@ -15,7 +15,7 @@ from taskmill.wire.contracts.contract import Contract
 Json = dict[str, Any]
 
 MOST_SHOWN_BYTES: Final = 2**20
-_PLACE: Final = "#/components/schemas/"
+_SCHEMAS_PATH: Final = "#/components/schemas/"
 _REF: Final = "$ref"
 _HEADS: Final = frozenset({"$schema", "$id"})
 _ONE_SCHEMA: Final = frozenset(
@@ -26,7 +26,7 @@ _BY_NAME: Final = frozenset({"properties", "patternProperties", "$defs", "defini
 
 
 def with_types_openapi(document: Json, contracts: Iterable[Contract]) -> Json:
-    """Return the OpenAPI document with these types; the one that was given stays as it is."""
+    """Return a copy of the OpenAPI document with these types."""
     shown = _shown(contracts)
     if not shown:
         return document
@@ -43,7 +43,7 @@ def with_types_openapi(document: Json, contracts: Iterable[Contract]) -> Json:
 
 
 def with_types_asyncapi(document: Json, contracts: Iterable[Contract]) -> Json:
-    """Return the AsyncAPI document with these types; the one that was given stays as it is."""
+    """Return a copy of the AsyncAPI document with these types."""
     shown = _shown(contracts)
     if not shown:
         return document
@@ -66,7 +66,7 @@ def with_types_asyncapi(document: Json, contracts: Iterable[Contract]) -> Json:
 
 
 def _shown(contracts: Iterable[Contract]) -> list[tuple[Contract, Json | bool]]:
-    """Choose what is shown: all, unless that would make a document that nobody can load."""
+    """Choose the contracts to show: all, unless the document would become too large to load."""
     shown, size = [], 0
     for contract in sorted(contracts, key=lambda one: one.type):
         size += len(contract.schema)
@@ -82,16 +82,16 @@ def _schemas(
     schemas: dict[str, Any] = {}
     for contract, schema in shown:
         payload = _payload_name(contract)
-        # The schema `true` is written as the object that says the same: not everybody reads the other.
-        moved = _moved(schema, _PLACE + payload, discriminators=discriminators)
+        # `{}` has the meaning of the schema `true`, which some tools do not read.
+        moved = _relocated(schema, _SCHEMAS_PATH + payload, discriminators=discriminators)
         schemas[payload] = {} if moved is True else moved
         schemas[_task_name(contract)] = {
             "description": f"A task of type `{contract.type}` (contract version {contract.version})",
-            "allOf": [{_REF: f"{_PLACE}CreateTask"}],
+            "allOf": [{_REF: f"{_SCHEMAS_PATH}CreateTask"}],
             "type": "object",
             "properties": {
                 "type": {"const": contract.type},
-                "payload": {_REF: _PLACE + payload},
+                "payload": {_REF: _SCHEMAS_PATH + payload},
             },
             "required": ["type"],
         }
@@ -108,7 +108,7 @@ def _task_name(contract: Contract) -> str:
 
 def _any_of(shown: Iterable[tuple[Contract, Json | bool]]) -> Json:
     names = ["CreateTask", *(_task_name(contract) for contract, _ in shown)]
-    return {"anyOf": [{_REF: _PLACE + name} for name in names]}
+    return {"anyOf": [{_REF: _SCHEMAS_PATH + name} for name in names]}
 
 
 def _named_examples(
@@ -126,35 +126,36 @@ def _examples(shown: Iterable[tuple[Contract, Json | bool]]) -> Iterator[tuple[s
             yield contract.type, {"summary": contract.type, "value": value}
 
 
-def _moved(schema: Any, place: str, *, discriminators: bool) -> Any:  # noqa: ANN401 - a schema is an object or a boolean
-    """Return the schema with its references leading to where it stands now."""
+def _relocated(schema: Any, place: str, *, discriminators: bool) -> Any:  # noqa: ANN401 - a schema is an object or a boolean
+    """Return the schema with its references pointing to its new place."""
     if not isinstance(schema, dict):
         return schema
     moved: Json = {}
     for keyword, value in schema.items():
         if keyword in _HEADS or (keyword == "discriminator" and not discriminators):
             continue
-        moved[keyword] = _moved_value(keyword, value, place, discriminators=discriminators)
+        moved[keyword] = _relocated_value(keyword, value, place, discriminators=discriminators)
     return moved
 
 
-def _moved_value(keyword: str, value: Any, place: str, *, discriminators: bool) -> Any:  # noqa: ANN401 - as the keyword has it
+def _relocated_value(keyword: str, value: Any, place: str, *, discriminators: bool) -> Any:  # noqa: ANN401 - as the keyword has it
     if keyword == _REF:
         return place + value.removeprefix("#")
     if keyword == "discriminator":
-        return _moved_discriminator(value, place)
+        return _relocated_discriminator(value, place)
     if keyword in _ONE_SCHEMA:
-        return _moved(value, place, discriminators=discriminators)
+        return _relocated(value, place, discriminators=discriminators)
     if keyword in _SEVERAL:
-        return [_moved(one, place, discriminators=discriminators) for one in value]
+        return [_relocated(one, place, discriminators=discriminators) for one in value]
     if keyword in _BY_NAME:
         return {
-            name: _moved(one, place, discriminators=discriminators) for name, one in value.items()
+            name: _relocated(one, place, discriminators=discriminators)
+            for name, one in value.items()
         }
     return value
 
 
-def _moved_discriminator(value: Mapping[str, Any], place: str) -> Json:
+def _relocated_discriminator(value: Mapping[str, Any], place: str) -> Json:
     moved: Json = {"propertyName": value["propertyName"]}
     if mapping := value.get("mapping"):
         moved["mapping"] = {

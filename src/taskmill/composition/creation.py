@@ -59,7 +59,7 @@ def contract_refresher(context: ProcessContext) -> Periodic:
         context.contracts.refresh,
         interval_s=REFRESH_S,
         longest_s=2 * REFRESH_S,
-        rest_s=context.idle_backoff.notified_pause_s,
+        pause_s=context.idle_backoff.notified_pause_s,
     )
     context.idle_backoff.on_wake(refresher.wake)
     context.on_contracts.append(refresher.wake)

@@ -64,7 +64,7 @@ def _triggered_duties(context: ProcessContext) -> tuple[Duties, Periodic]:
         trigger,
         interval_s=poll_s,
         longest_s=LONGEST_REST_S,
-        rest_s=lambda quick_s: max(
+        pause_s=lambda quick_s: max(
             context.idle_backoff.pause_s(quick_s, interval_s), trigger.rest_s
         ),
     )
@@ -78,7 +78,7 @@ def _numbering(context: ProcessContext) -> Periodic:
         numbering(context.database, context.notify_feed),
         interval_s=context.settings.maintenance.numbering_s,
         longest_s=_LONGEST_NUMBERING_S,
-        rest_s=context.idle_backoff.pause_s,
+        pause_s=context.idle_backoff.pause_s,
     )
     context.idle_backoff.on_wake(number.wake)
     return number

@@ -27,7 +27,7 @@ from taskmill.operations.service import TaskService
 from taskmill.operations.system import readiness
 from taskmill.runtime.connections import ConnectionLimits
 from taskmill.runtime.file_limit import raise_file_limit
-from taskmill.runtime.offload import let_the_loop_in
+from taskmill.runtime.offload import shorten_switch_interval
 from taskmill.runtime.periodic import Periodic, pause
 from taskmill.runtime.services import Service
 from taskmill.settings import Settings
@@ -214,7 +214,7 @@ class Process(ProcessContext):
         from taskmill.operations.feed import Feed  # noqa: PLC0415
 
         raise_file_limit()
-        let_the_loop_in()
+        shorten_switch_interval()
         settings = self.settings
         await sql_limits.store(self.database, settings)
         creation = task_creation(self)

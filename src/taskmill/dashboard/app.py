@@ -62,7 +62,7 @@ class Dashboard:
         ]
 
     @staticmethod
-    def answers(path: str) -> bool:
+    def serves(path: str) -> bool:
         """Tell whether a path is the dashboard's."""
         return path == ROOT or path.startswith(BELOW) or path == BELOW[:-1]
 

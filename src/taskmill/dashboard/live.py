@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from taskmill.operations.change_ticker import ChangeTicker, Tick, Watcher
 from taskmill.runtime.http_protocol import ABORT
-from taskmill.runtime.http_scope import DEADLINE, HEAD_ONLY, HELD
+from taskmill.runtime.http_scope import DEADLINE, HEAD_ONLY, UNTIMED
 
 _HEADERS: Final = (
     (b"content-type", b"text/event-stream"),
@@ -40,7 +40,7 @@ class LiveStream(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer; refusals are raised before anything is sent."""
         async with self._change_ticker.watching(self._task_id) as watcher:
-            scope[HELD] = True
+            scope[UNTIMED] = True
             deadline: asyncio.Timeout | None = scope.get(DEADLINE)
             if deadline is not None:
                 deadline.reschedule(None)

@@ -21,7 +21,7 @@ from taskmill.dashboard.preferences import Preferences
 from taskmill.dashboard.texts import text
 from taskmill.dashboard.wording import Words
 from taskmill.domain.errors import TooLarge
-from taskmill.runtime.body_memory import grown
+from taskmill.runtime.body_memory import count_body_bytes
 from taskmill.runtime.offload import Offload
 
 Pairs = list[tuple[str, str]]
@@ -80,7 +80,7 @@ class View:
             body += chunk
             if len(body) > most_bytes:
                 raise TooLarge(most_bytes)
-            grown(self.request.scope, len(chunk))
+            count_body_bytes(self.request.scope, len(chunk))
         return await self.offload.run_if_large(len(body), partial(parse_pairs, bytes(body)))
 
     @property

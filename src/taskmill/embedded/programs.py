@@ -16,7 +16,7 @@ from typing import BinaryIO
 from taskmill.embedded.binaries import Binaries
 from taskmill.embedded.errors import ServerFailedError
 from taskmill.embedded.identity import Identity
-from taskmill.runtime.file_limit import limit_of_before
+from taskmill.runtime.file_limit import file_limit_restorer
 
 _PR_SET_PDEATHSIG = 1
 
@@ -87,7 +87,7 @@ def end_with_parent(death_signal: signal.Signals) -> Callable[[], None] | None:
 
     The library is loaded here, in the parent: after a fork only plain system calls are safe.
     """
-    reset_limit = limit_of_before()
+    reset_limit = file_limit_restorer()
     if sys.platform != "linux":
         return reset_limit
     prctl = ctypes.CDLL(None).prctl

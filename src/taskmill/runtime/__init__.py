@@ -1,1 +1,1 @@
-"""What every role runs on: clock, ids, services, batching and signals. It knows nothing of tasks."""
+"""What every role runs on: clock, ids, services, batching, signals, the HTTP server. It knows nothing of tasks."""

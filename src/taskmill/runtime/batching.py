@@ -1,11 +1,11 @@
 """Lets work that arrives at the same time share one round trip and one commit.
 
-No item waits for company: one that arrives while nothing is in flight is flushed at once, alone. While flushes
-are in flight the next batch gathers until it is half as large as what is under way: many small batches would
-cost more than they hurry. A flush that takes long holds nobody back.
+An item that arrives while nothing is in flight is flushed at once, alone. While flushes are in flight the next
+batch grows until it is half as large as they are together: many small batches would cost more than they save. A
+flush that takes long delays no other.
 
-`BatchQueue` only gathers; `Batcher` also returns each item's answer to its caller. What a flush does, and which of
-its errors are an item's own fault, is the caller's to say.
+`BatchQueue` only gathers; `Batcher` also returns each item's result to its caller. The caller decides what a flush
+does, and which of its errors are the fault of an item.
 """
 
 import asyncio
@@ -19,28 +19,28 @@ from typing import Generic, Self, TypeAlias, TypeVar
 from taskmill.observability.metrics import BATCH_ITEMS, BATCH_TIME
 
 Item = TypeVar("Item")
-Answer = TypeVar("Answer")
-Asked: TypeAlias = tuple[Item, asyncio.Future[Answer]]
+Result = TypeVar("Result")
+Submitted: TypeAlias = tuple[Item, asyncio.Future[Result]]
 
-# A flush is recent for so long; it is many times what a healthy one takes.
+# A flush counts as recent for this long: many times what a healthy one takes.
 _RECENT_S = 0.02
-# The one bad item of the largest batch is found after ten failures in a row; where all fail it ends soon after.
+# Finding the one bad item of the largest batch takes ten failures in a row. When all items fail, splitting ends
+# here.
 _MOST_FAILED_IN_ROW = 12
 
 
 class Overloaded(Exception):
-    """More items wait than the batcher may hold; nothing was done with this one."""
+    """Too many items wait already; this one was not accepted."""
 
 
 class BatchQueue(Generic[Item]):
     """Gathers items and flushes them in batches, up to `max_in_flight` at a time.
 
     `flush` gets the items in order of arrival. An error that it raises ends the queue, and the block that uses it.
-    Metrics call its batches `name`.
+    `name` is the label of its batches in metrics.
 
     Use it as an async context manager: leaving it waits until everything accepted was flushed. When it is left by
-    an error or cancelled, flushes under way are cancelled, and `dropped` gets each item that is not flushed to its
-    end.
+    an error or cancelled, flushes in flight are cancelled, and `dropped` gets each item that was not flushed.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class BatchQueue(Generic[Item]):
         self._in_flight = 0
         self._recent: dict[object, int] = {}
         self._is_flush_due = False
-        self._is_left = False
+        self._is_closed = False
         self._flushes = asyncio.TaskGroup()
         # A batch belongs to no single caller: its log lines must not carry the first one's request id.
         self._context = contextvars.Context()
@@ -80,7 +80,7 @@ class BatchQueue(Generic[Item]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._is_left = True
+        self._is_closed = True
         if error is None:
             self._flush_some()
         else:
@@ -91,9 +91,9 @@ class BatchQueue(Generic[Item]):
         return len(self._waiting)
 
     def put(self, item: Item) -> None:
-        """Hand in an item; it is flushed with all that come in the same iteration of the event loop."""
-        if self._is_left:
-            raise RuntimeError("the queue takes nothing any more")
+        """Add an item; it is flushed with all that are added in the same iteration of the event loop."""
+        if self._is_closed:
+            raise RuntimeError("the queue is closed")
         self._waiting.append(item)
         if not self._is_flush_due and self._may_flush():
             self._is_flush_due = True
@@ -114,7 +114,7 @@ class BatchQueue(Generic[Item]):
             self._flushes.create_task(self._flush_one(key, batch))
 
     def _complete(self, key: object) -> None:
-        """Count a flush no more: it is over, or no longer recent."""
+        """Stop counting a flush: it has ended, or is no longer recent."""
         self._recent.pop(key, None)
         self._flush_some()
 
@@ -135,7 +135,7 @@ class BatchQueue(Generic[Item]):
         try:
             await self._flush(batch)
         except BaseException:
-            # All of this is coming to its end: nobody will flush what waits, either.
+            # The queue ends: the waiting items will not be flushed either.
             self._waiting.extendleft(reversed(batch))
             self._drop_all()
             raise
@@ -150,21 +150,21 @@ class BatchQueue(Generic[Item]):
             self._dropped(self._waiting.popleft())
 
 
-class Batcher(Generic[Item, Answer]):
-    """Gathers items as a `BatchQueue` does, and returns to each caller the answer to its item.
+class Batcher(Generic[Item, Result]):
+    """Gathers items as a `BatchQueue` does, and returns to each caller the result of its item.
 
-    `flush` returns one answer for each item, in the same order. When it raises an error that `is_item_fault`
-    accepts, the batch is split in halves until the bad item fails alone. So it is with one that
-    `may_be_item_fault` accepts, unless too many flushes in a row have failed: then it is no item's. Any other
-    error fails the whole batch.
+    `flush` returns one result for each item, in the same order. When it raises an error that `is_item_fault`
+    accepts, the batch is split in halves until the bad item fails alone. The same is done with an error that
+    `may_be_item_fault` accepts, until too many flushes in a row have failed: then no single item is at fault. Any
+    other error fails the whole batch.
 
-    Use it as an async context manager: leaving it waits until everything accepted was flushed. When it is
-    left by an error or cancelled, what was not yet answered is cancelled, too.
+    Use it as an async context manager: leaving it waits until everything accepted was flushed. When it is left by
+    an error or cancelled, the futures that have no result yet are cancelled.
     """
 
     def __init__(
         self,
-        flush: Callable[[list[Item]], Awaitable[Sequence[Answer]]],
+        flush: Callable[[list[Item]], Awaitable[Sequence[Result]]],
         *,
         name: str = "other",
         max_size: int = 1000,
@@ -179,15 +179,15 @@ class Batcher(Generic[Item, Answer]):
         self._max_waiting = max_waiting
         self._is_item_fault = is_item_fault
         self._may_be_item_fault = may_be_item_fault
-        self._queue: BatchQueue[Asked[Item, Answer]] = BatchQueue(
+        self._queue: BatchQueue[Submitted[Item, Result]] = BatchQueue(
             self._flush,
             name=name,
             max_size=max_size,
             max_weight=max_weight,
             max_in_flight=max_in_flight,
-            weigh=lambda asked: weigh(asked[0]),
-            # Of a batch that was split, a part may have its answers: those futures are done.
-            dropped=lambda asked: asked[1].cancel(),
+            weigh=lambda submitted: weigh(submitted[0]),
+            # Of a batch that was split, a part may have results: those futures are done.
+            dropped=lambda submitted: submitted[1].cancel(),
         )
 
     async def __aenter__(self) -> Self:
@@ -202,10 +202,10 @@ class Batcher(Generic[Item, Answer]):
     ) -> None:
         await self._queue.__aexit__(kind, error, trace)
 
-    async def __call__(self, item: Item) -> Answer:
-        """Return the item's answer, after the flush that carried it has committed.
+    async def __call__(self, item: Item) -> Result:
+        """Return the item's result, after the flush that carried it has committed.
 
-        A caller that is cancelled does not take its item back: it may still be flushed.
+        Cancelling the caller does not remove its item: it may still be flushed.
 
         Raises:
             Overloaded: when too many items wait already.
@@ -213,33 +213,33 @@ class Batcher(Generic[Item, Answer]):
         """
         return await self.submit(item)
 
-    def submit(self, item: Item) -> asyncio.Future[Answer]:
-        """Hand in an item and return the future of its answer; errors are as for a call."""
+    def submit(self, item: Item) -> asyncio.Future[Result]:
+        """Add an item and return the future of its result; errors are as for a call."""
         if len(self._queue) >= self._max_waiting:
             raise Overloaded
-        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._queue.put((item, answer))
-        return answer
+        result: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._queue.put((item, result))
+        return result
 
-    async def _flush(self, batch: list[Asked[Item, Answer]]) -> None:
+    async def _flush(self, batch: list[Submitted[Item, Result]]) -> None:
         await self._flush_part(batch, 0)
 
-    async def _flush_part(self, batch: list[Asked[Item, Answer]], failed: int) -> int:
-        """Flush a part of a batch of which `failed` flushes in a row have failed; return how many it is then."""
+    async def _flush_part(self, batch: list[Submitted[Item, Result]], failed: int) -> int:
+        """Flush a part of a batch after `failed` failures in a row; return how many there are then."""
         try:
-            answers = await self._flush_items([item for item, _ in batch])
-        except Exception as error:  # noqa: BLE001 - handed to each caller, who knows what to do
+            results = await self._flush_items([item for item, _ in batch])
+        except Exception as error:  # noqa: BLE001 - passed to each caller
             if len(batch) > 1 and self._is_worth_splitting(error, failed):
                 middle = len(batch) // 2
                 failed = await self._flush_part(batch[:middle], failed + 1)
                 return await self._flush_part(batch[middle:], failed)
-            for _, answer in batch:
-                if not answer.done():
-                    answer.set_exception(error)
+            for _, result in batch:
+                if not result.done():
+                    result.set_exception(error)
             return failed + 1
-        for (_, answer), value in zip(batch, answers, strict=True):
-            if not answer.done():
-                answer.set_result(value)
+        for (_, result), value in zip(batch, results, strict=True):
+            if not result.done():
+                result.set_result(value)
         return 0
 
     def _is_worth_splitting(self, error: Exception, failed: int) -> bool:

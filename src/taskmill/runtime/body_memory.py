@@ -1,7 +1,7 @@
-"""How much memory bodies of requests take: a cap for all together, and one for those of each address.
+"""Limits the memory that request bodies take: a cap for all of them, and one for each address.
 
-A body counts from its first part to the end of the request: what was read of it may wait to be parsed, and be
-stored after that. Small bodies are not counted, so that those who send no other are never refused.
+A body counts from its first part to the end of the request, because it may wait to be parsed and stored. Small
+bodies are not counted, so clients that send only small ones are never refused.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ _LOG_INTERVAL_S: Final = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BodyLimits:
-    """The caps of one server, in bytes. A body that is alone has room, however large it is."""
+    """The caps of one server, in bytes. A single body is accepted even when it is larger than a cap."""
 
     total: int = 512 * 1024**2
     per_address: int = 256 * 1024**2
@@ -41,16 +41,16 @@ class BodyMemory:
         self._by_address: Counter[str] = Counter()
         self._unlogged = 0
         self._logged_at = -_LOG_INTERVAL_S
-        BODY_BYTES.watch(self, BodyMemory._held)
+        BODY_BYTES.watch(self, BodyMemory._sample_total)
 
-    def body_of(self, scope: Scope) -> "Body":
-        """Return what a request's body is counted with; let go of it when the request ends."""
+    def track(self, scope: Scope) -> "Body":
+        """Start counting a request's body; release it when the request ends."""
         client = scope.get("client")
         body = scope[BODY] = Body(self, client[0] if client else "")
         return body
 
-    def take(self, host: str, size: int, *, own: int) -> None:
-        """Count so many more bytes of one who has `own` already. Raises `Unavailable` when there is no room."""
+    def reserve(self, host: str, size: int, *, own: int) -> None:
+        """Reserve `size` bytes for a body that has `own` already. Raises `Unavailable` when a cap is reached."""
         address, limits = address_group(host), self._limits
         of_address = self._by_address[address] + size
         is_over = (of_address > limits.per_address and of_address > own + size) or (
@@ -62,8 +62,8 @@ class BodyMemory:
         self._by_address[address] = of_address
         self._total += size
 
-    def give_back(self, host: str, size: int) -> None:
-        """Count so many bytes less."""
+    def release(self, host: str, size: int) -> None:
+        """Give back `size` bytes."""
         address = address_group(host)
         self._total -= size
         self._by_address[address] -= size
@@ -84,12 +84,12 @@ class BodyMemory:
         )
         self._logged_at, self._unlogged = now, 0
 
-    def _held(self) -> dict[tuple[str, ...], float]:
+    def _sample_total(self) -> dict[tuple[str, ...], float]:
         return {(): self._total}
 
 
 class Body:
-    """What one request's body takes."""
+    """The memory of one request's body."""
 
     __slots__ = ("_counted", "_host", "_memory", "_size")
 
@@ -100,21 +100,21 @@ class Body:
         self._counted = 0
 
     def grow(self, size: int) -> None:
-        """Note that so many bytes have come. Raises `Unavailable` when there is no room for them."""
+        """Count `size` more received bytes. Raises `Unavailable` when a cap is reached."""
         self._size += size
         if self._size > _SMALL_BYTES:
-            self._memory.take(self._host, self._size - self._counted, own=self._counted)
+            self._memory.reserve(self._host, self._size - self._counted, own=self._counted)
             self._counted = self._size
 
-    def let_go(self) -> None:
-        """Note that the request has ended."""
+    def release(self) -> None:
+        """Give back all of it: the request has ended."""
         if self._counted:
-            self._memory.give_back(self._host, self._counted)
+            self._memory.release(self._host, self._counted)
             self._counted = 0
 
 
-def grown(scope: Scope, size: int) -> None:
-    """Note that so many bytes of a request's body have come. Raises `Unavailable` when there is no room."""
+def count_body_bytes(scope: Scope, size: int) -> None:
+    """Count `size` more received bytes of a request's body. Raises `Unavailable` when a cap is reached."""
     body: Body | None = scope.get(BODY)
     if body is not None:
         body.grow(size)

@@ -1,10 +1,10 @@
-"""The way to a client: small writes are joined, and one who takes nothing of what was written is reported."""
+"""A transport that joins small writes, and reports a client that stops reading."""
 
 import asyncio
 from collections.abc import Callable
 from typing import Final
 
-_LOOKS: Final = 4
+_CHECKS_PER_STALL: Final = 4
 
 
 def _nothing() -> None:
@@ -12,13 +12,13 @@ def _nothing() -> None:
 
 
 class ClientTransport:
-    """Writes an answer's head together with what follows in the same turn of the loop.
+    """Writes a response's head together with what follows in the same iteration of the event loop.
 
-    The library writes them one after the other, and each write is a call of the kernel that wakes the client:
-    a tenth of all that a small answer costs (measured 2026-11-25).
+    uvicorn writes them one after the other, and each write is a system call that wakes the client: a tenth of the
+    cost of a small response (measured 2026-11-25).
 
-    `on_stalled` is called when something is left to be sent and none of it was taken for `stall_s`, or for up to a
-    quarter of that longer. A transport that is to be closed waits for ever for such a client.
+    `on_stalled` is called when data is left to be sent and the client has read none of it for `stall_s`, or up to
+    a quarter longer. asyncio's transport would wait for such a client for ever, even when it is to be closed.
     """
 
     def __init__(
@@ -35,19 +35,19 @@ class ClientTransport:
         self._on_stalled = on_stalled
         self._head: bytes | None = None
         self._written = 0
-        self._taken = 0
+        self._sent = 0
         self._timer: asyncio.TimerHandle | None = None
-        self.waits_since = 0.0
-        """Since when nothing is known to have been taken, while something is `unsent`."""
+        self.stalled_since = 0.0
+        """Since when nothing more was sent, while something is `unsent`."""
         self.is_closing = transport.is_closing
 
     @property
     def unsent(self) -> int:
-        """How many bytes the client has not taken yet, beyond what the system keeps for it."""
+        """How many bytes wait in this process: those in the kernel's buffer count as sent."""
         return self._transport.get_write_buffer_size()
 
     def write(self, data: bytes) -> None:
-        """Write a part of an answer."""
+        """Write a part of a response."""
         if self._head is not None:
             data, self._head = self._head + data, None
         elif data.startswith(b"HTTP/"):
@@ -56,10 +56,10 @@ class ClientTransport:
             return
         self._write(data)
 
-    def write_whole(self, answer: bytes) -> None:
-        """Write an answer that needs nothing to follow."""
+    def write_whole(self, response: bytes) -> None:
+        """Write a whole response."""
         self._flush()
-        self._write(answer)
+        self._write(response)
 
     def close(self) -> None:
         """Close when all has been sent."""
@@ -67,12 +67,12 @@ class ClientTransport:
         self._transport.close()
 
     def abort(self) -> None:
-        """Close at once, whatever was not yet sent."""
+        """Close at once; unsent data is lost."""
         self.stop_waiting()
         self._transport.abort()
 
     def stop_waiting(self) -> None:
-        """Report nothing any more: the connection is lost, and who would hear of it is let go."""
+        """Stop reporting stalls: the connection is lost."""
         self._on_stalled = _nothing
         if self._timer is not None:
             self._timer.cancel()
@@ -87,21 +87,21 @@ class ClientTransport:
         self._transport.write(data)
         self._written += len(data)
         if self._timer is None and (unsent := self.unsent):
-            self._taken = self._written - unsent
-            self.waits_since = self._loop.time()
-            self._look_later()
+            self._sent = self._written - unsent
+            self.stalled_since = self._loop.time()
+            self._schedule_check()
 
-    def _look_later(self) -> None:
-        self._timer = self._loop.call_later(self._stall_s / _LOOKS, self._look)
+    def _schedule_check(self) -> None:
+        self._timer = self._loop.call_later(self._stall_s / _CHECKS_PER_STALL, self._check)
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         self._timer = None
         unsent, now = self.unsent, self._loop.time()
         if not unsent:
             return
-        if self._written - unsent > self._taken:
-            self._taken, self.waits_since = self._written - unsent, now
-        elif now - self.waits_since >= self._stall_s:
+        if self._written - unsent > self._sent:
+            self._sent, self.stalled_since = self._written - unsent, now
+        elif now - self.stalled_since >= self._stall_s:
             self._on_stalled()
             return
-        self._look_later()
+        self._schedule_check()

@@ -1,7 +1,7 @@
 """The only home of time: a monotonic clock, and a wall clock anchored to PostgreSQL's.
 
-Machines' clocks differ and jump. Times that are stored are made by PostgreSQL, or by this clock, which
-counts on from the last time that PostgreSQL told.
+Machines' clocks differ and jump. Stored times are made by PostgreSQL, or by this clock, which counts on from the
+last time that it read from PostgreSQL.
 """
 
 import time
@@ -10,10 +10,10 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Where code takes the time from."""
+    """A source of the time."""
 
     def now(self) -> datetime:
-        """Return the time in UTC, as PostgreSQL would tell it."""
+        """Return the time in UTC, as PostgreSQL's clock has it."""
         ...
 
     def monotonic(self) -> float:
@@ -22,7 +22,7 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The real clock. Until it is anchored it tells the machine's own time."""
+    """The real clock. Until it is anchored it returns the machine's own time."""
 
     def __init__(self) -> None:
         self._offset = time.time() - time.monotonic()
@@ -35,13 +35,14 @@ class SystemClock:
         """Return the machine's monotonic seconds."""
         return time.monotonic()
 
-    def anchor(self, told: datetime, *, asked_at: float, answered_at: float) -> None:
-        """Correct the clock by what PostgreSQL told between two monotonic readings.
+    def anchor(self, database_time: datetime, *, requested_at: float, received_at: float) -> None:
+        """Correct the clock by a time that PostgreSQL returned between two monotonic readings.
 
-        It is moved no further than that proves: a slow answer says little of when the time was read, and half
-        of a delay of a second would make tasks run so much too early, or late.
+        It is moved only as far as the reading proves: after a slow round trip it is unknown when the time was
+        read, and taking the middle would make tasks run too early or too late by half of the delay.
         """
-        earliest, latest = told.timestamp() - answered_at, told.timestamp() - asked_at
+        earliest = database_time.timestamp() - received_at
+        latest = database_time.timestamp() - requested_at
         self._offset = min(max(self._offset, earliest), latest)
 
 

@@ -1,6 +1,6 @@
-"""How many connections a server holds: a cap for all, one per address for unfinished requests, and who gives way.
+"""Limits a server's connections: a cap for all, one per address for unfinished requests, and which to close first.
 
-It counts and chooses; what comes over a connection is not its business.
+It counts connections and chooses; it does not read what they send.
 """
 
 from collections import Counter, defaultdict
@@ -18,8 +18,7 @@ from taskmill.observability.metrics import (
 
 log = get_logger(__name__)
 
-# Why a connection is closed, or refused: one of the caps, or its request does not come in time, or its answer is
-# not taken.
+# Why a connection is closed or refused: a cap, a request that comes too slowly, or a response that is not read.
 ALL: Final = "all"
 ADDRESS: Final = "address"
 SLOW_HEAD: Final = "slow_head"
@@ -27,7 +26,7 @@ SLOW_BODY: Final = "slow_body"
 SLOW_ANSWER: Final = "slow_answer"
 
 _LOG_INTERVAL_S: Final = 10.0
-# A look for the oldest walks through an address's connections: it is done once for so many that come.
+# Finding the oldest walks through all connections of an address, so it closes several at once.
 _SHARE_CLOSED_AT_ONCE: Final = 64
 
 
@@ -48,12 +47,12 @@ class Connection(Protocol):
     address: str
 
     @property
-    def gives_way_by(self) -> tuple[int, float] | None:
-        """The order in which it may be closed for another, the lowest first; None while it must not be."""
+    def eviction_order(self) -> tuple[int, float] | None:
+        """The order in which it may be closed for a new one, the lowest first; None while it must not be."""
         ...
 
-    def give_way(self) -> None:
-        """Close, as another one needs the place."""
+    def evict(self) -> None:
+        """Close, to make room for a new connection."""
         ...
 
 
@@ -66,15 +65,15 @@ class Connections:
         self._now = now
         self._open: defaultdict[str, set[Connection]] = defaultdict(set)
         self._count = 0
-        # By address; each in the order in which they came to be unfinished.
+        # By address, each in the order in which the requests began.
         self._unfinished: defaultdict[str, dict[Connection, None]] = defaultdict(dict)
         self._unlogged: Counter[str] = Counter()
         self._logged_at: dict[str, float] = {}
-        CONNECTIONS.watch(self, Connections._count_open)
-        CONNECTIONS_UNFINISHED.watch(self, Connections._count_unfinished)
+        CONNECTIONS.watch(self, Connections._sample_open)
+        CONNECTIONS_UNFINISHED.watch(self, Connections._sample_unfinished)
 
     def open(self, connection: Connection) -> bool:
-        """Count a new connection; False when there is no room for it, and it has to be refused."""
+        """Count a new connection; False when it has to be refused."""
         has_room = self._count < self.limits.total or self._make_room(connection.address)
         self._open[connection.address].add(connection)
         self._count += 1
@@ -95,21 +94,21 @@ class Connections:
     def begin(self, connection: Connection) -> bool:
         """Count a connection whose request has come in part; False when it has to be refused.
 
-        When its address has too many of them the oldest that may give way does so.
+        When its address has too many of them, the oldest that may be closed is closed.
         """
         same = self._unfinished[connection.address]
         is_over = len(same) >= self.limits.unfinished_per_address and connection not in same
         if is_over:
             self.report(ADDRESS, connection.address)
-            oldest = next((one for one in same if one.gives_way_by is not None), None)
+            oldest = next((one for one in same if one.eviction_order is not None), None)
             if oldest is None:
                 return False
-            self._close_for_another(oldest)
+            self._evict(oldest)
         same[connection] = None
         return True
 
     def finish(self, connection: Connection) -> None:
-        """Note that nothing of a request is missing any more."""
+        """Record that the request has come completely."""
         same = self._unfinished.get(connection.address)
         if same is not None:
             same.pop(connection, None)
@@ -117,7 +116,7 @@ class Connections:
                 del self._unfinished[connection.address]
 
     def report(self, reason: str, address: str) -> None:
-        """Count that a connection is closed or refused, and log the first of those within some seconds."""
+        """Count a closed or refused connection, and log the first of them within some seconds."""
         CONNECTIONS_LIMITED.add(1, (self._server, reason))
         self._unlogged[reason] += 1
         now = self._now()
@@ -135,7 +134,7 @@ class Connections:
         )
 
     def _make_room(self, address: str) -> bool:
-        """Close the connections that matter least, of an address with no fewer than the new one's."""
+        """Close the least important connections of an address that has at least as many as the new one's."""
         own = len(self._open.get(address, ()))
         for same in sorted(self._open.values(), key=len, reverse=True):
             if len(same) < own:
@@ -145,22 +144,22 @@ class Connections:
         return False
 
     def _close_oldest(self, same: set[Connection]) -> bool:
-        found = [(order, one) for one in same if (order := one.gives_way_by) is not None]
+        found = [(order, one) for one in same if (order := one.eviction_order) is not None]
         found.sort(key=lambda item: item[0])
         closed = found[: max(1, len(found) // _SHARE_CLOSED_AT_ONCE)] if found else []
         for _, one in closed:
             self.report(ALL, one.address)
-            self._close_for_another(one)
+            self._evict(one)
         return bool(closed)
 
-    def _close_for_another(self, connection: Connection) -> None:
+    def _evict(self, connection: Connection) -> None:
         self.close(connection)
-        connection.give_way()
+        connection.evict()
 
-    def _count_open(self) -> dict[tuple[str, ...], float]:
+    def _sample_open(self) -> dict[tuple[str, ...], float]:
         return {(self._server,): self._count}
 
-    def _count_unfinished(self) -> dict[tuple[str, ...], float]:
+    def _sample_unfinished(self) -> dict[tuple[str, ...], float]:
         return {(self._server,): sum(map(len, self._unfinished.values()))}
 
 

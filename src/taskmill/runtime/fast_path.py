@@ -1,6 +1,6 @@
-"""Requests that are answered without a coroutine: all of one has come, and a callback writes its answer.
+"""Requests that are served without a coroutine: when one has come completely, callbacks write its response.
 
-Which requests go this way is a `FastPath`'s matter. What it does not take, or gives back, goes to the app.
+A `FastPath` decides which requests it serves. The others go to the app.
 """
 
 from typing import Any, Protocol
@@ -11,21 +11,21 @@ Header = tuple[bytes, bytes]
 
 
 class FastPath(Protocol):
-    """What answers requests in this way; it must never block."""
+    """Serves requests by callbacks; it must never block."""
 
-    def takes(self, method: bytes, url: bytes) -> bool:
-        """Tell from its first line whether a request may go this way."""
+    def accepts(self, method: bytes, url: bytes) -> bool:
+        """Return whether it may serve a request with this first line."""
         ...
 
     def begin(self, request: "FastRequest") -> bool:
-        """Begin with a request that has come whole; `respond` is called later. False leaves it to the app."""
+        """Begin to serve a complete request; `respond` is called later. False leaves it to the app."""
         ...
 
 
 class FastRequest:
-    """One request, in the place of the library's own record of it; it has what the library sets there.
+    """One request, in the place of uvicorn's `RequestResponseCycle`, with the attributes that uvicorn sets.
 
-    `headers` have names in lower case.
+    The names of `headers` are in lower case.
     """
 
     __slots__ = (
@@ -62,12 +62,12 @@ class FastRequest:
         self.response_complete = False
 
     @property
-    def message_event(self) -> "_Unheard":
-        """What the library wakes up a coroutine with."""
-        return _UNHEARD
+    def message_event(self) -> "_NoEvent":
+        """The event that uvicorn sets to wake a coroutine; here there is none."""
+        return _NO_EVENT
 
     def respond(self, status: int, headers: tuple[Header, ...], body: bytes) -> None:
-        """Write the answer, unless the client has gone; then let go of what an idle connection need not hold."""
+        """Write the response, unless the client has gone, and free what an idle connection does not need."""
         connection, self._connection = self._connection, None
         self.body = bytearray()
         transport = connection.transport
@@ -86,9 +86,9 @@ class FastRequest:
         connection.on_response_complete()
 
 
-class _Unheard:
+class _NoEvent:
     def set(self) -> None:
-        """Wake up nobody."""
+        """Do nothing."""
 
 
-_UNHEARD = _Unheard()
+_NO_EVENT = _NoEvent()

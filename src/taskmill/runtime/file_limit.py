@@ -1,4 +1,4 @@
-"""How many files and sockets a process may have open: raised for a server, and as before for its children."""
+"""Raises the limit on open files and sockets for a server; its children get the earlier limit."""
 
 import resource
 from collections.abc import Callable
@@ -17,7 +17,7 @@ def raise_file_limit() -> None:
         return
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    except (OSError, ValueError):  # some systems allow less than they say
+    except (OSError, ValueError):  # some systems allow less than they report
         return
     _before.append((soft, hard))
 
@@ -28,10 +28,10 @@ def file_limit() -> int:
     return MOST_FILES if soft == resource.RLIM_INFINITY else soft
 
 
-def limit_of_before() -> Callable[[], None] | None:
-    """Return what a child does before it becomes its program, so that it has the limit from before the raise.
+def file_limit_restorer() -> Callable[[], None] | None:
+    """Return a function for the child, between fork and exec, that sets the limit from before it was raised.
 
-    Programs may size themselves by it, and `select` fails above 1,024. It is one plain system call: after a fork
+    Programs may size themselves by the limit, and `select` fails above 1,024. It is one system call: after a fork
     nothing else is safe. None when the limit was not raised.
     """
     if not _before:

@@ -1,12 +1,12 @@
-"""Who may ask: the check of a request's `Host`, and of the site that a browser says its page is from.
+"""Which requests are allowed: checks the `Host`, and the site of the page that a browser sends a request for.
 
 There is no login, so a page of another site must neither read nor change anything through a visitor's browser. A
-page whose own name was made to lead here (DNS rebinding) asks under that name: names are let in only when they are
-known. Addresses always are, since a page has one only when it was served from there. A page may also post to
-another site without asking first; there browsers say where it is from
+page whose name was made to resolve to this server (DNS rebinding) sends that name as `Host`, so only known names
+are allowed. IP addresses always are: a page has one as its host only if it was served from there. A page may also
+post to another site without a preflight request; then the browser sends the page's origin
 (docs/decisions/0054-names-and-origins-are-checked.md).
 
-It reads headers and the target, and answers nothing itself.
+It reads headers and the target; others send the response.
 """
 
 import re
@@ -22,25 +22,25 @@ from taskmill.runtime.http_scope import TARGET
 from taskmill.settings import ApiSettings
 from taskmill.wire.wording import safe_text
 
-ANSWER_HEADERS: Final = (
+DEFAULT_RESPONSE_HEADERS: Final = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"same-origin"),
     (b"cache-control", b"no-store"),
 )
-"""What an answer says to browsers, unless it says otherwise: take the type as it is, pass the address on to
-nobody, keep nothing."""
+"""Headers of every response that does not set them itself: browsers must not guess the type, send the address to
+other sites, or store anything."""
 
 OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
-"""What answers under every `Host` and without one, as probes ask."""
+"""Paths that are served under every `Host` and without one, for probes."""
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _OWN_SITES: Final = frozenset({b"same-origin", b"none"})
-_MOST_REMEMBERED: Final = 1000
+_MOST_CACHED: Final = 1000
 _LONGEST_NAME: Final = 253
 _LONGEST_SHOWN: Final = 100
 _LARGEST_PORT: Final = 65535
-# None and "": none is said.
+# None and "" mean that there is no port.
 _USUAL_PORTS: Final = frozenset({None, "", "80", "443"})
 # RFC 3986, with the zone of an IPv6 address as it is or encoded.
 _AUTHORITY: Final = re.compile(
@@ -52,7 +52,7 @@ _ABSOLUTE_TARGET: Final = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)")
 
 
 class Refusal(NamedTuple):
-    """Why a request is not let in."""
+    """Why a request is refused."""
 
     status: HTTPStatus
     detail: str
@@ -67,45 +67,45 @@ class Authority(NamedTuple):
 
 
 class AccessRules:
-    """The rules of one server, made of its settings."""
+    """The rules of one server."""
 
     def __init__(self, hosts: Iterable[str] = (), origins: Iterable[str] = ()) -> None:
         names = {host.lower().removesuffix(".") for host in hosts}
         self._names = {"localhost", *(name for name in names if not name.startswith("*"))}
         self._endings = tuple(name[1:] for name in names if name.startswith("*"))
         self._origins = {_origin(text) for text in origins} - {None}
-        self._let_in: set[bytes] = set()
+        self._allowed_hosts: set[bytes] = set()
 
     @classmethod
     def of(cls, settings: ApiSettings) -> Self:
-        """Make the rules of the settings."""
+        """Make the rules from the settings."""
         return cls(settings.allowed_hosts, settings.allowed_origins)
 
     def refusal(self, scope: Scope) -> Refusal | None:
-        """Tell why a request is not let in, None when it is."""
+        """Return why a request is refused, None when it is allowed."""
         refused = self.host_refusal(scope)
         if refused is not None or scope["method"] in SAFE_METHODS:
             return refused
         return self.cross_site_refusal(scope)
 
     def host_refusal(self, scope: Scope) -> Refusal | None:
-        """Tell why a request is not let in under its `Host`, or under the name that its target has."""
+        """Return why a request's `Host`, or the host in its target, is refused."""
         if scope["path"] in OPEN_PATHS:
             return None
-        asked = _values(scope, b"host")
-        if len(asked) != 1:
-            return _malformed("one Host header", "none" if not asked else "several")
+        hosts = _values(scope, b"host")
+        if len(hosts) != 1:
+            return _malformed("one Host header", "none" if not hosts else "several")
         if target := scope.get(TARGET):
             found = _ABSOLUTE_TARGET.match(target)
-            asked.append(b"" if found is None else found[1])
-        return next((refused for host in asked if (refused := self._refusal_of(host))), None)
+            hosts.append(b"" if found is None else found[1])
+        return next((refused for host in hosts if (refused := self._refusal_of(host))), None)
 
-    def lets_in(self, host: bytes) -> bool:
-        """Tell whether a request may ask under this `Host`. One that came before costs a look-up."""
-        return host in self._let_in or self._refusal_of(host) is None
+    def allows_host(self, host: bytes) -> bool:
+        """Return whether this `Host` is allowed. Allowed ones are cached."""
+        return host in self._allowed_hosts or self._refusal_of(host) is None
 
     def cross_site_refusal(self, scope: Scope) -> Refusal | None:
-        """Tell why a request may not change anything: a page of another site sent it."""
+        """Return why a request may change nothing: a page of another site sent it."""
         origins = _values(scope, b"origin")
         if origins and all(
             _origin(origin.decode("latin-1")) in self._origins for origin in origins
@@ -113,8 +113,8 @@ class AccessRules:
             return None
         sites = _values(scope, b"sec-fetch-site")
         hosts = _values(scope, b"host")
-        asked = parsed_authority(hosts[0]) if hosts else None
-        if set(sites) <= _OWN_SITES and all(self._is_own(origin, asked) for origin in origins):
+        host = parsed_authority(hosts[0]) if hosts else None
+        if set(sites) <= _OWN_SITES and all(self._is_own(origin, host) for origin in origins):
             return None
         shown = b", ".join(origins or sites).decode("latin-1")
         detail = (
@@ -125,11 +125,11 @@ class AccessRules:
 
     @property
     def has_origins(self) -> bool:
-        """Whether the settings name pages elsewhere."""
+        """Whether the settings allow any origins."""
         return bool(self._origins)
 
     def is_listed(self, origin: str) -> bool:
-        """Tell whether pages of this origin are named in the settings."""
+        """Return whether the settings allow this origin."""
         return _origin(origin) in self._origins
 
     def _refusal_of(self, host: bytes) -> Refusal | None:
@@ -144,23 +144,23 @@ class AccessRules:
                 "TASKMILL_API__ALLOWED_HOSTS"
             )
             return Refusal(HTTPStatus.MISDIRECTED_REQUEST, detail)
-        if len(self._let_in) >= _MOST_REMEMBERED:
-            self._let_in.clear()
-        self._let_in.add(host)
+        if len(self._allowed_hosts) >= _MOST_CACHED:
+            self._allowed_hosts.clear()
+        self._allowed_hosts.add(host)
         return None
 
     def _is_known(self, name: str) -> bool:
         return name in self._names or name.endswith(self._endings)
 
-    def _is_own(self, origin: bytes, asked: Authority | None) -> bool:
-        """Tell whether a page is from here: from a known name, or from the host that was asked."""
+    def _is_own(self, origin: bytes, host: Authority | None) -> bool:
+        """Return whether a page is from here: from a known name, or from the request's host."""
         found = _origin(origin.decode("latin-1"))
         if found is None:
             return False
         if not found.is_address and self._is_known(found.host):
             return True
         # A proxy may have left the port out.
-        return asked is not None and found.host == asked.host and asked.port in {None, found.port}
+        return host is not None and found.host == host.host and host.port in {None, found.port}
 
 
 def parsed_authority(text: bytes) -> Authority | None:

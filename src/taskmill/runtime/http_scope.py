@@ -1,4 +1,4 @@
-"""What layers of an HTTP app tell each other in a request's scope, beside what ASGI has there."""
+"""The keys under which layers of an HTTP app pass values to each other in a request's scope, beside ASGI's own."""
 
 from typing import Final
 
@@ -6,16 +6,16 @@ DEADLINE: Final = "taskmill.deadline"
 """The request's deadline; it stands still while the client sends."""
 
 HEAD_ONLY: Final = "taskmill.head_only"
-"""There when the head of the answer is all that is wanted."""
+"""Present when only the head of the response is wanted."""
 
 BODY: Final = "taskmill.body"
-"""What the memory that its body takes is counted with."""
+"""The `Body` that counts the memory of the request's body."""
 
 ROUTE: Final = "taskmill.route"
-"""Which route it is, as documented: said by those that answer without the framework."""
+"""The route as documented: set by layers that respond without the framework."""
 
-HELD: Final = "taskmill.held"
-"""There when the answer was held back, or goes on, as the client wants it: no measure of speed."""
+UNTIMED: Final = "taskmill.untimed"
+"""Present for long polls and streams: how long they take says nothing of the server's speed."""
 
 TARGET: Final = "taskmill.target"
 """The request's target as it came, where it is more than a path: it may name another host than `Host` does."""

@@ -1,4 +1,4 @@
-"""Serves an ASGI app: a socket, uvicorn in this process, and an orderly end. Signals are not its business."""
+"""Serves an ASGI app: a socket, uvicorn in this process, and an orderly shutdown. It handles no signals."""
 
 import asyncio
 import contextlib
@@ -22,17 +22,17 @@ from taskmill.runtime.waiting import alongside
 _KEEP_ALIVE_S = 30
 _BACKLOG = 2048
 _TICK_S = 1.0
-# Open files that are no connections of clients: the database's, the broker's, logs, pipes to children.
+# Open files other than connections of clients: the database's, the broker's, logs, pipes to children.
 _OTHER_FILES = 128
 
 
 class HttpServer:
     """A service that listens on `host` and `port` (0 picks a free one).
 
-    `url` is known, and requests are answered, once `started` is set. A connection on which nothing comes for
-    `keep_alive_s` is closed, unless a request is being answered; one that has begun has to come at `pace`. There
-    are no more connections than `limits` and the system allow. `advice` tells how to choose another address.
-    When told to stop it serves on for `stop_delay_s`, so that load balancers see in time that it stops. With
+    `url` is set, and requests are served, once `started` is set. A connection on which nothing comes for
+    `keep_alive_s` is closed, unless a request is being served; a request that has begun has to come at `pace`.
+    There are no more connections than `limits` and the system allow. `advice` names the options for another
+    address. When it is stopped it serves on for `stop_delay_s`, so that load balancers notice in time. With
     `reuse_port` other processes may listen there, too.
     """
 
@@ -66,12 +66,14 @@ class HttpServer:
         self._pace = pace
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Serve until told to stop; then requests in flight have `grace_s` to be answered.
+        """Serve until `stop` is set; then requests in flight have `grace_s` to finish.
 
         Raises:
             ConfigurationError: the address can't be listened on.
         """
-        listener = bound(self._host, self._port, self._advice, reuse_port=self._reuse_port)
+        listener = listening_socket(
+            self._host, self._port, self._advice, reuse_port=self._reuse_port
+        )
         self.url = url_of(listener)
         server = _Server(self._config(), on_started=self._on_started)
         try:
@@ -83,13 +85,13 @@ class HttpServer:
         self.on_stopped()
 
     def on_started(self) -> None:
-        """Do what is due when the first request can be answered."""
+        """Called when the first request can be served."""
 
     def on_stopping(self) -> None:
-        """Do what is due while requests in flight are still answered."""
+        """Called when the server begins to stop; requests are still served."""
 
     def on_stopped(self) -> None:
-        """Do what is due when nothing is answered any more."""
+        """Called when the server has stopped."""
 
     def _on_started(self) -> None:
         self.on_started()
@@ -120,14 +122,14 @@ class HttpServer:
             server_header=False,
             proxy_headers=False,
             backlog=_BACKLOG,
-            # The library says int for both; it hands them to asyncio as they are.
+            # uvicorn declares int for both, but passes them to asyncio unchanged.
             timeout_keep_alive=self._keep_alive_s,  # type: ignore[arg-type]
             timeout_graceful_shutdown=self._grace_s,  # type: ignore[arg-type]
         )
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without its hands on the process."""
+    """uvicorn without its signal handlers."""
 
     def __init__(self, config: uvicorn.Config, *, on_started: Callable[[], None]) -> None:
         super().__init__(config)
@@ -140,22 +142,22 @@ class _Server(uvicorn.Server):
         yield
 
     async def startup(self, sockets: "list[socket.socket] | None" = None) -> None:
-        """Start, and tell."""
+        """Start, and report that."""
         await super().startup(sockets)
         self._on_started()
 
     async def main_loop(self) -> None:
-        """Keep the date of answers right. uvicorn looks ten times a second whether to end; here it is told."""
+        """Keep the date of responses right. An event ends it; uvicorn's own polls ten times a second."""
         while not await self.on_tick(0):
             await pause(self._ending, _TICK_S)
 
     def end(self) -> None:
-        """Stop listening, and let what is under way be answered."""
+        """Stop listening, and let requests in flight finish."""
         self.should_exit = True
         self._ending.set()
 
     def abandon(self) -> None:
-        """End what is left when the grace time is over, or the serving was cancelled."""
+        """Close what is left when the grace time is over, or serving was cancelled."""
         for server in getattr(self, "servers", ()):
             server.close()
         for task in self.server_state.tasks:
@@ -164,34 +166,36 @@ class _Server(uvicorn.Server):
             connection.transport.abort()
 
 
-def bound(host: str, port: int, advice: str, *, reuse_port: bool = False) -> socket.socket:
+def listening_socket(
+    host: str, port: int, advice: str, *, reuse_port: bool = False
+) -> socket.socket:
     """Listen on an address; with `reuse_port` beside others that do so.
 
     Raises:
-        ConfigurationError: that can't be done; `advice` names what chooses another one.
+        ConfigurationError: it can't; `advice` names the options for another address.
     """
-    return _bound(host, port, advice, reuse_port=reuse_port, listens=True)
+    return _bind(host, port, advice, reuse_port=reuse_port, listens=True)
 
 
-def held(host: str, port: int, advice: str) -> socket.socket:
-    """Take an address without listening, so that only those may listen there who do it with `reuse_port`.
+def reserved_address(host: str, port: int, advice: str) -> socket.socket:
+    """Bind an address without listening, so that only sockets with `reuse_port` may listen there.
 
-    On Linux they have to be processes of the same user.
+    On Linux they must belong to processes of the same user.
 
     Raises:
-        ConfigurationError: as for `bound`, also when somebody holds it, or listens there and shares it.
+        ConfigurationError: as for `listening_socket`, also when others reserve the address, or share it.
     """
-    # One that listens and does not share has it alone; then it lets in the one that stays.
-    with bound(host, port, advice) as alone:
+    # A listener that does not share has the address alone. Then it shares it with the socket that stays.
+    with listening_socket(host, port, advice) as alone:
         alone.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        holder = _bound(host, alone.getsockname()[1], advice, reuse_port=True)
-        # It had to be set, for connections of before may linger. Now Linux would let others listen beside a socket
-        # that has it and does not listen.
+        holder = _bind(host, alone.getsockname()[1], advice, reuse_port=True)
+        # `_bind` sets it because old connections may linger. But with it, Linux lets others listen beside a socket
+        # that does not listen itself.
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
     return holder
 
 
-def _bound(
+def _bind(
     host: str, port: int, advice: str, *, reuse_port: bool = False, listens: bool = False
 ) -> socket.socket:
     try:
@@ -200,7 +204,7 @@ def _bound(
         )[0]
         listener = socket.socket(family, kind, protocol)
     except OSError as error:
-        raise ConfigurationError(_refused(host, port, advice, error)) from None
+        raise ConfigurationError(_refusal(host, port, advice, error)) from None
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if reuse_port:
@@ -211,11 +215,11 @@ def _bound(
         listener.setblocking(False)  # noqa: FBT003 - the library's signature
     except OSError as error:
         listener.close()
-        raise ConfigurationError(_refused(host, port, advice, error)) from None
+        raise ConfigurationError(_refusal(host, port, advice, error)) from None
     return listener
 
 
-def _refused(host: str, port: int, advice: str, error: OSError) -> str:
+def _refusal(host: str, port: int, advice: str, error: OSError) -> str:
     why = error.strerror or str(error)
     return (
         f"can't listen on {host} port {port}: {why}. "

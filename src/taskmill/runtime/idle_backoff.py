@@ -1,7 +1,7 @@
-"""How often a process looks for what others may have done: often while something happens, seldom in between.
+"""How often a process polls for what others have done: often while there is activity, seldom while it is idle.
 
-It is *idle* when nothing has happened for a while and it would be notified if something did. A process to which
-the notifications of PostgreSQL do not come is never idle: it polls as often as if there were none.
+A process is *idle* when nothing has happened for a while and it would be notified if something did. Without
+notifications of PostgreSQL it is never idle, and always polls often.
 """
 
 import asyncio
@@ -12,15 +12,15 @@ from taskmill.runtime.clock import Clock
 from taskmill.runtime.waiting import first_of
 
 IDLE_AFTER_S: Final = 2.0
-"""A process is not idle for so long after something happened."""
+"""A process becomes idle this long after the latest activity."""
 IDLE_PAUSE_S: Final = 3.0
-"""How often an idle process polls all the same: a notification is lost with the process that owes it."""
+"""How often an idle process polls nevertheless: a notification is lost when its sender dies."""
 NOTIFIED_PAUSE_S: Final = 15.0
-"""How often to poll for what is notified in the transaction that does it, and so without fail."""
+"""How often to poll for what is always notified, because the same transaction sends the notification."""
 
 
 class IdleBackoff:
-    """Whether this process is idle, for all of its duties. It starts as one to which no notifications come."""
+    """Whether this process is idle, for all of its duties. It starts as not notified."""
 
     def __init__(self, clock: Clock, *, idle_pause_s: float = IDLE_PAUSE_S) -> None:
         self._clock = clock
@@ -48,12 +48,12 @@ class IdleBackoff:
 
     def set_notified(self, *, is_notified: bool) -> None:
         """Record whether notifications come."""
-        self._is_notified, heard = is_notified, self._is_notified
-        if heard and not is_notified:
+        self._is_notified, was_notified = is_notified, self._is_notified
+        if was_notified and not is_notified:
             self._end_idle()
 
     def _end_idle(self) -> None:
-        # Also those who pause for longer: they rely on notifications.
+        # Pauses between polls for notified work are longer; they rely on notifications, too.
         self.wake_all()
         for wake in self._wakes:
             wake()
@@ -64,13 +64,13 @@ class IdleBackoff:
         self._woken = asyncio.Event()
 
     def pause_s(self, quick_s: float, idle_pause_s: float | None = None) -> float:
-        """Return for how long to pause, where `quick_s` is enough while something happens."""
+        """Return how long to pause: `quick_s` while there is activity, longer while idle."""
         return max(quick_s, idle_pause_s or self._idle_pause_s) if self.is_idle else quick_s
 
     def notified_pause_s(self, quick_s: float) -> float:
-        """Return for how long to pause between polls for what is notified in the transaction that does it."""
+        """Return how long to pause between polls for what is always notified."""
         return max(quick_s, NOTIFIED_PAUSE_S) if self._is_notified else quick_s
 
     async def pause(self, quick_s: float, stop: asyncio.Event) -> None:
-        """Pause so long, or until something is there, or everything ends."""
+        """Pause for `pause_s`, or until `wake_all` or `stop`."""
         await first_of(self._woken, stop, timeout_s=self.pause_s(quick_s))

@@ -1,4 +1,4 @@
-"""Measures how late the event loop comes to what is due: everything else in the process waits as long."""
+"""Measures how late the event loop runs timers: everything else in the process waits as long."""
 
 import asyncio
 from time import perf_counter
@@ -9,12 +9,12 @@ _INTERVAL_S = 0.5
 
 
 class LoopLag:
-    """A service that is due twice a second, and counts by how much it was late."""
+    """A service with a timer twice a second that records how late it fires."""
 
     name = "loop-lag"
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Measure until told to stop."""
+        """Measure until `stop` is set."""
         self._loop = asyncio.get_running_loop()
         self._set_timer()
         await stop.wait()
@@ -22,9 +22,9 @@ class LoopLag:
 
     def _set_timer(self) -> None:
         self._due_at = perf_counter() + _INTERVAL_S
-        self._timer = self._loop.call_later(_INTERVAL_S, self._look)
+        self._timer = self._loop.call_later(_INTERVAL_S, self._fire)
 
-    def _look(self) -> None:
+    def _fire(self) -> None:
         # Not the loop's own time: it stands still while callbacks run.
         LOOP_LAG.observe(max(perf_counter() - self._due_at, 0.0))
         self._set_timer()

@@ -1,9 +1,9 @@
-"""One thread for what would hold the event loop: large requests are read there, one after another.
+"""One thread for work that would block the event loop: large requests are read there, one after another.
 
-Work comes in steps of some milliseconds, whoever has more than one waits again for each, and addresses take turns.
-So a large request does not keep small ones waiting, nor the many of one address those of others. What a step does
-while it holds the interpreter's lock nobody can hurry; so the thread rests after each step while others are
-answered, and the event loop has the lock for itself most of the time.
+Work is done in steps of some milliseconds. Each step waits in a queue again, and the addresses are served in
+rotation. So a large request does not delay small ones, nor many of one address those of others. A step holds the
+interpreter's lock and can't be interrupted; so the thread pauses after each step while other requests are served,
+and the event loop has the lock most of the time.
 """
 
 import asyncio
@@ -23,42 +23,43 @@ from taskmill.runtime.connections import address_group
 Result = TypeVar("Result")
 
 LARGE_BYTES: Final = 64 * 1024
-"""From here on a request takes so long to read that others would notice."""
+"""Reading a request larger than this would delay others noticeably."""
 
-# How long a thread that computes keeps the interpreter from the loop, each time after the loop has waited for
-# something. Python's own is 5 ms.
+# How long a computing thread keeps the interpreter's lock while the event loop waits for it. Python's default is 5
+# ms.
 _SWITCH_S: Final = 0.0005
 _MOST_WAITING: Final = 256
 _RETRY_AFTER_S: Final = 1.0
-# A step of so long is followed by a rest of as long, one of twice that by one of four times as long, and so on, if
-# others were answered meanwhile: the longer the lock is kept, the more of them wait for it, and each the longer.
-_EVEN_S: Final = 0.01
-_LONGEST_REST_S: Final = 0.5
+# A step of this length is followed by a pause of the same length, one of twice the length by a pause of four
+# times, if other requests were served meanwhile: the longer the lock is held, the more of them wait, and each one
+# longer.
+_EVEN_PAUSE_S: Final = 0.01
+_LONGEST_PAUSE_S: Final = 0.5
 _END: Final = object()
 
 
 @dataclass(slots=True, kw_only=True)
 class Caller:
-    """Who waits for an answer: a request's address, and whether something was done apart for it."""
+    """The request being served: its client's address, and whether the thread did work for it."""
 
     host: str
-    was_apart: bool = False
+    was_offloaded: bool = False
 
 
 caller: Final[ContextVar[Caller | None]] = ContextVar("caller", default=None)
-"""The caller for whom something is done in this context, if there is one."""
+"""The caller of this context, if there is one."""
 
 
 @dataclass(slots=True)
 class _Work:
-    """A function that waits for its turn, and its answer."""
+    """A function that waits for the thread, and the future of its result."""
 
     function: Callable[[], Any]
-    answer: "asyncio.Future[Any]"
+    result: "asyncio.Future[Any]"
     worked_s: float = field(default=0.0)
 
     def run(self) -> Any:  # noqa: ANN401 - whatever the function returns
-        """Run it, on the thread."""
+        """Run it on the thread."""
         began = time.thread_time()
         try:
             return self.function()
@@ -66,48 +67,48 @@ class _Work:
             self.worked_s = time.thread_time() - began
 
     def settle(self, done: "asyncio.Future[Any]") -> None:
-        """Answer with what became of it, if somebody still waits for that."""
+        """Set the result or the error, if it is still awaited."""
         error = done.exception()
-        if self.answer.done():
+        if self.result.done():
             return
         if error is not None:
-            self.answer.set_exception(error)
+            self.result.set_exception(error)
         else:
-            self.answer.set_result(done.result())
+            self.result.set_result(done.result())
 
 
 class Offload:
-    """Runs functions on its thread. It is used by one event loop."""
+    """Runs functions on its thread, for one event loop."""
 
     def __init__(self, *, most_waiting: int = _MOST_WAITING) -> None:
-        """Have so many wait at most, and half of these for one address."""
+        """Let at most `most_waiting` functions wait, and half of these for one address."""
         self._most_waiting = most_waiting
         self._waiting: dict[str, deque[_Work]] = {}
         self._count = 0
-        self._is_taken = False
-        self._others = self._others_before = 0
+        self._is_busy = False
+        self._responses = self._responses_before = 0
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="offload")
 
     async def run(self, function: Callable[[], Result]) -> Result:
-        """Return what the function returns. When this is cancelled it runs to its end, if it has begun.
+        """Return what the function returns. When this is cancelled, a function that has begun runs to its end.
 
         Raises:
-            Unavailable: too many wait already.
+            Unavailable: too many functions wait already.
         """
         works = self._waiting_of_caller()
         work = _Work(function, asyncio.get_running_loop().create_future())
         works.append(work)
         self._count += 1
         try:
-            if not self._is_taken:
+            if not self._is_busy:
                 self._begin()
-            answer: Result = await work.answer
-            return answer
+            result: Result = await work.result
+            return result
         finally:
             self._count -= 1
 
     async def run_if_large(self, size: int, function: Callable[[], Result]) -> Result:
-        """Return what the function returns, which reads so many bytes: few of them are read here and now."""
+        """Return what the function returns. It reads `size` bytes: if these are few, on the event loop."""
         return function() if size <= LARGE_BYTES else await self.run(function)
 
     async def steps(self, work: Iterator[Result]) -> AsyncIterator[Result]:
@@ -115,45 +116,45 @@ class Offload:
         while (step := await self.run(partial(next, work, _END))) is not _END:
             yield step
 
-    def note_answer(self) -> None:
-        """Note that a request was answered for which nothing was done here."""
-        self._others += 1
+    def note_response(self) -> None:
+        """Count a request that was served without this thread."""
+        self._responses += 1
 
     def _waiting_of_caller(self) -> deque[_Work]:
-        """Return what waits for the caller's address; there is room for more."""
+        """Return the waiting work of the caller's address. Raises `Unavailable` when there is no room for more."""
         address = ""
-        if (asking := caller.get()) is not None:
-            asking.was_apart = True
-            address = address_group(asking.host)
+        if (current := caller.get()) is not None:
+            current.was_offloaded = True
+            address = address_group(current.host)
         works = self._waiting.get(address, ())
         if self._count >= self._most_waiting or len(works) >= max(self._most_waiting // 2, 1):
             raise Unavailable(_RETRY_AFTER_S, "the time to read a large request")
         return self._waiting.setdefault(address, deque())
 
     def _begin(self) -> None:
-        """Begin with the next one: of the address that has waited for its turn for the longest."""
-        self._is_taken = False
-        while self._waiting and not self._is_taken:
+        """Begin with the next work: that of the address that was served the longest ago."""
+        self._is_busy = False
+        while self._waiting and not self._is_busy:
             address, works = next(iter(self._waiting.items()))
             del self._waiting[address]
             work = works.popleft()
             if works:
                 self._waiting[address] = works
-            if not work.answer.done():  # else nobody waits for it any more
-                self._is_taken = True
+            if not work.result.done():  # else it was cancelled
+                self._is_busy = True
                 done = asyncio.get_running_loop().run_in_executor(self._pool, work.run)
                 done.add_done_callback(partial(self._end, work))
 
     def _end(self, work: _Work, done: "asyncio.Future[Any]") -> None:
         work.settle(done)
-        rest_s = min(work.worked_s**2 / _EVEN_S, _LONGEST_REST_S)
-        if self._others == self._others_before:
+        pause_s = min(work.worked_s**2 / _EVEN_PAUSE_S, _LONGEST_PAUSE_S)
+        if self._responses == self._responses_before:
             self._begin()
         else:
-            self._others_before = self._others
-            asyncio.get_running_loop().call_later(rest_s, self._begin)
+            self._responses_before = self._responses
+            asyncio.get_running_loop().call_later(pause_s, self._begin)
 
 
-def let_the_loop_in() -> None:
-    """Have threads of this process give way to each other soon."""
+def shorten_switch_interval() -> None:
+    """Have computing threads release the interpreter's lock more often."""
     sys.setswitchinterval(_SWITCH_S)

@@ -1,4 +1,4 @@
-"""A service that does one duty again and again, and outlives its failures."""
+"""A service that repeats one duty, and goes on after failures."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,16 +10,16 @@ from taskmill.runtime.waiting import wake_on
 log = get_logger(__name__)
 
 _LONGEST_PAUSE_S = 30.0
-# After so many doublings every pause is at its longest. An outage has no end of them, a float has.
+# Every pause is at its longest by then; without a limit a long outage would overflow the float.
 _MOST_DOUBLINGS = 16
 
 
 class Periodic:
     """Runs `duty` every `interval_s`; after a failure it waits longer each time, up to `longest_s`.
 
-    `duty` returns True when there is more to do at once. `rest_s` may tell of another pause than `interval_s`. One
-    that is `on_demand` is run when it was woken, no sooner than `interval_s` after the last time; after a failure
-    by itself.
+    `duty` returns True when there is more to do at once. `pause_s`, given `interval_s`, may return a longer pause.
+    A duty that is `on_demand` runs when it is woken, no sooner than `interval_s` after the last time, and again
+    after a failure.
     """
 
     def __init__(
@@ -29,23 +29,23 @@ class Periodic:
         *,
         interval_s: float,
         longest_s: float = _LONGEST_PAUSE_S,
-        rest_s: Callable[[float], float] | None = None,
+        pause_s: Callable[[float], float] | None = None,
         on_demand: bool = False,
     ) -> None:
         self.name = name
         self._duty = duty
         self._interval_s = interval_s
         self._longest_s = longest_s
-        self._rest_s = rest_s
+        self._pause_s = pause_s
         self._on_demand = on_demand
         self._woken = asyncio.Event()
 
     def wake(self) -> None:
-        """Have the next round come at once."""
+        """Start the next round at once."""
         self._woken.set()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Repeat the duty until told to stop; a round under way is finished."""
+        """Repeat the duty until `stop` is set; a round under way is finished."""
         async with wake_on(stop, self.wake):
             await self._repeat(stop)
 
@@ -71,7 +71,7 @@ class Periodic:
         if failures:
             pause_s = backoff_s(failures, first=self._interval_s, longest=self._longest_s)
         else:
-            pause_s = self._rest_s(self._interval_s) if self._rest_s else self._interval_s
+            pause_s = self._pause_s(self._interval_s) if self._pause_s else self._interval_s
         await pause(stop if self._on_demand else self._woken, pause_s)
         if self._on_demand and not failures:
             await self._woken.wait()

@@ -1,4 +1,4 @@
-"""How long the parts of a request may take to come: its whole head, and its body by a least pace."""
+"""Limits how long a request may take to come: its head as a whole, and its body by a minimum pace."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,27 +8,27 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """How fast requests have to come.
+    """How fast requests have to come, and responses have to be read.
 
-    A head has `head_s` from its first byte to its last. A body has `body_s`, and a second more for each
-    `body_bytes` that have come; between two parts of it may be `stall_s`. Of an answer something has to be taken
-    every `answer_stall_s`.
+    A head may take `head_s` from its first byte to its last. A body may take `body_s`, and a second more for each
+    `body_bytes` that have come, with at most `stall_s` between two parts. A client has to read some of a response
+    every `response_stall_s`.
     """
 
     head_s: float = 10.0
     body_s: float = 20.0
     body_bytes: int = 4096
     stall_s: float = 30.0
-    answer_stall_s: float = 120.0
+    response_stall_s: float = 120.0
 
 
 DEFAULT_PACE: Final = Pace()
 
 
 class RequestClock:
-    """Runs while a part of a request is missing; `on_late` is called once, when it is not there in time.
+    """Runs while a part of a request is missing; `on_late` is called once, when it does not come in time.
 
-    The time in which nothing is read, as what came before has not been taken yet, is not the client's.
+    Time in which the server itself does not read, because earlier data waits to be processed, does not count.
     """
 
     def __init__(
@@ -45,24 +45,24 @@ class RequestClock:
         self._is_reading = is_reading
         self._timer: asyncio.TimerHandle | None = None
         self._is_head = True
-        self.began_at = self._came_at = 0.0
+        self.began_at = self._received_at = 0.0
         self._bytes = 0
 
     def start_head(self) -> None:
-        """Begin with a head, of which a part has come."""
+        """Start for a head of which a part has come."""
         self._start(is_head=True)
 
     def start_body(self) -> None:
-        """Begin with a body."""
+        """Start for a body."""
         self._start(is_head=False)
 
-    def note(self, size: int) -> None:
-        """Note that so many bytes of the body have come."""
+    def count_bytes(self, size: int) -> None:
+        """Count `size` more bytes of the body."""
         self._bytes += size
-        self._came_at = self._loop.time()
+        self._received_at = self._loop.time()
 
     def stop(self) -> None:
-        """Stop: nothing is missing, or nobody waits for it."""
+        """Stop: nothing is missing, or the connection is lost."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -71,17 +71,17 @@ class RequestClock:
         self.stop()
         self._is_head = is_head
         self._bytes = 0
-        self.began_at = self._came_at = self._loop.time()
-        self._timer = self._loop.call_at(self._ends_at(), self._look)
+        self.began_at = self._received_at = self._loop.time()
+        self._timer = self._loop.call_at(self._ends_at(), self._check)
 
     def _ends_at(self) -> float:
         pace = self._pace
         if self._is_head:
             return self.began_at + pace.head_s
         by_pace = self.began_at + pace.body_s + self._bytes / pace.body_bytes
-        return min(by_pace, self._came_at + pace.stall_s)
+        return min(by_pace, self._received_at + pace.stall_s)
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         self._timer = None
         if not self._is_reading():
             self._start(is_head=self._is_head)
@@ -90,4 +90,4 @@ class RequestClock:
         if self._loop.time() >= ends_at:
             self._on_late()
         else:
-            self._timer = self._loop.call_at(ends_at, self._look)
+            self._timer = self._loop.call_at(ends_at, self._check)

@@ -10,11 +10,11 @@ log = get_logger(__name__)
 
 
 class Service(Protocol):
-    """Something that runs until it is told to stop."""
+    """Something that runs until it is asked to stop."""
 
     @property
     def name(self) -> str:
-        """What logs call it."""
+        """Its name in logs."""
         ...
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -23,7 +23,7 @@ class Service(Protocol):
 
 
 class ServiceEnded(Exception):
-    """A service returned although nobody had told it to stop."""
+    """A service returned although it was not asked to stop."""
 
 
 async def run_services(services: Sequence[Service], stop: asyncio.Event, *, grace_s: float) -> None:

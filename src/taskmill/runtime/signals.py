@@ -15,42 +15,41 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @contextmanager
 def stop_on_signal(on_force_quit: Sequence[Callable[[], None]] = ()) -> Iterator[asyncio.Event]:
-    """Give an event that the first SIGINT, SIGTERM or SIGHUP (a closed terminal) sets.
+    """Yield an event that the first SIGINT, SIGTERM or SIGHUP (a closed terminal) sets.
 
     SIGHUP stays ignored where it is, as under nohup. A SIGINT that is not the first signal ends the process
-    without cleaning up, after `on_force_quit`: what it leaves behind is what a crash leaves, which the leases
-    cover. Another SIGTERM or SIGHUP changes nothing, for many come twice: where a service manager tells a whole
-    group, as systemd does, a supervisor tells its processes again; a terminal and its shell both tell; and Linux
-    may tell of a parent's end once for each of its threads. That holds until the process ends. Who insists has
-    SIGKILL.
+    without cleaning up, after `on_force_quit`: that is like a crash, which leases cover. Another SIGTERM or SIGHUP
+    changes nothing until the process ends, because many signals come twice: systemd signals a whole group, and a
+    supervisor in it signals its processes again; a terminal and its shell both send one; and Linux may send a
+    parent's death signal once for each of its threads. SIGKILL still ends the process.
     """
     loop = asyncio.get_running_loop()
-    stop, heard_before = asyncio.Event(), False
+    stop, was_signalled = asyncio.Event(), False
 
     def on_signal(number: signal.Signals) -> None:
-        # Not `stop`: others may set that, too, and then the first signal asks for what goes on already.
-        nonlocal heard_before
-        if heard_before:
+        # Not `stop.is_set()`: others may set it, too, and the first signal must not force an exit then.
+        nonlocal was_signalled
+        if was_signalled:
             if number is signal.SIGINT:
                 for do in on_force_quit:
                     do()
                 os._exit(128 + number)
             return
-        heard_before = True
+        was_signalled = True
         log.info("process.stopping", signal=number.name)
         stop.set()
 
-    # A shell's background jobs begin with SIGINT ignored, too; but whoever sends that one means it.
+    # A shell's background jobs start with SIGINT ignored as well, but it is sent on purpose.
     hangs_up = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
-    heard = [number for number in _SIGNALS if number is not signal.SIGHUP or hangs_up]
-    for number in heard:
+    handled = [number for number in _SIGNALS if number is not signal.SIGHUP or hangs_up]
+    for number in handled:
         loop.add_signal_handler(number, on_signal, number)
     try:
         yield stop
     finally:
-        for number in heard:
+        for number in handled:
             loop.remove_signal_handler(number)
-            if heard_before and number is not signal.SIGINT:
-                # What is still to be done before the process ends is not to be cut short, either. No SIG_IGN: the
-                # programs that it starts would inherit that.
+            if was_signalled and number is not signal.SIGINT:
+                # It must not interrupt what is done before the process ends. Not SIG_IGN: child processes would
+                # inherit that.
                 signal.signal(number, lambda *_: None)

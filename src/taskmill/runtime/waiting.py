@@ -1,6 +1,6 @@
-"""Waiting for more than one thing: the end of a service and what it works for, or the first of several events.
+"""Waits for several things at once: a service's stop and its work, or the first of several events.
 
-An `asyncio.Event` has no callbacks, so somebody must wait for it: here, once for all services.
+An `asyncio.Event` has no callbacks, so a task must wait for it.
 """
 
 import asyncio
@@ -28,10 +28,9 @@ async def alongside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def wake_on(event: asyncio.Event, wake: Callable[[], object]) -> AsyncIterator[None]:
-    """Call `wake` once when the event is set, as long as the block runs, also when it is left just then.
+    """Call `wake` once when the event is set while the block runs, also when the block is left at that moment.
 
-    A service that waits for something else than its `stop` so learns of its end, too: `async with wake_on(stop,
-    self.wake)`.
+    So a service that waits for something else also notices its `stop`: `async with wake_on(stop, self.wake)`.
     """
     async with asyncio.TaskGroup() as group:
         task = group.create_task(_wake_on(event, wake))

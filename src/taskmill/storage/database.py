@@ -331,7 +331,7 @@ class Database:
             asked_at = clock.monotonic()
             told = await self.fetch_value("clock_now")
             answered_at = clock.monotonic()
-            clock.anchor(told, asked_at=asked_at, answered_at=answered_at)
+            clock.anchor(told, requested_at=asked_at, received_at=answered_at)
             if answered_at - asked_at < _CLOSE_S:
                 break
         return told

@@ -13,8 +13,8 @@ from uuid import UUID
 
 import httpx
 
-from taskmill.api.conditions import versions_asked
-from taskmill.api.listings import REPEATABLE, ListingQuery, page_answer
+from taskmill.api.conditions import if_match_versions
+from taskmill.api.listings import REPEATABLE, ListingQuery, page_response
 from taskmill.api.queries import read_query, task_number
 from taskmill.app import Taskmill, TaskType
 from taskmill.client import AsyncTaskmillClient, TaskmillClient
@@ -189,7 +189,7 @@ class ServiceInMemory:
         asked = {"query_string": request.url.query}
         query = read_query(asked, ListingQuery, repeatable=REPEATABLE)
         wanted = query.filter()
-        answer = page_answer(query, wanted, self._store.page(wanted, query.page_request(wanted)))
+        answer = page_response(query, wanted, self._store.page(wanted, query.page_request(wanted)))
         return httpx.Response(answer.status, headers=answer.headers, content=answer.body)
 
 
@@ -198,7 +198,7 @@ async def _awaited(made: UUID) -> UUID:
 
 
 def _check_version(request: httpx.Request, task: Task, action: str = "read") -> None:
-    versions = versions_asked({"headers": [(k.lower(), v) for k, v in request.headers.raw]})
+    versions = if_match_versions({"headers": [(k.lower(), v) for k, v in request.headers.raw]})
     if versions is not None and task.version not in versions:
         raise VersionMismatch(task.id, task.version, action)
 

@@ -14,8 +14,8 @@ from pydantic import BaseModel, Field
 
 from taskmill.domain.errors import InvalidInput, TaskmillError, TooLarge, Violation
 from taskmill.domain.task import TaskDraft
-from taskmill.wire.answers import Fragment, answer_json, answer_line
 from taskmill.wire.array_items import PIECE_BYTES, array_items
+from taskmill.wire.encoding import Fragment, encode_json, encode_json_line
 from taskmill.wire.problems import problem_json
 from taskmill.wire.rules import DEFAULT_LIMITS, InputLimits
 from taskmill.wire.strict_json import parse
@@ -167,21 +167,21 @@ def batch_created_json(ids: Sequence[UUID], warnings: Iterable[str | None] | Non
         if warning is not None and len(first) < _MOST_WARNINGS:
             first.setdefault(warning, index)
     if not first:
-        return answer_json({"ids": ids})
+        return encode_json({"ids": ids})
     shown = [{"index": index, "warning": warning} for warning, index in first.items()]
-    return answer_json({"ids": ids, "warnings": shown})
+    return encode_json({"ids": ids, "warnings": shown})
 
 
 def line_created_json(number: int, status: int, task_id: UUID, warning: str | None = None) -> bytes:
     """Return the answer's line for a task that exists now (201), or did already (200)."""
     line: dict[str, object] = {"line": number, "status": status, "id": task_id}
-    return answer_line(line if warning is None else {**line, "warning": warning})
+    return encode_json_line(line if warning is None else {**line, "warning": warning})
 
 
 def line_refused_json(number: int, error: Exception) -> bytes:
     """Return the answer's line for a line that was refused, with its problem."""
     status, _, problem = problem_json(error)
-    return answer_line({"line": number, "status": status, "problem": Fragment(problem)})
+    return encode_json_line({"line": number, "status": status, "problem": Fragment(problem)})
 
 
 def _lines(body: bytes, line_bytes: int) -> Iterator[Line]:

@@ -24,7 +24,7 @@ from taskmill.domain.lifecycle import (
 )
 from taskmill.domain.task_log import LineLevel, SentLine
 from taskmill.wire import fields
-from taskmill.wire.answers import answer_json
+from taskmill.wire.encoding import encode_json
 from taskmill.wire.fields import Expected, Timestamp, format_timestamp
 from taskmill.wire.strict_json import compact
 from taskmill.wire.violations import validated
@@ -266,7 +266,7 @@ def _sent_line(line: LineSpec) -> SentLine:
 
 def lines_kept_json(left_out: int) -> bytes:
     """Return what became of lines as a `LinesKept` in JSON."""
-    return answer_json({"left_out": left_out})
+    return encode_json({"left_out": left_out})
 
 
 def claim_end_json(
@@ -279,7 +279,7 @@ def claim_end_json(
     run_at: datetime | None,
 ) -> bytes:
     """Return the end of a claim as a `ClaimEndView` in JSON."""
-    return answer_json(
+    return encode_json(
         {
             "task_id": task_id,
             "claim_no": claim_no,

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from taskmill.domain.blockers import Blocker, BlockerName, BlockerState
 from taskmill.domain.explanation import Explanation
 from taskmill.domain.lifecycle import Status
-from taskmill.wire.answers import answer_json
+from taskmill.wire.encoding import encode_json
 from taskmill.wire.fields import Timestamp, format_timestamp
 
 
@@ -48,7 +48,7 @@ class ExplanationView(BaseModel):
 def explanation_json(explanation: Explanation) -> bytes:
     """Return an explanation as an `ExplanationView` in JSON."""
     holding = explanation.holding
-    return answer_json(
+    return encode_json(
         {
             "task_id": explanation.task_id,
             "status": explanation.status,

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from taskmill.domain.feed import Change, Cursor
 from taskmill.domain.lifecycle import EventType
-from taskmill.wire.answers import Fragment, answer_json, shown_time
+from taskmill.wire.encoding import Fragment, encode_json, fast_timestamp
 from taskmill.wire.fields import Timestamp
 from taskmill.wire.system import EventView, event_shown
 
@@ -54,7 +54,7 @@ class CloudEventView(BaseModel):
 
 def change_json(change: Change) -> bytes:
     """Return a change as a `ChangeView` in JSON."""
-    return answer_json(_shown(change))
+    return encode_json(_shown(change))
 
 
 def change_frame(change: Change) -> bytes:
@@ -91,11 +91,11 @@ def cloud_event_json(change: Change, *, source: str) -> bytes:
         "source": source,
         "type": event_type(change),
         "subject": change.event.task_id,
-        "time": shown_time(change.event.at),
+        "time": fast_timestamp(change.event.at),
         "datacontenttype": "application/json",
         "data": _shown(change),
     }
-    return answer_json(envelope)
+    return encode_json(envelope)
 
 
 def _shown(change: Change) -> dict[str, object]:

@@ -6,13 +6,13 @@ from typing import Final, Literal
 from pydantic import BaseModel, Field
 
 from taskmill.domain.system import Readiness
-from taskmill.wire.answers import answer_json
+from taskmill.wire.encoding import encode_json
 from taskmill.wire.problems import problem_for_status
 
 _JSON: Final = {"content-type": "application/json"}
 _RETRY_AFTER: Final = {"retry-after": "1"}
 
-HEALTH_JSON: Final = answer_json({"status": "ok"})
+HEALTH_JSON: Final = encode_json({"status": "ok"})
 
 
 class Health(BaseModel):
@@ -31,7 +31,7 @@ class Ready(BaseModel):
     )
 
 
-def ready_answer(
+def ready_response(
     readiness: Readiness, *, is_stopping: bool
 ) -> tuple[int, Mapping[str, str], bytes]:
     """Return status, headers and body: a `Ready`, or a problem that names what keeps it from serving."""
@@ -45,4 +45,4 @@ def ready_answer(
     parts = {**dict.fromkeys(readiness.parts, "ok"), "broker": str(readiness.broker)}
     if readiness.intake is not None:
         parts["intake"] = str(readiness.intake)
-    return 200, _JSON, answer_json({"status": "ready", "parts": parts})
+    return 200, _JSON, encode_json({"status": "ready", "parts": parts})

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from taskmill.domain.remote import LeaseRequest, RemoteLease, RenewedLease
 from taskmill.domain.task import ClaimedTask
 from taskmill.wire import fields
-from taskmill.wire.answers import Fragment, answer_json
+from taskmill.wire.encoding import Fragment, encode_json
 from taskmill.wire.fields import Expected, Timestamp, format_timestamp
 from taskmill.wire.violations import validated
 
@@ -173,7 +173,7 @@ def to_renewal(body: object) -> RenewLease:
 
 def lease_json(lease: RemoteLease) -> bytes:
     """Return a lease as a `LeaseView` in JSON."""
-    return answer_json(
+    return encode_json(
         {
             "lease_id": lease.id,
             "worker": lease.worker,
@@ -186,7 +186,7 @@ def lease_json(lease: RemoteLease) -> bytes:
 
 def renewed_json(lease: RenewedLease) -> bytes:
     """Return a renewal as a `RenewedLeaseView` in JSON."""
-    return answer_json(
+    return encode_json(
         {
             "lease_id": lease.id,
             "expires_at": format_timestamp(lease.expires_at),
@@ -199,7 +199,7 @@ def renewed_json(lease: RenewedLease) -> bytes:
 
 def returned_json(lease_id: UUID, handed_back: Sequence[UUID]) -> bytes:
     """Return the end of a lease as a `ReturnedLeaseView` in JSON."""
-    return answer_json({"lease_id": lease_id, "handed_back": list(handed_back)})
+    return encode_json({"lease_id": lease_id, "handed_back": list(handed_back)})
 
 
 def _task(task: ClaimedTask) -> dict[str, object]:

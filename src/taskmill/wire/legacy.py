@@ -16,7 +16,7 @@ from taskmill.domain.errors import InvalidInput
 from taskmill.domain.lifecycle import Status
 from taskmill.domain.task import Task, TaskDraft
 from taskmill.wire import fields
-from taskmill.wire.answers import answer_json
+from taskmill.wire.encoding import encode_json
 from taskmill.wire.fields import Timestamp, format_timestamp
 from taskmill.wire.problems import problem_json
 from taskmill.wire.tasks import to_draft
@@ -106,13 +106,13 @@ def legacy_draft(body: object, traceparent: str | None = None) -> TaskDraft:
 
 def legacy_task_json(task: Task) -> bytes:
     """Return a task as a `LegacyTask` in JSON."""
-    return answer_json(_shown(task))
+    return encode_json(_shown(task))
 
 
 def legacy_page_json(tasks: Sequence[Task], *, limit: int, offset: int, total: int) -> bytes:
     """Return a page as a `LegacyPage` in JSON."""
     objects = [_shown(task) for task in tasks]
-    return answer_json({"limit": limit, "offset": offset, "total": total, "objects": objects})
+    return encode_json({"limit": limit, "offset": offset, "total": total, "objects": objects})
 
 
 def legacy_error_json(error: Exception) -> tuple[int, dict[str, str], bytes]:
@@ -123,7 +123,7 @@ def legacy_error_json(error: Exception) -> tuple[int, dict[str, str], bytes]:
 
 def _detail(status: int, problem: bytes) -> bytes:
     detail = "Not found" if status == HTTPStatus.NOT_FOUND else orjson.loads(problem)["detail"]
-    return answer_json({"detail": detail})
+    return encode_json({"detail": detail})
 
 
 def _shown(task: Task) -> dict[str, object]:

@@ -15,7 +15,7 @@ from taskmill.domain.errors import InvalidInput, TooLarge, Violation
 from taskmill.domain.rejection import RefusedMessage
 from taskmill.domain.system import CreatedTask
 from taskmill.domain.task import HIGHEST_PRIORITY, TaskDraft
-from taskmill.wire.answers import Fragment, answer_json
+from taskmill.wire.encoding import Fragment, encode_json
 from taskmill.wire.problems import problem_json
 from taskmill.wire.properties import PRIORITY_UNSET, storable_properties
 from taskmill.wire.rules import DEFAULT_LIMITS, InputLimits, key_violations
@@ -178,9 +178,9 @@ def kept_message(message: RefusedMessage) -> CreationMessage:
 def created_reply(created: CreatedTask, warning: str | None) -> bytes:
     """Return the reply to a message whose task exists: 201, or 200 when an earlier one had made it."""
     status = 200 if created.replayed else 201
-    return answer_json({"status": status, "task": Fragment(created_json(created.task, warning))})
+    return encode_json({"status": status, "task": Fragment(created_json(created.task, warning))})
 
 
 def refused_reply(refused: RefusedMessage) -> bytes:
     """Return the reply to a message that was refused."""
-    return answer_json({"status": refused.status, "problem": Fragment(refused.problem)})
+    return encode_json({"status": refused.status, "problem": Fragment(refused.problem)})

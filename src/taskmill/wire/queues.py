@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from taskmill.domain.lifecycle import Status
 from taskmill.domain.system import QueueState
-from taskmill.wire.answers import answer_json
+from taskmill.wire.encoding import encode_json
 from taskmill.wire.fields import Flag, Timestamp, format_timestamp
 from taskmill.wire.system import every_status
 from taskmill.wire.violations import validated
@@ -57,12 +57,12 @@ def to_queue_change(body: object) -> QueueChange:
 
 def queue_json(queue: QueueState) -> bytes:
     """Return a queue as a `QueueView` in JSON."""
-    return answer_json(_shown(queue))
+    return encode_json(_shown(queue))
 
 
 def queues_json(queues: Iterable[QueueState]) -> bytes:
     """Return queues as a `QueueList` in JSON."""
-    return answer_json({"items": [_shown(queue) for queue in queues]})
+    return encode_json({"items": [_shown(queue) for queue in queues]})
 
 
 def _shown(queue: QueueState) -> dict[str, object]:

@@ -13,7 +13,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from taskmill.domain.rejection import Rejection, RejectionSummary
-from taskmill.wire.answers import Fragment, answer_json
+from taskmill.wire.encoding import Fragment, encode_json
 from taskmill.wire.fields import Timestamp, format_timestamp
 from taskmill.wire.problems import Problem
 
@@ -58,12 +58,12 @@ class RejectionList(BaseModel):
 def rejection_json(rejection: Rejection) -> bytes:
     """Return a refused message as a `RejectionView` in JSON."""
     encoding, body = _shown_body(rejection.body)
-    return answer_json({**_shown(rejection.summary), "body_encoding": str(encoding), "body": body})
+    return encode_json({**_shown(rejection.summary), "body_encoding": str(encoding), "body": body})
 
 
 def rejections_json(items: Iterable[RejectionSummary], next_cursor: str | None) -> bytes:
     """Return a page of refused messages as a `RejectionList` in JSON."""
-    return answer_json({"items": [_shown(item) for item in items], "next_cursor": next_cursor})
+    return encode_json({"items": [_shown(item) for item in items], "next_cursor": next_cursor})
 
 
 def _shown_body(body: bytes) -> tuple[BodyEncoding, str]:

@@ -8,7 +8,7 @@ from taskmill.domain.errors import InvalidInput
 from taskmill.domain.lifecycle import Status
 from taskmill.domain.system import Sweep, SweepStep, TaskFilter
 from taskmill.wire import fields
-from taskmill.wire.answers import answer_json
+from taskmill.wire.encoding import encode_json
 from taskmill.wire.fields import Expected
 from taskmill.wire.violations import validated
 
@@ -140,7 +140,7 @@ def _check_that_it_is_meant(selection: Selection) -> None:
 
 def sweep_json(step: SweepStep, *, dry_run: bool, next_cursor: str | None) -> bytes:
     """Return a step as a `SweepView` in JSON."""
-    return answer_json(
+    return encode_json(
         {
             "matched": step.matched,
             "changed": step.changed,

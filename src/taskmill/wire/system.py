@@ -20,7 +20,7 @@ from taskmill.domain.system import (
     WorkerState,
 )
 from taskmill.wire.activity import ActivityView, activity_fields
-from taskmill.wire.answers import Fragment, answer_json, shown_time
+from taskmill.wire.encoding import Fragment, encode_json, fast_timestamp
 from taskmill.wire.fields import Timestamp, format_timestamp
 from taskmill.wire.tasks import TaskError
 
@@ -122,17 +122,17 @@ class StatsView(BaseModel):
 def events_json(events: Iterable[TaskEvent], next_cursor: str | None) -> bytes:
     """Return a part of a history as an `EventList` in JSON."""
     items = [event_shown(event) for event in events]
-    return answer_json({"items": items, "next_cursor": next_cursor})
+    return encode_json({"items": items, "next_cursor": next_cursor})
 
 
 def worker_json(worker: WorkerState) -> bytes:
     """Return one worker as JSON."""
-    return answer_json(_worker(worker))
+    return encode_json(_worker(worker))
 
 
 def workers_json(workers: Iterable[WorkerState]) -> bytes:
     """Return workers as a `WorkerList` in JSON."""
-    return answer_json({"items": [_worker(worker) for worker in workers]})
+    return encode_json({"items": [_worker(worker) for worker in workers]})
 
 
 def stats_json(stats: Stats) -> bytes:
@@ -141,7 +141,7 @@ def stats_json(stats: Stats) -> bytes:
     by_status = {
         status: sum(counts[status] for counts in by_queue.values()) for status in map(str, Status)
     }
-    return answer_json(
+    return encode_json(
         {
             "total": sum(by_status.values()),
             "by_status": by_status,
@@ -170,7 +170,7 @@ def event_shown(event: TaskEvent) -> dict[str, object]:
     return {
         "task_id": event.task_id,
         "version": event.version,
-        "at": shown_time(event.at),
+        "at": fast_timestamp(event.at),
         "event": event.event_type,
         "status": event.status,
         "run": event.run,
@@ -180,7 +180,7 @@ def event_shown(event: TaskEvent) -> dict[str, object]:
         "worker": event.worker,
         "reason": event.reason,
         "error": None if event.error is None else Fragment(event.error),
-        "run_at": shown_time(event.run_at),
+        "run_at": fast_timestamp(event.run_at),
     }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from taskmill.domain.task_log import LineLevel, LogLine
-from taskmill.wire.answers import Fragment, answer_json
+from taskmill.wire.encoding import Fragment, encode_json
 from taskmill.wire.fields import Timestamp, format_timestamp
 
 
@@ -38,7 +38,7 @@ class LogPage(BaseModel):
 def log_page_json(lines: Iterable[LogLine], next_cursor: str, *, has_more: bool) -> bytes:
     """Return lines as a `LogPage` in JSON."""
     items = [_line(line) for line in lines]
-    return answer_json({"items": items, "next_cursor": next_cursor, "has_more": has_more})
+    return encode_json({"items": items, "next_cursor": next_cursor, "has_more": has_more})
 
 
 def _line(line: LogLine) -> dict[str, object]:

@@ -26,8 +26,8 @@ from taskmill.domain.task import (
     TaskDraft,
 )
 from taskmill.wire import fields
-from taskmill.wire.answers import Fragment, answer_json, shown_time
 from taskmill.wire.contracts.contract import Contract
+from taskmill.wire.encoding import Fragment, encode_json, fast_timestamp
 from taskmill.wire.fields import Expected, Timestamp, format_timestamp
 from taskmill.wire.push import TYPE as PUSH
 from taskmill.wire.retry import RetrySpec, policy_of
@@ -318,12 +318,12 @@ class TaskList(BaseModel):
 
 def task_json(task: Task) -> bytes:
     """Return a task as a `TaskView` in JSON."""
-    return answer_json(_shown(task))
+    return encode_json(_shown(task))
 
 
 def created_json(task: Task, warning: str | None) -> bytes:
     """Return a task as a `CreatedTaskView` in JSON."""
-    return answer_json(_shown(task) if warning is None else {**_shown(task), "warning": warning})
+    return encode_json(_shown(task) if warning is None else {**_shown(task), "warning": warning})
 
 
 def tasks_page_json(
@@ -338,7 +338,7 @@ def tasks_page_json(
     if total is None:
         page["total_at_least"] = total_at_least
     page["next_cursor"] = next_cursor
-    return answer_json(page)
+    return encode_json(page)
 
 
 def etag(version: int, progress: int = 0) -> str:
@@ -370,12 +370,12 @@ def _shown(task: Task) -> dict[str, object]:
         "retry": None if task.retry is None else Fragment(task.retry),
         "timeout_s": None if task.timeout is None else task.timeout.total_seconds(),
         "cancel_requested": task.cancel_requested,
-        "run_at": shown_time(task.run_at),
-        "expires_at": None if task.expires_at is None else shown_time(task.expires_at),
-        "created_at": shown_time(task.created_at),
-        "started_at": None if task.started_at is None else shown_time(task.started_at),
-        "finished_at": None if task.finished_at is None else shown_time(task.finished_at),
-        "updated_at": shown_time(task.updated_at),
+        "run_at": fast_timestamp(task.run_at),
+        "expires_at": None if task.expires_at is None else fast_timestamp(task.expires_at),
+        "created_at": fast_timestamp(task.created_at),
+        "started_at": None if task.started_at is None else fast_timestamp(task.started_at),
+        "finished_at": None if task.finished_at is None else fast_timestamp(task.finished_at),
+        "updated_at": fast_timestamp(task.updated_at),
         "progress": None if task.progress is None else _progress(task.progress),
         "result": None if task.result is None else Fragment(task.result),
         "error": None if task.error is None else Fragment(task.error),

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from taskmill.domain.contracts import ContractVersion, RegisteredType, TypeContract
-from taskmill.wire.answers import Fragment, answer_json
 from taskmill.wire.contracts.defaults import DefaultsSpec, defaults_of
+from taskmill.wire.encoding import Fragment, encode_json
 from taskmill.wire.fields import Expected, Timestamp, format_timestamp
 from taskmill.wire.strict_json import compact
 from taskmill.wire.violations import validated
@@ -91,12 +91,12 @@ def to_contract(name: str, body: object) -> TypeContract:
 def type_json(found: RegisteredType) -> bytes:
     """Return a type as a `TypeView` in JSON."""
     versions = [_version(one) for one in found.versions]
-    return answer_json({**_summary(found), "versions": versions})
+    return encode_json({**_summary(found), "versions": versions})
 
 
 def types_json(found: Iterable[RegisteredType]) -> bytes:
     """Return types as a `TypeList` in JSON."""
-    return answer_json({"items": [_summary(one) for one in found]})
+    return encode_json({"items": [_summary(one) for one in found]})
 
 
 def _summary(found: RegisteredType) -> dict[str, object]:

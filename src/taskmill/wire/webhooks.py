@@ -15,7 +15,7 @@ from taskmill.domain.lifecycle import TERMINAL, Status
 from taskmill.domain.signing import MASKED, is_secret
 from taskmill.domain.webhooks import Delivery, DeliveryState, Webhook, WebhookDraft, WebhookState
 from taskmill.wire import fields
-from taskmill.wire.answers import answer_json
+from taskmill.wire.encoding import encode_json
 from taskmill.wire.fields import Expected, Timestamp, format_timestamp
 from taskmill.wire.urls import Url
 from taskmill.wire.violations import validated
@@ -220,32 +220,32 @@ def webhook_json(
 ) -> bytes:
     """Return a webhook as a `WebhookView` in JSON; with its secret, if that was just made."""
     warned = {} if warning is None else {"warning": warning}
-    return answer_json(_webhook(webhook, secret) | warned)
+    return encode_json(_webhook(webhook, secret) | warned)
 
 
 def webhooks_json(items: Iterable[Webhook]) -> bytes:
     """Return webhooks as a `WebhookList` in JSON."""
-    return answer_json({"items": [_webhook(item) for item in items]})
+    return encode_json({"items": [_webhook(item) for item in items]})
 
 
 def delivery_json(delivery: Delivery) -> bytes:
     """Return a delivery as a `DeliveryView` in JSON."""
-    return answer_json(_delivery(delivery))
+    return encode_json(_delivery(delivery))
 
 
 def deliveries_json(items: Iterable[Delivery], next_cursor: str | None) -> bytes:
     """Return a page as a `DeliveryList` in JSON."""
-    return answer_json({"items": [_delivery(item) for item in items], "next_cursor": next_cursor})
+    return encode_json({"items": [_delivery(item) for item in items], "next_cursor": next_cursor})
 
 
 def callback_json(url: str | None, items: Iterable[Delivery]) -> bytes:
     """Return a task's callback as a `CallbackView` in JSON."""
-    return answer_json({"callback_url": url, "items": [_delivery(item) for item in items]})
+    return encode_json({"callback_url": url, "items": [_delivery(item) for item in items]})
 
 
 def test_event_json(event_id: str, webhook_id: UUID | None, moment: datetime, source: str) -> bytes:
     """Return the CloudEvent that tells of nothing but that events arrive."""
-    return answer_json(
+    return encode_json(
         {
             "specversion": "1.0",
             "id": event_id,

@@ -6,12 +6,12 @@ import httpx
 import orjson
 import pytest
 
-from taskmill.api.examples import ANSWERS
+from taskmill.api.examples import RESPONSES
 from taskmill.client import NotAccepted, ServiceUnavailable, Unexpected, Unreachable
 from taskmill.client.following import Following
 from taskmill.wire.problems import MEDIA_TYPE
 
-CHANGE: dict[str, Any] = ANSWERS["ChangeView"]
+CHANGE: dict[str, Any] = RESPONSES["ChangeView"]
 
 
 def following(**options: Any) -> Following:  # noqa: ANN401 - those of a follower

@@ -23,7 +23,7 @@ import orjson
 import pytest
 from pydantic import BaseModel
 
-from taskmill.api.examples import ANSWERS
+from taskmill.api.examples import RESPONSES
 from taskmill.client import (
     AsyncTaskmillClient,
     ClientError,
@@ -39,7 +39,7 @@ from taskmill.client.calls import json_bytes, plain
 from taskmill.domain.lifecycle import Status
 from taskmill.wire.problems import MEDIA_TYPE
 
-TASK: dict[str, Any] = {**ANSWERS["TaskView"], "finished_at": None}
+TASK: dict[str, Any] = {**RESPONSES["TaskView"], "finished_at": None}
 ENDED = {**TASK, "status": "succeeded", "version": TASK["version"] + 1}
 ID = UUID(TASK["id"])
 
@@ -246,7 +246,7 @@ def a_stream(data: object) -> httpx.Response:
 
 @pytest.mark.parametrize("away", [of_a_proxy(502), of_a_proxy(503), refused(503)])
 def test_a_feed_goes_on_when_a_proxy_reaches_the_service_again(away: httpx.Response) -> None:
-    change = ANSWERS["ChangeView"]
+    change = RESPONSES["ChangeView"]
     told = Told(a_stream(change), away, a_stream({**change, "cursor": "1.2"}))
     feed = told.client(retries=0).feed()
     assert [next(feed).cursor, next(feed).cursor] == [change["cursor"], "1.2"]
@@ -254,7 +254,7 @@ def test_a_feed_goes_on_when_a_proxy_reaches_the_service_again(away: httpx.Respo
 
 
 def test_a_change_of_another_version_is_the_clients_error() -> None:
-    feed = Told(a_stream({**ANSWERS["ChangeView"], "event": "sublimated"})).client().feed()
+    feed = Told(a_stream({**RESPONSES["ChangeView"], "event": "sublimated"})).client().feed()
     with pytest.raises(Unexpected, match="event"):
         next(feed)
 

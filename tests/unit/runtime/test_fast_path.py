@@ -1,4 +1,4 @@
-"""What goes to the bucket and what to the app, seen from the connection alone."""
+"""Which requests go to the fast path and which to the app, seen from the connection alone."""
 
 import asyncio
 import gc
@@ -46,17 +46,17 @@ class Wire:
 
 
 class App:
-    """Has a bucket that takes `/quick`, and answers late or not at all."""
+    """Has a fast path that accepts `/quick`, and responds late or not at all."""
 
     def __init__(self) -> None:
-        self.bucket = self
+        self.fast_path = self
         self.begun: list[FastRequest] = []
         self.bodies: list[bytes] = []
         self.answered: list[bytes] = []
         self.headers: list[list[tuple[bytes, bytes]]] = []
         self.is_willing = True
 
-    def takes(self, method: bytes, url: bytes) -> bool:
+    def accepts(self, method: bytes, url: bytes) -> bool:
         return (method, url) == (b"POST", b"/quick")
 
     def begin(self, request: FastRequest) -> bool:
@@ -104,7 +104,7 @@ async def turns(count: int = 10) -> None:
         await asyncio.sleep(0)
 
 
-async def test_an_ordinary_request_goes_to_the_lane(
+async def test_an_ordinary_request_goes_to_the_fast_path(
     app: App, wire: Wire, connection: HttpProtocol
 ) -> None:
     connection.data_received(REQUEST)
@@ -132,7 +132,9 @@ async def test_what_is_out_of_the_ordinary_goes_to_the_app(
     assert (app.begun, app.answered) == ([], [b"{}"])
 
 
-async def test_what_the_lane_gives_back_goes_to_the_app(app: App, connection: HttpProtocol) -> None:
+async def test_what_the_fast_path_refuses_goes_to_the_app(
+    app: App, connection: HttpProtocol
+) -> None:
     app.is_willing = False
     connection.data_received(REQUEST)
     await turns()
@@ -142,10 +144,10 @@ async def test_what_the_lane_gives_back_goes_to_the_app(app: App, connection: Ht
     assert app.answered == [b"{}", b"{}"]
 
 
-async def test_a_client_that_takes_no_answers_gets_none_by_the_lane(
+async def test_a_client_that_reads_no_responses_gets_none_by_the_fast_path(
     app: App, connection: HttpProtocol
 ) -> None:
-    """The app waits until it does; answers of the bucket would heap up."""
+    """The app waits until it does; responses of the fast path would pile up."""
     connection.pause_writing()
     connection.data_received(REQUEST)
     await turns()
@@ -155,7 +157,7 @@ async def test_a_client_that_takes_no_answers_gets_none_by_the_lane(
     assert app.answered == [b"{}"]
 
 
-async def test_what_follows_waits_until_the_lane_has_answered(
+async def test_a_pipelined_request_waits_until_the_fast_path_has_responded(
     app: App, wire: Wire, connection: HttpProtocol
 ) -> None:
     connection.data_received(REQUEST + REQUEST)

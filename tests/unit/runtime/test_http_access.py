@@ -109,9 +109,9 @@ MALFORMED = [
 
 
 @pytest.mark.parametrize("host", LET_IN)
-def test_addresses_and_known_names_are_let_in(host: str) -> None:
+def test_addresses_and_known_names_are_allowed_hosts(host: str) -> None:
     assert status(a_scope({"host": host})) is None
-    assert RULES.lets_in(host.encode())
+    assert RULES.allows_host(host.encode())
 
 
 @pytest.mark.parametrize("host", UNKNOWN)
@@ -121,13 +121,13 @@ def test_a_name_that_is_not_known_is_misdirected_and_named(host: str) -> None:
     assert refused.status == 421
     assert "TASKMILL_API__ALLOWED_HOSTS" in refused.detail
     assert host.partition(":")[0].removesuffix(".").lower() in refused.detail
-    assert not RULES.lets_in(host.encode())
+    assert not RULES.allows_host(host.encode())
 
 
 @pytest.mark.parametrize("host", MALFORMED)
 def test_a_malformed_host_is_a_bad_request(host: str) -> None:
     assert status(a_scope({"host": host})) == 400
-    assert not RULES.lets_in(host.encode("latin-1"))
+    assert not RULES.allows_host(host.encode("latin-1"))
 
 
 def test_one_host_has_to_be_there() -> None:
@@ -201,14 +201,14 @@ WRITES = [
 ]
 
 
-@pytest.mark.parametrize(("headers", "is_let_in"), WRITES)
+@pytest.mark.parametrize(("headers", "is_allowed_hosts"), WRITES)
 @pytest.mark.parametrize("method", ["POST", "PATCH", "PUT", "DELETE", "ANYTHING"])
 def test_only_pages_from_here_and_programs_may_change_anything(
     headers: dict[str, str],
-    is_let_in: bool,  # noqa: FBT001 - what is expected
+    is_allowed_hosts: bool,  # noqa: FBT001 - what is expected
     method: str,
 ) -> None:
-    expected = None if is_let_in else 403
+    expected = None if is_allowed_hosts else 403
     assert status(a_scope({**HERE, **headers}, method=method)) == expected
     assert status(a_scope({**HERE, **headers})) is None
 
@@ -239,20 +239,20 @@ def test_the_refusal_of_another_sites_page_says_what_to_do() -> None:
 def test_what_is_remembered_is_bounded() -> None:
     rules = AccessRules()
     for number in range(5000):
-        assert rules.lets_in(f"127.0.0.1:{number}".encode())
-        assert not rules.lets_in(f"evil{number}.test".encode())
-    assert len(rules._let_in) <= 1000
+        assert rules.allows_host(f"127.0.0.1:{number}".encode())
+        assert not rules.allows_host(f"evil{number}.test".encode())
+    assert len(rules._allowed_hosts) <= 1000
 
 
 def test_by_default_this_machine_is_known_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("socket.gethostname", lambda: "Box.example.org")
     rules = AccessRules.of(ApiSettings())
     for host in ("localhost", "box", "box.example.org:8000"):
-        assert rules.lets_in(host.encode())
-    assert not rules.lets_in(b"example.org")
+        assert rules.allows_host(host.encode())
+    assert not rules.allows_host(b"example.org")
 
 
 def test_localhost_is_known_whatever_is_named() -> None:
     rules = AccessRules.of(ApiSettings(allowed_hosts=("api",)))
-    assert rules.lets_in(b"localhost:8000")
-    assert rules.lets_in(b"api:8000")
+    assert rules.allows_host(b"localhost:8000")
+    assert rules.allows_host(b"api:8000")

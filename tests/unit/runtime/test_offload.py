@@ -55,7 +55,7 @@ async def test_after_work_that_took_long_it_rests_before_the_next_but_not_before
         await offload.run(work)
         answered_at.append(perf_counter())
 
-    offload.note_answer()
+    offload.note_response()
     async with asyncio.TaskGroup() as group:
         group.create_task(noted(first))
         group.create_task(noted(second))
@@ -67,7 +67,7 @@ async def test_after_work_that_took_long_it_rests_before_the_next_but_not_before
 async def test_it_rests_the_less_the_shorter_the_work_was() -> None:
     offload, works = Offload(), [Work(0.005) for _ in range(21)]
     for work in works:
-        offload.note_answer()
+        offload.note_response()
         await offload.run(work)
     pauses = [after.began - before.ended for before, after in pairwise(works)]
     assert 0.002 < median(pauses) < 0.015
@@ -75,7 +75,7 @@ async def test_it_rests_the_less_the_shorter_the_work_was() -> None:
 
 async def test_it_does_not_rest_while_nobody_else_is_answered() -> None:
     offload, works = Offload(), [Work(0.05) for _ in range(5)]
-    offload.note_answer()
+    offload.note_response()
     for work in works:
         await offload.run(work)
     pauses = [after.began - before.ended for before, after in pairwise(works)]
@@ -85,7 +85,7 @@ async def test_it_does_not_rest_while_nobody_else_is_answered() -> None:
 
 async def test_it_never_rests_for_long() -> None:
     offload, first, second = Offload(), Work(0.2), Work(0)
-    offload.note_answer()
+    offload.note_response()
     await offload.run(first)
     await offload.run(second)
     assert 0.45 < second.began - first.ended < 2

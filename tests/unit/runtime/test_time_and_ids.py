@@ -30,21 +30,21 @@ def test_an_anchored_clock_counts_on_from_what_was_told() -> None:
     clock = SystemClock()
     for told in (START, START + timedelta(days=9999)):
         before = clock.monotonic()
-        clock.anchor(told, asked_at=before - 0.5, answered_at=before)
+        clock.anchor(told, requested_at=before - 0.5, received_at=before)
         assert timedelta(0) <= clock.now() - told < timedelta(seconds=2)
 
 
 def test_a_slow_answer_moves_an_anchored_clock_no_further_than_it_proves() -> None:
     clock = SystemClock()
     before = clock.monotonic()
-    clock.anchor(START, asked_at=before, answered_at=before)
+    clock.anchor(START, requested_at=before, received_at=before)
     for late_s in (0.0, 1.0, 3.0):
         told = START + timedelta(seconds=late_s)
-        clock.anchor(told, asked_at=before, answered_at=before + 3)
+        clock.anchor(told, requested_at=before, received_at=before + 3)
         assert abs(clock.now() - START - timedelta(seconds=clock.monotonic() - before)) < timedelta(
             milliseconds=1
         )
-    clock.anchor(START + timedelta(seconds=5), asked_at=before, answered_at=before + 3)
+    clock.anchor(START + timedelta(seconds=5), requested_at=before, received_at=before + 3)
     moved = clock.now() - START - timedelta(seconds=clock.monotonic() - before)
     assert abs(moved - timedelta(seconds=2)) < timedelta(milliseconds=1)
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from taskmill.domain.activity import Activity, ActivityRequest, Durations, Flow, Window
 from taskmill.domain.lifecycle import EventType
 from taskmill.wire.activity import ActivityView, activity_fields
-from taskmill.wire.answers import answer_json
+from taskmill.wire.encoding import encode_json
 
 SINCE = datetime(2030, 1, 31, 9, tzinfo=UTC)
 FLOW = Flow(
@@ -24,7 +24,7 @@ def shown(**parts: object) -> bytes:
         "groups": {("mail", "a"): FLOW, ("mail", "b"): FLOW},
         "points": [(SINCE, FLOW), (SINCE + timedelta(minutes=1), Flow())],
     }
-    return answer_json(activity_fields(Activity(**{**fields, **parts})))  # type: ignore[arg-type]
+    return encode_json(activity_fields(Activity(**{**fields, **parts})))  # type: ignore[arg-type]
 
 
 def test_the_answer_has_the_shape_of_its_model() -> None:

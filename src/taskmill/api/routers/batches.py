@@ -11,12 +11,12 @@ from fastapi import APIRouter, Depends, Request, Response
 from starlette.responses import StreamingResponse
 from starlette.types import Scope
 
-from taskmill.api.answers import Answer
 from taskmill.api.bodies import BATCH_TYPES, form_of, read_body, traceparent_of
 from taskmill.api.context import Context
 from taskmill.api.dependencies import InContext, refuse_query
 from taskmill.api.fast_routes import IDEMPOTENCY_KEY
 from taskmill.api.openapi import refusals, request_header
+from taskmill.api.responses import RawResponse
 from taskmill.domain.errors import InvalidInput, TaskmillError, Unavailable
 from taskmill.domain.system import CreatedTask
 from taskmill.domain.task import TaskDraft
@@ -41,21 +41,21 @@ from taskmill.wire.batches import (
 log = get_logger(__name__)
 router = APIRouter(tags=["tasks"])
 
-# So many lines are read at a time, and so many of these are being stored: a thousand tasks are held.
+# Lines that are read at a time, and such chunks that are stored at once: a thousand tasks in memory.
 _CHUNK = 250
 _CHUNKS_AT_ONCE = 4
-# From here on reading a batch may take ten milliseconds, which other requests should not wait for: small tasks are
-# 13 bytes each, and take 6 us.
+# Reading a batch larger than this may take ten milliseconds and would delay other requests: small tasks have 13
+# bytes and take 6 us each.
 _LARGE_BYTES = 16 * 1024
-# So many bytes of lines, or so many of an array's tasks, are read at once.
+# Bytes of lines, or an array's tasks, that are read in one step.
 _STEP_BYTES = 256 * 1024
 _STEP_TASKS = 500
 _PARSED_BYTES_A_S = 4 * 1024 * 1024
-_SEND_AGAIN = (
+_RETRY_ADVICE = (
     "the batch may have been stored: send the same request again, which makes no task twice, "
     "as each has an idempotency_key"
 )
-_FIND_OUT = (
+_CHECK_ADVICE = (
     "the batch may have been stored, as a whole or not at all: before you send it again, look for one of "
     "its tasks with GET /tasks?created_after=...&name=...; with an idempotency_key in each task it could "
     "simply be sent again"
@@ -64,7 +64,7 @@ _TASK = {"$ref": "#/components/schemas/CreateTask"}
 _LINES = "one task a line"
 _Line: TypeAlias = tuple[int, CreationFuture | CreatedTask | Exception]
 
-_ANSWERED_LINES = '{"line":1,"status":201,"id":"0197a3b2-6c4e-7d21-8f10-2a9b3c4d5e6f"}\n'
+_RESPONSE_LINES = '{"line":1,"status":201,"id":"0197a3b2-6c4e-7d21-8f10-2a9b3c4d5e6f"}\n'
 
 
 @router.post(
@@ -94,9 +94,9 @@ _ANSWERED_LINES = '{"line":1,"status":201,"id":"0197a3b2-6c4e-7d21-8f10-2a9b3c4d
     responses={
         **refusals(409, has_body=True),
         200: {
-            "description": "NDJSON: for each line one that says how it went",
+            "description": "NDJSON: a line with the result of each line",
             "content": {
-                LINES_MEDIA_TYPE: {"schema": {"type": "string", "examples": [_ANSWERED_LINES]}}
+                LINES_MEDIA_TYPE: {"schema": {"type": "string", "examples": [_RESPONSE_LINES]}}
             },
         },
     },
@@ -105,8 +105,8 @@ _ANSWERED_LINES = '{"line":1,"status":201,"id":"0197a3b2-6c4e-7d21-8f10-2a9b3c4d
 async def create_tasks(request: Request, context: InContext) -> Response:
     """Create the tasks of a JSON array in one transaction: all of them or none.
 
-    With NDJSON each line is a task for itself, stored as it is read, up to 1,000 at once; the answer has
-    a line for each: its number, a status, and the id (with a `warning` as the task alone would have) or the
+    With NDJSON each line is a task of its own, stored as it is read, up to 1,000 at once; the response has
+    a line for each: its number, a status, and the id (with a `warning`, as for a single task) or the
     problem. Keys go into the tasks.
     """
     form = form_of(request.scope)
@@ -117,52 +117,54 @@ async def create_tasks(request: Request, context: InContext) -> Response:
     limit_bytes = context.limits.batch_bytes
     body = await read_body(request.scope, request.receive, form.content_length, limit_bytes)
     if is_lines(form.media_type):
-        return await _answer_lines(context, request, body)
+        return await _respond_lines(context, request, body)
     created = await _create_all(context, request, body)
     warnings = (context.warning_of(one.task.callback_url) for one in created)
-    return Answer(201, batch_created_json([one.task.id for one in created], warnings)).response()
+    return RawResponse(
+        201, batch_created_json([one.task.id for one in created], warnings)
+    ).to_starlette()
 
 
 async def _create_all(context: Context, request: Request, body: bytes) -> list[CreatedTask]:
-    """Store all, within a time that grows with their number.
+    """Store all, within a time limit that grows with their number.
 
     Raises:
-        Unavailable: it is not known whether they are stored; it says what to do.
+        Unavailable: it is unknown whether they are stored; the error has advice on what to do.
     """
     usual_s = context.limits.request_timeout_s
-    _allow(request.scope, usual_s + len(body) / _PARSED_BYTES_A_S)
+    _extend_deadline(request.scope, usual_s + len(body) / _PARSED_BYTES_A_S)
     drafts = await _drafts(context, body, traceparent_of(request.scope))
     limit_s = round(usual_s + len(drafts) * BATCH_TASK_S, 1)
-    _allow(request.scope, limit_s + usual_s)  # this function's own time is over before that
+    _extend_deadline(request.scope, limit_s + usual_s)  # the timeout below ends before that
     try:
         async with asyncio.timeout(limit_s):
             return await context.service.create_all(drafts)
     except TimeoutError:
-        raise _unknown(f"an answer within {limit_s:g} s", drafts) from None
+        raise _unknown_result(f"an answer within {limit_s:g} s", drafts) from None
     except Unavailable as error:
-        raise _unknown(error.what, drafts) from error
+        raise _unknown_result(error.what, drafts) from error
 
 
-def _allow(scope: Scope, seconds: float) -> None:
-    """Let the request's deadline be so long from now on."""
+def _extend_deadline(scope: Scope, seconds: float) -> None:
+    """Set the request's deadline to `seconds` from now."""
     deadline: asyncio.Timeout | None = scope.get(DEADLINE)
     if deadline is not None:
         deadline.reschedule(asyncio.get_running_loop().time() + seconds)
 
 
-def _unknown(what: str, drafts: Sequence[TaskDraft]) -> Unavailable:
+def _unknown_result(what: str, drafts: Sequence[TaskDraft]) -> Unavailable:
     has_keys = all(draft.idempotency is not None for draft in drafts)
-    return Unavailable(1.0, what, _SEND_AGAIN if has_keys else _FIND_OUT)
+    return Unavailable(1.0, what, _RETRY_ADVICE if has_keys else _CHECK_ADVICE)
 
 
-def _is_read_here(context: Context, body: bytes) -> bool:
-    """Whether a batch is read at once; a payload of a few bytes may take long to check against a contract."""
+def _is_read_on_loop(context: Context, body: bytes) -> bool:
+    """Whether the event loop reads a batch; checking even a short payload against a contract may take long."""
     return len(body) < _LARGE_BYTES and not context.input_limits.contracts
 
 
 async def _drafts(context: Context, body: bytes, traceparent: str | None) -> list[TaskDraft]:
     steps = _array_steps(context, body, traceparent)
-    if _is_read_here(context, body):
+    if _is_read_on_loop(context, body):
         return list(chain.from_iterable(steps))
     return [draft async for drafts in context.offload.steps(steps) for draft in drafts]
 
@@ -170,7 +172,7 @@ async def _drafts(context: Context, body: bytes, traceparent: str | None) -> lis
 def _array_steps(
     context: Context, body: bytes, traceparent: str | None
 ) -> Iterator[list[TaskDraft]]:
-    """Yield an array's tasks as requests, in steps of some milliseconds; first come those that read the body."""
+    """Yield an array's drafts in steps of some milliseconds. The first steps only read the body."""
     limits = context.limits
     items: list[object] = []
     for piece in array_pieces(body, max_items=limits.batch_items, item_bytes=limits.body_bytes):
@@ -187,7 +189,7 @@ def _array_steps(
         )
 
 
-async def _answer_lines(context: Context, request: Request, body: bytes) -> Response:
+async def _respond_lines(context: Context, request: Request, body: bytes) -> Response:
     lines = parse_batch(LINES_MEDIA_TYPE, body, line_bytes=context.limits.body_bytes)
     assert not isinstance(lines, list)  # noqa: S101 - that is what an array gives
     chunks = line_drafts(
@@ -198,69 +200,69 @@ async def _answer_lines(context: Context, request: Request, body: bytes) -> Resp
         chunk=_CHUNK,
         chunk_bytes=_STEP_BYTES,
     )
-    steps = _here(chunks) if _is_read_here(context, body) else context.offload.steps(chunks)
+    steps = _on_loop(chunks) if _is_read_on_loop(context, body) else context.offload.steps(chunks)
     first = await anext(steps, None)
     if first is None:
         raise InvalidInput.at("", "at least one line", "none")
     deadline: asyncio.Timeout | None = request.scope.get(DEADLINE)
     if deadline is not None:
-        deadline.reschedule(None)  # each chunk has its own
+        deadline.reschedule(None)  # each chunk has its own timeout
     stored = _store(context, first, steps)
     return StreamingResponse(stored, media_type=LINES_MEDIA_TYPE)
 
 
-async def _here(chunks: Iterator[list[DraftedLine]]) -> AsyncIterator[list[DraftedLine]]:
+async def _on_loop(chunks: Iterator[list[DraftedLine]]) -> AsyncIterator[list[DraftedLine]]:
     for chunk in chunks:
         yield chunk
-        await asyncio.sleep(0)  # reading a chunk takes milliseconds, in which nothing else runs
+        await asyncio.sleep(0)  # reading a chunk blocks the loop for milliseconds
 
 
 async def _store(
     context: Context, first: list[DraftedLine], more: AsyncIterator[list[DraftedLine]]
 ) -> AsyncIterator[bytes]:
-    """Read the lines while those before them are being stored, and answer in their order."""
-    under_way: deque[list[_Line]] = deque()
+    """Read lines while earlier ones are being stored, and yield the results in order."""
+    in_flight: deque[list[_Line]] = deque()
     chunk: list[DraftedLine] | None = first
     try:
         while chunk is not None:
-            under_way.append(await _submitted(context, chunk))
-            if len(under_way) == _CHUNKS_AT_ONCE:
-                yield await _answered(context, under_way[0])
-                under_way.popleft()
+            in_flight.append(await _submitted(context, chunk))
+            if len(in_flight) == _CHUNKS_AT_ONCE:
+                yield await _result_lines(context, in_flight[0])
+                in_flight.popleft()
             chunk = await anext(more, None)
-        while under_way:
-            yield await _answered(context, under_way[0])
-            under_way.popleft()
+        while in_flight:
+            yield await _result_lines(context, in_flight[0])
+            in_flight.popleft()
     finally:
-        # The client has gone; what fails after that nobody has to hear of.
-        for _, answer in chain.from_iterable(under_way):
-            if isinstance(answer, asyncio.Future):
-                _known(answer)
+        # The client has gone: cancel what remains, and retrieve exceptions so that they are not logged.
+        for _, result in chain.from_iterable(in_flight):
+            if isinstance(result, asyncio.Future):
+                _result_of(result)
 
 
 async def _submitted(context: Context, chunk: Sequence[DraftedLine]) -> list[_Line]:
     drafts = [line.result for line in chunk if isinstance(line.result, TaskDraft)]
     try:
         async with asyncio.timeout(context.limits.request_timeout_s):
-            answers = iter(await context.service.submit_each(drafts))
+            results = iter(await context.service.submit_each(drafts))
     except TimeoutError:
-        answers = repeat(_late(context))
+        results = repeat(_late(context))
     except TaskmillError as error:
-        answers = repeat(error)
+        results = repeat(error)
     return [
-        (line.number, next(answers) if isinstance(line.result, TaskDraft) else line.result)
+        (line.number, next(results) if isinstance(line.result, TaskDraft) else line.result)
         for line in chunk
     ]
 
 
-async def _answered(context: Context, lines: Sequence[_Line]) -> bytes:
-    waited = [answer for _, answer in lines if isinstance(answer, asyncio.Future)]
-    await _wait(waited, context.limits.request_timeout_s)
+async def _result_lines(context: Context, lines: Sequence[_Line]) -> bytes:
+    futures = [result for _, result in lines if isinstance(result, asyncio.Future)]
+    await _wait(futures, context.limits.request_timeout_s)
     known = [
-        (number, (_known(one) or _late(context)) if isinstance(one, asyncio.Future) else one)
+        (number, (_result_of(one) or _late(context)) if isinstance(one, asyncio.Future) else one)
         for number, one in lines
     ]
-    # Lines that fail alike are one fault, told with the first of them.
+    # The same fault in several lines is logged once, with the first of them.
     faults = {
         repr(one): (number, one)
         for number, one in reversed(known)
@@ -271,37 +273,37 @@ async def _answered(context: Context, lines: Sequence[_Line]) -> bytes:
     return b"".join(_line_json(context, number, one) for number, one in known)
 
 
-async def _wait(answers: Sequence[CreationFuture], timeout_s: float) -> None:
-    """Wait until all are there, or the time is up.
+async def _wait(futures: Sequence[CreationFuture], timeout_s: float) -> None:
+    """Wait until all are done, or the time is up.
 
-    Those stored together come together; to listen to each costs 0.4 of a task's 23 us (measured 2026-11-26).
+    One after the other: a callback for each would add 0.4 to a task's 23 us (measured 2026-11-26).
     """
     with suppress(TimeoutError):
         async with asyncio.timeout(timeout_s):
-            for answer in answers:
-                if not answer.done():
-                    await asyncio.wait((answer,))
+            for future in futures:
+                if not future.done():
+                    await asyncio.wait((future,))
 
 
-def _line_json(context: Context, number: int, answer: CreatedTask | Exception) -> bytes:
-    if isinstance(answer, CreatedTask):
+def _line_json(context: Context, number: int, result: CreatedTask | Exception) -> bytes:
+    if isinstance(result, CreatedTask):
         status, warning = (
-            200 if answer.replayed else 201,
-            context.warning_of(answer.task.callback_url),
+            200 if result.replayed else 201,
+            context.warning_of(result.task.callback_url),
         )
-        return line_created_json(number, status, answer.task.id, warning)
-    return line_refused_json(number, answer)
+        return line_created_json(number, status, result.task.id, warning)
+    return line_refused_json(number, result)
 
 
-def _known(answer: CreationFuture) -> CreatedTask | Exception | None:
-    """Return what became of a task, None when nobody will wait for that any longer."""
-    if not answer.done():
-        answer.cancel()
-    if answer.cancelled():
+def _result_of(future: CreationFuture) -> CreatedTask | Exception | None:
+    """Return a task or an error; cancel a pending future and return None."""
+    if not future.done():
+        future.cancel()
+    if future.cancelled():
         return None
     try:
-        return answer.result()
-    except Exception as error:  # noqa: BLE001 - it is the answer to this line
+        return future.result()
+    except Exception as error:  # noqa: BLE001 - it is the result of this line
         return error
 
 

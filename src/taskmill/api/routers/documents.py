@@ -1,6 +1,6 @@
-"""The OpenAPI and AsyncAPI documents and the two pages that show the former; all of it comes from this package.
+"""The OpenAPI and AsyncAPI documents, and the two pages that show the former; all files are in this package.
 
-Pages and document name each other by relative addresses, so they work below any prefix of a proxy.
+Pages and documents use relative addresses, so they work below any prefix of a proxy.
 """
 
 from collections.abc import Awaitable, Callable
@@ -16,10 +16,10 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from taskmill.api import asyncapi
-from taskmill.api.answers import Answer
-from taskmill.api.cached_documents import ASKED_AGAIN, CachedDocument
+from taskmill.api.cached_documents import REVALIDATE, CachedDocument
 from taskmill.api.dependencies import InContext
 from taskmill.api.openapi import headers, refusal
+from taskmill.api.responses import RawResponse
 from taskmill.api.typed_documents import with_types_asyncapi, with_types_openapi
 from taskmill.operations.contracts import Contracts
 from taskmill.version import version
@@ -29,9 +29,9 @@ _SWAGGER: Final = "swagger-ui-5.35.0"
 _REDOC: Final = "redoc-2.5.4"
 _OWN: Final = "pages/"
 
-_KEPT = "public, max-age=31536000, immutable"
+_IMMUTABLE = "public, max-age=31536000, immutable"
 
-# Whatever the scripts would like to do, the browser asks this host and no other.
+# Scripts may send requests to this host only.
 _POLICY: Final = (
     "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "
     "worker-src 'self' blob:; frame-ancestors 'none'; base-uri 'none'"
@@ -60,25 +60,27 @@ router = APIRouter(tags=["system"])
 
 
 class PackageFiles(StaticFiles):
-    """The files of the pages; folders with a version in their name may be kept for ever."""
+    """The files of the pages; browsers may cache folders with a version in their name for ever."""
 
     def __init__(self) -> None:
         super().__init__(directory=_STATIC)
 
     async def get_response(self, path: str, scope: Scope) -> Response:
-        """Answer with a file, and how long it may be kept."""
+        """Respond with a file, and how long it may be cached."""
         response = await super().get_response(path, scope)
-        kept = ASKED_AGAIN.decode() if path.startswith(_OWN) else _KEPT
-        response.headers["cache-control"] = kept
+        response.headers["cache-control"] = (
+            REVALIDATE.decode() if path.startswith(_OWN) else _IMMUTABLE
+        )
         return response
 
 
 def add_documents(
     app: FastAPI, *, static: str, with_redoc: bool, contracts: Contracts | None = None
 ) -> None:
-    """Add `/openapi.json`, `/docs` and, if asked for, `/redoc` to the app.
+    """Add `/openapi.json`, `/docs` and, with `with_redoc`, `/redoc` to the app.
 
-    `static` leads from these addresses to the package's files. With `contracts` the document has their types.
+    `static` is the relative path from these addresses to the package's files. With `contracts` the
+    document has their types.
     """
     swagger_style = f'<link rel="stylesheet" href="{static}/{_SWAGGER}/swagger-ui.css">\n'
     pages = {"/docs": (f"{_SWAGGER}/swagger-ui-bundle.js", "swagger.js", swagger_style)}
@@ -89,10 +91,10 @@ def add_documents(
             title=app.title, root=static, library=library, start=start, style=style
         )
         app.add_route(path, _page_endpoint(page.encode()), include_in_schema=False)
-    kept = CachedDocument(app.openapi, with_types_openapi)
+    document = CachedDocument(app.openapi, with_types_openapi)
 
     async def show(request: Request) -> Response:
-        return await kept.answer(request, contracts)
+        return await document.respond(request, contracts)
 
     app.add_route("/openapi.json", show, include_in_schema=False)
 
@@ -101,18 +103,18 @@ def _page_endpoint(page: bytes) -> Callable[[Request], Awaitable[Response]]:
     html = (
         (b"content-type", b"text/html; charset=utf-8"),
         (b"content-security-policy", _POLICY.encode()),
-        (b"cache-control", ASKED_AGAIN),
+        (b"cache-control", REVALIDATE),
     )
 
     async def show(_: Request) -> Response:
-        return Answer(200, page, html).response()
+        return RawResponse(200, page, html).to_starlette()
 
     return show
 
 
 @router.get(
     "/asyncapi.json",
-    summary="The queue's side",
+    summary="The AsyncAPI document",
     response_class=Response,
     responses={
         200: {
@@ -120,13 +122,13 @@ def _page_endpoint(page: bytes) -> Callable[[Request], Awaitable[Response]]:
             "content": {"application/json": {"schema": {"type": "object"}}},
             "headers": headers("ETag"),
         },
-        304: {"description": "It is still the one that `If-None-Match` names"},
+        304: {"description": "It has not changed since the one in `If-None-Match`"},
         **{status: refusal(status) for status in (400, 421, 500)},
     },
 )
 async def get_asyncapi(request: Request, context: InContext) -> Response:
     """Describe how tasks are created by messages: exchange, queues, bodies, replies."""
-    return await _cached_asyncapi(request).answer(request, context.service.contracts)
+    return await _cached_asyncapi(request).respond(request, context.service.contracts)
 
 
 def _cached_asyncapi(request: Request) -> CachedDocument:
@@ -134,5 +136,5 @@ def _cached_asyncapi(request: Request) -> CachedDocument:
     state = request.app.state
     if not hasattr(state, "asyncapi"):
         state.asyncapi = CachedDocument(partial(asyncapi.document, version()), with_types_asyncapi)
-    kept: CachedDocument = state.asyncapi
-    return kept
+    document: CachedDocument = state.asyncapi
+    return document

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from taskmill.api import queries
 from taskmill.api.dependencies import InContext
-from taskmill.api.feeds import LAST_EVENT_ID, REPEATABLE, EventStream, FeedQuery, beginning
+from taskmill.api.feeds import LAST_EVENT_ID, REPEATABLE, EventStream, FeedQuery, start_cursor
 from taskmill.api.openapi import query_parameters, refusals, request_header
 from taskmill.wire.feed import EVENT_STREAM
 
@@ -55,8 +55,8 @@ async def follow_changes(
 ) -> Response:
     """Stream what happens to tasks: every change once, in order, none left out.
 
-    A stream that is cut is resumed with the header `Last-Event-ID`, as browsers do by themselves. Comments and
-    events without data keep it alive and move the id on. A client that is too slow, or comes to a server that
-    stops, is told so in a comment before the stream ends, and misses nothing when it resumes.
+    Resume an interrupted stream with the header `Last-Event-ID`, as browsers do by themselves. Comments and events
+    without data keep it alive and advance the id. When a client is too slow, or the server stops, a comment says
+    so before the stream ends; a client that resumes misses nothing.
     """
-    return EventStream(context, query.filter(), beginning(request.scope, query))
+    return EventStream(context, query.filter(), start_cursor(request.scope, query))

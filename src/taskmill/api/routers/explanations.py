@@ -2,9 +2,9 @@
 
 from fastapi import APIRouter, Depends, Response
 
-from taskmill.api.answers import Answer
 from taskmill.api.dependencies import InContext, TaskId, refuse_query
 from taskmill.api.openapi import refusals
+from taskmill.api.responses import RawResponse
 from taskmill.wire.explanations import ExplanationView, explanation_json
 
 router = APIRouter(tags=["tasks"], dependencies=[Depends(refuse_query)])
@@ -17,8 +17,8 @@ router = APIRouter(tags=["tasks"], dependencies=[Depends(refuse_query)])
     responses=refusals(404),
 )
 async def explain_task(context: InContext, id: TaskId) -> Response:  # noqa: A002 - as in the path
-    """Tell why a task is where it is: every blocker, whether it holds, the fact behind it, and what to do.
+    """Explain why a task is where it is: every blocker, whether it holds, the fact behind it, and what to do.
 
-    All facts are of one moment. How many tasks go first, and how long that takes, is about right, not exact.
+    All facts are of one moment. How many tasks go first, and how long that takes, is an estimate.
     """
-    return Answer(200, explanation_json(await context.service.explain(id))).response()
+    return RawResponse(200, explanation_json(await context.service.explain(id))).to_starlette()

@@ -2,19 +2,19 @@
 
 from fastapi import APIRouter, Response
 
-from taskmill.api.answers import Answer, from_problem
 from taskmill.api.dependencies import InContext
 from taskmill.api.openapi import refusal
+from taskmill.api.responses import RawResponse, problem_response
 from taskmill.observability import metrics
 from taskmill.observability.system import system_metrics
-from taskmill.wire.health import Health, Ready, ready_answer
+from taskmill.wire.health import Health, Ready, ready_response
 
 router = APIRouter(tags=["health"])
 
 
 @router.get("/healthz", summary="Is it alive?", responses={500: refusal(500)})
 async def get_health() -> Health:
-    """Answer as long as the process can answer at all; it looks at nothing else."""
+    """Respond as long as the process can respond at all; nothing else is checked."""
     return Health()
 
 
@@ -25,17 +25,19 @@ async def get_health() -> Health:
     responses={500: refusal(500), 503: refusal(503)},
 )
 async def get_readiness(context: InContext) -> Response:
-    """Tell whether requests should be sent here: the database answers and has the right schema.
+    """Report whether requests should be sent here: the database responds and has the right schema.
 
-    The broker's state is told and changes nothing: requests are answered without it.
+    The broker's state is shown but does not matter: requests are served without it.
     """
     readiness = await context.service.readiness()
-    return from_problem(ready_answer(readiness, is_stopping=context.is_stopping)).response()
+    return problem_response(
+        ready_response(readiness, is_stopping=context.is_stopping)
+    ).to_starlette()
 
 
 @router.get(
     "/metrics",
-    summary="What it has counted",
+    summary="Prometheus metrics",
     response_class=Response,
     responses={
         200: {
@@ -46,11 +48,11 @@ async def get_readiness(context: InContext) -> Response:
     },
 )
 async def get_metrics(context: InContext) -> Response:
-    """Tell what this process has counted since it started, and what PostgreSQL tells of the whole system.
+    """Return the metrics of this process, and those of the whole system from PostgreSQL.
 
-    Other roles tell what they have counted on their admin port. While the database is away, this answers without
-    the system's figures.
+    Other roles have their metrics on their admin port. While the database is unavailable, the system's metrics are
+    left out.
     """
     figures = await context.service.figures()
     headers = ((b"content-type", metrics.CONTENT_TYPE.encode()),)
-    return Answer(200, metrics.exposition(system_metrics(figures)), headers).response()
+    return RawResponse(200, metrics.exposition(system_metrics(figures)), headers).to_starlette()

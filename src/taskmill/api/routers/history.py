@@ -8,9 +8,9 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from taskmill.api import cursors, queries
-from taskmill.api.answers import Answer
 from taskmill.api.dependencies import InContext, TaskId
 from taskmill.api.openapi import query_parameters, refusals
+from taskmill.api.responses import RawResponse
 from taskmill.domain.errors import BadCursor
 from taskmill.wire.fields import Expected
 from taskmill.wire.system import EventList, events_json
@@ -43,12 +43,12 @@ async def list_events(request: Request, context: InContext, id: TaskId) -> Respo
     listing = blake2s(id.bytes, digest_size=cursors.DIGEST_BYTES, person=b"history").digest()
     after = 0 if query.cursor is None else _position(query.cursor, listing)
     found = await context.service.events(id, after=after)
-    following = cursors.encode(UUID(int=found[-1].version), listing) if found.has_more else None
-    return Answer(200, events_json(found, following)).response()
+    next_cursor = cursors.encode(UUID(int=found[-1].version), listing) if found.has_more else None
+    return RawResponse(200, events_json(found, next_cursor)).to_starlette()
 
 
 def _position(cursor: str, listing: bytes) -> int:
-    """Return the version that a cursor leads beyond. Raises `BadCursor`."""
+    """Return the version after which the cursor's page begins. Raises `BadCursor`."""
     version = cursors.decode(cursor, listing).int
     if version > _LARGEST_VERSION:
         raise BadCursor

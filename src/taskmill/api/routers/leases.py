@@ -3,9 +3,9 @@
 from fastapi import APIRouter, Depends, Request, Response
 
 from taskmill.api import pulling
-from taskmill.api.answers import Answer
 from taskmill.api.dependencies import InContext, LeaseId, SmallJsonBody, refuse_query
 from taskmill.api.openapi import json_body, refusals
+from taskmill.api.responses import RawResponse
 from taskmill.wire.leases import (
     LeaseView,
     RenewedLeaseView,
@@ -31,22 +31,22 @@ router = APIRouter(tags=["leases"], dependencies=[Depends(refuse_query)])
     openapi_extra={"requestBody": json_body(TakeLease)},
     responses={
         **refusals(has_body=True),
-        204: {"description": "Nothing came in time, or this server stops: ask again"},
+        204: {"description": "No task came in time, or this server stops: send it again"},
     },
 )
 async def take_lease(request: Request, context: InContext, body: SmallJsonBody) -> Response:
-    """Claim up to `limit` due tasks, no more than fit into an answer, under a new lease; wait for the first one.
+    """Claim up to `limit` due tasks, as many as fit into a response, under a new lease; wait for the first one.
 
-    Each call has a lease of its own. It ends by itself when all its tasks have ended. Renew it every third of
-    its time while they run; what runs under a lease that ran out is given to others, at the cost of a loss. A
-    client that leaves while it waits gets nothing, and nothing stays claimed for it. When the answer is lost,
-    ask again: the lost lease runs out.
+    Each call has a lease of its own. It ends by itself when all its tasks have ended. Renew it every third of its
+    time to live while they run; when it expires, its tasks are given to others, at the cost of a loss. When a
+    client leaves while it waits, nothing stays claimed for it. When the response is lost, send the request again:
+    the lost lease expires.
     """
     wanted = to_lease_request(body, usual_ttl_s=context.pull.usual_ttl_s)
     lease = await pulling.claim(context, request.scope, request.receive, wanted)
     if lease is None:
         return Response(status_code=204)
-    return Answer(201, lease_json(lease)).response()
+    return RawResponse(201, lease_json(lease)).to_starlette()
 
 
 @router.post(
@@ -57,13 +57,13 @@ async def take_lease(request: Request, context: InContext, body: SmallJsonBody) 
     responses=refusals(404, 409, has_body=True),
 )
 async def renew_lease(request: Request, context: InContext, id: LeaseId) -> Response:  # noqa: A002 - as in the path
-    """Let a lease live on, and hear which of its tasks still run, and which of them to stop.
+    """Extend a lease. The response shows which of its tasks still run, and which of them to stop.
 
-    Also a lease that ran out, as long as nobody has closed it. 409 when it has ended: stop what runs under it.
+    An expired lease can be renewed, too, until it is closed. 409 when it has ended: stop what runs under it.
     """
     body = await pulling.optional_body(context, request.scope, request.receive)
     lease = await context.pull.renew(id, to_renewal(body).ttl_s)
-    return Answer(200, renewed_json(lease)).response()
+    return RawResponse(200, renewed_json(lease)).to_starlette()
 
 
 @router.delete(
@@ -78,4 +78,4 @@ async def hand_back_lease(context: InContext, id: LeaseId) -> Response:  # noqa:
     Stop the work first. A lease that has ended already hands back nothing.
     """
     handed_back = await context.pull.hand_back(id)
-    return Answer(200, returned_json(id, handed_back)).response()
+    return RawResponse(200, returned_json(id, handed_back)).to_starlette()

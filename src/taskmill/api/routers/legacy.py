@@ -1,6 +1,6 @@
-"""The earlier service's addresses, as thin aliases: its shapes over the same tasks.
+"""The earlier service's addresses (the legacy API), as thin aliases: its formats for the same tasks.
 
-An app of its own, mounted under `/task_service`, with its own document and its own form of errors.
+An app of its own, mounted under `/task_service`, with its own document and error format.
 """
 
 from functools import partial
@@ -11,14 +11,14 @@ from fastapi import APIRouter, Depends, FastAPI, Path, Request, Response
 from pydantic import BaseModel, BeforeValidator, Field
 
 from taskmill.api import queries
-from taskmill.api.answers import Answer
 from taskmill.api.bodies import traceparent_of
 from taskmill.api.context import NO_TELEMETRY, Context
-from taskmill.api.dependencies import InContext, fitted_body
+from taskmill.api.dependencies import InContext, validated_body
 from taskmill.api.errors import add_error_handlers
 from taskmill.api.listings import LARGEST_PAGE, whole_number
 from taskmill.api.openapi import Json, install, json_body, query_parameters, refusal, short_id
-from taskmill.api.refusals import raise_refusal
+from taskmill.api.refusals import raise_if_refused
+from taskmill.api.responses import RawResponse
 from taskmill.api.routers.documents import add_documents
 from taskmill.domain.system import PageRequest, TaskFilter
 from taskmill.wire.fields import Expected
@@ -47,7 +47,7 @@ def _refusals(*own: int) -> dict[int | str, Json]:
 
 
 class LegacyQuery(BaseModel):
-    """Which tasks to list; other parameters are passed over, as they were."""
+    """Which tasks to list; other parameters are ignored, as they were."""
 
     status: LegacyFilter | None = Field(default=None, description="`Ошибка` shows cancelled too")
     skip: Annotated[
@@ -67,8 +67,8 @@ class LegacyQuery(BaseModel):
 def _query_of(request: Request) -> LegacyQuery:
     given = queries.parsed_query(request.scope, LegacyQuery.model_fields)
     if "status" in given:
-        statuses_of(str(given["status"]))  # refuses with the earlier names
-    return queries.fit_query(given, LegacyQuery)
+        statuses_of(str(given["status"]))  # its error has the legacy names
+    return queries.validate_query(given, LegacyQuery)
 
 
 def _uid_of(uid: Annotated[str, Path(json_schema_extra={"format": "uuid"})]) -> UUID:
@@ -85,11 +85,11 @@ def _uid_of(uid: Annotated[str, Path(json_schema_extra={"format": "uuid"})]) -> 
 )
 @router.post("/task", status_code=201, include_in_schema=False)
 async def create_task(request: Request, context: InContext) -> Response:
-    """Create a task; `POST /tasks` can say more."""
+    """Create a task; `POST /tasks` has more fields."""
     traceparent = traceparent_of(request.scope)
-    draft = await fitted_body(request, partial(legacy_draft, traceparent=traceparent))
+    draft = await validated_body(request, partial(legacy_draft, traceparent=traceparent))
     created = await context.service.create(draft)
-    return Answer(201, legacy_task_json(created.task)).response()
+    return RawResponse(201, legacy_task_json(created.task)).to_starlette()
 
 
 @router.get(
@@ -107,7 +107,7 @@ async def list_tasks(
     statuses = statuses_of(query.status) if query.status else frozenset()
     page = await context.service.page(
         TaskFilter(statuses=statuses),
-        # Its clients count on as many as they asked for; none of them is larger than 50 KB.
+        # Its clients rely on getting as many as they requested; none is larger than 50 KB.
         PageRequest(
             limit=query.limit,
             offset=query.skip,
@@ -117,7 +117,7 @@ async def list_tasks(
         ),
     )
     body = legacy_page_json(page.items, limit=query.limit, offset=query.skip, total=page.total or 0)
-    return Answer(200, body).response()
+    return RawResponse(200, body).to_starlette()
 
 
 @router.get(
@@ -126,18 +126,18 @@ async def list_tasks(
 @router.get("/task/{uid}", include_in_schema=False)
 async def get_task(context: InContext, uid: Annotated[UUID, Depends(_uid_of)]) -> Response:
     """Read a task by its `uid`, which is its id in `GET /tasks/{id}`."""
-    return Answer(200, legacy_task_json(await context.service.get(uid))).response()
+    return RawResponse(200, legacy_task_json(await context.service.get(uid))).to_starlette()
 
 
 class WorkerStarted(BaseModel):
-    """A worker was asked for."""
+    """A worker is started."""
 
     detail: str = "a worker runs what waits"
 
 
 def _refuse_other_sites(request: Request, context: InContext) -> None:
-    """Refuse a page of another site, as everywhere where something changes: this does, though it is a GET."""
-    raise_refusal(context.access.cross_site_refusal(request.scope))
+    """Refuse requests by pages of other sites: this GET changes something."""
+    raise_if_refused(context.access.cross_site_refusal(request.scope))
 
 
 @router.get(
@@ -148,14 +148,14 @@ def _refuse_other_sites(request: Request, context: InContext) -> None:
 )
 @router.get("/worker", include_in_schema=False, dependencies=[Depends(_refuse_other_sites)])
 async def start_worker(context: InContext) -> WorkerStarted:
-    """Start a worker in the background that runs what waits, and ends; harmless when others run."""
+    """Start a worker in the background that runs what waits, and then ends; harmless when other workers run."""
     if context.drain is not None:
         context.drain()
     return WorkerStarted()
 
 
 def create_legacy_app(context: Context, *, version: str) -> FastAPI:
-    """Make the app of the earlier addresses."""
+    """Make the app of the legacy addresses."""
     app = FastAPI(
         title="Taskmill: the earlier service's addresses",
         version=version,

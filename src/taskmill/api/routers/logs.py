@@ -8,10 +8,10 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from taskmill.api import cursors, queries
-from taskmill.api.answers import Answer
 from taskmill.api.dependencies import InContext, TaskId
 from taskmill.api.listings import whole_number
 from taskmill.api.openapi import query_parameters, refusals
+from taskmill.api.responses import RawResponse
 from taskmill.domain.errors import BadCursor
 from taskmill.domain.task_log import LineFilter, LineLevel, LinePosition
 from taskmill.wire.fields import Expected
@@ -50,7 +50,7 @@ class LogQuery(BaseModel):
         Expected(f"a whole number from 1 to {LARGEST_PAGE}", reveal=True),
     ] = Field(default=100, description="lines on a page")
     cursor: Annotated[str, Expected("a cursor")] | None = Field(
-        default=None, description="`next_cursor` of an earlier answer to the same question"
+        default=None, description="`next_cursor` of an earlier response to the same query"
     )
 
     def filter(self) -> LineFilter:
@@ -68,8 +68,8 @@ class LogQuery(BaseModel):
 async def list_logs(request: Request, context: InContext, id: TaskId) -> Response:  # noqa: A002 - as in the path
     """Read the lines that the handlers of a task logged, claim by claim, oldest first.
 
-    `has_more` says whether more of them are there already. `next_cursor` is always there: whoever asks again with
-    it gets what came meanwhile. Lines arrive about a quarter of a second after they were written.
+    `has_more` tells whether there are more lines already. `next_cursor` is always present: a later request with it
+    gets the lines that have come since. Lines arrive about a quarter of a second after they were written.
     """
     query = queries.read_query(request.scope, LogQuery)
     wanted = query.filter()
@@ -77,8 +77,10 @@ async def list_logs(request: Request, context: InContext, id: TaskId) -> Respons
     after = LinePosition() if query.cursor is None else _position(query.cursor, listing)
     found = await context.service.logs.page(id, wanted, after=after, limit=query.limit)
     last = found[-1].position if found else after
-    following = cursors.encode(UUID(int=last.claim_no << _BITS | last.seq), listing)
-    return Answer(200, log_page_json(found, following, has_more=found.has_more)).response()
+    next_cursor = cursors.encode(UUID(int=last.claim_no << _BITS | last.seq), listing)
+    return RawResponse(
+        200, log_page_json(found, next_cursor, has_more=found.has_more)
+    ).to_starlette()
 
 
 def _digest(task_id: UUID, wanted: LineFilter) -> bytes:
@@ -87,7 +89,7 @@ def _digest(task_id: UUID, wanted: LineFilter) -> bytes:
 
 
 def _position(cursor: str, listing: bytes) -> LinePosition:
-    """Return the place that a cursor leads to. Raises `BadCursor`."""
+    """Return the position of a cursor. Raises `BadCursor`."""
     claim_no, seq = divmod(cursors.decode(cursor, listing).int, 1 << _BITS)
     if max(claim_no, seq) > _LARGEST_NUMBER:
         raise BadCursor

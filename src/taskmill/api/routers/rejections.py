@@ -6,10 +6,10 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from taskmill.api import cursors, fast_routes, queries
-from taskmill.api.answers import Answer
 from taskmill.api.dependencies import InContext, RejectionId, refuse_query
 from taskmill.api.listings import LARGEST_PAGE, whole_number
 from taskmill.api.openapi import headers, query_parameters, refusals
+from taskmill.api.responses import RawResponse
 from taskmill.wire.fields import Expected
 from taskmill.wire.rejections import (
     RejectionList,
@@ -53,8 +53,8 @@ async def list_rejections(request: Request, context: InContext) -> Response:
     query = queries.read_query(request.scope, RejectionQuery)
     before = None if query.cursor is None else cursors.decode(query.cursor, _DIGEST)
     page = await context.service.rejections.page(before=before, limit=query.limit)
-    following = cursors.encode(page[-1].id, _DIGEST) if page.has_more else None
-    return Answer(200, rejections_json(page, following)).response()
+    next_cursor = cursors.encode(page[-1].id, _DIGEST) if page.has_more else None
+    return RawResponse(200, rejections_json(page, next_cursor)).to_starlette()
 
 
 @router.get(
@@ -66,7 +66,7 @@ async def list_rejections(request: Request, context: InContext) -> Response:
 )
 async def get_rejection(context: InContext, id: RejectionId) -> Response:  # noqa: A002 - as in the path
     """Read a refused message with its body as it came, and why it was refused."""
-    return Answer(200, rejection_json(await context.service.rejections.get(id))).response()
+    return RawResponse(200, rejection_json(await context.service.rejections.get(id))).to_starlette()
 
 
 @router.post(
@@ -87,8 +87,8 @@ async def get_rejection(context: InContext, id: RejectionId) -> Response:  # noq
     dependencies=_NO_QUERY,
 )
 async def resend_rejection(context: InContext, id: RejectionId) -> Response:  # noqa: A002 - as in the path
-    """Judge a refused message anew: what was wrong then may be right now, a limit for instance.
+    """Validate a refused message again: it may be accepted now, for instance because a limit was raised.
 
-    It becomes one task, however often it is sent again. When it is refused again, the problem says why.
+    It becomes one task, however often it is sent again. When it is refused again, the problem has the reason.
     """
-    return fast_routes.created_answer(await context.service.rejections.resend(id)).response()
+    return fast_routes.created_response(await context.service.rejections.resend(id)).to_starlette()

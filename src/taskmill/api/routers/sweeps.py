@@ -1,4 +1,4 @@
-"""Cancel or run again whatever a filter admits, a bounded step a request."""
+"""Cancel or run again all tasks that match a filter, one bounded step per request."""
 
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -8,10 +8,10 @@ from fastapi import APIRouter, Depends, Response
 from starlette.exceptions import HTTPException
 
 from taskmill.api import cursors, listings
-from taskmill.api.answers import Answer
 from taskmill.api.context import Context
 from taskmill.api.dependencies import InContext, SmallJsonBody, refuse_query
 from taskmill.api.openapi import json_body, refusals
+from taskmill.api.responses import RawResponse
 from taskmill.domain import identity
 from taskmill.domain.errors import BadCursor
 from taskmill.domain.system import Sweep, SweepStart
@@ -29,9 +29,9 @@ router = APIRouter(tags=["tasks"])
 
 _NO_QUERY: Final = [Depends(refuse_query)]
 _CURSOR: Final = "/cursor"
-# No request can name a later time; and a cursor is no secret that could not be made by hand.
+# No request can name a later time, but cursors can be forged.
 _LATEST: Final = identity.lower_bound(datetime(2101, 1, 1, tzinfo=UTC))
-_STEP: Final = "How far this step came; `next_cursor` leads on"
+_STEP: Final = "The result of this step; continue with `next_cursor`"
 
 
 @router.post(
@@ -46,10 +46,10 @@ _STEP: Final = "How far this step came; `next_cursor` leads on"
 async def cancel_tasks(context: InContext, body: SmallJsonBody) -> Response:
     """Cancel waiting tasks that fit the filter at once, and ask the workers of running ones to stop them.
 
-    It works for about two seconds, oldest tasks first, then answers; go on with `next_cursor`. Tasks that
-    come in later are not meant. With `dry_run` it only counts.
+    It works for about two seconds, oldest tasks first, then responds; continue with `next_cursor`. Tasks that
+    are created later are not included. With `dry_run` it only counts.
     """
-    return await _swept(context, Sweep.CANCEL, to_cancel_selection(body))
+    return await _sweep(context, Sweep.CANCEL, to_cancel_selection(body))
 
 
 @router.post(
@@ -62,32 +62,32 @@ async def cancel_tasks(context: InContext, body: SmallJsonBody) -> Response:
     dependencies=_NO_QUERY,
 )
 async def retry_tasks(context: InContext, body: SmallJsonBody) -> Response:
-    """Start a new run of finished tasks that fit the filter: of failed ones, unless `status` says otherwise.
+    """Start a new run of finished tasks that fit the filter: of failed ones, unless `status` names others.
 
     In steps, as for cancelling. With `dry_run` it only counts.
     """
-    return await _swept(context, Sweep.RETRY, to_retry_selection(body))
+    return await _sweep(context, Sweep.RETRY, to_retry_selection(body))
 
 
 @router.get("/tasks/cancel", include_in_schema=False)
 @router.get("/tasks/retry", include_in_schema=False)
 async def refuse_to_read() -> Response:
-    """Refuse what would else be taken for reading a task with such an id."""
+    """Refuse what would otherwise read a task with such an id."""
     raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": "POST"})
 
 
-async def _swept(
+async def _sweep(
     context: Context, what: Sweep, selection: CancelSelection | RetrySelection
 ) -> Response:
     wanted = to_filter(selection)
     digest = listings.digest(wanted, what)
     start = None if selection.cursor is None else _start(selection.cursor, digest)
     step = await context.service.sweep(what, wanted, start, dry_run=selection.dry_run)
-    following = None
+    next_cursor = None
     if step.next_start is not None:
-        following = cursors.encode(step.next_start.after, digest, step.next_start.until)
-    body = sweep_json(step, dry_run=selection.dry_run, next_cursor=following)
-    return Answer(200, body).response()
+        next_cursor = cursors.encode(step.next_start.after, digest, step.next_start.until)
+    body = sweep_json(step, dry_run=selection.dry_run, next_cursor=next_cursor)
+    return RawResponse(200, body).to_starlette()
 
 
 def _start(cursor: str, digest: bytes) -> SweepStart:

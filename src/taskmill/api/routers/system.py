@@ -1,4 +1,4 @@
-"""The system's state: counts, queues and workers; pausing and resuming queues, asking workers."""
+"""The system's state: counts, queues and workers; pausing and resuming queues, requests to workers."""
 
 from typing import Annotated, Final, Literal
 from uuid import UUID
@@ -7,9 +7,9 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from taskmill.api import queries
-from taskmill.api.answers import Answer
 from taskmill.api.dependencies import InContext, QueueName, SmallJsonBody, WorkerId, refuse_query
 from taskmill.api.openapi import json_body, query_parameters, refusals
+from taskmill.api.responses import RawResponse
 from taskmill.domain.activity import ActivityRequest, Window
 from taskmill.domain.errors import InvalidInput, Violation
 from taskmill.domain.system import WorkerRequest
@@ -38,7 +38,7 @@ _NO_QUERY: Final = [Depends(refuse_query)]
 
 
 class StatsQuery(BaseModel):
-    """Over which window to tell what happened, and of what; nothing of it without one."""
+    """Over which window to report activity, and of which tasks; none without a window."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -48,18 +48,18 @@ class StatsQuery(BaseModel):
             Expected(f"one of {', '.join(Window)}", reveal=True),
         ]
         | None
-    ) = Field(default=None, description="also tell what happened over so long, as `activity`")
+    ) = Field(default=None, description="also show what happened over this window, as `activity`")
     queue: fields.Slug | None = Field(default=None, description="only what happened in this queue")
     type: fields.Slug | None = Field(default=None, description="only what happened to this type")
 
     def request(self) -> ActivityRequest | None:
-        """Return what is asked for, if anything. Raises `InvalidInput` for a filter without a window."""
+        """Return the requested activity, if any. Raises `InvalidInput` for a filter without a window."""
         if self.window is not None:
             return ActivityRequest(window=Window(self.window), queue=self.queue, type=self.type)
         filters = {"queue": self.queue, "type": self.type}
         given = [name for name, value in filters.items() if value is not None]
         if given:
-            expected = "nothing, or a window, too: it chooses what `activity` tells of"
+            expected = "nothing, or a window, too: it filters `activity`"
             raise InvalidInput(
                 tuple(
                     Violation(pointer=f"query:{name}", expected=expected, got=f"a {name}")
@@ -70,7 +70,7 @@ class StatsQuery(BaseModel):
 
 
 def _parse_flag(text: object) -> object:
-    """Return what `true` and `false` say; other spellings are refused."""
+    """Parse `true` and `false`; other spellings are refused."""
     return {"true": True, "false": False}.get(text, "") if isinstance(text, str) else text
 
 
@@ -95,10 +95,10 @@ class StopQuery(BaseModel):
 async def get_stats(request: Request, context: InContext) -> Response:
     """Count tasks by queue and status, and what is there to run them.
 
-    With a `window`, also tell what happened: how often, and how long tasks waited and ran.
+    With a `window`, also show what happened: how often, and how long tasks waited and ran.
     """
-    asked = queries.read_query(request.scope, StatsQuery).request()
-    return Answer(200, stats_json(await context.service.stats(asked))).response()
+    activity = queries.read_query(request.scope, StatsQuery).request()
+    return RawResponse(200, stats_json(await context.service.stats(activity))).to_starlette()
 
 
 @router.get(
@@ -111,7 +111,7 @@ async def get_stats(request: Request, context: InContext) -> Response:
 )
 async def list_workers(context: InContext) -> Response:
     """List the workers that live, and those that ended within the last hour, latest first."""
-    return Answer(200, workers_json(await context.service.workers())).response()
+    return RawResponse(200, workers_json(await context.service.workers())).to_starlette()
 
 
 @router.post(
@@ -124,7 +124,7 @@ async def list_workers(context: InContext) -> Response:
     responses=refusals(404, 409),
 )
 async def quiet_worker(context: InContext, id: WorkerId) -> Response:  # noqa: A002 - as in the path
-    """Ask a worker to take no more tasks; it hears of it when it renews its lease, and ends what it runs."""
+    """Ask a worker to take no more tasks; it learns of it when it renews its lease, and ends what it runs."""
     return await _ask(context, id, WorkerRequest.QUIET)
 
 
@@ -138,14 +138,14 @@ async def quiet_worker(context: InContext, id: WorkerId) -> Response:  # noqa: A
     responses=refusals(404, 409),
 )
 async def stop_worker(request: Request, context: InContext, id: WorkerId) -> Response:  # noqa: A002 - as in the path
-    """Ask a worker to end its process, as SIGTERM does: it ends what it can in time, and hands back the rest.
+    """Ask a worker to end its process, as SIGTERM does: it finishes what it can in time, and hands back the rest.
 
     With `when_empty` it takes no more tasks, and ends its process when it runs nothing more, however long that
     takes.
     """
-    asked = queries.read_query(request.scope, StopQuery)
-    stop = context.service.ask_worker(id, WorkerRequest.STOP, when_empty=asked.when_empty)
-    return Answer(202, worker_json(await stop)).response()
+    query = queries.read_query(request.scope, StopQuery)
+    stop = context.service.ask_worker(id, WorkerRequest.STOP, when_empty=query.when_empty)
+    return RawResponse(202, worker_json(await stop)).to_starlette()
 
 
 @router.post(
@@ -163,7 +163,9 @@ async def resume_worker(context: InContext, id: WorkerId) -> Response:  # noqa: 
 
 
 async def _ask(context: InContext, lease_id: UUID, request: WorkerRequest | None) -> Response:
-    return Answer(202, worker_json(await context.service.ask_worker(lease_id, request))).response()
+    return RawResponse(
+        202, worker_json(await context.service.ask_worker(lease_id, request))
+    ).to_starlette()
 
 
 @router.get(
@@ -177,11 +179,11 @@ async def _ask(context: InContext, lease_id: UUID, request: WorkerRequest | None
 async def list_queues(context: InContext) -> Response:
     """List all queues by name.
 
-    A queue is made by its first task, or by hand. One that was empty for a day goes by itself, unless it is
-    paused or the contract of a type names it. Of very many buckets (types and priorities of a queue) a look sees
-    a part: then `oldest_due_at` may be later and `window` lower than what is true.
+    A queue is made by its first task, or by hand. One that was empty for a day is removed, unless it is paused or
+    the contract of a type names it. If there are very many buckets (types and priorities of a queue), only a part
+    is counted: then `oldest_due_at` may be too late and `window` too low.
     """
-    return Answer(200, queues_json(await context.service.queues())).response()
+    return RawResponse(200, queues_json(await context.service.queues())).to_starlette()
 
 
 @router.patch(
@@ -194,13 +196,13 @@ async def list_queues(context: InContext) -> Response:
     responses=refusals(has_body=True),
 )
 async def change_queue(context: InContext, name: QueueName, body: SmallJsonBody) -> Response:
-    """Pause a queue (it keeps its tasks and hands out none), or resume it; one that is not there is made.
+    """Pause a queue (it keeps its tasks and hands out none), or resume it; one that does not exist is made.
 
-    Some queues may be made so when tasks may make no more.
+    A few more queues may be made this way when tasks may make no more.
     """
     change = to_queue_change(body)
     queue = await context.service.set_queue_paused(name, paused=change.paused)
-    return Answer(200, queue_json(queue)).response()
+    return RawResponse(200, queue_json(queue)).to_starlette()
 
 
 @router.delete(
@@ -210,7 +212,7 @@ async def change_queue(context: InContext, name: QueueName, body: SmallJsonBody)
     status_code=204,
     summary="Delete an empty queue",
     response_class=Response,
-    response_description="It is gone; its next task makes it anew",
+    response_description="It is deleted; its next task makes it again",
     responses=refusals(404, 409),
 )
 async def delete_queue(context: InContext, name: QueueName) -> Response:

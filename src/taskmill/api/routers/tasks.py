@@ -7,11 +7,10 @@ from fastapi import APIRouter, Depends, Request, Response
 from starlette.exceptions import HTTPException
 
 from taskmill.api import fast_routes
-from taskmill.api.answers import task_answer
-from taskmill.api.conditions import IF_MATCH, versions_asked
+from taskmill.api.conditions import IF_MATCH, if_match_versions
 from taskmill.api.dependencies import InContext, Listing, TaskId, refuse_query
-from taskmill.api.holding import PREFER
-from taskmill.api.listings import page_answer
+from taskmill.api.listings import page_response
+from taskmill.api.long_polling import PREFER
 from taskmill.api.openapi import (
     LISTING_PARAMETERS,
     headers,
@@ -19,6 +18,7 @@ from taskmill.api.openapi import (
     refusals,
     request_header,
 )
+from taskmill.api.responses import task_response
 from taskmill.domain.system import CancelResult
 from taskmill.wire.tasks import CreatedTaskView, CreateTask, TaskList, TaskView
 
@@ -29,7 +29,7 @@ _IF_MATCH: Final = {
     "parameters": [
         request_header(
             IF_MATCH,
-            "an ETag, or several: 412 unless its version is that of one; progress is no matter",
+            "an ETag, or several: 412 unless the task has the version of one; progress does not count",
         )
     ]
 }
@@ -64,12 +64,12 @@ _IF_MATCH: Final = {
     },
 )
 async def create_task(request: Request, context: InContext) -> Response:
-    """Store a task; the answer comes when it is committed, and from then on nothing loses it.
+    """Store a task; the response comes when it is committed, and from then on nothing loses it.
 
-    With an idempotency key the same request may be sent again: it answers 200 with the same task. The
+    With an idempotency key the same request may be sent again: the response is 200 with the same task. The
     same key with another body is refused.
     """
-    return (await fast_routes.create_task(context, request.scope, request.receive)).response()
+    return (await fast_routes.create_task(context, request.scope, request.receive)).to_starlette()
 
 
 @router.get(
@@ -83,17 +83,17 @@ async def list_tasks(context: InContext, query: Listing) -> Response:
     """List tasks, newest first, page by page.
 
     `total` is exact; when counting would take too long it is null, and `total_at_least` says how many
-    there are at least. A filter by type, label or name looks for a limited time, and a page ends with the
+    there are at least. A filter by type, label or name searches for a limited time, and a page ends with the
     task that brings it to 8 MiB: it may be short and still have a next one.
     """
     wanted = query.filter()
     page = await context.service.page(wanted, query.page_request(wanted))
-    return page_answer(query, wanted, page).response()
+    return page_response(query, wanted, page).to_starlette()
 
 
 @router.get("/tasks/batch", include_in_schema=False)
 async def refuse_to_read_a_batch() -> Response:
-    """Refuse what would else be taken for reading a task with the id `batch`."""
+    """Refuse what would otherwise read a task with the id `batch`."""
     raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": "POST"})
 
 
@@ -103,10 +103,10 @@ async def refuse_to_read_a_batch() -> Response:
     response_model=TaskView,
     openapi_extra={
         "parameters": [
-            request_header("If-None-Match", "an ETag: answers 304 while it still holds"),
+            request_header("If-None-Match", "an ETag: 304 while the task has that version"),
             request_header(
                 PREFER,
-                "`wait=30`: holds the answer so many seconds at most, while the version in If-None-Match holds",
+                "`wait=30`: waits up to so many seconds for another version than that in If-None-Match",
             ),
         ]
     },
@@ -122,10 +122,10 @@ async def refuse_to_read_a_batch() -> Response:
 async def get_task(request: Request, context: InContext, id: TaskId) -> Response:  # noqa: A002 - as in the path
     """Read a task as it was committed after the request came.
 
-    With `If-None-Match` and `Prefer: wait=30` the answer comes as soon as the task has another version, or with
-    304 when the time is up; `Preference-Applied: wait` tells that it was held.
+    With `If-None-Match` and `Prefer: wait=30` the response comes as soon as the task has another version, or as
+    304 when the time is up; `Preference-Applied: wait` tells that it waited.
     """
-    return (await fast_routes.read_task(context, request.scope, request.receive, id)).response()
+    return (await fast_routes.read_task(context, request.scope, request.receive, id)).to_starlette()
 
 
 @router.post(
@@ -147,8 +147,8 @@ async def get_task(request: Request, context: InContext, id: TaskId) -> Response
 )
 async def cancel_task(request: Request, context: InContext, id: TaskId) -> Response:  # noqa: A002 - as in the path
     """Cancel a waiting task at once; a running one is stopped soon, unless it succeeds first."""
-    done, task = await context.service.cancel(id, versions_asked(request.scope))
-    return task_answer(task, 200 if done is CancelResult.CANCELLED else 202).response()
+    done, task = await context.service.cancel(id, if_match_versions(request.scope))
+    return task_response(task, 200 if done is CancelResult.CANCELLED else 202).to_starlette()
 
 
 @router.post(
@@ -162,5 +162,5 @@ async def cancel_task(request: Request, context: InContext, id: TaskId) -> Respo
 )
 async def retry_task(request: Request, context: InContext, id: TaskId) -> Response:  # noqa: A002 - as in the path
     """Start a new run of a task that has succeeded, failed or was cancelled."""
-    task = await context.service.retry(id, versions_asked(request.scope))
-    return task_answer(task).response()
+    task = await context.service.retry(id, if_match_versions(request.scope))
+    return task_response(task).to_starlette()

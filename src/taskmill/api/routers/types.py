@@ -1,13 +1,13 @@
-"""Types and their contracts: what payloads have to look like, at every door."""
+"""Types and their contracts: what payloads have to look like, at every entry point."""
 
 from functools import partial
 from typing import Final
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from taskmill.api.answers import Answer
-from taskmill.api.dependencies import InContext, TypeName, fitted_body, refuse_query
+from taskmill.api.dependencies import InContext, TypeName, refuse_query, validated_body
 from taskmill.api.openapi import json_body, refusals
+from taskmill.api.responses import RawResponse
 from taskmill.wire.types import (
     ContractChange,
     TypeList,
@@ -30,7 +30,7 @@ _BY: Final = "rest"
 )
 async def list_types(context: InContext) -> Response:
     """List the types that have a contract, by name: the version that holds, and how many workers run them."""
-    return Answer(200, types_json(await context.service.contracts.all())).response()
+    return RawResponse(200, types_json(await context.service.contracts.all())).to_starlette()
 
 
 @router.get(
@@ -41,7 +41,7 @@ async def list_types(context: InContext) -> Response:
 )
 async def get_type(context: InContext, name: TypeName) -> Response:
     """Read the contract of a type, with its earlier versions."""
-    return Answer(200, type_json(await context.service.contracts.get(name))).response()
+    return RawResponse(200, type_json(await context.service.contracts.get(name))).to_starlette()
 
 
 @router.put(
@@ -53,14 +53,15 @@ async def get_type(context: InContext, name: TypeName) -> Response:
     responses=refusals(has_body=True),
 )
 async def register_type(request: Request, context: InContext, name: TypeName) -> Response:
-    """Have every door refuse payloads of this type that do not fit the schema.
+    """Have every entry point refuse payloads of this type that do not fit the schema.
 
-    What was never seen for the type is a new version; what was holds again. Tasks that wait already are run all
-    the same. A schema that some door could not check like the others is refused, with the keyword and its place.
+    A contract that is new for the type gets a new version; an earlier one becomes current again. Tasks that wait
+    already are run all the same. A schema that not all entry points can check alike is refused, with the keyword
+    and its place.
     """
-    contract = await fitted_body(request, partial(to_contract, name))
+    contract = await validated_body(request, partial(to_contract, name))
     found = await context.service.contracts.register(contract, by=_BY)
-    return Answer(200, type_json(found)).response()
+    return RawResponse(200, type_json(found)).to_starlette()
 
 
 @router.delete(

@@ -9,11 +9,11 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from taskmill.api import cursors, queries
-from taskmill.api.answers import JSON, Answer
 from taskmill.api.context import Context
 from taskmill.api.dependencies import InContext, SmallJsonBody, TaskId, refuse_query
 from taskmill.api.listings import LARGEST_PAGE, whole_number
 from taskmill.api.openapi import headers, json_body, query_parameters, refusals
+from taskmill.api.responses import JSON, RawResponse
 from taskmill.domain.errors import BadCursor, InvalidInput
 from taskmill.domain.webhooks import DeliveryState, Webhook
 from taskmill.wire.fields import Expected
@@ -101,7 +101,7 @@ DeliveryId = Annotated[int, Depends(_delivery_id)]
 
 
 def _shown(context: Context, webhook: Webhook, secret: str | None = None) -> bytes:
-    """Show a webhook, and say so if nothing can ever reach it."""
+    """Render a webhook, with a warning if nothing can ever reach it."""
     return webhook_json(webhook, secret, warning=context.warning_of(webhook.draft.url))
 
 
@@ -116,14 +116,14 @@ def _shown(context: Context, webhook: Webhook, secret: str | None = None) -> byt
     dependencies=_NO_QUERY,
 )
 async def create_webhook(context: InContext, body: SmallJsonBody) -> Response:
-    """Have every change that fits posted to an endpoint, signed, at least once.
+    """Have every matching change posted to an endpoint, signed, at least once.
 
     It is not called now; `POST /webhooks/{id}/test` does that.
     """
     draft, secret = to_webhook_draft(body)
     webhook, secret = await context.webhooks.create(draft, secret)
     location = (b"location", f"/webhooks/{webhook.id}".encode())
-    return Answer(201, _shown(context, webhook, secret), (JSON, location)).response()
+    return RawResponse(201, _shown(context, webhook, secret), (JSON, location)).to_starlette()
 
 
 @router.get(
@@ -135,7 +135,7 @@ async def create_webhook(context: InContext, body: SmallJsonBody) -> Response:
 )
 async def list_webhooks(context: InContext) -> Response:
     """List all webhooks, the oldest first."""
-    return Answer(200, webhooks_json(await context.webhooks.all_of_them())).response()
+    return RawResponse(200, webhooks_json(await context.webhooks.all_of_them())).to_starlette()
 
 
 @router.get(
@@ -146,8 +146,8 @@ async def list_webhooks(context: InContext) -> Response:
     dependencies=_NO_QUERY,
 )
 async def get_webhook(context: InContext, id: WebhookId) -> Response:  # noqa: A002 - as in the path
-    """Read a webhook, and how its endpoint does."""
-    return Answer(200, _shown(context, await context.webhooks.get(id))).response()
+    """Read a webhook, and the state of its endpoint."""
+    return RawResponse(200, _shown(context, await context.webhooks.get(id))).to_starlette()
 
 
 @router.patch(
@@ -162,7 +162,7 @@ async def change_webhook(context: InContext, id: WebhookId, body: SmallJsonBody)
     """Change what the body names. What was not delivered yet goes to the new address."""
     changes, rotates_secret = to_webhook_changes(body)
     webhook, secret = await context.webhooks.change(id, changes, rotates_secret=rotates_secret)
-    return Answer(200, _shown(context, webhook, secret)).response()
+    return RawResponse(200, _shown(context, webhook, secret)).to_starlette()
 
 
 @router.delete(
@@ -177,7 +177,7 @@ async def change_webhook(context: InContext, id: WebhookId, body: SmallJsonBody)
 async def delete_webhook(context: InContext, id: WebhookId) -> Response:  # noqa: A002 - as in the path
     """Delete a webhook, with what was still to be delivered to it and its log."""
     await context.webhooks.delete(id)
-    return Answer(204, b"", ()).response()
+    return RawResponse(204, b"", ()).to_starlette()
 
 
 @router.post(
@@ -185,13 +185,13 @@ async def delete_webhook(context: InContext, id: WebhookId) -> Response:  # noqa
     status_code=202,
     summary="Send a test event",
     response_model=DeliveryView,
-    response_description="It is sent soon; the log of deliveries tells how that went",
+    response_description="It is sent soon; the log of deliveries shows the result",
     responses=refusals(404, 409),
     dependencies=_NO_QUERY,
 )
 async def test_webhook(context: InContext, id: WebhookId) -> Response:  # noqa: A002 - as in the path
-    """Have an event of type `taskmill.webhook.test` delivered, which tells of no task."""
-    return Answer(202, delivery_json(await context.webhooks.test(id))).response()
+    """Have an event of type `taskmill.webhook.test` delivered, which is about no task."""
+    return RawResponse(202, delivery_json(await context.webhooks.test(id))).to_starlette()
 
 
 @router.get(
@@ -202,7 +202,7 @@ async def test_webhook(context: InContext, id: WebhookId) -> Response:  # noqa: 
     responses=refusals(400, 404),
 )
 async def list_deliveries(request: Request, context: InContext, id: WebhookId) -> Response:  # noqa: A002 - as in the path
-    """List deliveries, the newest first: what became of each, and when it is tried next."""
+    """List deliveries, the newest first: the state of each, and when it is tried next."""
     query = queries.read_query(request.scope, DeliveryQuery, repeatable=("state",))
     listing = _digest(id, query.states)
     before = None if query.cursor is None else _position(query.cursor, listing)
@@ -211,8 +211,8 @@ async def list_deliveries(request: Request, context: InContext, id: WebhookId) -
     )
     page = found[: query.limit]
     has_more = len(found) > len(page)
-    following = cursors.encode(UUID(int=page[-1].id), listing) if has_more else None
-    return Answer(200, deliveries_json(page, following)).response()
+    next_cursor = cursors.encode(UUID(int=page[-1].id), listing) if has_more else None
+    return RawResponse(200, deliveries_json(page, next_cursor)).to_starlette()
 
 
 @router.post(
@@ -229,22 +229,24 @@ async def resend_delivery(
     id: WebhookId,  # noqa: A002 - as in the path
     delivery: DeliveryId,
 ) -> Response:
-    """Have a delivery tried again now, whatever became of it, and for as long as a new one."""
-    return Answer(202, delivery_json(await context.webhooks.resend(id, delivery))).response()
+    """Have a delivery tried again now, whatever its state, and for as long as a new one."""
+    return RawResponse(
+        202, delivery_json(await context.webhooks.resend(id, delivery))
+    ).to_starlette()
 
 
 @router.get(
     "/tasks/{id}/deliveries",
     tags=["tasks"],
-    summary="Read what became of a task's callback",
+    summary="Read the deliveries of a task's callback",
     response_model=CallbackView,
     responses=refusals(404),
     dependencies=_NO_QUERY,
 )
 async def list_callback_deliveries(context: InContext, id: TaskId) -> Response:  # noqa: A002 - as in the path
-    """Read whom the task's end is told to, and how that went: one delivery for each time that it ended."""
+    """Read where the task's end is posted to, and the results: one delivery for each time that it ended."""
     url, found = await context.webhooks.of_task(id)
-    return Answer(200, callback_json(url, found)).response()
+    return RawResponse(200, callback_json(url, found)).to_starlette()
 
 
 def _digest(webhook_id: UUID, states: Collection[DeliveryState]) -> bytes:
@@ -253,7 +255,7 @@ def _digest(webhook_id: UUID, states: Collection[DeliveryState]) -> bytes:
 
 
 def _position(cursor: str, listing: bytes) -> int:
-    """Return the delivery that a cursor leads to. Raises `BadCursor`."""
+    """Return the delivery's id in a cursor. Raises `BadCursor`."""
     found = cursors.decode(cursor, listing).int
     if found > _LARGEST_ID:
         raise BadCursor

@@ -20,7 +20,7 @@ from taskmill.domain.system import PageRequest, TaskFilter
 from taskmill.domain.task import Task
 from taskmill.operations.service import TaskService
 from taskmill.runtime.http_protocol import ABORT
-from taskmill.runtime.http_scope import DEADLINE, HEAD_ONLY, HELD
+from taskmill.runtime.http_scope import DEADLINE, HEAD_ONLY, UNTIMED
 from taskmill.wire.fields import format_timestamp
 from taskmill.wire.tasks import task_json
 from taskmill.wire.wording import describe
@@ -85,7 +85,7 @@ def _stream(view: View, form: _Format) -> Response:
         name = next(iter(filters.complaints))
         raise InvalidInput.at(f"query:{name}", "a value that fits", "another one")
     scope = view.request.scope
-    scope[HELD] = True
+    scope[UNTIMED] = True
     if (deadline := scope.get(DEADLINE)) is not None:
         deadline.reschedule(None)
     wanted = filters.wanted(view.context.clock.now())

@@ -18,7 +18,7 @@ from taskmill.app import Context
 from taskmill.app.loading import FIND_MODULES
 from taskmill.domain.lifecycle import ErrorInfo, Failed, Outcome
 from taskmill.observability.logs import get_logger
-from taskmill.runtime.file_limit import limit_of_before
+from taskmill.runtime.file_limit import file_limit_restorer
 from taskmill.worker.execution import Ended
 from taskmill.worker.isolation.messages import (
     ANSWER,
@@ -130,7 +130,7 @@ class IsolatedProcesses:
             stderr=None,
             # Of its own, so that a Ctrl-C does not reach it, and all that it started can be killed with it.
             start_new_session=True,
-            preexec_fn=limit_of_before(),
+            preexec_fn=file_limit_restorer(),
         )
         log.info("isolated.started", pid=child.pid)
         self._all = [one for one in self._all if not one.gone.is_set()] + [child]

@@ -1,7 +1,7 @@
-"""`Prefer: wait` on reading a task: the answer is held back while the task is as the client knows it.
+"""Long polling: with `Prefer: wait`, the response to reading a task waits until the task has another version.
 
-It asks the shared reader of the feed, not the database again and again. Requests without `If-None-Match`
-never come here.
+It watches the shared reader of the feed instead of polling the database. Requests without `If-None-Match` never
+come here.
 """
 
 import asyncio
@@ -11,12 +11,12 @@ from typing import Final, Self
 
 from starlette.types import Receive, Scope
 
-from taskmill.api.answers import Answer, task_answer
 from taskmill.api.context import Context
 from taskmill.api.refusals import ClientGone
+from taskmill.api.responses import RawResponse, task_response
 from taskmill.domain.task import Task
 from taskmill.operations.listeners import Watch
-from taskmill.runtime.http_scope import DEADLINE, HELD
+from taskmill.runtime.http_scope import DEADLINE, UNTIMED
 from taskmill.wire.tasks import task_etag
 
 PREFER: Final = "Prefer"
@@ -26,25 +26,27 @@ _WAIT = re.compile(rb'wait *= *"?([0-9]{1,9})"?', re.IGNORECASE)
 _TAG = re.compile(rb'(?:W/)?"([0-9]{1,10})\.[0-9]{1,10}"')
 
 
-async def conditional_answer(
+async def conditional_response(
     context: Context, scope: Scope, receive: Receive, task: Task
-) -> Answer:
-    """Answer a read that has `If-None-Match`: 304 when the task is as the client knows it, else the task.
+) -> RawResponse:
+    """Respond to a read with `If-None-Match`: 304 when the client has this version, otherwise the task.
 
     Raises:
-        ClientGone: the client left while it was held.
+        ClientGone: the client left while it waited.
     """
-    asked = [value for name, value in scope["headers"] if name == b"if-none-match"]
+    known_tags = [value for name, value in scope["headers"] if name == b"if-none-match"]
     wait_s = min(_wanted_s(scope), context.feed_settings.wait_s)
-    if wait_s and task.version in _versions(asked):
-        scope[HELD] = True
+    if wait_s and task.version in _versions(known_tags):
+        scope[UNTIMED] = True
         async with _Presence(receive) as presence:
-            return await _held_answer(context, scope, task, asked, wait_s=wait_s, presence=presence)
-    return _answer(task, asked)
+            return await _long_poll(
+                context, scope, task, known_tags, wait_s=wait_s, presence=presence
+            )
+    return _response(task, known_tags)
 
 
 class _Presence:
-    """Whether the client is still there, for as long as it is entered."""
+    """Notices when the client disconnects, while it is entered."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
@@ -52,14 +54,14 @@ class _Presence:
         self.is_gone = False
 
     async def __aenter__(self) -> Self:
-        self._looking = asyncio.get_running_loop().create_task(self._look())
+        self._task = asyncio.get_running_loop().create_task(self._wait_for_disconnect())
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._looking.cancel()
-        await asyncio.wait([self._looking])
+        self._task.cancel()
+        await asyncio.wait([self._task])
 
-    async def _look(self) -> None:
+    async def _wait_for_disconnect(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
         self.is_gone = True
@@ -67,54 +69,54 @@ class _Presence:
             self.watch.finish()
 
 
-async def _held_answer(
+async def _long_poll(
     context: Context,
     scope: Scope,
     task: Task,
-    asked: Sequence[bytes],
+    known_tags: Sequence[bytes],
     *,
     wait_s: float,
     presence: _Presence,
-) -> Answer:
+) -> RawResponse:
     now = asyncio.get_running_loop().time
     ends_at = now() + wait_s
     known = task.version
     async with context.feed.watching(task.id) as watch:
         if watch is None:
-            return _answer(task, asked)
+            return _response(task, known_tags)
         presence.watch = watch
         if presence.is_gone:
-            raise ClientGone  # before there was anything to end
+            raise ClientGone  # it left before the watch began
         deadline: asyncio.Timeout | None = scope.get(DEADLINE)
         if deadline is not None:
             deadline.reschedule(ends_at + context.limits.request_timeout_s)
-        # What was committed before the watch began is seen here, what came later by the watch.
+        # Commits from before the watch are seen by this read, later ones by the watch.
         task = await context.service.get(task.id)
         while task.version == known and not watch.is_over and now() < ends_at:
             await watch.wait(ends_at - now())
             if presence.is_gone:
                 raise ClientGone
             task = await context.service.get(task.id)
-    answer = _answer(task, asked)
-    answer.headers = (*answer.headers, APPLIED)
-    return answer
+    response = _response(task, known_tags)
+    response.headers = (*response.headers, APPLIED)
+    return response
 
 
-def _answer(task: Task, asked: Sequence[bytes]) -> Answer:
+def _response(task: Task, known_tags: Sequence[bytes]) -> RawResponse:
     tag = task_etag(task).encode()
-    if any(matches(value, tag) for value in asked):
-        return Answer(304, b"", ((b"etag", tag),))
-    return task_answer(task)
+    if any(matches(value, tag) for value in known_tags):
+        return RawResponse(304, b"", ((b"etag", tag),))
+    return task_response(task)
 
 
-def matches(asked: bytes, tag: bytes) -> bool:
-    """Tell whether an If-None-Match header names the tag; weak or strong is the same here."""
-    candidates = [candidate.strip() for candidate in asked.split(b",")]
+def matches(header: bytes, tag: bytes) -> bool:
+    """Return whether an If-None-Match header has the tag; weak and strong tags count as equal."""
+    candidates = [candidate.strip() for candidate in header.split(b",")]
     return b"*" in candidates or tag in [c.removeprefix(b"W/") for c in candidates]
 
 
 def _wanted_s(scope: Scope) -> int:
-    """Return how long the client would wait, 0 when it does not say; other preferences are nobody's business."""
+    """Return how long the client wants to wait, 0 without that preference; other preferences are ignored."""
     for name, value in scope["headers"]:
         if name == b"prefer":
             for preference in value.split(b","):
@@ -123,5 +125,5 @@ def _wanted_s(scope: Scope) -> int:
     return 0
 
 
-def _versions(asked: Sequence[bytes]) -> set[int]:
-    return {int(found[1]) for value in asked for found in _TAG.finditer(value)}
+def _versions(known_tags: Sequence[bytes]) -> set[int]:
+    return {int(found[1]) for value in known_tags for found in _TAG.finditer(value)}

@@ -1,4 +1,4 @@
-"""An answer as endpoints return it, and how it is sent; what it says is made elsewhere."""
+"""A response as endpoints return it, and how it is sent. Its body is rendered in `wire`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ JSON: Final[Header] = (b"content-type", b"application/json")
 
 
 @dataclass(slots=True)
-class Answer:
+class RawResponse:
     """Status, body and headers; `content-length` is added on the way out.
 
     `task_id` goes into the request's log line, so that its log leads to the task's.
@@ -30,26 +30,26 @@ class Answer:
     async def send(self, send: Send) -> None:
         """Send it as an ASGI response."""
         headers = list(self.headers)
-        if self.status != 304:  # noqa: PLR2004 - Not Modified has the length of what it stands for
+        if self.status != 304:  # noqa: PLR2004 - the length of a 304 would be that of the body it leaves out
             headers.append((b"content-length", b"%d" % len(self.body)))
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         await send({"type": "http.response.body", "body": self.body})
 
-    def response(self) -> Response:
-        """Return it as the framework's response."""
+    def to_starlette(self) -> Response:
+        """Convert it to Starlette's response class."""
         response = Response(self.body, self.status)
         length = response.raw_headers if self.status != 304 else []  # noqa: PLR2004 - as in `send`
         response.raw_headers = [*self.headers, *length]
         return response
 
 
-def task_answer(task: Task, status: int = 200) -> Answer:
-    """Show a task, with its entity tag."""
-    return Answer(status, task_json(task), (JSON, (b"etag", task_etag(task).encode())))
+def task_response(task: Task, status: int = 200) -> RawResponse:
+    """Respond with a task and its entity tag."""
+    return RawResponse(status, task_json(task), (JSON, (b"etag", task_etag(task).encode())))
 
 
-def from_problem(problem: tuple[int, Mapping[str, str], bytes]) -> Answer:
-    """Turn what `wire.problems` made into an answer."""
+def problem_response(problem: tuple[int, Mapping[str, str], bytes]) -> RawResponse:
+    """Make a response of what `wire.problems` rendered."""
     status, headers, body = problem
     encoded = tuple((name.encode(), value.encode()) for name, value in headers.items())
-    return Answer(status, body, encoded)
+    return RawResponse(status, body, encoded)

@@ -1,7 +1,7 @@
-"""The layer that makes a span of each request that creates tasks; it is there only when traces are on.
+"""The layer that makes a span for each request that creates tasks; it exists only when traces are on.
 
-It is the outermost one, so that a span has the status that the client got. The tasks get the span's context in
-the place of the caller's, by the header that they would have got the caller's from.
+It is the outermost layer, so that a span has the status that the client got. It replaces the caller's
+`traceparent` header with the span's, so the tasks get that context.
 """
 
 from typing import TYPE_CHECKING, Final
@@ -20,10 +20,10 @@ _ROUTES: Final = {
     f"{PREFIX}/api/v1/task": f"{PREFIX}/api/v1/task/",
     f"{PREFIX}/api/v1/task/": f"{PREFIX}/api/v1/task/",
 }
-_OURS_TO_BLAME: Final = 500
+_FIRST_SERVER_ERROR: Final = 500
 
 
-class Traced:
+class TracingMiddleware:
     """Wraps the whole app."""
 
     def __init__(self, app: ASGIApp, traces: "Traces") -> None:
@@ -34,7 +34,7 @@ class Traced:
         """Answer a request."""
         route = _ROUTES.get(scope["path"]) if scope.get("method") == "POST" else None
         if route is None:
-            # One that came pipelined is started by the end of the one before it, inside of that one's span.
+            # A pipelined request starts at the end of the one before it, inside the context of that one's span.
             self._traces.forget()
             await self._app(scope, receive, send)
             return
@@ -49,18 +49,18 @@ class Traced:
                 "url.scheme": scope["scheme"],
             },
         )
-        _hand_on(scope, span.traceparent)
+        _replace_traceparent(scope, span.traceparent)
         span.name_in_logs()
-        answer = _Answer(send)
+        recorder = _StatusRecorder(send)
         try:
             with span.current():
-                await self._app(scope, receive, answer.send)
+                await self._app(scope, receive, recorder.send)
         finally:
-            _end(span, scope, answer.status)
+            _end(span, scope, recorder.status)
 
 
-class _Answer:
-    """Picks up the status as it passes; 0 until then, and when the client went away before."""
+class _StatusRecorder:
+    """Records a response's status; 0 before it is sent, and when the client leaves before that."""
 
     __slots__ = ("_send", "status")
 
@@ -74,8 +74,8 @@ class _Answer:
         await self._send(message)
 
 
-def _hand_on(scope: Scope, traceparent: str | None) -> None:
-    """Put our context where the caller's was."""
+def _replace_traceparent(scope: Scope, traceparent: str | None) -> None:
+    """Replace the caller's trace context with ours."""
     others = [header for header in scope["headers"] if header[0] != b"traceparent"]
     if traceparent is not None:
         others.append((b"traceparent", traceparent.encode()))
@@ -87,6 +87,6 @@ def _end(span: "LiveSpan", scope: Scope, status: int) -> None:
         span.set_attributes({"http.response.status_code": status})
     if "taskmill.task_id" in scope:
         span.set_attributes({"taskmill.task.id": scope["taskmill.task_id"]})
-    if status >= _OURS_TO_BLAME:
+    if status >= _FIRST_SERVER_ERROR:
         span.fail(str(status))
     span.end()

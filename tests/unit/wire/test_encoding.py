@@ -22,7 +22,7 @@ from taskmill.domain.system import (
     TaskEvent,
     WorkerState,
 )
-from taskmill.wire.answers import answer_json, answer_line, shown_time
+from taskmill.wire.encoding import encode_json, encode_json_line, fast_timestamp
 from taskmill.wire.fields import format_timestamp
 from taskmill.wire.queues import (
     QueueList,
@@ -95,7 +95,7 @@ def test_a_drivers_own_kind_of_id_is_shown_as_any_id() -> None:
 
 def test_an_answer_of_anything_else_is_a_fault() -> None:
     with pytest.raises(TypeError):
-        answer_json({"what": object()})
+        encode_json({"what": object()})
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])), st.sampled_from(Status))
@@ -261,6 +261,6 @@ def test_any_other_change_of_a_queue_is_refused(body: object, pointer: str, expe
 @pytest.mark.parametrize("zone", [UTC, timezone(timedelta(hours=3))])
 def test_a_time_has_six_digits_and_a_z_whoever_writes_it(microsecond: int, zone: tzinfo) -> None:
     moment = datetime(2026, 2, 3, 4, 5, 6, microsecond, tzinfo=zone)
-    for answer in (answer_json, answer_line):
-        written = orjson.loads(answer({"at": shown_time(moment)}))
+    for answer in (encode_json, encode_json_line):
+        written = orjson.loads(answer({"at": fast_timestamp(moment)}))
         assert written == {"at": format_timestamp(moment)}
