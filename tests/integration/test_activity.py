@@ -149,7 +149,7 @@ async def test_the_limit_of_types_holds_for_longer_steps_too(
 async def test_an_answer_tells_the_busiest_types_apart(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("taskmill.storage.minutes._MOST_TOLD", 2)
+    monkeypatch.setattr("taskmill.storage.minutes._MOST_GROUPS", 2)
     for number in range(4):
         await add_events(stage, await now(stage), type_=f"t{number}", tasks=10**number)
     groups = (await read_activity(stage)).groups

@@ -24,7 +24,7 @@ async def test_a_task_waits_since_it_was_made(api: Served, stage: Stage) -> None
     assert abs(since - made) < timedelta(milliseconds=2)
     [told] = (await figures.read(stage.database)).queues
     assert 0 <= told.oldest_due_s < 60
-    [first] = (await BucketScan().look(stage.database)).values()
+    [first] = (await BucketScan().scan(stage.database)).values()
     # Who hears no hints loses patience with what is overdue for seconds.
     assert -60 < first.due_in_s <= 0
     assert first.run_at == datetime(2001, 1, 1, tzinfo=UTC)
@@ -38,7 +38,7 @@ async def test_other_tasks_wait_since_they_are_due(stage: Stage, hours: int) -> 
     due = task.created_at + timedelta(hours=hours)
     old = "01970000-0000-7000-8000-000000000001" if hours < 0 else str(task.id)
     await stage.sql.execute("UPDATE taskmill.dispatch SET run_at = $1, task_id = $2", due, old)
-    [first] = (await BucketScan().look(stage.database)).values()
+    [first] = (await BucketScan().scan(stage.database)).values()
     assert first.due_in_s == pytest.approx(hours * 3600, abs=60)
     [told] = (await figures.read(stage.database)).queues
     assert told.oldest_due_s == pytest.approx(3600 if hours < 0 else 0, abs=60)
@@ -49,6 +49,6 @@ async def test_an_attempt_that_is_due_again_waits_since_then(stage: Stage) -> No
     taken = await stage.running(lease, max_attempts=2)
     ended = await stage.end(taken, lease, Failed(error=ERROR))
     assert ended is not None
-    [first] = (await BucketScan().look(stage.database)).values()
+    [first] = (await BucketScan().scan(stage.database)).values()
     assert first.run_at == ended.run_at
     assert first.due_in_s > -60

@@ -88,9 +88,9 @@ async def test_each_look_is_bounded_and_a_round_of_them_sees_everything_once(
 ) -> None:
     scan, seen = BucketScan(most=1_000), list[Bucket]()
     while True:
-        found = await scan.look(crowded.database)
+        found = await scan.scan(crowded.database)
         assert len(found) <= 1_000
-        assert not scan.is_whole
+        assert not scan.is_complete
         seen += found
         if scan.is_at_end:
             break
@@ -134,7 +134,7 @@ async def test_the_siblings_of_a_look_cost_what_they_may_see(crowded: Stage) -> 
         check(plan, rows=4 * MOST + 10)
         _, plan = await session.fetch("count_released", None, 60.0, most, 2 * most, 5_000)
         check(plan, rows=6 * most + 10)
-        rows, plan = await session.fetch("find_kinds", MOST)
+        rows, plan = await session.fetch("find_hint_queues", MOST)
         assert len(rows) == MOST
         check(plan, rows=4 * MOST)
 
@@ -228,18 +228,18 @@ async def test_calls_that_pull_together_or_come_while_others_are_served_see_all_
     await _spread(stage)
     pull, stop = a_pull(stage.database), asyncio.Event()
     scan = pull._claims._scan = BucketScan(most=2)
-    look = scan.look
+    scan_once = scan.scan
     late = list[asyncio.Task[RemoteLease | None]]()
 
-    async def looking(
+    async def scanning(
         database: Database, *, types: set[str] | None, queues: set[str] | None
     ) -> dict[Bucket, FirstWaiting]:
         if len(late) == 0 and scan._after[0] == "queue-1":
             late.append(group.create_task(pull.claim(_a_call("type-9"))))
             await asyncio.sleep(0)
-        return await look(database, types=types, queues=queues)
+        return await scan_once(database, types=types, queues=queues)
 
-    monkeypatch.setattr(scan, "look", looking)
+    monkeypatch.setattr(scan, "scan", scanning)
     async with asyncio.TaskGroup() as group:
         early = [group.create_task(pull.claim(_a_call(f"type-{n}"))) for n in (0, 11, 99)]
         await asyncio.sleep(0)
@@ -302,11 +302,11 @@ async def test_no_name_is_taken_for_the_last_of_all(stage: Stage, *, is_paused: 
     if is_paused:
         await stage.service.set_queue_paused("r", paused=True)
     scan = BucketScan(most=len(made))
-    found = await scan.look(stage.database, types={"mine"})
-    assert scan.is_whole
+    found = await scan.scan(stage.database, types={"mine"})
+    assert scan.is_complete
     assert {bucket.queue for bucket in found} == {"q", "~s"} | (set() if is_paused else {"r"})
-    found = await scan.look(stage.database, types={"mine"}, queues={"~s", "r"})
-    assert scan.is_whole
+    found = await scan.scan(stage.database, types={"mine"}, queues={"~s", "r"})
+    assert scan.is_complete
     assert {bucket.queue for bucket in found} == {"~s"} | (set() if is_paused else {"r"})
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from taskmill.domain.remote import LeaseRequest
 from taskmill.domain.task import Task
 from taskmill.storage import bucket_scan, claims, remote_leases
-from taskmill.storage.remote_leases import AnswerLimit
+from taskmill.storage.remote_leases import ResponseLimit
 from tests.support.api import Served
 from tests.support.builders import a_draft
 from tests.support.dispatching import Recorder, all_ended
@@ -75,7 +75,7 @@ async def test_a_lease_that_is_filled_in_steps_has_its_tasks_in_order(stage: Sta
             wait_s=0,
         ),
         buckets,
-        AnswerLimit(answer_bytes=64 * 3, payload_bytes=64),
+        ResponseLimit(response_bytes=64 * 3, payload_bytes=64),
     )
     assert claimed is not None
     assert [one.task.id for one in claimed.taken] == expected

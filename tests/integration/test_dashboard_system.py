@@ -213,7 +213,7 @@ async def test_one_that_is_silent_or_has_ended_is_told_as_such(pages: Served, st
 async def test_one_that_was_lost_is_told_with_what_it_ran(pages: Served, stage: Stage) -> None:
     lost = await stage.open_lease(worker="lost")
     taken = await stage.running(lost, name="Was under way")
-    await leases.note_lost(
+    await leases.record_lost(
         stage.database, [Fence(task_id=taken.task.id, lease_id=lost, claim_no=1)]
     )
     await stage.sql.execute(

@@ -57,7 +57,7 @@ async def test_counting_what_goes_first_costs_what_is_counted(
     async with explaining(seeded.database) as session:
         arguments = ("q1", types, 1, run_at, task_id, BATCH, LANES)
         [row], plan = await session.fetch("count_ahead", *arguments)
-        assert (row["ahead"], row["has_more_lanes"]) == (min(number, BATCH), False)
+        assert (row["ahead"], row["has_more_buckets"]) == (min(number, BATCH), False)
         check(plan, rows=row["ahead"] + 10, pages=row["ahead"] + 100)
 
 
@@ -82,7 +82,7 @@ async def test_many_lanes_are_looked_at_up_to_a_bound(seeded: Stage) -> None:
         """)
         arguments = ("q1", ["t0000", "t4999"], 1, run_at, task_id, BATCH, BATCH)
         [row], plan = await session.fetch("count_ahead", *arguments)
-        assert row["has_more_lanes"]
+        assert row["has_more_buckets"]
         assert row["ahead"] < 20
         check(plan, rows=2 * BATCH, pages=40 * BATCH)
 

@@ -8,7 +8,7 @@ import pytest
 from taskmill.domain.errors import ChangesForgotten
 from taskmill.domain.feed import START, Cursor
 from taskmill.storage import changes
-from taskmill.storage.changes import FeedLook
+from taskmill.storage.changes import KeyHeads
 from tests.support.builders import a_draft
 from tests.support.feed import a_numbering, all_numbered
 from tests.support.stage import Stage
@@ -20,12 +20,12 @@ async def _numbered(stage: Stage) -> AsyncIterator[None]:
         yield
 
 
-async def look(stage: Stage, after: Cursor = START, limit: int = 1000) -> FeedLook:
+async def look(stage: Stage, after: Cursor = START, limit: int = 1000) -> KeyHeads:
     await all_numbered(stage)
     return await changes.find_oldest_by_key(stage.database, after, limit)
 
 
-def found(seen: FeedLook) -> list[tuple[str, str, UUID, int]]:
+def found(seen: KeyHeads) -> list[tuple[str, str, UUID, int]]:
     return [(h.status, h.queue, h.pair.task_id, h.pair.version) for h in seen.heads]
 
 
@@ -45,7 +45,7 @@ async def test_the_oldest_of_each_is_found_and_all_is_looked_at(stage: Stage) ->
         ("cancelled", "b", three, 2),
     ]
     nothing = await look(stage, seen.cursor)
-    assert nothing == FeedLook([], seen.cursor, is_last=True)
+    assert nothing == KeyHeads([], seen.cursor, is_last=True)
 
 
 async def test_a_look_ends_in_the_midst_of_a_batch_and_goes_on_there(stage: Stage) -> None:
@@ -59,14 +59,14 @@ async def test_a_look_ends_in_the_midst_of_a_batch_and_goes_on_there(stage: Stag
 
 
 async def test_nothing_is_found_where_nothing_ever_happened(stage: Stage) -> None:
-    assert await look(stage) == FeedLook([], START, is_last=True)
+    assert await look(stage) == KeyHeads([], START, is_last=True)
 
 
 async def test_changes_of_dropped_tasks_have_no_key_and_are_passed(stage: Stage) -> None:
     task = await stage.created()
     await all_numbered(stage)
     await stage.sql.execute("DELETE FROM taskmill.task WHERE id = $1", task.id)
-    assert await look(stage) == FeedLook([], Cursor(1, 1), is_last=True)
+    assert await look(stage) == KeyHeads([], Cursor(1, 1), is_last=True)
 
 
 async def test_what_is_no_longer_kept_is_missed(stage: Stage) -> None:

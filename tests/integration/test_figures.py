@@ -251,7 +251,7 @@ async def test_each_follower_of_the_feed_has_its_lag(stage: Stage) -> None:
         turn = CursorLease(place, stage.ids(), 60.0)
         await deliveries.take(stage.database, turn)
         await deliveries.move(stage.database, turn, Cursor(position, ordinal))
-        await deliveries.leave(stage.database, turn)
+        await deliveries.drop(stage.database, turn)
 
     assert await lags_s() == {"webhooks": 0}, "nothing was ever delivered to RabbitMQ"
     await reached("rabbitmq", 0, 0)

@@ -57,7 +57,7 @@ async def a_bell(stage: Stage) -> AsyncIterator[None]:
     """Have what happens on the stage be told, as processes do."""
     stop = asyncio.Event()
     notifier = Notifier(stage.database, channel=CHANGES, pause_s=0.01)
-    stage.database.tells(notifier.notify)
+    stage.database.on_commit(notifier.notify)
     async with asyncio.TaskGroup() as group:
         group.create_task(notifier.run(stop))
         try:
@@ -147,7 +147,7 @@ async def test_others_are_told_of_a_change_whose_answer_was_lost(stage: Stage) -
     told: list[str] = []
     lease = await stage.open_lease()
     hasty = Database(stage.url, DatabaseSettings(statement_timeout_s=0.2))
-    hasty.tells(lambda: told.append("change"))
+    hasty.on_commit(lambda: told.append("change"))
     async with locked(stage, "dispatch"):
         with pytest.raises(Unavailable):
             await bucket_scan.find_buckets(hasty)
@@ -238,7 +238,7 @@ def a_lookout(stage: Stage, clock: ManualClock, rounds: list[str]) -> tuple[Duty
 
     wanted = Duties(**{name: duty(name) for name in Duties.__slots__})
     rescue = Rescue(stage.database, ttl_s=1, interval_s=1, name="rescue", clock=clock)
-    return DutyTrigger(stage.database, rescue, wanted, look_s=0.5, clock=clock), wanted
+    return DutyTrigger(stage.database, rescue, wanted, interval_s=0.5, clock=clock), wanted
 
 
 TROUBLES = {
@@ -314,7 +314,7 @@ async def test_tasks_are_taken_back_also_while_the_look_for_duties_fails(stage: 
     rescue = Rescue(stage.database, ttl_s=1, interval_s=1, name="rescue", clock=stage.clock)
     _, wanted = a_lookout(stage, ManualClock(stage.clock.now()), [])
     wanted = replace(wanted, rescue=Periodic("rescue", rescue, interval_s=0.01, on_demand=True))
-    duty_trigger = DutyTrigger(hasty, rescue, wanted, look_s=0.1, clock=stage.clock)
+    duty_trigger = DutyTrigger(hasty, rescue, wanted, interval_s=0.1, clock=stage.clock)
     stop = asyncio.Event()
 
     async def is_taken_back() -> bool:
@@ -347,7 +347,7 @@ async def test_a_look_that_is_not_answered_holds_up_no_duty(stage: Stage) -> Non
             assert not look.done()
             clock.advance(timedelta(seconds=0.2))
         await look
-        assert duty_trigger.rest_s == pytest.approx(1.8)
+        assert duty_trigger.min_pause_s == pytest.approx(1.8)
         stop.set()
 
 

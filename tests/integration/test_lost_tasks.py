@@ -53,10 +53,10 @@ async def test_what_was_lost_is_noted_once_however_often_and_so_many_at_most(sta
     lease, ids = await a_lost_worker(stage, 1)
     fence = Fence(task_id=ids[0], lease_id=lease, claim_no=1)
     for _ in range(2):
-        await leases.note_lost(stage.database, [fence, fence])
+        await leases.record_lost(stage.database, [fence, fence])
     assert await leases.find_lost(stage.database, lease) == ids
     many = [Fence(task_id=stage.ids(), lease_id=lease, claim_no=1) for _ in range(1100)]
-    await leases.note_lost(stage.database, many)
+    await leases.record_lost(stage.database, many)
     found = await leases.find_lost(stage.database, lease)
     assert (len(found), found[0]) == (1000, ids[0])
 

@@ -301,7 +301,7 @@ async def test_counting_the_window_costs_what_lanes_there_are(seeded: Stage) -> 
         rows, plan = await session.fetch("count_released", None, 10.0, 1000, 10_000, BATCH)
         assert {row["tasks"] for row in rows} == {BATCH}
         check(plan, rows=4 * BATCH, pages=20 * BATCH)
-        _, plan = await session.fetch("find_kinds", 1000)
+        _, plan = await session.fetch("find_hint_queues", 1000)
         check(plan, rows=30, pages=100)
 
 
@@ -359,7 +359,7 @@ async def test_steering_one_task_costs_little(seeded: Stage) -> None:
         for name, arguments in (
             ("cancel_waiting_tasks", ([task_id], "cancelled")),
             ("run_tasks_again", ([task_id], ["cancelled"])),
-            ("ask_cancels", ([task_id],)),
+            ("request_cancels", ([task_id],)),
         ):
             _, plan = await session.fetch(name, *arguments)
             check(plan, rows=10, pages=5 * WEEKS)
@@ -371,7 +371,7 @@ async def test_steering_many_tasks_costs_what_is_steered(seeded: Stage) -> None:
     pages = PAGES_PER_TASK * BATCH + 5 * WEEKS + 2 * pages_for_ids(seeded, BATCH)
     async with explaining(seeded.database) as session:
         for name, arguments, changed in (
-            ("ask_cancels", (ids,), 0),
+            ("request_cancels", (ids,), 0),
             ("cancel_waiting_tasks", (ids, "cancelled"), BATCH),
             ("run_tasks_again", (ids, ["cancelled"]), BATCH),
         ):
@@ -389,7 +389,7 @@ async def test_housekeeping_does_not_read_what_waits(seeded: Stage) -> None:
             ("close_expired_leases", ()),
             ("find_stranded_tasks", (1000,)),
             ("find_claims_of_lease", (seeded.ids(),)),
-            ("find_asked_claims", (seeded.ids(),)),
+            ("find_cancel_requested", (seeded.ids(),)),
             ("prune_keys", (1000,)),
             ("number_changes", (1000, 0)),
             ("find_unnumbered", (0,)),
@@ -450,10 +450,10 @@ async def test_asking_for_cancels_reads_none_of_the_tasks_that_just_run(seeded: 
     lease = await seeded.open_lease()
     async with explaining(seeded.database) as session:
         await session.connection.execute(_RUNNING, lease)
-        _, plan = await session.fetch("find_asked_claims", lease)
+        _, plan = await session.fetch("find_cancel_requested", lease)
         check(plan, rows=0, pages=3 * WEEKS)
         await session.connection.execute(_ASKED, lease)
-        rows, plan = await session.fetch("find_asked_claims", lease)
+        rows, plan = await session.fetch("find_cancel_requested", lease)
         assert len(rows) == 3
         check(plan, rows=3, pages=3 * WEEKS)
 

@@ -66,7 +66,7 @@ async def waits_for_a_lock(stage: Stage) -> None:
 def a_rescue(stage: Stage) -> Rescue:
     """A rescuer that has watched long enough."""
     rescue = Rescue(stage.database, ttl_s=1, interval_s=1, name="rescue", clock=stage.clock)
-    rescue._answers_since = float("-inf")
+    rescue._reachable_since = float("-inf")
     return rescue
 
 

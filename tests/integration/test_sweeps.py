@@ -188,7 +188,7 @@ async def test_a_task_that_moved_while_it_was_looked_at_is_found_again(
         self: Database, name: str, *arguments: object, **form: bool
     ) -> list[asyncpg.Record]:
         nonlocal is_first
-        if name == "ask_cancels" and is_first:
+        if name == "request_cancels" and is_first:
             is_first = False
             await stage.end(taken, lease, Failed(error=ERROR))
             await stage.service.retry(taken.task.id)

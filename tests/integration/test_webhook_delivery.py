@@ -400,7 +400,7 @@ async def test_lanes_are_looked_at_some_at_a_time_and_none_is_passed_over(stage:
         found, after = [], ""
         while True:
             some, after = await webhook_deliveries.find_due(
-                stage.database, after, limit, looks=looks
+                stage.database, after, limit, scan_limit=looks
             )
             found += some
             if not after:

@@ -68,13 +68,17 @@ async def fanned_out(stage: Stage, turn: CursorLease) -> list[tuple[UUID, int]]:
 
 async def test_all_is_passed_over_in_one_statement_while_nobody_follows(stage: Stage) -> None:
     turn = await a_turn(stage)
-    assert await webhook_deliveries.pass_over(stage.database, turn) == (False, Cursor(0, 0), False)
+    assert await webhook_deliveries.skip_changes(stage.database, turn) == (
+        False,
+        Cursor(0, 0),
+        False,
+    )
     for _ in range(3):
         await done(stage)
     end = await numbered(stage)
-    assert await webhook_deliveries.pass_over(stage.database, turn) == (False, end, True)
+    assert await webhook_deliveries.skip_changes(stage.database, turn) == (False, end, True)
     assert await cursor(stage) == end
-    assert await webhook_deliveries.pass_over(stage.database, turn) == (False, end, False)
+    assert await webhook_deliveries.skip_changes(stage.database, turn) == (False, end, False)
 
 
 async def test_nothing_is_passed_over_once_anybody_follows(stage: Stage) -> None:
@@ -84,13 +88,13 @@ async def test_nothing_is_passed_over_once_anybody_follows(stage: Stage) -> None
     end = await numbered(stage)
     for state in (WebhookState.ENABLED, WebhookState.PAUSED):
         await kept.change(webhook.id, {"state": state}, rotates_secret=False)
-        passed = await webhook_deliveries.pass_over(stage.database, turn)
+        passed = await webhook_deliveries.skip_changes(stage.database, turn)
         assert passed == (True, end, False)
     await kept.delete(webhook.id)
-    assert (await webhook_deliveries.pass_over(stage.database, turn)).has_moved
+    assert (await webhook_deliveries.skip_changes(stage.database, turn)).has_moved
     task = await stage.created(callback_url=URL)
     await numbered(stage)
-    passed = await webhook_deliveries.pass_over(stage.database, turn)
+    passed = await webhook_deliveries.skip_changes(stage.database, turn)
     assert (passed.is_followed, passed.has_moved) == (True, False)
     await stage.service.cancel(task.id)
     assert await fanned_out(stage, turn) == [(task.id, 2)]
@@ -102,7 +106,7 @@ async def test_who_lost_the_turn_passes_nothing_over(stage: Stage) -> None:
     end = await numbered(stage)
     await stage.sql.execute("UPDATE taskmill.feed_delivery SET expires_at = now() - interval '1 s'")
     await a_turn(stage)
-    assert await webhook_deliveries.pass_over(stage.database, turn) == (False, end, False)
+    assert await webhook_deliveries.skip_changes(stage.database, turn) == (False, end, False)
     assert await cursor(stage) == Cursor(0, 0)
 
 
@@ -112,7 +116,7 @@ async def test_a_cursor_beyond_the_feed_stays(stage: Stage) -> None:
     await done(stage)
     end = await numbered(stage)
     await turns.move(stage.database, turn, Cursor(end.position + 5, 1))
-    assert not (await webhook_deliveries.pass_over(stage.database, turn)).has_moved
+    assert not (await webhook_deliveries.skip_changes(stage.database, turn)).has_moved
 
 
 @pytest.mark.parametrize("first", ["subscribes", "passes"])
@@ -127,15 +131,15 @@ async def test_a_webhook_that_is_made_meanwhile_gets_all_from_its_commit_on(
             await subscribe(stage, session)
             await done(stage)
             end = await numbered(stage)
-            assert (await webhook_deliveries.pass_over(stage.database, turn)).latest == end
+            assert (await webhook_deliveries.skip_changes(stage.database, turn)).latest == end
         else:
-            assert (await webhook_deliveries.pass_over(session, turn)).has_moved
+            assert (await webhook_deliveries.skip_changes(session, turn)).has_moved
             await subscribe(stage, stage.database)
             later = [await done(stage)]
             await numbered(stage)
     if first == "subscribes":
         later = [await done(stage)]
-    assert (await webhook_deliveries.pass_over(stage.database, turn)).is_followed
+    assert (await webhook_deliveries.skip_changes(stage.database, turn)).is_followed
     assert await fanned_out(stage, turn) == [(task.id, 3) for task in later]
 
 
@@ -155,16 +159,16 @@ async def test_a_callback_that_is_made_meanwhile_is_called(stage: Stage, first: 
             [made] = await creation.store_each(creation.with_ids([a_draft(callback_url=URL)]))
             await done(stage)
             end = await numbered(stage)
-            assert await webhook_deliveries.pass_over(stage.database, turn) == (False, end, True)
+            assert await webhook_deliveries.skip_changes(stage.database, turn) == (False, end, True)
         else:
-            assert (await webhook_deliveries.pass_over(session, turn)).has_moved
+            assert (await webhook_deliveries.skip_changes(session, turn)).has_moved
             [made] = await stage.service.create_all([a_draft(callback_url=URL)])
             await stage.service.cancel(made.task.id)
             await numbered(stage)
     assert not isinstance(made, Exception)
     if first == "creates":
         await stage.service.cancel(made.task.id)
-    assert (await webhook_deliveries.pass_over(stage.database, turn)).is_followed
+    assert (await webhook_deliveries.skip_changes(stage.database, turn)).is_followed
     assert await fanned_out(stage, turn) == [(made.task.id, 2)]
 
 
@@ -200,7 +204,7 @@ async def test_passing_over_costs_the_same_however_much_it_is(stage: Stage) -> N
         "SELECT ARRAY[gen_random_uuid()], ARRAY[1], n FROM generate_series(1, 5000) AS n"
     )
     async with explaining(stage.database) as session:
-        [row], plan = await session.fetch("pass_changes", turn.holder, turn.hold_s)
+        [row], plan = await session.fetch("skip_changes", turn.holder, turn.hold_s)
         assert row["has_moved"]
         assert plan.faults == []
         assert plan.rows_read <= 10

@@ -200,7 +200,7 @@ def _cancelling(choose: Callable[[Scene], UUID]) -> Writer:
 async def _take_back(database: Database, _: Scene) -> None:
     """Do rescue's second step; its first is `close_leases`."""
     stranded = await claims.find_stranded(database, 100)
-    await leases.note_lost(database, [found.fence for found in stranded])
+    await leases.record_lost(database, [found.fence for found in stranded])
     ends = [
         claims.ClaimEnd(
             fence=found.fence,
@@ -300,11 +300,11 @@ async def _subscribe(database: Database, scene: Scene) -> None:
     await webhooks.create(database, scene.stage.ids(), draft, secret="x", limit=10**6)  # noqa: S106
 
 
-async def _pass_over(database: Database, scene: Scene) -> None:
-    """Pass changes over; both sides of a pair are of the same process."""
+async def _skip_changes(database: Database, scene: Scene) -> None:
+    """Skip changes; both sides of a pair are of the same process."""
     cursor_lease = CursorLease(webhook_deliveries.PLACE, scene.held, 60.0)
     await deliveries.take(database, cursor_lease)
-    await webhook_deliveries.pass_over(database, cursor_lease)
+    await webhook_deliveries.skip_changes(database, cursor_lease)
 
 
 WRITERS: Mapping[str, Writer] = MappingProxyType(
@@ -340,7 +340,7 @@ WRITERS: Mapping[str, Writer] = MappingProxyType(
         "report": _report,
         "fold": lambda database, _: counts.fold(database),
         "subscribe": _subscribe,
-        "pass_over": _pass_over,
+        "skip_changes": _skip_changes,
         "roll_up": lambda database, _: minutes.roll_up(database),
     }
 )

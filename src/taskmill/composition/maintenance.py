@@ -6,7 +6,7 @@ from datetime import timedelta
 from taskmill.composition.process_context import ProcessContext
 from taskmill.composition.retries import retry_policy
 from taskmill.maintenance.deliveries import prune_deliveries
-from taskmill.maintenance.duty_trigger import LONGEST_REST_S, Duties, DutyTrigger
+from taskmill.maintenance.duty_trigger import LONGEST_PAUSE_S, Duties, DutyTrigger
 from taskmill.maintenance.expiry import expire_waiting
 from taskmill.maintenance.rescue import Rescue
 from taskmill.maintenance.retention import Housekeeping, numbering
@@ -58,14 +58,14 @@ def _triggered_duties(context: ProcessContext) -> tuple[Duties, Periodic]:
         roll_up=duty("roll-up", lambda: minutes.roll_up(database)),
         fold_failures=duty("fold-failures", lambda: failures.fold(database)),
     )
-    trigger = DutyTrigger(database, rescue, duties, look_s=interval_s, clock=context.clock)
+    trigger = DutyTrigger(database, rescue, duties, interval_s=interval_s, clock=context.clock)
     trigger_service = Periodic(
         "duty-trigger",
         trigger,
         interval_s=poll_s,
-        longest_s=LONGEST_REST_S,
+        longest_s=LONGEST_PAUSE_S,
         pause_s=lambda quick_s: max(
-            context.idle_backoff.pause_s(quick_s, interval_s), trigger.rest_s
+            context.idle_backoff.pause_s(quick_s, interval_s), trigger.min_pause_s
         ),
     )
     context.idle_backoff.on_wake(trigger_service.wake)

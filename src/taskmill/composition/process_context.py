@@ -41,7 +41,7 @@ class ProcessContext:
         self.notifier = Notifier(self.database)
         self.change_notifier = Notifier(self.database, channel=CHANGES, pause_s=CHANGES_PAUSE_S)
         self.feed_notifier = Notifier(self.database, channel=FEED, pause_s=CHANGES_PAUSE_S)
-        self.database.tells(self._notify_change)
+        self.database.on_commit(self._notify_change)
         # Tasks whose results could not be written before the process ended.
         self.unwritten: list[UUID] = []
         # The state of this process's intake, if it has one; and whether the embedded broker is still starting.

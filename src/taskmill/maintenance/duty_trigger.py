@@ -1,7 +1,7 @@
-"""Looks in one statement which duties have something to do, and wakes those: none asks in vain by itself.
+"""Finds with one statement which duties have something to do, and wakes those: none polls in vain by itself.
 
-While the look fails, or is not answered, all are woken, and each finds out by itself: none hangs on what only
-another one needs.
+While that statement fails or takes too long, all duties are woken and each finds out by itself, so a problem of
+one never stops another.
 """
 
 import asyncio
@@ -16,18 +16,18 @@ from taskmill.storage import duties, faults
 from taskmill.storage.database import Database
 from taskmill.storage.duties import DueDuties
 
-# A look that takes longer is not waited for.
+# When the statement takes longer, all duties are woken without its result.
 _TIMEOUT_S = 1.0
-# The pause after a look is so many times as long as it took: under an old snapshot each walks over all that has
-# been running since. What expires before the next is waited for.
-_REST_SHARE = 9
-LONGEST_REST_S: Final = 3.0
-"""The longest pause that a slow look makes."""
+# The pause is so many times as long as the statement took: while an old snapshot is open, it reads every row that
+# has died since. Tasks that expire during the pause get a timer.
+_PAUSE_RATIO = 9
+LONGEST_PAUSE_S: Final = 3.0
+"""The longest pause after a slow statement."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Duties:
-    """What is woken when it has something to do."""
+    """The duties that are woken when they have something to do."""
 
     rescue: Periodic
     time_out: Periodic
@@ -42,40 +42,40 @@ class Duties:
 
 
 class DutyTrigger:
-    """One look after the other. Rescue is told of each: it goes by how long the database has answered."""
+    """Notes each of its queries in `rescue`, which needs to know how long the database has answered."""
 
     def __init__(
-        self, database: Database, rescue: Rescue, wanted: Duties, *, look_s: float, clock: Clock
+        self, database: Database, rescue: Rescue, wanted: Duties, *, interval_s: float, clock: Clock
     ) -> None:
-        """Look every `look_s` seconds at least, or as `rest_s` says: what expires before that is waited for."""
+        """Rounds are `interval_s` apart, or `min_pause_s` if longer: tasks that expire in between get a timer."""
         self._database = database
         self._rescue = rescue
         self._wanted = wanted
-        self._soon_s = max(look_s, LONGEST_REST_S)
+        self._soon_s = max(interval_s, LONGEST_PAUSE_S)
         self._clock = clock
         self._took_s = 0.0
 
     @property
-    def rest_s(self) -> float:
-        """How long to pause at least, so that looking takes a share of the time only."""
-        return min(_REST_SHARE * self._took_s, LONGEST_REST_S)
+    def min_pause_s(self) -> float:
+        """The shortest pause, so that the statement takes only a tenth of the time."""
+        return min(_PAUSE_RATIO * self._took_s, LONGEST_PAUSE_S)
 
     async def __call__(self) -> None:
         """Do one round."""
-        began_at = self._rescue.asks()
+        began_at = self._rescue.note_query()
         loop = asyncio.get_running_loop()
-        patience = loop.call_later(_TIMEOUT_S, self._wake_all)
+        timer = loop.call_later(_TIMEOUT_S, self._wake_all)
         try:
             due = await duties.find(self._database, soon_s=self._soon_s)
         except Exception as error:
             if isinstance(error, Unavailable) and not faults.is_time_up(error.__cause__):
-                self._rescue.goes_unanswered()
+                self._rescue.note_outage()
             self._wake_all()
             raise
         finally:
-            patience.cancel()
+            timer.cancel()
             self._took_s = self._clock.monotonic() - began_at
-        self._rescue.is_answered()
+        self._rescue.note_result()
         self._wake(due)
 
     def _wake(self, due: DueDuties) -> None:

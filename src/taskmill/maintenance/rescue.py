@@ -1,4 +1,4 @@
-"""Takes back the tasks of workers that fell silent.
+"""Takes back the tasks of workers that no longer renew their lease.
 
 Two steps, never one statement: leases that ran out are closed and that is committed; then every running
 task whose lease is closed or missing is taken back under its fence. A claim in flight holds its lease's
@@ -20,10 +20,10 @@ _MOST_AT_ONCE = 1000
 
 
 class Rescue:
-    """One round after the other; it has to see the database answer for a whole time to live first.
+    """Closes no lease before the database has answered for a whole time to live.
 
     While the database was away no worker could renew: closing leases at once would run everything again. The
-    same holds when this process slept, as its machine may have; rounds are meant to be `interval_s` apart.
+    same holds after this process or its machine has slept; rounds should be `interval_s` apart.
     """
 
     def __init__(
@@ -34,47 +34,47 @@ class Rescue:
         self._longest_silence_s = max(ttl_s, 3 * interval_s)
         self._name = name
         self._clock = clock
-        self._answers_since: float | None = None
-        self._asked_at = self._answered_at = clock.monotonic()
+        self._reachable_since: float | None = None
+        self._queried_at = self._answered_at = clock.monotonic()
 
     async def __call__(self) -> bool:
         """Do one round; True when there is more to take back at once."""
-        asked_at = self.asks()
+        queried_at = self.note_query()
         try:
-            stranded = await self._find_stranded(asked_at)
+            stranded = await self._find_stranded(queried_at)
         except Unavailable:
-            self.goes_unanswered()
+            self.note_outage()
             raise
-        self.is_answered()
+        self.note_result()
         if stranded:
             await self._take_back(stranded)
         return len(stranded) == _MOST_AT_ONCE
 
-    def asks(self) -> float:
-        """Note that the database is asked now, here or by another who tells of it; return the time."""
-        self._asked_at = self._clock.monotonic()
-        if self._asked_at - self._answered_at > self._longest_silence_s:
-            self._answers_since = None
-        return self._asked_at
+    def note_query(self) -> float:
+        """Note that a query begins, one of ours or one of the `DutyTrigger`; return the time."""
+        self._queried_at = self._clock.monotonic()
+        if self._queried_at - self._answered_at > self._longest_silence_s:
+            self._reachable_since = None
+        return self._queried_at
 
-    def is_answered(self) -> None:
+    def note_result(self) -> None:
         """Note that the database has answered."""
-        self._answered_at = self._asked_at
-        if self._answers_since is None:
-            self._answers_since = self._asked_at
+        self._answered_at = self._queried_at
+        if self._reachable_since is None:
+            self._reachable_since = self._queried_at
 
-    def goes_unanswered(self) -> None:
+    def note_outage(self) -> None:
         """Note that the database is away."""
-        self._answers_since = None
+        self._reachable_since = None
 
-    async def _find_stranded(self, asked_at: float) -> list[RunningClaim]:
-        if self._answers_since is not None and asked_at - self._answers_since >= self._ttl_s:
+    async def _find_stranded(self, queried_at: float) -> list[RunningClaim]:
+        if self._reachable_since is not None and queried_at - self._reachable_since >= self._ttl_s:
             LEASES_EXPIRED.add(len(await leases.close_expired(self._database)))
         return await claims.find_stranded(self._database, _MOST_AT_ONCE)
 
     async def _take_back(self, stranded: list[RunningClaim]) -> None:
-        # First: whoever dies in between does both again.
-        await leases.note_lost(self._database, [running.fence for running in stranded])
+        # Before the end of the claims: after a crash in between, both are done again.
+        await leases.record_lost(self._database, [running.fence for running in stranded])
         ends = [
             ClaimEnd(
                 fence=running.fence,
@@ -86,14 +86,14 @@ class Rescue:
         ended = await claims.end(self._database, ends, worker=self._name)
         for running in stranded:
             if end := ended.get(running.fence.task_id):
-                _tell(running, end)
+                _report(running, end)
 
 
 def _transition(running: RunningClaim, *, cancel_requested: bool) -> Transition:
     return decide(Lost(), running.claim, cancel_requested=cancel_requested, jitter=0)
 
 
-def _tell(running: RunningClaim, end: EndedClaim) -> None:
+def _report(running: RunningClaim, end: EndedClaim) -> None:
     RESCUED.add(1, (end.event_type,))
     event = f"task.{end.event_type}"
     log.warning(

@@ -1,4 +1,4 @@
-"""Keeps the database in shape: partitions ahead, repairs, and forgetting what is past its time."""
+"""Makes and drops partitions, repairs them, and prunes what is past its retention."""
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
@@ -14,7 +14,7 @@ _MOST_AT_ONCE = 5000
 
 
 class Housekeeping:
-    """The slow duties: partitions and retention. Each round sets the clock by PostgreSQL's, too."""
+    """The slow duties: partitions and retention. Each round also sets the clock by PostgreSQL's."""
 
     def __init__(
         self,
@@ -32,7 +32,7 @@ class Housekeeping:
         self._keep_rejections = keep_rejections
 
     async def __call__(self) -> bool:
-        """Do one round; True when there is more to forget at once."""
+        """Do one round; True when there is more to prune at once."""
         moment = await self._database.anchor(self._clock)
         await partitions.ensure(self._database, moment)
         await partitions.repair(self._database)
@@ -59,8 +59,8 @@ class Housekeeping:
 
 
 def numbering(
-    database: Database, numbered: Callable[[], None] | None = None
+    database: Database, on_numbered: Callable[[], None] | None = None
 ) -> Callable[[], Awaitable[bool]]:
-    """Return what gives new change batches their positions, again and again, and calls `numbered` then."""
-    number = changes.Numbering(database, numbered)
+    """Return a round that gives new change batches their positions, and calls `on_numbered` when it has."""
+    number = changes.Numbering(database, on_numbered)
     return lambda: number(_MOST_AT_ONCE)

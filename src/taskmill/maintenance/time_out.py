@@ -1,8 +1,7 @@
 """Ends attempts of workers that pull over HTTP when they run longer than their `timeout_s`.
 
-A worker of Taskmill's own stops its handlers itself. Of others nobody knows whether they do, and one that hangs
-may renew its lease for ever. Nothing is stopped here, only its claim: what such a worker still says changes
-nothing.
+Taskmill's own workers stop their handlers themselves. Others may not, and one that hangs may renew its lease for
+ever. Only the claim is ended here, nothing is stopped: what such a worker still sends changes nothing.
 """
 
 import random
@@ -19,7 +18,7 @@ _MOST_AT_ONCE = 500
 
 
 class TimeOut:
-    """One round after the other. `policy` is for tasks that bring none; `name` is how the history calls it."""
+    """`policy` is for tasks that bring none; `name` is the worker that the history names."""
 
     def __init__(self, database: Database, *, policy: RetryPolicy, name: str) -> None:
         self._database = database

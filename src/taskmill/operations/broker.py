@@ -62,7 +62,7 @@ NO_BROKER: Final = BrokerWatch(
 
 async def find_hint_queues(database: Database) -> list[tuple[str, str]]:
     """Return at most 1,000 queues and types that hints may be of: tasks wait there, or workers serve them."""
-    rows = await database.fetch("find_kinds", _MOST_KINDS)
+    rows = await database.fetch("find_hint_queues", _MOST_KINDS)
     return [(row["queue"], row["type"]) for row in rows]
 
 

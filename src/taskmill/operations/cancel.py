@@ -37,7 +37,7 @@ async def cancel_task(
             CANCELS.add(1, ("done",))
             log.info("task.cancelled", task_id=str(task_id))
             return CancelResult.CANCELLED, await tasks.get_one(database, task_id)
-        if await database.fetch("ask_cancels", [task_id], wanted, of_one=True):
+        if await database.fetch("request_cancels", [task_id], wanted, of_one=True):
             CANCELS.add(1, ("asked",))
             log.info("task.cancel_requested", task_id=str(task_id))
             return CancelResult.REQUESTED, await tasks.get_one(database, task_id)

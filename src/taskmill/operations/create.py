@@ -317,7 +317,7 @@ class TaskCreation:
         return answers
 
     def _told(self, answers: Iterable[CreatedTask | IdempotencyConflict]) -> None:
-        self._database.told()
+        self._database.notify_committed()
         new = [
             answer.task
             for answer in answers

@@ -9,9 +9,9 @@ from taskmill.storage.audit import (
     CountDifference,
     FeedDifference,
     HeldKey,
-    KeptRejection,
     OverdueBucket,
     PositionHole,
+    StoredRejection,
 )
 from taskmill.storage.partitions import Week
 
@@ -61,7 +61,7 @@ def counter_drift(difference: CountDifference) -> Finding:
         check=Check.COUNTER_DRIFT,
         subject=f"queue {difference.queue}, {difference.status}",
         expected=f"{difference.counted} tasks",
-        found=f"{difference.told}",
+        found=f"{difference.recorded}",
     )
 
 
@@ -83,7 +83,7 @@ def shared_key(task_id: UUID, keys: int) -> Finding:
     )
 
 
-def resend_faults(rejection: KeptRejection, weeks: Sequence[Week]) -> Iterator[Finding]:
+def resend_faults(rejection: StoredRejection, weeks: Sequence[Week]) -> Iterator[Finding]:
     """Tell what is wrong with what a refused message became; a task may be gone with its week."""
     subject, task_id = f"rejection {rejection.id}", rejection.task_id
     if (rejection.resent_at is None) != (task_id is None):

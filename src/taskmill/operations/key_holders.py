@@ -11,7 +11,7 @@ from typing import Final
 
 from taskmill.domain.task import TaskDraft
 from taskmill.storage.database import Database
-from taskmill.storage.keys import asking_for_keys, blockers
+from taskmill.storage.keys import blockers, probing_keys
 from taskmill.storage.servers import Connection
 from taskmill.storage.tasks import NewTask
 
@@ -69,7 +69,7 @@ class KeyHolders:
         async with (
             self._database.hot() as looking,
             self._database.hot() as asking,
-            asking_for_keys(asking, wait_s=_WAIT_S) as ask,
+            probing_keys(asking, wait_s=_WAIT_S) as ask,
         ):
             try:
                 async with asyncio.TaskGroup() as group:

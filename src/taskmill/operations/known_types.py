@@ -31,4 +31,4 @@ class KnownTypes(KnownNames):
         return await rows.expected(self._database, names)
 
     async def _make(self, names: Collection[str]) -> set[str]:
-        return await rows.note(self._database, names, limit=self._limit)
+        return await rows.record(self._database, names, limit=self._limit)

@@ -23,7 +23,7 @@ from taskmill.settings import PullSettings, TaskLogSettings
 from taskmill.storage import remote_leases
 from taskmill.storage.claims import EndedClaim
 from taskmill.storage.database import Database
-from taskmill.storage.remote_leases import AnswerLimit
+from taskmill.storage.remote_leases import ResponseLimit
 
 
 class Pull:
@@ -58,8 +58,8 @@ class Pull:
             randomness=randomness,
             most_waiting=settings.waiting,
             poll_s=settings.poll_s,
-            answer_limit=AnswerLimit(
-                answer_bytes=settings.answer_bytes, payload_bytes=payload_bytes
+            answer_limit=ResponseLimit(
+                response_bytes=settings.answer_bytes, payload_bytes=payload_bytes
             ),
         )
 

@@ -25,7 +25,7 @@ from taskmill.storage import faults, remote_leases
 from taskmill.storage.bucket_scan import BucketScan, FirstWaiting
 from taskmill.storage.claims import Bucket, TakenTask
 from taskmill.storage.database import Database
-from taskmill.storage.remote_leases import AnswerLimit
+from taskmill.storage.remote_leases import ResponseLimit
 
 log = get_logger(__name__)
 
@@ -90,7 +90,7 @@ class PullClaims:
         randomness: random.Random,
         most_waiting: int,
         poll_s: float,
-        answer_limit: AnswerLimit,
+        answer_limit: ResponseLimit,
     ) -> None:
         self._database = database
         self._check = check
@@ -238,7 +238,7 @@ class PullClaims:
 
     async def _look_for(self, calls: Sequence[_Call]) -> bool:
         """Look at the next buckets for these calls; True when anything was claimed."""
-        firsts = await self._scan.look(self._database, types=self._types(), queues=self._queues())
+        firsts = await self._scan.scan(self._database, types=self._types(), queues=self._queues())
         turns = self._turns(calls, firsts)
         async with asyncio.TaskGroup() as group:
             await self._serve(turns, group)

@@ -10,7 +10,7 @@ async def store(database: Database, settings: Settings) -> None:
     """Have `taskmill.create_task` keep the limits of these settings; those of the API that started last count."""
     limits = settings.limits
     await database.fetch(
-        "set_door_limits",
+        "set_sql_limits",
         limits.queues,
         limits.labels,
         limits.idempotency_key_chars,

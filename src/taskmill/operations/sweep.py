@@ -126,7 +126,7 @@ async def _cancel(
             CANCELS.add(len(done), ("done",))
             left, changed = left - done, changed + len(done)
         if Status.IN_PROGRESS in statuses and left:
-            rows = await database.fetch("ask_cancels", sorted(left))
+            rows = await database.fetch("request_cancels", sorted(left))
             done = _told("task.cancel_requested", (row["id"] for row in rows))
             CANCELS.add(len(done), ("asked",))
             left, requested = left - done, requested + len(done)

@@ -64,7 +64,7 @@ async def ask_worker(
         InvalidInput: it pulls over HTTP, and can't be asked.
     """
     wanted = WorkerRequest.QUIET if when_empty else request
-    [asked] = await database.fetch("ask_worker", lease_id, wanted, when_empty)
+    [asked] = await database.fetch("set_worker_request", lease_id, wanted, when_empty)
     if not asked["is_known"]:
         raise WorkerNotFound(lease_id)
     if asked["is_remote"]:

@@ -53,7 +53,7 @@ class Webhooks:
 
     async def all_of_them(self) -> Sequence[Webhook]:
         """Return all webhooks, the oldest first."""
-        return await webhooks.all_of_them(self._database)
+        return await webhooks.all_webhooks(self._database)
 
     async def get(self, webhook_id: UUID) -> Webhook:
         """Return a webhook. Raises `WebhookNotFound`."""

@@ -25,7 +25,7 @@ from taskmill.runtime.clock import Clock
 from taskmill.runtime.idle_backoff import IdleBackoff
 from taskmill.runtime.periodic import backoff_s, pause
 from taskmill.storage import changes, deliveries
-from taskmill.storage.changes import FeedLook
+from taskmill.storage.changes import KeyHeads
 from taskmill.storage.database import Database
 from taskmill.storage.deliveries import CursorLease
 
@@ -107,7 +107,7 @@ class FeedDelivery:
                 failures += 1
             await pause(stop, pause_s)
         try:
-            await deliveries.leave(self._database, self._cursor_lease)
+            await deliveries.drop(self._database, self._cursor_lease)
         except _OUTAGES as error:
             log.info("feed.left_open", error=repr(error))
 
@@ -152,9 +152,9 @@ class FeedDelivery:
             await self._idle_backoff.pause(_POLL_S, stop)
         return look.cursor
 
-    async def _try_heads(self, after: Cursor, look: FeedLook) -> bool:
+    async def _try_heads(self, after: Cursor, look: KeyHeads) -> bool:
         """Publish the oldest change of each key, and note whether any was taken; False when the turn was lost."""
-        oldest = await changes.said(self._database, [head.pair for head in look.heads])
+        oldest = await changes.of_pairs(self._database, [head.pair for head in look.heads])
         sent = await self._publish(after, oldest)
         if sent is None:
             return False

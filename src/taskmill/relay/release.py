@@ -138,7 +138,7 @@ class Relay:
         upcoming = min(self._buckets.values(), default=float("inf"))
         if upcoming > now and not self._scan.has_others_due:
             longest_s = _LONGEST_PAUSE_S
-            if self._scan.is_whole:  # else something may be due sooner behind another look
+            if self._scan.is_complete:  # else something may be due sooner behind another look
                 longest_s = self._idle_backoff.pause_s(_LONGEST_PAUSE_S)
             return min(max(upcoming - now, 0.001), longest_s)
         # What is due waits for workers, or for those who have been told of it.
@@ -166,8 +166,8 @@ class Relay:
             self._released_at = self._clock.monotonic()
         metrics.TASKS_RELEASED.inc(sum(len(one.task_ids) for one in done))
         metrics.TASKS_RELEASED_AGAIN.inc(sum(one.again for one in done))
-        metrics.WINDOW_TASKS.set(sum(one.out for one in done))
-        return sum(len(one.task_ids) for one in done), any(one.left for one in done)
+        metrics.WINDOW_TASKS.set(sum(one.outstanding for one in done))
+        return sum(len(one.task_ids) for one in done), any(one.remaining for one in done)
 
     async def _due_hint_queues(self) -> dict[HintQueue, list[Bucket]]:
         """Return the hint_queues with due tasks and workers for them, and their buckets, most urgent first."""
@@ -176,7 +176,7 @@ class Relay:
             self._workers = await Workers.read(self._database)
             self._workers_read_at = now
         if now - self._buckets_read_at > _BUCKETS_HOLD_S or not self._scan.is_at_end:
-            firsts = await self._scan.look(self._database, types=self._workers.types)
+            firsts = await self._scan.scan(self._database, types=self._workers.types)
             answered_at = self._clock.monotonic()
             self._buckets = {
                 bucket: answered_at + first.due_in_s for bucket, first in firsts.items()

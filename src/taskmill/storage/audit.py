@@ -1,7 +1,7 @@
-"""Reads everything that an audit compares, each part in one snapshot. What is wrong is not its matter.
+"""Reads everything that an audit compares, each part in one snapshot. It decides nothing about what is wrong.
 
-A snapshot is read-only and short, for a long one keeps dead rows of the hot tables alive; while it is open, no
-week of tasks can be dropped.
+A snapshot is read-only and short: a long one keeps dead rows of the hot tables alive. While it is open, no week of
+tasks can be dropped.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -26,7 +26,7 @@ _DISPATCHED = slice(_EXPECTED.stop, _EXPECTED.stop + len(DispatchRow._fields))
 
 
 class HeldKey(NamedTuple):
-    """An idempotency key, the task that it stands for, and whether that is there."""
+    """An idempotency key, the task that it stands for, and whether that task exists."""
 
     scope: str
     key: str
@@ -34,8 +34,8 @@ class HeldKey(NamedTuple):
     has_task: bool
 
 
-class KeptRejection(NamedTuple):
-    """A refused message, the task that it became, and whether that is there."""
+class StoredRejection(NamedTuple):
+    """A refused message, the task that it became, and whether that task exists."""
 
     id: UUID
     resent_at: datetime | None
@@ -44,16 +44,16 @@ class KeptRejection(NamedTuple):
 
 
 class CountDifference(NamedTuple):
-    """How many tasks there are, and how many the counters tell."""
+    """How many tasks there are, and how many according to the counters."""
 
     queue: str
     status: str
     counted: int
-    told: int
+    recorded: int
 
 
 class FeedDifference(NamedTuple):
-    """A change that the feed lacks (`is_missing`), or has without its being in the history."""
+    """A change that the feed lacks (`is_missing`), or that only the feed has and not the history."""
 
     task_id: UUID
     version: int
@@ -61,7 +61,7 @@ class FeedDifference(NamedTuple):
 
 
 class PositionHole(NamedTuple):
-    """Two positions of the feed that follow each other with others missing between them."""
+    """Two neighbouring positions of the feed between which others are missing."""
 
     before: int
     after: int
@@ -78,7 +78,7 @@ class OverdueBucket(NamedTuple):
 
 
 class BucketKey(NamedTuple):
-    """A place among buckets, in their order; the default is before all of them."""
+    """A position in the order of buckets; the default is before all of them."""
 
     queue: str = ""
     type: str = ""
@@ -107,12 +107,12 @@ class Snapshot:
             yield list(map(Entry._make, rows))
 
     async def stray_dispatch(self, after: UUID, upto: UUID) -> list[UUID]:
-        """Return what waits in `dispatch` without a task."""
+        """Return the ids in `dispatch` that have no task."""
         rows = await self._connection.fetch(statement("audit_stray_dispatch"), after, upto)
         return [row["task_id"] for row in rows]
 
     async def count_differences(self) -> list[CountDifference]:
-        """Count all tasks and return what the counters tell otherwise."""
+        """Count all tasks and return where the counters differ."""
         rows = await self._connection.fetch(statement("audit_counts"))
         return [CountDifference._make(row) for row in rows]
 
@@ -126,13 +126,13 @@ class Snapshot:
         rows = await self._connection.fetch(statement("audit_shared_keys"), after)
         return [(row["task_id"], row["keys"]) for row in rows]
 
-    async def rejections(self, after: UUID, limit: int) -> list[KeptRejection]:
+    async def rejections(self, after: UUID, limit: int) -> list[StoredRejection]:
         """Return the next refused messages in order of their ids."""
         rows = await self._connection.fetch(statement("audit_rejections"), after, limit)
-        return [KeptRejection._make(row) for row in rows]
+        return [StoredRejection._make(row) for row in rows]
 
     async def feed_start(self, keep_days: float) -> datetime:
-        """Return from when on nothing may be missing in the feed."""
+        """Return the time from which the feed must be complete."""
         start: datetime = await self._connection.fetchval(statement("audit_feed_start"), keep_days)
         return start
 
@@ -150,7 +150,7 @@ class Snapshot:
     async def position_holes(
         self, first: int, limit: int, start: datetime
     ) -> tuple[int | None, list[PositionHole]]:
-        """Look at the next positions; return the last one, None for none, and the holes between them."""
+        """Read the next positions; return the last one (None if there is none) and the holes between them."""
         rows = await self._connection.fetch(statement("audit_positions"), first, limit, start)
         holes = [PositionHole(row["before"], row["position"]) for row in rows if row["position"]]
         return rows[0]["last"], holes
@@ -166,7 +166,7 @@ class Snapshot:
     ) -> tuple[list[OverdueBucket], BucketKey | None]:
         """Return which of the next buckets have waited longer, though a worker with free slots serves them.
 
-        With them the place from which to go on, None at the end.
+        Also returns the position from which to go on, None at the end.
         """
         rows = await self._connection.fetch(statement("audit_overdue"), longer_s, limit, *after)
         found = [OverdueBucket._make(row[:-2]) for row in rows if row["is_overdue"]]
@@ -178,20 +178,20 @@ class Snapshot:
 
 @asynccontextmanager
 async def snapshot(database: Database) -> AsyncIterator[Snapshot]:
-    """Read by indexes, for as long as a hot statement may take.
+    """Open a snapshot for reads by index; each may take as long as a hot statement.
 
     Raises:
-        Unavailable: the database is away, or has no time.
+        Unavailable: the database is away or overloaded.
     """
     async with database.hot() as connection, _reading(connection) as opened:
-        # One process is enough for some thousand rows, and leaves the others to the work.
+        # One process is enough for some thousand rows, and leaves the other cores to the work.
         await connection.execute("SET LOCAL max_parallel_workers_per_gather = 0")
         yield opened
 
 
 @asynccontextmanager
 async def slow_snapshot(database: Database, *, timeout_s: float) -> AsyncIterator[Snapshot]:
-    """Read whole tables, with the plans for that, each for up to `timeout_s` seconds.
+    """Open a snapshot for reads of whole tables; each may take up to `timeout_s` seconds.
 
     Raises:
         Unavailable: as for `snapshot`.
@@ -208,7 +208,7 @@ async def _reading(connection: Connection) -> AsyncIterator[Snapshot]:
 
 
 async def last_id(database: Database) -> UUID | None:
-    """Return the highest id that there is anything of."""
+    """Return the highest id in use, None when there is none."""
     found: UUID | None = await database.fetch_value("last_task_id")
     return found
 

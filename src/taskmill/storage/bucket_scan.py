@@ -1,7 +1,7 @@
-"""Looks for buckets (queue, type, priority) in which tasks wait: a bounded number, whatever names there are.
+"""Scans for buckets (queue, type, priority) in which tasks wait; one scan reads a bounded number of them.
 
-Who serves some types passes over those of others at almost no cost. When there are more buckets than may be looked
-at, each look goes on where the one before has ended, and at the end the next one begins anew.
+Types that the caller does not serve are skipped at almost no cost. When there are more buckets than one scan may
+read, the next scan goes on where the last one ended, and begins anew after the end.
 """
 
 from collections.abc import Collection
@@ -13,34 +13,34 @@ from taskmill.storage.claims import Bucket
 from taskmill.storage.database import Database
 
 MOST_BUCKETS: Final = 1_000
-"""So many buckets are looked at in one look: 5 to 20 ms on a busy machine (2026-11-28)."""
-# With more names of types or queues than these it is cheaper to look at all buckets than to pass over others.
+"""The most buckets that one scan reads: 5 to 20 ms on a busy machine (2026-11-28)."""
+# With more names of types or queues than this, reading all buckets is cheaper than skipping some.
 _MOST_NAMES: Final = 200
 _BEGINNING: Final = ("", "", -1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FirstWaiting:
-    """When a bucket's first task is due, and in how many seconds; no task is due since before it was made."""
+    """When a bucket's first task is due, and in how many seconds: at the earliest since it was created."""
 
     run_at: datetime
     due_in_s: float
 
 
 class BucketScan:
-    """Looks at the buckets of unpaused queues, as far as one look goes; the next look goes on from there."""
+    """Reads the buckets of unpaused queues in bounded steps; each scan continues the one before."""
 
     def __init__(self, *, most: int = MOST_BUCKETS) -> None:
         self._most = most
         self._after: tuple[str, str, int] = _BEGINNING
         self.is_at_end = True
-        """Whether nothing is left behind what the last look saw."""
-        self.is_whole = True
-        """Whether the last look saw all that there is."""
+        """Whether the last scan reached the end."""
+        self.is_complete = True
+        """Whether the last scan read all buckets."""
         self.has_others_due = False
-        """Whether the last look met something that is due and was not asked for."""
+        """Whether the last scan met something that is due and was not requested."""
 
-    async def look(
+    async def scan(
         self,
         database: Database,
         *,
@@ -50,14 +50,14 @@ class BucketScan:
         """Return the next buckets of these types and queues (None: all) that have tasks, with their first tasks.
 
         Raises:
-            Unavailable: the database is away; the next look is at the same place.
+            Unavailable: the database is away; the next scan begins at the same position.
         """
         began_at_head = self._after == _BEGINNING
-        found = await self._look(database, types, queues)
-        self.is_whole = began_at_head and self.is_at_end
+        found = await self._scan(database, types, queues)
+        self.is_complete = began_at_head and self.is_at_end
         return found
 
-    async def _look(
+    async def _scan(
         self, database: Database, types: Collection[str] | None, queues: Collection[str] | None
     ) -> dict[Bucket, FirstWaiting]:
         rows = await database.fetch(
@@ -72,8 +72,8 @@ class BucketScan:
         for queue, kind, priority, run_at, due_in_s, is_wanted, is_end in rows:
             if is_end:
                 self._after, self.is_at_end = (queue, kind, priority), False
-            is_asked_for = (types is None or kind in types) and (queues is None or queue in queues)
-            if is_wanted and is_asked_for:
+            is_requested = (types is None or kind in types) and (queues is None or queue in queues)
+            if is_wanted and is_requested:
                 bucket = Bucket(queue=queue, type=kind, priority=priority)
                 found[bucket] = FirstWaiting(run_at=run_at, due_in_s=due_in_s)
             else:
@@ -87,5 +87,5 @@ def _names(wanted: Collection[str] | None) -> list[str] | None:
 
 async def find_buckets(database: Database) -> dict[Bucket, float]:
     """Return the first of the buckets in which tasks wait, and in how many seconds each is due."""
-    found = await BucketScan().look(database)
+    found = await BucketScan().scan(database)
     return {bucket: first.due_in_s for bucket, first in found.items()}

@@ -1,4 +1,4 @@
-"""Whom to call when a task has ended: written with the task, read when that is delivered, dropped after it."""
+"""Callbacks of tasks: written with the task, read to deliver its end, pruned when the task is gone."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -19,24 +19,24 @@ class NewCallback(NamedTuple):
 
 
 async def insert(connection: Connection, new: Iterable[NewCallback]) -> None:
-    """Keep callbacks, in the transaction that creates their tasks."""
+    """Store callbacks, in the transaction that creates their tasks."""
     await connection.execute(statement("store_callbacks"), *zip(*new, strict=True))
 
 
 async def find(database: Database, task_id: UUID) -> str | None:
-    """Return the address that a task's end is told to, None for none."""
+    """Return the callback URL of a task, None when it has none."""
     url: str | None = await database.fetch_value("find_callback", task_id)
     return url
 
 
 async def signing_key(database: Database) -> str | None:
-    """Return the key that a migration has made to sign callbacks with, None where somebody has deleted it."""
+    """Return the key for signing callbacks that a migration made; None when somebody has deleted it."""
     secret: str | None = await database.fetch_value("get_callback_key")
     return secret
 
 
 async def prune(database: Database, limit: int) -> int:
-    """Forget up to `limit` callbacks of tasks that are gone, and return how many."""
+    """Delete up to `limit` callbacks of tasks that are gone; return how many."""
     weeks = await partitions.attached(database)
     if not weeks:
         return 0

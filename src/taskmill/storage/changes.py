@@ -16,7 +16,7 @@ from taskmill.storage.statements import statement
 
 
 class _Round(NamedTuple):
-    """What one round of numbering did, and what it knows of transactions."""
+    """What one round of numbering did, and its bounds on the transactions around it."""
 
     batches: int
     last_id: int
@@ -25,19 +25,19 @@ class _Round(NamedTuple):
 
 
 class Numbering:
-    """Gives new batches their positions, and remembers below which id none can be without one.
+    """Gives new batches their positions, and remembers up to which id every batch has one.
 
-    Rows that were just numbered leave dead entries at the beginning of the index over those without a position,
-    and each look would pass over all of them. So looks begin beyond `_numbered_upto`. That is safe only when every
-    transaction that had drawn an id up to there has ended, and a look of after that has numbered what was left:
-    one that committed late would else be passed over, or numbered after what it caused. Another server (a
-    failover) may know fewer ids than this one has seen: there everything begins anew.
+    Rows that were just numbered leave dead entries at the start of the index over unnumbered rows, and every query
+    would read all of them. So queries begin after `_numbered_upto`. That is safe only when every transaction with
+    an id up to there has ended, and a later round has numbered what was left: a late commit would otherwise be
+    skipped, or numbered after its own consequences. After a failover the new server may have fewer ids than this
+    process has seen, so everything begins anew.
     """
 
-    def __init__(self, database: Database, numbered: Callable[[], None] | None = None) -> None:
-        """`numbered` is called when some have got their numbers."""
+    def __init__(self, database: Database, on_numbered: Callable[[], None] | None = None) -> None:
+        """`on_numbered` is called after each round that has numbered batches."""
         self._database = database
-        self._numbered = numbered
+        self._on_numbered = on_numbered
         self._numbered_upto = 0
         self._seen: _Round | None = None
         self._server_since: datetime | None = None
@@ -45,35 +45,35 @@ class Numbering:
     async def __call__(self, limit: int) -> bool:
         """Number up to `limit` new batches; True when there may be more."""
         try:
-            if not await self._look():
+            if not await self._finds_new():
                 return False
             done = await _number(self._database, limit, self._numbered_upto)
         except BaseException:
-            self._forget()
+            self._reset()
             raise
         if done is None:
             return False
-        if done.batches and self._numbered is not None:
-            self._numbered()
-        self._learn(done, is_whole=done.batches < limit)
+        if done.batches and self._on_numbered is not None:
+            self._on_numbered()
+        self._advance(done, is_whole=done.batches < limit)
         return done.batches == limit
 
-    async def _look(self) -> bool:
-        """Tell whether something is new; when another server answers, look from the beginning."""
+    async def _finds_new(self) -> bool:
+        """Return whether there is a new batch; after a failover, search from the beginning."""
         [found] = await self._database.fetch("find_unnumbered", self._numbered_upto)
         if found["server_since"] != self._server_since:
-            self._forget()
+            self._reset()
             self._server_since = found["server_since"]
             [found] = await self._database.fetch("find_unnumbered", 0)
         is_there: bool = found["is_there"]
         return is_there
 
-    def _forget(self) -> None:
+    def _reset(self) -> None:
         self._numbered_upto = 0
         self._seen = None
         self._server_since = None
 
-    def _learn(self, done: _Round, *, is_whole: bool) -> None:
+    def _advance(self, done: _Round, *, is_whole: bool) -> None:
         seen = self._seen
         if seen is None:
             self._seen = done
@@ -105,14 +105,14 @@ async def _number(database: Database, limit: int, beyond: int) -> _Round | None:
 
 
 async def bounds(database: Database) -> FeedBounds:
-    """Return what the feed has."""
+    """Return the first and the last position of the feed."""
     [row] = await database.fetch("find_feed_bounds")
     latest = None if row["latest"] is None else Cursor(row["latest"], row["changes"])
     return FeedBounds(row["oldest"], latest)
 
 
 class ChangePair(NamedTuple):
-    """Which version of which task a change is of, and its place in the feed."""
+    """A change: its task and version, and where it is in the feed."""
 
     position: int
     ordinal: int
@@ -121,17 +121,17 @@ class ChangePair(NamedTuple):
 
 
 class KeyHead(NamedTuple):
-    """The oldest change of a status and a queue."""
+    """The oldest change of one status and queue."""
 
     status: str
     queue: str
     pair: ChangePair
 
 
-class FeedLook(NamedTuple):
-    """The oldest change of each status and queue behind a cursor, in order, and the cursor behind all of them.
+class KeyHeads(NamedTuple):
+    """The oldest change of each status and queue after a cursor, in order, and the cursor after all that was read.
 
-    `is_last` tells that nothing more was there.
+    `is_last`: nothing follows.
     """
 
     heads: Sequence[KeyHead]
@@ -139,11 +139,11 @@ class FeedLook(NamedTuple):
     is_last: bool
 
 
-async def find_oldest_by_key(database: Database, after: Cursor, limit: int) -> FeedLook:
-    """Look through up to `limit` changes behind a cursor for the oldest of each status and queue.
+async def find_oldest_by_key(database: Database, after: Cursor, limit: int) -> KeyHeads:
+    """Find the oldest change of each status and queue among up to `limit` changes after a cursor.
 
     Raises:
-        ChangesForgotten: some of what follows the cursor is no longer kept.
+        ChangesForgotten: some of what follows the cursor has been pruned.
     """
     rows = await database.fetch("find_oldest_by_key", *after, limit)
     seen = rows[0]
@@ -163,16 +163,16 @@ async def find_oldest_by_key(database: Database, after: Cursor, limit: int) -> F
     ]
     heads.sort(key=lambda head: head.pair)
     is_last = seen["changes"] < limit and seen["batches"] < limit
-    return FeedLook(heads, cursor, is_last)
+    return KeyHeads(heads, cursor, is_last)
 
 
 async def read_pairs(
     database: Database, after: Cursor, limit: int
 ) -> tuple[list[ChangePair], Cursor, bool]:
-    """Return which changes follow a cursor, up to `limit`, the cursor behind them, and whether they are the last.
+    """Return up to `limit` changes after a cursor, the cursor after them, and whether they are the last.
 
     Raises:
-        ChangesForgotten: some of what follows the cursor is no longer kept.
+        ChangesForgotten: some of what follows the cursor has been pruned.
     """
     rows = await database.fetch("read_change_batches", after.position, after.ordinal, limit)
     _check_whole(after, rows)
@@ -185,13 +185,13 @@ async def read_pairs(
 
 
 async def read(database: Database, after: Cursor, limit: int) -> FeedPage:
-    """Return the next changes behind a cursor, up to `limit` of them.
+    """Return up to `limit` changes after a cursor, with their contents.
 
     Raises:
-        ChangesForgotten: some of what follows the cursor is no longer kept.
+        ChangesForgotten: some of what follows the cursor has been pruned.
     """
     pairs, cursor, is_last = await read_pairs(database, after, limit)
-    return FeedPage(await said(database, pairs) if pairs else (), cursor, is_last=is_last)
+    return FeedPage(await of_pairs(database, pairs) if pairs else (), cursor, is_last=is_last)
 
 
 def _check_whole(after: Cursor, rows: Sequence[asyncpg.Record]) -> None:
@@ -210,8 +210,8 @@ def _check_begin(after: Cursor, first: int | None) -> None:
         raise ChangesForgotten(str(after))
 
 
-async def said(database: Database, pairs: Sequence[ChangePair]) -> list[Change]:
-    """Return what changes say, in order; those of tasks that are gone are missing."""
+async def of_pairs(database: Database, pairs: Sequence[ChangePair]) -> list[Change]:
+    """Return the contents of changes, in order; changes of tasks that are gone are left out."""
     ids, versions = [pair.task_id for pair in pairs], [pair.version for pair in pairs]
     rows = await database.fetch("read_changes", ids, versions)
     found: dict[tuple[UUID, int], asyncpg.Record] = {

@@ -16,7 +16,7 @@ MOST_VERSIONS = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredContract:
-    """The contract that holds for a type, as JSON texts."""
+    """The contract in force for a type, as JSON texts."""
 
     type: str
     version: int
@@ -27,7 +27,7 @@ class StoredContract:
 async def read_changed(
     database: Database, revision: int
 ) -> tuple[int, list[StoredContract]] | None:
-    """Return the revision and all contracts that hold, or None when it still is the one that is known."""
+    """Return the revision and all contracts in force, or None when the revision is still `revision`."""
     rows = await database.fetch("read_contracts", revision)
     if rows[0]["revision"] == revision:
         return None
@@ -44,18 +44,18 @@ async def read_changed(
 
 
 async def held_digests(database: Database, types: Collection[str]) -> dict[str, bytes]:
-    """Return the digests of the contracts that hold for these types; types without one are left out."""
+    """Return the digests of the contracts in force for these types; types without one are left out."""
     rows = await database.fetch("find_contract_digests", list(types))
     return {row["name"]: row["digest"] for row in rows}
 
 
 async def register(database: Database, worker: str, contracts: Sequence[CompiledContract]) -> int:
-    """Make these the contracts that hold, in one transaction; return for how many types that is a change.
+    """Put these contracts in force, in one transaction; return for how many types that is a change.
 
-    No type may come twice. Those who register at the same time wait for each other.
+    No type may come twice. Concurrent registrations wait for each other.
 
     Raises:
-        TypeLimitReached: Too many types would have a contract.
+        TypeLimitReached: too many types would have a contract.
     """
     async with database.hot_transaction() as connection:
         await connection.execute(statement("lock_contracts"))
@@ -78,7 +78,7 @@ async def register(database: Database, worker: str, contracts: Sequence[Compiled
 
 
 async def drop(database: Database, name: str) -> None:
-    """Free a type from its contract. Raises `TypeNotFound`."""
+    """Remove the contract of a type. Raises `TypeNotFound`."""
     async with database.hot_transaction() as connection:
         await connection.execute(statement("lock_contracts"))
         if not await connection.fetch(statement("drop_contract"), name):
@@ -92,7 +92,7 @@ async def types(database: Database, names: Sequence[str] | None = None) -> list[
 
 
 async def versions(database: Database, name: str) -> list[ContractVersion]:
-    """Return all versions of a type's contract that are kept, newest first."""
+    """Return all retained versions of a type's contract, newest first."""
     return [_version(row) for row in await database.fetch("list_contract_versions", name)]
 
 

@@ -1,6 +1,6 @@
 """Connections to PostgreSQL: one pool for hot statements, one for lists, and single ones on request.
 
-It knows no table. Errors that mean "away for now" leave here as `Unavailable`; all others as they came.
+It knows no table. Errors that mean "away for now" become `Unavailable`; all others pass unchanged.
 """
 
 import asyncio
@@ -30,9 +30,9 @@ log = get_logger(__name__)
 RETRY_AFTER_S = 1.0
 _COLLISION_TRIES = 5
 _ANCHOR_TRIES = 3
-# An answer that came so soon sets the clock closely enough.
-_CLOSE_S = 0.002
-# A statement alone in its transaction ends by its own timeout, which breaks no connection.
+# A round trip this short sets the clock closely enough.
+_CLOSE_ENOUGH_S = 0.002
+# A statement alone in its transaction ends by its own timeout, which leaves the connection usable.
 _STATEMENT_FIRST_S = 0.5
 
 _COMMON = {"jit": "off", "timezone": "UTC", "idle_in_transaction_session_timeout": "10s"}
@@ -48,8 +48,8 @@ _HOT = {
 }
 # A generic plan for a rare queue and status took 770 ms; a custom one takes 1.
 _LISTING = {"plan_cache_mode": "force_custom_plan"}
-# A search of a whole table took all processors for itself, in three processes of PostgreSQL's.
-_ALONE = {"max_parallel_workers_per_gather": "0"}
+# A search of a whole table took all cores, in three processes of PostgreSQL.
+_SINGLE_PROCESS = {"max_parallel_workers_per_gather": "0"}
 _BEGIN_SNAPSHOT = "".join(
     ["BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"]
     + [f"; SET LOCAL {name} = {value}" for name, value in _HOT.items()]
@@ -62,30 +62,30 @@ class Database:
     def __init__(self, url: str, settings: DatabaseSettings) -> None:
         self.writes = WriteWatch()
         self.unsuitable: str | None = None
-        """Why this database can't be used at all, in words; None as far as is known."""
+        """Why this database can't be used at all; None as far as is known."""
         self._servers = Servers(url)
         self._settings = settings
         self._hot = self._engine(_HOT, settings.pool_size)
-        self._listing = self._engine({**_LISTING, **_ALONE}, settings.listing_pool_size)
+        self._listing = self._engine({**_LISTING, **_SINGLE_PROCESS}, settings.listing_pool_size)
         self._searches = asyncio.Semaphore(max(settings.listing_pool_size // 2, 1))
-        # Connections lent by the pool and kept at hand: to give one back and take it again costs 0.2 ms, half
-        # of what a small batch costs in all (measured 2026-11-25). There are as many seats as connections.
-        self._seats = asyncio.Semaphore(settings.pool_size)
+        self._checkouts = asyncio.Semaphore(settings.pool_size)
         self._hot_usage = PoolUsage("hot", settings.pool_size)
         self._listing_usage = PoolUsage("listing", settings.listing_pool_size)
-        self._spare: list[tuple[PoolProxiedConnection, Connection, int]] = []
-        # Connections are as old as the outage that they were made after.
+        # Connections of the pool that stay checked out while nobody uses them: a check-in and a check-out cost
+        # 0.2 ms, half of what a small batch costs in all (measured 2026-11-25).
+        self._idle: list[tuple[PoolProxiedConnection, Connection, int]] = []
+        # The age of a connection: the number of outages before it was made.
         self._outages = 0
-        self._tells: Callable[[], None] | None = None
+        self._on_commit: Callable[[], None] | None = None
 
-    def tells(self, tell: Callable[[], None]) -> None:
-        """Call `tell` after each commit that others are to hear of."""
-        self._tells = tell
+    def on_commit(self, notify: Callable[[], None]) -> None:
+        """Call `notify` after each commit that other processes must know of."""
+        self._on_commit = notify
 
-    def told(self) -> None:
-        """Say that a transaction has committed of which others are to hear. `fetch` does so by itself."""
-        if self._tells is not None:
-            self._tells()
+    def notify_committed(self) -> None:
+        """Report a commit that other processes must know of. `fetch` does so by itself."""
+        if self._on_commit is not None:
+            self._on_commit()
 
     async def connect(self, **server_settings: str) -> Connection:
         """Open a connection outside the pools; the caller closes it."""
@@ -107,14 +107,13 @@ class Database:
                 self._servers,
                 wanted,
                 timeout_s=self._settings.connect_timeout_s,
-                # The server ends a statement in time, if it can still be heard: a network that swallows
-                # everything breaks no connection.
+                # The server ends a statement in time, but a network that swallows everything hides that.
                 command_timeout_s=timeout_s + 1,
                 transaction_timeout_s=transaction_timeout_s,
             )
         except PoolerBetween as error:
             if self.unsuitable is None:
-                log.error("database.unsuitable", trouble=str(error))  # noqa: TRY400 - it says all
+                log.error("database.unsuitable", trouble=str(error))  # noqa: TRY400 - the text is enough
             self.unsuitable = str(error)
             raise Unavailable(RETRY_AFTER_S, "the database", self.unsuitable) from error
         self.unsuitable = None
@@ -122,39 +121,39 @@ class Database:
 
     @asynccontextmanager
     async def hot(self) -> AsyncIterator[Connection]:
-        """Lend a connection whose plans are pinned to indexes and nested loops.
+        """Check out a connection whose plans are pinned to indexes and nested loops.
 
         Raises:
             Unavailable: when the database is away, now or while the connection is used.
         """
         with _outages_translated(), self._hot_usage.checkout() as checkout:
             async with asyncio.timeout(self._settings.connect_timeout_s):
-                await self._seats.acquire()
+                await self._checkouts.acquire()
             try:
-                lent, driver, age = await self._lend()
-                checkout.served()
+                pooled, driver, age = await self._check_out()
+                checkout.acquired()
                 try:
                     yield driver
                 except BaseException as error:
                     if _is_clean(driver, error):
-                        self._keep(lent, driver, age)
+                        self._check_in(pooled, driver, age)
                     else:
-                        lent.invalidate()
+                        pooled.invalidate()
                         if faults.is_outage(error):
-                            self._forget_spare()
+                            self._discard_idle()
                     raise
-                self._keep(lent, driver, age)
+                self._check_in(pooled, driver, age)
             finally:
-                self._seats.release()
+                self._checkouts.release()
 
     @asynccontextmanager
     async def hot_transaction(self, *, longer_s: float = 0) -> AsyncIterator[Connection]:
-        """Lend a connection as `hot` does, within a transaction that commits at the end.
+        """Check out a connection as `hot` does, within a transaction that commits at the end.
 
-        It, and each of its statements, may take `longer_s` more than what is set; who waits for an answer has to
-        name a timeout of its own then.
+        The transaction and each of its statements may take `longer_s` more than the settings allow; the caller
+        then passes its own timeout to the driver.
 
-        Who is cancelled, or has waited in vain, does not wait for a ROLLBACK, too: the connection ends.
+        After a cancellation or a timeout there is no wait for a ROLLBACK: the connection is closed.
         """
         async with self.hot() as connection:
             transaction = connection.transaction()
@@ -172,7 +171,7 @@ class Database:
             await transaction.commit()
 
     def longest_s(self, longer_s: float) -> float:
-        """Return how long a statement may take that was given `longer_s` more; its answer comes a second later."""
+        """Return how long a statement with `longer_s` more may take; its result may come a second later."""
         return self._settings.statement_timeout_s + longer_s
 
     def _longer(self, connection: Connection, longer_s: float) -> str:
@@ -180,45 +179,45 @@ class Database:
         text = f"SET LOCAL statement_timeout = '{longest_s}s'"
         if connection.get_server_version().major < TRANSACTION_TIMEOUT_SINCE:
             return text
-        # One that runs is not set anew, only begun anew.
+        # A running timeout keeps its value: it has to be switched off and on again.
         whole_s = longest_s + _STATEMENT_FIRST_S
         begin = f"SET LOCAL transaction_timeout = '{whole_s}s'"
         return f"{text}; SET LOCAL transaction_timeout = 0; {begin}"
 
-    def _keep(self, lent: PoolProxiedConnection, driver: Connection, age: int) -> None:
+    def _check_in(self, pooled: PoolProxiedConnection, driver: Connection, age: int) -> None:
         if age == self._outages:
-            self._spare.append((lent, driver, age))
+            self._idle.append((pooled, driver, age))
         else:
-            lent.invalidate()
+            pooled.invalidate()
 
-    def _forget_spare(self) -> None:
-        """Trust none that was there before: a network that swallows everything breaks no connection."""
+    def _discard_idle(self) -> None:
+        """Drop all older connections: a network that swallows everything breaks none."""
         self._outages += 1
-        while self._spare:
-            self._spare.pop()[0].invalidate()
+        while self._idle:
+            self._idle.pop()[0].invalidate()
 
-    async def _lend(self) -> tuple[PoolProxiedConnection, Connection, int]:
-        """Take a spare connection or a new one, passing over those that the server has ended meanwhile."""
-        while self._spare:
-            lent, driver, age = self._spare.pop()
+    async def _check_out(self) -> tuple[PoolProxiedConnection, Connection, int]:
+        """Take an idle connection or a new one; skip those that the server has closed meanwhile."""
+        while self._idle:
+            pooled, driver, age = self._idle.pop()
             if not driver.is_closed():
-                return lent, driver, age
-            lent.invalidate()
+                return pooled, driver, age
+            pooled.invalidate()
         age = self._outages
         try:
-            lent = await self._hot.raw_connection()
-        except Exception as error:  # whatever keeps us from connecting, no statement was at fault
+            pooled = await self._hot.raw_connection()
+        except Exception as error:  # whatever prevents connecting, no statement was at fault
             raise Unavailable(RETRY_AFTER_S, "the database") from error
-        connection: Connection | None = lent.driver_connection
-        assert connection is not None  # noqa: S101 - it was not given back yet
-        return lent, connection, age
+        connection: Connection | None = pooled.driver_connection
+        assert connection is not None  # noqa: S101 - it is still checked out
+        return pooled, connection, age
 
     async def fetch(
         self, name: str, *arguments: object, of_one: bool = False
     ) -> list[asyncpg.Record]:
         """Run the statement `name`, or its form for one row, alone in its transaction on a hot connection.
 
-        Deadlocks and serialization failures are tried again.
+        Deadlocks and serialization failures are retried.
 
         Raises:
             Unavailable: when the database is away; whether the statement took effect is unknown.
@@ -229,8 +228,8 @@ class Database:
                     rows = await self._fetch(statement(name, of_one=of_one), arguments)
             except Unavailable:
                 if notifies(name):
-                    # It may have committed, and the answer be lost.
-                    self.told()
+                    # It may have committed, with its result lost.
+                    self.notify_committed()
                 raise
             except asyncpg.PostgresError as error:
                 if not faults.is_collision(error) or attempt == _COLLISION_TRIES:
@@ -239,7 +238,7 @@ class Database:
                 log.info("statement.collided", statement=name, attempt=attempt, error=str(error))
             else:
                 if rows and notifies(name):
-                    self.told()
+                    self.notify_committed()
                 return rows
         raise AssertionError("the last try returns or raises")
 
@@ -254,9 +253,10 @@ class Database:
 
     @asynccontextmanager
     async def listing(self, *, is_search: bool = False) -> AsyncIterator[AsyncConnection]:
-        """Lend a read-only connection for composed statements, planned for their actual values.
+        """Check out a read-only connection for composed statements, planned for their actual values.
 
-        Searches, which read row by row, take half of the connections at most: other lists don't wait for them.
+        Searches read row by row. They take half of the connections at most, so that other lists don't wait for
+        them.
 
         Raises:
             Unavailable: as for `hot`.
@@ -268,17 +268,17 @@ class Database:
                         await stack.enter_async_context(self._searches)
                 try:
                     connection = await stack.enter_async_context(self._listing.connect())
-                except Exception as error:  # as in `_lend`
+                except Exception as error:  # as in `_check_out`
                     raise Unavailable(RETRY_AFTER_S, "the database") from error
-                checkout.served()
+                checkout.acquired()
                 yield connection
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Connection]:
-        """Lend a connection that sees one moment of the database, and reads only; plans are pinned as in `hot`.
+        """Check out a read-only connection that sees one moment of the database; plans are pinned as in `hot`.
 
-        It is one of those for lists, so that questions don't take connections from the hot statements. Who is
-        cancelled does not wait for a ROLLBACK.
+        It comes from the pool for lists, so that it takes none from the hot statements. After a cancellation there
+        is no wait for a ROLLBACK.
 
         Raises:
             Unavailable: as for `hot`.
@@ -300,7 +300,8 @@ class Database:
                 await driver.execute("COMMIT")
                 has_ended = True
             finally:
-                # Also when the ROLLBACK was cut off: SQLAlchemy knows of no transaction, and would lend it on.
+                # Also when the ROLLBACK was cut off: SQLAlchemy does not know of the transaction, and would reuse
+                # it.
                 if not has_ended:
                     driver.terminate()
                     await connection.invalidate()
@@ -313,7 +314,7 @@ class Database:
             Unavailable: as for `hot`; also when a statement's time is up.
         """
         with _outages_translated():
-            # A statement is to end by its own timeout, which breaks no connection.
+            # A statement should end by its own timeout, which leaves the connection usable.
             longest_s = 2 * timeout_s
             connection = await self._connect(_LISTING, timeout_s, transaction_timeout_s=longest_s)
             try:
@@ -322,24 +323,24 @@ class Database:
                 await connection.close()
 
     async def anchor(self, clock: SystemClock) -> datetime:
-        """Correct `clock` by what PostgreSQL tells, a few times, and return that.
+        """Set `clock` by PostgreSQL's, with a few tries, and return PostgreSQL's time.
 
-        The quickest answer corrects it most closely: one that had to connect first told its time late.
+        The shortest round trip is the most exact: the first one may include connecting.
         """
-        told = clock.now()
+        moment = clock.now()
         for _ in range(_ANCHOR_TRIES):
-            asked_at = clock.monotonic()
-            told = await self.fetch_value("clock_now")
-            answered_at = clock.monotonic()
-            clock.anchor(told, requested_at=asked_at, received_at=answered_at)
-            if answered_at - asked_at < _CLOSE_S:
+            requested_at = clock.monotonic()
+            moment = await self.fetch_value("clock_now")
+            received_at = clock.monotonic()
+            clock.anchor(moment, requested_at=requested_at, received_at=received_at)
+            if received_at - requested_at < _CLOSE_ENOUGH_S:
                 break
-        return told
+        return moment
 
     async def close(self) -> None:
-        """Close both pools; connections in use are closed when they come back."""
-        while self._spare:
-            self._spare.pop()[0].close()
+        """Close both pools; connections in use are closed when they are checked in."""
+        while self._idle:
+            self._idle.pop()[0].close()
         await self._hot.dispose()
         await self._listing.dispose()
         self._hot_usage.close()
@@ -355,7 +356,7 @@ class Database:
             pool_size=size,
             max_overflow=0,
             pool_timeout=self._settings.connect_timeout_s,
-            # JSON stays text: it is parsed once at the door and never again.
+            # JSON stays text: it is parsed once, at the entry point, and never again.
             json_deserializer=str,
             pool_reset_on_return=None if server_settings is _HOT else "rollback",
         )
@@ -363,18 +364,18 @@ class Database:
 
 async def _driver_of(connection: AsyncConnection) -> Connection:
     """Return the driver's connection below SQLAlchemy's."""
-    lent = await connection.get_raw_connection()
-    driver: Connection | None = lent.driver_connection
-    assert driver is not None  # noqa: S101 - it was not given back yet
+    pooled = await connection.get_raw_connection()
+    driver: Connection | None = pooled.driver_connection
+    assert driver is not None  # noqa: S101 - it is still checked out
     return driver
 
 
 def _is_clean(connection: Connection, error: BaseException) -> bool:
-    """Tell whether the next user may have this connection."""
-    said_no = isinstance(error, (asyncpg.PostgresError, TaskmillError))
-    # A server that only reads now may have been the primary: the next connection looks for the new one.
-    said_no = said_no and not isinstance(error, asyncpg.ReadOnlySQLTransactionError)
-    return said_no and not connection.is_closed() and not connection.is_in_transaction()
+    """Return whether the next caller can use this connection."""
+    is_refusal = isinstance(error, (asyncpg.PostgresError, TaskmillError))
+    # A server that is read-only now may have been the primary: a new connection finds the new one.
+    is_refusal = is_refusal and not isinstance(error, asyncpg.ReadOnlySQLTransactionError)
+    return is_refusal and not connection.is_closed() and not connection.is_in_transaction()
 
 
 class _outages_translated:  # noqa: N801 - reads as a statement: `with _outages_translated():`

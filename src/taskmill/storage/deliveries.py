@@ -1,4 +1,4 @@
-"""How far the feed was delivered to places outside, and whose cursor_lease it is: one at a time, fenced."""
+"""How far the feed was delivered to each destination, and who holds its cursor lease: one process, fenced."""
 
 from typing import NamedTuple
 from uuid import UUID
@@ -9,7 +9,7 @@ from taskmill.storage.database import Database
 
 
 class CursorLease(NamedTuple):
-    """The right to deliver to a place, for `hold_s` seconds from each `move` on."""
+    """The right to deliver to a destination, for `hold_s` seconds after `take` and after each `move`."""
 
     place: str
     holder: UUID
@@ -17,9 +17,9 @@ class CursorLease(NamedTuple):
 
 
 async def take(database: Database, cursor_lease: CursorLease) -> Cursor | None:
-    """Take the cursor_lease and return the cursor to go on from; None while another holds it.
+    """Take the cursor lease and return the cursor to go on from; None while another process holds it.
 
-    A place to which nothing was ever delivered begins at the present.
+    A destination to which nothing was ever delivered begins at the end of the feed.
     """
     begin = START
     if not await database.fetch_value("find_feed_delivery", cursor_lease.place):
@@ -29,10 +29,10 @@ async def take(database: Database, cursor_lease: CursorLease) -> Cursor | None:
 
 
 async def move(database: Database, cursor_lease: CursorLease, cursor: Cursor) -> bool:
-    """Note that all up to `cursor` was delivered, and keep the cursor_lease; False when it was lost."""
+    """Record that everything up to `cursor` was delivered, and renew the cursor lease; False when it was lost."""
     return bool(await database.fetch("move_feed_delivery", *cursor_lease, *cursor))
 
 
-async def leave(database: Database, cursor_lease: CursorLease) -> None:
-    """Give the cursor_lease back."""
+async def drop(database: Database, cursor_lease: CursorLease) -> None:
+    """Give the cursor lease back."""
     await database.fetch("drop_cursor_lease", cursor_lease.place, cursor_lease.holder)

@@ -1,4 +1,4 @@
-"""The lock of the one worker that the earlier service's address starts, whichever process was asked."""
+"""The lock of the one worker that the earlier service's address starts, whichever process gets the request."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,7 +11,7 @@ from taskmill.storage.statements import statement
 async def drain_lock(database: Database) -> AsyncIterator[bool]:
     """Hold the lock on a connection of its own while the block runs; False when another process has it.
 
-    Whoever loses the connection loses the lock unawares: what keeps a worker's tasks is its lease.
+    When the connection breaks, the lock is lost unnoticed; the tasks of the worker are protected by its lease.
 
     Raises:
         Unavailable: the database is away.

@@ -18,6 +18,6 @@ class DueDuties(NamedTuple):
 
 
 async def find(database: Database, *, soon_s: float) -> DueDuties:
-    """Ask for all of them at once, and for what expires within `soon_s` seconds."""
+    """Find all of them with one statement; `soon_s` is how far ahead a task's expiry is looked for."""
     [row] = await database.fetch("find_duties", list(minutes.CARRIED), counts.MOST_FOLDED, soon_s)
     return DueDuties(*row.values())

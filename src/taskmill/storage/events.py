@@ -12,7 +12,7 @@ from taskmill.storage.statements import part
 
 
 async def of_task(database: Database, task_id: UUID, *, after: int, limit: int) -> Part[TaskEvent]:
-    """Return up to `limit` entries of a task behind a version, in order; none of a task that is unknown."""
+    """Return up to `limit` entries of a task after a version, in order; none for an unknown task."""
     rows = await database.fetch("list_events", task_id, after, limit + 1, PAGE_BYTES)
     return part(rows, limit, event_of)
 
@@ -24,7 +24,7 @@ async def latest_of_task(database: Database, task_id: UUID, limit: int) -> list[
 
 
 def event_of(row: asyncpg.Record) -> TaskEvent:
-    """Return the entry that a row with all its columns is."""
+    """Make an entry of a row that has all its columns."""
     return TaskEvent(
         task_id=row["task_id"],
         version=row["version"],

@@ -1,4 +1,4 @@
-"""Reads the facts that explain where a task is, all in the snapshot that the caller holds."""
+"""Reads the facts that explain where a task is, all in the transaction of the caller."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -24,14 +24,14 @@ _MOST_BUCKETS = 1_000
 # Each costs a visit of its row: 2,000 took 0.8 ms, 8,000 took 3.1; counting 10,000 ahead took 3.5 (2026-11-25).
 _MOST_RUNNING = 5_000
 _MOST_LEASES = 1_000
-# A snapshot that somebody holds open leaves dead rows at the heads of the buckets, which take time to pass.
+# While somebody holds an old snapshot, dead rows at the heads of the buckets take time to skip.
 _LIMIT_TIME = "SET LOCAL statement_timeout = '100ms'"
 
 
 async def read(
     connection: Connection, task_id: UUID, *, broker: BrokerState, hint_life: timedelta
 ) -> ExplainSnapshot | None:
-    """Return what surrounds a task, without its position; None when there is no such task."""
+    """Return the facts about a task, without its position; None when there is no such task."""
     rows = await connection.fetch(statement("find_explain_snapshot"), task_id)
     if not rows:
         return None
@@ -70,16 +70,16 @@ async def read(
     )
 
 
-async def read_position(connection: Connection, c: ExplainSnapshot) -> QueuePosition:
-    """Count what takes slots and what goes first, as far as a short time suffices.
+async def read_position(connection: Connection, snapshot: ExplainSnapshot) -> QueuePosition:
+    """Count what takes slots and what goes first, as far as a short timeout allows.
 
-    Call it last: when the time is up, the transaction is at its end.
+    Call it last: after a timeout the transaction has failed.
     """
     await connection.execute(_LIMIT_TIME)
     running: Mapping[UUID, int] | None = None
     try:
         running = await _count_running(connection)
-        return await _count_ahead(connection, c, running)
+        return await _count_ahead(connection, snapshot, running)
     except asyncpg.QueryCanceledError:
         return QueuePosition(running=running)
 
@@ -92,21 +92,21 @@ async def _count_running(connection: Connection) -> Mapping[UUID, int] | None:
 
 
 async def _count_ahead(
-    connection: Connection, c: ExplainSnapshot, running: Mapping[UUID, int] | None
+    connection: Connection, snapshot: ExplainSnapshot, running: Mapping[UUID, int] | None
 ) -> QueuePosition:
-    types = c.rival_types
+    types = snapshot.rival_types
     [row] = await connection.fetch(
         statement("count_ahead"),
-        c.queue,
+        snapshot.queue,
         None if types is None else sorted(types),
-        c.priority,
-        c.run_at,
-        c.task_id,
+        snapshot.priority,
+        snapshot.run_at,
+        snapshot.task_id,
         MOST_AHEAD,
         _MOST_BUCKETS,
     )
     ahead: int = row["ahead"]
-    is_more = ahead == MOST_AHEAD or row["has_more_lanes"]
+    is_more = ahead == MOST_AHEAD or row["has_more_buckets"]
     return QueuePosition(running=running, ahead=ahead, is_more=is_more)
 
 

@@ -1,4 +1,4 @@
-"""Failures by type and error. A trigger notes each task that fails; `fold` adds them to rows of steps of time.
+"""Failures by type and error. A trigger records each failure; `fold` adds them to rows by steps of time.
 
 Each failure goes into one row of each length of step, so a window is read from one length alone.
 """
@@ -10,9 +10,9 @@ from taskmill.domain.failures import FailureGroup, Failures
 from taskmill.storage.database import Database
 from taskmill.storage.statements import statement
 
-# The steps in s, and for how many days their rows are kept: longer than a window reads them.
+# The steps in s, and for how many days their rows are retained: longer than any window reads them.
 KEPT_DAYS: Final = {600: 1, 3_600: 3, 86_400: 40}
-# Errors are whatever handlers say, so there may be very many.
+# Handlers make up their errors, so there may be very many.
 MOST_KINDS: Final = 200
 _STEPS: Final = {Window.HOUR: 600, Window.DAY: 3_600, Window.WEEK: 86_400, Window.MONTH: 86_400}
 _MOST_TAKEN: Final = 10_000
@@ -34,7 +34,7 @@ async def fold(database: Database) -> bool:
 
 
 async def prune(database: Database) -> bool:
-    """Forget rows that are kept no longer; True when there may be many more."""
+    """Prune rows past their retention; True when there may be many more."""
     pruned = [
         await database.fetch("prune_failures", step, days, _MOST_PRUNED)
         for step, days in KEPT_DAYS.items()
@@ -43,7 +43,7 @@ async def prune(database: Database) -> bool:
 
 
 async def read(database: Database, window: Window, limit: int) -> Failures:
-    """Tell what failed over one of `WINDOWS`, `limit` kinds at most; it is current, and reads no task."""
+    """Return what failed over a window, `limit` kinds at most. It is current, and reads no task."""
     rows = await database.fetch(
         "list_failures", _STEPS[window], window.length.total_seconds(), limit, _MOST_TAKEN
     )

@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeout
 
 from taskmill.domain.errors import TaskmillError
 
-# 22 data exception, 23 constraint violation: the statement's input is wrong, whoever sends it.
+# 22 data exception, 23 constraint violation: the input of the statement is wrong.
 _ITEM_CLASSES = ("22", "23")
 # By statement_timeout, or by an operator.
 QUERY_CANCELED = "57014"
@@ -20,7 +20,7 @@ _COLLISION_CLASS = "40"
 # 08 connection, 53 resources, 57 operator intervention (shutdown, cancel, starting up), 55P03 lock not
 # available, 25P03/25P04 idle and transaction timeouts, 25006 read-only (a standby), 58 system error.
 _OUTAGE_CLASSES = ("08", "53", "57", "58", "55P03", "25P03", "25P04", "25006")
-# The driver's internal error is what the first use of a connection gets that the server has ended while idle.
+# The driver raises its internal error on the first use of a connection that the server closed while it was idle.
 _CONNECTION_ERRORS = (
     OSError,
     TimeoutError,
@@ -39,7 +39,7 @@ def sqlstate(error: BaseException) -> str | None:
 
 
 def in_words(error: BaseException) -> str:
-    """Say what went wrong: a time that is over has no words of its own."""
+    """Return what went wrong as text; a timeout has none of its own."""
     text = str(error).strip()
     if text:
         return text
@@ -47,28 +47,28 @@ def in_words(error: BaseException) -> str:
 
 
 def is_item_fault(error: BaseException) -> bool:
-    """Tell whether one item of the batch is to blame, so that the others may pass without it."""
+    """Return whether one item of the batch is to blame, so that the others may pass without it."""
     return (sqlstate(error) or "").startswith(_ITEM_CLASSES)
 
 
 def may_be_item_fault(error: BaseException) -> bool:
-    """Tell whether it is a fault of ours, which one item of the batch may have met: others may pass without it."""
+    """Return whether it is a bug of ours that one item may have triggered: the others may pass without it."""
     is_of_all = is_outage(error) or is_collision(error)
     return not (is_of_all or isinstance(error, TaskmillError))
 
 
 def is_collision(error: BaseException) -> bool:
-    """Tell whether the same statement should simply be run again."""
+    """Return whether the same statement should simply run again."""
     return (sqlstate(error) or "").startswith(_COLLISION_CLASS)
 
 
 def is_time_up(error: BaseException | None) -> bool:
-    """Tell whether the time that we gave a statement, or its transaction, was over."""
+    """Return whether a statement or its transaction ran into our timeout."""
     return error is not None and sqlstate(error) in _TIME_IS_UP
 
 
 def is_outage(error: BaseException) -> bool:
-    """Tell whether the database is away, starting, full or overloaded: nothing is wrong with the request."""
+    """Return whether the database is away, starting, full or overloaded: nothing is wrong with the request."""
     state = sqlstate(error)
     if state is not None:
         return state.startswith(_OUTAGE_CLASSES)

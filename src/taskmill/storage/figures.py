@@ -79,7 +79,7 @@ async def _queues(database: Database, workers: Workers) -> list[QueueFigures]:
 
 
 def _of_gone(counted: Mapping[str, Counts], names: Collection[str]) -> QueueFigures:
-    """Add up the tasks of queues that were removed, so that the sum over all queues stays right."""
+    """Add up the tasks of removed queues, so that the sum over all queues stays right."""
     counts: dict[Status, int] = defaultdict(int)
     for name in counted.keys() - names:
         for status, tasks in counted[name].items():

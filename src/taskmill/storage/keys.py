@@ -1,4 +1,4 @@
-"""Idempotency keys of transactions that have not ended: whether somebody has one, and who."""
+"""Idempotency keys in transactions that have not ended: whether one is taken, and by which session."""
 
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -11,16 +11,16 @@ from taskmill.storage.statements import statement
 
 _LOCK_TABLE: Final = "LOCK TABLE ONLY taskmill.idempotency IN ROW EXCLUSIVE MODE"
 
-Ask = Callable[[tuple[str, str]], Coroutine[None, None, bool]]
-"""Inserts a (scope, key) pair; returns whether that waited in vain, for somebody who has it."""
+KeyProbe = Callable[[tuple[str, str]], Coroutine[None, None, bool]]
+"""Tries to insert a (scope, key) pair; returns whether that timed out because another session holds it."""
 
 
 @asynccontextmanager
-async def asking_for_keys(connection: Connection, *, wait_s: float) -> AsyncIterator[Ask]:
-    """Within a transaction that is taken back, give a way to insert keys; each waits for `wait_s` at most.
+async def probing_keys(connection: Connection, *, wait_s: float) -> AsyncIterator[KeyProbe]:
+    """Yield a probe that inserts keys in a transaction that is rolled back; each waits for `wait_s` at most.
 
     Raises:
-        LockNotAvailableError: nobody can insert any key, as somebody holds a lock on their table.
+        LockNotAvailableError: a lock on their table keeps everybody from inserting keys.
     """
     transaction = connection.transaction()
     await transaction.start()
@@ -28,7 +28,7 @@ async def asking_for_keys(connection: Connection, *, wait_s: float) -> AsyncIter
         await connection.execute(f"SET LOCAL lock_timeout = '{wait_s}s'")
         await connection.execute(_LOCK_TABLE)
 
-        async def ask(pair: tuple[str, str]) -> bool:
+        async def probe(pair: tuple[str, str]) -> bool:
             scope, key = pair
             try:
                 await connection.execute(statement("await_keys"), [scope], [key])
@@ -36,14 +36,14 @@ async def asking_for_keys(connection: Connection, *, wait_s: float) -> AsyncIter
                 return True
             return False
 
-        yield ask
+        yield probe
     except asyncpg.PostgresError:
         await transaction.rollback()
         raise
     await transaction.rollback()
 
 
-async def blockers(looking: Connection, of: Connection) -> set[int]:
+async def blockers(observer: Connection, of: Connection) -> set[int]:
     """Return the process ids of the sessions that the session `of` waits for now."""
-    rows = await looking.fetch(statement("find_blockers"), of.get_server_pid())
+    rows = await observer.fetch(statement("find_blockers"), of.get_server_pid())
     return {row["pid"] for row in rows}

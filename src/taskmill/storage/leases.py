@@ -1,4 +1,4 @@
-"""Leases: a worker's right to run what it claimed, for as long as it says that it lives."""
+"""Leases: a worker's right to run what it claimed, as long as it renews the lease."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ from taskmill.version import version
 log = get_logger(__name__)
 
 MOST_LOST = 1000
-"""Of so many tasks it is remembered that a lost worker ran them."""
+"""The most tasks of a lost worker whose ids are recorded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerCard:
-    """What a worker tells of itself. Empty `queues` means all; `types` may hold `*`."""
+    """What a worker reports about itself. Empty `queues` means all; `types` may hold `*`."""
 
     name: str
     queues: Collection[str]
@@ -31,7 +31,7 @@ class WorkerCard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Renewed:
-    """A lease that holds on, and what its worker is asked to do; a quiet one maybe to end once it is empty."""
+    """A renewed lease, and what its worker is asked to do; `stop_when_empty` is for a quiet worker."""
 
     asked_to: WorkerRequest | None
     stop_when_empty: bool
@@ -46,7 +46,7 @@ async def open_lease(
     asked_to: WorkerRequest | None = None,
     stop_when_empty: bool = False,
 ) -> None:
-    """Begin a lease of `ttl_s` seconds; what the worker was asked to do under an earlier one holds on."""
+    """Open a lease of `ttl_s` seconds; what the worker was asked to do under an earlier one carries over."""
     await connection.execute(
         statement("open_lease"),
         lease_id,
@@ -64,26 +64,26 @@ async def open_lease(
 async def renew_lease(
     connection: Connection, lease_id: UUID, *, ttl_s: float, running: int
 ) -> Renewed | None:
-    """Let the lease run `ttl_s` seconds from now; None when it was closed, and so is lost."""
+    """Let the lease live `ttl_s` seconds from now; None when it was closed, and so is lost."""
     row = await connection.fetchrow(statement("renew_lease"), lease_id, ttl_s, running)
     if row is None:
         return None
-    asked = row["asked_to"]
+    requested = row["asked_to"]
     return Renewed(
-        asked_to=None if asked is None else WorkerRequest(asked),
+        asked_to=None if requested is None else WorkerRequest(requested),
         stop_when_empty=row["stop_when_empty"],
     )
 
 
-async def find_asked(
+async def find_cancel_requested(
     connection: Connection, lease_id: UUID, *, timeout_s: float
 ) -> list[tuple[UUID, int]]:
     """Return (task id, claim number) of what runs under the lease and was asked to stop.
 
     Raises:
-        TimeoutError: there was no answer in time; the connection is still good.
+        TimeoutError: no result in time; the connection is still usable.
     """
-    rows = await connection.fetch(statement("find_asked_claims"), lease_id, timeout=timeout_s)
+    rows = await connection.fetch(statement("find_cancel_requested"), lease_id, timeout=timeout_s)
     return [(row["id"], row["claim_no"]) for row in rows]
 
 
@@ -92,19 +92,19 @@ async def close_lease(database: Database, lease_id: UUID, reason: str) -> None:
     await database.fetch("close_lease", lease_id, reason)
 
 
-async def note_lost(database: Database, lost: Collection[Fence]) -> None:
-    """Remember what ran under closed leases, with these; doing it again changes nothing."""
+async def record_lost(database: Database, lost: Collection[Fence]) -> None:
+    """Record in closed leases which tasks ran under them; repeating it changes nothing."""
     leases, tasks = [one.lease_id for one in lost], [one.task_id for one in lost]
-    await database.fetch("note_lost_tasks", leases, tasks, MOST_LOST)
+    await database.fetch("record_lost_tasks", leases, tasks, MOST_LOST)
 
 
 async def find_lost(database: Database, lease_id: UUID) -> list[UUID]:
-    """Return the ids of what ran under a lease when its worker was lost, `MOST_LOST` at most, the oldest first."""
+    """Return the ids of the tasks that a lost worker ran under a lease, oldest first, `MOST_LOST` at most."""
     return [row["task_id"] for row in await database.fetch("find_lost_tasks", lease_id)]
 
 
 async def close_expired(database: Database) -> list[UUID]:
-    """End every lease that ran out, and return their ids once that is committed."""
+    """Close every lease that ran out; return their ids once that is committed."""
     rows = await database.fetch("close_expired_leases")
     for row in rows:
         expired_at: datetime = row["expires_at"]

@@ -1,8 +1,8 @@
 """Lists tasks by any filter: the only place that composes SQL.
 
-With a filter on status, queue and time only, the ids of a page come straight from an index. Any other filter
-(type, label, name, error, lease) is looked for in that order chunk by chunk, within a time budget; the page
-then tells where to go on. A page whose tasks are large ends before it has as many as were asked for.
+With a filter on status, queue and time only, the ids of a page come straight from an index. Other filters (type,
+label, name, error, lease) scan in that order, chunk by chunk, within a time budget; the page then says where to go
+on. A page of large tasks ends before it has as many as were requested.
 """
 
 import asyncio
@@ -34,9 +34,9 @@ _LARGEST_CHUNK = 64_000
 Condition = sa.ColumnElement[bool]
 
 _PROGRESS = ("share", "message", "at", "serial")
-_UNSHOWN = ("traceparent", "lease_id", "open_policy")
+_HIDDEN = ("traceparent", "lease_id", "open_policy")
 _COLUMNS = [
-    *(column for column in task.c if column.name not in _UNSHOWN),
+    *(column for column in task.c if column.name not in _HIDDEN),
     *(task_progress.c[name].label(f"progress_{name}") for name in _PROGRESS),
     sa.select(task_callback.c.url)
     .where(task_callback.c.task_id == task.c.id)
@@ -62,7 +62,7 @@ _WITH_PROGRESS = task.outerjoin(
 
 
 def has_in_name(needle: str) -> Condition:
-    """Return the condition that `needle` is in the name, in any case: see `domain/name_search.py`.
+    """Return the condition that `needle` is in the name, ignoring case: see `domain/name_search.py`.
 
     The two ways: names of ASCII take 0.3 µs each, as ILIKE does, and others of 30 characters 1 to 2 (2026-11-28).
     """
@@ -103,7 +103,7 @@ async def page(database: Database, wanted: TaskFilter, request: PageRequest) -> 
 async def ids(
     database: Database, wanted: TaskFilter, request: PageRequest
 ) -> tuple[list[UUID], UUID | None]:
-    """Return the ids of such a page only, in order, and where the next one begins."""
+    """Return only the ids of such a page, in order, and where the next one begins."""
     scan = _Scan(wanted=wanted, request=request)
     async with database.listing(is_search=scan.must_count) as connection:
         return await _find_ids(connection, scan)
@@ -117,7 +117,7 @@ async def of_ids(database: Database, ids: Sequence[UUID]) -> list[Task]:
 
 
 async def counted(database: Database, wanted: TaskFilter) -> int | None:
-    """Return the total from the counters, None where they can't tell."""
+    """Return the total from the counters; None when the filter needs a scan."""
     scan = _Scan(wanted=wanted, request=PageRequest())
     return None if scan.must_count else await _counted(database, wanted)
 
@@ -131,24 +131,24 @@ class _Scan:
 
     @property
     def must_count(self) -> bool:
-        """Tell whether the counters can't answer for the total."""
+        """Whether the counters can't give the total."""
         times = self.wanted.created_after or self.wanted.created_before
-        return bool(times or self.needs_looking)
+        return bool(times or self.needs_scan)
 
     @property
     def budget_s(self) -> float:
-        """Return for how long to look, and to count."""
-        asked = self.request.budget_s
-        return BUDGET_S if asked is None else asked
+        """The time for a scan, and for a count."""
+        requested = self.request.budget_s
+        return BUDGET_S if requested is None else requested
 
     @property
-    def needs_looking(self) -> bool:
-        """Tell whether some condition has no index."""
+    def needs_scan(self) -> bool:
+        """Whether some condition has no index."""
         wanted = self.wanted
         return bool(wanted.type or wanted.labels or wanted.name or wanted.error or wanted.lease)
 
     def total_of(self, ids: Sequence[UUID], next_after: UUID | None) -> int | None:
-        """Return how many tasks there are in all, None when a page with these ids does not say."""
+        """Return how many tasks there are in all; None when a page with these ids does not show it."""
         has_seen_all = self.request.after is None and next_after is None
         is_within = bool(ids) or self.request.offset == 0
         return self.request.offset + len(ids) if has_seen_all and is_within else None
@@ -165,8 +165,8 @@ class _Scan:
             conditions.append(task.c.id < identity.lower_bound(wanted.created_before))
         return conditions
 
-    def looked_at(self) -> list[Condition]:
-        """Return the conditions that every row must be asked for."""
+    def unindexed(self) -> list[Condition]:
+        """Return the conditions that every row must be checked for."""
         wanted = self.wanted
         conditions: list[Condition] = []
         if wanted.type is not None:
@@ -189,7 +189,7 @@ class _Scan:
         return list(Status) if self.wanted.queue is not None else []
 
     def beyond(self, after: UUID | None) -> list[Condition]:
-        """Return the condition that leaves out what earlier pages had."""
+        """Return the condition that leaves out earlier pages."""
         if after is None:
             return []
         return [task.c.id > after if self.request.oldest_first else task.c.id < after]
@@ -224,8 +224,8 @@ class _Scan:
 
 async def _find_ids(connection: AsyncConnection, scan: _Scan) -> tuple[list[UUID], UUID | None]:
     """Return the page's ids in order, and where the next page begins."""
-    if scan.needs_looking:
-        return await _look_for_ids(connection, scan)
+    if scan.needs_scan:
+        return await _scan_for_ids(connection, scan)
     request = scan.request
     conditions = scan.indexed() + scan.beyond(request.after)
     query = scan.ids(conditions, skip=request.offset, limit=request.limit + 1)
@@ -235,8 +235,8 @@ async def _find_ids(connection: AsyncConnection, scan: _Scan) -> tuple[list[UUID
     return ids[: request.limit], ids[request.limit - 1]
 
 
-async def _look_for_ids(connection: AsyncConnection, scan: _Scan) -> tuple[list[UUID], UUID | None]:
-    """Look through ever larger chunks until the page is full, the tasks or the time are at an end."""
+async def _scan_for_ids(connection: AsyncConnection, scan: _Scan) -> tuple[list[UUID], UUID | None]:
+    """Scan ever larger chunks until the page is full, or tasks or time run out."""
     request, loop = scan.request, asyncio.get_running_loop()
     enough = request.offset + request.limit + 1
     give_up_at = loop.time() + scan.budget_s
@@ -245,7 +245,7 @@ async def _look_for_ids(connection: AsyncConnection, scan: _Scan) -> tuple[list[
     while True:
         bounds = scan.indexed() + scan.beyond(after)
         last = await connection.scalar(scan.ids(bounds, skip=chunk - 1, limit=1))
-        within = [*bounds, *scan.looked_at()] + ([scan.up_to(last)] if last else [])
+        within = [*bounds, *scan.unindexed()] + ([scan.up_to(last)] if last else [])
         query = scan.ids(within, skip=0, limit=enough - len(found))
         found.extend((await connection.execute(query)).scalars())
         if len(found) >= enough:
@@ -260,13 +260,13 @@ async def _look_for_ids(connection: AsyncConnection, scan: _Scan) -> tuple[list[
 async def _read(
     connection: AsyncConnection, scan: _Scan, ids: list[UUID], *, most_bytes: int | None = None
 ) -> tuple[list[Task], bool]:
-    """Read the tasks, leaving out those that ceased to fit since their ids were found.
+    """Read the tasks, leaving out those that no longer match the filter.
 
-    Returns with them whether the last ones were left out because those before them have `most_bytes` together.
+    Also returns whether the last ones were left out because the ones before have `most_bytes` together.
     """
     if not ids:
         return [], False
-    conditions = [task.c.id.in_(ids), *scan.looked_at()]
+    conditions = [task.c.id.in_(ids), *scan.unindexed()]
     if scan.wanted.statuses:
         conditions.append(task.c.status.in_(sorted(scan.wanted.statuses)))
     columns = _BRIEF_COLUMNS if scan.request.is_brief else _COLUMNS
@@ -280,7 +280,7 @@ async def _read(
 
 
 def _cut(query: sa.Select[Any], scan: _Scan, most_bytes: int) -> sa.Select[Any]:
-    """Leave out what comes when `most_bytes` are reached; `fitting` says how many there are without that."""
+    """End the page when `most_bytes` are reached; `fitting` counts all that match."""
     sized = _SIZED if scan.request.is_brief else (*_SIZED, *_LARGE)
     size = sum((_size(task.c[name]) for name in sized), sa.literal(0))
     before = sa.func.sum(size).over(order_by=scan.ordered(task.c.id)) - size
@@ -291,7 +291,7 @@ def _cut(query: sa.Select[Any], scan: _Scan, most_bytes: int) -> sa.Select[Any]:
 
 
 def _size(column: sa.ColumnElement[Any]) -> sa.ColumnElement[int]:
-    """Return how many bytes a value has; it is unpacked for that only where it is stored compressed."""
+    """Return how many bytes a value has; only values stored compressed are unpacked for it."""
     is_plain = sa.func.pg_column_compression(column).is_(None)
     plain = sa.func.coalesce(sa.func.pg_column_size(column), 0)
     return sa.case((is_plain, plain), else_=sa.func.octet_length(sa.cast(column, sa.Text)))
@@ -310,8 +310,8 @@ async def _counted(database: Database, wanted: TaskFilter) -> int:
 
 
 async def _count(connection: AsyncConnection, scan: _Scan) -> int | None:
-    """Count row by row within the time budget; None when it does not suffice."""
-    conditions = scan.indexed() + scan.looked_at()
+    """Count row by row within the time budget; None when that is too short."""
+    conditions = scan.indexed() + scan.unindexed()
     if scan.wanted.statuses:
         conditions.append(task.c.status.in_(sorted(scan.wanted.statuses)))
     await connection.execute(

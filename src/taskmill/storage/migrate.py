@@ -18,7 +18,7 @@ from taskmill.storage.servers import Connection, Servers
 MIGRATIONS = Path(__file__).parent / "migrations"
 URL_OPTION = "taskmill.database_url"
 _CONNECT_TIMEOUT_S = 60.0
-# The first migration, which is all those up to this number as one; and the last commit that has them one by one.
+# The first migration, which squashes all up to this number; and the last commit that has them one by one.
 _FIRST = "0014"
 _LAST_WITH_OLDER = "0543e85"
 
@@ -39,7 +39,7 @@ async def applied(connection: Connection) -> str | None:
 
 
 def too_old(number: str | None) -> str | None:
-    """Say what to do with a schema from before the first migration that is left; None if it is not that old."""
+    """Return what to do with a schema older than the first migration; None if it is not that old."""
     if number is None or number >= _FIRST:
         return None
     return (
@@ -70,10 +70,10 @@ def upgrade(database_url: str, revision: str = "head") -> None:
     except CommandError as error:
         raise ConfigurationError(str(error)) from error
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError) as error:
-        # The library's own text has the whole statement in it, and an address of its manual.
-        told = error.orig if isinstance(error, DBAPIError) else error
+        # The library's own message has the whole statement in it, and a link to its manual.
+        cause = error.orig if isinstance(error, DBAPIError) else error
         raise ConfigurationError(
-            f"the database can't be used: {faults.in_words(told or error)}"
+            f"the database can't be used: {faults.in_words(cause or error)}"
         ) from error
 
 

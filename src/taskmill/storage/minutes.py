@@ -1,8 +1,8 @@
-"""The roll-up: what happened by minute, queue and type, and by longer steps that minutes are carried into.
+"""The roll-up: event counts by queue, type and minute, and by longer steps that minutes are carried into.
 
 Every change of a task inserts a delta in its own statement. `roll_up` folds deltas into rows of a minute, and rows
-of a past step into the next longer one. A row that is part of a longer step is marked as carried, and changes no
-more. So whoever reads a step adds up its rows, those of shorter steps that are not carried, and the deltas: each
+of a past step into the next longer one. A row that is part of a longer step is marked as carried, and no longer
+changes. A reader adds up the rows of its step, those of shorter steps that are not carried, and the deltas: each
 change is counted once, in every snapshot.
 """
 
@@ -26,17 +26,17 @@ from taskmill.domain.lifecycle import EventType
 from taskmill.storage.database import Database
 from taskmill.storage.statements import statement
 
-# The steps in s, and for how many days their rows are kept: longer than a window of the domain reads them.
+# The steps in s, and for how many days their rows are retained: longer than any window reads them.
 KEPT_DAYS: Final = {60: 1, 600: 7, 3_600: 35, 21_600: 100, 86_400: 400}
 _STEPS: Final = tuple(KEPT_DAYS)
 CARRIED: Final = _STEPS[:-1]
 """The steps whose rows are carried into longer ones."""
-# Types that are told apart within a step. A type is whatever a request says, so there may be very many.
+# Types that have rows of their own within a step. Requests make up types, so there may be very many.
 MOST_TYPES_OF_A_QUEUE: Final = 100
 MOST_TYPES: Final = 2000
 _MOST_TAKEN = 10_000
 _MOST_PRUNED: Final = 5000
-_MOST_TOLD: Final = 1000
+_MOST_GROUPS: Final = 1000
 _DIGITS: Final = 12
 
 
@@ -58,7 +58,7 @@ async def roll_up(database: Database) -> bool:
 
 
 async def prune(database: Database) -> bool:
-    """Forget rows that are kept no longer; True when there may be many more."""
+    """Prune rows past their retention; True when there may be many more."""
     pruned = [
         await database.fetch("prune_minutes", step, days, _MOST_PRUNED, step == _STEPS[-1])
         for step, days in KEPT_DAYS.items()
@@ -67,7 +67,7 @@ async def prune(database: Database) -> bool:
 
 
 async def read(database: Database, request: ActivityRequest) -> Activity:
-    """Tell what happened over a window; it is current, and reads no task."""
+    """Return the counts over a window. They are current, and no task is read."""
     window = request.window
     rows = await database.fetch(
         "read_minutes",
@@ -75,7 +75,7 @@ async def read(database: Database, request: ActivityRequest) -> Activity:
         window.length.total_seconds(),
         request.queue,
         request.type,
-        _MOST_TOLD if request.by_group else 0,
+        _MOST_GROUPS if request.by_group else 0,
     )
     since, until = rows[0]["since"], rows[0]["until"]
     points = {row["step_at"]: _flow(row) for row in rows if row["step_at"] is not None}
@@ -90,33 +90,35 @@ async def read(database: Database, request: ActivityRequest) -> Activity:
 
 
 async def read_queues(database: Database, window: Window, queues: Collection[str]) -> QueueActivity:
-    """Tell what happened in some queues over a window; it is current, and reads no task."""
+    """Return the counts of some queues over a window. They are current, and no task is read."""
     step, length = window.step, window.length
     rows = await database.fetch(
         "read_queue_minutes", int(step.total_seconds()), length.total_seconds(), sorted(queues)
     )
     [span] = [row for row in rows if row["queue"] is None]
-    told = [row for row in rows if row["queue"] is not None]
+    of_queues = [row for row in rows if row["queue"] is not None]
     return QueueActivity(
         since=span["since"],
         until=span["until"],
         steps=list(_steps(span["since"], span["until"], step)),
-        flows={row["queue"]: _flow_of_queue(row) for row in told},
-        ended={row["queue"]: dict(zip(row["steps"], row["ended"], strict=True)) for row in told},
+        flows={row["queue"]: _flow_of_queue(row) for row in of_queues},
+        ended={
+            row["queue"]: dict(zip(row["steps"], row["ended"], strict=True)) for row in of_queues
+        },
     )
 
 
 def _flow_of_queue(row: asyncpg.Record) -> Flow:
-    happenings = (EventType.CREATED, EventType.SUCCEEDED, EventType.FAILED)
+    event_types = (EventType.CREATED, EventType.SUCCEEDED, EventType.FAILED)
     return Flow(
-        counts={one: row[one] for one in happenings},
+        counts={one: row[one] for one in event_types},
         waiting=Durations(buckets=_unpacked(row["waiting"])),
         running=Durations(buckets=_unpacked(row["running"])),
     )
 
 
 def _groups(rows: Iterable[asyncpg.Record]) -> dict[tuple[str, str], Flow]:
-    """Return what happened by queue and type, sorted."""
+    """Return the counts by queue and type, sorted."""
     return dict(sorted(((row["queue"], row["type"]), _flow(row)) for row in rows))
 
 
@@ -135,7 +137,7 @@ def _flow(row: asyncpg.Record) -> Flow:
 
 
 def _unpacked(histogram: str | None) -> dict[int, int]:
-    """Read a histogram: 12 decimal digits for each bucket, the first ones last."""
+    """Unpack a histogram: 12 decimal digits for each bucket, the first bucket last."""
     digits = histogram or "0"
     ends = range(len(digits), 0, -_DIGITS)
     counts = (int(digits[max(end - _DIGITS, 0) : end]) for end in ends)

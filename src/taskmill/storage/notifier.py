@@ -1,8 +1,8 @@
-"""Notifies other processes by LISTEN and NOTIFY when something has happened, so that they may poll seldom.
+"""Notifies other processes by LISTEN and NOTIFY when something has changed, so that they can poll seldom.
 
 NOTIFY holds a cluster-wide lock over its commit: inside hot transactions it halved their rate. So it runs by
-itself, after the commit and at most once in a while, and a lost notification only costs the pause between two
-polls. Only a task that is created alone notifies within its own transaction.
+itself, after the commit and rate-limited; a lost notification only costs the pause between two polls. Only a task
+that is created alone notifies within its own transaction.
 """
 
 import asyncio
@@ -23,25 +23,25 @@ from taskmill.storage.servers import Connection
 log = get_logger(__name__)
 
 CHANNEL: Final = "taskmill_dispatch"
-"""Notified when tasks have come."""
+"""Notified when tasks were created."""
 CHANGES: Final = "taskmill_changes"
-"""Notified when anything has happened: at most once a second by each process."""
+"""Notified when anything has changed: at most once a second by each process."""
 FEED: Final = "taskmill_feed"
-"""Notified when changes have got their numbers: at most once a second."""
+"""Notified when changes were numbered: at most once a second."""
 CONTRACTS: Final = "taskmill_contracts"
 """Notified when the contracts of types have changed."""
 CHANGES_PAUSE_S: Final = 1.0
 _DEBOUNCE_S: Final = 0.01
 _LONGEST_PAUSE_S: Final = 5.0
-# A notification that failed is tried again this often at least.
+# The longest pause before a failed notification is retried.
 _LONGEST_RETRY_S: Final = 1.0
-# How often a listener notifies itself, to see that notifications come, and how long it waits for one.
+# How often a listener notifies itself to check the connection, and how long it waits for that.
 _ECHO_S: Final = 15.0
 _ECHO_TIMEOUT_S: Final = 5.0
 
 
 class Notifier:
-    """A service that sends the notifications of one channel, many in short order as one."""
+    """A service that sends the notifications of one channel; many within a short time become one."""
 
     name = "notifier"
 
@@ -54,11 +54,11 @@ class Notifier:
         self._wanted = asyncio.Event()
 
     def notify(self) -> None:
-        """Have all listeners notified soon; costs nothing here."""
+        """Have all listeners notified soon; returns at once."""
         self._wanted.set()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Send what is wanted until told to stop."""
+        """Send requested notifications until `stop`."""
         async with wake_on(stop, self._wanted.set):
             failures = 0
             await self._wanted.wait()
@@ -83,11 +83,11 @@ class Notifier:
 
 
 class NotificationListener:
-    """A service that calls `heard` for every notification of tasks, and after each reconnect.
+    """A service that calls `on_tasks` for every notification of tasks, and after each reconnect.
 
-    `heard` is None for who does not wait for tasks. `also` has what to call for other channels. With an
-    `idle_backoff` it notifies itself every 15 s to see whether notifications come at all, and records there that,
-    and each of them.
+    `on_tasks` is None for a process that does not wait for tasks; `also` maps other channels to callbacks. With an
+    `idle_backoff` it notifies itself every 15 s to check that notifications arrive, and reports to it whether they
+    do, and each of them as activity.
     """
 
     name = "notification-listener"
@@ -95,18 +95,18 @@ class NotificationListener:
     def __init__(
         self,
         database: Database,
-        heard: Callable[[], None] | None,
+        on_tasks: Callable[[], None] | None,
         *,
         also: Mapping[str, Callable[[], None]] | None = None,
         idle_backoff: IdleBackoff | None = None,
     ) -> None:
         self._database = database
-        self._heard = {**({} if heard is None else {CHANNEL: heard}), **(also or {})}
+        self._callbacks = {**({} if on_tasks is None else {CHANNEL: on_tasks}), **(also or {})}
         self._idle_backoff = idle_backoff
         self._echoed = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Listen until told to stop; a broken connection is made anew."""
+        """Listen until `stop`; reconnect when the connection breaks."""
         failures = 0
         while not stop.is_set():
             try:
@@ -122,38 +122,38 @@ class NotificationListener:
         lost = asyncio.Event()
         connection.add_termination_listener(lambda _: lost.set())
         try:
-            for channel, heard in self._heard.items():
+            for channel, callback in self._callbacks.items():
                 await connection.add_listener(channel, self._on_notification)
-                heard()
+                callback()
             if self._idle_backoff is None:
                 await first_of(lost, stop)
             else:
-                await self._listen_to_itself(connection, self._idle_backoff, lost, stop)
+                await self._check_echo(connection, self._idle_backoff, lost, stop)
         finally:
             if self._idle_backoff is not None:
                 self._idle_backoff.set_notified(is_notified=False)
             connection.terminate()
 
-    async def _listen_to_itself(
+    async def _check_echo(
         self,
         connection: Connection,
         idle_backoff: IdleBackoff,
         lost: asyncio.Event,
         stop: asyncio.Event,
     ) -> None:
-        """Notify itself until the connection is lost: a network that swallows everything breaks none.
+        """Notify itself until the connection is lost: a network that swallows everything would go unnoticed.
 
         Raises:
-            TimeoutError: its own notification did not come.
+            TimeoutError: its own notification did not arrive.
         """
         own = f"taskmill_echo_{uuid4().hex}"
         await connection.add_listener(own, self._on_echo)
         while not (lost.is_set() or stop.is_set()):
             self._echoed.clear()
-            [answer] = await self._database.fetch("test_notifications", own)
+            [row] = await self._database.fetch("test_notifications", own)
             async with asyncio.timeout(_ECHO_TIMEOUT_S):
                 await self._echoed.wait()
-            idle_backoff.set_notified(is_notified=answer["all_ring"])
+            idle_backoff.set_notified(is_notified=row["all_notify"])
             await first_of(lost, stop, timeout_s=_ECHO_S)
 
     def _on_echo(self, *_: object) -> None:
@@ -162,4 +162,4 @@ class NotificationListener:
     def _on_notification(self, _: object, __: int, channel: str, ___: object) -> None:
         if self._idle_backoff is not None:
             self._idle_backoff.mark_activity()
-        self._heard[channel]()
+        self._callbacks[channel]()

@@ -1,8 +1,8 @@
-"""Finds a task by its number, which has no index: one would cost each change of every task.
+"""Finds a task by its number, which has no index: that would slow down each change of every task.
 
-Numbers are given when tasks are stored, ids a little before; so the later of two ids has the higher number, but
-for tasks that were stored at about the same time. The search halves the time between the first task and now
-until it knows the millisecond, and then looks at the tasks around it.
+Numbers are given when tasks are stored, ids a little before. So ids and numbers have the same order, except for
+tasks that were stored at about the same time. A binary search over the ids finds the millisecond; then the tasks
+around it are searched.
 """
 
 from typing import Final
@@ -12,7 +12,7 @@ from taskmill.storage.database import Database
 from taskmill.storage.servers import Connection
 from taskmill.storage.statements import statement
 
-# How long before its row a task's id may be: nearly always, and at most, with all tries after lost answers.
+# How much earlier than its row a task's id may be: nearly always, and at most, with all retries of the insert.
 _LATENESS_MS: Final = (1_000, 60_000)
 # The bits of a UUIDv7 below its milliseconds.
 _BELOW_TIME: Final = 80
@@ -21,7 +21,7 @@ _MOST: Final = 2**63 - 1
 
 
 async def find_id(database: Database, number: int) -> UUID | None:
-    """Return the id of the task with this number; None when there is none, or none any more.
+    """Return the id of the task with this number; None when there is none, or no longer.
 
     Raises:
         Unavailable: the database is away.
@@ -45,12 +45,12 @@ async def find_id(database: Database, number: int) -> UUID | None:
 
 
 async def _narrowed(connection: Connection, number: int) -> tuple[int, int]:
-    """Return the milliseconds between which a task with this number came, but for how late numbers are given."""
+    """Return the milliseconds between which a task with this number was stored, without allowing for lateness."""
     start_ms, end_ms, last_ms = 0, _END_MS, _END_MS
     while end_ms - start_ms > 1:
         middle_ms = (start_ms + end_ms) // 2
         row = await connection.fetchrow(statement("find_task_from"), _bound(middle_ms))
-        # Nothing is between the middle and this one.
+        # No task is between the middle and this one.
         found_ms = last_ms if row is None else row["id"].int >> _BELOW_TIME
         if row is None or row["number"] > number:
             end_ms, last_ms = middle_ms, found_ms

@@ -1,7 +1,7 @@
-"""The role that owns everything, where it is ours alone: where tables that people make with it land.
+"""Keeps tables that people create with our role out of our schema.
 
-PostgreSQL looks into the schema of the role's own name first, and that is where our tables are. Our own statements
-name the schema of whatever they use.
+PostgreSQL searches the schema with the role's name first, which has our tables. Our own statements name their
+schema always.
 """
 
 from taskmill.storage.servers import Connection
@@ -28,15 +28,15 @@ _ALEMBICS = "alembic_version"
 
 
 async def point_at_public(connection: Connection) -> list[str] | None:
-    """Have the role's new tables made in `public`, unless it has a path already.
+    """Set the role's search path to `public`, unless it has one already.
 
-    Returns the tables of others in our schema, None when there was nothing to do. Sessions that are open
-    keep the path that they have.
+    Returns the tables of others in our schema, None when there was nothing to do. Open sessions keep the path that
+    they have.
     """
     if await connection.fetchval(_HAS_A_PATH):
         return None
     await connection.execute(_POINT_ELSEWHERE)
-    # Here, because once in the life of a database is enough.
+    # Imported here: it is needed once in the life of a database.
     from taskmill.storage.schema import metadata  # noqa: PLC0415
 
     ours = {table.name for table in metadata.tables.values()} | {_ALEMBICS}

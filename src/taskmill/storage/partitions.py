@@ -1,8 +1,8 @@
 """Partitions of `task`, `task_event` and `task_log`: a week each, made ahead, repaired, and dropped whole.
 
-Weeks begin on Monday, 00:00 UTC; a week's bounds are the ids of its first and last moment. A row that finds
-no partition lands in the DEFAULT one, and is moved when its week is made. This is the one place outside the
-migrations that changes the schema.
+Weeks begin on Monday, 00:00 UTC; a week's bounds are the ids of its first and last moment. A row without a
+partition goes to the DEFAULT one, and is moved when its week is made. Only this module and the migrations change
+the schema.
 """
 
 from collections.abc import Iterable, Sequence
@@ -23,10 +23,10 @@ log = get_logger(__name__)
 WEEKS_AHEAD = 4
 MOST_ATTACHED = 60
 _WEEK = timedelta(weeks=1)
-# The tables that are cut alike, and the column that is their clock.
-_CUT_TABLES = {"task": "id", "task_event": "task_id", "task_log": "task_id"}
-# One constant for all processes: whoever changes partitions holds this lock to the end of its transaction.
-_TURN = "SELECT pg_advisory_xact_lock(hashtext('taskmill.partitions'))"
+# The partitioned tables, and the column whose time they are partitioned by.
+_PARTITIONED = {"task": "id", "task_event": "task_id", "task_log": "task_id"}
+# Held to the end of each transaction that changes partitions.
+_ADVISORY_LOCK = "SELECT pg_advisory_xact_lock(hashtext('taskmill.partitions'))"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,12 +42,12 @@ class Week:
         return cls(start=day - timedelta(days=day.weekday()))
 
     def later(self, weeks: int) -> "Week":
-        """Return the week that begins so many weeks later."""
+        """Return the week that begins `weeks` later."""
         return Week(start=self.start + weeks * _WEEK)
 
     @property
     def end(self) -> datetime:
-        """The first moment that is no longer in it."""
+        """The first moment after it."""
         return self.start + _WEEK
 
     @property
@@ -76,61 +76,61 @@ async def ensure(database: Database, moment: datetime) -> list[Week]:
 
 async def _make(connection: Connection, week: Week) -> bool:
     async with connection.transaction():
-        await connection.execute(_TURN)
+        await connection.execute(_ADVISORY_LOCK)
         missing = (await _missing(connection, [week]))[week]
         if not missing:
             return False
         await connection.execute("SET LOCAL lock_timeout = '2s'")
         for table in missing:
-            await _make_one(connection, table, _CUT_TABLES[table], week)
+            await _make_one(connection, table, _PARTITIONED[table], week)
     log.info("partition.made", week=week.suffix)
     return True
 
 
 async def _missing(connection: Connection, weeks: Sequence[Week]) -> dict[Week, list[str]]:
-    """Return the tables that lack each week: all, or those that the program that made it did not know."""
-    # Not to_regclass(): what it remembers of a name that is missing outlives the wait for our turn.
-    names = [f"{table}_{week.suffix}" for week in weeks for table in _CUT_TABLES]
+    """Return for each week the tables that lack it: all, or those that an earlier release did not know."""
+    # Not to_regclass(): it caches that a name is missing beyond the wait for the advisory lock.
+    names = [f"{table}_{week.suffix}" for week in weeks for table in _PARTITIONED]
     rows = await connection.fetch(
         "SELECT relname FROM pg_class "
         "WHERE relname = ANY($1::text[]) AND relnamespace = 'taskmill'::regnamespace",
         names,
     )
-    there = {row["relname"] for row in rows}
+    existing = {row["relname"] for row in rows}
     return {
-        week: [table for table in _CUT_TABLES if f"{table}_{week.suffix}" not in there]
+        week: [table for table in _PARTITIONED if f"{table}_{week.suffix}" not in existing]
         for week in weeks
     }
 
 
 async def _make_one(connection: Connection, table: str, column: str, week: Week) -> None:
-    """Make one partition, taking along what the DEFAULT one holds of its week (detach, move, attach)."""
+    """Make one partition and move the rows of its week from the DEFAULT one (detach, move, attach)."""
     lower, upper = week.bounds
-    child, net = f"taskmill.{table}_{week.suffix}", f"taskmill.{table}_default"
+    child, default = f"taskmill.{table}_{week.suffix}", f"taskmill.{table}_default"
     span = f"{column} >= '{lower}' AND {column} < '{upper}'"
-    stray = await connection.fetchval(f"SELECT EXISTS (SELECT FROM {net} WHERE {span})")  # noqa: S608 - our own names
+    stray = await connection.fetchval(f"SELECT EXISTS (SELECT FROM {default} WHERE {span})")  # noqa: S608 - our own names
     if not stray:
         await connection.execute(
             f"CREATE TABLE {child} PARTITION OF taskmill.{table} "
             f"FOR VALUES FROM ('{lower}') TO ('{upper}')"
         )
         return
-    await connection.execute(f"ALTER TABLE taskmill.{table} DETACH PARTITION {net}")
+    await connection.execute(f"ALTER TABLE taskmill.{table} DETACH PARTITION {default}")
     await connection.execute(
         f"CREATE TABLE {child} PARTITION OF taskmill.{table} "
         f"FOR VALUES FROM ('{lower}') TO ('{upper}')"
     )
-    # The birth guard is for new tasks: these are moved as they are.
+    # The guard on inserts is for new tasks: these are moved as they are.
     await connection.execute(f"ALTER TABLE {child} DISABLE TRIGGER USER")
-    await connection.execute(f"INSERT INTO {child} SELECT * FROM {net} WHERE {span}")  # noqa: S608 - our own names
+    await connection.execute(f"INSERT INTO {child} SELECT * FROM {default} WHERE {span}")  # noqa: S608 - our own names
     await connection.execute(f"ALTER TABLE {child} ENABLE TRIGGER USER")
-    await connection.execute(f"DELETE FROM {net} WHERE {span}")  # noqa: S608 - our own names
-    await connection.execute(f"ALTER TABLE taskmill.{table} ATTACH PARTITION {net} DEFAULT")
+    await connection.execute(f"DELETE FROM {default} WHERE {span}")  # noqa: S608 - our own names
+    await connection.execute(f"ALTER TABLE taskmill.{table} ATTACH PARTITION {default} DEFAULT")
     log.warning("partition.repaired", table=table, week=week.suffix)
 
 
 async def repair(database: Database) -> list[Week]:
-    """Make partitions for what the DEFAULT one holds; return their weeks, oldest first."""
+    """Make partitions for the rows in the DEFAULT one; return their weeks, oldest first."""
     made = []
     async with database.hot() as connection:
         while (stray := await connection.fetchval(statement("first_stray_id"))) is not None:
@@ -148,7 +148,7 @@ async def attached(database: Database) -> list[Week]:
 
 
 async def attached_with(connection: Connection) -> list[Week]:
-    """Do what `attached` does on a connection that the caller holds."""
+    """Do what `attached` does, on a connection of the caller."""
     return _weeks(await connection.fetch(statement("list_partitions")))
 
 
@@ -160,7 +160,7 @@ def _weeks(rows: Iterable[asyncpg.Record]) -> list[Week]:
 async def drop_finished(database: Database, moment: datetime, keep: timedelta) -> list[Week]:
     """Drop the weeks that ended longer than `keep` ago and hold terminal tasks only.
 
-    A week's keys and counts go with it, in the same transaction. Last week stays: `ensure` would make it again.
+    A week's keys and counts go with it, in the same transaction. Last week stays, as `ensure` would make it again.
     """
     keep = max(keep, _WEEK)
     await _drop_stray_lines(database)
@@ -173,12 +173,12 @@ async def drop_finished(database: Database, moment: datetime, keep: timedelta) -
 
 
 async def _drop_if_finished(database: Database, week: Week) -> bool:
-    task, event, lines = (f"taskmill.{table}_{week.suffix}" for table in _CUT_TABLES)
+    task, event, log_lines = (f"taskmill.{table}_{week.suffix}" for table in _PARTITIONED)
     async with database.hot_transaction() as connection:
-        await connection.execute(_TURN)
+        await connection.execute(_ADVISORY_LOCK)
         await connection.execute("SET LOCAL lock_timeout = '2s'")
-        # Dropping a partition locks its parent, too. Parents first, as everybody else does, or whoever has
-        # one and wants the other waits for us, and we for it.
+        # Dropping a partition also locks its parent. Parents first, as everywhere else: any other order could
+        # deadlock.
         await connection.execute(
             "LOCK TABLE ONLY taskmill.task, ONLY taskmill.task_event, ONLY taskmill.task_log "
             "IN ACCESS EXCLUSIVE MODE"
@@ -193,19 +193,19 @@ async def _drop_if_finished(database: Database, week: Week) -> bool:
             f"SELECT queue, status, -count(*) FROM {task} GROUP BY queue, status"
         )
         await connection.execute(statement("drop_keys_of_week"), *week.bounds)
-        # The lines' may be missing: a program of an earlier release may have made the week.
+        # That of the log may be missing: an earlier release may have made the week.
         await connection.execute(f"DROP TABLE {task}, {event}")
-        await connection.execute(f"DROP TABLE IF EXISTS {lines}")
+        await connection.execute(f"DROP TABLE IF EXISTS {log_lines}")
     log.info("partition.dropped", week=week.suffix)
     return True
 
 
 async def _drop_stray_lines(database: Database) -> None:
-    """Drop weeks of lines whose tasks a program of an earlier release has dropped: it did not know of them."""
+    """Drop weeks of the log whose tasks an earlier release has dropped: it did not know that table."""
     if not await database.fetch("list_stray_log_weeks"):
         return
     async with database.hot_transaction() as connection:
-        await connection.execute(_TURN)
+        await connection.execute(_ADVISORY_LOCK)
         await connection.execute("SET LOCAL lock_timeout = '2s'")
         for week in _weeks(await connection.fetch(statement("list_stray_log_weeks"))):
             await connection.execute(f"DROP TABLE taskmill.task_log_{week.suffix}")

@@ -1,4 +1,4 @@
-"""Counts who uses a pool's connections, who waits for one, and what goes wrong. It lends nothing itself."""
+"""Counts checkouts of a connection pool, callers that wait for one, and failures. It owns no connection."""
 
 import asyncio
 from time import perf_counter
@@ -18,7 +18,7 @@ from taskmill.storage import faults
 
 
 class PoolUsage:
-    """The connections of one pool, which has `size` of them, as they come and go."""
+    """The metrics of one pool of `size` connections."""
 
     def __init__(self, pool: str, size: int) -> None:
         self.pool = pool
@@ -29,38 +29,38 @@ class PoolUsage:
         POOL_WAITING.watch(self, lambda pool_usage: {(pool_usage.pool,): pool_usage.waiting})
 
     def checkout(self) -> "Checkout":
-        """Return the checkout of somebody who wants a connection: a context manager."""
+        """Return a context manager for one checkout."""
         return Checkout(self)
 
     def close(self) -> None:
-        """Tell of this pool no more."""
-        for reading in (POOL_SIZE, POOL_USED, POOL_WAITING):
-            reading.forget(self)
+        """Remove this pool from the metrics."""
+        for metric in (POOL_SIZE, POOL_USED, POOL_WAITING):
+            metric.forget(self)
 
 
 class Checkout:
-    """Somebody who waits for a connection, and uses it from `served` on."""
+    """One use of a connection: it waits until `acquired` is called, and uses it until the end of the block."""
 
-    __slots__ = ("_came_at", "_is_served", "_pool_usage")
+    __slots__ = ("_began_at", "_is_acquired", "_pool_usage")
 
     def __init__(self, pool_usage: PoolUsage) -> None:
         self._pool_usage = pool_usage
-        self._is_served = False
+        self._is_acquired = False
 
     def __enter__(self) -> Self:
         self._pool_usage.waiting += 1
-        self._came_at = perf_counter()
+        self._began_at = perf_counter()
         return self
 
-    def served(self) -> None:
-        """The connection is there."""
-        self._is_served = True
+    def acquired(self) -> None:
+        """Record that the connection was acquired."""
+        self._is_acquired = True
         self._pool_usage.waiting -= 1
         self._pool_usage.used += 1
-        POOL_WAIT.observe(perf_counter() - self._came_at, (self._pool_usage.pool,))
+        POOL_WAIT.observe(perf_counter() - self._began_at, (self._pool_usage.pool,))
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if self._is_served:
+        if self._is_acquired:
             self._pool_usage.used -= 1
         else:
             self._pool_usage.waiting -= 1
@@ -68,10 +68,10 @@ class Checkout:
             STATEMENTS_FAILED.add(1, (cause,))
 
     def _cause(self, error: BaseException) -> str | None:
-        """Return what failed; None when it is the statement's own fault, or nothing did."""
+        """Return what failed; None when it was the statement's own fault."""
         if isinstance(error, asyncio.CancelledError):
             return None
-        if not self._is_served:
+        if not self._is_acquired:
             is_late = isinstance(error, TimeoutError | PoolTimeout)
             return "no_connection" if is_late else "outage"
         if isinstance(error, Unavailable) or not faults.is_outage(error):

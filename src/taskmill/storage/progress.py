@@ -1,4 +1,4 @@
-"""What running tasks say of themselves: the latest report of each is kept."""
+"""Progress that running tasks report; only the latest report of each is stored."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _FIRST_ID = UUID(int=0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """How far a claim has come: a share from 0 to 1, and a text that PostgreSQL takes; either may be missing."""
+    """Progress of a claim: a share from 0 to 1 and a text that PostgreSQL can store; either may be missing."""
 
     fence: Fence
     share: float | None = None
@@ -22,7 +22,7 @@ class Report:
 
 
 async def store(database: Database, reports: Collection[Report]) -> set[Fence]:
-    """Keep these reports, one for each fence at most; return the fences that held."""
+    """Store these reports, at most one for each fence; return the fences that held."""
     ordered = sorted(reports, key=lambda report: report.fence.task_id)
     rows = await database.fetch("store_progress", *columns(map(_row, ordered)))
     return {
@@ -37,7 +37,7 @@ def _row(report: Report) -> tuple[object, ...]:
 
 
 async def prune(database: Database, limit: int) -> int:
-    """Forget reports of tasks whose week was dropped, up to `limit` in each gap of weeks; return how many."""
+    """Delete reports of tasks whose week was dropped, up to `limit` in each gap of weeks; return how many."""
     bounds = [week.bounds for week in await partitions.attached(database)]
     if not bounds:
         return 0

@@ -1,7 +1,7 @@
 """Makes queues on their first use, changes them, and removes those that are empty.
 
-A queue is a row with a name: tasks only name it. So one that is removed in the moment in which a task comes loses
-nothing, and is made anew: who removed it looks again after the commit, and maintenance every minute.
+A queue is a row with a name: tasks only name it. A queue that is removed just as a task arrives loses nothing: it
+is made anew by a check after the commit, or by maintenance within a minute.
 """
 
 from collections.abc import Iterable
@@ -15,9 +15,9 @@ from taskmill.storage.database import Database
 from taskmill.storage.statements import statement
 
 IDLE_S: Final = 86_400.0
-"""A queue in which nothing has happened for so long, or up to an hour longer, goes by itself."""
+"""A queue without activity for so long, or up to an hour longer, is removed."""
 MOST_BUCKETS: Final = 2_500
-"""So many buckets are looked at to say since when the oldest due tasks wait: 35 ms (2026-11-28)."""
+"""The most buckets that `oldest_due` reads: 35 ms (2026-11-28)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class QueueRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Removal:
-    """What became of removing a queue: it is removed, or not known, or has so many tasks that wait and run."""
+    """The result of removing a queue: removed, unknown, or refused because tasks wait or run."""
 
     is_known: bool
     is_removed: bool
@@ -41,7 +41,7 @@ class Removal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OldestDue:
-    """Since when the oldest due task of a queue and type waits."""
+    """Since when the oldest due task of a queue and type has waited."""
 
     queue: str
     type: str
@@ -89,12 +89,12 @@ async def remove(database: Database, name: str) -> Removal:
 
 
 async def restore(database: Database) -> list[str]:
-    """Make those queues anew that have tasks and were removed; return their names."""
+    """Make removed queues that have tasks anew; return their names."""
     return await _under_lock(database, statement("restore_queues"))
 
 
 async def prune(database: Database, *, idle_s: float = IDLE_S) -> list[str]:
-    """Remove queues that were empty for long, are not paused and named by no contract; return their names."""
+    """Remove queues that were idle for `idle_s`, are not paused and named by no contract; return their names."""
     pruned = await _under_lock(database, statement("prune_queues"), idle_s)
     if pruned:
         await restore(database)
@@ -104,9 +104,9 @@ async def prune(database: Database, *, idle_s: float = IDLE_S) -> list[str]:
 async def oldest_due(
     database: Database, names: Iterable[str], *, most: int = MOST_BUCKETS
 ) -> list[OldestDue]:
-    """Return since when the oldest due tasks of these queues wait, by type, as far as a bounded look sees.
+    """Return since when the oldest due tasks of these queues have waited, by type.
 
-    Of `most` buckets each queue has an equal share, and at least one.
+    Reads at most `most` buckets, shared out evenly among the queues, at least one for each.
     """
     rows = await database.fetch("find_oldest_due", list(names), most)
     return [

@@ -1,4 +1,4 @@
-"""How fast a queue is worked off, read from the roll-up."""
+"""How fast tasks of a queue are claimed, read from the roll-up."""
 
 from taskmill.storage.database import Database
 
@@ -12,11 +12,11 @@ async def claimed_per_second(
 ) -> float | None:
     """Return how many tasks of the queue (and type) were claimed a second, over the last `over_s` seconds.
 
-    It looks back to the beginning of a minute, so over up to 60 s more; a day at most. None for a type that may be
-    among those beyond the limit of types that are told apart (`minutes.MOST_TYPES_OF_A_QUEUE`).
+    The span begins with a full minute, so it is up to 60 s longer; a day at most. None for a type that may have no
+    row of its own, beyond the limit `minutes.MOST_TYPES_OF_A_QUEUE`.
 
     Raises:
-        Unavailable: as `Database.fetch` does.
+        Unavailable: the database is away.
     """
     rate: float | None = await database.fetch_value("claimed_per_second", queue, type, over_s)
     return rate

@@ -1,4 +1,4 @@
-"""Keeps refused messages, reads them, and forgets them. Why they are refused is not its matter."""
+"""Stores refused messages, reads and prunes them. It does not know why they are refused."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ Identity = tuple[str, bytes]
 
 @dataclass(slots=True, kw_only=True)
 class NewRejection:
-    """A refused message with the id of its row; `repeats`: how often it came again beside this one."""
+    """A refused message with the id of its row; `repeats`: how many more copies of it arrived."""
 
     id: UUID
     message: RefusedMessage
@@ -30,16 +30,16 @@ class NewRejection:
 
     @property
     def identity(self) -> Identity | None:
-        """What makes two of them the same message; None when nothing can."""
+        """Equal for copies of one message; None for a message without an id."""
         message_id = self.message.message_id
         return None if message_id is None else (message_id, self.body_hash)
 
 
 async def store(database: Database, new: Iterable[NewRejection]) -> dict[Identity, UUID]:
-    """Keep messages in one statement and return the rows of those with a message id.
+    """Store messages in one statement; return the row ids of those with a message id.
 
-    A message that is there already counts as delivered again, and keeps its row. No identity may come
-    twice. Running it again with the same ids makes no second row; then their rows are left out.
+    A message that is stored already counts as redelivered and keeps its row. No identity may come twice. Running
+    it again with the same ids makes no second row, and leaves them out of the result.
     """
     ordered = sorted(new, key=lambda one: one.identity or ("", one.body_hash))
     rows = await database.fetch("store_rejections", *columns(map(_row, ordered)))
@@ -82,14 +82,14 @@ async def get(database: Database, rejection_id: UUID) -> Rejection:
 
 
 async def mark_resent(database: Database, rejection_id: UUID, task_id: UUID) -> None:
-    """Record the task that a rejection became; the first one stays."""
+    """Record the task that a rejection became; only the first one is stored."""
     await database.fetch("mark_rejection_resent", rejection_id, task_id)
 
 
 async def prune(database: Database, before: datetime, limit: int) -> int:
-    """Forget up to `limit` rejections from before a time and return how many."""
-    first_kept = identity.lower_bound(before)
-    return len(await database.fetch("prune_rejections", first_kept, limit))
+    """Delete up to `limit` rejections from before a time; return how many."""
+    first_retained = identity.lower_bound(before)
+    return len(await database.fetch("prune_rejections", first_retained, limit))
 
 
 def _summary(row: asyncpg.Record) -> RejectionSummary:

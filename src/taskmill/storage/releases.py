@@ -1,4 +1,4 @@
-"""Releases: which waiting tasks the broker has been told of. Hints themselves are not known here."""
+"""Releases: which waiting tasks are marked as published to the broker. It does not know about hints themselves."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -23,7 +23,7 @@ _BEFORE_ALL_IDS = UUID(int=0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HintQueue:
-    """Tasks of one queue and type: they have a release_limit and a queue of hints of their own."""
+    """The tasks of one queue and type: they share a release limit and a queue of hints."""
 
     queue: str
     type: str
@@ -31,7 +31,7 @@ class HintQueue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capacity:
-    """How many live workers serve a hint_queue, and their slots."""
+    """How many live workers serve something, and their slots."""
 
     workers: int = 0
     slots: int = 0
@@ -39,30 +39,30 @@ class Capacity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """What one lock_key released: `task_ids` in order of urgency, `again` of them not for the first time.
+    """What one round released: `task_ids` in order of urgency, `again` of them not for the first time.
 
-    `out` are released and not yet claimed, the new ones included; `left` are due and not released.
-    `firsts` says for each priority when its first waiting task was due.
+    `outstanding` are released and not yet claimed, including the new ones; `remaining` are due and not released.
+    `firsts` is when the first waiting task of each bucket was due.
     """
 
     task_ids: Sequence[UUID]
     again: int
-    out: int
-    left: int
+    outstanding: int
+    remaining: int
     firsts: Mapping[Bucket, datetime]
 
 
 class Workers:
-    """What the live workers serve, as their leases say."""
+    """What the live workers serve, according to their leases."""
 
     def __init__(self, rows: Collection[tuple[Collection[str], Collection[str], int]]) -> None:
         self._rows = rows
 
     @classmethod
     async def read(cls, database: Database, *, with_remote: bool = False) -> "Workers":
-        """Read the leases of those who take hints; also of those who pull over HTTP, if they are wanted.
+        """Read the leases of workers that take hints, and `with_remote` of those that pull over HTTP.
 
-        Of these each lease is another claim; those of one name, queues and types are one worker.
+        A remote lease is one claim: those with the same name, queues and types count as one worker.
         """
         found: list[tuple[frozenset[str], frozenset[str], int]] = []
         remote: Counter[tuple[str, frozenset[str], frozenset[str]]] = Counter()
@@ -76,7 +76,7 @@ class Workers:
         return cls(found)
 
     def of(self, hint_queue: HintQueue) -> Capacity:
-        """Count those that would take tasks of the hint_queue."""
+        """Count the workers that serve the hint queue."""
         slots = [
             slots
             for queues, types, slots in self._rows
@@ -86,18 +86,18 @@ class Workers:
         return Capacity(workers=len(slots), slots=sum(slots))
 
     def of_queue(self, queue: str) -> int:
-        """Count those that would take tasks of the queue, of whatever type."""
+        """Count the workers that serve the queue, whatever their types."""
         return sum(1 for queues, _, _ in self._rows if not queues or queue in queues)
 
     @property
     def types(self) -> frozenset[str] | None:
-        """The types that any of them runs; None for all."""
+        """The types that any worker serves; None for all."""
         types = frozenset(kind for _, types, _ in self._rows for kind in types)
         return None if _ALL in types else types
 
     @property
     def total(self) -> Capacity:
-        """Count all."""
+        """All workers and their slots."""
         return Capacity(workers=len(self._rows), slots=sum(slots for _, _, slots in self._rows))
 
 
@@ -110,10 +110,10 @@ async def release(
     life_s: float,
     buckets: Sequence[tuple[Bucket, datetime | None]],
 ) -> Release:
-    """Mark due tasks of a hint_queue as released, up to `most`, until `release_limit` are; committed on return.
+    """Mark due tasks of a hint queue as released, up to `most`, until `release_limit` are; committed on return.
 
-    `buckets` are the hint_queue's, most urgent first, each with the time from which to look (None: the
-    beginning). A mark older than `life_s` seconds counts as none.
+    `buckets` are those of the hint queue, most urgent first, each with the due time to start from (None: the
+    beginning). A mark older than `life_s` seconds does not count.
     """
     priorities = [bucket.priority for bucket, _ in buckets]
     starts = [start or _EARLIEST for _, start in buckets]
@@ -136,8 +136,8 @@ async def release(
     return Release(
         task_ids=ids,
         again=row["again"],
-        out=row["out_before"] + len(ids),
-        left=row["waiting"] - len(ids),
+        outstanding=row["out_before"] + len(ids),
+        remaining=row["waiting"] - len(ids),
         firsts={
             Bucket(queue=hint_queue.queue, type=hint_queue.type, priority=priority): first
             for priority, first in firsts
@@ -146,18 +146,17 @@ async def release(
 
 
 async def unmark(database: Database, task_ids: Collection[UUID]) -> int:
-    """Take the marks off these tasks; return how many had one."""
+    """Remove the marks of these tasks; return how many had one."""
     return len(await database.fetch("unmark_tasks", sorted(task_ids))) if task_ids else 0
 
 
 async def count(
     database: Database, *, hint_life: timedelta, queue: str | None = None
 ) -> dict[str, int]:
-    """Return how many tasks of each queue (or of one) are released and wait to be claimed.
+    """Return how many tasks of each queue (or of one) are released and not yet claimed.
 
-    Looks at the first due tasks of each bucket: tasks are released in the order of their buckets. Where more than
-    2,500 buckets have tasks (100 of one queue), or more than 50,000 tasks are due, it may see fewer than there
-    are.
+    Reads the first due tasks of each bucket, as tasks are released in that order. With more than 2,500 buckets
+    (100 for one queue), or more than 50,000 due tasks, the count may be too low.
     """
     rows = await database.fetch(
         "count_released",
@@ -171,7 +170,7 @@ async def count(
 
 
 async def forget_all(database: Database) -> int:
-    """Take the mark from every task that waits, some thousand at a time; return from how many."""
+    """Remove the mark of every waiting task, some thousand at a time; return how many had one."""
     forgotten: int = 0
     after = _BEFORE_ALL_IDS
     while True:

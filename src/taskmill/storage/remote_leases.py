@@ -1,4 +1,4 @@
-"""Leases of workers that pull over HTTP: one for each claim, opened with it, closed when nothing runs under it."""
+"""Leases of workers that pull over HTTP: one for each claim, opened with it, closed after its last task."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ from taskmill.storage.statements import statement
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteClaim:
-    """A claim as PostgreSQL knows it: what decides how it ends, and who has it.
+    """A claim as PostgreSQL knows it: what decides how it ends, and which worker holds it.
 
-    `retry` is None for the service's policy; `ran_s` is for how many seconds it has run.
+    `retry` is None for the service's policy; `ran_s` is how many seconds it has run.
     """
 
     fence: Fence
@@ -40,7 +40,7 @@ class RemoteClaim:
     ran_s: float
 
     def facts(self, policy: RetryPolicy) -> AttemptFacts:
-        """Return what decides how it ends; the policy is for tasks that bring none."""
+        """Return what decides how it ends; `policy` is for tasks that bring none."""
         return AttemptFacts(
             attempt=self.attempt,
             max_attempts=self.max_attempts,
@@ -58,30 +58,30 @@ class LeaseState:
     reason: str | None
 
 
-# A claim that is being committed is over in milliseconds; whoever waits for it holds up other claims.
+# A commit takes milliseconds, and waiting for longer would hold up other claims.
 _WAIT_BRIEFLY = "SET LOCAL lock_timeout = '50ms'"
 
 
 class _NothingTaken(TaskmillError):
-    """Another was quicker: the lease is not to be."""
+    """Other workers were quicker: the lease must not be stored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AnswerLimit:
-    """How many bytes the payloads of one claim may have in all, and each of them at most."""
+class ResponseLimit:
+    """How many bytes the payloads of one claim may have in total, and the most that each can have."""
 
-    answer_bytes: int = 32 * 2**20
+    response_bytes: int = 32 * 2**20
     payload_bytes: int = 2**20
 
     def room(self, taken: Sequence[TakenTask]) -> int:
-        """Return for how many more tasks there is room, whatever their payloads; the first one always has it."""
+        """Return how many more tasks fit, however large their payloads are; the first one always does."""
         used = sum(len((one.task.payload or "").encode()) for one in taken)
-        return max((self.answer_bytes - used) // self.payload_bytes, 0 if taken else 1)
+        return max((self.response_bytes - used) // self.payload_bytes, 0 if taken else 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claimed:
-    """A lease with what was claimed under it; `may_be_more` where its buckets may still have due tasks."""
+    """A lease with what was claimed under it; `may_be_more`: its buckets may still have due tasks."""
 
     lease: RemoteLease
     taken: Sequence[TakenTask]
@@ -93,7 +93,7 @@ async def claim(
     lease_id: UUID,
     wanted: LeaseRequest,
     buckets: Sequence[Bucket],
-    limit: AnswerLimit = AnswerLimit(),
+    limit: ResponseLimit = ResponseLimit(),
 ) -> Claimed | None:
     """Open a lease and claim due tasks of these buckets under it, in one transaction; None when there are none.
 
@@ -112,10 +112,10 @@ async def claim(
                 wanted.ttl_s,
             )
             taken, may_be_more = await _taken(connection, lease_id, wanted, buckets, limit)
-            expires_at = await _kept(connection, lease_id, taken, wanted.ttl_s)
+            expires_at = await _record_taken(connection, lease_id, taken, wanted.ttl_s)
     except _NothingTaken:
         return None
-    database.told()
+    database.notify_committed()
     lease = RemoteLease(
         id=lease_id,
         worker=wanted.worker,
@@ -131,11 +131,11 @@ async def _taken(
     lease_id: UUID,
     wanted: LeaseRequest,
     buckets: Sequence[Bucket],
-    limit: AnswerLimit,
+    limit: ResponseLimit,
 ) -> tuple[list[TakenTask], bool]:
-    """Claim no more at a time than there is room for, however large they are: none has to be put back.
+    """Claim in steps that fit into the response, however large the tasks are: none has to be put back.
 
-    Returns them in the order of `claims.in_order`: what became due during a step may be more urgent.
+    Returns them in the order of `claims.in_order`: what became due between steps may be more urgent.
     """
     taken: list[TakenTask] = []
     while (step := min(wanted.limit - len(taken), limit.room(taken))) > 0:
@@ -152,15 +152,15 @@ async def _taken(
     return claims.in_order(taken), True
 
 
-async def _kept(
+async def _record_taken(
     connection: Connection, lease_id: UUID, taken: Sequence[TakenTask], ttl_s: float
 ) -> datetime:
-    """Note in the lease what it took, and return its end. Raises `_NothingTaken`, which undoes it."""
+    """Record in the lease what it took, and return its end. Raises `_NothingTaken`, which rolls back."""
     if not taken:
         raise _NothingTaken
     ids = [one.task.id for one in taken]
     expires_at: datetime = await connection.fetchval(
-        statement("keep_remote_claim"), lease_id, ids, _first_timeout_s(taken), ttl_s
+        statement("record_remote_claim"), lease_id, ids, _first_timeout_s(taken), ttl_s
     )
     return expires_at
 
@@ -175,7 +175,7 @@ def _first_timeout_s(taken: Sequence[TakenTask]) -> float | None:
 async def renew(
     database: Database, renewals: Mapping[UUID, float | None]
 ) -> dict[UUID, RenewedLease]:
-    """Let leases live so many seconds from now (None: as many as before); closed ones are not in the answer."""
+    """Let leases live so many seconds from now (None: as many as before); closed ones are not in the result."""
     ids = sorted(renewals)
     rows = await database.fetch("renew_remote_leases", ids, [renewals[one] for one in ids])
     return {
@@ -191,15 +191,15 @@ async def renew(
 
 
 async def settle(database: Database, lease_ids: Collection[UUID], reason: str) -> None:
-    """Close those of the leases under which nothing runs any more; call it after a claim's end has committed."""
+    """Close the leases under which nothing runs any more; call it after the end of a claim has committed."""
     await database.fetch("settle_remote_leases", sorted(lease_ids), reason)
 
 
 async def add_tombstone(database: Database, lease_id: UUID) -> bool:
-    """Return whether a lease that is not to be seen never will be; False when it has just been committed.
+    """Keep a lease from being committed later; return False when it has just been committed.
 
     Raises:
-        Unavailable: its transaction still runs, or the database is away; ask again.
+        Unavailable: its transaction still runs, or the database is away; call again.
     """
     async with database.hot_transaction() as connection:
         await connection.execute(_WAIT_BRIEFLY)
@@ -207,7 +207,7 @@ async def add_tombstone(database: Database, lease_id: UUID) -> bool:
 
 
 async def find(database: Database, lease_id: UUID) -> LeaseState | None:
-    """Return whether a lease has ended; None when there is none, or none any more."""
+    """Return whether a lease has ended; None when there is none, or no longer."""
     rows = await database.fetch("find_remote_lease", lease_id)
     if not rows:
         return None
@@ -215,7 +215,7 @@ async def find(database: Database, lease_id: UUID) -> LeaseState | None:
 
 
 async def find_claims(database: Database, fences: Collection[Fence]) -> dict[Fence, RemoteClaim]:
-    """Return the facts of the claims whose fence holds."""
+    """Return the claims whose fence holds."""
     rows = await database.fetch("find_remote_claims", *_columns(fences))
     return {found.fence: found for found in map(_claim, rows)}
 
@@ -226,12 +226,12 @@ async def find_of_lease(database: Database, lease_id: UUID) -> list[RemoteClaim]
 
 
 async def find_timed_out(database: Database, limit: int) -> list[RemoteClaim]:
-    """Return claims that run longer than they may."""
+    """Return claims that have run longer than their timeout."""
     return [_claim(row) for row in await database.fetch("find_timed_out_claims", limit)]
 
 
 async def find_own_end(database: Database, fence: Fence) -> EndedClaim | None:
-    """Return how the worker that had a claim has ended it; None when it has not."""
+    """Return how the worker that held a claim has ended it; None when it has not."""
     rows = await database.fetch("find_own_ends", *_columns([fence]))
     if not rows:
         return None

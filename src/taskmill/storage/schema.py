@@ -1,7 +1,7 @@
-"""The tables as SQLAlchemy sees them: the picture of the schema, and what listing composes from.
+"""The tables for SQLAlchemy, from which `listing` composes its statements.
 
-The migrations make the tables; a test compares the two. Partitions, triggers and storage settings are the
-migrations' alone. Those of webhooks are in `schema_webhooks`.
+The migrations make the tables; a test compares the two. Partitions, triggers and storage settings are only in the
+migrations. The tables of webhooks are in `schema_webhooks`.
 """
 
 from sqlalchemy import (

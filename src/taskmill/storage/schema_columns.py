@@ -1,4 +1,4 @@
-"""What all tables of the schema are made with."""
+"""Column types and defaults that all tables share."""
 
 from typing import Final
 
@@ -12,5 +12,5 @@ CLOCK: Final = text("clock_timestamp()")
 
 
 def required(name: str, kind: object, default: object = None) -> Column[object]:
-    """Return a column that always has a value; `default` is what the database gives it."""
+    """Return a column that is NOT NULL; `default` is its default in the database."""
     return Column(name, kind, nullable=False, server_default=default)  # type: ignore[arg-type]

@@ -1,8 +1,8 @@
 """The servers of one database, and the way to the one that takes writes.
 
 An address may name several hosts, as in `postgresql://user@db1,db2:5433/taskmill`: a primary and its standbys.
-They are tried one after the other, the last one that served first. The driver could do so by itself, but it
-gives up at the first host that says that it is starting, and one that is switched off uses up all the time.
+They are tried one after the other, beginning with the one that worked last. The driver can do this too, but it
+gives up at the first host that is starting, and one that is switched off uses up the whole timeout.
 """
 
 import asyncio
@@ -29,8 +29,8 @@ class Servers:
         """Connect to the first server that fits, within `timeout_s`; `options` are the driver's.
 
         Raises:
-            OSError, asyncpg.PostgresError, asyncpg.InternalClientError: what the last server said.
-            TimeoutError: it said nothing.
+            OSError, asyncpg.PostgresError, asyncpg.InternalClientError: the error of the last server.
+            TimeoutError: the last server did not respond.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_s
@@ -47,16 +47,16 @@ class Servers:
         raise AssertionError("the last one returns or raises")
 
     def _prefer(self, url: str) -> None:
-        """Begin with this one from now on."""
+        """Try this one first from now on."""
         if self._urls[0] != url:
             self._urls = (url, *(other for other in self._urls if other != url))
 
 
 def _urls(url: str) -> tuple[str, ...]:
-    """Return an address for each host; with several hosts each has to be the primary, unless it says otherwise."""
+    """Return an address for each host; of several only the primary fits, unless the address says otherwise."""
     parts = urlsplit(url)
-    credentials, at, places = parts.netloc.rpartition("@")
-    hosts = places.split(",")
+    credentials, at, netlocs = parts.netloc.rpartition("@")
+    hosts = netlocs.split(",")
     if len(hosts) == 1:
         return (url,)
     query = parts.query

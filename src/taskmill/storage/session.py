@@ -1,6 +1,6 @@
-"""Checks that a session has the settings that it asked for: a pooler in between may swallow them.
+"""Checks that a session has the settings that it requested: a pooler in between may swallow them.
 
-Without them statements get plans that cost as much as the backlog is long, and wait without an end.
+Without them plans cost as much as the backlog is long, and statements have no timeout.
 """
 
 from collections.abc import Mapping
@@ -13,10 +13,10 @@ from taskmill.storage.statements import statement
 
 TRANSACTION_TIMEOUT_SINCE: Final = 17
 
-# A pooler may add to the name, which decides nothing.
+# A pooler may append to the name, which does not matter.
 _FREE: Final = frozenset({"application_name"})
-# What PgBouncer answers to a setting that it does not know, and what becomes of prepared statements when each
-# transaction has another server's session.
+# PgBouncer's error for a setting that it does not know, and the errors of prepared statements when each
+# transaction may get another session.
 _POOLER_ERRORS: Final = (
     asyncpg.ProtocolViolationError,
     asyncpg.InvalidSQLStatementNameError,
@@ -45,7 +45,7 @@ async def open_session(
     """Connect within `timeout_s`, with these settings and timeouts.
 
     Raises:
-        PoolerBetween: the session has not what it asked for.
+        PoolerBetween: the session does not have the settings that it requested.
         Exception: as `Servers.connect` does.
     """
     try:

@@ -14,16 +14,16 @@ Item = TypeVar("Item")
 QUERIES = Path(__file__).parent / "queries"
 
 
-# Begins a line of a statement that is for one row alone.
+# Marks a line of a statement that is only for its form for one row.
 OF_ONE: Final = "-- Of one: "
 
 
 @cache
 def statement(name: str, *, of_one: bool = False) -> str:
-    """Return the text of `queries/<name>.sql`; `of_one`: with the lines that are for one row alone.
+    """Return the text of `queries/<name>.sql`; `of_one`: with the lines that are only for one row.
 
-    Only an id that is named by itself tells PostgreSQL before it begins in which week it lies. For one in an
-    array it opens all weeks, which costs 0.05 ms with 6 of them and 0.4 with 60 (2026-11-26).
+    For a single id PostgreSQL finds the partition before it begins. For an array it opens all weeks, which costs
+    0.05 ms with 6 of them and 0.4 ms with 60 (2026-11-26).
     """
     text = (QUERIES / f"{name}.sql").read_text(encoding="utf-8")
     if not of_one:
@@ -35,23 +35,23 @@ def statement(name: str, *, of_one: bool = False) -> str:
 
 @cache
 def notifies(name: str) -> bool:
-    """Tell whether others are to hear of it when this statement has changed something: its header says so."""
+    """Return whether other processes must know when this statement has changed something: its header says so."""
     return "\n-- Notifies." in statement(name)
 
 
 def part(
     rows: Sequence[asyncpg.Record], limit: int, make: Callable[[asyncpg.Record], Item]
 ) -> Part[Item]:
-    """Return what a statement found that was asked for one more than `limit`; its `found` counts all of that."""
+    """Make a page of rows that were fetched with `limit + 1`; their column `found` counts all that were found."""
     items = [make(row) for row in rows[:limit]]
     return Part(items, has_more=bool(rows) and rows[0]["found"] > len(items))
 
 
 def columns(rows: Iterable[Sequence[object]]) -> list[Sequence[object]]:
-    """CursorLease rows into the arrays that a statement unnests.
+    """Turn rows into the arrays that a statement unnests.
 
-    A column of nothing but nulls becomes an empty array, which `unnest` fills up with nulls: the driver
-    asks every element of an array whether it is an array, and that is a third of its work.
+    A column of nulls only becomes an empty array, which `unnest` fills up with nulls: the driver checks every
+    element of an array for being an array, which is a third of its work.
     """
     return [
         () if column.count(None) == len(column) else column for column in zip(*rows, strict=True)

@@ -1,4 +1,4 @@
-"""Keeps the lines that handlers log, many at a time, and reads them. What is worth a line is not its matter."""
+"""Stores the lines that handlers log, many at a time, and reads them."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -30,10 +30,10 @@ class NewLine(NamedTuple):
 
 
 async def store(database: Database, lines: Sequence[NewLine]) -> int:
-    """Keep the lines in one statement and return how many of them the fence let pass.
+    """Store the lines in one statement; return how many of them passed the fence.
 
     The others were written when another claim was the task's latest. Storing the same lines again after a lost
-    answer makes no second ones.
+    result changes nothing.
     """
     fenced: int = await database.fetch_value("store_log_lines", *columns(lines))
     return fenced
@@ -56,9 +56,9 @@ async def add(
     most_lines: int,
     most_bytes: int,
 ) -> int | None:
-    """Keep lines of a claim and return how many found no room; None when its fence does not hold.
+    """Store lines of a claim; return how many exceeded its limits, None when its fence does not hold.
 
-    The same lines again, after a lost answer, make no second ones.
+    Storing the same lines again after a lost result changes nothing.
     """
     rows = await database.fetch(
         "add_log_lines",
@@ -72,7 +72,7 @@ async def add(
 async def page(
     database: Database, task_id: UUID, wanted: LineFilter, *, after: LinePosition, limit: int
 ) -> Part[LogLine]:
-    """Return up to `limit` lines beyond `after`, oldest first; none for a task that is unknown."""
+    """Return up to `limit` lines after `after`, oldest first; none for an unknown task."""
     first, last = after, LAST_CLAIM
     if wanted.claim_no is not None:
         first, last = max(after, LinePosition(wanted.claim_no)), wanted.claim_no

@@ -20,7 +20,7 @@ from taskmill.storage.statements import columns, statement
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewTask:
-    """A draft with all that the service adds to it. `key_scope` and `key_expires_at` go with a key."""
+    """A draft with what the service adds to it. `key_scope` and `key_expires_at` are for drafts with a key."""
 
     id: UUID
     created_at: datetime
@@ -53,14 +53,13 @@ async def insert(
     notifies: bool = False,
     timeout_s: float | None = None,
 ) -> dict[UUID, StoredFacts]:
-    """Store the tasks in one statement; returns what it added to those it created.
+    """Store the tasks in one statement; return what PostgreSQL added to those it created.
 
-    The answer is waited for as long as is usual, or for `timeout_s`.
-    With `notifies` whoever waits for tasks hears of it with the commit; that is for a single one.
+    `timeout_s` replaces the usual timeout. `notifies`: the commit notifies those who wait for tasks; for a single
+    task only.
 
-    One that is missing from the answer was created by an earlier call with the same id, or its key is
-    taken. No key may come twice. Keys are locked in sorted order, so that two batches can't wait for each
-    other.
+    A task that is missing from the result was created by an earlier call with the same id, or its key is taken. No
+    key may come twice. Keys are locked in sorted order, so that two batches can't deadlock.
     """
     ordered = sorted(new, key=_key_order)
     text = statement("create_tasks", of_one=notifies)
@@ -126,9 +125,9 @@ async def find_keys(
 async def find_live_keys(
     connection: Connection, keys: Collection[tuple[str, str]]
 ) -> set[tuple[str, str]]:
-    """Return which of these (scope, key) pairs are held, once the transactions that bring any have ended.
+    """Return which of these (scope, key) pairs are held, once all transactions that insert any have ended.
 
-    To wait as an insert would, it inserts and takes that back: never call it within a transaction.
+    To wait as an insert would, it inserts and rolls back: never call it within a transaction.
     """
     ordered = sorted(keys)
     pairs = [scope for scope, _ in ordered], [key for _, key in ordered]
@@ -145,9 +144,9 @@ async def find_live_keys(
 
 
 async def wait_for_standby(connection: Connection) -> None:
-    """Make sure that what is visible is also kept where a synchronous standby takes over.
+    """Make sure that everything visible has also reached a synchronous standby.
 
-    In a transaction its commit makes sure.
+    Within a transaction, its commit does that.
     """
     await connection.execute(statement("wait_for_standby"))
 
@@ -159,7 +158,7 @@ async def get(database: Database, ids: Collection[UUID]) -> dict[UUID, Task]:
 
 
 async def get_with(connection: Connection, ids: Collection[UUID]) -> dict[UUID, Task]:
-    """Do what `get` does on a connection that the caller holds."""
+    """Do what `get` does, on a connection of the caller."""
     rows = await connection.fetch(statement("get_tasks"), list(ids))
     return {row["id"]: from_row(row) for row in rows}
 
@@ -173,7 +172,7 @@ async def get_one(database: Database, task_id: UUID) -> Task:
 
 
 def from_row(row: asyncpg.Record | RowMapping) -> Task:
-    """CursorLease a row of `get_tasks` into a task."""
+    """Make a task of a row of `get_tasks`."""
     return Task(
         id=row["id"],
         number=row["number"],

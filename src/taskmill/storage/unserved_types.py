@@ -1,4 +1,4 @@
-"""Types that have neither a contract nor a live worker: noted before the first task of them waits."""
+"""Types that have neither a contract nor a live worker: recorded before their first task."""
 
 from collections.abc import Collection
 from typing import Final
@@ -10,21 +10,21 @@ _MOST_KINDS: Final = 20_000
 
 
 async def expected(database: Database, types: Collection[str]) -> set[str]:
-    """Return those that have a contract or a live worker, or were noted lately."""
+    """Return those that have a contract or a live worker, or were recorded lately."""
     rows = await database.fetch("find_expected_types", list(types))
     return {row["name"] for row in rows}
 
 
-async def note(database: Database, types: Collection[str], *, limit: int) -> set[str]:
-    """Note types as long as there are fewer than `limit`; return those that are noted now."""
+async def record(database: Database, types: Collection[str], *, limit: int) -> set[str]:
+    """Record types as long as there are fewer than `limit`; return those that are recorded now."""
     async with database.hot_transaction() as connection:
         await connection.execute(statement("lock_types"))
-        rows = await connection.fetch(statement("note_types"), sorted(types), limit)
+        rows = await connection.fetch(statement("record_types"), sorted(types), limit)
     return {row["name"] for row in rows}
 
 
 async def forget(database: Database) -> None:
-    """Forget those of which nothing waits any more, and those that somebody is there for."""
+    """Delete those that have no waiting task any more, and those that have a contract or a worker by now."""
     async with database.hot_transaction() as connection:
         await connection.execute(statement("lock_types"))
         await connection.fetch(statement("forget_types"), _MOST_KINDS)

@@ -1,4 +1,4 @@
-"""What is to be delivered to whom, and what became of it. How it is delivered is not known here."""
+"""Deliveries to webhooks and callbacks: made from changes, claimed, recorded, pruned. It sends nothing."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,22 +18,22 @@ from taskmill.storage.deliveries import CursorLease
 
 PLACE: Final = "webhooks"
 LAST_ID: Final = 2**63 - 1
-# Of these 2,000 none is due: 5 ms (2026-11-25). One for each origin of callbacks: there may be 100,000.
-MOST_LOOKED_AT: Final = 2000
+# 2,000 endpoints with nothing due take 5 ms (2026-11-25). Each origin of callbacks is one: there may be 100,000.
+MOST_SCANNED: Final = 2000
 _MOST_OF_A_TASK: Final = 500
 
 
 class DueEndpoints(NamedTuple):
-    """Lanes that have something due, and behind which one to look on; "" when all were looked at."""
+    """Endpoints that have something due, and the one after which the scan goes on; "" when all were scanned."""
 
     endpoints: list[str]
     until: str
 
 
 class DueDelivery(NamedTuple):
-    """A delivery that this process is to try. `url` and `secrets` are None where they are gone, or there are none.
+    """A delivery that this process tries now. `url` and `secrets` are None where they are gone, or there are none.
 
-    A test has no `pair`. `attempt` counts from 1, and names this try.
+    A test has no `pair`. `attempt` is the number of this try, from 1.
     """
 
     id: int
@@ -48,13 +48,13 @@ class DueDelivery(NamedTuple):
 
     @property
     def event_id(self) -> str:
-        """What the event is called, the same for every try."""
+        """The id of the event, the same for every try."""
         return _event_id(self.id, self.pair)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndedTry:
-    """How a try ended. `wait_s` is how long to wait for the next one, if there is to be one."""
+    """How a try ended. `wait_s` is the pause before the next one, if there is one."""
 
     delivery: DueDelivery
     state: DeliveryState
@@ -63,7 +63,7 @@ class EndedTry:
     trouble: str | None = None
 
 
-class PassedChanges(NamedTuple):
+class SkippedChanges(NamedTuple):
     """Whether there is any webhook or callback, the end of the feed, and whether the cursor was moved there."""
 
     is_followed: bool
@@ -71,14 +71,14 @@ class PassedChanges(NamedTuple):
     has_moved: bool
 
 
-async def pass_over(database: Database, cursor_lease: CursorLease) -> PassedChanges:
-    """Move the feed's cursor behind all changes, if there is neither a webhook nor a callback.
+async def skip_changes(database: Database, cursor_lease: CursorLease) -> SkippedChanges:
+    """Move the feed's cursor to the end of the feed, if there is neither a webhook nor a callback.
 
-    Whoever lost the cursor_lease moves nothing.
+    Moves nothing when the cursor lease was lost.
     """
-    [row] = await database.fetch("pass_changes", cursor_lease.holder, cursor_lease.hold_s)
+    [row] = await database.fetch("skip_changes", cursor_lease.holder, cursor_lease.hold_s)
     latest = START if row["position"] is None else Cursor(row["position"], row["ordinal"])
-    return PassedChanges(row["is_followed"], latest, row["has_moved"])
+    return SkippedChanges(row["is_followed"], latest, row["has_moved"])
 
 
 async def fan_out(
@@ -89,9 +89,9 @@ async def fan_out(
     *,
     give_up_s: float,
 ) -> int | None:
-    """Make deliveries of changes and move the feed's cursor behind them; None when the cursor_lease was lost.
+    """Make deliveries of changes and move the feed's cursor after them; None when the cursor lease was lost.
 
-    Both happen or none does.
+    Both happen or neither.
     """
     columns = tuple(map(list, zip(*pairs, strict=True))) if pairs else ([], [], [], [])
     made: int | None = await database.fetch_value(
@@ -103,10 +103,10 @@ async def fan_out(
 
 
 async def find_due(
-    database: Database, after: str, limit: int, *, looks: int = MOST_LOOKED_AT
+    database: Database, after: str, limit: int, *, scan_limit: int = MOST_SCANNED
 ) -> DueEndpoints:
-    """Find up to `limit` endpoints behind `after` with something due, in order, among the next `looks`."""
-    rows = await database.fetch("find_due_endpoints", after, limit, looks)
+    """Find up to `limit` endpoints after `after` with something due, in order, among the next `scan_limit`."""
+    rows = await database.fetch("find_due_endpoints", after, limit, scan_limit)
     has_more = bool(rows) and (len(rows) == limit or rows[-1]["is_end"])
     return DueEndpoints(
         [row["endpoint"] for row in rows if row["is_due"]], rows[-1]["endpoint"] if has_more else ""
@@ -114,20 +114,20 @@ async def find_due(
 
 
 async def is_any(database: Database) -> bool:
-    """Tell whether anything is to be delivered, now or later."""
+    """Return whether any delivery is pending, due or not."""
     return bool(await database.fetch_value("has_deliveries"))
 
 
 async def claim(
-    database: Database, rooms: Iterable[tuple[str, int]], *, hold_s: float
+    database: Database, limits: Iterable[tuple[str, int]], *, hold_s: float
 ) -> list[DueDelivery]:
-    """Take what is due, so much of each endpoint; unless it is recorded before, it is due again after `hold_s`."""
-    endpoints, sizes = zip(*rooms, strict=True)
+    """Take due deliveries, up to a limit for each endpoint; unless recorded, they are due again after `hold_s`."""
+    endpoints, sizes = zip(*limits, strict=True)
     return [_due(row) for row in await database.fetch("claim_deliveries", endpoints, sizes, hold_s)]
 
 
 async def record(database: Database, ended: Iterable[EndedTry]) -> int:
-    """Note how tries ended and return how many of them still counted."""
+    """Record how tries ended; return how many of them still counted."""
     rows = [
         (one.delivery.id, one.delivery.attempt, one.state, one.wait_s, one.answer, one.trouble)
         for one in sorted(ended, key=lambda one: one.delivery.id)
@@ -143,7 +143,7 @@ class GivenUp(NamedTuple):
 
 
 async def give_up(database: Database, limit: int) -> GivenUp:
-    """Give up deliveries whose time is over, up to `limit` of them."""
+    """Give up deliveries past their deadline, up to `limit` of them."""
     rows = await database.fetch("give_up_deliveries", limit)
     return GivenUp(len(rows), sum(row["is_callback"] for row in rows))
 
@@ -156,7 +156,7 @@ async def page(
     states: Iterable[DeliveryState],
     limit: int,
 ) -> list[Delivery]:
-    """Return up to `limit` deliveries of a webhook with ids under `before`, newest first."""
+    """Return up to `limit` deliveries of a webhook with ids below `before`, newest first."""
     rows = await database.fetch("list_webhook_deliveries", webhook_id, before, list(states), limit)
     return [_delivery(row) for row in rows]
 
@@ -178,7 +178,7 @@ async def resend(
 
 
 async def test(database: Database, webhook_id: UUID, *, give_up_s: float) -> Delivery:
-    """Make a delivery of an event that tells of no task. Raises `WebhookNotFound`."""
+    """Make a delivery of a test event without a task. Raises `WebhookNotFound`."""
     rows = await database.fetch("test_webhook", webhook_id, give_up_s)
     if not rows:
         raise WebhookNotFound(webhook_id)
@@ -186,7 +186,7 @@ async def test(database: Database, webhook_id: UUID, *, give_up_s: float) -> Del
 
 
 async def prune(database: Database, days: float, limit: int) -> int:
-    """Forget up to `limit` deliveries that ended so many days ago, and return how many."""
+    """Delete up to `limit` deliveries that ended so many days ago; return how many."""
     return len(await database.fetch("prune_deliveries", days, limit))
 
 
@@ -197,7 +197,7 @@ def _pair(row: asyncpg.Record) -> ChangePair | None:
 
 
 def _event_id(delivery_id: int, pair: ChangePair | None) -> str:
-    """Name an event without full stops: the signature's parts are joined by them."""
+    """Return an id without full stops: they join the parts of the signature."""
     return f"test_{delivery_id}" if pair is None else f"evt_{pair.position}_{pair.ordinal}"
 
 

@@ -1,4 +1,4 @@
-"""Keeps webhooks: what is subscribed to, and how well that goes. Their secrets are read by who delivers, only."""
+"""Stores webhooks: their subscriptions and their health. Only `webhook_deliveries` reads their secrets."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from taskmill.storage.statements import statement
 
 
 class DisabledWebhook(NamedTuple):
-    """A webhook that is delivered to no more, and why."""
+    """A webhook that was disabled, and why."""
 
     id: UUID
     reason: str
@@ -23,14 +23,14 @@ class DisabledWebhook(NamedTuple):
 async def create(
     database: Database, webhook_id: UUID, draft: WebhookDraft, *, secret: str, limit: int
 ) -> None:
-    """Keep a new webhook. Raises `WebhookLimitReached`."""
+    """Store a new webhook. Raises `WebhookLimitReached`."""
     arguments = (draft.url, draft.description, *_filter(draft), [secret], draft.state)
     if not await database.fetch("create_webhook", webhook_id, *arguments, limit):
         raise WebhookLimitReached(limit)
 
 
-async def all_of_them(database: Database) -> list[Webhook]:
-    """Return all webhooks, the oldest first."""
+async def all_webhooks(database: Database) -> list[Webhook]:
+    """Return all webhooks, oldest first."""
     return [_webhook(row) for row in await database.fetch("list_webhooks")]
 
 
@@ -49,7 +49,7 @@ async def change(
     *,
     secret: str | None,
 ) -> Webhook:
-    """Make of a webhook what `changed` makes of it; a new secret goes before the latest.
+    """Replace a webhook by what `changed` returns for it; a new secret goes before the latest.
 
     Raises:
         WebhookNotFound: there is no such webhook.
@@ -67,21 +67,21 @@ async def change(
 
 
 async def delete(database: Database, webhook_id: UUID) -> None:
-    """End a webhook and all that was to be delivered to it. Raises `WebhookNotFound`."""
+    """Delete a webhook and its pending deliveries. Raises `WebhookNotFound`."""
     if not await database.fetch("delete_webhook", webhook_id):
         raise WebhookNotFound(webhook_id)
 
 
 async def disable(database: Database, webhook_id: UUID, reason: str) -> bool:
-    """Deliver no more to a webhook; False when that was so already."""
+    """Disable a webhook; False when it was disabled already."""
     return bool(await database.fetch("disable_webhook", webhook_id, reason))
 
 
-async def note_health(
-    database: Database, well: Iterable[UUID], failed: Iterable[UUID], *, too_long_s: float
+async def record_health(
+    database: Database, succeeded: Iterable[UUID], failed: Iterable[UUID], *, too_long_s: float
 ) -> list[DisabledWebhook]:
-    """Remember who took something and who did not; return those who failed for too long, and are disabled now."""
-    rows = await database.fetch("note_webhook_health", list(well), list(failed), too_long_s)
+    """Record which webhooks took something and which failed; disable and return those that failed for too long."""
+    rows = await database.fetch("record_webhook_health", list(succeeded), list(failed), too_long_s)
     return [DisabledWebhook(row["id"], row["disabled_reason"]) for row in rows]
 
 
@@ -92,7 +92,7 @@ async def count_listening(database: Database) -> int:
 
 
 async def prune(database: Database, limit: int) -> int:
-    """Drop up to `limit` deliveries of deleted webhooks, and these when they have none; return how many."""
+    """Delete up to `limit` deliveries of deleted webhooks, and webhooks that have none left; return how many."""
     return len(await database.fetch("prune_webhooks", limit))
 
 

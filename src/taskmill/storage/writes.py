@@ -1,4 +1,4 @@
-"""Watches how the writes of one process fare: whether what it writes is committed. It writes nothing itself."""
+"""Watches whether the writes of one process are committed. It writes nothing itself."""
 
 from asyncio import CancelledError
 from time import perf_counter
@@ -7,54 +7,54 @@ from typing import Final, Self
 from taskmill.domain.errors import Unavailable
 from taskmill.storage import faults
 
-# A healthy write takes milliseconds. A key that another request holds may keep one waiting for as long as this.
+# A healthy write takes milliseconds. One that waits for a key of another request may take as long as this.
 _LATE_S: Final = 2.0
 
 
 class WriteWatch:
-    """Which writes are under way, when the last one was committed, and whether one came to nothing since."""
+    """Which writes are in flight, when the last one was committed, and whether one has failed since."""
 
     def __init__(self) -> None:
-        # In the order in which they began: the first one is the oldest.
-        self._under_way: dict[Write, None] = {}
+        # In order of their begin: the first one is the oldest.
+        self._in_flight: dict[Write, None] = {}
         self._committed_at = float("-inf")
         self._has_failed = False
 
     def write(self) -> "Write":
-        """Return a write that is about to begin: a context manager."""
+        """Return a context manager for one write."""
         return Write(self)
 
     def note_commit(self) -> None:
-        """Say that something has been committed: others will be, too."""
+        """Record a commit: further writes can be expected to commit, too."""
         self._committed_at = perf_counter()
         self._has_failed = False
 
     @property
     def is_in_doubt(self) -> bool:
-        """Whether a write failed, or waits for long, and none has been committed since."""
+        """Whether a write has failed or waits for long, and none has been committed since."""
         return self._has_failed or self._waits()
 
     def _waits(self) -> bool:
-        oldest = next(iter(self._under_way), None)
+        oldest = next(iter(self._in_flight), None)
         if oldest is None:
             return False
         return perf_counter() - max(oldest.began_at, self._committed_at) > _LATE_S
 
     def begin(self, write: "Write") -> None:
-        """Count a write from now on."""
-        self._under_way[write] = None
+        """Add a write in flight."""
+        self._in_flight[write] = None
 
     def end(self, write: "Write", error: BaseException | None) -> None:
-        """Count it no more. What PostgreSQL refuses for its content says nothing about other writes."""
+        """Remove a write. One that PostgreSQL refuses for its content says nothing about other writes."""
         if error is None:
             self.note_commit()
         elif _is_outage(error) or (isinstance(error, CancelledError) and self._waits()):
             self._has_failed = True
-        del self._under_way[write]
+        del self._in_flight[write]
 
 
 class Write:
-    """One write that is under way."""
+    """One write in flight."""
 
     __slots__ = ("_watch", "began_at")
 

@@ -111,7 +111,7 @@ class PostgresTransport:
         upcoming = [due_at for due_at in self._buckets.values() if due_at > self._looked_at]
         pause_s = min(upcoming, default=float("inf")) - self._clock.monotonic()
         is_idle = (
-            self._knows_buckets and self._scan.is_whole and len(upcoming) == len(self._buckets)
+            self._knows_buckets and self._scan.is_complete and len(upcoming) == len(self._buckets)
         )
         longest_s = self._idle_backoff.pause_s(self._poll_s) if is_idle else self._poll_s
         if not self._scan.is_at_end:
@@ -149,7 +149,7 @@ class PostgresTransport:
             return False
         began_at, here = self._clock.monotonic(), self._here()
         try:
-            firsts = await self._scan.look(
+            firsts = await self._scan.scan(
                 self._database, types=self._types, queues=self._weights or None
             )
         except Unavailable as error:

@@ -271,7 +271,7 @@ class RabbitTransport:
         await releases.unmark(self._database, held)
 
     async def _read_buckets(self, now: float) -> None:
-        buckets = await self._scan.look(self._database, types=self._types, queues=self._queues)
+        buckets = await self._scan.scan(self._database, types=self._types, queues=self._queues)
         self._want(
             {
                 hint_queue_name(bucket.queue, bucket.type): self._share(bucket.queue)
@@ -290,7 +290,7 @@ class RabbitTransport:
         There is no end to names: beyond a number the queues of hints take turns.
         """
         are_many = len(self._found) + len(found) > MOST_BUCKETS
-        self._found = {**({} if self._scan.is_whole or are_many else self._found), **found}
+        self._found = {**({} if self._scan.is_complete or are_many else self._found), **found}
         self._subscriptions.want(self._found)
 
     def _share(self, queue: str) -> float:

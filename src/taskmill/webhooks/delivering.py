@@ -283,7 +283,7 @@ class Delivering:
                 _tell_disabled(webhook_id, str(one.trouble))
         well = {one.delivery.webhook_id for one in ended if one.state is DeliveryState.DELIVERED}
         failed = {one.delivery.webhook_id for one in ended} - well
-        disabled = await webhooks.note_health(
+        disabled = await webhooks.record_health(
             self._database,
             [one for one in well if one is not None],
             [one for one in failed if one is not None],

@@ -21,7 +21,7 @@ from taskmill.runtime.periodic import backoff_s, pause
 from taskmill.storage import changes, deliveries, webhook_deliveries, webhooks
 from taskmill.storage.database import Database
 from taskmill.storage.deliveries import CursorLease
-from taskmill.storage.webhook_deliveries import PassedChanges
+from taskmill.storage.webhook_deliveries import SkippedChanges
 
 log = get_logger(__name__)
 
@@ -75,7 +75,7 @@ class FanOut:
                 failures += 1
             await pause(stop, pause_s)
         try:
-            await deliveries.leave(self._database, self._cursor_lease)
+            await deliveries.drop(self._database, self._cursor_lease)
         except (Unavailable, asyncpg.PostgresError) as error:
             log.info("webhooks.left_open", error=repr(error))
 
@@ -92,7 +92,7 @@ class FanOut:
 
     async def _go_on(self, after: Cursor, stop: asyncio.Event) -> Cursor | None:
         """Take a page, or wait for one; return the cursor behind it, None when the turn is lost."""
-        passed = await webhook_deliveries.pass_over(self._database, self._cursor_lease)
+        passed = await webhook_deliveries.skip_changes(self._database, self._cursor_lease)
         if not passed.is_followed:
             return await self._pass(after, passed, stop)
         try:
@@ -106,7 +106,7 @@ class FanOut:
         return cursor
 
     async def _pass(
-        self, after: Cursor, passed: PassedChanges, stop: asyncio.Event
+        self, after: Cursor, passed: SkippedChanges, stop: asyncio.Event
     ) -> Cursor | None:
         """Go on behind what was passed over, as nobody is to get any of it; None when the turn is lost."""
         if passed.has_moved:

@@ -59,7 +59,7 @@ class Trying:
     async def prepared(self, due: Sequence[DueDelivery]) -> list[Try]:
         """Return the requests of deliveries, in order."""
         pairs = [one.pair for one in due if one.pair is not None]
-        said = await changes.said(self._database, pairs) if pairs else []
+        said = await changes.of_pairs(self._database, pairs) if pairs else []
         told = {(one.event.task_id, one.event.version): one for one in said}
         signer = await self._callback_signer()
         return [self._prepared(one, told, signer) for one in due]

@@ -165,7 +165,9 @@ class LeaseKeeper:
 
     async def _pass_on_cancels(self, connection: Connection, lease_id: UUID) -> None:
         try:
-            asked = await leases.find_asked(connection, lease_id, timeout_s=_CANCELS_TIMEOUT_S)
+            asked = await leases.find_cancel_requested(
+                connection, lease_id, timeout_s=_CANCELS_TIMEOUT_S
+            )
         except TimeoutError:
             log.info("cancel.unanswered", worker=self._card.name)
             return

@@ -3,14 +3,14 @@
 WITH counted AS (
     SELECT queue, status, count(*) AS tasks FROM taskmill.task GROUP BY queue, status
 ),
-told AS (
+recorded AS (
     SELECT queue, status, sum(tasks)::bigint AS tasks
     FROM taskmill.task_count
     GROUP BY queue, status
     HAVING sum(tasks) <> 0
 )
-SELECT queue, status, coalesce(counted.tasks, 0) AS counted, coalesce(told.tasks, 0) AS told
+SELECT queue, status, coalesce(counted.tasks, 0) AS counted, coalesce(recorded.tasks, 0) AS recorded
 FROM counted
-FULL JOIN told USING (queue, status)
-WHERE counted.tasks IS DISTINCT FROM told.tasks
+FULL JOIN recorded USING (queue, status)
+WHERE counted.tasks IS DISTINCT FROM recorded.tasks
 ORDER BY queue, status

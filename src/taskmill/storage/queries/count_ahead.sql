@@ -37,7 +37,7 @@ rival AS MATERIALIZED (
 )
 SELECT
     count(*)::integer AS ahead,
-    (SELECT count(*) FROM looked_at) = $7 AS has_more_lanes
+    (SELECT count(*) FROM looked_at) = $7 AS has_more_buckets
 FROM (
     SELECT FROM rival
     CROSS JOIN LATERAL (
