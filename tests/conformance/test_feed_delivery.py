@@ -36,7 +36,7 @@ from tests.support.workers import a_worker
 
 @pytest.fixture(autouse=True)
 async def _quick(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
-    monkeypatch.setattr("taskmill.relay.feed._ASK_S", 0.1)
+    monkeypatch.setattr("taskmill.relay.feed._TAKE_LEASE_S", 0.1)
     monkeypatch.setattr("taskmill.relay.feed._FIRST_PAUSE_S", 0.1)
     async with a_numbering(stage.database):
         yield
@@ -283,7 +283,7 @@ async def test_it_rests_while_tasks_are_released_unless_it_is_late(
     stage: Stage, broker_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("taskmill.relay.feed._PAGE", 10)
-    monkeypatch.setattr("taskmill.relay.feed._REST", 10**6)
+    monkeypatch.setattr("taskmill.relay.feed._PAUSE_FACTOR", 10**6)
     async with a_consumer(broker_url) as consumer, a_delivery(stage, broker_url, is_busy=True):
         await begun(stage)
         await stage.service.create_all([a_draft() for _ in range(30)])

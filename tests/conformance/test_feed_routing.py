@@ -34,9 +34,9 @@ PERMANENT = Permanent(error=ErrorInfo(type="X", message="x"))
 
 @pytest.fixture(autouse=True)
 async def _quick(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
-    monkeypatch.setattr("taskmill.relay.feed._ASK_S", 0.1)
+    monkeypatch.setattr("taskmill.relay.feed._TAKE_LEASE_S", 0.1)
     monkeypatch.setattr("taskmill.relay.feed._FIRST_PAUSE_S", 0.1)
-    monkeypatch.setattr("taskmill.relay.feed._LOOK_S", 0.2)
+    monkeypatch.setattr("taskmill.relay.feed._SCAN_S", 0.2)
     async with a_numbering(stage.database):
         yield
 
@@ -209,7 +209,7 @@ async def test_a_queue_that_is_bound_for_all_gets_the_rest_of_what_is_looked_at(
     async with a_delivery(stage, broker_url) as delivery:
         await begun(stage)
         await quiet(stage, delivery)
-        monkeypatch.setattr("taskmill.relay.feed._LOOK_S", 3.0)
+        monkeypatch.setattr("taskmill.relay.feed._SCAN_S", 3.0)
         await stage.created(queue="mail")
         await all_passed(stage)
         async with a_consumer(broker_url) as consumer:

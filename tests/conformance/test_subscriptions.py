@@ -68,7 +68,7 @@ async def test_giving_back_leaves_the_claim_under_way_alone(
         await hinter.send([task_id])
     await consumer.has(5)
     assert [subscriptions.take(), subscriptions.take()] == [[IDS[0]], [IDS[1]]]
-    await subscriptions.rest()
+    await subscriptions.suspend()
     await subscriptions.acknowledge()
     assert subscriptions.is_empty
     await subscriptions.refresh(consumer.link)

@@ -136,7 +136,7 @@ async def test_an_end_is_written_however_often_that_has_failed(
 async def test_the_cursor_of_the_feed_stays_before_what_the_broker_did_not_confirm(
     stage: Stage, broker_url: str, log_lines: LogLines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("taskmill.relay.feed._ASK_S", 0.1)
+    monkeypatch.setattr("taskmill.relay.feed._TAKE_LEASE_S", 0.1)
     monkeypatch.setattr("taskmill.relay.feed._FIRST_PAUSE_S", 0.1)
     async with await aio_pika.connect(broker_url) as connection:
         channel = await connection.channel()

@@ -207,12 +207,12 @@ def a_batch(count: int, first_tag: int = 1) -> _Batch:
 
 async def test_confirms_are_counted_in_whatever_order_they_come() -> None:
     batch = a_batch(6, first_tag=11)
-    batch.give_back("3")
+    batch.mark_returned("3")
     batch.settle(13, Confirm.ACKED, multiple=False)
     batch.settle(12, Confirm.NACKED, multiple=True)
     batch.settle(12, Confirm.ACKED, multiple=True)
     assert not batch.done.done()
-    assert batch.left == 3
+    assert batch.unconfirmed == 3
     batch.settle(16, Confirm.ACKED, multiple=False)
     batch.settle(15, Confirm.ACKED, multiple=True)
     assert batch.done.done()
@@ -225,8 +225,8 @@ async def test_confirms_of_others_are_no_confirms() -> None:
     for tag in (0, 1, 10):
         batch.settle(tag, Confirm.ACKED, multiple=False)
         batch.settle(tag, Confirm.ACKED, multiple=True)
-    batch.give_back(None)
-    batch.give_back("x")
+    batch.mark_returned(None)
+    batch.mark_returned("x")
     assert batch.confirms == [None, None]
     batch.settle(99, Confirm.ACKED, multiple=True)
     assert batch.confirms == [Confirm.ACKED, Confirm.ACKED]

@@ -9,7 +9,7 @@ import pytest
 
 from taskmill.amqp.connection import BrokerLink
 from taskmill.amqp.events import EventExchange
-from taskmill.amqp.intake_look import IntakeLook
+from taskmill.amqp.intake_probe import IntakeProbe
 from taskmill.amqp.names import (
     CREATE_KEY,
     CREATE_QUEUE,
@@ -138,18 +138,18 @@ async def test_a_route_that_can_not_be_looked_after_is_told_of(
 @asynccontextmanager
 async def a_look(
     broker_url: str, *, is_broker_starting: bool = False
-) -> AsyncIterator[tuple[BrokerLink, IntakeLook]]:
+) -> AsyncIterator[tuple[BrokerLink, IntakeProbe]]:
     """Look at the intake over a connection of its own."""
     link, stop = BrokerLink(broker_url, name="watch"), asyncio.Event()
     async with asyncio.TaskGroup() as group:
         group.create_task(link.run(stop))
         try:
-            yield link, IntakeLook(link, is_broker_starting=lambda: is_broker_starting)
+            yield link, IntakeProbe(link, is_broker_starting=lambda: is_broker_starting)
         finally:
             stop.set()
 
 
-async def until(look: IntakeLook, presence: IntakePresence, words: str = "") -> None:
+async def until(look: IntakeProbe, presence: IntakePresence, words: str = "") -> None:
     async def reached() -> bool:
         state = await look.state()
         return state.presence is presence and words in str(state)
@@ -174,7 +174,7 @@ async def test_an_intake_is_starting_then_ok_then_away(
 async def test_an_intake_that_does_not_come_is_away(
     broker_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("taskmill.amqp.intake_look._STARTING_S", 0.0)
+    monkeypatch.setattr("taskmill.amqp.intake_probe._STARTING_S", 0.0)
     async with a_look(broker_url) as (link, look):
 
         async def is_up() -> bool:

@@ -32,10 +32,10 @@ async def a_keeper(
     ids = IdFactory(stage.clock, random.Random())  # noqa: S311 - no secret
     keeper = LeaseKeeper(stage.database, CARD, ttl_s=ttl_s, ids=ids, clock=stage.clock)
     keeper.start(
-        changed=lambda: told.append(keeper.last_lease_id),
+        on_change=lambda: told.append(keeper.last_lease_id),
         running=lambda: running,
-        asked_to_cancel=lambda _: None,
-        asked=lambda: None,
+        on_cancels=lambda _: None,
+        on_request=lambda: None,
     )
     try:
         await eventually(_told(told, 1), "a lease")
@@ -152,10 +152,10 @@ async def test_a_worker_without_a_database_waits_for_its_lease(stage: Stage) -> 
     keeper = LeaseKeeper(stage.database, CARD, ttl_s=0.6, ids=ids, clock=stage.clock)
     told: list[int] = []
     keeper.start(
-        changed=lambda: told.append(1),
+        on_change=lambda: told.append(1),
         running=lambda: 0,
-        asked_to_cancel=lambda _: None,
-        asked=lambda: None,
+        on_cancels=lambda _: None,
+        on_request=lambda: None,
     )
     try:
         assert keeper.lease_id is None

@@ -104,13 +104,13 @@ async def test_what_was_due_before_the_places_reached_is_found_while_claims_come
 async def test_an_empty_take_without_a_look_does_not_say_that_nothing_is_due(stage: Stage) -> None:
     lease, transport = await stage.open_lease(), transport_of(stage)
     await stage.created()
-    transport._looking.charge(8)
+    transport._scan_duty.charge(8)
     assert await transport.take(lease, 10) == []
-    assert not transport.has_looked
-    transport._looking.charge(-8)
+    assert not transport.has_scanned
+    transport._scan_duty.charge(-8)
     assert len(await transport.take(lease, 10)) == 1
     assert await transport.take(lease, 10) == []
-    assert transport.has_looked
+    assert transport.has_scanned
 
 
 async def test_a_look_that_took_long_makes_nobody_deaf(stage: Stage) -> None:
@@ -118,7 +118,7 @@ async def test_a_look_that_took_long_makes_nobody_deaf(stage: Stage) -> None:
     await stage.created(name="first")
     assert len(await transport.take(lease, 10)) == 1
     assert await transport.take(lease, 10) == []
-    transport._looking.charge(8)
+    transport._scan_duty.charge(8)
     await stage.created(name="second")
     transport.wake()
     assert [t.task.name for t in await transport.take(lease, 10)] == ["second"]
@@ -129,7 +129,7 @@ async def test_where_nothing_was_known_a_look_that_took_long_is_done_again_soon(
 ) -> None:
     lease, transport = await stage.open_lease(), transport_of(stage)
     assert await transport.take(lease, 10) == []
-    transport._looking.charge(8)
+    transport._scan_duty.charge(8)
     began = stage.clock.monotonic()
     await stage.created()
     transport.wake()
@@ -147,7 +147,7 @@ async def test_who_may_not_look_yet_does_not_rest_like_the_calm(stage: Stage) ->
     clock.advance(timedelta(hours=1))
     transport = transport_of(stage, idle_backoff=idle_backoff)
     lease = await stage.open_lease()
-    transport._looking.charge(8)
+    transport._scan_duty.charge(8)
     assert idle_backoff.is_idle
     assert await transport.take(lease, 10) == []
     async with asyncio.timeout(5):
@@ -161,13 +161,13 @@ async def test_what_has_come_to_cost_much_is_not_done_for_each_claim(stage: Stag
     for n in range(4):
         await stage.created(name=f"early {n}", run_at=now - timedelta(minutes=20 - n))
     assert len(await transport.take(lease, 10)) == 4
-    transport._looking.charge(1)
+    transport._scan_duty.charge(1)
     await stage.created(name="late", run_at=now - timedelta(hours=2))
     await stage.created(name="another bucket", queue="another")
     await stage.created(name="now")
     transport.wake()
     assert [t.task.name for t in await transport.take(lease, 10)] == ["now"]
-    transport._looking.charge(-1)
+    transport._scan_duty.charge(-1)
     assert {t.task.name for t in await transport.take(lease, 10)} == {"late", "another bucket"}
 
 

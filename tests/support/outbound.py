@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from taskmill.outbound.addresses import AddressRules
-from taskmill.outbound.client import Outbound, OutboundLimits, Reply, Request
+from taskmill.outbound.client import Outbound, OutboundLimits, Request, Response
 from taskmill.outbound.lookup import Resolve, resolve_by_system
 
 HERE = AddressRules(["127.0.0.1"])
@@ -36,5 +36,5 @@ def a_resolver(*results: Sequence[str]) -> Resolve:
     return resolve
 
 
-async def sent(outbound: Outbound, url: str, *, timeout_s: float = 10) -> Reply:
+async def sent(outbound: Outbound, url: str, *, timeout_s: float = 10) -> Response:
     return await outbound.send(Request(url=url), timeout_s=timeout_s)

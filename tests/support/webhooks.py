@@ -17,10 +17,10 @@ from taskmill.domain.task import Task
 from taskmill.domain.webhooks import Webhook, WebhookDraft
 from taskmill.outbound.addresses import AddressRules
 from taskmill.outbound.client import Outbound, OutboundLimits
-from taskmill.webhooks.delivering import Delivering, DeliveryRules
+from taskmill.webhooks.delivery_loop import DeliveryLoop, DeliveryRules
 from taskmill.webhooks.endpoint_slots import EndpointSlots
 from taskmill.webhooks.fan_out import FanOut
-from taskmill.webhooks.trying import Trying
+from taskmill.webhooks.sending import DeliverySender
 from tests.support.feed import a_numbering
 from tests.support.polling import eventually
 from tests.support.stage import Stage, a_webhooks
@@ -67,8 +67,8 @@ async def a_webhooks_role(stage: Stage, options: RoleOptions | None = None) -> A
         await outbound.close()
 
 
-def _delivering(stage: Stage, outbound: Outbound, options: RoleOptions) -> Delivering:
-    trying = Trying(
+def _delivering(stage: Stage, outbound: Outbound, options: RoleOptions) -> DeliveryLoop:
+    sender = DeliverySender(
         stage.database,
         outbound,
         callback_keys=options.keys,
@@ -82,9 +82,9 @@ def _delivering(stage: Stage, outbound: Outbound, options: RoleOptions) -> Deliv
         timeout_s=options.timeout_s,
         disable_s=options.disable_s,
     )
-    return Delivering(
+    return DeliveryLoop(
         stage.database,
-        trying,
+        sender,
         EndpointSlots(options.concurrency, per_endpoint=options.per_endpoint),
         rules,
         clock=stage.clock,

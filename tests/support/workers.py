@@ -22,6 +22,7 @@ from taskmill.storage.notifier import NotificationListener
 from taskmill.transports.postgres import PostgresTransport
 from taskmill.transports.rabbitmq import RabbitTransport
 from taskmill.worker.assembly import make_worker
+from taskmill.worker.attempt_spans import AttemptSpans, recording_exceptions
 from taskmill.worker.ends import EndPolicy
 from taskmill.worker.handlers import EVERY_TYPE, Handler, Handlers
 from taskmill.worker.lease import LeaseKeeper
@@ -29,7 +30,6 @@ from taskmill.worker.loop import Worker
 from taskmill.worker.options import WorkerOptions as InnerOptions
 from taskmill.worker.process_end import ProcessEnd
 from taskmill.worker.task_log import LineLimits
-from taskmill.worker.traced import AttemptSpans, noting_exceptions
 from tests.support.builders import AT_ONCE
 from tests.support.polling import eventually
 from tests.support.stage import Stage
@@ -92,7 +92,7 @@ async def a_worker(
     """Run a worker until the block is left, then stop it in order."""
     options = options or WorkerOptions()
     if options.traces is not None:
-        handlers = {kind: noting_exceptions(handler) for kind, handler in handlers.items()}
+        handlers = {kind: recording_exceptions(handler) for kind, handler in handlers.items()}
     made = _made(stage, Handlers(handlers, exclusive=options.exclusive), options)
     transport, keeper, worker, database = made
     stop, closing = asyncio.Event(), asyncio.Event()

@@ -29,7 +29,7 @@ from taskmill.amqp.connection import BROKER_ERRORS, BrokerLink, in_words
 from taskmill.domain.errors import BrokerAway
 
 _SLICE: Final = 128
-_KEYS_KEPT: Final = 4096
+_MOST_CACHED_KEYS: Final = 4096
 _FRAME: Final = struct.Struct(">BHI")
 _HEADER: Final = struct.Struct(">HxxQH")
 _PERSISTENT: Final = b"\x02"
@@ -130,14 +130,14 @@ class BatchPublisher:
     async def _settled(self, batch: "_Batch") -> None:
         """Wait for the last confirm. Raises `TimeoutError` when none came for a while."""
         while not batch.done.done():
-            left = batch.left
+            unconfirmed = batch.unconfirmed
             await asyncio.wait({batch.done}, timeout=self._timeout_s)
-            if not batch.done.done() and batch.left == left:
+            if not batch.done.done() and batch.unconfirmed == unconfirmed:
                 raise TimeoutError("it confirmed nothing for too long")
         batch.done.result()
 
 
-@lru_cache(maxsize=_KEYS_KEPT)
+@lru_cache(maxsize=_MOST_CACHED_KEYS)
 def _publish_frame(channel: int, exchange: str, routing_key: str) -> bytes:
     frame = spec.Basic.Publish(exchange=exchange, routing_key=routing_key, mandatory=True)
     return marshal(frame, channel)
@@ -171,10 +171,10 @@ class _Batch:
 
     def __init__(self, first_tag: int, done: "asyncio.Future[None]") -> None:
         self.confirms: list[Confirm | None] = []
-        self.left = 0
+        self.unconfirmed = 0
         self.done = done
         self._first_tag = first_tag
-        self._places: dict[str, int] = {}
+        self._indexes: dict[str, int] = {}
         self._returned: set[int] = set()
         # All places before it are settled.
         self._begin = 0
@@ -182,36 +182,36 @@ class _Batch:
 
     def expect(self, ids: Sequence[str]) -> None:
         """Expect the broker's word on further messages."""
-        self._places.update(
+        self._indexes.update(
             zip(ids, range(len(self.confirms), len(self.confirms) + len(ids)), strict=True)
         )
         self.confirms += [None] * len(ids)
-        self.left += len(ids)
+        self.unconfirmed += len(ids)
 
     def close(self) -> None:
         """Expect no others."""
         self._is_closed = True
         self._end()
 
-    def give_back(self, message_id: str | None) -> None:
+    def mark_returned(self, message_id: str | None) -> None:
         """Note that no queue takes a message; its confirm follows."""
-        place = self._places.get(message_id or "")
-        if place is not None:
-            self._returned.add(place)
+        index = self._indexes.get(message_id or "")
+        if index is not None:
+            self._returned.add(index)
 
     def settle(self, tag: int, confirm: Confirm, *, multiple: bool) -> None:
         """Note the broker's word on one message, or on all up to it."""
         end = min(tag - self._first_tag + 1, len(self.confirms))
-        for place in range(self._begin if multiple else max(end - 1, 0), end):
-            if self.confirms[place] is None:
-                self.confirms[place] = Confirm.RETURNED if place in self._returned else confirm
-                self.left -= 1
+        for index in range(self._begin if multiple else max(end - 1, 0), end):
+            if self.confirms[index] is None:
+                self.confirms[index] = Confirm.RETURNED if index in self._returned else confirm
+                self.unconfirmed -= 1
         if multiple:
             self._begin = max(self._begin, end)
         self._end()
 
     def _end(self) -> None:
-        if self._is_closed and self.left == 0 and not self.done.done():
+        if self._is_closed and self.unconfirmed == 0 and not self.done.done():
             self.done.set_result(None)
 
 
@@ -249,4 +249,4 @@ class _ConfirmChannel:
         if not isinstance(header, ContentHeader):
             raise TypeError(f"{header!r} instead of the header of a message")
         message = await self.driver._read_content(frame, header)  # noqa: SLF001 - see above
-        self._batch.give_back(message.header.properties.message_id)
+        self._batch.mark_returned(message.header.properties.message_id)

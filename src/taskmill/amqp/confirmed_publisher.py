@@ -86,13 +86,13 @@ class ConfirmedPublisher:
         delivered: Callable[[], None],
     ) -> None:
         for message in waiting:
-            why = await self._trouble_with(message)
+            why = await self._publish(message)
             if why is None:
                 delivered()
             else:
                 failures.append(Undelivered(number=message.number, why=why))
 
-    async def _trouble_with(self, message: SentMessage) -> str | None:
+    async def _publish(self, message: SentMessage) -> str | None:
         """Publish one message; returns None when the broker has it."""
         properties = Properties(
             delivery_mode=_PERSISTENT,

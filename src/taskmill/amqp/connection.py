@@ -143,13 +143,13 @@ class BrokerLink:
                     failures = 0
                     await first_of(self._broken, stop)
                     if not stop.is_set():
-                        self._tell_loss("the connection was lost", log.warning)
+                        self._log_loss("the connection was lost", log.warning)
             except BROKER_ERRORS as error:
                 # At the start of everything the broker may be the last that listens.
                 is_early = not self.server_version and isinstance(error, OSError)
                 is_refused = isinstance(error, AuthenticationError | ProbableAuthenticationError)
-                tell = self._say_early if is_early and not is_refused else log.warning
-                self._tell_loss(in_words(error), tell)
+                tell = self._log_early if is_early and not is_refused else log.warning
+                self._log_loss(in_words(error), tell)
             turn += 1
             if not stop.is_set():
                 failures += 1
@@ -180,7 +180,7 @@ class BrokerLink:
     async def _open(self, connection: AbstractConnection) -> None:
         connection.close_callbacks.add(self._on_closed)
         self._connection = connection
-        say = log.info if self.server_version else self._say_early
+        say = log.info if self.server_version else self._log_early
         self.server_version = _version(connection)
         async with asyncio.timeout(_OPEN_S):
             channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
@@ -193,13 +193,13 @@ class BrokerLink:
         say("broker.connected", link=self.name)
 
     @staticmethod
-    def _say_early(event: str, **facts: str) -> None:
+    def _log_early(event: str, **facts: str) -> None:
         (log.debug if _Start.is_expected else log.info)(event, **facts)
 
     def _on_closed(self, *_: object) -> None:
         self._broken.set()
 
-    def _tell_loss(self, trouble: str, tell: Callable[..., None]) -> None:
+    def _log_loss(self, trouble: str, tell: Callable[..., None]) -> None:
         """Say once that the broker is away; what later tries meet is of less interest."""
         if trouble != self.trouble:
             tell = log.info if self._has_warned else tell

@@ -18,7 +18,7 @@ from taskmill.runtime.periodic import pause
 
 log = get_logger(__name__)
 
-_LOOK_S: Final = 3.0
+_CHECK_S: Final = 3.0
 _TIMEOUT_S: Final = 5.0
 
 
@@ -40,11 +40,11 @@ class ExchangeUpkeep:
     async def run(self, stop: asyncio.Event) -> None:
         """Look every few seconds until told to stop."""
         while not stop.is_set():
-            await pause(stop, _LOOK_S)
+            await pause(stop, _CHECK_S)
             if self._link.is_up and not stop.is_set():
-                await self._look()
+                await self._check()
 
-    async def _look(self) -> None:
+    async def _check(self) -> None:
         try:
             async with asyncio.timeout(_TIMEOUT_S):
                 if await self._is_there():

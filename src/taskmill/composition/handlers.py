@@ -18,12 +18,12 @@ from taskmill.domain.contracts import TypeContract
 from taskmill.domain.errors import ConfigurationError
 from taskmill.runtime.services import Service
 from taskmill.wire.push import TYPE as PUSH
+from taskmill.worker.attempt_spans import recording_exceptions
 from taskmill.worker.calling import in_loop, in_processes, in_threads
 from taskmill.worker.emulation import Emulation, Profile
 from taskmill.worker.handlers import EVERY_TYPE, Handler, Handlers
 from taskmill.worker.isolation.pool import IsolatedProcesses
 from taskmill.worker.threads import Threads
-from taskmill.worker.traced import noting_exceptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +136,7 @@ def _pool(
     beside: Sequence[Service] = (),
 ) -> Pool:
     if context.traces is not None:
-        handlers = {kind: noting_exceptions(handler) for kind, handler in handlers.items()}
+        handlers = {kind: recording_exceptions(handler) for kind, handler in handlers.items()}
     exclusive = {
         *context.settings.worker.exclusive_types,
         *(one.name for one in types if one.is_exclusive),

@@ -22,7 +22,7 @@ def open_outbound(context: ProcessContext) -> "Outbound":
         limits = OutboundLimits(
             connections=settings.connections,
             connections_per_host=settings.connections_per_host,
-            answer_bytes=settings.answer_bytes,
+            response_bytes=settings.answer_bytes,
         )
         context.outbound = Outbound(AddressRules(settings.allow), limits)
     return context.outbound

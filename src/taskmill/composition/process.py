@@ -38,7 +38,7 @@ from taskmill.storage.notifier import CHANGES, CONTRACTS, FEED, NotificationList
 if TYPE_CHECKING:
     from taskmill.admin.server import AdminServer
     from taskmill.amqp.connection import BrokerLink
-    from taskmill.amqp.intake_look import IntakeLook
+    from taskmill.amqp.intake_probe import IntakeProbe
     from taskmill.api.server import ApiServer
     from taskmill.operations.pull import Pull
 
@@ -60,7 +60,7 @@ class Process(ProcessContext):
         self.server: ApiServer | None = None
         self.admin_server: AdminServer | None = None
         self.broker_link: BrokerLink | None = None
-        self.intake_probe: IntakeLook | None = None
+        self.intake_probe: IntakeProbe | None = None
         self.figures = FiguresCache.of(self.database, longest_s=settings.limits.request_timeout_s)
 
     @classmethod
@@ -175,10 +175,10 @@ class Process(ProcessContext):
             return []
         # Imported here: the driver takes 0.1 s, and is not needed without a broker.
         from taskmill.amqp.connection import BrokerLink  # noqa: PLC0415
-        from taskmill.amqp.intake_look import IntakeLook  # noqa: PLC0415
+        from taskmill.amqp.intake_probe import IntakeProbe  # noqa: PLC0415
 
         self.broker_link = link = BrokerLink(settings.require_broker_url(), name="watch")
-        self.intake_probe = IntakeLook(link, is_broker_starting=self._is_broker_starting)
+        self.intake_probe = IntakeProbe(link, is_broker_starting=self._is_broker_starting)
         return [self.broker_link]
 
     def _is_broker_starting(self) -> bool:
@@ -313,13 +313,13 @@ class Process(ProcessContext):
     def webhooks(self) -> list[Service]:
         """Return the services of the webhooks role."""
         # Imported here: the HTTP client takes 0.1 s, and most roles do not need it.
-        from taskmill.webhooks.delivering import Delivering, DeliveryRules  # noqa: PLC0415
+        from taskmill.webhooks.delivery_loop import DeliveryLoop, DeliveryRules  # noqa: PLC0415
         from taskmill.webhooks.endpoint_slots import EndpointSlots  # noqa: PLC0415
         from taskmill.webhooks.fan_out import FanOut  # noqa: PLC0415
-        from taskmill.webhooks.trying import Trying  # noqa: PLC0415
+        from taskmill.webhooks.sending import DeliverySender  # noqa: PLC0415
 
         settings, outbound = self.settings.webhooks, self.settings.outbound
-        trying = Trying(
+        sender = DeliverySender(
             self.database,
             open_outbound(self),
             callback_keys=signing_keys(self),
@@ -340,9 +340,9 @@ class Process(ProcessContext):
         endpoints = EndpointSlots(
             settings.concurrency, per_endpoint=settings.concurrency_per_endpoint
         )
-        delivering = Delivering(
+        delivering = DeliveryLoop(
             self.database,
-            trying,
+            sender,
             endpoints,
             rules,
             clock=self.clock,

@@ -21,6 +21,7 @@ from taskmill.storage.leases import WorkerCard
 from taskmill.transports.base import Transport
 from taskmill.transports.postgres import PostgresTransport
 from taskmill.worker.assembly import make_worker
+from taskmill.worker.attempt_spans import AttemptSpans
 from taskmill.worker.ends import EndPolicy
 from taskmill.worker.handlers import EVERY_TYPE, Handlers
 from taskmill.worker.lease import LeaseKeeper
@@ -29,7 +30,6 @@ from taskmill.worker.options import WorkerOptions
 from taskmill.worker.process_end import ProcessEnd
 from taskmill.worker.stalls import StallWatch
 from taskmill.worker.task_log import NOTHING, LineLimits
-from taskmill.worker.traced import AttemptSpans
 
 log = get_logger(__name__)
 

@@ -19,9 +19,9 @@ from taskmill.amqp.connection import BROKER_ERRORS, BrokerLink
 from taskmill.amqp.names import CREATE_QUEUE
 from taskmill.domain.errors import BrokerAway, Unavailable
 from taskmill.domain.system import IntakePresence, IntakeState
-from taskmill.intake.answers import Answers
 from taskmill.intake.declaration import declare_intake, declare_rejected
 from taskmill.intake.inbox import Batch, Inbox
+from taskmill.intake.replies import ReplyPublisher
 from taskmill.intake.route import Route
 from taskmill.intake.validating import Abandoned, FaultPersists, Validator
 from taskmill.observability.logs import get_logger
@@ -71,7 +71,7 @@ class Intake:
     ) -> None:
         self.link = BrokerLink(url, name="intake", opened=self._open, lost=self._forget)
         self._route = Route(self.link)
-        self._answers = Answers(url)
+        self._replies = ReplyPublisher(url)
         self._validator = Validator(creation, rejections, limits, traces, warning_of=warning_of)
         self._most_bytes = most_bytes
         self._prefetch = _PREFETCH
@@ -95,8 +95,8 @@ class Intake:
         closed = asyncio.Event()
         async with asyncio.TaskGroup() as group:
             group.create_task(self.link.run(closed))
-            group.create_task(self._answers.run(closed))
-            group.create_task(self._route.keep(stop))
+            group.create_task(self._replies.run(closed))
+            group.create_task(self._route.maintain(stop))
             consumers = [group.create_task(self._work()) for _ in range(_CONSUMERS)]
             await self._watch(stop)
             await self._cancel()
@@ -163,7 +163,7 @@ class Intake:
         """Until told to stop, look whether the channel still has its consumer."""
         while not stop.is_set():
             inbox = self._inbox
-            if self.link.is_up and inbox is not None and _is_deaf(inbox.channel):
+            if self.link.is_up and inbox is not None and _has_no_consumer(inbox.channel):
                 log.warning("intake.cancelled", queue=CREATE_QUEUE)
                 self.link.reopen()
             await pause(stop, _WATCH_S)
@@ -208,16 +208,16 @@ class Intake:
             return await self._persist(batch, store, tries)
 
         if self._faults < _MOST_FAULTS:
-            answers = await self._validator.validate(batch.messages, persist)
+            replies = await self._validator.validate(batch.messages, persist)
         else:  # one of these is to blame, or one of the next: each is looked at for itself
-            answers = [
-                answer
+            replies = [
+                reply
                 for message in batch.messages
-                for answer in await self._validator.validate_alone(message, persist)
+                for reply in await self._validator.validate_alone(message, persist)
             ]
         self._faults = 0
-        if answers:
-            await self._answers.send(answers)
+        if replies:
+            await self._replies.send(replies)
         inbox = batch.inbox
         await inbox.settle(batch)
         if inbox.is_spoiled and inbox.is_idle and not inbox.gone.is_set():
@@ -256,5 +256,5 @@ def _is_outage(error: Exception) -> bool:
     return isinstance(error, Unavailable) or faults.is_outage(error) or faults.is_collision(error)
 
 
-def _is_deaf(channel: DriverChannel) -> bool:
+def _has_no_consumer(channel: DriverChannel) -> bool:
     return channel.is_closed or not _consumer_tags(channel)

@@ -29,7 +29,7 @@ _OTHERS: Final = (
     "user_id",
 )
 # With an expiration the copy would vanish; another user's name is refused by the broker.
-_KEPT: Final = (
+_COPIED: Final = (
     "content_type",
     "content_encoding",
     "priority",
@@ -68,12 +68,12 @@ def other_properties(delivered: DeliveredMessage) -> dict[str, Any]:
 
 
 def wants_reply(delivered: DeliveredMessage) -> bool:
-    """Tell whether the producer waits for an answer."""
+    """Tell whether the producer waits for an reply."""
     return bool(delivered.header.properties.reply_to)
 
 
 def reply_properties(delivered: DeliveredMessage) -> Properties:
-    """Return the properties of the answer to a message."""
+    """Return the properties of the reply to a message."""
     return Properties(
         content_type="application/json",
         correlation_id=delivered.header.properties.correlation_id,
@@ -95,13 +95,13 @@ def copy_properties(
         "taskmill-rejection-id": rejection_id,
     }
     original = delivered.header.properties
-    kept = {name: getattr(original, name) for name in _KEPT}
+    copied = {name: getattr(original, name) for name in _COPIED}
     theirs = {
         name: value
         for name, value in (original.headers or {}).items()
         if name not in _ROUTING_HEADERS
     }
-    copy = Properties(**kept, headers={**theirs, **ours}, delivery_mode=_PERSISTENT)
+    copy = Properties(**copied, headers={**theirs, **ours}, delivery_mode=_PERSISTENT)
     return copy if _is_writable(copy) else Properties(headers=ours, delivery_mode=_PERSISTENT)
 
 

@@ -16,7 +16,7 @@ from taskmill.runtime.periodic import pause
 
 log = get_logger(__name__)
 
-_LOOK_S: Final = 2.0
+_CHECK_S: Final = 2.0
 _TIMEOUT_S: Final = 5.0
 
 
@@ -27,14 +27,14 @@ class Route:
         self._link = link
         self.trouble: str | None = None
 
-    async def keep(self, stop: asyncio.Event) -> None:
+    async def maintain(self, stop: asyncio.Event) -> None:
         """Look every other second until told to stop."""
         while not stop.is_set():
-            await pause(stop, _LOOK_S)
+            await pause(stop, _CHECK_S)
             if self._link.is_up and not stop.is_set():
-                await self._look()
+                await self._check()
 
-    async def _look(self) -> None:
+    async def _check(self) -> None:
         try:
             async with asyncio.timeout(_TIMEOUT_S):
                 was_mended = await mend_route(self._link)

@@ -1,7 +1,7 @@
 """What becomes of a batch of messages: tasks, rejections, and what is answered.
 
 Nothing is acknowledged here. Everything is stored as often as it takes, always under the same ids, so
-that a database that was away, or an answer that was lost, makes nothing twice.
+that a database that was away, or an reply that was lost, makes nothing twice.
 """
 
 import asyncio
@@ -17,7 +17,6 @@ from taskmill.domain.errors import TaskmillError
 from taskmill.domain.rejection import RefusedMessage
 from taskmill.domain.system import CreatedTask
 from taskmill.domain.task import TaskDraft
-from taskmill.intake.answers import Answer
 from taskmill.intake.deliveries import (
     copy_properties,
     message_of,
@@ -25,7 +24,8 @@ from taskmill.intake.deliveries import (
     reply_properties,
     wants_reply,
 )
-from taskmill.intake.traced import end_spans, start_spans
+from taskmill.intake.message_spans import end_spans, start_spans
+from taskmill.intake.replies import Reply
 from taskmill.observability.logs import get_logger
 from taskmill.observability.metrics import (
     BATCH_ITEMS,
@@ -55,7 +55,7 @@ log = get_logger(__name__)
 
 Stored = TypeVar("Stored")
 
-# So often something is tried that fails though the database answers: then it will fail the next time, too.
+# So often something is tried that fails though the database replies: then it will fail the next time, too.
 _TRIES: Final = 5
 
 
@@ -108,20 +108,18 @@ class Validator:
         self._warning_of = warning_of
         # One batch is stored at a time, in the order in which they came: of two messages with one id the
         # first one counts. Another batch is read meanwhile.
-        self._turn = asyncio.Lock()
+        self._store_lock = asyncio.Lock()
 
-    async def validate(
-        self, messages: Sequence[DeliveredMessage], persist: Persist
-    ) -> list[Answer]:
+    async def validate(self, messages: Sequence[DeliveredMessage], persist: Persist) -> list[Reply]:
         """Store a task or a rejection for each message and return what is to be answered."""
         _count(messages)
         drafts = [self._read(message) for message in messages]
         spans = start_spans(self._traces, messages, drafts) if self._traces else None
-        async with self._turn:
+        async with self._store_lock:
             outcomes = await self._store(drafts, persist)
         if spans is not None:
             end_spans(spans, outcomes)
-        answers: list[Answer] = []
+        replies: list[Reply] = []
         refused: list[tuple[DeliveredMessage, Exception]] = []
         replayed = 0
         for message, outcome in zip(messages, outcomes, strict=True):
@@ -129,12 +127,12 @@ class Validator:
                 refused.append((message, outcome))
                 continue
             replayed += outcome.replayed
-            answers += _made(partial(self._reply_created, message, outcome))
+            replies += _built(partial(self._reply_created, message, outcome))
         MESSAGES_REPLAYED.inc(replayed)
         MESSAGES_CREATED.inc(len(messages) - len(refused) - replayed)
         if refused:
-            answers += await self._refuse(refused, persist)
-        return answers
+            replies += await self._refuse(refused, persist)
+        return replies
 
     def _read(self, message: DeliveredMessage) -> TaskDraft | Exception:
         try:
@@ -146,13 +144,13 @@ class Validator:
             log.exception("message.unreadable")
             return error
 
-    def _reply_created(self, message: DeliveredMessage, created: CreatedTask) -> Answer | None:
+    def _reply_created(self, message: DeliveredMessage, created: CreatedTask) -> Reply | None:
         if not wants_reply(message):
             return None
         warning = self._warning_of(created.task.callback_url)
         return _reply(message, created_reply(created, warning))
 
-    async def validate_alone(self, message: DeliveredMessage, persist: Persist) -> list[Answer]:
+    async def validate_alone(self, message: DeliveredMessage, persist: Persist) -> list[Reply]:
         """Do what `validate` does for one; a message that this trips over is kept as a rejection.
 
         Raises `Abandoned`.
@@ -168,13 +166,13 @@ class Validator:
     async def _store(
         self, drafts: Sequence[TaskDraft | Exception], persist: Persist
     ) -> list[CreatedTask | Exception]:
-        """Store the drafts and put the answers where they were."""
-        drawn = [self._drawn(draft) for draft in drafts]
-        new = [one for one in drawn if isinstance(one, NewTask)]
+        """Store the drafts and put the replies where they were."""
+        identified = [self._with_id(draft) for draft in drafts]
+        new = [one for one in identified if isinstance(one, NewTask)]
         stored = iter(await self._store_each(new, persist, tries=_TRIES) if new else ())
-        return [one if isinstance(one, Exception) else next(stored) for one in drawn]
+        return [one if isinstance(one, Exception) else next(stored) for one in identified]
 
-    def _drawn(self, draft: TaskDraft | Exception) -> NewTask | Exception:
+    def _with_id(self, draft: TaskDraft | Exception) -> NewTask | Exception:
         if isinstance(draft, Exception):
             return draft
         try:
@@ -207,31 +205,33 @@ class Validator:
 
     async def _refuse(
         self, refused: Sequence[tuple[DeliveredMessage, Exception]], persist: Persist
-    ) -> list[Answer]:
+    ) -> list[Reply]:
         """Keep the messages that were refused and return the copies and replies to be sent."""
-        kept = [_kept(message, error) for message, error in refused]
-        ids = await self._keep(kept, persist)
-        answers: list[Answer] = []
-        for (message, _), refusal, rejection_id in zip(refused, kept, ids, strict=True):
-            _tell(refusal, rejection_id)
-            answers += _made(partial(_copy, message, refusal, rejection_id))
-            answers += _made(partial(_reply_refused, message, refusal))
-        return answers
+        refusals = [_refusal(message, error) for message, error in refused]
+        ids = await self._store_rejections(refusals, persist)
+        replies: list[Reply] = []
+        for (message, _), refusal, rejection_id in zip(refused, refusals, ids, strict=True):
+            _report(refusal, rejection_id)
+            replies += _built(partial(_copy, message, refusal, rejection_id))
+            replies += _built(partial(_reply_refused, message, refusal))
+        return replies
 
-    async def _keep(self, kept: Sequence[RefusedMessage], persist: Persist) -> list[UUID]:
+    async def _store_rejections(
+        self, refusals: Sequence[RefusedMessage], persist: Persist
+    ) -> list[UUID]:
         """Store rejections. One that can't be stored for a fault of ours is kept with nothing but its body."""
-        new = self._rejections.with_ids(kept)
+        new = self._rejections.with_ids(refusals)
         try:
             return await persist(lambda: self._rejections.store(new), tries=_TRIES)
         except FaultPersists as fault:
-            if len(kept) == 1:
+            if len(refusals) == 1:
                 log.exception("message.unstorable", exc_info=fault.error)
-                bare = self._rejections.with_ids([bare_refusal(kept[0].body, fault.error)])
+                bare = self._rejections.with_ids([bare_refusal(refusals[0].body, fault.error)])
                 return await persist(lambda: self._rejections.store(bare))
-        middle = len(kept) // 2
+        middle = len(refusals) // 2
         return [
-            *await self._keep(kept[:middle], persist),
-            *await self._keep(kept[middle:], persist),
+            *await self._store_rejections(refusals[:middle], persist),
+            *await self._store_rejections(refusals[middle:], persist),
         ]
 
 
@@ -241,7 +241,7 @@ def _count(messages: Sequence[DeliveredMessage]) -> None:
     MESSAGES_REDELIVERED.inc(sum(1 for message in messages if message.redelivered))
 
 
-def _kept(message: DeliveredMessage, error: Exception) -> RefusedMessage:
+def _refusal(message: DeliveredMessage, error: Exception) -> RefusedMessage:
     try:
         came = message_of(message)
         came.others = other_properties(message)
@@ -251,7 +251,7 @@ def _kept(message: DeliveredMessage, error: Exception) -> RefusedMessage:
         return bare_refusal(message.body, error)
 
 
-def _tell(refusal: RefusedMessage, rejection_id: UUID) -> None:
+def _report(refusal: RefusedMessage, rejection_id: UUID) -> None:
     MESSAGES_REJECTED.labels(str(refusal.status)).inc()
     log.info(
         "message.rejected",
@@ -262,24 +262,24 @@ def _tell(refusal: RefusedMessage, rejection_id: UUID) -> None:
     )
 
 
-def _made(make: Callable[[], Answer | None]) -> list[Answer]:
-    """Return an answer, if one is wanted. What was decided is stored: a fault of ours here holds up nothing."""
+def _built(make: Callable[[], Reply | None]) -> list[Reply]:
+    """Return an reply, if one is wanted. What was decided is stored: a fault of ours here holds up nothing."""
     try:
-        answer = make()
+        reply = make()
     except Exception as error:  # noqa: BLE001 - see above
         log.warning("answers.unsent", answers=1, trouble=repr(error))
         return []
-    return [] if answer is None else [answer]
+    return [] if reply is None else [reply]
 
 
-def _copy(message: DeliveredMessage, refusal: RefusedMessage, rejection_id: UUID) -> Answer:
+def _copy(message: DeliveredMessage, refusal: RefusedMessage, rejection_id: UUID) -> Reply:
     properties = copy_properties(message, refusal, str(rejection_id))
-    return Answer(REJECTED_QUEUE, message.body, properties, mandatory=True)
+    return Reply(REJECTED_QUEUE, message.body, properties, mandatory=True)
 
 
-def _reply_refused(message: DeliveredMessage, refusal: RefusedMessage) -> Answer | None:
+def _reply_refused(message: DeliveredMessage, refusal: RefusedMessage) -> Reply | None:
     return _reply(message, refused_reply(refusal)) if wants_reply(message) else None
 
 
-def _reply(message: DeliveredMessage, body: bytes) -> Answer:
-    return Answer(message.header.properties.reply_to or "", body, reply_properties(message))
+def _reply(message: DeliveredMessage, body: bytes) -> Reply:
+    return Reply(message.header.properties.reply_to or "", body, reply_properties(message))

@@ -54,9 +54,9 @@ class AddressRules:
 
     def admits(self, address: Address) -> bool:
         """Tell whether an address may be called, whatever name led there."""
-        judged = (address, *_within(address))
+        checked = (address, *_within(address))
         return self._is_allowed(address) or all(
-            _is_global(one) or self._is_allowed(one) for one in judged
+            _is_global(one) or self._is_allowed(one) for one in checked
         )
 
     def _is_allowed(self, address: Address) -> bool:

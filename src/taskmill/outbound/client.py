@@ -34,7 +34,7 @@ class OutboundLimits:
 
     connections: int = 500
     connections_per_host: int = 100
-    answer_bytes: int = 64 * 1024
+    response_bytes: int = 64 * 1024
 
 
 @dataclass(slots=True, kw_only=True)
@@ -48,7 +48,7 @@ class Request:
 
 
 @dataclass(slots=True, kw_only=True)
-class Reply:
+class Response:
     """An answer as it came: its body is not decompressed, and `is_cut` where it was longer than allowed."""
 
     status: int
@@ -75,33 +75,35 @@ class Outbound:
         self._session: aiohttp.ClientSession | None = None
         self._limit = ConnectionLimit(limits.connections, per_host=limits.connections_per_host)
 
-    async def send(self, request: Request, *, timeout_s: float) -> Reply:
+    async def send(self, request: Request, *, timeout_s: float) -> Response:
         """Send a request and return the answer, in `timeout_s` seconds with everything but waiting for its turn.
 
         Raises:
             AddressRefused: the address leads where nobody is to be called.
             Unreachable: there was no answer in time.
         """
-        place = self._checked(request.url)
+        destination = self._checked(request.url)
         try:
-            async with self._limit.slot(place.origin), asyncio.timeout(timeout_s):
-                return await self._exchange(place.url, request)
+            async with self._limit.slot(destination.origin), asyncio.timeout(timeout_s):
+                return await self._exchange(destination.url, request)
         except TimeoutError:
-            raise Unreachable(f"{place.origin} did not answer within {timeout_s:g} s") from None
+            raise Unreachable(
+                f"{destination.origin} did not answer within {timeout_s:g} s"
+            ) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             # The library's words have the whole address: they are no cause that is told.
-            raise Unreachable(f"{place.origin}: {_cause(error)}") from None
+            raise Unreachable(f"{destination.origin}: {_cause(error)}") from None
 
-    def _checked(self, text: str) -> "_Place":
+    def _checked(self, text: str) -> "_Destination":
         try:
-            place = _read(text)
+            destination = _read(text)
         except ValueError as error:
             raise Unreachable(f"what was to be called {error}") from None
-        if place.address is not None and not self._rules.admits(place.address):
-            raise AddressRefused(place.host)
-        return place
+        if destination.address is not None and not self._rules.admits(destination.address):
+            raise AddressRefused(destination.host)
+        return destination
 
-    async def _exchange(self, url: URL, request: Request) -> Reply:
+    async def _exchange(self, url: URL, request: Request) -> Response:
         session = self._session or self._open()
         async with session.request(
             request.method,
@@ -109,21 +111,23 @@ class Outbound:
             headers=request.headers,
             data=request.body or None,
             allow_redirects=False,
-        ) as answer:
-            body, is_cut = await self._read(answer)
-            return Reply(status=answer.status, headers=answer.headers, body=body, is_cut=is_cut)
+        ) as incoming:
+            body, is_cut = await self._read(incoming)
+            return Response(
+                status=incoming.status, headers=incoming.headers, body=body, is_cut=is_cut
+            )
 
-    async def _read(self, answer: aiohttp.ClientResponse) -> tuple[bytes, bool]:
+    async def _read(self, incoming: aiohttp.ClientResponse) -> tuple[bytes, bool]:
         """Read up to the limit; of a longer answer no more, and its connection is given up."""
-        left = self._limits.answer_bytes + 1
+        left = self._limits.response_bytes + 1
         parts = []
-        while left and (part := await answer.content.read(min(left, _READ_AT_ONCE))):
+        while left and (part := await incoming.content.read(min(left, _READ_AT_ONCE))):
             parts.append(part)
             left -= len(part)
         body = b"".join(parts)
         if left:
             return body, False
-        answer.close()
+        incoming.close()
         return body[:-1], True
 
     def _open(self) -> aiohttp.ClientSession:
@@ -155,7 +159,7 @@ class Outbound:
             await session.close()
 
 
-class _Place(NamedTuple):
+class _Destination(NamedTuple):
     """Where a request goes: as the client has it, the host, its address if it is one, and what may be told of it.
 
     The rest of an address may hold secrets.
@@ -168,7 +172,7 @@ class _Place(NamedTuple):
 
 
 @lru_cache(maxsize=1000)
-def _read(text: str) -> _Place:
+def _read(text: str) -> _Destination:
     """Return where an address leads. Raises `ValueError` unless the client reads it as we do."""
     try:
         # As it is: what was signed or escaped by others must not be spelled anew.
@@ -180,7 +184,7 @@ def _read(text: str) -> _Place:
     address = target.address
     if read.address != address or (address is None and read != target):
         raise ValueError("can be read in two ways")
-    return _Place(url, target.host, address, str(url.origin()))
+    return _Destination(url, target.host, address, str(url.origin()))
 
 
 def _cause(error: Exception) -> str:
@@ -198,4 +202,4 @@ def _cause(error: Exception) -> str:
             return type(error).__name__
 
 
-__all__ = ["AGENT", "Outbound", "OutboundError", "OutboundLimits", "Reply", "Request"]
+__all__ = ["AGENT", "Outbound", "OutboundError", "OutboundLimits", "Request", "Response"]

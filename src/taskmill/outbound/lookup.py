@@ -36,9 +36,9 @@ def resolve_by_system(host: str) -> list[str]:
 
 
 @dataclass(slots=True)
-class _Question:
-    answer: asyncio.Future[Sequence[str] | OSError]
-    wanted_by: int = 0
+class _Query:
+    result: asyncio.Future[Sequence[str] | OSError]
+    waiters: int = 0
 
 
 class Lookup(AbstractResolver):
@@ -47,7 +47,7 @@ class Lookup(AbstractResolver):
     def __init__(self, rules: AddressRules, *, resolve: Resolve = resolve_by_system) -> None:
         self._rules = rules
         self._resolve = resolve
-        self._asked: dict[str, _Question] = {}
+        self._queries: dict[str, _Query] = {}
         self._waiting: deque[str] = deque()
         self._threads = 0
 
@@ -82,18 +82,18 @@ class Lookup(AbstractResolver):
         return admitted
 
     async def _found(self, host: str) -> Sequence[str]:
-        if host not in self._asked:
-            self._asked[host] = _Question(asyncio.get_running_loop().create_future())
+        if host not in self._queries:
+            self._queries[host] = _Query(asyncio.get_running_loop().create_future())
             self._waiting.append(host)
-        question = self._asked[host]
-        question.wanted_by += 1
+        query = self._queries[host]
+        query.waiters += 1
         try:
             self._start_threads()
             # Not `await answer`: who is cancelled would cancel it for all others.
-            await asyncio.wait([question.answer])
+            await asyncio.wait([query.result])
         finally:
-            question.wanted_by -= 1
-        found = question.answer.result()
+            query.waiters -= 1
+        found = query.result.result()
         if isinstance(found, OSError):
             raise Unreachable(f"the name {host} was not found: {found.strerror or found}")
         return found
@@ -102,30 +102,32 @@ class Lookup(AbstractResolver):
         loop = asyncio.get_running_loop()
         while self._waiting and self._threads < _MOST_AT_ONCE:
             host = self._waiting.popleft()
-            if not self._asked[host].wanted_by:
-                del self._asked[host]
+            if not self._queries[host].waiters:
+                del self._queries[host]
                 continue
-            thread = threading.Thread(target=self._ask_for, args=(loop, host), daemon=True)
+            thread = threading.Thread(
+                target=self._resolve_in_thread, args=(loop, host), daemon=True
+            )
             try:
                 thread.start()
             except RuntimeError as error:
-                self._asked.pop(host).answer.set_result(OSError(str(error)))
+                self._queries.pop(host).result.set_result(OSError(str(error)))
             else:
                 self._threads += 1
 
-    def _ask_for(self, loop: asyncio.AbstractEventLoop, host: str) -> None:
-        answer: Sequence[str] | OSError
+    def _resolve_in_thread(self, loop: asyncio.AbstractEventLoop, host: str) -> None:
+        result: Sequence[str] | OSError
         try:
-            answer = self._resolve(host)
+            result = self._resolve(host)
         except (OSError, UnicodeError) as error:
-            answer = error if isinstance(error, OSError) else OSError(str(error))
+            result = error if isinstance(error, OSError) else OSError(str(error))
         # The loop may be closed by now: then nobody wants to know.
         with suppress(RuntimeError):
-            loop.call_soon_threadsafe(self._told, host, answer)
+            loop.call_soon_threadsafe(self._resolved, host, result)
 
-    def _told(self, host: str, answer: Sequence[str] | OSError) -> None:
+    def _resolved(self, host: str, result: Sequence[str] | OSError) -> None:
         self._threads -= 1
-        self._asked.pop(host).answer.set_result(answer)
+        self._queries.pop(host).result.set_result(result)
         self._start_threads()
 
     async def close(self) -> None:
@@ -134,11 +136,11 @@ class Lookup(AbstractResolver):
 
 def _first_of_each_family(addresses: Sequence[str]) -> list[str]:
     """Return the first few of each family, in their order, which is the system's preference."""
-    left = Counter({True: _MOST_OF_A_FAMILY, False: _MOST_OF_A_FAMILY})
+    remaining = Counter({True: _MOST_OF_A_FAMILY, False: _MOST_OF_A_FAMILY})
     some = []
     for address in addresses:
-        left[":" in address] -= 1
-        if left[":" in address] >= 0:
+        remaining[":" in address] -= 1
+        if remaining[":" in address] >= 0:
             some.append(address)
     return some
 

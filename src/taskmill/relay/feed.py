@@ -31,18 +31,18 @@ from taskmill.storage.deliveries import CursorLease
 
 log = get_logger(__name__)
 
-_PLACE = "rabbitmq"
+_CURSOR = "rabbitmq"
 _PAGE = 500
 # While no queue is bound: how often to look whether one is, and through how many changes with one statement.
-_LOOK_S = 1.0
-_MOST_LOOKED_AT = 10_000
+_SCAN_S = 1.0
+_MOST_SCANNED = 10_000
 _POLL_S = 0.1
 # Who has the turn says so at least every third of this.
 _HOLD_S = 15.0
 # While tasks are released changes can wait: so long as it is not late, it works a fifth of the time.
-_REST = 4
+_PAUSE_FACTOR = 4
 _LATE = timedelta(minutes=1)
-_ASK_S = 1.0
+_TAKE_LEASE_S = 1.0
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 5.0
 _OUTAGES = (Unavailable, asyncpg.PostgresError, BrokerAway)
@@ -71,7 +71,7 @@ class FeedDelivery:
         self._is_busy = is_busy
         self._exchange = exchange
         self._clock = clock
-        self._cursor_lease = CursorLease(_PLACE, holder, _HOLD_S)
+        self._cursor_lease = CursorLease(_CURSOR, holder, _HOLD_S)
         self._moved_at = float("-inf")
         # The cursor, and what was delivered beyond it: before trouble, or by a look.
         self._reached, self._delivered = START, set[Cursor]()
@@ -96,7 +96,7 @@ class FeedDelivery:
     async def _deliver_until(self, stop: asyncio.Event) -> None:
         failures = 0
         while not stop.is_set():
-            pause_s = _ASK_S
+            pause_s = _TAKE_LEASE_S
             try:
                 if self._exchange.link.is_up:
                     await self._take_cursor_lease(stop)
@@ -120,22 +120,22 @@ class FeedDelivery:
         self._moved_at = self._clock.monotonic()
         self._begin(cursor)
         while cursor is not None and not stop.is_set() and self._exchange.link.is_up:
-            cursor = await self._go_on(cursor, stop)
+            cursor = await self._advance(cursor, stop)
         if cursor is None:
             log.info("feed.handed_over")
 
-    async def _go_on(self, after: Cursor, stop: asyncio.Event) -> Cursor | None:
+    async def _advance(self, after: Cursor, stop: asyncio.Event) -> Cursor | None:
         """Deliver what comes next, or wait for it; return the cursor behind it, None when the turn is lost."""
         try:
             if not self._is_bound:
-                return await self._look(after, stop)
+                return await self._scan(after, stop)
             return await self._deliver_page(after, stop)
         except ChangesForgotten:
             return await self._skip(after)
 
-    async def _look(self, after: Cursor, stop: asyncio.Event) -> Cursor | None:
+    async def _scan(self, after: Cursor, stop: asyncio.Event) -> Cursor | None:
         """Pass over all there is, unless a queue is bound for one of its keys: then it is to be delivered."""
-        look = await changes.find_oldest_by_key(self._database, after, _MOST_LOOKED_AT)
+        look = await changes.find_oldest_by_key(self._database, after, _MOST_SCANNED)
         self._is_bound = any(
             self._routes.is_taken(event_key(head.status, head.queue)) for head in look.heads
         )
@@ -147,7 +147,7 @@ class FeedDelivery:
         if not await self._move(after, look.cursor):
             return None
         if look.heads and look.is_last:
-            await pause(stop, _LOOK_S)
+            await pause(stop, _SCAN_S)
         elif look.is_last:
             await self._idle_backoff.pause(_POLL_S, stop)
         return look.cursor
@@ -175,7 +175,7 @@ class FeedDelivery:
         if page.is_last:
             await self._idle_backoff.pause(_POLL_S, stop)
         else:
-            await pause(stop, self._rest_s(page, self._clock.monotonic() - began))
+            await pause(stop, self._pause_s(page, self._clock.monotonic() - began))
         return page.cursor
 
     async def _page(self, after: Cursor) -> FeedPage:
@@ -239,12 +239,12 @@ class FeedDelivery:
         FEED_RETURNED.inc(sent.confirms.count(Confirm.RETURNED))
         return sent
 
-    def _rest_s(self, page: FeedPage, spent_s: float) -> float:
+    def _pause_s(self, page: FeedPage, spent_s: float) -> float:
         """Return how long to leave the processor and the broker to others, who may be releasing tasks."""
         if not (page.changes and self._is_busy()):
             return 0.0
         is_late = self._clock.now() - page.changes[-1].event.at > _LATE
-        return 0.0 if is_late else min(_REST * spent_s, _HOLD_S / 3)
+        return 0.0 if is_late else min(_PAUSE_FACTOR * spent_s, _HOLD_S / 3)
 
     async def _skip(self, after: Cursor) -> Cursor | None:
         """Go on with the oldest change that is kept, and say what is missing."""

@@ -117,7 +117,7 @@ class Relay:
             try:
                 released, is_more = await self._round(publishing)
             except* (Unavailable, asyncpg.PostgresError) as group:
-                log.warning("release.failed", error=_first_words(group))
+                log.warning("release.failed", error=_first_error(group))
             if released is None:
                 await pause(stop, _OUTAGE_PAUSE_S)
                 continue
@@ -155,13 +155,13 @@ class Relay:
             if forgotten:
                 log.info("release.rebuilt", tasks=forgotten)
         hint_queues = await self._due_hint_queues()
-        seats = asyncio.Semaphore(_HINT_QUEUES_AT_ONCE)
+        limit = asyncio.Semaphore(_HINT_QUEUES_AT_ONCE)
         async with asyncio.TaskGroup() as group:
-            turns = [
-                group.create_task(self._fill(hint_queue, buckets, seats, publishing))
+            fills = [
+                group.create_task(self._fill(hint_queue, buckets, limit, publishing))
                 for hint_queue, buckets in hint_queues.items()
             ]
-        done = [turn.result() for turn in turns]
+        done = [fill.result() for fill in fills]
         if any(one.task_ids for one in done):
             self._released_at = self._clock.monotonic()
         metrics.TASKS_RELEASED.inc(sum(len(one.task_ids) for one in done))
@@ -182,7 +182,7 @@ class Relay:
                 bucket: answered_at + first.due_in_s for bucket, first in firsts.items()
             }
             self._buckets_read_at = now
-            self._go_back_to(firsts)
+            self._move_back(firsts)
         if now - self._starts_reset_at > _STARTS_HOLD_S:
             self._starts.clear()
             self._starts_reset_at = now
@@ -195,7 +195,7 @@ class Relay:
                 hint_queues.setdefault(hint_queue, []).append(bucket)
         return hint_queues
 
-    def _go_back_to(self, firsts: Mapping[Bucket, FirstWaiting]) -> None:
+    def _move_back(self, firsts: Mapping[Bucket, FirstWaiting]) -> None:
         """Begin earlier in buckets where a task has come that was due before those already seen."""
         for bucket in self._starts.keys() & firsts.keys():
             self._starts[bucket] = min(self._starts[bucket], firsts[bucket].run_at - _LATENESS)
@@ -204,11 +204,11 @@ class Relay:
         self,
         hint_queue: HintQueue,
         buckets: Iterable[Bucket],
-        seats: asyncio.Semaphore,
+        limit: asyncio.Semaphore,
         publishing: asyncio.TaskGroup,
     ) -> Release:
         capacity = self._workers.of(hint_queue)
-        async with seats:
+        async with limit:
             done = await releases.release(
                 self._database,
                 hint_queue,
@@ -220,10 +220,10 @@ class Relay:
             self._starts.update(
                 (bucket, first - _LATENESS) for bucket, first in done.firsts.items()
             )
-            await self._tell(hint_queue, done.task_ids, capacity, publishing)
+            await self._publish_hints(hint_queue, done.task_ids, capacity, publishing)
         return done
 
-    async def _tell(
+    async def _publish_hints(
         self,
         hint_queue: HintQueue,
         task_ids: Sequence[UUID],
@@ -255,7 +255,7 @@ class Relay:
             log.warning("release.failed", error=str(error))
 
 
-def _first_words(group: BaseExceptionGroup[BaseException]) -> str:
+def _first_error(group: BaseExceptionGroup[BaseException]) -> str:
     """Say what went wrong first."""
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):

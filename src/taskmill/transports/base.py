@@ -18,7 +18,7 @@ class Transport(Protocol):
         ...
 
     @property
-    def has_looked(self) -> bool:
+    def has_scanned(self) -> bool:
         """Whether an empty `take` just now means that nothing is due: it may have had to do without a look."""
         ...
 
@@ -30,6 +30,6 @@ class Transport(Protocol):
         """Make a `wait` under way, or the next one, return at once."""
         ...
 
-    def rest(self) -> None:
+    def suspend(self) -> None:
         """Nothing will be taken until the next `take`: keep nothing from other workers."""
         ...

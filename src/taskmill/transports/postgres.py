@@ -32,11 +32,11 @@ _LATENESS = timedelta(seconds=0.25)
 # The share of the time that looking for buckets may take: so little that it holds up fewer than one task in
 # twenty. What it holds off waits no longer than so long, if it is new to this worker, or was due before the place
 # reached.
-_LOOKING_SHARE = 0.05
-_LOOKING_BURST_S = 0.2
-_UNLOOKED_S = 2.0
+_SCAN_SHARE = 0.05
+_SCAN_BURST_S = 0.2
+_LONGEST_UNSCANNED_S = 2.0
 # How soon to look on when a look did not see all buckets.
-_NEXT_LOOK_S = 0.02
+_NEXT_SCAN_S = 0.02
 # So many buckets are tried while it may not be looked which have something.
 _MOST_RECENT = 100
 
@@ -72,9 +72,9 @@ class PostgresTransport:
         self._randomness = randomness
         self._buckets: dict[Bucket, float] = {}
         self._buckets_read_at = float("-inf")
-        self._looked_at = float("-inf")
-        self._looking = DutyCycle(
-            clock, share=_LOOKING_SHARE, most_s=_LOOKING_BURST_S, longest_s=_UNLOOKED_S
+        self._checked_at = float("-inf")
+        self._scan_duty = DutyCycle(
+            clock, share=_SCAN_SHARE, most_s=_SCAN_BURST_S, longest_s=_LONGEST_UNSCANNED_S
         )
         self._knows_buckets = False
         self._starts: dict[Bucket, BucketStart] = {}
@@ -87,9 +87,9 @@ class PostgresTransport:
         self._woken.clear()
         buckets = await self._due_buckets()
         if not buckets:
-            self._look_anew()
+            self._expire_buckets()
             return []
-        here = self._here()
+        safe_start = self._safe_start()
         taken = await claims.take(
             self._database,
             lease_id=lease_id,
@@ -99,23 +99,23 @@ class PostgresTransport:
         )
         self._remember(taken)
         if len(taken) < limit:
-            self._look_anew()
+            self._expire_buckets()
             # Nothing is left there but what others hold; the look goes back to it if they let go.
             for bucket in buckets:
-                self._go_on_to(bucket, here)
+                self._advance(bucket, safe_start)
         return taken
 
     async def wait(self) -> None:
         """Wait for the notifier, the next due time or the polling interval."""
         # What was due already has just been tried in vain: others hold it, or it waits for its expiry.
-        upcoming = [due_at for due_at in self._buckets.values() if due_at > self._looked_at]
+        upcoming = [due_at for due_at in self._buckets.values() if due_at > self._checked_at]
         pause_s = min(upcoming, default=float("inf")) - self._clock.monotonic()
         is_idle = (
             self._knows_buckets and self._scan.is_complete and len(upcoming) == len(self._buckets)
         )
         longest_s = self._idle_backoff.pause_s(self._poll_s) if is_idle else self._poll_s
         if not self._scan.is_at_end:
-            longest_s = min(longest_s, _NEXT_LOOK_S)
+            longest_s = min(longest_s, _NEXT_SCAN_S)
         try:
             async with asyncio.timeout(min(longest_s, max(pause_s, 0.001))):
                 await self._woken.wait()
@@ -127,27 +127,27 @@ class PostgresTransport:
         self._buckets_read_at = float("-inf")
         self._woken.set()
 
-    def rest(self) -> None:
+    def suspend(self) -> None:
         """Do nothing: what is not claimed is anybody's."""
 
     @property
-    def has_looked(self) -> bool:
+    def has_scanned(self) -> bool:
         """Whether the last `take` knew what waits."""
         return self._knows_buckets
 
     async def _due_buckets(self) -> list[Bucket]:
         is_held = self._clock.monotonic() - self._buckets_read_at <= _BUCKETS_HOLD_S
-        self._knows_buckets = is_held or await self._look()
-        self._looked_at = self._clock.monotonic()
-        due = [bucket for bucket, due_at in self._buckets.items() if due_at <= self._looked_at]
+        self._knows_buckets = is_held or await self._scan_buckets()
+        self._checked_at = self._clock.monotonic()
+        due = [bucket for bucket, due_at in self._buckets.items() if due_at <= self._checked_at]
         guesses = () if self._knows_buckets else self._recent
-        return sorted(dict.fromkeys([*due, *guesses]), key=self._place)
+        return sorted(dict.fromkeys([*due, *guesses]), key=self._sort_key)
 
-    async def _look(self) -> bool:
+    async def _scan_buckets(self) -> bool:
         """Look for buckets and where they begin, if that may be done now; return whether it was."""
-        if not self._looking.is_open:
+        if not self._scan_duty.is_open:
             return False
-        began_at, here = self._clock.monotonic(), self._here()
+        began_at, safe_start = self._clock.monotonic(), self._safe_start()
         try:
             firsts = await self._scan.scan(
                 self._database, types=self._types, queues=self._weights or None
@@ -159,24 +159,24 @@ class PostgresTransport:
             log.warning("buckets.unread", worker=self._worker, error=repr(error.__cause__))
             return False
         finally:
-            self._looking.charge(self._clock.monotonic() - began_at)
+            self._scan_duty.charge(self._clock.monotonic() - began_at)
         # Counted from the answer: a claim that comes a moment too early finds nothing.
         answered_at = self._clock.monotonic()
         self._buckets = {bucket: answered_at + first.due_in_s for bucket, first in firsts.items()}
         self._buckets_read_at = began_at
-        self._begin_at(firsts, here)
+        self._begin_at(firsts, safe_start)
         return True
 
-    def _begin_at(self, firsts: Mapping[Bucket, FirstWaiting], here: datetime) -> None:
+    def _begin_at(self, firsts: Mapping[Bucket, FirstWaiting], safe_start: datetime) -> None:
         """Begin each bucket at its first task, but no later than `here`: what is due now may come at any time."""
-        self._starts = dict.fromkeys(self._recent, BucketStart(run_at=here))
+        self._starts = dict.fromkeys(self._recent, BucketStart(run_at=safe_start))
         for bucket, first in firsts.items():
-            self._starts[bucket] = BucketStart(run_at=min(first.run_at, here))
+            self._starts[bucket] = BucketStart(run_at=min(first.run_at, safe_start))
 
-    def _here(self) -> datetime:
+    def _safe_start(self) -> datetime:
         return self._clock.now() - _LATENESS
 
-    def _place(self, bucket: Bucket) -> tuple[int, float]:
+    def _sort_key(self, bucket: Bucket) -> tuple[int, float]:
         """Draw a bucket's place: the urgent before all others, then by chance, as often first as its weight says.
 
         By Efraimidis and Spirakis, Weighted random sampling with a reservoir (2006).
@@ -184,7 +184,7 @@ class PostgresTransport:
         weight = self._weights.get(bucket.queue, 1)
         return -bucket.priority, -(self._randomness.random() ** (1 / weight))
 
-    def _look_anew(self) -> None:
+    def _expire_buckets(self) -> None:
         """The buckets are drained or locked by others: look for buckets, and where they begin."""
         self._buckets_read_at = float("-inf")
 
@@ -197,12 +197,12 @@ class PostgresTransport:
                 lasts[kind] = one.run_at
         for (queue, type_, priority), run_at in lasts.items():
             bucket = Bucket(queue=queue, type=type_, priority=priority)
-            self._go_on_to(bucket, run_at - _LATENESS)
+            self._advance(bucket, run_at - _LATENESS)
             self._recent.pop(bucket, None)
             self._recent[bucket] = None
         while len(self._recent) > _MOST_RECENT:
             del self._recent[next(iter(self._recent))]
 
-    def _go_on_to(self, bucket: Bucket, run_at: datetime) -> None:
+    def _advance(self, bucket: Bucket, run_at: datetime) -> None:
         if run_at > self._starts.get(bucket, BucketStart()).run_at:
             self._starts[bucket] = BucketStart(run_at=run_at)

@@ -74,12 +74,12 @@ class RabbitTransport:
         # Ids of hints that were acknowledged when a part of them had been claimed.
         self._held: list[UUID] = []
         self._woken = asyncio.Event()
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
         self._unsettled = asyncio.Event()
         self._is_settling = False
         self._full_since: float | None = None
         self._idle_since: float | None = None
-        self._hears_nothing = False
+        self._hints_missing = False
         self._buckets_wanted = True
         self._buckets_read_at = float("-inf")
         self._scan = BucketScan()
@@ -99,13 +99,13 @@ class RabbitTransport:
         # Hints that name nothing: unacknowledged, they would use up what the broker sends ahead.
         await self._acknowledge()
         if not self._subscriptions.are_complete:
-            self._news.set()
-        if self._fallback is None or not self._is_deaf:
+            self._changed.set()
+        if self._fallback is None or not self._needs_fallback:
             return []
         return await self._fallback.take(lease_id, limit)
 
     @property
-    def has_looked(self) -> bool:
+    def has_scanned(self) -> bool:
         """Never: what is due is known where hints come from."""
         return False
 
@@ -115,7 +115,7 @@ class RabbitTransport:
             return
         if self._idle_since is None:
             self._idle_since = self._clock.monotonic()
-        if self._fallback is not None and self._is_deaf:
+        if self._fallback is not None and self._needs_fallback:
             await self._fallback.wait()
             return
         with suppress(TimeoutError):
@@ -123,24 +123,24 @@ class RabbitTransport:
                 await self._woken.wait()
 
     @property
-    def _is_deaf(self) -> bool:
+    def _needs_fallback(self) -> bool:
         """Whether something may be due of which no hint comes."""
-        return self._hears_nothing or not self.link.is_up or self._subscriptions.has_refused
+        return self._hints_missing or not self.link.is_up or self._subscriptions.has_refused
 
     def wake(self) -> None:
         """End the wait, and look for new buckets: the notifier rang."""
         self._woken.set()
         self._buckets_wanted = True
-        self._news.set()
+        self._changed.set()
         if self._fallback is not None:
             self._fallback.wake()
 
-    def rest(self) -> None:
+    def suspend(self) -> None:
         """Give back soon what was not taken, unless `take` comes before."""
         self._idle_since = None
         if self._full_since is None:
             self._full_since = self._clock.monotonic()
-            self._news.set()
+            self._changed.set()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Keep connected and subscribed until told to stop; then let go of what is held."""
@@ -189,37 +189,37 @@ class RabbitTransport:
 
     def _on_change(self) -> None:
         if self._subscriptions.has_arrived:
-            if self._hears_nothing:
-                self._hears_nothing = False
+            if self._hints_missing:
+                self._hints_missing = False
                 log.info("hints.heard", worker=self._worker)
             self._woken.set()
             if self._fallback is not None:
                 self._fallback.wake()
         else:
-            self._news.set()
+            self._changed.set()
 
     def _on_loss(self) -> None:
         self._subscriptions.lose()
-        self._hears_nothing = False
+        self._hints_missing = False
         self.wake()
 
     async def _watch_until(self, stop: asyncio.Event) -> None:
         intervals = 0
-        async with wake_on(stop, self._news.set):
+        async with wake_on(stop, self._changed.set):
             while not stop.is_set():
-                self._news.clear()
+                self._changed.clear()
                 try:
-                    await self._look()
+                    await self._refresh_buckets()
                 except (Unavailable, asyncpg.PostgresError) as error:
                     log.debug("buckets.unknown", error=str(error))
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(self._until_next_look()):
-                        await self._news.wait()
+                    async with asyncio.timeout(self._until_next_scan()):
+                        await self._changed.wait()
                 intervals = (intervals + 1) % (_INTERVALS + 1)
                 if intervals and not stop.is_set():
                     await asyncio.sleep(_MIN_INTERVAL_S)
 
-    def _until_next_look(self) -> float:
+    def _until_next_scan(self) -> float:
         keeps_any = bool(self._held) or not self._subscriptions.is_empty
         if self._full_since is not None and keeps_any and not self._is_settling:
             return max(self._full_since + _FULL_S - self._clock.monotonic(), 0.001)
@@ -228,7 +228,7 @@ class RabbitTransport:
         # It is no use to look before what is known could be overdue.
         return min(self._idle_backoff.pause_s(_WATCH_S), max(self._first_due_in_s, _WATCH_S))
 
-    async def _look(self) -> None:
+    async def _refresh_buckets(self) -> None:
         """Learn what waits and can be run here. The broker is not asked: it may be frozen."""
         if not self.link.is_up:
             return
@@ -266,7 +266,7 @@ class RabbitTransport:
 
     async def _give_back(self) -> None:
         """Keep nothing that others could run: neither hints nor what is left of one."""
-        await self._subscriptions.rest()
+        await self._subscriptions.suspend()
         held, self._held = self._held, []
         await releases.unmark(self._database, held)
 
@@ -282,7 +282,7 @@ class RabbitTransport:
             self._buckets_wanted = True
         due_in_s = [first.due_in_s for first in buckets.values()]
         self._first_due_in_s = min(due_in_s, default=float("inf"))
-        self._lose_patience(now, overdue=any(s < -_TIMEOUT_S for s in due_in_s))
+        self._check_hints(now, overdue=any(s < -_TIMEOUT_S for s in due_in_s))
 
     def _want(self, found: Mapping[str, float]) -> None:
         """Subscribe to what was found, and while a look does not see all, to what those before it found, too.
@@ -297,9 +297,9 @@ class RabbitTransport:
         """Return a queue's weight as a part of the largest."""
         return self._weights.get(queue, 1) / max(self._weights.values(), default=1)
 
-    def _lose_patience(self, now: float, *, overdue: bool) -> None:
+    def _check_hints(self, now: float, *, overdue: bool) -> None:
         is_deaf = overdue and self._idle_since is not None and now - self._idle_since > _TIMEOUT_S
-        if is_deaf and self._fallback is not None and not self._hears_nothing:
-            self._hears_nothing = True
+        if is_deaf and self._fallback is not None and not self._hints_missing:
+            self._hints_missing = True
             log.warning("hints.missing", worker=self._worker)
             self.wake()

@@ -157,7 +157,7 @@ class Subscriptions:
             await discard_hints(link, name)
             raise
 
-    async def rest(self) -> None:
+    async def suspend(self) -> None:
         """Consume nothing for now, and give back what was not taken, so that others get it."""
         driver = self._driver
         if driver is None:

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Final
 
 _QUICK_S: Final = 1.0
-_FIRST_REST_S: Final = 1.0
-_LONGEST_REST_S: Final = 60.0
+_FIRST_PAUSE_S: Final = 1.0
+_LONGEST_PAUSE_S: Final = 60.0
 _MOST_DOUBLINGS: Final = 10
 # Of so many endpoints it is remembered how they were.
 _MOST_KNOWN: Final = 10_000
@@ -24,10 +24,10 @@ _MOST_KNOWN: Final = 10_000
 @dataclass(slots=True)
 class _Endpoint:
     under_way: int = 0
-    room: int = 1
+    limit: int = 1
     is_quick: bool = False
-    silences: int = 0
-    rests_until: float = 0.0
+    failures: int = 0
+    paused_until: float = 0.0
 
 
 class EndpointSlots:
@@ -60,12 +60,12 @@ class EndpointSlots:
         for name in names:
             endpoint = self._endpoints.get(name) or _Endpoint()
             room = min(
-                endpoint.room - endpoint.under_way,
+                endpoint.limit - endpoint.under_way,
                 share,
                 free if endpoint.is_quick else slow_free,
                 free,
             )
-            if room > 0 and endpoint.rests_until <= now:
+            if room > 0 and endpoint.paused_until <= now:
                 found.append((name, room))
                 free -= room
                 slow_free -= 0 if endpoint.is_quick else room
@@ -81,32 +81,34 @@ class EndpointSlots:
         self._under_way += 1
         self._slow_under_way += not endpoint.is_quick
 
-    def answered(self, name: str, now: float, *, after_s: float, rest_s: float = 0.0) -> None:
+    def record_response(
+        self, name: str, now: float, *, after_s: float, pause_s: float = 0.0
+    ) -> None:
         """Count a try that ended with an answer after so many seconds; the endpoint may have asked for a rest."""
         endpoint = self._end(name)
-        endpoint.silences = 0
-        endpoint.rests_until = (
-            max(endpoint.rests_until, now + rest_s) if rest_s else endpoint.rests_until
+        endpoint.failures = 0
+        endpoint.paused_until = (
+            max(endpoint.paused_until, now + pause_s) if pause_s else endpoint.paused_until
         )
         if after_s <= _QUICK_S:
             self._become(endpoint, is_quick=True)
-            endpoint.room = min(2 * endpoint.room, self._per_endpoint)
+            endpoint.limit = min(2 * endpoint.limit, self._per_endpoint)
         else:
             self._become(endpoint, is_quick=False)
-            endpoint.room = min(endpoint.room + 1, max(1, self._per_endpoint // 2))
+            endpoint.limit = min(endpoint.limit + 1, max(1, self._per_endpoint // 2))
 
-    def silent(self, name: str, now: float) -> None:
+    def record_failure(self, name: str, now: float) -> None:
         """Count a try that ended without an answer, or was not made because nobody is to be called there."""
         endpoint = self._end(name)
         self._become(endpoint, is_quick=False)
-        endpoint.room = 1
-        if endpoint.rests_until > now:
+        endpoint.limit = 1
+        if endpoint.paused_until > now:
             return  # Others that were under way with the one that was counted.
-        rest_s = _FIRST_REST_S * 2.0 ** min(endpoint.silences, _MOST_DOUBLINGS)
-        endpoint.silences += 1
-        endpoint.rests_until = now + min(rest_s, _LONGEST_REST_S)
+        pause_s = _FIRST_PAUSE_S * 2.0 ** min(endpoint.failures, _MOST_DOUBLINGS)
+        endpoint.failures += 1
+        endpoint.paused_until = now + min(pause_s, _LONGEST_PAUSE_S)
 
-    def dropped(self, name: str) -> None:
+    def release(self, name: str) -> None:
         """Count a try that came to no end: nothing is learned of its endpoint."""
         self._end(name)
 

@@ -30,7 +30,7 @@ _PAGE: Final = 2000
 _MOST_MADE: Final = 20_000
 _POLL_S: Final = 0.1
 _HOLD_S: Final = 15.0
-_ASK_S: Final = 1.0
+_TAKE_LEASE_S: Final = 1.0
 _FIRST_PAUSE_S: Final = 0.5
 _LONGEST_PAUSE_S: Final = 5.0
 
@@ -65,7 +65,7 @@ class FanOut:
         """Make deliveries until told to stop; then another may go on at once."""
         failures = 0
         while not stop.is_set():
-            pause_s = _ASK_S
+            pause_s = _TAKE_LEASE_S
             try:
                 await self._take_cursor_lease(stop)
                 failures = 0
@@ -86,11 +86,11 @@ class FanOut:
         log.info("webhooks.fanning_out", after=str(cursor))
         self._moved_at = self._clock.monotonic()
         while cursor is not None and not stop.is_set():
-            cursor = await self._go_on(cursor, stop)
+            cursor = await self._advance(cursor, stop)
         if cursor is None:
             log.info("webhooks.handed_over")
 
-    async def _go_on(self, after: Cursor, stop: asyncio.Event) -> Cursor | None:
+    async def _advance(self, after: Cursor, stop: asyncio.Event) -> Cursor | None:
         """Take a page, or wait for one; return the cursor behind it, None when the turn is lost."""
         passed = await webhook_deliveries.skip_changes(self._database, self._cursor_lease)
         if not passed.is_followed:

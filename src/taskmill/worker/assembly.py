@@ -24,7 +24,7 @@ from taskmill.worker.recorder import Recorder
 from taskmill.worker.task_log import LineLimits, TaskLog
 
 if TYPE_CHECKING:
-    from taskmill.worker.traced import AttemptSpans
+    from taskmill.worker.attempt_spans import AttemptSpans
 
 
 def make_worker(

@@ -95,7 +95,7 @@ class Attempt:
         """Its handler begins."""
         self._change(AttemptState.RUNNING)
 
-    def ask_to_stop(self, reason: Outcome) -> bool:
+    def request_stop(self, reason: Outcome) -> bool:
         """Note that it is to stop, and as what; False when it need not, or was asked before."""
         if not self.is_open or self.stop_reason is not None:
             return False

@@ -14,7 +14,7 @@ from taskmill.worker.pool import AttemptPool
 log = get_logger(__name__)
 
 _UNSURE: Final = Interrupted(reason=Reason.LEASE_UNSURE)
-_UNSURE_LOOK_S: Final = 0.1
+_UNSURE_CHECK_S: Final = 0.1
 
 
 class ExclusiveGuard:
@@ -35,7 +35,7 @@ class ExclusiveGuard:
     async def _watch(self) -> None:
         while True:
             left_s = self._keeper.holds_for_s
-            await asyncio.sleep(left_s if left_s > 0 else _UNSURE_LOOK_S)
+            await asyncio.sleep(left_s if left_s > 0 else _UNSURE_CHECK_S)
             if self._keeper.lease_id is None:
                 self._stop_all()
 

@@ -17,7 +17,7 @@ from taskmill.worker.handlers import Handlers
 from taskmill.worker.task_log import TaskLog
 
 if TYPE_CHECKING:
-    from taskmill.worker.traced import AttemptSpans
+    from taskmill.worker.attempt_spans import AttemptSpans
 
 _NO_HANDLER_PAUSE: Final = timedelta(seconds=30)
 

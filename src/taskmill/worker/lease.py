@@ -85,14 +85,14 @@ class LeaseKeeper:
     def start(
         self,
         *,
-        changed: Callable[[], None],
-        asked_to_cancel: Callable[[Collection[ClaimKey]], None],
-        asked: Callable[[], None],
+        on_change: Callable[[], None],
+        on_cancels: Callable[[Collection[ClaimKey]], None],
+        on_request: Callable[[], None],
         running: Callable[[], int],
     ) -> None:
         """Start the thread; `running` is called on it, the others on the loop that calls this."""
-        self._running, self._changed, self._asked_to_cancel = running, changed, asked_to_cancel
-        self._asked = asked
+        self._running, self._on_change, self._on_cancels = running, on_change, on_cancels
+        self._on_request = on_request
         self._callers_loop = asyncio.get_running_loop()
         self._thread = threading.Thread(
             target=lambda: asyncio.run(self._keep()), name="lease", daemon=True
@@ -172,11 +172,11 @@ class LeaseKeeper:
             log.info("cancel.unanswered", worker=self._card.name)
             return
         if asked:
-            self._notify(self._asked_to_cancel, asked)
+            self._notify(self._on_cancels, asked)
 
     async def _renew_or_open(self, connection: Connection) -> None:
         # Counted from before the statement: PostgreSQL can only have set a later end.
-        asked_at = self._clock.monotonic()
+        sent_at = self._clock.monotonic()
         lease_id, renewed = self._lease_id, None
         if lease_id is not None:
             renewed = await leases.renew_lease(
@@ -185,10 +185,10 @@ class LeaseKeeper:
         if renewed is not None:
             LEASES_RENEWED.inc()
             self._note_requests(renewed)
-            held_before, self._holds_until = self._holds_until, asked_at + self._ttl_s
+            held_before, self._holds_until = self._holds_until, sent_at + self._ttl_s
             # The lease may have run out while the answer was on its way, and the worker seen that.
             if held_before < self._clock.monotonic():
-                self._notify(self._changed)
+                self._notify(self._on_change)
             return
         new_id = self._ids()
         await leases.open_lease(
@@ -199,12 +199,12 @@ class LeaseKeeper:
             asked_to=self.asked_to,
             stop_when_empty=self.stop_when_empty,
         )
-        self._lease_id, self._holds_until = new_id, asked_at + self._ttl_s
+        self._lease_id, self._holds_until = new_id, sent_at + self._ttl_s
         LEASES_OPENED.inc()
         if lease_id is not None:
             LEASES_LOST.inc()
         log.info("lease.opened", lease_id=str(new_id), worker=self._card.name)
-        self._notify(self._changed)
+        self._notify(self._on_change)
 
     def _note_requests(self, renewed: Renewed) -> None:
         asked_to, when_empty = renewed.asked_to, renewed.stop_when_empty
@@ -212,7 +212,7 @@ class LeaseKeeper:
             name = "stop when empty" if when_empty else asked_to or "work"
             log.info("worker.asked", worker=self._card.name, asked_to=name)
             self.asked_to, self.stop_when_empty = asked_to, when_empty
-            self._notify(self._asked)
+            self._notify(self._on_request)
 
     def _notify(self, listener: Callable[..., None], *news: object) -> None:
         if not self._callers_loop.is_closed():

@@ -16,8 +16,8 @@ _LONGEST_NAME = 100
 # A longer value is cut when the fields are too large: so one of them leaves room for the others.
 _SHARE_OF_A_VALUE = 4
 _EXCEPTION: Final = "exception"
-_REST: Final = "…"
-_ROOM_FOR_REST = 48
+_ELLIPSIS: Final = "…"
+_ROOM_FOR_ELLIPSIS = 48
 # What every record has; the rest came with `extra=`.
 _USUAL: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -84,12 +84,14 @@ def _traceback(exc_info: object) -> str:
 def _cut(fields: Mapping[str, object], most_bytes: int) -> str:
     """Return the first fields that fit, long values shortened, and how many are left out."""
     parts: list[bytes] = []
-    room = most_bytes - _ROOM_FOR_REST
+    room = most_bytes - _ROOM_FOR_ELLIPSIS
     for name, value in fields.items():
         part = _member(name, value, most_bytes // _SHARE_OF_A_VALUE)
         room -= len(part) + 1
         if room < 0:
-            parts.append(_member(_REST, f"{len(fields) - len(parts)} fields left out", most_bytes))
+            parts.append(
+                _member(_ELLIPSIS, f"{len(fields) - len(parts)} fields left out", most_bytes)
+            )
             break
         parts.append(part)
     return f"{{{b','.join(parts).decode()}}}"
@@ -106,7 +108,7 @@ def _value(name: str, value: object, longest: int) -> bytes:
     text = _text(value) if encoded is None or isinstance(value, str) else encoded.decode()
     if name == _EXCEPTION and len(text) > longest:
         # What happened stands at a traceback's end.
-        text = _REST + text[1 - longest :]
+        text = _ELLIPSIS + text[1 - longest :]
     return orjson.dumps(storable(text, longest))
 
 

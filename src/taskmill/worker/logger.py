@@ -26,7 +26,7 @@ def handler_logger(task: ClaimedTask, lines: "ClaimLog") -> FilteringBoundLogger
     """Make a logger whose lines name the task, the claim and the attempt, and which are kept in `lines`."""
     logger: FilteringBoundLogger = structlog.get_logger("taskmill.handler")
     process = logger.bind(task_id=str(task.id), claim_no=task.claim_no, attempt=task.attempt)
-    return logger_to(_Both(process, lines))
+    return logger_to(_Tee(process, lines))
 
 
 class LineSink(Protocol):
@@ -42,7 +42,7 @@ def logger_to(sink: LineSink) -> FilteringBoundLogger:
     return cast(FilteringBoundLogger, _Logger(sink, [], {}))
 
 
-class _Both:
+class _Tee:
     """Where the lines go. Each of the two knows by itself from which level on it wants them."""
 
     __slots__ = ("_lines", "_process")

@@ -74,14 +74,14 @@ class Worker:
         self._unwritten = unwritten
         # Bound once: the module's looks for the real one at each line.
         self._log = log.bind()
-        process_end.join(self, self._look_again)
+        process_end.join(self, self._wake_up)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; then finish what runs, or hand it back when the grace time is over."""
         self._keeper.start(
-            changed=self._on_lease_change,
-            asked_to_cancel=self._on_cancels,
-            asked=self._on_request,
+            on_change=self._on_lease_change,
+            on_cancels=self._on_cancels,
+            on_request=self._on_request,
             running=self._taken_slots,
         )
         WORKER_SLOTS.watch(self, Worker._slot_sample)
@@ -89,12 +89,12 @@ class Worker:
         log.info("worker.started", worker=self._options.name, slots=self._options.slots)
         try:
             async with (
-                wake_on(stop, self._look_again),
+                wake_on(stop, self._wake_up),
                 self._guard.watching(),
                 self.pool.open(),
             ):
                 await self._claim_until(stop)
-                self._transport.rest()
+                self._transport.suspend()
                 with suppress(Unavailable, asyncpg.PostgresError):
                     await self._reconciler.reconcile()
                 await self._drain()
@@ -133,10 +133,10 @@ class Worker:
         """Do what an operator asks for."""
         if self._keeper.asked_to is WorkerRequest.STOP:
             self._process_end.begin()
-        self._process_end.ask_when_empty(self, is_asked=self._keeper.stop_when_empty)
-        self._look_again()
+        self._process_end.request_when_empty(self, is_requested=self._keeper.stop_when_empty)
+        self._wake_up()
 
-    def _look_again(self) -> None:
+    def _wake_up(self) -> None:
         self._wake.set()
         self._transport.wake()
 
@@ -151,7 +151,7 @@ class Worker:
                 if until_idle and self._keeper.asked_to is not None and not self.pool:
                     return
                 self._process_end.note(self, is_empty=is_quiet and not self.pool)
-                self._transport.rest()
+                self._transport.suspend()
                 await self._wake.wait()
                 continue
             self._process_end.note(self, is_empty=False)
@@ -167,19 +167,19 @@ class Worker:
                 self._start(one, lease_id)
             if taken:
                 continue
-            if until_idle and was_idle and self._transport.has_looked:
+            if until_idle and was_idle and self._transport.has_scanned:
                 return
             await self._transport.wait()
 
     async def _claim(self, lease_id: UUID, free: int) -> list[TakenTask]:
         await self._reconciler.audit(lease_id)
         self._reconciler.begin_claim(lease_id)
-        asked_at = self._clock.monotonic()
+        began_at = self._clock.monotonic()
         taken = await self._transport.take(lease_id, min(free, self._options.claim_size))
         self._reconciler.end_claim()
         if taken:
             BATCH_ITEMS.observe(len(taken), ("claim",))
-            BATCH_TIME.observe(self._clock.monotonic() - asked_at, ("claim",))
+            BATCH_TIME.observe(self._clock.monotonic() - began_at, ("claim",))
             count_claimed((one.task, one.waited_s) for one in taken)
         return taken
 

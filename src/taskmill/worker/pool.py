@@ -124,7 +124,7 @@ class AttemptPool:
 
     def stop(self, attempt: Attempt, reason: Outcome) -> None:
         """Cancel the handler; the attempt ends with `reason`, at the latest when the patience is over."""
-        if not attempt.ask_to_stop(reason):
+        if not attempt.request_stop(reason):
             return
         # A task that is cancelled before its first step never gets to clean up after itself.
         if attempt.state is AttemptState.RUNNING and attempt.handler_task is not None:

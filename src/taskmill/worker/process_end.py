@@ -14,13 +14,13 @@ class ProcessEnd:
         self._end = end
         self._is_begun = False
         self._wakes: dict[object, Callable[[], None]] = {}
-        self._asked: set[object] = set()
+        self._requesters: set[object] = set()
         self._empty: set[object] = set()
 
     @property
     def waits_for_empty(self) -> bool:
         """Whether no worker is to take tasks, since the process ends when they run nothing more."""
-        return bool(self._asked)
+        return bool(self._requesters)
 
     def join(self, worker: object, wake: Callable[[], None]) -> None:
         """Count a worker; `wake` is called when `waits_for_empty` has changed."""
@@ -32,11 +32,11 @@ class ProcessEnd:
             self._is_begun = True
             self._end()
 
-    def ask_when_empty(self, worker: object, *, is_asked: bool) -> None:
+    def request_when_empty(self, worker: object, *, is_requested: bool) -> None:
         """Note that a worker is asked to stop when it is empty, or is not any more."""
-        if is_asked is (worker in self._asked):
+        if is_requested is (worker in self._requesters):
             return
-        (self._asked.add if is_asked else self._asked.discard)(worker)
+        (self._requesters.add if is_requested else self._requesters.discard)(worker)
         for wake in self._wakes.values():
             wake()
 
@@ -46,5 +46,5 @@ class ProcessEnd:
             self._empty.discard(worker)
             return
         self._empty.add(worker)
-        if self._asked and self._empty.issuperset(self._wakes):
+        if self._requesters and self._empty.issuperset(self._wakes):
             self.begin()

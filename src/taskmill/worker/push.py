@@ -12,9 +12,9 @@ import orjson
 from pydantic import ValidationError
 
 from taskmill.app import Context, PayloadRefused, PermanentFailure, RetryLater
-from taskmill.outbound.answers import excerpt, shown
-from taskmill.outbound.client import Outbound, Reply, Request
+from taskmill.outbound.client import Outbound, Request, Response
 from taskmill.outbound.errors import AddressRefused, Unreachable
+from taskmill.outbound.responses import as_result, excerpt
 from taskmill.outbound.retry_after import retry_after
 from taskmill.outbound.signing import Signer
 from taskmill.runtime.clock import Clock
@@ -75,17 +75,17 @@ class Push:
             push = PushPayload.model_validate(context.payload)
         except ValidationError:
             raise PayloadRefused("; ".join(map(str, push_violations(context.payload)))) from None
-        reply = await self._sent(push, context)
-        if is_among(reply.status, push.expect):
-            return self._kept(reply)
-        message = f"{target_of(push.url).origin} answered {reply.status}{_excerpt(reply)}"
-        if is_among(reply.status, push.retry_on):
-            asked = reply.headers.get("retry-after")
+        response = await self._send(push, context)
+        if is_among(response.status, push.expect):
+            return self._result(response)
+        message = f"{target_of(push.url).origin} answered {response.status}{_excerpt(response)}"
+        if is_among(response.status, push.retry_on):
+            asked = response.headers.get("retry-after")
             after = retry_after(asked, self._clock.now(), longest=self._longest_wait)
             raise EndpointUnavailable(message, after=after)
         raise EndpointRefused(message)
 
-    async def _sent(self, push: PushPayload, context: Context) -> Reply:
+    async def _send(self, push: PushPayload, context: Context) -> Response:
         request = self._request(push, context)
         try:
             return await self._outbound.send(request, timeout_s=push.timeout_s or self._timeout_s)
@@ -110,8 +110,8 @@ class Push:
             headers["traceparent"] = task.traceparent
         return Request(url=push.url, method=push.method, headers=headers, body=body)
 
-    def _kept(self, reply: Reply) -> object:
-        result = shown(reply)
+    def _result(self, response: Response) -> object:
+        result = as_result(response)
         if len(orjson.dumps(result)) > self._result_bytes:
             return {**result, "body_is": "left_out", "body": None}
         return result
@@ -134,10 +134,10 @@ def _body(push: PushPayload) -> tuple[bytes, str | None]:
     return b"", None
 
 
-def _excerpt(reply: Reply) -> str:
+def _excerpt(response: Response) -> str:
     """Return what the receiver answered, as far as it helps whoever reads the task's error."""
-    location = reply.headers.get("location")
+    location = response.headers.get("location")
     if location is not None:
         return " with a Location: redirects are not followed"
-    text = excerpt(reply, _SHOWN)
+    text = excerpt(response, _SHOWN)
     return f": {text}" if text else ""

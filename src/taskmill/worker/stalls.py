@@ -52,12 +52,12 @@ class StallWatch:
         self._timer = self._loop.call_later(_TICK_S, self._tick)
 
     def _watch(self) -> None:
-        reported = looked_at = float("-inf")
+        reported = checked_at = float("-inf")
         while not self._ended.wait(_TICK_S):
             now = self._clock.monotonic()
             # After a pause of our own the whole process was frozen, and not by a handler.
-            is_awake = now - looked_at < self._longest_s
-            looked_at = now
+            is_awake = now - checked_at < self._longest_s
+            checked_at = now
             ticked_at = self._ticked_at
             if is_awake and now - ticked_at > self._longest_s and ticked_at != reported:
                 reported = ticked_at
@@ -67,7 +67,7 @@ class StallWatch:
         frame = sys._current_frames().get(self._loop_thread)  # noqa: SLF001 - the documented way to look at a thread
         if frame is None:
             return
-        facts: dict[str, Any] = {"blocked_s": round(blocked_s, 1), "at": _place(frame)}
+        facts: dict[str, Any] = {"blocked_s": round(blocked_s, 1), "at": _location(frame)}
         attempt = self._current_attempt()
         if attempt is None:
             log.warning("loop.blocked", **facts)
@@ -89,5 +89,5 @@ class StallWatch:
         return next(filter(None, found), None)
 
 
-def _place(frame: FrameType) -> str:
+def _location(frame: FrameType) -> str:
     return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_qualname}"

@@ -70,7 +70,7 @@ class TaskLog:
         self._dropped: Counter[str] = Counter()
         self._unreported: Counter[str] = Counter()
         self._report_at = 0.0
-        self._news, self._closing = asyncio.Event(), asyncio.Event()
+        self._has_lines, self._closing = asyncio.Event(), asyncio.Event()
         self._duty = asyncio.TaskGroup()
 
     async def __aenter__(self) -> Self:
@@ -90,7 +90,7 @@ class TaskLog:
     ) -> None:
         self._is_open = False
         self._closing.set()
-        self._news.set()
+        self._has_lines.set()
         try:
             if error is None:
                 await asyncio.wait([self._flusher], timeout=LAST_FLUSH_S)
@@ -113,7 +113,7 @@ class TaskLog:
             self._is_notified = True
             # From any thread. A loop that was closed meanwhile has reported what was lost.
             with suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._news.set)
+                self._loop.call_soon_threadsafe(self._has_lines.set)
         return True
 
     def count_missing(self, *, is_claim_full: bool) -> None:
@@ -123,9 +123,9 @@ class TaskLog:
 
     async def _flush_until_closed(self) -> None:
         while True:
-            await self._news.wait()
+            await self._has_lines.wait()
             await pause(self._closing, _GATHER_S)
-            self._news.clear()
+            self._has_lines.clear()
             self._is_notified = False
             while batch := self._next_batch():
                 await self._store_somehow(batch)

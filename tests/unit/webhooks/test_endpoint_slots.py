@@ -15,7 +15,7 @@ def made_quick(endpoints: EndpointSlots, *names: str) -> None:
     for name in names:
         for _ in range(4):
             endpoints.begin(name)
-            endpoints.answered(name, 0, after_s=0.01)
+            endpoints.record_response(name, 0, after_s=0.01)
 
 
 def test_an_unknown_endpoint_begins_with_one_try_and_a_quick_one_gets_more() -> None:
@@ -25,7 +25,7 @@ def test_an_unknown_endpoint_begins_with_one_try_and_a_quick_one_gets_more() -> 
         tries = begun(endpoints, ["a"])["a"]
         rooms.append(tries)
         for _ in range(tries):
-            endpoints.answered("a", 0, after_s=0.01)
+            endpoints.record_response("a", 0, after_s=0.01)
     assert rooms == [1, 2, 8, 8, 8]
 
 
@@ -37,7 +37,7 @@ def test_an_endpoint_that_is_slow_gets_half_of_what_a_quick_one_does() -> None:
         tries = begun(endpoints, ["a"])["a"]
         rooms.append(tries)
         for _ in range(tries):
-            endpoints.answered("a", 0, after_s=2)
+            endpoints.record_response("a", 0, after_s=2)
     assert rooms == [1, 2, 4, 4, 4]
 
 
@@ -45,7 +45,7 @@ def test_a_slow_answer_takes_a_quick_endpoint_back_to_half() -> None:
     endpoints = EndpointSlots(100, per_endpoint=8)
     made_quick(endpoints, "a")
     endpoints.begin("a")
-    endpoints.answered("a", 0, after_s=3)
+    endpoints.record_response("a", 0, after_s=3)
     assert begun(endpoints, ["a"]) == {"a": 4}
     assert begun(EndpointSlots(100, per_endpoint=1), ["a"]) == {"a": 1}
 
@@ -72,16 +72,16 @@ def test_one_that_is_silent_rests_for_longer_each_time() -> None:
     now, rests = 0.0, []
     for _ in range(8):
         assert begun(endpoints, ["a"], now) == {"a": 1}
-        endpoints.silent("a", now)
+        endpoints.record_failure("a", now)
         began = now
         while not endpoints.shares(["a"], now):
             now += 0.5
         rests.append(now - began)
     assert rests == [1, 2, 4, 8, 16, 32, 60, 60]
     endpoints.begin("a")
-    endpoints.answered("a", now, after_s=0.1)
+    endpoints.record_response("a", now, after_s=0.1)
     endpoints.begin("a")
-    endpoints.silent("a", now)
+    endpoints.record_failure("a", now)
     assert endpoints.shares(["a"], now + 1), "it begins anew once it has answered"
 
 
@@ -90,7 +90,7 @@ def test_silence_at_the_same_time_counts_once() -> None:
     made_quick(endpoints, "a")
     assert begun(endpoints, ["a"]) == {"a": 8}
     for _ in range(8):
-        endpoints.silent("a", 0)
+        endpoints.record_failure("a", 0)
     assert endpoints.under_way == 0
     assert endpoints.shares(["a"], 1.0)
 
@@ -98,7 +98,7 @@ def test_silence_at_the_same_time_counts_once() -> None:
 def test_one_that_asks_for_a_rest_gets_it() -> None:
     endpoints = EndpointSlots(10, per_endpoint=8)
     endpoints.begin("a")
-    endpoints.answered("a", 0, after_s=0.1, rest_s=30)
+    endpoints.record_response("a", 0, after_s=0.1, pause_s=30)
     assert endpoints.shares(["a"], 29) == []
     assert endpoints.shares(["a"], 30)
 
@@ -107,10 +107,10 @@ def test_the_count_is_right_whatever_endpoints_become_meanwhile() -> None:
     endpoints = EndpointSlots(10, per_endpoint=8)
     made_quick(endpoints, "a")
     begun(endpoints, ["a"])
-    endpoints.answered("a", 0, after_s=5)
-    endpoints.silent("a", 0)
-    endpoints.dropped("a")
+    endpoints.record_response("a", 0, after_s=5)
+    endpoints.record_failure("a", 0)
+    endpoints.release("a")
     for _ in range(5):
-        endpoints.answered("a", 0, after_s=0.01)
+        endpoints.record_response("a", 0, after_s=0.01)
     assert endpoints.under_way == 0
     assert len(begun(endpoints, [f"slow{number}" for number in range(20)])) == 5

@@ -16,7 +16,7 @@ REPLACED: Final = Permanent(error=describe(ValueError("refused")))
 
 
 def stop(attempt: Attempt) -> None:
-    if not attempt.ask_to_stop(Cancelled()):
+    if not attempt.request_stop(Cancelled()):
         raise InvalidChange
 
 
@@ -136,8 +136,8 @@ def test_the_ways_that_attempts_go(events: Sequence[str], state: AttemptState) -
 
 def test_the_first_reason_to_stop_counts() -> None:
     attempt, first = an_attempt(), Lost()
-    assert attempt.ask_to_stop(first)
-    assert not attempt.ask_to_stop(Cancelled())
+    assert attempt.request_stop(first)
+    assert not attempt.request_stop(Cancelled())
     assert attempt.stop_reason is first
 
 

@@ -15,7 +15,7 @@ def ended_by(*workers: str) -> tuple[ProcessEnd, list[str]]:
 def test_the_process_ends_once_when_all_are_empty() -> None:
     end, done = ended_by("loop", "threads")
     end.note("threads", is_empty=True)
-    end.ask_when_empty("loop", is_asked=True)
+    end.request_when_empty("loop", is_requested=True)
     assert end.waits_for_empty
     # The others are to look: they take no more, either.
     assert done == ["loop", "threads"]
@@ -30,9 +30,9 @@ def test_the_process_ends_once_when_all_are_empty() -> None:
 
 def test_who_is_to_go_on_goes_on() -> None:
     end, done = ended_by("loop")
-    end.ask_when_empty("loop", is_asked=True)
-    end.ask_when_empty("loop", is_asked=True)
-    end.ask_when_empty("loop", is_asked=False)
+    end.request_when_empty("loop", is_requested=True)
+    end.request_when_empty("loop", is_requested=True)
+    end.request_when_empty("loop", is_requested=False)
     end.note("loop", is_empty=True)
     assert not end.waits_for_empty
     assert done == ["loop", "loop"]

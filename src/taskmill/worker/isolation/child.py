@@ -34,10 +34,9 @@ from taskmill.worker.execution import execute, without_loop
 from taskmill.worker.handlers import Handler
 from taskmill.worker.isolation.guardian import stand_guard
 from taskmill.worker.isolation.messages import (
-    ANSWER,
     ORDER,
+    REPORT,
     START,
-    Answer,
     Began,
     Broken,
     Execute,
@@ -45,6 +44,7 @@ from taskmill.worker.isolation.messages import (
     Logged,
     Progressed,
     Ready,
+    Report,
     Start,
     attempt_name,
     finished,
@@ -86,7 +86,7 @@ class _Pipe:
 
     def __init__(self) -> None:
         self.orders: BinaryIO = os.fdopen(os.dup(0), "rb")
-        self._answers = os.fdopen(os.dup(1), "wb", buffering=0)
+        self._reports = os.fdopen(os.dup(1), "wb", buffering=0)
         self._lock = threading.Lock()
         nothing = os.open(os.devnull, os.O_RDONLY)
         os.dup2(nothing, 0)
@@ -94,14 +94,14 @@ class _Pipe:
         os.dup2(2, 1)
         self._pid = os.getpid()
 
-    def send(self, answer: Answer) -> None:
-        """Send one answer, whole. A fork of this process has none to give."""
+    def send(self, report: Report) -> None:
+        """Send one report, whole. A fork of this process has none to give."""
         if os.getpid() != self._pid:
             return
-        left = memoryview(ANSWER.dump_json(answer) + b"\n")
+        left = memoryview(REPORT.dump_json(report) + b"\n")
         with self._lock:
             while left:
-                left = left[self._answers.write(left) or 0 :]
+                left = left[self._reports.write(left) or 0 :]
 
 
 class _Process:
@@ -128,7 +128,7 @@ class _Process:
                 self._orders.put(order)
             elif (current := self._current) is not None:
                 current.stop()
-        # The worker is gone, or wants us no more: nobody would take an answer.
+        # The worker is gone, or wants us no more: nobody would take an report.
         os._exit(0)
 
     def _execute(self, order: Execute) -> None:

@@ -44,7 +44,7 @@ class Execute:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stop:
-    """End the attempt under way, if it can be asked to."""
+    """Stop the attempt under way, if its handler can be stopped."""
 
     kind: Literal["stop"] = "stop"
 
@@ -99,10 +99,10 @@ class Progressed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """How the attempt ended; `way` names the outcome's class, since some have the same fields."""
+    """How the attempt ended; `outcome_type` is the outcome's class, since some have the same fields."""
 
     attempt: str
-    way: str
+    outcome_type: str
     outcome: dict[str, Any]
     kind: Literal["finished"] = "finished"
 
@@ -116,13 +116,13 @@ class Broken:
 
 
 Order: TypeAlias = Annotated[Execute | Stop, Field(discriminator="kind")]
-Answer: TypeAlias = Annotated[
+Report: TypeAlias = Annotated[
     Ready | Began | Line | Logged | Progressed | Finished | Broken, Field(discriminator="kind")
 ]
 
 START: TypeAdapter[Start] = TypeAdapter(Start)
 ORDER: TypeAdapter[Order] = TypeAdapter(Order)
-ANSWER: TypeAdapter[Answer] = TypeAdapter(Answer)
+REPORT: TypeAdapter[Report] = TypeAdapter(Report)
 
 _OUTCOMES: dict[str, TypeAdapter[Any]] = {
     kind.__name__: TypeAdapter(kind)
@@ -137,13 +137,15 @@ def attempt_name(task: ClaimedTask) -> str:
 
 def finished(attempt: str, outcome: Outcome) -> Finished:
     """Return an outcome as it travels."""
-    way = type(outcome).__name__
+    outcome_type = type(outcome).__name__
     return Finished(
-        attempt=attempt, way=way, outcome=_OUTCOMES[way].dump_python(outcome, mode="json")
+        attempt=attempt,
+        outcome_type=outcome_type,
+        outcome=_OUTCOMES[outcome_type].dump_python(outcome, mode="json"),
     )
 
 
-def outcome_of(answer: Finished) -> Outcome:
+def outcome_of(report: Finished) -> Outcome:
     """Return the outcome that came."""
-    outcome: Outcome = _OUTCOMES[answer.way].validate_python(answer.outcome)
+    outcome: Outcome = _OUTCOMES[report.outcome_type].validate_python(report.outcome)
     return outcome

@@ -21,10 +21,9 @@ from taskmill.observability.logs import get_logger
 from taskmill.runtime.file_limit import file_limit_restorer
 from taskmill.worker.execution import Ended
 from taskmill.worker.isolation.messages import (
-    ANSWER,
     ORDER,
+    REPORT,
     START,
-    Answer,
     Began,
     Broken,
     Execute,
@@ -33,6 +32,7 @@ from taskmill.worker.isolation.messages import (
     Logged,
     Progressed,
     Ready,
+    Report,
     Start,
     Stop,
     attempt_name,
@@ -141,7 +141,7 @@ class _Child(asyncio.SubprocessProtocol):
     """One process, as the worker sees it."""
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._partial = b""
         self._context: Context | None = None
         self._variables: Variables | None = None
         self._ended: asyncio.Future[Outcome | None] | None = None
@@ -194,10 +194,10 @@ class _Child(asyncio.SubprocessProtocol):
         """Take what it answers."""
         if fd != _STDOUT:
             return
-        *whole, self._rest = (self._rest + data).split(b"\n")
+        *whole, self._partial = (self._partial + data).split(b"\n")
         for line in whole:
             try:
-                self._take(ANSWER.validate_json(line))
+                self._take(REPORT.validate_json(line))
             except ValidationError:
                 # Somebody else wrote to the pipe: nothing that comes by it can be trusted any more.
                 self._trouble = "its process wrote what is no answer"
@@ -221,7 +221,7 @@ class _Child(asyncio.SubprocessProtocol):
         if not self._has_begun and self._trouble is None:
             self._ended.set_result(None)
             return
-        message = self._trouble or _farewell(self._transport.get_returncode())
+        message = self._trouble or _exit_text(self._transport.get_returncode())
         self._ended.set_result(Failed(error=ErrorInfo(type="ProcessDied", message=message)))
 
     async def _until_ended(self) -> Outcome | None:
@@ -237,57 +237,57 @@ class _Child(asyncio.SubprocessProtocol):
         if line is not None and not self._is_gone:
             cast("asyncio.WriteTransport", line).write(ORDER.dump_json(order) + b"\n")
 
-    def _take(self, answer: Answer) -> None:
-        match answer:
+    def _take(self, report: Report) -> None:
+        match report:
             case Ready():
                 self.ready.set()
             case Broken():
-                self._trouble = answer.message
+                self._trouble = report.message
             case Logged(attempt=""):
-                _pass_on_logged(answer)
-            case _ if answer.attempt == self._attempt and self._context is not None:
-                self._take_of_run(answer, self._context)
+                _pass_on_logged(report)
+            case _ if report.attempt == self._attempt and self._context is not None:
+                self._take_of_run(report, self._context)
             case _:
                 # Of an attempt before: a thread that its handler has left behind.
-                log.debug("isolated.late_answer", pid=self.pid, kind=answer.kind)
+                log.debug("isolated.late_answer", pid=self.pid, kind=report.kind)
 
     def _take_of_run(
-        self, answer: Began | Line | Logged | Progressed | Finished, context: Context
+        self, report: Began | Line | Logged | Progressed | Finished, context: Context
     ) -> None:
-        match answer:
+        match report:
             case Began():
                 self._has_begun = True
             case Finished():
                 if self._ended is not None and not self._ended.done():
-                    self._ended.set_result(outcome_of(answer))
+                    self._ended.set_result(outcome_of(report))
             case _:
                 if self._variables is not None:
                     # Where the handler's own lines would come from: they are kept with its task.
-                    self._variables.run(_pass_on, answer, context)
+                    self._variables.run(_pass_on, report, context)
 
 
-def _pass_on_logged(answer: Logged) -> None:
-    logging.getLogger(answer.logger).handle(_record(answer))
+def _pass_on_logged(report: Logged) -> None:
+    logging.getLogger(report.logger).handle(_record(report))
 
 
-def _pass_on(answer: Line | Logged | Progressed, context: Context) -> None:
-    match answer:
+def _pass_on(report: Line | Logged | Progressed, context: Context) -> None:
+    match report:
         case Line():
             # Bound, and not handed over: a fact may be called `event`.
-            getattr(context.logger.bind(**answer.facts), answer.level)(answer.event)
+            getattr(context.logger.bind(**report.facts), report.level)(report.event)
         case Logged():
-            _pass_on_logged(answer)
+            _pass_on_logged(report)
         case Progressed():
-            context.progress(answer.share, answer.message)
+            context.progress(report.share, report.message)
 
 
-def _record(answer: Logged) -> logging.LogRecord:
-    record = {"name": answer.logger, "levelno": answer.level, "msg": answer.message}
-    level = {"levelname": logging.getLevelName(answer.level)}
-    return logging.makeLogRecord({**answer.facts, **record, **level})
+def _record(report: Logged) -> logging.LogRecord:
+    record = {"name": report.logger, "levelno": report.level, "msg": report.message}
+    level = {"levelname": logging.getLevelName(report.level)}
+    return logging.makeLogRecord({**report.facts, **record, **level})
 
 
-def _farewell(status: int | None) -> str:
+def _exit_text(status: int | None) -> str:
     if status is not None and status < 0:
         return f"its process was ended by {signal.Signals(-status).name}"
     return f"its process ended with exit status {status}"

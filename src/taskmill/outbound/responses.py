@@ -4,7 +4,7 @@ from base64 import b64encode
 from typing import Any, Final
 
 from taskmill.domain.errors import TaskmillError
-from taskmill.outbound.client import Reply
+from taskmill.outbound.client import Response
 from taskmill.wire.strict_json import parse
 from taskmill.wire.wording import safe_text
 
@@ -16,51 +16,51 @@ _LONGEST_HEADER: Final = 1000
 _JSON: Final = ("application/json", "+json")
 
 
-def shown(reply: Reply) -> dict[str, Any]:
+def as_result(response: Response) -> dict[str, Any]:
     """Return an answer as the result of the task that asked for it.
 
     `body_is` says what `body` holds: `json`, `text`, `base64` (of what is no text), `cut` (the beginning of what
     was longer than allowed, as text), or `none`.
     """
-    body_is, body = _body(reply)
+    body_is, body = _body(response)
     return {
-        "status": reply.status,
-        "headers": _headers(reply),
+        "status": response.status,
+        "headers": _headers(response),
         "body_is": body_is,
         "body": body,
     }
 
 
-def excerpt(reply: Reply, longest: int) -> str:
+def excerpt(response: Response, longest: int) -> str:
     """Return the beginning of an answer's body, for a message: printable, and short."""
-    return safe_text(reply.body[: 4 * longest].decode("utf-8", "replace"), longest)
+    return safe_text(response.body[: 4 * longest].decode("utf-8", "replace"), longest)
 
 
-def _headers(reply: Reply) -> dict[str, str]:
+def _headers(response: Response) -> dict[str, str]:
     return {
-        name: safe_text(reply.headers[name], _LONGEST_HEADER)
+        name: safe_text(response.headers[name], _LONGEST_HEADER)
         for name in _KEPT_HEADERS
-        if name in reply.headers
+        if name in response.headers
     }
 
 
-def _body(reply: Reply) -> tuple[str, Any]:
-    if not reply.body:
+def _body(response: Response) -> tuple[str, Any]:
+    if not response.body:
         return "none", None
-    if reply.is_cut:
-        return "cut", reply.body.decode("utf-8", "replace").replace(
+    if response.is_cut:
+        return "cut", response.body.decode("utf-8", "replace").replace(
             "\x00", "\N{REPLACEMENT CHARACTER}"
         )
-    kind = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind.endswith(_JSON):
         try:
-            return "json", parse(reply.body)
+            return "json", parse(response.body)
         except TaskmillError:
             pass
     try:
-        return "text", _text(reply.body)
+        return "text", _text(response.body)
     except UnicodeDecodeError:
-        return "base64", b64encode(reply.body).decode()
+        return "base64", b64encode(response.body).decode()
 
 
 def _text(body: bytes) -> str:

@@ -16,30 +16,30 @@ from taskmill.amqp.names import CREATE_QUEUE, EXCHANGE
 from taskmill.domain.errors import BrokerAway
 from taskmill.domain.system import IntakePresence, IntakeState
 
-_LOOK_S: Final = 2.0
+_TIMEOUT_S: Final = 2.0
 # However many ask, the broker is asked so often.
-_HOLD_S: Final = 0.5
+_MIN_INTERVAL_S: Final = 0.5
 # So long after the broker has come an intake that was not seen yet is believed to be on its way.
 _STARTING_S: Final = 30.0
 
 
-class IntakeLook:
+class IntakeProbe:
     """Tells over a connection of the caller's how the intake is; it may run in any process."""
 
     def __init__(self, link: BrokerLink, *, is_broker_starting: Callable[[], bool]) -> None:
         self._link = link
         self._is_broker_starting = is_broker_starting
-        self._turn = asyncio.Lock()
-        self._looked_at = self._was_ok_at = float("-inf")
+        self._lock = asyncio.Lock()
+        self._probed_at = self._was_ok_at = float("-inf")
         self._broker_came_at: float | None = None
         self._trouble: str | None = None
 
     async def state(self) -> IntakeState:
         """Return how it is now; raises nothing."""
-        async with self._turn:
-            if perf_counter() - self._looked_at > _HOLD_S:
-                self._trouble = await self._look()
-                self._looked_at = perf_counter()
+        async with self._lock:
+            if perf_counter() - self._probed_at > _MIN_INTERVAL_S:
+                self._trouble = await self._probe()
+                self._probed_at = perf_counter()
             if self._trouble is None:
                 self._was_ok_at = perf_counter()
                 return IntakeState(presence=IntakePresence.OK)
@@ -54,13 +54,13 @@ class IntakeLook:
             return self._is_broker_starting()
         return perf_counter() - self._broker_came_at < _STARTING_S
 
-    async def _look(self) -> str | None:
+    async def _probe(self) -> str | None:
         """Return why nobody takes messages, None when somebody does."""
         if not self._link.is_up:
             return "RabbitMQ is away"
         self._broker_came_at = self._broker_came_at or perf_counter()
         try:
-            async with asyncio.timeout(_LOOK_S), self._link.side_channel() as channel:
+            async with asyncio.timeout(_TIMEOUT_S), self._link.side_channel() as channel:
                 await channel.get_exchange(EXCHANGE, ensure=True)
                 queue = await channel.declare_queue(CREATE_QUEUE, passive=True)
         except ChannelNotFoundEntity as error:

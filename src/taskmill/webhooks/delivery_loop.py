@@ -25,7 +25,7 @@ from taskmill.observability.outbound import (
     TRY_TIME,
     WEBHOOKS_DISABLED,
 )
-from taskmill.outbound.client import Reply
+from taskmill.outbound.client import Response
 from taskmill.outbound.errors import OutboundError
 from taskmill.outbound.retry_after import retry_after
 from taskmill.runtime.batching import Batcher, Overloaded
@@ -37,7 +37,7 @@ from taskmill.storage import webhook_deliveries, webhooks
 from taskmill.storage.database import Database
 from taskmill.storage.webhook_deliveries import DueDelivery, EndedTry
 from taskmill.webhooks.endpoint_slots import EndpointSlots
-from taskmill.webhooks.trying import TURN_S, Try, Trying
+from taskmill.webhooks.sending import SLOT_WAIT_S, DeliverySender, PreparedDelivery
 
 log = get_logger(__name__)
 
@@ -50,12 +50,12 @@ _MOST_GIVEN_UP: Final = 1000
 _POLL_S: Final = 0.25
 # Between looks at endpoints of which none may be tried, when there are more behind them.
 _STEP_S: Final = 0.025
-_GIVE_UP_LOOK_S: Final = 10.0
+_GIVE_UP_CHECK_S: Final = 10.0
 # What is there to be delivered is there for a while: until then nobody asks whether there is nothing.
 _BUSY_S: Final = 5.0
 # Beyond the time of one try: until it is noted, or tried again by another.
-_HOLD_MARGIN_S: Final = TURN_S + 2.0
-_STOP_PATIENCE_S: Final = 5.0
+_HOLD_MARGIN_S: Final = SLOT_WAIT_S + 2.0
+_STOP_TIMEOUT_S: Final = 5.0
 _LONGEST_PAUSE_S: Final = 5.0
 
 
@@ -69,7 +69,7 @@ class DeliveryRules:
     disable_s: float
 
 
-class Delivering:
+class DeliveryLoop:
     """A service that delivers. `wake` has it look at once for what is due."""
 
     name = "webhooks-delivering"
@@ -77,7 +77,7 @@ class Delivering:
     def __init__(
         self,
         database: Database,
-        trying: Trying,
+        sender: DeliverySender,
         endpoints: EndpointSlots,
         rules: DeliveryRules,
         *,
@@ -88,7 +88,7 @@ class Delivering:
         self._idle_backoff = idle_backoff or IdleBackoff(clock)
         self._idle_backoff.on_wake(self.wake)
         self._database = database
-        self._trying = trying
+        self._sender = sender
         self._endpoints = endpoints
         self._rules = rules
         self._clock = clock
@@ -111,7 +111,7 @@ class Delivering:
             tries: set[asyncio.Task[None]] = set()
             await self._deliver_until(stop, group, tries)
             if tries:
-                await asyncio.wait(tries, timeout=_STOP_PATIENCE_S)
+                await asyncio.wait(tries, timeout=_STOP_TIMEOUT_S)
             for one in list(tries):
                 one.cancel()
 
@@ -129,9 +129,9 @@ class Delivering:
                 pause_s = backoff_s(failures, first=_POLL_S, longest=_LONGEST_PAUSE_S)
                 failures += 1
             if pause_s:
-                await self._rest(pause_s)
+                await self._pause(pause_s)
 
-    async def _rest(self, seconds: float) -> None:
+    async def _pause(self, seconds: float) -> None:
         try:
             async with asyncio.timeout(seconds):
                 await self._woken.wait()
@@ -143,7 +143,7 @@ class Delivering:
         await self._give_up()
         if self._endpoints.is_full:
             return _POLL_S
-        if await self._may_rest():
+        if await self._has_nothing_to_do():
             return self._idle_backoff.pause_s(_POLL_S)
         due = await webhook_deliveries.find_due(self._database, self._after, _MOST_ENDPOINTS)
         shares = self._endpoints.shares(due.endpoints, self._clock.monotonic())
@@ -161,7 +161,7 @@ class Delivering:
             task.add_done_callback(tries.discard)
         return 0.0 if taken else _POLL_S
 
-    async def _may_rest(self) -> bool:
+    async def _has_nothing_to_do(self) -> bool:
         """Whether nothing at all is to be delivered; that is asked only now and then, and only when it is calm."""
         now = self._clock.monotonic()
         if not self._idle_backoff.is_idle or now < self._busy_until:
@@ -171,17 +171,17 @@ class Delivering:
             return False
         return True
 
-    async def _prepared(self, taken: Sequence[DueDelivery]) -> list[Try]:
+    async def _prepared(self, taken: Sequence[DueDelivery]) -> list[PreparedDelivery]:
         try:
-            return await self._trying.prepared(taken)
+            return await self._sender.prepared(taken)
         except BaseException:
             for one in taken:
-                self._endpoints.dropped(one.endpoint)
+                self._endpoints.release(one.endpoint)
             raise
 
     async def _give_up(self) -> None:
         now = self._clock.monotonic()
-        if now - self._gave_up_at < _GIVE_UP_LOOK_S:
+        if now - self._gave_up_at < _GIVE_UP_CHECK_S:
             return
         given_up = await webhook_deliveries.give_up(self._database, _MOST_GIVEN_UP)
         if given_up.deliveries:
@@ -191,13 +191,13 @@ class Delivering:
         if given_up.deliveries < _MOST_GIVEN_UP:
             self._gave_up_at = now
 
-    async def _try(self, prepared: Try) -> None:
+    async def _try(self, prepared: PreparedDelivery) -> None:
         """Try one delivery and note how it ended."""
         delivery = prepared.delivery
         try:
             ended = await self._ended(prepared)
         except BaseException:
-            self._endpoints.dropped(delivery.endpoint)
+            self._endpoints.release(delivery.endpoint)
             raise
         self.wake()
         try:
@@ -205,46 +205,50 @@ class Delivering:
         except (Unavailable, Overloaded, asyncpg.PostgresError) as error:
             log.warning("delivery.unrecorded", delivery_id=delivery.id, error=repr(error))
 
-    async def _ended(self, prepared: Try) -> EndedTry:
+    async def _ended(self, prepared: PreparedDelivery) -> EndedTry:
         delivery, endpoint = prepared.delivery, prepared.delivery.endpoint
         if prepared.request is None:
-            self._endpoints.dropped(endpoint)
+            self._endpoints.release(endpoint)
             return EndedTry(delivery=delivery, state=DeliveryState.FAILED, trouble=prepared.trouble)
         began = self._clock.monotonic()
         try:
-            reply = await self._trying.send(prepared.request)
+            response = await self._sender.send(prepared.request)
         except OutboundError as error:
-            self._endpoints.silent(endpoint, self._clock.monotonic())
+            self._endpoints.record_failure(endpoint, self._clock.monotonic())
             return self._again(delivery, trouble=str(error))
         except Exception as error:  # a try's boundary: whatever an endpoint did, others go on
             log.exception("delivery.broken", delivery_id=delivery.id)
-            self._endpoints.silent(endpoint, self._clock.monotonic())
+            self._endpoints.record_failure(endpoint, self._clock.monotonic())
             return self._again(delivery, trouble=f"the try broke: {type(error).__name__}")
         now = self._clock.monotonic()
         TRY_TIME.observe(now - began)
-        wait = self._asked_wait(reply)
+        wait = self._requested_wait(response)
         # Of callbacks only the one: others of its endpoint have addresses of their own.
-        rests = reply.status in _BUSY and delivery.webhook_id is not None
-        rest_s = wait.total_seconds() if wait and rests else 0.0
-        self._endpoints.answered(endpoint, now, after_s=now - began, rest_s=rest_s)
-        return self._judged(delivery, reply, wait)
+        rests = response.status in _BUSY and delivery.webhook_id is not None
+        pause_s = wait.total_seconds() if wait and rests else 0.0
+        self._endpoints.record_response(endpoint, now, after_s=now - began, pause_s=pause_s)
+        return self._outcome(delivery, response, wait)
 
-    def _asked_wait(self, reply: Reply) -> timedelta | None:
-        asked = reply.headers.get("retry-after")
+    def _requested_wait(self, response: Response) -> timedelta | None:
+        asked = response.headers.get("retry-after")
         return retry_after(asked, self._clock.now(), longest=self._rules.longest_wait)
 
-    def _judged(self, delivery: DueDelivery, reply: Reply, wait: timedelta | None) -> EndedTry:
-        if reply.status in _SUCCESS:
-            return EndedTry(delivery=delivery, state=DeliveryState.DELIVERED, answer=reply.status)
-        if reply.status == _GONE:
+    def _outcome(
+        self, delivery: DueDelivery, response: Response, wait: timedelta | None
+    ) -> EndedTry:
+        if response.status in _SUCCESS:
+            return EndedTry(
+                delivery=delivery, state=DeliveryState.DELIVERED, answer=response.status
+            )
+        if response.status == _GONE:
             return EndedTry(
                 delivery=delivery,
                 state=DeliveryState.FAILED,
                 answer=_GONE,
                 trouble="the endpoint answered 410: it is gone for good",
             )
-        trouble = f"the endpoint answered {reply.status}"
-        return self._again(delivery, trouble=trouble, answer=reply.status, wait=wait)
+        trouble = f"the endpoint answered {response.status}"
+        return self._again(delivery, trouble=trouble, answer=response.status, wait=wait)
 
     def _again(
         self,
@@ -269,18 +273,18 @@ class Delivering:
     async def _record(self, ended: Sequence[EndedTry]) -> list[None]:
         await webhook_deliveries.record(self._database, ended)
         for one in ended:
-            _tell(one)
-        await self._judge_endpoints(ended)
+            _report(one)
+        await self._update_webhooks(ended)
         return [None] * len(ended)
 
-    async def _judge_endpoints(self, ended: Sequence[EndedTry]) -> None:
+    async def _update_webhooks(self, ended: Sequence[EndedTry]) -> None:
         """Disable webhooks whose endpoint is gone, or has been failing for too long."""
         known = {one.delivery.webhook_id: one for one in ended if one.answer == _GONE}
         for webhook_id, one in known.items():
             if webhook_id is not None and await webhooks.disable(
                 self._database, webhook_id, str(one.trouble)
             ):
-                _tell_disabled(webhook_id, str(one.trouble))
+                _report_disabled(webhook_id, str(one.trouble))
         well = {one.delivery.webhook_id for one in ended if one.state is DeliveryState.DELIVERED}
         failed = {one.delivery.webhook_id for one in ended} - well
         disabled = await webhooks.record_health(
@@ -290,15 +294,15 @@ class Delivering:
             too_long_s=self._rules.disable_s,
         )
         for webhook_id, reason in disabled:
-            _tell_disabled(webhook_id, reason)
+            _report_disabled(webhook_id, reason)
 
 
-def _tell_disabled(webhook_id: UUID, reason: str) -> None:
+def _report_disabled(webhook_id: UUID, reason: str) -> None:
     WEBHOOKS_DISABLED.add(1)
     log.warning("webhook.disabled", webhook_id=str(webhook_id), reason=reason)
 
 
-def _tell(ended: EndedTry) -> None:
+def _report(ended: EndedTry) -> None:
     """Count and log how a try ended."""
     delivery = ended.delivery
     facts = {

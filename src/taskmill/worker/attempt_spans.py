@@ -97,7 +97,7 @@ class AttemptSpans:
         )
 
 
-def noting_exceptions(handler: Handler) -> Handler:
+def recording_exceptions(handler: Handler) -> Handler:
     """Return the handler as one whose exceptions are added to the span of its attempt."""
 
     async def handle(context: Context) -> object:

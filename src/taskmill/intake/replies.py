@@ -24,7 +24,7 @@ _PAUSE_S: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Reply:
     """A message on its way out; a `mandatory` one must find a queue."""
 
     routing_key: str
@@ -33,7 +33,7 @@ class Answer:
     mandatory: bool = False
 
 
-class Answers:
+class ReplyPublisher:
     """Publishes over a connection of its own: an alarm at the broker blocks publishers, not consumers."""
 
     def __init__(self, url: str) -> None:
@@ -44,19 +44,19 @@ class Answers:
         """Keep the connection until told to stop."""
         await self._link.run(stop)
 
-    async def send(self, answers: Sequence[Answer]) -> None:
+    async def send(self, replies: Sequence[Reply]) -> None:
         """Publish all at once, and return when the broker has them or the patience is over."""
         try:
             async with asyncio.timeout(_TIMEOUT_S), asyncio.TaskGroup() as group:
-                for answer in answers:
-                    group.create_task(self._send(answer))
+                for reply in replies:
+                    group.create_task(self._send(reply))
         except TimeoutError:
-            log.warning("answers.unsent", answers=len(answers), trouble=self._link.trouble)
+            log.warning("answers.unsent", answers=len(replies), trouble=self._link.trouble)
 
-    async def _send(self, answer: Answer) -> None:
+    async def _send(self, reply: Reply) -> None:
         while True:
             try:
-                await self._publish(answer)
+                await self._publish(reply)
             except BrokerAway:
                 await asyncio.sleep(_PAUSE_S)
             except Unroutable:
@@ -73,12 +73,12 @@ class Answers:
         with suppress(BrokerAway, *BROKER_ERRORS):
             await declare_rejected(self._link)
 
-    async def _publish(self, answer: Answer) -> None:
+    async def _publish(self, reply: Reply) -> None:
         await self._publisher.publish(
-            answer.body,
-            routing_key=answer.routing_key,
-            properties=answer.properties,
-            mandatory=answer.mandatory,
+            reply.body,
+            routing_key=reply.routing_key,
+            properties=reply.properties,
+            mandatory=reply.mandatory,
         )
-        if not answer.mandatory:
+        if not reply.mandatory:
             MESSAGES_REPLIED.inc()

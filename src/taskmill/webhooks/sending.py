@@ -7,7 +7,7 @@ from typing import Final
 from uuid import UUID
 
 from taskmill.domain.feed import Change
-from taskmill.outbound.client import Outbound, Reply, Request
+from taskmill.outbound.client import Outbound, Request, Response
 from taskmill.outbound.errors import Unreachable
 from taskmill.outbound.signing import Signer
 from taskmill.runtime.clock import Clock
@@ -20,12 +20,12 @@ from taskmill.wire.webhooks import test_event_json
 
 GONE: Final = "there is nobody to deliver to any more"
 FORGOTTEN: Final = "the task is gone: it was past its retention"
-TURN_S: Final = 3.0
+SLOT_WAIT_S: Final = 3.0
 """What a try may take beyond its own time: waiting for its turn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Try:
+class PreparedDelivery:
     """A delivery that can be tried: its request, or why there is none any more."""
 
     delivery: DueDelivery
@@ -33,7 +33,7 @@ class Try:
     trouble: str | None = None
 
 
-class Trying:
+class DeliverySender:
     """Makes requests, signed: callbacks with `callback_keys`, others with the secrets of their webhook.
 
     Without `callback_keys` it is the database's key, read once, before the first try.
@@ -56,7 +56,7 @@ class Trying:
         self._source = source
         self._timeout_s = timeout_s
 
-    async def prepared(self, due: Sequence[DueDelivery]) -> list[Try]:
+    async def prepared(self, due: Sequence[DueDelivery]) -> list[PreparedDelivery]:
         """Return the requests of deliveries, in order."""
         pairs = [one.pair for one in due if one.pair is not None]
         said = await changes.of_pairs(self._database, pairs) if pairs else []
@@ -64,10 +64,10 @@ class Trying:
         signer = await self._callback_signer()
         return [self._prepared(one, told, signer) for one in due]
 
-    async def send(self, request: Request) -> Reply:
+    async def send(self, request: Request) -> Response:
         """Send a request, after a short wait for its turn if need be. Raises `OutboundError`."""
         try:
-            async with asyncio.timeout(self._timeout_s + TURN_S):
+            async with asyncio.timeout(self._timeout_s + SLOT_WAIT_S):
                 return await self._outbound.send(request, timeout_s=self._timeout_s)
         except TimeoutError:
             raise Unreachable("too many requests to that host were under way") from None
@@ -80,12 +80,12 @@ class Trying:
 
     def _prepared(
         self, due: DueDelivery, told: Mapping[tuple[UUID, int], Change], callback_signer: Signer
-    ) -> Try:
+    ) -> PreparedDelivery:
         if due.url is None:
-            return Try(delivery=due, request=None, trouble=GONE)
+            return PreparedDelivery(delivery=due, request=None, trouble=GONE)
         body = self._body(due, due.pair, told)
         if body is None:
-            return Try(delivery=due, request=None, trouble=FORGOTTEN)
+            return PreparedDelivery(delivery=due, request=None, trouble=FORGOTTEN)
         signer = callback_signer if due.webhook_id is None else Signer(due.secrets or ())
         headers = {
             "Content-Type": CLOUD_EVENT,
@@ -94,7 +94,9 @@ class Trying:
         }
         if due.webhook_id is not None:
             headers["Taskmill-Webhook-Id"] = str(due.webhook_id)
-        return Try(delivery=due, request=Request(url=due.url, headers=headers, body=body))
+        return PreparedDelivery(
+            delivery=due, request=Request(url=due.url, headers=headers, body=body)
+        )
 
     def _body(
         self, due: DueDelivery, pair: ChangePair | None, told: Mapping[tuple[UUID, int], Change]
