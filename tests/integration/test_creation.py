@@ -308,7 +308,7 @@ class _Holder:
 async def _insert_and_hold(stage: Stage, key: IdempotencyKey | None) -> _Holder:
     connection = await stage.database.connect()
     await connection.execute("BEGIN")
-    new = stage.creation._completed(a_draft(idempotency=key))
+    new = stage.creation._with_id(a_draft(idempotency=key))
     await stage.creation.queues.ensure((new.draft.queue,))
     await tasks.insert(connection, [new])
     return _Holder(new, connection)
@@ -345,7 +345,7 @@ async def test_a_key_is_valid_for_as_long_as_promised(stage: Stage) -> None:
 async def test_the_same_insert_again_finds_what_the_lost_answer_had_made(
     stage: Stage, key: IdempotencyKey | None
 ) -> None:
-    new = stage.creation._completed(a_draft(idempotency=key))
+    new = stage.creation._with_id(a_draft(idempotency=key))
     [first] = await stage.creation._store([new])
     [again] = await stage.creation._store([new])
     assert isinstance(first, CreatedTask)

@@ -71,7 +71,7 @@ async def waiting(pull: Pull, count: int) -> None:
 
     async def look() -> bool:
         calls = pull._claims._calls
-        return len(calls) == count and all(call.has_had_its_turn for call in calls)
+        return len(calls) == count and all(call.has_scanned_all for call in calls)
 
     await eventually(look, f"{count} calls to wait")
 
@@ -165,7 +165,7 @@ async def test_an_answer_that_nobody_fetched_is_given_back(stage: Stage, pull: P
     answer = None
     while answer is None or not answer.done():  # it is set in this very turn of the loop
         await asyncio.sleep(0)
-        answer = next((one.answer for one in pull._claims._calls), None)
+        answer = next((one.future for one in pull._claims._calls), None)
         if call.done():
             raise AssertionError("the moment has passed")
     call.cancel()

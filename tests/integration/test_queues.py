@@ -40,7 +40,7 @@ async def a_task_not_yet_committed(
     await stage.creation.queues.ensure([queue])
     connection = await stage.database.connect()
     await connection.execute("BEGIN")
-    await tasks.insert(connection, [stage.creation._completed(a_draft(queue=queue))])
+    await tasks.insert(connection, [stage.creation._with_id(a_draft(queue=queue))])
     try:
         yield connection
     finally:

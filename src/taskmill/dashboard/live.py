@@ -61,7 +61,7 @@ class LiveStream(Response):
 async def _until_gone(receive: Receive, watcher: Watcher) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-    watcher.tell(Tick.OVER)
+    watcher.notify(Tick.OVER)
 
 
 async def _tell(watcher: Watcher, send: Send) -> None:

@@ -1,7 +1,7 @@
-"""Contracts of task types: what payloads look like, and what a request gets that does not say.
+"""Contracts of task types: the schema of payloads, and defaults for what a request leaves out.
 
-Whoever runs tasks of a type registers its contract; every door keeps it. How a schema is read and checked is not
-told here.
+Workers register the contracts of the types that they run, and every entry point enforces them. Reading and
+checking schemas is the duty of `wire/contracts`.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from taskmill.domain.retry import RetryPolicy
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TypeDefaults:
-    """What a request of a type gets where it says nothing; None leaves the service's own default."""
+    """Defaults for fields that a request leaves out; None leaves the service's own default."""
 
     queue: str | None = None
     priority: int | None = None
@@ -27,7 +27,7 @@ class TypeDefaults:
 class TypeContract:
     """The contract of one type. `schema` is a JSON Schema (draft 2020-12) of the payload, as JSON text.
 
-    A task without a payload is checked as one with an empty object.
+    A task without a payload is checked as if it were an empty object.
     """
 
     type: str
@@ -37,9 +37,9 @@ class TypeContract:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompiledContract:
-    """A contract as it is stored: JSON texts, and a digest that tells one version from another.
+    """A contract as it is stored: JSON texts, and a digest that identifies the version.
 
-    `form` is the schema's normal form: programs of the release before read it.
+    `form` is the schema's normal form: programs of the previous release read it.
     """
 
     type: str
@@ -64,7 +64,7 @@ class ContractVersion:
 class RegisteredType:
     """A type with its current contract, and how many live workers run it.
 
-    `versions` are newest first; empty where they were not asked for.
+    `versions` are newest first; empty where they were not requested.
     """
 
     name: str

@@ -1,9 +1,9 @@
 """What Taskmill refuses, and why: one tree of errors.
 
     TaskmillError
-    ├── InvalidInput            the request was read, but says something that is not allowed
+    ├── InvalidInput            the request was read, but something in it is not allowed
     │   ├── BadCursor           a page's cursor that this service did not make
-    │   └── ContractRefused     a type's contract that the doors can't keep
+    │   └── ContractRefused     a type's contract that can't be enforced
     ├── ChangesForgotten        the feed no longer has all that follows the cursor
     ├── MalformedJson           the body is not strict JSON
     ├── TooLarge                the body is over its limit
@@ -12,30 +12,30 @@
     ├── QueueNotEmpty           tasks wait or run in the queue
     ├── TypeNotFound            no contract of such a type
     ├── TypeLimitReached        no more types may have contracts
-    ├── UnservedTypeLimitReached no more types may wait that nobody is there for
+    ├── UnservedTypeLimitReached no more types may wait without a worker or contract
     ├── RejectionNotFound       no such refused message
     ├── WorkerNotFound          no such worker
     ├── WorkerGone              the worker has ended
     ├── TransitionRefused       the task's status does not allow the action
     ├── VersionMismatch         the task is not as the caller knows it
     ├── StaleFence              the claim is not, or no longer, the caller's
-    ├── CancelNotAsked          a claim can't end as cancelled unless somebody asked for that
+    ├── CancelNotAsked          a claim can't end as cancelled without a requested cancel
     ├── LeaseNotFound           no such lease of a worker that pulls over HTTP
     ├── LeaseClosed             the lease has ended
     ├── IdempotencyConflict     the key was used for another request
-    ├── KeyInFlight             the key's first request is not yet answered
+    ├── KeyInFlight             the key's first request is still under way
     ├── QueueLimitReached       no more queues may be made
     ├── WebhookNotFound         no such webhook
     ├── DeliveryNotFound        no such delivery of the webhook
     ├── WebhookLimitReached     no more webhooks may be made
     ├── WebhookInactive         the webhook is paused or disabled
-    ├── Unavailable             a part that the answer needs is away for now
+    ├── Unavailable             a part that the request needs is away for now
     ├── BrokerAway              RabbitMQ is away: no request ever waits for it
     ├── Unroutable              no queue at the broker takes the message
     └── ConfigurationError      the program's settings can't be used
 
-An exception's docstring is its message's meaning. The fields are for programs, `str(error)` is for
-people. How each looks over HTTP is `wire.problems`' duty, not this module's.
+An exception's docstring says what it means. The fields are for programs, `str(error)` is for people.
+`wire/problems.py` decides how each looks over HTTP.
 """
 
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ from taskmill.domain.lifecycle import Status
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Violation:
-    """One thing that is wrong with a request.
+    """Something that is wrong with a request.
 
     `pointer` is a JSON pointer into the body (`/labels/team`, empty for the whole body), or
     `query:status`, `header:Idempotency-Key`, `path:id`, `property:message_id`. `got` is short and never a secret.
@@ -62,11 +62,11 @@ class Violation:
 
 
 class TaskmillError(Exception):
-    """The root of everything that Taskmill raises on purpose."""
+    """The base of all errors that Taskmill raises on purpose."""
 
 
 class InvalidInput(TaskmillError):
-    """The request was read, but says something that is not allowed; `violations` names it all."""
+    """The request was read, but something in it is not allowed; `violations` names all of it."""
 
     def __init__(self, violations: tuple[Violation, ...]) -> None:
         super().__init__("; ".join(str(violation) for violation in violations))
@@ -92,7 +92,7 @@ class BadCursor(InvalidInput):
 
 
 class ContractRefused(InvalidInput):
-    """The contract of a type can't be kept by all doors; `violations` names each place."""
+    """The contract of a type can't be enforced at all entry points; `violations` names what is in the way."""
 
     def __init__(self, type: str, violations: tuple[Violation, ...]) -> None:  # noqa: A002 - as everywhere
         super().__init__(violations)
@@ -103,9 +103,9 @@ class ContractRefused(InvalidInput):
 
 
 class ChangesForgotten(TaskmillError):
-    """The feed no longer has all that follows the cursor: whoever went on would miss changes unknowingly.
+    """The feed no longer has all that follows the cursor: who went on would miss changes without knowing.
 
-    `kept_days` is for how many days changes are kept, None where that is not known.
+    `kept_days` is how many days changes are kept, None where that is not known.
     """
 
     def __init__(self, after: str, kept_days: int | None = None) -> None:
@@ -127,7 +127,7 @@ class MalformedJson(TaskmillError):
 
 
 class TooLarge(TaskmillError):
-    """The body is longer than the service takes."""
+    """The body is larger than its limit."""
 
     def __init__(self, limit_bytes: int) -> None:
         super().__init__(f"the body is larger than {limit_bytes} bytes")
@@ -143,7 +143,7 @@ class TaskNotFound(TaskmillError):
 
 
 class QueueNotFound(TaskmillError):
-    """No queue has this name; a queue exists from its first task on, until it was empty for long."""
+    """No queue has this name; a queue exists from its first task on, until it has been empty for a day."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"there is no queue {name!r}")
@@ -172,7 +172,7 @@ class TypeNotFound(TaskmillError):
 
 
 class TypeLimitReached(TaskmillError):
-    """As many types as may have contracts have one already."""
+    """The limit of types with a contract is reached."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"{limit} types have contracts already, and no more may have one")
@@ -180,7 +180,7 @@ class TypeLimitReached(TaskmillError):
 
 
 class UnservedTypeLimitReached(TaskmillError):
-    """The type has neither a contract nor a live worker, and as many such types as may wait do so already."""
+    """The type has neither a contract nor a live worker, and the limit of such types that may wait is reached."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(
@@ -199,7 +199,7 @@ class RejectionNotFound(TaskmillError):
 
 
 class WorkerNotFound(TaskmillError):
-    """No worker has a lease with this id; those of workers that ended are kept for days."""
+    """No worker has a lease with this id; leases of workers that ended are kept for a day."""
 
     def __init__(self, lease_id: UUID) -> None:
         super().__init__(f"there is no worker {lease_id}")
@@ -225,7 +225,7 @@ class TransitionRefused(TaskmillError):
 
 
 class VersionMismatch(TaskmillError):
-    """The task has changed since the caller saw it: it has none of the versions that were named."""
+    """The task has changed since the caller saw it: it has none of the versions that the request names."""
 
     def __init__(self, task_id: UUID, version: int, action: str) -> None:
         super().__init__(
@@ -237,7 +237,7 @@ class VersionMismatch(TaskmillError):
 
 
 class StaleFence(TaskmillError):
-    """The claim that the fence names has ended, or never was: what its worker says changes nothing."""
+    """The claim that the fence names has ended, or never existed: its worker can no longer change anything."""
 
     def __init__(self, task_id: UUID, claim_no: int) -> None:
         super().__init__(
@@ -248,7 +248,7 @@ class StaleFence(TaskmillError):
 
 
 class CancelNotAsked(TaskmillError):
-    """Nobody has asked to cancel the task: an attempt that did not do its work has failed."""
+    """No cancel of the task was requested: an attempt that did not do its work has failed."""
 
     def __init__(self, task_id: UUID) -> None:
         super().__init__(f"nobody has asked to cancel task {task_id}")
@@ -283,7 +283,7 @@ class IdempotencyConflict(TaskmillError):
 
 
 class KeyInFlight(TaskmillError):
-    """Another request with this idempotency key is still being answered; ask again shortly."""
+    """Another request with this idempotency key is still under way; try again soon."""
 
     def __init__(self, key: str) -> None:
         super().__init__(f"a request with the idempotency key {key!r} is still being answered")
@@ -291,7 +291,7 @@ class KeyInFlight(TaskmillError):
 
 
 class QueueLimitReached(TaskmillError):
-    """The task names a new queue, and as many queues as allowed exist already."""
+    """The task names a new queue, and the limit of queues is reached."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"there are {limit} queues already, and no more may be made")
@@ -315,7 +315,7 @@ class DeliveryNotFound(TaskmillError):
 
 
 class WebhookLimitReached(TaskmillError):
-    """As many webhooks as allowed exist already."""
+    """The limit of webhooks is reached."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"there are {limit} webhooks already, and no more may be made")
@@ -332,7 +332,7 @@ class WebhookInactive(TaskmillError):
 
 
 class Unavailable(TaskmillError):
-    """A part that the answer needs is away for now; asking again later may help, or what the `advice` says."""
+    """A part that the request needs is away for now; trying again later may help, or what the `advice` says."""
 
     def __init__(self, retry_after_s: float, what: str, advice: str | None = None) -> None:
         advice = advice or f"try again in {retry_after_s:g} s"
@@ -342,7 +342,7 @@ class Unavailable(TaskmillError):
 
 
 class BrokerAway(TaskmillError):
-    """RabbitMQ can't be reached, or did not answer in time; what was sent may have arrived."""
+    """RabbitMQ can't be reached, or did not confirm in time; what was sent may have arrived."""
 
     def __init__(self, trouble: str) -> None:
         super().__init__(f"RabbitMQ is away: {trouble}")
@@ -350,7 +350,7 @@ class BrokerAway(TaskmillError):
 
 
 class Unroutable(TaskmillError):
-    """No queue at the broker takes the message, and the broker gave it back."""
+    """The broker returned the message: no queue takes it."""
 
     def __init__(self, exchange: str, routing_key: str) -> None:
         super().__init__(

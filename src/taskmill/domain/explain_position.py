@@ -1,4 +1,4 @@
-"""Judges what keeps a task that could run: slots that are taken, more urgent tasks, its release, its claim."""
+"""Checks what keeps a task that could run: occupied slots, more urgent tasks, its release, its claim."""
 
 from datetime import timedelta
 
@@ -31,11 +31,11 @@ def no_free_slot(c: ExplainSnapshot, position: QueuePosition) -> Blocker:
     workers = counted(len(c.serving), "worker")
     facts = {"slots": slots, "running": taken, "is_counted": position.running is not None}
     if taken < slots:
-        told = f"{taken:,} of {counted(slots, 'slot')} of {workers} are taken."
-        return passed(BlockerName.NO_FREE_SLOT, told, facts)
+        sentence = f"{taken:,} of {counted(slots, 'slot')} of {workers} are taken."
+        return passed(BlockerName.NO_FREE_SLOT, sentence, facts)
     todo = "Wait; or start another worker, or give them more slots (TASKMILL_WORKER__CONCURRENCY)."
-    told = f"All {counted(slots, 'slot')} of {workers} are taken."
-    return holds(BlockerName.NO_FREE_SLOT, told, facts, todo=todo)
+    sentence = f"All {counted(slots, 'slot')} of {workers} are taken."
+    return holds(BlockerName.NO_FREE_SLOT, sentence, facts, todo=todo)
 
 
 def tasks_ahead(c: ExplainSnapshot, position: QueuePosition) -> Blocker:
@@ -57,23 +57,23 @@ def tasks_ahead(c: ExplainSnapshot, position: QueuePosition) -> Blocker:
     }
     if position.ahead == 0 and not position.is_more:
         return passed(BlockerName.TASKS_AHEAD, "No due task goes before it.", facts)
-    told = _told_line(c, position)
+    sentence = _ahead_sentence(c, position)
     if position.ahead is not None and position.ahead < free:
-        return passed(BlockerName.TASKS_AHEAD, f"{told}, and {free:,} slots are free.", facts)
+        return passed(BlockerName.TASKS_AHEAD, f"{sentence}, and {free:,} slots are free.", facts)
     todo = "Wait, or start more workers. A task with a higher `priority` goes before those with a lower."
     return holds(
-        BlockerName.TASKS_AHEAD, f"{told}{_told_wait(position, wait_s)}.", facts, todo=todo
+        BlockerName.TASKS_AHEAD, f"{sentence}{_wait_clause(position, wait_s)}.", facts, todo=todo
     )
 
 
-def _told_line(c: ExplainSnapshot, position: QueuePosition) -> str:
+def _ahead_sentence(c: ExplainSnapshot, position: QueuePosition) -> str:
     of = f"of queue {c.queue}"
     if position.ahead is None:
         return f"More due tasks {of} go before it than could be counted in time"
     return f"{'At least' if position.is_more else 'About'} {counted(position.ahead, 'due task')} {of} go before it"
 
 
-def _told_wait(position: QueuePosition, wait_s: float | None) -> str:
+def _wait_clause(position: QueuePosition, wait_s: float | None) -> str:
     if wait_s is not None and position.per_second is not None:
         takes = f"{'at least' if position.is_more else 'about'} {span(timedelta(seconds=wait_s))}"
         return f"; at the present {rate(position.per_second)} a second that takes {takes}"
@@ -85,22 +85,22 @@ def not_released(c: ExplainSnapshot) -> Blocker:
     out_until = c.released_at + c.hint_life if c.released_at else None
     facts = {"released_at": c.released_at, "hint_valid_until": out_until}
     if c.broker.presence is not BrokerPresence.OK:
-        told = "No broker is told of it: workers claim from PostgreSQL."
-        return passed(BlockerName.NOT_RELEASED, told, facts)
+        sentence = "No broker is told of it: workers claim from PostgreSQL."
+        return passed(BlockerName.NOT_RELEASED, sentence, facts)
     if c.released_at and out_until and out_until > c.now:
-        told = (
+        sentence = (
             f"It was released to the broker at {when(c.released_at, c.now)}; "
             f"the hint is valid until {moment(out_until)}."
         )
-        return passed(BlockerName.NOT_RELEASED, told, facts)
-    told = "It was not yet released to the broker."
+        return passed(BlockerName.NOT_RELEASED, sentence, facts)
+    sentence = "It was not yet released to the broker."
     if out_until:
-        told = f"Its hint ran out at {when(out_until, c.now)}; it has to be released again."
+        sentence = f"Its hint ran out at {when(out_until, c.now)}; it has to be released again."
     todo = (
         "The relay does so within a second. If not: does it run (`taskmill run relay`), "
         "and does it reach the broker (`taskmill broker status`)?"
     )
-    return holds(BlockerName.NOT_RELEASED, told, facts, todo=todo)
+    return holds(BlockerName.NOT_RELEASED, sentence, facts, todo=todo)
 
 
 def not_claimed(c: ExplainSnapshot) -> Blocker:
@@ -108,9 +108,9 @@ def not_claimed(c: ExplainSnapshot) -> Blocker:
     ready_at = max(c.run_at, c.last.at) if c.last else c.run_at
     ready_for = c.now - ready_at
     facts = {"ready_at": ready_at, "ready_for_s": ready_for.total_seconds()}
-    told = f"Nothing keeps it since {span(ready_for)}: the next claim takes it."
+    sentence = f"Nothing keeps it since {span(ready_for)}: the next claim takes it."
     todo = (
         "Ask again in a second. If it stays so, look for `claim.failed` and `hints.missing` "
         "in the workers' logs."
     )
-    return holds(BlockerName.NOT_CLAIMED, told, facts, todo=todo)
+    return holds(BlockerName.NOT_CLAIMED, sentence, facts, todo=todo)

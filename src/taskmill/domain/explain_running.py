@@ -1,4 +1,4 @@
-"""Judges a task that no longer waits: it has ended, it runs, or its worker fell silent."""
+"""Checks a task that no longer waits: it has ended, it runs, or its worker fell silent."""
 
 from datetime import datetime, timedelta
 from typing import assert_never
@@ -18,15 +18,15 @@ from taskmill.domain.explain_snapshot import ExplainSnapshot, HeldLease
 from taskmill.domain.lifecycle import ErrorInfo, Reason, Status
 from taskmill.domain.system import Liveness
 
-# Maintenance looks once a second unless set, first for leases and then for their tasks.
+# Maintenance runs once a second unless set, first for leases and then for their tasks.
 _RESCUE = timedelta(seconds=2)
-# Beyond a lease's time to live, for which maintenance has to see the database answer after its own start.
-_PATIENCE = timedelta(seconds=10)
+# On top of a lease's time to live: after its own start, maintenance first sees the database answer for that long.
+_MAINTENANCE_GRACE = timedelta(seconds=10)
 _LONGEST_MESSAGE = 200
 
 
 def finished(c: ExplainSnapshot) -> Blocker:
-    """Tell how the task ended."""
+    """Explain how the task ended."""
     kind = end_kind(c)
     reason = c.last.reason if c.last else None
     facts = {
@@ -46,12 +46,12 @@ def finished(c: ExplainSnapshot) -> Blocker:
 
 
 def end_kind(c: ExplainSnapshot) -> EndKind:
-    """Tell the ends apart."""
+    """Return the kind of end, by status and reason."""
     if c.status is Status.SUCCEEDED:
         return EndKind.SUCCEEDED
     if c.status is Status.CANCELLED:
         return EndKind.CANCELLED
-    # By their text: a newer program may have written another one.
+    # Compared as text: a newer program may have written an unknown one.
     by_reason = {
         str(Reason.PERMANENT): EndKind.PERMANENT_FAILURE,
         str(Reason.PAYLOAD_REFUSED): EndKind.PAYLOAD_REFUSED,
@@ -103,7 +103,7 @@ def _after_the_end(c: ExplainSnapshot, kind: EndKind) -> str:
 
 
 def error_line(error: ErrorInfo | None) -> str:
-    """Tell an error in a line."""
+    """Return an error as one line."""
     if error is None:
         return "no error was recorded"
     text = " ".join(f"{error.type}: {error.message}".split())
@@ -111,7 +111,7 @@ def error_line(error: ErrorInfo | None) -> str:
 
 
 def running(c: ExplainSnapshot) -> Blocker:
-    """Tell who runs the task, as long as its lease holds."""
+    """Explain who runs the task, as long as its lease holds."""
     lease = c.lease
     if lease is None or lease.liveness(c.now) is not Liveness.ALIVE:
         return passed(
@@ -131,20 +131,20 @@ def running(c: ExplainSnapshot) -> Blocker:
         "cancel_requested": c.cancel_requested,
         "cancel_requested_at": c.last.at if c.last and c.cancel_requested else None,
     }
-    told = _how_it_runs(c, lease, timeout_at)
-    return holds(BlockerName.RUNNING, told, facts, todo=_while_it_runs(c))
+    sentence = _how_it_runs(c, lease, timeout_at)
+    return holds(BlockerName.RUNNING, sentence, facts, todo=_while_it_runs(c))
 
 
 def _how_it_runs(c: ExplainSnapshot, lease: HeldLease, timeout_at: datetime | None) -> str:
     since = f" since {when(c.started_at, c.now)}" if c.started_at else ""
-    told = (
+    sentence = (
         f"It runs on {lease.worker}{since}, attempt {c.attempt} of {c.max_attempts}; "
         f"the worker was heard of {span(c.now - lease.renewed_at)} ago, "
         f"its lease holds until {moment(lease.expires_at)}."
     )
     if timeout_at:
-        told += f" The attempt's time is up at {when(timeout_at, c.now)}."
-    return told + (" It was asked to stop." if c.cancel_requested else "")
+        sentence += f" The attempt's time is up at {when(timeout_at, c.now)}."
+    return sentence + (" It was asked to stop." if c.cancel_requested else "")
 
 
 def _while_it_runs(c: ExplainSnapshot) -> str:
@@ -154,14 +154,14 @@ def _while_it_runs(c: ExplainSnapshot) -> str:
 
 
 def lease_ended(c: ExplainSnapshot) -> Blocker:
-    """Tell what becomes of a task whose worker no longer holds it."""
+    """Explain what becomes of a task whose worker no longer holds it."""
     lease = c.lease
     liveness = lease.liveness(c.now) if lease else None
     if lease and liveness is Liveness.ALIVE:
         return passed(BlockerName.LEASE_ENDED, f"Its lease holds until {moment(lease.expires_at)}.")
     ended_at = _end_of(lease) if lease else None
-    back_at = ended_at + _RESCUE if ended_at else None
-    becomes = _after_the_loss(c)
+    rescue_at = ended_at + _RESCUE if ended_at else None
+    next_status = _after_the_loss(c)
     facts = {
         "lease": liveness or "missing",
         "lease_id": c.lease_id,
@@ -169,12 +169,14 @@ def lease_ended(c: ExplainSnapshot) -> Blocker:
         "heartbeat_at": lease.renewed_at if lease else None,
         "ended_at": ended_at,
         "close_reason": lease.close_reason if lease else None,
-        "rescue_at": back_at,
-        "next_status": becomes,
+        "rescue_at": rescue_at,
+        "next_status": next_status,
         "losses": c.losses,
         "max_losses": c.max_losses,
     }
-    sentence = f"{_how_the_lease_ended(c)} {_who_takes_it_back(c, back_at)} {_OUTLOOKS[becomes]}"
+    sentence = (
+        f"{_how_the_lease_ended(c)} {_who_takes_it_back(c, rescue_at)} {_OUTLOOKS[next_status]}"
+    )
     todo = "Nothing: maintenance does it by itself."
     if overdue_since(c):
         todo = "See that maintenance runs: `taskmill run maintenance`."
@@ -207,12 +209,12 @@ def _how_the_lease_ended(c: ExplainSnapshot) -> str:
     )
 
 
-def _who_takes_it_back(c: ExplainSnapshot, back_at: datetime | None) -> str:
-    if back_at is None:
+def _who_takes_it_back(c: ExplainSnapshot, rescue_at: datetime | None) -> str:
+    if rescue_at is None:
         return "Maintenance takes the task back with its next round."
-    if back_at > c.now:
-        return f"Maintenance takes the task back at about {when(back_at, c.now)}."
-    return f"Maintenance was to take the task back at about {when(back_at, c.now)}."
+    if rescue_at > c.now:
+        return f"Maintenance takes the task back at about {when(rescue_at, c.now)}."
+    return f"Maintenance was to take the task back at about {when(rescue_at, c.now)}."
 
 
 def _end_of(lease: HeldLease) -> datetime:
@@ -220,30 +222,34 @@ def _end_of(lease: HeldLease) -> datetime:
 
 
 def overdue_since(c: ExplainSnapshot) -> datetime | None:
-    """Return since when maintenance should at the latest have done what is still to do, None if it is in time."""
+    """Return since when maintenance is late with anything, None if it is in time."""
     deadlines = [lease.expires_at + (lease.expires_at - lease.renewed_at) for lease in c.leases]
     if c.lease is not None:
         deadlines.append(_end_of(c.lease) + (c.lease.expires_at - c.lease.renewed_at))
     if c.status is Status.NEW and c.expires_at is not None:
         deadlines.append(c.expires_at)
-    missed = [deadline + _PATIENCE for deadline in deadlines if deadline + _PATIENCE < c.now]
+    missed = [
+        deadline + _MAINTENANCE_GRACE
+        for deadline in deadlines
+        if deadline + _MAINTENANCE_GRACE < c.now
+    ]
     return min(missed, default=None)
 
 
 def maintenance_away(c: ExplainSnapshot) -> Blocker:
-    """Tell whether maintenance, which the task depends on now, seems not to run."""
+    """Check whether maintenance, which the task depends on now, seems not to run."""
     since = overdue_since(c)
-    silent = [lease for lease in c.leases if lease.expires_at <= c.now]
-    facts = {"overdue_since": since, "leases_to_close": len(silent)}
+    expired = [lease for lease in c.leases if lease.expires_at <= c.now]
+    facts = {"overdue_since": since, "leases_to_close": len(expired)}
     if since is None:
-        told = "Nothing that maintenance has to do is overdue."
-        return passed(BlockerName.MAINTENANCE_AWAY, told, facts)
+        sentence = "Nothing that maintenance has to do is overdue."
+        return passed(BlockerName.MAINTENANCE_AWAY, sentence, facts)
     of_leases = (
-        f"; {counted(len(silent), 'lease')} that ran out wait to be closed" if silent else ""
+        f"; {counted(len(expired), 'lease')} that ran out wait to be closed" if expired else ""
     )
-    told = f"What maintenance has to do is undone since {when(since, c.now)}{of_leases}."
+    sentence = f"What maintenance has to do is undone since {when(since, c.now)}{of_leases}."
     todo = (
         "See that a process with the role runs (`taskmill run maintenance`), and what its log says; "
         "after its start it waits for the time of a lease."
     )
-    return holds(BlockerName.MAINTENANCE_AWAY, told, facts, todo=todo)
+    return holds(BlockerName.MAINTENANCE_AWAY, sentence, facts, todo=todo)

@@ -1,6 +1,6 @@
 """The facts that decide why a task is where it is, all from one moment of the database.
 
-`domain/explanation.py` judges them; here they are only named, and asked the simplest questions.
+`domain/explanation.py` evaluates them; here are only the facts and what follows from them directly.
 """
 
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ class HeldLease:
     close_reason: str | None
 
     def liveness(self, now: datetime) -> Liveness:
-        """Tell whether it holds. Only an open lease can be renewed, also after it ran out."""
+        """Return whether it holds. An open lease can be renewed, even after it ran out."""
         if self.closed_at is not None:
             return Liveness.CLOSED
         return Liveness.ALIVE if self.expires_at > now else Liveness.EXPIRED
@@ -44,7 +44,7 @@ class HeldLease:
 class OpenLease:
     """A worker whose lease is open. Empty `queues` means all; `types` has `*` for all.
 
-    `running` is what it said at its last renewal. One that `is_quiet` was asked to take no more tasks.
+    `running` is what it reported with its last renewal. One that `is_quiet` was asked to take no more tasks.
     """
 
     id: UUID
@@ -58,20 +58,20 @@ class OpenLease:
     is_quiet: bool = False
 
     def takes_queue(self, queue: str) -> bool:
-        """Tell whether it serves the queue."""
+        """Return whether it serves the queue."""
         return not self.queues or queue in self.queues
 
     def takes_type(self, task_type: str) -> bool:
-        """Tell whether it runs the type."""
+        """Return whether it runs the type."""
         return EVERY_TYPE in self.types or task_type in self.types
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueuePosition:
-    """What takes slots now, and what goes before the task.
+    """What occupies slots now, and what goes before the task.
 
     `running` counts tasks by lease, None when that took too long. `ahead` is how many due tasks are more urgent,
-    None when that took too long; at least so many when `is_more`. `per_second` is how many tasks of the queue
+    None when that took too long, and a lower bound with `is_more`. `per_second` is how many tasks of the queue
     were claimed lately, None when that is not known.
     """
 
@@ -85,9 +85,8 @@ class QueuePosition:
 class ExplainSnapshot:
     """A task and what surrounds it at `now`, by the database's clock.
 
-    `is_enqueued` tells whether it has its row in `dispatch`. `leases` are all open leases, those that ran out
-    included. `position` is None where nothing needs it (`explanation.needs_position`). A hint holds for
-    `hint_life`.
+    `is_enqueued` is whether it has its row in `dispatch`. `leases` are all open leases, with those that ran out.
+    `position` is None where nothing needs it (`explanation.needs_position`). A hint holds for `hint_life`.
     """
 
     now: datetime
@@ -122,21 +121,21 @@ class ExplainSnapshot:
 
     @property
     def alive(self) -> list[OpenLease]:
-        """Return the workers that live."""
+        """The live workers."""
         return [lease for lease in self.leases if lease.expires_at > self.now]
 
     @property
     def serving(self) -> list[OpenLease]:
-        """Return the workers that live and would take the task."""
+        """The live workers that would take the task."""
         return [worker for worker in self.fitting if not worker.is_quiet]
 
     @property
     def fitting(self) -> list[OpenLease]:
-        """Return the workers that live and could take the task, those included that were asked to take no more."""
+        """The live workers that serve queue and type, also those that were asked to take no more tasks."""
         return [w for w in self.alive if w.takes_queue(self.queue) and w.takes_type(self.type)]
 
     @property
     def rival_types(self) -> frozenset[str] | None:
-        """Return the types whose tasks go to the same workers; None is every type."""
+        """The types whose tasks go to the same workers; None is every type."""
         types = frozenset[str]().union(*(worker.types for worker in self.serving))
         return None if EVERY_TYPE in types else types

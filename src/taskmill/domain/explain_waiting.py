@@ -1,4 +1,4 @@
-"""Judges what can keep a waiting task whatever else waits: its place, queue and times, workers, the broker."""
+"""Checks what can keep a waiting task whatever else waits: its row in `dispatch`, queue, times, workers."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -14,7 +14,7 @@ _MOST_WORKERS = 20
 
 
 def not_enqueued(c: ExplainSnapshot) -> Blocker:
-    """A task that waits has a row in `dispatch`; one that has none was damaged from outside."""
+    """A waiting task has a row in `dispatch`; without one it was damaged from outside."""
     if c.is_enqueued:
         return passed(BlockerName.NOT_ENQUEUED, "It stands in line.")
     return holds(
@@ -29,8 +29,10 @@ def queue_paused(c: ExplainSnapshot) -> Blocker:
     facts = {"queue": c.queue, "paused_at": c.queue_paused_at}
     if c.queue_paused_at is None:
         return passed(BlockerName.QUEUE_PAUSED, f"Queue {c.queue} is open.", facts)
-    told = f"Queue {c.queue} is paused since {when(c.queue_paused_at, c.now)}."
-    return holds(BlockerName.QUEUE_PAUSED, told, facts, todo=f"`taskmill queue resume {c.queue}`")
+    sentence = f"Queue {c.queue} is paused since {when(c.queue_paused_at, c.now)}."
+    return holds(
+        BlockerName.QUEUE_PAUSED, sentence, facts, todo=f"`taskmill queue resume {c.queue}`"
+    )
 
 
 def not_due(c: ExplainSnapshot) -> Blocker:
@@ -46,8 +48,8 @@ def not_due(c: ExplainSnapshot) -> Blocker:
         "attempt": c.attempt,
         "max_attempts": c.max_attempts,
     }
-    told, todo = _told_delay(c, kind)
-    return holds(BlockerName.NOT_DUE, told, facts, todo=todo)
+    sentence, todo = _delay_texts(c, kind)
+    return holds(BlockerName.NOT_DUE, sentence, facts, todo=todo)
 
 
 def _delay_kind(c: ExplainSnapshot) -> DelayKind:
@@ -58,7 +60,7 @@ def _delay_kind(c: ExplainSnapshot) -> DelayKind:
     return kinds.get(c.last.event_type, DelayKind.SCHEDULED) if c.last else DelayKind.SCHEDULED
 
 
-def _told_delay(c: ExplainSnapshot, kind: DelayKind) -> tuple[str, str]:
+def _delay_texts(c: ExplainSnapshot, kind: DelayKind) -> tuple[str, str]:
     due = when(c.run_at, c.now)
     cancel = f"`taskmill task cancel {c.task_id}` would end it."
     match kind:
@@ -69,10 +71,10 @@ def _told_delay(c: ExplainSnapshot, kind: DelayKind) -> tuple[str, str]:
             return f"{failed} The next is due at {due}.", f"Wait, or mend the cause. {cancel}"
         case DelayKind.HANDED_BACK:
             reason = c.last.reason if c.last else None
-            told = f"Its worker handed it back ({reason}); it is due again at {due}."
+            sentence = f"Its worker handed it back ({reason}); it is due again at {due}."
             if reason == Reason.NO_HANDLER:
-                return told, f"Run a worker that has a handler for type {c.type}."
-            return told, "Wait: no attempt was spent."
+                return sentence, f"Run a worker that has a handler for type {c.type}."
+            return sentence, "Wait: no attempt was spent."
         case _:
             assert_never(kind)
 
@@ -86,8 +88,8 @@ def expired(c: ExplainSnapshot) -> Blocker:
     at = when(c.expires_at, c.now)
     if left > timedelta(0):
         return passed(BlockerName.EXPIRED, f"It fails at {at} unless it starts before.", facts)
-    told = f"It expired at {at}: no worker takes it, and maintenance fails it."
-    return holds(BlockerName.EXPIRED, told, facts, todo="Nothing: that takes a second.")
+    sentence = f"It expired at {at}: no worker takes it, and maintenance fails it."
+    return holds(BlockerName.EXPIRED, sentence, facts, todo="Nothing: that takes a second.")
 
 
 def no_worker(c: ExplainSnapshot) -> Blocker:
@@ -102,14 +104,14 @@ def no_worker(c: ExplainSnapshot) -> Blocker:
         "workers_for_type": len(for_type),
         "workers_for_both": len(c.fitting),
         "workers_quiet": sum(worker.is_quiet for worker in alive),
-        "workers": [_told_worker(worker) for worker in (serving or alive)[:_MOST_WORKERS]],
+        "workers": [_worker_facts(worker) for worker in (serving or alive)[:_MOST_WORKERS]],
     }
     if serving:
         names = a_few([worker.worker for worker in serving])
-        told = f"{_some(serving)} for queue {c.queue} and type {c.type}: {names}."
-        return passed(BlockerName.NO_WORKER, told, facts)
-    told, todo = _missing_worker(c, alive, for_type)
-    return holds(BlockerName.NO_WORKER, told, facts, todo=todo)
+        sentence = f"{_alive_clause(serving)} for queue {c.queue} and type {c.type}: {names}."
+        return passed(BlockerName.NO_WORKER, sentence, facts)
+    sentence, todo = _missing_worker(c, alive, for_type)
+    return holds(BlockerName.NO_WORKER, sentence, facts, todo=todo)
 
 
 def _missing_worker(
@@ -119,27 +121,27 @@ def _missing_worker(
         return "No worker lives.", "Start one: `taskmill run worker`."
     if c.fitting:
         names = a_few([worker.worker for worker in c.fitting])
-        told = f"Every worker for queue {c.queue} and type {c.type} was asked to take no more tasks: {names}."
-        return told, "Have one work again: `taskmill worker resume NAME`; or start another."
+        sentence = f"Every worker for queue {c.queue} and type {c.type} was asked to take no more tasks: {names}."
+        return sentence, "Have one work again: `taskmill worker resume NAME`; or start another."
     if for_type:
         queues = sorted({queue for worker in for_type for queue in worker.queues})
-        told = (
+        sentence = (
             f"No live worker for type {c.type} serves queue {c.queue}; they serve {a_few(queues)}."
         )
-        return told, f"Start a worker for the queue: TASKMILL_WORKER__QUEUES={c.queue}."
+        return sentence, f"Start a worker for the queue: TASKMILL_WORKER__QUEUES={c.queue}."
     types = sorted({task_type for worker in alive for task_type in worker.types})
-    told = f"{_some(alive)}, but none runs type {c.type}; they run {a_few(types)}."
-    return told, (
+    sentence = f"{_alive_clause(alive)}, but none runs type {c.type}; they run {a_few(types)}."
+    return sentence, (
         "Start a worker that has a handler for it; or have the type emulated meanwhile: "
         f"TASKMILL_EMULATION__TYPES={c.type}."
     )
 
 
-def _some(workers: list[OpenLease]) -> str:
+def _alive_clause(workers: list[OpenLease]) -> str:
     return "1 worker lives" if len(workers) == 1 else f"{len(workers):,} workers live"
 
 
-def _told_worker(worker: OpenLease) -> Mapping[str, object]:
+def _worker_facts(worker: OpenLease) -> Mapping[str, object]:
     return {
         "name": worker.worker,
         "queues": sorted(worker.queues),
@@ -159,11 +161,11 @@ def broker_away(c: ExplainSnapshot) -> Blocker:
         case BrokerPresence.OK:
             return passed(BlockerName.BROKER_AWAY, "The broker is reached.", facts)
         case BrokerPresence.AWAY if broker.policy != "rabbitmq":
-            told = "The broker is away; meanwhile workers claim from PostgreSQL."
-            return passed(BlockerName.BROKER_AWAY, told, facts)
+            sentence = "The broker is away; meanwhile workers claim from PostgreSQL."
+            return passed(BlockerName.BROKER_AWAY, sentence, facts)
         case BrokerPresence.AWAY:
-            told = f"The broker is away ({broker.trouble}), and workers wait for it."
+            sentence = f"The broker is away ({broker.trouble}), and workers wait for it."
             todo = "Bring the broker back, or run the workers with TASKMILL_BROKER=auto."
-            return holds(BlockerName.BROKER_AWAY, told, facts, todo=todo)
+            return holds(BlockerName.BROKER_AWAY, sentence, facts, todo=todo)
         case _:
             assert_never(broker.presence)

@@ -1,8 +1,8 @@
-"""Says why a task is where it is: facts in, blockers out. Reads nothing and knows no clock.
+"""Explains why a task is where it is: facts in, blockers out. It reads nothing and has no clock.
 
-The blockers are looked at in the order in which a claim meets them: the buckets of unpaused queues, the due time
-and the expiry, a worker that serves queue and type, the broker where there is one, a free slot, and its turn.
-Those that can be told apart from the others are all told, since several may hold at once; what depends on an
+The blockers are checked in the order in which a claim meets them: its row in `dispatch`, a paused queue, the due
+time, the expiry, a worker that serves queue and type, the broker where there is one, a free slot, and more urgent
+tasks. Those that do not depend on others are always reported, since several may hold at once; what depends on an
 earlier blocker is not reached while that holds.
 """
 
@@ -31,7 +31,7 @@ __all__ = ["Explanation", "explain", "needs_position"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """All blockers in their order, as they were `at` a moment of the database's clock; one at least holds."""
+    """All blockers in order, as they were `at` a moment of the database's clock; at least one holds."""
 
     task_id: UUID
     status: Status
@@ -45,15 +45,15 @@ class Explanation:
 
 
 def explain(c: ExplainSnapshot) -> Explanation:
-    """Judge every blocker."""
-    looked_at = {blocker.name: blocker for blocker in _blockers(c)}
-    blockers = tuple(looked_at.get(name) or not_reached(name) for name in BlockerName)
+    """Check every blocker."""
+    checked = {blocker.name: blocker for blocker in _blockers(c)}
+    blockers = tuple(checked.get(name) or not_reached(name) for name in BlockerName)
     return Explanation(task_id=c.task_id, status=c.status, at=c.now, blockers=blockers)
 
 
 def needs_position(c: ExplainSnapshot) -> bool:
-    """Tell whether slots and the tasks ahead matter: all that can be told without them is passed."""
-    return c.status is Status.NEW and not any(_holds(blocker) for blocker in _standing(c))
+    """Return whether slots and the tasks ahead matter: every blocker that does not need them is passed."""
+    return c.status is Status.NEW and not any(_holds(blocker) for blocker in _own_blockers(c))
 
 
 def _blockers(c: ExplainSnapshot) -> Iterator[Blocker]:
@@ -77,16 +77,16 @@ def _waiting(c: ExplainSnapshot) -> Iterator[Blocker]:
     yield passed(BlockerName.FINISHED, "It has not ended.")
     yield passed(BlockerName.RUNNING, "It does not run.")
     yield passed(BlockerName.LEASE_ENDED, "It is under no lease.")
-    standing = list(_standing(c))
-    yield from standing
-    if any(blocker.name is BlockerName.EXPIRED and _holds(blocker) for blocker in standing):
+    own = list(_own_blockers(c))
+    yield from own
+    if any(blocker.name is BlockerName.EXPIRED and _holds(blocker) for blocker in own):
         yield maintenance_away(c)
-    if not any(map(_holds, standing)):
-        yield from _in_position(c, c.position or QueuePosition())
+    if not any(map(_holds, own)):
+        yield from _position_blockers(c, c.position or QueuePosition())
 
 
-def _standing(c: ExplainSnapshot) -> Iterator[Blocker]:
-    """Judge what does not depend on other tasks."""
+def _own_blockers(c: ExplainSnapshot) -> Iterator[Blocker]:
+    """Check what does not depend on other tasks."""
     yield not_enqueued(c)
     yield queue_paused(c)
     yield not_due(c)
@@ -95,12 +95,12 @@ def _standing(c: ExplainSnapshot) -> Iterator[Blocker]:
     yield broker_away(c)
 
 
-def _in_position(c: ExplainSnapshot, position: QueuePosition) -> Iterator[Blocker]:
-    """Judge what depends on other tasks, and what is left when it is this one's turn."""
-    slots, turn, released = no_free_slot(c, position), tasks_ahead(c, position), not_released(c)
+def _position_blockers(c: ExplainSnapshot, position: QueuePosition) -> Iterator[Blocker]:
+    """Check what depends on other tasks, and what is left when no other task goes first."""
+    slots, ahead, released = no_free_slot(c, position), tasks_ahead(c, position), not_released(c)
     yield slots
-    yield turn
-    is_next = not (_holds(slots) or _holds(turn))
+    yield ahead
+    is_next = not (_holds(slots) or _holds(ahead))
     if is_next or not _holds(released):
         yield released
     if is_next and not _holds(released):

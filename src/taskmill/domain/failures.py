@@ -9,15 +9,15 @@ from uuid import UUID
 from taskmill.domain.activity import Window
 
 WINDOWS: Final = (Window.HOUR, Window.DAY, Window.WEEK, Window.MONTH)
-"""How far one can look back."""
+"""The spans of time that failures are counted over."""
 
 OTHER: Final = "*"
-"""Stands for the kinds of failures beyond the limit of those that are told apart."""
+"""Stands for all kinds of failures beyond the number that is counted separately."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailureGroup:
-    """Tasks of one type that failed with one kind of error: how many, the first and the last, and which that is.
+    """Tasks of one type that failed with one kind of error: how many, when first and last, and the last one's id.
 
     `error` is the error's type and the first line of its message (of a traceback the last), with # for numbers and
     ids.
@@ -32,13 +32,13 @@ class FailureGroup:
 
     @property
     def is_other(self) -> bool:
-        """Whether these are all that are not told apart."""
+        """Whether it sums up the kinds that are not counted separately."""
         return self.type == OTHER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failures:
-    """What failed over one of `WINDOWS`, the most frequent first; `kinds` and `tasks` are of all, shown or not."""
+    """What failed over one of `WINDOWS`, the most frequent first; `kinds` and `tasks` count all, shown or not."""
 
     window: Window
     groups: Sequence[FailureGroup]

@@ -1,4 +1,4 @@
-"""The feed of changes: where a reader stands in it, what a change says, and which changes are wanted."""
+"""The feed of changes: the cursor of a reader, a change, and which changes are wanted."""
 
 import re
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ _CURSOR = re.compile(r"(0|[1-9][0-9]{0,17})\.(0|[1-9][0-9]{0,8})", re.ASCII)
 
 
 class Cursor(NamedTuple):
-    """A place in the feed: all up to the change `ordinal` (from 1) of the batch at `position` has been seen."""
+    """A reader's progress: it has seen all up to the change `ordinal` (from 1) of the batch at `position`."""
 
     position: int
     ordinal: int
@@ -23,7 +23,7 @@ class Cursor(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "Cursor":
-        """Read what `str` gives, or `0`, which is `OLDEST`. Raises `ValueError`."""
+        """Parse what `str` returns, or `0`, which is `OLDEST`. Raises `ValueError`."""
         if text == "0":
             return OLDEST
         found = _CURSOR.fullmatch(text)
@@ -33,13 +33,13 @@ class Cursor(NamedTuple):
 
 
 START: Final = Cursor(0, 0)
-"""Before the first change that there ever was."""
+"""Before the first change ever."""
 OLDEST: Final = Cursor(-1, 0)
-"""Before the first change that is still kept, whichever that is."""
+"""Before the oldest change that is still kept."""
 
 
 class Change(NamedTuple):
-    """One change of a task, with what its task is; `labels` is JSON text. A tuple: there are thousands."""
+    """A change of a task, and what it needs of the task; `labels` is JSON text. A tuple: there are thousands."""
 
     cursor: Cursor
     event: TaskEvent
@@ -50,9 +50,9 @@ class Change(NamedTuple):
 
 
 class FeedPage(NamedTuple):
-    """The next changes, and the cursor behind all that was looked at: some may be of tasks that are gone.
+    """The next changes, and the cursor after all that was read, also changes of tasks that are gone.
 
-    `is_last` tells that nothing more was there.
+    `is_last` is whether there was nothing more.
     """
 
     changes: Sequence[Change]
@@ -61,7 +61,7 @@ class FeedPage(NamedTuple):
 
 
 class FeedBounds(NamedTuple):
-    """What is kept: the first batch's position, and the cursor behind the last change; None when empty."""
+    """What is kept: the first batch's position, and the cursor after the last change; None when empty."""
 
     oldest: int | None
     latest: Cursor | None
@@ -69,7 +69,7 @@ class FeedBounds(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedFilter:
-    """Which changes are wanted: those that fit one value of each set that is not empty."""
+    """Which changes are wanted: those that match one value of each set that is not empty."""
 
     queues: frozenset[str] = frozenset()
     types: frozenset[str] = frozenset()
@@ -77,7 +77,7 @@ class FeedFilter:
     tasks: frozenset[UUID] = frozenset()
 
     def admits(self, change: Change) -> bool:
-        """Tell whether a change is wanted."""
+        """Return whether a change is wanted."""
         return (
             (not self.queues or change.queue in self.queues)
             and (not self.types or change.type in self.types)

@@ -1,4 +1,4 @@
-"""The state of the whole system in numbers, as monitoring wants it: the same from whoever asks PostgreSQL."""
+"""The state of the whole system in numbers, for monitoring: the same from every process."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ MOST_REFUSED: Final = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueFigures:
-    """A queue: how much it has, whether it moves, and who serves it.
+    """A queue: its tasks, whether it is paused, and who serves it.
 
     `oldest_due_s` is how long its oldest due task has waited, 0 when none is due or the queue is paused.
-    `workers` are the live ones that serve it; `unserved_types` of its due types have none.
+    `workers` is how many live ones serve it; `unserved_types` is how many of its due types have none.
     """
 
     name: str
@@ -27,10 +27,10 @@ class QueueFigures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseFigures:
-    """What maintenance has left undone, and what keeps PostgreSQL from cleaning up.
+    """What maintenance has not done yet, and what keeps PostgreSQL from cleaning up.
 
     `overdue_leases` have run out and are not closed. `unnumbered` change batches, counted up to a bound, have no
-    position in the feed, the first of them for `unnumbered_s`. The oldest snapshot holds since `snapshot_s`, and
+    position in the feed, the first of them for `unnumbered_s`. The oldest snapshot is `snapshot_s` old, and
     `xmin_age` transactions have begun since.
     """
 
@@ -43,11 +43,11 @@ class DatabaseFigures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryFigures:
-    """What webhooks and callbacks still have to be told.
+    """What webhooks and callbacks still wait for.
 
-    `waiting` deliveries, counted up to a bound, are to be made; one of them, to an endpoint that does not fail,
-    has been due for `late_s`. The first change that nobody has looked at for them is `unread_s` old. Both are 0
-    when there is none. `failing` webhooks have taken nothing for a minute, or were disabled for taking nothing.
+    `waiting` deliveries, counted up to a bound, are to be made; the oldest due one, to an endpoint that does not
+    fail, has been due for `late_s`. The first change that is not yet read for them is `unread_s` old. Both are 0
+    when there is none. `failing` webhooks have accepted nothing for a minute, or were disabled because of that.
     """
 
     waiting: int
@@ -60,8 +60,8 @@ class DeliveryFigures:
 class SystemFigures:
     """Queues by age, the oldest first; the live workers and their slots; partitions attached, and weeks ahead.
 
-    `refused` messages of the last day, counted up to `MOST_REFUSED`, were not sent again since.
-    `lags_s` has the age of the first change that each follower of the feed does not have, 0 when it has all.
+    `refused` counts messages of the last day that were not sent again since, up to `MOST_REFUSED`.
+    `lags_s` is the age of the first change that each follower of the feed has not received, 0 when it has all.
     """
 
     queues: Sequence[QueueFigures]

@@ -1,4 +1,4 @@
-"""Finds a text in names without regard to case, by Unicode's case folding and in no language's rules.
+"""Finds a text in names regardless of case, by Unicode's case folding and not by a language's rules.
 
 The definition is Python's: `needle.casefold() in name.casefold()`. A database in the locale C folds a to z only,
 and one in another locale folds by its rules; so the characters that may stand for each other are spelled out.
@@ -19,11 +19,11 @@ _SPECIAL: Final = re.compile(r"[!-/:-@\[-`{-~]")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamePattern:
-    """How to find a text: replace each of `expanded` by what it folds to, then look for the regular expression.
+    """How to find a text: replace each of `expanded` by what it folds to, then search for the regular expression.
 
-    In a name of ASCII alone it is enough to look for `folded` in lower case letters.
+    In a name of ASCII alone it is enough to search the lower case name for `folded`.
 
-    The expression is one of PostgreSQL, of plain characters and sets of them. Those that fold to several are
+    The expression is in PostgreSQL's syntax, of plain characters and sets of them. Those that fold to several are
     replaced first, because alternatives of several lengths make an expression grow beyond bounds ("ssss").
     """
 
@@ -51,7 +51,7 @@ def _one_of(folded: str) -> str:
 
 
 def _may_share(expansion: str, text: str) -> bool:
-    """Tell whether an occurrence of the text may begin, end, or have a part, in this expansion."""
+    """Return whether an occurrence of the text may overlap with this expansion."""
     return (
         expansion in text
         or text in expansion
@@ -64,7 +64,7 @@ def _may_share(expansion: str, text: str) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Foldings:
-    """What folds to one character, by that character; and what folds to several, with these."""
+    """Characters that fold to another one, by that one; and those that fold to several, with these."""
 
     equals: Mapping[str, str]
     expanding: Mapping[str, str]

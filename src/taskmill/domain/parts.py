@@ -6,11 +6,11 @@ from typing import Final, TypeVar
 Item = TypeVar("Item")
 
 PAGE_BYTES: Final = 8 * 1024**2
-"""A part ends with the entry that brings it to so many bytes, however many entries were asked for."""
+"""A part ends with the entry that reaches so many bytes, however many entries were requested."""
 
 
 class Part(list[Item]):
-    """Some entries of a list, in its order; `has_more` says whether others follow."""
+    """Some entries of a list, in order; `has_more` is whether others follow."""
 
     __slots__ = ("has_more",)
 

@@ -1,6 +1,6 @@
-"""A message that was refused: what came, what came beside it, and why it was refused.
+"""A refused message: its body, its properties, and why it was refused.
 
-Nothing here is judged: what is refused, and what a problem looks like, is the wire's duty.
+What is refused, and what a problem looks like, `wire` decides.
 """
 
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from uuid import UUID
 
 @dataclass(slots=True, kw_only=True)
 class RefusedMessage:
-    """A message to keep as it came. `properties` and `problem` are JSON text.
+    """A message to keep as received. `properties` and `problem` are JSON text.
 
-    `message_id` is the producer's name for it: the same body with the same id is the same message.
+    `message_id` is the producer's: the same body with the same id is the same message.
     """
 
     source: str
@@ -51,7 +51,7 @@ class RejectionSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejection:
-    """A stored rejection with the body as it came."""
+    """A stored rejection with its body as received."""
 
     summary: RejectionSummary
     body: bytes

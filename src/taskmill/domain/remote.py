@@ -1,6 +1,6 @@
-"""What workers that pull over HTTP ask for, and what they get: a lease for each claim.
+"""What workers that pull over HTTP request, and what they get: a lease for each claim.
 
-Which of their claims hold, and what becomes of a task, is decided by the same rules as for any worker.
+Their claims follow the same rules as those of any worker.
 """
 
 from collections.abc import Sequence
@@ -13,9 +13,9 @@ from taskmill.domain.task import ClaimedTask
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseRequest:
-    """A worker asks for up to `limit` tasks of these queues (none: all) and types.
+    """A request for up to `limit` tasks of these queues (none: all) and types.
 
-    The lease is to live `ttl_s` seconds; the worker would wait `wait_s` seconds for the first task.
+    The lease lives for `ttl_s` seconds; the worker waits up to `wait_s` seconds for the first task.
     """
 
     worker: str
@@ -26,7 +26,7 @@ class LeaseRequest:
     wait_s: float
 
     def takes(self, queue: str, task_type: str) -> bool:
-        """Tell whether tasks of this queue and type are wanted."""
+        """Return whether tasks of this queue and type are wanted."""
         return task_type in self.types and (not self.queues or queue in self.queues)
 
 
@@ -43,7 +43,7 @@ class RemoteLease:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenewedLease:
-    """A lease's new end, what still runs under it, and what of that was asked to stop."""
+    """A lease's new end, the tasks that still run under it, and those of them with a requested cancel."""
 
     id: UUID
     expires_at: datetime

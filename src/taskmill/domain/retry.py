@@ -1,9 +1,9 @@
-"""When a failed attempt is tried again: exponential back-off with a ceiling and jitter."""
+"""When a failed attempt is retried: exponential back-off with a maximum and jitter."""
 
 from dataclasses import dataclass
 from datetime import timedelta
 
-# Beyond this many doublings any ceiling is long reached; a larger exponent only overflows.
+# After this many doublings any maximum is reached; a larger exponent only overflows.
 _LARGEST_EXPONENT = 64
 
 
@@ -19,7 +19,7 @@ class RetryPolicy:
     def delay(self, attempt: int, randomness: float) -> timedelta:
         """Return the wait after the failed `attempt` (1 is the first), never over `maximum`.
 
-        `randomness` in [0, 1) picks the place within the jitter.
+        `randomness` in [0, 1) picks the point within the jitter.
         """
         exponent = min(attempt - 1, _LARGEST_EXPONENT)
         seconds = min(self.base.total_seconds() * self.factor**exponent, self._ceiling)

@@ -1,4 +1,4 @@
-"""What a signing secret of Standard Webhooks is. Nothing is signed here."""
+"""Signing secrets of Standard Webhooks. Nothing is signed here."""
 
 import binascii
 from base64 import b64decode, b64encode
@@ -12,7 +12,7 @@ _SIZES: Final = range(24, 65)
 
 
 def is_secret(text: str) -> bool:
-    """Tell whether a text is a secret: `whsec_` and 24 to 64 bytes in Base64."""
+    """Return whether a text is a secret: `whsec_` and 24 to 64 bytes in Base64."""
     if not text.startswith(PREFIX):
         return False
     try:
@@ -22,5 +22,5 @@ def is_secret(text: str) -> bool:
 
 
 def secret_of(randomness: bytes) -> str:
-    """Return the secret that `NEW_BYTES` random bytes make."""
+    """Return the secret made of `NEW_BYTES` random bytes."""
     return PREFIX + b64encode(randomness).decode()

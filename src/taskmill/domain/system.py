@@ -1,4 +1,4 @@
-"""What the system tells about itself: history, pages of tasks, queues, workers and counts."""
+"""What the system reports about itself: history, pages of tasks, queues, workers and counts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -55,9 +55,9 @@ class TaskFilter:
 class PageRequest:
     """Which part of a listing: `limit` tasks beyond the id `after`, or beyond the first `offset`.
 
-    `budget_s` is for how long tasks are looked for without an index, and counted as long again; None is as usual.
-    Tasks of a brief one come without payload and result, which may be large. Without a total none is counted.
-    The page ends with the task that brings it to `most_bytes`.
+    `budget_s` is how long tasks may be searched without an index, and as long again counted; None is the default.
+    `is_brief` leaves out payload and result, which may be large. Without `with_total` nothing is counted. The page
+    ends with the task that reaches `most_bytes`.
     """
 
     limit: int = 50
@@ -76,7 +76,7 @@ class TaskPage:
 
     `total` is exact, or None when counting took too long; then `total_at_least` is a lower bound.
     `next_after` is where the next page begins, None at the end. A page may be short and still have a
-    next one: then the time for looking was up, or its tasks are large.
+    next one: then the time for searching was up, or its tasks are large.
     """
 
     items: list[Task]
@@ -104,7 +104,7 @@ class QueueState:
 
 
 class Liveness(StrEnum):
-    """What a worker's lease says of it."""
+    """A worker's state, by its lease."""
 
     ALIVE = "alive"
     EXPIRED = "expired"
@@ -112,11 +112,11 @@ class Liveness(StrEnum):
 
 
 EXPIRED: Final = "expired"
-"""The reason of a lease that was closed because it ran out."""
+"""The close reason of a lease that ran out."""
 
 
 class WorkerRequest(StrEnum):
-    """What a worker is asked to do: take no more tasks; or that, end what runs, and end its process."""
+    """What an operator requests of a worker: to take no more tasks, or to end its process as well."""
 
     QUIET = "quiet"
     STOP = "stop"
@@ -150,7 +150,7 @@ class WorkerState:
 
     @property
     def is_lost(self) -> bool:
-        """Whether its lease was closed because nothing was heard of it."""
+        """Whether its lease was closed because it was not renewed."""
         return self.closed_at is not None and self.close_reason == EXPIRED
 
 
@@ -164,10 +164,10 @@ class BrokerPresence(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerState:
-    """The broker as one process sees it; `trouble` says in words why it is away, without secrets.
+    """The broker as one process sees it; `trouble` is why it is away, without secrets.
 
-    `policy` is how workers learn of tasks: auto, rabbitmq or postgres. One that `is_starting` is away, too, but
-    nothing is wrong yet.
+    `policy` is how workers learn of tasks: auto, rabbitmq or postgres. A broker that `is_starting` is away as
+    well, but nothing is wrong yet.
     """
 
     presence: BrokerPresence
@@ -188,7 +188,7 @@ class BrokerState:
 
 
 class IntakePresence(StrEnum):
-    """Whether somebody takes creation messages from the broker."""
+    """Whether a process consumes creation messages from the broker."""
 
     STARTING = "starting"
     OK = "ok"
@@ -198,9 +198,9 @@ class IntakePresence(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IntakeState:
-    """The intake as one process sees it; `trouble` says in words why it is away, without secrets.
+    """The intake as one process sees it; `trouble` is why it is away, without secrets.
 
-    When it is ok its exchange and its queue are there, bound to each other, and somebody takes what comes.
+    When it is ok, its exchange and queue exist and are bound, and the queue has a consumer.
     """
 
     presence: IntakePresence
@@ -220,7 +220,7 @@ class IntakeState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stats:
-    """How many tasks there are, by queue and status, and what is there to run them.
+    """How many tasks there are, by queue and status, and the capacity to run them.
 
     `released` is how many tasks of a queue were released to the broker and are not claimed yet; queues without
     such tasks are left out. `activity` is what happened lately, if that was requested.
@@ -243,7 +243,7 @@ class CancelResult(StrEnum):
 
 
 class Sweep(StrEnum):
-    """What can be done to all tasks that a filter admits."""
+    """An action on all tasks that a filter admits."""
 
     CANCEL = "cancel"
     RETRY = "retry"
@@ -261,13 +261,13 @@ class Sweep(StrEnum):
 
     @property
     def usual(self) -> frozenset[Status]:
-        """Those of them that are meant when nobody names any: what succeeded runs again only when asked for."""
+        """The default of them: what succeeded runs again only on request."""
         return frozenset({Status.FAILED}) if self is Sweep.RETRY else self.statuses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepStart:
-    """Where a sweep goes on: beyond the id `after`, and before the id `until`, which is where its tasks end."""
+    """Where a sweep continues: after the id `after`, up to the id `until` (exclusive)."""
 
     after: UUID
     until: UUID
@@ -277,7 +277,7 @@ class SweepStart:
 class SweepStep:
     """A part of a sweep: how many tasks fit, how many changed, and how many running ones were asked to stop.
 
-    `next_start` is where it goes on, None when it is complete.
+    `next_start` is where it continues, None when it is complete.
     """
 
     matched: int
@@ -298,9 +298,9 @@ class CreatedTask:
 class Readiness:
     """Whether this process can serve: each part by name, None when it is well, else what is wrong.
 
-    Broker and intake are told, but no reason not to be ready: without them nothing that was accepted is lost, and
-    everything is still answered. `intake` is None where this process can't tell. `cause` is for operators only: it
-    may name hosts and users.
+    Broker and intake are reported, but a process is ready without them: nothing accepted is lost, and requests are
+    still served. `intake` is None where this process can't know. `cause` is for operators only: it may name hosts
+    and users.
     """
 
     parts: Mapping[str, str | None]
@@ -310,5 +310,5 @@ class Readiness:
 
     @property
     def is_ready(self) -> bool:
-        """Tell whether every part is well."""
+        """Whether every part is well."""
         return not any(self.parts.values())

@@ -1,10 +1,10 @@
-"""A task as the program passes it around: what is asked for, and what is stored.
+"""A task inside the program: as requested, and as stored.
 
-JSON parts (payload, labels, result, error) travel as text: they are parsed once at the door and never
-again on the way to and from PostgreSQL.
+JSON parts (payload, labels, result, error) are text: they are parsed once at the entry point and never again on
+the way to and from PostgreSQL.
 
-The three largest are not frozen, though nobody changes them: that costs an attribute of a frozen one 50 ns more,
-2 of the 42 us that a POST spends in our code (measured 2026-11-25).
+The three largest classes are not frozen, though nothing changes them: setting an attribute of a frozen one takes
+50 ns more, in all 2 of the 42 us that a POST spends in our code (measured 2026-11-25).
 """
 
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ HIGHEST_PRIORITY = 9
 
 
 class PolicyPart(IntFlag):
-    """What a contract's defaults say of how a task's attempts are made, as the claims' statements count it."""
+    """The parts of a task's policy that a contract's defaults can set, as bits in the claims' statements."""
 
     MAX_ATTEMPTS = 1
     MAX_LOSSES = 2
@@ -35,7 +35,7 @@ class PolicyPart(IntFlag):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdempotencyKey:
-    """A producer's promise that requests with this key are one. `request_hash` is of the body as sent."""
+    """A producer's promise that requests with this key are the same one. `request_hash` is of the body as sent."""
 
     key: str
     request_hash: bytes
@@ -46,9 +46,9 @@ class TaskDraft:
     """A valid request to create a task.
 
     `run_at` and `delay` are never both set; with neither, the task is due at once. `retry` None means the
-    service's policy. `source` names the door it came through. `payload_error` is how the payload breaks its type's
-    contract: then only the task that the idempotency key stands for already may be the answer. `open_policy` has
-    the `PolicyPart`s that nobody has said: the first claim takes them from the contract that the type has by then.
+    service's policy. `source` names its entry point. `payload_error` is how the payload breaks its type's
+    contract: then the result can only be the task that its idempotency key stands for already. `open_policy` has
+    the `PolicyPart`s that are not set yet: the first claim takes them from the contract that the type has by then.
     """
 
     name: str
@@ -75,9 +75,9 @@ class TaskDraft:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """What the task's latest claim last said of itself: the share that is done (0 to 1), and a few words.
+    """The latest progress report of the task's latest claim: the share that is done (0 to 1), and a message.
 
-    `serial` grows with each report that was kept.
+    `serial` grows with each stored report.
     """
 
     share: float | None
@@ -88,9 +88,9 @@ class Progress:
 
 @dataclass(slots=True, kw_only=True)
 class Task:
-    """A stored task: everything that the wire shows, and the fence.
+    """A stored task: everything that the API shows, and the fence.
 
-    `retry` is JSON as a policy is stored, None for the service's.
+    `retry` is JSON as a policy is stored, None for the service's own.
     """
 
     id: UUID
@@ -130,7 +130,7 @@ class Task:
 class ClaimedTask:
     """A task that this worker now runs, with its fence (`claim_no`) and the policy of its attempt.
 
-    `is_unchecked` where nobody has held its payload against the contract of its type yet.
+    `is_unchecked` is whether its payload was not yet validated against the contract of its type.
     """
 
     id: UUID
@@ -155,7 +155,7 @@ class ClaimedTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fence:
-    """What proves that a claim is still the current one."""
+    """Proves that a claim is still the current one."""
 
     task_id: UUID
     lease_id: UUID

@@ -1,4 +1,4 @@
-"""What handlers log while they run a task: lines, each tied to the claim that it was written under."""
+"""What handlers log while they run a task: lines, each of the claim that it was written under."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +9,7 @@ _NUMBERS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 
 
 class LineLevel(StrEnum):
-    """How much a line matters, the least first."""
+    """The level of a line, the lowest first."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -19,7 +19,7 @@ class LineLevel(StrEnum):
 
     @property
     def number(self) -> int:
-        """Its number, as Python's `logging` has it."""
+        """Its number in Python's `logging`."""
         return _NUMBERS[self]
 
     @classmethod
@@ -29,7 +29,7 @@ class LineLevel(StrEnum):
 
 
 class LinePosition(NamedTuple):
-    """A place among the lines of a task. The start is before the first line of the first claim."""
+    """The position of a line among those of a task. The default is before the first line of the first claim."""
 
     claim_no: int = 0
     seq: int = 0
@@ -52,7 +52,7 @@ class LogLine:
 
     @property
     def position(self) -> LinePosition:
-        """Where it is."""
+        """Its position among the lines of the task."""
         return LinePosition(self.claim_no, self.seq)
 
 
@@ -67,7 +67,7 @@ class SentLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineFilter:
-    """Which lines of a task to read: of one claim or of all, of this level and above."""
+    """Which lines of a task to read: of one claim or of all, of this level or higher."""
 
     claim_no: int | None = None
     level: LineLevel = LineLevel.DEBUG

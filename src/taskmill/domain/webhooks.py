@@ -1,7 +1,7 @@
-"""Webhooks: what is subscribed to, and what became of each event that is to be delivered.
+"""Webhooks: subscriptions, and the state of each event that is to be delivered.
 
 A *webhook* is a subscription of an endpoint to changes. A *delivery* is one event for one endpoint: of a webhook,
-or of a task that was created with a `callback_url`. How they are delivered is not told here.
+or of a task that was created with a `callback_url`. The package `webhooks` delivers them.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from taskmill.domain.lifecycle import TERMINAL, Status
 
 
 class WebhookState(StrEnum):
-    """Whether a webhook is delivered to. Only `disabled` ones miss events: they are not kept for them."""
+    """Whether a webhook is delivered to. Only `disabled` ones miss events: none are kept for them."""
 
     ENABLED = "enabled"
     PAUSED = "paused"
@@ -21,7 +21,7 @@ class WebhookState(StrEnum):
 
 
 class DeliveryState(StrEnum):
-    """What became of a delivery."""
+    """The state of a delivery."""
 
     PENDING = "pending"
     DELIVERED = "delivered"
@@ -30,7 +30,7 @@ class DeliveryState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookDraft:
-    """What an endpoint subscribes to: the changes that fit one value of each of the lists that is not empty."""
+    """What an endpoint subscribes to: the changes that match one value of each list that is not empty."""
 
     url: str
     description: str | None = None
@@ -42,9 +42,9 @@ class WebhookDraft:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Webhook:
-    """A subscription. `failing_since` is when the endpoint failed first since it last took something.
+    """A subscription. `failing_since` is when the endpoint failed first since its last success.
 
-    Its secrets are not here: nobody is shown them.
+    Its secrets are not here: they are never shown.
     """
 
     id: UUID
@@ -60,7 +60,7 @@ class Delivery:
     """One event for one endpoint, and what became of it. A test has no task.
 
     `response_status` is that of the last response, `trouble` what was wrong with the last attempt. `next_at` is
-    when it is tried next; while it is being tried, when it is tried again if nothing is heard of that.
+    when it is tried next; while it is being tried, when it is tried again if the outcome stays unknown.
     """
 
     id: int

@@ -1,4 +1,4 @@
-"""What a process knows of its broker. It connects to nothing: whoever has a connection tells."""
+"""What a process knows about its broker. It opens no connection: callables report what others see."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -9,16 +9,16 @@ from taskmill.domain.system import BrokerPresence, BrokerState, IntakePresence, 
 from taskmill.storage import releases
 from taskmill.storage.database import Database
 
-_MOST_KINDS = 1_000
+_MOST_HINT_QUEUES = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerWatch:
     """How this process sees its broker.
 
-    `trouble` returns None while the broker is reached, else why not, in words without secrets; it is None
-    itself when no broker is used. A hint holds for `hint_life`. `is_starting` tells whether it has not been there
-    yet, and need not be. `intake` looks whether somebody takes messages; None where nobody can tell.
+    `trouble` returns None while the broker is reached, else why not, without secrets; it is None itself when no
+    broker is used. A hint holds for `hint_life`. `is_starting` returns whether the broker is still being started.
+    `intake` checks whether the intake consumes; it is None where this process can't know.
     """
 
     policy: str
@@ -28,7 +28,7 @@ class BrokerWatch:
     intake: Callable[[], Awaitable[IntakeState | None]] | None = None
 
     def state(self) -> BrokerState:
-        """Return how it is now."""
+        """Return its present state."""
         if self.trouble is None:
             return BrokerState(presence=BrokerPresence.NONE, policy=self.policy)
         trouble = self.trouble()
@@ -41,7 +41,7 @@ class BrokerWatch:
         )
 
     async def intake_state(self) -> IntakeState | None:
-        """Return how the intake is now, None where nobody can tell; raises nothing."""
+        """Return the state of the intake, None where this process can't know; never raises."""
         return None if self.intake is None else await self.intake()
 
     async def count_released(self, database: Database, queue: str | None = None) -> dict[str, int]:
@@ -61,11 +61,11 @@ NO_BROKER: Final = BrokerWatch(
 
 
 async def find_hint_queues(database: Database) -> list[tuple[str, str]]:
-    """Return at most 1,000 queues and types that hints may be of: tasks wait there, or workers serve them."""
-    rows = await database.fetch("find_hint_queues", _MOST_KINDS)
+    """Return up to 1,000 pairs of queue and type that may have hints: tasks wait there, or workers serve them."""
+    rows = await database.fetch("find_hint_queues", _MOST_HINT_QUEUES)
     return [(row["queue"], row["type"]) for row in rows]
 
 
 async def forget_releases(database: Database) -> int:
-    """Have every task that waits released anew, as after the loss of all that the broker had; return how many."""
+    """Have all waiting tasks released again, as after the broker lost its messages; return how many."""
     return await releases.forget_all(database)

@@ -1,4 +1,4 @@
-"""Cancelling: at once while the task waits, by asking while it runs."""
+"""Cancelling: at once while the task waits, by a request to its worker while it runs."""
 
 from collections.abc import Collection
 from uuid import UUID
@@ -14,8 +14,8 @@ from taskmill.storage.database import RETRY_AFTER_S, Database
 
 log = get_logger(__name__)
 
-# A task can move between waiting and running while we look; each look takes milliseconds.
-_LOOKS = 20
+# A task can move between waiting and running between two statements; each takes milliseconds.
+_TRIES = 20
 
 
 async def cancel_task(
@@ -30,7 +30,7 @@ async def cancel_task(
         Unavailable: it kept moving between waiting and running.
     """
     wanted = None if versions is None else sorted(versions)
-    for _ in range(_LOOKS):
+    for _ in range(_TRIES):
         if await database.fetch(
             "cancel_waiting_tasks", [task_id], Reason.CANCELLED, wanted, of_one=True
         ):

@@ -1,4 +1,4 @@
-"""Contracts of types: registering them, telling them, and having them at hand where requests come in."""
+"""Contracts of types: registering, listing, and caching them where requests come in."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ from taskmill.wire.contracts.contract import (
 log = get_logger(__name__)
 
 REFRESH_S = 0.5
-"""How often a door looks whether contracts have changed, if it does not hear of it at once."""
+"""How often an entry point polls for changed contracts, unless it is notified at once."""
 
 
 async def register(
@@ -29,15 +29,15 @@ async def register(
     contracts: Sequence[TypeContract],
     offload: Offload | None = None,
 ) -> None:
-    """Make these the contracts that hold for their types; all of them, or none.
+    """Make these the current contracts of their types; all of them, or none.
 
-    A contract that was never seen for its type is a new version; one that was holds again. Whoever registers
-    last decides, so a worker of an older release that starts again brings its contracts back. Registering what
-    holds already writes nothing, however many workers do it at once. `worker` is told with new versions. They are
-    compiled on a thread, of `offload` where that is given: that may take some ten milliseconds.
+    A contract that is new for its type becomes a new version; an earlier version becomes current again. The last
+    one to register decides, so a worker of an older release that starts again brings its contracts back.
+    Registering what is current writes nothing, however many workers do it at once. `worker` is recorded with new
+    versions. Compiling may take some ten milliseconds, and runs on a thread (of `offload`, if given).
 
     Raises:
-        ContractRefused: A contract can't be kept; nothing is registered.
+        ContractRefused: A contract can't be enforced; nothing is registered.
         TypeLimitReached: Too many types would have a contract.
         Unavailable: The database is away; registering again is safe.
     """
@@ -45,19 +45,19 @@ async def register(
     compiled = await offload.run(lambda: list(map(compile_contract, contracts)))
     wanted = {one.type: one for one in compiled}
     if len(wanted) < len(contracts):
-        raise _doubled(contracts)
+        raise _duplicate_error(contracts)
     held = await rows.held_digests(database, wanted)
-    news = [one for one in wanted.values() if held.get(one.type) != one.digest]
-    if not news:
+    changed_ones = [one for one in wanted.values() if held.get(one.type) != one.digest]
+    if not changed_ones:
         return
-    for one in news:
+    for one in changed_ones:
         await offload.run(partial(refuse_many_looks, one))
-    # All of them: what held a moment ago may be replaced by the time that our turn comes.
+    # All of them: what was current a moment ago may be replaced until the statement has its lock.
     changed = await rows.register(database, worker, list(wanted.values()))
-    log.info("contract.registered", types=sorted(one.type for one in news), changed=changed)
+    log.info("contract.registered", types=sorted(one.type for one in changed_ones), changed=changed)
 
 
-def _doubled(contracts: Sequence[TypeContract]) -> ContractRefused:
+def _duplicate_error(contracts: Sequence[TypeContract]) -> ContractRefused:
     seen: set[str] = set()
     for one in contracts:
         if one.type in seen:
@@ -72,7 +72,7 @@ def _report_unusable(contract: Contract, problem: str) -> None:
 
 
 class Contracts:
-    """The contracts that hold, as a door has them (about `REFRESH_S` late), and what may be done to them.
+    """The current contracts, cached for an entry point (about `REFRESH_S` old), and operations on them.
 
     `by_type` is always the same mapping, changed in place; `revision` changes with it. `offload` compiles them.
     """
@@ -81,7 +81,7 @@ class Contracts:
         self.offload = Offload()
         self._database = database
         self._current: dict[str, Contract] = {}
-        self._turn = asyncio.Lock()
+        self._refreshing = asyncio.Lock()
         self.revision = 0
 
     @property
@@ -90,8 +90,8 @@ class Contracts:
         return self._current
 
     async def refresh(self) -> None:
-        """Look for changes. While the database is away nothing changes here, and no task is stored either."""
-        async with self._turn:  # of two answers the later one must stay
+        """Read what changed. While the database is away nothing changes here, and no task is stored either."""
+        async with self._refreshing:  # so that the later of two results stays
             await self._refresh()
 
     async def _refresh(self) -> None:
@@ -99,14 +99,14 @@ class Contracts:
         if changed is None:
             return
         revision, stored = changed
-        current = await self.offload.run(lambda: {one.type: self._made(one) for one in stored})
-        # Other threads look up types meanwhile: none that has a contract before and after may seem free.
+        current = await self.offload.run(lambda: {one.type: self._compiled(one) for one in stored})
+        # Other threads look up types meanwhile: a type that keeps a contract must not seem to have none.
         self._current.update(current)
         for name in self._current.keys() - current.keys():
             del self._current[name]
         self.revision = revision
 
-    def _made(self, stored: rows.StoredContract) -> Contract:
+    def _compiled(self, stored: rows.StoredContract) -> Contract:
         known = self._current.get(stored.type)
         if known is not None and known.version == stored.version and known.schema == stored.schema:
             return known
@@ -119,13 +119,13 @@ class Contracts:
         )
 
     async def register(self, contract: TypeContract, *, by: str) -> RegisteredType:
-        """Make this the contract that holds for its type; raises as `register` does."""
+        """Make this the current contract of its type; raises as `register` does."""
         await register(self._database, by, (contract,), self.offload)
         await self.refresh()
         return await self.get(contract.type)
 
     async def drop(self, name: str) -> None:
-        """Free a type from its contract, until somebody registers one again; its versions are kept.
+        """Remove a type's current contract, until one is registered again; its versions are kept.
 
         Raises:
             TypeNotFound: It has none.

@@ -1,7 +1,7 @@
-"""Creating tasks: keyed, batched, and safe to repeat when an answer is lost.
+"""Creating tasks: keyed, batched, and safe to repeat when the result of a statement is lost.
 
-A task's id is drawn before its first insert. When the connection breaks before the answer comes, the same
-insert runs again with the same ids: it waits for the old transaction, then finds its rows or makes them.
+A task gets its id before its first insert. When the connection breaks before the result comes, the same insert
+runs again with the same ids: it waits for the old transaction, then finds its rows or inserts them.
 """
 
 import asyncio
@@ -46,21 +46,21 @@ from taskmill.wire.violations import MOST_VIOLATIONS
 
 log = get_logger(__name__)
 
-# How long a broken connection is worth another try before the caller is told to come back.
+# How long an insert is tried again after a broken connection, before the caller gets an error.
 _TIMEOUT_S = 3.0
 _PAUSE_S = 0.1
-# The share of the time in which a process may hold NOTIFY's lock over a commit, and how long at most it may not.
-_RINGING_SHARE = 0.1
-_RINGING_BURST_S = 0.1
-_UNRUNG_S = 1.0
+# The share of time in which a process may hold NOTIFY's lock over a commit, and the longest pause from that.
+_NOTIFY_SHARE = 0.1
+_NOTIFY_BURST_S = 0.1
+_LONGEST_PAUSE_S = 1.0
 
 Stored = TypeVar("Stored")
 CreationFuture: TypeAlias = asyncio.Future[CreatedTask | IdempotencyConflict]
-"""A task that is being stored: its answer, or what became of the transaction that should have done it."""
+"""A task that is being stored: the result of its creation, or the error of the transaction."""
 
 
 class TaskCreation:
-    """Stores tasks; requests that come together share a commit. Use it as an async context manager."""
+    """Stores tasks; requests at the same time share a commit. Use it as an async context manager."""
 
     def __init__(
         self,
@@ -83,9 +83,9 @@ class TaskCreation:
         self.types = types
         self._notifier = notifier
         self._key_validity = key_validity
-        self._under_way = 0
+        self._in_flight = 0
         self._notifying = DutyCycle(
-            clock, share=_RINGING_SHARE, most_s=_RINGING_BURST_S, longest_s=_UNRUNG_S
+            clock, share=_NOTIFY_SHARE, most_s=_NOTIFY_BURST_S, longest_s=_LONGEST_PAUSE_S
         )
         self._owes_notification = False
         self._batch: Batcher[NewTask, CreatedTask | IdempotencyConflict] = Batcher(
@@ -110,32 +110,32 @@ class TaskCreation:
 
     async def create(self, draft: TaskDraft) -> CreatedTask:
         """Store one task together with whatever else is being created now."""
-        new = self._completed(draft)
+        new = self._with_id(draft)
         if refused := await self._refused((new,)):
-            [made] = _unraised(refused.values())
+            [made] = _raise_first(refused.values())
             return made
         try:
-            answer = await self._batch(new)
+            result = await self._batch(new)
         except Overloaded as error:
             raise Unavailable(RETRY_AFTER_S, "room for more tasks") from error
-        if isinstance(answer, IdempotencyConflict):
-            raise answer
-        return answer
+        if isinstance(result, IdempotencyConflict):
+            raise result
+        return result
 
     def begin(self, draft: TaskDraft) -> CreationFuture | None:
-        """Begin to store one task; None when there is more to do first, which `create` does."""
+        """Begin to store one task; None when that needs the other steps of `create` first."""
         if draft.payload_error is not None or not (
             self.queues.has((draft.queue,)) and self.types.has((draft.type,))
         ):
             return None
-        later = self._submitted(self._completed(draft))
-        return None if isinstance(later, Unavailable) else later
+        future = self._submit(self._with_id(draft))
+        return None if isinstance(future, Unavailable) else future
 
     async def is_held_by_another(self, draft: TaskDraft) -> bool:
-        """Tell whether another request is seen to hold the key of this one, which waits; in a second at most.
+        """Return, within a second, whether another request holds the key that this one waits for.
 
         Raises:
-            Unavailable: nobody can say, as the database takes no writes.
+            Unavailable: that is unknown, because the database accepts no writes.
         """
         if await self.writability.probe() is not None:
             raise Unavailable(RETRY_AFTER_S, "writing to the database")
@@ -147,56 +147,57 @@ class TaskCreation:
             return []
         new = self.with_ids(drafts)
         refused = await self._refused(new)
-        if found := [v for answer in refused.values() for v in _violations(answer)]:
+        if found := [v for result in refused.values() for v in _violations(result)]:
             raise InvalidInput(tuple(found[:MOST_VIOLATIONS]))
-        made = dict(zip(refused, _unraised(refused.values()), strict=True))
-        rest = [one for one in new if one.id not in made] if made else new
-        BATCH_ITEMS.observe(len(rest), ("create_all",))
-        stored = iter(await self._patiently(partial(self._store_all, rest)) if rest else ())
+        made = dict(zip(refused, _raise_first(refused.values()), strict=True))
+        remaining = [one for one in new if one.id not in made] if made else new
+        BATCH_ITEMS.observe(len(remaining), ("create_all",))
+        storing_all = partial(self._store_all, remaining)
+        stored = iter(await self._with_retries(storing_all) if remaining else ())
         return [made.get(one.id) or next(stored) for one in new]
 
     async def submit_each(
         self, drafts: Sequence[TaskDraft]
     ) -> list[CreationFuture | CreatedTask | Exception]:
-        """Begin to store all that can be stored together with whatever else is being created now.
+        """Begin to store all that can be stored, together with whatever else is being created now.
 
-        Returns for each, in order, the future of its task; or at once why it is refused, or the task there is.
+        Returns for each, in order, the future of its task; or the error of a refused one, or the existing task.
 
         Raises:
-            Unavailable: the database is away; none was begun.
+            Unavailable: the database is away; nothing was begun.
         """
         new = self.with_ids(drafts)
         refused = await self._refused(new)
-        return [refused.get(one.id) or self._submitted(one) for one in new]
+        return [refused.get(one.id) or self._submit(one) for one in new]
 
-    def _submitted(self, new: NewTask) -> CreationFuture | Unavailable:
+    def _submit(self, new: NewTask) -> CreationFuture | Unavailable:
         try:
             return self._batch.submit(new)
         except Overloaded:
             return Unavailable(RETRY_AFTER_S, "room for more tasks")
 
     def with_ids(self, drafts: Iterable[TaskDraft]) -> list[NewTask]:
-        """Give each draft its id and times: however often it is stored, it makes one task."""
-        return list(map(self._completed, drafts))
+        """Give each draft its id and times: however often it is stored, it becomes one task."""
+        return list(map(self._with_id, drafts))
 
     async def store_each(self, new: Sequence[NewTask]) -> list[CreatedTask | Exception]:
-        """Store all that can be stored and answer for each, in order: the task, or why it is refused.
+        """Store all that can be stored and return for each, in order, its task or the error of a refused one.
 
         All share one commit; one that PostgreSQL refuses costs a few more, and fails alone. Safe to
-        repeat with the same `new` when an answer was lost.
+        repeat with the same `new` when the result was lost.
 
         Raises:
             Unavailable: the database is away; what was stored is unknown.
         """
         refused = await self._refused(new)
-        rest = [one for one in new if one.id not in refused] if refused else new
-        answers = iter(await self._store_apart(rest) if rest else ())
-        return [refused.get(one.id) or next(answers) for one in new]
+        remaining = [one for one in new if one.id not in refused] if refused else new
+        results = iter(await self._store_apart(remaining) if remaining else ())
+        return [refused.get(one.id) or next(results) for one in new]
 
     async def _refused(self, new: Sequence[NewTask]) -> dict[UUID, CreatedTask | Exception]:
-        """Answer for requests that can't be stored, by their ids: payloads that do not fit, one name too many.
+        """Return the results of requests that can't be stored, by their ids: invalid payloads, names over a limit.
 
-        A key may stand for a task already, which was made while that was allowed: then this is the answer.
+        A key may stand for a task that was created while that was allowed: then that task is the result.
         """
         errors: dict[UUID, Exception] = {
             one.id: one.draft.payload_error for one in new if one.draft.payload_error is not None
@@ -206,18 +207,18 @@ class TaskCreation:
             (self.queues, _queue_of),
         )
         for known, name_of in names_of:
-            left = [one for one in new if one.id not in errors] if errors else new
-            names = set(map(name_of, left))
+            remaining = [one for one in new if one.id not in errors] if errors else new
+            names = set(map(name_of, remaining))
             if known.has(names):
                 continue
-            if refused := await self._patiently(partial(known.refused, names)):
+            if refused := await self._with_retries(partial(known.refused, names)):
                 error = known.limit_reached()
-                errors |= {one.id: error for one in left if name_of(one) in refused}
+                errors |= {one.id: error for one in remaining if name_of(one) in refused}
         if not errors:
             return {}
-        return await self._patiently(partial(self._find_made, new, errors))
+        return await self._with_retries(partial(self._find_existing, new, errors))
 
-    async def _find_made(
+    async def _find_existing(
         self, new: Sequence[NewTask], errors: Mapping[UUID, Exception]
     ) -> dict[UUID, CreatedTask | Exception]:
         refused = [one for one in new if one.id in errors]
@@ -226,12 +227,12 @@ class TaskCreation:
             return dict(errors)
         async with self._database.hot() as connection:
             held = await tasks.find_live_keys(connection, set(keys.values()))
-            there = [one for one in refused if keys.get(one.id) in held]
-            answers = await storing.answers(connection, there, {}) if there else []
-        return {**errors, **dict(zip((one.id for one in there), answers, strict=True))}
+            existing = [one for one in refused if keys.get(one.id) in held]
+            results = await storing.results(connection, existing, {}) if existing else []
+        return {**errors, **dict(zip((one.id for one in existing), results, strict=True))}
 
     async def _store_apart(self, new: Sequence[NewTask]) -> Sequence[CreatedTask | Exception]:
-        """Store in halves, and halves of these, as long as PostgreSQL refuses one of them."""
+        """Store all, or each half by itself when PostgreSQL refuses one of them, and so on."""
         try:
             return await self._store_batch(new)
         except asyncpg.PostgresError as error:
@@ -242,7 +243,7 @@ class TaskCreation:
         middle = len(new) // 2
         return [*await self._store_apart(new[:middle]), *await self._store_apart(new[middle:])]
 
-    def _completed(self, draft: TaskDraft) -> NewTask:
+    def _with_id(self, draft: TaskDraft) -> NewTask:
         task_id = self._ids()
         created_at = identity.created_at(task_id)
         return NewTask(
@@ -255,44 +256,44 @@ class TaskCreation:
         )
 
     async def _store_batch(self, new: Sequence[NewTask]) -> list[CreatedTask | IdempotencyConflict]:
-        return await self._patiently(partial(self._store, new))
+        return await self._with_retries(partial(self._store, new))
 
     async def _store(self, new: Sequence[NewTask]) -> list[CreatedTask | IdempotencyConflict]:
         has_callback = any(one.draft.callback_url is not None for one in new)
-        is_alone = len(new) == 1 and not has_callback and not self._under_way
+        is_alone = len(new) == 1 and not has_callback and not self._in_flight
         notifies = is_alone and self._notifying.is_open
         began_at = self._clock.monotonic()
-        self._under_way += 1
+        self._in_flight += 1
         try:
-            async with self._lent(new, in_transaction=has_callback) as connection:
-                answers = await self._store_with(connection, new, notifies=notifies)
+            async with self._connection_for(new, in_transaction=has_callback) as connection:
+                results = await self._store_with(connection, new, notifies=notifies)
         except BaseException:
-            # It may have been stored, and then the next try finds it there, and notifies for nothing of its own.
+            # It may have been stored: then the next try finds it, stores nothing, and would not notify.
             self._owes_notification = True
             raise
         finally:
-            self._under_way -= 1
+            self._in_flight -= 1
         if notifies:
             self._notifying.charge(self._clock.monotonic() - began_at)
         if not notifies or self._owes_notification:
             self._owes_notification = False
             self._notifier.notify()
-        self._told(answers)
-        return answers
+        self._report_created(results)
+        return results
 
     @asynccontextmanager
-    async def _lent(
+    async def _connection_for(
         self, new: Sequence[NewTask], *, in_transaction: bool, longer_s: float = 0
     ) -> AsyncIterator[Connection]:
-        """Lend a connection to store these with; it is known by whom they are carried until they are committed."""
+        """Check out a connection to store these with; until they are committed it is known as their carrier."""
         database = self._database
         with database.writes.write(), self._key_holders.carrying(new) as carry:
-            lending = (
+            checkout = (
                 database.hot_transaction(longer_s=longer_s) if in_transaction else database.hot()
             )
-            async with lending as lent:
-                carry(lent)
-                yield lent
+            async with checkout as connection:
+                carry(connection)
+                yield connection
 
     async def _store_with(
         self, connection: Connection, new: Sequence[NewTask], *, notifies: bool
@@ -310,18 +311,18 @@ class TaskCreation:
     async def _store_all(self, new: list[NewTask]) -> list[CreatedTask]:
         longer_s = len(new) * storing.BATCH_TASK_S
         timeout_s = self._database.longest_s(longer_s) + 1
-        async with self._lent(new, in_transaction=True, longer_s=longer_s) as connection:
-            answers = _unraised(await storing.store(connection, new, timeout_s=timeout_s))
+        async with self._connection_for(new, in_transaction=True, longer_s=longer_s) as connection:
+            results = _raise_first(await storing.store(connection, new, timeout_s=timeout_s))
         self._notifier.notify()
-        self._told(answers)
-        return answers
+        self._report_created(results)
+        return results
 
-    def _told(self, answers: Iterable[CreatedTask | IdempotencyConflict]) -> None:
+    def _report_created(self, results: Iterable[CreatedTask | IdempotencyConflict]) -> None:
         self._database.notify_committed()
         new = [
-            answer.task
-            for answer in answers
-            if isinstance(answer, CreatedTask) and not answer.replayed
+            result.task
+            for result in results
+            if isinstance(result, CreatedTask) and not result.replayed
         ]
         count_created((task.queue, task.type) for task in new)
         for task in new:
@@ -333,8 +334,8 @@ class TaskCreation:
                 source=task.source,
             )
 
-    async def _patiently(self, store: Callable[[], Awaitable[Stored]]) -> Stored:
-        """Run the same insert again while the database is only briefly away."""
+    async def _with_retries(self, store: Callable[[], Awaitable[Stored]]) -> Stored:
+        """Run the same statements again while the database is only briefly away."""
         give_up_at = self._clock.monotonic() + _TIMEOUT_S
         while True:
             try:
@@ -351,17 +352,18 @@ class TaskCreation:
             await asyncio.sleep(_PAUSE_S)
 
 
-def _violations(answer: CreatedTask | Exception) -> Iterable[Violation]:
-    return answer.violations if isinstance(answer, InvalidInput) else ()
+def _violations(result: CreatedTask | Exception) -> Iterable[Violation]:
+    return result.violations if isinstance(result, InvalidInput) else ()
 
 
-def _unraised(answers: Iterable[CreatedTask | Exception]) -> list[CreatedTask]:
-    kept = []
-    for answer in answers:
-        if isinstance(answer, Exception):
-            raise answer
-        kept.append(answer)
-    return kept
+def _raise_first(results: Iterable[CreatedTask | Exception]) -> list[CreatedTask]:
+    """Return the tasks, or raise the first error."""
+    tasks_only = []
+    for result in results:
+        if isinstance(result, Exception):
+            raise result
+        tasks_only.append(result)
+    return tasks_only
 
 
 def _type_of(new: NewTask) -> str:

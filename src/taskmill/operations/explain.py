@@ -1,4 +1,4 @@
-"""Tells why a task is where it is."""
+"""Explains why a task is where it is."""
 
 from dataclasses import replace
 from uuid import UUID
@@ -11,7 +11,7 @@ from taskmill.storage.database import Database
 
 
 async def explain_task(database: Database, broker: BrokerWatch, task_id: UUID) -> Explanation:
-    """Read all facts in one snapshot, and judge them. Raises `TaskNotFound`."""
+    """Read all facts in one snapshot, and explain them. Raises `TaskNotFound`."""
     async with database.snapshot() as connection:
         found = await explain_snapshot.read(
             connection, task_id, broker=broker.state(), hint_life=broker.hint_life

@@ -1,9 +1,8 @@
-"""The live feed of one process: one reader of the database for all who listen, however many they are.
+"""The live feed of one process: one reader of the database for all listeners.
 
-The reader runs while somebody listens. What it reads is handed out in memory, each change made into bytes once.
-Whoever comes with a cursor from before reads pages of its own until it meets the reader: what this one read
-lately is kept, so that the two meet without a gap and without a double. How a stream looks on the wire is the
-API's business.
+The reader runs while there are listeners. It hands out what it reads in memory, and each change is rendered once.
+A stream with an older cursor reads pages of its own until it has caught up with the reader, which keeps its recent
+changes so that there is neither a gap nor a duplicate. The API decides how a stream looks on the wire.
 """
 
 import asyncio
@@ -40,21 +39,21 @@ Key = TypeVar("Key")
 Item = TypeVar("Item")
 
 _PAGE = 1000
-# A stream that catches up makes its own bytes: few at a time, so that others are answered in between.
+# A stream that catches up renders its own changes: few at a time, so that other requests are served in between.
 _CATCH_UP_PAGE = 300
-# The reader's pause when it has read all there is.
+# The reader's pause after it has read everything.
 _POLL_S = 0.1
 _LONGEST_PAUSE_S = 2.0
-# 200 streams that send at once keep everybody else waiting for 10 ms; so they are woken in turns.
+# 200 streams that send at once would block the loop for 10 ms; so they are woken in groups.
 _WOKEN_AT_ONCE = 8
 _MIN_INTERVAL_S = 0.001
-# A thousand changes for a thousand streams keep everybody else waiting for 0.2 s.
+# A thousand changes for a thousand streams would block the loop for 0.2 s.
 _HANDED_AT_ONCE = 100
-# What was read lately, for those who come back: so many changes, and so many bytes of them.
+# Recent changes, for streams that come back: the limit of their number and bytes.
 _RECENT = 10_000
 _RECENT_BYTES = 64 * 1024**2
-# Pages that were read for streams that catch up, for the others: after an outage there are hundreds of them.
-_PAGES = 32
+# Pages that streams share while they catch up: after an outage there are hundreds of them.
+_CACHED_PAGES = 32
 # Streams that catch up at the same time share the pool with everything else.
 _CATCH_UPS = 2
 _RETRY_AFTER_S = 5.0
@@ -62,7 +61,7 @@ _AWAY = (Unavailable, asyncpg.PostgresError)
 
 
 class Feed:
-    """A service: the shared reader, and the doors to it, `listening` and `watching`."""
+    """A service: the shared reader, and `listening` and `watching` to follow it."""
 
     name = "feed"
 
@@ -86,8 +85,8 @@ class Feed:
         self._others: set[Stream] = set()
         self._recent: deque[RenderedChange] = deque()
         self._recent_bytes = 0
-        self._pages: deque[tuple[Cursor, FeedPage]] = deque(maxlen=_PAGES)
-        # Behind which change `_recent` begins, and up to where was read and handed out, once started.
+        self._cached_pages: deque[tuple[Cursor, FeedPage]] = deque(maxlen=_CACHED_PAGES)
+        # After which change `_recent` begins, and up to where changes were handed out, once started.
         self._floor = self._cursor = START
         self._started = asyncio.Event()
         self._wanted = asyncio.Event()
@@ -95,14 +94,14 @@ class Feed:
         self._catch_ups = asyncio.Semaphore(_CATCH_UPS)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Read while somebody listens, until told to stop; then all streams end."""
+        """Read while there are listeners, until `stop` is set; then all streams end."""
         async with wake_on(stop, self._end):
             while not stop.is_set():
                 await self._wanted.wait()
                 await self._follow(stop)
 
     def close(self) -> None:
-        """End all streams and watches soon, and let no new ones in."""
+        """End all streams and watches soon, and admit no new ones."""
         self._is_closed = True
         for stream in self._streams:
             stream.finish(End.STOPPING)
@@ -111,12 +110,12 @@ class Feed:
 
     @asynccontextmanager
     async def listening(self, wanted: FeedFilter, after: Cursor | None) -> AsyncIterator[Stream]:
-        """Lend a stream of the changes that follow `after`, or of those from now on.
+        """Open a stream of the changes that follow `after`, or of those from now on.
 
         Raises:
             ChangesForgotten: some of them are no longer kept.
-            BadCursor: the feed has never been there.
-            Unavailable: the database is away, the process stops, or it has as many streams as it may.
+            BadCursor: the feed has not reached it yet.
+            Unavailable: the database is away, the process stops, or it has too many streams.
         """
         if self._is_closed or len(self._streams) >= self._settings.streams:
             raise Unavailable(_RETRY_AFTER_S, "another stream of this process")
@@ -124,7 +123,7 @@ class Feed:
         self._streams.add(stream)
         FEED_STREAMS.inc()
         try:
-            await self._is_started()
+            await self._wait_until_started()
             stream.cursor = self._cursor if after is None else await self._checked(after)
             yield stream
         finally:
@@ -133,12 +132,12 @@ class Feed:
             FEED_STREAMS_ENDED.labels(
                 "other" if stream.end is None else stream.end.name.lower()
             ).inc()
-            self._unlist(stream)
+            self._unindex(stream)
             self._has_listeners()
 
     @asynccontextmanager
     async def watching(self, task_id: UUID) -> AsyncIterator[Watch | None]:
-        """Lend a watch over one task's changes from now on; None when there can be no more of them."""
+        """Open a watch of one task's changes from now on; None when there are too many."""
         if self._is_closed or self._watching >= self._settings.streams:
             yield None
             return
@@ -147,7 +146,7 @@ class Feed:
         FEED_WATCHES.inc()
         self._watches.setdefault(task_id, set()).add(watch)
         try:
-            await self._is_started()
+            await self._wait_until_started()
             yield watch
         finally:
             self._watching -= 1
@@ -159,57 +158,57 @@ class Feed:
         """Read what follows a cursor, for a stream that catches up.
 
         Raises:
-            TimeoutError: it was not its turn within `timeout_s` seconds.
+            TimeoutError: too many other streams caught up for `timeout_s` seconds.
             ChangesForgotten, Unavailable: as `changes.read` does.
         """
         async with asyncio.timeout(timeout_s):
             await self._catch_ups.acquire()
         try:
-            page = self._page_behind(after)
+            page = self._cached_page(after)
             if page is None:
                 page = await changes.read(self._database, after, _CATCH_UP_PAGE)
                 if not page.is_last:
-                    self._pages.append((after, page))
+                    self._cached_pages.append((after, page))
             else:
                 await asyncio.sleep(0)
             return page
         finally:
             self._catch_ups.release()
 
-    def _page_behind(self, after: Cursor) -> FeedPage | None:
-        """Return what is left of a page that another stream has read; so streams that catch up fall into step."""
-        for begin, page in self._pages:
+    def _cached_page(self, after: Cursor) -> FeedPage | None:
+        """Return the part after `after` of a page that another stream has read."""
+        for begin, page in self._cached_pages:
             if begin <= after < page.cursor:
-                left = [change for change in page.changes if change.cursor > after]
-                return page._replace(changes=left)
+                remaining = [change for change in page.changes if change.cursor > after]
+                return page._replace(changes=remaining)
         return None
 
     def attach(self, stream: Stream) -> bool:
-        """Let a stream go on with the reader; False while what it has not seen begins before that."""
+        """Let a stream continue with the reader; False while it lacks changes that are no longer recent."""
         if not (self._started.is_set() and self._floor <= stream.cursor):
             return False
         missed = []
-        for told in reversed(self._recent):
-            if told.change.cursor <= stream.cursor:
+        for rendered in reversed(self._recent):
+            if rendered.change.cursor <= stream.cursor:
                 break
-            missed.append(told)
+            missed.append(rendered)
         if len(missed) > self._settings.buffer:
             return False
-        for told in reversed(missed):
-            stream.offer(told)
-        self._list(stream)
+        for rendered in reversed(missed):
+            stream.offer(rendered)
+        self._index(stream)
         return True
 
     @property
     def cursor(self) -> Cursor:
-        """Up to where everything was handed out."""
+        """The cursor after everything that was handed out."""
         return self._cursor
 
     def _end(self) -> None:
         self.close()
         self._wanted.set()
 
-    async def _is_started(self) -> None:
+    async def _wait_until_started(self) -> None:
         self._wanted.set()
         await self._started.wait()
 
@@ -220,23 +219,23 @@ class Feed:
         return has_some
 
     async def _checked(self, after: Cursor) -> Cursor:
-        """Return where to begin for a cursor that somebody brought."""
+        """Return where to begin for a client's cursor."""
         if self._floor <= after <= self._cursor:
             return after
-        kept = await changes.bounds(self._database)
+        bounds = await changes.bounds(self._database)
         if after == OLDEST:
-            return START if kept.oldest is None else Cursor(kept.oldest, 0)
-        if after.position > (kept.latest or START).position:
+            return START if bounds.oldest is None else Cursor(bounds.oldest, 0)
+        if after.position > (bounds.latest or START).position:
             expected = "a cursor that this feed has given"
             got = "one that it has not reached yet"
             raise BadCursor(got, pointer="query:after", expected=expected)
-        # Before the first batch of all there is none.
-        if max(after.position, 1) < (kept.oldest or 1):
+        # The first batch ever has position 1.
+        if max(after.position, 1) < (bounds.oldest or 1):
             raise ChangesForgotten(str(after), self._kept_days)
         return after
 
     async def _follow(self, stop: asyncio.Event) -> None:
-        """Read until nobody listens any more; then forget all, and begin at the present the next time."""
+        """Read while there are listeners; then forget all, and begin at the present the next time."""
         failures = 0
         while self._has_listeners() and not stop.is_set():
             try:
@@ -247,10 +246,10 @@ class Feed:
                 log.warning("feed.delayed", failures=failures, error=repr(error))
             except ChangesForgotten:
                 log.warning("feed.torn", cursor=str(self._cursor))
-                self._tear()
+                self._end_forgotten()
                 continue
             except Exception as error:
-                # As when a newer program writes what this one does not know.
+                # Such as when a newer program writes what this one does not know.
                 is_more, failures = False, failures + 1
                 log.exception("feed.failed", failures=failures, error=repr(error))
             if failures:
@@ -278,7 +277,7 @@ class Feed:
         return not page.is_last
 
     async def _wake_streams(self) -> None:
-        """Have streams send what they got, a few at a time: other requests are answered in between."""
+        """Have streams send what they got, a few at a time, so that other requests are served in between."""
         waiting = [stream for stream in self._streams if stream.has_more]
         for start in range(0, len(waiting), _WOKEN_AT_ONCE):
             if start:
@@ -286,24 +285,24 @@ class Feed:
             for stream in waiting[start : start + _WOKEN_AT_ONCE]:
                 stream.wake()
 
-    def _hand_out(self, told: RenderedChange) -> None:
-        self._recent.append(told)
-        self._recent_bytes += told.size
+    def _hand_out(self, rendered: RenderedChange) -> None:
+        self._recent.append(rendered)
+        self._recent_bytes += rendered.size
         while len(self._recent) > _RECENT or self._recent_bytes > _RECENT_BYTES:
             oldest = self._recent.popleft()
             self._recent_bytes -= oldest.size
             self._floor = oldest.change.cursor
-        for stream in self._concerned(told.change):
-            stream.offer(told)
-        for watch in self._watches.get(told.change.event.task_id, ()):
-            watch.notice()
+        for stream in self._streams_for(rendered.change):
+            stream.offer(rendered)
+        for watch in self._watches.get(rendered.change.event.task_id, ()):
+            watch.notify()
 
-    def _concerned(self, change: Change) -> Iterator[Stream]:
+    def _streams_for(self, change: Change) -> Iterator[Stream]:
         yield from self._by_task.get(change.event.task_id, ())
         yield from self._by_queue.get(change.queue, ())
         yield from self._others
 
-    def _list(self, stream: Stream) -> None:
+    def _index(self, stream: Stream) -> None:
         wanted = stream.wanted
         for task_id in wanted.tasks:
             self._by_task.setdefault(task_id, set()).add(stream)
@@ -313,15 +312,15 @@ class Feed:
         if not (wanted.tasks or wanted.queues):
             self._others.add(stream)
 
-    def _unlist(self, stream: Stream) -> None:
+    def _unindex(self, stream: Stream) -> None:
         for task_id in stream.wanted.tasks:
             _discard(self._by_task, task_id, stream)
         for queue in stream.wanted.queues:
             _discard(self._by_queue, queue, stream)
         self._others.discard(stream)
 
-    def _tear(self) -> None:
-        """End all: what follows is no longer there. Who resumes is told so."""
+    def _end_forgotten(self) -> None:
+        """End all, since what follows is no longer kept. Clients that resume get an error that says so."""
         for stream in self._streams:
             stream.finish(End.FORGOTTEN)
         for watch in chain.from_iterable(self._watches.values()):
@@ -332,13 +331,13 @@ class Feed:
         self._started.clear()
         self._recent.clear()
         self._recent_bytes = 0
-        self._pages.clear()
+        self._cached_pages.clear()
 
 
-def _discard(listed: dict[Key, set[Item]], key: Key, item: Item) -> None:
-    """Take an item off a list, and the list away when it is empty."""
-    items = listed.get(key)
+def _discard(index: dict[Key, set[Item]], key: Key, item: Item) -> None:
+    """Remove an item from an index, and its key when nothing is left."""
+    items = index.get(key)
     if items is not None:
         items.discard(item)
         if not items:
-            del listed[key]
+            del index[key]

@@ -1,4 +1,4 @@
-"""The whole system's figures for whoever asks often: read by one at a time, once in a while, with a deadline."""
+"""The whole system's figures, cached: read by one caller at a time, at most every few seconds, with a timeout."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -18,9 +18,9 @@ TIMEOUT_S = 2.0
 
 
 class FiguresCache:
-    """Reads figures at most every `max_age_s`, and tells None for as long when that fails, or takes `timeout_s`.
+    """Reads figures at most every `max_age_s`; when that fails, or takes `timeout_s`, they are None for as long.
 
-    Whoever asks while they are read waits for the same answer.
+    Callers share a read that is under way.
     """
 
     def __init__(
@@ -33,26 +33,26 @@ class FiguresCache:
         self._read = read
         self._max_age_s = max_age_s
         self._timeout_s = timeout_s
-        self._turn = asyncio.Lock()
+        self._reading = asyncio.Lock()
         self._figures: SystemFigures | None = None
         self._stale_at = float("-inf")
 
     @classmethod
     def of(cls, database: Database, *, longest_s: float = 2 * TIMEOUT_S) -> "FiguresCache":
-        """Return a cache of what this database tells, for answers that may take `longest_s`."""
+        """Return a cache of this database's figures, for responses that may take `longest_s`."""
         timeout_s = min(TIMEOUT_S, longest_s / 2)
         return cls(lambda: figures.read(database), timeout_s=timeout_s)
 
     async def get(self) -> SystemFigures | None:
-        """Return figures that are a few seconds old at most; None when the database does not tell them in time."""
+        """Return figures at most a few seconds old; None when the database does not return them in time."""
         now = asyncio.get_running_loop().time
-        async with self._turn:
+        async with self._reading:
             if now() >= self._stale_at:
-                self._figures = await self._fresh()
+                self._figures = await self._read_fresh()
                 self._stale_at = now() + self._max_age_s
             return self._figures
 
-    async def _fresh(self) -> SystemFigures | None:
+    async def _read_fresh(self) -> SystemFigures | None:
         try:
             async with asyncio.timeout(self._timeout_s):
                 return await self._read()

@@ -1,4 +1,4 @@
-"""What an audit tells of what it found outside of a task's history: one function for each kind."""
+"""The findings of an audit outside of a task's history: one function for each kind."""
 
 from collections.abc import Iterator, Sequence
 from uuid import UUID
@@ -17,14 +17,14 @@ from taskmill.storage.partitions import Week
 
 
 def stray_history(task_id: UUID) -> Finding:
-    """Tell of history without a task."""
+    """Report history without a task."""
     return Finding(
         check=Check.HISTORY_WITHOUT_TASK, task_id=task_id, expected="a task", found="its history"
     )
 
 
 def stray_dispatch(task_id: UUID) -> Finding:
-    """Tell of a row in `dispatch` without a task."""
+    """Report a row in `dispatch` without a task."""
     return Finding(
         check=Check.DISPATCH_SURPLUS,
         task_id=task_id,
@@ -34,7 +34,7 @@ def stray_dispatch(task_id: UUID) -> Finding:
 
 
 def feed_difference(difference: FeedDifference) -> Finding:
-    """Tell of a change that only the history has, or only the feed, or the feed more often."""
+    """Report a change that only the history has, or only the feed, or the feed twice."""
     is_missing = difference.is_missing
     return Finding(
         check=Check.CHANGE_MISSING if is_missing else Check.CHANGE_UNKNOWN,
@@ -46,7 +46,7 @@ def feed_difference(difference: FeedDifference) -> Finding:
 
 
 def position_hole(hole: PositionHole) -> Finding:
-    """Tell of positions that are missing."""
+    """Report positions that are missing."""
     return Finding(
         check=Check.POSITION_GAP,
         subject=f"position {hole.before + 1}",
@@ -56,7 +56,7 @@ def position_hole(hole: PositionHole) -> Finding:
 
 
 def counter_drift(difference: CountDifference) -> Finding:
-    """Tell of a counter that is wrong."""
+    """Report a counter that is wrong."""
     return Finding(
         check=Check.COUNTER_DRIFT,
         subject=f"queue {difference.queue}, {difference.status}",
@@ -66,7 +66,7 @@ def counter_drift(difference: CountDifference) -> Finding:
 
 
 def key_without_task(key: HeldKey) -> Finding:
-    """Tell of an idempotency key that stands for nothing."""
+    """Report an idempotency key without a task."""
     return Finding(
         check=Check.KEY_WITHOUT_TASK,
         task_id=key.task_id,
@@ -77,14 +77,14 @@ def key_without_task(key: HeldKey) -> Finding:
 
 
 def shared_key(task_id: UUID, keys: int) -> Finding:
-    """Tell of a task that has several keys."""
+    """Report a task that has several keys."""
     return Finding(
         check=Check.KEY_SHARED, task_id=task_id, expected="one key", found=f"{keys} keys"
     )
 
 
 def resend_faults(rejection: StoredRejection, weeks: Sequence[Week]) -> Iterator[Finding]:
-    """Tell what is wrong with what a refused message became; a task may be gone with its week."""
+    """Report what is wrong with the task of a refused message; a task may be gone with its week."""
     subject, task_id = f"rejection {rejection.id}", rejection.task_id
     if (rejection.resent_at is None) != (task_id is None):
         yield Finding(
@@ -106,7 +106,7 @@ def resend_faults(rejection: StoredRejection, weeks: Sequence[Week]) -> Iterator
 
 
 def unnumbered(batches: int, waited_s: float) -> Finding:
-    """Tell of change batches that wait for their position."""
+    """Report change batches that wait for their position."""
     return Finding(
         check=Check.CHANGES_UNNUMBERED,
         expected="a position within seconds",
@@ -115,7 +115,7 @@ def unnumbered(batches: int, waited_s: float) -> Finding:
 
 
 def overdue(bucket: OverdueBucket) -> Finding:
-    """Tell of a bucket whose first task is not claimed."""
+    """Report a bucket whose first task is not claimed."""
     return Finding(
         check=Check.TASK_OVERDUE,
         task_id=bucket.task_id,

@@ -1,7 +1,7 @@
-"""Checks the payloads of tasks that SQL has created, at their first claim: whoever hands a task out asks here.
+"""Validates the payloads of tasks that were created in SQL, at their first claim.
 
-The contract counts that holds then. A task fails only by what PostgreSQL says at that moment; while that can't be
-read it is handed back, and waits.
+The contract that is current then counts. A task fails only by what PostgreSQL has at that moment; while that can't
+be read it is handed back, and waits.
 """
 
 import asyncio
@@ -24,13 +24,13 @@ from taskmill.wire.problems import detail_of
 log = get_logger(__name__)
 
 REFUSED: Final = "PayloadRefused"
-"""The error's type: that of a payload which a Python handler's own check refuses."""
+"""The error's type, the same as when a Python handler's own check refuses a payload."""
 _LONGEST_S: Final = 5.0
 _PAUSE: Final = timedelta(seconds=1)
 
 
 class FirstClaims:
-    """The check of one process; of other tasks it says nothing."""
+    """The check of one process; it skips all other tasks."""
 
     def __init__(self, contracts: Contracts, clock: Clock) -> None:
         self._contracts = contracts
@@ -40,9 +40,9 @@ class FirstClaims:
         self._read_at = float("-inf")
 
     async def outcome(self, task: ClaimedTask) -> Permanent | Interrupted | None:
-        """Return how a claim ends before its handler begins; None when it is to begin.
+        """Return how the attempt ends before its handler starts; None when the handler may start.
 
-        It takes half of the task's own time at most.
+        It takes half of the task's own timeout at most.
         """
         if not task.is_unchecked:
             return None
@@ -61,21 +61,21 @@ class FirstClaims:
         return Permanent(error=error, reason=Reason.PAYLOAD_REFUSED)
 
     async def _problem(self, task: ClaimedTask) -> InvalidInput | MalformedJson | None:
-        await self._read()
-        if await self._checked(task) is None:
+        await self._refresh()
+        if await self._validate(task) is None:
             return None
-        # It fails for good: not by a contract that has just been changed.
+        # It fails for good, so not by a contract that was replaced meanwhile.
         await self._contracts.refresh()
-        return await self._checked(task)
+        return await self._validate(task)
 
-    async def _read(self) -> None:
-        """Know the contracts as they were `REFRESH_S` ago, or later."""
+    async def _refresh(self) -> None:
+        """Refresh the contracts unless they are newer than `REFRESH_S`."""
         async with self._reading:
-            asked_at = self._clock.monotonic()
-            if asked_at - self._read_at >= REFRESH_S:
+            started_at = self._clock.monotonic()
+            if started_at - self._read_at >= REFRESH_S:
                 await self._contracts.refresh()
-                self._read_at = asked_at
+                self._read_at = started_at
 
-    async def _checked(self, task: ClaimedTask) -> InvalidInput | MalformedJson | None:
+    async def _validate(self, task: ClaimedTask) -> InvalidInput | MalformedJson | None:
         check = partial(payload_problem, task.type, task.payload, self._contracts.by_type)
         return await self._offload.run_if_large(len(task.payload or ""), check)

@@ -1,7 +1,7 @@
-"""Who holds an idempotency key whose task is not there yet: another request, or nobody but the one that asks.
+"""Who holds an idempotency key whose task is not visible yet: another request, or only the one that waits.
 
-A transaction that has inserted a key shows it to nobody. But who inserts the same key waits for it, and PostgreSQL
-says for whom. The request that asks has a transaction of its own, which may hold the key as well.
+Nobody sees a key that an open transaction has inserted. But an insert of the same key waits for that transaction,
+and PostgreSQL reports which one that is. The waiting request has a transaction of its own, which may hold the key.
 """
 
 import asyncio
@@ -15,23 +15,23 @@ from taskmill.storage.keys import blockers, probing_keys
 from taskmill.storage.servers import Connection
 from taskmill.storage.tasks import NewTask
 
-# How long the key is tried to be had, so that somebody has time to see for whom that waits.
+# How long an insert of the key may wait, so that another session can see what it waits for.
 _WAIT_S: Final = 0.3
-_LOOK_S: Final = 0.01
+_POLL_S: Final = 0.01
 
 
 class KeyHolders:
-    """Knows which connection carries which requests of this process, and finds out who holds their keys."""
+    """Tracks which connection stores which requests of this process, and finds out who holds their keys."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._carried: dict[int, Sequence[NewTask]] = {}
-        # One look at a time: each takes two connections, and two that have one each would wait for ever.
-        self._turn = asyncio.Lock()
+        # One probe at a time: each takes two connections, and two with one each would wait for ever.
+        self._probing = asyncio.Lock()
 
     @contextmanager
     def carrying(self, new: Sequence[NewTask]) -> Iterator[Callable[[Connection], None]]:
-        """Know who carries these requests, from when that is called with a connection until the end."""
+        """Track which connection stores these requests: the one that the yielded function is called with."""
         pids: list[int] = []
 
         def carry(connection: Connection) -> None:
@@ -45,15 +45,15 @@ class KeyHolders:
                 del self._carried[pid]
 
     async def another_holds_key_of(self, draft: TaskDraft) -> bool:
-        """Tell whether a transaction that does not carry this request has its key, and has not ended.
+        """Return whether an open transaction that does not store this request holds its key.
 
         Raises:
-            Unavailable: the database is away, or takes no keys.
+            Unavailable: the database is away, or accepts no keys.
         """
         key = draft.idempotency
         if key is None:
             return False
-        async with self._turn:
+        async with self._probing:
             holders = await self._holders(draft.source, key.key)
         return bool(holders - self._carriers_of(draft))
 
@@ -65,19 +65,19 @@ class KeyHolders:
         }
 
     async def _holders(self, scope: str, key: str) -> set[int]:
-        """Return the sessions that whoever inserts the key waits for."""
+        """Return the sessions that an insert of the key waits for."""
         async with (
-            self._database.hot() as looking,
-            self._database.hot() as asking,
-            probing_keys(asking, wait_s=_WAIT_S) as ask,
+            self._database.hot() as observer,
+            self._database.hot() as inserting,
+            probing_keys(inserting, wait_s=_WAIT_S) as insert,
         ):
             try:
                 async with asyncio.TaskGroup() as group:
-                    waits: asyncio.Task[bool] = group.create_task(ask((scope, key)))
+                    waits: asyncio.Task[bool] = group.create_task(insert((scope, key)))
                     holders: set[int] = set()
                     while not holders and not waits.done():
-                        await asyncio.wait((waits,), timeout=_LOOK_S)
-                        holders = await blockers(looking, asking)
+                        await asyncio.wait((waits,), timeout=_POLL_S)
+                        holders = await blockers(observer, inserting)
             except ExceptionGroup as failed:
                 raise failed.exceptions[0] from failed
             return holders if waits.result() else set()

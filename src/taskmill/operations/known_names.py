@@ -1,4 +1,4 @@
-"""Names that tasks may have: remembered for a while, looked up, and made one after the other."""
+"""Names that tasks may use: cached for a while, looked up, and created one batch after the other."""
 
 import asyncio
 from abc import ABC, abstractmethod
@@ -8,15 +8,15 @@ from typing import Final
 from taskmill.domain.errors import TaskmillError
 from taskmill.runtime.clock import Clock
 
-# What was seen is looked up again after so long: it may be gone.
+# After so long a name is looked up again, since it may have been removed.
 _TRUSTED_S: Final = 30.0
 
 
 class KnownNames(ABC):
-    """Makes names that a task uses for the first time, and remembers for a while which there are.
+    """Creates names that a task uses for the first time, and caches for a while which exist.
 
-    To make one may take long, as when somebody's open transaction has just made another one: who needs none
-    does not wait for that.
+    To create one may take long, as while an open transaction has just created another one: tasks whose names exist
+    do not wait for that.
     """
 
     def __init__(self, *, clock: Clock, always: Collection[str] = ()) -> None:
@@ -24,17 +24,17 @@ class KnownNames(ABC):
         self._always = frozenset(always)
         self._known = set(self._always)
         self._known_until = float("-inf")
-        self._looking = asyncio.Lock()
+        self._finding = asyncio.Lock()
         self._making = asyncio.Lock()
 
     def has(self, names: Collection[str]) -> bool:
-        """Tell whether all of these are known to be there."""
+        """Return whether all of these are known to exist."""
         if self._clock.monotonic() >= self._known_until and self._known != self._always:
             self._known = set(self._always)
         return self._known.issuperset(names)
 
     async def refused(self, names: Collection[str]) -> set[str]:
-        """Make those that are not there yet; return those that may not be made.
+        """Create those that do not exist yet; return those that may not be created.
 
         Raises:
             Unavailable: the database is away.
@@ -43,32 +43,32 @@ class KnownNames(ABC):
         if not missing:
             return set()
         async with self._making:
-            # Whoever had the lock before may have made them.
+            # The previous holder of the lock may have created them.
             missing -= self._known
             made = await self._make(missing) if missing else set[str]()
             self._remember(made)
         return missing - made
 
     async def ensure(self, names: Collection[str]) -> None:
-        """Make those that are not there yet. Raises `limit_reached` when one of them may not be made."""
+        """Create those that do not exist yet. Raises `limit_reached` when one of them may not be created."""
         if await self.refused(names):
             raise self.limit_reached()
 
     @abstractmethod
     def limit_reached(self) -> TaskmillError:
-        """Return the error for a name that may not be made."""
+        """Return the error for a name that may not be created."""
 
     @abstractmethod
     async def _find(self, names: Collection[str]) -> set[str]:
-        """Return those that are there, and perhaps others that are."""
+        """Return those that exist, and perhaps others that exist."""
 
     @abstractmethod
     async def _make(self, names: Collection[str]) -> set[str]:
-        """Make names as far as there is room; return those that are there now."""
+        """Create names up to the limit; return those that exist now."""
 
     async def _not_found(self, names: Collection[str]) -> set[str]:
-        async with self._looking:
-            # Whoever had the lock before may have looked them up.
+        async with self._finding:
+            # The previous holder of the lock may have looked them up.
             if self.has(names):
                 return set()
             missing = set(names) - self._known

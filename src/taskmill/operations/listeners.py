@@ -1,4 +1,4 @@
-"""Who listens to the feed: streams of changes, and watches over one task. Reading is not their duty."""
+"""Listeners of the feed: streams of changes, and watches of one task. The feed reads for them."""
 
 import asyncio
 from collections import deque
@@ -14,15 +14,15 @@ from taskmill.wire.feed import change_frame
 
 log = get_logger(__name__)
 
-# So many events at most are one piece on the way to a client: what is under way to slow ones is held for each.
+# The most events that are sent at once: what is on the way to a slow client stays in memory.
 _MOST_AT_ONCE = 200
 _OUTAGE_PAUSE_S = 1.0
-# Of what waits for one stream, in memory; usual changes have about a thousand bytes.
+# Of what waits in memory for one stream; usual changes have about a thousand bytes.
 _MOST_WAITING_BYTES = 64 * 1024**2
 
 
 class End(StrEnum):
-    """Why a stream ends; the words are told to the client."""
+    """Why a stream ends; the client is sent these words."""
 
     STOPPING = "this server stops"
     SLOW = "too slow: more changes wait than are kept for one stream"
@@ -34,13 +34,13 @@ _AT_ONCE = frozenset({End.STOPPING, End.GONE})
 
 
 class RenderedChange:
-    """A change that was handed out; its bytes are made once, when somebody wants them."""
+    """A change that was handed out; it is rendered once, when a stream first needs it."""
 
     __slots__ = ("_frame", "change", "size")
 
     def __init__(self, change: Change) -> None:
         self.change = change
-        # Twice, as text and as bytes, and what is the same for all.
+        # Twice, as text and as bytes, and a constant for the rest.
         error = change.event.error or ""
         self.size = 2 * (len(change.labels) + len(change.name) + len(error)) + 1000
         self._frame: bytes | None = None
@@ -54,7 +54,7 @@ class RenderedChange:
 
 
 class Batch(NamedTuple):
-    """What a stream has next: server-sent events, the cursor behind them, and whether it reached the present."""
+    """What a stream sends next: server-sent events, the cursor after them, and whether it has caught up."""
 
     frames: list[bytes]
     cursor: Cursor
@@ -62,24 +62,24 @@ class Batch(NamedTuple):
 
 
 class Source(Protocol):
-    """Where a stream has its changes from."""
+    """Where a stream gets its changes from."""
 
     @property
     def cursor(self) -> Cursor:
-        """Up to where everything was handed out."""
+        """The cursor after everything that was handed out."""
         ...
 
     async def next_page(self, after: Cursor, timeout_s: float) -> FeedPage:
-        """Read what follows a cursor. Raises `TimeoutError` when it was not its turn in time."""
+        """Read what follows a cursor. Raises `TimeoutError` when it waited too long."""
         ...
 
     def attach(self, stream: "Stream") -> bool:
-        """Hand out to a stream from now on, if it has seen all before."""
+        """Hand out to a stream from now on, if it has everything before."""
         ...
 
 
 class Stream:
-    """The changes that one client wants, in order: read page by page at first, then as they are handed out."""
+    """The changes that one client wants, in order: first read page by page, then as they are handed out."""
 
     def __init__(self, source: Source, wanted: FeedFilter, *, limit: int) -> None:
         self.wanted = wanted
@@ -92,16 +92,16 @@ class Stream:
         self._is_live = False
         self._woken = asyncio.Event()
 
-    def offer(self, told: RenderedChange) -> None:
-        """Take a change that was handed out, if it is wanted and new here. One that is too far behind ends."""
-        if self.end is not None or told.change.cursor <= self.cursor:
+    def offer(self, rendered: RenderedChange) -> None:
+        """Take a change that was handed out, if it is wanted and new here. A stream too far behind ends."""
+        if self.end is not None or rendered.change.cursor <= self.cursor:
             return
-        if self.wanted.admits(told.change):
+        if self.wanted.admits(rendered.change):
             if len(self._waiting) >= self._limit or self._waiting_bytes > _MOST_WAITING_BYTES:
                 self.finish(End.SLOW)
                 return
-            self._waiting.append(told)
-            self._waiting_bytes += told.size
+            self._waiting.append(rendered)
+            self._waiting_bytes += rendered.size
 
     @property
     def has_more(self) -> bool:
@@ -109,11 +109,11 @@ class Stream:
         return bool(self._waiting)
 
     def wake(self) -> None:
-        """Have it look: something was handed out."""
+        """Wake it up: something was handed out."""
         self._woken.set()
 
     def finish(self, why: End) -> None:
-        """End it, once what waits has been taken; there is no time for that when the server stops."""
+        """End it after what waits has been sent; when the server stops there is no time for that."""
         self.end = self.end or why
         if why in _AT_ONCE:
             self._waiting.clear()
@@ -121,16 +121,16 @@ class Stream:
         self._woken.set()
 
     async def next(self, timeout_s: float) -> Batch:
-        """Return what comes next, within `timeout_s` seconds; nothing, too, moves the cursor on.
+        """Return what comes next, within `timeout_s` seconds; an empty batch, too, may move the cursor.
 
         After an empty batch the stream is over if it has an `end`.
         """
         if not self._is_live and self.end is None:
             self._is_live = self._source.attach(self)
-            return self._taken() if self._is_live else await self._catch_up(timeout_s)
+            return self._take() if self._is_live else await self._catch_up(timeout_s)
         if not self._waiting and self.end is None:
             await self._wait(timeout_s)
-        return self._taken()
+        return self._take()
 
     async def _wait(self, timeout_s: float) -> None:
         self._woken.clear()
@@ -140,17 +140,17 @@ class Stream:
         except TimeoutError:
             return
 
-    def _taken(self) -> Batch:
+    def _take(self) -> Batch:
         count = min(len(self._waiting), _MOST_AT_ONCE)
         taken = [self._waiting.popleft() for _ in range(count)]
-        self._waiting_bytes -= sum(told.size for told in taken)
+        self._waiting_bytes -= sum(rendered.size for rendered in taken)
         if self._waiting or self.end is not None:
-            behind = taken[-1].change.cursor if taken else self.cursor
+            reached = taken[-1].change.cursor if taken else self.cursor
         else:
-            behind = self._source.cursor
-        self.cursor = max(self.cursor, behind)
+            reached = self._source.cursor
+        self.cursor = max(self.cursor, reached)
         return Batch(
-            [told.frame for told in taken], self.cursor, self._is_live and not self._waiting
+            [rendered.frame for rendered in taken], self.cursor, self._is_live and not self._waiting
         )
 
     async def _catch_up(self, timeout_s: float) -> Batch:
@@ -171,26 +171,26 @@ class Stream:
 
 
 class Watch:
-    """Tells when something has happened to a task."""
+    """Waits for changes of a task."""
 
     def __init__(self) -> None:
         self.is_over = False
-        self._noticed = asyncio.Event()
+        self._changed = asyncio.Event()
 
-    def notice(self) -> None:
-        """Say that something has happened."""
-        self._noticed.set()
+    def notify(self) -> None:
+        """Report a change."""
+        self._changed.set()
 
     def finish(self) -> None:
-        """Say that nothing will be told any more."""
+        """Report that no more changes will be reported."""
         self.is_over = True
-        self._noticed.set()
+        self._changed.set()
 
     async def wait(self, timeout_s: float) -> None:
-        """Return when something has happened since the last time, or the watch is over, or time is up."""
+        """Return after a change since the last call, or when the watch is over, or time is up."""
         try:
             async with asyncio.timeout(timeout_s):
-                await self._noticed.wait()
+                await self._changed.wait()
         except TimeoutError:
             return
-        self._noticed.clear()
+        self._changed.clear()

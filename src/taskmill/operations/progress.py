@@ -1,7 +1,6 @@
-"""What running tasks say of themselves, written in batches: of several reports of one claim only the last counts.
+"""Progress reports of running tasks, written in batches: of several reports of one claim only the last counts.
 
-It decides nothing about tasks: whether a report is still of the claim that holds, its fence decides in the
-database.
+Whether a report is of the current claim, its fence decides in the database.
 """
 
 import asyncio
@@ -31,38 +30,37 @@ _LAST_WRITE_S = 2.0
 
 
 class _Entry:
-    """A report that waits, or is being written, and who wants to know what becomes of it.
+    """A report that waits, or is being written, and the callers that wait for its result.
 
-    It is kept (`is_kept`) through an outage if somebody has reported it who does not wait for an answer.
+    It is retained through an outage if a caller reported it without waiting.
     """
 
-    __slots__ = ("answers", "is_kept", "report")
+    __slots__ = ("is_retained", "report", "waiters")
 
     def __init__(self, report: Report) -> None:
         self.report = report
-        self.answers: list[asyncio.Future[bool]] = []
-        self.is_kept = False
+        self.waiters: list[asyncio.Future[bool]] = []
+        self.is_retained = False
 
 
 class ProgressReports:
     """Takes reports from any thread and writes them on the loop that entered it, one batch after the other.
 
-    `report` costs its caller some microseconds, whatever the database does; what is reported within `pace_s`
-    seconds costs one statement. While the database is away the latest report of each claim waits; what has lost
-    its fence meanwhile is dropped in silence. Call `settle` before a claim is ended: afterwards its fence holds
-    no more.
+    `report` takes some microseconds, whatever the database does; reports within `pace_s` seconds share one
+    statement. While the database is away the latest report of each claim waits; one whose fence no longer holds by
+    then is dropped silently. Call `settle` before a claim ends: afterwards its fence no longer holds.
 
-    Use it as an async context manager. Leaving writes what waits, if the database takes it within 2 s.
+    Use it as an async context manager. Leaving writes what waits, if the database accepts it within 2 s.
     """
 
     def __init__(self, database: Database, *, pace_s: float = 0.1) -> None:
         self._database = database
         self._pace_s = pace_s
         self._lock = threading.Lock()
-        # By the whole fence: of two leases that name one claim, only one can have it.
+        # By the whole fence: of two leases that name the same claim, only one can hold it.
         self._waiting: dict[Fence, _Entry] = {}
         self._in_flight: dict[Fence, _Entry] = {}
-        self._has_been_told = False
+        self._is_notified = False
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
@@ -86,43 +84,43 @@ class ProgressReports:
         await self._tasks.__aexit__(kind, error, trace)
 
     def report(self, fence: Fence, share: float | None = None, message: str | None = None) -> None:
-        """Say how far a claim has come, and go on; may be called from any thread.
+        """Report a claim's progress without waiting; may be called from any thread.
 
-        A share beyond 0 and 1 is taken for the nearer of them, and one that is no number for none.
+        A share is clamped to 0 and 1, and NaN is as none.
         """
         report = _storable(fence, share, message)
         with self._lock:
-            self._put(report).is_kept = True
-            if self._has_been_told:
+            self._put(report).is_retained = True
+            if self._is_notified:
                 return
-            self._has_been_told = True
+            self._is_notified = True
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._wanted.set)
 
     async def store(
         self, fence: Fence, share: float | None = None, message: str | None = None
     ) -> bool:
-        """Say how far a claim has come, and return whether its fence held, once that is committed.
+        """Report a claim's progress, and return after the commit whether its fence held.
 
-        Call it on the loop. A later report of the same claim may take this one's place.
+        Call it on the loop. A later report of the same claim may replace this one.
 
         Raises:
-            Unavailable: the database is away; whether the report is kept is unknown.
+            Unavailable: the database is away; whether the report was stored is unknown.
         """
         with self._lock:
             entry = self._put(_storable(fence, share, message))
-        return await self._answer_to(entry)
+        return await self._wait_for(entry)
 
     def has_reports_of(self, fence: Fence) -> bool:
-        """Whether anything that was reported of the claim waits, so that `settle` would."""
+        """Return whether a report of the claim waits, so that `settle` would wait."""
         if not (self._waiting or self._in_flight):
             return False
         return fence in self._waiting or fence in self._in_flight
 
     async def settle(self, fence: Fence) -> None:
-        """Return when nothing that was reported of the claim waits any more; at once when nothing does.
+        """Wait until no report of the claim waits any more.
 
-        Call it on the loop. When the database is away it returns without: progress is worth no wait.
+        Call it on the loop. When the database is away it returns anyway: progress is not worth a longer wait.
         """
         if not (self._waiting or self._in_flight):
             return
@@ -130,7 +128,7 @@ class ProgressReports:
         if entry is None:
             return
         try:
-            await self._answer_to(entry)
+            await self._wait_for(entry)
         except (Unavailable, asyncpg.PostgresError):
             return
 
@@ -142,12 +140,12 @@ class ProgressReports:
             entry.report = report
         return entry
 
-    async def _answer_to(self, entry: _Entry) -> bool:
-        answer: asyncio.Future[bool] = self._loop.create_future()
-        entry.answers.append(answer)
+    async def _wait_for(self, entry: _Entry) -> bool:
+        waiter: asyncio.Future[bool] = self._loop.create_future()
+        entry.waiters.append(waiter)
         self._wanted.set()
         self._urgent.set()
-        return await answer
+        return await waiter
 
     async def _write_for_ever(self) -> None:
         while True:
@@ -163,8 +161,8 @@ class ProgressReports:
                 continue
 
     async def _write_some(self) -> bool:
-        """Write what waits, as far as one statement takes it; False when the database did not take it."""
-        self._in_flight = batch = self._taken()
+        """Write what waits, up to one statement's limit; False when the database is away."""
+        self._in_flight = batch = self._take()
         if not batch:
             return True
         try:
@@ -184,16 +182,16 @@ class ProgressReports:
         finally:
             self._in_flight = {}
         for fence, entry in batch.items():
-            for answer in entry.answers:
-                if not answer.done():
-                    answer.set_result(fence in held)
+            for waiter in entry.waiters:
+                if not waiter.done():
+                    waiter.set_result(fence in held)
         return True
 
-    def _taken(self) -> dict[Fence, _Entry]:
+    def _take(self) -> dict[Fence, _Entry]:
         with self._lock:
             if len(self._waiting) <= _MOST_AT_ONCE:
                 batch, self._waiting = self._waiting, {}
-                self._has_been_told = False
+                self._is_notified = False
                 self._wanted.clear()
                 return batch
             keys = list(self._waiting)[:_MOST_AT_ONCE]
@@ -201,27 +199,27 @@ class ProgressReports:
             return {key: self._waiting.pop(key) for key in keys}
 
     def _put_back(self, batch: dict[Fence, _Entry]) -> None:
-        """Keep the reports for another try, unless there are newer ones, or their callers were told to come again.
+        """Keep the reports for another try, unless there are newer ones, or their callers got an error.
 
-        So what waits during an outage are the claims of this process, not whatever comes over HTTP.
+        So during an outage only reports of this process's own claims wait, not those that come over HTTP.
         """
         with self._lock:
             for fence, entry in batch.items():
-                if not (entry.is_kept or entry.answers):
+                if not (entry.is_retained or entry.waiters):
                     continue
                 newest = self._waiting.setdefault(fence, entry)
                 if newest is not entry:
-                    newest.answers.extend(entry.answers)
-                    newest.is_kept |= entry.is_kept
-            self._has_been_told = True
+                    newest.waiters.extend(entry.waiters)
+                    newest.is_retained |= entry.is_retained
+            self._is_notified = True
         self._wanted.set()
 
     def _refuse(self, entries: Iterable[_Entry], error: Exception) -> None:
         for entry in entries:
-            for answer in entry.answers:
-                if not answer.done():
-                    answer.set_exception(error)
-            entry.answers.clear()
+            for waiter in entry.waiters:
+                if not waiter.done():
+                    waiter.set_exception(error)
+            entry.waiters.clear()
 
     async def _write_the_last(self) -> None:
         try:

@@ -1,4 +1,4 @@
-"""The work of others over HTTP, as one: claiming, ending, renewing, and what tasks say of themselves."""
+"""Everything for workers that pull over HTTP: claiming, ending, renewing, progress and logs."""
 
 import asyncio
 import random
@@ -27,7 +27,7 @@ from taskmill.storage.remote_leases import ResponseLimit
 
 
 class Pull:
-    """A service for workers that pull over HTTP. What they ask beyond the settings' bounds is cut to them."""
+    """A service for workers that pull over HTTP. Their requests are cut to the limits of the settings."""
 
     name = "pull"
 
@@ -43,7 +43,7 @@ class Pull:
         payload_bytes: int,
         task_log: TaskLogSettings,
     ) -> None:
-        """Serve tasks whose payloads have `payload_bytes` at most."""
+        """Serve tasks whose payloads have at most `payload_bytes`."""
         self._database = database
         self._settings = settings
         self._first_claims = first_claims
@@ -52,7 +52,7 @@ class Pull:
         self._ends = PullEnds(database, policy=policy, randomness=randomness)
         self._claims = PullClaims(
             database,
-            check=self._without_refused,
+            check=self._end_refused,
             give_back=self._give_back,
             ids=ids,
             randomness=randomness,
@@ -65,40 +65,40 @@ class Pull:
 
     @property
     def usual_ttl_s(self) -> float:
-        """The time to live of a lease for which none is asked, in seconds."""
+        """The default time to live of a lease, in seconds."""
         return self._settings.ttl_s
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Serve until told to stop; what was handed in is written first."""
+        """Serve until `stop` is set, then write what is pending."""
         async with self._progress, self._ends:
             await self._claims.run(stop)
 
     def wake(self) -> None:
-        """Look at once: something may be due."""
+        """Claim at once: something may be due."""
         self._claims.wake()
 
     def close(self) -> None:
-        """Let no call wait any more: this process stops."""
+        """Let no call wait any longer: this process stops."""
         self._claims.close()
 
     async def claim(self, wanted: LeaseRequest) -> RemoteLease | None:
-        """Return a lease with at least one task, None when none came in time; as `PullClaims.claim`."""
-        bounds = self._settings
+        """Return a lease with at least one task, None when none was due in time; as `PullClaims.claim`."""
+        limits = self._settings
         wanted = replace(
             wanted,
-            limit=min(wanted.limit, bounds.tasks),
-            ttl_s=self._bounded(wanted.ttl_s),
-            wait_s=min(wanted.wait_s, bounds.wait_s),
+            limit=min(wanted.limit, limits.tasks),
+            ttl_s=self._limited(wanted.ttl_s),
+            wait_s=min(wanted.wait_s, limits.wait_s),
         )
         return await self._claims.claim(wanted)
 
     def return_lease(self, lease_id: UUID) -> None:
-        """Give back soon what runs under a lease that nobody can have heard of."""
+        """Hand back soon the tasks of a lease whose response reached nobody."""
         self._claims.return_lease(lease_id)
 
     async def renew(self, lease_id: UUID, ttl_s: float | None) -> RenewedLease:
-        """Let a lease live on; as `PullEnds.renew`."""
-        return await self._ends.renew(lease_id, None if ttl_s is None else self._bounded(ttl_s))
+        """Renew a lease; as `PullEnds.renew`."""
+        return await self._ends.renew(lease_id, None if ttl_s is None else self._limited(ttl_s))
 
     async def hand_back(self, lease_id: UUID) -> list[UUID]:
         """End a lease and return what ran under it; as `PullEnds.hand_back`."""
@@ -120,11 +120,11 @@ class Pull:
         share: float | None,
         message: str | None,
     ) -> None:
-        """Say how far a claim has come.
+        """Store a progress report of a claim.
 
         Raises:
             TaskNotFound: there is no such task.
-            StaleFence: the claim is over, or never was.
+            StaleFence: the claim has ended, or never existed.
         """
         fence = Fence(task_id=task_id, lease_id=lease_id, claim_no=claim_no)
         if not await self._progress.store(fence, share, message):
@@ -133,21 +133,21 @@ class Pull:
     async def log(
         self, task_id: UUID, lease_id: UUID, claim_no: int, first: int, lines: Sequence[SentLine]
     ) -> int:
-        """Keep what a claim logs, its lines numbered from `first`; return how many of them are left out.
+        """Store log lines of a claim, numbered from `first`; return how many of them were dropped.
 
         Raises as `report`.
         """
         fence = Fence(task_id=task_id, lease_id=lease_id, claim_no=claim_no)
-        left_out = await self._logs.store(fence, first, lines)
-        if left_out is None:
+        dropped = await self._logs.store(fence, first, lines)
+        if dropped is None:
             await self._ends.refuse(fence)
-        return left_out
+        return dropped
 
-    def _bounded(self, ttl_s: float) -> float:
+    def _limited(self, ttl_s: float) -> float:
         return min(ttl_s, self._settings.longest_ttl_s)
 
-    async def _without_refused(self, lease: RemoteLease) -> RemoteLease:
-        """End what is not to run, as the tasks whose payloads are refused, and return the lease without it."""
+    async def _end_refused(self, lease: RemoteLease) -> RemoteLease:
+        """End the tasks that must not run, such as those with a refused payload; return the lease without them."""
         tasks = []
         for task in lease.tasks:
             outcome = await self._first_claims.outcome(task)
@@ -155,7 +155,7 @@ class Pull:
                 tasks.append(task)
                 continue
             fence = Fence(task_id=task.id, lease_id=lease.id, claim_no=task.claim_no)
-            with suppress(TaskNotFound, StaleFence):  # it was cancelled, or lost, meanwhile
+            with suppress(TaskNotFound, StaleFence):  # cancelled or lost meanwhile
                 await self._ends.end(fence, outcome)
         return replace(lease, tasks=tasks)
 
@@ -163,6 +163,6 @@ class Pull:
         try:
             await self._ends.hand_back(lease_id)
         except LeaseNotFound:
-            # Its transaction may still be under way: PostgreSQL goes on without us.
+            # Its transaction may still be open: PostgreSQL continues without us.
             if not await remote_leases.add_tombstone(self._database, lease_id):
                 await self._ends.hand_back(lease_id)

@@ -1,9 +1,9 @@
-"""Claims for workers that pull over HTTP: one service of a process, whatever number of calls wait for tasks.
+"""Claims for workers that pull over HTTP: one service of a process for all calls that wait for tasks.
 
-The calls wait in memory, in the order in which they came. The service looks for due tasks when the notifier
-rings, when a task becomes due, when a call comes, and once in a while; it claims for the first call that a due
-bucket fits, and for the next one only when that left something. A call that waits has no lease: it holds nothing,
-and nothing of it is left when this process dies. How claims end is not decided here.
+The calls wait in memory, in order of arrival. The service scans for due tasks when it is notified, when a task
+becomes due, when a call comes, and once in a while; it claims for the first call that wants a due bucket, and for
+the next one only when that left something. A waiting call has no lease: it holds nothing, and nothing of it is
+left when this process dies. How claims end is the duty of `pull_ends.py`.
 """
 
 import asyncio
@@ -31,53 +31,53 @@ log = get_logger(__name__)
 
 # Claims at a time: enough to keep PostgreSQL at work, and half of the pool left to everybody else.
 _CLAIMS_AT_ONCE = 4
-# After a look in vain: however often the notifier rings for others.
+# After a scan that found nothing, however often the service is notified of other tasks.
 _MIN_INTERVAL_S = 0.02
 _OUTAGE_PAUSE_S = 0.5
 _RETRY_AFTER_S = 1.0
 
 
 class _Call:
-    """A call that waits for its tasks; once its time is over it goes empty, but not before all was looked at."""
+    """A call that waits for tasks; it ends empty after its time, but not before a scan of all buckets."""
 
-    __slots__ = ("_ends_left", "answer", "has_had_its_turn", "is_over", "wanted")
+    __slots__ = ("_ends_to_reach", "future", "has_scanned_all", "is_over", "wanted")
 
-    def __init__(self, wanted: LeaseRequest, answer: "asyncio.Future[RemoteLease | None]") -> None:
+    def __init__(self, wanted: LeaseRequest, future: "asyncio.Future[RemoteLease | None]") -> None:
         self.wanted = wanted
-        self.answer = answer
+        self.future = future
         self.is_over = False
-        self.has_had_its_turn = False
-        self._ends_left: int | None = None
+        self.has_scanned_all = False
+        self._ends_to_reach: int | None = None
 
     def end(self) -> None:
-        """The time is over."""
+        """End its time."""
         self.is_over = True
-        if self.has_had_its_turn:
-            self.go_empty()
+        if self.has_scanned_all:
+            self.end_empty()
 
-    def begin(self, ends_left: int) -> None:
-        """From the first look on that it is part of, looks have to reach the end of all buckets so often."""
-        if self._ends_left is None:
-            self._ends_left = ends_left
+    def begin(self, ends_to_reach: int) -> None:
+        """Note, at its first scan, how often scans have to reach the end of all buckets for it."""
+        if self._ends_to_reach is None:
+            self._ends_to_reach = ends_to_reach
 
     def reach_end(self) -> None:
-        """Looks have reached the end of all buckets, and there was nothing for it there."""
-        self._ends_left = (self._ends_left or 1) - 1
-        self.has_had_its_turn |= not self._ends_left
-        if self.has_had_its_turn and self.is_over:
-            self.go_empty()
+        """Note that a scan reached the end of all buckets and found nothing for it."""
+        self._ends_to_reach = (self._ends_to_reach or 1) - 1
+        self.has_scanned_all |= not self._ends_to_reach
+        if self.has_scanned_all and self.is_over:
+            self.end_empty()
 
-    def go_empty(self) -> None:
-        """Answer that there is nothing."""
-        if not self.answer.done():
-            self.answer.set_result(None)
+    def end_empty(self) -> None:
+        """Return no lease, unless it has a result already."""
+        if not self.future.done():
+            self.future.set_result(None)
 
 
 class PullClaims:
     """The service, and `claim` for its callers.
 
-    `check` ends tasks of a new lease that are not to run, and returns it without them. `give_back` hands back what
-    runs under a lease, at no cost.
+    `check` ends tasks of a new lease that must not run, and returns it without them. `give_back` hands back the
+    tasks of a lease, at no cost.
     """
 
     def __init__(
@@ -103,14 +103,14 @@ class PullClaims:
         self._calls: dict[_Call, None] = {}
         self._scan = BucketScan()
         self._unwanted: set[UUID] = set()
-        self._news = asyncio.Event()
+        self._wakeup = asyncio.Event()
         self._next_due_s = float("inf")
         self._is_closing = False
 
     async def claim(self, wanted: LeaseRequest) -> RemoteLease | None:
-        """Return a lease with at least one task; None when none came in time, or the service stops.
+        """Return a lease with at least one task; None when none was due in time, or the service stops.
 
-        Whoever is cancelled while waiting gets nothing: what was claimed in that moment is given back.
+        When the caller is cancelled, tasks that were claimed for it at that moment are handed back.
 
         Raises:
             Unavailable: the database is away, or too many calls wait already.
@@ -121,13 +121,13 @@ class PullClaims:
         call = _Call(wanted, loop.create_future())
         timer = loop.call_later(0 if self._is_closing else wanted.wait_s, call.end)
         self._calls[call] = None
-        self._news.set()
+        self._wakeup.set()
         try:
-            return await call.answer
+            return await call.future
         except asyncio.CancelledError:
-            # The answer may have come in the very moment in which nobody wanted it any more.
-            if call.answer.done() and not call.answer.cancelled():
-                lease = None if call.answer.exception() else call.answer.result()
+            # The lease may have come at the very moment of the cancel.
+            if call.future.done() and not call.future.cancelled():
+                lease = None if call.future.exception() else call.future.result()
                 if lease is not None:
                     self.return_lease(lease.id)
             raise
@@ -136,28 +136,28 @@ class PullClaims:
             del self._calls[call]
 
     def return_lease(self, lease_id: UUID) -> None:
-        """Give back soon what runs under a lease that nobody can have heard of."""
+        """Hand back soon the tasks of a lease whose response reached nobody."""
         self._unwanted.add(lease_id)
-        self._news.set()
+        self._wakeup.set()
 
     def wake(self) -> None:
-        """Look at once: something may be due."""
-        self._news.set()
+        """Scan at once: something may be due."""
+        self._wakeup.set()
 
     def close(self) -> None:
-        """Let nobody wait any more; whoever comes still gets what is due."""
+        """Let no call wait any longer; new ones still get what is due."""
         self._is_closing = True
         for call in self._calls:
-            call.go_empty()
+            call.end_empty()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Claim while somebody waits, until told to stop; what nobody heard of is given back first."""
-        PULLS_WAITING.watch(self, PullClaims._told_waiting)
+        """Claim while calls wait, until `stop` is set; then hand back what reached nobody."""
+        PULLS_WAITING.watch(self, PullClaims._sample_waiting)
         try:
             async with wake_on(stop, self._end):
                 while not stop.is_set():
                     await self._wait()
-                    await self._look(stop)
+                    await self._run_round(stop)
             self._refuse_calls()
             await self._return_unwanted()
         finally:
@@ -165,31 +165,31 @@ class PullClaims:
             PULLS_WAITING.forget(self)
 
     def _refuse_calls(self) -> None:
-        """Take no more calls: nobody would look at them. One that came during the last look goes empty."""
+        """Accept no more calls, and end those that came during the last round."""
         self._most_waiting = 0
         for call in self._calls:
-            call.go_empty()
+            call.end_empty()
 
-    def _told_waiting(self) -> dict[tuple[str, ...], float]:
+    def _sample_waiting(self) -> dict[tuple[str, ...], float]:
         return {(): len(self._calls)}
 
     def _end(self) -> None:
         self.close()
-        self._news.set()
+        self._wakeup.set()
 
     async def _wait(self) -> None:
-        """Wait for news; as long as somebody waits, not for long."""
+        """Wait to be woken; while calls wait, not for long."""
         limit_s = min(self._poll_s, max(self._next_due_s, _MIN_INTERVAL_S)) if self._calls else None
         if self._unwanted:
             limit_s = min(_OUTAGE_PAUSE_S, limit_s or _OUTAGE_PAUSE_S)
         try:
             async with asyncio.timeout(limit_s):
-                await self._news.wait()
+                await self._wakeup.wait()
         except TimeoutError:
             return
 
-    async def _look(self, stop: asyncio.Event) -> None:
-        self._news.clear()
+    async def _run_round(self, stop: asyncio.Event) -> None:
+        self._wakeup.clear()
         await self._return_unwanted()
         try:
             if self._calls and not await self._claim_for_all():
@@ -198,12 +198,12 @@ class PullClaims:
             error = _first(group)
             log.warning("claim.failed", worker="pull", error=str(error))
             for call in self._calls:
-                if not call.answer.done():
-                    call.answer.set_exception(_as_outage(error))
+                if not call.future.done():
+                    call.future.set_exception(_as_outage(error))
             await pause(stop, _OUTAGE_PAUSE_S)
 
     async def _return_unwanted(self) -> None:
-        """Give back what nobody heard of; what can't be given back now is tried again, or runs out."""
+        """Hand back what reached nobody; a lease that can't be handed back now is tried again, or runs out."""
         for lease_id in list(self._unwanted):
             try:
                 await self._give_back(lease_id)
@@ -214,35 +214,35 @@ class PullClaims:
             self._unwanted.discard(lease_id)
 
     async def _claim_for_all(self) -> bool:
-        """Look for every call that waits now, at all that there is if need be; True when anything was claimed.
+        """Scan for every call that waits now, up to all buckets; return whether anything was claimed.
 
-        One that comes meanwhile is served, too, as far as looks still go; the next round sees the rest.
+        A call that comes meanwhile is served as well, as far as the scans still go; the next round does the rest.
         """
         self._next_due_s = float("inf")
         first, has_claimed = list(self._calls), False
-        ends_left = self._ends_to_see()
-        while ends_left and not all(call.answer.done() for call in first):
+        ends_to_reach = self._count_ends_to_reach()
+        while ends_to_reach and not all(call.future.done() for call in first):
             calls = list(self._calls)
             for call in calls:
-                call.begin(self._ends_to_see())
-            has_claimed |= await self._look_for(calls)
+                call.begin(self._count_ends_to_reach())
+            has_claimed |= await self._scan_for(calls)
             if self._scan.is_at_end:
-                ends_left -= 1
+                ends_to_reach -= 1
                 for call in calls:
                     call.reach_end()
         return has_claimed
 
-    def _ends_to_see(self) -> int:
-        """Return how often looks from here on have to reach the end until they have seen everything."""
+    def _count_ends_to_reach(self) -> int:
+        """Return how often scans have to reach the end from here on, until they have seen everything."""
         return 1 if self._scan.is_at_end else 2
 
-    async def _look_for(self, calls: Sequence[_Call]) -> bool:
-        """Look at the next buckets for these calls; True when anything was claimed."""
+    async def _scan_for(self, calls: Sequence[_Call]) -> bool:
+        """Scan the next buckets for these calls; return whether anything was claimed."""
         firsts = await self._scan.scan(self._database, types=self._types(), queues=self._queues())
-        turns = self._turns(calls, firsts)
+        current = self._pass(calls, firsts)
         async with asyncio.TaskGroup() as group:
-            await self._serve(turns, group)
-        return turns.has_claimed
+            await self._serve(current, group)
+        return current.has_claimed
 
     def _types(self) -> set[str]:
         return {kind for call in self._calls for kind in call.wanted.types}
@@ -252,28 +252,28 @@ class PullClaims:
             return None
         return {queue for call in self._calls for queue in call.wanted.queues}
 
-    def _turns(self, calls: Sequence[_Call], firsts: Mapping[Bucket, FirstWaiting]) -> "_Turns":
+    def _pass(self, calls: Sequence[_Call], firsts: Mapping[Bucket, FirstWaiting]) -> "_Pass":
         upcoming = (first.due_in_s for first in firsts.values() if first.due_in_s > 0)
         self._next_due_s = min(self._next_due_s, *upcoming, float("inf"))
         due = [bucket for bucket, first in firsts.items() if first.due_in_s <= 0]
         self._randomness.shuffle(due)
         due.sort(key=lambda bucket: -bucket.priority)
-        return _Turns(iter(calls), due)
+        return _Pass(iter(calls), due)
 
-    async def _serve(self, turns: "_Turns", group: asyncio.TaskGroup) -> None:
-        """Serve one call after the other, with ever more helpers while there is enough for all.
+    async def _serve(self, current: "_Pass", group: asyncio.TaskGroup) -> None:
+        """Serve one call after the other, with more servers at a time while there is enough for all.
 
-        So one task that comes costs one claim, whatever number of calls wait for it.
+        So a single due task costs one claim, however many calls wait for it.
         """
-        turns.servers += 1
-        for call in turns.calls:
-            buckets = turns.buckets_of(call.wanted)
-            if buckets and not call.answer.done():
-                await self._claim(call, buckets, turns)
-            if turns.buckets_of(call.wanted) and turns.servers < _CLAIMS_AT_ONCE:
-                group.create_task(self._serve(turns, group))
+        current.servers += 1
+        for call in current.calls:
+            buckets = current.buckets_of(call.wanted)
+            if buckets and not call.future.done():
+                await self._claim(call, buckets, current)
+            if current.buckets_of(call.wanted) and current.servers < _CLAIMS_AT_ONCE:
+                group.create_task(self._serve(current, group))
 
-    async def _claim(self, call: _Call, buckets: Sequence[Bucket], turns: "_Turns") -> None:
+    async def _claim(self, call: _Call, buckets: Sequence[Bucket], current: "_Pass") -> None:
         lease_id = self._ids()
         try:
             claimed = await remote_leases.claim(
@@ -283,29 +283,29 @@ class PullClaims:
         except asyncpg.PostgresError as error:
             if not faults.is_collision(error):
                 raise
-            # Nothing was claimed; the next look comes at once.
-            self._news.set()
+            # Nothing was claimed; scan again at once.
+            self._wakeup.set()
             return
         except BaseException:
-            # It may have been committed all the same.
+            # It may have been committed nevertheless.
             self.return_lease(lease_id)
             raise
         if claimed is None or not claimed.may_be_more:
-            turns.drained.update(buckets)
+            current.drained.update(buckets)
         if claimed is None or lease is None:
             return
-        turns.has_claimed = True
-        _tell(claimed.lease, claimed.taken)
-        if call.answer.done():
+        current.has_claimed = True
+        _report_claims(claimed.lease, claimed.taken)
+        if call.future.done():
             self.return_lease(lease_id)
         elif lease.tasks:
-            call.answer.set_result(lease)
+            call.future.set_result(lease)
         else:
-            self._news.set()
+            self._wakeup.set()
 
 
-class _Turns:
-    """One round: the calls that have no turn yet, and the buckets in which something is due and not yet taken."""
+class _Pass:
+    """One pass over some buckets: the calls that are not served yet, and the buckets that still have due tasks."""
 
     def __init__(self, calls: Iterator[_Call], due: Sequence[Bucket]) -> None:
         self.calls = calls
@@ -315,7 +315,7 @@ class _Turns:
         self._due = due
 
     def buckets_of(self, wanted: LeaseRequest) -> list[Bucket]:
-        """Return the buckets that fit, the most urgent first."""
+        """Return the due buckets that the request wants, the most urgent first."""
         return [
             bucket
             for bucket in self._due
@@ -323,7 +323,7 @@ class _Turns:
         ]
 
 
-def _tell(lease: RemoteLease, taken: Sequence[TakenTask]) -> None:
+def _report_claims(lease: RemoteLease, taken: Sequence[TakenTask]) -> None:
     LEASES_OPENED.inc()
     count_claimed((one.task, one.waited_s) for one in taken)
     log.info("lease.opened", lease_id=str(lease.id), worker=lease.worker, tasks=len(taken))

@@ -1,7 +1,7 @@
-"""How claims of workers that pull over HTTP end: by the same decision and the same statement as any claim.
+"""Ends claims of workers that pull over HTTP, by the same decision and statement as any claim.
 
-Ends that come at the same time share their statements. One that comes again, since its answer was lost, is told
-what the first one did.
+Ends that come at the same time share their statements. One that is repeated because its response was lost returns
+the result of the first one.
 """
 
 import random
@@ -45,16 +45,16 @@ _FINISHED = "finished"
 _STOPPED = "stopped"
 # A renewal that comes late for these has lost nothing.
 _BY_ITS_WORKER = frozenset({_FINISHED, _STOPPED})
-# What a failed attempt's end is called in the history, when its worker has ended it.
+# The reasons in the history of an attempt that its worker reported as failed.
 _FAILURES = frozenset({Reason.ERROR, Reason.RETRY_ASKED, Reason.PERMANENT})
 
 Item = TypeVar("Item")
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 _Ending: TypeAlias = tuple[Fence, Outcome]
 
 
 class PullEnds:
-    """Ends claims and keeps leases. Use it as an async context manager; leaving waits for what was handed in."""
+    """Ends claims and renews leases. Use it as an async context manager; leaving waits for what is pending."""
 
     def __init__(
         self, database: Database, *, policy: RetryPolicy, randomness: random.Random
@@ -92,20 +92,20 @@ class PullEnds:
         await self._ends.__aexit__(kind, error, trace)
 
     async def end(self, fence: Fence, outcome: Outcome) -> EndedClaim:
-        """End a claim; the answer comes after the commit. The same end sent again has the first one's answer.
+        """End a claim and return after the commit. The same end sent again returns the first one's result.
 
         Raises:
             TaskNotFound: there is no such task.
-            StaleFence: the claim is over, or was ended in another way, or is not of a lease over HTTP.
-            CancelNotAsked: it is to end as cancelled, and nobody had asked for that.
+            StaleFence: the claim has ended in another way, or is not of a lease over HTTP.
+            CancelNotAsked: it is to end as cancelled, and no cancel was requested.
         """
-        ended = await _in_turn(self._ends, (fence, outcome))
+        ended = await _submit(self._ends, (fence, outcome))
         if isinstance(ended, CancelNotAsked):
             raise ended
-        return ended or await self._end_of_before(fence, outcome)
+        return ended or await self._earlier_end(fence, outcome)
 
     async def refuse(self, fence: Fence) -> NoReturn:
-        """Say why a fence does not hold. Raises `TaskNotFound` or `StaleFence`."""
+        """Raise `TaskNotFound` or `StaleFence` for a fence that does not hold, and log it."""
         await tasks.get_one(self._database, fence.task_id)
         REFUSED.add(1)
         log.warning(
@@ -117,13 +117,13 @@ class PullEnds:
         raise StaleFence(fence.task_id, fence.claim_no)
 
     async def renew(self, lease_id: UUID, ttl_s: float | None) -> RenewedLease:
-        """Let a lease live `ttl_s` seconds from now (None: as many as before).
+        """Renew a lease for `ttl_s` seconds from now (None: as many as before).
 
         Raises:
-            LeaseNotFound: there is no such lease over HTTP, or none any more.
+            LeaseNotFound: there is no such lease over HTTP.
             LeaseClosed: it has ended.
         """
-        renewed = await _in_turn(self._renewals, (lease_id, ttl_s))
+        renewed = await _submit(self._renewals, (lease_id, ttl_s))
         if renewed is not None:
             return renewed
         state = await remote_leases.find(self._database, lease_id)
@@ -134,13 +134,13 @@ class PullEnds:
         raise LeaseClosed(lease_id, state.reason)
 
     async def hand_back(self, lease_id: UUID) -> list[UUID]:
-        """End a lease; what runs under it waits again, or is cancelled if that was asked. Again it does nothing.
+        """End a lease; its running tasks wait again, or are cancelled if requested. A repeat does nothing.
 
-        Returns the tasks that ran. Their attempts cost nothing. First they are handed back, then the lease is
-        closed: the other way round rescue might come between, and count losses.
+        Returns the tasks that ran. Their attempts do not count. They are handed back before the lease is closed:
+        otherwise rescue might come between, and count losses.
 
         Raises:
-            LeaseNotFound: there is no such lease over HTTP, or none any more.
+            LeaseNotFound: there is no such lease over HTTP.
         """
         held = await remote_leases.find_of_lease(self._database, lease_id)
         if not held and await remote_leases.find(self._database, lease_id) is None:
@@ -153,7 +153,7 @@ class PullEnds:
         self, endings: list[_Ending]
     ) -> Sequence[EndedClaim | CancelNotAsked | None]:
         found = await remote_leases.find_claims(self._database, {fence for fence, _ in endings})
-        # Of two ends of one claim the first one counts; the other is told what became of it.
+        # Of two ends of one claim the first one counts; the other returns what became of it.
         chosen: dict[Fence, Outcome] = {}
         mine: list[bool] = []
         for fence, outcome in endings:
@@ -167,7 +167,7 @@ class PullEnds:
         ended = await self._record([(found[fence], outcome) for fence, outcome in chosen.items()])
         await self._settle({fence.lease_id for fence in chosen})
         return [
-            _answer(fence, outcome, found, ended.get(fence.task_id) if is_mine else None)
+            _result(fence, outcome, found, ended.get(fence.task_id) if is_mine else None)
             for (fence, outcome), is_mine in zip(endings, mine, strict=True)
         ]
 
@@ -185,12 +185,12 @@ class PullEnds:
         return ended
 
     async def _settle(self, lease_ids: set[UUID]) -> None:
-        """Close leases that have nothing left; one that stays open, since this fails, runs out by itself."""
+        """Close leases without tasks; one that stays open because this fails runs out by itself."""
         if not lease_ids:
             return
         try:
             await remote_leases.settle(self._database, lease_ids, _FINISHED)
-        except Exception as error:  # noqa: BLE001 - what has ended has ended
+        except Exception as error:  # noqa: BLE001 - the ends are committed already
             log.info("lease.left_open", leases=len(lease_ids), error=repr(error))
 
     async def _renew_all(
@@ -200,15 +200,15 @@ class PullEnds:
         LEASES_RENEWED.inc(len(renewed))
         return [renewed.get(lease_id) for lease_id, _ in renewals]
 
-    async def _end_of_before(self, fence: Fence, outcome: Outcome) -> EndedClaim:
+    async def _earlier_end(self, fence: Fence, outcome: Outcome) -> EndedClaim:
         before = await remote_leases.find_own_end(self._database, fence)
         if before is None or not _is_end_of(outcome, before):
             await self.refuse(fence)
         return before
 
 
-async def _in_turn(batch: Batcher[Item, Answer], item: Item) -> Answer:
-    """Hand an item in. Raises `Unavailable` when too many wait already."""
+async def _submit(batch: Batcher[Item, Result], item: Item) -> Result:
+    """Add an item to a batch. Raises `Unavailable` when too many wait already."""
     try:
         return await batch(item)
     except Overloaded as error:
@@ -218,7 +218,7 @@ async def _in_turn(batch: Batcher[Item, Answer], item: Item) -> Answer:
 def decided(
     claim: RemoteClaim, outcome: Outcome, policy: RetryPolicy, *, jitter: float
 ) -> ClaimEnd:
-    """Decide once for each case: PostgreSQL knows at the last moment whether a cancel was asked."""
+    """Decide for both cases: only the statement sees whether a cancel was requested."""
     facts = claim.facts(policy)
     return ClaimEnd(
         fence=claim.fence,
@@ -251,7 +251,7 @@ def report_end(claim: RemoteClaim, outcome: Outcome, ended: EndedClaim) -> None:
     )
 
 
-def _answer(
+def _result(
     fence: Fence,
     outcome: Outcome,
     found: dict[Fence, RemoteClaim],
@@ -264,7 +264,7 @@ def _answer(
 
 
 def _is_end_of(outcome: Outcome, before: EndedClaim) -> bool:
-    """Tell whether a claim ended by such an outcome; a failure may have become a cancel."""
+    """Return whether a claim ended by such an outcome; a failure may have become a cancel."""
     match outcome:
         case Succeeded():
             return before.status is Status.SUCCEEDED

@@ -1,4 +1,4 @@
-"""Keeps what workers that pull over HTTP say of their claims, within the bounds of every claim's lines."""
+"""Stores log lines of workers that pull over HTTP, within the limits of every claim's lines."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ _CUT = "…"
 
 
 class PullLogs:
-    """Lines of less than the settings' level are not kept; a message that is too long is cut."""
+    """Drops lines below the level of the settings, and cuts messages that are too long."""
 
     def __init__(self, database: Database, settings: TaskLogSettings) -> None:
         self._database = database
@@ -22,13 +22,13 @@ class PullLogs:
         self._level = None if settings.level == "off" else LineLevel(settings.level).number
 
     async def store(self, fence: Fence, first: int, lines: Sequence[SentLine]) -> int | None:
-        """Keep lines, which are numbered from `first`; return how many are left out, None without the fence.
+        """Store lines, numbered from `first`; return how many were dropped, None when the fence does not hold.
 
-        The same numbers again are the same lines.
+        Lines with the same numbers are the same lines.
 
         Raises:
             InvalidInput: a line's fields are larger than the settings allow.
-            Unavailable: the database is away; whether they are kept is unknown.
+            Unavailable: the database is away; whether they were stored is unknown.
         """
         self._check(lines)
         wanted = [
@@ -36,26 +36,26 @@ class PullLogs:
             for seq, one in enumerate(lines, first)
             if self._level is not None and one.level.number >= self._level
         ]
-        over = await task_log.add(
+        surplus = await task_log.add(
             self._database,
             fence,
             wanted,
             most_lines=self._settings.claim_lines,
             most_bytes=self._settings.claim_bytes,
         )
-        if over is None:
+        if surplus is None:
             return None
-        TASK_LOG_STORED.inc(len(wanted) - over)
-        TASK_LOG_DROPPED.labels("claim_full").inc(over)
-        return over + len(lines) - len(wanted)
+        TASK_LOG_STORED.inc(len(wanted) - surplus)
+        TASK_LOG_DROPPED.labels("claim_full").inc(surplus)
+        return surplus + len(lines) - len(wanted)
 
     def _check(self, lines: Sequence[SentLine]) -> None:
         most = self._settings.fields_bytes
-        for place, one in enumerate(lines):
+        for index, one in enumerate(lines):
             size = len((one.fields or "").encode())
             if size > most:
                 expected = f"at most {most} bytes of JSON without spacing"
-                raise InvalidInput.at(f"/lines/{place}/fields", expected, f"{size} bytes")
+                raise InvalidInput.at(f"/lines/{index}/fields", expected, f"{size} bytes")
 
     def _cut(self, message: str) -> str:
         longest = self._settings.message_chars

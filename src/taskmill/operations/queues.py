@@ -1,4 +1,4 @@
-"""Queues: made on first use or by hand, listed, paused and resumed, removed when they are empty."""
+"""Queues: created on first use or by hand, listed, paused and resumed, removed when they are empty."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
@@ -18,13 +18,13 @@ from taskmill.storage.queues import QueueRow
 log = get_logger(__name__)
 
 RESERVE: Final = 100
-"""So many queues may be made by hand when tasks may make no more."""
-# Who pauses or resumes a queue does not wait for what there is in it.
+"""So many queues may be created by hand after tasks have reached the limit."""
+# Pausing or resuming a queue must not wait for a long read of it.
 _MOST_BUCKETS_OF_ONE: Final = 100
 
 
 class KnownQueues(KnownNames):
-    """Makes queues that a task names for the first time, and remembers for a while which there are."""
+    """Creates queues that a task names for the first time, and caches for a while which exist."""
 
     def __init__(self, database: Database, *, limit: int, clock: Clock) -> None:
         super().__init__(clock=clock)
@@ -32,7 +32,7 @@ class KnownQueues(KnownNames):
         self._limit = limit
 
     def limit_reached(self) -> QueueLimitReached:
-        """Return the error for a queue that may not be made."""
+        """Return the error for a queue that may not be created."""
         return QueueLimitReached(self._limit)
 
     async def _find(self, names: Collection[str]) -> set[str]:  # noqa: ARG002 - there are few: all are read
@@ -42,13 +42,13 @@ class KnownQueues(KnownNames):
         return await rows.add(self._database, names, limit=self._limit)
 
     async def make(self, name: str) -> None:
-        """Make a queue by hand: there is some room left for that. Raises `QueueLimitReached`."""
+        """Create a queue by hand, up to a higher limit. Raises `QueueLimitReached`."""
         most = self._limit + RESERVE
         if name not in await rows.add(self._database, (name,), limit=most):
             raise QueueLimitReached(most)
 
     def forget(self, name: str) -> None:
-        """Look a queue up before the next task: it was removed."""
+        """Drop a removed queue from the cache."""
         self._known.discard(name)
 
 
@@ -75,7 +75,7 @@ async def list_queues(
 async def with_oldest(
     database: Database, queues: Sequence[QueueState], *, most: int = rows.MOST_BUCKETS
 ) -> list[QueueState]:
-    """Return queues in the same order, with since when their oldest due task waits."""
+    """Return queues in the same order, with the time since which their oldest due task waits."""
     oldest: dict[str, datetime] = {}
     for due in await rows.oldest_due(database, [queue.name for queue in queues], most=most):
         oldest[due.queue] = min(due.since, oldest.get(due.queue, due.since))
@@ -85,10 +85,10 @@ async def with_oldest(
 async def set_paused(
     database: Database, known: KnownQueues, name: str, *, paused: bool
 ) -> QueueRow:
-    """Pause or resume a queue, and make it if need be; claims that begin after this returned obey it.
+    """Pause or resume a queue, which is created if needed; claims that begin after this returned obey it.
 
     Raises:
-        QueueLimitReached: it does not exist, and there is no room left even for those made by hand.
+        QueueLimitReached: it does not exist, and even the limit of queues created by hand is reached.
     """
     while (queue := await rows.set_pause(database, name, paused=paused)) is None:
         await known.make(name)
@@ -96,7 +96,7 @@ async def set_paused(
 
 
 async def one_queue(database: Database, broker: BrokerWatch, queue: QueueRow) -> QueueState:
-    """Return a queue with what is in it: other queues are not looked at, and few of its own buckets."""
+    """Return a queue with its counts; no other queue is read, and few of its own buckets."""
     counted = await counts.by_queue(database)
     released = await broker.count_released(database, queue.name)
     state = QueueState(
@@ -112,24 +112,24 @@ async def one_queue(database: Database, broker: BrokerWatch, queue: QueueRow) ->
 
 
 async def remove(database: Database, known: KnownQueues, name: str) -> None:
-    """Remove a queue in which nothing waits or runs. Its ended tasks stay; the next task makes it anew.
+    """Remove a queue in which nothing waits or runs. Its ended tasks stay; the next task creates it again.
 
     Raises:
-        QueueNotFound: there is none of this name.
+        QueueNotFound: no queue has this name.
         QueueNotEmpty: tasks wait or run in it.
     """
-    done = await rows.remove(database, name)
+    result = await rows.remove(database, name)
     known.forget(name)
-    if done.is_removed:
+    if result.is_removed:
         log.info("queue.removed", queue=name)
-    elif not done.is_known:
+    elif not result.is_known:
         raise QueueNotFound(name)
     else:
-        raise QueueNotEmpty(name, waiting=done.waiting, running=done.running)
+        raise QueueNotEmpty(name, waiting=result.waiting, running=result.running)
 
 
 async def tidy(database: Database) -> None:
-    """Remove queues that were empty for a day; make those anew that got a task while they were removed."""
+    """Remove queues that were empty for a day; restore those that got a task while they were removed."""
     for name in await rows.restore(database):
         log.info("queue.restored", queue=name)
     for name in await rows.prune(database):

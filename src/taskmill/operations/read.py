@@ -1,4 +1,4 @@
-"""Reading single tasks: requests that come together share one statement."""
+"""Reading single tasks: requests at the same time share one statement."""
 
 import asyncio
 from types import TracebackType
@@ -49,7 +49,7 @@ class TaskReading:
         return task
 
     def begin(self, task_id: UUID) -> asyncio.Future[Task | None] | None:
-        """Begin to read the task; None when too many wait already."""
+        """Begin to read the task; None when too many reads wait already."""
         try:
             return self._batch.submit(task_id)
         except Overloaded:
@@ -61,7 +61,7 @@ class TaskReading:
 
 
 async def events(database: Database, task_id: UUID, *, after: int) -> Part[TaskEvent]:
-    """Return the task's history behind a version, oldest first; every task has one from 0 on."""
+    """Return the task's history after a version, oldest first; after 0 it is never empty."""
     history = await event_rows.of_task(database, task_id, after=after, limit=_MOST_EVENTS)
     if not history and not after:
         raise TaskNotFound(task_id)

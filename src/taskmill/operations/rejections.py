@@ -1,4 +1,4 @@
-"""Refused messages: keeping them, looking at them, and sending them again."""
+"""Refused messages: storing, reading, and sending them again."""
 
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
@@ -24,7 +24,7 @@ _TRIES = 3
 
 
 class Rejections:
-    """The refused messages of all doors; what is sent again is judged by `limits`, as a new one."""
+    """The refused messages of all entry points. `limits` are for messages that are sent again."""
 
     def __init__(
         self,
@@ -40,20 +40,20 @@ class Rejections:
         self._limits = limits
 
     def with_ids(self, messages: Iterable[RefusedMessage]) -> list[NewRejection]:
-        """Give each message the id that its row gets, if it is not there yet."""
+        """Give each message the id of its row, for the case that it is new."""
         return [
             NewRejection(id=self._ids(), message=message, body_hash=message.body_hash)
             for message in messages
         ]
 
     async def store(self, new: Sequence[NewRejection]) -> list[UUID]:
-        """Keep refused messages in one transaction and return their rows' ids, in order.
+        """Store refused messages in one transaction and return their rows' ids, in order.
 
-        The same message, by its id and body, is kept once; that it came again is counted. Safe to
-        repeat with the same `new` when an answer was lost: only the count may be too high then.
+        The same message, by its id and body, is stored once; its repeats are counted. Safe to repeat with the same
+        `new` when the result was lost: only the count may be too high then.
 
         Raises:
-            Unavailable: the database is away; whether they are kept is unknown.
+            Unavailable: the database is away; whether they are stored is unknown.
         """
         merged = _merged(new)
         own = {one.identity: one.id for one in merged if one.identity}
@@ -61,7 +61,7 @@ class Rejections:
         return [rows[one.identity] if one.identity else one.id for one in new]
 
     async def _store(self, new: Sequence[NewRejection]) -> dict[rejections.Identity, UUID]:
-        """Store, and once more when a lost run of the same statement has committed meanwhile."""
+        """Store, and again when an earlier run of the same statement has committed meanwhile."""
         for _ in range(_TRIES - 1):
             try:
                 return await rejections.store(self._database, new)
@@ -78,43 +78,43 @@ class Rejections:
         return await rejections.get(self._database, rejection_id)
 
     async def resend(self, rejection_id: UUID) -> CreatedTask:
-        """Judge a refused message anew and make its task; one that has made it already gives it again.
+        """Validate a refused message again and create its task; if that exists already, return it.
 
         Raises:
             RejectionNotFound: there is no such rejection.
-            TaskNotFound: it became a task, which is past its retention.
-            TaskmillError: it is refused again, for the reason that this tells.
+            TaskNotFound: it became a task that is past its retention.
+            TaskmillError: it is refused again; the error is the reason.
         """
-        kept = await self.get(rejection_id)
-        if kept.summary.task_id is not None:
-            task = await tasks.get_one(self._database, kept.summary.task_id)
+        rejection = await self.get(rejection_id)
+        if rejection.summary.task_id is not None:
+            task = await tasks.get_one(self._database, rejection.summary.task_id)
             return CreatedTask(task=task, replayed=True)
-        created = await self._creation.create(self._draft(kept))
+        created = await self._creation.create(self._draft(rejection))
         await rejections.mark_resent(self._database, rejection_id, created.task.id)
         log.info("message.resent", rejection_id=str(rejection_id), task_id=str(created.task.id))
         return created
 
-    def _draft(self, kept: Rejection) -> TaskDraft:
-        summary = kept.summary
+    def _draft(self, rejection: Rejection) -> TaskDraft:
+        summary = rejection.summary
         message = RefusedMessage(
             source=summary.source,
             message_id=summary.message_id,
-            body=kept.body,
+            body=rejection.body,
             properties=summary.properties,
             status=summary.status,
             problem=summary.problem,
         )
         draft = message_draft(kept_message(message), self._limits)
         if draft.idempotency is None:
-            # So that two who send it again at the same time make one task.
+            # So that two requests that send it again at the same time create one task.
             draft.idempotency = IdempotencyKey(
-                key=f"rejection:{summary.id}", request_hash=sha256(kept.body).digest()
+                key=f"rejection:{summary.id}", request_hash=sha256(rejection.body).digest()
             )
         return draft
 
 
 def _merged(new: Iterable[NewRejection]) -> list[NewRejection]:
-    """Leave out what came twice, and count it: one statement may touch a row only once."""
+    """Leave out repeats, and count them: one statement may touch a row only once."""
     first: dict[rejections.Identity, NewRejection] = {}
     merged = []
     for one in new:

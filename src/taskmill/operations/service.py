@@ -1,4 +1,4 @@
-"""The one face of the operations, which every door uses."""
+"""The facade of the operations, which every entry point uses."""
 
 import asyncio
 from collections.abc import Collection, Sequence
@@ -45,10 +45,10 @@ _MOST_LOST_SHOWN = 100
 
 
 class TaskService:
-    """Creates, reads and steers tasks; `rejections` are the messages that became none, `logs` what handlers said.
+    """Creates, reads and controls tasks; `rejections` are the refused messages, `logs` what handlers logged.
 
-    `contracts` are what payloads of some types have to look like; whoever runs the service has them refreshed.
-    `offload` is where the process reads what is large.
+    `contracts` are the current contracts of types; the process that runs the service refreshes them. `offload`
+    runs what would block the loop, such as reading large bodies.
 
     Use it as an async context manager.
 
@@ -75,8 +75,8 @@ class TaskService:
         self._creation = creation
         self._reading = reading
         self._broker = broker
-        # To tell what happened takes tens of ms; however many ask, most connections are there for what is quick.
-        self._activity_turns = asyncio.Semaphore(_MOST_ACTIVITY_READS)
+        # Reading what happened takes tens of ms: most connections stay free for quick statements.
+        self._activity_limit = asyncio.Semaphore(_MOST_ACTIVITY_READS)
 
     async def __aenter__(self) -> Self:
         await self._creation.__aenter__()
@@ -93,28 +93,28 @@ class TaskService:
         await self._creation.__aexit__(kind, error, trace)
 
     async def create(self, draft: TaskDraft) -> CreatedTask:
-        """Store a task; the answer comes after its commit.
+        """Store a task and return after its commit.
 
         Raises:
             IdempotencyConflict: the key was used for a request with another body.
-            QueueLimitReached: the queue is new, and there are too many.
+            QueueLimitReached: the queue is new, and the limit is reached.
         """
         return await self._creation.create(draft)
 
     async def is_held_by_another(self, draft: TaskDraft) -> bool:
-        """Tell whether another request holds the key of one that waits: see `TaskCreation.is_held_by_another`."""
+        """Return whether another request holds this one's key: see `TaskCreation.is_held_by_another`."""
         return await self._creation.is_held_by_another(draft)
 
     def begin_create(self, draft: TaskDraft) -> CreationFuture | None:
-        """Begin what `create` does; None when it takes more than its batch."""
+        """Begin what `create` does; None when it takes more than a batch."""
         return self._creation.begin(draft)
 
     def begin_get(self, task_id: UUID) -> "asyncio.Future[Task | None] | None":
-        """Begin what `get` does, with None for a task that is not there; None when it can't be begun now."""
+        """Begin what `get` does, with the result None for an unknown task; None when it can't begin now."""
         return self._reading.begin(task_id)
 
     async def create_all(self, drafts: Sequence[TaskDraft]) -> list[CreatedTask]:
-        """Store all tasks in one transaction or none of them; the answers are in the same order.
+        """Store all tasks in one transaction or none of them; the results are in the same order.
 
         Raises:
             IdempotencyConflict: as for `create`; then none of the new ones is stored.
@@ -125,7 +125,7 @@ class TaskService:
     async def submit_each(
         self, drafts: Sequence[TaskDraft]
     ) -> list[CreationFuture | CreatedTask | Exception]:
-        """Begin to store tasks, each for itself: see `TaskCreation.submit_each`."""
+        """Begin to store tasks independently of each other: see `TaskCreation.submit_each`."""
         return await self._creation.submit_each(drafts)
 
     async def get(self, task_id: UUID) -> Task:
@@ -133,19 +133,19 @@ class TaskService:
         return await self._reading.get(task_id)
 
     async def events(self, task_id: UUID, *, after: int = 0) -> Part[TaskEvent]:
-        """Return the task's history behind a version, oldest first, 1,000 at most. Raises `TaskNotFound`."""
+        """Return the task's history after a version, oldest first, at most 1,000. Raises `TaskNotFound`."""
         return await read.events(self._database, task_id, after=after)
 
     async def latest_events(self, task_id: UUID, limit: int) -> list[TaskEvent]:
-        """Return the last entries of the task's history, oldest first; none of a task that is unknown."""
+        """Return the last entries of the task's history, oldest first; none for an unknown task."""
         return await read.latest_events(self._database, task_id, limit)
 
     async def explain(self, task_id: UUID) -> Explanation:
-        """Tell why the task is where it is. Raises `TaskNotFound`."""
+        """Explain why the task is where it is. Raises `TaskNotFound`."""
         return await explain.explain_task(self._database, self._broker, task_id)
 
     async def page(self, wanted: TaskFilter, request: PageRequest) -> TaskPage:
-        """Return a page of the tasks that the filter admits, newest first unless asked otherwise."""
+        """Return a page of the tasks that the filter admits, newest first by default."""
         return await listing.page(self._database, wanted, request)
 
     async def find_id(self, number: int) -> UUID:
@@ -158,9 +158,9 @@ class TaskService:
     async def cancel(
         self, task_id: UUID, versions: Collection[int] | None = None
     ) -> tuple[CancelResult, Task]:
-        """Cancel a waiting task at once, or ask a running one to stop; returns the task as it is then.
+        """Cancel a waiting task at once, or request a running one to stop; return the task as it is then.
 
-        With `versions` only while it has one of them.
+        With `versions`, only while it has one of them.
 
         Raises:
             TaskNotFound: there is no such task.
@@ -170,7 +170,7 @@ class TaskService:
         return await cancel.cancel_task(self._database, task_id, versions)
 
     async def retry(self, task_id: UUID, versions: Collection[int] | None = None) -> Task:
-        """Start a new run of a finished task; returns it as it waits. With `versions` as `cancel`.
+        """Start a new run of a finished task, and return it. `versions` as for `cancel`.
 
         Raises:
             TaskNotFound: there is no such task.
@@ -188,14 +188,14 @@ class TaskService:
         dry_run: bool,
         most: int | None = None,
     ) -> SweepStep:
-        """Cancel or retry the tasks that the filter admits, for as long as a request may take, `most` of them.
+        """Cancel or retry tasks that the filter admits, at most `most`, for as long as a request may take.
 
-        They are the tasks that were there when the sweep began, oldest first; `start` is None there.
+        They are the tasks that existed when the sweep began, oldest first; its first step has no `start`.
         """
         return await sweep.step(self._database, what, wanted, start, dry_run=dry_run, most=most)
 
     async def act_on(self, what: Sweep, ids: Collection[UUID]) -> SweepStep:
-        """Cancel or retry the tasks with these ids, 1,000 at most."""
+        """Cancel or retry the tasks with these ids, at most 1,000."""
         return await sweep.act_on(self._database, what, ids)
 
     async def queues(self, *, is_brief: bool = False) -> list[QueueState]:
@@ -203,11 +203,11 @@ class TaskService:
         return await queues.list_queues(self._database, self._broker, is_brief=is_brief)
 
     async def with_oldest(self, states: Sequence[QueueState]) -> list[QueueState]:
-        """Return some brief queues in the same order, with since when their oldest due task waits."""
+        """Return some brief queues in the same order, with the time since which their oldest due task waits."""
         return await queues.with_oldest(self._database, states)
 
     async def set_queue_paused(self, name: str, *, paused: bool) -> QueueState:
-        """Pause or resume a queue, which is made if need be, and return it. Raises `QueueLimitReached`."""
+        """Pause or resume a queue, which is created if needed, and return it. Raises `QueueLimitReached`."""
         queue = await queues.set_paused(self._database, self._creation.queues, name, paused=paused)
         return await queues.one_queue(self._database, self._broker, queue)
 
@@ -218,19 +218,19 @@ class TaskService:
     async def ask_worker(
         self, lease_id: UUID, request: WorkerRequest | None, *, when_empty: bool = False
     ) -> WorkerState:
-        """Ask a worker to be quiet or to stop, or to work as ever. Raises `WorkerNotFound`, `WorkerGone`.
+        """Request a worker to be quiet or to stop, or (None) to resume. Raises `WorkerNotFound`, `WorkerGone`.
 
         It stops at once, or `when_empty`: it is quiet until it runs nothing more.
         """
         return await system.ask_worker(self._database, lease_id, request, when_empty=when_empty)
 
     async def lost_tasks(self, lease_id: UUID) -> list[Task]:
-        """Return what a worker ran when it was lost, as it is now; of very many a part."""
+        """Return the tasks that a worker ran when it was lost, as they are now, at most 100."""
         found = await leases.find_lost(self._database, lease_id)
         return await listing.of_ids(self._database, found[:_MOST_LOST_SHOWN])
 
     async def workers(self, *, only: UUID | None = None) -> list[WorkerState]:
-        """Return the workers that live, and those that ended lately, newest first; or `only` one of them."""
+        """Return the live workers, and those that ended lately, newest first; or `only` one of them."""
         return await system.list_workers(self._database, only=only)
 
     async def stats(
@@ -242,27 +242,27 @@ class TaskService:
         """
         if request is None:
             return await system.stats(self._database, self._broker, is_brief=is_brief)
-        async with self._activity_turns:
+        async with self._activity_limit:
             return await system.stats(self._database, self._broker, request)
 
     async def activity(self, request: ActivityRequest) -> Activity:
-        """Return what happened lately, alone."""
-        async with self._activity_turns:
+        """Return what happened lately, without counts."""
+        async with self._activity_limit:
             return await minutes.read(self._database, request)
 
     async def queue_activity(self, window: Window, queues: Collection[str]) -> QueueActivity:
         """Return what happened in some queues lately."""
-        async with self._activity_turns:
+        async with self._activity_limit:
             return await minutes.read_queues(self._database, window, queues)
 
     async def failures(self, window: Window, limit: int) -> Failures:
-        """Return what failed over one of `domain.failures.WINDOWS`, `limit` kinds at most."""
+        """Return what failed over one of `domain.failures.WINDOWS`, at most `limit` kinds."""
         return await failures.read(self._database, window, limit)
 
     async def figures(self) -> SystemFigures | None:
-        """Return the figures of the whole system, some seconds old at most; None while the database tells none."""
+        """Return the figures of the whole system, at most some seconds old; None while they can't be read."""
         return await self._figures.get()
 
     async def readiness(self) -> Readiness:
-        """Tell whether the database answers and has the schema that this code needs. Never raises."""
+        """Check that the database is reached and has the schema that this code needs. Never raises."""
         return await system.readiness(self._database, self._broker, self._creation.writability)

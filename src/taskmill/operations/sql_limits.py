@@ -1,4 +1,4 @@
-"""What the program does for the door in the database, which makes tasks without it."""
+"""The limits of the entry point SQL, which creates tasks without this program."""
 
 from datetime import timedelta
 
@@ -7,7 +7,7 @@ from taskmill.storage.database import Database
 
 
 async def store(database: Database, settings: Settings) -> None:
-    """Have `taskmill.create_task` keep the limits of these settings; those of the API that started last count."""
+    """Have `taskmill.create_task` enforce the limits of these settings; the API that started last sets them."""
     limits = settings.limits
     await database.fetch(
         "set_sql_limits",

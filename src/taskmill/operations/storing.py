@@ -1,4 +1,4 @@
-"""One try to store a batch: what the transaction writes, and what that means for each of its tasks."""
+"""One try to store a batch: what the transaction writes, and the result of each of its tasks."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
@@ -16,7 +16,7 @@ from taskmill.storage.tasks import HeldKey, NewTask, StoredFacts
 from taskmill.wire.urls import callback_endpoint
 
 BATCH_TASK_S: Final = 0.002
-"""So much longer a transaction may take for each of its tasks: ten times what it takes at rest."""
+"""How much longer a transaction may take for each of its tasks: ten times what it takes on an idle system."""
 
 
 async def store(
@@ -26,17 +26,17 @@ async def store(
     notifies: bool = False,
     timeout_s: float | None = None,
 ) -> list[CreatedTask | IdempotencyConflict]:
-    """Store what is new and answer for each, in order. With `notifies`, of a single one, listeners are notified.
+    """Store what is new and return a result for each, in order. With `notifies`, notify of a single new one.
 
-    It is waited for as long as is usual, or for `timeout_s`.
+    The statement has `timeout_s`, or the usual time.
 
-    Tasks with a callback want a transaction around it: both are written, or none is.
+    Tasks with a callback need a transaction around it, so that both are written or neither.
     """
     created = await tasks.insert(
         connection, _first_of_each_key(new), notifies=notifies, timeout_s=timeout_s
     )
-    await _keep_callbacks(connection, called(new), created)
-    return await answers(connection, new, created)
+    await _store_callbacks(connection, callbacks_of(new), created)
+    return await results(connection, new, created)
 
 
 def _first_of_each_key(new: Iterable[NewTask]) -> list[NewTask]:
@@ -53,49 +53,53 @@ def _first_of_each_key(new: Iterable[NewTask]) -> list[NewTask]:
 
 
 def scoped_key(new: NewTask) -> tuple[str, str] | None:
-    """Return what the task's idempotency key is known by, None when it has none."""
+    """Return the scope and the text of the task's idempotency key, None when it has none."""
     key = new.draft.idempotency
     return (new.key_scope, key.key) if key else None
 
 
-def called(new: Iterable[NewTask]) -> list[tuple[UUID, str]]:
-    """Return the tasks that have somebody to call when they end, and whom."""
+def callbacks_of(new: Iterable[NewTask]) -> list[tuple[UUID, str]]:
+    """Return the ids of tasks with a callback, and its URL."""
     return [(one.id, url) for one in new if (url := one.draft.callback_url) is not None]
 
 
-async def _keep_callbacks(
-    connection: Connection, called: Iterable[tuple[UUID, str]], created: Mapping[UUID, StoredFacts]
+async def _store_callbacks(
+    connection: Connection, urls: Iterable[tuple[UUID, str]], created: Mapping[UUID, StoredFacts]
 ) -> None:
-    """Keep whom to call for the tasks that this transaction creates."""
+    """Store the callbacks of the tasks that this transaction creates."""
     new = [
         NewCallback(task_id, url, callback_endpoint(url))
-        for task_id, url in called
+        for task_id, url in urls
         if task_id in created
     ]
     if new:
         await callbacks.insert(connection, new)
 
 
-async def answers(
+async def results(
     connection: Connection, new: Sequence[NewTask], created: Mapping[UUID, StoredFacts]
 ) -> list[CreatedTask | IdempotencyConflict]:
-    """Answer for each: the task just created, the one that its key stands for, or the conflict."""
-    rest = [task for task in new if task.id not in created]
-    held = await tasks.find_keys(connection, {key for task in rest if (key := scoped_key(task))})
-    holders = {task.id: held[key].task_id for task in rest if (key := scoped_key(task)) in held}
-    wanted = {holders.get(task.id, task.id) for task in rest}
+    """Return for each the task just created, the one that its key stands for, or the conflict."""
+    remaining = [task for task in new if task.id not in created]
+    held = await tasks.find_keys(
+        connection, {key for task in remaining if (key := scoped_key(task))}
+    )
+    holders = {
+        task.id: held[key].task_id for task in remaining if (key := scoped_key(task)) in held
+    }
+    wanted = {holders.get(task.id, task.id) for task in remaining}
     stored = await tasks.get_with(connection, wanted) if wanted else {}
     if stored:
         await tasks.wait_for_standby(connection)
     return [
         CreatedTask(task=_task(task, created[task.id]), replayed=False)
         if task.id in created
-        else _answer_of_holder(task, held, stored)
+        else _result_of_holder(task, held, stored)
         for task in new
     ]
 
 
-def _answer_of_holder(
+def _result_of_holder(
     new: NewTask, held: Mapping[tuple[str, str], HeldKey], stored: Mapping[UUID, Task]
 ) -> CreatedTask | IdempotencyConflict:
     key = new.draft.idempotency
@@ -104,13 +108,13 @@ def _answer_of_holder(
         return IdempotencyConflict(key.key)
     task = stored.get(holder.task_id if holder else new.id)
     if task is None:
-        # The key ran out, or its task passed retention, between two statements: the next try sees it.
+        # Between two statements the key ran out, or its task passed its retention: the next try sees that.
         raise Unavailable(RETRY_AFTER_S, "the idempotency key")
     return CreatedTask(task=task, replayed=task.id != new.id)
 
 
 def _task(new: NewTask, stored: StoredFacts) -> Task:
-    """Put together what is now stored, without reading it back."""
+    """Build the stored task without reading it back."""
     draft = new.draft
     return Task(
         id=new.id,

@@ -1,4 +1,4 @@
-"""The state of the whole: workers, counts, readiness."""
+"""The state of the whole system: workers, counts, readiness."""
 
 from uuid import UUID
 
@@ -23,9 +23,9 @@ _UNWRITABLE = "it answers, but takes no writes"
 
 
 async def list_workers(database: Database, *, only: UUID | None = None) -> list[WorkerState]:
-    """Return the workers that live, and those that ended in the last hour, newest first; then remote leases.
+    """Return the live workers, and those that ended in the last hour, newest first; then remote leases.
 
-    Or `only` one of them.
+    With `only`, return just that one.
     """
     return [
         WorkerState(
@@ -54,22 +54,22 @@ async def list_workers(database: Database, *, only: UUID | None = None) -> list[
 async def ask_worker(
     database: Database, lease_id: UUID, request: WorkerRequest | None, *, when_empty: bool = False
 ) -> WorkerState:
-    """Ask a worker to do something, or (None) to work as ever; it hears of it when it renews its lease.
+    """Record a request for a worker, or (None) remove it; the worker reads it when it renews its lease.
 
     One that is to stop `when_empty` is quiet until it runs nothing more.
 
     Raises:
-        WorkerNotFound: there is none with this id.
+        WorkerNotFound: no worker has this id.
         WorkerGone: it has ended.
-        InvalidInput: it pulls over HTTP, and can't be asked.
+        InvalidInput: it pulls over HTTP, and takes no requests.
     """
     wanted = WorkerRequest.QUIET if when_empty else request
-    [asked] = await database.fetch("set_worker_request", lease_id, wanted, when_empty)
-    if not asked["is_known"]:
+    [result] = await database.fetch("set_worker_request", lease_id, wanted, when_empty)
+    if not result["is_known"]:
         raise WorkerNotFound(lease_id)
-    if asked["is_remote"]:
+    if result["is_remote"]:
         raise InvalidInput.at("path:id", "a worker process", "a claim of one that pulls over HTTP")
-    if not asked["is_open"]:
+    if not result["is_open"]:
         raise WorkerGone(lease_id)
     [worker] = await list_workers(database, only=lease_id)
     return worker
@@ -107,9 +107,9 @@ async def stats(
 async def readiness(
     database: Database, broker: BrokerWatch = NO_BROKER, writability: Writability | None = None
 ) -> Readiness:
-    """Ask the database for its schema, and whether it takes writes when that is in doubt, and how the broker is.
+    """Check the database's schema, whether it accepts writes if that is in doubt, and the broker.
 
-    Any trouble is told, not raised.
+    Any trouble is returned, not raised.
     """
     try:
         async with database.hot() as connection:

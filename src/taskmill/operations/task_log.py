@@ -10,7 +10,7 @@ from taskmill.storage.database import Database
 
 
 class TaskLogs:
-    """The lines of tasks. `reading` tells whether a task without lines is one."""
+    """The lines of tasks. `reading` checks that a task without lines exists."""
 
     def __init__(self, database: Database, reading: TaskReading) -> None:
         self._database = database
@@ -19,12 +19,12 @@ class TaskLogs:
     async def page(
         self, task_id: UUID, wanted: LineFilter, *, after: LinePosition, limit: int
     ) -> Part[LogLine]:
-        """Return up to `limit` lines beyond `after`, oldest first. Raises `TaskNotFound`."""
+        """Return up to `limit` lines after `after`, oldest first. Raises `TaskNotFound`."""
         found = await task_log.page(self._database, task_id, wanted, after=after, limit=limit)
         if not found:
             await self._reading.get(task_id)
         return found
 
     async def latest(self, task_id: UUID, level: LineLevel, limit: int) -> list[LogLine]:
-        """Return the last lines of this level and above, oldest first; none of a task that is unknown."""
+        """Return the last lines of this level or higher, oldest first; none for an unknown task."""
         return await task_log.latest(self._database, task_id, level, limit)

@@ -1,8 +1,8 @@
-"""Verify: everything that must be true of a database, compared with its rows and history, while it is in use.
+"""Verify: checks the rows and the history of a database against all rules, while it is in use.
 
 Tasks are read in parts, each in one short snapshot, so that row, history, `dispatch` and lease belong together;
-tasks that come while it runs may be left out. What needs whole tables has a time limit, and is told as unchecked
-when that is up. It writes nothing.
+tasks that are created meanwhile may be left out. Checks that read whole tables have a time limit, and are reported
+as unchecked when it is reached. It writes nothing.
 """
 
 from collections import Counter
@@ -31,11 +31,11 @@ Different = TypeVar("Different")
 
 _TASKS_AT_ONCE = 2_000
 _ROWS_AT_ONCE = 5_000
-# Of each its first task is read: 12 to 60 ms for all on a busy machine (2026-11-28).
+# The first task of each is read: 12 to 60 ms for all on a busy machine (2026-11-28).
 _BUCKETS_AT_ONCE = 1_000
-# The feed is read anew for every range: few, large ranges, but none that is sorted for seconds.
+# The feed is read again for every range: so few, large ranges, but none that takes seconds to sort.
 _CHANGES_IN_RANGE = 250_000
-# More than anybody reads, and what fits into memory when a table is gone.
+# More than anybody reads, and few enough for memory when a whole table is missing.
 _MOST_DIFFERENCES = 100_000
 _FIRST = UUID(int=0)
 _LAST = UUID(int=2**128 - 1)
@@ -46,7 +46,7 @@ _DAY = timedelta(days=1)
 class Extent:
     """What to verify.
 
-    With `since` only tasks that were created within that time, and what belongs to them; the counters have no
+    With `since`, only tasks that were created within that time, and what belongs to them; the counters have no
     time and are left out. Whole tables are read for up to `timeout_s` seconds each; the feed of changes is kept
     for `keep_changes`.
     """
@@ -58,9 +58,9 @@ class Extent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audit:
-    """What was looked at, how often each check found something, and what was not looked at.
+    """What was checked, how often each check found something, and what was not checked.
 
-    There was no time for what is `unchecked`; with `broken_off` an error ended the audit before its end.
+    There was no time for what is `unchecked`; with `broken_off`, an error ended the audit early.
     """
 
     tasks: int
@@ -76,26 +76,26 @@ class Audit:
 
 
 class AuditListener(Protocol):
-    """Whoever is told while an audit runs."""
+    """Is notified while an audit runs."""
 
     def started(self, tasks: int | None) -> None:
-        """So many tasks will be looked at, about; None when nobody knows."""
+        """About so many tasks will be checked; None when that is unknown."""
 
     def checked(self, tasks: int) -> None:
-        """So many more tasks were looked at."""
+        """So many more tasks were checked."""
 
     def found(self, finding: Finding) -> None:
-        """Something is not as it must be."""
+        """A check found something."""
 
 
 async def verify(database: Database, extent: Extent, listener: AuditListener) -> Audit:
-    """Compare all that must be true with what is stored; each finding is told as soon as it is known.
+    """Check all that is stored, and report each finding at once.
 
-    What goes wrong later than at the first look breaks it off: the database is away, or has no time for a part
-    of some thousand tasks.
+    An error after the first statement breaks the audit off: the database is away, or reading a part of some
+    thousand tasks takes too long.
 
     Raises:
-        ConfigurationError: the database has another schema, or refuses to be read.
+        ConfigurationError: the database has another schema, or can't be read.
         Unavailable: the database is away.
     """
     try:
@@ -106,7 +106,7 @@ async def verify(database: Database, extent: Extent, listener: AuditListener) ->
 
 
 class _Verification:
-    """One audit, and what it counts meanwhile."""
+    """One audit, and its counts."""
 
     def __init__(self, database: Database, extent: Extent, listener: AuditListener) -> None:
         self._database = database
@@ -122,7 +122,7 @@ class _Verification:
         try:
             since = self._extent.since
             self._listener.started(None if since else await _count_tasks(self._database))
-            await self._look()
+            await self._check_all()
         except (Unavailable, asyncpg.PostgresError) as error:
             broken_off = str(error)
         return Audit(
@@ -133,15 +133,15 @@ class _Verification:
             broken_off=broken_off,
         )
 
-    async def _look(self) -> None:
+    async def _check_all(self) -> None:
         after = await self._start()
         await self._look_at_tasks(after, await audit.last_id(self._database) or _FIRST)
-        await self._look_at_keys(after)
-        await self._look_at_rejections(after)
-        await self._look_at_positions()
+        await self._check_keys(after)
+        await self._check_rejections(after)
+        await self._check_positions()
         if self._extent.since is None:
-            await self._look_at_counters()
-        await self._look_at_liveness()
+            await self._check_counters()
+        await self._check_liveness()
 
     async def _start(self) -> UUID:
         """Return the id after which to look."""
@@ -159,27 +159,27 @@ class _Verification:
             async with audit.snapshot(self._database) as snapshot:
                 part = await snapshot.tasks(after, upto, _TASKS_AT_ONCE)
                 last = part[-1].row.id if len(part) == _TASKS_AT_ONCE else upto
-                found, more = await self._look_at_part(snapshot, part, (after, last), fed_from)
-            # Only now: whoever reads them may be slow, and a snapshot must be short.
-            self._tell(found)
+                found, more = await self._check_part(snapshot, part, (after, last), fed_from)
+            # Only now: the listener may be slow, and a snapshot must be short.
+            self._report(found)
             changes += more
             self._tasks += len(part)
             self._listener.checked(len(part))
             after = last
             if changes >= _CHANGES_IN_RANGE:
-                await self._look_at_feed(range_after, after)
+                await self._check_feed(range_after, after)
                 range_after, changes = after, 0
-        # Also what comes meanwhile, and tasks of which nothing but the feed is left.
-        await self._look_at_feed(range_after, _LAST)
+        # Also tasks that came meanwhile, and those that only the feed still has.
+        await self._check_feed(range_after, _LAST)
 
-    async def _look_at_part(
+    async def _check_part(
         self,
         snapshot: Snapshot,
         part: Sequence[AuditedTask],
         ids: tuple[UUID, UUID],
         fed_from: datetime,
     ) -> tuple[list[Finding], int]:
-        """Compare some tasks with all that belongs to them; return how many changes must be in the feed, too."""
+        """Compare some tasks with all that belongs to them; also return how many changes the feed must have."""
         replays = {task.row.id: Replay(task.row) for task in part}
         found, changes = await self._replay(snapshot, replays, ids, fed_from)
         for task in part:
@@ -210,89 +210,91 @@ class _Verification:
                     found.append(findings.stray_history(stray))
         return found, changes
 
-    async def _look_at_feed(self, after: UUID, upto: UUID) -> None:
+    async def _check_feed(self, after: UUID, upto: UUID) -> None:
         async def differences(snapshot: Snapshot) -> list[FeedDifference]:
             start = await self._feed_start(snapshot)
             return await snapshot.feed_differences(after, upto, start, _MOST_DIFFERENCES)
 
-        found = await self._slowly("the feed of changes", differences)
+        found = await self._with_time_limit("the feed of changes", differences)
         if len(found) == _MOST_DIFFERENCES:
             self._unchecked["more of the feed of changes"] = None
-        self._tell(map(findings.feed_difference, found))
+        self._report(map(findings.feed_difference, found))
 
-    async def _look_at_keys(self, after: UUID) -> None:
-        place = ("", "")
+    async def _check_keys(self, after: UUID) -> None:
+        cursor = ("", "")
         while True:
             async with audit.snapshot(self._database) as snapshot:
-                keys = await snapshot.keys(place, _ROWS_AT_ONCE)
-            lacking = (key for key in keys if not key.has_task and key.task_id > after)
-            self._tell(map(findings.key_without_task, lacking))
+                keys = await snapshot.keys(cursor, _ROWS_AT_ONCE)
+            without_task = (key for key in keys if not key.has_task and key.task_id > after)
+            self._report(map(findings.key_without_task, without_task))
             if len(keys) < _ROWS_AT_ONCE:
                 break
-            place = (keys[-1].scope, keys[-1].key)
-        shared = await self._slowly("keys that share a task", lambda it: it.shared_keys(after))
-        self._tell(starmap(findings.shared_key, shared))
+            cursor = (keys[-1].scope, keys[-1].key)
+        shared = await self._with_time_limit(
+            "keys that share a task", lambda it: it.shared_keys(after)
+        )
+        self._report(starmap(findings.shared_key, shared))
 
-    async def _look_at_rejections(self, after: UUID) -> None:
+    async def _check_rejections(self, after: UUID) -> None:
         while True:
             async with audit.snapshot(self._database) as snapshot:
-                kept = await snapshot.rejections(after, _ROWS_AT_ONCE)
+                rejections = await snapshot.rejections(after, _ROWS_AT_ONCE)
                 weeks = await snapshot.weeks()
-            for rejection in kept:
-                self._tell(findings.resend_faults(rejection, weeks))
-            if len(kept) < _ROWS_AT_ONCE:
+            for rejection in rejections:
+                self._report(findings.resend_faults(rejection, weeks))
+            if len(rejections) < _ROWS_AT_ONCE:
                 break
-            after = kept[-1].id
+            after = rejections[-1].id
 
-    async def _look_at_positions(self) -> None:
+    async def _check_positions(self) -> None:
         last: int | None = 0
-        looked_at = -1
-        while last is not None and last != looked_at:
-            looked_at = last
+        checked_from = -1
+        while last is not None and last != checked_from:
+            checked_from = last
             async with audit.snapshot(self._database) as snapshot:
                 start = await self._feed_start(snapshot)
                 last, holes = await snapshot.position_holes(last, _ROWS_AT_ONCE, start)
-            self._tell(map(findings.position_hole, holes))
+            self._report(map(findings.position_hole, holes))
 
-    async def _look_at_counters(self) -> None:
-        differences = await self._slowly("the counters", Snapshot.count_differences)
-        self._tell(map(findings.counter_drift, differences))
+    async def _check_counters(self) -> None:
+        differences = await self._with_time_limit("the counters", Snapshot.count_differences)
+        self._report(map(findings.counter_drift, differences))
 
-    async def _look_at_liveness(self) -> None:
+    async def _check_liveness(self) -> None:
         async with audit.snapshot(self._database) as snapshot:
             batches, waited_s = await snapshot.unnumbered()
         if waited_s > LONG_S:
-            self._tell([findings.unnumbered(batches, waited_s)])
-        place: BucketKey | None = BucketKey()
-        while place is not None:
+            self._report([findings.unnumbered(batches, waited_s)])
+        cursor: BucketKey | None = BucketKey()
+        while cursor is not None:
             async with audit.snapshot(self._database) as snapshot:
-                buckets, place = await snapshot.overdue(LONG_S, place, _BUCKETS_AT_ONCE)
-            self._tell(map(findings.overdue, buckets))
+                buckets, cursor = await snapshot.overdue(LONG_S, cursor, _BUCKETS_AT_ONCE)
+            self._report(map(findings.overdue, buckets))
 
     async def _feed_start(self, snapshot: Snapshot) -> datetime:
         return await snapshot.feed_start(self._extent.keep_changes / _DAY)
 
-    async def _slowly(
-        self, what: str, ask: Callable[[Snapshot], Awaitable[list[Different]]]
+    async def _with_time_limit(
+        self, what: str, read: Callable[[Snapshot], Awaitable[list[Different]]]
     ) -> list[Different]:
-        """Ask what reads whole tables; when the time for it is up, `what` is left unchecked from then on."""
+        """Read whole tables; when the time for it is up, `what` is left unchecked from then on."""
         if what in self._unchecked:
             return []
         timeout_s = self._extent.timeout_s
         try:
             async with audit.slow_snapshot(self._database, timeout_s=timeout_s) as snapshot:
-                return await ask(snapshot)
+                return await read(snapshot)
         except Unavailable as error:
             if not faults.is_time_up(error.__cause__):
                 raise
         self._unchecked[what] = None
         return []
 
-    def _tell(self, several: Iterable[Finding]) -> None:
-        for finding in several:
+    def _report(self, found: Iterable[Finding]) -> None:
+        for finding in found:
             self._counts[finding.check] += 1
             self._listener.found(finding)
 
 
 async def _count_tasks(database: Database) -> int:
-    return sum(sum(told.values()) for told in (await counts.by_queue(database)).values())
+    return sum(sum(by_status.values()) for by_status in (await counts.by_queue(database)).values())

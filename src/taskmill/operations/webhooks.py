@@ -1,4 +1,4 @@
-"""Webhooks: subscribing, changing, looking at what was delivered, sending again. Delivering is a role's duty."""
+"""Webhooks: subscribing, changing, listing deliveries, sending again. The role `webhooks` delivers."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -23,7 +23,7 @@ log = get_logger(__name__)
 
 
 class Webhooks:
-    """The webhooks of the service. `secret_bytes` gives randomness that nobody can guess."""
+    """The webhooks of the service. `secret_bytes` returns unpredictable random bytes."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class Webhooks:
         self._give_up_s = give_up_s
 
     async def create(self, draft: WebhookDraft, secret: str | None) -> tuple[Webhook, str]:
-        """Subscribe an endpoint to what changes from now on; returns its secret, too, which nobody is shown again.
+        """Subscribe an endpoint to changes from now on; also returns its secret, which is never shown again.
 
         Raises:
             WebhookLimitReached: there are too many.
@@ -62,7 +62,7 @@ class Webhooks:
     async def change(
         self, webhook_id: UUID, changes: Mapping[str, Any], *, rotates_secret: bool
     ) -> tuple[Webhook, str | None]:
-        """Change fields of a webhook, and its secret if asked; returns that, too. Raises `WebhookNotFound`."""
+        """Change fields of a webhook, and its secret if requested; also returns that. Raises `WebhookNotFound`."""
         secret = self._new_secret() if rotates_secret else None
         webhook = await webhooks.change(
             self._database, webhook_id, lambda draft: replace(draft, **changes), secret=secret
@@ -71,7 +71,7 @@ class Webhooks:
         return webhook, secret
 
     async def delete(self, webhook_id: UUID) -> None:
-        """End a webhook, and all that was to be delivered to it. Raises `WebhookNotFound`."""
+        """Delete a webhook and its pending deliveries. Raises `WebhookNotFound`."""
         await webhooks.delete(self._database, webhook_id)
         log.info("webhook.deleted", webhook_id=str(webhook_id))
 
@@ -95,10 +95,10 @@ class Webhooks:
         return url, await webhook_deliveries.of_task(self._database, task_id)
 
     async def resend(self, webhook_id: UUID, delivery_id: int) -> Delivery:
-        """Have a delivery tried again now, whatever became of it.
+        """Have a delivery made again now, whatever its state.
 
         Raises:
-            WebhookNotFound, DeliveryNotFound: there is no such thing.
+            WebhookNotFound, DeliveryNotFound: there is no such webhook or delivery.
             WebhookInactive: it is paused or disabled.
         """
         await self._active(webhook_id)

@@ -1,7 +1,7 @@
-"""Whether the database takes writes: a task is created and taken back, and something empty is committed.
+"""Whether the database accepts writes: a probe inserts a task, rolls back, and commits an empty transaction.
 
-A database can answer every question and take no write: a lock on a table, a synchronous standby that is gone, a
-full disk. Nothing is tried while nothing is in doubt, so that a system at rest costs nothing.
+A database can serve every read and accept no write: a lock on a table, a missing synchronous standby, a full disk.
+It is probed only when writes are in doubt, so that an idle system pays nothing.
 """
 
 import asyncio
@@ -20,64 +20,63 @@ from taskmill.storage.tasks import NewTask
 
 log = get_logger(__name__)
 
-_TRIAL_S: Final = 1.0
+_PROBE_TIMEOUT_S: Final = 1.0
 _LOCK_TIMEOUT_MS: Final = 500
-# However many ask, it is tried so often at most.
-_HOLD_S: Final = 0.5
+_MIN_INTERVAL_S: Final = 0.5
 
 
 class Writability:
-    """Tells whether this process's database takes writes."""
+    """Checks whether this process's database accepts writes."""
 
     def __init__(self, database: Database, ids: IdFactory) -> None:
         self._database = database
         self._ids = ids
-        self._turn = asyncio.Lock()
-        self._tried_at = float("-inf")
+        self._probing = asyncio.Lock()
+        self._probed_at = float("-inf")
         self._trouble: str | None = None
 
     async def trouble(self) -> str | None:
-        """Return why nothing can be written, None when something can; tries only when that is in doubt."""
+        """Return why nothing can be written, None if writes work; probes only when that is in doubt."""
         if not self._database.writes.is_in_doubt:
-            self._note(None)
+            self._record(None)
             return None
         return await self.probe()
 
     async def probe(self) -> str | None:
-        """Try to write; return why that fails, None when it does not. It takes a second or two at most."""
-        async with self._turn:
-            if perf_counter() - self._tried_at > _HOLD_S:
-                self._note(await self._try())
-                self._tried_at = perf_counter()
+        """Try to write; return why that fails, None if it works. It takes a second or two at most."""
+        async with self._probing:
+            if perf_counter() - self._probed_at > _MIN_INTERVAL_S:
+                self._record(await self._try())
+                self._probed_at = perf_counter()
             return self._trouble
 
     async def _try(self) -> str | None:
         try:
-            async with asyncio.timeout(_TRIAL_S):
-                await self._rehearse()
+            async with asyncio.timeout(_PROBE_TIMEOUT_S):
+                await self._insert_and_roll_back()
                 async with self._database.hot() as connection:
                     await tasks.wait_for_standby(connection)
         except TimeoutError:
-            return f"nothing was committed within {_TRIAL_S:g} s"
+            return f"nothing was committed within {_PROBE_TIMEOUT_S:g} s"
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing can be written
             return faults.in_words(error.__cause__ or error)
         self._database.writes.note_commit()
         return None
 
-    async def _rehearse(self) -> None:
-        """Create a task, and take that back: of it only its number stays, which no task will have."""
+    async def _insert_and_roll_back(self) -> None:
+        """Insert a task, and roll back; only its number is used up."""
         async with self._database.hot() as connection:
             transaction = connection.transaction()
             await transaction.start()
             try:
                 await connection.execute(f"SET LOCAL lock_timeout = {_LOCK_TIMEOUT_MS}")
-                await tasks.insert(connection, [self._rehearsal()])
+                await tasks.insert(connection, [self._probe_task()])
             except asyncpg.PostgresError:
                 await transaction.rollback()
                 raise
             await transaction.rollback()
 
-    def _rehearsal(self) -> NewTask:
+    def _probe_task(self) -> NewTask:
         task_id = self._ids()
         created_at = identity.created_at(task_id)
         draft = TaskDraft(name="rehearsal")
@@ -90,8 +89,8 @@ class Writability:
             key_expires_at=created_at,
         )
 
-    def _note(self, trouble: str | None) -> None:
-        """Say when it changes."""
+    def _record(self, trouble: str | None) -> None:
+        """Record the trouble, and log when it begins or ends."""
         if trouble is not None and self._trouble is None:
             log.warning("database.unwritable", error=trouble)
         elif trouble is None and self._trouble is not None:

@@ -1,4 +1,4 @@
-"""For tests of programs that use Taskmill: run handlers at once, and have a service in memory.
+"""For tests of programs that use Taskmill: run handlers directly, and use a service in memory.
 
     def test_an_invoice_is_sent_once_the_printer_answers():
         first = attempt(send_invoice, order=7)

@@ -1,4 +1,4 @@
-"""Runs one attempt of a handler at once, in the test's own process and thread."""
+"""Runs one attempt of a handler directly, in the test's own process and thread."""
 
 import asyncio
 import threading
@@ -19,7 +19,7 @@ from taskmill.worker.execution import execute, without_loop
 from taskmill.worker.logger import logger_to
 
 _RESULT_BYTES: Final = 1024**2
-_BEGINNING: Final = datetime(2000, 1, 1, tzinfo=UTC)
+_CREATED_AT: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class Line(NamedTuple):
@@ -34,7 +34,7 @@ class Line(NamedTuple):
 class Attempted:
     """How an attempt ended, and what its handler logged meanwhile.
 
-    `raised` is what it raised, for its traceback. `progress` are its reports, oldest first.
+    `raised` is the exception, with its traceback. `progress` has its reports, oldest first.
     """
 
     outcome: Outcome
@@ -49,10 +49,10 @@ class Attempted:
 
     @property
     def result(self) -> Any:  # noqa: ANN401 - any JSON value
-        """What the handler returned, as JSON has it.
+        """What the handler returned, as a JSON value.
 
         Raises:
-            AssertionError: it did not return; the cause is what it raised.
+            AssertionError: it did not return; the cause is the exception that it raised.
         """
         if isinstance(self.outcome, Succeeded):
             return None if self.outcome.result is None else orjson.loads(self.outcome.result)
@@ -60,17 +60,17 @@ class Attempted:
 
     @property
     def error(self) -> ErrorInfo | None:
-        """Why it failed, as the task would show it; None when it did not."""
+        """Why it failed, as the task would show it; None when it did not fail."""
         return getattr(self.outcome, "error", None)
 
     @property
     def retry_after(self) -> timedelta | None:
-        """The time that the handler asked for before the next attempt; None when it asked for none."""
+        """The time before the next attempt that the handler requested, None when it requested none."""
         return self.outcome.after if isinstance(self.outcome, Retry) else None
 
 
 def attempt(
-    made: "TaskType[..., Any]",
+    task_type: "TaskType[..., Any]",
     payload: Mapping[str, Any] | None = None,
     /,
     *,
@@ -78,25 +78,25 @@ def attempt(
     is_cancelled: bool | None = None,
     **fields: Any,  # noqa: ANN401 - the payload's fields
 ) -> Attempted:
-    """Run one attempt of a task type, async or not; the payload is given as a whole, or by its fields.
+    """Run one attempt of a task type, async or not, with a payload or its fields.
 
-    It is checked and made arguments as a worker does. `number` is the attempt's, 1 unless it is given; with
-    `is_cancelled` the context says from the beginning that the attempt is to stop. Isolation is left out: a plain
+    The payload is validated and turned into arguments as in a worker. `number` is the attempt's, 1 by default;
+    with `is_cancelled` the context requires the attempt to stop from the beginning. There is no isolation: a plain
     function is called in the test's own thread.
 
     Raises:
-        TypeError: the handler has a field that is called as one of these two: give the payload as a whole.
+        TypeError: the payload has a field with one of these two names: give the payload as a whole.
         RuntimeError: the function is async and an event loop runs already: use `attempt_async`.
     """
     if payload is None:
-        _check_names(made, number=number, is_cancelled=is_cancelled)
+        _check_names(task_type, number=number, is_cancelled=is_cancelled)
         payload = fields
-    task = _claimed(made, payload, number or 1)
-    return attempt_now(made, task, is_cancelled=bool(is_cancelled))
+    task = _claimed(task_type, payload, number or 1)
+    return attempt_now(task_type, task, is_cancelled=bool(is_cancelled))
 
 
 async def attempt_async(
-    made: "TaskType[..., Any]",
+    task_type: "TaskType[..., Any]",
     payload: Mapping[str, Any] | None = None,
     /,
     *,
@@ -106,31 +106,31 @@ async def attempt_async(
 ) -> Attempted:
     """Do what `attempt` does, in the event loop that runs."""
     if payload is None:
-        _check_names(made, number=number, is_cancelled=is_cancelled)
+        _check_names(task_type, number=number, is_cancelled=is_cancelled)
         payload = fields
-    task = _claimed(made, payload, number or 1)
-    return await attempt_of(made, task, is_cancelled=bool(is_cancelled))
+    task = _claimed(task_type, payload, number or 1)
+    return await attempt_of(task_type, task, is_cancelled=bool(is_cancelled))
 
 
 def attempt_now(
-    made: "TaskType[..., Any]", task: ClaimedTask, *, is_cancelled: bool = False
+    task_type: "TaskType[..., Any]", task: ClaimedTask, *, is_cancelled: bool = False
 ) -> Attempted:
-    """Run an attempt of a task that is there already; a plain function without an event loop around it."""
-    running = attempt_of(made, task, is_cancelled=is_cancelled)
-    return asyncio.run(running) if made.is_async else without_loop(running)
+    """Run an attempt of an existing task; a plain function without an event loop around it."""
+    running = attempt_of(task_type, task, is_cancelled=is_cancelled)
+    return asyncio.run(running) if task_type.is_async else without_loop(running)
 
 
 async def attempt_of(
-    made: "TaskType[..., Any]", task: ClaimedTask, *, is_cancelled: bool = False
+    task_type: "TaskType[..., Any]", task: ClaimedTask, *, is_cancelled: bool = False
 ) -> Attempted:
-    """Run an attempt of a task that is there already."""
+    """Run an attempt of an existing task."""
     runtime = _TestRuntime(is_cancelled=is_cancelled)
     fence = Fence(task_id=task.id, lease_id=UUID(int=0), claim_no=task.claim_no)
     context = Context(task=task, fence=fence, runtime=runtime)
 
     async def handle(context: Context) -> object:
         try:
-            value = made.function(**made.binding.arguments(context))
+            value = task_type.function(**task_type.binding.arguments(context))
             result: object = await value if isawaitable(value) else value
         except Exception as error:
             runtime.raised = error
@@ -144,7 +144,7 @@ async def attempt_of(
 
 
 class _TestRuntime:
-    """Keeps what a handler logs and reports."""
+    """Records what a handler logs and reports."""
 
     def __init__(self, *, is_cancelled: bool) -> None:
         self.is_stopping = is_cancelled
@@ -154,45 +154,47 @@ class _TestRuntime:
         self._lock = threading.Lock()
 
     def make_logger(self, task: ClaimedTask) -> FilteringBoundLogger:  # noqa: ARG002 - there is only one
-        """Make a logger whose lines are kept."""
+        """Make a logger whose lines are recorded."""
         return logger_to(self)
 
     def write(self, level: str, event: object, facts: Mapping[str, Any]) -> None:
-        """Keep a line."""
+        """Record a line."""
         with self._lock:
             self.lines.append(Line(level, event, dict(facts)))
 
     def report(self, fence: Fence, share: float, message: str | None) -> None:  # noqa: ARG002 - there is only one
-        """Keep a report of progress."""
+        """Record a progress report."""
         with self._lock:
             self.progress.append((share, message))
 
 
-def _check_names(made: "TaskType[..., Any]", **options: object) -> None:
-    """Refuse a name that could mean the attempt or a field of the payload."""
-    for name in made.json_schema().get("properties", {}):
+def _check_names(task_type: "TaskType[..., Any]", **options: object) -> None:
+    """Refuse a name that could mean an option of the attempt or a field of the payload."""
+    for name in task_type.json_schema().get("properties", {}):
         if options.get(name) is not None:
             raise TypeError(
-                f"{name} may be a field of {made.name} or belong to the attempt: give the payload as a whole, "
-                f'as in attempt({made.__name__}, {{"{name}": …}})'
+                f"{name} may be a field of {task_type.name} or belong to the attempt: give the payload as a "
+                f'whole, as in attempt({task_type.__name__}, {{"{name}": …}})'
             )
 
 
-def _claimed(made: "TaskType[..., Any]", payload: Mapping[str, Any], number: int) -> ClaimedTask:
+def _claimed(
+    task_type: "TaskType[..., Any]", payload: Mapping[str, Any], number: int
+) -> ClaimedTask:
     return ClaimedTask(
         id=uuid4(),
         claim_no=number,
-        name=made.name,
-        type=made.name,
-        queue=str(made.options.get("queue", "default")),
+        name=task_type.name,
+        type=task_type.name,
+        queue=str(task_type.options.get("queue", "default")),
         payload=orjson.dumps(payload).decode(),
-        priority=int(made.options.get("priority", 4)),
+        priority=int(task_type.options.get("priority", 4)),
         run=1,
         attempt=number,
-        max_attempts=max(int(made.options.get("max_attempts", 1)), number),
+        max_attempts=max(int(task_type.options.get("max_attempts", 1)), number),
         losses=0,
-        max_losses=int(made.options.get("max_losses", 3)),
+        max_losses=int(task_type.options.get("max_losses", 3)),
         timeout=None,
         retry=None,
-        created_at=_BEGINNING,
+        created_at=_CREATED_AT,
     )

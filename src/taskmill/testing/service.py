@@ -1,7 +1,7 @@
-"""A service in memory: the real clients talk to it, tasks are run when the test says so, and time is the test's.
+"""A service in memory for the real clients; the test decides when tasks run, and its time stands still meanwhile.
 
-It takes requests by the same checks as the API, contracts of the app's types included. It has what programs need
-that create tasks and look at them; operators' addresses are not there.
+Requests are validated as in the API, with the contracts of the app's types. It serves what programs need to create
+tasks and read them, and nothing for operators.
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -54,11 +54,13 @@ class ServiceInMemory:
 
     def client(self) -> TaskmillClient:
         """Return a client of this service."""
-        return TaskmillClient(_ADDRESS, retries=0, transport=httpx.MockTransport(self._answer))
+        return TaskmillClient(_ADDRESS, retries=0, transport=httpx.MockTransport(self._respond))
 
     def async_client(self) -> AsyncTaskmillClient:
         """Return an asynchronous client of this service."""
-        return AsyncTaskmillClient(_ADDRESS, retries=0, transport=httpx.MockTransport(self._answer))
+        return AsyncTaskmillClient(
+            _ADDRESS, retries=0, transport=httpx.MockTransport(self._respond)
+        )
 
     @overload
     def enqueue(
@@ -71,72 +73,72 @@ class ServiceInMemory:
     def enqueue(self, connection: Any, name: str, **fields: Unpack[TaskFields]) -> Any:
         """Do what `taskmill.enqueue` does, for a program whose database has no `taskmill.create_task`.
 
-        Give it to the program in that one's place. The task exists at once, and a rollback takes nothing back: the
-        connection is only asked whether it is awaited.
+        Give it to the program in place of that one. The task exists at once, and a rollback does not remove it: of
+        the connection only matters whether it is asynchronous.
 
         Raises:
             NotAccepted: as `taskmill.enqueue` does.
         """
         given: Any = {field: value for field, value in fields.items() if value is not None}
         with self.client() as client:
-            made = client.create(name, **given).id
-        return _awaited(made) if is_async(connection.execute) else made
+            task_id = client.create(name, **given).id
+        return _awaited(task_id) if is_async(connection.execute) else task_id
 
     @property
     def now(self) -> datetime:
-        """The service's time. It stands still until `run_all` comes to a task that is due later."""
+        """The service's time. It stands still until `run_all` reaches a task that is due later."""
         return self._store.now
 
     @property
     def tasks(self) -> list[TaskView]:
         """All tasks as they are now, in the order in which they were created."""
-        kept = self._store.kept.values()
-        return [TaskView.model_validate_json(task_json(one.task)) for one in kept]
+        stored = self._store.tasks.values()
+        return [TaskView.model_validate_json(task_json(one.task)) for one in stored]
 
     def attempts(self, task_id: UUID) -> list[Attempted]:
         """Return how a task's attempts ended, oldest first. Raises `TaskNotFound`."""
         return list(self._store.get(task_id).attempts)
 
     def run_all(self, *, most: int = 1000) -> list[TaskView]:
-        """Run what waits and has a handler, the longest due first, until nothing does; return all tasks.
+        """Run waiting tasks that have a handler, the longest due first, until there are none; return all tasks.
 
-        Time moves on to what is due later, so that retries run, too. Tasks that handlers create are run as well.
+        Time moves on to tasks that are due later, so that retries run, too, and so do tasks that handlers create.
 
         Raises:
             RuntimeError: there were more than `most` attempts; or a handler is async and an event loop runs
                 already: use `run_all_async`.
         """
-        for kept, made in self._due(most):
-            self._store.end(kept, attempt_now(made, kept.claimed()))
+        for stored, task_type in self._due(most):
+            self._store.end(stored, attempt_now(task_type, stored.claimed()))
         return self.tasks
 
     async def run_all_async(self, *, most: int = 1000) -> list[TaskView]:
         """Do what `run_all` does, in the event loop that runs."""
-        for kept, made in self._due(most):
-            self._store.end(kept, await attempt_of(made, kept.claimed()))
+        for stored, task_type in self._due(most):
+            self._store.end(stored, await attempt_of(task_type, stored.claimed()))
         return self.tasks
 
     def _due(self, most: int) -> Iterator[tuple[StoredTask, "TaskType[..., Any]"]]:
-        """Begin one task after the other; whoever asks for the next has ended the one before."""
+        """Begin one task after the other; the caller ends each before it takes the next."""
         for _ in range(most):
-            kept = self._next()
-            made = None if kept is None else self._app.get(kept.task.type)
-            if kept is None or made is None:
+            stored = self._next()
+            task_type = None if stored is None else self._app.get(stored.task.type)
+            if stored is None or task_type is None:
                 return
-            if self._store.begin(kept):
-                yield kept, made
+            if self._store.begin(stored):
+                yield stored, task_type
         if self._next() is not None:
             raise RuntimeError(f"tasks still wait after {most} attempts")
 
     def _next(self) -> StoredTask | None:
         waiting = [
             one
-            for one in self._store.kept.values()
+            for one in self._store.tasks.values()
             if one.task.status is Status.NEW and self._app.get(one.task.type) is not None
         ]
         return min(waiting, key=lambda one: (one.task.run_at, one.task.number), default=None)
 
-    def _answer(self, request: httpx.Request) -> httpx.Response:
+    def _respond(self, request: httpx.Request) -> httpx.Response:
         path = request.url.path
         try:
             match request.method, path.strip("/").split("/"):
@@ -186,15 +188,17 @@ class ServiceInMemory:
         return line_created_json(line.number, 201 if is_new else 200, task.id)
 
     def _list(self, request: httpx.Request) -> httpx.Response:
-        asked = {"query_string": request.url.query}
-        query = read_query(asked, ListingQuery, repeatable=REPEATABLE)
+        scope = {"query_string": request.url.query}
+        query = read_query(scope, ListingQuery, repeatable=REPEATABLE)
         wanted = query.filter()
-        answer = page_response(query, wanted, self._store.page(wanted, query.page_request(wanted)))
-        return httpx.Response(answer.status, headers=answer.headers, content=answer.body)
+        response = page_response(
+            query, wanted, self._store.page(wanted, query.page_request(wanted))
+        )
+        return httpx.Response(response.status, headers=response.headers, content=response.body)
 
 
-async def _awaited(made: UUID) -> UUID:
-    return made
+async def _awaited(task_id: UUID) -> UUID:
+    return task_id
 
 
 def _check_version(request: httpx.Request, task: Task, action: str = "read") -> None:
@@ -226,10 +230,10 @@ _ON_ONE: Final[Mapping[tuple[str, ...], Action]] = {
 
 def _contracts(app: Taskmill) -> Mapping[str, Contract]:
     found = {}
-    for made in app:
-        # One that the doors can't keep is left to the handler, as a worker does.
+    for task_type in app:
+        # As in a worker, the handler alone checks what no contract can express.
         with suppress(ContractRefused):
-            c = compile_contract(made.contract())
+            c = compile_contract(task_type.contract())
             found[c.type] = Contract(c.type, 1, c.schema, c.defaults)
     return found
 
@@ -245,6 +249,6 @@ def _json(status: int, body: bytes) -> httpx.Response:
     return httpx.Response(status, content=body, headers={"content-type": "application/json"})
 
 
-def _response(answer: tuple[int, dict[str, str], bytes]) -> httpx.Response:
-    status, headers, body = answer
+def _response(parts: tuple[int, dict[str, str], bytes]) -> httpx.Response:
+    status, headers, body = parts
     return httpx.Response(status, headers=headers, content=body)

@@ -1,4 +1,4 @@
-"""Tasks in memory: what may be done to them, by the rules of the domain. It knows neither HTTP nor handlers."""
+"""Tasks in memory, changed by the rules of the domain. It knows neither HTTP nor handlers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -21,7 +21,7 @@ from taskmill.domain.task import ClaimedTask, Progress, Task, TaskDraft
 from taskmill.testing.attempts import Attempted
 from taskmill.wire.retry import spec_of
 
-_BEGINNING: Final = datetime(2030, 1, 1, tzinfo=UTC)
+_START: Final = datetime(2030, 1, 1, tzinfo=UTC)
 _EXPIRED: Final = ErrorInfo(
     type="Expired", message="The task was not started before its expires_at."
 )
@@ -29,7 +29,7 @@ _EXPIRED: Final = ErrorInfo(
 
 @dataclass(slots=True)
 class StoredTask:
-    """A task, what it was asked for as, and how its attempts ended."""
+    """A task, its draft, and how its attempts ended."""
 
     task: Task
     draft: TaskDraft
@@ -62,44 +62,44 @@ class InMemoryStore:
     """All tasks, in the order in which they were created; `now` is their clock, and stands still by itself."""
 
     def __init__(self) -> None:
-        self.now = _BEGINNING
-        self.kept: dict[UUID, StoredTask] = {}
+        self.now = _START
+        self.tasks: dict[UUID, StoredTask] = {}
         self._keys: dict[str, UUID] = {}
 
     def create(self, draft: TaskDraft) -> tuple[Task, bool]:
-        """Return the task that a request makes, or has made before, and whether it is new.
+        """Return the task of a request, and whether it is new.
 
         Raises:
             IdempotencyConflict: its key was used for another request.
             InvalidInput: its payload breaks the contract of its type.
         """
-        before = self._check(draft)
-        if before is not None:
-            return before, False
+        earlier = self._check(draft)
+        if earlier is not None:
+            return earlier, False
         key = draft.idempotency
-        task = _task(draft, len(self.kept) + 1, self.now)
-        self.kept[task.id] = StoredTask(task, draft)
+        task = _task(draft, len(self.tasks) + 1, self.now)
+        self.tasks[task.id] = StoredTask(task, draft)
         if key is not None:
             self._keys[key.key] = task.id
         return task, True
 
     def create_all(self, drafts: Sequence[TaskDraft]) -> list[Task]:
         """Create all or none; raises as `create` does."""
-        before = dict(self.kept), dict(self._keys)
+        before = dict(self.tasks), dict(self._keys)
         try:
             return [self.create(draft)[0] for draft in drafts]
         except TaskmillError:
-            self.kept, self._keys = before
+            self.tasks, self._keys = before
             raise
 
     def _check(self, draft: TaskDraft) -> Task | None:
-        """Return the task that a request has made before, if any; raises as `create` does."""
+        """Return the task that the same request has created before, if any; raises as `create` does."""
         key = draft.idempotency
         if key is not None and key.key in self._keys:
-            before = self.kept[self._keys[key.key]]
-            if before.draft.idempotency != key:
+            earlier = self.tasks[self._keys[key.key]]
+            if earlier.draft.idempotency != key:
                 raise IdempotencyConflict(key.key)
-            return before.task
+            return earlier.task
         if draft.payload_error is not None:
             raise draft.payload_error
         return None
@@ -107,25 +107,25 @@ class InMemoryStore:
     def get(self, task_id: UUID | int) -> StoredTask:
         """Return the task with this id, or number. Raises `TaskNotFound`."""
         if isinstance(task_id, int):
-            found = [one for one in self.kept.values() if one.task.number == task_id]
+            found = [one for one in self.tasks.values() if one.task.number == task_id]
             if not found:
                 raise TaskNotFound(task_id)
             return found[0]
-        if task_id not in self.kept:
+        if task_id not in self.tasks:
             raise TaskNotFound(task_id)
-        return self.kept[task_id]
+        return self.tasks[task_id]
 
-    def page(self, wanted: TaskFilter, asked: PageRequest) -> TaskPage:
+    def page(self, wanted: TaskFilter, request: PageRequest) -> TaskPage:
         """Return a part of a listing."""
-        found = [one.task for one in self.kept.values() if _fits(one.task, wanted)]
-        in_order = found if asked.oldest_first else found[::-1]
-        rest = [task for task in in_order if _is_beyond(task, asked)][asked.offset :]
-        items = rest[: asked.limit]
-        following = items[-1].id if len(rest) > len(items) else None
+        found = [one.task for one in self.tasks.values() if _fits(one.task, wanted)]
+        in_order = found if request.oldest_first else found[::-1]
+        remaining = [task for task in in_order if _is_beyond(task, request)][request.offset :]
+        items = remaining[: request.limit]
+        following = items[-1].id if len(remaining) > len(items) else None
         return TaskPage(items=items, total=len(found), total_at_least=None, next_after=following)
 
     def cancel(self, task: Task) -> None:
-        """Cancel a task that waits, ask one that runs. Raises `TransitionRefused`."""
+        """Cancel a waiting task, or request a running one to stop. Raises `TransitionRefused`."""
         if task.status in TERMINAL:
             raise TransitionRefused(task.id, task.status, "cancel")
         task.cancel_requested = True
@@ -141,13 +141,13 @@ class InMemoryStore:
         task.run_at, task.started_at, task.finished_at = self.now, None, None
         task.result, task.error, task.cancel_requested = None, None, False
         task.expires_at = None
-        kept = self.kept[task.id]
-        kept.draft = replace(kept.draft, expires_at=None)
+        stored = self.tasks[task.id]
+        stored.draft = replace(stored.draft, expires_at=None)
         self._touch(task)
 
-    def begin(self, kept: StoredTask) -> bool:
-        """Claim a task; time moves on to when it is due. False when it has expired by then, and so has failed."""
-        task, expires_at = kept.task, kept.draft.expires_at
+    def begin(self, stored: StoredTask) -> bool:
+        """Claim a task; time moves on to when it is due. False when it has expired by then, and failed."""
+        task, expires_at = stored.task, stored.draft.expires_at
         self.now = max(self.now, task.run_at)
         if expires_at is not None and expires_at <= self.now:
             task.status, task.finished_at = Status.FAILED, self.now
@@ -160,28 +160,30 @@ class InMemoryStore:
         self._touch(task)
         return True
 
-    def end(self, kept: StoredTask, ended: Attempted) -> None:
-        """End the attempt under way as the outcome and the task's policy have it."""
-        task = kept.task
-        kept.attempts.append(ended)
-        claim = AttemptFacts(
+    def end(self, stored: StoredTask, ended: Attempted) -> None:
+        """End the running attempt by its outcome and the task's policy."""
+        task = stored.task
+        stored.attempts.append(ended)
+        facts = AttemptFacts(
             attempt=task.attempt,
             max_attempts=task.max_attempts,
             losses=task.losses,
             max_losses=task.max_losses,
-            retry=kept.draft.retry or RetryPolicy(),
+            retry=stored.draft.retry or RetryPolicy(),
         )
-        told = decide(ended.outcome, claim, cancel_requested=task.cancel_requested, jitter=0.5)
-        task.status, task.result = told.status, told.result
-        if told.status is Status.SUCCEEDED:
+        transition = decide(
+            ended.outcome, facts, cancel_requested=task.cancel_requested, jitter=0.5
+        )
+        task.status, task.result = transition.status, transition.result
+        if transition.status is Status.SUCCEEDED:
             task.error = None
-        elif told.error is not None:
-            task.error = _error_text(told.error)
+        elif transition.error is not None:
+            task.error = _error_text(transition.error)
         if ended.progress:
             share, message = ended.progress[-1]
             task.progress = Progress(share=share, message=message, at=self.now, serial=1)
-        if told.status is Status.NEW:
-            task.run_at = self.now + told.delay
+        if transition.status is Status.NEW:
+            task.run_at = self.now + transition.delay
         else:
             task.finished_at = self.now
         self._touch(task)
@@ -208,10 +210,10 @@ def _fits(task: Task, wanted: TaskFilter) -> bool:
     )
 
 
-def _is_beyond(task: Task, asked: PageRequest) -> bool:
-    if asked.after is None:
+def _is_beyond(task: Task, request: PageRequest) -> bool:
+    if request.after is None:
         return True
-    return task.id > asked.after if asked.oldest_first else task.id < asked.after
+    return task.id > request.after if request.oldest_first else task.id < request.after
 
 
 def _task(draft: TaskDraft, number: int, now: datetime) -> Task:
