@@ -1,6 +1,6 @@
-"""Writes src/taskmill/client/synchronous: the asynchronous client beside it, without `async` and `await`.
+"""Generates src/taskmill/client/synchronous from the asynchronous client, without `async` and `await`.
 
-`python scripts/synchronous_client.py` writes it anew; `tests/architecture/test_synchronous_client.py` fails while
+`python scripts/synchronous_client.py` writes it; `tests/architecture/test_synchronous_client.py` fails while
 the two differ.
 """
 # ruff: noqa: INP001 - a program of its own
@@ -33,18 +33,18 @@ _NAMES: Final = {
     "asynchronous": "synchronous",
     "asyncio": "time",
 }
-# What words say, and what is no name.
+# Texts, and what is not a single name.
 _TEXTS: Final = {
-    "The client for asynchronous Python. `scripts/synchronous_client.py` makes `synchronous` of it.": (
-        "The client for ordinary Python, made of `asynchronous` by `scripts/synchronous_client.py`."
+    "The client for asynchronous Python; `scripts/synchronous_client.py` generates `synchronous` from it.": (
+        "The client for synchronous Python, generated from `asynchronous` by `scripts/synchronous_client.py`."
     ),
-    "The asynchronous client;": "The client for ordinary Python;",
+    "The asynchronous client;": "The synchronous client;",
     "in an `async with`": "in a `with`",
-    "between the tasks of one event loop. Cancelling a call gives up its answer; what it asked for may\n"
-    "    happen all the same.": "between threads, and across a fork.",
+    "between the tasks of one event loop. Cancelling a call gives up its response; the request may\n"
+    "    still take effect.": "between threads, and across a fork.",
     "Generator[ChangeView, None]": "Generator[ChangeView, None, None]",
 }
-# What is short enough stands in one line, whatever stood where it was made of.
+# Join what fits on one line, whatever the layout of the source.
 _IMPORTS: Final = (
     "lint.isort.known-first-party = ['taskmill']",
     "lint.isort.split-on-trailing-comma = false",
@@ -56,7 +56,7 @@ def write(folder: Path) -> None:
     """Write the synchronous client into a folder.
 
     Raises:
-        ValueError: a text that differs between the two is no longer there.
+        ValueError: A text of the table is not found.
     """
     rule = unasync.Rule(f"{SOURCE}", f"{folder}", additional_replacements=_NAMES)
     unasync.unasync_files([str(file) for file in sorted(SOURCE.glob("*.py"))], [rule])
@@ -74,7 +74,7 @@ def write(folder: Path) -> None:
 
 
 def _tidy(folder: Path) -> None:
-    """Sort the imports anew, yield from what is only passed on, and break lines where they end now."""
+    """Sort the imports, simplify loops to `yield from`, and format again."""
     ruff = [sys.executable, "-m", "ruff"]
     options = ["--config", str(ROOT / "pyproject.toml"), "--no-cache", "--quiet", str(folder)]
     fixes = ["check", "--select", "I,UP028", "--fix", "--unsafe-fixes", *_settings(_IMPORTS)]
@@ -87,7 +87,7 @@ def _settings(settings: Iterable[str]) -> list[str]:
 
 
 def main() -> None:
-    """Replace what is there."""
+    """Replace the synchronous client."""
     with TemporaryDirectory(dir=ROOT) as made:
         write(Path(made))
         for file in Path(made).glob("*.py"):

@@ -1,4 +1,4 @@
-"""Settings: where values come from, and what is said of wrong ones."""
+"""Settings: their sources, and the errors for wrong values."""
 
 from pathlib import Path
 
@@ -117,9 +117,7 @@ def test_an_empty_name_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load().database_url is None
 
 
-def test_names_of_others_are_nobodys_business(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_names_of_others_are_ignored(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TASKMILLER", "x")
     (folder / ".env").write_text("POSTGRES_PASSWORD=x\nAPI__PORT=1\n")
 
@@ -163,14 +161,14 @@ def test_an_unknown_name_fails_with_the_nearest_known_one(
         ("api = {", "taskmill.toml can't be read"),
     ],
 )
-def test_a_wrong_config_file_is_told(text: str, message: str, folder: Path) -> None:
+def test_a_wrong_config_file_is_an_error(text: str, message: str, folder: Path) -> None:
     (folder / "taskmill.toml").write_text(text)
 
     with pytest.raises(ConfigurationError, match=message):
         load()
 
 
-def test_an_env_file_that_is_no_text_is_told(folder: Path) -> None:
+def test_an_env_file_that_is_no_text_is_an_error(folder: Path) -> None:
     (folder / ".env").write_bytes(b"\xff\xfe")
 
     with pytest.raises(ConfigurationError, match=r"\.env can't be read"):
@@ -209,7 +207,7 @@ def test_a_bad_value_names_the_variable_the_value_and_what_was_expected(
 
 
 def test_every_number_has_a_largest_value() -> None:
-    """What is beyond fits neither PostgreSQL's integers and intervals nor Python's powers and times."""
+    """Larger numbers fit neither PostgreSQL's integers and intervals nor Python's powers and times."""
     described = [
         kind
         for group in Settings.model_json_schema()["$defs"].values()
@@ -221,7 +219,7 @@ def test_every_number_has_a_largest_value() -> None:
     assert [kind for kind in described if kind.get("maximum", 1e10) > 1e9] == []
 
 
-def test_all_bad_values_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_bad_values_are_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TASKMILL_API__PORT", "x")
     monkeypatch.setenv("TASKMILL_LEASE__TTL_S", "x")
 
@@ -231,7 +229,7 @@ def test_all_bad_values_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> Non
     assert len(str(caught.value).splitlines()) == 2
 
 
-def test_delays_of_emulation_in_the_wrong_order_are_told() -> None:
+def test_delays_of_emulation_in_the_wrong_order_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="delay_min_s to be at most delay_max_s"):
         load(emulation={"delay_min_s": 11})
 
@@ -247,7 +245,7 @@ def test_a_bad_database_url_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize("hosts", ["host:port", "host:99999", "me:secret@host:5x", "a:1,b:two"])
-def test_a_database_url_whose_port_is_none_is_refused(hosts: str) -> None:
+def test_a_database_url_with_a_bad_port_is_refused(hosts: str) -> None:
     with pytest.raises(ConfigurationError, match="expected postgresql://"):
         load(database_url=f"postgresql://{hosts}/db")
 
@@ -280,14 +278,14 @@ def test_other_tools_spellings_of_the_scheme_are_taken(scheme: str) -> None:
         ("postgresql://me:secret?@host/db", "***"),
     ],
 )
-def test_a_password_is_masked_wherever_it_stands(url: str, shown: str) -> None:
+def test_a_password_is_masked_wherever_it_is(url: str, shown: str) -> None:
     settings = load(database_url=url)
 
     assert _value_of(settings, "TASKMILL_DATABASE_URL") == shown
     assert "secret" not in repr(settings)
 
 
-def test_a_missing_database_is_told_with_both_ways_out() -> None:
+def test_a_missing_database_is_an_error_with_both_remedies() -> None:
     with pytest.raises(ConfigurationError, match=r"(?s)TASKMILL_DATABASE_URL.*taskmill up"):
         load().require_database_url()
 
@@ -302,7 +300,7 @@ def test_settings_cannot_be_changed_once_built() -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "said", "queue_type"),
+    ("url", "hint_queues", "queue_type"),
     [
         (None, "auto", "classic"),
         ("amqp://me:a,b@one:5672/", "auto", "classic"),
@@ -314,8 +312,8 @@ def test_settings_cannot_be_changed_once_built() -> None:
         ("amqp://one/", "quorum", "quorum"),
     ],
 )
-def test_hints_lie_in_quorum_queues_where_the_address_names_a_cluster(
-    url: str | None, said: str, queue_type: str
+def test_hint_queues_are_quorum_queues_if_the_address_names_a_cluster(
+    url: str | None, hint_queues: str, queue_type: str
 ) -> None:
-    loaded = load(broker_url=url, hint_queues=said)
+    loaded = load(broker_url=url, hint_queues=hint_queues)
     assert loaded.hint_queue_type == queue_type

@@ -1,4 +1,4 @@
-"""What people write their own handlers with: `Taskmill`, the context, and what a handler may raise."""
+"""For writing handlers: `Taskmill`, the context, and the exceptions that a handler may raise."""
 
 from taskmill.app.context import Context
 from taskmill.app.errors import PayloadRefused, PermanentFailure, RetryLater, Stopped

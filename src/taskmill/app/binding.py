@@ -1,8 +1,8 @@
-"""How a function takes its payload: JSON is checked and made the values of its parameters.
+"""Binds payloads to functions: validates JSON and converts it to the values of the parameters.
 
 A single parameter that is a pydantic model, a dataclass, a TypedDict or a mapping takes the payload as a whole;
-otherwise each parameter takes the field of its name, and a field without a parameter is refused, or checked by the
-annotation of `**rest` if there is that. A parameter that is annotated as `Context` gets the context.
+otherwise each parameter takes the field of its name. A field without a parameter is refused, or validated by the
+annotation of `**rest` if there is one. A parameter that is annotated as `Context` gets the context.
 """
 
 import dataclasses
@@ -58,7 +58,7 @@ class Binding(NamedTuple):
         """Return the keyword arguments of the call for this attempt.
 
         Raises:
-            PayloadRefused: the payload does not fit.
+            PayloadRefused: The payload does not fit.
         """
         if self.whole is not None and context.task.payload is None and self.defaults:
             arguments: dict[str, Any] = {}
@@ -70,22 +70,22 @@ class Binding(NamedTuple):
         return arguments
 
     def payload(self, value: object) -> dict[str, Any]:
-        """Return the payload that makes these values, as JSON has it.
+        """Return the payload for these values, as JSON.
 
         Raises:
-            PayloadRefused: they do not fit the function.
+            PayloadRefused: They do not fit the function.
         """
         try:
             checked = self.adapter.validate_python(value)
             text = self.adapter.dump_json(checked, by_alias=True, round_trip=True)
             again = self.adapter.validate_json(text)
         except ValidationError as error:
-            raise PayloadRefused(_said(error)) from None
+            raise PayloadRefused(_refusal_text(error)) from None
         except ValueError as error:
-            raise PayloadRefused(f"the payload can't be told as JSON: {error}") from None
+            raise PayloadRefused(f"the payload can't be written as JSON: {error}") from None
         if again != checked:
-            # Such as a secret, a NaN, or a field that is left out.
-            raise PayloadRefused("the payload can't be told as JSON: something of it would be lost")
+            # For example a secret, a NaN, or an excluded field.
+            raise PayloadRefused("the payload can't be written as JSON: some of it would be lost")
         payload: dict[str, Any] = orjson.loads(text)
         return payload
 
@@ -93,9 +93,9 @@ class Binding(NamedTuple):
         """Return the JSON Schema (draft 2020-12) of the payload."""
         schema = {**self.adapter.json_schema(mode="validation"), "title": title}
         for name, default in self.defaults.items() if self.whole is None else ():
-            # A parameter with an alias is there by that.
+            # A parameter with an alias is listed under the alias.
             field = schema.get("properties", {}).get(name)
-            with suppress(ValueError):  # it is no JSON, and no payload could say it
+            with suppress(ValueError):  # it can't be JSON, so no payload could have it
                 if field is not None:
                     field.setdefault("default", to_jsonable_python(default))
         return schema
@@ -104,14 +104,14 @@ class Binding(NamedTuple):
         try:
             return self.adapter.validate_json(payload)
         except ValidationError as error:
-            raise PayloadRefused(_said(error)) from None
+            raise PayloadRefused(_refusal_text(error)) from None
 
 
 def binding_of(function: Callable[..., object], title: str) -> Binding:
     """Read a function's signature.
 
     Raises:
-        TypeError: no JSON object can be taken for its parameters; it says which, and why.
+        TypeError: A parameter can't take its value from a JSON object; the message says which, and why.
     """
     _check_bound(function, title)
     try:
@@ -131,7 +131,7 @@ def binding_of(function: Callable[..., object], title: str) -> Binding:
 
 
 def _check_bound(function: Callable[..., object], title: str) -> None:
-    """Refuse a method as it is in its class: no payload has its `self`."""
+    """Refuse an unbound method: no payload has its `self`."""
     owner = getattr(function, "__qualname__", "").rpartition(".")[0]
     is_in_class = bool(owner) and not owner.endswith("<locals>")
     names = list(inspect.signature(function).parameters)
@@ -143,9 +143,9 @@ def _check_bound(function: Callable[..., object], title: str) -> None:
 
 
 def _check_empty(adapter: TypeAdapter[Any], only: Parameter, title: str) -> None:
-    """Refuse a parameter that may be left out, where a task without a payload would be refused all the same.
+    """Refuse an optional parameter if a task without a payload would still be refused.
 
-    Every door takes no payload as an empty one.
+    Every entry point takes no payload as an empty one.
     """
     if only.default is Parameter.empty and not _takes_none(only.annotation):
         return
@@ -153,8 +153,8 @@ def _check_empty(adapter: TypeAdapter[Any], only: Parameter, title: str) -> None
         adapter.validate_json(_NONE_GIVEN)
     except ValidationError as error:
         raise TypeError(
-            f"parameter {only.name} of {title} looks as if it could be left out, but no payload is an empty one, "
-            f"which does not fit it ({_said(error)}): give its fields defaults, or make it required"
+            f"parameter {only.name} of {title} looks optional, but a task without a payload has an empty one, "
+            f"which does not fit it ({_refusal_text(error)}): give its fields defaults, or make it required"
         ) from None
 
 
@@ -167,7 +167,7 @@ def _takes_none(annotation: object) -> bool:
 def _split(
     signature: inspect.Signature, title: str
 ) -> tuple[str | None, dict[str, inspect.Parameter]]:
-    """Tell the parameter for the context from those for the payload."""
+    """Separate the parameter for the context from those for the payload."""
     contexts: list[str] = []
     taken = {}
     for parameter in signature.parameters.values():
@@ -195,7 +195,7 @@ def _is_named_so(parameter: inspect.Parameter) -> bool:
 
 
 def _is_object(annotation: object) -> bool:
-    """Tell whether a value of this type is a JSON object by itself."""
+    """Return whether values of this type are JSON objects."""
     origin = get_origin(annotation)
     if origin is Annotated:
         return _is_object(get_args(annotation)[0])
@@ -216,17 +216,17 @@ def _is_object(annotation: object) -> bool:
 def _fields(taken: Mapping[str, inspect.Parameter], title: str) -> Any:  # noqa: ANN401 - a type
     """Return a type of dicts: a key for each parameter, and no others unless there is `**rest`."""
     fields: dict[str, Any] = {}
-    rest: Parameter | None = None
+    others: Parameter | None = None
     for name, parameter in taken.items():
         if parameter.kind is Parameter.VAR_KEYWORD:
-            rest = parameter
+            others = parameter
             continue
         is_required = parameter.default is Parameter.empty
         fields[name] = Required[_kind(parameter)] if is_required else NotRequired[_kind(parameter)]
-    others = {} if rest is None else {"extra_items": _kind_of_rest(rest, title)}
-    # A type that is made at run time: each function has its own.
-    made: Any = TypedDict(title, fields, **others)  # type: ignore[misc]
-    extra: ExtraValues = "forbid" if rest is None else "allow"
+    extra_items = {} if others is None else {"extra_items": _kind_of_others(others, title)}
+    # Made at run time: each function has its own type.
+    made: Any = TypedDict(title, fields, **extra_items)  # type: ignore[misc]
+    extra: ExtraValues = "forbid" if others is None else "allow"
     made.__pydantic_config__ = ConfigDict(extra=extra)  # type: ignore[attr-defined]
     return made
 
@@ -235,13 +235,13 @@ def _kind(parameter: Parameter) -> Any:  # noqa: ANN401 - a type
     return Any if parameter.annotation is Parameter.empty else parameter.annotation
 
 
-def _kind_of_rest(rest: Parameter, title: str) -> Any:  # noqa: ANN401 - a type
-    if get_origin(rest.annotation) is Unpack:
+def _kind_of_others(others: Parameter, title: str) -> Any:  # noqa: ANN401 - a type
+    if get_origin(others.annotation) is Unpack:
         raise TypeError(
-            f"parameter **{rest.name} of {title} unpacks a TypedDict: take that as the only parameter, or its "
+            f"parameter **{others.name} of {title} unpacks a TypedDict: take that as the only parameter, or its "
             "fields as parameters"
         )
-    return _kind(rest)
+    return _kind(others)
 
 
 def _adapter(kind: Any, title: str) -> TypeAdapter[Any]:  # noqa: ANN401 - a type
@@ -250,11 +250,11 @@ def _adapter(kind: Any, title: str) -> TypeAdapter[Any]:  # noqa: ANN401 - a typ
         adapter.json_schema(mode="validation")
     except PydanticUserError as error:
         reason = str(error).splitlines()[0]
-        raise TypeError(f"no payload can be made the parameters of {title}: {reason}") from error
+        raise TypeError(f"no payload can provide the parameters of {title}: {reason}") from error
     return adapter
 
 
-def _said(error: ValidationError) -> str:
+def _refusal_text(error: ValidationError) -> str:
     details = error.errors(include_url=False, include_context=False, include_input=False)
     named = [f"{_pointer(d['loc'])}: {d['msg']}" for d in details[:_MOST_NAMED]]
     if len(details) > _MOST_NAMED:
@@ -262,5 +262,5 @@ def _said(error: ValidationError) -> str:
     return "the payload does not fit: " + "; ".join(named)
 
 
-def _pointer(place: tuple[int | str, ...]) -> str:
-    return "/payload" + "".join(f"/{part}" for part in place)
+def _pointer(location: tuple[int | str, ...]) -> str:
+    return "/payload" + "".join(f"/{part}" for part in location)

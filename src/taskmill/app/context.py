@@ -1,4 +1,4 @@
-"""What a handler knows of the attempt that it runs, and how it speaks to whoever runs it."""
+"""The handler's view of its attempt, and its interface to the worker."""
 
 import math
 from collections.abc import Mapping
@@ -16,11 +16,11 @@ MOST_PROGRESS_CHARACTERS: Final = 500
 
 
 class HandlerRuntime(Protocol):
-    """What runs an attempt, as far as its handler has to do with it. Everything may be used from any thread."""
+    """What runs an attempt, as seen by its handler. All of it may be used from any thread."""
 
     @property
     def is_stopping(self) -> bool:
-        """Whether the attempt is to end."""
+        """Whether the attempt must end."""
         ...
 
     def make_logger(self, task: ClaimedTask) -> FilteringBoundLogger:
@@ -34,10 +34,10 @@ class HandlerRuntime(Protocol):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Context:
-    """What a handler knows of the attempt that it runs.
+    """The handler's view of its attempt.
 
     `fence` names the claim: an outside system that remembers the highest `claim_no` of a task can refuse a worker
-    that has lost it.
+    that has lost the task.
     """
 
     task: ClaimedTask
@@ -57,34 +57,34 @@ class Context:
 
     @cached_property
     def logger(self) -> FilteringBoundLogger:
-        """A logger whose lines name the task, the claim and the attempt, and are kept with the task."""
+        """A logger whose lines name the task, the claim and the attempt, and are stored with the task."""
         return self.runtime.make_logger(self.task)
 
     @property
     def cancelled(self) -> bool:
-        """Whether the attempt is to stop: cancelled, out of time, its lease lost, or the worker stopping.
+        """Whether the attempt must stop: cancelled, out of time, its lease lost, or the worker stopping.
 
-        An async handler is cancelled as asyncio does it, and need not ask. A plain function can only be asked: it
-        should look now and then, and leave by `raise_if_cancelled`. One that returns has succeeded.
+        An async handler is cancelled by asyncio and need not check. A plain function should check now and then,
+        and leave by `raise_if_cancelled`. If it returns, the attempt has succeeded.
         """
         return self.runtime.is_stopping
 
     def raise_if_cancelled(self) -> None:
-        """Leave the handler when the attempt is to stop.
+        """Leave the handler if the attempt must stop.
 
         Raises:
-            Stopped: it is.
+            Stopped: The attempt must stop.
         """
         if self.cancelled:
             raise Stopped("asked to stop")
 
     def progress(self, share: float, message: str | None = None) -> None:
-        """Tell how far the attempt is: `share` from 0 to 1, and what it does (500 characters are kept).
+        """Report progress: `share` from 0 to 1, and what it does (the first 500 characters).
 
         It does not wait: reports that come faster than they are stored replace one another.
 
         Raises:
-            ValueError: `share` is no number from 0 to 1.
+            ValueError: `share` is not a number from 0 to 1.
         """
         if not (math.isfinite(share) and 0 <= share <= 1):
             raise ValueError(f"expected a share from 0 to 1, got {share}")

@@ -1,8 +1,8 @@
-"""What a handler may raise to say how its attempt ends; any other exception is a failure that may be retried.
+"""The exceptions by which a handler ends its attempt; any other exception is a failure that may be retried.
 
 Exception
-├── RetryLater              the attempt failed; another one may follow after a time of the handler's choice
-├── PermanentFailure        the task failed, and no further attempt can help
+├── RetryLater              the attempt failed; the next one may follow after a time that the handler chooses
+├── PermanentFailure        the task failed, and no further attempt would help
 │   └── PayloadRefused      the payload does not fit the handler's parameters
 └── Stopped                 the handler stopped because it was asked to
 """
@@ -11,9 +11,9 @@ from datetime import timedelta
 
 
 class RetryLater(Exception):
-    """The attempt failed; try again `after` that long, by the task's policy when None.
+    """The attempt failed; try again `after` this time, or by the task's policy if it is None.
 
-    A number is seconds. Less than nothing is at once, and more than 365 days are 365 days.
+    A number is seconds. A negative time counts as 0, and more than 365 days as 365 days.
     """
 
     def __init__(self, message: str = "", *, after: timedelta | float | None = None) -> None:
@@ -22,11 +22,11 @@ class RetryLater(Exception):
 
 
 class PermanentFailure(Exception):
-    """The task failed, and no further attempt can help."""
+    """The task failed, and no further attempt would help."""
 
 
 class PayloadRefused(PermanentFailure):
-    """The payload does not fit the handler's parameters; the message says where, and what was expected."""
+    """The payload does not fit the handler's parameters; the message has the place, and what was expected."""
 
 
 class Stopped(Exception):

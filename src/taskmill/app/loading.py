@@ -1,4 +1,4 @@
-"""Finds the app that a worker is to run: `module:name`, from the folder that it is started in."""
+"""Loads the app that a worker runs: `module:name`, from the folder in which it is started."""
 
 import importlib
 import subprocess
@@ -13,7 +13,7 @@ from taskmill.app.registry import Taskmill
 from taskmill.domain.errors import ConfigurationError
 
 FIND_MODULES: Final = "import json, sys; sys.path[:] = json.loads(sys.argv[1])['path']"
-"""What a program says first that is to find the same modules as this one; its argument is JSON with `path`."""
+"""First line of a program that must find the same modules as this one; its argument is JSON with `path`."""
 
 _DEFAULT_NAME = "app"
 _LONGEST_S = 120
@@ -23,7 +23,7 @@ def load_app(spec: str) -> Taskmill:
     """Import the module and return the app in it, called `app` unless the spec says otherwise.
 
     Raises:
-        ConfigurationError: there is no such module or name, it is no `Taskmill`, or the module can't be imported.
+        ConfigurationError: The module or name does not exist, is not a `Taskmill`, or can't be imported.
     """
     module_name, _, name = spec.partition(":")
     folder = str(Path.cwd())
@@ -41,10 +41,10 @@ def load_app(spec: str) -> Taskmill:
 
 
 def check_app(spec: str) -> None:
-    """Try whether the app can be loaded, in another process: what its modules do at import stays there.
+    """Check that the app can be loaded, in another process: side effects of the import stay there.
 
     Raises:
-        ConfigurationError: as `load_app` does.
+        ConfigurationError: As for `load_app`.
     """
     program = f"{FIND_MODULES}; from taskmill.app import loading; loading.main()"
     path = orjson.dumps({"path": sys.path}).decode()
@@ -63,7 +63,7 @@ def check_app(spec: str) -> None:
 
 
 def main() -> None:
-    """Load the app that the command line names; say what is wrong with it."""
+    """Load the app that the command line names, and print what is wrong with it."""
     try:
         load_app(sys.argv[2])
     except ConfigurationError as error:
@@ -75,8 +75,8 @@ def _imported(spec: str, module_name: str) -> object:
         return importlib.import_module(module_name)
     except (Exception, SystemExit) as error:
         where = traceback.extract_tb(error.__traceback__)[-1]
-        place = "" if "importlib" in where.filename else f" ({where.filename}, line {where.lineno})"
+        at = "" if "importlib" in where.filename else f" ({where.filename}, line {where.lineno})"
         raise ConfigurationError(
-            f"app {spec}: {module_name} can't be imported: {type(error).__name__}: {error}{place}; "
+            f"app {spec}: {module_name} can't be imported: {type(error).__name__}: {error}{at}; "
             "expected MODULE:NAME, such as shop.tasks:app, from the folder that the worker is started in"
         ) from error

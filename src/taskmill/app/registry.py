@@ -1,6 +1,6 @@
-"""`Taskmill`: the task types of a program, each with its handler and what its tasks have unless they say more.
+"""`Taskmill`: the task types of a program, each with its handler and the defaults of its tasks.
 
-It runs nothing: a worker that is started with `--app module:name` does.
+It runs nothing: that is done by a worker started with `--app module:name`.
 """
 
 import functools
@@ -20,14 +20,14 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 Isolation: TypeAlias = Literal["process"]
-"""Where a handler runs that is to be apart from the others."""
+"""How a handler is isolated from the others."""
 
 BUILT_IN: Final = frozenset({"emulate", "http"})
 """The types that every worker has a handler for."""
 
 
 class TaskType(Generic[P, R]):
-    """One type of tasks. It is called as the function that it was made of, which then runs at once."""
+    """One type of tasks. Calling it calls its function at once, without a task."""
 
     __name__: str
 
@@ -47,7 +47,7 @@ class TaskType(Generic[P, R]):
         self.is_exclusive = exclusive
         self.is_async = _is_async(function)
         self.binding: Binding = binding_of(function, name)
-        self.json_schema()  # what is wrong with it shows where it is written
+        self.json_schema()  # errors in it show where the type is declared
         functools.update_wrapper(self, function, updated=())
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -62,7 +62,7 @@ class TaskType(Generic[P, R]):
         return self.binding.json_schema(self.name)
 
     def contract(self) -> TypeContract:
-        """Return what doors refuse tasks by, and what requests get that say nothing."""
+        """Return the schema by which entry points refuse tasks, and the defaults of requests."""
         timeout_s, retry = self.options.get("timeout_s"), self.options.get("retry")
         plain = ("queue", "priority", "max_attempts", "max_losses")
         return TypeContract(
@@ -76,16 +76,16 @@ class TaskType(Generic[P, R]):
         )
 
     def request(self, value: object = None, /, **fields: Any) -> dict[str, Any]:  # noqa: ANN401 - the payload's fields
-        """Return a request for a task of this type, as `POST /tasks` and the clients' `create` take it.
+        """Return a request for a task of this type, for `POST /tasks` and the clients' `create`.
 
-        The payload is given by its fields, or as the one object that the function takes. More (a name, labels, a
-        time) can be added to what is returned:
+        The payload is given by its fields, or as the one object that the function takes. More fields (a name,
+        labels, a time) can be added to the result:
 
             client.create(**send_email.request(to="ada@example.org"))
             client.create(**send_email.request(to="ada@example.org") | {"delay_s": 60})
 
         Raises:
-            PayloadRefused: the payload does not fit the function.
+            PayloadRefused: The payload does not fit the function.
         """
         payload = self.binding.payload(fields if value is None else value)
         return {"name": self.name, "type": self.name, **self.options, "payload": payload}
@@ -118,11 +118,11 @@ class Taskmill:
         isolation: Isolation | None = None,
         exclusive: bool = False,
     ) -> Callable[[Callable[P, R]], TaskType[P, R]]:
-        """Make a function the handler of a task type, called `name` or as the function is.
+        """Make a function the handler of a task type, which is called `name` or like the function.
 
         Async functions run in the worker's event loop, plain ones in threads; with `isolation="process"` either
-        runs in a process of its own, which is killed when the attempt's time is over. What the function returns is
-        the task's result. An `exclusive` one is stopped as soon as the worker's lease could have ended.
+        runs in a process of its own, which is killed when the attempt's time is over. The return value is the
+        task's result. An `exclusive` one is stopped as soon as the worker's lease could have ended.
 
         Args:
             name: 1 to 63 characters a-z, 0-9, '.', '_' or '-'.
@@ -133,11 +133,11 @@ class Taskmill:
             retry: When a failed attempt is tried again.
             timeout: How long one attempt may run, in seconds when it is a number.
             isolation: None or `"process"`.
-            exclusive: Whether two attempts must never overlap, as far as a worker can see to it.
+            exclusive: Whether two attempts must not overlap, as far as a worker can prevent it.
 
         Raises:
-            TypeError: the function can't be a handler, or there are no parentheses; it says why.
-            ValueError: an option is out of its bounds, the name is bad, or taken.
+            TypeError: The function can't be a handler, or the parentheses are missing.
+            ValueError: An option is out of its bounds, or the name is bad or taken.
         """
         _check_kinds(name, retry)
         given = {
@@ -185,7 +185,7 @@ class Taskmill:
 
 
 def _check_kinds(name: object, retry: object) -> None:
-    """Refuse what would show late or never, as `@app.task` without parentheses, which makes no task type."""
+    """Refuse errors that would show late or never, such as `@app.task` without parentheses."""
     if not isinstance(name, str | None):
         raise TypeError(f"expected the name of a task type, got {name!r}: write @app.task()")
     if not isinstance(retry, RetryPolicy | None):
@@ -215,5 +215,5 @@ def _is_async(function: Callable[..., object]) -> bool:
         raise TypeError(f"{function} yields: expected a function that returns")
     if not inspect.isroutine(function):
         raise TypeError(f"expected a function, got {function!r}")
-    # A decorator may return what an async function returned, and be a plain one itself.
+    # A decorator may be a plain function that returns the coroutine of an async one.
     return inspect.iscoroutinefunction(inspect.unwrap(function))

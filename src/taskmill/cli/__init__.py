@@ -1,1 +1,1 @@
-"""The command line: reads options, asks the service or starts it, and shows answers to people."""
+"""The command line: reads options, calls the service or starts it, and shows the results."""

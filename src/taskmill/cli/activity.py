@@ -1,4 +1,4 @@
-"""How `taskmill stats --window` shows what happened lately."""
+"""Prints what happened lately, for `taskmill stats --window`."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -44,8 +44,8 @@ def print_activity(found: ActivityView) -> None:
 
 
 def _cells(flow: RatedFlowView) -> Iterator[show.Cell]:
-    for happenings in _COUNTS.values():
-        count = sum(flow.counts[event_type] for event_type in happenings)
+    for event_types in _COUNTS.values():
+        count = sum(flow.counts[event_type] for event_type in event_types)
         yield f"{count:,}" if count else show.dim("0")
     yield f"{flow.per_second[EventType.CLAIMED]:,g}"
     yield from _times(flow.waiting)
@@ -58,5 +58,5 @@ def _times(durations: DurationsView) -> Iterator[show.Cell]:
 
 
 def latency(seconds: float) -> str:
-    """Show what is under a second in ms: that is where most waits are."""
+    """Show times under a second in ms: most waits are that short."""
     return f"{seconds * 1000:.3g} ms" if seconds < 1 else show.duration(seconds)

@@ -1,4 +1,4 @@
-"""How an audit is told: findings as they come, and what they mean at the end."""
+"""Reports an audit: findings as they come, and at the end what they mean."""
 
 import sys
 from abc import ABC, abstractmethod
@@ -17,13 +17,13 @@ __all__ = ["JsonReport", "Report", "TextReport"]
 
 
 class Report(ABC):
-    """Counts findings and shows the first `rows` of each kind; on a terminal, how far the audit is, too."""
+    """Counts findings and shows the first `rows` of each kind; on a terminal it also shows progress."""
 
     def __init__(self, rows: int) -> None:
         self._rows = rows
         self._counts: Counter[Check] = Counter()
         console = Console(file=sys.stderr)
-        # Findings go to standard output, also where both are one terminal: the bar makes room for them.
+        # Findings go to standard output, even where both are one terminal: the bar makes room for them.
         self._progress = Progress(
             *Progress.get_default_columns(),
             MofNCompleteColumn(),
@@ -55,7 +55,7 @@ class Report(ABC):
         self._progress.advance(self._bar, tasks)
 
     def found(self, finding: Finding) -> None:
-        """Show a finding, unless enough of its kind were shown."""
+        """Count a finding, and show it unless enough of its kind were shown."""
         self._counts[finding.check] += 1
         if self._counts[finding.check] > self._rows:
             return
@@ -65,7 +65,7 @@ class Report(ABC):
 
     @abstractmethod
     def end(self, audit: Audit) -> None:
-        """Tell the outcome."""
+        """Show the outcome."""
 
     @abstractmethod
     def _show(self, finding: Finding) -> None: ...
@@ -148,12 +148,12 @@ class JsonReport(Report):
 
 
 def _outcome(audit: Audit) -> show.Cell:
-    looked_at = f"{audit.tasks:,} task{'' if audit.tasks == 1 else 's'}"
+    checked = f"{audit.tasks:,} task{'' if audit.tasks == 1 else 's'}"
     if not audit.violations and audit.broken_off is not None:
-        return show.warning(f"no violations in {looked_at}, as far as it came")
+        return show.warning(f"no violations in {checked}, as far as it came")
     if not audit.violations:
-        return show.good(f"no violations in {looked_at}")
+        return show.good(f"no violations in {checked}")
     kinds = sum(1 for check in audit.counts if not check.is_warning)
     several = "" if audit.violations == 1 else "s"
     of_kinds = f"of {kinds} kind{'' if kinds == 1 else 's'}"
-    return show.failure(f"{audit.violations:,} violation{several} {of_kinds} in {looked_at}")
+    return show.failure(f"{audit.violations:,} violation{several} {of_kinds} in {checked}")

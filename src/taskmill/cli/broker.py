@@ -1,11 +1,11 @@
-"""`taskmill broker`: look at the broker, and start anew with it."""
+"""`taskmill broker`: show the broker's queues, and release all hints again."""
 
 import asyncio
 from pathlib import Path
 
 import click
 
-from taskmill.cli.places import (
+from taskmill.cli.addresses import (
     broker_url_option,
     data_option,
     database_url_option,
@@ -24,17 +24,17 @@ Examples:
 
 @click.group()
 def broker() -> None:
-    """Look at the broker; have all hints sent anew."""
+    """Show the broker's queues; send all hints again."""
 
 
 @broker.command()
 @database_url_option
 @data_option
 def rebuild(*, database_url: str | None, data: Path | None) -> None:
-    """Have every waiting task released to the broker anew.
+    """Release every waiting task to the broker again.
 
-    Harmless at any time: doubled hints cost nothing, and hints expire by themselves within seconds.
-    It only makes a wiped broker whole at once.
+    Harmless at any time: duplicate hints cost nothing, and hints expire by themselves within seconds.
+    Without it, a wiped broker only takes some seconds longer to recover.
     """
     from taskmill.cli import show  # noqa: PLC0415 - only when it runs
     from taskmill.composition.one_shot import rebuild_broker  # noqa: PLC0415 - only when it runs
@@ -43,7 +43,7 @@ def rebuild(*, database_url: str | None, data: Path | None) -> None:
     logs.silence()
     settings = settings_of(data, "database_url", database_url=database_url)
     released = rebuild_broker(settings)
-    show.line(f"{released:,} task{'' if released == 1 else 's'} to be released anew")
+    show.line(f"{released:,} task{'' if released == 1 else 's'} to be released again")
 
 
 @broker.command(epilog=_STATUS_EPILOG)
@@ -54,9 +54,9 @@ def rebuild(*, database_url: str | None, data: Path | None) -> None:
 def status(
     *, broker_url: str | None, database_url: str | None, data: Path | None, as_json: bool
 ) -> None:
-    """Show the broker's queues: messages that wait, and consumers.
+    """Show the broker's queues: waiting messages, and consumers.
 
-    Queues of hints are found by the database; without one only those of the intake are shown.
+    The names of hint queues come from the database; without one only the intake's queues are shown.
     """
     from taskmill.amqp import depths, names  # noqa: PLC0415 - only when it runs
     from taskmill.cli import show  # noqa: PLC0415 - only when it runs

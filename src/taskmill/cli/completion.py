@@ -1,4 +1,4 @@
-"""The command that makes a shell complete our commands and options."""
+"""The command that sets up completion of our commands and options in a shell."""
 
 import click
 from click.shell_completion import get_completion_class

@@ -1,4 +1,4 @@
-"""The commands for types and their contracts: what payloads have to look like."""
+"""The commands for types and their contracts: which payloads are accepted."""
 
 import json
 from collections.abc import Iterator
@@ -63,7 +63,7 @@ def show_(*, name: str, url: str, as_json: bool) -> None:
 @type_.command()
 @click.argument("name", required=False)
 @click.argument("schema", type=Payload(), required=False)
-@click.option("--defaults", type=Payload(), help="What tasks get that do not say.")
+@click.option("--defaults", type=Payload(), help="Values for tasks that do not set them.")
 @click.option("--app", metavar="MODULE:NAME", help="Register all types of this app instead.")
 @url_option
 @json_option
@@ -76,10 +76,10 @@ def register(
     url: str,
     as_json: bool,
 ) -> None:
-    """Have payloads of type NAME refused that do not fit the JSON Schema; @- reads standard input.
+    """Refuse payloads of type NAME that do not fit the JSON Schema; @- reads standard input.
 
-    With --app it registers what the app's handlers say, as its first worker would: a step of a deployment, so that
-    tasks get their handlers' policies from the first one on.
+    With --app it registers what the app's handlers declare, as the app's first worker would. As a step of a
+    deployment it gives even the first tasks their handlers' policies.
     """
     if (app is None) == (name is None or schema is None) or (
         app and (name or defaults is not None)
@@ -93,8 +93,8 @@ def register(
 
 
 def _contracts_of(app: str) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
-    """Return of each type of an app its name, schema and defaults."""
-    # Here, because it is a worker's import, which the other commands need not pay for.
+    """Yield name, schema and defaults of each type of an app."""
+    # Imported here: it is a worker's import, and slow for the other commands.
     from taskmill.app.loading import load_app  # noqa: PLC0415
 
     for contract in (made.contract() for made in load_app(app)):
@@ -105,7 +105,7 @@ def _contracts_of(app: str) -> Iterator[tuple[str, dict[str, Any], dict[str, Any
 @click.argument("name")
 @url_option
 def drop(*, name: str, url: str) -> None:
-    """Free a type from its contract, until a worker that has one starts, or it is registered again."""
+    """Drop a type's contract, until a worker that has one starts, or it is registered again."""
     with open_client(url) as client:
         client.drop_type(name)
 
@@ -133,8 +133,8 @@ def _lines(found: TypeView) -> Iterator[tuple[show.Cell, ...]]:
     yield _labelled("defaults", show.fields(found.defaults) or "none")
     for version in found.versions:
         if version.version != found.version:
-            told = f"{show.age(version.registered_at)}  by {version.registered_by}"
-            yield _labelled("version", str(version.version), show.dim(told))
+            registered = f"{show.age(version.registered_at)}  by {version.registered_by}"
+            yield _labelled("version", str(version.version), show.dim(registered))
     for line in json.dumps(found.payload_schema, indent=2, ensure_ascii=False).splitlines():
         yield (line,)
 

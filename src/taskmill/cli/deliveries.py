@@ -1,4 +1,4 @@
-"""How deliveries look, of a webhook and of a task's callback; and the command for the latter."""
+"""Prints deliveries of webhooks and callbacks, and has the command for a task's callback."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -21,17 +21,17 @@ LARGEST_PAGE: Final = 500
 @url_option
 @json_option
 def deliveries(*, task_id: str, url: str, as_json: bool) -> None:
-    """Show what became of a task's callback: one delivery for each time that it ended."""
+    """Show the deliveries of a task's callback: one for each time that the task ended."""
     with open_client(url) as client:
         found = client.callback(task_id)
     if as_json:
         show.json_lines([found.model_dump_json().encode()])
     elif found.callback_url is None:
-        show.note("it has no callback: nobody is told of its end but webhooks")
+        show.note("it has no callback: only webhooks report its end")
     elif found.items:
         print_deliveries(iter(found.items))
     else:
-        show.note(f"nothing was delivered yet: its end is told to {found.callback_url}")
+        show.note(f"nothing was delivered yet: its end is reported to {found.callback_url}")
 
 
 def print_deliveries(
@@ -48,7 +48,7 @@ def print_deliveries(
 
 
 def print_delivery(item: DeliveryView, *, as_json: bool) -> None:
-    """Print one delivery that was asked for."""
+    """Print one requested delivery."""
     if as_json:
         show.json_lines([item.model_dump_json().encode()])
     else:
@@ -56,8 +56,8 @@ def print_delivery(item: DeliveryView, *, as_json: bool) -> None:
 
 
 def _print_tables(items: Iterator[DeliveryView]) -> None:
-    """Print page by page, so that a long list starts at once and is never held whole."""
-    headings = ("ID", "STATE", "TASK", "TRIES", "ANSWER", "MADE", "NEXT", "TROUBLE")
+    """Print page by page: a long list starts at once, and is never in memory as a whole."""
+    headings = ("ID", "STATE", "TASK", "TRIES", "RESPONSE", "MADE", "NEXT", "TROUBLE")
     is_first = True
     while rows := [_row(item) for item in islice(items, LARGEST_PAGE)]:
         show.table(
@@ -65,7 +65,7 @@ def _print_tables(items: Iterator[DeliveryView]) -> None:
             rows,
             cut="TROUBLE",
             dispensable=("NEXT", "MADE"),
-            numbers=("ID", "TRIES", "ANSWER"),
+            numbers=("ID", "TRIES", "RESPONSE"),
             with_headings=is_first,
         )
         is_first = False

@@ -1,4 +1,4 @@
-"""The command that prints the feed of changes: what was, and what happens now."""
+"""The command that prints the feed of changes: past ones, and new ones as they happen."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -25,7 +25,7 @@ Examples:
 
 
 @click.command(epilog=_EPILOG)
-@click.option("--follow", "-f", is_flag=True, help="Go on with what happens; Ctrl-C ends it.")
+@click.option("--follow", "-f", is_flag=True, help="Go on with new changes; Ctrl-C ends it.")
 @click.option("--queue", multiple=True, metavar="QUEUE", help="Only this queue; may be repeated.")
 @click.option("--type", "type_", multiple=True, metavar="TYPE", help="Only this type; likewise.")
 @click.option(
@@ -38,7 +38,7 @@ Examples:
 @click.option(
     "--after",
     metavar="CURSOR",
-    help="Begin behind this change; 0 is the oldest that is kept.  "
+    help="Begin after this change; 0 is before the oldest one there is.  "
     "[default: 0; with --follow the present]",
 )
 @url_option
@@ -56,7 +56,8 @@ def events(
 ) -> None:
     """Print what happens to tasks: each change once, in order.
 
-    Lost connections are made anew, and nothing is missed. With --json, a line's "cursor" is what --after takes.
+    It reconnects after a lost connection, and misses nothing. With --json, a line's "cursor" is what --after
+    takes.
     """
     wanted: Wanted = {"queue": queue, "type": type_, "status": status, "task": task}
     begin = after if after is not None or follow else _OLDEST

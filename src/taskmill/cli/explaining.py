@@ -1,4 +1,4 @@
-"""The command that tells why a task is where it is."""
+"""The command that explains why a task is where it is."""
 
 from collections.abc import Iterator
 from typing import assert_never
@@ -26,33 +26,33 @@ Example:
 @url_option
 @json_option
 def explain(*, task_id: str, url: str, as_json: bool) -> None:
-    """Tell why a task is where it is, and what to do.
+    """Explain why a task is where it is, and what to do.
 
-    First what keeps it; then everything that can keep a task, in order: ✓ is passed, ● holds, · is not reached.
+    First what holds it; then every possible blocker, in order: ✓ is passed, ● holds, · is not reached.
     """
     with open_client(url) as client:
         found = client.explain(task_id)
     if as_json:
         show.json_lines([found.model_dump_json().encode()])
         return
-    for cells in _told(found):
+    for cells in _lines(found):
         show.line(*cells)
 
 
-def _told(found: ExplanationView) -> Iterator[tuple[show.Cell, ...]]:
+def _lines(found: ExplanationView) -> Iterator[tuple[show.Cell, ...]]:
     yield (str(found.task_id), show.status(found.status), show.strong(found.summary))
     yield (show.dim("→"), found.todo)
     yield ()
     for blocker in found.blockers:
-        yield from _rendered_blocker(blocker, is_first=blocker.blocker is found.blocker)
+        yield from _blocker_lines(blocker, is_first=blocker.blocker is found.blocker)
     if left := [
         blocker.blocker for blocker in found.blockers if blocker.state is BlockerState.NOT_REACHED
     ]:
         yield (show.dim("·"), show.dim(f"not reached: {', '.join(left)}"))
 
 
-def _rendered_blocker(blocker: BlockerView, *, is_first: bool) -> Iterator[tuple[show.Cell, ...]]:
-    """Tell a blocker that was reached; what to do about the first one that holds has been said."""
+def _blocker_lines(blocker: BlockerView, *, is_first: bool) -> Iterator[tuple[show.Cell, ...]]:
+    """Yield the lines of a blocker that was reached; the todo of the first that holds is shown above them."""
     name = f"{blocker.blocker:<{_NAME_WIDTH}}"
     match blocker.state:
         case BlockerState.PASSED:

@@ -1,7 +1,7 @@
-"""`taskmill health`: is the service, or the role in this container, ready?
+"""`taskmill health`: whether the service, or the role in this container, is ready.
 
 Container engines run it every few seconds, so it starts fast: plain `http.client`, no web client, no models, and
-settings only where the environment does not say whom to ask. It goes straight to the address, never by a proxy.
+settings only where the environment names no address. It never uses a proxy.
 """
 
 import http.client
@@ -23,20 +23,20 @@ Examples:
   taskmill health --admin-port 8001
   taskmill health --url https://tasks.example.org --json
 """
-# The service answers within 5 s, also when the database is away; container engines should wait a little longer.
+# The service responds within 5 s even when the database is away; container engines should wait a little longer.
 _TIMEOUT_S = 6.0
-_ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - asked, not bound
+_ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - connected to, not bound
 
 
-class _Told(NamedTuple):
-    """What was found out: ready with the state of each part, or not, and why."""
+class _Readiness(NamedTuple):
+    """Ready, with the state of each part; or not, and why."""
 
     parts: Mapping[str, str]
     trouble: str | None = None
 
 
 @click.command(epilog=_EPILOG)
-@click.option("--url", envvar="TASKMILL_URL", show_envvar=True, help="Where to ask.")
+@click.option("--url", envvar="TASKMILL_URL", show_envvar=True, help="Where the service is.")
 @click.option(
     "--admin-host",
     envvar="TASKMILL_ADMIN_HOST",
@@ -51,22 +51,22 @@ class _Told(NamedTuple):
     show_envvar=True,
     type=Whole(0, 65535),
     metavar="N",
-    help="Ask the admin port of a role.",
+    help="Check the admin port of a role.",
 )
 @click.option("--json", "as_json", is_flag=True, help="JSON for programs.")
 def health(*, url: str | None, admin_host: str, admin_port: int | None, as_json: bool) -> int:
-    """Ask the service whether it is ready; exit status 0 if it is, else 1.
+    """Check whether the service is ready; exit status 0 if it is, else 1.
 
-    Without --url it asks the admin port, if one is set, else the API of this machine.
+    Without --url it checks the admin port, if one is set, else the API of this machine.
     """
     address = url or (_at(admin_host, admin_port) if admin_port else _set_address())
-    told = _ask(address)
-    click.echo(_as_json(told) if as_json else "  ".join(_in_words(told)))
-    return 0 if told.trouble is None else 1
+    readiness = _probe(address)
+    click.echo(_as_json(readiness) if as_json else "  ".join(_in_words(readiness)))
+    return 0 if readiness.trouble is None else 1
 
 
 def _set_address() -> str:
-    """Return the address that the settings say, for a shell: this imports what a health check need not."""
+    """Return the address from the settings. Slower: it imports what a health check does without."""
     from taskmill.settings import load  # noqa: PLC0415 - see above
 
     settings = load()
@@ -80,23 +80,23 @@ def _at(host: str, port: int) -> str:
     return f"http://[{known}]:{port}" if ":" in known else f"http://{known}:{port}"
 
 
-def _ask(url: str) -> _Told:
+def _probe(url: str) -> _Readiness:
     try:
         status, body = _get(urlsplit(url))
         if status == http.client.OK:
-            return _Told(json.loads(body)["parts"])
+            return _Readiness(json.loads(body)["parts"])
         if status == http.client.SERVICE_UNAVAILABLE:
-            return _Told({}, json.loads(body)["detail"])
+            return _Readiness({}, json.loads(body)["detail"])
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        return _Told({}, f"no answer from {url}: {reason}")
+        return _Readiness({}, f"no response from {url}: {reason}")
     except (ValueError, TypeError, KeyError):
-        return _Told({}, f"the answer of {url} is not Taskmill's")
-    return _Told({}, f"{url} answers {status}")
+        return _Readiness({}, f"the response from {url} is not Taskmill's")
+    return _Readiness({}, f"{url} responds with {status}")
 
 
 def _get(url: SplitResult) -> tuple[int, bytes]:
-    """Read `/readyz` below the address; the connection ends with it."""
+    """Read `/readyz` below the address, on a connection of its own."""
     secure = url.scheme == "https"
     if url.hostname is None or not (secure or url.scheme == "http"):
         raise ConfigurationError(f"{url.geturl()} is not an address: expected http://host:port")
@@ -104,28 +104,28 @@ def _get(url: SplitResult) -> tuple[int, bytes]:
     connection = kind(url.hostname, url.port, timeout=_TIMEOUT_S)
     try:
         connection.request("GET", url.path.rstrip("/") + "/readyz", headers={"Connection": "close"})
-        answer = connection.getresponse()
-        return answer.status, answer.read()
+        response = connection.getresponse()
+        return response.status, response.read()
     finally:
         connection.close()
 
 
-def _in_words(told: _Told) -> Iterator[str]:
-    """Tell it in one line; text from outside can't steer the terminal."""
-    if told.trouble is not None:
+def _in_words(readiness: _Readiness) -> Iterator[str]:
+    """Yield the parts of one line; text from outside can't steer the terminal."""
+    if readiness.trouble is not None:
         yield click.style("not ready", fg="red")
-        yield _printable(told.trouble)
+        yield _printable(readiness.trouble)
         return
     yield click.style("ready", fg="green")
-    for part, state in told.parts.items():
+    for part, state in readiness.parts.items():
         if state != "ok":
             yield click.style(_printable(f"{part} {state}"), fg="yellow")
 
 
-def _as_json(told: _Told) -> str:
-    if told.trouble is not None:
-        return json.dumps({"ready": False, "detail": told.trouble})
-    return json.dumps({"ready": True, "parts": cast("dict[str, str]", told.parts)})
+def _as_json(readiness: _Readiness) -> str:
+    if readiness.trouble is not None:
+        return json.dumps({"ready": False, "detail": readiness.trouble})
+    return json.dumps({"ready": True, "parts": cast("dict[str, str]", readiness.parts)})
 
 
 def _printable(text: str) -> str:

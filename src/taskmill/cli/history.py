@@ -1,4 +1,4 @@
-"""How one task and its history are told to people."""
+"""Renders one task and its history for people."""
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -15,7 +15,7 @@ _LABEL_WIDTH = 11
 
 
 def task_lines(task: TaskView) -> Iterator[tuple[Cell, ...]]:
-    """Tell a task: what it is, where it is, what came of it."""
+    """Yield the lines of a task: what it is, its state, its result."""
     yield (show.strong(task.name), show.dim(f"#{task.number}"), str(task.id))
     yield _labelled("status", show.status(task.status), *_standing(task))
     if task.description:
@@ -33,21 +33,21 @@ def task_lines(task: TaskView) -> Iterator[tuple[Cell, ...]]:
         yield _labelled("finished", *_moment(task.finished_at), *_ran(task))
     if task.progress:
         share, message = task.progress.share, task.progress.message
-        told = ("" if share is None else f"{share:.0%}", message or "")
-        yield _labelled("progress", *filter(None, told), *_moment(task.progress.at))
-    yield from _wishes(task)
+        shown = ("" if share is None else f"{share:.0%}", message or "")
+        yield _labelled("progress", *filter(None, shown), *_moment(task.progress.at))
+    yield from _options(task)
     yield from _contents(task)
 
 
 def history_lines(events: Iterable[EventView]) -> Iterator[tuple[Cell, ...]]:
-    """Tell a task's history, oldest first, under a heading."""
+    """Yield a task's history, oldest first, under a heading."""
     yield ()
     yield (show.strong("History"),)
     yield from event_lines(events)
 
 
 def event_lines(events: Iterable[EventView]) -> Iterator[tuple[Cell, ...]]:
-    """Tell each change, with the time since the one before."""
+    """Yield a line for each change, with the time since the one before."""
     before: datetime | None = None
     for event in events:
         yield event_line(event, before)
@@ -55,7 +55,7 @@ def event_lines(events: Iterable[EventView]) -> Iterator[tuple[Cell, ...]]:
 
 
 def event_line(event: EventView, before: datetime | None) -> tuple[Cell, ...]:
-    """Tell one change: when, how long after the one before, what, and the facts that matter."""
+    """Return the line of one change: when, how long after the one before, what, and the facts that matter."""
     since = f"+{show.duration(max((event.at - before).total_seconds(), 0))}" if before else ""
     return (
         show.dim(show.clock_time(event.at)),
@@ -97,7 +97,7 @@ def _standing(task: TaskView) -> tuple[Cell, ...]:
 
 
 def _due(task: TaskView) -> datetime | None:
-    """Tell when it may run, where that differs from when it was created."""
+    """Return when it may run, if that is not when it was created."""
     return task.run_at if (task.run_at - task.created_at).total_seconds() > 1 else None
 
 
@@ -108,8 +108,8 @@ def _ran(task: TaskView) -> tuple[Cell, ...]:
     return (show.dim(f"ran {show.duration(seconds)}"),)
 
 
-def _wishes(task: TaskView) -> Iterator[tuple[Cell, ...]]:
-    """Tell how its attempts are to be made, and whom to call, as far as that was asked for."""
+def _options(task: TaskView) -> Iterator[tuple[Cell, ...]]:
+    """Yield time limit, retry policy and callback, where they are set."""
     if task.timeout_s is not None:
         yield _labelled("time limit", show.duration(task.timeout_s), show.dim("each attempt"))
     if task.retry is not None:

@@ -1,6 +1,6 @@
 """Groups of commands that import a command's module only when it runs.
 
-`taskmill --help` and `taskmill up` need not pay for HTTP clients and tables. It knows no command.
+`taskmill --help` and `taskmill up` need not import HTTP clients and tables. It knows no command.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ __all__ = ["Lazy", "LazyGroup", "Sections"]
 
 
 class Lazy(NamedTuple):
-    """Where a command is, and its line in the list of commands: listing imports nothing."""
+    """Where a command is, and its line in the list of commands, so that listing imports nothing."""
 
     module: str
     attribute: str
@@ -45,7 +45,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that is named; one that is not there is told with those that are like it."""
+        """Find the named command; for an unknown name, suggest similar ones."""
         try:
             return super().resolve_command(ctx, args)
         except click.exceptions.NoSuchCommand as error:

@@ -19,7 +19,7 @@ __all__ = ["logs"]
 
 _PAUSE_S = 0.25
 # Lines are stored a little after they were written: an ended task may still get some.
-_LOOKS_AFTER_THE_END = 4
+_POLLS_AFTER_THE_END = 4
 _STYLES = {
     LineLevel.WARNING: show.warning,
     LineLevel.ERROR: show.failure,
@@ -56,7 +56,7 @@ def logs(
 ) -> None:
     """Show what a task's handlers logged, oldest first. With --json, one object a line.
 
-    What is kept is bounded; where lines are missing, a line says how many.
+    The number of stored lines is bounded; where some are missing, a line says how many.
     """
     with open_client(url) as client:
         lines = (
@@ -77,8 +77,8 @@ def _followed(
 ) -> Iterator[LogLineView]:
     """Yield lines as they come, until the task has ended and no more come."""
     cursor: str | None = None
-    looks_left = _LOOKS_AFTER_THE_END
-    while looks_left:
+    polls_left = _POLLS_AFTER_THE_END
+    while polls_left:
         has_ended = client.get(task_id).status in TERMINAL
         page = client.log_page(
             task_id, claim=claim, level=level, cursor=cursor, limit=LARGEST_LOG_PAGE
@@ -87,7 +87,7 @@ def _followed(
         cursor = page.next_cursor
         if page.has_more:
             continue
-        looks_left = looks_left - 1 if has_ended and not page.items else _LOOKS_AFTER_THE_END
+        polls_left = polls_left - 1 if has_ended and not page.items else _POLLS_AFTER_THE_END
         time.sleep(_PAUSE_S)
 
 
@@ -98,13 +98,13 @@ def _print(lines: Iterator[LogLineView]) -> bool:
         if line.claim_no != claim_no:
             claim_no = line.claim_no
             show.line(show.strong(f"claim {claim_no}"))
-        for cells in _told(line):
+        for cells in _lines(line):
             show.line(*cells)
     return bool(claim_no)
 
 
-def _told(line: LogLineView) -> Iterator[tuple[show.Cell, ...]]:
-    """Tell a line, and below it the traceback that came with it."""
+def _lines(line: LogLineView) -> Iterator[tuple[show.Cell, ...]]:
+    """Yield a log line, and below it the traceback that came with it."""
     fields = dict(line.fields or {})
     traceback = fields.pop("exception", None)
     level, style = f"{line.level:<8}", _STYLES.get(line.level)

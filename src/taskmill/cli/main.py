@@ -1,4 +1,4 @@
-"""The program's entry: the tree of commands, and how a run of one ends.
+"""The program's entry: the tree of commands, and the exit status of each.
 
 Every expected error is one message on standard error and an exit status: 2 for a wrong command
 line, 1 for the rest. Commands raise; only this module turns errors into exit statuses.
@@ -29,7 +29,7 @@ _SECTIONS: Sections = {
         "run": Lazy("taskmill.cli.service", "run", "Run some roles on a database of your own."),
         "migrate": Lazy("taskmill.cli.service", "migrate", "Bring a database to this version."),
         "broker": Lazy(
-            "taskmill.cli.broker", "broker", "Look at the broker; have all hints sent anew."
+            "taskmill.cli.broker", "broker", "Show the broker's queues; send all hints again."
         ),
         "verify": Lazy(
             "taskmill.cli.verify", "verify", "Audit a database: does it keep the guarantees?"
@@ -59,13 +59,13 @@ _SECTIONS: Sections = {
         "webhook": Lazy(
             "taskmill.cli.webhooks",
             "webhook",
-            "Have endpoints told when tasks end; what became of that.",
+            "Notify endpoints when tasks end; see what was delivered.",
         ),
         "stats": Lazy("taskmill.cli.system", "stats", "Count tasks by queue and status."),
         "top": Lazy(
-            "taskmill.cli.top.command", "top", "Show live what happens, and what wants a look."
+            "taskmill.cli.top.command", "top", "Show live what happens, and what needs attention."
         ),
-        "health": Lazy("taskmill.cli.health", "health", "Ask whether the service is ready."),
+        "health": Lazy("taskmill.cli.health", "health", "Check whether the service is ready."),
         "completion": Lazy(
             "taskmill.cli.completion", "completion", "Complete commands in bash, zsh or fish."
         ),
@@ -104,13 +104,13 @@ def main() -> None:
 
 
 def _prepare_streams() -> None:
-    """Make sure that there are streams, and that they take every text: what they can't show, they show escaped."""
+    """Make sure that there are streams, and that they take every text: what they can't show is escaped."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         stream = getattr(sys, name)
         if stream is None:  # closed by the caller, as with `>&-`
             setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - for the whole run
         elif mode == "w":
-            # Also instead of "surrogateescape", as the locale C has it: no other text fits through that.
+            # The locale C has "surrogateescape", which fails for most text.
             stream.reconfigure(errors="backslashreplace")
 
 
@@ -140,7 +140,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _forget_reader() -> None:
-    # Where the error was raised it is imported already; a start of the service does without it.
+    # Starting the service must not import it; where the error was raised, it is imported already.
     from taskmill.cli import show  # noqa: PLC0415 - see above
 
     show.forget_reader()

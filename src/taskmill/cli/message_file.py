@@ -1,6 +1,6 @@
 """Reads creation messages for the broker: one JSON object, an array of them, or NDJSON.
 
-Bodies go out as they were written. Only that they are JSON is checked here; the rest is the service's to judge.
+Bodies go out as they were written. Only that they are JSON is checked here; the service validates the rest.
 """
 
 import json
@@ -15,21 +15,21 @@ from taskmill.domain.errors import ConfigurationError
 
 __all__ = ["read_message_file"]
 
-_MOST_TOLD = 10
+_MOST_SHOWN = 10
 # A short string of AMQP; a key may have 255 characters, of up to four bytes each.
 _LONGEST_ID_BYTES = 255
 _WHITESPACE = " \t\r\n"
 
 
 class NotJson(ConfigurationError):
-    """The input, or some of its lines, are not JSON; nothing of it should be sent."""
+    """The input, or some of its lines, are not JSON; none of it may be sent."""
 
 
 def read_message_file(content: bytes) -> list[SentMessage]:
     """Return the messages of a file, numbered as its lines or, in an array, as its items.
 
-    A message's id is the idempotency key in its body, else a new one: sending a file of bodies without keys twice
-    makes its tasks twice.
+    A message's id is the idempotency key in its body, else a new one: a file of bodies without keys that is sent
+    twice creates its tasks twice.
 
     Raises:
         NotJson: It names all lines that are not JSON.
@@ -42,9 +42,9 @@ def read_message_file(content: bytes) -> list[SentMessage]:
     lines = [(n, line.strip()) for n, line in enumerate(content.split(b"\n"), 1) if line.strip()]
     wrong = [f"line {number}: {why}" for number, line in lines if (why := _fault(line))]
     if wrong:
-        more = [f"… and {len(wrong) - _MOST_TOLD} more"] if len(wrong) > _MOST_TOLD else []
-        told = "\n".join(["nothing was published:", *wrong[:_MOST_TOLD], *more])
-        raise NotJson(told)
+        more = [f"… and {len(wrong) - _MOST_SHOWN} more"] if len(wrong) > _MOST_SHOWN else []
+        text = "\n".join(["nothing was published:", *wrong[:_MOST_SHOWN], *more])
+        raise NotJson(text)
     return [_message(number, line) for number, line in lines]
 
 
@@ -75,7 +75,7 @@ def _message(number: int, body: bytes) -> SentMessage:
 
 
 def _fitting(key: str) -> str:
-    """Return what can be a message's id; the body's key counts in any case."""
+    """Return a message id for a key, which may be too long for one; the service reads the key from the body."""
     encoded = key.encode()
     return key if len(encoded) <= _LONGEST_ID_BYTES else sha256(encoded).hexdigest()
 

@@ -1,6 +1,6 @@
-"""Numbers as option values, with messages for people: click's own speak of "a valid integer range".
+"""Numbers as option values, with readable messages; click's own speak of "a valid integer range".
 
-Nothing heavy is imported here: commands that start the service use it, too.
+It imports nothing heavy, because commands that start the service use it, too.
 """
 
 import math
@@ -31,7 +31,7 @@ class Number(click.FloatRange):
     _what = "a number"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - click's signature
-        """Read it; JSON has it, too."""
+        """Read it."""
         try:
             number = float(value)
         except ValueError:

@@ -15,7 +15,7 @@ __all__ = ["Label", "Moment", "Payload", "Span"]
 
 
 class Payload(click.ParamType[dict[str, Any]]):
-    """A JSON object, or the file that has it."""
+    """A JSON object, or a file with one."""
 
     name = "JSON|@FILE"
 
@@ -43,7 +43,7 @@ class Moment(click.ParamType[datetime]):
         try:
             moment = datetime.fromisoformat(value)
             return moment if moment.tzinfo else moment.astimezone()
-        except (ValueError, OverflowError):  # the first and the last day of all have no local time
+        except (ValueError, OverflowError):  # the first and the last day have no local time
             self.fail("expected a time such as 2030-01-31T09:00 or 2030-01-31T09:00Z", param, ctx)
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
+from taskmill.cli.addresses import broker_url_option, data_option, settings_of
 from taskmill.cli.numbers import Whole
-from taskmill.cli.places import broker_url_option, data_option, settings_of
 from taskmill.domain.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["publish"]
 
-_MOST_TOLD = 10
+_MOST_SHOWN = 10
 _NO_INTAKE = """nothing was published: the broker has no queue {queue} yet;
 it is made by the first `taskmill run intake` there"""
 
@@ -40,7 +40,7 @@ Examples:
     default=200,
     show_default=True,
     metavar="N",
-    help="Messages that wait for the broker's confirm at once.",
+    help="How many messages may wait for the broker's confirm at once.",
 )
 def publish(*, file: BinaryIO, broker_url: str | None, data: Path | None, in_flight: int) -> int:
     """Publish requests to create tasks: one JSON object, an array, or NDJSON; - is standard input.
@@ -62,14 +62,14 @@ def publish(*, file: BinaryIO, broker_url: str | None, data: Path | None, in_fli
     async def deliver(delivered: Callable[[], None]) -> "list[Undelivered]":
         if not await depths.read_depths(url, [names.CREATE_QUEUE]):
             raise ConfigurationError(_NO_INTAKE.format(queue=names.CREATE_QUEUE))
-        confirmed_publisher = ConfirmedPublisher(
+        publisher = ConfirmedPublisher(
             url, exchange=names.EXCHANGE, routing_key=names.CREATE_KEY, in_flight=in_flight
         )
-        return await confirmed_publisher.deliver(messages, delivered=delivered)
+        return await publisher.deliver(messages, delivered=delivered)
 
     with _progress(len(messages)) as delivered:
         failures = asyncio.run(deliver(delivered))
-    return _tell(messages, failures)
+    return _report(messages, failures)
 
 
 @contextmanager
@@ -87,13 +87,13 @@ def _progress(total: int) -> Iterator[Callable[[], None]]:
         yield lambda: progress.advance(bar)
 
 
-def _tell(messages: "Sequence[SentMessage]", failures: "Sequence[Undelivered]") -> int:
+def _report(messages: "Sequence[SentMessage]", failures: "Sequence[Undelivered]") -> int:
     from taskmill.cli import show  # noqa: PLC0415 - only when it runs
 
-    for failure in failures[:_MOST_TOLD]:
+    for failure in failures[:_MOST_SHOWN]:
         show.note(f"line {failure.number}: not confirmed: {failure.why}")
-    if len(failures) > _MOST_TOLD:
-        show.note(f"… and {len(failures) - _MOST_TOLD:,} more")
+    if len(failures) > _MOST_SHOWN:
+        show.note(f"… and {len(failures) - _MOST_SHOWN:,} more")
     confirmed = len(messages) - len(failures)
     summary = f"{confirmed:,} of {len(messages):,} messages confirmed"
     show.line(show.failure(summary) if failures else show.good(summary))

@@ -57,7 +57,7 @@ def list_(*, limit: int, show_all: bool, url: str, as_json: bool) -> None:
 @url_option
 @json_option
 def show_(*, rejection_id: str, url: str, as_json: bool) -> None:
-    """Show a refused message: why it was refused, what came beside it, and its body."""
+    """Show a refused message: why it was refused, its properties, and its body."""
     with open_client(url) as client:
         found = client.rejection(rejection_id)
     if as_json:
@@ -72,7 +72,7 @@ def show_(*, rejection_id: str, url: str, as_json: bool) -> None:
 @url_option
 @json_option
 def resend(*, rejection_ids: tuple[str, ...], url: str, as_json: bool) -> int:
-    """Send refused messages again; prints the task of each. Doing it twice makes no second task.
+    """Send refused messages again; prints the task of each. Repeating it creates no second task.
 
     A message that is still wrong is refused again; exit status 1 then.
     """
@@ -93,7 +93,7 @@ def resend(*, rejection_ids: tuple[str, ...], url: str, as_json: bool) -> int:
 
 
 def _print_tables(items: Iterator[RejectionSummaryView]) -> None:
-    """Print page by page, so that a long list starts at once and is never held whole."""
+    """Print page by page: a long list starts at once, and is never in memory as a whole."""
     headings = ("ID", "STATUS", "WHY", "MESSAGE ID", "BYTES", "CAME")
     is_first = True
     while rows := [_row(item) for item in islice(items, _LARGEST_PAGE)]:

@@ -1,4 +1,4 @@
-"""The options that all commands over HTTP share, and the connection that they make from them."""
+"""The options that all commands over HTTP share, and the client that they make from them."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -34,10 +34,10 @@ def json_option(command: F) -> F:
 def quiet_option(command: F) -> F:
     """Add ``--quiet``."""
     return click.option(
-        "-q", "--quiet", is_flag=True, help="Ids only, and nothing where there is none to tell."
+        "-q", "--quiet", is_flag=True, help="Print ids only, or nothing if there are none."
     )(command)
 
 
 def open_client(url: str) -> TaskmillClient:
-    """Make a client for a person, who would rather have an answer than patience."""
+    """Make a client that gives up soon: a person waits for it."""
     return TaskmillClient(url, retries=1)

@@ -1,7 +1,7 @@
-"""The commands that start parts of the service, or look at how it is set up.
+"""The commands that start parts of the service, migrate its database, or show its settings.
 
-They turn options into settings and hand over; what runs is in `embedded` and `composition`. Imports
-are inside the commands, so that each pays for its own only.
+They turn options into settings and call `embedded` and `composition`. Imports are inside the commands, so
+that each pays only for its own.
 """
 
 from pathlib import Path
@@ -21,10 +21,10 @@ Examples:
 """
 _RUN_EPILOG = """\b
 ROLE is one or more of:
-  api          takes tasks and answers questions over HTTP
+  api          takes tasks and serves requests over HTTP
   worker       runs tasks; start as many as you like, on any machine
-  relay        tells workers over RabbitMQ which tasks wait
-  intake       makes tasks of messages that come over RabbitMQ
+  relay        publishes to RabbitMQ which tasks wait
+  intake       creates tasks from messages of RabbitMQ
   webhooks     delivers events to webhooks and callbacks
   maintenance  rescues tasks of dead workers, folds counters, drops old data
 
@@ -71,7 +71,7 @@ _ready_file = click.option(
     "--ready-file",
     type=_file,
     metavar="PATH",
-    help="Written as JSON when it serves: url, amqp_url, database_url, pid; how broker and intake are.",
+    help="Written as JSON when it is ready: url, amqp_url, database_url, pid; state of broker and intake.",
 )
 
 
@@ -84,7 +84,7 @@ _ready_file = click.option(
     "--data",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Where the data stays.  [default: .taskmill]",
+    help="Folder of the data.  [default: .taskmill]",
 )
 @_database_url
 @_broker_url
@@ -122,8 +122,8 @@ def up(
 
     Nothing needs to be installed: without --database-url it runs a PostgreSQL of its own, and
     without --broker-url a RabbitMQ, which it fetches (Debian, Ubuntu) when none is installed; with
-    --broker postgres it does without. Ctrl-C stops everything in order; the data stays, and the
-    next start goes on where this one ended.
+    --broker postgres it uses no RabbitMQ. Ctrl-C stops everything in order; the data stays, and the
+    next start continues from there.
     """
     from taskmill import settings as configuration  # noqa: PLC0415 - only when it runs
     from taskmill.embedded import stack  # noqa: PLC0415 - only when it runs
@@ -163,7 +163,7 @@ def up(
 @click.option(
     "--queues",
     metavar="A,B=3",
-    help="Queues that the worker serves, with weights if wanted.  [default: all, alike]",
+    help="Queues that the worker serves, with optional weights.  [default: all, equal]",
 )
 @_app
 @_running_data
@@ -172,7 +172,7 @@ def up(
     type=_at_least_one,
     default=1,
     metavar="N",
-    help="Processes of the role api, or worker; of several, one that dies is started again.  [default: 1]",
+    help="Processes of the role api, or worker. If there are several, those that die are restarted.  [default: 1]",
 )
 @_ready_file
 def run(
@@ -192,13 +192,12 @@ def run(
 ) -> int:
     """Run roles in this process, on a database and a broker of your own.
 
-    Where none is named, they are those of the `taskmill up` that runs in this folder, or with the
-    data folder --data. SIGTERM and Ctrl-C
-    stop it in order: a worker ends what it can in time and hands back the rest. With several --processes,
-    this process looks after so many others, starts those again that die, and does nothing else;
-    those of the API share its port.
+    If no database is given, both are those of the `taskmill up` that runs in this folder, or with the
+    data folder --data. SIGTERM and Ctrl-C stop it in order: a worker ends what it can in time and hands
+    back the rest. With several --processes, this process supervises that many others, restarts those
+    that die, and does nothing else; those of the API share its port.
     """
-    from taskmill.cli.places import settings_to_run  # noqa: PLC0415 - only when it runs
+    from taskmill.cli.addresses import settings_to_run  # noqa: PLC0415 - only when it runs
 
     loaded = settings_to_run(
         data,
@@ -243,9 +242,9 @@ def migrate(database_url: str | None) -> None:
 @click.argument("words", metavar="[WORD]...", nargs=-1)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def settings(*, words: tuple[str, ...], as_json: bool) -> None:
-    """Show every setting: its name, its value with secrets masked, and where that comes from.
+    """Show every setting: its name, its value with secrets masked, and where the value comes from.
 
-    With WORDs only those that have one of them in their name, and what they mean.
+    With WORDs, only those with one of them in the name, and what they mean.
 
     Sources, strongest first: options, environment, .env, the TOML file (taskmill.toml, or the one
     that TASKMILL_CONFIG_FILE names), defaults.

@@ -1,7 +1,7 @@
-"""How answers look: tables and colours for people, JSON for programs.
+"""Prints results: tables and colours for people, JSON for programs.
 
-On a terminal, tables fit its width; into a pipe, nothing is cut or coloured. Text that came from
-outside is never allowed to steer the terminal.
+On a terminal, tables fit its width; into a pipe, nothing is cut or coloured. Text from outside can't
+steer the terminal.
 """
 
 import os
@@ -29,7 +29,7 @@ _STATUS_STYLES = {
 }
 # Wide enough that nothing is ever cut in a pipe.
 _PIPE_WIDTH = 100_000
-# There a longer text of the column that would be cut on a terminal pushes the rest of its own row only.
+# In a pipe, a longer text in the `cut` column moves only the rest of its own row.
 _WIDEST_IN_PIPE = 40
 _GAP = 2
 _SHORTEST_CUT = 12
@@ -42,10 +42,10 @@ def forget_reader() -> None:
 
 
 class _Console(Console):
-    """One that leaves it to the command what it means that nobody reads."""
+    """A console that reports a closed pipe as an exception."""
 
     def on_broken_pipe(self) -> None:
-        """Say so; the default ends the process."""
+        """Raise; the default ends the process."""
         raise BrokenPipeError
 
 
@@ -67,8 +67,8 @@ def table(
     """Print rows in columns.
 
     On a narrow terminal, the `dispensable` columns are left out, the first ones first, and then the
-    column `cut` is shortened. What still has no room is left to the terminal to wrap: half an id is none.
-    `numbers` are flush right. Into a pipe every text goes whole.
+    column `cut` is shortened. The terminal wraps what still does not fit: half an id is useless. `numbers` are
+    flush right. Into a pipe every text goes whole.
     """
     cells = [[_text(cell) for cell in row] for row in rows]
     if not sys.stdout.isatty():
@@ -100,7 +100,7 @@ def _write_piped(
     numbers: Sequence[str],
     with_headings: bool,
 ) -> None:
-    """Write rows whose columns are no wider than they must be: one very long name does not pad them all."""
+    """Write rows in columns of the least width: one very long name does not pad all rows."""
     rows = [[Text(heading) for heading in headings], *cells]
     widths = []
     for at, heading in enumerate(headings):
@@ -145,12 +145,12 @@ def line(*cells: Cell) -> None:
 
 
 def note(text: str) -> None:
-    """Tell people something on standard error, out of the way of pipes."""
+    """Print a note for people on standard error, where it does not disturb pipes."""
     _console(to_stderr=True).print(Text(printable(text), style="dim"), soft_wrap=True)
 
 
 def json_lines(values: Iterable[object]) -> None:
-    """Print values as JSON, one a line; bytes are JSON already. It is UTF-8, whatever the terminal's language."""
+    """Print values as JSON, one a line, always as UTF-8; bytes are JSON already."""
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")
     for value in values:
@@ -159,15 +159,15 @@ def json_lines(values: Iterable[object]) -> None:
 
 
 def flush() -> None:
-    """Hand on what was printed: whoever reads a pipe live waits for it."""
+    """Flush standard output, for whoever reads a pipe live."""
     sys.stdout.flush()
 
 
-class Standing:
-    """A line on a terminal that is replaced, for what goes on just now; nothing elsewhere."""
+class StatusLine:
+    """A status line on a terminal that is replaced again and again; nothing elsewhere."""
 
     def __init__(self) -> None:
-        self._is_seen = sys.stderr.isatty() and sys.stdout.isatty()
+        self._is_shown = sys.stderr.isatty() and sys.stdout.isatty()
 
     def __enter__(self) -> Self:
         return self
@@ -182,13 +182,13 @@ class Standing:
 
     def show(self, text: str) -> None:
         """Replace the line."""
-        if self._is_seen:
+        if self._is_shown:
             cut = printable(text)[: max(get_terminal_size().columns - 1, 1)]
             sys.stderr.write(f"\r\x1b[2K{cut}")
             sys.stderr.flush()
 
     def clear(self) -> None:
-        """Make room for lasting lines."""
+        """Remove the line."""
         self.show("")
 
 
@@ -203,17 +203,17 @@ def strong(text: str) -> Text:
 
 
 def good(text: str) -> Text:
-    """Colour what is well."""
+    """Colour what is fine."""
     return Text(printable(text), style="green")
 
 
 def warning(text: str) -> Text:
-    """Colour what deserves a look."""
+    """Colour what needs attention."""
     return Text(printable(text), style="yellow")
 
 
 def failure(text: str) -> Text:
-    """Colour what went wrong."""
+    """Colour a failure."""
     return Text(printable(text), style="red")
 
 
@@ -256,13 +256,13 @@ def clock_time(moment: datetime) -> str:
 
 
 def age(moment: datetime) -> str:
-    """Say how long ago a moment was, or in how long it will be."""
+    """Show how long ago a moment was, or how far ahead it is."""
     seconds = (_now() - moment).total_seconds()
     return f"{duration(seconds)} ago" if seconds >= 0 else f"in {duration(-seconds)}"
 
 
 def elapsed(since: datetime) -> str:
-    """Say how long ago a moment was, as a duration."""
+    """Show how long ago a moment was, as a duration."""
     return duration(max((_now() - since).total_seconds(), 0))
 
 
@@ -270,10 +270,10 @@ def duration(seconds: float) -> str:
     """Show seconds in at most two units: ``0.02 s``, ``6.2 s``, ``3m 20s``, ``2d 4h``."""
     if seconds < 60:  # noqa: PLR2004 - a minute
         return f"{seconds:.2f} s" if seconds < 1 else f"{seconds:.1f} s"
-    rest = round(seconds)
+    remaining = round(seconds)
     parts: list[str] = []
     for unit, size in (*_UNITS, ("s", 1)):
-        count, rest = divmod(rest, size)
+        count, remaining = divmod(remaining, size)
         if count or parts:
             parts.append(f"{count}{unit}")
     return " ".join(part for part in parts[:2] if not part.startswith("0"))

@@ -1,4 +1,4 @@
-"""Cancelling and retrying all tasks that fit: counted first, then asked about, then done step by step."""
+"""Cancels or retries all matching tasks: counts them, asks for confirmation, then goes step by step."""
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -17,10 +17,10 @@ from taskmill.wire.sweeps import SweepView
 __all__ = [
     "CANCEL",
     "RETRY",
-    "Asked",
-    "asked_sweep",
+    "SweepOptions",
     "filter_options",
     "filters_of",
+    "parse_sweep",
     "sweep",
     "sweep_options",
 ]
@@ -28,12 +28,12 @@ __all__ = [
 F = TypeVar("F", bound=Callable[..., Any])
 _BAR_WIDTH = 30
 _MOST_UNTYPED = 1_000
-"""Whoever means more tasks than these types their number."""
+"""To confirm more tasks than these, their number must be typed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Words:
-    """How an action is called before and after."""
+    """What an action is called before and after."""
 
     ask: str
     done: str
@@ -44,8 +44,8 @@ RETRY = Words(ask="Run again", done="new again")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """What the options ask for."""
+class SweepOptions:
+    """Which tasks, and how: as given by the options."""
 
     selected: Selected
     dry_run: bool
@@ -53,7 +53,7 @@ class Asked:
 
 
 def filter_options(*statuses: Status) -> Callable[[F], F]:
-    """Add the options that say which tasks are meant."""
+    """Add the options that select tasks."""
     options = (
         click.option(
             "--status",
@@ -72,7 +72,7 @@ def filter_options(*statuses: Status) -> Callable[[F], F]:
 
 
 def sweep_options(command: F) -> F:
-    """Add the options that say how all that fit are treated."""
+    """Add the options of commands that change all matching tasks."""
     options = (
         click.option("--all", is_flag=True, help="All tasks; instead of a filter."),
         click.option("--dry-run", is_flag=True, help="Only count what fits."),
@@ -98,50 +98,52 @@ def filters_of(options: Mapping[str, Any]) -> dict[str, Any]:
     return given
 
 
-def asked_sweep(task_ids: Sequence[str], options: Mapping[str, Any]) -> Asked | None:
-    """Return which sweep is asked for, None when ids are given.
+def parse_sweep(task_ids: Sequence[str], options: Mapping[str, Any]) -> SweepOptions | None:
+    """Return the requested sweep; None if ids are given.
 
     Raises:
-        click.UsageError: there are both or neither.
+        click.UsageError: Both or neither are given.
     """
     how = {name: options[name] for name in ("dry_run", "yes")}
     selected = filters_of({name: options[name] for name in options if name not in how})
     if not task_ids and not selected:
         raise click.UsageError("Which tasks? Give their ids, a filter such as --queue, or --all.")
     if task_ids and (selected or any(how.values())):
-        raise click.UsageError("Give ids, or say which tasks fit; not both.")
-    return None if task_ids else Asked(selected=selected, **how)  # type: ignore[arg-type]  # names are the options above
+        raise click.UsageError("Give ids or a filter, not both.")
+    return None if task_ids else SweepOptions(selected=selected, **how)  # type: ignore[arg-type]  # names are the options above
 
 
 def sweep(
     action: Callable[..., SweepView],
     words: Words,
-    asked: Asked,
+    options: SweepOptions,
     *,
     as_json: bool,
     quiet: bool = False,
 ) -> int:
-    """Do it to all that fit, if somebody says yes; tell what was done. Returns the exit status."""
-    tell = _teller(words, as_json=as_json, quiet=quiet)
+    """Change all matching tasks after a confirmation, and print the result. Returns the exit status."""
+    print_result = _printer(words, as_json=as_json, quiet=quiet)
     has_person = sys.stdin.isatty() and sys.stderr.isatty()
-    if not (asked.dry_run or asked.yes or has_person):
-        raise click.UsageError("Nobody can be asked here: give --yes, or --dry-run to only count.")
+    if not (options.dry_run or options.yes or has_person):
+        raise click.UsageError(
+            "There is no terminal to confirm on: give --yes, or --dry-run to only count."
+        )
     total: int | None = None
-    if asked.dry_run or has_person:
-        counted = _followed(action, "counted", asked.selected, None, dry_run=True)
-        if asked.dry_run or not counted.matched:
-            tell(counted)
+    if options.dry_run or has_person:
+        counted = _with_progress(action, "counted", options.selected, None, dry_run=True)
+        if options.dry_run or not counted.matched:
+            print_result(counted)
             return 0
         total = counted.matched
-    if not asked.yes and not _is_confirmed(words, total or 0):
+    if not options.yes and not _is_confirmed(words, total or 0):
         show.note("nothing was changed")
         return 1
-    tell(_followed(action, words.done, asked.selected, total, dry_run=False))
+    print_result(_with_progress(action, words.done, options.selected, total, dry_run=False))
     return 0
 
 
 def _is_confirmed(words: Words, total: int) -> bool:
-    """Ask whoever sits there; a large number is typed, as a `y` is typed too easily."""
+    """Ask for confirmation; a large number must be typed, because a `y` is typed too easily."""
     question = f"{words.ask} {_tasks(total)}?"
     if total <= _MOST_UNTYPED:
         return click.confirm(question, err=True)
@@ -151,7 +153,7 @@ def _is_confirmed(words: Words, total: int) -> bool:
     return typed.replace(",", "").strip() == str(total)
 
 
-def _followed(
+def _with_progress(
     action: Callable[..., SweepView],
     word: str,
     selected: Selected,
@@ -159,25 +161,25 @@ def _followed(
     *,
     dry_run: bool,
 ) -> SweepView:
-    """Do it, with a bar on a terminal as long as it takes."""
+    """Do it, with a progress bar on a terminal."""
     done = 0
-    with show.Standing() as standing:
+    with show.StatusLine() as status_line:
 
         def draw(so_far: SweepView) -> None:
             nonlocal done
             done = so_far.matched
-            standing.show(progress(done, total, word))
+            status_line.show(progress(done, total, word))
 
         try:
             return action(dry_run=dry_run, on_step=draw, **selected)
         except (ClientError, KeyboardInterrupt):
-            standing.clear()
+            status_line.clear()
             show.note(f"broken off: {progress(done, None, word)}, maybe more")
             raise
 
 
 def progress(done: int, total: int | None, word: str) -> str:
-    """Return a bar, or only a count when nobody knows how many there will be."""
+    """Return a progress bar, or only a count when the total is unknown."""
     if not total:
         return f"{done:,} {word}"
     share = min(done / total, 1.0)
@@ -185,15 +187,15 @@ def progress(done: int, total: int | None, word: str) -> str:
     return f"[{'#' * filled}{'.' * (_BAR_WIDTH - filled)}] {done:,} of {total:,} {word}"
 
 
-def _teller(words: Words, *, as_json: bool, quiet: bool) -> Callable[[SweepView], None]:
+def _printer(words: Words, *, as_json: bool, quiet: bool) -> Callable[[SweepView], None]:
     if quiet:
         return lambda _: None
     if as_json:
         return lambda done: show.json_lines([done.model_dump_json().encode()])
-    return lambda done: _tell(done, words)
+    return lambda done: _print(done, words)
 
 
-def _tell(done: SweepView, words: Words) -> None:
+def _print(done: SweepView, words: Words) -> None:
     if done.dry_run or not done.matched:
         fits = "fits" if done.matched == 1 else "fit"
         show.line(f"{_tasks(done.matched)} {fits}")

@@ -42,17 +42,17 @@ queue.add_command(rejected)
 def queue_list(*, url: str, as_json: bool) -> None:
     """List queues with their tasks by status.
 
-    WINDOW is how many are released to the broker and not yet claimed.
+    RELEASED is how many are released to the broker and not yet claimed.
     """
     with open_client(url) as client:
         queues = client.queues()
     if as_json:
         _print_json(queues)
     elif queues:
-        headings = ("QUEUE", "STATE", *_STATUS_HEADINGS, "WINDOW", "LONGEST WAIT")
+        headings = ("QUEUE", "STATE", *_STATUS_HEADINGS, "RELEASED", "LONGEST WAIT")
         rows = [_queue_row(item) for item in queues]
-        numbers = (*_STATUS_HEADINGS, "WINDOW")
-        show.table(headings, rows, cut="QUEUE", dispensable=("WINDOW",), numbers=numbers)
+        numbers = (*_STATUS_HEADINGS, "RELEASED")
+        show.table(headings, rows, cut="QUEUE", dispensable=("RELEASED",), numbers=numbers)
     else:
         show.note("no queues yet: a queue is made by its first task")
 
@@ -64,7 +64,7 @@ def queue_list(*, url: str, as_json: bool) -> None:
 def pause(*, name: str, url: str, as_json: bool) -> None:
     """Stop handing out a queue's tasks; running ones go on.
 
-    A queue that is not there is made, so it can be paused before its first task.
+    A queue that does not exist is made, so it can be paused before its first task.
     """
     with open_client(url) as client:
         _print_queue(client.pause_queue(name), as_json=as_json)
@@ -86,7 +86,7 @@ def resume(*, name: str, url: str, as_json: bool) -> None:
 def queue_delete(*, names: tuple[str, ...], url: str) -> int:
     """Delete queues in which nothing waits or runs; their ended tasks stay.
 
-    A task that names one later makes it anew. Exit status 1 when one of them could not be deleted.
+    A later task makes its queue again. Exit status 1 when one of them could not be deleted.
     """
     exit_status = 0
     with open_client(url) as client:
@@ -111,7 +111,7 @@ def worker() -> None:
 def quiet(*, name: str, url: str, as_json: bool) -> None:
     """Ask a worker to take no more tasks; it ends those that it runs.
 
-    NAME is its name or id, as `taskmill worker list` tells it. It hears of it within a few seconds.
+    NAME is its name or id, as `taskmill worker list` shows it. The request takes a few seconds to arrive.
     """
     with open_client(url) as client:
         _print_worker(client.quiet_worker(_worker_id(client, name)), as_json=as_json)
@@ -127,13 +127,13 @@ def quiet(*, name: str, url: str, as_json: bool) -> None:
 def stop(*, name: str, when_empty: bool, url: str, as_json: bool) -> None:
     """Ask a worker to end what it runs, and then its process.
 
-    NAME is its name or id. What is not done within its grace time is handed back to others, and begins anew there.
-    With --when-empty it takes no more tasks, and its process ends when it runs nothing more. Whoever looks after
-    the process may start it again, as `taskmill up` does.
+    NAME is its name or id. What does not end within its grace time is handed back, and starts again elsewhere.
+    With --when-empty it takes no more tasks, and its process ends when it runs nothing more. A supervisor may
+    start the process again, as `taskmill up` does.
     """
     with open_client(url) as client:
-        asked = client.stop_worker(_worker_id(client, name), when_empty=when_empty)
-        _print_worker(asked, as_json=as_json)
+        changed = client.stop_worker(_worker_id(client, name), when_empty=when_empty)
+        _print_worker(changed, as_json=as_json)
 
 
 @worker.command("resume")
@@ -172,7 +172,7 @@ def worker_list(*, url: str, as_json: bool) -> None:
 @click.option(
     "--window",
     type=click.Choice([window.value for window in Window]),
-    help="Tell what happened over so long: how often, and how long tasks waited and ran.",
+    help="Show what happened in this time: how often, and how long tasks waited and ran.",
 )
 @click.option(
     "--queue", help=f"Only what happened in this queue ({Window.MINUTES_5} unless --window)."
@@ -185,9 +185,9 @@ def stats(
 ) -> None:
     """Count tasks by queue and status, and what runs them.
 
-    WINDOW is how many are released to the broker and not yet claimed.
+    RELEASED is how many are released to the broker and not yet claimed.
 
-    With --window, what happened lately is told instead. CREATED counts new runs, too; BACK are attempts that were
+    With --window it shows what happened lately instead. CREATED counts new runs, too; BACK are attempts that were
     handed back or lost their worker. Waiting is from when a task was due to its claim, running from there to the
     end of the attempt.
     """
@@ -209,7 +209,7 @@ def _print_counts(found: StatsView) -> None:
         for name, counts in sorted(found.by_queue.items())
     ]
     total = [show.strong("all"), *_counts(found.by_status), _number(sum(found.window.values()))]
-    headings = ("QUEUE", *_STATUS_HEADINGS, "WINDOW")
+    headings = ("QUEUE", *_STATUS_HEADINGS, "RELEASED")
     show.table(headings, [*rows, total], cut="QUEUE", numbers=headings[1:])
     show.line()
     show.line(_capacity(found))
@@ -257,12 +257,12 @@ def _worker_row(item: WorkerView) -> tuple[show.Cell, ...]:
 
 
 def _worker_id(client: TaskmillClient, name: str) -> str:
-    """Return the id of the one worker that has this name and lives; an id stays as it is."""
+    """Return the id of the one live worker of this name; an id stays as it is."""
     with suppress(ValueError):
         return str(UUID(name))
     alive = [one for one in client.workers() if one.name == name and one.state != Liveness.CLOSED]
     if not alive:
-        raise click.ClickException(f"no worker {name} lives: see `taskmill worker list`")
+        raise click.ClickException(f"no live worker {name}: see `taskmill worker list`")
     if len(alive) > 1:
         ids = ", ".join(str(one.id) for one in alive)
         raise click.ClickException(f"{len(alive)} workers are called {name}: give an id of {ids}")
@@ -273,10 +273,10 @@ def _print_worker(item: WorkerView, *, as_json: bool) -> None:
     if as_json:
         _print_json([item])
         return
-    show.line(item.name, show.dim(f"asked to {_asked(item)}"))
+    show.line(item.name, show.dim(f"asked to {_request_text(item)}"))
 
 
-def _asked(item: WorkerView) -> str:
+def _request_text(item: WorkerView) -> str:
     if item.stop_when_empty:
         return "stop when it is empty"
     match item.asked_to:
@@ -300,7 +300,7 @@ def _number(value: int) -> show.Cell:
 
 
 def _broker(broker: BrokerView) -> tuple[show.Cell, ...]:
-    """Tell how the broker is; with none, what workers do instead."""
+    """Return the state of the broker; without one, what workers do instead."""
     match broker.state:
         case BrokerPresence.OK:
             return ("broker", show.good("ok"))

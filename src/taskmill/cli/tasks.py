@@ -17,13 +17,13 @@ from taskmill.cli.server import json_option, open_client, quiet_option, url_opti
 from taskmill.cli.sweeping import (
     CANCEL,
     RETRY,
-    asked_sweep,
     filter_options,
     filters_of,
+    parse_sweep,
     sweep,
     sweep_options,
 )
-from taskmill.cli.watching import Tell, follow, follow_as_json, told_how, wait_for
+from taskmill.cli.watching import PrintTask, as_unknown_outcome, follow, follow_as_json, wait_for
 from taskmill.client.calls import Filters, TaskFields
 from taskmill.client.errors import NotAccepted
 from taskmill.client.synchronous.client import TaskmillClient
@@ -63,7 +63,7 @@ Examples:
 
 @click.group()
 def task() -> None:
-    """Create tasks, and see what became of them.
+    """Create tasks, and see how they went.
 
     A task is new, then in_progress, then succeeded or failed; or it is cancelled.
     """
@@ -88,7 +88,7 @@ task.add_command(explain)
 @click.option("--retry", type=Payload(), help='When to try again, as {"base_s": 5, "factor": 2}.')
 @click.option("--timeout-s", type=Seconds(), metavar="S", help="A try that runs longer has failed.")
 @click.option("--expires-at", type=Moment(), help="If it has not started by then, it fails.")
-@click.option("--callback-url", metavar="URL", help="Where its end is told.")
+@click.option("--callback-url", metavar="URL", help="Called when it has ended.")
 @click.option("--label", "labels", type=Label(), multiple=True, help="May be given several times.")
 @click.option(
     "--idempotency-key", metavar="KEY", help="The same key again gives the same task again."
@@ -124,11 +124,11 @@ def create(
 
 
 def _follow_new(client: TaskmillClient, created: TaskView, *, as_json: bool, quiet: bool) -> int:
-    """Follow a task to its end, after its id: with JSON, that is told only when it is not followed to there."""
+    """Print its id and follow a task to its end; with JSON, the id only if following was interrupted."""
     if not as_json:
         show.line(str(created.id))
     try:
-        with told_how():
+        with as_unknown_outcome():
             if as_json:
                 return follow_as_json(client, created.id, only_end=True)
             return wait_for(client, [created.id]) if quiet else follow(client, created.id)
@@ -205,10 +205,10 @@ def show_(*, task_id: str, url: str, as_json: bool) -> None:
 def watch(*, task_id: str, url: str, as_json: bool) -> int:
     """Follow a task until it has ended. With --json, the task at each change, one a line.
 
-    Exit status: 0 succeeded, 1 failed, 3 cancelled, 5 nobody can tell (no answer, no such task), 130 interrupted
-    (the task goes on).
+    Exit status: 0 succeeded, 1 failed, 3 cancelled, 5 unknown (no answer, no such task), 130 interrupted (the task
+    goes on).
     """
-    with told_how(), open_client(url) as client:
+    with as_unknown_outcome(), open_client(url) as client:
         if as_json:
             return follow_as_json(client, task_id, only_end=False)
         return follow(client, task_id)
@@ -225,14 +225,14 @@ def watch(*, task_id: str, url: str, as_json: bool) -> int:
 def wait(
     *, task_ids: tuple[str, ...], timeout_s: float | None, url: str, as_json: bool, quiet: bool
 ) -> int:
-    """Wait until all these tasks have ended, and say how. With --json, one task a line.
+    """Wait until all these tasks have ended, and show how. With --json, one task a line.
 
-    Exit status: 0 all succeeded, 1 one failed, 3 one was cancelled, 4 the time is over, 5 nobody can tell (no
-    answer, no such task).
+    Exit status: 0 all succeeded, 1 one failed, 3 one was cancelled, 4 the time is over, 5 unknown (no answer,
+    no such task).
     """
-    with told_how(), open_client(url) as client:
+    with as_unknown_outcome(), open_client(url) as client:
         return wait_for(
-            client, task_ids, timeout_s=timeout_s, tell=_teller(as_json=as_json, quiet=quiet)
+            client, task_ids, timeout_s=timeout_s, print_task=_printer(as_json=as_json, quiet=quiet)
         )
 
 
@@ -273,16 +273,16 @@ def cancel(
     quiet: bool,
     **options: Any,  # noqa: ANN401 - see the options
 ) -> int:
-    """Cancel tasks by their ids, or all that fit.
+    """Cancel tasks by their ids, or all that match a filter.
 
-    Waiting ones are cancelled at once, the workers of running ones are asked to stop them. All that fit are
-    counted first; then somebody has to say yes.
+    Waiting ones are cancelled at once; the workers of running ones are asked to stop them. With a filter, it
+    counts the tasks first and asks for confirmation.
     """
-    asked = asked_sweep(task_ids, options)
+    selection = parse_sweep(task_ids, options)
     with open_client(url) as client:
-        if asked is None:
-            return _for_each(task_ids, client.cancel, _teller(as_json=as_json, quiet=quiet))
-        return sweep(client.cancel_matching, CANCEL, asked, as_json=as_json, quiet=quiet)
+        if selection is None:
+            return _for_each(task_ids, client.cancel, _printer(as_json=as_json, quiet=quiet))
+        return sweep(client.cancel_matching, CANCEL, selection, as_json=as_json, quiet=quiet)
 
 
 @task.command(epilog=_RETRY_EPILOG)
@@ -300,19 +300,21 @@ def retry(
     quiet: bool,
     **options: Any,  # noqa: ANN401 - see the options
 ) -> int:
-    """Run ended tasks again, with all their attempts: by their ids, or all that fit.
+    """Run ended tasks again, with all their attempts: by their ids, or all that match a filter.
 
-    Without --status only failed ones fit. All that fit are counted first; then somebody has to say yes.
+    Without --status only failed ones match. With a filter, it counts the tasks first and asks for confirmation.
     """
-    asked = asked_sweep(task_ids, options)
+    selection = parse_sweep(task_ids, options)
     with open_client(url) as client:
-        if asked is None:
-            return _for_each(task_ids, client.retry, _teller(as_json=as_json, quiet=quiet))
-        return sweep(client.retry_matching, RETRY, asked, as_json=as_json, quiet=quiet)
+        if selection is None:
+            return _for_each(task_ids, client.retry, _printer(as_json=as_json, quiet=quiet))
+        return sweep(client.retry_matching, RETRY, selection, as_json=as_json, quiet=quiet)
 
 
-def _for_each(task_ids: Iterable[str], action: Callable[[str], TaskView], tell: Tell) -> int:
-    """Do it to each; a refusal is told and does not stop the others."""
+def _for_each(
+    task_ids: Iterable[str], action: Callable[[str], TaskView], print_task: PrintTask
+) -> int:
+    """Do it to each; a refusal is printed and does not stop the others."""
     exit_status = 0
     for task_id in task_ids:
         try:
@@ -321,35 +323,35 @@ def _for_each(task_ids: Iterable[str], action: Callable[[str], TaskView], tell: 
             click.echo(f"Error: {task_id}: {error}", err=True)
             exit_status = 1
             continue
-        tell(changed)
+        print_task(changed)
     return exit_status
 
 
-def _teller(*, as_json: bool, quiet: bool) -> Tell:
-    """Return how a task's new state is told."""
+def _printer(*, as_json: bool, quiet: bool) -> PrintTask:
+    """Return what prints a task's new state."""
     if quiet:
         return lambda _: None
-    return _tell_as_json if as_json else _tell
+    return _print_as_json if as_json else _print_state
 
 
-def _tell_as_json(changed: TaskView) -> None:
+def _print_as_json(changed: TaskView) -> None:
     show.json_lines([changed.model_dump_json().encode()])
     show.flush()
 
 
-def _tell(changed: TaskView) -> None:
-    asked = changed.cancel_requested and changed.status is Status.IN_PROGRESS
+def _print_state(changed: TaskView) -> None:
+    is_stopping = changed.cancel_requested and changed.status is Status.IN_PROGRESS
     stopping = show.dim("it runs; its worker is asked to stop it")
-    show.line(str(changed.id), stopping if asked else show.status(changed.status))
+    show.line(str(changed.id), stopping if is_stopping else show.status(changed.status))
 
 
 def _given(**options: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever options give
-    """Leave out what was not given, so that the service's defaults hold."""
+    """Return the given options; for the others the service's defaults hold."""
     return {name: value for name, value in options.items() if value not in (None, (), [])}
 
 
 def _print_tables(tasks: Iterator[TaskView]) -> None:
-    """Print page by page, so that a long list starts at once and is never held whole."""
+    """Print page by page: a long list starts at once, and is never in memory as a whole."""
     headings = ("ID", "STATUS", "NAME", "QUEUE", "TYPE", "ATTEMPT", "CREATED")
     is_first = True
     while rows := [_row(item) for item in islice(tasks, _LARGEST_PAGE)]:

@@ -1,4 +1,4 @@
-"""`taskmill verify`: what contradicts the guarantees in a database, for people and for programs."""
+"""`taskmill verify`: audits a database against the guarantees, for people and for programs."""
 
 import sys
 import traceback
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from taskmill.cli import show
+from taskmill.cli.addresses import data_option, database_url_option, settings_of
 from taskmill.cli.numbers import Number, Whole
 from taskmill.cli.parameters import Span
-from taskmill.cli.places import data_option, database_url_option, settings_of
 from taskmill.domain.errors import TaskmillError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ Examples:
 
 
 class CouldNotRun(click.ClickException):
-    """The audit was not made, or not to its end: neither clean nor not."""
+    """The audit did not run, or not to its end: the database is neither clean nor broken."""
 
     exit_code = 2
 
@@ -71,8 +71,8 @@ def verify(
 ) -> int:
     """Audit a database, also while it is in use: does every row and every history keep the guarantees?
 
-    It only reads, in short transactions. Exit status: 0 nothing is wrong, 1 something is, 2 it could
-    not be verified, or not all of it. Warnings are no violations.
+    It only reads, in short transactions. Exit status: 0 no violations, 1 violations, 2 it could not be
+    verified, or not all of it. Warnings are not violations.
     """
     from taskmill.cli.auditing import JsonReport, TextReport  # noqa: PLC0415 - only when it runs
     from taskmill.composition.one_shot import verify_database  # noqa: PLC0415 - only when it runs

@@ -1,4 +1,4 @@
-"""Follows one task to its end, for people (a line a change) and for programs (JSON)."""
+"""Follows tasks to their ends, for people (a line a change) and for programs (JSON)."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,57 +16,57 @@ from taskmill.client.synchronous.client import TaskmillClient
 from taskmill.domain.lifecycle import TERMINAL, Status
 from taskmill.wire.tasks import TaskView
 
-__all__ = ["Tell", "follow", "follow_as_json", "told_how", "wait_for"]
+__all__ = ["PrintTask", "as_unknown_outcome", "follow", "follow_as_json", "wait_for"]
 
-# So often the line of what goes on is told anew.
+# How often the status line is refreshed.
 _HOLD_S = 1.0
 _EXIT_STATUSES = {Status.SUCCEEDED: 0, Status.FAILED: 1, Status.CANCELLED: 3}
 _STILL_RUNNING = 4
 
-Tell: TypeAlias = Callable[[TaskView], None]
+PrintTask: TypeAlias = Callable[[TaskView], None]
 
 
-class Untold(click.ClickException):
-    """How a task ended can't be told: that must not look as if it had failed."""
+class OutcomeUnknown(click.ClickException):
+    """It is unknown how a task ended; that must not look as if it had failed."""
 
     exit_code = 5
 
 
 @contextmanager
-def told_how() -> Iterator[None]:
-    """Give a client's errors an exit status that is none of a task's."""
+def as_unknown_outcome() -> Iterator[None]:
+    """Give a client's errors an exit status that differs from those of tasks."""
     try:
         yield
     except ClientError as error:
-        raise Untold(str(error)) from error
+        raise OutcomeUnknown(str(error)) from error
 
 
 def follow(client: TaskmillClient, task_id: TaskId) -> int:
     """Print each change of a task as it happens; returns the exit status that its end means."""
-    told, status = 0, Status.NEW
+    shown, status = 0, Status.NEW
     before: datetime | None = None
-    with show.Standing() as standing:
+    with show.StatusLine() as status_line:
         for task in client.looks(task_id, hold_s=_HOLD_S):
             status = task.status
-            if task.version > told:
-                standing.clear()
+            if task.version > shown:
+                status_line.clear()
                 for event in client.events(task_id):
-                    if event.version > told:
+                    if event.version > shown:
                         show.line(*event_line(event, before))
-                        told, before = event.version, event.at
-            standing.show(_now_text(task, before))
+                        shown, before = event.version, event.at
+            status_line.show(_now_text(task, before))
     return _EXIT_STATUSES[status]
 
 
 def follow_as_json(client: TaskmillClient, task_id: TaskId, *, only_end: bool) -> int:
     """Print the task as JSON at each change, or once at its end."""
-    told, status = 0, Status.NEW
+    shown, status = 0, Status.NEW
     for task in client.looks(task_id):
         status = task.status
-        if task.version > told and (not only_end or status in TERMINAL):
+        if task.version > shown and (not only_end or status in TERMINAL):
             show.json_lines([task.model_dump_json().encode()])
             show.flush()
-            told = task.version
+            shown = task.version
     return _EXIT_STATUSES[status]
 
 
@@ -75,9 +75,9 @@ def wait_for(
     task_ids: Sequence[TaskId],
     *,
     timeout_s: float | None = None,
-    tell: Tell = lambda _: None,
+    print_task: PrintTask = lambda _: None,
 ) -> int:
-    """Wait for the end of all tasks, for `timeout_s` in all, and tell each; returns the worst exit status."""
+    """Wait for the end of all tasks, for `timeout_s` in all, and print each; returns the worst exit status."""
     give_up_at = None if timeout_s is None else _monotonic_s() + timeout_s
     worst = 0
     for task_id in task_ids:
@@ -87,7 +87,7 @@ def wait_for(
         except StillRunning as error:
             show.note(f"task {error.task_id} is still {error.status} after {timeout_s:g} s")
             return _STILL_RUNNING
-        tell(task)
+        print_task(task)
         if task.status is not Status.SUCCEEDED and worst != _EXIT_STATUSES[Status.FAILED]:
             worst = _EXIT_STATUSES[task.status]
     return worst

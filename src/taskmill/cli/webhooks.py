@@ -1,4 +1,4 @@
-"""The commands for webhooks: subscribe an endpoint, see what is delivered to it, send again."""
+"""The commands for webhooks: subscribe an endpoint, list its deliveries, send them again."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -8,9 +8,9 @@ from typing import Any, BinaryIO
 import click
 
 from taskmill.cli import show
+from taskmill.cli.addresses import data_option, database_url_option, settings_of
 from taskmill.cli.deliveries import LARGEST_PAGE, print_deliveries, print_delivery
 from taskmill.cli.numbers import Whole
-from taskmill.cli.places import data_option, database_url_option, settings_of
 from taskmill.cli.server import json_option, open_client, quiet_option, url_option
 from taskmill.client.errors import NotAccepted
 from taskmill.client.webhooks import WebhookChanges, WebhookFields
@@ -50,7 +50,7 @@ def _filter_options(command: Any) -> Any:  # noqa: ANN401 - click's decorators
 
 @click.group(epilog=_EPILOG)
 def webhook() -> None:
-    """Have endpoints told when tasks end, and see what became of that."""
+    """Notify endpoints when tasks end, and see what was delivered."""
 
 
 @webhook.command()
@@ -90,7 +90,7 @@ def create(
 @json_option
 @quiet_option
 def list_(*, url: str, as_json: bool, quiet: bool) -> None:
-    """List webhooks, the oldest first, and how their endpoints do."""
+    """List webhooks, the oldest first, with the state of their endpoints."""
     with open_client(url) as client:
         found = client.webhooks()
     if as_json:
@@ -111,14 +111,14 @@ def list_(*, url: str, as_json: bool, quiet: bool) -> None:
 @url_option
 @json_option
 def show_(*, webhook_id: str, url: str, as_json: bool) -> None:
-    """Show a webhook, and how its endpoint does."""
+    """Show a webhook, and the state of its endpoint."""
     with open_client(url) as client:
         _print(client.webhook(webhook_id), as_json=as_json)
 
 
 @webhook.command()
 @click.argument("webhook_id", metavar="ID")
-@click.option("--to", metavar="URL", help="Another address; what is not delivered yet goes there.")
+@click.option("--to", metavar="URL", help="Another address, also for what is not delivered yet.")
 @_filter_options
 @click.option("--all-queues", is_flag=True, help="Of all queues again.")
 @click.option("--all-types", is_flag=True, help="Of all types again.")
@@ -134,10 +134,10 @@ def change(
     as_json: bool,
     **given: Any,  # noqa: ANN401 - the filters, checked by the service
 ) -> None:
-    """Change what of a webhook is given; the rest stays. A given filter replaces the one before."""
+    """Change a webhook: what is given changes, the rest stays. A filter replaces the one before."""
     changes: WebhookChanges = _given({"url": to, **given})  # type: ignore[assignment]  # names are the options above
     if (all_queues and given["queues"]) or (all_types and given["types"]):
-        raise click.UsageError("All of them, or those that are named; not both.")
+        raise click.UsageError("Give --all-queues or --queue, --all-types or --type, not both.")
     if all_queues:
         changes["queues"] = []
     if all_types:
@@ -153,7 +153,7 @@ def change(
 @url_option
 @json_option
 def pause(*, webhook_id: str, url: str, as_json: bool) -> None:
-    """Deliver nothing for now; events are kept meanwhile."""
+    """Pause deliveries; events are stored meanwhile."""
     with open_client(url) as client:
         _print(client.change_webhook(webhook_id, state="paused"), as_json=as_json)
 
@@ -173,7 +173,7 @@ def enable(*, webhook_id: str, url: str, as_json: bool) -> None:
 @url_option
 @json_option
 def rotate(*, webhook_id: str, url: str, as_json: bool) -> None:
-    """Make a new secret, which is shown this once; the one before goes on signing beside it."""
+    """Make a new secret, which is shown this once; the previous one keeps signing, too."""
     with open_client(url) as client:
         changed = client.change_webhook(webhook_id, rotate_secret=True)
     _print_secret(changed, as_json=as_json)
@@ -225,7 +225,7 @@ def delete(*, webhook_ids: tuple[str, ...], url: str) -> int:
 @url_option
 @json_option
 def test(*, webhook_id: str, url: str, as_json: bool) -> None:
-    """Send a test event, which tells of no task; `deliveries` tells what became of it."""
+    """Send a test event, which is about no task; `deliveries` shows the outcome."""
     with open_client(url) as client:
         print_delivery(client.test_webhook(webhook_id), as_json=as_json)
 
@@ -273,7 +273,7 @@ def deliveries_(
 @url_option
 @json_option
 def resend(*, webhook_id: str, delivery_ids: tuple[int, ...], url: str, as_json: bool) -> int:
-    """Have deliveries tried again now, whatever became of them. Exit status 1 when one could not be."""
+    """Try deliveries again now, whatever their state. Exit status 1 when one could not be."""
     exit_status = 0
     with open_client(url) as client:
         for delivery_id in delivery_ids:

@@ -1,4 +1,4 @@
-"""Talks to a Taskmill service over HTTP, from ordinary and from asynchronous Python.
+"""Client of a Taskmill service over HTTP, for synchronous and asynchronous Python.
 
     from taskmill.client import TaskmillClient
 
@@ -6,7 +6,7 @@
         task = taskmill.create("monthly report", payload={"customer": 4711})
         print(taskmill.wait(task.id, timeout_s=60).status)
 
-It knows the wire format and nothing of the server.
+It knows the wire format, but nothing about the server.
 """
 
 from taskmill.client.asynchronous.client import AsyncTaskmillClient

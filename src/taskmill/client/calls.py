@@ -1,4 +1,4 @@
-"""Builds requests and says how their answers are read, once for both clients; it sends nothing itself."""
+"""Builds requests, and reads their responses, for both clients; it sends nothing itself."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,9 +12,9 @@ import orjson
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
-from taskmill.client.answers import NOT_MODIFIED, read_answer, reader
 from taskmill.client.errors import Unreachable
 from taskmill.client.filters import Parameters, parameters_of
+from taskmill.client.responses import NOT_MODIFIED, read_response, reader
 from taskmill.wire.batches import BatchCreated
 from taskmill.wire.explanations import ExplanationView
 from taskmill.wire.queues import QueueList, QueueView
@@ -48,7 +48,7 @@ LARGEST_LOG_PAGE: Final = 1000
 
 
 class TaskFields(TypedDict, total=False):
-    """What a task may say beside its name, as in the body of `POST /tasks`; times need a zone."""
+    """The fields of a task beside its name, as in the body of `POST /tasks`; times need a zone."""
 
     description: str | None
     type: str
@@ -84,19 +84,19 @@ class Filters(TypedDict, total=False):
     limit: int
 
 
-class Answered(Protocol):
-    """Learns how a read that may be held was answered."""
+class OnResponse(Protocol):
+    """Gets the response to a read that the service may hold."""
 
     def __call__(self, response: httpx.Response, *, is_newer: bool) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call(Generic[T]):
-    """One request, and how its answer is read.
+    """One request, and how its response is read.
 
-    `repeatable`: doing it twice is doing it once. `is_probe`: the question is for now, so it is sent
-    once. `hold_s`: so much longer than usual the answer may take. `parts`: called at the begin of an answer that
-    is read as it comes; returns what takes its parts.
+    `repeatable`: sending it twice has the effect of once. `is_probe`: it is about this moment, so it is sent only
+    once. `hold_s`: how much longer than usual the response may take. `parts`: for a response that is read as it
+    comes; called at its beginning, it returns a function that takes each part.
     """
 
     method: str
@@ -111,17 +111,17 @@ class Call(Generic[T]):
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def result(self, response: httpx.Response) -> T:
-        """Read the answer.
+        """Read the response.
 
         Raises:
-            NotAccepted: The service said no.
-            Unexpected: It is no answer of a Taskmill service.
+            NotAccepted: The service refused the request.
+            Unexpected: It is not the response of a Taskmill service.
         """
-        return read_answer(response, self.read)
+        return read_response(response, self.read)
 
 
 def create(name: str, fields: TaskFields) -> Call[TaskView]:
-    """Create a task; with a key of its own when it brings none, so that a second try is safe."""
+    """Create a task; without a key it gets a new one, so that a retry is safe."""
     key = str(uuid4()) if fields.get("idempotency_key") is None else None
     return Call(
         method="POST",
@@ -133,11 +133,11 @@ def create(name: str, fields: TaskFields) -> Call[TaskView]:
 
 
 _BATCH_TASK_S: Final = 0.003
-"""For each task of a batch the service takes so much longer at most, and some of it to read them."""
+"""How much longer the service may take for each task of a batch."""
 
 
 def create_batch(tasks: Iterable[Mapping[str, Any]]) -> Call[Sequence[UUID]]:
-    """Create all tasks or none; each with a key of its own when it brings none."""
+    """Create all tasks or none; a task without a key gets a new one."""
     read = reader(BatchCreated)
     bodies = [keyed(task) for task in tasks]
     return Call(
@@ -162,13 +162,13 @@ def get(task_id: TaskId) -> Call[TaskView]:
     return Call(method="GET", path=_task_path(task_id), read=reader(TaskView))
 
 
-def get_newer(task: TaskView, *, hold_s: int, answered: "Answered") -> Call[TaskView]:
-    """Read a task as soon as it is newer than `task`, or after `hold_s`; `answered` learns how it was answered."""
+def get_newer(task: TaskView, *, hold_s: int, on_response: "OnResponse") -> Call[TaskView]:
+    """Read a task as soon as it is newer than `task`, or after `hold_s`; `on_response` gets the response."""
     read = reader(TaskView)
 
     def newer(response: httpx.Response) -> TaskView:
         found = task if response.status_code == NOT_MODIFIED else read(response)
-        answered(response, is_newer=found.version != task.version)
+        on_response(response, is_newer=found.version != task.version)
         return found
 
     return Call(
@@ -194,7 +194,7 @@ def events(task_id: TaskId, cursor: str | None) -> Call[EventList]:
 
 
 def explain(task_id: TaskId) -> Call[ExplanationView]:
-    """Ask why a task is where it is."""
+    """Explain why a task is where it is."""
     path = _task_path(task_id, "/explain")
     return Call(method="GET", path=path, read=reader(ExplanationView))
 
@@ -214,7 +214,7 @@ def logs(
 
 
 def cancel(task_id: TaskId, version: int | None) -> Call[TaskView]:
-    """Cancel a task that waits, or ask a running one to end."""
+    """Cancel a waiting task, or ask a running one to stop."""
     return _action(task_id, "cancel", version)
 
 
@@ -242,10 +242,10 @@ def workers() -> Call[Sequence[WorkerView]]:
 
 
 def ask_worker(lease_id: WorkerId, what: str, *, when_empty: bool = False) -> Call[WorkerView]:
-    """Ask a worker to be quiet, to stop (maybe only `when_empty`) or to work as ever (`resume`)."""
+    """Ask a worker to be quiet, to stop (maybe only `when_empty`) or to `resume`."""
     path = f"/workers/{_segment(str(lease_id))}/{what}"
-    asked = parameters_of({"when_empty": "true"} if when_empty else {})
-    return Call(method="POST", path=path, parameters=asked, read=reader(WorkerView))
+    parameters = parameters_of({"when_empty": "true"} if when_empty else {})
+    return Call(method="POST", path=path, parameters=parameters, read=reader(WorkerView))
 
 
 def rejections(cursor: str | None, limit: int | None) -> Call[RejectionList]:
@@ -265,13 +265,13 @@ def rejection(rejection_id: RejectionId) -> Call[RejectionView]:
 
 
 def resend(rejection_id: RejectionId) -> Call[TaskView]:
-    """Send a refused message again: it makes one task, however often."""
+    """Send a refused message again; repeating it creates no second task."""
     path = f"/rejections/{_segment(str(rejection_id))}/resend"
     return Call(method="POST", path=path, read=reader(TaskView))
 
 
 def ready() -> Call[Mapping[str, str]]:
-    """Ask whether the service can serve."""
+    """Check whether the service is ready."""
     read = reader(_Ready)
     return Call(
         method="GET",
@@ -282,7 +282,7 @@ def ready() -> Call[Mapping[str, str]]:
 
 
 def delete_queue(name: str) -> Call[None]:
-    """Remove an empty queue. Not repeatable: the second try of one that was done finds nothing."""
+    """Remove an empty queue. Not repeatable: after success, a second try finds no queue."""
     path = f"/queues/{_segment(name)}"
     return Call(method="DELETE", path=path, read=lambda _: None, repeatable=False)
 
@@ -302,13 +302,13 @@ def address(base_url: str) -> str:
     """Return the service's address without a slash at its end.
 
     Raises:
-        Unreachable: It is no address.
+        Unreachable: It is not an address.
     """
     try:
         url = httpx.URL(base_url)
         url.raw_host.decode().encode("idna")  # what a connection would do to it
     except (httpx.InvalidURL, UnicodeError) as error:
-        raise Unreachable(base_url, f"this is no address ({error})") from None
+        raise Unreachable(base_url, f"this is not an address ({error})") from None
     if url.scheme not in {"http", "https"} or not url.host:
         raise Unreachable(base_url, "an address looks like http://127.0.0.1:8000")
     return base_url.rstrip("/")
@@ -327,14 +327,14 @@ def sent(method: str, path: str, body: object, model: type[T], *, repeatable: bo
 
 
 def _action(task_id: TaskId, action: str, version: int | None) -> Call[TaskView]:
-    # Not repeatable: the second try of one that was done is refused, and a retry could run twice.
+    # Not repeatable: after success, a second try is refused, and a task could be run twice.
     path = _task_path(task_id, f"/{action}")
     headers = {} if version is None else {"If-Match": etag(version)}
     return Call(method="POST", path=path, read=reader(TaskView), repeatable=False, headers=headers)
 
 
-def _task_path(task_id: TaskId, rest: str = "") -> str:
-    return f"/tasks/{_segment(str(task_id))}{rest}"
+def _task_path(task_id: TaskId, suffix: str = "") -> str:
+    return f"/tasks/{_segment(str(task_id))}{suffix}"
 
 
 def path_of(*segments: str) -> str:
@@ -343,7 +343,7 @@ def path_of(*segments: str) -> str:
 
 
 def reader_of_nothing(_: httpx.Response) -> None:
-    """Read the answer that has no body."""
+    """Read a response without a body."""
 
 
 def _segment(text: str) -> str:
@@ -359,33 +359,33 @@ def _percent(character: str) -> str:
 
 
 def json_bytes(value: object) -> bytes:
-    """Return a value as JSON. Raises TypeError or ValueError when it is none."""
+    """Return a value as JSON. Raises TypeError or ValueError if it can't be JSON."""
     try:
         quick = orjson.dumps(value, option=_NO_MORE)
     except TypeError:
         return _ENCODER.encode(value).encode()
-    # It writes NaN and infinity as null, too.
+    # orjson also writes NaN and infinity as null.
     return _ENCODER.encode(value).encode() if b"null" in quick else quick
 
 
 def plain(value: object) -> object:
-    """Return what JSON does not have (a time, a model, an id, an address…) as what it has.
+    """Convert a value that JSON does not have (a time, a model, an id, an address…) to one that it has.
 
     Raises:
-        ValueError: There is nothing in JSON that it is.
+        ValueError: It can't be converted.
     """
     if isinstance(value, datetime):
         return value.isoformat()
     return dict(value) if isinstance(value, Mapping) else to_jsonable_python(value)
 
 
-# A third of the standard library's time; here it takes little more than what JSON has.
+# orjson takes a third of the standard library's time; with these options it takes little beyond JSON's types.
 _NO_MORE: Final = (
     orjson.OPT_PASSTHROUGH_DATETIME
     | orjson.OPT_PASSTHROUGH_DATACLASS
     | orjson.OPT_PASSTHROUGH_SUBCLASS
 )
-# The standard library: it takes every whole number as it is, and says no to NaN.
+# The standard library takes every whole number as it is, and refuses NaN.
 _ENCODER: Final = json.JSONEncoder(default=plain, allow_nan=False, separators=(",", ":"))
 
 

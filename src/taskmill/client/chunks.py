@@ -1,6 +1,6 @@
-"""The tasks of one request of lines: what of them is still to be sent, and what became of each.
+"""The tasks of one request of lines: which are still to be sent, and the outcome of each.
 
-The answer's lines count as they come: one that breaks off tells of those before, and only the rest is sent again.
+Each line of the response counts when it comes: after a broken response, only tasks without a line are sent again.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ from taskmill.wire.problems import Problem
 
 __all__ = ["Chunk", "Outcome", "Room"]
 
-# A service answers a thousand at a time.
+# A service creates a thousand tasks at a time.
 _LONGER_S: Final = 20.0
 _THERE: Final = 200
 _IDS: Final = TypeAdapter(list[UUID])
@@ -30,9 +30,9 @@ _IDS: Final = TypeAdapter(list[UUID])
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of one task of many: it has an `id`, or an `error` says why it was refused.
+    """The outcome of one task of many: it has an `id`, or an `error` says why it was refused.
 
-    `index` is its place among them, from 0. `was_there` tells that its key had made it before.
+    `index` is its position among them, from 0. `was_there`: the task of its key existed already.
     """
 
     index: int
@@ -43,15 +43,15 @@ class Outcome:
 
 @dataclass(slots=True, kw_only=True)
 class Room:
-    """How many bytes a request may have: a proxy may let pass less than the service takes."""
+    """How many bytes a request may have: a proxy may accept less than the service."""
 
     size: int
 
 
 class Chunk:
-    """The tasks of one request: those without an answer are sent, again if need be, and in halves.
+    """The tasks of one request: those without an outcome are sent, again if need be, and in smaller requests.
 
-    The tries begin anew whenever something was learnt.
+    The retries start again whenever the outcome of a task was learnt.
     """
 
     def __init__(
@@ -70,28 +70,28 @@ class Chunk:
 
     @property
     def call(self) -> Call[None]:
-        """The request for tasks that have no answer yet."""
+        """The request for tasks without an outcome."""
         self._sent = self._fitting()
         for at in self._sent if self._refused else ():
-            self._refused.pop(at, None)  # it was for then; what becomes of it now is not known
-        answer = _Answer(self._note)
+            self._refused.pop(at, None)  # it is tried again, so its outcome is unknown again
+        response_lines = _ResponseLines(self._note)
         return Call(
             method="POST",
             path="/tasks/batch",
             content=b"".join([self._lines[at] for at in self._sent]),
             headers={"Content-Type": LINES_MEDIA_TYPE},
             hold_s=_LONGER_S,
-            parts=lambda: answer.take,
-            read=answer.end,
+            parts=lambda: response_lines.take,
+            read=response_lines.end,
         )
 
     def pause_after(self, call: Call[None], response: httpx.Response) -> float | None:
-        """Return the seconds to the next request after this one's answer, None when there is no next.
+        """Return the seconds to the next request after this response, None if there is no next.
 
         Raises:
-            NotAccepted: The service said no to the request as a whole.
-            Unexpected: It is no answer of a Taskmill service.
-            Unreachable: The answer broke off, and there is no next try.
+            NotAccepted: The service refused the request as a whole.
+            Unexpected: It is not the response of a Taskmill service.
+            Unreachable: The response was incomplete, and there is no next try.
         """
         if response.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE and len(self._sent) > 1:
             self._room.size = len(call.content or b"") // 2
@@ -99,20 +99,20 @@ class Chunk:
         if (again_s := self._tries.pause_after(response)) is not None:
             return again_s
         call.result(response)
-        self._keep_open()
-        return self._pause_for_rest()
+        self._update_open()
+        return self._pause_for_open()
 
     def pause_after_loss(self, error: httpx.RequestError) -> float:
-        """Return the seconds to the next request after the answer was lost, or the rest of it.
+        """Return the seconds to the next request after a response was lost, or a part of it.
 
         Raises:
             Unreachable: There is no next try.
         """
-        self._keep_open()
+        self._update_open()
         return self._tries.pause_after_loss(error)
 
     def outcomes(self) -> Iterator[Outcome]:
-        """Yield what became of the tasks, in order, up to the first of which nothing is known."""
+        """Yield the outcomes of the tasks, in order, up to the first unknown one."""
         for at, made in enumerate(self.known_ids()):
             yield Outcome(
                 index=self.first + at,
@@ -122,12 +122,12 @@ class Chunk:
             )
 
     def known_ids(self) -> list[UUID | None]:
-        """Return the tasks' ids, None for one that was refused, up to the first of which nothing is known."""
+        """Return the tasks' ids, None for a refused one, up to the first unknown outcome."""
         unknown = (at for at in self._open if at not in self._refused)
         return self._ids[: next(unknown, len(self._ids))]
 
     def refused(self) -> Mapping[int, NotAccepted]:
-        """Return why tasks were refused, by their places among those of this chunk."""
+        """Return why tasks were refused, by their positions in this chunk."""
         return self._refused
 
     def _fitting(self) -> Sequence[int]:
@@ -138,8 +138,8 @@ class Chunk:
                 return self._open[:count]
         return self._open
 
-    def _keep_open(self) -> None:
-        """Let go of those that have their answer."""
+    def _update_open(self) -> None:
+        """Remove the tasks whose outcome is known."""
         is_open = [at for at in self._open if self._ids[at] is None and not self._is_refused(at)]
         if len(is_open) < len(self._open):
             self._tries = self._new_tries()
@@ -149,21 +149,21 @@ class Chunk:
         error = self._refused.get(at)
         return error is not None and error.retry_after_s is None
 
-    def _pause_for_rest(self) -> float | None:
+    def _pause_for_open(self) -> float | None:
         waits = [
             error.retry_after_s or 0.0 for at in self._open if (error := self._refused.get(at))
         ]
         sent = set(self._sent)
         if len(waits) < sum(at in sent for at in self._open):
-            return self._tries.pause_after_loss(httpx.ReadError("the answer broke off"))
+            return self._tries.pause_after_loss(httpx.ReadError("the response broke off"))
         if waits and (pause_s := self._tries.pause_for(max(waits))) is not None:
             return pause_s
         self._open = [at for at in self._open if at not in self._refused]
         return 0.0 if self._open else None
 
     def _note(self, lines: list[dict[str, Any]]) -> None:
-        """Note what became of some of the tasks that were sent."""
-        places: list[int] = []
+        """Note the outcomes of some of the tasks that were sent."""
+        positions: list[int] = []
         ids: list[str] = []
         for line in lines:
             if (number := line["line"]) < 1:
@@ -172,25 +172,25 @@ class Chunk:
             if (problem := line.get("problem")) is not None:
                 self._refused[at] = refusal(Problem.model_validate(problem))
                 continue
-            places.append(at)
+            positions.append(at)
             ids.append(line["id"])
             if line["status"] == _THERE:
                 self._there.add(at)
-        for at, made in zip(places, _IDS.validate_python(ids), strict=True):
+        for at, made in zip(positions, _IDS.validate_python(ids), strict=True):
             self._ids[at] = made
 
 
-class _Answer:
-    """The answer's lines, read while the service still works on those that follow."""
+class _ResponseLines:
+    """The lines of the response, read while the service still works on those that follow."""
 
     def __init__(self, note: Callable[[list[dict[str, Any]]], None]) -> None:
         self._note = note
-        self._rest = b""
+        self._partial = b""
         self._fault: ValueError | None = None
 
     def take(self, part: bytes) -> None:
-        """Take a part of the answer, wherever it ends."""
-        *whole, self._rest = (self._rest + part).split(b"\n")
+        """Take a part of the response, wherever it ends."""
+        *whole, self._partial = (self._partial + part).split(b"\n")
         lines = [line for line in whole if line.strip()]
         if not lines or self._fault is not None:
             return
@@ -199,10 +199,10 @@ class _Answer:
         except ValueError as error:
             self._fault = error
         except (AttributeError, IndexError, KeyError, TypeError):
-            self._fault = ValueError("a line of it tells of no task that was sent")
+            self._fault = ValueError("a line of it belongs to no task that was sent")
 
     def end(self, _: httpx.Response) -> None:
-        """Take the last line. Raises `ValueError` when any is no line of such an answer."""
+        """Take the last line. Raises `ValueError` if any line was invalid."""
         self.take(b"\n")
         if self._fault is not None:
             raise self._fault

@@ -1,17 +1,17 @@
-"""The calls for types and their contracts: what payloads have to look like."""
+"""The calls for types and their contracts: which payloads are accepted."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
-from taskmill.client.answers import reader
 from taskmill.client.calls import Call, path_of, reader_of_nothing, sent
+from taskmill.client.responses import reader
 from taskmill.wire.types import TypeList, TypeSummaryView, TypeView
 
 __all__ = ["ContractDefaults", "drop", "everything", "get", "register"]
 
 
 class ContractDefaults(TypedDict, total=False):
-    """What a task of the type gets where it does not say."""
+    """Values for the fields that a task of the type does not set."""
 
     queue: str | None
     priority: int | None
@@ -41,6 +41,6 @@ def register(
 
 
 def drop(name: str) -> Call[None]:
-    """Drop a contract. Not repeatable: the second try of one that was done finds nothing."""
+    """Drop a contract. Not repeatable: after success, a second try finds no contract."""
     path = path_of("types", name)
     return Call(method="DELETE", path=path, read=reader_of_nothing, repeatable=False)

@@ -1,13 +1,13 @@
-"""Creates tasks inside the caller's own transaction: they exist if, and when, it commits.
+"""Creates tasks in the caller's own transaction: they exist if, and when, it commits.
 
     with Session(engine) as session, session.begin():
         session.add(order)
         enqueue(session, "send invoice", type="send-invoice", payload={"order": order.id})
 
-It checks the payload by the contract of its type, and calls the database's `taskmill.create_task`, on the
-connection that it is given: SQLAlchemy's `Connection`, `Session`, `AsyncConnection` or `AsyncSession`, asyncpg's
-`Connection`, psycopg's `Connection` or `AsyncConnection`. None of them is imported here: what each can do
-tells it apart.
+It checks the payload against the contract of its type, and calls the database's `taskmill.create_task` on the
+given connection: SQLAlchemy's `Connection`, `Session`, `AsyncConnection` or `AsyncSession`, asyncpg's
+`Connection`, psycopg's `Connection` or `AsyncConnection`. None of them is imported here: they are recognized by
+their methods.
 """
 
 import inspect
@@ -30,7 +30,7 @@ from taskmill.wire.push import TYPE as PUSH
 
 __all__ = ["enqueue"]
 
-# Every value goes as text and is cast there: so no driver's notion of JSON or times matters.
+# Every value is sent as text and cast in the database, so that drivers' handling of JSON and times is irrelevant.
 _CASTS: Final[Mapping[str, str]] = {
     "name": "text",
     "description": "text",
@@ -52,7 +52,7 @@ _CASTS: Final[Mapping[str, str]] = {
 
 
 class _Rows(Protocol):
-    """What an ordinary connection answers with."""
+    """The result of a synchronous connection."""
 
     def fetchone(self) -> Any: ...  # noqa: ANN401 - a row, as the driver has them
 
@@ -64,7 +64,7 @@ class AsyncExecutes(Protocol):
 
 
 class Executes(Protocol):
-    """An ordinary connection or session."""
+    """A synchronous connection or session."""
 
     def execute(self, *args: Any, **kwargs: Any) -> _Rows: ...  # noqa: ANN401 - the drivers' own
 
@@ -83,17 +83,17 @@ def enqueue(connection: Any, name: str, **fields: Unpack[TaskFields]) -> Any:
     """Create a task in the connection's transaction and return its id; await that on an asynchronous connection.
 
     The fields are those of `POST /tasks`; one that is None is left out. A payload that does not fit is refused
-    before it is sent, and the transaction goes on; after any other refusal PostgreSQL has it rolled back.
+    before it is sent, and the transaction can go on; any other refusal aborts the transaction.
 
     Raises:
-        NotAccepted: The task is refused, with the problem that the API would give.
-        TypeError: The connection is none of those that are known, or a field is unknown.
-        ValueError: A time has no zone, or something in a payload is not one of JSON's.
+        NotAccepted: The task is refused, with the problem that the API would return.
+        TypeError: The connection is of an unknown kind, or a field is unknown.
+        ValueError: A time has no zone, or a value in a payload can't be JSON.
     """
     given = _texts({"name": name, **fields})
-    if hasattr(connection, "acquire"):  # asyncpg's pool can all that its connections can
+    if hasattr(connection, "acquire"):  # asyncpg's pool has all methods of its connections
         raise TypeError(
-            "enqueue needs a connection of the pool: on any other the task would commit by itself"
+            "enqueue needs a connection of the pool: through the pool, the task would commit by itself"
         )
     if hasattr(connection, "fetchval"):  # asyncpg
         return _run_async(
@@ -118,7 +118,7 @@ def _on_sqlalchemy(connection: Any, given: dict[str, str]) -> Any:  # noqa: ANN4
 
 
 def _numbers(cursor_factory: Any) -> bool:  # noqa: ANN401 - psycopg's
-    """Tell whether its cursors are raw, which number their parameters."""
+    """Return whether its cursors are raw, which number their parameters."""
     return any(kind.__name__ == "RawCursorMixin" for kind in inspect.getmro(cursor_factory))
 
 
@@ -132,13 +132,13 @@ _Calls: TypeAlias = Generator[_Call, str | None, UUID]
 
 
 def _calls(given: dict[str, str], mark: str) -> _Calls:
-    """Yield the calls to make, a query and its parameters; each is sent the one value that it gives."""
+    """Yield the queries to run, with their parameters; the one value that each returns is sent back in."""
     task_type = given.get("type", DEFAULT_TYPE)
     contract = known = _CONTRACTS.get(task_type)
     if task_type not in _BUILT_IN:
         digest = "" if known is None else known[0]
-        answer = yield _ASK.format(*_marks(mark, 2)), (task_type, digest)
-        contract = _told(task_type, answer, known)
+        found = yield _FIND_CONTRACT.format(*_marks(mark, 2)), (task_type, digest)
+        contract = _current_contract(task_type, found, known)
     contracts = {} if contract is None else {task_type: contract[1]}
     problem = payload_problem(task_type, given.get("payload"), contracts)
     if problem is not None:
@@ -150,27 +150,28 @@ def _calls(given: dict[str, str], mark: str) -> _Calls:
 
 
 _BUILT_IN: Final = frozenset({DEFAULT_TYPE, PUSH})
-_ASK: Final = """
+_FIND_CONTRACT: Final = """
 SELECT (SELECT json_build_object('digest', encode(contract_digest, 'hex'), 'schema', contract_schema)::text
 FROM taskmill.contract_of({}::text, decode({}::text, 'hex'))) AS id
 """
-# By type: the digest of its contract, and that. Another database may have another one, and then another digest.
+# By type: the digest of its contract, and the contract. Another database may have another one, with another
+# digest.
 _CONTRACTS: Final[dict[str, tuple[str, Contract]]] = {}
 _MOST_CONTRACTS: Final = 500
 
 
-def _told(
-    task_type: str, answer: str | None, known: tuple[str, Contract] | None
+def _current_contract(
+    task_type: str, found: str | None, known: tuple[str, Contract] | None
 ) -> tuple[str, Contract] | None:
-    """Return the contract that the database has for a type: the one that is known, or what it sends."""
-    if answer is None:
+    """Return the contract of a type from a row of the database; without a schema, the known one is current."""
+    if found is None:
         return None
-    told = json.loads(answer)
-    if told["schema"] is None:
+    row = json.loads(found)
+    if row["schema"] is None:
         return known
     if len(_CONTRACTS) >= _MOST_CONTRACTS:
         _CONTRACTS.clear()
-    sent = _CONTRACTS[task_type] = told["digest"], Contract(task_type, 0, told["schema"])
+    sent = _CONTRACTS[task_type] = row["digest"], Contract(task_type, 0, row["schema"])
     return sent
 
 
@@ -178,7 +179,7 @@ def _run(calls: _Calls, execute: Callable[..., Any]) -> Any:  # noqa: ANN401 - a
     if is_async(execute):
         return _run_async(calls, lambda query, values: _fetched(execute, query, values))
     value: str | None = None
-    with _RefusalsTold():
+    with _DatabaseRefusals():
         try:
             while True:
                 value = _value(execute(*calls.send(value)).fetchone())
@@ -187,17 +188,17 @@ def _run(calls: _Calls, execute: Callable[..., Any]) -> Any:  # noqa: ANN401 - a
 
 
 async def _run_async(
-    calls: _Calls, ask: Callable[[str, tuple[str, ...]], Awaitable[str | None]]
+    calls: _Calls, fetch: Callable[[str, tuple[str, ...]], Awaitable[str | None]]
 ) -> UUID:
     value: str | None = None
-    with _RefusalsTold():
+    with _DatabaseRefusals():
         while True:
             try:
                 call = calls.send(value)
             except StopIteration as ended:
                 made: UUID = ended.value
                 return made
-            value = await ask(*call)
+            value = await fetch(*call)
 
 
 async def _fetched(
@@ -207,8 +208,8 @@ async def _fetched(
     return _value(await row if inspect.isawaitable(row) else row)
 
 
-class _RefusalsTold:
-    """Turns the database's refusals into those of the client; other errors pass."""
+class _DatabaseRefusals:
+    """Turns the database's refusals into errors of the client; other errors pass."""
 
     def __enter__(self) -> None:
         return None
@@ -220,7 +221,7 @@ class _RefusalsTold:
 
 
 def is_async(method: Callable[..., Any]) -> bool:
-    """Tell whether a connection's method is to be awaited."""
+    """Return whether a connection's method must be awaited."""
     return inspect.iscoroutinefunction(inspect.unwrap(method))
 
 
@@ -234,12 +235,12 @@ def _value(row: Any) -> str | None:  # noqa: ANN401 - a row, as the caller's con
 
 
 def _marks(mark: str, count: int) -> list[str]:
-    """Return how the driver marks that many parameters."""
+    """Return so many parameters in the driver's notation."""
     return [mark.format(number) for number in range(1, count + 1)]
 
 
 def _statement(given: Mapping[str, str], mark: str) -> str:
-    """Return the call with a parameter for each value, marked as the driver wants it."""
+    """Return the query, with a parameter for each value in the driver's notation."""
     values = ", ".join(
         f"{name} => {one}::text::{_CASTS[name]}"
         for name, one in zip(given, _marks(mark, len(given)), strict=True)
@@ -248,7 +249,7 @@ def _statement(given: Mapping[str, str], mark: str) -> str:
 
 
 def _texts(fields: Mapping[str, Any]) -> dict[str, str]:
-    """Return what is given as PostgreSQL reads it."""
+    """Return the fields as texts for PostgreSQL."""
     if unknown := fields.keys() - _CASTS.keys():
         raise TypeError(f"enqueue knows no field {min(unknown)!r}")
     return {name: _text(name, value) for name, value in fields.items() if value is not None}
@@ -265,7 +266,7 @@ def _text(name: str, value: object) -> str:
 
 
 def _refusal(error: BaseException) -> NotAccepted | None:
-    """Return the refusal that the database's error carries, None when it is any other error."""
+    """Return the refusal in an error of the database, None for any other error."""
     for detail in _details(error):
         try:
             problem = Problem.model_validate_json(detail)
@@ -276,12 +277,12 @@ def _refusal(error: BaseException) -> NotAccepted | None:
 
 
 def _details(error: BaseException) -> Iterator[str]:
-    """Yield PostgreSQL's DETAIL, wherever the libraries between keep it."""
+    """Yield PostgreSQL's DETAIL, wherever the libraries store it."""
     original = getattr(error, "orig", None)
     for one in (error, original, getattr(original, "__cause__", None)):
-        for told in (
+        for detail in (
             getattr(one, "detail", None),
             getattr(getattr(one, "diag", None), "message_detail", None),
         ):
-            if isinstance(told, str):
-                yield told
+            if isinstance(detail, str):
+                yield detail

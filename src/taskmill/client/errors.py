@@ -2,11 +2,11 @@
 
     TaskmillError
     └── ClientError
-        ├── Unreachable          no answer came: refused, cut, or too late
-        ├── Unexpected           something answered, but not as Taskmill does
+        ├── Unreachable          no response came: refused, cut, or too late
+        ├── Unexpected           a response came, but not from Taskmill
         ├── StillRunning         the task did not end within the time given to `wait`
-        ├── NotAllCreated        some of many tasks were refused, or the way to the service was lost between
-        └── NotAccepted          the service said no, with a problem (RFC 9457): see `client.refusals`
+        ├── NotAllCreated        some of many tasks were refused, or the service became unreachable
+        └── NotAccepted          the service refused, with a problem (RFC 9457): see `client.refusals`
 
 The text of an error is for people; its fields are for programs.
 """
@@ -39,36 +39,36 @@ class ClientError(TaskmillError):
     """The root of what a client raises."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Let it cross to another process."""
+        """Make it picklable, for other processes."""
         return _remade, (type(self), self.args, self.__dict__)
 
 
 class Unreachable(ClientError):
-    """No answer came. What was asked may have been done all the same, unless it was refused."""
+    """No response came. The request may still have taken effect, unless the connection was refused."""
 
     def __init__(self, url: str, reason: str) -> None:
         self.url = _without_user(url)
         super().__init__(
-            f"no answer from Taskmill at {self.url}: {reason}\n"
+            f"no response from Taskmill at {self.url}: {reason}\n"
             "Is it running (./taskmill up), and is this its address (--url or TASKMILL_URL)?"
         )
         self.reason = reason
 
 
 class Unexpected(ClientError):
-    """Something answered, but not as Taskmill does: a proxy, another program, another version."""
+    """The response is not Taskmill's: it came from a proxy, another program, or another version."""
 
     def __init__(self, url: str, status: int, what: str) -> None:
         self.url = _without_user(url)
-        super().__init__(f"{self.url} does not answer like Taskmill: HTTP {status}, {what}")
+        super().__init__(f"{self.url} does not respond like Taskmill: HTTP {status}, {what}")
         self.status = status
 
 
 class NotAccepted(ClientError):
-    """The service said no.
+    """The service refused the request.
 
-    `type` is stable, for programs, and each type that is known has a class of its own; `errors` names all that is
-    wrong. `retry_after_s` is when to ask again, None where that would not help.
+    `type` is stable, for programs, and each known type has a class of its own; `errors` lists all that is wrong.
+    `retry_after_s` is when to try again, None if that would not help.
     """
 
     problem_type: ClassVar[str | None] = None
@@ -103,10 +103,9 @@ class StillRunning(ClientError):
 class NotAllCreated(ClientError):
     """Some of many tasks do not exist.
 
-    `ids` has the id of each task, in order, and None for one that was refused; `refused` says why, by its place
-    (from 0). When the way to the service was lost between, `ids` ends before the first task of which nothing is
-    known, and the cause (`__cause__`) is what went wrong: those that have an `idempotency_key` of the caller's own
-    can be sent again.
+    `ids` has the id of each task, in order, and None for a refused one; `refused` says why, by position (from 0).
+    If the service became unreachable, `ids` ends before the first task whose outcome is unknown, and `__cause__`
+    is the error: tasks with an `idempotency_key` of the caller's own can be sent again.
     """
 
     def __init__(
@@ -122,7 +121,7 @@ class NotAllCreated(ClientError):
 
 
 def _remade(kind: type[E], arguments: tuple[Any, ...], fields: Mapping[str, Any]) -> E:
-    """Make an error again, whatever its `__init__` takes."""
+    """Rebuild an error, whatever its `__init__` takes."""
     error = kind.__new__(kind, *arguments)
     error.args = arguments
     error.__dict__.update(fields)
@@ -140,7 +139,7 @@ def _summary(
     parts = [f"{len(ids) - len(refused):,} tasks were created"]
     if refused:
         first = min(refused)
-        parts.append(f"{len(refused):,} refused, the first at place {first}: {refused[first]}")
+        parts.append(f"{len(refused):,} refused, the first at position {first}: {refused[first]}")
     if is_cut:
-        parts.append(f"nothing is known of those from place {len(ids)} on")
+        parts.append(f"the outcome is unknown from position {len(ids)} on")
     return "; ".join(parts)

@@ -1,21 +1,21 @@
-"""Follows the feed: reads server-sent events, and knows where and when to go on. The clients connect and sleep."""
+"""Follows the feed: reads server-sent events, and decides where and when to continue; the clients do the rest."""
 
 from collections.abc import Iterable, Iterator
 from typing import Final, TypedDict
 
 import httpx
 
-from taskmill.client.answers import shortly
 from taskmill.client.calls import Call
 from taskmill.client.errors import Unexpected
 from taskmill.client.filters import parameters_of
-from taskmill.client.tries import Tries, asks_again, retry_after_s
+from taskmill.client.responses import shortly
+from taskmill.client.tries import Tries, is_temporary, retry_after_s
 from taskmill.wire.feed import CHANGE, EVENT_STREAM, LIVE, ChangeView
 
 __all__ = ["Following", "Wanted"]
 
 _OK: Final = 200
-# Three silences of a service with the usual settings.
+# Three heartbeats of a service with the default settings.
 _SILENCE_S: Final = 45.0
 _LONGEST_PAUSE_S: Final = 5.0
 _FIRST_PAUSE_S: Final = 0.1
@@ -31,9 +31,9 @@ class Wanted(TypedDict, total=False):
 
 
 class Following:
-    """One reader of the feed over any number of connections: no change is missed, none comes twice.
+    """One reader of the feed over any number of connections: it misses no change and repeats none.
 
-    Until the first connection stands, trouble is told as for every call; from then on it is waited out.
+    Trouble before the first connection is raised as for every call; after that, it is retried for ever.
     """
 
     def __init__(
@@ -52,12 +52,12 @@ class Following:
         self._block = _Block()
 
     def has_ended(self) -> bool:
-        """Tell whether the present was reached, and that was all."""
+        """Return whether the present was reached, and that was the end."""
         return self._is_over
 
     @property
     def call(self) -> Call[None]:
-        """The request that goes on behind what was read."""
+        """The request that continues after what was read."""
         headers = {"Accept": EVENT_STREAM}
         if self._last is not None:
             headers["Last-Event-ID"] = self._last
@@ -71,11 +71,11 @@ class Following:
 
     @property
     def timeout(self) -> httpx.Timeout:
-        """How long to wait for a connection, and in silence."""
+        """How long to wait for a connection, and for the next bytes."""
         return httpx.Timeout(10.0, read=_SILENCE_S)
 
     def accepts(self, response: httpx.Response) -> bool:
-        """Tell whether it is a stream; else its body is to be read, for `pause_after`."""
+        """Return whether it is a stream; else its body must be read, for `pause_after`."""
         media_type = response.headers.get("Content-Type", "").partition(";")[0]
         self._is_stream = response.status_code == _OK and media_type == EVENT_STREAM
         if self._is_stream:
@@ -84,7 +84,7 @@ class Following:
         return self._is_stream
 
     def read(self, data: bytes) -> Iterator[ChangeView]:
-        """Read a piece of a stream and yield the changes that are complete; `has_ended` tells of the last one."""
+        """Read a piece of a stream and yield the complete changes; after the last one, `has_ended` is true."""
         for line in self._lines.add(data):
             block = self._block
             if line:
@@ -101,21 +101,21 @@ class Following:
                 return
 
     def pause_after(self, response: httpx.Response) -> float:
-        """Return the seconds to the next connection, after a stream has ended or an answer was none.
+        """Return the seconds to the next connection, after a stream has ended or a response was no stream.
 
         Raises:
-            NotAccepted: The service said no.
-            Unexpected: It is no stream of a Taskmill service.
+            NotAccepted: The service refused the request.
+            Unexpected: It is not a stream of a Taskmill service.
         """
         if self._is_stream:
             return max(self._retry_s, _FIRST_PAUSE_S)
-        if asks_again(response) and (pause_s := self._pause_while_away(response)) is not None:
+        if is_temporary(response) and (pause_s := self._pause_while_away(response)) is not None:
             return pause_s
         self.call.result(response)
-        raise Unexpected(self._base_url, response.status_code, "this is no stream of events")
+        raise Unexpected(self._base_url, response.status_code, "this is not a stream of events")
 
     def pause_after_loss(self, error: httpx.RequestError) -> float:
-        """Return the seconds to the next connection. Raises `Unreachable` when there was none yet, nor will be."""
+        """Return the seconds to the next connection. Raises `Unreachable` if the first one failed for good."""
         if not self._was_connected:
             return self._tries.pause_after_loss(error)
         self._failures += 1
@@ -134,13 +134,13 @@ class Following:
 
 
 class _Lines:
-    """Cuts bytes into lines: at line feeds only, for what a name may have in it cuts text elsewhere, too."""
+    """Cuts bytes into lines, at line feeds only: names may contain other characters that end lines."""
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._partial = b""
 
     def add(self, data: bytes) -> Iterator[str]:
-        *lines, self._rest = (self._rest + data).split(b"\n")
+        *lines, self._partial = (self._partial + data).split(b"\n")
         for line in lines:
             yield line.removesuffix(b"\r").decode(errors="replace")
 
@@ -170,4 +170,4 @@ class _Block:
             case "retry" if value.isdecimal():
                 self.retry_s = int(value) / 1000
             case _:
-                pass  # the standard has readers pass over what they do not know
+                pass  # the standard has readers ignore unknown fields

@@ -1,7 +1,7 @@
-"""Creates any number of tasks: cuts them into requests of lines, and learns what became of each.
+"""Creates any number of tasks: cuts them into requests of lines, and collects the outcomes.
 
-Every task has a key, its own or one that is made here: so a request whose answer was lost, or broke off, is sent
-again as it was. No more than one request's tasks are held at a time.
+Every task has a key, its own or one made here, so that a request whose response was lost can be sent again. Only
+the tasks of one request are in memory at a time.
 """
 
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
@@ -29,7 +29,7 @@ Tasks: TypeAlias = Iterable[Mapping[str, Any]]
 AsyncTasks: TypeAlias = Tasks | AsyncIterable[Mapping[str, Any]]
 
 MOST_LINES: Final = 10_000
-# A service takes 32 MiB unless it is told otherwise.
+# A service takes 32 MiB unless it is set otherwise.
 _MOST_BYTES: Final = 8 * 2**20
 _KEY_CHARS: Final = 24
 
@@ -44,26 +44,26 @@ class Cutter:
         self._first = 0
         self._lines: list[bytes] = []
         self._size = 0
-        # With the task's place it makes a key. Neighbours' keys are alike, which is cheap for the service's index.
-        # Of a UUID's 36 characters, which a service takes that wants keys short, 11 are left for the place.
+        # Prefix of keys, before the task's position. Keys of neighbours are alike, which is cheap for the
+        # service's index. A key has at most 36 characters, as a UUID: 11 of them are for the position.
         self._keys = uuid4().hex[:_KEY_CHARS]
 
     def add(self, task: Mapping[str, Any]) -> Chunk | None:
-        """Take a task; returns the chunk that was full before it."""
+        """Take a task; returns the previous chunk if that is full."""
         if task.get("idempotency_key") is None:
-            place = self._first + len(self._lines)
-            task = {**task, "idempotency_key": f"{self._keys}-{place}"}
+            position = self._first + len(self._lines)
+            task = {**task, "idempotency_key": f"{self._keys}-{position}"}
         line = json_bytes(task) + b"\n"
         full = None
         is_full = len(self._lines) >= self._most or self._size + len(line) > self._room.size
         if self._lines and is_full:
-            full = self.rest()
+            full = self.flush()
         self._lines.append(line)
         self._size += len(line)
         return full
 
-    def rest(self) -> Chunk | None:
-        """Return the chunk of what was taken since the last one, None when that is nothing."""
+    def flush(self) -> Chunk | None:
+        """Return a chunk of the tasks since the last one, None if there are none."""
         if not self._lines:
             return None
         chunk = Chunk(self._first, self._lines, self._room, self._new_tries)
@@ -77,8 +77,8 @@ def chunks(tasks: Tasks, cutter: Cutter) -> Iterator[Chunk]:
     for task in tasks:
         if (full := cutter.add(task)) is not None:
             yield full
-    if (rest := cutter.rest()) is not None:
-        yield rest
+    if (last := cutter.flush()) is not None:
+        yield last
 
 
 async def async_chunks(tasks: AsyncTasks, cutter: Cutter) -> AsyncIterator[Chunk]:
@@ -90,19 +90,19 @@ async def async_chunks(tasks: AsyncTasks, cutter: Cutter) -> AsyncIterator[Chunk
     async for task in tasks:
         if (full := cutter.add(task)) is not None:
             yield full
-    if (rest := cutter.rest()) is not None:
-        yield rest
+    if (last := cutter.flush()) is not None:
+        yield last
 
 
 class Collected:
-    """The ids of many tasks, gathered; raises in the end when some are missing."""
+    """Collects the ids of many tasks; raises in the end if some are missing."""
 
     def __init__(self) -> None:
         self._ids: list[UUID | None] = []
         self._refused: dict[int, NotAccepted] = {}
 
     def add(self, chunk: Chunk) -> None:
-        """Note what is known of the next tasks."""
+        """Note the outcomes of the next tasks."""
         known = chunk.known_ids()
         self._ids += known
         for at, error in chunk.refused().items():
@@ -116,7 +116,7 @@ class Collected:
         return [one for one in self._ids if one is not None]
 
     def cut(self) -> NotAllCreated:
-        """Return what to raise when no more can be learnt."""
+        """Return the error to raise when the service is unreachable."""
         return NotAllCreated(self._ids, self._refused, is_cut=True)
 
     def __len__(self) -> int:

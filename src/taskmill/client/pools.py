@@ -1,4 +1,4 @@
-"""The connections of the clients: how many there may be, and new ones after a cancelled call."""
+"""The connection pools of the clients, and a new one after a cancelled call."""
 
 import asyncio
 import os
@@ -12,10 +12,10 @@ from taskmill.client.errors import Unreachable
 
 __all__ = ["AsyncPools", "Pools", "timeout_of"]
 
-# Whoever waits for a task keeps a connection as long as the service holds its answer. httpx has 100, and who finds
-# none free in time would take the service for lost.
+# A call that waits for a task keeps a connection while the service holds the response. With httpx's default of
+# 100, calls would soon time out waiting for a connection.
 _LIMITS: Final = httpx.Limits(max_connections=500, max_keepalive_connections=20)
-# What httpx says to proxies that it does not know, and to certificates that are not there.
+# What httpx raises for unknown kinds of proxies, and for missing certificates.
 _UNUSABLE: Final = (ImportError, OSError, ValueError, httpx.InvalidURL)
 
 
@@ -31,15 +31,15 @@ def _checked_environment(url: str) -> Iterator[None]:
 
 
 def timeout_of(timeout_s: float, hold_s: float) -> httpx.Timeout:
-    """Wait so long for each part of an answer, which may be held; for a free connection as long as it takes."""
+    """Limit the wait for each part of a response, which may be held; not the wait for a free connection."""
     held_s = timeout_s + hold_s
     return httpx.Timeout(connect=timeout_s, read=held_s, write=held_s, pool=None)
 
 
 class Pools:
-    """For ordinary Python: one pool of connections for each process.
+    """For synchronous Python: one pool of connections for each process.
 
-    On its parent's connections, a fork would get the answers to others' questions.
+    On its parent's connections, a fork would get the responses to its parent's requests.
     """
 
     def __init__(self, url: str, transport: httpx.BaseTransport | None) -> None:
@@ -49,7 +49,7 @@ class Pools:
 
     @contextmanager
     def borrowed(self) -> Iterator[httpx.Client]:
-        """Give a call its connections."""
+        """Lend a call the connections."""
         yield self._of_this_process()
 
     def close(self) -> None:
@@ -67,7 +67,7 @@ class Pools:
 
 
 class _Pool:
-    """A pool, and how many calls are on it."""
+    """A pool, and how many calls use it."""
 
     def __init__(self, http: httpx.AsyncClient) -> None:
         self.http = http
@@ -75,11 +75,11 @@ class _Pool:
 
 
 class AsyncPools:
-    """For asynchronous Python: the pool for new calls, and those before it that calls are still on.
+    """For asynchronous Python: the pool for new calls, and earlier pools that calls still use.
 
-    A call that is cancelled may leave its connection taken for ever (httpcore 1.0.9, github.com/encode/httpcore
-    issue 1093); after some hundreds no call would find one. So its pool gets no more calls, and is closed with the
-    last that it has.
+    A cancelled call may leave its connection taken for ever (httpcore 1.0.9, github.com/encode/httpcore
+    issue 1093); after some hundreds, no call would find one. So its pool gets no more calls, and is closed after
+    its last one.
     """
 
     def __init__(self, url: str, transport: httpx.AsyncBaseTransport | None) -> None:
@@ -91,7 +91,7 @@ class AsyncPools:
 
     @asynccontextmanager
     async def borrowed(self) -> AsyncIterator[httpx.AsyncClient]:
-        """Give a call its connections."""
+        """Lend a call the connections."""
         pool = self._current
         pool.calls += 1
         try:
@@ -111,7 +111,7 @@ class AsyncPools:
             await pool.http.aclose()
 
     def _leave(self, pool: _Pool) -> None:
-        # A transport of the caller's own is not ours to make anew; nor is one needed after the end.
+        # A transport of the caller can't be replaced; and a closed client needs no new one.
         if pool is self._current and self._transport is None and not pool.http.is_closed:
             self._left.add(pool)
             self._current = self._opened()

@@ -14,7 +14,7 @@
     │   ├── RejectionNotFound
     │   ├── WebhookNotFound
     │   ├── DeliveryNotFound
-    │   └── PathNotFound             the address leads nowhere
+    │   └── PathNotFound             there is nothing at the address
     ├── MethodNotAllowed             405
     ├── NotAcceptable                406
     ├── RequestTimedOut              408
@@ -46,8 +46,8 @@
     ├── ServiceFailed                500
     └── ServiceUnavailable           503: `retry_after_s`
 
-A type that only a newer service knows becomes the class of its status, and a status that has none `NotAccepted`; a
-field that such a service leaves out is None.
+A type that only a newer service knows is raised as the class of its status, or as `NotAccepted` if the status has
+none; a field that such a service leaves out is None.
 """
 
 from collections.abc import Iterator, Mapping
@@ -79,7 +79,7 @@ class MalformedJson(BadRequest):
 
 
 class PathNotFound(NotFound):
-    """The address leads nowhere: another version of the service, or another program behind it."""
+    """There is nothing at the address: it is another version of the service, or another program."""
 
     problem_type = "/problems/not-found"
 
@@ -100,7 +100,7 @@ class TaskNotFound(_OfTask, NotFound):
 
 
 class QueueNotFound(NotFound):
-    """No queue has this name: it had no task yet, or was empty for long."""
+    """No queue has this name: it had no task yet, or was empty for a long time."""
 
     problem_type = "/problems/queue-not-found"
 
@@ -153,25 +153,25 @@ class TransitionRefused(_OfTask, Conflict):
 
     @property
     def action(self) -> str | None:
-        """What was asked for."""
+        """The requested action."""
         return self.problem.action
 
 
 class VersionMismatch(_OfTask):
-    """The task has another version than the one that was named."""
+    """The task has another version than the given one."""
 
     problem_type: ClassVar[str | None] = "/problems/version-mismatch"
     http_status: ClassVar[int | None] = 412
 
 
 class StaleFence(_OfTask, Conflict):
-    """The claim is not, or no longer, the caller's: stop what is done for it."""
+    """The claim is not, or no longer, the caller's: stop working on it."""
 
     problem_type = "/problems/stale-fence"
 
 
 class CancelNotAsked(_OfTask, Conflict):
-    """Nobody has asked to cancel the task."""
+    """The task's cancellation was not requested."""
 
     problem_type = "/problems/cancel-not-asked"
 
@@ -205,19 +205,19 @@ class QueueNotEmpty(Conflict):
 
 
 class WebhookInactive(Conflict):
-    """Nothing is sent to the webhook as it is: enable it first."""
+    """The webhook is paused or disabled: enable it first."""
 
     problem_type = "/problems/webhook-inactive"
 
 
 class KeyInFlight(Conflict):
-    """The first request with this idempotency key is still being answered; ask again after `retry_after_s`."""
+    """The first request with this idempotency key is still in flight; try again after `retry_after_s`."""
 
     problem_type = "/problems/key-in-flight"
 
 
 class ChangesForgotten(Gone):
-    """The feed no longer has what follows the cursor: read the tasks as they are, then follow without one."""
+    """Changes after the cursor are deleted already: read the tasks as they are, then follow without a cursor."""
 
     problem_type = "/problems/changes-forgotten"
 
@@ -228,7 +228,7 @@ class ChangesForgotten(Gone):
 
 
 class InvalidInput(Unprocessable):
-    """The request says something that is not allowed; `errors` names it all, the fields the first."""
+    """The request has invalid values; `errors` lists all of them, the properties describe the first."""
 
     problem_type = "/problems/invalid-input"
 
@@ -244,12 +244,12 @@ class InvalidInput(Unprocessable):
 
     @property
     def got(self) -> str:
-        """What came instead, shortened."""
+        """The value that came instead, shortened."""
         return self.errors[0].got if self.errors else ""
 
 
 class ContractRefused(InvalidInput):
-    """The doors can't keep the contract of a type."""
+    """The entry points can't check the contract of a type."""
 
     problem_type = "/problems/contract-refused"
 
@@ -303,12 +303,12 @@ _KINDS: Final = tuple(_descendants(NotAccepted))
 BY_TYPE: Final[Mapping[str, type[NotAccepted]]] = MappingProxyType(
     {kind.__dict__["problem_type"]: kind for kind in _KINDS if kind.__dict__.get("problem_type")}
 )
-"""The class of each type of problem that the service can answer."""
+"""The class of each type of problem that the service can return."""
 
 BY_STATUS: Final[Mapping[int, type[NotAccepted]]] = MappingProxyType(
     {kind.__dict__["http_status"]: kind for kind in _KINDS if "http_status" in kind.__dict__}
 )
-"""The class of each HTTP status, for types that are not known."""
+"""The class of each HTTP status, for unknown types."""
 
 
 def refusal(problem: Problem) -> NotAccepted:

@@ -1,4 +1,4 @@
-"""What the service refuses, by the status of its answer. What more it says is `client.refusals`' duty."""
+"""What the service refuses, by HTTP status. Finer classes are in `client.refusals`."""
 
 from typing import ClassVar, Final
 
@@ -16,7 +16,7 @@ class BadRequest(NotAccepted):
 
 
 class Forbidden(NotAccepted):
-    """The service takes no changes from pages of other sites, and takes this for one."""
+    """The service takes no changes from pages of other sites, and the request seems to come from one."""
 
     problem_type: ClassVar[str | None] = "/problems/cross-site"
     http_status: ClassVar[int | None] = 403
@@ -36,7 +36,7 @@ class MethodNotAllowed(NotAccepted):
 
 
 class NotAcceptable(NotAccepted):
-    """The answer has no form that was asked for."""
+    """The service has no representation that the request accepts."""
 
     problem_type: ClassVar[str | None] = "/problems/not-acceptable"
     http_status: ClassVar[int | None] = 406
@@ -50,13 +50,13 @@ class RequestTimedOut(NotAccepted):
 
 
 class Conflict(NotAccepted):
-    """Things are not in a state that allows it."""
+    """The state does not allow it."""
 
     http_status: ClassVar[int | None] = 409
 
 
 class Gone(NotAccepted):
-    """What was asked for is no longer kept."""
+    """The requested data is deleted already."""
 
     http_status: ClassVar[int | None] = 410
 
@@ -81,14 +81,14 @@ class UriTooLong(NotAccepted):
 
 
 class UnsupportedMediaType(NotAccepted):
-    """The body has a form that is not taken."""
+    """The body has a media type that the service does not take."""
 
     problem_type: ClassVar[str | None] = "/problems/unsupported-media-type"
     http_status: ClassVar[int | None] = 415
 
 
 class Misdirected(NotAccepted):
-    """The service is not known under the name that it was asked by: see `TASKMILL_API__ALLOWED_HOSTS`."""
+    """The service does not accept requests under this host name: see `TASKMILL_API__ALLOWED_HOSTS`."""
 
     problem_type: ClassVar[str | None] = "/problems/unknown-host"
     http_status: ClassVar[int | None] = 421
@@ -108,14 +108,14 @@ class HeadersTooLarge(NotAccepted):
 
 
 class ServiceFailed(NotAccepted):
-    """The service failed; its log tells why. Nothing is known of what was done."""
+    """The service failed; its log has the reason. It is unknown whether the request took effect."""
 
     problem_type: ClassVar[str | None] = "/problems/internal-error"
     http_status: ClassVar[int | None] = 500
 
 
 class ServiceUnavailable(NotAccepted):
-    """A part that the answer needs is away for now."""
+    """A part that the request needs is away for now."""
 
     problem_type: ClassVar[str | None] = "/problems/unavailable"
     http_status: ClassVar[int | None] = 503

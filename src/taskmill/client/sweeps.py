@@ -1,4 +1,4 @@
-"""The calls that cancel or run again all tasks that fit, step by step."""
+"""The calls that cancel or run again all matching tasks, step by step."""
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -16,7 +16,7 @@ _SUMMED: Final = ("matched", "changed", "asked")
 
 
 class Selected(TypedDict, total=False):
-    """Which tasks to cancel or to run again: those that fit all that is given, or `all`.
+    """Which tasks to cancel or to run again: those that match all given filters, or `all`.
 
     `status` without a value means `new` and `in_progress` for a cancel, `failed` for a retry.
     """
@@ -34,12 +34,12 @@ class Selected(TypedDict, total=False):
 def step(
     action: Sweep, selected: Selected, cursor: str | None, *, dry_run: bool
 ) -> Call[SweepView]:
-    """Cancel or run again a part of the tasks that fit; with `dry_run` only count them."""
+    """Cancel or run again some of the matching tasks; with `dry_run` only count them."""
     body: dict[str, Any] = {**selected, "dry_run": dry_run, "cursor": cursor}
     for name in ("status", "label"):
         if isinstance(body.get(name), str):
             body[name] = [body[name]]
-    # A task that was run again may have failed again meanwhile, and would get a third run.
+    # A repeated retry could run a task a third time that has failed again meanwhile.
     repeatable = dry_run or action == "cancel"
     return sent("POST", f"/tasks/{action}", body, SweepView, repeatable=repeatable)
 

@@ -7,7 +7,7 @@ import httpx
 
 from taskmill.client.errors import Unreachable
 
-__all__ = ["AWAY", "Tries", "asks_again", "retry_after_s"]
+__all__ = ["AWAY", "Tries", "is_temporary", "retry_after_s"]
 
 _FIRST_PAUSE_S: Final = 0.1
 _GROWTH: Final = 3
@@ -20,9 +20,9 @@ AWAY: Final = frozenset({502, 503, 504})
 class Tries:
     """The tries of one call: each pause is three times the one before, up to five seconds.
 
-    A call that was never delivered (the connection was refused) may always be sent again; one whose
-    answer was lost, or asks for another try, only when it is `repeatable`: doing it twice is doing it once. A 503
-    may mean that the service itself does not know whether it was done.
+    A call that was never delivered (the connection was refused) may always be sent again. One whose response was
+    lost, or is temporary, may only if it is `repeatable`: twice has the effect of once. A 503 may mean that the
+    service itself does not know whether the request took effect.
     """
 
     def __init__(self, url: str, *, repeatable: bool, retries: int) -> None:
@@ -45,19 +45,19 @@ class Tries:
         return pause
 
     def pause_after(self, response: httpx.Response) -> float | None:
-        """Return the seconds to wait before the next try, None when this answer stands."""
-        if not (self._repeatable and asks_again(response)):
+        """Return the seconds to wait before the next try, None if this response is final."""
+        if not (self._repeatable and is_temporary(response)):
             return None
         return self.pause_for(retry_after_s(response))
 
-    def pause_for(self, asked_s: float) -> float | None:
-        """Return the seconds to wait when the service asked for so many, None when there is no next try."""
+    def pause_for(self, requested_s: float) -> float | None:
+        """Return the seconds to wait, given those that the service requests; None if there is no next try."""
         pause = next(self._pauses, None)
-        return None if pause is None else max(pause, min(asked_s, _LONGEST_PAUSE_S))
+        return None if pause is None else max(pause, min(requested_s, _LONGEST_PAUSE_S))
 
 
-def asks_again(response: httpx.Response) -> bool:
-    """Tell whether it is an answer for now: the service is away, or the key's first request is still under way."""
+def is_temporary(response: httpx.Response) -> bool:
+    """Return whether it is worth a retry: the service is away, or the key's first request is still in flight."""
     is_held = response.status_code == _CONFLICT and "Retry-After" in response.headers
     return is_held or response.status_code in AWAY
 
@@ -75,7 +75,7 @@ def _reason(error: httpx.RequestError) -> str:
         case httpx.ConnectError():
             return str(error) or "the connection was refused"
         case httpx.DecodingError():
-            return f"its answer can't be decoded ({error})"
+            return f"its response can't be decoded ({error})"
         case httpx.TimeoutException():
             return "it took too long"
         case _:

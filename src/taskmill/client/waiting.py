@@ -1,4 +1,4 @@
-"""Paces the looks at a task that is waited for; the clients look and sleep."""
+"""Paces the polls of a task that a caller waits for; the clients poll and sleep."""
 
 import time
 from dataclasses import replace
@@ -21,10 +21,10 @@ _PAUSE_AFTER_TROUBLE_S: Final = 1.0
 
 
 class Waiting:
-    """Paces the looks at a task until it is terminal.
+    """Paces the polls of a task until it is terminal.
 
-    A service that can hold its answers is asked to, up to `hold_s` seconds each time: then nobody pauses. One that
-    does not is looked at often at first, then every two seconds.
+    A service that can hold responses is asked to, up to `hold_s` seconds each, and polled without pauses. Another
+    one is polled often at first, then every two seconds.
     """
 
     def __init__(self, timeout_s: float | None, *, hold_s: float = LONGEST_HOLD_S) -> None:
@@ -36,7 +36,7 @@ class Waiting:
         self._is_troubled = False
 
     def pause_after(self, task: TaskView) -> float | None:
-        """Return the seconds to the next look, None when the task has ended.
+        """Return the seconds to the next poll, None if the task has ended.
 
         Raises:
             StillRunning: The time is over.
@@ -54,26 +54,26 @@ class Waiting:
         pause, self._pause_s = self._pause_s, min(self._pause_s * 1.5, 2.0)
         return min(pause, left_s)
 
-    def look_once(self, task: TaskView) -> Call[TaskView]:
-        """Return the request for a look whose trouble is told to `note_trouble`, which knows how long to try."""
-        return replace(self.look(task), is_probe=True)
+    def poll_once(self, task: TaskView) -> Call[TaskView]:
+        """Return the request of a poll without retries of its own; its errors go to `note_trouble`."""
+        return replace(self.poll(task), is_probe=True)
 
     def note_trouble(self, error: ClientError) -> None:
-        """Take note that a look had no answer. Raises the error again when it is none that passes by itself."""
+        """Note that a poll failed. Raises the error again if it is not temporary."""
         is_away = isinstance(error, Unexpected) and error.status in AWAY
         if not (is_away or isinstance(error, Unreachable | ServiceUnavailable)):
             raise error
         self._is_troubled = True
 
-    def look(self, task: TaskView) -> Call[TaskView]:
-        """Return the request for the next look."""
+    def poll(self, task: TaskView) -> Call[TaskView]:
+        """Return the request of the next poll."""
         if not self._holds_now():
             return calls.get(task.id)
         hold_s = int(min(self._hold_s, self._left_s()))
-        return calls.get_newer(task, hold_s=hold_s, answered=self._note)
+        return calls.get_newer(task, hold_s=hold_s, on_response=self._note)
 
     def _note(self, response: httpx.Response, *, is_newer: bool) -> None:
-        """Learn whether the service holds its answers: an unchanged task at once means that it does not."""
+        """Note whether the service holds responses: an unchanged task at once means that it does not."""
         applied = response.headers.get("Preference-Applied", "")
         self._is_held = is_newer or "wait" in applied
 

@@ -1,12 +1,12 @@
-"""The calls for webhooks and callbacks: subscribe, look at what was delivered, send again."""
+"""The calls for webhooks and callbacks: subscribe, list deliveries, send again."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal, TypeAlias, TypedDict
 from uuid import UUID
 
-from taskmill.client.answers import reader
 from taskmill.client.calls import Call, TaskId, path_of, reader_of_nothing, sent
 from taskmill.client.filters import parameters_of
+from taskmill.client.responses import reader
 from taskmill.wire.webhooks import (
     CallbackView,
     DeliveryList,
@@ -36,7 +36,7 @@ States: TypeAlias = str | Iterable[str]
 
 
 class WebhookFields(TypedDict, total=False):
-    """What a webhook may say beside its address; an empty list of queues or types means all of them."""
+    """The fields of a webhook beside its address; an empty list of queues or types means all of them."""
 
     description: str | None
     queues: Sequence[str]
@@ -47,7 +47,7 @@ class WebhookFields(TypedDict, total=False):
 
 
 class WebhookChanges(TypedDict, total=False):
-    """What of a webhook is to change; `rotate_secret` makes a new secret, which the answer shows."""
+    """The fields of a webhook to change; `rotate_secret` makes a new secret, which the response shows."""
 
     url: str
     description: str | None
@@ -59,7 +59,7 @@ class WebhookChanges(TypedDict, total=False):
 
 
 def create(url: str, fields: WebhookFields) -> Call[WebhookView]:
-    """Subscribe an endpoint. Not repeatable: a second one would have everything delivered twice."""
+    """Subscribe an endpoint. Not repeatable: a second webhook would deliver everything twice."""
     return sent("POST", "/webhooks", {"url": url, **fields}, WebhookView, repeatable=False)
 
 
@@ -76,19 +76,19 @@ def get(webhook_id: WebhookId) -> Call[WebhookView]:
 
 def change(webhook_id: WebhookId, changes: WebhookChanges) -> Call[WebhookView]:
     """Change a webhook."""
-    # The second rotation would make a third secret, and the first one would end.
+    # A repeated rotation would make a third secret, and end the first.
     repeatable = not changes.get("rotate_secret", False)
     return sent("PATCH", _path(webhook_id), changes, WebhookView, repeatable=repeatable)
 
 
 def delete(webhook_id: WebhookId) -> Call[None]:
-    """Delete a webhook. Not repeatable: the second try of one that was done finds nothing."""
+    """Delete a webhook. Not repeatable: after success, a second try finds no webhook."""
     path = _path(webhook_id)
     return Call(method="DELETE", path=path, read=reader_of_nothing, repeatable=False)
 
 
 def test(webhook_id: WebhookId) -> Call[DeliveryView]:
-    """Have a test event delivered."""
+    """Deliver a test event."""
     path = _path(webhook_id, "test")
     return Call(method="POST", path=path, read=reader(DeliveryView), repeatable=False)
 
@@ -96,7 +96,7 @@ def test(webhook_id: WebhookId) -> Call[DeliveryView]:
 def deliveries(
     webhook_id: WebhookId, state: States, cursor: str | None, limit: int
 ) -> Call[DeliveryList]:
-    """Read a page of what is delivered to a webhook."""
+    """Read a page of the deliveries to a webhook."""
     given: dict[str, Any] = {"state": state, "limit": limit, "cursor": cursor}
     return Call(
         method="GET",
@@ -107,16 +107,16 @@ def deliveries(
 
 
 def resend(webhook_id: WebhookId, delivery_id: int) -> Call[DeliveryView]:
-    """Have a delivery tried again."""
+    """Try a delivery again."""
     path = _path(webhook_id, "deliveries", str(delivery_id), "resend")
     return Call(method="POST", path=path, read=reader(DeliveryView))
 
 
 def callback(task_id: TaskId) -> Call[CallbackView]:
-    """Read what became of a task's callback."""
+    """Read a task's callback and its deliveries."""
     path = path_of("tasks", str(task_id), "deliveries")
     return Call(method="GET", path=path, read=reader(CallbackView))
 
 
-def _path(webhook_id: WebhookId, *rest: str) -> str:
-    return path_of("webhooks", str(webhook_id), *rest)
+def _path(webhook_id: WebhookId, *more: str) -> str:
+    return path_of("webhooks", str(webhook_id), *more)

@@ -1,9 +1,9 @@
-"""What can be configured, where it comes from, and what is wrong with it.
+"""Reads the configuration from its sources, and explains what is wrong with it.
 
-The only home of the environment. Sources, strongest first: the caller's options, the environment
+Only this package reads the environment. Sources, strongest first: the caller's options, the environment
 (``TASKMILL_API__PORT``), ``.env`` in the working folder, a TOML file (``taskmill.toml``, or the one
 that ``TASKMILL_CONFIG_FILE`` names), defaults. Empty names count as unset.
-It reads and checks values; it opens nothing that they point to.
+It reads and checks values; it opens nothing that they name.
 """
 
 import difflib
@@ -74,7 +74,7 @@ __all__ = [
 _PREFIX = "TASKMILL_"
 _DOTENV = ".env"
 _TOML = "taskmill.toml"
-# Taskmill's names that are no setting: they choose the file, and the server that the CLI talks to.
+# Names with our prefix that are not settings: they choose the file, and the server of the CLI.
 _OTHER_NAMES = frozenset(
     {"TASKMILL_CONFIG_FILE", "TASKMILL_PYTHON", "TASKMILL_TEST_POSTGRES_BIN", "TASKMILL_URL"}
 )
@@ -87,7 +87,7 @@ _NO_BROKER = """no broker is set: give --broker-url or TASKMILL_BROKER_URL
 
 
 class Settings(BaseSettings):
-    """All settings of one process, frozen; made by `load`, which tells errors for people."""
+    """All settings of one process, frozen; made by `load`, which has readable errors."""
 
     model_config = SettingsConfigDict(
         env_prefix=_PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True
@@ -96,7 +96,7 @@ class Settings(BaseSettings):
     database_url: DatabaseUrl | None = Field(
         None,
         description="`postgresql://user:password@host:port/database`. Without it `up` runs its own PostgreSQL; "
-        "`migrate` needs it, and so does `run` where no `up` runs whose database it could take",
+        "`migrate` needs it, and so does `run` unless an `up` runs whose database it can use",
     )
     broker: BrokerPolicy = Field(
         "auto",
@@ -110,16 +110,16 @@ class Settings(BaseSettings):
     )
     broker_starts: bool = Field(
         False,  # noqa: FBT003 - pydantic's own
-        description="the broker is being started by somebody who tells how that goes: until it has answered for "
-        "the first time, that it is away is no news. `taskmill up` sets it for the processes beside it",
+        description="the broker is being started, and somebody else reports on that: until its first connection "
+        "no warning is logged that it is away. `taskmill up` sets it for the processes beside it",
     )
     hint_queues: HintQueues = Field(
         "auto",
-        description="of what type RabbitMQ's queues of hints are: `classic`, which is faster, or `quorum`, which "
-        "outlive the loss of a node; `auto` is quorum where the address names several nodes. The same for relays "
-        "and workers",
+        description="type of RabbitMQ's hint queues: `classic`, which is faster, or `quorum`, which survives "
+        "the loss of a node; `auto` is quorum if the address names several nodes. Set it alike for relays and "
+        "workers",
     )
-    data_dir: Path = Field(Path(".taskmill"), description="where `up` keeps its data")
+    data_dir: Path = Field(Path(".taskmill"), description="where `up` stores its data")
     log_format: LogFormat = Field(
         "auto",
         description="`console` for people, `json` for programs; `auto` is console on a terminal, else JSON",
@@ -127,13 +127,13 @@ class Settings(BaseSettings):
     log_level: LogLevel = Field("info", description="least level that is written")
     traces: TracesTarget = Field(
         "off",
-        description="`otlp`: spans of requests, messages and attempts are sent by OpenTelemetry, as its own "
-        "`OTEL_` variables say; needs the extra `traces`",
+        description="`otlp`: spans of requests, messages and attempts are sent by OpenTelemetry, which has its "
+        "own `OTEL_` variables; needs the extra `traces`",
     )
     admin_host: str = Field("127.0.0.1", description="address of the admin port")
     admin_port: Port | None = Field(
         None,
-        description="port on which a process tells of itself: `/healthz`, `/readyz`, `/metrics`. Unset: none; 0 "
+        description="port on which a process serves `/healthz`, `/readyz` and `/metrics`. Unset: none; 0 "
         "picks a free one. The processes beside `up` have the ports after it",
     )
     api: ApiSettings = ApiSettings()
@@ -169,17 +169,17 @@ class Settings(BaseSettings):
 
     @property
     def uses_broker(self) -> bool:
-        """Whether workers learn of tasks from RabbitMQ: an address is known, and the policy wants it."""
+        """Whether workers learn of tasks from RabbitMQ: an address is known, and the policy allows it."""
         return self.broker != "postgres" and self.broker_url is not None
 
     @property
     def hint_queue_type(self) -> Literal["classic", "quorum"]:
-        """The type that queues of hints are made with."""
+        """The type of new hint queues."""
         if self.hint_queues != "auto":
             return self.hint_queues
         url = "" if self.broker_url is None else self.broker_url.get_secret_value()
-        place = url.partition("://")[2].partition("?")[0].partition("/")[0]
-        return "quorum" if "," in place.rpartition("@")[2] else "classic"
+        authority = url.partition("://")[2].partition("?")[0].partition("/")[0]
+        return "quorum" if "," in authority.rpartition("@")[2] else "classic"
 
     @classmethod
     def settings_customise_sources(
@@ -190,12 +190,12 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the library calls by name
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the library calls by name
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Replace the library's sources by ours, which refuse unknown names."""
+        """Replace the library's sources with ours, which refuse unknown names."""
         return (init_settings, *(_LayerSource(settings_cls, layer) for layer in _layers()))
 
 
 class Effective(NamedTuple):
-    """One setting as it holds: its environment name, its value with secrets masked, its source, what it means."""
+    """One effective setting: its environment name, its value with secrets masked, its source, its meaning."""
 
     name: str
     value: str
@@ -212,7 +212,7 @@ def load(**overrides: object) -> Settings:
 
     Raises:
         ConfigurationError: A name is unknown (it names the nearest known one), or a value is bad
-            (it says the source, what came and what was expected; never a secret's value).
+            (the message has the source, the value and what was expected; never a secret's value).
     """
     options = _Layer("option", _flattened(overrides))
     try:
@@ -237,21 +237,21 @@ def effective(settings: Settings) -> list[Effective]:
 
 
 class _Layer(NamedTuple):
-    """What one source says: values by dotted name."""
+    """The values of one source, by dotted name."""
 
     origin: str
     values: Mapping[str, Any]
 
 
 class _LayerSource(PydanticBaseSettingsSource):
-    """Hands a layer to the library."""
+    """Passes a layer to the library."""
 
     def __init__(self, settings_cls: type[BaseSettings], layer: _Layer) -> None:
         super().__init__(settings_cls)
         self._layer = layer
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002 - the library's signature
-        """Answer for one field, as the library's interface asks; the layer is read as a whole."""
+        """Return one field, as the library's interface requires; the layer is read as a whole."""
         return _nested(self._layer.values).get(field_name), field_name, False
 
     def __call__(self) -> dict[str, Any]:
@@ -271,7 +271,7 @@ def _dotenv_layer() -> _Layer:
 
 
 def _named_layer(origin: str, names: Mapping[str, str | None]) -> _Layer:
-    """Take the ``TASKMILL_`` names, in any case, out of all others."""
+    """Select the ``TASKMILL_`` names, in any case."""
     ours = {name.upper(): value for name, value in names.items()}
     values: dict[str, str] = {}
     for name, value in ours.items():
@@ -344,7 +344,7 @@ def _unknown(name: str, origin: str, known: list[str]) -> str:
 
 
 def _explained(error: ValidationError, layers: tuple[_Layer, ...]) -> str:
-    """Say for each bad value what came, from where, and what was expected."""
+    """Return a line for each bad value: what came, from where, and what was expected."""
     lines = []
     for detail in error.errors(include_url=False, include_context=False):
         name = ".".join(str(part) for part in detail["loc"][:2])

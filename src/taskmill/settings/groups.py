@@ -27,13 +27,13 @@ class DashboardSettings(Group):
     )
     path_prefix: PathPrefix = Field(
         "",
-        description="path below which a proxy publishes the API, such as `/taskmill`; the proxy takes it "
-        "off again",
+        description="path below which a proxy publishes the API, such as `/taskmill`; the proxy removes "
+        "it",
     )
 
 
 class LimitSettings(Group):
-    """What a request may ask for; beyond it the answer is 413 or 422."""
+    """Limits of a request; above them the response is 413 or 422."""
 
     body_bytes: Count = Field(1024**2, description="largest body of a request")
     batch_bytes: Count = Field(32 * 1024**2, description="largest body of `POST /tasks/batch`")
@@ -46,12 +46,12 @@ class LimitSettings(Group):
     queues: Count = Field(
         1000,
         description="most queues that tasks make by naming them; 100 more can be made by hand "
-        "(`taskmill queue pause NAME`). One that was empty for a day goes",
+        "(`taskmill queue pause NAME`). One that was empty for a day is deleted",
     )
     unserved_types: Count = Field(
         500, description="most types that wait without a contract and without a live worker"
     )
-    request_timeout_s: Seconds = Field(5.0, description="when a request is given up with 503")
+    request_timeout_s: Seconds = Field(5.0, description="when a request ends with 503")
 
 
 class DatabaseSettings(Group):
@@ -70,7 +70,7 @@ class DatabaseSettings(Group):
 
 
 class EmulationSettings(Group):
-    """How tasks are emulated when their payload does not say."""
+    """How tasks are emulated unless their payload has these values."""
 
     delay_min_s: SecondsOrZero = Field(5.0, description="shortest run")
     delay_max_s: SecondsOrZero = Field(10.0, description="longest run")
@@ -92,8 +92,8 @@ class LeaseSettings(Group):
         ge=1,
         le=MOST,
         allow_inf_nan=False,
-        description="how long a worker that says nothing keeps its tasks. It is renewed every third of that. "
-        "Give it to workers and maintenance alike",
+        description="how long a silent worker keeps its tasks. The lease is renewed every third of this. Set it "
+        "alike for workers and maintenance",
     )
 
 
@@ -108,18 +108,18 @@ def _processors() -> int:
 
 
 class WorkerSettings(Group):
-    """What a worker process takes."""
+    """A worker process: what it runs, and how much."""
 
     name: str = Field(
         default_factory=_worker_name,
         min_length=1,
         max_length=200,
-        description="what logs, history and `taskmill worker list` call it",
+        description="name in logs, history and `taskmill worker list`",
     )
     app: str | None = Field(
         None,
         min_length=1,
-        description="`module:name` of the app whose task types it runs; from the folder that it is started in",
+        description="`module:name` of the app whose task types it runs, from the folder in which it is started",
     )
     concurrency: int = Field(
         1000, ge=1, le=50_000, description="tasks that run at once in the event loop of one process"
@@ -135,17 +135,17 @@ class WorkerSettings(Group):
     )
     queues: Weights = Field(
         {},
-        description="queues to serve, with weights if they are not alike: `mail=3,reports` takes from `mail` "
-        "three times as often while both have tasks that wait; empty for all",
+        description="queues to serve, with optional weights: `mail=3,reports` takes from `mail` "
+        "three times as often while both have waiting tasks; empty for all",
     )
     exclusive_types: Names = Field(
         (),
         description="types (`*` for all) whose handlers are stopped as soon as the worker's lease could have "
-        "ended, as when the database is away for longer than the lease; others go on, and only "
+        "ended, for example when the database is away for longer; others go on, and only "
         "their result is refused",
     )
     grace_s: SecondsOrZero = Field(
-        10.0, description="time that handlers get to end when the worker is told to stop"
+        10.0, description="time that handlers get to end when the worker must stop"
     )
     stop_timeout_s: float = Field(
         1.0,
@@ -164,8 +164,8 @@ class WorkerSettings(Group):
     )
     poll_s: Seconds = Field(
         0.25,
-        description="how often an idle worker looks when no notifier rings; where notifiers are heard and nothing "
-        "has happened for 2 s, every 3 s",
+        description="how often an idle worker polls for tasks when it gets no notification; if notifications "
+        "work and nothing has happened for 2 s, every 3 s",
     )
     claim_size: Count = Field(
         500, description="most tasks in one claim, and in one flush of finishes"
@@ -173,19 +173,19 @@ class WorkerSettings(Group):
 
     @property
     def longest_stop_s(self) -> float:
-        """The time that a worker needs to stop when its handlers won't: they are told to, and told again."""
+        """How long a worker takes to stop if its handlers don't: they are cancelled twice."""
         return self.grace_s + 2 * self.stop_timeout_s
 
 
 class TaskLogSettings(Group):
-    """What is kept of what handlers log."""
+    """What is stored of handlers' logs."""
 
-    level: TaskLogLevel = Field("info", description="least level that is kept; `off` for none")
+    level: TaskLogLevel = Field("info", description="least level that is stored; `off` for none")
     claim_lines: int = Field(
         1000,
         ge=1,
         le=1_000_000,
-        description="most lines of one claim; one more says how many were left out",
+        description="most lines of one claim; one more line has the number of those left out",
     )
     claim_bytes: Count = Field(
         256 * 1024, description="most bytes of one claim's messages and fields"
@@ -201,12 +201,12 @@ class TaskLogSettings(Group):
     )
     waiting_bytes: Count = Field(
         16 * 1024**2,
-        description="most memory of a worker for lines that are not yet stored; beyond it new ones are dropped",
+        description="most memory of a worker for lines that are not yet stored; above it new ones are dropped",
     )
 
 
 class RetrySettings(Group):
-    """The retry policy of a task that brings none.
+    """The retry policy of tasks without one.
 
     It is `base_s * factor ** (attempt - 1)`, at most `max_s`.
     """
@@ -220,13 +220,13 @@ class RetrySettings(Group):
 
 
 class RetentionSettings(Group):
-    """How long things are kept."""
+    """How long data is kept."""
 
     tasks_days: int = Field(
         365,
         ge=1,
         le=380,
-        description="days to keep ended tasks and their history. A week goes as a whole, once all its tasks "
+        description="days to keep ended tasks and their history. A week is dropped as a whole, once all its tasks "
         "have ended",
     )
     change_days: int = Field(
@@ -240,41 +240,41 @@ class RetentionSettings(Group):
 
 
 class MaintenanceSettings(Group):
-    """How often maintenance looks."""
+    """How often the duties of maintenance run."""
 
     interval_s: Seconds = Field(
         1.0,
-        description="pause between rounds of rescue, folding counters and rolling up what happened",
+        description="pause between rounds of rescue, folding counters and rolling up statistics",
     )
     numbering_s: Seconds = Field(
         0.1,
-        description="pause between looks for changes that have no position yet: until then nobody who follows "
-        "hears of them. While nothing happens it is longer: changes are told of",
+        description="pause between scans for changes without a position: until they have one, followers do not "
+        "get them. It is longer while nothing happens, as changes wake it",
     )
 
 
 class FeedSettings(Group):
-    """How changes are told to those who follow them."""
+    """How changes are delivered to followers."""
 
     streams: Count = Field(
         1000,
-        description="most streams of `GET /events` in one API process, and as many held answers to "
-        "`Prefer: wait`; a further stream is answered with 503, a further read at once",
+        description="most streams of `GET /events` in one API process, and most held responses to "
+        "`Prefer: wait`; a further stream gets 503, a further read gets its response at once",
     )
-    # What is read at once, up to a thousand, must find room in a stream that keeps up.
+    # One read has up to a thousand changes, which must fit into a stream that keeps up.
     buffer: int = Field(
         10_000,
         ge=1000,
         le=MOST,
-        description="how many changes a stream may be behind before it is ended, to be resumed",
+        description="how many changes a stream may lag before it is ended; its client resumes it",
     )
     heartbeat_s: Seconds = Field(15.0, description="longest silence of a stream")
     stream_s: Seconds = Field(
         3600.0,
-        description="when a stream is ended, to be resumed: so that streams spread over API processes that "
-        "came later",
+        description="when a stream is ended; its client resumes it, so that streams spread over newer API "
+        "processes",
     )
-    wait_s: Seconds = Field(60.0, description="longest that `Prefer: wait` holds an answer")
+    wait_s: Seconds = Field(60.0, description="longest that `Prefer: wait` holds a response")
     publish: bool = Field(
         default=True,
         description="whether relays publish changes to RabbitMQ; the same for all of them",
@@ -283,13 +283,13 @@ class FeedSettings(Group):
         "/taskmill",
         min_length=1,
         max_length=200,
-        description="`source` of the published events: give each Taskmill its own where one consumer hears "
+        description="`source` of the published events: give each Taskmill its own if one consumer gets events of "
         "several",
     )
 
 
 class PullSettings(Group):
-    """What workers that pull over HTTP may ask for; what is beyond is cut to it."""
+    """What workers that pull over HTTP may request; more is cut to it."""
 
     tasks: int = Field(100, ge=1, le=1000, description="most tasks of one lease")
     answer_bytes: Count = Field(
@@ -301,27 +301,27 @@ class PullSettings(Group):
         ge=1,
         le=MOST,
         allow_inf_nan=False,
-        description="how long a lease lives without a renewal when its worker names no time",
+        description="how long a lease lives without a renewal unless its worker requests a time",
     )
     longest_ttl_s: float = Field(
         600.0,
         ge=1,
         le=MOST,
         allow_inf_nan=False,
-        description="longest that a worker may ask for: so long a dead one keeps its tasks",
+        description="longest that a worker may request: a dead worker keeps its tasks that long",
     )
     wait_s: SecondsOrZero = Field(60.0, description="longest that `POST /leases` waits for a task")
     waiting: Count = Field(
-        1000, description="most calls that wait in one API process; what is beyond is answered 503"
+        1000, description="most calls that wait in one API process; further ones get 503"
     )
     poll_s: Seconds = Field(
         0.5,
-        description="how often an API process looks for tasks while calls wait and nothing wakes it",
+        description="how often an API process polls for tasks while calls wait and nothing wakes it",
     )
 
 
 class MetricsSettings(Group):
-    """What metrics tell."""
+    """Limits of metrics."""
 
     kinds: Count = Field(
         200,

@@ -12,22 +12,21 @@ class OutboundSettings(Group):
     allow: Hosts = Field(
         (),
         description="networks (`10.0.0.0/8`), addresses and names (`hooks.internal`, `*.svc.local`) that may be "
-        "called though they are not public; a name may lead anywhere",
+        "called though they are not public; a listed name may have any address",
     )
     signing_keys: SigningKeys = Field(
         (),
-        description="keys that pushes and callbacks are signed with, `whsec_…` each; several while receivers "
-        "change from one to the next. Never shown. Without any, pushes are not signed, and callbacks are with the "
+        description="keys that sign pushes and callbacks, `whsec_…` each; several while receivers change from "
+        "one to the next. Never shown. Without any, pushes are not signed, and callbacks are signed with the "
         "key that `taskmill webhook callback-key` prints",
     )
-    timeout_s: Seconds = Field(
-        30.0, description="when a push has failed whose payload does not say"
-    )
-    answer_bytes: Count = Field(64 * 1024, description="most that is read of an answer's body")
-    retry_after_s: Seconds = Field(3600.0, description="longest `Retry-After` that is kept to")
+    timeout_s: Seconds = Field(30.0, description="timeout of a push without one in its payload")
+    answer_bytes: Count = Field(64 * 1024, description="most that is read of a response's body")
+    retry_after_s: Seconds = Field(3600.0, description="longest `Retry-After` that is respected")
     connections: Count = Field(
         500,
-        description="most connections of one process; who finds none waits, and its time begins when it has one",
+        description="most connections of one process; further requests wait, and their timeout begins with a "
+        "connection",
     )
     connections_per_host: Count = Field(
         100, description="most connections of one process to one host and port"
@@ -38,7 +37,9 @@ class WebhookSettings(Group):
     """How events are delivered to webhooks and callbacks."""
 
     limit: Count = Field(1000, description="most webhooks")
-    timeout_s: Seconds = Field(15.0, description="when an endpoint that does not answer has failed")
+    timeout_s: Seconds = Field(
+        15.0, description="when a request to an endpoint has failed without a response"
+    )
     concurrency: int = Field(
         100, ge=2, le=MOST, description="deliveries that one process tries at once"
     )
@@ -53,7 +54,7 @@ class WebhookSettings(Group):
         description="when a delivery is given up, counted from its event or from its last resend",
     )
     disable_s: Seconds = Field(
-        259_200.0, description="when a webhook is disabled whose endpoint has taken nothing since"
+        259_200.0, description="when a webhook is disabled whose endpoint has accepted nothing"
     )
     keep_days: int = Field(
         7, ge=1, le=380, description="days to keep the log of deliveries that ended"

@@ -1,4 +1,4 @@
-"""The kinds of values that settings have: how they are read, and how shown without their secrets."""
+"""The kinds of values of settings: how they are read, and shown without secrets."""
 
 import re
 from contextlib import suppress
@@ -32,7 +32,7 @@ def _parsed_list(value: object) -> object:
 
 
 def _parsed_database_url(value: object) -> object:
-    """Accept the spellings that other tools use, and hand on one: ``postgresql://``."""
+    """Accept the spellings of other tools, and return one: ``postgresql://``."""
     text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
     scheme, separator, rest = text.strip().partition("://")
     is_postgres = separator and scheme.partition("+")[0] in {"postgresql", "postgres"}
@@ -45,8 +45,8 @@ def _parsed_broker_url(value: object) -> object:
     """Accept one address, or one with the hosts of all nodes of a cluster, separated by commas."""
     text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
     scheme, separator, rest = text.strip().partition("://")
-    place, _, _ = rest.partition("?")
-    if not separator or scheme not in {"amqp", "amqps"} or _AMQP.fullmatch(place) is None:
+    without_query, _, _ = rest.partition("?")
+    if not separator or scheme not in {"amqp", "amqps"} or _AMQP.fullmatch(without_query) is None:
         raise ValueError("expected amqp://user:password@host:port/vhost")
     return SecretStr(f"{scheme}://{rest}")
 
@@ -60,9 +60,7 @@ def _parsed_weights(value: object) -> object:
         else [None]
     )
     if None in found:
-        raise ValueError(
-            "expected a valid list of names, with weights if they are not alike: a,b=3"
-        )
+        raise ValueError("expected a valid list of names, with optional weights: a,b=3")
     return {match["name"]: int(match["weight"] or 1) for match in found if match}
 
 
@@ -130,9 +128,9 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 TaskLogLevel = Literal["debug", "info", "warning", "error", "off"]
 PathPrefix = Annotated[str, AfterValidator(_checked_prefix)]
 Port = Annotated[int, Field(ge=0, le=65535)]
-# More is as good as no limit, and too much for PostgreSQL's integers and intervals.
+# More is as good as no limit, and exceeds PostgreSQL's integers and intervals.
 MOST: Final = 1_000_000_000
-"""No number may be above it."""
+"""The upper bound of all numbers."""
 Seconds = Annotated[float, Field(gt=0, le=MOST, allow_inf_nan=False)]
 SecondsOrZero = Annotated[float, Field(ge=0, le=MOST, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=MOST)]
@@ -154,7 +152,7 @@ def shown(value: object) -> str:
 
 
 def _masked_url(url: str) -> str:
-    """Hide the password of an address; hide all of it when it can't be told apart."""
+    """Hide the password of an address; hide all of it if the password can't be found."""
     scheme, _, rest = url.partition("://")
     address, _, query = rest.partition("?")
     credentials, _, place = address.rpartition("@")

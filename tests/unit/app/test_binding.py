@@ -1,4 +1,4 @@
-"""How payloads become the arguments of a function."""
+"""Binding payloads to the arguments of a function."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -51,9 +51,9 @@ def bound(function: Function, payload: dict[str, Any] | None = None) -> dict[str
 
 
 def refused(function: Function, payload: dict[str, Any] | None = None) -> str:
-    with pytest.raises(PayloadRefused) as refusal:
+    with pytest.raises(PayloadRefused) as caught:
         bound(function, payload)
-    return str(refusal.value)
+    return str(caught.value)
 
 
 def plain(to: str, size: Size, tags: list[str], copies: int = 1) -> None: ...
@@ -64,15 +64,15 @@ def test_each_parameter_takes_the_field_of_its_name() -> None:
     assert bound(plain, payload) == {"to": "ada", "size": Size.LARGE, "tags": ["a"], "copies": 2}
 
 
-def test_what_is_left_out_is_the_functions_own_default() -> None:
+def test_an_omitted_field_is_the_functions_own_default() -> None:
     assert "copies" not in bound(plain, {"to": "ada", "size": "small", "tags": []})
 
 
 def test_everything_that_does_not_fit_is_named() -> None:
-    said = refused(plain, {"to": 5, "size": "huge", "tags": [1], "kopies": 2})
-    for place in ("/payload/to", "/payload/size", "/payload/tags/0", "/payload/kopies"):
-        assert place in said
-    assert "huge" not in said.split("/payload/size")[0]
+    refusal = refused(plain, {"to": 5, "size": "huge", "tags": [1], "kopies": 2})
+    for pointer in ("/payload/to", "/payload/size", "/payload/tags/0", "/payload/kopies"):
+        assert pointer in refusal
+    assert "huge" not in refusal.split("/payload/size")[0]
 
 
 def test_no_payload_is_an_empty_one() -> None:
@@ -136,7 +136,7 @@ def test_an_optional_model_may_be_left_out() -> None:
 
     def takes(options: Options = fallback) -> None: ...
     def optional(options: Options | None) -> None: ...
-    def both(options: Annotated[Options | None, "said"] = None) -> None: ...
+    def both(options: Annotated[Options | None, "note"] = None) -> None: ...
 
     assert bound(takes) == bound(both) == {}
     assert bound(optional) == bound(takes, {}) == {"options": Options(size=3)}
@@ -169,7 +169,7 @@ def test_the_method_of_an_object_is_a_handler() -> None:
     assert bound(Mailer.count, {"number": 1}) == {"number": 1}
 
 
-def test_the_context_goes_where_it_is_asked_for() -> None:
+def test_the_context_is_given_where_it_is_requested() -> None:
     def typed(ctx: Context, a: int) -> None: ...
     def named(a, context) -> None: ...  # type: ignore[no-untyped-def]  # noqa: ANN001 - the point
 
@@ -207,11 +207,11 @@ def unknown(a: "Nowhere") -> None: ...  # type: ignore[name-defined]  # noqa: F8
         (positional, "parameter a of made has no name in a payload"),
         (gathers, "parameter all_of_them of made"),
         (twice, "the context more than once: a, b"),
-        (no_json, "no payload can be made the parameters of made"),
+        (no_json, "no payload can provide the parameters of made"),
         (unknown, "annotations of made can't be read"),
         (Mailer.send, "made is a method of Mailer, and no payload can give its self"),
         (vars(Mailer)["made"].__func__, "no payload can give its cls"),
-        (may_be_left_out, "parameter where of made looks as if it could be left out"),
+        (may_be_left_out, "parameter where of made looks optional"),
         (has_a_default, "/payload/street: Field required.*: give its fields defaults"),
         (unpacks, "unpacks a TypedDict"),
     ],
@@ -221,7 +221,7 @@ def test_a_function_that_no_payload_fits_is_refused(function: Function, words: s
         binding_of(function, "made")
 
 
-def test_the_schema_says_what_the_function_takes() -> None:
+def test_the_schema_describes_what_the_function_takes() -> None:
     schema = binding_of(plain, "made").json_schema("send-email")
     assert schema["title"] == "send-email"
     assert schema["required"] == ["to", "size", "tags"]
@@ -268,11 +268,11 @@ def test_a_payload_is_made_of_values_and_becomes_them_again() -> None:
         binding_of(plain, "made").payload({"size": "large", "tags": []})
 
 
-def test_of_very_many_faults_the_first_are_named() -> None:
+def test_only_the_first_of_very_many_faults_are_named() -> None:
     def takes(numbers: list[int]) -> None: ...
 
-    said = refused(takes, {"numbers": ["x"] * 500})
-    assert said.endswith("and 480 more")
+    refusal = refused(takes, {"numbers": ["x"] * 500})
+    assert refusal.endswith("and 480 more")
 
 
 def test_an_alias_may_have_a_default() -> None:

@@ -22,7 +22,7 @@ Write = Callable[[str, str], None]
 
 @pytest.fixture
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
-    """Write modules into the folder that the program is started in."""
+    """Write modules into the folder in which the program is started."""
     monkeypatch.chdir(tmp_path)
     path, modules = sys.path[:], set(sys.modules)
 
@@ -55,7 +55,7 @@ def test_an_app_is_found_in_the_folder_of_the_start(spec: str, write: Write) -> 
         ("../x:app", "can't be imported"),
     ],
 )
-def test_what_is_no_app_is_told(spec: str, words: str, write: Write) -> None:
+def test_what_is_no_app_is_an_error(spec: str, words: str, write: Write) -> None:
     write("shop_two.py", GOOD)
     for attempt in (load_app, check_app):
         with pytest.raises(ConfigurationError, match=words) as refusal:
@@ -63,7 +63,7 @@ def test_what_is_no_app_is_told(spec: str, words: str, write: Write) -> None:
         assert "Traceback" not in str(refusal.value)
 
 
-def test_a_module_that_fails_is_told_with_its_line(write: Write) -> None:
+def test_a_module_that_fails_is_an_error_with_its_line(write: Write) -> None:
     write("shop_three.py", "x = 1\ny = x / 0\n")
     with pytest.raises(ConfigurationError, match=r"ZeroDivisionError.*shop_three\.py, line 2"):
         check_app("shop_three:app")

@@ -1,4 +1,4 @@
-"""Task types: how functions become them, and what is refused."""
+"""Task types: made from functions, and refused ones."""
 
 import asyncio
 import re
@@ -39,7 +39,7 @@ async def test_an_async_one_is_awaited() -> None:
     assert waits.name == "waits"
 
 
-def test_a_request_has_what_the_type_says() -> None:
+def test_a_request_has_the_options_of_its_type() -> None:
     app = Taskmill()
     made = app.task(
         "doubles",

@@ -1,4 +1,4 @@
-"""A service to talk to, and a command line to talk with."""
+"""A fake service, and the command line."""
 
 from collections.abc import Callable, Iterator
 
@@ -23,7 +23,7 @@ def service(served: tuple[FakeService, str]) -> FakeService:
 
 @pytest.fixture
 def url(served: tuple[FakeService, str], monkeypatch: pytest.MonkeyPatch) -> str:
-    """The address, which commands find in the environment."""
+    """The address of the service, which is also in the environment."""
     monkeypatch.setenv("TASKMILL_URL", served[1])
     return served[1]
 

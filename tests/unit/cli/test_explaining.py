@@ -11,7 +11,7 @@ Taskmill = Callable[..., tuple[int, str, str]]
 pytestmark = pytest.mark.usefixtures("url")
 
 
-def test_what_keeps_a_task_comes_first_and_then_every_gate(
+def test_what_holds_a_task_comes_first_and_then_every_blocker(
     taskmill: Taskmill, service: FakeService
 ) -> None:
     task = service.add(queue="mail")
@@ -36,9 +36,9 @@ def test_an_explanation_as_json_is_one_object(taskmill: Taskmill, service: FakeS
 
     status, out, _ = taskmill("task", "explain", task["id"], "--json")
 
-    told = orjson.loads(out)
-    assert (status, told["task_id"], told["blocker"]) == (0, task["id"], "queue_paused")
-    assert told["blockers"][1]["facts"] == {"queue": "default"}
+    result = orjson.loads(out)
+    assert (status, result["task_id"], result["blocker"]) == (0, task["id"], "queue_paused")
+    assert result["blockers"][1]["facts"] == {"queue": "default"}
 
 
 def test_a_name_in_a_sentence_cannot_steer_the_terminal(

@@ -1,4 +1,4 @@
-"""The command that health checks run: whom it asks, what it says, and that it starts fast."""
+"""The command that health checks run: its address, its output, and its fast start."""
 
 import subprocess
 import sys
@@ -32,32 +32,32 @@ def test_it_is_1_and_names_what_is_away(taskmill: Taskmill, service: FakeService
     assert taskmill("health", "--url", url) == (1, "not ready  the database is away\n", "")
 
 
-def test_it_is_1_and_one_line_when_nobody_answers(taskmill: Taskmill) -> None:
+def test_it_is_1_and_one_line_without_a_response(taskmill: Taskmill) -> None:
     nobody = unused_url()
 
     assert taskmill("health", "--url", nobody) == (
         1,
-        f"not ready  no answer from {nobody}: Connection refused\n",
+        f"not ready  no response from {nobody}: Connection refused\n",
         "",
     )
 
 
-def test_it_is_1_when_something_else_answers(taskmill: Taskmill, url: str) -> None:
+def test_it_is_1_when_something_else_responds(taskmill: Taskmill, url: str) -> None:
     assert taskmill("health", "--url", f"{url}/page/") == (
         1,
-        f"not ready  {url}/page/ answers 404\n",
+        f"not ready  {url}/page/ responds with 404\n",
         "",
     )
 
 
-def test_it_is_1_when_the_answer_is_not_taskmills(
+def test_it_is_1_when_the_response_is_not_taskmills(
     taskmill: Taskmill, service: FakeService, url: str
 ) -> None:
     service.returns_html = True
 
     assert taskmill("health", "--url", url)[:2] == (
         1,
-        f"not ready  the answer of {url} is not Taskmill's\n",
+        f"not ready  the response from {url} is not Taskmill's\n",
     )
 
 
@@ -93,7 +93,7 @@ def test_a_wrong_address_is_an_error(taskmill: Taskmill) -> None:
 
 @pytest.mark.parametrize("names", [("ADMIN_HOST", "ADMIN_PORT"), ("API__HOST", "API__PORT")])
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])  # noqa: S104 - named, not bound
-def test_it_asks_the_port_that_the_environment_says(
+def test_it_checks_the_port_from_the_environment(
     taskmill: Taskmill,
     served: tuple[FakeService, str],
     monkeypatch: pytest.MonkeyPatch,
@@ -109,7 +109,7 @@ def test_it_asks_the_port_that_the_environment_says(
     assert len(served[0].requests) == 1
 
 
-def test_it_asks_the_admin_port_of_the_settings_file_before_the_api(
+def test_it_prefers_the_admin_port_of_the_settings_file_to_the_api(
     taskmill: Taskmill, url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.delenv("TASKMILL_URL")
@@ -126,9 +126,9 @@ def test_a_health_check_imports_nothing_heavy() -> None:
         "import sys; from taskmill.cli.main import run; "
         f"run(['health', '--url', {unused_url()!r}]); print(*sorted(sys.modules))"
     )
-    told = subprocess.run(  # noqa: S603 - our own program
+    printed = subprocess.run(  # noqa: S603 - our own program
         [sys.executable, "-c", code], check=True, capture_output=True, text=True
     ).stdout
-    assert "not ready" in told
+    assert "not ready" in printed
     heavy = {"asyncio", "fastapi", "httpx", "pydantic", "rich", "sqlalchemy", "taskmill.settings"}
-    assert not heavy & set(told.split())
+    assert not heavy & set(printed.split())

@@ -66,7 +66,7 @@ def test_filters_are_sent(taskmill: Taskmill, service: FakeService) -> None:
     assert "claim=2&level=warning&limit=1000" in service.requests[-1][1]
 
 
-def test_a_task_that_logged_nothing_is_told_beside_standard_output(
+def test_a_task_that_logged_nothing_is_noted_on_standard_error(
     taskmill: Taskmill, service: FakeService
 ) -> None:
     task = service.add()
@@ -87,11 +87,11 @@ def test_following_ends_with_the_task_and_has_its_last_lines(
     monkeypatch.setattr("taskmill.cli.logs.time.sleep", pauses.append)
     task = service.add()
 
-    def says(message: str, then: Callable[[dict[str, Any]], None] | None = None) -> Any:  # noqa: ANN401
-        def act(kept: dict[str, Any]) -> None:
+    def logs_line(message: str, then: Callable[[dict[str, Any]], None] | None = None) -> Any:  # noqa: ANN401
+        def act(stored: dict[str, Any]) -> None:
             if then:
-                then(kept)
-            service.log_line(kept, message)
+                then(stored)
+            service.log_line(stored, message)
 
         return act
 
@@ -100,12 +100,12 @@ def test_following_ends_with_the_task_and_has_its_last_lines(
 
     service.on_read += [
         nothing,
-        says("first", service.claim),
+        logs_line("first", service.claim),
         nothing,
-        says("second"),
-        lambda kept: service.end(kept, "failed"),
+        logs_line("second"),
+        lambda stored: service.end(stored, "failed"),
         nothing,
-        says("late"),
+        logs_line("late"),
     ]
 
     status, out, _ = taskmill("task", "logs", task["id"], "--follow", "--json")

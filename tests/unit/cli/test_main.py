@@ -23,8 +23,8 @@ PROGRAM = [sys.executable, "-m", "taskmill"]
 
 @pytest.fixture
 def environment() -> dict[str, str]:
-    kept = {name: text for name, text in os.environ.items() if not name.startswith("TASKMILL_")}  # noqa: TID251 - for a child process
-    return {**kept, "PYTHONPATH": str(Path(__file__).parents[3] / "src")}
+    others = {name: text for name, text in os.environ.items() if not name.startswith("TASKMILL_")}  # noqa: TID251 - for a child process
+    return {**others, "PYTHONPATH": str(Path(__file__).parents[3] / "src")}
 
 
 def _commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -53,7 +53,7 @@ def test_the_help_lists_every_command_in_one_line(taskmill: Taskmill) -> None:
     assert "..." not in out.partition("Options:")[2]
 
 
-def test_the_version_is_told(taskmill: Taskmill) -> None:
+def test_the_version_is_printed(taskmill: Taskmill) -> None:
     assert taskmill("--version") == (0, f"taskmill {__version__}\n", "")
 
 
@@ -66,7 +66,7 @@ def test_a_wrong_command_line_is_exit_status_2(taskmill: Taskmill, wrong: list[s
 
 
 @pytest.mark.parametrize("command", [["migrate"], ["run", "worker"]])
-def test_a_missing_database_is_told_with_what_to_do(
+def test_a_missing_database_is_an_error_with_advice(
     taskmill: Taskmill, command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -124,7 +124,7 @@ def test_settings_with_a_word_are_explained(
 
     names = [line.partition("=")[0] for line in out.splitlines() if not line.startswith(" ")]
     assert names == ["TASKMILL_LEASE__TTL_S", "TASKMILL_RETRY__BASE_S"]
-    assert "  how long a worker that says nothing keeps its tasks" in out
+    assert "  how long a silent worker keeps its tasks" in out
     assert (status, nothing, err) == (1, "", "Error: no setting has no-such in its name\n")
 
 
@@ -142,7 +142,7 @@ def test_the_help_and_the_version_import_no_heavy_library(environment: dict[str,
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_a_reader_that_leaves_early_hears_no_complaint(
+def test_a_reader_that_leaves_early_causes_no_error(
     service: FakeService, url: str, environment: dict[str, str]
 ) -> None:
     for _ in range(2000):
@@ -178,7 +178,7 @@ def test_an_interrupted_watch_ends_with_130_and_without_a_traceback(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as child:
         try:
-            wait_until(lambda: len(service.requests) > 2, "the watch looks at the task")
+            wait_until(lambda: len(service.requests) > 2, "the watch polls the task")
             err = interrupted(child)
         finally:
             child.kill()
@@ -269,7 +269,7 @@ def test_a_program_without_any_stream_ends_as_it_should(
 
 
 @pytest.mark.parametrize("command", ["watch", "wait"])
-def test_a_program_that_reads_along_is_told_at_once(
+def test_a_program_that_reads_along_gets_each_line_at_once(
     service: FakeService, url: str, environment: dict[str, str], command: str
 ) -> None:
     first, second = service.add(), service.add()

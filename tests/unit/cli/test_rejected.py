@@ -27,7 +27,7 @@ def test_refused_messages_are_listed_with_the_reason_the_newest_first(
     assert rows[2][:5] == [first["id"], "400", "no", "JSON", "order-1"]
 
 
-def test_a_list_may_be_cut_or_be_whole(taskmill: Taskmill, service: FakeService) -> None:
+def test_a_list_has_a_limit_or_all(taskmill: Taskmill, service: FakeService) -> None:
     for _ in range(60):
         service.add_refused()
 
@@ -36,24 +36,24 @@ def test_a_list_may_be_cut_or_be_whole(taskmill: Taskmill, service: FakeService)
     assert len(taskmill("queue", "rejected", "list", "--all", "--json")[1].splitlines()) == 60
 
 
-def test_no_refused_message_is_told(taskmill: Taskmill) -> None:
+def test_an_empty_list_is_noted_on_standard_error(taskmill: Taskmill) -> None:
     assert taskmill("queue", "rejected", "list") == (0, "", "no message was refused\n")
 
 
-def test_one_is_shown_with_all_that_is_known_and_its_body(
+def test_one_is_shown_with_all_its_fields_and_its_body(
     taskmill: Taskmill, service: FakeService
 ) -> None:
     errors = [
         {"pointer": pointer, "expected": "a", "got": "b"} for pointer in ("/first", "/second")
     ]
-    kept = service.add_refused(
+    rejection = service.add_refused(
         '{"name": "\x1b[2J"}',
         problem={"type": "x", "title": "No", "status": 422, "detail": "first", "errors": errors},
         properties={"priority": 3},
         redeliveries=2,
     )
 
-    status, out, _ = taskmill("queue", "rejected", "show", kept["id"])
+    status, out, _ = taskmill("queue", "rejected", "show", rejection["id"])
 
     assert status == 0
     assert "first" in out
@@ -64,14 +64,14 @@ def test_one_is_shown_with_all_that_is_known_and_its_body(
 
 
 def test_one_is_shown_as_json(taskmill: Taskmill, service: FakeService) -> None:
-    kept = service.add_refused("body")
+    rejection = service.add_refused("body")
 
-    _, out, _ = taskmill("queue", "rejected", "show", kept["id"], "--json")
+    _, out, _ = taskmill("queue", "rejected", "show", rejection["id"], "--json")
 
     assert orjson.loads(out)["body"] == "body"
 
 
-def test_those_that_are_refused_again_are_told_and_do_not_stop_the_others(
+def test_those_that_are_refused_again_are_named_and_do_not_stop_the_others(
     taskmill: Taskmill, service: FakeService
 ) -> None:
     wrong, right = service.add_refused("rubbish"), service.add_refused("body")

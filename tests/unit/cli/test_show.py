@@ -1,4 +1,4 @@
-"""How tables look in a pipe."""
+"""Tables in a pipe."""
 
 import pytest
 
@@ -21,7 +21,7 @@ def test_one_very_long_text_does_not_widen_the_rows_of_others_in_a_pipe(
     assert long == "x" * 200 + "  20  3 s"
 
 
-def test_columns_are_as_wide_as_what_is_in_them(capsys: pytest.CaptureFixture[str]) -> None:
+def test_columns_are_as_wide_as_their_cells(capsys: pytest.CaptureFixture[str]) -> None:
     show.table(
         ("NAME", "AGE"), [("письмо", "2 s"), ("日本語テスト", show.failure("3 s"))], cut="NAME"
     )
@@ -33,7 +33,7 @@ def test_columns_are_as_wide_as_what_is_in_them(capsys: pytest.CaptureFixture[st
     ]
 
 
-def test_rows_without_headings_stand_under_those_of_before(
+def test_rows_without_headings_are_as_wide_as_with_them(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     show.table(("STATUS", "NAME"), [("new", "a")], with_headings=False)

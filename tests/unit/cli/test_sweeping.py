@@ -1,4 +1,4 @@
-"""`task cancel` and `task retry` by filter: counted, asked about, done."""
+"""`task cancel` and `task retry` by filter: counted, confirmed, done."""
 
 import io
 from collections.abc import Callable
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("url")
 
 
 class Person(io.StringIO):
-    """Standard input of somebody who types."""
+    """Standard input of a person at a terminal."""
 
     def isatty(self) -> bool:
         return True
@@ -23,7 +23,7 @@ class Person(io.StringIO):
 
 @pytest.fixture
 def person(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Put somebody in front of the terminal."""
+    """Type at the terminal."""
 
     def types(text: str) -> None:
         monkeypatch.setattr("sys.stdin", Person(text))
@@ -36,9 +36,7 @@ def statuses(service: FakeService) -> list[str]:
     return [task["status"] for task in service.tasks.values()]
 
 
-def test_a_dry_run_tells_how_many_fit_and_changes_nothing(
-    taskmill: Taskmill, service: FakeService
-) -> None:
+def test_a_dry_run_counts_and_changes_nothing(taskmill: Taskmill, service: FakeService) -> None:
     for queue in ("a", "a", "a", "b"):
         service.add(queue=queue)
 
@@ -46,7 +44,7 @@ def test_a_dry_run_tells_how_many_fit_and_changes_nothing(
     assert statuses(service) == ["new"] * 4
 
 
-def test_what_fits_is_cancelled_without_a_question_when_told_so(
+def test_with_yes_matching_tasks_are_cancelled_without_a_question(
     taskmill: Taskmill, service: FakeService
 ) -> None:
     tasks = [service.add(queue="a") for _ in range(3)]
@@ -59,7 +57,7 @@ def test_what_fits_is_cancelled_without_a_question_when_told_so(
     assert statuses(service) == ["in_progress", "cancelled", "cancelled", "new"]
 
 
-def test_what_was_done_is_told_when_it_breaks_off(taskmill: Taskmill, service: FakeService) -> None:
+def test_an_error_midway_shows_what_was_done(taskmill: Taskmill, service: FakeService) -> None:
     for _ in range(5):
         service.end(service.add(), "failed")
     service.serve_next()
@@ -71,7 +69,7 @@ def test_what_was_done_is_told_when_it_breaks_off(taskmill: Taskmill, service: F
     assert err == "broken off: 2 new again, maybe more\nError: broken\n"
 
 
-def test_somebody_is_asked_and_may_say_no(
+def test_a_person_confirms_or_declines(
     taskmill: Taskmill, service: FakeService, person: Callable[[str], None]
 ) -> None:
     for _ in range(3):
@@ -115,7 +113,7 @@ def test_a_large_number_is_typed(
     assert status == (0 if is_done else 1)
 
 
-def test_nobody_is_asked_where_nobody_is(taskmill: Taskmill, service: FakeService) -> None:
+def test_without_a_terminal_it_needs_yes(taskmill: Taskmill, service: FakeService) -> None:
     service.add()
 
     status, _, err = taskmill("task", "cancel", "--all")

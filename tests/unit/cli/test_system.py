@@ -62,21 +62,21 @@ def test_stats_sum_up_all_queues(taskmill: Taskmill, service: FakeService) -> No
 
 
 @pytest.mark.parametrize(
-    ("state", "trouble", "told"),
+    ("state", "trouble", "expected"),
     [
         ("away", "nobody answers", "broker  away  nobody answers"),
         ("none", None, "broker  none: workers claim from PostgreSQL"),
     ],
 )
-def test_stats_tell_of_a_broker_that_is_not_there(
-    taskmill: Taskmill, service: FakeService, state: str, trouble: str | None, told: str
+def test_stats_show_the_state_of_a_missing_broker(
+    taskmill: Taskmill, service: FakeService, state: str, trouble: str | None, expected: str
 ) -> None:
     service.broker = {"state": state, "trouble": trouble, "policy": "auto"}
 
-    assert taskmill("stats")[1].splitlines()[-1] == told
+    assert taskmill("stats")[1].splitlines()[-1] == expected
 
 
-def test_stats_of_a_window_tell_what_happened_and_how_long_it_took(taskmill: Taskmill) -> None:
+def test_stats_of_a_window_show_what_happened_and_how_long_it_took(taskmill: Taskmill) -> None:
     status, out, _ = taskmill("stats", "--window", "1h")
 
     lines = out.splitlines()
@@ -85,7 +85,7 @@ def test_stats_of_a_window_tell_what_happened_and_how_long_it_took(taskmill: Tas
         ["QUEUE", "TYPE", "CREATED", "CLAIMED", "SUCCEEDED", "FAILED"],
     )
     times = "5.5 ms 4.5 s 1m 30s - - -"
-    # The counts are 1, 2, 3, … in the order of happenings; some columns add two of them up.
+    # The counts are 1, 2, 3, … in the order of event types; some columns are sums of two.
     assert " ".join(lines[1].split()) == f"mail emulate 11 2 3 12 9 5 13 0.5 {times}"
     assert lines[2].split()[:2] == ["all", "11"]
     assert lines[-1].startswith("since 2030-01-31 ")
@@ -99,13 +99,13 @@ def test_stats_of_a_window_tell_what_happened_and_how_long_it_took(taskmill: Tas
         (("--queue", "a", "--window", "7d"), "7d"),
     ],
 )
-def test_stats_of_a_queue_or_type_are_of_five_minutes_unless_told_otherwise(
+def test_stats_of_a_queue_or_type_default_to_five_minutes(
     taskmill: Taskmill, service: FakeService, options: tuple[str, ...], window: str
 ) -> None:
     assert taskmill("stats", *options)[0] == 0
-    asked = service.requests[-1][1]
-    assert f"window={window}" in asked
-    assert f"{options[0].removeprefix('--')}={options[1]}" in asked
+    sent = service.requests[-1][1]
+    assert f"window={window}" in sent
+    assert f"{options[0].removeprefix('--')}={options[1]}" in sent
 
 
 def test_stats_take_no_other_window(taskmill: Taskmill) -> None:
@@ -124,7 +124,7 @@ def test_stats_take_no_other_window(taskmill: Taskmill) -> None:
         ("queue", "pause", "a"),
     ],
 )
-def test_every_answer_has_a_form_for_programs(
+def test_every_result_has_a_form_for_programs(
     taskmill: Taskmill, service: FakeService, command: tuple[str, ...]
 ) -> None:
     service.add()
@@ -143,7 +143,7 @@ def test_every_answer_has_a_form_for_programs(
         ("resume", "asked to take tasks again"),
     ],
 )
-def test_a_worker_is_asked_by_its_name_or_id(
+def test_a_worker_is_named_by_its_name_or_id(
     command: str, words: str, taskmill: Taskmill, service: FakeService
 ) -> None:
     for name in ("host-1", str(UUID(int=1))):
@@ -152,11 +152,11 @@ def test_a_worker_is_asked_by_its_name_or_id(
         assert service.requests[-1][1].endswith(f"/workers/{UUID(int=1)}/{command}")
 
 
-def test_a_worker_that_is_not_there_or_not_the_only_one_is_told(
+def test_an_unknown_or_ambiguous_name_of_a_worker_is_an_error(
     taskmill: Taskmill, service: FakeService
 ) -> None:
     status, _, err = taskmill("worker", "stop", "nobody")
-    assert (status, "no worker nobody lives" in err) == (1, True)
+    assert (status, "no live worker nobody" in err) == (1, True)
 
     service.workers = ["twin", "twin"]
     status, _, err = taskmill("worker", "stop", "twin")

@@ -25,9 +25,7 @@ def test_create_prints_the_id_alone_on_standard_output(
     assert "task watch" in err
 
 
-def test_create_sends_what_was_given_and_nothing_else(
-    taskmill: Taskmill, service: FakeService
-) -> None:
+def test_create_sends_only_the_given_fields(taskmill: Taskmill, service: FakeService) -> None:
     taskmill(
         *("task", "create", "report", "--payload", '{"n": 1}', "--queue", "reports"),
         *("--priority", "0", "--delay-s", "0", "--label", "team=a=b", "--max-attempts", "3"),
@@ -115,7 +113,7 @@ def test_the_exit_status_of_watch_is_the_end_of_the_task(
     taskmill: Taskmill, service: FakeService, end: str, exit_status: int
 ) -> None:
     task = service.add()
-    service.on_read += [lambda _: None, lambda kept: service.end(kept, end)]
+    service.on_read += [lambda _: None, lambda stored: service.end(stored, end)]
 
     status, out, _ = taskmill("task", "watch", task["id"])
 
@@ -126,7 +124,7 @@ def test_the_exit_status_of_watch_is_the_end_of_the_task(
     assert end in last
 
 
-def test_watch_as_json_tells_the_task_at_each_change(
+def test_watch_as_json_prints_the_task_at_each_change(
     taskmill: Taskmill, service: FakeService
 ) -> None:
     task = service.add()
@@ -195,11 +193,11 @@ def test_filters_are_sent(taskmill: Taskmill, service: FakeService) -> None:
     assert "order=asc" in query
 
 
-def test_an_empty_list_says_so_beside_standard_output(taskmill: Taskmill) -> None:
+def test_an_empty_list_is_noted_on_standard_error(taskmill: Taskmill) -> None:
     assert taskmill("task", "list") == (0, "", "no tasks\n")
 
 
-def test_show_tells_the_task_and_its_history(taskmill: Taskmill, service: FakeService) -> None:
+def test_show_prints_the_task_and_its_history(taskmill: Taskmill, service: FakeService) -> None:
     error = {"type": "Boom", "message": "no luck"}
     task = service.add(name="report", payload={"n": 1}, labels={"team": "a"})
     task["progress"] = {"share": 0.4, "message": "page 4", "at": "2026-01-01T00:00:00Z"}
@@ -231,7 +229,7 @@ def test_an_unknown_task_is_one_line_and_exit_status_1(taskmill: Taskmill) -> No
     assert taskmill("task", "show", "x") == (1, "", "Error: there is no task\n")
 
 
-def test_cancel_tells_what_happened_to_each(taskmill: Taskmill, service: FakeService) -> None:
+def test_cancel_prints_what_happened_to_each(taskmill: Taskmill, service: FakeService) -> None:
     waiting, running, ended = service.add(), service.add(), service.add()
     service.claim(running)
     service.end(ended)
@@ -253,7 +251,7 @@ def test_retry_makes_an_ended_task_new(taskmill: Taskmill, service: FakeService)
     assert taskmill("task", "retry", task["id"])[:2] == (0, f"{task['id']}  new\n")
 
 
-def test_no_service_is_told_with_its_address_and_what_to_do(taskmill: Taskmill) -> None:
+def test_a_missing_service_is_an_error_with_its_address_and_advice(taskmill: Taskmill) -> None:
     address = unused_url()
 
     status, out, err = taskmill("task", "list", "--url", address)
@@ -316,7 +314,7 @@ def test_wait_gives_up_when_the_time_is_over(taskmill: Taskmill, service: FakeSe
     assert task_id in err
 
 
-def test_events_tells_a_history(taskmill: Taskmill, service: FakeService) -> None:
+def test_events_prints_a_history(taskmill: Taskmill, service: FakeService) -> None:
     task_id = service.add()["id"]
 
     status, out, _ = taskmill("task", "events", task_id)
@@ -327,7 +325,7 @@ def test_events_tells_a_history(taskmill: Taskmill, service: FakeService) -> Non
 
 
 @pytest.mark.parametrize("command", [["watch"], ["wait"], ["wait", "-q"]])
-def test_an_end_that_nobody_can_tell_is_no_failure(taskmill: Taskmill, command: list[str]) -> None:
+def test_an_unknown_outcome_is_no_failure(taskmill: Taskmill, command: list[str]) -> None:
     unknown = str(uuid4())
 
     status, out, err = taskmill("task", *command, unknown)
@@ -351,7 +349,9 @@ def test_a_new_task_that_can_not_be_followed_is_named(
     assert err == f"it goes on: {next(iter(service.tasks))}\nError: gone\n"
 
 
-def test_a_wrong_path_is_told_with_the_address(taskmill: Taskmill, service: FakeService) -> None:
+def test_a_wrong_path_is_an_error_with_the_address(
+    taskmill: Taskmill, service: FakeService
+) -> None:
     service.refuse_next(404, type="/problems/not-found", detail="this path leads nowhere")
 
     status, _, err = taskmill("task", "list")
@@ -361,9 +361,7 @@ def test_a_wrong_path_is_told_with_the_address(taskmill: Taskmill, service: Fake
     assert err.endswith("/tasks\n")
 
 
-def test_a_wait_that_is_over_tells_the_time_that_was_given(
-    taskmill: Taskmill, service: FakeService
-) -> None:
+def test_a_wait_that_is_over_names_the_given_time(taskmill: Taskmill, service: FakeService) -> None:
     ended, waiting = service.add(), service.add()
     service.end(ended)
 

@@ -27,11 +27,15 @@ def test_a_webhook_is_made_with_filters_and_its_secret_is_shown_once(
 ) -> None:
     options = ("--queue", "a", "--queue", "b", "--type", "mail", "--status", "failed", "--paused")
     status, out, err = taskmill("webhook", "create", HOOK, *options, "--description", "ours")
-    [kept] = service.webhooks.kept.values()
-    assert (status, out.splitlines()) == (0, [kept["id"], "whsec_new"])
+    [stored] = service.webhooks.kept.values()
+    assert (status, out.splitlines()) == (0, [stored["id"], "whsec_new"])
     assert "not shown again" in err
-    assert (kept["queues"], kept["types"], kept["statuses"]) == (["a", "b"], ["mail"], ["failed"])
-    assert (kept["state"], kept["description"], kept["url"]) == ("paused", "ours", HOOK)
+    assert (stored["queues"], stored["types"], stored["statuses"]) == (
+        ["a", "b"],
+        ["mail"],
+        ["failed"],
+    )
+    assert (stored["state"], stored["description"], stored["url"]) == ("paused", "ours", HOOK)
     secret = tmp_path / "secret"
     secret.write_text("whsec_mine\n")
     _, out, _ = taskmill("webhook", "create", HOOK, "--secret-file", str(secret), "--json")
@@ -39,7 +43,7 @@ def test_a_webhook_is_made_with_filters_and_its_secret_is_shown_once(
     assert orjson.loads(service.requests[-1][3])["secret"] == "whsec_mine"  # noqa: S105 - of a test
 
 
-def test_webhooks_are_listed_with_how_they_do(
+def test_webhooks_are_listed_with_their_state(
     taskmill: Taskmill, service: FakeService, made: str
 ) -> None:
     taskmill("webhook", "create", HOOK, "--queue", "mail")
@@ -54,7 +58,7 @@ def test_webhooks_are_listed_with_how_they_do(
     assert len(taskmill("webhook", "list", "--json")[1].splitlines()) == 2
 
 
-def test_no_webhook_is_told_with_what_to_do(taskmill: Taskmill) -> None:
+def test_an_empty_list_shows_how_to_make_a_webhook(taskmill: Taskmill) -> None:
     _, out, err = taskmill("webhook", "list")
     assert (out, "taskmill webhook create URL" in err) == ("", True)
 
@@ -78,11 +82,11 @@ def test_one_is_shown(taskmill: Taskmill, service: FakeService, made: str) -> No
 def test_it_is_changed_paused_enabled_and_its_secret_rotated(
     taskmill: Taskmill, service: FakeService, made: str
 ) -> None:
-    kept = service.webhooks.kept[made]
+    stored = service.webhooks.kept[made]
     taskmill("webhook", "change", made, "--to", "https://new.example.org", "--queue", "mail")
-    assert (kept["url"], kept["queues"]) == ("https://new.example.org", ["mail"])
+    assert (stored["url"], stored["queues"]) == ("https://new.example.org", ["mail"])
     taskmill("webhook", "change", made, "--all-queues", "--all-types", "--status", "new")
-    assert (kept["queues"], kept["types"], kept["statuses"]) == ([], [], ["new"])
+    assert (stored["queues"], stored["types"], stored["statuses"]) == ([], [], ["new"])
     assert "paused" in taskmill("webhook", "pause", made)[1]
     assert "enabled" in taskmill("webhook", "enable", made)[1]
     assert taskmill("webhook", "rotate", made)[1].splitlines() == [made, "whsec_next"]
@@ -96,7 +100,7 @@ def test_it_is_changed_paused_enabled_and_its_secret_rotated(
         (("--all-types", "--type", "a"), "not both"),
     ],
 )
-def test_a_change_that_says_nothing_or_two_things_is_a_wrong_command_line(
+def test_an_empty_or_contradictory_change_is_a_wrong_command_line(
     taskmill: Taskmill, made: str, options: tuple[str, ...], words: str
 ) -> None:
     status, _, err = taskmill("webhook", "change", made, *options)
@@ -120,7 +124,7 @@ def test_deliveries_are_listed_and_sent_again(
     service.webhooks.deliver("failed", attempts=3, answer=None, trouble=trouble)
     _, out, _ = taskmill("webhook", "deliveries", made)
     rows = [line.split() for line in out.splitlines()]
-    assert rows[0] == ["ID", "STATE", "TASK", "TRIES", "ANSWER", "MADE", "NEXT", "TROUBLE"]
+    assert rows[0] == ["ID", "STATE", "TASK", "TRIES", "RESPONSE", "MADE", "NEXT", "TROUBLE"]
     assert [row[:2] for row in rows[1:]] == [["3", "failed"], ["2", "delivered"], ["1", "pending"]]
     assert rows[1][3:5] == ["3", "-"]
     assert rows[3][2] == "test"
@@ -135,11 +139,13 @@ def test_deliveries_are_listed_and_sent_again(
     assert err == "Error: 9: no such delivery\n"
 
 
-def test_nothing_delivered_is_told(taskmill: Taskmill, made: str) -> None:
+def test_an_empty_list_of_deliveries_is_noted_on_standard_error(
+    taskmill: Taskmill, made: str
+) -> None:
     assert taskmill("webhook", "deliveries", made) == (0, "", "nothing is delivered\n")
 
 
-def test_what_became_of_a_tasks_callback_is_shown(taskmill: Taskmill, service: FakeService) -> None:
+def test_the_deliveries_of_a_callback_are_shown(taskmill: Taskmill, service: FakeService) -> None:
     task = service.add()["id"]
     assert "it has no callback" in taskmill("task", "deliveries", task)[2]
     service.webhooks.deliver(webhook_id=None)
@@ -148,12 +154,12 @@ def test_what_became_of_a_tasks_callback_is_shown(taskmill: Taskmill, service: F
     assert orjson.loads(out)["callback_url"] == "https://example.org/done"
 
 
-def test_a_callback_that_has_nothing_to_tell_yet_is_told(
+def test_a_callback_without_deliveries_shows_its_address(
     taskmill: Taskmill, service: FakeService
 ) -> None:
     service.webhooks.callback_url = "https://example.org/done"
     _, _, err = taskmill("task", "deliveries", service.add()["id"])
-    assert "its end is told to https://example.org/done" in err
+    assert "its end is reported to https://example.org/done" in err
 
 
 def test_a_task_may_be_created_with_a_callback(taskmill: Taskmill, service: FakeService) -> None:

@@ -1,4 +1,4 @@
-"""What a person reads who has mistyped a command or a value."""
+"""The errors for mistyped commands and values."""
 
 from collections.abc import Callable
 
@@ -17,7 +17,7 @@ Taskmill = Callable[..., tuple[int, str, str]]
         ("rn", "run"),
     ],
 )
-def test_a_command_that_is_not_there_is_told_with_the_one_that_is_like_it(
+def test_an_unknown_command_is_an_error_that_suggests_a_similar_one(
     taskmill: Taskmill, typed: str, meant: str
 ) -> None:
     status, out, err = taskmill(typed, "list")
@@ -40,7 +40,7 @@ def test_a_command_that_is_not_there_is_told_with_the_one_that_is_like_it(
         (["top", "--interval", "0"], "a number from 0.2 to 3,600, got '0'"),
     ],
 )
-def test_a_number_that_does_not_fit_is_told_with_what_does(
+def test_a_wrong_number_is_an_error_that_names_the_expected_one(
     taskmill: Taskmill, arguments: list[str], expected: str
 ) -> None:
     status, out, err = taskmill(*arguments)

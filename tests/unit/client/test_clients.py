@@ -1,4 +1,4 @@
-"""Both clients against a service with the contract's shapes; the ordinary one over a real socket."""
+"""Both clients against a fake service; the synchronous one over a real socket."""
 
 import inspect
 from collections.abc import Callable, Iterator
@@ -89,8 +89,8 @@ async def test_a_sweep_goes_on_asynchronously_as_well(service: FakeService) -> N
 
 def test_only_a_retry_by_filter_is_not_sent_twice() -> None:
     """A task that was run again may have failed again meanwhile."""
-    asked: list[tuple[Sweep, bool]] = [("cancel", False), ("retry", True), ("retry", False)]
-    made = [sweeps.step(action, {"all": True}, None, dry_run=dry) for action, dry in asked]
+    actions: list[tuple[Sweep, bool]] = [("cancel", False), ("retry", True), ("retry", False)]
+    made = [sweeps.step(action, {"all": True}, None, dry_run=dry) for action, dry in actions]
     assert [call.repeatable for call in made] == [True, True, False]
 
 
@@ -132,12 +132,12 @@ def test_a_create_that_is_tried_again_makes_one_task(
 
     task = client.create("once")
 
-    assert [kept["id"] for kept in service.tasks.values()] == [str(task.id)]
+    assert [stored["id"] for stored in service.tasks.values()] == [str(task.id)]
     first, second = (headers["idempotency-key"] for _, _, headers, _ in service.requests)
     assert first == second
 
 
-def test_a_create_whose_first_try_is_still_under_way_is_asked_for_again(
+def test_a_create_whose_first_try_is_still_in_flight_is_tried_again(
     client: TaskmillClient, service: FakeService
 ) -> None:
     service.refuse_next(409, headers={"Retry-After": "0"})
@@ -201,7 +201,7 @@ def test_cancel_and_retry_return_the_changed_task(
     assert client.retry(task["id"]).status is Status.NEW
 
 
-def test_a_refusal_says_what_is_wrong_and_where(
+def test_a_refusal_names_what_is_wrong_and_where(
     client: TaskmillClient, service: FakeService
 ) -> None:
     item = {"pointer": "/priority", "expected": "a whole number", "got": "the number 10"}
@@ -217,7 +217,7 @@ def test_a_refusal_says_what_is_wrong_and_where(
     )
 
 
-def test_a_missing_task_is_told_in_the_services_words(client: TaskmillClient) -> None:
+def test_a_missing_task_is_an_error_in_the_services_words(client: TaskmillClient) -> None:
     with pytest.raises(NotAccepted, match="there is no task") as caught:
         client.get(uuid4())
 
@@ -237,7 +237,7 @@ def test_an_outage_ends_as_unavailable_when_the_tries_are_used_up(
     assert caught.value.retry_after_s == 0
 
 
-def test_nobody_listening_is_told_with_the_address_and_what_to_do() -> None:
+def test_an_unreachable_service_is_an_error_with_its_address_and_advice() -> None:
     address = unused_url()
     with (
         TaskmillClient(address, retries=1) as client,
@@ -249,17 +249,17 @@ def test_nobody_listening_is_told_with_the_address_and_what_to_do() -> None:
 
 
 @pytest.mark.parametrize("text", ["127.0.0.1:8000", "ftp://host", "http://", "http://a:b"])
-def test_what_is_no_address_is_refused_at_once(text: str) -> None:
+def test_a_bad_address_is_refused_at_once(text: str) -> None:
     with pytest.raises(Unreachable):
         TaskmillClient(text)
 
 
-def test_a_page_of_another_program_is_not_taken_for_an_answer(url: str) -> None:
+def test_a_page_of_another_program_is_not_taken_for_a_response(url: str) -> None:
     with TaskmillClient(f"{url}/page?") as client, pytest.raises(Unexpected, match="text/html"):
         client.stats()
 
 
-def test_json_of_another_shape_is_not_taken_for_an_answer() -> None:
+def test_json_of_another_shape_is_not_taken_for_a_response() -> None:
     transport = httpx.MockTransport(lambda _: httpx.Response(200, json={"total": "many"}))
     with (
         TaskmillClient("http://other", transport=transport) as client,
@@ -284,7 +284,7 @@ def _lost_always(seen: list[httpx.Request]) -> httpx.MockTransport:
     return httpx.MockTransport(respond)
 
 
-def test_a_read_whose_answer_was_lost_is_tried_again() -> None:
+def test_a_read_whose_response_was_lost_is_tried_again() -> None:
     seen: list[httpx.Request] = []
     with (
         TaskmillClient("http://x", transport=_lost_after(seen), retries=2) as client,
@@ -296,7 +296,7 @@ def test_a_read_whose_answer_was_lost_is_tried_again() -> None:
 
 
 @pytest.mark.parametrize("action", ["cancel", "retry"])
-def test_an_action_whose_answer_was_lost_is_not_repeated(action: str) -> None:
+def test_an_action_whose_response_was_lost_is_not_repeated(action: str) -> None:
     seen: list[httpx.Request] = []
     with (
         TaskmillClient("http://x", transport=_lost_after(seen)) as client,
@@ -360,13 +360,13 @@ def test_logs_are_read_page_by_page_and_go_on_at_their_end(
 
     lines = list(client.logs(task["id"], claim=1, level="info"))
     page = client.log_page(task["id"], limit=1000)
-    rest = client.log_page(task["id"], cursor=page.next_cursor)
+    last_page = client.log_page(task["id"], cursor=page.next_cursor)
 
     assert [line.fields for line in lines] == [{"n": n} for n in range(1001)]
-    assert (len(page.items), len(rest.items)) == (1000, 1)
+    assert (len(page.items), len(last_page.items)) == (1000, 1)
     assert "claim=1&level=info&limit=1000" in service.requests[0][1]
     service.log_line(task, "later")
-    later = client.log_page(task["id"], cursor=rest.next_cursor)
+    later = client.log_page(task["id"], cursor=last_page.next_cursor)
     assert [line.message for line in later.items] == ["later"]
     with pytest.raises(NotAccepted):
         client.log_page(uuid4())
@@ -387,7 +387,7 @@ def test_refused_messages_are_read_page_by_page_and_sent_again(
         client.resend(service.add_refused("rubbish")["id"])
 
 
-def test_readiness_is_asked_once(client: TaskmillClient, service: FakeService) -> None:
+def test_readiness_is_checked_once(client: TaskmillClient, service: FakeService) -> None:
     assert client.ready() == {
         "database": "ok",
         "schema": "ok",
@@ -412,7 +412,7 @@ def test_an_id_cannot_reach_another_address() -> None:
     assert seen[0].url.raw_path == b"/tasks/%2E%2E%2Fstats%3Fa"
 
 
-async def test_the_asynchronous_client_asks_the_same() -> None:
+async def test_the_asynchronous_client_sends_the_same_requests() -> None:
     service = FakeService()
     async with _asynchronous(service) as client:
         task = await client.create("report", queue="reports")
@@ -432,8 +432,8 @@ async def test_the_asynchronous_client_asks_the_same() -> None:
         assert activity.queues[0].queue == "a"
         assert (await client.ready())["database"] == "ok"
         assert len(await client.events(task.id)) == 3
-        service.log_line(service.tasks[str(task.id)], "said")
-        assert [line.message async for line in client.logs(task.id)] == ["said"]
+        service.log_line(service.tasks[str(task.id)], "logged")
+        assert [line.message async for line in client.logs(task.id)] == ["logged"]
         assert len((await client.log_page(task.id, limit=1)).items) == 1
         assert (await client.page()).total == 2
         refused = service.add_refused("body")["id"]
@@ -446,19 +446,19 @@ async def test_the_asynchronous_client_tries_again_and_waits() -> None:
     service = FakeService()
     task = service.add()
     service.refuse_next(503)
-    service.on_read += [lambda _: None, service.claim, lambda kept: service.end(kept, "failed")]
+    service.on_read += [lambda _: None, service.claim, lambda stored: service.end(stored, "failed")]
     async with _asynchronous(service) as client:
         assert (await client.wait(task["id"], timeout_s=10)).status is Status.FAILED
 
 
-async def test_the_asynchronous_client_tells_that_nobody_listens() -> None:
+async def test_the_asynchronous_client_reports_an_unreachable_service() -> None:
     async with AsyncTaskmillClient(unused_url(), retries=0) as client:
         with pytest.raises(Unreachable):
             await client.get(uuid4())
 
 
 def _signatures(kind: type[Any]) -> dict[str, tuple[dict[str, str], str]]:
-    """The parameters and what comes back of each public method, as if all were ordinary."""
+    """The parameters and the result of each public method, as if all were synchronous."""
     found = {}
     for name, method in inspect.getmembers(kind, callable):
         if not name.startswith("_") and name not in {"close", "aclose"}:
@@ -487,9 +487,9 @@ def test_both_clients_offer_the_same_methods() -> None:
 
 def test_what_both_clients_offer_is_documented_alike() -> None:
     for name in _signatures(TaskmillClient):
-        told = getattr(TaskmillClient, name).__doc__
-        assert told, name
-        assert told == getattr(AsyncTaskmillClient, name).__doc__, name
+        documented = getattr(TaskmillClient, name).__doc__
+        assert documented, name
+        assert documented == getattr(AsyncTaskmillClient, name).__doc__, name
 
 
 def test_webhooks_and_their_deliveries(client: TaskmillClient, service: FakeService) -> None:
@@ -546,7 +546,7 @@ async def test_webhooks_and_types_asynchronously_as_well(service: FakeService) -
 
 
 @pytest.mark.parametrize(
-    ("ask", "tries"),
+    ("call", "tries"),
     [
         (lambda client: client.create_webhook("https://example.org"), 1),
         (lambda client: client.change_webhook("x", state="paused"), 4),
@@ -559,8 +559,8 @@ async def test_webhooks_and_types_asynchronously_as_well(service: FakeService) -
         (lambda client: client.pause_queue("x"), 4),
     ],
 )
-def test_only_what_does_no_harm_twice_is_sent_twice(
-    ask: Callable[[TaskmillClient], object], tries: int, monkeypatch: pytest.MonkeyPatch
+def test_only_repeatable_requests_are_sent_twice(
+    call: Callable[[TaskmillClient], object], tries: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("taskmill.client.tries._FIRST_PAUSE_S", 0.0)
     seen: list[httpx.Request] = []
@@ -568,5 +568,5 @@ def test_only_what_does_no_harm_twice_is_sent_twice(
         TaskmillClient("http://x", transport=_lost_always(seen)) as client,
         pytest.raises(Unreachable),
     ):
-        ask(client)
+        call(client)
     assert len(seen) == tries

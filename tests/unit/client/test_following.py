@@ -1,4 +1,4 @@
-"""What a follower makes of a stream, whatever pieces it comes in, and when it connects again."""
+"""Following the feed: a stream in any pieces, and when it reconnects."""
 
 from typing import Any
 
@@ -52,7 +52,7 @@ def test_changes_are_read_from_pieces_of_any_size(size: int) -> None:
     assert not reader.has_ended()
 
 
-def test_an_id_without_an_event_moves_the_place_to_go_on_from() -> None:
+def test_an_id_without_an_event_moves_the_cursor() -> None:
     reader = following(after="0")
     assert reader.call.headers["Last-Event-ID"] == "0"
     assert reader.call.parameters == (("queue", "a"), ("queue", "b"), ("status", "failed"))
@@ -61,7 +61,7 @@ def test_an_id_without_an_event_moves_the_place_to_go_on_from() -> None:
     assert reader.call.headers["Last-Event-ID"] == "7.1"
 
 
-def test_half_an_event_counts_for_nothing_after_a_cut() -> None:
+def test_an_incomplete_event_is_dropped_after_a_cut() -> None:
     reader = following()
     reader.accepts(stream())
     assert list(reader.read(an_event("1.1") + an_event("1.2")[:-1])) != []
@@ -73,12 +73,12 @@ def test_half_an_event_counts_for_nothing_after_a_cut() -> None:
 def test_without_following_it_ends_at_the_present() -> None:
     reader = following(follow=False)
     reader.accepts(stream())
-    told = b": live\nid: 1.1\n\n" + an_event("1.2")
-    assert list(reader.read(told)) == []
+    text = b": live\nid: 1.1\n\n" + an_event("1.2")
+    assert list(reader.read(text)) == []
     assert reader.has_ended()
 
 
-def test_trouble_is_told_at_first_and_waited_out_later() -> None:
+def test_trouble_is_an_error_at_first_and_retried_later() -> None:
     lost = httpx.ConnectError("refused")
     first = following()
     assert first.pause_after_loss(lost) == 0.1
@@ -99,7 +99,7 @@ def a_problem(status: int) -> httpx.Response:
     return stream(status, headers=headers, content=orjson.dumps(body))
 
 
-def test_a_service_that_is_away_is_asked_again_as_it_says() -> None:
+def test_a_service_that_is_away_is_tried_again_when_it_requests() -> None:
     reader = following()
     assert not reader.accepts(a_problem(503))
     assert reader.pause_after(a_problem(503)) == 3
@@ -112,7 +112,7 @@ def test_a_service_that_is_away_is_asked_again_as_it_says() -> None:
 
 
 @pytest.mark.parametrize("status", [400, 410, 422])
-def test_a_refusal_is_told_at_any_time(status: int) -> None:
+def test_a_refusal_is_an_error_at_any_time(status: int) -> None:
     reader = following()
     reader.accepts(stream())
     reader.accepts(a_problem(status))
@@ -121,7 +121,7 @@ def test_a_refusal_is_told_at_any_time(status: int) -> None:
     assert refused.value.status == status
 
 
-def test_an_answer_that_is_no_stream_is_unexpected() -> None:
+def test_a_response_that_is_no_stream_is_unexpected() -> None:
     page = stream(headers={"Content-Type": "text/html"}, content=b"<html>")
     reader = following()
     for _ in range(2):

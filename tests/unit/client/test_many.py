@@ -1,4 +1,4 @@
-"""Many tasks at once: in requests of lines, each task once, whatever becomes of the answers."""
+"""Many tasks at once: in requests of lines, each task once, even if responses are lost."""
 
 import gc
 import tracemalloc
@@ -77,7 +77,7 @@ def test_any_number_of_tasks_from_any_iterable_is_created_in_order(
     )
 
 
-def test_a_request_has_no_more_lines_than_asked_for(
+def test_a_request_has_no_more_lines_than_requested(
     client: TaskmillClient, service: FakeService
 ) -> None:
     found = list(client.create_each(named("a", "b", "c"), chunk=2))
@@ -85,7 +85,7 @@ def test_a_request_has_no_more_lines_than_asked_for(
     assert sent(service) == [["a", "b"], ["c"]]
 
 
-def test_nothing_is_taken_or_sent_before_somebody_asks(
+def test_nothing_is_taken_or_sent_before_it_is_needed(
     client: TaskmillClient, service: FakeService
 ) -> None:
     endless = ({"name": str(number)} for number in iter(int, 1))
@@ -95,7 +95,7 @@ def test_nothing_is_taken_or_sent_before_somebody_asks(
 
 
 def test_memory_does_not_grow_with_the_number_of_tasks() -> None:
-    """1,000 tasks of 40 kB are 40 MB; a fifth of that is never held."""
+    """1,000 tasks of 40 kB are 40 MB; less than a fifth of that may be in memory."""
 
     def respond(request: httpx.Request) -> httpx.Response:
         count = request.content.count(b"\n")
@@ -125,15 +125,15 @@ def test_memory_does_not_grow_with_the_number_of_tasks() -> None:
     assert peak < 8_000_000
 
 
-def test_refused_ones_are_told_with_their_places_and_the_others_exist(
+def test_refused_ones_are_reported_by_position_and_the_others_exist(
     client: TaskmillClient, service: FakeService
 ) -> None:
     service.line_troubles = {"b": TROUBLE, "d": TROUBLE}
     with pytest.raises(
-        NotAllCreated, match="3 tasks were created; 2 refused, the first at place 1"
-    ) as told:
+        NotAllCreated, match="3 tasks were created; 2 refused, the first at position 1"
+    ) as caught:
         client.create_many(named("a", "b", "c", "d", "e"))
-    refused = told.value
+    refused = caught.value
     assert set(refused.refused) == {1, 3}
     assert all(isinstance(error, InvalidInput) for error in refused.refused.values())
     made = [None if one is None else service.tasks[str(one)]["name"] for one in refused.ids]
@@ -152,12 +152,12 @@ def test_what_is_refused_for_now_for_too_long_is_refused(
     served: tuple[FakeService, str], service: FakeService
 ) -> None:
     service.line_troubles = {"b": AWAY}
-    with TaskmillClient(served[1], retries=0) as client, pytest.raises(NotAllCreated) as told:
+    with TaskmillClient(served[1], retries=0) as client, pytest.raises(NotAllCreated) as caught:
         client.create_many(named("a", "b"))
-    assert isinstance(told.value.refused[1], ServiceUnavailable)
+    assert isinstance(caught.value.refused[1], ServiceUnavailable)
 
 
-def test_an_answer_that_breaks_off_makes_no_task_twice(
+def test_a_response_that_breaks_off_makes_no_task_twice(
     client: TaskmillClient, service: FakeService
 ) -> None:
     service.lines_returned = 1
@@ -166,7 +166,7 @@ def test_an_answer_that_breaks_off_makes_no_task_twice(
     assert sent(service) == [["a", "b", "c"], ["b", "c"]]
 
 
-def test_an_answer_that_is_lost_makes_no_task_twice(
+def test_a_response_that_is_lost_makes_no_task_twice(
     client: TaskmillClient, service: FakeService
 ) -> None:
     service.refuse_next(503)
@@ -175,7 +175,7 @@ def test_an_answer_that_is_lost_makes_no_task_twice(
     assert len(service.tasks) == 2
 
 
-def test_an_answer_may_come_in_any_pieces() -> None:
+def test_a_response_may_come_in_any_pieces() -> None:
     ids = [f"0197a3b2-6c4e-7d21-8f10-2a9b3c4d5e{n}f" for n in range(3)]
     whole = b"".join(
         b'{"line":%d,"status":201,"id":"%s"}\n' % (n + 1, one.encode()) for n, one in enumerate(ids)
@@ -189,7 +189,7 @@ def test_an_answer_may_come_in_any_pieces() -> None:
         assert [str(one) for one in client.create_many(named("a", "b", "c"))] == ids
 
 
-def test_an_answer_of_something_else_is_told_as_such() -> None:
+def test_a_response_of_something_else_is_unexpected() -> None:
     transport = httpx.MockTransport(lambda _: httpx.Response(200, content=b"<html>\n"))
     with TaskmillClient("http://x", transport=transport) as client, pytest.raises(Unexpected):
         client.create_many(named("a"))
@@ -208,7 +208,7 @@ def test_keys_of_the_callers_own_hold(client: TaskmillClient, service: FakeServi
     assert None not in service.keys
 
 
-def test_a_way_that_is_lost_between_requests_is_told_with_what_was_made(
+def test_a_connection_lost_between_requests_is_reported_with_what_was_made(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(many, "_MOST_BYTES", 250)
@@ -222,10 +222,10 @@ def test_a_way_that_is_lost_between_requests_is_told_with_what_was_made(
     transport = httpx.MockTransport(respond)
     tasks: list[dict[str, Any]] = [{"name": "a", "payload": {"text": "x" * 250}}, {"name": "late"}]
     with TaskmillClient("http://x", retries=0, transport=transport) as client:
-        with pytest.raises(NotAllCreated, match="from place 1 on") as told:
+        with pytest.raises(NotAllCreated, match="from position 1 on") as caught:
             client.create_many(tasks)
-        assert len(told.value.ids) == 1
-        assert isinstance(told.value.__cause__, Unreachable)
+        assert len(caught.value.ids) == 1
+        assert isinstance(caught.value.__cause__, Unreachable)
         with pytest.raises(Unreachable):
             client.create_many(tasks[1:])
         each = client.create_each(tasks)
@@ -238,8 +238,8 @@ LINES = {"Content-Type": "application/x-ndjson"}
 ID = "0197a3b2-6c4e-7d21-8f10-2a9b3c4d5e6f"
 
 
-class ProcessContext(httpx.SyncByteStream, httpx.AsyncByteStream):
-    """An answer for so many tasks; a cut one ends in a lost connection."""
+class Lines(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """A response for so many tasks; a cut one ends in a lost connection."""
 
     def __init__(self, count: int, *, is_cut: bool) -> None:
         self._count = count
@@ -257,22 +257,22 @@ class ProcessContext(httpx.SyncByteStream, httpx.AsyncByteStream):
             yield part
 
 
-def answered(count: int, *, is_cut: bool = False) -> httpx.Response:
-    return httpx.Response(200, headers=LINES, stream=ProcessContext(count, is_cut=is_cut))
+def a_response(count: int, *, is_cut: bool = False) -> httpx.Response:
+    return httpx.Response(200, headers=LINES, stream=Lines(count, is_cut=is_cut))
 
 
-class Replies:
-    """Gives one answer after the other, the last one for ever; keeps the names that were sent."""
+class FakeResponses:
+    """Gives one response after the other, the last one for ever; records the names that were sent."""
 
-    def __init__(self, *replies: Callable[[int], httpx.Response]) -> None:
+    def __init__(self, *responses: Callable[[int], httpx.Response]) -> None:
         self.sent: list[list[str]] = []
-        self._replies = list(replies)
+        self._responses = list(responses)
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         names = [orjson.loads(line)["name"] for line in request.content.splitlines()]
         self.sent.append(names)
-        told = self._replies.pop(0) if len(self._replies) > 1 else self._replies[0]
-        return told(len(names))
+        respond = self._responses.pop(0) if len(self._responses) > 1 else self._responses[0]
+        return respond(len(names))
 
     def client(self, retries: int = 3) -> TaskmillClient:
         return TaskmillClient("http://x", retries=retries, transport=httpx.MockTransport(self))
@@ -283,47 +283,47 @@ class Replies:
 
 
 def cut_after(count: int) -> Callable[[int], httpx.Response]:
-    return lambda _: answered(count, is_cut=True)
+    return lambda _: a_response(count, is_cut=True)
 
 
-def test_what_was_answered_before_a_reset_is_not_sent_again() -> None:
-    replies = Replies(cut_after(2), cut_after(0), answered)
-    with replies.client() as client:
+def test_tasks_with_an_outcome_before_a_reset_are_not_sent_again() -> None:
+    responses = FakeResponses(cut_after(2), cut_after(0), a_response)
+    with responses.client() as client:
         assert len(client.create_many(named("a", "b", "c"))) == 3
-    assert replies.sent == [["a", "b", "c"], ["c"], ["c"]]
+    assert responses.sent == [["a", "b", "c"], ["c"], ["c"]]
 
 
-async def test_what_was_answered_before_a_reset_is_not_sent_again_asynchronously() -> None:
-    replies = Replies(cut_after(2), answered)
-    async with replies.async_client() as client:
+async def test_tasks_with_an_outcome_before_a_reset_are_not_sent_again_asynchronously() -> None:
+    responses = FakeResponses(cut_after(2), a_response)
+    async with responses.async_client() as client:
         assert len(await client.create_many(named("a", "b", "c"))) == 3
-    assert replies.sent == [["a", "b", "c"], ["c"]]
+    assert responses.sent == [["a", "b", "c"], ["c"]]
 
 
-def test_a_try_that_taught_something_does_not_count() -> None:
-    replies = Replies(cut_after(1), cut_after(1), cut_after(1), answered)
-    with replies.client(retries=1) as client:
+def test_a_try_with_new_outcomes_does_not_count() -> None:
+    responses = FakeResponses(cut_after(1), cut_after(1), cut_after(1), a_response)
+    with responses.client(retries=1) as client:
         assert len(client.create_many(named("a", "b", "c", "d"))) == 4
 
 
-def test_what_was_answered_before_the_last_reset_is_told() -> None:
+def test_outcomes_before_the_last_reset_are_reported() -> None:
     with (
-        Replies(cut_after(2)).client(retries=0) as client,
-        pytest.raises(NotAllCreated, match="from place 2 on") as told,
+        FakeResponses(cut_after(2)).client(retries=0) as client,
+        pytest.raises(NotAllCreated, match="from position 2 on") as caught,
     ):
         client.create_many(named("a", "b", "c"))
-    assert [str(one) for one in told.value.ids] == [ID, ID]
-    assert isinstance(told.value.__cause__, Unreachable)
-    with Replies(cut_after(2)).client(retries=0) as client:
+    assert [str(one) for one in caught.value.ids] == [ID, ID]
+    assert isinstance(caught.value.__cause__, Unreachable)
+    with FakeResponses(cut_after(2)).client(retries=0) as client:
         found = client.create_each(named("a", "b", "c"))
         assert [next(found).index, next(found).index] == [0, 1]
         with pytest.raises(Unreachable):
             next(found)
 
 
-async def test_what_was_answered_before_the_last_reset_is_told_asynchronously() -> None:
-    async with Replies(cut_after(2)).async_client(retries=0) as client:
-        with pytest.raises(NotAllCreated, match="from place 2 on"):
+async def test_outcomes_before_the_last_reset_are_reported_asynchronously() -> None:
+    async with FakeResponses(cut_after(2)).async_client(retries=0) as client:
+        with pytest.raises(NotAllCreated, match="from position 2 on"):
             await client.create_many(named("a", "b", "c"))
         found = client.create_each(named("a", "b", "c"))
         assert [(await anext(found)).index, (await anext(found)).index] == [0, 1]
@@ -331,33 +331,33 @@ async def test_what_was_answered_before_the_last_reset_is_told_asynchronously() 
             await anext(found)
 
 
-def test_what_a_lost_answer_would_have_told_anew_is_not_known() -> None:
-    """A line that was refused for now was sent again: perhaps its task was made then."""
+def test_the_outcome_of_a_retry_whose_response_was_lost_is_unknown() -> None:
+    """A line with a temporary refusal was sent again: perhaps its task was made then."""
 
     def refuses_the_first(_: int) -> httpx.Response:
         problem = orjson.dumps(AWAY)
         lines = b'{"line":1,"status":503,"problem":%s}\n{"line":2,"status":201,"id":"%s"}\n'
         return httpx.Response(200, headers=LINES, content=lines % (problem, ID.encode()))
 
-    replies = Replies(refuses_the_first, cut_after(0))
-    with replies.client(retries=1) as client, pytest.raises(Unreachable):
+    responses = FakeResponses(refuses_the_first, cut_after(0))
+    with responses.client(retries=1) as client, pytest.raises(Unreachable):
         client.create_many(named("a", "b"))
-    assert replies.sent == [["a", "b"], ["a"]]
+    assert responses.sent == [["a", "b"], ["a"]]
 
 
 @pytest.mark.parametrize("status", [301, 307])
-def test_an_answer_that_leads_elsewhere_is_told_with_what_was_made(
+def test_a_redirect_is_reported_with_what_was_made(
     status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(many, "_MOST_BYTES", 1)
     elsewhere = httpx.Response(status, json={}, headers={"Location": "/"})
     with (
-        Replies(answered, lambda _: elsewhere).client() as client,
-        pytest.raises(NotAllCreated, match="from place 1 on") as told,
+        FakeResponses(a_response, lambda _: elsewhere).client() as client,
+        pytest.raises(NotAllCreated, match="from position 1 on") as caught,
     ):
         client.create_many(named("a", "b"))
-    assert isinstance(told.value.__cause__, Unexpected)
-    assert "redirect" in str(told.value.__cause__)
+    assert isinstance(caught.value.__cause__, Unexpected)
+    assert "redirect" in str(caught.value.__cause__)
 
 
 @pytest.mark.parametrize(
@@ -375,20 +375,20 @@ def test_an_answer_that_leads_elsewhere_is_told_with_what_was_made(
         '{"line":1,"status":422,"problem":7}',
     ],
 )
-def test_a_line_that_tells_of_no_task_is_told_as_such(line: str) -> None:
+def test_a_line_that_belongs_to_no_task_is_unexpected(line: str) -> None:
     content = (line.replace("%s", ID) + "\n").encode()
-    strange = Replies(lambda _: httpx.Response(200, headers=LINES, content=content))
+    strange = FakeResponses(lambda _: httpx.Response(200, headers=LINES, content=content))
     with strange.client() as client, pytest.raises(Unexpected):
         client.create_many(named("a"))
 
 
 def passing(most_bytes: int) -> Callable[[httpx.Request], httpx.Response]:
-    """A proxy that lets so much pass, and says no in its own words."""
+    """A proxy that lets so much pass, and refuses more with a page of its own."""
 
     def respond(request: httpx.Request) -> httpx.Response:
         if len(request.content) > most_bytes:
             return httpx.Response(413, html="<h1>413 Request Entity Too Large</h1>")
-        return answered(request.content.count(b"\n"))
+        return a_response(request.content.count(b"\n"))
 
     return respond
 
@@ -414,19 +414,19 @@ async def test_requests_that_are_too_large_for_a_proxy_are_halved() -> None:
         assert len(await other.create_many(tasks)) == 100
 
 
-def test_a_task_that_is_too_large_alone_is_told_with_what_was_made() -> None:
+def test_a_task_that_is_too_large_alone_is_reported_with_what_was_made() -> None:
     tasks: list[dict[str, Any]] = [{"name": "a"}, {"name": "b", "payload": {"text": "x" * 1000}}]
     transport = httpx.MockTransport(passing(500))
     with (
         TaskmillClient("http://x", transport=transport) as client,
-        pytest.raises(NotAllCreated, match="from place 1 on") as told,
+        pytest.raises(NotAllCreated, match="from position 1 on") as caught,
     ):
         client.create_many(tasks)
-    assert isinstance(told.value.__cause__, Unexpected)
-    assert told.value.__cause__.status == 413
+    assert isinstance(caught.value.__cause__, Unexpected)
+    assert caught.value.__cause__.status == 413
 
 
-def test_an_answer_that_stays_short_is_no_answer(
+def test_a_response_that_stays_short_is_no_response(
     served: tuple[FakeService, str], service: FakeService
 ) -> None:
     service.lines_returned = 0
@@ -462,8 +462,8 @@ async def test_the_asynchronous_client_takes_iterables_of_both_kinds(service: Fa
     assert len(service.tasks) == 8
 
 
-def test_keys_that_are_made_are_each_tasks_own_and_no_longer_than_a_uuid() -> None:
-    """Also across requests and calls: two tasks with one key would be one task."""
+def test_made_keys_are_unique_and_no_longer_than_a_uuid() -> None:
+    """Even across requests and calls: two tasks with one key would be one task."""
     calls = [many.Cutter("http://x", retries=0, most=700) for _ in range(2)]
     cut = [list(many.chunks(({"name": "a"} for _ in range(1500)), cutter)) for cutter in calls]
     assert [len(chunks) for chunks in cut] == [3, 3]
@@ -474,4 +474,4 @@ def test_keys_that_are_made_are_each_tasks_own_and_no_longer_than_a_uuid() -> No
         for line in (chunk.call.content or b"").splitlines()
     ]
     assert len(set(keys)) == len(keys) == 3000
-    assert max(map(len, keys)) <= 36 - 7, "places may have seven digits more"
+    assert max(map(len, keys)) <= 36 - 7, "positions may have seven digits more"

@@ -1,4 +1,4 @@
-"""The client's errors: one for each type of problem that the service can answer, and what is in them."""
+"""The client's errors: one for each type of problem of the service, and their fields."""
 
 import pickle
 from collections.abc import Iterator
@@ -49,12 +49,12 @@ def served() -> Iterator[tuple[FakeService, str]]:
 
 
 def refused(**members: Any) -> NotAccepted:  # noqa: ANN401 - of a problem
-    """Ask a service that answers with this problem."""
-    answer = problem(**members)
+    """The error for a response with this problem."""
+    response = problem(**members)
 
     def respond(_: httpx.Request) -> httpx.Response:
         return httpx.Response(
-            answer.status_code, headers=dict(answer.headers), content=bytes(answer.body)
+            response.status_code, headers=dict(response.headers), content=bytes(response.body)
         )
 
     transport = httpx.MockTransport(respond)
@@ -71,14 +71,14 @@ async def test_each_type_of_problem_is_an_error_of_its_own_in_both_clients(
     served: tuple[FakeService, str], kind: ProblemKind
 ) -> None:
     service, url = served
-    told: dict[str, object] = {"type": kind.type, "headers": {"Retry-After": "0"}}
+    members: dict[str, object] = {"type": kind.type, "headers": {"Retry-After": "0"}}
     caught: list[type[Exception]] = []
 
-    service.refuse_next(kind.status, **told)  # type: ignore[arg-type]  # members of a problem
+    service.refuse_next(kind.status, **members)  # type: ignore[arg-type]  # members of a problem
     with TaskmillClient(url, retries=0) as client, pytest.raises(NotAccepted) as ordinary:
         client.stats()
     caught.append(ordinary.type)
-    service.refuse_next(kind.status, **told)  # type: ignore[arg-type]  # members of a problem
+    service.refuse_next(kind.status, **members)  # type: ignore[arg-type]  # members of a problem
     async with AsyncTaskmillClient(url, retries=0) as other:
         with pytest.raises(NotAccepted) as asynchronous:
             await other.stats()
@@ -94,7 +94,7 @@ def test_there_is_no_error_of_a_problem_that_does_not_exist() -> None:
     assert set(BY_STATUS) == {kind.status for kind in ALL_KINDS}
 
 
-def test_all_of_them_can_be_imported_from_the_package_and_are_in_the_drawn_tree() -> None:
+def test_all_of_them_can_be_imported_from_the_package_and_are_in_the_tree() -> None:
     from taskmill.client import refusals  # noqa: PLC0415 - its docstring
 
     kinds = {*BY_TYPE.values(), *BY_STATUS.values()}
@@ -110,8 +110,8 @@ def test_the_fields_of_a_refusal_are_typed() -> None:
     assert isinstance(missing, TaskNotFound)
     assert missing.task_id == TASK_ID
 
-    said = {"task_id": str(TASK_ID), "task_status": "failed", "action": "cancel"}
-    transition = refused(status=409, type="/problems/transition-refused", **said)
+    fields = {"task_id": str(TASK_ID), "task_status": "failed", "action": "cancel"}
+    transition = refused(status=409, type="/problems/transition-refused", **fields)
     assert isinstance(transition, TransitionRefused)
     assert (transition.task_id, transition.task_status, transition.action) == (
         TASK_ID,
@@ -136,7 +136,7 @@ def test_the_fields_of_a_refusal_are_typed() -> None:
     assert old.kept_days == 7
 
 
-def test_when_to_ask_again_comes_from_the_problem_or_from_the_header() -> None:
+def test_when_to_try_again_comes_from_the_problem_or_from_the_header() -> None:
     away = refused(status=503, type="/problems/unavailable", retry_after_s=2.5)
     assert isinstance(away, ServiceUnavailable)
     assert away.retry_after_s == 2.5
@@ -160,7 +160,7 @@ def test_when_to_ask_again_comes_from_the_problem_or_from_the_header() -> None:
         (507, NotAccepted),
     ],
 )
-def test_a_type_that_only_a_newer_service_knows_is_told_by_its_status(
+def test_a_type_that_only_a_newer_service_knows_is_an_error_by_status(
     status: int, kind: type[NotAccepted]
 ) -> None:
     found = refused(status=status, type="/problems/of-tomorrow", title="New", detail="it is new")

@@ -1,4 +1,4 @@
-"""What goes wrong between a client and a service: on the way, in the process, in what it is given."""
+"""Trouble between a client and a service: on the way, in the process, and with arguments."""
 
 import asyncio
 import copy
@@ -44,7 +44,7 @@ ENDED = {**TASK, "status": "succeeded", "version": TASK["version"] + 1}
 ID = UUID(TASK["id"])
 
 
-def answered(body: object, status: int = 200) -> httpx.Response:
+def a_response(body: object, status: int = 200) -> httpx.Response:
     return httpx.Response(status, json=body)
 
 
@@ -59,19 +59,19 @@ def of_a_proxy(status: int) -> httpx.Response:
     return httpx.Response(status, html="<h1>Bad Gateway</h1>")
 
 
-class Told:
-    """Gives one answer after the other, the last one for ever; keeps the requests."""
+class FakeTransport:
+    """Gives one response after the other, the last one for ever; records the requests."""
 
-    def __init__(self, *answers: httpx.Response | httpx.RequestError) -> None:
+    def __init__(self, *responses: httpx.Response | httpx.RequestError) -> None:
         self.requests: list[httpx.Request] = []
-        self._answers = list(answers)
+        self._responses = list(responses)
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)
-        told = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
-        if isinstance(told, httpx.RequestError):
-            raise told
-        return told
+        response = self._responses.pop(0) if len(self._responses) > 1 else self._responses[0]
+        if isinstance(response, httpx.RequestError):
+            raise response
+        return response
 
     def client(self, retries: int = 3) -> TaskmillClient:
         return TaskmillClient(
@@ -89,13 +89,13 @@ WAITING = {**TASK, "status": "new"}
 
 
 class Counted(BaseHTTPRequestHandler):
-    """Answers as a service without queues; keeps each request's port, which is its connection."""
+    """Responds like a service without queues; records each request's port, which is its connection."""
 
     protocol_version = "HTTP/1.1"
     ports: list[int]
 
     def do_GET(self) -> None:
-        """Answer."""
+        """Respond."""
         self.ports.append(self.client_address[1])
         body = b'{"items":[]}'
         self.send_response(200)
@@ -105,7 +105,7 @@ class Counted(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
@@ -134,21 +134,21 @@ client.queues()
 
 
 def test_a_fork_has_connections_of_its_own(counted: ThreadingHTTPServer) -> None:
-    """On a shared one, each process may read what the other asked for."""
+    """On a shared one, each process may read the responses of the other."""
     url = f"http://127.0.0.1:{counted.server_port}"
-    subprocess.run([sys.executable, "-c", FORKS, url], check=True, timeout=60)  # noqa: S603 - our own words
+    subprocess.run([sys.executable, "-c", FORKS, url], check=True, timeout=60)  # noqa: S603 - our own program
     before, forked, after = Counted.ports
     assert before == after != forked
 
 
 async def test_many_may_wait_at_once() -> None:
-    """More than httpx has connections for: the service answers none until it has heard all of them."""
-    at_once, heard = 150, asyncio.Barrier(150)
+    """More than httpx has connections for: the service responds to none before it has all requests."""
+    at_once, all_came = 150, asyncio.Barrier(150)
     body = orjson.dumps(ENDED)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        await heard.wait()
+        await all_came.wait()
         head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
         writer.write(f"{head}\r\nConnection: close\r\n\r\n".encode() + body)
         await writer.drain()
@@ -166,7 +166,7 @@ async def test_many_may_wait_at_once() -> None:
 
 
 async def serve_tasks(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answer everything with one task, once for each connection."""
+    """Respond to everything with one task, once for each connection."""
     body = orjson.dumps(ENDED)
     head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
     with suppress(asyncio.IncompleteReadError, ConnectionError):
@@ -177,7 +177,7 @@ async def serve_tasks(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 
 
 async def test_cancelled_calls_leave_no_connection_taken() -> None:
-    """Cancelled between getting its connection and using it, a call of httpcore keeps it for ever."""
+    """A call of httpcore that is cancelled between getting and using its connection keeps it for ever."""
     server = await asyncio.start_server(serve_tasks, "127.0.0.1", 0, backlog=1000)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     async with server, AsyncTaskmillClient(url, retries=0) as client:
@@ -193,47 +193,49 @@ async def test_cancelled_calls_leave_no_connection_taken() -> None:
 
 
 @pytest.mark.parametrize("status", [502, 503, 504])
-def test_what_a_proxy_says_while_the_service_is_away_is_asked_again(status: int) -> None:
-    told = Told(of_a_proxy(status), answered(TASK))
-    assert told.client().get(ID).id == ID
-    once = Told(of_a_proxy(status))
+def test_a_proxys_error_while_the_service_is_away_is_tried_again(status: int) -> None:
+    transport = FakeTransport(of_a_proxy(status), a_response(TASK))
+    assert transport.client().get(ID).id == ID
+    once = FakeTransport(of_a_proxy(status))
     with pytest.raises(Unexpected, match=f"HTTP {status}"):
         once.client().cancel(ID)
     assert len(once.requests) == 1
 
 
-def test_an_answer_that_can_not_be_decoded_is_no_answer() -> None:
+def test_a_response_that_can_not_be_decoded_is_no_response() -> None:
     headers = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
     broken = httpx.Response(200, headers=headers, stream=httpx.ByteStream(b"no gzip"))
     with pytest.raises(Unreachable, match="can't be decoded"):
-        Told(broken).client(retries=0).stats()
+        FakeTransport(broken).client(retries=0).stats()
 
 
 def test_a_wait_outlasts_the_service_going_away() -> None:
-    told = Told(answered(WAITING), LOST, of_a_proxy(502), refused(503), answered(ENDED))
-    assert told.client(retries=0).wait(ID).status is Status.SUCCEEDED
-    assert len(told.requests) == 5
+    transport = FakeTransport(
+        a_response(WAITING), LOST, of_a_proxy(502), refused(503), a_response(ENDED)
+    )
+    assert transport.client(retries=0).wait(ID).status is Status.SUCCEEDED
+    assert len(transport.requests) == 5
 
 
 async def test_a_wait_outlasts_the_service_going_away_asynchronously() -> None:
-    told = Told(answered(WAITING), LOST, answered(ENDED))
-    async with told.async_client() as client:
+    transport = FakeTransport(a_response(WAITING), LOST, a_response(ENDED))
+    async with transport.async_client() as client:
         assert (await client.wait(ID)).status is Status.SUCCEEDED
-    assert len(told.requests) == 3
+    assert len(transport.requests) == 3
 
 
 def test_a_wait_ends_in_time_though_the_service_stays_away() -> None:
-    told = Told(answered(WAITING), LOST)
+    transport = FakeTransport(a_response(WAITING), LOST)
     with pytest.raises(StillRunning):
-        told.client().wait(ID, timeout_s=0.2)
+        transport.client().wait(ID, timeout_s=0.2)
 
 
-def test_a_wait_ends_when_the_service_says_no() -> None:
-    told = Told(answered(WAITING), refused(404, "/problems/task-not-found"))
+def test_a_wait_ends_when_the_service_refuses() -> None:
+    transport = FakeTransport(a_response(WAITING), refused(404, "/problems/task-not-found"))
     with pytest.raises(TaskNotFound):
-        told.client().wait(ID)
+        transport.client().wait(ID)
     with pytest.raises(Unreachable):
-        Told(LOST).client(retries=0).wait(ID)
+        FakeTransport(LOST).client(retries=0).wait(ID)
 
 
 STREAM = {"Content-Type": "text/event-stream"}
@@ -247,14 +249,16 @@ def a_stream(data: object) -> httpx.Response:
 @pytest.mark.parametrize("away", [of_a_proxy(502), of_a_proxy(503), refused(503)])
 def test_a_feed_goes_on_when_a_proxy_reaches_the_service_again(away: httpx.Response) -> None:
     change = RESPONSES["ChangeView"]
-    told = Told(a_stream(change), away, a_stream({**change, "cursor": "1.2"}))
-    feed = told.client(retries=0).feed()
+    transport = FakeTransport(a_stream(change), away, a_stream({**change, "cursor": "1.2"}))
+    feed = transport.client(retries=0).feed()
     assert [next(feed).cursor, next(feed).cursor] == [change["cursor"], "1.2"]
     feed.close()
 
 
 def test_a_change_of_another_version_is_the_clients_error() -> None:
-    feed = Told(a_stream({**RESPONSES["ChangeView"], "event": "sublimated"})).client().feed()
+    feed = (
+        FakeTransport(a_stream({**RESPONSES["ChangeView"], "event": "sublimated"})).client().feed()
+    )
     with pytest.raises(Unexpected, match="event"):
         next(feed)
 
@@ -262,11 +266,11 @@ def test_a_change_of_another_version_is_the_clients_error() -> None:
 @pytest.mark.parametrize(
     "away", [(of_a_proxy(502), Unexpected), (refused(503), ServiceUnavailable)]
 )
-def test_a_feed_that_never_stood_tells_the_trouble(
+def test_a_feed_that_never_connected_raises_the_error(
     away: tuple[httpx.Response, type[ClientError]],
 ) -> None:
     with pytest.raises(away[1]):
-        next(Told(away[0]).client(retries=1).feed())
+        next(FakeTransport(away[0]).client(retries=1).feed())
 
 
 ERRORS: list[ClientError] = [
@@ -291,22 +295,22 @@ def test_an_error_crosses_to_another_process(
     assert (type(arrived), str(arrived), vars(arrived)) == (type(error), str(error), vars(error))
 
 
-def test_a_password_in_the_address_is_not_told() -> None:
+def test_a_password_in_the_address_is_not_shown() -> None:
     url = "http://ann:s3@cret@taskmill"
-    silent = httpx.MockTransport(Told(LOST))
+    silent = httpx.MockTransport(FakeTransport(LOST))
     with pytest.raises(Unreachable) as lost:
         TaskmillClient(url, retries=0, transport=silent).stats()
-    page = httpx.MockTransport(Told(httpx.Response(200, html="<html>")))
+    page = httpx.MockTransport(FakeTransport(httpx.Response(200, html="<html>")))
     with pytest.raises(Unexpected) as strange:
         TaskmillClient(url, transport=page).stats()
-    for told in (str(lost.value), lost.value.url, str(strange.value), strange.value.url):
-        assert "taskmill" in told
-        assert "cret" not in told
+    for text in (str(lost.value), lost.value.url, str(strange.value), strange.value.url):
+        assert "taskmill" in text
+        assert "cret" not in text
 
 
 @pytest.mark.parametrize("url", ["http://a..b", f"http://{'a' * 64}.org", "http://host/\udcff"])
 def test_an_address_that_no_connection_takes_is_refused_at_once(url: str) -> None:
-    with pytest.raises(Unreachable, match="no address"):
+    with pytest.raises(Unreachable, match="not an address"):
         TaskmillClient(url)
 
 
@@ -318,7 +322,7 @@ def test_an_address_that_no_connection_takes_is_refused_at_once(url: str) -> Non
         ("SSL_CERT_FILE", "/nowhere/ca.pem"),
     ],
 )
-def test_an_environment_that_can_not_be_used_is_told(
+def test_an_unusable_environment_is_an_error(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setenv(name, value)
@@ -335,8 +339,8 @@ class Order(BaseModel):
     at: datetime
 
 
-def test_a_payload_is_sent_as_what_it_is() -> None:
-    told = Told(answered(TASK, 201))
+def test_a_payload_is_converted_to_json() -> None:
+    transport = FakeTransport(a_response(TASK, 201))
     moment = datetime(2030, 1, 1, tzinfo=UTC)
     payload = {
         "order": Order(at=moment),
@@ -347,8 +351,8 @@ def test_a_payload_is_sent_as_what_it_is() -> None:
         "colour": Colour.RED,
         "some": {1},
     }
-    told.client().create("a task", payload=payload)
-    assert orjson.loads(told.requests[0].content)["payload"] == {
+    transport.client().create("a task", payload=payload)
+    assert orjson.loads(transport.requests[0].content)["payload"] == {
         "order": {"at": "2030-01-01T00:00:00Z"},
         "at": "2030-01-01T00:00:00+00:00",
         "day": "2030-01-01",
@@ -392,7 +396,7 @@ def test_json_is_what_the_standard_library_makes_of_it(value: object) -> None:
 
 
 def test_what_json_lacks_is_written_alike_wherever_it_is() -> None:
-    """Also beside what only the standard library writes."""
+    """Even beside values that only the standard library writes."""
     moment = datetime(2030, 1, 1, 12, 30, 15, 120, tzinfo=timezone(timedelta(hours=2)))
     values = [
         moment,
@@ -417,43 +421,43 @@ def test_numbers_that_json_lacks_are_refused_wherever_they_are(number: float) ->
 
 
 @pytest.mark.parametrize("status", [204, 304])
-def test_an_answer_without_what_was_asked_for_is_told_as_such(status: int) -> None:
+def test_a_response_without_the_result_is_unexpected(status: int) -> None:
     with pytest.raises(Unexpected, match=f"HTTP {status}"):
-        Told(httpx.Response(status)).client().stats()
+        FakeTransport(httpx.Response(status)).client().stats()
 
 
 @pytest.mark.parametrize("value", [object(), b"\xff", float("nan"), len])
-def test_what_is_nothing_in_json_is_not_sent(value: object) -> None:
-    told = Told(answered(TASK, 201))
+def test_what_can_not_be_json_is_not_sent(value: object) -> None:
+    transport = FakeTransport(a_response(TASK, 201))
     with pytest.raises(ValueError, match=r"serialize|decode|compliant"):
-        told.client().create("a task", payload={"value": value})
-    assert told.requests == []
+        transport.client().create("a task", payload={"value": value})
+    assert transport.requests == []
 
 
 def test_an_empty_key_of_the_callers_own_is_sent_alone() -> None:
-    told = Told(answered(TASK, 201))
-    told.client().create("a task", idempotency_key="")
-    assert "Idempotency-Key" not in told.requests[0].headers
-    assert orjson.loads(told.requests[0].content)["idempotency_key"] == ""
+    transport = FakeTransport(a_response(TASK, 201))
+    transport.client().create("a task", idempotency_key="")
+    assert "Idempotency-Key" not in transport.requests[0].headers
+    assert orjson.loads(transport.requests[0].content)["idempotency_key"] == ""
 
 
 def test_an_empty_key_in_a_batch_is_sent_as_it_is() -> None:
-    told = Told(answered({"ids": [str(ID), str(ID)]}, 201))
+    transport = FakeTransport(a_response({"ids": [str(ID), str(ID)]}, 201))
     tasks: list[dict[str, str | None]] = [
         {"name": "a", "idempotency_key": key} for key in ("", None)
     ]
-    told.client().create_batch(tasks)
-    first, second = orjson.loads(told.requests[0].content)
+    transport.client().create_batch(tasks)
+    first, second = orjson.loads(transport.requests[0].content)
     assert first["idempotency_key"] == ""
     assert second["idempotency_key"]
 
 
 def test_a_filter_given_as_an_iterator_holds_for_every_page() -> None:
     pages = [{"items": [TASK], "total": 2, "next_cursor": cursor} for cursor in ("c", None)]
-    told = Told(*map(answered, pages))
-    found = list(told.client().list(status=iter(["new", "failed"]), label={"a=1": 0}.keys()))
+    transport = FakeTransport(*map(a_response, pages))
+    found = list(transport.client().list(status=iter(["new", "failed"]), label={"a=1": 0}.keys()))
     assert len(found) == 2
-    for request in told.requests:
+    for request in transport.requests:
         assert request.url.params.get_list("status") == ["new", "failed"]
         assert request.url.params.get_list("label") == ["a=1"]
 
@@ -461,14 +465,16 @@ def test_a_filter_given_as_an_iterator_holds_for_every_page() -> None:
 def test_a_filter_given_as_an_iterator_holds_for_every_step() -> None:
     step = {"matched": 1, "changed": 1, "asked": 0, "dry_run": False}
     first = {**step, "is_complete": False, "next_cursor": "c"}
-    told = Told(answered(first), answered({**step, "is_complete": True, "next_cursor": None}))
-    done = told.client().cancel_matching(label=iter(["a=1"]), status="new")
+    transport = FakeTransport(
+        a_response(first), a_response({**step, "is_complete": True, "next_cursor": None})
+    )
+    done = transport.client().cancel_matching(label=iter(["a=1"]), status="new")
     assert done.changed == 2
-    sent = [orjson.loads(request.content) for request in told.requests]
+    sent = [orjson.loads(request.content) for request in transport.requests]
     assert [(one["label"], one["status"]) for one in sent] == [(["a=1"], ["new"])] * 2
 
 
-def test_bytes_that_are_no_text_can_be_looked_for() -> None:
-    told = Told(answered({"items": [], "total": 0, "next_cursor": None}))
-    told.client().page(name=os.fsdecode(b"a\xff"))
-    assert told.requests[0].url.params["name"] == "a\ufffd"
+def test_bytes_that_are_no_text_can_be_searched_for() -> None:
+    transport = FakeTransport(a_response({"items": [], "total": 0, "next_cursor": None}))
+    transport.client().page(name=os.fsdecode(b"a\xff"))
+    assert transport.requests[0].url.params["name"] == "a\ufffd"

@@ -1,4 +1,4 @@
-"""The command `top`: live on a terminal, one picture or one snapshot anywhere else."""
+"""The command `top`: live on a terminal, else one picture or one snapshot."""
 
 import asyncio
 import os
@@ -41,27 +41,27 @@ Examples:
     default=1.0,
     show_default=True,
     metavar="SECONDS",
-    help="How often to look. A service that answers slowly is asked less.",
+    help="How often to refresh. A slow service is asked less often.",
 )
 @click.option(
     "--window",
     type=click.Choice([window.value for window in Window]),
     default=Window.MINUTES_15.value,
     show_default=True,
-    help="How far to look back for bars and percentiles.",
+    help="Time span of bars and percentiles.",
 )
 @click.option(
     "--once",
     is_flag=True,
-    help="Print one picture as plain text, after one interval; so it is without a terminal.",
+    help="Print one picture as plain text, after one interval; the default without a terminal.",
 )
 @url_option
 @json_option
 def top(*, interval: float, window: str, once: bool, url: str, as_json: bool) -> int:
-    """Show live what the service does: tasks, rates, queues, workers, failures, and what wants a look.
+    """Show live what the service does: tasks, rates, queues, workers, failures, and what needs attention.
 
-    What matters most comes first. A service that goes away is waited for. ? tells the keys: they choose rows, open
-    details, filter, and pause or resume a queue.
+    What matters most comes first. It goes on when the service is away, and shows it again when it is back. ? lists
+    the keys: they choose rows, open details, filter, and pause or resume a queue.
     """
     calls.address(url)
     view = View(window=Window(window))
@@ -72,14 +72,14 @@ def top(*, interval: float, window: str, once: bool, url: str, as_json: bool) ->
 
 
 def _is_terminal() -> bool:
-    is_dumb = os.environ.get("TERM", "dumb") == "dumb"  # noqa: TID251 - the terminal's own word for itself
+    is_dumb = os.environ.get("TERM", "dumb") == "dumb"  # noqa: TID251 - what the terminal calls itself
     return sys.stdin.isatty() and sys.stdout.isatty() and not is_dumb
 
 
 def _live(url: str, interval_s: float, view: View) -> int:
     if sys.platform == "win32":
-        raise click.ClickException("the live view needs a Unix terminal; --once works here, too")
-    # Only here: not every system has what they need.
+        raise click.ClickException("the live view needs a Unix terminal; --once works here")
+    # Imported here: not every system has what they need.
     from taskmill.cli.top.live import Live  # noqa: PLC0415 - see above
     from taskmill.cli.top.screen import Screen  # noqa: PLC0415 - see above
 
@@ -90,7 +90,7 @@ def _live(url: str, interval_s: float, view: View) -> int:
 async def _print_once(url: str, interval_s: float, view: View, *, as_json: bool) -> None:
     rates = Rates()
     async with AsyncTaskmillClient(url, retries=1) as client:
-        if not as_json:  # a rate takes two looks
+        if not as_json:  # a rate needs two snapshots
             rates.add((await read(client, Failures(), view.window)).activity)
             await asyncio.sleep(interval_s)
         snapshot = await read(client, Failures(), view.window)
@@ -113,8 +113,8 @@ async def _print_once(url: str, interval_s: float, view: View, *, as_json: bool)
 
 
 def _print(picture: Picture) -> None:
-    """Print a picture without colours, and without its last line, which tells of keys."""
-    # What is printed can be scrolled to: only its width is the terminal's.
+    """Print a picture without colours, and without its last line, which lists keys."""
+    # Printed text can be scrolled: only the width matters.
     width = max(get_terminal_size(_PLAIN_SIZE).columns, _NARROWEST)
     lines = frame(picture, width, _PLAIN_SIZE[1])[:-1]
     click.echo("\n".join(line.plain.rstrip() for line in lines).rstrip())

@@ -1,4 +1,4 @@
-"""What is told of one queue, worker or failure, and of the keys: lines of any number, to scroll through."""
+"""Details of one queue, worker or failure, and the help: any number of lines, to scroll through."""
 
 from collections.abc import Iterator, Sequence
 from typing import assert_never
@@ -46,21 +46,21 @@ _HELP = (
     ("↑ ↓, j k", "choose a row; PgUp, PgDn, Home, End go further"),
     ("Enter", "details of the chosen queue, worker or failure; Esc goes back"),
     ("P", "pause the chosen queue, or resume it; asks first"),
-    ("p", "freeze the picture, and go on"),
+    ("p", "freeze the picture, or go on"),
     ("z", "only the chosen table, or all"),
     ("/", "only rows with some text in them; Esc ends that"),
     ("w", "look back 5m, 15m, 1h or 6h"),
-    ("r", "look now"),
+    ("r", "refresh now"),
 )
 _MEANINGS = (
     "Rates are of the last ten seconds. Bars are a minute each, 10 minutes when looking back 6h.",
     "Waiting is from when a task was due to its claim, running from there to the end of the attempt.",
-    "Queues that want a look come first, then those in which most tasks wait.",
+    "Queues that need attention come first, then those in which most tasks wait.",
 )
 
 
 def details(opened: Row, snapshot: Snapshot, width: int) -> list[Text]:
-    """Return all that is known of what is open."""
+    """Return the details of the opened row."""
     match opened:
         case QueueRow():
             return list(_queue(opened, snapshot, width))
@@ -73,20 +73,20 @@ def details(opened: Row, snapshot: Snapshot, width: int) -> list[Text]:
 
 
 def help_lines(width: int) -> list[Text]:
-    """Say what the keys do."""
-    told = [Text.assemble(cell(show.strong(keys), 12), text) for keys, text in _HELP]
+    """Explain the keys."""
+    keys = [Text.assemble(cell(show.strong(names), 12), text) for names, text in _HELP]
     meanings = [line for text in _MEANINGS for line in _wrapped(text, width)]
-    return [show.strong("Keys"), *told, Text(), show.strong("What is shown"), *meanings]
+    return [show.strong("Keys"), *keys, Text(), show.strong("What is shown"), *meanings]
 
 
 def _queue(one: QueueRow, snapshot: Snapshot, width: int) -> Iterator[Text]:
     yield Text.assemble(show.strong(f"queue {one.name}"), "  ", queue_state(one))
     yield Text()
-    yield _told("waiting", count(one.waiting), *_oldest(one))
-    yield _told("running", count(one.running))
+    yield _labelled("waiting", count(one.waiting), *_oldest(one))
+    yield _labelled("running", count(one.running))
     if snapshot.stats.broker.state is not BrokerPresence.NONE:
-        yield _told("released", count(one.window), "  to the broker, and not yet claimed")
-    yield _told("serve it", ", ".join(_servers(one, snapshot)) or "no worker")
+        yield _labelled("released", count(one.released), "  to the broker, and not yet claimed")
+    yield _labelled("serve it", ", ".join(_servers(one, snapshot)) or "no worker")
     activity = snapshot.of_queue
     if activity is not None and activity.queue == one.name:
         yield Text()
@@ -114,11 +114,11 @@ def _activity(activity: ActivityView, one: QueueRow, width: int) -> Iterator[Tex
         ("ended", ENDED, one.ended),
         ("failed", FAILED, one.failed),
     )
-    for label, happenings, now in rates:
-        drawn = spark(series(activity, happenings), width - 22)
-        yield _told(label, cell(Text.assemble(per_second(now), show.dim("/s")), 10), drawn)
-    yield _told("waited", times(activity.total.waiting))
-    yield _told("ran", times(activity.total.running))
+    for label, event_types, now in rates:
+        bars = spark(series(activity, event_types), width - 22)
+        yield _labelled(label, cell(Text.assemble(per_second(now), show.dim("/s")), 10), bars)
+    yield _labelled("waited", times(activity.total.waiting))
+    yield _labelled("ran", times(activity.total.running))
     yield Text()
     widths = fitted(_TYPES, width)
     headings = [show.dim(column.heading) for column in _TYPES]
@@ -152,9 +152,9 @@ def _failures_of(one: QueueRow, snapshot: Snapshot, width: int) -> Iterator[Text
 def _worker(one: WorkerRow, snapshot: Snapshot, width: int) -> Iterator[Text]:
     yield Text.assemble(show.strong(f"worker {one.name}"), "  ", worker_state(one))
     yield Text()
-    yield _told("slots", f"{one.running:,} of {one.slots:,} in use")
-    yield _told("heard of", age(one.seen_s), " ago")
-    yield _told("up", age(one.started_s))
+    yield _labelled("slots", f"{one.running:,} of {one.slots:,} in use")
+    yield _labelled("seen", age(one.seen_s), " ago")
+    yield _labelled("up", age(one.started_s))
     yield from _listed("queues", one.queues or ["all"], width)
     yield from _listed("types", one.types, width)
     yield Text()
@@ -177,14 +177,14 @@ def _lease(view: WorkerView, snapshot: Snapshot) -> str:
 def _failure(one: Failure, snapshot: Snapshot, width: int) -> Iterator[Text]:
     yield Text.assemble(show.strong("failed "), show.printable(one.name))
     yield Text()
-    yield _told("task", one.task_id)
-    yield _told("ago", age(snapshot.seconds_since(one.at)))
-    yield _told("queue", one.queue)
-    yield _told("type", one.type)
-    yield _told("attempt", str(one.attempt))
+    yield _labelled("task", one.task_id)
+    yield _labelled("ago", age(snapshot.seconds_since(one.at)))
+    yield _labelled("queue", one.queue)
+    yield _labelled("type", one.type)
+    yield _labelled("attempt", str(one.attempt))
     if one.worker:
-        yield _told("worker", one.worker)
-    yield _told("error", show.failure(one.error_type))
+        yield _labelled("worker", one.worker)
+    yield _labelled("error", show.failure(one.error_type))
     yield Text()
     for line in one.message.splitlines():
         yield from _wrapped(line, width)
@@ -194,18 +194,18 @@ def _failure(one: Failure, snapshot: Snapshot, width: int) -> Iterator[Text]:
 
 def _listed(label: str, names: Sequence[str], width: int) -> Iterator[Text]:
     lines = _wrapped(", ".join(names), width - _LABEL)
-    for place, line in enumerate(lines):
-        yield _told(label if place == 0 else "", line)
+    for number, line in enumerate(lines):
+        yield _labelled(label if number == 0 else "", line)
 
 
 def _wrapped(text: str, width: int) -> list[Text]:
-    """Break a line where it must be, between words if it can."""
+    """Break a text into lines, between words if possible."""
     from rich.console import Console  # noqa: PLC0415 - only what is long needs one
 
     shown = Text(show.printable(text))
     return list(shown.wrap(Console(width=width), max(width, 1))) or [Text()]
 
 
-def _told(label: str, *parts: Cell) -> Text:
+def _labelled(label: str, *parts: Cell) -> Text:
     texts = [part if isinstance(part, Text) else Text(show.printable(part)) for part in parts]
     return Text.assemble(cell(show.dim(label), _LABEL), *texts)

@@ -1,4 +1,4 @@
-"""How single things are drawn: cells of a fixed width, columns that fit, bars, numbers. It knows no tables."""
+"""Draws single things: cells of a fixed width, columns that fit, bars, numbers. It knows no tables."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,9 +30,9 @@ _UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """A column of a table. It gets `width`, and its `share` of what room is left, up to `most`.
+    """A column of a table. It gets `width`, and its `share` of the remaining room, up to `most`.
 
-    Where there is not room for all, those with the highest `rank` are left out first, those with 0 never.
+    If not all columns fit, those with the highest `rank` are left out first, those with 0 never.
     """
 
     heading: str
@@ -48,14 +48,14 @@ def fitted(columns: Sequence[Column], room: int) -> dict[str, int]:
     shown = list(columns)
     while _needed(shown) > room and (last := max(shown, key=lambda one: one.rank)).rank:
         shown.remove(last)
-    spare = max(room - _needed(shown), 0)
+    remaining = max(room - _needed(shown), 0)
     widths = {one.heading: one.width for one in shown}
     growing = [one for one in shown if one.most > one.width]
     shares = sum(one.share for one in growing)
     for one in growing:
-        more = min(spare * one.share // shares, one.most - one.width)
+        more = min(remaining * one.share // shares, one.most - one.width)
         widths[one.heading] += more
-        spare, shares = spare - more, shares - one.share
+        remaining, shares = remaining - more, shares - one.share
     return widths
 
 
@@ -75,7 +75,7 @@ def row(columns: Sequence[Column], widths: dict[str, int], cells: Sequence[Cell]
 
 
 def cell(value: Cell, width: int, *, is_number: bool = False) -> Text:
-    """Return a cell of exactly this width; what has no room ends with an ellipsis."""
+    """Return a cell of exactly this width; a longer text ends with an ellipsis."""
     text = value.copy() if isinstance(value, Text) else Text(show.printable(value))
     text.truncate(width, overflow="ellipsis")
     missing = max(width - text.cell_len, 0)
@@ -87,13 +87,13 @@ def cell(value: Cell, width: int, *, is_number: bool = False) -> Text:
 
 
 def beside(left: Text, right: Text, width: int) -> Text:
-    """Put one text at each end of a line; the left one yields."""
+    """Put one text at each end of a line; the left one is cut if need be."""
     room = max(width - right.cell_len - GAP, 0)
     return cell(Text.assemble(cell(left, room), " " * GAP, right), width)
 
 
 def spark(values: Sequence[float | None], width: int) -> str:
-    """Draw the latest values as bars, the highest one full; nothing is a blank, and more than nothing is seen."""
+    """Draw the latest values as bars, the highest one full: None is a blank, and any value above 0 is visible."""
     latest = list(values)[-max(width, 0) :] if width > 0 else []
     highest = max((value for value in latest if value is not None), default=0.0)
     return "".join(_block(value, highest) for value in latest)
@@ -130,7 +130,7 @@ def per_second(rate: float) -> Cell:
         return show.dim("0")
     if rate < 0.05:  # noqa: PLR2004 - what would be shown as nothing
         return "<0.1"
-    return f"{rate:.1f}" if rate < 100 else count(round(rate))  # noqa: PLR2004 - three digits tell enough
+    return f"{rate:.1f}" if rate < 100 else count(round(rate))  # noqa: PLR2004 - three digits are enough
 
 
 def _three_digits(value: float) -> str:
@@ -138,7 +138,7 @@ def _three_digits(value: float) -> str:
 
 
 def age(value: float) -> str:
-    """Show how long ago something was, in whole seconds: what always changes is not read."""
+    """Show how long ago something was, in whole seconds: fractions change too fast to read."""
     return f"{value:.0f} s" if value < 59.5 else show.duration(value)  # noqa: PLR2004 - a minute
 
 

@@ -1,4 +1,4 @@
-"""The whole picture: as many lines as the terminal has, none wider than it. It knows no terminal."""
+"""Renders the whole picture in the size of the terminal. It knows no terminal."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ _NARROWEST, _LOWEST = 60, 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """What is to be drawn: no snapshot before the first answer; `trouble` is why there is no newer one."""
+    """What is drawn: no snapshot before the first response; `trouble` is why there is no newer one."""
 
     url: str
     interval_s: float
@@ -86,7 +86,7 @@ def _body(picture: Picture, width: int, height: int) -> list[Text]:
     if view.mode is Mode.HELP:
         return help_lines(width)
     if snapshot is None:
-        waiting = "waiting for the first answer" if picture.trouble is None else ""
+        waiting = "waiting for the first response" if picture.trouble is None else ""
         return [Text(), show.dim(waiting)]
     if view.opened is not None:
         lines = [Text(), *details(view.opened, snapshot, width)]
@@ -112,20 +112,20 @@ def _tables(
     view.page = max(heights[view.pane] - 1, 1)
     lines: list[Text] = []
     for pane in panes:
-        drawn = Table(
+        content = Table(
             pane=pane,
             rows=rows[pane],
-            place=view.cursors[pane].locate(rows[pane]),
+            position=view.cursors[pane].locate(rows[pane]),
             has_keys=pane is view.pane,
             is_filtered=bool(view.filter),
         )
         lines += [Text()] * (gap if lines else 0)
-        lines += table(snapshot, drawn, width, heights[pane])
+        lines += table(snapshot, content, width, heights[pane])
     return lines
 
 
 def allotted(wanted: dict[Pane, int], height: int) -> dict[Pane, int]:
-    """Share lines out: a few to each table, the rest by weight, and none to one that wants no more."""
+    """Allot lines to tables: a few to each, the remaining ones by weight, and none that a table does not need."""
     given = {pane: min(want, _FEWEST) for pane, want in wanted.items()}
     for _ in range(height - sum(given.values())):
         hungry = [pane for pane in wanted if given[pane] < wanted[pane]]
@@ -137,10 +137,12 @@ def allotted(wanted: dict[Pane, int], height: int) -> dict[Pane, int]:
 
 def _footer(view: View, width: int) -> Text:
     match view.mode:
-        case Mode.CONFIRM if view.asked is not None:
-            verb = "pause" if view.asked.pause else "resume"
-            effect = "its tasks wait then" if view.asked.pause else "its tasks are handed out then"
-            text = f"{verb} {view.asked.name}? y/n  {effect}"
+        case Mode.CONFIRM if view.pending is not None:
+            verb = "pause" if view.pending.pause else "resume"
+            effect = (
+                "its tasks wait then" if view.pending.pause else "its tasks are handed out then"
+            )
+            text = f"{verb} {view.pending.name}? y/n  {effect}"
             return cell(Text(text, style="bold yellow"), width)
         case Mode.FILTER:
             return cell(Text.assemble(show.strong("/"), show.printable(view.filter), "▏"), width)
@@ -151,7 +153,7 @@ def _footer(view: View, width: int) -> Text:
         case _:
             hints = "q quit  Tab table  ↑↓ choose  Enter details  P pause  / filter  z zoom  ? help"
     left = show.dim(hints)
-    if view.said or view.filter:
-        told = show.warning(view.said or f"only {view.filter} (Esc: all)")
-        return beside(told, left, width) if width > left.cell_len * 2 else cell(told, width)
+    if view.message or view.filter:
+        message = show.warning(view.message or f"only {view.filter} (Esc: all)")
+        return beside(message, left, width) if width > left.cell_len * 2 else cell(message, width)
     return cell(left, width)

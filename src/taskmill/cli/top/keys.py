@@ -1,4 +1,4 @@
-"""Bytes of a terminal as keys."""
+"""Reads the bytes of a terminal as keys."""
 
 import codecs
 from enum import Enum
@@ -7,7 +7,7 @@ __all__ = ["Key", "Keys"]
 
 
 class Key(Enum):
-    """A key that is no letter."""
+    """A key that is not a letter."""
 
     UP = "up"
     DOWN = "down"
@@ -55,25 +55,25 @@ class Keys:
 
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-        self._rest = ""
+        self._pending = ""
 
     def add(self, data: bytes) -> list[Key | str]:
-        """Return the keys that are complete; a letter is a string, what nobody knows is left out."""
-        self._rest += self._decoder.decode(data)
+        """Return the complete keys; a letter is a string, and unknown sequences are left out."""
+        self._pending += self._decoder.decode(data)
         found: list[Key | str] = []
-        while self._rest and (size := _size(self._rest)):
-            piece, self._rest = self._rest[:size], self._rest[size:]
+        while self._pending and (size := _size(self._pending)):
+            piece, self._pending = self._pending[:size], self._pending[size:]
             if (key := _key(piece)) is not None:
                 found.append(key)
         return found
 
     def is_waiting(self) -> bool:
-        """Tell whether there is the beginning of a sequence, which may be the escape key itself."""
-        return bool(self._rest)
+        """Return whether a sequence has begun, which may be the escape key itself."""
+        return bool(self._pending)
 
     def give_up(self) -> list[Key | str]:
-        """Take an escape behind which nothing came for the key."""
-        was_alone, self._rest = self._rest == _ESCAPE, ""
+        """Take an escape that nothing followed for the key."""
+        was_alone, self._pending = self._pending == _ESCAPE, ""
         return [Key.ESCAPE] if was_alone else []
 
 
@@ -87,9 +87,9 @@ def _size(text: str) -> int:
         return 3 if len(text) >= 3 else 0  # noqa: PLR2004 - ESC O and a letter
     if text[1] != "[":
         return 1
-    for place, letter in enumerate(text[2:_LONGEST_SEQUENCE], 3):
+    for size, letter in enumerate(text[2:_LONGEST_SEQUENCE], 3):
         if "@" <= letter <= "~":
-            return place
+            return size
     return 0 if len(text) < _LONGEST_SEQUENCE else _LONGEST_SEQUENCE
 
 

@@ -1,4 +1,4 @@
-"""The live view: looks again and again, follows failures, listens to keys, and draws when something is new."""
+"""The live view: polls the service, follows failures, handles keys, and draws when something is new."""
 
 import asyncio
 import os
@@ -26,13 +26,13 @@ _INTERRUPTED: Final = 130
 _TERMINATED: Final = 143
 _TIMEOUT_S: Final = 5.0
 _ESCAPE_S: Final = 0.05
-# Between two pictures, however much is new.
-_REST_S: Final = 0.03
+# Between two pictures, however much changes.
+_MIN_INTERVAL_S: Final = 0.03
 _FOLLOW_AGAIN_S: Final = 1.0
 
 
 class Live:
-    """One run of the live view; the service may come and go meanwhile."""
+    """The live view; the service may be away for a while."""
 
     def __init__(self, url: str, *, interval_s: float, view: View) -> None:
         self._url = url
@@ -46,7 +46,7 @@ class Live:
         self._trouble: str | None = None
         self._keys = Keys()
         self._is_new = asyncio.Event()
-        self._is_wanted = asyncio.Event()
+        self._refresh_requested = asyncio.Event()
         self._has_ended = asyncio.Event()
         self._exit_status = 0
 
@@ -57,7 +57,7 @@ class Live:
             asyncio.TaskGroup() as group,
         ):
             tasks = [
-                group.create_task(self._look_again(client)),
+                group.create_task(self._refresh_forever(client)),
                 group.create_task(self._follow(client)),
                 group.create_task(self._draw(screen)),
             ]
@@ -67,7 +67,7 @@ class Live:
                     case Quit():
                         self._end(0)
                     case Reread():
-                        self._is_wanted.set()
+                        self._refresh_requested.set()
                     case ChangeQueue():
                         tasks.append(group.create_task(self._change(client, effect)))
                     case None:
@@ -86,17 +86,17 @@ class Live:
     async def _listening(
         self, screen: Screen, act: Callable[[Effect], None]
     ) -> AsyncIterator[None]:
-        """Hear keys and signals."""
+        """Handle keys and signals."""
         loop = asyncio.get_running_loop()
         signals: dict[signal.Signals, Callable[[], None]] = {
             signal.SIGINT: lambda: self._end(_INTERRUPTED),
             signal.SIGTERM: lambda: self._end(_TERMINATED),
             signal.SIGWINCH: self._is_new.set,
-            signal.SIGTSTP: lambda: self._sleep(screen),
+            signal.SIGTSTP: lambda: self._suspend(screen),
         }
         for one, handler in signals.items():
             loop.add_signal_handler(one, handler)
-        loop.add_reader(screen.keyboard, self._hear, screen, act)
+        loop.add_reader(screen.keyboard, self._read_keys, screen, act)
         try:
             yield
         finally:
@@ -104,7 +104,7 @@ class Live:
             for one in signals:
                 loop.remove_signal_handler(one)
 
-    def _hear(self, screen: Screen, act: Callable[[Effect], None]) -> None:
+    def _read_keys(self, screen: Screen, act: Callable[[Effect], None]) -> None:
         try:
             data = os.read(screen.keyboard, 1024)
         except OSError:
@@ -121,32 +121,32 @@ class Live:
         for key in self._keys.give_up():
             act(self._view.press(key, self._board))
 
-    def _sleep(self, screen: Screen) -> None:
-        """Do what Ctrl-Z asks for; the shell has the terminal until it wakes us."""
+    def _suspend(self, screen: Screen) -> None:
+        """Stop on Ctrl-Z; the shell has the terminal until it continues us."""
         screen.leave()
         os.kill(os.getpid(), signal.SIGSTOP)
         screen.enter()
         self._is_new.set()
-        self._is_wanted.set()
+        self._refresh_requested.set()
 
     def _end(self, exit_status: int) -> None:
         self._exit_status = exit_status
         self._has_ended.set()
 
-    async def _look_again(self, client: AsyncTaskmillClient) -> None:
-        """Look every interval, and no oftener than half of the time: a slow service is asked less."""
+    async def _refresh_forever(self, client: AsyncTaskmillClient) -> None:
+        """Refresh every interval, but pause at least as long as a refresh took, to spare a slow service."""
         loop = asyncio.get_running_loop()
         while True:
             began = loop.time()
-            self._is_wanted.clear()
+            self._refresh_requested.clear()
             if not self._view.is_frozen:
-                await self._look(client)
+                await self._refresh(client)
             took = loop.time() - began if self._trouble is None else 0.0
             with suppress(TimeoutError):
                 async with asyncio.timeout(max(self._interval_s - took, took)):
-                    await self._is_wanted.wait()
+                    await self._refresh_requested.wait()
 
-    async def _look(self, client: AsyncTaskmillClient) -> None:
+    async def _refresh(self, client: AsyncTaskmillClient) -> None:
         view = self._view
         try:
             found = await read(client, self._failures, view.window, view.open_queue)
@@ -154,10 +154,10 @@ class Live:
             self._trouble = _in_short(error)
         else:
             self._trouble = None
-            self._take(found)
+            self._show(found)
         self._is_new.set()
 
-    def _take(self, found: Snapshot) -> None:
+    def _show(self, found: Snapshot) -> None:
         self._snapshot = found
         self._rates.add(found.activity)
         self._board = board(found, self._rates)
@@ -165,15 +165,15 @@ class Live:
         self._view.refresh(self._board)
 
     async def _follow(self, client: AsyncTaskmillClient) -> None:
-        """Hear of failures for as long as it runs; they are shown with the next look."""
+        """Follow failures all the time; the next refresh shows them."""
         after: str | None = None
         while True:
             if after is None:
-                self._failures.begin_anew()
+                self._failures.restart_feed()
             try:
                 async for change in client.feed(after=after, status=Status.FAILED):
                     after = change.cursor
-                    self._failures.hear(change)
+                    self._failures.add_change(change)
             except ChangesForgotten:
                 after = None
             except ClientError:
@@ -184,10 +184,10 @@ class Live:
         try:
             changed = await call(change.name)
         except ClientError as error:
-            self._view.said = _in_short(error)
+            self._view.message = _in_short(error)
         else:
-            self._view.said = f"{changed.name} is {'paused' if changed.paused else 'open'}"
-        self._is_wanted.set()
+            self._view.message = f"{changed.name} is {'paused' if changed.paused else 'open'}"
+        self._refresh_requested.set()
         self._is_new.set()
 
     async def _draw(self, screen: Screen) -> None:
@@ -195,7 +195,7 @@ class Live:
             self._is_new.clear()
             width, height = size = screen.size()
             screen.paint(frame(self._picture(), width, height), size)
-            await asyncio.sleep(_REST_S)
+            await asyncio.sleep(_MIN_INTERVAL_S)
             await self._is_new.wait()
 
     def _picture(self) -> Picture:
@@ -213,5 +213,5 @@ class Live:
 
 def _in_short(error: ClientError) -> str:
     if isinstance(error, Unreachable):
-        return f"no answer: {error.reason}"
+        return f"no response: {error.reason}"
     return str(error).partition("\n")[0]

@@ -1,4 +1,4 @@
-"""What wants a look: one sentence for each kind of trouble, the worst first, however many have it."""
+"""What needs attention: one sentence for each kind of trouble, the worst first."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ _FULL_SHARE = 0.9
 
 
 class Level(StrEnum):
-    """How bad it is: something stands, or may soon."""
+    """How bad it is: something does not work, or soon may not."""
 
     TROUBLE = "trouble"
     WARNING = "warning"
@@ -37,16 +37,16 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """A sentence for whoever looks after the service."""
+    """A sentence for whoever operates the service."""
 
     level: Level
     text: str
 
 
 def notices(snapshot: Snapshot, board: Board) -> list[Notice]:
-    """Tell what wants a look."""
+    """Return what needs attention."""
     troubles = (_broker, _nobody_works, _unserved, _silent)
-    warnings = (_paused, _late, _full, _failing, _asked)
+    warnings = (_paused, _late, _full, _failing, _stopping)
     return [
         Notice(level=level, text=text)
         for level, kinds in ((Level.TROUBLE, troubles), (Level.WARNING, warnings))
@@ -66,7 +66,7 @@ def _broker(snapshot: Snapshot, _: Board) -> Iterator[str]:
 def _nobody_works(snapshot: Snapshot, _: Board) -> Iterator[str]:
     waiting = snapshot.stats.by_status[Status.NEW]
     if waiting and not snapshot.stats.workers_alive:
-        yield f"no worker lives, and {_tasks(waiting)}"
+        yield f"no live worker, and {_tasks(waiting)}"
 
 
 def _unserved(snapshot: Snapshot, board: Board) -> Iterator[str]:
@@ -78,7 +78,7 @@ def _unserved(snapshot: Snapshot, board: Board) -> Iterator[str]:
 def _silent(_: Snapshot, board: Board) -> Iterator[str]:
     found = [one for one in board.workers if one.trouble is WorkerTrouble.SILENT]
     if found:
-        yield f"not heard of: {_names(found, lambda one: f'{one.name} for {age(one.seen_s)}')}"
+        yield f"silent: {_names(found, lambda one: f'{one.name} for {age(one.seen_s)}')}"
 
 
 def _paused(_: Snapshot, board: Board) -> Iterator[str]:
@@ -108,9 +108,9 @@ def _failing(snapshot: Snapshot, _: Board) -> Iterator[str]:
         yield f"{failed / ended:.0%} of what ended in the last {snapshot.activity.window} failed"
 
 
-def _asked(_: Snapshot, board: Board) -> Iterator[str]:
-    asked = (WorkerTrouble.STOPPING, WorkerTrouble.QUIET)
-    found = [one for one in board.workers if one.trouble in asked]
+def _stopping(_: Snapshot, board: Board) -> Iterator[str]:
+    requested = (WorkerTrouble.STOPPING, WorkerTrouble.QUIET)
+    found = [one for one in board.workers if one.trouble in requested]
     if found:
         yield f"take no more tasks: {_names(found, lambda one: f'{one.name} ({one.trouble})')}"
 
@@ -123,8 +123,8 @@ def _queues(found: Sequence[QueueRow]) -> str:
     return _names(found, lambda one: f"{one.name} ({one.waiting:,})")
 
 
-def _names(found: Sequence[T], told: Callable[[T], str]) -> str:
-    text = ", ".join(map(told, found[:_NAMED]))
+def _names(found: Sequence[T], describe: Callable[[T], str]) -> str:
+    text = ", ".join(map(describe, found[:_NAMED]))
     more = len(found) - _NAMED
     return f"{text} and {more:,} more" if more > 0 else text
 

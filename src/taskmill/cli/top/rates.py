@@ -1,4 +1,4 @@
-"""How much happens in a second, just now: the difference of what was counted at two looks."""
+"""Rates of the last seconds: the difference between the counts of two snapshots."""
 
 from collections import deque
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ _SHORTEST = timedelta(seconds=0.1)
 
 
 class _Sample(NamedTuple):
-    """What had happened from `since` to `until`, by queue; None is all of them."""
+    """Counts from `since` to `until`, by queue; None is all of them."""
 
     since: datetime
     until: datetime
@@ -27,8 +27,8 @@ class _Sample(NamedTuple):
 class Rates:
     """Rates of the last ten seconds, by queue and of all.
 
-    A window moves on by whole steps. Counts before and after such a move can't be compared: the rates of before
-    stay until there are two looks again. Before there were ever two, the rates are those of the whole window.
+    A window moves by whole steps. Counts before and after such a move can't be compared: the old rates stay until
+    there are two new snapshots. Before the first two, the rates are those of the whole window.
     """
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class Rates:
         self.are_of_now = False
 
     def add(self, activity: ActivityView) -> None:
-        """Take a look in."""
+        """Add the counts of a snapshot."""
         counts = {None: activity.total.counts} | {one.queue: one.counts for one in activity.queues}
         sample = _Sample(activity.since, activity.until, counts)
         if self._samples and self._samples[-1].since != sample.since:
@@ -52,10 +52,10 @@ class Rates:
             whole = {None: activity.total.per_second}
             self._rates = whole | {one.queue: one.per_second for one in activity.queues}
 
-    def of(self, queue: str | None, *happenings: EventType) -> float:
-        """Return how often these happened in a second, in a queue or (None) in all."""
+    def of(self, queue: str | None, *event_types: EventType) -> float:
+        """Return how often these happen in a second, in a queue or (None) in all."""
         rates = self._rates.get(queue, {})
-        return sum(rates.get(event_type, 0.0) for event_type in happenings)
+        return sum(rates.get(event_type, 0.0) for event_type in event_types)
 
 
 def _between(first: _Sample, last: _Sample) -> Mapping[str | None, PerSecond]:

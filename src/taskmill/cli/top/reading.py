@@ -1,7 +1,7 @@
-"""What is read of a service for one picture of it, and how it is kept.
+"""Reads what one picture of the service needs.
 
-Every look costs the service the same whatever the number of tasks: three requests that are bounded by the number
-of queues and workers. Failures come by the feed, which carries no payloads.
+Each snapshot takes three requests, whose cost depends on the numbers of queues and workers, not of tasks.
+Failures come by the feed, which carries no payloads.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,7 +26,7 @@ __all__ = [
 
 _LISTED = 20
 _LONGEST_MESSAGE = 20_000
-_KEPT_FAILURES = 200
+_MOST_FAILURES = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,64 +46,64 @@ class Failure:
 
     @property
     def key(self) -> str:
-        """What tells it from others; a task that is run again may fail again."""
+        """What identifies it; a task that is run again may fail again."""
         return f"{self.task_id} {self.version}"
 
     @property
     def text(self) -> str:
-        """What a filter looks into."""
+        """What a filter searches."""
         return f"{self.queue} {self.type} {self.name} {self.error_type} {self.message}"
 
 
 class Failures:
-    """The newest failures, each once, whichever way they were heard of.
+    """The newest failures, each once, from the feed and from lists.
 
-    The feed tells of each, from when it stands, which nobody is told. So they are listed, too, whenever their
-    number has changed, until that has been done once after the feed had told of one.
+    The feed has each failure from the moment it is connected, but does not say when that is. So failures are
+    listed, too, whenever their number has changed, until that was done once after the feed's first failure.
     """
 
     def __init__(self) -> None:
-        self._kept: dict[str, Failure] = {}
+        self._by_key: dict[str, Failure] = {}
         self._number = 0
-        self._hears = self._hears_all = False
+        self._has_feed = self._is_complete = False
 
-    def begin_anew(self) -> None:
-        """Take note that the feed begins with the present."""
-        self._hears = self._hears_all = False
+    def restart_feed(self) -> None:
+        """Note that the feed begins again, with the present."""
+        self._has_feed = self._is_complete = False
 
-    def hear(self, change: ChangeView) -> None:
-        """Take in what the feed tells."""
-        self._hears = True
+    def add_change(self, change: ChangeView) -> None:
+        """Add a failure from the feed."""
+        self._has_feed = True
         self.add([_failure_of_change(change)])
 
     async def catch_up(self, client: AsyncTaskmillClient, number: int) -> None:
-        """List those of the tasks that were created last, if need be; so many have failed.
+        """List failures of the newest tasks, unless all of the `number` are known.
 
         Raises:
             ClientError: They could not be listed.
         """
-        if self._hears_all or number == self._number:
+        if self._is_complete or number == self._number:
             return
-        hears = self._hears
+        has_feed = self._has_feed
         page = await client.page(status=Status.FAILED, limit=_LISTED)
         self.add(_failure_of_task(task) for task in page.items)
-        self._number, self._hears_all = number, hears
+        self._number, self._is_complete = number, has_feed
 
     def add(self, failures: Iterable[Failure]) -> None:
-        """Take some in, and forget the oldest beyond the limit."""
+        """Add some, and drop the oldest ones above the limit."""
         for one in failures:
-            self._kept.setdefault(one.key, one)
-        if len(self._kept) > _KEPT_FAILURES:
-            self._kept = {one.key: one for one in self.newest()[:_KEPT_FAILURES]}
+            self._by_key.setdefault(one.key, one)
+        if len(self._by_key) > _MOST_FAILURES:
+            self._by_key = {one.key: one for one in self.newest()[:_MOST_FAILURES]}
 
     def newest(self) -> list[Failure]:
         """Return them, newest first."""
-        return sorted(self._kept.values(), key=lambda one: (one.at, one.task_id), reverse=True)
+        return sorted(self._by_key.values(), key=lambda one: (one.at, one.task_id), reverse=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """The system at one moment of the service's clock; `of_queue` is what happened in the queue that is open."""
+    """The system at one moment of the service's clock; `of_queue` is the activity of the opened queue."""
 
     stats: StatsView
     activity: ActivityView
@@ -118,18 +118,18 @@ class Snapshot:
         return self.activity.until
 
     def seconds_since(self, moment: datetime) -> float:
-        """Tell how long ago a moment was, 0 for what is not yet."""
+        """Return how long ago a moment was, 0 for the future."""
         return max((self.at - moment) / timedelta(seconds=1), 0.0)
 
 
 async def read(
     client: AsyncTaskmillClient, failures: Failures, window: str, queue: str | None = None
 ) -> Snapshot:
-    """Look at the service once. Raises a `ClientError`."""
+    """Take a snapshot of the service. Raises a `ClientError`."""
     stats = await client.stats(window=window)
     of_queue = (await client.stats(window=window, queue=queue)).activity if queue else None
     activity = stats.activity
-    assert activity is not None  # noqa: S101 - a window was asked for
+    assert activity is not None  # noqa: S101 - a window was requested
     queues, workers = await client.queues(), await client.workers()
     await failures.catch_up(client, stats.by_status[Status.FAILED])
     return Snapshot(
@@ -143,7 +143,7 @@ async def read(
 
 
 def _failure_of_change(change: ChangeView) -> Failure:
-    """Return what the feed tells of a failure."""
+    """Return the failure in a change of the feed."""
     error = change.error
     return Failure(
         task_id=str(change.task_id),

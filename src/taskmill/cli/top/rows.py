@@ -23,7 +23,7 @@ FAILED = (EventType.FAILED, EventType.EXPIRED)
 
 
 class QueueTrouble(StrEnum):
-    """Why a queue wants a look, the worst first."""
+    """Why a queue needs attention, the worst first."""
 
     UNSERVED = "no worker"
     PAUSED = "paused"
@@ -31,7 +31,7 @@ class QueueTrouble(StrEnum):
 
 
 class WorkerTrouble(StrEnum):
-    """Why a worker wants a look, the worst first."""
+    """Why a worker needs attention, the worst first."""
 
     SILENT = "silent"
     STOPPING = "stopping"
@@ -40,14 +40,14 @@ class WorkerTrouble(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueRow:
-    """A queue: rates are of a second, times in seconds, None where there is none to tell."""
+    """A queue: rates per second, times in seconds, None if unknown."""
 
     name: str
     is_paused: bool
     trouble: QueueTrouble | None
     waiting: int
     running: int
-    window: int
+    released: int
     created: float
     ended: float
     failed: float
@@ -56,18 +56,18 @@ class QueueRow:
 
     @property
     def key(self) -> str:
-        """What tells it from others."""
+        """What identifies it."""
         return self.name
 
     @property
     def text(self) -> str:
-        """What a filter looks into."""
+        """What a filter searches."""
         return self.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerRow:
-    """A worker process, or all that pulls over HTTP under one name."""
+    """A worker process, or all that pull over HTTP under one name."""
 
     key: str
     name: str
@@ -84,7 +84,7 @@ class WorkerRow:
 
     @property
     def text(self) -> str:
-        """What a filter looks into."""
+        """What a filter searches."""
         return " ".join((self.name, *self.queues, *self.types))
 
 
@@ -127,7 +127,7 @@ def _queues(snapshot: Snapshot, rates: Rates) -> Iterable[QueueRow]:
             ),
             waiting=queue.counts[Status.NEW],
             running=queue.counts[Status.IN_PROGRESS],
-            window=queue.window,
+            released=queue.window,
             created=rates.of(queue.name, *CREATED),
             ended=rates.of(queue.name, *ENDED),
             failed=rates.of(queue.name, *FAILED),
@@ -186,10 +186,10 @@ def _worker_trouble(views: Sequence[WorkerView]) -> WorkerTrouble | None:
     open_ones = [one for one in views if one.state != Liveness.CLOSED]
     if any(one.state == Liveness.EXPIRED for one in open_ones):
         return WorkerTrouble.SILENT
-    asked = {one.asked_to for one in open_ones}
-    if WorkerRequest.STOP in asked:
+    requests = {one.asked_to for one in open_ones}
+    if WorkerRequest.STOP in requests:
         return WorkerTrouble.STOPPING
-    return WorkerTrouble.QUIET if WorkerRequest.QUIET in asked else None
+    return WorkerTrouble.QUIET if WorkerRequest.QUIET in requests else None
 
 
 def _worker_order(row: WorkerRow) -> tuple[object, ...]:

@@ -1,4 +1,4 @@
-"""The terminal while a picture is live: its own page, keys without Enter, and only changed lines are written."""
+"""The terminal of the live view: a page of its own, keys without Enter, and only changed lines are written."""
 
 import os
 import sys
@@ -13,15 +13,15 @@ from rich.text import Text
 
 __all__ = ["Screen"]
 
-# The other page, no cursor, and no wrapping: a terminal may think a letter wider than we do.
+# The alternate screen, no cursor, and no wrapping: a terminal may take a letter for wider than we do.
 _ENTER = "\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J"
 _LEAVE = "\x1b[?7h\x1b[?25h\x1b[?1049l"
-# Terminals that know it show a picture at once, others pass over it.
+# Terminals that know it show a picture at once, others ignore it.
 _BEGIN, _END = "\x1b[?2026h", "\x1b[?2026l"
 
 
 class Screen:
-    """A terminal that is given back as it was, whatever happens."""
+    """A terminal that is restored, whatever happens."""
 
     def __init__(self) -> None:
         self.keyboard = sys.stdin.fileno()
@@ -58,14 +58,14 @@ class Screen:
         return (found.columns or 80, found.lines or 24)
 
     def paint(self, lines: Sequence[Text], size: tuple[int, int]) -> None:
-        """Show lines, of which there are as many as the terminal has."""
+        """Show lines: as many as the terminal has."""
         if size != self._size:
             self._lines, self._size = [], size
         rendered = _rendered(lines, size[0])
         old: list[str | None] = [*self._lines] or [None] * len(rendered)
         changed = [
-            f"\x1b[{place};1H\x1b[2K{line}"
-            for place, (line, before) in enumerate(zip(rendered, old, strict=True), 1)
+            f"\x1b[{number};1H\x1b[2K{line}"
+            for number, (line, before) in enumerate(zip(rendered, old, strict=True), 1)
             if line != before
         ]
         if changed:

@@ -1,4 +1,4 @@
-"""The lines above the tables: how many tasks there are, what happens now, and what wants a look."""
+"""The lines above the tables: numbers of tasks, rates, and what needs attention."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -20,12 +20,12 @@ from taskmill.wire.activity import ActivityView, DurationsView, PointView
 __all__ = ["notice_lines", "series", "summary", "times"]
 
 _LABEL, _RATE, _BAR, _GAP = 8, 8, 10, 3
-# What has only begun would be told as more or less than it is.
+# The rate of a step that has only begun would be far off.
 _FEWEST_S = 5.0
 
 
 def summary(snapshot: Snapshot, rates: Rates, width: int) -> list[Text]:
-    """Return the lines that count: all tasks, what happens, how long it takes, and who does it."""
+    """Return the counting lines: tasks, rates, durations, and workers."""
     left = (width - _GAP) // 2
     right = width - _GAP - left
     activity = snapshot.activity
@@ -41,7 +41,7 @@ def summary(snapshot: Snapshot, rates: Rates, width: int) -> list[Text]:
 
 
 def _counts(snapshot: Snapshot, width: int) -> Text:
-    """Tell of every status; the total only where there is room."""
+    """Return the count of every status; the total only if there is room."""
     stats = snapshot.stats
     statuses = Text("  ").join(
         Text.assemble(
@@ -63,25 +63,25 @@ def _as_text(value: Cell, style: str) -> Text:
 
 def _rate(
     label: str,
-    happenings: Sequence[EventType],
+    event_types: Sequence[EventType],
     rates: Rates,
     activity: ActivityView,
     width: int,
 ) -> Text:
-    rate = per_second(rates.of(None, *happenings))
-    is_bad = happenings is FAILED and not isinstance(rate, Text)
+    rate = per_second(rates.of(None, *event_types))
+    is_bad = event_types is FAILED and not isinstance(rate, Text)
     shown = show.failure(str(rate)) if is_bad else rate
-    drawn = spark(series(activity, happenings), width - _LABEL - _RATE - 2)
-    told = Text.assemble(shown, show.dim("/s"))
+    bars = spark(series(activity, event_types), width - _LABEL - _RATE - 2)
+    number = Text.assemble(shown, show.dim("/s"))
     return Text.assemble(
-        _label(label), cell(told, _RATE), "  ", (drawn, "red" if is_bad else "cyan")
+        _label(label), cell(number, _RATE), "  ", (bars, "red" if is_bad else "cyan")
     )
 
 
-def series(activity: ActivityView, happenings: Sequence[EventType]) -> list[float | None]:
-    """Return how often these happened in a second, step by step; the last step as far as it has gone."""
+def series(activity: ActivityView, event_types: Sequence[EventType]) -> list[float | None]:
+    """Return how often these happened in a second, by step; of the last step, what has passed."""
     return [
-        sum(point.counts[event_type] for event_type in happenings) / length
+        sum(point.counts[event_type] for event_type in event_types) / length
         for point in activity.points
         if (length := _length_s(point, activity)) >= _FEWEST_S
     ]
@@ -104,13 +104,13 @@ def _runs(activity: ActivityView, width: int) -> Text:
 def _durations(
     label: str, durations: DurationsView, steps: Sequence[float | None], width: int
 ) -> Text:
-    told = Text.assemble(_label(label), times(durations))
-    drawn = spark(steps, width - told.cell_len - 2)
-    return Text.assemble(told, "  ", (drawn, "cyan"))
+    text = Text.assemble(_label(label), times(durations))
+    bars = spark(steps, width - text.cell_len - 2)
+    return Text.assemble(text, "  ", (bars, "cyan"))
 
 
 def times(durations: DurationsView) -> Text:
-    """Say how long most took, and almost all."""
+    """Show median and 95th percentile."""
     return Text.assemble(
         show.dim("p50 "),
         cell(seconds(durations.p50_s), 7),
@@ -145,17 +145,17 @@ def _broker(snapshot: Snapshot) -> Text:
 
 
 def notice_lines(found: Sequence[Notice], width: int, height: int) -> list[Text]:
-    """Return what wants a look in `height` lines, so that what is below does not move when something comes."""
+    """Return what needs attention in `height` lines, so that the lines below do not move."""
     if not found:
-        lines = [cell(show.good("✓ nothing wants a look"), width)]
+        lines = [cell(show.good("✓ nothing needs attention"), width)]
         return lines + [Text()] * (height - 1)
     fits = len(found) <= height
     lines = [cell(_notice(one), width) for one in (found if fits else found[: height - 1])]
     if not fits:
-        rest = found[height - 1 :]
-        more = f"  and {len(rest) - 1} more" if len(rest) > 1 else ""
-        told = cell(_notice(rest[0]), max(width - len(more), 0))
-        lines.append(Text.assemble(told, show.dim(more)))
+        remaining = found[height - 1 :]
+        more = f"  and {len(remaining) - 1} more" if len(remaining) > 1 else ""
+        last = cell(_notice(remaining[0]), max(width - len(more), 0))
+        lines.append(Text.assemble(last, show.dim(more)))
     return lines + [Text()] * (height - len(lines))
 
 

@@ -1,4 +1,4 @@
-"""The three tables as lines: a heading that says how many there are, and the rows around the chosen one."""
+"""The three tables as lines: a heading with the number of rows, and the rows around the chosen one."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple, TypeAlias
@@ -16,7 +16,7 @@ __all__ = ["Table", "queue_state", "table", "worker_state"]
 
 _BAR = 10
 
-# The first heading is the table's own: it says which rows are seen.
+# The first heading is the table's own: it has the range of the visible rows.
 _QUEUES: Final = (
     Column(heading="QUEUES", width=16, most=63),
     Column(heading="STATE", width=9),
@@ -55,48 +55,48 @@ Cells: TypeAlias = tuple[Cell, ...]
 
 
 class Table(NamedTuple):
-    """What is drawn: the rows of a pane, the place of the chosen one, and whether the keys are here."""
+    """The rows of a pane, the position of the chosen one, and whether the pane has the keys."""
 
     pane: Pane
     rows: Sequence[Row]
-    place: int
+    position: int
     has_keys: bool
     is_filtered: bool = False
 
 
-def table(snapshot: Snapshot, drawn: Table, width: int, height: int) -> list[Text]:
-    """Return at most `height` lines: the heading, and rows for which there is room."""
-    columns, cells = _KINDS[drawn.pane]
+def table(snapshot: Snapshot, content: Table, width: int, height: int) -> list[Text]:
+    """Return at most `height` lines: the heading, and the rows that fit."""
+    columns, cells = _KINDS[content.pane]
     widths = fitted(columns, width)
     shown = max(height - 1, 0)
-    first = _first(drawn, shown)
-    seen = drawn.rows[first : first + shown]
-    lines = [_heading(drawn, columns, widths, first, len(seen))]
+    first = _first(content, shown)
+    seen = content.rows[first : first + shown]
+    lines = [_heading(content, columns, widths, first, len(seen))]
     lines += [row(columns, widths, cells(one, snapshot)) for one in seen]
-    if drawn.has_keys and seen:
-        chosen = 1 + drawn.place - first
+    if content.has_keys and seen:
+        chosen = 1 + content.position - first
         lines[chosen] = Text(cell(lines[chosen], width).plain, style="reverse")
-    if not drawn.rows and shown:
-        none = "nothing fits the filter" if drawn.is_filtered else _NONE[drawn.pane]
+    if not content.rows and shown:
+        none = "nothing fits the filter" if content.is_filtered else _NONE[content.pane]
         lines.append(cell(show.dim(none), width))
     return lines[:height]
 
 
-def _first(drawn: Table, shown: int) -> int:
-    """Return the first row that is seen: the chosen one is, and what is above it as far as there is room."""
-    return max(min(drawn.place - shown + 1, len(drawn.rows) - shown), 0)
+def _first(content: Table, shown: int) -> int:
+    """Return the number of the first visible row, so that the chosen one is visible."""
+    return max(min(content.position - shown + 1, len(content.rows) - shown), 0)
 
 
 def _heading(
-    drawn: Table, columns: Sequence[Column], widths: Mapping[str, int], first: int, seen: int
+    content: Table, columns: Sequence[Column], widths: Mapping[str, int], first: int, seen: int
 ) -> Text:
-    total = len(drawn.rows)
+    total = len(content.rows)
     name = columns[0].heading
     if total > seen > 0:
         name += f" {first + 1}-{first + seen}"
-    if total and drawn.pane is not Pane.FAILURES:  # these are the newest, and not all
+    if total and content.pane is not Pane.FAILURES:  # only the newest are known
         name += f" of {total:,}" if total > seen > 0 else f" {total:,}"
-    style = "bold reverse" if drawn.has_keys else "bold"
+    style = "bold reverse" if content.has_keys else "bold"
     texts: list[Cell] = [Text(name, style=style), *(show.dim(one.heading) for one in columns[1:])]
     return row(columns, dict(widths), texts)
 
@@ -120,7 +120,7 @@ def _queue(one: Row, _: Snapshot) -> Cells:
 
 
 def queue_state(one: QueueRow) -> Text:
-    """Say how a queue is, in a word."""
+    """Return the state of a queue, in a word."""
     match one.trouble:
         case QueueTrouble.UNSERVED:
             return show.failure(one.trouble)
@@ -150,7 +150,7 @@ def _worker(one: Row, _: Snapshot) -> Cells:
 
 
 def worker_state(one: WorkerRow) -> Text:
-    """Say how a worker is, in a word."""
+    """Return the state of a worker, in a word."""
     if one.has_ended:
         return show.dim("ended")
     match one.trouble:
@@ -174,7 +174,7 @@ def _failure(one: Row, snapshot: Snapshot) -> Cells:
 
 
 def _first_line(text: str) -> str:
-    """Return what says most: tracebacks say it in their last line, all else in the first one."""
+    """Return the most telling line: the last one of a traceback, else the first."""
     lines = [line.strip() for line in text.strip().splitlines()]
     if not lines:
         return ""

@@ -1,4 +1,4 @@
-"""What is shown of the board, and what keys do to that. It draws nothing and asks for nothing itself."""
+"""What is shown of the board, and what keys change. It neither draws nor sends requests."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ class Pane(StrEnum):
 
 
 class Mode(Enum):
-    """What the keys are for."""
+    """What the keys do now."""
 
     TABLES = "tables"
     DETAILS = "details"
@@ -43,7 +43,7 @@ class Quit:
 
 @dataclass(frozen=True, slots=True)
 class Reread:
-    """Look at the service now."""
+    """Refresh now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,28 +59,28 @@ Effect: TypeAlias = Quit | Reread | ChangeQueue | None
 
 @dataclass(slots=True)
 class Cursor:
-    """The chosen row of a table: it goes where its row goes, unless it was never moved from the top."""
+    """The chosen row of a table: it follows its row, unless it was never moved from the top."""
 
     key: str | None = None
-    place: int = 0
+    position: int = 0
 
     def locate(self, rows: Sequence[Row]) -> int:
-        """Return the chosen row's place among these, the nearest one when it has gone."""
+        """Return the chosen row's position among these, or the nearest one if it has gone."""
         keys = [row.key for row in rows]
         if self.key in keys:
-            self.place = keys.index(self.key)
-        self.place = min(self.place, max(len(rows) - 1, 0))
-        return self.place
+            self.position = keys.index(self.key)
+        self.position = min(self.position, max(len(rows) - 1, 0))
+        return self.position
 
     def move(self, rows: Sequence[Row], by: int) -> None:
         """Go up or down, as far as there are rows."""
-        place = min(max(self.locate(rows) + by, 0), max(len(rows) - 1, 0))
-        self.place, self.key = place, rows[place].key if rows and place else None
+        position = min(max(self.locate(rows) + by, 0), max(len(rows) - 1, 0))
+        self.position, self.key = position, rows[position].key if rows and position else None
 
 
 @dataclass(slots=True)
 class View:
-    """What is shown: which table has the keys, which rows are chosen, what is open, and the like."""
+    """What is shown: which table has the keys, which rows are chosen, which row is opened, and the like."""
 
     window: Window = Window.MINUTES_15
     pane: Pane = Pane.QUEUES
@@ -94,14 +94,14 @@ class View:
         default_factory=lambda: {pane: Cursor() for pane in Pane}
     )
     opened: Row | None = None
-    asked: ChangeQueue | None = None
-    asked_in: Mode = Mode.TABLES
-    said: str = ""
+    pending: ChangeQueue | None = None
+    confirms_from: Mode = Mode.TABLES
+    message: str = ""
 
     @property
     def open_queue(self) -> str | None:
         """The queue whose details are open."""
-        is_open = self.mode is Mode.DETAILS or self.asked_in is Mode.DETAILS
+        is_open = self.mode is Mode.DETAILS or self.confirms_from is Mode.DETAILS
         return self.opened.name if is_open and isinstance(self.opened, QueueRow) else None
 
     def rows(self, board: Board, pane: Pane) -> Sequence[Row]:
@@ -122,7 +122,7 @@ class View:
         return rows[self.cursors[self.pane].locate(rows)] if rows else None
 
     def refresh(self, board: Board) -> None:
-        """Have what is open follow the board; what has gone stays as it was."""
+        """Update the opened row from the board; one that has gone stays as it was."""
         if self.opened is not None:
             key = self.opened.key
             every: list[Row] = [*board.queues, *board.workers, *board.failures]
@@ -131,12 +131,12 @@ class View:
 
     def press(self, key: Key | str, board: Board) -> Effect:
         """Do what a key means; a string is a letter."""
-        self.said = ""
+        self.message = ""
         match self.mode:
             case Mode.FILTER:
                 return self._edit(key)
             case Mode.CONFIRM:
-                return self._answer(key)
+                return self._confirm(key)
             case Mode.HELP:
                 self.mode = Mode.TABLES
                 return Quit() if key == "q" else None
@@ -165,12 +165,12 @@ class View:
                 self.filter = (self.filter + letter)[:_LONGEST_FILTER]
         return None
 
-    def _answer(self, key: Key | str) -> Effect:
-        asked, self.asked = self.asked, None
-        self.mode, self.asked_in = self.asked_in, Mode.TABLES
+    def _confirm(self, key: Key | str) -> Effect:
+        change, self.pending = self.pending, None
+        self.mode, self.confirms_from = self.confirms_from, Mode.TABLES
         if key in ("y", "Y"):
-            return asked
-        self.said = "nothing was changed"
+            return change
+        self.message = "nothing was changed"
         return None
 
     def _read_on(self, key: Key | str, board: Board) -> Effect:
@@ -196,9 +196,9 @@ class View:
         }
         match key:
             case Key.TAB | Key.RIGHT:
-                self._turn(1)
+                self._switch_pane(1)
             case Key.BACK_TAB | Key.LEFT:
-                self._turn(-1)
+                self._switch_pane(-1)
             case Key.ENTER:
                 return self._open(board)
             case Key.ESCAPE:
@@ -209,7 +209,7 @@ class View:
                 return self._command(letter, board)
         return None
 
-    def _turn(self, by: int) -> None:
+    def _switch_pane(self, by: int) -> None:
         panes = list(Pane)
         self.pane = panes[(panes.index(self.pane) + by) % len(panes)]
 
@@ -224,7 +224,7 @@ class View:
         commands: Mapping[str, Callable[[Board], Effect]] = {
             "q": lambda _: Quit(),
             "p": self._freeze,
-            "P": self._ask,
+            "P": self._ask_change,
             "w": self._widen,
             "z": self._zoom,
             "/": self._begin_filter,
@@ -240,19 +240,19 @@ class View:
         self.is_frozen = not self.is_frozen
         return None if self.is_frozen else Reread()
 
-    def _ask(self, board: Board) -> Effect:
-        """Ask whether the queue is to be paused or resumed; nothing is changed before the answer."""
+    def _ask_change(self, board: Board) -> Effect:
+        """Ask for confirmation before a queue is paused or resumed."""
         row = self.opened if self.mode is Mode.DETAILS else self.chosen(board)
         if not isinstance(row, QueueRow):
-            self.said = "choose a queue first: P pauses or resumes it"
+            self.message = "choose a queue first: P pauses or resumes it"
             return None
-        self.asked = ChangeQueue(row.name, pause=not row.is_paused)
-        self.asked_in, self.mode = self.mode, Mode.CONFIRM
+        self.pending = ChangeQueue(row.name, pause=not row.is_paused)
+        self.confirms_from, self.mode = self.mode, Mode.CONFIRM
         return None
 
     def _widen(self, _: Board) -> Effect:
-        place = _WINDOWS.index(self.window) if self.window in _WINDOWS else -1
-        self.window = _WINDOWS[(place + 1) % len(_WINDOWS)]
+        position = _WINDOWS.index(self.window) if self.window in _WINDOWS else -1
+        self.window = _WINDOWS[(position + 1) % len(_WINDOWS)]
         return Reread()
 
     def _zoom(self, _: Board) -> Effect:

@@ -1,1 +1,1 @@
-"""The client for asynchronous Python. `scripts/synchronous_client.py` makes `synchronous` of it."""
+"""The client for asynchronous Python; `scripts/synchronous_client.py` generates `synchronous` from it."""

@@ -1,4 +1,4 @@
-"""The asynchronous client; what it asks and reads is in `calls`."""
+"""The asynchronous client; its requests, and how responses are read, are in `calls`."""
 
 import asyncio
 from collections.abc import (
@@ -45,14 +45,15 @@ __all__ = ["AsyncTaskmillClient"]
 class AsyncTaskmillClient(AsyncWebhookCalls, AsyncContractCalls):
     """A connection pool to one Taskmill service; close it, or use it in an `async with`.
 
-    Safe to share between the tasks of one event loop. Cancelling a call gives up its answer; what it asked for may
-    happen all the same.
+    Safe to share between the tasks of one event loop. Cancelling a call gives up its response; the request may
+    still take effect.
 
-    A call that fails on the way is tried again where that can't do harm: `retries` times more, with pauses of
-    0.1 s, 0.3 s and so on.
+    A call that fails on the way is tried again if that is safe: up to `retries` times, with pauses of 0.1 s, 0.3 s
+    and so on.
 
-    Every method raises a `ClientError`: `Unreachable`, `Unexpected`, or `NotAccepted` (it says what was wrong, and
-    where), of which each reason has a class, such as `TaskNotFound`, `InvalidInput` and `ServiceUnavailable`.
+    Every method raises a `ClientError`: `Unreachable`, `Unexpected`, or `NotAccepted` (which says what was wrong,
+    and where). Each reason has a class of its own, such as `TaskNotFound`, `InvalidInput` and
+    `ServiceUnavailable`.
     """
 
     async def create(self, name: str, **fields: Unpack[TaskFields]) -> TaskView:
@@ -64,14 +65,14 @@ class AsyncTaskmillClient(AsyncWebhookCalls, AsyncContractCalls):
         return await self._send(calls.create_batch(tasks))
 
     async def create_many(self, tasks: AsyncTasks) -> Sequence[UUID]:
-        """Create any number of tasks, each for itself; returns their ids in order.
+        """Create any number of tasks, independently of each other; returns their ids in order.
 
-        They go in requests of some thousand lines, which are sent again until each task has an answer: no task is
-        made twice.
+        They are sent in requests of some thousand lines. A request is repeated until the result of each task is
+        known; no task is created twice.
 
         Raises:
-            NotAllCreated: Some were refused, or the service went away after some were made. It says which.
-            ValueError: One is no JSON; those of the requests before it are made.
+            NotAllCreated: Some were refused, or the service went away after some were created. It names them.
+            ValueError: One is not JSON; those of earlier requests are created.
         """
         found = many.Collected()
         cutter = many.Cutter(self.base_url, self._retries, many.MOST_LINES)
@@ -92,10 +93,10 @@ class AsyncTaskmillClient(AsyncWebhookCalls, AsyncContractCalls):
         *,
         chunk: int = many.MOST_LINES,
     ) -> AsyncIterator[Outcome]:
-        """Create any number of tasks as they come, and yield what became of each, in order.
+        """Create any number of tasks as they come, and yield the outcome of each, in order.
 
-        Up to `chunk` tasks go in one request; no more are held at once. What was not yielded when an error ends it
-        may have been made all the same.
+        Up to `chunk` tasks are sent in one request; no more are in memory at once. When an error ends it, tasks
+        whose outcome was not yielded may still have been created.
         """
         cutter = many.Cutter(self.base_url, self._retries, chunk)
         async for part in many.async_chunks(tasks, cutter):
@@ -129,9 +130,9 @@ class AsyncTaskmillClient(AsyncWebhookCalls, AsyncContractCalls):
                 return
 
     async def cancel(self, task_id: TaskId, *, version: int | None = None) -> TaskView:
-        """Cancel a waiting task at once; ask a running one (`cancel_requested`).
+        """Cancel a waiting task at once; ask a running one to stop (`cancel_requested`).
 
-        With `version` only while the task has it: else `VersionMismatch`.
+        With `version`, only if the task has that version, else `VersionMismatch`.
         """
         return await self._send(calls.cancel(task_id, version))
 
@@ -142,7 +143,7 @@ class AsyncTaskmillClient(AsyncWebhookCalls, AsyncContractCalls):
     async def cancel_matching(
         self, *, dry_run: bool = False, on_step: OnStep = None, **selected: Unpack[Selected]
     ) -> SweepView:
-        """Cancel all tasks that fit, waiting or running; with `dry_run` only count them.
+        """Cancel all tasks that match, waiting or running; with `dry_run` only count them.
 
         It takes as many requests as it needs; `on_step` gets the sums after each.
         """
@@ -151,7 +152,7 @@ class AsyncTaskmillClient(AsyncWebhookCalls, AsyncContractCalls):
     async def retry_matching(
         self, *, dry_run: bool = False, on_step: OnStep = None, **selected: Unpack[Selected]
     ) -> SweepView:
-        """Run all finished tasks that fit again (failed ones, without a `status`); as `cancel_matching`."""
+        """Run all finished tasks that match again (failed ones, without a `status`); like `cancel_matching`."""
         return await self._sweep("retry", selected, on_step, dry_run=dry_run)
 
     async def events(self, task_id: TaskId) -> Sequence[EventView]:
@@ -166,7 +167,7 @@ class AsyncTaskmillClient(AsyncWebhookCalls, AsyncContractCalls):
                 return found
 
     async def explain(self, task_id: TaskId) -> ExplanationView:
-        """Ask why a task is where it is, and what to do."""
+        """Explain why a task is where it is, and what to do."""
         return await self._send(calls.explain(task_id))
 
     async def stats(
@@ -193,7 +194,7 @@ class AsyncTaskmillClient(AsyncWebhookCalls, AsyncContractCalls):
     ) -> LogPage:
         """Read one page of at most `limit` (100, up to 1,000) lines that a task's handlers logged.
 
-        Its `next_cursor` leads on, also beyond what there is so far: ask again with it.
+        Its `next_cursor` also works after the last line so far: later it gives the lines that came since.
         """
         return await self._send(
             calls.logs(task_id, claim=claim, level=level, cursor=cursor, limit=limit)
@@ -202,7 +203,7 @@ class AsyncTaskmillClient(AsyncWebhookCalls, AsyncContractCalls):
     async def logs(
         self, task_id: TaskId, *, claim: int | None = None, level: str | None = None
     ) -> AsyncIterator[LogLineView]:
-        """Yield all that a task's handlers logged so far, oldest first, page by page; of a `level` and above."""
+        """Yield all lines that a task's handlers logged so far, oldest first; if given, of `level` and above."""
         cursor: str | None = None
         while True:
             page = await self.log_page(
@@ -219,7 +220,7 @@ class AsyncTaskmillClient(AsyncWebhookCalls, AsyncContractCalls):
         return await self._send(calls.queues())
 
     async def ready(self) -> Mapping[str, str]:
-        """Ask once whether the service can serve, and how its parts are; else `ServiceUnavailable`."""
+        """Check once whether the service is ready: returns the state of its parts, else `ServiceUnavailable`."""
         return await self._send(calls.ready())
 
     async def pause_queue(self, name: str) -> QueueView:
@@ -231,7 +232,7 @@ class AsyncTaskmillClient(AsyncWebhookCalls, AsyncContractCalls):
         return await self._send(calls.pause_queue(name, paused=False))
 
     async def delete_queue(self, name: str) -> None:
-        """Remove a queue in which nothing waits or runs; its ended tasks stay. Its next task makes it anew."""
+        """Remove a queue in which nothing waits or runs; its ended tasks stay. A later task makes it again."""
         await self._send(calls.delete_queue(name))
 
     async def workers(self) -> Sequence[WorkerView]:
@@ -243,7 +244,7 @@ class AsyncTaskmillClient(AsyncWebhookCalls, AsyncContractCalls):
         return await self._send(calls.ask_worker(worker_id, "quiet"))
 
     async def stop_worker(self, worker_id: WorkerId, *, when_empty: bool = False) -> WorkerView:
-        """Ask a worker to end what it runs, and then its process; or to take no more, and end it `when_empty`."""
+        """Ask a worker to end its tasks and then its process; with `when_empty`, to only end once it is idle."""
         return await self._send(calls.ask_worker(worker_id, "stop", when_empty=when_empty))
 
     async def resume_worker(self, worker_id: WorkerId) -> WorkerView:
@@ -266,13 +267,13 @@ class AsyncTaskmillClient(AsyncWebhookCalls, AsyncContractCalls):
         return await self._send(calls.rejection(rejection_id))
 
     async def resend(self, rejection_id: RejectionId) -> TaskView:
-        """Send a refused message again; the task is the same however often it is sent."""
+        """Send a refused message again; repeating it gives the same task."""
         return await self._send(calls.resend(rejection_id))
 
     async def wait(self, task_id: TaskId, timeout_s: float | None = None) -> TaskView:
         """Return the task once it is terminal; without `timeout_s`, wait for ever.
 
-        Once the service has answered, it may go away and come back: that is waited out.
+        After the first response the service may go away; it waits until the service is back.
 
         Raises:
             StillRunning: The time is over.
@@ -282,7 +283,7 @@ class AsyncTaskmillClient(AsyncWebhookCalls, AsyncContractCalls):
         while (pause := waiting.pause_after(task)) is not None:
             await asyncio.sleep(pause)
             try:
-                task = await self._send(waiting.look_once(task))
+                task = await self._send(waiting.poll_once(task))
             except ClientError as error:
                 waiting.note_trouble(error)
         return task
@@ -299,19 +300,19 @@ class AsyncTaskmillClient(AsyncWebhookCalls, AsyncContractCalls):
             if pause is None:
                 return
             await asyncio.sleep(pause)
-            task = await self._send(waiting.look(task))
+            task = await self._send(waiting.poll(task))
 
     async def feed(
         self, *, after: str | None = None, follow: bool = True, **wanted: Unpack[Wanted]
     ) -> AsyncGenerator[ChangeView, None]:
         """Yield changes of tasks as they happen, each once and in order.
 
-        It begins with what follows the cursor `after` (`0`: the oldest that is kept), without one now. Lost
-        connections are made anew for as long as it takes, and nothing is missed. Without `follow` it ends when
-        it has reached the present. Each change's `cursor` is where another reader would go on.
+        It begins after the cursor `after` (`0`: with the oldest change there is), without one with the present.
+        It reconnects for as long as it takes, and misses nothing. Without `follow` it ends at the present. Each
+        change's `cursor` is where another reader can go on.
 
         Raises:
-            NotAccepted: Status 410: what follows the cursor is no longer kept.
+            NotAccepted: Status 410: changes after the cursor are deleted already.
         """
         following = Following(
             self.base_url, wanted, after=after, follow=follow, retries=self._retries
@@ -343,13 +344,13 @@ class AsyncTaskmillClient(AsyncWebhookCalls, AsyncContractCalls):
             await asyncio.sleep(pause_s)
 
     async def _settle(self, part: Chunk) -> None:
-        """Send tasks until each has its answer."""
+        """Send tasks until the outcome of each is known."""
         pause_s: float | None = 0.0
         while pause_s is not None:
             await asyncio.sleep(pause_s)
             call = part.call
             try:
-                response = await self._ask(call, self.base_url + call.path)
+                response = await self._request(call, self.base_url + call.path)
             except httpx.RequestError as error:
                 pause_s = part.pause_after_loss(error)
             else:

@@ -1,4 +1,4 @@
-"""The methods for types and their contracts: what payloads have to look like."""
+"""The methods for types and their contracts: which payloads are accepted."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -28,9 +28,9 @@ class AsyncContractCalls(AsyncSender):
         payload_schema: Mapping[str, Any],
         defaults: ContractDefaults | None = None,
     ) -> TypeView:
-        """Have every door refuse payloads of this type that do not fit the JSON Schema, from now on."""
+        """Refuse payloads of this type that do not fit the JSON Schema, at every entry point, from now on."""
         return await self._send(contracts.register(name, payload_schema, defaults))
 
     async def drop_type(self, name: str) -> None:
-        """Free a type from its contract, until a worker that has one starts."""
+        """Drop a type's contract, until a worker that has one starts."""
         await self._send(contracts.drop(name))

@@ -1,4 +1,4 @@
-"""Sends requests and tries them again: what the client stands on. What it asks is in `calls` and its like."""
+"""Sends requests, and retries them; the requests themselves are in `calls`, `contracts` and `webhooks`."""
 
 import asyncio
 from types import TracebackType
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class AsyncSender:
-    """A connection pool, and the tries of each call."""
+    """A connection pool, and the retries of each call."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class AsyncSender:
         tries = Tries(self.base_url, repeatable=call.repeatable, retries=retries)
         while True:
             try:
-                response = await self._ask(call, url)
+                response = await self._request(call, url)
             except httpx.RequestError as error:
                 pause_s = tries.pause_after_loss(error)
             else:
@@ -62,7 +62,7 @@ class AsyncSender:
                 pause_s = again_s
             await asyncio.sleep(pause_s)
 
-    async def _ask(self, call: Call[T], url: str) -> httpx.Response:
+    async def _request(self, call: Call[T], url: str) -> httpx.Response:
         async with (
             self._pools.borrowed() as http,
             http.stream(

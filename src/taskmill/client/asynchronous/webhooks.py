@@ -1,4 +1,4 @@
-"""The methods for webhooks and callbacks: subscribe, look at what was delivered, send again."""
+"""The methods for webhooks and callbacks: subscribe, list deliveries, send again."""
 
 from collections.abc import AsyncIterator, Sequence
 from typing import Unpack
@@ -17,7 +17,7 @@ class AsyncWebhookCalls(AsyncSender):
     """Webhooks and callbacks."""
 
     async def create_webhook(self, url: str, **fields: Unpack[WebhookFields]) -> WebhookView:
-        """Have changes that fit posted to an endpoint, signed; the answer alone shows the secret."""
+        """Post matching changes to an endpoint, signed; only this response shows the secret."""
         return await self._send(webhooks.create(url, fields))
 
     async def webhooks(self) -> Sequence[WebhookView]:
@@ -25,27 +25,27 @@ class AsyncWebhookCalls(AsyncSender):
         return await self._send(webhooks.everything())
 
     async def webhook(self, webhook_id: WebhookId) -> WebhookView:
-        """Read a webhook, and how its endpoint does."""
+        """Read a webhook, with the state of its endpoint."""
         return await self._send(webhooks.get(webhook_id))
 
     async def change_webhook(
         self, webhook_id: WebhookId, **changes: Unpack[WebhookChanges]
     ) -> WebhookView:
-        """Change what is named; what was not delivered yet goes to the new address."""
+        """Change what is given; deliveries still pending go to the new address."""
         return await self._send(webhooks.change(webhook_id, changes))
 
     async def delete_webhook(self, webhook_id: WebhookId) -> None:
-        """Delete a webhook, with what was still to be delivered to it and its log."""
+        """Delete a webhook, with its pending deliveries and its log."""
         await self._send(webhooks.delete(webhook_id))
 
     async def test_webhook(self, webhook_id: WebhookId) -> DeliveryView:
-        """Have a test event delivered, which tells of no task."""
+        """Deliver a test event, which is about no task."""
         return await self._send(webhooks.test(webhook_id))
 
     async def deliveries(
         self, webhook_id: WebhookId, *, state: States = (), page_size: int = 50
     ) -> AsyncIterator[DeliveryView]:
-        """Yield what is delivered to a webhook, newest first, page by page; only of these states, if given."""
+        """Yield the deliveries to a webhook, newest first; only of these states, if given."""
         cursor: str | None = None
         states = [*state] if is_many(state) else state
         while True:
@@ -57,9 +57,9 @@ class AsyncWebhookCalls(AsyncSender):
                 return
 
     async def resend_delivery(self, webhook_id: WebhookId, delivery_id: int) -> DeliveryView:
-        """Have a delivery tried again now, whatever became of it."""
+        """Try a delivery again now, whatever its state."""
         return await self._send(webhooks.resend(webhook_id, delivery_id))
 
     async def callback(self, task_id: TaskId) -> CallbackView:
-        """Read whom a task's end is told to, and how that went."""
+        """Read a task's callback, and its deliveries."""
         return await self._send(webhooks.callback(task_id))

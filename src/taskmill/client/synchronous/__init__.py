@@ -1,1 +1,1 @@
-"""The client for ordinary Python, made of `asynchronous` by `scripts/synchronous_client.py`."""
+"""The client for synchronous Python, generated from `asynchronous` by `scripts/synchronous_client.py`."""

@@ -1,4 +1,4 @@
-"""Sends requests and tries them again: what the client stands on. What it asks is in `calls` and its like."""
+"""Sends requests, and retries them; the requests themselves are in `calls`, `contracts` and `webhooks`."""
 
 import time
 from types import TracebackType
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class Sender:
-    """A connection pool, and the tries of each call."""
+    """A connection pool, and the retries of each call."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Sender:
         tries = Tries(self.base_url, repeatable=call.repeatable, retries=retries)
         while True:
             try:
-                response = self._ask(call, url)
+                response = self._request(call, url)
             except httpx.RequestError as error:
                 pause_s = tries.pause_after_loss(error)
             else:
@@ -62,7 +62,7 @@ class Sender:
                 pause_s = again_s
             time.sleep(pause_s)
 
-    def _ask(self, call: Call[T], url: str) -> httpx.Response:
+    def _request(self, call: Call[T], url: str) -> httpx.Response:
         with (
             self._pools.borrowed() as http,
             http.stream(

@@ -1,4 +1,4 @@
-"""The methods for webhooks and callbacks: subscribe, look at what was delivered, send again."""
+"""The methods for webhooks and callbacks: subscribe, list deliveries, send again."""
 
 from collections.abc import Iterator, Sequence
 from typing import Unpack
@@ -17,7 +17,7 @@ class WebhookCalls(Sender):
     """Webhooks and callbacks."""
 
     def create_webhook(self, url: str, **fields: Unpack[WebhookFields]) -> WebhookView:
-        """Have changes that fit posted to an endpoint, signed; the answer alone shows the secret."""
+        """Post matching changes to an endpoint, signed; only this response shows the secret."""
         return self._send(webhooks.create(url, fields))
 
     def webhooks(self) -> Sequence[WebhookView]:
@@ -25,27 +25,27 @@ class WebhookCalls(Sender):
         return self._send(webhooks.everything())
 
     def webhook(self, webhook_id: WebhookId) -> WebhookView:
-        """Read a webhook, and how its endpoint does."""
+        """Read a webhook, with the state of its endpoint."""
         return self._send(webhooks.get(webhook_id))
 
     def change_webhook(
         self, webhook_id: WebhookId, **changes: Unpack[WebhookChanges]
     ) -> WebhookView:
-        """Change what is named; what was not delivered yet goes to the new address."""
+        """Change what is given; deliveries still pending go to the new address."""
         return self._send(webhooks.change(webhook_id, changes))
 
     def delete_webhook(self, webhook_id: WebhookId) -> None:
-        """Delete a webhook, with what was still to be delivered to it and its log."""
+        """Delete a webhook, with its pending deliveries and its log."""
         self._send(webhooks.delete(webhook_id))
 
     def test_webhook(self, webhook_id: WebhookId) -> DeliveryView:
-        """Have a test event delivered, which tells of no task."""
+        """Deliver a test event, which is about no task."""
         return self._send(webhooks.test(webhook_id))
 
     def deliveries(
         self, webhook_id: WebhookId, *, state: States = (), page_size: int = 50
     ) -> Iterator[DeliveryView]:
-        """Yield what is delivered to a webhook, newest first, page by page; only of these states, if given."""
+        """Yield the deliveries to a webhook, newest first; only of these states, if given."""
         cursor: str | None = None
         states = [*state] if is_many(state) else state
         while True:
@@ -56,9 +56,9 @@ class WebhookCalls(Sender):
                 return
 
     def resend_delivery(self, webhook_id: WebhookId, delivery_id: int) -> DeliveryView:
-        """Have a delivery tried again now, whatever became of it."""
+        """Try a delivery again now, whatever its state."""
         return self._send(webhooks.resend(webhook_id, delivery_id))
 
     def callback(self, task_id: TaskId) -> CallbackView:
-        """Read whom a task's end is told to, and how that went."""
+        """Read a task's callback, and its deliveries."""
         return self._send(webhooks.callback(task_id))

@@ -1,4 +1,4 @@
-"""One picture or one snapshot, where nobody sits at a terminal."""
+"""One picture or one snapshot, without a terminal."""
 
 from collections.abc import Callable
 
@@ -47,14 +47,14 @@ def test_a_snapshot_for_programs_has_all_of_it(taskmill: Taskmill, busy: FakeSer
     status, out, _ = taskmill("top", "--json", "--window", "1h")
 
     [line] = out.splitlines()
-    told = orjson.loads(line)
+    result = orjson.loads(line)
     assert status == 0
-    assert told.keys() == {"url", "at", "notices", "stats", "queues", "workers", "failures"}
-    assert told["stats"]["activity"]["window"] == "1h"
-    assert [queue["name"] for queue in told["queues"]] == ["mail", "reports"]
-    assert told["failures"][0]["error"] == {"type": "ValueError", "message": "no such customer"}
-    assert told["failures"][0]["name"] == "отчёт 🎉"
-    assert told["notices"][0] == {
+    assert result.keys() == {"url", "at", "notices", "stats", "queues", "workers", "failures"}
+    assert result["stats"]["activity"]["window"] == "1h"
+    assert [queue["name"] for queue in result["queues"]] == ["mail", "reports"]
+    assert result["failures"][0]["error"] == {"type": "ValueError", "message": "no such customer"}
+    assert result["failures"][0]["name"] == "отчёт 🎉"
+    assert result["notices"][0] == {
         "level": "trouble",
         "text": "the broker is away, PostgreSQL stands in: refused",
     }
@@ -69,15 +69,15 @@ def test_one_snapshot_takes_as_many_requests_however_many_tasks_there_are(
 
     taskmill("top", "--json")
 
-    paths = [asked[1].partition("?")[0].rpartition("/")[2] for asked in service.requests]
+    paths = [request[1].partition("?")[0].rpartition("/")[2] for request in service.requests]
     assert paths == ["stats", "queues", "workers", "tasks"]
 
 
-def test_who_can_not_be_reached_is_one_message(taskmill: Taskmill) -> None:
+def test_an_unreachable_service_is_one_message(taskmill: Taskmill) -> None:
     status, out, err = taskmill("top", "--once", "--url", unused_url())
 
     assert (status, out) == (1, "")
-    assert err.startswith("Error: no answer from Taskmill at ")
+    assert err.startswith("Error: no response from Taskmill at ")
 
 
 @pytest.mark.parametrize("wrong", [("--interval", "0"), ("--window", "2h"), ("--interval", "x")])
@@ -85,7 +85,7 @@ def test_a_wrong_option_is_exit_status_2(taskmill: Taskmill, wrong: tuple[str, s
     assert taskmill("top", *wrong)[0] == 2
 
 
-def test_what_is_no_address_is_told_before_anything_is_drawn(taskmill: Taskmill) -> None:
+def test_a_bad_address_is_an_error_before_anything_is_drawn(taskmill: Taskmill) -> None:
     status, out, err = taskmill("top", "--url", "nowhere")
 
     assert (status, out) == (1, "")

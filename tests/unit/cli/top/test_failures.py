@@ -1,4 +1,4 @@
-"""Failures are told once each, and none is missed while the feed begins."""
+"""Failures are shown once each, and none is missed while the feed begins."""
 
 from collections.abc import AsyncIterator
 
@@ -19,7 +19,7 @@ async def client(url: str, service: FakeService) -> AsyncIterator[AsyncTaskmillC
 
 
 def fail(service: FakeService, name: str) -> ChangeView:
-    """Have a task fail; returns what the feed would tell."""
+    """Have a task fail; returns its change in the feed."""
     task = service.add(name=name)
     service.end(task, "failed", error={"type": "ValueError", "message": "no"})
     parts = {key: task[key] for key in ("queue", "type", "name", "labels")}
@@ -30,7 +30,7 @@ def names(failures: Failures) -> list[str]:
     return [one.name for one in failures.newest()]
 
 
-async def test_they_are_listed_when_there_are_more_until_the_feed_has_told_of_one(
+async def test_they_are_listed_when_there_are_more_until_the_feed_has_one(
     client: AsyncTaskmillClient, service: FakeService
 ) -> None:
     failures = Failures()
@@ -41,13 +41,13 @@ async def test_they_are_listed_when_there_are_more_until_the_feed_has_told_of_on
     await failures.catch_up(client, 1)
     assert (names(failures), len(service.requests)) == (["before the feed"], 1)
     fail(service, "while it begins")
-    failures.hear(fail(service, "heard"))
+    failures.add_change(fail(service, "in the feed"))
     await failures.catch_up(client, 3)
-    assert names(failures) == ["heard", "while it begins", "before the feed"]
-    failures.hear(fail(service, "later"))
+    assert names(failures) == ["in the feed", "while it begins", "before the feed"]
+    failures.add_change(fail(service, "later"))
     await failures.catch_up(client, 4)
     assert (names(failures)[0], len(service.requests)) == ("later", 2)
-    failures.begin_anew()
+    failures.restart_feed()
     fail(service, "missed")
     await failures.catch_up(client, 5)
     assert (names(failures)[0], len(service.requests)) == ("missed", 3)

@@ -1,4 +1,4 @@
-"""What is drawn at which size, of little and of much, and of names that were made to break it."""
+"""The picture at all sizes, with few and many rows, and with hostile names."""
 
 import pytest
 from rich.cells import cell_len
@@ -85,7 +85,7 @@ SNAPSHOTS = {"nothing": a_snapshot, "few": few, "many": many, "hostile": hostile
 
 
 def view_of(picture: str, snapshot: Snapshot) -> View:
-    """A view in which some part of it is open."""
+    """A view in which a part of the snapshot is open."""
     view = View()
     rows = {"queue": snapshot.queues, "worker": snapshot.workers, "failure": snapshot.failures}
     if picture == "help":
@@ -105,7 +105,7 @@ def test_every_picture_is_as_large_as_the_terminal_and_steers_nothing(
     kind: str, opened: str
 ) -> None:
     snapshot = SNAPSHOTS[kind]()
-    picture = a_picture(snapshot, view_of(opened, snapshot), trouble="no answer: " + "x" * 300)
+    picture = a_picture(snapshot, view_of(opened, snapshot), trouble="no response: " + "x" * 300)
 
     for width, height in SIZES:
         lines = [line.plain for line in frame(picture, width, height)]
@@ -116,7 +116,7 @@ def test_every_picture_is_as_large_as_the_terminal_and_steers_nothing(
             assert lines[-1].startswith(FOOTERS[opened])
 
 
-def test_a_small_terminal_has_all_three_tables_and_what_wants_a_look() -> None:
+def test_a_small_terminal_has_all_three_tables_and_what_needs_attention() -> None:
     lines = rendered(few())
 
     assert lines[0].startswith("taskmill top  http://127.0.0.1:8000")
@@ -152,14 +152,14 @@ def test_a_small_terminal_has_all_three_tables_and_what_wants_a_look() -> None:
     assert lines[-1].startswith("q quit")
 
 
-def test_a_wide_terminal_tells_more() -> None:
+def test_a_wide_terminal_shows_more() -> None:
     headings = next(line for line in rendered(few(), width=140) if line.startswith("QUEUES"))
 
     assert headings.split()[-6:] == ["ENDED/S", "FAILED/S", "WAIT", "P50", "P95", "OLDEST"]
     assert "NEW/S" in headings
 
 
-def test_what_there_is_no_room_for_is_counted() -> None:
+def test_rows_that_do_not_fit_are_counted() -> None:
     text = "\n".join(rendered(many()))
 
     assert "QUEUES 1-6 of 300" in text
@@ -177,29 +177,29 @@ def test_one_table_can_have_all_the_room() -> None:
     assert not any(line.startswith(("QUEUES", "FAILURES")) for line in lines)
 
 
-def test_an_empty_system_says_how_to_begin() -> None:
+def test_an_empty_system_shows_how_to_begin() -> None:
     text = "\n".join(rendered(a_snapshot()))
 
-    assert "✓ nothing wants a look" in text
+    assert "✓ nothing needs attention" in text
     assert "no queues yet: a queue is made by its first task" in text
     assert "no workers: start one with `taskmill run worker`" in text
     assert "no failures" in text
 
 
-def test_before_the_first_answer_there_is_only_the_trouble() -> None:
-    lines = frame(a_picture(None, trouble="no answer: refused"), 80, 24)
+def test_before_the_first_response_there_is_only_the_trouble() -> None:
+    lines = frame(a_picture(None, trouble="no response: refused"), 80, 24)
 
-    assert lines[1].plain.rstrip() == "trying again: no answer: refused"
-    assert "waiting for the first answer" in "\n".join(rendered(None))
+    assert lines[1].plain.rstrip() == "trying again: no response: refused"
+    assert "waiting for the first response" in "\n".join(rendered(None))
 
 
 def test_an_old_picture_says_that_it_is_old() -> None:
-    lines = frame(a_picture(few(), trouble="no answer: refused"), 80, 24)
+    lines = frame(a_picture(few(), trouble="no response: refused"), 80, 24)
 
-    assert lines[1].plain.rstrip() == "what is shown is old, trying again: no answer: refused"
+    assert lines[1].plain.rstrip() == "what is shown is old, trying again: no response: refused"
 
 
-def test_a_traceback_is_told_by_its_last_line_and_in_full_when_it_is_open() -> None:
+def test_a_traceback_is_shown_by_its_last_line_and_in_full_when_it_is_open() -> None:
     message = "Traceback (most recent call last):\n  File x\nKeyError: 'colour'"
     snapshot = a_snapshot(failures=[a_failure(message=message)])
 
@@ -215,10 +215,10 @@ def test_workers_over_http_are_one_row_for_each_name() -> None:
     ended = a_worker_view("old", 99, state="closed", closed_at=before(minutes=9))
 
     lines = rendered(a_snapshot(workers=[ended, *leases]))
-    place = next(at for at, line in enumerate(lines) if line.startswith("WORKERS 2"))
+    position = next(at for at, line in enumerate(lines) if line.startswith("WORKERS 2"))
 
-    assert lines[place + 1].split()[:6] == ["puller", "over", "HTTP", "8", "of", "8"]
-    assert lines[place + 2].split()[:2] == ["old", "ended"]
+    assert lines[position + 1].split()[:6] == ["puller", "over", "HTTP", "8", "of", "8"]
+    assert lines[position + 2].split()[:2] == ["old", "ended"]
 
 
 def test_details_of_a_queue_name_who_serves_it_and_what_failed() -> None:

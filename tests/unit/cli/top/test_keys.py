@@ -1,4 +1,4 @@
-"""Bytes of a terminal as keys."""
+"""Reading the bytes of a terminal as keys."""
 
 import pytest
 
@@ -19,15 +19,13 @@ from taskmill.cli.top.keys import Key, Keys
         (b"\x1b[" + b"1" * 50, ["1"] * 36),
     ],
 )
-def test_keys_are_known_by_their_bytes_also_when_these_come_in_pieces(
-    data: bytes, keys: list[Key | str]
-) -> None:
+def test_keys_are_read_from_their_bytes_even_in_pieces(data: bytes, keys: list[Key | str]) -> None:
     assert Keys().add(data) == keys
     one_by_one = Keys()
     assert [key for byte in data for key in one_by_one.add(bytes([byte]))] == keys
 
 
-def test_an_escape_behind_which_nothing_comes_is_the_key() -> None:
+def test_an_escape_that_nothing_follows_is_the_key() -> None:
     keys = Keys()
     assert keys.add(b"\x1b") == []
     assert keys.is_waiting()

@@ -1,4 +1,4 @@
-"""What is said to want a look."""
+"""What needs attention."""
 
 from typing import Any
 
@@ -11,11 +11,11 @@ from taskmill.cli.top.rows import board
 from tests.support.pictures import a_queue, a_snapshot, a_worker_view, an_activity, before
 
 
-def told(snapshot: Snapshot) -> list[tuple[str, str]]:
+def found(snapshot: Snapshot) -> list[tuple[str, str]]:
     return [(str(one.level), one.text) for one in notices(snapshot, board(snapshot, Rates()))]
 
 
-def test_of_what_is_well_nothing_is_said() -> None:
+def test_nothing_is_reported_while_all_is_fine() -> None:
     idle = a_worker_view("idle", 2, state="closed", closed_at=before(minutes=1))
     queues = [
         a_queue(waiting=9, oldest_s=1),
@@ -23,7 +23,7 @@ def test_of_what_is_well_nothing_is_said() -> None:
         a_queue("p", paused=True),
     ]
 
-    assert told(a_snapshot(queues, [a_worker_view(), idle])) == []
+    assert found(a_snapshot(queues, [a_worker_view(), idle])) == []
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_of_what_is_well_nothing_is_said() -> None:
         ),
         (
             {"queues": [a_queue(waiting=1)], "workers": []},
-            ("trouble", "no worker lives, and 1 task waits"),
+            ("trouble", "no live worker, and 1 task waits"),
         ),
         (
             {
@@ -50,7 +50,7 @@ def test_of_what_is_well_nothing_is_said() -> None:
         ),
         (
             {"workers": [a_worker_view(), a_worker_view("b", 2, state="expired")]},
-            ("trouble", "not heard of: b for 3 s"),
+            ("trouble", "silent: b for 3 s"),
         ),
         (
             {"queues": [a_queue(waiting=5000, paused=True, oldest_s=1)]},
@@ -72,12 +72,12 @@ def test_of_what_is_well_nothing_is_said() -> None:
     ],
 )
 def test_each_trouble_is_one_sentence(parts: dict[str, Any], expected: tuple[str, str]) -> None:
-    assert told(a_snapshot(**{"workers": [a_worker_view()], **parts})) == [expected]
+    assert found(a_snapshot(**{"workers": [a_worker_view()], **parts})) == [expected]
 
 
 def test_trouble_comes_before_warnings() -> None:
     queues = [a_queue("a", waiting=1, paused=True, oldest_s=9), a_queue("b", waiting=1, oldest_s=9)]
 
-    levels = [level for level, _ in told(a_snapshot(queues, [a_worker_view(queues=["c"])]))]
+    levels = [level for level, _ in found(a_snapshot(queues, [a_worker_view(queues=["c"])]))]
 
     assert levels == ["trouble", "warning"]

@@ -1,4 +1,4 @@
-"""Rates are what was counted between two looks."""
+"""Rates come from the counts of two snapshots."""
 
 from datetime import timedelta
 
@@ -11,8 +11,8 @@ from tests.support.pictures import NOW, an_activity
 CREATED = EventType.CREATED
 
 
-def look(rates: Rates, after_s: float, number: int, *, moved: bool = False) -> float:
-    """Take a look at which so many were created, and return how many a second that is."""
+def sample(rates: Rates, after_s: float, number: int, *, moved: bool = False) -> float:
+    """Add a snapshot with so many created tasks, and return the rate per second."""
     since = NOW - timedelta(minutes=14 if moved else 15)
     at = NOW + timedelta(seconds=after_s)
     activity = an_activity({"mail": {"created": number}}, at=at, since=since, created=number)
@@ -21,36 +21,36 @@ def look(rates: Rates, after_s: float, number: int, *, moved: bool = False) -> f
     return rates.of(None, CREATED)
 
 
-def test_one_look_tells_the_rate_of_the_window() -> None:
+def test_one_snapshot_has_the_rate_of_the_window() -> None:
     rates = Rates()
-    assert look(rates, 0, 900) == pytest.approx(1)
+    assert sample(rates, 0, 900) == pytest.approx(1)
     assert not rates.are_of_now
 
 
-def test_two_looks_tell_what_was_between_them() -> None:
+def test_two_snapshots_have_the_rate_between_them() -> None:
     rates = Rates()
-    look(rates, 0, 900)
-    assert look(rates, 2, 1000) == pytest.approx(50)
+    sample(rates, 0, 900)
+    assert sample(rates, 2, 1000) == pytest.approx(50)
     assert rates.are_of_now
 
 
-def test_looks_of_before_ten_seconds_are_forgotten() -> None:
+def test_snapshots_older_than_ten_seconds_are_dropped() -> None:
     rates = Rates()
-    seen = [look(rates, second, 1000 if second > 10 else 0) for second in range(31)]
+    seen = [sample(rates, second, 1000 if second > 10 else 0) for second in range(31)]
     assert seen[11] == pytest.approx(100)
     assert seen[30] == 0
 
 
-def test_a_window_that_moves_on_keeps_the_rates_until_there_are_two_looks_again() -> None:
+def test_a_window_that_moves_keeps_the_rates_until_there_are_two_new_snapshots() -> None:
     rates = Rates()
-    look(rates, 0, 900)
-    look(rates, 1, 950)
-    assert look(rates, 2, 300, moved=True) == pytest.approx(50)
-    assert look(rates, 3, 310, moved=True) == pytest.approx(10)
+    sample(rates, 0, 900)
+    sample(rates, 1, 950)
+    assert sample(rates, 2, 300, moved=True) == pytest.approx(50)
+    assert sample(rates, 3, 310, moved=True) == pytest.approx(10)
 
 
-def test_what_is_counted_less_is_no_rate() -> None:
+def test_a_count_that_falls_is_a_rate_of_zero() -> None:
     rates = Rates()
-    look(rates, 0, 900)
-    assert look(rates, 1, 800) == 0
+    sample(rates, 0, 900)
+    assert sample(rates, 1, 800) == 0
     assert rates.of("none", CREATED) == 0

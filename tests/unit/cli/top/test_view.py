@@ -1,4 +1,4 @@
-"""What keys do."""
+"""The effects of keys."""
 
 from taskmill.cli.top.keys import Key
 from taskmill.cli.top.rows import Board, QueueRow, WorkerRow
@@ -9,13 +9,13 @@ from tests.support.pictures import a_failure, a_picture, a_queue, a_snapshot, a_
 
 def a_board(*names: str) -> Board:
     """A board whose queues are in this order."""
-    queues = [a_queue(name, waiting=9 - place) for place, name in enumerate(names or "abc")]
+    queues = [a_queue(name, waiting=9 - position) for position, name in enumerate(names or "abc")]
     failures = [a_failure("ä report"), a_failure("other", 2, queue="c")]
     return a_picture(a_snapshot(queues, [a_worker_view()], failures)).board
 
 
 def pressed(view: View, *keys: Key | str, board: Board | None = None) -> Effect:
-    """Press keys; returns what the last one asks for."""
+    """Press keys; returns the effect of the last one."""
     effect: Effect = None
     for key in keys:
         effect = view.press(key, board or a_board())
@@ -44,7 +44,7 @@ def test_the_top_row_is_chosen_until_another_one_is() -> None:
     assert chosen(View(), a_board("c", "a")) == "c"
 
 
-def test_what_is_chosen_and_goes_gives_way_to_what_stands_there() -> None:
+def test_a_chosen_row_that_goes_is_replaced_by_the_one_in_its_position() -> None:
     view = View()
     pressed(view, Key.END)
     assert chosen(view, a_board("a", "b")) == "b"
@@ -105,7 +105,7 @@ def test_a_queue_is_paused_only_after_a_yes() -> None:
     assert state(view)[0] is Mode.TABLES
     for no in ("n", Key.ENTER, Key.ESCAPE, "q", "P"):
         assert pressed(view, "P", no) is None
-        assert (view.mode, view.said) == (Mode.TABLES, "nothing was changed")
+        assert (view.mode, view.message) == (Mode.TABLES, "nothing was changed")
     assert pressed(view, "y") is None
 
 
@@ -126,7 +126,7 @@ def test_only_queues_are_paused() -> None:
     view = View()
     assert pressed(view, Key.TAB, "P", "y") is None
     pressed(view, "P")
-    assert view.said.startswith("choose a queue first")
+    assert view.message.startswith("choose a queue first")
 
 
 def test_a_filter_is_typed_and_ended() -> None:
@@ -140,7 +140,7 @@ def test_a_filter_is_typed_and_ended() -> None:
     assert view.filter == ""
 
 
-def test_letters_do_what_the_help_says() -> None:
+def test_letters_do_what_the_help_lists() -> None:
     view = View()
     assert pressed(view, "q") == Quit()
     assert pressed(view, "r") == Reread()

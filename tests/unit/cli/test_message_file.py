@@ -1,4 +1,4 @@
-"""Reading creation messages: what is one message, and what is refused before anything is sent."""
+"""Reading creation messages: how a file is divided, and what is refused before anything is sent."""
 
 import pytest
 
@@ -15,7 +15,7 @@ def test_an_object_is_one_message_however_it_is_laid_out() -> None:
 
 def test_each_line_is_a_message_under_the_number_of_its_line() -> None:
     messages = read_message_file(b'{"name": "a"}\r\n\n{"name":"b"}')
-    assert [(p.number, p.body) for p in messages] == [(1, b'{"name": "a"}'), (3, b'{"name":"b"}')]
+    assert [(m.number, m.body) for m in messages] == [(1, b'{"name": "a"}'), (3, b'{"name":"b"}')]
 
 
 def test_items_of_an_array_go_out_as_they_were_written() -> None:
@@ -29,7 +29,7 @@ def test_items_of_an_array_go_out_as_they_were_written() -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b" \n ", b"[]", b" [ ] "])
-def test_nothing_is_no_message(content: bytes) -> None:
+def test_an_empty_file_has_no_messages(content: bytes) -> None:
     assert bodies(content) == []
 
 
@@ -43,23 +43,23 @@ def test_the_key_of_a_body_is_the_id_of_its_message_and_others_get_new_ones() ->
 def test_all_lines_that_are_not_json_are_named() -> None:
     with pytest.raises(NotJson) as caught:
         read_message_file(b'{"name": "a"}\n{"name"\n{"name": "b"}\nplain\n')
-    said = str(caught.value).splitlines()
-    assert said[0] == "nothing was published:"
-    assert [line.partition(":")[0] for line in said[1:]] == ["line 2", "line 4"]
+    faults = str(caught.value).splitlines()
+    assert faults[0] == "nothing was published:"
+    assert [line.partition(":")[0] for line in faults[1:]] == ["line 2", "line 4"]
 
 
-def test_many_such_lines_are_told_by_their_number() -> None:
+def test_many_such_lines_are_only_counted() -> None:
     with pytest.raises(NotJson, match="… and 15 more"):
         read_message_file(b"no\n" * 25)
 
 
 @pytest.mark.parametrize("content", [b"[1,", b"[1 2]", b'["\xff"]', b"[1] 2", b"[" * 100_000])
-def test_an_array_that_is_none_is_refused(content: bytes) -> None:
+def test_a_broken_array_is_refused(content: bytes) -> None:
     with pytest.raises(NotJson, match="nothing was published"):
         read_message_file(content)
 
 
-def test_a_key_that_is_too_long_for_a_message_id_gets_the_same_one_every_time() -> None:
+def test_a_key_that_is_too_long_for_a_message_id_always_gives_the_same_id() -> None:
     body = '{"name": "a", "idempotency_key": "' + "я" * 200 + '"}'
     [one], [again] = read_message_file(body.encode()), read_message_file(body.encode())
     assert one.message_id == again.message_id

@@ -5,21 +5,21 @@ from pathlib import Path
 
 import pytest
 
-from taskmill.cli.places import settings_of, settings_to_run
+from taskmill.cli.addresses import settings_of, settings_to_run
 from taskmill.domain.errors import ConfigurationError
 
-TOLD = {"amqp_url": "amqp://up:pw@127.0.0.1:5000/", "database_url": "postgresql:///up", "pid": 1}
+SERVICE = {"amqp_url": "amqp://up:pw@127.0.0.1:5000/", "database_url": "postgresql:///up", "pid": 1}
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder in which a running `up` has told its addresses."""
+    """A working folder in which a running `up` has written its addresses."""
     monkeypatch.chdir(tmp_path)
     for name in ("DATABASE_URL", "BROKER_URL", "BROKER", "DATA_DIR", "CONFIG_FILE"):
         monkeypatch.delenv(f"TASKMILL_{name}", raising=False)
     data = tmp_path / ".taskmill"
     data.mkdir()
-    (data / "service.json").write_text(json.dumps(TOLD))
+    (data / "service.json").write_text(json.dumps(SERVICE))
     return tmp_path
 
 
@@ -41,7 +41,7 @@ def test_an_option_beats_a_setting_and_a_setting_beats_the_service(
     assert settings_of(None, "database_url").require_database_url() == "postgresql:///up"
 
 
-def test_a_data_folder_that_is_named_is_the_one_that_counts(folder: Path) -> None:
+def test_a_given_data_folder_is_the_one_that_counts(folder: Path) -> None:
     other = folder / "other"
     other.mkdir()
     with pytest.raises(ConfigurationError, match="--broker-url"):
@@ -50,9 +50,9 @@ def test_a_data_folder_that_is_named_is_the_one_that_counts(folder: Path) -> Non
     assert settings_of(other, "broker_url").require_broker_url() == "amqp://other/"
 
 
-def test_a_service_without_a_broker_says_how_to_name_one(folder: Path) -> None:
-    told = {**TOLD, "amqp_url": None}
-    (folder / ".taskmill" / "service.json").write_text(json.dumps(told))
+def test_without_a_broker_the_error_names_the_option_and_the_setting(folder: Path) -> None:
+    service = {**SERVICE, "amqp_url": None}
+    (folder / ".taskmill" / "service.json").write_text(json.dumps(service))
     with pytest.raises(ConfigurationError, match="TASKMILL_BROKER_URL"):
         settings_of(None, "broker_url").require_broker_url()
 
@@ -77,7 +77,7 @@ def test_a_role_with_a_database_of_its_own_takes_no_hints_about_the_tasks_of_ano
     assert settings.broker_url is None
 
 
-def test_a_role_for_an_up_that_runs_elsewhere_is_told_its_data_folder(
+def test_a_role_for_an_up_elsewhere_needs_its_data_folder(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = folder / "project"

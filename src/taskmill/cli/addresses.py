@@ -1,6 +1,6 @@
-"""Where the broker and the database are: as options, settings, or a running `taskmill up` say.
+"""The addresses of broker and database: from options, settings, or a running `taskmill up`.
 
-`up` writes their addresses into its data folder while it runs. Nothing is opened here but that file.
+`up` writes its addresses into a file in its data folder while it runs. Only that file is opened here.
 """
 
 import json
@@ -22,8 +22,8 @@ __all__ = [
 ]
 
 SERVICE_FILE = "service.json"
-_TOLD_AS = {"broker_url": "amqp_url", "database_url": "database_url"}
-# What is said of each: in words, its option, how it looks.
+_SERVICE_KEYS = {"broker_url": "amqp_url", "database_url": "database_url"}
+# For messages: in words, its option, its form.
 _NEEDS = {
     "broker_url": ("a broker", "--broker-url", "amqp://user:password@host:port/vhost"),
     "database_url": (
@@ -67,9 +67,9 @@ def data_option(command: F) -> F:
 
 
 def settings_to_run(data: Path | None, **options: object) -> Settings:
-    """Load the settings; without a database of one's own, both addresses are those of a running `up`.
+    """Load the settings; if no database is set, both addresses are those of a running `up`.
 
-    Its broker never goes with another database: hints are about the tasks of one.
+    Its broker is never used with another database: hints are about the tasks of one database.
 
     Raises:
         ConfigurationError: As for `settings_of`, which needs a database then.
@@ -79,30 +79,29 @@ def settings_to_run(data: Path | None, **options: object) -> Settings:
 
 
 def settings_of(data: Path | None, needed: str, **addresses: object) -> Settings:
-    """Load the settings, with what a running `up` tells for the addresses that are not set.
+    """Load the settings; addresses that are not set are those of a running `up`.
 
     Args:
-        data: its data folder; None takes the one that is set.
-        needed: ``broker_url`` or ``database_url``: what is of no use when nobody names it.
-        addresses: ``broker_url`` and ``database_url``, as far as they were given as options; and
-            other options.
+        data: data folder of that `up`; None takes the one that is set.
+        needed: ``broker_url`` or ``database_url``: the one that must be found.
+        addresses: ``broker_url`` and ``database_url`` where they were given as options, and other options.
 
     Raises:
         ConfigurationError: A setting can't be used, the file of `up` can't be read, or `needed` is not set and
             no `up` runs there.
     """
     settings = load(data_dir=data, **addresses)
-    missing = [name for name in _TOLD_AS if getattr(settings, name) is None]
+    missing = [name for name in _SERVICE_KEYS if getattr(settings, name) is None]
     if not missing:
         return settings
-    told = _told(settings.data_dir / SERVICE_FILE)
-    if told is None and needed in missing:
-        raise ConfigurationError(_nobody_runs(settings.data_dir, needed))
-    found = {name: (told or {}).get(_TOLD_AS[name]) for name in missing}
+    service = _read_service(settings.data_dir / SERVICE_FILE)
+    if service is None and needed in missing:
+        raise ConfigurationError(_missing_text(settings.data_dir, needed))
+    found = {name: (service or {}).get(_SERVICE_KEYS[name]) for name in missing}
     return load(data_dir=data, **{**addresses, **found})
 
 
-def _nobody_runs(data: Path, needed: str) -> str:
+def _missing_text(data: Path, needed: str) -> str:
     what, option, form = _NEEDS[needed]
     return (
         f"no {what.removeprefix('a ')} is set, and no `taskmill up` runs with the data folder {data.absolute()}.\n"
@@ -111,12 +110,12 @@ def _nobody_runs(data: Path, needed: str) -> str:
     )
 
 
-def _told(path: Path) -> dict[str, Any] | None:
-    """Return what a running `up` has written, None where none runs."""
+def _read_service(path: Path) -> dict[str, Any] | None:
+    """Return what a running `up` has written; None if none runs."""
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        service = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"{path} can't be read: {error}") from None
-    return told if isinstance(told, dict) else {}
+    return service if isinstance(service, dict) else {}

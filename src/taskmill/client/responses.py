@@ -1,4 +1,4 @@
-"""Reads answers: what was asked for, a refusal, or what no Taskmill service would say."""
+"""Reads responses: the result, a refusal, or what no Taskmill service would send."""
 
 from collections.abc import Callable
 from typing import Final, TypeVar
@@ -21,24 +21,24 @@ _MEDIA_TYPES: Final = ("application/json", LINES_MEDIA_TYPE, MEDIA_TYPE)
 
 
 def reader(model: type[T]) -> Callable[[httpx.Response], T]:
-    """Return what reads a body of this model; it raises ValueError for any other."""
+    """Return a function that reads a body of this model; it raises ValueError for any other."""
     adapter = TypeAdapter(model)
     return lambda response: adapter.validate_json(response.content)
 
 
-def read_answer(response: httpx.Response, read: Callable[[httpx.Response], T]) -> T:
-    """Read an answer by `read`.
+def read_response(response: httpx.Response, read: Callable[[httpx.Response], T]) -> T:
+    """Read a response with `read`.
 
     Raises:
-        NotAccepted: The service said no.
-        Unexpected: It is no answer of a Taskmill service.
+        NotAccepted: The service refused the request.
+        Unexpected: It is not the response of a Taskmill service.
     """
     has_body = response.status_code not in (NOT_MODIFIED, _NO_CONTENT)
     media_type = response.headers.get("Content-Type", "").partition(";")[0]
     if has_body and media_type not in _MEDIA_TYPES:
         raise _unexpected(response, f"{media_type or 'no content type'} instead of JSON")
     if has_body and response.is_redirect:
-        raise _unexpected(response, "a redirect instead of an answer")
+        raise _unexpected(response, "a redirect instead of a response")
     try:
         if response.status_code >= _ERROR:
             raise _refusal(response)
@@ -49,13 +49,13 @@ def read_answer(response: httpx.Response, read: Callable[[httpx.Response], T]) -
 
 def _refusal(response: httpx.Response) -> NotAccepted:
     problem = Problem.model_validate_json(response.content)
-    told: dict[str, object] = {"status": response.status_code}
+    changes: dict[str, object] = {"status": response.status_code}
     if problem.type == PathNotFound.problem_type:
         address = response.request.url.copy_with(userinfo=b"", query=None)
-        told["detail"] = f"{problem.detail or problem.title}: {address}"
+        changes["detail"] = f"{problem.detail or problem.title}: {address}"
     if problem.retry_after_s is None and "Retry-After" in response.headers:
-        told["retry_after_s"] = retry_after_s(response)
-    return refusal(problem.model_copy(update=told))
+        changes["retry_after_s"] = retry_after_s(response)
+    return refusal(problem.model_copy(update=changes))
 
 
 def _unexpected(response: httpx.Response, what: str) -> Unexpected:
@@ -63,7 +63,7 @@ def _unexpected(response: httpx.Response, what: str) -> Unexpected:
 
 
 def shortly(error: ValueError) -> str:
-    """Say what is wrong with an answer, without what it has."""
+    """Return what is wrong with a response, without its content."""
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
