@@ -75,7 +75,7 @@ async def run(lab: Lab) -> list[Figure]:
 
 async def _pages(url: str) -> dict[str, Sequence[str]]:
     """Return addresses by page: those that are to be found by themselves, and those of one thing."""
-    pages: dict[str, Sequence[str]] = {place.name: [place.path] for place in NAVIGATION}
+    pages: dict[str, Sequence[str]] = {entry.name: [entry.path] for entry in NAVIGATION}
     query = "SELECT id FROM taskmill.task WHERE status = $1 ORDER BY md5(id::text) LIMIT $2"
     async with connected(url) as connection:
         ids = {

@@ -155,7 +155,7 @@ class Window:
     def open(self, path: str) -> Page:
         """Go to a page of the dashboard, and wait until it follows what happens."""
         self.page.goto(self.mill.url + path)
-        self.page.locator("#change_ticker.on").wait_for(state="attached")
+        self.page.locator("#connection.on").wait_for(state="attached")
         return self.page
 
     def check(self) -> None:

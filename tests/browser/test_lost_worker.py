@@ -54,7 +54,7 @@ def opened(window: Window, path: str) -> Page:
     page.on("console", lambda m: window.errors.append(m.text) if m.type == "error" else None)
     page.on("pageerror", lambda error: window.errors.append(str(error)))
     page.goto(window.mill.url + path)
-    page.locator("#change_ticker.on").wait_for(state="attached")
+    page.locator("#connection.on").wait_for(state="attached")
     stays(page)
     return page
 

@@ -225,7 +225,7 @@ def test_nothing_moves_while_a_page_comes_alive(window: Window) -> None:
     for path in ("/", "/ui/tasks", f"/ui/tasks/{a_task(window.mill, 'succeeded')}"):
         window.open(path)
         window.mill.create(name="Something new", type="send-email", payload={"to": "x"})
-        expect(page.locator("#change_ticker.tick")).to_be_attached()
+        expect(page.locator("#connection.flash")).to_be_attached()
         assert page.evaluate("window.shift") < 0.02, path
 
 

@@ -1,7 +1,7 @@
-"""The dashboard as an ASGI app: routes, the headers of every answer, and a page for every error.
+"""The dashboard as an ASGI app: routes, the headers of every response, and a page for every error.
 
-It answers `/` and everything below `/ui`. Whoever serves it passes other paths elsewhere, and has a deadline
-of its own: pages give up a little earlier, to say so themselves.
+It serves `/` and everything below `/ui`. Its server routes other paths elsewhere, and has a deadline of its own:
+pages give up a little earlier, so that they can show an error page.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import Message, Receive, Scope, Send
 
-from taskmill.dashboard import drawing, guard
+from taskmill.dashboard import guard, rendering
 from taskmill.dashboard.context import Context
 from taskmill.dashboard.pages import (
     create,
@@ -49,13 +49,13 @@ _OTHER: Final = BELOW + "*"
 
 
 class Dashboard:
-    """The pages over a context. It is to be told when the process stops being ready."""
+    """The pages over a context. Call `stop_being_ready` when the process stops."""
 
     def __init__(self, context: Context) -> None:
-        drawing.prepare()
+        rendering.prepare()
         self._context = context
         self._timeout_s = context.settings.limits.request_timeout_s * _SHARE_OF_DEADLINE
-        # A route of the library, for its patterns alone: what it would call is here.
+        # A route of the library, for its patterns only: the endpoints are ours.
         self._routes = [
             (Route(path, _never, methods=[method]), endpoint)
             for method, path, endpoint in _all_routes()
@@ -63,7 +63,7 @@ class Dashboard:
 
     @staticmethod
     def serves(path: str) -> bool:
-        """Tell whether a path is the dashboard's."""
+        """Return whether a path is the dashboard's."""
         return path == ROOT or path.startswith(BELOW) or path == BELOW[:-1]
 
     def stop_being_ready(self) -> None:
@@ -71,7 +71,7 @@ class Dashboard:
         self._context.change_ticker.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+        """Serve a request."""
         request = Request(scope, receive)
         view = View(request, self._context, Preferences.of(request))
         is_begun = False
@@ -93,7 +93,7 @@ class Dashboard:
         except Exception as error:
             if is_begun:
                 raise
-            await errors.answer(view, error)(scope, receive, guarded)
+            await errors.error_response(view, error)(scope, receive, guarded)
 
     async def _response(self, view: View) -> Response:
         endpoint = self._find(view.request.scope)
@@ -120,7 +120,7 @@ class Dashboard:
 
 
 async def _never(_: Request) -> Response:
-    raise AssertionError("routes are asked for their patterns only")
+    raise AssertionError("routes are used for their patterns only")
 
 
 def _all_routes() -> Routes:

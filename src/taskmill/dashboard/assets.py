@@ -1,7 +1,7 @@
 """The files that pages load: styles, scripts, and the libraries that come with the package.
 
-Their address has a digest of them all, so browsers keep them for ever, and get others with another release.
-They are read and compressed once, when they are first asked for.
+Their address has a digest of them all, so browsers cache them for ever, and load others with another release. They
+are read and compressed once, when they are first requested.
 """
 
 import gzip
@@ -17,7 +17,7 @@ _TYPES: Final = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
-KEPT: Final = "public, max-age=31536000, immutable"
+CACHE_FOR_EVER: Final = "public, max-age=31536000, immutable"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +37,7 @@ def _paths() -> dict[str, Path]:
 
 @cache
 def digest() -> str:
-    """Return what changes whenever a file does."""
+    """Return a digest of all files."""
     total = blake2s(digest_size=6)
     for name, path in _paths().items():
         total.update(name.encode() + b"\0" + path.read_bytes())

@@ -15,7 +15,7 @@ from taskmill.settings import Settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """The service, the change_ticker, the jobs that run in the background, settings and clock."""
+    """The service, the change ticker, the jobs that run in the background, settings, clock and caches."""
 
     service: TaskService
     change_ticker: ChangeTicker

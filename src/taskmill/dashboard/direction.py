@@ -1,7 +1,7 @@
-"""Keeps texts of others from turning around what stands beside them.
+"""Keeps texts from outside from changing the direction of the text around them.
 
-Unicode has characters that turn the direction of what follows (U+202E is the best known), and some that end it.
-An element isolates what it holds, unless a text ends more than it began: so both are needed.
+Unicode has characters that change the direction of what follows (U+202E is the best known), and some that end it.
+A `<bdi>` element isolates its text, unless the text ends more than it began: so both are needed.
 """
 
 import re
@@ -19,41 +19,41 @@ _ENDS: Final = {
 
 
 def theirs(content: object) -> Markup:
-    """Show a text of others by itself."""
+    """Show a text from outside, isolated."""
     return Markup("<bdi>{}</bdi>").format(balanced(str(content)))
 
 
 def balanced(content: str) -> str:
-    """Have each line of a text end what it has begun, and nothing else."""
+    """Have each line of a text end exactly the changes of direction that it began."""
     if not _TURNING.search(content):
         return content
     return "".join(map(_balanced_line, content.splitlines(keepends=True)))
 
 
 def isolated(content: str) -> str:
-    """Have a text turn nothing around where there is no element for it, as in attributes and within sentences."""
+    """Isolate a text where an element can't, as in attributes and within sentences."""
     return f"\u2068{without_turning(content)}{_END_OF_ISOLATE}"
 
 
 def without_turning(content: str) -> str:
-    """Leave out what turns text around."""
+    """Remove the characters that change the direction of text."""
     return _TURNING.sub("", content)
 
 
 def escaped_in_json(content: str) -> str:
-    """Spell what turns text around by its number, in JSON, where it can only be in strings."""
+    """Escape the characters that change the direction of text, in JSON, where they occur only in strings."""
     return _TURNING.sub(lambda found: f"\\u{ord(found[0]):04x}", content)
 
 
 def _balanced_line(line: str) -> str:
     text = line.rstrip("\r\n\v\f\x1c\x1d\x1e\x85\u2028\u2029")
     open_ends: list[str] = []
-    kept = "".join(one for one in text if _is_kept(one, open_ends))
-    return kept + "".join(reversed(open_ends)) + line[len(text) :]
+    allowed = "".join(one for one in text if _may_stay(one, open_ends))
+    return allowed + "".join(reversed(open_ends)) + line[len(text) :]
 
 
-def _is_kept(one: str, open_ends: list[str]) -> bool:
-    """Tell whether a character may stay, and note what is open behind it."""
+def _may_stay(one: str, open_ends: list[str]) -> bool:
+    """Return whether a character may stay, and update what is open after it."""
     if one in _ENDS:
         open_ends.append(_ENDS[one])
     elif one == _END_OF_EMBEDDING:

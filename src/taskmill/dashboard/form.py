@@ -1,4 +1,4 @@
-"""Reads queries and forms: names and values as they came, or a word on why they can't be read."""
+"""Parses queries and forms into names and values."""
 
 from typing import Final
 from urllib.parse import parse_qsl
@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl
 from taskmill.domain.errors import InvalidInput
 
 MOST_PAIRS: Final = 1200
-"""A selection of tasks is the longest form."""
+"""The longest form is a selection of tasks."""
 
 
 def parse_pairs(encoded: bytes) -> list[tuple[str, str]]:

@@ -1,6 +1,6 @@
-"""What keeps pages from doing what others want: the headers of every answer.
+"""The security headers of every response.
 
-Who may post is checked before a request comes here, for pages and API alike (`runtime.http_access`).
+Who may post is checked before a request arrives here, for pages and API alike (`runtime.http_access`).
 """
 
 from typing import Final

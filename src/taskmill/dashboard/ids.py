@@ -9,7 +9,7 @@ _LENGTH = 36
 
 
 def find_id(text: str) -> UUID | None:
-    """Return the id that a text is; None when it is none, or in braces, or without hyphens."""
+    """Parse an id; None when the text is not one, or has braces, or no hyphens."""
     if len(text) != _LENGTH:
         return None
     try:
@@ -20,7 +20,7 @@ def find_id(text: str) -> UUID | None:
 
 
 def parse_id(text: str, pointer: str) -> UUID:
-    """Return the id that a text is. Raises `InvalidInput`."""
+    """Parse an id. Raises `InvalidInput`."""
     found = find_id(text)
     if found is None:
         raise InvalidInput.at(

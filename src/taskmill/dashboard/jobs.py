@@ -1,7 +1,7 @@
-"""What runs in the background for somebody who looks at a page: many tasks are cancelled or run again.
+"""Jobs in the background that cancel or retry many tasks for a user of the dashboard.
 
-A job lives in this process. It ends with it, and what it has done stays done: to start it again goes on with
-the rest. It goes on through an outage of the database.
+A job lives in this process and ends with it; what it has done stays done, and a new job continues with the others.
+It waits through an outage of the database.
 """
 
 import asyncio
@@ -24,16 +24,16 @@ log = get_logger(__name__)
 
 MOST_AT_ONCE = 4
 MOST_UNTYPED = 1_000
-"""So many tasks a job changes at most, unless somebody has typed a larger number."""
+"""A job changes at most so many tasks, unless the user has typed a larger number."""
 
-_MOST_KEPT = 50
+_MOST_RETAINED = 50
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 10.0
 _RETRY_AFTER_S = 5.0
 
 
 class TooManyJobs(Unavailable):
-    """As many jobs run as may, so no other was started."""
+    """The limit of running jobs is reached, so no other was started."""
 
     def __init__(self) -> None:
         super().__init__(_RETRY_AFTER_S, "room for another job")
@@ -52,10 +52,10 @@ class JobState(StrEnum):
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Job:
-    """A job and how far it is. `expected` is how many tasks fitted at first, where that is known.
+    """A job and its progress. `expected` is how many tasks matched at first, where that is known.
 
-    Its tasks are those with `ids`, or those that `wanted` admits, `most` of them: then it ends as `limited` if
-    more fit. While the database is away it is `waiting`.
+    Its tasks are those with `ids`, or up to `most` that match `wanted`; it ends as `limited` if there are more.
+    While the database is away it is `waiting`.
     """
 
     id: UUID
@@ -72,7 +72,7 @@ class Job:
 
     @property
     def is_over(self) -> bool:
-        """Whether it does no more."""
+        """Whether it has ended."""
         return self.state not in {JobState.RUNNING, JobState.WAITING}
 
 
@@ -88,11 +88,11 @@ class Jobs:
         self._waiting: asyncio.Queue[Job | None] = asyncio.Queue()
 
     def new_id(self) -> UUID:
-        """Return an id for a job that may be started."""
+        """Return an id for a new job."""
         return self._ids()
 
     def get(self, job_id: UUID) -> Job | None:
-        """Return a job; None when it is not, or no longer, known here."""
+        """Return a job; None when this process does not know it, or no longer."""
         return self._jobs.get(job_id)
 
     def start(
@@ -105,10 +105,10 @@ class Jobs:
         most: int = MOST_UNTYPED,
         expected: int | None = None,
     ) -> Job:
-        """Begin one; whoever asks for the same id again gets the one that there is.
+        """Start a job; the same id again returns the existing one.
 
         Raises:
-            TooManyJobs: as many run as may.
+            TooManyJobs: the limit of running jobs is reached.
         """
         if job_id in self._jobs:
             return self._jobs[job_id]
@@ -129,7 +129,7 @@ class Jobs:
         return job
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Run what is started, until told to stop; jobs under way end with the step that they are in."""
+        """Run started jobs until stopped; running ones end after their current step."""
         async with asyncio.TaskGroup() as group, wake_on(stop, self._end):
             while (job := await self._waiting.get()) is not None:
                 group.create_task(self._run(job))
@@ -173,8 +173,10 @@ class Jobs:
         if job.ids:
             step = await self._service.act_on(job.what, job.ids)
         else:
-            left = job.most - job.matched
-            step = await self._service.sweep(job.what, job.wanted, start, dry_run=False, most=left)
+            remaining = job.most - job.matched
+            step = await self._service.sweep(
+                job.what, job.wanted, start, dry_run=False, most=remaining
+            )
         job.matched += step.matched
         job.changed += step.changed
         job.asked += step.requested
@@ -182,5 +184,5 @@ class Jobs:
 
     def _forget_old(self) -> None:
         over = [job_id for job_id, job in self._jobs.items() if job.is_over]
-        for job_id in over[: max(len(self._jobs) - _MOST_KEPT, 0)]:
+        for job_id in over[: max(len(self._jobs) - _MOST_RETAINED, 0)]:
             del self._jobs[job_id]

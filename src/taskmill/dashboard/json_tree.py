@@ -1,4 +1,4 @@
-"""Shows JSON as a tree that folds, without a script: bounded, however much there is."""
+"""Renders JSON as a foldable tree, without a script, and bounded however large it is."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ LONGEST_PARSED: Final = 200_000
 _LONGEST_TEXT: Final = 2_000
 _OPEN_DEPTH: Final = 2
 _OPEN_ITEMS: Final = 30
-# Payloads are never so deep; what comes beside a message may be.
+# Payloads are never so deep; the properties of a message may be.
 _DEEPEST: Final = 80
 
 
@@ -26,7 +26,7 @@ class _Room:
 
 
 def tree(content: str) -> tuple[Markup, bool]:
-    """Return JSON text as HTML, and whether all of it is shown."""
+    """Render JSON text as HTML; return it, and whether all of it is shown."""
     if len(content) > LONGEST_PARSED:
         return Markup('<pre class="code">{}…</pre>').format(theirs(content[:_LONGEST_TEXT])), False
     room = _Room()

@@ -1,7 +1,7 @@
-"""The stream that keeps a page fresh: server-sent events that say only that something has changed.
+"""The stream that refreshes a page: server-sent events that say only that something has changed.
 
-The page then asks for its live part, at most once a second; so a slow reader gets fewer of them, and nothing waits
-for it here.
+The page then requests its live part, at most once a second; so a slow reader gets fewer events, and nothing is
+buffered for it here.
 """
 
 import asyncio
@@ -18,10 +18,10 @@ from taskmill.runtime.http_scope import DEADLINE, HEAD_ONLY, UNTIMED
 _HEADERS: Final = (
     (b"content-type", b"text/event-stream"),
     (b"cache-control", b"no-store"),
-    # Proxies of this kind would hold events back until they have enough of them.
+    # nginx would buffer events otherwise.
     (b"x-accel-buffering", b"no"),
 )
-# Shorter than most proxies keep a silent connection.
+# Less than the idle timeout of most proxies.
 _HEARTBEAT_S: Final = 15.0
 _STREAM_S: Final = 3600.0
 _STALLED_S: Final = 10.0
@@ -30,7 +30,7 @@ _ALIVE: Final = b": alive\n\n"
 
 
 class LiveStream(Response):
-    """The answer to `/ui/live`: it goes on until the reader leaves, an hour is over, or the process stops."""
+    """The response to `/ui/live`: it goes on until the reader leaves, an hour is over, or the process stops."""
 
     def __init__(self, change_ticker: ChangeTicker, task_id: UUID | None) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class LiveStream(Response):
         self._task_id = task_id
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer; refusals are raised before anything is sent."""
+        """Send the stream; errors are raised before anything is sent."""
         async with self._change_ticker.watching(self._task_id) as watcher:
             scope[UNTIMED] = True
             deadline: asyncio.Timeout | None = scope.get(DEADLINE)
@@ -51,9 +51,9 @@ class LiveStream(Response):
             async with asyncio.TaskGroup() as group:
                 watch = group.create_task(_until_gone(receive, watcher))
                 try:
-                    await _tell(watcher, send)
+                    await _send_ticks(watcher, send)
                 except TimeoutError:
-                    # It takes nothing: what is left to send would be kept for it as long as it likes.
+                    # The reader has stalled: abort, as what is left to send would stay in memory.
                     scope[ABORT]()
                 watch.cancel()
 
@@ -64,7 +64,7 @@ async def _until_gone(receive: Receive, watcher: Watcher) -> None:
     watcher.notify(Tick.OVER)
 
 
-async def _tell(watcher: Watcher, send: Send) -> None:
+async def _send_ticks(watcher: Watcher, send: Send) -> None:
     loop = asyncio.get_running_loop()
     ends_at = loop.time() + _STREAM_S
     body = _BEGIN

@@ -1,22 +1,22 @@
-"""Where pages are: their order, addresses, icons, and the letter that follows `g`."""
+"""The navigation: pages in order, with path, icon, and the key that follows `g`."""
 
 from typing import Final, NamedTuple
 
 
-class Place(NamedTuple):
-    """An entry; its words are `nav.NAME`."""
+class NavigationEntry(NamedTuple):
+    """An entry; its text is `nav.NAME`, and its icon has its name."""
 
     name: str
     path: str
     letter: str
 
 
-OVERVIEW: Final = Place("overview", "/", "o")
-TASKS: Final = Place("tasks", "/ui/tasks", "t")
-QUEUES: Final = Place("queues", "/ui/queues", "q")
-WORKERS: Final = Place("workers", "/ui/workers", "w")
-FAILURES: Final = Place("failures", "/ui/failures", "f")
-REJECTIONS: Final = Place("rejections", "/ui/rejections", "r")
-CREATE: Final = Place("create", "/ui/create", "n")
+OVERVIEW: Final = NavigationEntry("overview", "/", "o")
+TASKS: Final = NavigationEntry("tasks", "/ui/tasks", "t")
+QUEUES: Final = NavigationEntry("queues", "/ui/queues", "q")
+WORKERS: Final = NavigationEntry("workers", "/ui/workers", "w")
+FAILURES: Final = NavigationEntry("failures", "/ui/failures", "f")
+REJECTIONS: Final = NavigationEntry("rejections", "/ui/rejections", "r")
+CREATE: Final = NavigationEntry("create", "/ui/create", "n")
 
 NAVIGATION: Final = (OVERVIEW, TASKS, QUEUES, WORKERS, FAILURES, REJECTIONS, CREATE)

@@ -1,4 +1,4 @@
-"""How somebody wants pages: language and colours, from cookies, and else from what the browser says."""
+"""A user's preferences: language and theme, from cookies, else from the browser's headers."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -10,7 +10,7 @@ from taskmill.dashboard.texts import LANGUAGES, preferred
 LANGUAGE_COOKIE: Final = "taskmill_language"
 THEME_COOKIE: Final = "taskmill_theme"
 THEMES: Final = ("auto", "light", "dark")
-"""`auto` is as the system has it."""
+"""`auto` follows the system."""
 
 YEAR_S: Final = 365 * 86_400
 
@@ -24,7 +24,7 @@ class Preferences:
 
     @classmethod
     def of(cls, request: Request) -> "Preferences":
-        """Read them; cookies that say something unknown count as absent."""
+        """Read them; cookies with an unknown value are ignored."""
         language = request.cookies.get(LANGUAGE_COOKIE, "")
         if language not in LANGUAGES:
             language = preferred(request.headers.get("accept-language", ""))

@@ -1,4 +1,4 @@
-"""Shows sentences that were written for a terminal: code between backticks, and times in UTC."""
+"""Renders sentences that were written for a terminal: code between backticks, and times in UTC."""
 
 import re
 
@@ -14,7 +14,7 @@ _PARTS = re.compile(
 
 def prose(sentence: str) -> Markup:
     """Return a sentence as HTML, with code as such, and with times that scripts show in the reader's zone."""
-    # What somebody called a thing stands within it, and only there could turn around the rest.
+    # Names of things from outside are within it, and could change the direction of the rest.
     sentence = without_turning(sentence)
     shown, begin = Markup(), 0
     for found in _PARTS.finditer(sentence):

@@ -1,4 +1,4 @@
-"""Shows bytes that anybody sent: as text when they are text, else in hexadecimal; in part when they are many."""
+"""Shows bytes from outside: as text when they are text, else in hexadecimal; of many only the beginning."""
 
 import re
 from collections.abc import Iterator
@@ -13,15 +13,15 @@ MOST_HEX: Final = 4_096
 
 _IN_A_ROW: Final = 16
 _DOT: Final = "."
-# What acts on a terminal, or turns the text around it, is shown by its number.
+# Control characters, and those that change the direction of text, are shown by their number.
 _ACTING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
-# With more of these it is no text for people, even if it is UTF-8.
+# With more of these it is not text for people, even if it is UTF-8.
 _LARGEST_ACTING_SHARE: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """The beginning of some bytes, fit for a page. `is_whole` tells whether it is all of them."""
+    """The beginning of some bytes, fit for a page. `is_whole` is whether it is all of them."""
 
     content: str
     is_text: bool
@@ -41,7 +41,7 @@ def shown(body: bytes) -> Shown:
 
 
 def _text(body: bytes) -> str | None:
-    """Return the beginning as text; None when it is none."""
+    """Return the beginning as text; None when it is not text."""
     is_cut = len(body) > MOST_TEXT
     try:
         text = body[:MOST_TEXT].decode()
@@ -50,8 +50,8 @@ def _text(body: bytes) -> str | None:
         if not is_cut or error.start < MOST_TEXT - 3:
             return None
         text = body[: error.start].decode()
-    told, acting = _ACTING.subn(lambda found: f"⟨U+{ord(found[0]):04X}⟩", text)
-    return None if acting > len(text) * _LARGEST_ACTING_SHARE else told
+    visible, acting = _ACTING.subn(lambda found: f"⟨U+{ord(found[0]):04X}⟩", text)
+    return None if acting > len(text) * _LARGEST_ACTING_SHARE else visible
 
 
 def _rows(body: bytes) -> Iterator[str]:

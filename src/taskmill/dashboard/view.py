@@ -1,4 +1,4 @@
-"""One request to a page, as endpoints see it: what was asked, and how to answer."""
+"""One request to a page, as endpoints see it, and the ways to respond."""
 
 import gzip
 import re
@@ -13,7 +13,7 @@ from markupsafe import Markup
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from taskmill.dashboard import assets, drawing
+from taskmill.dashboard import assets, rendering
 from taskmill.dashboard.context import Context
 from taskmill.dashboard.form import parse_pairs
 from taskmill.dashboard.guard import SAFE_METHODS
@@ -28,14 +28,14 @@ Pairs = list[tuple[str, str]]
 
 _LEAST_ZIPPED: Final = 1000
 _ZIP_LEVEL: Final = 4
-# With a weight of 0, it is what the reader does not take.
+# A weight of 0 means that the reader does not accept it.
 _GZIP: Final = re.compile(r"\s*(gzip|\*)\s*(;\s*q=(?!0(\.0*)?\s*$).*)?", re.IGNORECASE)
 _HTML: Final = "text/html; charset=utf-8"
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A request, what is behind the pages, and how its reader wants them."""
+    """A request, the context of the pages, and the reader's preferences."""
 
     request: Request
     context: Context
@@ -43,18 +43,18 @@ class View:
 
     @property
     def wants_fragment(self) -> bool:
-        """Whether htmx asks for a part of the page, to put it into the one that is there."""
+        """Whether htmx requests a part of the page, to put it into the existing one."""
         headers = self.request.headers
         return "hx-request" in headers and "hx-history-restore-request" not in headers
 
     @property
     def is_safe(self) -> bool:
-        """Whether the request only looks."""
+        """Whether the request only reads."""
         return self.request.method in SAFE_METHODS
 
     @property
     def here(self) -> str:
-        """The address of this page; of what answers a form, that of the page where the form is."""
+        """The address of this page; in the response to a form, that of the form's page."""
         scope = self.request.scope
         if self.is_safe:
             query = scope["query_string"].decode("latin-1")
@@ -85,7 +85,7 @@ class View:
 
     @property
     def offload(self) -> Offload:
-        """Where what is large is read, and drawn."""
+        """Parses and renders what is large, off the event loop."""
         return self.context.service.offload
 
     def t(self, key: str, **values: object) -> str:
@@ -94,7 +94,7 @@ class View:
 
     @property
     def words(self) -> Words:
-        """How values look in the reader's language, at this moment."""
+        """Formats values in the reader's language, at this moment."""
         return Words(self.preferences.language, self.context.clock.now())
 
     def href(self, path: str, pairs: Iterable[tuple[str, object]] = ()) -> str:
@@ -106,30 +106,30 @@ class View:
     def base(self) -> str:
         """The address of this service, as the reader's browser has it; it is shown, and nothing depends on it."""
         url = self.request.url
-        # Where a proxy ends TLS, only it knows.
+        # Only a proxy that terminates TLS knows the scheme.
         outer = self.request.headers.get("x-forwarded-proto", "").partition(",")[0].strip().lower()
         scheme = outer if outer in {"http", "https"} else url.scheme
         return f"{scheme}://{url.netloc}{self.context.prefix}"
 
     def page(self, template: str, *, status: int = 200, **values: Any) -> Response:  # noqa: ANN401 - whatever a template shows
-        """Draw a page; for htmx only its block `live`. One that is not well, or not `is_live`, stays as it is."""
+        """Render a page; for htmx only its block `live`. One with an error, or not `is_live`, is not refreshed."""
         block = "live" if self.wants_fragment else None
         given = {**self._shared(), "is_live": status == HTTPStatus.OK, **values}
-        return self._html(drawing.draw(template, given, block), status)
+        return self._html(rendering.render(template, given, block), status)
 
     def fragment(self, template: str, *, status: int = 200, **values: Any) -> Response:  # noqa: ANN401 - whatever a template shows
-        """Draw a template that is no page."""
-        return self._html(drawing.draw(template, self._shared() | values, None), status)
+        """Render a template that is only a part of a page."""
+        return self._html(rendering.render(template, self._shared() | values, None), status)
 
     def redirect(self, path: str, pairs: Iterable[tuple[str, object]] = ()) -> Response:
-        """Lead elsewhere, by GET."""
+        """Redirect, by GET."""
         address = self.href(path, pairs)
         if self.wants_fragment:
             return Response(status_code=204, headers={"hx-redirect": address})
         return Response(status_code=303, headers={"location": address})
 
     def _shared(self) -> dict[str, Any]:
-        """Return what every template may use."""
+        """Return the values of every template."""
         return {
             "t": lambda key, **given: Markup.escape(self.t(key, **given)),
             "words": self.words,
@@ -152,7 +152,7 @@ class View:
 
 
 def accepts_gzip(headers: Mapping[str, str]) -> bool:
-    """Tell whether a body may be compressed."""
+    """Return whether the reader accepts compression."""
     return any(map(_GZIP.fullmatch, headers.get("accept-encoding", "").split(",")))
 
 

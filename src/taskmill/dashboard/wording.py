@@ -1,4 +1,4 @@
-"""How values look: moments, lengths of time, numbers, ids."""
+"""Formats values for people: times, durations, numbers, ids."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -9,7 +9,7 @@ import orjson
 from taskmill.dashboard.texts import grouped, text
 
 NOTHING: Final = "\N{EN DASH}"
-"""What stands where there is no value."""
+"""Shown where there is no value."""
 
 _UNITS: Final = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 _SIZES: Final = (("mib", 1 << 20), ("kib", 1 << 10))
@@ -17,54 +17,54 @@ _EXACT_S: Final = 10
 _MS: Final = 1000
 _WHOLE: Final = 100
 _LEAST: Final = 0.1
-"""What is less is no number for people."""
+"""Smaller numbers are shown as less than this."""
 
 
 def iso(moment: datetime) -> str:
-    """Show a moment for programs, to the millisecond."""
+    """Format a time for programs, to the millisecond."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def utc(moment: datetime) -> str:
-    """Show a moment for people, to the second in UTC; scripts show it in the reader's zone."""
+    """Format a time for people, to the second in UTC; scripts show it in the reader's zone."""
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def duration_s(length: timedelta) -> float:
-    """Return a length of time in seconds, at least 0."""
+    """Return a duration in seconds, at least 0."""
     return max(length.total_seconds(), 0.0)
 
 
 def short_id(task_id: object) -> str:
-    """Show the end of an id: what differs between ids of one moment."""
+    """Return the end of an id, which differs between ids of the same time."""
     return str(task_id)[-8:]
 
 
 def shortened(content: str, longest: int) -> str:
-    """Show the beginning of a long text."""
+    """Return the beginning of a long text."""
     return content if len(content) <= longest else content[: longest - 1] + "…"
 
 
 def is_traceback(message: str) -> bool:
-    """Tell whether what happened stands at a message's end, not at its beginning."""
+    """Return whether a message is a traceback, which has the error at its end."""
     return message.lstrip().startswith("Traceback")
 
 
 def title_of_error(message: str) -> str:
-    """Return the line of a message that says what happened, as `taskmill.error_shape` has it."""
+    """Return the line of a message that has the error, as `taskmill.error_shape` does."""
     lines = message.strip().splitlines()
     return lines[-1 if is_traceback(message) else 0] if lines else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """Values in a language, at a moment."""
+    """Formats values in a language, relative to `now`."""
 
     language: str
     now: datetime
 
     def number(self, value: float | None) -> str:
-        """Show a number: whole ones with their thousands apart, others in three digits at most, from 0.1 on."""
+        """Format a number: whole ones with separated thousands, others in three digits at most, from 0.1 on."""
         if value is None:
             return NOTHING
         if isinstance(value, int):
@@ -77,7 +77,7 @@ class Words:
         return shown if self.language == "en" else shown.replace(".", ",")
 
     def share(self, value: float) -> str:
-        """Show a share of 1 in percent; what is neither nothing nor all never looks so."""
+        """Format a share of 1 in percent; it shows 0 and 100 only when they are exact."""
         percent = value * 100
         if _LEAST <= percent <= _WHOLE - _LEAST:
             percent = round(percent, 1)
@@ -86,14 +86,14 @@ class Words:
         return f"{self.number(percent)} %"
 
     def size(self, count: int) -> str:
-        """Show a number of bytes: `120 B`, `1.5 KiB`, `2 MiB`."""
+        """Format a number of bytes: `120 B`, `1.5 KiB`, `2 MiB`."""
         for unit, size in _SIZES:
             if count >= size:
                 return self._unit(round(count / size, 1) if count % size else count // size, unit)
         return self._unit(count, "b")
 
     def span(self, seconds: float | None) -> str:
-        """Show a length of time in at most two units: `120 ms`, `4.2 s`, `3 min 20 s`, `2 d 4 h`."""
+        """Format a duration in at most two units: `120 ms`, `4.2 s`, `3 min 20 s`, `2 d 4 h`."""
         if seconds is None:
             return NOTHING
         seconds = max(seconds, 0.0)
@@ -101,16 +101,16 @@ class Words:
             return self._unit(round(seconds * _MS), "ms")
         if seconds < _EXACT_S:
             return self._unit(round(seconds, 1), "s")
-        rest = round(seconds)
+        remaining = round(seconds)
         parts: list[tuple[int, str]] = []
         for unit, size in _UNITS:
-            count, rest = divmod(rest, size)
+            count, remaining = divmod(remaining, size)
             if count or parts:
                 parts.append((count, unit))
         return " ".join(self._unit(count, unit) for count, unit in parts[:2] if count)
 
     def ago(self, moment: datetime) -> str:
-        """Show how far away a moment is, in one unit."""
+        """Format how far away a time is, in one unit."""
         away = (moment - self.now).total_seconds()
         key = "time.in" if away > 0 else "time.ago"
         seconds = abs(away)
@@ -120,12 +120,12 @@ class Words:
         return text(self.language, key, {"span": self._unit(count, unit)})
 
     def error(self, error: str) -> str:
-        """Show an error, which is JSON text, in one line."""
+        """Format an error, which is JSON text, in one line."""
         found = orjson.loads(error)
         return f"{found.get('type', '')}: {title_of_error(str(found.get('message', '')))}"
 
     def since(self, moment: datetime) -> str:
-        """Show how long ago a moment was."""
+        """Format how long ago a time was."""
         return self.span((self.now - moment).total_seconds())
 
     def _unit(self, count: float, unit: str) -> str:

@@ -35,8 +35,8 @@ def test_what_is_shown_is_balanced_and_says_the_same(text: str) -> None:
     shown = direction.balanced(text)
     assert direction.without_turning(shown) == direction.without_turning(text)
     assert direction.balanced(shown) == shown
-    for line in shown.splitlines():
-        kinds = [unicodedata.bidirectional(one) for one in line]
+    for sparkline in shown.splitlines():
+        kinds = [unicodedata.bidirectional(one) for one in sparkline]
         assert kinds.count("PDI") == sum(kinds.count(kind) for kind in ("LRI", "RLI", "FSI"))
 
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from taskmill.dashboard.pages.queues import line
+from taskmill.dashboard.pages.queues import sparkline
 from taskmill.dashboard.pages.slices import MOST, cut
 from taskmill.domain.errors import InvalidInput
 
@@ -36,10 +36,10 @@ def test_a_part_that_is_no_number_is_refused(text: str) -> None:
 
 def test_a_chart_shows_each_step_but_the_one_that_is_not_over() -> None:
     ended = {TIMES[1]: 10, TIMES[3]: 5, TIMES[5]: 99}
-    assert line(ended, TIMES) == "0.0,23.0 25.0,1.0 50.0,23.0 75.0,12.0 100.0,23.0"
+    assert sparkline(ended, TIMES) == "0.0,23.0 25.0,1.0 50.0,23.0 75.0,12.0 100.0,23.0"
 
 
 def test_a_chart_of_nothing_is_none() -> None:
-    assert line({}, TIMES) is None
-    assert line({TIMES[5]: 1}, TIMES) is None
-    assert line({TIMES[0]: 1}, TIMES[:1]) is None
+    assert sparkline({}, TIMES) is None
+    assert sparkline({TIMES[5]: 1}, TIMES) is None
+    assert sparkline({TIMES[0]: 1}, TIMES[:1]) is None

@@ -74,7 +74,7 @@ def test_every_text_that_is_asked_for_is_there_and_every_one_that_is_there_is_as
 def test_every_value_of_a_closed_set_has_its_words() -> None:
     wanted = {
         *(f"status.{one}" for one in Status),
-        *(f"happening.{one}" for one in EventType),
+        *(f"event.{one}" for one in EventType),
         *(f"reason.{one}" for one in Reason),
         *(f"blocker.{one}" for one in BlockerName),
         *(f"window.{one}" for one in Window),

@@ -1,4 +1,4 @@
-"""A new task: the form, what is wrong with it, and the programs that would create the same."""
+"""A new task: the form, its faults, and examples of programs that would create the same."""
 
 import secrets
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ from taskmill.wire.rules import InputLimits
 from taskmill.wire.tasks import to_draft
 
 _SOURCE: Final = "rest"
-# Escaped as forms are, each byte takes up to three.
+# In the encoding of forms, each byte takes up to three.
 _ESCAPED: Final = 3
 _ROOM_BYTES: Final = 65_536
 _MOST_OFFERED: Final = 500
@@ -44,14 +44,14 @@ _LONGEST_TOKEN: Final = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """What is wrong at a place. `field` is the element of the form that it is about, empty for the whole."""
+    """A violation, and the form's element that it is about; `field` is empty for the whole form."""
 
     field: str
     violation: Violation
 
 
 async def show_form(view: View) -> Response:
-    """Draw the form: empty, as the query says, or as a task is that there should be one more of."""
+    """Show the form: empty, filled in from the query, or from a task that is to be created again."""
     query = view.query
     contracts = view.context.service.contracts.by_type
     like = first(query, "like")
@@ -62,7 +62,7 @@ async def show_form(view: View) -> Response:
 
 
 async def create_task(view: View) -> Response:
-    """Create the task and show it, or draw the form again with what is wrong."""
+    """Create the task and show it, or show the form again with its faults."""
     pairs = await _pairs(view)
     form = await _form_of(view, pairs)
     token = first(pairs, "token")[:_LONGEST_TOKEN] or _token()
@@ -70,7 +70,7 @@ async def create_task(view: View) -> Response:
         draft = await _read(view, form, token)
         task_id = (await view.context.service.create(draft)).task.id
     except Unavailable:
-        # The token has one task made of it, however often the form is sent.
+        # The token makes it one task, however often the form is sent.
         return await _page(view, form, status=HTTPStatus.SERVICE_UNAVAILABLE, token=token)
     except TaskmillError as error:
         status = problem_json(error)[0]
@@ -79,26 +79,26 @@ async def create_task(view: View) -> Response:
     return view.redirect(f"/ui/tasks/{task_id}")
 
 
-async def draw_payload(view: View) -> Response:
-    """Draw the part for the payload anew: for another type, or in the other way of saying it."""
+async def render_payload(view: View) -> Response:
+    """Render the payload part again: for another type, or in the other mode."""
     pairs = await _pairs(view)
     wanted = first(pairs, "to")
     if wanted:
-        # Whoever wants to say it in another way does not want the one that is too long to show.
+        # Another mode was chosen, so the payload that is too long to show is dropped.
         pairs = [("mode", JSON) if pair == ("mode", SAME) else pair for pair in pairs]
     form = await _form_of(view, pairs)
-    return await view.offload.run_if_large(form.size, partial(_payload_drawn, view, form, wanted))
+    return await view.offload.run_if_large(form.size, partial(_render_payload, view, form, wanted))
 
 
-async def draw_snippets(view: View) -> Response:
-    """Draw the programs for what is filled in at the moment."""
+async def render_snippets(view: View) -> Response:
+    """Render the examples for what is filled in now."""
     form = await _form_of(view, await _pairs(view))
     return await view.offload.run_if_large(
         form.size, lambda: view.fragment("create_snippets.html", **_snippets(view, form))
     )
 
 
-def _payload_drawn(view: View, form: CreateForm, wanted: str) -> Response:
+def _render_payload(view: View, form: CreateForm, wanted: str) -> Response:
     is_stuck = wanted == "fields" and not form.show_fields()
     if wanted == JSON and form.mode != JSON:
         form.show_json()
@@ -106,7 +106,7 @@ def _payload_drawn(view: View, form: CreateForm, wanted: str) -> Response:
 
 
 async def _read(view: View, form: CreateForm, token: str) -> TaskDraft:
-    """Return the request that the form makes; few bytes may take long to check against a contract."""
+    """Return the form's draft; off the loop with a contract, as checking few bytes against one may take long."""
     read = partial(_draft, view, form, token)
     if form.value("type") in view.context.service.contracts.by_type:
         return await view.offload.run(read)
@@ -114,7 +114,7 @@ async def _read(view: View, form: CreateForm, token: str) -> TaskDraft:
 
 
 def _draft(view: View, form: CreateForm, token: str) -> TaskDraft:
-    """Return the request that the form makes; without a key of its own its token has one task made of it."""
+    """Return the form's draft; without an idempotency key its token becomes one."""
     body = form.body()
     if form.faults:
         raise InvalidInput(tuple(form.faults))
@@ -171,7 +171,7 @@ def _violations(error: TaskmillError) -> tuple[Violation, ...]:
 
 
 def _fault(form: CreateForm, violation: Violation) -> Fault:
-    """Find the element that a pointer is about."""
+    """Find the form's element that a pointer is about."""
     head, *rest = [part for part in violation.pointer.split("/") if part] or [""]
     if head == "payload" and form.mode != JSON:
         names = [one.name for one in form.fields]
@@ -193,11 +193,11 @@ async def _page(
 ) -> Response:
     types, queues = await _offers(view)
     shown = {"faults": faults or [], "like": like, "types": types, "queues": queues}
-    drawn = partial(_drawn, view, form, status, token or _token(), shown)
-    return await view.offload.run_if_large(form.size, drawn)
+    render = partial(_render, view, form, status, token or _token(), shown)
+    return await view.offload.run_if_large(form.size, render)
 
 
-def _drawn(
+def _render(
     view: View, form: CreateForm, status: int, token: str, shown: Mapping[str, Any]
 ) -> Response:
     return view.page(
@@ -226,7 +226,7 @@ def _snippets(view: View, form: CreateForm) -> dict[str, Any]:
 
 
 async def _offers(view: View) -> tuple[list[str], list[str]]:
-    """Return the types and queues to choose from; those that nobody has used yet can be written."""
+    """Return the types and queues to suggest; others can be typed."""
     service = view.context.service
     types = {DEFAULT_TYPE, PUSH, *service.contracts.by_type}
     try:
@@ -248,6 +248,6 @@ def _token() -> str:
 ROUTES = [
     ("GET", "/ui/create", show_form),
     ("POST", "/ui/create", create_task),
-    ("POST", "/ui/create/payload", draw_payload),
-    ("POST", "/ui/create/snippets", draw_snippets),
+    ("POST", "/ui/create/payload", render_payload),
+    ("POST", "/ui/create/snippets", render_snippets),
 ]

@@ -1,6 +1,6 @@
 """The form for a new task: from what was filled in to the body of `POST /tasks`, and from a task back.
 
-The body is judged by what judges it at every door. Here is found only what keeps a form from saying a body at all.
+The body is validated as at every entry point. Only faults that keep the form from making a body are found here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ MORE: Final = (
     *(f"retry_{name}" for name in RETRY),
     *("callback_url", "idempotency_key"),
 )
-"""What most tasks say nothing about."""
+"""Fields that most tasks leave empty."""
 
 JSON: Final = "json"
 FIELDS: Final = "fields"
@@ -41,9 +41,9 @@ _WITHOUT_SECONDS: Final = len("2030-01-31T09:00")
 
 @dataclass(slots=True, kw_only=True)
 class CreateForm:
-    """What was filled in, by the names of the form; `mode` tells whether `payload` says the payload, or fields.
+    """What was filled in, by the form's names; `mode` is whether the payload is in `payload` or in fields.
 
-    `faults` are what keeps it from being a body.
+    `faults` keep it from becoming a body.
     """
 
     values: dict[str, str] = field(default_factory=dict)
@@ -69,7 +69,7 @@ class CreateForm:
 
     @classmethod
     def like(cls, task: Task, contracts: Mapping[str, Contract]) -> "CreateForm":
-        """Fill in what makes another task as this one; when it is due and expires is of this one alone."""
+        """Fill in what creates a task like this one; its due time and expiry are left out."""
         pairs = [
             ("name", task.name),
             ("description", task.description or ""),
@@ -96,12 +96,12 @@ class CreateForm:
         return form
 
     def take_payload_of(self, task: Task) -> None:
-        """Have the payload that a task has."""
+        """Use the payload of a task."""
         self.values["payload_of"] = str(task.id)
         self.mode, self.payload = SAME, task.payload or ""
 
     def show_fields(self) -> bool:
-        """Say the payload in fields instead, if they can say all of it."""
+        """Show the payload in fields, if they can hold all of it; return whether they can."""
         found, faults = self._written()
         if faults or (found is not None and not isinstance(found, dict)) or not self.fields:
             return False
@@ -117,17 +117,17 @@ class CreateForm:
         return True
 
     def show_json(self) -> None:
-        """Say the payload as JSON instead of in fields."""
+        """Show the payload as JSON."""
         found = self._filled()
         self.payload = orjson.dumps(found, option=orjson.OPT_INDENT_2).decode() if found else ""
         self.mode = JSON
 
     def value(self, name: str) -> str:
-        """Return what a field has."""
+        """Return the text of a field."""
         return self.values.get(name, "")
 
     def payload_value(self, name: str) -> str:
-        """Return what a field of the payload has."""
+        """Return the text of a payload field."""
         return self.values.get(_MARK + name, "")
 
     @property
@@ -137,11 +137,11 @@ class CreateForm:
 
     @property
     def has_more(self) -> bool:
-        """Whether anything is filled in that most tasks say nothing about."""
+        """Whether any field is filled in that most tasks leave empty."""
         return any(map(self.value, MORE))
 
     def body(self) -> dict[str, Any]:
-        """Return the body that is asked for, and note the faults."""
+        """Return the body of the request, and set `faults`."""
         self.faults = []
         members: dict[str, Any] = {
             **{name: self.value(name) for name in ("name", "description", "type", "queue")},
@@ -152,7 +152,7 @@ class CreateForm:
             "labels": self._labels(),
             **{name: self.value(name) for name in ("callback_url", "idempotency_key")},
         }
-        # What is blank says nothing; an empty payload that was written out does, and zero, too.
+        # Blank fields are left out; an explicit empty payload and zero are not.
         return {
             name: value
             for name, value in members.items()
@@ -215,7 +215,7 @@ def _text(value: float) -> str:
 
 
 def _moment(text: str) -> str:
-    """Complete what browsers send of a moment, which is in UTC; another text stays as it is."""
+    """Complete a time from a browser's field, which is in UTC; another text stays as it is."""
     if len(text) == _WITHOUT_SECONDS and text[10] == "T":
         return f"{text}:00Z"
     return f"{text}Z" if len(text) == _WITHOUT_SECONDS + 3 and text[10] == "T" else text

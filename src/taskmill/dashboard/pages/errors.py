@@ -1,4 +1,4 @@
-"""A page for every error: what happened, in words, and how to go on."""
+"""A page for every error: what happened, and how to go on."""
 
 from http import HTTPStatus
 from typing import Final
@@ -20,8 +20,8 @@ _LONGEST_PATH: Final = 200
 _KNOWN: Final = {400, 404, 405, 409, 413, 422, 503}
 
 
-def answer(view: View, error: Exception) -> Response:
-    """Return the answer to an error; one that nobody foresaw is logged, and told as such."""
+def error_response(view: View, error: Exception) -> Response:
+    """Return the page for an error; an unexpected one is logged, and shown as such."""
     status = _status(view, error)
     is_outage = status == HTTPStatus.SERVICE_UNAVAILABLE
     key = _key(view, error, status)
@@ -34,7 +34,7 @@ def answer(view: View, error: Exception) -> Response:
         title=view.t(f"error.{key}.title"),
         explanation=view.t(f"error.{key}.text"),
         details=_details(error),
-        # To ask once more, as such a page does by itself, would do once more what was asked for.
+        # The page reloads by itself, which must not repeat an action.
         is_outage=is_outage and view.is_safe,
         is_view=view.is_safe,
     )
@@ -43,7 +43,7 @@ def answer(view: View, error: Exception) -> Response:
 
 
 def _key(view: View, error: Exception, status: int) -> str:
-    """Return what names the words for an error."""
+    """Return the key of the texts for an error."""
     if isinstance(error, TooManyJobs):
         return "jobs"
     if isinstance(error, JobUnknown):

@@ -1,4 +1,4 @@
-"""Tasks as a file: all that a filter admits, page by page while it is being sent."""
+"""Tasks as a file: all that match a filter, read page by page while the file is being sent."""
 
 import asyncio
 import codecs
@@ -25,11 +25,11 @@ from taskmill.wire.fields import format_timestamp
 from taskmill.wire.tasks import task_json
 from taskmill.wire.wording import describe
 
-# Payloads and results of so many are in memory at once; without them there may be more.
+# So many tasks are in memory at once with payload and result; without these there may be more.
 _WHOLE_ON_A_PAGE: Final = 50
 _BRIEF_ON_A_PAGE: Final = 500
 _CHUNK_BYTES: Final = 64 * 1024
-# A browser may let a download rest for a while.
+# A browser may pause a download for a while.
 _STALLED_S: Final = 120.0
 _COLUMNS: Final = (
     "id",
@@ -51,13 +51,13 @@ _COLUMNS: Final = (
     "labels",
     "error",
 )
-# Spreadsheets take what begins so for a formula, and run it.
+# Spreadsheets take text that begins so for a formula, and run it.
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001 - wide ones, too
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Format:
-    """How a file is written: its first bytes, those of each task, and how tasks are read for it."""
+    """A format: its first bytes, the bytes of each task, and how tasks are read for it."""
 
     ending: str
     media_type: str
@@ -67,19 +67,19 @@ class _Format:
 
 
 async def export_csv(view: View) -> Response:
-    """Send the tasks as CSV, without payloads and results; `bom=1` begins it with the mark that Excel wants."""
-    asked = first(view.query, "bom")
-    if asked not in ("", "0", "1"):
-        raise InvalidInput.at("query:bom", "0 or 1", describe(asked, reveal=True))
-    return _stream(view, _MARKED_CSV if asked == "1" else _CSV)
+    """Send the tasks as CSV, without payloads and results; with `bom=1` it has the mark that Excel expects."""
+    bom = first(view.query, "bom")
+    if bom not in ("", "0", "1"):
+        raise InvalidInput.at("query:bom", "0 or 1", describe(bom, reveal=True))
+    return _file(view, _MARKED_CSV if bom == "1" else _CSV)
 
 
 async def export_ndjson(view: View) -> Response:
-    """Send the tasks as lines of JSON, as `GET /tasks/{id}` shows them."""
-    return _stream(view, _NDJSON)
+    """Send the tasks as lines of JSON, as in `GET /tasks/{id}`."""
+    return _file(view, _NDJSON)
 
 
-def _stream(view: View, form: _Format) -> Response:
+def _file(view: View, form: _Format) -> Response:
     filters = Filters.of(view.query)
     if filters.complaints:
         name = next(iter(filters.complaints))
@@ -101,10 +101,10 @@ def _stream(view: View, form: _Format) -> Response:
 
 
 class File(StreamingResponse):
-    """A file that is cut off when its reader takes nothing for long: what was read for it is kept as long."""
+    """A file that is cut off when its reader stalls, as its data stays in memory meanwhile."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer."""
+        """Send the file."""
 
         async def sent(message: Message) -> None:
             async with asyncio.timeout(_STALLED_S):
@@ -133,7 +133,7 @@ async def _body(
 
 
 def _chunks(lines: Iterable[bytes]) -> Iterator[bytes]:
-    """Put short lines together; a page of long ones is never there twice."""
+    """Join short lines into chunks, without copying a page of long ones at once."""
     chunk = bytearray()
     for line in lines:
         chunk += line

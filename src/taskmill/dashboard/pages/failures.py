@@ -1,4 +1,4 @@
-"""What failed lately, by type and error: how often, since when, an example, and another run for all of a kind."""
+"""Recent failures by type and error: how often, since when, an example, and a retry of all of a kind."""
 
 from dataclasses import dataclass
 from hashlib import blake2s
@@ -6,18 +6,18 @@ from typing import Final
 
 from starlette.responses import Response
 
-from taskmill.dashboard.pages import spans
+from taskmill.dashboard.pages import windows
 from taskmill.dashboard.view import Pairs, View
 from taskmill.domain.failures import WINDOWS, FailureGroup
 from taskmill.domain.lifecycle import Status
 
 _MOST: Final = 50
-_HOLDS_S: Final = 0.9
+_TTL_S: Final = 0.9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A kind of failures, its key, and the query of the list of such tasks; without one for all the others."""
+    """A kind of failures, its key, and the query for its tasks; None for the row of all other kinds."""
 
     group: FailureGroup
     error_type: str
@@ -28,12 +28,12 @@ class Row:
 
 
 async def show_failures(view: View) -> Response:
-    """Draw them for a span of time."""
-    window = spans.window_of(view, WINDOWS)
+    """Show the failures of a time window."""
+    window = windows.window_of(view, WINDOWS)
     failures = await view.context.failures.get(
         (window, view.context.change_ticker.change_count),
         lambda: view.context.service.failures(window, _MOST),
-        holds_s=_HOLDS_S,
+        ttl_s=_TTL_S,
     )
     most = max((group.tasks for group in failures.groups), default=1)
     return view.page(

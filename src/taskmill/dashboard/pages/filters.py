@@ -1,4 +1,4 @@
-"""The filter of the list of tasks: from a query and back, with a word on each value that does not fit."""
+"""The filter of the list of tasks: from a query and back, with a complaint about each invalid value."""
 
 import re
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ SINCE: Final = {
     "7d": timedelta(days=7),
     "30d": timedelta(days=30),
 }
-"""Times to look back; what is looked at moves on with the clock."""
+"""Time windows that end now."""
 
 _LOCAL_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2})?", re.ASCII)
 _WITHOUT_SECONDS = 16
@@ -38,10 +38,10 @@ _MOST_LABELS = 10
 
 @dataclass(slots=True, kw_only=True)
 class Filters:
-    """What was asked for. `complaints` say by field which text to show: `filter.bad.TEXT`.
+    """The requested filter. `complaints` map fields to the text to show: `filter.bad.TEXT`.
 
-    `after` is the id behind which the page begins, `before` the one before which it ends: one of them, or neither.
-    `looks_longer` is for whoever has asked to look through more tasks than one page usually does.
+    The page begins after the id `after`, or ends before the id `before`; at most one of them is set.
+    `scans_longer` is whether to scan more tasks than a page usually does.
     """
 
     statuses: frozenset[Status] = frozenset()
@@ -57,12 +57,12 @@ class Filters:
     oldest_first: bool = False
     after: UUID | None = None
     before: UUID | None = None
-    looks_longer: bool = False
+    scans_longer: bool = False
     complaints: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, query: Pairs) -> "Filters":
-        """Read a query; what does not fit is kept as it came, and complained about."""
+        """Parse a query; an invalid value stays as it is, and gets a complaint."""
         filters = cls(
             queue=first(query, "queue"),
             type=first(query, "type"),
@@ -74,10 +74,10 @@ class Filters:
             error=next((value for key, value in query if key == "error"), ""),
             worker=first(query, "worker"),
             oldest_first=first(query, "order") == "asc",
-            looks_longer=first(query, "look") == "longer",
+            scans_longer=first(query, "look") == "longer",
         )
         filters._read_statuses(every(query, "status"))
-        filters._read_place(first(query, "after"), first(query, "before"))
+        filters._read_position(first(query, "after"), first(query, "before"))
         filters.complaints |= filters._complaints()
         return filters
 
@@ -87,7 +87,7 @@ class Filters:
         if not known.issuperset(given):
             self.complaints["status"] = "status"
 
-    def _read_place(self, after: str, before: str) -> None:
+    def _read_position(self, after: str, before: str) -> None:
         self.after, self.before = find_id(after), find_id(before)
         if (after and self.after is None) or (before and self.before is None) or (after and before):
             self.complaints["page"] = "page"
@@ -113,7 +113,7 @@ class Filters:
         return {name: why for name, why in bad.items() if why}
 
     def wanted(self, now: datetime, usual: frozenset[Status] = frozenset()) -> TaskFilter:
-        """Return which tasks fit, of `usual` statuses when none is named; only for filters without complaints."""
+        """Return the filter of tasks, with `usual` statuses when none is named; only without complaints."""
         after = _moment(self.created_after)
         if self.since:
             begin = now - SINCE[self.since]
@@ -136,7 +136,7 @@ class Filters:
 
     @property
     def pairs(self) -> Pairs:
-        """The query that asks for the same tasks, from the first page on."""
+        """The query for the same tasks, from the first page on."""
         return list(self._pairs())
 
     def _pairs(self) -> Iterator[tuple[str, str]]:
@@ -151,27 +151,27 @@ class Filters:
             yield "order", "asc"
 
     def toggled(self, status: Status) -> frozenset[Status]:
-        """Return the statuses with one more, or less."""
+        """Return the statuses with one added or removed."""
         return self.statuses ^ {status}
 
     def with_only(self, statuses: frozenset[Status]) -> Pairs:
         """Return the same query with other statuses."""
-        rest = [(name, value) for name, value in self.pairs if name != "status"]
-        return [("status", str(status)) for status in Status if status in statuses] + rest
+        others = [(name, value) for name, value in self.pairs if name != "status"]
+        return [("status", str(status)) for status in Status if status in statuses] + others
 
     @property
     def has_index(self) -> bool:
-        """Whether tasks that fit are found without looking through others."""
+        """Whether matching tasks are found without scanning others."""
         return not (self.type or self.labels or self.name or self.error or self.worker)
 
     @property
     def is_empty(self) -> bool:
-        """Whether every task fits."""
+        """Whether every task matches."""
         return not [pair for pair in self.pairs if pair[0] != "order"]
 
     @property
     def is_rare(self) -> bool:
-        """Whether something beyond status and times is asked for."""
+        """Whether it filters by more than status, name and the recent past."""
         return bool(
             self.queue
             or self.type
@@ -184,14 +184,14 @@ class Filters:
 
 
 def _local(text: str) -> str:
-    """Return a time with a zone as the fields of a form have it, in UTC; they would be empty otherwise."""
+    """Convert a time with a zone to UTC without one, as a form's field requires."""
     if _LOCAL_TIME.fullmatch(text) or (found := _moment(text)) is None:
         return text
     return found.strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _moment(text: str) -> datetime | None:
-    """Read a time with a zone, or one without, which is in UTC; None when it is neither."""
+    """Parse a time with a zone, or one in UTC without; None when it is neither."""
     if not text:
         return None
     if _LOCAL_TIME.fullmatch(text):

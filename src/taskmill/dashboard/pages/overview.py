@@ -1,4 +1,4 @@
-"""The first page: how much there is, how fast it goes, what is wrong, and who works."""
+"""The first page: numbers of tasks, throughput, problems, and workers."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import orjson
 from starlette.responses import Response
 
 from taskmill.dashboard.gather import gather
-from taskmill.dashboard.pages import spans
+from taskmill.dashboard.pages import windows
 from taskmill.dashboard.view import View
 from taskmill.domain.activity import Activity, Flow, Window
 from taskmill.domain.figures import MOST_REFUSED, QueueFigures, SystemFigures
@@ -24,7 +24,7 @@ _OVERDUE_LEASES: Final = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """Something that needs attention; its words are `problem.NAME`, with `values`, and `path` tells more of it."""
+    """Something that needs attention; its text is `problem.NAME`, with `values`, and `path` leads to details."""
 
     name: str
     values: Mapping[str, object]
@@ -34,16 +34,16 @@ class Problem:
 
 
 async def show_overview(view: View) -> Response:
-    """Draw the page for a window of time."""
-    window = spans.window_of(view)
+    """Show the page for a time window."""
+    window = windows.window_of(view)
     service = view.context.service
     counted = view.context.stats.get(
         view.context.change_ticker.change_count,
         lambda: service.stats(is_brief=True),
-        holds_s=spans.HOLDS_S,
+        ttl_s=windows.TTL_S,
     )
     activity, (stats, figures) = await gather(
-        spans.activity(view, window), gather(counted, service.figures())
+        windows.activity(view, window), gather(counted, service.figures())
     )
     return view.page(
         "overview.html",
@@ -83,13 +83,13 @@ def _problems(stats: Stats, figures: SystemFigures | None) -> Iterator[Problem]:
     if figures.database.overdue_leases >= _OVERDUE_LEASES:
         values = {"n": figures.database.overdue_leases}
         yield Problem(name="overdue_leases", values=values, is_severe=True)
-    yield from _problems_with_others(figures)
+    yield from _problems_outside(figures)
     for queue in sorted(figures.queues, key=lambda one: -one.oldest_due_s):
         yield from _problems_of_queue(queue)
 
 
-def _problems_with_others(figures: SystemFigures) -> Iterator[Problem]:
-    """Return what those have to be told who send messages, and those who run endpoints."""
+def _problems_outside(figures: SystemFigures) -> Iterator[Problem]:
+    """Return the problems with producers of messages, and with endpoints."""
     if figures.refused:
         name = "refused" if figures.refused < MOST_REFUSED else "refused_many"
         yield Problem(name=name, values={"n": figures.refused}, path="/ui/rejections")
@@ -119,7 +119,7 @@ def _problems_of_queue(queue: QueueFigures) -> Iterator[Problem]:
 
 
 def _rates(activity: Activity) -> dict[str, float | None]:
-    """Return what ended in a minute, and which share of the attempts that ended well or badly failed."""
+    """Return how many tasks ended and were created per minute, and the share of failures among the former."""
     minutes = max((activity.until - activity.since).total_seconds() / 60, 1.0)
     counts = activity.total.counts
     succeeded, failed = counts.get(EventType.SUCCEEDED, 0), counts.get(EventType.FAILED, 0)
@@ -132,11 +132,11 @@ def _rates(activity: Activity) -> dict[str, float | None]:
 
 
 def _charts(activity: Activity) -> dict[str, str]:
-    """Return the points of both charts as JSON: times in seconds, then a list for each line."""
+    """Return the points of both charts as JSON: times in seconds, then a list for each series."""
     points = list(_points(activity))
     times = [at.timestamp() for at, _, _ in points]
-    happenings = (EventType.CREATED, EventType.SUCCEEDED, EventType.FAILED)
-    throughput = [[_shown(flow, one, minutes) for _, flow, minutes in points] for one in happenings]
+    types = (EventType.CREATED, EventType.SUCCEEDED, EventType.FAILED)
+    throughput = [[_rate(flow, one, minutes) for _, flow, minutes in points] for one in types]
     waiting = [flow.waiting.percentiles_s(0.5, 0.95) for _, flow, _ in points]
     return {
         "throughput": _json(times, throughput),
@@ -145,9 +145,10 @@ def _charts(activity: Activity) -> dict[str, str]:
 
 
 def _points(activity: Activity) -> Iterator[tuple[datetime, Flow, float]]:
-    """Return steps of time with what happened in them, and the minutes that there were for it.
+    """Return the steps of the window: their start, their events, and their length so far in minutes.
 
-    The last one goes on: as a whole step it would look like a fall, and one that has just begun tells no rate.
+    The last step is not over: counted as a whole one it would look like a drop, and one that has just begun is
+    left out.
     """
     step = activity.request.window.step
     for at, flow in activity.points:
@@ -156,12 +157,12 @@ def _points(activity: Activity) -> Iterator[tuple[datetime, Flow, float]]:
             yield at, flow, length.total_seconds() / 60
 
 
-def _shown(flow: Flow, event_type: EventType, minutes: float) -> float:
+def _rate(flow: Flow, event_type: EventType, minutes: float) -> float:
     return round(flow.counts.get(event_type, 0) / minutes, 3)
 
 
-def _json(times: Sequence[float], lines: Sequence[Sequence[float | None]]) -> str:
-    return orjson.dumps([times, *lines]).decode()
+def _json(times: Sequence[float], series: Sequence[Sequence[float | None]]) -> str:
+    return orjson.dumps([times, *series]).decode()
 
 
 ROUTES = [("GET", "/", show_overview)]

@@ -1,4 +1,4 @@
-"""The payload of a task as fields of a form: for types whose schema is an object of texts, numbers and flags."""
+"""The payload of a task as form fields, for types whose schema is an object of texts, numbers and flags."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -27,11 +27,11 @@ EMULATION: Final[Mapping[str, Any]] = {
         "seed": {"type": "integer"},
     },
 }
-"""What emulated tasks may say about their run; they may say more."""
+"""The schema of the payload of emulated tasks; they may have more members."""
 
 
 class Kind(StrEnum):
-    """How a field is asked for."""
+    """The kind of a field's input."""
 
     TEXT = "text"
     NUMBER = "number"
@@ -51,7 +51,7 @@ class Field:
     choices: tuple[str, ...] = ()
 
     def value(self, text: str) -> object:
-        """Return what a text of the form stands for; one that does not fit stays as it is, to be refused."""
+        """Return the value of a form's text; an invalid text stays as it is, and is refused later."""
         match self.kind:
             case Kind.TEXT:
                 return text
@@ -61,7 +61,7 @@ class Field:
                 return orjson.loads(text) if text in self.offered else text
 
     def text(self, value: object) -> str | None:
-        """Return how the form says a value, None when it can't."""
+        """Return the form's text for a value, None when there is none."""
         match self.kind, value:
             case Kind.TEXT, str() if value and value == value.strip():
                 return value
@@ -74,12 +74,12 @@ class Field:
 
     @property
     def offered(self) -> tuple[str, ...]:
-        """What can be chosen, as JSON texts."""
+        """The choices, as JSON texts."""
         return ("true", "false") if self.kind is Kind.FLAG else self.choices
 
 
 def number(text: str) -> object:
-    """Return the number that a text says, or the text; what a number may be is not judged here."""
+    """Return a text as a number, or as it is; the number is validated later."""
     if _WHOLE.fullmatch(text) and len(text) <= _LONGEST_WHOLE:
         return int(text)
     if _NUMBER.fullmatch(text):
@@ -89,7 +89,7 @@ def number(text: str) -> object:
 
 
 def fields_of(task_type: str, schema: str | None) -> tuple[Field, ...]:
-    """Return the fields of a type, none where its payloads are more than an object of scalars."""
+    """Return the fields of a type; none when its payloads are more than an object of scalars."""
     if schema is None:
         return tuple(_fields(EMULATION)) if task_type == DEFAULT_TYPE else ()
     found = orjson.loads(schema)
@@ -140,7 +140,7 @@ def _kind(schema: Mapping[str, Any]) -> tuple[Kind | None, tuple[str, ...]]:
 
 
 def _type_of(schema: Mapping[str, Any]) -> str:
-    """Return the one type that is not null, empty when there are several or none."""
+    """Return the only type other than null; empty when there are several or none."""
     wanted = schema.get("type")
     if wanted is None:
         parts = schema.get("anyOf", ())
@@ -148,8 +148,8 @@ def _type_of(schema: Mapping[str, Any]) -> str:
         if len(wanted) != len(parts):
             return ""
     types = [wanted] if isinstance(wanted, str) else wanted
-    rest = [one for one in types if one != "null"]
-    return rest[0] if len(rest) == 1 and isinstance(rest[0], str) else ""
+    others = [one for one in types if one != "null"]
+    return others[0] if len(others) == 1 and isinstance(others[0], str) else ""
 
 
 _KINDS: Final = {

@@ -1,4 +1,4 @@
-"""Keeps how somebody wants pages, and leads back to where they were."""
+"""Saves a user's preferences, and leads back to their page."""
 
 from starlette.responses import Response
 
@@ -12,8 +12,8 @@ from taskmill.wire.wording import describe
 _MOST_BYTES = 8192
 
 
-async def keep(view: View) -> Response:
-    """Keep a language or a theme in a cookie."""
+async def save(view: View) -> Response:
+    """Save a language or a theme in a cookie."""
     form = await view.form(_MOST_BYTES)
     response = view.redirect(_way_back(first(form, "back")))
     for name, cookie, known in (
@@ -33,9 +33,9 @@ async def keep(view: View) -> Response:
 
 
 def _way_back(path: str) -> str:
-    """Return the page to go back to: one of ours, without the prefix. Others could be anywhere."""
+    """Return the page to go back to: only one of ours, without the prefix, as others could lead anywhere."""
     is_ours = path == "/" or path.startswith(("/?", "/ui/"))
     return path if is_ours and path.isascii() and path.isprintable() and "\\" not in path else "/"
 
 
-ROUTES = [("POST", "/ui/preferences", keep)]
+ROUTES = [("POST", "/ui/preferences", save)]

@@ -1,4 +1,4 @@
-"""The queues: how much waits and runs, how fast, how long; and their pause."""
+"""The queues: how many tasks wait and run, how fast, how long; and their pause."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ from typing import Final
 from starlette.responses import Response
 
 from taskmill.dashboard.form import first
-from taskmill.dashboard.pages import slices, spans
+from taskmill.dashboard.pages import slices, windows
 from taskmill.dashboard.pages.slices import Slice
 from taskmill.dashboard.view import Pairs, View
 from taskmill.domain.activity import Flow, QueueActivity, Window
@@ -19,7 +19,7 @@ from taskmill.wire.fields import is_name
 from taskmill.wire.wording import describe
 
 _MOST_BYTES: Final = 8192
-_KEPT: Final = frozenset({"window", "name", "order", "page"})
+_LIST_PARAMETERS: Final = frozenset({"window", "name", "order", "page"})
 _WIDTH: Final = 100.0
 _HEIGHT: Final = 24.0
 _LEAST_POINTS: Final = 3
@@ -37,19 +37,19 @@ ORDERS: Final[Mapping[str, Callable[[QueueState], object]]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A queue, what happened in it, each a minute, and the points of its small chart (None: nothing ended)."""
+    """A queue, its activity, rates per minute, and the points of its sparkline (None: nothing ended)."""
 
     queue: QueueState
     flow: Flow
     created: float
     ended: float
     failed_share: float | None
-    line: str | None
+    sparkline: str | None
 
 
 async def show_queues(view: View) -> Response:
-    """Draw those that were asked for."""
-    window, order = spans.window_of(view), _order(view.query)
+    """Show the requested queues."""
+    window, order = windows.window_of(view), _order(view.query)
     name = slices.searched(view.query, "name")
     queues = await view.context.service.queues(is_brief=True)
     wanted = [queue for queue in queues if name.lower() in queue.name]
@@ -66,17 +66,17 @@ async def show_queues(view: View) -> Response:
         orders=list(ORDERS),
         window=window,
         windows=list(Window),
-        kept=_kept(view.query),
+        list_query=_list_query(view.query),
     )
 
 
 async def pause_queue(view: View) -> Response:
-    """Have nobody take its tasks, and show the queues."""
+    """Pause it, and show the queues."""
     return await _set_paused(view, paused=True)
 
 
 async def resume_queue(view: View) -> Response:
-    """Have its tasks taken again, and show the queues."""
+    """Resume it, and show the queues."""
     return await _set_paused(view, paused=False)
 
 
@@ -84,13 +84,13 @@ async def remove_queue(view: View) -> Response:
     """Remove an empty queue, and show the others."""
     name = await _named(view)
     await view.context.service.remove_queue(name)
-    return view.redirect("/ui/queues", _kept(view.query))
+    return view.redirect("/ui/queues", _list_query(view.query))
 
 
 async def _set_paused(view: View, *, paused: bool) -> Response:
     name = await _named(view)
     await view.context.service.set_queue_paused(name, paused=paused)
-    return view.redirect("/ui/queues", _kept(view.query))
+    return view.redirect("/ui/queues", _list_query(view.query))
 
 
 async def _named(view: View) -> str:
@@ -102,9 +102,9 @@ async def _named(view: View) -> str:
     return name
 
 
-def _kept(query: Pairs) -> Pairs:
-    """Return what the page goes on with."""
-    return [(name, value) for name, value in query if name in _KEPT and value]
+def _list_query(query: Pairs) -> Pairs:
+    """Return the parameters of the list that outlive an action."""
+    return [(name, value) for name, value in query if name in _LIST_PARAMETERS and value]
 
 
 def _order(query: Pairs) -> str:
@@ -116,7 +116,7 @@ def _order(query: Pairs) -> str:
 
 
 async def _part(view: View, wanted: Sequence[QueueState], order: str) -> Slice[QueueState]:
-    """Return those that are shown. What waits is looked at in as few queues as need be."""
+    """Return the queues of the page. Waiting tasks are read for as few queues as possible."""
     with_oldest = view.context.service.with_oldest
     if order == "oldest":
         return slices.cut(_sorted(await with_oldest(wanted), order), view.query)
@@ -129,10 +129,10 @@ def _sorted(queues: Sequence[QueueState], order: str) -> list[QueueState]:
 
 
 async def _rows(view: View, queues: Sequence[QueueState], window: Window) -> list[Row]:
-    """Return the queues with what happened in them."""
+    """Return the queues with their activity."""
     if not queues:
         return []
-    activity = await spans.queue_activity(view, window, [queue.name for queue in queues])
+    activity = await windows.queue_activity(view, window, [queue.name for queue in queues])
     return [_row(queue, activity) for queue in queues]
 
 
@@ -147,13 +147,13 @@ def _row(queue: QueueState, activity: QueueActivity) -> Row:
         created=round(flow.counts.get(EventType.CREATED, 0) / minutes, _DIGITS),
         ended=round(ended / minutes, _DIGITS),
         failed_share=failed / ended if ended else None,
-        line=line(activity.ended.get(queue.name, {}), activity.steps),
+        sparkline=sparkline(activity.ended.get(queue.name, {}), activity.steps),
     )
 
 
-def line(ended: Mapping[datetime, int], times: Sequence[datetime]) -> str | None:
-    """Return the points of a small chart of 100 by 24, as SVG has them; None when there is nothing to see."""
-    # The last step is not over yet: it would always look like a fall.
+def sparkline(ended: Mapping[datetime, int], times: Sequence[datetime]) -> str | None:
+    """Return the points of a chart of 100 by 24, for SVG; None when there is nothing to see."""
+    # The last step is not over: it would always look like a drop.
     values = [ended.get(at, 0) for at in (times[:-1] if len(times) > _LEAST_POINTS else times)]
     highest = max(values, default=0)
     if not highest or len(values) == 1:

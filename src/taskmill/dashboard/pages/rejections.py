@@ -1,4 +1,4 @@
-"""Messages that were refused: the list, one of them, and sending it again."""
+"""Rejected messages: the list, one of them, and sending it again."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _LONGEST_PARSED: Final = raw_bytes.MOST_TEXT
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """Why something was refused: a problem's title, its details, and what is wrong at which place."""
+    """Why a message was rejected: the problem's title, its detail, and its errors with their pointers."""
 
     title: str
     detail: str
@@ -42,14 +42,14 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A message of the list, and why it was refused."""
+    """A message of the list, and why it was rejected."""
 
     message: RejectionSummary
     refusal: Refusal
 
 
 async def show_rejections(view: View) -> Response:
-    """Draw a page of them, newest first."""
+    """Show a page of them, newest first."""
     before = first(view.query, "before")
     start = parse_id(before, "query:before") if before else None
     page = await view.context.service.rejections.page(before=start, limit=_ON_A_PAGE)
@@ -63,12 +63,12 @@ async def show_rejections(view: View) -> Response:
 
 
 async def show_rejection(view: View) -> Response:
-    """Draw one."""
+    """Show one."""
     return _page(view, await view.context.service.rejections.get(_id_of(view)))
 
 
 async def resend_rejection(view: View) -> Response:
-    """Judge it anew, and show it: with its task, or with the reason why it was refused again."""
+    """Validate it again, and show it: with its task, or with the reason why it was rejected again."""
     rejection_id = _id_of(view)
     await view.form(_MOST_BYTES)
     rejections = view.context.service.rejections
@@ -97,7 +97,7 @@ def _page(view: View, found: Rejection, again: Refusal | None = None) -> Respons
 
 
 def _is_json(body: bytes) -> bool:
-    """Tell whether it is an object or an array, and short enough to be shown as such."""
+    """Return whether it is an object or an array, and short enough to be shown as such."""
     if len(body) > _LONGEST_PARSED or not body.lstrip().startswith((b"{", b"[")):
         return False
     try:

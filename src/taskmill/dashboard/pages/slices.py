@@ -1,4 +1,4 @@
-"""Pages of a list that is read whole, since it is short: a part by its number, and the ways to others."""
+"""Pages of a list that is short enough to be read whole."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _MOST_DIGITS: Final = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slice(Generic[Item]):
-    """A part, and the queries of those before and behind it, None at the ends. `total` is of the whole list."""
+    """A page, and the queries of the pages before and after it, None at the ends. `total` is of the whole list."""
 
     items: Sequence[Item]
     total: int
@@ -27,23 +27,23 @@ class Slice(Generic[Item]):
 
 
 def cut(items: Sequence[Item], query: Pairs) -> Slice[Item]:
-    """Return the part that a query asks for with `page`, 1 being the first; the last one if it is beyond the end.
+    """Return the page with the query's number `page`, from 1 on; the last one if that is beyond the end.
 
     Raises:
-        InvalidInput: `page` is no such number.
+        InvalidInput: `page` is not such a number.
     """
     number = min(_number(first(query, "page")), max((len(items) + MOST - 1) // MOST, 1))
-    rest = [pair for pair in query if pair[0] != "page"]
+    others = [pair for pair in query if pair[0] != "page"]
     return Slice(
         items=items[(number - 1) * MOST : number * MOST],
         total=len(items),
-        newer=[*rest, ("page", str(number - 1))] if number > 1 else None,
-        older=[*rest, ("page", str(number + 1))] if number * MOST < len(items) else None,
+        newer=[*others, ("page", str(number - 1))] if number > 1 else None,
+        older=[*others, ("page", str(number + 1))] if number * MOST < len(items) else None,
     )
 
 
 def searched(query: Pairs, name: str) -> str:
-    """Return a text to search for. Raises `InvalidInput` when it is too long."""
+    """Return the search text. Raises `InvalidInput` when it is too long."""
     text = first(query, name)
     if len(text) > LONGEST_NAME:
         expected = f"at most {LONGEST_NAME} characters"

@@ -1,4 +1,4 @@
-"""The programs that create the same task as a form does: for the shell, over HTTP and RabbitMQ, and in Python."""
+"""Examples that create the same task as the form: for the shell, over HTTP and RabbitMQ, and in Python."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ import orjson
 from taskmill.dashboard.direction import escaped_in_json
 
 FILE: Final = "task.json"
-"""Where a long body is taken from."""
+"""The file that has a long body."""
 
 _LONGEST_INLINE: Final = 8_192
 _WIDTH: Final = 72
@@ -20,7 +20,7 @@ _WIDTH: Final = 72
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snippets:
-    """The same request in three ways; where `needs_file`, its body is in `FILE`."""
+    """The same request in three ways; with `needs_file`, its body is in `FILE`."""
 
     curl: str
     amqp: str
@@ -29,13 +29,13 @@ class Snippets:
 
 
 def snippets_of(base: str, body: Mapping[str, Any]) -> Snippets:
-    """Return the programs for a service at the address `base`."""
+    """Return the examples for a service at the address `base`."""
     shown = escaped_in_json(orjson.dumps(body, option=orjson.OPT_INDENT_2).decode())
     if len(shown) > _LONGEST_INLINE:
         return _with_file(base)
     return Snippets(
         curl=_curl(base, quote(shown)),
-        # No line of JSON is this word alone: texts have quotes.
+        # No line of JSON is only this word: texts have quotes.
         amqp=f"taskmill queue publish - <<'END'\n{shown}\nEND",
         python=_python(base, _arguments(body)),
         needs_file=False,

@@ -1,4 +1,4 @@
-"""The files of the pages."""
+"""The assets of the pages."""
 
 from http import HTTPStatus
 
@@ -10,14 +10,14 @@ from taskmill.dashboard.view import View, accepts_gzip
 
 
 async def send_asset(view: View) -> Response:
-    """Answer with a file; its address has the digest of them all, and another one is an old page's."""
+    """Send a file; its address has the digest of them all, and another digest is from an old page."""
     parameters = view.request.path_params
     asset = assets.find(parameters["name"])
     if asset is None:
         raise HTTPException(HTTPStatus.NOT_FOUND)
     is_current = parameters["digest"] == assets.digest()
     headers = {
-        "cache-control": assets.KEPT if is_current else "no-store",
+        "cache-control": assets.CACHE_FOR_EVER if is_current else "no-store",
         "vary": "Accept-Encoding",
     }
     if not accepts_gzip(view.request.headers):

@@ -1,4 +1,4 @@
-"""The stream that tells an open page when to ask again."""
+"""The stream that notifies an open page of changes."""
 
 from starlette.responses import Response
 

@@ -1,7 +1,7 @@
-"""Cancelling or running again many tasks: what would be done, in numbers; then a job that does it.
+"""Cancels or retries many tasks: first a preview with their number, then a job that does it.
 
-Hands slip: it takes picked tasks or a filter, what succeeded runs again only when it is asked for by name, and a
-number above `MOST_UNTYPED` is typed. The job changes no more tasks than were confirmed.
+Against slips it needs picked tasks or a filter, retries succeeded tasks only when that status is named, and has a
+number above `MOST_UNTYPED` typed. The job changes no more tasks than were confirmed.
 """
 
 from collections.abc import Sequence
@@ -29,9 +29,9 @@ from taskmill.wire.wording import describe
 MOST_SELECTED: Final = 500
 _MOST_BYTES: Final = 64 * 1024
 _MOST_DIGITS: Final = 15
-# What stands between thousands in one language or another.
+# Separators of thousands in various languages.
 _BETWEEN_THOUSANDS: Final = dict.fromkeys(map(ord, " ,.'\u00a0\u2009\u202f"))
-# htmx stops asking again when it gets this.
+# htmx stops polling at this status.
 _STOP_POLLING: Final = 286
 
 
@@ -43,13 +43,13 @@ class JobUnknown(HTTPException):
 
 
 async def preview(view: View) -> Response:
-    """Say how many tasks it would be."""
+    """Show how many tasks it would change."""
     return await _counted(view, await view.form(_MOST_BYTES))
 
 
 async def _counted(view: View, form: Pairs, *, mistyped: str = "") -> Response:
-    """Draw the number of tasks, and what to confirm; `mistyped` is what was typed instead of the number."""
-    what, ids, filters = _asked(form)
+    """Show the number of tasks, and what to confirm; `mistyped` is what was typed instead of the number."""
+    what, ids, filters = _request(form)
     at = view.context.clock.now()
     matched, is_counted = len(ids), True
     if not ids:
@@ -73,9 +73,9 @@ async def _counted(view: View, form: Pairs, *, mistyped: str = "") -> Response:
 
 
 async def start(view: View) -> Response:
-    """Begin, and lead back to the list, which shows how far it is; a form that is sent again begins nothing."""
+    """Start the job, and lead back to the list, which shows its progress; the same form again starts nothing."""
     form = await view.form(_MOST_BYTES)
-    what, ids, filters = _asked(form)
+    what, ids, filters = _request(form)
     expected, typed = _number(first(form, "expected")), first(form, "typed")
     confirmed = _number(typed.translate(_BETWEEN_THOUSANDS))
     if expected is not None and expected > MOST_UNTYPED and confirmed != expected:
@@ -93,17 +93,17 @@ async def start(view: View) -> Response:
 
 
 async def show_job(view: View) -> Response:
-    """Show how far a job is; htmx asks again until it is over."""
+    """Show the progress of a job; htmx polls until it is over."""
     job = view.context.jobs.get(parse_id(view.request.path_params["id"], "path:id"))
     response = view.fragment("job.html", job=job)
-    # The next to be asked may be the process that knows it.
+    # When it is unknown here, the next poll may reach the process that knows it.
     if job is not None and job.is_over:
         response.status_code = _STOP_POLLING
     return response
 
 
 async def stop_job(view: View) -> Response:
-    """Have a job end with the step that it is in. Raises `JobUnknown`."""
+    """Stop a job after its current step. Raises `JobUnknown`."""
     await view.form(_MOST_BYTES)
     job = view.context.jobs.get(parse_id(view.request.path_params["id"], "path:id"))
     if job is None:
@@ -117,8 +117,8 @@ def _number(text: str) -> int | None:
     return int(text) if is_number else None
 
 
-def _asked(form: Pairs) -> tuple[Sweep, Sequence[UUID], Filters]:
-    """Return what is to be done with which tasks. Raises `InvalidInput`, also when every task would be meant."""
+def _request(form: Pairs) -> tuple[Sweep, Sequence[UUID], Filters]:
+    """Return the action and its tasks. Raises `InvalidInput`, also when every task would be meant."""
     what, ids, filters = _what(form), _ids(form), _filters(form)
     if not ids and filters.is_empty:
         raise InvalidInput.at("/", "a filter, or picked tasks", "neither")
@@ -126,7 +126,7 @@ def _asked(form: Pairs) -> tuple[Sweep, Sequence[UUID], Filters]:
 
 
 def _wanted(form: Pairs, what: Sweep, filters: Filters, now: datetime) -> TaskFilter:
-    """Return which tasks fit: those that were counted, and no later ones; if none were, those that fit now."""
+    """Return the filter of tasks: those that were counted, and no later ones; without a count, those of now."""
     text = first(form, "at")
     if not text:
         return filters.wanted(now, what.usual)

@@ -1,4 +1,4 @@
-"""One task: where it is and why, what happened to it, what it has said, and what can be done."""
+"""One task: where it is and why, its events, its logs, and the actions on it."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from uuid import UUID
 import orjson
 from starlette.responses import Response
 
-from taskmill.dashboard import explained
+from taskmill.dashboard.blocker_text import blocker_texts
 from taskmill.dashboard.form import first
 from taskmill.dashboard.ids import parse_id
 from taskmill.dashboard.view import View
@@ -31,7 +31,7 @@ _MOST_BYTES: Final = 8192
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """Something that happened, how long it lasted until the next thing (None: until now), and its error."""
+    """An event, the time until the next one (None: it is the last), and its error."""
 
     event: TaskEvent
     lasted_s: float | None
@@ -40,7 +40,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phase:
-    """A part of the strip: what the task did meanwhile, where it begins and how wide it is, in percent."""
+    """A part of the strip: the task's status, and where it begins and how wide it is, in percent."""
 
     status: Status
     start: float
@@ -50,7 +50,7 @@ class Phase:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trouble:
-    """An error, cut if it is very long; the kind that the task has, and those of its history."""
+    """An error of the task or of an event, cut if it is very long."""
 
     type: str
     message: str
@@ -59,7 +59,7 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """A logged line, the traceback that came with it, and its other fields as JSON."""
+    """A log line, its traceback, and its other fields as JSON."""
 
     line: LogLine
     traceback: str | None
@@ -67,7 +67,7 @@ class Line:
 
 
 async def show_task(view: View) -> Response:
-    """Draw the page."""
+    """Show the page."""
     task_id = _id_of(view)
     level = _level(first(view.query, "level"))
     service, now = view.context.service, view.context.clock.now()
@@ -75,7 +75,7 @@ async def show_task(view: View) -> Response:
     events = await service.latest_events(task_id, _MOST_EVENTS)
     lines = await service.logs.latest(task_id, level, _MOST_LINES)
     explanation = await service.explain(task_id)
-    blockers = explained.told(view.words, task, explanation)
+    blockers = blocker_texts(view.words, task, explanation)
     return view.page(
         "task.html",
         title=task.name,
@@ -98,7 +98,7 @@ async def show_task(view: View) -> Response:
 
 
 async def retry_task(view: View) -> Response:
-    """Start a new run, and show it."""
+    """Retry it, and show it."""
     task_id = _id_of(view)
     await view.form(_MOST_BYTES)
     await view.context.service.retry(task_id)
@@ -133,7 +133,7 @@ def _entries(events: Sequence[TaskEvent]) -> Iterator[Entry]:
 
 
 def _phases(task: Task, events: Sequence[TaskEvent], now: datetime) -> Iterator[Phase]:
-    """Return what the task did from its first shown event until its end, or now."""
+    """Return the task's phases from its first shown event until its end, or now."""
     if not events:
         return
     begin = events[0].at

@@ -21,14 +21,14 @@ from taskmill.domain.task import Task
 _ON_A_PAGE: Final = 50
 _MOST_NEWER: Final = 99
 _LARGEST_ID: Final = 2**128 - 1
-# How long tasks are looked through for a filter without an index: at first, and for whoever asks to go on.
-_FIRST_LOOK_S: Final = 0.015
-_LONGER_LOOK_S: Final = 1.0
+# How long tasks are scanned for a filter without an index: at first, and when the user goes on.
+_FIRST_SCAN_S: Final = 0.015
+_LONGER_SCAN_S: Final = 1.0
 _EMPTY = TaskPage(items=[], total=0, total_at_least=None, next_after=None)
 
 
 async def show_tasks(view: View) -> Response:
-    """Draw a page of the tasks that fit."""
+    """Show a page of the matching tasks."""
     filters = Filters.of(view.query)
     if (task_id := find_id(filters.name)) is not None and not view.wants_fragment:
         return view.redirect(f"/ui/tasks/{task_id}")
@@ -39,7 +39,7 @@ async def show_tasks(view: View) -> Response:
         status=HTTPStatus.UNPROCESSABLE_ENTITY if filters.complaints else HTTPStatus.OK,
         title=view.t("nav.tasks"),
         filters=filters,
-        is_live=not (filters.complaints or filters.looks_longer),
+        is_live=not (filters.complaints or filters.scans_longer),
         page=page,
         newer=_newer(filters, page),
         older=_older(filters, page),
@@ -51,29 +51,29 @@ async def show_tasks(view: View) -> Response:
         statuses=list(Status),
         sweeps=list(Sweep),
         since=SINCE,
-        looked_until=page.next_after and identity.created_at(page.next_after),
+        scanned_until=page.next_after and identity.created_at(page.next_after),
         job=find_id(first(view.query, "job")),
     )
 
 
 def _is_newest(filters: Filters) -> bool:
-    """Whether it is the page that new tasks come to."""
+    """Whether new tasks appear on this page."""
     return not (filters.oldest_first or filters.after or filters.before)
 
 
 def _top(view: View, filters: Filters) -> UUID | None:
-    """Return the task that the page is to begin with, as long as the reader points at its rows."""
+    """Return the task that the page begins with, while the pointer is over its rows."""
     top = find_id(first(view.query, "top"))
     return top if view.wants_fragment and not filters.complaints and _is_newest(filters) else None
 
 
 async def _newer_count(view: View, filters: Filters, top: UUID) -> str:
-    """Return how many tasks that fit have come since, as far as they are counted."""
+    """Return how many matching tasks have been created since, as far as they are counted."""
     request = PageRequest(
         limit=_MOST_NEWER,
         after=top,
         oldest_first=True,
-        budget_s=_FIRST_LOOK_S,
+        budget_s=_FIRST_SCAN_S,
         is_brief=True,
         with_total=False,
     )
@@ -82,15 +82,15 @@ async def _newer_count(view: View, filters: Filters, top: UUID) -> str:
 
 
 async def _page(view: View, filters: Filters, top: UUID | None = None) -> TaskPage:
-    """Read the page; one that ends before a task is read backwards from there."""
+    """Read the page; with `before` it is read backwards from there."""
     is_back = filters.before is not None
-    # Beyond an id is what is smaller: the largest of them is to be `top`.
-    behind_top = None if top is None else UUID(int=min(top.int + 1, _LARGEST_ID))
+    # A page begins after an id, with smaller ones: the first of them has to be `top`.
+    above_top = None if top is None else UUID(int=min(top.int + 1, _LARGEST_ID))
     request = PageRequest(
         limit=_ON_A_PAGE,
-        after=behind_top or (filters.before if is_back else filters.after),
+        after=above_top or (filters.before if is_back else filters.after),
         oldest_first=filters.oldest_first is not is_back,
-        budget_s=_LONGER_LOOK_S if filters.looks_longer else _FIRST_LOOK_S,
+        budget_s=_LONGER_SCAN_S if filters.scans_longer else _FIRST_SCAN_S,
         is_brief=True,
         with_total=filters.has_index,
     )
@@ -99,7 +99,7 @@ async def _page(view: View, filters: Filters, top: UUID | None = None) -> TaskPa
 
 
 def _offered(filters: Filters, page: TaskPage) -> list[Sweep]:
-    """Return what can be done to all tasks that fit; as far as the page shows whether it can be done to any."""
+    """Return the actions for all matching tasks, without those that apply to none as far as the page shows."""
     if filters.is_empty or filters.complaints:
         return []
     is_whole = page.next_after is None and filters.after is None and filters.before is None
@@ -114,7 +114,7 @@ def _is_meant(what: Sweep, filters: Filters, items: Sequence[Task] | None) -> bo
 
 
 def _fits(what: Sweep, task: Task) -> bool:
-    """Tell whether it can be done to a task; a cancel that was asked for need not be asked for again."""
+    """Return whether an action applies to a task; a requested cancel need not be requested again."""
     return task.status in what.statuses and not (what is Sweep.CANCEL and task.cancel_requested)
 
 
@@ -129,7 +129,7 @@ def _newer(filters: Filters, page: TaskPage) -> list[tuple[str, str]] | None:
 
 
 def _older(filters: Filters, page: TaskPage) -> list[tuple[str, str]] | None:
-    """Return the query of the page behind this one, None when this is the last."""
+    """Return the query of the page after this one, None when this is the last."""
     if filters.before is not None:
         return [*filters.pairs, ("after", str(page.items[-1].id))] if page.items else None
     return _go_on(filters, page)
@@ -140,8 +140,8 @@ def _go_on(filters: Filters, page: TaskPage) -> list[tuple[str, str]] | None:
     if page.next_after is None:
         return None
     longer = [] if len(page.items) == _ON_A_PAGE else [("look", "longer")]
-    place = "after" if filters.before is None else "before"
-    return [*filters.pairs, (place, str(page.next_after)), *longer]
+    parameter = "after" if filters.before is None else "before"
+    return [*filters.pairs, (parameter, str(page.next_after)), *longer]
 
 
 ROUTES = [

@@ -1,4 +1,4 @@
-"""The workers: whether they live, what they have room for, what they run, and what they are asked to do."""
+"""The workers: their liveness, capacity, tasks, and the requests to them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ from taskmill.wire.wording import describe
 
 _MOST_BYTES: Final = 8192
 _MOST_TASKS: Final = 50
-_LOOK_S: Final = 0.015
+_SCAN_S: Final = 0.015
 _RESUME: Final = "resume"
 _STOP_WHEN_EMPTY: Final = "empty"
 
@@ -37,7 +37,7 @@ _REQUESTS: Final[Mapping[str, WorkerRequest | None]] = {
 
 
 class Condition(StrEnum):
-    """How a worker is."""
+    """The condition of a worker."""
 
     WORKING = "working"
     QUIET = "quiet"
@@ -58,7 +58,7 @@ class Row:
 
     @property
     def actions(self) -> list[str]:
-        """What it can be asked to do."""
+        """The requests that can be made to it."""
         if self.worker.remote or self.worker.closed_at is not None:
             return []
         match self.worker.asked_to:
@@ -74,7 +74,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capacity:
-    """What those that live have room for. A quiet one has no free slot."""
+    """The capacity of live workers. A quiet one has no free slot."""
 
     workers: int
     slots: int
@@ -83,7 +83,7 @@ class Capacity:
 
 
 async def show_workers(view: View) -> Response:
-    """Draw those that were asked for by a part of their name."""
+    """Show the workers with the search text in their name."""
     name = slices.searched(view.query, "name")
     workers = await view.context.service.workers()
     rows = list(_rows(one for one in workers if name.lower() in one.name.lower()))
@@ -94,20 +94,20 @@ async def show_workers(view: View) -> Response:
         capacity=_capacity(workers),
         there_are_some=bool(workers),
         name=name,
-        kept=_kept(view.query),
+        list_query=_list_query(view.query),
         grace_s=view.context.settings.worker.grace_s,
     )
 
 
 async def show_worker(view: View) -> Response:
-    """Draw one, with what it runs."""
+    """Show one, with its tasks."""
     worker_id = parse_id(view.request.path_params["id"], "path:id")
     found = await view.context.service.workers(only=worker_id)
     if not found:
         raise WorkerNotFound(worker_id)
     [worker] = found
     wanted = TaskFilter(statuses=frozenset({Status.IN_PROGRESS}), lease=worker_id)
-    request = PageRequest(limit=_MOST_TASKS, is_brief=True, with_total=False, budget_s=_LOOK_S)
+    request = PageRequest(limit=_MOST_TASKS, is_brief=True, with_total=False, budget_s=_SCAN_S)
     page = await view.context.service.page(wanted, request)
     lost = await view.context.service.lost_tasks(worker_id) if worker.lost_tasks else []
     return view.page(
@@ -122,7 +122,7 @@ async def show_worker(view: View) -> Response:
 
 
 async def ask_worker(view: View) -> Response:
-    """Ask it to be quiet, to stop (maybe when it is empty) or to go on, and show where that was asked."""
+    """Ask it to be quiet, to stop (maybe when it is empty) or to go on, and lead back to the page."""
     worker_id = parse_id(view.request.path_params["id"], "path:id")
     wanted = view.request.path_params["what"]
     await view.form(_MOST_BYTES)
@@ -133,11 +133,11 @@ async def ask_worker(view: View) -> Response:
         worker_id, _REQUESTS[wanted], when_empty=wanted == _STOP_WHEN_EMPTY
     )
     if ("from", "list") in view.query:
-        return view.redirect("/ui/workers", _kept(view.query))
+        return view.redirect("/ui/workers", _list_query(view.query))
     return view.redirect(f"/ui/workers/{worker_id}")
 
 
-def _kept(query: Pairs) -> Pairs:
+def _list_query(query: Pairs) -> Pairs:
     return [(name, value) for name, value in query if name in {"name", "page"} and value]
 
 
@@ -159,9 +159,9 @@ def _row(worker: WorkerState, claims: int) -> Row:
 
 
 def _joined(one: WorkerState, other: WorkerState) -> WorkerState:
-    """Return two claims as one worker: what both have, and the later signs of life."""
+    """Return two claims as one worker: the sums, and the later heartbeat."""
     is_alive = Liveness.ALIVE in {one.state, other.state}
-    # What an open claim says goes before what one says that ran out.
+    # An open claim goes before one that has ended.
     base = one if one.closed_at is None else other
     return replace(
         base,

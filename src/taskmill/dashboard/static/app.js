@@ -1,17 +1,17 @@
-// What every page does: dialogs, keys, times in the reader's zone, and how new parts replace old ones.
+// What all pages share: dialogs, keys, times in the reader's zone, and how new content replaces old.
 "use strict";
 (() => {
   const $ = (selector, root = document) => root.querySelector(selector);
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
   const body = document.body;
 
-  // Times: the server says them in UTC, and how long ago; here they are the reader's, and go on.
+  // Times: the server renders them in UTC, and how long ago; here they get the reader's zone, and stay up to date.
   const units = body.dataset.units.split(",");
   const sizes = [["3", 86400], ["2", 3600], ["1", 60], ["0", 1]];
   const two = (number) => String(number).padStart(2, "0");
   const clock = (at) => `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
   const full = (at) => `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${clock(at)}`;
-  // A reader's clock may be wrong; the page was drawn a moment ago.
+  // A reader's clock may be wrong; the page was rendered a moment ago.
   const off = new Date(body.dataset.now) - Date.now(), skewMs = Math.abs(off) > 3000 ? off : 0;
   function ago(at) {
     const seconds = (Date.now() + skewMs - at) / 1000, away = Math.abs(seconds);
@@ -19,18 +19,18 @@
     const span = `${Math.floor(away / size)}\u00a0${units[unit]}`;
     return (seconds < 0 ? body.dataset.in : body.dataset.ago).replace("#", span);
   }
-  function tell(root) {
+  function showTimes(root) {
     for (const time of all("time", root)) {
       const at = new Date(time.dateTime);
       const text = "full" in time.dataset ? full(at) : "clock" in time.dataset ? clock(at) : ago(at);
       if (time.textContent !== text) time.textContent = text;
-      if ("ago" in time.dataset && !time.dataset.told) { time.title = full(at); time.dataset.told = "1"; }
+      if ("ago" in time.dataset && !time.dataset.titled) { time.title = full(at); time.dataset.titled = "1"; }
     }
   }
-  tell(document);
-  setInterval(() => tell(document), 5000);
+  showTimes(document);
+  setInterval(() => showTimes(document), 5000);
 
-  // What the reader has opened, picked or scrolled stays so when new parts come.
+  // What the reader has opened, picked or scrolled survives updates.
   Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node) => {
     if (name === "open" && node.tagName === "DETAILS") return false;
     if (name === "checked" && node.type === "checkbox") return false;
@@ -53,14 +53,14 @@
     for (const one of all("[data-tail]")) tails.set(one, one.scrollTop + one.clientHeight >= one.scrollHeight - 8);
   });
   body.addEventListener("htmx:afterSettle", (event) => {
-    tell(event.target);
+    showTimes(event.target);
     for (const [one, atEnd] of tails) if (atEnd) one.scrollTop = one.scrollHeight;
     tails.clear();
     if (event.target.id === "sheet-body" && !$("#sheet").open) $("#sheet").showModal();
   });
   for (const one of all("[data-tail]")) one.scrollTop = one.scrollHeight;
 
-  // Browsers lend the clipboard to secure addresses only; the old way works everywhere.
+  // Browsers give the clipboard to secure addresses only; the old way works everywhere.
   async function copy(text) {
     if (navigator.clipboard) { await navigator.clipboard.writeText(text); return; }
     const field = body.appendChild(document.createElement("textarea"));
@@ -88,10 +88,10 @@
     if (!form.dataset.confirm) return;
     event.preventDefault();
     const dialog = $("#confirm");
-    // What was asked about is done, or refused: meanwhile the page may have put another action into this form.
-    const asked = form.cloneNode(true);
-    const { confirm, other, otherAction, otherSays, yes } = form.dataset;
-    $("#confirm-text").textContent = other ? `${confirm}\n${otherSays}` : confirm;
+    // A copy, as an update may change the form's action before the user confirms.
+    const confirmed = form.cloneNode(true);
+    const { confirm, other, otherAction, otherText, yes } = form.dataset;
+    $("#confirm-text").textContent = other ? `${confirm}\n${otherText}` : confirm;
     const [otherButton, yesButton] = ["other", "yes"].map((value) => $(`button[value=${value}]`, dialog));
     otherButton.hidden = !other;
     otherButton.textContent = other || "";
@@ -99,17 +99,17 @@
     dialog.returnValue = "no";
     dialog.showModal();
     dialog.onclose = () => {
-      if (dialog.returnValue === "other") asked.action = otherAction;
+      if (dialog.returnValue === "other") confirmed.action = otherAction;
       else if (dialog.returnValue !== "yes") return;
-      asked.hidden = true;
-      body.append(asked);
-      asked.submit();
+      confirmed.hidden = true;
+      body.append(confirmed);
+      confirmed.submit();
     };
   });
   body.addEventListener("change", (event) => {
     if ("submit" in event.target.dataset) event.target.form.requestSubmit();
   });
-  // A form that is on its way is not sent twice.
+  // A form is not sent twice.
   body.addEventListener("submit", (event) => {
     const form = event.target;
     if (event.defaultPrevented || form.method !== "post") return;
@@ -117,14 +117,14 @@
     form.dataset.sent = "1";
     setTimeout(() => { delete form.dataset.sent; }, 3000);
   });
-  // What was asked for and refused is told where it can be seen; a page that was to be fresh stays as it is.
+  // A refused action is shown in the dialog; a failed update leaves the page as it is.
   body.addEventListener("htmx:beforeSwap", ({ detail }) => {
     if (detail.xhr.status < 400 || detail.requestConfig.verb !== "post" || detail.target.id === "same") return;
     detail.shouldSwap = true;
     detail.target = $("#sheet-body");
     detail.swapOverride = "innerHTML";
   });
-  // Empty fields only make addresses long.
+  // Empty fields would only make addresses long.
   body.addEventListener("submit", (event) => {
     if (event.target.method !== "get") return;
     for (const field of event.target.elements) if (field.name && !field.value) field.disabled = true;
@@ -156,8 +156,8 @@
     if (target.isContentEditable || /^(INPUT|SELECT|TEXTAREA)$/.test(target.tagName) && target.type !== "checkbox") return;
     if (isGoing) {
       isGoing = false;
-      const place = $(`nav [data-letter="${CSS.escape(event.key)}"]`);
-      if (place) { event.preventDefault(); place.click(); return; }
+      const link = $(`nav [data-letter="${CSS.escape(event.key)}"]`);
+      if (link) { event.preventDefault(); link.click(); return; }
     }
     if (event.key === "Enter" && target.closest("a,button,summary")) return;
     if (!keys[event.key]) return;

@@ -1,9 +1,9 @@
-// Charts: an element with its points as JSON becomes lines over time, in the colours of the page.
+// Charts: draws the points of an element, which are JSON, as series over time, in the colours of the page.
 "use strict";
 (() => {
   const charts = new Map();
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
-  // Colours are given for both themes at once; a probe tells which one holds.
+  // Colours are defined for both themes at once; a probe element resolves the current one.
   const probe = document.body.appendChild(document.createElement("i"));
   probe.hidden = true;
   const colour = (name) => { probe.style.color = css(name); return getComputedStyle(probe).color; };
@@ -25,10 +25,10 @@
     for (const [unit, size] of [[d, 86400], [h, 3600], [min, 60]]) if (value >= size) return `${digits(value / size, 2)} ${unit}`;
     return `${digits(value, 2)} ${s}`;
   }
-  // A line needs two values side by side; one that stands alone is a point.
-  function alone(chart, place) {
-    const line = chart.data[place], isThere = (at) => line[at] !== null && line[at] !== undefined;
-    return [...line.keys()].filter((at) => isThere(at) && !isThere(at - 1) && !isThere(at + 1));
+  // A line needs two adjacent values; a single one is drawn as a point.
+  function singles(chart, index) {
+    const values = chart.data[index], exists = (at) => values[at] !== null && values[at] !== undefined;
+    return [...values.keys()].filter((at) => exists(at) && !exists(at - 1) && !exists(at + 1));
   }
   function draw(node) {
     charts.get(node)?.destroy();
@@ -55,10 +55,10 @@
       ],
       series: [
         { label: "", value: "{YYYY}-{MM}-{DD} {HH}:{mm}" },
-        ...names.map((label, place) => ({
-          label, stroke: colours[place], width: 1.75, spanGaps: false,
-          points: { show: false, size: 6, filter: alone }, value: (_, value) => show(value),
-          fill: place === 1 && node.dataset.chart === "rate" ? colours[place].replace("rgb(", "rgba(").replace(")", ", .08)") : undefined,
+        ...names.map((label, index) => ({
+          label, stroke: colours[index], width: 1.75, spanGaps: false,
+          points: { show: false, size: 6, filter: singles }, value: (_, value) => show(value),
+          fill: index === 1 && node.dataset.chart === "rate" ? colours[index].replace("rgb(", "rgba(").replace(")", ", .08)") : undefined,
         })),
       ],
     };

@@ -1,8 +1,8 @@
-// Picking tasks in the list: the picks outlive live updates, also of tasks that have left the page meanwhile, and say
-// what the buttons are about. Only what can be done to some of them is offered.
+// Picking tasks in the list: picks survive live updates, also those of tasks that have left the page, and the buttons
+// act on them. Only actions that apply to some of them are offered.
 "use strict";
 (() => {
-  // By id, what can be done to a task, as far as it was last seen.
+  // By id, the actions on a task when it was last seen.
   const picked = new Map();
   const boxes = () => [...document.querySelectorAll("#list tbody input[name=id]")];
   function show() {
@@ -36,7 +36,7 @@
   });
   document.body.addEventListener("htmx:afterSettle", show);
   document.body.addEventListener("htmx:configRequest", ({ detail }) => {
-    // Not its `id`, which is the field of that name.
+    // Not `elt.id`, which is the field of that name.
     if (detail.elt.getAttribute("id") !== "list") return;
     detail.formData.delete("id");
     for (const id of picked.keys()) detail.formData.append("id", id);

@@ -1,4 +1,4 @@
-"""The words of the pages, in each language: a file of JSON for each, with the same keys.
+"""The texts of the pages: a JSON file for each language, with the same keys.
 
 A text is a string, or a mapping of plural forms, which is chosen by `n`. `{name}` stands for a value.
 """
@@ -14,7 +14,7 @@ import orjson
 Forms = str | Mapping[str, str]
 
 LANGUAGES: Final = {"en": "English", "ru": "Русский"}
-"""The languages by code, each by its own name; the first is for whoever asks for none of them."""
+"""The languages by code, each by its own name; the first is the default."""
 
 DEFAULT: Final = next(iter(LANGUAGES))
 
@@ -49,17 +49,17 @@ def plural(language: str, number: float) -> str:
 
 def text(language: str, key: str, values: Mapping[str, object]) -> str:
     """Return a text with its values. Raises `KeyError` when there is no such key, or a value is missing."""
-    return _said(language, catalogue(language)[key], values)
+    return _filled_in(language, catalogue(language)[key], values)
 
 
 def why(language: str, key: str, values: Mapping[str, object]) -> str | None:
-    """Return a text on where a task is; None where a language has none, or no such value has come.
+    """Return a text about a blocker; None when the language has none, or a value is missing.
 
-    English has none: its sentences come with the explanation.
+    English has none: its sentences are part of the explanation.
     """
     found = _reasons(language).get(key)
     try:
-        return None if found is None else _said(language, found, values)
+        return None if found is None else _filled_in(language, found, values)
     except KeyError:
         return None
 
@@ -71,7 +71,7 @@ def _reasons(language: str) -> Mapping[str, Forms]:
     return texts
 
 
-def _said(language: str, found: Forms, values: Mapping[str, object]) -> str:
+def _filled_in(language: str, found: Forms, values: Mapping[str, object]) -> str:
     if not isinstance(found, str):
         number = values["n"]
         found = found[plural(language, number if isinstance(number, (int, float)) else 0)]
@@ -87,7 +87,7 @@ def grouped(language: str, number: object) -> str:
 
 
 def preferred(header: str) -> str:
-    """Return the known language that an `Accept-Language` likes best."""
+    """Return the known language that an `Accept-Language` header ranks first."""
     ranked = sorted(_ranked(header), key=lambda one: -one[0])
     return ranked[0][1] if ranked else DEFAULT
 

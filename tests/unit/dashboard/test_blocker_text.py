@@ -11,7 +11,7 @@ from uuid import UUID
 import orjson
 import pytest
 
-from taskmill.dashboard import explained, texts
+from taskmill.dashboard import blocker_text, texts
 from taskmill.dashboard.wording import Words
 from taskmill.domain.blockers import BlockerName, BlockerState
 from taskmill.domain.explain_snapshot import ExplainSnapshot, QueuePosition
@@ -101,7 +101,7 @@ def task_of(c: ExplainSnapshot) -> Task:
 @pytest.mark.parametrize("case", CASES)
 def test_every_gate_has_its_words_in_russian(case: ExplainSnapshot) -> None:
     explanation = explain(case)
-    found = explained.told(RU, task_of(case), explanation)
+    found = blocker_text.blocker_texts(RU, task_of(case), explanation)
     reached = [
         blocker for blocker in explanation.blockers if blocker.state is not BlockerState.NOT_REACHED
     ]
@@ -116,9 +116,9 @@ def test_every_gate_has_its_words_in_russian(case: ExplainSnapshot) -> None:
 def keys_of(case: ExplainSnapshot) -> Iterator[str]:
     """Name the texts that say a case."""
     explanation = explain(case)
-    for one in explained.told(RU, task_of(case), explanation):
-        about = explained._Case(blocker=one.blocker, task=task_of(case), explanation=explanation)
-        sentences, todo = explained._CASES[one.blocker.name](about)
+    for one in blocker_text.blocker_texts(RU, task_of(case), explanation):
+        about = blocker_text._Case(blocker=one.blocker, task=task_of(case), explanation=explanation)
+        sentences, todo = blocker_text._CASES[one.blocker.name](about)
         yield from (f"{one.blocker.name}.{key}" for key in [*sentences, todo] if key)
 
 
@@ -130,14 +130,14 @@ def test_every_text_is_said_of_some_case() -> None:
 
 def test_what_a_gate_says_is_said_with_its_facts() -> None:
     case = waiting(position=QueuePosition(running={}, ahead=12_345, per_second=10.0))
-    found = explained.told(RU, task_of(case), explain(case))
+    found = blocker_text.blocker_texts(RU, task_of(case), explain(case))
     [ahead] = [one for one in found if one.blocker.name is BlockerName.TASKS_AHEAD]
     assert ahead.sentence == (
         "Перед ней в очереди mail примерно 12\u202f345 задач. "
         "При нынешней скорости (10 в секунду) это займёт примерно 20\u00a0мин 34\u00a0\u0441."
     )
     case = ended(Status.FAILED, error=ERROR, last=a_last(EventType.FAILED, Reason.ERROR))
-    [end] = explained.told(RU, task_of(case), explain(case))
+    [end] = blocker_text.blocker_texts(RU, task_of(case), explain(case))
     assert "2030-01-31T11:59:00Z (1\u00a0мин назад)" in end.sentence
     assert "ValueError: no such customer" in end.sentence
     assert f"`taskmill task retry {UUID(int=7)}`" in (end.todo or "")
@@ -145,7 +145,7 @@ def test_what_a_gate_says_is_said_with_its_facts() -> None:
 
 def test_a_name_is_never_taken_for_a_part_of_the_text() -> None:
     case = in_progress(lease=a_lease(worker="{id}{nothing}{0}"))
-    [_, running] = explained.told(RU, task_of(case), explain(case))
+    [_, running] = blocker_text.blocker_texts(RU, task_of(case), explain(case))
     assert "Её выполняет {id}{nothing}{0}," in running.sentence
 
 
@@ -156,14 +156,14 @@ def test_what_is_newer_than_the_texts_is_told_in_english() -> None:
         replace(blocker, facts={k: v for k, v in blocker.facts.items() if k != "worker"})
         for blocker in explanation.blockers
     )
-    found = explained.told(RU, task_of(case), replace(explanation, blockers=blockers))
+    found = blocker_text.blocker_texts(RU, task_of(case), replace(explanation, blockers=blockers))
     assert [one.language for one in found] == ["ru", "en"]
     assert found[1].sentence == explanation.holding.sentence
 
 
 def test_in_english_the_sentences_are_those_of_the_gates() -> None:
     explanation = explain(waiting())
-    for one in explained.told(EN, task_of(waiting()), explanation):
+    for one in blocker_text.blocker_texts(EN, task_of(waiting()), explanation):
         assert (one.sentence, one.todo, one.language) == (
             one.blocker.sentence,
             one.blocker.todo,

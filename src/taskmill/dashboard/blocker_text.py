@@ -1,7 +1,7 @@
-"""Where a task is and why, in the reader's language: a blocker's own sentence, or one made from its facts.
+"""Texts of blockers in the reader's language: a blocker's own sentence, or one made from its facts.
 
-The sentences that blockers bring are English. Another language has texts of its own (`texts/why/`), by the blocker
-and by what its facts say. Where it has none, as for facts newer than the texts, the English sentence is shown.
+The sentences of blockers are English. Another language has texts of its own (`texts/why/`), by the blocker and its
+facts. Where it has none, as for facts newer than the texts, the English sentence is shown.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,8 +24,8 @@ _MOST_NAMES: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
-    """A blocker in words, and their language."""
+class BlockerText:
+    """What is shown of a blocker, and its language."""
 
     blocker: Blocker
     sentence: str
@@ -34,7 +34,7 @@ class Told:
 
 
 class _Keys(NamedTuple):
-    """Which texts say it, one after the other, and which one says what to do."""
+    """The keys of the sentences, in order, and of the text that says what to do."""
 
     sentences: Sequence[str]
     todo: str | None = None
@@ -42,7 +42,7 @@ class _Keys(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Case:
-    """A blocker, and what it is about."""
+    """A blocker with its task and explanation."""
 
     blocker: Blocker
     task: Task
@@ -60,18 +60,18 @@ class _Case:
         return next(blocker for blocker in self.explanation.blockers if blocker.name is name)
 
 
-def told(words: Words, task: Task, explanation: Explanation) -> list[Told]:
-    """Return all blockers that were reached, in their order."""
+def blocker_texts(words: Words, task: Task, explanation: Explanation) -> list[BlockerText]:
+    """Return the texts of all blockers that were reached, in their order."""
     reached = (
         blocker for blocker in explanation.blockers if blocker.state is not BlockerState.NOT_REACHED
     )
     return [
-        _told(words, _Case(blocker=blocker, task=task, explanation=explanation))
+        _text_of(words, _Case(blocker=blocker, task=task, explanation=explanation))
         for blocker in reached
     ]
 
 
-def _told(words: Words, case: _Case) -> Told:
+def _text_of(words: Words, case: _Case) -> BlockerText:
     blocker = case.blocker
     if words.language != DEFAULT:
         keys = _CASES[blocker.name](case)
@@ -80,12 +80,16 @@ def _told(words: Words, case: _Case) -> Told:
         todo = keys.todo and why(words.language, f"{blocker.name}.{keys.todo}", values)
         if None not in sentences and (todo is None) is (blocker.todo is None):
             sentence = " ".join(filter(None, sentences))
-            return Told(blocker=blocker, sentence=sentence, todo=todo, language=words.language)
-    return Told(blocker=blocker, sentence=blocker.sentence, todo=blocker.todo, language=DEFAULT)
+            return BlockerText(
+                blocker=blocker, sentence=sentence, todo=todo, language=words.language
+            )
+    return BlockerText(
+        blocker=blocker, sentence=blocker.sentence, todo=blocker.todo, language=DEFAULT
+    )
 
 
 def _values(words: Words, case: _Case) -> dict[str, object]:
-    """Return the facts as they are shown. Times are shown twice: with how far away they are, and alone."""
+    """Return the facts as they are shown. Times have two forms: with how far away they are, and alone."""
     shown: dict[str, object] = {}
     for name, value in case.facts.items():
         if isinstance(value, datetime):
@@ -109,7 +113,7 @@ _COUNTED: Final = ("ahead", "slots", "leases_to_close")
 
 
 def _workers(case: _Case) -> dict[str, str]:
-    """Return the names of the workers that are told, what they run, and what those of the type serve."""
+    """Return the names and types of the workers among the facts, and the queues of those that run this type."""
     workers = case.facts.get("workers", [])
     of_type = [one for one in workers if {case.task.type, _EVERY} & set(one["types"])]
     return {
@@ -133,9 +137,9 @@ def _finished(case: _Case) -> _Keys:
 def _running(case: _Case) -> _Keys:
     if not case.holds:
         return _Keys(["not" if case.explanation.status is Status.NEW else "lost"])
-    is_asked = case.facts["cancel_requested"]
-    more = ["timeout"] * (case.facts["timeout_at"] is not None) + ["asked"] * is_asked
-    return _Keys(["on", *more], "asked.todo" if is_asked else "on.todo")
+    is_cancelling = case.facts["cancel_requested"]
+    more = ["timeout"] * (case.facts["timeout_at"] is not None) + ["asked"] * is_cancelling
+    return _Keys(["on", *more], "asked.todo" if is_cancelling else "on.todo")
 
 
 def _lease_ended(case: _Case) -> _Keys:

@@ -1,4 +1,4 @@
-"""Draws templates: what all of them share, and which part of one is sent."""
+"""Renders templates, whole or one block of them, with the filters and globals that all share."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -19,8 +19,8 @@ _TEMPLATES: Final = Path(__file__).parent / "templates"
 
 @cache
 def environment() -> Environment:
-    """Return what all templates share; they are read and compiled once."""
-    made = Environment(
+    """Return the environment of all templates; they are read and compiled once."""
+    shared = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
@@ -29,7 +29,7 @@ def environment() -> Environment:
         auto_reload=False,
         cache_size=-1,
     )
-    made.filters.update(
+    shared.filters.update(
         iso=wording.iso,
         prose=prose,
         utc=wording.utc,
@@ -41,24 +41,24 @@ def environment() -> Environment:
         theirs=direction.theirs,
         duration_s=wording.duration_s,
     )
-    made.globals.update(
+    shared.globals.update(
         json_tree=json_tree.tree,
         languages=LANGUAGES,
         themes=THEMES,
         navigation=NAVIGATION,
         reasons=frozenset(Reason),
     )
-    return made
+    return shared
 
 
 def prepare() -> None:
-    """Compile all templates, so that whoever opens a page first need not wait for that: 64 ms for the Overview."""
+    """Compile all templates, so that the first request of a page need not wait: 64 ms for the Overview."""
     for name in environment().list_templates():
         environment().get_template(name)
 
 
-def draw(name: str, values: Mapping[str, Any], block: str | None) -> str:
-    """Return a template with its values, or only one of its blocks."""
+def render(name: str, values: Mapping[str, Any], block: str | None) -> str:
+    """Render a template with values, or only one of its blocks."""
     template = environment().get_template(name)
     if block is None:
         return template.render(values)

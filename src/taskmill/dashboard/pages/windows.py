@@ -1,4 +1,4 @@
-"""Pages over a span of time: which one was asked for, and what happened over it."""
+"""The time window of a page, and the activity over it."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -9,13 +9,13 @@ from taskmill.domain.activity import Activity, ActivityRequest, QueueActivity, W
 from taskmill.domain.errors import InvalidInput
 from taskmill.wire.wording import describe
 
-HOLDS_S: Final = 0.9
-_HOLDS_LONG_S: Final = 5.0
+TTL_S: Final = 0.9
+_LONG_TTL_S: Final = 5.0
 _LONG: Final = frozenset({Window.HOURS_6, Window.DAY, Window.WEEK, Window.MONTH})
 
 
 def window_of(view: View, among: Sequence[Window] = tuple(Window)) -> Window:
-    """Return the span that was asked for, an hour otherwise. Raises `InvalidInput`."""
+    """Return the requested window, else an hour. Raises `InvalidInput`."""
     text = first(view.query, "window")
     if not text:
         return Window.HOUR
@@ -26,21 +26,21 @@ def window_of(view: View, among: Sequence[Window] = tuple(Window)) -> Window:
 
 
 async def activity(view: View, window: Window) -> Activity:
-    """Return what happened lately; what is short is read anew whenever there is news."""
+    """Return the recent activity; a short window is read again whenever something has changed."""
     request = ActivityRequest(window=window, by_group=False)
     return await view.context.activities.get(
         (window, _news(view, window)),
         lambda: view.context.service.activity(request),
-        holds_s=_holds_s(window),
+        ttl_s=_ttl_s(window),
     )
 
 
 async def queue_activity(view: View, window: Window, queues: Sequence[str]) -> QueueActivity:
-    """Return what happened in some queues lately, as fresh as `activity`."""
+    """Return the recent activity of some queues, as fresh as `activity`."""
     return await view.context.queue_activities.get(
         (window, _news(view, window), *queues),
         lambda: view.context.service.queue_activity(window, queues),
-        holds_s=_holds_s(window),
+        ttl_s=_ttl_s(window),
     )
 
 
@@ -48,5 +48,5 @@ def _news(view: View, window: Window) -> int | None:
     return None if window in _LONG else view.context.change_ticker.change_count
 
 
-def _holds_s(window: Window) -> float:
-    return _HOLDS_LONG_S if window in _LONG else HOLDS_S
+def _ttl_s(window: Window) -> float:
+    return _LONG_TTL_S if window in _LONG else TTL_S
