@@ -22,7 +22,7 @@ def doubled(times: int) -> dict[str, object]:
     [
         ({"properties": {"a": {"pattern": "(" * 240 + "a" + ")" * 240}}}, "/properties/a/pattern", "expression"),
         ({"patternProperties": {"(" * 240 + "a" + ")" * 240: {}}}, None, "expression"),
-        (doubled(15), "", "at most 256 schemas that look at one value"),
+        (doubled(15), "", "at most 256 schemas that check one value"),
     ],
 )  # fmt: skip
 async def test_a_contract_that_costs_too_much_is_refused_when_it_is_registered(
@@ -42,8 +42,8 @@ async def test_a_contract_that_holds_though_it_would_be_refused_today_is_registe
     """A worker that starts again must not fail for what was taken before there was a limit."""
     held, new = a_contract(doubled(3)), a_contract({"title": "new", **doubled(3)})
     await registered(stage, held)
-    monkeypatch.setattr("taskmill.wire.contracts.contract.MOST_LOOKS", 14)
+    monkeypatch.setattr("taskmill.wire.contracts.contract.MOST_CHECKS", 14)
     await registered(stage, held)
-    with pytest.raises(ContractRefused, match="at most 14 schemas that look at one value"):
+    with pytest.raises(ContractRefused, match="at most 14 schemas that check one value"):
         await registered(stage, new)
     assert (await stage.service.contracts.get(TYPE)).current.version == 1

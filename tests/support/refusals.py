@@ -15,7 +15,7 @@ from taskmill.settings import DatabaseSettings
 from taskmill.storage import rejections
 from taskmill.storage.database import Database
 from taskmill.storage.rejections import NewRejection
-from taskmill.wire.messages import MessageLimits, kept_message, message_draft
+from taskmill.wire.messages import MessageLimits, message_draft, stored_message
 from taskmill.wire.problems import problem_json
 
 PROPERTIES = {"content_type": "application/json", "headers": {"x-producer": "shop"}}
@@ -32,7 +32,7 @@ def refused_message(body: bytes, message_id: str | None = None) -> RefusedMessag
         problem="{}",
     )
     try:
-        message_draft(kept_message(message), MessageLimits())
+        message_draft(stored_message(message), MessageLimits())
     except TaskmillError as error:
         status, _, problem = problem_json(error)
         return replace(message, status=status, problem=problem.decode())

@@ -9,7 +9,7 @@ import click
 from taskmill.cli import show
 from taskmill.cli.parameters import Payload
 from taskmill.cli.server import json_option, open_client, quiet_option, url_option
-from taskmill.wire.contracts.defaults import defaults_shown
+from taskmill.wire.contracts.defaults import default_fields
 from taskmill.wire.types import TypeSummaryView, TypeView
 
 __all__ = ["type_"]
@@ -98,7 +98,7 @@ def _contracts_of(app: str) -> Iterator[tuple[str, dict[str, Any], dict[str, Any
     from taskmill.app.loading import load_app  # noqa: PLC0415
 
     for contract in (made.contract() for made in load_app(app)):
-        yield contract.type, json.loads(contract.schema), defaults_shown(contract.defaults)
+        yield contract.type, json.loads(contract.schema), default_fields(contract.defaults)
 
 
 @type_.command()

@@ -22,7 +22,7 @@ from opentelemetry.trace import (
 from structlog.contextvars import bind_contextvars, unbind_contextvars
 
 from taskmill.version import version
-from taskmill.wire.traceparent import kept_traceparent
+from taskmill.wire.traceparent import valid_traceparent
 
 __all__ = ["Attributes", "LiveSpan", "Traces"]
 
@@ -46,7 +46,7 @@ class Traces:
         attributes: Attributes,
     ) -> "LiveSpan":
         """Start a span; an invalid `traceparent` is ignored."""
-        incoming = kept_traceparent(traceparent)
+        incoming = valid_traceparent(traceparent)
         parent = (
             Context() if incoming is None else set_span_in_context(_remote(incoming), Context())
         )

@@ -14,7 +14,7 @@ from taskmill.storage.database import Database
 from taskmill.wire.contracts.contract import (
     Contract,
     compile_contract,
-    refuse_many_looks,
+    refuse_many_checks,
 )
 
 log = get_logger(__name__)
@@ -51,7 +51,7 @@ async def register(
     if not changed_ones:
         return
     for one in changed_ones:
-        await offload.run(partial(refuse_many_looks, one))
+        await offload.run(partial(refuse_many_checks, one))
     # All of them: what was current a moment ago may be replaced until the statement has its lock.
     changed = await rows.register(database, worker, list(wanted.values()))
     log.info("contract.registered", types=sorted(one.type for one in changed_ones), changed=changed)

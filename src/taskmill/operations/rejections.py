@@ -16,7 +16,7 @@ from taskmill.runtime.ids import IdFactory
 from taskmill.storage import rejections, tasks
 from taskmill.storage.database import Database
 from taskmill.storage.rejections import LAST_ID, NewRejection
-from taskmill.wire.messages import MessageLimits, kept_message, message_draft
+from taskmill.wire.messages import MessageLimits, message_draft, stored_message
 
 log = get_logger(__name__)
 
@@ -104,7 +104,7 @@ class Rejections:
             status=summary.status,
             problem=summary.problem,
         )
-        draft = message_draft(kept_message(message), self._limits)
+        draft = message_draft(stored_message(message), self._limits)
         if draft.idempotency is None:
             # So that two requests that send it again at the same time create one task.
             draft.idempotency = IdempotencyKey(

@@ -27,7 +27,7 @@ from taskmill.testing.attempts import Attempted, attempt_now, attempt_of
 from taskmill.testing.store import InMemoryStore, StoredTask
 from taskmill.wire.batches import (
     LINES_MEDIA_TYPE,
-    DraftedLine,
+    LineDraft,
     batch_created_json,
     line_created_json,
     line_drafts,
@@ -178,7 +178,7 @@ class ServiceInMemory:
         drafts = [to_draft(body, source="rest", limits=self._limits) for body in bodies]
         return _json(201, batch_created_json([task.id for task in self._store.create_all(drafts)]))
 
-    def _create_line(self, line: DraftedLine) -> bytes:
+    def _create_line(self, line: LineDraft) -> bytes:
         try:
             if isinstance(line.result, TaskmillError):
                 raise line.result

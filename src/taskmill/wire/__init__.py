@@ -1,1 +1,1 @@
-"""What travels over HTTP and messages: strict JSON, request and answer shapes, problems."""
+"""The formats of HTTP and messages: strict JSON, the shapes of requests and responses, problems."""

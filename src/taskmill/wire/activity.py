@@ -1,6 +1,6 @@
-"""The shape of what happened lately: counts, rates and times by queue and type, and a series.
+"""The shape of recent activity: counts, rates and times by queue and type, and a series.
 
-The models are for the OpenAPI document and the client; the answers are made by hand, and tested with the models.
+The models are for the OpenAPI document and the client; responses are built by hand, and tested with the models.
 """
 
 from collections.abc import Mapping
@@ -43,7 +43,7 @@ class TypeActivityView(RatedFlowView):
     """What happened to the tasks of one type."""
 
     type: str = Field(
-        description=f"{OTHER_TYPES}: the queue's other types, when there were too many to tell apart"
+        description=f"{OTHER_TYPES}: the queue's other types, when there were too many"
     )
 
 
@@ -61,7 +61,7 @@ class PointView(FlowView):
 
 
 class ActivityView(BaseModel):
-    """What happened over the window that was asked for."""
+    """What happened over the requested window."""
 
     window: Window
     queue: str | None = Field(description="only this queue")
@@ -79,7 +79,7 @@ class ActivityView(BaseModel):
 
 
 def activity_fields(activity: Activity) -> dict[str, object]:
-    """Return what happened as an `ActivityView`, for an answer in JSON."""
+    """Return what happened as the fields of an `ActivityView`."""
     request = activity.request
     over_s = (activity.until - activity.since).total_seconds()
     by_queue = groupby(activity.groups.items(), key=lambda group: group[0][0])
@@ -133,5 +133,5 @@ def _durations(durations: Durations) -> dict[str, object]:
 
 
 def _rounded(value: float | None) -> float | None:
-    """Show four digits; more would pretend."""
+    """Round to four digits; more would suggest an accuracy that is not there."""
     return None if value is None else float(f"{value:.4g}")

@@ -1,6 +1,6 @@
-"""Parses a large JSON array some items at a time: one native call for all of it would hold up every other thread.
+"""Parses a large JSON array some items at a time: one native call for all of it would block all other threads.
 
-Where an item ends the standard library's scanner says; what is in it `strict_json` decides, as for any body.
+The standard library's scanner finds where an item ends; `strict_json` parses it, as any body.
 """
 
 import re
@@ -10,13 +10,13 @@ from json import JSONDecoder
 from typing import Final
 
 from taskmill.domain.errors import InvalidInput, MalformedJson
-from taskmill.wire.strict_json import MAX_DEPTH, collecting_later, parse
+from taskmill.wire.strict_json import MAX_DEPTH, gc_paused, parse
 from taskmill.wire.wording import describe
 
 PIECE_BYTES: Final = 256 * 1024
 """What is parsed at once: 2 to 7 ms (measured 2026-11-28)."""
 
-# Of an item beside its payload: its other fields, in the longest way of writing them.
+# Room for the fields of an item beside its payload, in their longest spelling.
 _BESIDE_PAYLOAD: Final = 256 * 1024
 _SPACE: Final = " \t\n\r"
 _SPACES: Final = _SPACE.encode()
@@ -36,11 +36,11 @@ def array_items(
 ) -> Iterator[list[object]]:
     """Yield the items of an array in lists, one for each piece of the body.
 
-    An item may have several times `item_bytes`, as it may be written with spaces; its parts are bounded elsewhere.
+    An item may have several times `item_bytes`, because of spaces; its fields are limited elsewhere.
 
     Raises:
         MalformedJson: The body is not strict JSON.
-        InvalidInput: It is no array, an item is too large, or a text has a NUL or a lone surrogate.
+        InvalidInput: It is not an array, an item is too large, or a text has a NUL or a lone surrogate.
     """
     if len(body) <= piece_bytes:
         yield _whole(parse(body, max_depth=MAX_DEPTH + 1))
@@ -50,21 +50,21 @@ def array_items(
     while len(body) - start > size:
         end = _end_of_items(body[start : start + size])
         if end:
-            found = _listed(body[start : start + end])
+            found = _parsed(body[start : start + end])
             yield found
             start, size, is_first, count = start + end + 1, piece_bytes, False, count + len(found)
         elif size >= most or _is_dense(body[start : start + size], item_bytes):
             raise InvalidInput.at(f"/{count}", f"a task of at most {item_bytes} bytes", "more")
         else:
             size *= 2
-    last = _listed(body[start:], closing=b"")
+    last = _parsed(body[start:], closing=b"")
     if not (last or is_first):
         raise MalformedJson("not JSON: an array ends with a comma")
     yield last
 
 
 def _is_dense(part: bytes, item_bytes: int) -> bool:
-    """Tell whether a part of one item has so much beside spaces that the item is too large."""
+    """Return whether a part of one item, without spaces, is already too large."""
     most = item_bytes + _BESIDE_PAYLOAD
     return len(part) > most and len(part.translate(None, _SPACES)) > most
 
@@ -76,7 +76,7 @@ def _whole(value: object) -> list[object]:
 
 
 def _after_opening(body: bytes) -> int:
-    """Return where the items begin. What can be told of the rest of another value is not looked for."""
+    """Return where the items begin. Of another value only the first character is checked."""
     found = _NOT_SPACE.search(body)
     first = b"" if found is None else found[0]
     if found is None or first != b"[":
@@ -86,28 +86,28 @@ def _after_opening(body: bytes) -> int:
     return found.end()
 
 
-def _listed(items: bytes, closing: bytes = b"]") -> list[object]:
+def _parsed(items: bytes, closing: bytes = b"]") -> list[object]:
     return _whole(parse(b"[" + items + closing, max_depth=MAX_DEPTH + 1))
 
 
 def _end_of_items(piece: bytes) -> int:
-    """Return where the last item ends that is whole within a piece and has a comma behind it; 0 when none has."""
+    """Return the end of the last complete item in a piece that is followed by a comma; 0 if there is none."""
     try:
         text, _ = utf_8_decode(piece, "strict", False)  # noqa: FBT003 - the codec's signature
     except UnicodeDecodeError as error:
         raise MalformedJson(f"the body is not UTF-8 at byte {error.start} of an item") from None
     end, at = 0, 0
-    with collecting_later(len(text)):
+    with gc_paused(len(text)):
         while (after := _end_of_item(text, at)) is not None:
             end, at = after, after + 1
     return len(text[:end].encode())
 
 
 def _end_of_item(text: str, at: int) -> int | None:
-    """Return where the comma behind the item is that begins here."""
+    """Return the position of the comma after the item that begins at `at`."""
     try:
         _, end = _scan(text, _skip(text, at))
-    except (ValueError, StopIteration):  # cut off, or wrong: the next look says which
+    except (ValueError, StopIteration):  # incomplete or wrong: a larger piece decides
         return None
     except RecursionError:
         raise MalformedJson(f"nested deeper than {MAX_DEPTH}") from None

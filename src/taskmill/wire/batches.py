@@ -1,6 +1,6 @@
 """Many tasks in one request: a JSON array (all or nothing) or NDJSON (each line for itself).
 
-It splits, parses and drafts; what is stored in which transaction is the operation's.
+It splits and parses bodies, and makes drafts. Operations store them.
 """
 
 import re
@@ -42,8 +42,8 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DraftedLine:
-    """One line of NDJSON as a request, or what is wrong with it."""
+class LineDraft:
+    """One line of NDJSON as a draft, or what is wrong with it."""
 
     number: int
     result: TaskDraft | TaskmillError
@@ -68,7 +68,7 @@ class BatchCreated(BaseModel):
 
 
 def is_lines(content_type: str | None) -> bool:
-    """Tell whether a Content-Type means NDJSON; anything else is taken as one JSON array."""
+    """Return whether a Content-Type means NDJSON; anything else counts as one JSON array."""
     media_type, _, _ = (content_type or "").partition(";")
     return media_type.strip().lower() in LINES_MEDIA_TYPES
 
@@ -76,11 +76,11 @@ def is_lines(content_type: str | None) -> bool:
 def parse_batch(
     content_type: str | None, body: bytes, *, max_items: int = 10_000, line_bytes: int = 2**20
 ) -> list[object] | Iterator[Line]:
-    """Return the items of an array, or NDJSON's lines, parsed one by one as they are asked for.
+    """Return the items of an array, or an iterator that parses NDJSON's lines one by one.
 
     Raises:
         MalformedJson: An array's body is not strict JSON.
-        InvalidInput: It is no array, is empty, has over `max_items` items, or a text has a NUL or a
+        InvalidInput: It is not an array, is empty, has over `max_items` items, or a text has a NUL or a
             lone surrogate.
     """
     if is_lines(content_type):
@@ -91,7 +91,7 @@ def parse_batch(
 def array_pieces(
     body: bytes, *, max_items: int = 10_000, item_bytes: int = 2**20
 ) -> Iterator[list[object]]:
-    """Yield the items of an array, a bounded part of the body at a time; raises as `parse_batch`."""
+    """Yield the items of an array, a limited part of the body at a time; raises as `parse_batch`."""
     count = 0
     for items in array_items(body, item_bytes=item_bytes):
         count += len(items)
@@ -112,7 +112,7 @@ def array_drafts(
     item_bytes: int = 2**20,
     first: int = 0,
 ) -> list[TaskDraft]:
-    """Return an array's items from the `first` on as requests; all have the `traceparent` that came with them.
+    """Return drafts of an array's items, counted from `first`; all get the `traceparent` of the request.
 
     Raises:
         InvalidInput: Any of them is not allowed (pointers start with its index, from 0), or has a
@@ -143,25 +143,25 @@ def line_drafts(
     limits: InputLimits = DEFAULT_LIMITS,
     chunk: int = 1000,
     chunk_bytes: int = 2**20,
-) -> Iterator[list[DraftedLine]]:
-    """Yield NDJSON's lines as requests, or as what is wrong with them: up to `chunk`, or some over `chunk_bytes`.
+) -> Iterator[list[LineDraft]]:
+    """Yield drafts or errors for NDJSON's lines, in chunks of `chunk` lines or slightly over `chunk_bytes`.
 
-    All have the `traceparent` that came with them.
+    All drafts get the `traceparent` of the request.
     """
-    drafted: list[DraftedLine] = []
+    drafts: list[LineDraft] = []
     size = 0
     for line in lines:
-        drafted.append(_drafted(line, source, traceparent, limits))
+        drafts.append(_line_draft(line, source, traceparent, limits))
         size += line.size
-        if len(drafted) == chunk or size >= chunk_bytes:
-            yield drafted
-            drafted, size = [], 0
-    if drafted:
-        yield drafted
+        if len(drafts) == chunk or size >= chunk_bytes:
+            yield drafts
+            drafts, size = [], 0
+    if drafts:
+        yield drafts
 
 
 def batch_created_json(ids: Sequence[UUID], warnings: Iterable[str | None] | None = None) -> bytes:
-    """Return the answer to an array as a `BatchCreated` in JSON; of warnings that repeat the first counts."""
+    """Return the response to an array as a `BatchCreated` in JSON; repeated warnings are shown once."""
     first: dict[str, int] = {}
     for index, warning in enumerate(warnings or ()):
         if warning is not None and len(first) < _MOST_WARNINGS:
@@ -173,21 +173,21 @@ def batch_created_json(ids: Sequence[UUID], warnings: Iterable[str | None] | Non
 
 
 def line_created_json(number: int, status: int, task_id: UUID, warning: str | None = None) -> bytes:
-    """Return the answer's line for a task that exists now (201), or did already (200)."""
+    """Return the response's line for a task that is new (201), or existed already (200)."""
     line: dict[str, object] = {"line": number, "status": status, "id": task_id}
     return encode_json_line(line if warning is None else {**line, "warning": warning})
 
 
 def line_refused_json(number: int, error: Exception) -> bytes:
-    """Return the answer's line for a line that was refused, with its problem."""
+    """Return the response's line for a line that was refused, with its problem."""
     status, _, problem = problem_json(error)
     return encode_json_line({"line": number, "status": status, "problem": Fragment(problem)})
 
 
 def _lines(body: bytes, line_bytes: int) -> Iterator[Line]:
-    """Yield all lines but blank ones, without a copy of the whole body in pieces."""
+    """Yield all lines but blank ones, without splitting the whole body."""
     start, number = 0, 1
-    # Blank lines are passed over by the million, in the time of a few that are read one by one.
+    # A search skips millions of blank lines in the time of a few that are parsed.
     while (found := _NOT_BLANK.search(body, start)) is not None:
         begin = found.start()
         number += body.count(b"\n", start, begin)
@@ -206,14 +206,14 @@ def _line(number: int, raw: bytes, line_bytes: int) -> Line:
         return Line(number=number, size=len(raw), error=error)
 
 
-def _drafted(line: Line, source: str, traceparent: str | None, limits: InputLimits) -> DraftedLine:
+def _line_draft(line: Line, source: str, traceparent: str | None, limits: InputLimits) -> LineDraft:
     if line.error is not None:
-        return DraftedLine(number=line.number, result=line.error)
+        return LineDraft(number=line.number, result=line.error)
     try:
         draft = to_draft(line.value, source=source, traceparent=traceparent, limits=limits)
     except InvalidInput as error:
-        return DraftedLine(number=line.number, result=error)
-    return DraftedLine(number=line.number, result=draft)
+        return LineDraft(number=line.number, result=error)
+    return LineDraft(number=line.number, result=draft)
 
 
 def _in_item(index: int, error: InvalidInput) -> tuple[Violation, ...]:

@@ -1,6 +1,6 @@
-"""What workers that pull over HTTP say of their claims, and how they are answered.
+"""What workers that pull over HTTP report of their claims, and the responses.
 
-The models are for the OpenAPI document and the client; the bytes of answers are written by hand, and tested
+The models are for the OpenAPI document and the client; the bytes of responses are written by hand, and tested
 with the models.
 """
 
@@ -38,7 +38,7 @@ _LEASE_ID: Final = "01a2104c-91d0-7000-8b1e-50f0c6ad9e55"
 
 
 def _plain_id(text: object) -> UUID:
-    """Take no braces, URNs and other spellings of one id."""
+    """Refuse braces, URNs and other spellings of an id."""
     if isinstance(text, str) and len(text) == _ID_LENGTH:
         found = UUID(text)
         if str(found) == text.lower():
@@ -50,7 +50,7 @@ Id = Annotated[UUID, BeforeValidator(_plain_id), Expected("a UUID of 36 characte
 ClaimNo = Annotated[
     int,
     Field(ge=1, le=_LARGEST_CLAIM_NO),
-    Expected("a whole number from 1, as the claim's answer had it", reveal=True),
+    Expected("a whole number from 1, as in the claim's response", reveal=True),
 ]
 ErrorMessage = Annotated[
     str, Field(max_length=10_000), Expected("a string of at most 10,000 characters")
@@ -66,7 +66,7 @@ class ClaimOf(BaseModel):
     model_config = _BODY
 
     lease_id: Id = Field(description="the lease that the task was taken under")
-    claim_no: ClaimNo = Field(description="the number of the claim, as the lease told it")
+    claim_no: ClaimNo = Field(description="the number of the claim, as in the lease")
 
 
 class FinishClaim(ClaimOf):
@@ -95,7 +95,7 @@ class FailureSpec(BaseModel):
 
 
 class FailClaim(ClaimOf):
-    """An attempt failed; whether there is another, the task and its retry policy say."""
+    """An attempt failed; the task and its retry policy decide whether there is another."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -120,7 +120,7 @@ class FailClaim(ClaimOf):
 
 
 class ClaimCancelled(ClaimOf):
-    """An attempt was stopped because somebody had asked to cancel the task."""
+    """An attempt was stopped because a cancel of the task was requested."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"lease_id": _LEASE_ID, "claim_no": 1}]}
@@ -128,7 +128,7 @@ class ClaimCancelled(ClaimOf):
 
 
 class ReportProgress(ClaimOf):
-    """How far an attempt has come; at least one of the two. It takes the place of what was said before."""
+    """How far an attempt has come; at least one of the two. It replaces the report before."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -195,10 +195,12 @@ class AddLines(ClaimOf):
     ]
 
 
-class LinesKept(BaseModel):
-    """What became of lines."""
+class StoredLines(BaseModel):
+    """The result of adding lines."""
 
-    left_out: int = Field(description="of a level that is not kept, or beyond what a claim may log")
+    left_out: int = Field(
+        description="lines of a level that is not stored, or beyond what a claim may log"
+    )
 
 
 class ClaimEndView(BaseModel):
@@ -207,7 +209,7 @@ class ClaimEndView(BaseModel):
     task_id: UUID
     claim_no: int
     event: EventType = Field(description="as in the task's history")
-    status: Status = Field(description="the task's status since")
+    status: Status = Field(description="the task's status after it")
     reason: Reason | None
     run_at: Timestamp | None = Field(description="when the next attempt is due, if there is one")
 
@@ -218,26 +220,26 @@ def to_finish(body: object, *, result_bytes: int) -> tuple[ClaimOf, Outcome]:
     Raises:
         InvalidInput: It does not fit, or the result is larger than `result_bytes`.
     """
-    said = validated(FinishClaim, body)
-    result = None if said.result is None else compact(said.result)
+    request = validated(FinishClaim, body)
+    result = None if request.result is None else compact(request.result)
     size = 0 if result is None else len(result.encode())
     if size > result_bytes:
         expected = f"at most {result_bytes} bytes of JSON without spacing"
         raise InvalidInput.at("/result", expected, f"{size} bytes")
-    return said, Succeeded(result=result)
+    return request, Succeeded(result=result)
 
 
 def to_failure(body: object) -> tuple[ClaimOf, Outcome]:
     """Return which claim has failed, and how. Raises `InvalidInput`."""
-    said = validated(FailClaim, body)
-    error = ErrorInfo(type=said.error.type, message=said.error.message)
-    if said.permanent:
-        if said.retry_after_s is not None:
+    request = validated(FailClaim, body)
+    error = ErrorInfo(type=request.error.type, message=request.error.message)
+    if request.permanent:
+        if request.retry_after_s is not None:
             raise InvalidInput.at("/retry_after_s", "nothing, with permanent", "a time to wait")
-        return said, Permanent(error=error)
-    if said.retry_after_s is not None:
-        return said, Retry(error=error, after=timedelta(seconds=said.retry_after_s))
-    return said, Failed(error=error)
+        return request, Permanent(error=error)
+    if request.retry_after_s is not None:
+        return request, Retry(error=error, after=timedelta(seconds=request.retry_after_s))
+    return request, Failed(error=error)
 
 
 def to_cancelled(body: object) -> ClaimOf:
@@ -246,26 +248,26 @@ def to_cancelled(body: object) -> ClaimOf:
 
 
 def to_progress(body: object) -> ReportProgress:
-    """Return what is said of which claim. Raises `InvalidInput`."""
-    said = validated(ReportProgress, body)
-    if said.share is None and said.message is None:
+    """Return the claim and its progress. Raises `InvalidInput`."""
+    request = validated(ReportProgress, body)
+    if request.share is None and request.message is None:
         raise InvalidInput.at("", "share, message or both", "neither")
-    return said
+    return request
 
 
 def to_lines(body: object) -> tuple[AddLines, list[SentLine]]:
-    """Return of which claim lines are, and the lines. Raises `InvalidInput`."""
-    said = validated(AddLines, body)
-    return said, [_sent_line(line) for line in said.lines]
+    """Return the claim and its lines. Raises `InvalidInput`."""
+    request = validated(AddLines, body)
+    return request, [_sent_line(line) for line in request.lines]
 
 
 def _sent_line(line: LineSpec) -> SentLine:
-    told = None if line.fields is None else compact(line.fields)
-    return SentLine(level=line.level, message=line.message, fields=told)
+    fields_json = None if line.fields is None else compact(line.fields)
+    return SentLine(level=line.level, message=line.message, fields=fields_json)
 
 
-def lines_kept_json(left_out: int) -> bytes:
-    """Return what became of lines as a `LinesKept` in JSON."""
+def stored_lines_json(left_out: int) -> bytes:
+    """Return the result of adding lines as a `StoredLines` in JSON."""
     return encode_json({"left_out": left_out})
 
 

@@ -1,7 +1,7 @@
-"""What the payload of an emulated task may say about its run.
+"""The fields in the payload of an emulated task that control its run.
 
-The known fields are checked when they are there; others are people's own data. The emulation
-itself, and what it takes for fields that are left out, is the worker's.
+They are checked when they are present; other fields are the user's own data. The worker emulates the task, and has
+the defaults.
 """
 
 from collections.abc import Mapping

@@ -67,18 +67,18 @@ def _blocker(blocker: Blocker) -> dict[str, object]:
         "state": blocker.state,
         "sentence": blocker.sentence,
         "todo": blocker.todo,
-        "facts": _shown(blocker.facts),
+        "facts": _rendered(blocker.facts),
     }
 
 
-def _shown(value: object) -> object:
-    """Show times as everywhere, however deep they are."""
+def _rendered(value: object) -> object:
+    """Format the times in a value, however deep they are."""
     match value:
         case datetime():
             return format_timestamp(value)
         case Mapping():
-            return {name: _shown(part) for name, part in value.items()}
+            return {name: _rendered(part) for name, part in value.items()}
         case list():
-            return [_shown(part) for part in value]
+            return [_rendered(part) for part in value]
         case _:
             return value

@@ -1,4 +1,4 @@
-"""How changes are told: as JSON, as server-sent events, and as CloudEvents 1.0.
+"""The formats of changes: JSON, server-sent events, and CloudEvents 1.0.
 
 The model is for the documents and the client; the bytes are written by hand, and tested with the model.
 """
@@ -12,23 +12,23 @@ from taskmill.domain.feed import Change, Cursor
 from taskmill.domain.lifecycle import EventType
 from taskmill.wire.encoding import Fragment, encode_json, fast_timestamp
 from taskmill.wire.fields import Timestamp
-from taskmill.wire.system import EventView, event_shown
+from taskmill.wire.system import EventView, event_fields
 
 EVENT_STREAM: Final = "text/event-stream"
 CLOUD_EVENT: Final = "application/cloudevents+json"
 CHANGE: Final = "change"
-"""The kind of event that a change is in a stream."""
+"""The type of a change's event in a stream."""
 LIVE: Final = "live"
-"""The comment that tells that a stream has reached the present."""
+"""The comment that a stream has reached the present."""
 
 _TYPE: Final = "taskmill.task"
 
 
 class ChangeView(EventView):
-    """One change of a task, as the feed tells it."""
+    """One change of a task, as in the feed."""
 
     cursor: str = Field(
-        description="where a reader that has seen it goes on; unique for each change"
+        description="where a reader that has seen it continues; unique for each change"
     )
     queue: str
     type: str
@@ -54,7 +54,7 @@ class CloudEventView(BaseModel):
 
 def change_json(change: Change) -> bytes:
     """Return a change as a `ChangeView` in JSON."""
-    return encode_json(_shown(change))
+    return encode_json(_fields(change))
 
 
 def change_frame(change: Change) -> bytes:
@@ -69,7 +69,7 @@ def change_frame(change: Change) -> bytes:
 def notice_frame(
     comment: str, *, cursor: Cursor | None = None, retry_ms: int | None = None
 ) -> bytes:
-    """Return a comment, which no program sees as an event; a cursor moves the place to go on from silently."""
+    """Return a comment, which is not an event for programs; a cursor silently advances the client's position."""
     lines = [f": {comment}"]
     if retry_ms is not None:
         lines.append(f"retry: {retry_ms}")
@@ -93,15 +93,15 @@ def cloud_event_json(change: Change, *, source: str) -> bytes:
         "subject": change.event.task_id,
         "time": fast_timestamp(change.event.at),
         "datacontenttype": "application/json",
-        "data": _shown(change),
+        "data": _fields(change),
     }
     return encode_json(envelope)
 
 
-def _shown(change: Change) -> dict[str, object]:
+def _fields(change: Change) -> dict[str, object]:
     return {
         "cursor": str(change.cursor),
-        **event_shown(change.event),
+        **event_fields(change.event),
         "queue": change.queue,
         "type": change.type,
         "name": change.name,

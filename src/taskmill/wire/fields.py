@@ -1,6 +1,6 @@
-"""The kinds of fields that requests are made of, each with the words that say what it takes.
+"""The types of fields in requests, each with a description of the values that it accepts.
 
-The words stand next to the rule, so that a refusal can say what was expected without a second list.
+The description is next to the rule, so that an error can name what was expected without a second list.
 """
 
 import re
@@ -11,8 +11,8 @@ from typing import Annotated, Any, Final
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9._-]{0,62}$"
-# White space, controls, and what has no width or shows nothing: Unicode's White_Space and
-# Default_Ignorable_Code_Point, and the blank of Braille. The SQL function has it, too.
+# White space, controls, and characters without width or ink: Unicode's White_Space and
+# Default_Ignorable_Code_Point, and the blank of Braille. The SQL function has the same list.
 INVISIBLE: Final = (
     r"\u0000-\u0020\u007F-\u00A0\u00AD\u034F\u061C\u115F\u1160\u1680\u17B4\u17B5\u180B-\u180F"
     r"\u2000-\u200F\u2028-\u202F\u205F-\u206F\u2800\u3000\u3164\uFE00-\uFE0F\uFEFF\uFFA0\uFFF0-\uFFF8"
@@ -24,7 +24,7 @@ WEEK_S: Final = 7 * DAY_S
 YEAR_S: Final = 365 * DAY_S
 
 _NAME = re.compile(NAME_PATTERN.removesuffix("$"))
-# Far over what settings say: those are looked at together with all else that is wrong.
+# Far above what settings allow; their limits are checked together with everything else.
 _MOST_MEMBERS = 10_000
 _FIRST_YEAR = 2000
 _LAST_YEAR = 2100
@@ -36,14 +36,14 @@ _RFC_3339 = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What a field takes, in words; `reveal` lets a refusal show a short text that came instead."""
+    """The values that a field accepts, in words; `reveal` lets an error show a short text that came instead."""
 
     words: str
     reveal: bool = False
 
 
 def is_name(text: str) -> bool:
-    """Tell whether it may be the name of a queue or a type."""
+    """Return whether it may be the name of a queue or a type."""
     return _NAME.fullmatch(text) is not None
 
 
@@ -73,7 +73,7 @@ def format_timestamp(moment: datetime) -> str:
 
 
 def _bounded(members: object) -> object:
-    """Refuse at once what no setting allows: each member that is wrong would be found first."""
+    """Refuse at once what no setting allows, before each member is validated."""
     if isinstance(members, dict) and len(members) > _MOST_MEMBERS:
         raise ValueError("too many members")
     return members
@@ -84,7 +84,7 @@ Timestamp = Annotated[
     PlainSerializer(format_timestamp, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "format": "date-time"}, mode="serialization"),
 ]
-"""A moment in an answer."""
+"""A time in a response."""
 
 RequestedTime = Annotated[
     datetime,
@@ -99,7 +99,7 @@ Slug = Annotated[str, Field(pattern=NAME_PATTERN), Expected(NAME_WORDS, reveal=T
 Title = Annotated[
     str,
     Field(min_length=1, max_length=200, pattern=f"[^{INVISIBLE}{_INVISIBLE_BEYOND}]"),
-    # Regular expressions of JavaScript write characters beyond U+FFFF in another way.
+    # JavaScript's regular expressions need another syntax for characters beyond U+FFFF.
     WithJsonSchema(
         {"type": "string", "minLength": 1, "maxLength": 200, "pattern": f"[^{INVISIBLE}]"}
     ),

@@ -1,4 +1,4 @@
-"""What is wrong with the payload of a task that `create_task` has made: it leaves that to the first claim."""
+"""Validates the payload of a task that `create_task` has made in SQL: that is left to the first claim."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -16,7 +16,7 @@ def payload_problem(
     payload: str | None,
     contracts: Mapping[str, Contract],
 ) -> InvalidInput | MalformedJson | None:
-    """Return the error that a request with this payload (JSON text) would be refused with; None if it fits."""
+    """Return the error with which a request with this payload (JSON text) would be refused; None if it fits."""
     try:
         value = None if payload is None else parse(payload.encode(errors="surrogatepass"))
     except MalformedJson as error:

@@ -1,4 +1,4 @@
-"""What a process tells of its own health: `/healthz` and `/readyz`, alike on every port."""
+"""The health of a process: `/healthz` and `/readyz`, alike on every port."""
 
 from collections.abc import Mapping
 from typing import Final, Literal
@@ -22,7 +22,7 @@ class Health(BaseModel):
 
 
 class Ready(BaseModel):
-    """The process can serve, and how its parts are."""
+    """The process can serve, with the state of its parts."""
 
     status: Literal["ready"] = "ready"
     parts: dict[str, str] = Field(
@@ -34,7 +34,7 @@ class Ready(BaseModel):
 def ready_response(
     readiness: Readiness, *, is_stopping: bool
 ) -> tuple[int, Mapping[str, str], bytes]:
-    """Return status, headers and body: a `Ready`, or a problem that names what keeps it from serving."""
+    """Return status, headers and body: a `Ready`, or a problem with the reasons."""
     troubles = {part: trouble for part, trouble in readiness.parts.items() if trouble is not None}
     if is_stopping:
         troubles["process"] = "it is stopping"

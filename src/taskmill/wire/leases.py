@@ -1,6 +1,6 @@
-"""The shapes of leases over HTTP: asking for tasks, renewing, handing back.
+"""The shapes of leases over HTTP: requesting tasks, renewing, handing back.
 
-The models are for the OpenAPI document and the client; the bytes of answers are written by hand, and tested
+The models are for the OpenAPI document and the client; the bytes of responses are written by hand, and tested
 with the models.
 """
 
@@ -39,7 +39,7 @@ TimeToLive = Annotated[
 
 
 class TakeLease(BaseModel):
-    """A worker asks for tasks."""
+    """A worker's request for tasks."""
 
     model_config = _BODY | ConfigDict(
         json_schema_extra={
@@ -57,22 +57,22 @@ class TakeLease(BaseModel):
         }
     )
 
-    worker: WorkerName = Field(description="what the history and the logs call it")
+    worker: WorkerName = Field(description="its name in the history and the logs")
     types: Annotated[
         list[fields.Slug],
         Field(min_length=1, max_length=100),
         Expected("a list of 1 to 100 types"),
-    ] = Field(description="what it can run")
+    ] = Field(description="the types that it can run")
     queues: Annotated[
         list[fields.Slug], Field(max_length=100), Expected("a list of at most 100 queues")
     ] = Field(default=[], description="where it takes tasks from; empty is every queue")
     limit: Annotated[
         int, Field(ge=1, le=1000), Expected("a whole number from 1 to 1,000", reveal=True)
-    ] = Field(default=1, description="most tasks; at most so many as the settings allow")
+    ] = Field(default=1, description="the most tasks, within the limit of the settings")
     ttl_s: TimeToLive | None = Field(
         default=None,
-        description="after how many seconds without a renewal its tasks are somebody else's; within the "
-        "settings' bounds, the answer tells",
+        description="after how many seconds without a renewal its tasks are given to others; the settings "
+        "have bounds, and the response has the value",
     )
     wait_s: Annotated[
         float, Field(ge=0, le=3600), Expected("a number of seconds from 0 to 3,600", reveal=True)
@@ -82,7 +82,7 @@ class TakeLease(BaseModel):
 
 
 class RenewLease(BaseModel):
-    """A worker says that it lives."""
+    """A worker extends its lease."""
 
     model_config = _BODY | ConfigDict(json_schema_extra={"examples": [{}, {"ttl_s": 60}]})
 
@@ -92,11 +92,11 @@ class RenewLease(BaseModel):
 
 
 class LeasedTaskView(BaseModel):
-    """A task that is now the worker's to run."""
+    """A task that the worker is to run."""
 
     id: UUID
     claim_no: int = Field(
-        description="with the lease's id the fence of all that is said of this attempt"
+        description="with the lease's id, the fence of all reports about this attempt"
     )
     name: str
     type: str
@@ -122,7 +122,7 @@ class LeaseView(BaseModel):
     lease_id: UUID
     worker: str
     expires_at: Timestamp = Field(
-        description="then its tasks are somebody else's, unless it is renewed"
+        description="then its tasks are given to others, unless it is renewed"
     )
     ttl_s: float
     tasks: list[LeasedTaskView] = Field(
@@ -131,7 +131,7 @@ class LeaseView(BaseModel):
 
 
 class RenewedLeaseView(BaseModel):
-    """A lease that lives on."""
+    """A lease that was renewed."""
 
     lease_id: UUID
     expires_at: Timestamp
@@ -140,7 +140,7 @@ class RenewedLeaseView(BaseModel):
         description="what still runs under it: a task that is missing is no longer this worker's"
     )
     cancel: list[UUID] = Field(
-        description="of these, tasks that somebody asked to cancel: stop them"
+        description="of these, the tasks to stop, because a cancel was requested"
     )
 
 
@@ -149,25 +149,25 @@ class ReturnedLeaseView(BaseModel):
 
     lease_id: UUID
     handed_back: list[UUID] = Field(
-        description="tasks that ran under it; they wait again, at no cost, or are cancelled if that was asked"
+        description="tasks that ran under it; they wait again, at no cost, or are cancelled if that was requested"
     )
 
 
 def to_lease_request(body: object, *, usual_ttl_s: float) -> LeaseRequest:
-    """Return what a parsed body asks for. Raises `InvalidInput`."""
-    asked = validated(TakeLease, body)
+    """Return the request in a parsed body. Raises `InvalidInput`."""
+    request = validated(TakeLease, body)
     return LeaseRequest(
-        worker=asked.worker,
-        queues=frozenset(asked.queues),
-        types=frozenset(asked.types),
-        limit=asked.limit,
-        ttl_s=usual_ttl_s if asked.ttl_s is None else asked.ttl_s,
-        wait_s=asked.wait_s,
+        worker=request.worker,
+        queues=frozenset(request.queues),
+        types=frozenset(request.types),
+        limit=request.limit,
+        ttl_s=usual_ttl_s if request.ttl_s is None else request.ttl_s,
+        wait_s=request.wait_s,
     )
 
 
 def to_renewal(body: object) -> RenewLease:
-    """Return what a parsed body asks for. Raises `InvalidInput`."""
+    """Return the request in a parsed body. Raises `InvalidInput`."""
     return validated(RenewLease, body)
 
 

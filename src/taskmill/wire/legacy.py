@@ -1,6 +1,6 @@
 """The earlier service's shapes: its task, its page, its Russian statuses and its errors.
 
-Pure translation; where these are served is the API's.
+It only translates; the API serves them.
 """
 # ruff: noqa: RUF001  (the earlier service's statuses are Russian words)
 
@@ -30,10 +30,10 @@ LEGACY_STATUS: Final[dict[Status, LegacyStatus]] = {
     Status.FAILED: "Ошибка",
     Status.CANCELLED: "Ошибка",
 }
-"""How the earlier service names a status; it had no word for a cancelled task."""
+"""The earlier service's name of a status; it had none for a cancelled task."""
 
 LegacyFilter = Literal[LegacyStatus, "Cоздана", "Выполнено успешно"]
-"""What may be asked for: also in the words of the earlier README, of which one begins with a Latin C."""
+"""The statuses in a filter: also the names in the earlier README, one of which begins with a Latin C."""
 
 _README_STATUS: Final[dict[str, Status]] = {
     "Cоздана": Status.NEW,
@@ -79,7 +79,7 @@ class LegacyError(BaseModel):
 
 
 def statuses_of(legacy: str) -> frozenset[Status]:
-    """Return the statuses that an earlier name, or a word of the earlier README, stands for.
+    """Return the statuses that a legacy name, or a name in the earlier README, stands for.
 
     Raises:
         InvalidInput: The earlier service had no such status.
@@ -94,10 +94,10 @@ def statuses_of(legacy: str) -> frozenset[Status]:
 
 
 def legacy_draft(body: object, traceparent: str | None = None) -> TaskDraft:
-    """Return the request that an earlier body makes.
+    """Return the draft that a legacy body makes.
 
     Raises:
-        InvalidInput: It is no object, or its name or description is not allowed.
+        InvalidInput: It is not an object, or its name or description is not allowed.
     """
     if isinstance(body, dict):
         body = {name: body[name] for name in _FIELDS if name in body}
@@ -106,17 +106,17 @@ def legacy_draft(body: object, traceparent: str | None = None) -> TaskDraft:
 
 def legacy_task_json(task: Task) -> bytes:
     """Return a task as a `LegacyTask` in JSON."""
-    return encode_json(_shown(task))
+    return encode_json(_fields(task))
 
 
 def legacy_page_json(tasks: Sequence[Task], *, limit: int, offset: int, total: int) -> bytes:
     """Return a page as a `LegacyPage` in JSON."""
-    objects = [_shown(task) for task in tasks]
+    objects = [_fields(task) for task in tasks]
     return encode_json({"limit": limit, "offset": offset, "total": total, "objects": objects})
 
 
 def legacy_error_json(error: Exception) -> tuple[int, dict[str, str], bytes]:
-    """Return status, headers and body of the answer to an error, in the earlier form."""
+    """Return status, headers and body of the response to an error, in the legacy form."""
     status, headers, body = problem_json(error)
     return status, {**headers, "content-type": "application/json"}, _detail(status, body)
 
@@ -126,7 +126,7 @@ def _detail(status: int, problem: bytes) -> bytes:
     return encode_json({"detail": detail})
 
 
-def _shown(task: Task) -> dict[str, object]:
+def _fields(task: Task) -> dict[str, object]:
     return {
         "id": task.number,
         "uid": task.id,

@@ -1,8 +1,7 @@
-"""A creation message from a broker: body and properties to a request, and the answers to it.
+"""A creation message from a broker: makes a draft of its body and properties, and the reply.
 
-The body is exactly that of `POST /tasks`, read by the same code. What the properties add is here: the
-message id is the idempotency key, the priority fills in, an encoding is refused. How a message comes
-and goes is not this module's.
+The body is exactly that of `POST /tasks`, read by the same code. The properties add to it: the message id is the
+idempotency key, the priority is a default, an encoding is refused. Receiving and acknowledging is `intake`'s.
 """
 
 from collections.abc import Mapping
@@ -31,7 +30,7 @@ _LONGEST_ID: Final = 300
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageLimits:
-    """What a creation message may have."""
+    """The limits of a creation message."""
 
     body_bytes: int = 2**20
     input: InputLimits = DEFAULT_LIMITS
@@ -39,7 +38,7 @@ class MessageLimits:
 
 @dataclass(slots=True, kw_only=True)
 class CreationMessage:
-    """A message as it came. `others` are the properties that say nothing about the task.
+    """A message as it came. `others` are the properties without a meaning for the task.
 
     `unreadable` is why the properties could not be read, None when they could.
     """
@@ -54,7 +53,7 @@ class CreationMessage:
 
 
 def message_draft(message: CreationMessage, limits: MessageLimits) -> TaskDraft:
-    """Return the request that a message makes.
+    """Return the draft that a message makes.
 
     Raises:
         TooLarge: The body is over the limit.
@@ -89,7 +88,7 @@ _ENCODING: Final = "property:content_encoding"
 
 
 def _wrong_properties(message: CreationMessage, limits: InputLimits) -> list[Violation]:
-    """Name what is wrong with the properties, the encoding first: without it the body can't be read."""
+    """Return what is wrong with the properties, the encoding first: without it the body can't be read."""
     wrong: list[Violation] = []
     if message.content_encoding and message.content_encoding.lower() not in _ENCODINGS:
         expected = "no encoding, identity or utf-8"
@@ -108,7 +107,7 @@ def _wrong_properties(message: CreationMessage, limits: InputLimits) -> list[Vio
 
 
 def _with_priority(body: object, message: CreationMessage) -> object:
-    """Fill in the priority that came beside the body: it is part of the request, and of its hash."""
+    """Add the priority of the properties to the body: it is part of the request, and of its hash."""
     if isinstance(body, dict) and "priority" not in body and _is_priority(message.priority):
         return {**body, "priority": message.priority}
     return body
@@ -131,7 +130,7 @@ def traceparent_of(headers: Mapping[str, Any]) -> str | None:
 
 
 def refused_message(message: CreationMessage, error: Exception) -> RefusedMessage:
-    """Return what is kept of a message that was refused for `error`."""
+    """Return what is stored of a message that was refused because of `error`."""
     status, _, problem = problem_json(error)
     return RefusedMessage(
         source=SOURCE,
@@ -151,7 +150,7 @@ def refused_message(message: CreationMessage, error: Exception) -> RefusedMessag
 
 
 def bare_refusal(body: bytes, error: Exception) -> RefusedMessage:
-    """Return what is kept of a message when whatever came beside its body can't be kept."""
+    """Return what is stored of a message whose properties can't be stored."""
     status, _, problem = problem_json(error)
     return RefusedMessage(
         source=SOURCE,
@@ -163,8 +162,8 @@ def bare_refusal(body: bytes, error: Exception) -> RefusedMessage:
     )
 
 
-def kept_message(message: RefusedMessage) -> CreationMessage:
-    """Return a message that was kept as one that just came, for another try."""
+def stored_message(message: RefusedMessage) -> CreationMessage:
+    """Return the creation message of a stored, refused one, to validate it again."""
     properties: dict[str, Any] = orjson.loads(message.properties)
     return CreationMessage(
         body=message.body,
@@ -176,7 +175,7 @@ def kept_message(message: RefusedMessage) -> CreationMessage:
 
 
 def created_reply(created: CreatedTask, warning: str | None) -> bytes:
-    """Return the reply to a message whose task exists: 201, or 200 when an earlier one had made it."""
+    """Return the reply to a message whose task exists: 201, or 200 when an earlier message had made it."""
     status = 200 if created.replayed else 201
     return encode_json({"status": status, "task": Fragment(created_json(created.task, warning))})
 

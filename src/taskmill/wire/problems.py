@@ -1,7 +1,7 @@
-"""How each refusal looks over HTTP: one table from the domain's errors to problems (RFC 9457).
+"""Renders errors for HTTP: one table from the domain's errors to problems (RFC 9457).
 
-The `type` of a problem is stable; titles and details are for people and may change. It does not
-decide what is refused, and shows nothing of a request but what is short, printable and no secret.
+The `type` of a problem is stable; titles and details are for people and may change. It shows nothing of a request
+but short, printable texts that are not secret.
 """
 
 from collections.abc import Callable, Mapping
@@ -100,21 +100,21 @@ class Problem(BaseModel):
     title: str
     status: int
     detail: str
-    instance: str | None = Field(default=None, description="the path that was asked for")
+    instance: str | None = Field(default=None, description="the path of the request")
     errors: list[ProblemItem] | None = Field(default=None, description="all that is wrong")
     limit: int | None = Field(default=None, description="what was exceeded")
-    kept_days: int | None = Field(default=None, description="for how long changes are kept")
-    retry_after_s: float | None = Field(default=None, description="when to ask again")
+    kept_days: int | None = Field(default=None, description="for how long changes are retained")
+    retry_after_s: float | None = Field(default=None, description="when to send the request again")
     task_id: str | None = None
     task_status: str | None = Field(default=None, description="the status that does not allow it")
-    action: str | None = Field(default=None, description="what was asked for")
+    action: str | None = Field(default=None, description="the requested action")
     waiting: int | None = Field(default=None, description="how many tasks of the queue wait")
     running: int | None = Field(default=None, description="how many of them run")
 
 
 @dataclass(frozen=True, slots=True)
 class ProblemKind:
-    """One row of the table: what all problems of a kind share, and how its error fills the rest."""
+    """One row of the table: what all problems of a kind share, and the members that its error adds."""
 
     slug: str
     status: int
@@ -249,7 +249,7 @@ PROBLEMS: Final[Mapping[type[TaskmillError], ProblemKind]] = {
         lambda error: {"retry_after_s": error.retry_after_s},
     ),
 }
-"""What every error that a request can meet looks like; any other is a fault of the service."""
+"""The problem of every error that a request can meet; any other error is a fault of the service."""
 
 _FAULT: Final = ProblemKind("internal-error", 500, "The service failed; its log tells why")
 
@@ -286,7 +286,7 @@ _BY_STATUS: Final[Mapping[int, tuple[ProblemKind, str]]] = {
 }
 
 ALL_KINDS: Final = frozenset({*PROBLEMS.values(), *(kind for kind, _ in _BY_STATUS.values())})
-"""Every kind of problem that the service can answer, but for statuses that only a proxy would make."""
+"""Every kind of problem that the service can respond with, without statuses that only a proxy would send."""
 
 
 def problem_kinds() -> list[ProblemKind]:
@@ -298,27 +298,27 @@ def problem_kinds() -> list[ProblemKind]:
 def problem_json(
     error: Exception, instance: str | None = None
 ) -> tuple[int, dict[str, str], bytes]:
-    """Return status, headers and body of the answer to an error; `instance` is the request's path.
+    """Return status, headers and body of the response to an error; `instance` is the request's path.
 
-    An error that the table lacks is a 500 that says nothing of what happened.
+    An error that is not in the table is a 500 without details.
     """
     kind = next((PROBLEMS[c] for c in type(error).__mro__ if c in PROBLEMS), None)
     if kind is None:
         return problem_for_status(_FAULT.status, instance)
-    return _answer(kind, detail_of(error), instance, kind.members(error))
+    return _rendered(kind, detail_of(error), instance, kind.members(error))
 
 
 def problem_for_status(
     status: int, instance: str | None = None, detail: str | None = None
 ) -> tuple[int, dict[str, str], bytes]:
-    """Return the answer to what the framework refuses by itself (404, 405, 415, …)."""
+    """Return the response to what the framework refuses by itself (404, 405, 415, …)."""
     other = ProblemKind(f"http-{status}", status, "The request was refused"), "see the status"
     kind, usual = _BY_STATUS.get(status, other)
-    return _answer(kind, usual if detail is None else detail, instance, {})
+    return _rendered(kind, usual if detail is None else detail, instance, {})
 
 
 def detail_of(error: Exception) -> str:
-    """Return what the error says; of violations the first, since `errors` has them all."""
+    """Return the error's text; for several violations the first, since `errors` has them all."""
     detail = str(error)
     if isinstance(error, InvalidInput) and error.violations:
         more = len(error.violations) - 1
@@ -326,7 +326,7 @@ def detail_of(error: Exception) -> str:
     return safe_text(detail, _LONGEST_DETAIL)
 
 
-def _answer(
+def _rendered(
     kind: ProblemKind, detail: str, instance: str | None, members: dict[str, object]
 ) -> tuple[int, dict[str, str], bytes]:
     problem: dict[str, object] = {

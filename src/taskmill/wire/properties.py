@@ -1,6 +1,6 @@
-"""What comes beside the body of a message, as JSON that can be stored and shown.
+"""Converts the properties of a message to JSON that can be stored and shown.
 
-Producers may send anything there: bytes, texts with NUL, tables within tables. It does not judge them.
+Producers may send anything there: bytes, texts with NUL, nested tables. It does not validate them.
 """
 
 from base64 import b64encode
@@ -13,15 +13,15 @@ import orjson
 from taskmill.wire.fields import format_timestamp
 
 PRIORITY_UNSET: Final = 0
-"""What clients send as priority unasked."""
+"""The priority that clients send by default."""
 
 _DEEPEST: Final = 16
 
 
 def storable_properties(properties: Mapping[str, Any]) -> str:
     """Return properties as JSON text that PostgreSQL takes; those that are None are left out."""
-    kept = {name: _plain(value, 0) for name, value in properties.items() if value is not None}
-    return orjson.dumps(kept).decode()
+    storable = {name: _plain(value, 0) for name, value in properties.items() if value is not None}
+    return orjson.dumps(storable).decode()
 
 
 def _plain(value: object, depth: int) -> object:

@@ -1,6 +1,6 @@
-"""The payload of a task of type `http`: the request that a worker is to make, and which answers are good.
+"""The payload of a task of type `http`: the request that a worker is to send, and which responses are a success.
 
-Every field is known: a misspelt one would be a request that nobody meant. What is done with it is the worker's.
+Unknown fields are refused: a misspelt one would make another request than was meant. The worker sends it.
 """
 
 import re
@@ -22,13 +22,13 @@ LONGEST_HEADER: Final = 4096
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}", re.ASCII)
 _VALUE = re.compile(r"[ -~]*", re.ASCII)
-_OURS: Final = frozenset(
+_RESERVED: Final = frozenset(
     {
         *("host", "content-length", "transfer-encoding", "connection", "keep-alive", "te"),
         *("trailer", "upgrade", "expect", "accept-encoding", "content-encoding", "traceparent"),
     }
 )
-_OUR_PREFIXES: Final = ("proxy-", "webhook-", "taskmill-")
+_RESERVED_PREFIXES: Final = ("proxy-", "webhook-", "taskmill-")
 _FIRST_STATUS: Final = 200
 _LAST_STATUS: Final = 599
 _CLASS = re.compile(r"[2-5]xx")
@@ -40,16 +40,18 @@ def _checked_headers(headers: dict[str, str]) -> dict[str, str]:
     if len(headers) > MOST_HEADERS or len({name.lower() for name in headers}) < len(headers):
         raise ValueError("too many, or one twice")
     for name, value in headers.items():
-        if not (is_free(name) and len(value) <= LONGEST_HEADER and _VALUE.fullmatch(value)):
+        if not (
+            is_allowed_header(name) and len(value) <= LONGEST_HEADER and _VALUE.fullmatch(value)
+        ):
             raise ValueError("not a header")
     return headers
 
 
-def is_free(name: str) -> bool:
-    """Tell whether a header may be given: it is a name, and none that Taskmill or HTTP itself sets."""
+def is_allowed_header(name: str) -> bool:
+    """Return whether a payload may have a header: it is valid, and not one that Taskmill or HTTP sets."""
     lower = name.lower()
-    is_ours = lower in _OURS or lower.startswith(_OUR_PREFIXES)
-    return _TOKEN.fullmatch(name) is not None and not is_ours
+    is_reserved = lower in _RESERVED or lower.startswith(_RESERVED_PREFIXES)
+    return _TOKEN.fullmatch(name) is not None and not is_reserved
 
 
 def _checked_statuses(statuses: list[Any]) -> list[int | str]:
@@ -82,7 +84,7 @@ Statuses = Annotated[
 class PushPayload(BaseModel):
     """A request to an endpoint. Its body is `body` (as JSON), `text`, or empty.
 
-    Its default statuses are tuples: pydantic would copy a list, element by element, for each payload.
+    Its default statuses are tuples: pydantic would copy a list for each payload.
     """
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
@@ -103,11 +105,12 @@ class PushPayload(BaseModel):
         default=None, description="for the whole exchange; null takes TASKMILL_OUTBOUND__TIMEOUT_S"
     )
     expect: Statuses = Field(
-        default=_EXPECT, description="the answers that are a success", min_length=1
+        default=_EXPECT, description="the response statuses that are a success", min_length=1
     )
     retry_on: Statuses = Field(
         default=_RETRY_ON,
-        description="the answers after which another attempt is made, if one is left; others fail the task",
+        description="the response statuses after which another attempt is made, if one is left; others fail "
+        "the task",
     )
 
 
@@ -132,7 +135,7 @@ def missing_payload() -> Violation:
     )
 
 
-def is_among(status: int, statuses: Iterable[int | str]) -> bool:
-    """Tell whether a status is one of those, or of their classes."""
+def matches_status(status: int, statuses: Iterable[int | str]) -> bool:
+    """Return whether a status is one of `statuses`, or in one of their classes."""
     named = f"{status // 100}xx"
     return any(one in (status, named) for one in statuses)

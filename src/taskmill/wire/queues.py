@@ -47,7 +47,7 @@ class QueueChange(BaseModel):
 
 
 def to_queue_change(body: object) -> QueueChange:
-    """Return the change that a parsed body asks for.
+    """Return the requested change in a parsed body.
 
     Raises:
         InvalidInput: It is not one.
@@ -57,15 +57,15 @@ def to_queue_change(body: object) -> QueueChange:
 
 def queue_json(queue: QueueState) -> bytes:
     """Return a queue as a `QueueView` in JSON."""
-    return encode_json(_shown(queue))
+    return encode_json(_fields(queue))
 
 
 def queues_json(queues: Iterable[QueueState]) -> bytes:
     """Return queues as a `QueueList` in JSON."""
-    return encode_json({"items": [_shown(queue) for queue in queues]})
+    return encode_json({"items": [_fields(queue) for queue in queues]})
 
 
-def _shown(queue: QueueState) -> dict[str, object]:
+def _fields(queue: QueueState) -> dict[str, object]:
     paused_at, due_at = queue.paused_at, queue.oldest_due_at
     return {
         "name": queue.name,

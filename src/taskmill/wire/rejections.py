@@ -19,7 +19,7 @@ from taskmill.wire.problems import Problem
 
 
 class BodyEncoding(StrEnum):
-    """How a body is shown."""
+    """How a body is encoded."""
 
     TEXT = "utf-8"
     BASE64 = "base64"
@@ -34,7 +34,7 @@ class RejectionSummaryView(BaseModel):
     message_id: str | None = Field(description="the producer's; unprintable characters escaped")
     status: int = Field(description="the status that the same request over HTTP would have had")
     problem: Problem = Field(description="why it was refused")
-    properties: dict[str, Any] = Field(description="what came beside the body")
+    properties: dict[str, Any] = Field(description="the message's properties and headers")
     body_bytes: int = Field(description="size of the body")
     redeliveries: int = Field(description="how often the same message came again")
     resent_at: Timestamp | None = Field(description="when it was sent again and became a task")
@@ -57,23 +57,23 @@ class RejectionList(BaseModel):
 
 def rejection_json(rejection: Rejection) -> bytes:
     """Return a refused message as a `RejectionView` in JSON."""
-    encoding, body = _shown_body(rejection.body)
-    return encode_json({**_shown(rejection.summary), "body_encoding": str(encoding), "body": body})
+    encoding, body = _encoded_body(rejection.body)
+    return encode_json({**_fields(rejection.summary), "body_encoding": str(encoding), "body": body})
 
 
 def rejections_json(items: Iterable[RejectionSummary], next_cursor: str | None) -> bytes:
     """Return a page of refused messages as a `RejectionList` in JSON."""
-    return encode_json({"items": [_shown(item) for item in items], "next_cursor": next_cursor})
+    return encode_json({"items": [_fields(item) for item in items], "next_cursor": next_cursor})
 
 
-def _shown_body(body: bytes) -> tuple[BodyEncoding, str]:
+def _encoded_body(body: bytes) -> tuple[BodyEncoding, str]:
     try:
         return BodyEncoding.TEXT, body.decode()
     except UnicodeDecodeError:
         return BodyEncoding.BASE64, b64encode(body).decode()
 
 
-def _shown(item: RejectionSummary) -> dict[str, object]:
+def _fields(item: RejectionSummary) -> dict[str, object]:
     return {
         "id": item.id,
         "created_at": format_timestamp(item.created_at),

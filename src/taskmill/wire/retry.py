@@ -31,7 +31,7 @@ class RetrySpec(BaseModel):
 
 
 def policy_of(spec: RetrySpec) -> RetryPolicy:
-    """Return the policy that a request asks for."""
+    """Return the policy that a request specifies."""
     return RetryPolicy(
         base=timedelta(seconds=spec.base_s),
         factor=spec.factor,
@@ -41,7 +41,7 @@ def policy_of(spec: RetrySpec) -> RetryPolicy:
 
 
 def spec_of(policy: RetryPolicy) -> dict[str, float]:
-    """Return the request that asks for a policy."""
+    """Return a policy as requests specify it."""
     return {
         "base_s": policy.base.total_seconds(),
         "factor": policy.factor,

@@ -1,7 +1,6 @@
 """The rules of a request to create a task that concern several fields, or a setting.
 
-They look at the body as it was sent, so that they can be told together with what single fields do
-wrong.
+They check the body as it was sent, so that their violations are reported together with those of single fields.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -23,9 +22,9 @@ _FIELD: Final = "/idempotency_key"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputLimits:
-    """The limits of a request to create a task that are not fixed: settings, and the contracts of types now.
+    """The limits of a request to create a task that are not fixed: settings, and the current contracts of types.
 
-    Where it `is_quick`, a payload whose check takes long raises `TakesLong` instead.
+    With `is_quick`, a payload whose check takes long raises `TakesLong`.
     """
 
     labels: int = 64
@@ -40,7 +39,7 @@ DEFAULT_LIMITS: Final = InputLimits()
 def broken_rules(
     body: Mapping[str, Any], header_key: str | None, limits: InputLimits
 ) -> list[Violation]:
-    """Return what the fields of a body do wrong together; `header_key` came beside it."""
+    """Return the violations of rules that concern several fields; `header_key` is the key in the header."""
     found: list[Violation] = []
     for name, value in body.items():
         if name in _RULES and value is not None:

@@ -1,13 +1,13 @@
-"""One strict parse step in front of every door: bytes in, a harmless Python value out.
+"""The strict JSON parser of every entry point: bytes in, a safe Python value out.
 
-What passes is safe for everything behind it: PostgreSQL takes its text (no NUL, no lone surrogate),
-numbers are finite and integers fit in 64 bits, no key is doubled, and nothing is nested deeper than
-`MAX_DEPTH`. This module does not know what a task is.
+A parsed value is safe for everything after it: PostgreSQL can store its texts (no NUL, no lone surrogate), numbers
+are finite and integers fit in 64 bits, no key is repeated, and nothing is nested deeper than `MAX_DEPTH`. This
+module knows nothing of tasks.
 
-Two parsers share the work. orjson is three times faster on large bodies (95 against 300 us for 9 KB;
-alike for 190 bytes, 1.7 us, searches included), but silent about doubled keys, and it makes floats
-of huge integers; so its answer counts only where cheap searches rule both out. All else, refusals
-included, goes through the standard library's scanner, which can be made strict.
+There are two parsers. orjson is three times faster on large bodies (95 against 300 us for 9 KB; alike for 190
+bytes, 1.7 us, searches included), but it accepts repeated keys, and makes floats of huge integers. So its result
+is used only where cheap searches rule out both. Everything else goes through the standard library's scanner, which
+can be made strict.
 """
 
 import gc
@@ -35,12 +35,12 @@ _LARGE = 64 * 1024
 _MAX_INTEGER_CHARACTERS = 20
 _BYTE_ORDER_MARK = "\ufeff"
 _WHITESPACE = " \t\n\r"
-# Possessive, and an unclosed string runs to the end: linear on every input.
+# Possessive, and an unclosed string extends to the end: linear on every input.
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*+\\?(?:"|\Z)', re.DOTALL)
 _SAME_BRACKETS = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _DIGITS_AS_ZERO = bytes(ord("0") if chr(byte) in "0123456789" else 32 for byte in range(256))
-# So many digits in a row could be more than a 64-bit integer, or only part of a text.
+# This many digits in a row may be more than a 64-bit integer, or part of a text.
 _LONG_NUMBER = b"0" * 19
 _SUSPECT_ESCAPE = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -50,7 +50,7 @@ def parse(body: bytes, *, max_depth: int = MAX_DEPTH) -> object:
     """Return the one JSON document that `body` is.
 
     Raises:
-        MalformedJson: It is not strict JSON in UTF-8, is nested too deep, has a doubled key, an
+        MalformedJson: It is not strict JSON in UTF-8, is nested too deep, has a repeated key, an
             integer of more than 64 bits, or a number too large for a double.
         InvalidInput: A text in it, keys included, has a NUL character or a lone surrogate.
     """
@@ -58,19 +58,19 @@ def parse(body: bytes, *, max_depth: int = MAX_DEPTH) -> object:
         _check_depth(body, max_depth)
     if b"\\u" not in body and _LONG_NUMBER not in body.translate(_DIGITS_AS_ZERO):
         try:
-            with collecting_later(len(body)):
+            with gc_paused(len(body)):
                 value = orjson.loads(body)
         except orjson.JSONDecodeError:
             return _parse_carefully(body)
-        # orjson drops a doubled key, and its quotes with it. Without escapes by number a quote in a
-        # text is written alike in both.
+        # orjson drops a repeated key, and its quotes with it. Without \u escapes a quote in a
+        # text is written in the same way in both.
         if orjson.dumps(value).count(b'"') == body.count(b'"'):
             return value
     return _parse_carefully(body)
 
 
 def canonical_hash(value: object) -> bytes:
-    """Return the SHA-256 of a parsed value, whatever its spacing and the order of its keys were.
+    """Return the SHA-256 of a parsed value; spacing and the order of keys do not matter.
 
     `1` and `1.0` differ; defaults are not filled in.
     """
@@ -83,12 +83,12 @@ def compact(value: object) -> str:
 
 
 @contextmanager
-def collecting_later(size: int) -> Iterator[None]:
-    """Have no garbage collected while much is parsed, in one native call: nothing of it is garbage.
+def gc_paused(size: int) -> Iterator[None]:
+    """Pause garbage collection while much is parsed in one native call: nothing of it is garbage.
 
-    350,000 empty arrays, 1 MiB, are 500 collections, which make up most of the time for which all other threads
-    wait: 18 ms are left of 63 (on a busy machine, 2026-11-28). Two threads in here disturb each other no further
-    than that one of them collects after all.
+    350,000 empty arrays, 1 MiB, cause 500 collections. Without them all other threads wait 18 instead of 63 ms (on
+    a busy machine, 2026-11-28). When two threads are in here, one of them may end the pause of the other:
+    harmless.
     """
     if size < _LARGE or not gc.isenabled():
         yield
@@ -123,7 +123,7 @@ def _decode(body: bytes) -> str:
 
 def _scan_all(text: str) -> object:
     try:
-        with collecting_later(len(text)):
+        with gc_paused(len(text)):
             value, end = _scan(text, 0)
     except StopIteration as stop:
         raise MalformedJson(f"not JSON: no value at character {stop.value}") from None
@@ -137,11 +137,11 @@ def _scan_all(text: str) -> object:
 def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise MalformedJson(f'the key "{plain_name(_doubled(pairs))}" is twice in one object')
+        raise MalformedJson(f'the key "{plain_name(_repeated_key(pairs))}" is twice in one object')
     return members
 
 
-def _doubled(pairs: list[tuple[str, object]]) -> str:
+def _repeated_key(pairs: list[tuple[str, object]]) -> str:
     return Counter(key for key, _ in pairs).most_common(1)[0][0]
 
 
@@ -175,9 +175,9 @@ _scan = JSONDecoder(
 
 
 def _check_depth(body: bytes, max_depth: int) -> None:
-    """Refuse deep nesting before a recursive parser meets it, at the speed of replacing text.
+    """Refuse deep nesting before a recursive parser sees it, at the speed of replacing text.
 
-    Each round removes the innermost brackets: well nested ones of depth n are gone after n rounds.
+    Each round removes the innermost brackets: balanced ones of depth n are gone after n rounds.
     """
     outside = _STRING.sub(b"", body) if b"\\" in body else b"".join(body.split(b'"')[::2])
     brackets = outside.translate(_SAME_BRACKETS, _NO_BRACKETS)
@@ -194,26 +194,24 @@ def _check_texts(value: object) -> None:
         raise InvalidInput(tuple(found))
 
 
-def _collect_unstorable(
-    value: object, place: tuple[str | int, ...], found: list[Violation]
-) -> None:
+def _collect_unstorable(value: object, path: tuple[str | int, ...], found: list[Violation]) -> None:
     match value:
         case str():
-            _check_text(value, place, found)
+            _check_text(value, path, found)
         case dict():
             for key, member in value.items():
-                _check_text(key, (*place, key), found)
-                _collect_unstorable(member, (*place, key), found)
+                _check_text(key, (*path, key), found)
+                _collect_unstorable(member, (*path, key), found)
         case list():
             for index, item in enumerate(value):
-                _collect_unstorable(item, (*place, index), found)
+                _collect_unstorable(item, (*path, index), found)
         case _:
             pass
 
 
-def _check_text(text: str, place: tuple[str | int, ...], found: list[Violation]) -> None:
+def _check_text(text: str, path: tuple[str | int, ...], found: list[Violation]) -> None:
     match = _UNSTORABLE.search(text)
     if match is not None and len(found) < _MAX_VIOLATIONS:
         got = "a NUL character" if match[0] == "\x00" else "a lone surrogate"
         expected = "text without NUL and lone surrogates"
-        found.append(Violation(pointer=json_pointer(place), expected=expected, got=got))
+        found.append(Violation(pointer=json_pointer(path), expected=expected, got=got))

@@ -1,4 +1,4 @@
-"""The shapes of sweeps: which tasks to cancel or to run again, and what came of it."""
+"""The shapes of sweeps: which tasks to cancel or to run again, and the result."""
 
 from typing import Annotated, ClassVar, Literal
 
@@ -18,7 +18,7 @@ _MOST_LABELS = 64
 
 
 class Selection(BaseModel):
-    """Which tasks are meant: all that fit every field that is given."""
+    """Which tasks are selected: all that fit every field that is given."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
@@ -85,35 +85,35 @@ class RetrySelection(Selection):
 
 
 class SweepView(BaseModel):
-    """What a step did, in tasks. With a `next_cursor` there is more to do: ask again with it."""
+    """What a step did, in tasks. With a `next_cursor` there is more to do: send the request again with it."""
 
     matched: int = Field(description="tasks that fitted")
     changed: int = Field(
         description="of these, tasks that are cancelled now, or wait for a new run"
     )
-    asked: int = Field(description="of these, running tasks whose worker is asked to stop them")
+    asked: int = Field(description="of these, running tasks whose worker was asked to stop them")
     dry_run: bool
     is_complete: bool = Field(description="every task that fitted at the beginning was seen")
     next_cursor: str | None = Field(description="null when it is complete")
 
 
 def to_cancel_selection(body: object) -> CancelSelection:
-    """Return which tasks a parsed body means to cancel. Raises `InvalidInput`."""
+    """Return which tasks a parsed body selects to cancel. Raises `InvalidInput`."""
     return validated(CancelSelection, body)
 
 
 def to_retry_selection(body: object) -> RetrySelection:
-    """Return which tasks a parsed body means to run again. Raises `InvalidInput`."""
+    """Return which tasks a parsed body selects to run again. Raises `InvalidInput`."""
     return validated(RetrySelection, body)
 
 
 def to_filter(selection: CancelSelection | RetrySelection) -> TaskFilter:
-    """Return which tasks are meant.
+    """Return which tasks are selected.
 
     Raises:
         InvalidInput: labels contradict each other, nothing is named, or both a filter and all.
     """
-    _check_that_it_is_meant(selection)
+    _check_selection(selection)
     labels = sorted({_split(label) for label in selection.label})
     if len({key for key, _ in labels}) < len(labels):
         raise InvalidInput.at("/label", "one value for each key", "two for one key")
@@ -128,8 +128,8 @@ def to_filter(selection: CancelSelection | RetrySelection) -> TaskFilter:
     )
 
 
-def _check_that_it_is_meant(selection: Selection) -> None:
-    """An empty body, as by mistake, must not mean everything."""
+def _check_selection(selection: Selection) -> None:
+    """Refuse an empty body, which may be a mistake: it must not select everything."""
     has_filter = any(getattr(selection, name) for name in _FILTERS)
     if not has_filter and not selection.all:
         expected = f'at least one of {", ".join(_FILTERS)}, or "all": true'

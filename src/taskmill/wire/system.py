@@ -1,4 +1,4 @@
-"""The shapes of what the system tells of itself: a task's history, workers and counts.
+"""The shapes of the system's state: a task's history, workers and counts.
 
 The models are for the OpenAPI document and the client; the bytes are written by hand, and tested
 with the models.
@@ -38,7 +38,7 @@ class EventView(BaseModel):
     losses: int = Field(description="how often its worker was lost in this run")
     claim_no: int = Field(description="the claim that it belongs to; 0 before the first")
     worker: str | None = Field(description="whose claim it was")
-    reason: Reason | None = Field(description="why, where the event alone does not say it")
+    reason: Reason | None = Field(description="why, where the event alone does not show it")
     error: TaskError | None = Field(description="how the attempt failed")
     run_at: Timestamp = Field(description="when the task was, or is next, due")
 
@@ -54,16 +54,15 @@ class WorkerView(BaseModel):
     """A worker process and its lease."""
 
     id: UUID = Field(description="the id of its lease")
-    name: str = Field(description="what logs and history call it")
+    name: str = Field(description="its name in logs and history")
     queues: list[str] = Field(description="the queues that it serves; empty is every queue")
     types: list[str] = Field(description="the types that it runs; * is every type")
     slots: int = Field(description="tasks that it can run at once")
     running: int = Field(
-        description="tasks that it has; for moments there are more, while ends are written down, "
-        "which take no slot and are not counted"
+        description="tasks that it runs; those whose end is being recorded take no slot and are not counted"
     )
     started_at: Timestamp
-    renewed_at: Timestamp = Field(description="when it was last heard of")
+    renewed_at: Timestamp = Field(description="when it last renewed its lease")
     expires_at: Timestamp = Field(description="until when its lease holds without a renewal")
     closed_at: Timestamp | None = Field(description="when its lease ended")
     close_reason: str | None = Field(description="why its lease ended")
@@ -91,7 +90,7 @@ class WorkerList(BaseModel):
 
 
 class BrokerView(BaseModel):
-    """The broker as the process that answers sees it."""
+    """The broker as the responding process sees it."""
 
     state: BrokerPresence = Field(
         description="ok; away: workers claim from PostgreSQL meanwhile, or wait, as the policy says; "
@@ -115,13 +114,13 @@ class StatsView(BaseModel):
     running: int = Field(description="tasks that they run now")
     broker: BrokerView
     activity: ActivityView | None = Field(
-        default=None, description="what happened over the `window` that was asked for"
+        default=None, description="what happened over the requested `window`"
     )
 
 
 def events_json(events: Iterable[TaskEvent], next_cursor: str | None) -> bytes:
     """Return a part of a history as an `EventList` in JSON."""
-    items = [event_shown(event) for event in events]
+    items = [event_fields(event) for event in events]
     return encode_json({"items": items, "next_cursor": next_cursor})
 
 
@@ -165,8 +164,8 @@ def every_status(counts: Counts) -> dict[str, int]:
     return {str(status): counts.get(status, 0) for status in Status}
 
 
-def event_shown(event: TaskEvent) -> dict[str, object]:
-    """Return an entry of a history with the names that the wire has for it."""
+def event_fields(event: TaskEvent) -> dict[str, object]:
+    """Return an entry of a history as the fields of an `EventView`."""
     return {
         "task_id": event.task_id,
         "version": event.version,

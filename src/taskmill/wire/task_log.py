@@ -1,4 +1,4 @@
-"""The shapes of what handlers logged.
+"""The shapes of what handlers have logged.
 
 The models are for the OpenAPI document and the client; the bytes are written by hand, and tested with the models.
 """
@@ -30,7 +30,7 @@ class LogPage(BaseModel):
 
     items: list[LogLineView]
     next_cursor: str = Field(
-        description="where to go on, also when this is all so far: ask again with it for what comes later"
+        description="where to continue, also when this is all so far: a later request with it gets what came since"
     )
     has_more: bool = Field(default=False, description="whether there are more of them already")
 

@@ -1,7 +1,7 @@
-"""A task as it is asked for (`CreateTask`, `to_draft`) and shown (`TaskView`, `task_json`).
+"""A task as it is requested (`CreateTask`, `to_draft`) and shown (`TaskView`, `task_json`).
 
-The models are the contract: requests are validated with them, the OpenAPI document and the client
-are made from them. Answers are written by hand, several times faster, and tested with the models.
+The models are the contract: requests are validated with them, the OpenAPI document and the client are made from
+them. Responses are written by hand, several times faster, and tested with the models.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ from taskmill.wire.push import TYPE as PUSH
 from taskmill.wire.retry import RetrySpec, policy_of
 from taskmill.wire.rules import DEFAULT_LIMITS, InputLimits, broken_rules
 from taskmill.wire.strict_json import canonical_hash, compact
-from taskmill.wire.traceparent import kept_traceparent
+from taskmill.wire.traceparent import valid_traceparent
 from taskmill.wire.urls import Url
 from taskmill.wire.violations import MOST_VIOLATIONS, bounded, violations_of
 
@@ -61,7 +61,7 @@ class CreateTask(BaseModel):
         },
     )
 
-    name: fields.Title = Field(description="what people call it")
+    name: fields.Title = Field(description="its name, for people")
     description: fields.Description | None = None
     type: fields.Slug = Field(default=DEFAULT_TYPE, description="which handler runs it")
     payload: fields.Payload | None = Field(default=None, description="what its handler gets")
@@ -93,7 +93,7 @@ class CreateTask(BaseModel):
     )
     callback_url: Url | None = Field(
         default=None,
-        description="is told when the task has ended: an event is posted there, signed",
+        description="a signed event is posted there when the task has ended",
     )
     labels: fields.Labels = Field(
         default_factory=dict, json_schema_extra={"maxProperties": 64, "default": {}}
@@ -111,17 +111,17 @@ def to_draft(
     traceparent: str | None = None,
     limits: InputLimits = DEFAULT_LIMITS,
 ) -> TaskDraft:
-    """Return the request that a parsed body makes.
+    """Return the draft that a parsed body makes.
 
-    `header_key` is the idempotency key that came beside the body; `source` names the door. A
-    `traceparent` that is not one is left out.
+    `header_key` is the idempotency key beside the body; `source` names the entry point. An invalid
+    `traceparent` is left out.
 
-    A payload that does not fit its type's contract is refused, too; but with an idempotency key the draft
-    only says so (`payload_error`), since the key's task may be there already.
+    A payload that does not fit its type's contract is refused, too; but with an idempotency key the error goes
+    into the draft (`payload_error`), since the key's task may exist already.
 
     Raises:
         InvalidInput: Something is not allowed; all of it is named at once.
-        TakesLong: The limits say that it is to be quick, and its payload takes longer to check.
+        TakesLong: `limits.is_quick` is set, and checking its payload takes longer.
     """
     body = bounded(body, CreateTask)
     try:
@@ -138,7 +138,7 @@ def to_draft(
         raise InvalidInput((*broken, *payload_errors)[:MOST_VIOLATIONS])
     draft = _draft(request, sent, header_key, source, traceparent)
     if contract is not None:
-        _keep(contract, draft, sent, payload_errors)
+        _apply_contract(contract, draft, sent, payload_errors)
     elif request.type not in _BUILT_IN:
         draft.open_policy = sum(part for name, part in _POLICY if name not in sent)
     return draft
@@ -157,13 +157,13 @@ _POLICY: Final = tuple(
 _BUILT_IN: Final = frozenset({DEFAULT_TYPE, PUSH})
 
 
-def _keep(
+def _apply_contract(
     contract: Contract,
     draft: TaskDraft,
     sent: dict[str, Any],
     payload_errors: tuple[Violation, ...],
 ) -> None:
-    """Hold the draft to its type's contract."""
+    """Fill in the contract's defaults, and set or raise the payload's errors."""
     contract.fill(draft, sent)
     if payload_errors:
         draft.payload_error = InvalidInput(payload_errors[:MOST_VIOLATIONS])
@@ -182,7 +182,7 @@ def _refusal(
 
 
 def _payload_errors(body: dict[str, Any], limits: InputLimits) -> tuple[Violation, ...]:
-    """Check the payload of a request that is refused anyway, as far as there is one."""
+    """Check the payload, if any, of a request that is refused anyway."""
     wanted, payload = body.get("type", DEFAULT_TYPE), body.get("payload")
     contract = limits.contracts.get(wanted) if isinstance(wanted, str) else None
     if contract is None or not isinstance(payload, dict | None):
@@ -218,7 +218,7 @@ def _draft(
         labels=compact(request.labels) if request.labels else "{}",
         source=source,
         idempotency=None if key is None else _idempotency(key, body),
-        traceparent=None if traceparent is None else kept_traceparent(traceparent),
+        traceparent=None if traceparent is None else valid_traceparent(traceparent),
         callback_url=request.callback_url,
     )
 
@@ -228,9 +228,9 @@ def _seconds(seconds: float | None) -> timedelta | None:
 
 
 def _idempotency(key: str, body: dict[str, Any]) -> IdempotencyKey:
-    """Hash the body without the key: it may come in the body once, and beside it another time."""
-    rest = {name: value for name, value in body.items() if name != "idempotency_key"}
-    return IdempotencyKey(key=key, request_hash=canonical_hash(rest))
+    """Hash the body without the key: it may come in the body one time, and beside it another time."""
+    keyless = {name: value for name, value in body.items() if name != "idempotency_key"}
+    return IdempotencyKey(key=key, request_hash=canonical_hash(keyless))
 
 
 class TaskError(BaseModel):
@@ -241,7 +241,7 @@ class TaskError(BaseModel):
 
 
 class ProgressView(BaseModel):
-    """What a task's latest attempt last said of itself. It stays when the attempt has ended."""
+    """The latest progress report of a task's latest attempt. It stays when the attempt has ended."""
 
     share: float | None = Field(ge=0, le=1, description="how much of it is done, from 0 to 1")
     message: str | None = Field(description="what it does, in a few words")
@@ -249,7 +249,7 @@ class ProgressView(BaseModel):
 
 
 class RetryView(BaseModel):
-    """When a failed attempt is tried again, in full: what was left out has its default."""
+    """When a failed attempt is tried again, with all defaults filled in."""
 
     base_s: float = Field(description="wait before the second attempt")
     factor: float = Field(description="growth of the wait from one attempt to the next")
@@ -262,7 +262,7 @@ class TaskView(BaseModel):
 
     id: UUID = Field(description="UUIDv7: its time is created_at")
     number: int = Field(description="a number for people")
-    name: str = Field(description="what people call it")
+    name: str = Field(description="its name, for people")
     description: str | None
     type: str = Field(description="which handler runs it")
     payload: dict[str, Any] | None = Field(description="what its handler gets")
@@ -279,7 +279,7 @@ class TaskView(BaseModel):
     )
     timeout_s: float | None = Field(description="how long an attempt may run, in seconds")
     cancel_requested: bool = Field(
-        description="a cancel was asked; if it runs, its worker is to stop it"
+        description="a cancel was requested; if it runs, its worker is to stop it"
     )
     run_at: Timestamp = Field(description="when it was, or is next, due")
     expires_at: Timestamp | None = Field(description="if it has not begun by then, it fails")
@@ -287,17 +287,17 @@ class TaskView(BaseModel):
     started_at: Timestamp | None = Field(description="when its latest attempt began")
     finished_at: Timestamp | None = Field(description="when it came into a terminal status")
     updated_at: Timestamp = Field(description="when it changed last")
-    progress: ProgressView | None = Field(description="what its latest attempt said of itself")
+    progress: ProgressView | None = Field(description="the latest report of its latest attempt")
     result: Any = Field(description="what its handler returned, any JSON")
     error: TaskError | None = Field(description="why its latest failed attempt failed")
     labels: dict[str, str]
-    callback_url: str | None = Field(description="where its end is posted to")
-    source: str = Field(description="the door that it came through: rest, amqp or sql")
+    callback_url: str | None = Field(description="where an event is posted when it has ended")
+    source: str = Field(description="its entry point: rest, amqp or sql")
     version: int = Field(description="1, and 1 more for each change")
 
 
 class CreatedTaskView(TaskView):
-    """A task as the request that created it is answered."""
+    """A task in the response to the request that created it."""
 
     warning: str | None = Field(
         default=None,
@@ -318,12 +318,12 @@ class TaskList(BaseModel):
 
 def task_json(task: Task) -> bytes:
     """Return a task as a `TaskView` in JSON."""
-    return encode_json(_shown(task))
+    return encode_json(_fields(task))
 
 
 def created_json(task: Task, warning: str | None) -> bytes:
     """Return a task as a `CreatedTaskView` in JSON."""
-    return encode_json(_shown(task) if warning is None else {**_shown(task), "warning": warning})
+    return encode_json(_fields(task) if warning is None else {**_fields(task), "warning": warning})
 
 
 def tasks_page_json(
@@ -334,7 +334,7 @@ def tasks_page_json(
     total_at_least: int | None = None,
 ) -> bytes:
     """Return a page as a `TaskList` in JSON; `total_at_least` is shown when there is no total."""
-    page: dict[str, object] = {"items": [_shown(task) for task in tasks], "total": total}
+    page: dict[str, object] = {"items": [_fields(task) for task in tasks], "total": total}
     if total is None:
         page["total_at_least"] = total_at_least
     page["next_cursor"] = next_cursor
@@ -347,11 +347,11 @@ def etag(version: int, progress: int = 0) -> str:
 
 
 def task_etag(task: Task) -> str:
-    """Return the entity tag of a task as it is, its progress included."""
+    """Return the current entity tag of a task, its progress included."""
     return etag(task.version, 0 if task.progress is None else task.progress.serial)
 
 
-def _shown(task: Task) -> dict[str, object]:
+def _fields(task: Task) -> dict[str, object]:
     return {
         "id": task.id,
         "number": task.number,

@@ -14,7 +14,7 @@ from taskmill.wire.violations import validated
 
 
 class ContractChange(BaseModel):
-    """What payloads of a type have to look like from now on, and what a request gets that does not say."""
+    """What payloads of a type have to look like from now on, and the defaults of requests."""
 
     model_config = ConfigDict(
         strict=True,
@@ -55,15 +55,15 @@ class ContractVersionView(BaseModel):
 
 
 class TypeSummaryView(ContractVersionView):
-    """A type with the contract that holds."""
+    """A type with its current contract."""
 
     name: str
-    changed_at: Timestamp = Field(description="since when this version holds")
+    changed_at: Timestamp = Field(description="since when this version is current")
     workers: int = Field(description="live workers that run the type")
 
 
 class TypeView(TypeSummaryView):
-    """A type with the contract that holds, and all its versions."""
+    """A type with its current contract, and all versions of it."""
 
     versions: list[ContractVersionView] = Field(description="newest first, 100 at most")
 
@@ -75,10 +75,10 @@ class TypeList(BaseModel):
 
 
 def to_contract(name: str, body: object) -> TypeContract:
-    """Return the contract that a parsed body asks for.
+    """Return the requested contract in a parsed body.
 
     Raises:
-        InvalidInput: It is not one. Whether its schema can be kept is checked where it is registered.
+        InvalidInput: It is not one. Its schema is checked when it is registered.
     """
     change = validated(ContractChange, body)
     return TypeContract(

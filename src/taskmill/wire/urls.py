@@ -1,7 +1,7 @@
-"""The form of an address that Taskmill is to call. Where it leads, and whether one may go there, is not asked.
+"""The syntax of addresses that Taskmill is to call. Whether calling them is allowed is not checked here.
 
-PostgreSQL judges it in the same way (`taskmill.url_origin`, migration 0014), so nothing here rests on how a
-library reads addresses, which differs between versions, too.
+PostgreSQL validates it in the same way (`taskmill.url_origin`, migration 0014), so nothing here depends on a
+library's URL parser, which also differs between versions.
 """
 
 import re
@@ -29,11 +29,11 @@ _PARTS = re.compile(
 )
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*", re.ASCII)
-# Resolvers take 127.1, 2130706433 and 0x7f.0.0.1 for IPv4 addresses. Only one way to write one is let in.
+# Resolvers take 127.1, 2130706433 and 0x7f.0.0.1 for IPv4 addresses. Only one spelling is accepted.
 _NUMERIC = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)", re.ASCII)
 _LONGEST_NAME: Final = 253
-# Most calls go to few addresses, and each is looked at several times on its way: 2 MB at most.
-_REMEMBERED: Final = 1000
+# Most calls go to few addresses, and each address is parsed several times: 2 MB at most.
+_CACHED_URLS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,17 +54,17 @@ class Target:
 
     @property
     def origin(self) -> str:
-        """Scheme, host and port: what may be told of an address, whose rest may hold secrets."""
+        """Scheme, host and port: the part of an address that may be shown; the rest may hold secrets."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}:{self.port}"
 
 
-@lru_cache(maxsize=_REMEMBERED)
+@lru_cache(maxsize=_CACHED_URLS)
 def target_of(url: str) -> Target:
     """Return where an address leads.
 
     Raises:
-        ValueError: it has not the form that `WORDS` tells.
+        ValueError: it is not what `WORDS` describes.
     """
     if len(url) > LONGEST_URL or _PRINTABLE.fullmatch(url) is None or "\\" in url or "#" in url:
         raise ValueError("not a plain address")
@@ -81,14 +81,14 @@ def target_of(url: str) -> Target:
 
 
 def callback_endpoint(url: str) -> str:
-    """Return whom calls to an address go to: those to one origin take turns."""
+    """Return the endpoint of a callback: all callbacks to one origin share it."""
     return f"callback:{target_of(url).origin}"
 
 
 def _checked_ipv6(text: str) -> str:
     address = IPv6Address(text)
     mapped = address.ipv4_mapped
-    # Python writes those in one way before 3.13, and in another since.
+    # Python 3.13 changed how it writes those.
     return str(address) if mapped is None else f"::ffff:{mapped}"
 
 

@@ -1,7 +1,7 @@
-"""From pydantic's errors to violations in plain words: where, what was expected, what came.
+"""Turns pydantic's errors into violations: where, what was expected, what came.
 
-The words come from the `Expected` next to each field; this module adds only those for unknown
-fields. It runs for refused requests only, so it may be slow.
+The texts are those of `Expected` next to each field; this module adds only those for unknown fields. It runs for
+refused requests only, so it may be slow.
 """
 
 from collections.abc import Iterator
@@ -19,12 +19,12 @@ from taskmill.wire.fields import Expected
 from taskmill.wire.wording import describe, json_pointer, plain_name
 
 MOST_VIOLATIONS: Final = 20
-"""A refusal names at most so many; more would only help who sends rubbish."""
+"""An error names at most this many violations."""
 
 MOST_IN_PAYLOAD: Final = 100
-"""The checks of a payload stop after so many, in SQL alike."""
+"""The checks of a payload stop after this many violations, in SQL alike."""
 
-# Of more faults than these not all are written out: 60,000 of them take 90 ms (measured 2026-11-28).
+# With more faults than this, not all are rendered: 60,000 of them take 90 ms (measured 2026-11-28).
 _MANY_FAULTS: Final = 200
 _DEEPEST_MODEL: Final = 3
 
@@ -48,9 +48,9 @@ def validated(model: type[Model], body: object) -> Model:
 
 
 def bounded(body: object, model: type[BaseModel]) -> object:
-    """Return a body without most of the fields that the model does not know, if they are very many.
+    """Return a body without most of the fields that the model does not know, if there are very many.
 
-    Each is a fault, and 80,000 of them keep the interpreter's lock for 20 ms (measured 2026-11-28).
+    Each is a fault, and 80,000 of them hold the interpreter's lock for 20 ms (measured 2026-11-28).
     """
     if not isinstance(body, dict):
         return body
@@ -78,9 +78,9 @@ def violations_of(
     most: int = MOST_VIOLATIONS,
     depth: int = _DEEPEST_MODEL,
 ) -> Iterator[Violation]:
-    """Yield what pydantic found wrong with a body for `model`, at most so much.
+    """Yield what pydantic found wrong with a body for `model`, at most `most` violations.
 
-    Of many faults only those in the beginning of its objects and arrays are looked for, of `depth` levels.
+    If there are many faults, only the beginning of its objects and arrays is validated, `depth` levels deep.
     """
     if error.error_count() > _MANY_FAULTS:
         try:
@@ -98,27 +98,27 @@ def _beginning(
     if depth and isinstance(value, list):
         return [_beginning(item, most, depth=depth - 1) for item in value[:most]]
     if depth and isinstance(value, dict):
-        kept = _first_members(value, most, known)
-        return {name: _beginning(member, most, depth=depth - 1) for name, member in kept.items()}
+        first = _first_members(value, most, known)
+        return {name: _beginning(member, most, depth=depth - 1) for name, member in first.items()}
     return value
 
 
 def _first_members(
     members: dict[str, object], most: int, known: frozenset[str]
 ) -> dict[str, object]:
-    kept = dict(islice(members.items(), most + len(known)))
-    kept.update((name, members[name]) for name in known if name in members)
-    return kept
+    first = dict(islice(members.items(), most + len(known)))
+    first.update((name, members[name]) for name in known if name in members)
+    return first
 
 
 def _violation(detail: ErrorDetails, model: type[BaseModel]) -> Violation:
-    place = list(detail["loc"])
+    path = list(detail["loc"])
     if detail["type"] == "extra_forbidden":
-        return _unknown_field(json_pointer(place), place, model)
+        return _unknown_field(json_pointer(path), path, model)
     if _is_about_a_key(detail):
-        place.pop()
-    pointer = json_pointer(place)
-    expected = _expected(model, place)
+        path.pop()
+    pointer = json_pointer(path)
+    expected = _expected(model, path)
     if detail["type"] == "missing":
         return Violation(pointer=pointer, expected=expected.words, got="nothing")
     got = describe(detail["input"], reveal=expected.reveal)
@@ -126,22 +126,22 @@ def _violation(detail: ErrorDetails, model: type[BaseModel]) -> Violation:
 
 
 def _is_about_a_key(detail: ErrorDetails) -> bool:
-    """Tell whether it is the key of a mapping that is wrong: the place then ends with it and a mark."""
+    """Return whether it is the key of a mapping that is wrong: the path then ends with it and a mark."""
     *_, before, last = "", "", *detail["loc"]
     return last == _KEY_MARK and detail["input"] == before
 
 
-def _unknown_field(pointer: str, place: list[int | str], model: type[BaseModel]) -> Violation:
-    known = _model_at(model, place[:-1]).model_fields
-    near = get_close_matches(plain_name(str(place[-1])), known, n=1)
+def _unknown_field(pointer: str, path: list[int | str], model: type[BaseModel]) -> Violation:
+    known = _model_at(model, path[:-1]).model_fields
+    near = get_close_matches(plain_name(str(path[-1])), known, n=1)
     hint = f' (did you mean "{near[0]}"?)' if near else ""
     expected = f"only the fields {', '.join(known)}"
     return Violation(pointer=pointer, expected=expected, got=f"an unknown field{hint}")
 
 
-def _model_at(model: type[BaseModel], place: list[int | str]) -> type[BaseModel]:
-    for part in place:
-        if not isinstance(part, int):  # else a place in a list of models
+def _model_at(model: type[BaseModel], path: list[int | str]) -> type[BaseModel]:
+    for part in path:
+        if not isinstance(part, int):  # else an index in a list of models
             model = _inner_model(model.model_fields[part]) or model
     return model
 
@@ -152,10 +152,10 @@ def _inner_model(field: FieldInfo) -> type[BaseModel] | None:
     return next(found, None)
 
 
-def _expected(model: type[BaseModel], place: list[int | str]) -> Expected:
+def _expected(model: type[BaseModel], path: list[int | str]) -> Expected:
     expected = _OBJECT
-    for part in place:
-        if isinstance(part, int):  # a place in a list of models
+    for part in path:
+        if isinstance(part, int):  # an index in a list of models
             expected = _OBJECT
             continue
         field = model.model_fields[part]

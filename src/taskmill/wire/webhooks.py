@@ -1,7 +1,7 @@
-"""Webhooks as they are asked for and shown, and their deliveries.
+"""Webhooks as they are requested and shown, and their deliveries.
 
-The models are the contract; answers are written by hand, and tested with the models. A secret is shown by the
-answer that makes it, and by no other.
+The models are the contract; responses are written by hand, and tested with the models. A secret is shown only in
+the response to the request that makes it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,7 +20,7 @@ from taskmill.wire.fields import Expected, Timestamp, format_timestamp
 from taskmill.wire.urls import Url
 from taskmill.wire.violations import validated
 
-# 24 to 64 bytes in Base64, as documents can say it.
+# 24 to 64 bytes in Base64, as a pattern for documents.
 _FORM: Final = (
     "^whsec_(?:[A-Za-z0-9+/]{4}){8}(?:(?:[A-Za-z0-9+/]{4}){0,13}(?:[A-Za-z0-9+/]{2}==)?"
     "|(?:[A-Za-z0-9+/]{4}){0,12}[A-Za-z0-9+/]{3}=)$"
@@ -43,12 +43,12 @@ def _checked_secret(text: str) -> str:
 
 def _parsed_status(text: object) -> Status:
     if not isinstance(text, str):
-        raise ValueError("not a status")  # noqa: TRY004 - what the library takes for a refusal
+        raise ValueError("not a status")  # noqa: TRY004 - pydantic expects a ValueError
     return Status(text)
 
 
 def _without_defaults(schema: dict[str, Any]) -> None:
-    """Leave out defaults, which are never taken: what is not named stays as it is."""
+    """Leave out defaults, which are never used: fields that are not named stay unchanged."""
     for field in schema["properties"].values():
         field.pop("default", None)
 
@@ -75,7 +75,7 @@ _State = Annotated[Literal["enabled", "paused"], Expected("one of enabled, pause
 
 
 class CreateWebhook(BaseModel):
-    """A request to have events delivered."""
+    """A request to deliver events to an endpoint."""
 
     model_config = ConfigDict(
         strict=True,
@@ -99,11 +99,11 @@ class CreateWebhook(BaseModel):
         json_schema_extra={"default": [*map(str, sorted(TERMINAL))]},
     )
     state: _State = "enabled"
-    secret: _Secret | None = Field(default=None, description="null has one made")
+    secret: _Secret | None = Field(default=None, description="null: one is generated")
 
 
 class ChangeWebhook(BaseModel):
-    """A request to change a webhook; what it does not name stays as it is."""
+    """A request to change a webhook; fields that it does not name stay unchanged."""
 
     model_config = ConfigDict(
         strict=True, extra="forbid", frozen=True, json_schema_extra=_without_defaults
@@ -116,11 +116,11 @@ class ChangeWebhook(BaseModel):
     statuses: _Statuses = Field(default_factory=lambda: sorted(TERMINAL))
     state: _State = Field(
         default="enabled",
-        description="`enabled` also ends that it is disabled: events of before are not made up",
+        description="`enabled` also enables a disabled one: events from before are not delivered",
     )
     rotate_secret: fields.Flag = Field(
         default=False,
-        description="makes a new secret, which this answer shows; the one before goes on signing beside it",
+        description="makes a new secret, which this response shows; the one before goes on signing beside it",
     )
 
 
@@ -134,11 +134,11 @@ class WebhookView(BaseModel):
     types: list[str]
     statuses: list[Status]
     state: WebhookState = Field(
-        description="`paused`: events are kept; `disabled`: they are not, because the endpoint is gone"
+        description="`paused`: events are stored; `disabled`: they are not, because the endpoint is gone"
     )
     disabled_reason: str | None
     failing_since: Timestamp | None = Field(
-        description="since when the endpoint has taken nothing; null when it took the latest"
+        description="since when the endpoint has accepted nothing; null when it accepted the latest"
     )
     warning: str | None = Field(
         default=None,
@@ -156,21 +156,21 @@ class WebhookList(BaseModel):
 
 
 class DeliveryView(BaseModel):
-    """One event for one endpoint, and what became of it."""
+    """The delivery of one event to one endpoint, and its state."""
 
     id: int
     webhook_id: UUID | None = Field(description="null for a task's callback")
-    url: str | None = Field(description="where it goes; null when nobody knows any more")
+    url: str | None = Field(description="where it goes; null when that is no longer known")
     event_id: str = Field(description="the header webhook-id: the same for every try")
     task_id: UUID | None = Field(description="null for a test")
-    version: int | None = Field(description="the task's version that the event tells of")
+    version: int | None = Field(description="the task's version that the event is about")
     state: DeliveryState
     attempts: int
     created_at: Timestamp
     tried_at: Timestamp | None
     next_at: Timestamp | None = Field(description="when it is tried next; null when that is over")
     finished_at: Timestamp | None
-    answer: int | None = Field(description="the status of the last answer")
+    answer: int | None = Field(description="the status of the last response")
     trouble: str | None = Field(description="what was wrong with the last try")
 
 
@@ -182,37 +182,37 @@ class DeliveryList(BaseModel):
 
 
 class CallbackView(BaseModel):
-    """Whom a task's end is told to, and what became of that, newest first."""
+    """Where a task's end is posted to, and the deliveries, newest first."""
 
     callback_url: str | None
     items: list[DeliveryView]
 
 
 def to_webhook_draft(body: object) -> tuple[WebhookDraft, str | None]:
-    """Return the subscription that a body asks for, and its secret if it brings one. Raises `InvalidInput`."""
-    asked = validated(CreateWebhook, body)
+    """Return the webhook that a body describes, and its secret if it has one. Raises `InvalidInput`."""
+    request = validated(CreateWebhook, body)
     draft = WebhookDraft(
-        url=asked.url,
-        description=asked.description,
-        queues=tuple(asked.queues),
-        types=tuple(asked.types),
-        statuses=tuple(asked.statuses),
-        state=WebhookState(asked.state),
+        url=request.url,
+        description=request.description,
+        queues=tuple(request.queues),
+        types=tuple(request.types),
+        statuses=tuple(request.statuses),
+        state=WebhookState(request.state),
     )
-    return draft, asked.secret
+    return draft, request.secret
 
 
 def to_webhook_changes(body: object) -> tuple[Mapping[str, Any], bool]:
-    """Return the fields that are to change, and whether the secret is. Raises `InvalidInput`."""
-    asked = validated(ChangeWebhook, body)
+    """Return the fields to change, and whether to rotate the secret. Raises `InvalidInput`."""
+    request = validated(ChangeWebhook, body)
     changes: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
-        for name, value in asked
-        if name in asked.model_fields_set and name != "rotate_secret"
+        for name, value in request
+        if name in request.model_fields_set and name != "rotate_secret"
     }
     if "state" in changes:
         changes["state"] = WebhookState(changes["state"])
-    return changes, asked.rotate_secret
+    return changes, request.rotate_secret
 
 
 def webhook_json(
@@ -244,7 +244,7 @@ def callback_json(url: str | None, items: Iterable[Delivery]) -> bytes:
 
 
 def test_event_json(event_id: str, webhook_id: UUID | None, moment: datetime, source: str) -> bytes:
-    """Return the CloudEvent that tells of nothing but that events arrive."""
+    """Return the CloudEvent of a test, which is about no task."""
     return encode_json(
         {
             "specversion": "1.0",

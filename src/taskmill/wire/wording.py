@@ -1,8 +1,8 @@
-"""How a refusal speaks of what came: short, printable, without secrets or long input.
+"""Describes values of requests in errors: short, printable, without secrets or long input.
 
-Everything from a request that is shown again (in a problem, a log line) passes through here. What a refusal by
-a rule says is told by PostgreSQL as well (`create_task/wording.sql` in migration 0014), so it rests on nothing
-that differs between the two: which characters are printable, for one, is spelled out here.
+Everything from a request that is shown again (in a problem, a log line) passes through here. PostgreSQL writes the
+same texts (`create_task/wording.sql` in migration 0014), so this depends on nothing that differs between the two:
+the printable characters, for instance, are listed here.
 """
 
 import re
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Final
 
 _SHOWN_CHARACTERS = 60
-# Latin, Greek, Cyrillic, Kana, Han, Hangul, and the dots of what was cut: printable in every Unicode since 14.
+# Latin, Greek, Cyrillic, Kana, Han, Hangul, and the ellipsis of cut texts: printable in every Unicode since 14.
 _PLAIN_CHARACTERS: Final = (
     "\\x20-\\x7E\\xA1-\\xAC\\xAE-\\u024F\\u03A3-\\u03FF\\u0400-\\u04FF\\u2026"
     "\\u3041-\\u3096\\u30A1-\\u30FA\\u4E00-\\u9FFC\\uAC00-\\uD7A3"
@@ -27,17 +27,17 @@ def safe_text(text: str, limit: int = _SHOWN_CHARACTERS) -> str:
 
 
 def plain(text: str) -> str:
-    """Return the text with every character that is not surely printable escaped."""
+    """Return the text with every character escaped that may not be printable."""
     return _UNUSUAL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def plain_name(name: str) -> str:
-    """Return the name of a field, or a short text, as every door shows it."""
+    """Return the name of a field, or a short text, as every entry point shows it."""
     return plain(_cut(name, _SHOWN_CHARACTERS))
 
 
 def json_pointer(parts: Iterable[str | int]) -> str:
-    """Return the JSON pointer (RFC 6901) of a place; long or unprintable keys are shown as text."""
+    """Return the JSON pointer (RFC 6901) of a path; long or unprintable keys are shown as text."""
     return "".join("/" + _token(part) for part in parts)
 
 
@@ -46,7 +46,7 @@ def _token(part: str | int) -> str:
 
 
 def describe(value: object, *, reveal: bool = False) -> str:
-    """Say what a JSON value is, in a few words.
+    """Describe a JSON value in a few words.
 
     Numbers are shown; a string's text only with `reveal`, since it could be a secret.
     """

@@ -18,7 +18,7 @@ from taskmill.outbound.responses import as_result, excerpt
 from taskmill.outbound.retry_after import retry_after
 from taskmill.outbound.signing import Signer
 from taskmill.runtime.clock import Clock
-from taskmill.wire.push import PushPayload, is_among, push_violations
+from taskmill.wire.push import PushPayload, matches_status, push_violations
 from taskmill.wire.urls import target_of
 
 _JSON: Final = "application/json"
@@ -76,10 +76,10 @@ class Push:
         except ValidationError:
             raise PayloadRefused("; ".join(map(str, push_violations(context.payload)))) from None
         response = await self._send(push, context)
-        if is_among(response.status, push.expect):
+        if matches_status(response.status, push.expect):
             return self._result(response)
         message = f"{target_of(push.url).origin} answered {response.status}{_excerpt(response)}"
-        if is_among(response.status, push.retry_on):
+        if matches_status(response.status, push.retry_on):
             asked = response.headers.get("retry-after")
             after = retry_after(asked, self._clock.now(), longest=self._longest_wait)
             raise EndpointUnavailable(message, after=after)

@@ -10,7 +10,7 @@ import pytest
 from taskmill.domain.contracts import TypeContract, TypeDefaults
 from taskmill.domain.errors import ContractRefused
 from taskmill.wire.contracts.checking import Checker
-from taskmill.wire.contracts.contract import Contract, compile_contract, refuse_many_looks
+from taskmill.wire.contracts.contract import Contract, compile_contract, refuse_many_checks
 from tests.support.payload_schemas import Everything
 
 Json = dict[str, Any]
@@ -167,9 +167,9 @@ def doubled(times: int, innermost: Json, keyword: str = "anyOf") -> Json:
 @pytest.mark.parametrize("keyword", ["anyOf", "oneOf", "allOf"])
 def test_alternatives_that_multiply_are_refused_before_they_take_long(keyword: str) -> None:
     taken = doubled(7, {"type": "string", "maxLength": 1}, keyword)
-    refuse_many_looks(compile_contract(a_contract(taken)))
-    with pytest.raises(ContractRefused, match=r"at most 256 schemas that look at one value.*511"):
-        refuse_many_looks(compile_contract(a_contract(doubled(8, {"type": "string"}, keyword))))
+    refuse_many_checks(compile_contract(a_contract(taken)))
+    with pytest.raises(ContractRefused, match=r"at most 256 schemas that check one value.*511"):
+        refuse_many_checks(compile_contract(a_contract(doubled(8, {"type": "string"}, keyword))))
 
 
 def steps_of(schema: Json, payload: Json) -> int:

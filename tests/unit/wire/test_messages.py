@@ -16,10 +16,10 @@ from taskmill.wire.messages import (
     CreationMessage,
     MessageLimits,
     created_reply,
-    kept_message,
     message_draft,
     refused_message,
     refused_reply,
+    stored_message,
 )
 from taskmill.wire.properties import storable_properties
 from taskmill.wire.rules import InputLimits
@@ -184,7 +184,7 @@ def test_a_kept_message_means_the_same_when_it_is_read_again() -> None:
         content_encoding="utf-8",
         headers={"traceparent": TRACEPARENT},
     )
-    again = kept_message(refused_message(message, TooLarge(1)))
+    again = stored_message(refused_message(message, TooLarge(1)))
     assert message_draft(again, LIMITS) == message_draft(message, LIMITS)
 
 

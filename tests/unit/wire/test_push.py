@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from taskmill.domain.errors import InvalidInput
-from taskmill.wire.push import is_among, push_violations
+from taskmill.wire.push import matches_status, push_violations
 from taskmill.wire.tasks import to_draft
 
 URL = "https://example.org/hooks"
@@ -94,6 +94,6 @@ def test_a_refusal_names_so_many_at_most() -> None:
 
 
 def test_classes_of_statuses_stand_for_all_of_them() -> None:
-    assert is_among(503, [408, "5xx"])
-    assert is_among(408, [408, "5xx"])
-    assert not is_among(404, [408, "5xx"])
+    assert matches_status(503, [408, "5xx"])
+    assert matches_status(408, [408, "5xx"])
+    assert not matches_status(404, [408, "5xx"])

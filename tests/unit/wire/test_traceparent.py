@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given, strategies as st
 
-from taskmill.wire.traceparent import kept_traceparent
+from taskmill.wire.traceparent import valid_traceparent
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
@@ -11,7 +11,7 @@ TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 @pytest.mark.parametrize("flags", ["00", "01", "02", "03", "ff"])
 def test_a_context_of_version_00_is_kept_as_it_came(flags: str) -> None:
     sent = f"00-{TRACE}-{PARENT}-{flags}"
-    assert kept_traceparent(sent) == sent
+    assert valid_traceparent(sent) == sent
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ def test_a_context_of_version_00_is_kept_as_it_came(flags: str) -> None:
     ],
 )
 def test_of_a_later_version_what_is_known_is_kept(sent: str, kept: str) -> None:
-    assert kept_traceparent(sent) == kept
+    assert valid_traceparent(sent) == kept
 
 
 @pytest.mark.parametrize(
@@ -49,10 +49,10 @@ def test_of_a_later_version_what_is_known_is_kept(sent: str, kept: str) -> None:
     ],
 )
 def test_one_that_is_not_valid_counts_as_none(sent: str | None) -> None:
-    assert kept_traceparent(sent) is None
+    assert valid_traceparent(sent) is None
 
 
 @given(st.text())
 def test_whatever_comes_nothing_longer_than_a_context_is_kept(sent: str) -> None:
-    kept = kept_traceparent(f"01-{TRACE}-{PARENT}-01-{sent}")
+    kept = valid_traceparent(f"01-{TRACE}-{PARENT}-01-{sent}")
     assert kept in {None, f"00-{TRACE}-{PARENT}-01"}

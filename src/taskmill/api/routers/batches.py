@@ -27,7 +27,7 @@ from taskmill.runtime.http_scope import DEADLINE
 from taskmill.wire.batches import (
     LINES_MEDIA_TYPE,
     BatchCreated,
-    DraftedLine,
+    LineDraft,
     array_drafts,
     array_pieces,
     batch_created_json,
@@ -211,18 +211,18 @@ async def _respond_lines(context: Context, request: Request, body: bytes) -> Res
     return StreamingResponse(stored, media_type=LINES_MEDIA_TYPE)
 
 
-async def _on_loop(chunks: Iterator[list[DraftedLine]]) -> AsyncIterator[list[DraftedLine]]:
+async def _on_loop(chunks: Iterator[list[LineDraft]]) -> AsyncIterator[list[LineDraft]]:
     for chunk in chunks:
         yield chunk
         await asyncio.sleep(0)  # reading a chunk blocks the loop for milliseconds
 
 
 async def _store(
-    context: Context, first: list[DraftedLine], more: AsyncIterator[list[DraftedLine]]
+    context: Context, first: list[LineDraft], more: AsyncIterator[list[LineDraft]]
 ) -> AsyncIterator[bytes]:
     """Read lines while earlier ones are being stored, and yield the results in order."""
     in_flight: deque[list[_Line]] = deque()
-    chunk: list[DraftedLine] | None = first
+    chunk: list[LineDraft] | None = first
     try:
         while chunk is not None:
             in_flight.append(await _submitted(context, chunk))
@@ -240,7 +240,7 @@ async def _store(
                 _result_of(result)
 
 
-async def _submitted(context: Context, chunk: Sequence[DraftedLine]) -> list[_Line]:
+async def _submitted(context: Context, chunk: Sequence[LineDraft]) -> list[_Line]:
     drafts = [line.result for line in chunk if isinstance(line.result, TaskDraft)]
     try:
         async with asyncio.timeout(context.limits.request_timeout_s):

@@ -17,10 +17,10 @@ from taskmill.wire.claims import (
     ClaimOf,
     FailClaim,
     FinishClaim,
-    LinesKept,
     ReportProgress,
+    StoredLines,
     claim_end_json,
-    lines_kept_json,
+    stored_lines_json,
     to_cancelled,
     to_failure,
     to_finish,
@@ -112,7 +112,7 @@ async def report_progress(context: InContext, id: TaskId, body: SmallJsonBody) -
 @router.post(
     "/tasks/{id}/logs",
     summary="Add lines to a task's log",
-    response_model=LinesKept,
+    response_model=StoredLines,
     openapi_extra={"requestBody": json_body(AddLines)},
     responses=refusals(404, 409, has_body=True),
 )
@@ -124,7 +124,7 @@ async def add_log_lines(request: Request, context: InContext, id: TaskId) -> Res
     """
     report, lines = await validated_body(request, to_lines)
     left_out = await context.pull.log(id, report.lease_id, report.claim_no, report.first, lines)
-    return RawResponse(200, lines_kept_json(left_out)).to_starlette()
+    return RawResponse(200, stored_lines_json(left_out)).to_starlette()
 
 
 async def _end_claim(context: Context, task_id: UUID, claim: ClaimOf, outcome: Outcome) -> Response:

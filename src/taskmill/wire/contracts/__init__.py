@@ -1,1 +1,1 @@
-"""Contracts of task types on the wire: from a JSON Schema to checks that all doors make alike."""
+"""Contracts of task types: from a JSON Schema to checks that are the same at all entry points."""

@@ -1,4 +1,4 @@
-"""Checks a payload against the normal form of a schema; steps are counted, as a schema can ask for very many."""
+"""Checks a payload against the normal form of a schema; steps are counted, as a schema can require very many."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,10 +11,10 @@ from taskmill.wire.wording import describe, json_pointer
 
 MOST_STEPS: Final = 100_000
 QUICK_STEPS: Final = 1_000
-"""So many take about a millisecond (2026-11-28): what an event loop has time for."""
+"""These take about a millisecond (2026-11-28), which an event loop can afford."""
 DEEPEST: Final = 200
-# So many characters, each times the states that an expression may be in; values that are compared; or fields that
-# are looked for: these are a step. The first took at most 13 µs, the last 1 to 6 (2026-11-28).
+# One step: this many characters, each times the states that an expression may be in; compared values; or fields
+# that are looked up. The first took at most 13 µs, the last 1 to 6 (2026-11-28).
 _STATES: Final = 1_000
 _PARTS: Final = 10
 _FIELDS: Final = 50
@@ -34,18 +34,18 @@ _TOO_MUCH: Final = Violation(
     got="one that takes more",
 )
 
-# Where a value is: the step from the place around it, and that place. Written out only in a refusal.
-Place = tuple[str | int, Any]
-# A violation whose place is not written out yet: most are of alternatives, and never told.
-Found = tuple[Place, str, str]
+# Where a value is: the last step, and the path before it. Rendered only in an error.
+Path = tuple[str | int, Any]
+# A violation whose path is not rendered yet: most belong to alternatives, and are never reported.
+Found = tuple[Path, str, str]
 
 
 class TakesLong(Exception):
-    """A check that was to be quick takes more than `QUICK_STEPS`: nothing is known of the payload yet."""
+    """A quick check needs more than `QUICK_STEPS`: the payload is not checked yet."""
 
 
 class _TooMuchError(Exception):
-    """The payload can't be checked in the steps that there are."""
+    """Checking the payload needs more steps than allowed."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -109,7 +109,7 @@ class Checker:
         """Return what is wrong with a payload: everything, up to a limit, in the order of the schema.
 
         Raises:
-            TakesLong: it is to be quick, and would not be.
+            TakesLong: `is_quick` is set, and the check takes longer.
         """
         walk, found = self._walked(payload, QUICK_STEPS if is_quick else MOST_STEPS)
         if walk.is_over and is_quick:
@@ -117,12 +117,12 @@ class Checker:
         if walk.is_over:
             return [_TOO_MUCH]
         return [
-            Violation(pointer=_pointer(place), expected=expected, got=came)
-            for place, expected, came in found
+            Violation(pointer=_pointer(path), expected=expected, got=came)
+            for path, expected, came in found
         ]
 
     def steps(self, payload: object) -> int:
-        """Return in how many steps a payload is checked, as far as they are counted."""
+        """Return how many steps a payload takes, up to the limit."""
         return self._walked(payload, MOST_STEPS)[0].steps
 
     def _walked(self, payload: object, most_steps: int) -> "tuple[_Walk, list[Found]]":
@@ -131,7 +131,7 @@ class Checker:
         try:
             walk.check(0, payload, ROOT, found, 1)
         except (_TooMuchError, RecursionError):
-            # Python's own stack may be nearly full where this is called: a level takes up to four frames of it.
+            # Python's stack may be nearly full already: each level takes up to four frames.
             walk.is_over = True
         return walk, found
 
@@ -145,26 +145,24 @@ class _Walk:
     steps: int = field(default=0)
     is_over: bool = field(default=False)
 
-    def check(
-        self, number: int, value: object, place: Place, found: list[Found], depth: int
-    ) -> None:
+    def check(self, number: int, value: object, path: Path, found: list[Found], depth: int) -> None:
         if len(found) >= MOST_IN_PAYLOAD:
             return
         self._spend(1)
         if depth > DEEPEST:
             raise _TooMuchError
         node = self.nodes[number]
-        if not _is_of_its_kinds(node, value, place, found):
+        if not _is_of_its_kinds(node, value, path, found):
             return
         if weight := _weight(node, value):
             self._spend(weight)
-        if not _is_one_of_its_values(node, value, place, found):
+        if not _is_one_of_its_values(node, value, path, found):
             return
         if isinstance(value, list):
-            self._check_items(node, value, place, found, depth)
+            self._check_items(node, value, path, found, depth)
         elif isinstance(value, dict):
-            self._check_fields(node, value, place, found, depth)
-        self._check_whole(node, value, place, found, depth)
+            self._check_fields(node, value, path, found, depth)
+        self._check_whole(node, value, path, found, depth)
 
     def _spend(self, steps: int) -> None:
         self.steps += steps
@@ -172,105 +170,105 @@ class _Walk:
             raise _TooMuchError
 
     def _check_whole(
-        self, node: _Node, value: object, place: Place, found: list[Found], depth: int
+        self, node: _Node, value: object, path: Path, found: list[Found], depth: int
     ) -> None:
         for inner in node.all:
-            self.check(inner, value, place, found, depth + 1)
+            self.check(inner, value, path, found, depth + 1)
         for union in node.unions:
-            self._check_union(union, value, place, found, depth)
+            self._check_union(union, value, path, found, depth)
         for inner, words in node.nots:
-            if not self._tried(inner, value, place, depth):
-                _add(found, place, words, describe(value))
+            if not self._tried(inner, value, path, depth):
+                _add(found, path, words, describe(value))
 
     def _check_items(
-        self, node: _Node, value: list[object], place: Place, found: list[Found], depth: int
+        self, node: _Node, value: list[object], path: Path, found: list[Found], depth: int
     ) -> None:
         first = len(node.prefix)
         for at, (inner, item) in enumerate(zip(node.prefix, value, strict=False)):
-            self.check(inner, item, (at, place), found, depth + 1)
+            self.check(inner, item, (at, path), found, depth + 1)
         if node.items is not None:
             for at in range(first, len(value)):
-                self.check(node.items, value[at], (at, place), found, depth + 1)
+                self.check(node.items, value[at], (at, path), found, depth + 1)
 
     def _check_fields(
         self,
         node: _Node,
         value: dict[str, object],
-        place: Place,
+        path: Path,
         found: list[Found],
         depth: int,
     ) -> None:
         for name, words in node.required:
             if name not in value:
-                _add(found, (name, place), words, "nothing")
+                _add(found, (name, path), words, "nothing")
         for name, inner in node.properties:
             if name in value:
-                self.check(inner, value[name], (name, place), found, depth + 1)
+                self.check(inner, value[name], (name, path), found, depth + 1)
         if node.patterns or node.others is not None or node.names is not None:
             for name in sorted(value):
-                self._check_name(node, value[name], (name, place), found, depth)
+                self._check_name(node, value[name], (name, path), found, depth)
 
     def _check_name(
-        self, node: _Node, value: object, place: Place, found: list[Found], depth: int
+        self, node: _Node, value: object, path: Path, found: list[Found], depth: int
     ) -> None:
-        name = str(place[0])
+        name = str(path[0])
         self._spend(len(node.patterns) + len(name) * node.name_weight // _STATES)
         if node.names is not None:
-            self.check(node.names, name, place, found, depth + 1)
+            self.check(node.names, name, path, found, depth + 1)
         is_known = name in node.known
         for matches, inner in node.patterns:
             if matches(name):
                 is_known = True
-                self.check(inner, value, place, found, depth + 1)
+                self.check(inner, value, path, found, depth + 1)
         if is_known or node.others is None:
             return
         if node.others < 0:
-            _add(found, place, node.others_words, "an unknown field")
+            _add(found, path, node.others_words, "an unknown field")
         else:
-            self.check(node.others, value, place, found, depth + 1)
+            self.check(node.others, value, path, found, depth + 1)
 
     def _check_union(
-        self, union: _Union, value: object, place: Place, found: list[Found], depth: int
+        self, union: _Union, value: object, path: Path, found: list[Found], depth: int
     ) -> None:
         tried: list[list[Found]] = []
         fitting = 0
         for inner in union.of:
-            tried.append(self._tried(inner, value, place, depth))
+            tried.append(self._tried(inner, value, path, depth))
             fitting += not tried[-1]
             if fitting and not union.exactly:
                 return
         if fitting == 1:
             return
         if fitting:
-            _add(found, place, union.several_words, "one that fits several")
+            _add(found, path, union.several_words, "one that fits several")
         elif union.tag is not None and isinstance(value, dict):
-            _tell_by_tag(union, tried, value, place, found)
+            _add_by_tag(union, tried, value, path, found)
         else:
-            near = [n for n, inner in enumerate(union.of) if self._takes(inner, value)]
+            near = [n for n, inner in enumerate(union.of) if self._accepts(inner, value)]
             if len(near) == 1:
                 _extend(found, tried[near[0]])
             else:
-                _add(found, place, union.words, describe(value))
+                _add(found, path, union.words, describe(value))
 
-    def _tried(self, number: int, value: object, place: Place, depth: int) -> list[Found]:
+    def _tried(self, number: int, value: object, path: Path, depth: int) -> list[Found]:
         found: list[Found] = []
-        self.check(number, value, place, found, depth + 1)
+        self.check(number, value, path, found, depth + 1)
         return found
 
-    def _takes(self, number: int, value: object) -> bool:
+    def _accepts(self, number: int, value: object) -> bool:
         types = self.nodes[number].types
         return types is None or _kind(value) in types
 
 
-def _is_of_its_kinds(node: _Node, value: object, place: Place, found: list[Found]) -> bool:
+def _is_of_its_kinds(node: _Node, value: object, path: Path, found: list[Found]) -> bool:
     if node.types is not None and _kind(value) not in node.types:
-        _add(found, place, node.type_words, describe(value))
+        _add(found, path, node.type_words, describe(value))
         return False
     return True
 
 
 def _weight(node: _Node, value: object) -> int:
-    """Return the further steps of a text's expressions, of what is compared, and of fields that are looked for."""
+    """Return the additional steps for a text's expressions, compared values, and fields that are looked up."""
     match value:
         case str():
             return len(value) * node.text_weight // _STATES
@@ -283,49 +281,49 @@ def _weight(node: _Node, value: object) -> int:
     return times * (size_of(value) // _PARTS) + more if times else more
 
 
-def _is_one_of_its_values(node: _Node, value: object, place: Place, found: list[Found]) -> bool:
-    """Check what a node says of the value alone; its parts are not looked at if it is none of those asked for."""
+def _is_one_of_its_values(node: _Node, value: object, path: Path, found: list[Found]) -> bool:
+    """Check the node's rules for the value itself; False, and no check of its parts, if it is not in the enum."""
     kind = _kind(value)
     if node.values is not None and equality_key(value) not in node.values:
-        _add(found, place, node.enum_words, describe(value))
+        _add(found, path, node.enum_words, describe(value))
         return False
     for rule in node.rules:
         if kind in rule.kinds and not rule.holds(value):
-            _add(found, place, rule.words, _got_by(rule, value))
+            _add(found, path, rule.words, _got_by(rule, value))
     return True
 
 
-def _tell_by_tag(
+def _add_by_tag(
     union: _Union,
     tried: Sequence[list[Found]],
     value: dict[str, object],
-    place: Place,
+    path: Path,
     found: list[Found],
 ) -> None:
     tag = union.tag or ""
-    told = value.get(tag)
-    meant = union.by_tag.get(told) if isinstance(told, str) else None
+    sent = value.get(tag)
+    meant = union.by_tag.get(sent) if isinstance(sent, str) else None
     if meant is not None:
         _extend(found, tried[meant])
     else:
-        _add(found, (tag, place), union.tag_words, describe(told) if tag in value else "nothing")
+        _add(found, (tag, path), union.tag_words, describe(sent) if tag in value else "nothing")
 
 
-def _add(found: list[Found], place: Place, expected: str, came: str) -> None:
+def _add(found: list[Found], path: Path, expected: str, came: str) -> None:
     if len(found) < MOST_IN_PAYLOAD:
-        found.append((place, expected, came))
+        found.append((path, expected, came))
 
 
 def _extend(found: list[Found], more: Sequence[Found]) -> None:
     found.extend(more[: MOST_IN_PAYLOAD - len(found)])
 
 
-def _pointer(place: Place) -> str:
+def _pointer(path: Path) -> str:
     steps = []
-    while place[1] is not None:
-        steps.append(json_pointer((place[0],)))
-        place = place[1]
-    return "".join([str(place[0]), *reversed(steps)])
+    while path[1] is not None:
+        steps.append(json_pointer((path[0],)))
+        path = path[1]
+    return "".join([str(path[0]), *reversed(steps)])
 
 
 def _kind(value: object) -> str:

@@ -1,4 +1,4 @@
-"""Single rules of a schema, and how values are compared: what `checking.py` asks at each node."""
+"""Single rules of a schema, and how values are compared: used by `checking.py` at each node."""
 
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
@@ -12,7 +12,7 @@ Holds = Callable[[Any], bool]
 
 
 def size_of(value: object) -> int:
-    """Return how many values there are, this one and all within it."""
+    """Return the number of values: this one and all within it."""
     match value:
         case list():
             return 1 + sum(map(size_of, value))
@@ -23,7 +23,7 @@ def size_of(value: object) -> int:
 
 
 def equality_key(value: object) -> object:
-    """Return what two values share exactly if JSON Schema calls them equal: as 1 and 1.0, but not 1 and true."""
+    """Return a key that is equal for values that JSON Schema calls equal: for 1 and 1.0, not for 1 and true."""
     match value:
         case bool():
             return ("boolean", value)
@@ -42,7 +42,7 @@ def _multiple_of(factor: float) -> Holds:
 
 
 def matcher(conditions: Sequence[tuple[bool, str, str]]) -> Holds:
-    """Return what tells whether a text matches these conditions, all of them."""
+    """Return a function that checks whether a text matches all of these conditions."""
     validators = [
         (negated, SchemaValidator(core_schema.str_schema(pattern=rust)).isinstance_python)
         for negated, rust, _ in conditions

@@ -1,10 +1,10 @@
 """From a JSON Schema to its normal form: numbered nodes that the checker walks.
 
-The normal form is JSON, and has every sentence that a refusal may need, so that Python (`checking.py`) and
-PostgreSQL (`taskmill.check_value`, migration 0015) only compare, count and choose. What they could not do alike is
-refused here, with the keyword and its place; nothing is left out in silence but annotations.
+The normal form is JSON, and has every text that an error may need, so that Python (`checking.py`) and PostgreSQL
+(`taskmill.check_value`, migration 0015) only compare, count and choose. What they could not check alike is refused
+here, with the keyword and its pointer; only annotations are ignored silently.
 
-A node may have, in the order in which they are looked at:
+A node may have, in the order in which they are checked:
 
     types, type_words      the kinds that a value may have (`number` comes with `integer`)
     enum, enum_words       the values that there are
@@ -33,7 +33,7 @@ from taskmill.wire.wording import describe, plain
 
 MOST_NODES: Final = 2_000
 _MOST_FAULTS: Final = 100
-# So many nodes may look at one and the same value, one within the other.
+# Nodes, one within the other, that may check the same value.
 _LONGEST_CHAIN: Final = 16
 _DIALECTS: Final = frozenset(
     {
@@ -50,14 +50,14 @@ class Faults:
         self.found: list[Violation] = []
 
     def add(self, pointer: str, expected: str, came: str) -> None:
-        """Note one thing, up to a limit."""
+        """Add one fault, up to a limit."""
         if len(self.found) < _MOST_FAULTS:
             shown = plain(pointer)
             self.found.append(Violation(pointer=shown, expected=expected, got=came))
 
 
 def compiled(document: Schema, faults: Faults) -> list[Node]:
-    """Return the nodes of a schema, the first for the whole; with faults they are of no use."""
+    """Return the nodes of a schema, the first for the whole; unusable when there are faults."""
     compiler = _Compiler(document, faults)
     compiler.run()
     return compiler.nodes
@@ -123,32 +123,34 @@ class _Compiler:
         elif schema is not True:
             self.fault(pointer, "a schema: an object, true or false", describe(schema))
 
-    def _read(self, node: Node, schema: Schema, keyword: str, value: object, place: str) -> None:
+    def _read(self, node: Node, schema: Schema, keyword: str, value: object, pointer: str) -> None:
         if keyword.startswith("x-"):
             return
         reader = READERS.get(keyword)
         if reader is None:
             expected = "a keyword that can be checked: see docs/how-to/contracts.md"
-            self.fault(place, expected, f"the keyword {plain(keyword[:60])}")
+            self.fault(pointer, expected, f"the keyword {plain(keyword[:60])}")
             return
-        trouble = reader(Reading(compiler=self, node=node, schema=schema, value=value, place=place))
+        trouble = reader(
+            Reading(compiler=self, node=node, schema=schema, value=value, pointer=pointer)
+        )
         if trouble is not None:
-            self.fault(place, trouble, describe(value))
+            self.fault(pointer, trouble, describe(value))
 
     def fault(self, pointer: str, expected: str, came: str) -> None:
-        """Note what is wrong with the schema."""
+        """Add a fault of the schema."""
         self._faults.add(pointer, expected, came)
 
     def _check_chains(self) -> None:
-        """Refuse schemas that look at one value again and again, within themselves."""
+        """Refuse schemas that check one value again and again, within themselves."""
         depths: dict[int, int] = {}
-        places = {number: pointer for pointer, number in self._numbers.items()}
+        pointers = {number: pointer for pointer, number in self._numbers.items()}
         for number in range(len(self.nodes)):
             try:
                 _measure_chain(self.nodes, number, depths, 0)
             except _TooLongError:
                 expected = f"at most {_LONGEST_CHAIN} schemas within each other for one value, and no circle"
-                self.fault(places[number], expected, "more")
+                self.fault(pointers[number], expected, "more")
                 return
 
 
@@ -157,7 +159,7 @@ class _TooLongError(Exception):
 
 
 def _measure_chain(nodes: list[Node], number: int, depths: dict[int, int], above: int) -> int:
-    """Return how many nodes look at one value from this node on."""
+    """Return how many nodes, one within the other, check one value from this node on."""
     if above > _LONGEST_CHAIN:
         raise _TooLongError
     if number not in depths:
@@ -169,27 +171,27 @@ def _measure_chain(nodes: list[Node], number: int, depths: dict[int, int], above
     return depths[number]
 
 
-def most_looks(nodes: Sequence[Node]) -> int:
-    """Return how often nodes look at one value at most: alternatives within alternatives multiply."""
-    looks: dict[int, int] = {}
-    return max(_count_looks(nodes, number, looks) for number in range(len(nodes)))
+def most_checks(nodes: Sequence[Node]) -> int:
+    """Return how many nodes check one value at most: alternatives within alternatives multiply."""
+    checks: dict[int, int] = {}
+    return max(_count_checks(nodes, number, checks) for number in range(len(nodes)))
 
 
-def _count_looks(nodes: Sequence[Node], number: int, looks: dict[int, int]) -> int:
-    if number not in looks:
+def _count_checks(nodes: Sequence[Node], number: int, checks: dict[int, int]) -> int:
+    if number not in checks:
         inner = same_value_nodes(nodes[number])
-        looks[number] = 1 + sum(_count_looks(nodes, one, looks) for one in inner)
-    return looks[number]
+        checks[number] = 1 + sum(_count_checks(nodes, one, checks) for one in inner)
+    return checks[number]
 
 
 def _name_absent(node: Node) -> None:
-    """Have absent fields told with what they should have been: known once all keywords are read."""
+    """Describe required fields for errors when they are missing; possible once all keywords are read."""
     described = dict(node.get("properties", ()))
     for field in node.get("required", ()):
         field[1] = described.get(field[0])
 
 
 def same_value_nodes(node: Node) -> list[int]:
-    """Return the nodes that this one hands its own value on to."""
+    """Return the nodes to which this one passes its own value."""
     unions = [number for union in node.get("unions", ()) for number in union["of"]]
     return [*node.get("all", ()), *unions, *(number for number, _ in node.get("nots", ()))]

@@ -1,4 +1,4 @@
-"""Contracts at the entry points: one is compiled when it is registered, and again where payloads come in."""
+"""Contracts: each is compiled when it is registered, and again in processes where payloads come in."""
 
 from collections.abc import Callable, Mapping
 from hashlib import sha256
@@ -16,8 +16,8 @@ from taskmill.domain.errors import (
 )
 from taskmill.domain.task import DEFAULT_TYPE, TaskDraft
 from taskmill.wire.contracts.checking import Checker, TakesLong
-from taskmill.wire.contracts.compiling import Faults, compiled, most_looks
-from taskmill.wire.contracts.defaults import DefaultsSpec, defaults_shown, fillers
+from taskmill.wire.contracts.compiling import Faults, compiled, most_checks
+from taskmill.wire.contracts.defaults import DefaultsSpec, default_fields, fillers
 from taskmill.wire.fields import NAME_WORDS, is_name
 from taskmill.wire.push import TYPE as PUSH
 from taskmill.wire.strict_json import compact, parse
@@ -25,8 +25,8 @@ from taskmill.wire.violations import validated
 from taskmill.wire.wording import describe
 
 LARGEST_SCHEMA_BYTES: Final = 64 * 1024
-MOST_LOOKS: Final = 256
-"""So many schemas may look at one value: then 250 values, which have room in 500 bytes, are checked in 0.3 s."""
+MOST_CHECKS: Final = 256
+"""This many schemas may check one value: then 250 values, which fit into 500 bytes, are checked in 0.3 s."""
 _SCHEMA: Final = "/payload_schema"
 _TOO_LARGE: Final = ("regular expressions that can be compiled", "one that is too large")
 
@@ -34,8 +34,8 @@ _TOO_LARGE: Final = ("regular expressions that can be compiled", "one that is to
 class Contract:
     """A current contract, which checks requests. Its schema is compiled when the first payload comes.
 
-    One that was registered long ago may not compile any more: then every payload passes, and whoever runs the task
-    decides. `on_unusable` hears of that, once, with what is wrong.
+    One that was registered long ago may no longer compile: then every payload passes, and the handler has to check
+    it. `on_unusable` is called once then, with the reason.
     """
 
     __slots__ = ("_checker", "_fillers", "_on_unusable", "schema", "type", "version")
@@ -59,10 +59,10 @@ class Contract:
     def violations(
         self, payload: Mapping[str, Any] | None, *, is_quick: bool = False
     ) -> tuple[Violation, ...]:
-        """Return all that is wrong with a payload, up to a limit; none counts as an empty object.
+        """Return all that is wrong with a payload, up to a limit; None counts as an empty object.
 
         Raises:
-            TakesLong: it is to be quick, and would not be, as the first time, in which the schema is compiled.
+            TakesLong: `is_quick` is set, and the check takes longer, as the first one does, which compiles.
         """
         if self._checker is None and is_quick:
             raise TakesLong
@@ -79,17 +79,17 @@ class Contract:
         return self._checker
 
     def fill(self, draft: TaskDraft, sent: Mapping[str, Any]) -> None:
-        """Give the draft what the request has left out; what it says, null included, stands."""
+        """Fill in the defaults that the request has left out; what it has, null included, is not changed."""
         for name, part, value in self._fillers:
             if name not in sent:
                 setattr(draft, part, value)
 
 
 def compile_contract(contract: TypeContract) -> CompiledContract:
-    """Return the contract as it is stored.
+    """Compile a contract for storage.
 
     Raises:
-        ContractRefused: The type's name, the schema or a default can't be used; each place is named.
+        ContractRefused: The type's name, the schema or a default can't be used; each place is listed.
     """
     try:
         return _compiled(contract)
@@ -97,26 +97,26 @@ def compile_contract(contract: TypeContract) -> CompiledContract:
         raise ContractRefused(contract.type, error.violations) from None
 
 
-def refuse_many_looks(contract: CompiledContract) -> None:
-    """Refuse a contract that has one value looked at very often; those that hold already go on.
+def refuse_many_checks(contract: CompiledContract) -> None:
+    """Refuse a new contract that checks one value very often; current ones stay valid.
 
     Raises:
-        ContractRefused: More than `MOST_LOOKS` schemas would look at one value.
+        ContractRefused: More than `MOST_CHECKS` schemas would check one value.
     """
-    looks = most_looks(orjson.loads(contract.form))
-    if looks > MOST_LOOKS:
+    checks = most_checks(orjson.loads(contract.form))
+    if checks > MOST_CHECKS:
         expected = (
-            f"at most {MOST_LOOKS} schemas that look at one value: alternatives within alternatives "
+            f"at most {MOST_CHECKS} schemas that check one value: alternatives within alternatives "
             "multiply"
         )
-        found = InvalidInput.at(_SCHEMA, expected, f"{looks:,}")
+        found = InvalidInput.at(_SCHEMA, expected, f"{checks:,}")
         raise ContractRefused(contract.type, found.violations)
 
 
 def _compiled(contract: TypeContract) -> CompiledContract:
     _check_name(contract.type)
     document = _read(contract.schema)
-    defaults = defaults_shown(contract.defaults)
+    defaults = default_fields(contract.defaults)
     try:
         validated(DefaultsSpec, defaults)
     except InvalidInput as error:
@@ -164,9 +164,9 @@ def _nodes(document: object) -> list[dict[str, Any]]:
 
 
 def _below(
-    place: str, violations: "tuple[Violation, ...] | list[Violation]"
+    prefix: str, violations: "tuple[Violation, ...] | list[Violation]"
 ) -> tuple[Violation, ...]:
     return tuple(
-        Violation(pointer=place + one.pointer, expected=one.expected, got=one.got)
+        Violation(pointer=prefix + one.pointer, expected=one.expected, got=one.got)
         for one in violations
     )

@@ -1,4 +1,4 @@
-"""What a contract's defaults look like as JSON, and which parts of a request they fill."""
+"""The JSON of a contract's defaults, and the parts of a draft that they fill."""
 
 from collections.abc import Mapping
 from dataclasses import fields as fields_of
@@ -14,7 +14,7 @@ from taskmill.wire.retry import RetrySpec, policy_of, spec_of
 
 
 class DefaultsSpec(BaseModel):
-    """What a request of this type gets where it leaves something out; null leaves the service's own default."""
+    """Defaults for requests of this type that leave a field out; null means the service's own default."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
@@ -34,7 +34,7 @@ _NAMES: Final = {"timeout": "timeout_s"}
 
 
 def defaults_of(spec: DefaultsSpec) -> TypeDefaults:
-    """Return the defaults that a request to register asks for."""
+    """Return the defaults that a request specifies."""
     return TypeDefaults(
         queue=spec.queue,
         priority=spec.priority,
@@ -45,8 +45,8 @@ def defaults_of(spec: DefaultsSpec) -> TypeDefaults:
     )
 
 
-def defaults_shown(defaults: TypeDefaults) -> dict[str, Any]:
-    """Return the defaults that are set, as requests and PostgreSQL have them."""
+def default_fields(defaults: TypeDefaults) -> dict[str, Any]:
+    """Return the defaults that are set, in the JSON of requests and PostgreSQL."""
     given = {field.name: getattr(defaults, field.name) for field in fields_of(defaults)}
     if defaults.retry is not None:
         given["retry"] = spec_of(defaults.retry)
@@ -56,7 +56,7 @@ def defaults_shown(defaults: TypeDefaults) -> dict[str, Any]:
 
 
 def fillers(shown: Mapping[str, Any]) -> tuple[tuple[str, str, object], ...]:
-    """Return for each default its name in a request, the part of a draft that it fills, and what with."""
+    """Return for each default its name in a request, the attribute of a draft that it fills, and its value."""
     defaults = defaults_of(DefaultsSpec.model_validate(shown))
     parts = [(field.name, getattr(defaults, field.name)) for field in fields_of(defaults)]
     return tuple(

@@ -1,6 +1,6 @@
 """Reads the keywords of a schema into a node of its normal form: one function for each.
 
-Each returns what it expected instead of the value that is there, None when all is well.
+Each returns what it expected instead of the value, None when the value is valid.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ _MOST_VALUES: Final = 1_000
 _DATE: Final = "[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
 _CLOCK: Final = "(?:[01][0-9]|2[0-3]):[0-5][0-9](?::(?:[0-5][0-9]|60)(?:\\.[0-9]{1,9})?)?"
 _ZONE: Final = "(?:[Zz]|[+-][0-2][0-9]:?[0-5][0-9])?"
-# Beyond the standard a zone and seconds may be left out: pydantic's dates and times take it so.
+# Unlike the standard, a zone and seconds may be left out, as pydantic's dates and times accept that.
 _FORMATS: Final = {
     "date": (f"^{_DATE}$", "a date such as 2030-01-31"),
     "time": (f"^{_CLOCK}{_ZONE}$", "a time such as 09:30:00Z"),
@@ -34,26 +34,26 @@ _SCHEMAS_BY_NAME: Final = "an object of schemas"
 
 
 class Compiler(Protocol):
-    """What a keyword may ask for while it is read."""
+    """The functions that a keyword's reader uses."""
 
     def node(self, schema: object, pointer: str) -> int:
         """Return the number of a schema's node."""
         ...
 
     def fault(self, pointer: str, expected: str, came: str) -> None:
-        """Note what is wrong with the schema."""
+        """Add a fault of the schema."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """A keyword that is read: its value, its place, and the schema around it."""
+    """A keyword that is read: its value, its pointer, and the schema around it."""
 
     compiler: Compiler
     node: Node
     schema: Schema
     value: Any
-    place: str
+    pointer: str
 
 
 Reader: TypeAlias = Callable[[Reading], str | None]
@@ -98,18 +98,18 @@ def _format(at: Reading) -> str | None:
 def _pattern(at: Reading) -> str | None:
     if not isinstance(at.value, str):
         return "a string"
-    conditions = _read_pattern(at, at.value, at.place, "text_weight")
+    conditions = _read_pattern(at, at.value, at.pointer, "text_weight")
     expected = f"a string that matches {plain(at.value)}"
     _add_rule(at, "string", "matches", conditions, expected)
     return None
 
 
-def _read_pattern(at: Reading, pattern: str, place: str, weight: str) -> list[list[object]]:
+def _read_pattern(at: Reading, pattern: str, pointer: str, weight: str) -> list[list[object]]:
     try:
         return _conditions(at, pattern, weight)
     except UnsupportedPattern as error:
         expected = "a regular expression that can be checked: see docs/how-to/contracts.md"
-        at.compiler.fault(place, expected, plain(str(error)))
+        at.compiler.fault(pointer, expected, plain(str(error)))
         return []
 
 
@@ -132,7 +132,8 @@ def _properties(at: Reading) -> str | None:
     if not isinstance(at.value, dict):
         return _SCHEMAS_BY_NAME
     at.node["properties"] = [
-        [name, at.compiler.node(schema, at.place + step(name))] for name, schema in at.value.items()
+        [name, at.compiler.node(schema, at.pointer + step(name))]
+        for name, schema in at.value.items()
     ]
     return None
 
@@ -140,13 +141,13 @@ def _properties(at: Reading) -> str | None:
 def _patterns(at: Reading) -> str | None:
     if not isinstance(at.value, dict):
         return _SCHEMAS_BY_NAME
-    places = {pattern: at.place + step(pattern) for pattern in at.value}
+    pointers = {pattern: at.pointer + step(pattern) for pattern in at.value}
     at.node["patterns"] = [
         [
-            _read_pattern(at, pattern, place, "name_weight"),
-            at.compiler.node(at.value[pattern], place),
+            _read_pattern(at, pattern, pointer, "name_weight"),
+            at.compiler.node(at.value[pattern], pointer),
         ]
-        for pattern, place in places.items()
+        for pattern, pointer in pointers.items()
     ]
     return None
 
@@ -158,19 +159,19 @@ def _others(at: Reading) -> str | None:
         at.node["others"] = -1
         at.node["others_words"] = words.known_fields(names)
     elif at.value is not True and at.value != {}:
-        at.node["others"] = at.compiler.node(at.value, at.place)
+        at.node["others"] = at.compiler.node(at.value, at.pointer)
     return None
 
 
 def _names(at: Reading) -> str | None:
-    at.node["names"] = at.compiler.node(at.value, at.place)
+    at.node["names"] = at.compiler.node(at.value, at.pointer)
     return None
 
 
 def _items(at: Reading) -> str | None:
     if isinstance(at.value, list):
         return "a schema (an array of them is prefixItems in draft 2020-12)"
-    at.node["items"] = at.compiler.node(at.value, at.place)
+    at.node["items"] = at.compiler.node(at.value, at.pointer)
     return None
 
 
@@ -189,14 +190,14 @@ def _all(at: Reading) -> str | None:
 
 
 def _ref(at: Reading) -> str | None:
-    # Beside other keywords: alone it has no node of its own.
-    number = at.compiler.node({"$ref": at.value}, at.place)
+    # Only beside other keywords; alone it has no node of its own.
+    number = at.compiler.node({"$ref": at.value}, at.pointer)
     at.node.setdefault("all", []).append(number)
     return None
 
 
 def _not(at: Reading) -> str | None:
-    number = at.compiler.node(at.value, at.place)
+    number = at.compiler.node(at.value, at.pointer)
     at.node["nots"] = [[number, "a value that does not fit what `not` says"]]
     return None
 
@@ -217,22 +218,22 @@ def _union(at: Reading, *, exactly: bool) -> str | None:
 
 
 def _defined(at: Reading) -> str | None:
-    """Read definitions: also those that nobody refers to, since documents show them."""
+    """Read definitions, also those without references, since documents show them."""
     if not isinstance(at.value, dict):
         return _SCHEMAS_BY_NAME
     for name, schema in at.value.items():
-        at.compiler.node(schema, at.place + step(name))
+        at.compiler.node(schema, at.pointer + step(name))
     return None
 
 
 def _content(at: Reading) -> str | None:
-    at.compiler.node(at.value, at.place)
+    at.compiler.node(at.value, at.pointer)
     return None
 
 
 def _head(at: Reading) -> str | None:
-    """Read what may stand only at the head of the whole: below it would change what references mean."""
-    if at.place.count("/") > 1:
+    """Read a keyword that only the whole schema may have: below it would change what references mean."""
+    if at.pointer.count("/") > 1:
         return "nothing here: only the whole schema has one"
     return None if isinstance(at.value, str) else "a string"
 
@@ -258,11 +259,11 @@ def _is_list(value: object) -> bool:
 
 
 def _nodes(at: Reading) -> list[int]:
-    return [at.compiler.node(schema, f"{at.place}/{n}") for n, schema in enumerate(at.value)]
+    return [at.compiler.node(schema, f"{at.pointer}/{n}") for n, schema in enumerate(at.value)]
 
 
 def _conditions(at: Reading, pattern: str, weight: str) -> list[list[object]]:
-    """Return the conditions of an expression, and add to the node's `weight` what they cost."""
+    """Return the conditions of an expression, and add their cost to the node's `weight`."""
     read = conditions_of(pattern)
     at.node[weight] = at.node.get(weight, 0) + sum(one.weight for one in read)
     return [[one.negated, one.rust, one.postgres] for one in read]
@@ -332,7 +333,7 @@ ANNOTATIONS: Final[Mapping[str, Reader]] = {
     "$schema": _head,
     "$id": _head,
 }
-"""Keywords that say nothing of what fits."""
+"""Keywords that do not restrict values."""
 
 READERS: Final[Mapping[str, Reader]] = {
     **ANNOTATIONS,
@@ -366,4 +367,4 @@ READERS: Final[Mapping[str, Reader]] = {
     "not": _not,
     "$ref": _ref,
 }
-"""Every keyword that there may be; any other is refused."""
+"""Every keyword that is allowed; any other is refused."""

@@ -1,11 +1,10 @@
-r"""Regular expressions of schemas, written anew so that every door's engine understands them alike.
+r"""Rewrites regular expressions of schemas so that the engines of all entry points understand them alike.
 
-JSON Schema means those of ECMA-262. What is taken here is the part that can be told in plain sets of characters,
-groups, alternatives and repetitions: `\d`, `\w`, `\s` and `.` are spelled out as ECMA-262 defines them, lazy
-repetition is dropped (whether a text matches does not depend on it), and lookahead is taken where it opens the
-expression, since there it is only a second condition. Nothing that is taken can make an engine backtrack for
-ever: Python's side is Rust's `regex`, whose time grows with the text alone; PostgreSQL's engine has no back
-references to follow.
+JSON Schema has those of ECMA-262. This accepts the part that consists of sets of characters, groups, alternatives
+and repetitions: `\d`, `\w`, `\s` and `.` are spelled out as ECMA-262 defines them, lazy repetition is dropped (it
+does not change whether a text matches), and lookahead is accepted at the beginning of the expression, where it is
+only a second condition. No accepted expression can make an engine backtrack without end: Python uses Rust's
+`regex`, whose time is linear in the text, and PostgreSQL's engine gets no back references.
 """
 
 import re
@@ -15,13 +14,13 @@ from typing import Final, TypeAlias
 
 Range: TypeAlias = tuple[int, int]
 
-# PostgreSQL takes no higher bound of a repetition.
+# PostgreSQL accepts no higher bound of a repetition.
 _LARGEST_BOUND: Final = 255
 _MOST_REPEATS: Final = 1_000
-# So many single characters may an expression come to when its repetitions are written out.
+# The most single characters of an expression when its repetitions are written out.
 _MOST_WEIGHT: Final = 2_000
 _LONGEST: Final = 500
-# So many groups may stand within each other: each costs this reader, and both engines, some of their stack.
+# The most nested groups: each costs this reader, and both engines, some of their stack.
 _DEEPEST: Final = 50
 _LAST: Final = 0x10FFFF
 _SURROGATES: Final = range(0xD800, 0xE000)
@@ -50,14 +49,14 @@ _CODE: Final = re.compile(r"\\x\{([0-9A-F]+)\}")
 
 
 class UnsupportedPattern(ValueError):
-    """The expression is none, or says what can't be checked alike at all doors; the text says what."""
+    """The expression is invalid, or can't be checked alike at all entry points; the text has the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
     """One expression that a text must match (or, `negated`, must not) in the two dialects that are needed.
 
-    `weight` is about how many states an engine may be in at once: what one character of the text may cost.
+    `weight` estimates how many states an engine may be in at once: the cost of one character of the text.
     """
 
     negated: bool
@@ -66,15 +65,15 @@ class Condition:
 
     @property
     def postgres(self) -> str:
-        """The same in PostgreSQL's way to write characters."""
+        """The same with PostgreSQL's escapes for characters."""
         return _CODE.sub(lambda found: _postgres_character(int(found[1], 16)), self.rust)
 
 
 def conditions_of(pattern: str) -> list[Condition]:
-    """Return what a text must match, all of it.
+    """Return the conditions that a text must match, all of them.
 
     Raises:
-        UnsupportedPattern: It can't be checked alike at all doors.
+        UnsupportedPattern: It can't be checked alike at all entry points.
     """
     if len(pattern) > _LONGEST:
         raise UnsupportedPattern(f"more than {_LONGEST} characters")
@@ -82,7 +81,7 @@ def conditions_of(pattern: str) -> list[Condition]:
 
 
 class _Reader:
-    """Reads an expression from left to right; each method returns what it read, written anew, and its weight."""
+    """Reads an expression from left to right; each method returns what it read, rewritten, and its weight."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -94,14 +93,14 @@ class _Reader:
             yield _condition(self._whole(self._alternatives()))
             return
         self._at = 1
-        while self._sees("(?=", "(?!"):
+        while self._is_at("(?=", "(?!"):
             negated = self._text[self._at + 2] == "!"
             self._at += 3
             ahead, weight = self._light(self._alternatives())
-            self._take(")")
+            self._skip(")")
             yield _condition((f"^(?:{ahead})", weight), negated=negated)
-        rest, weight = self._whole(self._sequence())
-        yield _condition((f"^{rest}", weight))
+        remaining, weight = self._whole(self._sequence())
+        yield _condition((f"^{remaining}", weight))
 
     def _whole(self, read: tuple[str, int]) -> tuple[str, int]:
         if self._at < len(self._text):
@@ -115,7 +114,7 @@ class _Reader:
 
     def _alternatives(self) -> tuple[str, int]:
         written, weight = self._sequence()
-        while self._sees("|"):
+        while self._is_at("|"):
             self._at += 1
             more, heavier = self._sequence()
             written, weight = f"{written}|{more}", weight + heavier
@@ -123,16 +122,16 @@ class _Reader:
 
     def _sequence(self) -> tuple[str, int]:
         parts, total = [], 0
-        while self._at < len(self._text) and not self._sees("|", ")"):
+        while self._at < len(self._text) and not self._is_at("|", ")"):
             part, weight = self._piece()
             parts.append(part)
             total += weight
         return "".join(parts), total
 
     def _piece(self) -> tuple[str, int]:
-        if self._sees("^", "$"):
+        if self._is_at("^", "$"):
             self._at += 1
-            if self._sees("*", "+", "?", "{"):
+            if self._is_at("*", "+", "?", "{"):
                 raise UnsupportedPattern("a repeated anchor")
             return self._text[self._at - 1], 0
         atom, weight = self._atom()
@@ -165,21 +164,21 @@ class _Reader:
         self._depth += 1
         written, weight = self._light(self._alternatives())
         self._depth -= 1
-        self._take(")")
+        self._skip(")")
         return f"(?:{written})", weight
 
     def _repeated(self, atom: str, weight: int) -> tuple[str, int]:
-        if self._sees("*", "+", "?"):
+        if self._is_at("*", "+", "?"):
             atom += self._text[self._at]
             self._at += 1
-        elif self._sees("{"):
+        elif self._is_at("{"):
             low, high = self._bounds()
             atom, weight = _bounded(atom, low, high), weight * max(low, high or 0, 1)
         else:
             return atom, weight
-        if self._sees("?"):  # lazy: the same texts match
+        if self._is_at("?"):  # lazy: the same texts match
             self._at += 1
-        if self._sees("*", "+", "?", "{"):
+        if self._is_at("*", "+", "?", "{"):
             raise UnsupportedPattern("a repeated repetition")
         return f"(?:{atom})", weight
 
@@ -196,10 +195,10 @@ class _Reader:
 
     def _class(self) -> list[Range]:
         self._at += 1
-        negated = self._sees("^")
+        negated = self._is_at("^")
         self._at += negated
         ranges: list[Range] = []
-        while not self._sees("]"):
+        while not self._is_at("]"):
             ranges += self._member()
         self._at += 1
         if not ranges:
@@ -208,19 +207,19 @@ class _Reader:
 
     def _member(self) -> list[Range]:
         first = self._single()
-        if not (self._sees("-") and not self._sees("-]")):
+        if not (self._is_at("-") and not self._is_at("-]")):
             return first
         self._at += 1
         last = self._single()
         low, high = first[0][0], last[-1][1]
         if len(first) > 1 or len(last) > 1 or first[0][0] != first[0][1] or low > high:
-            raise UnsupportedPattern("a range that is none")
+            raise UnsupportedPattern("an invalid range")
         return [(low, high)]
 
     def _single(self) -> list[Range]:
         if self._at >= len(self._text):
             raise UnsupportedPattern("a set of characters that does not end")
-        if self._sees("\\"):
+        if self._is_at("\\"):
             return self._escape()
         self._at += 1
         code = ord(self._text[self._at - 1])
@@ -249,11 +248,11 @@ class _Reader:
             raise UnsupportedPattern(f"'\\{character}'")
         return ord(character)
 
-    def _sees(self, *texts: str) -> bool:
+    def _is_at(self, *texts: str) -> bool:
         return self._text.startswith(texts, self._at)
 
-    def _take(self, text: str) -> None:
-        if not self._sees(text):
+    def _skip(self, text: str) -> None:
+        if not self._is_at(text):
             raise UnsupportedPattern(f"a missing {text!r}")
         self._at += len(text)
 
@@ -290,17 +289,17 @@ def _merged(ranges: list[Range]) -> list[Range]:
 
 
 def _complement(ranges: list[Range] | tuple[Range, ...]) -> list[Range]:
-    """Return every other character; the first is 1, since no text has a NUL."""
-    rest, begin = [], 1
+    """Return all other characters; the first is 1, since no text has a NUL."""
+    others, begin = [], 1
     for low, high in _merged(list(ranges)):
         if low > begin:
-            rest.append((begin, low - 1))
+            others.append((begin, low - 1))
         begin = high + 1
     if begin <= _LAST:
-        rest.append((begin, _LAST))
-    if not rest:
+        others.append((begin, _LAST))
+    if not others:
         raise UnsupportedPattern("an empty set of characters")
-    return rest
+    return others
 
 
 def _bounded(atom: str, low: int, high: int | None) -> str:

@@ -1,4 +1,4 @@
-"""Follows references within a schema; those that lead elsewhere are none of ours."""
+"""Follows references within a schema; those that lead elsewhere are refused."""
 
 import re
 from collections.abc import Collection
@@ -10,8 +10,8 @@ from taskmill.wire.wording import plain
 Schema: TypeAlias = Any
 
 _REF: Final = "$ref"
-# No longer than any array here: of thousands of digits Python makes no number.
-_PLACE: Final = re.compile("0|[1-9][0-9]{0,5}")
+# No longer than any array here: Python refuses to convert thousands of digits.
+_INDEX: Final = re.compile("0|[1-9][0-9]{0,5}")
 
 
 def step(name: str) -> str:
@@ -22,9 +22,9 @@ def step(name: str) -> str:
 def resolve(
     document: Schema, schema: object, pointer: str, annotations: Collection[str]
 ) -> tuple[object, str] | str:
-    """Return the schema that is meant, and its place; or, as text, what is wrong with the reference.
+    """Return the referenced schema and its pointer; or, as text, what is wrong with the reference.
 
-    A schema that says more than `$ref` and annotations stands for itself.
+    A schema with more than `$ref` and annotations is returned itself.
     """
     passed: set[str] = set()
     while isinstance(schema, dict) and _REF in schema and _is_alone(schema, annotations):
@@ -53,7 +53,7 @@ def _look_up(document: Schema, pointer: str) -> object | None:
         name = part.replace("~1", "/").replace("~0", "~")
         if isinstance(found, dict) and name in found:
             found = found[name]
-        elif isinstance(found, list) and _PLACE.fullmatch(name) and int(name) < len(found):
+        elif isinstance(found, list) and _INDEX.fullmatch(name) and int(name) < len(found):
             found = found[int(name)]
         else:
             return None

@@ -1,14 +1,14 @@
-"""Alternatives (`anyOf`, `oneOf`): what a refusal says when none fits, decided when the schema is compiled.
+"""Alternatives (`anyOf`, `oneOf`): the error when none fits, prepared when the schema is compiled.
 
-A value that fits no alternative is told what is wrong with it as the one that was meant, where that can be known:
-the only one that takes values of its kind, or the one whose tag it has. A tag is a field that all alternatives for
-objects require, with texts of which each belongs to one of them.
+For a value that fits no alternative the errors are those of the alternative that was meant, if that can be known:
+the only one that accepts values of its kind, or the one whose tag it has. A tag is a field that all alternatives
+for objects require, with texts that each belong to one of them.
 
     exactly        whether exactly one has to fit (`oneOf`)
     of             the nodes
-    words          what to say when none of them was meant
-    tag, by_tag    the tag, and which alternative (a place in `of`) each of its texts means
-    tag_words      what to say of another text
+    words          what is expected, when it is unknown which of them was meant
+    tag, by_tag    the tag, and the alternative (an index in `of`) of each of its texts
+    tag_words      what is expected instead of another text
 """
 
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ _MOST_NAMED: Final = 8
 
 
 def finish_unions(nodes: list[Node]) -> None:
-    """Complete all unions, and the words for fields that are absent."""
+    """Complete all unions, and the texts for missing fields."""
     for node in nodes:
         for union in node.get("unions", ()):
             _finish(nodes, union)
@@ -33,7 +33,7 @@ def finish_unions(nodes: list[Node]) -> None:
 
 
 def summary(nodes: list[Node], number: int, depth: int = 0) -> str:
-    """Say in few words what fits a node."""
+    """Describe in a few words what fits a node."""
     node = nodes[number]
     if "enum_words" in node:
         return str(node["enum_words"])
@@ -61,7 +61,7 @@ def _finish(nodes: list[Node], union: Node) -> None:
 
 def _tag(nodes: list[Node], numbers: list[int]) -> tuple[str, dict[str, int]] | None:
     objects = [
-        (at, nodes[number]) for at, number in enumerate(numbers) if _takes_objects(nodes[number])
+        (at, nodes[number]) for at, number in enumerate(numbers) if _accepts_objects(nodes[number])
     ]
     if len(objects) < 2 or any(node.get("types") != ["object"] for _, node in objects):  # noqa: PLR2004 - a choice
         return None
@@ -77,12 +77,12 @@ def _tag(nodes: list[Node], numbers: list[int]) -> tuple[str, dict[str, int]] | 
     return None
 
 
-def _takes_objects(node: Node) -> bool:
+def _accepts_objects(node: Node) -> bool:
     return "object" in node.get("types", ("object",))
 
 
 def _texts(nodes: list[Node], node: Node, name: str) -> Iterator[str]:
-    """Yield the texts that a required field may have; nothing unless it may have only texts."""
+    """Yield the texts that a required field may have; nothing if it may have other values."""
     if name not in (field[0] for field in node.get("required", ())):
         return
     number = dict(node.get("properties", ())).get(name)

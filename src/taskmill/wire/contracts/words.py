@@ -1,4 +1,4 @@
-"""How a refusal by a contract speaks of what was expected."""
+"""The texts for what a contract expects."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -27,13 +27,13 @@ def counted(count: int, noun: str) -> str:
 
 
 def one_of(options: Sequence[str]) -> str:
-    """Join what may come, as in `a string, a number or null`."""
+    """Join alternatives, as in `a string, a number or null`."""
     *most, last = dict.fromkeys(options)
     return f"{', '.join(most)} or {last}" if most else last
 
 
 def listed_values(values: Sequence[Any]) -> str:
-    """Show the values of an enumeration, as far as there is room."""
+    """Return the values of an enumeration, as many as fit."""
     shown: list[str] = []
     for value in values:
         text = plain(orjson.dumps(value).decode())
@@ -44,10 +44,10 @@ def listed_values(values: Sequence[Any]) -> str:
 
 
 def known_fields(names: Sequence[str]) -> str:
-    """Say which fields an object may have."""
+    """Return which fields an object may have."""
     if not names:
         return "no such field"
     shown = [json_pointer((name,))[1:] for name in names[:_MOST_NAMES]]
-    rest = len(names) - len(shown)
-    more = f" and {rest} more" if rest else ""
+    remaining = len(names) - len(shown)
+    more = f" and {remaining} more" if remaining else ""
     return f"only the fields {', '.join(shown)}{more}"
