@@ -110,8 +110,8 @@ def apply(name: str) -> None:
         return
     changes, original = _CHANGES[name], statements.statement
 
-    def broken(of: str, *, of_one: bool = False) -> str:
-        text = original(of, of_one=of_one)
+    def broken(of: str, *, for_one: bool = False) -> str:
+        text = original(of, for_one=for_one)
         return changes[of](text) if of in changes else text
 
     vars(statements)["statement"] = broken

@@ -13,7 +13,7 @@ from taskmill.dashboard.app import _all_routes
 from taskmill.operations.broker import BrokerWatch
 from taskmill.storage.database import Database
 from taskmill.storage.servers import Connection
-from taskmill.storage.statements import OF_ONE, QUERIES
+from taskmill.storage.statements import FOR_ONE, QUERIES
 from tests.support.api import Served
 from tests.support.plans import Plan
 from tests.support.refusals import refused_message, store_refused
@@ -26,7 +26,7 @@ MOST_PAGES_READ = 3_000
 FILES = {
     text: path.stem
     for path in Path(QUERIES).glob("*.sql")
-    for text in (path.read_text("utf-8"), path.read_text("utf-8").replace(OF_ONE, ""))
+    for text in (path.read_text("utf-8"), path.read_text("utf-8").replace(FOR_ONE, ""))
 }
 SEED = """
 INSERT INTO taskmill.task (

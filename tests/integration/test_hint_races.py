@@ -46,7 +46,7 @@ async def release(stage: Stage, *, release_limit: int = 200, life_s: float = 10)
 
 
 async def claim_on(session: Connection, lease_id: UUID, ids: list[UUID]) -> list[UUID]:
-    text = statement("claim_hinted_tasks", of_one=len(ids) == 1)
+    text = statement("claim_hinted_tasks", for_one=len(ids) == 1)
     rows = await session.fetch(text, lease_id, "racer", sorted(ids), None, None)
     return [row["id"] for row in rows]
 
@@ -271,7 +271,7 @@ async def _one_of_all(
         await release(side, release_limit=100, life_s=0.05)
     elif choice == 3:
         await releases.unmark(side.database, ids)
-        await releases.forget_all(side.database)
+        await releases.unmark_all(side.database)
     elif choice == 4:
         for task_id in ids[:2]:
             with suppress(TransitionRefused):  # another has cancelled it meanwhile

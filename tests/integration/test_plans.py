@@ -181,7 +181,7 @@ async def test_a_single_row_is_looked_for_in_its_own_week(seeded: Stage) -> None
         lease = await seeded.open_lease()
         for outcome in (Interrupted(), Succeeded(result="1")):
             rows, plan = await session.fetch(
-                "claim_hinted_tasks", lease, "w", [some], None, None, of_one=True
+                "claim_hinted_tasks", lease, "w", [some], None, None, for_one=True
             )
             check_of_one(plan)
             end = an_end(claims._taken(rows[0]), lease, outcome)
@@ -190,10 +190,10 @@ async def test_a_single_row_is_looked_for_in_its_own_week(seeded: Stage) -> None
                 if isinstance(outcome, Succeeded)
                 else ("end_claims", claims._row)
             )
-            ended, plan = await session.fetch(name, *columns([of(end)]), "w", of_one=True)
+            ended, plan = await session.fetch(name, *columns([of(end)]), "w", for_one=True)
             assert ended[0]["id"] == some
             check_of_one(plan)
-        found, plan = await session.fetch("get_tasks", [some], of_one=True)
+        found, plan = await session.fetch("get_tasks", [some], for_one=True)
         check_of_one(plan)
         assert found[0]["status"] == "succeeded"
 
@@ -308,8 +308,8 @@ async def test_counting_the_window_costs_what_lanes_there_are(seeded: Stage) -> 
 async def test_a_rebuild_costs_what_it_looks_at(seeded: Stage) -> None:
     async with explaining(seeded.database) as session:
         await session.connection.execute("UPDATE taskmill.dispatch SET released_at = now()")
-        [row], plan = await session.fetch("forget_releases", UUID(int=0), BATCH)
-        assert (row["forgotten"], row["last_id"] is None) == (BATCH, False)
+        [row], plan = await session.fetch("unmark_all_tasks", UUID(int=0), BATCH)
+        assert (row["unmarked"], row["last_id"] is None) == (BATCH, False)
         check(plan, rows=4 * BATCH, pages=PAGES_PER_TASK * BATCH)
 
 

@@ -92,11 +92,11 @@ async def test_hundreds_who_wait_cost_few_statements(stage: Stage, pull: Pull) -
         fetch = stage.database.fetch
 
         async def counting(
-            name: str, *arguments: object, of_one: bool = False
+            name: str, *arguments: object, for_one: bool = False
         ) -> list[asyncpg.Record]:
             nonlocal looks
             looks += 1
-            return await fetch(name, *arguments, of_one=of_one)
+            return await fetch(name, *arguments, for_one=for_one)
 
         pull._claims._database = counted = Database(stage.url, DatabaseSettings())
         counted.fetch = counting  # type: ignore[method-assign]

@@ -198,7 +198,7 @@ async def _end_within(transaction: Connection, end: ClaimEnd) -> None:
     is_success = end.transition.status is Status.SUCCEEDED
     name = "succeed_claims" if is_success else "end_claims"
     row = claims._success(end) if is_success else claims._row(end)
-    await transaction.fetch(statement(name, of_one=True), *columns([row]), "racer")
+    await transaction.fetch(statement(name, for_one=True), *columns([row]), "racer")
 
 
 async def _cancelled(stage: Stage, task_id: UUID) -> str:

@@ -214,13 +214,13 @@ async def test_the_turn_of_a_release_is_one_streams_alone(backlog: Stage) -> Non
             await other.close()
 
 
-@pytest.mark.parametrize("of_one", [False, True])
+@pytest.mark.parametrize("for_one", [False, True])
 async def test_a_plan_of_claims_by_hint_that_was_made_on_an_empty_table_is_right_for_ever(
-    stage: Stage, *, of_one: bool
+    stage: Stage, *, for_one: bool
 ) -> None:
     """It is kept, and another index would have another order of locks, and be read from end to end."""
     async with stage.database.hot() as connection:
-        query = statement("claim_hinted_tasks", of_one=of_one)
+        query = statement("claim_hinted_tasks", for_one=for_one)
         await connection.execute(f"PREPARE claim (uuid, text, uuid[], text[], text[]) AS {query}")
         plan = await connection.fetch("EXPLAIN EXECUTE claim (NULL, NULL, NULL, NULL, NULL)")
         await connection.execute("DEALLOCATE claim")

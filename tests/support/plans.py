@@ -80,11 +80,11 @@ class Explaining:
         connection.add_log_listener(lambda _, message: self._notices.append(message.message))
 
     async def fetch(
-        self, name: str, *arguments: object, of_one: bool = False
+        self, name: str, *arguments: object, for_one: bool = False
     ) -> tuple[list[asyncpg.Record], Plan]:
         """Run a statement; return its rows and its plan."""
         self._notices.clear()
-        text = statement(name, of_one=of_one)
+        text = statement(name, for_one=for_one)
         rows = await self.connection.fetch(text, *arguments)
         # A plan is reported when its portal is closed, which is when the next statement comes.
         await self.connection.fetchval("SELECT 1")

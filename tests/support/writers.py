@@ -75,10 +75,10 @@ class Session(Database):
         """Notify nobody."""
 
     async def fetch(
-        self, name: str, *arguments: object, of_one: bool = False
+        self, name: str, *arguments: object, for_one: bool = False
     ) -> list[asyncpg.Record]:
         """Run the statement there."""
-        text = statement(name, of_one=of_one)
+        text = statement(name, for_one=for_one)
         rows: list[asyncpg.Record] = await self.connection.fetch(text, *arguments)
         return rows
 

@@ -68,4 +68,4 @@ async def find_hint_queues(database: Database) -> list[tuple[str, str]]:
 
 async def forget_releases(database: Database) -> int:
     """Have all waiting tasks released again, as after the broker lost its messages; return how many."""
-    return await releases.forget_all(database)
+    return await releases.unmark_all(database)

@@ -32,12 +32,12 @@ async def cancel_task(
     wanted = None if versions is None else sorted(versions)
     for _ in range(_TRIES):
         if await database.fetch(
-            "cancel_waiting_tasks", [task_id], Reason.CANCELLED, wanted, of_one=True
+            "cancel_waiting_tasks", [task_id], Reason.CANCELLED, wanted, for_one=True
         ):
             CANCELS.add(1, ("done",))
             log.info("task.cancelled", task_id=str(task_id))
             return CancelResult.CANCELLED, await tasks.get_one(database, task_id)
-        if await database.fetch("request_cancels", [task_id], wanted, of_one=True):
+        if await database.fetch("request_cancels", [task_id], wanted, for_one=True):
             CANCELS.add(1, ("asked",))
             log.info("task.cancel_requested", task_id=str(task_id))
             return CancelResult.REQUESTED, await tasks.get_one(database, task_id)

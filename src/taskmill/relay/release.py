@@ -150,7 +150,7 @@ class Relay:
         if self._rebuilt < self._losses:
             # Only once it is done: it may fail, and the broker may come back once more meanwhile.
             losses = self._losses
-            forgotten = await releases.forget_all(self._database)
+            forgotten = await releases.unmark_all(self._database)
             self._rebuilt = losses
             if forgotten:
                 log.info("release.rebuilt", tasks=forgotten)

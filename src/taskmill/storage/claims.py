@@ -158,7 +158,7 @@ async def take_hinted(
         ids,
         None if types is None else sorted(types),
         None if queues is None else sorted(queues),
-        of_one=len(ids) == 1,
+        for_one=len(ids) == 1,
     )
     return in_order(map(_taken, rows))
 
@@ -176,10 +176,10 @@ async def end(
     is_one = len(ordered) == 1
     if all(end.transition.status is Status.SUCCEEDED for end in ordered):
         given = columns(map(_success, ordered))
-        rows = await database.fetch("succeed_claims", *given, worker, of_one=is_one)
+        rows = await database.fetch("succeed_claims", *given, worker, for_one=is_one)
         return {row[0]: _SUCCEEDED for row in rows}
     return _ended(
-        await database.fetch("end_claims", *columns(map(_row, ordered)), worker, of_one=is_one)
+        await database.fetch("end_claims", *columns(map(_row, ordered)), worker, for_one=is_one)
     )
 
 

@@ -213,7 +213,7 @@ class Database:
         return pooled, connection, age
 
     async def fetch(
-        self, name: str, *arguments: object, of_one: bool = False
+        self, name: str, *arguments: object, for_one: bool = False
     ) -> list[asyncpg.Record]:
         """Run the statement `name`, or its form for one row, alone in its transaction on a hot connection.
 
@@ -225,7 +225,7 @@ class Database:
         for attempt in range(1, _COLLISION_TRIES + 1):
             try:
                 with self.writes.write() if notifies(name) else nullcontext():
-                    rows = await self._fetch(statement(name, of_one=of_one), arguments)
+                    rows = await self._fetch(statement(name, for_one=for_one), arguments)
             except Unavailable:
                 if notifies(name):
                     # It may have committed, with its result lost.

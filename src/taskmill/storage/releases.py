@@ -17,7 +17,7 @@ _MOST_BUCKETS = 2_500
 _MOST_BUCKETS_OF_ONE = 100
 _MOST_COUNTED = 50_000
 _MOST_COUNTED_IN_A_BUCKET = 5_000
-_FORGOTTEN_AT_ONCE = 5_000
+_UNMARKED_AT_ONCE = 5_000
 _BEFORE_ALL_IDS = UUID(int=0)
 
 
@@ -169,13 +169,13 @@ async def count(
     return {row["queue"]: row["tasks"] for row in rows}
 
 
-async def forget_all(database: Database) -> int:
+async def unmark_all(database: Database) -> int:
     """Remove the mark of every waiting task, some thousand at a time; return how many had one."""
-    forgotten: int = 0
+    unmarked: int = 0
     after = _BEFORE_ALL_IDS
     while True:
-        [row] = await database.fetch("forget_releases", after, _FORGOTTEN_AT_ONCE)
-        forgotten += row["forgotten"]
+        [row] = await database.fetch("unmark_all_tasks", after, _UNMARKED_AT_ONCE)
+        unmarked += row["unmarked"]
         if row["last_id"] is None:
-            return forgotten
+            return unmarked
         after = row["last_id"]

@@ -184,7 +184,7 @@ async def renew(
             expires_at=row["expires_at"],
             ttl_s=row["ttl_s"],
             tasks=row["ids"] or (),
-            cancel=row["asked"] or (),
+            cancel=row["cancel_requested_ids"] or (),
         )
         for row in rows
     }

@@ -15,22 +15,22 @@ QUERIES = Path(__file__).parent / "queries"
 
 
 # Marks a line of a statement that is only for its form for one row.
-OF_ONE: Final = "-- Of one: "
+FOR_ONE: Final = "-- For one: "
 
 
 @cache
-def statement(name: str, *, of_one: bool = False) -> str:
-    """Return the text of `queries/<name>.sql`; `of_one`: with the lines that are only for one row.
+def statement(name: str, *, for_one: bool = False) -> str:
+    """Return the text of `queries/<name>.sql`; `for_one`: with the lines that are only for one row.
 
     For a single id PostgreSQL finds the partition before it begins. For an array it opens all weeks, which costs
     0.05 ms with 6 of them and 0.4 ms with 60 (2026-11-26).
     """
     text = (QUERIES / f"{name}.sql").read_text(encoding="utf-8")
-    if not of_one:
+    if not for_one:
         return text
-    if OF_ONE not in text:
+    if FOR_ONE not in text:
         raise ValueError(f"{name} has no form for one row")
-    return text.replace(OF_ONE, "")
+    return text.replace(FOR_ONE, "")
 
 
 @cache

@@ -62,7 +62,7 @@ async def insert(
     key may come twice. Keys are locked in sorted order, so that two batches can't deadlock.
     """
     ordered = sorted(new, key=_key_order)
-    text = statement("create_tasks", of_one=notifies)
+    text = statement("create_tasks", for_one=notifies)
     rows = await connection.fetch(text, *columns(map(_row, ordered)), timeout=timeout_s)
     return {
         row["id"]: StoredFacts(number=row["number"], updated_at=row["updated_at"]) for row in rows
@@ -153,7 +153,7 @@ async def wait_for_standby(connection: Connection) -> None:
 
 async def get(database: Database, ids: Collection[UUID]) -> dict[UUID, Task]:
     """Return the tasks that exist among `ids`, all from one snapshot."""
-    rows = await database.fetch("get_tasks", list(ids), of_one=len(ids) == 1)
+    rows = await database.fetch("get_tasks", list(ids), for_one=len(ids) == 1)
     return {row["id"]: from_row(row) for row in rows}
 
 

@@ -1,6 +1,6 @@
 -- Purpose: make queues on their first use. $1 text[] sorted names, $2 integer: most queues there may be.
--- Runs after lock_queues in the same transaction: a statement that waited for the turn itself would count
--- in a snapshot from before the wait. Returns the names that now exist.
+-- Runs after lock_queues in the same transaction: a statement that waited for the lock itself would count in a
+-- snapshot from before the wait. Returns the names that now exist.
 WITH added AS (
     INSERT INTO taskmill.queue (name)
     SELECT wanted.name

@@ -1,5 +1,5 @@
--- Purpose: counters that differ from the number of tasks, in one snapshot. Reads every task once (by an index, if it
--- is narrower), so its time grows with the table: give it a timeout of its own.
+-- Purpose: counters that differ from the number of tasks, in one snapshot. Reads every task once (by an index, if
+-- it is narrower), so its time grows with the table: give it its own timeout.
 WITH counted AS (
     SELECT queue, status, count(*) AS tasks FROM taskmill.task GROUP BY queue, status
 ),

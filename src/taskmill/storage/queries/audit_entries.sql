@@ -1,4 +1,4 @@
--- Purpose: the history of all tasks of a range of ids, in order. $1 uuid: after this id, $2 uuid: up to this one.
+-- Purpose: the history of all tasks in a range of ids, in order. $1 uuid: after this id, $2 uuid: up to this one.
 -- The columns are in the order of `Entry` (domain/history.py). Reads only; relies on the primary key.
 SELECT
     task_id, version, at, happening, status, run, attempt, losses, claim_no, run_at, lease_id, reason, error

@@ -1,28 +1,28 @@
--- Purpose: changes that the history of a range of tasks has and the feed has not, or the other way round.
--- $1 uuid: after this id, $2 uuid: up to this one, $3 timestamptz: from when on the feed is whole; $4 uuid[] and
--- $5 uuid[]: the first id of each week that is kept, and the first one after it; $6 integer: most rows.
--- A change and its batch are written by one transaction, so both have the same time. Reads the history of the range
--- and the whole feed: give it a timeout of its own, and ranges of many changes.
+-- Purpose: changes that are in the history of a range of tasks and not in the feed, or the other way round.
+-- $1 uuid: after this id, $2 uuid: up to this one, $3 timestamptz: from when on the feed is complete; $4 uuid[]
+-- and $5 uuid[]: the first id of each retained week, and the first one after it; $6 integer: most rows.
+-- A change and its batch are written by one transaction, so both have the same time. Reads the history of the
+-- range and the whole feed: give it its own timeout, and ranges of many changes.
 WITH fed AS MATERIALIZED (
     SELECT pair.task_id, pair.version
     FROM taskmill.change_batch AS b
     CROSS JOIN LATERAL unnest(b.task_ids, b.versions) AS pair (task_id, version)
     WHERE b.at >= $3 AND pair.task_id > $1 AND pair.task_id <= $2
 ),
-happened AS MATERIALIZED (
+recorded AS MATERIALIZED (
     SELECT task_id, version
     FROM taskmill.task_event
     WHERE task_id > $1 AND task_id <= $2 AND at >= $3
 ),
 missing AS (
-    SELECT task_id, version FROM happened
+    SELECT task_id, version FROM recorded
     EXCEPT ALL
     SELECT task_id, version FROM fed
 ),
 unknown AS (
     SELECT task_id, version FROM fed
     EXCEPT ALL
-    SELECT task_id, version FROM happened
+    SELECT task_id, version FROM recorded
 )
 SELECT task_id, version, true AS is_missing FROM missing
 UNION ALL

@@ -1,6 +1,6 @@
--- Purpose: from when on the feed of changes must be whole. $1 double precision: for how many days it is kept.
--- What is older may have been forgotten. Batches are forgotten by their time and numbered after their commit: near
--- the edge their order is not the same, hence the hour (no transaction is meant to be open as long).
+-- Purpose: from when on the feed of changes must be complete. $1 double precision: its retention in days.
+-- Older batches may have been pruned. They are pruned by their time and numbered after their commit: near the edge
+-- the two orders differ, hence the hour (no transaction should be open that long).
 -- Reads only; relies on change_batch_position.
 SELECT
     greatest(

@@ -1,4 +1,4 @@
--- Purpose: the next idempotency keys, and whether their tasks are there. $1 text scope and $2 text key: after these,
+-- Purpose: the next idempotency keys, and whether their tasks exist. $1 text scope and $2 text key: after these,
 -- $3 integer limit. Reads only; relies on the primary keys of idempotency and task.
 WITH part AS MATERIALIZED (
     SELECT scope, key, task_id

@@ -1,9 +1,9 @@
--- Purpose: buckets of unpaused queues whose first task has been due for long, though a worker with free slots that has
--- lived as long serves them. $1 double precision: how long, in seconds; $2 integer: most buckets to look at; where to
--- begin: after $3 text queue, $4 text type, $5 smallint priority. `is_end`: the last one that was looked at, overdue
--- or not, when there may be more behind it.
--- A task waits since it came, or came back: its due time may be years before. Leases of pull workers take no more
--- tasks, however many of theirs have ended.
+-- Purpose: buckets of unpaused queues whose first task has been due for long, though a worker with free slots has
+-- served them for as long. $1 double precision: how long, in seconds; $2 integer: most buckets to read; where to
+-- begin: after $3 text queue, $4 text type, $5 smallint priority. `is_end`: the last bucket that was read, overdue
+-- or not, when there may be more after it.
+-- A task waits since it was created or came back: its due time may be years before. Leases of workers that pull
+-- over HTTP take no more tasks, however many of theirs have ended.
 -- Reads only. A loose index scan over dispatch_lane, and task's primary key; leases and queues are few.
 WITH RECURSIVE bucket AS (
     (
@@ -25,7 +25,7 @@ WITH RECURSIVE bucket AS (
     ) AS next
     WHERE bucket.number < $2::integer
 ),
-judged AS (
+checked AS (
     SELECT
         bucket.queue, bucket.type, bucket.priority, bucket.task_id,
         extract(epoch FROM now() - greatest(bucket.run_at, t.updated_at))::double precision AS waited_s,
@@ -47,6 +47,6 @@ judged AS (
     LEFT JOIN taskmill.task AS t ON t.id = bucket.task_id
 )
 SELECT queue, type, priority, task_id, waited_s, is_overdue, is_end
-FROM judged
+FROM checked
 WHERE is_overdue OR is_end
 ORDER BY queue, type, priority

@@ -1,5 +1,6 @@
--- Purpose: holes in the next positions of the feed. $1 bigint: from this position, $2 integer limit, $3 timestamptz:
--- from when on the feed is whole. `last` is the last position that was looked at, null when there is none.
+-- Purpose: holes in the next positions of the feed. $1 bigint: from this position, $2 integer limit, $3
+-- timestamptz: from when on the feed is complete. `last` is the last position that was read, null when there is
+-- none.
 -- Reads only; relies on change_batch_position.
 WITH part AS MATERIALIZED (
     SELECT position, at
@@ -11,8 +12,8 @@ WITH part AS MATERIALIZED (
 paired AS (
     SELECT position, at, lag(position) OVER (ORDER BY position) AS before FROM part
 )
-SELECT looked.last, hole.before, hole.position
-FROM (SELECT max(position) AS last FROM part) AS looked
+SELECT seen.last, hole.before, hole.position
+FROM (SELECT max(position) AS last FROM part) AS seen
 LEFT JOIN (
     SELECT before, position FROM paired WHERE position > before + 1 AND at >= $3
 ) AS hole ON true

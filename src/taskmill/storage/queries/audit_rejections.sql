@@ -1,4 +1,4 @@
--- Purpose: the next refused messages, what became of them, and whether that task is there. $1 uuid: after this id,
+-- Purpose: the next refused messages, the tasks that they became, and whether those exist. $1 uuid: after this id,
 -- $2 integer limit. Reads only; relies on the primary keys of rejection and task.
 WITH part AS MATERIALIZED (
     SELECT id, resent_at, task_id

@@ -1,5 +1,5 @@
--- Purpose: tasks for which several idempotency keys stand. $1 uuid: after this id. Reads all keys: there is no index
--- by task, and keys are few beside tasks.
+-- Purpose: tasks that have several idempotency keys. $1 uuid: after this id. Reads all keys: there is no index by
+-- task, and there are far fewer keys than tasks.
 SELECT task_id, count(*)::integer AS keys
 FROM taskmill.idempotency
 WHERE task_id > $1

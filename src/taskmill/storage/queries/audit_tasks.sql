@@ -1,6 +1,6 @@
--- Purpose: the next tasks by id, each with its row in `dispatch` and how its lease is.
--- $1 uuid: after this id, $2 uuid: up to this one, $3 integer limit. The columns are in the order of `TaskRow`, then
--- of `Place`, twice (domain/history.py).
+-- Purpose: the next tasks by id, each with its row in `dispatch` and the state of its lease.
+-- $1 uuid: after this id, $2 uuid: up to this one, $3 integer limit. The columns are in the order of `Standing`,
+-- then of `Place`, twice (domain/history.py).
 -- Reads only; relies on the primary keys of task, dispatch and lease.
 WITH part AS MATERIALIZED (
     SELECT

@@ -1,5 +1,5 @@
--- Purpose: wait for the transactions under way that bring any of these idempotency keys. Whoever runs it rolls back
--- its transaction at once: nothing of this stays. $1 text[] scopes, $2 text[] keys, sorted by both.
+-- Purpose: wait for the transactions in flight that insert any of these idempotency keys. The caller rolls back at
+-- once. $1 text[] scopes, $2 text[] keys, sorted by both.
 -- Locks: idempotency (sorted keys). Relies on its primary key.
 INSERT INTO taskmill.idempotency (scope, key, task_id, request_hash, expires_at)
 SELECT wanted.scope, wanted.key, '00000000-0000-0000-0000-000000000000', '', now()

@@ -1,11 +1,12 @@
 -- Purpose: cancel those of the tasks that wait. $1 uuid[], $2 text reason.
--- Locks in order: dispatch (in the order of ids; waits for a claim under way), task, event, count.
+-- Locks in order: dispatch (in the order of ids; waits for a claim in flight), task, event, count.
 -- Relies on: the primary keys of dispatch and task. Returns the tasks that were cancelled.
--- One alone has $3 integer[]: the versions that it may have, null for any. While a task waits its version stays.
+-- The form for one has $3 integer[]: the versions that it may have, null for any. The version of a waiting task
+-- does not change.
 -- Notifies.
 WITH taken AS (
     DELETE FROM taskmill.dispatch WHERE task_id = ANY($1)
-        -- Of one: AND ($3::integer[] IS NULL OR (SELECT version FROM taskmill.task WHERE id = task_id) = ANY($3))
+        -- For one: AND ($3::integer[] IS NULL OR (SELECT version FROM taskmill.task WHERE id = task_id) = ANY($3))
     RETURNING task_id
 ),
 cancelled AS (

@@ -1,8 +1,8 @@
--- Purpose: change a webhook. $1 uuid, $2 text address, $3 text description, $4 text[] queues, $5 text[] types,
--- $6 text[] statuses, $7 text state, $8 text: a new secret, which goes before the latest one, or null.
--- One that was disabled begins anew, with what changes from now on; what another address has failed to take does not
--- count for the new one. Locks: its row (held since lock_webhook).
--- Relies on the primary key and change_batch_position.
+-- Purpose: change a webhook. $1 uuid, $2 text address, $3 text description, $4 text[] queues, $5 text[] types, $6
+-- text[] statuses, $7 text state, $8 text: a new secret, which goes before the latest one, or null.
+-- A webhook that was disabled begins anew, with changes from now on. Failures at another address do not count for
+-- the new one.
+-- Locks: its row (held since lock_webhook). Relies on the primary key and change_batch_position.
 UPDATE taskmill.webhook
 SET url = $2,
     description = $3,

@@ -1,15 +1,16 @@
--- Purpose: take deliveries that are due, to try them. $1 text[] endpoints, $2 integer[] most of each, $3 double precision:
--- seconds until they are tried again if nothing is heard of this try.
--- Locks: the deliveries' rows, skipping what others hold. Relies on webhook_delivery_lane, once for each endpoint, and the
--- primary keys. Returns them with the address, and the webhook's secrets; both null where these are gone.
+-- Purpose: take deliveries that are due, to try them. $1 text[] endpoints, $2 integer[] most of each, $3 double
+-- precision: seconds until they are tried again if the result of this try is not recorded.
+-- Locks: the deliveries' rows, skipping what others hold. Relies on webhook_delivery_lane, once for each endpoint,
+-- and the primary keys. Returns them with the address and the secrets of the webhook; both null where these are
+-- gone.
 WITH picked AS MATERIALIZED (
     SELECT one.id
-    FROM unnest($1::text[], $2::integer[]) AS wanted (endpoint, room)
+    FROM unnest($1::text[], $2::integer[]) AS wanted (endpoint, most)
     CROSS JOIN LATERAL (
         SELECT d.id FROM taskmill.webhook_delivery AS d
         WHERE d.state = 'pending' AND d.lane = wanted.endpoint AND d.next_at <= now()
         ORDER BY d.next_at, d.id
-        LIMIT wanted.room
+        LIMIT wanted.most
         FOR NO KEY UPDATE SKIP LOCKED
     ) AS one
 ),

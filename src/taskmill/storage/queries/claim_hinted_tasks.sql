@@ -1,14 +1,14 @@
--- Purpose: a worker takes the tasks that hints told it of, as far as they still wait and it may run them.
--- $1 uuid lease, $2 text worker, $3 uuid[] task ids, $4 text[] types and $5 text[] queues that it serves (null: all).
--- Locks in order: lease (shared), dispatch (in the order of ids; waits, since a row that is just being marked as
--- released is no reason to forget its hint), task, event, count.
+-- Purpose: a worker takes the tasks that hints name, if they still wait and it may run them.
+-- $1 uuid lease, $2 text worker, $3 uuid[] task ids, $4 text[] types and $5 text[] queues that it serves (null:
+-- all).
+-- Locks in order: lease (shared), dispatch (in the order of ids; waits, as a row that is just being marked as
+-- released must not lose its hint), task, event, count.
 -- Relies on: the primary keys of dispatch and task. IS TRUE keeps the planner from dispatch_lane, which it would
--- take on an empty table, and keep: that one has another order, and is as long as the backlog. Whether a row is marked
--- as released is not asked: hints may be late, doubled, or made up, and what they name is claimed by the same rules as
--- everything.
--- What nobody has said of its policy a task takes from its type at its first claim; then its open_policy is 0. Null: all
--- was said, or there was nothing to take.
--- What create_task has made is unchecked until an attempt of it is spent: the payload is no business of that function. A
+-- choose on an empty table and stay with: that index has another order, and is as long as the backlog. The mark of
+-- a release is not checked: hints may be late, doubled or forged, and claims follow the same rules as always.
+-- A task that was created without a policy takes it from its type at its first claim; then its open_policy is 0.
+-- Null: the policy was given, or there was none to take.
+-- A task of create_task is unchecked until it has spent an attempt, as that function does not check payloads. A
 -- claim that was lost or handed back has spent none.
 -- Notifies.
 WITH held AS MATERIALIZED (
@@ -52,7 +52,7 @@ claimed AS (
             SELECT 0 FROM taskmill.type_policy AS p WHERE p.type = task.type AND task.claim_no = 0
         ) ELSE open_policy END
     WHERE id = ANY(ARRAY(SELECT task_id FROM taken)) AND (status = 'new') IS TRUE
-        -- Of one: AND id = ($3::uuid[])[1]
+        -- For one: AND id = ($3::uuid[])[1]
     RETURNING
         id, claim_no, name, type, queue, payload, priority, run, attempt, max_attempts, losses,
         max_losses, timeout_s, retry, created_at, labels, traceparent, version, run_at, open_policy,

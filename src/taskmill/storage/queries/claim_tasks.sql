@@ -1,13 +1,13 @@
 -- Purpose: a worker takes up to $3 due tasks from its buckets, in the order of the buckets given.
--- $1 uuid lease, $2 text worker, $3 integer limit; buckets: $4 text[] queues, $5 text[] types,
--- $6 smallint[] priorities, and where to start in each: $7 timestamptz[] run_at, $8 uuid[] task ids.
+-- $1 uuid lease, $2 text worker, $3 integer limit; buckets: $4 text[] queues, $5 text[] types, $6 smallint[]
+-- priorities, and where to start in each: $7 timestamptz[] run_at, $8 uuid[] task ids.
 -- Locks in order: lease (shared), dispatch (skips what others hold), task, event, count.
 -- Relies on: dispatch_lane, task's primary key, nested loops in the order of the buckets: rows are locked one by
--- one as they are pulled, so no more than $3 are. The lease's lock makes a claim wait for the lease's closing,
--- and the other way round: a closed lease claims nothing.
--- What nobody has said of its policy a task takes from its type at its first claim; then its open_policy is 0. Null: all
--- was said, or there was nothing to take.
--- What create_task has made is unchecked until an attempt of it is spent: the payload is no business of that function. A
+-- one as they are pulled, so no more than $3 are. Because of the lease's lock, a claim and the closing of its
+-- lease wait for each other: a closed lease claims nothing.
+-- A task that was created without a policy takes it from its type at its first claim; then its open_policy is 0.
+-- Null: the policy was given, or there was none to take.
+-- A task of create_task is unchecked until it has spent an attempt, as that function does not check payloads. A
 -- claim that was lost or handed back has spent none.
 -- Notifies.
 WITH held AS MATERIALIZED (
@@ -16,12 +16,12 @@ WITH held AS MATERIALIZED (
     FOR KEY SHARE
 ),
 picked AS MATERIALIZED (
-    SELECT waiting.place
+    SELECT waiting.row_id
     FROM unnest(
         $4::text[], $5::text[], $6::smallint[], $7::timestamptz[], $8::uuid[]
     ) AS bucket (queue, type, priority, from_run_at, from_task_id)
     CROSS JOIN LATERAL (
-        SELECT d.ctid AS place
+        SELECT d.ctid AS row_id
         FROM taskmill.dispatch AS d
         WHERE d.queue = bucket.queue
             AND d.type = bucket.type
@@ -41,7 +41,7 @@ picked AS MATERIALIZED (
 ),
 taken AS (
     DELETE FROM taskmill.dispatch
-    WHERE ctid = ANY(ARRAY(SELECT place FROM picked))
+    WHERE ctid = ANY(ARRAY(SELECT row_id FROM picked))
     RETURNING task_id
 ),
 claimed AS (

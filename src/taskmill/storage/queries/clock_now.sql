@@ -1,2 +1,2 @@
--- Purpose: PostgreSQL's clock, which all others are set by.
+-- Purpose: the time of PostgreSQL, by which all other clocks are set.
 SELECT clock_timestamp()

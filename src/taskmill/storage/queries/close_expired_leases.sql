@@ -1,5 +1,5 @@
--- Purpose: rescue, first step: end the leases that ran out. Commit it before the second step looks for tasks.
--- Locks: leases, skipping those that are being renewed or claimed with: they live.
+-- Purpose: rescue, first step: close the leases that ran out. Commit it before the second step searches for tasks.
+-- Locks: leases, skipping those that are just being renewed or claimed with: their workers live.
 UPDATE taskmill.lease
 SET closed_at = clock_timestamp(), close_reason = 'expired', running = 0
 WHERE id IN (

@@ -1,9 +1,10 @@
--- Purpose: about how many due tasks of a queue go before one: those of a higher priority, and those as urgent that
--- are due earlier. $1 text queue, $2 text[] types that go to the same workers (null: all), $3 smallint priority,
--- $4 timestamptz run_at, $5 uuid task id; $6 integer: most tasks to count, $7 integer: most buckets to look at.
+-- Purpose: about how many due tasks of a queue go before one: those of a higher priority, and those of the same
+-- priority that are due earlier. $1 text queue, $2 text[] types that go to the same workers (null: all), $3
+-- smallint priority, $4 timestamptz run_at, $5 uuid task id; $6 integer: most tasks to count, $7 integer: most
+-- buckets to read.
 -- Reads only. A loose index scan over the queue's part of dispatch_lane, then an index scan from the head of each
--- bucket, the most urgent first, that ends at the task's place: its cost is bounded by $6 and $7, not by what waits.
--- What expires before it can be claimed is counted, too: looking at `expires_at` would cost a visit of each row.
+-- bucket, the most urgent first, up to the task: its cost is bounded by $6 and $7, not by what waits. Tasks that
+-- expire before they can be claimed are counted, too: to read `expires_at` would cost a visit of each row.
 WITH RECURSIVE bucket AS (
     (
         SELECT type, priority
@@ -23,7 +24,7 @@ WITH RECURSIVE bucket AS (
         LIMIT 1
     ) AS next
 ),
-looked_at AS MATERIALIZED (
+scanned AS MATERIALIZED (
     SELECT type, priority FROM bucket LIMIT $7
 ),
 rival AS MATERIALIZED (
@@ -31,13 +32,13 @@ rival AS MATERIALIZED (
         type, priority,
         CASE WHEN priority > $3 THEN now() ELSE $4::timestamptz END AS until_run_at,
         CASE WHEN priority > $3 THEN 'ffffffff-ffff-ffff-ffff-ffffffffffff' ELSE $5::uuid END AS until_task_id
-    FROM looked_at
+    FROM scanned
     WHERE priority >= $3 AND ($2::text[] IS NULL OR type = ANY($2))
     ORDER BY priority DESC
 )
 SELECT
     count(*)::integer AS ahead,
-    (SELECT count(*) FROM looked_at) = $7 AS has_more_buckets
+    (SELECT count(*) FROM scanned) = $7 AS has_more_buckets
 FROM (
     SELECT FROM rival
     CROSS JOIN LATERAL (

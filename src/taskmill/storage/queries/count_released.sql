@@ -1,9 +1,9 @@
 -- Purpose: how many tasks of each queue are released to the broker and not yet claimed.
--- $1 text[] queues (null: all); $2 double precision: for how many seconds a release holds; $3 integer: most buckets to look
--- at in all queues, $4 integer: most rows to look at in all buckets: both are shared out evenly, so what comes out may be
--- too low where there are very many; $5 integer: most rows in one bucket.
--- Reads only. A loose index scan over each queue's part of dispatch_lane, then the first rows of each bucket in its order,
--- which is the order of releases: its cost is bounded, whatever waits.
+-- $1 text[] queues (null: all); $2 double precision: for how many seconds a release holds; $3 integer: most
+-- buckets to read in all queues, $4 integer: most rows to read in all buckets: both are shared out evenly, so the
+-- result may be too low where there are very many; $5 integer: most rows in one bucket.
+-- Reads only. A loose index scan over each queue's part of dispatch_lane, then the first rows of each bucket in
+-- its order, which is the order of releases: its cost is bounded, whatever waits.
 WITH RECURSIVE wanted AS MATERIALIZED (
     SELECT name, CASE WHEN resumed_at <= now() THEN resumed_at END AS resumed_at FROM taskmill.queue
     WHERE $1::text[] IS NULL OR name = ANY($1)
@@ -30,24 +30,24 @@ bucket AS (
     ) AS next
     WHERE bucket.number < $3::integer / (SELECT count(*) FROM wanted)
 ),
-looked_at AS MATERIALIZED (
+scanned AS MATERIALIZED (
     SELECT queue, type, priority, resumed_at FROM bucket
 )
-SELECT looked_at.queue, sum(released.tasks)::bigint AS tasks
-FROM looked_at
+SELECT scanned.queue, sum(released.tasks)::bigint AS tasks
+FROM scanned
 CROSS JOIN LATERAL (
     SELECT count(*) AS tasks
     FROM (
         SELECT d.released_at
         FROM taskmill.dispatch AS d
-        WHERE d.queue = looked_at.queue
-            AND d.type = looked_at.type
-            AND d.priority = looked_at.priority
+        WHERE d.queue = scanned.queue
+            AND d.type = scanned.type
+            AND d.priority = scanned.priority
             AND d.run_at <= now()
         ORDER BY d.run_at, d.task_id
-        LIMIT (SELECT least($5::integer, 1 + $4::integer / greatest(count(*), 1)) FROM looked_at)
+        LIMIT (SELECT least($5::integer, 1 + $4::integer / greatest(count(*), 1)) FROM scanned)
     ) AS first
-    WHERE first.released_at > greatest(now() - make_interval(secs => $2), looked_at.resumed_at)
+    WHERE first.released_at > greatest(now() - make_interval(secs => $2), scanned.resumed_at)
 ) AS released
-GROUP BY looked_at.queue
+GROUP BY scanned.queue
 HAVING sum(released.tasks) > 0

@@ -1,11 +1,12 @@
--- Purpose: create a batch of tasks with their keys, history, place in `dispatch` and counters, atomically.
--- $1..$22: arrays, one element a task (see storage/tasks.py), or empty for nulls only; rows with a key come sorted by it.
+-- Purpose: create a batch of tasks with their keys, history, rows in `dispatch` and counters, atomically.
+-- $1..$22: arrays, one element a task (see storage/tasks.py), or empty for nulls only; rows with a key come sorted
+-- by it.
 -- Locks in order: idempotency (sorted keys), dispatch, task, event, count.
 -- Relies on: the primary keys of idempotency and task. Running it again with the same ids changes nothing.
--- Of one it notifies the notifier itself: NOTIFY takes a lock of all databases until the commit is on disk, which costs a
--- lone task less than a statement of its own, and many at once their common rate.
--- Returns: id and number of each task that this run created. A row that is missing has a key that is taken,
--- or was created by an earlier run whose answer was lost.
+-- The form for one notifies by itself: NOTIFY holds a cluster-wide lock until the commit is on disk. That costs a
+-- lone task less than a second statement, but would slow down many at once.
+-- Returns: id and number of each task that this run created. A row that is missing has a key that is taken, or was
+-- created by an earlier run whose result was lost.
 WITH input AS MATERIALIZED (
     SELECT *
     FROM unnest(
@@ -67,5 +68,5 @@ rolled AS (
     SELECT queue, type, 'created', count(*) FROM created GROUP BY queue, type
 )
 SELECT id, number, updated_at
--- Of one: , pg_notify('taskmill_dispatch', '')
+-- For one: , pg_notify('taskmill_dispatch', '')
 FROM created

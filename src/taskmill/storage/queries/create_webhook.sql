@@ -1,6 +1,6 @@
--- Purpose: keep a new webhook, if there are not too many. $1 uuid, $2 text address, $3 text description, $4 text[]
--- queues, $5 text[] types, $6 text[] statuses, $7 text[] secrets, $8 text state, $9 integer: most webhooks.
--- It gets what changes from now on: what has a position by now was committed before.
+-- Purpose: store a new webhook, if there are not too many. $1 uuid, $2 text address, $3 text description, $4
+-- text[] queues, $5 text[] types, $6 text[] statuses, $7 text[] secrets, $8 text state, $9 integer: most webhooks.
+-- It gets changes from now on: those that have a position now were committed before.
 -- Returns a row unless there are too many. Relies on change_batch_position.
 INSERT INTO taskmill.webhook (
     id, url, description, queues, types, statuses, secrets, state, since_position

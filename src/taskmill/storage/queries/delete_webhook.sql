@@ -1,5 +1,5 @@
--- Purpose: end a webhook: nothing is delivered for it any more, and nobody sees it. What was to be delivered, and then
--- its row, are dropped by and by (prune_webhooks). $1 uuid. Locks: its row. Relies on the primary key.
+-- Purpose: delete a webhook: nothing is delivered to it any more, and nobody sees it. Its deliveries, and then its
+-- row, are pruned later (prune_webhooks). $1 uuid. Locks: its row. Relies on the primary key.
 UPDATE taskmill.webhook
 SET deleted_at = now(), state = 'disabled', secrets = '{}'
 WHERE id = $1 AND deleted_at IS NULL

@@ -1,4 +1,4 @@
--- Purpose: free a type from its contract; its versions are kept. $1 text: the type.
+-- Purpose: remove the contract of a type; its versions stay. $1 text: the type.
 -- Runs after lock_contracts in the same transaction. Locks in order: task_type, contract_revision.
 WITH dropped AS (
     DELETE FROM taskmill.task_type WHERE name = $1 RETURNING name

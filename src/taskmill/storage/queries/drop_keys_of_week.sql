@@ -1,2 +1,2 @@
--- Purpose: forget the keys of tasks that are dropped with their week. $1 first id, $2 first id after it.
+-- Purpose: delete the keys of tasks that are dropped with their week. $1 first id, $2 first id after it.
 DELETE FROM taskmill.idempotency WHERE task_id >= $1 AND task_id < $2

@@ -1,10 +1,12 @@
 -- Purpose: end a batch of claims (finish, retry, hand back, loss), each only if its fence still holds.
--- $1..$13: arrays, one element a claim (see storage/claims.py), or empty for nulls only: the fence (id, lease, claim_no),
--- then the transition that `domain.lifecycle.decide` chose, once as it is and, in $6 and $7, as it is when a
--- cancel was asked meanwhile. $14 text: the worker that ends them; null: for each the one that has its lease.
+-- $1..$13: arrays, one element a claim (see storage/claims.py), or empty for nulls only: the fence (id, lease,
+-- claim_no), then the transition that `domain.lifecycle.decide` chose; $6 and $7 are its status and event type if
+-- a cancel was requested meanwhile. $14 text: the worker that ends them; null: for each the one that holds its
+-- lease.
 -- Locks in order: task (sorted ids given), dispatch (own new rows), event, count.
 -- Relies on: task's primary key, once per row of the input; `IS TRUE` hides the status from the planner, which
--- would rather read every running task by task_status_id for each of them. Returns the claims that were ended; a missing one belongs to somebody else.
+-- would otherwise read every running task by task_status_id for each of them. Returns the claims that were ended;
+-- a missing one belongs to another worker.
 -- Notifies.
 WITH input AS MATERIALIZED (
     SELECT *
@@ -38,7 +40,7 @@ ended AS (
         version = t.version + 1
     FROM input AS i
     WHERE t.id = i.id
-        -- Of one: AND t.id = ($1::uuid[])[1]
+        -- For one: AND t.id = ($1::uuid[])[1]
         AND (t.status = 'in_progress') IS TRUE
         AND t.lease_id = i.lease_id
         AND t.claim_no = i.claim_no

@@ -2,7 +2,7 @@
 -- Locks in order: dispatch (skips what others hold), task, event, count. Relies on dispatch_expiry.
 -- Notifies.
 WITH picked AS MATERIALIZED (
-    SELECT ctid AS place FROM taskmill.dispatch
+    SELECT ctid AS row_id FROM taskmill.dispatch
     WHERE expires_at <= now()
     ORDER BY expires_at
     LIMIT $1
@@ -10,7 +10,7 @@ WITH picked AS MATERIALIZED (
 ),
 taken AS (
     DELETE FROM taskmill.dispatch
-    WHERE ctid = ANY(ARRAY(SELECT place FROM picked))
+    WHERE ctid = ANY(ARRAY(SELECT row_id FROM picked))
     RETURNING task_id
 ),
 expired AS (

@@ -1,13 +1,13 @@
--- Purpose: the buckets (queue, type, priority) of unpaused queues in which a task waits, and when its first task is due;
--- of those that are not wanted some, too, so that somebody knows that they are there. `due_in_s` counts from when the
--- task was made, the time in its id, where that is later.
--- $1 text[] types and $2 text[] queues that are wanted (null: all); $3 integer: most buckets to look at; where to begin:
--- after $4 text queue, $5 text type, $6 smallint priority. `is_end`: the last one that was looked at, wanted or not,
--- when there may be more behind it.
--- Reads only. A loose index scan over dispatch_lane, which goes from a type or queue that is not wanted straight to the
--- next one that is: its cost is bounded by $3, and otherwise the number of wanted buckets, and of queues that have
--- others beside them; not of tasks; and of rows that were deleted while somebody's old snapshot is open (0.09 µs each,
--- 2026-11-26). No name is taken for the last: which one is differs between locales.
+-- Purpose: the buckets (queue, type, priority) of unpaused queues in which a task waits, and when its first task
+-- is due; also some of those that are not wanted, to show that they exist. `due_in_s` counts from the creation of
+-- the task, the time in its id, where that is later.
+-- $1 text[] types and $2 text[] queues that are wanted (null: all); $3 integer: most buckets to read; where to
+-- begin: after $4 text queue, $5 text type, $6 smallint priority. `is_end`: the last bucket that was read, wanted
+-- or not, when there may be more after it.
+-- Reads only. A loose index scan over dispatch_lane, which jumps from a type or queue that is not wanted straight
+-- to the next one that is. Its cost is bounded by $3, and otherwise grows with the wanted buckets and with the
+-- queues that also have others, not with tasks; and with rows that were deleted while an old snapshot is open
+-- (0.09 µs each, 2026-11-26). No name serves as the highest one: that depends on the locale.
 WITH RECURSIVE bucket AS (
     (
         SELECT
@@ -36,25 +36,25 @@ WITH RECURSIVE bucket AS (
                 ELSE (SELECT min(wanted.name) FROM unnest($1) AS wanted (name) WHERE wanted.name > bucket.type)
             END AS type
         OFFSET 0
-    ) AS left_here
+    ) AS next_type
     CROSS JOIN LATERAL (
         SELECT
             CASE
-                WHEN left_here.type IS NOT NULL THEN bucket.queue
+                WHEN next_type.type IS NOT NULL THEN bucket.queue
                 WHEN $2::text[] IS NULL THEN (
                     SELECT d.queue FROM taskmill.dispatch AS d WHERE d.queue > bucket.queue
                     ORDER BY d.queue, d.type, d.priority, d.run_at, d.task_id
                     LIMIT 1)
                 ELSE (SELECT min(wanted.name) FROM unnest($2) AS wanted (name) WHERE wanted.name > bucket.queue)
             END AS queue,
-            coalesce(left_here.type, '') AS type,
+            coalesce(next_type.type, '') AS type,
             CASE WHEN bucket.has_open_queue AND bucket.has_wanted_type THEN bucket.priority ELSE -1::smallint END AS priority
         OFFSET 0
-    ) AS place
+    ) AS start
     CROSS JOIN LATERAL (
         SELECT d.queue, d.type, d.priority, d.run_at, d.task_id
         FROM taskmill.dispatch AS d
-        WHERE (d.queue, d.type, d.priority) > (place.queue, place.type, place.priority)
+        WHERE (d.queue, d.type, d.priority) > (start.queue, start.type, start.priority)
         ORDER BY d.queue, d.type, d.priority, d.run_at, d.task_id
         LIMIT 1
     ) AS next

@@ -1,2 +1,2 @@
--- Purpose: whom to call when a task has ended. $1 uuid. Relies on the primary key.
+-- Purpose: the callback URL of a task. $1 uuid. Relies on the primary key.
 SELECT url FROM taskmill.task_callback WHERE task_id = $1

@@ -1,4 +1,4 @@
--- Purpose: what PostgreSQL believes a worker runs. $1 uuid lease. Reads only; relies on task_status_id.
+-- Purpose: what a worker runs according to PostgreSQL. $1 uuid lease. Reads only; relies on task_status_id.
 SELECT
     id, lease_id, claim_no, queue, attempt, max_attempts, losses, max_losses, retry, cancel_requested
 FROM taskmill.task

@@ -1,4 +1,4 @@
--- Purpose: the digests of the contracts that hold for some types. $1 text[]: the types.
+-- Purpose: the digests of the contracts in force for some types. $1 text[]: the types.
 -- Reads only; relies on the primary keys of task_type and type_contract.
 SELECT t.name, c.digest
 FROM taskmill.task_type AS t

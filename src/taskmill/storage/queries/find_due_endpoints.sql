@@ -1,8 +1,8 @@
--- Purpose: to whom something is to be delivered now. $1 text: only endpoints behind this one; $2 integer: most endpoints that are
--- returned; $3 integer: most that are looked at, for most of them may have nothing due.
--- Reads only. Relies on webhook_delivery_lane: a look for the next endpoint, and one at its first delivery, whatever waits
--- behind these. Those of webhooks that are paused or disabled are left out. The last one that was looked at is returned
--- in any case, when there may be more behind it: `is_end`.
+-- Purpose: endpoints that something is to be delivered to now. $1 text: only endpoints after this one; $2 integer:
+-- most endpoints to return; $3 integer: most to read, as most of them may have nothing due.
+-- Reads only. Relies on webhook_delivery_lane: one probe for the next endpoint and one for its first delivery,
+-- whatever waits behind these. Webhooks that are paused or disabled are left out. The last endpoint that was read
+-- is returned in any case when there may be more after it: `is_end`.
 WITH RECURSIVE found AS (
     (
         SELECT lane AS endpoint, 1 AS number FROM taskmill.webhook_delivery
@@ -22,7 +22,7 @@ WITH RECURSIVE found AS (
     FROM found
     WHERE found.endpoint IS NOT NULL AND found.number < $3::integer
 ),
-looked_at AS (
+scanned AS (
     SELECT
         found.endpoint,
         found.number = $3::integer AS is_end,
@@ -39,6 +39,6 @@ looked_at AS (
     WHERE found.endpoint IS NOT NULL
 )
 SELECT endpoint, is_due, is_end
-FROM looked_at
+FROM scanned
 WHERE is_due OR is_end
 LIMIT $2::integer

@@ -1,7 +1,8 @@
--- Purpose: which duties of maintenance have something to do, so that those that have not ask nothing themselves.
--- $1 integer[]: the steps of the roll-up that are carried into longer ones, in s; $2 integer: most counters that are
--- looked at; $3 double precision: in how many seconds is soon. Reads only; relies on lease_open, lease_timeout, task_status_id, dispatch_expiry and task_minute_open. What is
--- done, and whether it still has to be, is decided by the statements of the duties.
+-- Purpose: which duties of maintenance have something to do, so that the others need not poll.
+-- $1 integer[]: the steps of the roll-up that are carried into longer ones, in s; $2 integer: most counters to
+-- read; $3 double precision: how far ahead to look for expiring tasks, in s.
+-- Reads only; relies on lease_open, lease_timeout, task_status_id, dispatch_expiry and task_minute_open. The
+-- statements of the duties decide themselves what still has to be done.
 SELECT
     EXISTS (
         SELECT FROM taskmill.lease WHERE closed_at IS NULL AND expires_at < clock_timestamp()
@@ -19,7 +20,7 @@ SELECT
     (
         SELECT extract(epoch FROM expires_at - clock_timestamp())::double precision
         FROM taskmill.dispatch
-        -- Also so that what died before its time is not walked over, while an old snapshot is open.
+        -- Bounded, so that it does not read rows that were deleted early while an old snapshot is open.
         WHERE expires_at <= now() + make_interval(secs => $3)
         ORDER BY expires_at
         LIMIT 1

@@ -1,5 +1,5 @@
--- Purpose: which of some types are expected: they have a contract or a live worker, or were noted lately as types that
--- have neither. $1 text[] types. Reads only: contracts, leases and noted types are few.
+-- Purpose: which of some types are expected: they have a contract or a live worker, or were recorded lately as
+-- types that have neither. $1 text[] types. Reads only: contracts, leases and recorded types are few.
 -- IS TRUE makes hash tables of the names instead of joins by nested loops.
 WITH served AS MATERIALIZED (
     SELECT DISTINCT unnest(types) AS type

@@ -1,13 +1,13 @@
--- Purpose: a task, where it waits, under which lease it runs, and the newest entry of its history: what `explain`
--- tells of. $1 uuid.
--- Reads only; relies on the primary keys: of task, dispatch, queue, lease and task_event.
+-- Purpose: the facts for `explain`: a task, its row in `dispatch`, its queue, its lease, and the newest entry of
+-- its history. $1 uuid.
+-- Reads only; relies on the primary keys of task, dispatch, queue, lease and task_event.
 SELECT
     now() AS now,
     t.id, t.status, t.queue, t.type, t.priority, t.run, t.attempt, t.max_attempts, t.losses, t.max_losses,
     t.claim_no, t.cancel_requested, t.run_at, t.expires_at, t.started_at, t.finished_at, t.timeout_s, t.error,
     t.lease_id,
     d.task_id IS NOT NULL AS is_enqueued,
-    -- What was released before its queue was paused is as good as not released.
+    -- A release from before the queue was paused does not count.
     CASE WHEN q.resumed_at IS NULL OR d.released_at > q.resumed_at THEN d.released_at END AS released_at,
     q.paused_at AS queue_paused_at,
     l.worker, l.renewed_at, l.expires_at AS lease_expires_at, l.closed_at, l.close_reason,

@@ -1,5 +1,5 @@
--- Purpose: what the feed has: the first position that is kept, the last one, and how many changes that batch has.
--- Reads only; relies on change_batch_position. All are null while there is none.
+-- Purpose: the bounds of the feed: its first position, its last one, and how many changes that last batch has.
+-- Reads only; relies on change_batch_position. All are null while it is empty.
 SELECT
     (
         SELECT position FROM taskmill.change_batch

@@ -1,7 +1,7 @@
 -- Purpose: the queues and types of which the broker may have hints: tasks wait there, or live workers serve them.
 -- $1 integer: most rows. Workers that pull over HTTP take no hints.
 -- Reads only. A loose index scan over dispatch_lane, as far as $1 goes; leases and queues are few.
-WITH RECURSIVE kind AS (
+WITH RECURSIVE hint_queue AS (
     (
         SELECT queue, type, 1 AS number
         FROM taskmill.dispatch
@@ -9,18 +9,18 @@ WITH RECURSIVE kind AS (
         LIMIT 1
     )
     UNION ALL
-    SELECT next.queue, next.type, kind.number + 1
-    FROM kind
+    SELECT next.queue, next.type, hint_queue.number + 1
+    FROM hint_queue
     CROSS JOIN LATERAL (
         SELECT d.queue, d.type
         FROM taskmill.dispatch AS d
-        WHERE (d.queue, d.type) > (kind.queue, kind.type)
+        WHERE (d.queue, d.type) > (hint_queue.queue, hint_queue.type)
         ORDER BY d.queue, d.type
         LIMIT 1
     ) AS next
-    WHERE kind.number < $1::integer
+    WHERE hint_queue.number < $1::integer
 )
-SELECT queue, type FROM kind
+SELECT queue, type FROM hint_queue
 UNION
 SELECT q.name AS queue, served.type
 FROM taskmill.lease AS l

@@ -1,9 +1,9 @@
--- Purpose: the oldest change of each status and queue among those that follow a cursor. $1 bigint and $2 integer:
--- position and ordinal of the cursor; $3 integer: most changes to look at, and most batches.
--- Reads only; relies on change_batch_position, and on the primary keys of task_event and task, once for each change:
--- nothing of these leaves the database but what is oldest. Changes of tasks that a retention has dropped have no key.
--- Each row also says what was looked at: the first and the last batch, how many, how many changes, and the last of
--- them; the batch of the cursor itself is always there, unless it was forgotten.
+-- Purpose: the oldest change of each status and queue after a cursor. $1 bigint and $2 integer: position and
+-- ordinal of the cursor; $3 integer: most changes to read, and most batches.
+-- Reads only; relies on change_batch_position, and on the primary keys of task_event and task, once for each
+-- change; only the oldest ones leave the database. Changes of tasks that were dropped have no key.
+-- Each row also has what was read: the first and the last batch, how many, how many changes, and the last of them.
+-- The batch of the cursor itself is always there, unless it was pruned.
 WITH batch AS MATERIALIZED (
     SELECT position, task_ids, versions FROM taskmill.change_batch
     WHERE position >= $1
@@ -19,9 +19,9 @@ pair AS MATERIALIZED (
     WHERE batch.position > $1 OR pair.ordinal > $2
     LIMIT $3
 ),
--- A place is an array: they compare by their positions, then by their ordinals.
+-- A cursor is an array: they compare by their positions, then by their ordinals.
 oldest AS MATERIALIZED (
-    SELECT e.status, t.queue, min(ARRAY[pair.position, pair.ordinal]) AS place
+    SELECT e.status, t.queue, min(ARRAY[pair.position, pair.ordinal]) AS cursor
     FROM pair
     JOIN taskmill.task_event AS e ON e.task_id = pair.task_id AND e.version = pair.version
     JOIN taskmill.task AS t ON t.id = pair.task_id
@@ -29,14 +29,14 @@ oldest AS MATERIALIZED (
 ),
 found AS MATERIALIZED (
     SELECT
-        oldest.status, oldest.queue, b.position, oldest.place[2]::integer AS ordinal,
-        b.task_ids[oldest.place[2]] AS task_id, b.versions[oldest.place[2]] AS version
+        oldest.status, oldest.queue, b.position, oldest.cursor[2]::integer AS ordinal,
+        b.task_ids[oldest.cursor[2]] AS task_id, b.versions[oldest.cursor[2]] AS version
     FROM oldest
-    JOIN taskmill.change_batch AS b ON b.position = oldest.place[1]
+    JOIN taskmill.change_batch AS b ON b.position = oldest.cursor[1]
 )
 SELECT
-    looked_at.first_batch, looked_at.last_batch, looked_at.batches, looked_at.changes,
-    looked_at.last_change[1] AS last_position, looked_at.last_change[2]::integer AS last_ordinal,
+    part.first_batch, part.last_batch, part.batches, part.changes,
+    part.last_change[1] AS last_position, part.last_change[2]::integer AS last_ordinal,
     found.status, found.queue, found.position, found.ordinal, found.task_id, found.version
 FROM (
     SELECT
@@ -45,5 +45,5 @@ FROM (
         (SELECT count(*) FROM batch)::integer AS batches,
         (SELECT count(*) FROM pair)::integer AS changes,
         (SELECT max(ARRAY[position, ordinal]) FROM pair) AS last_change
-) AS looked_at
+) AS part
 LEFT JOIN found ON true

@@ -1,8 +1,8 @@
--- Purpose: since when the oldest due task of each type in some queues waits; what has none is left out. No task waits
--- since before it was made, which is the time in its id: its due time may be years earlier.
--- $1 text[] queues; $2 integer: most buckets to look at in all of them, which are shared out evenly.
--- Reads only; one probe of dispatch_lane for each of their buckets, and one more for each queue: its cost depends neither
--- on what waits nor on other queues, and is bounded by $2, or the number of queues if that is more.
+-- Purpose: since when the oldest due task of each type in some queues has waited; types without one are left out.
+-- A task waits at the earliest since its creation, the time in its id: its due time may be years before.
+-- $1 text[] queues; $2 integer: most buckets to read in all of them, shared out evenly.
+-- Reads only; one probe of dispatch_lane for each bucket, and one more for each queue: its cost depends neither on
+-- what waits nor on other queues, and is bounded by $2, or the number of queues if that is more.
 WITH RECURSIVE bucket AS (
     SELECT first.queue, first.type, first.priority, first.run_at, first.task_id, 1 AS number
     FROM unnest($1::text[]) AS wanted (name)

@@ -1,6 +1,6 @@
--- Purpose: which of these claims were ended by the worker that had claimed, and how: a finish may be sent again when its
--- answer was lost. $1 uuid[] tasks, $2 uuid[] leases, $3 integer[] claims.
--- Reads only; relies on task_event's primary key. What rescue, or a timeout, has ended is not among them.
+-- Purpose: which of these claims were ended by the worker that held them, and how: a finish may be sent again when
+-- its response was lost. $1 uuid[] tasks, $2 uuid[] leases, $3 integer[] claims.
+-- Reads only; relies on task_event's primary key. Ends by rescue or a timeout are not among them.
 SELECT e.task_id AS id, e.claim_no, e.status, e.happening, e.reason, e.run_at
 FROM unnest($1::uuid[], $2::uuid[], $3::integer[]) AS wanted (id, lease_id, claim_no)
 JOIN taskmill.task_event AS claimed

@@ -1,5 +1,6 @@
--- Purpose: the facts of claims whose fences workers that pull over HTTP have sent, as far as these hold.
--- $1 uuid[] tasks, $2 uuid[] leases, $3 integer[] claims. Reads only; relies on the primary keys of task and lease.
+-- Purpose: the facts of claims whose fences were sent by workers that pull over HTTP, if the fences hold.
+-- $1 uuid[] tasks, $2 uuid[] leases, $3 integer[] claims. Reads only; relies on the primary keys of task and
+-- lease.
 SELECT
     t.id, t.lease_id, t.claim_no, t.queue, t.type, t.attempt, t.max_attempts, t.losses, t.max_losses, t.retry,
     t.cancel_requested, t.timeout_s, l.worker,

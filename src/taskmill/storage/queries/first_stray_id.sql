@@ -1,4 +1,4 @@
--- Purpose: the oldest id that found no partition of its week. Reads only; relies on the primary keys.
+-- Purpose: the oldest id that has no partition of its week. Reads only; relies on the primary keys.
 SELECT id FROM (
     (SELECT id FROM taskmill.task_default ORDER BY id LIMIT 1)
     UNION ALL

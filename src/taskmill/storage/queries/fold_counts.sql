@@ -7,11 +7,11 @@ WITH folded AS (
     ))
     RETURNING queue, status, tasks
 ),
-kept AS (
+summed AS (
     INSERT INTO taskmill.task_count (queue, status, tasks)
     SELECT queue, status, sum(tasks)::bigint FROM folded
     GROUP BY queue, status
     HAVING sum(tasks) <> 0
     RETURNING 1
 )
-SELECT (SELECT count(*) FROM folded) AS folded, (SELECT count(*) FROM kept) AS kept
+SELECT (SELECT count(*) FROM folded) AS folded, (SELECT count(*) FROM summed) AS summed

@@ -1,15 +1,16 @@
--- Purpose: add failures to the rows of their steps, one of each length. Atomic: whatever dies, each counts once.
--- $1 integer: most that are taken at once, $2 integer: most kinds of failures in a step; the rest goes as *.
--- $3 integer[]: the lengths of steps in s.
+-- Purpose: add failures to the rows of their steps, one of each length. Atomic: each failure counts once, whatever
+-- crashes.
+-- $1 integer: most to take at once, $2 integer: most kinds of failures in a step; the others count as *. $3
+-- integer[]: the lengths of steps in s.
 -- Runs after lock_failures in the same transaction, or the limit would not hold. Locks: the deltas that are taken
--- (skips those of transactions under way), rows of `failure` in the order of its key.
+-- (skips those of transactions in flight), rows of `failure` in the order of its key.
 -- Relies on: the primary key. Returns how many were taken.
 WITH folded AS (
     DELETE FROM taskmill.failure_delta
     WHERE ctid = ANY(ARRAY(SELECT ctid FROM taskmill.failure_delta LIMIT $1 FOR UPDATE SKIP LOCKED))
     RETURNING at, type, error, task_id
 ),
-told AS MATERIALIZED (
+grouped AS MATERIALIZED (
     SELECT
         step_s, date_bin(make_interval(secs => step_s), at, '2000-01-01 00:00:00+00') AS step_at, type, error,
         count(*) AS tasks, min(at) AS first_at, max(at) AS last_at,
@@ -19,30 +20,30 @@ told AS MATERIALIZED (
 ),
 known AS MATERIALIZED (
     SELECT f.step_s, f.at AS step_at, f.type, f.error
-    FROM (SELECT DISTINCT step_s, step_at FROM told) AS touched
+    FROM (SELECT DISTINCT step_s, step_at FROM grouped) AS touched
     JOIN taskmill.failure AS f ON f.step_s = touched.step_s AND f.at = touched.step_at
 ),
 crowd AS (
     SELECT step_s, step_at, count(*) AS kinds FROM known WHERE type <> '*' GROUP BY 1, 2
 ),
 -- A kind that has a row keeps it; of the new ones, the most frequent get one as long as there is room.
-placed AS (
+labelled AS (
     SELECT
-        told.step_s, told.step_at, told.type, told.error, told.tasks, told.first_at, told.last_at, told.task_id,
+        grouped.step_s, grouped.step_at, grouped.type, grouped.error, grouped.tasks, grouped.first_at, grouped.last_at, grouped.task_id,
         known.type IS NOT NULL OR coalesce(crowd.kinds, 0) + row_number() OVER (
-            PARTITION BY told.step_s, told.step_at, known.type IS NULL
-            ORDER BY told.tasks DESC, told.type, told.error
+            PARTITION BY grouped.step_s, grouped.step_at, known.type IS NULL
+            ORDER BY grouped.tasks DESC, grouped.type, grouped.error
         ) <= $2::integer AS has_room
-    FROM told
+    FROM grouped
     LEFT JOIN known USING (step_s, step_at, type, error)
     LEFT JOIN crowd USING (step_s, step_at)
 ),
-kept AS (
+stored AS (
     INSERT INTO taskmill.failure AS f (step_s, at, type, error, tasks, first_at, last_at, task_id)
     SELECT
         step_s, step_at, CASE WHEN has_room THEN type ELSE '*' END, CASE WHEN has_room THEN error ELSE '*' END,
         sum(tasks), min(first_at), max(last_at), (array_agg(task_id ORDER BY last_at DESC))[1]
-    FROM placed
+    FROM labelled
     GROUP BY 1, 2, 3, 4
     ORDER BY 1, 2, 3, 4
     ON CONFLICT (step_s, at, type, error) DO UPDATE

@@ -1,7 +1,8 @@
--- Purpose: forget noted types that have a contract or a live worker by now, or of which nothing waits any more and nothing
--- was created lately. $1 integer: most queues and types to look at; when more wait, only the former are forgotten.
+-- Purpose: delete recorded types that have a contract or a live worker by now, or that have no waiting tasks any
+-- more and none created lately. $1 integer: most queues and types to read; when more wait, only the former are
+-- deleted.
 -- Runs after lock_types in the same transaction. Locks: the rows of these types. Returns them.
--- A loose index scan over dispatch_lane, if a type may be forgotten at all. IS TRUE: see find_expected_types.
+-- A loose index scan over dispatch_lane, if a type may be deleted at all. IS TRUE: see find_expected_types.
 WITH RECURSIVE old AS MATERIALIZED (
     SELECT name FROM taskmill.unserved_type WHERE noted_at < now() - interval '10 minutes'
 ),

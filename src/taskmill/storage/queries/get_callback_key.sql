@@ -1,2 +1,2 @@
--- Purpose: the key that callbacks are signed with where the settings have none. Reads only.
+-- Purpose: the key for signing callbacks where the settings have none. Reads only.
 SELECT secret FROM taskmill.callback_key

@@ -1,7 +1,7 @@
--- Purpose: read tasks by id, in any order, with the progress of their latest claim. $1 uuid[]. Reads only; relies on
--- the primary keys. What a claim of an earlier run had reported is not shown: that run's start is forgotten.
--- `LIMIT 1` has progress looked up for each task: joined, all of it is read for each when it was analysed while empty.
--- So is the callback, which few tasks have.
+-- Purpose: read tasks by id, in any order, with the progress of their latest claim. $1 uuid[]. Reads only; relies
+-- on the primary keys. Progress from an earlier run is not shown: the start of a new run is null.
+-- `LIMIT 1` has progress looked up for each task: a join would read all of it for each, if the table was analysed
+-- while it was empty. The same goes for the callback, which few tasks have.
 SELECT
     t.id, t.number, t.name, t.description, t.type, t.payload, t.queue, t.priority, t.status, t.run, t.attempt,
     t.max_attempts, t.losses, t.max_losses, t.cancel_requested, t.run_at, t.created_at, t.started_at, t.finished_at,
@@ -16,4 +16,4 @@ LEFT JOIN LATERAL (
     LIMIT 1
 ) AS p ON true
 WHERE t.id = ANY($1::uuid[])
-    -- Of one: AND t.id = ($1::uuid[])[1]
+    -- For one: AND t.id = ($1::uuid[])[1]

@@ -1,5 +1,5 @@
--- Purpose: give up deliveries whose time is over, tried or not. $1 integer: most at once. Locks: their rows, skipping
--- what others hold. Relies on webhook_delivery_give_up.
+-- Purpose: give up deliveries past their deadline, tried or not. $1 integer: most at once. Locks: their rows,
+-- skipping what others hold. Relies on webhook_delivery_give_up.
 UPDATE taskmill.webhook_delivery
 SET state = 'failed', finished_at = now(), trouble = coalesce(trouble, 'its time was over before it was tried')
 WHERE id = ANY(ARRAY(

@@ -1,2 +1,2 @@
--- Purpose: whether anything is to be delivered, now or later. Reads only; relies on webhook_delivery_lane.
+-- Purpose: whether any delivery is pending, due or not. Reads only; relies on webhook_delivery_lane.
 SELECT EXISTS (SELECT FROM taskmill.webhook_delivery WHERE state = 'pending') AS is_there

@@ -1,4 +1,4 @@
--- Purpose: the highest id of a task, of what waits and of what has a history; null when there is nothing.
+-- Purpose: the highest id in `task`, `dispatch` and `task_event`; null when all are empty.
 -- Reads only; relies on the primary keys.
 SELECT id FROM (
     (SELECT id FROM taskmill.task ORDER BY id DESC LIMIT 1)

@@ -1,2 +1,2 @@
--- Purpose: the highest number that was given to a task. Reads only.
+-- Purpose: the highest number of a task so far. Reads only.
 SELECT last_value FROM taskmill.task_number

@@ -1,6 +1,6 @@
--- Purpose: the history of one task from behind a version on, oldest first; it ends with the entry that brings it to
--- $4 bytes. `found` says how many there are without that. $1 uuid; $2 integer version; $3 integer: how many at most;
--- $4 bigint. Reads only; relies on the primary key.
+-- Purpose: the history of one task after a version, oldest first; it ends with the entry that reaches $4 bytes.
+-- `found` counts all, without that limit. $1 uuid; $2 integer version; $3 integer: how many at most; $4 bigint.
+-- Reads only; relies on the primary key.
 SELECT
     task_id, version, at, happening, status, run, attempt, losses, claim_no, run_at, worker, reason, error, found
 FROM (

@@ -1,8 +1,8 @@
--- Purpose: what failed lately, by type and error, the most frequent first; what is beyond the limit of a step is last.
--- $1 integer: the step in s, $2 double precision: how far to look back in s, then to the beginning of that step;
--- $3 integer: most kinds, $4 integer: most failures to look at that are not folded yet.
+-- Purpose: recent failures by type and error, the most frequent first; those beyond the limit of a step are last.
+-- $1 integer: the step in s, $2 double precision: how far back in s, and then to the beginning of that step; $3
+-- integer: most kinds, $4 integer: most failures to read that are not folded yet.
 -- Reads only; relies on the primary key: its cost is the number of steps and of kinds in them.
--- `kinds` and `failures` are of all, whatever the limit.
+-- `kinds` and `failures` count all, whatever the limit.
 WITH span AS MATERIALIZED (
     SELECT date_bin(
         make_interval(secs => $1::integer), now() - make_interval(secs => $2), '2000-01-01 00:00:00+00'

@@ -1,10 +1,10 @@
--- Purpose: workers that live, and those that ended in the last hour, newest first, with what they run now; behind them
--- the leases of those that pull over HTTP, of which there is one for each claim: open ones, and those that ran out.
+-- Purpose: live workers, and those that ended in the last hour, newest first, with what they run now; after them
+-- the leases of those that pull over HTTP, one for each claim: open ones, and those that ran out.
 -- $1 integer limit, $2 uuid only this one (null: all).
--- For moments more of a worker's tasks are in progress than it has slots, while ends are written down: none of these
--- takes a slot.
--- Reads only; relies on task_status_id: its cost grows with the running tasks, as a round of
--- rescue does. What a lease's row says of them is as old as its last renewal.
+-- For moments a worker has more tasks in progress than slots, while ends are being written: the ended ones hold no
+-- slot.
+-- Reads only; relies on task_status_id: its cost grows with the running tasks, like a round of rescue. What a
+-- lease's own row says about them is as old as its last renewal.
 WITH busy AS MATERIALIZED (
     SELECT lease_id, count(*)::integer AS running
     FROM taskmill.task

@@ -1,5 +1,5 @@
--- Purpose: lines of a task beyond a place, oldest first; they end with the one that brings them to $7 bytes. `found`
--- says how many there are without that. $1 uuid task; $2 integer claim and $3 integer line of the place; $4 integer:
+-- Purpose: lines of a task after a position, oldest first; they end with the one that reaches $7 bytes. `found`
+-- counts all, without that limit. $1 uuid task; $2 integer claim and $3 integer line of the position; $4 integer:
 -- the last claim that is wanted; $5 smallint: the least level; $6 integer: how many at most; $7 bigint.
 -- Reads only; relies on the primary key.
 SELECT claim_no, seq, at, level, logger, message, fields, found

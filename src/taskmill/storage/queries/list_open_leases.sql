@@ -1,5 +1,5 @@
--- Purpose: workers whose lease is open, those that ran out included, the latest started first; behind them the leases of
--- those that pull over HTTP. $1 integer limit. Reads only; relies on lease_open.
+-- Purpose: workers whose lease is open, including those that ran out, the latest started first; after them the
+-- leases of those that pull over HTTP. $1 integer limit. Reads only; relies on lease_open.
 SELECT id, worker, queues, types, slots, running, renewed_at, expires_at, asked_to
 FROM taskmill.lease
 WHERE closed_at IS NULL

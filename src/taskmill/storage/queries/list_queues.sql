@@ -1,5 +1,5 @@
--- Purpose: all queues, and whether they are paused; also those that have tasks and no row, as when one was removed in
--- the moment in which a task came. Reads only: queues are few, and their counters are.
+-- Purpose: all queues, and whether they are paused; also those that have tasks and no row, as when a queue was
+-- removed just as a task was created. Reads only: queues and their counters are few.
 SELECT name, paused_at, created_at
 FROM taskmill.queue
 UNION ALL

@@ -1,5 +1,5 @@
--- Purpose: a page of refused messages without their bodies, newest first; it ends with the one that brings it to $3
--- bytes. `found` says how many there are without that. $1 uuid: only those before it (the largest UUID for all), $2
+-- Purpose: a page of refused messages without their bodies, newest first; it ends with the one that reaches $3
+-- bytes. `found` counts all, without that limit. $1 uuid: only those before it (the largest UUID for all), $2
 -- integer: how many at most, $3 bigint. Relies on the primary key.
 SELECT
     id, created_at, door, message_id, body_bytes, headers, status, problem, redeliveries, resent_at, task_id, found

@@ -1,6 +1,6 @@
--- Purpose: the types that have a contract, with it, and how many live workers run each. $1 text[]: only these types;
--- null for all. Reads only; leases and types are few. Of a worker that pulls over HTTP each lease is another claim, so it
--- is told by its name.
+-- Purpose: the types that have a contract, with it, and how many live workers run each. $1 text[]: only these
+-- types; null for all. Reads only; leases and types are few. A worker that pulls over HTTP has a lease for each
+-- claim, so it is counted by its name.
 WITH served AS MATERIALIZED (
     SELECT CASE WHEN l.remote THEN l.worker ELSE l.id::text END AS worker, served.type
     FROM taskmill.lease AS l

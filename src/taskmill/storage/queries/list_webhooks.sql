@@ -1,4 +1,4 @@
--- Purpose: all webhooks, the oldest first. Reads only; relies on the primary key.
+-- Purpose: all webhooks, oldest first. Reads only; relies on the primary key.
 SELECT
     id, url, description, queues, types, statuses, state, disabled_reason, failing_since, created_at,
     updated_at

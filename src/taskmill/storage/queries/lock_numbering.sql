@@ -1,5 +1,5 @@
--- Purpose: let one transaction at a time number change batches; false when another one does. Tells also the last id
--- that was drawn before the snapshot of number_changes.
+-- Purpose: let one transaction at a time number change batches; false while another one does. Also returns the
+-- last id that was given before the snapshot of number_changes.
 -- Locks: an advisory lock, to the end of the transaction.
 SELECT
     pg_try_advisory_xact_lock(hashtext('taskmill.change_batch')) AS is_ours,

@@ -1,3 +1,4 @@
--- Purpose: wake those who wait for something to happen. $1 text: the channel.
--- By itself: NOTIFY holds a cluster-wide lock over its commit. Only `create_tasks` of a lone task notifies within.
+-- Purpose: wake those who listen to a channel. $1 text: the channel.
+-- In its own transaction: NOTIFY holds a cluster-wide lock over its commit. Only `create_tasks` of a lone task
+-- notifies by itself.
 SELECT pg_notify($1, '')

@@ -1,3 +1,3 @@
--- Purpose: have doors look for changed contracts at once. It goes out with the commit of the transaction that changes
--- them, which is rare and never a hot one.
+-- Purpose: have all processes read changed contracts at once. It takes effect with the commit of the transaction
+-- that changes them, which is rare and never a hot one.
 SELECT pg_notify('taskmill_contracts', '')

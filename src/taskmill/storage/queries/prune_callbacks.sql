@@ -1,5 +1,5 @@
--- Purpose: forget whom to call for tasks that were dropped with their week. $1 uuid: the first task that may still be
--- there; $2 integer limit. Relies on the primary key.
+-- Purpose: delete callbacks of tasks that were dropped with their week. $1 uuid: the first task that may still
+-- exist; $2 integer limit. Relies on the primary key.
 DELETE FROM taskmill.task_callback
 WHERE task_id = ANY(ARRAY(
     SELECT task_id FROM taskmill.task_callback

@@ -1,7 +1,8 @@
--- Purpose: forget old change batches, the oldest first. $1 double precision: age in days, $2 integer limit.
--- Stays: all from the one before the first young one on, so that whoever has seen exactly what is old can go on; and
--- the last position, from which numbering goes on. Times do not quite rise with positions, hence the first young one,
--- not each old one: what is kept has no holes. Relies on change_batch_position: only the first $2 + 1 are looked at.
+-- Purpose: delete old change batches, oldest first. $1 double precision: age in days, $2 integer limit.
+-- Stays: everything from the batch before the first young one on, so that a reader that has seen exactly what is
+-- old can go on; and the last position, from which numbering goes on. Times do not quite rise with positions, so
+-- the first young batch is the bound: what stays has no holes. Relies on change_batch_position: only the first $2
+-- + 1 are read.
 WITH oldest AS MATERIALIZED (
     SELECT position, at FROM taskmill.change_batch
     WHERE position IS NOT NULL

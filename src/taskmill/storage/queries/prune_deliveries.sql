@@ -1,4 +1,4 @@
--- Purpose: forget deliveries that ended long ago. $1 double precision: age in days, $2 integer limit.
+-- Purpose: delete deliveries that ended long ago. $1 double precision: age in days, $2 integer limit.
 -- Relies on webhook_delivery_finished.
 DELETE FROM taskmill.webhook_delivery
 WHERE id = ANY(ARRAY(

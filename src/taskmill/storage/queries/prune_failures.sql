@@ -1,5 +1,5 @@
--- Purpose: forget failures of one length of step. $1 integer: the step in s, $2 double precision: age in days,
--- $3 integer limit. Relies on the primary key.
+-- Purpose: delete failures of one length of step. $1 integer: the step in s, $2 double precision: age in days, $3
+-- integer limit. Relies on the primary key.
 DELETE FROM taskmill.failure
 WHERE ctid = ANY(ARRAY(
     SELECT ctid FROM taskmill.failure

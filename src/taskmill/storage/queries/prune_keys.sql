@@ -1,4 +1,4 @@
--- Purpose: forget idempotency keys past their validity. $1 integer limit. Relies on idempotency_expiry.
+-- Purpose: delete idempotency keys past their validity. $1 integer limit. Relies on idempotency_expiry.
 DELETE FROM taskmill.idempotency
 WHERE ctid = ANY(ARRAY(
     SELECT ctid FROM taskmill.idempotency

@@ -1,4 +1,4 @@
--- Purpose: forget workers' leases that were closed a day ago and hold no task any more. $1 integer limit.
+-- Purpose: delete workers' leases that were closed a day ago and hold no task any more. $1 integer limit.
 DELETE FROM taskmill.lease
 WHERE id IN (
     SELECT l.id FROM taskmill.lease AS l

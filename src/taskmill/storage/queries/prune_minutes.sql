@@ -1,5 +1,5 @@
--- Purpose: forget rows of one step of the roll-up. $1 integer: the step in s, $2 double precision: age in days,
--- $3 integer limit. What is not yet part of a longer step stays, unless there is none ($4 boolean).
+-- Purpose: delete rows of one step of the roll-up. $1 integer: the step in s, $2 double precision: age in days, $3
+-- integer limit. Rows that are not yet part of a longer step stay, unless there is none ($4 boolean).
 -- Relies on task_minute_at.
 DELETE FROM taskmill.task_minute
 WHERE ctid = ANY(ARRAY(

@@ -1,6 +1,6 @@
--- Purpose: forget progress of tasks that are gone, in a span of ids that no week of tasks has.
+-- Purpose: delete progress of tasks that are gone, in a range of ids that no week of tasks has.
 -- $1 uuid from, $2 uuid up to (exclusive), $3 integer limit.
--- Relies on: the primary keys of task_progress and task (whose DEFAULT partition may have the task all the same).
+-- Relies on: the primary keys of task_progress and task (the task may still be in the DEFAULT partition).
 DELETE FROM taskmill.task_progress
 WHERE task_id = ANY(ARRAY(
     SELECT p.task_id FROM taskmill.task_progress AS p

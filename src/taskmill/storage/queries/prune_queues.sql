@@ -1,7 +1,7 @@
--- Purpose: remove queues in which nothing has happened for a day, and nothing waits or runs; not those that are paused, or
--- that the contract of a type names. $1 double precision: for how many seconds nothing has happened.
+-- Purpose: remove queues without activity for long in which nothing waits or runs, unless they are paused or the
+-- contract of a type names them. $1 double precision: the time without activity, in seconds.
 -- Runs after lock_queues in the same transaction. Locks: the rows of these queues. Returns their names.
--- Relies on task_minute_at: an hour is the longest step that is looked at, so it may be an hour more than $1. Names are
+-- Relies on task_minute_at: the longest step that is read is an hour, so it may be an hour more than $1. Names are
 -- compared with IS TRUE, which makes a hash table of them instead of a join by nested loops.
 WITH candidate AS MATERIALIZED (
     SELECT q.name
@@ -30,7 +30,7 @@ busy AS MATERIALIZED (
     SELECT queue FROM taskmill.task_minute_delta
     WHERE at > now() - make_interval(secs => $1) AND EXISTS (SELECT FROM candidate)
 )
--- What was paused meanwhile stays: the row is read again when somebody has changed it.
+-- A queue that was paused meanwhile stays: a row that somebody has changed is read again.
 DELETE FROM taskmill.queue
 WHERE paused_at IS NULL
     AND name = ANY(ARRAY(SELECT c.name FROM candidate AS c WHERE (c.name NOT IN (SELECT b.queue FROM busy AS b)) IS TRUE))

@@ -1,4 +1,4 @@
--- Purpose: forget refused messages past their retention. $1 uuid: the first id to keep, $2 integer limit.
+-- Purpose: delete refused messages past their retention. $1 uuid: the first id to retain, $2 integer limit.
 -- Relies on the primary key: ids rise with time.
 DELETE FROM taskmill.rejection
 WHERE id = ANY(ARRAY(

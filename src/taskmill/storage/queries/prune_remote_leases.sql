@@ -1,4 +1,4 @@
--- Purpose: forget leases of workers that pull over HTTP soon after they were closed: there is one for each claim.
+-- Purpose: delete leases of workers that pull over HTTP soon after they were closed: there is one for each claim.
 -- $1 integer limit. Relies on task's primary key: such a lease names all its tasks.
 DELETE FROM taskmill.lease
 WHERE id IN (

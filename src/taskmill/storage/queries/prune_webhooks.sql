@@ -1,4 +1,4 @@
--- Purpose: drop up to $1 (integer) deliveries of webhooks that were deleted, and those of them that have none left.
+-- Purpose: delete up to $1 (integer) deliveries of deleted webhooks, and deleted webhooks that have none left.
 -- Relies on webhook_delivery_webhook, once for each deleted webhook.
 WITH deleted AS MATERIALIZED (
     SELECT id FROM taskmill.webhook WHERE deleted_at IS NOT NULL

@@ -1,8 +1,9 @@
--- Purpose: the changes that follow a cursor, in order, as (task, version) pairs. $1 bigint and $2 bigint: position and
+-- Purpose: the changes after a cursor, in order, as (task, version) pairs. $1 bigint and $2 bigint: position and
 -- ordinal of the cursor; $3 integer: most rows. Batches without (further) changes give a row without a task: the
--- batch of the cursor itself is always there, unless it was forgotten.
--- Reads only; relies on change_batch_position. Batches come in the order of their positions, their changes in order
--- of the lists: the loop over them is pulled row by row, so that a long list behind the limit is never unpacked.
+-- batch of the cursor itself is always there, unless it was pruned.
+-- Reads only; relies on change_batch_position. Batches come in the order of their positions, their changes in the
+-- order of the lists: the loop over them is pulled row by row, so that a long list beyond the limit is never
+-- unpacked.
 SELECT batch.position, pair.ordinal, pair.task_id, pair.version
 FROM (
     SELECT position, task_ids, versions FROM taskmill.change_batch

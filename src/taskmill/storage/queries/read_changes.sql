@@ -1,6 +1,7 @@
--- Purpose: what changes say, and what their tasks are. $1 uuid[] and $2 integer[]: tasks and versions.
--- Reads only; relies on the primary keys of task_event and task, once per pair. Returns in any order; changes of tasks
--- that a retention has dropped are missing. What is read of `task` never changes.
+-- Purpose: the contents of changes, with what they need of their tasks. $1 uuid[] and $2 integer[]: tasks and
+-- versions.
+-- Reads only; relies on the primary keys of task_event and task, once per pair. Returns in any order; changes of
+-- tasks that were dropped are missing. The columns read from `task` never change.
 SELECT
     e.task_id, e.version, e.at, e.happening, e.status, e.run, e.attempt, e.losses, e.claim_no,
     e.run_at, e.worker, e.reason, e.error, t.queue, t.type, t.name, t.labels

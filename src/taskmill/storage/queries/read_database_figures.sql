@@ -1,7 +1,7 @@
--- Purpose: what /metrics tells of maintenance's work that is left, and of what keeps dead rows alive.
+-- Purpose: metrics of the work left for maintenance, and of what keeps dead rows alive.
 -- $1 integer: most change batches to count.
--- Reads only. Relies on change_batch_unnumbered; leases and sessions are few. Of other logins' sessions PostgreSQL
--- shows the snapshots only to members of pg_read_all_stats. VACUUM's own snapshots hold nothing back.
+-- Reads only. Relies on change_batch_unnumbered; leases and sessions are few. PostgreSQL shows the snapshots of
+-- other logins' sessions only to members of pg_read_all_stats. VACUUM's own snapshots hold nothing back.
 WITH snapshot AS MATERIALIZED (
     SELECT age(backend_xmin) AS age, clock_timestamp() - xact_start AS held
     FROM pg_stat_activity

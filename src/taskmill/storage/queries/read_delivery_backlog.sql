@@ -1,10 +1,10 @@
--- Purpose: what /metrics tells of what webhooks and callbacks still have to be told.
--- $1 integer: most deliveries to count; $2 integer: most endpoints to look at; $3 double
--- precision: for how many seconds an endpoint has taken nothing that fails.
--- Reads only. Relies on webhook_delivery_give_up for the count; on webhook_delivery_lane for a look for the next endpoint, and
--- one at its first delivery, whatever waits behind these; on change_batch_position. Those of webhooks that are paused or
--- disabled are counted, but are not late; nor are those of endpoints that fail, since it is these that take nothing: for
--- callbacks webhook_delivery_failing tells. A feed that nobody waits for is not behind.
+-- Purpose: metrics of what is still to be delivered to webhooks and callbacks.
+-- $1 integer: most deliveries to count; $2 integer: most endpoints to read; $3 double precision: after how many
+-- seconds without success an endpoint counts as failing.
+-- Reads only. Relies on webhook_delivery_give_up for the count; on webhook_delivery_lane for a probe of the next
+-- endpoint and one of its first delivery, whatever waits behind these; on change_batch_position. Webhooks that are
+-- paused or disabled are counted, but never late; neither are endpoints that fail, as that is their own fault: for
+-- callbacks webhook_delivery_failing shows it. A feed without followers is not behind.
 WITH RECURSIVE found AS (
     (
         SELECT lane AS endpoint FROM taskmill.webhook_delivery

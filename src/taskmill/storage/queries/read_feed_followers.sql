@@ -1,6 +1,6 @@
--- Purpose: what /metrics reports of how far the places that the feed is delivered to are behind. Reads only; relies on
--- change_batch_position. Returns each place and how long ago the first change was committed that it does not have, 0
--- when it has all, or when it is for webhooks and callbacks and there are none.
+-- Purpose: metrics of how far behind the feed its destinations are. Reads only; relies on change_batch_position.
+-- Returns each place and how long ago the first change that it lacks was committed; 0 when it has all, or when it
+-- is for webhooks and callbacks and there are none.
 SELECT
     held.place,
     coalesce((

@@ -1,10 +1,10 @@
--- Purpose: what happened lately, from the roll-up: by queue and type, and by step of time. $1 integer: the step in s,
--- $2 double precision: how far to look back in s, then to the beginning of that step; $3 text queue and $4 text
--- type: only these, or null for all; $5 integer: most groups that are told apart, 0 for none at all.
--- Reads rows of that step, those of shorter ones that are not yet part of it, and the deltas: its cost is the number
--- of steps, queues and types. Relies on task_minute_at and task_minute_open.
--- Returns the span in every row; a row of a group has no `step_at`, a row of a step no `queue`, and there is one of
--- neither.
+-- Purpose: recent event counts from the roll-up: by queue and type, and by step of time. $1 integer: the step in
+-- s, $2 double precision: how far back in s, and then to the beginning of that step; $3 text queue and $4 text
+-- type: only these, or null for all; $5 integer: most groups with rows of their own, 0 for none at all.
+-- Reads rows of that step, those of shorter ones that are not yet part of it, and the deltas: its cost is the
+-- number of steps, queues and types. Relies on task_minute_at and task_minute_open.
+-- Returns the span in every row; a row of a group has no `step_at`, a row of a step no `queue`, and the row of the
+-- total neither.
 WITH span AS MATERIALIZED (
     SELECT
         date_bin(
@@ -12,7 +12,7 @@ WITH span AS MATERIALIZED (
         ) AS since,
         clock_timestamp() AS until
 ),
-told AS (
+grouped AS (
     SELECT
         at, queue, type, happening, tasks, seconds, taskmill.packed_bucket(tasks, bucket) AS histogram,
         bucket IS NOT NULL AND happening = 'claimed' AS has_waited,
@@ -55,7 +55,7 @@ found AS (
         CASE WHEN has_waited THEN seconds ELSE 0 END,
         CASE WHEN has_run THEN histogram ELSE 0 END,
         CASE WHEN has_run THEN seconds ELSE 0 END
-    FROM told
+    FROM grouped
 ),
 wanted AS MATERIALIZED (
     SELECT
@@ -76,7 +76,7 @@ by_type AS (
     WHERE $5::integer > 0
     GROUP BY queue, type
 ),
--- Names of types are whatever requests say: only the busiest are told apart, here, and not where they are told.
+-- Requests make up types: only the busiest get rows of their own.
 labelled AS (
     SELECT
         queue,

@@ -1,10 +1,11 @@
--- Purpose: what happened in some queues lately, from the roll-up, and how many attempts ended by step of time.
--- $1 integer: the step in s, $2 double precision: how far to look back in s, then to the beginning of that step;
--- $3 text[] queues.
--- Reads rows of that step, those of shorter ones that are not yet part of it, and the deltas, as read_minutes does; only
--- those of the queues are added up. Relies on task_minute_at and task_minute_open.
--- IS TRUE keeps the names a hash table, instead of a join by nested loops; = ANY would compare each row with all of them.
--- Returns a row for each queue with something to tell, and one without a queue, which has the span.
+-- Purpose: recent event counts of some queues from the roll-up, and how many attempts ended by step of time.
+-- $1 integer: the step in s, $2 double precision: how far back in s, and then to the beginning of that step; $3
+-- text[] queues.
+-- Reads rows of that step, those of shorter ones that are not yet part of it, and the deltas, as read_minutes
+-- does; only those of the queues are added up. Relies on task_minute_at and task_minute_open.
+-- IS TRUE keeps the names a hash table, instead of a join by nested loops; = ANY would compare each row with all
+-- of them.
+-- Returns a row for each queue that has any events, and one without a queue, which has the span.
 WITH span AS MATERIALIZED (
     SELECT
         date_bin(
@@ -12,7 +13,7 @@ WITH span AS MATERIALIZED (
         ) AS since,
         clock_timestamp() AS until
 ),
-told AS (
+grouped AS (
     SELECT
         at, queue, happening, sum(tasks)::bigint AS tasks,
         sum(taskmill.packed_bucket(tasks, bucket)) FILTER (WHERE bucket IS NOT NULL) AS histogram
@@ -42,9 +43,10 @@ found AS MATERIALIZED (
         CASE happening WHEN 'failed' THEN tasks ELSE 0 END,
         CASE WHEN happening = 'claimed' THEN coalesce(histogram, 0) ELSE 0 END,
         CASE WHEN happening <> 'claimed' THEN coalesce(histogram, 0) ELSE 0 END
-    FROM told
+    FROM grouped
 ),
--- Two sums of the same rows: histograms are large numbers, and to add them up by step as well would take as long again.
+-- Two sums over the same rows: to add up the histograms, which are large numbers, by step as well would double the
+-- time.
 stepped AS (
     SELECT queue, array_agg(step_at) AS steps, array_agg(ended) AS ended
     FROM (

@@ -1,7 +1,7 @@
--- Purpose: note how tries ended. $1 bigint[] deliveries, $2 integer[] which attempt it was, $3 text[] state,
--- $4 double precision[] seconds until the next try, $5 integer[] status of the answer, $6 text[] trouble.
--- Locks: the deliveries' rows. Relies on the primary key. A late word, on an earlier attempt or on one that was given
--- up meanwhile, counts only if that was delivered. Returns the deliveries that were noted.
+-- Purpose: record how tries ended. $1 bigint[] deliveries, $2 integer[] which attempt it was, $3 text[] state, $4
+-- double precision[] seconds until the next try, $5 integer[] status of the response, $6 text[] trouble.
+-- Locks: the deliveries' rows. Relies on the primary key. A late result, of an earlier attempt or after the
+-- delivery was given up, counts only if it was delivered. Returns the deliveries that were recorded.
 UPDATE taskmill.webhook_delivery AS d
 SET state = input.state,
     next_at = now() + make_interval(secs => input.wait_s),

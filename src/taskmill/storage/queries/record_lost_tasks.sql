@@ -1,5 +1,5 @@
--- Purpose: remember with the lease of a worker what it ran when it was lost, before that is taken back. $1 uuid[] leases,
--- $2 uuid[] task of each, $3 integer: so many ids are kept for each lease. Doing it again changes nothing.
+-- Purpose: record in the lease of a lost worker what it ran, before that is taken back. $1 uuid[] leases, $2
+-- uuid[] task of each, $3 integer: how many ids each lease can hold. A repeat changes nothing.
 -- Locks: the leases, in order of their ids. Relies on the primary key. Touches no indexed column.
 WITH found AS MATERIALIZED (
     SELECT lease_id, array_agg(task_id) AS task_ids

@@ -1,6 +1,6 @@
--- Purpose: note in a remote lease, in the transaction of its only claim, what that took. $1 uuid lease,
--- $2 uuid[] tasks, $3 double precision: after how many seconds the first of them runs out of time (null: none does),
--- $4 double precision time to live in seconds.
+-- Purpose: record in a remote lease, in the transaction of its only claim, what that took. $1 uuid lease, $2
+-- uuid[] tasks, $3 double precision: the shortest timeout of them in seconds (null: none has any), $4 double
+-- precision time to live in seconds.
 -- Locks: the lease, which nobody else sees yet. now() is the moment of the claim. Returns the lease's end.
 UPDATE taskmill.lease
 SET task_ids = $2,

@@ -1,6 +1,6 @@
--- Purpose: note types that have neither a contract nor a live worker, as long as there are fewer than $2.
+-- Purpose: record types that have neither a contract nor a live worker, as long as there are fewer than $2.
 -- $1 text[] types, $2 integer. Runs after lock_types in the same transaction. Locks: the rows of these types.
--- Returns those that are noted now.
+-- Returns those that are recorded now.
 WITH renewed AS (
     UPDATE taskmill.unserved_type SET noted_at = now() WHERE name = ANY($1::text[])
     RETURNING name

@@ -1,9 +1,10 @@
--- Purpose: remember which webhooks took something, and since when others fail; disable those that have failed for too
--- long. $1 uuid[] that took something, $2 uuid[] that failed, $3 double precision: how many seconds are too long.
+-- Purpose: record which webhooks took something, and since when others have failed; disable those that have failed
+-- for too long. $1 uuid[] that took something, $2 uuid[] that failed, $3 double precision: how many seconds are
+-- too long.
 -- Locks: the webhooks' rows, in order of their ids; only of those that change. Relies on the primary key.
 -- Returns the ones that it disabled.
 WITH changing AS MATERIALIZED (
-    SELECT id, id = ANY($1) AS is_well, failing_since
+    SELECT id, id = ANY($1) AS has_succeeded, failing_since
     FROM taskmill.webhook
     WHERE id = ANY($1 || $2)
         AND state <> 'disabled'
@@ -16,12 +17,12 @@ WITH changing AS MATERIALIZED (
 ),
 noted AS (
     UPDATE taskmill.webhook AS w
-    SET failing_since = CASE WHEN NOT changing.is_well THEN coalesce(w.failing_since, now()) END,
+    SET failing_since = CASE WHEN NOT changing.has_succeeded THEN coalesce(w.failing_since, now()) END,
         state = CASE
-            WHEN changing.is_well OR changing.failing_since IS NULL THEN w.state ELSE 'disabled'
+            WHEN changing.has_succeeded OR changing.failing_since IS NULL THEN w.state ELSE 'disabled'
         END,
         disabled_reason = CASE
-            WHEN changing.is_well OR changing.failing_since IS NULL THEN w.disabled_reason
+            WHEN changing.has_succeeded OR changing.failing_since IS NULL THEN w.disabled_reason
             ELSE 'it has taken nothing since ' || to_char(changing.failing_since, 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
         END
     FROM changing

@@ -1,6 +1,6 @@
--- Purpose: make contracts the ones that hold; those never seen become new versions.
--- $1 text[] types (each once), $2 bytea[] digests, $3 text[] schemas, $4 text[] forms, $5 text[] defaults,
--- $6 text who registers them, $7 integer most versions of a type that are kept.
+-- Purpose: put contracts in force; those never seen before become new versions.
+-- $1 text[] types (each once), $2 bytea[] digests, $3 text[] schemas, $4 text[] forms, $5 text[] defaults, $6 text
+-- who registers them, $7 integer most versions of a type to retain.
 -- Runs after lock_contracts in the same transaction. Locks in order: type_contract, task_type, contract_revision.
 -- Relies on the primary keys and type_contract_digest. Returns how many types changed.
 WITH wanted AS MATERIALIZED (
@@ -23,7 +23,7 @@ added AS (
     WHERE NOT EXISTS (SELECT FROM known AS k WHERE k.type = w.type)
     RETURNING type, version
 ),
-forgotten AS (
+pruned AS (
     DELETE FROM taskmill.type_contract AS c
     USING added AS a
     WHERE c.type = a.type AND c.version <= a.version - $7
@@ -38,7 +38,7 @@ changed AS (
         WHERE t.version <> excluded.version
     RETURNING 1
 ),
-told AS (
+revised AS (
     UPDATE taskmill.contract_revision SET revision = revision + 1 WHERE EXISTS (SELECT FROM changed)
 )
 SELECT count(*)::integer AS types FROM changed

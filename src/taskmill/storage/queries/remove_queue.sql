@@ -1,6 +1,6 @@
 -- Purpose: remove a queue in which nothing waits or runs; its ended tasks stay, with their counters. $1 text.
 -- Runs after lock_queues in the same transaction. Locks: the queue's row.
--- A task that is being created at this moment is not seen: restore_queues makes the queue anew for it.
+-- A task that is just being created is not seen: restore_queues makes the queue anew for it.
 WITH counted AS MATERIALIZED (
     SELECT
         coalesce(sum(tasks) FILTER (WHERE status = 'new'), 0)::bigint AS waiting,

@@ -1,4 +1,4 @@
--- Purpose: a worker says that it lives. It revives a lease that ran out, but none that was closed.
+-- Purpose: a worker renews its lease. That revives a lease that ran out, but none that was closed.
 -- $1 uuid, $2 double precision time to live in seconds, $3 integer tasks running.
 -- Locks: the lease. Touches no indexed column, so the update stays on its page (HOT).
 -- Returns a row when the lease is still open.

@@ -1,8 +1,9 @@
--- Purpose: workers that pull over HTTP say that they live, and hear what still runs under their leases and which of that
--- was asked to stop. It revives a lease that ran out, but none that was closed.
+-- Purpose: workers that pull over HTTP renew their leases, and get what still runs under them and for what of that
+-- a cancel was requested. It revives a lease that ran out, but none that was closed.
 -- $1 uuid[] leases (each once), $2 double precision[] times to live in seconds (null: as before).
--- Locks: the leases, in the order of ids. Touches no indexed column (HOT). Relies on the primary keys of lease and task:
--- a remote lease names all its tasks, and what runs under a lease has its id. Returns the leases that are still open.
+-- Locks: the leases, in the order of ids. Touches no indexed column (HOT). Relies on the primary keys of lease and
+-- task: a remote lease names all its tasks, and what runs under a lease has its id. Returns the leases that are
+-- still open.
 WITH input AS MATERIALIZED (
     SELECT * FROM unnest($1::uuid[], $2::double precision[]) AS input (id, ttl_s)
 ),
@@ -26,10 +27,10 @@ renewed AS (
     WHERE l.id = h.id
     RETURNING l.id, l.expires_at, l.task_ids, h.ttl_s
 )
-SELECT r.id, r.expires_at, r.ttl_s, running.ids, running.asked
+SELECT r.id, r.expires_at, r.ttl_s, running.ids, running.cancel_requested_ids
 FROM renewed AS r
 CROSS JOIN LATERAL (
-    SELECT array_agg(t.id) AS ids, array_agg(t.id) FILTER (WHERE t.cancel_requested) AS asked
+    SELECT array_agg(t.id) AS ids, array_agg(t.id) FILTER (WHERE t.cancel_requested) AS cancel_requested_ids
     FROM taskmill.task AS t
     WHERE t.id = ANY(r.task_ids) AND t.lease_id = r.id
 ) AS running

@@ -1,5 +1,5 @@
--- Purpose: try a delivery again, now, with all the time that a new one has. $1 bigint, $2 uuid its webhook,
--- $3 double precision: seconds until it is given up. Locks: its row. Relies on the primary keys.
+-- Purpose: try a delivery again, now, with all the time that a new one has. $1 bigint, $2 uuid its webhook, $3
+-- double precision: seconds until it is given up. Locks: its row. Relies on the primary keys.
 -- Notifies.
 UPDATE taskmill.webhook_delivery AS d
 SET state = 'pending', next_at = now(), finished_at = NULL, give_up_at = now() + make_interval(secs => $3)

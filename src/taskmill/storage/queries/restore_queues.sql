@@ -1,6 +1,6 @@
--- Purpose: make the queues anew that have tasks that wait or run, and no row: those of which one was removed in the
--- moment in which a task came. Runs after lock_queues in the same transaction. Returns their names.
--- Locks: none but that and its own rows. Queues are few, and their counters are.
+-- Purpose: make queues anew that have tasks that wait or run, and no row: a queue was removed just as a task was
+-- created. Runs after lock_queues in the same transaction. Returns their names.
+-- Locks: none but that and its own rows. Queues and their counters are few.
 INSERT INTO taskmill.queue (name)
 SELECT c.queue
 FROM taskmill.task_count AS c

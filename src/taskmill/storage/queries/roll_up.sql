@@ -1,9 +1,10 @@
--- Purpose: add what happened to the rows of one step of the roll-up: deltas to minutes, or past rows of the step
--- below, which are marked as carried, to a longer one. Atomic: whatever dies, each change counts once.
--- $1 integer: the step in s, $2 integer: the step below, or 0 for the deltas; most that is taken at once: $3 integer.
--- Most types that a queue has in a step, $4 integer, and all queues together, $5 integer: the rest goes as type *.
--- Runs after lock_roll_up in the same transaction, or the limits would not hold. Locks: the deltas that are
--- taken (skips those of transactions under way), rows of the roll-up in the order of the index.
+-- Purpose: add event counts to the rows of one step of the roll-up: deltas to minutes, or past rows of the step
+-- below, which are marked as carried, to a longer one. Atomic: each change counts once, whatever crashes.
+-- $1 integer: the step in s, $2 integer: the step below, or 0 for the deltas; most to take at once: $3 integer.
+-- Most types that a queue has in a step, $4 integer, and all queues together, $5 integer: the others count as type
+-- *.
+-- Runs after lock_roll_up in the same transaction, or the limits would not hold. Locks: the deltas that are taken
+-- (skips those of transactions in flight), rows of the roll-up in the order of the index.
 -- Relies on: task_minute_open. Returns how many rows were taken.
 WITH folded AS (
     DELETE FROM taskmill.task_minute_delta
@@ -25,7 +26,7 @@ carried AS (
         at, queue, type, created, claimed, succeeded, failed, retry_scheduled, handed_back, lost, expired,
         cancelled, run_again, waiting, waiting_s, running, running_s
 ),
-told AS (
+summed AS (
     SELECT
         at, queue, type, happening, tasks, seconds, taskmill.packed_bucket(tasks, bucket) AS histogram,
         bucket IS NOT NULL AND happening = 'claimed' AS has_waited,
@@ -55,7 +56,7 @@ taken AS (
         CASE WHEN has_waited THEN seconds ELSE 0 END AS waiting_s,
         CASE WHEN has_run THEN histogram ELSE 0 END AS running,
         CASE WHEN has_run THEN seconds ELSE 0 END AS running_s
-    FROM told
+    FROM summed
     UNION ALL
     SELECT
         at, queue, type, created, claimed, succeeded, failed, retry_scheduled, handed_back, lost, expired,
@@ -90,7 +91,7 @@ numbered AS (
         step_at, queue, type, bool_or(is_known) AS is_known, bool_or(NOT is_known) AS is_taken,
         row_number() OVER (
             PARTITION BY step_at, queue ORDER BY type = '*', bool_or(is_known) DESC, type
-        ) AS place,
+        ) AS rank,
         sum(created) AS created, sum(claimed) AS claimed, sum(succeeded) AS succeeded, sum(failed) AS failed,
         sum(retry_scheduled) AS retry_scheduled, sum(handed_back) AS handed_back, sum(lost) AS lost,
         sum(expired) AS expired, sum(cancelled) AS cancelled, sum(run_again) AS run_again,
@@ -105,15 +106,15 @@ labelled AS (
         created, claimed, succeeded, failed, retry_scheduled, handed_back, lost, expired, cancelled,
         run_again, waiting, waiting_s, running, running_s,
         CASE
-            WHEN place <= $4 AND row_number() OVER (
-                PARTITION BY step_at ORDER BY place > $4, is_known DESC, place, queue
+            WHEN rank <= $4 AND row_number() OVER (
+                PARTITION BY step_at ORDER BY rank > $4, is_known DESC, rank, queue
             ) <= $5
             THEN type
             ELSE '*'
         END AS label
     FROM numbered
 ),
-kept AS (
+stored AS (
     INSERT INTO taskmill.task_minute AS m (
         step_s, at, queue, type, created, claimed, succeeded, failed, retry_scheduled, handed_back, lost,
         expired, cancelled, run_again, waiting, waiting_s, running, running_s

@@ -1,14 +1,14 @@
--- Purpose: an operator starts a new run of finished tasks: attempts and losses from zero, the fence goes on.
--- An old `expires_at` is dropped: it would end the new run at once. $1 uuid[], $2 text[] terminal statuses: others
--- are left alone. One alone has $3 integer[]: the versions that it may have, null for any.
--- Locks in order: task (in the order of ids), dispatch (own new rows), event, count; own new rows of queues. Relies on
--- task's primary key;
--- `IS TRUE` hides the status from the planner. Returns the tasks whose run was started.
+-- Purpose: an operator starts a new run of finished tasks: attempts and losses from zero, while claim numbers go
+-- on. An old `expires_at` is dropped: it would end the new run at once. $1 uuid[], $2 text[] terminal statuses:
+-- others are left alone. The form for one has $3 integer[]: the versions that it may have, null for any.
+-- Locks in order: task (in the order of ids), dispatch (own new rows), event, count; own new rows of queues.
+-- Relies on task's primary key; `IS TRUE` hides the status from the planner. Returns the tasks whose run was
+-- started.
 -- Notifies.
 WITH finished AS MATERIALIZED (
     SELECT id, status FROM taskmill.task
     WHERE id = ANY($1) AND (status = ANY($2)) IS TRUE
-        -- Of one: AND ($3::integer[] IS NULL OR version = ANY($3))
+        -- For one: AND ($3::integer[] IS NULL OR version = ANY($3))
     ORDER BY id
     FOR NO KEY UPDATE
 ),

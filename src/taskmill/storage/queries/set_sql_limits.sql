@@ -1,6 +1,6 @@
--- Purpose: have the SQL door know what the settings say of requests. $1 integer: most queues; $2 integer: most labels;
--- $3 integer: longest idempotency key; $4 integer: largest payload in bytes; $5 interval: how long a key holds; $6 integer:
--- most types that wait without a contract and a live worker.
+-- Purpose: let `create_task` know the limits of requests in the settings. $1 integer: most queues; $2 integer:
+-- most labels; $3 integer: longest idempotency key; $4 integer: largest payload in bytes; $5 interval: validity of
+-- a key; $6 integer: most types that wait without a contract and a live worker.
 -- Locks: the one row, if it changes.
 UPDATE taskmill.door_limit
 SET queues = $1, labels = $2, idempotency_key_chars = $3, payload_bytes = $4, key_validity = $5, unserved_types = $6

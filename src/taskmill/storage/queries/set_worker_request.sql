@@ -1,7 +1,8 @@
--- Purpose: ask a worker to do something, which it hears of when it renews its lease. $1 uuid lease, $2 text request
--- (null: nothing), $3 boolean: a quiet one is to end when it has nothing left. Who pulls over HTTP can't be asked: its
--- leases are no processes. Locks: the lease. Relies on its primary key. Touches no indexed column.
-WITH asked AS (
+-- Purpose: ask a worker to do something; it reads that when it renews its lease. $1 uuid lease, $2 text request
+-- (null: nothing), $3 boolean: a quiet one ends when it has nothing left. Workers that pull over HTTP can't be
+-- asked: their leases are no processes.
+-- Locks: the lease. Relies on its primary key. Touches no indexed column.
+WITH requested AS (
     UPDATE taskmill.lease SET asked_to = $2, stop_when_empty = $3
     WHERE id = $1 AND closed_at IS NULL AND NOT remote
     RETURNING id
@@ -9,4 +10,4 @@ WITH asked AS (
 SELECT
     EXISTS (SELECT FROM taskmill.lease WHERE id = $1) AS is_known,
     EXISTS (SELECT FROM taskmill.lease WHERE id = $1 AND remote) AS is_remote,
-    EXISTS (SELECT FROM asked) AS is_open
+    EXISTS (SELECT FROM requested) AS is_open

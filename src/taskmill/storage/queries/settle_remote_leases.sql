@@ -1,7 +1,8 @@
--- Purpose: after claims of remote leases have ended: note how many are left, and close the leases that have none.
+-- Purpose: after claims of remote leases have ended: record how many are left, and close the leases that have
+-- none.
 -- $1 uuid[] leases, $2 text: the reason for closing.
--- Locks: the leases, in the order of ids. Relies on the primary keys of lease and task. Whoever ends a claim calls it
--- after its commit: of two who end the last two claims of a lease the later one sees that none is left.
+-- Locks: the leases, in the order of ids. Relies on the primary keys of lease and task. Call it after the commit
+-- of an end: when two end the last two claims of a lease, the later one sees that none is left.
 WITH held AS MATERIALIZED (
     SELECT id, task_ids FROM taskmill.lease
     WHERE id = ANY($1) AND remote AND closed_at IS NULL
@@ -9,7 +10,7 @@ WITH held AS MATERIALIZED (
     FOR NO KEY UPDATE
 ),
 counted AS MATERIALIZED (
-    SELECT h.id, left_over.running, left_over.timeout_at
+    SELECT h.id, remaining.running, remaining.timeout_at
     FROM held AS h
     CROSS JOIN LATERAL (
         SELECT
@@ -17,7 +18,7 @@ counted AS MATERIALIZED (
             min(t.started_at + make_interval(secs => t.timeout_s)) AS timeout_at
         FROM taskmill.task AS t
         WHERE t.id = ANY(h.task_ids) AND t.lease_id = h.id
-    ) AS left_over
+    ) AS remaining
 )
 UPDATE taskmill.lease AS l
 SET running = c.running,

@@ -1,9 +1,12 @@
--- Purpose: move the cursor of the feed's place `webhooks` behind all changes that there are, if there is neither a webhook
--- that gets changes nor a callback. $1 uuid who has the turn, $2 double precision for how many seconds it is held then.
--- Locks: the place's row. Relies on change_batch_position and on the primary key of task_callback.
--- All is seen in one snapshot. What it passes over was committed before a webhook that it does not see, which gets what
--- changes later; a callback is committed with its task's first change, so it is not missing where that is seen.
--- Returns whether there is one of them, the end of the feed (null while it is empty), and whether the cursor was moved.
+-- Purpose: move the cursor of the feed's place `webhooks` to the end of the feed, if there is neither a webhook
+-- that gets changes nor a callback. $1 uuid holder of the cursor lease, $2 double precision for how many seconds
+-- it is held then.
+-- Locks: the row of the place. Relies on change_batch_position and on the primary key of task_callback.
+-- All is read in one snapshot. What it skips was committed before any webhook that it does not see, which gets
+-- later changes only; a callback is committed with the first change of its task, so it is visible where that
+-- change is.
+-- Returns whether there is one of them, the end of the feed (null while it is empty), and whether the cursor was
+-- moved.
 WITH here AS MATERIALIZED (
     SELECT
         latest.position,

@@ -1,11 +1,12 @@
--- Purpose: keep a batch of log lines. The fence: each only if its claim is the task's latest, or was when it was
--- written. So what is late is dropped, and what an attempt said that is tried again at once is not. The worker's
--- clock may differ from ours: it is granted a tenth of a second.
+-- Purpose: store a batch of log lines. The fence: each only if its claim is the task's latest, or was when the
+-- line was written. So late lines are dropped, but not those of an attempt that is retried at once. The worker's
+-- clock may differ from ours: a tenth of a second is allowed for that.
 -- $1..$8: arrays, one element a line (see storage/task_log.py), or empty for nulls only.
--- Locks in order: no row of task; task_log (own new rows). The tables are named in the order in which dropping a week
--- locks them: task, task_event, task_log.
--- Relies on: the primary keys of task, task_event and task_log. Running it again with the same lines changes nothing.
--- Returns: how many of the lines the fence let pass: they are kept now, or were by an earlier run.
+-- Locks in order: no row of task; task_log (own new rows). The tables are named in the order in which dropping a
+-- week locks them: task, task_event, task_log.
+-- Relies on: the primary keys of task, task_event and task_log. Running it again with the same lines changes
+-- nothing.
+-- Returns: how many of the lines passed the fence: they are stored now, or were by an earlier run.
 WITH input AS MATERIALIZED (
     SELECT *
     FROM unnest(

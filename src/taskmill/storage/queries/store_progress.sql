@@ -1,9 +1,10 @@
--- Purpose: keep the latest progress of running tasks, each only if its fence holds.
+-- Purpose: store the latest progress of running tasks, each only if its fence holds.
 -- $1..$5: arrays, one element a report, sorted by task (see storage/progress.py), or empty for nulls only.
--- Locks in order: no row of task; task_progress (in the order of tasks). What is written in the moment in which the claim
--- ends is still of that claim; the condition on claim_no keeps it from replacing what a later one said.
--- Relies on: the primary keys of task and task_progress; `IS TRUE` hides the status from the planner. The serial goes on
--- through all claims of a task: with the version it never names two states. Returns the claims whose fence held.
+-- Locks in order: no row of task; task_progress (in the order of tasks). A report that arrives just as the claim
+-- ends still belongs to that claim; the condition on claim_no keeps it from replacing one of a later claim.
+-- Relies on: the primary keys of task and task_progress; `IS TRUE` hides the status from the planner. The serial
+-- goes on through all claims of a task: together with the version it never names two states. Returns the claims
+-- whose fence held.
 WITH input AS MATERIALIZED (
     SELECT *
     FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::double precision[], $5::text[])

@@ -1,8 +1,8 @@
--- Purpose: keep refused messages. A message with an id that is there already counts as delivered again.
+-- Purpose: store refused messages. A message with an id that is stored already counts as redelivered.
 -- $1..$10: arrays, one element a message (see storage/rejections.py), or empty for nulls only, sorted by message
 -- id and hash; no pair of these may come twice.
 -- Locks in order: rejection (sorted keys). Relies on its primary key and on rejection_message.
--- Returns: the row of each message. One that is missing was kept by an earlier run with the same id.
+-- Returns: the row of each message. One that is missing was stored by an earlier run with the same id.
 WITH input AS MATERIALIZED (
     SELECT *
     FROM unnest(

@@ -1,7 +1,8 @@
--- Purpose: what is there to run tasks: workers whose lease holds, their slots, and how many of these are taken. While
--- ends are written down, more of a worker's tasks are in progress than it has slots.
--- Of a worker that pulls over HTTP each lease is another claim, so it is told by its name.
--- Reads only; relies on lease_open and task_status_id: its cost grows with the running tasks, as a round of rescue does.
+-- Purpose: capacity: live workers, their slots, and how many of these are taken. For moments a worker has more
+-- tasks in progress than slots, while ends are being written.
+-- A worker that pulls over HTTP has a lease for each claim, so it is counted by its name.
+-- Reads only; relies on lease_open and task_status_id: its cost grows with the running tasks, like a round of
+-- rescue.
 WITH busy AS MATERIALIZED (
     SELECT lease_id, count(*)::integer AS running
     FROM taskmill.task

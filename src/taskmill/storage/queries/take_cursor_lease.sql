@@ -1,6 +1,7 @@
--- Purpose: become, or stay, the one that delivers the feed to a place. $1 text place, $2 uuid who, $3 double precision
--- for how many seconds, $4 bigint and $5 integer: the cursor to begin with when nobody has ever delivered there.
--- Locks: the place's row. Returns the cursor to go on from; no row while somebody else has the turn.
+-- Purpose: take or renew the cursor lease: the right to deliver the feed to a destination. $1 text place, $2 uuid
+-- holder, $3 double precision for how many seconds, $4 bigint and $5 integer: the cursor to begin with when
+-- nothing was ever delivered there.
+-- Locks: the row of the place. Returns the cursor to go on from; no row while another process holds the lease.
 INSERT INTO taskmill.feed_delivery AS held (place, position, ordinal, holder, expires_at)
 VALUES ($1, $4, $5, $2, clock_timestamp() + make_interval(secs => $3))
 ON CONFLICT (place) DO UPDATE

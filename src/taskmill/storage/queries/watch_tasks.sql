@@ -1,5 +1,5 @@
--- Purpose: what tells whether something has happened to tasks since they were last looked at. $1 uuid[]. Reads only;
--- relies on the primary keys: of the lines it looks at the last one of each task.
+-- Purpose: stamps that show whether tasks have changed. $1 uuid[]. Reads only; relies on the primary keys: only
+-- the last log line of each task is read.
 SELECT
     t.id, t.version, t.claim_no, coalesce(p.serial, 0) AS progress, l.claim_no AS line_claim, l.seq AS line
 FROM taskmill.task AS t

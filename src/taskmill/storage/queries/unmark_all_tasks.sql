@@ -1,6 +1,6 @@
--- Purpose: take the mark of a release from the waiting tasks after an id, as far as the next $2 of all that wait.
--- $1 uuid: after this id; $2 integer: most rows to look at. `last_id` is where to go on, null at the end.
--- Locks in order: dispatch, sorted by id. A claim that holds a row has deleted it when the wait is over.
+-- Purpose: remove the marks of releases from waiting tasks, in steps. $1 uuid: after this id; $2 integer: most
+-- rows to read. `last_id` is where to go on, null at the end.
+-- Locks in order: dispatch, sorted by id. A row that a claim holds is deleted when the wait is over.
 -- Relies on: dispatch's primary key.
 WITH seen AS MATERIALIZED (
     SELECT task_id, released_at
@@ -16,12 +16,12 @@ locked AS MATERIALIZED (
     ORDER BY task_id
     FOR NO KEY UPDATE
 ),
-forgotten AS (
+unmarked AS (
     UPDATE taskmill.dispatch
     SET released_at = NULL
     WHERE task_id = ANY(ARRAY(SELECT task_id FROM locked)) AND released_at IS NOT NULL
     RETURNING task_id
 )
 SELECT
-    (SELECT count(*) FROM forgotten) AS forgotten,
+    (SELECT count(*) FROM unmarked) AS unmarked,
     (SELECT task_id FROM seen ORDER BY task_id DESC LIMIT 1) AS last_id
