@@ -67,7 +67,7 @@ def give_away(checkout: Checkout) -> None:
 
 
 def in_bare_machine(checkout: Checkout, script: str, *, user: str) -> tuple[int, str]:
-    """Start the program where something is hidden; return the status and what it said."""
+    """Start the program where something is hidden; return the status and its output."""
     scratch = checkout.path.parent / "scratch"
     scratch.mkdir()
     become = ORDINARY if user == "ordinary" else []
@@ -109,30 +109,30 @@ def test_an_ordinary_user_can_start_it(checkout: Checkout) -> None:
 def test_without_pip_a_wheel_on_the_system_is_used(checkout: Checkout, user: str) -> None:
     if not list(Path("/usr/share/python-wheels").glob("pip-*.whl")):
         pytest.skip("this system has no wheel of pip (Debian: apt-get install python3-pip-whl)")
-    status, said = in_bare_machine(checkout, "", user=user)
-    assert status == 0, said
-    assert "installing with pip-" in said
-    assert "fetching" not in said
+    status, output = in_bare_machine(checkout, "", user=user)
+    assert status == 0, output
+    assert "installing with pip-" in output
+    assert "fetching" not in output
 
 
 @needs_root
 @needs_debian
 @both_users
 def test_without_any_pip_debians_wheel_is_fetched(checkout: Checkout, user: str) -> None:
-    status, said = in_bare_machine(checkout, NO_WHEEL, user=user)
-    assert status == 0, said
-    assert "fetching Debian's python3-pip-whl" in said
-    assert "is ready after" in said
+    status, output = in_bare_machine(checkout, NO_WHEEL, user=user)
+    assert status == 0, output
+    assert "fetching Debian's python3-pip-whl" in output
+    assert "is ready after" in output
 
 
 @needs_root
 @needs_debian
 @both_users
 def test_with_nothing_at_all_one_line_says_what_to_install(checkout: Checkout, user: str) -> None:
-    status, said = in_bare_machine(checkout, NO_WHEEL + NO_APT, user=user)
+    status, output = in_bare_machine(checkout, NO_WHEEL + NO_APT, user=user)
     assert status != 0
-    assert "apt-get install python3-venv" in said.splitlines()[-1]
-    assert "Traceback" not in said
+    assert "apt-get install python3-venv" in output.splitlines()[-1]
+    assert "Traceback" not in output
 
 
 @needs_root

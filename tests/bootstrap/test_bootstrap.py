@@ -14,7 +14,7 @@ STARTED = f"['one', 'two words'] ({sys.version_info[0]}, "
 
 
 def started(small: Checkout) -> str:
-    """Start the program, and return what the bootstrap said about its work."""
+    """Start the program, and return what the bootstrap printed."""
     done = small.taskmill("one", "two words")
     assert done.stdout.startswith(STARTED)
     return done.stderr
@@ -23,16 +23,16 @@ def started(small: Checkout) -> str:
 def test_a_clean_clone_starts_the_program(cloned: Checkout) -> None:
     first = cloned.taskmill("--version")
     assert "making .venv from requirements/run.txt" in first.stderr
-    told = re.search(
+    found = re.search(
         r"(\d+) packages, about (\d+) MB on the disk; every 10 s it says that it goes on",
         first.stderr,
     )
-    assert told, first.stderr
+    assert found, first.stderr
     packages = list((cloned.path / ".venv").glob("lib/python3*/site-packages/*.dist-info"))
-    assert int(told[1]) - 5 <= len(packages) <= int(told[1]), "some are for other systems"
+    assert int(found[1]) - 5 <= len(packages) <= int(found[1]), "some are for other systems"
     files = (cloned.path / ".venv").rglob("*")
     megabytes = sum(path.lstat().st_size for path in files) / 1e6
-    assert 0.6 < megabytes / int(told[2]) < 1.6
+    assert 0.6 < megabytes / int(found[2]) < 1.6
     assert "taskmill" in first.stdout.lower()
     assert "0.1" in first.stdout
 
@@ -69,10 +69,10 @@ def test_an_installed_copy_is_told_and_removed_so_that_the_source_is_what_runs(
     (packages / "taskmill" / "__init__.py").touch()
     (packages / "taskmill" / "__main__.py").write_text("print('the copy')\n")
 
-    said = started(small)
-    assert "taskmill is an installed copy of Taskmill, which hides the source" in said
-    assert "own-handlers.md" in said
-    assert "making" not in said
+    output = started(small)
+    assert "taskmill is an installed copy of Taskmill, which hides the source" in output
+    assert "own-handlers.md" in output
+    assert "making" not in output
     left = {path.name for path in packages.iterdir()}
     assert "pillow" in left
     assert not left & {"taskmill", "taskmill-0.0.1.dist-info"}
@@ -83,9 +83,9 @@ def test_an_environment_that_was_made_elsewhere_is_told_before_it_is_replaced(
     small: Checkout,
 ) -> None:
     (small.path / ".venv" / "bin").mkdir(parents=True)
-    said = started(small)
-    assert "is not as it was made here; it is made anew" in said
-    assert "own-handlers.md" in said
+    output = started(small)
+    assert "is not as it was made here; it is made anew" in output
+    assert "own-handlers.md" in output
 
 
 def test_a_long_installation_says_that_it_goes_on(small: Checkout) -> None:

@@ -37,7 +37,7 @@ def mill(database_url: str, private_broker: BrokerServer, tmp_path: Path) -> Ite
         yield Mill(url=program.facts["url"], http=http, wire=wire)
 
 
-def test_an_outage_of_the_broker_is_told_as_is_its_end_and_tasks_run_meanwhile(
+def test_an_outage_of_the_broker_is_reported_as_is_its_end_and_tasks_run_meanwhile(
     window: Window, private_broker: BrokerServer
 ) -> None:
     page = window.open("/")

@@ -84,10 +84,10 @@ def test_the_command_that_is_shown_creates_the_task(window: Window, tmp_path: Pa
     (tmp_path / "create.py").write_text(commands[1], "utf-8")
     made = runpy.run_path(str(tmp_path / "create.py"))["task"]
     by_python = window.mill.http.get(f"/tasks/{made.id}").json()
-    told = subprocess.run(  # noqa: S603 - our own
+    done = subprocess.run(  # noqa: S603 - our own
         ["/bin/sh", "-c", commands[0]], check=True, capture_output=True, text=True
     )
-    by_curl = json.loads(told.stdout)
+    by_curl = json.loads(done.stdout)
     for task in (by_python, by_curl):
         assert (task["name"], task["queue"]) == ("it's from the shell 🎉", "shell")
 
@@ -101,7 +101,7 @@ def test_a_snippet_is_copied(window: Window) -> None:
 
 
 @pytest.mark.parametrize("window", BOTH, indirect=True, ids="-".join)
-def test_what_is_wrong_is_told_at_its_place_and_nothing_is_lost(
+def test_faults_are_reported_at_their_field_and_nothing_is_lost(
     window: Window, letter: str
 ) -> None:
     page = window.open("/ui/create")
@@ -138,7 +138,7 @@ def test_another_one_is_created_like_a_task(window: Window) -> None:
     assert window.errors == []
 
 
-def test_while_the_database_is_away_the_form_is_kept_and_makes_one_task_then(
+def test_while_the_database_is_away_the_form_stays_and_makes_one_task_then(
     window: Window,
 ) -> None:
     page = window.open("/ui/create")
@@ -163,7 +163,7 @@ def test_while_the_database_is_away_the_form_is_kept_and_makes_one_task_then(
 
 
 @pytest.mark.parametrize("window", BOTH, indirect=True, ids="-".join)
-def test_rejected_messages_are_looked_at_and_sent_again(window: Window) -> None:
+def test_rejected_messages_are_shown_and_sent_again(window: Window) -> None:
     bodies = [b'{"name": "", "queu": "x"}', b"\x00\xff\xfe" * 200, "مهمة 🎉 ".encode() * 50]
     ids = store_refused_in_thread(
         window.mill.wire.url, [refused_message(body, f"{uuid4()}{'m' * 200}") for body in bodies]

@@ -24,7 +24,7 @@ INSERT INTO taskmill.lease (id, worker, queues, types, slots, expires_at) VALUES
 # stands left of its last one, when both are on one line.
 TURNED = """() => {
     const turned = [], walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-    const place = (node, at) => {
+    const boxOf = (node, at) => {
         const range = document.createRange();
         range.setStart(node, at);
         range.setEnd(node, at + 1);
@@ -34,14 +34,14 @@ TURNED = """() => {
         const text = node.data, letters = [...text.matchAll(/[\\p{L}\\p{N}#:/]/gu)].map((one) => one.index);
         if (letters.length < 2 || /[\\u202a-\\u202e\\u2066-\\u2069]/.test(text)) continue;
         if (!node.parentElement.checkVisibility() || node.parentElement.closest("script, style, option")) continue;
-        const first = place(node, letters[0]), last = place(node, letters[letters.length - 1]);
+        const first = boxOf(node, letters[0]), last = boxOf(node, letters[letters.length - 1]);
         if (Math.abs(first.top - last.top) < 2 && first.left > last.left) turned.push(text.trim().slice(0, 60));
     }
     // What stands behind a text in the same line is behind it on the page.
     for (const one of document.querySelectorAll("bdi")) {
         const next = one.nextSibling;
         if (!next || next.nodeType !== Node.TEXT_NODE || !next.data.trim() || !one.checkVisibility()) continue;
-        const own = one.getBoundingClientRect(), behind = place(next, next.data.search(/\\S/));
+        const own = one.getBoundingClientRect(), behind = boxOf(next, next.data.search(/\\S/));
         const isBefore = Math.abs(own.bottom - behind.bottom) < 4 && behind.left < own.left;
         if (isBefore) turned.push(`before: ${next.data}`);
     }
@@ -67,7 +67,7 @@ def turning(mill: Mill) -> list[str]:
     rows = mill.http.get("/tasks", params={"queue": "turn"}).json()["items"]
     assert [one["status"] for one in rows] == ["failed"]
     bodies = [f'{{"name": 1, "{TURNING}": 1}}'.encode(), f"{CLOSING} is no JSON".encode()]
-    kept = store_refused_in_thread(
+    rejection_ids = store_refused_in_thread(
         mill.wire.url, [refused_message(body, f"{TURNING}-id") for body in bodies]
     )
     do(mill.wire.url, A_WORKER)
@@ -80,7 +80,11 @@ def turning(mill: Mill) -> list[str]:
             f"/ui/tasks/{lines}",
         ),
         *("/ui/failures", "/ui/workers", f"/ui/workers/{WORKER}", f"/ui/create?like={task}"),
-        *("/ui/rejections", f"/ui/rejections/{kept[0]}", f"/ui/rejections/{kept[1]}"),
+        *(
+            "/ui/rejections",
+            f"/ui/rejections/{rejection_ids[0]}",
+            f"/ui/rejections/{rejection_ids[1]}",
+        ),
     ]
 
 

@@ -13,7 +13,7 @@ def three_tasks(window: Window, queue: str) -> list[str]:
     ]
 
 
-def place(row: Locator) -> float:
+def top_of(row: Locator) -> float:
     box = row.bounding_box()
     assert box is not None
     return box["y"]
@@ -25,14 +25,14 @@ def test_what_is_new_waits_while_the_pointer_is_over_the_list(window: Window) ->
     stays(page)
     row, news = page.locator(f"#t{old[1]}"), page.locator("#news")
     row.hover()
-    before = place(row)
+    before = top_of(row)
     for number in range(60):
         window.mill.create(name=f"New {number}", type="unknown", queue="held")
     expect(news).to_have_text("60 new")
     # What would be off the page by now is true nevertheless.
     window.mill.http.post(f"/tasks/{old[1]}/cancel").raise_for_status()
     expect(row.locator(".status")).to_have_text("Cancelled")
-    assert place(row) == before
+    assert top_of(row) == before
     expect(page.locator("#list tbody tr")).to_have_count(3)
     window.check()
     page.mouse.move(2, 2)
@@ -47,10 +47,10 @@ def test_what_no_longer_fits_stays_pale_until_the_pointer_leaves(window: Window)
     page = window.open("/ui/tasks?queue=pale&status=new")
     row = page.locator(f"#t{old[0]}")
     row.hover()
-    before = place(row)
+    before = top_of(row)
     window.mill.http.post(f"/tasks/{old[2]}/cancel").raise_for_status()
     expect(page.locator(f"#t{old[2]}.left")).to_be_visible()
-    assert place(row) == before
+    assert top_of(row) == before
     for task_id in old[:2]:
         window.mill.http.post(f"/tasks/{task_id}/cancel").raise_for_status()
     expect(page.locator("#list tr.left")).to_have_count(3)
@@ -66,13 +66,13 @@ def test_queues_keep_their_order_under_the_pointer(window: Window) -> None:
     page = window.open("/ui/queues?name=order-&order=waiting")
     row = page.locator("#q-order-b")
     row.hover()
-    before = place(row)
+    before = top_of(row)
     for _ in range(2):
         window.mill.create(name="Waits", type="unknown", queue="order-b")
     window.mill.create(name="Waits", type="unknown", queue="order-c")
     expect(row.locator("td").nth(1)).to_have_text("4")
     expect(page.locator("#news")).to_have_text("1 new")
-    assert place(row) == before
+    assert top_of(row) == before
     page.mouse.move(2, 2)
     expect(page.locator("tbody tr").first).to_have_id("q-order-b")
     expect(page.locator("#q-order-c")).to_be_visible()
@@ -80,15 +80,15 @@ def test_queues_keep_their_order_under_the_pointer(window: Window) -> None:
 
 
 @pytest.mark.parametrize("window", [("phone", "dark", "ru")], indirect=True, ids="-".join)
-def test_where_there_is_no_pointer_new_ones_come_when_they_are_asked_for(window: Window) -> None:
+def test_without_a_pointer_new_rows_come_on_request(window: Window) -> None:
     old = three_tasks(window, "touched")
     page = window.open("/ui/tasks?queue=touched")
     row = page.locator(f"#t{old[2]}")
-    before = place(row)
+    before = top_of(row)
     new = window.mill.create(name="New", type="unknown", queue="touched")
     news = page.locator("#news")
     expect(news).to_have_text("новых: 1")
-    assert place(row) == before
+    assert top_of(row) == before
     window.check()
     news.click()
     expect(page.locator(f"#t{new}")).to_be_visible()

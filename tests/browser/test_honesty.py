@@ -73,11 +73,11 @@ def test_times_are_right_when_the_readers_clock_is_not(window: Window) -> None:
 
 
 INK = """async points => {
-    const node = document.querySelector("[data-chart=time]"), turn = () => new Promise(requestAnimationFrame);
+    const node = document.querySelector("[data-chart=time]"), frame = () => new Promise(requestAnimationFrame);
     node.dataset.points = points;
     node.dispatchEvent(new Event("points"));
-    await turn();
-    await turn();
+    await frame();
+    await frame();
     const canvas = node.querySelector("canvas"), wide = canvas.width;
     const { data } = canvas.getContext("2d").getImageData(0, 0, wide, canvas.height);
     let coloured = 0, atEdge = 0;

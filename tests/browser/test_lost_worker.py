@@ -59,7 +59,7 @@ def opened(window: Window, path: str) -> Page:
     return page
 
 
-def is_told_with_what_it_ran(window: Window, row: Locator, task_id: str) -> None:
+def is_shown_with_what_it_ran(window: Window, row: Locator, task_id: str) -> None:
     link = row.get_by_role("link", name="1 task taken back")
     page = opened(window, str(link.get_attribute("href")))
     expect(page.locator("main .status").first).to_have_text("Lost")
@@ -68,7 +68,7 @@ def is_told_with_what_it_ran(window: Window, row: Locator, task_id: str) -> None
     page.close()
 
 
-def test_a_killed_worker_is_told_and_another_one_takes_over_what_it_ran(
+def test_a_killed_worker_is_shown_and_another_one_takes_over_what_it_ran(
     window: Window, maintenance: Program, database_url: str, tmp_path: Path
 ) -> None:
     with a_worker("first", database_url, tmp_path) as first:
@@ -94,7 +94,7 @@ def test_a_killed_worker_is_told_and_another_one_takes_over_what_it_ran(
         expect(tasks.locator(f"#t{task_id} .status")).to_have_text("New")
         expect(row.locator(".status")).to_have_text("Lost", timeout=TOLD_MS)
         # What it ran is told where it is shown.
-        is_told_with_what_it_ran(window, row, task_id)
+        is_shown_with_what_it_ran(window, row, task_id)
     with a_worker("second", database_url, tmp_path):
         expect(task.locator("main .status").first).to_have_text("In progress")
         expect(task.locator(".facts").get_by_role("link", name="second")).to_be_visible()

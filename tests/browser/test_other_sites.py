@@ -236,7 +236,7 @@ def by_a_picture(page: Page, url: str) -> None:
     page.evaluate("url => { new Image().src = url }", url)
 
 
-def worker_answers(service: Program) -> list[int]:
+def worker_statuses(service: Program) -> list[int]:
     """How requests for a worker were answered; of a picture's the browser shows nothing."""
     return [line["status"] for line in service.logged("request.served") if line["path"] == WORKER]
 
@@ -246,15 +246,15 @@ def worker_answers(service: Program) -> list[int]:
 def test_a_page_of_another_site_starts_no_worker_by_the_earlier_address(
     page: Page, evil_url: str, service: Program, way: Callable[[Page, str], None], name: str
 ) -> None:
-    before = len(worker_answers(service))
+    before = len(worker_statuses(service))
     page.goto(evil_url)
     way(page, at(service, name) + WORKER)
     # Somebody who opens the address does.
     opened = page.context.new_page().goto(at(service, name) + WORKER)
     assert opened is not None
     assert opened.status == 200
-    wait_until(lambda: len(worker_answers(service)) == before + 2, "both are answered")
-    assert sorted(worker_answers(service)[before:]) == [200, 403]
+    wait_until(lambda: len(worker_statuses(service)) == before + 2, "both are answered")
+    assert sorted(worker_statuses(service)[before:]) == [200, 403]
 
 
 def test_a_page_that_the_settings_name_may_ask_and_read(

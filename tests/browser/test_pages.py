@@ -14,8 +14,8 @@ QUICK = [("desktop", "light", "en"), ("phone", "dark", "ru")]
 
 def a_task(mill: Mill, status: str, **more: str) -> str:
     """Return the id of some task with this status."""
-    asked = {"status": status, "limit": "1", **more}
-    found: str = mill.http.get("/tasks", params=asked).json()["items"][0]["id"]
+    query = {"status": status, "limit": "1", **more}
+    found: str = mill.http.get("/tasks", params=query).json()["items"][0]["id"]
     return found
 
 
@@ -84,7 +84,7 @@ def test_the_counts_of_the_overview_go_on_without_a_reload(window: Window) -> No
     assert page.locator(".chart canvas").count() == 2
 
 
-def test_a_running_task_tells_how_far_it_is_and_is_cancelled(window: Window) -> None:
+def test_a_running_task_shows_its_progress_and_is_cancelled(window: Window) -> None:
     task_id = window.mill.create(name="A long report", type="build-report")
     page = window.open(f"/ui/tasks/{task_id}")
     stays(page)
@@ -153,7 +153,7 @@ def test_picked_tasks_are_retried_in_the_background(window: Window) -> None:
     assert window.errors == []
 
 
-def test_all_tasks_that_fit_are_cancelled_after_a_counted_look(window: Window) -> None:
+def test_all_tasks_that_fit_are_cancelled_after_a_preview(window: Window) -> None:
     ids = [window.mill.create(name=f"Sweep {n}", type="unknown", queue="sweep") for n in range(4)]
     page = window.open("/ui/tasks?queue=sweep&status=new")
     page.get_by_role("button", name="Cancel all").click()
@@ -200,7 +200,7 @@ def test_everything_can_be_reached_by_keys(window: Window) -> None:
     page.wait_for_url("**/ui/tasks/*-*")
 
 
-def test_theme_and_language_are_kept(window: Window) -> None:
+def test_theme_and_language_are_saved(window: Window) -> None:
     page = window.open("/ui/tasks?status=new")
     ground = "getComputedStyle(document.body).backgroundColor"
     light = page.evaluate(ground)
@@ -229,7 +229,7 @@ def test_nothing_moves_while_a_page_comes_alive(window: Window) -> None:
         assert page.evaluate("window.shift") < 0.02, path
 
 
-def test_an_outage_is_told_and_the_pages_recover_by_themselves(window: Window) -> None:
+def test_an_outage_is_reported_and_the_pages_recover_by_themselves(window: Window) -> None:
     page = window.open("/ui/tasks")
     stays(page)
     other = page.context.new_page()

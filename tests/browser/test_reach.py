@@ -71,7 +71,7 @@ SELECT
 # Scripts can scroll what hides the rest of itself; people can't.
 REACHED = """() => {
     const wrong = [], moved = new Set();
-    const said = (node) => `${node.tagName} ${node.className} «${node.textContent.trim().slice(0, 40)}»`;
+    const named = (node) => `${node.tagName} ${node.className} «${node.textContent.trim().slice(0, 40)}»`;
     for (const node of document.querySelectorAll("a[href], button, input, select, textarea, summary")) {
         if (!node.checkVisibility({ visibilityProperty: true }) || node.closest(".skip, [hidden]")) continue;
         node.scrollIntoView({ block: "center", inline: "center", behavior: "instant" });
@@ -80,15 +80,15 @@ REACHED = """() => {
             const hides = [overflowX, overflowY].some((one) => one === "hidden" || one === "clip");
             if (!hides || !(up.scrollLeft || up.scrollTop) || moved.has(up)) continue;
             moved.add(up);
-            wrong.push(`hidden beside: ${said(node)}`);
+            wrong.push(`hidden beside: ${named(node)}`);
         }
         const box = node.getClientRects()[0];
-        if (!box || !box.width) { wrong.push(`no place: ${said(node)}`); continue; }
+        if (!box || !box.width) { wrong.push(`no place: ${named(node)}`); continue; }
         const edge = Math.min(3, box.width / 2), middle = box.top + box.height / 2;
         for (const across of [box.left + edge, box.left + box.width / 2, box.right - edge]) {
             const met = document.elementFromPoint(across, middle);
             if (met && (node.contains(met) || met.contains(node) && met.matches("label"))) continue;
-            wrong.push(`${Math.round(across)},${Math.round(middle)}: ${met && said(met)}, not ${said(node)}`);
+            wrong.push(`${Math.round(across)},${Math.round(middle)}: ${met && named(met)}, not ${named(node)}`);
             break;
         }
     }

@@ -108,10 +108,10 @@ def test_ten_thousand_lines_are_shown_in_part(window: Window, stressed: dict[str
 def test_rejected_messages_of_any_kind_break_no_page(window: Window) -> None:
     bodies = [*(name.encode() for name in NAMES.values()), b"\xff" * MEBIBYTE, b"x" * MEBIBYTE, b""]
     name = f"{uuid4()}{'m' * 219}"
-    for kept in store_refused_in_thread(
+    for rejection_id in store_refused_in_thread(
         window.mill.wire.url, [refused_message(body, name) for body in bodies]
     ):
-        is_in_shape(window, f"/ui/rejections/{kept}")
+        is_in_shape(window, f"/ui/rejections/{rejection_id}")
     is_in_shape(window, "/ui/rejections")
     window.check()
 

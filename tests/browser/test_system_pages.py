@@ -105,7 +105,7 @@ def fail_one(mill: Mill, kind: str, error: str) -> None:
     mill.http.post(f"/tasks/{task['id']}/fail", json=end).raise_for_status()
 
 
-def test_failures_of_a_kind_appear_and_are_retried_after_a_counted_look(window: Window) -> None:
+def test_failures_of_a_kind_appear_and_are_retried_after_a_preview(window: Window) -> None:
     page = window.open("/ui/failures")
     stays(page)
     for number in range(2):

@@ -38,9 +38,9 @@ def mill(
     database_server.drop(url)
 
 
-def first_of(mill: Mill, **asked: str) -> str:
+def first_of(mill: Mill, **query: str) -> str:
     """Return the id of the first task that fits."""
-    found: str = mill.http.get("/tasks", params={**asked, "limit": "1"}).json()["items"][0]["id"]
+    found: str = mill.http.get("/tasks", params={**query, "limit": "1"}).json()["items"][0]["id"]
     return found
 
 

@@ -64,12 +64,12 @@ def only_fetched(root: Path = Path("/")) -> object:
 
 @pytest.mark.usefixtures("archive")
 def test_what_is_fetched_is_announced_once_and_kept(tmp_path: Path) -> None:
-    said: list[str] = []
+    announced: list[str] = []
     assert find_present() is None
-    found = find_or_fetch(said.append)
+    found = find_or_fetch(announced.append)
     assert found.server.is_relative_to(tmp_path / "the cache" / "taskmill" / "rabbitmq")
-    assert find_or_fetch(said.append) == found == find_present()
-    assert said == [fetching.ANNOUNCEMENT]
+    assert find_or_fetch(announced.append) == found == find_present()
+    assert announced == [fetching.ANNOUNCEMENT]
     calls = (tmp_path / "calls").read_text().splitlines()
     assert [call.split()[-1] for call in calls] == ["update", "rabbitmq-server"]
     assert "libc6" not in calls[-1], "what every system has is not fetched"
@@ -87,8 +87,8 @@ def test_several_at_once_fetch_once(tmp_path: Path) -> None:
         return done.stderr
 
     with ThreadPoolExecutor(3) as threads:
-        said = list(threads.map(fetch, range(3)))
-    assert sum(fetching.ANNOUNCEMENT in text for text in said) == 1
+        announced = list(threads.map(fetch, range(3)))
+    assert sum(fetching.ANNOUNCEMENT in text for text in announced) == 1
     assert len((tmp_path / "calls").read_text().splitlines()) == 2
 
 

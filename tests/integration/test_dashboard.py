@@ -1,4 +1,4 @@
-"""The pages over HTTP: what they show, what they refuse, what they cost, and that they stay fresh."""
+"""The pages over HTTP: what they show, what they refuse, what they cost, and how they are refreshed."""
 
 import asyncio
 import csv
@@ -66,7 +66,7 @@ def title_of(html: str) -> str:
     return found[1]
 
 
-async def test_pages_are_drawn_with_nothing_and_with_tasks(pages: Served) -> None:
+async def test_pages_are_rendered_with_nothing_and_with_tasks(pages: Served) -> None:
     for path in PAGES:
         assert (await pages.get(path)).status_code == 200
     await pages.create(name='<img src=x onerror=alert(1)> "quoted"', labels={"<b>": "'x'"})
@@ -76,7 +76,7 @@ async def test_pages_are_drawn_with_nothing_and_with_tasks(pages: Served) -> Non
         assert "<img src=x" not in answer.text
 
 
-async def test_every_answer_has_the_headers_that_guard_it(pages: Served) -> None:
+async def test_every_response_has_the_security_headers(pages: Served) -> None:
     static = f"/ui/static/{assets.digest()}/app.css"
     for path in (*PAGES, static, "/ui/nothing", "/ui/tasks/export.csv"):
         headers = (await pages.get(path)).headers
@@ -137,7 +137,7 @@ async def test_the_first_view_of_a_page_is_small(pages: Served, stage: Stage) ->
         assert total < FIRST_VIEW_BYTES
 
 
-async def test_the_language_is_the_browsers_until_somebody_chooses(pages: Served) -> None:
+async def test_the_language_is_the_browsers_until_one_is_chosen(pages: Served) -> None:
     russian = await pages.get("/ui/tasks", headers={"accept-language": "ru-RU,ru;q=0.9"})
     assert (title_of(russian.text), 'lang="ru"' in russian.text) == ("Задачи", True)
     kept = await pages.post("/ui/preferences", b"language=ru&back=/ui/tasks?queue=a")
@@ -239,7 +239,7 @@ async def test_a_task_is_cancelled_and_run_again(pages: Served, stage: Stage) ->
 
 
 async def finished(pages: Served, started: str) -> str:
-    """Wait for the job that an answer leads to, and return how it is told."""
+    """Wait for the job that a response leads to, and return what is shown of it."""
     job = started.rpartition("job=")[2]
 
     async def look() -> str:
@@ -301,10 +301,10 @@ async def test_all_tasks_come_as_csv_and_as_lines(pages: Served, stage: Stage) -
     assert [orjson.loads(line)["name"] for line in answer.text.splitlines()] == names
 
 
-async def hear(
+async def collect_events(
     pages: Served, path: str, found: list[str], until: Callable[[list[str]], bool]
 ) -> None:
-    """Put the names of a stream's events into `found` until that suffices."""
+    """Append the names of a stream's events to `found` until `until` holds."""
     async with asyncio.timeout(15), pages.http.stream("GET", path) as answer:
         assert answer.headers["content-type"] == "text/event-stream"
         async for line in answer.aiter_lines():
@@ -314,55 +314,57 @@ async def hear(
                     break
 
 
-async def has_heard(heard: list[str]) -> None:
-    """Return when the stream is there: it begins with an event."""
+async def until_begun(events: list[str]) -> None:
+    """Wait until the stream has begun: it begins with an event."""
 
     async def look() -> bool:
-        return bool(heard)
+        return bool(events)
 
     await eventually(look, "the stream has begun")
 
 
-async def test_a_page_hears_of_a_change_of_its_task_and_of_none_other(
-    pages: Served, stage: Stage
-) -> None:
+async def test_a_page_is_notified_of_changes_of_its_task_only(pages: Served, stage: Stage) -> None:
     mine, other = await stage.created(), await stage.created()
-    heard: list[str] = []
-    heard_of_other: list[str] = []
+    events: list[str] = []
+    events_of_other: list[str] = []
     async with asyncio.TaskGroup() as group:
         path = "/ui/live?task="
-        group.create_task(hear(pages, f"{path}{mine.id}", heard, lambda all_: len(all_) == 2))
-        quiet = group.create_task(hear(pages, f"{path}{other.id}", heard_of_other, lambda _: False))
-        await has_heard(heard)
-        await has_heard(heard_of_other)
+        group.create_task(
+            collect_events(pages, f"{path}{mine.id}", events, lambda all_: len(all_) == 2)
+        )
+        quiet = group.create_task(
+            collect_events(pages, f"{path}{other.id}", events_of_other, lambda _: False)
+        )
+        await until_begun(events)
+        await until_begun(events_of_other)
         await stage.service.cancel(mine.id)
 
-        async def is_told() -> bool:
-            return len(heard) == 2
+        async def has_arrived() -> bool:
+            return len(events) == 2
 
-        await eventually(is_told, "the change is told", timeout_s=4)
+        await eventually(has_arrived, "the event arrives", timeout_s=4)
         quiet.cancel()
-    assert heard == ["changed", "changed"]
-    assert heard_of_other == ["changed"]
+    assert events == ["changed", "changed"]
+    assert events_of_other == ["changed"]
 
 
-async def test_a_page_of_everything_hears_of_any_change(pages: Served, stage: Stage) -> None:
-    heard: list[str] = []
+async def test_a_page_of_everything_is_notified_of_any_change(pages: Served, stage: Stage) -> None:
+    events: list[str] = []
     async with asyncio.TaskGroup() as group:
-        group.create_task(hear(pages, "/ui/live", heard, lambda all_: len(all_) == 2))
-        await has_heard(heard)
+        group.create_task(collect_events(pages, "/ui/live", events, lambda all_: len(all_) == 2))
+        await until_begun(events)
         await stage.created()
         await changes.number(stage.database, 10)
 
-        async def is_told() -> bool:
-            return len(heard) == 2
+        async def has_arrived() -> bool:
+            return len(events) == 2
 
-        await eventually(is_told, "the change is told", timeout_s=4)
+        await eventually(has_arrived, "the event arrives", timeout_s=4)
 
 
-async def test_nobody_asks_the_database_while_no_page_is_open(pages: Served) -> None:
-    heard: list[str] = []
-    await hear(pages, "/ui/live", heard, lambda all_: len(all_) == 1)
+async def test_the_database_is_not_polled_while_no_page_is_open(pages: Served) -> None:
+    events: list[str] = []
+    await collect_events(pages, "/ui/live", events, lambda all_: len(all_) == 1)
     watching = change_ticker_of(pages)
 
     async def is_quiet() -> bool:
@@ -371,7 +373,7 @@ async def test_nobody_asks_the_database_while_no_page_is_open(pages: Served) -> 
     await eventually(is_quiet, "the last page has gone")
 
 
-async def test_an_outage_of_the_database_is_told_and_so_is_its_end(stage: Stage) -> None:
+async def test_an_outage_of_the_database_is_reported_and_so_is_its_end(stage: Stage) -> None:
     async with (
         a_network(stage.url) as (network, through),
         a_stage(through) as cut_off,
@@ -379,11 +381,13 @@ async def test_an_outage_of_the_database_is_told_and_so_is_its_end(stage: Stage)
     ):
         assert (await pages.get("/")).status_code == 200
         async with asyncio.TaskGroup() as group:
-            heard: list[str] = []
+            events: list[str] = []
             group.create_task(
-                hear(pages, "/ui/live", heard, lambda all_: all_[-2:] == ["away", "changed"])
+                collect_events(
+                    pages, "/ui/live", events, lambda all_: all_[-2:] == ["away", "changed"]
+                )
             )
-            await has_heard(heard)
+            await until_begun(events)
             network.refuse(refuses=True)
             network.break_all()
             for path in ("/?window=5m", "/ui/tasks", f"/ui/tasks/{uuid4()}"):
@@ -393,10 +397,10 @@ async def test_an_outage_of_the_database_is_told_and_so_is_its_end(stage: Stage)
                 assert "does not answer" in answer.text
                 assert "data-outage" in answer.text
 
-            async def is_told() -> bool:
-                return "away" in heard
+            async def has_arrived() -> bool:
+                return "away" in events
 
-            await eventually(is_told, "the outage is told")
+            await eventually(has_arrived, "the outage is reported")
             network.refuse(refuses=False)
 
         async def is_back() -> bool:
@@ -416,7 +420,7 @@ async def test_a_database_that_takes_no_connections_is_an_outage_on_every_page(
             await elsewhere.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name
             )
-            # The first to ask meet connections that have just ended, the others are refused new ones.
+            # The first requests use connections that have just ended, the others are refused new ones.
             for path in (*PAGES, f"/ui/tasks/{uuid4()}") * 2:
                 if path != "/ui/create":
                     assert (await pages.get(path)).status_code == 503, path

@@ -1,4 +1,4 @@
-"""The form for a new task over HTTP: what it makes, what it refuses and where it says so, and its programs."""
+"""The form for a new task over HTTP: what it creates, what it refuses and where, and its snippets."""
 
 import ast
 import html
@@ -62,7 +62,7 @@ async def contract(stage: Stage, name: str, schema: dict[str, Any]) -> None:
 
 
 def faults(answer: httpx.Response) -> list[tuple[str, str]]:
-    """Return the places that the summary tells of: the element of the form, and the pointer."""
+    """Return the faults of the summary: the element of the form, and the pointer."""
     return re.findall(
         r'<li lang="en"><a href="#f-([^"]+)"><code><bdi>([^<]*)</bdi></code>', answer.text
     )
@@ -131,21 +131,21 @@ async def test_all_that_is_filled_in_is_created_as_over_http(pages: Served, stag
     ],
     ids=str,
 )
-async def test_what_does_not_fit_is_told_at_its_place_and_kept(
+async def test_what_does_not_fit_is_reported_at_its_field_and_stays(
     pages: Served, stage: Stage, values: dict[str, str], found: list[tuple[str, str]]
 ) -> None:
     answer = await send(pages, **values)
     assert answer.status_code == 422
     assert faults(answer) == found
-    place = found[0][0]
-    assert f'id="bad-{place}"' in answer.text
-    assert re.search(rf'id="f-{re.escape(place)}" aria-invalid="true"', answer.text)
+    field = found[0][0]
+    assert f'id="bad-{field}"' in answer.text
+    assert re.search(rf'id="f-{re.escape(field)}" aria-invalid="true"', answer.text)
     for value in values.values():
         assert html.escape(value).replace("&quot;", "&#34;") in answer.text
     assert await count(stage) == 0
 
 
-async def test_a_type_is_asked_for_by_its_schema(pages: Served, stage: Stage) -> None:
+async def test_the_fields_of_a_type_are_those_of_its_schema(pages: Served, stage: Stage) -> None:
     await contract(stage, "mail", SCHEMA)
     form = await pages.get("/ui/create?type=mail")
     for words in (
@@ -209,14 +209,14 @@ async def test_the_same_form_sent_twice_makes_one_task_and_a_changed_one_another
     assert await count(stage) == 2
 
 
-async def test_a_key_that_was_used_for_another_body_is_told_at_the_key(pages: Served) -> None:
+async def test_a_key_that_was_used_for_another_body_is_reported_at_the_key(pages: Served) -> None:
     await send(pages, name="one", idempotency_key="k")
     answer = await send(pages, name="two", idempotency_key="k")
     assert answer.status_code in (409, 422)
     assert faults(answer) == [("idempotency_key", "/idempotency_key")]
 
 
-async def test_too_many_queues_and_too_large_bodies_are_told_in_the_form(stage: Stage) -> None:
+async def test_too_large_bodies_are_reported_in_the_form(stage: Stage) -> None:
     settings = Settings(limits={"body_bytes": 300})
     async with serving_pages(stage, settings) as pages:
         answer = await send(pages, name="n", mode="json", payload='{"a": "' + "x" * 300 + '"}')
@@ -259,7 +259,7 @@ async def test_a_payload_that_is_too_long_for_a_form_is_taken_from_its_task(stag
             assert (await send(roomy, **same | wrong)).status_code in (404, 422)
 
 
-async def test_the_programs_say_what_the_form_says(pages: Served) -> None:
+async def test_the_snippets_have_what_the_form_has(pages: Served) -> None:
     values = {"name": 'it\'s "quoted" $HOME `id` 🎉', "p.delay_s": "0", "labels": "a='b'"}
     body = {"name": values["name"], "payload": {"delay_s": 0}, "labels": {"a": "'b'"}}
     answer = await send(pages, "/ui/create/snippets", **values)
@@ -274,7 +274,7 @@ async def test_the_programs_say_what_the_form_says(pages: Served) -> None:
     assert {one.arg: ast.literal_eval(one.value) for one in made.keywords} == body
 
 
-async def test_there_is_no_program_for_what_is_no_body(pages: Served) -> None:
+async def test_there_is_no_snippet_for_an_invalid_body(pages: Served) -> None:
     answer = await send(pages, "/ui/create/snippets", mode="json", payload="{", type="x")
     assert answer.status_code == 200
     assert "data-copy" not in answer.text

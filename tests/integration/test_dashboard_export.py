@@ -5,7 +5,7 @@ import codecs
 from tests.support.api import Served
 
 
-async def test_a_csv_begins_with_a_byte_order_mark_when_that_is_asked_for(pages: Served) -> None:
+async def test_a_csv_begins_with_a_byte_order_mark_on_request(pages: Served) -> None:
     await pages.create(name="строка")
     plain = (await pages.get("/ui/tasks/export.csv")).content
     assert not plain.startswith(codecs.BOM_UTF8)

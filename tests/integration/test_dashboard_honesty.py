@@ -1,4 +1,4 @@
-"""That pages do what they have said they would do, and say what they have not done."""
+"""Pages do what they have announced, and report what they have not done."""
 
 import asyncio
 import re
@@ -31,7 +31,7 @@ def jobs_of(pages: Served) -> Jobs:
 
 
 def fields_of(html: str) -> dict[str, str]:
-    """Return what a form sends unseen."""
+    """Return the hidden fields of a form."""
     return dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', html))
 
 
@@ -93,7 +93,7 @@ async def test_what_is_no_moment_and_no_job_is_refused(pages: Served) -> None:
         assert (await pages.post("/ui/sweeps", form)).status_code == 422
 
 
-async def test_one_job_too_many_is_told_as_such_and_not_as_an_outage(stage: Stage) -> None:
+async def test_one_job_too_many_is_reported_as_such_and_not_as_an_outage(stage: Stage) -> None:
     async with (
         a_network(stage.url) as (network, through),
         a_stage(through) as cut_off,
@@ -112,12 +112,12 @@ async def test_one_job_too_many_is_told_as_such_and_not_as_an_outage(stage: Stag
         network.refuse(refuses=False)
 
 
-async def test_a_job_of_another_process_is_asked_for_on_and_not_said_to_be_stopped(
+async def test_a_job_of_another_process_is_polled_further_and_not_reported_as_stopped(
     pages: Served,
 ) -> None:
     job = uuid4()
     answer = await pages.get(f"/ui/jobs/{job}", headers=HTMX)
-    # Another status ends the asking.
+    # Another status would end the polling.
     assert answer.status_code == 200
     assert "another server runs the job" in answer.text
     stopped = await pages.post(f"/ui/jobs/{job}/stop", headers=HTMX)
@@ -125,7 +125,7 @@ async def test_a_job_of_another_process_is_asked_for_on_and_not_said_to_be_stopp
     assert "If it still runs, another server runs it" in stopped.text
 
 
-async def test_a_page_that_refuses_an_action_leads_back_to_where_it_was_asked_for(
+async def test_a_page_that_refuses_an_action_leads_back_to_the_page_of_the_form(
     pages: Served, stage: Stage
 ) -> None:
     task = await stage.created()
@@ -147,7 +147,7 @@ async def test_a_page_that_refuses_an_action_leads_back_to_where_it_was_asked_fo
         assert '<a class="button main" href="/">Back</a>' in answer.text
 
 
-async def test_an_action_that_meets_an_outage_is_not_asked_for_again_by_itself(
+async def test_an_action_that_meets_an_outage_is_not_repeated_by_itself(
     stage: Stage,
 ) -> None:
     task = await stage.created()
@@ -163,14 +163,14 @@ async def test_an_action_that_meets_an_outage_is_not_asked_for_again_by_itself(
         assert (looked.status_code, acted.status_code) == (503, 503)
         assert "data-outage" in looked.text
         assert "data-outage" not in acted.text
-        assert "nobody knows whether it was done" in acted.text
+        assert "it is not known whether the action was done" in acted.text
         network.refuse(refuses=False)
 
 
 async def test_a_search_backwards_that_has_not_found_anything_yet_can_go_on(
     pages: Served, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("taskmill.dashboard.pages.tasks._FIRST_LOOK_S", 0)
+    monkeypatch.setattr("taskmill.dashboard.pages.tasks._FIRST_SCAN_S", 0)
     monkeypatch.setattr("taskmill.storage.listing._FIRST_CHUNK", 2)
     first = await stage.created(type="rare")
     for _ in range(4):
@@ -184,12 +184,12 @@ async def test_a_search_backwards_that_has_not_found_anything_yet_can_go_on(
 
 
 @pytest.mark.parametrize(
-    ("told", "scheme"), [("https", "https"), ("HTTPS, http", "https"), ("javascript", "http")]
+    ("forwarded", "scheme"), [("https", "https"), ("HTTPS, http", "https"), ("javascript", "http")]
 )
-async def test_programs_are_shown_with_the_address_that_the_browser_has(
-    pages: Served, told: str, scheme: str
+async def test_snippets_are_shown_with_the_address_that_the_browser_has(
+    pages: Served, forwarded: str, scheme: str
 ) -> None:
-    headers = {"host": "192.0.2.7:8443", "x-forwarded-proto": told}
+    headers = {"host": "192.0.2.7:8443", "x-forwarded-proto": forwarded}
     answer = await pages.post("/ui/create/snippets", b"name=a", headers=headers)
     assert f"curl -X POST {scheme}://192.0.2.7:8443/tasks" in answer.text
 
@@ -206,14 +206,14 @@ async def test_every_method_of_an_address_is_named(pages: Served) -> None:
         *(("gzip;q=0", False), ("br, gzip; q=0.000", False), ("", False), ("agzip", False)),
     ],
 )
-async def test_an_answer_is_compressed_for_those_who_take_it(
+async def test_a_response_is_compressed_for_readers_that_accept_it(
     pages: Served, accepted: str, *, is_zipped: bool
 ) -> None:
     answer = await pages.get("/", headers={"accept-encoding": accepted})
     assert (answer.headers.get("content-encoding") == "gzip") is is_zipped
 
 
-async def test_a_reader_of_an_export_that_takes_nothing_is_cut_off(
+async def test_a_stalled_reader_of_an_export_is_cut_off(
     stage: Stage, pages: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("taskmill.dashboard.pages.export._STALLED_S", 0.2)

@@ -1,4 +1,4 @@
-"""What the dashboard asks the database costs what is shown, however much there is."""
+"""The cost of the dashboard's queries depends on what is shown, however many tasks there are."""
 
 from uuid import UUID
 
@@ -76,7 +76,7 @@ async def test_watching_everything_reads_one_row(stage: Stage) -> None:
         check(plan, rows, 1)
 
 
-# Minutes of 40 queues over 5 hours, as they are before they are part of a longer step, and deltas.
+# Minutes of 40 queues over 5 hours, before they are folded into longer steps, and deltas.
 _MINUTES = """
     WITH made AS (
         INSERT INTO taskmill.task_minute (
@@ -96,28 +96,28 @@ _MINUTES = """
 """
 
 
-async def test_what_happened_in_some_queues_is_read_from_its_span(stage: Stage) -> None:
+async def test_the_activity_of_some_queues_is_read_from_its_window(stage: Stage) -> None:
     await stage.sql.execute(_MINUTES)
     await stage.sql.execute("ANALYZE taskmill.task_minute")
     async with explaining(stage.database) as session:
         rows, plan = await session.fetch("read_queue_minutes", 60, 600.0, ["q1", "q7", "none"])
         assert {row["queue"] for row in rows} == {None, "q1", "q7"}
         assert plan.faults == []
-        # The minutes of all queues within the span, and the deltas.
+        # The minutes of all queues within the window, and the deltas.
         assert plan.rows_read <= 40 * 12 + 400 + 10
         assert plan.pages <= 40 * 12 + 100
 
 
-async def test_some_queues_are_told_as_all_of_them_together_are(stage: Stage) -> None:
+async def test_the_activity_of_some_queues_is_that_of_all_of_them(stage: Stage) -> None:
     await stage.sql.execute(_MINUTES)
     whole = await stage.service.activity(ActivityRequest(window=Window.HOURS_6, queue="q7"))
-    told = await stage.service.queue_activity(Window.HOURS_6, ["q7"])
-    flow = told.flows["q7"]
+    found = await stage.service.queue_activity(Window.HOURS_6, ["q7"])
+    flow = found.flows["q7"]
     for event_type in (EventType.CREATED, EventType.SUCCEEDED, EventType.FAILED):
         assert flow.counts[event_type] == whole.total.counts[event_type] > 0
     assert flow.waiting.buckets == whole.total.waiting.buckets
     assert flow.running.buckets == whole.total.running.buckets
-    assert told.steps == [at for at, _ in whole.points]
+    assert found.steps == [at for at, _ in whole.points]
     for at, step in whole.points:
         ended = step.counts.get(EventType.SUCCEEDED, 0) + step.counts.get(EventType.FAILED, 0)
-        assert told.ended["q7"].get(at, 0) == ended
+        assert found.ended["q7"].get(at, 0) == ended

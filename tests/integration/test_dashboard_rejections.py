@@ -31,11 +31,15 @@ async def refused(stage: Stage, body: bytes, *, message_id: str | None = None) -
         status=422,
         problem=orjson.dumps(PROBLEM).decode(),
     )
-    [kept] = await stage.service.rejections.store(stage.service.rejections.with_ids([message]))
-    return kept
+    [rejection_id] = await stage.service.rejections.store(
+        stage.service.rejections.with_ids([message])
+    )
+    return rejection_id
 
 
-async def test_the_list_is_empty_at_first_and_then_tells_why(pages: Served, stage: Stage) -> None:
+async def test_the_list_is_empty_at_first_and_then_has_the_reason(
+    pages: Served, stage: Stage
+) -> None:
     assert "No message was rejected" in (await pages.get("/ui/rejections")).text
     await refused(stage, b'{"priority": 10}', message_id="<i>1</i>")
     answer = (await pages.get("/ui/rejections")).text
@@ -45,11 +49,11 @@ async def test_the_list_is_empty_at_first_and_then_tells_why(pages: Served, stag
 
 
 async def test_the_list_goes_on_over_all_messages(pages: Served, stage: Stage) -> None:
-    kept = [str(await refused(stage, str(number).encode())) for number in range(60)][::-1]
+    rejection_ids = [str(await refused(stage, str(number).encode())) for number in range(60)][::-1]
     first = (await pages.get("/ui/rejections")).text
     older = re.findall(r'rel="next" href="([^"]+)"', first)[0]
     second = (await pages.get(older)).text
-    assert re.findall(r'<tr id="m([^"]+)"', first + second) == kept
+    assert re.findall(r'<tr id="m([^"]+)"', first + second) == rejection_ids
     assert 'rel="next"' not in second
     assert 'href="/ui/rejections">Newest' in second
 
@@ -73,20 +77,20 @@ async def test_the_list_goes_on_over_all_messages(pages: Served, stage: Stage) -
 async def test_any_body_makes_a_page_and_nothing_of_it_becomes_markup(
     pages: Served, stage: Stage, body: bytes, words: str
 ) -> None:
-    kept = await refused(stage, body)
-    answer = await pages.get(f"/ui/rejections/{kept}")
+    rejection_id = await refused(stage, body)
+    answer = await pages.get(f"/ui/rejections/{rejection_id}")
     assert answer.status_code == 200
     assert words in answer.text or words in html.unescape(answer.text)
     assert "<script>" not in answer.text
     assert "<b>\x00" not in answer.text
     assert len(answer.text) < 150_000
-    for told in ("/priority", "a whole number from 0 to 9", "amqp", "text/html", "&lt;b&gt;"):
-        assert told in answer.text
+    for shown in ("/priority", "a whole number from 0 to 9", "amqp", "text/html", "&lt;b&gt;"):
+        assert shown in answer.text
 
 
 async def test_a_message_that_fits_now_becomes_one_task(pages: Served, stage: Stage) -> None:
-    kept = await refused(stage, b'{"name": "fits now"}')
-    page = f"/ui/rejections/{kept}"
+    rejection_id = await refused(stage, b'{"name": "fits now"}')
+    page = f"/ui/rejections/{rejection_id}"
     for _ in range(2):
         answer = await pages.post(f"{page}/resend")
         assert (answer.status_code, answer.headers["location"]) == (303, page)
@@ -101,8 +105,8 @@ async def test_a_message_that_fits_now_becomes_one_task(pages: Served, stage: St
 async def test_a_message_that_is_refused_again_says_why(
     pages: Served, stage: Stage, body: bytes
 ) -> None:
-    kept = await refused(stage, body)
-    answer = await pages.post(f"/ui/rejections/{kept}/resend")
+    rejection_id = await refused(stage, body)
+    answer = await pages.post(f"/ui/rejections/{rejection_id}/resend")
     assert answer.status_code == 422
     assert "Refused again" in answer.text
-    assert f"/ui/rejections/{kept}/resend" in answer.text
+    assert f"/ui/rejections/{rejection_id}/resend" in answer.text

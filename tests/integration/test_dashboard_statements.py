@@ -1,4 +1,4 @@
-"""No page asks for more than it shows: every statement of every page, as PostgreSQL ran it among many tasks."""
+"""No page reads more than it shows: every statement of every page, as PostgreSQL ran it among many tasks."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
@@ -20,7 +20,7 @@ from tests.support.refusals import refused_message, store_refused
 from tests.support.stage import Stage
 
 MANY = 20_000
-# A page shows 50 tasks, 200 entries and 200 lines; a look without an index begins with 2,000 tasks.
+# A page shows 50 tasks, 200 entries and 200 lines; a scan without an index begins with 2,000 tasks.
 MOST_ROWS = 2_500
 MOST_PAGES_READ = 3_000
 FILES = {
@@ -41,7 +41,7 @@ SELECT
     1, 2, 3, at, at, at, CASE WHEN n % 4 > 0 THEN at END, at, '{"team": "x"}', 'rest', 3, 1
 FROM (SELECT n, now() - make_interval(secs => n) AS at FROM generate_series(1, $1::integer) AS n) AS born
 """
-SEED_REST = """
+SEED_OTHERS = """
 INSERT INTO taskmill.dispatch (task_id, queue, type, priority, run_at)
 SELECT id, queue, type, priority, run_at FROM taskmill.task WHERE status = 'new';
 INSERT INTO taskmill.queue (name) SELECT 'q' || n FROM generate_series(0, 4) AS n;
@@ -93,32 +93,32 @@ class Ran:
 
 @dataclass
 class Recorder:
-    """Has every connection of a database tell the plan of each statement, once it has run."""
+    """Has every connection of a database log the plan of each statement, once it has run."""
 
-    told: list[str]
+    messages: list[str]
 
     def ran(self) -> list[Ran]:
-        parsed = (orjson.loads(one.split("plan:", 1)[1]) for one in self.told if "plan:" in one)
+        parsed = (orjson.loads(one.split("plan:", 1)[1]) for one in self.messages if "plan:" in one)
         return [Ran(one["Query Text"], Plan(one["Plan"])) for one in parsed]
 
 
 @asynccontextmanager
 async def recording(database: Database) -> AsyncIterator[Recorder]:
-    """Record; connections that are open already are not heard, so they are let go."""
-    recorder, connect = Recorder(told=[]), database.connect
+    """Record; connections that are open already are closed first, as they are not recorded."""
+    recorder, connect = Recorder(messages=[]), database.connect
 
-    async def heard(**server_settings: str) -> Connection:
+    async def connect_recorded(**server_settings: str) -> Connection:
         connection = await connect(**server_settings)
         await connection.execute(
             "LOAD 'auto_explain'; SET auto_explain.log_min_duration = 0; SET auto_explain.log_analyze = on;"
             "SET auto_explain.log_buffers = on; SET auto_explain.log_timing = off;"
             "SET auto_explain.log_format = json; SET client_min_messages = log"
         )
-        connection.add_log_listener(lambda _, message: recorder.told.append(message.message))
+        connection.add_log_listener(lambda _, message: recorder.messages.append(message.message))
         return connection
 
     await database.close()
-    database.connect = heard  # type: ignore[method-assign]  # the pools ask the object for it
+    database.connect = connect_recorded  # type: ignore[method-assign]  # the pools call the object's
     yield recorder
     database.connect = connect  # type: ignore[method-assign]  # as it was
 
@@ -127,7 +127,7 @@ async def seeded(stage: Stage) -> dict[str, list[str]]:
     """Fill the database; return addresses for routes with parameters, by route."""
     await stage.sql.execute("SET session_replication_role = replica")
     await stage.sql.execute(SEED, MANY)
-    await stage.sql.execute(SEED_REST)
+    await stage.sql.execute(SEED_OTHERS)
     task = await stage.created(name="long lived", delay=timedelta(hours=1))
     await stage.sql.execute(LIFE, task.id, MANY)
     await stage.sql.execute(LINES, task.id, MANY)
@@ -152,13 +152,13 @@ FILTERED = (
     "/ui/tasks?queue=q2&status=new&status=failed",
     "/ui/tasks?name=task&status=failed",
 )
-# A look without an index, and a count within times: both are given up after some milliseconds.
-LOOKED = (
+# A scan without an index, and a count within times: both are given up after some milliseconds.
+SCANNED = (
     "/ui/tasks?name=nowhere",
     "/ui/tasks?label=team%3Dy&type=none",
     "/ui/tasks?status=failed&queue=q1&since=1h",
 )
-# They have no page, or ask the database for nothing.
+# They have no page, or read nothing from the database.
 PAGELESS = ("/ui/static/", "/ui/live", "/ui/jobs/", "/ui/tasks/export.")
 
 
@@ -174,9 +174,9 @@ def addresses(known: dict[str, list[str]]) -> list[str]:
 
 
 async def statements(stage: Stage, pages: Served, paths: Iterable[str]) -> list[Ran]:
-    """Open pages, as a browser and as htmx do, and return what they had the database run."""
+    """Open pages, as a browser and as htmx do, and return the statements that they ran."""
     async with recording(stage.database) as recorder:
-        # A plan is told when the next statement comes on its connection: each page comes twice.
+        # A plan is logged at the next statement of its connection, so each page is requested twice.
         for path in [*paths] * 2:
             for headers in ({}, {"hx-request": "true"}):
                 answer = await pages.get(path, headers=headers)
@@ -185,7 +185,7 @@ async def statements(stage: Stage, pages: Served, paths: Iterable[str]) -> list[
 
 
 def with_a_broker(stage: Stage) -> None:
-    """Have pages believe in a broker: to count what was released to it is to look at all that waits."""
+    """Have pages assume a broker: counting what was released to it scans all waiting tasks."""
     stage.service._broker = BrokerWatch(
         policy="auto", hint_life=timedelta(minutes=5), trouble=lambda: None
     )
@@ -200,8 +200,8 @@ async def test_every_statement_of_every_page_is_bounded(stage: Stage, pages: Ser
     assert {"get_tasks", "list_latest_events", "list_latest_log_lines", "list_rejections"} <= names
     assert {"read_minutes", "sum_capacity", "count_tasks", "get_rejection", None} <= names
     assert {f"{one.name or one.text}: {one.fault}" for one in ran if one.fault} == set()
-    looked = await statements(stage, pages, LOOKED)
-    unbounded = [one for one in looked if one.fault and not one.has_bounded_time]
+    scanned = await statements(stage, pages, SCANNED)
+    unbounded = [one for one in scanned if one.fault and not one.has_bounded_time]
     assert {f"{one.name or one.text}: {one.fault}" for one in unbounded} == set()
 
 
@@ -215,7 +215,7 @@ async def test_exports_read_page_by_page(stage: Stage, pages: Served) -> None:
     assert [one.fault for one in ran if one.fault] == []
 
 
-async def test_asking_for_the_head_of_an_export_reads_no_task(stage: Stage, pages: Served) -> None:
+async def test_a_head_request_for_an_export_reads_no_task(stage: Stage, pages: Served) -> None:
     await stage.created()
     async with recording(stage.database) as recorder:
         for path in ("/ui/tasks/export.csv", "/ui/tasks/export.ndjson"):
@@ -228,7 +228,7 @@ async def test_asking_for_the_head_of_an_export_reads_no_task(stage: Stage, page
     assert [one.text for one in ran if "FROM taskmill.task " in one.text] == []
 
 
-async def test_a_statement_without_a_bound_would_be_noticed(stage: Stage) -> None:
+async def test_an_unbounded_statement_would_be_noticed(stage: Stage) -> None:
     await seeded(stage)
     async with recording(stage.database) as recorder, stage.database.hot() as connection:
         await connection.fetch("SELECT id FROM taskmill.task ORDER BY id")

@@ -41,7 +41,7 @@ async def test_without_a_filter_nothing_is_counted_and_nothing_is_begun(
     assert (await stage.task(waits.id)).status is Status.NEW
 
 
-async def test_what_succeeded_runs_again_only_when_it_is_asked_for_by_name(
+async def test_what_succeeded_runs_again_only_when_its_status_is_named(
     pages: Served, stage: Stage
 ) -> None:
     ids = await one_in_each_status(stage)
@@ -100,14 +100,14 @@ async def test_a_large_number_is_typed(pages: Served, stage: Stage) -> None:
 @pytest.mark.usefixtures("few")
 async def test_no_more_are_changed_than_were_confirmed(pages: Served, stage: Stage) -> None:
     tasks = [await stage.created(queue="a") for _ in range(5)]
-    # As if most of them had come to fit after the look; and whoever posts without one.
+    # As if most of them fit only after the preview; and a post without a preview.
     for more, changed in (({"expected": "3", "typed": "3"}, 3), ({}, 2)):
         form = {"what": "cancel", "queue": "a", **more}
         started = await pages.http.post("/ui/sweeps", data=form)
-        told = await ended(pages, started.headers["location"].rpartition("job=")[2])
-        assert f"{changed} tasks" in told
+        shown = await ended(pages, started.headers["location"].rpartition("job=")[2])
+        assert f"{changed} tasks" in shown
         # The second time nothing is left.
-        assert ("So many were confirmed" in told) is (changed == 3)
+        assert ("the number that was confirmed" in shown) is (changed == 3)
     assert {(await stage.task(one.id)).status for one in tasks} == {Status.CANCELLED}
 
 

@@ -51,13 +51,13 @@ async def fail(stage: Stage, message: str) -> None:
     await stage.end(taken, lease, Failed(error=ErrorInfo(type="Boom", message=message)))
 
 
-async def test_they_are_drawn_with_nothing(pages: Served) -> None:
-    told = {
+async def test_they_are_rendered_with_nothing(pages: Served) -> None:
+    texts = {
         "/ui/queues": "No queues yet",
         "/ui/workers": "No workers",
         "/ui/failures": "Nothing failed",
     }
-    for path, words in told.items():
+    for path, words in texts.items():
         answer = await pages.get(path)
         assert (answer.status_code, words in answer.text) == (200, True)
 
@@ -129,7 +129,7 @@ async def test_only_a_queue_that_is_empty_has_a_button_to_delete_it(
     assert await stage.service.queues() == []
 
 
-async def test_hundreds_of_queues_come_in_parts_and_in_the_order_that_was_asked_for(
+async def test_hundreds_of_queues_come_in_pages_and_in_the_requested_order(
     pages: Served, stage: Stage
 ) -> None:
     await stage.sql.execute(
@@ -156,7 +156,7 @@ async def test_hundreds_of_queues_come_in_parts_and_in_the_order_that_was_asked_
     assert len((await shown("/ui/queues?page=77"))[0]) == 50
 
 
-async def test_a_queue_tells_how_fast_it_goes(pages: Served, stage: Stage) -> None:
+async def test_a_queue_shows_its_rates(pages: Served, stage: Stage) -> None:
     await fail(stage, "at once")
     html = (await pages.get("/ui/queues?window=5m")).text
     assert "100 % failed" in html
@@ -184,7 +184,7 @@ async def test_a_worker_is_made_quiet_then_resumed_then_stopped(
 ) -> None:
     lease_id = await stage.open_lease(worker="the-worker")
     back = "/ui/workers?name=the" if come_from else f"/ui/workers/{lease_id}"
-    for what, asked, shown in (
+    for what, expected, shown in (
         ("quiet", WorkerRequest.QUIET, "Quiet"),
         ("resume", None, "Working"),
         ("empty", WorkerRequest.QUIET, "Stops when empty"),
@@ -192,12 +192,14 @@ async def test_a_worker_is_made_quiet_then_resumed_then_stopped(
     ):
         answer = await pages.post(f"/ui/workers/{lease_id}/{what}{come_from}")
         assert (answer.status_code, answer.headers["location"]) == (303, back)
-        assert (await worker(stage, "the-worker")).asked_to is asked
+        assert (await worker(stage, "the-worker")).asked_to is expected
         assert f"</i>{shown}</span>" in (await pages.get(f"/ui/workers/{lease_id}")).text
     assert f'action="/ui/workers/{lease_id}/' not in (await pages.get("/ui/workers")).text
 
 
-async def test_one_that_is_silent_or_has_ended_is_told_as_such(pages: Served, stage: Stage) -> None:
+async def test_a_worker_that_is_silent_or_has_ended_is_shown_as_such(
+    pages: Served, stage: Stage
+) -> None:
     silent = await stage.open_lease(worker="silent", ttl_s=0.001)
     ended = await stage.open_lease(worker="ended")
     await stage.sql.execute(
@@ -210,7 +212,7 @@ async def test_one_that_is_silent_or_has_ended_is_told_as_such(pages: Served, st
     assert (await pages.post(f"/ui/workers/{ended}/quiet")).status_code == 409
 
 
-async def test_one_that_was_lost_is_told_with_what_it_ran(pages: Served, stage: Stage) -> None:
+async def test_a_lost_worker_is_shown_with_what_it_ran(pages: Served, stage: Stage) -> None:
     lost = await stage.open_lease(worker="lost")
     taken = await stage.running(lost, name="Was under way")
     await leases.record_lost(
@@ -228,20 +230,20 @@ async def test_one_that_was_lost_is_told_with_what_it_ran(pages: Served, stage: 
     assert "Was under way" in html
 
 
-async def test_the_question_about_a_stop_says_what_becomes_of_what_runs(
+async def test_the_dialog_of_a_stop_says_what_becomes_of_what_runs(
     pages: Served, stage: Stage
 ) -> None:
     lease = await stage.open_lease(worker="the-\u202eworker")
     idle = (await pages.get(f"/ui/workers/{lease}")).text
     assert "It runs nothing now" in idle
     await stage.running(lease)
-    [asked] = re.findall(
+    [question] = re.findall(
         r'/stop" data-confirm="([^"]+)"', (await pages.get(f"/ui/workers/{lease}")).text
     )
-    for words in ("has 10\u00a0s to end", "begins anew at another worker", "`taskmill up` does"):
-        assert words in asked
-    # What a name has in it turns nothing around.
-    assert "Stop worker \u2068the-worker\u2069?" in asked
+    for words in ("has 10\u00a0s to end", "begins anew at another worker", "such as `taskmill up`"):
+        assert words in question
+    # A name does not change the direction of the text around it.
+    assert "Stop worker \u2068the-worker\u2069?" in question
 
 
 async def test_what_goes_wrong_with_others_is_on_the_overview(pages: Served, stage: Stage) -> None:
@@ -317,14 +319,14 @@ async def test_failures_are_grouped_and_lead_to_their_tasks(pages: Served, stage
         assert "4 tasks failed" in (await pages.get(f"/ui/failures?window={window}")).text
 
 
-async def test_all_of_a_kind_run_again_after_a_counted_look(pages: Served, stage: Stage) -> None:
+async def test_all_of_a_kind_run_again_after_a_preview(pages: Served, stage: Stage) -> None:
     for number in range(3):
         await fail(stage, f"host {number} does not answer")
     await fail(stage, "other")
     form = b"what=retry&status=failed&type=emulate&error=Boom%3A+host+%23+does+not+answer"
     preview = await pages.post("/ui/sweeps/preview", form, headers={"hx-request": "true"})
     assert ">3</p>" in preview.text
-    assert "failed so" in preview.text
+    assert "failed like this" in preview.text
     await pages.post("/ui/sweeps", form)
 
     async def are_new() -> bool:
@@ -340,7 +342,7 @@ async def test_all_of_a_kind_run_again_after_a_counted_look(pages: Served, stage
     )
 
 
-async def test_what_is_beyond_the_limit_of_kinds_is_shown_as_the_rest(
+async def test_kinds_beyond_the_limit_are_shown_as_all_others(
     pages: Served, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("taskmill.storage.failures.MOST_KINDS", 1)
@@ -359,7 +361,7 @@ async def test_only_the_live_part_comes_for_htmx(pages: Served) -> None:
         assert "empty" in part
 
 
-async def test_an_outage_is_told_and_its_end_too(stage: Stage) -> None:
+async def test_an_outage_is_reported_and_its_end_too(stage: Stage) -> None:
     async with (
         a_network(stage.url) as (network, through),
         a_stage(through) as cut_off,

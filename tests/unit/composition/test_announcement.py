@@ -1,4 +1,4 @@
-"""Who waits for a process hears of it when it serves, and never once it stops."""
+"""A process is announced when it serves, and never once it stops."""
 
 import asyncio
 import os
@@ -19,8 +19,8 @@ async def process() -> AsyncIterator[Process]:
     await process.close()
 
 
-class Door:
-    """What serves, or never does."""
+class AFront:
+    """A front that serves, or never does."""
 
     def __init__(self, *, serves: bool) -> None:
         self.url: str | None = "http://127.0.0.1:1"
@@ -35,20 +35,22 @@ async def test_what_stops_is_not_announced(
     process: Process,
     tmp_path: Path,
 ) -> None:
-    told: list[str | None] = []
+    announced: list[str | None] = []
     stop = asyncio.Event()
     stop.set()
-    announcement = Announcement([tmp_path / "ready"], told.append, Door(serves=serves))
+    announcement = Announcement([tmp_path / "ready"], announced.append, AFront(serves=serves))
     announcement.process = process
     async with asyncio.timeout(5):
         await announcement.run(stop)
-    assert not told
+    assert not announced
     assert not os.listdir(tmp_path)  # noqa: PTH208 - the loop has nothing else to do
 
 
-async def test_a_stop_ends_the_wait_for_what_never_serves(process: Process, tmp_path: Path) -> None:
+async def test_a_stop_ends_the_wait_for_a_front_that_never_serves(
+    process: Process, tmp_path: Path
+) -> None:
     stop = asyncio.Event()
-    announcement = Announcement([tmp_path / "ready"], lambda _: None, Door(serves=False))
+    announcement = Announcement([tmp_path / "ready"], lambda _: None, AFront(serves=False))
     announcement.process = process
     async with asyncio.timeout(5), asyncio.TaskGroup() as group:
         waiting = group.create_task(announcement.run(stop))

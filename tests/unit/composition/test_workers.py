@@ -1,4 +1,4 @@
-"""How settings become what a worker is made of."""
+"""How settings become the parts of a worker."""
 
 from taskmill import settings as configuration
 from taskmill.composition.process_context import ProcessContext
@@ -18,7 +18,7 @@ def test_the_bounds_of_lines_are_the_settings() -> None:
     assert limits(**given, fields_bytes=256) == LineLimits(**given, fields_bytes=256)
 
 
-def test_a_level_is_a_number_and_off_keeps_nothing() -> None:
+def test_a_level_is_a_number_and_off_stores_nothing() -> None:
     levels = ("debug", "info", "warning", "error")
     assert [limits(level=level).level for level in levels] == [10, 20, 30, 40]
     assert limits(level="off").level == NOTHING

@@ -1,4 +1,4 @@
-"""The files of the pages: from here, licensed, small, and without what the policy refuses."""
+"""The assets of the pages: local, licensed, small, and without what the policy refuses."""
 
 import gzip
 import re

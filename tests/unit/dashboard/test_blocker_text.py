@@ -1,4 +1,4 @@
-"""Where a task is, in another language than that of the blockers: all is said, and with the facts."""
+"""Texts of blockers in another language than their own: complete, and with the facts."""
 
 import re
 from collections.abc import Iterator
@@ -99,7 +99,7 @@ def task_of(c: ExplainSnapshot) -> Task:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_every_gate_has_its_words_in_russian(case: ExplainSnapshot) -> None:
+def test_every_blocker_has_its_text_in_russian(case: ExplainSnapshot) -> None:
     explanation = explain(case)
     found = blocker_text.blocker_texts(RU, task_of(case), explanation)
     reached = [
@@ -114,7 +114,7 @@ def test_every_gate_has_its_words_in_russian(case: ExplainSnapshot) -> None:
 
 
 def keys_of(case: ExplainSnapshot) -> Iterator[str]:
-    """Name the texts that say a case."""
+    """Return the keys of the texts of a case."""
     explanation = explain(case)
     for one in blocker_text.blocker_texts(RU, task_of(case), explanation):
         about = blocker_text._Case(blocker=one.blocker, task=task_of(case), explanation=explanation)
@@ -122,13 +122,13 @@ def keys_of(case: ExplainSnapshot) -> Iterator[str]:
         yield from (f"{one.blocker.name}.{key}" for key in [*sentences, todo] if key)
 
 
-def test_every_text_is_said_of_some_case() -> None:
-    asked = {key for case in CASES for key in keys_of(case)}
+def test_every_text_is_used_by_some_case() -> None:
+    used = {key for case in CASES for key in keys_of(case)}
     path = Path(texts.__file__).parent / "why" / "ru.json"
-    assert set(orjson.loads(path.read_bytes())) == asked
+    assert set(orjson.loads(path.read_bytes())) == used
 
 
-def test_what_a_gate_says_is_said_with_its_facts() -> None:
+def test_the_text_of_a_blocker_has_its_facts() -> None:
     case = waiting(position=QueuePosition(running={}, ahead=12_345, per_second=10.0))
     found = blocker_text.blocker_texts(RU, task_of(case), explain(case))
     [ahead] = [one for one in found if one.blocker.name is BlockerName.TASKS_AHEAD]
@@ -143,13 +143,13 @@ def test_what_a_gate_says_is_said_with_its_facts() -> None:
     assert f"`taskmill task retry {UUID(int=7)}`" in (end.todo or "")
 
 
-def test_a_name_is_never_taken_for_a_part_of_the_text() -> None:
+def test_a_name_is_never_taken_for_a_placeholder() -> None:
     case = in_progress(lease=a_lease(worker="{id}{nothing}{0}"))
     [_, running] = blocker_text.blocker_texts(RU, task_of(case), explain(case))
     assert "Её выполняет {id}{nothing}{0}," in running.sentence
 
 
-def test_what_is_newer_than_the_texts_is_told_in_english() -> None:
+def test_facts_newer_than_the_texts_are_shown_in_english() -> None:
     case = in_progress()
     explanation = explain(case)
     blockers = tuple(
@@ -161,7 +161,7 @@ def test_what_is_newer_than_the_texts_is_told_in_english() -> None:
     assert found[1].sentence == explanation.holding.sentence
 
 
-def test_in_english_the_sentences_are_those_of_the_gates() -> None:
+def test_in_english_the_sentences_are_those_of_the_blockers() -> None:
     explanation = explain(waiting())
     for one in blocker_text.blocker_texts(EN, task_of(waiting()), explanation):
         assert (one.sentence, one.todo, one.language) == (

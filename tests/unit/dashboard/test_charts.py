@@ -26,10 +26,10 @@ def created_per_minute(until: timedelta) -> list[float]:
     return list(created)
 
 
-def test_a_minute_that_goes_on_is_no_fall() -> None:
+def test_a_minute_that_is_not_over_is_no_drop() -> None:
     assert created_per_minute(timedelta(minutes=2, seconds=30)) == [60, 60, 120]
     assert created_per_minute(timedelta(minutes=2, seconds=60)) == [60, 60, 60]
 
 
-def test_a_minute_that_has_just_begun_tells_no_rate() -> None:
+def test_a_minute_that_has_just_begun_has_no_rate() -> None:
     assert created_per_minute(timedelta(minutes=2, seconds=11)) == [60, 60]

@@ -1,4 +1,4 @@
-"""What texts of others begin, they end."""
+"""Texts from outside end the changes of direction that they begin."""
 
 import unicodedata
 
@@ -31,7 +31,7 @@ def test_each_line_ends_what_it_has_begun_and_nothing_else(text: str, shown: str
 
 
 @given(st.text(alphabet=f"ab\n{RLO}{PDF}{RLI}{PDI}\u2066\u202a"))
-def test_what_is_shown_is_balanced_and_says_the_same(text: str) -> None:
+def test_what_is_shown_is_balanced_and_has_the_same_text(text: str) -> None:
     shown = direction.balanced(text)
     assert direction.without_turning(shown) == direction.without_turning(text)
     assert direction.balanced(shown) == shown
@@ -40,7 +40,7 @@ def test_what_is_shown_is_balanced_and_says_the_same(text: str) -> None:
         assert kinds.count("PDI") == sum(kinds.count(kind) for kind in ("LRI", "RLI", "FSI"))
 
 
-def test_the_programs_spell_what_turns_and_mean_the_same() -> None:
+def test_the_snippets_escape_what_turns_and_mean_the_same() -> None:
     body = {"name": f"a{RLO}b", "payload": {f"{PDI}k": 1}}
     shown = snippets_of("http://x", body)
     assert direction.without_turning(shown.curl + shown.amqp + shown.python) == (

@@ -1,4 +1,4 @@
-"""The filter of the list: what it takes, what it complains about, and that its address says the same again."""
+"""The filter of the list: what it accepts, what it complains about, and that its query gives the same filter."""
 
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
@@ -25,7 +25,7 @@ VALUES = strategies.one_of(
 )
 
 
-def test_a_filter_says_what_it_was_made_of() -> None:
+def test_a_filter_has_the_query_that_it_was_made_from() -> None:
     query = [
         ("status", "new"),
         ("status", "failed"),
@@ -76,11 +76,11 @@ def test_times_without_a_zone_are_in_utc_and_the_narrower_begin_holds() -> None:
         ("created_before", "0001-01-01T00:00:00-14:00"),
     ],
 )
-def test_what_does_not_fit_is_kept_and_complained_about(name: str, value: str) -> None:
+def test_what_does_not_fit_gets_a_complaint(name: str, value: str) -> None:
     assert list(Filters.of([(name, value)]).complaints) == [name]
 
 
-def test_a_place_in_the_list_is_one_id() -> None:
+def test_a_position_in_the_list_is_one_id() -> None:
     one = str(uuid4())
     assert Filters.of([("after", one)]).complaints == {}
     for query in ([("after", "x")], [("after", one), ("before", one)], [("before", f"{{{one}}}")]):
@@ -94,7 +94,7 @@ def test_a_query_that_can_not_be_read_is_refused(encoded: bytes) -> None:
 
 
 @given(strategies.lists(strategies.tuples(strategies.sampled_from(NAMES), VALUES), max_size=6))
-def test_whatever_is_asked_for_becomes_a_filter_or_a_complaint(
+def test_every_query_becomes_a_filter_or_a_complaint(
     query: list[tuple[str, str]],
 ) -> None:
     filters = Filters.of([(name, value.replace("\x00", "")) for name, value in query])

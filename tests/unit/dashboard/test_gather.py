@@ -1,4 +1,4 @@
-"""Two questions at once."""
+"""Two queries at once."""
 
 import asyncio
 
@@ -11,17 +11,17 @@ from taskmill.domain.errors import Unavailable
 async def test_both_are_under_way_at_once() -> None:
     met = asyncio.Barrier(2)
 
-    async def asked(answer: str) -> str:
+    async def query(answer: str) -> str:
         await met.wait()
         return answer
 
     async with asyncio.timeout(5):
-        assert await gather(asked("one"), asked("other")) == ("one", "other")
+        assert await gather(query("one"), query("other")) == ("one", "other")
 
 
 @pytest.mark.parametrize("failing", [0, 1])
 async def test_the_error_of_one_is_raised_as_it_is_once_the_other_is_done(failing: int) -> None:
-    """A statement that is given up takes a connection with it."""
+    """Cancelling a statement would cost its connection."""
     has_failed = asyncio.Event()
     ends: list[str] = []
 
@@ -35,9 +35,9 @@ async def test_the_error_of_one_is_raised_as_it_is_once_the_other_is_done(failin
             await asyncio.sleep(0)
         ends.append("done")
 
-    questions = [goes_on(), goes_on()]
-    questions[failing].close()
-    questions[failing] = fails()
+    queries = [goes_on(), goes_on()]
+    queries[failing].close()
+    queries[failing] = fails()
     with pytest.raises(Unavailable, match="the database"):
-        await gather(*questions)
+        await gather(*queries)
     assert ends == ["done"]

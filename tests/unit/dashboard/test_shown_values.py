@@ -1,4 +1,4 @@
-"""How values look, and how JSON folds."""
+"""How values are formatted, and how JSON folds."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -29,7 +29,7 @@ def test_a_length_of_time_has_two_units_at_most(seconds: float | None, shown: st
     assert EN.span(seconds).replace("\u00a0", " ") == shown
 
 
-def test_a_moment_is_told_by_how_far_away_it_is_in_the_readers_language() -> None:
+def test_a_time_is_shown_by_how_far_away_it_is_in_the_readers_language() -> None:
     before, after = NOW - timedelta(minutes=3, seconds=20), NOW + timedelta(hours=25)
     assert [EN.ago(before), EN.ago(after), EN.ago(NOW)] == [
         "3\u00a0min ago",
@@ -50,7 +50,7 @@ def test_numbers_are_short_and_in_the_readers_way() -> None:
     assert [RU.number(12.345), RU.share(0.125)] == ["12,3", "12,5 %"]
 
 
-def test_what_is_next_to_nothing_or_to_all_is_told_as_such() -> None:
+def test_what_is_next_to_nothing_or_to_all_is_shown_as_such() -> None:
     assert [EN.number(one) for one in (0.0653, 1e-9, 0.1, 0.0)] == ["<0.1", "<0.1", "0.1", "0"]
     assert RU.number(0.0497) == "<0,1"
     shares = [EN.share(one) for one in (0.0, 0.0004, 0.001, 1 / 3, 0.9991, 0.9999, 1.0)]
@@ -88,12 +88,12 @@ def test_json_of_any_size_makes_a_bounded_piece_of_a_page(content: str) -> None:
     assert html.count("<li>") == html.count("</li>")
 
 
-def test_what_is_left_out_is_told() -> None:
+def test_what_is_left_out_is_reported() -> None:
     assert json_tree.tree(orjson.dumps(list(range(1000))).decode())[1] is False
     assert json_tree.tree(orjson.dumps("x" * 300_000).decode())[1] is False
 
 
-def test_an_error_is_called_by_its_first_line() -> None:
+def test_an_error_is_shown_by_its_first_line() -> None:
     page = "the bank answered 503\n<html>\n<p>busy</p>\n</html>\n"
     error = orjson.dumps({"type": "E", "message": page}).decode()
     assert EN.error(error) == "E: the bank answered 503"

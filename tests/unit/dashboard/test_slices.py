@@ -1,4 +1,4 @@
-"""ProcessContext of a short list, and the small charts of queues."""
+"""Pages of a short list, and the sparklines of queues."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -12,7 +12,7 @@ BEGIN = datetime(2026, 11, 25, tzinfo=UTC)
 TIMES = [BEGIN + timedelta(minutes=number) for number in range(6)]
 
 
-def test_parts_follow_one_another_and_keep_the_rest_of_the_query() -> None:
+def test_pages_follow_one_another_and_keep_the_other_parameters() -> None:
     items = list(range(2 * MOST + 1))
     first = cut(items, [("name", "a")])
     assert (first.items, first.newer, first.total) == (items[:MOST], None, len(items))
@@ -23,13 +23,13 @@ def test_parts_follow_one_another_and_keep_the_rest_of_the_query() -> None:
     assert (last.items, last.older) == (items[2 * MOST :], None)
 
 
-def test_a_part_beyond_the_end_is_the_last_one() -> None:
+def test_a_page_beyond_the_end_is_the_last_one() -> None:
     assert cut([1, 2], [("page", "9")]).items == [1, 2]
     assert cut([], [("page", "9")]).items == []
 
 
 @pytest.mark.parametrize("text", ["0", "x", "-1", "\u0661", "99999", "1.5"])
-def test_a_part_that_is_no_number_is_refused(text: str) -> None:
+def test_a_page_that_is_not_a_number_is_refused(text: str) -> None:
     with pytest.raises(InvalidInput):
         cut([], [("page", text)])
 

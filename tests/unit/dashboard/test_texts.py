@@ -1,4 +1,4 @@
-"""The words of the pages: complete in each language, used, and in the right form."""
+"""The texts of the pages: complete in each language, used, and in the right plural form."""
 
 import re
 from pathlib import Path
@@ -17,7 +17,7 @@ from taskmill.domain.blockers import BlockerName
 from taskmill.domain.lifecycle import EventType, Reason, Status
 
 PACKAGE = Path(taskmill.dashboard.app.__file__).parent
-# All but the docstring that tells how a page is added.
+# All but the docstring that explains how to add a page.
 SOURCES = sorted([*PACKAGE.rglob("*.html"), *PACKAGE.rglob("[a-z]*.py")])
 FORMS = {"en": {"one", "many"}, "ru": {"one", "few", "many"}}
 
@@ -46,32 +46,32 @@ def test_a_text_has_the_same_values_in_every_language_and_all_its_plural_forms(k
     assert len(values) == 1
 
 
-def wanted_keys() -> tuple[set[str], set[str]]:
-    """What sources ask for: whole keys, and the beginnings of those that are put together."""
+def used_keys() -> tuple[set[str], set[str]]:
+    """Return the keys that sources use: whole ones, and the prefixes of composed ones."""
     whole: set[str] = set()
-    begun: set[str] = set()
+    prefixes: set[str] = set()
     for path in SOURCES:
         content = path.read_text("utf-8")
-        # In Python what is put together is an f-string, which is a beginning up to its brace.
+        # In Python a composed key is an f-string, whose prefix ends at its first brace.
         for match in re.finditer(r"\bt\(\s*(f?)\"([^\"]+)\"\s*(~?)", content):
             key = match[2].partition("{")[0]
-            (begun if match[1] or match[3] else whole).add(key)
+            (prefixes if match[1] or match[3] else whole).add(key)
         whole |= set(re.findall(r"\bkey = \"([\w.]+)\"", content))
         for one, other in re.findall(r"\bkey = \"([\w.]+)\" if .* else \"([\w.]+)\"", content):
             whole |= {one, other}
-    return whole, {key for key in begun if key}
+    return whole, {key for key in prefixes if key}
 
 
-def test_every_text_that_is_asked_for_is_there_and_every_one_that_is_there_is_asked_for() -> None:
-    whole, begun = wanted_keys()
+def test_every_text_that_is_used_exists_and_every_one_that_exists_is_used() -> None:
+    whole, prefixes = used_keys()
     keys = set(texts.catalogue("en"))
     assert whole - keys == set()
-    assert {key for key in begun if not any(one.startswith(key) for one in keys)} == set()
-    unused = {one for one in keys - whole if not one.startswith((*begun, "unit."))}
+    assert {key for key in prefixes if not any(one.startswith(key) for one in keys)} == set()
+    unused = {one for one in keys - whole if not one.startswith((*prefixes, "unit."))}
     assert unused == set()
 
 
-def test_every_value_of_a_closed_set_has_its_words() -> None:
+def test_every_value_of_a_closed_set_has_its_text() -> None:
     wanted = {
         *(f"status.{one}" for one in Status),
         *(f"event.{one}" for one in EventType),
@@ -114,5 +114,5 @@ def test_a_number_in_a_text_has_its_thousands_apart() -> None:
         ("*;q=x, \x00, ru;q=9", "en"),
     ],
 )
-def test_the_language_is_what_the_browser_likes_best(header: str, language: str) -> None:
+def test_the_language_is_what_the_browser_prefers(header: str, language: str) -> None:
     assert texts.preferred(header) == language

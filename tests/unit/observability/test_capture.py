@@ -1,4 +1,4 @@
-"""Listening to Python's logging: within a context, and beside the process's log."""
+"""Capturing Python's logging: within a context, besides the process's log."""
 
 import asyncio
 import gc
@@ -14,8 +14,8 @@ from taskmill.observability import capture, logs
 
 
 @pytest.fixture(autouse=True)
-def deaf_before_and_after() -> Iterator[None]:
-    """Begin with nobody who listens, and give the process its own logging back."""
+def without_listeners() -> Iterator[None]:
+    """Start without listeners, and restore the process's logging."""
     root = logging.getLogger()
     handlers, level, captured_from = root.handlers[:], root.level, capture._handler.level
     capture._handler.setLevel(capture._OFF)
@@ -31,14 +31,14 @@ def _events(stream: io.StringIO) -> list[str]:
     return [orjson.loads(line)["event"] for line in stream.getvalue().splitlines()]
 
 
-async def test_only_the_context_that_listens_hears() -> None:
+async def test_records_go_to_the_listener_of_their_context_only() -> None:
     logs.configure(format="json", stream=io.StringIO())
     capture.capture_from(logging.INFO)
     library = logging.getLogger("library")
-    heard: dict[str, list[str]] = {"a": [], "b": []}
+    records: dict[str, list[str]] = {"a": [], "b": []}
 
     async def work(name: str) -> None:
-        token = capture.begin(lambda record: heard[name].append(record.getMessage()))
+        token = capture.begin(lambda record: records[name].append(record.getMessage()))
         await asyncio.sleep(0)
         library.info("in %s", name)
         library.debug("not wanted")
@@ -47,10 +47,10 @@ async def test_only_the_context_that_listens_hears() -> None:
         library.info("after %s", name)
 
     async with asyncio.TaskGroup() as group:
-        for name in heard:
+        for name in records:
             group.create_task(work(name))
     library.info("outside")
-    assert heard == {name: [f"in {name}", f"thread of {name}"] for name in heard}
+    assert records == {name: [f"in {name}", f"thread of {name}"] for name in records}
 
 
 def test_the_processs_log_gets_what_it_always_got() -> None:
@@ -71,37 +71,37 @@ def test_the_processs_log_gets_what_it_always_got() -> None:
     ]
 
 
-def test_setting_up_logging_anew_makes_nobody_deaf() -> None:
+def test_setting_up_logging_again_loses_no_listener() -> None:
     logs.configure(format="json", stream=io.StringIO())
     capture.capture_from(logging.INFO)
     logs.configure(format="json", stream=io.StringIO())
-    heard: list[str] = []
-    token = capture.begin(lambda record: heard.append(record.getMessage()))
-    logging.getLogger("library").info("heard")
+    records: list[str] = []
+    token = capture.begin(lambda record: records.append(record.getMessage()))
+    logging.getLogger("library").info("a record")
     capture.end(token)
-    assert heard == ["heard"]
+    assert records == ["a record"]
 
 
-def test_where_nobody_listens_nothing_more_comes_through() -> None:
+def test_without_listeners_nothing_more_comes_through() -> None:
     logs.configure(format="json", stream=io.StringIO())
     assert logging.getLogger().level == logging.WARNING
     assert capture._handler not in logging.getLogger().handlers
 
 
-async def test_what_the_event_loop_says_of_others_is_not_heard() -> None:
-    """It tells of a task that was forgotten in whatever context collects it."""
+async def test_what_the_event_loop_logs_of_others_is_not_captured() -> None:
+    """It logs a forgotten task in whatever context collects it."""
     logs.configure(format="json", stream=io.StringIO())
     capture.capture_from(logging.INFO)
-    heard: list[str] = []
+    records: list[str] = []
 
     async def fails() -> None:
         raise LookupError("of somebody else")
 
     forgotten = asyncio.get_running_loop().create_task(fails())
     await asyncio.sleep(0)
-    token = capture.begin(lambda record: heard.append(record.getMessage()))
+    token = capture.begin(lambda record: records.append(record.getMessage()))
     del forgotten
     gc.collect()
     logging.getLogger("library").info("own")
     capture.end(token)
-    assert heard == ["own"]
+    assert records == ["own"]

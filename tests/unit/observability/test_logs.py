@@ -1,4 +1,4 @@
-"""Logs as they come out: the shape of a line, when it is written, and broken streams."""
+"""The format of log lines, when they are written, and broken streams."""
 
 import io
 import logging
@@ -92,15 +92,15 @@ def test_lines_below_the_level_are_left_out() -> None:
     assert [line["event"] for line in _lines(stream)] == ["c"]
 
 
-class Unspeakable:
-    """As an ORM's object whose session has ended."""
+class Unprintable:
+    """Like an ORM's object whose session has ended."""
 
     def __str__(self) -> str:
         raise LookupError
 
 
 @pytest.mark.parametrize(
-    "odd", ["\ud800", 2**70, {1: 2}, {"s": {1}}, object(), Unspeakable(), {2: Unspeakable()}]
+    "odd", ["\ud800", 2**70, {1: 2}, {"s": {1}}, object(), Unprintable(), {2: Unprintable()}]
 )
 def test_values_that_are_no_json_still_make_a_line(odd: object) -> None:
     logs.configure(format="console", stream=io.StringIO())
@@ -129,7 +129,7 @@ def test_an_exception_comes_with_its_traceback() -> None:
     assert "Traceback" in line["exception"]
 
 
-def test_libraries_are_heard_from_warning_on() -> None:
+def test_libraries_are_logged_from_warning_on() -> None:
     logs.configure(format="json", stream=(stream := io.StringIO()))
 
     for name in ("uvicorn.error", "sqlalchemy.engine", "alembic.runtime", "other"):
@@ -288,10 +288,10 @@ def test_a_blocked_stream_costs_lines_but_never_the_caller(pipe: _Pipe) -> None:
 
     received: list[bytes] = []
     threading.Thread(target=_drain, args=(pipe, received), daemon=True).start()
-    wait_until(lambda: b"log.dropped" in b"".join(received), "the loss is told")
+    wait_until(lambda: b"log.dropped" in b"".join(received), "the loss is logged")
     lines = b"".join(received).splitlines()
-    told = next(orjson.loads(line) for line in lines if b"log.dropped" in line)
-    assert told["lines"] + len(lines) - 1 == 200_000
+    dropped = next(orjson.loads(line) for line in lines if b"log.dropped" in line)
+    assert dropped["lines"] + len(lines) - 1 == 200_000
 
 
 def _drain(pipe: _Pipe, received: list[bytes]) -> None:
@@ -363,7 +363,7 @@ def test_what_waits_is_written_at_the_end_of_the_program() -> None:
     assert orjson.loads(done.stderr)["event"] == "last.words"
 
 
-def test_a_command_that_silences_all_lines_hears_none_of_libraries_either() -> None:
+def test_a_command_that_silences_all_lines_logs_none_of_libraries_either() -> None:
     import subprocess  # noqa: PLC0415 - this test's alone
     import sys  # noqa: PLC0415 - this test's alone
 
@@ -373,7 +373,7 @@ from taskmill.observability import logs
 logs.silence()
 logs.get_logger("x").error("broker.lost")
 logging.getLogger("aiormq").error("closed")
-print("told")
+print("printed")
 """
     source = str(next(path for path in sys.path if path.endswith("src")))
     done = subprocess.run(  # noqa: S603 - our own program
@@ -384,4 +384,4 @@ print("told")
         check=True,
         timeout=30,
     )
-    assert (done.stdout, done.stderr) == ("told\n", "")
+    assert (done.stdout, done.stderr) == ("printed\n", "")

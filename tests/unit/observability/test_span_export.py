@@ -1,4 +1,4 @@
-"""Where spans go: what a collector that is away or slow costs, and what spans say of their process."""
+"""Exporting spans: what a collector that is away or slow costs, and what spans say about their process."""
 
 import logging
 import os
@@ -25,7 +25,7 @@ START = datetime(2030, 1, 1, tzinfo=UTC)
 
 
 class Refusing(SpanExporter):
-    """An exporter without a collector, which says so each time, as the library does."""
+    """An exporter without a collector, which logs that each time, as the library does."""
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         logging.getLogger(__name__).error("Failed to export %d spans: refused", len(spans))
@@ -49,7 +49,7 @@ def a_span() -> ReadableSpan:
     return span
 
 
-def test_a_collector_that_is_away_is_told_once_a_minute(log_lines: LogLines) -> None:
+def test_a_collector_that_is_away_is_logged_once_a_minute(log_lines: LogLines) -> None:
     clock = ManualClock(START)
     exporter = ReportingExporter(Refusing(), clock.monotonic)
     for _ in range(3):
@@ -57,9 +57,9 @@ def test_a_collector_that_is_away_is_told_once_a_minute(log_lines: LogLines) -> 
     clock.advance(timedelta(seconds=61))
     exporter.export([a_span()])
     exporter.export([a_span()])
-    told = log_lines.named("traces.unsent")
-    assert [line["spans"] for line in told] == [2, 5]
-    assert told[1]["error"] == "Failed to export 1 spans: refused"
+    lines = log_lines.named("traces.unsent")
+    assert [line["spans"] for line in lines] == [2, 5]
+    assert lines[1]["error"] == "Failed to export 1 spans: refused"
     assert log_lines.named("Failed to export 2 spans: refused") == []
 
 
@@ -94,14 +94,14 @@ async def test_stopping_sends_what_is_left() -> None:
 
 
 @pytest.mark.parametrize(
-    ("came", "handed_on"), [(CALLER, CALLER), (UNSAMPLED, UNSAMPLED), (None, None)]
+    ("incoming", "handed_on"), [(CALLER, CALLER), (UNSAMPLED, UNSAMPLED), (None, None)]
 )
 def test_with_the_sdk_disabled_the_caller_s_context_is_handed_on(
-    came: str | None, handed_on: str | None, monkeypatch: pytest.MonkeyPatch
+    incoming: str | None, handed_on: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
     traces = Traces(TracerProvider(shutdown_on_exit=False))
-    span = traces.start("a", kind="server", traceparent=came, attributes={})
+    span = traces.start("a", kind="server", traceparent=incoming, attributes={})
     with span.current():
         assert span.traceparent == handed_on
     span.end()
@@ -117,7 +117,7 @@ def test_a_span_is_current_in_its_block_only(spans: Spans) -> None:
     assert (parent_ids(inside), parent_ids(behind)) == (ids(outer), None)
 
 
-def said_by(program: str, **environment: str) -> str:
+def output_of(program: str, **environment: str) -> str:
     """Run a program that may set the provider of its process, and return what it prints."""
     done = subprocess.run(  # noqa: S603 - our own program
         [sys.executable, "-c", program],
@@ -140,17 +140,17 @@ print(*map(trace.get_tracer_provider().resource.attributes.get, ("service.name",
 
 
 @pytest.mark.parametrize(
-    ("environment", "told"),
+    ("environment", "expected"),
     [
         ({}, "taskmill vm-1"),
         ({"OTEL_SERVICE_NAME": "billing"}, "billing vm-1"),
         ({"OTEL_RESOURCE_ATTRIBUTES": "service.name=a,service.instance.id=b"}, "a b"),
     ],
 )
-def test_spans_name_the_service_and_the_process_unless_told_otherwise(
-    environment: dict[str, str], told: str
+def test_spans_name_the_service_and_the_process_unless_set_otherwise(
+    environment: dict[str, str], expected: str
 ) -> None:
-    assert said_by(RESOURCE, **environment) == told
+    assert output_of(RESOURCE, **environment) == expected
 
 
 def test_a_provider_that_was_set_for_the_process_is_used() -> None:
@@ -170,13 +170,13 @@ asyncio.run(export.close())
 theirs.get_tracer("library").start_span("b").end()
 print(*(span.name for span in exporter.get_finished_spans()), trace.get_tracer_provider() is theirs)
 """
-    assert said_by(program) == "a b True"
+    assert output_of(program) == "a b True"
 
 
 @pytest.mark.parametrize(
     "environment", [{"OTEL_BSP_MAX_QUEUE_SIZE": "-1"}, {"OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "9999"}]
 )
-def test_a_variable_that_makes_no_sense_is_an_error_of_configuration(
+def test_an_invalid_variable_is_a_configuration_error(
     environment: dict[str, str],
 ) -> None:
     program = """
@@ -188,4 +188,4 @@ try:
 except ConfigurationError as error:
     print(error)
 """
-    assert said_by(program, **environment).startswith("an OTEL_ variable makes no sense: ")
+    assert output_of(program, **environment).startswith("an OTEL_ variable makes no sense: ")
