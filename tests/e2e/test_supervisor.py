@@ -64,7 +64,9 @@ async def test_an_end_that_was_asked_for_is_no_death_and_another_one_starts(
     with program:
         for when_empty in (False, True):
             asked = next(one for one in await stage.service.workers() if not one.closed_at)
-            await stage.service.ask_worker(asked.id, WorkerRequest.STOP, when_empty=when_empty)
+            await stage.service.set_worker_request(
+                asked.id, WorkerRequest.STOP, when_empty=when_empty
+            )
 
             async def has_another(gone: UUID = asked.id) -> bool:
                 workers = await stage.service.workers()

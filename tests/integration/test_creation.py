@@ -1,4 +1,4 @@
-"""Creating tasks: what is stored, keys, batches, and answers that were lost."""
+"""Creating tasks: what is stored, keys, batches, and lost results."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
@@ -28,7 +28,7 @@ from tests.support.safety import assert_safe
 from tests.support.stage import Stage, a_creation, a_stage
 
 
-async def test_the_answer_is_what_is_stored(stage: Stage) -> None:
+async def test_the_result_is_what_is_stored(stage: Stage) -> None:
     draft = a_draft(
         name="Счёт № 5 'quoted' \\ 😀",
         description="",
@@ -44,18 +44,18 @@ async def test_the_answer_is_what_is_stored(stage: Stage) -> None:
         labels='{"team": "a"}',
         source="rest",
     )
-    answer = await stage.service.create(draft)
-    assert not answer.replayed
-    assert await stage.service.get(answer.task.id) == answer.task
-    assert answer.task.run_at == draft.run_at
-    assert answer.task.created_at == identity.created_at(answer.task.id)
+    result = await stage.service.create(draft)
+    assert not result.replayed
+    assert await stage.service.get(result.task.id) == result.task
+    assert result.task.run_at == draft.run_at
+    assert result.task.created_at == identity.created_at(result.task.id)
     await assert_safe(stage.sql)
 
 
-async def test_a_task_that_is_created_alone_rings_with_its_commit(stage: Stage) -> None:
-    """No notifier runs here: what is heard came with the transaction."""
+async def test_a_task_that_is_created_alone_notifies_with_its_commit(stage: Stage) -> None:
+    """No notifier runs here: the notification came with the transaction."""
     notifies: list[str] = []
-    await stage.sql.add_listener(CHANNEL, lambda *told: notifies.append(told[2]))
+    await stage.sql.add_listener(CHANNEL, lambda *notification: notifies.append(notification[2]))
     await stage.created()
     await stage.sql.fetchval("SELECT 1")
     assert notifies == [CHANNEL]
@@ -72,7 +72,7 @@ async def test_a_task_that_is_created_alone_rings_with_its_commit(stage: Stage) 
 
 @asynccontextmanager
 async def holding_tasks(stage: Stage) -> AsyncIterator[Callable[[], Awaitable[object]]]:
-    """Keep everybody from writing tasks until what this yields is called."""
+    """Lock the table of tasks until the yielded function is called."""
     holder = await asyncpg.connect(stage.url)
     try:
         await holder.execute("BEGIN; LOCK TABLE taskmill.task IN ACCESS EXCLUSIVE MODE")
@@ -84,10 +84,10 @@ async def holding_tasks(stage: Stage) -> AsyncIterator[Callable[[], Awaitable[ob
 async def waiting_for_locks(stage: Stage, count: int) -> None:
     """Wait until so many statements wait for a lock."""
 
-    async def look() -> bool:
+    async def check() -> bool:
         return bool(await stage.sql.fetchval(_WAITING) == count)
 
-    await eventually(look, f"{count} statements that wait")
+    await eventually(check, f"{count} statements that wait")
 
 
 _WAITING = """
@@ -96,11 +96,11 @@ _WAITING = """
 """
 
 
-async def test_who_creates_one_after_the_other_rings_within_for_a_share_of_the_time(
+async def test_tasks_created_one_after_the_other_notify_within_for_a_share_of_the_time(
     stage: Stage,
 ) -> None:
     notifies: list[str] = []
-    await stage.sql.add_listener(CHANNEL, lambda *told: notifies.append(told[2]))
+    await stage.sql.add_listener(CHANNEL, lambda *notification: notifies.append(notification[2]))
     stage.creation._notifying.charge(float("inf"))
     await stage.created()
     await stage.sql.fetchval("SELECT 1")
@@ -108,12 +108,12 @@ async def test_who_creates_one_after_the_other_rings_within_for_a_share_of_the_t
     assert stage.creation._notifier._wanted.is_set()
 
 
-async def test_whoever_finds_its_task_there_after_a_lost_answer_rings_for_it(
+async def test_a_task_found_after_a_lost_result_is_notified_of(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     insert = tasks.insert
 
-    async def loses_the_first_answer(
+    async def loses_the_first_result(
         connection: Connection,
         new: Collection[NewTask],
         *,
@@ -126,15 +126,15 @@ async def test_whoever_finds_its_task_there_after_a_lost_answer_rings_for_it(
 
     await stage.created()
     assert not stage.creation._notifier._wanted.is_set()
-    monkeypatch.setattr(tasks, "insert", loses_the_first_answer)
+    monkeypatch.setattr(tasks, "insert", loses_the_first_result)
     await stage.created()
     assert stage.creation._notifier._wanted.is_set()
 
 
-async def test_a_task_is_created_when_no_more_rings_can_be_kept(
+async def test_a_task_is_created_when_the_queue_of_notifications_is_full(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As when somebody listens and never ends a transaction."""
+    """As when a session listens and never ends its transaction."""
     tried: list[bool] = []
     insert = tasks.insert
 
@@ -174,13 +174,13 @@ async def test_tasks_have_rising_ids_and_numbers(stage: Stage) -> None:
     assert [task.number for task in made] == [1, 2, 3]
 
 
-async def test_requests_that_come_together_share_a_transaction_and_each_gets_its_own(
+async def test_requests_at_the_same_time_share_a_transaction_and_each_gets_its_task(
     stage: Stage,
 ) -> None:
     await stage.created()  # or they would wait for their queue first, and go on one by one
     async with asyncio.TaskGroup() as group:
-        asked = [group.create_task(stage.created(name=f"task {n}")) for n in range(50)]
-    assert [task.result().name for task in asked] == [f"task {n}" for n in range(50)]
+        calls = [group.create_task(stage.created(name=f"task {n}")) for n in range(50)]
+    assert [task.result().name for task in calls] == [f"task {n}" for n in range(50)]
     transactions = await stage.sql.fetchval("SELECT count(DISTINCT xmin::text) FROM taskmill.task")
     assert transactions == 2
     await assert_safe(stage.sql)
@@ -190,21 +190,21 @@ async def test_a_bad_task_fails_alone_in_its_batch(stage: Stage) -> None:
     names = [f"task {n}" for n in range(9)]
     names[4] = "bad \x00 name"
     async with asyncio.TaskGroup() as group:
-        asked = [group.create_task(_kept(stage, name)) for name in names]
-    answers = [task.result() for task in asked]
-    assert [isinstance(answer, Task) for answer in answers] == [n != 4 for n in range(9)]
+        calls = [group.create_task(_create_or_error(stage, name)) for name in names]
+    results = [task.result() for task in calls]
+    assert [isinstance(result, Task) for result in results] == [n != 4 for n in range(9)]
     assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.task") == 8
     await assert_safe(stage.sql)
 
 
-async def _kept(stage: Stage, name: str) -> Task | asyncpg.PostgresError:
+async def _create_or_error(stage: Stage, name: str) -> Task | asyncpg.PostgresError:
     try:
         return await stage.created(name=name)
     except asyncpg.PostgresError as error:
         return error
 
 
-async def test_a_retry_policy_survives_the_way_to_the_worker(stage: Stage) -> None:
+async def test_a_retry_policy_reaches_the_worker(stage: Stage) -> None:
     lease = await stage.open_lease()
     policy = RetryPolicy(
         base=timedelta(milliseconds=250), factor=1.5, maximum=timedelta(hours=9), jitter=0.25
@@ -230,7 +230,7 @@ async def test_a_replay_shows_the_task_as_it_is_now(stage: Stage) -> None:
     assert (again.task.status, again.task.result) == (Status.SUCCEEDED, "5")
 
 
-async def test_the_same_key_with_another_request_is_a_conflict_and_makes_nothing(
+async def test_the_same_key_with_another_request_is_a_conflict_and_creates_nothing(
     stage: Stage,
 ) -> None:
     await stage.service.create(a_draft(idempotency=a_key(body="one")))
@@ -240,21 +240,21 @@ async def test_the_same_key_with_another_request_is_a_conflict_and_makes_nothing
     await assert_safe(stage.sql)
 
 
-async def test_keys_of_different_doors_are_different(stage: Stage) -> None:
+async def test_keys_of_different_entry_points_are_different(stage: Stage) -> None:
     first = await stage.service.create(a_draft(idempotency=a_key(), source="rest"))
     second = await stage.service.create(a_draft(idempotency=a_key(), source="amqp"))
     assert not second.replayed
     assert second.task.id != first.task.id
 
 
-async def test_one_batch_answers_repeats_and_conflicts_of_a_key_by_its_first_request(
+async def test_one_batch_resolves_repeats_and_conflicts_of_a_key_by_its_first_request(
     stage: Stage,
 ) -> None:
     bodies = ["one", "one", "two"]
-    await stage.created()  # the queue is there: nobody waits for it
+    await stage.created()  # so that the queue exists already
     async with asyncio.TaskGroup() as group:
-        asked = [group.create_task(_keyed(stage, body)) for body in bodies]
-    first, repeat, conflict = (task.result() for task in asked)
+        calls = [group.create_task(_keyed(stage, body)) for body in bodies]
+    first, repeat, conflict = (task.result() for task in calls)
     assert isinstance(first, CreatedTask)
     assert isinstance(repeat, CreatedTask)
     assert isinstance(conflict, IdempotencyConflict)
@@ -282,7 +282,7 @@ async def test_a_key_in_flight_waits_for_its_first_request(stage: Stage) -> None
     await assert_safe(stage.sql)
 
 
-async def test_a_key_whose_first_request_came_to_nothing_is_free(stage: Stage) -> None:
+async def test_a_key_whose_first_request_was_rolled_back_is_free(stage: Stage) -> None:
     holder = await _insert_and_hold(stage, a_key())
     async with asyncio.TaskGroup() as group:
         waiting = group.create_task(stage.service.create(a_draft(idempotency=a_key())))
@@ -295,7 +295,7 @@ async def test_a_key_whose_first_request_came_to_nothing_is_free(stage: Stage) -
 
 @dataclass(frozen=True)
 class _Holder:
-    """A session that has stored a task and not yet committed."""
+    """A session that has stored a task and not committed yet."""
 
     new: NewTask
     connection: "asyncpg.Connection[asyncpg.Record]"
@@ -315,17 +315,17 @@ async def _insert_and_hold(stage: Stage, key: IdempotencyKey | None) -> _Holder:
 
 
 async def _someone_waits_for_a_lock(stage: Stage, sessions: int = 1) -> None:
-    async def looks() -> bool:
+    async def check() -> bool:
         waiting: int = await stage.sql.fetchval(
             "SELECT count(*) FROM pg_stat_activity "
             "WHERE wait_event_type = 'Lock' AND datname = current_database()"
         )
         return waiting >= sessions
 
-    await eventually(looks, "a session that waits for a lock")
+    await eventually(check, "a session that waits for a lock")
 
 
-async def test_a_key_past_its_validity_makes_a_new_task(stage: Stage) -> None:
+async def test_an_expired_key_creates_a_new_task(stage: Stage) -> None:
     first = await stage.service.create(a_draft(idempotency=a_key(body="one")))
     await stage.sql.execute("UPDATE taskmill.idempotency SET expires_at = now() - interval '1 s'")
     second = await stage.service.create(a_draft(idempotency=a_key(body="two")))
@@ -335,14 +335,14 @@ async def test_a_key_past_its_validity_makes_a_new_task(stage: Stage) -> None:
     await assert_safe(stage.sql)
 
 
-async def test_a_key_is_valid_for_as_long_as_promised(stage: Stage) -> None:
+async def test_a_key_is_valid_for_its_whole_time(stage: Stage) -> None:
     task = await stage.created(idempotency=a_key())
     expires_at = await stage.sql.fetchval("SELECT expires_at FROM taskmill.idempotency")
     assert expires_at == task.created_at + timedelta(days=7)
 
 
 @pytest.mark.parametrize("key", [None, a_key()])
-async def test_the_same_insert_again_finds_what_the_lost_answer_had_made(
+async def test_a_repeated_insert_finds_the_task_of_a_lost_result(
     stage: Stage, key: IdempotencyKey | None
 ) -> None:
     new = stage.creation._with_id(a_draft(idempotency=key))
@@ -356,7 +356,7 @@ async def test_the_same_insert_again_finds_what_the_lost_answer_had_made(
 
 
 @pytest.mark.parametrize("key", [None, a_key()])
-async def test_the_same_insert_again_waits_for_the_old_session_that_still_commits(
+async def test_a_repeated_insert_waits_for_the_old_session_that_still_commits(
     stage: Stage, key: IdempotencyKey | None
 ) -> None:
     holder = await _insert_and_hold(stage, key)
@@ -364,17 +364,17 @@ async def test_the_same_insert_again_waits_for_the_old_session_that_still_commit
         again = group.create_task(stage.creation._store([holder.new]))
         await _someone_waits_for_a_lock(stage)
         await holder.end("COMMIT")
-    [answer] = again.result()
-    assert isinstance(answer, CreatedTask)
-    assert (answer.task.id, answer.replayed) == (holder.new.id, False)
+    [result] = again.result()
+    assert isinstance(result, CreatedTask)
+    assert (result.task.id, result.replayed) == (holder.new.id, False)
     await assert_safe(stage.sql)
 
 
-async def test_a_creation_survives_connections_that_break_under_it(stage: Stage) -> None:
+async def test_a_creation_survives_broken_connections(stage: Stage) -> None:
     async with asyncio.TaskGroup() as group:
-        asked = []
+        calls = []
         for round_ in range(20):
-            asked += [
+            calls += [
                 group.create_task(
                     stage.service.create(
                         a_draft(name=f"{round_}-{n}", idempotency=a_key(f"{round_}-{n}"))
@@ -385,10 +385,10 @@ async def test_a_creation_survives_connections_that_break_under_it(stage: Stage)
             await asyncio.sleep(0)
             if round_ % 4 == 0:
                 await _break_connections(stage)
-    names = [task.result().task.name for task in asked]
+    names = [task.result().task.name for task in calls]
     stored = await stage.sql.fetch("SELECT name FROM taskmill.task")
     assert sorted(names) == sorted(row["name"] for row in stored)
-    assert not any(task.result().replayed for task in asked)
+    assert not any(task.result().replayed for task in calls)
     await assert_safe(stage.sql)
 
 
@@ -400,10 +400,10 @@ async def _break_connections(stage: Stage) -> None:
     )
 
 
-async def test_a_batch_is_stored_whole_and_answered_in_order(stage: Stage) -> None:
+async def test_a_batch_is_stored_whole_and_returned_in_order(stage: Stage) -> None:
     drafts = [a_draft(name=f"task {n}", queue=f"q{n % 3}") for n in range(30)]
-    answers = await stage.service.create_all(drafts)
-    assert [answer.task.name for answer in answers] == [draft.name for draft in drafts]
+    results = await stage.service.create_all(drafts)
+    assert [result.task.name for result in results] == [draft.name for draft in drafts]
     assert await stage.sql.fetchval("SELECT count(DISTINCT xmin::text) FROM taskmill.task") == 1
     assert await stage.service.create_all([]) == []
     await assert_safe(stage.sql)
@@ -425,35 +425,35 @@ async def test_a_batch_with_a_conflict_stores_nothing(stage: Stage) -> None:
 
 async def test_a_batch_may_repeat_keys_of_earlier_requests_and_its_own(stage: Stage) -> None:
     earlier = await stage.created(idempotency=a_key("earlier"))
-    answers = await stage.service.create_all(
+    results = await stage.service.create_all(
         [a_draft(idempotency=a_key(key)) for key in ("own", "earlier", "own")]
     )
-    assert [answer.replayed for answer in answers] == [False, True, True]
-    assert answers[1].task.id == earlier.id
-    assert answers[2].task.id == answers[0].task.id
+    assert [result.replayed for result in results] == [False, True, True]
+    assert results[1].task.id == earlier.id
+    assert results[2].task.id == results[0].task.id
 
 
-async def test_crossing_batches_of_the_same_keys_do_not_lock_each_other_out(
+async def test_batches_of_the_same_keys_in_other_order_do_not_deadlock(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("taskmill.storage.faults._COLLISION_CLASS", "no deadlock is tried again")
     keys = [f"key {n}" for n in range(40)]
     async with a_stage(stage.url) as other, asyncio.TaskGroup() as group:
-        asked = [
+        calls = [
             group.create_task(
                 side.service.create_all([a_draft(idempotency=a_key(key)) for key in order])
             )
             for side, order in ((stage, keys), (other, keys[::-1]))
             for _ in range(5)
         ]
-    ids: set[UUID] = {answer.task.id for batch in asked for answer in batch.result()}
+    ids: set[UUID] = {result.task.id for batch in calls for result in batch.result()}
     assert len(ids) == len(keys)
-    made = [answer for batch in asked for answer in batch.result() if not answer.replayed]
+    made = [result for batch in calls for result in batch.result() if not result.replayed]
     assert len(made) == len(keys)
     await assert_safe(stage.sql)
 
 
-async def test_no_more_queues_are_made_than_allowed(stage: Stage) -> None:
+async def test_no_more_queues_are_created_than_allowed(stage: Stage) -> None:
     async with a_creation(stage.database, stage.clock, stage.ids, queue_limit=2) as creation:
         await creation.create(a_draft(queue="a"))
         await creation.create(a_draft(queue="b"))
@@ -464,25 +464,25 @@ async def test_no_more_queues_are_made_than_allowed(stage: Stage) -> None:
 
 
 async def test_the_queue_limit_holds_between_processes(stage: Stage) -> None:
-    async with _queues_being_made(stage) as turn, asyncio.TaskGroup() as group:
-        asked = [group.create_task(_made_queue(stage, f"q{n}", limit=2)) for n in range(4)]
+    async with _lock_on_queues(stage) as lock_holder, asyncio.TaskGroup() as group:
+        calls = [group.create_task(_made_queue(stage, f"q{n}", limit=2)) for n in range(4)]
         await _someone_waits_for_a_lock(stage, sessions=4)
-        await turn.execute("COMMIT")
-    assert sum(task.result() for task in asked) == 2
+        await lock_holder.execute("COMMIT")
+    assert sum(task.result() for task in calls) == 2
     assert await stage.sql.fetchval("SELECT count(*) FROM taskmill.queue") == 2
 
 
-async def test_processes_that_use_a_new_queue_at_the_same_time_all_may(stage: Stage) -> None:
-    async with _queues_being_made(stage) as turn, asyncio.TaskGroup() as group:
-        asked = [group.create_task(_made_queue(stage, "new", limit=10)) for _ in range(4)]
+async def test_processes_may_use_the_same_new_queue_at_the_same_time(stage: Stage) -> None:
+    async with _lock_on_queues(stage) as lock_holder, asyncio.TaskGroup() as group:
+        calls = [group.create_task(_made_queue(stage, "new", limit=10)) for _ in range(4)]
         await _someone_waits_for_a_lock(stage, sessions=4)
-        await turn.execute("COMMIT")
-    assert all(task.result() for task in asked)
+        await lock_holder.execute("COMMIT")
+    assert all(task.result() for task in calls)
 
 
 @asynccontextmanager
-async def _queues_being_made(stage: Stage) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
-    """A session that has the turn to make queues until it commits."""
+async def _lock_on_queues(stage: Stage) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    """A session that holds the lock on creating queues until it commits."""
     connection = await stage.database.connect()
     await connection.execute("BEGIN")
     await connection.execute(statement("lock_queues"))
@@ -491,7 +491,7 @@ async def _queues_being_made(stage: Stage) -> AsyncIterator["asyncpg.Connection[
 
 
 async def _made_queue(stage: Stage, name: str, *, limit: int) -> bool:
-    """Use a queue in a process of its own; False when there may be no more of them."""
+    """Use a queue in a process of its own; False when the limit is reached."""
     async with a_creation(stage.database, stage.clock, stage.ids, queue_limit=limit) as creation:
         try:
             await creation.create(a_draft(queue=name))
@@ -500,7 +500,7 @@ async def _made_queue(stage: Stage, name: str, *, limit: int) -> bool:
         return True
 
 
-async def test_an_outage_is_told_within_the_patience_and_leaves_nothing_behind(
+async def test_an_outage_is_raised_within_the_timeout_and_leaves_nothing_behind(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("taskmill.operations.create._TIMEOUT_S", 0.3)

@@ -1,4 +1,4 @@
-"""Why a task is where it is: each blocker over the API, with the task really brought there."""
+"""Why a task is where it is: each blocker over the API, with a real task in that state."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -47,33 +47,35 @@ from tests.support.stage import Stage, a_creation, a_rejections
 from tests.support.workers import WorkerOptions, a_worker
 
 HINT_LIFE = timedelta(seconds=10)
-Answer = dict[str, Any]
+Json = dict[str, Any]
 
 
-async def explained(api: Served, task_id: object) -> Answer:
-    """Ask, and check what holds for every answer."""
-    told = await api.get(f"/tasks/{task_id}/explain")
-    assert told.status_code == 200, told.text
-    view = ExplanationView.model_validate_json(told.content)
-    assert view.model_dump_json().encode() == told.content
-    answer: Answer = told.json()
-    assert [blocker["blocker"] for blocker in answer["blockers"]] == list(BlockerName)
-    first = next(blocker for blocker in answer["blockers"] if blocker["state"] == "holds")
-    assert (answer["blocker"], answer["summary"]) == (first["blocker"], first["sentence"])
-    assert answer["todo"] == first["todo"]
-    return answer
+async def explained(api: Served, task_id: object) -> Json:
+    """Get an explanation, and check what holds for all of them."""
+    response = await api.get(f"/tasks/{task_id}/explain")
+    assert response.status_code == 200, response.text
+    view = ExplanationView.model_validate_json(response.content)
+    assert view.model_dump_json().encode() == response.content
+    explanation: Json = response.json()
+    assert [blocker["blocker"] for blocker in explanation["blockers"]] == list(BlockerName)
+    first = next(blocker for blocker in explanation["blockers"] if blocker["state"] == "holds")
+    assert (explanation["blocker"], explanation["summary"]) == (first["blocker"], first["sentence"])
+    assert explanation["todo"] == first["todo"]
+    return explanation
 
 
-def holding(answer: Answer) -> list[str]:
-    return [blocker["blocker"] for blocker in answer["blockers"] if blocker["state"] == "holds"]
+def holding(explanation: Json) -> list[str]:
+    return [
+        blocker["blocker"] for blocker in explanation["blockers"] if blocker["state"] == "holds"
+    ]
 
 
-def gate_of(answer: Answer, name: str) -> Answer:
-    return next(blocker for blocker in answer["blockers"] if blocker["blocker"] == name)
+def blocker_of(explanation: Json, name: str) -> Json:
+    return next(blocker for blocker in explanation["blockers"] if blocker["blocker"] == name)
 
 
-def facts_of(answer: Answer, name: str) -> Answer:
-    facts: Answer = gate_of(answer, name)["facts"]
+def facts_of(explanation: Json, name: str) -> Json:
+    facts: Json = blocker_of(explanation, name)["facts"]
     return facts
 
 
@@ -81,7 +83,7 @@ def facts_of(answer: Answer, name: str) -> Answer:
 async def seeing_a_broker(
     stage: Stage, *, policy: str, trouble: str | None = None, link: BrokerLink | None = None
 ) -> AsyncIterator[Served]:
-    """Serve with a broker that is reached, or is away for a reason, or is as a link has it."""
+    """Serve with a broker that is reached, or away for a reason, or in the state of a link."""
     watch = BrokerWatch(
         policy=policy,
         hint_life=HINT_LIFE,
@@ -98,7 +100,7 @@ async def seeing_a_broker(
 
 
 async def a_lease(stage: Stage, *, slots: int = 100, types: str = "*", **parts: Any) -> UUID:  # noqa: ANN401 - the card's fields
-    """Open a lease of a minute."""
+    """Open a lease for a minute."""
     lease_id = stage.ids()
     card = WorkerCard(
         name=parts.get("name", "node-1"),
@@ -112,7 +114,7 @@ async def a_lease(stage: Stage, *, slots: int = 100, types: str = "*", **parts: 
 
 
 async def age_leases(stage: Stage, seconds: float) -> None:
-    """Let time pass for all leases."""
+    """Make all leases older."""
     await stage.sql.execute(
         "UPDATE taskmill.lease SET renewed_at = renewed_at - $1::interval,"
         " expires_at = expires_at - $1::interval",
@@ -121,7 +123,7 @@ async def age_leases(stage: Stage, seconds: float) -> None:
 
 
 async def rescued(stage: Stage) -> None:
-    """Do what maintenance does once it has seen the database answer for long enough."""
+    """Do what maintenance does once it has seen the database available for long enough."""
     rescue = Rescue(stage.database, ttl_s=0, interval_s=1, name="rescue@test", clock=stage.clock)
     await rescue()
     await rescue()
@@ -138,15 +140,15 @@ async def rescued(stage: Stage) -> None:
         (Lost(), "losses_used_up", "worker_lost"),
     ],
 )
-async def test_how_a_task_ended_is_told(
+async def test_how_a_task_ended_is_explained(
     api: Served, stage: Stage, outcome: Outcome, end: str, reason: str | None
 ) -> None:
     lease_id = await stage.open_lease()
     taken = await stage.running(lease_id, max_losses=0)
     await stage.end(taken, lease_id, outcome)
-    answer = await explained(api, taken.task.id)
-    assert holding(answer) == ["finished"]
-    facts = facts_of(answer, "finished")
+    explanation = await explained(api, taken.task.id)
+    assert holding(explanation) == ["finished"]
+    facts = facts_of(explanation, "finished")
     assert (facts["end"], facts["reason"], facts["can_retry"]) == (end, reason, True)
     task = (await api.get(f"/tasks/{taken.task.id}")).json()
     assert facts["finished_at"] == task["finished_at"]
@@ -156,14 +158,17 @@ async def test_how_a_task_ended_is_told(
     assert holding(await explained(api, taken.task.id)) != ["finished"]
 
 
-async def test_an_expired_and_a_cancelled_end_are_told_apart(api: Served, stage: Stage) -> None:
+async def test_an_expired_and_a_cancelled_end_are_distinguished(api: Served, stage: Stage) -> None:
     late = await stage.created(expires_at=stage.clock.now())
     await expire_waiting(stage.database)
     assert facts_of(await explained(api, late.id), "finished")["end"] == "expired"
     unwanted = await api.create()
     await api.post(f"/tasks/{unwanted['id']}/cancel")
-    answer = await explained(api, unwanted["id"])
-    assert (answer["status"], facts_of(answer, "finished")["end"]) == ("cancelled", "cancelled")
+    explanation = await explained(api, unwanted["id"])
+    assert (explanation["status"], facts_of(explanation, "finished")["end"]) == (
+        "cancelled",
+        "cancelled",
+    )
 
 
 async def test_a_task_that_runs_names_its_worker_and_its_lease(api: Served, stage: Stage) -> None:
@@ -172,43 +177,43 @@ async def test_a_task_that_runs_names_its_worker_and_its_lease(api: Served, stag
     async with a_worker(stage, {"emulate": recorder.held}, options) as worker:
         task = await api.create(max_attempts=3, timeout_s=600)
         await recorder.has_begun(1)
-        answer = await explained(api, task["id"])
-        assert holding(answer) == ["running"]
-        facts = facts_of(answer, "running")
+        explanation = await explained(api, task["id"])
+        assert holding(explanation) == ["running"]
+        facts = facts_of(explanation, "running")
         assert (facts["worker"], facts["attempt"], facts["max_attempts"]) == ("node-7", 1, 3)
         assert facts["lease_id"] == str(worker.keeper.lease_id)
         started = (await api.get(f"/tasks/{task['id']}")).json()["started_at"]
         assert facts["started_at"] == started
         timeout_at = datetime.fromisoformat(facts["timeout_at"])
         assert timeout_at - datetime.fromisoformat(started) == timedelta(seconds=600)
-        assert facts["heartbeat_at"] <= answer["at"] < facts["lease_expires_at"]
+        assert facts["heartbeat_at"] <= explanation["at"] < facts["lease_expires_at"]
         assert facts["cancel_requested_at"] is None
         recorder.may_end.set()
 
 
-async def test_a_running_task_that_was_asked_to_stop_says_since_when(
+async def test_a_running_task_with_a_requested_cancel_shows_since_when(
     api: Served, stage: Stage
 ) -> None:
     lease_id = await stage.open_lease()
     taken = await stage.running(lease_id)
     assert (await api.post(f"/tasks/{taken.task.id}/cancel")).status_code == 202
-    answer = await explained(api, taken.task.id)
-    facts = facts_of(answer, "running")
-    asked = (await stage.service.events(taken.task.id))[-1]
+    explanation = await explained(api, taken.task.id)
+    facts = facts_of(explanation, "running")
+    requested = (await stage.service.events(taken.task.id))[-1]
     assert facts["cancel_requested"] is True
-    assert datetime.fromisoformat(facts["cancel_requested_at"]) == asked.at
-    assert "asked to stop" in answer["summary"]
+    assert datetime.fromisoformat(facts["cancel_requested_at"]) == requested.at
+    assert "asked to stop" in explanation["summary"]
 
 
-async def test_a_worker_that_fell_silent_is_told_until_its_task_is_taken_back(
+async def test_a_worker_that_fell_silent_is_reported_until_its_task_is_taken_back(
     api: Served, stage: Stage
 ) -> None:
     lease_id = await stage.open_lease(ttl_s=60, worker="node-3")
     taken = await stage.running(lease_id, max_losses=1)
     await age_leases(stage, 61)
-    answer = await explained(api, taken.task.id)
-    assert holding(answer) == ["lease_ended"]
-    facts = facts_of(answer, "lease_ended")
+    explanation = await explained(api, taken.task.id)
+    assert holding(explanation) == ["lease_ended"]
+    facts = facts_of(explanation, "lease_ended")
     assert (facts["lease"], facts["worker"], facts["next_status"]) == ("expired", "node-3", "new")
     await leases.close_expired(stage.database)
     facts = facts_of(await explained(api, taken.task.id), "lease_ended")
@@ -223,41 +228,43 @@ async def test_a_task_of_a_lease_that_is_gone_waits_for_its_rescue(
     lease_id = await stage.open_lease()
     taken = await stage.running(lease_id)
     await stage.sql.execute("DELETE FROM taskmill.lease")
-    answer = await explained(api, taken.task.id)
-    assert facts_of(answer, "lease_ended")["lease"] == "missing"
-    assert holding(answer) == ["lease_ended"]
+    explanation = await explained(api, taken.task.id)
+    assert facts_of(explanation, "lease_ended")["lease"] == "missing"
+    assert holding(explanation) == ["lease_ended"]
 
 
-async def test_a_rescue_that_does_not_come_tells_that_maintenance_is_away(
+async def test_a_rescue_that_does_not_come_means_that_maintenance_is_away(
     api: Served, stage: Stage
 ) -> None:
     lease_id = await stage.open_lease(ttl_s=60)
     taken = await stage.running(lease_id)
     await age_leases(stage, 200)
-    answer = await explained(api, taken.task.id)
-    assert holding(answer) == ["lease_ended", "maintenance_away"]
-    assert "taskmill run maintenance" in answer["todo"]
-    facts = facts_of(answer, "maintenance_away")
+    explanation = await explained(api, taken.task.id)
+    assert holding(explanation) == ["lease_ended", "maintenance_away"]
+    assert "taskmill run maintenance" in explanation["todo"]
+    facts = facts_of(explanation, "maintenance_away")
     assert facts["leases_to_close"] == 1
-    since = datetime.fromisoformat(answer["at"]) - datetime.fromisoformat(facts["overdue_since"])
+    since = datetime.fromisoformat(explanation["at"]) - datetime.fromisoformat(
+        facts["overdue_since"]
+    )
     # 200 s less what was left of the lease, its time to live again, and 10 s.
     assert timedelta(seconds=65) < since < timedelta(seconds=100)
     await rescued(stage)
     assert holding(await explained(api, taken.task.id)) == ["no_worker"]
 
 
-async def test_a_task_without_its_place_in_line_is_told_to_be_damaged(
+async def test_a_task_without_its_row_in_dispatch_is_reported_as_damaged(
     api: Served, stage: Stage
 ) -> None:
     await stage.open_lease()
     task = await api.create()
     await stage.sql.execute("DELETE FROM taskmill.dispatch")
-    answer = await explained(api, task["id"])
-    assert holding(answer) == ["not_enqueued"]
-    assert "taskmill verify" in answer["todo"]
+    explanation = await explained(api, task["id"])
+    assert holding(explanation) == ["not_enqueued"]
+    assert "taskmill verify" in explanation["todo"]
 
 
-async def test_a_task_whose_history_is_gone_is_explained_all_the_same(
+async def test_a_task_whose_history_is_gone_is_explained_nevertheless(
     api: Served, stage: Stage
 ) -> None:
     await stage.open_lease()
@@ -273,10 +280,10 @@ async def test_a_paused_queue_holds_its_tasks_until_it_is_resumed(
     await stage.open_lease()
     task = await api.create(queue="mail")
     paused = await api.http.patch("/queues/mail", json={"paused": True})
-    answer = await explained(api, task["id"])
-    assert holding(answer) == ["queue_paused"]
-    assert facts_of(answer, "queue_paused")["paused_at"] == paused.json()["paused_at"]
-    assert answer["todo"] == "`taskmill queue resume mail`"
+    explanation = await explained(api, task["id"])
+    assert holding(explanation) == ["queue_paused"]
+    assert facts_of(explanation, "queue_paused")["paused_at"] == paused.json()["paused_at"]
+    assert explanation["todo"] == "`taskmill queue resume mail`"
     await api.http.patch("/queues/mail", json={"paused": False})
     assert holding(await explained(api, task["id"])) == ["not_claimed"]
 
@@ -284,9 +291,9 @@ async def test_a_paused_queue_holds_its_tasks_until_it_is_resumed(
 async def test_a_scheduled_task_waits_for_its_time(api: Served, stage: Stage) -> None:
     await stage.open_lease()
     task = await api.create(delay_s=3600)
-    answer = await explained(api, task["id"])
-    assert holding(answer) == ["not_due"]
-    facts = facts_of(answer, "not_due")
+    explanation = await explained(api, task["id"])
+    assert holding(explanation) == ["not_due"]
+    facts = facts_of(explanation, "not_due")
     assert (facts["delay"], facts["run_at"]) == ("scheduled", task["run_at"])
     assert 3500 < facts["due_in_s"] <= 3600
 
@@ -306,27 +313,27 @@ async def test_a_scheduled_task_waits_for_its_time(api: Served, stage: Stage) ->
         ),
     ],
 )
-async def test_a_later_attempt_says_what_it_waits_for(
+async def test_a_later_attempt_shows_what_it_waits_for(
     api: Served, stage: Stage, outcome: Outcome, why: tuple[str, str], words: str
 ) -> None:
     lease_id = await stage.open_lease()
     taken = await stage.running(lease_id, max_attempts=3)
     await stage.end(taken, lease_id, outcome)
-    answer = await explained(api, taken.task.id)
-    assert holding(answer) == ["not_due"]
-    facts = facts_of(answer, "not_due")
+    explanation = await explained(api, taken.task.id)
+    assert holding(explanation) == ["not_due"]
+    facts = facts_of(explanation, "not_due")
     assert (facts["delay"], facts["reason"]) == why
-    assert words in answer["summary"]
+    assert words in explanation["summary"]
 
 
-async def test_a_task_that_expires_says_when_and_after_it_that_it_is_over(
+async def test_a_task_that_expires_shows_when_and_then_that_it_has(
     api: Served, stage: Stage
 ) -> None:
     await stage.open_lease()
     near = await stage.created(expires_at=stage.clock.now() + timedelta(minutes=1))
-    answer = await explained(api, near.id)
-    assert holding(answer) == ["not_claimed"]
-    assert 0 < facts_of(answer, "expired")["expires_in_s"] < 60
+    explanation = await explained(api, near.id)
+    assert holding(explanation) == ["not_claimed"]
+    assert 0 < facts_of(explanation, "expired")["expires_in_s"] < 60
     late = await stage.created(expires_at=stage.clock.now())
     assert holding(await explained(api, late.id)) == ["expired"]
     later = await stage.created(expires_at=stage.clock.now() - timedelta(minutes=1))
@@ -335,15 +342,15 @@ async def test_a_task_that_expires_says_when_and_after_it_that_it_is_over(
 
 async def test_without_a_worker_a_task_waits_for_one(api: Served) -> None:
     task = await api.create()
-    answer = await explained(api, task["id"])
-    assert holding(answer) == ["no_worker"]
-    assert (answer["summary"], answer["todo"]) == (
+    explanation = await explained(api, task["id"])
+    assert holding(explanation) == ["no_worker"]
+    assert (explanation["summary"], explanation["todo"]) == (
         "No worker lives.",
         "Start one: `taskmill run worker`.",
     )
 
 
-async def test_a_type_or_queue_that_no_live_worker_serves_is_told(
+async def test_a_type_or_queue_that_no_live_worker_serves_is_reported(
     api: Served, stage: Stage
 ) -> None:
     async with a_worker(
@@ -351,19 +358,23 @@ async def test_a_type_or_queue_that_no_live_worker_serves_is_told(
     ) as worker:
         await worker.has_lease()
         wrong_type = await api.create(queue="mail", type="report")
-        answer = await explained(api, wrong_type["id"])
-        assert holding(answer) == ["no_worker"]
-        assert "TASKMILL_EMULATION__TYPES=report" in answer["todo"]
-        [told] = facts_of(answer, "no_worker")["workers"]
-        assert (told["name"], told["queues"], told["types"]) == ("node-2", ["mail"], ["mail.send"])
+        explanation = await explained(api, wrong_type["id"])
+        assert holding(explanation) == ["no_worker"]
+        assert "TASKMILL_EMULATION__TYPES=report" in explanation["todo"]
+        [alive] = facts_of(explanation, "no_worker")["workers"]
+        assert (alive["name"], alive["queues"], alive["types"]) == (
+            "node-2",
+            ["mail"],
+            ["mail.send"],
+        )
         wrong_queue = await api.create(queue="reports", type="mail.send")
-        answer = await explained(api, wrong_queue["id"])
-        assert holding(answer) == ["no_worker"]
-        assert "TASKMILL_WORKER__QUEUES=reports" in answer["todo"]
+        explanation = await explained(api, wrong_queue["id"])
+        assert holding(explanation) == ["no_worker"]
+        assert "TASKMILL_WORKER__QUEUES=reports" in explanation["todo"]
     assert facts_of(await explained(api, wrong_type["id"]), "no_worker")["workers_alive"] == 0
 
 
-async def test_a_broker_that_is_away_holds_only_those_who_wait_for_it(stage: Stage) -> None:
+async def test_a_broker_that_is_away_blocks_only_tasks_that_need_it(stage: Stage) -> None:
     await stage.open_lease()
     task = await stage.created()
     link = BrokerLink(unused_url().replace("http", "amqp"), name="watch")
@@ -378,31 +389,35 @@ async def test_a_broker_that_is_away_holds_only_those_who_wait_for_it(stage: Sta
             return link.trouble != "not connected yet"
 
         await eventually(is_refused, "the broker to be missed")
-        answer = await explained(strict, task.id)
+        explanation = await explained(strict, task.id)
         stop.set()
-    assert holding(answer) == ["broker_away"]
-    facts = facts_of(answer, "broker_away")
+    assert holding(explanation) == ["broker_away"]
+    facts = facts_of(explanation, "broker_away")
     assert (facts["state"], facts["policy"]) == ("away", "rabbitmq")
     assert facts["trouble"]
     async with seeing_a_broker(stage, policy="auto", trouble="refused") as lenient:
         assert holding(await explained(lenient, task.id)) == ["not_claimed"]
 
 
-async def test_taken_slots_are_told_as_they_are_now(api: Served, stage: Stage) -> None:
+async def test_taken_slots_are_reported_as_they_are_now(api: Served, stage: Stage) -> None:
     recorder = Recorder()
     async with a_worker(stage, {"emulate": recorder.held}, WorkerOptions(slots=1, ttl_s=60)):
         await api.create()
         await recorder.has_begun(1)
         task = await api.create()
-        answer = await explained(api, task["id"])
-        assert holding(answer) == ["no_free_slot"]
-        assert facts_of(answer, "no_free_slot") == {"slots": 1, "running": 1, "is_counted": True}
-        # The lease's row still says what it said at its last renewal.
+        explanation = await explained(api, task["id"])
+        assert holding(explanation) == ["no_free_slot"]
+        assert facts_of(explanation, "no_free_slot") == {
+            "slots": 1,
+            "running": 1,
+            "is_counted": True,
+        }
+        # The lease's row has the state of its last renewal.
         assert await stage.sql.fetchval("SELECT running FROM taskmill.lease") == 0
         recorder.may_end.set()
 
 
-async def test_more_running_tasks_than_are_counted_are_told_by_the_workers(
+async def test_more_running_tasks_than_are_counted_are_taken_from_the_workers(
     api: Served, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(explain_snapshot, "_MOST_RUNNING", 2)
@@ -433,16 +448,16 @@ async def test_more_urgent_tasks_are_counted_and_no_others(api: Served, stage: S
         {"priority": 9, "run_at": stage.clock.now() + timedelta(minutes=1)},
     ):
         await stage.created(**parts)
-    answer = await explained(api, task.id)
-    assert holding(answer) == ["tasks_ahead"]
-    facts = facts_of(answer, "tasks_ahead")
+    explanation = await explained(api, task.id)
+    assert holding(explanation) == ["tasks_ahead"]
+    facts = facts_of(explanation, "tasks_ahead")
     assert (facts["ahead"], facts["is_more"], facts["free_slots"]) == (4, False, 3)
     assert (facts["claimed_per_second"], facts["about_s"]) == (0, None)
     first = await stage.service.page(TaskFilter(), PageRequest(oldest_first=True, limit=1))
     assert facts_of(await explained(api, first.items[0].id), "tasks_ahead")["ahead"] == 0
 
 
-async def test_counting_ends_at_a_bound_and_says_so(
+async def test_counting_ends_at_a_limit_and_shows_that(
     api: Served, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(explain_snapshot, "MOST_AHEAD", 5)
@@ -457,7 +472,7 @@ async def test_counting_ends_at_a_bound_and_says_so(
     assert (facts["ahead"], facts["is_more"]) == (6, True)
 
 
-async def test_a_count_that_takes_too_long_is_given_up(
+async def test_a_count_that_takes_too_long_is_abandoned(
     api: Served, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(explain_snapshot, "MOST_AHEAD", 1_000_000)
@@ -468,10 +483,10 @@ async def test_a_count_that_takes_too_long_is_given_up(
         INSERT INTO taskmill.dispatch (task_id, queue, type, priority, run_at)
         SELECT gen_random_uuid(), 'default', 'emulate', 9, now() FROM generate_series(1, 100000)
     """)
-    answer = await explained(api, task.id)
-    assert holding(answer) == ["tasks_ahead"]
-    assert facts_of(answer, "tasks_ahead")["ahead"] is None
-    assert "than could be counted in time" in answer["summary"]
+    explanation = await explained(api, task.id)
+    assert holding(explanation) == ["tasks_ahead"]
+    assert facts_of(explanation, "tasks_ahead")["ahead"] is None
+    assert "than could be counted in time" in explanation["summary"]
 
 
 async def test_a_task_has_to_be_released_to_the_broker_and_then_claimed(stage: Stage) -> None:
@@ -480,17 +495,17 @@ async def test_a_task_has_to_be_released_to_the_broker_and_then_claimed(stage: S
     async with seeing_a_broker(stage, policy="auto") as served:
         assert holding(await explained(served, task.id)) == ["not_released"]
         await released(stage)
-        answer = await explained(served, task.id)
-        assert holding(answer) == ["not_claimed"]
-        facts = facts_of(answer, "not_released")
+        explanation = await explained(served, task.id)
+        assert holding(explanation) == ["not_claimed"]
+        facts = facts_of(explanation, "not_released")
         released_at = datetime.fromisoformat(facts["released_at"])
         assert datetime.fromisoformat(facts["hint_valid_until"]) == released_at + HINT_LIFE
         await stage.sql.execute(
             "UPDATE taskmill.dispatch SET released_at = released_at - interval '11 s'"
         )
-        answer = await explained(served, task.id)
-        assert holding(answer) == ["not_released"]
-        assert "ran out" in answer["summary"]
+        explanation = await explained(served, task.id)
+        assert holding(explanation) == ["not_released"]
+        assert "ran out" in explanation["summary"]
 
 
 async def released(stage: Stage) -> None:
@@ -506,9 +521,9 @@ async def released(stage: Stage) -> None:
 async def test_a_task_that_nothing_keeps_is_claimed_next(api: Served, stage: Stage) -> None:
     lease_id = await stage.open_lease()
     task = await stage.created()
-    answer = await explained(api, task.id)
-    assert (answer["status"], holding(answer)) == ("new", ["not_claimed"])
-    assert 0 <= facts_of(answer, "not_claimed")["ready_for_s"] < 15
+    explanation = await explained(api, task.id)
+    assert (explanation["status"], holding(explanation)) == ("new", ["not_claimed"])
+    assert 0 <= facts_of(explanation, "not_claimed")["ready_for_s"] < 15
     assert len(await stage.take(lease_id)) == 1
     assert holding(await explained(api, task.id)) == ["running"]
 
@@ -544,16 +559,16 @@ async def test_a_snapshot_writes_nothing_and_its_connection_serves_the_next(
         assert (await api.get("/tasks")).status_code == 200
 
 
-async def test_a_snapshot_whose_rollback_is_cut_off_is_not_lent_on(
+async def test_a_connection_whose_rollback_is_cut_off_is_not_used_again(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     execute, is_ending = asyncpg.Connection.execute, asyncio.Event()
 
-    async def slowly(self: asyncpg.Connection, query: str, *rest: Any, **more: Any) -> str:  # noqa: ANN401 - as the driver's
+    async def slowly(self: asyncpg.Connection, query: str, *others: Any, **more: Any) -> str:  # noqa: ANN401 - as the driver's
         if query == "ROLLBACK":
             is_ending.set()
             await asyncio.Event().wait()
-        return await execute(self, query, *rest, **more)
+        return await execute(self, query, *others, **more)
 
     async def read() -> None:
         async with stage.database.snapshot():
@@ -570,7 +585,7 @@ async def test_a_snapshot_whose_rollback_is_cut_off_is_not_lent_on(
             assert (await connection.execute(text("SELECT 1"))).scalar() == 1
 
 
-async def test_connections_that_the_server_ended_are_passed_over(api: Served, stage: Stage) -> None:
+async def test_connections_that_the_server_ended_are_skipped(api: Served, stage: Stage) -> None:
     task = await stage.created()
     await explained(api, task.id)
     for _ in range(3):
@@ -590,7 +605,7 @@ async def test_connections_that_the_server_ended_are_passed_over(api: Served, st
         assert holding(await explained(api, task.id)) == ["no_worker"]
 
 
-async def test_a_question_that_takes_too_long_leaves_no_connection_behind(stage: Stage) -> None:
+async def test_a_request_that_takes_too_long_leaves_no_connection_behind(stage: Stage) -> None:
     task = await stage.created()
     limits = LimitSettings(request_timeout_s=0.3)
     async with serving(stage.service, Settings(limits=limits)) as served:
@@ -619,7 +634,7 @@ async def test_a_question_that_takes_too_long_leaves_no_connection_behind(stage:
         ("/tasks/{id}/explain/", 404, "not-found"),
     ],
 )
-async def test_what_is_no_question_is_refused(
+async def test_what_is_no_valid_request_is_refused(
     api: Served, stage: Stage, path: str, status: int, problem: str
 ) -> None:
     task = await stage.created()
@@ -628,19 +643,19 @@ async def test_what_is_no_question_is_refused(
     assert refused.headers["content-type"] == "application/problem+json"
 
 
-async def test_only_reading_it_is_allowed(api: Served, stage: Stage) -> None:
+async def test_an_explanation_can_only_be_read(api: Served, stage: Stage) -> None:
     task = await stage.created()
     refused = await api.post(f"/tasks/{task.id}/explain", b"{}")
     assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD")
 
 
-async def test_what_a_handler_said_in_its_error_is_told_as_it_was(
+async def test_the_message_of_a_handler_s_error_is_shown_unchanged(
     api: Served, stage: Stage
 ) -> None:
     lease_id = await stage.open_lease()
     taken = await stage.running(lease_id)
     hostile = ErrorInfo(type='"}<script>', message="\x1b[2J\u202e\n" * 2000)
     await stage.end(taken, lease_id, Failed(error=hostile))
-    answer = await explained(api, taken.task.id)
-    assert facts_of(answer, "finished")["error_message"] == hostile.message
-    assert len(answer["summary"]) < 400
+    explanation = await explained(api, taken.task.id)
+    assert facts_of(explanation, "finished")["error_message"] == hostile.message
+    assert len(explanation["summary"]) < 400

@@ -1,4 +1,4 @@
-"""An explanation costs what it counts, whatever waits: on an unanalysed, a full and an emptied `dispatch`."""
+"""An explanation costs what it counts, however much waits: on an unanalysed, a full and an emptied `dispatch`."""
 
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
@@ -37,8 +37,8 @@ async def seeded(seeded_url: str, request: pytest.FixtureRequest) -> AsyncIterat
         yield stage
 
 
-async def place(stage: Stage, number: int) -> tuple[datetime, UUID]:
-    """Due time and id of the task at a place in the position of q1, from 0."""
+async def task_at(stage: Stage, number: int) -> tuple[datetime, UUID]:
+    """Return due time and id of the task at a position in q1, from 0."""
     row = await stage.sql.fetchrow(
         "SELECT run_at, task_id FROM taskmill.dispatch WHERE queue = 'q1' AND priority = 1"
         " ORDER BY run_at, task_id OFFSET $1 LIMIT 1",
@@ -53,7 +53,7 @@ async def place(stage: Stage, number: int) -> tuple[datetime, UUID]:
 async def test_counting_what_goes_first_costs_what_is_counted(
     seeded: Stage, number: int, types: list[str] | None
 ) -> None:
-    run_at, task_id = await place(seeded, number)
+    run_at, task_id = await task_at(seeded, number)
     async with explaining(seeded.database) as session:
         arguments = ("q1", types, 1, run_at, task_id, BATCH, LANES)
         [row], plan = await session.fetch("count_ahead", *arguments)
@@ -61,8 +61,8 @@ async def test_counting_what_goes_first_costs_what_is_counted(
         check(plan, rows=row["ahead"] + 10, pages=row["ahead"] + 100)
 
 
-async def test_more_urgent_lanes_are_read_no_further_than_the_bound(seeded: Stage) -> None:
-    run_at, task_id = await place(seeded, 49)
+async def test_more_urgent_buckets_are_read_no_further_than_the_limit(seeded: Stage) -> None:
+    run_at, task_id = await task_at(seeded, 49)
     async with explaining(seeded.database) as session:
         await session.connection.execute(
             "UPDATE taskmill.dispatch SET priority = 9 WHERE queue = 'q1' AND run_at > $1", run_at
@@ -73,8 +73,8 @@ async def test_more_urgent_lanes_are_read_no_further_than_the_bound(seeded: Stag
         check(plan, rows=BATCH + 10, pages=3 * BATCH)
 
 
-async def test_many_lanes_are_looked_at_up_to_a_bound(seeded: Stage) -> None:
-    run_at, task_id = await place(seeded, 49)
+async def test_many_buckets_are_read_up_to_a_limit(seeded: Stage) -> None:
+    run_at, task_id = await task_at(seeded, 49)
     async with explaining(seeded.database) as session:
         await session.connection.execute("""
             UPDATE taskmill.dispatch SET type = 't' || lpad(abs(hashtext(task_id::text) % 5000)::text, 4, '0')
@@ -88,7 +88,7 @@ async def test_many_lanes_are_looked_at_up_to_a_bound(seeded: Stage) -> None:
 
 
 async def test_facts_of_a_task_cost_little(seeded: Stage) -> None:
-    _, waiting = await place(seeded, 5)
+    _, waiting = await task_at(seeded, 5)
     ended = await seeded.sql.fetchval(
         "SELECT id FROM taskmill.task WHERE status = 'succeeded' LIMIT 1"
     )
@@ -99,7 +99,7 @@ async def test_facts_of_a_task_cost_little(seeded: Stage) -> None:
             check(plan, rows=10, pages=30 + 5 * WEEKS)
 
 
-async def test_running_tasks_are_counted_up_to_a_bound(seeded: Stage) -> None:
+async def test_running_tasks_are_counted_up_to_a_limit(seeded: Stage) -> None:
     lease = await seeded.open_lease()
     async with explaining(seeded.database) as session:
         await session.connection.execute(_RUNNING, lease)

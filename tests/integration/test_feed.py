@@ -1,4 +1,4 @@
-"""GET /events: what a stream has, where it begins, what it leaves out, and how it ends."""
+"""GET /events: what a stream sends, where it begins, what it leaves out, and how it ends."""
 
 import asyncio
 import re
@@ -81,7 +81,7 @@ async def test_a_stream_has_what_happens_from_its_beginning_on(api: Served, stag
         assert change["type"] == "emulate"
 
 
-async def test_a_stream_goes_on_behind_the_id_that_it_is_given(api: Served, stage: Stage) -> None:
+async def test_a_stream_continues_after_the_given_id(api: Served, stage: Stage) -> None:
     made = await stage.service.create_all([a_draft() for _ in range(5)])
     await stage.created()
     await all_numbered(stage)
@@ -99,7 +99,7 @@ async def test_a_stream_goes_on_behind_the_id_that_it_is_given(api: Served, stag
         assert await taken(stream, 1) == whole[5:], "the header wins over the address"
 
 
-async def test_who_followed_before_anything_happened_goes_on_from_there(
+async def test_a_reader_from_before_the_first_change_continues_from_there(
     api: Served, stage: Stage
 ) -> None:
     async with a_stream(api.http) as stream:
@@ -110,27 +110,27 @@ async def test_who_followed_before_anything_happened_goes_on_from_there(
         assert task_versions(await taken(stream, 1)) == [(str(task.id), 1)]
 
 
-async def test_streams_and_what_they_are_told_are_counted(api: Served, stage: Stage) -> None:
-    def told_of(name: str, **labels: str) -> float:
+async def test_streams_and_their_changes_are_counted(api: Served, stage: Stage) -> None:
+    def value_of(name: str, **labels: str) -> float:
         return REGISTRY.get_sample_value(f"taskmill_feed_{name}", labels) or 0
 
-    before = told_of("changes_read_total"), told_of("streams_ended_total", reason="gone")
+    before = value_of("changes_read_total"), value_of("streams_ended_total", reason="gone")
     async with a_stream(api.http) as stream:
         await until(stream, "live")
-        assert told_of("streams") == 1
+        assert value_of("streams") == 1
         await stage.created()
         await all_numbered(stage)
         await taken(stream, 1)
-    assert told_of("changes_read_total") == before[0] + 1
+    assert value_of("changes_read_total") == before[0] + 1
 
     async def has_ended() -> bool:
-        return told_of("streams") == 0
+        return value_of("streams") == 0
 
     await eventually(has_ended, "the stream to end")
-    assert told_of("streams_ended_total", reason="gone") == before[1] + 1
+    assert value_of("streams_ended_total", reason="gone") == before[1] + 1
 
 
-async def test_a_stream_says_when_it_has_reached_the_present(api: Served, stage: Stage) -> None:
+async def test_a_stream_reports_when_it_has_caught_up(api: Served, stage: Stage) -> None:
     await stage.created()
     await all_numbered(stage)
     async with a_stream(api.http, "?after=0") as stream:
@@ -139,10 +139,10 @@ async def test_a_stream_says_when_it_has_reached_the_present(api: Served, stage:
         assert blocks[-1].id == "1.1"
 
 
-async def test_the_present_is_told_only_when_all_before_it_was_sent(
+async def test_a_stream_has_caught_up_only_when_everything_was_sent(
     api: Served, stage: Stage
 ) -> None:
-    """What the reader has kept for a stream may be many parts; who asks for what there is stops at the word."""
+    """What the reader has for a stream may be many parts; a client without following stops at the report."""
     async with a_stream(api.http) as other:
         await until(other, "live")
         await stage.service.create_all([a_draft() for _ in range(1000)])
@@ -153,14 +153,14 @@ async def test_the_present_is_told_only_when_all_before_it_was_sent(
         assert sum(block.event is not None for block in blocks) == 1000
 
 
-async def test_a_position_that_a_failover_lost_is_told_as_forgotten(stage: Stage) -> None:
+async def test_a_position_that_a_failover_lost_counts_as_forgotten(stage: Stage) -> None:
     await stage.service.create_all([a_draft()])
     await all_numbered(stage)
     with pytest.raises(ChangesForgotten):
         await changes.read(stage.database, Cursor(8, 1), 100)
 
 
-async def test_what_this_program_does_not_know_delays_the_feed_and_ends_nothing(
+async def test_an_unknown_kind_of_change_delays_the_feed_and_ends_nothing(
     api: Served, stage: Stage, log_lines: LogLines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read = changes.read
@@ -197,7 +197,7 @@ FILTERS = [
 
 
 @pytest.mark.parametrize(("query", "wanted"), FILTERS)
-async def test_a_filter_leaves_out_the_rest_before_and_after_the_present(
+async def test_a_filter_applies_before_and_after_catching_up(
     api: Served, stage: Stage, query: str, wanted: set[int]
 ) -> None:
     async def change_all() -> list[str]:
@@ -210,8 +210,8 @@ async def test_a_filter_leaves_out_the_rest_before_and_after_the_present(
 
     ids = await change_all()
     await all_numbered(stage)
-    asked = query.format(*ids)
-    async with a_stream(api.http, f"?after=0&{asked}") as stream:
+    parameters = query.format(*ids)
+    async with a_stream(api.http, f"?after=0&{parameters}") as stream:
         blocks = await until(stream, "live")
         found = {block.change["task_id"] for block in blocks if block.event}
         assert found == {ids[number] for number in wanted}
@@ -237,7 +237,7 @@ def _cursor(text: str) -> Cursor:
     return Cursor.parse(text)
 
 
-async def test_a_silent_stream_lives_and_moves_its_id_on(stage: Stage) -> None:
+async def test_a_stream_without_changes_stays_open_and_moves_its_id(stage: Stage) -> None:
     async with (
         serving(stage.service, with_feed(heartbeat_s=0.1)) as api,
         a_stream(api.http, "?queue=nothing") as stream,
@@ -257,7 +257,7 @@ async def test_a_silent_stream_lives_and_moves_its_id_on(stage: Stage) -> None:
             assert task_versions(await taken(again, 1)) == [(str(other.id), 1)]
 
 
-async def test_no_stream_costs_a_reader_when_nobody_listens(
+async def test_without_listeners_nothing_is_read(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reads = 0
@@ -275,7 +275,7 @@ async def test_no_stream_costs_a_reader_when_nobody_listens(
         async def is_idle() -> bool:
             return not feed._wanted.is_set() and not feed._started.is_set()
 
-        await eventually(is_idle, "nobody to be listening")
+        await eventually(is_idle, "no listener to be left")
         await stage.created()
         await all_numbered(stage)
         assert reads == 0
@@ -285,10 +285,10 @@ async def test_no_stream_costs_a_reader_when_nobody_listens(
             task = await stage.created()
             for stream in (one, two):
                 assert task_versions(await taken(stream, 1))[-1] == (str(task.id), 1)
-        await eventually(is_idle, "the reader to rest")
+        await eventually(is_idle, "the reader to be idle")
 
 
-async def test_many_streams_cost_one_reader_and_each_change_is_made_into_bytes_once(
+async def test_many_streams_share_one_reader_and_each_change_is_rendered_once(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = 0
@@ -327,12 +327,12 @@ async def test_many_streams_cost_one_reader_and_each_change_is_made_into_bytes_o
             await event.wait()
         statements.clear()
         await stage.service.create_all([a_draft() for _ in range(20)])
-        # All of them are in one page: one more look finds it, whoever listens.
+        # All of them are in one page: one more read finds it, for all listeners.
     assert made == 20
     assert statements.count("read_changes") == 1
 
 
-async def test_a_slow_reader_is_told_so_and_misses_nothing(
+async def test_a_slow_reader_is_disconnected_with_a_reason_and_misses_nothing(
     stage: Stage, log_lines: LogLines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("taskmill.api.feeds._STALLED_S", 120)
@@ -349,15 +349,15 @@ async def test_a_slow_reader_is_told_so_and_misses_nothing(
 
         await eventually(is_dropped, "the stream to be dropped", timeout_s=60)
         transport.resume_reading()
-        text = await rest_of(reader)
+        text = await remainder_of(reader)
         assert "too slow" in text
         assert "retry: " in text
         assert log_lines.named("stream.dropped")
         before = re.findall(r"^id: (\S+)\nevent: change$", text, re.MULTILINE)
         total = await stage.sql.fetchval("SELECT count(*) FROM taskmill.task")
         async with a_stream(api.http, last=before[-1]) as stream:
-            rest = await taken(stream, total - len(before), timeout_s=60)
-        assert len({*before, *(change["cursor"] for change in rest)}) == total
+            remaining = await taken(stream, total - len(before), timeout_s=60)
+        assert len({*before, *(change["cursor"] for change in remaining)}) == total
 
 
 LONG = orjson.dumps({f"k{n}": "x" * 255 for n in range(10)}).decode()
@@ -367,7 +367,7 @@ LONG = orjson.dumps({f"k{n}": "x" * 255 for n in range(10)}).decode()
 async def a_narrow_reader(
     url: str,
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.ReadTransport]]:
-    """Open a stream over a connection that has little room for what comes, and read no more than its beginning."""
+    """Open a stream over a connection with small buffers, and read only its beginning."""
     with socket.socket() as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         sock.setblocking(False)  # noqa: FBT003 - the library's signature
@@ -388,8 +388,8 @@ async def a_narrow_reader(
                 await writer.wait_closed()
 
 
-async def rest_of(reader: asyncio.StreamReader) -> str:
-    """Return the rest of a stream without the marks of its pieces."""
+async def remainder_of(reader: asyncio.StreamReader) -> str:
+    """Return the remainder of a stream without the marks of its chunks."""
     text = b""
     async with asyncio.timeout(60):
         while not text.endswith(b"\r\n0\r\n\r\n"):
@@ -399,7 +399,7 @@ async def rest_of(reader: asyncio.StreamReader) -> str:
     return re.sub(rb"\r\n[0-9a-f]+\r\n", b"", text).decode()
 
 
-async def test_a_reader_that_takes_nothing_is_cut_off(
+async def test_a_reader_that_reads_nothing_is_disconnected(
     stage: Stage, log_lines: LogLines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("taskmill.api.feeds._STALLED_S", 0.2)
@@ -413,14 +413,14 @@ async def test_a_reader_that_takes_nothing_is_cut_off(
             await stage.service.create_all([a_draft(labels=LONG) for _ in range(500)])
             return bool(log_lines.named("stream.stalled"))
 
-        async def nobody_listens() -> bool:
+        async def has_no_listeners() -> bool:
             return not streams
 
         await eventually(is_cut, "the stream to be cut", timeout_s=60)
-        await eventually(nobody_listens, "nobody to be listening")
+        await eventually(has_no_listeners, "no listener to be left")
         transport.resume_reading()
         with pytest.raises((ConnectionError, AssertionError)):
-            await rest_of(reader)
+            await remainder_of(reader)
         assert not log_lines.named("request.failed")
 
 
@@ -438,10 +438,10 @@ async def test_streams_end_at_once_when_the_server_stops(stage: Stage) -> None:
         refused = await api.get("/events")
         assert refused.status_code == 503
         assert int(refused.headers["Retry-After"]) >= 1
-        assert (await api.get("/stats")).status_code == 200, "everything else is still answered"
+        assert (await api.get("/stats")).status_code == 200, "other requests are still served"
 
 
-async def test_a_server_that_nobody_listens_to_any_more_stops_at_once(stage: Stage) -> None:
+async def test_a_server_without_listeners_stops_at_once(stage: Stage) -> None:
     """It closes the feed first, and stops its reader later."""
     async with serving(stage.service) as api:
         async with a_stream(api.http) as stream:
@@ -452,7 +452,7 @@ async def test_a_server_that_nobody_listens_to_any_more_stops_at_once(stage: Sta
         assert (await api.get("/stats")).status_code == 200
 
 
-async def test_a_stream_outlives_the_deadline_of_requests(stage: Stage) -> None:
+async def test_a_stream_outlives_the_timeout_of_requests(stage: Stage) -> None:
     limits = SETTINGS.limits.model_copy(update={"request_timeout_s": 0.3})
     settings = with_feed(heartbeat_s=0.1).model_copy(update={"limits": limits})
     async with serving(stage.service, settings) as api, a_stream(api.http) as stream:
@@ -466,7 +466,7 @@ async def test_a_stream_outlives_the_deadline_of_requests(stage: Stage) -> None:
         assert task_versions(await taken(stream, 1)) == [(str(task.id), 1)]
 
 
-async def test_a_stream_of_age_ends_and_is_resumed(stage: Stage) -> None:
+async def test_an_old_stream_ends_and_is_resumed(stage: Stage) -> None:
     async with serving(stage.service, with_feed(stream_s=0.3)) as api:
         async with a_stream(api.http) as stream:
             blocks = await until(stream, "time to connect anew")
@@ -494,7 +494,7 @@ async def test_there_are_no_more_streams_than_are_allowed(stage: Stage) -> None:
         await eventually(is_let_in, "a seat to be free")
 
 
-async def test_a_cursor_of_what_was_forgotten_is_refused_with_what_to_do(
+async def test_a_cursor_before_what_is_kept_is_refused_with_advice(
     api: Served, stage: Stage
 ) -> None:
     for _ in range(5):
@@ -507,7 +507,7 @@ async def test_a_cursor_of_what_was_forgotten_is_refused_with_what_to_do(
     for options in (
         {"headers": {"Last-Event-ID": "2.1"}},
         {"params": {"after": "2.1"}},
-        # Given to who followed when nothing had happened yet.
+        # The cursor of a reader from before the first change.
         {"params": {"after": "0.0"}},
     ):
         refused = await api.get("/events", **options)
@@ -523,7 +523,7 @@ async def test_a_cursor_of_what_was_forgotten_is_refused_with_what_to_do(
         assert [c["cursor"] for c in await taken(stream, 3)] == ["3.1", "4.1", "5.1"]
 
 
-async def test_what_is_forgotten_while_a_stream_catches_up_ends_it(
+async def test_a_stream_ends_when_changes_are_pruned_while_it_catches_up(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("taskmill.operations.feed._CATCH_UP_PAGE", 2)
@@ -573,7 +573,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("options", "status", "pointer"), BAD)
-async def test_what_does_not_fit_is_refused(
+async def test_invalid_parameters_are_refused(
     api: Served, stage: Stage, options: dict[str, Any], status: int, pointer: str
 ) -> None:
     await stage.created()
@@ -583,14 +583,14 @@ async def test_what_does_not_fit_is_refused(
     assert refused.json()["errors"][0]["pointer"] == pointer
 
 
-async def test_the_head_alone_ends_at_once(api: Served) -> None:
-    answer = await api.http.head("/events")
-    assert answer.status_code == 200
-    assert answer.headers["content-type"] == "text/event-stream"
+async def test_a_head_request_ends_at_once(api: Served) -> None:
+    response = await api.http.head("/events")
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "text/event-stream"
     assert (await api.get("/stats")).status_code == 200
 
 
-async def test_changes_of_dropped_tasks_are_passed_over(api: Served, stage: Stage) -> None:
+async def test_changes_of_dropped_tasks_are_skipped(api: Served, stage: Stage) -> None:
     tasks = [await stage.created() for _ in range(3)]
     await all_numbered(stage)
     await stage.sql.execute("DELETE FROM taskmill.dispatch")

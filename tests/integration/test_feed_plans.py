@@ -1,4 +1,4 @@
-"""Numbering, reading and pruning the feed cost what they take, however long it is."""
+"""Numbering, reading and pruning the feed cost what they process, however long it is."""
 
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
@@ -90,8 +90,8 @@ async def test_a_page_of_single_changes_costs_what_it_has(seeded: Stage, positio
         check(plan, rows=2 * PAGE + MANY, pages=2 * PAGE + 200)
         pairs = [row for row in rows if row["task_id"] is not None]
         ids, versions = [r["task_id"] for r in pairs], [r["version"] for r in pairs]
-        said, plan = await session.fetch("read_changes", ids, versions)
-        assert len(said) == len(ids)
+        found, plan = await session.fetch("read_changes", ids, versions)
+        assert len(found) == len(ids)
         check(plan, rows=2 * len(ids), pages=10 * len(ids))
 
 
@@ -102,7 +102,7 @@ async def test_a_page_unpacks_no_more_than_one_huge_batch(seeded: Stage) -> None
         check(plan, rows=2 * PAGE + MANY, pages=300)
 
 
-async def test_what_reads_nothing_costs_next_to_nothing(seeded: Stage) -> None:
+async def test_reading_nothing_costs_next_to_nothing(seeded: Stage) -> None:
     latest = (await changes.bounds(seeded.database)).latest
     assert latest == Cursor(BATCHES + 10, MANY)
     async with explaining(seeded.database) as session:
@@ -118,8 +118,8 @@ async def test_what_reads_nothing_costs_next_to_nothing(seeded: Stage) -> None:
         check(plan, rows=MANY + 10, pages=200)
 
 
-async def test_numbering_passes_over_what_was_numbered_before(stage: Stage) -> None:
-    """Rows that were numbered stand in the index over those that were not, until a vacuum."""
+async def test_numbering_skips_what_was_numbered_before(stage: Stage) -> None:
+    """Numbered rows stay in the index of unnumbered ones until a vacuum."""
     await stage.sql.execute("ALTER TABLE taskmill.change_batch SET (autovacuum_enabled = off)")
     await _unnumbered(stage.sql, 20_000)
     numbering = changes.Numbering(stage.database)
@@ -148,7 +148,7 @@ _INSERT = """
 """
 
 
-async def test_forgetting_costs_what_is_forgotten(seeded: Stage) -> None:
+async def test_pruning_costs_what_is_pruned(seeded: Stage) -> None:
     async with explaining(seeded.database) as session:
         await session.connection.execute(
             "UPDATE taskmill.change_batch SET at = now() - interval '8 days' WHERE position <= 1000"
@@ -164,7 +164,7 @@ async def test_forgetting_costs_what_is_forgotten(seeded: Stage) -> None:
 
 
 @pytest.mark.parametrize("position", [1, 15_000, 29_950, BATCHES + 1])
-async def test_a_look_for_the_oldest_of_each_key_costs_what_it_looks_at(
+async def test_finding_the_oldest_of_each_key_costs_what_it_reads(
     seeded: Stage, position: int
 ) -> None:
     async with explaining(seeded.database) as session:

@@ -1,4 +1,4 @@
-"""The whole system's figures: what PostgreSQL tells, how often it is asked, and what an outage does to them."""
+"""The whole system's figures: what is read, how often, and the effect of an outage."""
 
 import asyncio
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ from tests.support.plans import explaining
 from tests.support.refusals import refused_message, store_refused
 from tests.support.stage import Stage, a_creation, a_webhooks
 
-# Made a minute earlier, too, which ids say.
+# Created a minute earlier as well, by the time in their ids.
 BACK_BY_A_MINUTE = """
 UPDATE taskmill.dispatch SET
     run_at = run_at - interval '1 minute',
@@ -45,17 +45,17 @@ async def queues(stage: Stage) -> Mapping[str, QueueFigures]:
     return {queue.name: queue for queue in (await figures.read(stage.database)).queues}
 
 
-async def test_a_queue_is_told_with_its_tasks_by_status(stage: Stage) -> None:
+async def test_a_queue_has_its_tasks_by_status(stage: Stage) -> None:
     lease = await stage.open_lease()
     taken = await stage.running(lease, queue="q")
     await stage.running(lease, queue="q")
     await stage.created(queue="q")
     await stage.end(taken, lease, Succeeded())
-    told = (await queues(stage))["q"]
-    assert told.counts == {Status.NEW: 1, Status.IN_PROGRESS: 1, Status.SUCCEEDED: 1}
+    values = (await queues(stage))["q"]
+    assert values.counts == {Status.NEW: 1, Status.IN_PROGRESS: 1, Status.SUCCEEDED: 1}
 
 
-async def test_the_oldest_due_task_is_told_unless_its_queue_is_paused(stage: Stage) -> None:
+async def test_a_queue_has_the_age_of_its_oldest_due_task_unless_it_is_paused(stage: Stage) -> None:
     for name in ("late", "paused", "later"):
         await stage.created(queue=name)
     await stage.sql.execute(BACK_BY_A_MINUTE)
@@ -63,13 +63,13 @@ async def test_the_oldest_due_task_is_told_unless_its_queue_is_paused(stage: Sta
         "UPDATE taskmill.dispatch SET run_at = now() + interval '1 hour' WHERE queue = 'later'"
     )
     await stage.service.set_queue_paused("paused", paused=True)
-    told = await queues(stage)
-    assert 60 <= told["late"].oldest_due_s < 90
-    assert (told["paused"].oldest_due_s, told["paused"].is_paused) == (0, True)
-    assert (told["later"].oldest_due_s, told["later"].is_paused) == (0, False)
+    values = await queues(stage)
+    assert 60 <= values["late"].oldest_due_s < 90
+    assert (values["paused"].oldest_due_s, values["paused"].is_paused) == (0, True)
+    assert (values["later"].oldest_due_s, values["later"].is_paused) == (0, False)
 
 
-async def test_due_types_without_a_live_worker_are_told(stage: Stage) -> None:
+async def test_due_types_without_a_live_worker_are_counted(stage: Stage) -> None:
     for queue, kind in (("a", "emulate"), ("a", "mail"), ("b", "emulate"), ("c", "emulate")):
         await stage.created(queue=queue, type=kind)
     await stage.sql.execute("""
@@ -81,12 +81,12 @@ async def test_due_types_without_a_live_worker_are_told(stage: Stage) -> None:
             (gen_random_uuid(), 'closed', '{}', '{*}', 6, now() + interval '1 hour', now())
     """)
     whole = await figures.read(stage.database)
-    told = {queue.name: (queue.workers, queue.unserved_types) for queue in whole.queues}
-    assert told == {"a": (1, 1), "b": (1, 0), "c": (0, 1)}
+    values = {queue.name: (queue.workers, queue.unserved_types) for queue in whole.queues}
+    assert values == {"a": (1, 1), "b": (1, 0), "c": (0, 1)}
     assert (whole.workers, whole.slots, whole.database.overdue_leases) == (2, 7, 1)
 
 
-async def test_what_the_feed_has_not_numbered_yet_is_told(stage: Stage) -> None:
+async def test_changes_without_a_position_are_counted(stage: Stage) -> None:
     assert (await figures.read(stage.database)).database.unnumbered == 0
     await stage.created()
     await stage.created()
@@ -98,7 +98,7 @@ async def test_what_the_feed_has_not_numbered_yet_is_told(stage: Stage) -> None:
     assert (after.unnumbered, after.unnumbered_s) == (0, 0)
 
 
-async def test_an_open_snapshot_is_told(stage: Stage) -> None:
+async def test_the_age_of_an_open_snapshot_is_measured(stage: Stage) -> None:
     async with stage.sql.transaction(isolation="repeatable_read"):
         await stage.sql.execute("SELECT 1")
         other = await asyncpg.connect(stage.url)
@@ -110,22 +110,22 @@ async def test_an_open_snapshot_is_told(stage: Stage) -> None:
     assert held.xmin_age >= 5
 
 
-async def test_partitions_and_the_weeks_ahead_are_told(stage: Stage) -> None:
+async def test_partitions_and_the_weeks_ahead_are_counted(stage: Stage) -> None:
     whole = await figures.read(stage.database)
     assert (whole.partitions, whole.weeks_ahead) == (6, 4)
 
 
-async def test_queues_beyond_the_bound_share_one_series(
+async def test_queues_beyond_the_limit_share_one_series(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(KINDS, "most", 3)
     for number in range(5):
         await stage.created(queue=f"q{number}")
     page = Page(exposition(system_metrics(await figures.read(stage.database))).decode())
-    told = {
+    values = {
         n: page.value("taskmill_queue_tasks", queue=n, status="new") for n in ("q0", "q2", "q3")
     }
-    assert told == {"q0": 1, "q2": 1, "q3": None}
+    assert values == {"q0": 1, "q2": 1, "q3": None}
     assert page.value("taskmill_queue_tasks", queue="_other", status="new") == 2
     assert page.value("taskmill_queue_unserved_types", queue="_other") == 2
     assert page.faults() == []
@@ -137,7 +137,7 @@ DELIVERY = """
 """
 
 
-async def test_what_webhooks_still_have_to_be_told_is_told(stage: Stage) -> None:
+async def test_waiting_deliveries_are_counted(stage: Stage) -> None:
     async def read() -> DeliveryFigures:
         return (await figures.read(stage.database)).deliveries
 
@@ -155,11 +155,11 @@ async def test_what_webhooks_still_have_to_be_told_is_told(stage: Stage) -> None
     await delivery(first, -60, "delivered")
     assert await read() == DeliveryFigures(waiting=2, late_s=0, unread_s=0)
     await delivery(first, -2)
-    told = await read()
-    assert (told.waiting, told.late_s // 60) == (3, 2)
+    values = await read()
+    assert (values.waiting, values.late_s // 60) == (3, 2)
 
 
-async def test_an_endpoint_that_takes_nothing_makes_nobody_late_but_is_told(stage: Stage) -> None:
+async def test_a_failing_endpoint_is_counted_and_makes_no_delivery_late(stage: Stage) -> None:
     webhooks = a_webhooks(stage.database)
     dead, well = [
         (await webhooks.create(WebhookDraft(url="https://example.org/"), None))[0].id
@@ -178,14 +178,14 @@ async def test_an_endpoint_that_takes_nothing_makes_nobody_late_but_is_told(stag
     async def read() -> DeliveryFigures:
         return (await figures.read(stage.database)).deliveries
 
-    # Callbacks of which none was refused are late because nobody makes them.
+    # Callbacks that no endpoint refused are late because no process delivers them.
     assert (await read()).late_s >= 600
     await stage.sql.execute(
         "UPDATE taskmill.webhook_delivery SET trouble = 'it answered 500' WHERE id ="
         " (SELECT max(id) FROM taskmill.webhook_delivery WHERE webhook_id IS NULL)"
     )
-    told = await read()
-    assert (told.waiting, told.late_s, told.failing) == (4, 0, 0)
+    values = await read()
+    assert (values.waiting, values.late_s, values.failing) == (4, 0, 0)
     await stage.sql.execute("UPDATE taskmill.webhook SET failing_since = now() - interval '2 min'")
     assert (await read()).failing == 2
     await stage.sql.execute(
@@ -199,7 +199,7 @@ async def test_an_endpoint_that_takes_nothing_makes_nobody_late_but_is_told(stag
     assert (await read()).late_s >= 600
 
 
-async def test_refused_messages_are_told_until_they_are_sent_again_or_a_day_old(
+async def test_refused_messages_count_until_they_are_sent_again_or_a_day_old(
     stage: Stage,
 ) -> None:
     async def refused() -> int:
@@ -220,7 +220,7 @@ async def test_refused_messages_are_told_until_they_are_sent_again_or_a_day_old(
     assert await refused() == 0
 
 
-async def test_changes_that_nobody_reads_for_webhooks_are_told_while_somebody_subscribes(
+async def test_changes_unread_for_webhooks_count_while_there_are_subscriptions(
     stage: Stage,
 ) -> None:
     async def unread_s() -> float:
@@ -247,11 +247,11 @@ async def test_each_follower_of_the_feed_has_its_lag(stage: Stage) -> None:
     async def lags_s() -> dict[str, float]:
         return {name: s // 60 for name, s in (await figures.read(stage.database)).lags_s.items()}
 
-    async def reached(place: str, position: int, ordinal: int) -> None:
-        turn = CursorLease(place, stage.ids(), 60.0)
-        await deliveries.take(stage.database, turn)
-        await deliveries.move(stage.database, turn, Cursor(position, ordinal))
-        await deliveries.drop(stage.database, turn)
+    async def reached(follower: str, position: int, ordinal: int) -> None:
+        cursor_lease = CursorLease(follower, stage.ids(), 60.0)
+        await deliveries.take(stage.database, cursor_lease)
+        await deliveries.move(stage.database, cursor_lease, Cursor(position, ordinal))
+        await deliveries.drop(stage.database, cursor_lease)
 
     assert await lags_s() == {"webhooks": 0}, "nothing was ever delivered to RabbitMQ"
     await reached("rabbitmq", 0, 0)
@@ -261,32 +261,32 @@ async def test_each_follower_of_the_feed_has_its_lag(stage: Stage) -> None:
     await stage.sql.execute(
         "UPDATE taskmill.change_batch SET at = at - (4 - position) * interval '1 minute'"
     )
-    assert await lags_s() == {"rabbitmq": 3, "webhooks": 0}, "nobody waits for webhooks"
+    assert await lags_s() == {"rabbitmq": 3, "webhooks": 0}, "there are no webhooks"
     await a_webhooks(stage.database).create(WebhookDraft(url="https://example.org/"), None)
     for ordinal, lag in ((1, 3), (2, 2)):
         await reached("rabbitmq", 1, ordinal)
         assert await lags_s() == {"rabbitmq": lag, "webhooks": 3}
-    for place in ("rabbitmq", "webhooks"):
-        await reached(place, 2, 1)
+    for follower in ("rabbitmq", "webhooks"):
+        await reached(follower, 2, 1)
     assert await lags_s() == {"rabbitmq": 0, "webhooks": 0}
 
 
 class Source:
-    """Figures that a test holds up, and how often they were asked for."""
+    """Figures whose read a test can block, and how often they were read."""
 
-    def __init__(self, told: SystemFigures) -> None:
-        self.told = told
-        self.asked = 0
-        self.may_answer = asyncio.Event()
-        self.may_answer.set()
+    def __init__(self, read_figures: SystemFigures) -> None:
+        self.figures = read_figures
+        self.reads = 0
+        self.may_return = asyncio.Event()
+        self.may_return.set()
         self.error: Exception | None = None
 
     async def __call__(self) -> SystemFigures:
-        self.asked += 1
-        await self.may_answer.wait()
+        self.reads += 1
+        await self.may_return.wait()
         if self.error is not None:
             raise self.error
-        return self.told
+        return self.figures
 
 
 @pytest.fixture
@@ -294,58 +294,58 @@ async def source(stage: Stage) -> Source:
     return Source(await figures.read(stage.database))
 
 
-async def test_whoever_asks_at_the_same_time_gets_the_same_answer(source: Source) -> None:
+async def test_calls_at_the_same_time_share_a_read(source: Source) -> None:
     cache = FiguresCache(source, max_age_s=60)
-    source.may_answer.clear()
+    source.may_return.clear()
     async with asyncio.TaskGroup() as group:
-        asks = [group.create_task(cache.get()) for _ in range(20)]
+        calls = [group.create_task(cache.get()) for _ in range(20)]
         await asyncio.sleep(0)
-        source.may_answer.set()
-    assert {id(ask.result()) for ask in asks} == {id(source.told)}
-    assert await cache.get() is source.told
-    assert source.asked == 1
+        source.may_return.set()
+    assert {id(call.result()) for call in calls} == {id(source.figures)}
+    assert await cache.get() is source.figures
+    assert source.reads == 1
 
 
-async def test_old_figures_are_read_anew(source: Source) -> None:
+async def test_old_figures_are_read_again(source: Source) -> None:
     cache = FiguresCache(source, max_age_s=0)
     await cache.get()
-    source.told = replace(source.told, workers=99)
-    assert (await cache.get()) is source.told
+    source.figures = replace(source.figures, workers=99)
+    assert (await cache.get()) is source.figures
 
 
 @pytest.mark.parametrize(
     "error", [Unavailable(1, "the database"), asyncpg.UndefinedTableError("no"), None]
 )
-async def test_an_outage_drops_the_figures_and_is_not_asked_about_again_and_again(
+async def test_an_outage_drops_the_figures_and_is_cached_as_well(
     source: Source, error: Exception | None
 ) -> None:
     fresh, stale = (FiguresCache(source, max_age_s=s, timeout_s=0.05) for s in (60, 0))
     assert await stale.get() is not None
     source.error = error
     if error is None:
-        source.may_answer.clear()
+        source.may_return.clear()
     assert await stale.get() is None
-    before = source.asked
+    before = source.reads
     assert [await fresh.get(), await fresh.get()] == [None, None]
-    assert source.asked - before == 1
+    assert source.reads - before == 1
     source.error = None
-    source.may_answer.set()
-    assert await stale.get() is source.told
+    source.may_return.set()
+    assert await stale.get() is source.figures
 
 
-async def test_one_who_leaves_while_figures_are_read_takes_them_from_nobody(source: Source) -> None:
+async def test_a_cancelled_call_does_not_disturb_the_others(source: Source) -> None:
     cache = FiguresCache(source, max_age_s=60)
-    source.may_answer.clear()
+    source.may_return.clear()
     async with asyncio.TaskGroup() as group:
         first, second = (group.create_task(cache.get()) for _ in range(2))
         await asyncio.sleep(0)
         first.cancel()
         await asyncio.wait([first])
-        source.may_answer.set()
-    assert second.result() is source.told
+        source.may_return.set()
+    assert second.result() is source.figures
 
 
-async def test_the_api_tells_the_whole_system(api: Served) -> None:
+async def test_the_api_reports_the_whole_system(api: Served) -> None:
     await api.create(queue="q")
     page = Page((await api.get("/metrics")).text)
     assert page.value("taskmill_system_up") == 1
@@ -363,17 +363,17 @@ async def test_a_scrape_succeeds_while_the_database_is_away(stage: Stage) -> Non
         stage.service.rejections,
     )
     async with serving(service) as served:
-        answer = await served.get("/metrics")
+        response = await served.get("/metrics")
     await nowhere.close()
-    page = Page(answer.text)
-    assert answer.status_code == 200
+    page = Page(response.text)
+    assert response.status_code == 200
     assert page.value("taskmill_system_up") == 0
-    assert "taskmill_queue_tasks" not in answer.text
+    assert "taskmill_queue_tasks" not in response.text
     assert page.sum("taskmill_database_failures_total", cause="outage") >= 1
     assert page.faults() == []
 
 
-async def test_a_long_feed_costs_no_more_than_the_bound(stage: Stage) -> None:
+async def test_a_long_feed_costs_no_more_than_the_limit(stage: Stage) -> None:
     numbered, fresh, most = 20_000, 3_000, 1_000
     await stage.sql.execute(
         """

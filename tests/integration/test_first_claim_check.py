@@ -1,4 +1,4 @@
-"""Tasks from SQL are checked by the contract of their type once, at their first claim, by who hands them out."""
+"""Tasks from SQL are validated by the contract of their type once, at their first claim."""
 
 import asyncio
 from typing import Any
@@ -25,7 +25,7 @@ GOOD = {"to": "ann"}
 
 
 class Seen:
-    """A handler that notes which tasks it gets."""
+    """A handler that records which tasks it gets."""
 
     def __init__(self) -> None:
         self.ids: list[UUID] = []
@@ -47,8 +47,8 @@ async def from_sql(stage: Stage, payload: object = BAD, **arguments: Any) -> UUI
     return made
 
 
-async def refusal_by_rest(stage: Stage, payload: object = BAD) -> str:
-    """Register the contract and return the detail of the problem that a request is refused with."""
+async def refusal_over_http(stage: Stage, payload: object = BAD) -> str:
+    """Register the contract and return the problem's detail of a refused request."""
     known = await registered(stage, a_contract(NEEDS_TO))
     body = {"name": "x", "type": TYPE, "payload": payload}
     with pytest.raises(InvalidInput) as caught:
@@ -58,7 +58,7 @@ async def refusal_by_rest(stage: Stage, payload: object = BAD) -> str:
 
 
 async def failed_with(stage: Stage, task_id: UUID, detail: str) -> None:
-    """See that the task has failed for good at its first claim, with these words."""
+    """Check that the task has failed for good at its first claim, with this message."""
     task = await finished(stage, task_id)
     assert task.status is Status.FAILED
     assert orjson.loads(task.error or "") == {"type": "PayloadRefused", "message": detail}
@@ -68,41 +68,43 @@ async def failed_with(stage: Stage, task_id: UUID, detail: str) -> None:
     assert await found_in(stage.database) == {}
 
 
-async def test_a_worker_fails_what_does_not_fit_and_does_not_run_it(stage: Stage) -> None:
-    """By the contract that holds then, with the words of the API, however many attempts there are."""
+async def test_a_worker_fails_an_invalid_task_without_running_it(stage: Stage) -> None:
+    """By the contract that is current then, with the API's message, however many attempts there are."""
     bad, good = await from_sql(stage, max_attempts=5), await from_sql(stage, GOOD)
-    detail, seen = await refusal_by_rest(stage), Seen()
+    detail, seen = await refusal_over_http(stage), Seen()
     async with a_worker(stage, {TYPE: seen}):
         await failed_with(stage, bad, detail)
         assert (await finished(stage, good)).status is Status.SUCCEEDED
     assert seen.ids == [good]
 
 
-async def test_what_is_missing_counts_as_an_empty_object(stage: Stage) -> None:
+async def test_a_missing_payload_counts_as_an_empty_object(stage: Stage) -> None:
     task_id = await from_sql(stage, None)
-    detail = await refusal_by_rest(stage, None)
+    detail = await refusal_over_http(stage, None)
     async with a_worker(stage, {TYPE: Seen()}):
         await failed_with(stage, task_id, detail)
 
 
-async def test_a_lease_has_only_what_fits(stage: Stage, api: Served) -> None:
+async def test_a_lease_has_only_valid_tasks(stage: Stage, api: Served) -> None:
     bad, good = await from_sql(stage), await from_sql(stage, GOOD)
-    detail = await refusal_by_rest(stage)
-    answer = await api.post("/leases", {"worker": "w", "types": [TYPE], "limit": 10, "wait_s": 10})
-    assert answer.status_code == 201, answer.text
-    assert [task["id"] for task in answer.json()["tasks"]] == [str(good)]
+    detail = await refusal_over_http(stage)
+    response = await api.post(
+        "/leases", {"worker": "w", "types": [TYPE], "limit": 10, "wait_s": 10}
+    )
+    assert response.status_code == 201, response.text
+    assert [task["id"] for task in response.json()["tasks"]] == [str(good)]
     task = await stage.task(bad)
     assert (task.status, orjson.loads(task.error or "")["message"]) == (Status.FAILED, detail)
     assert (await stage.service.events(bad))[-1].reason == "payload_refused"
     await assert_safe(stage.sql)
 
 
-async def test_a_call_waits_on_when_nothing_fits(stage: Stage, api: Served) -> None:
+async def test_a_call_keeps_waiting_when_no_task_is_valid(stage: Stage, api: Served) -> None:
     bad = await from_sql(stage)
-    await refusal_by_rest(stage)
+    await refusal_over_http(stage)
     async with asyncio.TaskGroup() as group:
-        asked = {"worker": "w", "types": [TYPE], "wait_s": 20}
-        call = group.create_task(api.post("/leases", asked))
+        body = {"worker": "w", "types": [TYPE], "wait_s": 20}
+        call = group.create_task(api.post("/leases", body))
         await finished(stage, bad)
         good = await from_sql(stage, GOOD)
     assert [task["id"] for task in call.result().json()["tasks"]] == [str(good)]
@@ -112,11 +114,11 @@ async def test_a_call_waits_on_when_nothing_fits(stage: Stage, api: Served) -> N
 
 
 @pytest.mark.parametrize("outcome", [Lost(), Interrupted()], ids=["lost", "handed_back"])
-async def test_a_first_claim_that_came_to_nothing_leaves_the_check_to_the_next(
+async def test_an_unfinished_first_claim_leaves_the_check_to_the_next(
     stage: Stage, outcome: Lost | Interrupted
 ) -> None:
     task_id = await from_sql(stage)
-    detail, lease_id = await refusal_by_rest(stage), await stage.open_lease()
+    detail, lease_id = await refusal_over_http(stage), await stage.open_lease()
     [taken] = await stage.take(lease_id)
     assert taken.task.is_unchecked
     await stage.end(taken, lease_id, outcome)
@@ -127,7 +129,7 @@ async def test_a_first_claim_that_came_to_nothing_leaves_the_check_to_the_next(
     assert not seen.ids
 
 
-async def test_an_attempt_that_was_spent_is_the_last_check(stage: Stage) -> None:
+async def test_after_a_spent_attempt_there_is_no_check(stage: Stage) -> None:
     """Neither a retry nor an operator's new run is checked again: the contract may have changed meanwhile."""
     claims: list[bool] = []
 
@@ -158,8 +160,8 @@ async def test_tasks_of_other_entry_points_are_never_checked_again(stage: Stage)
         assert (await finished(stage, task.id)).status is Status.SUCCEEDED
 
 
-async def test_a_contract_that_was_dropped_refuses_nothing(stage: Stage) -> None:
-    """Also where the worker has read it a moment ago."""
+async def test_a_dropped_contract_refuses_nothing(stage: Stage) -> None:
+    """Even when the worker has read it a moment ago."""
     first = await from_sql(stage)
     known, seen = await registered(stage, a_contract(NEEDS_TO)), Seen()
     async with a_worker(stage, {TYPE: seen}):
@@ -180,8 +182,8 @@ async def test_a_contract_that_no_longer_compiles_lets_every_payload_pass(
     await stage.sql.execute("UPDATE taskmill.contract_revision SET revision = revision + 1")
     await stage.service.contracts.refresh()
     task_id = await from_sql(stage)
-    answer = await api.post("/tasks", {"name": "x", "type": TYPE, "payload": BAD})
-    assert answer.status_code == 201, answer.text
+    response = await api.post("/tasks", {"name": "x", "type": TYPE, "payload": BAD})
+    assert response.status_code == 201, response.text
     [line] = log_lines.named("contract.unusable")
     assert (line["type"], line["version"]) == (TYPE, 1)
     assert "/payload_schema/type" in line["error"]
@@ -201,7 +203,7 @@ async def test_a_contract_that_no_longer_compiles_lets_every_payload_pass(
         ("free", '{"a": 9223372036854775808}', "does not fit in 64 bits"),
     ],
 )
-async def test_what_needs_no_contract_is_checked_too(
+async def test_a_built_in_type_is_checked_too(
     stage: Stage, task_type: str, payload: str | None, words: str
 ) -> None:
     query = "SELECT taskmill.create_task('x', type => $1, payload => $2::text::json)"
@@ -213,8 +215,8 @@ async def test_what_needs_no_contract_is_checked_too(
     assert not seen.ids
 
 
-async def test_while_contracts_can_not_be_read_a_task_waits(stage: Stage) -> None:
-    """It costs neither an attempt nor a loss, and whatever time the task has it does not run out."""
+async def test_a_task_waits_while_contracts_can_not_be_read(stage: Stage) -> None:
+    """It costs neither an attempt nor a loss, and does not count for the task's timeout."""
     task_id = await from_sql(stage, timeout_s=2.0)
     seen = Seen()
     lock = "BEGIN; LOCK TABLE taskmill.contract_revision IN ACCESS EXCLUSIVE MODE"

@@ -1,4 +1,4 @@
-"""A task that nobody gave a policy takes that of its type at its first claim, in the statement that claims it."""
+"""A task without a policy takes that of its type at its first claim, in the statement that claims it."""
 
 import asyncio
 from datetime import timedelta
@@ -50,8 +50,8 @@ async def registers(stage: Stage, **policy: Any) -> Contracts:  # noqa: ANN401 -
     return await registered(stage, TypeContract(type=TYPE, schema="{}", defaults=defaults))
 
 
-async def created(stage: Stage, **said: Any) -> Task:  # noqa: ANN401 - the fields of a request
-    draft = to_draft({"name": "x", "type": TYPE, **said}, source="rest")
+async def created(stage: Stage, **given: Any) -> Task:  # noqa: ANN401 - the fields of a request
+    draft = to_draft({"name": "x", "type": TYPE, **given}, source="rest")
     return (await stage.service.create(draft)).task
 
 
@@ -92,24 +92,24 @@ async def test_the_first_claim_takes_the_policy_that_the_type_has_by_then(
     assert await found_in(stage.database) == {}
 
 
-@pytest.mark.parametrize("said", [{name: value} for name, value in EXPLICIT.items()] + [EXPLICIT])
-async def test_what_the_creator_has_said_stands(stage: Stage, said: dict[str, Any]) -> None:
-    """Also a null, which says that the service's policy, or no limit of time, is wanted."""
-    task = await created(stage, **said)
+@pytest.mark.parametrize("given", [{name: value} for name, value in EXPLICIT.items()] + [EXPLICIT])
+async def test_values_of_the_request_are_kept(stage: Stage, given: dict[str, Any]) -> None:
+    """Also a null, which means the service's policy, or no timeout."""
+    task = await created(stage, **given)
     await registers(stage)
     await claimed(stage, task)
-    assert policy_of(await stage.task(task.id)) == POLICY | said
+    assert policy_of(await stage.task(task.id)) == POLICY | given
 
 
-async def test_what_the_type_says_nothing_of_stays_the_services(stage: Stage) -> None:
+async def test_values_without_a_default_of_the_type_stay_the_services(stage: Stage) -> None:
     task = await created(stage)
     await registers(stage, max_attempts=4)
     await claimed(stage, task)
     assert policy_of(await stage.task(task.id)) == SERVICE | {"max_attempts": 4}
 
 
-async def test_later_claims_take_nothing(stage: Stage) -> None:
-    """A claim that found nothing to take was the first all the same."""
+async def test_later_claims_set_no_policy(stage: Stage) -> None:
+    """A claim that found no policy was still the first."""
     task = await created(stage)
     taken = await claimed(stage, task)
     lease_id = await stage.sql.fetchval("SELECT lease_id FROM taskmill.task")
@@ -149,7 +149,7 @@ async def test_the_attempts_of_a_run_are_those_of_the_policy_taken(stage: Stage)
     await assert_safe(stage.sql)
 
 
-async def test_a_task_from_sql_takes_it_too(stage: Stage) -> None:
+async def test_a_task_from_sql_takes_the_policy_as_well(stage: Stage) -> None:
     ids = [
         await stage.sql.fetchval(
             "SELECT taskmill.create_task(name => 'x', type => $1, max_losses => $2, retry => $3::json)",
@@ -179,7 +179,7 @@ async def test_built_in_types_have_nothing_to_take(stage: Stage) -> None:
 
 
 class Late(Registration):
-    """One that takes its time."""
+    """A slow registration."""
 
     def __init__(self, *arguments: Any) -> None:  # noqa: ANN401 - those of a registration
         super().__init__(*arguments)

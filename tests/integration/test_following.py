@@ -1,4 +1,4 @@
-"""Following the feed over connections that are cut again and again: nothing is missed, nothing comes twice."""
+"""Following the feed over connections that are cut again and again: nothing is missed, nothing is repeated."""
 
 import asyncio
 import threading
@@ -25,32 +25,32 @@ from tests.support.safety import assert_safe
 from tests.support.stage import Stage, a_stage
 from tests.support.workers import a_worker
 
-Told = list[tuple[str, int]]
+Received = list[tuple[str, int]]
 
 
 @pytest.fixture(autouse=True)
-def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Connect anew at once: the tests cut more often than people would bear."""
+def reconnect_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reconnect at once: the tests cut very often."""
     monkeypatch.setattr("taskmill.client.following._FIRST_PAUSE_S", 0.01)
 
 
-async def happened(sql: "asyncpg.Connection[asyncpg.Record]") -> Told:
+async def recorded_changes(sql: "asyncpg.Connection[asyncpg.Record]") -> Received:
     rows = await sql.fetch("SELECT task_id, version FROM taskmill.task_event ORDER BY 1, 2")
     return [(str(row["task_id"]), row["version"]) for row in rows]
 
 
-def assert_complete(told: Told, history: Told) -> None:
-    """Fail unless each change was told once, and those of a task in order."""
-    assert len(told) == len(set(told)), "some came twice"
-    assert sorted(told) == history, "some are missing"
+def assert_complete(received: Received, history: Received) -> None:
+    """Fail unless each change was received once, and those of a task in order."""
+    assert len(received) == len(set(received)), "some came twice"
+    assert sorted(received) == history, "some are missing"
     last: dict[str, int] = {}
-    for task_id, version in told:
+    for task_id, version in received:
         assert version == last.get(task_id, 0) + 1, "out of order"
         last[task_id] = version
 
 
-async def raw_reading(cutter: Cutter, told: Told, enough: asyncio.Event) -> None:
-    """Read as any client of the standard does: connect, read, remember the id, connect again."""
+async def raw_reading(cutter: Cutter, received: Received, enough: asyncio.Event) -> None:
+    """Read like any standard client: connect, read, remember the id, connect again."""
     last: str | None = "0"
     async with httpx.AsyncClient(base_url=cutter.url, timeout=20) as http:
         while not enough.is_set():
@@ -60,14 +60,14 @@ async def raw_reading(cutter: Cutter, told: Told, enough: asyncio.Event) -> None
                         last = block.id or last
                         if block.event:
                             change = block.change
-                            told.append((change["task_id"], change["version"]))
+                            received.append((change["task_id"], change["version"]))
             except httpx.TransportError:
                 continue
 
 
 @asynccontextmanager
 async def cutting(cutter: Cutter, interval_s: float) -> AsyncIterator[None]:
-    """Cut everything so often, but for the last moments."""
+    """Cut all connections at this interval, until shortly before the end."""
     stop = asyncio.Event()
 
     async def cut() -> None:
@@ -87,16 +87,16 @@ async def cutting(cutter: Cutter, interval_s: float) -> AsyncIterator[None]:
             stop.set()
 
 
-async def read_all(told: Told, history: Told) -> None:
-    async def look() -> bool:
-        return len(set(told)) >= len(history)
+async def read_all(received: Received, history: Received) -> None:
+    async def check() -> bool:
+        return len(set(received)) >= len(history)
 
-    await eventually(look, f"{len(history)} changes to be told", timeout_s=60)
+    await eventually(check, f"{len(history)} changes to be received", timeout_s=60)
 
 
 async def test_nothing_is_missed_however_often_the_connection_is_cut(stage: Stage) -> None:
-    """Two servers in turn, workers, cancels and retries meanwhile."""
-    recorder, told, enough = Recorder(), Told(), asyncio.Event()
+    """With two servers that alternate, workers, cancels and retries."""
+    recorder, received, enough = Recorder(), Received(), asyncio.Event()
     async with (
         a_numbering(stage.database),
         serving(stage.service) as one,
@@ -104,37 +104,37 @@ async def test_nothing_is_missed_however_often_the_connection_is_cut(stage: Stag
         a_cutter(one.url, two.url) as cutter,
         asyncio.TaskGroup() as group,
     ):
-        group.create_task(raw_reading(cutter, told, enough))
+        group.create_task(raw_reading(cutter, received, enough))
         async with cutting(cutter, 0.05), a_worker(stage, {"*": recorder.quick}):
             made = []
             for _ in range(40):
                 made += await stage.service.create_all([a_draft() for _ in range(5)])
                 await all_numbered(stage)
             await recorder.has_begun(200, timeout_s=60)
-        history = await happened(stage.sql)
-        await read_all(told, history)
+        history = await recorded_changes(stage.sql)
+        await read_all(received, history)
         enough.set()
         cutter.cut()
     assert cutter.connections > 10
     assert len(history) == 600
-    assert_complete(told, history)
+    assert_complete(received, history)
     await assert_safe(stage.sql)
 
 
 async def _all_ended(sql: "asyncpg.Connection[asyncpg.Record]", count: int) -> None:
-    async def look() -> bool:
+    async def check() -> bool:
         ended = await sql.fetchval("SELECT count(*) FROM taskmill.task WHERE status = 'succeeded'")
         return bool(ended == count)
 
-    await eventually(look, f"{count} tasks to end", timeout_s=240)
+    await eventually(check, f"{count} tasks to end", timeout_s=240)
 
 
 @pytest.mark.slow
 async def test_nothing_of_20000_changes_is_missed_over_processes(
     stage_url: str, tmp_path: Path
 ) -> None:
-    """Two API processes in turn, two workers, and tasks over HTTP, while connections are cut."""
-    count, told, enough = 6700, Told(), asyncio.Event()
+    """With two API processes that alternate, two workers, and tasks over HTTP, while connections are cut."""
+    count, received, enough = 6700, Received(), asyncio.Event()
     env = {"TASKMILL_API__PORT": "0"}
     sql = await asyncpg.connect(stage_url)
     with a_fleet(
@@ -142,25 +142,25 @@ async def test_nothing_of_20000_changes_is_missed_over_processes(
     ) as fleet:
         urls = [program.facts["url"] for program in fleet.of("api")]
         async with a_cutter(*urls) as cutter, asyncio.TaskGroup() as group:
-            group.create_task(raw_reading(cutter, told, enough))
+            group.create_task(raw_reading(cutter, received, enough))
             async with cutting(cutter, 0.1), httpx.AsyncClient(timeout=60) as http:
                 task = {"name": "t", "payload": {"delay_s": 0, "failure_probability": 0}}
                 for number in range(count // 50):
                     created = await http.post(f"{urls[number % 2]}/tasks/batch", json=[task] * 50)
                     assert created.status_code == 201, created.text
                 await _all_ended(sql, count)
-            history = await happened(sql)
-            await read_all(told, history)
+            history = await recorded_changes(sql)
+            await read_all(received, history)
             enough.set()
             cutter.cut()
     await sql.close()
     assert len(history) == 3 * count > 20_000
     assert cutter.connections > 10
-    assert_complete(told, history)
+    assert_complete(received, history)
 
 
 async def test_the_asynchronous_client_resumes_by_itself(stage: Stage) -> None:
-    told: Told = []
+    received: Received = []
     async with (
         a_numbering(stage.database),
         serving(stage.service) as one,
@@ -173,8 +173,8 @@ async def test_the_asynchronous_client_resumes_by_itself(stage: Stage) -> None:
         async def follow() -> None:
             async for change in client.feed(after="0", queue="default"):
                 begun.set()
-                told.append((str(change.task_id), change.version))
-                if len(told) == 101:
+                received.append((str(change.task_id), change.version))
+                if len(received) == 101:
                     return
 
         async with asyncio.TaskGroup() as group:
@@ -186,9 +186,9 @@ async def test_the_asynchronous_client_resumes_by_itself(stage: Stage) -> None:
                     await stage.service.create_all([a_draft() for _ in range(5)])
                     await all_numbered(stage)
     assert cutter.connections > 3
-    history = await happened(stage.sql)
-    assert len(set(told)) == 101
-    assert set(told) < set(history)
+    history = await recorded_changes(stage.sql)
+    assert len(set(received)) == 101
+    assert set(received) < set(history)
 
 
 async def test_the_ordinary_client_resumes_by_itself(stage: Stage) -> None:
@@ -218,26 +218,26 @@ async def test_the_ordinary_client_resumes_by_itself(stage: Stage) -> None:
                     await stage.service.create_all([a_draft() for _ in range(5)])
                     await all_numbered(stage)
         found = following.result()
-    assert sorted((str(c.task_id), c.version) for c in found) == await happened(stage.sql)
+    assert sorted((str(c.task_id), c.version) for c in found) == await recorded_changes(stage.sql)
     assert {change.status for change in found} == {Status.NEW}
 
 
-async def test_the_feed_without_following_ends_at_the_present(api: Served, stage: Stage) -> None:
+async def test_the_feed_without_following_ends_when_caught_up(api: Served, stage: Stage) -> None:
     # Characters at which Python cuts lines, but the standard does not.
     name = "one\u2028two\x85three\x0bfour"
     async with a_numbering(stage.database), AsyncTaskmillClient(api.url) as client:
         task = await stage.created(name=name)
         await stage.created(queue="other")
 
-        async def looks() -> list[ChangeView]:
+        async def check() -> list[ChangeView]:
             return [c async for c in client.feed(after="0", follow=False, queue="default")]
 
-        [change] = await eventually(looks, "the change to be numbered")
+        [change] = await eventually(check, "the change to be numbered")
         assert (change.task_id, change.name) == (task.id, name)
         assert [c async for c in client.feed(after=change.cursor, follow=False, queue="x")] == []
 
 
-async def test_a_client_is_told_what_the_service_refuses(api: Served, stage: Stage) -> None:
+async def test_a_refusal_of_the_service_reaches_the_client(api: Served, stage: Stage) -> None:
     await stage.created()
     async with AsyncTaskmillClient(api.url) as client:
         with pytest.raises(NotAccepted) as refused:
@@ -251,7 +251,7 @@ async def test_a_client_is_told_what_the_service_refuses(api: Served, stage: Sta
             await anext(client.feed())
 
 
-async def test_waiting_for_a_task_asks_seldom_and_hears_soon(
+async def test_waiting_for_a_task_polls_seldom_and_ends_soon(
     api: Served, stage: Stage, log_lines: LogLines
 ) -> None:
     task = await stage.created()
@@ -262,16 +262,16 @@ async def test_waiting_for_a_task_asks_seldom_and_hears_soon(
             async def holds() -> bool:
                 return bool(api.app._context.feed._watches)
 
-            await eventually(holds, "the answer to be held")
+            await eventually(holds, "the response to be held")
             await stage.service.cancel(task.id)
         assert waiting.result().status is Status.CANCELLED
-    asked = [line for line in log_lines.named("request.served") if "/tasks/" in line["path"]]
-    assert [line["status"] for line in asked] == [200, 200]
+    requests = [line for line in log_lines.named("request.served") if "/tasks/" in line["path"]]
+    assert [line["status"] for line in requests] == [200, 200]
 
 
 @pytest.fixture
 def taskmill_url(api: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have commands talk to the service of the test."""
+    """Let commands use the service of the test."""
     monkeypatch.setenv("TASKMILL_URL", api.url)
 
 
@@ -285,13 +285,13 @@ async def test_the_command_prints_the_feed(
     await stage.service.cancel(tasks[0].id)
     async with a_numbering(stage.database):
 
-        async def looks() -> str:
+        async def check() -> str:
             capsys.readouterr()
             assert await asyncio.to_thread(run, ["events", "--queue", "reports"]) == 0
             out = capsys.readouterr().out
             return out if out.count(str(tasks[0].id)) == 2 else ""
 
-        out = await eventually(looks, "both changes to be printed")
+        out = await eventually(check, "both changes to be printed")
         lines = [line.split() for line in out.splitlines() if str(tasks[0].id) in line]
         assert [line[1] for line in lines if line[2] == str(tasks[0].id)] == [
             "created",
@@ -307,7 +307,7 @@ async def test_the_command_prints_the_feed(
         assert "cursor" in capsys.readouterr().err
 
 
-async def test_two_streams_of_different_servers_tell_the_same(stage: Stage) -> None:
+async def test_two_streams_of_different_servers_have_the_same_changes(stage: Stage) -> None:
     async with (
         a_stage(stage.url) as other,
         a_numbering(stage.database),
@@ -320,9 +320,9 @@ async def test_two_streams_of_different_servers_tell_the_same(stage: Stage) -> N
         for url in (one.url, two.url):
             async with AsyncTaskmillClient(url) as client:
 
-                async def looks(client: AsyncTaskmillClient = client) -> list[str]:
+                async def check(client: AsyncTaskmillClient = client) -> list[str]:
                     found = [c.cursor async for c in client.feed(after="0", follow=False)]
                     return found if len(found) == 70 else []
 
-                lists.append(await eventually(looks, "all changes"))
+                lists.append(await eventually(check, "all changes"))
         assert lists[0] == lists[1]

@@ -1,4 +1,4 @@
-"""What a process knows of queues and types, and that nobody waits or is refused for the names of others."""
+"""Cached queues and types: no task waits or is refused because of another one's names."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -19,7 +19,7 @@ from tests.support.stage import Stage, a_creation
 
 @asynccontextmanager
 async def held(stage: Stage, lock: str) -> AsyncIterator[None]:
-    """Have a session hold the lock of those that make names, as one does that has made one and is not done."""
+    """Have a session hold the lock on creating names, as if it had created one and not committed yet."""
     session = await stage.database.connect()
     transaction = session.transaction()
     await transaction.start()
@@ -31,7 +31,7 @@ async def held(stage: Stage, lock: str) -> AsyncIterator[None]:
         await session.close()
 
 
-async def test_who_waits_to_make_a_name_holds_up_nobody_whose_names_are_there(stage: Stage) -> None:
+async def test_creating_a_name_does_not_delay_tasks_whose_names_exist(stage: Stage) -> None:
     await stage.created(type="known", queue="known")
     for lock, new in (
         ("taskmill.unserved_type", a_draft(type="new", queue="known")),
@@ -58,27 +58,27 @@ async def _one_waits(stage: Stage) -> bool:
     )
 
 
-async def test_one_name_too_many_refuses_no_other_when_memory_ends_in_that_moment(
+async def test_one_name_too_many_refuses_no_other_when_the_cache_expires_at_that_moment(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was looked up was forgotten between the refusal and the question whom it hits."""
+    """The cache expired between the refusal and the check which tasks it concerns."""
     async with a_creation(
         stage.database, stage.clock, stage.ids, queue_limit=1, type_limit=1
     ) as creation:
         await creation.create(a_draft(queue="there", type="there"))
         for adds, known in ((queues, creation.queues), (unserved_types, creation.types)):
-            _ends_memory_within(adds, known, monkeypatch)
+            _expire_cache_within(adds, known, monkeypatch)
         drafts = [
             a_draft(queue="there", type="there"),
             a_draft(queue="one-more", type="there"),
             a_draft(queue="there", type="one-more"),
         ]
-        answers = await creation.store_each(creation.with_ids(drafts))
-    assert [type(one) for one in answers][1:] == [QueueLimitReached, UnservedTypeLimitReached]
-    assert not isinstance(answers[0], Exception)
+        results = await creation.store_each(creation.with_ids(drafts))
+    assert [type(one) for one in results][1:] == [QueueLimitReached, UnservedTypeLimitReached]
+    assert not isinstance(results[0], Exception)
 
 
-def _ends_memory_within(
+def _expire_cache_within(
     module: object, known: KnownQueues | KnownTypes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = "add" if module is queues else "note"

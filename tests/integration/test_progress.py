@@ -1,4 +1,4 @@
-"""What running tasks say of themselves: kept in batches, under the fence, and shown with the task."""
+"""Progress of running tasks: stored in batches, under the fence, and shown with the task."""
 
 import asyncio
 import threading
@@ -30,7 +30,7 @@ async def reports(stage: Stage) -> AsyncIterator[ProgressReports]:
 
 
 async def shown(stage: Stage, fence: Fence) -> tuple[float | None, str | None] | None:
-    """What a reader sees."""
+    """Return the progress that a reader sees."""
     found = (await stage.task(fence.task_id)).progress
     return None if found is None else (found.share, found.message)
 
@@ -75,7 +75,7 @@ async def test_reports_from_threads_are_written_soon_and_only_the_last_counts(
     assert written <= 100, "most of 1,000 reports cost nothing"
 
 
-async def test_what_a_handler_may_say_is_made_fit(stage: Stage, reports: ProgressReports) -> None:
+async def test_reports_of_handlers_are_normalised(stage: Stage, reports: ProgressReports) -> None:
     _, fence = await a_claim(stage)
     reports.report(fence, 7, "\x00 and \ud800 and " + "long " * 200)
     await reports.settle(fence)
@@ -109,11 +109,11 @@ async def test_a_stale_fence_changes_nothing(stage: Stage, reports: ProgressRepo
     assert not await reports.store(fence, 0.6, "too late")
     lease_id = await stage.open_lease()
 
-    async def look() -> list[TakenTask]:
+    async def check() -> list[TakenTask]:
         return await stage.take(lease_id)
 
     assert await shown(stage, fence) == (0.5, "first"), "until the next attempt begins"
-    [again] = await eventually(look, "the next attempt")
+    [again] = await eventually(check, "the next attempt")
     assert await shown(stage, fence) is None
     second = a_fence(again, lease_id)
     assert await reports.store(second, 0.1, "second")
@@ -123,26 +123,24 @@ async def test_a_stale_fence_changes_nothing(stage: Stage, reports: ProgressRepo
     assert await shown(stage, second) == (0.1, "second")
 
 
-async def test_reports_of_one_moment_are_judged_by_their_own_fences(
+async def test_reports_in_one_batch_are_checked_by_their_own_fences(
     stage: Stage, reports: ProgressReports
 ) -> None:
     _, fence = await a_claim(stage)
     other = Fence(task_id=fence.task_id, lease_id=uuid4(), claim_no=fence.claim_no)
     for first, second in ((fence, other), (other, fence)):
         async with asyncio.TaskGroup() as group:
-            told = {
+            results = {
                 one: group.create_task(reports.store(one, 0.5, str(one.lease_id)))
                 for one in (first, second)
             }
-        assert {one: task.result() for one, task in told.items()} == {fence: True, other: False}
+        assert {one: task.result() for one, task in results.items()} == {fence: True, other: False}
         found = await shown(stage, fence)
         assert found is not None
         assert found[1] == str(fence.lease_id)
 
 
-async def test_the_serial_goes_on_through_all_claims(
-    stage: Stage, reports: ProgressReports
-) -> None:
+async def test_the_serial_grows_through_all_claims(stage: Stage, reports: ProgressReports) -> None:
     taken, fence = await a_claim(stage)
     serials = []
     for share in (0.1, 0.2):
@@ -154,10 +152,10 @@ async def test_the_serial_goes_on_through_all_claims(
     assert (await stage.task(fence.task_id)).progress is None, "it was of the run before"
     lease_id = await stage.open_lease()
 
-    async def look() -> list[TakenTask]:
+    async def check() -> list[TakenTask]:
         return await stage.take(lease_id)
 
-    [again] = await eventually(look, "the next run")
+    [again] = await eventually(check, "the next run")
     await reports.store(a_fence(again, lease_id), 0.3)
     found = (await stage.task(fence.task_id)).progress
     assert isinstance(found, Progress)
@@ -165,7 +163,7 @@ async def test_the_serial_goes_on_through_all_claims(
     assert await found_in(stage.database) == {}
 
 
-async def test_a_late_batch_never_replaces_what_a_later_claim_said(stage: Stage) -> None:
+async def test_a_late_batch_never_replaces_the_report_of_a_later_claim(stage: Stage) -> None:
     taken, fence = await a_claim(stage, max_attempts=2, retry=AT_ONCE)
     await stage.sql.execute(
         "INSERT INTO taskmill.task_progress (task_id, claim_no, share) VALUES ($1, 2, 0.7)",
@@ -176,7 +174,7 @@ async def test_a_late_batch_never_replaces_what_a_later_claim_said(stage: Stage)
     assert tuple(row or ()) == (2, 0.7)
 
 
-async def test_reports_survive_an_outage_and_whoever_waits_is_told(
+async def test_reports_survive_an_outage_and_waiting_callers_get_an_error(
     stage: Stage, reports: ProgressReports
 ) -> None:
     _, fence = await a_claim(stage)
@@ -193,10 +191,10 @@ async def test_reports_survive_an_outage_and_whoever_waits_is_told(
     await reports.settle(fence)
     reports._database = there
 
-    async def is_kept() -> bool:
+    async def is_retained() -> bool:
         return await shown(stage, fence) == (0.4, "meanwhile")
 
-    await eventually(is_kept, "the report to be kept after all")
+    await eventually(is_retained, "the report to be stored after all")
     await away.close()
 
 
@@ -205,7 +203,7 @@ async def refused(reports: ProgressReports) -> None:
         await reports.store(Fence(task_id=uuid4(), lease_id=uuid4(), claim_no=1), 0.1)
 
 
-async def test_what_was_refused_in_an_outage_does_not_pile_up(
+async def test_refused_reports_do_not_pile_up_in_an_outage(
     stage: Stage, reports: ProgressReports
 ) -> None:
     _, fence = await a_claim(stage)
@@ -219,10 +217,10 @@ async def test_what_was_refused_in_an_outage_does_not_pile_up(
         assert set(reports._waiting) <= {fence}
     reports._database = there
 
-    async def is_kept() -> bool:
+    async def is_retained() -> bool:
         return await shown(stage, fence) == (0.3, "of a handler")
 
-    await eventually(is_kept, "the handler's report to be kept after all")
+    await eventually(is_retained, "the handler's report to be stored after all")
     await away.close()
 
 
@@ -235,7 +233,7 @@ async def test_leaving_writes_what_waits(stage: Stage) -> None:
     assert await shown(stage, fence) == (0.8, "last words")
 
 
-async def test_progress_of_dropped_weeks_is_forgotten_and_all_other_is_kept(
+async def test_progress_of_dropped_weeks_is_removed_and_no_other(
     stage: Stage, reports: ProgressReports
 ) -> None:
     now = stage.clock.now()
@@ -248,7 +246,7 @@ async def test_progress_of_dropped_weeks_is_forgotten_and_all_other_is_kept(
         await stage.sql.execute(
             "INSERT INTO taskmill.task_progress (task_id, claim_no) VALUES ($1, 1)", gone
         )
-    # The middle one's week is attached: nothing is looked for there, whether or not there is a task.
+    # The middle one's week is attached: nothing is pruned there, whether or not the task exists.
     assert await progress.prune(stage.database, 100) == 2
     left = {
         row["task_id"]

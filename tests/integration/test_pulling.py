@@ -1,4 +1,4 @@
-"""Pulling over HTTP when things go wrong, and what many who wait cost."""
+"""Pulling over HTTP when things go wrong, and the cost of many waiting calls."""
 
 import asyncio
 import json
@@ -35,8 +35,8 @@ from tests.support.safety import assert_safe
 from tests.support.stage import Stage, a_stage
 
 
-def asking(**parts: object) -> LeaseRequest:
-    """A request for one task of a type that all tests have."""
+def a_request(**parts: object) -> LeaseRequest:
+    """A request for one task of the type of all tests."""
     usual: dict[str, object] = {
         "worker": "w",
         "queues": frozenset(),
@@ -50,7 +50,7 @@ def asking(**parts: object) -> LeaseRequest:
 
 @pytest.fixture
 async def pull(stage: Stage) -> AsyncIterator[Pull]:
-    """The parts, running, with a notifier that is heard."""
+    """The running service, which is notified."""
     made, stop = a_pull(stage.database), asyncio.Event()
     async with asyncio.TaskGroup() as group:
         group.create_task(made.run(stop))
@@ -61,41 +61,41 @@ async def pull(stage: Stage) -> AsyncIterator[Pull]:
 
 
 async def lease_of(pull: Pull, **parts: object) -> RemoteLease:
-    found = await pull.claim(asking(**parts))
+    found = await pull.claim(a_request(**parts))
     assert found is not None
     return found
 
 
 async def waiting(pull: Pull, count: int) -> None:
-    """Wait until so many calls wait, and were looked at."""
+    """Wait until so many calls wait, and all buckets were scanned for them."""
 
-    async def look() -> bool:
+    async def check() -> bool:
         calls = pull._claims._calls
         return len(calls) == count and all(call.has_scanned_all for call in calls)
 
-    await eventually(look, f"{count} calls to wait")
+    await eventually(check, f"{count} calls to wait")
 
 
 async def is_new_at_no_cost(stage: Stage, task_id: UUID) -> None:
-    async def look() -> bool:
+    async def check() -> bool:
         task = await stage.task(task_id)
         return (task.status, task.attempt, task.losses) == (Status.NEW, 0, 0)
 
-    await eventually(look, "the task to be given back")
+    await eventually(check, "the task to be handed back")
 
 
-async def test_hundreds_who_wait_cost_few_statements(stage: Stage, pull: Pull) -> None:
+async def test_hundreds_of_waiting_calls_cost_few_statements(stage: Stage, pull: Pull) -> None:
     async with asyncio.TaskGroup() as group:
-        calls = [group.create_task(pull.claim(asking(wait_s=60))) for _ in range(300)]
+        calls = [group.create_task(pull.claim(a_request(wait_s=60))) for _ in range(300)]
         await waiting(pull, 300)
-        looks = 0
+        scans = 0
         fetch = stage.database.fetch
 
         async def counting(
             name: str, *arguments: object, for_one: bool = False
         ) -> list[asyncpg.Record]:
-            nonlocal looks
-            looks += 1
+            nonlocal scans
+            scans += 1
             return await fetch(name, *arguments, for_one=for_one)
 
         pull._claims._database = counted = Database(stage.url, DatabaseSettings())
@@ -103,11 +103,11 @@ async def test_hundreds_who_wait_cost_few_statements(stage: Stage, pull: Pull) -
         begun = asyncio.get_running_loop().time()
         await asyncio.sleep(0)
         await eventually(_passed(begun, 1.0), "a second to pass")
-        assert looks <= 4, "one look in half a second, however many wait"
-        looks = 0
+        assert scans <= 4, "one scan in half a second, however many wait"
+        scans = 0
         await stage.created()
         await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
-        assert looks <= 4, "one look for the ring, and one claim"
+        assert scans <= 4, "one scan for the notification, and one claim"
         assert sum(call.done() for call in calls) == 1
         assert calls[0].done(), "who came first is served first"
         await stage.service.create_all([a_draft() for _ in range(299)])
@@ -118,13 +118,13 @@ async def test_hundreds_who_wait_cost_few_statements(stage: Stage, pull: Pull) -
 
 
 def _passed(begun: float, seconds: float) -> Callable[[], Awaitable[bool]]:
-    async def look() -> bool:
+    async def check() -> bool:
         return asyncio.get_running_loop().time() - begun >= seconds
 
-    return look
+    return check
 
 
-async def test_who_waits_is_woken_when_a_scheduled_task_is_due(stage: Stage) -> None:
+async def test_a_waiting_call_is_woken_when_a_scheduled_task_is_due(stage: Stage) -> None:
     pull, stop = a_pull(stage.database, PullSettings(poll_s=60)), asyncio.Event()
     async with asyncio.TaskGroup() as group:
         group.create_task(pull.run(stop))
@@ -134,13 +134,13 @@ async def test_who_waits_is_woken_when_a_scheduled_task_is_due(stage: Stage) -> 
     assert [task.id for task in lease.tasks] == [made.id]
 
 
-async def test_a_call_that_is_given_up_in_the_moment_of_its_claim_gives_it_back(
+async def test_a_call_that_is_cancelled_during_its_claim_hands_it_back(
     stage: Stage, pull: Pull
 ) -> None:
     made = await stage.created(max_losses=0)
     await stage.sql.execute("BEGIN")
     await stage.sql.execute("LOCK TABLE taskmill.task_event")
-    call = asyncio.get_running_loop().create_task(pull.claim(asking()))
+    call = asyncio.get_running_loop().create_task(pull.claim(a_request()))
 
     async def is_claiming() -> bool:
         blocked = "SELECT count(*) FROM pg_locks WHERE NOT granted"
@@ -154,18 +154,18 @@ async def test_a_call_that_is_given_up_in_the_moment_of_its_claim_gives_it_back(
     async def was_claimed() -> bool:
         return await stage.event_types(made.id) == ["created", "claimed", "handed_back"]
 
-    await eventually(was_claimed, "the task to be claimed for nobody, and given back")
+    await eventually(was_claimed, "the task to be claimed in vain, and handed back")
     await is_new_at_no_cost(stage, made.id)
     assert await found_in(stage.database) == {}
 
 
-async def test_an_answer_that_nobody_fetched_is_given_back(stage: Stage, pull: Pull) -> None:
+async def test_a_lease_that_no_caller_took_is_handed_back(stage: Stage, pull: Pull) -> None:
     made = await stage.created()
-    call = asyncio.get_running_loop().create_task(pull.claim(asking()))
-    answer = None
-    while answer is None or not answer.done():  # it is set in this very turn of the loop
+    call = asyncio.get_running_loop().create_task(pull.claim(a_request()))
+    future = None
+    while future is None or not future.done():  # it is set in this iteration of the loop
         await asyncio.sleep(0)
-        answer = next((one.future for one in pull._claims._calls), None)
+        future = next((one.future for one in pull._claims._calls), None)
         if call.done():
             raise AssertionError("the moment has passed")
     call.cancel()
@@ -180,13 +180,13 @@ async def api(stage: Stage) -> AsyncIterator[Served]:
         yield served
 
 
-ASKED = {"worker": "w", "types": ["emulate"], "wait_s": 30}
+BODY = {"worker": "w", "types": ["emulate"], "wait_s": 30}
 
 
-async def test_a_client_that_hangs_up_waits_no_more(stage: Stage, api: Served) -> None:
+async def test_a_client_that_hangs_up_waits_no_longer(stage: Stage, api: Served) -> None:
     pull = api.app._context.pull
     async with httpx.AsyncClient(base_url=api.url) as other:
-        call = asyncio.get_running_loop().create_task(other.post("/leases", json=ASKED))
+        call = asyncio.get_running_loop().create_task(other.post("/leases", json=BODY))
         await waiting(pull, 1)
         call.cancel()
         await asyncio.wait([call])
@@ -194,50 +194,50 @@ async def test_a_client_that_hangs_up_waits_no_more(stage: Stage, api: Served) -
     made = await stage.created()
     lease = await lease_of(pull)
     assert lease.tasks[0].id == made.id
-    assert lease.tasks[0].claim_no == 1, "nobody had it in between"
+    assert lease.tasks[0].claim_no == 1, "no other claim came between"
 
 
-async def test_a_claim_that_comes_too_late_for_its_request_is_given_back(stage: Stage) -> None:
+async def test_a_claim_too_late_for_its_request_is_handed_back(stage: Stage) -> None:
     limits = LimitSettings(request_timeout_s=0.3)
     async with serving(stage.service, Settings(limits=limits)) as api:
         made = await stage.created(max_losses=0)
         await stage.sql.execute("BEGIN")
         await stage.sql.execute("LOCK TABLE taskmill.task_event")
-        answer = await api.post("/leases", {**ASKED, "wait_s": 0})
-        assert answer.status_code == 503
+        response = await api.post("/leases", {**BODY, "wait_s": 0})
+        assert response.status_code == 503
         await stage.sql.execute("COMMIT")
 
         async def was_claimed() -> bool:
             return await stage.event_types(made.id) == ["created", "claimed", "handed_back"]
 
-        await eventually(was_claimed, "the task to be claimed for nobody, and given back")
+        await eventually(was_claimed, "the task to be claimed in vain, and handed back")
         await is_new_at_no_cost(stage, made.id)
 
 
-async def test_stopping_ends_all_waits_at_once_with_nothing(stage: Stage) -> None:
+async def test_stopping_ends_all_waits_at_once_without_a_lease(stage: Stage) -> None:
     async with serving(stage.service) as api:
         async with asyncio.TaskGroup() as group:
-            calls = [group.create_task(api.post("/leases", ASKED)) for _ in range(5)]
+            calls = [group.create_task(api.post("/leases", BODY)) for _ in range(5)]
             await waiting(api.app._context.pull, 5)
             async with asyncio.timeout(5):
                 api.app.stop_being_ready()
                 await asyncio.wait(calls)
         assert {call.result().status_code for call in calls} == {204}
         async with asyncio.timeout(5):
-            late = await api.post("/leases", ASKED)
-        assert late.status_code == 204, "a server that stops holds nobody"
+            late = await api.post("/leases", BODY)
+        assert late.status_code == 204, "a server that stops lets no call wait"
         await stage.created()
-        assert (await api.post("/leases", ASKED)).status_code == 201, "but serves what is due"
+        assert (await api.post("/leases", BODY)).status_code == 201, "but serves what is due"
 
 
-async def test_a_call_that_comes_during_the_last_look_does_not_hang(stage: Stage) -> None:
+async def test_a_call_that_comes_during_the_last_round_does_not_hang(stage: Stage) -> None:
     await stage.created()
     pull, stop = a_pull(stage.database), asyncio.Event()
     blocker = await asyncpg.connect(stage.url)
     await blocker.execute("BEGIN; LOCK TABLE taskmill.task_event")
     async with asyncio.TaskGroup() as group:
         running = group.create_task(pull.run(stop))
-        first = group.create_task(pull.claim(asking()))
+        first = group.create_task(pull.claim(a_request()))
 
         async def is_claiming() -> bool:
             return bool(await stage.sql.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
@@ -245,7 +245,7 @@ async def test_a_call_that_comes_during_the_last_look_does_not_hang(stage: Stage
         await eventually(is_claiming, "a claim to be under way")
         stop.set()
         assert await first is None
-        late = group.create_task(pull.claim(asking()))
+        late = group.create_task(pull.claim(a_request()))
         await asyncio.sleep(0)
         await blocker.close()
         async with asyncio.timeout(5):
@@ -254,20 +254,20 @@ async def test_a_call_that_comes_during_the_last_look_does_not_hang(stage: Stage
     assert await found_in(stage.database) == {}
 
 
-async def test_calls_beyond_the_bound_are_told_to_come_again(stage: Stage) -> None:
+async def test_calls_beyond_the_limit_get_503(stage: Stage) -> None:
     settings = Settings(limits=LIMITS, pull=PullSettings(waiting=2))
     async with serving(stage.service, settings) as api, asyncio.TaskGroup() as group:
-        calls = [group.create_task(api.post("/leases", ASKED)) for _ in range(2)]
+        calls = [group.create_task(api.post("/leases", BODY)) for _ in range(2)]
         await waiting(api.app._context.pull, 2)
-        answer = await api.post("/leases", ASKED)
-        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+        response = await api.post("/leases", BODY)
+        assert (response.status_code, response.headers["retry-after"]) == (503, "1")
         api.app.stop_being_ready()
     assert {call.result().status_code for call in calls} == {204}
 
 
-async def test_an_outage_is_told_to_all_who_wait(stage: Stage, pull: Pull) -> None:
+async def test_an_outage_is_reported_to_all_waiting_calls(stage: Stage, pull: Pull) -> None:
     away = Database("postgresql://nobody@127.0.0.1:1/none", DatabaseSettings(connect_timeout_s=0.2))
-    calls = [asyncio.get_running_loop().create_task(pull.claim(asking())) for _ in range(3)]
+    calls = [asyncio.get_running_loop().create_task(pull.claim(a_request())) for _ in range(3)]
     await waiting(pull, 3)
     there, pull._claims._database = pull._claims._database, away
     pull.wake()
@@ -279,7 +279,7 @@ async def test_an_outage_is_told_to_all_who_wait(stage: Stage, pull: Pull) -> No
     await away.close()
 
 
-async def test_a_claim_whose_answer_was_lost_is_given_back(stage: Stage, pull: Pull) -> None:
+async def test_a_claim_whose_result_was_lost_is_handed_back(stage: Stage, pull: Pull) -> None:
     made = await stage.created(max_losses=0)
     claim, lost = remote_leases.claim, []
 
@@ -290,7 +290,7 @@ async def test_a_claim_whose_answer_was_lost_is_given_back(stage: Stage, pull: P
     remote_leases.claim = losing  # type: ignore[assignment]
     try:
         with pytest.raises(Unavailable):
-            await pull.claim(asking())
+            await pull.claim(a_request())
     finally:
         remote_leases.claim = claim
     assert lost[0] is not None
@@ -298,11 +298,11 @@ async def test_a_claim_whose_answer_was_lost_is_given_back(stage: Stage, pull: P
     assert await found_in(stage.database) == {}
 
 
-async def test_a_claim_that_commits_after_its_answer_was_lost_is_given_back(
+async def test_a_claim_that_commits_after_its_result_was_lost_is_handed_back(
     stage: Stage, pull: Pull, log_lines: LogLines
 ) -> None:
     made = await stage.created(max_losses=0)
-    lease_id, wanted = stage.ids(), asking()
+    lease_id, wanted = stage.ids(), a_request()
     bucket = Bucket(queue="default", type="emulate", priority=made.priority)
     blocker = await asyncpg.connect(stage.url)
     await blocker.execute("BEGIN; LOCK TABLE taskmill.task_event")
@@ -316,10 +316,10 @@ async def test_a_claim_that_commits_after_its_answer_was_lost_is_given_back(
     await eventually(is_claiming, "the claim to be under way")
     pull.return_lease(lease_id)
 
-    async def was_looked_for() -> bool:
+    async def was_searched() -> bool:
         return bool(log_lines.named("lease.left_open"))
 
-    await eventually(was_looked_for, "a look while the claim was under way")
+    await eventually(was_searched, "a search while the claim was open")
     await blocker.close()
     assert await claiming is not None
     await is_new_at_no_cost(stage, made.id)
@@ -327,7 +327,7 @@ async def test_a_claim_that_commits_after_its_answer_was_lost_is_given_back(
     assert await found_in(stage.database) == {}
 
 
-async def test_a_claim_that_was_given_up_can_not_be_made_later(stage: Stage, pull: Pull) -> None:
+async def test_an_abandoned_claim_can_not_be_made_later(stage: Stage, pull: Pull) -> None:
     await stage.created()
     lease_id = stage.ids()
     pull.return_lease(lease_id)
@@ -339,11 +339,11 @@ async def test_a_claim_that_was_given_up_can_not_be_made_later(stage: Stage, pul
     await eventually(is_barred, "the lease to be barred")
     bucket = Bucket(queue="default", type="emulate", priority=4)
     with pytest.raises(asyncpg.UniqueViolationError):
-        await remote_leases.claim(stage.database, lease_id, asking(), [bucket])
+        await remote_leases.claim(stage.database, lease_id, a_request(), [bucket])
     assert await found_in(stage.database) == {}
 
 
-async def test_a_lease_takes_no_more_than_fits_into_an_answer(stage: Stage) -> None:
+async def test_a_lease_has_no_more_than_fits_into_a_response(stage: Stage) -> None:
     largest = 1000
     settings = PullSettings(answer_bytes=4 * largest)
     made = [
@@ -365,7 +365,7 @@ async def test_a_lease_takes_no_more_than_fits_into_an_answer(stage: Stage) -> N
     assert {task.claim_no for task in taken} == {1}, "nothing was taken and put back"
 
 
-async def test_a_lease_has_one_task_however_large(stage: Stage) -> None:
+async def test_a_lease_may_have_one_task_of_any_size(stage: Stage) -> None:
     made = [await stage.created(payload='{"text": "%s"}' % ("x" * 500)) for _ in range(2)]
     pull, stop = a_pull(stage.database, PullSettings(answer_bytes=1)), asyncio.Event()
     async with asyncio.TaskGroup() as group:
@@ -375,7 +375,7 @@ async def test_a_lease_has_one_task_however_large(stage: Stage) -> None:
     assert [len(lease.tasks) for lease in leases] == [1, 1]
 
 
-async def test_a_hung_client_that_renews_for_ever_does_not_defeat_the_timeout(
+async def test_a_hung_client_that_keeps_renewing_does_not_defeat_the_timeout(
     stage: Stage, pull: Pull
 ) -> None:
     made = [await stage.created(timeout=timedelta(seconds=0.2)), await stage.created()]
@@ -401,7 +401,7 @@ async def test_a_hung_client_that_renews_for_ever_does_not_defeat_the_timeout(
     assert await found_in(stage.database) == {}
 
 
-async def test_a_timeout_is_a_failure_that_may_be_tried_again(stage: Stage, pull: Pull) -> None:
+async def test_a_timeout_is_a_failure_that_may_be_retried(stage: Stage, pull: Pull) -> None:
     made = await stage.created(timeout=timedelta(milliseconds=50), max_attempts=2)
     lease = await lease_of(pull)
     time_out = TimeOut(stage.database, policy=AT_ONCE, name="rescue@here")
@@ -435,7 +435,7 @@ async def test_rescue_takes_back_what_a_dead_client_had(stage: Stage, pull: Pull
     assert await found_in(stage.database) == {}
 
 
-async def test_remote_leases_mislead_nobody(stage: Stage, pull: Pull) -> None:
+async def test_remote_leases_do_not_count_as_workers(stage: Stage, pull: Pull) -> None:
     own = await stage.open_lease(worker="process")
     for _ in range(6):
         await stage.created()
@@ -465,7 +465,7 @@ async def test_remote_leases_mislead_nobody(stage: Stage, pull: Pull) -> None:
     assert len(await stage.database.fetch("prune_leases", 100)) == 0
 
 
-async def test_hints_are_for_workers_that_take_them_and_others_need_none(
+async def test_only_types_of_workers_that_take_hints_are_released(
     stage: Stage, pull: Pull, broker_url: str
 ) -> None:
     thumbnails = frozenset({"thumbnail"})
@@ -494,7 +494,7 @@ async def test_a_task_that_only_pulled_workers_run_is_explained(stage: Stage, pu
     assert why.holding.name == "no_free_slot"
 
 
-async def test_ten_thousand_leases_hinder_nobody(stage_url: str) -> None:
+async def test_ten_thousand_leases_slow_nothing_down(stage_url: str) -> None:
     async with a_stage(stage_url) as stage:
         await stage.sql.execute("""
             INSERT INTO taskmill.lease (
@@ -524,7 +524,7 @@ async def test_ten_thousand_leases_hinder_nobody(stage_url: str) -> None:
 
 
 class Careless:
-    """A client that does to its tasks whatever a client can, and forgets some."""
+    """A client that does everything that a client can do to its tasks, and forgets some."""
 
     def __init__(self, servers: Sequence[Served], seed: int) -> None:
         self._servers = servers
@@ -532,16 +532,16 @@ class Careless:
 
     async def work(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
-            asked = {**ASKED, "ttl_s": 1, "limit": self._choice.randint(1, 4), "wait_s": 0.2}
-            call = asyncio.get_running_loop().create_task(self._server.post("/leases", asked))
+            body = {**BODY, "ttl_s": 1, "limit": self._choice.randint(1, 4), "wait_s": 0.2}
+            call = asyncio.get_running_loop().create_task(self._server.post("/leases", body))
             if self._choice.random() < 0.2:
                 await asyncio.wait([call], timeout=self._choice.random() / 20)
                 call.cancel()
                 await asyncio.wait([call])
                 continue
-            answer = await call
-            if answer.status_code == 201:
-                await self._handle(answer.json())
+            response = await call
+            if response.status_code == 201:
+                await self._handle(response.json())
 
     @property
     def _server(self) -> Served:
@@ -562,8 +562,8 @@ class Careless:
                 await self._server.post(f"{path}/finish", fence)
             case "twice":
                 calls = [self._server.post(f"{path}/finish", fence) for _ in range(2)]
-                answers = {answer.status_code for answer in [await one for one in calls]}
-                assert answers in ({200}, {409})
+                statuses = {response.status_code for response in [await one for one in calls]}
+                assert statuses in ({200}, {409})
             case "fail":
                 await self._server.post(f"{path}/fail", failure)
             case "cancel":
@@ -574,7 +574,7 @@ class Careless:
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-async def test_whatever_clients_do_every_task_ends_and_nothing_is_broken(
+async def test_whatever_clients_do_every_task_ends_and_the_database_is_sound(
     stage: Stage, seed: int
 ) -> None:
     drafts = [

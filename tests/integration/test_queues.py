@@ -1,4 +1,4 @@
-"""Queues come and go: made by tasks or by hand, removed when they are empty, and never in the way of a task."""
+"""Queues: created by tasks or by hand, removed when they are empty, without delaying a task."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -36,7 +36,7 @@ async def row_names(stage: Stage) -> list[str]:
 async def a_task_not_yet_committed(
     stage: Stage, queue: str
 ) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
-    """Have a task stored in a queue that is there, by a session that has not committed."""
+    """Store a task in an existing queue, in a session that has not committed."""
     await stage.creation.queues.ensure([queue])
     connection = await stage.database.connect()
     await connection.execute("BEGIN")
@@ -48,8 +48,8 @@ async def a_task_not_yet_committed(
 
 
 async def test_a_queue_can_be_paused_before_its_first_task(api: Served, stage: Stage) -> None:
-    answer = await api.http.patch("/queues/later", json={"paused": True})
-    assert (answer.status_code, answer.json()["paused"]) == (200, True)
+    response = await api.http.patch("/queues/later", json={"paused": True})
+    assert (response.status_code, response.json()["paused"]) == (200, True)
     lease = await stage.open_lease()
     await api.create(queue="later")
     assert await stage.take(lease) == []
@@ -68,28 +68,26 @@ async def test_an_empty_queue_is_deleted_and_its_ended_tasks_stay(
     assert (stats["total"], stats["by_queue"]["gone"]["succeeded"]) == (1, 1)
     listed = (await api.get("/tasks", params={"queue": "gone"})).json()
     assert (listed["total"], len(listed["items"])) == (1, 1)
-    answer = await api.http.delete("/queues/gone")
-    assert (answer.status_code, answer.json()["type"]) == (404, "/problems/queue-not-found")
+    response = await api.http.delete("/queues/gone")
+    assert (response.status_code, response.json()["type"]) == (404, "/problems/queue-not-found")
     await api.create(queue="gone")
     assert await names(stage) == ["gone"]
 
 
-async def test_what_waits_or_runs_stands_in_the_way_of_a_deletion(
-    api: Served, stage: Stage
-) -> None:
+async def test_waiting_and_running_tasks_prevent_a_deletion(api: Served, stage: Stage) -> None:
     lease = await stage.open_lease()
     await stage.running(lease, queue="busy")
     for _ in range(2):
         await api.create(queue="busy")
-    answer = await api.http.delete("/queues/busy")
-    problem = answer.json()
-    assert (answer.status_code, problem["type"]) == (409, "/problems/queue-not-empty")
+    response = await api.http.delete("/queues/busy")
+    problem = response.json()
+    assert (response.status_code, problem["type"]) == (409, "/problems/queue-not-empty")
     assert (problem["waiting"], problem["running"]) == (2, 1)
     assert "2 of its tasks wait, and 1 run" in problem["detail"]
     assert await names(stage) == ["busy"]
 
 
-async def test_tasks_that_use_up_all_names_do_not_keep_an_operator_from_making_a_queue(
+async def test_an_operator_can_create_a_queue_when_tasks_have_reached_the_limit(
     stage: Stage,
 ) -> None:
     async with a_creation(stage.database, stage.clock, stage.ids, queue_limit=5) as creation:
@@ -105,7 +103,7 @@ async def test_tasks_that_use_up_all_names_do_not_keep_an_operator_from_making_a
     assert await names(stage) == ["mine", "room-again"]
 
 
-async def test_the_room_for_queues_made_by_hand_has_an_end_too(stage: Stage) -> None:
+async def test_queues_created_by_hand_have_a_limit_as_well(stage: Stage) -> None:
     known = KnownQueues(stage.database, limit=2, clock=stage.clock)
     for n in range(2 + RESERVE):
         await set_paused(stage.database, known, f"by-hand-{n}", paused=False)
@@ -114,8 +112,8 @@ async def test_the_room_for_queues_made_by_hand_has_an_end_too(stage: Stage) -> 
     await set_paused(stage.database, known, "by-hand-0", paused=True)
 
 
-async def test_a_task_that_comes_while_its_queue_is_removed_has_a_queue(stage: Stage) -> None:
-    """It was not committed when the queue was found empty: nobody can have seen it."""
+async def test_a_task_created_while_its_queue_is_removed_has_a_queue(stage: Stage) -> None:
+    """It was not committed when the queue was found empty, so no session could see it."""
     async with a_task_not_yet_committed(stage, "raced") as creating:
         await stage.service.remove_queue("raced")
         assert await row_names(stage) == []
@@ -140,16 +138,16 @@ async def test_a_queue_that_got_a_task_while_it_was_removed_can_be_paused_at_onc
     assert await stage.take(await stage.open_lease()) == []
 
 
-async def test_who_removes_a_queue_sees_the_task_that_came_in_that_moment(stage: Stage) -> None:
-    """The removal waits for its commit, and looks again behind it."""
-    turn = await stage.database.connect()
-    await turn.execute("BEGIN")
+async def test_a_removal_sees_a_task_that_commits_at_that_moment(stage: Stage) -> None:
+    """The removal waits for its commit, and then counts again."""
+    lock_holder = await stage.database.connect()
+    await lock_holder.execute("BEGIN")
     async with a_task_not_yet_committed(stage, "raced") as creating, asyncio.TaskGroup() as group:
-        await turn.execute("SELECT pg_advisory_xact_lock(hashtext('taskmill.queue'))")
+        await lock_holder.execute("SELECT pg_advisory_xact_lock(hashtext('taskmill.queue'))")
         removing = group.create_task(_is_removed(stage, "raced"))
         await creating.execute("COMMIT")
-        await turn.execute("COMMIT")
-    await turn.close()
+        await lock_holder.execute("COMMIT")
+    await lock_holder.close()
     assert not removing.result()
     assert await row_names(stage) == ["raced"]
 
@@ -162,7 +160,7 @@ async def _is_removed(stage: Stage, name: str) -> bool:
     return True
 
 
-async def test_another_process_that_remembers_a_removed_queue_still_makes_tasks_in_it(
+async def test_a_process_that_has_cached_a_removed_queue_can_create_tasks_in_it(
     stage: Stage,
 ) -> None:
     async with a_stage(stage.url) as other:
@@ -175,7 +173,7 @@ async def test_another_process_that_remembers_a_removed_queue_still_makes_tasks_
         assert await row_names(stage) == ["shared"]
 
 
-async def test_what_a_process_remembers_of_queues_is_looked_up_again_after_a_while(
+async def test_cached_queues_are_read_again_after_a_while(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("taskmill.operations.known_names._TRUSTED_S", 0.0)
@@ -199,7 +197,7 @@ async def test_an_ended_task_that_runs_again_brings_its_queue_back(stage: Stage)
 
 
 async def _age(stage: Stage, days: float) -> None:
-    """Have everything happened so long ago."""
+    """Make everything so much older."""
     ago = timedelta(days=days)
     await stage.sql.execute("UPDATE taskmill.queue SET created_at = created_at - $1::interval", ago)
     await stage.sql.execute("UPDATE taskmill.task_minute SET at = at - $1::interval", ago)
@@ -207,7 +205,7 @@ async def _age(stage: Stage, days: float) -> None:
 
 
 @pytest.mark.parametrize("is_rolled_up", [True, False])
-async def test_a_queue_goes_by_itself_when_nothing_has_happened_for_a_day(
+async def test_a_queue_without_events_for_a_day_is_removed(
     stage: Stage, *, is_rolled_up: bool
 ) -> None:
     lease = await stage.open_lease()
@@ -228,7 +226,7 @@ async def test_a_queue_goes_by_itself_when_nothing_has_happened_for_a_day(
     await assert_safe(stage.sql)
 
 
-async def test_a_queue_that_is_paused_in_the_moment_in_which_it_would_go_stays_paused(
+async def test_a_queue_that_is_paused_while_it_is_removed_stays_paused(
     stage: Stage,
 ) -> None:
     await stage.service.set_queue_paused("idle", paused=False)
@@ -250,7 +248,7 @@ async def _waits_for_a_lock(stage: Stage) -> bool:
     return bool(await stage.sql.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
 
 
-async def test_a_queue_that_is_not_a_day_old_stays_though_nothing_has_happened(
+async def test_a_queue_that_is_not_a_day_old_stays_without_events(
     stage: Stage,
 ) -> None:
     await stage.service.set_queue_paused("by-hand", paused=False)
@@ -274,7 +272,7 @@ async def test_no_queue_of_that_name_can_be_removed(stage: Stage) -> None:
         await stage.service.remove_queue("unknown")
 
 
-async def test_the_cap_holds_though_queues_are_removed_and_made_in_turns(stage: Stage) -> None:
+async def test_the_limit_holds_while_queues_are_removed_and_created(stage: Stage) -> None:
     async with a_creation(stage.database, stage.clock, stage.ids, queue_limit=3) as creation:
         for n in range(9):
             made = await creation.create(a_draft(queue=f"q{n}"))
@@ -299,8 +297,8 @@ async def test_figures_count_the_tasks_of_removed_queues_together(stage: Stage) 
         await stage.end(await stage.running(lease, queue=queue), lease, Succeeded())
     for queue in ("gone-a", "gone-b"):
         await stage.service.remove_queue(queue)
-    told = await figures.read(stage.database)
-    assert [(queue.name, queue.counts) for queue in told.queues] == [
+    found = await figures.read(stage.database)
+    assert [(queue.name, queue.counts) for queue in found.queues] == [
         ("here", {Status.SUCCEEDED: 1}),
         ("_other", {Status.SUCCEEDED: 2}),
     ]
@@ -309,7 +307,7 @@ async def test_figures_count_the_tasks_of_removed_queues_together(stage: Stage) 
 async def test_a_queue_that_was_resumed_before_the_clock_was_set_back_is_released_once(
     stage: Stage,
 ) -> None:
-    """Else all would be released anew in every round, until the clock has caught up."""
+    """Otherwise all would be released again in every round, until the clock has caught up."""
     await stage.created(queue="q", type="t", priority=5)
     for paused in (True, False):
         await stage.service.set_queue_paused("q", paused=paused)

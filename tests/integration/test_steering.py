@@ -1,4 +1,4 @@
-"""Cancelling, running again, expiring and pausing."""
+"""Cancelling, retrying, expiring and pausing."""
 
 import asyncio
 from datetime import timedelta
@@ -19,19 +19,19 @@ from tests.support.stage import Stage
 async def test_a_waiting_task_is_cancelled_at_once_and_never_runs(stage: Stage) -> None:
     lease = await stage.open_lease()
     made = await stage.created()
-    answer, task = await stage.service.cancel(made.id)
-    assert (answer, task.status) == (CancelResult.CANCELLED, Status.CANCELLED)
+    result, task = await stage.service.cancel(made.id)
+    assert (result, task.status) == (CancelResult.CANCELLED, Status.CANCELLED)
     assert task.finished_at is not None
     assert await stage.take(lease) == []
     assert await stage.event_types(made.id) == ["created", "cancelled"]
     await assert_safe(stage.sql)
 
 
-async def test_a_running_task_is_asked_once_and_ends_as_cancelled(stage: Stage) -> None:
+async def test_a_cancel_of_a_running_task_is_recorded_once_and_ends_it(stage: Stage) -> None:
     lease = await stage.open_lease()
     taken = await stage.running(lease)
-    answer, task = await stage.service.cancel(taken.task.id)
-    assert (answer, task.status, task.cancel_requested) == ("asked", Status.IN_PROGRESS, True)
+    result, task = await stage.service.cancel(taken.task.id)
+    assert (result, task.status, task.cancel_requested) == ("requested", Status.IN_PROGRESS, True)
     again, same = await stage.service.cancel(taken.task.id)
     assert (again, same.version) == (CancelResult.REQUESTED, task.version)
     await stage.end(taken, lease, Cancelled())
@@ -57,7 +57,7 @@ async def test_a_finished_task_can_not_be_cancelled(stage: Stage) -> None:
     assert await stage.task(taken.task.id) == before
 
 
-async def test_an_unknown_task_can_not_be_steered(stage: Stage) -> None:
+async def test_an_unknown_task_can_not_be_cancelled_or_retried(stage: Stage) -> None:
     for steer in (stage.service.cancel, stage.service.retry, stage.service.events):
         with pytest.raises(TaskNotFound):
             await steer(stage.ids())
@@ -65,7 +65,7 @@ async def test_an_unknown_task_can_not_be_steered(stage: Stage) -> None:
         await stage.service.get(stage.ids())
 
 
-async def test_a_task_that_keeps_moving_is_cancelled_all_the_same(stage: Stage) -> None:
+async def test_a_task_that_keeps_moving_is_cancelled_nevertheless(stage: Stage) -> None:
     lease = await stage.open_lease()
     made = await stage.created(max_losses=1000)
 
@@ -76,13 +76,13 @@ async def test_a_task_that_keeps_moving_is_cancelled_all_the_same(stage: Stage) 
 
     async with asyncio.TaskGroup() as group:
         moving = group.create_task(move())
-        answer = None
-        while answer is None and not moving.done():
+        result = None
+        while result is None and not moving.done():
             try:
-                answer, _ = await stage.service.cancel(made.id)
+                result, _ = await stage.service.cancel(made.id)
             except Unavailable:
                 continue
-    assert answer is not None
+    assert result is not None
     assert (await stage.task(made.id)).status is Status.CANCELLED
     await assert_safe(stage.sql)
 
@@ -132,12 +132,12 @@ async def test_an_unfinished_task_does_not_run_again(stage: Stage) -> None:
     await assert_safe(stage.sql)
 
 
-async def test_of_many_who_run_a_task_again_one_does(stage: Stage) -> None:
+async def test_of_many_retries_at_once_one_succeeds(stage: Stage) -> None:
     made = await stage.created()
     await stage.service.cancel(made.id)
     async with asyncio.TaskGroup() as group:
-        asked = [group.create_task(_retried(stage, made.id)) for _ in range(8)]
-    assert sum(task.result() for task in asked) == 1
+        calls = [group.create_task(_retried(stage, made.id)) for _ in range(8)]
+    assert sum(task.result() for task in calls) == 1
     assert (await stage.task(made.id)).run == 2
     await assert_safe(stage.sql)
 
@@ -171,7 +171,7 @@ async def test_only_waiting_tasks_past_their_expiry_expire(stage: Stage) -> None
     await assert_safe(stage.sql)
 
 
-async def test_a_task_that_waits_for_its_next_attempt_expires_too(stage: Stage) -> None:
+async def test_a_task_that_waits_for_its_next_attempt_expires_as_well(stage: Stage) -> None:
     lease = await stage.open_lease()
     policy = RetryPolicy(base=timedelta(hours=1))
     soon = stage.clock.now() + timedelta(seconds=0.5)
@@ -203,7 +203,7 @@ async def test_a_task_that_expired_may_run_again_without_an_expiry(stage: Stage)
     await assert_safe(stage.sql)
 
 
-async def test_expiry_goes_on_where_it_stopped(
+async def test_expiry_continues_where_it_stopped(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("taskmill.maintenance.expiry._MOST_AT_ONCE", 3)
@@ -213,7 +213,7 @@ async def test_expiry_goes_on_where_it_stopped(
     await assert_safe(stage.sql)
 
 
-async def test_queues_tell_their_pause_counts_and_oldest_due_task(stage: Stage) -> None:
+async def test_queues_have_their_pause_counts_and_oldest_due_task(stage: Stage) -> None:
     lease = await stage.open_lease()
     await stage.running(lease, queue="a")
     await stage.created(queue="a", delay=timedelta(hours=1))
@@ -232,7 +232,7 @@ async def test_queues_tell_their_pause_counts_and_oldest_due_task(stage: Stage) 
     assert resumed.oldest_due_at == due[0].run_at
 
 
-async def test_a_database_that_answers_with_its_schema_is_ready(stage: Stage) -> None:
+async def test_a_database_with_the_schema_is_ready(stage: Stage) -> None:
     assert (await stage.service.readiness()).is_ready
     await stage.sql.execute("UPDATE taskmill.alembic_version SET version_num = '0000'")
     state = await stage.service.readiness()

@@ -1,4 +1,4 @@
-"""Cancelling and running again whatever a filter admits: in steps, bounded, and as for single tasks."""
+"""Cancelling and retrying what a filter admits: in bounded steps, and as for single tasks."""
 
 import asyncio
 from datetime import timedelta
@@ -29,7 +29,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 async def steps(
     stage: Stage, what: Sweep, wanted: TaskFilter, *, dry_run: bool = False
 ) -> list[SweepStep]:
-    """All steps of a sweep."""
+    """Return all steps of a sweep."""
     done: list[SweepStep] = []
     start = None
     while not done or start is not None:
@@ -47,7 +47,7 @@ def summed(done: list[SweepStep]) -> tuple[int, int, int]:
 
 
 async def a_mixture(stage: Stage) -> dict[str, list[Any]]:
-    """Two tasks in each status, in queue `a`; and one that waits in queue `b`."""
+    """Two tasks in each status in queue `a`, and one that waits in queue `b`."""
     lease, made = await stage.open_lease(), {}
     for status in ("succeeded", "failed", "in_progress"):
         made[status] = [(await stage.running(lease, queue="a")) for _ in range(2)]
@@ -65,7 +65,7 @@ async def a_mixture(stage: Stage) -> dict[str, list[Any]]:
     return ids
 
 
-async def test_a_sweep_cancels_what_waits_and_asks_what_runs(stage: Stage) -> None:
+async def test_a_sweep_cancels_waiting_tasks_and_requests_it_of_running_ones(stage: Stage) -> None:
     ids = await a_mixture(stage)
     [step] = await steps(stage, Sweep.CANCEL, TaskFilter(queue="a"))
     assert (step.matched, step.changed, step.requested) == (4, 2, 2)
@@ -84,7 +84,7 @@ async def test_a_sweep_cancels_what_waits_and_asks_what_runs(stage: Stage) -> No
 @pytest.mark.parametrize(
     ("statuses", "expected"), [({Status.NEW}, (2, 2, 0)), ({Status.IN_PROGRESS}, (2, 0, 2))]
 )
-async def test_a_sweep_keeps_to_the_statuses_that_are_wanted(
+async def test_a_sweep_changes_only_the_wanted_statuses(
     stage: Stage, statuses: set[Status], expected: tuple[int, int, int]
 ) -> None:
     await a_mixture(stage)
@@ -93,7 +93,7 @@ async def test_a_sweep_keeps_to_the_statuses_that_are_wanted(
     await assert_safe(stage.sql)
 
 
-async def test_a_sweep_runs_again_what_has_the_statuses_that_are_wanted(stage: Stage) -> None:
+async def test_a_sweep_retries_the_wanted_statuses(stage: Stage) -> None:
     ids = await a_mixture(stage)
     failed = TaskFilter(statuses=frozenset({Status.FAILED}))
     assert summed(await steps(stage, Sweep.RETRY, failed)) == (2, 2, 0)
@@ -108,7 +108,7 @@ async def test_a_sweep_runs_again_what_has_the_statuses_that_are_wanted(stage: S
 
 
 @pytest.mark.usefixtures("hasty")
-async def test_a_sweep_goes_on_where_a_step_ended_until_nothing_is_left(stage: Stage) -> None:
+async def test_a_sweep_continues_after_each_step_until_nothing_is_left(stage: Stage) -> None:
     made = await stage.service.create_all([a_draft(labels='{"n":"1"}') for _ in range(7)])
     wanted = TaskFilter(labels=(("n", "1"),))
     counted = await steps(stage, Sweep.CANCEL, wanted, dry_run=True)
@@ -116,20 +116,20 @@ async def test_a_sweep_goes_on_where_a_step_ended_until_nothing_is_left(stage: S
     assert len(counted) == 4
     done = await steps(stage, Sweep.CANCEL, wanted)
     assert [step.changed for step in done] == [2, 2, 2, 1]
-    versions = [(await stage.task(answer.task.id)).version for answer in made]
+    versions = [(await stage.task(result.task.id)).version for result in made]
     assert versions == [2] * 7
     await assert_safe(stage.sql)
 
 
-async def test_an_outage_amid_a_step_leaves_what_was_done_and_where_to_go_on(
+async def test_an_outage_within_a_step_returns_what_was_done_and_where_to_continue(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("taskmill.operations.sweep.CHUNK", 2)
     made = [(await stage.created(queue="a")).id for _ in range(6)]
-    fetch, looks = stage.database.fetch, iter(range(100))
+    fetch, calls = stage.database.fetch, iter(range(100))
 
     async def away_at_the_second_chunk(name: str, *arguments: object, **form: bool) -> object:
-        if name == "cancel_waiting_tasks" and next(looks) == 1:
+        if name == "cancel_waiting_tasks" and next(calls) == 1:
             raise Unavailable(1, "the database")
         return await fetch(name, *arguments, **form)
 
@@ -140,7 +140,7 @@ async def test_an_outage_amid_a_step_leaves_what_was_done_and_where_to_go_on(
     assert {(await stage.task(task_id)).status for task_id in made} == {Status.CANCELLED}
 
 
-async def test_an_outage_at_the_beginning_of_a_step_is_told(
+async def test_an_outage_at_the_beginning_of_a_step_is_raised(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await stage.created(queue="a")
@@ -157,7 +157,7 @@ async def test_an_outage_at_the_beginning_of_a_step_is_told(
 
 
 @pytest.mark.usefixtures("hasty")
-async def test_a_sweep_means_what_was_there_when_it_began(stage: Stage) -> None:
+async def test_a_sweep_changes_only_tasks_that_existed_when_it_began(stage: Stage) -> None:
     await stage.service.create_all([a_draft() for _ in range(3)])
     first = await stage.service.sweep(Sweep.CANCEL, ALL, None, dry_run=False)
     assert first.next_start is not None
@@ -171,15 +171,15 @@ async def test_a_dry_run_counts_and_changes_nothing(stage: Stage) -> None:
     await a_mixture(stage)
     before = await stage.sql.fetch("SELECT id, version FROM taskmill.task ORDER BY id")
     by_counters = await steps(stage, Sweep.CANCEL, TaskFilter(queue="a"), dry_run=True)
-    by_looking = await steps(stage, Sweep.RETRY, TaskFilter(type="emulate"), dry_run=True)
-    assert (summed(by_counters), summed(by_looking)) == ((4, 0, 0), (6, 0, 0))
+    by_listing = await steps(stage, Sweep.RETRY, TaskFilter(type="emulate"), dry_run=True)
+    assert (summed(by_counters), summed(by_listing)) == ((4, 0, 0), (6, 0, 0))
     assert await stage.sql.fetch("SELECT id, version FROM taskmill.task ORDER BY id") == before
 
 
-async def test_a_task_that_moved_while_it_was_looked_at_is_found_again(
+async def test_a_task_that_moved_between_two_statements_is_found_again(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It was taken when the waiting ones are cancelled, and given back when the running ones are asked."""
+    """It is claimed before waiting tasks are cancelled, and handed back before running ones are requested to."""
     lease = await stage.open_lease()
     taken = await stage.running(lease)
     fetch, is_first = Database.fetch, True
@@ -201,7 +201,7 @@ async def test_a_task_that_moved_while_it_was_looked_at_is_found_again(
     await assert_safe(stage.sql)
 
 
-async def test_sweeps_that_meet_claims_and_each_other_wait_for_no_one_for_ever(
+async def test_sweeps_do_not_deadlock_with_claims_or_each_other(
     stage: Stage,
 ) -> None:
     lease = await stage.open_lease()
@@ -219,17 +219,17 @@ async def test_sweeps_that_meet_claims_and_each_other_wait_for_no_one_for_ever(
     await assert_safe(stage.sql)
 
 
-async def test_a_sweep_over_http_says_what_it_did_and_where_to_go_on(
+async def test_a_sweep_over_http_returns_what_it_did_and_where_to_continue(
     api: Served,
     stage: Stage,
     hasty: None,  # noqa: ARG001 - for what it does
 ) -> None:
     await stage.service.create_all([a_draft(queue="a", name=f"n{n}") for n in range(3)])
-    asked = {"queue": "a", "status": ["new"], "name": "N"}
-    answer = await api.post("/tasks/cancel", {**asked, "dry_run": True})
-    assert answer.status_code == 200
-    assert (answer.json()["matched"], answer.json()["dry_run"]) == (2, True)
-    first = (await api.post("/tasks/cancel", asked)).json()
+    body = {"queue": "a", "status": ["new"], "name": "N"}
+    response = await api.post("/tasks/cancel", {**body, "dry_run": True})
+    assert response.status_code == 200
+    assert (response.json()["matched"], response.json()["dry_run"]) == (2, True)
+    first = (await api.post("/tasks/cancel", body)).json()
     cursor = first.pop("next_cursor")
     assert first == {
         "matched": 2,
@@ -238,13 +238,13 @@ async def test_a_sweep_over_http_says_what_it_did_and_where_to_go_on(
         "dry_run": False,
         "is_complete": False,
     }
-    second = (await api.post("/tasks/cancel", {**asked, "cursor": cursor})).json()
+    second = (await api.post("/tasks/cancel", {**body, "cursor": cursor})).json()
     assert (second["changed"], second["is_complete"], second["next_cursor"]) == (1, True, None)
     retried = (await api.post("/tasks/retry", {"all": True})).json()
     assert (retried["matched"], retried["changed"]) == (0, 0)
     retried = (await api.post("/tasks/retry", {"status": ["cancelled"], "queue": "a"})).json()
     assert (retried["changed"], retried["is_complete"]) == (2, False)
-    for other in ({"queue": "b"}, {**asked, "status": ["in_progress"]}):
+    for other in ({"queue": "b"}, {**body, "status": ["in_progress"]}):
         refused = await api.post("/tasks/cancel", {**other, "cursor": cursor})
         assert refused.status_code == 400
         assert refused.json()["errors"][0]["pointer"] == "/cursor"
@@ -278,7 +278,7 @@ async def test_a_sweep_over_http_says_what_it_did_and_where_to_go_on(
         ([], ""),
     ],
 )
-async def test_a_sweep_that_is_not_clear_is_refused_and_does_nothing(
+async def test_an_unclear_sweep_is_refused_and_does_nothing(
     api: Served, stage: Stage, action: str, body: object, pointer: str
 ) -> None:
     made = await stage.created()
@@ -288,7 +288,7 @@ async def test_a_sweep_that_is_not_clear_is_refused_and_does_nothing(
     assert await stage.task(made.id) == made
 
 
-async def test_a_sweep_takes_only_statuses_that_allow_it(api: Served) -> None:
+async def test_a_sweep_accepts_only_statuses_that_allow_it(api: Served) -> None:
     refused = await api.post("/tasks/cancel", {"status": ["new", "failed"]})
     assert refused.json()["errors"][0]["pointer"] == "/status/1"
     refused = await api.post("/tasks/retry", {"status": ["new"]})
@@ -299,18 +299,18 @@ async def test_a_sweep_takes_only_statuses_that_allow_it(api: Served) -> None:
     "cursor",
     ["", "x", "ü", "A" * 54, "/" * 56, "_" * 53 + "8=", "A" * 3000, "a b", "\u0000"],
 )
-async def test_a_sweep_takes_no_cursor_that_it_did_not_make(api: Served, cursor: str) -> None:
+async def test_a_sweep_accepts_no_cursor_that_it_did_not_make(api: Served, cursor: str) -> None:
     refused = await api.post("/tasks/cancel", {"all": True, "cursor": cursor})
     assert refused.status_code in {400, 422}
 
 
-async def test_a_sweep_refuses_text_that_is_none(api: Served) -> None:
+async def test_a_sweep_refuses_text_that_can_not_be_stored(api: Served) -> None:
     refused = await api.post("/tasks/cancel", b'{"name": "\\ud800"}')
     assert refused.status_code in {400, 422}
 
 
-async def test_a_cursor_that_was_made_by_hand_is_refused_or_harmless(api: Served) -> None:
-    """Its digest is no signature: whoever has one cursor can make others."""
+async def test_a_cursor_made_by_hand_is_refused_or_harmless(api: Served) -> None:
+    """Its digest is no signature: a client with one cursor can make others."""
     from uuid import UUID  # noqa: PLC0415
 
     from taskmill.api import cursors, listings  # noqa: PLC0415
@@ -324,11 +324,11 @@ async def test_a_cursor_that_was_made_by_hand_is_refused_or_harmless(api: Served
         (0, 2**122, 400),
     ):
         cursor = cursors.encode(UUID(int=after), digest, UUID(int=until))
-        answer = await api.post("/tasks/cancel", {"all": True, "cursor": cursor})
-        assert answer.status_code == status
+        response = await api.post("/tasks/cancel", {"all": True, "cursor": cursor})
+        assert response.status_code == status
 
 
-async def test_the_addresses_of_sweeps_are_no_ids(api: Served) -> None:
+async def test_the_paths_of_sweeps_are_no_ids(api: Served) -> None:
     for action in ("cancel", "retry"):
         assert (await api.get(f"/tasks/{action}")).status_code == 405
         assert (await api.post(f"/tasks/{action}?all=true", {"all": True})).status_code == 422

@@ -1,4 +1,4 @@
-"""Types that wait for nobody are bounded, at every entry point; any other may have as many tasks as it likes."""
+"""Types without contract and worker are limited, at every entry point; other types are not."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -29,13 +29,13 @@ PROBLEM = "/problems/unserved-type-limit-reached"
 
 @pytest.fixture
 async def creation(stage: Stage) -> AsyncIterator[TaskCreation]:
-    """What stores tasks, of a few types that nobody is there for."""
+    """A `TaskCreation` with a low limit of unserved types."""
     async with a_creation(stage.database, stage.clock, stage.ids, type_limit=LIMIT) as creation:
         yield creation
 
 
 async def full(creation: TaskCreation) -> None:
-    """Have as many types wait as may."""
+    """Use up the limit of unserved types."""
     await creation.create_all([a_draft(type=f"junk-{n}") for n in range(LIMIT)])
 
 
@@ -44,7 +44,7 @@ async def noted(stage: Stage) -> list[str]:
     return [row["name"] for row in found]
 
 
-async def test_no_more_types_wait_for_nobody_than_allowed(
+async def test_no_more_unserved_types_wait_than_allowed(
     stage: Stage, creation: TaskCreation
 ) -> None:
     await full(creation)
@@ -53,10 +53,10 @@ async def test_no_more_types_wait_for_nobody_than_allowed(
     assert creation.begin(a_draft(type="one-more")) is None
     with pytest.raises(UnservedTypeLimitReached):
         await creation.create_all([a_draft(type="junk-0"), a_draft(type="one-more")])
-    answers = await creation.store_each(
+    results = await creation.store_each(
         creation.with_ids([a_draft(type=kind) for kind in ("one-more", "junk-0", "two-more")])
     )
-    assert [type(one) for one in answers] == [
+    assert [type(one) for one in results] == [
         UnservedTypeLimitReached,
         CreatedTask,
         UnservedTypeLimitReached,
@@ -65,7 +65,7 @@ async def test_no_more_types_wait_for_nobody_than_allowed(
     await assert_safe(stage.sql)
 
 
-async def test_types_that_somebody_is_there_for_are_not_counted(
+async def test_types_with_a_contract_or_a_worker_are_not_counted(
     stage: Stage, creation: TaskCreation
 ) -> None:
     await full(creation)
@@ -88,7 +88,7 @@ async def test_the_limit_holds_between_processes(stage: Stage, creation: TaskCre
     assert not other.has(["one-more"])
 
 
-async def test_a_key_finds_its_task_though_its_type_may_not_wait_any_more(
+async def test_a_key_finds_its_task_though_the_limit_of_types_is_reached(
     stage: Stage, creation: TaskCreation
 ) -> None:
     draft = a_draft(type="early", idempotency=a_key("k"))
@@ -102,7 +102,7 @@ async def test_a_key_finds_its_task_though_its_type_may_not_wait_any_more(
         assert (batch.replayed, batch.task.id) == (True, made.task.id)
 
 
-async def test_a_type_is_forgotten_when_nothing_of_it_waits_or_somebody_is_there(
+async def test_a_type_is_forgotten_when_none_of_its_tasks_waits_or_a_worker_serves_it(
     stage: Stage, creation: TaskCreation
 ) -> None:
     await creation.create_all([a_draft(type=kind) for kind in ("ended", "waits", "served")])
@@ -120,7 +120,7 @@ async def test_a_type_is_forgotten_when_nothing_of_it_waits_or_somebody_is_there
 
 @pytest.fixture
 async def limited(stage: Stage) -> AsyncIterator[Served]:
-    """An API that takes tasks of few types that nobody is there for."""
+    """An API with a low limit of unserved types."""
     creation = a_creation(stage.database, stage.clock, stage.ids, type_limit=LIMIT)
     rejections = a_rejections(stage.database, creation, stage.ids)
     service = TaskService(stage.database, creation, TaskReading(stage.database), rejections)
@@ -128,35 +128,35 @@ async def limited(stage: Stage) -> AsyncIterator[Served]:
         yield served
 
 
-async def test_every_way_over_http_says_that_no_more_types_may_wait(limited: Served) -> None:
+async def test_every_request_over_http_refuses_one_type_too_many(limited: Served) -> None:
     for n in range(LIMIT):
         await limited.create(type=f"junk-{n}")
     body = {"name": "a task", "type": "one-more"}
-    for answer in (
+    for response in (
         await limited.post("/tasks", body),
         await limited.post("/tasks/batch", [body]),
     ):
-        problem = answer.json()
-        assert (answer.status_code, problem["type"], problem["limit"]) == (422, PROBLEM, LIMIT)
+        problem = response.json()
+        assert (response.status_code, problem["type"], problem["limit"]) == (422, PROBLEM, LIMIT)
         assert "start a worker for the type, or register a contract" in problem["detail"]
     lines = b"\n".join(map(orjson.dumps, [body, {**body, "type": "junk-0"}]))
-    answer = await limited.post(
+    response = await limited.post(
         "/tasks/batch", lines, headers={"content-type": "application/x-ndjson"}
     )
-    first, second = map(orjson.loads, answer.content.splitlines())
+    first, second = map(orjson.loads, response.content.splitlines())
     assert (first["status"], first["problem"]["type"], second["status"]) == (422, PROBLEM, 201)
 
 
-async def test_sql_says_so_too(stage: Stage) -> None:
+async def test_sql_refuses_it_as_well(stage: Stage) -> None:
     call = "SELECT taskmill.create_task('a task', type => $1)"
     await stage.sql.execute("UPDATE taskmill.door_limit SET unserved_types = 2")
     for kind in ("a", "b", "a", "emulate"):
         await stage.sql.execute(call, kind)
     with pytest.raises(asyncpg.InvalidParameterValueError) as caught:
         await stage.sql.execute(call, "c")
-    told = orjson.loads(caught.value.detail or "")
-    assert (told["type"], told["status"], told["limit"]) == (PROBLEM, 422, 2)
-    assert told["detail"] == str(UnservedTypeLimitReached(2))
+    found = orjson.loads(caught.value.detail or "")
+    assert (found["type"], found["status"], found["limit"]) == (PROBLEM, 422, 2)
+    assert found["detail"] == str(UnservedTypeLimitReached(2))
     assert await noted(stage) == ["a", "b"]
 
 
@@ -166,5 +166,7 @@ async def test_a_message_of_one_type_too_many_is_a_rejection(stage: Stage, broke
             aio_pika.Message(orjson.dumps({"name": "a", "type": f"t{n % 3}"})) for n in range(9)
         )
         await until_counted(stage, 6, 3)
-    told = await stage.sql.fetch("SELECT DISTINCT problem->>'type' AS type FROM taskmill.rejection")
-    assert [row["type"] for row in told] == [PROBLEM]
+    found = await stage.sql.fetch(
+        "SELECT DISTINCT problem->>'type' AS type FROM taskmill.rejection"
+    )
+    assert [row["type"] for row in found] == [PROBLEM]

@@ -1,4 +1,4 @@
-"""Verify on databases that were damaged on purpose: each kind of damage is found, and called by its name."""
+"""Verify on databases that were damaged on purpose: each kind of damage is found, by its check."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
@@ -76,7 +76,7 @@ def repeated(name: str) -> Damage:
 
 
 async def feed(sql: Sql, task_id: UUID, version: int) -> None:
-    """Tell the feed of a change."""
+    """Add a change to the feed."""
     await sql.execute(
         "INSERT INTO taskmill.change_batch (task_ids, versions) VALUES (ARRAY[$1::uuid], ARRAY[$2::integer])",
         task_id,
@@ -126,8 +126,8 @@ async def succeed_without_a_claim(sql: Sql, mixture: Mixture) -> None:
     """)
 
 
-async def leave_a_history_behind(sql: Sql, mixture: Mixture) -> None:
-    """History of a task of this week that is not there."""
+async def leave_a_history_without_its_task(sql: Sql, mixture: Mixture) -> None:
+    """Leave the history of a task of this week without the task."""
     stranger = UUID(int=mixture.tasks["waiting"].int + 1)
     await sql.execute(
         """
@@ -142,7 +142,7 @@ async def leave_a_history_behind(sql: Sql, mixture: Mixture) -> None:
     await feed(sql, stranger, 2)
 
 
-async def feed_a_stranger(sql: Sql, mixture: Mixture) -> None:
+async def feed_an_unknown_task(sql: Sql, mixture: Mixture) -> None:
     await feed(sql, UUID(int=mixture.tasks["waiting"].int + 1), 1)
 
 
@@ -153,7 +153,7 @@ async def move_the_positions(sql: Sql, _: Mixture) -> None:
     await sql.execute("UPDATE taskmill.change_batch SET position = -position WHERE position < 0")
 
 
-async def let_a_due_task_wait(sql: Sql, mixture: Mixture) -> None:
+async def make_a_task_overdue(sql: Sql, mixture: Mixture) -> None:
     since = "now() - interval '5 minutes'"
     row = f"run_at = {since}, updated_at = {since}"
     await entry("waiting", 1, f"run_at = {since}, at = {since}", row=row)(sql, mixture)
@@ -208,7 +208,7 @@ DAMAGES: list[tuple[Check, Damage]] = [
     (Check.ROW_DRIFT, row("failed", "error = NULL")),
     (Check.FINISH_TIME, row("succeeded", f"finished_at = finished_at + {LATER}")),
     (Check.FINISH_TIME, row("succeeded", "finished_at = NULL")),
-    (Check.HISTORY_WITHOUT_TASK, leave_a_history_behind),
+    (Check.HISTORY_WITHOUT_TASK, leave_a_history_without_its_task),
     (
         Check.DISPATCH_MISSING,
         plain("DELETE FROM taskmill.dispatch WHERE task_id = $1", "scheduled"),
@@ -279,7 +279,7 @@ DAMAGES: list[tuple[Check, Damage]] = [
             "succeeded",
         ),
     ),
-    (Check.CHANGE_UNKNOWN, feed_a_stranger),
+    (Check.CHANGE_UNKNOWN, feed_an_unknown_task),
     (Check.POSITION_GAP, move_the_positions),
     (
         Check.CLOCK_SET_BACK,
@@ -299,7 +299,7 @@ DAMAGES: list[tuple[Check, Damage]] = [
             "lease",
         ),
     ),
-    (Check.TASK_OVERDUE, let_a_due_task_wait),
+    (Check.TASK_OVERDUE, make_a_task_overdue),
     (
         Check.CHANGES_UNNUMBERED,
         plain(
@@ -310,11 +310,11 @@ DAMAGES: list[tuple[Check, Damage]] = [
 ]
 
 
-def test_no_check_is_without_a_proof() -> None:
+def test_every_check_has_a_proof() -> None:
     assert {check for check, _ in DAMAGES} == set(Check)
 
 
-async def test_nothing_is_found_where_everything_happened_that_can(stage: Stage) -> None:
+async def test_nothing_is_found_after_every_kind_of_event(stage: Stage) -> None:
     await a_mixture(stage)
     record = AuditRecord()
     audit = await audited(stage.database, record)
@@ -329,7 +329,7 @@ async def test_nothing_is_found_where_everything_happened_that_can(stage: Stage)
 @pytest.mark.parametrize(
     "number", range(len(DAMAGES)), ids=[f"{n}-{check}" for n, (check, _) in enumerate(DAMAGES)]
 )
-async def test_damage_is_found_and_called_by_its_name_alone(stage: Stage, number: int) -> None:
+async def test_damage_is_found_by_its_check_alone(stage: Stage, number: int) -> None:
     check, damage = DAMAGES[number]
     mixture = await a_mixture(stage)
     await stage.sql.execute(UNGUARD)

@@ -1,4 +1,4 @@
-"""Verify beside work, retention and trouble: it finds nothing that is not there, and stands in nobody's way."""
+"""Verify during work, retention and trouble: no false findings, and nothing has to wait."""
 
 import asyncio
 import random
@@ -33,7 +33,7 @@ OUTCOMES: tuple[Outcome, ...] = (
 
 
 async def work(stage: Stage, name: str) -> None:
-    """Create, claim, end, cancel and run again, as one process of several."""
+    """Create, claim, end, cancel and retry, as one process of several."""
     lease = await stage.open_lease(worker=name)
     dice = random.Random(name)  # noqa: S311 - no secret
     for _ in range(12):
@@ -51,7 +51,7 @@ async def work(stage: Stage, name: str) -> None:
 
 
 def in_small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let even a small database be many parts."""
+    """Read even a small database in many parts."""
     for name, value in (("_TASKS_AT_ONCE", 7), ("_ROWS_AT_ONCE", 3), ("_CHANGES_IN_RANGE", 40)):
         monkeypatch.setattr(f"taskmill.operations.verify.{name}", value)
     monkeypatch.setattr("taskmill.storage.audit._ENTRIES_AT_ONCE", 10)
@@ -90,7 +90,7 @@ async def test_nothing_is_found_while_others_work(
     assert await found_in(stage.database) == {}
 
 
-async def test_all_is_found_in_small_parts_as_in_a_large_one(
+async def test_the_same_is_found_in_small_parts_as_in_a_large_one(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await a_mixture(stage)
@@ -112,7 +112,9 @@ async def test_all_is_found_in_small_parts_as_in_a_large_one(
     assert await found_in(stage.database) == at_once
 
 
-async def test_a_task_that_was_deleted_by_hand_is_missed_wherever_it_is_known(stage: Stage) -> None:
+async def test_a_task_that_was_deleted_by_hand_is_missed_wherever_it_is_referred_to(
+    stage: Stage,
+) -> None:
     mixture = await a_mixture(stage)
     for table, column in (("task", "id"), ("task_event", "task_id"), ("dispatch", "task_id")):
         await stage.sql.execute(
@@ -126,7 +128,7 @@ async def test_a_task_that_was_deleted_by_hand_is_missed_wherever_it_is_known(st
     }
 
 
-async def test_only_tasks_of_the_time_asked_for_are_looked_at_and_no_counters(stage: Stage) -> None:
+async def test_only_tasks_of_the_given_time_are_checked_and_no_counters(stage: Stage) -> None:
     mixture = await a_mixture(stage)
     await stage.sql.execute("SET session_replication_role = replica")
     await stage.sql.execute(
@@ -146,7 +148,7 @@ async def test_an_empty_database_is_sound(stage: Stage) -> None:
     assert (audit.tasks, audit.counts, audit.violations) == (0, {}, 0)
 
 
-async def test_history_that_is_left_when_all_tasks_are_gone_is_found(stage: Stage) -> None:
+async def test_history_without_any_task_is_found(stage: Stage) -> None:
     await stage.created()
     await stage.sql.execute("DELETE FROM taskmill.task; DELETE FROM taskmill.task_count")
     assert await found_in(stage.database) == {
@@ -156,7 +158,7 @@ async def test_history_that_is_left_when_all_tasks_are_gone_is_found(stage: Stag
 
 
 async def age(stage: Stage, span: timedelta) -> None:
-    """Let everything have happened so much earlier."""
+    """Make everything so much older."""
     moments = {
         "task": ("run_at", "created_at", "started_at", "finished_at", "updated_at"),
         "task_event": ("at", "run_at"),
@@ -186,7 +188,7 @@ async def test_changes_that_were_forgotten_are_not_missed(stage: Stage) -> None:
     assert await found_in(stage.database) == {}
 
 
-async def test_at_the_edge_of_what_was_forgotten_holes_are_no_damage(stage: Stage) -> None:
+async def test_at_the_edge_of_the_pruned_feed_holes_are_no_damage(stage: Stage) -> None:
     for _ in range(6):
         await stage.created()
     await changes.number(stage.database, 100)
@@ -248,7 +250,7 @@ async def test_no_week_is_dropped_while_a_part_is_read(stage: Stage) -> None:
     await auditor.close()
 
 
-async def test_a_part_ends_where_it_should_whatever_comes_behind_it(stage: Stage) -> None:
+async def test_a_part_ends_at_its_last_task_whatever_follows(stage: Stage) -> None:
     ids = [(await stage.created()).id for _ in range(4)]
     async with snapshot(stage.database) as opened:
         tasks = await opened.tasks(ids[0], ids[2], 10)
@@ -258,7 +260,7 @@ async def test_a_part_ends_where_it_should_whatever_comes_behind_it(stage: Stage
 
 
 class Beginning(AuditRecord):
-    """Does something as soon as an audit has begun."""
+    """Does something as soon as an audit has started."""
 
     def __init__(self, does: Callable[[], object]) -> None:
         super().__init__()
@@ -269,7 +271,7 @@ class Beginning(AuditRecord):
         self._does()
 
 
-async def test_what_there_was_no_time_for_is_told_and_the_rest_is_checked(stage: Stage) -> None:
+async def test_what_takes_too_long_is_reported_and_all_else_is_checked(stage: Stage) -> None:
     await a_mixture(stage)
     await stage.sql.execute("DELETE FROM taskmill.lease")
 
@@ -284,7 +286,7 @@ async def test_what_there_was_no_time_for_is_told_and_the_rest_is_checked(stage:
     assert audit.counts == {Check.LEASE_MISSING: 2}
 
 
-async def test_a_database_that_is_away_or_has_no_schema_or_another_one_is_told(
+async def test_a_database_that_is_away_or_has_no_or_another_schema_is_reported(
     stage: Stage, empty_database_url: str
 ) -> None:
     empty = Database(empty_database_url, SETTINGS)
@@ -300,15 +302,15 @@ async def test_a_database_that_is_away_or_has_no_schema_or_another_one_is_told(
 
 
 @pytest.mark.parametrize("gone", ["the newest", "all"])
-async def test_tasks_of_which_only_the_feed_tells_are_missed(stage: Stage, gone: str) -> None:
-    kept = [] if gone == "all" else [(await stage.created()).id]
+async def test_tasks_that_only_the_feed_has_are_missed(stage: Stage, gone: str) -> None:
+    remaining = [] if gone == "all" else [(await stage.created()).id]
     for _ in range(3):
         await stage.created()
     await stage.sql.execute("SET session_replication_role = replica")
     for table, column in (("task", "id"), ("task_event", "task_id"), ("dispatch", "task_id")):
         await stage.sql.execute(
             f"DELETE FROM taskmill.{table} WHERE NOT {column} = ANY($1)",  # noqa: S608 - our own
-            kept,
+            remaining,
         )
     await stage.sql.execute("INSERT INTO taskmill.task_count VALUES ('default', 'new', -3)")
     assert await found_in(stage.database) == {Check.CHANGE_UNKNOWN: 3}
@@ -316,9 +318,7 @@ async def test_tasks_of_which_only_the_feed_tells_are_missed(stage: Stage, gone:
     assert record.counts == {Check.CHANGE_UNKNOWN: 3}
 
 
-async def test_whoever_reads_the_findings_may_take_their_time(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_listener_may_be_slow(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """No snapshot is open while a finding is reported."""
     mixture = await a_mixture(stage)
     await stage.sql.execute("SET session_replication_role = replica")
@@ -348,7 +348,7 @@ async def test_whoever_reads_the_findings_may_take_their_time(
     }
 
 
-async def test_it_writes_nothing_and_waits_for_no_row(stage: Stage) -> None:
+async def test_it_writes_nothing_and_waits_for_no_row_lock(stage: Stage) -> None:
     mixture = await a_mixture(stage)
     # PostgreSQL's own housekeeping may take a number in between, but not every time.
     wrote = [await numbers_taken(stage, mixture.tasks["waiting"]) for _ in range(5)]
@@ -359,7 +359,7 @@ NUMBER = "SELECT pg_current_xact_id()::text::bigint"
 
 
 async def numbers_taken(stage: Stage, waiting: UUID) -> tuple[int, int]:
-    """Look while rows are locked and changed; return how many transactions wrote until then, and after."""
+    """Verify while rows are locked and changed; return how many transactions wrote until then, and after."""
     before: int = await stage.sql.fetchval(NUMBER)
     change = stage.sql.transaction()
     await change.start()

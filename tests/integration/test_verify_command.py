@@ -61,7 +61,7 @@ def test_the_service_that_runs_here_is_found(
 
 
 @pytest.mark.usefixtures("damaged")
-def test_damage_is_shown_as_far_as_asked_for_and_all_of_it_counted(
+def test_damage_is_shown_up_to_the_limit_and_all_of_it_counted(
     taskmill: Taskmill, stage_url: str
 ) -> None:
     status, out, err = taskmill("verify", "--database-url", stage_url, "--rows", "2")
@@ -77,7 +77,7 @@ def test_damage_is_shown_as_far_as_asked_for_and_all_of_it_counted(
     assert "5 violations of 2 kinds in 21 tasks" in out.splitlines()[-1]
 
 
-def test_a_finding_tells_task_and_version(
+def test_a_finding_names_task_and_version(
     taskmill: Taskmill, damaged: Mixture, stage_url: str
 ) -> None:
     task_id = damaged.tasks["failed"]
@@ -91,8 +91,8 @@ def test_a_finding_tells_task_and_version(
 
     asyncio.run(damage())
     _, out, _ = taskmill("verify", "--database-url", stage_url)
-    told = f"{task_id}  version 3  expected attempt 1, found attempt 7"
-    assert f"attempts_miscounted   {told}" in out
+    words = f"{task_id}  version 3  expected attempt 1, found attempt 7"
+    assert f"attempts_miscounted   {words}" in out
 
 
 @pytest.mark.usefixtures("damaged")
@@ -136,21 +136,21 @@ def test_warnings_alone_are_no_violation(taskmill: Taskmill, stage_url: str) -> 
     assert "no violations" in out
 
 
-def test_what_could_not_be_verified_is_status_2_and_one_line(
+def test_a_database_that_can_not_be_verified_is_status_2_and_one_line(
     taskmill: Taskmill, empty_database_url: str
 ) -> None:
-    for place, told in (
+    for url, words in (
         (empty_database_url, "taskmill migrate"),
         ("postgresql://nobody:secret@127.0.0.1:1/x", "not available"),
     ):
-        status, out, err = taskmill("verify", "--database-url", place)
+        status, out, err = taskmill("verify", "--database-url", url)
         assert (status, out, err.count("\n")) == (2, "", 1)
-        assert told in err
+        assert words in err
         assert "secret" not in err
     assert taskmill("verify")[0] == 2
 
 
-def test_what_there_was_no_time_for_is_told_and_status_2(
+def test_what_takes_too_long_is_reported_and_status_2(
     taskmill: Taskmill, stage_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepare(stage_url)
@@ -161,7 +161,7 @@ def test_what_there_was_no_time_for_is_told_and_status_2(
     assert "no violations" in out
 
 
-def test_what_was_found_counts_though_the_audit_broke_off(
+def test_findings_count_though_the_audit_broke_off(
     taskmill: Taskmill, stage_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepare(stage_url, DAMAGE)
@@ -185,13 +185,13 @@ def test_an_audit_that_broke_off_without_a_finding_is_status_2(
 
 
 def refused(name: str) -> str:
-    """A statement of storage, but for the keys, which can't be read."""
+    """Return a statement of storage, but make the one for keys fail."""
     from taskmill.storage.statements import statement  # noqa: PLC0415 - the one that is replaced
 
     return "TABLE nowhere" if name == "audit_keys" else statement(name)
 
 
-def test_a_reader_that_leaves_makes_no_violation(stage_url: str, tmp_path: Path) -> None:
+def test_a_closed_pipe_is_no_violation(stage_url: str, tmp_path: Path) -> None:
     prepare(stage_url)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}  # noqa: TID251 - the child's, plus ours
     reading, writing = os.pipe()
@@ -209,14 +209,14 @@ def test_a_reader_that_leaves_makes_no_violation(stage_url: str, tmp_path: Path)
     assert (done.returncode, done.stderr) == (2, b"")
 
 
-def test_since_before_all_time_is_everything(taskmill: Taskmill, stage_url: str) -> None:
+def test_since_very_long_ago_is_everything(taskmill: Taskmill, stage_url: str) -> None:
     prepare(stage_url)
     status, out, _ = taskmill("verify", "--database-url", stage_url, "--since", "1000000d")
     assert (status, "in 21 tasks" in out) == (0, True)
 
 
 def asleep(name: str) -> str:
-    """A statement of storage, but for the counters, which take very long."""
+    """Return a statement of storage, but make the one for counters very slow."""
     from taskmill.storage.statements import statement  # noqa: PLC0415 - the one that is replaced
 
     return "SELECT pg_sleep(60)" if name == "audit_counts" else statement(name)

@@ -1,4 +1,4 @@
-"""Who is overdue for `verify`: what waits for a worker that could take it, since it has been waiting."""
+"""What `verify` calls overdue: a task that a worker could have taken all the time that it waits."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -18,7 +18,7 @@ _AGED = timedelta(minutes=5)
 
 
 async def age(stage: Stage, task_id: UUID, lease_id: UUID) -> None:
-    """Let this task have waited for minutes, and this lease have lived as long."""
+    """Make this task and this lease some minutes older."""
     await stage.sql.execute("ALTER TABLE taskmill.task DISABLE TRIGGER USER")
     for change in (
         "UPDATE taskmill.task SET updated_at = updated_at - $2::interval WHERE id = $1",
@@ -36,7 +36,7 @@ async def age_lease(stage: Stage, lease_id: UUID) -> None:
     )
 
 
-async def test_a_lease_of_which_half_has_ended_takes_no_more(stage: Stage) -> None:
+async def test_a_lease_with_half_of_its_tasks_ended_takes_no_more(stage: Stage) -> None:
     await stage.service.create_all([a_draft() for _ in range(2)])
     claimed = await remote_leases.claim(
         stage.database,
@@ -61,7 +61,7 @@ async def test_a_lease_of_which_half_has_ended_takes_no_more(stage: Stage) -> No
     assert await found_in(stage.database) == {}
 
 
-async def test_a_task_that_came_just_now_is_not_overdue_whatever_its_due_time(stage: Stage) -> None:
+async def test_a_new_task_is_not_overdue_whatever_its_due_time(stage: Stage) -> None:
     lease_id = await stage.open_lease()
     waiting = await stage.created(run_at=_LONG_AGO)
     await age_lease(stage, lease_id)
@@ -75,7 +75,7 @@ async def test_a_task_that_came_just_now_is_not_overdue_whatever_its_due_time(st
 
 
 @pytest.mark.parametrize("at_once", [1, 3, 4, 5, 1000])
-async def test_every_overdue_lane_is_found_a_bounded_number_at_a_time(
+async def test_every_overdue_bucket_is_found_a_bounded_number_at_a_time(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, at_once: int
 ) -> None:
     monkeypatch.setattr("taskmill.operations.verify._BUCKETS_AT_ONCE", at_once)
@@ -90,7 +90,7 @@ async def test_every_overdue_lane_is_found_a_bounded_number_at_a_time(
     assert sorted(map(str, found)) == sorted(str(waiting[n].id) for n in (0, 2, 3))
 
 
-async def test_a_claim_counts_the_wait_from_the_tasks_coming(stage: Stage) -> None:
+async def test_a_claim_counts_the_wait_from_the_tasks_creation(stage: Stage) -> None:
     lease_id = await stage.open_lease()
     taken = await stage.running(lease_id, run_at=_LONG_AGO)
     assert 0 <= taken.waited_s < 60

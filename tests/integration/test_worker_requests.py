@@ -49,7 +49,7 @@ async def test_a_quiet_worker_ends_what_it_runs_and_takes_nothing(stage: Stage) 
     async with a_worker(stage, {"waits": waits, "other": nothing}, FAST) as worker:
         running = await stage.created(type="waits")
         lease_id = await lease_of(worker)
-        asked = await stage.service.ask_worker(lease_id, WorkerRequest.QUIET)
+        asked = await stage.service.set_worker_request(lease_id, WorkerRequest.QUIET)
         assert asked.asked_to is WorkerRequest.QUIET
         await heard(worker, WorkerRequest.QUIET)
         later = await stage.created(type="other")
@@ -63,14 +63,14 @@ async def test_a_quiet_worker_ends_what_it_runs_and_takes_nothing(stage: Stage) 
         ]
         assert [sentence.endswith(": worker.") for sentence in told] == [True]
         assert (await stage.task(later.id)).status is Status.NEW
-        await stage.service.ask_worker(lease_id, None)
+        await stage.service.set_worker_request(lease_id, None)
         assert (await finished(stage, later.id)).status is Status.SUCCEEDED
 
 
 async def test_it_stays_quiet_when_it_has_to_begin_another_lease(stage: Stage) -> None:
     async with a_worker(stage, {"*": nothing}, FAST) as worker:
         first = await lease_of(worker)
-        await stage.service.ask_worker(first, WorkerRequest.QUIET)
+        await stage.service.set_worker_request(first, WorkerRequest.QUIET)
         await heard(worker, WorkerRequest.QUIET)
         await stage.sql.execute("UPDATE taskmill.lease SET closed_at = now() WHERE id = $1", first)
 
@@ -84,14 +84,14 @@ async def test_it_stays_quiet_when_it_has_to_begin_another_lease(stage: Stage) -
         )
         assert asked == "quiet"
         with pytest.raises(WorkerGone):
-            await stage.service.ask_worker(first, WorkerRequest.STOP)
+            await stage.service.set_worker_request(first, WorkerRequest.STOP)
 
 
 async def test_one_that_is_asked_to_stop_ends_its_process(stage: Stage) -> None:
     ends = asyncio.Event()
     options = WorkerOptions(ttl_s=0.6, end_process=ends.set)
     async with a_worker(stage, {"*": nothing}, options) as worker:
-        await stage.service.ask_worker(await lease_of(worker), WorkerRequest.STOP)
+        await stage.service.set_worker_request(await lease_of(worker), WorkerRequest.STOP)
         await eventually(lambda: is_set(ends), "the end of the process")
 
 
@@ -108,15 +108,17 @@ async def test_one_that_is_to_stop_when_it_is_empty_ends_what_it_runs_takes_noth
         lease_id = await lease_of(worker)
         running = await stage.created(type="waits")
         await begun(stage, running.id)
-        asked = await stage.service.ask_worker(lease_id, WorkerRequest.STOP, when_empty=True)
+        asked = await stage.service.set_worker_request(
+            lease_id, WorkerRequest.STOP, when_empty=True
+        )
         assert (asked.asked_to, asked.stop_when_empty) == (WorkerRequest.QUIET, True)
         await heard(worker, WorkerRequest.QUIET)
         later = await stage.created(type="other")
         # It hears of what is asked for anew, and so it has looked at the new task, too.
-        await stage.service.ask_worker(lease_id, None)
+        await stage.service.set_worker_request(lease_id, None)
         await heard(worker, None)
         assert (await finished(stage, later.id)).status is Status.SUCCEEDED
-        await stage.service.ask_worker(lease_id, WorkerRequest.STOP, when_empty=True)
+        await stage.service.set_worker_request(lease_id, WorkerRequest.STOP, when_empty=True)
         await heard(worker, WorkerRequest.QUIET)
         assert not ends.is_set()
         left = await stage.created(type="other")
@@ -130,7 +132,9 @@ async def test_one_that_runs_nothing_ends_at_once_also_after_another_lease(stage
     ends = asyncio.Event()
     options = WorkerOptions(ttl_s=0.6, end_process=ends.set)
     async with a_worker(stage, {"*": nothing}, options) as worker:
-        await stage.service.ask_worker(await lease_of(worker), WorkerRequest.STOP, when_empty=True)
+        await stage.service.set_worker_request(
+            await lease_of(worker), WorkerRequest.STOP, when_empty=True
+        )
         await eventually(lambda: is_set(ends), "the end of the process")
 
 
@@ -140,7 +144,7 @@ async def is_set(event: asyncio.Event) -> bool:
 
 async def test_a_worker_that_is_not_there_can_not_be_asked(stage: Stage) -> None:
     with pytest.raises(WorkerNotFound):
-        await stage.service.ask_worker(uuid4(), WorkerRequest.QUIET)
+        await stage.service.set_worker_request(uuid4(), WorkerRequest.QUIET)
 
 
 async def test_each_request_has_its_address(api: Served, stage: Stage) -> None:

@@ -100,7 +100,7 @@ CHECK_MEANINGS: dict[Check, CheckMeaning] = {
         "A task's history does not have the versions 1 to n without gaps, n being the row's."
     ),
     Check.UNKNOWN_ENTRY: _meaning(
-        "An entry of the history says what this version of Taskmill does not know.",
+        "An entry of the history has an event or a status that this version of Taskmill does not know.",
         "Run `taskmill verify` of the version that the service runs.",
     ),
     Check.FORBIDDEN_TRANSITION: _meaning(
@@ -113,11 +113,11 @@ CHECK_MEANINGS: dict[Check, CheckMeaning] = {
         "The run of an entry is not that of the entry before, or one more after a retry by hand."
     ),
     Check.ATTEMPTS_MISCOUNTED: _meaning(
-        "The attempts that an entry tells are not those before and what it spends or gives back.",
+        "The attempts of an entry are not those before plus what it spends or gives back.",
         _RETRY,
     ),
     Check.LOSSES_MISCOUNTED: _meaning(
-        "The losses that an entry tells are not those before and what it adds.", _RETRY
+        "The losses of an entry are not those before plus what it adds.", _RETRY
     ),
     Check.TOO_MANY_ATTEMPTS: _meaning("A run spent more attempts than the task may have."),
     Check.TOO_MANY_LOSSES: _meaning("A run lost its worker more often than the task may."),
@@ -158,7 +158,7 @@ CHECK_MEANINGS: dict[Check, CheckMeaning] = {
         "The task is lost, or was deleted by hand: restore it from a backup, or create it again.",
     ),
     Check.DISPATCH_MISSING: _meaning(
-        "A task waits, but nobody is told: it has no row in `dispatch`, and will never start.",
+        "A task waits, but has no row in `dispatch`: it will never start.",
         "A cancel is answered with 503. Insert the row, with the task's queue, type, priority, run_at and "
         "expires_at.",
     ),
@@ -212,7 +212,7 @@ CHECK_MEANINGS: dict[Check, CheckMeaning] = {
     ),
     Check.TASK_OVERDUE: _meaning(
         "A task has been due for minutes though a live worker with free slots serves its queue and type.",
-        "`taskmill worker list`, and the worker's log, tell why it claims nothing; with RabbitMQ and the policy "
+        "`taskmill worker list`, and the worker's log, show why it claims nothing; with RabbitMQ and the policy "
         "`rabbitmq`, whether the relay runs.",
     ),
     Check.CHANGES_UNNUMBERED: _meaning(

@@ -1,1 +1,1 @@
-"""Everything that can be done with tasks: one place for all doors. It knows no HTTP and no broker."""
+"""Everything that can be done with tasks, for all entry points. It knows no HTTP and no broker."""

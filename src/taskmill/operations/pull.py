@@ -58,7 +58,7 @@ class Pull:
             randomness=randomness,
             most_waiting=settings.waiting,
             poll_s=settings.poll_s,
-            answer_limit=ResponseLimit(
+            response_limit=ResponseLimit(
                 response_bytes=settings.answer_bytes, payload_bytes=payload_bytes
             ),
         )

@@ -90,7 +90,7 @@ class PullClaims:
         randomness: random.Random,
         most_waiting: int,
         poll_s: float,
-        answer_limit: ResponseLimit,
+        response_limit: ResponseLimit,
     ) -> None:
         self._database = database
         self._check = check
@@ -99,7 +99,7 @@ class PullClaims:
         self._randomness = randomness
         self._most_waiting = most_waiting
         self._poll_s = poll_s
-        self._answer_limit = answer_limit
+        self._response_limit = response_limit
         self._calls: dict[_Call, None] = {}
         self._scan = BucketScan()
         self._unwanted: set[UUID] = set()
@@ -277,7 +277,7 @@ class PullClaims:
         lease_id = self._ids()
         try:
             claimed = await remote_leases.claim(
-                self._database, lease_id, call.wanted, buckets, self._answer_limit
+                self._database, lease_id, call.wanted, buckets, self._response_limit
             )
             lease = None if claimed is None else await self._check(claimed.lease)
         except asyncpg.PostgresError as error:

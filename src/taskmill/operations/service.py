@@ -215,14 +215,16 @@ class TaskService:
         """Remove a queue that is empty. Raises `QueueNotFound`, `QueueNotEmpty`."""
         await queues.remove(self._database, self._creation.queues, name)
 
-    async def ask_worker(
+    async def set_worker_request(
         self, lease_id: UUID, request: WorkerRequest | None, *, when_empty: bool = False
     ) -> WorkerState:
         """Request a worker to be quiet or to stop, or (None) to resume. Raises `WorkerNotFound`, `WorkerGone`.
 
         It stops at once, or `when_empty`: it is quiet until it runs nothing more.
         """
-        return await system.ask_worker(self._database, lease_id, request, when_empty=when_empty)
+        return await system.set_worker_request(
+            self._database, lease_id, request, when_empty=when_empty
+        )
 
     async def lost_tasks(self, lease_id: UUID) -> list[Task]:
         """Return the tasks that a worker ran when it was lost, as they are now, at most 100."""

@@ -51,7 +51,7 @@ async def list_workers(database: Database, *, only: UUID | None = None) -> list[
     ]
 
 
-async def ask_worker(
+async def set_worker_request(
     database: Database, lease_id: UUID, request: WorkerRequest | None, *, when_empty: bool = False
 ) -> WorkerState:
     """Record a request for a worker, or (None) remove it; the worker reads it when it renews its lease.

@@ -135,7 +135,7 @@ class _Verification:
 
     async def _check_all(self) -> None:
         after = await self._start()
-        await self._look_at_tasks(after, await audit.last_id(self._database) or _FIRST)
+        await self._check_tasks(after, await audit.last_id(self._database) or _FIRST)
         await self._check_keys(after)
         await self._check_rejections(after)
         await self._check_positions()
@@ -144,14 +144,14 @@ class _Verification:
         await self._check_liveness()
 
     async def _start(self) -> UUID:
-        """Return the id after which to look."""
+        """Return the id after which the audit starts."""
         if self._extent.since is None:
             return _FIRST
         now: datetime = await self._database.fetch_value("clock_now")
         since = min(self._extent.since, now - identity.created_at(_FIRST))
         return UUID(int=max(identity.lower_bound(now - since).int - 1, 0))
 
-    async def _look_at_tasks(self, after: UUID, upto: UUID) -> None:
+    async def _check_tasks(self, after: UUID, upto: UUID) -> None:
         async with audit.snapshot(self._database) as snapshot:
             fed_from = await self._feed_start(snapshot)
         range_after, changes = after, 0

@@ -1,4 +1,4 @@
-"""Windows, and what a histogram tells of durations."""
+"""Windows, and what a histogram shows of durations."""
 
 import math
 import random
@@ -32,19 +32,19 @@ def test_a_percentile_is_off_by_eleven_percent_at_most(share: float, spread: flo
     rng = random.Random(f"{share} {spread}")  # noqa: S311 - no secret
     for size in (1, 2, 7, 100, 3000):
         values = [min(max(rng.lognormvariate(0, spread), 0.0011), 2e6) for _ in range(size)]
-        told = of(values).percentile_s(share)
-        assert told is not None
-        assert 0.9 < told / nearest_rank(values, share) < 1.11
+        percentile = of(values).percentile_s(share)
+        assert percentile is not None
+        assert 0.9 < percentile / nearest_rank(values, share) < 1.11
 
 
-def test_what_takes_no_time_is_told_as_a_millisecond_and_what_takes_for_ever_as_34_days() -> None:
+def test_no_time_is_shown_as_a_millisecond_and_very_much_as_34_days() -> None:
     assert of([0.0, 1e-9, 0.001]).percentile_s(0.5) == pytest.approx(0.001)
     last = of([1e9]).percentile_s(0.99)
     assert last is not None
     assert 33 < last / 86_400 < 35
 
 
-def test_none_have_no_mean_and_no_percentile() -> None:
+def test_without_tasks_there_is_no_mean_and_no_percentile() -> None:
     assert (Durations().tasks, Durations().mean_s, Durations().percentile_s(0.5)) == (0, None, None)
 
 

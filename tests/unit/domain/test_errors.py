@@ -1,4 +1,4 @@
-"""The tree of errors: what it looks like, and what each error says."""
+"""The tree of errors, and the message of each."""
 
 import inspect
 import re
@@ -33,13 +33,13 @@ TREE_LINE = re.compile(r"^    (?P<indent>[ │]*)[├└]── (?P<name>\w+)", 
 
 
 def test_the_tree_in_the_docstring_is_the_real_one() -> None:
-    drawn = [match["name"] for match in TREE_LINE.finditer(errors.__doc__ or "")]
+    in_tree = [match["name"] for match in TREE_LINE.finditer(errors.__doc__ or "")]
     real = [
         name
         for name, member in inspect.getmembers(errors, inspect.isclass)
         if issubclass(member, TaskmillError) and member is not TaskmillError
     ]
-    assert sorted(drawn) == sorted(real)
+    assert sorted(in_tree) == sorted(real)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_the_tree_in_the_docstring_is_the_real_one() -> None:
         (ConfigurationError("TASKMILL_X is unknown"), "TASKMILL_X is unknown"),
     ],
 )
-def test_an_error_says_what_happened(error: TaskmillError, words: str) -> None:
+def test_an_error_has_its_message(error: TaskmillError, words: str) -> None:
     assert str(error) == words
 
 

@@ -1,4 +1,4 @@
-"""Which blocker holds, for every kind of facts; the words are looked at where they carry a fact."""
+"""Which blocker holds, for every kind of facts; sentences are checked where they carry a fact."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -134,7 +134,7 @@ def ended(status: Status, **parts: Any) -> ExplainSnapshot:  # noqa: ANN401 - th
     return waiting(**{**given, **parts})
 
 
-def gate_of(explanation: Explanation, name: BlockerName) -> Blocker:
+def blocker_of(explanation: Explanation, name: BlockerName) -> Blocker:
     return next(blocker for blocker in explanation.blockers if blocker.name is name)
 
 
@@ -149,10 +149,10 @@ def unreached(c: ExplainSnapshot) -> list[BlockerName]:
 
 
 def facts_of(c: ExplainSnapshot, name: BlockerName) -> Mapping[str, object]:
-    return gate_of(explain(c), name).facts
+    return blocker_of(explain(c), name).facts
 
 
-def test_every_gate_is_told_once_and_in_order() -> None:
+def test_every_blocker_is_reported_once_and_in_order() -> None:
     for c in (waiting(), in_progress(), ended(Status.FAILED)):
         found = explain(c)
         assert [blocker.name for blocker in found.blockers] == list(BlockerName)
@@ -193,7 +193,7 @@ def test_every_gate_is_told_once_and_in_order() -> None:
         ),
     ],
 )
-def test_ends_are_told_apart(
+def test_each_kind_of_end_is_recognised(
     status: Status, last: LastEvent | None, kind: EndKind, words: str
 ) -> None:
     c = ended(status, last=last, error=ERROR, losses=3)
@@ -205,7 +205,7 @@ def test_ends_are_told_apart(
     assert f"`taskmill task retry {TASK_ID}`" in (blocker.todo or "")
 
 
-def test_an_end_without_a_time_or_an_error_is_told_all_the_same() -> None:
+def test_an_end_without_a_time_or_an_error_is_explained_nevertheless() -> None:
     blocker = explain(ended(Status.FAILED, finished_at=None, error=None)).holding
     assert "at an unknown time" in blocker.sentence
     assert "no error was recorded" in blocker.sentence
@@ -227,7 +227,7 @@ def test_a_task_runs_as_long_as_its_lease_holds() -> None:
     assert BlockerName.LEASE_ENDED in unreached(c)
 
 
-def test_a_running_task_tells_of_its_timeout_and_of_a_cancel() -> None:
+def test_a_running_task_shows_its_timeout_and_a_requested_cancel() -> None:
     c = in_progress(timeout=s(60), cancel_requested=True, last=a_last(EventType.CANCEL_REQUESTED))
     blocker = explain(c).holding
     assert blocker.facts["timeout_at"] == NOON + s(55)
@@ -264,8 +264,8 @@ def test_a_task_whose_lease_ended_waits_for_its_rescue(
     blocker = explain(c).holding
     assert blocker.facts["lease"] == liveness
     assert words in blocker.sentence
-    assert gate_of(explain(c), BlockerName.RUNNING).state is BlockerState.PASSED
-    assert gate_of(explain(c), BlockerName.MAINTENANCE_AWAY).state is BlockerState.PASSED
+    assert blocker_of(explain(c), BlockerName.RUNNING).state is BlockerState.PASSED
+    assert blocker_of(explain(c), BlockerName.MAINTENANCE_AWAY).state is BlockerState.PASSED
 
 
 @pytest.mark.parametrize(
@@ -276,7 +276,7 @@ def test_a_task_whose_lease_ended_waits_for_its_rescue(
         ({"losses": 3, "cancel_requested": True}, Status.CANCELLED),
     ],
 )
-def test_what_becomes_of_a_lost_task_is_foretold(parts: dict[str, Any], status: Status) -> None:
+def test_the_next_status_of_a_lost_task_is_predicted(parts: dict[str, Any], status: Status) -> None:
     c = in_progress(lease=a_lease(expires_at=NOON - s(5)), **parts)
     blocker = explain(c).holding
     assert blocker.facts["next_status"] is status
@@ -294,18 +294,18 @@ def test_a_rescue_that_does_not_come_means_that_maintenance_is_away() -> None:
         "overdue_since": NOON - s(60),
         "leases_to_close": 1,
     }
-    assert "1 lease that ran out" in gate_of(explain(c), BlockerName.MAINTENANCE_AWAY).sentence
+    assert "1 lease that ran out" in blocker_of(explain(c), BlockerName.MAINTENANCE_AWAY).sentence
     assert "`taskmill run maintenance`" in (explain(c).holding.todo or "")
 
 
-def test_a_closed_lease_whose_task_was_not_taken_back_means_so_too() -> None:
+def test_a_closed_lease_whose_task_was_not_taken_back_means_the_same() -> None:
     lease = a_lease(closed_at=NOON - s(60), close_reason="expired")
     c = in_progress(lease=lease)
     assert holding(c) == [BlockerName.LEASE_ENDED, BlockerName.MAINTENANCE_AWAY]
-    assert "wait to be closed" not in gate_of(explain(c), BlockerName.MAINTENANCE_AWAY).sentence
+    assert "wait to be closed" not in blocker_of(explain(c), BlockerName.MAINTENANCE_AWAY).sentence
 
 
-def test_leases_of_others_that_nobody_closes_tell_it_before_its_own_is_late() -> None:
+def test_other_leases_that_stay_open_show_it_before_the_task_s_own_is_late() -> None:
     silent = a_worker(renewed_at=NOON - s(100), expires_at=NOON - s(85))
     c = in_progress(lease=a_lease(expires_at=NOON - s(1)), leases=(silent,))
     assert holding(c) == [BlockerName.LEASE_ENDED, BlockerName.MAINTENANCE_AWAY]
@@ -319,7 +319,7 @@ def test_a_task_that_nothing_keeps_is_claimed_next() -> None:
     assert explain(waiting(last=None)).holding.facts["ready_for_s"] == 30.0
 
 
-HINDRANCES: list[tuple[dict[str, Any], BlockerName]] = [
+BLOCKERS: list[tuple[dict[str, Any], BlockerName]] = [
     ({"is_enqueued": False}, BlockerName.NOT_ENQUEUED),
     ({"queue_paused_at": NOON - s(200)}, BlockerName.QUEUE_PAUSED),
     ({"run_at": NOON + s(1)}, BlockerName.NOT_DUE),
@@ -333,8 +333,8 @@ HINDRANCES: list[tuple[dict[str, Any], BlockerName]] = [
 ]
 
 
-@pytest.mark.parametrize(("parts", "name"), HINDRANCES)
-def test_a_hindrance_holds_alone_and_nothing_behind_it_is_reached(
+@pytest.mark.parametrize(("parts", "name"), BLOCKERS)
+def test_a_blocker_holds_alone_and_nothing_after_it_is_reached(
     parts: dict[str, Any], name: BlockerName
 ) -> None:
     c = waiting(**parts)
@@ -344,14 +344,14 @@ def test_a_hindrance_holds_alone_and_nothing_behind_it_is_reached(
     assert unreached(c)[:3] == behind
 
 
-def test_hindrances_are_all_told_the_first_one_first() -> None:
+def test_all_blockers_that_hold_are_reported_the_first_one_first() -> None:
     all_parts: dict[str, Any] = {}
-    for parts, _ in HINDRANCES:
+    for parts, _ in BLOCKERS:
         all_parts |= parts
-    assert holding(waiting(**all_parts)) == list(dict.fromkeys(name for _, name in HINDRANCES))
+    assert holding(waiting(**all_parts)) == list(dict.fromkeys(name for _, name in BLOCKERS))
 
 
-def test_only_a_waiting_task_without_hindrance_needs_its_line() -> None:
+def test_only_a_waiting_task_without_other_blockers_needs_its_position() -> None:
     assert needs_position(waiting(position=None))
     assert not needs_position(in_progress())
     assert not needs_position(ended(Status.FAILED))
@@ -382,7 +382,9 @@ def test_only_a_waiting_task_without_hindrance_needs_its_line() -> None:
         ),
     ],
 )
-def test_delays_are_told_apart(last: LastEvent | None, delay: str, words: str, todo: str) -> None:
+def test_each_kind_of_delay_is_recognised(
+    last: LastEvent | None, delay: str, words: str, todo: str
+) -> None:
     c = waiting(run_at=NOON + s(200), last=last, attempt=1, error=ERROR)
     blocker = explain(c).holding
     assert (blocker.facts["delay"], blocker.facts["due_in_s"]) == (delay, 200.0)
@@ -390,13 +392,13 @@ def test_delays_are_told_apart(last: LastEvent | None, delay: str, words: str, t
     assert todo in (blocker.todo or "")
 
 
-def test_an_expiry_that_is_near_is_told_while_it_is_passed() -> None:
-    blocker = gate_of(explain(waiting(expires_at=NOON + s(30))), BlockerName.EXPIRED)
+def test_an_expiry_is_shown_before_it_is_reached() -> None:
+    blocker = blocker_of(explain(waiting(expires_at=NOON + s(30))), BlockerName.EXPIRED)
     assert (blocker.state, blocker.facts["expires_in_s"]) == (BlockerState.PASSED, 30.0)
     assert "(in 30 s)" in blocker.sentence
 
 
-def test_an_expired_task_that_nobody_fails_means_that_maintenance_is_away() -> None:
+def test_an_expired_task_that_is_not_failed_means_that_maintenance_is_away() -> None:
     assert holding(waiting(expires_at=NOON - s(5))) == [BlockerName.EXPIRED]
     assert holding(waiting(expires_at=NOON - s(50))) == [
         BlockerName.EXPIRED,
@@ -404,7 +406,7 @@ def test_an_expired_task_that_nobody_fails_means_that_maintenance_is_away() -> N
     ]
 
 
-def test_a_missing_type_is_told_with_what_the_workers_run() -> None:
+def test_a_missing_type_is_reported_with_the_types_that_workers_run() -> None:
     others = (a_worker(types=frozenset({"a", "b"})), a_worker(types=frozenset({"b", "c"})))
     blocker = explain(waiting(leases=others)).holding
     assert blocker.sentence == "2 workers live, but none runs type report; they run a, b, c."
@@ -422,7 +424,7 @@ def test_a_missing_type_is_told_with_what_the_workers_run() -> None:
     ]
 
 
-def test_a_queue_that_no_worker_of_the_type_serves_is_told() -> None:
+def test_a_queue_that_no_worker_of_the_type_serves_is_reported() -> None:
     for_others = a_worker(queues=frozenset({"reports"}))
     wrong_type = a_worker(types=frozenset({"x"}), queues=frozenset({"mail"}))
     blocker = explain(waiting(leases=(for_others, wrong_type))).holding
@@ -434,7 +436,7 @@ def test_a_queue_that_no_worker_of_the_type_serves_is_told() -> None:
 def test_a_worker_of_every_type_serves_it_and_every_type_is_its_rival() -> None:
     every = a_worker(types=frozenset({"*"}), queues=frozenset({"mail"}))
     c = waiting(leases=(every,))
-    assert gate_of(explain(c), BlockerName.NO_WORKER).state is BlockerState.PASSED
+    assert blocker_of(explain(c), BlockerName.NO_WORKER).state is BlockerState.PASSED
     assert c.rival_types is None
     two = (a_worker(), a_worker(types=frozenset({"report", "x"})))
     assert waiting(leases=two).rival_types == frozenset({"report", "x"})
@@ -444,7 +446,7 @@ def test_workers_claim_from_postgresql_while_the_broker_is_away_unless_the_polic
     away = BrokerState(presence=BrokerPresence.AWAY, policy="auto", trouble="refused")
     c = waiting(broker=away)
     assert holding(c) == [BlockerName.NOT_CLAIMED]
-    assert gate_of(explain(c), BlockerName.NOT_RELEASED).state is BlockerState.PASSED
+    assert blocker_of(explain(c), BlockerName.NOT_RELEASED).state is BlockerState.PASSED
     strict = replace(away, policy="rabbitmq")
     assert "(refused)" in explain(waiting(broker=strict)).holding.sentence
 
@@ -455,9 +457,9 @@ def test_taken_slots_are_counted_or_taken_from_the_last_heartbeat() -> None:
     assert facts_of(c, BlockerName.NO_FREE_SLOT) == {"slots": 4, "running": 4, "is_counted": True}
     assert unreached(c) == [BlockerName.NOT_CLAIMED, BlockerName.MAINTENANCE_AWAY]
     assert explain(c).holding.sentence == "All 4 slots of 1 worker are taken."
-    told = waiting(position=QueuePosition(running=None, ahead=0))
-    assert facts_of(told, BlockerName.NO_FREE_SLOT)["running"] == 1
-    assert holding(told) == [BlockerName.NOT_CLAIMED]
+    c = waiting(position=QueuePosition(running=None, ahead=0))
+    assert facts_of(c, BlockerName.NO_FREE_SLOT)["running"] == 1
+    assert holding(c) == [BlockerName.NOT_CLAIMED]
 
 
 @pytest.mark.parametrize(
@@ -484,22 +486,22 @@ def test_a_task_waits_for_more_urgent_ones(
     assert facts["free_slots"] == 4
 
 
-def test_fewer_tasks_than_free_slots_keep_nobody_waiting() -> None:
+def test_fewer_tasks_than_free_slots_do_not_keep_a_task_waiting() -> None:
     c = waiting(position=QueuePosition(running={}, ahead=3, per_second=1))
     assert holding(c) == [BlockerName.NOT_CLAIMED]
     assert "3 due tasks of queue mail go before it, and 4 slots" in (
-        gate_of(explain(c), BlockerName.TASKS_AHEAD).sentence
+        blocker_of(explain(c), BlockerName.TASKS_AHEAD).sentence
     )
 
 
-def test_nothing_ahead_as_far_as_was_looked_is_not_told_as_nothing() -> None:
+def test_no_task_ahead_in_an_incomplete_count_is_reported_as_a_lower_bound() -> None:
     c = waiting(position=QueuePosition(running={}, ahead=0, is_more=True))
     assert holding(c) == [BlockerName.NOT_CLAIMED]
-    told = gate_of(explain(c), BlockerName.TASKS_AHEAD).sentence
-    assert told.startswith("At least 0 due tasks of queue mail go before it")
+    sentence = blocker_of(explain(c), BlockerName.TASKS_AHEAD).sentence
+    assert sentence.startswith("At least 0 due tasks of queue mail go before it")
 
 
-def test_without_its_line_a_task_waits_behind_an_unknown_number() -> None:
+def test_without_its_position_a_task_waits_behind_an_unknown_number() -> None:
     assert holding(waiting(position=None)) == [BlockerName.TASKS_AHEAD]
 
 
@@ -518,10 +520,10 @@ def test_over_a_broker_a_task_has_to_be_released_before_it_is_claimed() -> None:
     }
 
 
-def test_a_release_is_told_while_others_go_first_and_its_lack_is_not() -> None:
+def test_a_release_is_reported_while_others_go_first_and_a_missing_one_is_not() -> None:
     behind = QueuePosition(running={}, ahead=9)
     out = waiting(broker=BROKER, released_at=NOON - s(3), position=behind)
-    assert gate_of(explain(out), BlockerName.NOT_RELEASED).state is BlockerState.PASSED
+    assert blocker_of(explain(out), BlockerName.NOT_RELEASED).state is BlockerState.PASSED
     assert BlockerName.NOT_RELEASED in unreached(waiting(broker=BROKER, position=behind))
     assert holding(out) == [BlockerName.TASKS_AHEAD]
 

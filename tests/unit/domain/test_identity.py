@@ -15,7 +15,7 @@ MOMENTS = st.datetimes(
 )
 
 
-def test_an_id_tells_when_it_was_made() -> None:
+def test_an_id_has_the_time_of_its_creation() -> None:
     task_id = UUID("017f22e2-79b0-7cc3-98c4-dc0c0c07398f")  # the example of RFC 9562
     assert created_at(task_id) == datetime(2022, 2, 22, 19, 22, 22, tzinfo=UTC)
 
@@ -38,10 +38,10 @@ def test_the_process_is_ready_when_every_part_is_well() -> None:
     assert not Readiness(parts=missing, broker=away).is_ready
 
 
-def test_the_broker_is_told_in_words() -> None:
-    def told(presence: BrokerPresence, trouble: str | None = None) -> str:
+def test_the_broker_is_described_in_words() -> None:
+    def described(presence: BrokerPresence, trouble: str | None = None) -> str:
         return str(BrokerState(presence=presence, policy="auto", trouble=trouble))
 
-    assert told(BrokerPresence.OK) == "ok"
-    assert told(BrokerPresence.AWAY, "nobody answers") == "away: nobody answers"
-    assert told(BrokerPresence.NONE) == "none (claims come from PostgreSQL)"
+    assert described(BrokerPresence.OK) == "ok"
+    assert described(BrokerPresence.AWAY, "nobody answers") == "away: nobody answers"
+    assert described(BrokerPresence.NONE) == "none (claims come from PostgreSQL)"

@@ -44,7 +44,7 @@ EXPECTED_TRANSITIONS = {
 }
 
 
-def a_claim(
+def some_facts(
     *, attempt: int = 1, max_attempts: int = 3, losses: int = 0, max_losses: int = 3
 ) -> AttemptFacts:
     return AttemptFacts(
@@ -57,9 +57,9 @@ def a_claim(
 
 
 def ends(
-    outcome: Outcome, claim: AttemptFacts | None = None, *, cancel: bool = False
+    outcome: Outcome, facts: AttemptFacts | None = None, *, cancel: bool = False
 ) -> Transition:
-    return decide(outcome, claim or a_claim(), cancel_requested=cancel, jitter=0.5)
+    return decide(outcome, facts or some_facts(), cancel_requested=cancel, jitter=0.5)
 
 
 @pytest.mark.parametrize(("before", "after"), list(product(Status, Status)))
@@ -87,8 +87,8 @@ def test_a_success_wins_over_a_cancel() -> None:
     assert ends(Succeeded(), cancel=True).status is Status.SUCCEEDED
 
 
-def test_a_failure_is_tried_again_after_the_back_off_of_its_attempt() -> None:
-    transition = ends(Failed(error=ERROR), a_claim(attempt=2))
+def test_a_failure_is_retried_after_the_back_off_of_its_attempt() -> None:
+    transition = ends(Failed(error=ERROR), some_facts(attempt=2))
     assert transition == Transition(
         status=Status.NEW,
         event_type=EventType.RETRY_SCHEDULED,
@@ -99,14 +99,14 @@ def test_a_failure_is_tried_again_after_the_back_off_of_its_attempt() -> None:
 
 
 def test_the_last_attempt_fails_for_good_and_keeps_its_reason() -> None:
-    transition = ends(Failed(error=ERROR, reason=Reason.TIMEOUT), a_claim(attempt=3))
+    transition = ends(Failed(error=ERROR, reason=Reason.TIMEOUT), some_facts(attempt=3))
     assert transition == Transition(
         status=Status.FAILED, event_type=EventType.FAILED, reason=Reason.TIMEOUT, error=ERROR
     )
 
 
-def test_a_permanent_failure_spends_no_further_attempt() -> None:
-    transition = ends(Permanent(error=ERROR), a_claim(max_attempts=1000))
+def test_a_permanent_failure_spends_no_other_attempt() -> None:
+    transition = ends(Permanent(error=ERROR), some_facts(max_attempts=1000))
     assert transition.status is Status.FAILED
     assert transition.reason is Reason.PERMANENT
     assert transition.error is ERROR
@@ -123,22 +123,20 @@ def test_a_permanent_failure_spends_no_further_attempt() -> None:
         (timedelta.max, timedelta(days=365)),
     ],
 )
-def test_a_handler_may_choose_when_it_is_tried_again(
-    after: timedelta | None, delay: timedelta
-) -> None:
+def test_a_handler_may_choose_when_it_is_retried(after: timedelta | None, delay: timedelta) -> None:
     transition = ends(Retry(error=ERROR, after=after))
     assert transition.status is Status.NEW
     assert transition.reason is Reason.RETRY_ASKED
     assert transition.delay == delay
 
 
-def test_asking_for_a_retry_gives_no_attempt_beyond_the_last() -> None:
-    transition = ends(Retry(error=ERROR, after=timedelta(0)), a_claim(attempt=3))
+def test_a_requested_retry_gives_no_attempt_beyond_the_last() -> None:
+    transition = ends(Retry(error=ERROR, after=timedelta(0)), some_facts(attempt=3))
     assert transition.status is Status.FAILED
 
 
 def test_a_lost_attempt_costs_a_loss_and_no_attempt() -> None:
-    transition = ends(Lost(), a_claim(losses=2))
+    transition = ends(Lost(), some_facts(losses=2))
     assert transition.status is Status.NEW
     assert transition.event_type is EventType.LOST
     assert transition.counts_loss
@@ -147,8 +145,8 @@ def test_a_lost_attempt_costs_a_loss_and_no_attempt() -> None:
 
 
 @pytest.mark.parametrize(("losses", "max_losses"), [(3, 3), (0, 0)])
-def test_a_loss_with_none_left_fails_and_is_not_counted(losses: int, max_losses: int) -> None:
-    transition = ends(Lost(), a_claim(losses=losses, max_losses=max_losses))
+def test_a_loss_beyond_the_limit_fails_and_is_not_counted(losses: int, max_losses: int) -> None:
+    transition = ends(Lost(), some_facts(losses=losses, max_losses=max_losses))
     assert transition.status is Status.FAILED
     assert transition.reason is Reason.WORKER_LOST
     assert transition.error is LOST_ERROR
@@ -179,7 +177,7 @@ def test_a_handler_that_stopped_for_a_cancel_ends_cancelled() -> None:
         (Interrupted(), False, False, None),
     ],
 )
-def test_a_cancel_turns_every_way_back_into_cancelled_at_the_same_cost(
+def test_a_cancel_makes_every_way_back_cancelled_at_the_same_cost(
     outcome: Outcome, *, spends_attempt: bool, counts_loss: bool, error: ErrorInfo | None
 ) -> None:
     transition = ends(outcome, cancel=True)
@@ -205,7 +203,7 @@ OUTCOMES: st.SearchStrategy[Outcome] = st.one_of(
 
 
 @st.composite
-def claims(draw: st.DrawFn) -> AttemptFacts:
+def any_facts(draw: st.DrawFn) -> AttemptFacts:
     max_attempts = draw(st.integers(1, 1000))
     max_losses = draw(st.integers(0, 100))
     return AttemptFacts(
@@ -220,15 +218,15 @@ def claims(draw: st.DrawFn) -> AttemptFacts:
 JITTER = st.floats(0, 1, exclude_max=True)
 
 
-@given(outcome=OUTCOMES, claim=claims(), cancel=st.booleans(), jitter=JITTER)
+@given(outcome=OUTCOMES, facts=any_facts(), cancel=st.booleans(), jitter=JITTER)
 def test_every_decision_keeps_the_rules(
-    outcome: Outcome, claim: AttemptFacts, *, cancel: bool, jitter: float
+    outcome: Outcome, facts: AttemptFacts, *, cancel: bool, jitter: float
 ) -> None:
-    transition = decide(outcome, claim, cancel_requested=cancel, jitter=jitter)
+    transition = decide(outcome, facts, cancel_requested=cancel, jitter=jitter)
     assert is_allowed(Status.IN_PROGRESS, transition.status)
     assert transition.delay >= timedelta(0)
     assert transition.delay == timedelta(0) or transition.status is Status.NEW
-    assert claim.losses + transition.counts_loss <= claim.max_losses
+    assert facts.losses + transition.counts_loss <= facts.max_losses
     assert (transition.status is Status.SUCCEEDED) is isinstance(outcome, Succeeded)
     assert (transition.status is Status.FAILED) <= (transition.error is not None)
     assert not (cancel and transition.status is Status.NEW)
@@ -244,10 +242,10 @@ def test_a_run_never_spends_more_attempts_or_losses_than_it_has(
 ) -> None:
     spent = losses = 0
     for outcome in outcomes:
-        claim = a_claim(
+        facts = some_facts(
             attempt=spent + 1, max_attempts=max_attempts, losses=losses, max_losses=max_losses
         )
-        transition = ends(outcome, claim)
+        transition = ends(outcome, facts)
         spent += transition.spends_attempt
         losses += transition.counts_loss
         if transition.status is not Status.NEW:

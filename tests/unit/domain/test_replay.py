@@ -1,4 +1,4 @@
-"""The replay of a history: nothing is found in what the program writes, and each fault by its name."""
+"""The replay of a history: it finds nothing in what the program writes, and each fault by its check."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -21,8 +21,8 @@ def a_success() -> History:
     return History()(H.CLAIMED)(H.SUCCEEDED)
 
 
-def all_of_it() -> History:
-    """A history with every event_type in it."""
+def every_event() -> History:
+    """A history with every type of event in it."""
     history = History()(H.CLAIMED)(H.RETRY_SCHEDULED, error='{"a": 1}')(H.CLAIMED)(H.HANDED_BACK)
     history(H.CLAIMED)(H.LOST)(H.CLAIMED)(H.SUCCEEDED)(H.RUN_AGAIN)(H.CANCELLED)(H.RUN_AGAIN)
     history(H.CLAIMED)(H.CANCEL_REQUESTED)(H.CANCELLED, cost=(-1, 1))(H.RUN_AGAIN)
@@ -30,7 +30,7 @@ def all_of_it() -> History:
 
 
 def test_nothing_is_found_in_a_history_with_everything_in_it() -> None:
-    history = all_of_it()
+    history = every_event()
     assert {entry.event_type for entry in history.entries} == set(EventType)
     assert history.replay() == []
 
@@ -165,7 +165,7 @@ WRONG: list[tuple[Callable[[], History], Check, int | None]] = [
 
 
 @pytest.mark.parametrize("number", range(len(WRONG)))
-def test_a_fault_is_found_once_by_its_name_and_at_its_place(number: int) -> None:
+def test_a_fault_is_found_once_by_its_check_and_at_its_version(number: int) -> None:
     make, check, version = WRONG[number]
     assert make().replay() == [(check, version)]
 
@@ -190,7 +190,7 @@ def test_a_row_that_is_not_what_its_history_leads_to_is_found(name: str, value: 
     assert a_success().change_row(**{name: value}).replay() == [(Check.ROW_DRIFT, None)]
 
 
-def test_all_that_is_wrong_with_a_row_is_one_finding_that_says_what() -> None:
+def test_all_that_is_wrong_with_a_row_is_one_finding() -> None:
     history = a_success().change_row(run=2, started_at=None)
     replay = Replay(history.row)
     for entry in history.entries:
@@ -202,7 +202,7 @@ def test_all_that_is_wrong_with_a_row_is_one_finding_that_says_what() -> None:
     assert finding.found == "run 2, started_at none"
 
 
-def test_what_may_be_expected_is_named_with_its_alternatives() -> None:
+def test_a_finding_names_all_that_was_allowed() -> None:
     history = History()(H.CLAIMED)(H.CANCELLED, cost=(-1, 2))
     replay = Replay(history.row)
     for entry in history.entries:
@@ -210,12 +210,12 @@ def test_what_may_be_expected_is_named_with_its_alternatives() -> None:
     assert [(f.expected, f.found) for f in replay.findings] == [("0 or 1 losses", "2 losses")]
 
 
-def test_behind_a_gap_nothing_more_is_said() -> None:
+def test_after_a_gap_nothing_more_is_reported() -> None:
     history = a_success().change(2, version=7).change(3, run=9).change_row(run=9)
     assert history.replay() == [(Check.VERSION_GAP, 7)]
 
 
-def test_a_wrong_entry_is_one_finding_and_what_follows_it_is_judged_by_it() -> None:
+def test_a_wrong_entry_is_one_finding_and_the_base_for_what_follows() -> None:
     history = History()(H.CLAIMED, cost=(2, 0))(H.HANDED_BACK)(H.CLAIMED)(H.SUCCEEDED)
     assert history.replay() == [(Check.ATTEMPTS_MISCOUNTED, 2)]
 

@@ -15,7 +15,7 @@ def test_the_wait_doubles_with_each_attempt(attempt: int, seconds: int) -> None:
     assert RetryPolicy().delay(attempt, MIDDLE) == timedelta(seconds=seconds)
 
 
-def test_the_wait_stops_growing_at_its_ceiling() -> None:
+def test_the_wait_stops_growing_at_its_maximum() -> None:
     policy = RetryPolicy(maximum=timedelta(seconds=30))
     assert policy.delay(6, MIDDLE) == timedelta(seconds=30)
     assert policy.delay(1_000_000, MIDDLE) == timedelta(seconds=30)
@@ -40,7 +40,7 @@ def test_without_a_base_there_is_no_wait() -> None:
     maximum_s=st.floats(0, 604_800),
     jitter=st.floats(0, 1),
 )
-def test_the_wait_is_never_negative_and_never_over_the_ceiling(
+def test_the_wait_is_never_negative_and_never_over_the_maximum(
     *,
     attempt: int,
     randomness: float,

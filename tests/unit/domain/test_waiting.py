@@ -1,4 +1,4 @@
-"""Where a task waits, and under which lease it runs, against its row."""
+"""A task's row in `dispatch`, and its lease, against its own row."""
 
 import pytest
 
@@ -28,7 +28,7 @@ def test_a_task_that_waits_has_a_row_and_one_that_runs_has_none() -> None:
     assert list(waiting_faults(a_task(RUNS))) == []
 
 
-def test_a_missing_row_and_one_too_many_are_found() -> None:
+def test_a_missing_row_and_a_surplus_one_are_found() -> None:
     [missing] = waiting_faults(a_task(WAITS))
     [surplus] = waiting_faults(a_task(RUNS, DISPATCH_ROW))
     assert (missing.check, surplus.check) == (Check.DISPATCH_MISSING, Check.DISPATCH_SURPLUS)
@@ -54,7 +54,7 @@ def test_a_row_that_differs_is_found_and_the_difference_named(name: str, value: 
     )
 
 
-def test_a_lease_that_lives_or_ended_just_now_is_no_fault_and_nobody_else_needs_one() -> None:
+def test_a_live_or_just_ended_lease_is_no_fault_and_a_waiting_task_needs_none() -> None:
     for over_s in (None, 0.0, 119.0):
         assert list(lease_faults(a_task(RUNS, lease_over_s=over_s))) == []
     assert list(lease_faults(a_task(WAITS, has_lease=False))) == []

@@ -1,4 +1,4 @@
-"""Running handlers at once in tests of programs."""
+"""Running handlers directly in tests of programs."""
 
 import asyncio
 from datetime import timedelta
@@ -33,33 +33,33 @@ def fails(how: str) -> None:
     raise ValueError(how)
 
 
-@app.task("asks", isolation="process")
-def asks(context: Context) -> None:
+@app.task("stops-early", isolation="process")
+def stops_early(context: Context) -> None:
     context.raise_if_cancelled()
 
 
-def test_what_a_handler_does_is_told() -> None:
+def test_what_a_handler_does_is_recorded() -> None:
     ended = attempt(doubles, n=4)
     assert (ended.succeeded, ended.result, ended.error) == (True, 8, None)
     assert ended.progress == [(0.5, "half")]
     assert ended.lines == [Line("info", "doubling", {"n": 4})]
 
 
-def test_a_payload_that_does_not_fit_is_refused_as_a_worker_does() -> None:
+def test_an_invalid_payload_is_refused_as_in_a_worker() -> None:
     ended = attempt(doubles, {"n": "many"})
     assert ended.error is not None
     assert ended.error.type == "PayloadRefused"
     assert not ended.succeeded
 
 
-def test_an_async_one_runs_with_the_attempt_that_is_asked_for() -> None:
+def test_an_async_one_runs_with_the_given_attempt() -> None:
     first, second = attempt(later), attempt(later, number=2)
     assert first.retry_after == timedelta(seconds=5)
     assert second.result == "now"
     assert second.retry_after is None
 
 
-async def test_it_runs_in_a_loop_that_is_there() -> None:
+async def test_it_runs_in_an_existing_loop() -> None:
     assert (await attempt_async(later, number=2)).result == "now"
     assert (await attempt_async(doubles, n=1)).result == 2
 
@@ -72,9 +72,9 @@ def test_the_result_of_one_that_failed_is_what_it_raised() -> None:
     assert type(attempt(fails, how="for good").outcome).__name__ == "Permanent"
 
 
-def test_one_that_is_cancelled_is_told() -> None:
-    assert attempt(asks).succeeded
-    error = attempt(asks, is_cancelled=True).error
+def test_a_requested_cancel_reaches_the_handler() -> None:
+    assert attempt(stops_early).succeeded
+    error = attempt(stops_early, is_cancelled=True).error
     assert error is not None
     assert error.type == "Stopped"
 
@@ -84,7 +84,7 @@ def numbers(number: int, context: Context) -> list[int]:
     return [number, context.attempt]
 
 
-async def test_a_field_that_is_called_as_an_option_is_given_in_the_payload() -> None:
+async def test_a_field_with_the_name_of_an_option_is_given_in_the_payload() -> None:
     assert attempt(numbers, {"number": 7}, number=2).result == [7, 2]
     assert attempt(numbers, {"number": 7}).result == [7, 1]
     with pytest.raises(TypeError, match=r'as in attempt\(numbers, {"number": …}\)'):

@@ -31,8 +31,8 @@ def an_app() -> Taskmill:
             raise ValueError("not yet")
         return "done"
 
-    @app.task("asks-again", max_attempts=1000)
-    def asks_again() -> None:
+    @app.task("retries-forever", max_attempts=1000)
+    def retries_forever() -> None:
         raise RetryLater
 
     return app
@@ -43,7 +43,7 @@ def service() -> ServiceInMemory:
     return ServiceInMemory(an_app())
 
 
-def test_what_a_program_creates_can_be_looked_at_and_run(service: ServiceInMemory) -> None:
+def test_what_a_program_creates_can_be_read_and_run(service: ServiceInMemory) -> None:
     with service.client() as client:
         made = client.create("x", type="flaky", payload={"failures": 2}, labels={"a": "b"})
         [task] = service.tasks
@@ -91,7 +91,7 @@ def test_keys_make_one_task_of_many_requests(service: ServiceInMemory) -> None:
     assert len(service.tasks) == 1
 
 
-def test_many_are_created_listed_cancelled_and_run_again(service: ServiceInMemory) -> None:
+def test_many_are_created_listed_cancelled_and_retried(service: ServiceInMemory) -> None:
     client: Client = service.client()
     ids = client.create_many(
         [
@@ -119,13 +119,13 @@ async def test_all_of_it_works_in_a_loop(service: ServiceInMemory) -> None:
         assert (await client.get(task.id)).result == "done"
 
 
-def test_one_that_never_ends_is_told(service: ServiceInMemory) -> None:
-    service.client().create("x", type="asks-again")
+def test_a_task_that_never_ends_is_reported(service: ServiceInMemory) -> None:
+    service.client().create("x", type="retries-forever")
     with pytest.raises(RuntimeError, match="still wait after 10 attempts"):
         service.run_all(most=10)
 
 
-def test_what_is_enqueued_in_a_transaction_is_there_without_a_database(
+def test_what_is_enqueued_in_a_transaction_exists_without_a_database(
     service: ServiceInMemory,
 ) -> None:
     engine = create_engine("sqlite://")
@@ -147,7 +147,7 @@ def test_what_is_enqueued_in_a_transaction_is_there_without_a_database(
 
 async def test_on_an_asynchronous_connection_it_is_awaited(service: ServiceInMemory) -> None:
     async with AsyncSession() as session:
-        made = await service.enqueue(session, "x", type="asks-again")
+        made = await service.enqueue(session, "x", type="retries-forever")
     assert [task.id for task in service.tasks] == [made]
 
 
@@ -159,7 +159,7 @@ def test_a_batch_is_all_or_nothing(service: ServiceInMemory) -> None:
     assert client.create("b", idempotency_key="k").name == "b"
 
 
-def test_listings_are_filtered_and_cut_as_the_api_does(service: ServiceInMemory) -> None:
+def test_listings_are_filtered_and_paged_as_in_the_api(service: ServiceInMemory) -> None:
     client = service.client()
     for name in ("Anna", "Bob", "annabel"):
         client.create(name, queue="people")
@@ -186,7 +186,7 @@ def test_a_new_run_begins_with_nothing_of_the_one_before(service: ServiceInMemor
     assert (again.result, again.error, again.started_at, again.finished_at) == (None,) * 4
 
 
-def test_a_task_that_expires_says_so_and_may_run_later(service: ServiceInMemory) -> None:
+def test_an_expired_task_has_that_error_and_may_run_later(service: ServiceInMemory) -> None:
     client = service.client()
     until = service.now + timedelta(minutes=1)
     made = client.create("x", type="flaky", payload={"failures": 1}, expires_at=until)

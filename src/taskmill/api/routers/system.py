@@ -144,7 +144,7 @@ async def stop_worker(request: Request, context: InContext, id: WorkerId) -> Res
     takes.
     """
     query = queries.read_query(request.scope, StopQuery)
-    stop = context.service.ask_worker(id, WorkerRequest.STOP, when_empty=query.when_empty)
+    stop = context.service.set_worker_request(id, WorkerRequest.STOP, when_empty=query.when_empty)
     return RawResponse(202, worker_json(await stop)).to_starlette()
 
 
@@ -164,7 +164,7 @@ async def resume_worker(context: InContext, id: WorkerId) -> Response:  # noqa: 
 
 async def _ask(context: InContext, lease_id: UUID, request: WorkerRequest | None) -> Response:
     return RawResponse(
-        202, worker_json(await context.service.ask_worker(lease_id, request))
+        202, worker_json(await context.service.set_worker_request(lease_id, request))
     ).to_starlette()
 
 

@@ -129,7 +129,7 @@ async def ask_worker(view: View) -> Response:
     if wanted not in _REQUESTS:
         expected = f"one of {', '.join(_REQUESTS)}"
         raise InvalidInput.at("path:what", expected, describe(wanted, reveal=True))
-    await view.context.service.ask_worker(
+    await view.context.service.set_worker_request(
         worker_id, _REQUESTS[wanted], when_empty=wanted == _STOP_WHEN_EMPTY
     )
     if ("from", "list") in view.query:
