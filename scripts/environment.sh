@@ -24,7 +24,7 @@ environment_is_fresh() {
         { [ -z "$wanted_python" ] || [ "$made_for" = "wanted: $wanted_python" ]; }
 }
 
-# Whether somebody has installed the package there, which hides the source: `git pull` would change nothing.
+# Whether the package is installed there, which hides the source: `git pull` would change nothing.
 has_copy() {
     for copy in "$1"/lib/python3*/site-packages/taskmill; do
         [ -d "$copy" ] && return
@@ -32,7 +32,7 @@ has_copy() {
     return 1
 }
 
-# Sets $python to a Python that is new enough, or says what to do.
+# Sets $python to a Python that is new enough, or prints what to do.
 find_python() {
     if [ -n "$wanted_python" ]; then
         python=$wanted_python

@@ -1,7 +1,7 @@
 """Makes a virtual environment that holds exactly what a hashed lock file names.
 
 `make_environment.py FOLDER LOCK WANTED`, called by environment.sh with the Python to build on. Uses
-uv when there is one, else pip, which it looks for in many places, as fresh systems come without it.
+uv if there is one, else pip, which it searches in many places, as fresh systems come without it.
 Several calls at once wait for each other. It needs the standard library only, and changes nothing
 outside FOLDER.
 """
@@ -26,8 +26,8 @@ PIP_WHEELS = "usr/share/python-wheels/pip-*.whl"
 OTHER_PYTHONS = [f"python3.{minor}" for minor in range(14, 8, -1)] + ["python3", "/usr/bin/python3"]
 
 
-FOR_PACKAGES_OF_YOURS = (
-    "For packages of yours, make an environment in a folder of yours (docs/how-to/own-handlers.md)."
+OWN_PACKAGES_HINT = (
+    "For your own packages, make an environment in your own folder (docs/how-to/own-handlers.md)."
 )
 # On the disk, in MB; a test compares. What is fetched is about a third of it.
 SIZES = {"run.txt": 130, "test.txt": 840}
@@ -46,16 +46,16 @@ def main(folder: Path, lock: Path, wanted: str) -> None:
         fresh = is_fresh(folder, complete, stamp_for(folder, lock, wanted))
         for copy in copies(folder):
             say(f"{copy} is an installed copy of Taskmill, which hides the source beside it.")
-            say(f"It is removed: {folder} is Taskmill's own. {FOR_PACKAGES_OF_YOURS}")
+            say(f"It is removed: {folder} is Taskmill's own. {OWN_PACKAGES_HINT}")
             remove_copy(copy)
         if fresh:
             return
         if folder.exists() and not complete.exists():
-            say(f"{folder} is not as it was made here; it is made anew. {FOR_PACKAGES_OF_YOURS}")
+            say(f"{folder} was changed; it is made again. {OWN_PACKAGES_HINT}")
         started = time.monotonic()
         version = ".".join(map(str, sys.version_info[:3]))
         say(f"making {folder.name} from {lock.relative_to(ROOT)} with Python {version} (only once)")
-        say(f"{size_of(lock)}; every {SAY_EVERY_S:.0f} s it says that it goes on")
+        say(f"{size_of(lock)}; every {SAY_EVERY_S:.0f} s it prints that it goes on")
         make(folder, lock)
         add_source(folder)
         complete.write_text(stamp_for(folder, lock, wanted))
@@ -77,7 +77,7 @@ def wait_for(guard: int) -> None:
 
 
 def stamp_for(folder: Path, lock: Path, wanted: str) -> str:
-    """What environment.sh compares: the lock's checksum, the interpreter, who asked for it."""
+    """What environment.sh compares: the lock's checksum, the interpreter, the requested Python."""
     with lock.open("rb") as content:
         checksum = subprocess.run(["cksum"], stdin=content, capture_output=True, check=True).stdout  # noqa: S607 - POSIX
     interpreter = (folder / "bin" / "python").resolve()
@@ -85,19 +85,19 @@ def stamp_for(folder: Path, lock: Path, wanted: str) -> str:
 
 
 def size_of(lock: Path) -> str:
-    """Say how many packages a lock names, and about how large they are."""
+    """Return how many packages a lock names, and about how large they are."""
     names = re.findall(r"^[A-Za-z0-9][^\s;]*==", lock.read_text(), re.MULTILINE)
     size = f", about {SIZES[lock.name]} MB on the disk" if names and lock.name in SIZES else ""
     return f"{len(names)} packages{size}"
 
 
 def copies(folder: Path) -> list[Path]:
-    """Find what somebody has installed of this very package."""
+    """Find installed copies of this package."""
     return [copy for copy in folder.glob("lib/python3*/site-packages/taskmill") if copy.is_dir()]
 
 
 def remove_copy(copy: Path) -> None:
-    """Remove an installed package, with what pip knows of it."""
+    """Remove an installed package, with its metadata of pip."""
     for path in (copy, *copy.parent.glob("taskmill-*.dist-info")):
         try:
             shutil.rmtree(path)
@@ -126,7 +126,7 @@ def make(folder: Path, lock: Path) -> None:
             return
         failures.append(f"with {name}: {failure}")
         if can_install and name != "uv":
-            break  # pip works and could not install it: another pip would not do better
+            break  # pip works and could not install it: another pip would fail, too
     raise CannotMakeError(
         "\n".join(failures)
         or f"{BASE_PYTHON} has no pip, and none was found elsewhere. Install it (Debian: apt-get "
@@ -135,7 +135,7 @@ def make(folder: Path, lock: Path) -> None:
 
 
 def remove(folder: Path) -> None:
-    """Remove what an earlier try, another Python or another lock left."""
+    """Remove the remains of an earlier try, another Python or another lock."""
     try:
         if folder.exists():
             shutil.rmtree(folder)
@@ -211,7 +211,7 @@ def works(command: list[str]) -> bool:
 
 
 def run(command: list[str], *, cwd: Path = ROOT) -> str | None:
-    """Run a command; return None, or when it fails the command and the end of what it said."""
+    """Run a command; return None, or on failure the command and the end of its output."""
     with subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
@@ -224,12 +224,12 @@ def run(command: list[str], *, cwd: Path = ROOT) -> str | None:
         printed = output_of(process)
     if process.returncode == 0:
         return None
-    said = "\n".join(printed.strip().splitlines()[-15:])
-    return f"{shlex.join(command)}\n{said}"
+    output = "\n".join(printed.strip().splitlines()[-15:])
+    return f"{shlex.join(command)}\n{output}"
 
 
 def output_of(process: "subprocess.Popen[str]") -> str:
-    """Wait for a program's end, and say now and then that it goes on."""
+    """Wait for a program's end, and report now and then that it goes on."""
     started = time.monotonic()
     while True:
         try:
@@ -239,10 +239,10 @@ def output_of(process: "subprocess.Popen[str]") -> str:
 
 
 def clean() -> dict[str, str]:
-    """The environment without what would send packages elsewhere."""
+    """The environment without variables that would install packages elsewhere."""
     dropped = ("PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_REQUIRE_VIRTUALENV", "VIRTUAL_ENV")
-    kept = {name: value for name, value in os.environ.items() if name not in dropped}
-    return {**kept, "UV_PYTHON_DOWNLOADS": "never"}
+    others = {name: value for name, value in os.environ.items() if name not in dropped}
+    return {**others, "UV_PYTHON_DOWNLOADS": "never"}
 
 
 def add_source(folder: Path) -> None:

@@ -1,9 +1,9 @@
 """Takes the pictures of the dashboard in docs/images: `python scripts/pictures.py`, with the test dependencies.
 
-With names of pictures it takes only those. It starts a service of its own with the app of the browser tests, lets
-it believe that it has worked for an hour, gives it tasks all the time, and opens pages in Chromium.
+With names of pictures it takes only those. It starts a service of its own with the app of the browser tests, gives
+it the history of an hour, feeds it tasks all the time, and opens pages in Chromium.
 """
-# ruff: noqa: INP001, T201, S311 - a program of its own that prints; what it draws is no secret
+# ruff: noqa: INP001, T201, S311 - a program of its own that prints; its random numbers are no secret
 
 import asyncio
 import io
@@ -32,7 +32,7 @@ from tests.support.refusals import refused_message, store_refused_in_thread  # n
 IMAGES = ROOT / "docs/images"
 FED_S = 75
 COLOURS = 256
-KEPT_THUMBNAILS = 20
+CLAIMED_THUMBNAILS = 20
 NAMES = {
     "send-email": (
         "Send the welcome mail to customer {}",
@@ -73,7 +73,7 @@ WITH hour AS MATERIALIZED (
         ) AS tasks
     ) AS n
 ),
-told AS (
+rolled_up AS (
     INSERT INTO taskmill.task_minute (
         step_s, at, queue, type, created, claimed, succeeded, failed, retry_scheduled, handed_back, lost, expired,
         cancelled, run_again, waiting, waiting_s, running, running_s
@@ -98,7 +98,7 @@ SELECT queue, 'failed', sum(wrong) FROM hour GROUP BY queue
 
 
 def a_task(draw: random.Random) -> dict[str, Any]:
-    """Draw a task as a shop would have it."""
+    """Return a random task of a shop."""
     kind = draw.choices(list(NAMES), (58, 3, 39))[0]
     customer = draw.choice(CUSTOMERS)
     payloads: dict[str, dict[str, Any]] = {
@@ -117,7 +117,7 @@ def a_task(draw: random.Random) -> dict[str, Any]:
 
 
 def prepare(http: httpx.Client) -> None:
-    """Give it what waits: for a worker that there is not, for hours, and for the one that pulls."""
+    """Create waiting tasks: for a worker that does not exist, and for hours."""
     for number in range(3):
         http.post(
             "/tasks", json={"name": f"Train the model {number}", "type": "train", "queue": "gpu"}
@@ -128,7 +128,7 @@ def prepare(http: httpx.Client) -> None:
 
 @contextmanager
 def feeding(url: str) -> Iterator[None]:
-    """Give the service some tasks every second while the block runs."""
+    """Create some tasks every second while the block runs."""
     draw, stop = random.Random(7), threading.Event()
 
     def give() -> None:
@@ -154,16 +154,16 @@ def begin_report(http: httpx.Client) -> str:
 
 
 def pull(http: httpx.Client) -> None:
-    """Be a worker that pulls over HTTP: fail at some tasks, keep others, and leave the rest."""
+    """Act as a worker that pulls over HTTP: fail some tasks, hold others, and leave the remaining ones."""
     for number in range(30):
         task = {"name": f"Make thumbnail {number}", "type": "thumbnail", "queue": "images"}
         http.post("/tasks", json=task).raise_for_status()
-        if number < KEPT_THUMBNAILS:
+        if number < CLAIMED_THUMBNAILS:
             claim_thumbnail(http, TROUBLES[number] if number < len(TROUBLES) else None)
 
 
 def claim_thumbnail(http: httpx.Client, trouble: tuple[str, str] | None) -> None:
-    """Claim a task, and with a trouble fail at it."""
+    """Claim a task; with a trouble, fail it."""
     claim = {"worker": "thumbnails-1", "types": ["thumbnail"], "wait_s": 5, "ttl_s": 600}
     lease = http.post("/leases", json=claim).raise_for_status().json()
     if trouble is not None:
@@ -177,7 +177,7 @@ def claim_thumbnail(http: httpx.Client, trouble: tuple[str, str] | None) -> None
 
 
 def refuse(url: str) -> str:
-    """Keep messages as refused, as an intake would have; return the id of one."""
+    """Store refused messages, as an intake would; return the id of one."""
     bodies = {
         "order-4711": b'{"name": "Send the invoice", "type": "send-email", "priority": 12, "queu": "mail"}',
         "order-4712": b"name=first&type=send-email",
@@ -206,24 +206,24 @@ def a_mill(folder: Path) -> Iterator[tuple[str, httpx.Client, str]]:
 
 
 def migrate(url: str) -> None:
-    """Bring the database to the current schema, and give it a past."""
+    """Bring the database to the current schema, and give it a history."""
     from taskmill.storage.migrate import upgrade  # noqa: PLC0415 - it is ours, and slow to import
 
     upgrade(url)
-    asyncio.run(remember(url))
+    asyncio.run(insert_history(url))
 
 
-async def remember(url: str) -> None:
-    """Have the service believe that it has worked for an hour."""
+async def insert_history(url: str) -> None:
+    """Insert the statistics of an hour."""
     connection = await asyncpg.connect(url)
     await connection.execute(HISTORY)
     await connection.close()
 
 
-def keep(picture: bytes, path: Path) -> None:
-    """Write it with few colours: that takes a third of the space, and nobody sees a difference.
+def save(picture: bytes, path: Path) -> None:
+    """Write it with few colours: that takes a third of the space, without a visible difference.
 
-    Of the ways to choose them this one keeps rare colours, too, as those of small dots.
+    This way to choose them keeps rare colours, such as those of small dots.
     """
     seen = Image.open(io.BytesIO(picture)).convert("RGB")
     few = seen.quantize(
@@ -233,13 +233,13 @@ def keep(picture: bytes, path: Path) -> None:
 
 
 def take(browser: Browser, address: str, name: str, view: tuple[str, str, str]) -> None:
-    """Open a page, let it come alive, and keep what is seen."""
+    """Open a page, wait until it is live, and save a picture of it."""
     context = a_context(browser, *view)
     page = context.new_page()
     page.goto(address)
     page.locator("#pulse.on").wait_for(state="attached")
     page.locator("#pulse.beat").wait_for(state="attached")
-    keep(page.screenshot(), IMAGES / f"{name}.png")
+    save(page.screenshot(), IMAGES / f"{name}.png")
     context.close()
     print(f"{name}: {(IMAGES / f'{name}.png').stat().st_size // 1024} KiB, {SIZES[view[0]]}")
 
@@ -259,14 +259,14 @@ def main() -> None:
 
 
 def pages(http: httpx.Client, refused: str) -> dict[str, tuple[str, tuple[str, str, str]]]:
-    """Return where the pictures are, and how to look there, by name."""
+    """Return the address and the view of each picture, by name."""
     running = begin_report(http)
     failed = http.get("/tasks", params={"status": "failed", "type": "charge-card", "limit": 1})
     broken = failed.json()["items"][0]["id"]
     workers = http.get("/workers").json()["items"]
     worker = next(one["id"] for one in workers if not one["remote"])
     return {
-        # First, as long as the report stands near its top.
+        # First, while the report is near the top of the list.
         "tasks": ("/ui/tasks", ("desktop", "light", "en")),
         "tasks-phone": ("/ui/tasks", ("phone", "dark", "en")),
         "overview": ("/", ("desktop", "light", "en")),
@@ -286,7 +286,7 @@ def pages(http: httpx.Client, refused: str) -> dict[str, tuple[str, tuple[str, s
 
 
 def take_all(url: str, found: Mapping[str, tuple[str, tuple[str, str, str]]]) -> None:
-    """Take those that were asked for."""
+    """Take the requested ones."""
     with sync_playwright() as playwright:
         launch = playwright.chromium.launch
         browser = launch(executable_path=chromium_path(), args=["--no-sandbox"])

@@ -1,4 +1,4 @@
-"""JSON Schemas in words and tables, for the pages of the reference that are made of OpenAPI and AsyncAPI."""
+"""JSON Schemas in words and tables, for reference pages that are generated from OpenAPI and AsyncAPI."""
 # ruff: noqa: INP001 - beside the programs that use it
 
 import json
@@ -16,7 +16,7 @@ _FORMATS: Final = {"uuid": "UUID", "date-time": "time", "uri": "URL"}
 
 
 def words(schema: Json, link: Link) -> str:
-    """Say in a few words which values fit."""
+    """Describe the valid values in a few words."""
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
         return f"[{name}]({link(name)})"
@@ -54,7 +54,7 @@ def _text(schema: Json) -> str:
 
 
 def _bounds(schema: Json, what: str) -> str:
-    """Say between which bounds, of a number (`imum`) or of its `Length` or `Items`."""
+    """Describe the bounds of a number (`imum`), or of a `Length` or of `Items`."""
     least, most = schema.get(f"min{what}"), schema.get(f"max{what}")
     unit = {"Length": " characters", "Items": "", "imum": ""}[what]
     if "exclusiveMinimum" in schema:
@@ -68,7 +68,7 @@ def _bounds(schema: Json, what: str) -> str:
 
 
 def fields(schema: Json, link: Link) -> Iterator[str]:
-    """Yield a table of an object's fields; with a column of defaults when any field may be left out."""
+    """Yield a table of an object's fields; with a column of defaults if any field is optional."""
     properties = schema.get("properties", {})
     required = set(schema.get("required", ()))
     may_lack = bool(set(properties) - required)

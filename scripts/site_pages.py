@@ -1,8 +1,8 @@
-"""What the documentation's site has beside docs/: a hook of MkDocs, named in mkdocs.yml.
+"""Adds to the documentation's site what is outside docs/: a hook of MkDocs, named in mkdocs.yml.
 
-Pages link to what lies outside docs/, as one reads them in the repository. What they link to becomes a page of the
-site, too: a page as it is, any other file as a block of code, a folder as the list of its files. And an entry
-`folder/*` of the nav stands for all pages of the folder that the nav does not name.
+Pages link to files outside docs/, which works in the repository. On the site each such target becomes a page: a
+page as it is, any other file as a block of code, a folder as the list of its files. And an entry `folder/*` of the
+nav stands for all pages of the folder that the nav does not name.
 """
 # ruff: noqa: INP001 - read by MkDocs, from its path
 
@@ -27,9 +27,9 @@ Nav = list[Any]
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Spell out the nav."""
+    """Expand the nav."""
     named = set(_named(config.nav or []))
-    config.nav = _spelled_out(config.nav or [], named)
+    config.nav = _expanded(config.nav or [], named)
     return config
 
 
@@ -39,12 +39,12 @@ def _named(nav: Nav) -> Iterator[str]:
             yield from _named(value) if isinstance(value, list) else [value]
 
 
-def _spelled_out(nav: Nav, named: set[str]) -> Nav:
+def _expanded(nav: Nav, named: set[str]) -> Nav:
     complete: Nav = []
     for entry in nav:
         if isinstance(entry, dict):
             [(title, value)] = entry.items()
-            inner = _spelled_out(value, named) if isinstance(value, list) else value
+            inner = _expanded(value, named) if isinstance(value, list) else value
             complete += [{title: inner}] if inner else []
         elif entry.endswith("/*"):
             pages = sorted((ROOT / DOCS).glob(f"{entry}.md"))
@@ -56,7 +56,7 @@ def _spelled_out(nav: Nav, named: set[str]) -> Nav:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add a page for all that is linked to outside docs/, and so on from there."""
+    """Add a page for each link target outside docs/, and for the targets of those."""
     waiting = [DOCS + file.src_uri for file in files.documentation_pages()]
     while waiting:
         path = waiting.pop()
@@ -74,10 +74,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
-    """Have links lead to the pages of the site that stand for their targets."""
+    """Point links to the pages of the site that stand for their targets."""
     uri = page.file.src_uri
     path = uri.removeprefix(OUTSIDE) if uri.startswith(OUTSIDE) else DOCS + uri
-    if not (ROOT / path).is_file():  # made of code, not of a page
+    if not (ROOT / path).is_file():  # generated from code, not from a page
         return markdown
 
     def moved(link: re.Match[str]) -> str:
@@ -98,7 +98,7 @@ def _targets(path: str) -> Iterator[str]:
 
 
 def _target(path: str, link: str) -> str | None:
-    """Return the path in the repository that a link of a page leads to; None when nothing is there."""
+    """Return the path in the repository of a link's target; None if it does not exist."""
     target = posixpath.normpath(posixpath.join(posixpath.dirname(path), link))
     there = (ROOT / target).resolve()
     return target if there.exists() and there.is_relative_to(ROOT) else None

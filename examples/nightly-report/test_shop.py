@@ -1,4 +1,4 @@
-"""Tests of the shop that need nothing: its tables are in SQLite, its tasks in memory.
+"""Tests of the shop that need no services: its tables are in SQLite, its tasks in memory.
 
 python -m pytest test_shop.py
 """
@@ -64,13 +64,13 @@ def test_a_second_attempt_mails_nobody_again() -> None:
     assert attempt(confirm_order, order=1, number=2).lines == []
 
 
-def test_an_order_that_is_not_there_is_given_up() -> None:
+def test_an_unknown_order_fails_for_good() -> None:
     ended = attempt(confirm_order, order=1)
     assert ended.error is not None
     assert (ended.error.type, ended.retry_after) == ("PermanentFailure", None)
 
 
-def test_the_report_has_the_days_sums_and_is_written_twice_alike(tmp_path: Path) -> None:
+def test_the_report_has_the_days_sums_and_can_be_written_again(tmp_path: Path) -> None:
     sell(("bread", 2, 900), ("<cake>", 1, 1500), ("bread", 1, 450))
     for number in (1, 2):
         ended = attempt(nightly_report, day="2026-11-23", number=number)
@@ -88,7 +88,7 @@ def test_the_report_waits_until_its_day_is_over() -> None:
     assert timedelta(0) < ended.retry_after <= timedelta(days=1)
 
 
-def test_a_database_that_is_away_is_waited_for(tmp_path: Path) -> None:
+def test_while_the_database_is_away_the_report_is_retried(tmp_path: Path) -> None:
     database.engine().dispose()
     (tmp_path / "shop.db").unlink()
     (tmp_path / "shop.db").mkdir()  # SQLite can't open that

@@ -24,7 +24,7 @@ def test_a_clean_clone_starts_the_program(cloned: Checkout) -> None:
     first = cloned.taskmill("--version")
     assert "making .venv from requirements/run.txt" in first.stderr
     found = re.search(
-        r"(\d+) packages, about (\d+) MB on the disk; every 10 s it says that it goes on",
+        r"(\d+) packages, about (\d+) MB on the disk; every 10 s it prints that it goes on",
         first.stderr,
     )
     assert found, first.stderr
@@ -84,7 +84,7 @@ def test_an_environment_that_was_made_elsewhere_is_told_before_it_is_replaced(
 ) -> None:
     (small.path / ".venv" / "bin").mkdir(parents=True)
     output = started(small)
-    assert "is not as it was made here; it is made anew" in output
+    assert "was changed; it is made again" in output
     assert "own-handlers.md" in output
 
 

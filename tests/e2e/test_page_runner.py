@@ -1,4 +1,4 @@
-"""What runs pages notices when one is not as printed, and leaves nothing out in silence."""
+"""The runner of pages notices when output differs, and leaves nothing out silently."""
 
 import os
 import sys
@@ -56,7 +56,7 @@ def test_an_exit_status_that_is_not_announced_is_told(tmp_path: Path) -> None:
 def test_a_block_of_which_nothing_is_said_is_refused(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text('```json\n{"a": 1}\n```\n')
-    with pytest.raises(PageError, match=r"page\.md:2: nothing says what this block is"):
+    with pytest.raises(PageError, match=r"page\.md:2: the kind of this block is unknown"):
         read(page)
     page.write_text('<!-- run: not, it is an answer -->\n```json\n{"a": 1}\n```\n')
     assert [(step.line, step.reason) for step in not_run(read(page))] == [(3, "it is an answer")]

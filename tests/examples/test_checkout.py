@@ -77,7 +77,7 @@ class Shop:
     def called_for(self, order_id: str, taskmill: Client) -> TaskView:
         """The task that is to charge an order, once the shop has its call in hand."""
         [task] = taskmill.list(queue="checkout", label=f"order={order_id}")
-        query = f"SELECT answer FROM call WHERE id = '{task.id}-1'"  # noqa: S608 - our own
+        query = f"SELECT result FROM call WHERE id = '{task.id}-1'"  # noqa: S608 - our own
         wait_until(lambda: self.rows("shop.db", query) == [(None,)], "the call")
         return task
 

@@ -1,7 +1,6 @@
-"""Runs the commands and the code of pages as they are printed: `tools/run_pages README.md`.
+"""Runs the commands and the code of documentation pages: `tools/run_pages README.md`.
 
-`blocks` reads a page, `matching` compares what was printed with what the page shows, `terminal` runs commands
-as a reader's shell does, `place` is the folder in which all of it happens, `session` goes through a page, and
-`__main__` is the command. What a page may say to it is told in CONTRIBUTING.md. It needs the standard library
-only.
+`blocks` reads a page, `matching` compares the output with the page, `terminal` runs commands like a reader's
+shell, `folder` makes the folder in which they run, `session` goes through a page, and `__main__` is the command.
+The comments by which a page controls it are in CONTRIBUTING.md. It needs only the standard library.
 """

@@ -8,12 +8,12 @@ import time
 from pathlib import Path
 
 from tools.pages.blocks import NotRun, Page, PageError, read
-from tools.pages.place import ROOT
+from tools.pages.folder import ROOT
 from tools.pages.session import Failure, Site, site
 
 __all__ = ["PAGES", "main", "not_run"]
 
-# Every page whose blocks are run, or say why they are not.
+# Every page whose blocks are run, or have a reason why they are not.
 PAGES = [
     ROOT / "README.md",
     *sorted(ROOT.glob("docs/tutorial/*.md")),
@@ -21,21 +21,20 @@ PAGES = [
 ]
 
 _ABOUT = """\
-Run the commands and the code of pages as they are printed, and compare what they print with what the page
-shows. Each page gets a folder like a fresh clone, and free ports instead of those that it names. All that
-was started is stopped again.
+Run the commands and the code of pages, and compare their output with the page. Each page gets a folder like
+a fresh clone, and free ports instead of those that it names. All that was started is stopped again.
 """
 
 
 def main(arguments: list[str]) -> int:
-    """Run pages one after the other; returns 1 when one of them is not as printed."""
+    """Run pages one after the other; returns 1 if the output of one differs."""
     chosen = _parser().parse_args(arguments)
     try:
         pages = [read(Path(os.path.relpath(page))) for page in chosen.pages]
     except PageError as error:
         return _failed([str(error)])
     if chosen.list:
-        _say(
+        _print(
             "\n".join(
                 f"{page.path}:{step.line}: {step.reason}"
                 for page in pages
@@ -68,42 +67,42 @@ def _parser() -> argparse.ArgumentParser:
         "--environment",
         type=Path,
         metavar="FOLDER",
-        help="a virtual environment that has everything, instead of the .venv that ./taskmill makes",
+        help="a complete virtual environment, instead of the .venv that ./taskmill makes",
     )
     return parser
 
 
 def _run(shared: Site, page: Page, is_quiet: bool) -> str | None:  # noqa: FBT001 - an option of the command
-    _say(f"\n{page.path}")
+    _print(f"\n{page.path}")
     begun = time.monotonic()  # noqa: TID251 - a stopwatch
 
-    def tell(line: int | None, text: str) -> None:
+    def report(line: int | None, text: str) -> None:
         if line is not None:
-            _say(f"{line:5} {text}")
+            _print(f"{line:5} {text}")
         elif text and not is_quiet:
-            _say("\n".join(f"      | {one}" for one in text.split("\n")))
+            _print("\n".join(f"      | {one}" for one in text.split("\n")))
 
     try:
-        shared.go_through(page, tell)
+        shared.go_through(page, report)
     except Failure as failure:
         return str(failure)
     left_out = len(not_run(page))
     done, took = len(page.steps) - left_out, time.monotonic() - begun  # noqa: TID251 - see above
-    _say(f"      as printed: {done} steps in {took:.0f} s; {left_out} blocks are not run")
+    _print(f"      as printed: {done} steps in {took:.0f} s; {left_out} blocks are not run")
     return None
 
 
 def _failed(failures: list[str]) -> int:
     for failure in failures:
-        _say(f"\nFAILED {failure}")
+        _print(f"\nFAILED {failure}")
     return 1 if failures else 0
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     print(text, flush=True)  # noqa: T201 - the command's output
 
 
 if __name__ == "__main__":
-    # What it has started is stopped on the way out.
+    # Exit regularly, so that all that was started is stopped.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     sys.exit(main(sys.argv[1:]))

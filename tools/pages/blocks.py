@@ -1,8 +1,8 @@
-"""Reads a page: what its reader types, what they save, and what they are to see.
+"""Reads a page: what its reader types, saves, and should see.
 
-Blocks in `sh` are commands, those in `console` are commands after `$ ` with what they print, and one with a
-`title="NAME"` is a file. Whatever can't be seen from that is said in a comment before the block. A block that is
-nothing of all this is an error, so that none is left out in silence.
+Blocks in `sh` are commands, those in `console` are commands after `$ ` with their output, and one with a
+`title="NAME"` is a file. All else is set by options in a comment before the block. Any other block is an error, so
+that none is left out silently.
 """
 
 import re
@@ -15,21 +15,21 @@ from typing import TypeAlias
 
 __all__ = ["Command", "File", "Interrupt", "NotRun", "Page", "PageError", "Step", "read"]
 
-_FENCE = re.compile(r"^(?P<indent> *)(?P<ticks>`{3,})(?P<language>\w*) *(?P<rest>.*)$")
+_FENCE = re.compile(r"^(?P<indent> *)(?P<ticks>`{3,})(?P<language>\w*) *(?P<info>.*)$")
 _TITLE = re.compile(r'title="([^"]+)"')
-_SAID = re.compile(r"^.*<!-- run: *(.*?) *-->$")
-_WORDS = (
+_OPTION = re.compile(r"^.*<!-- run: *(.*?) *-->$")
+_OPTIONS = (
     "append", "background", "file", "interrupt", "not", "output", "repeat", "roughly", "service", "status",
 )  # fmt: skip
 
 
 class PageError(Exception):
-    """A page says something that can't be run; the message begins with its place."""
+    """A page has something that can't be run; the message begins with the page and the line."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Command:
-    """A command; `expected` is None where the page does not show what it prints."""
+    """A command; `expected` is None if the page does not show its output."""
 
     line: int
     text: str
@@ -43,7 +43,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class File:
-    """Something to save."""
+    """A file to save."""
 
     line: int
     name: str
@@ -72,7 +72,7 @@ Step: TypeAlias = Command | File | Interrupt | NotRun
 
 @dataclass(slots=True, kw_only=True)
 class Page:
-    """What is to be done, in order; and whether a service is to run meanwhile."""
+    """The steps of a page, in order, and whether they need a running service."""
 
     path: Path
     needs_service: bool = False
@@ -91,28 +91,28 @@ def read(path: Path) -> Page:
     """Read a page.
 
     Raises:
-        PageError: It can't be read, a block is of no kind, or a comment says something unknown.
+        PageError: It can't be read, or has a block of no kind or an unknown option.
     """
     page = Page(path=path)
-    said: dict[str, str] = {}
+    options: dict[str, str] = {}
     for piece in _pieces(path):
         match piece:
             case _Block():
-                page.steps += _steps(page, piece, said)
-                said = {}
+                page.steps += _steps(page, piece, options)
+                options = {}
             case (line, "service", _):
                 page.needs_service = True
             case (line, "interrupt", words):
                 page.steps.append(Interrupt(line=line, words=words))
-            case (line, word, rest) if word in _WORDS:
-                said[word] = rest
+            case (line, word, value) if word in _OPTIONS:
+                options[word] = value
             case (line, word, _):
-                raise PageError(f"{path}:{line}: expected one of {', '.join(_WORDS)}, got {word}")
+                raise PageError(f"{path}:{line}: expected one of {', '.join(_OPTIONS)}, got {word}")
     return page
 
 
 def _pieces(path: Path) -> Iterator[_Block | tuple[int, str, str]]:
-    """Yield blocks, hidden ones too, and what comments say: line, word and the rest."""
+    """Yield blocks, including hidden ones, and options from comments: line, name and value."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -121,14 +121,14 @@ def _pieces(path: Path) -> Iterator[_Block | tuple[int, str, str]]:
     while at < len(lines):
         line, at = lines[at], at + 1
         fence = _FENCE.match(line)
-        if said := _SAID.match(line):
-            word, _, rest = said[1].partition(" ")
-            yield at, word.rstrip(","), rest.strip()
+        if option := _OPTION.match(line):
+            word, _, value = option[1].partition(" ")
+            yield at, word.rstrip(","), value.strip()
         elif fence or line.strip() == "<!-- run":
             closing = fence["ticks"] if fence else "-->"
             end = _find(lines, closing, at, path)
             inner = textwrap.dedent("\n".join(lines[at:end])).split("\n")
-            title = _TITLE.search(fence["rest"]) if fence else None
+            title = _TITLE.search(fence["info"]) if fence else None
             yield _Block(
                 line=at + 1,
                 language=fence["language"] if fence else "console",
@@ -145,24 +145,24 @@ def _find(lines: list[str], closing: str, start: int, path: Path) -> int:
     raise PageError(f"{path}:{start}: this block has no end")
 
 
-def _steps(page: Page, block: _Block, said: dict[str, str]) -> list[Step]:
+def _steps(page: Page, block: _Block, options: dict[str, str]) -> list[Step]:
     text = "\n".join(block.lines)
-    name = said.get("file") or block.title
-    if "not" in said:
-        return [NotRun(line=block.line, reason=said["not"])]
-    if "output" in said:
+    name = options.get("file") or block.title
+    if "not" in options:
+        return [NotRun(line=block.line, reason=options["not"])]
+    if "output" in options:
         command = _last_command(page, block)
-        command.expected, command.roughly = text, "roughly" in said
+        command.expected, command.roughly = text, "roughly" in options
         return []
     if name:
-        appends = "append" in said
+        appends = "append" in options
         return [File(line=block.line, name=name, text=f"{text}\n", appends=appends)]
     if block.language == "sh":
-        return [_told(command, said) for command in _typed(block)]
+        return [_with_options(command, options) for command in _typed(block)]
     if block.language == "console" and block.lines[0].startswith("$ "):
-        return [_told(command, said) for command in _shown(block)]
+        return [_with_options(command, options) for command in _shown(block)]
     raise PageError(
-        f"{page.path}:{block.line}: nothing says what this block is: make it sh or console, give it a title, "
+        f"{page.path}:{block.line}: the kind of this block is unknown: make it sh or console, give it a title, "
         "or put one of these before it: <!-- run: output -->, <!-- run: not, REASON -->"
     )
 
@@ -174,48 +174,48 @@ def _last_command(page: Page, block: _Block) -> Command:
     raise PageError(f"{page.path}:{block.line}: there is no command before this output")
 
 
-def _told(command: Command, said: dict[str, str]) -> Command:
-    """Add what comments say of it."""
-    command.is_background = "background" in said
-    command.until = said.get("background", "").removeprefix("until ") or None
-    command.repeats = "repeat" in said
-    command.roughly = "roughly" in said
-    command.status = int(said.get("status", "0"))
+def _with_options(command: Command, options: dict[str, str]) -> Command:
+    """Apply options from comments."""
+    command.is_background = "background" in options
+    command.until = options.get("background", "").removeprefix("until ") or None
+    command.repeats = "repeat" in options
+    command.roughly = "roughly" in options
+    command.status = int(options.get("status", "0"))
     return command
 
 
 def _typed(block: _Block) -> Iterator[Command]:
-    """Yield the commands of a block that has nothing else."""
-    rest = list(enumerate(block.lines, block.line))
-    while rest:
-        line, first = rest.pop(0)
+    """Yield the commands of a block of commands only."""
+    remaining = list(enumerate(block.lines, block.line))
+    while remaining:
+        line, first = remaining.pop(0)
         if first.strip() and not first.lstrip().startswith("#"):
-            yield Command(line=line, text=_whole(first, rest))
+            yield Command(line=line, text=_whole(first, remaining))
 
 
 def _shown(block: _Block) -> Iterator[Command]:
-    """Yield the commands of a block with what they print."""
-    rest = list(enumerate(block.lines, block.line))
-    while rest:
-        line, first = rest.pop(0)
-        text = _whole(first.removeprefix("$ "), rest)
+    """Yield the commands of a block, with their output."""
+    remaining = list(enumerate(block.lines, block.line))
+    while remaining:
+        line, first = remaining.pop(0)
+        text = _whole(first.removeprefix("$ "), remaining)
         printed = []
-        while rest and not rest[0][1].startswith("$ "):
-            printed.append(rest.pop(0)[1])
+        while remaining and not remaining[0][1].startswith("$ "):
+            printed.append(remaining.pop(0)[1])
         yield Command(line=line, text=text, expected="\n".join(printed))
 
 
-def _whole(first: str, rest: list[tuple[int, str]]) -> str:
-    """Return a command with the lines that it goes on in, which are taken from `rest`."""
+def _whole(first: str, remaining: list[tuple[int, str]]) -> str:
+    """Return a command with its continuation lines, which are taken from `remaining`."""
     text = first
-    while rest and not _is_whole(text):
-        text += "\n" + rest.pop(0)[1]
+    while remaining and not _is_whole(text):
+        text += "\n" + remaining.pop(0)[1]
     return text
 
 
 def _is_whole(text: str) -> bool:
     if text.endswith("\\"):
         return False
-    # It says nothing, unless a quote, a bracket or a here-document is still open.
+    # bash prints nothing, unless a quote, a bracket or a here-document is still open.
     done = subprocess.run(["bash", "-n", "-c", text], capture_output=True, check=False)  # noqa: S603, S607 - it runs nothing
     return done.returncode == 0 and not done.stderr

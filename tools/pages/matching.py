@@ -1,8 +1,8 @@
-"""Compares what was printed with what a page shows.
+"""Compares output with what a page shows.
 
-Ids, times, durations and the like differ from run to run. What looks like one matches whatever looks like
-one; an id that a page shows stands for the same real one from then on, also in commands. `…` stands for
-anything, on a line of its own for any lines, or none.
+Ids, times, durations and so on differ from run to run, so each matches any other of its kind. An id on a page
+stands for the same real id from then on, also in commands. `…` stands for anything; on a line of its own, for any
+number of lines.
 """
 
 import difflib
@@ -33,21 +33,21 @@ _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 class Ids:
-    """Which real id each id of a page stands for."""
+    """The real id of each id of a page."""
 
     def __init__(self) -> None:
         self._real: dict[str, str] = {}
 
     def fill(self, text: str) -> str:
-        """Put real ids in the place of those that the page has shown so far."""
+        """Replace the ids that the page has shown so far with real ones."""
         return re.sub(_UUID, lambda found: self._real.get(found[0], found[0]), text)
 
     def fits(
         self, expected: str, printed: str, *, within: bool = False, roughly: bool = False
     ) -> bool:
-        """Whether it was printed; then new ids are remembered.
+        """Return whether it was printed; if so, remember new ids.
 
-        With `within` there may be other lines before and after it; `roughly`, each number may be another one.
+        With `within` there may be other lines before and after it; with `roughly`, numbers may differ.
         """
         groups: dict[str, str] = {}
         lines = (self._line(line, groups, roughly=roughly) for line in _lines(expected))
@@ -94,7 +94,7 @@ def _exactly(text: str, roughly: bool) -> str:  # noqa: FBT001 - see `fits`
 
 
 def difference(expected: str, printed: str) -> str:
-    """Show where the two part, with what differs anyway named by its kind."""
+    """Return a diff of the two, with the kinds of volatile values instead of the values."""
     shown, seen = ([_plain(line) for line in _lines(text)] for text in (expected, printed))
     return "\n".join(difflib.unified_diff(shown, seen, "on the page", "printed", lineterm=""))
 

@@ -1,4 +1,4 @@
-"""Goes through a page in a fresh folder, and says where it is not as printed."""
+"""Goes through a page in a fresh folder, and reports where the output differs."""
 # ruff: noqa: TID251 - a program of its own, with a stopwatch
 
 import json
@@ -13,11 +13,11 @@ from typing import TypeAlias
 from urllib.request import urlopen
 
 from tools.pages.blocks import Command, File, Interrupt, NotRun, Page, Step
+from tools.pages.folder import ROOT, Ports, environment, fresh_folder
 from tools.pages.matching import Ids, difference
-from tools.pages.place import ROOT, Ports, environment, fresh_folder
 from tools.pages.terminal import Running, Terminal
 
-__all__ = ["Failure", "Site", "Tell", "site"]
+__all__ = ["Failure", "Report", "Site", "site"]
 
 _COMMAND_S = 60
 _TIMEOUT_S = 60
@@ -26,16 +26,16 @@ _PAUSE_S = 0.1
 _READY = "process.ready"
 _WITHOUT_BROKER = re.compile(r"rabbitmq\.(absent|unusable|unfetched)")
 
-Tell: TypeAlias = Callable[[int | None, str], None]
+Report: TypeAlias = Callable[[int | None, str], None]
 
 
 class Failure(Exception):
-    """Something is not as printed; the message begins with page and line."""
+    """The output differs from the page; the message begins with page and line."""
 
 
 @dataclass(slots=True)
 class Site:
-    """What pages of one run share: the environment, and one service for those that want one, with its ports."""
+    """What pages of one run share: the environment, and one service for those that need one, with its ports."""
 
     made: Path | None
     ports: Ports
@@ -43,7 +43,7 @@ class Site:
     _service: Path | None = None
 
     def service(self) -> Path:
-        """Return the data folder of the service that pages find running, started when the first one asks."""
+        """Return the data folder of the shared service, which is started on first use."""
         if self._service is None:
             folder = self._stack.enter_context(fresh_folder(self.made))
             terminal = Terminal(folder, environment(folder, self.ports, self.made))
@@ -59,18 +59,18 @@ class Site:
             self._service = folder / ".taskmill"
         return self._service
 
-    def go_through(self, page: Page, tell: Tell) -> None:
-        """Do what a page says.
+    def go_through(self, page: Page, report: Report) -> None:
+        """Run the steps of a page.
 
         Raises:
-            Failure: something is not as printed.
+            Failure: The output differs from the page.
         """
         with fresh_folder(self.made) as folder:
             ports = self.ports if page.needs_service else _ports_of([page])
             if page.needs_service:
                 (folder / ".taskmill").symlink_to(self.service())
             terminal = Terminal(folder, environment(folder, ports, self.made))
-            session = _Session(page=page, terminal=terminal, ports=ports, tell=tell)
+            session = _Session(page=page, terminal=terminal, ports=ports, report=report)
             try:
                 for step in page.steps:
                     session.do(step)
@@ -81,7 +81,7 @@ class Site:
 
 
 def _is_complete(log: str, url: str) -> bool:
-    """Whether a worker is there, and the broker if there is to be one."""
+    """Whether a worker is ready, and the broker, if there is one."""
     if "worker.started" not in log:
         return False
     if _WITHOUT_BROKER.search(log):
@@ -90,13 +90,13 @@ def _is_complete(log: str, url: str) -> bool:
 
 
 def _reaches_broker(url: str) -> bool:
-    """Whether the API is connected to it, too."""
-    with urlopen(f"{url}/stats", timeout=_TIMEOUT_S) as answer:  # noqa: S310 - our own service
-        return bool(json.load(answer)["broker"]["state"] == "ok")
+    """Whether the API is connected to it."""
+    with urlopen(f"{url}/stats", timeout=_TIMEOUT_S) as response:  # noqa: S310 - our own service
+        return bool(json.load(response)["broker"]["state"] == "ok")
 
 
 def _ports_of(pages: Iterable[Page]) -> Ports:
-    """Choose ports for all that these pages print."""
+    """Choose ports for all that these pages show."""
     steps = (step for page in pages for step in page.steps)
     return Ports(step.text for step in steps if isinstance(step, Command | File))
 
@@ -106,9 +106,9 @@ def site(made: Path | None, pages: Iterable[Page]) -> Iterator[Site]:
     """Make what these pages share; leaving it stops the service.
 
     Raises:
-        CalledProcessError: there is no environment, and `./taskmill` can't make it.
+        CalledProcessError: There is no environment, and `./taskmill` can't make it.
     """
-    if made is None:  # at once, and as slowly as the network is
+    if made is None:  # now, because it may take long
         subprocess.run([ROOT / "taskmill", "--version"], check=True)  # noqa: S603 - our own program
     with ExitStack() as stack:
         # Pages are run in another folder. Not resolved: a Python that is a link knows its environment by the link.
@@ -121,13 +121,13 @@ class _Session:
     page: Page
     terminal: Terminal
     ports: Ports
-    tell: Tell
+    report: Report
     ids: Ids = field(default_factory=Ids)
 
     def do(self, step: Step) -> None:
         match step:
             case NotRun():
-                self.tell(step.line, f"not run: {step.reason}")
+                self.report(step.line, f"not run: {step.reason}")
             case File():
                 self._save(step)
             case Interrupt():
@@ -141,7 +141,7 @@ class _Session:
         return self.ports.move(self.ids.fill(text))
 
     def _save(self, step: File) -> None:
-        self.tell(step.line, f"{step.name} {'goes on' if step.appends else 'is saved'}")
+        self.report(step.line, f"{step.name} {'goes on' if step.appends else 'is saved'}")
         path = self.terminal.folder / step.name
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a" if step.appends else "w", encoding="utf-8") as file:
@@ -150,7 +150,7 @@ class _Session:
     def _interrupt(self, step: Interrupt) -> None:
         for one in self.terminal.running:
             if step.words in one.text:
-                self.tell(step.line, f"^C  ({one.text})")
+                self.report(step.line, f"^C  ({one.text})")
                 self.terminal.running.remove(one)
                 if trouble := one.interrupt():
                     raise self._failure(step, trouble, one.printed())
@@ -158,7 +158,7 @@ class _Session:
         raise self._failure(step, f"nothing runs that has {step.words!r} in it")
 
     def _start(self, step: Command) -> None:
-        self.tell(step.line, f"$ {step.text}")
+        self.report(step.line, f"$ {step.text}")
         running = self.terminal.start(self._real(step.text))
 
         def is_there() -> bool:
@@ -166,7 +166,7 @@ class _Session:
 
         if _wait(is_there) and self._is_ready(step, running):
             return
-        what = "it ended" if not running.is_alive else "it does not say what the page shows"
+        what = "it ended" if not running.is_alive else "its output differs from the page"
         raise self._failure(step, what, running.printed())
 
     def _is_ready(self, step: Command, running: Running) -> bool:
@@ -180,7 +180,7 @@ class _Session:
         )
 
     def _run(self, step: Command) -> None:
-        self.tell(step.line, f"$ {step.text}")
+        self.report(step.line, f"$ {step.text}")
         deadline = time.monotonic() + _TIMEOUT_S
         while True:
             ended = self.terminal.run(self._real(step.text), _COMMAND_S)
@@ -191,7 +191,7 @@ class _Session:
             if not step.repeats or time.monotonic() > deadline:
                 break
             time.sleep(_PAUSE_S)
-        self.tell(None, printed.rstrip())
+        self.report(None, printed.rstrip())
         if ended.status is None:
             raise self._failure(step, f"it did not end within {_COMMAND_S} s", printed)
         if ended.status != step.status:

@@ -1,4 +1,4 @@
-"""Runs commands as a reader's shell does: the folder and the variables stay from one to the next."""
+"""Runs commands like a reader's shell: folder and variables stay from one to the next."""
 
 import os
 import signal
@@ -13,20 +13,20 @@ from pathlib import Path
 __all__ = ["Ended", "Running", "Terminal"]
 
 _STOP_S = 30
-# What a command sets is exported, which a reader's shell does not do; it makes no difference to what pages show.
+# Unlike in a reader's shell, variables that a command sets are exported; for pages that makes no difference.
 _PRELUDE = """\
 . "{state}/variables"
 cd -- "$(cat "{state}/folder")" || exit
 set -a
 """
-_KEEP = """\
+_SAVE = """\
 trap 'status=$?; set +a; export -p >"{state}/variables"; pwd >"{state}/folder"; exit $status' EXIT
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """What a command printed, on both streams; `status` is None when it took too long."""
+    """The output of a command, on both streams; `status` is None if it took too long."""
 
     printed: str
     status: int | None
@@ -42,15 +42,15 @@ class Running:
 
     @property
     def is_alive(self) -> bool:
-        """Whether it has not ended by itself."""
+        """Whether it still runs."""
         return self.process.poll() is None
 
     def printed(self) -> str:
-        """Return what it has printed so far."""
+        """Return its output so far."""
         return self.file.read_text(encoding="utf-8", errors="replace")
 
     def interrupt(self) -> str | None:
-        """Press Ctrl-C, and see it end; return what was wrong with that."""
+        """Press Ctrl-C and wait for its end; return an error, if any."""
         if not self.is_alive:
             return f"it had ended before Ctrl-C: {self.text}"
         _signal(self.process, signal.SIGINT)
@@ -59,7 +59,7 @@ class Running:
 
 @dataclass(slots=True)
 class Terminal:
-    """A shell in `folder`; `close` ends what still runs in the background."""
+    """A shell in `folder`; `close` ends what runs in the background."""
 
     folder: Path
     env: Mapping[str, str]
@@ -74,7 +74,7 @@ class Terminal:
     def run(self, text: str, timeout_s: float) -> Ended:
         """Run a command to its end."""
         file = self._state / "printed"
-        process = self._start(_KEEP + _PRELUDE, text, file)
+        process = self._start(_SAVE + _PRELUDE, text, file)
         is_in_time = _ends(process, timeout_s)
         printed = file.read_text(encoding="utf-8", errors="replace")
         return Ended(printed=printed, status=process.returncode if is_in_time else None)
@@ -87,7 +87,7 @@ class Terminal:
         return self.running[-1]
 
     def close(self) -> list[str]:
-        """End what runs, the last one first; return what was wrong with that."""
+        """End what runs, the last one first; return errors."""
         ends = [(one.interrupt(), one) for one in reversed(self.running)]
         self.running.clear()
         return [f"{trouble}\n{one.printed()}" for trouble, one in ends if trouble]
@@ -96,7 +96,7 @@ class Terminal:
         script = self._state / f"{file.name}.sh"
         script.write_text(prelude.format(state=self._state) + text + "\n", encoding="utf-8")
         with file.open("wb") as out:
-            return subprocess.Popen(  # noqa: S603 - what the page says
+            return subprocess.Popen(  # noqa: S603 - a command of the page
                 ["bash", script],  # noqa: S607 - wherever it is
                 stdin=subprocess.DEVNULL,
                 stdout=out,
@@ -108,7 +108,7 @@ class Terminal:
 
 
 def _ends(process: subprocess.Popen[bytes], timeout_s: float) -> bool:
-    """Wait for a command; when it takes too long, kill it with all that it has started."""
+    """Wait for a command; if it takes too long, kill it with all its children."""
     try:
         process.wait(timeout_s)
     except subprocess.TimeoutExpired:

@@ -1,1 +1,1 @@
-"""A shop whose work Taskmill has done by calling the shop itself."""
+"""A shop without workers: Taskmill calls the shop itself."""

@@ -26,12 +26,12 @@ OrderId = Annotated[str, Path(pattern=r"^[a-z0-9-]{1,40}$")]
 
 @app.put("/orders/{order_id}", status_code=202, response_model_exclude={"card"})
 def place(order_id: OrderId, wanted: Wanted) -> Order:
-    """Place an order, whose id is the customer's: who got no answer asks again, and has ordered once."""
+    """Place an order, whose id is the customer's: a repeated request, after a lost response, orders once."""
     order = store.place(order_id, wanted)
     if Wanted(**order.model_dump(include=set(Wanted.model_fields))) != wanted:
         raise HTTPException(409, "there is another order of this id")
     if order.state == "placed":
-        have_done("charge", order_id)
+        create_task("charge", order_id)
     return order
 
 
@@ -44,8 +44,8 @@ def show(order_id: OrderId) -> Order:
         raise HTTPException(404, "there is no such order") from None
 
 
-def have_done(step: str, order_id: str) -> None:
-    """Create the task of a step; asked again it is the same task, so asking again is always safe."""
+def create_task(step: str, order_id: str) -> None:
+    """Create the task of a step. Repeating it gives the same task, so it is always safe."""
     taskmill.create(
         f"{step} {order_id}",
         type="http",
@@ -60,15 +60,15 @@ def have_done(step: str, order_id: str) -> None:
 
 
 async def signed(request: Request) -> Any:  # noqa: ANN401 - any JSON
-    """Return the body of a request, if Taskmill has sent it, within the last minutes."""
+    """Return the body of a request that Taskmill signed within the last minutes."""
     try:
         return Webhook(config.signing_key).verify(await request.body(), dict(request.headers))
     except WebhookVerificationError as error:
         raise HTTPException(401, str(error)) from None
 
 
-def call_of(request: Request) -> Call:
-    """Return which call of Taskmill this is."""
+def identify(request: Request) -> Call:
+    """Identify a call of Taskmill by its headers."""
     headers = request.headers
     return Call(id=headers["webhook-id"], claim_no=int(headers["taskmill-claim-no"]))
 
@@ -78,38 +78,38 @@ Signed = Annotated[Any, Depends(signed)]
 
 @app.post("/work/charge")
 def charge(body: Signed, request: Request) -> dict[str, str]:
-    """Charge the card of an order, once, however often Taskmill has to call."""
-    call, order = call_of(request), show(body["order"])
-    answer = begin(call)
-    if answer is None:
+    """Charge the card of an order, once, however often Taskmill calls."""
+    call, order = identify(request), show(body["order"])
+    result = begin(call)
+    if result is None:
         try:
-            # The bank has a key, too: we may die before `finish` has noted what it did.
+            # The bank gets a key, too: we may die before `finish` has stored the result.
             key = f"order-{order.id}"
             bank.charge(config.folder / "bank.db", key=key, card=order.card, cents=order.cents)
         except bank.BusyError:
-            # Taskmill tries again when we say, as long as attempts are left.
+            # Taskmill tries again after this time, while attempts are left.
             raise HTTPException(503, "the bank is busy", headers={"Retry-After": "1"}) from None
         except bank.DeclinedError:
-            # No other attempt can help: the task fails at once.
+            # No further attempt would help: the task fails at once.
             raise HTTPException(402, "the card was declined") from None
-        answer = f"charged {order.cents / 100:.2f}"
-        store.finish(call, answer)
-    return {"done": answer}
+        result = f"charged {order.cents / 100:.2f}"
+        store.finish(call, result)
+    return {"done": result}
 
 
 @app.post("/work/receipt")
 def receipt(body: Signed, request: Request) -> dict[str, str]:
-    """Write the receipt of an order; in one transaction with the note that it was written."""
-    call, order = call_of(request), show(body["order"])
-    answer = begin(call)
-    if answer is None:
-        answer = f"{order.item}: {order.cents / 100:.2f}, paid"
-        store.finish(call, answer, receipt=(order.id, answer))
-    return {"done": answer}
+    """Write the receipt of an order, in one transaction with the result of the call."""
+    call, order = identify(request), show(body["order"])
+    result = begin(call)
+    if result is None:
+        result = f"{order.item}: {order.cents / 100:.2f}, paid"
+        store.finish(call, result, receipt=(order.id, result))
+    return {"done": result}
 
 
 def begin(call: Call) -> str | None:
-    """Return what this call was answered before."""
+    """Return the result of an earlier attempt of this call, if there is one."""
     try:
         return store.begin(call)
     except StaleCallError:
@@ -117,22 +117,22 @@ def begin(call: Call) -> str | None:
 
 
 @app.post("/events", status_code=204)
-def hear(event: Signed) -> None:
-    """Hear how a task ended, and go on; an event that fails here comes again."""
-    told = event["data"]
-    order_id = told["labels"]["order"]
-    match told["labels"]["step"], told["status"]:
+def handle_event(event: Signed) -> None:
+    """Continue with the next step when a task has ended; an event that fails here is sent again."""
+    task = event["data"]
+    order_id = task["labels"]["order"]
+    match task["labels"]["step"], task["status"]:
         case "charge", "succeeded":
-            have_done("receipt", order_id)
+            create_task("receipt", order_id)
             store.advance(order_id, "paid")
         case "charge", _:
-            store.advance(order_id, "unpaid", reason=(told["error"] or {}).get("message"))
+            store.advance(order_id, "unpaid", reason=(task["error"] or {}).get("message"))
         case "receipt", "succeeded":
             store.advance(order_id, "done")
 
 
 @app.exception_handler(ClientError)
 def taskmill_is_away(request: Request, error: Exception) -> JSONResponse:
-    """Answer whoever asked while Taskmill can't be reached, or takes no tasks."""
+    """Respond while Taskmill can't be reached, or takes no tasks."""
     log.warning("%s %s: %s", request.method, request.url.path, error)
     return JSONResponse({"detail": "please ask again"}, 503, {"Retry-After": "5"})

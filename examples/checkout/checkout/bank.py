@@ -1,4 +1,4 @@
-"""Stands for a payment provider: it takes money once for each key, says no to some cards, and is busy at times.
+"""Stands for a payment provider: it charges once for each key, declines some cards, and is busy at times.
 
 It is another system, with a file of its own: nothing here is in the shop's transactions.
 """
@@ -9,19 +9,19 @@ from pathlib import Path
 
 
 class BusyError(Exception):
-    """It takes nothing now; ask again in a second."""
+    """It is busy; try again in a second."""
 
 
 class DeclinedError(Exception):
-    """The card is not good for it, today or tomorrow."""
+    """The card is declined for good."""
 
 
 def charge(books: Path, *, key: str, card: str, cents: int) -> None:
-    """Take the money once for each key, however often it is asked.
+    """Take the money once for each key, however often it is called.
 
     Raises:
-        BusyError: at the first call for a key with the card `busy`.
-        DeclinedError: for the card `declined`.
+        BusyError: At the first call for a key with the card `busy`.
+        DeclinedError: For the card `declined`.
     """
     if card == "declined":
         raise DeclinedError

@@ -1,4 +1,4 @@
-"""What the shop is told by its environment."""
+"""Settings of the shop, from its environment."""
 
 import os
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Where everything is; `signing_key` is the one of TASKMILL_OUTBOUND__SIGNING_KEYS."""
+    """Addresses, folder and key; `signing_key` is the one of TASKMILL_OUTBOUND__SIGNING_KEYS."""
 
     signing_key: str
     own_url: str
@@ -19,7 +19,7 @@ def load() -> Settings:
     """Read the environment.
 
     Raises:
-        KeyError: there is no WEBHOOK_KEY; without it anybody could say that an order was paid.
+        KeyError: There is no WEBHOOK_KEY; without it anybody could claim that an order was paid.
     """
     return Settings(
         signing_key=os.environ["WEBHOOK_KEY"],

@@ -1,4 +1,4 @@
-"""The shop's orders, and what it has answered to which call, in SQLite."""
+"""The shop's orders, and the results of calls, in SQLite."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -16,13 +16,13 @@ SCHEMA = """
 CREATE TABLE IF NOT EXISTS shop_order (
     id TEXT PRIMARY KEY, item TEXT, cents INTEGER, card TEXT, state TEXT, reason TEXT
 );
-CREATE TABLE IF NOT EXISTS call (id TEXT PRIMARY KEY, claim_no INTEGER, answer TEXT);
+CREATE TABLE IF NOT EXISTS call (id TEXT PRIMARY KEY, claim_no INTEGER, result TEXT);
 CREATE TABLE IF NOT EXISTS receipt (order_id TEXT PRIMARY KEY, text TEXT);
 """
 
 
 class Wanted(BaseModel, frozen=True):
-    """What a customer asks for."""
+    """What a customer orders."""
 
     item: str = Field(min_length=1, max_length=100)
     cents: int = Field(gt=0, le=10_000_000)
@@ -30,7 +30,7 @@ class Wanted(BaseModel, frozen=True):
 
 
 class Order(Wanted, frozen=True):
-    """An order, and how far it has come; `reason` says why it is unpaid."""
+    """An order and its state; `reason` is why it is unpaid."""
 
     id: str
     state: State = "placed"
@@ -58,7 +58,7 @@ class Store:
             database.executescript(SCHEMA)
 
     def place(self, order_id: str, wanted: Wanted) -> Order:
-        """Keep an order unless there is one of this id; return the one that is kept."""
+        """Store an order unless there is one of this id; return the stored one."""
         with self._transaction() as database:
             database.execute(
                 "INSERT INTO shop_order VALUES (?, ?, ?, ?, 'placed', NULL) ON CONFLICT DO NOTHING",
@@ -88,26 +88,26 @@ class Store:
             )
 
     def begin(self, call: Call) -> str | None:
-        """Note a call; return what an earlier attempt of it was answered.
+        """Note a call; return the result of an earlier attempt, if there is one.
 
         Raises:
-            StaleCallError: its worker has lost the task.
+            StaleCallError: Its worker has lost the task.
         """
         with self._transaction() as database:
-            [claim_no, answer] = database.execute(
+            [claim_no, result] = database.execute(
                 "INSERT INTO call VALUES (?, ?, NULL) "
                 "ON CONFLICT DO UPDATE SET claim_no = max(claim_no, excluded.claim_no) "
-                "RETURNING claim_no, answer",
+                "RETURNING claim_no, result",
                 (call.id, call.claim_no),
             ).fetchone()
         if call.claim_no < claim_no:
             raise StaleCallError
-        return None if answer is None else str(answer)
+        return None if result is None else str(result)
 
-    def finish(self, call: Call, answer: str, *, receipt: tuple[str, str] | None = None) -> None:
-        """Keep what a call was answered, and the receipt that it wrote, in one transaction."""
+    def finish(self, call: Call, result: str, *, receipt: tuple[str, str] | None = None) -> None:
+        """Store the result of a call, and the receipt that it wrote, in one transaction."""
         with self._transaction() as database:
-            database.execute("UPDATE call SET answer = ? WHERE id = ?", (answer, call.id))
+            database.execute("UPDATE call SET result = ? WHERE id = ?", (result, call.id))
             if receipt is not None:
                 database.execute(
                     "INSERT INTO receipt VALUES (?, ?) ON CONFLICT DO NOTHING", receipt

@@ -2,7 +2,7 @@
 
 python -m shop init                                 makes the shop's tables, with a dozen breads
 python -m shop order ann@example.com bread 2 900    places an order, for 9.00 (--day: as if then)
-python -m shop report [DAY]                         asks for the report of a day (yesterday)
+python -m shop report [DAY]                         requests the report of a day (yesterday)
 """
 
 import argparse
@@ -18,21 +18,21 @@ from taskmill.client import ClientError
 
 def main() -> None:
     """Run one command."""
-    asked = parser().parse_args()
-    match asked.command:
+    arguments = parser().parse_args()
+    match arguments.command:
         case "init":
             set_up()
         case "order":
-            place(asked)
+            place(arguments)
         case "report":
             try:
-                ask_for_report(asked.day)
+                request_report(arguments.day)
             except ClientError as error:
                 sys.exit(str(error))
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return what reads the command line."""
+    """Return the parser of the command line."""
     made = argparse.ArgumentParser(
         prog="python -m shop",
         description=__doc__,
@@ -54,31 +54,31 @@ def parser() -> argparse.ArgumentParser:
 
 
 def set_up() -> None:
-    """Make the tables unless they are there."""
+    """Make the tables unless they exist."""
     database.Base.metadata.create_all(database.engine())
     with database.transaction() as session:
         orders.stock_up(session, "bread", 12)
 
 
-def place(asked: argparse.Namespace) -> None:
+def place(arguments: argparse.Namespace) -> None:
     """Place an order and print its number."""
     try:
         with database.transaction() as session:
             number = orders.place(
                 session,
-                day=asked.day,
-                customer=asked.customer,
-                item=asked.item,
-                quantity=asked.quantity,
-                cents=asked.cents,
+                day=arguments.day,
+                customer=arguments.customer,
+                item=arguments.item,
+                quantity=arguments.quantity,
+                cents=arguments.cents,
             )
     except orders.OutOfStockError as error:
         sys.exit(str(error))
     print(f"order {number}")
 
 
-def ask_for_report(day: date) -> None:
-    """Create the task of a day's report; however often it is asked for, there is one."""
+def request_report(day: date) -> None:
+    """Create the task of a day's report; repeating it gives the same task."""
     with Client(os.environ.get("TASKMILL_URL", "http://127.0.0.1:8000")) as client:
         task = client.create(
             **nightly_report.request(day=day) | {"idempotency_key": f"nightly-report-{day}"}

@@ -1,4 +1,4 @@
-"""The shop's tables, and sessions on its database, which is Taskmill's, too."""
+"""The shop's tables, and sessions on the database that it shares with Taskmill."""
 
 import functools
 import json
@@ -17,7 +17,7 @@ class Base(DeclarativeBase):
 
 
 class Order(Base):
-    """What somebody has ordered; `cents` are for all of it."""
+    """An order; `cents` is its total."""
 
     __tablename__ = "shop_order"
 
@@ -42,17 +42,17 @@ class Stock(Base):
 
 @functools.cache
 def engine() -> Engine:
-    """Return the pool of connections; it is made when first used, as `up` has no database before it runs."""
+    """Return the pool of connections; it is made on first use, as `up` has no database before it runs."""
     url = address()
-    # A report that waits for somebody's lock is to try again later, not to keep its thread.
+    # A report that waits for a lock must try again later instead of blocking its thread.
     options = {"options": "-c lock_timeout=2s"} if url.get_backend_name() == "postgresql" else {}
     return create_engine(url, connect_args=options)
 
 
 def address() -> URL:
     """Return SHOP_DATABASE_URL, else the database of the `taskmill up` that runs in this folder."""
-    told = os.environ.get("SHOP_DATABASE_URL")
-    url = make_url(told or json.loads(Path(".taskmill/service.json").read_text())["database_url"])
+    chosen = os.environ.get("SHOP_DATABASE_URL")
+    url = make_url(chosen or json.loads(Path(".taskmill/service.json").read_text())["database_url"])
     return url.set(drivername="postgresql+psycopg") if url.drivername == "postgresql" else url
 
 

@@ -1,4 +1,4 @@
-"""Takes orders: the order, the task that confirms it, and what it takes from the stock are one commit."""
+"""Takes orders: the order, the task that confirms it, and the change of the stock are one commit."""
 
 from datetime import date
 
@@ -11,25 +11,25 @@ from taskmill import enqueue
 
 
 class OutOfStockError(Exception):
-    """There is not so much of it."""
+    """The stock is too small."""
 
 
 def place(
     session: Session, *, day: date, customer: str, item: str, quantity: int, cents: int
 ) -> int:
-    """Place an order in the session's transaction: with its commit it will be confirmed, without it nothing was.
+    """Place an order in the session's transaction: it is confirmed after the commit, and gone after a rollback.
 
     Returns:
         The order's number.
 
     Raises:
-        OutOfStockError: there is not so much; the transaction is to be rolled back.
+        OutOfStockError: The stock is too small; the transaction must be rolled back.
     """
     order = Order(day=day, customer=customer, item=item, quantity=quantity, cents=cents)
     session.add(order)
     session.flush()  # gives it its number
     enqueue(session, **confirm_order.request(order=order.id))
-    # Last, as everybody who orders this item waits for this row until the commit.
+    # Last: all other orders of this item wait for this row until the commit.
     stock = session.scalar(select(Stock).where(Stock.item == item).with_for_update())
     if stock is None or stock.quantity < quantity:
         raise OutOfStockError(f"there are no {quantity} of {item}")

@@ -1,4 +1,4 @@
-"""The report of a day: what was sold, as CSV and as HTML. It knows nothing of tasks."""
+"""The report of a day: what was sold, as CSV and as HTML. It knows nothing about tasks."""
 
 import csv
 import io
@@ -24,7 +24,7 @@ class Sale(NamedTuple):
 
 
 def sales_of(session: Session, day: date) -> Sequence[Sale]:
-    """Return what was sold on a day, what brought most first."""
+    """Return what was sold on a day, the largest sum first."""
     cents = func.sum(Order.cents)
     rows = session.execute(
         select(Order.item, func.sum(Order.quantity), cents)
@@ -59,7 +59,7 @@ def as_html(day: date, sales: Sequence[Sale]) -> str:
 
 
 def write(path: Path, text: str) -> Path:
-    """Write a file that is there as a whole or not at all, whenever the worker dies."""
+    """Write a file as a whole or not at all, whenever the worker dies."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # A name of its own: an attempt whose worker was lost may still be writing.
     unfinished = path.with_name(f".{path.name}.{token_hex(4)}")

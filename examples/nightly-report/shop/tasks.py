@@ -18,8 +18,8 @@ PATIENT = RetryPolicy(base=timedelta(seconds=10), maximum=timedelta(minutes=10))
 
 @app.task("confirm-order", queue="mail", max_attempts=8, retry=PATIENT, timeout=30)
 def confirm_order(order: int, context: Context) -> str:
-    """Mail the customer, once as far as we know; a worker that dies in between mails again."""
-    with waiting_out_troubles(), database.transaction() as session:
+    """Mail the customer, usually once; after a worker that died in between, twice."""
+    with retrying_outages(), database.transaction() as session:
         found = session.get(Order, order, with_for_update=True)
         if found is None:
             raise PermanentFailure(f"there is no order {order}")
@@ -31,11 +31,11 @@ def confirm_order(order: int, context: Context) -> str:
 
 @app.task("nightly-report", queue="reports", max_attempts=8, retry=PATIENT, timeout=600)
 def nightly_report(day: date, context: Context) -> list[Path]:
-    """Write what was sold on a day as CSV and as HTML; doing it again writes the same files again."""
+    """Write what was sold on a day as CSV and as HTML; repeating it writes the same files again."""
     ends_at = datetime.combine(day + timedelta(days=1), time(), UTC)
     if (left := ends_at - datetime.now(UTC)) > timedelta(0):
         raise RetryLater(f"{day} is not over yet", after=left)
-    with waiting_out_troubles(), database.transaction() as session:
+    with retrying_outages(), database.transaction() as session:
         sales = report.sales_of(session, day)
     context.progress(0.5, f"{len(sales)} items were sold")
     folder = Path(os.environ.get("SHOP_REPORTS", "reports"))
@@ -46,8 +46,8 @@ def nightly_report(day: date, context: Context) -> list[Path]:
 
 
 @contextmanager
-def waiting_out_troubles() -> Iterator[None]:
-    """Try again later when the database is away, or a lock is held too long; other errors are errors."""
+def retrying_outages() -> Iterator[None]:
+    """Try again later when the database is away, or a lock is held too long; other errors pass."""
     try:
         yield
     except OperationalError as error:

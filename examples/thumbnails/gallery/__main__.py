@@ -1,4 +1,4 @@
-"""Has thumbnails made of all images of a folder, and waits until all are there.
+"""Creates thumbnails of all images of a folder, and waits until all are there.
 
 python -m gallery PICTURES
 """
@@ -20,13 +20,15 @@ KINDS = {".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 
 
 def main() -> int:
-    """Create the tasks, show how they go, and tell by the exit status whether all succeeded."""
+    """Create the tasks, show their progress, and return an exit status of 0 if all succeeded."""
     parser = argparse.ArgumentParser(prog="python -m gallery", description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--size", type=int, action="append", help="may be repeated [128 and 512]")
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     try:
-        return make_all(sorted(find_images(asked.folder.resolve())), asked.size or [128, 512])
+        return make_all(
+            sorted(find_images(arguments.folder.resolve())), arguments.size or [128, 512]
+        )
     except (ClientError, OSError) as error:
         sys.exit(str(error))
 
@@ -43,12 +45,12 @@ def make_all(images: list[Path], sizes: list[int]) -> int:
 
 
 def find_images(folder: Path) -> Iterator[Path]:
-    """Yield the images of a folder, but not those of the folders in it."""
+    """Yield the images of a folder, but not of its subfolders."""
     return (path for path in folder.iterdir() if path.suffix.lower() in KINDS)
 
 
 def request(image: Path, sizes: list[int]) -> dict[str, Any]:
-    """Return the request for an image's task; the same for the same file, so that it is made once."""
+    """Return the request for an image's task; it is the same for the same file, so that it is made once."""
     facts = image.stat()
     version = f"{image} {facts.st_size} {facts.st_mtime_ns} {sizes}"
     return thumbnails.request(image=image, sizes=sizes) | {
@@ -59,11 +61,11 @@ def request(image: Path, sizes: list[int]) -> dict[str, Any]:
 
 def watch(client: Client, task_id: UUID, title: str) -> bool:
     """Show a task's progress until it has ended; True when it succeeded."""
-    told = None
+    shown = None
     for task in client.looks(task_id, hold_s=1):
-        if task.progress is not None and task.progress != told and task.finished_at is None:
+        if task.progress is not None and task.progress != shown and task.finished_at is None:
             print(f"{title}: {task.progress.share:.0%}, {task.progress.message}", flush=True)
-        told = task.progress
+        shown = task.progress
     if task.status == "succeeded":
         sizes = (f"{made['width']}x{made['height']}" for made in task.result)
         print(f"{title}: {', '.join(sizes)}", flush=True)

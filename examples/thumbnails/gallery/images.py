@@ -1,4 +1,4 @@
-"""Reads images that strangers may have made, and writes small copies. It knows nothing of tasks."""
+"""Reads untrusted images, and writes small copies. It knows nothing about tasks."""
 
 import os
 import warnings
@@ -7,18 +7,18 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
-# 150 MB in memory. Pillow warns of an image that has more pixels, and refuses one that has twice as many:
-# a few kilobytes of PNG can hold billions.
+# 150 MB in memory. Pillow warns of an image with more pixels, and refuses one with twice as many: a PNG of a few
+# kilobytes can have billions.
 Image.MAX_IMAGE_PIXELS = 50_000_000
 
 
 class UnusableImageError(Exception):
-    """The file is no image, or one that nobody should decode; its message says why."""
+    """The file is no image, or a dangerous one; the message says why."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Thumbnail:
-    """A small copy: where it is, and how large it came out."""
+    """A small copy: its path and its size."""
 
     path: Path
     width: int
@@ -29,8 +29,8 @@ def read(path: Path) -> Image.Image:
     """Decode an image, turned the right way up.
 
     Raises:
-        UnusableImageError: it can't be decoded, now or ever.
-        OSError: the disk has a trouble of its own.
+        UnusableImageError: It can't be decoded, now or ever.
+        OSError: The disk failed.
     """
     try:
         with (
@@ -43,18 +43,18 @@ def read(path: Path) -> Image.Image:
     except FileNotFoundError:
         raise UnusableImageError("there is no such file") from None
     except (OSError, SyntaxError, ValueError) as error:
-        # Pillow says these of broken files as well; only an error of the system has a number.
+        # Pillow raises OSError for broken files as well; only an error of the system has a number.
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise UnusableImageError(f"not a sound image: {error}") from None
 
 
 def write(image: Image.Image, path: Path, size: int) -> Thumbnail:
-    """Write a copy that fits into a square of `size` pixels; whoever looks sees all of it or nothing."""
+    """Write a copy that fits into a square of `size` pixels, as a whole or not at all."""
     small = image.copy()
     small.thumbnail((size, size))
     path.parent.mkdir(exist_ok=True)
-    # A process that is killed may leave this one; the next attempt has a name of its own.
+    # A killed process may leave this file behind; the next attempt uses another name.
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     small.save(unfinished, format="JPEG")
     unfinished.replace(path)

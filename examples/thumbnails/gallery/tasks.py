@@ -44,10 +44,10 @@ def thumbnails(
 
 
 def inside_gallery(image: Path) -> Path:
-    """Return where an image really is.
+    """Return the real path of an image.
 
     Raises:
-        PermanentFailure: it is outside of the worker's folder; whoever may create tasks is not to have all files.
+        PermanentFailure: It is outside of the worker's folder: creating tasks must not give access to all files.
     """
     gallery = Path(os.environ.get("GALLERY", ".")).resolve()
     source = (gallery / image).resolve()

@@ -1,7 +1,7 @@
 """The folder in which a page is run: it looks like a fresh clone, and its ports are free ones.
 
-Everything of the repository is there by links, and what a page makes is made beside them. The ports that a page
-prints are moved by the same number everywhere: in what is typed, in what is saved, and back in what is printed.
+It has links to all files of the repository, and a page's own files beside them. The ports that a page shows are
+moved by the same number everywhere: in commands, in saved files, and back in output.
 """
 # ruff: noqa: TID251 - a program of its own, which starts others
 
@@ -19,17 +19,17 @@ from pathlib import Path
 __all__ = ["ROOT", "Ports", "environment", "fresh_folder"]
 
 ROOT = Path(__file__).resolve().parents[2]
-# What belongs to whoever works in the repository, and not to a clone.
+# Files of a working copy that a clone does not have.
 _NOT_LINKED = {".git", ".taskmill", ".env", "taskmill.toml"}
 _PORT = re.compile(
     r"""(?P<before>(?:127\.0\.0\.1|localhost)(?::|",\ )|_PORT=)(?P<port>\d{4,5})\b"""
 )
-# Below those that systems give to outgoing connections.
+# Below the range for outgoing connections.
 _LOWEST, _HIGHEST = 10_000, 32_000
 
 
 class Ports:
-    """By how much the ports of some pages are moved."""
+    """Moves the ports of some pages by a number."""
 
     def __init__(self, texts: Iterable[str]) -> None:
         printed = {8000} | {int(found["port"]) for text in texts for found in _PORT.finditer(text)}
@@ -37,11 +37,11 @@ class Ports:
         self._printed = printed
 
     def move(self, text: str) -> str:
-        """Put the real ports into what a page says."""
+        """Replace a page's ports with the real ones."""
         return _PORT.sub(lambda found: f"{found['before']}{int(found['port']) + self._by}", text)
 
     def move_back(self, text: str) -> str:
-        """Put the page's ports into what was printed."""
+        """Replace the real ports in output with the page's ones."""
         return _PORT.sub(self._moved_back, text)
 
     def _moved_back(self, found: re.Match[str]) -> str:
@@ -68,25 +68,25 @@ def _is_free(port: int) -> bool:
 
 
 def environment(folder: Path, ports: Ports, made: Path | None) -> Mapping[str, str]:
-    """Return what a reader's shell has, with the service where this run has it, and with the sources."""
-    kept = {
+    """Return the environment of a reader's shell, with the address of this run's service, and with the sources."""
+    others = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("TASKMILL_", "PYTEST_"))
     }
     own = {
-        "PATH": f"{folder}{os.pathsep}{kept.get('PATH', os.defpath)}",
+        "PATH": f"{folder}{os.pathsep}{others.get('PATH', os.defpath)}",
         "TASKMILL_API__PORT": ports.move("_PORT=8000").removeprefix("_PORT="),
         "TASKMILL_URL": ports.move("http://127.0.0.1:8000"),
-        # As in a terminal, where curl shows no progress beside what it prints.
+        # As in a terminal, where curl shows no progress beside its output.
         "TASKMILL_LOG_FORMAT": "console",
         "CURL_HOME": str(folder.parent),
     }
     if made:
         own["PYTHONPATH"] = os.pathsep.join(
-            filter(None, [str(ROOT / "src"), kept.get("PYTHONPATH")])
+            filter(None, [str(ROOT / "src"), others.get("PYTHONPATH")])
         )
-    return kept | own
+    return others | own
 
 
 @contextmanager
@@ -94,7 +94,7 @@ def fresh_folder(made: Path | None) -> Iterator[Path]:
     """Make a folder like a clone, and remove it afterwards.
 
     Args:
-        made: an environment that has the program already; None has `./taskmill` make the one of the clone.
+        made: An environment that has the program already; with None, `./taskmill` makes the one of the clone.
     """
     # PostgreSQL's socket needs a short path.
     outer = Path(tempfile.mkdtemp(prefix="pages-"))
