@@ -1,4 +1,4 @@
-"""The key that callbacks are signed with where none is set: that of the database."""
+"""The default signing key of callbacks: that of the database."""
 
 import asyncio
 
@@ -29,7 +29,7 @@ def change(url: str, command: str, *arguments: object) -> None:
     asyncio.run(changed())
 
 
-async def test_with_no_key_set_a_callback_is_signed_with_that_of_the_database(stage: Stage) -> None:
+async def test_without_a_key_in_the_settings_that_of_the_database_signs(stage: Stage) -> None:
     key = await callbacks.signing_key(stage.database)
     assert key is not None
     async with an_endpoint() as endpoint, a_webhooks_role(stage):
@@ -42,7 +42,7 @@ async def test_with_no_key_set_a_callback_is_signed_with_that_of_the_database(st
         Webhook(SET).verify(received.body, received.headers)
 
 
-async def test_a_key_that_is_set_is_the_only_one_that_signs(stage: Stage) -> None:
+async def test_a_key_in_the_settings_is_the_only_one_that_signs(stage: Stage) -> None:
     key = await callbacks.signing_key(stage.database)
     assert key is not None
     async with an_endpoint() as endpoint, a_webhooks_role(stage, RoleOptions(keys=(SET,))):
@@ -69,7 +69,7 @@ def test_the_command_prints_the_key_of_the_database(taskmill: Taskmill, stage_ur
     assert taskmill(*asked) == (0, f"{SET}\n", "")
 
 
-def test_the_command_notes_that_keys_of_the_settings_win(
+def test_the_command_warns_that_keys_of_the_settings_win(
     taskmill: Taskmill, stage_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TASKMILL_OUTBOUND__SIGNING_KEYS", SET)
@@ -86,7 +86,7 @@ def test_the_command_notes_that_keys_of_the_settings_win(
         ("DROP TABLE taskmill.callback_key", "taskmill migrate"),
     ],
 )
-def test_the_command_says_why_there_is_no_key(
+def test_the_command_explains_why_there_is_no_key(
     taskmill: Taskmill, stage_url: str, change_made: str, message: str
 ) -> None:
     change(stage_url, change_made)

@@ -1,4 +1,4 @@
-"""Names are found in any case of any alphabet, by whoever looks: lists, counts, sweeps and pages."""
+"""Names are found in any case of any alphabet: in lists, counts, sweeps and pages."""
 
 import pytest
 

@@ -1,7 +1,7 @@
 """Replays the history of one task and reports what contradicts the rules, or the task's row.
 
-A history comes entry by entry, oldest first, so that a long one needs no memory. Each entry is the base for the
-next, even a wrong one: so it is one finding and not a trail of them.
+A history comes entry by entry, oldest first, so that a long one needs no memory. Each entry, even a wrong
+one, is the base for the next: so a fault is one finding and not a trail of them.
 """
 
 from collections.abc import Iterable

@@ -285,7 +285,7 @@ class TaskCreation:
     async def _connection_for(
         self, new: Sequence[NewTask], *, in_transaction: bool, longer_s: float = 0
     ) -> AsyncIterator[Connection]:
-        """Check out a connection to store these with; until they are committed it is known as their carrier."""
+        """Check out a connection to store these with; until they are committed, the key holders track it."""
         database = self._database
         with database.writes.write(), self._key_holders.carrying(new) as carry:
             checkout = (
