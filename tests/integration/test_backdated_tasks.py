@@ -1,4 +1,4 @@
-"""Tasks whose due time is long past when they are made: they are due at once, and nobody has waited for years."""
+"""Tasks whose due time is long past when they are created: they are due at once, and have not waited for years."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -14,7 +14,7 @@ from tests.support.stage import Stage
 LONG_AGO = "2001-01-01T00:00:00Z"
 
 
-async def test_a_task_waits_since_it_was_made(api: Served, stage: Stage) -> None:
+async def test_a_task_waits_from_its_creation(api: Served, stage: Stage) -> None:
     task = await api.create(run_at=LONG_AGO)
     assert task["run_at"] == "2001-01-01T00:00:00.000000Z"
     [queue] = (await api.get("/queues")).json()["items"]
@@ -22,16 +22,16 @@ async def test_a_task_waits_since_it_was_made(api: Served, stage: Stage) -> None
         datetime.fromisoformat(text) for text in (task["created_at"], queue["oldest_due_at"])
     )
     assert abs(since - made) < timedelta(milliseconds=2)
-    [told] = (await figures.read(stage.database)).queues
-    assert 0 <= told.oldest_due_s < 60
+    [figure] = (await figures.read(stage.database)).queues
+    assert 0 <= figure.oldest_due_s < 60
     [first] = (await BucketScan().scan(stage.database)).values()
-    # Who hears no hints loses patience with what is overdue for seconds.
+    # A worker without hints claims by itself what has been overdue for seconds.
     assert -60 < first.due_in_s <= 0
     assert first.run_at == datetime(2001, 1, 1, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("hours", [-1, 1])
-async def test_other_tasks_wait_since_they_are_due(stage: Stage, hours: int) -> None:
+async def test_other_tasks_wait_from_their_due_time(stage: Stage, hours: int) -> None:
     """One that was made long ago, and one that comes later."""
     task = await stage.created()
     await stage.sql.execute("SET session_replication_role = replica")
@@ -40,8 +40,8 @@ async def test_other_tasks_wait_since_they_are_due(stage: Stage, hours: int) -> 
     await stage.sql.execute("UPDATE taskmill.dispatch SET run_at = $1, task_id = $2", due, old)
     [first] = (await BucketScan().scan(stage.database)).values()
     assert first.due_in_s == pytest.approx(hours * 3600, abs=60)
-    [told] = (await figures.read(stage.database)).queues
-    assert told.oldest_due_s == pytest.approx(3600 if hours < 0 else 0, abs=60)
+    [figure] = (await figures.read(stage.database)).queues
+    assert figure.oldest_due_s == pytest.approx(3600 if hours < 0 else 0, abs=60)
 
 
 async def test_an_attempt_that_is_due_again_waits_since_then(stage: Stage) -> None:

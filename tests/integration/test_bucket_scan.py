@@ -1,4 +1,4 @@
-"""Whatever names there are, looking at what waits costs what it may, and everything gets its turn."""
+"""However many names there are, scans of the buckets are bounded, and every bucket is reached."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -27,7 +27,7 @@ from tests.support.workers import WorkerOptions, a_hinted_transport, a_transport
 NAMES = 6_000
 QUEUES = 300
 MOST = 100
-FROM_HERE = ("", "", -1)
+FIRST = ("", "", -1)
 
 # Each task is a bucket of its own: of very many types, in very many queues, at all priorities.
 SEED = """
@@ -83,7 +83,7 @@ def check(plan: Plan, *, rows: float) -> None:
     assert plan.rows_read <= rows, f"{plan.rows_read} rows read"
 
 
-async def test_each_look_is_bounded_and_a_round_of_them_sees_everything_once(
+async def test_each_scan_is_bounded_and_together_they_see_everything_once(
     crowded: Stage,
 ) -> None:
     scan, seen = BucketScan(most=1_000), list[Bucket]()
@@ -97,40 +97,40 @@ async def test_each_look_is_bounded_and_a_round_of_them_sees_everything_once(
     assert len(seen) == len(set(seen)) == NAMES
 
 
-async def test_a_look_costs_what_it_may_see_whatever_there_is(crowded: Stage) -> None:
+async def test_the_cost_of_a_scan_is_bounded_whatever_waits(crowded: Stage) -> None:
     async with explaining(crowded.database) as session:
-        rows, plan = await session.fetch("find_buckets", None, None, MOST, *FROM_HERE)
+        rows, plan = await session.fetch("find_buckets", None, None, MOST, *FIRST)
         assert len(rows) == MOST
         assert [row["is_end"] for row in rows] == [False] * (MOST - 1) + [True]
         # Each bucket is one row of the index, and of its queue; or all queues are read once.
         check(plan, rows=2 * MOST + QUEUES + 2)
 
 
-async def test_types_of_others_are_passed_over(crowded: Stage) -> None:
-    """Who serves two types looks at a few places of each queue, not at all that waits there."""
+async def test_types_of_other_workers_are_skipped(crowded: Stage) -> None:
+    """A worker that serves two types reads a few rows of each queue, not all that waits there."""
     queue_count = await crowded.sql.fetchval("SELECT count(*) FROM taskmill.queue")
     async with explaining(crowded.database) as session:
         wanted = ["type-2500", "type-777"]
-        rows, plan = await session.fetch("find_buckets", wanted, None, 5_000, *FROM_HERE)
+        rows, plan = await session.fetch("find_buckets", wanted, None, 5_000, *FIRST)
         assert sorted(row["type"] for row in rows if row["is_wanted"]) == wanted
         check(plan, rows=8 * queue_count + 10)
         [queue] = {row["queue"] for row in rows if row["type"] == "type-777"}
-        rows, plan = await session.fetch("find_buckets", wanted, [queue], 5_000, *FROM_HERE)
+        rows, plan = await session.fetch("find_buckets", wanted, [queue], 5_000, *FIRST)
         assert "type-777" in {row["type"] for row in rows if row["is_wanted"]}
         check(plan, rows=20)
         await session.connection.execute("UPDATE taskmill.queue SET paused_at = now()")
-        rows, plan = await session.fetch("find_buckets", None, None, 5_000, *FROM_HERE)
+        rows, plan = await session.fetch("find_buckets", None, None, 5_000, *FIRST)
         assert rows == []
         check(plan, rows=3 * queue_count + 2)
 
 
-async def test_the_siblings_of_a_look_cost_what_they_may_see(crowded: Stage) -> None:
+async def test_similar_statements_are_bounded_too(crowded: Stage) -> None:
     names = sorted(await queues.names(crowded.database))
     most = max(MOST, len(names))
     async with explaining(crowded.database) as session:
         _, plan = await session.fetch("find_oldest_due", names, most)
         check(plan, rows=2 * most + 2)
-        _, plan = await session.fetch("audit_overdue", 120.0, MOST, *FROM_HERE)
+        _, plan = await session.fetch("audit_overdue", 120.0, MOST, *FIRST)
         check(plan, rows=4 * MOST + 10)
         _, plan = await session.fetch("count_released", None, 60.0, most, 2 * most, 5_000)
         check(plan, rows=6 * most + 10)
@@ -139,20 +139,20 @@ async def test_the_siblings_of_a_look_cost_what_they_may_see(crowded: Stage) -> 
         check(plan, rows=4 * MOST)
 
 
-async def test_what_is_said_of_the_system_is_bounded_and_names_every_queue(crowded: Stage) -> None:
+async def test_figures_are_bounded_and_have_every_queue(crowded: Stage) -> None:
     listed = await crowded.service.queues()
     assert sum(queue.counts[Status.NEW] for queue in listed) == NAMES
     assert all(queue.oldest_due_at is not None for queue in listed)
-    told = await figures.read(crowded.database)
-    assert all(queue.oldest_due_s > 50 for queue in told.queues)
-    assert sum(queue.unserved_types for queue in told.queues) <= queues.MOST_BUCKETS
+    read = await figures.read(crowded.database)
+    assert all(queue.oldest_due_s > 50 for queue in read.queues)
+    assert sum(queue.unserved_types for queue in read.queues) <= queues.MOST_BUCKETS
     assert len(await find_hint_queues(crowded.database)) == 1_000
 
 
-async def test_pausing_and_resuming_look_at_few_lanes_of_the_queue(
+async def test_pausing_and_resuming_read_few_buckets_of_the_queue(
     crowded: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only their answer does; how many there are makes no difference, and what is behind them is not seen."""
+    """Only for the response; how many there are makes no difference, and those beyond are not seen."""
     monkeypatch.setattr("taskmill.operations.queues._MOST_BUCKETS_OF_ONE", 3)
     last = await crowded.sql.fetchval(
         "SELECT max(type) FROM taskmill.dispatch WHERE queue = 'queue-0'"
@@ -190,7 +190,7 @@ async def _spread(stage: Stage) -> set[str]:
     return {str(task.id) for task in made}
 
 
-async def test_lanes_beyond_one_look_get_their_turn(stage: Stage) -> None:
+async def test_buckets_beyond_one_scan_are_claimed_too(stage: Stage) -> None:
     left, lease = await _spread(stage), await stage.open_lease()
     transport = a_transport(stage, Handlers({"*": _never}), WorkerOptions(poll_s=0.01))
     transport._scan = BucketScan(most=2)
@@ -206,7 +206,7 @@ def _a_call(*types: str) -> LeaseRequest:
     )
 
 
-async def test_a_call_that_pulls_is_not_sent_away_before_all_was_looked_at(stage: Stage) -> None:
+async def test_a_pull_ends_empty_only_after_all_buckets_were_read(stage: Stage) -> None:
     left, pull, stop = await _spread(stage), a_pull(stage.database), asyncio.Event()
     pull._claims._scan = BucketScan(most=2)
     wanted = _a_call("type-2", "type-5", "type-11")
@@ -221,10 +221,10 @@ async def test_a_call_that_pulls_is_not_sent_away_before_all_was_looked_at(stage
     assert len(left) == 9
 
 
-async def test_calls_that_pull_together_or_come_while_others_are_served_see_all_lanes(
+async def test_pulls_that_overlap_see_all_buckets(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What one of them gets, or where looks were when it came, says nothing of what there is for the other."""
+    """What one of them gets, or where the scan was when it came, decides nothing for the other."""
     await _spread(stage)
     pull, stop = a_pull(stage.database), asyncio.Event()
     scan = pull._claims._scan = BucketScan(most=2)
@@ -255,10 +255,10 @@ async def test_calls_that_pull_together_or_come_while_others_are_served_see_all_
     ]
 
 
-async def test_a_call_that_pulls_gets_what_is_due_next_in_whatever_look_that_was(
+async def test_a_pull_gets_what_is_due_next_whichever_scan_found_it(
     stage: Stage,
 ) -> None:
-    """And not what is due next in the last one only."""
+    """Not only what the last scan found."""
     pull, stop = a_pull(stage.database, PullSettings(poll_s=3_600)), asyncio.Event()
     pull._claims._scan = BucketScan(most=1)
     soon = stage.clock.now() + timedelta(seconds=1)
@@ -273,7 +273,7 @@ async def test_a_call_that_pulls_gets_what_is_due_next_in_whatever_look_that_was
     assert [task.type for task in lease.tasks] == ["soon"]
 
 
-async def test_queues_of_hints_are_those_of_a_round_of_looks_and_take_turns_when_they_are_many(
+async def test_hint_queues_are_those_of_all_scans_and_alternate_when_they_are_many(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await _spread(stage)
@@ -293,8 +293,8 @@ async def test_queues_of_hints_are_those_of_a_round_of_looks_and_take_turns_when
 
 
 @pytest.mark.parametrize("is_paused", [False, True])
-async def test_no_name_is_taken_for_the_last_of_all(stage: Stage, *, is_paused: bool) -> None:
-    """In Danish aa comes behind z, in Estonian t to y do; here `~` stands for them."""
+async def test_no_name_counts_as_the_last_of_all(stage: Stage, *, is_paused: bool) -> None:
+    """In Danish aa comes after z, in Estonian t to y do; here `~` stands for them."""
     kinds = ("a", "mine", "t1", "t2", "t3")
     made = [await stage.created(queue=queue, type=kind) for queue in "qrs" for kind in kinds]
     await stage.sql.execute("UPDATE taskmill.dispatch SET queue = '~s' WHERE queue = 's'")
@@ -310,8 +310,8 @@ async def test_no_name_is_taken_for_the_last_of_all(stage: Stage, *, is_paused: 
     assert {bucket.queue for bucket in found} == {"~s"} | (set() if is_paused else {"r"})
 
 
-async def test_a_calm_relay_looks_often_when_one_look_does_not_see_all(stage: Stage) -> None:
-    """What is due next may be in another look than the last one."""
+async def test_an_idle_relay_polls_often_when_one_scan_does_not_see_all(stage: Stage) -> None:
+    """What is due next may be in another scan than the last one."""
     idle_backoff = IdleBackoff(stage.clock)
     idle_backoff.set_notified(is_notified=True)
     idle_backoff._active_at = float("-inf")

@@ -32,10 +32,10 @@ async def mixed(stage: Stage, *, types: Sequence[str] = ("emulate",)) -> list[UU
             for _ in range(SIZE)
         ]
     )
-    return [task.id for task in sorted((one.task for one in made), key=_place)]
+    return [task.id for task in sorted((one.task for one in made), key=_urgency)]
 
 
-def _place(task: Task) -> tuple[int, datetime, UUID]:
+def _urgency(task: Task) -> tuple[int, datetime, UUID]:
     return -task.priority, task.run_at, task.id
 
 

@@ -68,7 +68,7 @@ async def test_a_claim_takes_no_more_than_its_limit_and_the_most_urgent_first(st
     assert await stage.take(lease) == []
 
 
-async def test_tasks_of_a_lane_are_claimed_in_the_order_of_their_due_times(stage: Stage) -> None:
+async def test_tasks_of_a_bucket_are_claimed_in_the_order_of_their_due_times(stage: Stage) -> None:
     lease = await stage.open_lease()
     made = [await stage.created() for _ in range(5)]
     in_order = []
@@ -84,7 +84,7 @@ async def test_a_scheduled_task_is_not_claimed_before_its_time(stage: Stage) -> 
     assert await stage.take(lease) == []
 
 
-async def test_only_the_lanes_asked_for_are_claimed(stage: Stage) -> None:
+async def test_only_the_requested_buckets_are_claimed(stage: Stage) -> None:
     lease = await stage.open_lease()
     for queue, kind, priority in (("a", "x", 4), ("a", "y", 4), ("b", "x", 4), ("a", "x", 5)):
         await stage.created(queue=queue, type=kind, priority=priority)
@@ -95,7 +95,7 @@ async def test_only_the_lanes_asked_for_are_claimed(stage: Stage) -> None:
     assert [(t.task.queue, t.task.type, t.task.priority) for t in taken] == [("a", "x", 4)]
 
 
-async def test_a_lane_is_walked_from_where_it_is_told(stage: Stage) -> None:
+async def test_a_bucket_is_read_from_the_given_start(stage: Stage) -> None:
     lease = await stage.open_lease()
     first, second = await stage.created(), await stage.created()
     bucket = Bucket(queue="default", type="emulate", priority=4)
@@ -175,7 +175,7 @@ async def test_a_failed_attempt_is_tried_again_until_none_is_left(stage: Stage) 
     await assert_safe(stage.sql)
 
 
-async def test_a_retry_waits_as_long_as_the_handler_asked(stage: Stage) -> None:
+async def test_a_retry_waits_as_long_as_the_handler_requested(stage: Stage) -> None:
     lease = await stage.open_lease()
     taken = await stage.running(lease, max_attempts=2)
     ended = await stage.end(taken, lease, Retry(error=ERROR, after=timedelta(minutes=5)))
@@ -211,7 +211,7 @@ async def test_losses_are_counted_until_none_is_left(stage: Stage) -> None:
     await assert_safe(stage.sql)
 
 
-async def test_a_cancel_that_was_asked_decides_every_way_back(stage: Stage) -> None:
+async def test_a_requested_cancel_decides_every_way_back(stage: Stage) -> None:
     lease = await stage.open_lease()
     for outcome in (Failed(error=ERROR), Interrupted(), Lost(), Cancelled()):
         taken = await stage.running(lease, max_attempts=3)
@@ -222,7 +222,7 @@ async def test_a_cancel_that_was_asked_decides_every_way_back(stage: Stage) -> N
     await assert_safe(stage.sql)
 
 
-async def test_success_and_final_failure_win_over_a_cancel_that_was_asked(stage: Stage) -> None:
+async def test_success_and_final_failure_win_over_a_requested_cancel(stage: Stage) -> None:
     lease = await stage.open_lease()
     for outcome, status in (
         (Succeeded(), Status.SUCCEEDED),
@@ -284,7 +284,7 @@ async def test_ends_of_one_batch_stand_or_fall_by_their_own_fences(stage: Stage)
 async def test_a_success_is_written_alike_whoever_ends_beside_it(
     stage: Stage, worker: str | None
 ) -> None:
-    """Successes by themselves have a statement of their own."""
+    """A batch of successes only has a statement of its own."""
     lease = await stage.open_lease()
     alone, among, failing = [await stage.running(lease, queue="q") for _ in range(3)]
     for one in (alone, among):
@@ -301,7 +301,7 @@ async def test_a_success_is_written_alike_whoever_ends_beside_it(
     written: list[Any] = [
         (
             await stage.sql.fetchrow(_WRITTEN, one.task.id),
-            await stage.sql.fetchrow(_TOLD, one.task.id),
+            await stage.sql.fetchrow(_LAST_EVENT, one.task.id),
         )
         for one in (alone, among)
     ]
@@ -316,7 +316,7 @@ _COUNTS = """
     UNION ALL
     SELECT type, happening, sum(tasks)::int FROM taskmill.task_minute_delta GROUP BY type, happening
 """
-# Of a task and its last event, all but what names the one or tells when.
+# All columns of a task and its last event, except ids and times.
 _WRITTEN = """
     SELECT t.status, t.finished_at > t.started_at AND t.updated_at = t.finished_at AS is_timed,
         (to_jsonb(t) - ARRAY[
@@ -324,14 +324,14 @@ _WRITTEN = """
         ])::text
     FROM taskmill.task AS t WHERE id = $1
 """
-_TOLD = """
+_LAST_EVENT = """
     SELECT (to_jsonb(e) - ARRAY['task_id', 'at', 'run_at'])::text, e.worker
     FROM taskmill.task_event AS e WHERE task_id = $1 ORDER BY version DESC LIMIT 1
 """
 
 
 async def _changes(stage: Stage, before: list[asyncpg.Record]) -> dict[tuple[str, str], int]:
-    """Return what the counters have changed by, of those that did, less what a hand-back adds."""
+    """Return by how much the counters have changed, without what a hand-back adds."""
     was = {row[:2]: row["tasks"] for row in before}
     now = {row[:2]: row["tasks"] for row in await stage.sql.fetch(_COUNTS)}
     changes = {key: tasks - was.get(key, 0) for key, tasks in now.items()}

@@ -1,4 +1,4 @@
-"""Counters, the feed of changes, and what housekeeping forgets."""
+"""Counters, the feed of changes, and what housekeeping prunes."""
 
 import asyncio
 from contextlib import suppress
@@ -44,15 +44,15 @@ async def test_counters_are_exact_while_others_write_and_fold(stage: Stage) -> N
     async def compare(sql: "asyncpg.Connection[asyncpg.Record]") -> None:
         while not stop.is_set():
             async with sql.transaction(isolation="repeatable_read"):
-                told = await sql.fetch(
+                counted = await sql.fetch(
                     "SELECT queue, status, sum(tasks)::bigint FROM taskmill.task_count "
                     "GROUP BY 1, 2 HAVING sum(tasks) <> 0 ORDER BY 1, 2"
                 )
                 real = await sql.fetch(
                     "SELECT queue, status, count(*) FROM taskmill.task GROUP BY 1, 2 ORDER BY 1, 2"
                 )
-            if [tuple(row) for row in told] != [tuple(row) for row in real]:
-                wrong.append((told, real))
+            if [tuple(row) for row in counted] != [tuple(row) for row in real]:
+                wrong.append((counted, real))
 
     async with asyncio.TaskGroup() as group:
         for duty in (fold(), fold(), compare(stage.sql)):
@@ -106,9 +106,9 @@ async def test_positions_are_dense_while_others_commit_and_number(stage: Stage) 
     stop = asyncio.Event()
 
     async def number() -> None:
-        look = numbering(stage.database)
+        number_once = numbering(stage.database)
         while not stop.is_set():
-            await look()
+            await number_once()
 
     async with asyncio.TaskGroup() as group:
         for _ in range(4):
@@ -143,8 +143,8 @@ async def test_a_batch_that_commits_late_is_numbered_after_those_that_were(stage
     assert [tuple(row) for row in rows] == [(early, 1), (late, 2)]
 
 
-async def test_numbering_never_looks_beyond_what_may_still_commit(stage: Stage) -> None:
-    """Looks begin beyond what was numbered; a batch that commits late is below that, and before what it caused."""
+async def test_numbering_never_begins_after_what_may_still_commit(stage: Stage) -> None:
+    """A round begins after what was numbered; a batch that commits late is below it, and before its effects."""
     numbering = changes.Numbering(stage.database)
     for _ in range(3):
         await stage.created()
@@ -176,7 +176,7 @@ async def test_numbering_never_looks_beyond_what_may_still_commit(stage: Stage) 
 
 
 async def test_a_batch_whose_transaction_is_the_latest_of_all_is_numbered(stage: Stage) -> None:
-    """Nothing that began after it has ended when it is looked for: a snapshot does not know of it yet."""
+    """Nothing that began after it has ended when it is searched for: a snapshot does not know of it yet."""
     numbering = changes.Numbering(stage.database)
     for _ in range(3):
         await stage.created()
@@ -205,7 +205,7 @@ async def test_numbering_begins_anew_on_another_server_and_after_a_failure(
     for _ in range(3):
         await stage.created()
         await numbering(100)
-    # What a server that was behind, and has taken over, has not drawn yet.
+    # Ids that a standby that took over has not given yet.
     numbering._numbered_upto += 1000
     numbering._server_since = stage.clock.now()
     await stage.created()
@@ -254,7 +254,7 @@ def housekeeping(stage: Stage) -> Housekeeping:
     )
 
 
-async def test_old_changes_are_forgotten_but_never_the_last_position(stage: Stage) -> None:
+async def test_old_changes_are_pruned_but_never_the_last_position(stage: Stage) -> None:
     for _ in range(4):
         await stage.created()
     await changes.number(stage.database, 3)
@@ -266,7 +266,7 @@ async def test_old_changes_are_forgotten_but_never_the_last_position(stage: Stag
     assert await positions(stage) == [3, 4]
 
 
-async def test_young_changes_are_kept(stage: Stage) -> None:
+async def test_young_changes_stay(stage: Stage) -> None:
     for _ in range(3):
         await stage.created()
     await changes.number(stage.database, 10)
@@ -274,7 +274,7 @@ async def test_young_changes_are_kept(stage: Stage) -> None:
     assert await positions(stage) == [1, 2, 3]
 
 
-async def test_keys_past_their_validity_are_forgotten(stage: Stage) -> None:
+async def test_keys_past_their_validity_are_pruned(stage: Stage) -> None:
     for key in ("old", "young"):
         await stage.created(idempotency=a_key(key))
     await stage.sql.execute(
@@ -285,7 +285,7 @@ async def test_keys_past_their_validity_are_forgotten(stage: Stage) -> None:
     assert [row["key"] for row in rows] == ["young"]
 
 
-async def test_leases_that_ended_a_day_ago_are_forgotten_unless_something_runs_under_them(
+async def test_leases_that_ended_a_day_ago_are_pruned_unless_something_runs_under_them(
     stage: Stage,
 ) -> None:
     alive, young, old, holding = [await stage.open_lease() for _ in range(4)]
@@ -301,7 +301,7 @@ async def test_leases_that_ended_a_day_ago_are_forgotten_unless_something_runs_u
     assert {row["id"] for row in rows} == {alive, young, holding}
 
 
-async def test_forgetting_goes_on_when_there_is_more(
+async def test_pruning_goes_on_when_there_is_more(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("taskmill.maintenance.retention._MOST_AT_ONCE", 2)

@@ -1,4 +1,4 @@
-"""A quiet system looks seldom, and is told of everything that happens."""
+"""An idle system polls seldom, and is notified of every change."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -32,7 +32,7 @@ LONG = timedelta(hours=1)
 
 @asynccontextmanager
 async def a_listener(stage: Stage) -> AsyncIterator[tuple[IdleBackoff, ManualClock]]:
-    """An idle_backoff that a listener keeps, which hears, and is calm as soon as its clock is moved on."""
+    """A listener's `IdleBackoff`, which is notified, and idle as soon as its clock is moved on."""
     clock = ManualClock(stage.clock.now())
     idle_backoff, stop = IdleBackoff(clock), asyncio.Event()
     listener = NotificationListener(
@@ -45,7 +45,7 @@ async def a_listener(stage: Stage) -> AsyncIterator[tuple[IdleBackoff, ManualClo
     async with asyncio.TaskGroup() as group:
         group.create_task(listener.run(stop))
         clock.advance(LONG)
-        await eventually(is_idle, "it to hear itself")
+        await eventually(is_idle, "it to be notified by itself")
         try:
             yield idle_backoff, clock
         finally:
@@ -53,8 +53,8 @@ async def a_listener(stage: Stage) -> AsyncIterator[tuple[IdleBackoff, ManualClo
 
 
 @asynccontextmanager
-async def a_bell(stage: Stage) -> AsyncIterator[None]:
-    """Have what happens on the stage be told, as processes do."""
+async def a_notifier(stage: Stage) -> AsyncIterator[None]:
+    """Notify of commits on the stage, as processes do."""
     stop = asyncio.Event()
     notifier = Notifier(stage.database, channel=CHANGES, pause_s=0.01)
     stage.database.on_commit(notifier.notify)
@@ -66,19 +66,19 @@ async def a_bell(stage: Stage) -> AsyncIterator[None]:
             stop.set()
 
 
-async def roused(idle_backoff: IdleBackoff) -> None:
+async def woken_up(idle_backoff: IdleBackoff) -> None:
     async def is_alert() -> bool:
         return not idle_backoff.is_idle
 
-    await eventually(is_alert, "the calm to end")
+    await eventually(is_alert, "the idle process to wake")
 
 
-async def test_whatever_happens_to_a_task_ends_the_calm_of_others(stage: Stage) -> None:
+async def test_every_change_of_a_task_wakes_idle_processes(stage: Stage) -> None:
     lease = await stage.open_lease()
     task = await stage.created()
-    async with a_listener(stage) as (idle_backoff, clock), a_bell(stage):
+    async with a_listener(stage) as (idle_backoff, clock), a_notifier(stage):
         [taken] = await eventually(lambda: stage.take(lease), "the task to be due")
-        await roused(idle_backoff)
+        await woken_up(idle_backoff)
         for happens in (
             stage.end(taken, lease, Failed(error=ERROR)),
             stage.service.retry(task.id),
@@ -88,10 +88,12 @@ async def test_whatever_happens_to_a_task_ends_the_calm_of_others(stage: Stage) 
             clock.advance(LONG)
             assert idle_backoff.is_idle
             await happens
-            await roused(idle_backoff)
+            await woken_up(idle_backoff)
 
 
-async def test_who_can_hear_no_more_is_not_calm_until_it_hears_again(stage: Stage) -> None:
+async def test_a_listener_that_lost_its_connection_is_not_idle_until_it_is_notified_again(
+    stage: Stage,
+) -> None:
     async with a_listener(stage) as (idle_backoff, _):
         woken = asyncio.Event()
         idle_backoff.on_wake(woken.set)
@@ -105,53 +107,51 @@ async def test_who_can_hear_no_more_is_not_calm_until_it_hears_again(stage: Stag
         async def is_idle() -> bool:
             return idle_backoff.is_idle
 
-        await eventually(is_idle, "it to hear itself again")
+        await eventually(is_idle, "it to be notified by itself again")
 
 
-async def test_who_follows_the_feed_is_told_when_changes_have_their_numbers(stage: Stage) -> None:
-    told: list[int] = []
-    number = changes.Numbering(stage.database, lambda: told.append(1))
+async def test_numbering_reports_when_changes_have_their_numbers(stage: Stage) -> None:
+    reported: list[int] = []
+    number = changes.Numbering(stage.database, lambda: reported.append(1))
     await number(10)
-    assert told == []
+    assert reported == []
     await stage.created()
     await number(10)
     await number(10)
-    assert told == [1]
+    assert reported == [1]
 
 
-async def test_a_ring_that_could_not_be_passed_on_is_passed_on_later(
-    stage: Stage, log_lines: LogLines
-) -> None:
-    heard, stop = asyncio.Event(), asyncio.Event()
+async def test_a_notification_that_failed_is_sent_later(stage: Stage, log_lines: LogLines) -> None:
+    notified, stop = asyncio.Event(), asyncio.Event()
     busy = Database(stage.url, DatabaseSettings(pool_size=1, connect_timeout_s=0.1))
     notifier = Notifier(busy, channel=CHANGES, pause_s=0.01)
 
-    async def is_unheard() -> bool:
+    async def has_failed() -> bool:
         return bool(log_lines.named("notifier.failed"))
 
-    await stage.sql.add_listener(CHANGES, lambda *_: heard.set())
+    await stage.sql.add_listener(CHANGES, lambda *_: notified.set())
     async with asyncio.TaskGroup() as group:
         group.create_task(notifier.run(stop))
         async with busy.hot():
             notifier.notify()
-            await eventually(is_unheard, "the ring to fail")
+            await eventually(has_failed, "the notification to fail")
         async with asyncio.timeout(15):
-            await heard.wait()
+            await notified.wait()
         stop.set()
     await stage.sql.reset()
     await busy.close()
 
 
-async def test_others_are_told_of_a_change_whose_answer_was_lost(stage: Stage) -> None:
-    """Whether it was made is unknown then."""
-    told: list[str] = []
+async def test_others_are_notified_of_a_change_whose_result_was_lost(stage: Stage) -> None:
+    """It is unknown then whether it was made."""
+    reported: list[str] = []
     lease = await stage.open_lease()
     hasty = Database(stage.url, DatabaseSettings(statement_timeout_s=0.2))
-    hasty.on_commit(lambda: told.append("change"))
+    hasty.on_commit(lambda: reported.append("change"))
     async with locked(stage, "dispatch"):
         with pytest.raises(Unavailable):
             await bucket_scan.find_buckets(hasty)
-        assert told == []
+        assert reported == []
         with pytest.raises(Unavailable):
             await claims.take(
                 hasty,
@@ -160,17 +160,17 @@ async def test_others_are_told_of_a_change_whose_answer_was_lost(stage: Stage) -
                 buckets=[(Bucket(queue="q", type="t", priority=4), BucketStart())],
                 limit=1,
             )
-        assert told == ["change"]
+        assert reported == ["change"]
     await hasty.close()
 
 
-def test_all_that_changes_tasks_rings() -> None:
+def test_all_statements_that_change_tasks_notify() -> None:
     writes = {
         file.stem
         for file in QUERIES.glob("*.sql")
         if "INTO taskmill.change_batch" in file.read_text()
     }
-    # It runs in transactions of its callers, which ring when these have committed.
+    # It runs in transactions of its callers, which notify after the commit.
     writes -= {"create_tasks"}
     assert len(writes) > 5
     assert {name for name in writes if not notifies(name)} == set()
@@ -178,10 +178,12 @@ def test_all_that_changes_tasks_rings() -> None:
     assert "pg_notify" not in "".join(map(statement, writes))
 
 
-async def heard_of_door(stage: Stage, connection: "asyncpg.Connection[asyncpg.Record]") -> bool:
-    """Create a task through the SQL door, and tell whether that rang."""
-    heard = []
-    await connection.add_listener("taskmill_dispatch", lambda *_: heard.append(1))
+async def is_notified_by_sql(
+    stage: Stage, connection: "asyncpg.Connection[asyncpg.Record]"
+) -> bool:
+    """Create a task with `create_task`, and return whether that notified."""
+    notifications = []
+    await connection.add_listener("taskmill_dispatch", lambda *_: notifications.append(1))
     await stage.sql.execute("SELECT taskmill.create_task(name => 'a task')")
     await connection.execute("SELECT pg_notify('taskmill_test', '')")
     # Notifications come in the order of their commits.
@@ -191,22 +193,22 @@ async def heard_of_door(stage: Stage, connection: "asyncpg.Connection[asyncpg.Re
     async with asyncio.timeout(15):
         await marked.wait()
     await connection.reset()
-    return bool(heard)
+    return bool(notifications)
 
 
-async def test_the_sql_door_rings_when_nothing_has_happened_lately(stage: Stage) -> None:
+async def test_create_task_notifies_when_nothing_has_changed_lately(stage: Stage) -> None:
     connection = await asyncpg.connect(stage.url)
     try:
-        assert await heard_of_door(stage, connection), "nothing has ever happened"
+        assert await is_notified_by_sql(stage, connection), "nothing has ever changed"
         await stage.sql.execute("UPDATE taskmill.change_batch SET at = now() + interval '1 day'")
-        assert not await heard_of_door(stage, connection), "others look often now"
+        assert not await is_notified_by_sql(stage, connection), "others poll often now"
         await stage.sql.execute("UPDATE taskmill.change_batch SET at = now() - interval '2 s'")
-        assert await heard_of_door(stage, connection)
+        assert await is_notified_by_sql(stage, connection)
     finally:
         await connection.close()
 
 
-async def test_the_sql_door_does_not_walk_over_all_that_others_have_not_committed(
+async def test_create_task_does_not_read_all_that_others_have_not_committed(
     stage: Stage,
 ) -> None:
     connection, other = await asyncpg.connect(stage.url), await asyncpg.connect(stage.url)
@@ -220,16 +222,20 @@ async def test_the_sql_door_does_not_walk_over_all_that_others_have_not_committe
         await stage.sql.execute(ages)
         await other.execute("BEGIN")
         await other.execute(begins, 100)
-        assert await heard_of_door(stage, connection), "the newest that is there is old"
+        assert await is_notified_by_sql(stage, connection), "the newest change is old"
         await stage.sql.execute(ages)
         await other.execute(begins, 200)
-        assert not await heard_of_door(stage, connection), "so many under way are busy"
+        assert not await is_notified_by_sql(stage, connection), (
+            "many changes in flight mean a busy system"
+        )
     finally:
         await connection.close()
         await other.close()
 
 
-def a_lookout(stage: Stage, clock: ManualClock, rounds: list[str]) -> tuple[DutyTrigger, Duties]:
+def a_duty_trigger(
+    stage: Stage, clock: ManualClock, rounds: list[str]
+) -> tuple[DutyTrigger, Duties]:
     def duty(name: str) -> Periodic:
         async def note() -> None:
             rounds.append(name)
@@ -241,7 +247,7 @@ def a_lookout(stage: Stage, clock: ManualClock, rounds: list[str]) -> tuple[Duty
     return DutyTrigger(stage.database, rescue, wanted, interval_s=0.5, clock=clock), wanted
 
 
-TROUBLES = {
+WORK = {
     "rescue": "INSERT INTO taskmill.lease (id, worker, queues, types, slots, expires_at) "
     "VALUES (gen_random_uuid(), 'w', '{}', '{*}', 1, now() - interval '1 s')",
     "fold_counts": "INSERT INTO taskmill.task_count (queue, status, tasks) "
@@ -253,12 +259,12 @@ TROUBLES = {
 }
 
 
-@pytest.mark.parametrize("name", TROUBLES)
+@pytest.mark.parametrize("name", WORK)
 async def test_a_duty_is_done_when_it_has_something_to_do_and_no_other(
     stage: Stage, name: str
 ) -> None:
     rounds: list[str] = []
-    duty_trigger, wanted = a_lookout(stage, ManualClock(stage.clock.now()), rounds)
+    duty_trigger, wanted = a_duty_trigger(stage, ManualClock(stage.clock.now()), rounds)
     stop = asyncio.Event()
 
     async def is_done() -> bool:
@@ -269,7 +275,7 @@ async def test_a_duty_is_done_when_it_has_something_to_do_and_no_other(
             group.create_task(duty.run(stop))
         await duty_trigger()
         await duty_trigger()
-        await stage.sql.execute(TROUBLES[name])
+        await stage.sql.execute(WORK[name])
         assert rounds == []
         await duty_trigger()
         await eventually(is_done, "the duty to be done")
@@ -277,9 +283,9 @@ async def test_a_duty_is_done_when_it_has_something_to_do_and_no_other(
         stop.set()
 
 
-async def test_what_expires_soon_is_expired_in_time_without_another_look(stage: Stage) -> None:
+async def test_what_expires_soon_is_expired_in_time_without_another_round(stage: Stage) -> None:
     rounds: list[str] = []
-    duty_trigger, wanted = a_lookout(stage, ManualClock(stage.clock.now()), rounds)
+    duty_trigger, wanted = a_duty_trigger(stage, ManualClock(stage.clock.now()), rounds)
     task = await stage.created(expires_at=stage.clock.now() + timedelta(seconds=0.3))
     assert (await stage.task(task.id)).status is Status.NEW
     stop = asyncio.Event()
@@ -305,14 +311,14 @@ async def locked(stage: Stage, table: str) -> AsyncIterator[None]:
         other.terminate()
 
 
-async def test_tasks_are_taken_back_also_while_the_look_for_duties_fails(stage: Stage) -> None:
-    """For as long as it fails: rescue closes leases after it has been answered for a whole time to live."""
+async def test_tasks_are_taken_back_also_while_the_duty_trigger_fails(stage: Stage) -> None:
+    """However long it fails: rescue closes leases after the database has answered it for a whole time to live."""
     lease = await stage.open_lease(ttl_s=1)
     task = (await stage.running(lease)).task
     await stage.sql.execute("UPDATE taskmill.lease SET expires_at = now() - interval '1 s'")
     hasty = Database(stage.url, DatabaseSettings(statement_timeout_s=0.3))
     rescue = Rescue(stage.database, ttl_s=1, interval_s=1, name="rescue", clock=stage.clock)
-    _, wanted = a_lookout(stage, ManualClock(stage.clock.now()), [])
+    _, wanted = a_duty_trigger(stage, ManualClock(stage.clock.now()), [])
     wanted = replace(wanted, rescue=Periodic("rescue", rescue, interval_s=0.01, on_demand=True))
     duty_trigger = DutyTrigger(hasty, rescue, wanted, interval_s=0.1, clock=stage.clock)
     stop = asyncio.Event()
@@ -330,10 +336,10 @@ async def test_tasks_are_taken_back_also_while_the_look_for_duties_fails(stage: 
     await hasty.close()
 
 
-async def test_a_look_that_is_not_answered_holds_up_no_duty(stage: Stage) -> None:
+async def test_a_duty_trigger_without_a_result_holds_up_no_duty(stage: Stage) -> None:
     rounds: list[str] = []
     clock, stop = ManualClock(stage.clock.now()), asyncio.Event()
-    duty_trigger, wanted = a_lookout(stage, clock, rounds)
+    duty_trigger, wanted = a_duty_trigger(stage, clock, rounds)
 
     async def are_done() -> bool:
         return set(rounds) == set(Duties.__slots__)
@@ -342,25 +348,25 @@ async def test_a_look_that_is_not_answered_holds_up_no_duty(stage: Stage) -> Non
         for duty in wanted.all():
             group.create_task(duty.run(stop))
         async with locked(stage, "task_minute"):
-            look = group.create_task(duty_trigger())
+            round_ = group.create_task(duty_trigger())
             await eventually(are_done, "all duties to be done")
-            assert not look.done()
+            assert not round_.done()
             clock.advance(timedelta(seconds=0.2))
-        await look
+        await round_
         assert duty_trigger.min_pause_s == pytest.approx(1.8)
         stop.set()
 
 
-async def test_the_look_tells_only_of_what_expires_soon(stage: Stage) -> None:
+async def test_the_duty_trigger_finds_only_what_expires_soon(stage: Stage) -> None:
     await stage.created(expires_at=stage.clock.now() + timedelta(seconds=30))
     assert (await duties.find(stage.database, soon_s=3)).expires_in_s is None
     expires_in_s = (await duties.find(stage.database, soon_s=60)).expires_in_s
     assert expires_in_s == pytest.approx(30, abs=15)
 
 
-async def test_the_look_finds_what_the_duties_find(stage: Stage) -> None:
+async def test_the_duty_trigger_finds_what_the_duties_find(stage: Stage) -> None:
     assert await duties.find(stage.database, soon_s=1) == (False, False, None, False, False, False)
-    await stage.sql.execute(TROUBLES["roll_up"])
+    await stage.sql.execute(WORK["roll_up"])
     await minutes.roll_up(stage.database)
     assert not (await duties.find(stage.database, soon_s=1)).roll_up
     await stage.sql.execute("UPDATE taskmill.task_minute SET at = at - interval '1 h'")

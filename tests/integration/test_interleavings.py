@@ -1,7 +1,7 @@
-"""Every pair of writers on two sessions, in every order: nobody deadlocks, and the database stays sound.
+"""Every pair of writers on two sessions, in every order: there is no deadlock, and the database stays sound.
 
 Either the first holds its transaction open until the second waits for it (and then commits or rolls back), or a
-third session holds rows that both of them need, so that both stop in the midst of their statements.
+third session holds rows that both of them need, so that both stop in the middle of their statements.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ async def a_session(stage: Stage) -> AsyncIterator[Session]:
 
 
 async def until_it_waits(stage: Stage, session: Session, doing: "asyncio.Task[None]") -> None:
-    """Return when the session waits for a lock, or is done with what it does."""
+    """Return when the session waits for a lock or is done."""
     pid = session.connection.get_server_pid()
 
     async def look() -> bool:
@@ -82,11 +82,11 @@ async def both_stop(
 
 ENDS = ("commit", "rollback")
 USUAL = ("commit", "task")
-REST = tuple(order for order in (*ENDS, *GATES) if order not in USUAL)
+OTHERS = tuple(order for order in (*ENDS, *GATES) if order not in USUAL)
 
 
 @pytest.mark.parametrize("first", WRITERS)
-@pytest.mark.parametrize("orders", [USUAL, pytest.param(REST, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("orders", [USUAL, pytest.param(OTHERS, marks=pytest.mark.slow)])
 async def test_no_order_of_two_writers_deadlocks_or_breaks_anything(
     first: str, orders: Collection[str], stage: Stage
 ) -> None:
@@ -102,7 +102,7 @@ async def test_no_order_of_two_writers_deadlocks_or_breaks_anything(
 
 
 async def troubles(sql: Connection) -> list[str]:
-    """Tell what is wrong, with the queue, which names the pair."""
+    """Return what is wrong, each with the queue, which names the pair."""
     queues = {
         str(row["id"]): row["queue"]
         for row in await sql.fetch("SELECT id, queue FROM taskmill.task")

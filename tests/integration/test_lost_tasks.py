@@ -17,7 +17,7 @@ async def rescue(stage: Stage) -> None:
 
 
 async def a_lost_worker(stage: Stage, tasks: int) -> tuple[UUID, list[UUID]]:
-    """Return the lease of a worker that fell silent, and the tasks that it ran."""
+    """Return the lease of a worker that stopped renewing it, and the tasks that it ran."""
     lease = await stage.open_lease(worker="lost-1")
     ids = [(await stage.running(lease, max_losses=3)).task.id for _ in range(tasks)]
     await stage.sql.execute(
@@ -26,7 +26,7 @@ async def a_lost_worker(stage: Stage, tasks: int) -> tuple[UUID, list[UUID]]:
     return lease, ids
 
 
-async def test_a_lost_worker_is_told_with_what_it_ran(stage: Stage, api: Served) -> None:
+async def test_a_lost_worker_is_listed_with_what_it_ran(stage: Stage, api: Served) -> None:
     lease, ids = await a_lost_worker(stage, 3)
     await rescue(stage)
     [worker] = await stage.service.workers(only=lease)
@@ -49,7 +49,7 @@ async def test_one_that_ended_in_order_has_lost_nothing(stage: Stage) -> None:
     assert await stage.service.lost_tasks(lease) == []
 
 
-async def test_what_was_lost_is_noted_once_however_often_and_so_many_at_most(stage: Stage) -> None:
+async def test_lost_tasks_are_recorded_once_and_up_to_a_limit(stage: Stage) -> None:
     lease, ids = await a_lost_worker(stage, 1)
     fence = Fence(task_id=ids[0], lease_id=lease, claim_no=1)
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""Where tables land that people make with the role of `up`."""
+"""Where people's tables go that they create with the role of `up`."""
 
 from urllib.parse import urlsplit
 

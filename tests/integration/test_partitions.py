@@ -96,7 +96,7 @@ async def test_they_are_made_under_load(stage: Stage) -> None:
     await assert_safe(stage.sql)
 
 
-async def test_rows_without_a_week_land_in_the_net_work_as_any_and_are_moved(
+async def test_rows_without_a_week_go_to_the_default_partition_and_are_moved_later(
     stage: Stage,
 ) -> None:
     moment = Week.of(stage.clock.now()).later(-20).start + timedelta(days=3)

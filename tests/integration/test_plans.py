@@ -26,7 +26,7 @@ FINISHED = 100_000
 WEEKS = 60
 BATCH = 100
 LAST_ID = UUID(int=2**128 - 1)
-FROM_HERE = ("", "", -1)
+FIRST = ("", "", -1)
 
 SEED = """
     INSERT INTO taskmill.task (
@@ -52,8 +52,8 @@ async def seed(url: str) -> None:
         for weeks_ago in range(0, WEEKS, 5):
             await partitions.ensure(stage.database, now - timedelta(weeks=weeks_ago))
         sql = stage.sql
-        # What a test puts there is seen by nobody else, and taken back: analysed meanwhile, these would have pages
-        # without a row, and a plan made by that may begin with all of them.
+        # What a test puts there is rolled back. If these tables were analysed meanwhile, they would have pages
+        # without rows, and a plan made by that may read all of them.
         for table in ("lease", "task_minute", "task_minute_delta"):
             await sql.execute(f"ALTER TABLE taskmill.{table} SET (autovacuum_enabled = off)")
         await sql.execute("SET session_replication_role = replica")
@@ -79,7 +79,7 @@ def seeded_url(database_server: DatabaseServer, database_template: str) -> Itera
     database_server.drop(url)
 
 
-async def test_forgetting_changes_looks_at_no_more_than_it_may_forget(stage: Stage) -> None:
+async def test_pruning_changes_reads_no_more_than_it_may_prune(stage: Stage) -> None:
     await stage.sql.execute("""
         INSERT INTO taskmill.change_batch (task_ids, versions, position)
         SELECT '{}', '{}', n FROM generate_series(1, 20000) AS n
@@ -117,7 +117,7 @@ def pages_for_ids(stage: Stage, count: int) -> int:
 
 
 def check(plan: Plan, *, rows: float, pages: int, name: str = "") -> None:
-    """Fail when the plan has a part that can cost O(backlog), or did cost more than it may."""
+    """Fail when the plan has a part that can cost O(backlog), or has cost more than allowed."""
     assert plan.faults == [], name
     assert plan.rows_read <= rows, f"{name} {plan.rows_read} rows read"
     assert plan.pages <= pages, f"{name} {plan.pages} pages"
@@ -126,7 +126,7 @@ def check(plan: Plan, *, rows: float, pages: int, name: str = "") -> None:
 async def claimed(session: Explaining, stage: Stage) -> tuple[list[asyncpg.Record], Plan, UUID]:
     """Claim a batch over all buckets."""
     lease = await stage.open_lease()
-    buckets = await session.connection.fetch(_LANES)
+    buckets = await session.connection.fetch(_BUCKETS)
     arguments = [list(column) for column in zip(*buckets, strict=True)] or [[], [], []]
     starts: list[list[object]] = [
         [datetime(1, 1, 1, tzinfo=UTC)] * len(buckets),
@@ -136,7 +136,7 @@ async def claimed(session: Explaining, stage: Stage) -> tuple[list[asyncpg.Recor
     return rows, plan, lease
 
 
-_LANES = """
+_BUCKETS = """
     SELECT DISTINCT queue, type, priority FROM taskmill.dispatch ORDER BY priority DESC, queue, type
 """
 
@@ -174,7 +174,7 @@ async def test_a_claim_and_its_end_cost_what_they_take(seeded: Stage) -> None:
             check(plan, rows=4 * half, pages=PAGES_PER_TASK * half + 5 * WEEKS, name=end.__name__)
 
 
-async def test_a_single_row_is_looked_for_in_its_own_week(seeded: Stage) -> None:
+async def test_a_single_row_is_read_from_its_own_week(seeded: Stage) -> None:
     """However many weeks there are."""
     some = await seeded.sql.fetchval(_A_WAITING_TASK)
     async with explaining(seeded.database) as session:
@@ -183,7 +183,7 @@ async def test_a_single_row_is_looked_for_in_its_own_week(seeded: Stage) -> None
             rows, plan = await session.fetch(
                 "claim_hinted_tasks", lease, "w", [some], None, None, for_one=True
             )
-            check_of_one(plan)
+            check_for_one(plan)
             end = an_end(claims._taken(rows[0]), lease, outcome)
             name, of = (
                 ("succeed_claims", claims._success)
@@ -192,16 +192,16 @@ async def test_a_single_row_is_looked_for_in_its_own_week(seeded: Stage) -> None
             )
             ended, plan = await session.fetch(name, *columns([of(end)]), "w", for_one=True)
             assert ended[0]["id"] == some
-            check_of_one(plan)
+            check_for_one(plan)
         found, plan = await session.fetch("get_tasks", [some], for_one=True)
-        check_of_one(plan)
+        check_for_one(plan)
         assert found[0]["status"] == "succeeded"
 
 
 _A_WAITING_TASK = "SELECT task_id FROM taskmill.dispatch ORDER BY task_id DESC LIMIT 1"
 
 
-def check_of_one(plan: Plan) -> None:
+def check_for_one(plan: Plan) -> None:
     """Fail when the plan has opened more than one week of tasks."""
     check(plan, rows=5, pages=3 * PAGES_PER_TASK)
     tables = [
@@ -225,7 +225,7 @@ async def test_creating_costs_what_is_created(seeded: Stage) -> None:
         check(plan, rows=BATCH, pages=PAGES_PER_TASK * BATCH)
 
 
-async def test_looking_for_contracts_and_for_held_keys_costs_what_is_asked(seeded: Stage) -> None:
+async def test_reading_contracts_and_held_keys_costs_what_is_requested(seeded: Stage) -> None:
     keys = [f"{n}" for n in range(BATCH)]
     scopes = ["rest"] * BATCH
     async with explaining(seeded.database) as session:
@@ -253,13 +253,13 @@ async def test_reading_costs_what_is_read(seeded: Stage) -> None:
         check(plan, rows=len(ids), pages=5 * len(ids))
 
 
-async def test_keeping_lines_costs_what_is_kept_and_reading_them_what_is_read(
+async def test_storing_lines_costs_what_is_stored_and_reading_them_what_is_read(
     seeded: Stage,
 ) -> None:
     rows = await seeded.sql.fetch("SELECT id FROM taskmill.task WHERE status = 'new' LIMIT 100")
     async with explaining(seeded.database) as session:
         now = seeded.clock.now()
-        # Ten lines of each; of half of the tasks a claim that another one has superseded.
+        # Ten lines of each; for half of the tasks of a claim that a later one has superseded.
         lines = [
             NewLine(row["id"], -(n % 2), seq, now, 20, None, f"line {seq}", None)
             for n, row in enumerate(rows)
@@ -272,19 +272,19 @@ async def test_keeping_lines_costs_what_is_kept_and_reading_them_what_is_read(
         found, plan = await session.fetch("list_log_lines", *arguments)
         assert [line["seq"] for line in found] == [6, 7, 8]
         check(plan, rows=3, pages=20)
-        told: tuple[list[Any], ...] = ([11, 12], [20, 20], ["line 11", "line 12"], [])
+        sent: tuple[list[Any], ...] = ([11, 12], [20, 20], ["line 11", "line 12"], [])
         [row], plan = await session.fetch(
-            "add_log_lines", rows[0]["id"], rows[0]["id"], 0, *told, 1000, 2**20
+            "add_log_lines", rows[0]["id"], rows[0]["id"], 0, *sent, 1000, 2**20
         )
         assert (row["held"], row["left_out"]) == (False, 0)
         check(plan, rows=30, pages=60)
 
 
-async def test_finding_lanes_costs_what_lanes_there_are(seeded: Stage) -> None:
+async def test_finding_buckets_costs_as_much_as_there_are_buckets(seeded: Stage) -> None:
     async with explaining(seeded.database) as session:
-        rows, plan = await session.fetch("find_buckets", None, None, 1000, *FROM_HERE)
+        rows, plan = await session.fetch("find_buckets", None, None, 1000, *FIRST)
         assert len(rows) == 3
-        # Rows that other tests took away may still stand in the index; the backlog is 20 times as many pages.
+        # Rows that other tests deleted may still be in the index; the backlog has 20 times as many pages.
         check(plan, rows=10, pages=300)
         _, plan = await session.fetch("list_queues")
         check(plan, rows=20, pages=20)
@@ -292,7 +292,7 @@ async def test_finding_lanes_costs_what_lanes_there_are(seeded: Stage) -> None:
         check(plan, rows=10, pages=300)
 
 
-async def test_counting_the_window_costs_what_lanes_there_are(seeded: Stage) -> None:
+async def test_counting_releases_costs_as_much_as_there_are_buckets(seeded: Stage) -> None:
     async with explaining(seeded.database) as session:
         await session.connection.execute("UPDATE taskmill.dispatch SET released_at = now()")
         await session.connection.execute(
@@ -305,7 +305,7 @@ async def test_counting_the_window_costs_what_lanes_there_are(seeded: Stage) -> 
         check(plan, rows=30, pages=100)
 
 
-async def test_a_rebuild_costs_what_it_looks_at(seeded: Stage) -> None:
+async def test_removing_all_marks_costs_what_it_reads(seeded: Stage) -> None:
     async with explaining(seeded.database) as session:
         await session.connection.execute("UPDATE taskmill.dispatch SET released_at = now()")
         [row], plan = await session.fetch("unmark_all_tasks", UUID(int=0), BATCH)
@@ -313,7 +313,7 @@ async def test_a_rebuild_costs_what_it_looks_at(seeded: Stage) -> None:
         check(plan, rows=4 * BATCH, pages=PAGES_PER_TASK * BATCH)
 
 
-async def test_an_audit_costs_what_it_looks_at(seeded: Stage) -> None:
+async def test_an_audit_costs_what_it_reads(seeded: Stage) -> None:
     async with explaining(seeded.database) as session:
         waiting = await session.connection.fetchval(
             "SELECT min(id::text)::uuid FROM taskmill.task WHERE status = 'new'"
@@ -321,7 +321,7 @@ async def test_an_audit_costs_what_it_looks_at(seeded: Stage) -> None:
         rows, plan = await session.fetch("audit_tasks", waiting, LAST_ID, BATCH)
         assert len(rows) == BATCH
         ids = (waiting, rows[-1]["id"])
-        # Each task is looked for in `dispatch`; each week for the first of its tasks.
+        # Each task is searched in `dispatch`; each week for the first of its tasks.
         check(plan, rows=2 * BATCH + WEEKS, pages=10 * BATCH + 10 * WEEKS)
         _, plan = await session.fetch("audit_entries", *ids)
         check(plan, rows=BATCH + WEEKS, pages=10 * BATCH)
@@ -334,12 +334,12 @@ async def test_an_audit_costs_what_it_looks_at(seeded: Stage) -> None:
         check(plan, rows=2 * BATCH, pages=10 * BATCH)
         _, plan = await session.fetch("audit_rejections", UUID(int=0), BATCH)
         check(plan, rows=2 * BATCH, pages=10 * BATCH)
-        _, plan = await session.fetch("audit_overdue", 120.0, 1000, *FROM_HERE)
+        _, plan = await session.fetch("audit_overdue", 120.0, 1000, *FIRST)
         # Of each of nine buckets the first row of `dispatch`, its task, and the row of its queue.
         check(plan, rows=3 * 9, pages=300)
 
 
-async def test_an_audit_of_the_feed_costs_what_it_looks_at(stage: Stage) -> None:
+async def test_an_audit_of_the_feed_costs_what_it_reads(stage: Stage) -> None:
     await stage.sql.execute("""
         INSERT INTO taskmill.change_batch (task_ids, versions, position)
         SELECT '{}', '{}', nullif(n, 20000) FROM generate_series(1, 20000) AS n
@@ -381,7 +381,7 @@ async def test_steering_many_tasks_costs_what_is_steered(seeded: Stage) -> None:
 
 
 async def test_housekeeping_does_not_read_what_waits(seeded: Stage) -> None:
-    # On a slow machine those of the tests before this one have run out by now.
+    # On a slow machine the leases of earlier tests have run out by now.
     await seeded.sql.execute("UPDATE taskmill.lease SET expires_at = now() + interval '1 hour'")
     async with explaining(seeded.database) as session:
         for name, arguments in (
@@ -399,8 +399,8 @@ async def test_housekeeping_does_not_read_what_waits(seeded: Stage) -> None:
             check(plan, rows=10, pages=10 * WEEKS, name=name)
 
 
-async def test_what_happened_is_told_and_rolled_up_without_reading_tasks(seeded: Stage) -> None:
-    """The cost is the number of steps, queues and types, whatever is kept of other steps."""
+async def test_activity_is_read_and_rolled_up_without_reading_tasks(seeded: Stage) -> None:
+    """The cost is the number of steps, queues and types, whatever other steps have."""
     async with explaining(seeded.database) as session:
         await session.connection.execute(_ROLLED)
         for step_s, window_s, rows_of_step in (
@@ -424,7 +424,7 @@ async def test_what_happened_is_told_and_rolled_up_without_reading_tasks(seeded:
         check(plan, rows=2 * BATCH, pages=10 * BATCH)
 
 
-# What is kept of 10 queues: some minutes are past their time, the latest 15 of a step not carried; and deltas.
+# Rows of 10 queues: some minutes are past their retention, the latest 15 of a step not carried; and deltas.
 _ROLLED = """
     WITH made AS (
         INSERT INTO taskmill.task_minute (
@@ -446,13 +446,15 @@ _ROLLED = """
 """
 
 
-async def test_asking_for_cancels_reads_none_of_the_tasks_that_just_run(seeded: Stage) -> None:
+async def test_finding_requested_cancels_reads_none_of_the_other_running_tasks(
+    seeded: Stage,
+) -> None:
     lease = await seeded.open_lease()
     async with explaining(seeded.database) as session:
         await session.connection.execute(_RUNNING, lease)
         _, plan = await session.fetch("find_cancel_requested", lease)
         check(plan, rows=0, pages=3 * WEEKS)
-        await session.connection.execute(_ASKED, lease)
+        await session.connection.execute(_REQUESTED, lease)
         rows, plan = await session.fetch("find_cancel_requested", lease)
         assert len(rows) == 3
         check(plan, rows=3, pages=3 * WEEKS)
@@ -463,7 +465,7 @@ _RUNNING = """
     SET status = 'in_progress', lease_id = $1, claim_no = claim_no + 1, version = version + 1
     WHERE id = ANY(ARRAY(SELECT id FROM taskmill.task WHERE status = 'new' LIMIT 5000))
 """
-_ASKED = """
+_REQUESTED = """
     UPDATE taskmill.task SET cancel_requested = true, version = version + 1
     WHERE id = ANY(ARRAY(SELECT id FROM taskmill.task WHERE lease_id = $1 LIMIT 3))
 """
@@ -479,7 +481,7 @@ async def test_statements_are_right_on_a_database_that_was_just_made(stage: Stag
         for end, some in ((ended, rows[:half]), (succeeded, rows[half:])):
             plan = await end(session, some, lease)
             check(plan, rows=4 * half, pages=PAGES_PER_TASK * half, name=end.__name__)
-        _, plan = await session.fetch("find_buckets", None, None, 1000, *FROM_HERE)
+        _, plan = await session.fetch("find_buckets", None, None, 1000, *FIRST)
         check(plan, rows=BATCH, pages=50)
 
 
@@ -527,14 +529,14 @@ async def test_progress_costs_what_is_reported_and_what_is_read(seeded: Stage) -
             INSERT INTO taskmill.task_progress (task_id, claim_no, share)
             SELECT id, 1, 0.5 FROM taskmill.task
         """)
-        # As when it was analysed while it held nothing: it fills and empties faster than that is done.
+        # As if it was analysed while it was empty: it fills and empties faster than that happens.
         await session.connection.execute("""
             UPDATE pg_class SET reltuples = 0, relpages = 100 WHERE relname LIKE 'task_progress%'
         """)
         reports = sorted((row["id"], lease, row["claim_no"], 0.5, "half") for row in rows)
         for _ in range(2):
-            kept, plan = await session.fetch("store_progress", *columns(reports))
-            assert len(kept) == BATCH
+            stored, plan = await session.fetch("store_progress", *columns(reports))
+            assert len(stored) == BATCH
             check(plan, rows=3 * BATCH, pages=PAGES_PER_TASK * BATCH)
         found, plan = await session.fetch("get_tasks", [row["id"] for row in rows])
         assert {row["progress_message"] for row in found} == {"half"}
@@ -575,8 +577,8 @@ async def test_a_remote_lease_costs_what_runs_under_it(seeded: Stage) -> None:
             ("find_remote_lease", (lease,), 1),
             ("settle_remote_leases", ([lease], "finished"), 1),
         ):
-            answered, plan = await session.fetch(name, *arguments)
-            assert len(answered) == found, name
+            found_rows, plan = await session.fetch(name, *arguments)
+            assert len(found_rows) == found, name
             check(plan, rows=4 * BATCH, pages=pages, name=name)
 
 

@@ -122,7 +122,7 @@ async def test_a_worker_that_ends_its_lease_waits_for_its_claim_in_flight(stage:
     await assert_safe(stage.sql)
 
 
-async def test_what_a_lease_holds_is_told_after_its_claim_in_flight(stage: Stage) -> None:
+async def test_the_tasks_of_a_lease_are_read_after_its_claim_in_flight(stage: Stage) -> None:
     lease = await stage.open_lease()
     made = await stage.created()
     async with a_session(stage) as claiming, asyncio.TaskGroup() as group:
@@ -168,7 +168,7 @@ async def test_a_cancel_whose_claim_came_to_nothing_cancels_the_waiting_task(sta
     await assert_safe(stage.sql)
 
 
-async def test_a_claim_passes_over_a_task_that_is_being_cancelled(stage: Stage) -> None:
+async def test_a_claim_skips_a_task_that_is_being_cancelled(stage: Stage) -> None:
     lease = await stage.open_lease()
     doomed, other = await stage.created(), await stage.created()
     async with a_session(stage) as cancelling:

@@ -1,4 +1,4 @@
-"""The statements on refused messages cost what they take, however many are kept."""
+"""The statements on refused messages cost what they take, however many are stored."""
 
 import pytest
 

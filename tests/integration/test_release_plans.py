@@ -14,7 +14,7 @@ from tests.support.postgres import DatabaseServer
 from tests.support.stage import Stage, a_stage
 
 WAITING = 100_000
-WINDOW = 400
+LIMIT = 400
 PAUSED = True
 BATCH = 100
 EARLIEST = datetime(1, 1, 1, tzinfo=UTC)
@@ -50,7 +50,7 @@ async def seed(url: str) -> None:
 
 @pytest.fixture(scope="module")
 def backlog_url(database_server: DatabaseServer, stage_template: str) -> Iterator[str]:
-    """A database with a long backlog of one stream; tests undo what they do to it."""
+    """A database with a long backlog of one hint queue; tests undo what they do to it."""
     url = database_server.create(template=stage_template)
     database_server.run(seed(url))
     yield url
@@ -71,7 +71,7 @@ async def backlog(backlog_url: str, request: pytest.FixtureRequest) -> AsyncIter
 
 
 def check(plan: Plan, *, rows: float, pages: int) -> None:
-    """Fail when the plan has a part that can cost O(backlog), or did cost more than it may."""
+    """Fail when the plan has a part that can cost O(backlog), or has cost more than allowed."""
     assert plan.faults == []
     assert plan.rows_read <= rows, f"{plan.rows_read} rows read"
     assert plan.pages <= pages, f"{plan.pages} pages"
@@ -82,7 +82,7 @@ async def release(
 ) -> tuple[asyncpg.Record, Plan]:
     """Release in all ten buckets."""
     buckets: list[Any] = [list(range(9, -1, -1)), [starts] * 10]
-    [row], plan = await session.fetch("release_tasks", "q", "emulate", WINDOW, most, 10.0, *buckets)
+    [row], plan = await session.fetch("release_tasks", "q", "emulate", LIMIT, most, 10.0, *buckets)
     return row, plan
 
 
@@ -100,36 +100,36 @@ async def mark(session: Explaining, count: int, *, ago_s: float = 0) -> None:
     )
 
 
-async def test_a_release_costs_no_more_than_its_window(backlog: Stage) -> None:
+async def test_a_release_costs_no_more_than_its_limit(backlog: Stage) -> None:
     async with explaining(backlog.database) as session:
         row, plan = await release(session)
         assert len(row["task_ids"]) == BATCH
         assert (row["out_before"], row["again"]) == (0, 0)
-        check(plan, rows=2 * WINDOW + 4 * BATCH, pages=10 * WINDOW)
+        check(plan, rows=2 * LIMIT + 4 * BATCH, pages=10 * LIMIT)
         priorities = await session.connection.fetch(
             "SELECT DISTINCT priority FROM taskmill.dispatch WHERE released_at IS NOT NULL"
         )
         assert [r["priority"] for r in priorities] == [9]
 
 
-async def test_a_full_window_releases_nothing_and_costs_no_more(backlog: Stage) -> None:
+async def test_a_release_at_its_limit_releases_nothing_and_costs_no_more(backlog: Stage) -> None:
     async with explaining(backlog.database) as session:
-        await mark(session, WINDOW)
+        await mark(session, LIMIT)
         row, plan = await release(session)
-        assert (row["task_ids"], row["out_before"]) == (None, WINDOW)
-        check(plan, rows=2 * WINDOW + 10, pages=10 * WINDOW)
+        assert (row["task_ids"], row["out_before"]) == (None, LIMIT)
+        check(plan, rows=2 * LIMIT + 10, pages=10 * LIMIT)
 
 
-async def test_marks_that_have_run_out_count_as_none_and_are_set_again(backlog: Stage) -> None:
+async def test_expired_marks_do_not_count_and_are_set_again(backlog: Stage) -> None:
     async with explaining(backlog.database) as session:
-        await mark(session, WINDOW, ago_s=11)
+        await mark(session, LIMIT, ago_s=11)
         row, plan = await release(session)
         assert (len(row["task_ids"]), row["again"], row["out_before"]) == (BATCH, BATCH, 0)
-        check(plan, rows=2 * WINDOW + 4 * BATCH, pages=12 * WINDOW)
+        check(plan, rows=2 * LIMIT + 4 * BATCH, pages=12 * LIMIT)
 
 
-async def test_dead_rows_before_the_start_of_a_lane_cost_nothing(backlog: Stage) -> None:
-    """While somebody's old snapshot is open, what was claimed still stands in the index."""
+async def test_dead_rows_before_the_start_of_a_bucket_cost_nothing(backlog: Stage) -> None:
+    """While an old snapshot is open, claimed rows stay in the index."""
     async with explaining(backlog.database) as session:
         start = await session.connection.fetchval(
             "SELECT run_at FROM taskmill.dispatch ORDER BY run_at OFFSET 50000 LIMIT 1"
@@ -139,7 +139,7 @@ async def test_dead_rows_before_the_start_of_a_lane_cost_nothing(backlog: Stage)
         )
         row, plan = await release(session, starts=start)
         assert len(row["task_ids"]) == BATCH
-        check(plan, rows=2 * WINDOW + 4 * BATCH, pages=10 * WINDOW)
+        check(plan, rows=2 * LIMIT + 4 * BATCH, pages=10 * LIMIT)
 
 
 async def test_a_paused_queue_releases_nothing_and_costs_next_to_nothing(backlog: Stage) -> None:
@@ -173,9 +173,9 @@ async def test_a_claim_by_hint_costs_what_it_names(backlog: Stage) -> None:
             await session.connection.execute("ROLLBACK TO before")
 
 
-async def test_taking_marks_off_costs_what_they_are(backlog: Stage) -> None:
+async def test_removing_marks_costs_as_much_as_there_are_marks(backlog: Stage) -> None:
     async with explaining(backlog.database) as session:
-        await mark(session, WINDOW)
+        await mark(session, LIMIT)
         ids = await session.connection.fetch(
             "SELECT task_id FROM taskmill.dispatch WHERE released_at IS NOT NULL LIMIT $1", BATCH
         )
@@ -184,9 +184,9 @@ async def test_taking_marks_off_costs_what_they_are(backlog: Stage) -> None:
         check(plan, rows=4 * BATCH, pages=20 * BATCH)
 
 
-async def test_resuming_a_queue_looks_at_no_task_and_has_all_released_anew(backlog: Stage) -> None:
+async def test_resuming_a_queue_reads_no_task_and_has_all_released_anew(backlog: Stage) -> None:
     async with explaining(backlog.database) as session:
-        await mark(session, WINDOW)
+        await mark(session, LIMIT)
         _, plan = await session.fetch("set_queue_pause", "q", PAUSED)
         check(plan, rows=10, pages=20)
         _, plan = await session.fetch("set_queue_pause", "q", not PAUSED)
@@ -200,7 +200,7 @@ async def test_resuming_a_queue_looks_at_no_task_and_has_all_released_anew(backl
         assert (len(row["task_ids"]), row["again"], row["out_before"]) == (BATCH, BATCH, 0)
 
 
-async def test_the_turn_of_a_release_is_one_streams_alone(backlog: Stage) -> None:
+async def test_the_lock_of_a_release_is_for_one_hint_queue(backlog: Stage) -> None:
     async with explaining(backlog.database) as session:
         await session.connection.execute(statement("lock_release"), 1)
         other = await backlog.database.connect()
@@ -218,7 +218,7 @@ async def test_the_turn_of_a_release_is_one_streams_alone(backlog: Stage) -> Non
 async def test_a_plan_of_claims_by_hint_that_was_made_on_an_empty_table_is_right_for_ever(
     stage: Stage, *, for_one: bool
 ) -> None:
-    """It is kept, and another index would have another order of locks, and be read from end to end."""
+    """The plan is cached; another index would have another order of locks, and be read completely."""
     async with stage.database.hot() as connection:
         query = statement("claim_hinted_tasks", for_one=for_one)
         await connection.execute(f"PREPARE claim (uuid, text, uuid[], text[], text[]) AS {query}")

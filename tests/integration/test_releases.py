@@ -51,7 +51,7 @@ async def test_a_release_that_has_expired_counts_no_more(stage: Stage) -> None:
 async def test_a_rebuild_takes_every_mark_and_tells_how_many(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(releases, "_FORGOTTEN_AT_ONCE", 7)
+    monkeypatch.setattr(releases, "_UNMARKED_AT_ONCE", 7)
     await stage.service.create_all([a_draft(queue="a") for _ in range(20)])
     await stage.service.create_all([a_draft(queue="b") for _ in range(20)])
     await release(stage, "a")

@@ -1,4 +1,4 @@
-"""The roll-up tells what happened: all of it, once, however it is folded, carried and interrupted."""
+"""The roll-up counts every event once, however it is folded, carried and interrupted."""
 
 import asyncio
 import random
@@ -39,7 +39,7 @@ from tests.support.rolling import (
 from tests.support.stage import Stage
 
 
-async def test_everything_that_happens_is_told_at_once_and_after_each_fold(stage: Stage) -> None:
+async def test_everything_is_counted_at_once_and_after_each_fold(stage: Stage) -> None:
     await a_mixture(stage)
     happened = {event_type for _, _, event_type in await counted(stage)}
     assert happened == {str(event_type) for event_type in COUNTED}
@@ -50,7 +50,7 @@ async def test_everything_that_happens_is_told_at_once_and_after_each_fold(stage
         await assert_matches_history(stage, window)
 
 
-async def test_a_batch_over_many_queues_and_types_is_told_apart(stage: Stage) -> None:
+async def test_a_batch_over_many_queues_and_types_is_counted_separately(stage: Stage) -> None:
     drafts = [a_draft(queue=f"q{n % 7}", type=f"t{n % 5}") for n in range(200)]
     made = [one.task.id for one in await stage.service.create_all(drafts)]
     lease = await stage.open_lease()
@@ -73,7 +73,7 @@ async def test_a_batch_over_many_queues_and_types_is_told_apart(stage: Stage) ->
 
 
 async def some_work(stage: Stage, rng: random.Random, name: str) -> None:
-    """Let one process do things in an order of its own."""
+    """Let one process do random things."""
     lease = await stage.open_lease(worker=name)
     outcomes: list[Outcome] = [
         Succeeded(),
@@ -122,7 +122,7 @@ async def test_it_agrees_with_the_history_after_random_work_while_several_roll_u
                 rng = random.Random(f"{seed} {number}")  # noqa: S311 - no secret
                 workers.create_task(some_work(stage, rng, f"w{number}"))
         stop.set()
-    assert seen == sorted(seen), "what was told once is told no more"
+    assert seen == sorted(seen), "a total has decreased"
     await assert_matches_history(stage)
     await settle(stage)
     await assert_matches_history(stage)
@@ -147,7 +147,7 @@ async def test_a_past_minute_becomes_part_of_every_longer_step_once(stage: Stage
     assert all(carried for _, created, carried in await rows_of(stage, 60) if created != 1)
 
 
-async def test_what_comes_late_is_added_to_a_minute_that_was_carried_long_ago(stage: Stage) -> None:
+async def test_a_late_event_is_added_to_a_minute_that_was_carried_long_ago(stage: Stage) -> None:
     past = await now(stage) - timedelta(hours=5)
     for number in (1, 2, 3):
         await add_events(stage, past)
@@ -157,7 +157,7 @@ async def test_what_comes_late_is_added_to_a_minute_that_was_carried_long_ago(st
     assert [row[1:] for row in await rows_of(stage, 60)] == [(1, True)] * 3
 
 
-async def test_a_round_that_dies_has_changed_nothing(stage: Stage) -> None:
+async def test_a_round_that_crashes_has_changed_nothing(stage: Stage) -> None:
     await add_events(stage, await now(stage), tasks=3)
     await add_events(stage, await now(stage) - timedelta(hours=2), tasks=4)
     dying = await stage.database.connect()
@@ -198,7 +198,7 @@ async def test_rolling_up_goes_on_when_there_is_more(
     assert await total(stage, "1h") == 40
 
 
-async def test_rows_are_forgotten_when_they_are_part_of_a_longer_step_and_past_their_time(
+async def test_rows_are_pruned_when_they_are_part_of_a_longer_step_and_past_their_retention(
     stage: Stage,
 ) -> None:
     moment = await now(stage)
@@ -210,10 +210,10 @@ async def test_rows_are_forgotten_when_they_are_part_of_a_longer_step_and_past_t
     await settle(stage)
     month = await total(stage, "30d")
     await minutes.prune(stage.database)
-    kept = await stage.sql.fetch(
+    left = await stage.sql.fetch(
         "SELECT step_s, count(*) FROM taskmill.task_minute WHERE carried GROUP BY 1 ORDER BY 1"
     )
-    assert [tuple(row) for row in kept] == [(60, 1), (600, 2), (3600, 3), (21_600, 4)]
+    assert [tuple(row) for row in left] == [(60, 1), (600, 2), (3600, 3), (21_600, 4)]
     assert await total(stage, "30d") == month == 4
     assert len(await rows_of(stage, 86_400)) >= 4
     assert max(moment - row[0] for row in await rows_of(stage, 86_400)) < timedelta(days=400)  # type: ignore[operator]
@@ -230,7 +230,7 @@ async def test_pruning_goes_on_when_there_is_more(
     assert await minutes.prune(stage.database) is False
 
 
-async def test_the_maintenance_role_rolls_up_and_forgets(stage: Stage) -> None:
+async def test_the_maintenance_role_rolls_up_and_prunes(stage: Stage) -> None:
     await add_events(stage, await now(stage) - timedelta(days=2))
     await settle(stage)
     await add_events(stage, await now(stage))

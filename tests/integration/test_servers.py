@@ -26,7 +26,7 @@ async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None
 
 
 async def say_starting(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answer as a server does that recovers from a crash."""
+    """Respond as a server does that recovers from a crash."""
     await reader.read(1024)
     fields = b"SFATAL\0VFATAL\0C57P03\0Mthe database system is starting up\0\0"
     writer.write(b"E" + (len(fields) + 4).to_bytes(4, "big") + fields)
@@ -34,7 +34,7 @@ async def say_starting(reader: asyncio.StreamReader, writer: asyncio.StreamWrite
 
 
 class Host:
-    """A host that is of no use, and how often it was tried."""
+    """A useless host, and how often it was tried."""
 
     def __init__(self, serve: Serve) -> None:
         self._serve = serve
@@ -65,7 +65,7 @@ def with_host_before(url: str, port: int) -> str:
 
 
 @pytest.mark.parametrize("serve", [say_nothing, hang_up, say_starting])
-async def test_a_host_of_no_use_is_passed_over_and_not_tried_first_again(
+async def test_a_useless_host_is_skipped_and_not_tried_first_again(
     serve: Serve, stage_url: str
 ) -> None:
     async with a_network(stage_url) as (_, url), a_host(serve) as host:
@@ -77,7 +77,7 @@ async def test_a_host_of_no_use_is_passed_over_and_not_tried_first_again(
         assert host.tries == 1
 
 
-async def test_when_no_host_serves_the_last_ones_trouble_is_told_in_time() -> None:
+async def test_when_no_host_serves_the_error_of_the_last_one_is_raised_in_time() -> None:
     async with a_host(say_nothing) as silent, a_host(say_starting) as starting:
         url = (
             f"postgresql://u:p@127.0.0.1:{silent.port},127.0.0.1:{starting.port}/d?sslmode=disable"
@@ -89,7 +89,7 @@ async def test_when_no_host_serves_the_last_ones_trouble_is_told_in_time() -> No
         assert (silent.tries, starting.tries) == (1, 1)
 
 
-async def test_a_refused_password_is_told_and_no_other_host_asked(stage_url: str) -> None:
+async def test_a_refused_password_is_raised_and_no_other_host_tried(stage_url: str) -> None:
     async with a_network(stage_url) as (_, url), a_host(say_nothing) as other:
         parts = urlsplit(url)
         place = parts.netloc.rpartition("@")[2]

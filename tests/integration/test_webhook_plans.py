@@ -8,7 +8,7 @@ from taskmill.storage.webhook_deliveries import LAST_ID
 from tests.support.plans import Plan, explaining
 from tests.support.stage import Stage
 
-LANES = 100
+ENDPOINTS = 100
 # Of the 100 endpoints, the first half has nothing due. Some of each have ended.
 SEED = """
     INSERT INTO taskmill.webhook_delivery (
@@ -23,7 +23,7 @@ SEED = """
     FROM generate_series(1, 30000) AS n,
         LATERAL (SELECT '01970000-0000-7000-8000-' || lpad((n % 100)::text, 12, '0')) AS h (hook)
 """
-HOOK = UUID(f"01970000-0000-7000-8000-{LANES - 1:012}")
+HOOK = UUID(f"01970000-0000-7000-8000-{ENDPOINTS - 1:012}")
 
 
 def check(plan: Plan, *, rows: float, pages: int) -> None:
@@ -44,24 +44,26 @@ async def seed(stage: Stage, *, is_analysed: bool) -> None:
 
 
 @pytest.mark.parametrize("is_analysed", [False, True])
-async def test_lanes_are_looked_through_in_steps(stage: Stage, *, is_analysed: bool) -> None:
+async def test_endpoints_are_scanned_in_steps(stage: Stage, *, is_analysed: bool) -> None:
     await seed(stage, is_analysed=is_analysed)
     async with explaining(stage.database) as session:
         found, plan = await session.fetch("find_due_endpoints", "", 500, 2000)
-        assert len(found) == LANES // 2
-        check(plan, rows=6 * LANES, pages=20 * LANES)
-        # Behind the first few none is due: the look ends where it was told to.
+        assert len(found) == ENDPOINTS // 2
+        check(plan, rows=6 * ENDPOINTS, pages=20 * ENDPOINTS)
+        # After the first few none is due: the scan ends at its limit.
         [*some, end], plan = await session.fetch("find_due_endpoints", "", 500, 30)
         assert (some, end["is_due"], end["is_end"]) == ([], False, True)
         check(plan, rows=6 * 30, pages=20 * 30)
-        [told], plan = await session.fetch("read_delivery_backlog", 1000, LANES, 60)
-        assert told["waiting"] == 1000
-        assert told["late_s"] > 0
-        check(plan, rows=1000 + 8 * LANES, pages=1000 + 20 * LANES)
+        [backlog], plan = await session.fetch("read_delivery_backlog", 1000, ENDPOINTS, 60)
+        assert backlog["waiting"] == 1000
+        assert backlog["late_s"] > 0
+        check(plan, rows=1000 + 8 * ENDPOINTS, pages=1000 + 20 * ENDPOINTS)
 
 
 @pytest.mark.parametrize("is_analysed", [False, True])
-async def test_deliveries_are_found_by_lane_and_webhook(stage: Stage, *, is_analysed: bool) -> None:
+async def test_deliveries_are_found_by_endpoint_and_webhook(
+    stage: Stage, *, is_analysed: bool
+) -> None:
     await seed(stage, is_analysed=is_analysed)
     async with explaining(stage.database) as session:
         found, _ = await session.fetch("find_due_endpoints", "", 500, 2000)
@@ -89,7 +91,7 @@ async def test_deliveries_are_found_by_lane_and_webhook(stage: Stage, *, is_anal
         check(plan, rows=10, pages=100)
 
 
-async def test_fanning_out_looks_at_nothing_but_its_changes(stage: Stage) -> None:
+async def test_fanning_out_reads_nothing_but_its_changes(stage: Stage) -> None:
     tasks = [await stage.created() for _ in range(30)]
     await stage.sql.execute(
         "INSERT INTO taskmill.webhook (id, url, queues, types, statuses, secrets, state, since_position) "
